@@ -1,0 +1,48 @@
+# Two commands do it all: `make demo` and `make test`. Each sets up .venv by itself.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+export ORT_DISABLE_TELEMETRY := 1
+
+.PHONY: help demo test check format proto clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/.installed-train  ## Train on digits, export, serve, call, measure; then stop (3 minutes)
+	$(BIN)/python deploy/demo.py
+
+test: .venv/.installed-test  ## Run every test
+	$(BIN)/python -m pytest
+
+check: .venv/.installed-dev  ## Format, lint, types, import contracts, generated code
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python proto/generate.py --check
+
+format: .venv/.installed-dev  ## Format and fix what can be fixed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+proto: .venv/.installed-dev  ## Generate Python from the .proto files
+	$(BIN)/python proto/generate.py
+
+clean:  ## Remove what make made; models/ and runs/ stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+
+.venv/bin/pip:
+	@test -n "$(PYTHON)" || { echo "make: no python3.11 or python3 found; set PYTHON=/path/to/python" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is older than Python 3.11; set PYTHON=/path/to/a/newer/python" >&2; exit 1; }
+	"$(PYTHON)" -m venv .venv
+
+# One stamp an install, newer than pyproject.toml when it is up to date.
+.venv/.installed-train: pyproject.toml | .venv/bin/pip
+	$(BIN)/pip install --quiet --editable '.[serve,train]'
+	@touch $@
+.venv/.installed-test: pyproject.toml | .venv/bin/pip
+	$(BIN)/pip install --quiet --editable '.[test]'
+	@touch $@
+.venv/.installed-dev: pyproject.toml | .venv/bin/pip
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@
