@@ -1,0 +1,119 @@
+"""Says in plain words what pydantic found wrong with a recipe."""
+
+import difflib
+import json
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from training.errors import quoted
+
+_WANTED = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "string_type": 'text, e.g. "word"',
+    "path_type": 'text, e.g. "DATA.csv"',
+    "tuple_type": "a list, e.g. [1, 2]",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "finite_number": "a finite number",
+    "string_pattern_mismatch": "a name of letters, digits, _, - and . (not - or . first), at most 100 of them",
+}
+_BOUND = {
+    "greater_than": ("more than", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("less than", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
+
+
+def explain(error: ValidationError, document: type[BaseModel]) -> list[str]:
+    """One line for each mistake, with its section and key.
+
+    Args:
+        error: what validation of the document raised.
+        document: the model of the whole recipe; its fields are the sections.
+    """
+    return [_line(details, _sections(document)) for details in error.errors()]
+
+
+def _sections(document: type[BaseModel]) -> dict[str, list[str]]:
+    """The known keys of each section."""
+    sections = {}
+    for name, field in document.model_fields.items():
+        assert isinstance(field.annotation, type)
+        assert issubclass(field.annotation, BaseModel)
+        sections[name] = list(field.annotation.model_fields)
+    return sections
+
+
+def _line(details: ErrorDetails, sections: dict[str, list[str]]) -> str:
+    location, kind, came = details["loc"], details["type"], details["input"]
+    place = _place(location)
+    if kind == "extra_forbidden":
+        return _unknown(location, sections)
+    if kind == "missing":
+        return f"{place} is missing"
+    if kind == "value_error":
+        text = str(details["ctx"]["error"])
+        return f"{place}: {text}" if place else text
+    return f"{place} = {_toml(came)}: wanted {_wanted(details)}"
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    """[section] key, entry 2."""
+    if not location:
+        return ""
+    section, *keys = location
+    if not keys:
+        return f"[{section}]"
+    if section == "data" and keys[0] == "categories" and len(keys) > 1:
+        place = f"[data.categories] {quoted(str(keys[1]))}"
+        keys = keys[2:]
+    else:
+        place = f"[{section}] {keys[0]}"
+        keys = keys[1:]
+    return "".join([place, *(f", entry {key + 1}" for key in keys if isinstance(key, int))])
+
+
+def _unknown(location: tuple[int | str, ...], sections: dict[str, list[str]]) -> str:
+    if len(location) == 1:
+        name = str(location[0])
+        homes = [section for section, keys in sections.items() if name in keys]
+        if homes:
+            return f"{name} stands before the first section; it belongs in {_names(homes)}"
+        return f"unknown section or key {quoted(name)}{_nearest(name, list(sections), 'sections')}"
+    section, name = str(location[0]), str(location[1])
+    line = f"[{section}] unknown key {quoted(name)}"
+    near = difflib.get_close_matches(name, sections[section], n=1)
+    homes = [other for other, keys in sections.items() if name in keys]
+    if homes and not near:
+        return f"{line}; it belongs in {_names(homes)}"
+    return line + _nearest(name, sections[section], "keys")
+
+
+def _names(sections: list[str]) -> str:
+    return " or ".join(f"[{section}]" for section in sections)
+
+
+def _nearest(name: str, known: list[str], what: str) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; the {what} are {', '.join(known)}"
+
+
+def _wanted(details: ErrorDetails) -> str:
+    kind, context = details["type"], details.get("ctx", {})
+    if kind == "literal_error":
+        return str(context["expected"]).replace("'", '"')
+    if kind in _BOUND:
+        words, key = _BOUND[kind]
+        return f"{words} {context[key]}"
+    return _WANTED.get(kind, details["msg"])
+
+
+def _toml(value: Any) -> str:
+    """The value about as it stands in the recipe, shortened when long."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 60 else text[:59] + "…"
