@@ -1,0 +1,5 @@
+"""KANs as ONNX graphs of standard ops; see docs/numerics.md."""
+
+from kan_model.lowering.driver import Lowered, lower
+
+__all__ = ["Lowered", "lower"]

@@ -1,0 +1,185 @@
+"""B-splines in one dimension, many features at once.
+
+Words are SciPy's (``BSpline(t, c, k)``): ``degree`` is k, ``knots`` are t, ``coefficients`` are c.
+A grid of G intervals over a domain has G + 2·degree + 1 knots (``degree`` of them beyond each end)
+and G + degree basis functions. Every function takes one grid a feature: knots ``[features, K]``.
+"""
+
+from math import comb, factorial
+
+import torch
+from torch import Tensor
+
+MIN_DEGREE, MAX_DEGREE = 1, 5
+
+
+def uniform_knots(domain: Tensor, grid_size: int, degree: int) -> Tensor:
+    """Evenly spaced knots, ``degree`` of them beyond each end of the domain.
+
+    Args:
+        domain: ``[features, 2]``, low and high of each feature.
+        grid_size: Number of intervals G.
+        degree: Degree of the spline.
+
+    Returns:
+        ``[features, G + 2·degree + 1]``; knot ``degree`` is low, knot ``degree + G`` is high.
+    """
+    steps = torch.arange(-degree, grid_size + degree + 1, dtype=domain.dtype, device=domain.device) / grid_size
+    low, high = domain[:, :1], domain[:, 1:]
+    return low + (high - low) * steps
+
+
+def basis(x: Tensor, knots: Tensor, degree: int) -> Tensor:
+    """Every basis function at x by the recursion of Cox and de Boor, on any grid.
+
+    Args:
+        x: ``[rows, features]``.
+        knots: ``[features, K]``, strictly increasing.
+        degree: Degree of the spline.
+
+    Returns:
+        ``[rows, features, K - degree - 1]``; zero beyond the knots.
+
+    Source: de Boor, A Practical Guide to Splines, ch. IX; SciPy's ``BSpline.design_matrix`` inside the domain.
+    """
+    x = x.unsqueeze(-1)
+    values = ((x >= knots[:, :-1]) & (x < knots[:, 1:])).to(x.dtype)
+    for order in range(1, degree + 1):
+        rising = (x - knots[:, : -order - 1]) / (knots[:, order:-1] - knots[:, : -order - 1])
+        falling = (knots[:, order + 1 :] - x) / (knots[:, order + 1 :] - knots[:, 1:-order])
+        values = rising * values[..., :-1] + falling * values[..., 1:]
+    return values
+
+
+def uniform_basis(x: Tensor, domain: Tensor, grid_size: int, degree: int) -> Tensor:
+    """Every basis function at x in closed form, on a uniform grid.
+
+    With v = |x/h − centre| in units of one interval, the basis function is
+    Σᵢ (−1)ⁱ·C(degree+1, i)·(c − i − v)₊^degree / degree! with c = (degree+1)/2: the tail half of the
+    truncated-power form, mirrored, so that nothing cancels near the ends of the support.
+
+    Args:
+        x: ``[rows, features]``.
+        domain: ``[features, 2]``.
+        grid_size: Number of intervals G.
+        degree: Degree of the spline.
+
+    Returns:
+        ``[rows, features, G + degree]``.
+
+    Source: Schoenberg's cardinal B-spline; equals :func:`basis` on :func:`uniform_knots`.
+    """
+    half = (degree + 1) / 2
+    centres = torch.arange(grid_size + degree, dtype=x.dtype, device=x.device) + (half - degree)
+    cells = (x - domain[:, 0]) * (grid_size / (domain[:, 1] - domain[:, 0]))
+    distance = (cells.unsqueeze(-1) - centres).abs()
+    return sum(
+        (weight * torch.relu(reach - distance).pow(degree) for reach, weight in cardinal_terms(degree)),
+        start=torch.zeros_like(distance),
+    )
+
+
+def cardinal_terms(degree: int) -> tuple[tuple[float, float], ...]:
+    """The terms weight·(reach − v)₊^degree whose sum is the cardinal B-spline at distance v from its centre.
+
+    Returns:
+        (reach, weight) of each term, widest first.
+    """
+    half = (degree + 1) / 2
+    return tuple(
+        (half - i, (-1) ** i * comb(degree + 1, i) / factorial(degree)) for i in range(degree + 1) if half - i > 0
+    )
+
+
+def evaluate(x: Tensor, knots: Tensor, coefficients: Tensor, degree: int) -> Tensor:
+    """The value of one spline a feature.
+
+    Args:
+        x: ``[rows, features]``.
+        knots: ``[features, K]``.
+        coefficients: ``[features, K - degree - 1]``.
+        degree: Degree of the splines.
+
+    Returns:
+        ``[rows, features]``; zero beyond the knots.
+    """
+    return torch.einsum("nfb,fb->nf", basis(x, knots, degree), coefficients)
+
+
+def fit_coefficients(x: Tensor, y: Tensor, knots: Tensor, degree: int) -> Tensor:
+    """Coefficients of the splines that are closest to given values in least squares.
+
+    Args:
+        x: ``[rows, features]``, points inside the domain.
+        y: ``[rows, features, curves]``, the values to meet.
+        knots: ``[features, K]``.
+        degree: Degree of the splines.
+
+    Returns:
+        ``[features, curves, K - degree - 1]``; of all solutions the smallest where points are too few.
+    """
+    design = basis(x, knots, degree).transpose(0, 1)
+    # gelsd: an SVD, so that a basis function no point touches gets zero instead of NaN.
+    solution: Tensor = torch.linalg.lstsq(design.cpu(), y.transpose(0, 1).cpu(), driver="gelsd").solution
+    return solution.transpose(1, 2).to(y.device)
+
+
+def insertion_matrix(knots: Tensor, finer: Tensor, degree: int) -> Tensor:
+    """The matrix that turns coefficients on a grid into those of the same function on a finer one.
+
+    Row j is the blossom (polar form) of the coarse spline at the finer knots j+1 … j+degree, taken on the
+    polynomial piece that basis function j sees inside the domain. Exact where every interior coarse knot is
+    also a finer one; the two functions agree on the whole domain.
+
+    Args:
+        knots: ``[features, K]`` coarse.
+        finer: ``[features, L]`` fine, over the same domain.
+        degree: Degree of both splines.
+
+    Returns:
+        ``[features, L - degree - 1, K - degree - 1]``.
+
+    Source: Ramshaw's blossoming; Cohen, Lyche and Riesenfeld's Oslo algorithm gives the same numbers.
+    """
+    features, coarse_count = knots.shape[0], knots.shape[1] - degree - 1
+    fine_count = finer.shape[1] - degree - 1
+    last_fine_cell = finer.shape[1] - degree - 2
+    rows = []
+    for j in range(fine_count):
+        fine_cell = min(max(j, degree), last_fine_cell)
+        middle = (finer[:, fine_cell] + finer[:, fine_cell + 1]) / 2
+        cell = torch.searchsorted(knots[:, degree:-degree].contiguous(), middle.unsqueeze(1), right=True) - 1 + degree
+        local = cell + torch.arange(-degree, 1, device=knots.device)
+        # piece[f, i, :] = how the i-th of the degree + 1 local coefficients enters, refined level by level.
+        piece = torch.eye(degree + 1, dtype=knots.dtype, device=knots.device).expand(features, -1, -1)
+        for level in range(1, degree + 1):
+            left = local[:, level:]
+            start = knots.gather(1, left)
+            end = knots.gather(1, left + degree + 1 - level)
+            share = ((finer[:, j + level : j + level + 1] - start) / (end - start)).unsqueeze(-1)
+            piece = (1 - share) * piece[:, :-1] + share * piece[:, 1:]
+        row = torch.zeros(features, coarse_count, dtype=knots.dtype, device=knots.device)
+        rows.append(row.scatter(1, local, piece[:, 0]))
+    return torch.stack(rows, dim=1)
+
+
+def check_grid(knots: Tensor, degree: int) -> None:
+    """Refuse what no spline can stand on.
+
+    Args:
+        knots: ``[features, K]``.
+        degree: Degree of the spline.
+
+    Raises:
+        ValueError: degree not 1 to 5, too few knots, or knots that are not finite and strictly increasing.
+    """
+    if not MIN_DEGREE <= degree <= MAX_DEGREE:
+        raise ValueError(f"degree is {degree}; wanted {MIN_DEGREE} to {MAX_DEGREE}")
+    if knots.ndim != 2 or knots.shape[1] < 2 * degree + 2:
+        raise ValueError(f"knots have shape {tuple(knots.shape)}; wanted [features, at least {2 * degree + 2}]")
+    bad = (~torch.isfinite(knots).all(dim=1)) | (torch.diff(knots, dim=1) <= 0).any(dim=1)
+    if bad.any():
+        feature = int(bad.nonzero()[0])
+        raise ValueError(
+            f"knots of feature {feature} are {knots[feature].tolist()}; wanted finite, strictly increasing numbers"
+        )

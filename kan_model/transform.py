@@ -1,0 +1,63 @@
+"""What stands before and after a KAN: imputation and scaling of inputs, softmax or scaling of outputs.
+
+The same numbers are used in training (torch) and in the graph (ONNX), so they are kept as float32.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Vector = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class InputTransform:
+    """(x − center)·scale, after putting ``imputed`` in the place of NaN.
+
+    Attributes:
+        center: ``[features]``, in raw units.
+        scale: ``[features]``, in 1 / raw units.
+        imputed: ``[features]``, NaN where a missing value stays NaN; None where no feature is imputed.
+    """
+
+    center: Vector
+    scale: Vector
+    imputed: Vector | None = None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Network inputs ``[rows, features]`` for raw features, in the type of ``x``."""
+        if self.imputed is not None:
+            x = torch.where(torch.isnan(x), torch.from_numpy(self.imputed).to(x), x)
+        return (x - torch.from_numpy(self.center).to(x)) * torch.from_numpy(self.scale).to(x)
+
+
+@dataclass(frozen=True)
+class Softmax:
+    """Class probabilities from the network's outputs."""
+
+    def __call__(self, y: Tensor) -> Tensor:
+        """Probabilities ``[rows, classes]`` for logits."""
+        return torch.softmax(y, dim=1)
+
+
+@dataclass(frozen=True)
+class Affine:
+    """y·scale + center: the network's outputs in raw units.
+
+    Attributes:
+        center: ``[outputs]``, in raw units.
+        scale: ``[outputs]``, in raw units.
+    """
+
+    center: Vector
+    scale: Vector
+
+    def __call__(self, y: Tensor) -> Tensor:
+        """Raw values ``[rows, outputs]`` for network outputs."""
+        return y * torch.from_numpy(self.scale).to(y) + torch.from_numpy(self.center).to(y)
+
+
+OutputTransform = Softmax | Affine
