@@ -68,8 +68,9 @@ class KANLayer(nn.Module):
         if knots is not None and knots.shape[1] != self.grid_size + 2 * degree + 1:
             raise ValueError(f"{knots.shape[1]} knots an input; wanted {self.grid_size + 2 * degree + 1}")
         check_grid(uniform_knots(domain, self.grid_size, degree), degree)
-        self.base_weight = nn.Parameter(base_weight)
-        self.coefficients = nn.Parameter(coefficients)
+        # LBFGS flattens gradients by view, and these follow the parameters' strides.
+        self.base_weight = nn.Parameter(base_weight.contiguous())
+        self.coefficients = nn.Parameter(coefficients.contiguous())
         self.register_buffer("edge_mask", torch.ones_like(base_weight) if edge_mask is None else edge_mask)
         self.register_buffer("domain", domain.clone())
         self.register_buffer("knots", knots)

@@ -1,0 +1,39 @@
+"""Networks to try things on."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from kan_model import KAN, KANConfig
+from kan_model.grid import replace_knots
+from kan_model.layer import Outside
+
+MakeKAN = Callable[..., KAN]
+
+
+@pytest.fixture
+def make_kan() -> MakeKAN:
+    """A KAN with uneven domains; ``uneven=True`` also gives its first layer knots that are not uniform."""
+
+    def make(
+        width: tuple[int, ...] = (3, 4, 2),
+        *,
+        grid_size: int = 5,
+        degree: int = 3,
+        outside: Outside = "clamp",
+        dtype: torch.dtype = torch.float64,
+        uneven: bool = False,
+        seed: int = 0,
+    ) -> KAN:
+        domain = tuple((-1.0 - i / 2, 1.0 + i / 3) for i in range(width[0]))
+        config = KANConfig(width, grid_size=grid_size, degree=degree, outside=outside, domain=domain, noise=0.5)
+        kan = KAN(config, seed=seed, dtype=dtype)
+        if not uneven:
+            return kan
+        generator = torch.Generator().manual_seed(seed)
+        steps = torch.rand(width[0], grid_size + 2 * degree + 1, dtype=dtype, generator=generator) + 0.1
+        knots = torch.cumsum(steps, dim=1) - 3
+        return KAN.of_layers([replace_knots(kan.layers[0], knots), *kan.layers[1:]])
+
+    return make
