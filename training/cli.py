@@ -1,0 +1,106 @@
+"""kan-train: from a table to a published model version."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from training.config import load_recipe
+from training.draft import draft_recipe, write_recipe
+from training.errors import TrainingError
+from training.inspection import inspect
+from training.pipeline import Interrupted, Run, train
+from training.progress import ProgressBar
+from training.publish import Published
+from training.run_folder import RunFolder
+
+EXIT_MISTAKE = 2
+EXIT_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code is 0, 2 for a mistake in what was given, 130 after Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except Interrupted as error:
+        print(f"kan-train: {error}", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except TrainingError as error:
+        print(f"kan-train: {error}", file=sys.stderr)
+        return EXIT_MISTAKE
+    except KeyboardInterrupt:
+        print("kan-train: stopped; what was kept last can be gone on with by --resume", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kan-train", description="Train a KAN on a table and publish it for kan-serve."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="train from a recipe and publish the next version of its model")
+    run.add_argument("recipe", type=Path, metavar="RECIPE", help="a TOML file; `kan-train init` writes one")
+    run.add_argument("--models", type=Path, default=Path("models"), help="the model repository (default: models)")
+    run.add_argument(
+        "--runs",
+        type=Path,
+        default=Path("runs"),
+        help="where unfinished runs and held-out rows are kept (default: runs)",
+    )
+    again = run.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+    again.add_argument("--fresh", action="store_true", help="start anew although an interrupted run is kept")
+    run.set_defaults(command=_run)
+
+    init = commands.add_parser("init", help="look at a table and write a commented recipe for it")
+    init.add_argument("table", type=Path, metavar="DATA", help="a CSV or Parquet file")
+    init.add_argument("--target", required=True, metavar="COLUMN", help="the column to predict")
+    init.set_defaults(command=_init)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    recipe = load_recipe(options.recipe)
+    folder = RunFolder(options.runs / recipe.model.name)
+    run = Run(recipe, options.models, folder, resume=options.resume, fresh=options.fresh)
+    # Without a bound, torch starts a thread a core of the host, which a container may not have.
+    torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+    with ProgressBar(recipe, Console(stderr=True)) as progress:
+        published = train(run, progress)
+    print(_summary(published, folder))
+
+
+def _init(options: argparse.Namespace) -> None:
+    inspection = inspect(options.table, options.target)
+    path = Path(options.table.stem + ".toml")
+    write_recipe(path, draft_recipe(inspection, Path()))
+    print(f"wrote {path}; read its comments, then: kan-train run {path}")
+
+
+def _summary(published: Published, folder: RunFolder) -> str:
+    manifest = published.manifest
+    network, lowering = manifest.network, manifest.lowering
+    shape = ", ".join(map(str, network.width))
+    metrics = ", ".join(
+        f"{name.removeprefix('test_').replace('_', ' ')} {value:.4g}"
+        for name, value in sorted(manifest.metrics.items())
+        if name.startswith("test_")
+    )
+    return "\n".join(
+        (
+            f"published {published.folder}",
+            f"  network   [{shape}], grid {network.grid_size}, degree {network.degree}, "
+            f"{network.parameters} parameters",
+            f"  held out  {manifest.data.test_rows} rows: {metrics}  ({folder.held_out})",
+            f"  ONNX      within {lowering.max_relative_error:.1g} of float64 on {lowering.verified_rows} rows, "
+            f"tolerance {lowering.tolerance:g}",
+            "  serve it  kan-serve --models " + str(published.folder.parent.parent),
+        )
+    )

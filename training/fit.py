@@ -1,0 +1,192 @@
+"""Train a KAN: full-batch LBFGS or mini-batch Adam, on one grid after another."""
+
+import copy
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kan_model import KAN, refine_grid
+from training.config import FitSection
+from training.errors import TrainingError
+from training.objective import Task, loss, score
+
+# LBFGS iterations between two looks from outside (progress, checkpoint, interruption).
+LBFGS_CHUNK = 10
+
+
+class TrainingDiverged(TrainingError):
+    """The loss is not finite and there is no earlier network to fall back on."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Rows to learn from, as the network sees them.
+
+    Attributes:
+        x: ``[rows, inputs]``, imputed and scaled.
+        y: int64 ``[rows]`` classes, or ``[rows, outputs]`` scaled targets.
+    """
+
+    x: Tensor
+    y: Tensor
+
+
+@dataclass(frozen=True)
+class Record:
+    """One line of the loss curve; losses and score are those after ``step`` steps on this grid."""
+
+    grid_size: int
+    step: int
+    train_loss: float
+    validation_loss: float
+    validation_score: float
+
+
+@dataclass
+class FitState:
+    """A fit between two steps: all that is needed to go on as if it had never stopped.
+
+    Attributes:
+        kan: The network as it is now.
+        best: The network with the lowest validation loss so far, whatever its grid.
+        stage: Which of the plan's grids is being fitted.
+        step: Steps done on it.
+        optimizer: State of the optimizer; empty at the start of a stage.
+        history: One record for every look at the validation rows.
+    """
+
+    kan: KAN
+    best: KAN
+    best_loss: float = math.inf
+    stage: int = 0
+    step: int = 0
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    history: list[Record] = field(default_factory=list)
+
+
+def fit(kan: KAN, train: Samples, validation: Samples, plan: FitSection, task: Task) -> FitState:
+    """Run :func:`fit_steps` to its end; ``.best`` of the result is the trained network."""
+    state = begin(kan, plan)
+    for _ in fit_steps(state, train, validation, plan, task):
+        pass
+    return state
+
+
+def begin(kan: KAN, plan: FitSection) -> FitState:
+    """The state before the first step; the network given is left as it is."""
+    start = refine_grid(kan, plan.grids[0])
+    return FitState(kan=start, best=copy.deepcopy(start))
+
+
+def fit_steps(state: FitState, train: Samples, validation: Samples, plan: FitSection, task: Task) -> Iterator[FitState]:
+    """Fit step by step, yielding the state after each: an epoch of Adam, or up to ten iterations of LBFGS.
+
+    The same plan and data give the same networks, also when a saved state is gone on with. Each grid starts from
+    the best network so far. A step that ends in numbers that are not finite ends its grid; the best network stays.
+
+    Args:
+        state: From :func:`begin` or a saved one; it is changed and yielded again.
+        train: Rows that the weights follow.
+        validation: Rows that choose the best network.
+        plan: Optimizer, grids, steps per grid and so on.
+        task: What the loss is.
+
+    Raises:
+        TrainingDiverged: the loss was not finite from the first step on.
+    """
+    while state.stage < len(plan.grids):
+        optimizer = _optimizer(state, plan)
+        if state.optimizer:
+            optimizer.load_state_dict(state.optimizer)
+        while state.step < plan.steps:
+            done, train_loss = _advance(state, optimizer, train, plan, task)
+            if not _record(state, done, train_loss, validation, task):
+                state.step = plan.steps
+                break
+            state.step = done
+            state.optimizer = optimizer.state_dict()
+            yield state
+        if not math.isfinite(state.best_loss):
+            raise TrainingDiverged(
+                f"the loss is not finite on grid {plan.grids[state.stage]}; wanted a smaller learning_rate "
+                f"(now {plan.learning_rate:g}) or scaled inputs"
+            )
+        state.stage, state.step, state.optimizer = state.stage + 1, 0, {}
+        if state.stage < len(plan.grids):
+            state.kan = refine_grid(state.best, plan.grids[state.stage])
+        yield state
+
+
+def _optimizer(state: FitState, plan: FitSection) -> torch.optim.Optimizer:
+    if plan.optimizer == "adam":
+        return torch.optim.AdamW(state.kan.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
+    return torch.optim.LBFGS(
+        state.kan.parameters(),
+        lr=plan.learning_rate,
+        max_iter=LBFGS_CHUNK,
+        max_eval=10 * LBFGS_CHUNK,
+        history_size=20,
+        tolerance_grad=1e-12,
+        tolerance_change=1e-14,
+        line_search_fn="strong_wolfe",
+    )
+
+
+def _advance(
+    state: FitState, optimizer: torch.optim.Optimizer, train: Samples, plan: FitSection, task: Task
+) -> tuple[int, float]:
+    """One epoch or one chunk of iterations; steps then done, and the training loss."""
+    if isinstance(optimizer, torch.optim.LBFGS):
+        chunk = min(LBFGS_CHUNK, plan.steps - state.step)
+        optimizer.param_groups[0]["max_iter"] = chunk
+        return state.step + chunk, _lbfgs_chunk(state.kan, optimizer, train, task)
+    # Half a cosine per grid; computed from the step, so that nothing but the step needs saving.
+    share = state.step / plan.steps
+    optimizer.param_groups[0]["lr"] = plan.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
+    order = np.random.default_rng((plan.seed, state.stage, state.step)).permutation(len(train.x))
+    return state.step + 1, _adam_epoch(state.kan, optimizer, train, task, torch.from_numpy(order), plan.batch_rows)
+
+
+def _adam_epoch(
+    kan: KAN, optimizer: torch.optim.Optimizer, train: Samples, task: Task, order: Tensor, batch_rows: int | None
+) -> float:
+    total = 0.0
+    for rows in torch.split(order, batch_rows or len(order)):
+        optimizer.zero_grad()
+        batch_loss = loss(task, kan(train.x[rows]), train.y[rows])
+        torch.autograd.backward(batch_loss)
+        optimizer.step()
+        total += float(batch_loss.detach()) * len(rows)
+    return total / len(order)
+
+
+def _lbfgs_chunk(kan: KAN, optimizer: torch.optim.LBFGS, train: Samples, task: Task) -> float:
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        value = loss(task, kan(train.x), train.y)
+        torch.autograd.backward(value)
+        return value
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        return float(loss(task, kan(train.x), train.y))
+
+
+def _record(state: FitState, step: int, train_loss: float, validation: Samples, task: Task) -> bool:
+    """Look at the validation rows and keep the network when it is the best; False where a number is not finite."""
+    with torch.no_grad():
+        outputs = state.kan(validation.x)
+        validation_loss = float(loss(task, outputs, validation.y))
+    if not (math.isfinite(train_loss) and math.isfinite(validation_loss)):
+        return False
+    state.history.append(
+        Record(state.kan.layers[0].grid_size, step, train_loss, validation_loss, score(task, outputs, validation.y))
+    )
+    if validation_loss < state.best_loss:
+        state.best_loss, state.best = validation_loss, copy.deepcopy(state.kan)
+    return True

@@ -1,0 +1,130 @@
+"""The manifest of a model version: what it takes, gives, was trained on and measured."""
+
+import datetime
+import importlib.metadata
+
+import numpy as np
+import torch
+from kan_api.v1 import manifest_pb2 as pb
+from sklearn import metrics as sk
+
+from kan_model import KAN
+from kan_model.lowering import Lowered
+from kan_model.transform import InputTransform, OutputTransform
+from training.config import Recipe
+from training.data import Dataset
+from training.encoding import Feature, Numbers
+from training.preparation import feature_ranges
+from training.split import Rows
+from training.verify import Verification
+
+_HISTOGRAM_BINS = 20
+_TASKS = {"regression": pb.TASK_REGRESSION, "classification": pb.TASK_CLASSIFICATION}
+
+
+def build_manifest(
+    recipe: Recipe, dataset: Dataset, kan: KAN, lowered: Lowered, verification: Verification, metrics: dict[str, float]
+) -> pb.ModelManifest:
+    """Everything but version, files and time of publishing, which :mod:`training.publish` fills in."""
+    graph = lowered.model.graph
+    outputs = len(dataset.classes) or dataset.y.shape[1]
+    return pb.ModelManifest(
+        name=recipe.model.name,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        library_version=importlib.metadata.version("kan-serving"),
+        task=_TASKS[dataset.task],
+        target=dataset.target,
+        classes=dataset.classes,
+        inputs=[pb.TensorSpec(name=graph.input[0].name, datatype="FP32", shape=[-1, dataset.x.shape[1]])],
+        outputs=[pb.TensorSpec(name=graph.output[0].name, datatype="FP32", shape=[-1, outputs])],
+        columns=[pb.Column(name=column.name, categories=column.categories) for column in dataset.columns],
+        features=_features(dataset),
+        network=pb.Network(
+            width=kan.width,
+            grid_size=kan.layers[0].grid_size,
+            degree=kan.layers[0].degree,
+            outside=kan.layers[0].outside,
+            parameters=sum(parameter.numel() for parameter in kan.parameters()),
+        ),
+        lowering=pb.Lowering(
+            strategies=lowered.strategies,
+            opset=lowered.model.opset_import[0].version,
+            ir_version=lowered.model.ir_version,
+            tolerance=recipe.verify.tolerance,
+            max_abs_error=verification.max_abs_error,
+            max_relative_error=verification.max_relative_error,
+            verified_rows=verification.rows,
+        ),
+        metrics=metrics,
+        data=pb.DataSummary(
+            source=dataset.source,
+            fingerprint=dataset.fingerprint,
+            train_rows=len(dataset.train),
+            validation_rows=len(dataset.validation),
+            test_rows=len(dataset.test),
+            dropped_rows=dataset.dropped_rows,
+        ),
+        recipe=recipe.text,
+    )
+
+
+def evaluate(dataset: Dataset, kan: KAN, inputs: InputTransform, outputs: OutputTransform) -> dict[str, float]:
+    """Metrics on the rows that were held out, by name; targets in raw units."""
+    parts = {"validation": dataset.validation, "test": dataset.test}
+    return {
+        f"{part}_{name}": value
+        for part, rows in parts.items()
+        for name, value in _scores(dataset, rows, predict(dataset, rows, kan, inputs, outputs)).items()
+    }
+
+
+def predict(dataset: Dataset, rows: Rows, kan: KAN, inputs: InputTransform, outputs: OutputTransform) -> Numbers:
+    """Probabilities ``[rows, classes]`` or raw predictions ``[rows, targets]`` by torch, in the network's own type."""
+    with torch.no_grad():
+        # In float64 after the network: scikit-learn wants probabilities that sum to one.
+        network_outputs = kan(inputs(torch.from_numpy(dataset.x[rows]).to(kan.dtype))).double()
+        result: Numbers = outputs(network_outputs).numpy()
+    return result
+
+
+def _scores(dataset: Dataset, rows: Rows, predicted: Numbers) -> dict[str, float]:
+    truth = dataset.y[rows]
+    if dataset.task == "classification":
+        labels = range(len(dataset.classes))
+        return {
+            "accuracy": float(sk.accuracy_score(truth, predicted.argmax(axis=1))),
+            "log_loss": float(sk.log_loss(truth, predicted, labels=list(labels))),
+        }
+    scores = {
+        "rmse": float(sk.root_mean_squared_error(truth, predicted)),
+        "mae": float(sk.mean_absolute_error(truth, predicted)),
+    }
+    # R² compares with the variance of the truth: it needs two rows that differ.
+    return scores | ({"r2": float(sk.r2_score(truth, predicted))} if np.ptp(truth) > 0 else {})
+
+
+def _features(dataset: Dataset) -> list[pb.Feature]:
+    low, high = feature_ranges(dataset)
+    return [
+        _feature(dataset, place, feature, low[place], high[place]) for place, feature in enumerate(dataset.features)
+    ]
+
+
+def _feature(dataset: Dataset, place: int, feature: Feature, low: float, high: float) -> pb.Feature:
+    values = dataset.x[dataset.train, place]
+    values = values[~np.isnan(values)]
+    message = pb.Feature(
+        name=feature.name,
+        column=feature.column,
+        category=feature.category or "",
+        low=low,
+        high=high,
+        constant=dataset.constant[place],
+    )
+    imputed = dataset.imputed[place]
+    if imputed is not None:
+        message.imputed = imputed
+    if len(values):
+        counts, edges = np.histogram(values, bins=min(_HISTOGRAM_BINS, max(1, len(np.unique(values)))))
+        message.histogram.CopyFrom(pb.Histogram(edges=edges, counts=counts))
+    return message

@@ -1,0 +1,131 @@
+"""A recipe's way from a table to a published model version."""
+
+import hashlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from kan_model import KAN
+from kan_model.lowering import lower
+from training.config import Recipe
+from training.data import Dataset, held_out_table, prepare
+from training.errors import TrainingError
+from training.fit import FitState, begin, fit_steps
+from training.interruption import Interruption, interruption
+from training.manifest import build_manifest, evaluate
+from training.preparation import input_transform, new_network, output_transform, samples
+from training.publish import Published, check_inputs, publish
+from training.run_folder import RunError, RunFolder
+from training.verify import verify
+
+_SECONDS_BETWEEN_CHECKPOINTS = 5.0
+
+
+class Interrupted(TrainingError):
+    """The person asked to stop; the run can be gone on with."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What to train and where to put it.
+
+    Attributes:
+        recipe: The checked recipe.
+        models: The model repository.
+        folder: Where state and results of this run are kept.
+        resume: Go on where an interrupted run stopped.
+        fresh: Start anew although an interrupted run lies there.
+    """
+
+    recipe: Recipe
+    models: Path
+    folder: RunFolder
+    resume: bool = False
+    fresh: bool = False
+
+
+class Watcher(Protocol):
+    """Whoever shows a person how it goes."""
+
+    def prepared(self, dataset: Dataset) -> None:
+        """The table is read."""
+
+    def stepped(self, state: FitState) -> None:
+        """The fit is one step on."""
+
+
+def train(run: Run, watcher: Watcher) -> Published:
+    """Train, export, verify and publish.
+
+    Args:
+        run: What and where.
+        watcher: Is told of the progress.
+
+    Raises:
+        Interrupted: SIGINT came; the state is kept.
+        TrainingError: anything else that the person at the keyboard can mend; nothing is published then.
+    """
+    with run.folder.lock():
+        return _train(run, watcher)
+
+
+def _train(run: Run, watcher: Watcher) -> Published:
+    recipe = run.recipe
+    dataset = prepare(recipe)
+    watcher.prepared(dataset)
+    check_inputs(run.models, recipe.model.name, [feature.name for feature in dataset.features])
+    inputs, outputs = input_transform(dataset, recipe.inputs.scaling), output_transform(dataset)
+    kan = new_network(dataset, recipe, inputs)
+
+    learning, choosing = (
+        samples(dataset, rows, inputs, outputs, kan.dtype) for rows in (dataset.train, dataset.validation)
+    )
+    identity = hashlib.sha256((recipe.text + dataset.fingerprint).encode()).hexdigest()
+    state = _start(run, kan, identity)
+    with interruption() as stop:
+        state = _watched(
+            fit_steps(state, learning, choosing, recipe.fit, dataset.task), state, run, identity, stop, watcher
+        )
+
+    kan = state.best
+    lowered = lower(kan, inputs=inputs, outputs=outputs, metadata={"model": recipe.model.name})
+    rows = dataset.x[dataset.train].astype(np.float32)
+    verification = verify(lowered.model, kan, inputs, outputs, rows, recipe.verify.tolerance)
+    metrics = evaluate(dataset, kan, inputs, outputs)
+    manifest = build_manifest(recipe, dataset, kan, lowered, verification, metrics)
+    run.folder.save_result(kan, held_out_table(dataset))
+    published = publish(run.models, manifest, {"model.onnx": lowered.model.SerializeToString()})
+    run.folder.drop_state()
+    return published
+
+
+def _start(run: Run, kan: KAN, identity: str) -> FitState:
+    if run.resume:
+        return run.folder.load_state(identity)
+    if run.folder.has_state() and not run.fresh:
+        raise RunError(
+            f"{run.folder.path} holds an interrupted run; go on with it by --resume, or start anew by --fresh"
+        )
+    return begin(kan, run.recipe.fit)
+
+
+def _watched(
+    steps: Iterator[FitState], state: FitState, run: Run, identity: str, stop: Interruption, watcher: Watcher
+) -> FitState:
+    """Go through the steps; keep the state from time to time and when asked to stop; the last state."""
+    kept = time.monotonic()
+    for state in steps:
+        watcher.stepped(state)
+        if stop.requested or time.monotonic() - kept > _SECONDS_BETWEEN_CHECKPOINTS:
+            run.folder.save_state(state, identity)
+            kept = time.monotonic()
+        if stop.requested:
+            raise Interrupted(
+                f"stopped; the run is kept in {run.folder.path}: go on with the same command and --resume"
+            )
+    run.folder.save_state(state, identity)
+    return state

@@ -1,0 +1,107 @@
+"""From a dataset to what a network needs: transforms around it, samples for it, and its first weights."""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kan_model import KAN, KANConfig
+from kan_model.transform import Affine, InputTransform, OutputTransform, Softmax
+from training.config import Recipe
+from training.data import Dataset
+from training.encoding import Numbers
+from training.errors import DataError, quoted
+from training.fit import Samples
+from training.split import Rows
+
+# Far below float32's largest number: sums of such values in the first layer must stay finite.
+_LARGEST = 1e30
+
+Scaling = Literal["minmax", "standard", "none"]
+
+
+def input_transform(dataset: Dataset, scaling: Scaling) -> InputTransform:
+    """Imputation and scaling that fit the training rows; constant features are only centred.
+
+    Raises:
+        DataError: a feature whose values float32 arithmetic cannot scale.
+    """
+    x = _filled(dataset)[dataset.train]
+    low, high = x.min(axis=0), x.max(axis=0)
+    constant = np.array(dataset.constant)
+    width = np.where(constant, 1.0, high - low)
+    _check_magnitude(dataset, np.maximum(abs(low), abs(high)), width)
+    if scaling == "minmax":
+        center, scale = (low + high) / 2, np.where(constant, 1.0, 2 / width)
+    elif scaling == "standard":
+        center, scale = x.mean(axis=0), 1 / np.where(constant, 1.0, x.std(axis=0))
+    else:
+        center, scale = np.where(constant, low, 0.0), np.ones_like(low)
+    imputed = [np.nan if value is None else value for value in dataset.imputed]
+    return InputTransform(
+        center.astype(np.float32),
+        scale.astype(np.float32),
+        None if np.isnan(imputed).all() else np.array(imputed, dtype=np.float32),
+    )
+
+
+def output_transform(dataset: Dataset) -> OutputTransform:
+    """Softmax for classes; mean and standard deviation of the training rows for numbers."""
+    if dataset.task == "classification":
+        return Softmax()
+    y = dataset.y[dataset.train]
+    return Affine(y.mean(axis=0).astype(np.float32), y.std(axis=0).astype(np.float32))
+
+
+def new_network(dataset: Dataset, recipe: Recipe, transform: InputTransform) -> KAN:
+    """A fresh network over the training rows' ranges; edges of constant features are not there."""
+    dtype = getattr(torch, recipe.network.dtype)
+    scaled = transform(torch.from_numpy(dataset.x[dataset.train]))
+    low, high = scaled.min(dim=0).values, scaled.max(dim=0).values
+    constant = torch.tensor(dataset.constant)
+    low, high = torch.where(constant, -1.0, low), torch.where(constant, 1.0, high)
+    outputs = len(dataset.classes) or dataset.y.shape[1]
+    config = KANConfig(
+        width=(dataset.x.shape[1], *recipe.network.hidden, outputs),
+        grid_size=recipe.fit.grids[0],
+        degree=recipe.network.degree,
+        outside=recipe.network.outside,
+        domain=tuple((float(a), float(b)) for a, b in zip(low, high, strict=True)),
+    )
+    kan = KAN(config, seed=recipe.fit.seed, dtype=dtype)
+    kan.layers[0].edge_mask[:, constant] = 0
+    return kan
+
+
+def samples(
+    dataset: Dataset, rows: Rows, inputs: InputTransform, outputs: OutputTransform, dtype: torch.dtype
+) -> Samples:
+    """The rows as the network sees them."""
+    x = inputs(torch.from_numpy(dataset.x[rows])).to(dtype)
+    y = torch.from_numpy(dataset.y[rows])
+    if isinstance(outputs, Affine):
+        y = ((y - torch.from_numpy(outputs.center)) / torch.from_numpy(outputs.scale)).to(dtype)
+    return Samples(x, y)
+
+
+def feature_ranges(dataset: Dataset) -> tuple[Numbers, Numbers]:
+    """Lowest and highest value of each feature in the training rows, missing ones imputed; raw units."""
+    x = _filled(dataset)[dataset.train]
+    return x.min(axis=0), x.max(axis=0)
+
+
+def _filled(dataset: Dataset) -> Numbers:
+    imputed = np.array([np.nan if value is None else value for value in dataset.imputed])
+    return np.where(np.isnan(dataset.x), imputed, dataset.x)
+
+
+def _check_magnitude(dataset: Dataset, largest: NDArray[np.float64], width: NDArray[np.float64]) -> None:
+    bad = (largest > _LARGEST) | (width < largest * 1e-6) | (width < 1 / _LARGEST)
+    bad &= ~np.array(dataset.constant) | (largest > _LARGEST)
+    if bad.any():
+        place = int(np.argmax(bad))
+        raise DataError(
+            f"{dataset.source}: {quoted(dataset.features[place].name)} spans {width[place]:.3g} at a size of "
+            f"{largest[place]:.3g}; float32 cannot tell its values apart: shift or rescale the column"
+        )

@@ -1,0 +1,72 @@
+"""How a run looks in a terminal: a bar with loss, metric, grid and time left."""
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from training.config import Recipe
+from training.data import Dataset
+from training.fit import FitState
+from training.objective import METRIC
+
+
+class ProgressBar:
+    """Tells a person at a terminal how the fit goes; anywhere else, one line a grid."""
+
+    def __init__(self, recipe: Recipe, console: Console) -> None:
+        self._recipe, self._console = recipe, console
+        plan = recipe.fit
+        self._steps = plan.steps * len(plan.grids)
+        self._bar = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[numbers]}"),
+            TimeElapsedColumn(),
+            TextColumn("elapsed,"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task(f"training {recipe.model.name}", total=self._steps, numbers="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def prepared(self, dataset: Dataset) -> None:
+        """Say what was read, and what a person should know about it."""
+        rows = f"{len(dataset.train)} rows to train, {len(dataset.validation)} to choose, {len(dataset.test)} held out"
+        goal = f"{len(dataset.classes)} classes" if dataset.classes else dataset.target
+        self._print(f"{dataset.source}: {len(dataset.features)} inputs -> {goal}; {rows}")
+        if dataset.dropped_rows:
+            self._print(f"left out {dataset.dropped_rows} rows with missing values")
+        for warning in dataset.warnings:
+            self._print(f"warning: {warning}", style="yellow")
+
+    def stepped(self, state: FitState) -> None:
+        """Move the bar; at the end of a grid, leave a line."""
+        grid_ended = state.step == 0
+        done = state.stage * self._recipe.fit.steps + state.step
+        if not state.history:
+            return
+        last = state.history[-1]
+        metric = METRIC[self._recipe.task.kind]
+        numbers = (
+            f"grid {last.grid_size}  loss {last.train_loss:.3g}  "
+            f"validation loss {last.validation_loss:.3g}  {metric} {last.validation_score:.4f}"
+        )
+        self._bar.update(self._task, completed=done, numbers=numbers)
+        if grid_ended:
+            self._print(f"{numbers} after {last.step} steps")
+
+    def _print(self, text: str, style: str | None = None) -> None:
+        self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,141 @@
+"""Put a model version into a model repository: whole or not at all, never over another."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.protobuf import json_format
+from kan_api.v1.manifest_pb2 import File, ModelManifest
+
+from training.errors import TrainingError, quoted
+
+
+class PublishError(TrainingError):
+    """The version cannot be put into the repository."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A version that readers of the repository can see.
+
+    Attributes:
+        folder: ``models/<name>/<version>``.
+        manifest: As written there.
+    """
+
+    folder: Path
+    manifest: ModelManifest
+
+
+def publish(models: Path, manifest: ModelManifest, files: Mapping[str, bytes]) -> Published:
+    """Write the next version of a model.
+
+    The files are written to a hidden folder beside it, flushed to disk, and renamed into place. Where two publish
+    at once, the one that comes second takes the number after.
+
+    Args:
+        models: The model repository; made when it is not there.
+        manifest: Its name says which model; version and files are filled in here.
+        files: Content by file name ("model.onnx").
+
+    Raises:
+        PublishError: the model's versions so far take other inputs, or the folder cannot be written.
+    """
+    check_inputs(models, manifest.name, [feature.name for feature in manifest.features])
+    model_folder = models / manifest.name
+    try:
+        model_folder.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".publishing-", dir=model_folder))
+        temporary.chmod(0o755)
+        try:
+            for name, content in files.items():
+                _write(temporary / name, content)
+            return _rename_to_next_version(model_folder, temporary, _with_files(manifest, files))
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise PublishError(f"{model_folder}: cannot publish: {error.strerror} ({error.filename})") from error
+
+
+def check_inputs(models: Path, name: str, features: Sequence[str]) -> None:
+    """Refuse a version that takes other inputs than the model's newest one.
+
+    Args:
+        models: The model repository.
+        name: The model.
+        features: Names of the new version's features, in order.
+
+    Raises:
+        PublishError: the features differ; the message names the first that does.
+    """
+    versions = published_versions(models / name)
+    if not versions:
+        return
+    newest = models / name / str(versions[-1]) / "manifest.json"
+    try:
+        before = json_format.Parse(newest.read_bytes(), ModelManifest(), ignore_unknown_fields=True)
+    except (OSError, json_format.ParseError):
+        return  # A broken version binds nobody.
+    old, new = [feature.name for feature in before.features], list(features)
+    if old == new:
+        return
+    place = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
+    was, now = (quoted(names[place]) if place < len(names) else "nothing" for names in (old, new))
+    raise PublishError(
+        f"model {name} takes other inputs in version {versions[-1]}: input {place + 1} is {was} there and "
+        f"{now} here; give the new model a name of its own"
+    )
+
+
+def published_versions(model_folder: Path) -> list[int]:
+    """Version numbers in a model's folder, ascending."""
+    if not model_folder.is_dir():
+        return []
+    return sorted(int(path.name) for path in model_folder.iterdir() if path.name.isdecimal() and path.is_dir())
+
+
+def _with_files(manifest: ModelManifest, files: Mapping[str, bytes]) -> ModelManifest:
+    complete = ModelManifest()
+    complete.CopyFrom(manifest)
+    del complete.files[:]
+    for name, content in files.items():
+        complete.files.append(File(name=name, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content)))
+    return complete
+
+
+def _rename_to_next_version(model_folder: Path, temporary: Path, manifest: ModelManifest) -> Published:
+    manifest.version = max(published_versions(model_folder), default=0) + 1
+    while True:
+        text = json_format.MessageToJson(manifest, preserving_proto_field_name=True, ensure_ascii=False)
+        _write(temporary / "manifest.json", text.encode())
+        _flush_folder(temporary)
+        folder = model_folder / str(manifest.version)
+        try:
+            temporary.rename(folder)  # Fails where the target holds anything: no version is ever overwritten.
+        except OSError:
+            if not folder.exists():
+                raise
+            manifest.version += 1
+            continue
+        _flush_folder(model_folder)
+        return Published(folder, manifest)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make names in the folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,111 @@
+"""Where a run keeps what is not published: its state, so that it can go on; the network; the rows held out."""
+
+import csv
+import fcntl
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from kan_model import KAN, checkpoint
+from training.errors import TrainingError
+from training.fit import FitState, Record
+
+
+class RunError(TrainingError):
+    """The run folder does not allow what was asked."""
+
+
+class RunFolder:
+    """``runs/<model name>/``: state.pt while a fit is under way, kan.safetensors and held_out.csv after it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.held_out = path / "held_out.csv"
+        self._state = path / "state.pt"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other runs of the same model out of the folder.
+
+        Raises:
+            RunError: another process holds it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(f"{self.path}: another kan-train is at work here; wait for it or give --runs") from None
+            yield
+
+    def has_state(self) -> bool:
+        """Whether an unfinished run lies here."""
+        return self._state.exists()
+
+    def save_state(self, state: FitState, identity: str) -> None:
+        """Keep the fit as it stands; a crash leaves the former state or this one."""
+        buffer = io.BytesIO()
+        content = {
+            "identity": identity,
+            "kan": _tensor(state.kan),
+            "best": _tensor(state.best),
+            "best_loss": state.best_loss,
+            "stage": state.stage,
+            "step": state.step,
+            "optimizer": state.optimizer,
+            "history": [asdict(record) for record in state.history],
+        }
+        torch.save(content, buffer)
+        checkpoint.write_atomically(self._state, buffer.getvalue())
+
+    def load_state(self, identity: str) -> FitState:
+        """The fit as it was kept.
+
+        Args:
+            identity: Of recipe and data; a state of others cannot be gone on with.
+
+        Raises:
+            RunError: there is no state, it cannot be read, or it belongs to another recipe or table.
+        """
+        if not self.has_state():
+            raise RunError(f"{self.path}: nothing to go on with; run without --resume")
+        try:
+            content: dict[str, Any] = torch.load(self._state, weights_only=True)
+        except Exception as error:
+            raise RunError(f"{self._state}: cannot read it ({type(error).__name__}); run with --fresh") from error
+        if content["identity"] != identity:
+            raise RunError(f"{self.path}: recipe or data changed since the run was stopped; run with --fresh")
+        return FitState(
+            kan=_kan(content["kan"]),
+            best=_kan(content["best"]),
+            best_loss=content["best_loss"],
+            stage=content["stage"],
+            step=content["step"],
+            optimizer=content["optimizer"],
+            history=[Record(**record) for record in content["history"]],
+        )
+
+    def drop_state(self) -> None:
+        """Forget an unfinished run."""
+        self._state.unlink(missing_ok=True)
+
+    def save_result(self, kan: KAN, held_out: pd.DataFrame) -> None:
+        """Keep the trained network and the rows it never saw, the latter as kan-client reads them."""
+        checkpoint.save(kan, self.path / "kan.safetensors")
+        # Words are always quoted: pandas leaves a lone carriage return bare, which breaks the line.
+        text = held_out.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)
+        checkpoint.write_atomically(self.held_out, text.encode())
+
+
+def _tensor(kan: KAN) -> torch.Tensor:
+    return torch.frombuffer(bytearray(checkpoint.to_bytes(kan)), dtype=torch.uint8)
+
+
+def _kan(content: torch.Tensor) -> KAN:
+    return checkpoint.from_bytes(content.numpy().tobytes())
