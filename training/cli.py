@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"kan-train: {error}", file=sys.stderr)
         return EXIT_MISTAKE
     except KeyboardInterrupt:
-        print("kan-train: stopped; what was kept last can be gone on with by --resume", file=sys.stderr)
+        print("kan-train: stopped; nothing was published", file=sys.stderr)
         return EXIT_INTERRUPTED
     return 0
 

@@ -5,9 +5,9 @@ import importlib.metadata
 
 import numpy as np
 import torch
-from kan_api.v1 import manifest_pb2 as pb
 from sklearn import metrics as sk
 
+from kan_api.v1 import manifest_pb2 as pb
 from kan_model import KAN
 from kan_model.lowering import Lowered
 from kan_model.transform import InputTransform, OutputTransform

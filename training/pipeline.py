@@ -2,7 +2,6 @@
 
 import hashlib
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +10,7 @@ import numpy as np
 
 from kan_model import KAN
 from kan_model.lowering import lower
+from kan_model.transform import InputTransform, OutputTransform
 from training.config import Recipe
 from training.data import Dataset, held_out_table, prepare
 from training.errors import TrainingError
@@ -76,20 +76,11 @@ def train(run: Run, watcher: Watcher) -> Published:
 def _train(run: Run, watcher: Watcher) -> Published:
     recipe = run.recipe
     dataset = prepare(recipe)
-    watcher.prepared(dataset)
     check_inputs(run.models, recipe.model.name, [feature.name for feature in dataset.features])
     inputs, outputs = input_transform(dataset, recipe.inputs.scaling), output_transform(dataset)
-    kan = new_network(dataset, recipe, inputs)
-
-    learning, choosing = (
-        samples(dataset, rows, inputs, outputs, kan.dtype) for rows in (dataset.train, dataset.validation)
-    )
-    identity = hashlib.sha256((recipe.text + dataset.fingerprint).encode()).hexdigest()
-    state = _start(run, kan, identity)
     with interruption() as stop:
-        state = _watched(
-            fit_steps(state, learning, choosing, recipe.fit, dataset.task), state, run, identity, stop, watcher
-        )
+        watcher.prepared(dataset)
+        state = _fitted(run, dataset, inputs, outputs, stop, watcher)
 
     kan = state.best
     lowered = lower(kan, inputs=inputs, outputs=outputs, metadata={"model": recipe.model.name})
@@ -103,6 +94,35 @@ def _train(run: Run, watcher: Watcher) -> Published:
     return published
 
 
+def _fitted(
+    run: Run,
+    dataset: Dataset,
+    inputs: InputTransform,
+    outputs: OutputTransform,
+    stop: Interruption,
+    watcher: Watcher,
+) -> FitState:
+    """Go through the fit; keep its state from time to time and when asked to stop."""
+    plan = run.recipe.fit
+    kan = new_network(dataset, run.recipe, inputs)
+    learning, choosing = (
+        samples(dataset, rows, inputs, outputs, kan.dtype) for rows in (dataset.train, dataset.validation)
+    )
+    identity = hashlib.sha256((run.recipe.text + dataset.fingerprint).encode()).hexdigest()
+    state = _start(run, kan, identity)
+    kept = time.monotonic()
+    steps = fit_steps(state, learning, choosing, plan, dataset.task)
+    for state in steps:
+        watcher.stepped(state)
+        if stop.requested or time.monotonic() - kept > _SECONDS_BETWEEN_CHECKPOINTS:
+            run.folder.save_state(state, identity)
+            kept = time.monotonic()
+        if stop.requested:
+            raise Interrupted(f"stopped; the run is kept in {run.folder.path}: the same command with --resume goes on")
+    run.folder.save_state(state, identity)
+    return state
+
+
 def _start(run: Run, kan: KAN, identity: str) -> FitState:
     if run.resume:
         return run.folder.load_state(identity)
@@ -111,21 +131,3 @@ def _start(run: Run, kan: KAN, identity: str) -> FitState:
             f"{run.folder.path} holds an interrupted run; go on with it by --resume, or start anew by --fresh"
         )
     return begin(kan, run.recipe.fit)
-
-
-def _watched(
-    steps: Iterator[FitState], state: FitState, run: Run, identity: str, stop: Interruption, watcher: Watcher
-) -> FitState:
-    """Go through the steps; keep the state from time to time and when asked to stop; the last state."""
-    kept = time.monotonic()
-    for state in steps:
-        watcher.stepped(state)
-        if stop.requested or time.monotonic() - kept > _SECONDS_BETWEEN_CHECKPOINTS:
-            run.folder.save_state(state, identity)
-            kept = time.monotonic()
-        if stop.requested:
-            raise Interrupted(
-                f"stopped; the run is kept in {run.folder.path}: go on with the same command and --resume"
-            )
-    run.folder.save_state(state, identity)
-    return state

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from google.protobuf import json_format
-from kan_api.v1.manifest_pb2 import File, ModelManifest
 
+from kan_api.v1.manifest_pb2 import File, ModelManifest
 from training.errors import TrainingError, quoted
 
 

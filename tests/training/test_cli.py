@@ -1,0 +1,95 @@
+"""kan-train as a person runs it: a real process."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+KAN_TRAIN = Path(sys.executable).with_name("kan-train")
+ROOT = Path(__file__).parents[2]
+
+
+def kan_train(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run to the end."""
+    return subprocess.run([KAN_TRAIN, *arguments], cwd=folder, capture_output=True, text=True, timeout=100)
+
+
+def test_init_then_run_needs_no_edit(tmp_path: Path) -> None:
+    """A table of one's own: two commands to a published model."""
+    random = np.random.default_rng(0)
+    table = pd.DataFrame({"id": range(300), "x": random.normal(0, 2, 300), "color": random.choice(["a", "b"], 300)})
+    table["price"] = table["x"] ** 2 + (table["color"] == "a") * 3
+    table.to_csv(tmp_path / "houses.csv", index=False)
+    first = kan_train(tmp_path, "init", "houses.csv", "--target", "price")
+    assert (first.returncode, first.stderr) == (0, "")
+    assert "wrote houses.toml" in first.stdout
+    second = kan_train(tmp_path, "run", "houses.toml")
+    assert second.returncode == 0, second.stderr
+    assert "published models/houses/1" in second.stdout
+    assert "r2 0.9" in second.stdout
+    assert (tmp_path / "runs" / "houses" / "held_out.csv").exists()
+    again = kan_train(tmp_path, "init", "houses.csv", "--target", "price")
+    assert again.returncode == 2
+    assert "houses.toml" in again.stderr
+
+
+@pytest.mark.parametrize("recipe", ["digits", "diabetes", "toy"])
+def test_the_recipes_that_come_along_run(tmp_path: Path, recipe: str) -> None:
+    """Each publishes a verified model; digits knows 96 % of the scans it never saw."""
+    done = kan_train(tmp_path, "run", str(ROOT / "training" / "recipes" / f"{recipe}.toml"), "--models", "m")
+    assert done.returncode == 0, done.stderr
+    assert f"published m/{recipe}/1" in done.stdout
+    if recipe == "digits":
+        accuracy = float(done.stdout.split("accuracy ")[1].split(",")[0])
+        assert accuracy >= 0.96
+
+
+def test_ctrl_c_keeps_the_run_and_resume_finishes_it(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    """The first Ctrl-C says how to go on and exits with 130; --resume ends in a published model."""
+    recipe = write_recipe(steps=600)
+    process = subprocess.Popen(
+        [KAN_TRAIN, "run", str(recipe)], cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=os.environ
+    )
+    assert process.stderr is not None
+    assert "inputs" in process.stderr.readline()  # The table is read, the fit begins.
+    process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "--resume" in errors
+    assert (tmp_path / "runs" / "flowers" / "state.pt").exists()
+    assert not (tmp_path / "models").exists()
+    recipe_again = kan_train(tmp_path, "run", str(recipe))
+    assert recipe_again.returncode == 2
+    assert "--resume" in recipe_again.stderr
+    done = kan_train(tmp_path, "run", str(recipe), "--resume")
+    assert done.returncode == 0, done.stderr
+    assert "published models/flowers/1" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "none.toml"], "none.toml: there is no such recipe"),
+        (["init", "none.csv", "--target", "x"], "none.csv"),
+        (["init", "flowers.csv", "--target", "wieght"], "weight"),
+        (["run", "flowers.toml", "--models", "flowers.csv"], "flowers.csv"),
+    ],
+)
+def test_a_mistake_is_one_message_and_exit_code_2(
+    write_recipe: Callable[..., Path], tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    """No traceback, nothing published, no file half-written."""
+    write_recipe()
+    before = {path.name for path in tmp_path.iterdir()}
+    done = kan_train(tmp_path, *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert {path.name for path in tmp_path.iterdir()} - before <= {"runs"}

@@ -1,0 +1,160 @@
+"""From a table to a version that says what is in it, and whose graph answers as torch does."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pandas as pd
+import pytest
+
+from kan_model import checkpoint
+from kan_model.onnx_runtime import run as run_model
+from training.config import load_recipe
+from training.data import Dataset, prepare
+from training.errors import TrainingError
+from training.fit import FitState
+from training.manifest import predict
+from training.pipeline import Run, train
+from training.preparation import input_transform, output_transform
+from training.run_folder import RunError, RunFolder
+
+
+class Quiet:
+    """A watcher that stops by an error after so many steps."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.steps, self.stop_after = 0, stop_after
+
+    def prepared(self, dataset: Dataset) -> None:
+        self.warnings = dataset.warnings
+
+    def stepped(self, state: FitState) -> None:
+        self.steps += 1
+        if self.steps == self.stop_after:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("kind", ["regression", "classification"])
+def test_a_table_becomes_a_version_that_answers_as_torch(
+    write_recipe: Callable[..., Path], tmp_path: Path, kind: str
+) -> None:
+    """The published graph, fed raw rows with missing values, gives the trained network's predictions."""
+    target = "weight" if kind == "regression" else "kind"
+    recipe = load_recipe(write_recipe(kind=kind, target=target))
+    run = Run(recipe, tmp_path / "models", RunFolder(tmp_path / "run"))
+    published = train(run, Quiet())
+    dataset = prepare(recipe)
+    model = onnx.load(published.folder / "model.onnx")
+    kan = checkpoint.load(run.folder.path / "kan.safetensors")
+    expected = predict(dataset, dataset.test, kan, input_transform(dataset, "minmax"), output_transform(dataset))
+    got = run_model(model, dataset.x[dataset.test].astype(np.float32))
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
+
+    manifest = published.manifest
+    assert [feature.name for feature in manifest.features] == ["length", "fixed", "color=red", "color=blue", "width"]
+    assert [column.name for column in manifest.columns] == ["length", "fixed", "color", "width"]
+    assert list(manifest.columns[2].categories) == ["red", "blue"]
+    assert [feature.constant for feature in manifest.features] == [False, True, False, False, False]
+    assert manifest.features[4].imputed == pytest.approx(np.nanmedian(dataset.x[dataset.train, 4]))
+    assert sum(manifest.features[0].histogram.counts) == len(dataset.train)
+    assert list(manifest.classes) == ([] if kind == "regression" else ["big", "small"])
+    assert 0 < manifest.lowering.max_relative_error <= manifest.lowering.tolerance
+    assert manifest.recipe == recipe.text
+    assert ("test_rmse" if kind == "regression" else "test_accuracy") in manifest.metrics
+
+
+def test_held_out_rows_are_kept_as_a_user_has_them(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    """Raw columns with words and empty cells, and the target."""
+    recipe = load_recipe(write_recipe())
+    run = Run(recipe, tmp_path / "models", RunFolder(tmp_path / "run"))
+    train(run, Quiet())
+    table = pd.read_csv(run.folder.held_out)
+    assert list(table.columns) == ["length", "fixed", "color", "width", "weight"]
+    assert set(table["color"]) == {"red", "blue"}
+    assert len(table) == len(prepare(recipe).test)
+
+
+def test_a_run_gone_on_with_publishes_the_same_graph(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    """Killed after two steps and resumed: the model's bytes are those of a run that never stopped."""
+    recipe = load_recipe(write_recipe())
+    through = train(Run(recipe, tmp_path / "a", RunFolder(tmp_path / "run_a")), Quiet())
+    folder = RunFolder(tmp_path / "run_b")
+    keep = folder.save_state
+    run = Run(recipe, tmp_path / "b", folder)
+
+    class Keeping(Quiet):
+        """Keeps every state, then is killed."""
+
+        def stepped(self, state: FitState) -> None:
+            keep(state, identity_of(run))
+            super().stepped(state)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(run, Keeping(stop_after=2))
+    assert not (tmp_path / "b").exists()
+    with pytest.raises(RunError, match="--resume"):
+        train(run, Quiet())
+    resumed = Quiet()
+    published = train(Run(recipe, tmp_path / "b", folder, resume=True), resumed)
+    assert 0 < resumed.steps < recipe.fit.steps
+    assert (published.folder / "model.onnx").read_bytes() == (through.folder / "model.onnx").read_bytes()
+    assert not folder.has_state()
+
+
+def identity_of(run: Run) -> str:
+    """What the pipeline calls this recipe and table."""
+    import hashlib
+
+    return hashlib.sha256((run.recipe.text + prepare(run.recipe).fingerprint).encode()).hexdigest()
+
+
+def test_resuming_needs_the_same_recipe_and_something_to_resume(
+    write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Nothing kept, or kept for another recipe: said, with what to do."""
+    recipe = load_recipe(write_recipe())
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(RunError, match="nothing to go on with"):
+        train(Run(recipe, tmp_path / "models", folder, resume=True), Quiet())
+    other = load_recipe(write_recipe(steps=6))
+
+    class Keeping(Quiet):
+        def stepped(self, state: FitState) -> None:
+            folder.save_state(state, "another")
+            super().stepped(state)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(Run(recipe, tmp_path / "models", folder), Keeping(stop_after=1))
+    with pytest.raises(RunError, match="recipe or data changed"):
+        train(Run(other, tmp_path / "models", folder, resume=True), Quiet())
+    (folder.path / "state.pt").write_bytes(b"torn")
+    with pytest.raises(RunError, match="cannot read it"):
+        train(Run(other, tmp_path / "models", folder, resume=True), Quiet())
+    assert train(Run(other, tmp_path / "models", folder, fresh=True), Quiet()).manifest.version == 1
+
+
+def test_two_runs_of_one_model_do_not_share_a_folder(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    """The second is told, and touches nothing."""
+    run = Run(load_recipe(write_recipe()), tmp_path / "models", RunFolder(tmp_path / "run"))
+    with RunFolder(tmp_path / "run").lock(), pytest.raises(RunError, match="another kan-train"):
+        train(run, Quiet())
+
+
+def test_a_tolerance_that_nothing_meets_publishes_nothing(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    """The error comes before the repository is touched."""
+    path = write_recipe()
+    path.write_text(path.read_text() + "[verify]\ntolerance = 1e-15\n")
+    with pytest.raises(TrainingError, match="wanted 1e-15"):
+        train(Run(load_recipe(path), tmp_path / "models", RunFolder(tmp_path / "run")), Quiet())
+    assert not (tmp_path / "models").exists()
+
+
+def test_other_inputs_are_refused_before_training(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    """Nobody waits for a fit that cannot be published."""
+    train(Run(load_recipe(write_recipe()), tmp_path / "models", RunFolder(tmp_path / "run")), Quiet())
+    other = load_recipe(write_recipe(columns='["length", "width"]', categories=""))
+    watcher = Quiet()
+    with pytest.raises(TrainingError, match="takes other inputs"):
+        train(Run(other, tmp_path / "models", RunFolder(tmp_path / "run")), watcher)
+    assert watcher.steps == 0
