@@ -1,0 +1,241 @@
+"""Rows in, one callable, rows out: what waits while the callable is busy is run together.
+
+Nothing here knows gRPC, protobuf or onnxruntime. One event loop owns a batcher; only the callable may run in a thread.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+
+import numpy as np
+
+from service.errors import Draining, InferenceFailed, InvalidRequest, ModelNotReady
+from service.request_queue import BatchObserver, Outputs, Part, Request, RequestQueue, Result, Rows
+
+__all__ = ["BatchObserver", "Batcher", "Outputs", "Result", "Rows"]
+
+_log = logging.getLogger(__name__)
+
+
+class Batcher:
+    """Runs what waits, together, whenever the callable is free.
+
+    Args:
+        run: Takes rows [n, features], n ≤ max_batch_rows, and gives outputs of n rows each. Never called twice at once.
+        max_batch_rows: Most rows a run; a larger request is run in blocks.
+        max_queue_rows: Most rows that may wait; a request that would pass it is refused at once.
+        max_queue_delay_seconds: How long a request may be held back for a batch to fill; 0 holds nothing back.
+        executor: Where `run` runs; on the event loop itself when left out.
+        observer: Who is told.
+        clock: Monotonic seconds; deadlines are on it.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Rows], Outputs],
+        *,
+        max_batch_rows: int,
+        max_queue_rows: int,
+        observer: BatchObserver,
+        max_queue_delay_seconds: float = 0.0,
+        executor: Executor | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.max_batch_rows = max_batch_rows
+        self._run = run
+        self._max_queue_delay_seconds = max_queue_delay_seconds
+        self._executor = executor
+        self._observer = observer
+        self._clock = clock
+        self._queue = RequestQueue(max_queue_rows, observer)
+        self._batch: list[Part] = []  # what runs now
+        self._soon: asyncio.Handle | None = None
+        self._later: asyncio.TimerHandle | None = None
+        self._draining = False
+        self._death: BaseException | None = None
+        self._idle = asyncio.Event()
+
+    @property
+    def alive(self) -> bool:
+        """False once the batcher itself broke (a failing run breaks nothing): it then refuses everything."""
+        return self._death is None
+
+    async def submit(self, rows: Rows, deadline: float | None = None) -> Result:
+        """Answers for some rows, run together with those of other callers. Cancel it to leave the queue.
+
+        Args:
+            rows: [n, features], n ≥ 1. Must not change until this returns.
+            deadline: On the batcher's clock; rows not run by then are not run.
+
+        Returns:
+            Outputs of n rows each, in the order that `run` gives them.
+
+        Raises:
+            InvalidRequest: No rows.
+            Draining: The batcher is stopping.
+            ModelNotReady: The batcher broke.
+            DeadlineExceeded: The deadline passed before the rows were run.
+            Overloaded: The rows would pass max_queue_rows.
+            InferenceFailed: The run that held these rows failed; the cause is chained.
+        """
+        self._admit(rows)
+        request = Request(rows, deadline, self._clock(), asyncio.get_running_loop().create_future())
+        self._queue.put(request)
+        self._wake()
+        try:
+            return await request.future
+        except asyncio.CancelledError:
+            self._queue.discard(request, "cancelled")
+            self._settle()
+            raise
+
+    async def drain(self) -> None:
+        """Refuse what is new and wait until everything accepted is answered."""
+        self._draining = True
+        self._wake()
+        self._settle()
+        await self._idle.wait()
+
+    async def close(self) -> None:
+        """Refuse what is new, fail what waits with Draining, and wait for the run that is under way."""
+        self._draining = True
+        for request in self._queue.waiting():
+            self._queue.discard(request, "draining", Draining("the server stopped before these rows were run"))
+        await self.drain()
+
+    def _admit(self, rows: Rows) -> None:
+        """Refuse what may not wait, however empty the queue."""
+        if self._death is not None:
+            raise ModelNotReady(f"the model's batcher broke: {self._death!r}") from self._death
+        if self._draining:
+            self._observer.rejected("draining")
+            raise Draining("the server is stopping and takes nothing new")
+        if len(rows) < 1:
+            raise InvalidRequest("the request holds no rows, wanted at least one")
+
+    def _wake(self) -> None:
+        """See to it that what waits is run: soon, or when the oldest request has been held back long enough."""
+        if self._batch or self._soon or not self._queue:
+            return
+        hold_seconds = self._hold_seconds()
+        if hold_seconds > 0:
+            self._later = self._later or asyncio.get_running_loop().call_later(hold_seconds, self._dispatch)
+        else:
+            # Not at once: callers who are ready in this turn of the loop come along, and between two inline runs
+            # everything else on the loop gets its turn.
+            self._soon = asyncio.get_running_loop().call_soon(self._dispatch)
+
+    def _hold_seconds(self) -> float:
+        """How long to hold the queue back for a fuller batch; never so long that a deadline passes."""
+        if not self._max_queue_delay_seconds or self._draining or self._queue.rows >= self.max_batch_rows:
+            return 0.0
+        requests = self._queue.waiting()  # fewer than max_batch_rows, since they are short of that many rows
+        until = requests[0].arrived + self._max_queue_delay_seconds
+        if any(request.deadline is not None and request.deadline <= until for request in requests):
+            return 0.0
+        return until - self._clock()
+
+    def _dispatch(self) -> None:
+        """Form one batch of what waits and run it."""
+        for handle in (self._soon, self._later):
+            if handle:
+                handle.cancel()
+        self._soon = self._later = None
+        try:
+            started = self._clock()
+            self._batch = self._queue.take(self.max_batch_rows, started)
+            if not self._batch:
+                self._settle()
+            elif self._executor is None:
+                self._finish(started, _attempt(self._run, self._batch))
+            else:
+                self._dispatch_to_thread(self._executor, started)
+        except BaseException as error:
+            self._die(error)
+            if not isinstance(error, Exception):
+                raise
+
+    def _dispatch_to_thread(self, executor: Executor, started: float) -> None:
+        """Run the batch in the executor; the event loop goes on."""
+
+        def finish(thread: asyncio.Future[Outputs | Exception]) -> None:
+            try:
+                self._finish(started, thread.result())
+            except BaseException as error:
+                self._die(error)
+
+        asyncio.get_running_loop().run_in_executor(executor, _attempt, self._run, self._batch).add_done_callback(finish)
+
+    def _finish(self, started: float, outcome: Outputs | Exception) -> None:
+        """Give each request of the batch its rows, or the error, and go on."""
+        batch_seconds = self._clock() - started
+        if isinstance(outcome, Exception):
+            _log.error("a run failed", exc_info=outcome)
+            self._fail(self._batch, outcome)
+        else:
+            self._observer.ran(sum(part.stop - part.start for part in self._batch), batch_seconds)
+            _deliver(self._batch, outcome, batch_seconds)
+        self._batch = []
+        self._wake()
+        self._settle()
+
+    def _fail(self, batch: list[Part], cause: BaseException) -> None:
+        """Tell the callers of a batch that its run failed; rows of theirs that still wait are not run."""
+        for part in batch:
+            self._queue.forget(part.request)
+            error = InferenceFailed(f"the run that held these rows failed: {cause!r}")
+            error.__cause__ = cause
+            part.request.fail(error)
+
+    def _die(self, cause: BaseException) -> None:
+        """A fault of the batcher's own: let nobody wait for ever, and take nothing new."""
+        _log.critical("a batcher broke", exc_info=cause)
+        self._death = cause
+        self._fail(self._batch + [Part(request, 0, 0) for request in self._queue.waiting()], cause)
+        self._batch = []
+        self._settle()
+        self._observer.died()
+
+    def _settle(self) -> None:
+        """Let drain() return once nothing waits and nothing runs."""
+        if self._draining and not self._batch and not self._queue:
+            self._idle.set()
+
+
+def _attempt(run: Callable[[Rows], Outputs], batch: list[Part]) -> Outputs | Exception:
+    """Outputs of one run over a batch, or what went wrong in it; may be called in a thread."""
+    try:
+        blocks = [part.request.rows[part.start : part.stop] for part in batch]
+        rows = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+        outputs = run(rows)
+        for output in outputs:
+            if len(output) != len(rows):
+                raise ValueError(f"the model gave {len(output)} rows for {len(rows)}")
+    except Exception as error:
+        return error
+    return outputs
+
+
+def _deliver(batch: list[Part], outputs: Outputs, batch_seconds: float) -> None:
+    """Split outputs over the requests of a batch; those that are complete get their result."""
+    offset = 0
+    for part in batch:
+        rows = part.stop - part.start
+        block = outputs if len(batch) == 1 else [output[offset : offset + rows] for output in outputs]
+        offset += rows
+        request = part.request
+        request.compute_seconds += batch_seconds
+        if rows < len(request.rows):
+            request.blocks.append(block)
+            if part.stop < len(request.rows):
+                continue
+            block = [np.concatenate(pieces) for pieces in zip(*request.blocks, strict=True)]
+        _answer(request, block)
+
+
+def _answer(request: Request, outputs: Outputs) -> None:
+    """Tell the caller, if it still listens."""
+    if not request.future.done():
+        request.future.set_result(Result(tuple(outputs), request.queue_seconds, request.compute_seconds))

@@ -1,0 +1,37 @@
+"""What can go wrong while serving, without a word of gRPC. rpc.py holds the table to status codes."""
+
+
+class ServiceError(Exception):
+    """Root of every error that a caller is told about; its message says what came and what was wanted."""
+
+
+class InvalidRequest(ServiceError):
+    """The request does not fit the protocol or the model."""
+
+
+class ModelNotFound(ServiceError):
+    """No model or version of that name."""
+
+
+class ModelNotReady(ServiceError):
+    """The model is known but does not answer (yet)."""
+
+
+class Draining(ServiceError):
+    """The server is stopping and takes nothing new."""
+
+
+class Overloaded(ServiceError):
+    """More rows would wait than the queue may hold."""
+
+
+class DeadlineExceeded(ServiceError):
+    """The caller's deadline passed before its rows were computed."""
+
+
+class InferenceFailed(ServiceError):
+    """The run that held these rows failed."""
+
+
+class StartupError(Exception):
+    """The server cannot start; its message is for the person who started it."""

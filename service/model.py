@@ -1,0 +1,207 @@
+"""A model that answers: session and manifest that agree, warmed up, behind a batcher."""
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kan_api.v1.manifest_pb2 import ModelManifest, TensorSpec
+from service.batcher import Batcher, Outputs, Rows
+from service.errors import StartupError
+from service.metrics import Metrics, ModelMetrics
+from service.onnx_runtime import onnxruntime
+from service.repository import Artefact, ModelRefused
+from service.settings import Settings
+
+# A run on the event loop holds up every other caller; a hop to a thread and back costs some 100 µs.
+_INLINE_SECONDS = 2e-3
+_WARM_UP_RUNS = 3
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+class LiveModel:
+    """One version that answers: ``await model.batcher.submit(rows, deadline)``. Made by `load`.
+
+    Attributes:
+        name, version: As in the repository.
+        manifest: What training wrote.
+        features: Width of the rows it takes.
+        imputes: [features], True where NaN is allowed.
+        batcher: Where rows go; outputs come in the order of manifest.outputs.
+        metrics: This version's metrics.
+        inline: True where runs are short enough for the event loop.
+    """
+
+    def __init__(
+        self, manifest: ModelManifest, batcher: Batcher, metrics: ModelMetrics, executor: ThreadPoolExecutor | None
+    ) -> None:
+        self.name = manifest.name
+        self.version = manifest.version
+        self.manifest = manifest
+        self.features = len(manifest.features)
+        self.imputes: NDArray[np.bool_] = np.array([feature.HasField("imputed") for feature in manifest.features])
+        self.batcher = batcher
+        self.metrics = metrics
+        self.inline = executor is None
+        self._executor = executor
+
+    async def close(self) -> None:
+        """Fail what waits, wait for the run that is under way, give the thread back. Drain first to lose nothing."""
+        await self.batcher.close()
+        if self._executor is not None:
+            self._executor.shutdown(wait=False)
+
+
+def load(artefact: Artefact, settings: Settings, metrics: Metrics) -> LiveModel:
+    """Open a version, check it against its manifest and warm it up; slow, so call it in a thread.
+
+    Args:
+        artefact: What read_version gave.
+        settings: Provider, threads and bounds.
+        metrics: Where the version's metrics are bound.
+
+    Raises:
+        ModelRefused: The graph does not open, is not what the manifest says, or fails at warm up.
+        StartupError: CUDA is asked for and absent.
+    """
+    manifest = artefact.manifest
+    _check_manifest(manifest)
+    session = _open(artefact.model_bytes, settings)
+    _check_tensors("input", session.get_inputs(), manifest.inputs)
+    _check_tensors("output", session.get_outputs(), manifest.outputs)
+    model = _Run(session, manifest)
+    max_batch_rows = settings.max_batch_rows
+    if manifest.preferred_rows > 0:
+        max_batch_rows = min(max_batch_rows, manifest.preferred_rows)
+    seconds = _warm_up(model, manifest, max_batch_rows)
+    executor = ThreadPoolExecutor(1, f"run-{manifest.name}") if seconds > _INLINE_SECONDS else None
+    model_metrics = metrics.model(manifest.name, str(manifest.version))
+    batcher = Batcher(
+        model,
+        max_batch_rows=max_batch_rows,
+        max_queue_rows=settings.max_queue_rows,
+        max_queue_delay_seconds=settings.max_queue_delay_seconds,
+        executor=executor,
+        observer=model_metrics,
+    )
+    return LiveModel(manifest, batcher, model_metrics, executor)
+
+
+def provider_in_use(settings: Settings) -> Literal["cpu", "cuda"]:
+    """The provider that models run on.
+
+    Raises:
+        StartupError: It is absent and allow_fallback is off.
+    """
+    available = onnxruntime.get_available_providers()
+    if _PROVIDERS[settings.provider] in available:
+        return settings.provider
+    if settings.allow_fallback:
+        return "cpu"
+    raise StartupError(
+        f"provider {settings.provider!r} is absent: onnxruntime {onnxruntime.__version__} here has "
+        f"{', '.join(available)}; install onnxruntime-gpu, or set allow_fallback to run on the CPU"
+    )
+
+
+class _Run:
+    """Rows in, outputs in the manifest's order out."""
+
+    def __init__(self, session: Any, manifest: ModelManifest) -> None:
+        self._session = session
+        self._input = manifest.inputs[0].name
+        self._outputs = [spec.name for spec in manifest.outputs]
+
+    def __call__(self, rows: Rows) -> Outputs:
+        outputs: Outputs = self._session.run(self._outputs, {self._input: rows})
+        return outputs
+
+
+def _open(model_bytes: bytes, settings: Settings) -> Any:
+    """An onnxruntime session on the provider that was asked for."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = settings.intra_op_threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors only: they are raised as well, warnings would flood the log
+    provider = provider_in_use(settings)
+    providers = list(dict.fromkeys((_PROVIDERS[provider], _PROVIDERS["cpu"])))
+    try:
+        session = onnxruntime.InferenceSession(model_bytes, options, providers=providers)
+    except Exception as error:  # onnxruntime's errors share no base of their own
+        raise ModelRefused("graph", f"onnxruntime does not open model.onnx: {error}") from error
+    # onnxruntime falls back to the CPU with a mere warning where CUDA's libraries are missing.
+    if session.get_providers()[0] != providers[0] and not settings.allow_fallback:
+        raise StartupError(f"provider {provider!r} does not work here: the session runs on {session.get_providers()}")
+    return session
+
+
+def _check_manifest(manifest: ModelManifest) -> None:
+    """One input matrix as wide as there are features, and at least one output."""
+    if len(manifest.inputs) != 1 or not manifest.outputs or not manifest.features:
+        raise ModelRefused(
+            "manifest",
+            f"manifest.json has {len(manifest.inputs)} inputs, {len(manifest.outputs)} outputs and "
+            f"{len(manifest.features)} features, wanted one input and at least one output and one feature",
+        )
+    for spec in (*manifest.inputs, *manifest.outputs):
+        if spec.datatype != "FP32" or len(spec.shape) != 2 or spec.shape[0] != -1 or spec.shape[1] < 1:
+            raise ModelRefused(
+                "manifest",
+                f"manifest.json gives {spec.name!r} as {spec.datatype} {list(spec.shape)}, wanted FP32 [-1, columns]",
+            )
+    columns = manifest.inputs[0].shape[1]
+    if columns != len(manifest.features):
+        raise ModelRefused(
+            "manifest", f"manifest.json has {len(manifest.features)} features and an input of {columns} columns"
+        )
+
+
+def _check_tensors(kind: str, tensors: Sequence[Any], specs: Sequence[TensorSpec]) -> None:
+    """Names, types and widths of the graph are those of the manifest; its rows are free."""
+    found = {tensor.name: tensor for tensor in tensors}
+    wanted = [spec.name for spec in specs]
+    if sorted(found) != sorted(wanted):
+        raise ModelRefused("graph", f"model.onnx has the {kind}s {sorted(found)}, the manifest says {sorted(wanted)}")
+    for spec in specs:
+        tensor = found[spec.name]
+        shape = tensor.shape
+        # A width that is a name or None is seen at warm up.
+        fits = (
+            len(shape) == 2
+            and not isinstance(shape[0], int)
+            and (shape[1] == spec.shape[1] or not isinstance(shape[1], int))
+        )
+        if tensor.type != "tensor(float)" or not fits:
+            raise ModelRefused(
+                "graph",
+                f"{kind} {spec.name!r} of model.onnx is {tensor.type} {shape}, "
+                f"wanted tensor(float) [any number of rows, {spec.shape[1]}]",
+            )
+
+
+def _warm_up(run: _Run, manifest: ModelManifest, max_batch_rows: int) -> float:
+    """Run one row and full batches from the middle of the training data; seconds of the quickest full batch."""
+    with np.errstate(all="ignore"):
+        middle = np.array([feature.low / 2 + feature.high / 2 for feature in manifest.features], np.float64)
+        row = np.nan_to_num(middle.astype(np.float32), posinf=0, neginf=0)
+    quickest_seconds = float("inf")
+    for rows in (1, *[max_batch_rows] * _WARM_UP_RUNS):
+        batch = np.tile(row, (rows, 1))
+        began = time.monotonic()
+        try:
+            outputs = run(batch)
+        except Exception as error:
+            raise ModelRefused("run", f"model.onnx fails on {rows} rows: {error}") from error
+        if rows == max_batch_rows:
+            quickest_seconds = min(quickest_seconds, time.monotonic() - began)
+        for output, spec in zip(outputs, manifest.outputs, strict=True):
+            if output.dtype != np.float32 or output.shape != (rows, spec.shape[1]):
+                raise ModelRefused(
+                    "run",
+                    f"output {spec.name!r} came as {output.dtype} {list(output.shape)} for {rows} rows, "
+                    f"wanted float32 [{rows}, {spec.shape[1]}]",
+                )
+    return quickest_seconds

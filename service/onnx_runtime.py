@@ -1,0 +1,9 @@
+"""The one place of this half that imports onnxruntime: its telemetry must be off before the import."""
+
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+import onnxruntime
+
+__all__ = ["onnxruntime"]

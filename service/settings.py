@@ -1,0 +1,55 @@
+"""How a server is told what to do: flags, environment variables named KAN_…, defaults."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Every setting of a server, checked and frozen; the command line offers each field as a flag.
+
+    Raises:
+        pydantic.ValidationError: A value is out of range or of the wrong type; it names the field.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="KAN_", frozen=True, extra="forbid")
+
+    models: Path = Field(default=Path("models"), description="Folder of the model repository.")
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
+    grpc_port: int = Field(default=8001, ge=0, le=65535, description="Port for gRPC; 0 takes a free one.")
+    http_port: int = Field(
+        default=8002, ge=0, le=65535, description="Port for /metrics, /livez and /readyz; 0 takes a free one."
+    )
+    max_batch_rows: int = Field(default=64, ge=1, description="Most rows that one run of a model takes.")
+    max_request_rows: int = Field(default=4096, ge=1, description="Most rows that one request may bring.")
+    max_queue_rows: int = Field(
+        default=8192, ge=1, description="Most rows that may wait for a model; more are refused at once."
+    )
+    max_queue_delay_seconds: float = Field(
+        default=0.0,
+        ge=0,
+        le=10,
+        allow_inf_nan=False,
+        description="Longest wait for a batch to fill; 0 never waits on purpose.",
+    )
+    max_message_bytes: int = Field(
+        default=16 * 2**20, ge=1024, le=2**31 - 1, description="Largest gRPC message, either way."
+    )
+    grace_seconds: float = Field(
+        default=30.0, ge=0, allow_inf_nan=False, description="Longest wait for accepted requests when the server stops."
+    )
+    provider: Literal["cpu", "cuda"] = Field(default="cpu", description="Where models run.")
+    allow_fallback: bool = Field(default=False, description="Run on the CPU where CUDA is asked for and absent.")
+    intra_op_threads: int = Field(default=1, ge=1, le=1024, description="Threads that one run of a model may use.")
+    log_format: Literal["text", "json"] = Field(default="text", description="Log lines for people or for machines.")
+
+    @model_validator(mode="after")
+    def _largest_request_fits_queue(self) -> Self:
+        if self.max_request_rows > self.max_queue_rows:
+            raise ValueError(
+                f"max_request_rows is {self.max_request_rows}, more than max_queue_rows ({self.max_queue_rows}): "
+                "the largest request would always be refused"
+            )
+        return self

@@ -1,0 +1,76 @@
+"""Settings: defaults, environment, refusals."""
+
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from service.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("KAN_")]:
+        monkeypatch.delenv(name)
+
+
+def test_defaults_are_the_documented_ones() -> None:
+    """Without flags and environment the ports, bounds and times are those that the documentation gives."""
+    settings = Settings()
+    assert (settings.host, settings.grpc_port, settings.http_port) == ("127.0.0.1", 8001, 8002)
+    assert (settings.max_batch_rows, settings.max_request_rows, settings.max_queue_rows) == (64, 4096, 8192)
+    assert (settings.max_queue_delay_seconds, settings.max_message_bytes) == (0.0, 16 * 1024 * 1024)
+    assert (settings.provider, settings.allow_fallback, settings.models) == ("cpu", False, Path("models"))
+
+
+def test_environment_sets_and_arguments_win(monkeypatch: pytest.MonkeyPatch) -> None:
+    """KAN_… variables replace defaults; what is passed in goes before them."""
+    monkeypatch.setenv("KAN_GRPC_PORT", "9001")
+    monkeypatch.setenv("KAN_PROVIDER", "cuda")
+    settings = Settings(provider="cpu")
+    assert (settings.grpc_port, settings.provider) == (9001, "cpu")
+
+
+def test_every_field_is_described() -> None:
+    """Each field says what it is in one line: the command line shows it."""
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert "\n" not in field.description
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("KAN_MAX_BATCH_ROWS", "0"),
+        ("KAN_GRPC_PORT", "65536"),
+        ("KAN_GRPC_PORT", "eight"),
+        ("KAN_PROVIDER", "tpu"),
+        ("KAN_MAX_QUEUE_DELAY_SECONDS", "nan"),
+        ("KAN_GRACE_SECONDS", "-1"),
+        ("KAN_HOST", ""),
+    ],
+)
+def test_bad_values_are_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """A value out of range or of the wrong type is refused with the field's name."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValidationError, match=name.removeprefix("KAN_").lower()):
+        Settings()
+
+
+def test_queue_must_hold_the_largest_request() -> None:
+    """A queue smaller than the largest request would refuse that request for ever, so it is an error at start."""
+    with pytest.raises(ValidationError, match="would always be refused"):
+        Settings(max_request_rows=100, max_queue_rows=99)
+
+
+def test_settings_do_not_change() -> None:
+    """Settings are frozen."""
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().grpc_port = 1
+
+
+def test_unknown_arguments_are_refused() -> None:
+    """A misspelt name is an error, never silence."""
+    with pytest.raises(ValidationError, match="max_batch_row"):
+        Settings(max_batch_row=3)  # type: ignore[call-arg]
