@@ -1,0 +1,123 @@
+"""What the server answers, as plain values."""
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kan_api.v1 import manifest_pb2, prediction_pb2
+from service.client_errors import ClientError
+from service.rows import Matrix
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Answers of one model version, a row for each row that was sent.
+
+    outputs          float32 [rows, width] by name, in the model's order
+    labels           the most likely class of each row, None where the model answered NaN; for regression None
+    queue_seconds    time that the rows waited, summed over the requests they took
+    compute_seconds  time of the runs they were part of, summed alike
+    """
+
+    model: str
+    version: int
+    outputs: dict[str, Matrix]
+    labels: tuple[str | None, ...] | None
+    queue_seconds: float
+    compute_seconds: float
+
+    @property
+    def values(self) -> Matrix:
+        """The first output: one probability a class, or the predicted value; float32 [rows, width]."""
+        return next(iter(self.outputs.values()))
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A model version that the server knows.
+
+    state   "loading", "ready" or "refused"; `reason` says why it was refused
+    task    "classification" or "regression"
+    latest  whether it answers when no version is named
+    """
+
+    name: str
+    version: int
+    state: str
+    task: str
+    feature_count: int
+    latest: bool
+    reason: str
+
+
+class Health(enum.IntEnum):
+    """What grpc.health.v1 says of a server or of one of its models."""
+
+    UNKNOWN = 0
+    SERVING = 1
+    NOT_SERVING = 2
+    SERVICE_UNKNOWN = 3
+
+
+def joined(
+    manifest: manifest_pb2.ModelManifest, answers: Sequence[prediction_pb2.PredictResponse], rows: int
+) -> Prediction:
+    """One prediction from the answers to consecutive requests.
+
+    Args:
+        manifest: of the version that answered.
+        answers: at least one.
+        rows: how many were asked for.
+
+    Raises:
+        ClientError: when the answers do not fit the question or the manifest.
+    """
+    outputs = {
+        output.name: np.concatenate([_decoded(answer.outputs[place].values) for answer in answers])
+        for place, output in enumerate(answers[0].outputs)
+    }
+    if not outputs or any(len(values) != rows for values in outputs.values()):
+        raise ClientError(f"{manifest.name} answered other than the {rows} rows asked for; is this a kan-serve?")
+    return Prediction(
+        model=manifest.name,
+        version=manifest.version,
+        outputs=outputs,
+        labels=_labels(manifest, next(iter(outputs.values()))),
+        queue_seconds=sum(answer.queue_seconds for answer in answers),
+        compute_seconds=sum(answer.compute_seconds for answer in answers),
+    )
+
+
+def model_info(status: prediction_pb2.ModelStatus) -> ModelInfo:
+    """One line of the server's list."""
+    return ModelInfo(
+        name=status.name,
+        version=status.version,
+        state=prediction_pb2.ModelState.Name(status.state).removeprefix("MODEL_STATE_").lower(),
+        task=manifest_pb2.Task.Name(status.task).removeprefix("TASK_").lower(),
+        feature_count=status.feature_count,
+        latest=status.latest,
+        reason=status.reason,
+    )
+
+
+def _decoded(matrix: prediction_pb2.Matrix) -> Matrix:
+    numbers = np.frombuffer(matrix.raw, dtype="<f4") if matrix.raw else np.array(matrix.values)
+    return numbers.astype(np.float32).reshape(matrix.rows, matrix.columns)
+
+
+def _labels(manifest: manifest_pb2.ModelManifest, probabilities: Matrix) -> tuple[str | None, ...] | None:
+    if manifest.task != manifest_pb2.TASK_CLASSIFICATION:
+        return None
+    if probabilities.shape[1] != len(manifest.classes):
+        raise ClientError(
+            f"{manifest.name} answered {probabilities.shape[1]} probabilities, its manifest has "
+            f"{len(manifest.classes)} classes"
+        )
+    unsure = np.asarray(np.isnan(probabilities).any(axis=1))
+    best = np.argmax(probabilities, axis=1)
+    return tuple(
+        None if nan else manifest.classes[place] for place, nan in zip(best.tolist(), unsure.tolist(), strict=True)
+    )

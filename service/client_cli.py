@@ -1,0 +1,216 @@
+"""kan-client: list models, predict the rows of a file, ask for health."""
+
+import argparse
+import contextlib
+import io
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import BinaryIO
+
+from kan_api.v1.manifest_pb2 import ModelManifest
+from service.answer_table import Cell, Style, cells, column_names, lines, table_lines
+from service.client import Client, request_rows
+from service.client_errors import ClientError, InvalidInput, NotFound, listed
+from service.row_file import Format, read_blocks
+from service.rows import features
+from service.score import Accuracy, Deviation, score_for
+
+_OK, _FAILED, _WRONG_INPUT = 0, 1, 2
+_JSON_SUFFIXES = (".jsonl", ".ndjson")
+_DESCRIPTION = "Call a kan-serve: list its models, predict the rows of a file, ask for health."
+_EXIT_CODES = "exit codes: 0 done, 1 the server failed or is not there, 2 wrong input, 130 interrupted"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: None is the command line's.
+
+    Returns:
+        The exit code.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        client = Client(options.address, options.timeout_seconds)
+    except ValueError as error:
+        return _failed(str(error), _WRONG_INPUT)
+    run: Callable[[Client, argparse.Namespace], int] = options.run
+    try:
+        with client:
+            code = run(client, options)
+            sys.stdout.flush()
+            return code
+    except (InvalidInput, NotFound) as error:
+        return _failed(str(error), _WRONG_INPUT)
+    except ClientError as error:
+        return _failed(str(error), _FAILED)
+    except OSError as error:
+        # Opening names the file; reading and writing do not.
+        if error.filename is not None:
+            return _failed(f"{error.filename}: cannot read it: {error.strerror}", _WRONG_INPUT)
+        # Python flushes at exit once more, and would complain once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read us may have gone (| head): that is no mistake.
+        return 128 + signal.SIGPIPE if isinstance(error, BrokenPipeError) else _failed(str(error), _FAILED)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--address",
+        default=os.environ.get("KAN_ADDRESS", "127.0.0.1:8001"),
+        metavar="HOST:PORT",
+        help="where the server is (default: %(default)s; environment: KAN_ADDRESS)",
+    )
+    common.add_argument(
+        "--timeout-seconds",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="how long one call may take (default: %(default)g)",
+    )
+    parser = argparse.ArgumentParser(prog="kan-client", description=_DESCRIPTION, epilog=_EXIT_CODES)
+    parser.add_argument("--version", action="version", version=f"kan-client {version('kan-serving')}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    models = commands.add_parser("models", parents=[common], help="list the server's models")
+    models.set_defaults(run=_models)
+
+    predict = commands.add_parser("predict", parents=[common], help="predict the rows of a file", epilog=_EXIT_CODES)
+    predict.set_defaults(run=_predict)
+    predict.add_argument("model", metavar="MODEL")
+    predict.add_argument(
+        "file",
+        metavar="FILE",
+        nargs="?",
+        default="-",
+        help="CSV with a header, or JSON lines; columns in any order, by name; - or nothing: standard input",
+    )
+    predict.add_argument("--model-version", type=_version, metavar="N", help="default: the latest that is ready")
+    predict.add_argument(
+        "--format",
+        choices=("csv", "jsonl"),
+        help=f"of the file (default: jsonl for {' and '.join(_JSON_SUFFIXES)}, else csv)",
+    )
+    predict.add_argument(
+        "--output",
+        choices=("table", "csv", "json"),
+        help="default: table on a terminal, else csv; json: an object a line",
+    )
+    predict.add_argument("--all", action="store_true", help="all probabilities, not only the label's own")
+    predict.add_argument(
+        "--target", metavar="COLUMN", help="the column that holds the truth: print how good the predictions are"
+    )
+
+    health = commands.add_parser("health", parents=[common], help="exit with 0 when the server or the model answers")
+    health.set_defaults(run=_health)
+    health.add_argument("model", metavar="MODEL", nargs="?", default="")
+    return parser
+
+
+def _version(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) < 2**63):
+        raise argparse.ArgumentTypeError(f"wanted a whole number from 1, got {text!r}")
+    return int(text)
+
+
+def _models(client: Client, options: argparse.Namespace) -> int:
+    models = client.models()
+    if not models:
+        print(f"kan-client: {options.address} has no models", file=sys.stderr)
+        return _OK
+    rows = [
+        [
+            model.name,
+            str(model.version),
+            model.state,
+            "yes" if model.latest else "",
+            model.task if model.feature_count else "",
+            str(model.feature_count or ""),
+            " ".join(model.reason.split()),
+        ]
+        for model in models
+    ]
+    names = ["model", "version", "state", "latest", "task", "features", "reason"]
+    sys.stdout.writelines(table_lines(names, rows, [name in ("version", "features") for name in names]))
+    return _OK
+
+
+def _health(client: Client, options: argparse.Namespace) -> int:
+    try:
+        health = client.health(options.model)
+    except NotFound as error:
+        return _failed(str(error), _FAILED)
+    print(health.name)
+    return _OK if health.name == "SERVING" else _FAILED
+
+
+def _predict(client: Client, options: argparse.Namespace) -> int:
+    # The version is settled here: a file longer than one request is answered by one version throughout.
+    manifest = client.manifest(options.model, options.model_version)
+    score = score_for(manifest, options.target) if options.target else None
+    if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
+        # As the input is, whatever the locale says.
+        sys.stdout.reconfigure(encoding="utf-8")
+    style: Style = options.output or ("table" if sys.stdout.isatty() else "csv")
+    with _opened(options.file) as stream:
+        rows = _answers(client, manifest, stream, options, score)
+        sys.stdout.writelines(lines(style, column_names(manifest, options.all), rows))
+    if score:
+        sys.stdout.flush()
+        print(score.summary(), file=sys.stderr)
+    return _OK
+
+
+def _answers(
+    client: Client,
+    manifest: ModelManifest,
+    stream: BinaryIO,
+    options: argparse.Namespace,
+    score: Accuracy | Deviation | None,
+) -> Iterator[Sequence[Cell]]:
+    """Cells to print, row by row; a block of the file is read when the one before has been printed."""
+    source = "standard input" if options.file == "-" else options.file
+    names = [column.name for column in manifest.columns]
+    wanted = list(dict.fromkeys([*names, *([options.target] if options.target else [])]))
+    blocks = read_blocks(stream, source, _format(options), wanted, request_rows(len(manifest.features)))
+    for number, block in enumerate(blocks):
+        if number == 0 and block.ignored:
+            print(f"kan-client: {source}: ignored {listed(list(block.ignored))}", file=sys.stderr)
+        prediction = client.predict(manifest.name, features(manifest, block), manifest.version)
+        if score:
+            score.add(block, prediction)
+        yield from cells(prediction, options.all)
+
+
+def _format(options: argparse.Namespace) -> Format:
+    if options.format:
+        chosen: Format = options.format
+        return chosen
+    return "jsonl" if options.file.lower().endswith(_JSON_SUFFIXES) else "csv"
+
+
+@contextlib.contextmanager
+def _opened(file: str) -> Iterator[BinaryIO]:
+    """The file, or standard input for "-"."""
+    if file == "-":
+        yield sys.stdin.buffer
+        return
+    with Path(file).open("rb") as stream:
+        yield stream
+
+
+def _failed(message: str, code: int) -> int:
+    print(f"kan-client: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,249 @@
+"""Rows as the float matrix that a model takes, by the rules that training reads cells by."""
+
+import numbers
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kan_api.v1.manifest_pb2 import Column, ModelManifest
+from service.client_errors import InvalidInput, listed, quoted
+
+# As training/column.py has them; a test holds the two together. Compared in lower case without surrounding space.
+MISSING_WORDS = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "<na>", "?"})
+MISSING_NUMBERS = MISSING_WORDS | {"none"}
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+Matrix = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of a table, column by column.
+
+    columns  the cells by column: text as it stands in a file, or numbers, booleans and None as JSON has them
+    count    number of rows
+    place    where a person finds the n-th row, for messages
+    ignored  names of columns that were there and not asked for
+    """
+
+    columns: Mapping[str, Sequence[object]]
+    count: int
+    place: Callable[[int], str]
+    ignored: tuple[str, ...] = ()
+
+
+def matrix_of(rows: ArrayLike) -> Matrix:
+    """Numbers in the order of the model's features.
+
+    Args:
+        rows: [rows, features], or [features] for one row.
+
+    Returns:
+        float32 [rows, features].
+
+    Raises:
+        InvalidInput: when these are not numbers, not of that shape, none at all, infinite or too large for float32.
+    """
+    try:
+        given = np.asarray(rows)
+    except ValueError:
+        raise InvalidInput("the rows are not all of one length; wanted numbers [rows, features]") from None
+    if given.dtype.kind not in "biuf":
+        raise InvalidInput(
+            f"wanted numbers [rows, features], got an array of {given.dtype}; rows that hold words are given as dicts "
+            'by column name (of a DataFrame: frame.to_dict("records"))'
+        )
+    if given.ndim not in (1, 2) or given.size == 0:
+        raise InvalidInput(f"wanted numbers [rows, features], at least one row, got shape {list(given.shape)}")
+    table = np.atleast_2d(given)
+    with np.errstate(over="ignore"):
+        matrix = table.astype(np.float32)
+    infinite = np.isinf(matrix)
+    if infinite.any():
+        row, feature = np.argwhere(infinite)[0]
+        raise InvalidInput(f"rows[{row}] holds {table[row, feature]:g} as feature {feature}, {_FINITE_WANTED}")
+    return matrix
+
+
+def rows_of(
+    records: Sequence[object], names: Sequence[str], place: Callable[[int], str] = lambda row: f"rows[{row}]"
+) -> Rows:
+    """Rows from one mapping a row.
+
+    Args:
+        records: cells by column name.
+        names: the columns to take; a cell may be None, but its key has to be there.
+        place: where a person finds the n-th row.
+
+    Raises:
+        InvalidInput: when a record is no mapping or lacks a column.
+    """
+    taken: list[Mapping[str, object]] = []
+    for row, record in enumerate(records):
+        if not isinstance(record, Mapping):
+            raise InvalidInput(f"{place(row)} is a {type(record).__name__}, wanted cells by column name")
+        absent = [name for name in names if name not in record]
+        if absent:
+            raise InvalidInput(
+                f"{place(row)} lacks {_columns(absent)}; it has {listed([str(name) for name in record]) or 'nothing'} "
+                "(a missing value is None, in JSON null)"
+            )
+        taken.append(record)
+    wanted = set(names)
+    ignored = dict.fromkeys(str(name) for record in taken for name in record if name not in wanted)
+    columns = {name: [record[name] for record in taken] for name in names}
+    return Rows(columns, len(taken), place, tuple(ignored))
+
+
+def features(manifest: ModelManifest, rows: Rows) -> Matrix:
+    """Encode columns of numbers and words.
+
+    Args:
+        manifest: says which columns there are and which features they become.
+        rows: with at least the manifest's columns.
+
+    Returns:
+        float32 [rows, features], in the order of the manifest's features; NaN for a missing number that the model
+        imputes.
+
+    Raises:
+        InvalidInput: at the first cell that is no number, an unknown word, or missing where none may be.
+    """
+    places = {(feature.column, feature.category): place for place, feature in enumerate(manifest.features)}
+    matrix = np.zeros((rows.count, len(manifest.features)), dtype=np.float32)
+    for column in manifest.columns:
+        if column.categories:
+            chosen = _codes(column, rows, [places[column.name, word] for word in column.categories])
+            matrix[np.arange(rows.count), chosen] = 1.0
+        else:
+            place = places[column.name, ""]
+            matrix[:, place] = _numbers(column.name, rows, manifest.features[place].HasField("imputed"))
+    return matrix
+
+
+def word_of(cell: object, known: Collection[str]) -> str | None:
+    """The word that a cell holds: "" where it is missing, None where it holds neither word nor number.
+
+    A known word is never taken for a missing cell ("NA" for Namibia).
+    """
+    spellings = _spellings(cell)
+    for spelling in spellings:
+        if spelling in known:
+            return spelling
+    if not spellings:
+        return None
+    return "" if spellings[0].strip().lower() in MISSING_WORDS else spellings[0]
+
+
+def numbers_of(name: str, rows: Rows) -> NDArray[np.float64]:
+    """One column as numbers.
+
+    Returns:
+        float64 [rows], NaN where the cell is missing.
+
+    Raises:
+        InvalidInput: at the first cell that is neither a number nor missing, is infinite or too large for float32.
+    """
+    cells = rows.columns[name]
+    values = _plain_numbers(cells)
+    if values is None:
+        values = np.array([_number(row, name, rows) for row in range(rows.count)], dtype=np.float64)
+    too_large = np.abs(values) > _LARGEST
+    if too_large.any():
+        row = int(np.argmax(too_large))
+        raise _fault(row, name, rows, f"holds {_shown(cells[row])}, {_FINITE_WANTED}")
+    return values
+
+
+_FINITE_WANTED = f"wanted a finite number of float32 (below {_LARGEST:.1e})"
+
+
+def _numbers(name: str, rows: Rows, may_be_missing: bool) -> NDArray[np.float64]:
+    values = numbers_of(name, rows)
+    missing = np.isnan(values)
+    if missing.any() and not may_be_missing:
+        row = int(np.argmax(missing))
+        raise _fault(row, name, rows, f"holds no value ({_shown(rows.columns[name][row])}), wanted a number")
+    return values
+
+
+def _plain_numbers(cells: Sequence[object]) -> NDArray[np.float64] | None:
+    """The fast way, for a column of text where every cell is a number."""
+    texts = [cell for cell in cells if isinstance(cell, str)]
+    # Python reads 1_000 as a thousand; tables do not.
+    if len(texts) < len(cells) or "_" in "".join(texts):
+        return None
+    try:
+        return np.array([float(text) for text in texts], dtype=np.float64)
+    except ValueError:
+        return None
+
+
+def _number(row: int, name: str, rows: Rows) -> float:
+    cell = rows.columns[name][row]
+    if cell is None:
+        return np.nan
+    if isinstance(cell, numbers.Real) and not isinstance(cell, bool):
+        try:
+            return float(cell)
+        except OverflowError:
+            return np.inf
+    if isinstance(cell, str):
+        if cell.strip().lower() in MISSING_NUMBERS:
+            return np.nan
+        try:
+            if "_" not in cell:
+                return float(cell)
+        except ValueError:
+            pass
+    comma = isinstance(cell, str) and re.fullmatch(r"\s*-?\d+,\d+\s*", cell)
+    hint = " (decimals are written with a point)" if comma else ""
+    raise _fault(row, name, rows, f"holds {_shown(cell)}, wanted a number{hint}")
+
+
+def _codes(column: Column, rows: Rows, features_of_words: list[int]) -> list[int]:
+    """The feature that is 1, row by row."""
+    known = dict(zip(column.categories, features_of_words, strict=True))
+    codes = []
+    for row, cell in enumerate(rows.columns[column.name]):
+        code = known.get(cell) if isinstance(cell, str) else None
+        if code is None:
+            word = word_of(cell, known)
+            code = None if word is None else known.get(word)
+        if code is None:
+            what = f"holds no word ({_shown(cell)})" if word == "" else f"holds {_shown(cell)}"
+            raise _fault(row, column.name, rows, f"{what}, wanted one of {listed(list(column.categories))}")
+        codes.append(code)
+    return codes
+
+
+def _spellings(cell: object) -> tuple[str, ...]:
+    """How a cell may stand among the words: a file of text has one way, JSON's 3 may have been 3 or 3.0."""
+    if isinstance(cell, str):
+        return (cell,)
+    if cell is None:
+        return ("",)
+    if isinstance(cell, bool):
+        return (str(cell), str(cell).lower())
+    if isinstance(cell, numbers.Integral):
+        return (str(int(cell)), f"{int(cell)}.0")
+    if isinstance(cell, numbers.Real):
+        value = float(cell)
+        return (str(int(value)), repr(value)) if value.is_integer() else (repr(value),)
+    return ()
+
+
+def _columns(names: list[str]) -> str:
+    return f"{'column' if len(names) == 1 else 'columns'} {listed(names)}"
+
+
+def _shown(cell: object) -> str:
+    return quoted(cell) if isinstance(cell, str) else repr(cell)[:60]
+
+
+def _fault(row: int, name: str, rows: Rows, text: str) -> InvalidInput:
+    return InvalidInput(f"{rows.place(row)}: column {quoted(name)} {text}")

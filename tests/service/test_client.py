@@ -1,0 +1,352 @@
+"""The Python client against a kan-serve in a process of its own."""
+
+import contextlib
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from kan_api.v1 import manifest_pb2
+from service.client import (
+    Client,
+    ClientError,
+    DeadlineExceeded,
+    Health,
+    InvalidInput,
+    ModelInfo,
+    NotFound,
+    Overloaded,
+    Unavailable,
+    request_rows,
+)
+
+Floats = NDArray[np.float32]
+Answer = Callable[[str, Floats], Floats]
+
+ROWS = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+
+
+def words(manifest: manifest_pb2.ModelManifest) -> None:
+    """Turn four numbers into a number that may be missing and a word of three."""
+    del manifest.columns[:], manifest.features[:]
+    manifest.columns.add(name="weight")
+    manifest.columns.add(name="colour", categories=["red", "blue", ""])
+    manifest.features.add(name="weight", column="weight", imputed=7.0, high=1.0)
+    for word in ("red", "blue", ""):
+        manifest.features.add(name=f"colour={word}", column="colour", category=word, high=1.0)
+
+
+def backwards(manifest: manifest_pb2.ModelManifest) -> None:
+    """Take the columns in the other order."""
+    columns, features = list(manifest.columns)[::-1], list(manifest.features)[::-1]
+    del manifest.columns[:], manifest.features[:]
+    manifest.columns.extend(columns)
+    manifest.features.extend(features)
+
+
+@pytest.fixture
+def server(kan_serve: Callable[..., Any], write_model: Callable[..., Path]) -> Any:
+    """A kan-serve of affine (version 2), classifier, imputed and paint, which takes words."""
+    write_model("affine", version=2)
+    write_model("classifier")
+    write_model("imputed")
+    write_model("classifier", name="paint", change=words)
+    return kan_serve()
+
+
+def test_numbers_in_numbers_out(server: Any, answer: Answer) -> None:
+    """Probabilities and values are those of numpy; a flat row is one row, and NaN goes where it is imputed."""
+    with Client(server.grpc) as client:
+        got = client.predict("classifier", ROWS)
+        wanted = answer("classifier", ROWS)
+        np.testing.assert_allclose(got.values, wanted, atol=1e-6)
+        assert (got.model, got.version, list(got.outputs)) == ("classifier", 1, ["y"])
+        assert got.values.dtype == np.float32
+        assert got.labels == tuple(["red", "green", "blue"][place] for place in wanted.argmax(axis=1))
+        assert got.queue_seconds >= 0
+        assert got.compute_seconds > 0
+
+        flat = client.predict("affine", [1, 2, 3, 4])
+        np.testing.assert_allclose(flat.values, answer("affine", np.array([[1, 2, 3, 4]], np.float32)), atol=1e-5)
+        assert flat.labels is None
+        np.testing.assert_allclose(client.predict("imputed", [[np.nan, 3.0]]).values, [[4.0]])
+
+
+def test_rows_by_name(server: Any, answer: Answer) -> None:
+    """Dicts and DataFrames go by column name in any order; words and missing cells are encoded as the model wants."""
+    with Client(server.grpc) as client:
+        records: list[dict[str, object]] = [{"colour": "blue", "weight": 2.5}, {"weight": "1", "colour": None, "id": 3}]
+        wanted = answer("classifier", np.array([[2.5, 0, 1, 0], [1, 0, 0, 1]], np.float32))
+        np.testing.assert_allclose(client.predict("paint", records).values, wanted, atol=1e-6)
+        np.testing.assert_allclose(client.predict("paint", records[0]).values, wanted[:1], atol=1e-6)
+
+        frame = pd.DataFrame(ROWS[:, ::-1], columns=["x3", "x2", "x1", "x0"])
+        np.testing.assert_allclose(client.predict("affine", frame).values, answer("affine", ROWS), atol=1e-5)
+
+        with pytest.raises(InvalidInput, match=r'rows\[1\]: column "colour" holds "pink", wanted one of "red", "blue"'):
+            client.predict("paint", [records[0], {"weight": 1, "colour": "pink"}])
+        with pytest.raises(InvalidInput, match=r'rows\[0\] lacks column "colour"; it has "weight"'):
+            client.predict("paint", [{"weight": 1}])
+
+
+def test_more_rows_than_one_request_holds(server: Any, answer: Answer) -> None:
+    """A hundred thousand rows come back in order, all by one version."""
+    rows = np.random.default_rng(1).normal(size=(100_000, 4))
+    with Client(server.grpc) as client:
+        got = client.predict("affine", rows, timeout_seconds=60)
+    assert got.version == 2
+    np.testing.assert_allclose(got.values, answer("affine", rows.astype(np.float32)), atol=1e-4)
+
+
+def test_models_are_listed_and_versions_chosen(server: Any) -> None:
+    """None is the latest."""
+    with Client(server.grpc) as client:
+        assert client.predict("affine", ROWS).version == 2
+        assert client.predict("affine", ROWS, version=2).version == 2
+        assert client.manifest("affine").version == client.manifest("affine", 2).version == 2
+        assert client.manifest("paint").columns[1].categories == ["red", "blue", ""]
+        assert client.models() == [
+            ModelInfo("affine", 2, "ready", "regression", 4, True, ""),
+            ModelInfo("classifier", 1, "ready", "classification", 4, True, ""),
+            ModelInfo("imputed", 1, "ready", "regression", 2, True, ""),
+            ModelInfo("paint", 1, "ready", "classification", 4, True, ""),
+        ]
+
+
+def test_what_the_server_refuses(server: Any) -> None:
+    """Each refusal is an error of its own, with the status and the server's words."""
+    with Client(server.grpc) as client:
+        with pytest.raises(NotFound, match="'nope' is unknown") as unknown:
+            client.predict("nope", ROWS)
+        assert unknown.value.code is grpc.StatusCode.NOT_FOUND
+        with pytest.raises(NotFound):
+            client.predict("affine", ROWS, version=9)
+        with pytest.raises(InvalidInput, match=f"{server.grpc} refused the rows: .*4.*") as width:
+            client.predict("affine", ROWS[:, :3])
+        assert width.value.code is grpc.StatusCode.INVALID_ARGUMENT
+        with pytest.raises(InvalidInput):
+            client.predict("affine", [[np.nan, 1, 2, 3]])
+        with pytest.raises(InvalidInput, match="got shape"):
+            client.predict("affine", [])
+
+
+def test_health_of_the_server_and_of_a_model(server: Any) -> None:
+    """As grpc.health.v1 has it; a model that is not there is an error."""
+    with Client(server.grpc) as client:
+        assert client.health() is Health.SERVING
+        assert client.health("affine") is Health.SERVING
+        with pytest.raises(NotFound):
+            client.health("nope")
+
+
+def test_threads_may_share_a_client(server: Any, answer: Answer) -> None:
+    """Every thread gets the answers to its own rows."""
+    wrong = []
+    with Client(server.grpc) as client:
+
+        def ask(seed: int) -> None:
+            for _ in range(20):
+                rows = np.random.default_rng(seed).normal(size=(seed + 1, 4)).astype(np.float32)
+                if not np.allclose(client.predict("classifier", rows).values, answer("classifier", rows), atol=1e-5):
+                    wrong.append(seed)
+
+        threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert not wrong
+
+
+def test_a_full_queue_is_an_error_of_its_own(kan_serve: Callable[..., Any], write_model: Callable[..., Path]) -> None:
+    """What the queue has no place for is refused at once, with the status, and what it had place for is answered."""
+    write_model("slow")
+    server = kan_serve("--max-queue-rows", "64", "--max-request-rows", "64")
+    refused: list[Overloaded] = []
+    with Client(server.grpc) as client:
+
+        def ask() -> None:
+            try:
+                client.predict("slow", np.zeros((64, 4)))
+            except Overloaded as error:
+                refused.append(error)
+
+        threads = [threading.Thread(target=ask) for _ in range(32)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert 0 < len(refused) < 32
+    assert refused[0].code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "try again later" in str(refused[0])
+
+
+def test_a_new_server_with_other_inputs_is_noticed(
+    kan_serve: Callable[..., Any], write_model: Callable[..., Path], answer: Answer
+) -> None:
+    """A client that lives longer than a server encodes by what the next one says, and connects by itself."""
+    record = {"x0": 1.0, "x1": 2.0, "x2": 3.0, "x3": 4.0}
+    write_model("affine")
+    server = kan_serve()
+    with Client(server.grpc) as client:
+        first = client.predict("affine", record)
+        server.kill()
+        write_model("affine", version=2, change=backwards)
+        kan_serve("--grpc-port", server.grpc.rsplit(":", 1)[1])
+        second = client.predict("affine", record)
+    assert (first.version, second.version) == (1, 2)
+    np.testing.assert_allclose(first.values, answer("affine", np.array([[1, 2, 3, 4]], np.float32)), atol=1e-5)
+    np.testing.assert_allclose(second.values, answer("affine", np.array([[4, 3, 2, 1]], np.float32)), atol=1e-5)
+
+
+@contextlib.contextmanager
+def forwarding(to: str, cut: int) -> Iterator[tuple[str, list[int]]]:
+    """A TCP forwarder that cuts the first connections; its address, and a count of those that came."""
+    host, _, port = to.rpartition(":")
+    came = [0]
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+        def pump(source: socket.socket, sink: socket.socket) -> None:
+            with contextlib.suppress(OSError):
+                while data := source.recv(2**16):
+                    sink.sendall(data)
+            with contextlib.suppress(OSError):
+                sink.shutdown(socket.SHUT_RDWR)
+
+        def accept() -> None:
+            while True:
+                try:
+                    caller, _ = listener.accept()
+                except OSError:
+                    return
+                came[0] += 1
+                if came[0] <= cut:
+                    caller.close()
+                    continue
+                callee = socket.create_connection((host, int(port)))
+                pumps = [threading.Thread(target=pump, args=pair) for pair in ((caller, callee), (callee, caller))]
+                for thread in pumps:
+                    thread.start()
+                for thread in pumps:
+                    thread.join()
+                caller.close()
+                callee.close()
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{listener.getsockname()[1]}", came
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def test_a_call_is_sent_again_when_the_connection_is_cut(
+    kan_serve: Callable[..., Any], write_model: Callable[..., Path], answer: Answer
+) -> None:
+    """Two cut connections are not noticed by the caller."""
+    write_model("affine")
+    with forwarding(kan_serve().grpc, cut=2) as (address, came):
+        with Client(address) as client:
+            got = client.predict("affine", ROWS)
+        assert came[0] == 3
+    np.testing.assert_allclose(got.values, answer("affine", ROWS), atol=1e-5)
+
+
+def test_a_call_of_megabytes_is_sent_again_too(kan_serve: Callable[..., Any], write_model: Callable[..., Path]) -> None:
+    """The server is reached in the end: its own refusal of so many columns comes back."""
+    write_model("affine")
+    with forwarding(kan_serve().grpc, cut=2) as (address, came):
+        with Client(address) as client, pytest.raises(InvalidInput, match="refused the rows"):
+            client.predict("affine", np.ones((4000, 1000)))
+        assert came[0] == 3
+
+
+def test_nobody_there_is_told_within_seconds() -> None:
+    """The message has the address and what to do."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    began = time.monotonic()
+    with Client(f"127.0.0.1:{port}") as client, pytest.raises(Unavailable) as nobody:
+        client.predict("digits", [[1.0]])
+    assert str(nobody.value).startswith(f"no server at 127.0.0.1:{port}: is kan-serve running?")
+    assert nobody.value.code is grpc.StatusCode.UNAVAILABLE
+    assert time.monotonic() - began < 8
+
+
+def test_a_server_that_says_nothing_is_left_at_the_deadline() -> None:
+    """The call ends when its time is over, whichever timeout it came from."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        with Client(address, timeout_seconds=0.2) as client:
+            with pytest.raises(DeadlineExceeded, match=f"no answer from {address} within 0.2 s"):
+                client.models()
+            with pytest.raises(DeadlineExceeded, match=r"within 0\.1 s"):
+                client.predict("digits", [[1.0]], timeout_seconds=0.1)
+
+
+def test_another_grpc_server_is_told_apart() -> None:
+    """A server without our service is named as such."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        server = grpc.server(pool)
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        try:
+            with Client(f"127.0.0.1:{port}") as client, pytest.raises(ClientError, match="is it a kan-serve") as other:
+                client.models()
+        finally:
+            server.stop(None).wait()
+    assert other.value.code is grpc.StatusCode.UNIMPLEMENTED
+
+
+@pytest.mark.parametrize("address", ["localhost", ":8001", "localhost:", "http://localhost:8001", "a:b", ""])
+def test_an_address_has_a_host_and_a_port(address: str) -> None:
+    """The mistake is found before any call."""
+    with pytest.raises(ValueError, match=r"wanted host:port as in 127\.0\.0\.1:8001"):
+        Client(address)
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_timeout_is_a_positive_number(seconds: float) -> None:
+    """No call is ever without an end."""
+    with pytest.raises(ValueError, match=r"timeout_seconds is .*, wanted a positive number"):
+        Client("127.0.0.1:1", timeout_seconds=seconds)
+    with Client("127.0.0.1:1") as client, pytest.raises(ValueError, match="timeout_seconds"):
+        client.models(timeout_seconds=seconds)
+
+
+def test_requests_stay_within_rows_and_bytes() -> None:
+    """4096 rows, and fewer of wide rows so that a message stays below 16 MiB."""
+    assert request_rows(64) == 4096
+    assert request_rows(10_000) * 10_000 * 4 < 2**24
+    assert request_rows(10_000) > 400
+    assert request_rows(2**23) == 1
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import service.client, tritonclient.grpc",
+        "import tritonclient.grpc, service.client",
+        "import service.client_cli; service.client_cli.main",
+    ],
+)
+def test_the_client_imports_beside_tritonclient_and_little_else(imports: str) -> None:
+    """Both register messages in one pool, so ours must not bring open_inference; nor what only a server needs."""
+    forbidden = "{'open_inference', 'onnxruntime', 'prometheus_client', 'pydantic', 'grpc_health.v1', 'torch', 'rich'}"
+    code = f"{imports}\nimport sys\nassert not {forbidden} & set(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

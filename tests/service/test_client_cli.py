@@ -1,0 +1,303 @@
+"""kan-client as a person calls it, against a kan-serve in a process of its own."""
+
+import csv
+import io
+import json
+import os
+import pty
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from kan_api.v1 import manifest_pb2
+from service import client_cli
+
+Floats = NDArray[np.float32]
+Answer = Callable[[str, Floats], Floats]
+
+COMMAND = [sys.executable, "-m", "service.client_cli"]
+PAINT = 'colour;id;weight\r\n"blau, ""hell""";1;2.5\r\n;2;\r\n'
+
+
+def words(manifest: manifest_pb2.ModelManifest) -> None:
+    """Turn four numbers into a number that may be missing and a word of three."""
+    del manifest.columns[:], manifest.features[:]
+    manifest.columns.add(name="weight")
+    manifest.columns.add(name="colour", categories=["rot", 'blau, "hell"', ""])
+    manifest.features.add(name="weight", column="weight", imputed=7.0, high=1.0)
+    for word in manifest.columns[1].categories:
+        manifest.features.add(name=f"colour={word}", column="colour", category=word, high=1.0)
+
+
+@pytest.fixture
+def address(kan_serve: Callable[..., Any], write_model: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> str:
+    """A kan-serve of affine, classifier and paint, which takes words; kan-client finds it by KAN_ADDRESS."""
+    write_model("affine", version=2)
+    write_model("classifier")
+    write_model("classifier", name="paint", change=words)
+    found: str = kan_serve().grpc
+    monkeypatch.setenv("KAN_ADDRESS", found)
+    return found
+
+
+@pytest.fixture
+def nobody(monkeypatch: pytest.MonkeyPatch) -> str:
+    """An address where no server is; kan-client goes there by KAN_ADDRESS."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        found = f"127.0.0.1:{listener.getsockname()[1]}"
+    monkeypatch.setenv("KAN_ADDRESS", found)
+    return found
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
+    """Run one command line, with standard input as given: exit code, standard output and error."""
+
+    def run(*arguments: str, stdin: str = "") -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        code = client_cli.main(arguments)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+def test_models_and_health(address: str, call: Call) -> None:
+    """A table of what is there; health says so by its exit code too."""
+    code, out, err = call("models")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0].split() == ["model", "version", "state", "latest", "task", "features", "reason"]
+    assert [line.split() for line in out.splitlines()[1:]] == [
+        ["affine", "2", "ready", "yes", "regression", "4"],
+        ["classifier", "1", "ready", "yes", "classification", "4"],
+        ["paint", "1", "ready", "yes", "classification", "4"],
+    ]
+    assert call("health") == (0, "SERVING\n", "")
+    assert call("health", "paint", "--address", address) == (0, "SERVING\n", "")
+    code, out, err = call("health", "nope")
+    assert (code, out) == (1, "")
+    assert "'nope' is unknown" in err
+
+
+def test_a_refused_model_is_listed_with_its_reason(
+    address: str, kan_serve: Callable[..., Any], write_model: Callable[..., Path], call: Call
+) -> None:
+    """The others are there; health of the server or of the model says no."""
+    (write_model("affine", name="broken") / "model.onnx").write_bytes(b"no model")
+    other = kan_serve().grpc
+    _, out, _ = call("models", "--address", other)
+    broken = next(line for line in out.splitlines() if line.startswith("broken"))
+    assert broken.split()[1:3] == ["1", "refused"]
+    assert "8 bytes" in broken
+    code, out, _ = call("health", "broken", "--address", other)
+    assert (code, out) == (1, "NOT_SERVING\n")
+
+
+@pytest.mark.parametrize("source", ["file", "stdin"])
+def test_words_quotes_and_missing_cells_reach_the_model(
+    address: str, call: Call, answer: Answer, tmp_path: Path, source: str
+) -> None:
+    """From a file with a byte order mark and CRLF, or from standard input; unknown columns are named once."""
+    path = tmp_path / "paint.csv"
+    path.write_text(PAINT, encoding="utf-8-sig", newline="")
+    code, out, err = call("predict", "paint", str(path)) if source == "file" else call("predict", "paint", stdin=PAINT)
+    shown = str(path) if source == "file" else "standard input"
+    assert (code, err) == (0, f'kan-client: {shown}: ignored "id"\n')
+    _check(out, answer("classifier", np.array([[2.5, 0, 1, 0], [np.nan, 0, 0, 1]], np.float32)))
+
+
+def test_json_lines_by_their_name_or_by_flag(address: str, call: Call, answer: Answer, tmp_path: Path) -> None:
+    """Types are JSON's own; answers come as JSON too when asked."""
+    text = '{"colour": "rot", "weight": 1}\n{"weight": 2.5, "colour": null}\n'
+    path = tmp_path / "paint.NDJSON"
+    path.write_text(text)
+    wanted = answer("classifier", np.array([[1, 1, 0, 0], [2.5, 0, 0, 1]], np.float32))
+    code, out, err = call("predict", "paint", str(path))
+    assert (code, err) == (0, "")
+    _check(out, wanted)
+    code, out, _ = call("predict", "paint", "-", "--format", "jsonl", "--output", "json", "--all", stdin=text)
+    records = [json.loads(line) for line in out.splitlines()]
+    assert list(records[0]) == ["y", "probability_red", "probability_green", "probability_blue"]
+    np.testing.assert_allclose([list(record.values())[1:] for record in records], wanted, atol=1e-6)
+
+
+def _check(out: str, wanted: Floats) -> None:
+    """The CSV holds the labels and their probabilities."""
+    header, *rows = csv.reader(io.StringIO(out))
+    assert header == ["y", "probability"]
+    for (label, probability), probabilities in zip(rows, wanted, strict=True):
+        told = not np.isnan(probabilities).any()
+        assert label == (["red", "green", "blue"][int(probabilities.argmax())] if told else "")
+        np.testing.assert_allclose(float(probability), probabilities.max(), atol=1e-6)
+
+
+def test_a_hundred_thousand_rows_go_in_chunks(address: str, call: Call, answer: Answer, tmp_path: Path) -> None:
+    """Every row is answered, in order, and scored against the truth in the file."""
+    rows = np.random.default_rng(0).normal(size=(100_000, 4)).round(3)
+    truth = answer("affine", rows.astype(np.float32))[:, 0].astype(np.float64) + 0.5
+    path = tmp_path / "large.csv"
+    np.savetxt(path, np.column_stack([rows, truth]), delimiter=",", header="x0,x1,x2,x3,y", comments="", fmt="%.9g")
+    code, out, err = call("predict", "affine", str(path), "--target", "y", "--timeout-seconds", "60")
+    assert code == 0
+    got = np.loadtxt(io.StringIO(out), skiprows=1)
+    np.testing.assert_allclose(got, truth - 0.5, atol=1e-4)
+    assert out.startswith("y\n")
+    r2 = 1 - 0.25 / truth.var()
+    assert err == f"RMSE 0.5, R² {r2:.4f} (100000 rows)\n"
+
+
+def test_accuracy_is_told_on_standard_error(address: str, call: Call) -> None:
+    """Answers stay alone on standard output."""
+    code, out, err = call("predict", "classifier", "--target", "y", stdin="y,x0,x1,x2,x3\nblue,1,2,3,4\nred,0,0,0,0\n")
+    assert (code, err) == (0, "accuracy 0.5000 (1 of 2 rows)\n")
+    assert len(out.splitlines()) == 3
+
+
+def test_no_rows_give_a_header_alone(address: str, call: Call) -> None:
+    """A filter that lets nothing through is no mistake."""
+    assert call("predict", "affine", stdin="x0,x1,x2,x3\n") == (0, "y\n", "")
+    assert call("predict", "affine", "--format", "jsonl", "--output", "json", stdin="") == (0, "", "")
+
+
+WRONG = [
+    (("affine",), "1,2,3,4\n", 'standard input: the first line holds "1", "2", "3", "4"; a header is needed'),
+    (("affine",), "", "standard input: the file is empty"),
+    (("affine",), "x0,x1\n1,2\n", 'standard input: columns "x2", "x3" missing; the header has "x0", "x1"'),
+    (("affine",), "x0,x1,x2,x3\n1,2,3,4\n1,2,z,4\n", 'row 2 (line 3): column "x2" holds "z", wanted a number'),
+    (("affine",), "x0,x1,x2,x3\n1,,3,4\n", 'row 1 (line 2): column "x1" holds no value (""), wanted a number'),
+    (
+        ("paint",),
+        "weight,colour\n1,grün\n",
+        'column "colour" holds "grün", wanted one of "rot", "blau, \\"hell\\""',
+    ),
+    (("affine", "--target", "t"), "x0,x1,x2,x3\n1,2,3,4\n", 'column "t" missing'),
+    (("affine", "absent.csv"), "", "absent.csv: cannot read it: No such file or directory"),
+    (("affine", "."), "", ".: cannot read it: Is a directory"),
+    (("nope",), "", "model 'nope' is unknown"),
+    (("affine", "--model-version", "7"), "", "has no version 7"),
+    (("affine", "--address", "localhost"), "", "the address is 'localhost', wanted host:port"),
+    (("affine", "--timeout-seconds", "0"), "", "timeout_seconds is 0.0, wanted a positive number"),
+]
+
+
+def test_wrong_input_is_one_line_and_exit_code_2(address: str, call: Call) -> None:
+    """The line says what came and what was wanted; standard output stays empty."""
+    for arguments, stdin, wanted in WRONG:
+        code, out, err = call("predict", *arguments, stdin=stdin)
+        assert (code, out) == (2, ""), arguments
+        assert err.startswith("kan-client: ")
+        assert err.count("\n") == 1
+        assert wanted in err
+
+
+@pytest.mark.parametrize("arguments", [("predict",), ("predict", "m", "--model-version", "0"), ("fly",), ()])
+def test_a_wrong_command_line_is_exit_code_2(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
+    """As argparse says it."""
+    with pytest.raises(SystemExit) as ended:
+        client_cli.main(arguments)
+    assert ended.value.code == 2
+    assert "kan-client" in capsys.readouterr().err
+
+
+def test_no_server_is_one_line_and_exit_code_1(nobody: str) -> None:
+    """Nothing else is printed, by gRPC either."""
+    for arguments in (["health"], ["predict", "digits"]):
+        done = subprocess.run(
+            [*COMMAND, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith(f"kan-client: no server at {nobody}: is kan-serve running?")
+        assert done.stderr.count("\n") == 1
+
+
+def test_a_reader_that_leaves_is_no_mistake(address: str, tmp_path: Path) -> None:
+    """`| head -1` ends it quietly, long before the end of the file."""
+    path = tmp_path / "large.csv"
+    path.write_text("x0,x1,x2,x3\n" + "1,2,3,4\n" * 200_000)
+    with subprocess.Popen(
+        [*COMMAND, "predict", "affine", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "y\n"
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 128 + signal.SIGPIPE
+
+
+def test_a_full_disk_is_one_line_and_exit_code_1(address: str) -> None:
+    """Not a traceback, and not a second complaint at exit."""
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([*COMMAND, "models"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "kan-client: [Errno 28] No space left on device\n")
+
+
+def test_answers_are_utf8_whatever_the_locale(kan_serve: Callable[..., Any], write_model: Callable[..., Path]) -> None:
+    """As the input is; a label beyond Latin-1 is no crash."""
+    write_model("classifier", change=lambda manifest: manifest.classes.__setitem__(slice(0, 3), ["赤", "緑", "青"]))
+    done = subprocess.run(
+        [*COMMAND, "predict", "classifier", "--address", kan_serve().grpc],
+        input=b"x0,x1,x2,x3\n1,2,3,4\n",
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.decode("utf-8").startswith("y,probability\n青,0.99")
+
+
+def test_an_interrupt_is_quiet_and_exit_code_130(address: str) -> None:
+    """Ctrl-C while it waits for standard input."""
+    with subprocess.Popen(
+        [*COMMAND, "predict", "affine"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        _await_open_input(process)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == 130
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+def _await_open_input(process: "subprocess.Popen[str]") -> None:
+    """Until the process sleeps in a read of its standard input: it then has its manifest and no row."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        # Linux tells which system call a process is in: 0 is read on x86-64, 63 on arm64; then comes the descriptor.
+        try:
+            words = Path(f"/proc/{process.pid}/syscall").read_text().split()
+        except OSError:
+            pytest.skip("needs Linux's /proc/<pid>/syscall")
+        if words[:2] in (["0", "0x0"], ["63", "0x0"]):
+            return
+    pytest.fail("never read its standard input")
+
+
+def test_people_at_a_terminal_get_a_table(address: str) -> None:
+    """Columns in line, rows numbered; short numbers."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [*COMMAND, "predict", "classifier"], stdin=subprocess.PIPE, stdout=theirs, stderr=subprocess.PIPE, text=True
+    ) as process:
+        os.close(theirs)
+        _, err = process.communicate("x0,x1,x2,x3\n1,2,3,4\n", timeout=20)
+        out = os.read(ours, 10_000).decode()
+    os.close(ours)
+    assert err == ""
+    assert [line.split() for line in out.splitlines()] == [["row", "y", "probability"], ["1", "blue", "0.994441"]]

@@ -1,0 +1,205 @@
+"""Cells as the float matrix that a model takes, held against the half that trains."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kan_api.v1.manifest_pb2 import Column, Feature, ModelManifest
+from service.client_errors import InvalidInput
+from service.rows import MISSING_NUMBERS, MISSING_WORDS, Rows, features, matrix_of, numbers_of, rows_of, word_of
+from training import column as training_column
+from training import encoding as training_encoding
+from training.errors import DataError
+from training.table import Table
+
+MANIFEST = ModelManifest(
+    columns=[Column(name="age"), Column(name="colour", categories=["red", "blue"]), Column(name="dose")],
+    features=[
+        Feature(name="age", column="age", imputed=40.0),
+        Feature(name="colour=red", column="colour", category="red"),
+        Feature(name="colour=blue", column="colour", category="blue"),
+        Feature(name="dose", column="dose"),
+    ],
+)
+
+
+def encoded(*records: dict[str, object]) -> list[list[float]]:
+    """What the records become, as lists."""
+    rows = rows_of(records, [column.name for column in MANIFEST.columns])
+    matrix = features(MANIFEST, rows)
+    assert matrix.dtype == np.float32
+    return [[float(value) for value in row] for row in matrix]
+
+
+def column_rows(cells: Sequence[object]) -> Rows:
+    """One column, c."""
+    return Rows({"c": cells}, len(cells), lambda row: f"rows[{row}]")
+
+
+def test_columns_are_taken_by_name_and_words_become_zero_and_one() -> None:
+    """The order of the keys does not matter; features come in the manifest's order."""
+    got = encoded(
+        {"dose": 2, "colour": "blue", "age": "7"}, {"age": 1.5, "extra": object(), "colour": "red", "dose": "0"}
+    )
+    assert got == [[7.0, 0.0, 1.0, 2.0], [1.5, 1.0, 0.0, 0.0]]
+
+
+@pytest.mark.parametrize("cell", [None, "", " NA ", "none", "?", math.nan, "nan", np.float32("nan")])
+def test_a_missing_number_is_nan_where_the_model_imputes_and_else_an_error(cell: object) -> None:
+    """Every spelling of nothing is treated alike."""
+    assert math.isnan(encoded({"age": cell, "colour": "red", "dose": 1})[0][0])
+    with pytest.raises(InvalidInput, match=r'rows\[0\]: column "dose" holds no value .*, wanted a number'):
+        encoded({"age": 1, "colour": "red", "dose": cell})
+
+
+@pytest.mark.parametrize(
+    ("cell", "wanted"),
+    [
+        ("abc", r'holds "abc", wanted a number'),
+        ("1,5", r'holds "1,5", wanted a number \(decimals are written with a point\)'),
+        ("1_000", r'holds "1_000", wanted a number'),
+        ("inf", r'holds "inf", wanted a finite number'),
+        (1e39, r"holds 1e\+39, wanted a finite number of float32"),
+        (10**400, r"holds 10{59}, wanted a finite number"),
+        (True, r"holds True, wanted a number"),
+        ([1], r"holds \[1\], wanted a number"),
+        ("x" * 1000, r'holds "x{59}…", wanted a number'),
+    ],
+)
+def test_what_is_no_number_is_named_with_row_and_column(cell: object, wanted: str) -> None:
+    """The message has the place, the text and what was wanted."""
+    with pytest.raises(InvalidInput, match=r'rows\[1\]: column "c" ' + wanted):
+        numbers_of("c", column_rows(["1", cell]))
+
+
+@pytest.mark.parametrize(
+    ("cell", "wanted"),
+    [
+        ("green", r'holds "green", wanted one of "red", "blue"'),
+        (" red", r'holds " red", wanted one of'),
+        ("NA", r'holds no word \("NA"\), wanted one of'),
+        (None, r"holds no word \(None\), wanted one of"),
+        ([], r"holds \[\], wanted one of"),
+    ],
+)
+def test_an_unknown_word_is_named_with_the_known_ones(cell: object, wanted: str) -> None:
+    """Row, column, word and what was wanted are in the message."""
+    with pytest.raises(InvalidInput, match=r'rows\[0\]: column "colour" ' + wanted):
+        encoded({"age": 1, "colour": cell, "dose": 1})
+
+
+@pytest.mark.parametrize(
+    ("cell", "known", "word"),
+    [
+        (3, ("3",), "3"),
+        (3.0, ("3",), "3"),
+        (3, ("3.0",), "3.0"),
+        (2.5, ("2.5",), "2.5"),
+        (True, ("True", "False"), "True"),
+        (False, ("true", "false"), "false"),
+        (None, ("",), ""),
+        ("NA", ("NA",), "NA"),
+        ("na", ("NA",), ""),
+        ("None", ("a",), "None"),
+        (b"x", ("x",), None),
+    ],
+)
+def test_a_value_is_found_among_the_words_however_json_spells_it(
+    cell: object, known: tuple[str, ...], word: str | None
+) -> None:
+    """Numbers and booleans match the words that a table has for them; a known word is never missing."""
+    assert word_of(cell, known) == word
+
+
+def test_a_missing_word_is_the_empty_word_where_the_model_knows_it() -> None:
+    """The empty category takes every spelling of nothing."""
+    manifest = ModelManifest(
+        columns=[Column(name="c", categories=["", "x"])],
+        features=[Feature(name="c=", column="c", category=""), Feature(name="c=x", column="c", category="x")],
+    )
+    assert features(manifest, column_rows(["n/a", "x", None, ""])).tolist() == [[1, 0], [0, 1], [1, 0], [1, 0]]
+
+
+def test_missing_columns_are_all_listed() -> None:
+    """One message names every absent column and what is there."""
+    with pytest.raises(InvalidInput, match=r'rows\[1\] lacks columns "age", "dose"; it has "colour", "ages"'):
+        rows_of([{"age": 1, "colour": "red", "dose": 1}, {"colour": "red", "ages": 3}], ["age", "colour", "dose"])
+
+
+def test_a_record_that_is_no_mapping_is_an_error() -> None:
+    """A list among dicts is named by its place."""
+    with pytest.raises(InvalidInput, match=r"rows\[1\] is a list, wanted cells by column name"):
+        rows_of([{"a": 1}, [1]], ["a"])
+
+
+def test_numbers_become_float32_and_one_row_may_be_flat() -> None:
+    """Lists, integers, booleans and float64 are taken; one dimension is one row."""
+    assert matrix_of([1, 2, 3]).shape == (1, 3)
+    assert matrix_of([[True, False]]).tolist() == [[1.0, 0.0]]
+    assert matrix_of(np.arange(6, dtype=np.float64).reshape(2, 3)).dtype == np.float32
+    assert np.isnan(matrix_of([[np.nan]])).all()
+
+
+@pytest.mark.parametrize(
+    ("rows", "wanted"),
+    [
+        ([], r"got shape \[0\]"),
+        (np.zeros((0, 4)), r"got shape \[0, 4\]"),
+        (np.zeros((2, 0)), r"got shape \[2, 0\]"),
+        (np.zeros((1, 2, 3)), r"got shape \[1, 2, 3\]"),
+        (5.0, r"got shape \[\]"),
+        ([[1, 2], [3]], "not all of one length"),
+        ([["a", "b"]], "rows that hold words are given as dicts by column name"),
+        ([[1, None]], "got an array of object"),
+        ([[1j]], "got an array of complex128"),
+        ([[1.0], [np.inf]], r"rows\[1\] holds inf as feature 0, wanted a finite number"),
+        ([[0.0, -1e39]], r"rows\[0\] holds -1e\+39 as feature 1"),
+    ],
+)
+def test_what_is_no_matrix_of_numbers_is_refused(rows: object, wanted: str) -> None:
+    """Each message says what came."""
+    with pytest.raises(InvalidInput, match=wanted):
+        matrix_of(rows)  # type: ignore[arg-type]
+
+
+def test_the_missing_words_are_those_of_training() -> None:
+    """Copied, since the service may not import training; here they are held together."""
+    assert MISSING_WORDS == training_column.MISSING_WORDS
+    assert MISSING_NUMBERS == training_column.MISSING_NUMBERS
+
+
+TEXTS = st.one_of(
+    st.sampled_from(["", " ", "NA", " na ", "n/a", "None", "none", "NULL", "?", "red", "blue", "1", "1.0", "-2.5e3"]),
+    st.sampled_from(["1_0", "inf", "-nan", "1e39", "3.4028235e38", "3.4028236e38", "0x1", "1,5", "١٢", "+.5", " 7 "]),
+    st.floats(allow_nan=False).map(repr),
+    st.text(max_size=4),
+)
+
+
+@given(
+    st.lists(TEXTS, min_size=1, max_size=6),
+    st.one_of(st.just([]), st.lists(TEXTS, min_size=1, max_size=4, unique=True)),
+)
+def test_every_cell_is_read_as_in_training(cells: list[str], categories: list[str]) -> None:
+    """The same matrix, or an error on both sides; a missing word, which training leaves out, is an error here."""
+    words = tuple(categories)
+    table = Table("t.csv", {"c": np.array(cells, dtype=object)}, len(cells))
+    manifest = ModelManifest(
+        columns=[Column(name="c", categories=words)],
+        features=[Feature(name=f"c={word}", column="c", category=word) for word in words]
+        or [Feature(name="c", column="c", imputed=0.0)],
+    )
+    try:
+        wanted = training_encoding.feature_block(table, training_encoding.Column("c", words)).astype(np.float32)
+        agreed = not (words and np.isnan(wanted).any())
+    except DataError:
+        agreed = False
+    if agreed:
+        np.testing.assert_array_equal(features(manifest, column_rows(cells)), wanted)
+    else:
+        with pytest.raises(InvalidInput):
+            features(manifest, column_rows(cells))
