@@ -3,16 +3,19 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help demo test check format proto clean
+.PHONY: help demo test test-install check format proto clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/.installed-train  ## Train on digits, export, serve, call, measure; then stop (3 minutes)
 	$(BIN)/python deploy/demo.py
 
 test: .venv/.installed-test  ## Run every test
 	$(BIN)/python -m pytest
+
+test-install: .venv/.installed-test  ## Install the wheel with [serve] and [client] alone and try it
+	$(BIN)/python -m pytest -m install
 
 check: .venv/.installed-dev  ## Format, lint, types, import contracts, generated code
 	$(BIN)/ruff format --check .

@@ -141,6 +141,8 @@ class FitSection(_Section):
     def _fits_together(self) -> Self:
         if self.optimizer == "lbfgs" and self.batch_rows is not None:
             raise ValueError("batch_rows is for adam; lbfgs takes all training rows at once")
+        if self.optimizer == "lbfgs" and self.weight_decay > 0:
+            raise ValueError("weight_decay is for adam; lbfgs follows the loss alone")
         if not self.grids:
             raise ValueError("grids is empty; wanted at least one grid size, e.g. [5]")
         if list(self.grids) != sorted(set(self.grids)):

@@ -196,11 +196,11 @@ def _sizes(rows: int, inputs: int) -> Sizes:
     """Rules of thumb: few rows, a small and smooth network; many inputs, fewer updates of it."""
     grids: tuple[int, ...]
     if rows < 1000:
-        hidden, grids, batch_rows, weight_decay = 4, (3,), 32, 1e-3
+        hidden, grids, batch_rows, weight_decay = 4, (3,), 32, 0.3
     elif rows < 5000:
-        hidden, grids, batch_rows, weight_decay = 8, (3, 5), 64, 1e-4
+        hidden, grids, batch_rows, weight_decay = 8, (3, 5), 64, 0.1
     else:
-        hidden, grids, batch_rows, weight_decay = 16, (5, 10), 256, 1e-5
+        hidden, grids, batch_rows, weight_decay = 16, (5, 10), 256, 0.01
     if inputs > 100:
         grids = grids[:1]
     updates = 6000 * min(1.0, 100 / inputs)

@@ -73,6 +73,7 @@ def test_paths_count_from_the_recipe(tmp_path: Path) -> None:
         (TABLE + "[fit]\ngrids = []", "[fit]: grids is empty"),
         (TABLE + '[fit]\noptimizer = "sgd"', '[fit] optimizer = "sgd": wanted "adam" or "lbfgs"'),
         (TABLE + '[fit]\noptimizer = "lbfgs"\nbatch_rows = 8', "[fit]: batch_rows is for adam"),
+        (TABLE + '[fit]\noptimizer = "lbfgs"\nweight_decay = 0.1', "[fit]: weight_decay is for adam"),
         (TABLE + "[network]\ndegree = 6", "[network] degree = 6: wanted at most 5"),
         (TABLE + "[network]\nhidden = [0]", "[network] hidden, entry 1 = 0: wanted at least 1"),
         (TABLE + "[split]\ntest = 1.0", "[split] test = 1.0: wanted less than 1"),

@@ -1,0 +1,82 @@
+"""What a user installs: the wheel with one extra, in an environment of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+pytestmark = [pytest.mark.install, pytest.mark.timeout(900)]
+
+
+class Digits(Protocol):
+    """What the fixture of conftest.py gives."""
+
+    models: Path
+    runs: Path
+    grpc: str
+
+
+@pytest.fixture(scope="module")
+def install(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Build the wheel once; give a new environment's programs with the wheel and one extra."""
+    folder = tmp_path_factory.mktemp("install")
+    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--wheel-dir", str(folder), str(ROOT))
+    wheel = next(folder.glob("*.whl"))
+
+    def make(extra: str) -> Path:
+        environment = folder / extra
+        run(sys.executable, "-m", "venv", str(environment))
+        run(str(environment / "bin" / "python"), "-m", "pip", "install", "-q", f"{wheel}[{extra}]")
+        return environment / "bin"
+
+    return make
+
+
+def test_serve_serves_without_torch_on_the_newest_protobuf(install: Callable[[str], Path], digits: Digits) -> None:
+    """[serve] alone loads a published model and answers; torch and onnx are not there, protobuf is 7 or newer."""
+    programs = install("serve")
+    listed = json.loads(run(str(programs / "python"), "-m", "pip", "list", "--format=json"))
+    packages = {package["name"]: package["version"] for package in listed}
+    assert not {"torch", "onnx", "pandas", "scikit-learn"} & packages.keys()
+    assert int(packages["protobuf"].split(".")[0]) >= 7
+    code = "import service.server, sys; assert 'torch' not in sys.modules"
+    run(str(programs / "python"), "-c", code)
+    command = [str(programs / "kan-serve"), "--models", str(digits.models), "--grpc-port", "0", "--http-port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=programs) as server:
+        assert server.stdout is not None
+        try:
+            address = server.stdout.readline().split("grpc=")[1].split()[0]
+            assert accuracy(programs, address, digits) >= 0.96
+        finally:
+            server.terminate()
+            assert server.wait(40) == 0
+
+
+def test_client_alone_can_call(install: Callable[[str], Path], digits: Digits) -> None:
+    """[client] is numpy, grpcio and protobuf: enough for kan-client."""
+    programs = install("client")
+    listed = json.loads(run(str(programs / "python"), "-m", "pip", "list", "--format=json"))
+    assert not {"torch", "onnxruntime", "pydantic", "prometheus-client"} & {package["name"] for package in listed}
+    assert accuracy(programs, digits.grpc, digits) >= 0.96
+
+
+def accuracy(programs: Path, address: str, digits: Digits) -> float:
+    """What kan-client measures on the held-out rows."""
+    held_out = digits.runs / "digits" / "held_out.csv"
+    command = [str(programs / "kan-client"), "predict", "digits", str(held_out), "--target", "target"]
+    done = subprocess.run([*command, "--address", address], cwd=programs, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return float(done.stderr.split("accuracy ")[1].split()[0])
+
+
+def run(*command: str) -> str:
+    """Run away from the source tree, so that only what is installed can be imported; standard output."""
+    done = subprocess.run(command, cwd=os.sep, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
