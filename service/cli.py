@@ -1,0 +1,92 @@
+"""kan-serve: one flag a setting."""
+
+import argparse
+import asyncio
+import importlib.util
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version as installed_version
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from service import log
+from service.errors import StartupError
+from service.server import serve
+from service.settings import Settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a server until it is told to stop.
+
+    Args:
+        arguments: The command line without the program's name; that of the process when left out.
+
+    Returns:
+        Exit code: 0 after a stop by signal, 1 where the server cannot start, 2 for a setting that does not fit.
+    """
+    given = {name: value for name, value in vars(_parser().parse_args(arguments)).items() if value is not None}
+    try:
+        settings = Settings(**given)
+    except ValidationError as error:
+        print(f"kan-serve: {_first_mistake(error)}", file=sys.stderr)
+        return 2
+    log.set_up(settings.log_format)
+    try:
+        _run(settings)
+    except StartupError as error:
+        print(f"kan-serve: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run(settings: Settings) -> None:
+    """Serve, on the faster uvloop where it is installed."""
+    serving = serve(settings, announce=lambda line: print(line, flush=True))
+    if importlib.util.find_spec("uvloop") is None:
+        asyncio.run(serving)
+    else:
+        import uvloop
+
+        uvloop.run(serving)
+
+
+def _parser() -> argparse.ArgumentParser:
+    """A flag for each field of Settings; values stay text, so that Settings alone checks them."""
+    parser = argparse.ArgumentParser(
+        prog="kan-serve",
+        description="Serve the models of a repository over gRPC, with metrics and probes over HTTP.",
+        epilog="Each setting can also be given as an environment variable: KAN_GRPC_PORT for --grpc-port.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"kan-serve {installed_version('kan-serving')}")
+    for name, field in Settings.model_fields.items():
+        _add_flag(parser, name, field)
+    return parser
+
+
+def _add_flag(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> None:
+    """The flag of one field."""
+    text = f"{field.description} (default: {field.default})".replace("%", "%%")
+    if field.annotation is bool:
+        parser.add_argument(_flag(name), dest=name, action=argparse.BooleanOptionalAction, default=None, help=text)
+    else:
+        parser.add_argument(_flag(name), dest=name, metavar="VALUE", help=text)
+
+
+def _first_mistake(error: ValidationError) -> str:
+    """The first setting that does not fit, by its flag and its variable."""
+    mistake = error.errors(include_url=False)[0]
+    reason = mistake["msg"].removeprefix("Value error, ")
+    if not mistake["loc"]:
+        return reason
+    name = str(mistake["loc"][0])
+    return f"{_flag(name)} (or KAN_{name.upper()}) is {mistake['input']!r}: {reason[0].lower()}{reason[1:]}"
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

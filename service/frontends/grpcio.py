@@ -1,0 +1,145 @@
+"""The table of methods on a grpc.aio server: what comes over the wire becomes a Call and bytes, and nothing else."""
+
+import asyncio
+import math
+import socket
+import time
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any, TypeAlias
+
+import grpc
+import grpc.aio
+from grpc_reflection.v1alpha import reflection
+
+from service import rpc
+from service.errors import StartupError
+from service.metrics import Metrics
+from service.rpc import Call, Method, RpcError, Unary
+
+_Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
+_Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes] | None"
+
+_STATUS: Mapping[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
+
+# gRPC cancels the calls that it has read and not yet handed over when it stops, and callers do not repeat a cancelled
+# call. So it is stopped when no call has come for a while: until then each is told UNAVAILABLE.
+_QUIET_SECONDS = 0.1
+_LONGEST_UNREST_SECONDS = 1.0
+
+
+class GrpcioServer:
+    """A grpc.aio server of a table of methods, and of reflection. Made by :func:`start`; ends with :meth:`stop`."""
+
+    def __init__(self, server: grpc.aio.Server, port: int, table: "_Table") -> None:
+        self.port = port
+        self._server = server
+        self._table = table
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Close the port and wait for calls that are being answered.
+
+        Args:
+            grace_seconds: Longest wait; calls still open then are cancelled.
+        """
+        until = time.monotonic() + _LONGEST_UNREST_SECONDS
+        while time.monotonic() < min(until, self._table.last_call + _QUIET_SECONDS):  # noqa: ASYNC110
+            await asyncio.sleep(_QUIET_SECONDS / 10)
+        await self._server.stop(grace_seconds)
+
+
+async def start(
+    methods: Mapping[str, Method], metrics: Metrics, *, host: str, port: int, max_message_bytes: int
+) -> GrpcioServer:
+    """Serve the methods, and reflection, on one address.
+
+    Args:
+        methods: By full path.
+        metrics: Where calls are counted.
+        host: Address or host name to listen on.
+        port: Port to listen on; 0 takes a free one.
+        max_message_bytes: Largest message, either way.
+
+    Raises:
+        StartupError: The address cannot be listened on.
+    """
+    if port:
+        _check_free(host, port)
+    table = _Table(methods, metrics)
+    server = grpc.aio.server(
+        handlers=[table],
+        options=[
+            # By default a second server could bind the same port in silence.
+            ("grpc.so_reuseport", 0),
+            ("grpc.max_receive_message_length", max_message_bytes),
+            ("grpc.max_send_message_length", max_message_bytes),
+        ],
+    )
+    services = sorted({path.split("/")[1] for path in methods} | {reflection.SERVICE_NAME})
+    reflection.enable_server_reflection(services, server)
+    try:
+        port = server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    except RuntimeError as error:
+        raise StartupError(f"cannot listen for gRPC on {host}:{port}: {error}") from error
+    await server.start()
+    return GrpcioServer(server, port, table)
+
+
+def _check_free(host: str, port: int) -> None:
+    """Try the port first: gRPC's own failure names no reason and fills the log with its file names."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+            trial.listen()
+    except OSError as error:
+        raise StartupError(f"cannot listen for gRPC on {host}:{port}: {error.strerror or error}") from error
+
+
+class _Table(grpc.GenericRpcHandler):
+    """Finds the handler of a path; gRPC answers UNIMPLEMENTED where there is none."""
+
+    def __init__(self, methods: Mapping[str, Method], metrics: Metrics) -> None:
+        self.last_call = -math.inf
+        # No deserializers: gRPC answers bytes that do not parse with INTERNAL, ours with INVALID_ARGUMENT.
+        self._handlers: dict[str, _Handler] = {
+            path: grpc.unary_unary_rpc_method_handler(_unary(method, metrics))
+            if isinstance(method, Unary)
+            else grpc.unary_stream_rpc_method_handler(_stream(method, metrics))
+            for path, method in methods.items()
+        }
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> _Handler:
+        self.last_call = time.monotonic()
+        return self._handlers.get(handler_call_details.method)
+
+
+def _unary(method: Unary, metrics: Metrics) -> Any:
+    """The method as a grpc.aio handler."""
+
+    async def answer(request: bytes, context: _Context) -> bytes:
+        try:
+            return await rpc.invoke(method, Call(deadline=_deadline(context)), request, metrics)
+        except RpcError as error:
+            await context.abort(_STATUS[error.code], error.message)
+
+    return answer
+
+
+def _stream(method: rpc.Stream, metrics: Metrics) -> Any:
+    """The method as a grpc.aio handler."""
+
+    async def answers(request: bytes, context: _Context) -> AsyncGenerator[bytes, None]:
+        try:
+            async for answer in rpc.stream(method, Call(deadline=_deadline(context)), request, metrics):
+                yield answer
+        except RpcError as error:
+            await context.abort(_STATUS[error.code], error.message)
+
+    return answers
+
+
+def _deadline(context: _Context) -> float | None:
+    """The caller's deadline on the clock of time.monotonic; None where the caller waits for ever."""
+    remaining: float | None = context.time_remaining()
+    return None if remaining is None else time.monotonic() + remaining

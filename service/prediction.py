@@ -1,0 +1,90 @@
+"""kan_api.v1.PredictionService: each method a short function from bytes to bytes."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from kan_api.v1 import prediction_pb2 as pb
+from service import codec
+from service.errors import InvalidRequest
+from service.registry import Registry, State
+from service.rpc import Call, Method, Unary, parse
+
+SERVICE = "kan_api.v1.PredictionService"
+
+_STATES = {
+    State.LOADING: pb.MODEL_STATE_LOADING,
+    State.READY: pb.MODEL_STATE_READY,
+    State.REFUSED: pb.MODEL_STATE_REFUSED,
+}
+
+
+def methods(registry: Registry, max_request_rows: int) -> list[Method]:
+    """The service's methods.
+
+    Args:
+        registry: Who knows the models.
+        max_request_rows: Most rows that one request may bring.
+    """
+    return [
+        _method("Predict", partial(_predict, registry, max_request_rows)),
+        _method("ListModels", partial(_list_models, registry)),
+        _method("GetModel", partial(_get_model, registry)),
+    ]
+
+
+def _method(name: str, answer: Callable[[Call, bytes], Awaitable[bytes]]) -> Method:
+    return Unary(f"/{SERVICE}/{name}", "kan_api", answer)
+
+
+async def _predict(registry: Registry, max_request_rows: int, call: Call, request: bytes) -> bytes:
+    """Predict: rows in, one answer a row out."""
+    message = parse(pb.PredictRequest, request)
+    with registry.lease(message.model, _version(message.version)) as model:
+        call.model, call.version = model.name, str(model.version)
+        rows = codec.decode_matrix(message.features, model, max_request_rows)
+        result = await model.batcher.submit(rows, call.deadline)
+        raw = not message.features.values
+        return pb.PredictResponse(
+            id=message.id,
+            model=model.name,
+            version=model.version,
+            outputs=[
+                pb.Output(name=spec.name, values=codec.encode_matrix(values, raw=raw))
+                for spec, values in zip(model.manifest.outputs, result.outputs, strict=True)
+            ],
+            queue_seconds=result.queue_seconds,
+            compute_seconds=result.compute_seconds,
+        ).SerializeToString()
+
+
+async def _list_models(registry: Registry, _call: Call, request: bytes) -> bytes:
+    """ListModels: every version, ready or not."""
+    parse(pb.ListModelsRequest, request)
+    response = pb.ListModelsResponse()
+    for status in registry.statuses():
+        model = response.models.add(
+            name=status.name,
+            version=status.version,
+            state=_STATES[status.state],
+            reason=status.reason,
+            latest=status.latest,
+        )
+        if status.manifest is not None:
+            model.task = status.manifest.task
+            model.feature_count = len(status.manifest.features)
+    return response.SerializeToString()
+
+
+async def _get_model(registry: Registry, call: Call, request: bytes) -> bytes:
+    """GetModel: the manifest of a version that is ready."""
+    message = parse(pb.GetModelRequest, request)
+    with registry.lease(message.model, _version(message.version)) as model:
+        call.model, call.version = model.name, str(model.version)
+        return pb.GetModelResponse(manifest=model.manifest).SerializeToString()
+
+
+def _version(version: int) -> int | None:
+    """The version that a request names; None for the latest."""
+    if version < 0:
+        raise InvalidRequest(f"version is {version}; wanted 1 or more, or 0 for the latest")
+    return version or None

@@ -1,0 +1,142 @@
+"""Plain HTTP for machines that watch: /metrics, /livez and /readyz, from a thread of its own.
+
+A thread, because a probe must answer when the event loop does not.
+"""
+
+import asyncio
+import socket
+import socketserver
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+from prometheus_client import CollectorRegistry, make_wsgi_app
+
+from service.errors import StartupError
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+_BEAT_SECONDS = 0.5
+# A load, a long run on the event loop or a stopped container may skip beats; a loop that hangs never beats again.
+_LONGEST_SILENCE_SECONDS = 10.0
+_ANSWER_SECONDS = 1.0
+
+
+class Probes:
+    """The HTTP port of a server. Made on the event loop that it watches.
+
+    Args:
+        host: Address or host name to listen on.
+        port: Port to listen on; 0 takes a free one.
+        registry: What /metrics shows.
+        unready_reason: Why the server is not ready, "" when it is; called on the event loop.
+        clock: Monotonic seconds.
+
+    Raises:
+        StartupError: The address cannot be listened on.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        registry: CollectorRegistry,
+        unready_reason: Callable[[], str],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._unready_reason = unready_reason
+        self._clock = clock
+        self._metrics: WSGIApplication = make_wsgi_app(registry)
+        self._loop = asyncio.get_running_loop()
+        self._last_beat = clock()
+        try:
+            self._server = _Server(host, port)
+        except OSError as error:
+            raise StartupError(f"cannot listen for HTTP on {host}:{port}: {error.strerror or error}") from error
+        self.port: int = self._server.server_address[1]
+        self._server.set_app(self._answer)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="probes", daemon=True
+        )
+        self._thread.start()
+        self._heart = asyncio.create_task(self._beat(), name="heartbeat")
+
+    async def close(self) -> None:
+        """Stop answering."""
+        self._heart.cancel()
+        await asyncio.gather(self._heart, return_exceptions=True)
+        await asyncio.to_thread(self._server.shutdown)
+        self._thread.join()
+        self._server.server_close()
+
+    async def _beat(self) -> None:
+        """Show that the event loop turns."""
+        while True:
+            self._last_beat = self._clock()
+            await asyncio.sleep(_BEAT_SECONDS)
+
+    def _answer(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if path == "/metrics":
+            return self._metrics(environ, start_response)
+        if path == "/livez":
+            return _plain(start_response, self._not_live())
+        if path == "/readyz":
+            return _plain(start_response, self._not_live() or self._not_ready())
+        start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
+        return [b"not found; there is /metrics, /livez and /readyz\n"]
+
+    def _not_live(self) -> str:
+        """Why the server should be restarted; "" when it should not."""
+        silence_seconds = self._clock() - self._last_beat
+        if silence_seconds <= _LONGEST_SILENCE_SECONDS:
+            return ""
+        return f"the event loop has not turned for {silence_seconds:.1f} s"
+
+    def _not_ready(self) -> str:
+        """Why nothing should be sent here; asked on the event loop, which owns what it reads."""
+
+        async def ask() -> str:
+            return self._unready_reason()
+
+        try:
+            return asyncio.run_coroutine_threadsafe(ask(), self._loop).result(_ANSWER_SECONDS)
+        except (TimeoutError, CancelledError):
+            return f"the event loop did not answer within {_ANSWER_SECONDS:g} s"
+
+
+def _plain(start_response: "StartResponse", reason: str) -> Iterable[bytes]:
+    """200 without a reason, 503 with one."""
+    start_response("503 Service Unavailable" if reason else "200 OK", [("Content-Type", "text/plain; charset=utf-8")])
+    return [f"{reason or 'ok'}\n".encode()]
+
+
+class _Handler(WSGIRequestHandler):
+    """Gives up on callers who do not finish their request, and logs nothing."""
+
+    timeout = 5
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the standard library's
+        pass
+
+
+class _Server(socketserver.ThreadingMixIn, WSGIServer):
+    """One thread a request, so that a slow caller holds up no probe."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, host: str, port: int) -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        super().__init__((host, port), _Handler)
+
+    def server_bind(self) -> None:
+        # Not HTTPServer's: it looks the host's name up, which can take seconds.
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.setup_environ()

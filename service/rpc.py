@@ -1,0 +1,225 @@
+"""What a call is, without a transport: bytes in, bytes out, and a status code where it fails.
+
+A front end turns what comes over the wire into a :class:`Call` and bytes, looks the method up in the table and
+hands both to :func:`invoke` or :func:`stream`. Each request is measured and counted here, once for every protocol.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from service.errors import (
+    DeadlineExceeded,
+    Draining,
+    InferenceFailed,
+    InvalidRequest,
+    ModelNotFound,
+    ModelNotReady,
+    Overloaded,
+    ServiceError,
+)
+from service.metrics import Metrics
+
+_log = logging.getLogger(__name__)
+_M = TypeVar("_M", bound=Message)
+
+# Trailers hold 8 KiB; a character can take 12 bytes of them once it is percent-encoded.
+_LONGEST_MESSAGE = 512
+
+# A caller's deadline began to run before the request was here, so the caller may leave this much before ours passes.
+_HASTE_SECONDS = 0.01
+
+
+class Code(IntEnum):
+    """Status of a call, with gRPC's names and numbers."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
+
+
+CODES: Mapping[type[ServiceError], Code] = {
+    InvalidRequest: Code.INVALID_ARGUMENT,
+    ModelNotFound: Code.NOT_FOUND,
+    ModelNotReady: Code.UNAVAILABLE,
+    Draining: Code.UNAVAILABLE,
+    Overloaded: Code.RESOURCE_EXHAUSTED,
+    DeadlineExceeded: Code.DEADLINE_EXCEEDED,
+    InferenceFailed: Code.INTERNAL,
+}
+
+
+class RpcError(Exception):
+    """A call that failed, as the caller is told.
+
+    Args:
+        code: The status.
+        message: What came and what was wanted.
+    """
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+@dataclass
+class Call:
+    """One call on its way through the server.
+
+    Args:
+        deadline: Moment on the clock of ``time.monotonic`` after which nobody waits for the answer, or None.
+        model, version: Filled in by the handler once it has found them, for the metrics' labels.
+    """
+
+    deadline: float | None = None
+    model: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class Unary:
+    """A method with one answer.
+
+    Args:
+        path: Full gRPC path, "/package.Service/Method".
+        protocol: Word for the metrics' label.
+        answer: The handler; raises a ServiceError where it cannot answer.
+    """
+
+    path: str
+    protocol: str
+    answer: Callable[[Call, bytes], Awaitable[bytes]]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A method with many answers to one request; arguments as those of :class:`Unary`."""
+
+    path: str
+    protocol: str
+    answers: Callable[[Call, bytes], AsyncGenerator[bytes, None]]
+
+
+Method = Unary | Stream
+
+
+def table(methods: Iterable[Method]) -> Mapping[str, Method]:
+    """The methods by path.
+
+    Raises:
+        ValueError: Two methods have the same path.
+    """
+    found: dict[str, Method] = {}
+    for method in methods:
+        if method.path in found:
+            raise ValueError(f"two methods have the path {method.path}")
+        found[method.path] = method
+    return found
+
+
+async def invoke(method: Unary, call: Call, request: bytes, metrics: Metrics) -> bytes:
+    """Answer one call, and count it.
+
+    Args:
+        method: From the table.
+        call: Gets the model and version that answered.
+        request: The message as it came over the wire.
+        metrics: Where the call is counted, whatever becomes of it.
+
+    Returns:
+        The answer as it goes over the wire.
+
+    Raises:
+        RpcError: The call failed.
+    """
+    with _Measured(method, call, metrics):
+        return await method.answer(call, request)
+
+
+async def stream(method: Stream, call: Call, request: bytes, metrics: Metrics) -> AsyncGenerator[bytes, None]:
+    """Answer one call many times, and count it once; arguments and errors as those of :func:`invoke`."""
+    with _Measured(method, call, metrics):
+        async with aclosing(method.answers(call, request)) as answers:
+            async for answer in answers:
+                yield answer
+
+
+def parse(message: type[_M], request: bytes) -> _M:
+    """The message in these bytes.
+
+    Raises:
+        InvalidRequest: They do not hold one.
+    """
+    try:
+        return message.FromString(request)
+    except DecodeError:
+        raise InvalidRequest(
+            f"the request's {len(request)} bytes are no {message.DESCRIPTOR.full_name}; wanted one in protobuf encoding"
+        ) from None
+
+
+def status_of(error: ServiceError) -> Code:
+    """The status code of an error; INTERNAL for a class that the table does not have."""
+    return next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), Code.INTERNAL)
+
+
+class _Measured:
+    """Counts the call in its block with its time and status, and turns what went wrong into an RpcError."""
+
+    def __init__(self, method: Method, call: Call, metrics: Metrics) -> None:
+        self._method, self._call, self._metrics = method, call, metrics
+
+    def __enter__(self) -> None:
+        self._started = time.monotonic()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        seconds = time.monotonic() - self._started
+        failure = None if error is None else self._failure(error)
+        code = Code.OK if failure is None else failure.code
+        model = self._metrics.model(self._call.model, self._call.version)
+        model.request(self._method.protocol, code.name, seconds)
+        if isinstance(error, InvalidRequest):
+            model.rejected("invalid")
+        if failure is not None and isinstance(error, Exception):
+            raise failure from error
+
+    def _failure(self, error: BaseException) -> RpcError:
+        """What the caller is told; a mistake of ours is logged in full and told in no detail."""
+        if isinstance(error, asyncio.CancelledError | GeneratorExit):
+            # A front end cancels the handler too when the deadline passes while it works.
+            late = self._call.deadline is not None and time.monotonic() >= self._call.deadline - _HASTE_SECONDS
+            return RpcError(Code.DEADLINE_EXCEEDED if late else Code.CANCELLED, "the caller has gone")
+        if not isinstance(error, ServiceError):
+            _log.error("%s failed", self._method.path, exc_info=error)
+            return RpcError(Code.INTERNAL, "the server failed to answer; its log says why")
+        return RpcError(status_of(error), _shortened(str(error)))
+
+
+def _shortened(message: str) -> str:
+    """A message that fits into trailers: names and values in it come from callers and may be long."""
+    if len(message) <= _LONGEST_MESSAGE:
+        return message
+    half = _LONGEST_MESSAGE // 2
+    return f"{message[:half]} … {message[-half:]}"

@@ -1,0 +1,162 @@
+"""The only place that builds and joins the parts: start, serve, drain."""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Callable
+from importlib.metadata import version as installed_version
+
+from service import open_inference, prediction, rpc
+from service.frontends import grpcio
+from service.health import Health
+from service.metrics import Metrics
+from service.model import provider_in_use
+from service.onnx_runtime import onnxruntime
+from service.probes import Probes
+from service.registry import Registry, State
+from service.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+# What a caller gets to read its answer, once the grace period is over and all that waited has been refused.
+_LAST_WORDS_SECONDS = 1.0
+
+
+class Server:
+    """A server that listens. Made by :func:`start`; end it with :meth:`stop`.
+
+    Attributes:
+        registry: Its models.
+        metrics: What it counts.
+        grpc_port, http_port: The ports in use.
+    """
+
+    def __init__(
+        self, registry: Registry, metrics: Metrics, health: Health, probes: Probes, front: grpcio.GrpcioServer
+    ) -> None:
+        self.registry = registry
+        self.metrics = metrics
+        self.grpc_port = front.port
+        self.http_port = probes.port
+        self._health = health
+        self._probes = probes
+        self._front = front
+
+    async def load(self) -> None:
+        """Load every model of the repository; until then requests are answered UNAVAILABLE.
+
+        Raises:
+            StartupError: The repository's folder is absent, or the provider is.
+        """
+        await self.registry.load_all()
+        self._health.changed()
+
+    async def stop(self, grace_seconds: float, at_once: asyncio.Event | None = None) -> None:
+        """Stop without losing an accepted request: readiness off, refuse new, drain, close, metrics last.
+
+        Args:
+            grace_seconds: Longest wait for accepted requests; those still open then fail with UNAVAILABLE.
+            at_once: Ends the wait early.
+        """
+        until = time.monotonic() + grace_seconds
+        drain = asyncio.create_task(self.registry.drain(), name="drain")
+        cut = asyncio.create_task((at_once or asyncio.Event()).wait(), name="cut")
+        await asyncio.sleep(0)  # drain() has turned readiness off by then
+        self._health.stop()
+        await asyncio.wait({drain, cut}, timeout=grace_seconds, return_when=asyncio.FIRST_COMPLETED)
+        left_seconds = max(until - time.monotonic(), 0) if drain.done() and not cut.done() else 0
+        if not drain.done():
+            _log.warning("the grace period is over; requests that still wait are refused")
+            await self.registry.close()
+        await self._front.stop(left_seconds + _LAST_WORDS_SECONDS)
+        cut.cancel()
+        await asyncio.gather(drain, cut, return_exceptions=True)
+        await self.registry.close()
+        await self._probes.close()
+
+
+async def start(settings: Settings) -> Server:
+    """Listen on both ports; models are loaded by :meth:`Server.load`.
+
+    Raises:
+        StartupError: A port cannot be listened on, or the provider is absent.
+    """
+    metrics = Metrics()
+    metrics.build_info(
+        version=installed_version("kan-serving"),
+        onnxruntime=onnxruntime.__version__,
+        provider=provider_in_use(settings),
+    )
+    registry = Registry(settings, metrics)
+    health = Health(registry, (prediction.SERVICE, open_inference.SERVICE))
+    methods = rpc.table(
+        [
+            *prediction.methods(registry, settings.max_request_rows),
+            *open_inference.methods(registry, settings.max_request_rows),
+            *health.methods(),
+        ]
+    )
+    probes = Probes(
+        host=settings.host,
+        port=settings.http_port,
+        registry=metrics.registry,
+        unready_reason=registry.unready_reason,
+    )
+    try:
+        front = await grpcio.start(
+            methods,
+            metrics,
+            host=settings.host,
+            port=settings.grpc_port,
+            max_message_bytes=settings.max_message_bytes,
+        )
+    except BaseException:
+        await probes.close()
+        raise
+    return Server(registry, metrics, health, probes, front)
+
+
+async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT, then drain; a second signal ends the drain at once.
+
+    Args:
+        settings: What to serve, and where.
+        announce: Gets one line once models are loaded, for scripts to wait for: the ports and what answers.
+
+    Raises:
+        StartupError: The server cannot start.
+    """
+    stop, at_once = asyncio.Event(), asyncio.Event()
+
+    def signalled() -> None:
+        (at_once if stop.is_set() else stop).set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signalled)
+    server = await start(settings)
+    load = asyncio.create_task(server.load(), name="load")
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        await asyncio.wait({load, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if load.done():
+            load.result()
+            announce(_summary(server, settings.host))
+            await stopping
+        _log.info("stopping: draining for at most %g s", settings.grace_seconds)
+    finally:
+        load.cancel()
+        stopping.cancel()
+        await asyncio.gather(load, stopping, return_exceptions=True)
+        await server.stop(settings.grace_seconds, at_once)
+    _log.info("stopped")
+
+
+def _summary(server: Server, host: str) -> str:
+    """The ports in use and the versions that answer, in one line."""
+    shown = f"[{host}]" if ":" in host else host
+    ready = [f"{status.name}/{status.version}" for status in server.registry.statuses() if status.state is State.READY]
+    if not ready:
+        _log.warning("no model answers: %s", server.registry.unready_reason())
+    return f"kan-serve ready: grpc={shown}:{server.grpc_port} http={shown}:{server.http_port} models={','.join(ready)}"

@@ -1,0 +1,88 @@
+import logging
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.cli import main
+from service.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def _logging() -> Iterator[None]:
+    """Puts the process's logging back as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def _lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return captured.err.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--grpc-port", "x"], "--grpc-port (or KAN_GRPC_PORT) is 'x': input should be a valid integer"),
+        (["--grpc-port", "70000"], "--grpc-port (or KAN_GRPC_PORT) is '70000': input should be less than or equal"),
+        (["--provider", "tpu"], "--provider (or KAN_PROVIDER) is 'tpu': input should be 'cpu' or 'cuda'"),
+        (["--max-queue-rows", "9"], "max_request_rows is 4096, more than max_queue_rows (9)"),
+    ],
+)
+def test_a_bad_value_is_one_line_and_2(flags: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A setting that does not fit ends with exit code 2 and one line that names it."""
+    assert main(flags) == 2
+    lines = _lines(capsys)
+    assert len(lines) == 1
+    assert lines[0].startswith(f"kan-serve: {message}")
+
+
+def test_a_bad_variable_is_one_line_and_2(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A mistake in an environment variable is told like one in a flag."""
+    monkeypatch.setenv("KAN_HTTP_PORT", "-1")
+    assert main([]) == 2
+    assert _lines(capsys)[0].startswith("kan-serve: --http-port (or KAN_HTTP_PORT) is '-1'")
+
+
+@pytest.mark.parametrize("flags", [["--grpc", "1"], ["--nothing"], ["digits"]])
+def test_an_unknown_flag_is_2(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Unknown and shortened flags are refused."""
+    with pytest.raises(SystemExit) as caught:
+        main(flags)
+    assert caught.value.code == 2
+    assert "unrecognized arguments" in capsys.readouterr().err
+
+
+def test_every_setting_has_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    """--help lists each setting with its default."""
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for name, field in Settings.model_fields.items():
+        assert f"--{name.replace('_', '-')}" in text
+        assert f"(default: {field.default})" in text
+
+
+def test_a_missing_folder_is_one_line_and_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A models folder that is absent ends with exit code 1 and its name."""
+    folder = tmp_path / "absent"
+    assert main(["--models", str(folder), "--grpc-port", "0", "--http-port", "0"]) == 1
+    assert str(folder) in _lines(capsys)[-1]
+
+
+@pytest.mark.parametrize("flag", ["--grpc-port", "--http-port"])
+def test_a_taken_port_is_one_line_and_1(models: Path, flag: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """A port that somebody listens on ends with exit code 1 and one line, also from gRPC's own code."""
+    other = "--http-port" if flag == "--grpc-port" else "--grpc-port"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["--models", str(models), flag, str(port), other, "0"]) == 1
+    lines = _lines(capfd)
+    assert len(lines) == 1
+    assert f"127.0.0.1:{port}: Address already in use" in lines[0]

@@ -1,0 +1,177 @@
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from open_inference import grpc_predict_v2_pb2 as pb
+
+Serving = Callable[..., AbstractAsyncContextManager[Any]]
+WriteModel = Callable[..., Path]
+Answer = Callable[[str, NDArray[np.float32]], NDArray[np.float32]]
+
+_ROWS = np.array([[0.5, -1, 2, 0], [1, 1, 1, 1], [-3, 0.25, 0, 8]], np.float32)
+
+
+async def _call(channel: grpc.aio.Channel, name: str, /, **fields: Any) -> Any:
+    request = getattr(pb, f"{name}Request")(**fields)
+    method: Any = channel.unary_unary(
+        f"/inference.GRPCInferenceService/{name}",
+        type(request).SerializeToString,
+        getattr(pb, f"{name}Response").FromString,
+    )
+    return await method(request, timeout=10)
+
+
+async def _infer(channel: grpc.aio.Channel, model: str, rows: NDArray[np.float32], **fields: Any) -> Any:
+    tensor = {"name": "x", "datatype": "FP32", "shape": rows.shape}
+    return await _call(
+        channel, "ModelInfer", model_name=model, inputs=[tensor], raw_input_contents=[rows.tobytes()], **fields
+    )
+
+
+async def _code(answer: Any) -> tuple[str, str]:
+    """Status and message of a call that must fail."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await answer
+    return caught.value.code().name, caught.value.details() or ""
+
+
+def test_infer_answers_as_numpy_does(serving: Serving, write_model: WriteModel, answer: Answer) -> None:
+    """Raw and typed contents get numpy's answer in their own form, with id, name and version."""
+    write_model("classifier", version=3)
+
+    async def check() -> None:
+        async with serving() as (_, channel):
+            raw = await _infer(channel, "classifier", _ROWS, id="a7", outputs=[{"name": "y"}])
+            assert (raw.id, raw.model_name, raw.model_version) == ("a7", "classifier", "3")
+            assert (raw.outputs[0].name, raw.outputs[0].datatype, list(raw.outputs[0].shape)) == ("y", "FP32", [3, 3])
+            values = np.frombuffer(raw.raw_output_contents[0], "<f4").reshape(3, 3)
+            np.testing.assert_allclose(values, answer("classifier", _ROWS), rtol=1e-5)
+            contents = {"fp32_contents": _ROWS.ravel().tolist()}
+            tensor = {"name": "x", "datatype": "FP32", "shape": _ROWS.shape, "contents": contents}
+            typed = await _call(channel, "ModelInfer", model_name="classifier", model_version="3", inputs=[tensor])
+            assert not typed.raw_output_contents
+            np.testing.assert_array_equal(np.array(typed.outputs[0].contents.fp32_contents, np.float32), values.ravel())
+
+    asyncio.run(check())
+
+
+def test_what_does_not_fit_gets_its_status(serving: Serving, write_model: WriteModel) -> None:
+    """Each mistake has its status and says what was wanted; the server answers after each."""
+    write_model("affine")
+
+    async def check() -> None:
+        async with serving(max_request_rows=8) as (_, channel):
+            for model, rows, fields, code, message in (
+                ("absent", _ROWS, {}, "NOT_FOUND", "affine"),
+                ("affine", _ROWS, {"model_version": "7"}, "NOT_FOUND", "version 7"),
+                ("affine", _ROWS, {"model_version": "one"}, "INVALID_ARGUMENT", "model version is 'one'; wanted"),
+                ("affine", _ROWS, {"model_version": "-1"}, "INVALID_ARGUMENT", "model version is '-1'; wanted"),
+                ("affine", _ROWS, {"model_version": "9" * 5000}, "INVALID_ARGUMENT", "wanted a number"),
+                ("affine", _ROWS[:, :3], {}, "INVALID_ARGUMENT", "has 3 columns; model 'affine' wants 4"),
+                ("affine", np.zeros((0, 4), np.float32), {}, "INVALID_ARGUMENT", "has 0 rows; wanted 1 to 8"),
+                ("affine", np.zeros((9, 4), np.float32), {}, "INVALID_ARGUMENT", "has 9 rows; wanted 1 to 8"),
+                ("affine", np.full((1, 4), np.inf, np.float32), {}, "INVALID_ARGUMENT", "is inf; wanted a finite"),
+                ("affine", _ROWS, {"outputs": [{"name": "z"}]}, "INVALID_ARGUMENT", "output 'z' is asked for"),
+            ):
+                status = await _code(_infer(channel, model, rows, **fields))
+                assert status[0] == code, status
+                assert message in status[1]
+                assert (await _infer(channel, "affine", _ROWS)).model_version == "1"
+            bare: Any = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+            assert (await _code(bare(b"\xff\xff")))[0] == "INVALID_ARGUMENT"
+
+    asyncio.run(check())
+
+
+def test_both_protocols_share_runs(serving: Serving, write_model: WriteModel) -> None:
+    """Callers at once are batched, and counted under their own protocol."""
+    write_model("slow")
+
+    async def check() -> None:
+        async with serving() as (server, channel):
+            await asyncio.gather(*(_infer(channel, "slow", _ROWS[:1]) for _ in range(32)))
+            labels = {"model": "slow", "version": "1"}
+            sample = server.metrics.registry.get_sample_value
+            assert sample("kan_batch_rows_sum", labels) == 32
+            assert sample("kan_batch_rows_count", labels) < 32
+            assert sample("kan_requests_total", {**labels, "protocol": "open_inference", "code": "OK"}) == 32
+
+    asyncio.run(check())
+
+
+def test_metadata_tells_names_types_and_shapes(serving: Serving, write_model: WriteModel) -> None:
+    """Server and model say who they are; -1 stands for any number of rows."""
+    write_model("classifier", version=2)
+
+    async def check() -> None:
+        async with serving() as (_, channel):
+            server = await _call(channel, "ServerMetadata")
+            assert (server.name, server.version) == ("kan-serve", installed_version("kan-serving"))
+            model = await _call(channel, "ModelMetadata", name="classifier")
+            assert (model.name, list(model.versions), model.platform) == ("classifier", ["2"], "onnxruntime_onnx")
+            tensors = [(one.name, one.datatype, list(one.shape)) for one in (*model.inputs, *model.outputs)]
+            assert tensors == [("x", "FP32", [-1, 4]), ("y", "FP32", [-1, 3])]
+            assert (await _code(_call(channel, "ModelMetadata", name="absent")))[0] == "NOT_FOUND"
+
+    asyncio.run(check())
+
+
+def test_readiness_is_told_per_server_and_model(serving: Serving, write_model: WriteModel) -> None:
+    """Live and ready while models answer; a refused version is not ready, an unknown model is not found."""
+    write_model("affine", version=1)
+    (write_model("affine", version=2) / "model.onnx").write_bytes(b"broken")
+
+    async def check() -> None:
+        async with serving() as (server, channel):
+            assert (await _call(channel, "ServerLive")).live
+            assert (await _call(channel, "ServerReady")).ready
+            for version, ready in (("", True), ("1", True), ("2", False)):
+                assert (await _call(channel, "ModelReady", name="affine", version=version)).ready is ready
+            assert (await _code(_call(channel, "ModelReady", name="absent")))[0] == "NOT_FOUND"
+            await server.registry.drain()
+            assert (await _call(channel, "ServerLive")).live
+            assert not (await _call(channel, "ServerReady")).ready
+            assert not (await _call(channel, "ModelReady", name="affine")).ready
+            assert (await _code(_infer(channel, "affine", _ROWS)))[0] == "UNAVAILABLE"
+
+    asyncio.run(check())
+
+
+def test_an_empty_repository_is_live_and_not_ready(serving: Serving) -> None:
+    """A server without models lives, and says that it should get no requests."""
+
+    async def check() -> None:
+        async with serving() as (_, channel):
+            assert (await _call(channel, "ServerLive")).live
+            assert not (await _call(channel, "ServerReady")).ready
+            assert not (await _call(channel, "RepositoryIndex")).models
+
+    asyncio.run(check())
+
+
+def test_the_index_lists_versions_with_state_and_reason(serving: Serving, write_model: WriteModel) -> None:
+    """Triton's words for states; the filter leaves what is ready; there is one repository, without a name."""
+    write_model("affine", version=1)
+    (write_model("affine", version=2) / "model.onnx").write_bytes(b"broken")
+
+    async def check() -> None:
+        async with serving() as (_, channel):
+            index = (await _call(channel, "RepositoryIndex")).models
+            assert [(one.name, one.version, one.state) for one in index] == [
+                ("affine", "1", "READY"),
+                ("affine", "2", "UNAVAILABLE"),
+            ]
+            assert "model.onnx" in index[1].reason
+            assert [one.version for one in (await _call(channel, "RepositoryIndex", ready=True)).models] == ["1"]
+            assert (await _code(_call(channel, "RepositoryIndex", repository_name="b")))[0] == "INVALID_ARGUMENT"
+
+    asyncio.run(check())
