@@ -23,6 +23,7 @@ def generate(target: Path) -> list[Path]:
 
 
 def main() -> None:
+    """Write the files, or with --check compare them."""
     if sys.argv[1:] != ["--check"]:
         generate(ROOT)
         return

@@ -82,7 +82,7 @@ def test_the_held_out_csv_gives_the_same_answers_by_name(digits: Digits, truth: 
     with Client(digits.grpc) as client:
         by_name = client.predict("digits", table[table.columns[::-1]]).values
     np.testing.assert_allclose(by_name, expected, atol=1e-5, rtol=0)
-    command = [sys.executable, "-m", "service.client_cli", "predict", "digits", str(held_out), "--target", "target"]
+    command = [sys.executable, "-m", "service.client.cli", "predict", "digits", str(held_out), "--target", "target"]
     done = subprocess.run([*command, "--address", digits.grpc], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "accuracy 0.9" in done.stderr

@@ -14,31 +14,9 @@ from google.protobuf import wrappers_pb2
 from numpy.typing import ArrayLike
 
 from kan_api.v1 import manifest_pb2, prediction_pb2
-from service.client_answers import Health, ModelInfo, Prediction, joined, model_info
-from service.client_connection import MAX_MESSAGE_BYTES, Connection, Deadline
-from service.client_errors import (
-    ClientError,
-    DeadlineExceeded,
-    InvalidInput,
-    NotFound,
-    Overloaded,
-    Unavailable,
-)
-from service.rows import Matrix, features, matrix_of, rows_of
-
-__all__ = [
-    "Client",
-    "ClientError",
-    "DeadlineExceeded",
-    "Health",
-    "InvalidInput",
-    "ModelInfo",
-    "NotFound",
-    "Overloaded",
-    "Prediction",
-    "Unavailable",
-    "request_rows",
-]
+from service.client.answers import Health, ModelInfo, Prediction, joined, model_info
+from service.client.connection import MAX_MESSAGE_BYTES, Connection, Deadline
+from service.client.rows import Matrix, features, matrix_of, rows_of
 
 MAX_REQUEST_ROWS = 4096
 

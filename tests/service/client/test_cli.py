@@ -19,12 +19,12 @@ import pytest
 from numpy.typing import NDArray
 
 from kan_api.v1 import manifest_pb2
-from service import client_cli
+from service.client import cli
 
 Floats = NDArray[np.float32]
 Answer = Callable[[str, Floats], Floats]
 
-COMMAND = [sys.executable, "-m", "service.client_cli"]
+COMMAND = [sys.executable, "-m", "service.client.cli"]
 PAINT = 'colour;id;weight\r\n"blau, ""hell""";1;2.5\r\n;2;\r\n'
 
 
@@ -64,7 +64,7 @@ def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
 
     def run(*arguments: str, stdin: str = "") -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
-        code = client_cli.main(arguments)
+        code = cli.main(arguments)
         out, err = capsys.readouterr()
         return code, out, err
 
@@ -206,7 +206,7 @@ def test_wrong_input_is_one_line_and_exit_code_2(address: str, call: Call) -> No
 def test_a_wrong_command_line_is_exit_code_2(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
     """As argparse says it."""
     with pytest.raises(SystemExit) as ended:
-        client_cli.main(arguments)
+        cli.main(arguments)
     assert ended.value.code == 2
     assert "kan-client" in capsys.readouterr().err
 

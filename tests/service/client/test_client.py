@@ -27,8 +27,8 @@ from service.client import (
     NotFound,
     Overloaded,
     Unavailable,
-    request_rows,
 )
+from service.client.client import request_rows
 
 Floats = NDArray[np.float32]
 Answer = Callable[[str, Floats], Floats]
@@ -341,7 +341,7 @@ def test_requests_stay_within_rows_and_bytes() -> None:
     [
         "import service.client, tritonclient.grpc",
         "import tritonclient.grpc, service.client",
-        "import service.client_cli; service.client_cli.main",
+        "import service.client.cli; service.client.cli.main",
     ],
 )
 def test_the_client_imports_beside_tritonclient_and_little_else(imports: str) -> None:

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from kan_api.v1.manifest_pb2 import ModelManifest
-from service.answer_table import Cell, Style, cells, column_names, lines, table_lines
-from service.client import Client, request_rows
-from service.client_errors import ClientError, InvalidInput, NotFound, listed
-from service.row_file import Format, read_blocks
-from service.rows import features
-from service.score import Accuracy, Deviation, score_for
+from service.client.answer_table import Cell, Style, cells, column_names, lines, table_lines
+from service.client.client import Client, request_rows
+from service.client.errors import ClientError, InvalidInput, NotFound, listed
+from service.client.row_file import Format, read_blocks
+from service.client.rows import features
+from service.client.score import Accuracy, Deviation, score_for
 
 _OK, _FAILED, _WRONG_INPUT = 0, 1, 2
 _JSON_SUFFIXES = (".jsonl", ".ndjson")

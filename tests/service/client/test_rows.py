@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kan_api.v1.manifest_pb2 import Column, Feature, ModelManifest
-from service.client_errors import InvalidInput
-from service.rows import MISSING_NUMBERS, MISSING_WORDS, Rows, features, matrix_of, numbers_of, rows_of, word_of
+from service.client.errors import InvalidInput
+from service.client.rows import MISSING_NUMBERS, MISSING_WORDS, Rows, features, matrix_of, numbers_of, rows_of, word_of
 from training import column as training_column
 from training import encoding as training_encoding
 from training.errors import DataError

@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, Literal
 
-from service.client_errors import InvalidInput, listed, quoted
-from service.rows import Rows, rows_of
+from service.client.errors import InvalidInput, listed, quoted
+from service.client.rows import Rows, rows_of
 
 Format = Literal["csv", "jsonl"]
 

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import r2_score, root_mean_squared_error
 
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, ModelManifest
-from service.client_answers import Prediction
-from service.client_errors import InvalidInput
-from service.rows import Rows
-from service.score import Accuracy, Deviation, score_for
+from service.client.answers import Prediction
+from service.client.errors import InvalidInput
+from service.client.rows import Rows
+from service.client.score import Accuracy, Deviation, score_for
 
 
 def rows(cells: list[object]) -> Rows:

@@ -8,7 +8,7 @@ from typing import Final, Self, TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from service.client_errors import from_rpc_error
+from service.client.errors import from_rpc_error
 
 MAX_MESSAGE_BYTES: Final = 2**24
 

@@ -5,9 +5,9 @@ import math
 import numpy as np
 
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
-from service.client_answers import Prediction
-from service.client_errors import quoted
-from service.rows import Rows, numbers_of, word_of
+from service.client.answers import Prediction
+from service.client.errors import quoted
+from service.client.rows import Rows, numbers_of, word_of
 
 
 class Accuracy:

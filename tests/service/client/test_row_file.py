@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.client_errors import InvalidInput
-from service.row_file import Format, read_blocks
-from service.rows import Rows
+from service.client.errors import InvalidInput
+from service.client.row_file import Format, read_blocks
+from service.client.rows import Rows
 from training.table import read_table
 
 

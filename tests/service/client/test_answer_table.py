@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, ModelManifest, TensorSpec
-from service.answer_table import Cell, cells, column_names, lines
-from service.client_answers import Prediction
+from service.client.answer_table import Cell, cells, column_names, lines
+from service.client.answers import Prediction
 
 CLASSIFIER = ModelManifest(target="colour", task=TASK_CLASSIFICATION, classes=["red", "grün, hell"])
 REGRESSOR = ModelManifest(target="price", task=TASK_REGRESSION, outputs=[TensorSpec(name="y", shape=[-1, 1])])

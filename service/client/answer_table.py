@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
-from service.client_answers import Prediction
+from service.client.answers import Prediction
 
 Style = Literal["table", "csv", "json"]
 # A label is None where the model answered NaN.

@@ -1,0 +1,25 @@
+"""The client: predictions from Python, and kan-client. Needs numpy, grpcio and protobuf only."""
+
+from service.client.answers import Health, ModelInfo, Prediction
+from service.client.client import Client
+from service.client.errors import (
+    ClientError,
+    DeadlineExceeded,
+    InvalidInput,
+    NotFound,
+    Overloaded,
+    Unavailable,
+)
+
+__all__ = [
+    "Client",
+    "ClientError",
+    "DeadlineExceeded",
+    "Health",
+    "InvalidInput",
+    "ModelInfo",
+    "NotFound",
+    "Overloaded",
+    "Prediction",
+    "Unavailable",
+]
