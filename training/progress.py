@@ -4,12 +4,14 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from training.config import Recipe
 from training.data import Dataset
 from training.fit import FitState
 from training.objective import METRIC
+
+_NAME_COLUMNS = 10
 
 
 class ProgressBar:
@@ -20,18 +22,19 @@ class ProgressBar:
         plan = recipe.fit
         self._steps = plan.steps * len(plan.grids)
         self._bar = Progress(
+            # Short enough for 80 columns: what does not fit would be cut in the middle of a number.
             TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=12),
             TextColumn("{task.percentage:>3.0f}%"),
             TextColumn("{task.fields[numbers]}"),
-            TimeElapsedColumn(),
-            TextColumn("elapsed,"),
-            TimeRemainingColumn(),
+            TimeRemainingColumn(compact=True),
             TextColumn("left"),
             console=console,
             disable=not console.is_terminal,
         )
-        self._task = self._bar.add_task(f"training {recipe.model.name}", total=self._steps, numbers="")
+        name = recipe.model.name
+        label = name if len(name) <= _NAME_COLUMNS else name[: _NAME_COLUMNS - 1] + "…"
+        self._task = self._bar.add_task(label, total=self._steps, numbers="")
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -59,14 +62,11 @@ class ProgressBar:
         if not state.history:
             return
         last = state.history[-1]
-        metric = METRIC[self._recipe.task.kind]
-        numbers = (
-            f"grid {last.grid_size}  loss {last.train_loss:.3g}  "
-            f"validation loss {last.validation_loss:.3g}  {metric} {last.validation_score:.4f}"
-        )
-        self._bar.update(self._task, completed=done, numbers=numbers)
+        metric = f"{METRIC[self._recipe.task.kind]} {last.validation_score:.4f}"
+        loss = f"grid {last.grid_size}  loss {last.train_loss:.3g}"
+        self._bar.update(self._task, completed=done, numbers=f"{loss}  {metric}")
         if grid_ended:
-            self._print(f"{numbers} after {last.step} steps")
+            self._print(f"{loss}  validation loss {last.validation_loss:.3g}  {metric} after {last.step} steps")
 
     def _print(self, text: str, style: str | None = None) -> None:
         self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)

@@ -22,7 +22,7 @@ kind = "{kind}"
 [network]
 hidden = [3]
 [fit]
-grids = [3]
+grids = {grids}
 steps = {steps}
 """
 
@@ -48,6 +48,7 @@ def write_recipe(tmp_path: Path) -> Callable[..., Path]:
             "categories": 'color = ["red", "blue"]',
             "kind": "regression",
             "steps": 5,
+            "grids": "[3]",
         }
         path = tmp_path / f"{name}.toml"
         path.write_text(RECIPE.format(**(keys | options)))
