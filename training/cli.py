@@ -2,28 +2,32 @@
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from rich.console import Console
+from training.errors import Interrupted, TrainingError
 
-from training.config import load_recipe
-from training.draft import draft_recipe, write_recipe
-from training.errors import TrainingError
-from training.inspection import inspect
-from training.pipeline import Interrupted, Run, train
-from training.progress import ProgressBar
-from training.publish import Published
-from training.run_folder import RunFolder
+if TYPE_CHECKING:
+    from training.publish import Published
+    from training.run_folder import RunFolder
 
+# Torch and pandas take seconds to import; the commands import them themselves, so that --help does not wait and Ctrl-C
+# meanwhile is a quiet end like any other.
+
+EXIT_SYSTEM = 1
 EXIT_MISTAKE = 2
 EXIT_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code is 0, 2 for a mistake in what was given, 130 after Ctrl-C."""
+    """Run one command.
+
+    Returns:
+        The exit code: 0, 1 where the system refused (a full disk), 2 for a mistake in what was given, 130 after Ctrl-C.
+    """
     options = _parser().parse_args(arguments)
     try:
         options.command(options)
@@ -33,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TrainingError as error:
         print(f"kan-train: {error}", file=sys.stderr)
         return EXIT_MISTAKE
+    except OSError as error:
+        print(f"kan-train: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
+        return EXIT_SYSTEM
     except KeyboardInterrupt:
         print("kan-train: stopped; nothing was published", file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -67,6 +74,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> None:
+    import torch
+    from rich.console import Console
+
+    from training.config import load_recipe
+    from training.pipeline import Run, train
+    from training.progress import ProgressBar
+    from training.run_folder import RunFolder
+
     recipe = load_recipe(options.recipe)
     folder = RunFolder(options.runs / recipe.model.name)
     run = Run(recipe, options.models, folder, resume=options.resume, fresh=options.fresh)
@@ -78,13 +93,16 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _init(options: argparse.Namespace) -> None:
+    from training.draft import draft_recipe, write_recipe
+    from training.inspection import inspect
+
     inspection = inspect(options.table, options.target)
     path = Path(options.table.stem + ".toml")
     write_recipe(path, draft_recipe(inspection, Path()))
-    print(f"wrote {path}; read its comments, then: kan-train run {path}")
+    print(f"wrote {path}; read its comments, then: kan-train run {shlex.quote(str(path))}")
 
 
-def _summary(published: Published, folder: RunFolder) -> str:
+def _summary(published: "Published", folder: "RunFolder") -> str:
     manifest = published.manifest
     network, lowering = manifest.network, manifest.lowering
     shape = ", ".join(map(str, network.width))
@@ -93,14 +111,17 @@ def _summary(published: Published, folder: RunFolder) -> str:
         for name, value in sorted(manifest.metrics.items())
         if name.startswith("test_")
     )
+    # R² compares with that answer; below zero the model is worse.
+    useless = ["  warning   worse than always answering the mean"] if manifest.metrics.get("test_r2", 1.0) < 0 else []
     return "\n".join(
         (
             f"published {published.folder}",
             f"  network   [{shape}], grid {network.grid_size}, degree {network.degree}, "
             f"{network.parameters} parameters",
             f"  held out  {manifest.data.test_rows} rows: {metrics}  ({folder.held_out})",
+            *useless,
             f"  ONNX      within {lowering.max_relative_error:.1g} of float64 on {lowering.verified_rows} rows, "
             f"tolerance {lowering.tolerance:g}",
-            "  serve it  kan-serve --models " + str(published.folder.parent.parent),
+            "  serve it  kan-serve --models " + shlex.quote(str(published.folder.parent.parent)),
         )
     )

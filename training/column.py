@@ -17,6 +17,7 @@ MISSING_WORDS = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "<na>", "?"})
 MISSING_NUMBERS = MISSING_WORDS | {"none"}
 
 _LARGEST = float(np.finfo(np.float32).max)
+_DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")
 _DATE_LIKE = re.compile(r"\s*(\d{1,4}[-/.]\d{1,2}[-/.]\d|\d{4}-\d{2}\s*$|\d{1,2}[ -][A-Za-z]{3})")
 _DATE_FORMATS = ("ISO8601", "%Y/%m/%d", "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d %b %Y", "%d-%b-%Y")
 _SLASHED = tuple(f"{day}{clock}" for clock in ("", " %H:%M", " %H:%M:%S") for day in ("%m/%d/%Y", "%d/%m/%Y"))
@@ -35,7 +36,7 @@ def numbers(table: Table, column: str) -> NDArray[np.float64]:
     if is_text.any():
         row = int(np.argmax(is_text))
         cell = str(table.cells[column][row])
-        hint = "decimals are written with a point" if re.fullmatch(r"\s*-?\d+,\d+\s*", cell) else "is it a word?"
+        hint = "decimals are written with a point" if _DECIMAL_COMMA.fullmatch(cell) else "is it a word?"
         raise table.problem(column, f"{table.place(row)} holds {quoted(cell)}, wanted a number ({hint})")
     too_large = np.abs(values) > _LARGEST
     if too_large.any():
@@ -87,6 +88,24 @@ def words(table: Table, column: str, known: Collection[str] = ()) -> Cells:
     result = cells.copy()
     result[[cell in gone for cell in cells]] = ""
     return result
+
+
+def class_words(table: Table, column: str) -> Cells:
+    """The column as class labels: numbers in one spelling (1 and 1.0 are one class), words without spaces around.
+
+    Returns:
+        str [rows] (dtype object), "" where the cell is missing.
+    """
+    values, is_text = parsed_numbers(table.cells[column])
+    if not is_text.any() and not np.isnan(values).all():
+        return np.array([_word(value) for value in values], dtype=object)
+    return np.array([cell.strip() for cell in words(table, column)], dtype=object)
+
+
+def has_decimal_commas(cells: Cells) -> bool:
+    """Whether text cells are numbers with a decimal comma, as spreadsheets in many countries write them."""
+    present = [cell for cell in cells[:1000].tolist() if isinstance(cell, str) and cell.strip()]
+    return bool(present) and sum(bool(_DECIMAL_COMMA.fullmatch(cell)) for cell in present) > len(present) / 2
 
 
 def _word(value: float) -> str:

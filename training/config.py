@@ -196,7 +196,7 @@ def load_recipe(path: Path) -> Recipe:
             fit another one; one line for each mistake.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise RecipeError(f"{path}: there is no such recipe") from None
     except UnicodeDecodeError:

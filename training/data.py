@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from training.column import numbers, times, words
+from training.column import class_words, numbers, times, words
 from training.config import Recipe
 from training.encoding import Column, Feature, Numbers, encoded_classes, feature_block, features_of
 from training.errors import quoted
+from training.magnitude import target_flaw
 from training.missing import kept_rows, medians
 from training.source import load_source
 from training.split import Rows, Split, group_split, random_split, stratified_split, time_split
@@ -79,7 +80,7 @@ def prepare_table(recipe: Recipe, table: Table, inputs: tuple[str, ...], target:
     features = features_of(table, columns)
     blocks = [feature_block(table, column) for column in columns]
     is_classification = recipe.task.kind == "classification"
-    goals = words(table, target) if is_classification else numbers(table, target)
+    goals = class_words(table, target) if is_classification else numbers(table, target)
     marks = _split_marks(recipe, table)
     kept = kept_rows(recipe, table, columns, blocks, target, goals, marks)
 
@@ -91,6 +92,8 @@ def prepare_table(recipe: Recipe, table: Table, inputs: tuple[str, ...], target:
     split = _split(recipe, marks[kept], y, classes)
     if len(np.unique(y[split.train])) == 1:
         raise table.problem(target, "the target is the same in every training row; there is nothing to learn")
+    if not is_classification and (flaw := target_flaw(float(y.min()), float(y.max()), recipe.verify.tolerance)):
+        raise table.problem(target, f"the target holds {flaw}")
     imputed = medians(recipe, x[split.train], columns)
     constant = _constant(x[split.train], imputed)
     return Dataset(

@@ -114,7 +114,7 @@ def _render(inspection: Inspection, proposal: Proposal, split: SplitChoice, fold
         f"grids = {list(sizes.grids)}  # intervals of each spline: coarse for few rows, finer for many",
         f"steps = {sizes.epochs}  # epochs per grid",
         f"batch_rows = {sizes.batch_rows}",
-        "learning_rate = 0.01",
+        f"learning_rate = {sizes.learning_rate:g}",
         f"weight_decay = {sizes.weight_decay:g}  # the fewer rows, the more",
         "seed = 0",
     ]

@@ -17,6 +17,10 @@ class DataError(TrainingError):
     """The table cannot be read, or does not hold what the recipe says."""
 
 
+class Interrupted(TrainingError):
+    """The person asked to stop; the run can be gone on with."""
+
+
 def quoted(text: str) -> str:
     """A name or a cell in double quotes on one line, shortened when long."""
     shown = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from training.column import looks_like_dates, parsed_numbers, times, words
 from training.errors import DataError, quoted
+from training.magnitude import input_flaw
 from training.table import Table, read_table
 
 MOST_WORDS = 20
@@ -105,6 +106,8 @@ def _number_facts(table: Table, name: str, values: NDArray[np.float64]) -> Colum
     if too_large.any():
         row = int(np.argmax(too_large))
         flaw = f"{table.place(row)} holds {values[row]:g}, which is not finite in float32"
+    elif reason := input_flaw(float(present.min()), float(present.max())):
+        flaw = f"it holds {reason}"
     return ColumnFacts(
         name,
         "numbers",

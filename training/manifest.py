@@ -28,17 +28,11 @@ def build_manifest(
     """Everything but version, files and time of publishing, which :mod:`training.publish` fills in."""
     graph = lowered.model.graph
     outputs = len(dataset.classes) or dataset.y.shape[1]
-    return pb.ModelManifest(
-        name=recipe.model.name,
+    manifest = pb.ModelManifest(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         library_version=importlib.metadata.version("kan-serving"),
-        task=_TASKS[dataset.task],
-        target=dataset.target,
-        classes=dataset.classes,
         inputs=[pb.TensorSpec(name=graph.input[0].name, datatype="FP32", shape=[-1, dataset.x.shape[1]])],
         outputs=[pb.TensorSpec(name=graph.output[0].name, datatype="FP32", shape=[-1, outputs])],
-        columns=[pb.Column(name=column.name, categories=column.categories) for column in dataset.columns],
-        features=_features(dataset),
         network=pb.Network(
             width=kan.width,
             grid_size=kan.layers[0].grid_size,
@@ -65,6 +59,20 @@ def build_manifest(
             dropped_rows=dataset.dropped_rows,
         ),
         recipe=recipe.text,
+    )
+    manifest.MergeFrom(outline(recipe, dataset))
+    return manifest
+
+
+def outline(recipe: Recipe, dataset: Dataset) -> pb.ModelManifest:
+    """What is known of a version before it is trained: name, task, classes, columns, features."""
+    return pb.ModelManifest(
+        name=recipe.model.name,
+        task=_TASKS[dataset.task],
+        target=dataset.target,
+        classes=dataset.classes,
+        columns=[pb.Column(name=column.name, categories=column.categories) for column in dataset.columns],
+        features=_features(dataset),
     )
 
 

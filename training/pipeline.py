@@ -13,20 +13,16 @@ from kan_model.lowering import lower
 from kan_model.transform import InputTransform, OutputTransform
 from training.config import Recipe
 from training.data import Dataset, held_out_table, prepare
-from training.errors import TrainingError
+from training.errors import Interrupted
 from training.fit import FitState, begin, fit_steps
 from training.interruption import Interruption, interruption
-from training.manifest import build_manifest, evaluate
+from training.manifest import build_manifest, evaluate, outline
 from training.preparation import input_transform, new_network, output_transform, samples
-from training.publish import Published, check_inputs, publish
+from training.publish import Published, check_successor, publish
 from training.run_folder import RunError, RunFolder
 from training.verify import verify
 
 _SECONDS_BETWEEN_CHECKPOINTS = 5.0
-
-
-class Interrupted(TrainingError):
-    """The person asked to stop; the run can be gone on with."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +72,7 @@ def train(run: Run, watcher: Watcher) -> Published:
 def _train(run: Run, watcher: Watcher) -> Published:
     recipe = run.recipe
     dataset = prepare(recipe)
-    check_inputs(run.models, recipe.model.name, [feature.name for feature in dataset.features])
+    check_successor(run.models, outline(recipe, dataset))
     inputs, outputs = input_transform(dataset, recipe.inputs.scaling), output_transform(dataset)
     with interruption() as stop:
         watcher.prepared(dataset)
@@ -88,8 +84,8 @@ def _train(run: Run, watcher: Watcher) -> Published:
     verification = verify(lowered.model, kan, inputs, outputs, rows, recipe.verify.tolerance)
     metrics = evaluate(dataset, kan, inputs, outputs)
     manifest = build_manifest(recipe, dataset, kan, lowered, verification, metrics)
-    run.folder.save_result(kan, held_out_table(dataset))
     published = publish(run.models, manifest, {"model.onnx": lowered.model.SerializeToString()})
+    run.folder.save_result(kan, held_out_table(dataset))
     run.folder.drop_state()
     return published
 
@@ -108,7 +104,7 @@ def _fitted(
     learning, choosing = (
         samples(dataset, rows, inputs, outputs, kan.dtype) for rows in (dataset.train, dataset.validation)
     )
-    identity = hashlib.sha256((run.recipe.text + dataset.fingerprint).encode()).hexdigest()
+    identity = identity_of(run.recipe, dataset)
     state = _start(run, kan, identity)
     kept = time.monotonic()
     steps = fit_steps(state, learning, choosing, plan, dataset.task)
@@ -123,11 +119,17 @@ def _fitted(
     return state
 
 
+def identity_of(recipe: Recipe, dataset: Dataset) -> str:
+    """What a kept state belongs to: the data and what the fit follows. Comments and [verify] may change."""
+    what = recipe.model_dump_json(include={"split", "inputs", "network", "fit", "task"}) + dataset.fingerprint
+    return hashlib.sha256(what.encode()).hexdigest()
+
+
 def _start(run: Run, kan: KAN, identity: str) -> FitState:
     if run.resume:
         return run.folder.load_state(identity)
     if run.folder.has_state() and not run.fresh:
         raise RunError(
-            f"{run.folder.path} holds an interrupted run; go on with it by --resume, or start anew by --fresh"
+            f"{run.folder.path} holds an unfinished run; go on with it by --resume, or start anew by --fresh"
         )
     return begin(kan, run.recipe.fit)

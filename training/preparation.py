@@ -4,7 +4,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from kan_model import KAN, KANConfig
 from kan_model.transform import Affine, InputTransform, OutputTransform, Softmax
@@ -13,10 +12,8 @@ from training.data import Dataset
 from training.encoding import Numbers
 from training.errors import DataError, quoted
 from training.fit import Samples
+from training.magnitude import input_flaw
 from training.split import Rows
-
-# Far below float32's largest number: sums of such values in the first layer must stay finite.
-_LARGEST = 1e30
 
 Scaling = Literal["minmax", "standard", "none"]
 
@@ -31,7 +28,7 @@ def input_transform(dataset: Dataset, scaling: Scaling) -> InputTransform:
     low, high = x.min(axis=0), x.max(axis=0)
     constant = np.array(dataset.constant)
     width = np.where(constant, 1.0, high - low)
-    _check_magnitude(dataset, np.maximum(abs(low), abs(high)), width)
+    _check_magnitude(dataset, low, high)
     if scaling == "minmax":
         center, scale = (low + high) / 2, np.where(constant, 1.0, 2 / width)
     elif scaling == "standard":
@@ -96,12 +93,7 @@ def _filled(dataset: Dataset) -> Numbers:
     return np.where(np.isnan(dataset.x), imputed, dataset.x)
 
 
-def _check_magnitude(dataset: Dataset, largest: NDArray[np.float64], width: NDArray[np.float64]) -> None:
-    bad = (largest > _LARGEST) | (width < largest * 1e-6) | (width < 1 / _LARGEST)
-    bad &= ~np.array(dataset.constant) | (largest > _LARGEST)
-    if bad.any():
-        place = int(np.argmax(bad))
-        raise DataError(
-            f"{dataset.source}: {quoted(dataset.features[place].name)} spans {width[place]:.3g} at a size of "
-            f"{largest[place]:.3g}; float32 cannot tell its values apart: shift or rescale the column"
-        )
+def _check_magnitude(dataset: Dataset, low: Numbers, high: Numbers) -> None:
+    for feature, smallest, largest in zip(dataset.features, low, high, strict=True):
+        if flaw := input_flaw(float(smallest), float(largest)):
+            raise DataError(f"{dataset.source}: column {quoted(feature.name)} holds {flaw}")

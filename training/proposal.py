@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from training.column import parsed_numbers, words
+from training.column import class_words, has_decimal_commas, parsed_numbers, words
 from training.errors import DataError, quoted
 from training.inspection import ColumnFacts, Inspection
 from training.split import SMALLEST_CLASS_ROWS
@@ -37,6 +37,7 @@ class Sizes:
     grids: tuple[int, ...]
     epochs: int
     batch_rows: int
+    learning_rate: float
     weight_decay: float
 
 
@@ -100,6 +101,8 @@ def _task(inspection: Inspection) -> tuple[Literal["classification", "regression
         raise table.problem(goal.name, "the target is the same in every row; there is nothing to learn")
     if goal.flaw:
         raise table.problem(goal.name, f"the target: {goal.flaw}")
+    if goal.kind in ("words", "text") and has_decimal_commas(table.cells[goal.name]):
+        raise table.problem(goal.name, "the target holds decimal commas; wanted numbers with a decimal point")
     if goal.kind == "dates":
         raise table.problem(goal.name, "the target holds dates; wanted numbers or the words of classes")
     filled = table.rows - goal.missing
@@ -126,6 +129,8 @@ def _why_left_out(inspection: Inspection, facts: ColumnFacts) -> str:
         return "an id by its name, a value of its own in every row" if all_different else "an id by its name, repeated"
     if _is_counter(inspection, facts):
         return "whole numbers, each once and in order: an id or a row number"
+    if facts.kind in ("words", "text") and has_decimal_commas(inspection.table.cells[facts.name]):
+        return "decimal commas; an input must be a number with a decimal point"
     if facts.kind == "text":
         return f"text, {facts.distinct:,} different ones; more than words to choose from"
     return ""
@@ -151,7 +156,7 @@ def _missing(
             incomplete |= _gap(inspection, facts)
     count = int(incomplete.sum())
     if goal.missing:
-        count = int((incomplete | _gap(inspection, goal)).sum())
+        count = int((incomplete | (class_words(inspection.table, goal.name) == "")).sum())
         return (
             "drop_rows",
             f"the target is missing in {goal.missing:,} of {rows:,} rows; with inputs, {count:,} rows go",
@@ -188,7 +193,7 @@ def _splits(inspection: Inspection, task: str) -> tuple[SplitChoice, ...]:
     elif choices:
         why = "by chance, since the rows of one date or id cannot be kept together here"
     else:
-        why = "by chance: no dates in order, no ids that repeat"
+        why = "by chance: no column of plain dates in order, no ids that repeat"
     return (*choices, SplitChoice("random", None, why))
 
 
@@ -203,7 +208,9 @@ def _sizes(rows: int, inputs: int) -> Sizes:
         hidden, grids, batch_rows, weight_decay = 16, (5, 10), 256, 0.01
     if inputs > 100:
         grids = grids[:1]
-    updates = 6000 * min(1.0, 100 / inputs)
+    # Every update moves all inputs at once: the more there are, the smaller the step must be.
+    learning_rate = 0.01 if inputs <= 100 else 0.002 if inputs <= 300 else 0.001
+    updates = 6000 * min(1.0, 300 / inputs)
     updates_per_epoch = max(1.0, rows * 0.65 / batch_rows) * len(grids)
     epochs = int(min(200, max(3, updates / updates_per_epoch)))
-    return Sizes(hidden, grids, epochs, batch_rows, weight_decay)
+    return Sizes(hidden, grids, epochs, batch_rows, learning_rate, weight_decay)

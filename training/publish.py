@@ -4,14 +4,16 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from google.protobuf import json_format
 
-from kan_api.v1.manifest_pb2 import File, ModelManifest
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, File, ModelManifest
 from training.errors import TrainingError, quoted
+
+_CLASSES_SHOWN = 5
 
 
 class PublishError(TrainingError):
@@ -45,7 +47,7 @@ def publish(models: Path, manifest: ModelManifest, files: Mapping[str, bytes]) -
     Raises:
         PublishError: the model's versions so far take other inputs, or the folder cannot be written.
     """
-    check_inputs(models, manifest.name, [feature.name for feature in manifest.features])
+    check_successor(models, manifest)
     model_folder = models / manifest.name
     try:
         model_folder.mkdir(parents=True, exist_ok=True)
@@ -61,17 +63,18 @@ def publish(models: Path, manifest: ModelManifest, files: Mapping[str, bytes]) -
         raise PublishError(f"{model_folder}: cannot publish: {error.strerror} ({error.filename})") from error
 
 
-def check_inputs(models: Path, name: str, features: Sequence[str]) -> None:
-    """Refuse a version that takes other inputs than the model's newest one.
+def check_successor(models: Path, manifest: ModelManifest) -> None:
+    """Refuse a version that could not stand in for the model's newest one, and a repository that cannot be written.
 
     Args:
         models: The model repository.
-        name: The model.
-        features: Names of the new version's features, in order.
+        manifest: Of the new version; its name, features, task and classes are looked at.
 
     Raises:
-        PublishError: the features differ; the message names the first that does.
+        PublishError: inputs, task or classes differ (the message says which), or no folder can be made there.
     """
+    _check_writable(models)
+    name = manifest.name
     versions = published_versions(models / name)
     if not versions:
         return
@@ -80,7 +83,12 @@ def check_inputs(models: Path, name: str, features: Sequence[str]) -> None:
         before = json_format.Parse(newest.read_bytes(), ModelManifest(), ignore_unknown_fields=True)
     except (OSError, json_format.ParseError):
         return  # A broken version binds nobody.
-    old, new = [feature.name for feature in before.features], list(features)
+    if (before.task, list(before.classes)) != (manifest.task, list(manifest.classes)):
+        raise PublishError(
+            f"model {name} answers otherwise in version {versions[-1]}: {_answers(before)} there, {_answers(manifest)} "
+            "here; give the new model a name of its own"
+        )
+    old, new = ([feature.name for feature in each.features] for each in (before, manifest))
     if old == new:
         return
     place = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
@@ -96,6 +104,22 @@ def published_versions(model_folder: Path) -> list[int]:
     if not model_folder.is_dir():
         return []
     return sorted(int(path.name) for path in model_folder.iterdir() if path.name.isdecimal() and path.is_dir())
+
+
+def _answers(manifest: ModelManifest) -> str:
+    if manifest.task != TASK_CLASSIFICATION:
+        return "a number"
+    shown = ", ".join(map(quoted, manifest.classes[:_CLASSES_SHOWN]))
+    return f"classes {shown}" + ", …" * (len(manifest.classes) > _CLASSES_SHOWN)
+
+
+def _check_writable(models: Path) -> None:
+    """Before hours of training rather than after: the nearest folder that exists must take a new one."""
+    nearest = next(path for path in (models, *models.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise PublishError(f"{models}: cannot publish: {nearest} is no folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise PublishError(f"{models}: cannot publish: no permission to write to {nearest}")
 
 
 def _with_files(manifest: ModelManifest, files: Mapping[str, bytes]) -> ModelManifest:

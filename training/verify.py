@@ -66,8 +66,7 @@ def verify(
     """
     reference = _Reference(kan, inputs, outputs)
     filled = reference.filled(training_rows)
-    scale = np.ptp(reference(filled), axis=0)
-    scale = np.where(scale > 0, scale, 1.0)
+    scale = _scale(outputs, reference(filled))
     regions = _regions(reference, filled, training_rows)
     abs_error, worst, where = 0.0, 0.0, "nowhere"
     for region, rows in regions.items():
@@ -88,9 +87,21 @@ def verify(
     if not worst <= tolerance:
         raise VerificationFailed(
             f"the graph differs from float64 by {worst:.2g} of the output's range ({where}); wanted {tolerance:g} or "
-            f"less; a larger [verify] tolerance, fewer intervals or closer data would pass"
+            f"less; change [verify] tolerance and go on with --resume, or train with fewer intervals"
         )
     return Verification(abs_error, worst, where, sum(map(len, regions.values())))
+
+
+def _scale(outputs: OutputTransform, answers: Values64) -> Values64:
+    """What errors are relative to, for each output.
+
+    The range of the answers to the training rows, but never less than the unit that they are read in: 1 for a
+    probability, the target's standard deviation for a number. A class that is never likely, or a network that
+    learned a constant, has hardly a range (docs/decisions/0003-scale-of-errors.md).
+    """
+    unit = np.float64(1.0) if isinstance(outputs, Softmax) else outputs.scale.astype(np.float64)
+    scale: Values64 = np.maximum(np.ptp(answers, axis=0), unit)
+    return scale
 
 
 def _before_softmax(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.column import numbers, times, words
+from training.column import class_words, numbers, times, words
 from training.errors import DataError
 from training.table import Table
 
@@ -81,3 +81,17 @@ def test_dates_that_can_be_read_two_ways_are_refused() -> None:
         times(table("soon", "later"), "c")
     with pytest.raises(DataError, match=r'row 2 \(line 3\) holds "31\.01\.2020"; wanted numbers, or dates of'):
         times(table("2020-01-31", "31.01.2020"), "c")
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["0", "1", "0.0", "1.0", " 1"], ["0", "1", "0", "1", "1"]),
+        (["0", "1", "none", ""], ["0", "1", "", ""]),
+        (["yes", " yes", "no ", "NA"], ["yes", "yes", "no", ""]),
+        (["1.5", "2"], ["1.5", "2"]),
+    ],
+)
+def test_class_labels_have_one_spelling(cells: list[str], expected: list[str]) -> None:
+    """Equal numbers and words with spaces around them are one class; what is missing is none."""
+    assert class_words(table(*cells), "c").tolist() == expected

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from sklearn import datasets
 
-from training.config import Recipe, load_recipe
+from training.config import Recipe, load_recipe, parse_recipe
 from training.data import held_out_table, prepare
 from training.draft import draft_recipe, write_recipe
 from training.encoding import feature_block
@@ -275,3 +275,22 @@ def test_any_table_gives_a_recipe_that_runs_or_one_clear_error(frame: pd.DataFra
         table = read_table(Path(folder) / "held_out.csv")
         blocks = [feature_block(table, column) for column in dataset.columns]
         np.testing.assert_array_equal(np.concatenate(blocks, axis=1), dataset.x[dataset.test])
+
+
+def test_columns_that_float32_cannot_tell_apart_are_left_out(tmp_path: Path) -> None:
+    """A time stamp in seconds is named in a comment, and the recipe still runs."""
+    table = pd.DataFrame({"x": np.linspace(0, 1, 60) ** 2, "ts": 1.7e9 + np.random.default_rng(0).permutation(60)})
+    table["y"] = table["x"] * 3 + 1
+    table.to_csv(tmp_path / "t.csv", index=False)
+    text = draft_recipe(inspect(tmp_path / "t.csv", "y"), tmp_path)
+    assert '#   "ts": it holds values that span 59' in text
+    assert prepare(parse_recipe(text, folder=tmp_path, name="t")).features[0].name == "x"
+
+
+def test_decimal_commas_are_named(tmp_path: Path) -> None:
+    """Numbers of a German spreadsheet are no words: the target is refused, an input left out with the reason."""
+    lines = [f"{i},5;{i * 2},25;{i % 7};{i * i}" for i in range(70)]
+    (tmp_path / "t.csv").write_text("\n".join(["x;price;n;square", *lines]))
+    with pytest.raises(DataError, match="decimal commas"):
+        draft_recipe(inspect(tmp_path / "t.csv", "price"), tmp_path)
+    assert '#   "x": decimal commas' in draft_recipe(inspect(tmp_path / "t.csv", "n"), tmp_path)

@@ -15,7 +15,7 @@ from training.data import Dataset, prepare
 from training.errors import TrainingError
 from training.fit import FitState
 from training.manifest import predict
-from training.pipeline import Run, train
+from training.pipeline import Run, identity_of, train
 from training.preparation import input_transform, output_transform
 from training.run_folder import RunError, RunFolder
 
@@ -87,7 +87,7 @@ def test_a_run_gone_on_with_publishes_the_same_graph(write_recipe: Callable[...,
         """Keeps every state, then is killed."""
 
         def stepped(self, state: FitState) -> None:
-            keep(state, identity_of(run))
+            keep(state, identity_of(recipe, prepare(recipe)))
             super().stepped(state)
 
     with pytest.raises(KeyboardInterrupt):
@@ -100,13 +100,6 @@ def test_a_run_gone_on_with_publishes_the_same_graph(write_recipe: Callable[...,
     assert 0 < resumed.steps < recipe.fit.steps
     assert (published.folder / "model.onnx").read_bytes() == (through.folder / "model.onnx").read_bytes()
     assert not folder.has_state()
-
-
-def identity_of(run: Run) -> str:
-    """What the pipeline calls this recipe and table."""
-    import hashlib
-
-    return hashlib.sha256((run.recipe.text + prepare(run.recipe).fingerprint).encode()).hexdigest()
 
 
 def test_resuming_needs_the_same_recipe_and_something_to_resume(
@@ -142,12 +135,30 @@ def test_two_runs_of_one_model_do_not_share_a_folder(write_recipe: Callable[...,
 
 
 def test_a_tolerance_that_nothing_meets_publishes_nothing(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
-    """The error comes before the repository is touched."""
-    path = write_recipe()
-    path.write_text(path.read_text() + "[verify]\ntolerance = 1e-15\n")
+    """The error comes before the repository is touched; with a larger one the fit need not be done again."""
+    path = write_recipe(kind="classification", target="kind")
+    folder = RunFolder(tmp_path / "run")
+    text = path.read_text()
+    path.write_text(text + "[verify]\ntolerance = 1e-15\n")
     with pytest.raises(TrainingError, match="wanted 1e-15"):
-        train(Run(load_recipe(path), tmp_path / "models", RunFolder(tmp_path / "run")), Quiet())
+        train(Run(load_recipe(path), tmp_path / "models", folder), Quiet())
     assert not (tmp_path / "models").exists()
+    path.write_text(text + "# now with the usual tolerance\n")
+    watcher = Quiet()
+    assert train(Run(load_recipe(path), tmp_path / "models", folder, resume=True), watcher).manifest.version == 1
+    assert watcher.steps == 0
+
+
+@pytest.mark.parametrize("blocked", ["models", "models/deeper"])
+def test_a_repository_that_cannot_be_is_refused_before_training(
+    write_recipe: Callable[..., Path], tmp_path: Path, blocked: str
+) -> None:
+    """--models names a file, or something below one."""
+    (tmp_path / "models").write_text("")
+    watcher = Quiet()
+    with pytest.raises(TrainingError, match="models is no folder"):
+        train(Run(load_recipe(write_recipe()), tmp_path / blocked, RunFolder(tmp_path / "run")), watcher)
+    assert watcher.steps == 0
 
 
 def test_other_inputs_are_refused_before_training(write_recipe: Callable[..., Path], tmp_path: Path) -> None:

@@ -75,5 +75,5 @@ def test_values_that_float32_cannot_tell_apart_are_refused(
     changed = [",".join([str(i * factor + shift), *line.split(",")[1:]]) for i, line in enumerate(lines[1:])]
     (tmp_path / "flowers.csv").write_text("\n".join([lines[0], *changed]))
     recipe = load_recipe(path)
-    with pytest.raises(DataError, match=r'"length" spans .* rescale the column'):
+    with pytest.raises(DataError, match=r'column "length" holds values .* rescale the column'):
         input_transform(prepare(recipe), "minmax")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from google.protobuf import json_format
 
-from kan_api.v1.manifest_pb2 import Feature, ModelManifest
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, Feature, ModelManifest
 from training.publish import PublishError, publish, published_versions
 
 
@@ -55,6 +55,20 @@ def test_other_inputs_need_another_name(tmp_path: Path) -> None:
     with pytest.raises(PublishError, match='input 3 is nothing there and "c" here'):
         publish(tmp_path, manifest("a", "b", "c"), {"model.onnx": b""})
     assert sorted(path.name for path in (tmp_path / "flowers").iterdir()) == ["1"]
+
+
+def test_another_task_or_other_classes_need_another_name(tmp_path: Path) -> None:
+    """Who reads probabilities by position must not get others under the old name."""
+
+    def classifier(*classes: str) -> ModelManifest:
+        return ModelManifest(name="flowers", task=TASK_CLASSIFICATION, classes=classes, features=[Feature(name="a")])
+
+    publish(tmp_path, classifier("x", "y"), {"model.onnx": b""})
+    with pytest.raises(PublishError, match='classes "x", "y" there, classes "x", "z" here'):
+        publish(tmp_path, classifier("x", "z"), {"model.onnx": b""})
+    with pytest.raises(PublishError, match='classes "x", "y" there, a number here'):
+        publish(tmp_path, manifest("a"), {"model.onnx": b""})
+    assert publish(tmp_path, classifier("x", "y"), {"model.onnx": b""}).manifest.version == 2
 
 
 def test_a_failing_write_leaves_nothing(tmp_path: Path) -> None:

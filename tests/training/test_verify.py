@@ -3,6 +3,7 @@
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import numpy_helper
 
 from kan_model import KAN, KANConfig
@@ -64,6 +65,25 @@ def test_a_graph_without_the_imputation_is_found() -> None:
     model = lower(kan, inputs=InputTransform(INPUTS.center, INPUTS.scale), outputs=REGRESSION).model
     with pytest.raises(VerificationFailed, match="missing values: NaN in the graph"):
         check(model, kan)
+
+
+def test_a_class_that_is_never_likely_does_not_refuse_an_exact_graph() -> None:
+    """Probabilities are judged on the scale of probabilities, not on the range of a rare class."""
+    kan = network(3)
+    with torch.no_grad():
+        kan.layers[1].base_weight[2] -= 30.0
+        kan.layers[1].coefficients[2] -= 30.0
+    check(lower(kan, inputs=INPUTS, outputs=Softmax()).model, kan, Softmax())
+
+
+def test_a_network_that_learned_a_constant_passes() -> None:
+    """A number is judged by the target's standard deviation where the answers hardly have a range."""
+    kan = network()
+    with torch.no_grad():
+        for layer in kan.layers:
+            layer.base_weight *= 1e-6
+            layer.coefficients *= 1e-6
+    check(lower(kan, inputs=INPUTS, outputs=REGRESSION).model, kan)
 
 
 def test_the_tolerance_decides() -> None:
