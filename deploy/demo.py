@@ -49,10 +49,11 @@ def main() -> None:
     print(
         """
 Where to look next
-   models/digits/            what was published: model.onnx and manifest.json
-   kan-serve                 serve it again (gRPC 8001, metrics and probes 8002); kan-client models
+   models/digits/                               what was published: model.onnx and manifest.json
+   source .venv/bin/activate                    the commands above on your path
+   kan-serve                                    serve it again (gRPC 8001, metrics 8002); then: kan-client models
    kan-train init DATA.csv --target COLUMN      your own table
-   README.md, docs/          how and why"""
+   README.md, docs/                             how and why"""
     )
     if accuracy != expected:
         sys.exit("the accuracy over the wire is not the accuracy in training: please report this")

@@ -25,6 +25,10 @@ class Overloaded(ServiceError):
     """More rows would wait than the queue may hold."""
 
 
+class AnswerTooLarge(ServiceError):
+    """The answer is longer than a message may be."""
+
+
 class DeadlineExceeded(ServiceError):
     """The caller's deadline passed before its rows were computed."""
 

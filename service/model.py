@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from kan_api.v1.manifest_pb2 import ModelManifest, TensorSpec
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, ModelManifest, TensorSpec
 from service.batcher import Batcher, Outputs, Rows
 from service.errors import StartupError
 from service.metrics import Metrics, ModelMetrics
@@ -152,10 +152,34 @@ def _check_manifest(manifest: ModelManifest) -> None:
                 "manifest",
                 f"manifest.json gives {spec.name!r} as {spec.datatype} {list(spec.shape)}, wanted FP32 [-1, columns]",
             )
+    if manifest.task not in (TASK_REGRESSION, TASK_CLASSIFICATION):
+        raise ModelRefused("manifest", "manifest.json has no task, wanted TASK_REGRESSION or TASK_CLASSIFICATION")
+    outputs = manifest.outputs[0].shape[1]
+    if manifest.task == TASK_CLASSIFICATION and len(manifest.classes) != outputs:
+        raise ModelRefused(
+            "manifest", f"manifest.json has {len(manifest.classes)} classes and an output of {outputs} columns"
+        )
     columns = manifest.inputs[0].shape[1]
     if columns != len(manifest.features):
         raise ModelRefused(
             "manifest", f"manifest.json has {len(manifest.features)} features and an input of {columns} columns"
+        )
+    _check_features(manifest)
+
+
+def _check_features(manifest: ModelManifest) -> None:
+    """Clients encode columns into features: both must tell the same."""
+    encoded = [(column.name, word) for column in manifest.columns for word in column.categories or ("",)]
+    features = [(feature.column, feature.category) for feature in manifest.features]
+    if encoded != features:
+        place = next(
+            (i for i, (a, b) in enumerate(zip(encoded, features, strict=False)) if a != b),
+            min(len(encoded), len(features)),
+        )
+        raise ModelRefused(
+            "manifest",
+            f"manifest.json has {len(encoded)} features by its columns and {len(features)} by its features; "
+            f"number {place + 1} differs",
         )
 
 

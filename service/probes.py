@@ -4,6 +4,7 @@ A thread, because a probe must answer when the event loop does not.
 """
 
 import asyncio
+import logging
 import socket
 import socketserver
 import threading
@@ -19,6 +20,8 @@ from service.errors import StartupError
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+_log = logging.getLogger(__name__)
 
 _BEAT_SECONDS = 0.5
 # A load, a long run on the event loop or a stopped container may skip beats; a loop that hangs never beats again.
@@ -56,8 +59,9 @@ class Probes:
         self._last_beat = clock()
         try:
             self._server = _Server(host, port)
-        except OSError as error:
-            raise StartupError(f"cannot listen for HTTP on {host}:{port}: {error.strerror or error}") from error
+        except (OSError, TypeError, UnicodeError) as error:  # the latter two for a host that is no name
+            reason = getattr(error, "strerror", None) or error
+            raise StartupError(f"cannot listen for HTTP on {host}:{port}: {reason}") from error
         self.port: int = self._server.server_address[1]
         self._server.set_app(self._answer)
         self._thread = threading.Thread(
@@ -134,6 +138,10 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
     def __init__(self, host: str, port: int) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, port), _Handler)
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - the library's
+        # The standard library prints a traceback for every caller who goes away or says nothing.
+        _log.debug("an HTTP caller was given up", exc_info=True)
 
     def server_bind(self) -> None:
         # Not HTTPServer's: it looks the host's name up, which can take seconds.

@@ -1,6 +1,7 @@
 """What is on disk: models/<name>/<version>/{model.onnx, manifest.json}, listed, read and verified."""
 
 import hashlib
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,12 @@ from google.protobuf import json_format
 from kan_api.v1.manifest_pb2 import ModelManifest
 from service.errors import StartupError
 
+_log = logging.getLogger(__name__)
+
 # At most 18 digits: every version then fits the protocol's int64. No leading zero: one version, one folder.
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
+# Names go into metrics' labels, log lines and messages: no spaces, line ends or bytes that are no text.
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 class ModelRefused(Exception):
@@ -36,21 +41,19 @@ class Artefact:
 
 
 def list_models(root: Path) -> list[tuple[str, int]]:
-    """Every (name, version) of a repository, sorted. Files, dot-folders and folders not named by a number are skipped.
+    """Every (name, version) of a repository, sorted.
+
+    Files, dot-folders and version folders not named by a number are skipped; a model's folder that cannot be read, or
+    whose name no model can have, is skipped with a log line.
 
     Raises:
-        StartupError: The folder is absent or cannot be read.
+        StartupError: The repository's folder is absent or cannot be read.
     """
     try:
-        return sorted(
-            (model.name, int(version.name))
-            for model in root.iterdir()
-            if not model.name.startswith(".") and model.is_dir()
-            for version in model.iterdir()
-            if _VERSION.fullmatch(version.name) and version.is_dir()
-        )
+        folders = [folder for folder in root.iterdir() if not folder.name.startswith(".") and folder.is_dir()]
     except OSError as error:
         raise StartupError(f"model repository {str(root)!r} cannot be read: {error.strerror or error}") from error
+    return sorted((folder.name, version) for folder in folders for version in _versions(folder))
 
 
 def read_version(root: Path, name: str, version: int) -> Artefact:
@@ -81,6 +84,18 @@ def read_version(root: Path, name: str, version: int) -> Artefact:
     if digest != entries[0].sha256.lower():
         raise ModelRefused("checksum", f"model.onnx has sha256 {digest}, the manifest says {entries[0].sha256!r}")
     return Artefact(manifest, model_bytes)
+
+
+def _versions(folder: Path) -> list[int]:
+    """The versions in a model's folder."""
+    if not _NAME.fullmatch(folder.name):
+        _log.error("folder %r is passed over: wanted a name of letters, digits, '_', '-' and '.'", folder.name)
+        return []
+    try:
+        return [int(one.name) for one in folder.iterdir() if _VERSION.fullmatch(one.name) and one.is_dir()]
+    except OSError as error:
+        _log.error("model %s is passed over: its folder cannot be read: %s", folder.name, error.strerror or error)
+        return []
 
 
 def _read(file: Path) -> bytes:

@@ -16,6 +16,7 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from service.errors import (
+    AnswerTooLarge,
     DeadlineExceeded,
     Draining,
     InferenceFailed,
@@ -65,6 +66,7 @@ CODES: Mapping[type[ServiceError], Code] = {
     ModelNotReady: Code.UNAVAILABLE,
     Draining: Code.UNAVAILABLE,
     Overloaded: Code.RESOURCE_EXHAUSTED,
+    AnswerTooLarge: Code.RESOURCE_EXHAUSTED,
     DeadlineExceeded: Code.DEADLINE_EXCEEDED,
     InferenceFailed: Code.INTERNAL,
 }
@@ -139,7 +141,7 @@ def table(methods: Iterable[Method]) -> Mapping[str, Method]:
     return found
 
 
-async def invoke(method: Unary, call: Call, request: bytes, metrics: Metrics) -> bytes:
+async def invoke(method: Unary, call: Call, request: bytes, metrics: Metrics, max_answer_bytes: int) -> bytes:
     """Answer one call, and count it.
 
     Args:
@@ -147,6 +149,7 @@ async def invoke(method: Unary, call: Call, request: bytes, metrics: Metrics) ->
         call: Gets the model and version that answered.
         request: The message as it came over the wire.
         metrics: Where the call is counted, whatever becomes of it.
+        max_answer_bytes: Longest answer that the transport takes.
 
     Returns:
         The answer as it goes over the wire.
@@ -155,7 +158,13 @@ async def invoke(method: Unary, call: Call, request: bytes, metrics: Metrics) ->
         RpcError: The call failed.
     """
     with _Measured(method, call, metrics):
-        return await method.answer(call, request)
+        answer = await method.answer(call, request)
+        if len(answer) > max_answer_bytes:
+            raise AnswerTooLarge(
+                f"the answer has {len(answer)} bytes, more than the {max_answer_bytes} of max_message_bytes; "
+                "send fewer rows at a time"
+            )
+        return answer
 
 
 async def stream(method: Stream, call: Call, request: bytes, metrics: Metrics) -> AsyncGenerator[bytes, None]:

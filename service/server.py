@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import signal
-import time
 from collections.abc import Callable
 from importlib.metadata import version as installed_version
 
@@ -19,8 +18,10 @@ from service.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-# What a caller gets to read its answer, once the grace period is over and all that waited has been refused.
-_LAST_WORDS_SECONDS = 1.0
+# What callers get to read their answers, once all are computed or refused. Not the whole grace period: a connection
+# that says nothing would hold up the end that long.
+_LAST_WORDS_SECONDS = 5.0
+_LAST_WORDS_AT_ONCE_SECONDS = 0.2
 
 
 class Server:
@@ -57,19 +58,22 @@ class Server:
 
         Args:
             grace_seconds: Longest wait for accepted requests; those still open then fail with UNAVAILABLE.
-            at_once: Ends the wait early.
+            at_once: Ends every wait early.
         """
-        until = time.monotonic() + grace_seconds
         drain = asyncio.create_task(self.registry.drain(), name="drain")
         cut = asyncio.create_task((at_once or asyncio.Event()).wait(), name="cut")
         await asyncio.sleep(0)  # drain() has turned readiness off by then
         self._health.stop()
         await asyncio.wait({drain, cut}, timeout=grace_seconds, return_when=asyncio.FIRST_COMPLETED)
-        left_seconds = max(until - time.monotonic(), 0) if drain.done() and not cut.done() else 0
         if not drain.done():
             _log.warning("the grace period is over; requests that still wait are refused")
             await self.registry.close()
-        await self._front.stop(left_seconds + _LAST_WORDS_SECONDS)
+        flush = asyncio.create_task(self._front.stop(_LAST_WORDS_SECONDS), name="flush")
+        await asyncio.wait({flush, cut}, return_when=asyncio.FIRST_COMPLETED)
+        if not flush.done():
+            flush.cancel()
+            await asyncio.gather(flush, return_exceptions=True)
+            await self._front.stop(_LAST_WORDS_AT_ONCE_SECONDS)
         cut.cancel()
         await asyncio.gather(drain, cut, return_exceptions=True)
         await self.registry.close()
@@ -159,4 +163,7 @@ def _summary(server: Server, host: str) -> str:
     ready = [f"{status.name}/{status.version}" for status in server.registry.statuses() if status.state is State.READY]
     if not ready:
         _log.warning("no model answers: %s", server.registry.unready_reason())
-    return f"kan-serve ready: grpc={shown}:{server.grpc_port} http={shown}:{server.http_port} models={','.join(ready)}"
+    state = "ready" if server.registry.ready() else "not ready"
+    return (
+        f"kan-serve {state}: grpc={shown}:{server.grpc_port} http={shown}:{server.http_port} models={','.join(ready)}"
+    )

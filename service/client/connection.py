@@ -77,8 +77,8 @@ class Connection:
     def __init__(self, address: str) -> None:
         host, _, port = address.rpartition(":")
         # Without a port grpc would try 443 and say nothing of it.
-        if not host or not (port.isascii() and port.isdecimal()) or "/" in address:
-            raise ValueError(f"the address is {address!r}, wanted host:port as in 127.0.0.1:8001")
+        if not host or not (port.isascii() and port.isdecimal() and 0 < int(port) < 2**16) or "/" in address:
+            raise ValueError(f"the address is {address!r}, wanted host:port as in 127.0.0.1:8001, ports up to 65535")
         self.address: Final = address
         self._channel = grpc.insecure_channel(address, options=_OPTIONS)
 

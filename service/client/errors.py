@@ -71,7 +71,7 @@ def from_rpc_error(error: grpc.RpcError, address: str, timeout_seconds: float) -
     if code is grpc.StatusCode.UNIMPLEMENTED:
         result = ClientError(f"{address} does not know this call ({details}); is it a kan-serve of this version?")
     else:
-        result = ClientError(f"{address} failed with {code.name}: {details}; its log says more")
+        result = ClientError(f"{address} failed with {code.name}: {details}")
     result.code = code
     return result
 
@@ -90,6 +90,6 @@ def listed(names: list[str]) -> str:
 
 def _unavailable(address: str, details: str) -> str:
     # Only grpc's own words tell a server that is absent from one that says so itself.
-    if "failed to connect" in details or "resolution" in details.lower():
+    if "failed to connect" in details or "dns" in details.lower() or "resol" in details.lower():
         return f"no server at {address}: is kan-serve running? ({details})"
     return f"{address} is not ready: {details}; try again in a moment"

@@ -5,7 +5,7 @@ import math
 import socket
 import time
 from collections.abc import AsyncGenerator, Mapping
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import grpc
 import grpc.aio
@@ -64,7 +64,7 @@ async def start(
     """
     if port:
         _check_free(host, port)
-    table = _Table(methods, metrics)
+    table = _Table(methods, metrics, max_message_bytes)
     server = grpc.aio.server(
         handlers=[table],
         options=[
@@ -99,11 +99,11 @@ def _check_free(host: str, port: int) -> None:
 class _Table(grpc.GenericRpcHandler):
     """Finds the handler of a path; gRPC answers UNIMPLEMENTED where there is none."""
 
-    def __init__(self, methods: Mapping[str, Method], metrics: Metrics) -> None:
+    def __init__(self, methods: Mapping[str, Method], metrics: Metrics, max_message_bytes: int) -> None:
         self.last_call = -math.inf
         # No deserializers: gRPC answers bytes that do not parse with INTERNAL, ours with INVALID_ARGUMENT.
         self._handlers: dict[str, _Handler] = {
-            path: grpc.unary_unary_rpc_method_handler(_unary(method, metrics))
+            path: grpc.unary_unary_rpc_method_handler(_unary(method, metrics, max_message_bytes))
             if isinstance(method, Unary)
             else grpc.unary_stream_rpc_method_handler(_stream(method, metrics))
             for path, method in methods.items()
@@ -114,14 +114,14 @@ class _Table(grpc.GenericRpcHandler):
         return self._handlers.get(handler_call_details.method)
 
 
-def _unary(method: Unary, metrics: Metrics) -> Any:
+def _unary(method: Unary, metrics: Metrics, max_message_bytes: int) -> Any:
     """The method as a grpc.aio handler."""
 
     async def answer(request: bytes, context: _Context) -> bytes:
         try:
-            return await rpc.invoke(method, Call(deadline=_deadline(context)), request, metrics)
+            return await rpc.invoke(method, Call(deadline=_deadline(context)), request, metrics, max_message_bytes)
         except RpcError as error:
-            await context.abort(_STATUS[error.code], error.message)
+            await _abort(context, error)
 
     return answer
 
@@ -134,9 +134,19 @@ def _stream(method: rpc.Stream, metrics: Metrics) -> Any:
             async for answer in rpc.stream(method, Call(deadline=_deadline(context)), request, metrics):
                 yield answer
         except RpcError as error:
-            await context.abort(_STATUS[error.code], error.message)
+            await _abort(context, error)
 
     return answers
+
+
+async def _abort(context: _Context, error: RpcError) -> NoReturn:
+    """End the call with its status, or quietly where its caller has gone meanwhile."""
+    try:
+        await context.abort(_STATUS[error.code], error.message)
+    except grpc.aio.AbortError:
+        raise
+    except Exception as gone:  # its class has no public name, and grpc logs a traceback for it
+        raise asyncio.CancelledError from gone
 
 
 def _deadline(context: _Context) -> float | None:

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from kan_api.v1.manifest_pb2 import File, ModelManifest, TensorSpec
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, File, ModelManifest, TensorSpec
 from service.errors import Draining, StartupError
 from service.metrics import Metrics
 from service.model import LiveModel, load, provider_in_use
@@ -192,6 +192,10 @@ def test_a_graph_that_fails_at_warm_up_is_refused(models: Path, write_model: Cal
         (lambda manifest: manifest.ClearField("features"), "0 features"),
         (lambda manifest: manifest.features.add(name="more"), "5 features and an input of 4 columns"),
         (lambda manifest: setattr(manifest.inputs[0], "datatype", "FP64"), "FP64"),
+        (lambda manifest: manifest.ClearField("columns"), "0 features by its columns and 4"),
+        (lambda manifest: setattr(manifest.features[2], "column", "other"), "number 3 differs"),
+        (lambda manifest: manifest.ClearField("task"), "no task"),
+        (lambda manifest: setattr(manifest, "task", TASK_CLASSIFICATION), r"0 classes and an output of \d"),
         (lambda manifest: manifest.outputs[0].shape.append(1), r"wanted FP32 \[-1, columns\]"),
         (lambda manifest: manifest.outputs.append(TensorSpec(name="z", datatype="FP32", shape=[-1, 1])), "'z'"),
     ],
@@ -199,7 +203,7 @@ def test_a_graph_that_fails_at_warm_up_is_refused(models: Path, write_model: Cal
 def test_a_manifest_that_describes_no_matrix_is_refused(
     models: Path, write_model: Callable[..., Path], change: Callable[[ModelManifest], object], match: str
 ) -> None:
-    """One FP32 matrix in, FP32 matrices out, as many features as columns."""
+    """One FP32 matrix in, FP32 matrices out, columns that are the features, a task, a class for each probability."""
     write_model("affine", change=change)
     with pytest.raises(ModelRefused, match=match):
         load(read_version(models, "affine", 1), Settings(), Metrics())

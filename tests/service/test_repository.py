@@ -33,6 +33,17 @@ def test_what_is_no_version_is_passed_over(models: Path, write_model: Callable[.
     assert list_models(models) == [("affine", 1)]
 
 
+@pytest.mark.parametrize("name", [b"bad\xffname", b"two\nlines", b"a space", b"-dash"])
+def test_a_name_that_no_model_can_have_is_passed_over(
+    models: Path, write_model: Callable[..., Path], name: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would break labels, log lines or messages; the log says so, the other models are served."""
+    write_model("affine", 1)
+    os.makedirs(os.path.join(os.fsencode(models), name, b"1"))
+    assert list_models(models) == [("affine", 1)]
+    assert "is passed over" in caplog.text
+
+
 def test_files_and_dot_folders_are_passed_over(models: Path, write_model: Callable[..., Path]) -> None:
     """config.pbtxt, stray files and hidden folders are no models and no versions."""
     write_model("affine", 1)

@@ -53,7 +53,7 @@ def test_an_answer_is_counted_once_with_its_model() -> None:
         call.model, call.version = "digits", "3"
         return request[::-1]
 
-    assert asyncio.run(invoke(Unary("/a.B/C", "test", answer), Call(), b"abc", metrics)) == b"cba"
+    assert asyncio.run(invoke(Unary("/a.B/C", "test", answer), Call(), b"abc", metrics, 100)) == b"cba"
     assert _count(metrics, "OK", "digits", "3") == 1
     labels = {"model": "digits", "version": "3", "protocol": "test"}
     assert metrics.registry.get_sample_value("kan_request_duration_seconds_count", labels) == 1
@@ -64,7 +64,7 @@ def test_an_error_is_told_with_its_code_and_counted() -> None:
     metrics = Metrics()
     for error, code in ((Overloaded("full"), "RESOURCE_EXHAUSTED"), (InvalidRequest("bad"), "INVALID_ARGUMENT")):
         with pytest.raises(RpcError, match=str(error)) as caught:
-            asyncio.run(invoke(_failing(error), Call(), b"", metrics))
+            asyncio.run(invoke(_failing(error), Call(), b"", metrics, 100))
         assert caught.value.code.name == code
         assert _count(metrics, code) == 1
     rejected = {
@@ -74,10 +74,23 @@ def test_an_error_is_told_with_its_code_and_counted() -> None:
     assert rejected == {"invalid": 1, "overload": 0}
 
 
+def test_an_answer_that_no_message_holds_is_refused_and_counted() -> None:
+    """Longer than the transport takes: RESOURCE_EXHAUSTED with what to do, in the metrics as in the answer."""
+    metrics = Metrics()
+
+    async def answer(call: Call, request: bytes) -> bytes:
+        return bytes(101)
+
+    with pytest.raises(RpcError, match="101 bytes, more than the 100 of max_message_bytes; send fewer rows") as caught:
+        asyncio.run(invoke(Unary("/a.B/C", "test", answer), Call(), b"", metrics, 100))
+    assert caught.value.code is Code.RESOURCE_EXHAUSTED
+    assert _count(metrics, "RESOURCE_EXHAUSTED") == 1
+
+
 def test_a_mistake_of_ours_is_logged_and_not_told(caplog: pytest.LogCaptureFixture) -> None:
     """An unexpected exception is INTERNAL; its text stays in the log, with the traceback."""
     with pytest.raises(RpcError) as caught, caplog.at_level(logging.ERROR):
-        asyncio.run(invoke(_failing(KeyError("secret")), Call(), b"", Metrics()))
+        asyncio.run(invoke(_failing(KeyError("secret")), Call(), b"", Metrics(), 100))
     assert caught.value.code is Code.INTERNAL
     assert "secret" not in caught.value.message
     assert "secret" in caplog.text
@@ -87,7 +100,9 @@ def test_a_mistake_of_ours_is_logged_and_not_told(caplog: pytest.LogCaptureFixtu
 def test_a_long_name_does_not_burst_the_trailers() -> None:
     """A message holds at most some hundred characters, whatever the caller sent, and keeps both of its ends."""
     with pytest.raises(RpcError) as caught:
-        asyncio.run(invoke(_failing(ModelNotFound("model " + "é" * 100_000 + " is unknown")), Call(), b"", Metrics()))
+        asyncio.run(
+            invoke(_failing(ModelNotFound("model " + "é" * 100_000 + " is unknown")), Call(), b"", Metrics(), 100)
+        )
     assert len(caught.value.message) < 600
     assert caught.value.message.startswith("model é")
     assert caught.value.message.endswith("is unknown")
@@ -108,7 +123,7 @@ def test_a_caller_who_leaves_is_counted(deadline: float | None, code: str) -> No
             await asyncio.Event().wait()
             return b""
 
-        task = asyncio.create_task(invoke(Unary("/a.B/C", "test", answer), Call(deadline), b"", metrics))
+        task = asyncio.create_task(invoke(Unary("/a.B/C", "test", answer), Call(deadline), b"", metrics, 100))
         await entered.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

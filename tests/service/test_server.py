@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -158,6 +159,44 @@ def test_a_second_signal_ends_at_once(kan_serve: KanServe, write_model: WriteMod
     codes = {one.code().name for one in asyncio.run(check()) if isinstance(one, grpc.aio.AioRpcError)}
     assert codes == {"UNAVAILABLE"}
     assert server.finish()[0] == 0
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_connection_that_says_nothing_does_not_hold_up_the_end(
+    kan_serve: KanServe, write_model: WriteModel, signals: int
+) -> None:
+    """One idle TCP connection: the stop takes seconds, not the grace period; a second signal ends it at once."""
+    write_model("affine")
+    server = kan_serve("--grace-seconds", "600")
+    host, port = server.grpc.rsplit(":", 1)
+    with socket.create_connection((host, int(port))):
+        asyncio.run(_predict_once(server.grpc))
+        began = time.monotonic()
+        for _ in range(signals):
+            server.process.send_signal(signal.SIGTERM)
+            while signals == 2 and _status(server.http, "/readyz") == 200:
+                pass
+        assert server.finish()[0] == 0
+    assert time.monotonic() - began < (15 if signals == 1 else 4)
+
+
+def test_an_empty_repository_is_not_called_ready(models: Path) -> None:
+    """The line on standard output says the same as /readyz."""
+    command = [sys.executable, "-m", "service.cli", "--models", str(models), "--grpc-port", "0", "--http-port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        try:
+            line = process.stdout.readline()
+            assert line.startswith("kan-serve not ready: grpc=127.0.0.1:")
+            assert _status(line.split("http=")[1].split()[0], "/readyz") == 503
+        finally:
+            process.terminate()
+
+
+async def _predict_once(address: str) -> None:
+    """One answered request."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        await _predict(channel, "affine", 1)
 
 
 def test_the_process_says_once_where_it_listens(kan_serve: KanServe, write_model: WriteModel) -> None:
