@@ -115,9 +115,11 @@ def run(*command: str, quiet_lines: int | None = None) -> None:
     if quiet_lines is None:
         code = subprocess.run(program(command)).returncode
     else:
-        done = subprocess.run(program(command), stdout=subprocess.PIPE, text=True)
+        done = subprocess.run(program(command), capture_output=True, text=True)
         lines, code = done.stdout.splitlines(), done.returncode
-        print("\n".join(lines[:quiet_lines]) + f"\n… {len(lines) - quiet_lines} more lines")
+        shown = [*lines[:quiet_lines], f"… {len(lines) - quiet_lines} more lines"]
+        # What it says about the whole comes on standard error, and last.
+        print("\n".join([*shown, done.stderr.strip()]))
     if code != 0:
         sys.exit(f"`{shlex.join(command)}` failed with exit code {code}")
 
