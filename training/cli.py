@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"kan-train: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
         return EXIT_SYSTEM
     except KeyboardInterrupt:
-        print("kan-train: stopped; nothing was published", file=sys.stderr)
+        print("kan-train: stopped at once; --resume goes on with what was kept, if anything was", file=sys.stderr)
         return EXIT_INTERRUPTED
     return 0
 

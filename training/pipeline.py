@@ -76,17 +76,17 @@ def _train(run: Run, watcher: Watcher) -> Published:
     inputs, outputs = input_transform(dataset, recipe.inputs.scaling), output_transform(dataset)
     with interruption() as stop:
         watcher.prepared(dataset)
-        state = _fitted(run, dataset, inputs, outputs, stop, watcher)
-
-    kan = state.best
-    lowered = lower(kan, inputs=inputs, outputs=outputs, metadata={"model": recipe.model.name})
-    rows = dataset.x[dataset.train].astype(np.float32)
-    verification = verify(lowered.model, kan, inputs, outputs, rows, recipe.verify.tolerance)
-    metrics = evaluate(dataset, kan, inputs, outputs)
-    manifest = build_manifest(recipe, dataset, kan, lowered, verification, metrics)
-    published = publish(run.models, manifest, {"model.onnx": lowered.model.SerializeToString()})
-    run.folder.save_result(kan, held_out_table(dataset))
-    run.folder.drop_state()
+        kan = _fitted(run, dataset, inputs, outputs, stop, watcher).best
+        lowered = lower(kan, inputs=inputs, outputs=outputs, metadata={"model": recipe.model.name})
+        rows = dataset.x[dataset.train].astype(np.float32)
+        verification = verify(lowered.model, kan, inputs, outputs, rows, recipe.verify.tolerance)
+        metrics = evaluate(dataset, kan, inputs, outputs)
+        manifest = build_manifest(recipe, dataset, kan, lowered, verification, metrics)
+        _stop_if_asked(stop, run)
+        # From here on to the end at once: a version that is published belongs to a run that is finished.
+        published = publish(run.models, manifest, {"model.onnx": lowered.model.SerializeToString()})
+        run.folder.save_result(kan, held_out_table(dataset))
+        run.folder.drop_state()
     return published
 
 
@@ -113,10 +113,16 @@ def _fitted(
         if stop.requested or time.monotonic() - kept > _SECONDS_BETWEEN_CHECKPOINTS:
             run.folder.save_state(state, identity)
             kept = time.monotonic()
-        if stop.requested:
-            raise Interrupted(f"stopped; the run is kept in {run.folder.path}: the same command with --resume goes on")
+        _stop_if_asked(stop, run)
     run.folder.save_state(state, identity)
+    _stop_if_asked(stop, run)
     return state
+
+
+def _stop_if_asked(stop: Interruption, run: Run) -> None:
+    """End the run where its state is kept."""
+    if stop.requested:
+        raise Interrupted(f"stopped; the run is kept in {run.folder.path}: the same command with --resume goes on")
 
 
 def identity_of(recipe: Recipe, dataset: Dataset) -> str:

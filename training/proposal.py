@@ -166,7 +166,10 @@ def _missing(
     of_rows = f"{count:,} of {rows:,} rows miss at least one input"
     if count <= _DROPPED_SHARE * rows:
         return "drop_rows", f'{of_rows}; few enough to drop ("median" would let the model answer such rows)'
-    return "median", f'{of_rows}; too many to drop: numbers are imputed inside the model, "" is a word of its own'
+    how = "numbers are imputed inside the model"
+    if any(facts.words and facts.missing for facts in inputs):
+        how += ', "" is a word of its own'
+    return "median", f"{of_rows}; too many to drop: {how}"
 
 
 def _gap(inspection: Inspection, facts: ColumnFacts) -> NDArray[np.bool_]:

@@ -87,7 +87,7 @@ def verify(
     if not worst <= tolerance:
         raise VerificationFailed(
             f"the graph differs from float64 by {worst:.2g} of the output's range ({where}); wanted {tolerance:g} or "
-            f"less; change [verify] tolerance and go on with --resume, or train with fewer intervals"
+            f"less; change [verify] tolerance and go on with --resume, or train with fewer intervals or scaled inputs"
         )
     return Verification(abs_error, worst, where, sum(map(len, regions.values())))
 

@@ -1,6 +1,8 @@
 """From a table to a version that says what is in it, and whose graph answers as torch does."""
 
+import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from kan_model import checkpoint
 from kan_model.onnx_runtime import run as run_model
 from training.config import load_recipe
 from training.data import Dataset, prepare
-from training.errors import TrainingError
+from training.errors import Interrupted, TrainingError
 from training.fit import FitState
 from training.manifest import predict
 from training.pipeline import Run, identity_of, train
@@ -100,6 +102,28 @@ def test_a_run_gone_on_with_publishes_the_same_graph(write_recipe: Callable[...,
     assert 0 < resumed.steps < recipe.fit.steps
     assert (published.folder / "model.onnx").read_bytes() == (through.folder / "model.onnx").read_bytes()
     assert not folder.has_state()
+
+
+def test_ctrl_c_after_the_last_step_publishes_nothing_and_is_gone_on_with(
+    write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Asked to stop at the very end of the fit: the state is kept, and --resume publishes once."""
+    recipe = load_recipe(write_recipe())
+    run = Run(recipe, tmp_path / "models", RunFolder(tmp_path / "run"))
+
+    class Asking(Quiet):
+        """Sends SIGINT to this process at the last step."""
+
+        def stepped(self, state: FitState) -> None:
+            super().stepped(state)
+            if state.stage == len(recipe.fit.grids):
+                signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted, match="--resume"):
+        train(run, Asking())
+    assert not (tmp_path / "models").exists()
+    assert train(replace(run, resume=True), Quiet()).manifest.version == 1
+    assert not run.folder.has_state()
 
 
 def test_resuming_needs_the_same_recipe_and_something_to_resume(
