@@ -62,7 +62,7 @@ Where to look next
 def call(address: str) -> tuple[float, float]:
     """Accuracy on the held-out rows over gRPC, and the one that training measured.
 
-    One request for all rows, then single rows: the latter are what the latency in step 4 is of.
+    One request for all rows, then single rows: they are most of what the latency in step 4 is of.
     """
     with HELD_OUT.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

@@ -25,7 +25,7 @@ class KANConfig:
             domain's end, "decay" lets the basis functions fall to zero.
         domain: Where the splines of the first layer live: one interval for all inputs, or one an input.
         hidden_domain: The same for all further layers.
-        noise: Standard deviation of the first coefficients (0.1 in the paper).
+        noise: Standard deviation of the first coefficients, times the square root of the layer's inputs.
     """
 
     width: tuple[int, ...]

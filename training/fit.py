@@ -38,7 +38,10 @@ class Samples:
 
 @dataclass(frozen=True)
 class Record:
-    """One line of the loss curve; losses and score are those after ``step`` steps on this grid."""
+    """One line of the loss curve, after ``step`` steps on this grid.
+
+    Under Adam the training loss is the mean over the epoch's batches, as they came.
+    """
 
     grid_size: int
     step: int

@@ -25,7 +25,7 @@ _TASKS = {"regression": pb.TASK_REGRESSION, "classification": pb.TASK_CLASSIFICA
 def build_manifest(
     recipe: Recipe, dataset: Dataset, kan: KAN, lowered: Lowered, verification: Verification, metrics: dict[str, float]
 ) -> pb.ModelManifest:
-    """Everything but version, files and time of publishing, which :mod:`training.publish` fills in."""
+    """Everything but version and files, which :mod:`training.publish` fills in."""
     graph = lowered.model.graph
     outputs = len(dataset.classes) or dataset.y.shape[1]
     manifest = pb.ModelManifest(
@@ -132,7 +132,8 @@ def _feature(dataset: Dataset, place: int, feature: Feature, low: float, high: f
     imputed = dataset.imputed[place]
     if imputed is not None:
         message.imputed = imputed
-    if len(values):
+    # Of a constant there is nothing to count, and numpy cannot part a huge one into bins.
+    if len(values) and not dataset.constant[place]:
         counts, edges = np.histogram(values, bins=min(_HISTOGRAM_BINS, max(1, len(np.unique(values)))))
         message.histogram.CopyFrom(pb.Histogram(edges=edges, counts=counts))
     return message

@@ -85,8 +85,8 @@ def _train(run: Run, watcher: Watcher) -> Published:
         _stop_if_asked(stop, run)
         # From here on to the end at once: a version that is published belongs to a run that is finished.
         published = publish(run.models, manifest, {"model.onnx": lowered.model.SerializeToString()})
-        run.folder.save_result(kan, held_out_table(dataset))
         run.folder.drop_state()
+        run.folder.save_result(kan, held_out_table(dataset))
     return published
 
 
@@ -110,10 +110,12 @@ def _fitted(
     steps = fit_steps(state, learning, choosing, plan, dataset.task)
     for state in steps:
         watcher.stepped(state)
-        if stop.requested or time.monotonic() - kept > _SECONDS_BETWEEN_CHECKPOINTS:
+        asked = stop.requested  # read once: it may turn true between two looks
+        if asked or time.monotonic() - kept > _SECONDS_BETWEEN_CHECKPOINTS:
             run.folder.save_state(state, identity)
             kept = time.monotonic()
-        _stop_if_asked(stop, run)
+        if asked:
+            _stop_if_asked(stop, run)
     run.folder.save_state(state, identity)
     _stop_if_asked(stop, run)
     return state

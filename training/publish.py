@@ -73,15 +73,15 @@ def check_successor(models: Path, manifest: ModelManifest) -> None:
     Raises:
         PublishError: inputs, task or classes differ (the message says which), or no folder can be made there.
     """
-    _check_writable(models)
     name = manifest.name
+    _check_writable(models / name)
     versions = published_versions(models / name)
     if not versions:
         return
     newest = models / name / str(versions[-1]) / "manifest.json"
     try:
         before = json_format.Parse(newest.read_bytes(), ModelManifest(), ignore_unknown_fields=True)
-    except (OSError, json_format.ParseError):
+    except (OSError, ValueError, json_format.ParseError):
         return  # A broken version binds nobody.
     if (before.task, list(before.classes)) != (manifest.task, list(manifest.classes)):
         raise PublishError(
@@ -113,13 +113,13 @@ def _answers(manifest: ModelManifest) -> str:
     return f"classes {shown}" + ", …" * (len(manifest.classes) > _CLASSES_SHOWN)
 
 
-def _check_writable(models: Path) -> None:
+def _check_writable(folder: Path) -> None:
     """Before hours of training rather than after: the nearest folder that exists must take a new one."""
-    nearest = next(path for path in (models, *models.absolute().parents) if path.exists())
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not nearest.is_dir():
-        raise PublishError(f"{models}: cannot publish: {nearest} is no folder")
+        raise PublishError(f"{folder}: cannot publish: {nearest} is no folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise PublishError(f"{models}: cannot publish: no permission to write to {nearest}")
+        raise PublishError(f"{folder}: cannot publish: no permission to write to {nearest}")
 
 
 def _with_files(manifest: ModelManifest, files: Mapping[str, bytes]) -> ModelManifest:

@@ -34,9 +34,12 @@ class RunFolder:
         """Keep other runs of the same model out of the folder.
 
         Raises:
-            RunError: another process holds it.
+            RunError: another process holds it, or the folder cannot be made.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{self.path}: cannot keep the run here: {error.strerror}; give another --runs") from None
         with (self.path / ".lock").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -77,19 +80,12 @@ class RunFolder:
             raise RunError(f"{self.path}: nothing to go on with; run without --resume")
         try:
             content: dict[str, Any] = torch.load(self._state, weights_only=True)
+            belongs_to, state = content["identity"], _state(content)
         except Exception as error:
             raise RunError(f"{self._state}: cannot read it ({type(error).__name__}); run with --fresh") from error
-        if content["identity"] != identity:
+        if belongs_to != identity:
             raise RunError(f"{self.path}: recipe or data changed since the run was stopped; run with --fresh")
-        return FitState(
-            kan=_kan(content["kan"]),
-            best=_kan(content["best"]),
-            best_loss=content["best_loss"],
-            stage=content["stage"],
-            step=content["step"],
-            optimizer=content["optimizer"],
-            history=[Record(**record) for record in content["history"]],
-        )
+        return state
 
     def drop_state(self) -> None:
         """Forget an unfinished run."""
@@ -101,6 +97,18 @@ class RunFolder:
         # Words are always quoted: pandas leaves a lone carriage return bare, which breaks the line.
         text = held_out.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)
         checkpoint.write_atomically(self.held_out, text.encode())
+
+
+def _state(content: dict[str, Any]) -> FitState:
+    return FitState(
+        kan=_kan(content["kan"]),
+        best=_kan(content["best"]),
+        best_loss=content["best_loss"],
+        stage=content["stage"],
+        step=content["step"],
+        optimizer=content["optimizer"],
+        history=[Record(**record) for record in content["history"]],
+    )
 
 
 def _tensor(kan: KAN) -> torch.Tensor:

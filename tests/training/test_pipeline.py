@@ -151,6 +151,16 @@ def test_resuming_needs_the_same_recipe_and_something_to_resume(
     assert train(Run(other, tmp_path / "models", folder, fresh=True), Quiet()).manifest.version == 1
 
 
+def test_a_huge_constant_is_published_with_weight_zero(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    """A column that holds 1e17 in every row says nothing, and breaks nothing."""
+    path = write_recipe()
+    table = pd.read_csv(tmp_path / "flowers.csv")
+    table["fixed"] = 1e17
+    table.to_csv(tmp_path / "flowers.csv", index=False)
+    manifest = train(Run(load_recipe(path), tmp_path / "models", RunFolder(tmp_path / "run")), Quiet()).manifest
+    assert manifest.features[1].constant
+
+
 def test_two_runs_of_one_model_do_not_share_a_folder(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
     """The second is told, and touches nothing."""
     run = Run(load_recipe(write_recipe()), tmp_path / "models", RunFolder(tmp_path / "run"))

@@ -85,8 +85,9 @@ def test_a_repository_that_is_a_file_is_said_to_be_one(tmp_path: Path) -> None:
         publish(tmp_path / "models", manifest(), {"model.onnx": b""})
 
 
-def test_a_broken_newest_version_binds_nobody(tmp_path: Path) -> None:
+@pytest.mark.parametrize("torn", [b"{", b"\xff\xfe"])
+def test_a_broken_newest_version_binds_nobody(tmp_path: Path, torn: bytes) -> None:
     """Its number is passed over, its torn manifest ignored."""
     (tmp_path / "flowers" / "7").mkdir(parents=True)
-    (tmp_path / "flowers" / "7" / "manifest.json").write_text("{")
+    (tmp_path / "flowers" / "7" / "manifest.json").write_bytes(torn)
     assert publish(tmp_path, manifest(), {"model.onnx": b""}).manifest.version == 8
