@@ -65,6 +65,8 @@ class KANLayer(nn.Module):
                 f"coefficients have shape {tuple(coefficients.shape)}; wanted "
                 f"{[*base_weight.shape, f'grid_size + {degree}']}"
             )
+        if edge_mask is not None and edge_mask.shape != base_weight.shape:
+            raise ValueError(f"edge_mask has shape {tuple(edge_mask.shape)}; wanted {tuple(base_weight.shape)}")
         if knots is not None and knots.shape[1] != self.grid_size + 2 * degree + 1:
             raise ValueError(f"{knots.shape[1]} knots an input; wanted {self.grid_size + 2 * degree + 1}")
         check_grid(uniform_knots(domain, self.grid_size, degree), degree)

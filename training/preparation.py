@@ -4,8 +4,10 @@ from typing import Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from kan_model import KAN, KANConfig
+from kan_model.bspline import uniform_knots
 from kan_model.transform import Affine, InputTransform, OutputTransform, Softmax
 from training.config import Recipe
 from training.data import Dataset
@@ -58,6 +60,7 @@ def new_network(dataset: Dataset, recipe: Recipe, transform: InputTransform) -> 
     low, high = scaled.min(dim=0).values, scaled.max(dim=0).values
     constant = torch.tensor(dataset.constant)
     low, high = torch.where(constant, -1.0, low), torch.where(constant, 1.0, high)
+    _check_knots(dataset, torch.stack([low, high], dim=1).to(dtype), recipe)
     outputs = len(dataset.classes) or dataset.y.shape[1]
     config = KANConfig(
         width=(dataset.x.shape[1], *recipe.network.hidden, outputs),
@@ -91,6 +94,18 @@ def feature_ranges(dataset: Dataset) -> tuple[Numbers, Numbers]:
 def _filled(dataset: Dataset) -> Numbers:
     imputed = np.array([np.nan if value is None else value for value in dataset.imputed])
     return np.where(np.isnan(dataset.x), imputed, dataset.x)
+
+
+def _check_knots(dataset: Dataset, domain: Tensor, recipe: Recipe) -> None:
+    """Before the first grid rather than at the last: neighbouring knots must differ in the network's precision."""
+    knots = uniform_knots(domain, recipe.fit.grids[-1], recipe.network.degree)
+    meeting = (torch.diff(knots, dim=1) <= 0).any(dim=1)
+    if meeting.any():
+        name = dataset.features[int(meeting.nonzero()[0])].name
+        raise DataError(
+            f"{dataset.source}: column {quoted(name)} is too narrow for {recipe.fit.grids[-1]} intervals without "
+            'scaling; wanted [inputs] scaling = "minmax" or fewer intervals'
+        )
 
 
 def _check_magnitude(dataset: Dataset, low: Numbers, high: Numbers) -> None:

@@ -73,6 +73,7 @@ def test_gradients_agree_with_finite_differences(make_kan: Callable[..., KAN]) -
         ({"coefficients": torch.zeros(2, 3, 2)}, "coefficients have shape"),
         ({"domain": torch.tensor([[0.0, 1], [1.0, 1], [0.0, 1]])}, "feature 1"),
         ({"domain": None}, "either domain"),
+        ({"edge_mask": torch.ones(5, 5)}, "edge_mask has shape"),
         ({"degree": 6, "coefficients": torch.zeros(2, 3, 11)}, "degree is 6"),
     ],
 )

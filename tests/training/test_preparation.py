@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -77,3 +78,18 @@ def test_values_that_float32_cannot_tell_apart_are_refused(
     recipe = load_recipe(path)
     with pytest.raises(DataError, match=r'column "length" holds values .* rescale the column'):
         input_transform(prepare(recipe), "minmax")
+
+
+def test_a_grid_too_fine_for_a_column_without_scaling_is_refused_before_the_fit(
+    write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Knots that meet in float32 are an error that names the column and what to change."""
+    path = write_recipe(grids="[3, 50]")
+    table = pd.read_csv(tmp_path / "flowers.csv")
+    table["length"] = 1e6 + np.linspace(0, 1.5, len(table))
+    table.to_csv(tmp_path / "flowers.csv", index=False)
+    recipe = load_recipe(path)
+    dataset = prepare(recipe)
+    with pytest.raises(DataError, match='column "length" is too narrow for 50 intervals'):
+        new_network(dataset, recipe, input_transform(dataset, "none"))
+    new_network(dataset, recipe, input_transform(dataset, "minmax"))
