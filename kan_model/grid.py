@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from kan_model.bspline import basis, fit_coefficients, insertion_matrix, uniform_knots
+from kan_model.bspline import basis, check_grid, fit_coefficients, insertion_matrix, uniform_knots
 from kan_model.layer import KANLayer
 from kan_model.network import KAN
 
@@ -20,7 +20,7 @@ def refine_grid(kan: KAN, grid_size: int) -> KAN:
         grid_size: Intervals of every spline of the new network.
 
     Raises:
-        ValueError: grid_size is smaller than the grid of some layer.
+        ValueError: grid_size is smaller than the grid of some layer, or so large that knots meet.
     """
     return KAN.of_layers([_refine_layer(layer, grid_size, index) for index, layer in enumerate(kan.layers)])
 
@@ -33,12 +33,27 @@ def replace_knots(layer: KANLayer, knots: Tensor) -> KANLayer:
         knots: ``[inputs, new grid_size + 2·degree + 1]``, strictly increasing, uniform or not.
 
     Raises:
-        ValueError: knots that no spline can stand on.
+        ValueError: knots that no spline can stand on, or whose domain has nothing in common with the old one.
     """
     knots = knots.to(layer.domain)
+    _check_replacement(layer, knots)
     old, new = layer.all_knots().double(), knots.double()
     change = _projection(old, new, layer.degree)
     return _on_grid(layer, change, knots=knots)
+
+
+def _check_replacement(layer: KANLayer, knots: Tensor) -> None:
+    check_grid(knots, layer.degree)
+    if len(knots) != layer.inputs:
+        raise ValueError(f"knots for {len(knots)} features; wanted {layer.inputs}")
+    domain = knots[:, [layer.degree, -layer.degree - 1]]
+    apart = torch.maximum(domain[:, 0], layer.domain[:, 0]) >= torch.minimum(domain[:, 1], layer.domain[:, 1])
+    if apart.any():
+        feature = int(apart.nonzero()[0])
+        raise ValueError(
+            f"knots of feature {feature} have the domain {domain[feature].tolist()}; "
+            f"wanted one that overlaps the present {layer.domain[feature].tolist()}"
+        )
 
 
 def _refine_layer(layer: KANLayer, grid_size: int, index: int) -> KANLayer:
@@ -55,6 +70,7 @@ def _refine_layer(layer: KANLayer, grid_size: int, index: int) -> KANLayer:
     old = layer.knots.double()
     # Knots are compared as they will be stored, so that rounding cannot part a knot from itself.
     new = _subdivide(old, layer.grid_size, grid_size, layer.degree).to(layer.knots.dtype).double()
+    check_grid(new, layer.degree)
     return _on_grid(layer, change(old, new, layer.degree), knots=new.to(layer.knots.dtype))
 
 
@@ -93,4 +109,5 @@ def _on_grid(layer: KANLayer, change: Tensor, *, domain: Tensor | None = None, k
         domain=domain,
         knots=knots,
         edge_mask=layer.edge_mask.clone(),
+        symbolic=layer.symbolic,
     )

@@ -33,7 +33,9 @@ def make_kan() -> MakeKAN:
             return kan
         generator = torch.Generator().manual_seed(seed)
         steps = torch.rand(width[0], grid_size + 2 * degree + 1, dtype=dtype, generator=generator) + 0.1
-        knots = torch.cumsum(steps, dim=1) - 3
+        knots = torch.cumsum(steps, dim=1)
+        # Every domain has 0 in its middle, so that it overlaps the one it replaces.
+        knots = knots - (knots[:, degree] + knots[:, -degree - 1]).unsqueeze(1) / 2
         return KAN.of_layers([replace_knots(kan.layers[0], knots), *kan.layers[1:]])
 
     return make
