@@ -1,6 +1,7 @@
 """Live models: real onnxruntime sessions against numpy, and graphs that must be refused."""
 
 import asyncio
+import ctypes
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,14 +15,15 @@ from numpy.typing import NDArray
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, File, ModelManifest, TensorSpec
 from service.errors import Draining, StartupError
 from service.metrics import Metrics
-from service.model import LiveModel, load, provider_in_use
+from service.model import LiveModel, bound_run, load, plain_run, provider_in_use
+from service.onnx_runtime import onnxruntime
 from service.repository import Artefact, ModelRefused, read_version
 from service.settings import Settings
 
 Answer = Callable[[str, NDArray[np.float32]], NDArray[np.float32]]
 
 
-def _load(models: Path, kind: str, **settings: int) -> LiveModel:
+def _load(models: Path, kind: str, **settings: object) -> LiveModel:
     return load(read_version(models, kind, 1), Settings(**settings), Metrics())  # type: ignore[arg-type]
 
 
@@ -244,8 +246,6 @@ def _manifest_bytes(models: Path) -> bytes:
 
 def test_cuda_asked_for_and_absent_is_an_error_unless_allowed() -> None:
     """No silent fall back to the CPU."""
-    from service.onnx_runtime import onnxruntime
-
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         assert provider_in_use(Settings(provider="cuda")) == "cuda"
         return
@@ -253,3 +253,69 @@ def test_cuda_asked_for_and_absent_is_an_error_unless_allowed() -> None:
         provider_in_use(Settings(provider="cuda"))
     assert provider_in_use(Settings(provider="cuda", allow_fallback=True)) == "cpu"
     assert provider_in_use(Settings()) == "cpu"
+
+
+def test_a_bound_run_answers_as_a_plain_one(models: Path, write_model: Callable[..., Path], answer: Answer) -> None:
+    """The way of a device, on the CPU: any number of rows, and no answer changes when the next batch runs."""
+    write_model("classifier")
+    artefact = read_version(models, "classifier", 1)
+    session = onnxruntime.InferenceSession(artefact.model_bytes, providers=["CPUExecutionProvider"])
+    bound, plain = bound_run(session, artefact.manifest), plain_run(session, artefact.manifest)
+    random = np.random.default_rng(5)
+    batches = [random.normal(size=(rows, 4)).astype(np.float32) for rows in (1, 64, 64, 7)]
+    answers = [bound(rows) for rows in batches]
+    for rows, (given,) in zip(batches, answers, strict=True):
+        np.testing.assert_array_equal(given, plain(rows)[0])
+        np.testing.assert_allclose(given, answer("classifier", rows), rtol=1e-5)
+
+
+def test_a_bound_run_keeps_the_manifests_order_of_outputs(models: Path, write_model: Callable[..., Path]) -> None:
+    """Two outputs, in the manifest the other way round than in the graph."""
+
+    def second_output(graph: onnx.ModelProto) -> None:
+        graph.graph.node.append(onnx.helper.make_node("Neg", ["y"], ["minus_y"]))
+        graph.graph.output.append(onnx.helper.make_tensor_value_info("minus_y", onnx.TensorProto.FLOAT, ["rows", 1]))
+
+    write_model("affine")
+    artefact = _with_graph(read_version(models, "affine", 1), second_output)
+    artefact.manifest.outputs.insert(0, TensorSpec(name="minus_y", datatype="FP32", shape=[-1, 1]))
+    session = onnxruntime.InferenceSession(artefact.model_bytes, providers=["CPUExecutionProvider"])
+    minus_y, y = bound_run(session, artefact.manifest)(np.ones((3, 4), np.float32))
+    np.testing.assert_array_equal(minus_y, -y)
+    assert y.any()
+
+
+def _why_no_cuda() -> str:
+    """What is missing for a model to run on a GPU here; empty where nothing is."""
+    try:
+        driver, gpus = ctypes.CDLL("libcuda.so.1"), ctypes.c_int()
+        present = driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(gpus)) == 0 and gpus.value > 0
+    except OSError:
+        present = False
+    if not present:
+        return "no NVIDIA GPU on this machine"
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        return "an NVIDIA GPU, but onnxruntime without CUDA: install onnxruntime-gpu in its place"
+    return ""
+
+
+@pytest.mark.skipif(bool(_why_no_cuda()), reason=_why_no_cuda() or "-")
+@pytest.mark.parametrize(("kind", "features"), [("affine", 4), ("classifier", 4), ("imputed", 2), ("slow", 4)])
+def test_answers_on_a_gpu_are_those_of_numpy(
+    models: Path, write_model: Callable[..., Path], answer: Answer, kind: str, features: int
+) -> None:
+    """On CUDA, in float32 without TF32, for batches of every size."""
+    write_model(kind)
+    random = np.random.default_rng(3)
+
+    async def test() -> None:
+        model = _load(models, kind, provider="cuda")
+        for count in (1, 64, 150, 7):
+            rows = random.normal(size=(count, features)).astype(np.float32)
+            if kind == "imputed":
+                rows[::3, 0] = np.nan
+            result = await model.batcher.submit(rows)
+            np.testing.assert_allclose(result.outputs[0], answer(kind, rows), rtol=1e-5, atol=1e-5)
+        await model.close()
+
+    asyncio.run(test())
