@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -83,8 +84,13 @@ def query(prometheus: str, expression: str, at_least: float) -> float:
     address = f"{prometheus}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
     deadline = time.monotonic() + 30
     while True:
-        with urllib.request.urlopen(address, timeout=10) as response:
-            result = json.load(response)["data"]["result"]
+        try:
+            with urllib.request.urlopen(address, timeout=10) as response:
+                result = json.load(response)["data"]["result"]
+        except urllib.error.HTTPError as error:
+            if error.code != 503:  # Prometheus listens before it is ready.
+                raise
+            result = []
         if len(result) == 1 and float(result[0]["value"][1]) >= at_least:
             return float(result[0]["value"][1])
         assert time.monotonic() < deadline, f"{expression} gave {result}; wanted one value of at least {at_least}"
