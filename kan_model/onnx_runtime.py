@@ -12,11 +12,32 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+Rows32 = NDArray[np.float32]
+VERSION: str = ort.__version__
 
-def run(model: onnx.ModelProto, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The model's first output for ``rows``, on the CPU with one thread."""
+
+class Session:
+    """A model on the CPU with one thread."""
+
+    def __init__(self, session: ort.InferenceSession) -> None:
+        self._session = session
+        self._input = session.get_inputs()[0].name
+
+    def run(self, rows: Rows32) -> list[Rows32]:
+        """All outputs for ``rows`` [rows, inputs]."""
+        outputs: list[Rows32] = self._session.run(None, {self._input: rows})
+        return outputs
+
+
+def open_session(model: onnx.ModelProto) -> Session:
+    """Load a model as the service would, on one thread of the CPU."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
-    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    result: NDArray[np.float32] = session.run(None, {session.get_inputs()[0].name: rows})[0]
-    return result
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return Session(ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"]))
+
+
+def run(model: onnx.ModelProto, rows: Rows32) -> Rows32:
+    """The model's first output for ``rows`` [rows, inputs]."""
+    return open_session(model).run(rows)[0]

@@ -1,7 +1,6 @@
 """kan-train: from a table to a published model version."""
 
 import argparse
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 EXIT_SYSTEM = 1
 EXIT_MISTAKE = 2
 EXIT_INTERRUPTED = 130
+_MAX_ROWS = 65_536
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,11 +70,29 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("table", type=Path, metavar="DATA", help="a CSV or Parquet file")
     init.add_argument("--target", required=True, metavar="COLUMN", help="the column to predict")
     init.set_defaults(command=_init)
+
+    tune = commands.add_parser(
+        "tune", help="time a published version's lowerings on this machine and publish the fastest as the next version"
+    )
+    tune.add_argument("version", type=Path, metavar="FOLDER", help="models/NAME/VERSION")
+    tune.add_argument(
+        "--rows",
+        type=_row_counts,
+        metavar="N,N,…",
+        help="numbers of rows that are served at once (default: those it was tuned for)",
+    )
+    tune.set_defaults(command=_tune)
     return parser
 
 
+def _row_counts(text: str) -> tuple[int, ...]:
+    counts = tuple(int(word) if word.isdecimal() else 0 for word in text.split(","))
+    if not all(1 <= count <= _MAX_ROWS for count in counts):
+        raise argparse.ArgumentTypeError(f"{text!r}: wanted numbers from 1 to {_MAX_ROWS}, as 1,32,1024")
+    return counts
+
+
 def _run(options: argparse.Namespace) -> None:
-    import torch
     from rich.console import Console
 
     from training.config import load_recipe
@@ -85,8 +103,6 @@ def _run(options: argparse.Namespace) -> None:
     recipe = load_recipe(options.recipe)
     folder = RunFolder(options.runs / recipe.model.name)
     run = Run(recipe, options.models, folder, resume=options.resume, fresh=options.fresh)
-    # Without a bound, torch starts a thread a core of the host, which a container may not have.
-    torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
     with ProgressBar(recipe, Console(stderr=True)) as progress:
         published = train(run, progress)
     print(_summary(published, folder))
@@ -102,6 +118,29 @@ def _init(options: argparse.Namespace) -> None:
     print(f"wrote {path}; read its comments, then: kan-train run {shlex.quote(str(path))}")
 
 
+def _tune(options: argparse.Namespace) -> None:
+    from training.tune import tune
+
+    published = tune(options.version, options.rows)
+    print(_tuning(published))
+
+
+def _tuning(published: "Published") -> str:
+    """What was tried, as a table: microseconds by rows, a line a strategy."""
+    manifest = published.manifest
+    lines = [f"published {published.folder}", f"  runs of {manifest.preferred_rows} rows are cheapest by the row"]
+    for index, layer in enumerate(manifest.lowering.layers):
+        for candidate in layer.candidates:
+            times = "".join(f"{1e6 * timing.seconds:10.1f}" for timing in candidate.timings)
+            kept = candidate.strategy == layer.strategy
+            lines.append(
+                f"  layer {index}  {candidate.strategy:26}  error {candidate.max_relative_error:.0e}  "
+                + (f"µs {times}{'   kept' if kept else ''}" if times else "too far from float64")
+            )
+    rows = ", ".join(map(str, manifest.lowering.tuned_for))
+    return "\n".join([*lines, f"  (µs of the layer alone for {rows} rows, one thread)"])
+
+
 def _summary(published: "Published", folder: "RunFolder") -> str:
     manifest = published.manifest
     network, lowering = manifest.network, manifest.lowering
@@ -113,6 +152,12 @@ def _summary(published: "Published", folder: "RunFolder") -> str:
     )
     # R² compares with that answer; below zero the model is worse.
     useless = ["  warning   worse than always answering the mean"] if manifest.metrics.get("test_r2", 1.0) < 0 else []
+    losses = ", ".join(
+        f"{name.removeprefix('test_')} {value:+.4g}"
+        for name, value in sorted(lowering.precision_loss.items())
+        if name.startswith("test_")
+    )
+    precision = f" in {lowering.precision}; float32 held out: {losses}" if losses else ""
     return "\n".join(
         (
             f"published {published.folder}",
@@ -122,6 +167,7 @@ def _summary(published: "Published", folder: "RunFolder") -> str:
             *useless,
             f"  ONNX      within {lowering.max_relative_error:.1g} of float64 on {lowering.verified_rows} rows, "
             f"tolerance {lowering.tolerance:g}",
+            f"  lowering  {', '.join(lowering.strategies)}{precision}",
             "  serve it  kan-serve --models " + shlex.quote(str(published.folder.parent.parent)),
         )
     )

@@ -13,6 +13,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 # TOML has lists only; strict would want a tuple from the start.
 Words = Annotated[tuple[str, ...], Field(strict=False)]
+RowCount = Annotated[int, Field(ge=1, le=65_536)]
 Counts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)]
 
 
@@ -156,6 +157,13 @@ class VerifySection(_Section):
     tolerance: float = Field(default=1e-5, gt=0.0)
 
 
+class LoweringSection(_Section):
+    """[lowering]: for which numbers of rows at once strategies are timed, and the format of large products."""
+
+    tune_for: Annotated[tuple[RowCount, ...], Field(strict=False, max_length=8)] = (1, 32, 1024)
+    precision: Literal["float32", "float16", "int8"] = "float32"
+
+
 class _Document(_Section):
     """What the TOML file may hold."""
 
@@ -166,6 +174,7 @@ class _Document(_Section):
     inputs: InputsSection = InputsSection()
     network: NetworkSection = NetworkSection()
     fit: FitSection = Field(default_factory=lambda: FitSection(batch_rows=64))
+    lowering: LoweringSection = LoweringSection()
     verify: VerifySection = VerifySection()
 
     @model_validator(mode="after")

@@ -2,6 +2,7 @@
 
 import datetime
 import importlib.metadata
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -9,28 +10,27 @@ from sklearn import metrics as sk
 
 from kan_api.v1 import manifest_pb2 as pb
 from kan_model import KAN
-from kan_model.lowering import Lowered
+from kan_model.onnx_runtime import Session, open_session
 from kan_model.transform import InputTransform, OutputTransform
 from training.config import Recipe
 from training.data import Dataset
 from training.encoding import Feature, Numbers
+from training.export import Exported, describe, explanation
 from training.preparation import feature_ranges
 from training.split import Rows
-from training.verify import Verification
 
 _HISTOGRAM_BINS = 20
 _TASKS = {"regression": pb.TASK_REGRESSION, "classification": pb.TASK_CLASSIFICATION}
 
 
-def build_manifest(
-    recipe: Recipe, dataset: Dataset, kan: KAN, lowered: Lowered, verification: Verification, metrics: dict[str, float]
-) -> pb.ModelManifest:
+def build_manifest(recipe: Recipe, dataset: Dataset, exported: Exported) -> pb.ModelManifest:
     """Everything but version and files, which :mod:`training.publish` fills in."""
-    graph = lowered.model.graph
+    kan, graph = exported.trained.kan, exported.lowered.model.graph
+    metrics, precision_loss = _metrics(dataset, exported)
     outputs = len(dataset.classes) or dataset.y.shape[1]
     manifest = pb.ModelManifest(
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        library_version=importlib.metadata.version("kan-serving"),
+        created=timestamp(),
+        library_version=library_version(),
         inputs=[pb.TensorSpec(name=graph.input[0].name, datatype="FP32", shape=[-1, dataset.x.shape[1]])],
         outputs=[pb.TensorSpec(name=graph.output[0].name, datatype="FP32", shape=[-1, outputs])],
         network=pb.Network(
@@ -40,15 +40,9 @@ def build_manifest(
             outside=kan.layers[0].outside,
             parameters=sum(parameter.numel() for parameter in kan.parameters()),
         ),
-        lowering=pb.Lowering(
-            strategies=lowered.strategies,
-            opset=lowered.model.opset_import[0].version,
-            ir_version=lowered.model.ir_version,
-            tolerance=recipe.verify.tolerance,
-            max_abs_error=verification.max_abs_error,
-            max_relative_error=verification.max_relative_error,
-            verified_rows=verification.rows,
-        ),
+        lowering=describe(exported, precision_loss),
+        explanation=explanation(kan),
+        preferred_rows=exported.lowered.preferred_rows,
         metrics=metrics,
         data=pb.DataSummary(
             source=dataset.source,
@@ -64,6 +58,16 @@ def build_manifest(
     return manifest
 
 
+def timestamp() -> str:
+    """Now, as manifests say it."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def library_version() -> str:
+    """Version of this distribution."""
+    return importlib.metadata.version("kan-serving")
+
+
 def outline(recipe: Recipe, dataset: Dataset) -> pb.ModelManifest:
     """What is known of a version before it is trained: name, task, classes, columns, features."""
     return pb.ModelManifest(
@@ -76,22 +80,47 @@ def outline(recipe: Recipe, dataset: Dataset) -> pb.ModelManifest:
     )
 
 
-def evaluate(dataset: Dataset, kan: KAN, inputs: InputTransform, outputs: OutputTransform) -> dict[str, float]:
-    """Metrics on the rows that were held out, by name; targets in raw units."""
+def _metrics(dataset: Dataset, exported: Exported) -> tuple[dict[str, float], dict[str, float]]:
+    """Metrics of what will be served, and how much better those of the float32 network are where it is not that."""
+    trained = exported.trained
+    metrics = evaluate(dataset, lambda rows: predict(dataset, rows, trained.kan, trained.inputs, trained.outputs))
+    if exported.plan.precision == "float32":
+        return metrics, {}
+    session = open_session(exported.lowered.model)
+    served = evaluate(dataset, lambda rows: _served(session, dataset, rows))
+    return served, {name: value - served[name] for name, value in metrics.items()}
+
+
+def _served(session: Session, dataset: Dataset, rows: Rows) -> Numbers:
+    answers = session.run(dataset.x[rows].astype(np.float32))[0].astype(np.float64)
+    # scikit-learn wants probabilities that sum to one in float64.
+    return answers / answers.sum(axis=1, keepdims=True) if dataset.task == "classification" else answers
+
+
+def evaluate(dataset: Dataset, predict: Callable[[Rows], Numbers]) -> dict[str, float]:
+    """Metrics on the rows that were held out, by name; targets in raw units.
+
+    Args:
+        dataset: The table.
+        predict: Which rows of it -> answers ``[rows, outputs]``.
+    """
     parts = {"validation": dataset.validation, "test": dataset.test}
     return {
         f"{part}_{name}": value
         for part, rows in parts.items()
-        for name, value in _scores(dataset, rows, predict(dataset, rows, kan, inputs, outputs)).items()
+        for name, value in _scores(dataset, rows, predict(rows)).items()
     }
 
 
-def predict(dataset: Dataset, rows: Rows, kan: KAN, inputs: InputTransform, outputs: OutputTransform) -> Numbers:
+def predict(
+    dataset: Dataset, rows: Rows, kan: KAN, inputs: InputTransform | None, outputs: OutputTransform | None
+) -> Numbers:
     """Probabilities ``[rows, classes]`` or raw predictions ``[rows, targets]`` by torch, in the network's own type."""
     with torch.no_grad():
+        x = torch.from_numpy(dataset.x[rows]).to(kan.dtype)
         # In float64 after the network: scikit-learn wants probabilities that sum to one.
-        network_outputs = kan(inputs(torch.from_numpy(dataset.x[rows]).to(kan.dtype))).double()
-        result: Numbers = outputs(network_outputs).numpy()
+        y = kan(x if inputs is None else inputs(x)).double()
+        result: Numbers = (y if outputs is None else outputs(y)).numpy()
     return result
 
 

@@ -9,18 +9,18 @@ from typing import Protocol
 import numpy as np
 
 from kan_model import KAN
-from kan_model.lowering import lower
 from kan_model.transform import InputTransform, OutputTransform
 from training.config import Recipe
 from training.data import Dataset, held_out_table, prepare
 from training.errors import Interrupted
+from training.export import Plan, Trained, export, files, metadata
 from training.fit import FitState, begin, fit_steps
 from training.interruption import Interruption, interruption
-from training.manifest import build_manifest, evaluate, outline
+from training.manifest import build_manifest, outline
 from training.preparation import input_transform, new_network, output_transform, samples
 from training.publish import Published, check_successor, publish
 from training.run_folder import RunError, RunFolder
-from training.verify import verify
+from training.threads import threads_for, torch_threads
 
 _SECONDS_BETWEEN_CHECKPOINTS = 5.0
 
@@ -77,14 +77,16 @@ def _train(run: Run, watcher: Watcher) -> Published:
     with interruption() as stop:
         watcher.prepared(dataset)
         kan = _fitted(run, dataset, inputs, outputs, stop, watcher).best
-        lowered = lower(kan, inputs=inputs, outputs=outputs, metadata={"model": recipe.model.name})
-        rows = dataset.x[dataset.train].astype(np.float32)
-        verification = verify(lowered.model, kan, inputs, outputs, rows, recipe.verify.tolerance)
-        metrics = evaluate(dataset, kan, inputs, outputs)
-        manifest = build_manifest(recipe, dataset, kan, lowered, verification, metrics)
+        exported = export(
+            Trained(kan, inputs, outputs),
+            Plan(recipe.verify.tolerance, recipe.lowering.tune_for, recipe.lowering.precision),
+            training_rows=dataset.x[dataset.train].astype(np.float32),
+        )
+        manifest = build_manifest(recipe, dataset, exported)
         _stop_if_asked(stop, run)
         # From here on to the end at once: a version that is published belongs to a run that is finished.
-        published = publish(run.models, manifest, {"model.onnx": lowered.model.SerializeToString()})
+        props = metadata(manifest.name, kan, manifest.library_version)
+        published = publish(run.models, manifest, files(exported, props))
         run.folder.drop_state()
         run.folder.save_result(kan, held_out_table(dataset))
     return published
@@ -108,14 +110,15 @@ def _fitted(
     state = _start(run, kan, identity)
     kept = time.monotonic()
     steps = fit_steps(state, learning, choosing, plan, dataset.task)
-    for state in steps:
-        watcher.stepped(state)
-        asked = stop.requested  # read once: it may turn true between two looks
-        if asked or time.monotonic() - kept > _SECONDS_BETWEEN_CHECKPOINTS:
-            run.folder.save_state(state, identity)
-            kept = time.monotonic()
-        if asked:
-            _stop_if_asked(stop, run)
+    with torch_threads(threads_for(kan, plan.batch_rows or len(learning.x))):
+        for state in steps:
+            watcher.stepped(state)
+            asked = stop.requested  # read once: it may turn true between two looks
+            if asked or time.monotonic() - kept > _SECONDS_BETWEEN_CHECKPOINTS:
+                run.folder.save_state(state, identity)
+                kept = time.monotonic()
+            if asked:
+                _stop_if_asked(stop, run)
     run.folder.save_state(state, identity)
     _stop_if_asked(stop, run)
     return state
@@ -128,7 +131,7 @@ def _stop_if_asked(stop: Interruption, run: Run) -> None:
 
 
 def identity_of(recipe: Recipe, dataset: Dataset) -> str:
-    """What a kept state belongs to: the data and what the fit follows. Comments and [verify] may change."""
+    """What a kept state belongs to: the data and what the fit follows. Comments, [lowering] and [verify] may change."""
     what = recipe.model_dump_json(include={"split", "inputs", "network", "fit", "task"}) + dataset.fingerprint
     return hashlib.sha256(what.encode()).hexdigest()
 

@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,10 @@ from google.protobuf import json_format
 
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, File, ModelManifest
 from training.errors import TrainingError, quoted
+from training.triton import CONFIG_NAME, config_text, fits, is_generated
 
+# Content by file name, for a version's number, which is certain only once the folder has its name.
+Files = Callable[[int], Mapping[str, bytes]]
 _CLASSES_SHOWN = 5
 
 
@@ -33,19 +36,20 @@ class Published:
     manifest: ModelManifest
 
 
-def publish(models: Path, manifest: ModelManifest, files: Mapping[str, bytes]) -> Published:
+def publish(models: Path, manifest: ModelManifest, files: Files) -> Published:
     """Write the next version of a model.
 
     The files are written to a hidden folder beside it, flushed to disk, and renamed into place. Where two publish
-    at once, the one that comes second takes the number after.
+    at once, the one that comes second takes the number after. Then Triton's config.pbtxt is written.
 
     Args:
         models: The model repository; made when it is not there.
         manifest: Its name says which model; version and files are filled in here.
-        files: Content by file name ("model.onnx").
+        files: Version -> content by file name ("model.onnx").
 
     Raises:
-        PublishError: the model's versions so far take other inputs, or the folder cannot be written.
+        PublishError: the model's versions so far take other inputs, or the folder cannot be written; where
+            config.pbtxt alone cannot, the version is published and the message says so.
     """
     check_successor(models, manifest)
     model_folder = models / manifest.name
@@ -54,13 +58,13 @@ def publish(models: Path, manifest: ModelManifest, files: Mapping[str, bytes]) -
         temporary = Path(tempfile.mkdtemp(prefix=".publishing-", dir=model_folder))
         temporary.chmod(0o755)
         try:
-            for name, content in files.items():
-                _write(temporary / name, content)
-            return _rename_to_next_version(model_folder, temporary, _with_files(manifest, files))
+            published = _rename_to_next_version(model_folder, temporary, manifest, files)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
         raise PublishError(f"{model_folder}: cannot publish: {error.strerror} ({error.filename})") from error
+    configure_triton(model_folder, published.manifest)
+    return published
 
 
 def check_successor(models: Path, manifest: ModelManifest) -> None:
@@ -78,10 +82,8 @@ def check_successor(models: Path, manifest: ModelManifest) -> None:
     versions = published_versions(models / name)
     if not versions:
         return
-    newest = models / name / str(versions[-1]) / "manifest.json"
-    try:
-        before = json_format.Parse(newest.read_bytes(), ModelManifest(), ignore_unknown_fields=True)
-    except (OSError, ValueError, json_format.ParseError):
+    before = read_manifest(models / name / str(versions[-1]))
+    if before is None:
         return  # A broken version binds nobody.
     if (before.task, list(before.classes)) != (manifest.task, list(manifest.classes)):
         raise PublishError(
@@ -99,11 +101,43 @@ def check_successor(models: Path, manifest: ModelManifest) -> None:
     )
 
 
+def configure_triton(model_folder: Path, manifest: ModelManifest) -> None:
+    """Write Triton's config.pbtxt for a version just published, or for the one that came after it meanwhile.
+
+    Whichever of two publishers writes last, the file is the newest version's. One that a person has changed stays while
+    its tensors are the version's; where they are not it is kept as ``config.pbtxt.before-<version>``.
+
+    Raises:
+        PublishError: the file cannot be written.
+    """
+    newest: ModelManifest | None = manifest
+    try:
+        while newest is not None:
+            written = newest.version
+            _write_config(model_folder, newest)
+            last = published_versions(model_folder)[-1]
+            # Another was published meanwhile: its config may have been written before ours.
+            newest = read_manifest(model_folder / str(last)) if last > written else None
+    except OSError as error:
+        raise PublishError(
+            f"{model_folder}: version {manifest.version} is published and can be served; {CONFIG_NAME}, which only "
+            f"Triton reads, cannot be written: {error.strerror} ({error.filename})"
+        ) from error
+
+
 def published_versions(model_folder: Path) -> list[int]:
     """Version numbers in a model's folder, ascending."""
     if not model_folder.is_dir():
         return []
     return sorted(int(path.name) for path in model_folder.iterdir() if path.name.isdecimal() and path.is_dir())
+
+
+def read_manifest(folder: Path) -> ModelManifest | None:
+    """A version's manifest; None where it cannot be read."""
+    try:
+        return json_format.Parse((folder / "manifest.json").read_bytes(), ModelManifest(), ignore_unknown_fields=True)
+    except (OSError, ValueError, json_format.ParseError):
+        return None
 
 
 def _answers(manifest: ModelManifest) -> str:
@@ -122,31 +156,50 @@ def _check_writable(folder: Path) -> None:
         raise PublishError(f"{folder}: cannot publish: no permission to write to {nearest}")
 
 
-def _with_files(manifest: ModelManifest, files: Mapping[str, bytes]) -> ModelManifest:
-    complete = ModelManifest()
-    complete.CopyFrom(manifest)
-    del complete.files[:]
-    for name, content in files.items():
-        complete.files.append(File(name=name, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content)))
-    return complete
-
-
-def _rename_to_next_version(model_folder: Path, temporary: Path, manifest: ModelManifest) -> Published:
-    manifest.version = max(published_versions(model_folder), default=0) + 1
+def _rename_to_next_version(model_folder: Path, temporary: Path, manifest: ModelManifest, files: Files) -> Published:
+    version = max(published_versions(model_folder), default=0) + 1
     while True:
-        text = json_format.MessageToJson(manifest, preserving_proto_field_name=True, ensure_ascii=False)
-        _write(temporary / "manifest.json", text.encode())
-        _flush_folder(temporary)
-        folder = model_folder / str(manifest.version)
+        written = _write_version(temporary, manifest, version, files(version))
+        folder = model_folder / str(version)
         try:
             temporary.rename(folder)  # Fails where the target holds anything: no version is ever overwritten.
         except OSError:
             if not folder.exists():
                 raise
-            manifest.version += 1
+            version += 1
             continue
         _flush_folder(model_folder)
-        return Published(folder, manifest)
+        return Published(folder, written)
+
+
+def _write_version(folder: Path, manifest: ModelManifest, version: int, files: Mapping[str, bytes]) -> ModelManifest:
+    """Write all files of a version and the manifest that lists them."""
+    complete = ModelManifest()
+    complete.CopyFrom(manifest)
+    complete.version = version
+    del complete.files[:]
+    for name, content in files.items():
+        _write(folder / name, content)
+        complete.files.append(File(name=name, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content)))
+    text = json_format.MessageToJson(complete, preserving_proto_field_name=True, ensure_ascii=False)
+    _write(folder / "manifest.json", text.encode())
+    _flush_folder(folder)
+    return complete
+
+
+def _write_config(model_folder: Path, manifest: ModelManifest) -> None:
+    path = model_folder / CONFIG_NAME
+    present = path.read_bytes() if path.exists() else b""
+    if present and not is_generated(text := present.decode(errors="replace")):
+        if fits(text, manifest):
+            return
+        _write(model_folder / f"{CONFIG_NAME}.before-{manifest.version}", present)
+    # Written in a folder of its own, since publishers on several machines may share the repository.
+    with tempfile.TemporaryDirectory(prefix=".publishing-", dir=model_folder) as temporary:
+        file = Path(temporary) / CONFIG_NAME
+        _write(file, config_text(manifest).encode())
+        file.replace(path)
+    _flush_folder(model_folder)
 
 
 def _write(path: Path, content: bytes) -> None:

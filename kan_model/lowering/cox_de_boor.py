@@ -4,7 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kan_model.layer import KANLayer
+from kan_model.lowering.columns import edge_coefficients
+from kan_model.lowering.elementwise import clip
 from kan_model.lowering.graph import GraphBuilder
+from kan_model.lowering.strategy import Columns, Term
 
 Values = NDArray[np.float64]
 
@@ -18,22 +21,23 @@ class CoxDeBoor:
         """Always true."""
         return True
 
-    def emit_basis(self, graph: GraphBuilder, layer: KANLayer, x: str) -> tuple[str, float]:
+    def emit(self, graph: GraphBuilder, layer: KANLayer, x: str) -> Columns:
         """See :class:`kan_model.lowering.strategy.Strategy`."""
         # [knots, inputs], as float32 will hold them, so that differences are those of the rounded knots.
-        knots = layer.all_knots().float().double().numpy().T
+        knots = layer.all_knots().detach().float().double().numpy().T
         if layer.outside == "clamp":
-            x = graph.op("Max", [x, graph.floats(knots[layer.degree], "low")], "clipped")
-            x = graph.op("Min", [x, graph.floats(knots[-layer.degree - 1], "high")], "clipped")
+            x = clip(graph, x, knots[layer.degree], knots[-layer.degree - 1])
         x = graph.op("Unsqueeze", [x, graph.integers([1], "grid_axis")], "x_by_grid")
         from_knot = graph.op("Sub", [x, graph.floats(knots, "knots")], "from_knot")
-        values = _emit_cells(graph, from_knot, len(knots))
+        values = _emit_intervals(graph, from_knot, len(knots))
         for order in range(1, layer.degree + 1):
             values = _emit_step(graph, from_knot, knots, values, order)
-        return values, 1.0
+        basis = graph.op("Reshape", [values, graph.integers([0, -1], "flat_shape")], "basis")
+        coefficients = edge_coefficients(layer).transpose(2, 1, 0)
+        return Columns((Term(basis, coefficients, 0.0, 1.0),), np.zeros(coefficients.shape[1:]))
 
 
-def _emit_cells(graph: GraphBuilder, from_knot: str, count: int) -> str:
+def _emit_intervals(graph: GraphBuilder, from_knot: str, count: int) -> str:
     """1 for the interval that holds x, 0 for the others, ``[rows, knots - 1, inputs]``."""
     reached = graph.op("GreaterOrEqual", [from_knot, graph.floats(0, "zero")], "reached")
     steps = graph.op("Cast", [reached], "steps", to=1)

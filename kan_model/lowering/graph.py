@@ -1,6 +1,6 @@
 """Write an ONNX graph node by node, each value under a name that says which layer and what."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -14,59 +14,85 @@ IR_VERSION = 8
 class GraphBuilder:
     """Collects nodes and constants; every method returns the name of the value it made.
 
-    ``scope`` ("layer0") goes in front of the names given. Equal constants become one initializer.
+    ``scope`` ("layer0") goes in front of the names given. Equal constants become one initializer, and what is asked for
+    twice is computed once.
     """
 
     def __init__(self, input_name: str, columns: int) -> None:
         self.scope = ""
         self._input = helper.make_tensor_value_info(input_name, TensorProto.FLOAT, ["rows", columns])
         self._nodes: list[onnx.NodeProto] = []
+        self._made: dict[tuple[object, ...], str] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._initializers: list[TensorProto] = []
         self._used = {input_name}
 
-    def op(self, kind: str, inputs: Sequence[str], name: str, **attributes: int) -> str:
-        """Add one standard operator with one output called ``name``."""
-        output = self._unique(name)
-        self._nodes.append(helper.make_node(kind, list(inputs), [output], output, None, None, None, **attributes))
-        return output
+    def op(self, kind: str, inputs: Sequence[str], name: str, **attributes: float | Sequence[int] | TensorProto) -> str:
+        """One standard operator with one output called ``name``, unless the same operator is there already.
+
+        Args:
+            kind: Operator type, as "MatMul".
+            inputs: Names of values.
+            name: Of the output, without the scope.
+            **attributes: Of the operator.
+        """
+        node = helper.make_node(kind, list(inputs), [], None, None, None, None, **attributes)
+        key = (kind, *inputs, *(attribute.SerializeToString() for attribute in node.attribute))
+        if key not in self._made:
+            node.name = self._made[key] = self._unique(name)
+            node.output.append(node.name)
+            self._nodes.append(node)
+        return self._made[key]
 
     def floats(self, values: object, name: str) -> str:
-        """A float32 constant; what is given may be float64 and is rounded once, here."""
-        return self._constant(np.asarray(values, dtype=np.float32), name)
+        """A float32 constant; what is given may be float64 and is rounded once, here (too large: to infinity)."""
+        with np.errstate(over="ignore"):
+            return self.constant(np.asarray(values, dtype=np.float32), name)
 
     def integers(self, values: object, name: str) -> str:
         """An int64 constant."""
-        return self._constant(np.asarray(values, dtype=np.int64), name)
+        return self.constant(np.asarray(values, dtype=np.int64), name)
+
+    def constant(self, values: NDArray[np.generic], name: str) -> str:
+        """A constant of the array's own type."""
+        key = (values.dtype.str, values.shape, values.tobytes())
+        if key not in self._constants:
+            self._constants[key] = self._unique(name)
+            self._initializers.append(numpy_helper.from_array(values, self._constants[key]))
+        return self._constants[key]
 
     def build(
-        self, result: str, output_name: str, columns: int, name: str, metadata: dict[str, str]
+        self, outputs: Mapping[str, tuple[str, Sequence[int]]], name: str, metadata: Mapping[str, str]
     ) -> onnx.ModelProto:
-        """The checked model whose only output is the value ``result``, under ``output_name``.
+        """The model; :func:`check` says whether it is valid.
 
-        Raises:
-            onnx.checker.ValidationError, onnx.shape_inference.InferenceError: the graph is not valid.
+        Args:
+            outputs: Value and shape without rows, by the name under which the model gives it.
+            name: Of the graph.
+            metadata: The model's metadata_props.
         """
-        last = next(node for node in self._nodes if result in node.output)
-        last.output[list(last.output).index(result)] = output_name
-        output = helper.make_tensor_value_info(output_name, TensorProto.FLOAT, ["rows", columns])
-        graph = helper.make_graph(self._nodes, name, [self._input], [output], self._initializers)
+        for output_name, (value, _) in outputs.items():
+            self._rename(value, output_name)
+        infos = [
+            helper.make_tensor_value_info(output_name, TensorProto.FLOAT, ["rows", *shape])
+            for output_name, (_, shape) in outputs.items()
+        ]
+        graph = helper.make_graph(self._nodes, name, [self._input], infos, self._initializers)
         model = helper.make_model(
             graph,
             opset_imports=[helper.make_opsetid("", OPSET)],
             ir_version=IR_VERSION,
             producer_name="kan-serving",
         )
-        helper.set_model_props(model, metadata)
-        onnx.checker.check_model(model, full_check=True)
+        helper.set_model_props(model, dict(metadata))
         return model
 
-    def _constant(self, values: NDArray[np.generic], name: str) -> str:
-        key = (values.dtype.str, values.shape, values.tobytes())
-        if key not in self._constants:
-            self._constants[key] = self._unique(name)
-            self._initializers.append(numpy_helper.from_array(values, self._constants[key]))
-        return self._constants[key]
+    def _rename(self, value: str, output_name: str) -> None:
+        for node in self._nodes:
+            for names in (node.input, node.output):
+                for place, name in enumerate(names):
+                    if name == value:
+                        names[place] = output_name
 
     def _unique(self, name: str) -> str:
         full = f"{self.scope}/{name}" if self.scope else name
@@ -76,3 +102,13 @@ class GraphBuilder:
             candidate = f"{full}_{count}"
         self._used.add(candidate)
         return candidate
+
+
+def check(model: onnx.ModelProto) -> None:
+    """Hold a model against the standard, shapes and types included.
+
+    Raises:
+        onnx.checker.ValidationError, onnx.shape_inference.InferenceError: it is not valid.
+    """
+    onnx.checker.check_model(model, full_check=True)
+    onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)

@@ -1,30 +1,74 @@
-"""What a strategy is: one way to write a layer's spline basis as standard ops."""
+"""What a strategy is: one way to write the splines of a layer as standard ops."""
 
+from dataclasses import dataclass
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from kan_model.layer import KANLayer
 from kan_model.lowering.graph import GraphBuilder
 
+Weights = NDArray[np.float64]
 
-class Strategy(Protocol):
-    """One way to write the basis functions of a layer.
+
+@dataclass(frozen=True)
+class Term:
+    """Functions of single inputs and what they weigh in each output: ``Σ value · weight``.
 
     Attributes:
-        name: As it stands in the manifest.
+        value: ``[rows, columns·inputs]``, the inputs innermost.
+        weight: ``[columns, inputs, outputs]``, rounded to float32 when it is written.
+        low, high: Between what the functions lie, whatever the input.
     """
 
-    name: str
+    value: str
+    weight: Weights
+    low: float
+    high: float
 
-    def applies(self, layer: KANLayer) -> bool:
-        """Whether the layer's grids allow it."""
+
+@dataclass(frozen=True)
+class Columns:
+    """Splines as fixed functions of the inputs times weights: a MatMul sums them.
+
+    Attributes:
+        terms: Their sum is the splines.
+        constant: ``[inputs, outputs]``, what remains to be added on each edge.
+    """
+
+    terms: tuple[Term, ...]
+    constant: Weights
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Splines as a polynomial on each edge, whose coefficients are looked up for each row.
+
+    Attributes:
+        powers: ``[rows, inputs, degree + 1]``.
+        coefficients: ``[rows, inputs, (degree + 1)·outputs]``, the outputs innermost.
+    """
+
+    powers: str
+    coefficients: str
+
+
+Splines = Columns | Gathered
+
+
+class Strategy(Protocol):
+    """One way to write the splines of a layer; it neither knows the base branch nor the sum on the nodes."""
+
+    @property
+    def name(self) -> str:
+        """As it stands in the manifest."""
         ...
 
-    def emit_basis(self, graph: GraphBuilder, layer: KANLayer, x: str) -> tuple[str, float]:
-        """Write the basis for the value ``x`` ([rows, inputs]).
+    def applies(self, layer: KANLayer) -> bool:
+        """Whether the layer's grids and its policy outside the domain allow it, and its size makes it sensible."""
+        ...
 
-        Returns:
-            The value ``[rows, grid_size + degree, inputs]`` (grid axis before inputs: the inner loops are long and
-            the reshape to the MatMul is free) and the factor by which it must still be multiplied; the factor goes
-            into the weights.
-        """
+    def emit(self, graph: GraphBuilder, layer: KANLayer, x: str) -> Splines:
+        """Write the functions of the value ``x`` ([rows, inputs]) that the layer's splines are made of."""
         ...

@@ -24,6 +24,8 @@ hidden = [3]
 [fit]
 grids = {grids}
 steps = {steps}
+[lowering]
+tune_for = {tune_for}
 """
 
 
@@ -49,6 +51,7 @@ def write_recipe(tmp_path: Path) -> Callable[..., Path]:
             "kind": "regression",
             "steps": 5,
             "grids": "[3]",
+            "tune_for": "[]",
         }
         path = tmp_path / f"{name}.toml"
         path.write_text(RECIPE.format(**(keys | options)))

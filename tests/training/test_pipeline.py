@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 
 from kan_model import checkpoint
+from kan_model.onnx_runtime import open_session
 from kan_model.onnx_runtime import run as run_model
+from kan_model.transform import Affine
 from training.config import load_recipe
 from training.data import Dataset, prepare
 from training.errors import Interrupted, TrainingError
@@ -62,8 +64,73 @@ def test_a_table_becomes_a_version_that_answers_as_torch(
     assert sum(manifest.features[0].histogram.counts) == len(dataset.train)
     assert list(manifest.classes) == ([] if kind == "regression" else ["big", "small"])
     assert 0 < manifest.lowering.max_relative_error <= manifest.lowering.tolerance
+    assert [layer.strategy for layer in manifest.lowering.layers] == list(manifest.lowering.strategies)
+    assert list(manifest.lowering.output_scale)
+    assert (manifest.preferred_rows, list(manifest.lowering.tuned_for)) == (0, [])
     assert manifest.recipe == recipe.text
     assert ("test_rmse" if kind == "regression" else "test_accuracy") in manifest.metrics
+
+
+def test_the_graphs_say_what_they_are(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    """Both carry name, version, degree, grid and library version; the manifest lists all files."""
+    recipe = load_recipe(write_recipe())
+    run = Run(recipe, tmp_path / "models", RunFolder(tmp_path / "run"))
+    for version in ("1", "2"):
+        published = train(run, Quiet())
+        for name in ("model.onnx", "explain.onnx"):
+            props = {prop.key: prop.value for prop in onnx.load(published.folder / name).metadata_props}
+            assert props == {
+                "model": "flowers",
+                "version": version,
+                "degree": "3,3",
+                "grid_size": "3,3",
+                "library_version": published.manifest.library_version,
+            }
+    assert [file.name for file in published.manifest.files] == ["model.onnx", "explain.onnx", "network.safetensors"]
+
+
+def test_the_explaining_graph_is_what_the_manifest_says(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    """The same answers as model.onnx, and edges of the shapes in the manifest that sum to them."""
+    recipe = load_recipe(write_recipe())
+    published = train(Run(recipe, tmp_path / "models", RunFolder(tmp_path / "run")), Quiet())
+    dataset = prepare(recipe)
+    rows = dataset.x[dataset.test].astype(np.float32)
+    answers, *edges = open_session(onnx.load(published.folder / "explain.onnx")).run(rows)
+    np.testing.assert_allclose(
+        answers, run_model(onnx.load(published.folder / "model.onnx"), rows), rtol=1e-4, atol=1e-4
+    )
+    explanation = published.manifest.explanation
+    assert [list(each.shape[1:]) for each in edges] == [list(spec.shape[1:]) for spec in explanation.edges]
+    outputs = output_transform(dataset)
+    assert isinstance(outputs, Affine)
+    np.testing.assert_allclose(edges[-1].sum(axis=2) * outputs.scale + outputs.center, answers, rtol=1e-4, atol=1e-4)
+    assert explanation.max_rows * sum(each[0].nbytes for each in edges) <= 64 * 1024**2
+
+
+def test_a_coarser_number_format_is_stated_with_what_it_costs(
+    write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    """int8 within the tolerance that the recipe states: the metrics are those of what is served."""
+    path = write_recipe(kind="classification", target="kind")
+    path.write_text(path.read_text() + 'precision = "int8"\n')
+    run = Run(load_recipe(path), tmp_path / "models", RunFolder(tmp_path / "run"))
+    with pytest.raises(TrainingError, match=r"the best, .* is off by"):
+        train(run, Quiet())
+    assert not (tmp_path / "models").exists()
+    path.write_text(path.read_text() + "[verify]\ntolerance = 0.2\n")
+    recipe = load_recipe(path)
+    manifest = train(replace(run, recipe=recipe, resume=True), Quiet()).manifest
+    assert manifest.lowering.precision == "int8"
+    assert 1e-5 < manifest.lowering.max_relative_error < 0.2
+    dataset = prepare(recipe)
+    served = open_session(onnx.load(tmp_path / "models" / "flowers" / "1" / "model.onnx"))
+    answers = served.run(dataset.x[dataset.test].astype(np.float32))[0]
+    accuracy = np.mean(answers.argmax(axis=1) == dataset.y[dataset.test])
+    assert manifest.metrics["test_accuracy"] == pytest.approx(accuracy)
+    kan = checkpoint.load(run.folder.path / "kan.safetensors")
+    exact = predict(dataset, dataset.test, kan, input_transform(dataset, "minmax"), output_transform(dataset))
+    lost = np.mean(exact.argmax(axis=1) == dataset.y[dataset.test]) - accuracy
+    assert manifest.lowering.precision_loss["test_accuracy"] == pytest.approx(lost)
 
 
 def test_held_out_rows_are_kept_as_a_user_has_them(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
@@ -174,7 +241,7 @@ def test_a_tolerance_that_nothing_meets_publishes_nothing(write_recipe: Callable
     folder = RunFolder(tmp_path / "run")
     text = path.read_text()
     path.write_text(text + "[verify]\ntolerance = 1e-15\n")
-    with pytest.raises(TrainingError, match="wanted 1e-15"):
+    with pytest.raises(TrainingError, match="no strategy is within the tolerance 1e-15"):
         train(Run(load_recipe(path), tmp_path / "models", folder), Quiet())
     assert not (tmp_path / "models").exists()
     path.write_text(text + "# now with the usual tolerance\n")

@@ -2,39 +2,52 @@
 
 import hashlib
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from google.protobuf import json_format
 
-from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, Feature, ModelManifest
-from training.publish import PublishError, publish, published_versions
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, Feature, ModelManifest, TensorSpec
+from training.publish import Files, PublishError, configure_triton, publish, published_versions
+from training.triton import config_text
 
 
-def manifest(*features: str) -> ModelManifest:
+def always(files: Mapping[str, bytes]) -> Files:
+    """The same files whatever the version."""
+    return lambda _: files
+
+
+def manifest(*features: str, output: str = "prediction") -> ModelManifest:
     """The least a publisher needs."""
-    return ModelManifest(name="flowers", features=[Feature(name=name) for name in features or ("a", "b")])
+    names = features or ("a", "b")
+    return ModelManifest(
+        name="flowers",
+        features=[Feature(name=name) for name in names],
+        inputs=[TensorSpec(name="features", datatype="FP32", shape=[-1, len(names)])],
+        outputs=[TensorSpec(name=output, datatype="FP32", shape=[-1, 1])],
+    )
 
 
 def test_versions_count_up_and_hold_what_was_given(tmp_path: Path) -> None:
     """Version, size and sha256 in the manifest are those of the files on disk."""
-    first, second = (publish(tmp_path, manifest(), {"model.onnx": content}) for content in (b"one", b"two"))
+    first, second = (publish(tmp_path, manifest(), always({"model.onnx": content})) for content in (b"one", b"two"))
     assert [first.folder, second.folder] == [tmp_path / "flowers" / "1", tmp_path / "flowers" / "2"]
     read = json_format.Parse((second.folder / "manifest.json").read_bytes(), ModelManifest())
     assert read == second.manifest
     assert (read.version, read.files[0].name, read.files[0].size_bytes) == (2, "model.onnx", 3)
     assert read.files[0].sha256 == hashlib.sha256((second.folder / "model.onnx").read_bytes()).hexdigest()
-    assert sorted(path.name for path in (tmp_path / "flowers").iterdir()) == ["1", "2"]
+    assert sorted(path.name for path in (tmp_path / "flowers").iterdir()) == ["1", "2", "config.pbtxt"]
 
 
 def test_publishers_at_once_each_get_a_number(tmp_path: Path) -> None:
-    """Eight at the same moment: eight versions, each whole, none lost."""
+    """Eight at the same moment: eight versions, each whole, none lost; Triton's file is the newest one's."""
     barrier = threading.Barrier(8)
     done = []
 
     def work(number: int) -> None:
         barrier.wait()
-        done.append((publish(tmp_path, manifest(), {"model.onnx": b"%d" % number}), number))
+        done.append((publish(tmp_path, manifest(output=f"y{number}"), always({"model.onnx": b"%d" % number})), number))
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
     for thread in threads:
@@ -45,16 +58,20 @@ def test_publishers_at_once_each_get_a_number(tmp_path: Path) -> None:
     for published, number in done:
         assert (published.folder / "model.onnx").read_bytes() == b"%d" % number
         assert published.manifest.version == int(published.folder.name)
+    left = sorted(path.name for path in (tmp_path / "flowers").iterdir() if not path.name.isdecimal())
+    assert left == ["config.pbtxt"]
+    newest = next(published.manifest for published, _ in done if published.manifest.version == 8)
+    assert (tmp_path / "flowers" / "config.pbtxt").read_text() == config_text(newest)
 
 
 def test_other_inputs_need_another_name(tmp_path: Path) -> None:
     """The message names the first input that differs; nothing is written."""
-    publish(tmp_path, manifest("a", "b"), {"model.onnx": b""})
+    publish(tmp_path, manifest("a", "b"), always({"model.onnx": b""}))
     with pytest.raises(PublishError, match='input 2 is "b" there and "c" here'):
-        publish(tmp_path, manifest("a", "c"), {"model.onnx": b""})
+        publish(tmp_path, manifest("a", "c"), always({"model.onnx": b""}))
     with pytest.raises(PublishError, match='input 3 is nothing there and "c" here'):
-        publish(tmp_path, manifest("a", "b", "c"), {"model.onnx": b""})
-    assert sorted(path.name for path in (tmp_path / "flowers").iterdir()) == ["1"]
+        publish(tmp_path, manifest("a", "b", "c"), always({"model.onnx": b""}))
+    assert sorted(path.name for path in (tmp_path / "flowers").iterdir()) == ["1", "config.pbtxt"]
 
 
 def test_another_task_or_other_classes_need_another_name(tmp_path: Path) -> None:
@@ -63,18 +80,18 @@ def test_another_task_or_other_classes_need_another_name(tmp_path: Path) -> None
     def classifier(*classes: str) -> ModelManifest:
         return ModelManifest(name="flowers", task=TASK_CLASSIFICATION, classes=classes, features=[Feature(name="a")])
 
-    publish(tmp_path, classifier("x", "y"), {"model.onnx": b""})
+    publish(tmp_path, classifier("x", "y"), always({"model.onnx": b""}))
     with pytest.raises(PublishError, match='classes "x", "y" there, classes "x", "z" here'):
-        publish(tmp_path, classifier("x", "z"), {"model.onnx": b""})
+        publish(tmp_path, classifier("x", "z"), always({"model.onnx": b""}))
     with pytest.raises(PublishError, match='classes "x", "y" there, a number here'):
-        publish(tmp_path, manifest("a"), {"model.onnx": b""})
-    assert publish(tmp_path, classifier("x", "y"), {"model.onnx": b""}).manifest.version == 2
+        publish(tmp_path, manifest("a"), always({"model.onnx": b""}))
+    assert publish(tmp_path, classifier("x", "y"), always({"model.onnx": b""})).manifest.version == 2
 
 
 def test_a_failing_write_leaves_nothing(tmp_path: Path) -> None:
     """A file name that cannot be written: an error, and the repository as it was."""
     with pytest.raises(PublishError, match="cannot publish"):
-        publish(tmp_path, manifest(), {"model.onnx": b"x", "no/such/folder.onnx": b""})
+        publish(tmp_path, manifest(), always({"model.onnx": b"x", "no/such/folder.onnx": b""}))
     assert list((tmp_path / "flowers").iterdir()) == []
 
 
@@ -82,7 +99,7 @@ def test_a_repository_that_is_a_file_is_said_to_be_one(tmp_path: Path) -> None:
     """No traceback for a wrong --models."""
     (tmp_path / "models").write_text("")
     with pytest.raises(PublishError, match="cannot publish"):
-        publish(tmp_path / "models", manifest(), {"model.onnx": b""})
+        publish(tmp_path / "models", manifest(), always({"model.onnx": b""}))
 
 
 @pytest.mark.parametrize("torn", [b"{", b"\xff\xfe"])
@@ -90,4 +107,47 @@ def test_a_broken_newest_version_binds_nobody(tmp_path: Path, torn: bytes) -> No
     """Its number is passed over, its torn manifest ignored."""
     (tmp_path / "flowers" / "7").mkdir(parents=True)
     (tmp_path / "flowers" / "7" / "manifest.json").write_bytes(torn)
-    assert publish(tmp_path, manifest(), {"model.onnx": b""}).manifest.version == 8
+    assert publish(tmp_path, manifest(), always({"model.onnx": b""})).manifest.version == 8
+
+
+def test_tritons_file_follows_the_newest_version(tmp_path: Path) -> None:
+    """Written beside the versions; where a version's tensors are others, and nobody changed it, it is written anew."""
+    config = tmp_path / "flowers" / "config.pbtxt"
+    publish(tmp_path, manifest(), always({"model.onnx": b""}))
+    assert config.read_text() == config_text(manifest())
+    publish(tmp_path, manifest(output="mean"), always({"model.onnx": b""}))
+    assert config.read_text() == config_text(manifest(output="mean"))
+    config.unlink()
+    publish(tmp_path, manifest(output="mean"), always({"model.onnx": b""}))
+    assert config.read_text() == config_text(manifest(output="mean"))
+    assert sorted(path.name for path in config.parent.iterdir()) == ["1", "2", "3", "config.pbtxt"]
+
+
+def test_a_publisher_that_comes_late_does_not_bring_an_old_file_back(tmp_path: Path) -> None:
+    """Who published version 1 and writes Triton's file after version 2 was published writes version 2's."""
+    first = publish(tmp_path, manifest(), always({"model.onnx": b""}))
+    publish(tmp_path, manifest(output="mean"), always({"model.onnx": b""}))
+    configure_triton(tmp_path / "flowers", first.manifest)
+    assert (tmp_path / "flowers" / "config.pbtxt").read_text() == config_text(manifest(output="mean"))
+
+
+def test_what_a_person_put_into_tritons_file_is_not_lost(tmp_path: Path) -> None:
+    """It stays while its tensors are the model's; where they are not, it is kept under the version's name."""
+    config = tmp_path / "flowers" / "config.pbtxt"
+    publish(tmp_path, manifest(), always({"model.onnx": b""}))
+    edited = config.read_text() + "instance_group [ { count: 4 kind: KIND_GPU } ]\n"
+    config.write_text(edited)
+    publish(tmp_path, manifest(), always({"model.onnx": b""}))
+    assert config.read_text() == edited
+    publish(tmp_path, manifest(output="mean"), always({"model.onnx": b""}))
+    assert config.read_text() == config_text(manifest(output="mean"))
+    assert (config.parent / "config.pbtxt.before-3").read_text() == edited
+    assert published_versions(config.parent) == [1, 2, 3]
+
+
+def test_a_file_for_triton_that_cannot_be_written_leaves_the_version(tmp_path: Path) -> None:
+    """The message says that the version is published."""
+    (tmp_path / "flowers" / "config.pbtxt").mkdir(parents=True)
+    with pytest.raises(PublishError, match=r"version 1 is published and can be served; config\.pbtxt"):
+        publish(tmp_path, manifest(), always({"model.onnx": b"one"}))
+    assert (tmp_path / "flowers" / "1" / "model.onnx").read_bytes() == b"one"

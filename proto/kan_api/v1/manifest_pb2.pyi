@@ -77,7 +77,14 @@ class Network(_message.Message):
     def __init__(self, width: _Optional[_Iterable[int]] = ..., grid_size: _Optional[int] = ..., degree: _Optional[int] = ..., outside: _Optional[str] = ..., parameters: _Optional[int] = ...) -> None: ...
 
 class Lowering(_message.Message):
-    __slots__ = ("strategies", "opset", "ir_version", "tolerance", "max_abs_error", "max_relative_error", "verified_rows")
+    __slots__ = ("strategies", "opset", "ir_version", "tolerance", "max_abs_error", "max_relative_error", "verified_rows", "output_scale", "precision", "precision_loss", "tuned_for", "tuned_on", "layers")
+    class PrecisionLossEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     STRATEGIES_FIELD_NUMBER: _ClassVar[int]
     OPSET_FIELD_NUMBER: _ClassVar[int]
     IR_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -85,6 +92,12 @@ class Lowering(_message.Message):
     MAX_ABS_ERROR_FIELD_NUMBER: _ClassVar[int]
     MAX_RELATIVE_ERROR_FIELD_NUMBER: _ClassVar[int]
     VERIFIED_ROWS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_SCALE_FIELD_NUMBER: _ClassVar[int]
+    PRECISION_FIELD_NUMBER: _ClassVar[int]
+    PRECISION_LOSS_FIELD_NUMBER: _ClassVar[int]
+    TUNED_FOR_FIELD_NUMBER: _ClassVar[int]
+    TUNED_ON_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
     strategies: _containers.RepeatedScalarFieldContainer[str]
     opset: int
     ir_version: int
@@ -92,7 +105,47 @@ class Lowering(_message.Message):
     max_abs_error: float
     max_relative_error: float
     verified_rows: int
-    def __init__(self, strategies: _Optional[_Iterable[str]] = ..., opset: _Optional[int] = ..., ir_version: _Optional[int] = ..., tolerance: _Optional[float] = ..., max_abs_error: _Optional[float] = ..., max_relative_error: _Optional[float] = ..., verified_rows: _Optional[int] = ...) -> None: ...
+    output_scale: _containers.RepeatedScalarFieldContainer[float]
+    precision: str
+    precision_loss: _containers.ScalarMap[str, float]
+    tuned_for: _containers.RepeatedScalarFieldContainer[int]
+    tuned_on: str
+    layers: _containers.RepeatedCompositeFieldContainer[LayerLowering]
+    def __init__(self, strategies: _Optional[_Iterable[str]] = ..., opset: _Optional[int] = ..., ir_version: _Optional[int] = ..., tolerance: _Optional[float] = ..., max_abs_error: _Optional[float] = ..., max_relative_error: _Optional[float] = ..., verified_rows: _Optional[int] = ..., output_scale: _Optional[_Iterable[float]] = ..., precision: _Optional[str] = ..., precision_loss: _Optional[_Mapping[str, float]] = ..., tuned_for: _Optional[_Iterable[int]] = ..., tuned_on: _Optional[str] = ..., layers: _Optional[_Iterable[_Union[LayerLowering, _Mapping]]] = ...) -> None: ...
+
+class LayerLowering(_message.Message):
+    __slots__ = ("strategy", "candidates")
+    STRATEGY_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATES_FIELD_NUMBER: _ClassVar[int]
+    strategy: str
+    candidates: _containers.RepeatedCompositeFieldContainer[Candidate]
+    def __init__(self, strategy: _Optional[str] = ..., candidates: _Optional[_Iterable[_Union[Candidate, _Mapping]]] = ...) -> None: ...
+
+class Candidate(_message.Message):
+    __slots__ = ("strategy", "max_relative_error", "timings")
+    STRATEGY_FIELD_NUMBER: _ClassVar[int]
+    MAX_RELATIVE_ERROR_FIELD_NUMBER: _ClassVar[int]
+    TIMINGS_FIELD_NUMBER: _ClassVar[int]
+    strategy: str
+    max_relative_error: float
+    timings: _containers.RepeatedCompositeFieldContainer[Timing]
+    def __init__(self, strategy: _Optional[str] = ..., max_relative_error: _Optional[float] = ..., timings: _Optional[_Iterable[_Union[Timing, _Mapping]]] = ...) -> None: ...
+
+class Timing(_message.Message):
+    __slots__ = ("rows", "seconds")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    rows: int
+    seconds: float
+    def __init__(self, rows: _Optional[int] = ..., seconds: _Optional[float] = ...) -> None: ...
+
+class Explanation(_message.Message):
+    __slots__ = ("edges", "max_rows")
+    EDGES_FIELD_NUMBER: _ClassVar[int]
+    MAX_ROWS_FIELD_NUMBER: _ClassVar[int]
+    edges: _containers.RepeatedCompositeFieldContainer[TensorSpec]
+    max_rows: int
+    def __init__(self, edges: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., max_rows: _Optional[int] = ...) -> None: ...
 
 class DataSummary(_message.Message):
     __slots__ = ("source", "fingerprint", "train_rows", "validation_rows", "test_rows", "dropped_rows")
@@ -121,7 +174,7 @@ class File(_message.Message):
     def __init__(self, name: _Optional[str] = ..., sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ...) -> None: ...
 
 class ModelManifest(_message.Message):
-    __slots__ = ("name", "version", "created", "library_version", "task", "target", "classes", "inputs", "outputs", "columns", "features", "network", "lowering", "metrics", "data", "files", "preferred_rows", "recipe", "formula")
+    __slots__ = ("name", "version", "created", "library_version", "task", "target", "classes", "inputs", "outputs", "columns", "features", "network", "lowering", "metrics", "data", "files", "preferred_rows", "recipe", "formula", "explanation")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -148,6 +201,7 @@ class ModelManifest(_message.Message):
     PREFERRED_ROWS_FIELD_NUMBER: _ClassVar[int]
     RECIPE_FIELD_NUMBER: _ClassVar[int]
     FORMULA_FIELD_NUMBER: _ClassVar[int]
+    EXPLANATION_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: int
     created: str
@@ -167,4 +221,5 @@ class ModelManifest(_message.Message):
     preferred_rows: int
     recipe: str
     formula: str
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., created: _Optional[str] = ..., library_version: _Optional[str] = ..., task: _Optional[_Union[Task, str]] = ..., target: _Optional[str] = ..., classes: _Optional[_Iterable[str]] = ..., inputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., network: _Optional[_Union[Network, _Mapping]] = ..., lowering: _Optional[_Union[Lowering, _Mapping]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., data: _Optional[_Union[DataSummary, _Mapping]] = ..., files: _Optional[_Iterable[_Union[File, _Mapping]]] = ..., preferred_rows: _Optional[int] = ..., recipe: _Optional[str] = ..., formula: _Optional[str] = ...) -> None: ...
+    explanation: Explanation
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., created: _Optional[str] = ..., library_version: _Optional[str] = ..., task: _Optional[_Union[Task, str]] = ..., target: _Optional[str] = ..., classes: _Optional[_Iterable[str]] = ..., inputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., network: _Optional[_Union[Network, _Mapping]] = ..., lowering: _Optional[_Union[Lowering, _Mapping]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., data: _Optional[_Union[DataSummary, _Mapping]] = ..., files: _Optional[_Iterable[_Union[File, _Mapping]]] = ..., preferred_rows: _Optional[int] = ..., recipe: _Optional[str] = ..., formula: _Optional[str] = ..., explanation: _Optional[_Union[Explanation, _Mapping]] = ...) -> None: ...

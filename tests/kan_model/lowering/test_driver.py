@@ -1,166 +1,238 @@
-"""Graphs against the network in float64."""
+"""The choice among strategies: by errors, by time, and what is refused."""
 
 import copy
 from collections.abc import Callable
 
 import numpy as np
-import onnx
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from kan_model import KAN, KANConfig
+from kan_model.grid import replace_knots
 from kan_model.layer import Outside
-from kan_model.lowering import lower
+from kan_model.lowering import LoweringError, lower
 from kan_model.lowering.closed_form import ClosedForm
 from kan_model.lowering.cox_de_boor import CoxDeBoor
 from kan_model.lowering.driver import STRATEGIES
-from kan_model.onnx_runtime import run
-from kan_model.transform import Affine, InputTransform, Softmax
+from kan_model.lowering.pieces import Pieces
+from kan_model.lowering.reference import Reference
+from kan_model.lowering.strategy import Strategy
+from kan_model.lowering.truncated_powers import TruncatedPowers
+from kan_model.onnx_runtime import open_session, run
+from kan_model.transform import Affine, InputTransform
+
+BLOCKS = (16, 32, 64, 128, 256, 512, 1024)
 
 
-def reference(kan: KAN, x: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The network in float64, fed the float32 rows."""
-    with torch.no_grad():
-        result: NDArray[np.float64] = copy.deepcopy(kan).double()(torch.from_numpy(x).double()).numpy()
-    return result
-
-
-def rows(kan: KAN, count: int = 300) -> NDArray[np.float32]:
-    """Points inside, on knots, at the ends and up to three domains outside."""
-    layer = kan.layers[0]
-    low, high = layer.domain.double().T
-    generator = torch.Generator().manual_seed(0)
-    middle, half = (low + high) / 2, (high - low) / 2
-    spread = (torch.rand(count, layer.inputs, dtype=torch.float64, generator=generator) * 2 - 1) * 3
-    return torch.cat([middle + half * spread, layer.all_knots().double().T]).numpy().astype(np.float32)
+@pytest.fixture
+def mixed_kan(make_kan: Callable[..., KAN]) -> KAN:
+    """A fine uneven grid and then a coarse uniform one: no dense strategy is best for both."""
+    first = make_kan((3, 4), grid_size=64, uneven=True, dtype=torch.float32)
+    second = make_kan((4, 2), grid_size=4, dtype=torch.float32)
+    return KAN.of_layers([*first.layers, *second.layers])
 
 
 @pytest.mark.parametrize("outside", ["clamp", "decay"])
 @pytest.mark.parametrize("degree", [1, 2, 3, 4, 5])
-@pytest.mark.parametrize("way", ["closed_form", "cox_de_boor", "uneven"])
-def test_graph_equals_float64(make_kan: Callable[..., KAN], degree: int, outside: Outside, way: str) -> None:
-    """Both strategies, each degree and policy: within 1e-5 of the range up to three domains outside."""
-    kan = make_kan((4, 6, 2), degree=degree, outside=outside, dtype=torch.float32, uneven=way == "uneven")
-    lowered = lower(kan, strategies=(CoxDeBoor(),) if way == "cox_de_boor" else STRATEGIES)
-    assert lowered.strategies == (
-        "closed_form" if way == "closed_form" else "cox_de_boor",
-        "cox_de_boor" if way == "cox_de_boor" else "closed_form",
-    )
-    x = rows(kan)
-    expected = reference(kan, x)
-    error = np.abs(run(lowered.model, x) - expected) / np.ptp(expected, axis=0)
-    assert error.max() < 1e-5
-
-
-@settings(deadline=None, max_examples=25)
-@given(
-    width=st.lists(st.integers(1, 7), min_size=2, max_size=4).map(tuple),
-    grid_size=st.integers(1, 20),
-    degree=st.integers(1, 5),
-    outside=st.sampled_from(["clamp", "decay"]),
-    low=st.floats(-100, 100),
-    size=st.floats(0.1, 200),
-    seed=st.integers(0, 99),
-)
-def test_any_network_lowers_to_its_float64_self(
-    width: tuple[int, ...], grid_size: int, degree: int, outside: Outside, low: float, size: float, seed: int
-) -> None:
-    """Shape, grid, degree, domain and policy at random: each strategy stays within float32 of float64.
-
-    The bound is of what float32 inputs allow: a cell coordinate x/h carries |x|/h ulps.
-    """
-    domain = (float(np.float32(low)), float(np.float32(low + size)))
-    kan = KAN(KANConfig(width, grid_size=grid_size, degree=degree, outside=outside, domain=domain), seed=seed)
-    x = rows(kan, 100)
-    expected = reference(kan, x)
-    scale = np.maximum(np.ptp(expected, axis=0), 1e-3)
-    conditioning = (abs(low) + size) / size * grid_size * degree
-    for strategy in STRATEGIES:
-        got = run(lower(kan, strategies=(strategy,)).model, x)
-        assert np.max(np.abs(got - expected) / np.maximum(scale, np.abs(expected))) < 2e-6 * conditioning
-
-
-def test_transforms_are_part_of_the_graph(make_kan: Callable[..., KAN]) -> None:
-    """NaN is imputed, inputs are scaled, logits become probabilities: as the float64 transforms do."""
-    kan = make_kan((3, 4), dtype=torch.float32)
-    inputs = InputTransform(
-        np.array([1, 20, -3], np.float32), np.array([0.5, 0.1, 2], np.float32), np.array([1, 25, np.nan], np.float32)
-    )
-    model = lower(kan, inputs=inputs, outputs=Softmax()).model
-    x = np.array([[1, 2, -3], [np.nan, 25, -2.5], [0, np.nan, -3.1]], np.float32)
-    with torch.no_grad():
-        expected = Softmax()(copy.deepcopy(kan).double()(inputs(torch.from_numpy(x).double()))).numpy()
-    np.testing.assert_allclose(run(model, x), expected, atol=1e-6)
-    assert model.graph.output[0].name == "probabilities"
-
-
-def test_regression_comes_out_in_raw_units(make_kan: Callable[..., KAN]) -> None:
-    """An affine transform at the end."""
-    kan = make_kan((2, 2), dtype=torch.float32)
-    outputs = Affine(np.array([100, -5], np.float32), np.array([30, 0.1], np.float32))
-    model = lower(kan, outputs=outputs).model
-    x = rows(kan)
-    expected = reference(kan, x) * outputs.scale + outputs.center
-    np.testing.assert_allclose(run(model, x), expected, rtol=1e-5, atol=1e-5)
-    assert model.graph.output[0].name == "prediction"
-
-
 @pytest.mark.parametrize("uneven", [False, True])
-@pytest.mark.parametrize("outside", ["clamp", "decay"])
-def test_nan_stays_nan(make_kan: Callable[..., KAN], outside: Outside, uneven: bool) -> None:
-    """Without imputation a missing value makes its row's answers NaN, and no other row's."""
-    kan = make_kan(dtype=torch.float32, outside=outside, uneven=uneven)
-    x = np.zeros((3, 3), np.float32)
-    x[1, 2] = np.nan
-    got = run(lower(kan).model, x)
-    assert np.isnan(got[1]).all()
-    assert np.isfinite(got[[0, 2]]).all()
+def test_what_is_kept_is_within_the_tolerance(
+    make_kan: Callable[..., KAN], degree: int, outside: Outside, uneven: bool
+) -> None:
+    """Of the whole graph, against float64, up to 1e6; and it is the first such strategy where nothing is timed."""
+    kan = make_kan((4, 6, 2), degree=degree, outside=outside, dtype=torch.float32, uneven=uneven)
+    lowered = lower(kan, tune_for=())
+    assert lowered.preferred_rows == 0
+    found = Reference(kan, rows_per_region=1000).compare(lowered.model)
+    assert found.max_relative_error < 2e-5
+    assert lowered.report.max_relative_error <= lowered.report.tolerance == 1e-5
+    order = [strategy.name for strategy in STRATEGIES]
+    for layer, report in zip(kan.layers, lowered.report.layers, strict=True):
+        assert [c.strategy for c in report.candidates if not c.seconds] == [c.strategy for c in report.candidates]
+        within = [c.strategy for c in report.candidates if c.max_relative_error <= 1e-5]
+        assert within == sorted(within, key=order.index)
+        assert report.strategy in within
+        assert {c.strategy for c in report.candidates} == {s.name for s in STRATEGIES if s.applies(layer)}
 
 
-@pytest.mark.parametrize("rows_count", [1, 2, 33])
-def test_any_number_of_rows(make_kan: Callable[..., KAN], rows_count: int) -> None:
-    """The batch is dynamic; a row's answer does not depend on its neighbours."""
+def test_without_tuning_the_same_network_gives_the_same_bytes(make_kan: Callable[..., KAN]) -> None:
+    """Both models, and the report."""
+    first, second = (lower(make_kan(uneven=True), tune_for=(), metadata={"a": "b", "c": "d"}) for _ in range(2))
+    assert first.model.SerializeToString() == second.model.SerializeToString()
+    assert first.explained.SerializeToString() == second.explained.SerializeToString()
+    assert first.report == second.report
+    assert {prop.key: prop.value for prop in first.model.metadata_props} == {"a": "b", "c": "d"}
+
+
+def test_the_network_is_left_as_it_is(make_kan: Callable[..., KAN]) -> None:
+    """No number changes, and none is shared with what is made of it."""
     kan = make_kan(dtype=torch.float32)
-    model = lower(kan).model
-    x = rows(kan)[:rows_count]
-    alone = np.concatenate([run(model, x[i : i + 1]) for i in range(len(x))])
-    np.testing.assert_allclose(run(model, x), alone, atol=1e-6)
+    before = copy.deepcopy(kan.state_dict())
+    lower(kan, tune_for=())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in kan.state_dict().items())
 
 
-def test_the_graph_is_plain_onnx(make_kan: Callable[..., KAN]) -> None:
-    """Standard ops only, opset 17, IR 8, no unused or doubled constants, every value named after its layer."""
-    model = lower(make_kan(dtype=torch.float32, uneven=True), metadata={"model": "x"}).model
-    onnx.checker.check_model(model, full_check=True)
-    assert [(o.domain, o.version) for o in model.opset_import] == [("", 17)]
-    assert model.ir_version <= 9
-    assert {node.domain for node in model.graph.node} == {""}
-    assert all(node.name.split("/")[0] in ("layer0", "layer1") for node in model.graph.node)
-    contents = [(t.data_type, tuple(t.dims), t.raw_data) for t in model.graph.initializer]
-    assert len(contents) == len(set(contents))
-    used = {name for node in model.graph.node for name in node.input}
-    assert {t.name for t in model.graph.initializer} <= used
-    assert {p.key: p.value for p in model.metadata_props} == {"model": "x"}
+def test_both_models_answer_the_same_with_transforms(make_kan: Callable[..., KAN]) -> None:
+    """Raw features in, raw units out, by the strategies that were kept."""
+    kan = make_kan((2, 3, 1), dtype=torch.float32)
+    inputs = InputTransform(np.array([10, 1], np.float32), np.array([0.1, 2], np.float32), np.array([9, 1], np.float32))
+    outputs = Affine(np.array([50], np.float32), np.array([20], np.float32))
+    lowered = lower(kan, inputs=inputs, outputs=outputs, tune_for=())
+    rows = np.array([[12, 1.25], [np.nan, 0.5], [7, np.nan]], np.float32)
+    with torch.no_grad():
+        expected = outputs(copy.deepcopy(kan).double()(inputs(torch.from_numpy(rows).double()))).numpy()
+    for model in (lowered.model, lowered.explained):
+        np.testing.assert_allclose(open_session(model).run(rows)[0], expected, rtol=1e-5)
 
 
-def test_lowering_is_deterministic(make_kan: Callable[..., KAN]) -> None:
-    """The same network gives the same bytes."""
-    first, second = (lower(make_kan()).model.SerializeToString(deterministic=True) for _ in range(2))
-    assert first == second
+def test_a_candidate_beyond_the_tolerance_is_told_and_never_kept(make_kan: Callable[..., KAN]) -> None:
+    """Truncated powers on 20 intervals of random coefficients: first in order, and too far off."""
+    kan = make_kan((4, 2), grid_size=20, dtype=torch.float32)
+    for tune_for in ((), (1,)):
+        lowered = lower(kan, tune_for=tune_for)
+        (layer,) = lowered.report.layers
+        (powers,) = (c for c in layer.candidates if c.strategy == "truncated_powers")
+        assert powers.max_relative_error > 1e-5
+        assert powers.region != "nowhere"
+        assert not powers.seconds
+        assert layer.strategy != "truncated_powers"
+        assert layer.candidates[0].max_relative_error <= 1e-5
+    assert "too far off" in str(lowered.report)
+    assert lower(kan, tune_for=(), tolerance=0.5).strategies == ("truncated_powers",)
 
 
-def test_weights_that_are_not_finite_are_refused(make_kan: Callable[..., KAN]) -> None:
-    """The error names the layer and how many."""
+def test_what_is_tuned_is_timed_and_fastest_first(make_kan: Callable[..., KAN]) -> None:
+    """Every candidate within the tolerance at every number of rows; the kept one leads, as fast as the fastest."""
+    kan = make_kan((3, 2), grid_size=6, dtype=torch.float32)
+    lowered = lower(kan, tune_for=(1, 40))
+    (layer,) = lowered.report.layers
+    assert {c.strategy for c in layer.candidates} == {s.name for s in STRATEGIES if s.applies(kan.layers[0])}
+    means = []
+    for candidate in layer.candidates:
+        assert (candidate.max_relative_error <= 1e-5) == (list(candidate.seconds) == [1, 40])
+        assert all(seconds > 0 for seconds in candidate.seconds.values())
+        means += [np.sqrt(np.prod(list(candidate.seconds.values())))] if candidate.seconds else []
+    assert layer.candidates[0].strategy == layer.strategy
+    assert means[0] <= 1.04 * min(means)
+    assert lowered.preferred_rows in BLOCKS
+    for word in ("layer 0", layer.strategy, "kept", "µs", "40:"):
+        assert word in str(lowered.report)
+
+
+def test_layers_take_strategies_of_their_own(mixed_kan: KAN) -> None:
+    """Truncated powers do not reach the first layer's 64 intervals, and need no grid in the second."""
+    lowered = lower(mixed_kan, tune_for=(), strategies=(TruncatedPowers(), Pieces()), tolerance=1e-4)
+    assert lowered.strategies == ("pieces", "truncated_powers")
+    assert [len(layer.candidates) for layer in lowered.report.layers] == [1, 2]
+    rows = np.random.default_rng(0).uniform(-2, 2, (50, 3)).astype(np.float32)
+    with torch.no_grad():
+        expected = copy.deepcopy(mixed_kan).double()(torch.from_numpy(rows).double()).numpy()
+    np.testing.assert_allclose(run(lowered.model, rows), expected, atol=1e-3)
+
+
+def test_errors_that_add_up_make_layers_more_exact(make_kan: Callable[..., KAN]) -> None:
+    """Each layer's first choice is within the tolerance by itself, all together are not: one takes a better one."""
+    kan = make_kan((3, 4, 4, 2), grid_size=8, dtype=torch.float32)
+    loose = lower(kan, tune_for=(), tolerance=1.0)
+    assert set(loose.strategies) == {"truncated_powers"}
+    alone = [layer.candidates[0].max_relative_error for layer in loose.report.layers]
+    between = (max(alone) + loose.report.max_relative_error) / 2
+    assert max(alone) < between < loose.report.max_relative_error
+    tight = lower(kan, tune_for=(), tolerance=between)
+    assert tight.report.max_relative_error <= between
+    assert tight.strategies != loose.strategies
+    # Not for all layers: those that lose little keep what is first.
+    assert "truncated_powers" in tight.strategies
+
+
+def test_errors_are_those_on_training_rows_too(make_kan: Callable[..., KAN]) -> None:
+    """On a thousandth of the range the same error is a thousand times as large, and nothing is good enough."""
+    kan = make_kan((2, 1), dtype=torch.float32)
+    rows = np.full((2, 2), 0.25, np.float32)
+    rows[1] += 1e-4
+    with pytest.raises(LoweringError, match="layer 0: no strategy is within the tolerance"):
+        lower(kan, tune_for=(), training_rows=rows)
+    assert lower(kan, tune_for=(), training_rows=rows, scale=np.array([1.0])).report.max_relative_error < 1e-5
+
+
+@pytest.mark.parametrize("name", ["base_weight", "coefficients", "edge_mask", "domain"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_are_refused(make_kan: Callable[..., KAN], name: str, value: float) -> None:
+    """The layer, what, and how many."""
     kan = make_kan()
     with torch.no_grad():
-        kan.layers[1].coefficients[0, 0, 0] = float("nan")
-    with pytest.raises(ValueError, match=r"layer 1: 1 of \d+ numbers in coefficients"):
+        getattr(kan.layers[1], name).flatten()[0] = value
+    with pytest.raises(LoweringError, match=rf"layer 1: 1 of \d+ numbers in {name} are not finite"):
         lower(kan)
 
 
-def test_a_grid_that_no_strategy_can_write_is_refused(make_kan: Callable[..., KAN]) -> None:
-    """The closed form alone cannot serve uneven knots."""
-    with pytest.raises(ValueError, match="layer 0: none of closed_form"):
-        lower(make_kan(uneven=True), strategies=(ClosedForm(),))
+def test_knots_that_meet_are_refused(make_kan: Callable[..., KAN]) -> None:
+    """In the network, or once float32 has rounded them; the layer and the feature are named."""
+    kan = make_kan(uneven=True)
+    knots = kan.layers[0].knots
+    assert knots is not None
+    close = knots[1, 4] * (1 + 1e-12)
+    for value in (knots[1, 4].clone(), close):
+        knots[1, 5] = value
+        with pytest.raises(LoweringError, match=r"layer 0: knots of feature 1 .*strictly increasing"):
+            lower(kan)
+    narrow = KAN(KANConfig((1, 2, 1), hidden_domain=(1e6, 1e6 + 0.1)), dtype=torch.float64)
+    with pytest.raises(LoweringError, match="layer 1: knots of feature 0"):
+        lower(narrow)
+
+
+@pytest.mark.parametrize("degree", [0, 6])
+def test_degrees_that_no_strategy_knows_are_refused(make_kan: Callable[..., KAN], degree: int) -> None:
+    """Degree 1 to 5."""
+    kan = make_kan(grid_size=9)
+    kan.layers[1].degree = degree
+    with pytest.raises(LoweringError, match=f"layer 1: degree is {degree}; wanted 1 to 5"):
+        lower(kan)
+
+
+@pytest.mark.parametrize("tolerance", [0.0, -1e-5, np.nan, np.inf])
+def test_a_tolerance_that_is_none_is_refused(make_kan: Callable[..., KAN], tolerance: float) -> None:
+    """Zero, a negative number, NaN, infinity."""
+    with pytest.raises(LoweringError, match=r"tolerance is .*; wanted a number above 0"):
+        lower(make_kan(), tolerance=tolerance)
+
+
+@pytest.mark.parametrize("tune_for", [(0,), (1, -3)])
+def test_no_rows_cannot_be_tuned_for(make_kan: Callable[..., KAN], tune_for: tuple[int, ...]) -> None:
+    """One row or more."""
+    with pytest.raises(LoweringError, match=r"tune_for is .*wanted numbers of rows, 1 or more"):
+        lower(make_kan(), tune_for=tune_for)
+
+
+def test_a_tolerance_that_nothing_meets_is_refused_with_the_best_error(make_kan: Callable[..., KAN]) -> None:
+    """The layer, the strategy that came nearest, how far off it is and where."""
+    kan = make_kan(dtype=torch.float32)
+    candidates = lower(kan, tune_for=()).report.layers[0].candidates
+    best = min(candidates, key=lambda candidate: candidate.max_relative_error)
+    with pytest.raises(LoweringError) as refused:
+        lower(kan, tolerance=1e-12)
+    assert str(refused.value) == (
+        f"layer 0: no strategy is within the tolerance 1e-12; the best, {best.strategy}, is off by "
+        f"{best.max_relative_error:.2g} of the output's range ({best.region})"
+    )
+
+
+def test_a_grid_that_none_of_the_strategies_can_write_is_refused(make_kan: Callable[..., KAN]) -> None:
+    """The closed form alone cannot serve uneven knots: the layer and what was tried."""
+    only: tuple[Strategy, ...] = (ClosedForm(),)
+    kan = make_kan(dtype=torch.float32)
+    second = kan.layers[1]
+    kan = KAN.of_layers([kan.layers[0], replace_knots(second, second.all_knots() * 1.01)])
+    with pytest.raises(LoweringError, match="layer 1: none of closed_form can write its grids"):
+        lower(kan, strategies=only)
+    assert lower(kan, tune_for=(), strategies=(*only, CoxDeBoor())).strategies == ("closed_form", "cox_de_boor")
+
+
+@pytest.mark.parametrize("width", [1e-9, 1e-3, 1e3, 1e9])
+@pytest.mark.parametrize("outside", ["clamp", "decay"])
+def test_domains_of_any_size_are_lowered(width: float, outside: Outside) -> None:
+    """Fifth powers of them may be too small or too large for float32: those strategies are dropped, others remain."""
+    kan = KAN(KANConfig((2, 2), degree=5, outside=outside, domain=(0.0, width)))
+    lowered = lower(kan, tune_for=())
+    errors = {c.strategy: c.max_relative_error for c in lowered.report.layers[0].candidates}
+    assert errors["closed_form"] < 1e-5
+    assert (errors["segments_5"] == np.inf) == (width in (1e-9, 1e9))

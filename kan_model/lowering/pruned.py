@@ -1,0 +1,106 @@
+"""A network without the nodes that its pruned edges leave alone, so that they cost nothing."""
+
+import copy
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kan_model.layer import KANLayer
+from kan_model.network import KAN
+
+Indices = NDArray[np.int64]
+Values = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Compact:
+    """The same function with fewer nodes.
+
+    Attributes:
+        layers: With the nodes that are left.
+        nodes: Which nodes of the network are left, inputs first.
+        fixed: ``[outputs, inputs]`` of each layer as it was: edges from constant nodes to nodes that are read, zero for
+            all others and for those that ``layers`` have.
+    """
+
+    layers: tuple[KANLayer, ...]
+    nodes: tuple[Indices, ...]
+    fixed: tuple[Values, ...]
+
+    def constant(self, index: int) -> Values:
+        """What is to be added to the nodes of layer ``index`` that are left, ``[outputs]``."""
+        constant: Values = self.fixed[index][self.nodes[index + 1]].sum(axis=1)
+        return constant
+
+
+def without_pruned(kan: KAN) -> Compact:
+    """Leave out inputs and hidden nodes that no edge reads, and hidden nodes that no edge feeds; outputs stay."""
+    fed, read = _fed(kan), _read(kan)
+    alive = _alive(fed, read)
+    nodes = tuple(np.flatnonzero(level) for level in alive)
+    exact = copy.deepcopy(kan).double()
+    layers, fixed = [], []
+    values = torch.zeros(kan.width[0], dtype=torch.float64)
+    for index, layer in enumerate(kan.layers):
+        with torch.no_grad():
+            edges = exact.layers[index].edge_outputs(values[None])[0].numpy()
+        # 0 · NaN of a pruned edge is no edge. Nodes that nothing feeds are constant, also one that stays as the only
+        # one of its layer.
+        edges[~(layer.active_edges.numpy() & read[index + 1][:, None] & ~fed[index])] = 0
+        values = torch.from_numpy(edges.sum(axis=1))
+        edges[np.ix_(nodes[index + 1], nodes[index])] = 0
+        fixed.append(edges)
+        layers.append(with_nodes(layer, nodes[index], nodes[index + 1]))
+    return Compact(tuple(layers), nodes, tuple(fixed))
+
+
+def with_nodes(layer: KANLayer, inputs: Indices, outputs: Indices) -> KANLayer:
+    """The layer's edges between some of its inputs and some of its outputs (ascending indices)."""
+    if len(inputs) == layer.inputs and len(outputs) == layer.outputs:
+        return layer
+    new_input, new_output = ({int(old): new for new, old in enumerate(each)} for each in (inputs, outputs))
+    symbolic = [
+        dataclasses.replace(edge, input=new_input[edge.input], output=new_output[edge.output])
+        for edge in layer.symbolic
+        if edge.input in new_input and edge.output in new_output
+    ]
+    return KANLayer(
+        layer.base_weight.detach()[outputs][:, inputs],
+        layer.coefficients.detach()[outputs][:, inputs],
+        degree=layer.degree,
+        outside=layer.outside,
+        domain=layer.domain[inputs] if layer.knots is None else None,
+        knots=None if layer.knots is None else layer.knots[inputs],
+        edge_mask=layer.edge_mask[outputs][:, inputs],
+        symbolic=symbolic,
+    )
+
+
+def _fed(kan: KAN) -> list[Flags]:
+    """Nodes that are reached from an input, level by level."""
+    fed: list[Flags] = [np.ones(kan.width[0], bool)]
+    for layer in kan.layers:
+        fed.append(np.any(layer.active_edges.numpy() & fed[-1], axis=1))
+    return fed
+
+
+def _read(kan: KAN) -> list[Flags]:
+    """Nodes that are read on the way to an output, level by level."""
+    read: list[Flags] = [np.ones(kan.width[-1], bool)]
+    for layer in reversed(kan.layers):
+        read.insert(0, np.any(layer.active_edges.numpy() & read[0][:, None], axis=0))
+    return read
+
+
+def _alive(fed: list[Flags], read: list[Flags]) -> list[Flags]:
+    """Nodes that are to be left."""
+    alive = [before & after for before, after in zip(fed, read, strict=True)]
+    alive[-1][:] = True
+    for level in alive:
+        # A layer without nodes would be none.
+        level[0] |= not level.any()
+    return alive

@@ -1,0 +1,257 @@
+"""Hold an ONNX graph against the network in float64, everywhere a client's rows can lie."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+
+from kan_model.lowering.pruned import without_pruned
+from kan_model.network import KAN
+from kan_model.onnx_runtime import open_session, run
+from kan_model.transform import Affine, InputTransform, OutputTransform, Softmax
+
+# Here float32 itself limits what any graph can do (docs/decisions/0002-far-outside.md): errors are relative to the
+# sum of the last layer's edge outputs without their signs, and classes are judged before the softmax.
+_FAR = "outside, one feature up to 1e6"
+# Rows whose edges are looked at one by one; bounds the memory.
+_EDGE_ROWS = 64
+Rows32 = NDArray[np.float32]
+Values64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The largest differences found.
+
+    Attributes:
+        max_abs_error: In the output's own unit, inside the domain.
+        max_relative_error: Relative to the output's scale; outside the domain relative to the larger of that scale and
+            the output itself. Infinite where one side is NaN and the other must not be.
+        region: Where the largest relative error lies.
+        rows: Rows compared.
+    """
+
+    max_abs_error: float
+    max_relative_error: float
+    region: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What float64 answers to the rows of one region.
+
+    Attributes:
+        answers: ``[rows, outputs]``; classes are logits in the far region.
+        size: ``[rows, outputs]``, what errors outside the domain may be relative to.
+        may_be_nan: ``[rows, outputs]``, where 0 · NaN of a pruned edge makes NaN in a dense product.
+    """
+
+    answers: Values64
+    size: Values64
+    may_be_nan: NDArray[np.bool_]
+
+
+class Reference:
+    """Rows of all kinds and float64's answers to them.
+
+    Attributes:
+        scale: ``[outputs]``, what errors are relative to.
+    """
+
+    def __init__(
+        self,
+        kan: KAN,
+        inputs: InputTransform | None = None,
+        outputs: OutputTransform | None = None,
+        *,
+        training_rows: Rows32 | None = None,
+        scale: Values64 | None = None,
+        rows_per_region: int = 2048,
+    ) -> None:
+        """Answer all rows once; graphs are compared by :meth:`compare`.
+
+        Args:
+            kan: The network.
+            inputs: What stands before it.
+            outputs: What stands behind it.
+            training_rows: ``[rows, features]``, raw, NaN where missing; None: those regions are left out.
+            scale: ``[outputs]``; None: the range of the answers to the training rows, or to rows inside the domain.
+            rows_per_region: How many rows of each kind.
+        """
+        self._kan, self._inputs, self._outputs = copy.deepcopy(kan).double(), inputs, outputs
+        self._unread = np.ones(kan.width[0], bool)
+        self._left = without_pruned(kan).nodes
+        self._unread[self._left[0]] = False
+        self._regions = self._rows(training_rows, rows_per_region)
+        self._wanted = {region: self._answers(region, rows) for region, rows in self._regions.items()}
+        first = next(iter(self._wanted.values()))
+        self.scale = _scale(outputs, first.answers) if scale is None else scale
+
+    def compare(self, model: onnx.ModelProto) -> Comparison:
+        """Run the model on every row and find its largest errors."""
+        abs_error, worst, where = 0.0, 0.0, "nowhere"
+        for region, rows in self._regions.items():
+            wanted = self._wanted[region]
+            got = run(_before_softmax(model) if region == _FAR and isinstance(self._outputs, Softmax) else model, rows)
+            missing, expected = np.isnan(got), np.isnan(wanted.answers)
+            if np.any(expected & ~missing) or np.any(missing & ~expected & ~wanted.may_be_nan):
+                return Comparison(np.inf, np.inf, f"{region}: NaN on one side only", len(rows))
+            error = np.nan_to_num(np.abs(got - wanted.answers), nan=0.0, posinf=np.inf)
+            outside = region.startswith("outside")
+            size = np.maximum(self.scale, np.nan_to_num(np.abs(wanted.size))) if outside else self.scale
+            relative = float((error / size).max())
+            abs_error = abs_error if outside else max(abs_error, float(error.max()))
+            if not relative <= worst:
+                worst, where = relative, region
+        return Comparison(abs_error, worst, where, sum(map(len, self._regions.values())))
+
+    def compare_edges(self, model: onnx.ModelProto) -> float:
+        """The largest error of an explaining model's edges, relative to the range of the nodes they feed."""
+        rows = self._regions["inside the domain"][:_EDGE_ROWS]
+        _, *edges = open_session(model).run(rows)
+        worst = 0.0
+        x = torch.from_numpy(rows).double()
+        with torch.no_grad():
+            x = x if self._inputs is None else self._inputs(x)
+            for layer, left, got in zip(self._kan.layers, self._left[1:], edges, strict=True):
+                wanted = layer.edge_outputs(x)[:, left]
+                x = layer(x)
+                size = max(float(np.ptp(x.numpy(), axis=0).max()), float(wanted.abs().max()), np.finfo(np.float32).tiny)
+                error = np.abs(got[:, left] - wanted.numpy()).max() / size
+                worst = np.inf if not error >= 0 else max(worst, float(error))
+        return worst
+
+    def rows_inside(self, count: int) -> Rows32:
+        """Raw rows inside the domain, ``[count, features]``."""
+        rows = self._regions["inside the domain"]
+        return np.resize(rows, (count, rows.shape[1]))
+
+    def hidden_rows(self, layer: int, count: int) -> Rows32:
+        """What layer ``layer`` reads when the network is fed rows inside its domain, ``[count, inputs]``."""
+        x = torch.from_numpy(self._regions["inside the domain"]).double()
+        with torch.no_grad():
+            x = x if self._inputs is None else self._inputs(x)
+            for each in self._kan.layers[:layer]:
+                x = each(x)
+        return np.resize(x.numpy().astype(np.float32), (count, x.shape[1]))
+
+    def _answers(self, region: str, rows: Rows32) -> _Wanted:
+        with torch.no_grad():
+            # A feature that nobody reads says nothing, NaN neither.
+            x = torch.from_numpy(np.where(self._unread, np.float32(0), rows)).double()
+            x = x if self._inputs is None else self._inputs(x)
+            if region == _FAR:
+                answers, size = self._terms(x)
+                return _Wanted(answers, size, np.isnan(answers))
+            answers = self._finished(self._kan(x))
+            missing = np.isnan(answers)
+            broken = np.flatnonzero(missing.any(axis=1))
+            for start in range(0, len(broken), _EDGE_ROWS):
+                part = broken[start : start + _EDGE_ROWS]
+                answers[part] = self._finished(self._edge_by_edge(x[part]))
+        return _Wanted(answers, answers, missing)
+
+    def _edge_by_edge(self, x: torch.Tensor) -> torch.Tensor:
+        """Node sums over the edges that are there: no 0 · NaN."""
+        for layer in self._kan.layers:
+            edges = torch.where(layer.active_edges, layer.edge_outputs(x), 0.0)
+            x = edges.sum(dim=2)
+        return x
+
+    def _terms(self, x: torch.Tensor) -> tuple[Values64, Values64]:
+        """The answers before any softmax, and how large the numbers are that were summed to them."""
+        for layer in self._kan.layers[:-1]:
+            x = layer(x)
+        answers, size = [], []
+        for part in torch.split(x, _EDGE_ROWS):
+            edges = self._kan.layers[-1].edge_outputs(part)
+            answers.append(edges.sum(dim=2))
+            size.append(edges.abs().sum(dim=2))
+        total, absolute = torch.cat(answers), torch.cat(size)
+        if isinstance(self._outputs, Affine):
+            total, absolute = self._outputs(total), absolute * torch.from_numpy(self._outputs.scale).double()
+        return total.numpy(), absolute.numpy()
+
+    def _finished(self, y: torch.Tensor) -> Values64:
+        result: Values64 = (y if self._outputs is None else self._outputs(y)).numpy()
+        return result
+
+    def _raw(self, scaled: Values64) -> Values64:
+        """Raw features for network inputs."""
+        return scaled if self._inputs is None else scaled / self._inputs.scale + self._inputs.center
+
+    def _rows(self, training_rows: Rows32 | None, count: int) -> Mapping[str, Rows32]:
+        """Rows to compare, by where they lie; the same for the same network and data."""
+        random = np.random.default_rng(0)
+        first = self._kan.layers[0]
+        knots = self._raw(first.all_knots().detach().numpy().T)
+        low, high = self._raw(first.domain.detach().numpy().T)
+        middle, half = (low + high) / 2, (high - low) / 2
+        features = first.inputs
+        feature = np.arange(count) % features
+        inside = low + (high - low) * random.random((count, features))
+        far = inside.copy()
+        # One feature at a time: where several large terms cancel, float32 itself has lost the answer.
+        signs = random.choice([-1.0, 1.0], count)
+        far[np.arange(count), feature] = signs * 10 ** random.uniform(1, 6, count)
+        missing = inside.copy()
+        missing[np.arange(count), feature] = np.nan
+        inner_knots = knots[first.degree : len(knots) - first.degree]
+        seen = {}
+        if training_rows is not None:
+            # From all over the table: it may be sorted.
+            some = training_rows[np.unique(np.linspace(0, len(training_rows) - 1, count).astype(int))]
+            seen = {"training rows": self._filled(some), "training rows as they are": some}
+        regions = seen | {
+            "inside the domain": inside,
+            "missing values": missing,
+            "on knots": _mix(random, inner_knots, count),
+            "at the ends of the domain": _mix(random, np.stack([low, high]), count),
+            "outside, up to 3 domains": middle + 3 * half * random.uniform(-1, 1, (count, features)),
+            "outside, on knots beyond the domain": _mix(random, knots, count),
+            _FAR: far,
+        }
+        return {name: rows.astype(np.float32) for name, rows in regions.items()}
+
+    def _filled(self, rows: Rows32) -> Rows32:
+        """The rows with imputed values in the place of NaN."""
+        if self._inputs is None or self._inputs.imputed is None:
+            return rows
+        return np.where(np.isnan(rows), self._inputs.imputed, rows)
+
+
+def _scale(outputs: OutputTransform | None, answers: Values64) -> Values64:
+    """What errors are relative to, for each output.
+
+    The range of the answers, but never less than the unit that they are read in: 1 for a probability, the target's
+    standard deviation for a number. A class that is never likely, or a network that learned a constant, has hardly a
+    range (docs/decisions/0003-scale-of-errors.md). Where no unit is known, a constant is its own.
+    """
+    extent: Values64 = np.ptp(answers, axis=0)
+    if isinstance(outputs, Softmax):
+        return np.maximum(extent, 1.0)
+    if outputs is not None:
+        return np.maximum(extent, np.abs(outputs.scale.astype(np.float64)))
+    size = np.abs(answers).max(axis=0)
+    # Less than float32 can tell apart is what rounding leaves of a constant, not a range.
+    return np.where(extent > np.finfo(np.float32).eps * size, extent, np.where(size > 0, size, 1.0))
+
+
+def _before_softmax(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same graph, ending one node earlier."""
+    shorter = copy.deepcopy(model)
+    softmax = shorter.graph.node.pop()
+    shorter.graph.output[0].name = softmax.input[0]
+    return shorter
+
+
+def _mix(random: np.random.Generator, choices: Values64, count: int) -> Values64:
+    """Rows whose every feature is one of its own ``choices`` ([choices, features])."""
+    picks = random.integers(len(choices), size=(count, choices.shape[1]))
+    result: Values64 = np.take_along_axis(choices, picks, axis=0)
+    return result

@@ -1,0 +1,77 @@
+"""How long graphs take, side by side."""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from kan_model.onnx_runtime import Session, open_session
+
+Rows32 = NDArray[np.float32]
+# Larger batches are timed as blocks, of the better of these sizes: beyond them temporaries leave the cache.
+_BATCH_BLOCKS = (32, 128)
+_FIRST_LOOKS = 4
+_REPEATS = 15
+_SECONDS_PER_REPEAT = 5e-4
+# A graph this much slower than the fastest at first sight is not looked at again.
+_HOPELESS = 3.0
+_BLOCKS = (16, 32, 64, 128, 256, 512, 1024)
+# A larger block must gain this much: small ones keep memory and other callers' waits small.
+_GAIN = 0.03
+
+
+def seconds_by_rows(models: Sequence[onnx.ModelProto], rows: Rows32, counts: Sequence[int]) -> list[dict[int, float]]:
+    """Seconds that each model takes for each number of rows, with one thread; the fastest of interleaved repeats.
+
+    Args:
+        models: All with the same input.
+        rows: ``[at least max(counts), inputs]``, like those to be served.
+        counts: Rows to be served at once; more than 128 as blocks of 32 or 128.
+
+    Returns:
+        For each model: seconds by number of rows.
+    """
+    sessions = [open_session(model) for model in models]
+    result: list[dict[int, float]] = [{} for _ in models]
+    for count in counts:
+        for block in (count,) if count <= max(_BATCH_BLOCKS) else _BATCH_BLOCKS:
+            feed = np.ascontiguousarray(rows[:block])
+            for measured, seconds in zip(result, _race(sessions, [feed] * len(sessions)), strict=True):
+                measured[count] = min(measured.get(count, np.inf), seconds * count / block)
+    return result
+
+
+def preferred_rows(model: onnx.ModelProto, rows: Rows32) -> int:
+    """The number of rows a run, up to 1024, at which a row is cheapest; of sizes as good as equal the smallest.
+
+    Args:
+        model: The graph.
+        rows: ``[1024, inputs]``, like those to be served.
+    """
+    session = open_session(model)
+    seconds = _race([session] * len(_BLOCKS), [np.ascontiguousarray(rows[:block]) for block in _BLOCKS])
+    by_row = [each / block for each, block in zip(seconds, _BLOCKS, strict=True)]
+    best = min(by_row)
+    return next(block for each, block in zip(by_row, _BLOCKS, strict=True) if each <= best * (1 + _GAIN))
+
+
+def _race(sessions: Sequence[Session], feeds: Sequence[Rows32]) -> list[float]:
+    """Seconds of one run of each; the repeats take turns, so that noise of the machine meets all."""
+    # The first runs allocate; the fastest of a few tells more than any of them.
+    best = [min(_seconds(*each, 1) for _ in range(_FIRST_LOOKS)) for each in zip(sessions, feeds, strict=True)]
+    by_row = [seconds / len(feed) for seconds, feed in zip(best, feeds, strict=True)]
+    running = [i for i, seconds in enumerate(by_row) if seconds <= _HOPELESS * min(by_row) or len(feeds[i]) == 1]
+    runs = [max(1, round(_SECONDS_PER_REPEAT / seconds)) for seconds in best]
+    for _ in range(_REPEATS):
+        for i in running:
+            best[i] = min(best[i], _seconds(sessions[i], feeds[i], runs[i]))
+    return best
+
+
+def _seconds(session: Session, feed: Rows32, runs: int) -> float:
+    start = time.perf_counter()
+    for _ in range(runs):
+        session.run(feed)
+    return (time.perf_counter() - start) / runs

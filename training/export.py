@@ -1,0 +1,193 @@
+"""From a network to the files of a version: graphs that were held against float64, and the network itself."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper
+
+from kan_api.v1 import manifest_pb2 as pb
+from kan_model import KAN, checkpoint
+from kan_model.lowering import Lowered, LoweringError, lower
+from kan_model.lowering.network import edges_name
+from kan_model.lowering.precision import Precision
+from kan_model.onnx_runtime import VERSION as ONNXRUNTIME_VERSION
+from kan_model.transform import InputTransform, OutputTransform
+from training.publish import Files
+from training.threads import torch_threads
+from training.verify import HINT, Verification, VerificationFailed, verify
+
+MODEL, EXPLAIN, NETWORK = "model.onnx", "explain.onnx", "network.safetensors"
+# Edges of one run of explain.onnx.
+_MAX_EDGE_BYTES = 64 * 1024**2
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network with what stands before and behind it."""
+
+    kan: KAN
+    inputs: InputTransform | None
+    outputs: OutputTransform | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to export.
+
+    Attributes:
+        tolerance: Bound on the error against float64.
+        tune_for: Numbers of rows for which strategies are timed; empty: none is.
+        precision: Of each layer's largest product.
+    """
+
+    tolerance: float
+    tune_for: Sequence[int]
+    precision: Precision
+
+
+@dataclass(frozen=True)
+class Exported:
+    """Graphs that passed.
+
+    Attributes:
+        trained: What they compute.
+        plan: How they were made.
+        lowered: The graphs.
+        verification: How far they are from float64.
+    """
+
+    trained: Trained
+    plan: Plan
+    lowered: Lowered
+    verification: Verification
+
+
+def export(
+    trained: Trained,
+    plan: Plan,
+    *,
+    training_rows: NDArray[np.float32] | None = None,
+    scale: NDArray[np.float64] | None = None,
+) -> Exported:
+    """Lower and verify.
+
+    Args:
+        trained: The network.
+        plan: How.
+        training_rows: ``[rows, features]``, raw, NaN where missing; or
+        scale: ``[outputs]``, what errors are relative to, where the rows are not at hand.
+
+    Raises:
+        VerificationFailed: no graph is within the tolerance.
+    """
+    # Torch's threads go on spinning for a while after each operation, beside the runs that are timed.
+    with torch_threads(1):
+        return _export(trained, plan, training_rows, scale)
+
+
+def _export(
+    trained: Trained, plan: Plan, training_rows: NDArray[np.float32] | None, scale: NDArray[np.float64] | None
+) -> Exported:
+    kan, inputs, outputs = trained.kan, trained.inputs, trained.outputs
+    try:
+        lowered = lower(
+            kan,
+            inputs=inputs,
+            outputs=outputs,
+            tolerance=plan.tolerance,
+            tune_for=plan.tune_for,
+            precision=plan.precision,
+            training_rows=training_rows,
+            scale=scale,
+        )
+    except LoweringError as error:
+        raise VerificationFailed(f"{error}; {HINT}") from None
+    verification = verify(
+        lowered.model,
+        kan,
+        inputs,
+        outputs,
+        training_rows,
+        plan.tolerance,
+        explained=lowered.explained,
+        scale=scale,
+    )
+    return Exported(trained, plan, lowered, verification)
+
+
+def files(exported: Exported, metadata: Mapping[str, str]) -> Files:
+    """The version's files; the graphs carry ``metadata`` and the version."""
+    lowered, trained = exported.lowered, exported.trained
+    network = checkpoint.to_bytes(trained.kan, trained.inputs, trained.outputs)
+
+    def of_version(version: int) -> Mapping[str, bytes]:
+        props = dict(metadata) | {"version": str(version)}
+        graphs = {MODEL: lowered.model, EXPLAIN: lowered.explained}
+        return {name: _stamped(model, props) for name, model in graphs.items()} | {NETWORK: network}
+
+    return of_version
+
+
+def describe(exported: Exported, precision_loss: Mapping[str, float]) -> pb.Lowering:
+    """What the manifest says of the graph."""
+    lowered, plan, verification = exported.lowered, exported.plan, exported.verification
+    layers = [
+        pb.LayerLowering(
+            strategy=layer.strategy,
+            candidates=[
+                pb.Candidate(
+                    strategy=candidate.strategy,
+                    max_relative_error=candidate.max_relative_error,
+                    timings=[pb.Timing(rows=rows, seconds=seconds) for rows, seconds in candidate.seconds.items()],
+                )
+                for candidate in layer.candidates
+            ],
+        )
+        for layer in lowered.report.layers
+    ]
+    return pb.Lowering(
+        strategies=lowered.strategies,
+        opset=lowered.model.opset_import[0].version,
+        ir_version=lowered.model.ir_version,
+        tolerance=plan.tolerance,
+        max_abs_error=verification.errors.max_abs_error,
+        max_relative_error=verification.errors.max_relative_error,
+        verified_rows=verification.errors.rows,
+        output_scale=verification.scale,
+        precision=plan.precision,
+        precision_loss=precision_loss,
+        tuned_for=plan.tune_for,
+        tuned_on=f"{platform.machine()}, onnxruntime {ONNXRUNTIME_VERSION}" if plan.tune_for else "",
+        layers=layers,
+    )
+
+
+def explanation(kan: KAN) -> pb.Explanation:
+    """What the manifest says of explain.onnx."""
+    edges = [
+        pb.TensorSpec(name=edges_name(index), datatype="FP32", shape=[-1, layer.outputs, layer.inputs])
+        for index, layer in enumerate(kan.layers)
+    ]
+    row_bytes = 4 * sum(layer.outputs * layer.inputs for layer in kan.layers)
+    return pb.Explanation(edges=edges, max_rows=max(1, _MAX_EDGE_BYTES // row_bytes))
+
+
+def metadata(name: str, kan: KAN, library_version: str) -> dict[str, str]:
+    """What stands in the graphs' metadata_props beside the version."""
+    return {
+        "model": name,
+        "degree": ",".join(str(layer.degree) for layer in kan.layers),
+        "grid_size": ",".join(str(layer.grid_size) for layer in kan.layers),
+        "library_version": library_version,
+    }
+
+
+def _stamped(model: onnx.ModelProto, props: Mapping[str, str]) -> bytes:
+    stamped = onnx.ModelProto()
+    stamped.CopyFrom(model)
+    helper.set_model_props(stamped, dict(props))
+    return stamped.SerializeToString()

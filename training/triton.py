@@ -1,0 +1,139 @@
+"""config.pbtxt: what Triton wants to know of a model, so that it serves the repository's folder as it is.
+
+Triton's schema (``inference.ModelConfig``) cannot be one of ours: a process that also loads Triton's client would hold
+it twice. The few fields that matter are declared in a pool of their own; in text form only names count.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+
+from kan_api.v1.manifest_pb2 import ModelManifest, TensorSpec
+
+CONFIG_NAME = "config.pbtxt"
+# The default of kan-serve's max_request_rows: a client meets the same bound, whoever serves.
+MAX_BATCH_ROWS = 4096
+
+_FP32 = 11  # inference.DataType.TYPE_FP32
+# A list as Triton's guide writes it, `instance_group [ … ]`; strings and comments are matched so as to be left alone.
+_BARE_LIST = re.compile(r"""\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|\#[^\n]*|(?P<field>\w+)\s*\[""")
+
+_HEADER = """\
+# For Triton; kan-serve does not read it. Written by kan-train, which keeps what you change or add here
+# as long as the tensors are those of the newest version.
+"""
+# Names, numbers and types as in Triton's model_config.proto; data types that no model of ours has are left out.
+_SCHEMA = """
+name: "triton_model_config.proto" syntax: "proto3"
+enum_type { name: "DataType" value { name: "TYPE_INVALID" number: 0 } value { name: "TYPE_FP32" number: 11 } }
+message_type {
+  name: "Tensor"
+  field { name: "name" number: 1 type: TYPE_STRING label: LABEL_OPTIONAL }
+  field { name: "data_type" number: 2 type: TYPE_ENUM type_name: ".DataType" label: LABEL_OPTIONAL }
+  field { name: "dims" number: 3 type: TYPE_INT64 label: LABEL_REPEATED }
+}
+message_type {
+  name: "Latest"
+  field { name: "num_versions" number: 1 type: TYPE_UINT32 label: LABEL_OPTIONAL }
+}
+message_type {
+  name: "VersionPolicy"
+  field { name: "latest" number: 1 type: TYPE_MESSAGE type_name: ".Latest" label: LABEL_OPTIONAL }
+}
+message_type { name: "DynamicBatching" }
+message_type {
+  name: "ModelConfig"
+  field { name: "name" number: 1 type: TYPE_STRING label: LABEL_OPTIONAL }
+  field { name: "platform" number: 2 type: TYPE_STRING label: LABEL_OPTIONAL }
+  field { name: "version_policy" number: 3 type: TYPE_MESSAGE type_name: ".VersionPolicy" label: LABEL_OPTIONAL }
+  field { name: "max_batch_size" number: 4 type: TYPE_INT32 label: LABEL_OPTIONAL }
+  field { name: "input" number: 5 type: TYPE_MESSAGE type_name: ".Tensor" label: LABEL_REPEATED }
+  field { name: "output" number: 6 type: TYPE_MESSAGE type_name: ".Tensor" label: LABEL_REPEATED }
+  field { name: "dynamic_batching" number: 11 type: TYPE_MESSAGE type_name: ".DynamicBatching" label: LABEL_OPTIONAL }
+  field { name: "backend" number: 17 type: TYPE_STRING label: LABEL_OPTIONAL }
+}
+"""
+
+
+def config_text(manifest: ModelManifest) -> str:
+    """The content of ``models/<name>/config.pbtxt``: protobuf text, with the tensors of the manifest.
+
+    Source: Triton's model configuration (``model_config.proto`` and its user guide). Of the shapes the rows are left
+    out: ``max_batch_size`` stands for them.
+    """
+    return _text(
+        manifest.name,
+        [(spec.name, spec.shape[1:]) for spec in manifest.inputs],
+        [(spec.name, spec.shape[1:]) for spec in manifest.outputs],
+    )
+
+
+def is_generated(text: str) -> bool:
+    """Whether a config.pbtxt is as `config_text` writes it for some model: nobody has put anything of their own in."""
+    config = _parse(text)
+    return config is not None and text == _text(
+        config.name,
+        [(tensor.name, tensor.dims) for tensor in config.input],
+        [(tensor.name, tensor.dims) for tensor in config.output],
+    )
+
+
+def fits(text: str, manifest: ModelManifest) -> bool:
+    """Whether Triton can serve a version with this config.pbtxt: every tensor it names is the version's.
+
+    Tensors that it does not name are no fault: Triton fills them in from the graph.
+    """
+    config = _parse(text)
+    return (
+        config is not None
+        and config.name in ("", manifest.name)
+        and _are_among(config.input, manifest.inputs)
+        and _are_among(config.output, manifest.outputs)
+    )
+
+
+def _text(name: str, inputs: list[tuple[str, Sequence[int]]], outputs: list[tuple[str, Sequence[int]]]) -> str:
+    config = _config_class()(
+        name=name,
+        platform="onnxruntime_onnx",
+        backend="onnxruntime",
+        max_batch_size=MAX_BATCH_ROWS,
+        input=[{"name": tensor, "data_type": _FP32, "dims": dims} for tensor, dims in inputs],
+        output=[{"name": tensor, "data_type": _FP32, "dims": dims} for tensor, dims in outputs],
+        version_policy={"latest": {"num_versions": 1}},
+        # Empty: requests that wait are put together as soon as the model is free, as kan-serve does.
+        dynamic_batching={},
+    )
+    return _HEADER + text_format.MessageToString(config, as_utf8=True)
+
+
+def _are_among(tensors: Any, specs: Sequence[TensorSpec]) -> bool:
+    """Name, type and width; whoever sets max_batch_size to 0 gives the rows' -1 as well."""
+    wanted = {spec.name: list(spec.shape) for spec in specs}
+    return all(
+        tensor.name in wanted
+        and tensor.data_type == _FP32
+        and list(tensor.dims) in (wanted[tensor.name], wanted[tensor.name][1:])
+        for tensor in tensors
+    )
+
+
+def _parse(text: str) -> Any:
+    """A ModelConfig of the fields above, the others passed over; None where the text is none."""
+    # Only behind a colon does the parser pass over a list in a field that it does not know.
+    text = _BARE_LIST.sub(lambda match: f"{match['field']}: [" if match["field"] else match[0], text)
+    try:
+        return text_format.Parse(text, _config_class()(), allow_unknown_field=True)
+    except text_format.ParseError:
+        return None
+
+
+@cache
+def _config_class() -> Any:
+    """The class of ``ModelConfig`` messages."""
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(text_format.Parse(_SCHEMA, descriptor_pb2.FileDescriptorProto()))
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("ModelConfig"))

@@ -1,0 +1,85 @@
+"""Lower a published version again, for the machine that serves it, and publish the result as the next version."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kan_api.v1.manifest_pb2 import ModelManifest
+from kan_model import checkpoint
+from kan_model.lowering.precision import PRECISIONS
+from training.errors import TrainingError
+from training.export import NETWORK, Exported, Plan, Trained, describe, explanation, export, files, metadata
+from training.manifest import library_version, timestamp
+from training.publish import Published, publish, published_versions, read_manifest
+
+
+class TuneError(TrainingError):
+    """The version cannot be lowered again."""
+
+
+def tune(folder: Path, tune_for: Sequence[int] | None = None) -> Published:
+    """Time all strategies here and publish the fastest as the next version: same network, same metrics.
+
+    Args:
+        folder: ``models/<name>/<version>``; it is left as it is.
+        tune_for: Numbers of rows that are served at once; None: those that the version was tuned for.
+
+    Raises:
+        TuneError: no such version, one without its network, or one that is not the newest.
+        VerificationFailed, PublishError: as in training.
+    """
+    folder = folder.absolute()
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise TuneError(f"{folder}: no model version: wanted a folder models/NAME/VERSION with a manifest.json")
+    if (manifest.name, str(manifest.version)) != (folder.parent.name, folder.name):
+        raise TuneError(
+            f"{folder}: its manifest.json is of version {manifest.version} of {manifest.name}; wanted the folder as it "
+            "was published"
+        )
+    lowering = manifest.lowering
+    _check_newest(folder)
+    # Versions from before there was a choice are in float32.
+    precision = next((each for each in PRECISIONS if each == lowering.precision), PRECISIONS[0])
+    plan = Plan(lowering.tolerance, tuple(tune_for or lowering.tuned_for or (1, 32, 1024)), precision)
+    exported = export(_trained(folder, manifest), plan, scale=np.array(lowering.output_scale))
+    tuned = _tuned(manifest, exported)
+    props = metadata(tuned.name, exported.trained.kan, tuned.library_version)
+    return publish(folder.parent.parent, tuned, files(exported, props))
+
+
+def _check_newest(folder: Path) -> None:
+    """Tuning must not bring an old network back."""
+    newest = published_versions(folder.parent)[-1]
+    if str(newest) != folder.name:
+        raise TuneError(f"{folder}: version {newest} is newer; tune that one: {folder.parent / str(newest)}")
+
+
+def _trained(folder: Path, manifest: ModelManifest) -> Trained:
+    """The version's network, as it was published."""
+    listed = {file.name: file.sha256 for file in manifest.files}
+    if NETWORK not in listed:
+        raise TuneError(
+            f"{folder}: the version holds no {NETWORK} (kan-serving {manifest.library_version} wrote it); train it anew"
+        )
+    try:
+        content = (folder / NETWORK).read_bytes()
+        if hashlib.sha256(content).hexdigest() != listed[NETWORK]:
+            raise TuneError(f"{folder / NETWORK}: its sha256 is not the one in manifest.json; the file was changed")
+        return Trained(checkpoint.from_bytes(content), *checkpoint.transforms(content))
+    except OSError as error:
+        raise TuneError(f"{folder / NETWORK}: cannot read it: {error.strerror}") from None
+    except ValueError as error:
+        raise TuneError(f"{folder / NETWORK}: {error}") from None
+
+
+def _tuned(manifest: ModelManifest, exported: Exported) -> ModelManifest:
+    tuned = ModelManifest()
+    tuned.CopyFrom(manifest)
+    tuned.created, tuned.library_version = timestamp(), library_version()
+    tuned.lowering.CopyFrom(describe(exported, manifest.lowering.precision_loss))
+    tuned.explanation.CopyFrom(explanation(exported.trained.kan))
+    tuned.preferred_rows = exported.lowered.preferred_rows
+    return tuned
