@@ -1,9 +1,10 @@
 # Two commands do it all: `make demo` and `make test`. Each sets up .venv by itself.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+WEB := tests/kan_model/lowering
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help demo test test-install check format proto clean
+.PHONY: help demo test test-install test-web bench check format proto clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,6 +17,12 @@ test: .venv/.installed-test  ## Run every test
 
 test-install: .venv/.installed-test  ## Install the wheel with [serve] and [client] alone and try it
 	$(BIN)/python -m pytest -m install
+
+test-web: .venv/.installed-test $(WEB)/node_modules/.installed  ## Run graphs in onnxruntime-web; wants node and npm
+	$(BIN)/python -m pytest -m web $(WEB)
+
+bench: .venv/.installed-bench  ## Measure the lowering against its peers (10 minutes)
+	$(BIN)/python -m benchmarks.lowering
 
 check: .venv/.installed-dev  ## Format, lint, types, import contracts, generated code
 	$(BIN)/ruff format --check .
@@ -32,7 +39,7 @@ proto: .venv/.installed-dev  ## Generate Python from the .proto files
 	$(BIN)/python proto/generate.py
 
 clean:  ## Remove what make made; models/ and runs/ stay
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	rm -rf .venv $(WEB)/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
 
 .venv/bin/pip:
 	@test -n "$(PYTHON)" || { echo "make: no python3.11 or python3 found; set PYTHON=/path/to/python" >&2; exit 1; }
@@ -46,6 +53,15 @@ clean:  ## Remove what make made; models/ and runs/ stay
 .venv/.installed-test: pyproject.toml | .venv/bin/pip
 	$(BIN)/pip install --quiet --editable '.[test]'
 	@touch $@
+.venv/.installed-bench: pyproject.toml | .venv/bin/pip
+	$(BIN)/pip install --quiet --editable '.[bench]'
+	@touch $@
 .venv/.installed-dev: pyproject.toml | .venv/bin/pip
 	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@
+
+# No lock file: it would name a registry. No scripts: the packages need none.
+$(WEB)/node_modules/.installed: $(WEB)/package.json
+	@command -v npm >/dev/null || { echo "make: npm not found; install Node.js with npm" >&2; exit 1; }
+	npm install --prefix $(WEB) --no-package-lock --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
