@@ -1,0 +1,75 @@
+"""Ours against the peers, every bound of the lowering held: ``python -m benchmarks.lowering``.
+
+Ends with exit code 1 where a bound that must hold does not.
+"""
+
+import argparse
+import datetime
+import os
+import platform
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from benchmarks.measure import measure
+from benchmarks.networks import NETWORKS
+from benchmarks.table import network_table, verdict_table
+from benchmarks.verdicts import verdicts
+
+_PACKAGES = ("kan-serving", "onnxruntime", "onnx", "torch", "onnxscript", "numpy", "pykan", "inkan")
+# (seconds for the samples of one network and row count, rounds at least).
+_FULL, _QUICK = (20.0, 9), (1.0, 3)
+
+
+def main() -> None:
+    """Measure every network, print the tables, judge."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.lowering", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="less than 2 minutes; the full run takes less than 10")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="write the tables, with machine and versions, to FILE"
+    )
+    arguments = parser.parse_args()
+    started = time.monotonic()
+    torch.set_num_threads(1)
+    parts, judged = [_surroundings(quick=arguments.quick)], []
+    print(parts[0])
+    for network in NETWORKS:
+        result = measure(network, *(_QUICK if arguments.quick else _FULL))
+        parts.append(network_table(result))
+        judged += verdicts(result)
+        print(parts[-1], flush=True)
+    parts.append(f"### Bounds\n\nTimes have to hold by medians and by minima.\n\n{verdict_table(judged)}")
+    print(parts[-1])
+    missed = [verdict for verdict in judged if not verdict.keeps(verdict.must)]
+    print(f"{len(judged) - len(missed)} of {len(judged)} bounds hold; {time.monotonic() - started:.0f} s")
+    if arguments.markdown is not None:
+        arguments.markdown.write_text("\n".join(parts), encoding="utf-8")
+    sys.exit(1 if missed else 0)
+
+
+def _surroundings(*, quick: bool) -> str:
+    """Machine, versions, date and command, as Markdown."""
+    command = "python -m benchmarks.lowering" + (" --quick" if quick else "")
+    versions = ", ".join(f"{package} {version(package)}" for package in _PACKAGES)
+    load = f", load {os.getloadavg()[0]:.1f} at the start" if hasattr(os, "getloadavg") else ""
+    return (
+        f"- Machine: {_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}{load}\n"
+        f"- Versions: Python {platform.python_version()}, {versions}\n"
+        f"- Date: {datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}\n"
+        f"- Command: `{command}` (one intra-op thread, one inter-op thread)\n"
+    )
+
+
+def _processor() -> str:
+    """The processor's own name where Linux tells it."""
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text(encoding="utf-8").splitlines() if facts.exists() else []
+    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or "unknown processor")
+
+
+if __name__ == "__main__":
+    main()

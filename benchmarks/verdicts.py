@@ -1,0 +1,105 @@
+"""The bounds of the networks held against what was measured."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from benchmarks.candidates import FLOOR, PEER, TOLERANCE, ours
+from benchmarks.measure import Result
+from benchmarks.networks import POLICIES, ROW_COUNTS, Bounds
+from benchmarks.timing import Timing
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One number and its bounds.
+
+    Attributes:
+        network, policy, what, rows: Which number this is.
+        measured: By medians where it is a time.
+        by_minima: The same by minima; None where it is no time.
+        must, aim: The bounds; None where nothing is said.
+        at_most: True where the number has to stay below its bounds.
+    """
+
+    network: str
+    policy: str
+    what: str
+    rows: str
+    measured: float
+    by_minima: float | None
+    must: float
+    aim: float | None
+    at_most: bool
+
+    def keeps(self, bound: float) -> bool:
+        """Whether the bound holds, by medians and by minima; it does not where nothing could be measured (NaN)."""
+        values = (self.measured,) if self.by_minima is None else (self.measured, self.by_minima)
+        return all(value <= bound if self.at_most else value >= bound for value in values)
+
+
+def verdicts(result: Result) -> list[Verdict]:
+    """Every bound of one network."""
+    return [*_accuracy(result), *_speedups(result), *_over_matmul(result), *_memory(result)]
+
+
+def _accuracy(result: Result) -> Iterator[Verdict]:
+    for policy in POLICIES:
+        found = result.measured[ours(policy)].errors
+        worst = max(found) if found is not None else math.nan
+        yield Verdict(result.network.name, policy, "error to 3 domains", "", worst, None, TOLERANCE, None, at_most=True)
+
+
+def _speedups(result: Result) -> Iterator[Verdict]:
+    for policy, bounds in result.network.speedup.items():
+        for rows, must, aim in _each(bounds):
+            peer, mine = result.timing(PEER, rows), result.timing(ours(policy), rows)
+            yield _ratio(result, policy, f"× faster than {PEER}", rows, peer, mine, must, aim, at_most=False)
+
+
+def _over_matmul(result: Result) -> Iterator[Verdict]:
+    if result.network.over_matmul is None:
+        return
+    for rows, must, aim in _each(result.network.over_matmul):
+        mine, floor = result.timing(ours("clamp"), rows), result.timing(FLOOR, rows)
+        yield _ratio(result, "clamp", f"time / {FLOOR}", rows, mine, floor, must, aim, at_most=True)
+
+
+def _memory(result: Result) -> Iterator[Verdict]:
+    if result.network.memory_mb is None:
+        return
+    for policy in POLICIES:
+        grown = result.measured[ours(policy)].memory_mb
+        measured, must = math.nan if grown is None else grown, result.network.memory_mb
+        yield Verdict(
+            result.network.name,
+            policy,
+            "MB above the session",
+            str(ROW_COUNTS[-1]),
+            measured,
+            None,
+            must,
+            None,
+            at_most=True,
+        )
+
+
+def _each(bounds: Bounds) -> Iterator[tuple[int, float, float | None]]:
+    aims = bounds.aim or (None,) * len(bounds.must)
+    return zip(ROW_COUNTS, bounds.must, aims, strict=True)
+
+
+def _ratio(
+    result: Result,
+    policy: str,
+    what: str,
+    rows: int,
+    above: Timing,
+    below: Timing,
+    must: float,
+    aim: float | None,
+    *,
+    at_most: bool,
+) -> Verdict:
+    by_medians, by_minima = above.median / below.median, above.minimum / below.minimum
+    return Verdict(result.network.name, policy, what, str(rows), by_medians, by_minima, must, aim, at_most)
