@@ -101,6 +101,14 @@ class Metrics:
         # From the start at zero: the first swap then shows as a rate.
         self._model_swaps.labels(name)
 
+    def model_retired(self, name: str, version: int) -> None:
+        """Say that a version is gone; its counters stay, as Prometheus wants them to."""
+        self._model_ready.remove(name, str(version))
+
+    def model_swapped(self, name: str) -> None:
+        """Count another version that took over."""
+        self._model_swaps.labels(name).inc()
+
     def model_refused(self, name: str, version: int, kind: str) -> None:
         """Count a version that was refused; kind is one word out of few."""
         self._model_refused.labels(name, str(version), kind).inc()

@@ -1,16 +1,16 @@
-"""Name and version -> live model: loading, leases, readiness."""
+"""Name and version -> live model: loading, swaps, leases, readiness."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from kan_api.v1.manifest_pb2 import ModelManifest
 from service import repository
-from service.errors import ModelNotFound, ModelNotReady
+from service.errors import ModelNotFound, ModelNotReady, StartupError
 from service.metrics import Metrics
 from service.model import LiveModel, load, provider_in_use
 from service.repository import Artefact, ModelRefused
@@ -59,6 +59,9 @@ class _Entry:
     manifest: ModelManifest | None = None
     model: LiveModel | None = None
     users: int = 0
+    # Of the files that were refused: the same are not tried twice.
+    stamp: tuple[tuple[int, int], ...] = ()
+    unused: asyncio.Event = field(default_factory=asyncio.Event)
 
     def unready_reason(self) -> str:
         """Why it does not answer; "" where it does."""
@@ -81,24 +84,55 @@ class Registry:
         self._entries: dict[str, dict[int, _Entry]] = {}
         self._loaded = False
         self._draining = False
+        self._policy = settings.version_policy
+        self._refreshing = asyncio.Lock()
+        self._retiring: dict[asyncio.Task[None], LiveModel] = {}
+        self._gone: set[str] = set()
+        self._watcher: asyncio.Task[None] | None = None
 
     async def load_all(self) -> None:
-        """Load the newest version of each model; where it is refused, the newest that is not.
+        """Load what the version policy asks for; in the place of a version that is refused comes the one before it.
 
         Raises:
             StartupError: The repository's folder cannot be read, or CUDA is asked for and absent.
         """
         provider_in_use(self._settings)
-        versions: dict[str, list[int]] = {}
-        for name, version in await asyncio.to_thread(repository.list_models, self._settings.models):
-            versions.setdefault(name, []).append(version)
-        for name, numbers in versions.items():
-            self._entry(name, numbers[-1])
-        for name, numbers in versions.items():
-            for version in reversed(numbers):
-                if await self._load(self._entry(name, version)):
-                    break
+        await self.refresh()
         self._loaded = True
+
+    async def refresh(self) -> bool:
+        """Look at the repository again: load what is new and wanted, then retire what no longer is.
+
+        A version that answers goes only when another of its model has taken its place: where a new one is refused, or
+        all of a model's files are gone, what answers goes on.
+
+        Returns:
+            Whether anything changed.
+
+        Raises:
+            StartupError: The repository's folder cannot be read.
+        """
+        async with self._refreshing:
+            versions: dict[str, list[int]] = {}
+            for name, version in await asyncio.to_thread(repository.list_models, self._settings.models):
+                versions.setdefault(name, []).append(version)
+            self._tell_of_models_gone(versions.keys())
+            before = self._ready_versions()
+            wanted = {name: self._policy.wanted(name, found) for name, found in versions.items()}
+            for name, (descending, _) in wanted.items():
+                for version in descending[:1]:
+                    self._entry(name, version)
+            for name, (descending, count) in wanted.items():
+                await self._refresh_model(name, descending, count)
+            return self._ready_versions() != before
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Refresh every `poll_seconds` until the registry is closed.
+
+        Args:
+            changed: Is called after each refresh that changed anything.
+        """
+        self._watcher = asyncio.create_task(self._watch(changed), name="watch")
 
     @contextmanager
     def lease(self, name: str, version: int | None = None) -> Iterator[LiveModel]:
@@ -121,6 +155,8 @@ class Registry:
             yield entry.model
         finally:
             entry.users -= 1
+            if not entry.users:
+                entry.unused.set()
 
     def statuses(self) -> list[Status]:
         """Every version that was tried, by name and version."""
@@ -155,6 +191,8 @@ class Registry:
             return "draining"
         if not self._loaded:
             return "models are loading"
+        if self._watcher is not None and self._watcher.done():
+            return "the repository is not looked at any more; restart the server"
         served = [entry for entries in list(self._entries.values()) for entry in list(entries.values()) if entry.model]
         for entry in served:
             if reason := entry.unready_reason():
@@ -164,6 +202,7 @@ class Registry:
     async def drain(self) -> None:
         """Turn readiness off, refuse new rows, and wait until every accepted row is answered."""
         self._draining = True
+        await self._stop_watching()
         models = self._models()
         for model in models:
             self._metrics.model_ready(model.name, model.version, ready=False)
@@ -172,11 +211,95 @@ class Registry:
     async def close(self) -> None:
         """Close every model; rows that still wait fail with Draining."""
         self._draining = True
+        await self._stop_watching()
         await asyncio.gather(*(model.close() for model in self._models()))
+        await asyncio.gather(*self._retiring)
+
+    async def _watch(self, changed: Callable[[], None]) -> None:
+        trouble = ""
+        while True:
+            await asyncio.sleep(self._settings.poll_seconds)
+            try:
+                if await self.refresh():
+                    changed()
+                trouble = ""
+            except StartupError as error:
+                # What answers goes on; said once, not every few seconds.
+                if str(error) != trouble:
+                    _log.error("%s; what is loaded answers on", error)
+                trouble = str(error)
+            except Exception:
+                _log.exception("the repository cannot be watched any more")
+                raise
+
+    async def _stop_watching(self) -> None:
+        if self._watcher is not None:
+            watcher, self._watcher = self._watcher, None
+            watcher.cancel()
+            await asyncio.gather(watcher, return_exceptions=True)
+
+    async def _refresh_model(self, name: str, descending: list[int], count: int) -> None:
+        """Load the newest `count` versions that can be, then retire the model's others."""
+        kept: list[_Entry] = []
+        latest = self._latest(name)
+        for version in descending:
+            if len(kept) == count:
+                break
+            entry = self._entry(name, version)
+            if entry.state is State.READY or await self._try(entry):
+                kept.append(entry)
+        for version, entry in list(self._entries.get(name, {}).items()):
+            if entry.model is not None and kept and entry not in kept:
+                self._retire(entry, entry.model)
+            elif entry.model is None and version not in descending:
+                del self._entries[name][version]
+        now = self._latest(name)
+        if latest is not None and now is not latest and now is not None:
+            self._metrics.model_swapped(name)
+            _log.info("model %s: version %d took over from version %d", name, now.version, latest.version)
+
+    async def _try(self, entry: _Entry) -> bool:
+        """Load a version, unless its files are those that were refused."""
+        found = await asyncio.to_thread(repository.stamp, self._settings.models, entry.name, entry.version)
+        if entry.state is State.REFUSED and found == entry.stamp:
+            return False
+        entry.stamp = found
+        return await self._load(entry)
+
+    def _retire(self, entry: _Entry, model: LiveModel) -> None:
+        """Give a version to nobody else, and close it when its last user is done."""
+        del self._entries[entry.name][entry.version]
+        task = asyncio.create_task(self._close_unused(entry, model), name=f"retire {entry.name}/{entry.version}")
+        self._retiring[task] = model
+        task.add_done_callback(lambda done: self._retiring.pop(done))
+
+    async def _close_unused(self, entry: _Entry, model: LiveModel) -> None:
+        while entry.users:
+            entry.unused.clear()
+            await entry.unused.wait()
+        await model.batcher.drain()
+        await model.close()
+        self._metrics.model_retired(entry.name, entry.version)
+        _log.info("model %s version %d closed", entry.name, entry.version)
+
+    def _ready_versions(self) -> set[tuple[str, int]]:
+        return {
+            (name, version)
+            for name, entries in self._entries.items()
+            for version, entry in entries.items()
+            if entry.state is State.READY
+        }
+
+    def _tell_of_models_gone(self, names: Collection[str]) -> None:
+        gone = {name for name, entries in self._entries.items() if entries and name not in names}
+        for name in sorted(gone - self._gone):
+            _log.warning("model %s: its files are gone; what is loaded answers on until the server is restarted", name)
+        self._gone = gone
 
     def _models(self) -> list[LiveModel]:
-        """Every model that was loaded."""
-        return [entry.model for entries in self._entries.values() for entry in entries.values() if entry.model]
+        """Every model that was loaded and is not closed."""
+        served = [entry.model for entries in self._entries.values() for entry in entries.values() if entry.model]
+        return [*served, *self._retiring.values()]
 
     def _entry(self, name: str, version: int) -> _Entry:
         """The entry of a version, made when it is new."""
@@ -215,7 +338,7 @@ class Registry:
     def _find(self, name: str, version: int | None) -> _Entry:
         """The entry for a request; the newest one, ready or not, where none is named and none is ready."""
         entries = self._entries.get(name)
-        if entries is None:
+        if not entries:
             raise ModelNotFound(f"model {_shown(name)} is unknown; there is {_listed(sorted(self._entries))}")
         if version is None:
             return self._latest(name) or entries[max(entries)]

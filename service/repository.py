@@ -86,6 +86,19 @@ def read_version(root: Path, name: str, version: int) -> Artefact:
     return Artefact(manifest, model_bytes)
 
 
+def stamp(root: Path, name: str, version: int) -> tuple[tuple[int, int], ...]:
+    """Times and sizes of a version's files: another stamp means that it may be worth another try."""
+    return tuple(_stamp(root / name / str(version) / file) for file in ("manifest.json", "model.onnx"))
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    try:
+        found = file.stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size
+
+
 def _versions(folder: Path) -> list[int]:
     """The versions in a model's folder."""
     if not _NAME.fullmatch(folder.name):

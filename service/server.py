@@ -34,7 +34,14 @@ class Server:
     """
 
     def __init__(
-        self, registry: Registry, metrics: Metrics, health: Health, probes: Probes, front: grpcio.GrpcioServer
+        self,
+        registry: Registry,
+        metrics: Metrics,
+        health: Health,
+        probes: Probes,
+        front: grpcio.GrpcioServer,
+        *,
+        poll: bool,
     ) -> None:
         self.registry = registry
         self.metrics = metrics
@@ -43,6 +50,7 @@ class Server:
         self._health = health
         self._probes = probes
         self._front = front
+        self._poll = poll
 
     async def load(self) -> None:
         """Load every model of the repository; until then requests are answered UNAVAILABLE.
@@ -52,6 +60,8 @@ class Server:
         """
         await self.registry.load_all()
         self._health.changed()
+        if self._poll:
+            self.registry.watch(self._health.changed)
 
     async def stop(self, grace_seconds: float, at_once: asyncio.Event | None = None) -> None:
         """Stop without losing an accepted request: readiness off, refuse new, drain, close, metrics last.
@@ -118,7 +128,7 @@ async def start(settings: Settings) -> Server:
     except BaseException:
         await probes.close()
         raise
-    return Server(registry, metrics, health, probes, front)
+    return Server(registry, metrics, health, probes, front, poll=settings.poll_seconds > 0)
 
 
 async def serve(settings: Settings, announce: Callable[[str], None]) -> None:

@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.versions import VersionPolicy, parse_version_policy
 
 
 class Settings(BaseSettings):
@@ -17,6 +19,17 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="KAN_", frozen=True, extra="forbid")
 
     models: Path = Field(default=Path("models"), description="Folder of the model repository.")
+    versions: str = Field(
+        default="latest",
+        description='Which versions are served: "latest", "latest:2", "all"; after commas "digits=3" for one model.',
+    )
+    poll_seconds: float = Field(
+        default=5.0,
+        ge=0,
+        le=86400,
+        allow_inf_nan=False,
+        description="How often the repository is looked at for new versions; 0: only at the start.",
+    )
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
     grpc_port: int = Field(default=8001, ge=0, le=65535, description="Port for gRPC; 0 takes a free one.")
     http_port: int = Field(
@@ -44,6 +57,17 @@ class Settings(BaseSettings):
     allow_fallback: bool = Field(default=False, description="Run on the CPU where CUDA is asked for and absent.")
     intra_op_threads: int = Field(default=1, ge=1, le=1024, description="Threads that one run of a model may use.")
     log_format: Literal["text", "json"] = Field(default="text", description="Log lines for people or for machines.")
+
+    @field_validator("versions")
+    @classmethod
+    def _is_a_policy(cls, text: str) -> str:
+        parse_version_policy(text)
+        return text
+
+    @property
+    def version_policy(self) -> VersionPolicy:
+        """What `versions` says."""
+        return parse_version_policy(self.versions)
 
     @model_validator(mode="after")
     def _largest_request_fits_queue(self) -> Self:

@@ -137,14 +137,23 @@ def test_nodes_that_nobody_reads_may_be_infinite(make_kan: Callable[..., KAN], w
 
 
 def test_a_constant_node_that_is_infinite_stays_on_its_own_edges(with_mask: WithMask) -> None:
-    """1/0 of an unfed node reaches the outputs that read it, and no other."""
-    kan = KAN(KANConfig((1, 2, 2)), dtype=torch.float64)
-    first = with_mask(kan.layers[0], np.array([[1], [0]], bool))
-    second = with_mask(kan.layers[1], np.array([[1, 0], [1, 0]], bool))
-    kan = KAN.of_layers([first, second.with_symbolic([SymbolicEdge(1, 1, "1/x", 1, 0, 1, 0)])])
-    got = run(predicting_model(kan, None, None, [STRATEGIES[0]] * 2), np.array([[0.5]], np.float32))
-    assert np.isfinite(got[0, 0])
-    assert np.isposinf(got[0, 1])
+    """1/0 of an unfed node spoils the output that reads it, and no other: 0 · ∞ of a pruned edge is no edge."""
+    kan = KAN(KANConfig((1, 2, 2, 2)), dtype=torch.float64)
+    alone = np.array([[1, 0], [0, 0]], bool)
+    first, second, third = (
+        with_mask(kan.layers[0], alone[:, :1]),
+        with_mask(kan.layers[1], alone).with_symbolic([SymbolicEdge(1, 1, "1/x", 1, 0, 1, 0)]),
+        with_mask(kan.layers[2], alone).with_symbolic([SymbolicEdge(1, 1, "abs", 1, 0, 1, 0)]),
+    )
+    kan = KAN.of_layers([first, second, third])
+    rows = np.array([[0.5]], np.float32)
+    got = run(predicting_model(kan, None, None, [STRATEGIES[0]] * 3), rows)
+    with torch.no_grad():
+        hidden = first(torch.from_numpy(rows).double())[:, :1]
+        hidden = second.edge_outputs(torch.cat([hidden, hidden], dim=1))[:, :1, 0]
+        wanted = third.edge_outputs(torch.cat([hidden, hidden], dim=1))[0, 0, 0].item()
+    assert got[0, 0] == pytest.approx(wanted, abs=1e-6)
+    assert not np.isfinite(got[0, 1])
 
 
 def test_a_part_of_a_layer_is_its_edges_between_those_nodes(make_kan: Callable[..., KAN]) -> None:

@@ -55,15 +55,19 @@ def test_a_right_graph_passes(
 
 
 def test_an_error_inside_is_measured(make_kan: Callable[..., KAN]) -> None:
-    """Splines are off by a hundredth: the largest difference over the output's range, and in its own unit."""
+    """Splines are off by a hundredth: the largest difference over the output's range, and in its own unit.
+
+    Over its range, however far from zero that lies.
+    """
     kan = make_kan((2, 2), dtype=torch.float64)
+    kan = changed(kan, coefficients=kan.layers[0].coefficients.detach() + 50)
     weight = kan.layers[0].coefficients.detach().clone()
     weight[1] += 0.01
     reference = Reference(kan, rows_per_region=256)
     found = reference.compare(model_of(changed(kan, coefficients=weight)))
     # Two edges, each off by a hundredth everywhere.
-    assert found.max_abs_error == pytest.approx(0.02, rel=1e-3)
-    assert found.max_relative_error == pytest.approx(0.02 / reference.scale[1], rel=1e-3)
+    assert found.max_abs_error == pytest.approx(0.02, rel=5e-3)
+    assert found.max_relative_error == pytest.approx(0.02 / reference.scale[1], rel=5e-3)
 
 
 def test_an_error_outside_is_found_there(make_kan: Callable[..., KAN]) -> None:

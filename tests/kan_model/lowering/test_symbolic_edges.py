@@ -89,12 +89,27 @@ def test_nan_of_one_edge_reaches_its_own_outputs_only(make_kan: Callable[..., KA
 
 
 def test_a_function_is_computed_once_for_all_of_its_edges(make_kan: Callable[..., KAN]) -> None:
-    """Four sines in a layer: one Sin."""
+    """Three sines and an exponential among them: one Sin, one Exp."""
     (layer,) = make_kan((2, 2)).layers
-    edges = [SymbolicEdge(output, input_, "sin", 1, output, 1, 0) for output in (0, 1) for input_ in (0, 1)]
+    functions = ("sin", "exp", "sin", "sin")
+    places = [(output, input_) for output in (0, 1) for input_ in (0, 1)]
+    edges = [SymbolicEdge(*place, name, 1, place[0], 1, 0) for place, name in zip(places, functions, strict=True)]
+    graph = predicting_model(KAN.of_layers([layer.with_symbolic(edges)]), None, None, [STRATEGIES[0]]).graph
+    operators = [node.op_type for node in graph.node]
+    assert (operators.count("Sin"), operators.count("Exp")) == (1, 1)
+
+
+@pytest.mark.parametrize("read", [(0, 1), (1, 0), (1, 1)])
+def test_edges_read_their_own_inputs(
+    read: tuple[int, int], make_kan: Callable[..., KAN], float64_answers: Answers
+) -> None:
+    """As many edges as inputs, in any order: a Gather is left out only where it would change nothing."""
+    (layer,) = make_kan((2, 2)).layers
+    edges = [SymbolicEdge(output, input_, "sin", 1, 0, 1, 0) for output, input_ in enumerate(read)]
     kan = KAN.of_layers([layer.with_symbolic(edges)])
-    graph = predicting_model(kan, None, None, [STRATEGIES[0]]).graph
-    assert [node.op_type for node in graph.node].count("Sin") == 1
+    rows = np.array([[0.5, -1], [2, 0.25]], np.float32)
+    got = run(predicting_model(kan, None, None, [STRATEGIES[0]]), rows)
+    np.testing.assert_allclose(got, float64_answers(kan, rows), atol=1e-5)
 
 
 def test_two_functions_of_the_same_argument_share_it(make_kan: Callable[..., KAN], float64_answers: Answers) -> None:

@@ -1,0 +1,272 @@
+"""Which versions are served, and how one takes over from another while requests come in."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from service.errors import ModelNotFound, StartupError
+from service.metrics import Metrics
+from service.registry import Registry, State
+from service.settings import Settings
+from service.versions import parse_version_policy
+
+ROWS = np.ones((1, 4), np.float32)
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    """Run a test on an event loop, bounded."""
+
+    async def bounded() -> None:
+        async with asyncio.timeout(60):
+            await test
+
+    asyncio.run(bounded())
+
+
+def registry_of(models: Path, **settings: Any) -> tuple[Registry, Metrics]:
+    """A registry and what it counts."""
+    metrics = Metrics()
+    return Registry(Settings(models=models, **settings), metrics), metrics
+
+
+def ready(registry: Registry) -> list[tuple[str, int]]:
+    """The versions that answer."""
+    return [(status.name, status.version) for status in registry.statuses() if status.state is State.READY]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "wanted"),
+    [
+        ("latest", "a", ([3, 2, 1], 1)),
+        ("latest:2", "a", ([3, 2, 1], 2)),
+        ("all", "a", ([3, 2, 1], 3)),
+        ("a=1", "a", ([1], 1)),
+        ("all, a=1+3", "a", ([3, 1], 2)),
+        ("a=1,latest", "b", ([3, 2, 1], 1)),
+        ("a=7", "a", ([], 0)),
+    ],
+)
+def test_a_policy_says_which_versions_of_those_on_disk(text: str, name: str, wanted: tuple[list[int], int]) -> None:
+    """Newest first, and how many at most."""
+    assert parse_version_policy(text).wanted(name, [1, 3, 2]) == wanted
+
+
+@pytest.mark.parametrize(
+    "text", ["", "newest", "latest:", "latest:0", "latest:x", "a=", "=1", "a=1+", "a=-1", "latest,,"]
+)
+def test_a_policy_that_makes_no_sense_is_refused_at_the_start(text: str) -> None:
+    """The setting and the part of it are named."""
+    with pytest.raises(ValidationError, match="is no version policy"):
+        Settings(versions=text)
+
+
+@pytest.mark.parametrize(
+    ("versions", "served"), [("latest", [3]), ("latest:2", [2, 3]), ("all", [1, 2, 3]), ("affine=1+2", [1, 2])]
+)
+def test_the_policy_decides_what_is_loaded(
+    models: Path, write_model: Callable[..., Path], versions: str, served: list[int]
+) -> None:
+    """Each of the versions answers by its number, the newest of them where none is named."""
+    for version in (1, 2, 3):
+        write_model("affine", version)
+
+    async def test() -> None:
+        registry, _ = registry_of(models, versions=versions)
+        await registry.load_all()
+        assert [version for _, version in ready(registry)] == served
+        for version in served:
+            with registry.lease("affine", version) as model:
+                assert model.version == version
+        with registry.lease("affine") as model:
+            assert model.version == served[-1]
+        await registry.close()
+
+    run(test())
+
+
+def test_a_new_version_takes_over_and_the_old_one_finishes_what_it_has(
+    models: Path, write_model: Callable[..., Path]
+) -> None:
+    """Whoever holds the old one is answered by it; it is closed when the last has gone, and the metrics say so."""
+    write_model("affine", 1)
+
+    async def test() -> None:
+        registry, metrics = registry_of(models)
+        await registry.load_all()
+        with registry.lease("affine") as old:
+            write_model("affine", 2)
+            assert await registry.refresh()
+            with registry.lease("affine") as new:
+                assert (old.version, new.version) == (1, 2)
+            with pytest.raises(ModelNotFound, match="no version 1 here; there is 2"), registry.lease("affine", 1):
+                pass
+            assert (await old.batcher.submit(ROWS)).outputs[0].shape == (1, 1)
+            assert metrics.registry.get_sample_value("kan_model_ready", {"model": "affine", "version": "1"}) == 1
+        await asyncio.gather(*registry._retiring)
+        assert metrics.registry.get_sample_value("kan_model_ready", {"model": "affine", "version": "1"}) is None
+        assert metrics.registry.get_sample_value("kan_model_ready", {"model": "affine", "version": "2"}) == 1
+        assert metrics.registry.get_sample_value("kan_model_swaps_total", {"model": "affine"}) == 1
+        assert not await registry.refresh()
+        await registry.close()
+
+    run(test())
+
+
+def test_a_broken_version_is_refused_once_and_taken_when_it_is_whole(
+    models: Path, write_model: Callable[..., Path]
+) -> None:
+    """Half-copied: the old one answers on, the refusal is counted once, and the finished copy takes over."""
+    write_model("affine", 1)
+
+    async def test() -> None:
+        registry, metrics = registry_of(models)
+        await registry.load_all()
+        folder = write_model("affine", 2)
+        whole = (folder / "model.onnx").read_bytes()
+        (folder / "model.onnx").write_bytes(whole[:20])
+        for _ in range(3):
+            await registry.refresh()
+            assert ready(registry) == [("affine", 1)]
+        counted = metrics.registry.get_sample_value(
+            "kan_model_refused_total", {"model": "affine", "version": "2", "reason": "checksum"}
+        )
+        assert counted == 1
+        assert registry.ready()
+        (folder / "model.onnx").write_bytes(whole)
+        assert await registry.refresh()
+        assert ready(registry) == [("affine", 2)]
+        await registry.close()
+
+    run(test())
+
+
+def test_taking_the_newest_away_goes_back_to_the_one_before(models: Path, write_model: Callable[..., Path]) -> None:
+    """The way back for an operator: remove the folder."""
+    write_model("affine", 1)
+    newest = write_model("affine", 2)
+
+    async def test() -> None:
+        registry, _ = registry_of(models)
+        await registry.load_all()
+        shutil.rmtree(newest)
+        assert await registry.refresh()
+        assert ready(registry) == [("affine", 1)]
+        await registry.close()
+
+    run(test())
+
+
+def test_files_that_vanish_do_not_take_the_service_with_them(models: Path, write_model: Callable[..., Path]) -> None:
+    """The last version, the whole model, the whole repository: what is loaded answers on."""
+    folder = write_model("affine", 1)
+
+    async def test() -> None:
+        registry, _ = registry_of(models)
+        await registry.load_all()
+        for gone in (folder, folder.parent):
+            shutil.rmtree(gone)
+            await registry.refresh()
+            assert ready(registry) == [("affine", 1)]
+        os.rmdir(models)
+        with pytest.raises(StartupError, match="cannot be read"):
+            await registry.refresh()
+        with registry.lease("affine") as model:
+            assert (await model.batcher.submit(ROWS)).outputs[0].shape == (1, 1)
+        assert registry.ready()
+        await registry.close()
+
+    run(test())
+
+
+def test_models_that_appear_are_served(models: Path, write_model: Callable[..., Path]) -> None:
+    """From an empty repository to readiness without a restart, by looking every now and then."""
+
+    async def test() -> None:
+        registry, _ = registry_of(models, poll_seconds=0.01)
+        await registry.load_all()
+        changed = asyncio.Event()
+        registry.watch(changed.set)
+        assert registry.unready_reason() == "no model is ready"
+        write_model("imputed")
+        await changed.wait()
+        assert registry.ready()
+        await registry.drain()
+        await registry.close()
+
+    run(test())
+
+
+def test_a_watch_that_dies_takes_readiness_with_it(models: Path, write_model: Callable[..., Path]) -> None:
+    """New versions would never come: probes say so."""
+    write_model("affine")
+
+    async def test() -> None:
+        registry, _ = registry_of(models, poll_seconds=0.01)
+        await registry.load_all()
+        registry.watch(lambda: None)
+        assert registry._watcher is not None
+        registry._watcher.cancel()
+        await asyncio.wait({registry._watcher})
+        assert "not looked at any more" in registry.unready_reason()
+        await registry.close()
+
+    run(test())
+
+
+def test_swaps_under_load_lose_nothing(
+    models: Path, write_model: Callable[..., Path], answer: Callable[..., Any]
+) -> None:
+    """A new version every few requests while sixteen callers never pause: every request is answered."""
+    write_model("affine", 1)
+    seen: list[int] = []
+
+    async def caller(registry: Registry, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            with registry.lease("affine") as model:
+                result = await model.batcher.submit(ROWS)
+                seen.append(model.version)
+                np.testing.assert_allclose(result.outputs[0], answer("affine", ROWS))
+
+    async def test() -> None:
+        registry, _ = registry_of(models)
+        await registry.load_all()
+        stop = asyncio.Event()
+        async with asyncio.TaskGroup() as callers:
+            for _ in range(16):
+                callers.create_task(caller(registry, stop))
+            for version in range(2, 12):
+                write_model("affine", version)
+                await registry.refresh()
+            while 11 not in seen:  # noqa: ASYNC110 - callers have no event for this
+                await asyncio.sleep(0)
+            stop.set()
+        assert len(set(seen)) > 5
+        await registry.close()
+        assert not registry._retiring
+
+    run(test())
+
+
+def test_a_version_that_is_changed_in_place_is_left_as_it_was_loaded(
+    models: Path, write_model: Callable[..., Path]
+) -> None:
+    """A version is never overwritten: what answers is what was verified."""
+    folder = write_model("affine", 1)
+
+    async def test() -> None:
+        registry, _ = registry_of(models)
+        await registry.load_all()
+        (folder / "model.onnx").write_bytes(b"other")
+        os.utime(folder / "model.onnx", (1, 1))
+        assert not await registry.refresh()
+        assert ready(registry) == [("affine", 1)]
+        await registry.close()
+
+    run(test())
