@@ -88,6 +88,7 @@ class Registry:
         self._refreshing = asyncio.Lock()
         self._retiring: dict[asyncio.Task[None], LiveModel] = {}
         self._gone: set[str] = set()
+        self._unloaded: set[str] = set()
         self._watcher: asyncio.Task[None] | None = None
 
     async def load_all(self) -> None:
@@ -115,7 +116,8 @@ class Registry:
         async with self._refreshing:
             versions: dict[str, list[int]] = {}
             for name, version in await asyncio.to_thread(repository.list_models, self._settings.models):
-                versions.setdefault(name, []).append(version)
+                if name not in self._unloaded:
+                    versions.setdefault(name, []).append(version)
             self._tell_of_models_gone(versions.keys())
             before = self._ready_versions()
             wanted = {name: self._policy.wanted(name, found) for name, found in versions.items()}
@@ -125,6 +127,41 @@ class Registry:
             for name, (descending, count) in wanted.items():
                 await self._refresh_model(name, descending, count)
             return self._ready_versions() != before
+
+    async def load(self, name: str) -> None:
+        """Look at one model again now, also where it was unloaded.
+
+        Raises:
+            ModelNotFound: The repository has no version of it that the policy allows.
+            ModelNotReady: None of its versions can be served; the newest one's reason is told.
+            StartupError: The repository's folder cannot be read.
+        """
+        async with self._refreshing:
+            found = await asyncio.to_thread(repository.list_models, self._settings.models)
+            versions = [version for each, version in found if each == name]
+            descending, count = self._policy.wanted(name, versions)
+            if not descending:
+                raise ModelNotFound(f"the repository has no version of model {_shown(name)} to load")
+            self._unloaded.discard(name)
+            await self._refresh_model(name, descending, count)
+        if self._latest(name) is None:
+            newest = self._entries[name][descending[0]]
+            raise ModelNotReady(f"model {name!r} version {newest.version} does not answer: {newest.unready_reason()}")
+
+    async def unload(self, name: str) -> None:
+        """Serve a model no longer, until it is loaded again; who uses it now is still answered.
+
+        Raises:
+            ModelNotFound: It is not served.
+        """
+        async with self._refreshing:
+            if not self._entries.get(name):
+                raise ModelNotFound(f"model {_shown(name)} is unknown; there is {_listed(sorted(self._entries))}")
+            self._unloaded.add(name)
+            for entry in list(self._entries[name].values()):
+                if entry.model is not None:
+                    self._retire(entry, entry.model)
+            del self._entries[name]
 
     def watch(self, changed: Callable[[], None]) -> None:
         """Refresh every `poll_seconds` until the registry is closed.
@@ -332,7 +369,7 @@ class Registry:
 
     def _latest(self, name: str) -> _Entry | None:
         """The version that answers when none is named; None where none is ready."""
-        ready = [entry for entry in self._entries[name].values() if entry.state is State.READY]
+        ready = [entry for entry in self._entries.get(name, {}).values() if entry.state is State.READY]
         return max(ready, key=lambda entry: entry.version, default=None)
 
     def _find(self, name: str, version: int | None) -> _Entry:

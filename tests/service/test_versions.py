@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from service.errors import ModelNotFound, StartupError
+from service.errors import ModelNotFound, ModelNotReady, StartupError
 from service.metrics import Metrics
 from service.registry import Registry, State
 from service.settings import Settings
@@ -267,6 +267,47 @@ def test_a_version_that_is_changed_in_place_is_left_as_it_was_loaded(
         os.utime(folder / "model.onnx", (1, 1))
         assert not await registry.refresh()
         assert ready(registry) == [("affine", 1)]
+        await registry.close()
+
+    run(test())
+
+
+def test_a_model_is_unloaded_and_loaded_again(models: Path, write_model: Callable[..., Path]) -> None:
+    """Unloaded it stays away whatever is published, until somebody loads it."""
+    write_model("affine", 1)
+    write_model("imputed", 1)
+
+    async def test() -> None:
+        registry, _ = registry_of(models)
+        await registry.load_all()
+        with registry.lease("affine") as model:
+            await registry.unload("affine")
+            assert (await model.batcher.submit(ROWS)).outputs[0].shape == (1, 1)
+        with pytest.raises(ModelNotFound, match="'affine' is unknown; there is imputed"), registry.lease("affine"):
+            pass
+        write_model("affine", 2)
+        await registry.refresh()
+        assert ready(registry) == [("imputed", 1)]
+        await registry.load("affine")
+        assert ready(registry) == [("affine", 2), ("imputed", 1)]
+        await registry.close()
+
+    run(test())
+
+
+def test_loading_says_why_it_cannot(models: Path, write_model: Callable[..., Path]) -> None:
+    """Nothing on disk, or nothing that is whole."""
+    (write_model("affine", 1) / "model.onnx").write_bytes(b"half")
+
+    async def test() -> None:
+        registry, _ = registry_of(models)
+        await registry.load_all()
+        with pytest.raises(ModelNotFound, match="no version of model 'nobody'"):
+            await registry.load("nobody")
+        with pytest.raises(ModelNotReady, match=r"version 1 does not answer: it was refused: model\.onnx has 4 bytes"):
+            await registry.load("affine")
+        with pytest.raises(ModelNotFound, match="'nobody' is unknown; there is affine"):
+            await registry.unload("nobody")
         await registry.close()
 
     run(test())

@@ -131,6 +131,22 @@ def test_constant_nodes_are_explained(
     np.testing.assert_allclose(prediction, wanted[1].sum(axis=2), atol=1e-5)
 
 
+def test_edges_between_constant_nodes_are_explained(
+    make_kan: Callable[..., KAN], with_mask: Callable[[KANLayer, NDArray[np.bool_]], KANLayer]
+) -> None:
+    """Also from one that stays as the only node of its layer to one that does not."""
+    masks = ([[0]], [[0], [1]], [[1, 1]])
+    layers = make_kan((1, 1, 2, 1)).layers
+    kan = KAN.of_layers([with_mask(layer, np.array(m, bool)) for layer, m in zip(layers, masks, strict=True)])
+    rows = np.array([[0.25], [1]], np.float32)
+    prediction, *edges = open_session(explaining_model(kan, None, None, [STRATEGIES[0]] * 3)).run(rows)
+    wanted = edges_of(kan, rows)
+    assert abs(wanted[1][0, 1, 0]) > 1e-3
+    for got, each in zip(edges, wanted, strict=True):
+        np.testing.assert_allclose(got, each, atol=1e-5)
+    np.testing.assert_allclose(prediction, wanted[-1].sum(axis=2), atol=1e-5)
+
+
 def test_edges_are_those_of_scaled_inputs_and_logits(make_kan: Callable[..., KAN]) -> None:
     """Transforms stand before and behind them; the answers go by the name of probabilities."""
     kan = make_kan((2, 3))

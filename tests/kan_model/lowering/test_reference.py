@@ -108,6 +108,15 @@ def test_nan_of_a_pruned_edge_may_be_either(
     assert Reference(kan, rows_per_region=16).compare(dense).max_relative_error < 1e-5
 
 
+def test_a_graph_need_not_have_the_nan_of_a_pruned_edge(make_kan: Callable[..., KAN]) -> None:
+    """Symbolic edges are no product: input 1 is missing, and output 0, which does not read it, is a number."""
+    (layer,) = make_kan((2, 2)).layers
+    layer.edge_mask.zero_()
+    edges = [SymbolicEdge(place, place, "sin", 1, 0, 1, 0) for place in (0, 1)]
+    kan = KAN.of_layers([layer.with_symbolic(edges)])
+    assert Reference(kan, rows_per_region=16).compare(model_of(kan)).max_relative_error < 1e-5
+
+
 def test_nan_of_an_edge_that_is_there_must_be(make_kan: Callable[..., KAN]) -> None:
     """A logarithm of what is negative on half of the domain; a graph with abs in front of it answers too much."""
     (layer,) = make_kan((1, 1)).layers
