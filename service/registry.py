@@ -5,69 +5,22 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from enum import StrEnum
 
-from kan_api.v1.manifest_pb2 import ModelManifest
 from service import repository
-from service.errors import ModelNotFound, ModelNotReady, StartupError
+from service.entry import Entry, State, Status
+from service.errors import ModelNotFound, ModelNotReady
 from service.metrics import Metrics
 from service.model import LiveModel, load, provider_in_use
 from service.repository import Artefact, ModelRefused
 from service.settings import Settings
+from service.watcher import Watcher
+
+__all__ = ["Registry", "State", "Status"]
 
 _log = logging.getLogger(__name__)
 
 # Enough to see a slip of the pen, few enough for a status message.
 _NAMES_SHOWN = 20
-
-
-class State(StrEnum):
-    """Where a version stands."""
-
-    LOADING = "loading"
-    READY = "ready"
-    REFUSED = "refused"
-
-
-@dataclass(frozen=True)
-class Status:
-    """What is known of one version.
-
-    Attributes:
-        reason: Why it does not answer; "" where it does.
-        latest: True for the version that answers when none is named.
-        manifest: None until it was read and verified.
-    """
-
-    name: str
-    version: int
-    state: State
-    reason: str
-    latest: bool
-    manifest: ModelManifest | None
-
-
-@dataclass(eq=False)
-class _Entry:
-    """One version that was tried, and how many use its model now."""
-
-    name: str
-    version: int
-    state: State = State.LOADING
-    reason: str = ""
-    manifest: ModelManifest | None = None
-    model: LiveModel | None = None
-    users: int = 0
-    # Of the files that were refused: the same are not tried twice.
-    stamp: tuple[tuple[int, int], ...] = ()
-    unused: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def unready_reason(self) -> str:
-        """Why it does not answer; "" where it does."""
-        if self.model is None:
-            return f"it was refused: {self.reason}" if self.state is State.REFUSED else "it is loading"
-        return "" if self.model.batcher.alive else "its batcher broke"
 
 
 class Registry:
@@ -81,7 +34,7 @@ class Registry:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._entries: dict[str, dict[int, _Entry]] = {}
+        self._entries: dict[str, dict[int, Entry]] = {}
         self._loaded = False
         self._draining = False
         self._policy = settings.version_policy
@@ -89,7 +42,7 @@ class Registry:
         self._retiring: dict[asyncio.Task[None], LiveModel] = {}
         self._gone: set[str] = set()
         self._unloaded: set[str] = set()
-        self._watcher: asyncio.Task[None] | None = None
+        self._watcher: Watcher | None = None
 
     async def load_all(self) -> None:
         """Load what the version policy asks for; in the place of a version that is refused comes the one before it.
@@ -164,12 +117,12 @@ class Registry:
             del self._entries[name]
 
     def watch(self, changed: Callable[[], None]) -> None:
-        """Refresh every `poll_seconds` until the registry is closed.
+        """Refresh every `poll_seconds` until the registry is drained or closed.
 
         Args:
             changed: Is called after each refresh that changed anything.
         """
-        self._watcher = asyncio.create_task(self._watch(changed), name="watch")
+        self._watcher = Watcher(self.refresh, self._settings.poll_seconds, changed)
 
     @contextmanager
     def lease(self, name: str, version: int | None = None) -> Iterator[LiveModel]:
@@ -228,7 +181,7 @@ class Registry:
             return "draining"
         if not self._loaded:
             return "models are loading"
-        if self._watcher is not None and self._watcher.done():
+        if self._watcher is not None and not self._watcher.alive:
             return "the repository is not looked at any more; restart the server"
         served = [entry for entries in list(self._entries.values()) for entry in list(entries.values()) if entry.model]
         for entry in served:
@@ -239,7 +192,8 @@ class Registry:
     async def drain(self) -> None:
         """Turn readiness off, refuse new rows, and wait until every accepted row is answered."""
         self._draining = True
-        await self._stop_watching()
+        if self._watcher is not None:
+            await self._watcher.stop()
         models = self._models()
         for model in models:
             self._metrics.model_ready(model.name, model.version, ready=False)
@@ -248,36 +202,14 @@ class Registry:
     async def close(self) -> None:
         """Close every model; rows that still wait fail with Draining."""
         self._draining = True
-        await self._stop_watching()
+        if self._watcher is not None:
+            await self._watcher.stop()
         await asyncio.gather(*(model.close() for model in self._models()))
         await asyncio.gather(*self._retiring)
 
-    async def _watch(self, changed: Callable[[], None]) -> None:
-        trouble = ""
-        while True:
-            await asyncio.sleep(self._settings.poll_seconds)
-            try:
-                if await self.refresh():
-                    changed()
-                trouble = ""
-            except StartupError as error:
-                # What answers goes on; said once, not every few seconds.
-                if str(error) != trouble:
-                    _log.error("%s; what is loaded answers on", error)
-                trouble = str(error)
-            except Exception:
-                _log.exception("the repository cannot be watched any more")
-                raise
-
-    async def _stop_watching(self) -> None:
-        if self._watcher is not None:
-            watcher, self._watcher = self._watcher, None
-            watcher.cancel()
-            await asyncio.gather(watcher, return_exceptions=True)
-
     async def _refresh_model(self, name: str, descending: list[int], count: int) -> None:
         """Load the newest `count` versions that can be, then retire the model's others."""
-        kept: list[_Entry] = []
+        kept: list[Entry] = []
         latest = self._latest(name)
         for version in descending:
             if len(kept) == count:
@@ -295,7 +227,7 @@ class Registry:
             self._metrics.model_swapped(name)
             _log.info("model %s: version %d took over from version %d", name, now.version, latest.version)
 
-    async def _try(self, entry: _Entry) -> bool:
+    async def _try(self, entry: Entry) -> bool:
         """Load a version, unless its files are those that were refused."""
         found = await asyncio.to_thread(repository.stamp, self._settings.models, entry.name, entry.version)
         if entry.state is State.REFUSED and found == entry.stamp:
@@ -303,14 +235,14 @@ class Registry:
         entry.stamp = found
         return await self._load(entry)
 
-    def _retire(self, entry: _Entry, model: LiveModel) -> None:
+    def _retire(self, entry: Entry, model: LiveModel) -> None:
         """Give a version to nobody else, and close it when its last user is done."""
         del self._entries[entry.name][entry.version]
         task = asyncio.create_task(self._close_unused(entry, model), name=f"retire {entry.name}/{entry.version}")
         self._retiring[task] = model
         task.add_done_callback(lambda done: self._retiring.pop(done))
 
-    async def _close_unused(self, entry: _Entry, model: LiveModel) -> None:
+    async def _close_unused(self, entry: Entry, model: LiveModel) -> None:
         while entry.users:
             entry.unused.clear()
             await entry.unused.wait()
@@ -338,11 +270,11 @@ class Registry:
         served = [entry.model for entries in self._entries.values() for entry in entries.values() if entry.model]
         return [*served, *self._retiring.values()]
 
-    def _entry(self, name: str, version: int) -> _Entry:
+    def _entry(self, name: str, version: int) -> Entry:
         """The entry of a version, made when it is new."""
-        return self._entries.setdefault(name, {}).setdefault(version, _Entry(name, version))
+        return self._entries.setdefault(name, {}).setdefault(version, Entry(name, version))
 
-    async def _load(self, entry: _Entry) -> bool:
+    async def _load(self, entry: Entry) -> bool:
         """Try one version; True when it answers."""
         began = time.monotonic()
         try:
@@ -367,12 +299,12 @@ class Registry:
     def _open(self, artefact: Artefact) -> LiveModel:
         return load(artefact, self._settings, self._metrics)
 
-    def _latest(self, name: str) -> _Entry | None:
+    def _latest(self, name: str) -> Entry | None:
         """The version that answers when none is named; None where none is ready."""
         ready = [entry for entry in self._entries.get(name, {}).values() if entry.state is State.READY]
         return max(ready, key=lambda entry: entry.version, default=None)
 
-    def _find(self, name: str, version: int | None) -> _Entry:
+    def _find(self, name: str, version: int | None) -> Entry:
         """The entry for a request; the newest one, ready or not, where none is named and none is ready."""
         entries = self._entries.get(name)
         if not entries:

@@ -210,10 +210,16 @@ def test_a_watch_that_dies_takes_readiness_with_it(models: Path, write_model: Ca
     async def test() -> None:
         registry, _ = registry_of(models, poll_seconds=0.01)
         await registry.load_all()
-        registry.watch(lambda: None)
-        assert registry._watcher is not None
-        registry._watcher.cancel()
-        await asyncio.wait({registry._watcher})
+
+        def fail() -> None:
+            broken.set()
+            raise RuntimeError("told to fail")
+
+        broken = asyncio.Event()
+        registry.watch(fail)
+        write_model("affine", 2)
+        await broken.wait()
+        await asyncio.sleep(0)
         assert "not looked at any more" in registry.unready_reason()
         await registry.close()
 

@@ -1,0 +1,53 @@
+"""Looks at the repository every so often, for as long as the server runs."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from service.errors import StartupError
+
+_log = logging.getLogger(__name__)
+
+
+class Watcher:
+    """A task that refreshes; it starts at once and ends with :meth:`stop`.
+
+    Args:
+        refresh: Looks at the repository; whether anything changed.
+        seconds: Between two looks.
+        changed: Is called after each look that changed anything.
+    """
+
+    def __init__(self, refresh: Callable[[], Awaitable[bool]], seconds: float, changed: Callable[[], None]) -> None:
+        self._stopped = False
+        self._task = asyncio.create_task(_watch(refresh, seconds, changed), name="watch")
+
+    @property
+    def alive(self) -> bool:
+        """False once it ended although nobody stopped it: new versions would never come."""
+        return self._stopped or not self._task.done()
+
+    async def stop(self) -> None:
+        """End the task."""
+        self._stopped = True
+        self._task.cancel()
+        # What broke it was logged when it broke.
+        await asyncio.gather(self._task, return_exceptions=True)
+
+
+async def _watch(refresh: Callable[[], Awaitable[bool]], seconds: float, changed: Callable[[], None]) -> None:
+    trouble = ""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            if await refresh():
+                changed()
+            trouble = ""
+        except StartupError as error:
+            # What answers goes on; said once, not at every look.
+            if str(error) != trouble:
+                _log.error("%s; what is loaded answers on", error)
+            trouble = str(error)
+        except Exception:
+            _log.exception("the repository cannot be watched any more")
+            raise
