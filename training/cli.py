@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"kan-train: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
         return EXIT_SYSTEM
     except KeyboardInterrupt:
-        print("kan-train: stopped at once; --resume goes on with what was kept, if anything was", file=sys.stderr)
+        print(f"kan-train: stopped at once{options.after_interrupt}", file=sys.stderr)
         return EXIT_INTERRUPTED
     return 0
 
@@ -64,12 +64,12 @@ def _parser() -> argparse.ArgumentParser:
     again = run.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     again.add_argument("--fresh", action="store_true", help="start anew although an interrupted run is kept")
-    run.set_defaults(command=_run)
+    run.set_defaults(command=_run, after_interrupt="; --resume goes on with what was kept, if anything was")
 
     init = commands.add_parser("init", help="look at a table and write a commented recipe for it")
     init.add_argument("table", type=Path, metavar="DATA", help="a CSV or Parquet file")
     init.add_argument("--target", required=True, metavar="COLUMN", help="the column to predict")
-    init.set_defaults(command=_init)
+    init.set_defaults(command=_init, after_interrupt="")
 
     tune = commands.add_parser(
         "tune", help="time a published version's lowerings on this machine and publish the fastest as the next version"
@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N,N,…",
         help="numbers of rows that are served at once (default: those it was tuned for)",
     )
-    tune.set_defaults(command=_tune)
+    tune.set_defaults(command=_tune, after_interrupt="; nothing was published")
     return parser
 
 
@@ -157,7 +157,7 @@ def _summary(published: "Published", folder: "RunFolder") -> str:
         for name, value in sorted(lowering.precision_loss.items())
         if name.startswith("test_")
     )
-    precision = f" in {lowering.precision}; float32 held out: {losses}" if losses else ""
+    precision = f" in {lowering.precision}; float32 less this: {losses}" if losses else ""
     return "\n".join(
         (
             f"published {published.folder}",

@@ -18,11 +18,12 @@ from kan_model.onnx_runtime import VERSION as ONNXRUNTIME_VERSION
 from kan_model.transform import InputTransform, OutputTransform
 from training.publish import Files
 from training.threads import torch_threads
-from training.verify import HINT, Verification, VerificationFailed, verify
+from training.verify import Verification, VerificationFailed, verify
 
 MODEL, EXPLAIN, NETWORK = "model.onnx", "explain.onnx", "network.safetensors"
 # Edges of one run of explain.onnx.
 _MAX_EDGE_BYTES = 64 * 1024**2
+_EXPLAINED_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def _export(
             scale=scale,
         )
     except LoweringError as error:
-        raise VerificationFailed(f"{error}; {HINT}") from None
+        raise VerificationFailed(str(error)) from None
     verification = verify(
         lowered.model,
         kan,
@@ -114,6 +115,7 @@ def _export(
         training_rows,
         plan.tolerance,
         explained=lowered.explained,
+        explained_rows=min(_EXPLAINED_ROWS, explanation(kan).max_rows),
         scale=scale,
     )
     return Exported(trained, plan, lowered, verification)

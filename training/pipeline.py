@@ -21,8 +21,10 @@ from training.preparation import input_transform, new_network, output_transform,
 from training.publish import Published, check_successor, publish
 from training.run_folder import RunError, RunFolder
 from training.threads import threads_for, torch_threads
+from training.verify import VerificationFailed
 
 _SECONDS_BETWEEN_CHECKPOINTS = 5.0
+_HINT = "change [verify] tolerance and go on with --resume, or train with fewer intervals or scaled inputs"
 
 
 @dataclass(frozen=True)
@@ -77,11 +79,15 @@ def _train(run: Run, watcher: Watcher) -> Published:
     with interruption() as stop:
         watcher.prepared(dataset)
         kan = _fitted(run, dataset, inputs, outputs, stop, watcher).best
-        exported = export(
-            Trained(kan, inputs, outputs),
-            Plan(recipe.verify.tolerance, recipe.lowering.tune_for, recipe.lowering.precision),
-            training_rows=dataset.x[dataset.train].astype(np.float32),
-        )
+        try:
+            exported = export(
+                Trained(kan, inputs, outputs),
+                Plan(recipe.verify.tolerance, recipe.lowering.tune_for, recipe.lowering.precision),
+                training_rows=dataset.x[dataset.train].astype(np.float32),
+            )
+        except VerificationFailed as error:
+            raise VerificationFailed(f"{error}; {_HINT}") from None
+        _stop_if_asked(stop, run)
         manifest = build_manifest(recipe, dataset, exported)
         _stop_if_asked(stop, run)
         # From here on to the end at once: a version that is published belongs to a run that is finished.

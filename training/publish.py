@@ -36,7 +36,7 @@ class Published:
     manifest: ModelManifest
 
 
-def publish(models: Path, manifest: ModelManifest, files: Files) -> Published:
+def publish(models: Path, manifest: ModelManifest, files: Files, *, after: int | None = None) -> Published:
     """Write the next version of a model.
 
     The files are written to a hidden folder beside it, flushed to disk, and renamed into place. Where two publish
@@ -46,10 +46,11 @@ def publish(models: Path, manifest: ModelManifest, files: Files) -> Published:
         models: The model repository; made when it is not there.
         manifest: Its name says which model; version and files are filled in here.
         files: Version -> content by file name ("model.onnx").
+        after: The version that it must follow directly; None: whichever is the newest.
 
     Raises:
-        PublishError: the model's versions so far take other inputs, or the folder cannot be written; where
-            config.pbtxt alone cannot, the version is published and the message says so.
+        PublishError: the model's versions so far take other inputs, another version came between, or the folder cannot
+            be written; where config.pbtxt alone cannot, the version is published and the message says so.
     """
     check_successor(models, manifest)
     model_folder = models / manifest.name
@@ -58,11 +59,13 @@ def publish(models: Path, manifest: ModelManifest, files: Files) -> Published:
         temporary = Path(tempfile.mkdtemp(prefix=".publishing-", dir=model_folder))
         temporary.chmod(0o755)
         try:
-            published = _rename_to_next_version(model_folder, temporary, manifest, files)
+            published = _rename_to_next_version(model_folder, temporary, manifest, files, after)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
-        raise PublishError(f"{model_folder}: cannot publish: {error.strerror} ({error.filename})") from error
+        raise PublishError(
+            f"{model_folder}: cannot publish: {error.strerror} ({error.filename or manifest.name})"
+        ) from error
     configure_triton(model_folder, published.manifest)
     return published
 
@@ -156,11 +159,15 @@ def _check_writable(folder: Path) -> None:
         raise PublishError(f"{folder}: cannot publish: no permission to write to {nearest}")
 
 
-def _rename_to_next_version(model_folder: Path, temporary: Path, manifest: ModelManifest, files: Files) -> Published:
+def _rename_to_next_version(
+    model_folder: Path, temporary: Path, manifest: ModelManifest, files: Files, after: int | None
+) -> Published:
     version = max(published_versions(model_folder), default=0) + 1
     while True:
         written = _write_version(temporary, manifest, version, files(version))
         folder = model_folder / str(version)
+        if after is not None and version != after + 1:
+            raise PublishError(f"{model_folder}: version {version - 1} came meanwhile, after version {after}")
         try:
             temporary.rename(folder)  # Fails where the target holds anything: no version is ever overwritten.
         except OSError:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kan_api.v1.manifest_pb2 import ModelManifest
 from kan_model import checkpoint
@@ -12,7 +13,10 @@ from kan_model.lowering.precision import PRECISIONS
 from training.errors import TrainingError
 from training.export import NETWORK, Exported, Plan, Trained, describe, explanation, export, files, metadata
 from training.manifest import library_version, timestamp
-from training.publish import Published, publish, published_versions, read_manifest
+from training.publish import Published, check_successor, publish, published_versions, read_manifest
+
+MAX_ROWS = 65_536
+_ROWS = (1, 32, 1024)
 
 
 class TuneError(TrainingError):
@@ -33,21 +37,45 @@ def tune(folder: Path, tune_for: Sequence[int] | None = None) -> Published:
     folder = folder.absolute()
     manifest = read_manifest(folder)
     if manifest is None:
-        raise TuneError(f"{folder}: no model version: wanted a folder models/NAME/VERSION with a manifest.json")
+        raise TuneError(f"{folder}: no model version: wanted a folder models/NAME/VERSION with a whole manifest.json")
     if (manifest.name, str(manifest.version)) != (folder.parent.name, folder.name):
         raise TuneError(
             f"{folder}: its manifest.json is of version {manifest.version} of {manifest.name}; wanted the folder as it "
             "was published"
         )
-    lowering = manifest.lowering
     _check_newest(folder)
-    # Versions from before there was a choice are in float32.
-    precision = next((each for each in PRECISIONS if each == lowering.precision), PRECISIONS[0])
-    plan = Plan(lowering.tolerance, tuple(tune_for or lowering.tuned_for or (1, 32, 1024)), precision)
-    exported = export(_trained(folder, manifest), plan, scale=np.array(lowering.output_scale))
+    check_successor(folder.parent.parent, manifest)
+    trained = _trained(folder, manifest)
+    plan = _plan(folder, manifest, tune_for)
+    exported = export(trained, plan, scale=_scale(folder, manifest, trained))
     tuned = _tuned(manifest, exported)
     props = metadata(tuned.name, exported.trained.kan, tuned.library_version)
-    return publish(folder.parent.parent, tuned, files(exported, props))
+    return publish(folder.parent.parent, tuned, files(exported, props), after=manifest.version)
+
+
+def _plan(folder: Path, manifest: ModelManifest, tune_for: Sequence[int] | None) -> Plan:
+    """As the version was made, for the numbers of rows that are asked for."""
+    lowering = manifest.lowering
+    rows = tuple(dict.fromkeys(tune_for or lowering.tuned_for or _ROWS))
+    precision = next((each for each in PRECISIONS if each == (lowering.precision or "float32")), None)
+    if precision is None or not 0 < lowering.tolerance < np.inf or not all(1 <= each <= MAX_ROWS for each in rows):
+        raise TuneError(
+            f"{folder}: its manifest.json has tolerance {lowering.tolerance:g}, precision {lowering.precision!r}, rows "
+            f"{list(rows)}; wanted a tolerance above 0, {', '.join(PRECISIONS)}, rows from 1 to {MAX_ROWS}"
+        )
+    return Plan(lowering.tolerance, rows, precision)
+
+
+def _scale(folder: Path, manifest: ModelManifest, trained: Trained) -> NDArray[np.float64]:
+    """What errors are relative to, as training found it."""
+    scale = np.array(manifest.lowering.output_scale)
+    width = trained.kan.width
+    if (len(manifest.features), len(scale)) != (width[0], width[-1]) or not np.all((scale > 0) & np.isfinite(scale)):
+        raise TuneError(
+            f"{folder}: its manifest.json has {len(manifest.features)} features and output_scale {scale.tolist()}; its "
+            f"network wants {width[0]} features and {width[-1]} numbers above 0"
+        )
+    return scale
 
 
 def _check_newest(folder: Path) -> None:
@@ -79,7 +107,10 @@ def _tuned(manifest: ModelManifest, exported: Exported) -> ModelManifest:
     tuned = ModelManifest()
     tuned.CopyFrom(manifest)
     tuned.created, tuned.library_version = timestamp(), library_version()
-    tuned.lowering.CopyFrom(describe(exported, manifest.lowering.precision_loss))
+    # What another strategy costs in a coarse format cannot be known without the table: metrics are the network's own.
+    for name, loss in manifest.lowering.precision_loss.items():
+        tuned.metrics[name] += loss
+    tuned.lowering.CopyFrom(describe(exported, {}))
     tuned.explanation.CopyFrom(explanation(exported.trained.kan))
     tuned.preferred_rows = exported.lowered.preferred_rows
     return tuned

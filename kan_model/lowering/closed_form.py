@@ -22,6 +22,7 @@ class ClosedForm:
     """Uniform grids, any degree, both policies."""
 
     name = "closed_form"
+    has_product = True
 
     def applies(self, layer: KANLayer) -> bool:
         """True where every grid of the layer is uniform."""

@@ -16,6 +16,7 @@ class CoxDeBoor:
     """Any grid, any degree, both policies: the reference."""
 
     name = "cox_de_boor"
+    has_product = True
 
     def applies(self, layer: KANLayer) -> bool:  # noqa: ARG002 - no grid is refused
         """Always true."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
@@ -10,17 +10,18 @@ import torch
 from numpy.typing import NDArray
 
 from kan_model.bspline import check_grid
+from kan_model.layer import KANLayer
 from kan_model.lowering.closed_form import ClosedForm
 from kan_model.lowering.cox_de_boor import CoxDeBoor
 from kan_model.lowering.graph import check
 from kan_model.lowering.network import explaining_model, predicting_model
 from kan_model.lowering.pieces import Pieces
-from kan_model.lowering.precision import Precision
+from kan_model.lowering.precision import PRECISIONS, Precision
 from kan_model.lowering.reference import Comparison, Reference
 from kan_model.lowering.report import Candidate, LayerReport, LoweringError, Report
 from kan_model.lowering.segments import Segments
 from kan_model.lowering.strategy import Strategy
-from kan_model.lowering.timing import preferred_rows, seconds_by_rows
+from kan_model.lowering.timing import LARGEST_BLOCK, preferred_rows, seconds_by_rows
 from kan_model.lowering.truncated_powers import TruncatedPowers
 from kan_model.network import KAN
 from kan_model.transform import InputTransform, OutputTransform
@@ -39,6 +40,9 @@ STRATEGIES: tuple[Strategy, ...] = (
 # Strategies this close to the fastest (in the logarithm) are as fast: another run would order them otherwise.
 _AS_FAST = 0.03
 _SCREENING_ROWS = 256
+_SCREENING_ROUNDS = 3
+# How many times the error of the most exact strategy others may have in a coarse number format.
+_COARSE = 3.0
 _TIMED_ROWS = 1024
 
 
@@ -98,12 +102,15 @@ def lower(
         LoweringError: numbers that are not finite, grids no spline can stand on, or no strategy within the tolerance;
             the layer, the cause and the best error reached are named.
     """
-    _check(kan, tolerance, tune_for)
+    _check(kan, tolerance, tune_for, precision)
     reference = Reference(
         kan, inputs, outputs, training_rows=training_rows, scale=scale, rows_per_region=_SCREENING_ROWS
     )
     search = _Search(kan, inputs, outputs, precision, reference)
-    layers = [_candidates(search, index, strategies, tolerance, tune_for) for index in range(len(kan.layers))]
+    applicable = [_applicable(layer, index, strategies, precision) for index, layer in enumerate(kan.layers)]
+    layers = _screen(search, applicable, tolerance)
+    if tune_for:
+        layers = [_timed(search, index, options, tune_for) for index, options in enumerate(layers)]
     chosen, error = _combine(search, layers, tolerance)
     kept = [each.strategy for each in chosen]
     model = predicting_model(kan, inputs, outputs, kept, precision, metadata)
@@ -124,10 +131,11 @@ def lower(
 
 @dataclass(frozen=True)
 class _Option:
-    """A strategy for one layer and what was found of it."""
+    """A strategy for one layer, what was found of it, and whether it may be kept."""
 
     strategy: Strategy
     candidate: Candidate
+    within: bool = False
 
 
 class _Search:
@@ -153,49 +161,99 @@ class _Search:
             self._found[names] = self.reference.compare(model)
         return self._found[names]
 
+    def most_exact(self) -> Comparison:
+        """The smallest error found so far."""
+        return min(self._found.values(), key=lambda found: found.max_relative_error)
 
-def _candidates(
-    search: _Search, index: int, strategies: Sequence[Strategy], tolerance: float, tune_for: Sequence[int]
-) -> list[_Option]:
-    """All strategies that apply to a layer; those within the tolerance first, best first.
+    def candidate(self, strategies: Sequence[Strategy], index: int) -> Candidate:
+        """What is found of layer ``index``'s strategy among these."""
+        error = self.error(strategies)
+        return Candidate(strategies[index].name, error.max_relative_error, error.region, {})
+
+
+def _applicable(
+    layer: KANLayer, index: int, strategies: Sequence[Strategy], precision: Precision
+) -> Sequence[Strategy]:
+    """The strategies that can write a layer.
 
     Raises:
-        LoweringError: none applies, or none is within the tolerance.
+        LoweringError: There is none.
     """
-    layer = search.kan.layers[index]
-    applicable = [strategy for strategy in strategies if strategy.applies(layer)]
-    if not applicable:
-        raise LoweringError(f"layer {index}: none of {', '.join(s.name for s in strategies)} can write its grids")
-    others: list[Strategy] = [ClosedForm() if each.knots is None else CoxDeBoor() for each in search.kan.layers]
-    errors = [search.error([*others[:index], strategy, *others[index + 1 :]]) for strategy in applicable]
-    within = [error.max_relative_error <= tolerance for error in errors]
-    if not any(within):
-        best = min(range(len(errors)), key=lambda i: errors[i].max_relative_error)
-        raise LoweringError(
-            f"layer {index}: no strategy is within the tolerance {tolerance:g}; the best, {applicable[best].name}, is "
-            f"off by {errors[best].max_relative_error:.2g} of the output's range ({errors[best].region})"
-        )
-    seconds: list[dict[int, float]] = [{} for _ in applicable]
-    if tune_for:
-        good = [i for i, each in enumerate(within) if each]
-        alone = KAN.of_layers([layer])
-        models = [predicting_model(alone, None, None, [applicable[i]], search.precision) for i in good]
-        rows = search.reference.hidden_rows(index, max(tune_for))
-        for i, measured in zip(good, seconds_by_rows(models, rows, tune_for), strict=True):
-            seconds[i] = measured
-    options = [
-        _Option(strategy, Candidate(strategy.name, error.max_relative_error, error.region, measured))
-        for strategy, error, measured in zip(applicable, errors, seconds, strict=True)
+    found = [each for each in strategies if each.applies(layer) and (each.has_product or precision == "float32")]
+    if not found:
+        names = ", ".join(strategy.name for strategy in strategies) or "no strategies"
+        raise LoweringError(f"layer {index}: none of {names} can write its grids in {precision}")
+    return found
+
+
+def _screen(search: _Search, applicable: Sequence[Sequence[Strategy]], tolerance: float) -> list[list[_Option]]:
+    """Each layer's strategies that are exact enough while the other layers are as exact as can be, and the others.
+
+    Raises:
+        LoweringError: A layer has none.
+    """
+    standing = [options[-1] for options in applicable]
+    for _ in range(_SCREENING_ROUNDS):
+        layers = [
+            [_Option(each, search.candidate([*standing[:i], each, *standing[i + 1 :]], i)) for each in options]
+            for i, options in enumerate(applicable)
+        ]
+        best = [min(options, key=_error) for options in layers]
+        if all(_error(option) <= tolerance for option in best):
+            break
+        if [option.strategy.name for option in best] == [each.name for each in standing]:
+            break
+        standing = [option.strategy for option in best]
+    if any(_error(option) > tolerance for option in best):
+        raise LoweringError(_too_far(search, best, tolerance))
+    return [_within(options, tolerance, search.precision) for options in layers]
+
+
+def _within(options: list[_Option], tolerance: float, precision: Precision) -> list[_Option]:
+    """Mark what may be kept, and put it first.
+
+    In a coarse number format strategies that cancel lose much more than others, for little time.
+    """
+    most = tolerance if precision == "float32" else min(tolerance, _COARSE * min(map(_error, options)))
+    marked = [replace(option, within=_error(option) <= most) for option in options]
+    return sorted(marked, key=lambda option: not option.within)
+
+
+def _too_far(search: _Search, best: Sequence[_Option], tolerance: float) -> str:
+    """Says which layer is to blame: the one that is off most by itself."""
+    alone = [
+        Reference(KAN.of_layers([layer]), rows_per_region=_SCREENING_ROWS)
+        .compare(predicting_model(KAN.of_layers([layer]), None, None, [option.strategy], search.precision))
+        .max_relative_error
+        for layer, option in zip(search.kan.layers, best, strict=True)
     ]
-    fastest = min(_slowness(option) for option in options if option.candidate.max_relative_error <= tolerance)
-    # Sorting keeps the order of equals, which is that of preference.
-    return sorted(
-        options,
-        key=lambda option: (
-            not option.candidate.max_relative_error <= tolerance,
-            max(_slowness(option), fastest + _AS_FAST),
-        ),
+    index = int(np.argmax(alone))
+    search.error([option.strategy for option in best])
+    found = search.most_exact()
+    return (
+        f"layer {index}: no strategy is within the tolerance {tolerance:g}; the best, {best[index].strategy.name}, is "
+        f"off by {found.max_relative_error:.2g} of the output's range ({found.region})"
     )
+
+
+def _timed(search: _Search, index: int, options: Sequence[_Option], tune_for: Sequence[int]) -> list[_Option]:
+    """The options with the times of those that may be kept, fastest first."""
+    alone = KAN.of_layers([search.kan.layers[index]])
+    good = [option for option in options if option.within]
+    models = [predicting_model(alone, None, None, [option.strategy], search.precision) for option in good]
+    rows = search.reference.hidden_rows(index, LARGEST_BLOCK)
+    timed = [
+        replace(option, candidate=replace(option.candidate, seconds=seconds))
+        for option, seconds in zip(good, seconds_by_rows(models, rows, tune_for), strict=True)
+    ]
+    fastest = min(map(_slowness, timed))
+    # Sorting keeps the order of equals, which is that of preference.
+    timed.sort(key=lambda option: max(_slowness(option), fastest + _AS_FAST))
+    return timed + [option for option in options if not option.within]
+
+
+def _error(option: _Option) -> float:
+    return option.candidate.max_relative_error
 
 
 def _slowness(option: _Option) -> float:
@@ -206,30 +264,26 @@ def _slowness(option: _Option) -> float:
 
 def _combine(search: _Search, layers: Sequence[Sequence[_Option]], tolerance: float) -> tuple[list[_Option], float]:
     """The first option of each layer; where their errors add up to too much, the worst layers take more exact ones."""
-    chosen = [options[0] for options in layers]
+    chosen = [next(option for option in options if option.within) for options in layers]
     while True:
         found = search.error([each.strategy for each in chosen])
         if found.max_relative_error <= tolerance:
             return chosen, found.max_relative_error
-        better = [min(options, key=lambda option: option.candidate.max_relative_error) for options in layers]
-        gains = [
-            now.candidate.max_relative_error - best.candidate.max_relative_error
-            for now, best in zip(chosen, better, strict=True)
-        ]
+        better = [min(options, key=_error) for options in layers]
+        gains = [_error(now) - _error(best) for now, best in zip(chosen, better, strict=True)]
         worst = int(np.argmax(gains))
         if gains[worst] <= 0:
-            raise LoweringError(
-                f"layer {worst}: within the tolerance {tolerance:g} by itself, but with the others off by "
-                f"{found.max_relative_error:.2g} of the output's range ({found.region})"
-            )
+            raise LoweringError(_too_far(search, chosen, tolerance))
         chosen[worst] = better[worst]
 
 
-def _check(kan: KAN, tolerance: float, tune_for: Sequence[int]) -> None:
+def _check(kan: KAN, tolerance: float, tune_for: Sequence[int], precision: str) -> None:
+    if precision not in PRECISIONS:
+        raise LoweringError(f"precision is {precision!r}; wanted {', '.join(PRECISIONS)}")
     if not (math.isfinite(tolerance) and tolerance > 0):
         raise LoweringError(f"tolerance is {tolerance}; wanted a number above 0")
-    if any(rows < 1 for rows in tune_for):
-        raise LoweringError(f"tune_for is {list(tune_for)}; wanted numbers of rows, 1 or more")
+    if any(not isinstance(rows, int) or rows < 1 for rows in tune_for):
+        raise LoweringError(f"tune_for is {tuple(tune_for)}; wanted numbers of rows, 1 or more")
     for index, layer in enumerate(kan.layers):
         for name, tensor in layer.state_dict().items():
             bad = int((~torch.isfinite(tensor)).sum())

@@ -71,6 +71,7 @@ class GraphBuilder:
             name: Of the graph.
             metadata: The model's metadata_props.
         """
+        self._rename_shared_constants()
         for output_name, (value, _) in outputs.items():
             self._rename(value, output_name)
         infos = [
@@ -86,6 +87,16 @@ class GraphBuilder:
         )
         helper.set_model_props(model, dict(metadata))
         return model
+
+    def _rename_shared_constants(self) -> None:
+        """A constant that several layers read bears the name of none."""
+        self.scope = "shared"
+        for tensor in self._initializers:
+            scopes = {node.name.split("/")[0] for node in self._nodes if tensor.name in node.input}
+            if len(scopes) > 1:
+                name = self._unique(tensor.name.split("/")[-1])
+                self._rename(tensor.name, name)
+                tensor.name = name
 
     def _rename(self, value: str, output_name: str) -> None:
         for node in self._nodes:

@@ -22,6 +22,7 @@ class Pieces:
     """Any grid, any degree, both policies."""
 
     name = "pieces"
+    has_product = False
 
     def applies(self, layer: KANLayer) -> bool:
         """True where the table stays below 512 MiB."""

@@ -1,7 +1,7 @@
 """Hold an ONNX graph against the network in float64, everywhere a client's rows can lie."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kan_model.lowering.pruned import without_pruned
 from kan_model.network import KAN
-from kan_model.onnx_runtime import open_session, run
+from kan_model.onnx_runtime import open_session
 from kan_model.transform import Affine, InputTransform, OutputTransform, Softmax
 
 # Here float32 itself limits what any graph can do (docs/decisions/0002-far-outside.md): errors are relative to the
@@ -55,6 +55,10 @@ class _Wanted:
     size: Values64
     may_be_nan: NDArray[np.bool_]
 
+    def each(self, step: int) -> "_Wanted":
+        """Of each so-manieth row."""
+        return _Wanted(self.answers[::step], self.size[::step], self.may_be_nan[::step])
+
 
 class Reference:
     """Rows of all kinds and float64's answers to them.
@@ -84,6 +88,7 @@ class Reference:
             rows_per_region: How many rows of each kind.
         """
         self._kan, self._inputs, self._outputs = copy.deepcopy(kan).double(), inputs, outputs
+        self._softmax = isinstance(outputs, Softmax)
         self._unread = np.ones(kan.width[0], bool)
         self._left = without_pruned(kan).nodes
         self._unread[self._left[0]] = False
@@ -92,37 +97,55 @@ class Reference:
         first = next(iter(self._wanted.values()))
         self.scale = _scale(outputs, first.answers) if scale is None else scale
 
-    def compare(self, model: onnx.ModelProto) -> Comparison:
-        """Run the model on every row and find its largest errors."""
-        abs_error, worst, where = 0.0, 0.0, "nowhere"
-        for region, rows in self._regions.items():
-            wanted = self._wanted[region]
-            got = run(_before_softmax(model) if region == _FAR and isinstance(self._outputs, Softmax) else model, rows)
+    def compare(self, model: onnx.ModelProto, *, every: int = 1, block_rows: int = 256) -> Comparison:
+        """Run the model and find its largest errors.
+
+        Args:
+            model: With the answers as its first output.
+            every: Take each so-manieth row only.
+            block_rows: Rows a run, which bounds the memory.
+        """
+        abs_error, worst, where, count = 0.0, 0.0, "nowhere", 0
+        for region, all_rows in self._regions.items():
+            rows, wanted = all_rows[::every], self._wanted[region].each(every)
+            count += len(rows)
+            got = _answers_of(model, rows, block_rows, before_softmax=region == _FAR and self._softmax)
+            # Beyond float32 nothing can be right.
+            beyond = np.abs(np.nan_to_num(wanted.size, nan=0.0)) > np.finfo(np.float32).max
             missing, expected = np.isnan(got), np.isnan(wanted.answers)
-            if np.any(expected & ~missing) or np.any(missing & ~expected & ~wanted.may_be_nan):
-                return Comparison(np.inf, np.inf, f"{region}: NaN on one side only", len(rows))
-            error = np.nan_to_num(np.abs(got - wanted.answers), nan=0.0, posinf=np.inf)
+            if np.any((expected & ~missing | missing & ~expected & ~wanted.may_be_nan) & ~beyond):
+                return Comparison(np.inf, np.inf, f"{region}: NaN on one side only", count)
+            with np.errstate(invalid="ignore"):  # of infinities, which are beyond
+                error = np.nan_to_num(np.abs(got - wanted.answers), nan=0.0, posinf=np.inf)
+            error[beyond] = 0.0
             outside = region.startswith("outside")
             size = np.maximum(self.scale, np.nan_to_num(np.abs(wanted.size))) if outside else self.scale
             relative = float((error / size).max())
             abs_error = abs_error if outside else max(abs_error, float(error.max()))
             if not relative <= worst:
                 worst, where = relative, region
-        return Comparison(abs_error, worst, where, sum(map(len, self._regions.values())))
+        return Comparison(abs_error, worst, where, count)
 
-    def compare_edges(self, model: onnx.ModelProto) -> float:
-        """The largest error of an explaining model's edges, relative to the range of the nodes they feed."""
-        rows = self._regions["inside the domain"][:_EDGE_ROWS]
-        _, *edges = open_session(model).run(rows)
+    def compare_edges(self, model: onnx.ModelProto, *, block_rows: int = 256) -> float:
+        """The largest error of an explaining model's edges, relative to the largest edge or the range of their node.
+
+        Looked for inside the domain, on knots, at the ends and up to three domains outside.
+        """
+        regions = ("inside the domain", "on knots", "at the ends of the domain", "outside, up to 3 domains")
+        rows = np.concatenate([self._regions[region][:_EDGE_ROWS] for region in regions])
+        session = open_session(model)
+        runs = [session.run(block)[1:] for block in _blocks(rows, block_rows)]
         worst = 0.0
         x = torch.from_numpy(rows).double()
         with torch.no_grad():
             x = x if self._inputs is None else self._inputs(x)
-            for layer, left, got in zip(self._kan.layers, self._left[1:], edges, strict=True):
-                wanted = layer.edge_outputs(x)[:, left]
+            for layer, left, *got in zip(self._kan.layers, self._left[1:], *runs, strict=True):
+                wanted = layer.edge_outputs(x)[:, left].numpy()
                 x = layer(x)
-                size = max(float(np.ptp(x.numpy(), axis=0).max()), float(wanted.abs().max()), np.finfo(np.float32).tiny)
-                error = np.abs(got[:, left] - wanted.numpy()).max() / size
+                extent = np.ptp(x.numpy()[:, left], axis=0)
+                size = np.maximum(extent[:, None], np.abs(wanted).max(axis=(0, 2), keepdims=True)[0])
+                size = np.maximum(size, np.finfo(np.float32).tiny)
+                error = (np.abs(np.concatenate(got)[:, left] - wanted) / size).max()
                 worst = np.inf if not error >= 0 else max(worst, float(error))
         return worst
 
@@ -240,6 +263,15 @@ def _scale(outputs: OutputTransform | None, answers: Values64) -> Values64:
     size = np.abs(answers).max(axis=0)
     # Less than float32 can tell apart is what rounding leaves of a constant, not a range.
     return np.where(extent > np.finfo(np.float32).eps * size, extent, np.where(size > 0, size, 1.0))
+
+
+def _answers_of(model: onnx.ModelProto, rows: Rows32, block_rows: int, *, before_softmax: bool) -> Rows32:
+    session = open_session(_before_softmax(model) if before_softmax else model)
+    return np.concatenate([session.run(block)[0] for block in _blocks(rows, block_rows)])
+
+
+def _blocks(rows: Rows32, size: int) -> Iterator[Rows32]:
+    return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
 def _before_softmax(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -36,6 +36,11 @@ class Segments:
         """As it stands in the manifest."""
         return f"segments_{self.intervals}"
 
+    @property
+    def has_product(self) -> bool:
+        """True: fixed functions, fixed weights."""
+        return True
+
     def applies(self, layer: KANLayer) -> bool:
         """True where it takes no more than 96 columns an input and is not the same as with smaller segments."""
         smaller = layer.grid_size > self.intervals // 2

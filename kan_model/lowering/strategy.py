@@ -65,6 +65,11 @@ class Strategy(Protocol):
         """As it stands in the manifest."""
         ...
 
+    @property
+    def has_product(self) -> bool:
+        """Whether the sums are a product with fixed weights, which may then be of another number format."""
+        ...
+
     def applies(self, layer: KANLayer) -> bool:
         """Whether the layer's grids and its policy outside the domain allow it, and its size makes it sensible."""
         ...

@@ -12,6 +12,7 @@ from kan_model.onnx_runtime import Session, open_session
 Rows32 = NDArray[np.float32]
 # Larger batches are timed as blocks, of the better of these sizes: beyond them temporaries leave the cache.
 _BATCH_BLOCKS = (32, 128)
+LARGEST_BLOCK = max(_BATCH_BLOCKS)
 _FIRST_LOOKS = 4
 _REPEATS = 15
 _SECONDS_PER_REPEAT = 5e-4
@@ -27,7 +28,7 @@ def seconds_by_rows(models: Sequence[onnx.ModelProto], rows: Rows32, counts: Seq
 
     Args:
         models: All with the same input.
-        rows: ``[at least max(counts), inputs]``, like those to be served.
+        rows: ``[LARGEST_BLOCK, inputs]``, like those to be served.
         counts: Rows to be served at once; more than 128 as blocks of 32 or 128.
 
     Returns:
@@ -36,7 +37,7 @@ def seconds_by_rows(models: Sequence[onnx.ModelProto], rows: Rows32, counts: Seq
     sessions = [open_session(model) for model in models]
     result: list[dict[int, float]] = [{} for _ in models]
     for count in counts:
-        for block in (count,) if count <= max(_BATCH_BLOCKS) else _BATCH_BLOCKS:
+        for block in (count,) if count <= LARGEST_BLOCK else _BATCH_BLOCKS:
             feed = np.ascontiguousarray(rows[:block])
             for measured, seconds in zip(result, _race(sessions, [feed] * len(sessions)), strict=True):
                 measured[count] = min(measured.get(count, np.inf), seconds * count / block)

@@ -40,6 +40,11 @@ class TruncatedPowers:
         """As it stands in the manifest."""
         return "truncated_powers" if self.polynomial == "ends" else f"truncated_powers_{self.polynomial}"
 
+    @property
+    def has_product(self) -> bool:
+        """True: fixed functions, fixed weights."""
+        return True
+
     def applies(self, layer: KANLayer) -> bool:
         """True under clamp, up to 32 intervals; with an odd number of knots inside, monomials are what centred is."""
         own = self.polynomial != "monomials" or layer.grid_size % 2 == 1

@@ -7,14 +7,16 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from google.protobuf import json_format
 
 from kan_api.v1.manifest_pb2 import ModelManifest
 from kan_model.onnx_runtime import run as run_model
 from training.config import load_recipe
 from training.data import prepare
+from training.errors import TrainingError
 from training.fit import FitState
 from training.pipeline import Run, train
-from training.publish import Published
+from training.publish import Published, PublishError, publish
 from training.run_folder import RunFolder
 from training.tune import TuneError, tune
 
@@ -88,6 +90,57 @@ def test_a_damaged_version_is_refused(published: Published, damage: Callable[[Pa
     with pytest.raises(TuneError, match=message):
         tune(folder)
     assert [path.name for path in folder.parent.iterdir() if path.name.isdecimal()] == [folder.name]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda manifest: manifest.lowering.ClearField("output_scale"), r"output_scale \[\]; its network wants 5"),
+        (lambda manifest: manifest.lowering.output_scale.append(1), "1 numbers above 0"),
+        (lambda manifest: manifest.lowering.output_scale.__setitem__(0, 0), "1 numbers above 0"),
+        (lambda manifest: manifest.features.pop(), "has 4 features"),
+        (lambda manifest: manifest.lowering.tuned_for.append(10**12), "rows from 1 to 65536"),
+        (lambda manifest: setattr(manifest.lowering, "precision", "int4"), "precision 'int4'"),
+        (lambda manifest: setattr(manifest.lowering, "tolerance", 0.0), "wanted a tolerance above 0"),
+        (lambda manifest: setattr(manifest.lowering, "tolerance", 1e-12), "no strategy is within the tolerance"),
+    ],
+)
+def test_a_manifest_that_makes_no_sense_is_refused(
+    published: Published, change: Callable[[ModelManifest], object], message: str
+) -> None:
+    """One line that says what came and what was wanted; nothing is published."""
+    path = published.folder / "manifest.json"
+    manifest = json_format.Parse(path.read_bytes(), ModelManifest())
+    change(manifest)
+    path.write_text(json_format.MessageToJson(manifest, preserving_proto_field_name=True))
+    with pytest.raises(TrainingError, match=message) as caught:
+        tune(published.folder)
+    assert "\n" not in str(caught.value)
+    assert "--resume" not in str(caught.value)
+    assert not published.folder.with_name("2").exists()
+
+
+def test_a_version_that_comes_meanwhile_is_not_put_aside(published: Published, tmp_path: Path) -> None:
+    """The network of version 1 must not stand over that of version 2."""
+    run = Run(load_recipe(tmp_path / "flowers.toml"), tmp_path / "models", RunFolder(tmp_path / "run"))
+    train(run, Quiet())
+    with pytest.raises(PublishError, match="version 2 came meanwhile, after version 1"):
+        publish(tmp_path / "models", published.manifest, lambda _: {"model.onnx": b""}, after=1)
+    assert not published.folder.with_name("3").exists()
+
+
+def test_metrics_of_a_coarse_format_become_those_of_the_network(
+    write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Without the table nobody knows what another strategy costs."""
+    path = write_recipe()
+    path.write_text(path.read_text() + 'precision = "float16"\n[verify]\ntolerance = 0.1\n')
+    before = train(Run(load_recipe(path), tmp_path / "models", RunFolder(tmp_path / "run")), Quiet())
+    after = tune(before.folder, (1,)).manifest
+    losses = before.manifest.lowering.precision_loss
+    assert losses
+    assert not after.lowering.precision_loss
+    assert after.metrics["test_rmse"] == before.manifest.metrics["test_rmse"] + losses["test_rmse"]
 
 
 def test_a_version_from_before_networks_were_kept_is_refused(published: Published) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from itertools import product
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from kan_model.lowering import LoweringError, lower
 from kan_model.lowering.closed_form import ClosedForm
 from kan_model.lowering.cox_de_boor import CoxDeBoor
 from kan_model.lowering.driver import STRATEGIES
+from kan_model.lowering.network import predicting_model
 from kan_model.lowering.pieces import Pieces
 from kan_model.lowering.reference import Reference
 from kan_model.lowering.strategy import Strategy
@@ -205,7 +207,7 @@ def test_no_rows_cannot_be_tuned_for(make_kan: Callable[..., KAN], tune_for: tup
 
 def test_a_tolerance_that_nothing_meets_is_refused_with_the_best_error(make_kan: Callable[..., KAN]) -> None:
     """The layer, the strategy that came nearest, how far off it is and where."""
-    kan = make_kan(dtype=torch.float32)
+    kan = make_kan((3, 2), dtype=torch.float32)
     candidates = lower(kan, tune_for=()).report.layers[0].candidates
     best = min(candidates, key=lambda candidate: candidate.max_relative_error)
     with pytest.raises(LoweringError) as refused:
@@ -214,6 +216,30 @@ def test_a_tolerance_that_nothing_meets_is_refused_with_the_best_error(make_kan:
         f"layer 0: no strategy is within the tolerance 1e-12; the best, {best.strategy}, is off by "
         f"{best.max_relative_error:.2g} of the output's range ({best.region})"
     )
+
+
+def test_the_layer_that_is_off_by_itself_is_blamed() -> None:
+    """Of a straight line and a fine grid far from zero, the latter, in either order."""
+    straight = KAN(KANConfig((3, 3), grid_size=1, degree=1, domain=(-1, 1))).layers[0]
+    fine = KAN(KANConfig((3, 3), grid_size=50, degree=5, domain=(10, 11), noise=1.0)).layers[0]
+    for index, layers in ((1, [straight, fine]), (0, [fine, straight])):
+        with pytest.raises(LoweringError, match=f"layer {index}: no strategy is within the tolerance 1e-09"):
+            lower(KAN.of_layers(layers), tolerance=1e-9)
+
+
+def test_layers_that_need_their_most_exact_strategies_together_get_them() -> None:
+    """A network is refused only where no combination is within the tolerance."""
+    config = KANConfig((3, 4, 2), grid_size=10, degree=5, outside="decay", domain=(100, 101), hidden_domain=(100, 101))
+    kan = KAN(config, seed=0)
+    strategies: tuple[Strategy, ...] = (ClosedForm(), CoxDeBoor(), Pieces())
+    reference = Reference(kan, rows_per_region=256)
+    errors = {
+        names: reference.compare(predicting_model(kan, None, None, names)).max_relative_error
+        for names in product(strategies, repeat=2)
+    }
+    best = min(errors.values())
+    lowered = lower(kan, tolerance=best * 1.001, tune_for=(), strategies=strategies)
+    assert lowered.report.max_relative_error <= best * 1.001
 
 
 def test_a_grid_that_none_of_the_strategies_can_write_is_refused(make_kan: Callable[..., KAN]) -> None:

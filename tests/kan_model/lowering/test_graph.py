@@ -67,7 +67,7 @@ def assert_clean(model: onnx.ModelProto) -> None:
         if node.op_type == "Cast":
             assert types[node.input[0]] != onnx.helper.get_node_attr_value(node, "to"), f"{node.name} changes nothing"
     for name in (*(output for node in nodes for output in node.output if output not in given), *constants):
-        assert name.split("/")[0] in ("inputs", "outputs", "layer0", "layer1"), name
+        assert name.split("/")[0] in ("inputs", "outputs", "layer0", "layer1", "shared"), name
     used = {name for node in nodes for name in node.input}
     assert constants <= used
     assert {output for node in nodes for output in node.output} <= used | given
@@ -131,3 +131,17 @@ def test_check_refuses_what_does_not_fit() -> None:
     graph = GraphBuilder("x", 2)
     with pytest.raises(onnx.shape_inference.InferenceError):
         check(graph.build({"y": (graph.op("Neg", ["x"], "negative"), (5,))}, "name", {}))
+
+
+def test_a_constant_that_layers_share_bears_the_name_of_none() -> None:
+    """What one layer reads is named after it; what two read is there once."""
+    graph = GraphBuilder("x", 2)
+    value = "x"
+    for scope in ("layer0", "layer1"):
+        graph.scope = scope
+        value = graph.op("Add", [value, graph.floats([1, 2], "knots")], "sum")
+    graph.scope = "layer0"
+    value = graph.op("Mul", [value, graph.floats([3, 4], "weight")], "product")
+    model = graph.build({"y": (value, (2,))}, "test", {})
+    check(model)
+    assert [tensor.name for tensor in model.graph.initializer] == ["shared/knots", "layer0/weight"]
