@@ -37,5 +37,9 @@ class InferenceFailed(ServiceError):
     """The run that held these rows failed."""
 
 
+class Unsupported(ServiceError):
+    """A method that the protocol has and this server does not."""
+
+
 class StartupError(Exception):
     """The server cannot start; its message is for the person who started it."""

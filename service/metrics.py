@@ -9,6 +9,8 @@ from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
 
+from service.statistics import Statistics
+
 Rejection = Literal["overload", "deadline", "cancelled", "draining", "invalid"]
 
 _REJECTIONS: tuple[Rejection, ...] = ("overload", "deadline", "cancelled", "draining", "invalid")
@@ -125,9 +127,14 @@ class Metrics:
 
 
 class ModelMetrics:
-    """The hot metrics of one model version, labels bound once. It is a batcher's BatchObserver."""
+    """The hot metrics of one model version, labels bound once. It is a batcher's BatchObserver.
+
+    Attributes:
+        statistics: The same in exact sums, for who asks over the Open Inference Protocol.
+    """
 
     def __init__(self, metrics: Metrics, name: str, version: str) -> None:
+        self.statistics = Statistics()
         self._labels = (name, version)
         self._ready = metrics._model_ready
         self._requests = metrics._requests
@@ -168,11 +175,13 @@ class ModelMetrics:
     def waited(self, seconds: float) -> None:
         """Say how long a request waited before its first run."""
         self._queue_seconds.observe(seconds)
+        self.statistics.queue.add(seconds)
 
     def ran(self, rows: int, seconds: float) -> None:
         """Count one run of the model, with its rows and its time."""
         self._batch_rows.observe(rows)
         self._compute_seconds.observe(seconds)
+        self.statistics.ran(rows, seconds)
 
     def rejected(self, reason: Rejection) -> None:
         """Count a request that was turned away."""

@@ -1,24 +1,23 @@
 """The Open Inference Protocol, inference.GRPCInferenceService: each method a short function from bytes to bytes.
 
-Source: the protocol's version 2 as KServe publishes it; RepositoryIndex is Triton's extension.
+Source: the protocol's version 2 as KServe publishes it; ModelStreamInfer and what triton.py holds are Triton's.
 """
 
-import re
+import math
+import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from importlib.metadata import version as installed_version
 
 from open_inference import grpc_predict_v2_pb2 as pb
-from service import codec
+from service import codec, triton
 from service.errors import InvalidRequest, ModelNotReady
-from service.registry import Registry, State
-from service.rpc import Call, Method, Unary, parse
+from service.registry import Registry
+from service.rpc import Call, Duplex, Method, RpcError, Unary, parse
+from service.triton import ready_versions, version_named
 
 SERVICE = "inference.GRPCInferenceService"
-
-# Triton's words; it shows a version that failed to load as UNAVAILABLE, with a reason.
-_STATES = {State.LOADING: "LOADING", State.READY: "READY", State.REFUSED: "UNAVAILABLE"}
-_VERSION = re.compile(r"[1-9][0-9]{0,17}")
 
 
 def methods(registry: Registry, max_request_rows: int) -> list[Method]:
@@ -35,7 +34,13 @@ def methods(registry: Registry, max_request_rows: int) -> list[Method]:
         _method("ServerMetadata", _server_metadata),
         _method("ModelMetadata", partial(_model_metadata, registry)),
         _method("ModelInfer", partial(_model_infer, registry, max_request_rows)),
-        _method("RepositoryIndex", partial(_repository_index, registry)),
+        Duplex(
+            f"/{SERVICE}/ModelStreamInfer",
+            "open_inference",
+            partial(_model_stream_infer, registry, max_request_rows),
+            _stream_failure,
+        ),
+        *(_method(name, answer) for name, answer in triton.answers(registry, max_request_rows).items()),
     ]
 
 
@@ -59,7 +64,7 @@ async def _model_ready(registry: Registry, call: Call, request: bytes) -> bytes:
     """ModelReady: whether a version that the server knows answers."""
     message = parse(pb.ModelReadyRequest, request)
     try:
-        with registry.lease(message.name, _version(message.version)) as model:
+        with registry.lease(message.name, version_named(message.version)) as model:
             call.model, call.version = model.name, str(model.version)
             ready = not registry.draining
     except ModelNotReady:
@@ -70,59 +75,74 @@ async def _model_ready(registry: Registry, call: Call, request: bytes) -> bytes:
 async def _server_metadata(_call: Call, request: bytes) -> bytes:
     """ServerMetadata: who answers."""
     parse(pb.ServerMetadataRequest, request)
-    return pb.ServerMetadataResponse(name="kan-serve", version=installed_version("kan-serving")).SerializeToString()
+    return pb.ServerMetadataResponse(
+        name="kan-serve", version=installed_version("kan-serving"), extensions=triton.EXTENSIONS
+    ).SerializeToString()
 
 
 async def _model_metadata(registry: Registry, call: Call, request: bytes) -> bytes:
     """ModelMetadata: the tensors of a version that is ready, and the versions there are."""
     message = parse(pb.ModelMetadataRequest, request)
-    with registry.lease(message.name, _version(message.version)) as model:
+    with registry.lease(message.name, version_named(message.version)) as model:
         call.model, call.version = model.name, str(model.version)
-        response = pb.ModelMetadataResponse(name=model.name, platform="onnxruntime_onnx")
+        response = pb.ModelMetadataResponse(name=model.name, platform=triton.PLATFORM)
         for tensors, specs in ((response.inputs, model.manifest.inputs), (response.outputs, model.manifest.outputs)):
             for spec in specs:
                 tensors.add(name=spec.name, datatype=spec.datatype, shape=spec.shape)
-    response.versions.extend(
-        str(status.version)
-        for status in registry.statuses()
-        if status.name == message.name and status.state is State.READY
-    )
+    response.versions.extend(map(str, ready_versions(registry, message.name)))
     return response.SerializeToString()
 
 
 async def _model_infer(registry: Registry, max_request_rows: int, call: Call, request: bytes) -> bytes:
     """ModelInfer: rows in, one answer a row out."""
+    response = pb.ModelInferResponse()
+    await _infer(registry, max_request_rows, call, request, response)
+    return response.SerializeToString()
+
+
+async def _model_stream_infer(registry: Registry, max_request_rows: int, call: Call, request: bytes) -> bytes:
+    """ModelStreamInfer: one request of a stream."""
+    response = pb.ModelStreamInferResponse()
+    await _infer(registry, max_request_rows, call, request, response.infer_response)
+    # Triton says so on every stream: each of its requests may have several answers.
+    response.infer_response.parameters["triton_final_response"].bool_param = True
+    return response.SerializeToString()
+
+
+def _stream_failure(request: bytes, error: RpcError) -> bytes:
+    """What a stream gives where a request failed; Triton has no field for the code, so it goes before the message."""
+    response = pb.ModelStreamInferResponse(error_message=f"{error.code.name}: {error.message}")
+    with suppress(InvalidRequest):
+        response.infer_response.id = parse(pb.ModelInferRequest, request).id
+    return response.SerializeToString()
+
+
+async def _infer(
+    registry: Registry, max_request_rows: int, call: Call, request: bytes, response: pb.ModelInferResponse
+) -> None:
+    """Compute the rows of a request and put the answer into the response."""
     message = parse(pb.ModelInferRequest, request)
-    with registry.lease(message.model_name, _version(message.model_version)) as model:
-        call.model, call.version = model.name, str(model.version)
+    with registry.lease(message.model_name, version_named(message.model_version)) as model:
+        call.model, call.version, call.inference = model.name, str(model.version), True
         wanted = codec.wanted_outputs(message, model)
         rows = codec.decode_infer(message, model, max_request_rows)
-        result = await model.batcher.submit(rows, call.deadline)
-        response = pb.ModelInferResponse(model_name=model.name, model_version=str(model.version), id=message.id)
+        result = await model.batcher.submit(rows, _deadline(call, message))
+        call.compute_seconds = result.compute_seconds
+        response.model_name, response.model_version, response.id = model.name, str(model.version), message.id
         codec.encode_infer(response, result.outputs, model, wanted)
-        return response.SerializeToString()
 
 
-async def _repository_index(registry: Registry, _call: Call, request: bytes) -> bytes:
-    """RepositoryIndex: every version, or those that are ready."""
-    message = parse(pb.RepositoryIndexRequest, request)
-    if message.repository_name:
-        raise InvalidRequest(f"repository_name is {message.repository_name!r}; wanted '': there is one, without a name")
-    return pb.RepositoryIndexResponse(
-        models=[
-            pb.RepositoryIndexResponse.ModelIndex(
-                name=status.name, version=str(status.version), state=_STATES[status.state], reason=status.reason
-            )
-            for status in registry.statuses()
-            if status.state is State.READY or not message.ready
-        ]
-    ).SerializeToString()
-
-
-def _version(version: str) -> int | None:
-    """The version that a request names; None for the latest."""
-    if not version:
-        return None
-    if not _VERSION.fullmatch(version):
-        raise InvalidRequest(f"model version is {version!r}; wanted a number such as '3', or '' for the latest")
-    return int(version)
+def _deadline(call: Call, message: pb.ModelInferRequest) -> float | None:
+    """The call's deadline, or the request's own where that is sooner: its parameter "timeout", in microseconds."""
+    if "timeout" not in message.parameters:
+        return call.deadline
+    parameter = message.parameters["timeout"]
+    kind = parameter.WhichOneof("parameter_choice")
+    if kind not in ("int64_param", "uint64_param") or getattr(parameter, kind) < 0:
+        raise InvalidRequest(
+            f"parameter 'timeout' is {str(parameter).strip() or 'empty'}; wanted microseconds, 0 or more"
+        )
+    microseconds: int = getattr(parameter, kind)
+    if not microseconds:  # Triton's word for none
+        return call.deadline
+    return min(time.monotonic() + microseconds / 1e6, math.inf if call.deadline is None else call.deadline)

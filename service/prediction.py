@@ -1,13 +1,14 @@
 """kan_api.v1.PredictionService: each method a short function from bytes to bytes."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 
 from kan_api.v1 import prediction_pb2 as pb
 from service import codec
 from service.errors import InvalidRequest
 from service.registry import Registry, State
-from service.rpc import Call, Method, Unary, parse
+from service.rpc import Call, Duplex, Method, RpcError, Unary, parse
 
 SERVICE = "kan_api.v1.PredictionService"
 
@@ -27,6 +28,12 @@ def methods(registry: Registry, max_request_rows: int) -> list[Method]:
     """
     return [
         _method("Predict", partial(_predict, registry, max_request_rows)),
+        Duplex(
+            f"/{SERVICE}/PredictStream",
+            "kan_api",
+            partial(_predict_stream, registry, max_request_rows),
+            _stream_failure,
+        ),
         _method("ListModels", partial(_list_models, registry)),
         _method("GetModel", partial(_get_model, registry)),
     ]
@@ -38,11 +45,31 @@ def _method(name: str, answer: Callable[[Call, bytes], Awaitable[bytes]]) -> Met
 
 async def _predict(registry: Registry, max_request_rows: int, call: Call, request: bytes) -> bytes:
     """Predict: rows in, one answer a row out."""
+    return (await _prediction(registry, max_request_rows, call, request)).SerializeToString()
+
+
+async def _predict_stream(registry: Registry, max_request_rows: int, call: Call, request: bytes) -> bytes:
+    """PredictStream: one request of a stream."""
+    prediction = await _prediction(registry, max_request_rows, call, request)
+    return pb.PredictStreamResponse(id=prediction.id, prediction=prediction).SerializeToString()
+
+
+def _stream_failure(request: bytes, error: RpcError) -> bytes:
+    """What a stream gives where a request failed."""
+    response = pb.PredictStreamResponse(failure=pb.Failure(code=error.code, message=error.message))
+    with suppress(InvalidRequest):
+        response.id = parse(pb.PredictRequest, request).id
+    return response.SerializeToString()
+
+
+async def _prediction(registry: Registry, max_request_rows: int, call: Call, request: bytes) -> pb.PredictResponse:
+    """The answer to the rows of a request."""
     message = parse(pb.PredictRequest, request)
     with registry.lease(message.model, _version(message.version)) as model:
-        call.model, call.version = model.name, str(model.version)
+        call.model, call.version, call.inference = model.name, str(model.version), True
         rows = codec.decode_matrix(message.features, model, max_request_rows)
         result = await model.batcher.submit(rows, call.deadline)
+        call.compute_seconds = result.compute_seconds
         raw = not message.features.values
         return pb.PredictResponse(
             id=message.id,
@@ -54,7 +81,7 @@ async def _predict(registry: Registry, max_request_rows: int, call: Call, reques
             ],
             queue_seconds=result.queue_seconds,
             compute_seconds=result.compute_seconds,
-        ).SerializeToString()
+        )
 
 
 async def _list_models(registry: Registry, _call: Call, request: bytes) -> bytes:

@@ -164,6 +164,11 @@ class Registry:
         ]
 
     @property
+    def callers_may_load(self) -> bool:
+        """Whether models are loaded and unloaded on request."""
+        return self._settings.allow_load
+
+    @property
     def draining(self) -> bool:
         """True from drain() or close() on: leases are still given, and batchers refuse what is new."""
         return self._draining
@@ -308,6 +313,9 @@ class Registry:
         """The entry for a request; the newest one, ready or not, where none is named and none is ready."""
         entries = self._entries.get(name)
         if not entries:
+            if not self._loaded:
+                # Callers repeat this, and not what is said to be unknown.
+                raise ModelNotReady(f"model {_shown(name)} does not answer: models are loading")
             raise ModelNotFound(f"model {_shown(name)} is unknown; there is {_listed(sorted(self._entries))}")
         if version is None:
             return self._latest(name) or entries[max(entries)]

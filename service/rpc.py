@@ -1,13 +1,14 @@
 """What a call is, without a transport: bytes in, bytes out, and a status code where it fails.
 
 A front end turns what comes over the wire into a :class:`Call` and bytes, looks the method up in the table and
-hands both to :func:`invoke` or :func:`stream`. Each request is measured and counted here, once for every protocol.
+hands both to :func:`invoke`, :func:`stream` or :func:`duplex`. Each request is measured and counted here, once for
+every protocol.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from enum import IntEnum
@@ -25,6 +26,7 @@ from service.errors import (
     ModelNotReady,
     Overloaded,
     ServiceError,
+    Unsupported,
 )
 from service.metrics import Metrics
 
@@ -36,6 +38,10 @@ _LONGEST_MESSAGE = 512
 
 # A caller's deadline began to run before the request was here, so the caller may leave this much before ours passes.
 _HASTE_SECONDS = 0.01
+
+# Messages of one stream that are being answered, or whose answers the caller has not taken: the next is not read
+# before one of them is done, and the transport's flow control then holds the caller back.
+MESSAGES_IN_FLIGHT = 64
 
 
 class Code(IntEnum):
@@ -69,6 +75,7 @@ CODES: Mapping[type[ServiceError], Code] = {
     AnswerTooLarge: Code.RESOURCE_EXHAUSTED,
     DeadlineExceeded: Code.DEADLINE_EXCEEDED,
     InferenceFailed: Code.INTERNAL,
+    Unsupported: Code.UNIMPLEMENTED,
 }
 
 
@@ -93,11 +100,15 @@ class Call:
     Args:
         deadline: Moment on the clock of ``time.monotonic`` after which nobody waits for the answer, or None.
         model, version: Filled in by the handler once it has found them, for the metrics' labels.
+        inference: Set by the handler where rows are to be computed: those calls make the model's statistics.
+        compute_seconds: Filled in by the handler: time of the runs that the rows were part of.
     """
 
     deadline: float | None = None
     model: str = ""
     version: str = ""
+    inference: bool = False
+    compute_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -124,7 +135,22 @@ class Stream:
     answers: Callable[[Call, bytes], AsyncGenerator[bytes, None]]
 
 
-Method = Unary | Stream
+@dataclass(frozen=True)
+class Duplex:
+    """A method that takes many requests on one stream and answers each, in the order in which answers are ready.
+
+    Args:
+        path, protocol, answer: As those of :class:`Unary`; called for each request, for many at once.
+        failure: What is sent in the place of an answer: from the request and what its caller is told. Never raises.
+    """
+
+    path: str
+    protocol: str
+    answer: Callable[[Call, bytes], Awaitable[bytes]]
+    failure: Callable[[bytes, RpcError], bytes]
+
+
+Method = Unary | Stream | Duplex
 
 
 def table(methods: Iterable[Method]) -> Mapping[str, Method]:
@@ -141,7 +167,7 @@ def table(methods: Iterable[Method]) -> Mapping[str, Method]:
     return found
 
 
-async def invoke(method: Unary, call: Call, request: bytes, metrics: Metrics, max_answer_bytes: int) -> bytes:
+async def invoke(method: Unary | Duplex, call: Call, request: bytes, metrics: Metrics, max_answer_bytes: int) -> bytes:
     """Answer one call, and count it.
 
     Args:
@@ -173,6 +199,74 @@ async def stream(method: Stream, call: Call, request: bytes, metrics: Metrics) -
         async with aclosing(method.answers(call, request)) as answers:
             async for answer in answers:
                 yield answer
+
+
+async def duplex(
+    method: Duplex,
+    deadline: float | None,
+    requests: AsyncIterator[bytes],
+    metrics: Metrics,
+    max_answer_bytes: int,
+    stopping: asyncio.Event,
+) -> AsyncGenerator[bytes, None]:
+    """Answer the requests of one stream, and count each of them; one that fails ends nothing.
+
+    Close it (``contextlib.aclosing``) to cancel what is being answered.
+
+    Args:
+        method: From the table.
+        deadline: Of the whole stream, as :attr:`Call.deadline`.
+        requests: The messages as they come over the wire; read no further than :data:`MESSAGES_IN_FLIGHT` ahead.
+        metrics: Where each request is counted.
+        max_answer_bytes: Longest answer that the transport takes.
+        stopping: Once set, no more is read; what was read is still answered.
+
+    Yields:
+        Answers as they go over the wire.
+
+    Raises:
+        RpcError: UNAVAILABLE, after the last answer, where the server stopped before the caller was done.
+        Exception: Whatever `requests` raises.
+    """
+    room = asyncio.Semaphore(MESSAGES_IN_FLIGHT)
+    answers: asyncio.Queue[bytes | None] = asyncio.Queue()
+    working: set[asyncio.Task[None]] = set()
+
+    async def answer(request: bytes) -> None:
+        try:
+            answers.put_nowait(await invoke(method, Call(deadline), request, metrics, max_answer_bytes))
+        except RpcError as error:
+            answers.put_nowait(method.failure(request, error))
+
+    async def read() -> None:
+        await room.acquire()
+        async for request in requests:
+            task = asyncio.create_task(answer(request))
+            working.add(task)
+            task.add_done_callback(ended)
+            await room.acquire()
+
+    def ended(task: asyncio.Task[None]) -> None:
+        working.discard(task)
+        if reading.done() and not working:
+            answers.put_nowait(None)
+
+    reading = asyncio.create_task(read(), name=f"read {method.path}")
+    reading.add_done_callback(ended)
+    stop = asyncio.create_task(stopping.wait(), name=f"stop {method.path}")
+    stop.add_done_callback(lambda _: reading.cancel())
+    try:
+        while (one := await answers.get()) is not None:
+            yield one
+            room.release()
+        if reading.cancelled():
+            raise RpcError(Code.UNAVAILABLE, "the server is stopping; what has no answer was not read")
+        reading.result()
+    finally:
+        tasks = (stop, reading, *working)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def parse(message: type[_M], request: bytes) -> _M:
@@ -209,6 +303,8 @@ class _Measured:
         code = Code.OK if failure is None else failure.code
         model = self._metrics.model(self._call.model, self._call.version)
         model.request(self._method.protocol, code.name, seconds)
+        if self._call.inference:
+            model.statistics.answered(code is Code.OK, seconds, self._call.compute_seconds)
         if isinstance(error, InvalidRequest):
             model.rejected("invalid")
         if failure is not None and isinstance(error, Exception):

@@ -30,6 +30,7 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="How often the repository is looked at for new versions; 0: only at the start.",
     )
+    allow_load: bool = Field(default=False, description="Let callers load and unload models by RepositoryModelLoad.")
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
     grpc_port: int = Field(default=8001, ge=0, le=65535, description="Port for gRPC; 0 takes a free one.")
     http_port: int = Field(

@@ -4,7 +4,8 @@ import asyncio
 import math
 import socket
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import Any, NoReturn, TypeAlias
 
 import grpc
@@ -14,7 +15,7 @@ from grpc_reflection.v1alpha import reflection
 from service import rpc
 from service.errors import StartupError
 from service.metrics import Metrics
-from service.rpc import Call, Method, RpcError, Unary
+from service.rpc import Call, Duplex, Method, RpcError, Stream, Unary
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 _Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes] | None"
@@ -36,11 +37,12 @@ class GrpcioServer:
         self._table = table
 
     async def stop(self, grace_seconds: float) -> None:
-        """Close the port and wait for calls that are being answered.
+        """Close the port and wait for calls that are being answered; streams of requests are read no further.
 
         Args:
             grace_seconds: Longest wait; calls still open then are cancelled.
         """
+        self._table.stopping.set()
         until = time.monotonic() + _LONGEST_UNREST_SECONDS
         while time.monotonic() < min(until, self._table.last_call + _QUIET_SECONDS):  # noqa: ASYNC110
             await asyncio.sleep(_QUIET_SECONDS / 10)
@@ -101,17 +103,26 @@ class _Table(grpc.GenericRpcHandler):
 
     def __init__(self, methods: Mapping[str, Method], metrics: Metrics, max_message_bytes: int) -> None:
         self.last_call = -math.inf
-        # No deserializers: gRPC answers bytes that do not parse with INTERNAL, ours with INVALID_ARGUMENT.
-        self._handlers: dict[str, _Handler] = {
-            path: grpc.unary_unary_rpc_method_handler(_unary(method, metrics, max_message_bytes))
-            if isinstance(method, Unary)
-            else grpc.unary_stream_rpc_method_handler(_stream(method, metrics))
-            for path, method in methods.items()
-        }
+        self.stopping = asyncio.Event()
+        self._metrics = metrics
+        self._max_message_bytes = max_message_bytes
+        self._handlers = {path: self._handler(method) for path, method in methods.items()}
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> _Handler:
         self.last_call = time.monotonic()
         return self._handlers.get(handler_call_details.method)
+
+    def _handler(self, method: Method) -> _Handler:
+        """No deserializers: gRPC answers bytes that do not parse with INTERNAL, ours with INVALID_ARGUMENT."""
+        match method:
+            case Unary():
+                return grpc.unary_unary_rpc_method_handler(_unary(method, self._metrics, self._max_message_bytes))
+            case Stream():
+                return grpc.unary_stream_rpc_method_handler(_stream(method, self._metrics))
+            case Duplex():
+                return grpc.stream_stream_rpc_method_handler(
+                    _duplex(method, self._metrics, self._max_message_bytes, self.stopping)
+                )
 
 
 def _unary(method: Unary, metrics: Metrics, max_message_bytes: int) -> Any:
@@ -126,13 +137,28 @@ def _unary(method: Unary, metrics: Metrics, max_message_bytes: int) -> Any:
     return answer
 
 
-def _stream(method: rpc.Stream, metrics: Metrics) -> Any:
+def _stream(method: Stream, metrics: Metrics) -> Any:
     """The method as a grpc.aio handler."""
 
     async def answers(request: bytes, context: _Context) -> AsyncGenerator[bytes, None]:
         try:
             async for answer in rpc.stream(method, Call(deadline=_deadline(context)), request, metrics):
                 yield answer
+        except RpcError as error:
+            await _abort(context, error)
+
+    return answers
+
+
+def _duplex(method: Duplex, metrics: Metrics, max_message_bytes: int, stopping: asyncio.Event) -> Any:
+    """The method as a grpc.aio handler; a coroutine that writes, since grpc would not close a generator at the end."""
+
+    async def answers(requests: AsyncIterator[bytes], context: _Context) -> None:
+        stream = rpc.duplex(method, _deadline(context), requests, metrics, max_message_bytes, stopping)
+        try:
+            async with aclosing(stream) as ready:
+                async for answer in ready:
+                    await context.write(answer)
         except RpcError as error:
             await _abort(context, error)
 

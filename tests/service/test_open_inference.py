@@ -108,6 +108,30 @@ def test_both_protocols_share_runs(serving: Serving, write_model: WriteModel) ->
     asyncio.run(check())
 
 
+def test_a_request_may_bring_its_own_deadline(serving: Serving, write_model: WriteModel) -> None:
+    """Parameter "timeout", in microseconds, ends the wait in the queue; 0 is none; what is no number is refused."""
+    write_model("slow")
+
+    async def check() -> None:
+        async with serving() as (server, channel):
+            labels = {"model": "slow", "version": "1"}
+            big = asyncio.ensure_future(_infer(channel, "slow", np.ones((4096, 4), np.float32)))
+            async with asyncio.timeout(10):
+                while not server.metrics.registry.get_sample_value("kan_queue_rows", labels):  # noqa: ASYNC110
+                    await asyncio.sleep(0.001)
+            late = await _code(_infer(channel, "slow", _ROWS, parameters={"timeout": {"int64_param": 1000}}))
+            assert late[0] == "DEADLINE_EXCEEDED"
+            assert (await big).model_version == "1"
+            for fine in ({"int64_param": 0}, {"uint64_param": 10**7}, {"int64_param": 2**62}):
+                assert (await _infer(channel, "slow", _ROWS, parameters={"timeout": fine})).model_version == "1"
+            for wrong in ({"int64_param": -1}, {"string_param": "1000"}, {}):
+                code, message = await _code(_infer(channel, "slow", _ROWS, parameters={"timeout": wrong}))
+                assert code == "INVALID_ARGUMENT"
+                assert "wanted microseconds" in message
+
+    asyncio.run(check())
+
+
 def test_metadata_tells_names_types_and_shapes(serving: Serving, write_model: WriteModel) -> None:
     """Server and model say who they are; -1 stands for any number of rows."""
     write_model("classifier", version=2)
@@ -116,6 +140,7 @@ def test_metadata_tells_names_types_and_shapes(serving: Serving, write_model: Wr
         async with serving() as (_, channel):
             server = await _call(channel, "ServerMetadata")
             assert (server.name, server.version) == ("kan-serve", installed_version("kan-serving"))
+            assert list(server.extensions) == ["model_configuration", "model_repository", "statistics"]
             model = await _call(channel, "ModelMetadata", name="classifier")
             assert (model.name, list(model.versions), model.platform) == ("classifier", ["2"], "onnxruntime_onnx")
             tensors = [(one.name, one.datatype, list(one.shape)) for one in (*model.inputs, *model.outputs)]
@@ -154,24 +179,5 @@ def test_an_empty_repository_is_live_and_not_ready(serving: Serving) -> None:
             assert (await _call(channel, "ServerLive")).live
             assert not (await _call(channel, "ServerReady")).ready
             assert not (await _call(channel, "RepositoryIndex")).models
-
-    asyncio.run(check())
-
-
-def test_the_index_lists_versions_with_state_and_reason(serving: Serving, write_model: WriteModel) -> None:
-    """Triton's words for states; the filter leaves what is ready; there is one repository, without a name."""
-    write_model("affine", version=1)
-    (write_model("affine", version=2) / "model.onnx").write_bytes(b"broken")
-
-    async def check() -> None:
-        async with serving() as (_, channel):
-            index = (await _call(channel, "RepositoryIndex")).models
-            assert [(one.name, one.version, one.state) for one in index] == [
-                ("affine", "1", "READY"),
-                ("affine", "2", "UNAVAILABLE"),
-            ]
-            assert "model.onnx" in index[1].reason
-            assert [one.version for one in (await _call(channel, "RepositoryIndex", ready=True)).models] == ["1"]
-            assert (await _code(_call(channel, "RepositoryIndex", repository_name="b")))[0] == "INVALID_ARGUMENT"
 
     asyncio.run(check())

@@ -187,6 +187,20 @@ def test_while_loading_a_model_is_not_ready(models: Path, write_model: Callable[
     _run(test())
 
 
+def test_before_the_repository_was_read_nothing_is_unknown(models: Path) -> None:
+    """A server that just started answers UNAVAILABLE, which clients repeat, and never NOT_FOUND."""
+
+    async def test() -> None:
+        registry = _registry(models)
+        with pytest.raises(ModelNotReady, match="models are loading"), registry.lease("affine"):
+            pass
+        await registry.load_all()
+        with pytest.raises(ModelNotFound), registry.lease("affine"):
+            pass
+
+    _run(test())
+
+
 def test_a_broken_batcher_takes_readiness_with_it(models: Path, write_model: Callable[..., Path]) -> None:
     """A model whose worker is gone is seen by probe, status and metric, and leases of it fail."""
     write_model("slow")

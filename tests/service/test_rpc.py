@@ -1,6 +1,7 @@
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 import grpc
 import pytest
@@ -9,7 +10,22 @@ from google.protobuf.wrappers_pb2 import StringValue
 from service import errors
 from service.errors import InvalidRequest, ModelNotFound, Overloaded, ServiceError
 from service.metrics import Metrics
-from service.rpc import CODES, Call, Code, RpcError, Stream, Unary, invoke, parse, status_of, stream, table
+from service.rpc import (
+    CODES,
+    MESSAGES_IN_FLIGHT,
+    Call,
+    Code,
+    Duplex,
+    RpcError,
+    Stream,
+    Unary,
+    duplex,
+    invoke,
+    parse,
+    status_of,
+    stream,
+    table,
+)
 
 
 def _failing(error: BaseException) -> Unary:
@@ -146,6 +162,134 @@ def test_a_stream_is_one_request() -> None:
 
     assert asyncio.run(collect()) == [b"a", b"b", b"c"]
     assert _count(metrics, "OK") == 1
+
+
+async def _requests(messages: list[bytes], *, read: list[bytes], wait: bool = False) -> AsyncIterator[bytes]:
+    """The messages of a caller; notes those that were read. With `wait` the caller stays, and says nothing more."""
+    for message in messages:
+        read.append(message)
+        yield message
+    if wait:
+        await asyncio.Event().wait()
+
+
+def _conversation(
+    method: Duplex, requests: AsyncIterator[bytes], metrics: Metrics, stopping: asyncio.Event | None = None
+) -> AsyncGenerator[bytes, None]:
+    return duplex(method, None, requests, metrics, 100, stopping or asyncio.Event())
+
+
+def _failure(request: bytes, error: RpcError) -> bytes:
+    return request + b":" + error.code.name.encode()
+
+
+def test_each_request_of_a_stream_counts_and_fails_alone() -> None:
+    """Answers come as they are ready, a failure in its request's place; each is one request with its own code."""
+    metrics = Metrics()
+
+    async def answer(call: Call, request: bytes) -> bytes:
+        if request == b"late":
+            await last.wait()
+        if request == b"bad":
+            raise InvalidRequest("bad")
+        if request == b"last":
+            last.set()
+        return bytes(101) if request == b"long" else request
+
+    async def collect() -> list[bytes]:
+        requests = _requests([b"late", b"bad", b"long", b"last"], read=[])
+        return [one async for one in _conversation(Duplex("/a.B/C", "test", answer, _failure), requests, metrics)]
+
+    last = asyncio.Event()
+    assert asyncio.run(collect()) == [b"bad:INVALID_ARGUMENT", b"long:RESOURCE_EXHAUSTED", b"last", b"late"]
+    codes = ("OK", "INVALID_ARGUMENT", "RESOURCE_EXHAUSTED")
+    assert [_count(metrics, code) for code in codes] == [2, 1, 1]
+
+
+def test_a_stream_is_read_as_far_as_answers_are_taken() -> None:
+    """Of many requests so many are read as may be in flight, and one more for each answer that is taken."""
+
+    async def answer(call: Call, request: bytes) -> bytes:
+        return request
+
+    async def check() -> None:
+        read: list[bytes] = []
+        requests = _requests([b"x"] * 1000, read=read)
+        async with aclosing(_conversation(Duplex("/a.B/C", "test", answer, _failure), requests, Metrics())) as answers:
+            for taken in range(5):
+                await anext(answers)
+                for _ in range(1000):  # turns enough to read them all
+                    await asyncio.sleep(0)
+                assert len(read) == MESSAGES_IN_FLIGHT + taken
+            rest = [one async for one in answers]
+        assert len(rest) == 995
+
+    asyncio.run(check())
+
+
+def test_a_stream_that_is_closed_cancels_what_it_holds() -> None:
+    """Whoever leaves a stream leaves nothing behind: each request that is being answered is cancelled and counted."""
+    metrics = Metrics()
+
+    async def answer(call: Call, request: bytes) -> bytes:
+        if request == b"x":
+            await asyncio.Event().wait()
+        return request
+
+    async def check() -> None:
+        requests = _requests([b"x", b"x", b"y"], read=[], wait=True)
+        async with aclosing(_conversation(Duplex("/a.B/C", "test", answer, _failure), requests, metrics)) as answers:
+            assert await anext(answers) == b"y"
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(check())
+    assert _count(metrics, "CANCELLED") == 2
+    assert _count(metrics, "OK") == 1
+
+
+def test_a_server_that_stops_answers_what_it_has_read() -> None:
+    """Once stopping is set nothing more is read; what was read is answered, and the end is told as UNAVAILABLE."""
+    working = asyncio.Event()
+
+    async def answer(call: Call, request: bytes) -> bytes:
+        if request == b"slow":
+            await working.wait()
+        return request
+
+    async def check() -> None:
+        stopping = asyncio.Event()
+        requests = _requests([b"slow", b"quick"], read=[], wait=True)
+        method = Duplex("/a.B/C", "test", answer, _failure)
+        async with aclosing(_conversation(method, requests, Metrics(), stopping)) as answers:
+            assert await anext(answers) == b"quick"
+            stopping.set()
+            asyncio.get_running_loop().call_later(0.01, working.set)
+            assert await anext(answers) == b"slow"
+            with pytest.raises(RpcError, match="the server is stopping") as caught:
+                await anext(answers)
+        assert caught.value.code is Code.UNAVAILABLE
+
+    asyncio.run(check())
+
+
+def test_a_transport_that_fails_ends_its_stream() -> None:
+    """What the transport raises comes through, after the answers to what was read."""
+
+    async def answer(call: Call, request: bytes) -> bytes:
+        return request
+
+    async def requests() -> AsyncIterator[bytes]:
+        yield b"x"
+        raise ConnectionResetError("gone")
+
+    async def check() -> None:
+        method = Duplex("/a.B/C", "test", answer, _failure)
+        async with aclosing(_conversation(method, requests(), Metrics())) as answers:
+            assert await anext(answers) == b"x"
+            with pytest.raises(ConnectionResetError, match="gone"):
+                await anext(answers)
+
+    asyncio.run(check())
 
 
 def test_bytes_that_do_not_parse_are_an_invalid_request() -> None:
