@@ -1,7 +1,7 @@
 # Two commands do it all: `make demo` and `make test`. Each sets up .venv by itself.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-WEB := tests/kan_model/lowering
+WEB := tests/kan_model/lowering tests/service/client
 export ORT_DISABLE_TELEMETRY := 1
 
 .PHONY: help demo test test-install test-web bench check format proto clean
@@ -18,7 +18,7 @@ test: .venv/.installed-test  ## Run every test
 test-install: .venv/.installed-test  ## Install the wheel with [serve] and [client] alone and try it
 	$(BIN)/python -m pytest -m install
 
-test-web: .venv/.installed-test $(WEB)/node_modules/.installed  ## Run graphs in onnxruntime-web; wants node and npm
+test-web: .venv/.installed-test $(WEB:=/node_modules/.installed)  ## Run graphs and clients in JavaScript; wants node and npm
 	$(BIN)/python -m pytest -m web $(WEB)
 
 bench: .venv/.installed-bench  ## Measure the lowering against its peers (10 minutes)
@@ -39,7 +39,7 @@ proto: .venv/.installed-dev  ## Generate Python from the .proto files
 	$(BIN)/python proto/generate.py
 
 clean:  ## Remove what make made; models/ and runs/ stay
-	rm -rf .venv $(WEB)/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	rm -rf .venv $(WEB:=/node_modules) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
 
 .venv/bin/pip:
 	@test -n "$(PYTHON)" || { echo "make: no python3.11 or python3 found; set PYTHON=/path/to/python" >&2; exit 1; }
@@ -61,7 +61,7 @@ clean:  ## Remove what make made; models/ and runs/ stay
 	@touch $@
 
 # No lock file: it would name a registry. No scripts: the packages need none.
-$(WEB)/node_modules/.installed: $(WEB)/package.json
+$(WEB:=/node_modules/.installed): %/node_modules/.installed: %/package.json
 	@command -v npm >/dev/null || { echo "make: npm not found; install Node.js with npm" >&2; exit 1; }
-	npm install --prefix $(WEB) --no-package-lock --ignore-scripts --no-audit --no-fund --silent
+	npm install --prefix $* --no-package-lock --ignore-scripts --no-audit --no-fund --silent
 	@touch $@

@@ -1,6 +1,7 @@
 """The client: predictions from Python, and kan-client. Needs numpy, grpcio and protobuf only."""
 
 from service.client.answers import Health, ModelInfo, Prediction
+from service.client.async_client import AsyncClient
 from service.client.client import Client
 from service.client.errors import (
     ClientError,
@@ -12,6 +13,7 @@ from service.client.errors import (
 )
 
 __all__ = [
+    "AsyncClient",
     "Client",
     "ClientError",
     "DeadlineExceeded",

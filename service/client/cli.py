@@ -13,7 +13,8 @@ from typing import BinaryIO
 
 from kan_api.v1.manifest_pb2 import ModelManifest
 from service.client.answer_table import Cell, Style, cells, column_names, lines, table_lines
-from service.client.client import Client, request_rows
+from service.client.client import Client
+from service.client.conversation import request_rows
 from service.client.errors import ClientError, InvalidInput, NotFound, listed
 from service.client.row_file import Format, read_blocks
 from service.client.rows import features
@@ -67,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         "--address",
         default=os.environ.get("KAN_ADDRESS", "127.0.0.1:8001"),
         metavar="HOST:PORT",
-        help="where the server is (default: %(default)s; environment: KAN_ADDRESS)",
+        help="where the server is; several: IP:PORT,IP:PORT (default: %(default)s; environment: KAN_ADDRESS)",
     )
     common.add_argument(
         "--timeout-seconds",

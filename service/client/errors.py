@@ -76,6 +76,13 @@ def from_rpc_error(error: grpc.RpcError, address: str, timeout_seconds: float) -
     return result
 
 
+def cancelled(address: str) -> ClientError:
+    """The error of a call whose client was closed while it waited."""
+    result = ClientError(f"{address} failed with CANCELLED: the client was closed")
+    result.code = grpc.StatusCode.CANCELLED
+    return result
+
+
 def quoted(text: str) -> str:
     """A name or a cell in double quotes on one line, shortened when long."""
     shown = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
@@ -90,6 +97,6 @@ def listed(names: list[str]) -> str:
 
 def _unavailable(address: str, details: str) -> str:
     # Only grpc's own words tell a server that is absent from one that says so itself.
-    if "failed to connect" in details or "dns" in details.lower() or "resol" in details.lower():
+    if any(word in details.lower() for word in ("failed to connect", "dns", "resol")):
         return f"no server at {address}: is kan-serve running? ({details})"
     return f"{address} is not ready: {details}; try again in a moment"

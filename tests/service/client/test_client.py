@@ -25,10 +25,9 @@ from service.client import (
     InvalidInput,
     ModelInfo,
     NotFound,
-    Overloaded,
     Unavailable,
 )
-from service.client.client import request_rows
+from service.client.conversation import request_rows
 
 Floats = NDArray[np.float32]
 Answer = Callable[[str, Floats], Floats]
@@ -166,29 +165,6 @@ def test_threads_may_share_a_client(server: Any, answer: Answer) -> None:
         for thread in threads:
             thread.join()
     assert not wrong
-
-
-def test_a_full_queue_is_an_error_of_its_own(kan_serve: Callable[..., Any], write_model: Callable[..., Path]) -> None:
-    """What the queue has no place for is refused at once, with the status, and what it had place for is answered."""
-    write_model("slow")
-    server = kan_serve("--max-queue-rows", "64", "--max-request-rows", "64")
-    refused: list[Overloaded] = []
-    with Client(server.grpc) as client:
-
-        def ask() -> None:
-            try:
-                client.predict("slow", np.zeros((64, 4)))
-            except Overloaded as error:
-                refused.append(error)
-
-        threads = [threading.Thread(target=ask) for _ in range(32)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert 0 < len(refused) < 32
-    assert refused[0].code is grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert "try again later" in str(refused[0])
 
 
 def test_a_new_server_with_other_inputs_is_noticed(
@@ -341,6 +317,8 @@ def test_requests_stay_within_rows_and_bytes() -> None:
     [
         "import service.client, tritonclient.grpc",
         "import tritonclient.grpc, service.client",
+        "import service.client, tritonclient.grpc.aio",
+        "import tritonclient.grpc.aio, service.client",
         "import service.client.cli; service.client.cli.main",
     ],
 )

@@ -1,0 +1,77 @@
+"""Client for asyncio: the same methods, to be awaited.
+
+async with AsyncClient("127.0.0.1:8001") as client:
+prediction = await client.predict("digits", rows)
+"""
+
+from collections.abc import Sequence
+from typing import Self, TypeVar
+
+from kan_api.v1 import manifest_pb2
+from service.client.answers import Health, ModelInfo, Prediction
+from service.client.channel import MOST_ATTEMPTS, options, target
+from service.client.connection import AsyncConnection, Deadline, Steps
+from service.client.conversation import Conversation, Rows
+
+_Result = TypeVar("_Result")
+
+
+class AsyncClient:
+    """As :class:`service.client.client.Client`, for any number of tasks of one event loop.
+
+    It is connected inside an `async with`, at whose end calls in flight are cancelled. A task that is cancelled while
+    it waits cancels its own call and no other.
+
+    Args, errors: those of :class:`service.client.client.Client`.
+    """
+
+    def __init__(
+        self,
+        address: str | Sequence[str],
+        timeout_seconds: float = 10.0,
+        max_attempts: int = MOST_ATTEMPTS,
+        wait_for_ready: bool = False,
+    ) -> None:
+        Deadline.after(timeout_seconds)
+        self._timeout_seconds = timeout_seconds
+        self._conversation = Conversation()
+        self._target = target(address)
+        self._options = options(self._target.several, max_attempts, wait_for_ready)
+        self._connection: AsyncConnection | None = None
+
+    async def __aenter__(self) -> Self:
+        if self._connection is not None:
+            raise ValueError("the client is connected already; make one for each `async with`")
+        self._connection = AsyncConnection(self._target, self._options)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def predict(
+        self, model: str, rows: Rows, version: int | None = None, timeout_seconds: float | None = None
+    ) -> Prediction:
+        """As :meth:`service.client.client.Client.predict`."""
+        return await self._run(self._conversation.predict(model, rows, version), timeout_seconds)
+
+    async def models(self, timeout_seconds: float | None = None) -> list[ModelInfo]:
+        """As :meth:`service.client.client.Client.models`."""
+        return await self._run(self._conversation.models(), timeout_seconds)
+
+    async def manifest(
+        self, model: str, version: int | None = None, timeout_seconds: float | None = None
+    ) -> manifest_pb2.ModelManifest:
+        """As :meth:`service.client.client.Client.manifest`."""
+        return await self._run(self._conversation.manifest(model, version), timeout_seconds)
+
+    async def health(self, service: str = "", timeout_seconds: float | None = None) -> Health:
+        """As :meth:`service.client.client.Client.health`."""
+        return await self._run(self._conversation.health(service), timeout_seconds)
+
+    async def _run(self, steps: Steps[_Result], timeout_seconds: float | None) -> _Result:
+        if self._connection is None:
+            raise ValueError("the client is not connected; use it inside an `async with`")
+        seconds = self._timeout_seconds if timeout_seconds is None else timeout_seconds
+        return await self._connection.run(steps, Deadline.after(seconds))

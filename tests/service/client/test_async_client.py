@@ -1,0 +1,179 @@
+"""The client for asyncio against a kan-serve in a process of its own."""
+
+import asyncio
+import inspect
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from service.client import AsyncClient, Client, ClientError, Health
+
+Floats = NDArray[np.float32]
+Answer = Callable[[str, Floats], Floats]
+
+ROWS = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+RECORDS = [{f"x{place}": float(value) for place, value in enumerate(row)} for row in ROWS]
+
+
+@pytest.fixture
+def server(kan_serve: Callable[..., Any], write_model: Callable[..., Path]) -> Any:
+    """A kan-serve of affine (version 2), classifier and slow."""
+    write_model("affine", version=2)
+    write_model("classifier")
+    write_model("slow")
+    return kan_serve()
+
+
+def test_both_clients_have_the_same_methods() -> None:
+    """With the same arguments and the same results."""
+
+    def signatures(kind: type) -> dict[str, inspect.Signature]:
+        members = inspect.getmembers(kind, inspect.isfunction)
+        return {name: inspect.signature(member) for name, member in members if not name.startswith("_")}
+
+    blocking = signatures(Client)
+    del blocking["close"]
+    assert signatures(AsyncClient) == blocking
+    assert inspect.signature(AsyncClient) == inspect.signature(Client)
+
+
+def test_both_clients_answer_the_same(server: Any, answer: Answer) -> None:
+    """Numbers, rows by name, more rows than one request holds, labels, lists, manifests and health."""
+    many = np.random.default_rng(1).normal(size=(10_000, 4)).astype(np.float32)
+
+    async def ask() -> list[Any]:
+        async with AsyncClient(server.grpc) as client:
+            return [
+                await client.predict("classifier", ROWS),
+                await client.predict("affine", RECORDS, version=2),
+                await client.predict("affine", many, timeout_seconds=60),
+                await client.models(),
+                await client.manifest("classifier"),
+                await client.health("affine"),
+            ]
+
+    classes, values, all_values, models, manifest, health = asyncio.run(ask())
+    np.testing.assert_allclose(classes.values, answer("classifier", ROWS), atol=1e-6)
+    np.testing.assert_allclose(values.values, answer("affine", ROWS), atol=1e-5)
+    np.testing.assert_allclose(all_values.values, answer("affine", many), atol=1e-4)
+    assert health is Health.SERVING
+    with Client(server.grpc) as client:
+        assert classes.labels == client.predict("classifier", ROWS).labels
+        assert (values.model, values.version) == ("affine", 2)
+        assert models == client.models()
+        assert manifest == client.manifest("classifier")
+
+
+def test_both_clients_fail_the_same(server: Any) -> None:
+    """The same class, the same status, the same words."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        nobody = f"127.0.0.1:{listener.getsockname()[1]}"
+    cases: list[tuple[str, Callable[[Any], Any]]] = [
+        (server.grpc, lambda client: client.predict("nope", ROWS)),
+        (server.grpc, lambda client: client.predict("affine", ROWS, version=9)),
+        (server.grpc, lambda client: client.predict("affine", ROWS[:, :3])),
+        (server.grpc, lambda client: client.predict("affine", [{"x0": 1.0}])),
+        (server.grpc, lambda client: client.predict("affine", [])),
+        (server.grpc, lambda client: client.predict("slow", np.zeros((4096, 4)), timeout_seconds=0.05)),
+        (server.grpc, lambda client: client.health("nope")),
+        (server.grpc, lambda client: client.models(timeout_seconds=0)),
+        (nobody, lambda client: client.models()),
+    ]
+
+    async def failure(address: str, call: Callable[[Any], Any]) -> Exception:
+        async with AsyncClient(address, max_attempts=1) as client:
+            with pytest.raises((ClientError, ValueError)) as failed:
+                await call(client)
+        return failed.value
+
+    for address, call in cases:
+        with Client(address, max_attempts=1) as client, pytest.raises((ClientError, ValueError)) as failed:
+            call(client)
+        other = asyncio.run(failure(address, call))
+        assert (type(other), str(other)) == (type(failed.value), str(failed.value))
+        assert getattr(other, "code", None) is getattr(failed.value, "code", None)
+
+
+def test_hundreds_of_calls_at_once(server: Any, answer: Answer) -> None:
+    """Every task gets the answers to its own rows."""
+    asked = [np.random.default_rng(seed).normal(size=(1 + seed % 5, 4)).astype(np.float32) for seed in range(500)]
+
+    async def ask() -> list[Floats]:
+        async with AsyncClient(server.grpc) as client:
+            return [got.values for got in await asyncio.gather(*(client.predict("affine", rows) for rows in asked))]
+
+    for rows, got in zip(asked, asyncio.run(ask()), strict=True):
+        np.testing.assert_allclose(got, answer("affine", rows), atol=1e-5)
+
+
+def test_a_cancelled_task_cancels_its_call_alone(server: Any, answer: Answer, metrics: Any) -> None:
+    """The server drops it, its neighbours are answered, and the client goes on."""
+
+    async def ask() -> Floats:
+        async with AsyncClient(server.grpc, timeout_seconds=60) as client:
+            await client.manifest("slow", 1)
+            first = asyncio.create_task(client.predict("slow", np.zeros((4096, 4))))
+            while not await asyncio.to_thread(metrics.waiting_rows, server.http):
+                pass
+            neighbours = [asyncio.create_task(client.predict("affine", ROWS)) for _ in range(10)]
+            first.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await first
+            answers = await asyncio.gather(*neighbours)
+            while not (await asyncio.to_thread(metrics.codes, server.http, "slow"))["CANCELLED"]:
+                pass
+            assert (await client.predict("slow", ROWS)).values.shape == (5, 1)
+            return np.concatenate([got.values for got in answers])
+
+    np.testing.assert_allclose(asyncio.run(ask()), np.tile(answer("affine", ROWS), (10, 1)), atol=1e-5)
+
+
+def test_a_timeout_of_the_caller_is_the_callers() -> None:
+    """What asyncio cancels at its own timeout comes out as asyncio has it."""
+
+    async def ask() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            async with AsyncClient(f"127.0.0.1:{listener.getsockname()[1]}") as client:
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.05):
+                        await client.models()
+
+    asyncio.run(ask())
+
+
+def test_closing_ends_calls_in_flight() -> None:
+    """They fail with an error, and the tasks that made them are not cancelled."""
+
+    async def ask() -> list[Any]:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            async with AsyncClient(f"127.0.0.1:{listener.getsockname()[1]}") as client:
+                calls = [asyncio.create_task(client.models()) for _ in range(20)]
+                caller, _ = await asyncio.to_thread(listener.accept)
+            caller.close()
+            return await asyncio.gather(*calls, return_exceptions=True)
+
+    failures = asyncio.run(ask())
+    assert {type(failure) for failure in failures} == {ClientError}
+    assert {failure.code for failure in failures} == {grpc.StatusCode.CANCELLED}
+
+
+def test_a_client_is_used_inside_its_block() -> None:
+    """It may be made where no event loop runs; before and after the block it says what to do."""
+    client = AsyncClient("127.0.0.1:1")
+
+    async def ask() -> None:
+        with pytest.raises(ValueError, match="inside an `async with`"):
+            await client.models()
+        async with client:
+            with pytest.raises(ValueError, match="connected already"):
+                await client.__aenter__()
+        with pytest.raises(ValueError, match="inside an `async with`"):
+            await client.models()
+
+    asyncio.run(ask())

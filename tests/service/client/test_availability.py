@@ -1,0 +1,166 @@
+"""Servers that are late, that stop, that are busy: what is repeated, and what callers notice of it."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from service.client import AsyncClient, Client, ClientError, DeadlineExceeded, Health, Overloaded, Unavailable
+from service.server import start
+from service.settings import Settings
+
+ROWS: NDArray[np.float32] = np.ones((2, 4), np.float32)
+CALLERS = 16
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_one_of_two_servers_stops_and_no_call_fails(
+    kan_serve: Callable[..., Any], write_model: Callable[..., Path], metrics: Any, how: signal.Signals
+) -> None:
+    """Drained or killed while many call: the other server answers, and no caller notices."""
+    write_model("affine")
+    servers = [kan_serve(), kan_serve()]
+    stopped = threading.Event()
+    warm = threading.Barrier(CALLERS + 1)
+
+    def call() -> int:
+        calls = 0
+        for _ in range(20):
+            client.predict("affine", ROWS)
+        warm.wait(60)
+        while not stopped.is_set():
+            client.predict("affine", ROWS)
+            calls += 1
+        for _ in range(20):
+            client.predict("affine", ROWS)
+        return calls
+
+    with Client([server.grpc for server in servers]) as client, ThreadPoolExecutor(CALLERS) as pool:
+        callers = [pool.submit(call) for _ in range(CALLERS)]
+        warm.wait(60)
+        try:
+            assert min(metrics.codes(server.http, "affine")["OK"] for server in servers) >= CALLERS
+            servers[0].process.send_signal(how)
+            servers[0].process.wait(20)
+        finally:
+            stopped.set()
+        assert all(caller.result() > 0 for caller in callers)
+
+
+def test_a_server_that_starts_late_is_waited_for(
+    kan_serve: Callable[..., Any], write_model: Callable[..., Path]
+) -> None:
+    """The connection is refused at first; without repeats the call is answered once the server is there."""
+    write_model("affine")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    address = f"127.0.0.1:{port}"
+    with ThreadPoolExecutor(1) as pool, Client(address, 60, max_attempts=1, wait_for_ready=True) as client:
+        waiting = pool.submit(client.predict, "affine", ROWS)
+        with Client(address, max_attempts=1) as impatient, pytest.raises(Unavailable, match="no server at"):
+            impatient.models()
+        kan_serve("--grpc-port", str(port))
+        assert waiting.result().version == 1
+
+
+def test_a_server_that_loads_is_waited_for(models: Path, write_model: Callable[..., Path]) -> None:
+    """It listens and says that it is not ready: calls that wait are sent once it is."""
+    write_model("affine")
+
+    async def run() -> None:
+        server = await start(Settings(models=models, grpc_port=0, http_port=0))
+        address = f"127.0.0.1:{server.grpc_port}"
+        try:
+            async with (
+                AsyncClient(address, 60, max_attempts=1, wait_for_ready=True) as patient,
+                AsyncClient(address, max_attempts=1) as impatient,
+                AsyncClient([address, "127.0.0.1:1"], max_attempts=1) as balanced,
+            ):
+                waiting = asyncio.create_task(patient.predict("affine", ROWS))
+                with pytest.raises(Unavailable):
+                    await balanced.predict("affine", ROWS)
+                assert await impatient.health() is Health.NOT_SERVING
+                assert not waiting.done()
+                await server.load()
+                assert (await waiting).version == 1
+        finally:
+            await server.stop(5)
+
+    asyncio.run(run())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="TCP_USER_TIMEOUT is Linux's")
+def test_a_vanished_server_is_given_up_after_five_seconds(
+    kan_serve: Callable[..., Any], write_model: Callable[..., Path]
+) -> None:
+    """The kernel is told to: it ends a connection on which nothing is acknowledged for so long."""
+    write_model("affine")
+    server = kan_serve()
+    port = server.grpc.rpartition(":")[2]
+    timeouts = []
+    with Client(server.grpc) as client:
+        client.models()
+        for number in [int(path.name) for path in Path("/proc/self/fd").iterdir()]:
+            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(number)) as connection:
+                # gRPC writes 127.0.0.1 as an IPv6 address.
+                if connection.getpeername()[1:2] == (int(port),):
+                    timeouts.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+    assert timeouts == [5000]
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_unavailable_is_repeated_so_often(
+    kan_serve: Callable[..., Any], write_model: Callable[..., Path], metrics: Any, attempts: int
+) -> None:
+    """The server counts the attempts; between them lie the waits."""
+    write_model("affine")
+    (write_model("affine", name="broken") / "model.onnx").write_bytes(b"no model")
+    server = kan_serve()
+    with Client(server.grpc, max_attempts=attempts) as client:
+        began = time.monotonic()
+        with pytest.raises(Unavailable):
+            client.predict("broken", ROWS)
+        took = time.monotonic() - began
+    # A model that does not answer has no name in the metrics.
+    assert metrics.codes(server.http, "") == {"UNAVAILABLE": attempts}
+    assert took > {1: 0.0, 3: 0.8 * (0.1 + 0.2)}[attempts]
+
+
+def test_repeats_end_with_the_deadline(kan_serve: Callable[..., Any], write_model: Callable[..., Path]) -> None:
+    """A call is never longer than it may be."""
+    write_model("affine")
+    (write_model("affine", name="broken") / "model.onnx").write_bytes(b"no model")
+    server = kan_serve()
+    with Client(server.grpc) as client:
+        began = time.monotonic()
+        with pytest.raises(ClientError) as failed:
+            client.predict("broken", ROWS, timeout_seconds=0.25)
+        assert isinstance(failed.value, DeadlineExceeded | Unavailable)
+        assert time.monotonic() - began < 1.0
+
+
+def test_shed_load_is_not_repeated(
+    kan_serve: Callable[..., Any], write_model: Callable[..., Path], metrics: Any
+) -> None:
+    """What the queue has no place for is refused at once; the server counts one request a refusal."""
+    write_model("slow")
+    server = kan_serve("--max-queue-rows", "64", "--max-request-rows", "64")
+    with Client(server.grpc) as client, ThreadPoolExecutor(32) as pool:
+        calls = [pool.submit(client.predict, "slow", np.zeros((64, 4))) for _ in range(32)]
+        failures = [call.exception() for call in calls if call.exception()]
+    assert 0 < len(failures) < 32
+    assert all(isinstance(failure, Overloaded) for failure in failures)
+    assert "try again later" in str(failures[0])
+    assert metrics.codes(server.http, "slow")["RESOURCE_EXHAUSTED"] == len(failures)
