@@ -210,10 +210,14 @@ def test_a_stream_has_one_deadline(serving: Serving, write_model: WriteModel, pr
             stream = _open(channel, protocol, seconds=0.3)
             await stream.write(protocol.request("big", "slow", np.ones((4096, 4), np.float32)))
             await stream.write(protocol.request("after", "slow", _ROWS))
-            with pytest.raises(grpc.aio.AioRpcError) as caught:
+
+            async def read_on() -> None:
                 while True:
                     # The server may see it first, and say so in the request's place.
                     assert protocol.answer(await stream.read())[1] == "DEADLINE_EXCEEDED"
+
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await read_on()
             assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
             await _until(lambda: _requests(server, "slow", protocol, "DEADLINE_EXCEEDED") == 2)
 
