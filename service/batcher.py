@@ -18,6 +18,9 @@ __all__ = ["BatchObserver", "Batcher", "Outputs", "Result", "Rows"]
 
 _log = logging.getLogger(__name__)
 
+# The time of a row is a mean that forgets: so many runs count.
+_RUNS_REMEMBERED = 8
+
 
 class Batcher:
     """Runs what waits, together, whenever the callable is free.
@@ -53,6 +56,7 @@ class Batcher:
         self._batch: list[Part] = []  # what runs now
         self._soon: asyncio.Handle | None = None
         self._later: asyncio.TimerHandle | None = None
+        self._row_seconds = 0.0
         self._draining = False
         self._death: BaseException | None = None
         self._idle = asyncio.Event()
@@ -82,7 +86,7 @@ class Batcher:
         """
         self._admit(rows)
         request = Request(rows, deadline, self._clock(), asyncio.get_running_loop().create_future())
-        self._queue.put(request)
+        self._queue.put(request, self._row_seconds)
         self._wake()
         try:
             return await request.future
@@ -175,7 +179,9 @@ class Batcher:
             _log.error("a run failed", exc_info=outcome)
             self._fail(self._batch, outcome)
         else:
-            self._observer.ran(sum(part.stop - part.start for part in self._batch), batch_seconds)
+            rows = sum(part.stop - part.start for part in self._batch)
+            self._observer.ran(rows, batch_seconds)
+            self._row_seconds += (batch_seconds / rows - self._row_seconds) / _RUNS_REMEMBERED
             _deliver(self._batch, outcome, batch_seconds)
         self._batch = []
         self._wake()

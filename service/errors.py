@@ -22,7 +22,16 @@ class Draining(ServiceError):
 
 
 class Overloaded(ServiceError):
-    """More rows would wait than the queue may hold."""
+    """More rows would wait than the queue may hold.
+
+    Args:
+        message: What came and what was wanted.
+        retry_after_seconds: When what waits now will have been run, by the speed of late.
+    """
+
+    def __init__(self, message: str, retry_after_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class AnswerTooLarge(ServiceError):

@@ -93,8 +93,12 @@ class RequestQueue:
     def __bool__(self) -> bool:
         return bool(self._requests)
 
-    def put(self, request: Request) -> None:
+    def put(self, request: Request, row_seconds: float = 0.0) -> None:
         """Take a request in.
+
+        Args:
+            request: From now on it waits.
+            row_seconds: Time that a row took of late; whoever is refused is told when to come again.
 
         Raises:
             DeadlineExceeded: Its deadline has passed.
@@ -106,7 +110,9 @@ class RequestQueue:
             raise _too_late(request, request.arrived)
         if self.rows + rows > self._max_rows:
             self._observer.rejected("overload")
-            raise Overloaded(f"{self.rows} rows wait, {rows} more would pass the bound of {self._max_rows}")
+            raise Overloaded(
+                f"{self.rows} rows wait, {rows} more would pass the bound of {self._max_rows}", self.rows * row_seconds
+            )
         self._requests[request] = None
         self._change(rows)
         self._observer.accepted(rows)

@@ -85,12 +85,14 @@ class RpcError(Exception):
     Args:
         code: The status.
         message: What came and what was wanted.
+        retry_after_seconds: Before that another try is useless; None where nothing is known.
     """
 
-    def __init__(self, code: Code, message: str) -> None:
+    def __init__(self, code: Code, message: str, retry_after_seconds: float | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.retry_after_seconds = retry_after_seconds
 
 
 @dataclass
@@ -319,7 +321,8 @@ class _Measured:
         if not isinstance(error, ServiceError):
             _log.error("%s failed", self._method.path, exc_info=error)
             return RpcError(Code.INTERNAL, "the server failed to answer; its log says why")
-        return RpcError(status_of(error), _shortened(str(error)))
+        retry_after_seconds = error.retry_after_seconds if isinstance(error, Overloaded) else None
+        return RpcError(status_of(error), _shortened(str(error)), retry_after_seconds)
 
 
 def _shortened(message: str) -> str:

@@ -168,7 +168,11 @@ def _duplex(method: Duplex, metrics: Metrics, max_message_bytes: int, stopping: 
 async def _abort(context: _Context, error: RpcError) -> NoReturn:
     """End the call with its status, or quietly where its caller has gone meanwhile."""
     try:
-        await context.abort(_STATUS[error.code], error.message)
+        trailers: tuple[tuple[str, str], ...] = ()
+        if error.retry_after_seconds is not None:
+            # The name that gRPC's retries know.
+            trailers = (("grpc-retry-pushback-ms", str(max(1, round(1e3 * error.retry_after_seconds)))),)
+        await context.abort(_STATUS[error.code], error.message, trailers)
     except grpc.aio.AbortError:
         raise
     except Exception as gone:  # its class has no public name, and grpc logs a traceback for it

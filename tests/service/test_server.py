@@ -73,6 +73,25 @@ def test_stop_answers_what_was_accepted(serving: Serving, write_model: WriteMode
     asyncio.run(check())
 
 
+def test_who_is_shed_is_told_when_to_come_again(serving: Serving, write_model: WriteModel) -> None:
+    """At once, with a pause that grows with what waits: in the trailer that gRPC's own retries obey."""
+    write_model("slow")
+
+    async def check() -> None:
+        async with serving(max_queue_rows=4096) as (server, channel):
+            await _predict(channel, "slow", 64)
+            calls = [asyncio.ensure_future(_predict(channel, "slow", 1024)) for _ in range(4)]
+            await _accepted(server, 5)
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await _predict(channel, "slow", 4096)
+            assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            trailers = dict(caught.value.trailing_metadata() or ())
+            assert 1 < int(trailers["grpc-retry-pushback-ms"]) < 60_000
+            await asyncio.gather(*calls)
+
+    asyncio.run(check())
+
+
 def test_the_grace_period_bounds_the_stop(serving: Serving, write_model: WriteModel) -> None:
     """Without grace, requests that still wait get UNAVAILABLE instead of silence."""
     write_model("slow")
