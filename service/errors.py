@@ -1,4 +1,4 @@
-"""What can go wrong while serving, without a word of gRPC. rpc.py holds the table to status codes."""
+"""What can go wrong while serving, without a word of gRPC. status.py holds the table to status codes."""
 
 
 class ServiceError(Exception):

@@ -14,7 +14,8 @@ from open_inference import grpc_predict_v2_pb2 as pb
 from service import codec, triton
 from service.errors import InvalidRequest, ModelNotReady
 from service.registry import Registry
-from service.rpc import Call, Duplex, Method, RpcError, Unary, parse
+from service.rpc import Call, Duplex, Method, Unary, parse
+from service.status import RpcError
 from service.triton import ready_versions, version_named
 
 SERVICE = "inference.GRPCInferenceService"

@@ -8,7 +8,8 @@ from kan_api.v1 import prediction_pb2 as pb
 from service import codec
 from service.errors import InvalidRequest
 from service.registry import Registry, State
-from service.rpc import Call, Duplex, Method, RpcError, Unary, parse
+from service.rpc import Call, Duplex, Method, Unary, parse
+from service.status import RpcError
 
 SERVICE = "kan_api.v1.PredictionService"
 

@@ -11,30 +11,17 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
-from service.errors import (
-    AnswerTooLarge,
-    DeadlineExceeded,
-    Draining,
-    InferenceFailed,
-    InvalidRequest,
-    ModelNotFound,
-    ModelNotReady,
-    Overloaded,
-    ServiceError,
-    Unsupported,
-)
+from service.errors import AnswerTooLarge, InvalidRequest, Overloaded, ServiceError
 from service.metrics import Metrics
+from service.status import Code, RpcError, shortened, status_of
 
 _log = logging.getLogger(__name__)
 _M = TypeVar("_M", bound=Message)
 
-# Trailers hold 8 KiB; a character can take 12 bytes of them once it is percent-encoded.
-_LONGEST_MESSAGE = 512
 
 # A caller's deadline began to run before the request was here, so the caller may leave this much before ours passes.
 _HASTE_SECONDS = 0.01
@@ -42,57 +29,6 @@ _HASTE_SECONDS = 0.01
 # Messages of one stream that are being answered, or whose answers the caller has not taken: the next is not read
 # before one of them is done, and the transport's flow control then holds the caller back.
 MESSAGES_IN_FLIGHT = 64
-
-
-class Code(IntEnum):
-    """Status of a call, with gRPC's names and numbers."""
-
-    OK = 0
-    CANCELLED = 1
-    UNKNOWN = 2
-    INVALID_ARGUMENT = 3
-    DEADLINE_EXCEEDED = 4
-    NOT_FOUND = 5
-    ALREADY_EXISTS = 6
-    PERMISSION_DENIED = 7
-    RESOURCE_EXHAUSTED = 8
-    FAILED_PRECONDITION = 9
-    ABORTED = 10
-    OUT_OF_RANGE = 11
-    UNIMPLEMENTED = 12
-    INTERNAL = 13
-    UNAVAILABLE = 14
-    DATA_LOSS = 15
-    UNAUTHENTICATED = 16
-
-
-CODES: Mapping[type[ServiceError], Code] = {
-    InvalidRequest: Code.INVALID_ARGUMENT,
-    ModelNotFound: Code.NOT_FOUND,
-    ModelNotReady: Code.UNAVAILABLE,
-    Draining: Code.UNAVAILABLE,
-    Overloaded: Code.RESOURCE_EXHAUSTED,
-    AnswerTooLarge: Code.RESOURCE_EXHAUSTED,
-    DeadlineExceeded: Code.DEADLINE_EXCEEDED,
-    InferenceFailed: Code.INTERNAL,
-    Unsupported: Code.UNIMPLEMENTED,
-}
-
-
-class RpcError(Exception):
-    """A call that failed, as the caller is told.
-
-    Args:
-        code: The status.
-        message: What came and what was wanted.
-        retry_after_seconds: Before that another try is useless; None where nothing is known.
-    """
-
-    def __init__(self, code: Code, message: str, retry_after_seconds: float | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.retry_after_seconds = retry_after_seconds
 
 
 @dataclass
@@ -285,11 +221,6 @@ def parse(message: type[_M], request: bytes) -> _M:
         ) from None
 
 
-def status_of(error: ServiceError) -> Code:
-    """The status code of an error; INTERNAL for a class that the table does not have."""
-    return next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), Code.INTERNAL)
-
-
 class _Measured:
     """Counts the call in its block with its time and status, and turns what went wrong into an RpcError."""
 
@@ -322,12 +253,4 @@ class _Measured:
             _log.error("%s failed", self._method.path, exc_info=error)
             return RpcError(Code.INTERNAL, "the server failed to answer; its log says why")
         retry_after_seconds = error.retry_after_seconds if isinstance(error, Overloaded) else None
-        return RpcError(status_of(error), _shortened(str(error)), retry_after_seconds)
-
-
-def _shortened(message: str) -> str:
-    """A message that fits into trailers: names and values in it come from callers and may be long."""
-    if len(message) <= _LONGEST_MESSAGE:
-        return message
-    half = _LONGEST_MESSAGE // 2
-    return f"{message[:half]} … {message[-half:]}"
+        return RpcError(status_of(error), shortened(str(error)), retry_after_seconds)

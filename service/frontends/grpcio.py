@@ -15,7 +15,8 @@ from grpc_reflection.v1alpha import reflection
 from service import rpc
 from service.errors import StartupError
 from service.metrics import Metrics
-from service.rpc import Call, Duplex, Method, RpcError, Stream, Unary
+from service.rpc import Call, Duplex, Method, Stream, Unary
+from service.status import RpcError
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 _Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes] | None"

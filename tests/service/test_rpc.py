@@ -3,29 +3,24 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
-import grpc
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
-from service import errors
-from service.errors import InvalidRequest, ModelNotFound, Overloaded, ServiceError
+from service.errors import InvalidRequest, ModelNotFound, Overloaded
 from service.metrics import Metrics
 from service.rpc import (
-    CODES,
     MESSAGES_IN_FLIGHT,
     Call,
-    Code,
     Duplex,
-    RpcError,
     Stream,
     Unary,
     duplex,
     invoke,
     parse,
-    status_of,
     stream,
     table,
 )
+from service.status import Code, RpcError, status_of
 
 
 def _failing(error: BaseException) -> Unary:
@@ -38,18 +33,6 @@ def _failing(error: BaseException) -> Unary:
 def _count(metrics: Metrics, code: str, model: str = "", version: str = "") -> float:
     labels = {"model": model, "version": version, "protocol": "test", "code": code}
     return metrics.registry.get_sample_value("kan_requests_total", labels) or 0
-
-
-def test_codes_are_those_of_grpc() -> None:
-    """Names and numbers are gRPC's own."""
-    assert {code.name: code.value for code in Code} == {code.name: code.value[0] for code in grpc.StatusCode}
-
-
-def test_every_error_has_a_code() -> None:
-    """Every leaf of the error tree is in the table."""
-    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ServiceError)]
-    leaves = {kind for kind in kinds if not kind.__subclasses__()}
-    assert leaves == set(CODES)
 
 
 def test_a_subclass_has_the_code_of_its_base() -> None:
