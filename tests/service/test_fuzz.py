@@ -31,7 +31,12 @@ _PATHS = [
             "ServerMetadata",
             "ModelMetadata",
             "ModelInfer",
+            "ModelConfig",
+            "ModelStatistics",
             "RepositoryIndex",
+            "RepositoryModelLoad",
+            "RepositoryModelUnload",
+            "TraceSetting",
         )
     ),
     "/grpc.health.v1.Health/Check",
@@ -83,7 +88,8 @@ def test_no_bytes_are_internal(serving: Serving, write_model: Callable[..., Path
     def throw(calls: list[tuple[str, bytes]]) -> None:
         answers = runner.run(_all(channel, calls))
         codes = {one.code().name for one in answers if isinstance(one, grpc.aio.AioRpcError)}
-        assert codes <= {"INVALID_ARGUMENT", "NOT_FOUND", "DEADLINE_EXCEEDED"}
+        # UNIMPLEMENTED: loading, which is not allowed here, and tracing.
+        assert codes <= {"INVALID_ARGUMENT", "NOT_FOUND", "DEADLINE_EXCEEDED", "UNIMPLEMENTED"}
 
     with asyncio.Runner() as runner:
         context = serving(max_request_rows=64)
