@@ -9,9 +9,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 
-import numpy as np
-
-from service.errors import Draining, InferenceFailed, InvalidRequest, ModelNotReady
+from service.batch import attempt, deliver, run_failed
+from service.errors import Draining, InvalidRequest, ModelNotReady
 from service.request_queue import BatchObserver, Outputs, Part, Request, RequestQueue, Result, Rows
 
 __all__ = ["BatchObserver", "Batcher", "Outputs", "Result", "Rows"]
@@ -24,6 +23,10 @@ _RUNS_REMEMBERED = 8
 
 class Batcher:
     """Runs what waits, together, whenever the callable is free.
+
+    While requests come one by one, each is run at once, in its caller's turn of the event loop: waiting for the next
+    turn costs more than a small model's run. Once several came in one turn, those of a turn are run together, until one
+    comes alone.
 
     Args:
         run: Takes rows [n, features], n ≤ max_batch_rows, and gives outputs of n rows each. Never called twice at once.
@@ -57,6 +60,10 @@ class Batcher:
         self._soon: asyncio.Handle | None = None
         self._later: asyncio.TimerHandle | None = None
         self._row_seconds = 0.0
+        inline = executor is None and not max_queue_delay_seconds
+        self._at_once_rows = min(max_batch_rows, max_queue_rows) if inline else 0
+        self._came = 0  # requests since the last dispatch
+        self._company = False  # whether there were several before it
         self._draining = False
         self._death: BaseException | None = None
         self._idle = asyncio.Event()
@@ -66,12 +73,13 @@ class Batcher:
         """False once the batcher itself broke (a failing run breaks nothing): it then refuses everything."""
         return self._death is None
 
-    async def submit(self, rows: Rows, deadline: float | None = None) -> Result:
+    async def submit(self, rows: Rows, deadline: float | None = None, *, bulk: bool = False) -> Result:
         """Answers for some rows, run together with those of other callers. Cancel it to leave the queue.
 
         Args:
             rows: [n, features], n ≥ 1. Must not change until this returns.
             deadline: On the batcher's clock; rows not run by then are not run.
+            bulk: Let interactive requests go first: while they wait, only every fourth batch takes bulk rows first.
 
         Returns:
             Outputs of n rows each, in the order that `run` gives them.
@@ -81,11 +89,15 @@ class Batcher:
             Draining: The batcher is stopping.
             ModelNotReady: The batcher broke.
             DeadlineExceeded: The deadline passed before the rows were run.
-            Overloaded: The rows would pass max_queue_rows.
+            Overloaded: The rows would pass max_queue_rows, or those in bulk half of it.
             InferenceFailed: The run that held these rows failed; the cause is chained.
         """
         self._admit(rows)
-        request = Request(rows, deadline, self._clock(), asyncio.get_running_loop().create_future())
+        self._came += 1
+        now = self._clock()
+        if self._may_run_at_once(rows, deadline, now):
+            return self._run_at_once(rows, now)
+        request = Request(rows, deadline, now, asyncio.get_running_loop().create_future(), bulk)
         self._queue.put(request, self._row_seconds)
         self._wake()
         try:
@@ -119,6 +131,28 @@ class Batcher:
         if len(rows) < 1:
             raise InvalidRequest("the request holds no rows, wanted at least one")
 
+    def _may_run_at_once(self, rows: Rows, deadline: float | None, now: float) -> bool:
+        """Whether a request need not wait for its turn on the loop."""
+        late = deadline is not None and now >= deadline
+        return not (self._company or self._soon or self._queue or late or len(rows) > self._at_once_rows)
+
+    def _run_at_once(self, rows: Rows, started: float) -> Result:
+        """Run one request alone, in its caller's turn of the loop; who else comes in this turn waits for the next."""
+        self._soon = asyncio.get_running_loop().call_soon(self._dispatch)
+        try:
+            self._observer.accepted(len(rows))
+            self._observer.waited(0.0)
+            outcome = attempt(self._run, (rows,))
+            seconds = self._ran(len(rows), started, outcome)
+        except BaseException as error:
+            self._die(error)
+            if not isinstance(error, Exception):
+                raise
+            outcome = error
+        if isinstance(outcome, Exception):
+            raise run_failed(outcome)
+        return Result(tuple(outcome), 0.0, seconds)
+
     def _wake(self) -> None:
         """See to it that what waits is run: soon, or when the oldest request has been held back long enough."""
         if self._batch or self._soon or not self._queue:
@@ -132,14 +166,10 @@ class Batcher:
             self._soon = asyncio.get_running_loop().call_soon(self._dispatch)
 
     def _hold_seconds(self) -> float:
-        """How long to hold the queue back for a fuller batch; never so long that a deadline passes."""
+        """How long to hold the queue back for a fuller batch."""
         if not self._max_queue_delay_seconds or self._draining or self._queue.rows >= self.max_batch_rows:
             return 0.0
-        requests = self._queue.waiting()  # fewer than max_batch_rows, since they are short of that many rows
-        until = requests[0].arrived + self._max_queue_delay_seconds
-        if any(request.deadline is not None and request.deadline <= until for request in requests):
-            return 0.0
-        return until - self._clock()
+        return self._queue.hold_until(self._max_queue_delay_seconds) - self._clock()
 
     def _dispatch(self) -> None:
         """Form one batch of what waits and run it."""
@@ -147,21 +177,26 @@ class Batcher:
             if handle:
                 handle.cancel()
         self._soon = self._later = None
+        self._company, self._came = self._came > 1, 0
+        if not self._queue:
+            return
         try:
             started = self._clock()
             self._batch = self._queue.take(self.max_batch_rows, started)
             if not self._batch:
                 self._settle()
-            elif self._executor is None:
-                self._finish(started, _attempt(self._run, self._batch))
+                return
+            blocks = [request.rows[start:stop] for request, start, stop in self._batch]
+            if self._executor is None:
+                self._finish(started, attempt(self._run, blocks))
             else:
-                self._dispatch_to_thread(self._executor, started)
+                self._dispatch_to_thread(self._executor, started, blocks)
         except BaseException as error:
             self._die(error)
             if not isinstance(error, Exception):
                 raise
 
-    def _dispatch_to_thread(self, executor: Executor, started: float) -> None:
+    def _dispatch_to_thread(self, executor: Executor, started: float, blocks: list[Rows]) -> None:
         """Run the batch in the executor; the event loop goes on."""
 
         def finish(thread: asyncio.Future[Outputs | Exception]) -> None:
@@ -170,30 +205,35 @@ class Batcher:
             except BaseException as error:
                 self._die(error)
 
-        asyncio.get_running_loop().run_in_executor(executor, _attempt, self._run, self._batch).add_done_callback(finish)
+        asyncio.get_running_loop().run_in_executor(executor, attempt, self._run, blocks).add_done_callback(finish)
 
     def _finish(self, started: float, outcome: Outputs | Exception) -> None:
         """Give each request of the batch its rows, or the error, and go on."""
-        batch_seconds = self._clock() - started
+        rows = sum(stop - start for _, start, stop in self._batch)
+        batch_seconds = self._ran(rows, started, outcome)
         if isinstance(outcome, Exception):
-            _log.error("a run failed", exc_info=outcome)
             self._fail(self._batch, outcome)
         else:
-            rows = sum(part.stop - part.start for part in self._batch)
-            self._observer.ran(rows, batch_seconds)
-            self._row_seconds += (batch_seconds / rows - self._row_seconds) / _RUNS_REMEMBERED
-            _deliver(self._batch, outcome, batch_seconds)
+            deliver(self._batch, outcome, batch_seconds)
         self._batch = []
         self._wake()
         self._settle()
+
+    def _ran(self, rows: int, started: float, outcome: Outputs | Exception) -> float:
+        """Tell of a run that has ended; gives its time in seconds."""
+        seconds = self._clock() - started
+        if isinstance(outcome, Exception):
+            _log.error("a run failed", exc_info=outcome)
+        else:
+            self._observer.ran(rows, seconds)
+            self._row_seconds += (seconds / rows - self._row_seconds) / _RUNS_REMEMBERED
+        return seconds
 
     def _fail(self, batch: list[Part], cause: BaseException) -> None:
         """Tell the callers of a batch that its run failed; rows of theirs that still wait are not run."""
         for part in batch:
             self._queue.forget(part.request)
-            error = InferenceFailed(f"the run that held these rows failed: {cause!r}")
-            error.__cause__ = cause
-            part.request.fail(error)
+            part.request.fail(run_failed(cause))
 
     def _die(self, cause: BaseException) -> None:
         """A fault of the batcher's own: let nobody wait for ever, and take nothing new."""
@@ -208,40 +248,3 @@ class Batcher:
         """Let drain() return once nothing waits and nothing runs."""
         if self._draining and not self._batch and not self._queue:
             self._idle.set()
-
-
-def _attempt(run: Callable[[Rows], Outputs], batch: list[Part]) -> Outputs | Exception:
-    """Outputs of one run over a batch, or what went wrong in it; may be called in a thread."""
-    try:
-        blocks = [part.request.rows[part.start : part.stop] for part in batch]
-        rows = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-        outputs = run(rows)
-        for output in outputs:
-            if len(output) != len(rows):
-                raise ValueError(f"the model gave {len(output)} rows for {len(rows)}")
-    except Exception as error:
-        return error
-    return outputs
-
-
-def _deliver(batch: list[Part], outputs: Outputs, batch_seconds: float) -> None:
-    """Split outputs over the requests of a batch; those that are complete get their result."""
-    offset = 0
-    for part in batch:
-        rows = part.stop - part.start
-        block = outputs if len(batch) == 1 else [output[offset : offset + rows] for output in outputs]
-        offset += rows
-        request = part.request
-        request.compute_seconds += batch_seconds
-        if rows < len(request.rows):
-            request.blocks.append(block)
-            if part.stop < len(request.rows):
-                continue
-            block = [np.concatenate(pieces) for pieces in zip(*request.blocks, strict=True)]
-        _answer(request, block)
-
-
-def _answer(request: Request, outputs: Outputs) -> None:
-    """Tell the caller, if it still listens."""
-    if not request.future.done():
-        request.future.set_result(Result(tuple(outputs), request.queue_seconds, request.compute_seconds))

@@ -12,7 +12,6 @@ from pydantic.fields import FieldInfo
 
 from service import log
 from service.errors import StartupError
-from service.server import serve
 from service.settings import Settings
 
 
@@ -42,7 +41,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(settings: Settings) -> None:
     """Serve, on the faster uvloop where it is installed."""
-    serving = serve(settings, announce=lambda line: print(line, flush=True))
+
+    def announce(line: str) -> None:
+        print(line, flush=True)
+
+    if settings.frontend == "envoy":
+        # What computes is inside Envoy: here neither gRPC nor onnxruntime nor uvloop is worth its memory.
+        from service.behind_envoy import serve as serve_behind_envoy
+
+        asyncio.run(serve_behind_envoy(settings, announce))
+        return
+    from service.server import serve
+
+    serving = serve(settings, announce)
     if importlib.util.find_spec("uvloop") is None:
         asyncio.run(serving)
     else:

@@ -11,12 +11,12 @@ from kan_api.v1.prediction_pb2 import Matrix
 from open_inference.grpc_predict_v2_pb2 import InferTensorContents, ModelInferRequest, ModelInferResponse
 from service.errors import InvalidRequest
 from service.model import LiveModel
-
-Rows = NDArray[np.float32]
+from service.rows import FLOAT32, Rows, check_shape, checked, from_raw, raw_numbers
+from service.tensors import raw_words
 
 # Open Inference datatypes that are taken: little-endian numpy type of the raw bytes, field of the typed contents.
 _DATATYPES: Mapping[str, tuple[np.dtype[Any], str]] = {
-    "FP32": (np.dtype("<f4"), "fp32_contents"),
+    "FP32": (FLOAT32, "fp32_contents"),
     "FP64": (np.dtype("<f8"), "fp64_contents"),
     "INT8": (np.dtype("<i1"), "int_contents"),
     "INT16": (np.dtype("<i2"), "int_contents"),
@@ -45,37 +45,31 @@ def decode_matrix(matrix: Matrix, model: LiveModel, max_request_rows: int) -> Ro
     Raises:
         InvalidRequest: The matrix does not fit the model; the message names the field.
     """
-    _check_shape("features", matrix.rows, matrix.columns, model, max_request_rows)
-    if matrix.raw and matrix.values:
+    rows, columns, raw, values = matrix.rows, matrix.columns, matrix.raw, matrix.values
+    check_shape("features", rows, columns, model, max_request_rows)
+    if not values:
+        return checked("features", from_raw("features.raw", raw, FLOAT32, rows, columns), model)
+    if raw:
         raise InvalidRequest("features has both raw and values; wanted one of them")
-    count = matrix.rows * matrix.columns
-    numbers: NDArray[Any]
-    if matrix.values:
-        if len(matrix.values) != count:
-            raise InvalidRequest(
-                f"features.values holds {len(matrix.values)} numbers; "
-                f"wanted {count} ({matrix.rows} rows of {matrix.columns})"
-            )
-        numbers = np.array(matrix.values, dtype=np.float32)
-    else:
-        numbers = _from_raw("features.raw", matrix.raw, np.dtype("<f4"), matrix.rows, matrix.columns)
-    return _checked("features", numbers.reshape(matrix.rows, matrix.columns), model)
+    count = rows * columns
+    if len(values) != count:
+        raise InvalidRequest(f"features.values holds {len(values)} numbers; wanted {count} ({rows} rows of {columns})")
+    return checked("features", np.array(values, np.float32).reshape(rows, columns), model)
 
 
-def encode_matrix(values: NDArray[Any], *, raw: bool) -> Matrix:
-    """A model's output as a message.
+def encode_matrix(matrix: Matrix, values: NDArray[Any], *, raw: bool) -> None:
+    """Put a model's output into a message, a field at a time: that costs half of making it of keywords.
 
     Args:
-        values: [rows, columns]; or [rows], which makes one column.
+        matrix: Gets the numbers; empty.
+        values: float32 [rows, columns].
         raw: As bytes (the fast way) or as a list of numbers (the readable way).
     """
-    values = values.reshape(len(values), -1)
-    matrix = Matrix(rows=values.shape[0], columns=values.shape[1])
+    matrix.rows, matrix.columns = values.shape
     if raw:
-        matrix.raw = _raw(values)
+        matrix.raw = raw_numbers(values)
     else:
         matrix.values.extend(values.ravel().tolist())
-    return matrix
 
 
 def decode_infer(request: ModelInferRequest, model: LiveModel, max_request_rows: int) -> Rows:
@@ -86,109 +80,113 @@ def decode_infer(request: ModelInferRequest, model: LiveModel, max_request_rows:
     tensor = _only_input(request, model)
     where = f"input {tensor.name!r}"
     _refuse_extensions(where, tensor.parameters)
-    if tensor.datatype not in _DATATYPES:
+    datatype = _DATATYPES.get(tensor.datatype)
+    if datatype is None:
         raise InvalidRequest(f"{where} has datatype {tensor.datatype!r}; wanted FP32 (or one of {_others()})")
-    if len(tensor.shape) != 2:
-        raise InvalidRequest(f"{where} has shape {list(tensor.shape[:8])}; wanted [rows, {model.features}]")
-    rows, columns = tensor.shape
-    _check_shape(where, rows, columns, model, max_request_rows)
-    dtype, field = _DATATYPES[tensor.datatype]
-    if request.raw_input_contents:
-        _check_raw_count(request, where)
-        numbers = _from_raw(f"{where}: raw contents", request.raw_input_contents[0], dtype, rows, columns)
+    dtype, field = datatype
+    shape = tensor.shape
+    if len(shape) != 2:
+        raise InvalidRequest(f"{where} has shape {list(shape[:8])}; wanted [rows, {model.features}]")
+    rows, columns = shape
+    check_shape(where, rows, columns, model, max_request_rows)
+    raws = request.raw_input_contents
+    if raws:
+        numbers = from_raw(f"{where}: raw contents", _only_raw(raws, tensor, where), dtype, rows, columns)
     else:
-        numbers = _from_typed(where, tensor, dtype, field, rows * columns)
-    return _checked(where, numbers.reshape(rows, columns), model)
+        numbers = _from_typed(where, tensor, dtype, field, rows * columns).reshape(rows, columns)
+    return checked(where, numbers, model)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which outputs a ModelInfer request asks for, as positions in the model's outputs, and in what form."""
+    """Which outputs a ModelInfer request asks for, by name, and in what form."""
 
-    positions: tuple[int, ...]
+    names: tuple[str, ...]
     raw: bool
 
 
 def wanted_outputs(request: ModelInferRequest, model: LiveModel) -> Wanted:
-    """What a ModelInfer request wants back: the outputs that it names, else all; raw where it came raw.
+    """What a ModelInfer request wants back, raw where it came raw: the outputs that it names, else all of the graph.
+
+    Labels come to those alone who name them. Who names nothing gets what Triton answers from the same folder, so that
+    a client that reads each output as numbers goes on doing so, and no words are made that nobody reads.
 
     Raises:
         InvalidRequest: An output is named twice, or the model has none of that name.
     """
-    names = [spec.name for spec in model.manifest.outputs]
-    positions: list[int] = []
+    raw = bool(request.raw_input_contents)
+    tensors = model.tensors
+    if not request.outputs:
+        return Wanted(tensors.graph_names, raw)
+    names: list[str] = []
     for output in request.outputs:
         where = f"output {output.name!r}"
-        if output.name not in names:
-            raise InvalidRequest(f"{where} is asked for; wanted one of {names}")
+        if output.name not in tensors.names:
+            raise InvalidRequest(f"{where} is asked for; wanted one of {list(tensors.names)}")
         _refuse_extensions(where, output.parameters)
-        if names.index(output.name) in positions:
+        if output.name in names:
             raise InvalidRequest(f"{where} is asked for twice; wanted each output once")
-        positions.append(names.index(output.name))
-    return Wanted(tuple(positions or range(len(names))), raw=bool(request.raw_input_contents))
+        names.append(output.name)
+    return Wanted(tuple(names), raw)
 
 
 def encode_infer(
     response: ModelInferResponse, outputs: Sequence[NDArray[Any]], model: LiveModel, wanted: Wanted
 ) -> None:
-    """Put a model's outputs into a ModelInfer response.
+    """Put what is wanted of a model's outputs into a ModelInfer response.
 
     Args:
         response: Gets the tensors.
-        outputs: All outputs of the model, [rows, ...] each, in the manifest's order.
-        model: Gives their names.
+        outputs: All outputs of the graph, float32 [rows, columns] each, in the manifest's order.
+        model: Gives their names, and the labels of a classification.
         wanted: Which of them, and in what form.
     """
-    for position in wanted.positions:
-        values = outputs[position]
-        tensor = response.outputs.add(name=model.manifest.outputs[position].name, datatype="FP32", shape=values.shape)
+    tensors = model.tensors
+    for name in wanted.names:
+        tensor = response.outputs.add()
+        tensor.name = name
+        if name == tensors.label_name:
+            words = tensors.labels(outputs[0])
+            tensor.datatype = "BYTES"
+            tensor.shape.extend((len(words), 1))
+            if wanted.raw:
+                response.raw_output_contents.append(raw_words(words))
+            else:
+                tensor.contents.bytes_contents.extend(words)
+            continue
+        values = outputs[tensors.graph_names.index(name)]
+        tensor.datatype = "FP32"
+        tensor.shape.extend(values.shape)
         if wanted.raw:
-            response.raw_output_contents.append(_raw(values))
+            response.raw_output_contents.append(raw_numbers(values))
         else:
             tensor.contents.fp32_contents.extend(values.ravel().tolist())
 
 
 def _only_input(request: ModelInferRequest, model: LiveModel) -> ModelInferRequest.InferInputTensor:
     """The one tensor that a model takes."""
-    wanted = model.manifest.inputs[0].name
-    names = [tensor.name for tensor in request.inputs]
-    if names != [wanted]:
-        raise InvalidRequest(f"inputs are {names[:8]}; wanted one tensor, {wanted!r}")
-    return request.inputs[0]
+    inputs, wanted = request.inputs, model.tensors.input_name
+    if len(inputs) != 1 or inputs[0].name != wanted:
+        raise InvalidRequest(f"inputs are {[one.name for one in inputs[:8]]}; wanted one tensor, {wanted!r}")
+    return inputs[0]
 
 
 def _refuse_extensions(where: str, parameters: Mapping[str, object]) -> None:
     """Refuse an extension that would be answered wrongly if it were passed over."""
+    if not parameters:
+        return
     for parameter in _UNSUPPORTED_PARAMETERS:
         if parameter in parameters:
             raise InvalidRequest(f"{where} has parameter {parameter!r}, an extension that this server does not have")
 
 
-def _check_shape(where: str, rows: int, columns: int, model: LiveModel, max_request_rows: int) -> None:
-    """Refuse a shape by its numbers alone, before anything of that size is made."""
-    if columns != model.features:
-        raise InvalidRequest(f"{where} has {columns} columns; model {model.name!r} wants {model.features}")
-    if not 1 <= rows <= max_request_rows:
-        raise InvalidRequest(f"{where} has {rows} rows; wanted 1 to {max_request_rows}")
-
-
-def _check_raw_count(request: ModelInferRequest, where: str) -> None:
-    """Raw contents come one an input, and instead of typed ones."""
-    if len(request.raw_input_contents) != 1:
-        raise InvalidRequest(f"raw_input_contents has {len(request.raw_input_contents)} entries; wanted 1, for {where}")
-    filled = _filled(request.inputs[0].contents)
-    if filled:
+def _only_raw(raws: Sequence[bytes], tensor: ModelInferRequest.InferInputTensor, where: str) -> bytes:
+    """Raw contents, which come one an input, and instead of typed ones."""
+    if len(raws) != 1:
+        raise InvalidRequest(f"raw_input_contents has {len(raws)} entries; wanted 1, for {where}")
+    if tensor.HasField("contents") and (filled := _filled(tensor.contents)):
         raise InvalidRequest(f"{where} has contents.{filled[0]} beside raw_input_contents; wanted one of them")
-
-
-def _from_raw(where: str, raw: bytes, dtype: np.dtype[Any], rows: int, columns: int) -> NDArray[Any]:
-    """Numbers from bytes, not copied."""
-    wanted = rows * columns * dtype.itemsize
-    if len(raw) != wanted:
-        raise InvalidRequest(
-            f"{where}: {len(raw)} bytes came; wanted {wanted} ({rows} rows of {columns}, {dtype.itemsize} bytes each)"
-        )
-    return np.frombuffer(raw, dtype)
+    return raws[0]
 
 
 def _from_typed(
@@ -220,29 +218,6 @@ def _from_typed(
 def _filled(contents: InferTensorContents) -> list[str]:
     """Names of the fields of typed contents that hold something."""
     return [field.name for field, _ in contents.ListFields()]
-
-
-def _checked(where: str, numbers: NDArray[Any], model: LiveModel) -> Rows:
-    """The numbers as float32; refused where one is infinite, does not fit, or is NaN and not imputed."""
-    with np.errstate(over="ignore"):
-        rows: Rows = numbers.astype(np.float32, copy=False)
-    finite = np.isfinite(rows)
-    if finite.all():
-        return rows
-    bad = ~finite & ~(np.isnan(rows) & model.imputes)
-    if bad.any():
-        row, column = (int(index) for index in np.argwhere(bad)[0])
-        name = model.manifest.features[column].name
-        wanted = "a finite float32, or NaN for a missing value" if model.imputes[column] else "a finite float32"
-        raise InvalidRequest(
-            f"{where}: row {row}, column {column} ({name!r}) is {numbers[row, column]}; wanted {wanted}"
-        )
-    return rows
-
-
-def _raw(values: NDArray[Any]) -> bytes:
-    """Little-endian float32 bytes in row-major order."""
-    return values.astype("<f4", copy=False).tobytes()
 
 
 def _others() -> str:

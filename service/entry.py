@@ -36,7 +36,11 @@ class Status:
 
 @dataclass(eq=False)
 class Entry:
-    """One version that was tried, and how many use its model now."""
+    """One version that was tried, and how many use its model now.
+
+    A with block leases the model: it is not closed before the block's end. Only for a version whose `unready_reason`
+    is "", asked in the same turn of the event loop. Any number of blocks at once.
+    """
 
     name: str
     version: int
@@ -48,6 +52,16 @@ class Entry:
     # Of the files that were refused: the same are not tried twice.
     stamp: tuple[tuple[int, int], ...] = ()
     unused: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __enter__(self) -> LiveModel:
+        assert self.model is not None
+        self.users += 1
+        return self.model
+
+    def __exit__(self, *_: object) -> None:
+        self.users -= 1
+        if not self.users:
+            self.unused.set()
 
     def unready_reason(self) -> str:
         """Why it does not answer; "" where it does."""

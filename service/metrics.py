@@ -5,41 +5,27 @@ rejections overload, deadline, cancelled and draining; rpc.py reports each reque
 the registry reports loading and readiness.
 """
 
-from typing import Literal
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
-from service.statistics import Statistics
+from service.model_metrics import ROWS, SECONDS, ModelMetrics
+from service.tally import Reading
 
-Rejection = Literal["overload", "deadline", "cancelled", "draining", "invalid"]
+__all__ = ["Metrics", "ModelMetrics"]
 
-_REJECTIONS: tuple[Rejection, ...] = ("overload", "deadline", "cancelled", "draining", "invalid")
-_SECONDS = (
-    25e-6,
-    50e-6,
-    100e-6,
-    250e-6,
-    500e-6,
-    1e-3,
-    2.5e-3,
-    5e-3,
-    10e-3,
-    25e-3,
-    50e-3,
-    0.1,
-    0.25,
-    0.5,
-    1,
-    2.5,
-    5,
-    10,
-)
-_ROWS = tuple(float(2**exponent) for exponent in range(13))
 _MODEL = ("model", "version")
 
 
-class Metrics:
+class Metrics(Collector):
     """All metrics of one server.
+
+    What every request counts is in the models' :class:`ModelMetrics`, and made into metrics when somebody looks.
 
     Args:
         registry: Where they are registered; a new one when left out. Also gets the process and platform collectors.
@@ -49,34 +35,77 @@ class Metrics:
         self.registry = registry or CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
-        self._requests = self._counter("kan_requests_total", "Requests answered.", *_MODEL, "protocol", "code")
-        self._request_seconds = self._histogram(
-            "kan_request_duration_seconds",
-            "Time from a request's arrival to its answer.",
-            _SECONDS,
-            *_MODEL,
-            "protocol",
-        )
-        self._queue_seconds = self._histogram(
-            "kan_queue_duration_seconds", "Time that a request waited for its first run.", _SECONDS, *_MODEL
-        )
-        self._compute_seconds = self._histogram(
-            "kan_compute_duration_seconds", "Time of one run of a model.", _SECONDS, *_MODEL
-        )
-        self._request_rows = self._histogram("kan_request_rows", "Rows per accepted request.", _ROWS, *_MODEL)
-        self._batch_rows = self._histogram("kan_batch_rows", "Rows per run of a model.", _ROWS, *_MODEL)
-        self._queue_rows = self._gauge("kan_queue_rows", "Rows waiting now.", *_MODEL)
-        self._rejected = self._counter("kan_rejected_total", "Requests turned away.", *_MODEL, "reason")
-        self._model_ready = self._gauge("kan_model_ready", "1 where a version answers, 0 where not.", *_MODEL)
-        self._model_load_seconds = self._histogram(
-            "kan_model_load_duration_seconds", "Time to read, check and warm up a version.", _SECONDS, "model"
-        )
-        self._model_refused = self._counter("kan_model_refused_total", "Versions refused.", *_MODEL, "reason")
-        self._model_swaps = self._counter("kan_model_swaps_total", "Times that another version took over.", "model")
-        self._build_info = self._gauge("kan_build_info", "Always 1.", "version", "onnxruntime", "provider")
         self._models: dict[tuple[str, str], ModelMetrics] = {}
+        self._model_ready = Gauge("kan_model_ready", "1 where a version answers, 0 where not.", _MODEL, registry=None)
+        self._model_load_seconds = Histogram(
+            "kan_model_load_duration_seconds",
+            "Time to read, check and warm up a version.",
+            ("model",),
+            buckets=SECONDS,
+            registry=None,
+        )
+        self._model_refused = Counter(
+            "kan_model_refused_total", "Versions refused.", (*_MODEL, "reason"), registry=None
+        )
+        self._model_swaps = Counter(
+            "kan_model_swaps_total", "Times that another version took over.", ("model",), registry=None
+        )
+        self._build_info = Gauge("kan_build_info", "Always 1.", ("version", "onnxruntime", "provider"), registry=None)
+        self.registry.register(self)
 
-    def model(self, name: str, version: str) -> "ModelMetrics":
+    def collect(self) -> Iterator[Metric]:
+        """Every metric as it is now; in any thread."""
+        models = list(self._models.items())
+        yield from _of_answers(models)
+        yield _histogram(
+            "kan_queue_duration_seconds",
+            "Time that a request waited for its first run.",
+            _MODEL,
+            SECONDS,
+            ((labels, model.queue_seconds.read()) for labels, model in models),
+        )
+        yield _histogram(
+            "kan_compute_duration_seconds",
+            "Time of one run of a model.",
+            _MODEL,
+            SECONDS,
+            ((labels, model.compute_seconds.read()) for labels, model in models),
+        )
+        yield _histogram(
+            "kan_request_rows",
+            "Rows per accepted request.",
+            _MODEL,
+            ROWS,
+            ((labels, model.request_rows.read()) for labels, model in models),
+        )
+        yield _histogram(
+            "kan_batch_rows",
+            "Rows per run of a model.",
+            _MODEL,
+            ROWS,
+            ((labels, model.batch_rows()) for labels, model in models),
+        )
+        queue_rows = GaugeMetricFamily("kan_queue_rows", "Rows waiting now.", labels=_MODEL)
+        rejected = CounterMetricFamily("kan_rejected_total", "Requests turned away.", labels=(*_MODEL, "reason"))
+        for labels, model in models:
+            queue_rows.add_metric(labels, model.queue_rows)
+            for reason, count in model.rejections.items():
+                rejected.add_metric((*labels, reason), count)
+        yield from (queue_rows, rejected)
+        for metric in (
+            self._model_ready,
+            self._model_load_seconds,
+            self._model_refused,
+            self._model_swaps,
+            self._build_info,
+        ):
+            yield from _without_created(metric.collect())
+
+    def describe(self) -> Iterable[Metric]:
+        """The same: a registry asks for names, before anything is counted."""
+        return self.collect()
+
+    def model(self, name: str, version: str) -> ModelMetrics:
         """The metrics of one model version, bound to its labels.
 
         Args:
@@ -86,7 +115,8 @@ class Metrics:
         """
         bound = self._models.get((name, version))
         if bound is None:
-            bound = self._models[name, version] = ModelMetrics(self, name, version)
+            bound = ModelMetrics(died=lambda: self._model_ready.labels(name, version).set(0))
+            self._models[name, version] = bound
         return bound
 
     def build_info(self, *, version: str, onnxruntime: str, provider: str) -> None:
@@ -116,77 +146,48 @@ class Metrics:
         self._model_refused.labels(name, str(version), kind).inc()
         self.model_ready(name, version, ready=False)
 
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(name, text, labels, registry=self.registry)
 
-    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(name, text, labels, registry=self.registry)
+def _of_answers(models: Sequence[tuple[tuple[str, str], ModelMetrics]]) -> Iterator[Metric]:
+    """Requests answered, by code, and their time, by protocol."""
+    requests = CounterMetricFamily("kan_requests_total", "Requests answered.", labels=(*_MODEL, "protocol", "code"))
+    seconds: dict[tuple[str, ...], Reading] = {}
+    for labels, model in models:
+        counts: defaultdict[tuple[str, ...], int] = defaultdict(int)
+        for (protocol, code, _), tally in list(model.answered.items()):
+            reading = tally.read()
+            counts[*labels, protocol, code] += reading.count
+            of_protocol = (*labels, protocol)
+            seconds[of_protocol] = reading.plus(seconds[of_protocol]) if of_protocol in seconds else reading
+        for key, count in counts.items():
+            requests.add_metric(key, count)
+    yield requests
+    yield _histogram(
+        "kan_request_duration_seconds",
+        "Time from a request's arrival to its answer.",
+        (*_MODEL, "protocol"),
+        SECONDS,
+        seconds.items(),
+    )
 
-    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-        return Histogram(name, text, labels, buckets=buckets, registry=self.registry)
+
+def _histogram(
+    name: str,
+    text: str,
+    labels: Sequence[str],
+    bounds: Sequence[float],
+    readings: Iterable[tuple[Sequence[str], Reading]],
+) -> Metric:
+    """Readings, with their label values, as one metric."""
+    names = [floatToGoString(bound) for bound in (*bounds, float("inf"))]  # type: ignore[no-untyped-call]
+    histogram = HistogramMetricFamily(name, text, labels=labels)
+    for values, reading in readings:
+        up_to = map(float, accumulate(reading.counts.tolist()))
+        histogram.add_metric(values, list(zip(names, up_to, strict=True)), reading.total)
+    return histogram
 
 
-class ModelMetrics:
-    """The hot metrics of one model version, labels bound once. It is a batcher's BatchObserver.
-
-    Attributes:
-        statistics: The same in exact sums, for who asks over the Open Inference Protocol.
-    """
-
-    def __init__(self, metrics: Metrics, name: str, version: str) -> None:
-        self.statistics = Statistics()
-        self._labels = (name, version)
-        self._ready = metrics._model_ready
-        self._requests = metrics._requests
-        self._request_seconds = metrics._request_seconds
-        self._queue_seconds = metrics._queue_seconds.labels(name, version)
-        self._compute_seconds = metrics._compute_seconds.labels(name, version)
-        self._request_rows = metrics._request_rows.labels(name, version)
-        self._batch_rows = metrics._batch_rows.labels(name, version)
-        self._queue_rows = metrics._queue_rows.labels(name, version)
-        self._rejections = {reason: metrics._rejected.labels(name, version, reason) for reason in _REJECTIONS}
-        self._answered: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
-
-    def request(self, protocol: str, code: str, seconds: float) -> None:
-        """Count one answered request.
-
-        Args:
-            protocol: "kan_api", "open_inference", …
-            code: Name of the status code, such as "OK".
-            seconds: Time from arrival to answer.
-        """
-        bound = self._answered.get((protocol, code))
-        if bound is None:
-            bound = self._answered[protocol, code] = (
-                self._requests.labels(*self._labels, protocol, code),
-                self._request_seconds.labels(*self._labels, protocol),
-            )
-        bound[0].inc()
-        bound[1].observe(seconds)
-
-    def accepted(self, rows: int) -> None:
-        """Count a request that was taken into the queue, with its rows."""
-        self._request_rows.observe(rows)
-
-    def queued(self, rows: int) -> None:
-        """Say how many rows wait now."""
-        self._queue_rows.set(rows)
-
-    def waited(self, seconds: float) -> None:
-        """Say how long a request waited before its first run."""
-        self._queue_seconds.observe(seconds)
-        self.statistics.queue.add(seconds)
-
-    def ran(self, rows: int, seconds: float) -> None:
-        """Count one run of the model, with its rows and its time."""
-        self._batch_rows.observe(rows)
-        self._compute_seconds.observe(seconds)
-        self.statistics.ran(rows, seconds)
-
-    def rejected(self, reason: Rejection) -> None:
-        """Count a request that was turned away."""
-        self._rejections[reason].inc()
-
-    def died(self) -> None:
-        """Say that this version does not answer any more."""
-        self._ready.labels(*self._labels).set(0)
+def _without_created(metrics: Iterable[Metric]) -> Iterator[Metric]:
+    """The library's own series of when each series was made are noise: a restart shows in the process's start time."""
+    for metric in metrics:
+        metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
+        yield metric

@@ -15,6 +15,7 @@ from service.metrics import Metrics, ModelMetrics
 from service.onnx_runtime import onnxruntime
 from service.repository import Artefact, ModelRefused
 from service.settings import Settings
+from service.tensors import Tensors
 
 Run = Callable[[Rows], Outputs]
 
@@ -42,6 +43,7 @@ class LiveModel:
         manifest: What training wrote.
         features: Width of the rows it takes.
         imputes: [features], True where NaN is allowed.
+        tensors: Their names, as the Open Inference Protocol has them.
         batcher: Where rows go; outputs come in the order of manifest.outputs.
         metrics: This version's metrics.
         inline: True where runs are short enough for the event loop.
@@ -53,6 +55,7 @@ class LiveModel:
         self.name = manifest.name
         self.version = manifest.version
         self.manifest = manifest
+        self.tensors = Tensors.of(manifest)
         self.features = len(manifest.features)
         self.imputes: NDArray[np.bool_] = np.array([feature.HasField("imputed") for feature in manifest.features])
         self.batcher = batcher

@@ -87,7 +87,7 @@ async def _model_metadata(registry: Registry, call: Call, request: bytes) -> byt
     with registry.lease(message.name, version_named(message.version)) as model:
         call.model, call.version = model.name, str(model.version)
         response = pb.ModelMetadataResponse(name=model.name, platform=triton.PLATFORM)
-        for tensors, specs in ((response.inputs, model.manifest.inputs), (response.outputs, model.manifest.outputs)):
+        for tensors, specs in ((response.inputs, model.manifest.inputs), (response.outputs, model.tensors.outputs)):
             for spec in specs:
                 tensors.add(name=spec.name, datatype=spec.datatype, shape=spec.shape)
     response.versions.extend(map(str, ready_versions(registry, message.name)))
@@ -126,8 +126,9 @@ async def _infer(
     with registry.lease(message.model_name, version_named(message.model_version)) as model:
         call.model, call.version, call.inference = model.name, str(model.version), True
         wanted = codec.wanted_outputs(message, model)
+        deadline, bulk = _deadline(call, message), _bulk(message)
         rows = codec.decode_infer(message, model, max_request_rows)
-        result = await model.batcher.submit(rows, _deadline(call, message))
+        result = await model.batcher.submit(rows, deadline, bulk=bulk)
         call.compute_seconds = result.compute_seconds
         response.model_name, response.model_version, response.id = model.name, str(model.version), message.id
         codec.encode_infer(response, result.outputs, model, wanted)
@@ -135,15 +136,35 @@ async def _infer(
 
 def _deadline(call: Call, message: pb.ModelInferRequest) -> float | None:
     """The call's deadline, or the request's own where that is sooner: its parameter "timeout", in microseconds."""
-    if "timeout" not in message.parameters:
-        return call.deadline
-    parameter = message.parameters["timeout"]
-    kind = parameter.WhichOneof("parameter_choice")
-    if kind not in ("int64_param", "uint64_param") or getattr(parameter, kind) < 0:
-        raise InvalidRequest(
-            f"parameter 'timeout' is {str(parameter).strip() or 'empty'}; wanted microseconds, 0 or more"
-        )
-    microseconds: int = getattr(parameter, kind)
+    microseconds = _parameter(message, "timeout", "microseconds, 0 or more")
     if not microseconds:  # Triton's word for none
         return call.deadline
     return min(time.monotonic() + microseconds / 1e6, math.inf if call.deadline is None else call.deadline)
+
+
+def _bulk(message: pb.ModelInferRequest) -> bool:
+    """Whether others go first: by Triton's parameter "priority", which is 1 for the first; 0 is the default."""
+    wanted = f"0 or 1 (interactive) or {triton.PRIORITY_LEVELS} (bulk)"
+    return _parameter(message, "priority", wanted, triton.PRIORITY_LEVELS) == triton.PRIORITY_LEVELS
+
+
+def _parameter(message: pb.ModelInferRequest, name: str, wanted: str, most: float = math.inf) -> int:
+    """A parameter of a request that is a whole number, 0 where it has none of that name.
+
+    Args:
+        message: The request.
+        name: The parameter's.
+        wanted: In words.
+        most: The largest that it may be.
+
+    Raises:
+        InvalidRequest: It is no whole number, negative, or larger.
+    """
+    if name not in message.parameters:
+        return 0
+    parameter = message.parameters[name]
+    kind = parameter.WhichOneof("parameter_choice")
+    number = getattr(parameter, kind) if kind in ("int64_param", "uint64_param") else -1
+    if not 0 <= number <= most:
+        raise InvalidRequest(f"parameter {name!r} is {str(parameter).strip() or 'empty'}; wanted {wanted}")
+    return int(number)

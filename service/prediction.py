@@ -68,21 +68,24 @@ async def _prediction(registry: Registry, max_request_rows: int, call: Call, req
     message = parse(pb.PredictRequest, request)
     with registry.lease(message.model, _version(message.version)) as model:
         call.model, call.version, call.inference = model.name, str(model.version), True
-        rows = codec.decode_matrix(message.features, model, max_request_rows)
-        result = await model.batcher.submit(rows, call.deadline)
+        bulk = _bulk(message.priority)
+        features = message.features
+        rows = codec.decode_matrix(features, model, max_request_rows)
+        result = await model.batcher.submit(rows, call.deadline, bulk=bulk)
         call.compute_seconds = result.compute_seconds
-        raw = not message.features.values
-        return pb.PredictResponse(
+        response = pb.PredictResponse(
             id=message.id,
             model=model.name,
             version=model.version,
-            outputs=[
-                pb.Output(name=spec.name, values=codec.encode_matrix(values, raw=raw))
-                for spec, values in zip(model.manifest.outputs, result.outputs, strict=True)
-            ],
             queue_seconds=result.queue_seconds,
             compute_seconds=result.compute_seconds,
         )
+        raw = not features.values
+        for name, values in zip(model.tensors.graph_names, result.outputs, strict=True):
+            output = response.outputs.add()
+            output.name = name
+            codec.encode_matrix(output.values, values, raw=raw)
+        return response
 
 
 async def _list_models(registry: Registry, _call: Call, request: bytes) -> bytes:
@@ -116,3 +119,10 @@ def _version(version: int) -> int | None:
     if version < 0:
         raise InvalidRequest(f"version is {version}; wanted 1 or more, or 0 for the latest")
     return version or None
+
+
+def _bulk(priority: int) -> bool:
+    """Whether others go first; protobuf lets through numbers that the enum does not have."""
+    if priority not in (pb.PRIORITY_UNSPECIFIED, pb.PRIORITY_BULK):
+        raise InvalidRequest(f"priority is {priority}; wanted 0 (interactive) or {pb.PRIORITY_BULK} (PRIORITY_BULK)")
+    return priority == pb.PRIORITY_BULK

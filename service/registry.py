@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 
 from service import repository
 from service.entry import Entry, State, Status
@@ -35,6 +35,7 @@ class Registry:
         self._settings = settings
         self._metrics = metrics
         self._entries: dict[str, dict[int, Entry]] = {}
+        self._latest: dict[str, Entry] = {}  # what answers when no version is named; only where one is ready
         self._loaded = False
         self._draining = False
         self._policy = settings.version_policy
@@ -97,7 +98,7 @@ class Registry:
                 raise ModelNotFound(f"the repository has no version of model {_shown(name)} to load")
             self._unloaded.discard(name)
             await self._refresh_model(name, descending, count)
-        if self._latest(name) is None:
+        if name not in self._latest:
             newest = self._entries[name][descending[0]]
             raise ModelNotReady(f"model {name!r} version {newest.version} does not answer: {newest.unready_reason()}")
 
@@ -124,9 +125,8 @@ class Registry:
         """
         self._watcher = Watcher(self.refresh, self._settings.poll_seconds, changed)
 
-    @contextmanager
-    def lease(self, name: str, version: int | None = None) -> Iterator[LiveModel]:
-        """A model to use for the length of a with block; it is not swapped away meanwhile.
+    def lease(self, name: str, version: int | None = None) -> AbstractContextManager[LiveModel, None]:
+        """A model to use for the length of a with block, entered at once; it is not swapped away meanwhile.
 
         Args:
             name: The model.
@@ -137,16 +137,9 @@ class Registry:
             ModelNotReady: It is loading, was refused, or its batcher broke.
         """
         entry = self._find(name, version)
-        reason = entry.unready_reason()
-        if entry.model is None or reason:
+        if reason := entry.unready_reason():
             raise ModelNotReady(f"model {name!r} version {entry.version} does not answer: {reason}")
-        entry.users += 1
-        try:
-            yield entry.model
-        finally:
-            entry.users -= 1
-            if not entry.users:
-                entry.unused.set()
+        return entry
 
     def statuses(self) -> list[Status]:
         """Every version that was tried, by name and version."""
@@ -156,7 +149,7 @@ class Registry:
                 version=version,
                 state=State.REFUSED if entry.model and entry.unready_reason() else entry.state,
                 reason=entry.reason or (entry.unready_reason() if entry.model else ""),
-                latest=entry is self._latest(name),
+                latest=entry is self._latest.get(name),
                 manifest=entry.manifest,
             )
             for name, entries in sorted(self._entries.items())
@@ -215,7 +208,7 @@ class Registry:
     async def _refresh_model(self, name: str, descending: list[int], count: int) -> None:
         """Load the newest `count` versions that can be, then retire the model's others."""
         kept: list[Entry] = []
-        latest = self._latest(name)
+        latest = self._latest.get(name)
         for version in descending:
             if len(kept) == count:
                 break
@@ -227,7 +220,7 @@ class Registry:
                 self._retire(entry, entry.model)
             elif entry.model is None and version not in descending:
                 del self._entries[name][version]
-        now = self._latest(name)
+        now = self._latest.get(name)
         if latest is not None and now is not latest and now is not None:
             self._metrics.model_swapped(name)
             _log.info("model %s: version %d took over from version %d", name, now.version, latest.version)
@@ -243,6 +236,7 @@ class Registry:
     def _retire(self, entry: Entry, model: LiveModel) -> None:
         """Give a version to nobody else, and close it when its last user is done."""
         del self._entries[entry.name][entry.version]
+        self._choose_latest(entry.name)
         task = asyncio.create_task(self._close_unused(entry, model), name=f"retire {entry.name}/{entry.version}")
         self._retiring[task] = model
         task.add_done_callback(lambda done: self._retiring.pop(done))
@@ -295,6 +289,7 @@ class Registry:
             return False
         seconds = time.monotonic() - began
         entry.state = State.READY
+        self._choose_latest(entry.name)
         self._metrics.model_loaded(entry.name, seconds)
         self._metrics.model_ready(entry.name, entry.version, ready=True)
         where = "on the event loop" if entry.model.inline else "in a thread"
@@ -304,13 +299,18 @@ class Registry:
     def _open(self, artefact: Artefact) -> LiveModel:
         return load(artefact, self._settings, self._metrics)
 
-    def _latest(self, name: str) -> Entry | None:
-        """The version that answers when none is named; None where none is ready."""
-        ready = [entry for entry in self._entries.get(name, {}).values() if entry.state is State.READY]
-        return max(ready, key=lambda entry: entry.version, default=None)
+    def _choose_latest(self, name: str) -> None:
+        """Choose again which version answers when none is named, after one became ready or went."""
+        ready = [version for version, entry in self._entries[name].items() if entry.state is State.READY]
+        if ready:
+            self._latest[name] = self._entries[name][max(ready)]
+        else:
+            self._latest.pop(name, None)
 
     def _find(self, name: str, version: int | None) -> Entry:
         """The entry for a request; the newest one, ready or not, where none is named and none is ready."""
+        if version is None and name in self._latest:
+            return self._latest[name]
         entries = self._entries.get(name)
         if not entries:
             if not self._loaded:
@@ -318,7 +318,7 @@ class Registry:
                 raise ModelNotReady(f"model {_shown(name)} does not answer: models are loading")
             raise ModelNotFound(f"model {_shown(name)} is unknown; there is {_listed(sorted(self._entries))}")
         if version is None:
-            return self._latest(name) or entries[max(entries)]
+            return entries[max(entries)]
         if version not in entries:
             raise ModelNotFound(f"model {name!r} has no version {version} here; there is {_listed(sorted(entries))}")
         return entries[version]

@@ -1,10 +1,11 @@
-"""Requests that wait to be run: bounded in rows, in order of arrival, taken in blocks."""
+"""Requests that wait to be run: two priorities, bounded in rows, taken in blocks in order of arrival."""
 
 import asyncio
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from service.errors import DeadlineExceeded, Overloaded, ServiceError
 Rows = NDArray[np.float32]
 Outputs = Sequence[NDArray[Any]]
 Rejection = Literal["overload", "deadline", "cancelled", "draining"]
+
+# While both kinds wait, bulk requests come first in every such batch, and last in all others.
+_BULK_TURN_BATCHES = 4
 
 
 class BatchObserver(Protocol):
@@ -38,8 +42,7 @@ class BatchObserver(Protocol):
         """The batcher broke and refuses everything from now on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What one request gets: outputs with as many rows as it brought, its wait, and the time of its runs."""
 
     outputs: tuple[NDArray[Any], ...]
@@ -55,6 +58,7 @@ class Request:
     deadline: float | None
     arrived: float
     future: asyncio.Future[Result]
+    bulk: bool = False
     taken: int = 0
     queue_seconds: float = 0.0
     compute_seconds: float = 0.0
@@ -66,8 +70,7 @@ class Request:
             self.future.set_exception(error)
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """Rows [start, stop) of a request, in one batch."""
 
     request: Request
@@ -76,7 +79,11 @@ class Part:
 
 
 class RequestQueue:
-    """First come, first served; at most max_rows rows wait.
+    """At most max_rows rows wait; of each kind, first come, first served.
+
+    Interactive requests are taken before bulk ones, save that every fourth batch takes bulk requests first: under any
+    load of interactive requests, those in bulk get a quarter of the runs. Bulk rows may fill half of the queue, so that
+    they never shut interactive requests out; one bulk request that finds no other waiting may be longer than that.
 
     Args:
         max_rows: Most rows that may wait.
@@ -87,11 +94,14 @@ class RequestQueue:
         self.rows = 0
         self._max_rows = max_rows
         self._observer = observer
-        # A linked list with keys: a caller who leaves is taken out at once, wherever it stands.
-        self._requests: OrderedDict[Request, None] = OrderedDict()
+        # Linked lists with keys: a caller who leaves is taken out at once, wherever it stands.
+        self._interactive: OrderedDict[Request, None] = OrderedDict()
+        self._bulk: OrderedDict[Request, None] = OrderedDict()
+        self._bulk_rows = 0
+        self._batches = 0
 
     def __bool__(self) -> bool:
-        return bool(self._requests)
+        return bool(self._interactive or self._bulk)
 
     def put(self, request: Request, row_seconds: float = 0.0) -> None:
         """Take a request in.
@@ -108,31 +118,33 @@ class RequestQueue:
         if request.deadline is not None and request.arrived >= request.deadline:
             self._observer.rejected("deadline")
             raise _too_late(request, request.arrived)
+        if request.bulk and self._bulk and self._bulk_rows + rows > self._max_rows // 2:
+            self._refuse(f"{self._bulk_rows} bulk rows", rows, self._max_rows // 2, row_seconds)
         if self.rows + rows > self._max_rows:
-            self._observer.rejected("overload")
-            raise Overloaded(
-                f"{self.rows} rows wait, {rows} more would pass the bound of {self._max_rows}", self.rows * row_seconds
-            )
-        self._requests[request] = None
-        self._change(rows)
+            self._refuse(f"{self.rows} rows", rows, self._max_rows, row_seconds)
+        self._of_kind(request)[request] = None
+        self._change(request, rows)
         self._observer.accepted(rows)
 
     def take(self, max_rows: int, now: float) -> list[Part]:
         """The next batch of at most max_rows rows. Callers who left are passed over, late ones fail."""
+        self._batches += 1
         batch: list[Part] = []
         room = max_rows
-        while room and self._requests:
-            request = next(iter(self._requests))
-            if request.future.done():
-                self.discard(request, "cancelled")
-            elif request.deadline is not None and now >= request.deadline:
-                self.discard(request, "deadline", _too_late(request, now))
-            elif batch and request.rows.shape[1:] != batch[0].request.rows.shape[1:]:
-                # Rows of another width can only fail; in a batch of their own they fail alone.
-                break
-            else:
-                batch.append(self._take_part(request, room, now))
-                room -= batch[-1].stop - batch[-1].start
+        bulk_first = self._batches % _BULK_TURN_BATCHES == 0
+        for requests in (self._bulk, self._interactive) if bulk_first else (self._interactive, self._bulk):
+            while room and requests:
+                request = next(iter(requests))
+                if request.future.done():
+                    self.discard(request, "cancelled")
+                elif request.deadline is not None and now >= request.deadline:
+                    self.discard(request, "deadline", _too_late(request, now))
+                elif batch and request.rows.shape[1:] != batch[0].request.rows.shape[1:]:
+                    # Rows of another width can only fail; in a batch of their own they fail alone.
+                    return batch
+                else:
+                    batch.append(self._take_part(request, room, now))
+                    room -= batch[-1].stop - batch[-1].start
         return batch
 
     def discard(self, request: Request, reason: Rejection, error: ServiceError | None = None) -> None:
@@ -144,15 +156,26 @@ class RequestQueue:
 
     def forget(self, request: Request) -> bool:
         """Take a request out, uncounted. True if rows of it waited."""
-        if request not in self._requests:
+        requests = self._of_kind(request)
+        if request not in requests:
             return False
-        del self._requests[request]
-        self._change(request.taken - len(request.rows))
+        del requests[request]
+        self._change(request, request.taken - len(request.rows))
         return True
 
     def waiting(self) -> list[Request]:
-        """All requests with waiting rows, oldest first."""
-        return list(self._requests)
+        """All requests with waiting rows; of each kind, oldest first."""
+        return [*self._interactive, *self._bulk]
+
+    def hold_until(self, delay_seconds: float) -> float:
+        """When the oldest of what waits will have been held back so long; at once where that would pass a deadline."""
+        requests = self.waiting()
+        until = min(request.arrived for request in requests) + delay_seconds
+        late = any(request.deadline is not None and request.deadline <= until for request in requests)
+        return -math.inf if late else until
+
+    def _of_kind(self, request: Request) -> OrderedDict[Request, None]:
+        return self._bulk if request.bulk else self._interactive
 
     def _take_part(self, request: Request, room: int, now: float) -> Part:
         """The next rows of a request, as many as there is room for."""
@@ -162,13 +185,20 @@ class RequestQueue:
             self._observer.waited(request.queue_seconds)
         request.taken = min(start + room, len(request.rows))
         if request.taken == len(request.rows):
-            del self._requests[request]
-        self._change(start - request.taken)
+            del self._of_kind(request)[request]
+        self._change(request, start - request.taken)
         return Part(request, start, request.taken)
 
-    def _change(self, rows: int) -> None:
-        """Count rows in or out."""
+    def _refuse(self, waiting: str, rows: int, bound: int, row_seconds: float) -> NoReturn:
+        """Tell a caller that there is no room, and when there will be."""
+        self._observer.rejected("overload")
+        raise Overloaded(f"{waiting} wait, {rows} more would pass the bound of {bound}", self.rows * row_seconds)
+
+    def _change(self, request: Request, rows: int) -> None:
+        """Count rows of a request in or out."""
         self.rows += rows
+        if request.bulk:
+            self._bulk_rows += rows
         self._observer.queued(self.rows)
 
 

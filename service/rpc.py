@@ -16,7 +16,7 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from service.errors import AnswerTooLarge, InvalidRequest, Overloaded, ServiceError
-from service.metrics import Metrics
+from service.metrics import Metrics, ModelMetrics
 from service.status import Code, RpcError, shortened, status_of
 
 _log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ _HASTE_SECONDS = 0.01
 MESSAGES_IN_FLIGHT = 64
 
 
-@dataclass
+@dataclass(slots=True)
 class Call:
     """One call on its way through the server.
 
@@ -121,22 +121,32 @@ async def invoke(method: Unary | Duplex, call: Call, request: bytes, metrics: Me
     Raises:
         RpcError: The call failed.
     """
-    with _Measured(method, call, metrics):
+    started = time.monotonic()
+    try:
         answer = await method.answer(call, request)
         if len(answer) > max_answer_bytes:
             raise AnswerTooLarge(
                 f"the answer has {len(answer)} bytes, more than the {max_answer_bytes} of max_message_bytes; "
                 "send fewer rows at a time"
             )
-        return answer
+    except BaseException as error:
+        _count_failure(method, call, error, time.monotonic() - started, metrics)
+        raise
+    _count(method, call, "OK", time.monotonic() - started, metrics)
+    return answer
 
 
 async def stream(method: Stream, call: Call, request: bytes, metrics: Metrics) -> AsyncGenerator[bytes, None]:
     """Answer one call many times, and count it once; arguments and errors as those of :func:`invoke`."""
-    with _Measured(method, call, metrics):
+    started = time.monotonic()
+    try:
         async with aclosing(method.answers(call, request)) as answers:
             async for answer in answers:
                 yield answer
+    except BaseException as error:
+        _count_failure(method, call, error, time.monotonic() - started, metrics)
+        raise
+    _count(method, call, "OK", time.monotonic() - started, metrics)
 
 
 async def duplex(
@@ -146,7 +156,7 @@ async def duplex(
     metrics: Metrics,
     max_answer_bytes: int,
     stopping: asyncio.Event,
-) -> AsyncGenerator[bytes, None]:
+) -> AsyncGenerator[list[bytes], None]:
     """Answer the requests of one stream, and count each of them; one that fails ends nothing.
 
     Close it (``contextlib.aclosing``) to cancel what is being answered.
@@ -160,7 +170,7 @@ async def duplex(
         stopping: Once set, no more is read; what was read is still answered.
 
     Yields:
-        Answers as they go over the wire.
+        Answers as they go over the wire, all that are ready.
 
     Raises:
         RpcError: UNAVAILABLE, after the last answer, where the server stopped before the caller was done.
@@ -194,9 +204,16 @@ async def duplex(
     stop = asyncio.create_task(stopping.wait(), name=f"stop {method.path}")
     stop.add_done_callback(lambda _: reading.cancel())
     try:
-        while (one := await answers.get()) is not None:
-            yield one
-            room.release()
+        over = False
+        while not over:
+            ready = [await answers.get()]
+            while not answers.empty():
+                ready.append(answers.get_nowait())
+            over = ready[-1] is None
+            if given := [one for one in ready if one is not None]:
+                yield given
+            for _ in given:
+                room.release()
         if reading.cancelled():
             raise RpcError(Code.UNAVAILABLE, "the server is stopping; what has no answer was not read")
         reading.result()
@@ -221,36 +238,31 @@ def parse(message: type[_M], request: bytes) -> _M:
         ) from None
 
 
-class _Measured:
-    """Counts the call in its block with its time and status, and turns what went wrong into an RpcError."""
+def _count(method: Method, call: Call, code: str, seconds: float, metrics: Metrics) -> ModelMetrics:
+    """Count a call that has ended; gives where it was counted."""
+    model = metrics.model(call.model, call.version)
+    model.request(method.protocol, code, seconds, call.compute_seconds if call.inference else None)
+    return model
 
-    def __init__(self, method: Method, call: Call, metrics: Metrics) -> None:
-        self._method, self._call, self._metrics = method, call, metrics
 
-    def __enter__(self) -> None:
-        self._started = time.monotonic()
+def _count_failure(method: Method, call: Call, error: BaseException, seconds: float, metrics: Metrics) -> None:
+    """Count a call that has failed, and raise what its caller is told; nothing where the caller has gone."""
+    failure = _failure(method, call, error)
+    model = _count(method, call, failure.code.name, seconds, metrics)
+    if isinstance(error, InvalidRequest):
+        model.rejected("invalid")
+    if isinstance(error, Exception):
+        raise failure from error
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        seconds = time.monotonic() - self._started
-        failure = None if error is None else self._failure(error)
-        code = Code.OK if failure is None else failure.code
-        model = self._metrics.model(self._call.model, self._call.version)
-        model.request(self._method.protocol, code.name, seconds)
-        if self._call.inference:
-            model.statistics.answered(code is Code.OK, seconds, self._call.compute_seconds)
-        if isinstance(error, InvalidRequest):
-            model.rejected("invalid")
-        if failure is not None and isinstance(error, Exception):
-            raise failure from error
 
-    def _failure(self, error: BaseException) -> RpcError:
-        """What the caller is told; a mistake of ours is logged in full and told in no detail."""
-        if isinstance(error, asyncio.CancelledError | GeneratorExit):
-            # A front end cancels the handler too when the deadline passes while it works.
-            late = self._call.deadline is not None and time.monotonic() >= self._call.deadline - _HASTE_SECONDS
-            return RpcError(Code.DEADLINE_EXCEEDED if late else Code.CANCELLED, "the caller has gone")
-        if not isinstance(error, ServiceError):
-            _log.error("%s failed", self._method.path, exc_info=error)
-            return RpcError(Code.INTERNAL, "the server failed to answer; its log says why")
-        retry_after_seconds = error.retry_after_seconds if isinstance(error, Overloaded) else None
-        return RpcError(status_of(error), shortened(str(error)), retry_after_seconds)
+def _failure(method: Method, call: Call, error: BaseException) -> RpcError:
+    """What the caller is told; a mistake of ours is logged in full and told in no detail."""
+    if isinstance(error, asyncio.CancelledError | GeneratorExit):
+        # A front end cancels the handler too when the deadline passes while it works.
+        late = call.deadline is not None and time.monotonic() >= call.deadline - _HASTE_SECONDS
+        return RpcError(Code.DEADLINE_EXCEEDED if late else Code.CANCELLED, "the caller has gone")
+    if not isinstance(error, ServiceError):
+        _log.error("%s failed", method.path, exc_info=error)
+        return RpcError(Code.INTERNAL, "the server failed to answer; its log says why")
+    retry_after_seconds = error.retry_after_seconds if isinstance(error, Overloaded) else None
+    return RpcError(status_of(error), shortened(str(error)), retry_after_seconds)

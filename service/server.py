@@ -2,19 +2,20 @@
 
 import asyncio
 import logging
-import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import version as installed_version
+from typing import Protocol
 
-from service import open_inference, prediction, rpc
+from service import open_inference, prediction, reflection, rpc
 from service.frontends import grpcio
-from service.health import Health
+from service.health import SERVICE, Health
 from service.metrics import Metrics
 from service.model import provider_in_use
 from service.onnx_runtime import onnxruntime
 from service.probes import Probes
 from service.registry import Registry, State
 from service.settings import Settings
+from service.signals import signals
 
 _log = logging.getLogger(__name__)
 
@@ -24,13 +25,26 @@ _LAST_WORDS_SECONDS = 5.0
 _LAST_WORDS_AT_ONCE_SECONDS = 0.2
 
 
+class Front(Protocol):
+    """Who takes calls from the wire to the table of methods."""
+
+    port: int
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Take nothing new and wait for calls that are being answered; those still open then are cancelled."""
+
+
+StartFront = Callable[[Mapping[str, rpc.Method], Metrics, Settings], Awaitable[Front]]
+
+
 class Server:
     """A server that listens. Made by :func:`start`; end it with :meth:`stop`.
 
     Attributes:
         registry: Its models.
         metrics: What it counts.
-        grpc_port, http_port: The ports in use.
+        front: Who listens for gRPC.
+        http_port: The port of metrics and probes.
     """
 
     def __init__(
@@ -39,17 +53,16 @@ class Server:
         metrics: Metrics,
         health: Health,
         probes: Probes,
-        front: grpcio.GrpcioServer,
+        front: Front,
         *,
         poll: bool,
     ) -> None:
         self.registry = registry
         self.metrics = metrics
-        self.grpc_port = front.port
+        self.front = front
         self.http_port = probes.port
         self._health = health
         self._probes = probes
-        self._front = front
         self._poll = poll
 
     async def load(self) -> None:
@@ -78,20 +91,24 @@ class Server:
         if not drain.done():
             _log.warning("the grace period is over; requests that still wait are refused")
             await self.registry.close()
-        flush = asyncio.create_task(self._front.stop(_LAST_WORDS_SECONDS), name="flush")
+        flush = asyncio.create_task(self.front.stop(_LAST_WORDS_SECONDS), name="flush")
         await asyncio.wait({flush, cut}, return_when=asyncio.FIRST_COMPLETED)
         if not flush.done():
             flush.cancel()
             await asyncio.gather(flush, return_exceptions=True)
-            await self._front.stop(_LAST_WORDS_AT_ONCE_SECONDS)
+            await self.front.stop(_LAST_WORDS_AT_ONCE_SECONDS)
         cut.cancel()
         await asyncio.gather(drain, cut, return_exceptions=True)
         await self.registry.close()
         await self._probes.close()
 
 
-async def start(settings: Settings) -> Server:
+async def start(settings: Settings, start_front: StartFront = grpcio.start) -> Server:
     """Listen on both ports; models are loaded by :meth:`Server.load`.
+
+    Args:
+        settings: What to serve, and where.
+        start_front: Starts who listens for gRPC.
 
     Raises:
         StartupError: A port cannot be listened on, or the provider is absent.
@@ -103,12 +120,14 @@ async def start(settings: Settings) -> Server:
         provider=provider_in_use(settings),
     )
     registry = Registry(settings, metrics)
-    health = Health(registry, (prediction.SERVICE, open_inference.SERVICE))
+    services = (prediction.SERVICE, open_inference.SERVICE)
+    health = Health(registry, services)
     methods = rpc.table(
         [
             *prediction.methods(registry, settings.max_request_rows),
             *open_inference.methods(registry, settings.max_request_rows),
             *health.methods(),
+            *reflection.methods((*services, SERVICE)),
         ]
     )
     probes = Probes(
@@ -118,13 +137,7 @@ async def start(settings: Settings) -> Server:
         unready_reason=registry.unready_reason,
     )
     try:
-        front = await grpcio.start(
-            methods,
-            metrics,
-            host=settings.host,
-            port=settings.grpc_port,
-            max_message_bytes=settings.max_message_bytes,
-        )
+        front = await start_front(methods, metrics, settings)
     except BaseException:
         await probes.close()
         raise
@@ -141,33 +154,55 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     Raises:
         StartupError: The server cannot start.
     """
-    stop, at_once = asyncio.Event(), asyncio.Event()
+    stop, at_once = signals()
 
-    def signalled() -> None:
-        (at_once if stop.is_set() else stop).set()
+    async def loaded(server: Server) -> None:
+        announce(summary(server, settings.host))
 
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, signalled)
-    server = await start(settings)
-    load = asyncio.create_task(server.load(), name="load")
+    await run(await start(settings), settings, loaded, stop, at_once)
+
+
+async def run(
+    server: Server,
+    settings: Settings,
+    loaded: Callable[[Server], Awaitable[None]],
+    stop: asyncio.Event,
+    at_once: asyncio.Event,
+) -> None:
+    """Load the models, serve until told to stop, then drain.
+
+    Args:
+        server: It listens already.
+        settings: Give the grace period.
+        loaded: Is called once models are loaded.
+        stop: Ends serving.
+        at_once: Ends the drain.
+
+    Raises:
+        StartupError: The repository's folder is absent, or the provider is.
+    """
+
+    async def load() -> None:
+        await server.load()
+        await loaded(server)
+
+    loading = asyncio.create_task(load(), name="load")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     try:
-        await asyncio.wait({load, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if load.done():
-            load.result()
-            announce(_summary(server, settings.host))
+        await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if loading.done():
+            loading.result()
             await stopping
         _log.info("stopping: draining for at most %g s", settings.grace_seconds)
     finally:
-        load.cancel()
+        loading.cancel()
         stopping.cancel()
-        await asyncio.gather(load, stopping, return_exceptions=True)
+        await asyncio.gather(loading, stopping, return_exceptions=True)
         await server.stop(settings.grace_seconds, at_once)
     _log.info("stopped")
 
 
-def _summary(server: Server, host: str) -> str:
+def summary(server: Server, host: str) -> str:
     """The ports in use and the versions that answer, in one line."""
     shown = f"[{host}]" if ":" in host else host
     ready = [f"{status.name}/{status.version}" for status in server.registry.statuses() if status.state is State.READY]
@@ -175,5 +210,5 @@ def _summary(server: Server, host: str) -> str:
         _log.warning("no model answers: %s", server.registry.unready_reason())
     state = "ready" if server.registry.ready() else "not ready"
     return (
-        f"kan-serve {state}: grpc={shown}:{server.grpc_port} http={shown}:{server.http_port} models={','.join(ready)}"
+        f"kan-serve {state}: grpc={shown}:{server.front.port} http={shown}:{server.http_port} models={','.join(ready)}"
     )

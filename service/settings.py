@@ -31,6 +31,9 @@ class Settings(BaseSettings):
         description="How often the repository is looked at for new versions; 0: only at the start.",
     )
     allow_load: bool = Field(default=False, description="Let callers load and unload models by RepositoryModelLoad.")
+    frontend: Literal["grpcio", "envoy"] = Field(
+        default="grpcio", description="Who speaks HTTP/2: grpcio, on any platform, or Envoy, the fast one."
+    )
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
     grpc_port: int = Field(default=8001, ge=0, le=65535, description="Port for gRPC; 0 takes a free one.")
     http_port: int = Field(
@@ -50,6 +53,37 @@ class Settings(BaseSettings):
     )
     max_message_bytes: int = Field(
         default=16 * 2**20, ge=1024, le=2**31 - 1, description="Largest gRPC message, either way."
+    )
+    compression: Literal["none", "gzip", "deflate"] = Field(
+        default="none", description="How answers are compressed for callers who take it; requests may be either way."
+    )
+    keepalive_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        le=86400,
+        allow_inf_nan=False,
+        description="How often a silent connection is asked whether it still lives; 0: never.",
+    )
+    keepalive_timeout_seconds: float = Field(
+        default=20.0,
+        gt=0,
+        le=3600,
+        allow_inf_nan=False,
+        description="How long that question may go unanswered before the connection is closed.",
+    )
+    max_connection_age_seconds: float = Field(
+        default=0.0,
+        ge=0,
+        le=86400 * 365,
+        allow_inf_nan=False,
+        description="Age at which a connection is closed, so that callers spread anew; 0: never.",
+    )
+    max_connection_age_grace_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        le=86400,
+        allow_inf_nan=False,
+        description="How long calls of an aged connection may go on.",
     )
     grace_seconds: float = Field(
         default=30.0, ge=0, allow_inf_nan=False, description="Longest wait for accepted requests when the server stops."

@@ -3,27 +3,26 @@
 Source: the statistics extension of Triton's Open Inference Protocol; what is counted is counted as there.
 """
 
-import time
-from collections import defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 
-@dataclass
+@dataclass(slots=True)
 class Duration:
     """How often something happened, and how long it took in all."""
 
     count: int = 0
     seconds: float = 0.0
 
-    def add(self, seconds: float) -> None:
-        """Count one more."""
-        self.count += 1
+    def add(self, seconds: float, count: int = 1) -> None:
+        """Count so many more, with the time that they took together."""
+        self.count += count
         self.seconds += seconds
 
 
-@dataclass
+@dataclass(frozen=True)
 class Statistics:
-    """Sums of one model version. Lives on one event loop.
+    """Sums of one model version, as they were when somebody asked.
 
     Attributes:
         success, fail: Requests for inference that were answered, and that were not, from arrival to answer.
@@ -33,25 +32,12 @@ class Statistics:
         last_run_seconds: When the last run ended, in seconds since 1970; 0 before the first.
     """
 
-    success: Duration = field(default_factory=Duration)
-    fail: Duration = field(default_factory=Duration)
-    queue: Duration = field(default_factory=Duration)
-    compute: Duration = field(default_factory=Duration)
-    batches: defaultdict[int, Duration] = field(default_factory=lambda: defaultdict(Duration))
-    last_run_seconds: float = 0.0
-
-    def answered(self, ok: bool, seconds: float, compute_seconds: float) -> None:
-        """Count one request for inference, with the time it took and the time of its runs."""
-        if ok:
-            self.success.add(seconds)
-            self.compute.add(compute_seconds)
-        else:
-            self.fail.add(seconds)
-
-    def ran(self, rows: int, seconds: float) -> None:
-        """Count one run of the model, with its rows and its time."""
-        self.batches[rows].add(seconds)
-        self.last_run_seconds = time.time()
+    success: Duration
+    fail: Duration
+    queue: Duration
+    compute: Duration
+    batches: Mapping[int, Duration]
+    last_run_seconds: float
 
     @property
     def runs(self) -> int:

@@ -70,6 +70,13 @@ class RpcError(Exception):
         self.message = message
         self.retry_after_seconds = retry_after_seconds
 
+    def trailers(self) -> list[tuple[str, str]]:
+        """What goes into the trailers beside code and message."""
+        if self.retry_after_seconds is None:
+            return []
+        # The name that gRPC's own retries know.
+        return [("grpc-retry-pushback-ms", str(max(1, round(1e3 * self.retry_after_seconds))))]
+
 
 def status_of(error: ServiceError) -> Code:
     """The status code of an error; INTERNAL for a class that the table does not have."""

@@ -6,7 +6,9 @@ Each method is a short function from bytes to bytes, as in open_inference.py, wh
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from typing import Any
 
+from kan_api.v1.manifest_pb2 import TensorSpec
 from open_inference import grpc_predict_v2_pb2 as pb
 from open_inference import model_config_pb2
 from service.errors import Draining, InvalidRequest, ModelNotReady, StartupError, Unsupported
@@ -18,7 +20,10 @@ from service.statistics import Duration, Statistics
 PLATFORM = "onnxruntime_onnx"
 # Triton's names of the extensions that are here; perf_analyzer asks for statistics only where they are named.
 EXTENSIONS = ("model_configuration", "model_repository", "statistics")
+# A request's parameter "priority": 1 is interactive, 2 is bulk.
+PRIORITY_LEVELS = 2
 
+_DATA_TYPES = {"FP32": model_config_pb2.TYPE_FP32, "BYTES": model_config_pb2.TYPE_STRING}
 # Triton's words; it shows a version that failed to load as UNAVAILABLE, with a reason.
 _STATES = {State.LOADING: "LOADING", State.READY: "READY", State.REFUSED: "UNAVAILABLE"}
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
@@ -74,20 +79,27 @@ async def _model_config(registry: Registry, max_request_rows: int, call: Call, r
     message = parse(pb.ModelConfigRequest, request)
     with registry.lease(message.name, version_named(message.version)) as model:
         call.model, call.version = model.name, str(model.version)
-        inputs, outputs = model.manifest.inputs, model.manifest.outputs
-        fp32 = model_config_pb2.TYPE_FP32  # no model here has another type
         config = model_config_pb2.ModelConfig(
             name=model.name,
             platform=PLATFORM,
             backend="onnxruntime",
             version_policy={"specific": {"versions": ready_versions(registry, model.name)}},
             max_batch_size=max_request_rows,
-            input=[{"name": spec.name, "data_type": fp32, "dims": spec.shape[1:]} for spec in inputs],
-            output=[{"name": spec.name, "data_type": fp32, "dims": spec.shape[1:]} for spec in outputs],
+            input=map(_configured, model.manifest.inputs),
+            output=map(_configured, model.tensors.outputs),
             default_model_filename="model.onnx",
-            dynamic_batching={"preferred_batch_size": [model.batcher.max_batch_rows]},
+            dynamic_batching={
+                "preferred_batch_size": [model.batcher.max_batch_rows],
+                "priority_levels": PRIORITY_LEVELS,
+                "default_priority_level": 1,
+            },
         )
     return pb.ModelConfigResponse(config=config).SerializeToString()
+
+
+def _configured(spec: TensorSpec) -> Mapping[str, Any]:
+    """A tensor as the configuration has it: without its rows, for which max_batch_size stands."""
+    return {"name": spec.name, "data_type": _DATA_TYPES[spec.datatype], "dims": spec.shape[1:]}
 
 
 async def _model_statistics(registry: Registry, call: Call, request: bytes) -> bytes:
@@ -104,7 +116,7 @@ async def _model_statistics(registry: Registry, call: Call, request: bytes) -> b
         asked = message.name in ("", status.name) and version in (None, status.version)
         if asked and status.state is State.READY:
             with registry.lease(status.name, status.version) as model:
-                response.model_stats.append(_statistics(model, model.metrics.statistics))
+                response.model_stats.append(_statistics(model, model.metrics.statistics()))
     return response.SerializeToString()
 
 

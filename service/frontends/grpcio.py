@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import socket
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
@@ -10,12 +9,13 @@ from typing import Any, NoReturn, TypeAlias
 
 import grpc
 import grpc.aio
-from grpc_reflection.v1alpha import reflection
 
 from service import rpc
 from service.errors import StartupError
+from service.frontends.address import check_free
 from service.metrics import Metrics
 from service.rpc import Call, Duplex, Method, Stream, Unary
+from service.settings import Settings
 from service.status import RpcError
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
@@ -28,9 +28,16 @@ _STATUS: Mapping[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.S
 _QUIET_SECONDS = 0.1
 _LONGEST_UNREST_SECONDS = 1.0
 
+_SHORTEST_PING_MS = 5_000
+_COMPRESSION: Mapping[str, grpc.Compression] = {
+    "none": grpc.Compression.NoCompression,
+    "gzip": grpc.Compression.Gzip,
+    "deflate": grpc.Compression.Deflate,
+}
+
 
 class GrpcioServer:
-    """A grpc.aio server of a table of methods, and of reflection. Made by :func:`start`; ends with :meth:`stop`."""
+    """A grpc.aio server of a table of methods. Made by :func:`start`; ends with :meth:`stop`."""
 
     def __init__(self, server: grpc.aio.Server, port: int, table: "_Table") -> None:
         self.port = port
@@ -50,35 +57,23 @@ class GrpcioServer:
         await self._server.stop(grace_seconds)
 
 
-async def start(
-    methods: Mapping[str, Method], metrics: Metrics, *, host: str, port: int, max_message_bytes: int
-) -> GrpcioServer:
-    """Serve the methods, and reflection, on one address.
+async def start(methods: Mapping[str, Method], metrics: Metrics, settings: Settings) -> GrpcioServer:
+    """Serve the methods on settings.host and settings.grpc_port.
 
     Args:
         methods: By full path.
         metrics: Where calls are counted.
-        host: Address or host name to listen on.
-        port: Port to listen on; 0 takes a free one.
-        max_message_bytes: Largest message, either way.
+        settings: Address, limits, keepalive, connection age, compression.
 
     Raises:
         StartupError: The address cannot be listened on.
     """
-    if port:
-        _check_free(host, port)
-    table = _Table(methods, metrics, max_message_bytes)
+    host, port = settings.host, settings.grpc_port
+    check_free(host, port)
+    table = _Table(methods, metrics, settings.max_message_bytes)
     server = grpc.aio.server(
-        handlers=[table],
-        options=[
-            # By default a second server could bind the same port in silence.
-            ("grpc.so_reuseport", 0),
-            ("grpc.max_receive_message_length", max_message_bytes),
-            ("grpc.max_send_message_length", max_message_bytes),
-        ],
+        handlers=[table], options=_options(settings), compression=_COMPRESSION[settings.compression]
     )
-    services = sorted({path.split("/")[1] for path in methods} | {reflection.SERVICE_NAME})
-    reflection.enable_server_reflection(services, server)
     try:
         port = server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
     except RuntimeError as error:
@@ -87,16 +82,34 @@ async def start(
     return GrpcioServer(server, port, table)
 
 
-def _check_free(host: str, port: int) -> None:
-    """Try the port first: gRPC's own failure names no reason and fills the log with its file names."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind(address)
-            trial.listen()
-    except OSError as error:
-        raise StartupError(f"cannot listen for gRPC on {host}:{port}: {error.strerror or error}") from error
+def _options(settings: Settings) -> list[tuple[str, int]]:
+    """What gRPC's core is told."""
+    options = [
+        # By default a second server could bind the same port in silence.
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", settings.max_message_bytes),
+        # By default callers who ask more often than every five minutes are cut off.
+        ("grpc.http2.min_ping_interval_without_data_ms", _SHORTEST_PING_MS),
+        ("grpc.keepalive_permit_without_calls", 1),
+    ]
+    if settings.keepalive_seconds:
+        options += [
+            ("grpc.keepalive_time_ms", _ms(settings.keepalive_seconds)),
+            ("grpc.keepalive_timeout_ms", _ms(settings.keepalive_timeout_seconds)),
+            # Else a ping has a minute, whatever keepalive_timeout says.
+            ("grpc.http2.ping_timeout_ms", _ms(settings.keepalive_timeout_seconds)),
+        ]
+    if settings.max_connection_age_seconds:
+        options += [
+            ("grpc.max_connection_age_ms", _ms(settings.max_connection_age_seconds)),
+            ("grpc.max_connection_age_grace_ms", _ms(settings.max_connection_age_grace_seconds)),
+        ]
+    return options
+
+
+def _ms(seconds: float) -> int:
+    return max(1, round(1e3 * seconds))
 
 
 class _Table(grpc.GenericRpcHandler):
@@ -158,8 +171,9 @@ def _duplex(method: Duplex, metrics: Metrics, max_message_bytes: int, stopping: 
         stream = rpc.duplex(method, _deadline(context), requests, metrics, max_message_bytes, stopping)
         try:
             async with aclosing(stream) as ready:
-                async for answer in ready:
-                    await context.write(answer)
+                async for several in ready:
+                    for answer in several:
+                        await context.write(answer)
         except RpcError as error:
             await _abort(context, error)
 
@@ -169,11 +183,7 @@ def _duplex(method: Duplex, metrics: Metrics, max_message_bytes: int, stopping: 
 async def _abort(context: _Context, error: RpcError) -> NoReturn:
     """End the call with its status, or quietly where its caller has gone meanwhile."""
     try:
-        trailers: tuple[tuple[str, str], ...] = ()
-        if error.retry_after_seconds is not None:
-            # The name that gRPC's retries know.
-            trailers = (("grpc-retry-pushback-ms", str(max(1, round(1e3 * error.retry_after_seconds)))),)
-        await context.abort(_STATUS[error.code], error.message, trailers)
+        await context.abort(_STATUS[error.code], error.message, tuple(error.trailers()))
     except grpc.aio.AbortError:
         raise
     except Exception as gone:  # its class has no public name, and grpc logs a traceback for it

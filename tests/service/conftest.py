@@ -197,7 +197,7 @@ async def _serving(models: Path, settings: dict[str, Any]) -> AsyncIterator[tupl
     server = await start(Settings(**{"models": models, "grpc_port": 0, "http_port": 0, "grace_seconds": 5, **settings}))
     try:
         await server.load()
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.front.port}") as channel:
             yield server, channel
     finally:
         await server.stop(grace_seconds=5)

@@ -31,10 +31,23 @@ def model(models: Path, write_model: Callable[..., Path]) -> LiveModel:
 
 
 @pytest.fixture
+def classifier(models: Path, write_model: Callable[..., Path]) -> LiveModel:
+    """Four features; probabilities y of red, green and blue."""
+    write_model("classifier")
+    return load(read_version(models, "classifier", 1), Settings(models=models), Metrics())
+
+
+@pytest.fixture
 def imputing(models: Path, write_model: Callable[..., Path]) -> LiveModel:
     """Two features, both imputed."""
     write_model("imputed")
     return load(read_version(models, "imputed", 1), Settings(models=models), Metrics())
+
+
+def _matrix(values: NDArray[np.float32], *, raw: bool) -> Matrix:
+    matrix = Matrix()
+    encode_matrix(matrix, values, raw=raw)
+    return matrix
 
 
 def _infer(
@@ -50,7 +63,7 @@ def _infer(
 def test_both_forms_of_a_matrix_are_the_same_rows(model: LiveModel) -> None:
     """Raw bytes and listed values decode to the rows they were made from."""
     for raw in (True, False):
-        decoded = decode_matrix(encode_matrix(_ROWS, raw=raw), model, _MOST_ROWS)
+        decoded = decode_matrix(_matrix(_ROWS, raw=raw), model, _MOST_ROWS)
         assert decoded.dtype == np.float32
         np.testing.assert_array_equal(decoded, _ROWS)
 
@@ -58,15 +71,9 @@ def test_both_forms_of_a_matrix_are_the_same_rows(model: LiveModel) -> None:
 @given(hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=5)), st.booleans())
 def test_encoding_keeps_every_bit(values: NDArray[np.float32], raw: bool) -> None:
     """What a model puts out arrives as it was, NaN and infinities too."""
-    matrix = encode_matrix(values, raw=raw)
+    matrix = _matrix(values, raw=raw)
     back = np.frombuffer(matrix.raw, "<f4") if raw else np.array(matrix.values, np.float32)
     np.testing.assert_array_equal(back.reshape(matrix.rows, matrix.columns), values)
-
-
-def test_rows_of_one_number_are_one_column() -> None:
-    """An output without a second dimension is sent as a column."""
-    matrix = encode_matrix(np.array([1, 2, 3], np.float32), raw=False)
-    assert (matrix.rows, matrix.columns, list(matrix.values)) == (3, 1, [1, 2, 3])
 
 
 @pytest.mark.parametrize(
@@ -101,7 +108,7 @@ def test_a_matrix_that_does_not_fit_is_refused(model: LiveModel, matrix: Matrix,
 def test_nan_is_a_missing_value_where_the_model_imputes(imputing: LiveModel) -> None:
     """NaN passes where the manifest gives a value for it; infinity does not."""
     rows = np.array([[np.nan, 1], [2, np.nan]], np.float32)
-    np.testing.assert_array_equal(decode_matrix(encode_matrix(rows, raw=True), imputing, _MOST_ROWS), rows)
+    np.testing.assert_array_equal(decode_matrix(_matrix(rows, raw=True), imputing, _MOST_ROWS), rows)
     with pytest.raises(InvalidRequest, match="is inf; wanted a finite float32, or NaN for a missing value"):
         decode_matrix(Matrix(rows=1, columns=2, values=[np.nan, np.inf]), imputing, _MOST_ROWS)
 
@@ -179,7 +186,7 @@ def test_outputs_are_answered_in_the_form_of_the_request(model: LiveModel) -> No
     for raw in (True, False):
         request = _infer(raw=bytes(32)) if raw else _infer(fp32_contents=[0] * 8)
         wanted = wanted_outputs(request, model)
-        assert wanted == Wanted((0,), raw)
+        assert wanted == Wanted(("y",), raw)
         response = ModelInferResponse()
         encode_infer(response, [values], model, wanted)
         assert (response.outputs[0].name, response.outputs[0].datatype, list(response.outputs[0].shape)) == (
@@ -194,6 +201,7 @@ def test_outputs_are_answered_in_the_form_of_the_request(model: LiveModel) -> No
 @pytest.mark.parametrize(
     ("outputs", "message"),
     [
+        ([{"name": "label"}], r"output 'label' is asked for; wanted one of \['y'\]"),
         ([{"name": "z"}], r"output 'z' is asked for; wanted one of \['y'\]"),
         ([{"name": "y"}, {"name": "y"}], "output 'y' is asked for twice"),
         ([{"name": "y", "parameters": {"classification": {"int64_param": 3}}}], "parameter 'classification'"),
@@ -203,3 +211,41 @@ def test_outputs_that_cannot_be_given_are_refused(model: LiveModel, outputs: lis
     """An output that does not exist, comes twice, or is wanted in a form that there is not."""
     with pytest.raises(InvalidRequest, match=message):
         wanted_outputs(ModelInferRequest(outputs=outputs), model)
+
+
+def _words(raw: bytes) -> list[bytes]:
+    """Raw contents of BYTES, read as the protocol has them."""
+    found = []
+    while raw:
+        length = int.from_bytes(raw[:4], "little")
+        found.append(raw[4 : 4 + length])
+        raw = raw[4 + length :]
+    return found
+
+
+@pytest.mark.parametrize("raw", [True, False])
+@pytest.mark.parametrize("names", [["label"], ["y", "label"], ["label", "y"]])
+def test_labels_come_where_they_are_asked_for(classifier: LiveModel, names: list[str], raw: bool) -> None:
+    """Alone or with probabilities, in the order asked for: the likeliest class, the first of equals, none for NaN."""
+    probabilities = np.array([[0.1, 0.2, 0.7], [0.4, 0.4, 0.2], [0.9, np.nan, 0.1]], np.float32)
+    request = _infer(raw=bytes(32)) if raw else _infer(fp32_contents=[0] * 8)
+    for name in names:
+        request.outputs.add(name=name)
+    response = ModelInferResponse()
+    encode_infer(response, [probabilities], classifier, wanted_outputs(request, classifier))
+    assert [tensor.name for tensor in response.outputs] == names
+    assert len(response.raw_output_contents) == (len(names) if raw else 0)
+    place = names.index("label")
+    label = response.outputs[place]
+    assert (label.datatype, list(label.shape)) == ("BYTES", [3, 1])
+    words = _words(response.raw_output_contents[place]) if raw else list(label.contents.bytes_contents)
+    assert words == [b"blue", b"red", b""]
+
+
+def test_who_names_no_output_gets_no_labels(classifier: LiveModel) -> None:
+    """What the graph gives, and nothing else."""
+    assert wanted_outputs(_infer(raw=bytes(32)), classifier).names == ("y",)
+    with pytest.raises(InvalidRequest, match=r"output 'z' is asked for; wanted one of \['y', 'label'\]"):
+        wanted_outputs(ModelInferRequest(outputs=[{"name": "z"}]), classifier)
+    with pytest.raises(InvalidRequest, match="output 'label' is asked for twice"):
+        wanted_outputs(ModelInferRequest(outputs=[{"name": "label"}, {"name": "label"}]), classifier)

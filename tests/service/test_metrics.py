@@ -1,9 +1,18 @@
 """Metrics as a scraper sees them."""
 
-from prometheus_client import generate_latest
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.metrics import Metrics
+from service.model_metrics import ROWS, SECONDS
+from service.statistics import Duration
+
+_MODEL = ("model", "version")
 
 
 def _scrape(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -82,3 +91,148 @@ def test_a_model_is_bound_once() -> None:
     metrics = Metrics()
     assert metrics.model("digits", "1") is metrics.model("digits", "1")
     assert metrics.model("digits", "1") is not metrics.model("digits", "2")
+
+
+def test_requests_of_one_protocol_share_a_histogram_whatever_became_of_them() -> None:
+    """Codes are told apart in the counter alone; requests that are not for inference count in both."""
+    metrics = Metrics()
+    model = metrics.model("digits", "1")
+    for code, seconds, compute_seconds in (("OK", 0.001, 0.0005), ("OK", 0.002, None), ("INTERNAL", 0.004, 0.0)):
+        model.request("kan_api", code, seconds, compute_seconds)
+    model.request("open_inference", "OK", 20.0)
+    samples = _scrape(metrics)
+    of = {"model": "digits", "version": "1"}
+
+    def sample(name: str, **labels: str) -> float:
+        return samples[name, tuple(sorted({**of, **labels}.items()))]
+
+    assert sample("kan_requests_total", protocol="kan_api", code="OK") == 2
+    assert sample("kan_requests_total", protocol="kan_api", code="INTERNAL") == 1
+    name = "kan_request_duration_seconds"
+    assert [sample(f"{name}_bucket", protocol="kan_api", le=le) for le in ("0.0005", "0.001", "0.0025", "+Inf")] == [
+        0,
+        1,
+        2,
+        3,
+    ]
+    assert sample(f"{name}_sum", protocol="kan_api") == pytest.approx(0.007)
+    assert sample(f"{name}_bucket", protocol="open_inference", le="10.0") == 0
+    assert sample(f"{name}_count", protocol="open_inference") == 1
+
+
+def test_a_model_that_nobody_asked_shows_zeros() -> None:
+    """Series are there from the start, so that a rate can be had of the first request."""
+    metrics = Metrics()
+    metrics.model("digits", "1")
+    samples = _scrape(metrics)
+    of = (("model", "digits"), ("version", "1"))
+    for name in ("kan_queue_duration_seconds", "kan_compute_duration_seconds", "kan_request_rows", "kan_batch_rows"):
+        assert samples[f"{name}_count", of] == 0
+    assert samples["kan_queue_rows", of] == 0
+    assert not any(name == "kan_requests_total" for name, _ in samples)
+
+
+def test_what_is_shown_is_what_the_library_would_show() -> None:
+    """Types, help texts, bucket names and order of lines are those of prometheus_client's own objects."""
+    metrics, library = Metrics(), CollectorRegistry()
+    model = metrics.model("digits", "1")
+    labels = ("digits", "1")
+    counter = Counter("kan_requests_total", "Requests answered.", (*_MODEL, "protocol", "code"), registry=library)
+    duration = Histogram(
+        "kan_request_duration_seconds",
+        "Time from a request's arrival to its answer.",
+        (*_MODEL, "protocol"),
+        buckets=SECONDS,
+        registry=library,
+    )
+    batch_rows = Histogram("kan_batch_rows", "Rows per run of a model.", _MODEL, buckets=ROWS, registry=library)
+    queue_rows = Gauge("kan_queue_rows", "Rows waiting now.", _MODEL, registry=library)
+    for seconds in (0.0, 25e-6, 0.3, 11.0):
+        model.request("kan_api", "OK", seconds)
+        counter.labels(*labels, "kan_api", "OK").inc()
+        duration.labels(*labels, "kan_api").observe(seconds)
+    for rows in (1, 3, 3, 5000):
+        model.ran(rows, 0.001)
+        batch_rows.labels(*labels).observe(rows)
+    model.queued(7)
+    queue_rows.labels(*labels).set(7)
+    shown = generate_latest(metrics.registry).decode().splitlines()
+    wanted = [line for line in generate_latest(library).decode().splitlines() if "_created" not in line]
+    names = ("kan_requests", "kan_request_duration", "kan_batch_rows", "kan_queue_rows")
+    assert [line for line in shown if any(name in line for name in names)] == wanted
+
+
+def test_no_series_tells_when_a_series_was_made() -> None:
+    """The library's _created series would double the number of counters."""
+    metrics = Metrics()
+    metrics.model("digits", "1").request("kan_api", "OK", 0.001)
+    metrics.model_loaded("digits", 0.2)
+    metrics.model_refused("digits", 4, "checksum")
+    assert not any("_created" in name for name, _ in _scrape(metrics))
+    assert "_created" not in generate_latest(metrics.registry).decode()
+
+
+def test_a_scraper_may_ask_for_some_names() -> None:
+    """The registry knows which metrics are here, as the page's name filter needs it."""
+    metrics = Metrics()
+    metrics.model("digits", "1").accepted(3)
+    text = generate_latest(metrics.registry.restricted_registry(["kan_request_rows_sum"])).decode()
+    assert 'kan_request_rows_sum{model="digits",version="1"} 3.0' in text
+    assert "kan_batch_rows" not in text
+
+
+def test_a_scrape_sees_every_request_once_while_they_come() -> None:
+    """Scraped in a thread of its own during a load: no error, counts never fall, and the sums are right at the end."""
+    metrics, done = Metrics(), threading.Event()
+    seen: list[float] = []
+
+    def scrape() -> None:
+        while not done.is_set():
+            samples = _scrape(metrics)
+            seen.append(sum(value for (name, _), value in samples.items() if name == "kan_requests_total"))
+
+    with ThreadPoolExecutor(1) as executor:
+        scraping = executor.submit(scrape)
+        for number in range(5000):
+            model = metrics.model(f"model {number % 50}", "1")
+            model.request("kan_api", f"CODE {number % 7}", 0.001)
+            model.ran(1 + number % 64, 0.001)
+        done.set()
+        scraping.result(20)
+    assert seen == sorted(seen)
+    samples = _scrape(metrics)
+    assert sum(value for (name, _), value in samples.items() if name == "kan_requests_total") == 5000
+    assert sum(value for (name, _), value in samples.items() if name == "kan_batch_rows_count") == 5000
+
+
+def test_statistics_are_sums_of_what_was_told() -> None:
+    """Requests for inference by outcome, runs by size; other requests are left out."""
+    model = Metrics().model("digits", "1")
+    assert (model.statistics().rows, model.statistics().last_run_seconds) == (0, 0)
+    before = time.time()
+    for rows, seconds in ((1, 0.5), (8, 2.0), (8, 1.0)):
+        model.ran(rows, seconds)
+    for code, seconds in (("OK", 4.0), ("INTERNAL", 8.0), ("OK", 1.0)):
+        model.request("kan_api", code, seconds, seconds / 2)
+    model.request("kan_api", "OK", 100.0)
+    model.waited(0.25)
+    statistics = model.statistics()
+    assert (statistics.rows, statistics.runs) == (17, 3)
+    assert statistics.batches == {1: Duration(1, 0.5), 8: Duration(2, 3.0)}
+    assert statistics.success == Duration(2, 5.0)
+    assert statistics.fail == Duration(1, 8.0)
+    assert statistics.queue == Duration(1, 0.25)
+    # Of a request that failed nobody knows the time of its runs.
+    assert statistics.compute == Duration(2, 2.5)
+    assert before <= statistics.last_run_seconds <= time.time()
+
+
+def test_a_dead_version_is_shown_as_not_ready() -> None:
+    """A batcher that breaks turns the gauge of its own version off."""
+    metrics = Metrics()
+    for version in (1, 2):
+        metrics.model("digits", str(version))
+        metrics.model_ready("digits", version, ready=True)
+    metrics.model("digits", "2").died()
+    samples = _scrape(metrics)
+    assert [samples["kan_model_ready", (("model", "digits"), ("version", version))] for version in "12"] == [1, 0]

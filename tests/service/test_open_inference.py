@@ -132,6 +132,68 @@ def test_a_request_may_bring_its_own_deadline(serving: Serving, write_model: Wri
     asyncio.run(check())
 
 
+def test_bulk_lets_others_go_first(serving: Serving, write_model: WriteModel) -> None:
+    """Parameter "priority": 2 is bulk, which waits while others are answered; 0 and 1 are not; what is neither is
+    refused.
+    """
+    write_model("slow")
+
+    async def check() -> None:
+        async with serving() as (server, channel):
+            labels = {"model": "slow", "version": "1"}
+            for choice in ("uint64_param", "int64_param"):
+                large = np.ones((4096, 4), np.float32)
+                bulk = asyncio.ensure_future(_infer(channel, "slow", large, parameters={"priority": {choice: 2}}))
+                async with asyncio.timeout(10):
+                    while not server.metrics.registry.get_sample_value("kan_queue_rows", labels):  # noqa: ASYNC110
+                        await asyncio.sleep(0.001)
+                for priority in (0, 1):
+                    parameters = {"priority": {choice: priority}}
+                    assert (await _infer(channel, "slow", _ROWS, parameters=parameters)).model_version == "1"
+                assert not bulk.done()
+                assert list((await bulk).outputs[0].shape) == [4096, 1]
+            for wrong, shown in (
+                ({"uint64_param": 3}, "uint64_param: 3"),
+                ({"int64_param": -1}, "int64_param: -1"),
+                ({"uint64_param": 2**64 - 1}, "uint64_param: 18446744073709551615"),
+                ({"string_param": "bulk"}, 'string_param: "bulk"'),
+                ({"bool_param": True}, "bool_param: true"),
+                ({}, "empty"),
+            ):
+                code, message = await _code(_infer(channel, "slow", _ROWS, parameters={"priority": wrong}))
+                assert code == "INVALID_ARGUMENT"
+                assert message == f"parameter 'priority' is {shown}; wanted 0 or 1 (interactive) or 2 (bulk)"
+
+    asyncio.run(check())
+
+
+def test_labels_come_beside_probabilities(serving: Serving, write_model: WriteModel, answer: Answer) -> None:
+    """The class of the largest probability, in the form of the request, where it is asked for and nowhere else."""
+    write_model("classifier")
+    expected = [[b"red", b"green", b"blue"][place] for place in answer("classifier", _ROWS).argmax(axis=1)]
+
+    async def check() -> None:
+        async with serving() as (_, channel):
+            assert [one.name for one in (await _infer(channel, "classifier", _ROWS)).outputs] == ["y"]
+            outputs = [{"name": "label"}, {"name": "y"}]
+            raw = await _infer(channel, "classifier", _ROWS, outputs=outputs)
+            assert [(one.name, one.datatype, list(one.shape)) for one in raw.outputs] == [
+                ("label", "BYTES", [3, 1]),
+                ("y", "FP32", [3, 3]),
+            ]
+            assert raw.raw_output_contents[0] == b"".join(bytes([len(word), 0, 0, 0]) + word for word in expected)
+            values = np.frombuffer(raw.raw_output_contents[1], "<f4").reshape(3, 3)
+            np.testing.assert_allclose(values, answer("classifier", _ROWS), rtol=1e-5)
+            contents = {"fp32_contents": _ROWS.ravel().tolist()}
+            tensor = {"name": "x", "datatype": "FP32", "shape": _ROWS.shape, "contents": contents}
+            asked = {"model_name": "classifier", "inputs": [tensor], "outputs": outputs[:1]}
+            typed = await _call(channel, "ModelInfer", **asked)
+            assert [one.name for one in typed.outputs] == ["label"]
+            assert list(typed.outputs[0].contents.bytes_contents) == expected
+
+    asyncio.run(check())
+
+
 def test_metadata_tells_names_types_and_shapes(serving: Serving, write_model: WriteModel) -> None:
     """Server and model say who they are; -1 stands for any number of rows."""
     write_model("classifier", version=2)
@@ -144,7 +206,7 @@ def test_metadata_tells_names_types_and_shapes(serving: Serving, write_model: Wr
             model = await _call(channel, "ModelMetadata", name="classifier")
             assert (model.name, list(model.versions), model.platform) == ("classifier", ["2"], "onnxruntime_onnx")
             tensors = [(one.name, one.datatype, list(one.shape)) for one in (*model.inputs, *model.outputs)]
-            assert tensors == [("x", "FP32", [-1, 4]), ("y", "FP32", [-1, 3])]
+            assert tensors == [("x", "FP32", [-1, 4]), ("y", "FP32", [-1, 3]), ("label", "BYTES", [-1, 1])]
             assert (await _code(_call(channel, "ModelMetadata", name="absent")))[0] == "NOT_FOUND"
 
     asyncio.run(check())

@@ -177,6 +177,28 @@ def test_a_deadline_that_passes_ends_the_wait(serving: Serving, write_model: Wri
     asyncio.run(check())
 
 
+def test_bulk_lets_others_go_first(serving: Serving, write_model: WriteModel) -> None:
+    """A small request is answered while a large bulk one, which came before it, still waits; an unknown priority is
+    refused.
+    """
+    write_model("slow")
+
+    async def check() -> None:
+        async with serving() as (server, channel):
+            large = np.ones((4096, 4), np.float32)
+            bulk = asyncio.ensure_future(_predict(channel, "slow", large, priority=pb.PRIORITY_BULK))
+            await _until(lambda: _sample(server, "kan_queue_rows", "slow") > 0)
+            assert (await _predict(channel, "slow", _ROWS)).version == 1
+            assert not bulk.done()
+            assert (await bulk).outputs[0].values.rows == 4096
+            for priority in (2, -1, 2**31 - 1):
+                code, message = await _code(_predict(channel, "slow", _ROWS, priority=priority))
+                assert code == "INVALID_ARGUMENT"
+                assert message == f"priority is {priority}; wanted 0 (interactive) or 1 (PRIORITY_BULK)"
+
+    asyncio.run(check())
+
+
 def test_more_than_the_queue_holds_is_refused_at_once(serving: Serving, write_model: WriteModel) -> None:
     """Rows past the bound are RESOURCE_EXHAUSTED; those that were accepted are answered, and room is used again."""
     write_model("slow")

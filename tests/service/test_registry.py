@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -269,3 +270,26 @@ def test_settings_that_cannot_work_stop_the_start(models: Path) -> None:
                 await _registry(models, provider="cuda").load_all()
 
     _run(test())
+
+
+def test_a_version_is_leased_until_its_last_block_ends(models: Path, write_model: Callable[..., Path]) -> None:
+    """Blocks inside one another, one of which fails: a model that is unloaded answers until the last of them ends."""
+    write_model("affine")
+
+    async def test() -> None:
+        registry = _registry(models)
+        await registry.load_all()
+        rows = np.zeros((1, 4), np.float32)
+        with registry.lease("affine") as outer:
+            with suppress(KeyError), registry.lease("affine", 1) as inner:
+                assert inner is outer
+                await registry.unload("affine")
+                raise KeyError
+            with pytest.raises(ModelNotFound):
+                registry.lease("affine")
+            assert len((await outer.batcher.submit(rows)).outputs[0]) == 1
+        await registry.close()
+        with pytest.raises(Draining):
+            await outer.batcher.submit(rows)
+
+    asyncio.run(test())

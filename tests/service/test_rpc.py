@@ -1,7 +1,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
@@ -56,6 +56,28 @@ def test_an_answer_is_counted_once_with_its_model() -> None:
     assert _count(metrics, "OK", "digits", "3") == 1
     labels = {"model": "digits", "version": "3", "protocol": "test"}
     assert metrics.registry.get_sample_value("kan_request_duration_seconds_count", labels) == 1
+
+
+def test_calls_for_inference_make_the_models_statistics() -> None:
+    """Answered and failed ones apart, with the time of their runs; other calls are left out."""
+    metrics = Metrics()
+
+    async def answer(call: Call, request: bytes) -> bytes:
+        call.model, call.version, call.inference, call.compute_seconds = "digits", "3", request != b"list", 0.25
+        if request == b"bad":
+            raise InvalidRequest("bad")
+        return request
+
+    async def calls() -> None:
+        for request in (b"good", b"list", b"bad"):
+            with suppress(RpcError):
+                await invoke(Unary("/a.B/C", "test", answer), Call(), request, metrics, 100)
+
+    asyncio.run(calls())
+    statistics = metrics.model("digits", "3").statistics()
+    assert (statistics.success.count, statistics.fail.count) == (1, 1)
+    assert (statistics.compute.count, statistics.compute.seconds) == (1, 0.25)
+    assert _count(metrics, "OK", "digits", "3") == 2
 
 
 def test_an_error_is_told_with_its_code_and_counted() -> None:
@@ -159,7 +181,16 @@ async def _requests(messages: list[bytes], *, read: list[bytes], wait: bool = Fa
 def _conversation(
     method: Duplex, requests: AsyncIterator[bytes], metrics: Metrics, stopping: asyncio.Event | None = None
 ) -> AsyncGenerator[bytes, None]:
-    return duplex(method, None, requests, metrics, 100, stopping or asyncio.Event())
+    """Answers one by one."""
+
+    async def answers() -> AsyncGenerator[bytes, None]:
+        together = duplex(method, None, requests, metrics, 100, stopping or asyncio.Event())
+        async with aclosing(together) as ready:
+            async for several in ready:
+                for one in several:
+                    yield one
+
+    return answers()
 
 
 def _failure(request: bytes, error: RpcError) -> bytes:
@@ -198,14 +229,15 @@ def test_a_stream_is_read_as_far_as_answers_are_taken() -> None:
     async def check() -> None:
         read: list[bytes] = []
         requests = _requests([b"x"] * 1000, read=read)
-        async with aclosing(_conversation(Duplex("/a.B/C", "test", answer, _failure), requests, Metrics())) as answers:
-            for taken in range(5):
-                await anext(answers)
+        method = Duplex("/a.B/C", "test", answer, _failure)
+        taken = 0
+        async with aclosing(duplex(method, None, requests, Metrics(), 100, asyncio.Event())) as answers:
+            async for several in answers:
                 for _ in range(1000):  # turns enough to read them all
                     await asyncio.sleep(0)
-                assert len(read) == MESSAGES_IN_FLIGHT + taken
-            rest = [one async for one in answers]
-        assert len(rest) == 995
+                assert len(read) == min(MESSAGES_IN_FLIGHT + taken, 1000)
+                taken += len(several)
+        assert taken == 1000
 
     asyncio.run(check())
 

@@ -130,7 +130,7 @@ def test_two_servers_cannot_share_a_port(serving: Serving, models: Path) -> None
     async def check() -> None:
         async with serving() as (server, _):
             with pytest.raises(StartupError, match="Address already in use"):
-                await start(Settings(models=models, grpc_port=server.grpc_port, http_port=0))
+                await start(Settings(models=models, grpc_port=server.front.port, http_port=0))
 
     asyncio.run(check())
 

@@ -132,6 +132,51 @@ print(json.dumps({
 }))
 """
 
+_LABELS = """
+import json, sys
+import numpy as np
+import tritonclient.grpc as triton
+
+rows = np.array(json.loads(sys.argv[2]), np.float32)
+tensor = triton.InferInput("x", list(rows.shape), "FP32")
+tensor.set_data_from_numpy(rows)
+asked = [triton.InferRequestedOutput("y"), triton.InferRequestedOutput("label")]
+client = triton.InferenceServerClient(sys.argv[1])
+answers = {
+    "both": client.infer("classifier", [tensor], outputs=asked, priority=2),
+    "label": client.infer("classifier", [tensor], outputs=asked[1:]),
+    "none": client.infer("classifier", [tensor]),
+}
+print(json.dumps({
+    name: {
+        "y": None if answer.as_numpy("y") is None else answer.as_numpy("y").tolist(),
+        "label": None if answer.as_numpy("label") is None else [
+            [word.decode() for word in row] for row in answer.as_numpy("label")
+        ],
+    }
+    for name, answer in answers.items()
+}))
+"""
+
+_AIO_LABELS = """
+import asyncio, json, sys
+import numpy as np
+import tritonclient.grpc.aio as triton
+
+rows = np.array(json.loads(sys.argv[2]), np.float32)
+
+async def main():
+    tensor = triton.InferInput("x", list(rows.shape), "FP32")
+    tensor.set_data_from_numpy(rows)
+    asked = [triton.InferRequestedOutput("y"), triton.InferRequestedOutput("label")]
+    async with triton.InferenceServerClient(sys.argv[1]) as client:
+        answer = await client.infer("classifier", [tensor], outputs=asked, priority=2)
+    labels = [[word.decode() for word in row] for row in answer.as_numpy("label")]
+    print(json.dumps({"both": {"y": answer.as_numpy("y").tolist(), "label": labels}}))
+
+asyncio.run(main())
+"""
+
 _DESCRIPTORS = """
 import json, sys
 from importlib import import_module
@@ -189,13 +234,31 @@ def test_tritons_client_gets_numpys_answers(
     assert seen["model"]["versions"] == ["2"]
     assert seen["model"]["platform"] == "onnxruntime_onnx"
     assert seen["model"]["inputs"] == [{"name": "x", "datatype": "FP32", "shape": ["-1", "4"]}]
-    assert seen["model"]["outputs"] == [{"name": "y", "datatype": "FP32", "shape": ["-1", "3"]}]
+    assert seen["model"]["outputs"] == [
+        {"name": "y", "datatype": "FP32", "shape": ["-1", "3"]},
+        {"name": "label", "datatype": "BYTES", "shape": ["-1", "1"]},
+    ]
     assert seen["index"]["models"] == [{"name": "classifier", "version": "2", "state": "READY"}]
     np.testing.assert_allclose(seen["answer"], answer("classifier", np.array(_ROWS, np.float32)), rtol=1e-5)
     assert seen["id"] == "a7"
     assert seen["narrow"][0] == "StatusCode.INVALID_ARGUMENT"
     assert "has 3 columns; model 'classifier' wants 4" in seen["narrow"][1]
     assert seen["absent"][0] == "StatusCode.NOT_FOUND"
+
+
+@pytest.mark.parametrize("script", [_LABELS, _AIO_LABELS], ids=["sync", "aio"])
+def test_tritons_client_reads_labels(
+    kan_serve: Callable[..., Any], write_model: Callable[..., Path], answer: Callable[..., Any], script: str
+) -> None:
+    """Where they are asked for, alone or with probabilities; a request may be in bulk."""
+    write_model("classifier")
+    expected = answer("classifier", np.array(_ROWS, np.float32))
+    labels = [[["red", "green", "blue"][place]] for place in expected.argmax(axis=1)]
+    seen = _run(script, kan_serve().grpc, json.dumps(_ROWS))
+    assert seen["both"]["label"] == labels
+    np.testing.assert_allclose(seen["both"]["y"], expected, rtol=1e-5)
+    assert seen.get("label", {"y": None, "label": labels}) == {"y": None, "label": labels}
+    assert seen.get("none", {"label": None})["label"] is None
 
 
 @pytest.mark.parametrize(("script", "mistakes"), [(_STREAM, 1), (_AIO_STREAM, 0)], ids=["sync", "aio"])
@@ -237,7 +300,10 @@ def test_tritons_client_configures_counts_and_loads(
     config = seen["config"]
     assert (config["name"], config["max_batch_size"], config["backend"]) == ("classifier", 4096, "onnxruntime")
     assert [(one["name"], one["data_type"], one["dims"]) for one in config["input"]] == [("x", "TYPE_FP32", ["4"])]
-    assert [(one["name"], one["data_type"], one["dims"]) for one in config["output"]] == [("y", "TYPE_FP32", ["3"])]
+    assert [(one["name"], one["data_type"], one["dims"]) for one in config["output"]] == [
+        ("y", "TYPE_FP32", ["3"]),
+        ("label", "TYPE_STRING", ["1"]),
+    ]
     (statistics,) = seen["statistics"]
     assert (statistics["name"], statistics["inference_count"], statistics["execution_count"]) == (
         "classifier",

@@ -1,0 +1,134 @@
+"""What Envoy is told: what it gives by configuration is used, not rewritten.
+
+Connection age, keepalive, gRPC-Web, JSON over HTTP are Envoy's. Source: Envoy's API, version 3.
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import descriptor_pb2
+from google.protobuf.descriptor import FileDescriptor
+
+from kan_api.v1 import prediction_pb2
+from service.settings import Settings
+
+# Names Envoy's statistics of the listener.
+STAT_PREFIX = "grpc"
+
+_HTTP_FILTERS = "envoy.extensions.filters.http"
+
+
+def admin_path(folder: Path) -> Path:
+    """The socket of Envoy's admin API; who may enter the folder may use it."""
+    return folder / "admin.sock"
+
+
+def configuration(application: str, module: str, settings: Settings, folder: Path) -> dict[str, Any]:
+    """Envoy's bootstrap configuration.
+
+    Args:
+        application: The ASGI application, as "module:attribute".
+        module: File of pyvoy's dynamic module.
+        settings: Address and limits.
+        folder: Where the admin socket is made.
+    """
+    manager = {
+        "stat_prefix": STAT_PREFIX,
+        "generate_request_id": False,
+        "server_name": "kan-serve",
+        # Calls end by their own deadlines; a stream may be silent for as long as its caller likes.
+        "stream_idle_timeout": "0s",
+        "common_http_protocol_options": {
+            "idle_timeout": "0s",
+            **(
+                {"max_connection_duration": f"{settings.max_connection_age_seconds}s"}
+                if settings.max_connection_age_seconds
+                else {}
+            ),
+        },
+        "drain_timeout": f"{settings.max_connection_age_grace_seconds}s",
+        "http2_protocol_options": _keepalive(settings),
+        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"]}]},
+        "http_filters": [
+            _http_filter("grpc_web", "GrpcWeb"),
+            _http_filter(
+                "grpc_json_transcoder",
+                "GrpcJsonTranscoder",
+                proto_descriptor_bin=_descriptors(prediction_pb2.DESCRIPTOR),
+                services=[service.full_name for service in prediction_pb2.DESCRIPTOR.services_by_name.values()],
+                auto_mapping=True,
+                convert_grpc_status=True,
+                print_options={"always_print_primitive_fields": True, "preserve_proto_field_names": True},
+            ),
+            _http_filter(
+                "dynamic_modules",
+                "DynamicModuleFilter",
+                dynamic_module_config={"module": {"local": {"filename": module}}},
+                filter_name="pyvoy",
+                terminal_filter=True,
+                filter_config={
+                    "@type": "type.googleapis.com/google.protobuf.StringValue",
+                    "value": json.dumps(
+                        {"app": application, "interface": "asgi", "root_path": "", "lifespan": True, "loop": "uvloop"}
+                    ),
+                },
+            ),
+        ],
+    }
+    listener = {
+        "name": "grpc",
+        "address": {"socket_address": {"address": settings.host, "port_value": settings.grpc_port}},
+        # By default a second server could bind the same port in silence.
+        "enable_reuse_port": False,
+        "filter_chains": [
+            {
+                "filters": [
+                    _typed(
+                        "envoy.filters.network.http_connection_manager",
+                        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+                        manager,
+                    )
+                ]
+            }
+        ],
+    }
+    return {
+        "admin": {"address": {"pipe": {"path": str(admin_path(folder)), "mode": 0o600}}},
+        "static_resources": {"listeners": [listener]},
+    }
+
+
+def _keepalive(settings: Settings) -> dict[str, Any]:
+    if not settings.keepalive_seconds:
+        return {}
+    return {
+        "connection_keepalive": {
+            "interval": f"{settings.keepalive_seconds}s",
+            "timeout": f"{settings.keepalive_timeout_seconds}s",
+        }
+    }
+
+
+def _typed(name: str, kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": name, "typed_config": {"@type": f"type.googleapis.com/{kind}", **fields}}
+
+
+def _http_filter(name: str, kind: str, **fields: Any) -> dict[str, Any]:
+    return _typed(f"envoy.filters.http.{name}", f"{_HTTP_FILTERS}.{name}.v3.{kind}", fields)
+
+
+def _descriptors(file: FileDescriptor) -> str:
+    """A .proto file and what it imports, as Envoy takes descriptors: base64."""
+    files = descriptor_pb2.FileDescriptorSet()
+
+    def add(descriptor: FileDescriptor) -> None:
+        for dependency in descriptor.dependencies:
+            add(dependency)
+        if descriptor.name not in {each.name for each in files.file}:
+            descriptor.CopyToProto(files.file.add())
+
+    add(file)
+    return base64.b64encode(files.SerializeToString()).decode()

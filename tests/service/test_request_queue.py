@@ -1,0 +1,133 @@
+"""The two priorities of the queue: who is taken when, and whose rows may fill it."""
+
+import asyncio
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from service.errors import DeadlineExceeded, Overloaded
+from service.metrics import Metrics
+from service.model_metrics import ModelMetrics
+from service.request_queue import Part, Request, RequestQueue
+
+NOW = 100.0
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """An event loop that does not run: futures need one."""
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def metrics() -> ModelMetrics:
+    """Who observes the queue."""
+    return Metrics().model("digits", "1")
+
+
+def _request(
+    loop: asyncio.AbstractEventLoop, rows: int, *, bulk: bool = False, deadline: float | None = None, width: int = 2
+) -> Request:
+    return Request(np.zeros((rows, width), np.float32), deadline, NOW, loop.create_future(), bulk)
+
+
+def _rows(batch: list[Part]) -> list[tuple[bool, int]]:
+    """Kind and number of rows of each part."""
+    return [(request.bulk, stop - start) for request, start, stop in batch]
+
+
+def test_bulk_fills_what_interactive_requests_leave(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
+    """Interactive rows come first whoever came first, and a batch with room takes bulk rows along."""
+    queue = RequestQueue(100, metrics)
+    for rows, bulk in ((3, True), (2, False), (4, True), (1, False)):
+        queue.put(_request(loop, rows, bulk=bulk))
+    assert _rows(queue.take(8, NOW)) == [(False, 2), (False, 1), (True, 3), (True, 2)]
+    assert _rows(queue.take(8, NOW)) == [(True, 2)]
+    assert not queue
+    assert (queue.rows, metrics.queue_rows) == (0, 0)
+
+
+def test_every_fourth_batch_takes_bulk_rows_first(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
+    """Under interactive requests without end those in bulk get a quarter of the batches, the oldest first."""
+    queue = RequestQueue(1000, metrics)
+    old, new = _request(loop, 3, bulk=True), _request(loop, 3, bulk=True)
+    for request in (old, new, *(_request(loop, 4) for _ in range(20))):
+        queue.put(request)
+    batches = [queue.take(2, NOW) for _ in range(12)]
+    assert [number for number, batch in enumerate(batches, 1) if batch[0].request.bulk] == [4, 8, 12]
+    assert batches[3] == [Part(old, 0, 2)]
+    assert batches[7] == [Part(old, 2, 3), Part(new, 0, 1)]
+    assert batches[11] == [Part(new, 1, 3)]
+
+
+def test_without_bulk_no_batch_is_another(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
+    """The fourth batch too is full where no bulk rows wait."""
+    queue = RequestQueue(1000, metrics)
+    for _ in range(8):
+        queue.put(_request(loop, 1))
+    assert [_rows(queue.take(2, NOW)) for _ in range(4)] == [[(False, 1)] * 2] * 4
+
+
+def test_bulk_rows_leave_half_of_the_queue_to_others(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
+    """Past half the bound bulk rows are refused and interactive ones are not; whoever leaves makes room."""
+    queue = RequestQueue(10, metrics)
+    leaver = _request(loop, 3, bulk=True)
+    queue.put(leaver)
+    with pytest.raises(Overloaded, match="3 bulk rows wait, 3 more would pass the bound of 5") as caught:
+        queue.put(_request(loop, 3, bulk=True), row_seconds=0.5)
+    assert caught.value.retry_after_seconds == 1.5
+    queue.discard(leaver, "cancelled")
+    for rows, bulk in ((3, True), (2, True), (5, False)):
+        queue.put(_request(loop, rows, bulk=bulk))
+    with pytest.raises(Overloaded, match="10 rows wait, 1 more would pass the bound of 10"):
+        queue.put(_request(loop, 1))
+    while queue:
+        queue.take(4, NOW)
+    queue.put(_request(loop, 5, bulk=True))
+    assert metrics.rejections == {"overload": 2, "deadline": 0, "cancelled": 1, "draining": 0, "invalid": 0}
+
+
+def test_a_bulk_request_alone_may_fill_the_queue(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
+    """The largest request that the server takes is not refused for ever because it is bulk."""
+    queue = RequestQueue(10, metrics)
+    queue.put(_request(loop, 10, bulk=True))
+    with pytest.raises(Overloaded, match="10 bulk rows wait"):
+        queue.put(_request(loop, 1, bulk=True))
+    assert queue.rows == 10
+
+
+def test_late_and_cancelled_bulk_requests_are_not_taken(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
+    """Deadlines and cancellation hold for both kinds."""
+    queue = RequestQueue(100, metrics)
+    late, gone, good = _request(loop, 2, bulk=True, deadline=NOW + 1), _request(loop, 2, bulk=True), _request(loop, 1)
+    for request in (late, gone, good):
+        queue.put(request)
+    gone.future.cancel()
+    assert queue.take(8, NOW + 2) == [Part(good, 0, 1)]
+    assert isinstance(late.future.exception(), DeadlineExceeded)
+    assert not queue
+
+
+def test_bulk_rows_of_another_width_wait_for_a_batch_of_their_own(
+    loop: asyncio.AbstractEventLoop, metrics: ModelMetrics
+) -> None:
+    """A batch has rows of one width, of whichever kind."""
+    queue = RequestQueue(100, metrics)
+    for request in (_request(loop, 1, bulk=True, width=3), _request(loop, 1), _request(loop, 1, bulk=True)):
+        queue.put(request)
+    assert [_rows(queue.take(8, NOW)) for _ in range(3)] == [[(False, 1)], [(True, 1)], [(True, 1)]]
+
+
+def test_what_waits_is_held_back_from_its_oldest_on(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
+    """A delay counts from the oldest of either kind, and is void where a deadline would fall into it."""
+    queue = RequestQueue(100, metrics)
+    queue.put(_request(loop, 1))
+    older = _request(loop, 1, bulk=True)
+    older.arrived = NOW - 3
+    queue.put(older)
+    assert queue.hold_until(5) == NOW + 2
+    queue.put(_request(loop, 1, deadline=NOW + 1))
+    assert queue.hold_until(5) < NOW
