@@ -4,13 +4,16 @@ async with AsyncClient("127.0.0.1:8001") as client:
 prediction = await client.predict("digits", rows)
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from typing import Self, TypeVar
 
 from kan_api.v1 import manifest_pb2
 from service.client.answers import Health, ModelInfo, Prediction
+from service.client.async_connection import AsyncConnection
+from service.client.async_streaming import predictions
+from service.client.block_stream import BlockStream
 from service.client.channel import MOST_ATTEMPTS, options, target
-from service.client.connection import AsyncConnection, Deadline, Steps
+from service.client.connection import Deadline, Steps
 from service.client.conversation import Conversation, Rows
 
 _Result = TypeVar("_Result")
@@ -34,6 +37,7 @@ class AsyncClient:
     ) -> None:
         Deadline.after(timeout_seconds)
         self._timeout_seconds = timeout_seconds
+        self._max_attempts = max_attempts
         self._conversation = Conversation()
         self._target = target(address)
         self._options = options(self._target.several, max_attempts, wait_for_ready)
@@ -51,10 +55,35 @@ class AsyncClient:
             await connection.close()
 
     async def predict(
-        self, model: str, rows: Rows, version: int | None = None, timeout_seconds: float | None = None
+        self,
+        model: str,
+        rows: Rows,
+        version: int | None = None,
+        timeout_seconds: float | None = None,
+        *,
+        bulk: bool = False,
     ) -> Prediction:
         """As :meth:`service.client.client.Client.predict`."""
-        return await self._run(self._conversation.predict(model, rows, version), timeout_seconds)
+        return await self._run(self._conversation.predict(model, rows, version, bulk), timeout_seconds)
+
+    def predict_stream(
+        self,
+        model: str,
+        blocks: Iterable[Rows] | AsyncIterable[Rows],
+        version: int | None = None,
+        timeout_seconds: float | None = None,
+        *,
+        bulk: bool = False,
+    ) -> AsyncGenerator[Prediction, None]:
+        """As :meth:`service.client.client.Client.predict_stream`, for `async for`.
+
+        `blocks` is read in another task, on the event loop, and may be asynchronous too. The task ends with the
+        generator: close that (``contextlib.aclosing``) where the loop over it is left early.
+        """
+        given = aiter(blocks) if isinstance(blocks, AsyncIterable) else iter(blocks)
+        deadline = self._deadline(timeout_seconds)
+        stream = BlockStream(self._conversation, model, version, bulk)
+        return predictions(self._connected(), stream, given, deadline, self._max_attempts)
 
     async def models(self, timeout_seconds: float | None = None) -> list[ModelInfo]:
         """As :meth:`service.client.client.Client.models`."""
@@ -71,7 +100,12 @@ class AsyncClient:
         return await self._run(self._conversation.health(service), timeout_seconds)
 
     async def _run(self, steps: Steps[_Result], timeout_seconds: float | None) -> _Result:
+        return await self._connected().run(steps, self._deadline(timeout_seconds))
+
+    def _connected(self) -> AsyncConnection:
         if self._connection is None:
             raise ValueError("the client is not connected; use it inside an `async with`")
-        seconds = self._timeout_seconds if timeout_seconds is None else timeout_seconds
-        return await self._connection.run(steps, Deadline.after(seconds))
+        return self._connection
+
+    def _deadline(self, timeout_seconds: float | None) -> Deadline:
+        return Deadline.after(self._timeout_seconds if timeout_seconds is None else timeout_seconds)

@@ -107,7 +107,10 @@ def _service_config(several: bool, max_attempts: int, wait_for_ready: bool) -> d
             "backoffMultiplier": 2,
             "retryableStatusCodes": ["UNAVAILABLE"],
         }
-    config: dict[str, object] = {"methodConfig": [method]}
+    # Streams are repeated by us: gRPC's own repeats do not know what was answered, and where the last of them fails, a
+    # read or a write of the call may wait for ever.
+    stream = {"name": [{"service": "kan_api.v1.PredictionService", "method": "PredictStream"}]}
+    config: dict[str, object] = {"methodConfig": [method, {**stream, "waitForReady": wait_for_ready}]}
     if several or wait_for_ready:
         # Only round_robin asks servers for their health: one that loads or drains gets no calls, though it listens.
         config["loadBalancingConfig"] = [{"round_robin": {}}]

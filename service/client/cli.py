@@ -181,11 +181,14 @@ def _answers(
     source = "standard input" if options.file == "-" else options.file
     names = [column.name for column in manifest.columns]
     wanted = list(dict.fromkeys([*names, *([options.target] if options.target else [])]))
-    blocks = read_blocks(stream, source, _format(options), wanted, request_rows(len(manifest.features)))
+    block_rows = request_rows(len(manifest.features))
+    blocks = read_blocks(stream, source, _format(options), wanted, block_rows)
     for number, block in enumerate(blocks):
         if number == 0 and block.ignored:
             print(f"kan-client: {source}: ignored {listed(list(block.ignored))}", file=sys.stderr)
-        prediction = client.predict(manifest.name, features(manifest, block), manifest.version)
+        # As many rows as a request holds: a file of some length. Callers with a few rows go first.
+        bulk = block.count == block_rows
+        prediction = client.predict(manifest.name, features(manifest, block), manifest.version, bulk=bulk)
         if score:
             score.add(block, prediction)
         yield from cells(prediction, options.all)

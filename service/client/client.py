@@ -6,14 +6,16 @@
 Needs numpy, grpcio and protobuf, and goes together with tritonclient in one process.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import Self, TypeVar
 
 from kan_api.v1 import manifest_pb2
 from service.client.answers import Health, ModelInfo, Prediction
+from service.client.block_stream import BlockStream
 from service.client.channel import MOST_ATTEMPTS, options, target
 from service.client.connection import Connection, Deadline, Steps
 from service.client.conversation import Conversation, Rows
+from service.client.streaming import predictions
 
 _Result = TypeVar("_Result")
 
@@ -44,6 +46,7 @@ class Client:
     ) -> None:
         Deadline.after(timeout_seconds)
         self._timeout_seconds = timeout_seconds
+        self._max_attempts = max_attempts
         self._conversation = Conversation()
         servers = target(address)
         self._connection = Connection(servers, options(servers.several, max_attempts, wait_for_ready))
@@ -59,7 +62,13 @@ class Client:
         self._connection.close()
 
     def predict(
-        self, model: str, rows: Rows, version: int | None = None, timeout_seconds: float | None = None
+        self,
+        model: str,
+        rows: Rows,
+        version: int | None = None,
+        timeout_seconds: float | None = None,
+        *,
+        bulk: bool = False,
     ) -> Prediction:
         """Answers for the rows, all from one version of the model.
 
@@ -70,6 +79,7 @@ class Client:
                 not know are ignored. More rows than the server takes at once are sent one request after the other.
             version: None is the latest that is ready.
             timeout_seconds: for all of it; None is the client's.
+            bulk: nobody waits for these rows: the server lets others go first.
 
         Raises:
             InvalidInput: when the rows do not fit the model.
@@ -77,7 +87,43 @@ class Client:
             Overloaded, DeadlineExceeded, Unavailable: when the server is too busy, too slow or not there.
             ClientError: when it fails in any other way.
         """
-        return self._run(self._conversation.predict(model, rows, version), timeout_seconds)
+        return self._run(self._conversation.predict(model, rows, version, bulk), timeout_seconds)
+
+    def predict_stream(
+        self,
+        model: str,
+        blocks: Iterable[Rows],
+        version: int | None = None,
+        timeout_seconds: float | None = None,
+        *,
+        bulk: bool = False,
+    ) -> Generator[Prediction, None, None]:
+        """Answers for many blocks of rows over one call, which costs both sides less than a call each.
+
+        Up to 64 blocks, of 4096 rows together, are under way at once. `blocks` is read in another thread, no further
+        ahead than that, and only as fast as predictions are taken. A block that fails raises in its place: the
+        predictions of those before it come first, the rest is dropped. So does an error of `blocks` itself. A stream
+        that breaks off, since its server stops, is opened again unless max_attempts is 1, and what has no answer is
+        sent again: no block is lost. Close the generator (``contextlib.closing``), or drop it, to cancel what is under
+        way.
+
+        Args:
+            model: its name.
+            blocks: of rows, each as :meth:`predict` takes them and of at most 4096 rows and 16 MiB.
+            version: None is for each block the latest that is ready when it comes.
+            timeout_seconds: for the whole stream, from this call on; None is the client's.
+            bulk: nobody waits for these rows: the server lets others go first.
+
+        Returns:
+            One prediction a block, in the order of the blocks.
+
+        Raises:
+            InvalidInput, NotFound, Overloaded, DeadlineExceeded, Unavailable, ClientError: as :meth:`predict`, with
+                the number of the block, counted from 0, where it is one block's; raised by the generator.
+        """
+        deadline = self._deadline(timeout_seconds)
+        stream = BlockStream(self._conversation, model, version, bulk)
+        return predictions(self._connection, stream, iter(blocks), deadline, self._max_attempts)
 
     def models(self, timeout_seconds: float | None = None) -> list[ModelInfo]:
         """Every model version that the server knows, ready or not."""
@@ -107,5 +153,7 @@ class Client:
         return self._run(self._conversation.health(service), timeout_seconds)
 
     def _run(self, steps: Steps[_Result], timeout_seconds: float | None) -> _Result:
-        seconds = self._timeout_seconds if timeout_seconds is None else timeout_seconds
-        return self._connection.run(steps, Deadline.after(seconds))
+        return self._connection.run(steps, self._deadline(timeout_seconds))
+
+    def _deadline(self, timeout_seconds: float | None) -> Deadline:
+        return Deadline.after(self._timeout_seconds if timeout_seconds is None else timeout_seconds)

@@ -1,19 +1,20 @@
-"""Channels for threads and for asyncio: deadlines, calls without generated stubs."""
+"""A channel for threads: deadlines, calls without generated stubs."""
 
-import asyncio
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Generic, Self, TypeAlias, TypeVar, cast
 
 import grpc
-import grpc.aio
 from google.protobuf.message import Message
 
 from service.client.channel import Options, Target
-from service.client.errors import cancelled, from_rpc_error
+from service.client.errors import ClientError, from_rpc_error, from_status
 
-_CLOSED = "the client is closed"
+# What grpc says where a server ends a stream without a word that reaches us: while a request is being sent (grpc.aio,
+# as INTERNAL), or before its handler was called.
+_ENDED = ("Internal error from Core", "CANCELLED")
 
 _Response = TypeVar("_Response", bound=Message, covariant=True)
 _Result = TypeVar("_Result")
@@ -37,7 +38,8 @@ class Rpc(Generic[_Response]):
         return cast(_Response, (yield self))
 
 
-# Something that takes calls one after the other, whoever makes them: yields each call and is sent its response.
+# Something that takes calls one after the other, whoever makes them: yields each call, is sent its response, and gets
+# a ClientError thrown where there is none.
 Steps: TypeAlias = Generator[Rpc[Message], Message, _Result]
 
 
@@ -68,12 +70,12 @@ class Connection:
     """A channel that connects by itself, and again after it was cut; calls may come from any thread.
 
     Args:
-        target: where to.
+        target: where to; `address` is how it is shown.
         options: of :func:`service.client.channel.options`.
     """
 
     def __init__(self, target: Target, options: Options) -> None:
-        self._shown: Final = target.shown
+        self.address: Final = target.shown
         self._channel = grpc.insecure_channel(target.uri, options=options)
 
     def run(self, steps: Steps[_Result], deadline: Deadline) -> _Result:
@@ -93,7 +95,12 @@ class Connection:
         try:
             rpc = next(steps)
             while True:
-                rpc = steps.send(self._call(rpc, deadline))
+                try:
+                    answer = self._call(rpc, deadline)
+                except ClientError as error:
+                    rpc = steps.throw(error)
+                else:
+                    rpc = steps.send(answer)
         except StopIteration as done:
             return cast(_Result, done.value)
 
@@ -103,51 +110,55 @@ class Connection:
             request_serializer=type(rpc.request).SerializeToString,
             response_deserializer=rpc.response.FromString,
         )
-        try:
+        with self._errors(deadline):
             return method(rpc.request, timeout=deadline.left())
+
+    def stream(
+        self, path: str, requests: Iterator[Message], response: type[_Response], deadline: Deadline
+    ) -> Generator[_Response, None, None]:
+        """The answers on one stream of requests, as they come; close it to cancel the stream.
+
+        Args:
+            path: "/package.Service/Method".
+            requests: is read in a thread of gRPC's, a message ahead of what the server takes; must not raise.
+            response: the type of the messages to receive.
+            deadline: when all of it has to be over.
+
+        Raises:
+            ClientError, ValueError: as :meth:`run`.
+        """
+        method = self._channel.stream_stream(
+            path, request_serializer=serialized, response_deserializer=response.FromString
+        )
+        call = method(requests, timeout=deadline.left())
+        try:
+            yield from call
         except grpc.RpcError as error:
-            raise from_rpc_error(error, self._shown, deadline.seconds) from error
+            raise stream_error(error, self.address, deadline) from error
+        finally:
+            call.cancel()
 
     def close(self) -> None:
         """Close the channel; calls in flight are cancelled."""
         self._channel.close()
 
-
-class AsyncConnection:
-    """As :class:`Connection`, for the tasks of one event loop; make it while that runs."""
-
-    def __init__(self, target: Target, options: Options) -> None:
-        self._shown: Final = target.shown
-        self._channel = grpc.aio.insecure_channel(target.uri, options=options)
-
-    async def run(self, steps: Steps[_Result], deadline: Deadline) -> _Result:
-        """As :meth:`Connection.run`; a task that is cancelled cancels its call."""
+    @contextmanager
+    def _errors(self, deadline: Deadline) -> Iterator[None]:
+        """Grpc's errors as ours."""
         try:
-            rpc = next(steps)
-            while True:
-                rpc = steps.send(await self._call(rpc, deadline))
-        except StopIteration as done:
-            return cast(_Result, done.value)
-
-    async def _call(self, rpc: Rpc[_Response], deadline: Deadline) -> _Response:
-        method = self._channel.unary_unary(
-            rpc.path,
-            request_serializer=type(rpc.request).SerializeToString,
-            response_deserializer=rpc.response.FromString,
-        )
-        try:
-            return await method(rpc.request, timeout=deadline.left())
+            yield
         except grpc.RpcError as error:
-            raise from_rpc_error(error, self._shown, deadline.seconds) from error
-        except grpc.aio.UsageError:
-            raise ValueError(_CLOSED) from None
-        except asyncio.CancelledError:
-            # grpc raises this too when the channel is closed below a call. Nobody cancelled the task then.
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            raise cancelled(self._shown) from None
+            raise from_rpc_error(error, self.address, deadline.seconds) from error
 
-    async def close(self) -> None:
-        """Close the channel; calls in flight are cancelled."""
-        await self._channel.close()
+
+def serialized(message: Message) -> bytes:
+    """The message as it goes over the wire."""
+    return message.SerializeToString()
+
+
+def stream_error(error: grpc.RpcError, address: str, deadline: Deadline) -> ClientError:
+    """The error that a failed stream becomes."""
+    if cast(grpc.Call, error).details() not in _ENDED:
+        return from_rpc_error(error, address, deadline.seconds)
+    code = grpc.StatusCode.UNAVAILABLE if deadline.left() else grpc.StatusCode.DEADLINE_EXCEEDED
+    return from_status(code, "the server ended the stream", address, deadline.seconds)

@@ -57,7 +57,12 @@ def from_rpc_error(error: grpc.RpcError, address: str, timeout_seconds: float) -
         timeout_seconds: the time it had.
     """
     call = cast(grpc.Call, error)
-    code, details = call.code(), " ".join((call.details() or "").split())
+    return from_status(call.code(), call.details() or "", address, timeout_seconds)
+
+
+def from_status(code: grpc.StatusCode, details: str, address: str, timeout_seconds: float) -> ClientError:
+    """The error for a status and its words; arguments as those of :func:`from_rpc_error`."""
+    details = " ".join(details.split())
     if code is grpc.StatusCode.INVALID_ARGUMENT:
         return InvalidInput(f"{address} refused the rows: {details}")
     if code is grpc.StatusCode.NOT_FOUND:

@@ -19,6 +19,11 @@ class Metrics:
                 found[sample.labels["code"]] += int(sample.value)
         return found
 
+    def runs(self, http: str, model: str) -> int:
+        """How often a model was run."""
+        found = (sample for sample in self._samples(http, "kan_batch_rows") if sample.name == "kan_batch_rows_count")
+        return int(sum(sample.value for sample in found if sample.labels["model"] == model))
+
     def waiting_rows(self, http: str) -> int:
         """How many rows wait for a run."""
         return int(sum(sample.value for sample in self._samples(http, "kan_queue_rows")))

@@ -31,15 +31,18 @@ def server(kan_serve: Callable[..., Any], write_model: Callable[..., Path]) -> A
 
 
 def test_both_clients_have_the_same_methods() -> None:
-    """With the same arguments and the same results."""
+    """With the same arguments and the same results; a stream is of the client's own kind, in and out."""
 
     def signatures(kind: type) -> dict[str, inspect.Signature]:
         members = inspect.getmembers(kind, inspect.isfunction)
         return {name: inspect.signature(member) for name, member in members if not name.startswith("_")}
 
-    blocking = signatures(Client)
+    blocking, asynchronous = signatures(Client), signatures(AsyncClient)
     del blocking["close"]
-    assert signatures(AsyncClient) == blocking
+    streams = [one.pop("predict_stream") for one in (blocking, asynchronous)]
+    assert asynchronous == blocking
+    names, others = ([(one.name, one.kind, one.default) for one in stream.parameters.values()] for stream in streams)
+    assert names == others
     assert inspect.signature(AsyncClient) == inspect.signature(Client)
 
 

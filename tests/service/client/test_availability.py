@@ -81,7 +81,7 @@ def test_a_server_that_loads_is_waited_for(models: Path, write_model: Callable[.
 
     async def run() -> None:
         server = await start(Settings(models=models, grpc_port=0, http_port=0))
-        address = f"127.0.0.1:{server.grpc_port}"
+        address = f"127.0.0.1:{server.front.port}"
         try:
             async with (
                 AsyncClient(address, 60, max_attempts=1, wait_for_ready=True) as patient,

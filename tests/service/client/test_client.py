@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from kan_api.v1 import manifest_pb2
+from kan_api.v1 import manifest_pb2, prediction_pb2
 from service.client import (
     Client,
     ClientError,
@@ -183,6 +183,51 @@ def test_a_new_server_with_other_inputs_is_noticed(
     assert (first.version, second.version) == (1, 2)
     np.testing.assert_allclose(first.values, answer("affine", np.array([[1, 2, 3, 4]], np.float32)), atol=1e-5)
     np.testing.assert_allclose(second.values, answer("affine", np.array([[4, 3, 2, 1]], np.float32)), atol=1e-5)
+
+
+class Swapping(grpc.GenericRpcHandler):
+    """A server whose version 1 goes between its answer and the question for its manifest."""
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        answer = self._predict if handler_call_details.method.endswith("Predict") else self._get_model
+        return grpc.unary_unary_rpc_method_handler(answer)
+
+    def __init__(self) -> None:
+        self.versions = [1, 2]
+
+    def _predict(self, request: bytes, _context: grpc.ServicerContext) -> bytes:
+        asked = prediction_pb2.PredictRequest.FromString(request)
+        answer = prediction_pb2.PredictResponse(version=asked.version or self.versions[0])
+        if len(self.versions) > 1:
+            del self.versions[0]
+        answer.outputs.add(name="y", values={"rows": 1, "columns": 1, "values": [answer.version]})
+        return answer.SerializeToString()
+
+    def _get_model(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        version = prediction_pb2.GetModelRequest.FromString(request).version
+        if version not in self.versions:
+            context.abort(grpc.StatusCode.NOT_FOUND, f"no version {version}")
+        manifest = manifest_pb2.ModelManifest(name="m", version=version)
+        return prediction_pb2.GetModelResponse(manifest=manifest).SerializeToString()
+
+
+def test_a_version_that_goes_within_a_call_fails_nothing() -> None:
+    """The rows go to the one that took its place; a version that was named is not replaced."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        server, versions = grpc.server(pool), Swapping()
+        server.add_generic_rpc_handlers([versions])
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        try:
+            with Client(f"127.0.0.1:{port}") as client:
+                got = client.predict("m", [[1.0]])
+                assert (got.version, got.values.tolist()) == (2, [[2.0]])
+                with pytest.raises(NotFound, match="no version 1"):
+                    client.predict("m", [[1.0]], version=1)
+        finally:
+            server.stop(None).wait()
 
 
 @contextlib.contextmanager

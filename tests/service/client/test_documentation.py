@@ -91,9 +91,15 @@ def test_python_with_asyncio(address: str) -> None:
     assert run([sys.executable, "-c"], example("From Python with asyncio", "python", address)) == f"{['7'] * 5}\n"
 
 
+def test_streams_from_python(address: str) -> None:
+    """A label and a version a block."""
+    assert run([sys.executable, "-c"], example("Streams from Python", "python", address)) == "7 1\n" * 100
+
+
 def test_triton(address: str) -> None:
-    """Probabilities, row by row."""
+    """Probabilities, row by row, and a label a row."""
     printed = run([sys.executable, "-c"], example("With Triton's client", "python", address))
+    assert printed.endswith("[b'7' b'7' b'7' b'7' b'7']\n")
     numbers = np.array(re.findall(r"\d\.[\de-]+", printed), np.float32).reshape(5, CLASSES)
     np.testing.assert_allclose(numbers, np.tile(PROBABILITIES, (5, 1)), atol=1e-6)
 

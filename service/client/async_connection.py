@@ -1,0 +1,114 @@
+"""A channel for asyncio, as connection.py has one for threads."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
+from typing import Final, TypeVar, cast
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+
+from service.client.channel import Options, Target
+from service.client.connection import Deadline, Rpc, Steps, serialized, stream_error
+from service.client.errors import ClientError, cancelled, from_rpc_error
+
+_CLOSED = "the client is closed"
+
+_Response = TypeVar("_Response", bound=Message, covariant=True)
+_Result = TypeVar("_Result")
+
+
+class AsyncConnection:
+    """As :class:`Connection`, for the tasks of one event loop; make it while that runs."""
+
+    def __init__(self, target: Target, options: Options) -> None:
+        self.address: Final = target.shown
+        self._channel = grpc.aio.insecure_channel(target.uri, options=options)
+
+    async def run(self, steps: Steps[_Result], deadline: Deadline) -> _Result:
+        """As :meth:`Connection.run`; a task that is cancelled cancels its call."""
+        try:
+            rpc = next(steps)
+            while True:
+                try:
+                    answer = await self._call(rpc, deadline)
+                except ClientError as error:
+                    rpc = steps.throw(error)
+                else:
+                    rpc = steps.send(answer)
+        except StopIteration as done:
+            return cast(_Result, done.value)
+
+    async def _call(self, rpc: Rpc[_Response], deadline: Deadline) -> _Response:
+        method = self._channel.unary_unary(
+            rpc.path,
+            request_serializer=type(rpc.request).SerializeToString,
+            response_deserializer=rpc.response.FromString,
+        )
+        with self._errors(deadline):
+            return await method(rpc.request, timeout=deadline.left())
+
+    async def stream(
+        self, path: str, requests: AsyncGenerator[Message, None], response: type[_Response], deadline: Deadline
+    ) -> AsyncGenerator[_Response, None]:
+        """As :meth:`Connection.stream`; a task reads the requests, and ends with the stream.
+
+        Answers are read as they come, into memory: whoever gives requests has to bound how many are under way. grpc.aio
+        would else keep a task for ever where a stream is cancelled that its server had ended, with answers unread.
+        """
+        method = self._channel.stream_stream(
+            path, request_serializer=serialized, response_deserializer=response.FromString
+        )
+        with self._errors(deadline):
+            call = method(timeout=deadline.left())
+
+        async def write() -> None:
+            async with aclosing(requests):
+                async for request in requests:
+                    await call.write(request)
+            await call.done_writing()
+
+        came: asyncio.Queue[_Response | None] = asyncio.Queue()
+
+        async def read() -> None:
+            try:
+                async for answer in call:
+                    came.put_nowait(answer)
+            except grpc.aio.AioRpcError as error:
+                raise stream_error(error, self.address, deadline) from error
+            finally:
+                came.put_nowait(None)
+
+        tasks = [asyncio.create_task(each, name=f"stream {path}") for each in (write(), read())]
+        try:
+            with self._errors(deadline):
+                while (answer := await came.get()) is not None:
+                    yield answer
+                await tasks[1]
+        finally:
+            call.cancel()
+            for task in tasks:
+                task.cancel()
+            # Where the call had ended, its writer failed too: whoever reads has been told why.
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Close the channel; calls in flight are cancelled."""
+        await self._channel.close()
+
+    @contextmanager
+    def _errors(self, deadline: Deadline) -> Iterator[None]:
+        """Grpc's errors as ours."""
+        try:
+            yield
+        except grpc.RpcError as error:
+            raise from_rpc_error(error, self.address, deadline.seconds) from error
+        except grpc.aio.UsageError:
+            raise ValueError(_CLOSED) from None
+        except asyncio.CancelledError:
+            # grpc raises this too when the channel is closed below a call. Nobody cancelled the task then.
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise cancelled(self.address) from None
