@@ -1,0 +1,228 @@
+"""Unary calls: answers, codes, messages, compression, deadlines, cancellation."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import numpy as np
+import pytest
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
+from numpy.typing import NDArray
+
+from kan_api.v1 import prediction_pb2 as pb
+from open_inference import grpc_predict_v2_pb2 as oip
+
+Start = Callable[..., Any]
+WriteModel = Callable[..., Path]
+Answer = Callable[[str, NDArray[np.float32]], NDArray[np.float32]]
+
+_PREDICTION = "/kan_api.v1.PredictionService/"
+_INFERENCE = "/inference.GRPCInferenceService/"
+_ROWS = np.array([[0.5, -1, 2, 0], [1, 1, 1, 1], [-3, 0.25, 0, 8]], np.float32)
+
+
+def _features(rows: NDArray[np.float32]) -> pb.Matrix:
+    return pb.Matrix(rows=rows.shape[0], columns=rows.shape[1], raw=rows.tobytes())
+
+
+async def _code(call: Any) -> tuple[str, str]:
+    """Status and message of a call that must fail."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return caught.value.code().name, caught.value.details() or ""
+
+
+def test_every_service_answers(start: Start, write_model: WriteModel, answer: Answer) -> None:
+    """Both protocols give numpy's numbers; health, reflection and the lists of models are there."""
+    write_model("classifier", 3)
+    server = start()
+
+    async def check() -> None:
+        async with grpc.aio.insecure_channel(server.grpc) as channel:
+
+            async def ask(path: str, request: Any, response: Any) -> Any:
+                method: Any = channel.unary_unary(path, type(request).SerializeToString, response.FromString)
+                return await method(request, timeout=20)
+
+            request = pb.PredictRequest(model="classifier", features=_features(_ROWS), id="a7")
+            predicted = await ask(_PREDICTION + "Predict", request, pb.PredictResponse)
+            assert (predicted.id, predicted.model, predicted.version) == ("a7", "classifier", 3)
+            values = np.frombuffer(predicted.outputs[0].values.raw, "<f4").reshape(3, 3)
+            np.testing.assert_allclose(values, answer("classifier", _ROWS), rtol=1e-5)
+            infer = oip.ModelInferRequest(
+                model_name="classifier",
+                inputs=[{"name": "x", "datatype": "FP32", "shape": _ROWS.shape}],
+                raw_input_contents=[_ROWS.tobytes()],
+            )
+            inferred = await ask(_INFERENCE + "ModelInfer", infer, oip.ModelInferResponse)
+            assert inferred.raw_output_contents[0] == predicted.outputs[0].values.raw
+            listed = await ask(_PREDICTION + "ListModels", pb.ListModelsRequest(), pb.ListModelsResponse)
+            assert [model.name for model in listed.models] == ["classifier"]
+            live = await ask(_INFERENCE + "ServerLive", oip.ServerLiveRequest(), oip.ServerLiveResponse)
+            assert live.live
+            health = await ask(
+                "/grpc.health.v1.Health/Check",
+                health_pb2.HealthCheckRequest(service="classifier"),
+                health_pb2.HealthCheckResponse,
+            )
+            assert health.status == health_pb2.HealthCheckResponse.SERVING
+            reflect: Any = channel.stream_stream(
+                "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+                reflection_pb2.ServerReflectionRequest.SerializeToString,
+                reflection_pb2.ServerReflectionResponse.FromString,
+            )
+            questions = [reflection_pb2.ServerReflectionRequest(list_services="")]
+            answers = [one async for one in reflect(questions, timeout=20)]
+            assert {service.name for service in answers[0].list_services_response.service} == {
+                "grpc.health.v1.Health",
+                "grpc.reflection.v1alpha.ServerReflection",
+                "inference.GRPCInferenceService",
+                "kan_api.v1.PredictionService",
+            }
+
+    asyncio.run(check())
+
+
+_LONG_NAME = "naïve\n100 %" * 20_000
+_MISTAKES: list[tuple[str, bytes, str, str]] = [
+    (_PREDICTION + "Predict", b"\xff\xff", "INVALID_ARGUMENT", "the request's 2 bytes are no kan_api.v1"),
+    (_PREDICTION + "Predict", b"", "NOT_FOUND", "model '' is unknown; there is affine"),
+    (_PREDICTION + "Predict", pb.PredictRequest(model=_LONG_NAME).SerializeToString(), "NOT_FOUND", r"naïve\n100 %"),
+    (
+        _PREDICTION + "Predict",
+        pb.PredictRequest(model="affine", features=_features(_ROWS[:, :3])).SerializeToString(),
+        "INVALID_ARGUMENT",
+        "has 3 columns; model 'affine' wants 4",
+    ),
+    (_PREDICTION + "Nothing", b"", "UNIMPLEMENTED", ""),
+    ("/no.Such/Method", b"", "UNIMPLEMENTED", ""),
+    (_INFERENCE + "TraceSetting", b"", "UNIMPLEMENTED", "this server traces nothing"),
+    (_PREDICTION + "Predict", bytes(2**20 + 1), "RESOURCE_EXHAUSTED", "larger than max (1048577 vs. 1048576)"),
+]
+
+
+def test_what_does_not_fit_gets_its_status(start: Start, write_model: WriteModel, predict: Any) -> None:
+    """Each mistake has its code and says what was wanted, in any script; the server answers after each."""
+    write_model("affine")
+    server = start("--max-message-bytes", str(2**20))
+
+    async def check() -> None:
+        async with grpc.aio.insecure_channel(server.grpc) as channel:
+            for path, request, code, message in _MISTAKES:
+                method: Any = channel.unary_unary(path)
+                told = await _code(method(request, timeout=20))
+                assert told[0] == code, (path, told)
+                assert message in told[1]
+                assert (await predict(channel, "affine")).version == 1
+
+    asyncio.run(check())
+
+
+def test_big_messages_pass(start: Start, write_model: WriteModel, answer: Answer) -> None:
+    """A request and an answer of some megabytes arrive whole."""
+    write_model("affine")
+    server = start("--max-request-rows", "800000", "--max-queue-rows", "800000")
+    rows = np.random.default_rng(0).uniform(-1, 1, (800_000, 4)).astype(np.float32)
+
+    async def check() -> None:
+        options = [("grpc.max_receive_message_length", 2**24)]
+        async with grpc.aio.insecure_channel(server.grpc, options) as channel:
+            method: Any = channel.unary_unary(_PREDICTION + "Predict", None, pb.PredictResponse.FromString)
+            request = pb.PredictRequest(model="affine", features=_features(rows)).SerializeToString()
+            response = await method(request, timeout=60)
+            values = np.frombuffer(response.outputs[0].values.raw, "<f4").reshape(-1, 1)
+            np.testing.assert_allclose(values, answer("affine", rows), rtol=1e-5, atol=1e-6)
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("compression", ["gzip", "deflate"])
+def test_compression_both_ways(start: Start, write_model: WriteModel, answer: Answer, compression: str) -> None:
+    """Compressed requests are read; answers are compressed where the server is told to and the caller takes it."""
+    write_model("affine")
+    server = start("--compression", compression)
+    rows = np.zeros((4096, 4), np.float32)
+
+    async def check() -> None:
+        kind = {"gzip": grpc.Compression.Gzip, "deflate": grpc.Compression.Deflate}[compression]
+        async with grpc.aio.insecure_channel(server.grpc) as channel:
+            method: Any = channel.unary_unary(_PREDICTION + "Predict", None, pb.PredictResponse.FromString)
+            request = pb.PredictRequest(model="affine", features=_features(rows)).SerializeToString()
+            for sent in (kind, grpc.Compression.NoCompression):
+                call = method(request, timeout=20, compression=sent)
+                values = np.frombuffer((await call).outputs[0].values.raw, "<f4").reshape(-1, 1)
+                np.testing.assert_allclose(values, answer("affine", rows), rtol=1e-6)
+
+    asyncio.run(check())
+
+
+def test_a_deadline_ends_a_call_that_waits(
+    start: Start, write_model: WriteModel, predict: Any, sample: Any, until: Any
+) -> None:
+    """The caller gets DEADLINE_EXCEEDED, its rows are not run, and its neighbours are answered."""
+    write_model("slow")
+    server = start()
+
+    async def check() -> None:
+        async with grpc.aio.insecure_channel(server.grpc) as channel:
+            busy = [asyncio.ensure_future(predict(channel, "slow", 512)) for _ in range(4)]
+            await until(lambda: sample(server, "kan_queue_rows", model="slow") > 0)
+            assert (await _code(predict(channel, "slow", 64, seconds=0.02)))[0] == "DEADLINE_EXCEEDED"
+            for answered in await asyncio.gather(*busy):
+                assert answered.outputs[0].values.rows == 512
+            rejected = {"model": "slow", "reason": "deadline"}
+            await until(
+                lambda: (
+                    sample(server, "kan_rejected_total", **rejected)
+                    + sample(server, "kan_rejected_total", model="slow", reason="cancelled")
+                    == 1
+                )
+            )
+
+    asyncio.run(check())
+
+
+def test_a_caller_who_leaves_is_dropped(
+    start: Start, write_model: WriteModel, predict: Any, sample: Any, until: Any
+) -> None:
+    """Rows of callers who cancel leave the queue unrun; those beside them are answered."""
+    write_model("slow")
+    server = start()
+
+    async def check() -> None:
+        async with grpc.aio.insecure_channel(server.grpc) as channel:
+            busy = asyncio.ensure_future(predict(channel, "slow", 4096))
+            await until(lambda: sample(server, "kan_queue_rows", model="slow") > 0)
+            leaving = [asyncio.ensure_future(predict(channel, "slow", 32)) for _ in range(8)]
+            staying = [asyncio.ensure_future(predict(channel, "slow", 32)) for _ in range(8)]
+            await until(lambda: sample(server, "kan_request_rows_count", model="slow") == 17)
+            for call in leaving:
+                call.cancel()
+            cancelled = {"model": "slow", "reason": "cancelled"}
+            await until(lambda: sample(server, "kan_rejected_total", **cancelled) == 8)
+            assert [one.outputs[0].values.rows for one in await asyncio.gather(busy, *staying)] == [4096, *[32] * 8]
+
+    asyncio.run(check())
+
+
+def test_who_is_shed_is_told_when_to_come_again(start: Start, write_model: WriteModel, predict: Any) -> None:
+    """A full queue answers RESOURCE_EXHAUSTED with a pause in the trailers that gRPC's retries know."""
+    write_model("slow")
+    server = start("--max-queue-rows", "512", "--max-request-rows", "512")
+
+    async def check() -> None:
+        async with grpc.aio.insecure_channel(server.grpc) as channel:
+            calls = [asyncio.ensure_future(predict(channel, "slow", 512)) for _ in range(8)]
+            ended = await asyncio.gather(*calls, return_exceptions=True)
+            shed = [error for error in ended if isinstance(error, grpc.aio.AioRpcError)]
+            assert shed
+            for error in shed:
+                assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            pauses = [int(dict(error.trailing_metadata() or ()).get("grpc-retry-pushback-ms", 0)) for error in shed]
+            assert max(pauses) >= 1
+
+    asyncio.run(check())

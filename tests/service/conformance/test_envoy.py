@@ -1,0 +1,114 @@
+"""What only the Envoy front end has: two processes that watch each other, JSON over HTTP, gRPC-Web."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kan_api.v1 import prediction_pb2 as pb
+
+KanServe = Callable[..., Any]
+WriteModel = Callable[..., Path]
+
+
+@pytest.fixture
+def server(kan_serve: KanServe, write_model: WriteModel) -> Any:
+    """A server of the model "affine" behind Envoy."""
+    write_model("affine")
+    return kan_serve("--frontend", "envoy")
+
+
+def _children(pid: int) -> list[int]:
+    done = subprocess.run(["pgrep", "--parent", str(pid)], capture_output=True, text=True, check=False)
+    return [int(line) for line in done.stdout.split()]
+
+
+def _gone(pid: int) -> None:
+    """Returns once no process has this number."""
+    descriptor = os.pidfd_open(pid)
+    try:
+        assert select.select([descriptor], [], [], 20)[0]
+    finally:
+        os.close(descriptor)
+
+
+def test_envoy_ends_with_kan_serve(server: Any) -> None:
+    """Killed, kan-serve leaves no Envoy behind."""
+    (envoy,) = _children(server.process.pid)
+    server.process.kill()
+    _gone(envoy)
+
+
+def test_kan_serve_ends_with_envoy(server: Any) -> None:
+    """When Envoy is killed, kan-serve says so and ends with 1, for whoever restarts it."""
+    (envoy,) = _children(server.process.pid)
+    os.kill(envoy, signal.SIGKILL)
+    code, _, log = server.finish()
+    assert code == 1
+    assert "kan-serve: Envoy or the server inside it ended by itself with code -9" in log
+
+
+def test_the_admin_interface_is_private(server: Any) -> None:
+    """Envoy's admin API is a socket in a folder of this user's alone, gone after the stop."""
+    (envoy,) = _children(server.process.pid)
+    arguments = Path(f"/proc/{envoy}/cmdline").read_bytes().split(b"\0")
+    folder = Path(arguments[arguments.index(b"--config-path") + 1].decode()).parent
+    assert folder.stat().st_mode & 0o077 == 0
+    assert (folder / "admin.sock").is_socket()
+    server.process.terminate()
+    assert server.finish()[0] == 0
+    assert not folder.exists()
+
+
+def _post(server: Any, path: str, body: bytes, kind: str) -> tuple[int, bytes, Any]:
+    request = urllib.request.Request(f"http://{server.grpc}{path}", body, {"content-type": kind})
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status, answer.read(), answer.headers
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read(), error.headers
+
+
+def test_json_over_http(server: Any, answer: Any) -> None:
+    """Predict as a JSON object over plain HTTP: numpy's numbers; a mistake is an HTTP status with our message."""
+    path = "/kan_api.v1.PredictionService/Predict"
+    body = {"model": "affine", "features": {"rows": 1, "columns": 4, "values": [1, 2, 3, 4]}}
+    status, text, _ = _post(server, path, json.dumps(body).encode(), "application/json")
+    assert status == 200, text
+    values = json.loads(text)["outputs"][0]["values"]["values"]
+    np.testing.assert_allclose(values, answer("affine", np.array([[1, 2, 3, 4]], np.float32))[0], rtol=1e-6)
+    status, text, _ = _post(server, path, b'{"model": "absent"}', "application/json")
+    assert status == 404
+    assert "model 'absent' is unknown; there is affine" in json.loads(text)["message"]
+
+
+def test_grpc_web(server: Any) -> None:
+    """A gRPC-Web call, as browsers make it: the message, then the trailers in the body."""
+    features = pb.Matrix(rows=1, columns=4, values=[1, 2, 3, 4])
+    message = pb.PredictRequest(model="affine", features=features).SerializeToString()
+    framed = b"\0" + len(message).to_bytes(4, "big") + message
+    path = "/kan_api.v1.PredictionService/Predict"
+    status, body, headers = _post(server, path, framed, "application/grpc-web+proto")
+    assert (status, headers["content-type"]) == (200, "application/grpc-web+proto")
+    length = int.from_bytes(body[1:5], "big")
+    assert pb.PredictResponse.FromString(body[5 : 5 + length]).model == "affine"
+    assert b"grpc-status:0" in body[5 + length :]
+
+
+def test_a_browser_is_told_where_it_is(server: Any) -> None:
+    """Plain HTTP that is no call gets a line that says what speaks here."""
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(f"http://{server.grpc}/metrics", timeout=20)
+    with caught.value as error:
+        assert error.code == 415
+        assert b"this port speaks gRPC" in error.read()

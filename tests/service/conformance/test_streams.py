@@ -1,0 +1,157 @@
+"""Streams: many in flight, failures in their place, cancellation, back-pressure, health's watch."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import numpy as np
+from grpc_health.v1 import health_pb2
+
+from kan_api.v1 import prediction_pb2 as pb
+
+Start = Callable[..., Any]
+WriteModel = Callable[..., Path]
+
+_STREAM = "/kan_api.v1.PredictionService/PredictStream"
+
+
+def _request(key: str, model: str, rows: int = 1, columns: int = 4) -> bytes:
+    raw = np.full((rows, columns), float(key), np.float32).tobytes()
+    features = pb.Matrix(rows=rows, columns=columns, raw=raw)
+    return pb.PredictRequest(id=key, model=model, features=features).SerializeToString()
+
+
+def _open(channel: grpc.aio.Channel, seconds: float | None = 60) -> Any:
+    method: Any = channel.stream_stream(_STREAM, None, pb.PredictStreamResponse.FromString)
+    return method(timeout=seconds)
+
+
+def test_each_message_gets_its_answer(start: Start, write_model: WriteModel, answer: Any) -> None:
+    """Numbers by id as numpy has them; a message that fails gets a failure and ends nothing."""
+    write_model("affine")
+    server = start()
+
+    async def check() -> None:
+        async with grpc.aio.insecure_channel(server.grpc) as channel:
+            stream = _open(channel)
+
+            async def write() -> None:
+                for index in range(1000):
+                    await stream.write(_request(str(index), "affine" if index % 10 else "absent"))
+                await stream.done_writing()
+
+            writing = asyncio.create_task(write())
+            answers = {one.id: one async for one in stream}
+            await writing
+            assert await stream.code() is grpc.StatusCode.OK
+            assert set(answers) == {str(index) for index in range(1000)}
+            for key, one in answers.items():
+                if int(key) % 10:
+                    values = np.frombuffer(one.prediction.outputs[0].values.raw, "<f4").reshape(1, 1)
+                    rows = np.full((1, 4), float(key), np.float32)
+                    np.testing.assert_allclose(values, answer("affine", rows), rtol=1e-5)
+                else:
+                    assert one.failure.code == grpc.StatusCode.NOT_FOUND.value[0]
+
+    asyncio.run(check())
+
+
+def test_a_stream_that_is_cancelled_leaves_the_queue(
+    start: Start, write_model: WriteModel, predict: Any, sample: Any, until: Any
+) -> None:
+    """What waited for it is not run; other callers are answered."""
+    write_model("slow")
+    server = start()
+
+    async def check() -> None:
+        async with grpc.aio.insecure_channel(server.grpc) as channel:
+            busy = asyncio.ensure_future(predict(channel, "slow", 4096))
+            await until(lambda: sample(server, "kan_queue_rows", model="slow") > 0)
+            stream = _open(channel)
+            for index in range(16):
+                await stream.write(_request(str(index), "slow", 8))
+            await until(lambda: sample(server, "kan_request_rows_count", model="slow") == 17)
+            stream.cancel()
+            await until(lambda: sample(server, "kan_rejected_total", model="slow", reason="cancelled") == 16)
+            assert (await busy).outputs[0].values.rows == 4096
+
+    asyncio.run(check())
+
+
+def test_a_caller_who_does_not_read_is_held_back(
+    start: Start, write_model: WriteModel, predict: Any, until: Any, sample: Any
+) -> None:
+    """The server reads no further ahead than it may; others are answered meanwhile, and all answers come in the end."""
+    write_model("affine")
+    server = start("--max-queue-rows", "1000000")
+    messages = 600
+
+    async def check() -> None:
+        async with grpc.aio.insecure_channel(server.grpc) as channel:
+            stream = _open(channel)
+            payload = _request("1", "affine", 4096)
+
+            async def write() -> None:
+                for _ in range(messages):
+                    await stream.write(payload)
+                await stream.done_writing()
+
+            writing = asyncio.create_task(write())
+            await until(lambda: sample(server, "kan_request_rows_count", model="affine") >= 64)
+            async with grpc.aio.insecure_channel(server.grpc) as other:
+                for _ in range(20):
+                    await predict(other, "affine")
+            count = 0
+            async for one in stream:
+                count += one.prediction.outputs[0].values.rows == 4096
+            await writing
+            assert count == messages
+
+    asyncio.run(check())
+
+
+def test_a_deadline_ends_a_stream(start: Start, write_model: WriteModel) -> None:
+    """A stream that is open when its deadline passes ends with DEADLINE_EXCEEDED, and the server goes on."""
+    write_model("affine")
+    server = start()
+
+    async def check() -> None:
+        async with grpc.aio.insecure_channel(server.grpc) as channel:
+            stream = _open(channel, 0.3)
+            await stream.write(_request("1", "affine"))
+            assert (await stream.read()).id == "1"
+            assert await stream.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            again = _open(channel)
+            await again.write(_request("2", "affine"))
+            assert (await again.read()).id == "2"
+            await again.done_writing()
+            assert await again.code() is grpc.StatusCode.OK
+
+    asyncio.run(check())
+
+
+def test_health_is_watched_until_the_stop(start: Start, write_model: WriteModel) -> None:
+    """A watcher sees SERVING, then NOT_SERVING when the server is told to stop, and its stream ends well."""
+    write_model("affine")
+    server = start()
+
+    async def check() -> None:
+        async with grpc.aio.insecure_channel(server.grpc) as channel:
+            method: Any = channel.unary_stream(
+                "/grpc.health.v1.Health/Watch",
+                health_pb2.HealthCheckRequest.SerializeToString,
+                health_pb2.HealthCheckResponse.FromString,
+            )
+            watch = method(health_pb2.HealthCheckRequest(service="affine"), timeout=30)
+            assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+            server.process.terminate()
+            assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+            assert await watch.read() is grpc.aio.EOF
+            assert await watch.code() is grpc.StatusCode.OK
+        code, _, _ = await asyncio.to_thread(server.finish)
+        assert code == 0
+
+    asyncio.run(check())
