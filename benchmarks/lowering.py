@@ -4,18 +4,15 @@ Ends with exit code 1 where a bound that must hold does not.
 """
 
 import argparse
-import datetime
-import os
-import platform
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
 from benchmarks.measure import measure
 from benchmarks.networks import NETWORKS
+from benchmarks.surroundings import surroundings
 from benchmarks.table import network_table, verdict_table
 from benchmarks.verdicts import verdicts
 
@@ -34,7 +31,8 @@ def main() -> None:
     arguments = parser.parse_args()
     started = time.monotonic()
     torch.set_num_threads(1)
-    parts, judged = [_surroundings(quick=arguments.quick)], []
+    command = "python -m benchmarks.lowering" + (" --quick" if arguments.quick else "")
+    parts, judged = [surroundings(f"`{command}` (one intra-op thread, one inter-op thread)", _PACKAGES)], []
     print(parts[0])
     for network in NETWORKS:
         result = measure(network, *(_QUICK if arguments.quick else _FULL))
@@ -48,27 +46,6 @@ def main() -> None:
     if arguments.markdown is not None:
         arguments.markdown.write_text("\n".join(parts), encoding="utf-8")
     sys.exit(1 if missed else 0)
-
-
-def _surroundings(*, quick: bool) -> str:
-    """Machine, versions, date and command, as Markdown."""
-    command = "python -m benchmarks.lowering" + (" --quick" if quick else "")
-    versions = ", ".join(f"{package} {version(package)}" for package in _PACKAGES)
-    load = f", load {os.getloadavg()[0]:.1f} at the start" if hasattr(os, "getloadavg") else ""
-    return (
-        f"- Machine: {_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}{load}\n"
-        f"- Versions: Python {platform.python_version()}, {versions}\n"
-        f"- Date: {datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}\n"
-        f"- Command: `{command}` (one intra-op thread, one inter-op thread)\n"
-    )
-
-
-def _processor() -> str:
-    """The processor's own name where Linux tells it."""
-    facts = Path("/proc/cpuinfo")
-    lines = facts.read_text(encoding="utf-8").splitlines() if facts.exists() else []
-    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or "unknown processor")
 
 
 if __name__ == "__main__":

@@ -1,134 +1,151 @@
-"""Our server beside bare grpcio echoes: ``python -m benchmarks.serving``.
+"""Our server beside bare grpcio echoes and its peers, every bound held: ``python -m benchmarks.serving``.
 
-Every server is up all the time; cells run one after another, round after round, so that noise meets all alike.
+Every server is up all the time; loads run one after another, each on one server after the other, round after round, so
+that noise meets all alike. Ends with exit code 1 where a bound that must hold does not, or an answer is wrong.
 """
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
-from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
+from benchmarks import namespace, servers, serving_peers
+from benchmarks.contenders import contenders, server_name
+from benchmarks.load import LoadError
+from benchmarks.metrics_share import metrics_seconds
+from benchmarks.served_models import ServedModel, slow, small
+from benchmarks.servers import ServerError
+from benchmarks.serving_bounds import MANY_ROWS, Findings, verdicts
+from benchmarks.serving_loads import (
+    INFER_ROWS,
+    INFER_SIXTEEN,
+    INFER_SIXTY_FOUR,
+    LOADS,
+    ONE,
+    ONE_RAW,
+    SCHEDULE,
+    SIXTEEN,
+    SIXTY_FOUR,
+    SLOW,
+    STREAM,
+    Load,
+    run_rounds,
+)
+from benchmarks.serving_memory import measure_memory
+from benchmarks.serving_table import generator_remark, load_table, memory_table, verdict_table
+from benchmarks.surroundings import surroundings
+from benchmarks.verdict import Verdict
 
-from kan_api.v1 import manifest_pb2, prediction_pb2
-from kan_model import KAN, KANConfig
-from kan_model.lowering import lower
-from training.publish import publish
-
-_PREDICT = "/kan_api.v1.PredictionService/Predict"
-_WIDTH = (16, 32, 4)
-# (rows a request, callers)
-_CELLS = ((1, 1), (1, 16), (1, 64), (64, 8))
-_SECONDS = 2.0
-_TICKS = os.sysconf("SC_CLK_TCK")
-
-
-@dataclass(frozen=True)
-class Server:
-    """A server that is up."""
-
-    name: str
-    address: str
-    pid: int
-
-    def cpu_seconds(self) -> float:
-        """Processor time of all its threads so far."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+_MODULE = "benchmarks.serving"
+_PACKAGES = ("kan-serving", "grpcio", "protobuf", "onnxruntime", "uvloop", "numpy")
+# (rounds, seconds of each load, requests that memory may grow over).
+_FULL, _QUICK = (5, 2.0, 1_000_000), (1, 0.5, 20_000)
+# What each part needs; a bound is judged where all its numbers are there.
+_PARTS: dict[str, tuple[Load, ...]] = {
+    "echo": (ONE, ONE_RAW, SIXTEEN, SIXTY_FOUR),
+    "peers": (INFER_SIXTEEN, INFER_SIXTY_FOUR, INFER_ROWS),
+    "stream": (SIXTY_FOUR, STREAM),
+    "schedule": (SIXTEEN, SIXTY_FOUR, SCHEDULE),
+    "slow": (SLOW,),
+    "metrics": (SIXTEEN,),
+    "memory": (),
+}
 
 
 def main() -> None:
-    """Measure every cell on every server and print medians."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
-    found: dict[tuple[str, int, int], list[dict[str, float]]] = defaultdict(list)
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        _publish(Path(folder))
-        servers = [
-            stack.enter_context(_ours(Path(folder))),
-            stack.enter_context(_echo("sync")),
-            stack.enter_context(_echo("aio")),
-        ]
-        for _ in range(rounds):
-            for rows, callers in _CELLS:
-                for server in servers:
-                    found[server.name, rows, callers].append(_measure(server, rows, callers))
-    print(f"{'server':12}{'rows':>6}{'callers':>9}{'requests/s':>12}{'CPU µs':>9}{'p50 ms':>9}{'p99 ms':>9}")
-    for (name, rows, callers), samples in found.items():
-        rate, cpu, p50, p99 = (
-            statistics.median(sample[key] for sample in samples) for key in ("rate", "cpu", "p50", "p99")
-        )
-        print(f"{name:12}{rows:6}{callers:9}{rate:12.0f}{1e6 * cpu:9.0f}{1e3 * p50:9.2f}{1e3 * p99:9.2f}")
+    """Measure, print the tables, judge."""
+    arguments = _arguments()
+    started = time.monotonic()
+    parts = arguments.only or list(_PARTS)
+    if "peers" in parts and not arguments.no_peers and not namespace.alone():
+        serving_peers.set_up()
+        namespace.enter(_MODULE, sys.argv[1:])
+        print("no network namespace is to be had here, so the peers, which listen on every address, are left out\n")
+        arguments.no_peers = True
+    try:
+        findings = _measure(arguments, parts)
+    except (LoadError, ServerError) as error:
+        sys.exit(f"the run failed: {error}")
+    judged = list(verdicts(findings))
+    print(f"#### Bounds\n\n{verdict_table(judged)}")
+    missed = [verdict for verdict in judged if not verdict.keeps(verdict.must)]
+    print(f"{len(judged) - len(missed)} of {len(judged)} bounds hold; {time.monotonic() - started:.0f} s")
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(_as_json(findings, judged), indent=1), encoding="utf-8")
+    sys.exit(1 if missed else 0)
 
 
-def _measure(server: Server, rows: int, callers: int) -> dict[str, float]:
-    before = server.cpu_seconds()
-    command = [sys.executable, "-m", "benchmarks.load", server.address, _PREDICT, str(callers), str(_SECONDS)]
-    done = subprocess.run(command, input=_request(rows), capture_output=True, check=True, timeout=60)
-    seen = json.loads(done.stdout)
-    # The warm-up's requests are in the processor time and not in the count; they are a share of the same seconds.
-    share = _SECONDS / (_SECONDS + 0.3)
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=f"python -m {_MODULE}", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one short round, to see that all of it works")
+    parser.add_argument("--rounds", type=int, help=f"rounds (default: {_FULL[0]})")
+    parser.add_argument("--seconds", type=float, help=f"length of each load (default: {_FULL[1]:g})")
+    parser.add_argument("--requests", type=int, help=f"how many memory may grow over (default: {_FULL[2]})")
+    parser.add_argument("--only", nargs="+", choices=_PARTS, metavar="PART", help=f"of {', '.join(_PARTS)}")
+    parser.add_argument("--no-peers", action="store_true", help="leave the peers out")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every number to FILE too")
+    arguments = parser.parse_args()
+    defaults = _QUICK if arguments.quick else _FULL
+    for name, value in zip(("rounds", "seconds", "requests"), defaults, strict=True):
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, value)
+        elif getattr(arguments, name) <= 0:
+            parser.error(f"--{name} is {getattr(arguments, name)}; wanted more than 0")
+    return arguments
+
+
+def _measure(arguments: argparse.Namespace, parts: Sequence[str]) -> Findings:
+    """Everything that was asked for; tables are printed as they come."""
+    front_ends = servers.front_ends()
+    peers = serving_peers.peers() if "peers" in parts and not arguments.no_peers else {}
+    versions = "".join(f", {name} {serving_peers.version(name)}" for name in peers)
+    command = " ".join(["python", "-m", _MODULE, *sys.argv[1:]])
+    print(surroundings(f"`{command}`", _PACKAGES).replace("\n- Date", f"{versions}\n- Date"), flush=True)
+    findings = Findings(peers=tuple(peers))
+    with tempfile.TemporaryDirectory() as folder:
+        model, slow_model = small(Path(folder) / "small"), slow(Path(folder) / "slow")
+        loads = [load for load in LOADS if any(load in _PARTS[part] for part in parts)]
+        if SLOW in loads:
+            findings.slow_row_seconds = slow_model.row_seconds(1), slow_model.row_seconds(MANY_ROWS)
+        if loads:
+            with contenders(loads, model, slow_model, front_ends, peers) as up:
+                findings.results = run_rounds(up, loads, arguments.rounds, arguments.seconds)
+            print(f"#### Loads\n\n{load_table(findings.results)}\n{generator_remark(findings.results)}", flush=True)
+        if "metrics" in parts:
+            _measure_metrics(findings, model, front_ends)
+        if "memory" in parts:
+            with ThreadPoolExecutor() as pool:  # all at once: memory does not depend on the pace
+                found = pool.map(lambda front_end: measure_memory(front_end, model, arguments.requests), front_ends)
+                findings.memory = dict(zip(front_ends, found, strict=True))
+            print(f"#### Memory\n\n{memory_table(findings.memory)}", flush=True)
+    return findings
+
+
+def _measure_metrics(findings: Findings, model: ServedModel, front_ends: Sequence[str]) -> None:
+    """The metrics of one request, in batches as large as each front end had."""
+    for front_end in front_ends:
+        batch_rows = statistics.median(findings.results.batch_rows[server_name(front_end), SIXTEEN])
+        seconds = metrics_seconds(model, model.exchanges("predict", 1, 1)[0], batch_rows)
+        findings.metrics_seconds[front_end] = seconds
+        print(f"Metrics, {front_end}: {1e6 * seconds:.1f} µs a request in batches of {batch_rows:.1f}.\n", flush=True)
+
+
+def _as_json(findings: Findings, judged: Sequence[Verdict]) -> dict[str, object]:
     return {
-        "rate": seen["requests"] / seen["seconds"],
-        "cpu": (server.cpu_seconds() - before) * share / seen["requests"],
-        "p50": seen["p50"],
-        "p99": seen["p99"],
+        "loads": [
+            {"server": server, "load": load.name, "rounds": [asdict(seen) for seen in found]}
+            for (server, load), found in findings.results.seen.items()
+        ],
+        "metrics_seconds": findings.metrics_seconds,
+        "memory": {front_end: asdict(found) for front_end, found in findings.memory.items()},
+        "bounds": [asdict(verdict) for verdict in judged],
     }
-
-
-def _request(rows: int) -> bytes:
-    values = np.random.default_rng(0).uniform(-1, 1, (rows, _WIDTH[0])).astype(np.float32)
-    matrix = prediction_pb2.Matrix(rows=rows, columns=_WIDTH[0], raw=values.tobytes())
-    return prediction_pb2.PredictRequest(model="kan", features=matrix).SerializeToString()
-
-
-def _publish(models: Path) -> None:
-    """A small KAN of random weights, tuned here."""
-    lowered = lower(KAN(KANConfig(_WIDTH, grid_size=8), seed=0))
-    manifest = manifest_pb2.ModelManifest(
-        name="kan",
-        task=manifest_pb2.TASK_REGRESSION,
-        inputs=[manifest_pb2.TensorSpec(name="features", datatype="FP32", shape=[-1, _WIDTH[0]])],
-        outputs=[manifest_pb2.TensorSpec(name="prediction", datatype="FP32", shape=[-1, _WIDTH[-1]])],
-        columns=[manifest_pb2.Column(name=f"x{i}") for i in range(_WIDTH[0])],
-        features=[manifest_pb2.Feature(name=f"x{i}", column=f"x{i}", low=-1, high=1) for i in range(_WIDTH[0])],
-        preferred_rows=lowered.preferred_rows,
-    )
-    publish(models, manifest, lambda _: {"model.onnx": lowered.model.SerializeToString()})
-
-
-@contextmanager
-def _ours(models: Path) -> Iterator[Server]:
-    command = [sys.executable, "-m", "service.cli", "--models", str(models), "--grpc-port", "0", "--http-port", "0"]
-    with _running(command) as (process, line):
-        assert line.startswith("kan-serve ready:"), line
-        yield Server("ours", line.split("grpc=")[1].split()[0], process.pid)
-
-
-@contextmanager
-def _echo(kind: str) -> Iterator[Server]:
-    # As long as our answer to one row.
-    with _running([sys.executable, "-m", "benchmarks.echo_server", kind, "80"]) as (process, line):
-        yield Server(f"{kind} echo", f"127.0.0.1:{line.strip()}", process.pid)
-
-
-@contextmanager
-def _running(command: list[str]) -> Iterator[tuple["subprocess.Popen[str]", str]]:
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield process, process.stdout.readline()
-        finally:
-            process.terminate()
 
 
 if __name__ == "__main__":

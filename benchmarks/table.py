@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from benchmarks.candidates import FLOOR, PEER
+from benchmarks.markdown import bounds_row, render
 from benchmarks.measure import Measured, Result
 from benchmarks.networks import ROW_COUNTS
-from benchmarks.verdicts import Verdict
+from benchmarks.verdict import Verdict
 
 
 def network_table(result: Result) -> str:
@@ -14,13 +15,13 @@ def network_table(result: Result) -> str:
     for rows in ROW_COUNTS:
         head += [f"N={rows}: µs min (median)", "× faster", "/ MatMul"]
     body = [_candidate_row(result, name, measured) for name, measured in result.measured.items()]
-    return f"### {result.network.name}\n\n{_remarks(result)}{_render([head, *body])}"
+    return f"### {result.network.name}\n\n{_remarks(result)}{render([head, *body])}"
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> str:
     """Every bound beside what was measured."""
     head = ["network", "policy", "what", "N", "measured", "by minima", "must", "", "aim", ""]
-    return _render([head, *(_verdict_row(verdict) for verdict in verdicts)])
+    return render([head, *(_verdict_row(verdict) for verdict in verdicts)])
 
 
 def _candidate_row(result: Result, name: str, measured: Measured) -> list[str]:
@@ -54,21 +55,11 @@ def _remarks(result: Result) -> str:
 
 
 def _verdict_row(verdict: Verdict) -> list[str]:
-    sign = "≤" if verdict.at_most else "≥"
     by_minima = "" if verdict.by_minima is None else f"{verdict.by_minima:.3g}"
     row = [verdict.network, verdict.policy, verdict.what, verdict.rows, f"{verdict.measured:.3g}", by_minima]
-    for bound, word in ((verdict.must, "MISSED"), (verdict.aim, "not reached")):
-        row += ["", ""] if bound is None else [f"{sign} {bound:g}", "ok" if verdict.keeps(bound) else word]
-    return row
+    return row + bounds_row(verdict)
 
 
 def _microseconds(seconds: float) -> str:
     microseconds = seconds * 1e6
     return f"{microseconds:.1f}" if microseconds < 100 else f"{microseconds:,.0f}"
-
-
-def _render(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(lines) + "\n"

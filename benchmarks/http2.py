@@ -1,0 +1,258 @@
+"""The least of HTTP/2 that a load generator needs: gRPC calls at some 10 µs each, where grpc's own client takes 100.
+
+Sources: RFC 9113 (frames, flow control), RFC 7541 (headers), the gRPC protocol over HTTP/2. It sends the headers that
+grpc's clients send, indexed from the second call on, as theirs are. It reads no headers: a call is answered when its
+stream ends after exactly one whole message, and a status other than OK comes without one. Whoever checks the messages
+has checked the calls. Whatever it does not expect is an error, never ignored.
+"""
+
+import socket
+import struct
+from collections import deque
+
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_FRAME = struct.Struct(">HBBBL")
+_DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
+_END_STREAM, _ACK, _END_HEADERS, _PADDED = 0x1, 0x1, 0x4, 0x8
+# Names of settings.
+_HEADER_TABLE_SIZE, _ENABLE_PUSH, _MAX_STREAMS, _INITIAL_WINDOW_SIZE, _MAX_FRAME_SIZE = 1, 2, 3, 4, 5
+_DEFAULT_WINDOW_BYTES = 65535
+_MOST_WINDOW_BYTES = 2**31 - 1
+_RENEW_BYTES = 2**24
+_PREFIX_BYTES = 5
+_READ_BYTES = 2**18
+_TIMEOUT_SECONDS = 30
+
+
+class Connection:
+    """One connection, for calls of one method: many unary calls, or one stream of requests.
+
+    Nothing is sent before :meth:`flush`. A stream may get at most 2 GB of answers: its window is never renewed.
+
+    Args:
+        address: "host:port".
+        path: Full gRPC path, "/package.Service/Method".
+
+    Raises:
+        OSError: Nobody listens there.
+        ValueError: What came is not what this client understands.
+    """
+
+    def __init__(self, address: str, path: str) -> None:
+        host, port = address.rsplit(":", 1)
+        self._socket = socket.create_connection((host, int(port)), _TIMEOUT_SECONDS)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._headers, self._next_headers = _header_blocks(path, address)
+        self._next_stream = 1
+        self._calls: dict[int, int] = {}  # stream -> tag
+        self._parts: dict[int, bytes] = {}  # stream -> what came so far
+        self._conversation = 0  # the stream of requests, 0 where there is none
+        self._window = _DEFAULT_WINDOW_BYTES
+        self._stream_window = 0  # of the stream of requests
+        self._initial_window = _DEFAULT_WINDOW_BYTES
+        self._max_streams = _MOST_WINDOW_BYTES
+        self._max_frame_bytes = 16384
+        self._waiting: deque[tuple[int, bytes]] = deque()
+        self._unrenewed_bytes = 0
+        self._rest = b""
+        self._ready = False
+        settings = struct.pack(">HLHL", _ENABLE_PUSH, 0, _INITIAL_WINDOW_SIZE, _MOST_WINDOW_BYTES)
+        self._out = [
+            _PREFACE,
+            _frame(_SETTINGS, 0, 0, settings),
+            _frame(_WINDOW_UPDATE, 0, 0, (_MOST_WINDOW_BYTES - _DEFAULT_WINDOW_BYTES).to_bytes(4, "big")),
+        ]
+        self.flush()
+        while not self._ready:
+            self.receive()
+        self.flush()
+
+    def fileno(self) -> int:
+        """The socket's, for select."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Close it; calls that are open end."""
+        self._socket.close()
+
+    def call(self, tag: int, message: bytes) -> None:
+        """Make a unary call; its answer comes with the tag. Waits in here where the server's window is closed."""
+        if len(message) + _PREFIX_BYTES > min(self._initial_window, self._max_frame_bytes):
+            raise ValueError(f"the message has {len(message)} bytes; wanted what fits one frame and a new window")
+        if self._waiting or not self._call(tag, message):
+            self._waiting.append((tag, message))
+
+    def open_stream(self) -> None:
+        """Open the stream of requests."""
+        self._conversation = self._open(0, _END_HEADERS)
+        self._stream_window = self._initial_window
+
+    def send(self, message: bytes) -> None:
+        """Send a message on the stream of requests; waits in here where the server's windows are closed."""
+        if self._waiting or not self._send(message):
+            self._waiting.append((0, message))
+
+    def flush(self) -> None:
+        """Hand everything to the socket, in one piece."""
+        if self._out:
+            self._socket.sendall(b"".join(self._out))
+            self._out.clear()
+
+    def receive(self) -> list[tuple[int, bytes]]:
+        """Read once, and give the answers that are whole now: (tag of the call, message); tag 0 for the stream."""
+        came = self._socket.recv(_READ_BYTES)
+        if not came:
+            raise ValueError("the server closed the connection")
+        data = self._rest + came
+        answers: list[tuple[int, bytes]] = []
+        position, end = 0, len(data)
+        while end - position >= _FRAME.size:
+            high, low, kind, flags, stream = _FRAME.unpack_from(data, position)
+            start = position + _FRAME.size
+            stop = start + (high << 8 | low)
+            if stop > end:
+                break
+            position = stop
+            if kind == _DATA:
+                self._data(stream, flags, data[start:stop], answers)
+            elif kind == _HEADERS:
+                if flags & _PADDED or not flags & _END_HEADERS:
+                    raise ValueError("the server's headers are padded or go on in another frame")
+                if flags & _END_STREAM:
+                    self._end(stream, answers)
+            else:
+                self._control(kind, flags, stream, data[start:stop])
+        self._rest = data[position:]
+        return answers
+
+    def _open(self, tag: int, flags: int) -> int:
+        if len(self._calls) >= self._max_streams:
+            raise ValueError(f"the server takes {self._max_streams} calls at once on a connection; wanted one more")
+        stream = self._next_stream
+        self._next_stream += 2
+        self._calls[stream] = tag
+        self._out.append(_frame(_HEADERS, flags, stream, self._headers))
+        self._headers = self._next_headers
+        return stream
+
+    def _call(self, tag: int, message: bytes) -> bool:
+        size = len(message) + _PREFIX_BYTES
+        if size > self._window:
+            return False
+        self._window -= size
+        stream = self._open(tag, _END_HEADERS)
+        self._out.append(_message_frame(stream, _END_STREAM, message))
+        return True
+
+    def _send(self, message: bytes) -> bool:
+        size = len(message) + _PREFIX_BYTES
+        if size > min(self._window, self._stream_window):
+            return False
+        self._window -= size
+        self._stream_window -= size
+        self._out.append(_message_frame(self._conversation, 0, message))
+        return True
+
+    def _data(self, stream: int, flags: int, payload: bytes, answers: list[tuple[int, bytes]]) -> None:
+        if flags & _PADDED:
+            raise ValueError("the server's data are padded")
+        self._unrenewed_bytes += len(payload)
+        if self._unrenewed_bytes > _RENEW_BYTES:
+            self._out.append(_frame(_WINDOW_UPDATE, 0, 0, self._unrenewed_bytes.to_bytes(4, "big")))
+            self._unrenewed_bytes = 0
+        before = self._parts.get(stream)
+        if before is not None:
+            payload = before + payload
+        self._parts[stream] = self._whole(payload, answers) if stream == self._conversation else payload
+        if flags & _END_STREAM:
+            self._end(stream, answers)
+
+    def _whole(self, payload: bytes, answers: list[tuple[int, bytes]]) -> bytes:
+        """Take the whole messages of the stream off the bytes; what is left."""
+        position = 0
+        while len(payload) - position >= _PREFIX_BYTES:
+            stop = position + _PREFIX_BYTES + int.from_bytes(payload[position + 1 : position + _PREFIX_BYTES], "big")
+            if stop > len(payload):
+                break
+            answers.append((0, payload[position + _PREFIX_BYTES : stop]))
+            position = stop
+        return payload[position:]
+
+    def _end(self, stream: int, answers: list[tuple[int, bytes]]) -> None:
+        if stream == self._conversation:
+            raise ValueError("the server ended the stream of requests")
+        tag, payload = self._calls.pop(stream), self._parts.pop(stream, b"")
+        if not payload:
+            raise ValueError("a call was answered without a message: its status is not OK")
+        size = len(payload) - _PREFIX_BYTES
+        if payload[:_PREFIX_BYTES] != b"\0" + size.to_bytes(4, "big"):
+            raise ValueError(f"the {len(payload)} bytes of an answer are not one whole message, not compressed")
+        answers.append((tag, payload[_PREFIX_BYTES:]))
+
+    def _control(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
+        if kind == _WINDOW_UPDATE:
+            self._widen(stream, int.from_bytes(payload, "big"))
+        elif kind == _PING:
+            if not flags & _ACK:
+                self._out.append(_frame(_PING, _ACK, 0, payload))
+        elif kind == _SETTINGS:
+            if not flags & _ACK:
+                self._settings(payload)
+        elif kind == _RST_STREAM and stream not in self._calls:
+            pass  # of a call that has its answer
+        else:
+            what = {_RST_STREAM: "reset a call", _GOAWAY: "is closing the connection"}.get(kind, f"sent frame {kind}")
+            raise ValueError(f"the server {what}")
+
+    def _widen(self, stream: int, size: int) -> None:
+        if stream == 0:
+            self._window += size
+        elif stream == self._conversation:
+            self._stream_window += size
+        while self._waiting:
+            tag, message = self._waiting[0]
+            if not (self._send(message) if self._conversation else self._call(tag, message)):
+                break
+            self._waiting.popleft()
+
+    def _settings(self, payload: bytes) -> None:
+        for name, value in struct.iter_unpack(">HL", payload):
+            if name == _HEADER_TABLE_SIZE and value < 4096:
+                raise ValueError(f"the server keeps {value} bytes of headers; wanted 4096, the default")
+            if name == _INITIAL_WINDOW_SIZE:
+                self._stream_window += value - self._initial_window
+                self._initial_window = value
+            elif name == _MAX_STREAMS:
+                self._max_streams = value
+            elif name == _MAX_FRAME_SIZE:
+                self._max_frame_bytes = value
+        self._ready = True
+        self._out.append(_frame(_SETTINGS, _ACK, 0, b""))
+
+
+def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    return _FRAME.pack(len(payload) >> 8, len(payload) & 255, kind, flags, stream) + payload
+
+
+def _message_frame(stream: int, flags: int, message: bytes) -> bytes:
+    size = len(message) + _PREFIX_BYTES
+    head = _FRAME.pack(size >> 8, size & 255, _DATA, flags, stream)
+    return head + b"\0" + len(message).to_bytes(4, "big") + message
+
+
+def _header_blocks(path: str, authority: str) -> tuple[bytes, bytes]:
+    """The headers of the first call, which put them into the server's table, and of those after it, which name them."""
+    methods = b"\x83\x86"  # :method POST and :scheme http of the static table
+    fields = [
+        (":path", path),
+        (":authority", authority),
+        ("te", "trailers"),
+        ("content-type", "application/grpc"),
+        ("user-agent", "kan-benchmark"),
+        ("grpc-accept-encoding", "identity, deflate, gzip"),
+        ("grpc-timeout", "30S"),
+    ]
+    literals = (bytes([0x40, len(name)]) + name.encode() + bytes([len(text)]) + text.encode() for name, text in fields)
+    # The newest entry of the table is number 62.
+    indices = bytes(0x80 | 62 + age for age in reversed(range(len(fields))))
+    return methods + b"".join(literals), methods + indices

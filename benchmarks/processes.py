@@ -1,0 +1,43 @@
+"""A server's whole tree of processes, as Linux tells it: processor time and memory."""
+
+import os
+import re
+from collections import defaultdict
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def tree(pid: int) -> list[int]:
+    """The process and all that descend from it."""
+    children: dict[int, list[int]] = defaultdict(list)
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (fields := _stat(int(entry.name))) is not None:
+            children[int(fields[1])].append(int(entry.name))
+    found = [pid]
+    for one in found:
+        found += children[one]
+    return found
+
+
+def cpu_seconds(pids: list[int]) -> float:
+    """Processor time so far of all threads of these processes; one that has ended counts nothing."""
+    return sum(int(f[11]) + int(f[12]) for pid in pids if (f := _stat(pid)) is not None) / _TICKS
+
+
+def memory_mb(pid: int, kind: str = "Rss") -> float:
+    """Memory of the tree, in MB: "Rss", pages that processes share counted in each, or "Pss", counted once."""
+    total_kb = 0
+    for one in tree(pid):
+        found = re.search(rf"^{kind}:\s+(\d+) kB$", Path(f"/proc/{one}/smaps_rollup").read_text("ascii"), re.MULTILINE)
+        assert found, f"no {kind} in /proc/{one}/smaps_rollup"
+        total_kb += int(found[1])
+    return total_kb * 1024 / 1e6
+
+
+def _stat(pid: int) -> list[str] | None:
+    """The fields behind the name, the state first; None where the process has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text("ascii", errors="replace").rsplit(")", 1)[1].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
