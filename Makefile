@@ -4,7 +4,7 @@ BIN := .venv/bin
 WEB := tests/kan_model/lowering tests/service/client
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help demo test test-install test-web bench check format proto clean
+.PHONY: help demo test test-faults test-install test-web bench check format proto clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,6 +14,9 @@ demo: .venv/.installed-train  ## Train on digits, export, serve, call, measure; 
 
 test: .venv/.installed-test  ## Run every test
 	$(BIN)/python -m pytest
+
+test-faults: .venv/.installed-faults  ## Servers under load and in trouble: swaps, overload, stuck clients, lost files (4 minutes)
+	$(BIN)/python -m pytest -m faults tests/faults
 
 test-install: .venv/.installed-test  ## Install the wheel with [serve] and [client] alone and try it
 	$(BIN)/python -m pytest -m install
@@ -52,6 +55,9 @@ clean:  ## Remove what make made; models/ and runs/ stay
 	@touch $@
 .venv/.installed-test: pyproject.toml | .venv/bin/pip
 	$(BIN)/pip install --quiet --editable '.[test]'
+	@touch $@
+.venv/.installed-faults: pyproject.toml | .venv/bin/pip
+	$(BIN)/pip install --quiet --editable '.[faults]'
 	@touch $@
 .venv/.installed-bench: pyproject.toml | .venv/bin/pip
 	$(BIN)/pip install --quiet --editable '.[bench]'

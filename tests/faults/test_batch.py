@@ -1,0 +1,143 @@
+"""What goes wrong in the middle of a batch, and who notices."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.faults
+
+# A batch is as large as this, and is run as soon as it is full: who is in which batch is then certain.
+_BATCH_ROWS = 8
+_FULL_BATCHES = ("--max-batch-rows", str(_BATCH_ROWS), "--max-queue-delay-seconds", "10")
+
+
+def _row(first: float) -> Any:
+    return np.array([[first, 1, 1, 1]], np.float32)
+
+
+async def _outcomes(calls: list[Any]) -> list[Any]:
+    """What calls gave: a value or the name of a status code."""
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    return [answer.code().name if isinstance(answer, grpc.aio.AioRpcError) else answer for answer in answers]
+
+
+def _asks(protocol: Any, channel: grpc.aio.Channel) -> Callable[..., Any]:
+    """Calls one protocol's method with rows of the model "picky" and gives the values."""
+    method: Any = channel.unary_unary(protocol.path)
+
+    async def ask(rows: Any) -> list[float]:
+        values: list[float] = protocol.answer(await method(protocol.request("picky", rows), timeout=30))[2].tolist()
+        return values
+
+    return ask
+
+
+@pytest.fixture(params=[0, 1], ids=["kan_api", "open_inference"])
+def protocol(request: pytest.FixtureRequest, protocols: Any) -> Any:
+    """Each protocol in turn."""
+    return protocols[request.param]
+
+
+def test_rows_of_another_width_leave_their_mates_alone(
+    kan_serve: Callable[..., Any], publish_version: Callable[..., Path], protocol: Any
+) -> None:
+    """They are refused with INVALID_ARGUMENT, between requests that fill one batch and are answered."""
+    publish_version("picky")
+    server = kan_serve(*_FULL_BATCHES)
+
+    async def check() -> None:
+        async with server.channel() as channel:
+            ask = _asks(protocol, channel)
+            wide = np.ones((1, 5), np.float32)
+            calls = [ask(rows) for place in range(_BATCH_ROWS) for rows in (_row(place % 4), wide)]
+            outcomes = await _outcomes(calls)
+        assert outcomes[1::2] == ["INVALID_ARGUMENT"] * _BATCH_ROWS, outcomes
+        assert outcomes[::2] == [[10 * (place % 4 + 1) + 1] for place in range(_BATCH_ROWS)], outcomes
+
+    asyncio.run(check())
+    assert server.sample("kan_batch_rows_count") == 1, "it was not one batch"
+
+
+def test_a_caller_who_leaves_leaves_its_mates_alone(
+    kan_serve: Callable[..., Any], publish_version: Callable[..., Path], protocol: Any
+) -> None:
+    """Its row is not run, and those who came before and after it are answered."""
+    publish_version("picky")
+    server = kan_serve(*_FULL_BATCHES)
+
+    async def wait_for(rows: int) -> None:
+        async with asyncio.timeout(10):
+            while await asyncio.to_thread(server.sample, "kan_queue_rows") != rows:  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0)
+
+    async def check() -> None:
+        async with server.channel() as channel:
+            ask = _asks(protocol, channel)
+            before = [asyncio.create_task(ask(_row(place))) for place in range(3)]
+            await wait_for(3)
+            leaves = asyncio.create_task(ask(_row(3)))
+            await wait_for(4)
+            leaves.cancel()
+            await wait_for(3)
+            after = [asyncio.create_task(ask(_row(place % 4))) for place in range(3, _BATCH_ROWS)]
+            outcomes = await _outcomes([*before, *after])
+        assert outcomes == [[10 * (place % 4 + 1) + 1] for place in range(_BATCH_ROWS)], outcomes
+
+    asyncio.run(check())
+    assert server.sample("kan_batch_rows_sum") == _BATCH_ROWS
+    assert server.sample("kan_rejected_total", reason="cancelled") == 1
+
+
+def test_a_run_that_fails_fails_no_other_run(
+    kan_serve: Callable[..., Any], publish_version: Callable[..., Path], protocol: Any
+) -> None:
+    """A value on which onnxruntime gives up, between requests that each fill a batch: they are answered."""
+    publish_version("picky")
+    server = kan_serve(*_FULL_BATCHES)
+    good = np.concatenate([_row(place % 4) for place in range(_BATCH_ROWS)])
+    poison = good.copy()
+    poison[_BATCH_ROWS // 2, 0] = 99
+
+    async def check() -> None:
+        async with server.channel() as channel:
+            ask = _asks(protocol, channel)
+            outcomes = await _outcomes([ask(poison if place % 3 == 1 else good) for place in range(30)])
+        right = [10 * (place % 4 + 1) + 1 for place in range(_BATCH_ROWS)]
+        assert outcomes == ["INTERNAL" if place % 3 == 1 else right for place in range(30)], outcomes
+
+    asyncio.run(check())
+    assert server.ready()
+    code, log = server.stop()
+    assert code == 0, log
+    assert log.count("a run failed") == 10, log
+
+
+def test_who_shared_a_run_that_fails_is_answered_or_told(
+    kan_serve: Callable[..., Any], publish_version: Callable[..., Path], protocol: Any
+) -> None:
+    """One row fails the run of eight callers: none waits for ever or gets a wrong number, the next eight are answered.
+
+    Its mates may be told INTERNAL, since their run failed.
+    """
+    publish_version("picky")
+    server = kan_serve(*_FULL_BATCHES)
+    right = [[10 * (place % 4 + 1) + 1] for place in range(_BATCH_ROWS)]
+    bad = _BATCH_ROWS // 2
+
+    async def check() -> None:
+        async with server.channel() as channel:
+            ask = _asks(protocol, channel)
+            outcomes = await _outcomes([ask(_row(99 if place == bad else place % 4)) for place in range(_BATCH_ROWS)])
+            after = await _outcomes([ask(_row(place % 4)) for place in range(_BATCH_ROWS)])
+        assert outcomes[bad] == "INTERNAL", outcomes
+        assert all(got in ("INTERNAL", wanted) for got, wanted in zip(outcomes, right, strict=True)), outcomes
+        assert after == right, after
+
+    asyncio.run(check())
+    assert server.ready()

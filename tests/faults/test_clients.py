@@ -1,0 +1,244 @@
+"""Clients that are slow, stuck, stopped or very many: the others are answered, and nothing of them is left."""
+
+import asyncio
+import resource
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.faults
+
+_CONNECTIONS = 1000
+_ROW = np.array([[0, 1, 2, 0.5]], np.float32)
+_MANY_ROWS = np.tile(_ROW, (2000, 1))
+
+# A client in a process of its own: it asks on a stream and reads, until it is stopped. The request comes on stdin.
+_CLIENT = """
+import asyncio, sys, grpc.aio
+address, path = sys.argv[1:]
+request = sys.stdin.buffer.read()
+async def main():
+    async with grpc.aio.insecure_channel(address) as channel:
+        stream = channel.stream_stream(path)()
+        async def write():
+            while True:
+                await stream.write(request)
+        writing = asyncio.create_task(write())
+        await stream.read()
+        print("reads", flush=True)
+        while True:
+            await stream.read()
+asyncio.run(main())
+"""
+
+
+def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    """One HTTP/2 frame (RFC 9113, section 4.1)."""
+    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+
+
+def _headers(path: str) -> bytes:
+    """A HEADERS frame that opens stream 1 and leaves it open; fields as literals (RFC 7541, section 6.2.2)."""
+    fields = {
+        ":method": "POST",
+        ":scheme": "http",
+        ":path": path,
+        ":authority": "localhost",
+        "content-type": "application/grpc",
+        "te": "trailers",
+    }
+    block = b"".join(b"\0" + b"".join(bytes([len(text)]) + text.encode() for text in field) for field in fields.items())
+    return _frame(1, 4, 1, block)
+
+
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_HELLO = _PREFACE + _frame(4, 0, 0, b"")
+_UNARY, _STREAM = ("/kan_api.v1.PredictionService/" + name for name in ("Predict", "PredictStream"))
+_STUCK = {
+    "nothing": b"",
+    "half a preface": _PREFACE[:12],
+    "half a frame": _HELLO[:-4],
+    "settings": _HELLO,
+    "headers and no message": _HELLO + _headers(_UNARY),
+    "headers and no message, on a stream": _HELLO + _headers(_STREAM),
+    "half a message": _HELLO + _headers(_UNARY) + _frame(0, 0, 1, b"\0\0\0\1\0" + b"x" * 10),
+    "half a length": _HELLO + _headers(_UNARY) + _frame(0, 0, 1, b"\0\0"),
+    "an endless message": _HELLO + _headers(_STREAM) + _frame(0, 0, 1, b"\0\xff\xff\xff\xff" + b"x" * 1000),
+    "another protocol": b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "noise": bytes(range(256)) * 4,
+}
+
+
+@pytest.fixture
+def server(kan_serve: Callable[..., Any], publish_version: Callable[..., Path]) -> Any:
+    """A server of "kan" with room for many connections."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 3 * _CONNECTIONS  # Envoy has one more for each
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        pytest.skip(f"a process may open {hard} files here, wanted {wanted}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    publish_version("kan")
+    return kan_serve("--max-queue-rows", str(64 * len(_MANY_ROWS)))  # what one stream may have in flight
+
+
+@pytest.fixture
+def answers(server: Any, protocols: Any, graphs: Any) -> Callable[[], None]:
+    """Fails unless new callers of both protocols are answered."""
+    expected = graphs.answer("kan", _ROW) + 1
+
+    async def ask() -> None:
+        for _ in range(4):
+            async with server.channel() as channel:
+                for protocol in protocols:
+                    method = channel.unary_unary(protocol.path)
+                    calls = [method(protocol.request("kan", _ROW), timeout=20) for _ in range(8)]
+                    for answer in await asyncio.gather(*calls):
+                        np.testing.assert_allclose(protocol.answer(answer)[2], expected, atol=1e-4)
+
+    return lambda: asyncio.run(ask())
+
+
+@pytest.fixture
+def leaves_nothing(server: Any, answers: Callable[[], None]) -> Iterator[None]:
+    """Around a test: afterwards the server is ready, answers, and has closed what it opened."""
+    answers()
+    before = server.open_files()
+    yield
+    answers()
+    assert server.ready()
+    _wait(lambda: server.open_files() <= before, lambda: f"{server.open_files()} files are open, {before} were before")
+    waiting = server.sample("kan_queue_rows")
+    assert waiting == 0, f"{waiting:g} rows wait for ever"
+    log = server.log.read_text()
+    assert "Traceback" not in log, log
+
+
+def _wait(met: Callable[[], bool], seen: Callable[[], str], seconds: float = 20) -> None:
+    until = time.monotonic() + seconds
+    while not met():
+        assert time.monotonic() < until, f"after {seconds} s {seen()}"
+
+
+def _connect(server: Any) -> socket.socket:
+    host, port = server.grpc.rsplit(":", 1)
+    return socket.create_connection((host, int(port)), timeout=20)
+
+
+@pytest.mark.usefixtures("leaves_nothing")
+@pytest.mark.parametrize("said", _STUCK)
+def test_clients_that_stop_in_the_middle(server: Any, answers: Callable[[], None], said: str) -> None:
+    """Fifty connections that say so much and then nothing."""
+    with ExitStack() as stack:
+        for _ in range(50):
+            stack.enter_context(_connect(server)).sendall(_STUCK[said])
+        answers()
+
+
+def test_stuck_clients_do_not_hold_up_the_end(server: Any, answers: Callable[[], None]) -> None:
+    """One connection of each sort, and SIGTERM: the server ends, long before its 30 seconds of grace are over."""
+    with ExitStack() as stack:
+        for said in _STUCK.values():
+            stack.enter_context(_connect(server)).sendall(said)
+        answers()
+        code, log = server.stop(seconds=20)
+    assert code == 0, log
+    assert "the grace period is over" not in log, log
+    assert "Traceback" not in log, log
+
+
+@pytest.mark.usefixtures("leaves_nothing")
+def test_a_client_that_never_reads(server: Any, answers: Callable[[], None], protocols: Any, graphs: Any) -> None:
+    """It can write no more after a while, and costs little memory; once it reads, all its answers are there."""
+    protocol = protocols[0]
+    request = protocol.request("kan", _MANY_ROWS)
+    most = 20_000
+
+    async def check() -> None:
+        before = server.resident_bytes()
+        async with server.channel() as channel:
+            stream = channel.stream_stream(protocol.stream_path)()
+            written = 0
+            for _ in range(most):
+                writing = asyncio.ensure_future(stream.write(request))
+                done, _ = await asyncio.wait({writing}, timeout=2)
+                if not done:
+                    break
+                written += 1
+            else:
+                pytest.fail(f"{most} messages were taken from a client that reads nothing")
+            await asyncio.to_thread(answers)
+            grown = server.resident_bytes() - before
+            assert grown < 64e6, (
+                f"{grown / 1e6:.0f} MB more for a client that wrote {written} messages and reads nothing"
+            )
+            expected = graphs.answer("kan", _ROW) + 1
+            for _ in range(written):
+                _, version, values = protocol.stream_answer(await stream.read())
+                assert version == 1, f"{version}: {values}"
+                np.testing.assert_allclose(values, np.repeat(expected, len(_MANY_ROWS)), atol=1e-4)
+            await writing
+
+    asyncio.run(check())
+
+
+@pytest.mark.usefixtures("leaves_nothing")
+def test_a_client_that_is_stopped_and_killed(server: Any, answers: Callable[[], None], protocols: Any) -> None:
+    """Its process is frozen while it streams (the connection stays, nobody reads), and later killed."""
+    request = protocols[0].request("kan", _MANY_ROWS)
+    command = [sys.executable, "-c", _CLIENT, server.grpc, protocols[0].stream_path]
+    with ExitStack() as stack:
+        clients = []
+        for _ in range(3):
+            client = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            stack.enter_context(client)
+            stack.callback(client.kill)
+            clients.append(client)
+        for client in clients:
+            assert client.stdin is not None
+            assert client.stdout is not None
+            client.stdin.write(request)
+            client.stdin.close()
+            assert client.stdout.readline() == b"reads\n"
+            client.send_signal(signal.SIGSTOP)
+        before = server.resident_bytes()
+        answers()
+        _wait(
+            lambda: bool(server.sample("kan_queue_rows") == 0),
+            lambda: f"{server.sample('kan_queue_rows'):g} rows of frozen clients wait",
+        )
+        answers()
+        grown = server.resident_bytes() - before
+        assert grown < 64e6, f"{grown / 1e6:.0f} MB more for three clients that are frozen"
+
+
+@pytest.mark.usefixtures("leaves_nothing")
+def test_a_thousand_connections(server: Any, answers: Callable[[], None], protocols: Any) -> None:
+    """They are all taken, real calls go through on every tenth of them and beside them."""
+    before = server.open_files()
+
+    async def call_on_many() -> None:
+        channels = [server.channel() for _ in range(_CONNECTIONS // 10)]
+        methods = [
+            (channel.unary_unary(each.path), each) for channel, each in zip(channels, protocols * 50, strict=True)
+        ]
+        for _ in range(3):
+            await asyncio.gather(*(method(each.request("kan", _ROW), timeout=20) for method, each in methods))
+        opened = server.open_files() - before
+        assert opened >= _CONNECTIONS, f"{opened} files are open for {_CONNECTIONS} connections"
+        await asyncio.to_thread(answers)
+        await asyncio.gather(*(channel.close() for channel in channels))
+
+    with ExitStack() as stack:
+        for _ in range(_CONNECTIONS - _CONNECTIONS // 10):
+            stack.enter_context(_connect(server)).sendall(_HELLO)
+        asyncio.run(call_on_many())

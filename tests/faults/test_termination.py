@@ -1,0 +1,107 @@
+"""SIGTERM while callers never pause."""
+
+import asyncio
+import signal
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import grpc
+import grpc.aio
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.faults
+
+_CALLERS = 24  # of each protocol and model
+_STREAMS, _IN_FLIGHT = 4, 32
+_ROWS = np.array([[0, 1, 2, 3], [1, 2, 0, 1]] * 8, np.float32)
+
+
+def test_a_stop_under_load_loses_nothing(
+    kan_serve: Callable[..., Any], publish_version: Callable[..., Path], protocols: Any, graphs: Any
+) -> None:
+    """As many predictions are answered as were taken up, to the last one; all others are told UNAVAILABLE.
+
+    Callers repeat nothing and leave at the first refusal. Predictions are held to this, unary and on streams, of a
+    model on the event loop and of one in a thread; other methods are not. grpcio cancels calls that come in the very
+    moment in which it stops: up to a quarter of those that were not taken up may be told CANCELLED instead.
+    """
+    publish_version("kan")
+    publish_version("slow")
+    server = kan_serve()
+    expected = {kind: graphs.answer(kind, _ROWS) + 1 for kind in ("kan", "slow")}
+    seen: Counter[str] = Counter()
+
+    def check(kind: str, values: Any) -> None:
+        np.testing.assert_allclose(values, expected[kind], rtol=1e-4, atol=1e-4)
+        seen["OK"] += 1
+
+    async def call_on(protocol: Any, kind: str) -> None:
+        request = protocol.request(kind, _ROWS)
+        async with server.channel() as channel:
+            method = channel.unary_unary(protocol.path)
+            while True:
+                try:
+                    check(kind, protocol.answer(await method(request, timeout=30))[2])
+                except grpc.aio.AioRpcError as error:
+                    seen[error.code().name] += 1
+                    return
+
+    def stream_on(protocol: Any, kind: str) -> None:
+        """With grpc's threads: its asyncio stream loses what it holds when it writes to a stream that has ended."""
+        request = protocol.request(kind, _ROWS)
+        messages: SimpleQueue[bytes | None] = SimpleQueue()
+        for _ in range(_IN_FLIGHT):
+            messages.put(request)
+        with grpc.insecure_channel(server.grpc, server.options) as channel:
+            try:
+                stream: Any = channel.stream_stream(protocol.stream_path)
+                for answer in stream(iter(messages.get, None), timeout=60):
+                    _, code, values = protocol.stream_answer(answer)
+                    if isinstance(code, str):
+                        seen[f"{code} on a stream"] += 1
+                    else:
+                        check(kind, values)
+                        messages.put(request)
+            except grpc.RpcError as error:
+                seen[f"end of a stream: {error.code().name}"] += 1
+            finally:
+                messages.put(None)
+
+    async def load() -> float:
+        callers: list[asyncio.Future[None]] = [
+            asyncio.ensure_future(call_on(protocol, kind))
+            for protocol in protocols
+            for kind in expected
+            for _ in range(_CALLERS)
+        ]
+        callers += [
+            asyncio.get_running_loop().run_in_executor(threads, stream_on, protocols[0], kind)
+            for kind in expected
+            for _ in range(_STREAMS)
+        ]
+        async with asyncio.timeout(30):
+            while seen["OK"] < 2000 or await asyncio.to_thread(server.sample, "kan_queue_rows", model="slow") < 512:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        server.process.send_signal(signal.SIGTERM)
+        while await asyncio.to_thread(server.ready):
+            pass
+        # Nothing is taken up from now on, and what was is still being answered.
+        taken = await asyncio.to_thread(server.sample, "kan_request_rows_count")
+        await asyncio.gather(*callers)
+        return float(taken)
+
+    with ThreadPoolExecutor(2 * _STREAMS) as threads:
+        taken = asyncio.run(load())
+    assert server.process.wait(30) == 0, f"exit code {server.process.returncode}; log: {server.log.read_text()}"
+    assert seen["OK"] == taken, f"{taken:g} predictions were taken up, and callers saw {dict(seen)}"
+    allowed = {"OK", "UNAVAILABLE", "CANCELLED", "UNAVAILABLE on a stream", "end of a stream: UNAVAILABLE"}
+    assert set(seen) <= allowed, dict(seen)
+    assert seen["UNAVAILABLE"] + seen["CANCELLED"] == 4 * _CALLERS, dict(seen)
+    assert seen["CANCELLED"] <= _CALLERS, dict(seen)
+    assert seen["end of a stream: UNAVAILABLE"] == 2 * _STREAMS, dict(seen)
+    assert "Traceback" not in server.log.read_text()
