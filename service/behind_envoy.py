@@ -62,24 +62,26 @@ async def _running(settings: Settings) -> AsyncIterator[tuple[EnvoyProcess, Cont
     ours, theirs = socket.socketpair()
     control = await Control.on_socket(ours)
     try:
-        with theirs:
-            theirs.set_inheritable(True)
-            process = await envoy.start(
-                _APPLICATION,
-                settings,
-                pass_fds=[theirs.fileno()],
-                environment={FD_VARIABLE: str(theirs.fileno()), SETTINGS_VARIABLE: settings.model_dump_json()},
-            )
-    except StartupError as error:
-        # The server inside knows better why than Envoy's exit code.
-        async for report in control.messages():
-            if "failed" in report:
-                raise StartupError(report["failed"]) from error
-        raise
-    try:
-        yield process, control
+        try:
+            with theirs:
+                theirs.set_inheritable(True)
+                process = await envoy.start(
+                    _APPLICATION,
+                    settings,
+                    pass_fds=[theirs.fileno()],
+                    environment={FD_VARIABLE: str(theirs.fileno()), SETTINGS_VARIABLE: settings.model_dump_json()},
+                )
+        except StartupError as error:
+            # The server inside knows better why than Envoy's exit code.
+            async for report in control.messages():
+                if "failed" in report:
+                    raise StartupError(report["failed"]) from error
+            raise
+        try:
+            yield process, control
+        finally:
+            await process.end()
     finally:
-        await process.end()
         control.close()
 
 

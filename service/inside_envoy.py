@@ -36,6 +36,7 @@ class Application:
         await receive()
         settings = Settings(**json.loads(os.environ[SETTINGS_VARIABLE]))
         log.set_up(settings.log_format)
+        asyncio.get_running_loop().set_exception_handler(_report)
         control = await Control.on_descriptor(int(os.environ[FD_VARIABLE]))
         try:
             started = await server.start(settings, self._start_front)
@@ -107,6 +108,13 @@ class _Orders:
         """Stop, and wait for nobody."""
         self.stop.set()
         self.at_once.set()
+
+
+def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Report what nobody caught, but for one thing: pyvoy still answers receive() where the call was cancelled."""
+    pyvoys = "_pyvoy" in repr(context.get("handle"))
+    if not (pyvoys and isinstance(context.get("exception"), asyncio.InvalidStateError)):
+        loop.default_exception_handler(context)
 
 
 application = Application()

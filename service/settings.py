@@ -34,6 +34,10 @@ class Settings(BaseSettings):
     frontend: Literal["grpcio", "envoy"] = Field(
         default="grpcio", description="Who speaks HTTP/2: grpcio, on any platform, or Envoy, the fast one."
     )
+    access_log: str = Field(
+        default="",
+        description='File that gets one JSON line a call, "-" for stderr; Envoy\'s, so for --frontend envoy.',
+    )
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
     grpc_port: int = Field(default=8001, ge=0, le=65535, description="Port for gRPC; 0 takes a free one.")
     http_port: int = Field(
@@ -103,6 +107,12 @@ class Settings(BaseSettings):
     def version_policy(self) -> VersionPolicy:
         """What `versions` says."""
         return parse_version_policy(self.versions)
+
+    @model_validator(mode="after")
+    def _access_log_is_envoys(self) -> Self:
+        if self.access_log and self.frontend != "envoy":
+            raise ValueError(f"access_log is {self.access_log!r}, and only --frontend envoy writes one")
+        return self
 
     @model_validator(mode="after")
     def _largest_request_fits_queue(self) -> Self:

@@ -131,10 +131,12 @@ async def start(
         environment: Variables for the application.
 
     Raises:
-        StartupError: pyvoy or a libpython is absent, the address cannot be listened on, or Envoy ended.
+        StartupError: pyvoy or a libpython is absent, the address cannot be listened on, the access log cannot be
+            written, or Envoy ended.
     """
     envoy, module = _installed()
     check_free(settings.host, settings.grpc_port)
+    _check_access_log(settings.access_log)
     folder = tempfile.TemporaryDirectory(prefix="kan-serve-")  # mode 0700: the admin socket is in it
     try:
         path = Path(folder.name) / "envoy.json"
@@ -160,6 +162,15 @@ async def start(
             raise StartupError(f"Envoy did not listen within {_START_SECONDS:g} s") from error
         raise
     return running
+
+
+def _check_access_log(file: str) -> None:
+    if file in ("", "-"):
+        return
+    try:
+        open(file, "a").close()
+    except OSError as error:
+        raise StartupError(f"the access log {file!r} cannot be written: {error.strerror}") from error
 
 
 def _installed() -> tuple[str, str]:

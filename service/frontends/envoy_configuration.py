@@ -1,6 +1,6 @@
 """What Envoy is told: what it gives by configuration is used, not rewritten.
 
-Connection age, keepalive, gRPC-Web, JSON over HTTP are Envoy's. Source: Envoy's API, version 3.
+Connection age, keepalive, access log, gRPC-Web, JSON over HTTP are Envoy's. Source: Envoy's API, version 3.
 """
 
 import base64
@@ -18,7 +18,27 @@ from service.settings import Settings
 # Names Envoy's statistics of the listener.
 STAT_PREFIX = "grpc"
 
+# What a caller may send ahead of what is read. Envoy's own windows would hold 100 MB for one that reads no answers.
+_STREAM_WINDOW_BYTES = 2**20
+_CONNECTION_WINDOW_BYTES = 4 * 2**20
+
 _HTTP_FILTERS = "envoy.extensions.filters.http"
+_ACCESS_LOGGERS = "envoy.extensions.access_loggers"
+
+# A line of the access log; what does not apply to a call is null. Source: Envoy's command operators.
+_ACCESS_LINE = {
+    "time": "%START_TIME%",
+    "method": "%REQ(:PATH)%",
+    "http_code": "%RESPONSE_CODE%",
+    "grpc_code": "%GRPC_STATUS(SNAKE_STRING)%",
+    "milliseconds": "%DURATION%",
+    "received_bytes": "%BYTES_RECEIVED%",
+    "sent_bytes": "%BYTES_SENT%",
+    "peer": "%DOWNSTREAM_REMOTE_ADDRESS%",
+    "user_agent": "%REQ(USER-AGENT)%",
+    "request_id": "%REQ(X-REQUEST-ID)%",
+    "flags": "%RESPONSE_FLAGS%",
+}
 
 
 def admin_path(folder: Path) -> Path:
@@ -50,7 +70,12 @@ def configuration(application: str, module: str, settings: Settings, folder: Pat
             ),
         },
         "drain_timeout": f"{settings.max_connection_age_grace_seconds}s",
-        "http2_protocol_options": _keepalive(settings),
+        "http2_protocol_options": {
+            "initial_stream_window_size": _STREAM_WINDOW_BYTES,
+            "initial_connection_window_size": _CONNECTION_WINDOW_BYTES,
+            **_keepalive(settings),
+        },
+        "access_log": _access_log(settings.access_log),
         "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"]}]},
         "http_filters": [
             _http_filter("grpc_web", "GrpcWeb"),
@@ -110,6 +135,15 @@ def _keepalive(settings: Settings) -> dict[str, Any]:
             "timeout": f"{settings.keepalive_timeout_seconds}s",
         }
     }
+
+
+def _access_log(file: str) -> list[dict[str, Any]]:
+    if not file:
+        return []
+    line = {"log_format": {"json_format": _ACCESS_LINE}}
+    if file == "-":
+        return [_typed("envoy.access_loggers.stderr", f"{_ACCESS_LOGGERS}.stream.v3.StderrAccessLog", line)]
+    return [_typed("envoy.access_loggers.file", f"{_ACCESS_LOGGERS}.file.v3.FileAccessLog", {"path": file, **line})]
 
 
 def _typed(name: str, kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from open_inference import grpc_predict_v2_pb2
 from training.publish import publish
 
 # Every test of this folder runs once with each.
-FRONTENDS = ["grpcio"]
+FRONTENDS = ["grpcio", "envoy"]
 
 Rows = NDArray[np.float32]
 

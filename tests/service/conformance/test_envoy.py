@@ -11,10 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 
 from kan_api.v1 import prediction_pb2 as pb
+from service.cli import main
 
 KanServe = Callable[..., Any]
 WriteModel = Callable[..., Path]
@@ -112,3 +114,30 @@ def test_a_browser_is_told_where_it_is(server: Any) -> None:
     with caught.value as error:
         assert error.code == 415
         assert b"this port speaks gRPC" in error.read()
+
+
+def test_the_access_log(kan_serve: KanServe, write_model: WriteModel, tmp_path: Path) -> None:
+    """One JSON line a call: which method, how it ended, for whom."""
+    write_model("affine")
+    file = tmp_path / "access.log"
+    server = kan_serve("--frontend", "envoy", "--access-log", str(file))
+    with grpc.insecure_channel(server.grpc) as channel:
+        method: Any = channel.unary_unary("/kan_api.v1.PredictionService/Predict")
+        request = pb.PredictRequest(model="affine", features=pb.Matrix(rows=1, columns=4, values=[1, 2, 3, 4]))
+        method(request.SerializeToString(), timeout=20, metadata=[("x-request-id", "seven")])
+        with pytest.raises(grpc.RpcError):
+            method(pb.PredictRequest(model="absent").SerializeToString(), timeout=20)
+    server.process.terminate()
+    assert server.finish()[0] == 0
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [(line["grpc_code"], line["request_id"]) for line in lines] == [("OK", "seven"), ("NOT_FOUND", None)], lines
+    assert {line["method"] for line in lines} == {"/kan_api.v1.PredictionService/Predict"}
+    assert all(line["http_code"] == 200 and line["milliseconds"] >= 0 for line in lines), lines
+
+
+def test_an_access_log_that_cannot_be_written(models: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """It is one line, and exit code 1."""
+    file = models / "absent" / "access.log"
+    assert main(["--models", str(models), "--frontend", "envoy", "--grpc-port", "0", "--access-log", str(file)]) == 1
+    lines = capfd.readouterr().err.splitlines()
+    assert lines == [f"kan-serve: the access log {str(file)!r} cannot be written: No such file or directory"]
