@@ -19,14 +19,16 @@ _log = logging.getLogger(__name__)
 
 # The time of a row is a mean that forgets: so many runs count.
 _RUNS_REMEMBERED = 8
+# Nobody is kept longer for others to come along, however busy the event loop.
+_MOST_GATHERING_SECONDS = 1e-3
 
 
 class Batcher:
     """Runs what waits, together, whenever the callable is free.
 
     While requests come one by one, each is run at once, in its caller's turn of the event loop: waiting for the next
-    turn costs more than a small model's run. Once several came in one turn, those of a turn are run together, until one
-    comes alone.
+    turn costs more than a small model's run. Who comes soon after another is gathered with those who follow, and they
+    are run together once the loop has been quiet; until one comes alone.
 
     Args:
         run: Takes rows [n, features], n ≤ max_batch_rows, and gives outputs of n rows each. Never called twice at once.
@@ -34,6 +36,8 @@ class Batcher:
         max_queue_rows: Most rows that may wait; a request that would pass it is refused at once.
         max_queue_delay_seconds: How long a request may be held back for a batch to fill; 0 holds nothing back.
         executor: Where `run` runs; on the event loop itself when left out.
+        quiet_turns: How many turns of the event loop without a new request end a gathering; 0 where all who come at
+            once come in the same turn. Without meaning where there is an executor.
         observer: Who is told.
         clock: Monotonic seconds; deadlines are on it.
     """
@@ -47,6 +51,7 @@ class Batcher:
         observer: BatchObserver,
         max_queue_delay_seconds: float = 0.0,
         executor: Executor | None = None,
+        quiet_turns: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.max_batch_rows = max_batch_rows
@@ -62,7 +67,10 @@ class Batcher:
         self._row_seconds = 0.0
         inline = executor is None and not max_queue_delay_seconds
         self._at_once_rows = min(max_batch_rows, max_queue_rows) if inline else 0
-        self._came = 0  # requests since the last dispatch
+        self._quiet_turns = quiet_turns if executor is None else 0
+        self._gathers_until = 0.0
+        self._quiet = 0  # turns since the last request
+        self._came = self._came_before = 0  # requests since the last dispatch, and those of them before this turn
         self._company = False  # whether there were several before it
         self._draining = False
         self._death: BaseException | None = None
@@ -137,8 +145,8 @@ class Batcher:
         return not (self._company or self._soon or self._queue or late or len(rows) > self._at_once_rows)
 
     def _run_at_once(self, rows: Rows, started: float) -> Result:
-        """Run one request alone, in its caller's turn of the loop; who else comes in this turn waits for the next."""
-        self._soon = asyncio.get_running_loop().call_soon(self._dispatch)
+        """Run one request alone, in its caller's turn of the loop; who comes soon after is gathered."""
+        self._gather(started)
         try:
             self._observer.accepted(len(rows))
             self._observer.waited(0.0)
@@ -161,9 +169,24 @@ class Batcher:
         if hold_seconds > 0:
             self._later = self._later or asyncio.get_running_loop().call_later(hold_seconds, self._dispatch)
         else:
-            # Not at once: callers who are ready in this turn of the loop come along, and between two inline runs
-            # everything else on the loop gets its turn.
-            self._soon = asyncio.get_running_loop().call_soon(self._dispatch)
+            # Not at once: callers who are nearly there come along, and between two inline runs everything else on the
+            # loop gets its turn.
+            self._gather(self._clock())
+
+    def _gather(self, now: float) -> None:
+        self._gathers_until = now + _MOST_GATHERING_SECONDS
+        self._quiet = 0
+        self._soon = asyncio.get_running_loop().call_soon(self._turn)
+
+    def _turn(self) -> None:
+        """A turn of the loop has passed: run what waits, unless others seem to be on their way."""
+        self._quiet = 0 if self._came > self._came_before else self._quiet + 1
+        self._came_before = self._came
+        room = self._queue.rows < self.max_batch_rows
+        if room and self._quiet < self._quiet_turns and self._clock() < self._gathers_until:
+            self._soon = asyncio.get_running_loop().call_soon(self._turn)
+        else:
+            self._dispatch()
 
     def _hold_seconds(self) -> float:
         """How long to hold the queue back for a fuller batch."""
@@ -177,7 +200,7 @@ class Batcher:
             if handle:
                 handle.cancel()
         self._soon = self._later = None
-        self._company, self._came = self._came > 1, 0
+        self._company, self._came, self._came_before = self._came > 1, 0, 0
         if not self._queue:
             return
         try:

@@ -93,6 +93,7 @@ def _batcher(
     max_queue_rows: int = 1000,
     max_queue_delay_seconds: float = 0.0,
     executor: Executor | None = None,
+    quiet_turns: int = 0,
     clock: Callable[[], float] | None = None,
 ) -> Batcher:
     return Batcher(
@@ -101,6 +102,7 @@ def _batcher(
         max_queue_rows=max_queue_rows,
         max_queue_delay_seconds=max_queue_delay_seconds,
         executor=executor,
+        quiet_turns=quiet_turns,
         observer=witness or Witness(),
         clock=clock or Clock(),
     )
@@ -195,6 +197,65 @@ def test_of_a_first_crowd_one_is_run_at_once_and_the_others_together() -> None:
         assert witness.of("ran") == [1, 5, 3, 2, 3, 1, 1]
         # Who came in a crowd waited in the queue, and so did the first who came alone after it.
         assert witness.of("queued") == [2, 5, 3, 0, 1, 3, 2, 0, 2, 0, 1, 0]
+
+    _run(test())
+
+
+async def _one_a_turn(batcher: Batcher, count: int) -> list["asyncio.Task[Result]"]:
+    """Requests of one row that come turn after turn of the loop."""
+    asked = []
+    for place in range(count):
+        asked.append(asyncio.create_task(batcher.submit(_rows(1, place))))
+        await _turns(1)
+    return asked
+
+
+def test_who_come_turn_after_turn_are_gathered_until_it_is_quiet() -> None:
+    """The first is run at once, those who follow within the quiet turns together, and later one alone at once again."""
+    witness = Witness()
+
+    async def test() -> None:
+        batcher = _batcher(witness=witness, quiet_turns=3)
+        asked = await _one_a_turn(batcher, 6)
+        assert witness.of("ran") == [1], "the others do not wait until it is quiet"
+        for place, result in enumerate(await asyncio.gather(*asked)):
+            _check(_rows(1, place), result)
+        assert witness.of("ran") == [1, 5]
+        await batcher.submit(_rows(1))  # gathers in vain, so the next is taken to be alone
+        await _turns(20)
+        alone = asyncio.create_task(batcher.submit(_rows(1)))
+        await _turns(1)
+        assert alone.done()
+        await alone
+
+    _run(test())
+
+
+def test_a_gathering_ends_where_the_batch_is_full() -> None:
+    """With as many rows as a run takes it does not wait for quiet."""
+    witness = Witness()
+
+    async def test() -> None:
+        batcher = _batcher(witness=witness, quiet_turns=1000, max_batch_rows=4)
+        await asyncio.gather(*await _one_a_turn(batcher, 5))
+        assert witness.of("ran") == [1, 4]
+
+    _run(test())
+
+
+def test_a_gathering_ends_after_a_millisecond() -> None:
+    """Nobody is kept longer, though the loop is never quiet."""
+    witness, clock = Witness(), Clock()
+
+    async def test() -> None:
+        batcher = _batcher(witness=witness, clock=clock, quiet_turns=1000, max_batch_rows=1000)
+        asked = await _one_a_turn(batcher, 3)
+        assert witness.of("ran") == [1]
+        clock.now += 1.1e-3
+        asked += await _one_a_turn(batcher, 2)
+        assert witness.of("ran")[:2] in ([1, 2], [1, 3])
+        clock.now += 1.1e-3
+        await asyncio.gather(*asked)
 
     _run(test())
 
