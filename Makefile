@@ -4,10 +4,10 @@ BIN := .venv/bin
 WEB := tests/kan_model/lowering tests/service/client
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help demo test test-faults test-install test-web bench check format proto clean
+.PHONY: help demo test test-faults test-install test-web bench bench-serving check format proto clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/.installed-train  ## Train on digits, export, serve, call, measure; then stop (3 minutes)
 	$(BIN)/python deploy/demo.py
@@ -26,6 +26,9 @@ test-web: .venv/.installed-test $(WEB:=/node_modules/.installed)  ## Run graphs 
 
 bench: .venv/.installed-bench  ## Measure the lowering against its peers (10 minutes)
 	$(BIN)/python -m benchmarks.lowering
+
+bench-serving: .venv/.installed-bench  ## Measure the server against its peers, which it installs (15 minutes)
+	$(BIN)/python -m benchmarks.serving
 
 check: .venv/.installed-dev  ## Format, lint, types, import contracts, generated code
 	$(BIN)/ruff format --check .
