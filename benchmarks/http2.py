@@ -250,7 +250,7 @@ def _header_blocks(path: str, authority: str) -> tuple[bytes, bytes]:
         ("content-type", "application/grpc"),
         ("user-agent", "kan-benchmark"),
         ("grpc-accept-encoding", "identity, deflate, gzip"),
-        ("grpc-timeout", "30S"),
+        ("grpc-timeout", "10M"),  # a stream lasts as long as the load
     ]
     literals = (bytes([0x40, len(name)]) + name.encode() + bytes([len(text)]) + text.encode() for name, text in fields)
     # The newest entry of the table is number 62.

@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     http_port: int = Field(
         default=8002, ge=0, le=65535, description="Port for /metrics, /livez and /readyz; 0 takes a free one."
     )
-    max_batch_rows: int = Field(default=64, ge=1, le=65536, description="Most rows that one run of a model takes.")
+    max_batch_rows: int = Field(default=256, ge=1, le=65536, description="Most rows that one run of a model takes.")
     max_request_rows: int = Field(default=4096, ge=1, le=2**20, description="Most rows that one request may bring.")
     max_queue_rows: int = Field(
         default=8192, ge=1, le=2**24, description="Most rows that may wait for a model; more are refused at once."

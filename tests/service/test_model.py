@@ -106,7 +106,7 @@ def test_a_closed_model_takes_nothing(models: Path, write_model: Callable[..., P
     asyncio.run(test())
 
 
-@pytest.mark.parametrize(("preferred_rows", "wanted"), [(0, 64), (16, 16), (500, 64), (-5, 64)])
+@pytest.mark.parametrize(("preferred_rows", "wanted"), [(0, 256), (16, 16), (500, 256), (-5, 256)])
 def test_preferred_rows_bound_the_block(
     models: Path, write_model: Callable[..., Path], preferred_rows: int, wanted: int
 ) -> None:

@@ -226,3 +226,28 @@ def test_who_is_shed_is_told_when_to_come_again(start: Start, write_model: Write
             assert max(pauses) >= 1
 
     asyncio.run(check())
+
+
+def test_bulk_waits_for_interactive(
+    start: Start, write_model: WriteModel, predict: Any, until: Any, sample: Any
+) -> None:
+    """Interactive requests that come after a long queue of bulk ones are answered before most of them, none is lost."""
+    write_model("slow")
+    server = start("--max-batch-rows", "64")
+    ended: list[str] = []
+
+    async def ask(channel: grpc.aio.Channel, kind: str) -> None:
+        await predict(channel, "slow", 64, priority=pb.PRIORITY_BULK if kind == "bulk" else pb.PRIORITY_UNSPECIFIED)
+        ended.append(kind)
+
+    async def check() -> None:
+        async with grpc.aio.insecure_channel(server.grpc) as channel:
+            bulk = [asyncio.create_task(ask(channel, "bulk")) for _ in range(48)]
+            await until(lambda: sample(server, "kan_queue_rows", model="slow") > 1500)
+            await asyncio.gather(*(ask(channel, "interactive") for _ in range(6)))
+            last = len(ended)
+            await asyncio.gather(*bulk)
+        assert last < 36, f"{last - 6} bulk requests were answered before the last interactive one"
+        assert ended.count("bulk") == 48
+
+    asyncio.run(check())
