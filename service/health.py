@@ -63,11 +63,12 @@ class Health:
         name = parse(pb.HealthCheckRequest, request).service
         told: int | None = None
         while True:
-            changed, status = self._changed, self._status(name)
+            # Looked at first: a stop that comes while a state is sent is told of in the next round.
+            stopped, changed, status = self._stopped, self._changed, self._status(name)
             if status != told:
                 told = status
                 yield pb.HealthCheckResponse(status=status).SerializeToString()
-            if self._stopped:
+            if stopped:
                 return
             with suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), _RECHECK_SECONDS)

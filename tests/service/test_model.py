@@ -182,7 +182,7 @@ def test_a_graph_that_fails_at_warm_up_is_refused(models: Path, write_model: Cal
     """A graph that gives too few rows, or fails on some number of rows, is found before the first caller."""
     write_model("affine")
     artefact = read_version(models, "affine", 1)
-    _refused(_with_graph(artefact, _cut_rows), "run", r"wanted float32 \[64, 1\]")
+    _refused(_with_graph(artefact, _cut_rows), "run", r"wanted float32 \[256, 1\]")
     _refused(_with_graph(artefact, _only_threes), "run", "fails on 1 rows")
 
 
