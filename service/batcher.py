@@ -152,6 +152,7 @@ class Batcher:
             self._observer.waited(0.0)
             outcome = attempt(self._run, (rows,))
             seconds = self._ran(len(rows), started, outcome)
+            self._gathers_until = started + seconds + _MOST_GATHERING_SECONDS  # who came during the run comes now
         except BaseException as error:
             self._die(error)
             if not isinstance(error, Exception):

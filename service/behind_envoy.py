@@ -4,10 +4,11 @@ Small on purpose: no model, no onnxruntime and no gRPC are in this process.
 """
 
 import asyncio
+import http.client
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from service.control import FD_VARIABLE, SETTINGS_VARIABLE, Control
@@ -47,13 +48,24 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
             if not stopping.done():
                 raise await reports.why(ended)
             control.send(stop=True)
-            await process.discourage()
+            with _admin_may_be_gone():
+                await process.discourage()
             await _drained(settings, control, reports, at_once)
-            await process.flush(0 if at_once.is_set() else _LAST_WORDS_SECONDS)
+            with _admin_may_be_gone():
+                await process.flush(0 if at_once.is_set() else _LAST_WORDS_SECONDS)
         finally:
             for task in (stopping, ended):
                 task.cancel()
             await reports.close()
+
+
+@contextmanager
+def _admin_may_be_gone() -> Iterator[None]:
+    """Envoy may end, or be too busy to answer, while it is drained: what is left of the drain goes on."""
+    try:
+        yield
+    except (OSError, http.client.HTTPException) as error:
+        _log.warning("Envoy's admin API does not answer: %r", error)
 
 
 @asynccontextmanager

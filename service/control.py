@@ -14,6 +14,9 @@ from typing import Any
 FD_VARIABLE = "KAN_SERVE_CONTROL_FD"
 SETTINGS_VARIABLE = "KAN_SERVE_SETTINGS"
 
+# The line that says ready names every model.
+_LONGEST_LINE_BYTES = 2**24
+
 
 class Control:
     """One end of the line. Made by :meth:`on_socket` or :meth:`on_descriptor`."""
@@ -24,7 +27,7 @@ class Control:
     @classmethod
     async def on_socket(cls, end: socket.socket) -> "Control":
         """The end that this socket is; takes the socket over."""
-        return cls(*await asyncio.open_unix_connection(sock=end))
+        return cls(*await asyncio.open_unix_connection(sock=end, limit=_LONGEST_LINE_BYTES))
 
     @classmethod
     async def on_descriptor(cls, descriptor: int) -> "Control":

@@ -71,7 +71,8 @@ class Health:
             if stopped:
                 return
             with suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), _RECHECK_SECONDS)
+                async with asyncio.timeout(_RECHECK_SECONDS):
+                    await changed.wait()
 
     def _status(self, name: str) -> int:
         """The state of the server, of a service or of a model's latest version."""

@@ -78,6 +78,9 @@ class Application:
             control.send(stopped=True)
         except StartupError as error:
             control.send(failed=str(error))
+        except Exception as error:  # kan-serve waits for word, and would for ever
+            _log.exception("the server broke")
+            control.send(failed=f"the server broke: {error!r}")
         finally:
             obeying.cancel()
             await asyncio.gather(obeying, return_exceptions=True)

@@ -23,6 +23,8 @@ Run = Callable[[Rows], Outputs]
 _INLINE_SECONDS = 2e-3
 # A model stays on the loop by taking fewer rows a run, but no fewer than this.
 _FEWEST_INLINE_ROWS = 64
+# How much longer than predicted a run with fewer rows may take.
+_NOISE = 1.25
 # grpcio brings requests one a turn of the event loop, Envoy all that have come (docs/decisions/0005).
 _QUIET_TURNS = {"grpcio": 12, "envoy": 0}
 _WARM_UP_RUNS = 3
@@ -98,7 +100,9 @@ def load(artefact: Artefact, settings: Settings, metrics: Metrics) -> LiveModel:
         max_batch_rows = min(max_batch_rows, manifest.preferred_rows)
     seconds = _warm_up(model, manifest, max_batch_rows)
     if seconds > _INLINE_SECONDS and (fewer := int(max_batch_rows * _INLINE_SECONDS / seconds)) >= _FEWEST_INLINE_ROWS:
-        max_batch_rows, seconds = fewer, _INLINE_SECONDS
+        fewer_seconds = _warm_up(model, manifest, fewer)
+        if fewer_seconds <= _INLINE_SECONDS * _NOISE:
+            max_batch_rows, seconds = fewer, _INLINE_SECONDS
     executor = ThreadPoolExecutor(1, f"run-{manifest.name}") if seconds > _INLINE_SECONDS else None
     model_metrics = metrics.model(manifest.name, str(manifest.version))
     batcher = Batcher(

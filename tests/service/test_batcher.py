@@ -260,6 +260,22 @@ def test_a_gathering_ends_after_a_millisecond() -> None:
     _run(test())
 
 
+def test_a_long_run_at_once_gathers_who_came_meanwhile() -> None:
+    """After a run longer than a gathering the next ones are still run together."""
+    witness, clock = Witness(), Clock()
+
+    def run(rows: Rows) -> Outputs:
+        clock.now += 2e-3
+        return _double(rows)
+
+    async def test() -> None:
+        batcher = _batcher(run, witness=witness, clock=clock, quiet_turns=3)
+        await asyncio.gather(*await _one_a_turn(batcher, 6))
+        assert witness.of("ran") == [1, 5]
+
+    _run(test())
+
+
 def test_what_may_not_run_at_once_is_refused_as_ever() -> None:
     """An idle batcher lets nobody past its bound, past a deadline, without rows, or past its end."""
 
