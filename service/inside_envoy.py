@@ -115,7 +115,8 @@ class _Orders:
 
 def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Report what nobody caught, but for one thing: pyvoy still answers receive() where the call was cancelled."""
-    pyvoys = "_pyvoy" in repr(context.get("handle"))
+    handle = repr(context.get("handle"))
+    pyvoys = "_pyvoy" in handle or "Future.set_" in handle
     if not (pyvoys and isinstance(context.get("exception"), asyncio.InvalidStateError)):
         loop.default_exception_handler(context)
 

@@ -16,6 +16,7 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from service.errors import AnswerTooLarge, InvalidRequest, Overloaded, ServiceError
+from service.limits import MESSAGES_IN_FLIGHT
 from service.metrics import Metrics, ModelMetrics
 from service.status import Code, RpcError, shortened, status_of
 
@@ -25,10 +26,6 @@ _M = TypeVar("_M", bound=Message)
 
 # A caller's deadline began to run before the request was here, so the caller may leave this much before ours passes.
 _HASTE_SECONDS = 0.01
-
-# Messages of one stream that are being answered, or whose answers the caller has not taken: the next is not read
-# before one of them is done, and the transport's flow control then holds the caller back.
-MESSAGES_IN_FLIGHT = 64
 
 
 @dataclass(slots=True)
@@ -164,7 +161,8 @@ async def duplex(
     Args:
         method: From the table.
         deadline: Of the whole stream, as :attr:`Call.deadline`.
-        requests: The messages as they come over the wire; read no further than :data:`MESSAGES_IN_FLIGHT` ahead.
+        requests: The messages as they come over the wire; at most :data:`service.limits.MESSAGES_IN_FLIGHT` are read
+            whose answers are not taken.
         metrics: Where each request is counted.
         max_answer_bytes: Longest answer that the transport takes.
         stopping: Once set, no more is read; what was read is still answered.

@@ -13,6 +13,7 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import FileDescriptor
 
 from kan_api.v1 import prediction_pb2
+from service.limits import MESSAGES_IN_FLIGHT
 from service.settings import Settings
 
 # Names Envoy's statistics of the listener.
@@ -21,6 +22,10 @@ STAT_PREFIX = "grpc"
 # What a caller may send ahead of what is read. Envoy's own windows would hold 100 MB for one that reads no answers.
 _STREAM_WINDOW_BYTES = 2**20
 _CONNECTION_WINDOW_BYTES = 4 * 2**20
+
+# One frame may carry every answer of a stream that is ready, and gRPC's clients send up to two window updates for each
+# answer they read. Envoy's own bound is 10: it took such callers for a flood and reset their connections.
+_WINDOW_UPDATES_PER_FRAME = 4 * MESSAGES_IN_FLIGHT
 
 _HTTP_FILTERS = "envoy.extensions.filters.http"
 _ACCESS_LOGGERS = "envoy.extensions.access_loggers"
@@ -73,6 +78,7 @@ def configuration(application: str, module: str, settings: Settings, folder: Pat
         "http2_protocol_options": {
             "initial_stream_window_size": _STREAM_WINDOW_BYTES,
             "initial_connection_window_size": _CONNECTION_WINDOW_BYTES,
+            "max_inbound_window_update_frames_per_data_frame_sent": _WINDOW_UPDATES_PER_FRAME,
             **_keepalive(settings),
         },
         "access_log": _access_log(settings.access_log),

@@ -7,9 +7,9 @@ import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
 from service.errors import InvalidRequest, ModelNotFound, Overloaded
+from service.limits import MESSAGES_IN_FLIGHT
 from service.metrics import Metrics
 from service.rpc import (
-    MESSAGES_IN_FLIGHT,
     Call,
     Duplex,
     Stream,

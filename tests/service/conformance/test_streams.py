@@ -1,6 +1,8 @@
 """Streams: many in flight, failures in their place, cancellation, back-pressure, health's watch."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,45 @@ def test_each_message_gets_its_answer(start: Start, write_model: WriteModel, ans
                     assert one.failure.code == grpc.StatusCode.NOT_FOUND.value[0]
 
     asyncio.run(check())
+
+
+def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    return struct.pack(">HBBBL", len(payload) >> 8, len(payload) & 255, kind, flags, stream) + payload
+
+
+def _header(name: str, value: str) -> bytes:
+    """A literal header without indexing (RFC 7541, 6.2.2)."""
+    return b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
+
+
+def test_a_client_may_update_its_window_after_each_answer(start: Start, write_model: WriteModel) -> None:
+    """GRPC's clients do: many answers in one frame, and as many WINDOW_UPDATE frames back, are no flood."""
+    write_model("affine")
+    server = start()
+    rounds, together = 10, 50
+    data, headers, settings, window_update = 0, 1, 4, 8
+    message = _request("1", "affine")
+    several = (b"\0" + len(message).to_bytes(4, "big") + message) * together
+    fields = {":method": "POST", ":scheme": "http", ":path": _STREAM, ":authority": "test"}
+    fields |= {"content-type": "application/grpc", "te": "trailers"}
+    host, port = server.grpc.rsplit(":", 1)
+    with socket.create_connection((host, int(port)), 20) as connection, connection.makefile("rb") as incoming:
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(settings, 0, 0, b""))
+        connection.sendall(_frame(headers, 4, 1, b"".join(_header(*field) for field in fields.items())))
+        answers = b""
+        for number in range(rounds):
+            connection.sendall(_frame(data, number == rounds - 1, 1, several))
+            while answers.count(b"affine") < together * (number + 1):
+                high, low, kind, _, stream = struct.unpack(">HBBBL", incoming.read(9))
+                payload = incoming.read(high << 8 | low)
+                if kind == data and stream == 1:
+                    answers += payload
+            for _ in range(2 * together):
+                connection.sendall(_frame(window_update, 0, 1, struct.pack(">L", 1)))
+        kind = flags = 0
+        while not (kind == headers and flags & 1):  # the trailers
+            high, low, kind, flags, _ = struct.unpack(">HBBBL", incoming.read(9))
+            incoming.read(high << 8 | low)
 
 
 def test_a_stream_that_is_cancelled_leaves_the_queue(
