@@ -11,6 +11,7 @@ from concurrent.futures import Executor
 
 from service.batch import attempt, deliver, run_failed
 from service.errors import Draining, InvalidRequest, ModelNotReady
+from service.gathering import Gathering
 from service.request_queue import BatchObserver, Outputs, Part, Request, RequestQueue, Result, Rows
 
 __all__ = ["BatchObserver", "Batcher", "Outputs", "Result", "Rows"]
@@ -19,8 +20,6 @@ _log = logging.getLogger(__name__)
 
 # The time of a row is a mean that forgets: so many runs count.
 _RUNS_REMEMBERED = 8
-# Nobody is kept longer for others to come along, however busy the event loop.
-_MOST_GATHERING_SECONDS = 1e-3
 
 
 class Batcher:
@@ -62,16 +61,12 @@ class Batcher:
         self._clock = clock
         self._queue = RequestQueue(max_queue_rows, observer)
         self._batch: list[Part] = []  # what runs now
-        self._soon: asyncio.Handle | None = None
         self._later: asyncio.TimerHandle | None = None
         self._row_seconds = 0.0
         inline = executor is None and not max_queue_delay_seconds
         self._at_once_rows = min(max_batch_rows, max_queue_rows) if inline else 0
-        self._quiet_turns = quiet_turns if executor is None else 0
-        self._gathers_until = 0.0
-        self._quiet = 0  # turns since the last request
-        self._came = self._came_before = 0  # requests since the last dispatch, and those of them before this turn
-        self._company = False  # whether there were several before it
+        turns = quiet_turns if executor is None else 0
+        self._gathering = Gathering(turns, clock, lambda: self._queue.rows >= max_batch_rows, self._dispatch)
         self._draining = False
         self._death: BaseException | None = None
         self._idle = asyncio.Event()
@@ -101,10 +96,10 @@ class Batcher:
             InferenceFailed: The run that held these rows failed; the cause is chained.
         """
         self._admit(rows)
-        self._came += 1
         now = self._clock()
         if self._may_run_at_once(rows, deadline, now):
             return self._run_at_once(rows, now)
+        self._gathering.came()
         request = Request(rows, deadline, now, asyncio.get_running_loop().create_future(), bulk)
         self._queue.put(request, self._row_seconds)
         self._wake()
@@ -142,17 +137,17 @@ class Batcher:
     def _may_run_at_once(self, rows: Rows, deadline: float | None, now: float) -> bool:
         """Whether a request need not wait for its turn on the loop."""
         late = deadline is not None and now >= deadline
-        return not (self._company or self._soon or self._queue or late or len(rows) > self._at_once_rows)
+        company = self._gathering.company or self._gathering.under_way or self._queue
+        return not (company or late or len(rows) > self._at_once_rows)
 
     def _run_at_once(self, rows: Rows, started: float) -> Result:
         """Run one request alone, in its caller's turn of the loop; who comes soon after is gathered."""
-        self._gather(started)
         try:
             self._observer.accepted(len(rows))
             self._observer.waited(0.0)
             outcome = attempt(self._run, (rows,))
             seconds = self._ran(len(rows), started, outcome)
-            self._gathers_until = started + seconds + _MOST_GATHERING_SECONDS  # who came during the run comes now
+            self._gathering.came_alone(started, started + seconds)
         except BaseException as error:
             self._die(error)
             if not isinstance(error, Exception):
@@ -164,7 +159,7 @@ class Batcher:
 
     def _wake(self) -> None:
         """See to it that what waits is run: soon, or when the oldest request has been held back long enough."""
-        if self._batch or self._soon or not self._queue:
+        if self._batch or self._gathering.under_way or not self._queue:
             return
         hold_seconds = self._hold_seconds()
         if hold_seconds > 0:
@@ -172,22 +167,7 @@ class Batcher:
         else:
             # Not at once: callers who are nearly there come along, and between two inline runs everything else on the
             # loop gets its turn.
-            self._gather(self._clock())
-
-    def _gather(self, now: float) -> None:
-        self._gathers_until = now + _MOST_GATHERING_SECONDS
-        self._quiet = 0
-        self._soon = asyncio.get_running_loop().call_soon(self._turn)
-
-    def _turn(self) -> None:
-        """A turn of the loop has passed: run what waits, unless others seem to be on their way."""
-        self._quiet = 0 if self._came > self._came_before else self._quiet + 1
-        self._came_before = self._came
-        room = self._queue.rows < self.max_batch_rows
-        if room and self._quiet < self._quiet_turns and self._clock() < self._gathers_until:
-            self._soon = asyncio.get_running_loop().call_soon(self._turn)
-        else:
-            self._dispatch()
+            self._gathering.start()
 
     def _hold_seconds(self) -> float:
         """How long to hold the queue back for a fuller batch."""
@@ -197,11 +177,10 @@ class Batcher:
 
     def _dispatch(self) -> None:
         """Form one batch of what waits and run it."""
-        for handle in (self._soon, self._later):
-            if handle:
-                handle.cancel()
-        self._soon = self._later = None
-        self._company, self._came, self._came_before = self._came > 1, 0, 0
+        self._gathering.end()
+        if self._later:
+            self._later.cancel()
+        self._later = None
         if not self._queue:
             return
         try:

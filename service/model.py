@@ -1,23 +1,20 @@
 """A model that answers: session and manifest that agree, warmed up, behind a batcher."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, ModelManifest, TensorSpec
-from service.batcher import Batcher, Outputs, Rows
-from service.errors import StartupError
+from service.batcher import Batcher
 from service.metrics import Metrics, ModelMetrics
-from service.onnx_runtime import onnxruntime
 from service.repository import Artefact, ModelRefused
+from service.session import Run, open_session, run_of
 from service.settings import Settings
 from service.tensors import Tensors
-
-Run = Callable[[Rows], Outputs]
 
 # A run on the event loop holds up every other caller; a hop to a thread and back costs some 100 µs.
 _INLINE_SECONDS = 2e-3
@@ -26,19 +23,8 @@ _FEWEST_INLINE_ROWS = 64
 # How much longer than predicted a run with fewer rows may take.
 _NOISE = 1.25
 # grpcio brings requests one a turn of the event loop, Envoy all that have come (docs/decisions/0005).
-_QUIET_TURNS = {"grpcio": 12, "envoy": 0}
+_QUIET_TURNS = {"grpcio": 32, "envoy": 0}
 _WARM_UP_RUNS = 3
-_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-# No CUDA graph: it replays one number of rows at fixed addresses, and batches here are of every size.
-_PROVIDER_OPTIONS = {
-    "CPUExecutionProvider": {},
-    "CUDAExecutionProvider": {
-        # On by default from Ampere on: factors rounded to 10 bits, an error near 1e-3 where training verified 1e-5.
-        "use_tf32": "0",
-        # The default doubles the arena each time it grows; beside small models that is memory which others lack.
-        "arena_extend_strategy": "kSameAsRequested",
-    },
-}
 
 
 class LiveModel:
@@ -90,11 +76,10 @@ def load(artefact: Artefact, settings: Settings, metrics: Metrics) -> LiveModel:
     """
     manifest = artefact.manifest
     _check_manifest(manifest)
-    session = _open(artefact.model_bytes, settings)
+    session = open_session(artefact.model_bytes, settings)
     _check_tensors("input", session.get_inputs(), manifest.inputs)
     _check_tensors("output", session.get_outputs(), manifest.outputs)
-    on_device = session.get_providers()[0] != _PROVIDERS["cpu"]
-    model = (bound_run if on_device else plain_run)(session, manifest)
+    model = run_of(session, manifest)
     max_batch_rows = settings.max_batch_rows
     if manifest.preferred_rows > 0:
         max_batch_rows = min(max_batch_rows, manifest.preferred_rows)
@@ -115,83 +100,6 @@ def load(artefact: Artefact, settings: Settings, metrics: Metrics) -> LiveModel:
         observer=model_metrics,
     )
     return LiveModel(manifest, batcher, model_metrics, executor)
-
-
-def provider_in_use(settings: Settings) -> Literal["cpu", "cuda"]:
-    """The provider that models run on.
-
-    Raises:
-        StartupError: It is absent and allow_fallback is off.
-    """
-    available = onnxruntime.get_available_providers()
-    if _PROVIDERS[settings.provider] in available:
-        return settings.provider
-    if settings.allow_fallback:
-        return "cpu"
-    raise StartupError(
-        f"provider {settings.provider!r} is absent: onnxruntime {onnxruntime.__version__} here has "
-        f"{', '.join(available)}; install onnxruntime-gpu, or set allow_fallback to run on the CPU"
-    )
-
-
-def plain_run(session: Any, manifest: ModelManifest) -> Run:
-    """How a session on the CPU is run: binding costs 2 µs a run there and saves nothing."""
-    given, wanted = _names(manifest)
-
-    def run(rows: Rows) -> Outputs:
-        outputs: Outputs = session.run(wanted, {given: rows})
-        return outputs
-
-    return run
-
-
-def bound_run(session: Any, manifest: ModelManifest) -> Run:
-    """How a session on a device is run: rows are copied to it before the run, outputs to the host at the run's end.
-
-    A binding serves one run: it keeps the memory of the outputs, and a second run on another number of rows would fail.
-    """
-    given, wanted = _names(manifest)
-
-    def run(rows: Rows) -> Outputs:
-        binding = session.io_binding()
-        binding.bind_cpu_input(given, rows)
-        for name in wanted:
-            # The host's memory: the run copies all outputs there and waits for the device once. Outputs bound to the
-            # device would each be copied, and waited for, after it.
-            binding.bind_output(name, "cpu")
-        session.run_with_iobinding(binding)
-        outputs: Outputs = binding.copy_outputs_to_cpu()
-        return outputs
-
-    return run
-
-
-def _names(manifest: ModelManifest) -> tuple[str, list[str]]:
-    return manifest.inputs[0].name, [spec.name for spec in manifest.outputs]
-
-
-def _open(model_bytes: bytes, settings: Settings) -> Any:
-    """An onnxruntime session on the provider that was asked for."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = settings.intra_op_threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors only: they are raised as well, warnings would flood the log
-    provider = provider_in_use(settings)
-    if provider == "cuda":
-        # Weights take the memory that they need, outside the arena, which then grows with the batches alone.
-        options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
-    # The CPU too: onnxruntime keeps what concerns shapes there.
-    providers = list(dict.fromkeys((_PROVIDERS[provider], _PROVIDERS["cpu"])))
-    try:
-        session = onnxruntime.InferenceSession(
-            model_bytes, options, providers=[(name, _PROVIDER_OPTIONS[name]) for name in providers]
-        )
-    except Exception as error:  # onnxruntime's errors share no base of their own
-        raise ModelRefused("graph", f"onnxruntime does not open model.onnx: {error}") from error
-    # onnxruntime falls back to the CPU with a mere warning where CUDA's libraries are missing.
-    if session.get_providers()[0] != providers[0] and not settings.allow_fallback:
-        raise StartupError(f"provider {provider!r} does not work here: the session runs on {session.get_providers()}")
-    return session
 
 
 def _check_manifest(manifest: ModelManifest) -> None:

@@ -10,8 +10,9 @@ from service import repository
 from service.entry import Entry, State, Status
 from service.errors import ModelNotFound, ModelNotReady
 from service.metrics import Metrics
-from service.model import LiveModel, load, provider_in_use
+from service.model import LiveModel, load
 from service.repository import Artefact, ModelRefused
+from service.session import provider_in_use
 from service.settings import Settings
 from service.watcher import Watcher
 

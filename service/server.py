@@ -10,10 +10,10 @@ from service import open_inference, prediction, reflection, rpc
 from service.frontends import grpcio
 from service.health import SERVICE, Health
 from service.metrics import Metrics
-from service.model import provider_in_use
 from service.onnx_runtime import onnxruntime
 from service.probes import Probes
 from service.registry import Registry, State
+from service.session import provider_in_use
 from service.settings import Settings
 from service.signals import signals
 

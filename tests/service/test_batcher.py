@@ -231,6 +231,27 @@ def test_who_come_turn_after_turn_are_gathered_until_it_is_quiet() -> None:
     _run(test())
 
 
+def test_after_many_alone_only_who_comes_close_behind_is_gathered() -> None:
+    """Nobody is looked out for after the fourth run alone, until one comes within 100 µs of another's answer."""
+    witness, clock = Witness(), Clock()
+
+    async def alone(batcher: Batcher) -> None:
+        clock.now += 1e-3
+        await batcher.submit(_rows(1))
+        await _turns(5)
+
+    async def test() -> None:
+        batcher = _batcher(witness=witness, clock=clock, quiet_turns=3)
+        for _ in range(6):
+            await alone(batcher)
+        clock.now += 1e-3
+        await asyncio.gather(*await _one_a_turn(batcher, 4))
+        # The first two are run at once: the second is close behind the first, so that the others are gathered.
+        assert witness.of("ran")[6:] == [1, 1, 2]
+
+    _run(test())
+
+
 def test_a_gathering_ends_where_the_batch_is_full() -> None:
     """With as many rows as a run takes it does not wait for quiet."""
     witness = Witness()

@@ -13,9 +13,9 @@ import pytest
 from numpy.typing import NDArray
 
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, File, ModelManifest, TensorSpec
-from service.errors import Draining, StartupError
+from service.errors import Draining
 from service.metrics import Metrics
-from service.model import LiveModel, bound_run, load, plain_run, provider_in_use
+from service.model import LiveModel, load
 from service.onnx_runtime import onnxruntime
 from service.repository import Artefact, ModelRefused, read_version
 from service.settings import Settings
@@ -242,47 +242,6 @@ def _manifest_bytes(models: Path) -> bytes:
 
     text = (models / "affine" / "1" / "manifest.json").read_text()
     return json_format.Parse(text, ModelManifest()).SerializeToString()
-
-
-def test_cuda_asked_for_and_absent_is_an_error_unless_allowed() -> None:
-    """No silent fall back to the CPU."""
-    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        assert provider_in_use(Settings(provider="cuda")) == "cuda"
-        return
-    with pytest.raises(StartupError, match="allow_fallback"):
-        provider_in_use(Settings(provider="cuda"))
-    assert provider_in_use(Settings(provider="cuda", allow_fallback=True)) == "cpu"
-    assert provider_in_use(Settings()) == "cpu"
-
-
-def test_a_bound_run_answers_as_a_plain_one(models: Path, write_model: Callable[..., Path], answer: Answer) -> None:
-    """The way of a device, on the CPU: any number of rows, and no answer changes when the next batch runs."""
-    write_model("classifier")
-    artefact = read_version(models, "classifier", 1)
-    session = onnxruntime.InferenceSession(artefact.model_bytes, providers=["CPUExecutionProvider"])
-    bound, plain = bound_run(session, artefact.manifest), plain_run(session, artefact.manifest)
-    random = np.random.default_rng(5)
-    batches = [random.normal(size=(rows, 4)).astype(np.float32) for rows in (1, 64, 64, 7)]
-    answers = [bound(rows) for rows in batches]
-    for rows, (given,) in zip(batches, answers, strict=True):
-        np.testing.assert_array_equal(given, plain(rows)[0])
-        np.testing.assert_allclose(given, answer("classifier", rows), rtol=1e-5)
-
-
-def test_a_bound_run_keeps_the_manifests_order_of_outputs(models: Path, write_model: Callable[..., Path]) -> None:
-    """Two outputs, in the manifest the other way round than in the graph."""
-
-    def second_output(graph: onnx.ModelProto) -> None:
-        graph.graph.node.append(onnx.helper.make_node("Neg", ["y"], ["minus_y"]))
-        graph.graph.output.append(onnx.helper.make_tensor_value_info("minus_y", onnx.TensorProto.FLOAT, ["rows", 1]))
-
-    write_model("affine")
-    artefact = _with_graph(read_version(models, "affine", 1), second_output)
-    artefact.manifest.outputs.insert(0, TensorSpec(name="minus_y", datatype="FP32", shape=[-1, 1]))
-    session = onnxruntime.InferenceSession(artefact.model_bytes, providers=["CPUExecutionProvider"])
-    minus_y, y = bound_run(session, artefact.manifest)(np.ones((3, 4), np.float32))
-    np.testing.assert_array_equal(minus_y, -y)
-    assert y.any()
 
 
 def _why_no_cuda() -> str:

@@ -1,0 +1,120 @@
+"""onnxruntime's side of a model: the session, its provider, and how rows go through it."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+
+from kan_api.v1.manifest_pb2 import ModelManifest
+from service.errors import StartupError
+from service.onnx_runtime import onnxruntime
+from service.repository import ModelRefused
+from service.request_queue import Outputs, Rows
+from service.settings import Settings
+
+Run = Callable[[Rows], Outputs]
+
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+# No CUDA graph: it replays one number of rows at fixed addresses, and batches here are of every size.
+_PROVIDER_OPTIONS = {
+    "CPUExecutionProvider": {},
+    "CUDAExecutionProvider": {
+        # On by default from Ampere on: factors rounded to 10 bits, an error near 1e-3 where training verified 1e-5.
+        "use_tf32": "0",
+        # The default doubles the arena each time it grows; beside small models that is memory which others lack.
+        "arena_extend_strategy": "kSameAsRequested",
+    },
+}
+
+
+def provider_in_use(settings: Settings) -> Literal["cpu", "cuda"]:
+    """The provider that models run on.
+
+    Raises:
+        StartupError: It is absent and allow_fallback is off.
+    """
+    available = onnxruntime.get_available_providers()
+    if _PROVIDERS[settings.provider] in available:
+        return settings.provider
+    if settings.allow_fallback:
+        return "cpu"
+    raise StartupError(
+        f"provider {settings.provider!r} is absent: onnxruntime {onnxruntime.__version__} here has "
+        f"{', '.join(available)}; install onnxruntime-gpu, or set allow_fallback to run on the CPU"
+    )
+
+
+def open_session(model_bytes: bytes, settings: Settings) -> Any:
+    """An onnxruntime session on the provider that was asked for."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = settings.intra_op_threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors only: they are raised as well, warnings would flood the log
+    provider = provider_in_use(settings)
+    if provider == "cuda":
+        # Weights take the memory that they need, outside the arena, which then grows with the batches alone.
+        options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
+    # The CPU too: onnxruntime keeps what concerns shapes there.
+    providers = list(dict.fromkeys((_PROVIDERS[provider], _PROVIDERS["cpu"])))
+    try:
+        session = onnxruntime.InferenceSession(
+            model_bytes, options, providers=[(name, _PROVIDER_OPTIONS[name]) for name in providers]
+        )
+    except Exception as error:  # onnxruntime's errors share no base of their own
+        raise ModelRefused("graph", f"onnxruntime does not open model.onnx: {error}") from error
+    # onnxruntime falls back to the CPU with a mere warning where CUDA's libraries are missing.
+    if session.get_providers()[0] != providers[0] and not settings.allow_fallback:
+        raise StartupError(f"provider {provider!r} does not work here: the session runs on {session.get_providers()}")
+    return session
+
+
+def run_of(session: Any, manifest: ModelManifest) -> Run:
+    """How to run a session, by where it runs; never call it twice at once."""
+    on_device = session.get_providers()[0] != _PROVIDERS["cpu"]
+    return (bound_run if on_device else plain_run)(session, manifest)
+
+
+def plain_run(session: Any, manifest: ModelManifest) -> Run:
+    """How a session on the CPU is run. One row has a binding of its own: a run then costs a fifth less."""
+    given, wanted = _names(manifest)
+    row = np.zeros((1, len(manifest.features)), np.float32)
+    answers = [np.zeros((1, *spec.shape[1:]), np.float32) for spec in manifest.outputs]
+    binding = session.io_binding()
+    binding.bind_input(given, "cpu", 0, np.float32, row.shape, row.ctypes.data)
+    for name, answer in zip(wanted, answers, strict=True):
+        binding.bind_output(name, "cpu", 0, np.float32, answer.shape, answer.ctypes.data)
+
+    def run(rows: Rows) -> Outputs:
+        if rows.shape != row.shape:
+            outputs: Outputs = session.run(wanted, {given: rows})
+            return outputs
+        row[:] = rows
+        session.run_with_iobinding(binding)
+        return [answer.copy() for answer in answers]
+
+    return run
+
+
+def bound_run(session: Any, manifest: ModelManifest) -> Run:
+    """How a session on a device is run: rows are copied to it before the run, outputs to the host at the run's end.
+
+    A binding serves one run: it keeps the memory of the outputs, and a second run on another number of rows would fail.
+    """
+    given, wanted = _names(manifest)
+
+    def run(rows: Rows) -> Outputs:
+        binding = session.io_binding()
+        binding.bind_cpu_input(given, rows)
+        for name in wanted:
+            # The host's memory: the run copies all outputs there and waits for the device once. Outputs bound to the
+            # device would each be copied, and waited for, after it.
+            binding.bind_output(name, "cpu")
+        session.run_with_iobinding(binding)
+        outputs: Outputs = binding.copy_outputs_to_cpu()
+        return outputs
+
+    return run
+
+
+def _names(manifest: ModelManifest) -> tuple[str, list[str]]:
+    return manifest.inputs[0].name, [spec.name for spec in manifest.outputs]

@@ -1,0 +1,81 @@
+"""Sessions of onnxruntime: providers, and the two ways of rows through them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+
+from kan_api.v1.manifest_pb2 import TensorSpec
+from service.errors import StartupError
+from service.onnx_runtime import onnxruntime
+from service.repository import read_version
+from service.session import bound_run, open_session, plain_run, provider_in_use
+from service.settings import Settings
+
+Answer = Callable[[str, NDArray[np.float32]], NDArray[np.float32]]
+
+
+def test_cuda_asked_for_and_absent_is_an_error_unless_allowed() -> None:
+    """No silent fall back to the CPU."""
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        assert provider_in_use(Settings(provider="cuda")) == "cuda"
+        return
+    with pytest.raises(StartupError, match="allow_fallback"):
+        provider_in_use(Settings(provider="cuda"))
+    assert provider_in_use(Settings(provider="cuda", allow_fallback=True)) == "cpu"
+    assert provider_in_use(Settings()) == "cpu"
+
+
+def test_a_bound_run_answers_as_a_plain_one(models: Path, write_model: Callable[..., Path], answer: Answer) -> None:
+    """The way of a device, on the CPU: any number of rows, and no answer changes when the next batch runs."""
+    write_model("classifier")
+    artefact = read_version(models, "classifier", 1)
+    session = open_session(artefact.model_bytes, Settings())
+    bound, plain = bound_run(session, artefact.manifest), plain_run(session, artefact.manifest)
+    random = np.random.default_rng(5)
+    batches = [random.normal(size=(rows, 4)).astype(np.float32) for rows in (1, 64, 64, 7)]
+    answers = [bound(rows) for rows in batches]
+    for rows, (given,) in zip(batches, answers, strict=True):
+        np.testing.assert_array_equal(given, plain(rows)[0])
+        np.testing.assert_allclose(given, answer("classifier", rows), rtol=1e-5)
+
+
+def test_a_bound_run_keeps_the_manifests_order_of_outputs(models: Path, write_model: Callable[..., Path]) -> None:
+    """Two outputs, in the manifest the other way round than in the graph."""
+    write_model("affine")
+    artefact = read_version(models, "affine", 1)
+    graph = onnx.load_model_from_string(artefact.model_bytes)
+    graph.graph.node.append(onnx.helper.make_node("Neg", ["y"], ["minus_y"]))
+    graph.graph.output.append(onnx.helper.make_tensor_value_info("minus_y", onnx.TensorProto.FLOAT, ["rows", 1]))
+    artefact.manifest.outputs.insert(0, TensorSpec(name="minus_y", datatype="FP32", shape=[-1, 1]))
+    session = open_session(graph.SerializeToString(), Settings())
+    for run in (bound_run(session, artefact.manifest), plain_run(session, artefact.manifest)):
+        for rows in (1, 3):
+            minus_y, y = run(np.ones((rows, 4), np.float32))
+            np.testing.assert_array_equal(minus_y, -y)
+            assert y.any()
+
+
+def test_one_row_is_answered_as_any_number_of_rows(
+    models: Path, write_model: Callable[..., Path], answer: Answer
+) -> None:
+    """Numbers as numpy's, from a memory of their own: no answer changes when the next row runs."""
+    write_model("classifier")
+    artefact = read_version(models, "classifier", 1)
+    run = plain_run(open_session(artefact.model_bytes, Settings()), artefact.manifest)
+    rows = np.random.default_rng(6).normal(size=(20, 1, 4)).astype(np.float32)
+    answers = [run(row)[0] for row in rows]
+    for row, given in zip(rows, answers, strict=True):
+        np.testing.assert_allclose(given, answer("classifier", row), rtol=1e-5)
+
+
+def test_one_row_of_another_width_fails(models: Path, write_model: Callable[..., Path]) -> None:
+    """It is not stretched to the width of the model."""
+    write_model("affine")
+    artefact = read_version(models, "affine", 1)
+    run = plain_run(open_session(artefact.model_bytes, Settings()), artefact.manifest)
+    with pytest.raises(Exception, match="dimension"):
+        run(np.ones((1, 1), np.float32))
