@@ -51,8 +51,9 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
             with _admin_may_be_gone():
                 await process.discourage()
             await _drained(settings, control, reports, at_once)
-            with _admin_may_be_gone():
-                await process.flush(0 if at_once.is_set() else _LAST_WORDS_SECONDS)
+            if not at_once.is_set():
+                with _admin_may_be_gone():
+                    await process.flush(_LAST_WORDS_SECONDS)
         finally:
             for task in (stopping, ended):
                 task.cancel()

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import importlib.util
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ from pydantic.fields import FieldInfo
 from service import log
 from service.errors import StartupError
 from service.settings import Settings
+
+_log = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,7 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _run(settings)
     except StartupError as error:
-        print(f"kan-serve: {error}", file=sys.stderr)
+        if settings.log_format == "json":
+            _log.critical("%s", error)
+        else:
+            print(f"kan-serve: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -13,6 +13,8 @@ from typing import Any
 # What the server inside Envoy finds in its environment.
 FD_VARIABLE = "KAN_SERVE_CONTROL_FD"
 SETTINGS_VARIABLE = "KAN_SERVE_SETTINGS"
+# The folder that kan-serve made for this Envoy: whoever of the two outlives the other removes it.
+FOLDER_VARIABLE = "KAN_SERVE_FOLDER"
 
 # The line that says ready names every model.
 _LONGEST_LINE_BYTES = 2**24

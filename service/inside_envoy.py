@@ -4,12 +4,13 @@ import asyncio
 import json
 import logging
 import os
+import shutil
 import signal
 from collections.abc import Mapping
 from typing import Any
 
 from service import log, server
-from service.control import FD_VARIABLE, SETTINGS_VARIABLE, Control
+from service.control import FD_VARIABLE, FOLDER_VARIABLE, SETTINGS_VARIABLE, Control
 from service.errors import StartupError
 from service.frontends.asgi import AsgiFront, Receive, Scope, Send
 from service.metrics import Metrics
@@ -38,18 +39,20 @@ class Application:
         log.set_up(settings.log_format)
         asyncio.get_running_loop().set_exception_handler(_report)
         control = await Control.on_descriptor(int(os.environ[FD_VARIABLE]))
+        orders = _Orders()
+        obeying = asyncio.create_task(_obey(control, orders), name="obey")
         try:
             started = await server.start(settings, self._start_front)
         except StartupError as error:
             control.send(failed=str(error))
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
-        orders = _Orders()
         serving = asyncio.create_task(self._serve(started, settings, control, orders), name="serve")
         await send({"type": "lifespan.startup.complete"})
         await receive()
         orders.end()  # Envoy is ending: it waits for nobody, and for this application for ever
         await serving
+        obeying.cancel()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _start_front(self, methods: Mapping[str, Method], metrics: Metrics, settings: Settings) -> AsgiFront:
@@ -59,20 +62,12 @@ class Application:
         return self._front
 
     async def _serve(self, started: server.Server, settings: Settings, control: Control, orders: "_Orders") -> None:
-        """Serve until told to stop, or until who should tell has gone."""
-
-        async def obey() -> None:
-            async for order in control.messages():
-                orders.take(order)
-            _log.error("kan-serve has gone: stopping at once")
-            orders.end()
-            os.kill(os.getpid(), signal.SIGTERM)
+        """Serve until told to stop, and say how it ended."""
 
         async def loaded(loaded_server: server.Server) -> None:
             self._front.port = await orders.port
             control.send(ready=server.summary(loaded_server, settings.host))
 
-        obeying = asyncio.create_task(obey(), name="obey")
         try:
             await server.run(started, settings, loaded, orders.stop, orders.at_once)
             control.send(stopped=True)
@@ -81,9 +76,6 @@ class Application:
         except Exception as error:  # kan-serve waits for word, and would for ever
             _log.exception("the server broke")
             control.send(failed=f"the server broke: {error!r}")
-        finally:
-            obeying.cancel()
-            await asyncio.gather(obeying, return_exceptions=True)
 
 
 class _Orders:
@@ -111,6 +103,16 @@ class _Orders:
         """Stop, and wait for nobody."""
         self.stop.set()
         self.at_once.set()
+
+
+async def _obey(control: Control, orders: _Orders) -> None:
+    """Note what kan-serve orders; once it has gone, nobody else would end Envoy."""
+    async for order in control.messages():
+        orders.take(order)
+    _log.error("kan-serve has gone: stopping at once")
+    orders.end()
+    shutil.rmtree(os.environ[FOLDER_VARIABLE], ignore_errors=True)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -16,6 +16,8 @@ Rows = NDArray[np.float32]
 Outputs = Sequence[NDArray[Any]]
 Rejection = Literal["overload", "deadline", "cancelled", "draining"]
 
+# A timer may ring so much too late: a deadline so soon after it would be missed.
+_TIMER_SECONDS = 1e-3
 # While both kinds wait, bulk requests come first in every such batch, and last in all others.
 _BULK_TURN_BATCHES = 4
 
@@ -168,10 +170,10 @@ class RequestQueue:
         return [*self._interactive, *self._bulk]
 
     def hold_until(self, delay_seconds: float) -> float:
-        """When the oldest of what waits will have been held back so long; at once where that would pass a deadline."""
+        """When the oldest of what waits will have been held back so long; at once where that might miss a deadline."""
         requests = self.waiting()
         until = min(request.arrived for request in requests) + delay_seconds
-        late = any(request.deadline is not None and request.deadline <= until for request in requests)
+        late = any(request.deadline is not None and request.deadline <= until + _TIMER_SECONDS for request in requests)
         return -math.inf if late else until
 
     def _of_kind(self, request: Request) -> OrderedDict[Request, None]:

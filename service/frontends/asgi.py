@@ -264,8 +264,11 @@ async def _end(send: Send, error: RpcError, *, started: bool) -> None:
 
 
 async def _refuse_http(send: Send) -> None:
-    """Tell a caller who speaks no gRPC."""
-    text = b"this port speaks gRPC; /metrics, /livez and /readyz are on the HTTP port\n"
+    """Tell a caller who speaks no gRPC, or JSON that is for none of the methods."""
+    text = (
+        b"this port speaks gRPC, gRPC-Web, and JSON for kan_api: POST /kan_api.v1.PredictionService/Predict with "
+        b"content-type application/json; /metrics, /livez and /readyz are on the HTTP port\n"
+    )
     await send(
         {"type": "http.response.start", "status": 415, "headers": [(b"content-type", b"text/plain; charset=utf-8")]}
     )

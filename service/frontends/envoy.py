@@ -17,6 +17,7 @@ from contextlib import closing, suppress
 from http import HTTPStatus
 from pathlib import Path
 
+from service.control import FOLDER_VARIABLE
 from service.errors import StartupError
 from service.frontends.address import check_free
 from service.frontends.envoy_configuration import STAT_PREFIX, admin_path, configuration
@@ -145,7 +146,7 @@ async def start(
             envoy,
             *("--config-path", str(path), "--concurrency", "1", "--disable-hot-restart"),
             *("--log-level", "error", "--drain-strategy", "immediate"),
-            env={**os.environ, **_python_environment(), **environment},
+            env={**os.environ, **_python_environment(), **environment, FOLDER_VARIABLE: folder.name},
             pass_fds=pass_fds,
             start_new_session=True,  # or Ctrl-C would end it before it is drained
         )

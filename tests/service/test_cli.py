@@ -1,3 +1,4 @@
+import json
 import logging
 import socket
 from collections.abc import Iterator
@@ -75,6 +76,14 @@ def test_a_missing_folder_is_one_line_and_1(tmp_path: Path, capsys: pytest.Captu
     folder = tmp_path / "absent"
     assert main(["--models", str(folder), "--grpc-port", "0", "--http-port", "0"]) == 1
     assert str(folder) in _lines(capsys)[-1]
+
+
+def test_the_last_line_is_json_too(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Where the log is JSON, what keeps the server from starting is a line of it."""
+    flags = ["--models", str(tmp_path / "absent"), "--grpc-port", "0", "--http-port", "0", "--log-format", "json"]
+    assert main(flags) == 1
+    last = json.loads(_lines(capfd)[-1])
+    assert (last["level"], str(tmp_path / "absent") in last["message"]) == ("CRITICAL", True)
 
 
 @pytest.mark.parametrize("flag", ["--grpc-port", "--http-port"])

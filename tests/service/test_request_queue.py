@@ -122,12 +122,17 @@ def test_bulk_rows_of_another_width_wait_for_a_batch_of_their_own(
 
 
 def test_what_waits_is_held_back_from_its_oldest_on(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
-    """A delay counts from the oldest of either kind, and is void where a deadline would fall into it."""
+    """A delay counts from the oldest of either kind, and is void where a deadline falls into it or close behind."""
     queue = RequestQueue(100, metrics)
     queue.put(_request(loop, 1))
     older = _request(loop, 1, bulk=True)
     older.arrived = NOW - 3
     queue.put(older)
     assert queue.hold_until(5) == NOW + 2
-    queue.put(_request(loop, 1, deadline=NOW + 1))
-    assert queue.hold_until(5) < NOW
+    for deadline in (NOW + 1, NOW + 2, NOW + 2.0005):
+        request = _request(loop, 1, deadline=deadline)
+        queue.put(request)
+        assert queue.hold_until(5) < NOW
+        queue.forget(request)
+    queue.put(_request(loop, 1, deadline=NOW + 2.01))
+    assert queue.hold_until(5) == NOW + 2

@@ -1,5 +1,6 @@
 """What only the Envoy front end has: two processes that watch each other, JSON over HTTP, gRPC-Web."""
 
+import asyncio
 import json
 import os
 import select
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import grpc.aio
 import numpy as np
 import pytest
 
@@ -34,6 +36,12 @@ def _children(pid: int) -> list[int]:
     return [int(line) for line in done.stdout.split()]
 
 
+def _folder(envoy: int) -> Path:
+    """The folder that kan-serve made for this Envoy."""
+    arguments = Path(f"/proc/{envoy}/cmdline").read_bytes().split(b"\0")
+    return Path(arguments[arguments.index(b"--config-path") + 1].decode()).parent
+
+
 def _gone(pid: int) -> None:
     """Returns once no process has this number."""
     descriptor = os.pidfd_open(pid)
@@ -44,10 +52,41 @@ def _gone(pid: int) -> None:
 
 
 def test_envoy_ends_with_kan_serve(server: Any) -> None:
-    """Killed, kan-serve leaves no Envoy behind."""
+    """Killed, kan-serve leaves neither an Envoy nor its folder behind."""
     (envoy,) = _children(server.process.pid)
+    folder = _folder(envoy)
     server.process.kill()
     _gone(envoy)
+    assert not folder.exists()
+
+
+def test_envoy_ends_with_kan_serve_after_the_drain(
+    kan_serve: KanServe, write_model: WriteModel, predict: Any, sample: Any, until: Any
+) -> None:
+    """Killed when all is drained and Envoy has not been told to end, kan-serve still leaves none behind."""
+    write_model("slow")
+    server = kan_serve("--frontend", "envoy")
+    (envoy,) = _children(server.process.pid)
+
+    def metrics_gone() -> bool:
+        try:
+            return sample(server, "kan_model_ready", model="slow") is None
+        except OSError:
+            return True
+
+    async def check() -> None:
+        async with grpc.aio.insecure_channel(server.grpc) as channel:
+            busy = asyncio.ensure_future(predict(channel, "slow", 4096))
+            await until(lambda: sample(server, "kan_queue_rows", model="slow") > 0)
+            server.process.terminate()
+            await until(lambda: sample(server, "kan_model_ready", model="slow") == 0)
+            server.process.send_signal(signal.SIGSTOP)
+            await busy
+            await until(metrics_gone)  # the server inside has stopped
+        server.process.kill()
+        _gone(envoy)
+
+    asyncio.run(check())
 
 
 def test_kan_serve_ends_with_envoy(server: Any) -> None:
@@ -62,8 +101,7 @@ def test_kan_serve_ends_with_envoy(server: Any) -> None:
 def test_the_admin_interface_is_private(server: Any) -> None:
     """Envoy's admin API is a socket in a folder of this user's alone, gone after the stop."""
     (envoy,) = _children(server.process.pid)
-    arguments = Path(f"/proc/{envoy}/cmdline").read_bytes().split(b"\0")
-    folder = Path(arguments[arguments.index(b"--config-path") + 1].decode()).parent
+    folder = _folder(envoy)
     assert folder.stat().st_mode & 0o077 == 0
     assert (folder / "admin.sock").is_socket()
     server.process.terminate()
@@ -113,7 +151,9 @@ def test_a_browser_is_told_where_it_is(server: Any) -> None:
         urllib.request.urlopen(f"http://{server.grpc}/metrics", timeout=20)
     with caught.value as error:
         assert error.code == 415
-        assert b"this port speaks gRPC" in error.read()
+        text = error.read()
+        assert b"this port speaks gRPC" in text
+        assert b"application/json" in text
 
 
 def test_the_access_log(kan_serve: KanServe, write_model: WriteModel, tmp_path: Path) -> None:

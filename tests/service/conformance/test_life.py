@@ -79,10 +79,21 @@ def test_a_second_signal_ends_the_drain(
             assert {error.code() for error in ended if isinstance(error, grpc.aio.AioRpcError)} == {
                 grpc.StatusCode.UNAVAILABLE
             }
-        code, _, _ = await asyncio.to_thread(server.finish)
+        code, _, log = await asyncio.to_thread(server.finish)
         assert code == 0
+        assert "have not read" not in log
 
     asyncio.run(check())
+
+
+def test_a_terminal_that_goes_stops_the_server(start: Start, write_model: WriteModel) -> None:
+    """SIGHUP is an orderly stop too."""
+    write_model("affine")
+    server = start()
+    server.process.send_signal(signal.SIGHUP)
+    code, _, log = server.finish()
+    assert code == 0
+    assert "stopped" in log
 
 
 def test_a_port_has_one_server(start: Start, write_model: WriteModel, models: Path, frontend: str) -> None:
