@@ -12,7 +12,8 @@ from typing import Any
 from service import log, server
 from service.control import FD_VARIABLE, FOLDER_VARIABLE, SETTINGS_VARIABLE, Control
 from service.errors import StartupError
-from service.frontends.asgi import AsgiFront, Receive, Scope, Send
+from service.frontends.asgi import AsgiFront
+from service.frontends.open_call import Receive, Scope, Send
 from service.metrics import Metrics
 from service.rpc import Method
 from service.settings import Settings

@@ -1,28 +1,32 @@
 """What a call is, without a transport: bytes in, bytes out, and a status code where it fails.
 
 A front end turns what comes over the wire into a :class:`Call` and bytes, looks the method up in the table and
-hands both to :func:`invoke`, :func:`stream` or :func:`duplex`. Each request is measured and counted here, once for
-every protocol.
+hands both to :func:`invoke`, :func:`stream` or :func:`service.duplex.duplex`. Each request is measured and counted
+here, once for every protocol.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
-from service.errors import AnswerTooLarge, InvalidRequest, Overloaded, ServiceError
-from service.limits import MESSAGES_IN_FLIGHT
+from service.errors import AnswerTooLarge, InferenceFailed, InvalidRequest, Overloaded, ServiceError
 from service.metrics import Metrics, ModelMetrics
 from service.status import Code, RpcError, shortened, status_of
+
+# What a caller sent beside the message: pairs of key, in lower case, and value.
+Metadata = Callable[[], Iterable[tuple[str, str | bytes]]]
 
 _log = logging.getLogger(__name__)
 _M = TypeVar("_M", bound=Message)
 
+
+_NAMING_KEYS = ("x-request-id", "traceparent")
 
 # A caller's deadline began to run before the request was here, so the caller may leave this much before ours passes.
 _HASTE_SECONDS = 0.01
@@ -34,12 +38,14 @@ class Call:
 
     Args:
         deadline: Moment on the clock of ``time.monotonic`` after which nobody waits for the answer, or None.
+        metadata: Gives what the caller sent beside the message.
         model, version: Filled in by the handler once it has found them, for the metrics' labels.
         inference: Set by the handler where rows are to be computed: those calls make the model's statistics.
         compute_seconds: Filled in by the handler: time of the runs that the rows were part of.
     """
 
     deadline: float | None = None
+    metadata: Metadata = tuple
     model: str = ""
     version: str = ""
     inference: bool = False
@@ -146,82 +152,6 @@ async def stream(method: Stream, call: Call, request: bytes, metrics: Metrics) -
     _count(method, call, "OK", time.monotonic() - started, metrics)
 
 
-async def duplex(
-    method: Duplex,
-    deadline: float | None,
-    requests: AsyncIterator[bytes],
-    metrics: Metrics,
-    max_answer_bytes: int,
-    stopping: asyncio.Event,
-) -> AsyncGenerator[list[bytes], None]:
-    """Answer the requests of one stream, and count each of them; one that fails ends nothing.
-
-    Close it (``contextlib.aclosing``) to cancel what is being answered.
-
-    Args:
-        method: From the table.
-        deadline: Of the whole stream, as :attr:`Call.deadline`.
-        requests: The messages as they come over the wire; at most :data:`service.limits.MESSAGES_IN_FLIGHT` are read
-            whose answers are not taken.
-        metrics: Where each request is counted.
-        max_answer_bytes: Longest answer that the transport takes.
-        stopping: Once set, no more is read; what was read is still answered.
-
-    Yields:
-        Answers as they go over the wire, all that are ready.
-
-    Raises:
-        RpcError: UNAVAILABLE, after the last answer, where the server stopped before the caller was done.
-        Exception: Whatever `requests` raises.
-    """
-    room = asyncio.Semaphore(MESSAGES_IN_FLIGHT)
-    answers: asyncio.Queue[bytes | None] = asyncio.Queue()
-    working: set[asyncio.Task[None]] = set()
-
-    async def answer(request: bytes) -> None:
-        try:
-            answers.put_nowait(await invoke(method, Call(deadline), request, metrics, max_answer_bytes))
-        except RpcError as error:
-            answers.put_nowait(method.failure(request, error))
-
-    async def read() -> None:
-        await room.acquire()
-        async for request in requests:
-            task = asyncio.create_task(answer(request))
-            working.add(task)
-            task.add_done_callback(ended)
-            await room.acquire()
-
-    def ended(task: asyncio.Task[None]) -> None:
-        working.discard(task)
-        if reading.done() and not working:
-            answers.put_nowait(None)
-
-    reading = asyncio.create_task(read(), name=f"read {method.path}")
-    reading.add_done_callback(ended)
-    stop = asyncio.create_task(stopping.wait(), name=f"stop {method.path}")
-    stop.add_done_callback(lambda _: reading.cancel())
-    try:
-        over = False
-        while not over:
-            ready = [await answers.get()]
-            while not answers.empty():
-                ready.append(answers.get_nowait())
-            over = ready[-1] is None
-            if given := [one for one in ready if one is not None]:
-                yield given
-            for _ in given:
-                room.release()
-        if reading.cancelled():
-            raise RpcError(Code.UNAVAILABLE, "the server is stopping; what has no answer was not read")
-        reading.result()
-    finally:
-        tasks = (stop, reading, *working)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
 def parse(message: type[_M], request: bytes) -> _M:
     """The message in these bytes.
 
@@ -260,7 +190,16 @@ def _failure(method: Method, call: Call, error: BaseException) -> RpcError:
         late = call.deadline is not None and time.monotonic() >= call.deadline - _HASTE_SECONDS
         return RpcError(Code.DEADLINE_EXCEEDED if late else Code.CANCELLED, "the caller has gone")
     if not isinstance(error, ServiceError):
-        _log.error("%s failed", method.path, exc_info=error)
+        _log.error("%s failed%s", method.path, _named(call), exc_info=error)
         return RpcError(Code.INTERNAL, "the server failed to answer; its log says why")
+    if isinstance(error, InferenceFailed):
+        _log.error("%s failed%s: %s", method.path, _named(call), error)
     retry_after_seconds = error.retry_after_seconds if isinstance(error, Overloaded) else None
     return RpcError(status_of(error), shortened(str(error)), retry_after_seconds)
+
+
+def _named(call: Call) -> str:
+    """Which request it is, by what callers and proxies name requests with; "" where they did not."""
+    metadata = dict(call.metadata())
+    names = [f"{key} {metadata[key]!r:.100}" for key in _NAMING_KEYS if key in metadata]
+    return f" ({', '.join(names)})" if names else ""

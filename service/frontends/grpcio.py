@@ -5,16 +5,17 @@ import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias, cast
 
 import grpc
 import grpc.aio
 
 from service import rpc
+from service.duplex import duplex
 from service.errors import StartupError
 from service.frontends.address import check_free
 from service.metrics import Metrics
-from service.rpc import Call, Duplex, Method, Stream, Unary
+from service.rpc import Call, Duplex, Metadata, Method, Stream, Unary
 from service.settings import Settings
 from service.status import RpcError
 
@@ -144,7 +145,7 @@ def _unary(method: Unary, metrics: Metrics, max_message_bytes: int) -> Any:
 
     async def answer(request: bytes, context: _Context) -> bytes:
         try:
-            return await rpc.invoke(method, Call(deadline=_deadline(context)), request, metrics, max_message_bytes)
+            return await rpc.invoke(method, _call(context), request, metrics, max_message_bytes)
         except RpcError as error:
             await _abort(context, error)
 
@@ -156,7 +157,7 @@ def _stream(method: Stream, metrics: Metrics) -> Any:
 
     async def answers(request: bytes, context: _Context) -> AsyncGenerator[bytes, None]:
         try:
-            async for answer in rpc.stream(method, Call(deadline=_deadline(context)), request, metrics):
+            async for answer in rpc.stream(method, _call(context), request, metrics):
                 yield answer
         except RpcError as error:
             await _abort(context, error)
@@ -168,7 +169,7 @@ def _duplex(method: Duplex, metrics: Metrics, max_message_bytes: int, stopping: 
     """The method as a grpc.aio handler; a coroutine that writes, since grpc would not close a generator at the end."""
 
     async def answers(_: AsyncIterator[bytes], context: _Context) -> None:
-        stream = rpc.duplex(method, _deadline(context), _messages(context), metrics, max_message_bytes, stopping)
+        stream = duplex(method, _call(context), _messages(context), metrics, max_message_bytes, stopping)
         try:
             async with aclosing(stream) as ready:
                 async for several in ready:
@@ -197,7 +198,8 @@ async def _abort(context: _Context, error: RpcError) -> NoReturn:
         raise asyncio.CancelledError from gone
 
 
-def _deadline(context: _Context) -> float | None:
-    """The caller's deadline on the clock of time.monotonic; None where the caller waits for ever."""
+def _call(context: _Context) -> Call:
+    """The call, with its deadline on the clock of time.monotonic."""
     remaining: float | None = context.time_remaining()
-    return None if remaining is None else time.monotonic() + remaining
+    deadline = None if remaining is None else time.monotonic() + remaining
+    return Call(deadline, cast(Metadata, context.invocation_metadata))

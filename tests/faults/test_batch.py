@@ -31,8 +31,9 @@ def _asks(protocol: Any, channel: grpc.aio.Channel) -> Callable[..., Any]:
     """Calls one protocol's method with rows of the model "picky" and gives the values."""
     method: Any = channel.unary_unary(protocol.path)
 
-    async def ask(rows: Any) -> list[float]:
-        values: list[float] = protocol.answer(await method(protocol.request("picky", rows), timeout=30))[2].tolist()
+    async def ask(rows: Any, **metadata: str) -> list[float]:
+        answer = await method(protocol.request("picky", rows), timeout=30, metadata=tuple(metadata.items()))
+        values: list[float] = protocol.answer(answer)[2].tolist()
         return values
 
     return ask
@@ -116,6 +117,23 @@ def test_a_run_that_fails_fails_no_other_run(
     code, log = server.stop()
     assert code == 0, log
     assert log.count("a run failed") == 10, log
+
+
+def test_the_log_names_the_request_that_failed(
+    kan_serve: Callable[..., Any], publish_version: Callable[..., Path], protocol: Any
+) -> None:
+    """By the x-request-id that its caller, or a proxy, gave it."""
+    publish_version("picky")
+    server = kan_serve()
+
+    async def check() -> None:
+        async with server.channel() as channel:
+            ask = _asks(protocol, channel)
+            assert await _outcomes([ask(_row(99), **{"x-request-id": "order-66"})]) == ["INTERNAL"]
+
+    asyncio.run(check())
+    _, log = server.stop()
+    assert f"{protocol.path} failed (x-request-id 'order-66'): the run that held these rows failed" in log, log
 
 
 def test_who_shared_a_run_that_fails_is_answered_or_told(

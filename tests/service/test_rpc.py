@@ -6,6 +6,7 @@ from contextlib import aclosing, suppress
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
+from service.duplex import duplex
 from service.errors import InvalidRequest, ModelNotFound, Overloaded
 from service.limits import MESSAGES_IN_FLIGHT
 from service.metrics import Metrics
@@ -14,7 +15,6 @@ from service.rpc import (
     Duplex,
     Stream,
     Unary,
-    duplex,
     invoke,
     parse,
     stream,
@@ -184,7 +184,7 @@ def _conversation(
     """Answers one by one."""
 
     async def answers() -> AsyncGenerator[bytes, None]:
-        together = duplex(method, None, requests, metrics, 100, stopping or asyncio.Event())
+        together = duplex(method, Call(), requests, metrics, 100, stopping or asyncio.Event())
         async with aclosing(together) as ready:
             async for several in ready:
                 for one in several:
@@ -231,7 +231,7 @@ def test_a_stream_is_read_as_far_as_answers_are_taken() -> None:
         requests = _requests([b"x"] * 1000, read=read)
         method = Duplex("/a.B/C", "test", answer, _failure)
         taken = 0
-        async with aclosing(duplex(method, None, requests, Metrics(), 100, asyncio.Event())) as answers:
+        async with aclosing(duplex(method, Call(), requests, Metrics(), 100, asyncio.Event())) as answers:
             async for several in answers:
                 for _ in range(1000):  # turns enough to read them all
                     await asyncio.sleep(0)

@@ -109,6 +109,17 @@ def test_the_admin_interface_is_private(server: Any) -> None:
     assert not folder.exists()
 
 
+def test_the_drain_goes_on_without_the_admin_interface(server: Any) -> None:
+    """Envoy's admin API gone, kan-serve says so, drains what it can and ends with 0."""
+    (envoy,) = _children(server.process.pid)
+    (_folder(envoy) / "admin.sock").unlink()
+    server.process.terminate()
+    code, _, log = server.finish()
+    assert code == 0
+    assert "Envoy's admin API does not answer" in log
+    assert not Path(f"/proc/{envoy}").exists()
+
+
 def _post(server: Any, path: str, body: bytes, kind: str) -> tuple[int, bytes, Any]:
     request = urllib.request.Request(f"http://{server.grpc}{path}", body, {"content-type": kind})
     try:

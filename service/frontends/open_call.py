@@ -1,0 +1,127 @@
+"""One gRPC call as an ASGI scope: its messages come in and go out in pieces of a body, its status in trailers."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
+from typing import Any, TypeAlias
+
+from service.frontends import framing
+from service.frontends.framing import Deframer
+from service.rpc import Call
+from service.status import Code, RpcError
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
+Send: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[None]]
+
+OK_TRAILERS = {"type": "http.response.trailers", "headers": [(b"grpc-status", b"0")]}
+LAST_PIECE = {"type": "http.response.body", "body": b"", "more_body": False}
+CONTENT_TYPE = b"application/grpc"
+_NO_METADATA = (b"content-type", b"te")
+
+
+def _start(*headers: tuple[bytes, bytes], trailers: bool = True, status: int = 200) -> Mapping[str, Any]:
+    return {
+        "type": "http.response.start",
+        "status": status,
+        "headers": [(b"content-type", CONTENT_TYPE), *headers],
+        "trailers": trailers,
+    }
+
+
+_ACCEPT = (b"grpc-accept-encoding", ",".join(framing.ENCODINGS).encode())
+_START = {
+    encoding: _start(_ACCEPT) if encoding == "identity" else _start((b"grpc-encoding", encoding.encode()), _ACCEPT)
+    for encoding in framing.ENCODINGS
+}
+
+
+class OpenCall:
+    """A call that is being answered."""
+
+    __slots__ = ("body_read", "deadline", "encoding", "headers", "late", "receive", "send", "started", "task")
+
+    def __init__(
+        self,
+        task: "asyncio.Task[Any]",
+        receive: Receive,
+        send: Send,
+        deadline: float | None,
+        encoding: str,
+        headers: Mapping[bytes, bytes],
+    ) -> None:
+        self.task = task
+        self.receive = receive
+        self.send = send
+        self.deadline = deadline
+        self.encoding = encoding
+        self.headers = headers
+        self.body_read = self.started = self.late = False
+
+    def call(self) -> Call:
+        """What the methods know of it."""
+        return Call(self.deadline, self.metadata)
+
+    def metadata(self) -> Iterable[tuple[str, str | bytes]]:
+        """Headers that are gRPC's metadata; values of keys that end in -bin are bytes (the protocol over HTTP/2)."""
+        for key, value in self.headers.items():
+            if key.endswith(b"-bin"):
+                yield key.decode("latin-1"), base64.b64decode(value + b"==")
+            elif not key.startswith(b"grpc-") and key not in _NO_METADATA:
+                yield key.decode("latin-1"), value.decode("latin-1")
+
+    def start(self) -> Mapping[str, Any]:
+        """The message that begins the answer."""
+        self.started = True
+        return _START[self.encoding]
+
+    async def piece(self, framed: bytes) -> None:
+        """Send a part of the answer; returns once it may be followed by more."""
+        if not self.started:
+            await self.send(self.start())
+        await self.send({"type": "http.response.body", "body": framed, "more_body": True})
+
+
+async def one_message(receive: Receive, deframer: Deframer) -> bytes:
+    """The one message of a request."""
+    messages: list[bytes] = []
+    more = True
+    while more:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            raise asyncio.CancelledError
+        messages += deframer.feed(event["body"])
+        more = event["more_body"]
+    if len(messages) != 1 or not deframer.empty:
+        raise RpcError(
+            Code.INVALID_ARGUMENT,
+            f"the request holds {len(messages)} messages{'' if deframer.empty else ' and a part of one'}; wanted one",
+        )
+    return messages[0]
+
+
+async def messages(call: OpenCall, deframer: Deframer) -> AsyncIterator[bytes]:
+    """The messages of a stream, as they come."""
+    more = True
+    while more:
+        event = await call.receive()
+        if event["type"] == "http.disconnect":
+            call.task.cancel()
+            return
+        for message in deframer.feed(event["body"]):
+            yield message
+        more = event["more_body"]
+    call.body_read = True
+    if not deframer.empty:
+        raise RpcError(Code.INVALID_ARGUMENT, "the stream of requests ends within a message")
+
+
+async def end(send: Send, error: RpcError, *, started: bool) -> None:
+    """End a call with a status: in the trailers, or in the headers where there were none yet."""
+    headers = framing.status_headers(error)
+    if started:
+        await send(LAST_PIECE)
+        await send({"type": "http.response.trailers", "headers": headers})
+    else:
+        await send(_start(_ACCEPT, *headers, trailers=False))
+        await send(LAST_PIECE)
