@@ -138,7 +138,10 @@ async def start(
     envoy, module = _installed()
     check_free(settings.host, settings.grpc_port)
     _check_access_log(settings.access_log)
-    folder = tempfile.TemporaryDirectory(prefix="kan-serve-")  # mode 0700: the admin socket is in it
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="kan-serve-")  # mode 0700: the admin socket is in it
+    except OSError as error:
+        raise StartupError(f"the Envoy front end needs a temporary folder that it may write in: {error}") from error
     try:
         path = Path(folder.name) / "envoy.json"
         path.write_text(json.dumps(configuration(application, module, settings, Path(folder.name)), indent=1))

@@ -39,7 +39,7 @@ _ACCESS_LINE = {
     "milliseconds": "%DURATION%",
     "received_bytes": "%BYTES_RECEIVED%",
     "sent_bytes": "%BYTES_SENT%",
-    "peer": "%DOWNSTREAM_REMOTE_ADDRESS%",
+    "peer": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%",
     "user_agent": "%REQ(USER-AGENT)%",
     "request_id": "%REQ(X-REQUEST-ID)%",
     "flags": "%RESPONSE_FLAGS%",

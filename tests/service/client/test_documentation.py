@@ -1,11 +1,14 @@
 """The examples of docs/clients.md do what they say."""
 
+import base64
 import hashlib
 import json
 import os
 import re
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from kan_api.v1.manifest_pb2 import ModelManifest
+from service.status import Code
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs" / "clients.md").read_text()
@@ -25,13 +29,33 @@ BIAS = np.where(np.arange(CLASSES) == 7, 2.0, 0.0).astype(np.float32)
 PROBABILITIES = np.exp(BIAS) / np.exp(BIAS).sum()
 
 
+def section(heading: str) -> str:
+    """What stands below a heading."""
+    [found] = [part for part in re.split(r"^## ", TEXT, flags=re.MULTILINE) if part.startswith(f"{heading}\n")]
+    return found
+
+
+def block(heading: str, language: str) -> str:
+    """The only block of this language below a heading."""
+    [found] = re.findall(rf"^```{language}\n(.*?)^```", section(heading), flags=re.MULTILINE | re.DOTALL)
+    return str(found)
+
+
 def example(heading: str, language: str, address: str) -> str:
     """The code below a heading, for the server at this address."""
-    section = re.split(r"^## ", TEXT, flags=re.MULTILINE)
-    [body] = [part for part in section if part.startswith(f"{heading}\n")]
-    [code] = re.findall(rf"^```{language}\n(.*?)^```", body, flags=re.MULTILINE | re.DOTALL)
+    code = block(heading, language)
     assert "127.0.0.1:8001" in code
-    return str(code).replace("127.0.0.1:8001", address)
+    return code.replace("127.0.0.1:8001", address)
+
+
+def objects(text: str) -> list[Any]:
+    """JSON objects, one after the other."""
+    decoder, found = json.JSONDecoder(), []
+    while text := text.strip():
+        value, end = decoder.raw_decode(text)
+        found.append(value)
+        text = text[end:]
+    return found
 
 
 def run(command: list[str], code: str, **environment: str) -> str:
@@ -110,13 +134,152 @@ def test_buf_curl(address: str) -> None:
     printed = run(["bash", "-c"], example("With buf curl", "sh", address), PATH=path)
     methods, _, rest = printed.partition("{")
     assert "kan_api.v1.PredictionService/Predict\n" in methods
-    decoder = json.JSONDecoder()
-    models, end = decoder.raw_decode(f"{{{rest}")
-    answer = json.loads(f"{{{rest}"[end:])
+    models, answer = objects(f"{{{rest}")
     assert [model["name"] for model in models["models"]] == ["digits"]
     values = answer["outputs"][0]["values"]
     assert sum(values["values"]) == pytest.approx(1.0, abs=1e-5)
     assert len(values["values"]) == CLASSES
+
+
+# What the JSON example sends.
+IRIS = np.array([[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]], np.float32)
+LARGEST_MESSAGE = 4096
+
+
+@pytest.fixture
+def envoy(kan_serve: Callable[..., Any], write_model: Callable[..., Path]) -> str:
+    """A kan-serve behind Envoy: "iris", "imputed" (2 features, NaN allowed), "fails" at numbers above 4, "broken"."""
+
+    def iris(manifest: ModelManifest) -> None:
+        manifest.classes[:] = ["setosa", "versicolor", "virginica"]
+
+    write_model("classifier", name="iris", change=iris)
+    write_model("imputed")
+    (write_model("affine", name="broken") / "model.onnx").write_bytes(b"no graph")
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["x"], ["place"], to=TensorProto.INT64),
+            helper.make_node("Gather", ["zeros", "place"], ["found"]),
+            helper.make_node("ReduceMax", ["found"], ["y"], axes=[1]),
+        ],
+        "fails",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", 1])],
+        [numpy_helper.from_array(np.zeros(5, np.float32), "zeros")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.checker.check_model(model)
+    content = model.SerializeToString()
+
+    def fails(manifest: ModelManifest) -> None:
+        manifest.files[0].sha256, manifest.files[0].size_bytes = hashlib.sha256(content).hexdigest(), len(content)
+
+    (write_model("affine", name="fails", change=fails) / "model.onnx").write_bytes(content)
+    found: str = kan_serve("--frontend", "envoy", "--max-message-bytes", str(LARGEST_MESSAGE)).grpc
+    return found
+
+
+def post(address: str, method: str, body: bytes, **headers: str) -> tuple[int, str]:
+    """The status and the text that this body is answered with."""
+    request = urllib.request.Request(
+        f"http://{address}/kan_api.v1.PredictionService/{method}",
+        body,
+        {"content-type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def rows(model: str, features: list[Any], **fields: Any) -> bytes:
+    """A request for one row."""
+    matrix = {"rows": 1, "columns": len(features), "values": features}
+    return json.dumps({"model": model, "features": matrix, **fields}).encode()
+
+
+def form(value: Any) -> Any:
+    """A JSON value with only the types of what is in it."""
+    if isinstance(value, dict):
+        return {name: form(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [form(each) for each in value]
+    return float if isinstance(value, int | float) else type(value)
+
+
+def test_json(envoy: str, answer: Callable[..., Any]) -> None:
+    """The models, the classes, a probability for each class of each row; the answer has the form of the one shown."""
+    models, model, prediction = objects(run(["bash", "-c"], example("JSON over HTTP", "sh", envoy)))
+    assert [each["name"] for each in models["models"]] == ["broken", "fails", "imputed", "iris"]
+    assert model["manifest"]["classes"] == ["setosa", "versicolor", "virginica"]
+    numbers = prediction["outputs"][0]["values"]["values"]
+    np.testing.assert_allclose(np.reshape(numbers, (2, 3)), answer("classifier", IRIS), atol=1e-6)
+    assert form(prediction) == form(json.loads(block("JSON over HTTP", "json")))
+
+
+def test_json_numbers(envoy: str) -> None:
+    """The string NaN is a missing cell, null is none; integers may be strings; raw gets raw; odd fields are ignored."""
+    status, text = post(envoy, "Predict", rows("imputed", ["NaN", 1], version="1", odd="odd"))
+    assert (status, json.loads(text)["outputs"][0]["values"]["values"]) == (200, [2])
+    assert post(envoy, "Predict", rows("imputed", [None, 1]))[0] == 400
+    assert post(envoy, "Predict", rows("imputed", [float("nan"), 1]))[0] == 400
+    raw = base64.b64encode(np.array([2, 1], "<f4").tobytes()).decode()
+    matrix = {"rows": "1", "columns": "2", "raw": raw}
+    status, text = post(envoy, "Predict", json.dumps({"model": "imputed", "features": matrix}).encode())
+    values = json.loads(text)["outputs"][0]["values"]
+    assert (status, values["values"]) == (200, [])
+    assert np.frombuffer(base64.b64decode(values["raw"]), "<f4").tolist() == [3]
+    status, text = post(envoy, "Predict", rows("imputed", [3e38, 3e38]))
+    assert (status, json.loads(text)["outputs"][0]["values"]["values"]) == (200, ["Infinity"])
+
+
+def test_json_stream(envoy: str) -> None:
+    """An array of requests is answered by an array, with an id and a prediction or a failure each."""
+    requests = b"[" + rows("imputed", [1, 2], id="a") + b"," + rows("absent", [1], id="b") + b"]"
+    status, text = post(envoy, "PredictStream", requests)
+    assert status == 200
+    found = {each.pop("id"): list(each) for each in json.loads(text)}
+    assert found == {"a": ["prediction"], "b": ["failure"]}
+
+
+def test_json_errors(envoy: str) -> None:
+    """Every line of the table of statuses is answered as it says, and an error has the form of the one shown."""
+    wrong_width = post(envoy, "Predict", rows("iris", [1, 2, 3]))
+    assert f"`{wrong_width[1]}`" in section("JSON over HTTP")
+    answers = [
+        wrong_width,
+        post(envoy, "Predict", rows("absent", [1])),
+        post(envoy, "Predict", rows("iris", [1, 2, 3, 4], id="i" * LARGEST_MESSAGE)),
+        post(envoy, "Predict", rows("fails", [5, 5, 5, 5])),
+        post(envoy, "Predict", rows("broken", [1, 2, 3, 4])),
+        post(envoy, "Predict", rows("iris", [1, 2, 3, 4]), grpc_timeout="1n"),
+    ]
+    found = [(status, json.loads(text)["code"]) for status, text in answers]
+    table = re.findall(r"^\| (\d+) \| (\d+) \| `(\w+)` \|", section("JSON over HTTP"), flags=re.MULTILINE)
+    assert found == [(int(status), int(code)) for status, code, _ in table]
+    assert [Code(code).name for _, code in found] == [name for _, _, name in table]
+
+    lines = [post(envoy, "Predict", b"no JSON"), post(envoy, "Absent", b"{}")]
+    table = re.findall(r"^\| (\d+) \| a line of text \|", section("JSON over HTTP"), flags=re.MULTILINE)
+    assert [status for status, _ in lines] == [int(status) for status in table]
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "first"),
+    [
+        ("application/grpc-web+proto", b"\0\0\0\0\0", b"\0\0\0\0\2\x08\1"),
+        ("application/grpc-web-text", b"AAAAAAA=", b"AAAAAAIIAQ=="),
+    ],
+)
+def test_streams_of_answers_over_grpc_web(envoy: str, kind: str, message: bytes, first: bytes) -> None:
+    """A stream of answers in bytes and in base64: Watch says SERVING while the call is open."""
+    headers = {"content-type": kind, "accept": kind}
+    request = urllib.request.Request(f"http://{envoy}/grpc.health.v1.Health/Watch", message, headers)
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        assert answer.headers["content-type"].startswith(kind)
+        assert answer.read(len(first)) == first
 
 
 @pytest.mark.web
