@@ -6,7 +6,7 @@ import os
 import select
 import signal
 import subprocess
-import tempfile
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -187,13 +187,15 @@ def test_the_access_log(kan_serve: KanServe, write_model: WriteModel, tmp_path: 
     assert all(line["http_code"] == 200 and line["milliseconds"] >= 0 for line in lines), lines
 
 
-def test_no_folder_to_write_in(
-    models: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_folder_to_write_in(models: Path) -> None:
     """Without a temporary folder it says what it needs, in one line, and ends with 1."""
-    monkeypatch.setattr(tempfile, "tempdir", str(models / "absent"))
-    assert main(["--models", str(models), "--frontend", "envoy", "--grpc-port", "0", "--http-port", "0"]) == 1
-    assert "needs a temporary folder" in capfd.readouterr().err.splitlines()[-1]
+    flags = ["--models", str(models), "--frontend", "envoy", "--grpc-port", "0", "--http-port", "0"]
+    program = (
+        f"import tempfile; tempfile.tempdir = '/absent'; import service.cli as c; raise SystemExit(c.main({flags}))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "needs a temporary folder" in done.stderr.splitlines()[-1]
 
 
 def test_an_access_log_that_cannot_be_written(models: Path, capfd: pytest.CaptureFixture[str]) -> None:
