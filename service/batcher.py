@@ -123,6 +123,7 @@ class Batcher:
         for request in self._queue.waiting():
             self._queue.discard(request, "draining", Draining("the server stopped before these rows were run"))
         await self.drain()
+        self._run = _closed  # what it holds is large, and the garbage collector may not look at a batcher (server.py)
 
     def _admit(self, rows: Rows) -> None:
         """Refuse what may not wait, however empty the queue."""
@@ -251,3 +252,7 @@ class Batcher:
         """Let drain() return once nothing waits and nothing runs."""
         if self._draining and not self._batch and not self._queue:
             self._idle.set()
+
+
+def _closed(rows: Rows) -> Outputs:
+    raise RuntimeError(f"{len(rows)} rows for a batcher that is closed")

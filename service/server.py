@@ -1,6 +1,7 @@
 """The only place that builds and joins the parts: start, serve, drain."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import version as installed_version
@@ -184,6 +185,9 @@ async def run(
 
     async def load() -> None:
         await server.load()
+        # What is there now stays: left among what the garbage collector looks through, it costs pauses of 15 ms.
+        gc.collect()
+        gc.freeze()
         await loaded(server)
 
     loading = asyncio.create_task(load(), name="load")

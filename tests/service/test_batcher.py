@@ -5,6 +5,7 @@ import gc
 import itertools
 import logging
 import threading
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -925,5 +926,28 @@ def test_any_mix_of_sizes_gets_its_own_rows(
         assert witness.of("queued")[-1:] in ([], [0])
         if executor is not None:
             executor.shutdown()
+
+    _run(test())
+
+
+def test_a_closed_batcher_lets_its_model_go() -> None:
+    """At once, without the garbage collector: that does not look at what was there when the server became ready."""
+
+    class Model:
+        def __call__(self, rows: Rows) -> Outputs:
+            return _double(rows)
+
+    async def test() -> None:
+        model = Model()
+        gone = weakref.ref(model)
+        batcher = _batcher(model)
+        await batcher.submit(_rows(1))
+        await batcher.close()
+        gc.disable()
+        try:
+            del model
+            assert gone() is None
+        finally:
+            gc.enable()
 
     _run(test())

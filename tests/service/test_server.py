@@ -252,3 +252,25 @@ async def _rows_waiting(address: str) -> None:
     async with asyncio.timeout(10):
         while not await asyncio.to_thread(waiting):  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.01)
+
+
+def test_what_is_there_at_the_start_is_never_collected(models: Path, write_model: Callable[..., Path]) -> None:
+    """The garbage collector need not look through it again, which would stop every caller for some 15 ms."""
+    write_model("affine")
+    code = f"""
+import asyncio, gc
+from service import server
+from service.settings import Settings
+
+async def main():
+    settings = Settings(models={str(models)!r}, grpc_port=0, http_port=0)
+    stop = asyncio.Event()
+    async def loaded(_):
+        print(gc.get_freeze_count() > 10_000, gc.get_count()[2])
+        stop.set()
+    await server.run(await server.start(settings), settings, loaded, stop, asyncio.Event())
+
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "True 0\n"
