@@ -30,7 +30,7 @@ class Load:
         callers: As in Job.
         roles: Servers that get it.
         grpc_client: As in Job.
-        of_capacity: Share of what callers got out of the server in this round that arrives by a schedule; 0 for none.
+        of_capacity: Share of what so many callers get out of the server that arrives by a schedule; 0 for none.
     """
 
     name: str
@@ -53,7 +53,7 @@ STREAM = Load("PredictStream, 64 in flight", "stream", 1, 64, ("ours",))
 SCHEDULE = Load("Predict by a schedule, 60 % of capacity", "predict", 1, 64, ("ours",), of_capacity=0.6)
 SLOW = Load("Predict, slow model, 64 callers", "predict", 1, 64, ("slow",))
 
-# In the order in which they run: those with a schedule after those that tell the capacity.
+# In the order in which they run.
 LOADS = (
     ONE,
     ONE_RAW,
@@ -118,19 +118,19 @@ def run_rounds(
     results = Results()
     with LoadProcess() as generator:
         for number in range(rounds):
-            capacity: dict[str, float] = defaultdict(float)
             for load, (server, model) in product(loads, servers):
                 if server.role not in load.roles:
                     continue
-                rate = load.of_capacity * capacity[server.name]
+                rate = 0.0
+                if load.of_capacity:
+                    # Measured at once before: the machine's speed changes within a round by a third.
+                    rate = load.of_capacity * generator.run(_job(server, model, load, seconds, 0.0)).rate
                 before = _batches(server)
                 seen = generator.run(_job(server, model, load, seconds, rate))
                 after = _batches(server)
                 results.seen[server.name, load].append(seen)
                 if after[1] > before[1]:
                     results.batch_rows[server.name, load].append((after[0] - before[0]) / (after[1] - before[1]))
-                if load.form == "predict":
-                    capacity[server.name] = max(capacity[server.name], seen.rate)
             print(f"round {number + 1} of {rounds} is done", file=sys.stderr, flush=True)
     return results
 
