@@ -104,7 +104,7 @@ class Results:
 def run_rounds(
     servers: Sequence[tuple[Server, ServedModel]], loads: Sequence[Load], rounds: int, seconds: float
 ) -> Results:
-    """Each load on each server that gets it, one after the other, round after round.
+    """Each load on each server that gets it, one after the other, round after round; each round begins with the next.
 
     Args:
         servers: Those that are up, with the models they serve.
@@ -118,7 +118,8 @@ def run_rounds(
     results = Results()
     with LoadProcess() as generator:
         for number in range(rounds):
-            for load, (server, model) in product(loads, servers):
+            first = number % len(servers)  # nobody always comes after the loads that leave the machine hot
+            for load, (server, model) in product(loads, (*servers[first:], *servers[:first])):
                 if server.role not in load.roles:
                     continue
                 rate = 0.0
