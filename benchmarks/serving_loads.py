@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import product
 
 from benchmarks.load import LoadProcess
 from benchmarks.load_job import Exchange, Form, Job, Seen
@@ -118,20 +117,20 @@ def run_rounds(
     results = Results()
     with LoadProcess() as generator:
         for number in range(rounds):
-            first = number % len(servers)  # nobody always comes after the loads that leave the machine hot
-            for load, (server, model) in product(loads, (*servers[first:], *servers[:first])):
-                if server.role not in load.roles:
-                    continue
-                rate = 0.0
-                if load.of_capacity:
-                    # Measured at once before: the machine's speed changes within a round by a third.
-                    rate = load.of_capacity * generator.run(_job(server, model, load, seconds, 0.0)).rate
-                before = _batches(server)
-                seen = generator.run(_job(server, model, load, seconds, rate))
-                after = _batches(server)
-                results.seen[server.name, load].append(seen)
-                if after[1] > before[1]:
-                    results.batch_rows[server.name, load].append((after[0] - before[0]) / (after[1] - before[1]))
+            for load in loads:
+                mine = [(server, model) for server, model in servers if server.role in load.roles]
+                first = number % max(1, len(mine))  # nobody always comes after the load that leaves the machine hot
+                for server, model in (*mine[first:], *mine[:first]):
+                    rate = 0.0
+                    if load.of_capacity:
+                        # Measured at once before: the machine's speed changes within a round by a third.
+                        rate = load.of_capacity * generator.run(_job(server, model, load, seconds, 0.0)).rate
+                    before = _batches(server)
+                    seen = generator.run(_job(server, model, load, seconds, rate))
+                    after = _batches(server)
+                    results.seen[server.name, load].append(seen)
+                    if after[1] > before[1]:
+                        results.batch_rows[server.name, load].append((after[0] - before[0]) / (after[1] - before[1]))
             print(f"round {number + 1} of {rounds} is done", file=sys.stderr, flush=True)
     return results
 

@@ -27,7 +27,7 @@ class Batcher:
 
     While requests come one by one, each is run at once, in its caller's turn of the event loop: waiting for the next
     turn costs more than a small model's run. Who comes soon after another is gathered with those who follow, and they
-    are run together once the loop has been quiet; until one comes alone.
+    are run together once the loop has been quiet; until one comes alone (gathering.py says how soon that is).
 
     Args:
         run: Takes rows [n, features], n ≤ max_batch_rows, and gives outputs of n rows each. Never called twice at once.
@@ -99,9 +99,9 @@ class Batcher:
         now = self._clock()
         if self._may_run_at_once(rows, deadline, now):
             return self._run_at_once(rows, now)
-        self._gathering.came()
         request = Request(rows, deadline, now, asyncio.get_running_loop().create_future(), bulk)
         self._queue.put(request, self._row_seconds)
+        self._gathering.came()
         self._wake()
         try:
             return await request.future
@@ -142,7 +142,7 @@ class Batcher:
         return not (company or late or len(rows) > self._at_once_rows)
 
     def _run_at_once(self, rows: Rows, started: float) -> Result:
-        """Run one request alone, in its caller's turn of the loop; who comes soon after is gathered."""
+        """Run one request alone, in its caller's turn of the loop."""
         try:
             self._observer.accepted(len(rows))
             self._observer.waited(0.0)

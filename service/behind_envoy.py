@@ -28,7 +28,7 @@ _PATIENCE_SECONDS = 10.0
 
 
 async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT, then drain; a second signal ends the drain at once.
+    """Serve until a signal stops it (signals.py), then drain; a second signal ends the drain at once.
 
     Args:
         settings: What to serve, and where.
@@ -51,9 +51,8 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
             with _admin_may_be_gone():
                 await process.discourage()
             await _drained(settings, control, reports, at_once)
-            if not at_once.is_set():
-                with _admin_may_be_gone():
-                    await process.flush(_LAST_WORDS_SECONDS)
+            with _admin_may_be_gone():
+                await _flushed(process, at_once)
         finally:
             for task in (stopping, ended):
                 task.cancel()
@@ -131,6 +130,20 @@ class _Reports:
     async def close(self) -> None:
         self.over.cancel()
         await asyncio.gather(self.over, return_exceptions=True)
+
+
+async def _flushed(process: EnvoyProcess, at_once: asyncio.Event) -> None:
+    """Wait until callers have read their answers, or for a second signal."""
+    flush = asyncio.create_task(process.flush(_LAST_WORDS_SECONDS), name="flush")
+    cut = asyncio.create_task(at_once.wait(), name="at once")
+    try:
+        await asyncio.wait({flush, cut}, return_when=asyncio.FIRST_COMPLETED)
+        if flush.done():
+            flush.result()
+    finally:
+        for task in (flush, cut):
+            task.cancel()
+        await asyncio.gather(flush, cut, return_exceptions=True)
 
 
 async def _drained(settings: Settings, control: Control, reports: _Reports, at_once: asyncio.Event) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 # Nobody is kept longer for others to come along, however busy the event loop.
 _MOST_SECONDS = 1e-3
 # After so many that came alone, only every so many-th is watched for company: watching keeps the loop awake, which on a
-# busy machine takes the processor from the caller. Who comes so soon after another's answer is watched again.
+# busy machine takes the processor from the caller. Who comes so soon after another's answer, or as soon
+# as that took, is watched again.
 _WATCHED_ALONE, _WATCHED_EVERY = 4, 16
 _CLOSE_SECONDS = 100e-6
 
@@ -49,7 +50,7 @@ class Gathering:
         """Count one who came alone and was answered at once, at these moments; who comes close behind is gathered."""
         if came < self._close_until:
             self._alone = 0
-        self._close_until = answered + _CLOSE_SECONDS
+        self._close_until = answered + max(_CLOSE_SECONDS, answered - came)
         if self._alone < _WATCHED_ALONE or self._alone % _WATCHED_EVERY == 0:
             self._came += 1
             self.start()

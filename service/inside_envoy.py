@@ -43,6 +43,16 @@ class Application:
         orders = _Orders()
         obeying = asyncio.create_task(_obey(control, orders), name="obey")
         try:
+            await self._live_under(control, orders, settings, receive, send)
+        finally:
+            obeying.cancel()
+            await asyncio.gather(obeying, return_exceptions=True)
+
+    async def _live_under(
+        self, control: Control, orders: "_Orders", settings: Settings, receive: Receive, send: Send
+    ) -> None:
+        """Start, serve, and end with Envoy."""
+        try:
             started = await server.start(settings, self._start_front)
         except StartupError as error:
             control.send(failed=str(error))
@@ -53,7 +63,6 @@ class Application:
         await receive()
         orders.end()  # Envoy is ending: it waits for nobody, and for this application for ever
         await serving
-        obeying.cancel()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _start_front(self, methods: Mapping[str, Method], metrics: Metrics, settings: Settings) -> AsgiFront:
@@ -108,11 +117,14 @@ class _Orders:
 
 async def _obey(control: Control, orders: _Orders) -> None:
     """Note what kan-serve orders; once it has gone, nobody else would end Envoy."""
-    async for order in control.messages():
-        orders.take(order)
-    _log.error("kan-serve has gone: stopping at once")
+    try:
+        async for order in control.messages():
+            orders.take(order)
+        _log.error("kan-serve has gone: stopping at once")
+    except Exception:
+        _log.exception("kan-serve sent what is no order: stopping at once")
     orders.end()
-    shutil.rmtree(os.environ[FOLDER_VARIABLE], ignore_errors=True)
+    shutil.rmtree(os.environ.get(FOLDER_VARIABLE, ""), ignore_errors=True)
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -192,8 +192,8 @@ def _failure(method: Method, call: Call, error: BaseException) -> RpcError:
     if not isinstance(error, ServiceError):
         _log.error("%s failed%s", method.path, _named(call), exc_info=error)
         return RpcError(Code.INTERNAL, "the server failed to answer; its log says why")
-    if isinstance(error, InferenceFailed):
-        _log.error("%s failed%s: %s", method.path, _named(call), error)
+    if isinstance(error, InferenceFailed) and (name := _named(call)):
+        _log.error("%s failed%s: %s", method.path, name, error)  # the run's own failure is logged once, for all
     retry_after_seconds = error.retry_after_seconds if isinstance(error, Overloaded) else None
     return RpcError(status_of(error), shortened(str(error)), retry_after_seconds)
 

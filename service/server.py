@@ -146,7 +146,7 @@ async def start(settings: Settings, start_front: StartFront = grpcio.start) -> S
 
 
 async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT, then drain; a second signal ends the drain at once.
+    """Serve until a signal stops it (signals.py), then drain; a second signal ends the drain at once.
 
     Args:
         settings: What to serve, and where.

@@ -5,9 +5,10 @@ import signal
 
 
 def signals() -> tuple[asyncio.Event, asyncio.Event]:
-    """Events that SIGTERM, SIGINT and SIGHUP set: the first signal the first one, any later signal the second.
+    """Events that signals set: the first SIGTERM or SIGINT the first one, any later one the second.
 
-    SIGHUP, which a terminal sends as it goes, only where it is not ignored: nohup has it ignored.
+    SIGHUP, which a terminal sends as it goes, often twice, sets the first event alone; not even that where it is
+    ignored, as nohup has it.
     """
     stop, at_once = asyncio.Event(), asyncio.Event()
 
@@ -15,7 +16,8 @@ def signals() -> tuple[asyncio.Event, asyncio.Event]:
         (at_once if stop.is_set() else stop).set()
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
-            loop.add_signal_handler(number, signalled)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signalled)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        loop.add_signal_handler(signal.SIGHUP, stop.set)
     return stop, at_once

@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
+import binascii
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 from service.frontends import framing
@@ -17,7 +19,7 @@ Send: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[None]]
 OK_TRAILERS = {"type": "http.response.trailers", "headers": [(b"grpc-status", b"0")]}
 LAST_PIECE = {"type": "http.response.body", "body": b"", "more_body": False}
 CONTENT_TYPE = b"application/grpc"
-_NO_METADATA = (b"content-type", b"te")
+_NO_METADATA = (b"content-type", b"te", b"host")
 
 
 def _start(*headers: tuple[bytes, bytes], trailers: bool = True, status: int = 200) -> Mapping[str, Any]:
@@ -63,10 +65,14 @@ class OpenCall:
         return Call(self.deadline, self.metadata)
 
     def metadata(self) -> Iterable[tuple[str, str | bytes]]:
-        """Headers that are gRPC's metadata; values of keys that end in -bin are bytes (the protocol over HTTP/2)."""
+        """Headers that are gRPC's metadata; values of keys that end in -bin are bytes (the protocol over HTTP/2).
+
+        Binary values that do not decode are left out.
+        """
         for key, value in self.headers.items():
             if key.endswith(b"-bin"):
-                yield key.decode("latin-1"), base64.b64decode(value + b"==")
+                with suppress(binascii.Error):
+                    yield key.decode("latin-1"), base64.b64decode(value + b"=" * (-len(value) % 4), validate=True)
             elif not key.startswith(b"grpc-") and key not in _NO_METADATA:
                 yield key.decode("latin-1"), value.decode("latin-1")
 

@@ -253,6 +253,23 @@ def test_after_many_alone_only_who_comes_close_behind_is_gathered() -> None:
     _run(test())
 
 
+def test_every_sixteenth_alone_looks_out_for_company() -> None:
+    """So callers who come together are soon run together, though none comes close behind another."""
+    witness, clock = Witness(), Clock()
+
+    async def test() -> None:
+        batcher = _batcher(witness=witness, clock=clock, quiet_turns=3)
+        for _ in range(16):
+            clock.now += 1e-3
+            await batcher.submit(_rows(1))
+            await _turns(5)
+        clock.now += 1e-3
+        await asyncio.gather(*await _one_a_turn(batcher, 4))
+        assert witness.of("ran")[16:] == [1, 3]
+
+    _run(test())
+
+
 def test_a_gathering_ends_where_the_batch_is_full() -> None:
     """With as many rows as a run takes it does not wait for quiet."""
     witness = Witness()

@@ -79,3 +79,15 @@ def test_one_row_of_another_width_fails(models: Path, write_model: Callable[...,
     run = plain_run(open_session(artefact.model_bytes, Settings()), artefact.manifest)
     with pytest.raises(Exception, match="dimension"):
         run(np.ones((1, 1), np.float32))
+
+
+def test_one_row_where_the_input_is_an_output_too(models: Path, write_model: Callable[..., Path]) -> None:
+    """It comes back as it went in."""
+    write_model("affine")
+    artefact = read_version(models, "affine", 1)
+    graph = onnx.load_model_from_string(artefact.model_bytes)
+    graph.graph.output.append(onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["rows", 4]))
+    artefact.manifest.outputs.append(TensorSpec(name="x", datatype="FP32", shape=[-1, 4]))
+    run = plain_run(open_session(graph.SerializeToString(), Settings()), artefact.manifest)
+    row = np.arange(4, dtype=np.float32).reshape(1, 4)
+    np.testing.assert_array_equal(run(row)[1], row)

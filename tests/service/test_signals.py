@@ -9,7 +9,7 @@ import pytest
 from service.signals import signals
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_first_signal_and_the_second(number: signal.Signals) -> None:
     """The first sets one event, the second the other."""
 
@@ -20,6 +20,21 @@ def test_the_first_signal_and_the_second(number: signal.Signals) -> None:
             await stop.wait()
             assert not at_once.is_set()
             os.kill(os.getpid(), number)
+            await at_once.wait()
+
+    asyncio.run(check())
+
+
+def test_a_hangup_may_come_twice() -> None:
+    """As it does from a shell whose terminal goes: the drain is not cut short."""
+
+    async def check() -> None:
+        stop, at_once = signals()
+        async with asyncio.timeout(10):
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGHUP)
+                await stop.wait()
+            os.kill(os.getpid(), signal.SIGTERM)
             await at_once.wait()
 
     asyncio.run(check())

@@ -8,7 +8,7 @@ from service.frontends.open_call import OpenCall
 
 
 def test_metadata_is_what_grpc_itself_would_give() -> None:
-    """Text as it is, binary values decoded with or without padding, and nothing of the transport's own."""
+    """Text as it is, binary values decoded with or without padding; nothing broken or of the transport's own."""
     nobody: Any = None
     binary = bytes(range(7))
     headers = {
@@ -17,6 +17,8 @@ def test_metadata_is_what_grpc_itself_would_give() -> None:
         b"grpc-timeout": b"1S",
         b"x-request-id": b"a b",
         b"padded-bin": base64.b64encode(binary),
+        b"broken-bin": b"A",
+        b"host": b"localhost",
         b"bare-bin": base64.b64encode(binary).rstrip(b"="),
     }
 
