@@ -33,16 +33,32 @@ def spline_weights(layer: KANLayer, functions: Callable[[Values, slice], Values]
     for start in range(0, 1 if same else layer.inputs, _INPUTS_AT_ONCE):
         part = slice(start, 1 if same else start + _INPUTS_AT_ONCE)
         points = _points(knots[part], layer)
-        design = torch.from_numpy(functions(points.numpy(), part)).permute(2, 1, 0)
-        # All columns of one size: the fifth power of a wide domain would make a constant look like rounding.
-        size = design.abs().amax(dim=1, keepdim=True)
-        wanted = basis(points, knots[part], layer.degree).transpose(0, 1)
-        solution = torch.linalg.lstsq(design / size, wanted, driver="gelsy", rcond=1e-14).solution
-        solutions.append(solution / size.transpose(1, 2))
+        designs = functions(points.numpy(), part).transpose(2, 1, 0)
+        wanted = basis(points, knots[part], layer.degree).transpose(0, 1).numpy()
+        solutions += [_solve(*each) for each in zip(designs, wanted, strict=True)]
     # [inputs, columns, basis]: each column's share in each basis function.
-    shares = torch.cat(solutions).expand(layer.inputs, -1, -1).numpy()
+    shares = np.broadcast_to(np.stack(solutions), (layer.inputs, *solutions[0].shape))
     result: Values = np.matmul(shares, edge_coefficients(layer).transpose(1, 2, 0)).transpose(1, 0, 2)
     return result
+
+
+def _solve(design: Values, wanted: Values) -> Values:
+    """Least squares by NumPy: torch's answer depends on where MKL's work space happens to lie, in its last digits."""
+    # All columns of one size: the fifth power of a wide domain would make a constant look like rounding.
+    size = np.abs(design).max(axis=0)
+    solution: Values = np.linalg.lstsq(design / size, wanted, rcond=1e-14)[0] / size[:, None]
+    return solution
+
+
+def inner_knots(layer: KANLayer) -> Values:
+    """Knots between the ends of the domain, from left to right, as float32 holds them: ``[knots, inputs]``."""
+    knots = layer.all_knots().detach().double().numpy().T
+    return as_float32(knots[layer.degree + 1 : layer.degree + layer.grid_size])
+
+
+def as_float32(values: Values) -> Values:
+    """Rounded to what the graph's constants can hold, so that weights are solved for what will be computed."""
+    return values.astype(np.float32).astype(np.float64)
 
 
 def edge_coefficients(layer: KANLayer) -> Values:

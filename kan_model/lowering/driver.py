@@ -17,6 +17,7 @@ from kan_model.lowering.graph import check
 from kan_model.lowering.network import explaining_model, predicting_model
 from kan_model.lowering.pieces import Pieces
 from kan_model.lowering.precision import PRECISIONS, Precision
+from kan_model.lowering.radial_powers import RadialPowers
 from kan_model.lowering.reference import Comparison, Reference
 from kan_model.lowering.report import Candidate, LayerReport, LoweringError, Report
 from kan_model.lowering.segments import Segments
@@ -28,9 +29,9 @@ from kan_model.transform import InputTransform, OutputTransform
 
 # In order of preference where nothing is timed.
 STRATEGIES: tuple[Strategy, ...] = (
+    RadialPowers(),
+    RadialPowers("monomials"),
     TruncatedPowers(),
-    TruncatedPowers("monomials"),
-    TruncatedPowers("centred"),
     ClosedForm(),
     Segments(5),
     Segments(10),
@@ -269,12 +270,24 @@ def _combine(search: _Search, layers: Sequence[Sequence[_Option]], tolerance: fl
         found = search.error([each.strategy for each in chosen])
         if found.max_relative_error <= tolerance:
             return chosen, found.max_relative_error
-        better = [min(options, key=_error) for options in layers]
-        gains = [_error(now) - _error(best) for now, best in zip(chosen, better, strict=True)]
+        most_exact = [min(options, key=_error) for options in layers]
+        gains = [_error(now) - _error(best) for now, best in zip(chosen, most_exact, strict=True)]
         worst = int(np.argmax(gains))
         if gains[worst] <= 0:
             raise LoweringError(_too_far(search, chosen, tolerance))
-        chosen[worst] = better[worst]
+        chosen[worst] = _first_enough(search, chosen, worst, layers[worst], tolerance) or most_exact[worst]
+
+
+def _first_enough(
+    search: _Search, chosen: Sequence[_Option], index: int, options: Sequence[_Option], tolerance: float
+) -> _Option | None:
+    """The first option of a layer with which the whole network is within the tolerance, if there is one."""
+    for option in options:
+        if option.within and _error(option) < _error(chosen[index]):
+            strategies = [each.strategy for each in (*chosen[:index], option, *chosen[index + 1 :])]
+            if search.error(strategies).max_relative_error <= tolerance:
+                return option
+    return None
 
 
 def _check(kan: KAN, tolerance: float, tune_for: Sequence[int], precision: str) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kan_model.lowering.graph import GraphBuilder
+from kan_model.lowering.strategy import Term, Weights
 
 Values = NDArray[np.float64]
 
@@ -33,3 +34,27 @@ def power(graph: GraphBuilder, x: str, exponent: int) -> str:
         if bit == "1":
             result = graph.op("Mul", [result, x], "power")
     return result
+
+
+def emit_monomials(
+    graph: GraphBuilder, x: str, domain: tuple[Values, Values], centre: Values, weight: Weights
+) -> list[Term]:
+    """Powers 1, 2, … of x − centre, one for each of the weights.
+
+    Args:
+        graph: Where to write.
+        x: ``[rows, inputs]``, inside the domain.
+        domain: Its ends, ``[inputs]`` each.
+        centre: ``[inputs]``, as float32 holds it.
+        weight: ``[powers, inputs, outputs]``.
+    """
+    if len(weight) and np.any(centre):
+        x = graph.op("Sub", [x, graph.floats(centre, "centre")], "centred")
+    low, high = domain
+    reach = float(np.maximum(high - centre, centre - low).max())
+    value, terms = x, []
+    for exponent in range(1, len(weight) + 1):
+        if exponent > 1:
+            value = graph.op("Mul", [value, x], "monomial")
+        terms.append(Term(value, weight[exponent - 1 : exponent], -(reach**exponent), reach**exponent))
+    return terms

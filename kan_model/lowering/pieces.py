@@ -7,7 +7,7 @@ from onnx import numpy_helper
 
 from kan_model.bspline import basis
 from kan_model.layer import KANLayer
-from kan_model.lowering.columns import edge_coefficients
+from kan_model.lowering.columns import as_float32, edge_coefficients
 from kan_model.lowering.elementwise import clip, repeat
 from kan_model.lowering.graph import GraphBuilder
 from kan_model.lowering.strategy import Gathered
@@ -56,7 +56,7 @@ def _emit_uniform(graph: GraphBuilder, x: str, ends: Values) -> tuple[str, str]:
 
 def _emit_any(graph: GraphBuilder, x: str, ends: Values) -> tuple[str, str]:
     """The same on any grid: the interval is the number of inner knots reached."""
-    ends = ends.astype(np.float32).astype(np.float64)
+    ends = as_float32(ends)
     inputs, inner = ends.shape[1], ends[1:-1]
     inside = clip(graph, x, ends[0], ends[-1])
     repeated = repeat(graph, inside, len(inner))

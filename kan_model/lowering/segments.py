@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kan_model.layer import KANLayer
-from kan_model.lowering.columns import spline_weights
+from kan_model.lowering.columns import as_float32, spline_weights
 from kan_model.lowering.elementwise import power, repeat
 from kan_model.lowering.graph import GraphBuilder
 from kan_model.lowering.strategy import Columns, Term
@@ -76,7 +76,7 @@ class _Column:
 
 
 def _columns(layer: KANLayer, intervals: int) -> list[_Column]:
-    knots = layer.all_knots().detach().numpy().astype(np.float32).astype(np.float64).T
+    knots = as_float32(layer.all_knots().detach().numpy()).T
     degree, size = layer.degree, layer.grid_size
     count = -(-size // intervals)
     ends = [degree + size * i // count for i in range(count + 1)]
@@ -97,7 +97,7 @@ def _segment(knots: Values, degree: int) -> list[_Column]:
     half = len(inner) // 2
     # Polynomials: powers with different starts, the first two at the ends.
     starts = [low, high, (low + high) / 2, 2 * low - high, 2 * high - low][:degree]
-    columns = [_Column(low, high, start.astype(np.float32).astype(np.float64)) for start in starts]
+    columns = [_Column(low, high, as_float32(start)) for start in starts]
     columns += [_Column(low, knot, knot) for knot in inner[:half]]
     columns += [_Column(knot, high, knot) for knot in inner[half:]]
     return columns

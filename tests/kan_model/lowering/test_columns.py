@@ -62,3 +62,13 @@ def test_pruned_edges_weigh_nothing(
     assert not edge_coefficients(layer)[0, 1].any()
     assert not spline_weights(layer, basis_of(layer))[:, 1, 0].any()
     assert edge_coefficients(layer)[1, 1].all()
+
+
+def test_weights_do_not_depend_on_where_memory_lies(make_kan: Callable[..., KAN]) -> None:
+    """To the last bit, whatever else is in memory: a model that is lowered again is the same file."""
+    layer = make_kan((1, 2), grid_size=8).layers[0]
+    held, found = [], set()
+    for size in np.random.default_rng(0).integers(1, 5000, 40):
+        held.append(np.empty(size, np.uint8))
+        found.add(spline_weights(layer, basis_of(layer)).tobytes())
+    assert len(found) == 1

@@ -13,6 +13,7 @@ from kan_model import KAN, KANConfig
 from kan_model.layer import KANLayer, Outside
 from kan_model.lowering.driver import STRATEGIES
 from kan_model.lowering.network import explaining_model, predicting_model
+from kan_model.lowering.radial_powers import RadialPowers
 from kan_model.lowering.strategy import Strategy
 from kan_model.onnx_runtime import open_session, run
 from kan_model.transform import InputTransform, Softmax
@@ -50,12 +51,14 @@ def test_edges_are_those_of_the_network(
     if every_kind:
         # Nothing reads hidden node 3.
         wanted[0][:, 3] = 0
+    # Narrow intervals cost radial powers digits (test_strategies: how many); an edge out of place is off by a tenth.
+    atol = 3e-3 if uneven and isinstance(strategy, RadialPowers) else 5e-5
     for got, each in zip(edges, wanted, strict=True):
         assert got.shape == each.shape
-        np.testing.assert_allclose(got, each, rtol=3e-5, atol=5e-5)
+        np.testing.assert_allclose(got, each, rtol=3e-5, atol=atol)
     np.testing.assert_allclose(edges[1].sum(axis=2), prediction, rtol=1e-5, atol=1e-5)
     predicted = run(predicting_model(kan, None, None, strategies), rows)
-    np.testing.assert_allclose(prediction, predicted, rtol=3e-5, atol=5e-5)
+    np.testing.assert_allclose(prediction, predicted, rtol=3e-5, atol=atol)
 
 
 @settings(deadline=None, max_examples=40)

@@ -13,6 +13,7 @@ from kan_model.lowering.cox_de_boor import CoxDeBoor
 from kan_model.lowering.graph import GraphBuilder
 from kan_model.lowering.nodes import emit_nodes
 from kan_model.lowering.pieces import Pieces
+from kan_model.lowering.radial_powers import RadialPowers
 from kan_model.lowering.segments import Segments
 from kan_model.lowering.strategy import Strategy
 from kan_model.lowering.truncated_powers import TruncatedPowers
@@ -21,7 +22,14 @@ from kan_model.symbolic import SymbolicEdge
 
 Answers = Callable[[KAN, NDArray[np.float32]], NDArray[np.float64]]
 ROWS = np.random.default_rng(0).uniform(-2, 2, (50, 3)).astype(np.float32)
-DENSE: tuple[Strategy, ...] = (TruncatedPowers(), TruncatedPowers("centred"), ClosedForm(), Segments(5), CoxDeBoor())
+DENSE: tuple[Strategy, ...] = (
+    RadialPowers(),
+    RadialPowers("monomials"),
+    TruncatedPowers(),
+    ClosedForm(),
+    Segments(5),
+    CoxDeBoor(),
+)
 
 
 def emitted(
@@ -35,11 +43,11 @@ def emitted(
 
 
 @pytest.mark.parametrize("strategy", DENSE, ids=lambda strategy: strategy.name)
-def test_two_products_a_layer(strategy: Strategy, make_kan: Callable[..., KAN], float64_answers: Answers) -> None:
-    """One for the splines and one for the base branch, which it takes as its addend: no sum, no copy of the columns."""
+def test_few_products_and_no_sum(strategy: Strategy, make_kan: Callable[..., KAN], float64_answers: Answers) -> None:
+    """Splines, base branch, perhaps x itself: each product takes the one before as its addend, nothing is summed."""
     kan = make_kan((3, 4))
     operators, answers = emitted(kan.layers[0], strategy)
-    assert operators.count("Gemm") == 2
+    assert operators.count("Gemm") in (2, 3)
     assert operators[-1] == "Gemm"
     assert "MatMul" not in operators
     np.testing.assert_allclose(answers, float64_answers(kan, ROWS), atol=1e-4)

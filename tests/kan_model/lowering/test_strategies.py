@@ -266,19 +266,6 @@ def _of_pieces(layer: KANLayer) -> Values:
 
 
 def _of_truncated_powers(layer: KANLayer) -> Values:
-    """One segment; powers beyond the domain start at the far end, then one domain further each; see _of_powers."""
-
-    def polynomial(inner: list[int]) -> Values:
-        linear = (len(inner) + layer.degree - 1) % 2 == 0
-        half = (len(inner) + layer.degree - linear) // 2
-        left, right = half - len(inner) // 2, half - (len(inner) - len(inner) // 2)
-        starts = (*(1.0 + i for i in range(left)), *(0.0 - i for i in range(right)))
-        return np.array(_polynomial_condition(starts, int(linear), 0.0, layer.degree))
-
-    return _of_powers(layer, layer.grid_size, polynomial)
-
-
-def _of_centred_truncated_powers(layer: KANLayer) -> Values:
     """One segment; polynomials as powers of x − centre, the middle knot or, where there is none, the middle."""
     knots = layer.all_knots().detach().double().numpy()
     low, high = knots[:, layer.degree], knots[:, -layer.degree - 1]
@@ -288,6 +275,21 @@ def _of_centred_truncated_powers(layer: KANLayer) -> Values:
         return np.array([_polynomial_condition((), layer.degree, round(each, 2), layer.degree) for each in centres])
 
     return _of_powers(layer, layer.grid_size, polynomial)
+
+
+def _of_radial_powers(layer: KANLayer) -> Values:
+    """Half the jump of a truncated power, on the way to the farther end; of the polynomial's terms the condition.
+
+    They start at 0, 1, −1, 2 in units of the domain, beside x; as powers of x − centre they are no larger.
+    """
+    degree, size = layer.degree, _size(layer)
+    jumps, knots = _jumps(layer) / (2 * factorial(degree)), layer.all_knots().detach().double().numpy()
+    low, high = knots[:, degree], knots[:, -degree - 1]
+    powers = np.zeros_like(size)
+    for knot in range(degree + 1, degree + layer.grid_size):
+        powers += jumps[..., knot] * np.maximum(knots[:, knot] - low, high - knots[:, knot]) ** degree
+    starts = (0.0, 1.0, -1.0, 2.0)[: degree - 1]
+    return degree * (powers + _polynomial_condition(starts, 1, 0.0, degree) * (size + powers))
 
 
 def _of_segments(intervals: int) -> Callable[[KANLayer], Values]:
@@ -359,9 +361,9 @@ def _polynomial_condition(starts: tuple[float, ...], exponents: int, centre: flo
 
 
 CONDITIONS: Mapping[str, Callable[[KANLayer], Values]] = {
+    "radial_powers": _of_radial_powers,
+    "radial_powers_monomials": _of_radial_powers,
     "truncated_powers": _of_truncated_powers,
-    "truncated_powers_monomials": _of_centred_truncated_powers,
-    "truncated_powers_centred": _of_centred_truncated_powers,
     "closed_form": _of_closed_form,
     "segments_5": _of_segments(5),
     "segments_10": _of_segments(10),

@@ -13,6 +13,7 @@ from kan_model.layer import KANLayer, Outside
 from kan_model.lowering import lower
 from kan_model.lowering.driver import STRATEGIES
 from kan_model.lowering.network import predicting_model
+from kan_model.lowering.radial_powers import RadialPowers
 from kan_model.lowering.strategy import Strategy
 from kan_model.onnx_runtime import run
 from kan_model.symbolic import SymbolicEdge
@@ -56,7 +57,9 @@ def test_among_splines(
     kan = with_every_kind_of_edge(make_kan(outside=outside, uneven=uneven, grid_size=6, dtype=torch.float32))
     rows = np.random.default_rng(0).uniform(-2.5, 2.5, (100, 3)).astype(np.float32)
     got = run(predicting_model(kan, None, None, written_by(kan, strategy)), rows)
-    np.testing.assert_allclose(got, float64_answers(kan, rows), rtol=3e-5, atol=3e-5)
+    # Narrow intervals cost radial powers digits (test_strategies: how many); a term left out is off by a tenth.
+    atol = 3e-3 if uneven and isinstance(strategy, RadialPowers) else 3e-5
+    np.testing.assert_allclose(got, float64_answers(kan, rows), rtol=3e-5, atol=atol)
 
 
 def test_an_input_with_symbolic_edges_only_has_no_spline(make_kan: Callable[..., KAN]) -> None:
