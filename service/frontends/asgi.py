@@ -121,8 +121,7 @@ class AsgiFront:
     async def _answer(self, method: Method, call: "OpenCall", deframer: Deframer) -> None:
         match method:
             case Unary():
-                request = await one_message(call.receive, deframer)
-                call.body_read = True
+                request = await one_message(call, deframer)
                 answer = await rpc.invoke(method, call.call(), request, self._metrics, self._max_message_bytes)
                 await call.send(call.start())
                 piece = framing.frame(answer, call.encoding)
@@ -130,8 +129,7 @@ class AsgiFront:
                 await call.send(OK_TRAILERS)
                 return
             case Stream():
-                request = await one_message(call.receive, deframer)
-                call.body_read = True
+                request = await one_message(call, deframer)
                 answers = _one_by_one(rpc.stream(method, call.call(), request, self._metrics))
             case Duplex():
                 requests = messages(call, deframer)

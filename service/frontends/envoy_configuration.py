@@ -6,6 +6,7 @@ Connection age, keepalive, access log, gRPC-Web, JSON over HTTP are Envoy's. Sou
 import base64
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import FileDescriptor
 
 from kan_api.v1 import prediction_pb2
+from service.frontends import message_header
 from service.limits import MESSAGES_IN_FLIGHT
 from service.settings import Settings
+from service.status import Code
 
 # Names Envoy's statistics of the listener.
 STAT_PREFIX = "grpc"
@@ -26,6 +29,19 @@ _CONNECTION_WINDOW_BYTES = 4 * 2**20
 # One frame may carry every answer of a stream that is ready, and gRPC's clients send up to two window updates for each
 # answer they read. Envoy's own bound is 10: it took such callers for a flood and reset their connections.
 _WINDOW_UPDATES_PER_FRAME = 4 * MESSAGES_IN_FLIGHT
+
+# More than gRPC's prefix of a message takes.
+_FRAMING_BYTES = 64
+
+# How much longer JSON may be than the message it stands for.
+_JSON_TIMES = 8
+
+_SERVICE = prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"]
+
+# Matches requests that are neither gRPC nor gRPC-Web.
+_NO_GRPC: Mapping[str, Any] = {
+    "headers": [{"name": "content-type", "string_match": {"prefix": "application/grpc"}, "invert_match": True}]
+}
 
 _HTTP_FILTERS = "envoy.extensions.filters.http"
 _ACCESS_LOGGERS = "envoy.extensions.access_loggers"
@@ -82,9 +98,13 @@ def configuration(application: str, module: str, settings: Settings, folder: Pat
             **_keepalive(settings),
         },
         "access_log": _access_log(settings.access_log),
-        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"]}]},
+        "local_reply_config": {"mappers": _too_long(settings.max_message_bytes)},
+        "route_config": {
+            "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": _routes(settings.max_message_bytes)}]
+        },
         "http_filters": [
             _http_filter("grpc_web", "GrpcWeb"),
+            _http_filter("buffer", "Buffer", disabled=True, max_request_bytes=1),
             _http_filter(
                 "grpc_json_transcoder",
                 "GrpcJsonTranscoder",
@@ -94,6 +114,7 @@ def configuration(application: str, module: str, settings: Settings, folder: Pat
                 convert_grpc_status=True,
                 print_options={"always_print_primitive_fields": True, "preserve_proto_field_names": True},
             ),
+            _http_filter("lua", "Lua", **message_header.lua_filter()),
             _http_filter(
                 "dynamic_modules",
                 "DynamicModuleFilter",
@@ -132,6 +153,58 @@ def configuration(application: str, module: str, settings: Settings, folder: Pat
     }
 
 
+def _routes(max_message_bytes: int) -> list[dict[str, Any]]:
+    """Which filters a call passes beside those that all do; the first route that matches is taken.
+
+    Bodies that Envoy has to hold as a whole are bounded: the message of a call that it puts into a header, and JSON,
+    which takes several times the memory while it is converted.
+    """
+    json_bytes = min(_JSON_TIMES * max_message_bytes, 2**32 - 1)
+    in_header = {"envoy.filters.http.lua": message_header.on_route()}
+    json_body = {
+        "envoy.filters.http.buffer": {
+            "@type": f"type.googleapis.com/{_HTTP_FILTERS}.buffer.v3.BufferPerRoute",
+            "buffer": {"max_request_bytes": json_bytes},
+        }
+    }
+
+    def route(match: Mapping[str, Any], most_bytes: int, filters: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "match": match,
+            "non_forwarding_action": {},
+            "request_body_buffer_limit": most_bytes,
+            "typed_per_filter_config": filters,
+        }
+
+    streams = [f"/{_SERVICE.full_name}/{method.name}" for method in _SERVICE.methods if method.client_streaming]
+    return [
+        *({"match": {"path": path}, "non_forwarding_action": {}} for path in streams),
+        *(route({"path": path, **_NO_GRPC}, json_bytes, {**json_body, **in_header}) for path in message_header.PATHS),
+        *(route({"path": path}, max_message_bytes + _FRAMING_BYTES, in_header) for path in message_header.PATHS),
+        route({"prefix": "/", **_NO_GRPC}, json_bytes, json_body),
+    ]
+
+
+def _too_long(max_message_bytes: int) -> list[dict[str, Any]]:
+    """What Envoy says where a body passes its bound: RESOURCE_EXHAUSTED in gRPC and in JSON, as the methods do."""
+    too_large = {"op": "EQ", "value": {"default_value": int(HTTPStatus.REQUEST_ENTITY_TOO_LARGE), "runtime_key": "-"}}
+    by_status = {"status_code_filter": {"comparison": too_large}}
+    text = f"Received message larger than max (more than {max_message_bytes}); max_message_bytes"
+    code = int(Code.RESOURCE_EXHAUSTED)
+    in_json = {
+        "filter": {"and_filter": {"filters": [by_status, {"header_filter": {"header": _NO_GRPC["headers"][0]}}]}},
+        "status_code": int(HTTPStatus.TOO_MANY_REQUESTS),
+        "body": {"inline_string": text},
+        "body_format_override": {"json_format": {"code": code, "message": "%LOCAL_REPLY_BODY%", "details": []}},
+    }
+    in_grpc = {
+        "filter": by_status,
+        "body": {"inline_string": text},
+        "headers_to_add": [{"header": {"key": "grpc-status", "value": str(code)}}],
+    }
+    return [in_json, in_grpc]
+
+
 def _keepalive(settings: Settings) -> dict[str, Any]:
     if not settings.keepalive_seconds:
         return {}
@@ -156,8 +229,10 @@ def _typed(name: str, kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": name, "typed_config": {"@type": f"type.googleapis.com/{kind}", **fields}}
 
 
-def _http_filter(name: str, kind: str, **fields: Any) -> dict[str, Any]:
-    return _typed(f"envoy.filters.http.{name}", f"{_HTTP_FILTERS}.{name}.v3.{kind}", fields)
+def _http_filter(name: str, kind: str, *, disabled: bool = False, **fields: Any) -> dict[str, Any]:
+    """A filter; a disabled one is on where a route enables it."""
+    filter_ = _typed(f"envoy.filters.http.{name}", f"{_HTTP_FILTERS}.{name}.v3.{kind}", fields)
+    return {**filter_, "disabled": True} if disabled else filter_
 
 
 def _descriptors(file: FileDescriptor) -> str:

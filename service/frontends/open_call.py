@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import suppress
 from typing import Any, TypeAlias
 
-from service.frontends import framing
+from service.frontends import framing, message_header
 from service.frontends.framing import Deframer
 from service.rpc import Call
 from service.status import Code, RpcError
@@ -19,7 +19,7 @@ Send: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[None]]
 OK_TRAILERS = {"type": "http.response.trailers", "headers": [(b"grpc-status", b"0")]}
 LAST_PIECE = {"type": "http.response.body", "body": b"", "more_body": False}
 CONTENT_TYPE = b"application/grpc"
-_NO_METADATA = (b"content-type", b"te", b"host")
+_NO_METADATA = (b"content-type", b"te", b"host", message_header.HEADER)
 
 
 def _start(*headers: tuple[bytes, bytes], trailers: bool = True, status: int = 200) -> Mapping[str, Any]:
@@ -88,16 +88,18 @@ class OpenCall:
         await self.send({"type": "http.response.body", "body": framed, "more_body": True})
 
 
-async def one_message(receive: Receive, deframer: Deframer) -> bytes:
+async def one_message(call: OpenCall, deframer: Deframer) -> bytes:
     """The one message of a request."""
-    messages: list[bytes] = []
-    more = True
+    body = message_header.body_in(call.headers)
+    messages = [] if body is None else deframer.feed(body)
+    more = body is None
     while more:
-        event = await receive()
+        event = await call.receive()
         if event["type"] == "http.disconnect":
             raise asyncio.CancelledError
         messages += deframer.feed(event["body"])
         more = event["more_body"]
+    call.body_read = True
     if len(messages) != 1 or not deframer.empty:
         raise RpcError(
             Code.INVALID_ARGUMENT,

@@ -1,10 +1,12 @@
 """What only the Envoy front end has: two processes that watch each other, JSON over HTTP, gRPC-Web."""
 
 import asyncio
+import base64
 import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -20,6 +22,7 @@ import pytest
 
 from kan_api.v1 import prediction_pb2 as pb
 from service.cli import main
+from service.frontends import message_header
 
 KanServe = Callable[..., Any]
 WriteModel = Callable[..., Path]
@@ -155,6 +158,68 @@ def test_grpc_web(server: Any) -> None:
     length = int.from_bytes(body[1:5], "big")
     assert pb.PredictResponse.FromString(body[5 : 5 + length]).model == "affine"
     assert b"grpc-status:0" in body[5 + length :]
+
+
+def _predict(server: Any, identity: str, **options: Any) -> pb.PredictResponse:
+    features = pb.Matrix(rows=1, columns=4, values=[1, 2, 3, 4])
+    request = pb.PredictRequest(model="affine", id=identity, features=features).SerializeToString()
+    with grpc.insecure_channel(server.grpc) as channel:
+        method: Any = channel.unary_unary("/kan_api.v1.PredictionService/Predict")
+        return pb.PredictResponse.FromString(method(request, timeout=20, **options))
+
+
+@pytest.mark.parametrize("length", [1, 60_000, 70_000, 3_000_000])
+def test_messages_of_any_length(length: int, server: Any) -> None:
+    """Those that Envoy puts into a header and those that come as a body, up to the bound."""
+    identity = "x" * length
+    assert _predict(server, identity).id == identity
+
+
+def test_nobody_else_makes_that_header(server: Any) -> None:
+    """What a caller sends under its name is dropped: the message in the body is answered."""
+    other = pb.PredictRequest(model="absent").SerializeToString()
+    framed = base64.b64encode(b"\0" + len(other).to_bytes(4, "big") + other).decode()
+    metadata = [(message_header.HEADER.decode(), framed)]
+    assert _predict(server, "mine", metadata=metadata).id == "mine"
+    assert _predict(server, "x" * 70_000, metadata=metadata).id == "x" * 70_000
+
+
+def test_a_message_far_beyond_the_bound(kan_serve: KanServe, write_model: WriteModel) -> None:
+    """Envoy refuses what it would have to hold, in the words and with the code of a message that is a little longer."""
+    write_model("affine")
+    server = kan_serve("--frontend", "envoy", "--max-message-bytes", str(2**20))
+    for length in (2**20, 2**22):
+        with pytest.raises(grpc.RpcError) as caught:
+            _predict(server, "x" * length)
+        assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "larger than max" in str(caught.value.details())
+
+
+def test_json_far_beyond_the_bound(kan_serve: KanServe, write_model: WriteModel) -> None:
+    """The answer comes before the body is there, and no more than its bound is held."""
+    write_model("affine")
+    server = kan_serve("--frontend", "envoy", "--max-message-bytes", str(2**20))
+    (envoy,) = _children(server.process.pid)
+    before = _peak_mb(envoy)
+    host, port = server.grpc.rsplit(":", 1)
+    head = "POST /kan_api.v1.PredictionService/Predict HTTP/1.1\r\nhost: kan\r\ncontent-type: application/json\r\n"
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(f"{head}content-length: {2**28}\r\n\r\n".encode() + b'{"id": "')
+        sent, piece = 0, b"x" * 2**16
+        while sent < 2**28 and not select.select([connection], (), (), 0)[0]:
+            connection.sendall(piece)
+            sent += len(piece)
+        answer = connection.recv(2**16)
+    assert answer.startswith(b"HTTP/1.1 429 "), answer
+    assert b'"code":8' in answer
+    assert b"larger than max" in answer
+    assert sent < 2**26
+    assert _peak_mb(envoy) < before + 64
+
+
+def _peak_mb(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def test_a_browser_is_told_where_it_is(server: Any) -> None:

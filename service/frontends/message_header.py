@@ -1,0 +1,48 @@
+"""The message of a call in a header, from Envoy to Python.
+
+pyvoy hands Python a call's headers, and its body when Python asks for it: the question wakes Envoy's thread, that wakes
+pyvoy's, and that Python's again. Where a call has one message and it is small, a filter of Envoy waits for it and puts
+it into a header, so that Python has all it needs at once. Larger ones, and those of streams, come as a body.
+"""
+
+import binascii
+from collections.abc import Mapping
+from typing import Any
+
+# What a caller sends under that name is dropped.
+HEADER = b"x-kan-message"
+
+# Methods with one message that is worth the while: those that carry rows.
+PATHS = ("/kan_api.v1.PredictionService/Predict", "/inference.GRPCInferenceService/ModelInfer")
+
+# In base64 it takes a third more, in memory that Envoy and Python hold twice.
+_MAX_BODY_BYTES = 64 * 1024
+
+# Source of the calls: Envoy's Lua filter. The headers are fetched after the body: objects do not outlive a wait.
+_SOURCE = f"""
+function envoy_on_request(handle)
+  local body = handle:body()
+  local headers = handle:headers()
+  if body and body:length() <= {_MAX_BODY_BYTES} then
+    headers:replace("{HEADER.decode()}", handle:base64Escape(body:getBytes(0, body:length())))
+  else
+    headers:remove("{HEADER.decode()}")
+  end
+end
+"""
+
+
+def lua_filter() -> dict[str, Any]:
+    """Fields of a Lua filter that does nothing but where :func:`on_route` enables it."""
+    return {"source_codes": {"message": {"inline_string": _SOURCE}}}
+
+
+def on_route() -> dict[str, Any]:
+    """What a route of the methods says for the filter."""
+    return {"@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.LuaPerRoute", "name": "message"}
+
+
+def body_in(headers: Mapping[bytes, bytes]) -> bytes | None:
+    """The body that came as a header; None: it comes as a body."""
+    encoded = headers.get(HEADER)
+    return None if encoded is None else binascii.a2b_base64(encoded)

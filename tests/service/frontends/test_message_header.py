@@ -1,0 +1,19 @@
+"""The message of a call in a header."""
+
+import base64
+
+import pytest
+
+from service.frontends import message_header
+
+
+@pytest.mark.parametrize("body", [b"", b"\0\0\0\0\1x", bytes(range(256)) * 300])
+def test_a_body_comes_out_as_it_went_in(body: bytes) -> None:
+    """Whatever its bytes; base64 is Envoy's, which is the standard one with padding."""
+    assert message_header.body_in({message_header.HEADER: base64.b64encode(body)}) == body
+
+
+def test_without_the_header_there_is_a_body_to_come() -> None:
+    """An empty body in a header is not the same as none."""
+    assert message_header.body_in({b"content-type": b"application/grpc"}) is None
+    assert message_header.body_in({message_header.HEADER: b""}) == b""
