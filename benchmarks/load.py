@@ -28,7 +28,7 @@ from benchmarks.processes import cpu_seconds, tree
 _CALLERS_A_CONNECTION = 16
 _SCHEDULE_CONNECTIONS = 4
 # grpc's servers refuse calls where a thousand wait to be read.
-MOST_IN_FLIGHT = 900
+_MOST_IN_FLIGHT = 900
 _WARM_UP_SECONDS = 0.3
 _TIMEOUT_SECONDS = 30.0
 _SEED = 0
@@ -209,12 +209,12 @@ def _by_schedule(job: Job) -> Seen:
         sent = answered = 0
         overrun = False
         while (now := time.perf_counter()) < meter.ends:
-            while schedule[sent] <= now and sent - answered <= MOST_IN_FLIGHT:
+            while schedule[sent] <= now and sent - answered <= _MOST_IN_FLIGHT:
                 _ask(connections[sent % len(connections)], sent, requests, stream=False)
                 if meter.counting:
                     meter.late.append(now - schedule[sent])
                 sent += 1
-            if sent - answered > MOST_IN_FLIGHT:
+            if sent - answered > _MOST_IN_FLIGHT:
                 overrun = True
                 break
             wait = max(0.0, min(schedule[sent], meter.ends) - time.perf_counter())

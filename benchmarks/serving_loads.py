@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-from benchmarks.load import MOST_IN_FLIGHT, LoadProcess
+from benchmarks.load import LoadProcess
 from benchmarks.load_job import Exchange, Form, Job, Seen
 from benchmarks.served_models import MODEL_INFER, PREDICT, PREDICT_STREAM, ServedModel
 from benchmarks.servers import ECHO_ANSWER, Server
@@ -29,7 +29,7 @@ class Load:
         callers: As in Job.
         roles: Servers that get it.
         grpc_client: As in Job.
-        of_capacity: Share of what so many callers get out of the server that arrives by a schedule; 0 for none.
+        of_capacity: Share of the server's capacity that arrives by a schedule; 0 for none.
     """
 
     name: str
@@ -49,10 +49,11 @@ INFER_SIXTEEN = Load("ModelInfer, 16 callers", "infer", 1, 16, ("ours", "peer"))
 INFER_SIXTY_FOUR = Load("ModelInfer, 64 callers", "infer", 1, 64, ("ours", "peer"))
 INFER_ROWS = Load("ModelInfer, 64 rows, 8 callers", "infer", 64, 8, ("ours", "peer"))
 STREAM = Load("PredictStream, 64 in flight", "stream", 1, 64, ("ours",))
-# Capacity: what comes back a second with as many open as the schedule may have, since those who do not wait for answers
-# pile up. 64 callers get more, because they come in step, all at once after each batch, which no schedule does.
-SCHEDULE = Load("Predict by a schedule, 60 % of capacity", "predict", 1, MOST_IN_FLIGHT, ("ours",), of_capacity=0.6)
+SCHEDULE = Load("Predict by a schedule, 60 % of capacity", "predict", 1, 64, ("ours",), of_capacity=0.6)
 SLOW = Load("Predict, slow model, 64 callers", "predict", 1, 64, ("slow",))
+
+# Capacity is looked for in steps, from this share of what the callers get who wait.
+_FIRST_STEP, _STEP = 0.3, 1.15
 
 # In the order in which they run.
 LOADS = (
@@ -126,7 +127,7 @@ def run_rounds(
                     rate = 0.0
                     if load.of_capacity:
                         # Measured at once before: the machine's speed changes within a round by a third.
-                        rate = load.of_capacity * generator.run(_job(server, model, load, seconds, 0.0)).rate
+                        rate = load.of_capacity * _capacity(generator, server, model, load, seconds)
                     before = _batches(server)
                     seen = generator.run(_job(server, model, load, seconds, rate))
                     after = _batches(server)
@@ -135,6 +136,23 @@ def run_rounds(
                         results.batch_rows[server.name, load].append((after[0] - before[0]) / (after[1] - before[1]))
             print(f"round {number + 1} of {rounds} is done", file=sys.stderr, flush=True)
     return results
+
+
+def _capacity(generator: LoadProcess, server: Server, model: ServedModel, load: Load, seconds: float) -> float:
+    """The highest rate of a schedule that the server keeps up with, in requests a second.
+
+    Callers who wait get more out of it: they come in step, all at once after each batch, which no schedule does.
+    """
+
+    def keeps_up(rate: float) -> bool:
+        return not math.isnan(generator.run(_job(server, model, load, seconds, rate)).rate)
+
+    rate = _FIRST_STEP * generator.run(_job(server, model, load, seconds, 0.0)).rate
+    while not keeps_up(rate):
+        rate /= _STEP
+    while keeps_up(rate * _STEP):
+        rate *= _STEP
+    return rate
 
 
 def _job(server: Server, model: ServedModel, load: Load, seconds: float, rate: float) -> Job:

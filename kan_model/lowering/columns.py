@@ -10,7 +10,7 @@ from kan_model.bspline import basis
 from kan_model.layer import KANLayer
 
 Values = NDArray[np.float64]
-# Inputs solved at once: bounds the memory, some 100 MB at 64 intervals.
+# Inputs whose equations are held at once: bounds the memory, some 100 MB at 64 intervals.
 _INPUTS_AT_ONCE = 64
 
 

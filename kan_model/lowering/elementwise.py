@@ -50,11 +50,11 @@ def emit_monomials(
     """
     if len(weight) and np.any(centre):
         x = graph.op("Sub", [x, graph.floats(centre, "centre")], "centred")
-    low, high = domain
-    reach = float(np.maximum(high - centre, centre - low).max())
+    least, most = float((domain[0] - centre).min()), float((domain[1] - centre).max())
     value, terms = x, []
     for exponent in range(1, len(weight) + 1):
         if exponent > 1:
             value = graph.op("Mul", [value, x], "monomial")
-        terms.append(Term(value, weight[exponent - 1 : exponent], -(reach**exponent), reach**exponent))
+        low, high = (least**exponent, most**exponent) if exponent % 2 else (0.0, max(-least, most) ** exponent)
+        terms.append(Term(value, weight[exponent - 1 : exponent], low, high))
     return terms

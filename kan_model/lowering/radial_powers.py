@@ -1,4 +1,4 @@
-"""Powers of the distance from each knot: the fewest ops there are, for coarse grids under ``clamp``."""
+"""Powers of the distance from each knot: for coarse grids under ``clamp``, the fastest form there is."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -28,8 +28,9 @@ class RadialPowers:
     are made of. It jumps in its last derivative as (x − t)₊^degree does, and needs no mirrored copy of x.
 
     Attributes:
-        polynomial: How it is written. "ends": as x and such powers from the domain's ends, the fewest ops. "monomials":
-            as 1 … degree powers of x − centre, the fewest numbers to raise to a power.
+        polynomial: How it is written. "ends": as x and such powers from the domain's ends, the fewest ops, best for
+            single rows. "monomials": as 1 … degree powers of x − centre, small ops more, but fewer columns that pass
+            all of them, best for many rows.
     """
 
     polynomial: Polynomial = "ends"
@@ -71,8 +72,10 @@ class RadialPowers:
                 "Sub", [repeat(graph, inside, count), graph.floats(knots.ravel(), "knots")], "from_knots"
             )
             value = _emit_radial(graph, from_knots, degree)
-            longest = float(np.maximum(np.abs(low - knots), np.abs(high - knots)).max()) ** degree
-            terms.append(Term(value, weight[:count], 0.0 if degree % 2 else -longest, longest))
+            least, most = _radial(low - knots, degree).min(), _radial(high - knots, degree).max()
+            if degree % 2:
+                least, most = 0.0, max(_radial(low - knots, degree).max(), most)
+            terms.append(Term(value, weight[:count], float(least), float(most)))
         terms += emit_monomials(graph, inside, (low, high), centre, weight[count:-1])
         return Columns(tuple(terms), weight[-1])
 

@@ -1,4 +1,4 @@
-"""Truncated powers from the middle outwards: the fewest columns there are, for coarse grids under ``clamp``."""
+"""Truncated powers from the middle outwards: for coarse grids under ``clamp``, more exact than radial powers."""
 
 from dataclasses import dataclass
 

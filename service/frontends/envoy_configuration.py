@@ -30,18 +30,16 @@ _CONNECTION_WINDOW_BYTES = 4 * 2**20
 # answer they read. Envoy's own bound is 10: it took such callers for a flood and reset their connections.
 _WINDOW_UPDATES_PER_FRAME = 4 * MESSAGES_IN_FLIGHT
 
-# More than gRPC's prefix of a message takes.
+# gRPC puts 5 bytes before a message. A body a little longer still gets to Python, which can say how long it is.
 _FRAMING_BYTES = 64
 
-# How much longer JSON may be than the message it stands for.
+# How much longer JSON may be than the message it stands for: a float32 takes 3 to 5 times its 4 bytes, escapes 6.
 _JSON_TIMES = 8
 
 _SERVICE = prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"]
 
-# Matches requests that are neither gRPC nor gRPC-Web.
-_NO_GRPC: Mapping[str, Any] = {
-    "headers": [{"name": "content-type", "string_match": {"prefix": "application/grpc"}, "invert_match": True}]
-}
+# gRPC and gRPC-Web.
+_IS_GRPC: Mapping[str, Any] = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
 
 _HTTP_FILTERS = "envoy.extensions.filters.http"
 _ACCESS_LOGGERS = "envoy.extensions.access_loggers"
@@ -80,7 +78,8 @@ def configuration(application: str, module: str, settings: Settings, folder: Pat
         "stat_prefix": STAT_PREFIX,
         "generate_request_id": False,
         "server_name": "kan-serve",
-        # Calls end by their own deadlines; a stream may be silent for as long as its caller likes.
+        # Calls end by their own deadlines, and where one never ends its request by its caller's; a stream may be
+        # silent for as long as its caller likes.
         "stream_idle_timeout": "0s",
         "common_http_protocol_options": {
             "idle_timeout": "0s",
@@ -98,6 +97,14 @@ def configuration(application: str, module: str, settings: Settings, folder: Pat
             **_keepalive(settings),
         },
         "access_log": _access_log(settings.access_log),
+        # What a caller sends under the name is no message.
+        "early_header_mutation_extensions": [
+            _typed(
+                "envoy.http.early_header_mutation.header_mutation",
+                "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+                {"mutations": [{"remove": message_header.HEADER.decode()}]},
+            )
+        ],
         "local_reply_config": {"mappers": _too_long(settings.max_message_bytes)},
         "route_config": {
             "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": _routes(settings.max_message_bytes)}]
@@ -108,6 +115,7 @@ def configuration(application: str, module: str, settings: Settings, folder: Pat
             _http_filter(
                 "grpc_json_transcoder",
                 "GrpcJsonTranscoder",
+                disabled=True,
                 proto_descriptor_bin=_descriptors(prediction_pb2.DESCRIPTOR),
                 services=[service.full_name for service in prediction_pb2.DESCRIPTOR.services_by_name.values()],
                 auto_mapping=True,
@@ -156,33 +164,42 @@ def configuration(application: str, module: str, settings: Settings, folder: Pat
 def _routes(max_message_bytes: int) -> list[dict[str, Any]]:
     """Which filters a call passes beside those that all do; the first route that matches is taken.
 
-    Bodies that Envoy has to hold as a whole are bounded: the message of a call that it puts into a header, and JSON,
-    which takes several times the memory while it is converted.
+    Bodies that Envoy has to hold as a whole are bounded: those that it puts into a header, and JSON, which takes
+    several times its memory while it is converted. What is not gRPC is taken for JSON, and converted nowhere else.
     """
-    json_bytes = min(_JSON_TIMES * max_message_bytes, 2**32 - 1)
     in_header = {"envoy.filters.http.lua": message_header.on_route()}
-    json_body = {
+    converted = {
+        "envoy.filters.http.grpc_json_transcoder": {
+            "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
+            "config": {},
+        }
+    }
+    bounded = {
         "envoy.filters.http.buffer": {
             "@type": f"type.googleapis.com/{_HTTP_FILTERS}.buffer.v3.BufferPerRoute",
-            "buffer": {"max_request_bytes": json_bytes},
+            "buffer": {"max_request_bytes": _json_bytes(max_message_bytes)},
         }
     }
 
-    def route(match: Mapping[str, Any], most_bytes: int, filters: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            "match": match,
-            "non_forwarding_action": {},
-            "request_body_buffer_limit": most_bytes,
-            "typed_per_filter_config": filters,
-        }
+    def route(match: Mapping[str, Any], filters: Mapping[str, Any], most_bytes: int | None = None) -> dict[str, Any]:
+        limit = {} if most_bytes is None else {"request_body_buffer_limit": most_bytes}
+        return {"match": match, "non_forwarding_action": {}, "typed_per_filter_config": filters, **limit}
 
+    grpc = {"headers": [_IS_GRPC]}
     streams = [f"/{_SERVICE.full_name}/{method.name}" for method in _SERVICE.methods if method.client_streaming]
     return [
-        *({"match": {"path": path}, "non_forwarding_action": {}} for path in streams),
-        *(route({"path": path, **_NO_GRPC}, json_bytes, {**json_body, **in_header}) for path in message_header.PATHS),
-        *(route({"path": path}, max_message_bytes + _FRAMING_BYTES, in_header) for path in message_header.PATHS),
-        route({"prefix": "/", **_NO_GRPC}, json_bytes, json_body),
+        *(
+            route({"path": path, **grpc}, in_header, max_message_bytes + _FRAMING_BYTES)
+            for path in message_header.PATHS
+        ),
+        route({"prefix": "/", **grpc}, {}),
+        *(route({"path": path}, converted) for path in streams),
+        route({"prefix": "/"}, {**bounded, **converted}, _json_bytes(max_message_bytes)),
     ]
+
+
+def _json_bytes(max_message_bytes: int) -> int:
+    return min(_JSON_TIMES * max_message_bytes, 2**32 - 1)
 
 
 def _too_long(max_message_bytes: int) -> list[dict[str, Any]]:
@@ -190,19 +207,23 @@ def _too_long(max_message_bytes: int) -> list[dict[str, Any]]:
     too_large = {"op": "EQ", "value": {"default_value": int(HTTPStatus.REQUEST_ENTITY_TOO_LARGE), "runtime_key": "-"}}
     by_status = {"status_code_filter": {"comparison": too_large}}
     text = f"Received message larger than max (more than {max_message_bytes}); max_message_bytes"
+    json_text = (
+        f"Received JSON larger than max (more than {_json_bytes(max_message_bytes)}); "
+        f"{_JSON_TIMES} times max_message_bytes"
+    )
     code = int(Code.RESOURCE_EXHAUSTED)
-    in_json = {
-        "filter": {"and_filter": {"filters": [by_status, {"header_filter": {"header": _NO_GRPC["headers"][0]}}]}},
-        "status_code": int(HTTPStatus.TOO_MANY_REQUESTS),
-        "body": {"inline_string": text},
-        "body_format_override": {"json_format": {"code": code, "message": "%LOCAL_REPLY_BODY%", "details": []}},
-    }
     in_grpc = {
-        "filter": by_status,
+        "filter": {"and_filter": {"filters": [by_status, {"header_filter": {"header": _IS_GRPC}}]}},
         "body": {"inline_string": text},
         "headers_to_add": [{"header": {"key": "grpc-status", "value": str(code)}}],
     }
-    return [in_json, in_grpc]
+    in_json = {
+        "filter": by_status,
+        "status_code": int(HTTPStatus.TOO_MANY_REQUESTS),
+        "body": {"inline_string": json_text},
+        "body_format_override": {"json_format": {"code": code, "message": "%LOCAL_REPLY_BODY%", "details": []}},
+    }
+    return [in_grpc, in_json]
 
 
 def _keepalive(settings: Settings) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import binascii
 from collections.abc import Mapping
 from typing import Any
 
-# What a caller sends under that name is dropped.
+# Envoy drops what a caller sends under that name before anything else.
 HEADER = b"x-kan-message"
 
 # Methods with one message that is worth the while: those that carry rows.
@@ -22,11 +22,8 @@ _MAX_BODY_BYTES = 64 * 1024
 _SOURCE = f"""
 function envoy_on_request(handle)
   local body = handle:body()
-  local headers = handle:headers()
   if body and body:length() <= {_MAX_BODY_BYTES} then
-    headers:replace("{HEADER.decode()}", handle:base64Escape(body:getBytes(0, body:length())))
-  else
-    headers:remove("{HEADER.decode()}")
+    handle:headers():add("{HEADER.decode()}", handle:base64Escape(body:getBytes(0, body:length())))
   end
 end
 """

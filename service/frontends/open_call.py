@@ -39,7 +39,12 @@ _START = {
 
 
 class OpenCall:
-    """A call that is being answered."""
+    """A call that is being answered.
+
+    Attributes:
+        body_read: The request is there: from now on ``receive`` only tells whether the caller has gone. Where the
+            request came in a header, it gives the body first.
+    """
 
     __slots__ = ("body_read", "deadline", "encoding", "headers", "late", "receive", "send", "started", "task")
 
