@@ -78,6 +78,9 @@ class RpcError(Exception):
         return [("grpc-retry-pushback-ms", str(max(1, round(1e3 * self.retry_after_seconds))))]
 
 
+LATE = RpcError(Code.DEADLINE_EXCEEDED, "the deadline passed before the answer was ready")
+
+
 def status_of(error: ServiceError) -> Code:
     """The status code of an error; INTERNAL for a class that the table does not have."""
     return next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), Code.INTERNAL)

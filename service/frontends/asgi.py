@@ -28,11 +28,10 @@ from service.frontends.open_call import (
 )
 from service.metrics import Metrics
 from service.rpc import Duplex, Method, Stream, Unary
-from service.status import Code, RpcError
+from service.status import LATE, Code, RpcError
 
 _log = logging.getLogger(__name__)
 
-_LATE = RpcError(Code.DEADLINE_EXCEEDED, "the deadline passed before the answer was ready")
 _STOPPED = RpcError(Code.UNAVAILABLE, "the server stopped before the answer was ready")
 
 # A caller who leaves is not told of: it has to be asked for, call by call. Calls that are answered sooner are not.
@@ -110,7 +109,7 @@ class AsgiFront:
             await end(send, error, started=call.started)
         except asyncio.CancelledError:
             if call.late:
-                await end(send, _LATE, started=call.started)
+                await end(send, LATE, started=call.started)
             elif self._stopping.is_set():
                 await end(send, _STOPPED, started=call.started)
             # else the caller has gone
@@ -174,10 +173,11 @@ async def _one_by_one(answers: AsyncGenerator[bytes, None]) -> AsyncGenerator[li
 
 
 async def _refuse_http(send: Send) -> None:
-    """Tell a caller who speaks no gRPC, or JSON that is for none of the methods."""
+    """Tell a caller who speaks no gRPC, nor JSON that Envoy converts."""
     text = (
         b"this port speaks gRPC, gRPC-Web, and JSON for kan_api: POST /kan_api.v1.PredictionService/Predict with "
-        b"content-type application/json; /metrics, /livez and /readyz are on the HTTP port\n"
+        b"content-type application/json, uncompressed, without a query; "
+        b"/metrics, /livez and /readyz are on the HTTP port\n"
     )
     await send(
         {"type": "http.response.start", "status": 415, "headers": [(b"content-type", b"text/plain; charset=utf-8")]}

@@ -94,9 +94,10 @@ def configuration(application: str, module: str, settings: Settings, folder: Pat
         ],
         "local_reply_config": {"mappers": envoy_routes.refusals(settings.max_message_bytes)},
         "route_config": {
+            "validate_clusters": False,
             "virtual_hosts": [
                 {"name": "all", "domains": ["*"], "routes": envoy_routes.routes(settings.max_message_bytes)}
-            ]
+            ],
         },
         "http_filters": [
             _http_filter("grpc_web", "GrpcWeb"),

@@ -1,4 +1,4 @@
-"""Which filters of Envoy a request passes, how long its body may be, and what is said where it is longer.
+"""Which filters of Envoy a request passes, how long its body may be and how long it may take to come.
 
 The filters themselves are in envoy_configuration.py. Source: Envoy's API, version 3.
 """
@@ -9,25 +9,33 @@ from typing import Any
 
 from kan_api.v1 import prediction_pb2
 from service.frontends import message_header
-from service.status import Code
+from service.status import LATE, Code
 
 # gRPC puts 5 bytes before a message. A body a little longer still gets to Python, which can say how long it is.
 _FRAMING_BYTES = 64
 
-# How much longer JSON may be than the message it stands for: a float32 takes 3 to 5 times its 4 bytes, escapes 6.
-_JSON_TIMES = 8
+# Envoy's one thread converts it at 50 MB a second and answers nobody else meanwhile, in six times its memory.
+_MAX_JSON_BYTES = 2 * 2**20
 
 _SERVICE = prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"]
 
 # gRPC and gRPC-Web.
 _IS_GRPC: Mapping[str, Any] = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
 
+# Not what browsers let pages of any origin send. Envoy would take compressed JSON for plain, and merge a query into the
+# message.
+_IS_JSON = (
+    {"name": "content-type", "string_match": {"safe_regex": {"regex": r"(?i)application/json\s*(;.*)?"}}},
+    {"name": "content-encoding", "present_match": False},
+    {"name": ":path", "string_match": {"contains": "?"}, "invert_match": True},
+)
+
 
 def routes(max_message_bytes: int) -> list[dict[str, Any]]:
     """Which filters a call passes beside those that all do; the first route that matches is taken.
 
-    Bodies that Envoy has to hold as a whole are bounded: those that it puts into a header, and JSON, which takes
-    several times its memory while it is converted. What is not gRPC is taken for JSON, and converted nowhere else.
+    Bodies that Envoy has to hold as a whole are bounded: those that it puts into a header, and JSON. While it waits for
+    them it keeps the call's deadline; Python does from then on.
 
     Args:
         max_message_bytes: Longest message, without gRPC's prefix.
@@ -42,54 +50,80 @@ def routes(max_message_bytes: int) -> list[dict[str, Any]]:
     bounded = {
         "envoy.filters.http.buffer": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.BufferPerRoute",
-            "buffer": {"max_request_bytes": _json_bytes(max_message_bytes)},
+            "buffer": {"max_request_bytes": _MAX_JSON_BYTES},
         }
     }
-
-    def route(match: Mapping[str, Any], filters: Mapping[str, Any], most_bytes: int | None = None) -> dict[str, Any]:
-        limit = {} if most_bytes is None else {"request_body_buffer_limit": most_bytes}
-        return {"match": match, "non_forwarding_action": {}, "typed_per_filter_config": filters, **limit}
-
-    grpc = {"headers": [_IS_GRPC]}
-    streams = [f"/{_SERVICE.full_name}/{method.name}" for method in _SERVICE.methods if method.client_streaming]
+    grpc, json = {"headers": [_IS_GRPC]}, {"headers": _IS_JSON}
     return [
         *(
-            route({"path": path, **grpc}, in_header, max_message_bytes + _FRAMING_BYTES)
+            _held({"path": path, **grpc}, in_header, max_message_bytes + _FRAMING_BYTES)
             for path in message_header.PATHS
         ),
-        route({"prefix": "/", **grpc}, {}),
-        *(route({"path": path}, converted) for path in streams),
-        route({"prefix": "/"}, {**bounded, **converted}, _json_bytes(max_message_bytes)),
+        *(_held({"path": path, **json}, {**bounded, **converted}, _MAX_JSON_BYTES) for path in _paths(streaming=False)),
+        *(_route({"path": path, **json}, converted) for path in _paths(streaming=True)),
+        _route({"prefix": "/"}, {}),
     ]
 
 
-def _json_bytes(max_message_bytes: int) -> int:
-    return min(_JSON_TIMES * max_message_bytes, 2**32 - 1)
+def _paths(*, streaming: bool) -> list[str]:
+    """Our methods that take one message, or those that take many."""
+    return [f"/{_SERVICE.full_name}/{each.name}" for each in _SERVICE.methods if each.client_streaming == streaming]
+
+
+def _route(match: Mapping[str, Any], filters: Mapping[str, Any]) -> dict[str, Any]:
+    return {"match": match, "non_forwarding_action": {}, "typed_per_filter_config": filters}
+
+
+def _held(match: Mapping[str, Any], filters: Mapping[str, Any], most_bytes: int) -> dict[str, Any]:
+    """A route whose bodies are held as a whole. Only those that lead somewhere take a deadline: this one to nowhere."""
+    action = {"cluster": "none", "max_stream_duration": {"grpc_timeout_header_max": "0s"}}
+    return {
+        "match": match,
+        "route": action,
+        "typed_per_filter_config": filters,
+        "request_body_buffer_limit": most_bytes,
+    }
 
 
 def refusals(max_message_bytes: int) -> list[dict[str, Any]]:
-    """What Envoy says where a body passes its bound: RESOURCE_EXHAUSTED in gRPC and in JSON, as the methods do.
+    """What Envoy says where a body passes its bound or its deadline: what the methods say.
 
     Args:
         max_message_bytes: As for :func:`routes`.
     """
-    too_large = {"op": "EQ", "value": {"default_value": int(HTTPStatus.REQUEST_ENTITY_TOO_LARGE), "runtime_key": "-"}}
-    by_status = {"status_code_filter": {"comparison": too_large}}
-    text = f"Received message larger than max (more than {max_message_bytes}); max_message_bytes"
-    json_text = (
-        f"Received JSON larger than max (more than {_json_bytes(max_message_bytes)}); "
-        f"{_JSON_TIMES} times max_message_bytes"
-    )
-    code = int(Code.RESOURCE_EXHAUSTED)
-    in_grpc = {
-        "filter": {"and_filter": {"filters": [by_status, {"header_filter": {"header": _IS_GRPC}}]}},
+    large = f"Received message larger than max (more than {max_message_bytes}); max_message_bytes"
+    large_json = f"Received JSON larger than max (more than {_MAX_JSON_BYTES} bytes); gRPC takes larger messages"
+    size = _status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    # Which of the two it is depends on whether all of the request was there.
+    time = {"or_filter": {"filters": [_status(HTTPStatus.REQUEST_TIMEOUT), _status(HTTPStatus.GATEWAY_TIMEOUT)]}}
+    was_json = {"header_filter": {"header": {"name": "x-envoy-original-path", "present_match": True}}}
+    json_in_time = {"and_filter": {"filters": [time, was_json]}}
+    return [
+        _in_json(json_in_time, HTTPStatus.GATEWAY_TIMEOUT, LATE.code, LATE.message),
+        _in_grpc(size, Code.RESOURCE_EXHAUSTED, large),
+        _in_grpc(time, LATE.code, LATE.message),
+        _in_json(size, HTTPStatus.TOO_MANY_REQUESTS, Code.RESOURCE_EXHAUSTED, large_json),
+        _in_json(time, HTTPStatus.GATEWAY_TIMEOUT, LATE.code, LATE.message),
+    ]
+
+
+def _status(status: HTTPStatus) -> dict[str, Any]:
+    equal = {"op": "EQ", "value": {"default_value": int(status), "runtime_key": "-"}}
+    return {"status_code_filter": {"comparison": equal}}
+
+
+def _in_grpc(which: Mapping[str, Any], code: Code, text: str) -> dict[str, Any]:
+    return {
+        "filter": {"and_filter": {"filters": [which, {"header_filter": {"header": _IS_GRPC}}]}},
         "body": {"inline_string": text},
-        "headers_to_add": [{"header": {"key": "grpc-status", "value": str(code)}}],
+        "headers_to_add": [{"header": {"key": "grpc-status", "value": str(int(code))}}],
     }
-    in_json = {
-        "filter": by_status,
-        "status_code": int(HTTPStatus.TOO_MANY_REQUESTS),
-        "body": {"inline_string": json_text},
-        "body_format_override": {"json_format": {"code": code, "message": "%LOCAL_REPLY_BODY%", "details": []}},
+
+
+def _in_json(which: Mapping[str, Any], status: HTTPStatus, code: Code, text: str) -> dict[str, Any]:
+    return {
+        "filter": which,
+        "status_code": int(status),
+        "body": {"inline_string": text},
+        "body_format_override": {"json_format": {"code": int(code), "message": "%LOCAL_REPLY_BODY%", "details": []}},
     }
-    return [in_grpc, in_json]
