@@ -23,12 +23,14 @@ import numpy as np
 from benchmarks.answers import Answers
 from benchmarks.http2 import Connection
 from benchmarks.load_job import Job, Seen
-from benchmarks.processes import cpu_seconds, tree
+from benchmarks.processes import cpu_seconds, stolen_seconds, tree
 
 _CALLERS_A_CONNECTION = 16
 _SCHEDULE_CONNECTIONS = 4
 # grpc's servers refuse calls where a thousand wait to be read.
 _MOST_IN_FLIGHT = 900
+# Who keeps up with a schedule has no more open at its end than this share of what was sent, or so many.
+_OPEN_SHARE, _OPEN_AT_LEAST = 0.01, 64
 _WARM_UP_SECONDS = 0.3
 _TIMEOUT_SECONDS = 30.0
 _SEED = 0
@@ -112,6 +114,7 @@ class _Meter:
     def start(self) -> None:
         """Count from now on."""
         self._cpu, self._load_cpu = cpu_seconds(tree(self._job.pid)), time.process_time()
+        self._stolen = stolen_seconds()
         self.counting = True
         self.starts = time.perf_counter()
         if self._job.seconds:
@@ -126,10 +129,11 @@ class _Meter:
             raise LoadError("no answer came while it was measured")
         p50, p99 = np.percentile(self.latencies, [50, 99])
         late = float(np.percentile(self.late, 99)) if self.late else 0.0
-        return Seen(len(self.latencies), seconds, cpu, load_cpu, float(p50), float(p99), late)
+        stolen = stolen_seconds() - self._stolen
+        return Seen(len(self.latencies), seconds, cpu, load_cpu, float(p50), float(p99), late, stolen)
 
     def overrun(self) -> Seen:
-        """What there is to say where the server fell behind."""
+        """What there is to say where the server did not keep up."""
         return Seen(1, math.nan, math.nan, math.nan, math.nan, math.nan, math.nan)
 
 
@@ -196,7 +200,7 @@ def _identity(answer: bytes) -> int:
 def _by_schedule(job: Job) -> Seen:
     """Requests that arrive as a Poisson process, whatever became of those before; latency from the scheduled moment.
 
-    Where too many have no answer the load ends, and nothing is said of its latencies: the server cannot keep up.
+    Where too many have no answer the server does not keep up, and nothing is said of latencies: they grow with time.
     """
     answers, meter = Answers(job.form, job.exchanges), _Meter(job)
     gaps = np.random.default_rng(_SEED).exponential(
@@ -228,6 +232,7 @@ def _by_schedule(job: Job) -> Seen:
                 connection.flush()
             if not meter.counting and now >= meter.starts:
                 meter.start()
+        overrun |= sent - answered > max(_OPEN_AT_LEAST, _OPEN_SHARE * sent)
         found = meter.overrun() if overrun else meter.seen()
         while answered < sent:  # closing now would cancel them, which is work for the server beside the next load
             ready = select.select(connections, (), (), _TIMEOUT_SECONDS)[0]

@@ -57,8 +57,9 @@ class Seen:
         requests, seconds: Answered while it was measured, and how long that was.
         server_cpu_seconds, load_cpu_seconds: Processor time of the server's tree and of the generator meanwhile.
         p50_seconds, p99_seconds: Latencies; where requests arrive by a schedule, from the scheduled moment. All is NaN
-            where the server fell behind it.
+            where the server did not keep up with it.
         late_p99_seconds: How much later than scheduled requests were sent; 0 where there is no schedule.
+        stolen_seconds: Processor time that the machine's host gave to others meanwhile.
     """
 
     requests: int
@@ -68,6 +69,7 @@ class Seen:
     p50_seconds: float
     p99_seconds: float
     late_p99_seconds: float = 0.0
+    stolen_seconds: float = 0.0
 
     @property
     def rate(self) -> float:

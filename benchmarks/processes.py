@@ -1,4 +1,4 @@
-"""A server's whole tree of processes, as Linux tells it: processor time and memory."""
+"""A server's whole tree of processes, and the machine, as Linux tells it: processor time and memory."""
 
 import os
 import re
@@ -23,6 +23,12 @@ def tree(pid: int) -> list[int]:
 def cpu_seconds(pids: list[int]) -> float:
     """Processor time so far of all threads of these processes; one that has ended counts nothing."""
     return sum(int(f[11]) + int(f[12]) for pid in pids if (f := _stat(pid)) is not None) / _TICKS
+
+
+def stolen_seconds() -> float:
+    """Processor time so far that this machine wanted and its host gave to others, over all processors."""
+    fields = Path("/proc/stat").read_text("ascii").split("\n", 1)[0].split()
+    return int(fields[8]) / _TICKS
 
 
 def memory_mb(pid: int, kind: str = "Rss") -> float:

@@ -26,10 +26,13 @@ def generator_remark(results: Results) -> str:
     )
     late = [results.median(server, load, "late_p99_seconds") for load in LOADS for server in results.servers(load)]
     latest = max((value for value in late if value is not None), default=0.0)
+    loads = [seen for several in results.seen.values() for seen in several]
+    disturbed = sum(seen.stolen_seconds > 0 for seen in loads)
     return (
         f"The generator was busy for {busiest[0]:.0%} of the time at most ({busiest[1]}: {busiest[2]}): alone, it "
         f"could ask {1 / busiest[0]:.1f} times as fast. Where it follows a schedule, 99 % of the requests were sent "
-        f"less than {1e3 * latest:.2f} ms late.\n"
+        f"less than {1e3 * latest:.2f} ms late. In {disturbed} of {len(loads)} loads the machine's host gave processor "
+        "time to others, at the last try too.\n"
     )
 
 

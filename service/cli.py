@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from service import log
 from service.errors import StartupError
-from service.settings import Settings
+from service.settings import Settings, variable
 
 _log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def _first_mistake(error: ValidationError) -> str:
     if not mistake["loc"]:
         return reason
     name = str(mistake["loc"][0])
-    return f"{_flag(name)} (or KAN_{name.upper()}) is {mistake['input']!r}: {reason[0].lower()}{reason[1:]}"
+    return f"{_flag(name)} (or {variable(name)}) is {mistake['input']!r}: {reason[0].lower()}{reason[1:]}"
 
 
 def _flag(name: str) -> str:

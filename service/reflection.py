@@ -1,14 +1,16 @@
 """Server reflection: which services there are, and their files. Source: grpc.reflection.v1alpha."""
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from google.protobuf.message import Message
 from grpc_reflection.v1alpha import reflection_pb2 as pb
-from grpc_reflection.v1alpha.reflection import SERVICE_NAME, ReflectionServicer
 
 from service.rpc import Call, Duplex, Method, parse
 from service.status import RpcError
+
+SERVICE = pb.DESCRIPTOR.services_by_name["ServerReflection"].full_name
 
 _NO_CONTEXT: Any = None  # the servicer does not look at it
 
@@ -19,15 +21,21 @@ def methods(services: Iterable[str]) -> list[Method]:
     Args:
         services: Full names of the services beside this one.
     """
-    servicer = ReflectionServicer({*services, SERVICE_NAME})
+
+    @cache
+    def servicer() -> Any:
+        # At the first question: it loads gRPC, 10 MB that a server inside Envoy does without.
+        from grpc_reflection.v1alpha.reflection import ReflectionServicer
+
+        return ReflectionServicer({*services, SERVICE})
 
     async def answer(_call: Call, request: bytes) -> bytes:
         # One request at a time: its answers are ready at once, so that they go out in order.
         questions = iter([parse(pb.ServerReflectionRequest, request)])
-        answered: Message = next(servicer.ServerReflectionInfo(questions, _NO_CONTEXT))
+        answered: Message = next(servicer().ServerReflectionInfo(questions, _NO_CONTEXT))
         return answered.SerializeToString()
 
-    return [Duplex(f"/{SERVICE_NAME}/ServerReflectionInfo", "reflection", answer, _failure)]
+    return [Duplex(f"/{SERVICE}/ServerReflectionInfo", "reflection", answer, _failure)]
 
 
 def _failure(_request: bytes, error: RpcError) -> bytes:

@@ -8,7 +8,6 @@ from importlib.metadata import version as installed_version
 from typing import Protocol
 
 from service import open_inference, prediction, reflection, rpc
-from service.frontends import grpcio
 from service.health import SERVICE, Health
 from service.metrics import Metrics
 from service.onnx_runtime import onnxruntime
@@ -104,16 +103,20 @@ class Server:
         await self._probes.close()
 
 
-async def start(settings: Settings, start_front: StartFront = grpcio.start) -> Server:
+async def start(settings: Settings, start_front: StartFront | None = None) -> Server:
     """Listen on both ports; models are loaded by :meth:`Server.load`.
 
     Args:
         settings: What to serve, and where.
-        start_front: Starts who listens for gRPC.
+        start_front: Starts who listens for gRPC; grpcio when left out.
 
     Raises:
         StartupError: A port cannot be listened on, or the provider is absent.
     """
+    if start_front is None:
+        from service.frontends import grpcio  # here, since inside Envoy it would be 10 MB for nothing
+
+        start_front = grpcio.start
     metrics = Metrics()
     metrics.build_info(
         version=installed_version("kan-serving"),

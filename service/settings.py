@@ -1,22 +1,29 @@
 """How a server is told what to do: flags, environment variables named KAN_…, defaults."""
 
+import os
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from service.versions import VersionPolicy, parse_version_policy
 
 
-class Settings(BaseSettings):
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return f"KAN_{name.upper()}"
+
+
+class Settings(BaseModel):
     """Every setting of a server, checked and frozen; the command line offers each field as a flag.
+
+    What is not given comes from the environment (pydantic-settings would do that too, for 9 MB a process).
 
     Raises:
         pydantic.ValidationError: A value is out of range or of the wrong type; it names the field.
     """
 
-    model_config = SettingsConfigDict(env_prefix="KAN_", frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     models: Path = Field(default=Path("models"), description="Folder of the model repository.")
     versions: str = Field(
@@ -43,7 +50,7 @@ class Settings(BaseSettings):
     http_port: int = Field(
         default=8002, ge=0, le=65535, description="Port for /metrics, /livez and /readyz; 0 takes a free one."
     )
-    max_batch_rows: int = Field(default=256, ge=1, le=65536, description="Most rows that one run of a model takes.")
+    max_batch_rows: int = Field(default=512, ge=1, le=65536, description="Most rows that one run of a model takes.")
     max_request_rows: int = Field(default=4096, ge=1, le=2**20, description="Most rows that one request may bring.")
     max_queue_rows: int = Field(
         default=8192, ge=1, le=2**24, description="Most rows that may wait for a model; more are refused at once."
@@ -96,6 +103,12 @@ class Settings(BaseSettings):
     allow_fallback: bool = Field(default=False, description="Run on the CPU where CUDA is asked for and absent.")
     intra_op_threads: int = Field(default=1, ge=1, le=1024, description="Threads that one run of a model may use.")
     log_format: Literal["text", "json"] = Field(default="text", description="Log lines for people or for machines.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_environment(cls, given: dict[str, Any]) -> dict[str, Any]:
+        variables = {name: variable(name) for name in cls.model_fields}
+        return {name: os.environ[each] for name, each in variables.items() if each in os.environ} | given
 
     @field_validator("versions")
     @classmethod

@@ -106,7 +106,7 @@ def test_a_closed_model_takes_nothing(models: Path, write_model: Callable[..., P
     asyncio.run(test())
 
 
-@pytest.mark.parametrize(("preferred_rows", "wanted"), [(0, 256), (16, 16), (500, 256), (-5, 256)])
+@pytest.mark.parametrize(("preferred_rows", "wanted"), [(0, 512), (16, 16), (1024, 512), (-5, 512)])
 def test_preferred_rows_bound_the_block(
     models: Path, write_model: Callable[..., Path], preferred_rows: int, wanted: int
 ) -> None:
@@ -182,7 +182,7 @@ def test_a_graph_that_fails_at_warm_up_is_refused(models: Path, write_model: Cal
     """A graph that gives too few rows, or fails on some number of rows, is found before the first caller."""
     write_model("affine")
     artefact = read_version(models, "affine", 1)
-    _refused(_with_graph(artefact, _cut_rows), "run", r"wanted float32 \[256, 1\]")
+    _refused(_with_graph(artefact, _cut_rows), "run", r"wanted float32 \[512, 1\]")
     _refused(_with_graph(artefact, _only_threes), "run", "fails on 1 rows")
 
 

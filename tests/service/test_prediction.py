@@ -205,7 +205,7 @@ def test_more_than_the_queue_holds_is_refused_at_once(serving: Serving, write_mo
     rows = np.ones((512, 4), np.float32)
 
     async def check() -> None:
-        async with serving(max_queue_rows=512, max_request_rows=512) as (server, channel):
+        async with serving(max_queue_rows=512, max_request_rows=512, max_batch_rows=256) as (server, channel):
             accepted = asyncio.ensure_future(_predict(channel, "slow", rows))
             await _until(lambda: _sample(server, "kan_request_rows_count", "slow") == 1)
             code, message = await _code(_predict(channel, "slow", rows))

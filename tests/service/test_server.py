@@ -45,10 +45,17 @@ def _status(address: str, path: str) -> int:
             return error.code
 
 
-def test_no_torch_in_the_server() -> None:
-    """The service imports without torch, onnx or anything of training."""
-    heavy = "torch onnx sympy sklearn pandas kan_model training"
-    code = f"import service.server, sys; print([m for m in '{heavy}'.split() if m in sys.modules])"
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("service.frontends.grpcio, service.server", "torch onnx sympy sklearn pandas kan_model training"),
+        ("service.inside_envoy", "torch onnx sympy sklearn pandas kan_model training grpc"),
+        ("service.behind_envoy", "torch onnx grpc onnxruntime numpy uvloop"),
+    ],
+)
+def test_what_a_process_does_without(module: str, heavy: str) -> None:
+    """The service imports without torch, onnx or anything of training; inside Envoy without gRPC; before it, small."""
+    code = f"import {module}, sys; print([m for m in '{heavy}'.split() if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"
 

@@ -19,7 +19,7 @@ def test_defaults_are_the_documented_ones() -> None:
     """Without flags and environment the ports, bounds and times are those that the documentation gives."""
     settings = Settings()
     assert (settings.host, settings.grpc_port, settings.http_port) == ("127.0.0.1", 8001, 8002)
-    assert (settings.max_batch_rows, settings.max_request_rows, settings.max_queue_rows) == (256, 4096, 8192)
+    assert (settings.max_batch_rows, settings.max_request_rows, settings.max_queue_rows) == (512, 4096, 8192)
     assert (settings.max_queue_delay_seconds, settings.max_message_bytes) == (0.0, 16 * 1024 * 1024)
     assert (settings.provider, settings.allow_fallback, settings.models) == ("cpu", False, Path("models"))
 

@@ -39,7 +39,7 @@ def test_sigterm_answers_what_was_accepted(
 ) -> None:
     """Requests in the queue are answered, later ones are UNAVAILABLE, and the process ends with 0."""
     write_model("slow")
-    server = start()
+    server = start("--max-batch-rows", "256")
 
     async def check() -> None:
         async with grpc.aio.insecure_channel(server.grpc) as channel:
