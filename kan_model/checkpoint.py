@@ -18,14 +18,16 @@ from kan_model.network import KAN
 from kan_model.symbolic import SymbolicEdge
 from kan_model.transform import Affine, InputTransform, OutputTransform, Softmax
 
-# 2 has symbolic edges. Networks without any are still written as 1, which older libraries read.
-FORMAT_VERSIONS = (1, 2)
+# 2 has symbolic edges, 3 biases. Networks without any are still written as 1, which older libraries read.
+FORMAT_VERSIONS = (1, 2, 3)
 
 
 def to_bytes(kan: KAN, inputs: InputTransform | None = None, outputs: OutputTransform | None = None) -> bytes:
     """The network, and what stands before and behind it, as the content of a safetensors file."""
     layers = [_options(layer) for layer in kan.layers]
     version = 2 if any("symbolic" in options for options in layers) else 1
+    if any(layer.bias is not None for layer in kan.layers):
+        version = 3
     description: dict[str, Any] = {"format_version": version, "layers": layers}
     # safetensors refuses tensors that are views of others.
     tensors = {name: tensor.detach().contiguous().clone() for name, tensor in kan.state_dict().items()}
@@ -110,7 +112,7 @@ def _description(content: bytes) -> dict[str, Any]:
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     description: dict[str, Any] = json.loads(header["__metadata__"]["kan"])
     if description["format_version"] not in FORMAT_VERSIONS:
-        known = " and ".join(map(str, FORMAT_VERSIONS))
+        known = ", ".join(map(str, FORMAT_VERSIONS))
         raise ValueError(f"format version {description['format_version']}; this library reads {known}")
     return description
 
@@ -139,6 +141,7 @@ def _layer(tensors: dict[str, torch.Tensor], index: int, options: dict[str, Any]
         knots=knots,
         edge_mask=tensors[prefix + "edge_mask"],
         symbolic=symbolic,
+        bias=tensors.get(prefix + "bias"),
     )
     if layer.symbolic_affine is not None:
         affine = tensors[prefix + "symbolic_affine"]

@@ -101,13 +101,4 @@ def _on_grid(layer: KANLayer, change: Tensor, *, domain: Tensor | None = None, k
     """A copy of the layer whose coefficients went through ``change`` ([inputs or 1, new, old])."""
     change = change.expand(layer.inputs, -1, -1)
     coefficients = torch.einsum("inb,oib->oin", change, layer.coefficients.detach().double())
-    return KANLayer(
-        layer.base_weight.detach().clone(),
-        coefficients.to(layer.coefficients.dtype),
-        degree=layer.degree,
-        outside=layer.outside,
-        domain=domain,
-        knots=knots,
-        edge_mask=layer.edge_mask.clone(),
-        symbolic=layer.symbolic,
-    )
+    return layer.changed(coefficients=coefficients.to(layer.coefficients.dtype), domain=domain, knots=knots)

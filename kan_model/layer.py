@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ Outside = Literal["clamp", "decay"]
 class KANLayer(nn.Module):
     """Edges φ(x) = base_weight·silu(x) + Σ coefficients·basis(x), summed over the inputs of each node.
 
-    A symbolic edge is φ(x) = c·f(a·x + b) + d alone.
+    A symbolic edge is φ(x) = c·f(a·x + b) + d alone. A node may have a bias, which is on none of its edges.
 
     Attributes:
         base_weight: ``[outputs, inputs]``, parameter.
@@ -29,6 +29,7 @@ class KANLayer(nn.Module):
         symbolic_places: (output, input) of each symbolic edge.
         symbolic_functions: Name of each one's function f.
         symbolic_affine: ``[symbolic edges, 4]``, each one's a, b, c, d, or None where no edge is symbolic; parameter.
+        bias: ``[outputs]``, added to the nodes, or None; parameter.
 
     Source: arXiv 2404.19756, eq. 2.10, with w_s taken into the coefficients.
     """
@@ -41,6 +42,7 @@ class KANLayer(nn.Module):
     symbolic_places: tuple[tuple[int, int], ...]
     symbolic_functions: tuple[str, ...]
     symbolic_affine: Tensor | None
+    bias: Tensor | None
     # In these, edges with the same function stand next to each other, so that it is computed once for all of them.
     _symbolic_counts: dict[str, int]
     _symbolic_order: Tensor
@@ -58,6 +60,7 @@ class KANLayer(nn.Module):
         knots: Tensor | None = None,
         edge_mask: Tensor | None = None,
         symbolic: Sequence[SymbolicEdge] = (),
+        bias: Tensor | None = None,
     ) -> None:
         """Give ``domain`` for uniform grids, ``knots`` for any others.
 
@@ -88,6 +91,8 @@ class KANLayer(nn.Module):
             )
         if edge_mask is not None and edge_mask.shape != base_weight.shape:
             raise ValueError(f"edge_mask has shape {tuple(edge_mask.shape)}; wanted {tuple(base_weight.shape)}")
+        if bias is not None and bias.shape != base_weight.shape[:1]:
+            raise ValueError(f"bias has shape {tuple(bias.shape)}; wanted {[base_weight.shape[0]]}")
         if knots is not None and knots.shape[1] != self.grid_size + 2 * degree + 1:
             raise ValueError(f"{knots.shape[1]} knots an input; wanted {self.grid_size + 2 * degree + 1}")
         check_grid(uniform_knots(domain, self.grid_size, degree), degree)
@@ -96,6 +101,8 @@ class KANLayer(nn.Module):
         self.coefficients = nn.Parameter(coefficients.contiguous())
         self.register_buffer("edge_mask", torch.ones_like(base_weight) if edge_mask is None else edge_mask)
         self._set_symbolic(symbolic)
+        # No parameter where there is none, as for symbolic edges.
+        self.register_parameter("bias", None if bias is None else nn.Parameter(bias))
         self.register_buffer("domain", domain.clone())
         self.register_buffer("knots", knots)
 
@@ -138,28 +145,41 @@ class KANLayer(nn.Module):
         """
         places = {(edge.output, edge.input) for edge in edges}
         kept = [edge for edge in self.symbolic if (edge.output, edge.input) not in places]
-        return KANLayer(
-            self.base_weight.detach().clone(),
-            self.coefficients.detach().clone(),
-            degree=self.degree,
-            outside=self.outside,
-            domain=self.domain if self.knots is None else None,
-            knots=None if self.knots is None else self.knots.clone(),
-            edge_mask=self.edge_mask.clone(),
-            symbolic=[*kept, *edges],
-        )
+        return self.changed(symbolic=[*kept, *edges])
+
+    def changed(self, **parts: Any) -> "KANLayer":
+        """A copy with some of what the constructor takes replaced; ``domain`` takes the place of ``knots``, and back.
+
+        Args:
+            **parts: As the constructor's.
+
+        Raises:
+            ValueError: as the constructor.
+        """
+        if "domain" not in parts and "knots" not in parts:
+            parts |= {"domain": self.domain} if self.knots is None else {"knots": self.knots.clone()}
+        own: dict[str, Any] = {
+            "base_weight": self.base_weight.detach().clone(),
+            "coefficients": self.coefficients.detach().clone(),
+            "degree": self.degree,
+            "outside": self.outside,
+            "edge_mask": self.edge_mask.clone(),
+            "symbolic": self.symbolic,
+            "bias": None if self.bias is None else self.bias.detach().clone(),
+        }
+        return KANLayer(**(own | parts))
 
     def forward(self, x: Tensor) -> Tensor:
         """Node values ``[rows, outputs]`` for inputs ``[rows, inputs]``."""
         base_weight = self.base_weight * self.edge_mask
         coefficients = self.coefficients * self.edge_mask.unsqueeze(-1)
-        nodes = linear(silu(x), base_weight) + linear(self.basis(x).flatten(1), coefficients.flatten(1))
+        nodes = linear(silu(x), base_weight, self.bias) + linear(self.basis(x).flatten(1), coefficients.flatten(1))
         if self.symbolic_affine is None:
             return nodes
         return nodes.index_add(1, self._symbolic_outputs, self._symbolic_values(x, self.symbolic_affine))
 
     def edge_outputs(self, x: Tensor) -> Tensor:
-        """What each edge adds, ``[rows, outputs, inputs]``; its sum over inputs is :meth:`forward`."""
+        """What each edge adds, ``[rows, outputs, inputs]``; its sum over inputs, and the bias, is :meth:`forward`."""
         splines = torch.einsum("nib,oib->noi", self.basis(x), self.coefficients)
         edges = (self.base_weight * silu(x).unsqueeze(1) + splines) * self.edge_mask
         if self.symbolic_affine is None:

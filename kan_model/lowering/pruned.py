@@ -25,15 +25,17 @@ class Compact:
         nodes: Which nodes of the network are left, inputs first.
         fixed: ``[outputs, inputs]`` of each layer as it was: edges from constant nodes to nodes that are read, zero for
             all others and for those that ``layers`` have.
+        biases: ``[outputs]`` of each layer as it was; ``layers`` have none.
     """
 
     layers: tuple[KANLayer, ...]
     nodes: tuple[Indices, ...]
     fixed: tuple[Values, ...]
+    biases: tuple[Values, ...]
 
     def constant(self, index: int) -> Values:
         """What is to be added to the nodes of layer ``index`` that are left, ``[outputs]``."""
-        constant: Values = self.fixed[index][self.nodes[index + 1]].sum(axis=1)
+        constant: Values = (self.fixed[index].sum(axis=1) + self.biases[index])[self.nodes[index + 1]]
         return constant
 
 
@@ -43,7 +45,7 @@ def without_pruned(kan: KAN) -> Compact:
     alive = _alive(fed, read)
     nodes = tuple(np.flatnonzero(level) for level in alive)
     exact = copy.deepcopy(kan).double()
-    layers, fixed = [], []
+    layers, fixed, biases = [], [], []
     values = torch.zeros(kan.width[0], dtype=torch.float64)
     for index, layer in enumerate(kan.layers):
         with torch.no_grad():
@@ -51,11 +53,14 @@ def without_pruned(kan: KAN) -> Compact:
         # 0 · NaN of a pruned edge is no edge. Nodes that nothing feeds are constant, also one that stays as the only
         # one of its layer.
         edges[~(layer.active_edges.numpy() & read[index + 1][:, None] & ~fed[index])] = 0
-        values = torch.from_numpy(edges.sum(axis=1))
+        bias = exact.layers[index].bias
+        biases.append(np.zeros(layer.outputs) if bias is None else bias.detach().numpy())
+        values = torch.from_numpy(edges.sum(axis=1) + biases[-1])
         edges[np.ix_(nodes[index + 1], nodes[index])] = 0
         fixed.append(edges)
-        layers.append(with_nodes(layer, nodes[index], nodes[index + 1]))
-    return Compact(tuple(layers), nodes, tuple(fixed))
+        left = with_nodes(layer, nodes[index], nodes[index + 1])
+        layers.append(left if left.bias is None else left.changed(bias=None))
+    return Compact(tuple(layers), nodes, tuple(fixed), tuple(biases))
 
 
 def with_nodes(layer: KANLayer, inputs: Indices, outputs: Indices) -> KANLayer:
@@ -68,15 +73,14 @@ def with_nodes(layer: KANLayer, inputs: Indices, outputs: Indices) -> KANLayer:
         for edge in layer.symbolic
         if edge.input in new_input and edge.output in new_output
     ]
-    return KANLayer(
-        layer.base_weight.detach()[outputs][:, inputs],
-        layer.coefficients.detach()[outputs][:, inputs],
-        degree=layer.degree,
-        outside=layer.outside,
+    return layer.changed(
+        base_weight=layer.base_weight.detach()[outputs][:, inputs],
+        coefficients=layer.coefficients.detach()[outputs][:, inputs],
         domain=layer.domain[inputs] if layer.knots is None else None,
         knots=None if layer.knots is None else layer.knots[inputs],
         edge_mask=layer.edge_mask[outputs][:, inputs],
         symbolic=symbolic,
+        bias=None if layer.bias is None else layer.bias.detach()[outputs],
     )
 
 

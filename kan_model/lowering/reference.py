@@ -9,6 +9,7 @@ import onnx
 import torch
 from numpy.typing import NDArray
 
+from kan_model.layer import KANLayer
 from kan_model.lowering.pruned import without_pruned
 from kan_model.network import KAN
 from kan_model.onnx_runtime import open_session
@@ -183,7 +184,7 @@ class Reference:
         """Node sums over the edges that are there: no 0 · NaN."""
         for layer in self._kan.layers:
             edges = torch.where(layer.active_edges, layer.edge_outputs(x), 0.0)
-            x = edges.sum(dim=2)
+            x = _nodes(layer, edges)
         return x
 
     def _terms(self, x: torch.Tensor) -> tuple[Values64, Values64]:
@@ -193,7 +194,7 @@ class Reference:
         answers, size = [], []
         for part in torch.split(x, _EDGE_ROWS):
             edges = self._kan.layers[-1].edge_outputs(part)
-            answers.append(edges.sum(dim=2))
+            answers.append(_nodes(self._kan.layers[-1], edges))
             size.append(edges.abs().sum(dim=2))
         total, absolute = torch.cat(answers), torch.cat(size)
         if isinstance(self._outputs, Affine):
@@ -246,6 +247,11 @@ class Reference:
         if self._inputs is None or self._inputs.imputed is None:
             return rows
         return np.where(np.isnan(rows), self._inputs.imputed, rows)
+
+
+def _nodes(layer: KANLayer, edges: torch.Tensor) -> torch.Tensor:
+    """Node values ``[rows, outputs]`` of edges ``[rows, outputs, inputs]``."""
+    return edges.sum(dim=2) if layer.bias is None else edges.sum(dim=2) + layer.bias
 
 
 def _scale(outputs: OutputTransform | None, answers: Values64) -> Values64:

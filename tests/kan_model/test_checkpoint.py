@@ -87,14 +87,29 @@ def test_symbolic_edges_are_saved_to_the_bit(make_kan: Callable[..., KAN], dtype
     torch.testing.assert_close(spoilt, affine, rtol=0, atol=0, equal_nan=True)
 
 
-def test_only_symbolic_edges_need_the_later_format(make_kan: Callable[..., KAN], tmp_path: Path) -> None:
-    """Networks without any are written as older libraries read them; others must not be read by those as if without."""
+def test_what_is_newer_needs_a_later_format(make_kan: Callable[..., KAN], tmp_path: Path) -> None:
+    """Networks without symbolic edges and biases are written as older libraries read them, others as those do not."""
     versions = []
-    for kan in (make_kan(), _symbolic(make_kan())):
+    for kan in (make_kan(), _symbolic(make_kan()), _biased(make_kan())):
         checkpoint.save(kan, tmp_path / "kan.safetensors")
         with safe_open(tmp_path / "kan.safetensors", framework="pt") as file:
             versions.append(json.loads(file.metadata()["kan"])["format_version"])
-    assert versions == [1, 2]
+    assert versions == [1, 2, 3]
+
+
+def _biased(kan: KAN) -> KAN:
+    first = kan.layers[0]
+    bias = torch.arange(first.outputs, dtype=kan.dtype) / 3
+    return KAN.of_layers([first.changed(bias=bias), *kan.layers[1:]])
+
+
+def test_biases_come_back(make_kan: Callable[..., KAN]) -> None:
+    """To the bit, on the layers that have them alone."""
+    kan = _biased(make_kan())
+    loaded = checkpoint.from_bytes(checkpoint.to_bytes(kan))
+    assert [layer.bias is None for layer in loaded.layers] == [False, True]
+    x = torch.randn(50, 3, dtype=kan.dtype, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(loaded(x), kan(x))
 
 
 @pytest.mark.parametrize(
@@ -138,7 +153,7 @@ def test_other_safetensors_and_later_formats_are_refused() -> None:
     with pytest.raises(ValueError, match="not a KAN checkpoint"):
         checkpoint.from_bytes(save_tensors({"a": torch.zeros(2)}))
     later = save_tensors({"a": torch.zeros(2)}, metadata={"kan": '{"format_version": 99, "layers": []}'})
-    with pytest.raises(ValueError, match="format version 99; this library reads 1 and 2"):
+    with pytest.raises(ValueError, match="format version 99; this library reads 1, 2, 3"):
         checkpoint.from_bytes(later)
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.interpolate import BSpline
 
-from kan_model import KAN, KANLayer
+from kan_model import KAN, KANLayer, refine_grid
 from kan_model.symbolic import SymbolicEdge
 
 
@@ -212,6 +212,7 @@ def test_a_formula_outside_its_domain_spoils_only_its_own_node(make_kan: Callabl
         ({"domain": torch.tensor([[0.0, 1], [1.0, 1], [0.0, 1]])}, "feature 1"),
         ({"domain": None}, "either domain"),
         ({"edge_mask": torch.ones(5, 5)}, "edge_mask has shape"),
+        ({"bias": torch.zeros(3)}, r"bias has shape \(3,\); wanted \[2\]"),
         ({"symbolic": [SymbolicEdge(2, 0, "x", 1, 0, 1, 0)]}, "to output 2; wanted inputs 0 to 2, outputs 0 to 1"),
         ({"symbolic": [SymbolicEdge(0, -1, "x", 1, 0, 1, 0)]}, "from input -1"),
         ({"symbolic": [SymbolicEdge(1, 2, f, 1, 0, 1, 0) for f in ("x", "sin")]}, "2 symbolic edges from input 2"),
@@ -230,3 +231,29 @@ def test_parts_that_do_not_fit_are_refused(changes: dict[str, object], message: 
     }
     with pytest.raises(ValueError, match=message):
         KANLayer(**(parts | changes))  # type: ignore[arg-type]
+
+
+def test_a_bias_is_added_to_the_nodes(make_kan: Callable[..., KAN]) -> None:
+    """It is on no edge, is trained, and goes along into copies; a layer without one has no such parameter."""
+    layer = make_kan().layers[0]
+    bias = torch.tensor([1.0, -2.0, 0.5, 0.0], dtype=torch.float64)
+    biased = layer.changed(bias=bias)
+    x = torch.randn(20, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(biased(x), layer(x) + bias, rtol=1e-13, atol=1e-13)
+    assert torch.equal(biased.edge_outputs(x), layer.edge_outputs(x))
+    assert "bias" in dict(biased.named_parameters())
+    assert "bias" not in dict(layer.named_parameters())
+    refined = refine_grid(KAN.of_layers([biased.with_symbolic([SymbolicEdge(0, 1, "sin", 1, 2, 3, 4)])]), 10).layers[0]
+    assert refined.bias is not None
+    assert torch.equal(refined.bias, bias)
+
+
+def test_a_changed_layer_is_a_copy(make_kan: Callable[..., KAN]) -> None:
+    """What is not named is as it was, on memory of its own."""
+    layer = make_kan(uneven=True).layers[0]
+    changed = layer.changed(outside="decay")
+    assert (layer.outside, changed.outside) == ("clamp", "decay")
+    assert torch.equal(changed.all_knots(), layer.all_knots())
+    with torch.no_grad():
+        changed.coefficients.zero_()
+    assert layer.coefficients.abs().min() > 0

@@ -172,10 +172,15 @@ def test_a_part_of_a_layer_is_its_edges_between_those_nodes(make_kan: Callable[.
 
 
 def pruned(kan: KAN, with_mask: WithMask, random: np.random.Generator, kept: float) -> KAN:
-    """The network with this share of its edges."""
-    return KAN.of_layers(
-        [with_mask(layer, random.random((layer.outputs, layer.inputs)) < kept) for layer in kan.layers]
-    )
+    """The network with this share of its edges, and biases on some layers."""
+    layers = [with_mask(layer, random.random((layer.outputs, layer.inputs)) < kept) for layer in kan.layers]
+    biased = [
+        layer.changed(bias=torch.from_numpy(random.normal(size=layer.outputs)).to(layer.domain))
+        if random.random() < 0.5
+        else layer
+        for layer in layers
+    ]
+    return KAN.of_layers(biased)
 
 
 def answers_of(compact: Compact, x: torch.Tensor) -> torch.Tensor:
