@@ -12,7 +12,7 @@ from contextlib import aclosing
 
 from service import rpc
 from service.duplex import duplex
-from service.frontends import framing
+from service.frontends import deadline_header, framing
 from service.frontends.framing import Deframer
 from service.frontends.open_call import (
     CONTENT_TYPE,
@@ -89,7 +89,7 @@ class AsgiFront:
             if method is None:
                 raise RpcError(Code.UNIMPLEMENTED, f"there is no method {scope['path']!r}")
             deadline = None
-            if (timeout := headers.get(b"grpc-timeout")) is not None:
+            if (timeout := deadline_header.timeout_in(headers)) is not None:
                 deadline = time.monotonic() + framing.timeout_seconds(timeout)
             encoding = headers.get(b"grpc-encoding", b"identity").decode("latin-1")
             deframer = Deframer(self._max_message_bytes, encoding)

@@ -211,5 +211,5 @@ def _python_environment() -> dict[str, str]:
     return {
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         "PYTHONHOME": os.pathsep.join((sys.prefix, sys.exec_prefix)),
-        preload: str(library),
+        preload: ":".join(filter(None, (os.environ.get(preload), str(library)))),
     }

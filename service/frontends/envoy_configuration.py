@@ -13,7 +13,7 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import FileDescriptor
 
 from kan_api.v1 import prediction_pb2
-from service.frontends import envoy_routes, message_header
+from service.frontends import deadline_header, envoy_routes, message_header
 from service.limits import MESSAGES_IN_FLIGHT
 from service.settings import Settings
 
@@ -84,12 +84,12 @@ def configuration(application: str, module: str, settings: Settings, folder: Pat
             **_keepalive(settings),
         },
         "access_log": _access_log(settings.access_log),
-        # What a caller sends under the name is no message.
+        # What a caller sends under our names is neither message nor deadline.
         "early_header_mutation_extensions": [
             _typed(
                 "envoy.http.early_header_mutation.header_mutation",
                 "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-                {"mutations": [{"remove": message_header.HEADER.decode()}]},
+                {"mutations": [{"remove": message_header.HEADER.decode()}, *deadline_header.mutations()]},
             )
         ],
         "local_reply_config": {"mappers": envoy_routes.refusals(settings.max_message_bytes)},

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import suppress
 from typing import Any, TypeAlias
 
-from service.frontends import framing, message_header
+from service.frontends import deadline_header, framing, message_header
 from service.frontends.framing import Deframer
 from service.rpc import Call
 from service.status import Code, RpcError
@@ -19,7 +19,7 @@ Send: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[None]]
 OK_TRAILERS = {"type": "http.response.trailers", "headers": [(b"grpc-status", b"0")]}
 LAST_PIECE = {"type": "http.response.body", "body": b"", "more_body": False}
 CONTENT_TYPE = b"application/grpc"
-_NO_METADATA = (b"content-type", b"te", b"host", message_header.HEADER)
+_NO_METADATA = (b"content-type", b"te", b"host", message_header.HEADER, deadline_header.HEADER)
 
 
 def _start(*headers: tuple[bytes, bytes], trailers: bool = True, status: int = 200) -> Mapping[str, Any]:

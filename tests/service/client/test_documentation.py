@@ -254,7 +254,7 @@ def test_json_errors(envoy: str) -> None:
         post(envoy, "Predict", rows("iris", [1, 2, 3, 4], id="i" * LARGEST_MESSAGE)),
         post(envoy, "Predict", rows("fails", [5, 5, 5, 5])),
         post(envoy, "Predict", rows("broken", [1, 2, 3, 4])),
-        post(envoy, "Predict", rows("iris", [1, 2, 3, 4]), grpc_timeout="0n"),
+        post(envoy, "Predict", rows("iris", [1, 2, 3, 4]), grpc_timeout="1n"),
     ]
     found = [(status, json.loads(text)["code"]) for status, text in answers]
     table = re.findall(r"^\| (\d+) \| (\d+) \| `(\w+)` \|", section("JSON over HTTP"), flags=re.MULTILINE)

@@ -287,6 +287,23 @@ def test_what_is_not_taken_for_json(headers: tuple[str, ...], query: str, server
 
 
 @pytest.mark.parametrize(
+    ("timeout", "wanted"), [("1n", b"HTTP/1.1 504 "), ("junk", b"grpc-timeout is 'junk'; wanted 1 to 8 digits")]
+)
+def test_deadlines_reach_python_as_they_came(timeout: str, wanted: bytes, server: Any) -> None:
+    """To the nanosecond, though Envoy rounds them up to milliseconds; and only from grpc-timeout."""
+    body = b'{"model": "affine", "features": {"rows": 1, "columns": 4, "values": [1, 2, 3, 4]}}'
+    head = ("content-type: application/json", f"grpc-timeout: {timeout}", f"content-length: {len(body)}")
+    with _begun(server, "Predict", *head) as connection:
+        connection.sendall(body)
+        answer = connection.recv(2**16)
+    assert wanted in answer, answer
+    with _begun(server, "Predict", "x-kan-timeout: 1n", *head[::2]) as connection:
+        connection.sendall(body)
+        answer = connection.recv(2**16)
+    assert answer.startswith(b"HTTP/1.1 200 "), answer
+
+
+@pytest.mark.parametrize(
     ("kind", "part", "wanted"),
     [
         ("application/json", b'{"model": ', (b"HTTP/1.1 504 ", b'"code":4')),

@@ -4,7 +4,7 @@ import asyncio
 import base64
 from typing import Any
 
-from service.frontends import message_header
+from service.frontends import deadline_header, message_header
 from service.frontends.open_call import OpenCall
 
 
@@ -21,6 +21,7 @@ def test_metadata_is_what_grpc_itself_would_give() -> None:
         b"broken-bin": b"A",
         b"host": b"localhost",
         message_header.HEADER: b"AAAA",
+        deadline_header.HEADER: b"1S",
         b"bare-bin": base64.b64encode(binary).rstrip(b"="),
     }
 
