@@ -121,15 +121,15 @@ def _export(
     return Exported(trained, plan, lowered, verification)
 
 
-def files(exported: Exported, metadata: Mapping[str, str]) -> Files:
-    """The version's files; the graphs carry ``metadata`` and the version."""
+def files(exported: Exported, metadata: Mapping[str, str], others: Mapping[str, bytes]) -> Files:
+    """The version's files: graphs, which carry ``metadata`` and the version, network, and others by name."""
     lowered, trained = exported.lowered, exported.trained
     network = checkpoint.to_bytes(trained.kan, trained.inputs, trained.outputs)
 
     def of_version(version: int) -> Mapping[str, bytes]:
         props = dict(metadata) | {"version": str(version)}
         graphs = {MODEL: lowered.model, EXPLAIN: lowered.explained}
-        return {name: _stamped(model, props) for name, model in graphs.items()} | {NETWORK: network}
+        return {name: _stamped(model, props) for name, model in graphs.items()} | {NETWORK: network, **others}
 
     return of_version
 

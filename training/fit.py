@@ -1,14 +1,14 @@
-"""Train a KAN: full-batch LBFGS or mini-batch Adam, on one grid after another."""
+"""Train a KAN, or any other network: full-batch LBFGS or mini-batch Adam, a KAN on one grid after another."""
 
 import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kan_model import KAN, refine_grid
 from training.config import FitSection
@@ -17,6 +17,8 @@ from training.objective import Task, loss, score
 
 # LBFGS iterations between two looks from outside (progress, checkpoint, interruption).
 LBFGS_CHUNK = 10
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class TrainingDiverged(TrainingError):
@@ -38,7 +40,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class Record:
-    """One line of the loss curve, after ``step`` steps on this grid.
+    """One line of the loss curve, after ``step`` steps on this grid (0 where the network has none).
 
     Under Adam the training loss is the mean over the epoch's batches, as they came.
     """
@@ -72,6 +74,19 @@ class FitState:
     history: list[Record] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class ModuleFit(Generic[Network]):
+    """What :func:`fit_module` found.
+
+    Attributes:
+        best: The network with the lowest validation loss.
+        history: One record for every look at the validation rows, the first of them before any step.
+    """
+
+    best: Network
+    history: tuple[Record, ...]
+
+
 def fit(kan: KAN, train: Samples, validation: Samples, plan: FitSection, task: Task) -> FitState:
     """Run :func:`fit_steps` to its end; ``.best`` of the result is the trained network."""
     state = begin(kan, plan)
@@ -103,14 +118,18 @@ def fit_steps(state: FitState, train: Samples, validation: Samples, plan: FitSec
         TrainingDiverged: the loss was not finite from the first step on.
     """
     while state.stage < len(plan.grids):
-        optimizer = _optimizer(state, plan)
+        optimizer = _optimizer(state.kan, plan)
         if state.optimizer:
             optimizer.load_state_dict(state.optimizer)
         while state.step < plan.steps:
-            done, train_loss = _advance(state, optimizer, train, plan, task)
-            if not _record(state, done, train_loss, validation, task):
+            done, train_loss = _advance(state.kan, optimizer, train, plan, task, (state.stage, state.step))
+            record = _look(state.kan, (state.kan.layers[0].grid_size, done), train_loss, validation, task)
+            if record is None:
                 state.step = plan.steps
                 break
+            state.history.append(record)
+            if record.validation_loss < state.best_loss:
+                state.best_loss, state.best = record.validation_loss, copy.deepcopy(state.kan)
             state.step = done
             state.optimizer = optimizer.state_dict()
             yield state
@@ -125,11 +144,48 @@ def fit_steps(state: FitState, train: Samples, validation: Samples, plan: FitSec
         yield state
 
 
-def _optimizer(state: FitState, plan: FitSection) -> torch.optim.Optimizer:
+def fit_module(
+    network: Network, train: Samples, validation: Samples, plan: FitSection, task: Task
+) -> ModuleFit[Network]:
+    """Fit any network as :func:`fit_steps` fits a KAN on one grid; parameters that want no gradient stay.
+
+    The network as it came counts too: no step that is worse on the validation rows takes its place. Numbers that are
+    not finite end the fit.
+
+    Args:
+        network: ``[rows, inputs]`` to ``[rows, outputs]``; it is left as it is.
+        train: Rows that the weights follow.
+        validation: Rows that choose the best network.
+        plan: Optimizer, steps and so on; its grids are not used.
+        task: What the loss is.
+
+    Raises:
+        TrainingDiverged: the loss of the network as it came is not finite.
+    """
+    current = copy.deepcopy(network)
+    optimizer = _optimizer(current, plan)
+    with torch.no_grad():
+        record = _look(current, (0, 0), float(loss(task, current(train.x), train.y)), validation, task)
+    if record is None:
+        raise TrainingDiverged("the loss is not finite before the first step; wanted rows and targets of a usual size")
+    best, lowest, history = network, math.inf, []
+    while record is not None:
+        history.append(record)
+        if record.validation_loss < lowest:
+            best, lowest = copy.deepcopy(current), record.validation_loss
+        if record.step >= plan.steps:
+            break
+        done, train_loss = _advance(current, optimizer, train, plan, task, (0, record.step))
+        record = _look(current, (0, done), train_loss, validation, task)
+    return ModuleFit(best, tuple(history))
+
+
+def _optimizer(network: nn.Module, plan: FitSection) -> torch.optim.Optimizer:
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if plan.optimizer == "adam":
-        return torch.optim.AdamW(state.kan.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
+        return torch.optim.AdamW(parameters, lr=plan.learning_rate, weight_decay=plan.weight_decay)
     return torch.optim.LBFGS(
-        state.kan.parameters(),
+        parameters,
         lr=plan.learning_rate,
         max_iter=LBFGS_CHUNK,
         max_eval=10 * LBFGS_CHUNK,
@@ -141,55 +197,58 @@ def _optimizer(state: FitState, plan: FitSection) -> torch.optim.Optimizer:
 
 
 def _advance(
-    state: FitState, optimizer: torch.optim.Optimizer, train: Samples, plan: FitSection, task: Task
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    train: Samples,
+    plan: FitSection,
+    task: Task,
+    place: tuple[int, int],
 ) -> tuple[int, float]:
-    """One epoch or one chunk of iterations; steps then done, and the training loss."""
+    """One epoch or one chunk of iterations from ``place`` (stage, step); steps then done, and the training loss."""
+    stage, step = place
     if isinstance(optimizer, torch.optim.LBFGS):
-        chunk = min(LBFGS_CHUNK, plan.steps - state.step)
+        chunk = min(LBFGS_CHUNK, plan.steps - step)
         optimizer.param_groups[0]["max_iter"] = chunk
-        return state.step + chunk, _lbfgs_chunk(state.kan, optimizer, train, task)
+        return step + chunk, _lbfgs_chunk(network, optimizer, train, task)
     # Half a cosine per grid; computed from the step, so that nothing but the step needs saving.
-    share = state.step / plan.steps
+    share = step / plan.steps
     optimizer.param_groups[0]["lr"] = plan.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
-    order = np.random.default_rng((plan.seed, state.stage, state.step)).permutation(len(train.x))
-    return state.step + 1, _adam_epoch(state.kan, optimizer, train, task, torch.from_numpy(order), plan.batch_rows)
+    order = np.random.default_rng((plan.seed, stage, step)).permutation(len(train.x))
+    return step + 1, _adam_epoch(network, optimizer, train, plan, task, torch.from_numpy(order))
 
 
 def _adam_epoch(
-    kan: KAN, optimizer: torch.optim.Optimizer, train: Samples, task: Task, order: Tensor, batch_rows: int | None
+    network: nn.Module, optimizer: torch.optim.Optimizer, train: Samples, plan: FitSection, task: Task, order: Tensor
 ) -> float:
     total = 0.0
-    for rows in torch.split(order, batch_rows or len(order)):
+    for rows in torch.split(order, plan.batch_rows or len(order)):
         optimizer.zero_grad()
-        batch_loss = loss(task, kan(train.x[rows]), train.y[rows])
+        batch_loss = loss(task, network(train.x[rows]), train.y[rows])
         torch.autograd.backward(batch_loss)
         optimizer.step()
         total += float(batch_loss.detach()) * len(rows)
     return total / len(order)
 
 
-def _lbfgs_chunk(kan: KAN, optimizer: torch.optim.LBFGS, train: Samples, task: Task) -> float:
+def _lbfgs_chunk(network: nn.Module, optimizer: torch.optim.LBFGS, train: Samples, task: Task) -> float:
     def closure() -> Tensor:
         optimizer.zero_grad()
-        value = loss(task, kan(train.x), train.y)
+        value = loss(task, network(train.x), train.y)
         torch.autograd.backward(value)
         return value
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
     with torch.no_grad():
-        return float(loss(task, kan(train.x), train.y))
+        return float(loss(task, network(train.x), train.y))
 
 
-def _record(state: FitState, step: int, train_loss: float, validation: Samples, task: Task) -> bool:
-    """Look at the validation rows and keep the network when it is the best; False where a number is not finite."""
+def _look(
+    network: nn.Module, place: tuple[int, int], train_loss: float, validation: Samples, task: Task
+) -> Record | None:
+    """Look at the validation rows at ``place`` (grid size, step); None where a number is not finite."""
     with torch.no_grad():
-        outputs = state.kan(validation.x)
+        outputs = network(validation.x)
         validation_loss = float(loss(task, outputs, validation.y))
     if not (math.isfinite(train_loss) and math.isfinite(validation_loss)):
-        return False
-    state.history.append(
-        Record(state.kan.layers[0].grid_size, step, train_loss, validation_loss, score(task, outputs, validation.y))
-    )
-    if validation_loss < state.best_loss:
-        state.best_loss, state.best = validation_loss, copy.deepcopy(state.kan)
-    return True
+        return None
+    return Record(*place, train_loss, validation_loss, score(task, outputs, validation.y))

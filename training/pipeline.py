@@ -19,6 +19,8 @@ from training.interruption import Interruption, interruption
 from training.manifest import build_manifest, outline
 from training.preparation import input_transform, new_network, output_transform, samples
 from training.publish import Published, check_successor, publish
+from training.report import NAME as REPORT
+from training.report import report
 from training.run_folder import RunError, RunFolder
 from training.threads import threads_for, torch_threads
 from training.verify import VerificationFailed
@@ -78,10 +80,11 @@ def _train(run: Run, watcher: Watcher) -> Published:
     inputs, outputs = input_transform(dataset, recipe.inputs.scaling), output_transform(dataset)
     with interruption() as stop:
         watcher.prepared(dataset)
-        kan = _fitted(run, dataset, inputs, outputs, stop, watcher).best
+        state = _fitted(run, dataset, inputs, outputs, stop, watcher)
+        trained = Trained(state.best, inputs, outputs)
         try:
             exported = export(
-                Trained(kan, inputs, outputs),
+                trained,
                 Plan(recipe.verify.tolerance, recipe.lowering.tune_for, recipe.lowering.precision),
                 training_rows=dataset.x[dataset.train].astype(np.float32),
             )
@@ -89,12 +92,13 @@ def _train(run: Run, watcher: Watcher) -> Published:
             raise VerificationFailed(f"{error}; {_HINT}") from None
         _stop_if_asked(stop, run)
         manifest = build_manifest(recipe, dataset, exported)
+        page = {REPORT: report(dataset, trained, state.history, manifest)}
         _stop_if_asked(stop, run)
         # From here on to the end at once: a version that is published belongs to a run that is finished.
-        props = metadata(manifest.name, kan, manifest.library_version)
-        published = publish(run.models, manifest, files(exported, props))
+        props = metadata(manifest.name, trained.kan, manifest.library_version)
+        published = publish(run.models, manifest, files(exported, props, page))
         run.folder.drop_state()
-        run.folder.save_result(kan, held_out_table(dataset))
+        run.folder.save_result(trained.kan, held_out_table(dataset))
     return published
 
 

@@ -14,6 +14,7 @@ from training.errors import TrainingError
 from training.export import NETWORK, Exported, Plan, Trained, describe, explanation, export, files, metadata
 from training.manifest import library_version, timestamp
 from training.publish import Published, check_successor, publish, published_versions, read_manifest
+from training.report import NAME as REPORT
 
 MAX_ROWS = 65_536
 _ROWS = (1, 32, 1024)
@@ -50,7 +51,9 @@ def tune(folder: Path, tune_for: Sequence[int] | None = None) -> Published:
     exported = export(trained, plan, scale=_scale(folder, manifest, trained))
     tuned = _tuned(manifest, exported)
     props = metadata(tuned.name, exported.trained.kan, tuned.library_version)
-    return publish(folder.parent.parent, tuned, files(exported, props), after=manifest.version)
+    # What was learned is the same, and the table it is told with is not at hand.
+    report = {REPORT: (folder / REPORT).read_bytes()} if (folder / REPORT).is_file() else {}
+    return publish(folder.parent.parent, tuned, files(exported, props, report), after=manifest.version)
 
 
 def _plan(folder: Path, manifest: ModelManifest, tune_for: Sequence[int] | None) -> Plan:

@@ -3,11 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from kan_model.connections import with_nodes
 from kan_model.layer import KANLayer
 from kan_model.lowering.base import base_weights, emit_silu
 from kan_model.lowering.graph import GraphBuilder
 from kan_model.lowering.precision import Precision, emit_product
-from kan_model.lowering.pruned import with_nodes
 from kan_model.lowering.strategy import Gathered, Strategy, Term
 from kan_model.lowering.symbolic_edges import emit_symbolic_nodes
 

@@ -1,19 +1,17 @@
 """A network without the nodes that its pruned edges leave alone, so that they cost nothing."""
 
 import copy
-import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from kan_model.connections import Flags, Indices, active_edges, fed, read, with_nodes
 from kan_model.layer import KANLayer
 from kan_model.network import KAN
 
-Indices = NDArray[np.int64]
 Values = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -41,8 +39,9 @@ class Compact:
 
 def without_pruned(kan: KAN) -> Compact:
     """Leave out inputs and hidden nodes that no edge reads, and hidden nodes that no edge feeds; outputs stay."""
-    fed, read = _fed(kan), _read(kan)
-    alive = _alive(fed, read)
+    active = active_edges(kan.layers)
+    is_fed, is_read = fed(active), read(active)
+    alive = _alive(is_fed, is_read)
     nodes = tuple(np.flatnonzero(level) for level in alive)
     exact = copy.deepcopy(kan).double()
     layers, fixed, biases = [], [], []
@@ -52,7 +51,7 @@ def without_pruned(kan: KAN) -> Compact:
             edges = exact.layers[index].edge_outputs(values[None])[0].numpy()
         # 0 · NaN of a pruned edge is no edge. Nodes that nothing feeds are constant, also one that stays as the only
         # one of its layer.
-        edges[~(layer.active_edges.numpy() & read[index + 1][:, None] & ~fed[index])] = 0
+        edges[~(active[index] & is_read[index + 1][:, None] & ~is_fed[index])] = 0
         bias = exact.layers[index].bias
         biases.append(np.zeros(layer.outputs) if bias is None else bias.detach().numpy())
         values = torch.from_numpy(edges.sum(axis=1) + biases[-1])
@@ -61,43 +60,6 @@ def without_pruned(kan: KAN) -> Compact:
         left = with_nodes(layer, nodes[index], nodes[index + 1])
         layers.append(left if left.bias is None else left.changed(bias=None))
     return Compact(tuple(layers), nodes, tuple(fixed), tuple(biases))
-
-
-def with_nodes(layer: KANLayer, inputs: Indices, outputs: Indices) -> KANLayer:
-    """The layer's edges between some of its inputs and some of its outputs (ascending indices)."""
-    if len(inputs) == layer.inputs and len(outputs) == layer.outputs:
-        return layer
-    new_input, new_output = ({int(old): new for new, old in enumerate(each)} for each in (inputs, outputs))
-    symbolic = [
-        dataclasses.replace(edge, input=new_input[edge.input], output=new_output[edge.output])
-        for edge in layer.symbolic
-        if edge.input in new_input and edge.output in new_output
-    ]
-    return layer.changed(
-        base_weight=layer.base_weight.detach()[outputs][:, inputs],
-        coefficients=layer.coefficients.detach()[outputs][:, inputs],
-        domain=layer.domain[inputs] if layer.knots is None else None,
-        knots=None if layer.knots is None else layer.knots[inputs],
-        edge_mask=layer.edge_mask[outputs][:, inputs],
-        symbolic=symbolic,
-        bias=None if layer.bias is None else layer.bias.detach()[outputs],
-    )
-
-
-def _fed(kan: KAN) -> list[Flags]:
-    """Nodes that are reached from an input, level by level."""
-    fed: list[Flags] = [np.ones(kan.width[0], bool)]
-    for layer in kan.layers:
-        fed.append(np.any(layer.active_edges.numpy() & fed[-1], axis=1))
-    return fed
-
-
-def _read(kan: KAN) -> list[Flags]:
-    """Nodes that are read on the way to an output, level by level."""
-    read: list[Flags] = [np.ones(kan.width[-1], bool)]
-    for layer in reversed(kan.layers):
-        read.insert(0, np.any(layer.active_edges.numpy() & read[0][:, None], axis=0))
-    return read
 
 
 def _alive(fed: list[Flags], read: list[Flags]) -> list[Flags]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from kan_model.layer import KANLayer
 from kan_model.lowering.pruned import without_pruned
+from kan_model.lowering.rounding import rounding
 from kan_model.network import KAN
 from kan_model.onnx_runtime import open_session
 from kan_model.transform import Affine, InputTransform, OutputTransform, Softmax
@@ -18,6 +19,8 @@ from kan_model.transform import Affine, InputTransform, OutputTransform, Softmax
 # Here float32 itself limits what any graph can do (docs/decisions/0002-far-outside.md): errors are relative to the
 # sum of the last layer's edge outputs without their signs, and classes are judged before the softmax.
 _FAR = "outside, one feature up to 1e6"
+# A graph rounds more often on the way from node to node than once.
+_ROUNDINGS = 4.0
 # Rows whose edges are looked at one by one; bounds the memory.
 _EDGE_ROWS = 64
 Rows32 = NDArray[np.float32]
@@ -50,15 +53,17 @@ class _Wanted:
         answers: ``[rows, outputs]``; classes are logits in the far region.
         size: ``[rows, outputs]``, what errors outside the domain may be relative to.
         may_be_nan: ``[rows, outputs]``, where 0 · NaN of a pruned edge makes NaN in a dense product.
+        open: ``[rows, outputs]``, what float32 itself leaves open.
     """
 
     answers: Values64
     size: Values64
     may_be_nan: NDArray[np.bool_]
+    open: Values64
 
     def each(self, step: int) -> "_Wanted":
         """Of each so-manieth row."""
-        return _Wanted(self.answers[::step], self.size[::step], self.may_be_nan[::step])
+        return _Wanted(self.answers[::step], self.size[::step], self.may_be_nan[::step], self.open[::step])
 
 
 class Reference:
@@ -112,12 +117,12 @@ class Reference:
             count += len(rows)
             got = _answers_of(model, rows, block_rows, before_softmax=region == _FAR and self._softmax)
             # Beyond float32 nothing can be right.
-            beyond = np.abs(np.nan_to_num(wanted.size, nan=0.0)) > np.finfo(np.float32).max
+            beyond = (np.abs(np.nan_to_num(wanted.size, nan=0.0)) > np.finfo(np.float32).max) | np.isinf(wanted.open)
             missing, expected = np.isnan(got), np.isnan(wanted.answers)
             if np.any((expected & ~missing | missing & ~expected & ~wanted.may_be_nan) & ~beyond):
                 return Comparison(np.inf, np.inf, f"{region}: NaN on one side only", count)
             with np.errstate(invalid="ignore"):  # of infinities, which are beyond
-                error = np.nan_to_num(np.abs(got - wanted.answers), nan=0.0, posinf=np.inf)
+                error = np.nan_to_num(np.abs(got - wanted.answers) - wanted.open, nan=0.0, posinf=np.inf).clip(min=0)
             error[beyond] = 0.0
             outside = region.startswith("outside")
             size = np.maximum(self.scale, np.nan_to_num(np.abs(wanted.size))) if outside else self.scale
@@ -171,14 +176,23 @@ class Reference:
             x = x if self._inputs is None else self._inputs(x)
             if region == _FAR:
                 answers, size = self._terms(x)
-                return _Wanted(answers, size, np.isnan(answers))
+                return _Wanted(answers, size, np.isnan(answers), self._open(x))
             answers = self._finished(self._kan(x))
             missing = np.isnan(answers)
             broken = np.flatnonzero(missing.any(axis=1))
             for start in range(0, len(broken), _EDGE_ROWS):
                 part = broken[start : start + _EDGE_ROWS]
                 answers[part] = self._finished(self._edge_by_edge(x[part]))
-        return _Wanted(answers, answers, missing)
+        return _Wanted(answers, answers, missing, np.zeros_like(answers))
+
+    def _open(self, x: torch.Tensor) -> Values64:
+        """What float32 leaves open before any softmax, infinite where a number passes it; of splines alone nothing."""
+        if not any(layer.symbolic_places for layer in self._kan.layers):
+            return np.zeros((len(x), self._kan.width[-1]))
+        found = rounding(self._kan, x)
+        spread = _ROUNDINGS * found.spread
+        spread[found.overflow] = np.inf
+        return spread * self._outputs.scale if isinstance(self._outputs, Affine) else spread
 
     def _edge_by_edge(self, x: torch.Tensor) -> torch.Tensor:
         """Node sums over the edges that are there: no 0 · NaN."""

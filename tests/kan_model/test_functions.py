@@ -1,14 +1,20 @@
-"""Every symbolic function against NumPy and SciPy, in torch and in ONNX."""
+"""Every symbolic function against NumPy and SciPy, in torch, in ONNX and in sympy; and where it is finite."""
 
+import ast
+import importlib.util
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
+import sympy
 import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from kan_model.functions import FUNCTIONS
+from kan_model.functions import ALIASES, FUNCTIONS, POLE_MARGIN
 from kan_model.lowering.graph import GraphBuilder, check
 from kan_model.onnx_runtime import run
 
@@ -16,6 +22,7 @@ Values = NDArray[np.float64]
 
 # Reference, and the range over which it is compared.
 REFERENCES: dict[str, tuple[Callable[[Values], Values], float, float]] = {
+    "0": (lambda x: x * 0, -1e6, 1e6),
     "x": (lambda x: x, -1e6, 1e6),
     "x^2": (np.square, -1e6, 1e6),
     "x^3": (lambda x: x**3, -1e6, 1e6),
@@ -23,7 +30,11 @@ REFERENCES: dict[str, tuple[Callable[[Values], Values], float, float]] = {
     "x^5": (lambda x: x**5, -1e6, 1e6),
     "1/x": (lambda x: 1 / x, -1e3, 1e3),
     "1/x^2": (lambda x: 1 / x**2, -1e3, 1e3),
+    "1/x^3": (lambda x: 1 / x**3, -1e3, 1e3),
+    "1/x^4": (lambda x: 1 / x**4, -1e3, 1e3),
+    "1/x^5": (lambda x: 1 / x**5, -1e3, 1e3),
     "sqrt": (np.sqrt, 0, 1e6),
+    "x^1.5": (lambda x: np.sqrt(x) ** 3, 0, 1e6),
     "1/sqrt(x)": (lambda x: 1 / np.sqrt(x), 1e-6, 1e3),
     "exp": (np.exp, -80, 80),
     "log": (np.log, 1e-6, 20),
@@ -31,6 +42,8 @@ REFERENCES: dict[str, tuple[Callable[[Values], Values], float, float]] = {
     "sin": (np.sin, -1e3, 1e3),
     "cos": (np.cos, -1e3, 1e3),
     "tan": (np.tan, -20, 20),
+    "sinh": (np.sinh, -80, 80),
+    "cosh": (np.cosh, -80, 80),
     "tanh": (np.tanh, -10, 10),
     "arcsin": (np.arcsin, -1, 1),
     "arccos": (np.arccos, -1, 1),
@@ -101,6 +114,88 @@ def test_the_gradient_is_the_derivative(name: str) -> None:
     assert torch.autograd.gradcheck(FUNCTIONS[name].torch, (x,))
 
 
-def test_the_identity_is_the_simplest() -> None:
-    """A straight line is preferred to anything that fits as well."""
-    assert min(FUNCTIONS.values(), key=lambda function: function.complexity).name == "x"
+def test_the_constant_is_the_simplest_and_the_identity_next() -> None:
+    """A constant, then a straight line, is preferred to anything that fits as well."""
+    assert sorted(FUNCTIONS, key=lambda name: FUNCTIONS[name].complexity)[:2] == ["0", "x"]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_sympy_is_torch(name: str) -> None:
+    """The formula as a NumPy function, in float64: to a few units in the last place of the value."""
+    x = sympy.Symbol("x", real=True)
+    function = sympy.lambdify(x, FUNCTIONS[name].sympy(x), "numpy")
+    points = _points(name).astype(np.float64)
+    # A constant's function gives one number.
+    got = np.broadcast_to(function(points), points.shape)
+    np.testing.assert_allclose(got, FUNCTIONS[name].torch(torch.from_numpy(points)), rtol=4e-15, atol=0)
+
+
+def test_sympy_is_imported_by_formulas_only() -> None:
+    """`import kan_model` stays as light as it was."""
+    command = "import sys, kan_model; print('sympy' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"
+
+
+# Zero, one and the poles of tan are among them, with neighbours on both sides; nothing overflows.
+GRID = np.concatenate(
+    [
+        np.linspace(-30, 30, 12_001),
+        *(np.array([-1, 0, 1]) + step for step in (0, 1e-9, -1e-9, 1e-3, -1e-3)),
+        *((np.arange(-5, 6) + 0.5 + step) * np.pi for step in (0, 1e-8, -1e-8, 1e-3, -1e-3)),
+    ]
+)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_guard_says_where_the_function_is_finite(name: str) -> None:
+    """Exactly there, for arrays and tensors alike; of tan, which no float makes infinite, off its poles."""
+    assert {-1.0, 0.0, 1.0} <= set(GRID.tolist())
+    with np.errstate(all="ignore"):
+        finite = np.isfinite(REFERENCES[name][0](GRID))
+    if name == "tan":
+        finite = np.abs(np.cos(GRID)) > np.sin(np.pi * POLE_MARGIN)
+        assert 0 < (~finite).sum() < 40
+    guard = FUNCTIONS[name].guard
+    np.testing.assert_array_equal(guard(GRID), finite)
+    inside = guard(torch.from_numpy(GRID))
+    assert inside.dtype == torch.bool
+    np.testing.assert_array_equal(inside.numpy(), finite)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_guard_refuses_what_is_no_number(name: str) -> None:
+    """NaN and infinities, without a warning; float32 as well."""
+    bad = np.array([np.nan, np.inf, -np.inf, 0.5], np.float32)
+    for arguments in (bad, torch.from_numpy(bad)):
+        assert FUNCTIONS[name].guard(arguments).tolist()[:3] == [False] * 3
+        assert FUNCTIONS[name].guard(arguments).tolist()[3]
+
+
+def _pykan_library() -> dict[str, int]:
+    """Name and complexity of each function, read from the source: importing pykan warns and writes files."""
+    spec = importlib.util.find_spec("kan")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    source = Path(spec.submodule_search_locations[0], "utils.py").read_text()
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "SYMBOLIC_LIB":
+            assert isinstance(node.value, ast.Dict)
+            rows = zip(node.value.keys, node.value.values, strict=True)
+            return {ast.literal_eval(key): ast.literal_eval(row.elts[2]) for key, row in rows}  # type: ignore
+    raise AssertionError("no SYMBOLIC_LIB")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("kan") is None, reason="pykan is not installed")
+def test_every_function_of_pykan_is_here() -> None:
+    """Under pykan's own name or an alias of it, at pykan's own complexity."""
+    library = _pykan_library()
+    assert len(library) >= 29
+    ours = {name: FUNCTIONS[ALIASES.get(name, name)].complexity for name in library}
+    assert ours == library
+
+
+def test_an_alias_stands_for_a_function_that_is_there() -> None:
+    """And is not itself the name of one."""
+    assert set(ALIASES.values()) <= set(FUNCTIONS)
+    assert not set(ALIASES) & set(FUNCTIONS)

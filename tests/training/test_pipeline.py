@@ -86,7 +86,8 @@ def test_the_graphs_say_what_they_are(write_recipe: Callable[..., Path], tmp_pat
                 "grid_size": "3,3",
                 "library_version": published.manifest.library_version,
             }
-    assert [file.name for file in published.manifest.files] == ["model.onnx", "explain.onnx", "network.safetensors"]
+    names = ["model.onnx", "explain.onnx", "network.safetensors", "report.html"]
+    assert [file.name for file in published.manifest.files] == names
 
 
 def test_the_explaining_graph_is_what_the_manifest_says(write_recipe: Callable[..., Path], tmp_path: Path) -> None:

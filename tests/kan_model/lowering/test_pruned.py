@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kan_model import KAN, KANConfig
+from kan_model.connections import with_nodes
 from kan_model.layer import KANLayer, Outside
 from kan_model.lowering.driver import STRATEGIES
 from kan_model.lowering.network import predicting_model
-from kan_model.lowering.pruned import Compact, with_nodes, without_pruned
+from kan_model.lowering.pruned import Compact, without_pruned
 from kan_model.lowering.strategy import Strategy
 from kan_model.onnx_runtime import run
 from kan_model.symbolic import SymbolicEdge

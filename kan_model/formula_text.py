@@ -1,0 +1,144 @@
+"""Formulas for people: columns of any name as symbols, in plain text and in LaTeX."""
+
+import builtins
+import keyword
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import sympy
+from sympy.printing.latex import LatexPrinter
+from sympy.printing.str import StrPrinter
+
+# Letters that LaTeX and matplotlib's mathtext both know.
+_GREEK = re.compile(
+    "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|iota|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau|upsilon|phi|chi|psi|omega"
+    "|Gamma|Delta|Theta|Lambda|Xi|Pi|Sigma|Upsilon|Phi|Psi|Omega"
+)
+# What \text of LaTeX cannot hold as it is; the last three have no form that mathtext knows too.
+_ESCAPED = str.maketrans({char: f"\\{char}" for char in "#$%&_{}"} | {"\\": "∖", "^": "ˆ", "~": "∼"})
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The features as formulas name them, one entry a feature in each.
+
+    Attributes:
+        symbols: Real symbols whose names are distinct Python identifiers that mean nothing else.
+        texts: The columns' own names, in backticks where they are no such identifier; "[2]" tells equal names apart.
+        latex: In upright letters; single letters, letters with a number, and Greek letters as in mathematics.
+    """
+
+    symbols: tuple[sympy.Symbol, ...]
+    texts: tuple[str, ...]
+    latex: tuple[str, ...]
+
+
+def columns(names: Sequence[str]) -> Columns:
+    """Symbols, texts and LaTeX for columns of any names, the same name twice among them."""
+    symbols: list[str] = []
+    texts: list[str] = []
+    latex: list[str] = []
+    for index, name in enumerate(names):
+        own = _distinct(name if name.strip() else f"{name}[{index}]", f" [{index}]", texts)
+        texts.append(own)
+        symbols.append(_distinct(_identifier(name, index), f"_{index}", symbols))
+        short = _mathematical(name)
+        latex.append(f"\\text{{{_escaped(own)}}}" if short is None or short in latex else short)
+    for index, (written, own) in enumerate(zip(latex, texts, strict=True)):
+        if latex.count(written) > 1:  # of names that differ in spaces only
+            latex[index] = f"\\text{{{_escaped(own)} [{index}]}}"
+    quoted = (each if each == symbol else f"`{each}`" for each, symbol in zip(texts, symbols, strict=True))
+    return Columns(tuple(sympy.Symbol(symbol, real=True) for symbol in symbols), tuple(quoted), tuple(latex))
+
+
+def to_text(expression: sympy.Expr, columns: Columns) -> str:
+    """As Python writes it; every number in as many digits as tell it from all other float64 numbers."""
+    text: str = _Text(columns).doprint(expression)
+    return text
+
+
+def to_latex(expression: sympy.Expr, columns: Columns) -> str:
+    """Without dollar signs, for LaTeX with amsmath and for matplotlib's mathtext; numbers as in :func:`to_text`."""
+    latex: str = _Latex(columns).doprint(expression)
+    return latex
+
+
+def _distinct(name: str, mark: str, taken: Sequence[str]) -> str:
+    while name in taken:
+        name += mark
+    return name
+
+
+def _escaped(name: str) -> str:
+    return " ".join(name.split()).translate(_ESCAPED)
+
+
+def _identifier(name: str, index: int) -> str:
+    # Python reads identifiers in this form: two that differ before it may be one.
+    normal = unicodedata.normalize("NFKC", name)
+    result = re.sub("_+", "_", "".join(char if f"a{char}".isidentifier() else "_" for char in normal)).strip("_")
+    if not result:
+        return f"x_{index}"
+    if not result.isidentifier():
+        result = f"x_{result}"
+    if keyword.iskeyword(result) or result.startswith("phi_") or _means_something(result):
+        result += "_"
+    return result
+
+
+def _means_something(name: str) -> bool:
+    """Functions and constants that a formula may hold, by the names of everybody who may read it."""
+    return any(name in vars(module) for module in (sympy, np, builtins))
+
+
+def _mathematical(name: str) -> str | None:
+    r"""x, x_{1}, \theta, \theta_{1}; None for a name that is a word."""
+    found = re.fullmatch(r"([A-Za-z]+?)_?(\d*)", name)
+    if found is None:
+        return None
+    letter, number = found.groups()
+    if _GREEK.fullmatch(letter):
+        letter = f"\\{letter}"
+    elif len(letter) > 1 or letter == "e":
+        return None
+    return f"{letter}_{{{number}}}" if number else letter
+
+
+def _number(value: sympy.Float) -> str:
+    number = float(value)
+    if not 0 < abs(number) < np.inf:  # sympy's numbers go further than float64
+        return str(value)
+    if 1e-4 <= abs(number) < 1e9:
+        return np.format_float_positional(number, trim="-")
+    mantissa, _, exponent = repr(number).partition("e")
+    return f"{mantissa}e{int(exponent)}" if exponent else mantissa
+
+
+class _Text(StrPrinter):  # type: ignore[misc]
+    def __init__(self, columns: Columns) -> None:
+        super().__init__()
+        self._names: dict[sympy.Symbol, str] = dict(zip(columns.symbols, columns.texts, strict=True))
+
+    def _print_Symbol(self, expr: sympy.Symbol) -> str:  # noqa: N802
+        return self._names[expr]
+
+    def _print_Float(self, expr: sympy.Float) -> str:  # noqa: N802
+        return _number(expr)
+
+
+class _Latex(LatexPrinter):  # type: ignore[misc]
+    def __init__(self, columns: Columns) -> None:
+        names = dict(zip(columns.symbols, columns.latex, strict=True))
+        super().__init__({"symbol_names": names, "inv_trig_style": "full"})
+
+    def _print_Float(self, expr: sympy.Float) -> str:  # noqa: N802
+        mantissa, _, exponent = _number(expr).partition("e")
+        return f"{mantissa} \\cdot 10^{{{exponent}}}" if exponent else mantissa
+
+    def _print_AppliedUndef(self, expr: sympy.Function, exp: str | None = None) -> str:  # noqa: N802
+        name, *place = expr.func.__name__.split("_")
+        power = "" if exp is None else f"^{{{exp}}}"
+        return f"\\{name}_{{{','.join(place)}}}{power}{{\\left({self._print(expr.args[0])} \\right)}}"

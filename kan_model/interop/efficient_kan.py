@@ -1,0 +1,125 @@
+"""Take over a network of efficient-kan, from its state dict."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import silu
+
+from kan_model.interop.parts import InteropError, make_layer, read_tensors, take, taken_dtype
+from kan_model.layer import KANLayer
+from kan_model.network import KAN
+
+_PUBLISHED = "layers.N.grid, layers.N.base_weight, layers.N.spline_weight and, optionally, layers.N.spline_scaler"
+_KEY = re.compile(r"layers\.(\d+)\.(?:grid|base_weight|spline_weight|spline_scaler)")
+# DataParallel and torch.compile put these before every name.
+_WRAPPERS = ("module.", "_orig_mod.")
+_PROBE = torch.tensor([-2.3, -0.8, -0.4, 0.3, 0.7, 1.9])
+
+
+def from_efficient_kan(source: nn.Module | Mapping[str, Any], *, prefix: str | None = None) -> KAN:
+    """The network that an efficient-kan model computes, in its own float type, on the CPU.
+
+    Equal inside the grids, on their knots and outside, where splines fall to zero. The degree follows from the shapes;
+    ``spline_scaler`` is taken into the coefficients. A state dict does not tell the base activation: it is taken to be
+    SiLU, the default; a module is asked.
+
+    Args:
+        source: The model or its state dict.
+        prefix: What stands before ``layers.`` in the names of a KAN that is part of a larger model, such as "kan."; all
+            other names are then left alone. By default the KAN is the whole model, also inside DataParallel or
+            torch.compile.
+
+    Raises:
+        InteropError: names or shapes of something else, another base activation, grids with knots that meet, numbers
+            that are not finite.
+
+    Source: github.com/Blealtan/efficient-kan, KANLinear.
+    """
+    if isinstance(source, nn.Module):
+        _check_activations(source, prefix or "")
+        source = source.state_dict()
+    tensors = _of_the_kan(source, prefix)
+    found = {int(match[1]) for match in map(_KEY.fullmatch, tensors) if match}
+    if found != set(range(len(found))):
+        raise InteropError(f"layers {sorted(found)} are there; wanted 0, 1, … without a gap")
+    try:
+        return KAN.of_layers([_layer(tensors, index) for index in range(len(found))])
+    except InteropError:
+        raise
+    except ValueError as error:
+        raise InteropError(str(error)) from error
+
+
+def load_efficient_kan_checkpoint(path: Path | str, *, prefix: str | None = None) -> KAN:
+    """The network of a file that ``torch.save(model.state_dict(), path)`` wrote; see :func:`from_efficient_kan`.
+
+    Args:
+        path: The file.
+        prefix: As for :func:`from_efficient_kan`.
+
+    Raises:
+        FileNotFoundError: no such file.
+        InteropError: a file of something else, or as :func:`from_efficient_kan`.
+    """
+    tensors = read_tensors(Path(path))
+    try:
+        return from_efficient_kan(tensors, prefix=prefix)
+    except InteropError as error:
+        raise InteropError(f"{path}: {error}") from error
+
+
+def _layer(tensors: Mapping[str, Tensor], index: int) -> KANLayer:
+    name = f"layers.{index}."
+    coefficients = take(tensors, name + "spline_weight", ("outputs", "inputs", "grid_size + spline_order"))
+    outputs, inputs, _ = coefficients.shape
+    if name + "spline_scaler" in tensors:
+        coefficients = coefficients * take(tensors, name + "spline_scaler", (outputs, inputs)).unsqueeze(-1)
+    return make_layer(
+        f"layer {index}",
+        take(tensors, name + "grid", (inputs, "grid_size + 2·spline_order + 1")),
+        take(tensors, name + "base_weight", (outputs, inputs)),
+        coefficients,
+        dtype=taken_dtype(tensors[name + "spline_weight"], name + "spline_weight"),
+    )
+
+
+def _of_the_kan(state: Mapping[str, Any], prefix: str | None) -> dict[str, Tensor]:
+    """The tensors of the KAN under the names that efficient-kan publishes."""
+    if prefix is None:
+        named = {_without_wrappers(str(name)): value for name, value in state.items()}
+        hint = '; a KAN inside a larger model is taken by its prefix, as in prefix="kan."'
+    else:
+        named = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+        hint = ""
+    if not any(map(_KEY.fullmatch, named)):
+        raise InteropError(f"no layer of efficient-kan in {_listed(list(state))}; wanted {_PUBLISHED}{hint}")
+    others = [name for name in named if not _KEY.fullmatch(name)]
+    if others:
+        raise InteropError(f"beside a KAN there is {_listed(others)}; wanted {_PUBLISHED}{hint}")
+    for name, value in named.items():
+        if not isinstance(value, Tensor):
+            raise InteropError(f"{name} is a {type(value).__name__}; wanted a tensor")
+    return named
+
+
+def _check_activations(model: nn.Module, prefix: str) -> None:
+    for name, module in model.named_modules():
+        activation = getattr(module, "base_activation", None)
+        if activation is None or not f"{name}.".startswith(prefix):
+            continue
+        if not torch.allclose(activation(_PROBE), silu(_PROBE)):
+            raise InteropError(f"{name}: its base activation is {activation}; wanted SiLU")
+
+
+def _without_wrappers(name: str) -> str:
+    while name.startswith(_WRAPPERS):
+        name = name.split(".", 1)[1]
+    return name
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "") if names else "nothing"

@@ -1,0 +1,220 @@
+"""Take over a network of pykan 0.2 (class MultKAN). Its classes are not needed: attributes are read by their names."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import silu
+
+from kan_model.functions import FUNCTIONS
+from kan_model.interop.parts import InteropError, make_layer, take, taken_dtype
+from kan_model.layer import KANLayer
+from kan_model.network import KAN
+from kan_model.symbolic import SymbolicEdge
+
+# pykan's names for functions that have another name here; "0" is a constant, d.
+_ZERO = "0"
+_SAME = {"x^0.5": "sqrt", "1/x^0.5": "1/sqrt(x)"}
+_ATTRIBUTES = (
+    "act_fun",
+    "symbolic_fun",
+    "width",
+    "input_id",
+    "node_scale",
+    "node_bias",
+    "subnode_scale",
+    "subnode_bias",
+)
+_PROBE = torch.tensor([-2.3, -0.8, -0.4, 0.3, 0.7, 1.9], dtype=torch.float64)
+
+
+@dataclass(frozen=True)
+class PykanNetwork:
+    """What a pykan network is made of.
+
+    Attributes:
+        tensors: Parameters under the names of pykan's state dict.
+        width: [sums, products] of each layer of nodes, inputs first.
+        base_functions: "silu" or "zero" a layer.
+        function_names: a layer, its symbolic functions [outputs][inputs]; None where the symbolic part is switched off.
+    """
+
+    tensors: Mapping[str, Tensor]
+    width: Sequence[Sequence[int]]
+    base_functions: Sequence[str]
+    function_names: Sequence[Sequence[Sequence[str]]] | None
+
+
+def from_pykan(model: Any, *, inputs: int | None = None) -> KAN:
+    """The network that a pykan model computes, in its own float type, on the CPU; the model is left as it is.
+
+    Equal inside the grids, on their knots and outside, where splines fall to zero: pykan's intervals are half open, the
+    last knot's too, but splines of degree 1 and more are continuous. Masks and all scales are taken into the weights,
+    biases of nodes into :attr:`KANLayer.bias`. pykan's ``singularity_avoiding`` is off, as it is by default.
+
+    Args:
+        model: A ``kan.KAN``, or anything with its attributes.
+        inputs: Columns of the rows that the network is to read, where ``prune_input`` removed some; by default up to
+            the last one that the model reads. Columns that it does not read have no edges.
+
+    Raises:
+        InteropError: a part that has no like here, by layer and name: nodes that multiply, edges with a spline and a
+            symbolic function, functions that the library lacks, base functions other than silu (or zero), grids with
+            knots that meet, numbers that are not finite; or no pykan model at all.
+
+    Source: pykan 0.2.8, kan/MultKAN.py, KANLayer.py, Symbolic_KANLayer.py.
+    """
+    missing = [name for name in _ATTRIBUTES if not hasattr(model, name)]
+    if missing:
+        raise InteropError(f"a {type(model).__name__} without {', '.join(missing)}; wanted a network of pykan 0.2")
+    # The lists are what pykan's forward reads; layers that it adds later are in them and not in its state dict.
+    tensors = dict(model.state_dict())
+    for name in ("node_scale", "node_bias", "subnode_scale", "subnode_bias"):
+        tensors |= {f"{name}_{index}": tensor for index, tensor in enumerate(getattr(model, name))}
+    symbolic = list(model.symbolic_fun) if getattr(model, "symbolic_enabled", True) else None
+    for index, layer in enumerate(symbolic or ()):
+        _check_functions(layer, f"layer {index}")
+    kan = convert(
+        PykanNetwork(
+            tensors=tensors,
+            width=[[int(number) for number in nodes] for nodes in model.width],
+            base_functions=[_base_function(layer, index) for index, layer in enumerate(model.act_fun)],
+            function_names=None if symbolic is None else [layer.funs_name for layer in symbolic],
+        )
+    )
+    columns = [int(column) for column in model.input_id]
+    return KAN.of_layers([_on_columns(kan.layers[0], columns, inputs), *kan.layers[1:]])
+
+
+def convert(network: PykanNetwork) -> KAN:
+    """The network of these parts; its first layer reads the inputs that are left after pruning.
+
+    Raises:
+        InteropError: as :func:`from_pykan`.
+    """
+    for index, nodes in enumerate(network.width[1:]):
+        if nodes[1]:
+            raise InteropError(f"layer {index} feeds {nodes[1]} nodes that multiply; wanted nodes that add only")
+    layers = [_layer(network, index) for index in range(len(network.width) - 1)]
+    try:
+        return KAN.of_layers(layers)
+    except ValueError as error:
+        raise InteropError(str(error)) from error
+
+
+def _layer(network: PykanNetwork, index: int) -> KANLayer:
+    tensors, where = network.tensors, f"layer {index}"
+    spline, symbolic = f"act_fun.{index}.", f"symbolic_fun.{index}."
+    coefficients = take(tensors, spline + "coef", ("inputs", "outputs", "grid + k"))
+    dtype = taken_dtype(tensors[spline + "coef"], spline + "coef")
+    inputs, outputs, _ = coefficients.shape
+    knots = take(tensors, spline + "grid", (inputs, "grid + 2k + 1"))
+    mask, scale_base, scale_spline = (
+        take(tensors, spline + name, (inputs, outputs)).T for name in ("mask", "scale_base", "scale_sp")
+    )
+    node_scale, node_bias, subnode_scale, subnode_bias = (
+        take(tensors, f"{name}_{index}", (outputs,))
+        for name in ("node_scale", "node_bias", "subnode_scale", "subnode_bias")
+    )
+    # node_scale·(subnode_scale·(sum of edges) + subnode_bias) + node_bias
+    scale, bias = node_scale * subnode_scale, node_scale * subnode_bias + node_bias
+    weight = scale.unsqueeze(1) * mask
+    base = torch.zeros_like(weight) if network.base_functions[index] == "zero" else weight * scale_base
+    coefficients = (weight * scale_spline).unsqueeze(-1) * coefficients.transpose(0, 1)
+    knots, coefficients = _on_points(knots, coefficients)
+    edges: list[SymbolicEdge] = []
+    if network.function_names is not None:
+        affine = take(tensors, symbolic + "affine", (outputs, inputs, 4))
+        factor = take(tensors, symbolic + "mask", (outputs, inputs)) * scale.unsqueeze(1)
+        affine = torch.cat([affine[..., :2], affine[..., 2:] * factor.unsqueeze(-1)], dim=-1)
+        is_spline = (base != 0) | (coefficients != 0).any(dim=-1)
+        edges, constants = _symbolic(where, network.function_names[index], affine, factor != 0, is_spline)
+        bias = bias + constants
+    return make_layer(where, knots, base, coefficients, dtype=dtype, edge_mask=mask != 0, symbolic=edges, bias=bias)
+
+
+def _on_points(knots: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor]:
+    """Stand-ins for grids that are one point, as that of a constant column becomes; there pykan's splines are zero."""
+    points = (knots == knots[:, :1]).all(dim=1)
+    places = torch.arange(knots.shape[1], dtype=knots.dtype) - (knots.shape[1] - 1) / 2
+    around = knots[:, :1] + places * knots[:, :1].abs().clamp(min=1)
+    spread = torch.where(points.unsqueeze(1), around, knots)
+    return spread, torch.where(points.view(1, -1, 1), torch.zeros_like(coefficients), coefficients)
+
+
+def _symbolic(
+    where: str, names: Sequence[Sequence[str]], affine: Tensor, active: Tensor, is_spline: Tensor
+) -> tuple[list[SymbolicEdge], Tensor]:
+    """The symbolic edges, and what the constant ones add to each node; all of these are [outputs, inputs, ...]."""
+    if [len(row) for row in names] != [active.shape[1]] * len(active):
+        raise InteropError(f"{where}: funs_name has not one name an edge; wanted {list(active.shape)}")
+    edges, constants = [], torch.zeros(len(active), dtype=affine.dtype)
+    for output, input_ in active.nonzero().tolist():
+        name = names[output][input_]
+        a, b, c, d = affine[output, input_].tolist()
+        if name == _ZERO:
+            constants[output] += d
+            continue
+        edge = _edge(where, output, input_)
+        function = _SAME.get(name, name)
+        if function not in FUNCTIONS:
+            raise InteropError(f"{edge}: its function is {name!r}; wanted one of {', '.join(FUNCTIONS)}")
+        if is_spline[output, input_]:
+            raise InteropError(f"{edge}: it has a spline and {name}, both unmasked; wanted one of them")
+        edges.append(SymbolicEdge(output, input_, function, a, b, c, d))
+    return edges, constants
+
+
+def _on_columns(layer: KANLayer, columns: Sequence[int], inputs: int | None) -> KANLayer:
+    """The layer reading these columns of ``inputs``; the others get the first one's grid, and no edges."""
+    if len(columns) != layer.inputs or len(set(columns)) != len(columns) or min(columns) < 0:
+        raise InteropError(f"input_id is {columns}; wanted {layer.inputs} different columns, 0 or more")
+    inputs = max(columns) + 1 if inputs is None else inputs
+    if inputs <= max(columns):
+        raise InteropError(f"inputs is {inputs}; the model reads column {max(columns)}, wanted more than that")
+    source = torch.zeros(inputs, dtype=torch.long)
+    source[columns] = torch.arange(layer.inputs)
+    there = torch.zeros(inputs, dtype=layer.base_weight.dtype)
+    there[columns] = 1
+    grid = {"domain": layer.domain[source]} if layer.knots is None else {"knots": layer.knots[source]}
+    return layer.changed(
+        base_weight=layer.base_weight.detach()[:, source] * there,
+        coefficients=layer.coefficients.detach()[:, source] * there.unsqueeze(1),
+        edge_mask=layer.edge_mask[:, source] * there,
+        symbolic=[replace(edge, input=columns[edge.input]) for edge in layer.symbolic],
+        **grid,
+    )
+
+
+def _base_function(layer: Any, index: int) -> str:
+    """By what it computes, "silu" or "zero": after ``prune_input`` pykan has lost the name."""
+    points = _PROBE.to(layer.coef)
+    with torch.no_grad():
+        values = layer.base_fun(points)
+    for name, expected in (("silu", silu(points)), ("zero", torch.zeros_like(points))):
+        if torch.allclose(values, expected):
+            return name
+    raise InteropError(f"layer {index}: its base function is {layer.base_fun}; wanted silu or zero")
+
+
+def _check_functions(layer: Any, where: str) -> None:
+    """Refuse functions that are not what their names say: pykan's ``swap`` moves the names alone."""
+    points = _PROBE.to(layer.affine)
+    for output, input_ in layer.mask.nonzero().tolist():
+        name = layer.funs_name[output][input_]
+        function = FUNCTIONS.get(_SAME.get(name, name))
+        if function is None and name != _ZERO:
+            continue
+        expected = function.torch(points) if function else torch.zeros_like(points)
+        found = layer.funs[output][input_](points)
+        if not torch.allclose(found, expected, equal_nan=True):
+            raise InteropError(
+                f"{_edge(where, output, input_)}: its function is named {name} and computes something else "
+                f"({found[-1]:.6g} for {points[-1]:.6g}); wanted {expected[-1]:.6g}"
+            )
+
+
+def _edge(where: str, output: int, input_: int) -> str:
+    return f"{where}, edge from input {input_} to output {output}"

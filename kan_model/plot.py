@@ -1,0 +1,246 @@
+"""Pictures of a KAN: the whole network as a diagram, one edge in detail.
+
+Figures of matplotlib, made without pyplot: nothing global changes, and ``figure.savefig`` writes PNG or SVG.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kan_model.edge_values import checked_rows, edge_values
+from kan_model.network import KAN
+
+Values = NDArray[np.float64]
+
+# Curves beside each other that can still be read, and rows that tell their shape.
+_MOST_CURVES = 24
+_MOST_ROWS = 1000
+_CURVE_POINTS = 200
+# Weaker edges are still seen.
+_FAINTEST = 0.15
+_NAME_LENGTH = 18
+_SPLINE_COLOUR, _SYMBOLIC_COLOUR = "#1f4e79", "#b3261e"
+# In inches; the margin is for what is counted and not drawn.
+_LEVEL_HEIGHT, _CURVE_WIDTH, _MARGIN = 2.4, 0.62, 1.7
+
+
+@dataclass(frozen=True)
+class _Edge:
+    """An edge that is drawn."""
+
+    output: int
+    input: int
+    strength: float
+    x: Values
+    y: Values
+    function: str | None
+
+
+def diagram(
+    kan: KAN,
+    rows: Tensor,
+    *,
+    names: Sequence[str] | None = None,
+    outputs: Sequence[str] | None = None,
+    most_curves: int = _MOST_CURVES,
+) -> Figure:
+    """The network from its inputs at the bottom to its outputs at the top, each edge's curve on it.
+
+    An edge is as opaque as it is strong: the standard deviation of what it adds over the rows, relative to the
+    strongest of its layer. Symbolic edges are red and carry their function's name. Of each layer the strongest edges
+    are drawn and the others counted; nodes that no drawn edge touches are left out and counted too.
+
+    Args:
+        kan: The network.
+        rows: ``[rows, inputs]`` that reach it, imputed and scaled; the first 1000 are looked at.
+        names: Of the inputs, any text; x1, x2, … when left out.
+        outputs: Of the outputs; y1, y2, … when left out.
+        most_curves: Edges that are drawn of each layer.
+
+    Raises:
+        ValueError: rows that the network cannot read, or names that are not one for each input or output.
+    """
+    names = _labels("names", names, kan.width[0], "x")
+    outputs = _labels("outputs", outputs, kan.width[-1], "y")
+    if most_curves < 1:
+        raise ValueError(f"most_curves is {most_curves}; wanted 1 or more")
+    layers = _edges(kan, checked_rows(kan, rows, at_least=2)[:_MOST_ROWS].to(kan.dtype))
+    drawn = [sorted(edges, key=lambda edge: -edge.strength)[:most_curves] for edges in layers]
+    levels = _levels(kan.width, drawn)
+    breadth = max(4.0, _CURVE_WIDTH * 1.25 * max(*map(len, drawn), *map(len, levels)))
+    height = _LEVEL_HEIGHT * len(drawn)
+    figure = Figure(figsize=(breadth + 0.6 + _MARGIN, height + 1.4))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(-0.6, breadth + _MARGIN), ylim=(-0.9, height + 0.5))
+    axes.set_axis_off()
+    places = [_spread(level, breadth) for level in levels]
+    for index, edges in enumerate(drawn):
+        y = index * _LEVEL_HEIGHT
+        _draw_layer(axes, edges, places[index], places[index + 1], y, breadth)
+        _note(axes, breadth, y + 0.55 * _LEVEL_HEIGHT, len(layers[index]) - len(edges), "weaker edges")
+    for index, level in enumerate(places):
+        y = index * _LEVEL_HEIGHT
+        axes.scatter(list(level.values()), [y] * len(level), s=28, color="black", zorder=3)
+        _note(axes, breadth, y, kan.width[index] - len(level), "nodes without\nany of these")
+    _name_nodes(axes, places[0], names, -0.15, "top", crowded=len(places[0]) * 1.6 > breadth)
+    _name_nodes(axes, places[-1], outputs, height + 0.15, "bottom", crowded=len(places[-1]) * 1.6 > breadth)
+    return figure
+
+
+def edge_detail(kan: KAN, rows: Tensor, layer: int, output: int, input_: int, *, name: str = "") -> Figure:
+    """One edge: its curve over the data and a little beyond, its domain and knots, and where the data lie.
+
+    Args:
+        kan: The network.
+        rows: ``[rows, inputs]`` that reach it, imputed and scaled.
+        layer: Which layer, from 0.
+        output: Node that the edge feeds.
+        input_: Node that it reads.
+        name: Of what it reads, for the axis.
+
+    Raises:
+        ValueError: rows that the network cannot read, or an edge that is not there.
+    """
+    if not 0 <= layer < len(kan.layers):
+        raise ValueError(f"layer is {layer}; wanted 0 to {len(kan.layers) - 1}")
+    one = kan.layers[layer]
+    if not (0 <= output < one.outputs and 0 <= input_ < one.inputs) or not one.active_edges[output, input_]:
+        raise ValueError(f"layer {layer} has no edge from input {input_} to output {output}")
+    with torch.no_grad():
+        x = checked_rows(kan, rows, at_least=2).to(kan.dtype)
+        for before in kan.layers[:layer]:
+            x = before(x)
+        data = x[:, input_]
+        low, high = torch.minimum(data.min(), one.domain[input_, 0]), torch.maximum(data.max(), one.domain[input_, 1])
+        margin = 0.05 * (high - low)
+        line = torch.linspace(float(low - margin), float(high + margin), 2 * _CURVE_POINTS, dtype=kan.dtype)
+        points = x[:1].expand(len(line), -1).clone()
+        points[:, input_] = line
+        curve = one.edge_outputs(points)[:, output, input_]
+        knots = one.all_knots()[input_, one.degree : -one.degree]
+    figure = Figure(figsize=(6.4, 4.2))
+    margins = {"left": 0.13, "right": 0.97, "top": 0.92, "bottom": 0.13, "hspace": 0.12}
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1), gridspec_kw=margins)
+    function = dict(zip(one.symbolic_places, one.symbolic_functions, strict=True)).get((output, input_))
+    colour = _SYMBOLIC_COLOUR if function else _SPLINE_COLOUR
+    upper.plot(line.numpy(), curve.numpy(), color=colour, linewidth=1.8)
+    upper.axvspan(*map(float, one.domain[input_]), color="0.94", zorder=0)
+    upper.set_title(
+        f"layer {layer}: input {input_} to output {output}" + (f", {function}" if function else ""), parse_math=False
+    )
+    upper.set_ylabel("what the edge adds")
+    if not function:
+        upper.plot(knots.numpy(), np.zeros(len(knots)), "|", color="0.4", transform=upper.get_xaxis_transform(), ms=10)
+    lower.hist(data.numpy(), bins=60, color="0.6")
+    lower.set_ylabel("rows")
+    lower.set_xlabel(name or f"input {input_}", parse_math=False)
+    return figure
+
+
+def _labels(what: str, given: Sequence[str] | None, count: int, letter: str) -> Sequence[str]:
+    if given is None:
+        return [f"{letter}{number}" for number in range(1, count + 1)]
+    if len(given) != count:
+        raise ValueError(f"{what} holds {len(given)} names; wanted {count}")
+    return given
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _NAME_LENGTH else name[: _NAME_LENGTH - 1] + "…"
+
+
+def _edges(kan: KAN, rows: Tensor) -> list[list[_Edge]]:
+    """Every edge that is there, with its curve over the rows' own range."""
+    found = []
+    x = rows
+    with torch.no_grad():
+        for layer, values in zip(kan.layers, edge_values(kan, rows), strict=True):
+            spread = values.std(dim=0).double().numpy()
+            largest = float(spread.max()) or 1.0
+            low, high = x.min(dim=0).values, x.max(dim=0).values
+            share = torch.linspace(0, 1, _CURVE_POINTS, dtype=kan.dtype).unsqueeze(1)
+            line = low + (high - low) * share
+            curves = layer.edge_outputs(line).double().numpy()
+            functions = dict(zip(layer.symbolic_places, layer.symbolic_functions, strict=True))
+            found.append(
+                [
+                    _Edge(
+                        output,
+                        input_,
+                        float(spread[output, input_]) / largest,
+                        line[:, input_].double().numpy(),
+                        curves[:, output, input_],
+                        functions.get((output, input_)),
+                    )
+                    for output, input_ in layer.active_edges.nonzero().tolist()
+                ]
+            )
+            x = layer(x)
+    return found
+
+
+def _levels(width: Sequence[int], drawn: Sequence[Sequence[_Edge]]) -> list[list[int]]:
+    """The nodes of each level that a drawn edge touches; all of them where they are few."""
+    levels = []
+    for index, count in enumerate(width):
+        above = {edge.input for edge in drawn[index]} if index < len(drawn) else set()
+        below = {edge.output for edge in drawn[index - 1]} if index else set()
+        levels.append(list(range(count)) if count <= _MOST_CURVES // 2 else sorted(above | below))
+    return levels
+
+
+def _spread(nodes: Sequence[int], breadth: float) -> dict[int, float]:
+    """Places from left to right."""
+    return {node: breadth * (place + 0.5) / len(nodes) for place, node in enumerate(nodes)}
+
+
+def _draw_layer(
+    axes: Axes, edges: Sequence[_Edge], inputs: dict[int, float], outputs: dict[int, float], y: float, breadth: float
+) -> None:
+    """The curves of a layer in a row of small frames, each between the two nodes that it joins."""
+    ordered = sorted(edges, key=lambda edge: (inputs[edge.input] + outputs[edge.output], inputs[edge.input]))
+    middle, half = y + 0.55 * _LEVEL_HEIGHT, _CURVE_WIDTH / 2
+    for place, edge in enumerate(ordered):
+        x = breadth * (place + 0.5) / len(ordered)
+        colour = _SYMBOLIC_COLOUR if edge.function else _SPLINE_COLOUR
+        opacity = max(_FAINTEST, edge.strength)
+        axes.plot([inputs[edge.input], x], [y, middle - half], color=colour, alpha=opacity, linewidth=1.2, zorder=1)
+        axes.plot([x, outputs[edge.output]], [middle + half, y + _LEVEL_HEIGHT], color=colour, alpha=opacity, linewidth=1.2, zorder=1)  # fmt: skip # noqa: E501
+        # Not axes of their own: those take a hundred times as long to draw.
+        axes.add_patch(Rectangle((x - half, middle - half), 2 * half, 2 * half, facecolor="white", edgecolor=colour,
+                                 alpha=opacity, linewidth=0.8, zorder=2))  # fmt: skip
+        axes.plot(x + 0.9 * half * _centred(edge.x), middle + 0.9 * half * _centred(edge.y), color=colour,
+                  alpha=opacity, linewidth=1.5, zorder=3, gid=f"edge {edge.input} {edge.output}")  # fmt: skip
+        if edge.function:
+            axes.text(x - 0.95 * half, middle + 0.95 * half, edge.function, ha="left", va="top", fontsize=7,
+                      color=colour, zorder=4, parse_math=False)  # fmt: skip
+
+
+def _centred(values: Values) -> Values:
+    """From -1 to 1; a constant is 0."""
+    low, high = float(values.min()), float(values.max())
+    result: Values = (2 * values - low - high) / ((high - low) or 1.0)
+    return result
+
+
+def _note(axes: Axes, x: float, y: float, count: int, what: str) -> None:
+    """How many there are that are not drawn."""
+    if count:
+        axes.text(x + 0.15, y, f"+ {count:,} {what}", va="center", fontsize=8, color="0.35", style="italic")
+
+
+def _name_nodes(
+    axes: Axes, places: dict[int, float], names: Sequence[str], y: float, side: str, *, crowded: bool
+) -> None:
+    """Names under or over their nodes, aslant where they would touch."""
+    towards = "right" if side == "top" else "left"
+    for node, x in places.items():
+        axes.text(x, y, _short(names[node]), ha=towards if crowded else "center", va=side, fontsize=9,
+                  rotation=35 if crowded else 0, rotation_mode="anchor", parse_math=False)  # fmt: skip
