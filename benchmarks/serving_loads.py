@@ -79,10 +79,12 @@ class Results:
     Attributes:
         seen: By server's name and load, a number a round.
         batch_rows: Rows a run, as the server's own metrics tell.
+        repeated: How many loads were done again because the machine's host had given processor time to others.
     """
 
     seen: dict[tuple[str, Load], list[Seen]] = field(default_factory=lambda: defaultdict(list))
     batch_rows: dict[tuple[str, Load], list[float]] = field(default_factory=lambda: defaultdict(list))
+    repeated: int = 0
 
     def median(self, server: str, load: Load, what: str) -> float | None:
         """Median over the rounds of one of Seen's numbers; None where it was not measured.
@@ -130,9 +132,14 @@ def run_rounds(
                     if load.of_capacity:
                         # Measured at once before: the machine's speed changes within a round by a third.
                         rate = load.of_capacity * _capacity(generator, server, model, load, seconds)
-                    before = _batches(server)
-                    seen = _undisturbed(generator, _job(server, model, load, seconds, rate))
-                    after = _batches(server)
+                    job = _job(server, model, load, seconds, rate)
+                    for attempt in range(_TRIES):
+                        results.repeated += attempt > 0
+                        before = _batches(server)
+                        seen = generator.run(job)
+                        after = _batches(server)
+                        if not seen.stolen_seconds:
+                            break
                     results.seen[server.name, load].append(seen)
                     if after[1] > before[1]:
                         results.batch_rows[server.name, load].append((after[0] - before[0]) / (after[1] - before[1]))
@@ -157,15 +164,6 @@ def _capacity(generator: LoadProcess, server: Server, model: ServedModel, load: 
     while keeps_up(rate * _STEP):
         rate *= _STEP
     return rate
-
-
-def _undisturbed(generator: LoadProcess, job: Job) -> Seen:
-    """What a load saw, at the first try in which no processor time was stolen; else at the last."""
-    for _ in range(_TRIES):
-        seen = generator.run(job)
-        if not seen.stolen_seconds:
-            break
-    return seen
 
 
 def _job(server: Server, model: ServedModel, load: Load, seconds: float, rate: float) -> Job:

@@ -31,8 +31,8 @@ def generator_remark(results: Results) -> str:
     return (
         f"The generator was busy for {busiest[0]:.0%} of the time at most ({busiest[1]}: {busiest[2]}): alone, it "
         f"could ask {1 / busiest[0]:.1f} times as fast. Where it follows a schedule, 99 % of the requests were sent "
-        f"less than {1e3 * latest:.2f} ms late. In {disturbed} of {len(loads)} loads the machine's host gave processor "
-        "time to others, at the last try too.\n"
+        f"less than {1e3 * latest:.2f} ms late. {results.repeated} loads were done again since the machine's host had "
+        f"given processor time to others; {disturbed} of {len(loads)} were so at the last try too.\n"
     )
 
 

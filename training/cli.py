@@ -1,6 +1,7 @@
 """kan-train: from a table to a published model version."""
 
 import argparse
+import csv
 import shlex
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ EXIT_SYSTEM = 1
 EXIT_MISTAKE = 2
 EXIT_INTERRUPTED = 130
 _MAX_ROWS = 65_536
+# Of a formula that is shown in the terminal; report.html has longer ones.
+_MOST_CHARACTERS = 200
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,7 +85,62 @@ def _parser() -> argparse.ArgumentParser:
         help="numbers of rows that are served at once (default: those it was tuned for)",
     )
     tune.set_defaults(command=_tune, after_interrupt="; nothing was published")
+    _add_import(commands)
     return parser
+
+
+def _add_import(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    importing = commands.add_parser("import", help="publish a network that pykan or efficient-kan trained")
+    importing.add_argument("kind", choices=("pykan", "efficient-kan"), metavar="KIND", help="pykan or efficient-kan")
+    importing.add_argument(
+        "path",
+        type=Path,
+        metavar="PATH",
+        help="pykan: the checkpoint as given to saveckpt; efficient-kan: a file of torch.save(model.state_dict(), …)",
+    )
+    importing.add_argument("--name", required=True, help="what the model is called in the repository")
+    importing.add_argument("--models", type=Path, default=Path("models"), help="the model repository (default: models)")
+    importing.add_argument("--prefix", help="efficient-kan: what stands before layers. in the names, as kan.")
+    names = importing.add_mutually_exclusive_group()
+    names.add_argument(
+        "--data",
+        type=Path,
+        metavar="FILE",
+        help="the table as the network read it, CSV or Parquet: numbers only, in its header the names of the inputs",
+    )
+    names.add_argument(
+        "--features", type=_names, default=(), metavar="A,B,…", help="names of the inputs (default: x1, x2, …)"
+    )
+    importing.add_argument(
+        "--task", choices=("regression", "classification"), help="(default: classification where --classes are named)"
+    )
+    importing.add_argument(
+        "--classes",
+        type=_names,
+        default=(),
+        metavar="A,B,…",
+        help="names of the outputs of a classifier; a softmax is added behind them",
+    )
+    importing.add_argument("--target", default="target", metavar="NAME", help="what is predicted (default: target)")
+    importing.add_argument(
+        "--tolerance", type=float, default=1e-5, help="bound on the error against float64 (default: 1e-5)"
+    )
+    importing.add_argument(
+        "--tune-for",
+        type=lambda text: () if text == "none" else _row_counts(text),
+        default=(1, 32, 1024),
+        metavar="N,N,…",
+        help="numbers of rows that are served at once, or none (default: 1,32,1024)",
+    )
+    importing.set_defaults(command=_import, after_interrupt="; nothing was published")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Names between commas; one that holds a comma stands in double quotes."""
+    try:
+        return tuple(name.strip() for name in next(csv.reader([text], skipinitialspace=True, strict=True), []))
+    except csv.Error as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}; wanted names between commas") from None
 
 
 def _row_counts(text: str) -> tuple[int, ...]:
@@ -125,6 +183,30 @@ def _tune(options: argparse.Namespace) -> None:
     print(_tuning(published))
 
 
+def _import(options: argparse.Namespace) -> None:
+    from training.importing import Import, import_network
+
+    given = {field: getattr(options, field) for field in Import.__dataclass_fields__}
+    print(_imported(import_network(Import(**given))))
+
+
+def _imported(published: "Published") -> str:
+    manifest = published.manifest
+    network, lowering = manifest.network, manifest.lowering
+    shape = ", ".join(map(str, network.width))
+    return "\n".join(
+        (
+            f"published {published.folder}",
+            f"  network   [{shape}], grid {network.grid_size}, degree {network.degree}, "
+            f"{network.parameters} parameters",
+            f"  ONNX      within {lowering.max_relative_error:.1g} of float64 on {lowering.verified_rows} rows, "
+            f"tolerance {lowering.tolerance:g}",
+            f"  lowering  {', '.join(lowering.strategies)}",
+            "  serve it  kan-serve --models " + shlex.quote(str(published.folder.parent.parent)),
+        )
+    )
+
+
 def _tuning(published: "Published") -> str:
     """What was tried, as a table: microseconds by rows, a line a strategy."""
     manifest = published.manifest
@@ -161,6 +243,8 @@ def _summary(published: "Published", folder: "RunFolder") -> str:
     return "\n".join(
         (
             f"published {published.folder}",
+            *(f"  {note}" for note in published.notes),
+            *(f"  formula   {line}" for line in manifest.formula.splitlines() if len(line) <= _MOST_CHARACTERS),
             f"  network   [{shape}], grid {network.grid_size}, degree {network.degree}, "
             f"{network.parameters} parameters",
             f"  held out  {manifest.data.test_rows} rows: {metrics}  ({folder.held_out})",

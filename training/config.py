@@ -24,9 +24,13 @@ class _Section(BaseModel):
 
 
 class ModelSection(_Section):
-    """[model]: what the model is called in the repository; the name is a folder's name too."""
+    """[model]: what the model is called in the repository; the name is a folder's name too.
+
+    `continue_from` is the folder of its newest version, which learns on from the rows in [data].
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")
+    continue_from: Annotated[Path | None, Field(strict=False)] = None
 
 
 class DataSection(_Section):
@@ -128,6 +132,8 @@ class FitSection(_Section):
     learning_rate: float = Field(default=0.01, gt=0.0)
     weight_decay: float = Field(default=0.0, ge=0.0)
     seed: Seed = 0
+    old_table: Annotated[Path | None, Field(strict=False)] = None
+    protect_old: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -148,6 +154,53 @@ class FitSection(_Section):
             raise ValueError("grids is empty; wanted at least one grid size, e.g. [5]")
         if list(self.grids) != sorted(set(self.grids)):
             raise ValueError(f"grids = {list(self.grids)}: wanted ascending grid sizes, e.g. [3, 5, 10]")
+        if self.protect_old and self.old_table is None:
+            raise ValueError("protect_old needs old_table: the rows whose answers must stay")
+        return self
+
+
+class SparsifySection(_Section):
+    """[sparsify]: what the fit pays for large edges and for many of them, see :func:`kan_model.penalty.penalty`."""
+
+    penalty: float = Field(default=1e-3, gt=0.0)
+    l1: float = Field(default=1.0, ge=0.0)
+    entropy: float = Field(default=1.0, ge=0.0)
+
+
+class PruneSection(_Section):
+    """[prune]: which edges and nodes go after the fit; the rest is fitted again for `refit_steps`."""
+
+    node_threshold: float = Field(default=1e-2, ge=0.0, le=1.0)
+    edge_threshold: float = Field(default=3e-2, ge=0.0, le=1.0)
+    edges: int | None = Field(default=None, ge=1)
+    refit_steps: int | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if "edges" in self.model_fields_set and self.model_fields_set & {"node_threshold", "edge_threshold"}:
+            raise ValueError("wanted either thresholds or edges, how many to keep")
+        return self
+
+
+class SymbolicSection(_Section):
+    """[symbolic]: edges become formulas where one comes close enough; their constants are then fitted together."""
+
+    min_r2: float = Field(default=0.99, gt=0.0, le=1.0)
+    functions: Words | None = None
+    weight: float = Field(default=1.0, ge=0.0)
+    constants_steps: int = Field(default=200, ge=0)
+
+    @model_validator(mode="after")
+    def _knows_the_functions(self) -> Self:
+        if self.functions is None:
+            return self
+        # Here, not above: it takes torch along, for which `kan-train init` need not wait.
+        from kan_model.functions import FUNCTIONS
+
+        if not self.functions:
+            raise ValueError('functions is empty; wanted names, e.g. ["x", "x^2", "sin"], or no such key for all')
+        if unknown := [name for name in self.functions if name not in FUNCTIONS]:
+            raise ValueError(f"functions has {quoted(unknown[0])}; wanted some of {', '.join(FUNCTIONS)}")
         return self
 
 
@@ -174,6 +227,9 @@ class _Document(_Section):
     inputs: InputsSection = InputsSection()
     network: NetworkSection = NetworkSection()
     fit: FitSection = Field(default_factory=lambda: FitSection(batch_rows=64))
+    sparsify: SparsifySection | None = None
+    prune: PruneSection | None = None
+    symbolic: SymbolicSection | None = None
     lowering: LoweringSection = LoweringSection()
     verify: VerifySection = VerifySection()
 
@@ -185,11 +241,28 @@ class _Document(_Section):
             raise ValueError(f'[split] kind = "{self.split.kind}" needs a table of one\'s own: [data] path')
         if self.split.column is not None and self.split.column == self.data.target:
             raise ValueError("[split] column is the target; wanted another column")
+        self._check_continuation()
         return self
+
+    def _check_continuation(self) -> None:
+        if self.model.continue_from is None:
+            if idle := self.fit.model_fields_set & {"old_table", "protect_old"}:
+                raise ValueError(f"[fit] {', '.join(sorted(idle))}: only with [model] continue_from")
+            return
+        if idle := self.model_fields_set & {"network", "inputs", "sparsify", "prune", "symbolic"}:
+            raise ValueError(
+                f"[{'], ['.join(sorted(idle))}]: not with [model] continue_from; the version's network and scaling stay"
+            )
+        if "grids" in self.fit.model_fields_set:
+            raise ValueError("[fit] grids: not with [model] continue_from; the version's grids stay")
+        if self.fit.weight_decay > 0:
+            raise ValueError(
+                "[fit] weight_decay: wanted 0 with [model] continue_from; it pulls at what the new rows say nothing of"
+            )
 
 
 class Recipe(_Document):
-    """A checked recipe; `text` is the file as it was written, `data.path` counts from the working folder."""
+    """A checked recipe; `text` is the file as it was written, its paths count from the working folder."""
 
     text: str
 
@@ -198,7 +271,7 @@ def load_recipe(path: Path) -> Recipe:
     """Read and check a recipe.
 
     Args:
-        path: a TOML file; a relative `data.path` in it counts from the file's folder.
+        path: a TOML file; relative paths in it count from the file's folder.
 
     Raises:
         RecipeError: when the file is missing or no TOML, or a key is unknown, missing, of the wrong type or does not
@@ -220,7 +293,7 @@ def parse_recipe(text: str, *, folder: Path, name: str) -> Recipe:
 
     Args:
         text: the TOML.
-        folder: where a relative `data.path` counts from.
+        folder: where relative paths in it count from.
         name: what messages call the recipe.
 
     Raises:
@@ -232,8 +305,8 @@ def parse_recipe(text: str, *, folder: Path, name: str) -> Recipe:
         raise RecipeError(f"{name}: not valid TOML: {error}") from None
     except ValidationError as error:
         raise RecipeError("\n".join(f"{name}: {mistake}" for mistake in explain(error, _Document))) from None
-    data = document.data
-    if data.path is not None:
-        data = data.model_copy(update={"path": folder / data.path})
     sections = {section: getattr(document, section) for section in _Document.model_fields}
-    return Recipe.model_construct(**(sections | {"data": data, "text": text}))
+    for section, key in (("data", "path"), ("model", "continue_from"), ("fit", "old_table")):
+        if (given := getattr(sections[section], key)) is not None:
+            sections[section] = sections[section].model_copy(update={key: folder / given})
+    return Recipe.model_construct(**(sections | {"text": text}))

@@ -63,7 +63,9 @@ def prepare(recipe: Recipe) -> Dataset:
     return prepare_table(recipe, *load_source(recipe.data))
 
 
-def prepare_table(recipe: Recipe, table: Table, inputs: tuple[str, ...], target: str) -> Dataset:
+def prepare_table(
+    recipe: Recipe, table: Table, inputs: tuple[str, ...], target: str, *, known_classes: tuple[str, ...] | None = None
+) -> Dataset:
     """Make a table that is already read ready.
 
     Args:
@@ -71,6 +73,8 @@ def prepare_table(recipe: Recipe, table: Table, inputs: tuple[str, ...], target:
         table: the rows.
         inputs: its input columns, in the order of the features.
         target: the column to predict.
+        known_classes: of a version that learns on, in its order (empty for numbers): rows may lack some, and hold no
+            other. What is told of a first training, such as inputs that hold one value, is then no warning.
 
     Raises:
         DataError: as `prepare`.
@@ -88,9 +92,9 @@ def prepare_table(recipe: Recipe, table: Table, inputs: tuple[str, ...], target:
     y: Numbers | Rows = goals[kept].reshape(-1, 1)
     classes: tuple[str, ...] = ()
     if is_classification:
-        y, classes = encoded_classes(table, target, goals[kept])
+        y, classes = encoded_classes(table, target, goals[kept], known_classes)
     split = _split(recipe, marks[kept], y, classes)
-    if len(np.unique(y[split.train])) == 1:
+    if len(np.unique(y[split.train])) == 1 and known_classes is None:
         raise table.problem(target, "the target is the same in every training row; there is nothing to learn")
     if not is_classification and (flaw := target_flaw(float(y.min()), float(y.max()), recipe.verify.tolerance)):
         raise table.problem(target, f"the target holds {flaw}")
@@ -110,9 +114,9 @@ def prepare_table(recipe: Recipe, table: Table, inputs: tuple[str, ...], target:
         imputed=imputed,
         constant=constant,
         warnings=(
-            *_constant_warnings(features, constant),
+            *(_constant_warnings(features, constant) if known_classes is None else ()),
             *_rounding_warnings(table, columns),
-            *_class_warnings(y, classes, split),
+            *(_class_warnings(y, classes, split) if known_classes is None else ()),
         ),
         dropped_rows=table.rows - int(kept.sum()),
         fingerprint=_fingerprint(features, x, y, classes),

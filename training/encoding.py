@@ -78,16 +78,31 @@ def feature_block(table: Table, column: Column) -> Numbers:
     return block
 
 
-def encoded_classes(table: Table, target: str, goals: Cells) -> tuple[Rows, tuple[str, ...]]:
+def encoded_classes(
+    table: Table, target: str, goals: Cells, known: tuple[str, ...] | None = None
+) -> tuple[Rows, tuple[str, ...]]:
     """Number the target's words.
 
+    Args:
+        table: the rows, for messages.
+        target: the target's name.
+        goals: str [rows], the words.
+        known: the classes in their order, of which rows may lack some; None: those of the rows.
+
     Returns:
-        int64 [rows], each row's class, and the classes: by size when all are numbers, else by alphabet.
+        int64 [rows], each row's class, and the classes: as known, or by size when all are numbers, else by alphabet.
 
     Raises:
-        DataError: when no two rows share a class, or all do.
+        DataError: when no two rows share a class, or all do; where classes are known, when a row has another.
     """
     names = set(goals.tolist())
+    if known is not None:
+        if strange := sorted(names - set(known)):
+            shown = ", ".join(quoted(word) for word in known[:_WORDS_SHOWN])
+            more = ", …" if len(known) > _WORDS_SHOWN else ""
+            raise table.problem(target, f"{quoted(strange[0])} is none of the version's classes {shown}{more}")
+        places = {name: place for place, name in enumerate(known)}
+        return np.array([places[goal] for goal in goals], dtype=np.int64), known
     if len(names) == 1:
         raise table.problem(target, f"the target is {quoted(goals[0])} in every row; there is nothing to learn")
     if len(names) == len(goals) and len(goals) > 2:

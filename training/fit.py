@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -11,12 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from kan_model import KAN, refine_grid
-from training.config import FitSection
+from kan_model.penalty import penalty
+from training.config import FitSection, SparsifySection
 from training.errors import TrainingError
 from training.objective import Task, loss, score
 
 # LBFGS iterations between two looks from outside (progress, checkpoint, interruption).
 LBFGS_CHUNK = 10
+# Rows of a batch that tell how large the edges are: each row is as many numbers as there are edges.
+_PENALTY_ROWS = 1024
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -87,6 +90,24 @@ class ModuleFit(Generic[Network]):
     history: tuple[Record, ...]
 
 
+@dataclass(frozen=True)
+class _Goal:
+    """What the optimizer follows: the loss of the task, and what edges cost."""
+
+    task: Task
+    sparsify: SparsifySection | None = None
+
+    def with_price(self, value: Tensor, network: nn.Module, x: Tensor) -> Tensor:
+        """The loss ``value`` and the price of the edges on the rows ``x``."""
+        # A loss that is not finite ends the fit; the price of such a network has no answer.
+        if self.sparsify is None or not torch.isfinite(value):
+            return value
+        assert isinstance(network, KAN)
+        rows = x[:: -(-len(x) // _PENALTY_ROWS)]
+        price = penalty(network, rows, l1=self.sparsify.l1, entropy=self.sparsify.entropy)
+        return value + self.sparsify.penalty * price
+
+
 def fit(kan: KAN, train: Samples, validation: Samples, plan: FitSection, task: Task) -> FitState:
     """Run :func:`fit_steps` to its end; ``.best`` of the result is the trained network."""
     state = begin(kan, plan)
@@ -101,7 +122,14 @@ def begin(kan: KAN, plan: FitSection) -> FitState:
     return FitState(kan=start, best=copy.deepcopy(start))
 
 
-def fit_steps(state: FitState, train: Samples, validation: Samples, plan: FitSection, task: Task) -> Iterator[FitState]:
+def fit_steps(
+    state: FitState,
+    train: Samples,
+    validation: Samples,
+    plan: FitSection,
+    task: Task,
+    sparsify: SparsifySection | None = None,
+) -> Iterator[FitState]:
     """Fit step by step, yielding the state after each: an epoch of Adam, or up to ten iterations of LBFGS.
 
     The same plan and data give the same networks, also when a saved state is gone on with. Each grid starts from
@@ -113,16 +141,18 @@ def fit_steps(state: FitState, train: Samples, validation: Samples, plan: FitSec
         validation: Rows that choose the best network.
         plan: Optimizer, grids, steps per grid and so on.
         task: What the loss is.
+        sparsify: What edges cost beside it; losses in the history, and so the choice of the best, are without it.
 
     Raises:
         TrainingDiverged: the loss was not finite from the first step on.
     """
+    goal = _Goal(task, sparsify)
     while state.stage < len(plan.grids):
         optimizer = _optimizer(state.kan, plan)
         if state.optimizer:
             optimizer.load_state_dict(state.optimizer)
         while state.step < plan.steps:
-            done, train_loss = _advance(state.kan, optimizer, train, plan, task, (state.stage, state.step))
+            done, train_loss = _advance(state.kan, optimizer, train, plan, goal, (state.stage, state.step))
             record = _look(state.kan, (state.kan.layers[0].grid_size, done), train_loss, validation, task)
             if record is None:
                 state.step = plan.steps
@@ -145,7 +175,12 @@ def fit_steps(state: FitState, train: Samples, validation: Samples, plan: FitSec
 
 
 def fit_module(
-    network: Network, train: Samples, validation: Samples, plan: FitSection, task: Task
+    network: Network,
+    train: Samples,
+    validation: Samples,
+    plan: FitSection,
+    task: Task,
+    check: Callable[[], None] | None = None,
 ) -> ModuleFit[Network]:
     """Fit any network as :func:`fit_steps` fits a KAN on one grid; parameters that want no gradient stay.
 
@@ -158,6 +193,7 @@ def fit_module(
         validation: Rows that choose the best network.
         plan: Optimizer, steps and so on; its grids are not used.
         task: What the loss is.
+        check: Called before each step; it may raise to end the fit.
 
     Raises:
         TrainingDiverged: the loss of the network as it came is not finite.
@@ -175,7 +211,9 @@ def fit_module(
             best, lowest = copy.deepcopy(current), record.validation_loss
         if record.step >= plan.steps:
             break
-        done, train_loss = _advance(current, optimizer, train, plan, task, (0, record.step))
+        if check is not None:
+            check()
+        done, train_loss = _advance(current, optimizer, train, plan, _Goal(task), (0, record.step))
         record = _look(current, (0, done), train_loss, validation, task)
     return ModuleFit(best, tuple(history))
 
@@ -201,7 +239,7 @@ def _advance(
     optimizer: torch.optim.Optimizer,
     train: Samples,
     plan: FitSection,
-    task: Task,
+    goal: _Goal,
     place: tuple[int, int],
 ) -> tuple[int, float]:
     """One epoch or one chunk of iterations from ``place`` (stage, step); steps then done, and the training loss."""
@@ -209,37 +247,38 @@ def _advance(
     if isinstance(optimizer, torch.optim.LBFGS):
         chunk = min(LBFGS_CHUNK, plan.steps - step)
         optimizer.param_groups[0]["max_iter"] = chunk
-        return step + chunk, _lbfgs_chunk(network, optimizer, train, task)
+        return step + chunk, _lbfgs_chunk(network, optimizer, train, goal)
     # Half a cosine per grid; computed from the step, so that nothing but the step needs saving.
     share = step / plan.steps
     optimizer.param_groups[0]["lr"] = plan.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
     order = np.random.default_rng((plan.seed, stage, step)).permutation(len(train.x))
-    return step + 1, _adam_epoch(network, optimizer, train, plan, task, torch.from_numpy(order))
+    return step + 1, _adam_epoch(network, optimizer, train, plan, goal, torch.from_numpy(order))
 
 
 def _adam_epoch(
-    network: nn.Module, optimizer: torch.optim.Optimizer, train: Samples, plan: FitSection, task: Task, order: Tensor
+    network: nn.Module, optimizer: torch.optim.Optimizer, train: Samples, plan: FitSection, goal: _Goal, order: Tensor
 ) -> float:
     total = 0.0
     for rows in torch.split(order, plan.batch_rows or len(order)):
         optimizer.zero_grad()
-        batch_loss = loss(task, network(train.x[rows]), train.y[rows])
-        torch.autograd.backward(batch_loss)
+        x = train.x[rows]
+        batch_loss = loss(goal.task, network(x), train.y[rows])
+        torch.autograd.backward(goal.with_price(batch_loss, network, x))
         optimizer.step()
         total += float(batch_loss.detach()) * len(rows)
     return total / len(order)
 
 
-def _lbfgs_chunk(network: nn.Module, optimizer: torch.optim.LBFGS, train: Samples, task: Task) -> float:
+def _lbfgs_chunk(network: nn.Module, optimizer: torch.optim.LBFGS, train: Samples, goal: _Goal) -> float:
     def closure() -> Tensor:
         optimizer.zero_grad()
-        value = loss(task, network(train.x), train.y)
+        value = goal.with_price(loss(goal.task, network(train.x), train.y), network, train.x)
         torch.autograd.backward(value)
         return value
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
     with torch.no_grad():
-        return float(loss(task, network(train.x), train.y))
+        return float(loss(goal.task, network(train.x), train.y))
 
 
 def _look(

@@ -23,7 +23,7 @@ _HISTOGRAM_BINS = 20
 _TASKS = {"regression": pb.TASK_REGRESSION, "classification": pb.TASK_CLASSIFICATION}
 
 
-def build_manifest(recipe: Recipe, dataset: Dataset, exported: Exported) -> pb.ModelManifest:
+def build_manifest(recipe: Recipe, dataset: Dataset, exported: Exported, *, formula: str = "") -> pb.ModelManifest:
     """Everything but version and files, which :mod:`training.publish` fills in."""
     kan, graph = exported.trained.kan, exported.lowered.model.graph
     metrics, precision_loss = _metrics(dataset, exported)
@@ -53,6 +53,7 @@ def build_manifest(recipe: Recipe, dataset: Dataset, exported: Exported) -> pb.M
             dropped_rows=dataset.dropped_rows,
         ),
         recipe=recipe.text,
+        formula=formula,
     )
     manifest.MergeFrom(outline(recipe, dataset))
     return manifest

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +11,7 @@ import numpy as np
 from kan_model import KAN
 from kan_model.transform import InputTransform, OutputTransform
 from training.config import Recipe
+from training.continuation import continued_manifest, learn_on, start
 from training.data import Dataset, held_out_table, prepare
 from training.errors import Interrupted
 from training.export import Plan, Trained, export, files, metadata
@@ -22,11 +23,13 @@ from training.publish import Published, check_successor, publish
 from training.report import NAME as REPORT
 from training.report import report
 from training.run_folder import RunError, RunFolder
+from training.steps import Table, finish
 from training.threads import threads_for, torch_threads
 from training.verify import VerificationFailed
 
 _SECONDS_BETWEEN_CHECKPOINTS = 5.0
 _HINT = "change [verify] tolerance and go on with --resume, or train with fewer intervals or scaled inputs"
+_SYMBOLIC_HINT = ", or name [symbolic] functions that answer everywhere, without log, sqrt, 1/x and the like"
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def train(run: Run, watcher: Watcher) -> Published:
         TrainingError: anything else that the person at the keyboard can mend; nothing is published then.
     """
     with run.folder.lock():
-        return _train(run, watcher)
+        return _train(run, watcher) if run.recipe.model.continue_from is None else _train_on(run, watcher)
 
 
 def _train(run: Run, watcher: Watcher) -> Published:
@@ -81,7 +84,10 @@ def _train(run: Run, watcher: Watcher) -> Published:
     with interruption() as stop:
         watcher.prepared(dataset)
         state = _fitted(run, dataset, inputs, outputs, stop, watcher)
-        trained = Trained(state.best, inputs, outputs)
+        table = Table.of(dataset, inputs, outputs, state.best.dtype)
+        with torch_threads(threads_for(state.best, recipe.fit.batch_rows or len(dataset.train))):
+            finished = finish(state.best, recipe, table, lambda: _stop_if_asked(stop, run))
+        trained = Trained(finished.kan, inputs, outputs)
         try:
             exported = export(
                 trained,
@@ -89,17 +95,61 @@ def _train(run: Run, watcher: Watcher) -> Published:
                 training_rows=dataset.x[dataset.train].astype(np.float32),
             )
         except VerificationFailed as error:
-            raise VerificationFailed(f"{error}; {_HINT}") from None
+            hint = _HINT if recipe.symbolic is None else f"{_HINT}{_SYMBOLIC_HINT}"
+            raise VerificationFailed(f"{error}; {hint}") from None
         _stop_if_asked(stop, run)
-        manifest = build_manifest(recipe, dataset, exported)
-        page = {REPORT: report(dataset, trained, state.history, manifest)}
+        manifest = build_manifest(recipe, dataset, exported, formula=finished.formula)
+        history = [*state.history, *finished.history]
+        page = {REPORT: report(dataset, trained, history, manifest, notes=finished.notes)}
         _stop_if_asked(stop, run)
         # From here on to the end at once: a version that is published belongs to a run that is finished.
         props = metadata(manifest.name, trained.kan, manifest.library_version)
         published = publish(run.models, manifest, files(exported, props, page))
         run.folder.drop_state()
         run.folder.save_result(trained.kan, held_out_table(dataset))
-    return published
+    return replace(published, notes=finished.notes)
+
+
+def _train_on(run: Run, watcher: Watcher) -> Published:
+    """Let a published version learn on, and publish it as the next one."""
+    recipe = run.recipe
+    _check_no_state(run)
+    try:
+        begin = start(recipe, run.models)
+        dataset, version = begin.dataset, begin.version
+        check_successor(run.models, outline(recipe, dataset))
+        watcher.prepared(dataset)
+        learned = learn_on(recipe, begin)
+        try:
+            exported = export(
+                learned.trained,
+                Plan(recipe.verify.tolerance, recipe.lowering.tune_for, recipe.lowering.precision),
+                training_rows=dataset.x[dataset.train].astype(np.float32),
+                scale=version.output_scale,
+            )
+        except VerificationFailed as error:
+            raise VerificationFailed(f"{error}; change [verify] tolerance and run it again") from None
+        manifest = continued_manifest(build_manifest(recipe, dataset, exported), begin, learned.continued)
+        page = {REPORT: report(dataset, learned.trained, learned.history, manifest, notes=learned.notes)}
+    except KeyboardInterrupt:
+        # The fit of a continuation has no state that could be kept; it is short, and the same again from its start.
+        raise Interrupted("stopped, and nothing was published: a continuation is run again from its start") from None
+    with interruption():
+        props = metadata(manifest.name, learned.trained.kan, manifest.library_version)
+        page_and_graphs = files(exported, props, page)
+        published = publish(run.models, manifest, page_and_graphs, after=version.manifest.version)
+        run.folder.drop_state()
+        run.folder.save_result(learned.trained.kan, held_out_table(dataset))
+    return replace(published, notes=learned.notes)
+
+
+def _check_no_state(run: Run) -> None:
+    if run.resume:
+        raise RunError("--resume: a continuation keeps no state; run it without")
+    if run.folder.has_state() and not run.fresh:
+        raise RunError(
+            f"{run.folder.path} holds an unfinished run; finish it by its recipe and --resume, or drop it by --fresh"
+        )
 
 
 def _fitted(
@@ -119,7 +169,7 @@ def _fitted(
     identity = identity_of(run.recipe, dataset)
     state = _start(run, kan, identity)
     kept = time.monotonic()
-    steps = fit_steps(state, learning, choosing, plan, dataset.task)
+    steps = fit_steps(state, learning, choosing, plan, dataset.task, run.recipe.sparsify)
     with torch_threads(threads_for(kan, plan.batch_rows or len(learning.x))):
         for state in steps:
             watcher.stepped(state)
@@ -141,8 +191,10 @@ def _stop_if_asked(stop: Interruption, run: Run) -> None:
 
 
 def identity_of(recipe: Recipe, dataset: Dataset) -> str:
-    """What a kept state belongs to: the data and what the fit follows. Comments, [lowering] and [verify] may change."""
-    what = recipe.model_dump_json(include={"split", "inputs", "network", "fit", "task"}) + dataset.fingerprint
+    """What a kept state belongs to: the data and what the fit follows. Comments and what comes after may change."""
+    what = (
+        recipe.model_dump_json(include={"split", "inputs", "network", "fit", "sparsify", "task"}) + dataset.fingerprint
+    )
     return hashlib.sha256(what.encode()).hexdigest()
 
 

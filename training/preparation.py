@@ -75,10 +75,11 @@ def new_network(dataset: Dataset, recipe: Recipe, transform: InputTransform) -> 
 
 
 def samples(
-    dataset: Dataset, rows: Rows, inputs: InputTransform, outputs: OutputTransform, dtype: torch.dtype
+    dataset: Dataset, rows: Rows, inputs: InputTransform | None, outputs: OutputTransform | None, dtype: torch.dtype
 ) -> Samples:
     """The rows as the network sees them."""
-    x = inputs(torch.from_numpy(dataset.x[rows])).to(dtype)
+    raw = torch.from_numpy(dataset.x[rows])
+    x = (raw if inputs is None else inputs(raw)).to(dtype)
     y = torch.from_numpy(dataset.y[rows])
     if isinstance(outputs, Affine):
         y = ((y - torch.from_numpy(outputs.center)) / torch.from_numpy(outputs.scale)).to(dtype)

@@ -30,10 +30,12 @@ class Published:
     Attributes:
         folder: ``models/<name>/<version>``.
         manifest: As written there.
+        notes: What else a person should know of it, a line each.
     """
 
     folder: Path
     manifest: ModelManifest
+    notes: tuple[str, ...] = ()
 
 
 def publish(models: Path, manifest: ModelManifest, files: Files, *, after: int | None = None) -> Published:

@@ -2,7 +2,8 @@
 
 import difflib
 import json
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -43,9 +44,11 @@ def _sections(document: type[BaseModel]) -> dict[str, list[str]]:
     """The known keys of each section."""
     sections = {}
     for name, field in document.model_fields.items():
-        assert isinstance(field.annotation, type)
-        assert issubclass(field.annotation, BaseModel)
-        sections[name] = list(field.annotation.model_fields)
+        # A section that may be left out is its model or None.
+        (model,) = (each for each in get_args(field.annotation) or (field.annotation,) if each is not NoneType)
+        assert isinstance(model, type)
+        assert issubclass(model, BaseModel)
+        sections[name] = list(model.model_fields)
     return sections
 
 

@@ -39,7 +39,14 @@ pre { background: #f6f6f6; padding: 1rem; overflow-x: auto; font-size: .85rem; }
 """
 
 
-def report(dataset: Dataset, trained: Trained, history: Sequence[Record], manifest: ModelManifest) -> bytes:
+def report(
+    dataset: Dataset,
+    trained: Trained,
+    history: Sequence[Record],
+    manifest: ModelManifest,
+    *,
+    notes: Sequence[str] = (),
+) -> bytes:
     """The page, in UTF-8. It loads nothing and runs nothing.
 
     Args:
@@ -47,12 +54,13 @@ def report(dataset: Dataset, trained: Trained, history: Sequence[Record], manife
         trained: The network with what stands before and behind it.
         history: Of the fit.
         manifest: Of the version; its number is not needed.
+        notes: What was done to the network after the fit, a line each.
     """
     title = f"{manifest.name}: {manifest.target or 'classes'}"
     parts = [
         _about(manifest),
         _section("How well it does", [_metrics(manifest), *_answers(dataset, trained)]),
-        _section("What it learned", _network(dataset, trained)),
+        _section("What it learned", [_formula(manifest), _notes(notes), *_network(dataset, trained)]),
         _section("How it was learned", [_image(staircase(history), "loss, grid by grid")]),
         _section("The data", [_data(manifest), _features(manifest)]),
         _section("The recipe", [f"<pre>{escape(manifest.recipe)}</pre>"]),
@@ -82,7 +90,8 @@ def _about(manifest: ModelManifest) -> str:
 
 def _metrics(manifest: ModelManifest) -> str:
     """A line a metric, a column a part of the data."""
-    names = sorted({name.split("_", 1)[1] for name in manifest.metrics})
+    parts = ("validation_", "test_")
+    names = sorted({name.split("_", 1)[1] for name in manifest.metrics if name.startswith(parts)})
     rows = [
         [name.replace("_", " "), *(_number(manifest.metrics.get(f"{part}_{name}")) for part in ("validation", "test"))]
         for name in names
@@ -100,6 +109,14 @@ def _answers(dataset: Dataset, trained: Trained) -> Iterator[str]:
         yield _image(confusion(dataset.classes, truth.astype("int64"), answers.argmax(axis=1)), "confusion matrix")
     else:
         yield _image(residuals(dataset.target, truth[:, 0].astype("float64"), answers[:, 0]), "residuals")
+
+
+def _formula(manifest: ModelManifest) -> str:
+    return f"<pre>{escape(manifest.formula)}</pre>\n" if manifest.formula else ""
+
+
+def _notes(notes: Sequence[str]) -> str:
+    return "<ul>\n" + "".join(f"<li>{escape(note)}</li>\n" for note in notes) + "</ul>\n" if notes else ""
 
 
 def _network(dataset: Dataset, trained: Trained) -> Iterator[str]:

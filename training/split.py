@@ -39,7 +39,7 @@ def stratified_split(section: SplitSection, codes: Rows, classes: Sequence[str])
     Args:
         section: fractions and seed.
         codes: int64 [rows], the class of each row.
-        classes: the names of the classes, for messages.
+        classes: the names of the classes, for messages; one without any row is in no part.
 
     Raises:
         DataError: as `random_split`, or when a class has fewer rows than there are parts.
@@ -49,6 +49,8 @@ def stratified_split(section: SplitSection, codes: Rows, classes: Sequence[str])
     parts: list[Split] = []
     for code, name in enumerate(classes):
         members = np.flatnonzero(codes == code)
+        if len(members) == 0:
+            continue
         if len(members) < SMALLEST_CLASS_ROWS:
             raise DataError(
                 f"class {quoted(name)} has {len(members)} row{'s' * (len(members) != 1)}; a stratified split needs "

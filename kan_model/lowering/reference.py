@@ -148,10 +148,7 @@ class Reference:
             for layer, left, *got in zip(self._kan.layers, self._left[1:], *runs, strict=True):
                 wanted = layer.edge_outputs(x)[:, left].numpy()
                 x = layer(x)
-                extent = np.ptp(x.numpy()[:, left], axis=0)
-                size = np.maximum(extent[:, None], np.abs(wanted).max(axis=(0, 2), keepdims=True)[0])
-                size = np.maximum(size, np.finfo(np.float32).tiny)
-                error = (np.abs(np.concatenate(got)[:, left] - wanted) / size).max()
+                error = _edge_error(np.concatenate(got)[:, left], wanted, x.numpy()[:, left])
                 worst = np.inf if not error >= 0 else max(worst, float(error))
         return worst
 
@@ -261,6 +258,18 @@ class Reference:
         if self._inputs is None or self._inputs.imputed is None:
             return rows
         return np.where(np.isnan(rows), self._inputs.imputed, rows)
+
+
+def _edge_error(got: Rows32, wanted: Values64, nodes: Values64) -> float:
+    """The largest error of edges, relative to the largest of them or the range of their node; NaN may meet NaN."""
+    finite = np.isfinite(nodes).all(axis=1)
+    extent = np.ptp(nodes[finite], axis=0) if finite.any() else np.zeros(nodes.shape[1])
+    largest = np.where(np.isfinite(wanted), np.abs(wanted), 0).max(axis=(0, 2))
+    size = np.maximum(np.maximum(extent, largest), np.finfo(np.float32).tiny)[:, None]
+    with np.errstate(invalid="ignore"):  # of infinities
+        error = np.abs(got - wanted) / size
+    error[(np.isnan(got) & np.isnan(wanted)) | (got == wanted)] = 0
+    return float(error.max())
 
 
 def _nodes(layer: KANLayer, edges: torch.Tensor) -> torch.Tensor:

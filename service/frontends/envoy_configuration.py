@@ -61,6 +61,7 @@ def configuration(application: str, module: str, settings: Settings, folder: Pat
         settings: Address and limits.
         folder: Where the admin socket is made.
     """
+    dropped = (message_header.HEADER.decode(), envoy_routes.ORIGINAL_PATH)
     manager = {
         "stat_prefix": STAT_PREFIX,
         "generate_request_id": False,
@@ -84,12 +85,12 @@ def configuration(application: str, module: str, settings: Settings, folder: Pat
             **_keepalive(settings),
         },
         "access_log": _access_log(settings.access_log),
-        # What a caller sends under our names is neither message nor deadline.
+        # What a caller sends under these names is neither message nor deadline.
         "early_header_mutation_extensions": [
             _typed(
                 "envoy.http.early_header_mutation.header_mutation",
                 "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-                {"mutations": [{"remove": message_header.HEADER.decode()}, *deadline_header.mutations()]},
+                {"mutations": [*({"remove": name} for name in dropped), *deadline_header.mutations()]},
             )
         ],
         "local_reply_config": {"mappers": envoy_routes.refusals(settings.max_message_bytes)},

@@ -17,6 +17,9 @@ _FRAMING_BYTES = 64
 # Envoy's one thread converts it at 50 MB a second and answers nobody else meanwhile, in six times its memory.
 _MAX_JSON_BYTES = 2 * 2**20
 
+# The transcoder's own; Envoy drops what a caller sends under that name.
+ORIGINAL_PATH = "x-envoy-original-path"
+
 _SERVICE = prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"]
 
 # gRPC and gRPC-Web.
@@ -34,8 +37,8 @@ _IS_JSON = (
 def routes(max_message_bytes: int) -> list[dict[str, Any]]:
     """Which filters a call passes beside those that all do; the first route that matches is taken.
 
-    Bodies that Envoy has to hold as a whole are bounded: those that it puts into a header, and JSON. While it waits for
-    them it keeps the call's deadline; Python does from then on.
+    Bodies that Envoy has to hold as a whole are bounded: those that it puts into a header, and JSON. Of these calls it
+    keeps the deadline too, since Python knows of them only once all is there.
 
     Args:
         max_message_bytes: Longest message, without gRPC's prefix.
@@ -96,14 +99,19 @@ def refusals(max_message_bytes: int) -> list[dict[str, Any]]:
     size = _status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     # Which of the two it is depends on whether all of the request was there.
     time = {"or_filter": {"filters": [_status(HTTPStatus.REQUEST_TIMEOUT), _status(HTTPStatus.GATEWAY_TIMEOUT)]}}
-    was_json = {"header_filter": {"header": {"name": "x-envoy-original-path", "present_match": True}}}
-    json_in_time = {"and_filter": {"filters": [time, was_json]}}
+    # The transcoder makes a gRPC call of JSON; what it keeps of the old one tells.
+    was_json = {"header_filter": {"header": {"name": ORIGINAL_PATH, "present_match": True}}}
+    refused = Code.RESOURCE_EXHAUSTED
+    in_json = [
+        (size, HTTPStatus.TOO_MANY_REQUESTS, refused, large_json),
+        (time, HTTPStatus.GATEWAY_TIMEOUT, LATE.code, LATE.message),
+    ]
+    # The first that matches is taken.
     return [
-        _in_json(json_in_time, HTTPStatus.GATEWAY_TIMEOUT, LATE.code, LATE.message),
-        _in_grpc(size, Code.RESOURCE_EXHAUSTED, large),
+        *(_in_json({"and_filter": {"filters": [each[0], was_json]}}, *each[1:]) for each in in_json),
+        _in_grpc(size, refused, large),
         _in_grpc(time, LATE.code, LATE.message),
-        _in_json(size, HTTPStatus.TOO_MANY_REQUESTS, Code.RESOURCE_EXHAUSTED, large_json),
-        _in_json(time, HTTPStatus.GATEWAY_TIMEOUT, LATE.code, LATE.message),
+        *(_in_json(*each) for each in in_json),
     ]
 
 
@@ -113,10 +121,16 @@ def _status(status: HTTPStatus) -> dict[str, Any]:
 
 
 def _in_grpc(which: Mapping[str, Any], code: Code, text: str) -> dict[str, Any]:
+    """In headers alone: of a body, and of an HTTP status, the filter for gRPC-Web would make another code."""
+    headers = {"grpc-status": str(int(code)), "grpc-message": text}
     return {
         "filter": {"and_filter": {"filters": [which, {"header_filter": {"header": _IS_GRPC}}]}},
-        "body": {"inline_string": text},
-        "headers_to_add": [{"header": {"key": "grpc-status", "value": str(int(code))}}],
+        "status_code": int(HTTPStatus.OK),
+        "body_format_override": {"text_format_source": {"inline_string": ""}, "content_type": "application/grpc"},
+        "headers_to_add": [
+            {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+            for key, value in headers.items()
+        ],
     }
 
 

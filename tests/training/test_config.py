@@ -125,7 +125,7 @@ def test_a_file_that_cannot_be_read_is_a_recipe_error(tmp_path: Path) -> None:
         load_recipe(tmp_path / "latin.toml")
 
 
-@pytest.mark.parametrize("name", ["digits", "diabetes", "toy"])
+@pytest.mark.parametrize("name", ["digits", "diabetes", "formula", "toy"])
 def test_recipes_in_the_package_are_valid(name: str) -> None:
     """Every recipe that is installed with the package loads, and is called as its file."""
     with resources.as_file(resources.files("training") / "recipes" / f"{name}.toml") as path:

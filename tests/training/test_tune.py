@@ -18,7 +18,8 @@ from training.fit import FitState
 from training.pipeline import Run, train
 from training.publish import Published, PublishError, publish
 from training.run_folder import RunFolder
-from training.tune import TuneError, tune
+from training.tune import tune
+from training.version import VersionError
 
 
 class Quiet:
@@ -69,7 +70,7 @@ def test_tuning_again_works_on_what_tuning_made(published: Published) -> None:
 def test_an_older_version_is_not_brought_back(published: Published) -> None:
     """Its network may be another; the message names the newest."""
     tune(published.folder, (1,))
-    with pytest.raises(TuneError, match=r"version 2 is newer; tune that one: .*/2"):
+    with pytest.raises(VersionError, match=r"version 2 is newer; tune that one: .*/2"):
         tune(published.folder, (1,))
 
 
@@ -87,7 +88,7 @@ def test_a_damaged_version_is_refused(published: Published, damage: Callable[[Pa
     """Nothing is published, and the message says what is wrong."""
     damage(published.folder)
     folder = published.folder if published.folder.exists() else published.folder.with_name("7")
-    with pytest.raises(TuneError, match=message):
+    with pytest.raises(VersionError, match=message):
         tune(folder)
     assert [path.name for path in folder.parent.iterdir() if path.name.isdecimal()] == [folder.name]
 
@@ -148,6 +149,6 @@ def test_a_version_from_before_networks_were_kept_is_refused(published: Publishe
     path = published.folder / "manifest.json"
     text = path.read_text().replace("network.safetensors", "other.safetensors")
     path.write_text(text)
-    with pytest.raises(TuneError, match=r"holds no network.safetensors \(kan-serving .* wrote it\); train it anew"):
+    with pytest.raises(VersionError, match=r"holds no network.safetensors \(kan-serving .* wrote it\); train it anew"):
         tune(published.folder)
     assert isinstance(published.manifest, ModelManifest)

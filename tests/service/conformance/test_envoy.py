@@ -225,6 +225,16 @@ def test_a_message_far_beyond_the_bound(kan_serve: KanServe, write_model: WriteM
         assert ("(more than 1048576)" if length > 2**21 else "larger than max (") in str(caught.value.details())
 
 
+def test_a_grpc_web_message_far_beyond_the_bound(kan_serve: KanServe, write_model: WriteModel) -> None:
+    """RESOURCE_EXHAUSTED, in headers, as gRPC-Web has the status of a call without an answer."""
+    write_model("affine")
+    server = kan_serve("--frontend", "envoy", "--max-message-bytes", "4096")
+    path = "/kan_api.v1.PredictionService/Predict"
+    status, body, headers = _post(server, path, bytes(2**22), "application/grpc-web+proto")
+    assert (status, headers["grpc-status"], body) == (200, "8", b"")
+    assert "larger than max (more than 4096)" in headers["grpc-message"]
+
+
 @pytest.mark.parametrize("method", ["Predict", "ListModels"])
 def test_json_far_beyond_the_bound(method: str, server: Any) -> None:
     """The answer comes before the body is there, and no more than its bound is held."""
@@ -308,13 +318,17 @@ def test_deadlines_reach_python_as_they_came(timeout: str, wanted: bytes, server
     [
         ("application/json", b'{"model": ', (b"HTTP/1.1 504 ", b'"code":4')),
         ("application/grpc", b"\0\0\0\0\xff", (b"HTTP/1.1 200 ", b"grpc-status: 4")),
+        ("application/grpc-web+proto", b"\0\0\0\0\xff", (b"HTTP/1.1 200 ", b"grpc-status: 4")),
     ],
 )
 def test_the_deadline_of_a_request_that_never_ends(
     kind: str, part: bytes, wanted: tuple[bytes, bytes], server: Any
 ) -> None:
     """It counts from the call's begin, and ends what Envoy still waits for."""
-    headers = (f"content-type: {kind}", "te: trailers", "grpc-timeout: 100m", "content-length: 260")
+    headers = (
+        *(f"content-type: {kind}", "te: trailers", "grpc-timeout: 100m", "content-length: 260"),
+        "x-envoy-original-path: /not/json",  # a proxy's before this one
+    )
     with _begun(server, "Predict", *headers) as connection:
         connection.sendall(part)
         answer = connection.recv(2**16)

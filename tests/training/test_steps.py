@@ -1,0 +1,275 @@
+"""What a recipe can ask for beside the fit: sparser edges, a smaller network, formulas."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from html import escape
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pandas as pd
+import pytest
+import sympy
+import torch
+
+from kan_model import KAN, checkpoint
+from kan_model.edge_values import edge_values
+from kan_model.onnx_runtime import run as run_model
+from training.config import Recipe, load_recipe, parse_recipe
+from training.data import Dataset, prepare
+from training.errors import RecipeError
+from training.fit import FitState, Record, begin, fit_steps
+from training.pipeline import Run, identity_of, train
+from training.preparation import input_transform, new_network, output_transform
+from training.publish import Published
+from training.run_folder import RunFolder
+from training.steps import StepFailed, Table, finish
+
+
+class Counting:
+    """A watcher that counts the steps of the fit."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def prepared(self, dataset: Dataset) -> None:
+        pass
+
+    def stepped(self, state: FitState) -> None:
+        self.steps += 1
+
+
+@pytest.fixture
+def wave(tmp_path: Path) -> Callable[[str], Recipe]:
+    """3·sin(a) + b + 7 in raw units, with a column that says nothing, and a recipe with further sections for it."""
+    random = np.random.default_rng(1)
+    a, b, idle = random.uniform(-1, 4, 400), random.uniform(100, 110, 400), random.normal(0, 1, 400)
+    table = pd.DataFrame({"a": a, "b": b, "idle": idle, "y": 3 * np.sin(a) + b + 7})
+    table["kind"] = np.where(3 * np.sin(a) + b > 106, "high", "low")
+    table.to_csv(tmp_path / "wave.csv", index=False)
+
+    def recipe(sections: str) -> Recipe:
+        text = (
+            '[model]\nname = "wave"\n[data]\npath = "wave.csv"\ntarget = "y"\ncolumns = ["a", "b", "idle"]\n'
+            '[task]\nkind = "regression"\n[network]\nhidden = []\ndtype = "float64"\n'
+            '[fit]\noptimizer = "lbfgs"\ngrids = [8]\nsteps = 40\n[lowering]\ntune_for = []\n'
+        )
+        return parse_recipe(text + sections, folder=tmp_path, name="wave.toml")
+
+    return recipe
+
+
+def published(recipe: Recipe, place: Path, *, resume: bool = False, watcher: Counting | None = None) -> Published:
+    """Train and publish below ``place``."""
+    run = Run(recipe, place / "models", RunFolder(place / "run"), resume=resume)
+    return train(run, watcher or Counting())
+
+
+def fitted(recipe: Recipe) -> tuple[KAN, Table, list[Record]]:
+    """The network as the fit leaves it, its rows, and the history."""
+    dataset = prepare(recipe)
+    inputs, outputs = input_transform(dataset, recipe.inputs.scaling), output_transform(dataset)
+    kan = new_network(dataset, recipe, inputs)
+    table = Table.of(dataset, inputs, outputs, kan.dtype)
+    *_, state = steps(begin(kan, recipe.fit), recipe, table)
+    return state.best, table, state.history
+
+
+def steps(state: FitState, recipe: Recipe, table: Table) -> Iterator[FitState]:
+    """The fit as the pipeline runs it."""
+    return fit_steps(state, table.learning, table.choosing, recipe.fit, table.dataset.task, recipe.sparsify)
+
+
+@pytest.mark.parametrize(
+    ("sections", "wanted"),
+    [
+        ("[sparsify]\npenalty = 0.0", "[sparsify] penalty = 0.0: wanted more than 0"),
+        ("[sparsify]\nl1 = -1.0", "[sparsify] l1 = -1.0: wanted at least 0"),
+        ("[sparsify]\npenaltee = 1.0", '[sparsify] unknown key "penaltee"; did you mean penalty?'),
+        ("[prune]\nnode_threshold = 1.5", "[prune] node_threshold = 1.5: wanted at most 1"),
+        ("[prune]\nedges = 0", "[prune] edges = 0: wanted at least 1"),
+        ("[prune]\nedges = 4\nedge_threshold = 0.1", "[prune]: wanted either thresholds or edges"),
+        ("[prune]\nmin_r2 = 0.9", '[prune] unknown key "min_r2"; it belongs in [symbolic]'),
+        ("[symbolic]\nmin_r2 = 0.0", "[symbolic] min_r2 = 0.0: wanted more than 0"),
+        ("[symbolic]\nfunctions = []", "[symbolic]: functions is empty"),
+        ('[symbolic]\nfunctions = ["sin", "sine"]', '[symbolic]: functions has "sine"; wanted some of x, x^2,'),
+        ('[symbolic]\nfunctions = "sin"', '[symbolic] functions = "sin": wanted a list'),
+        ("[symbolik]\n", 'unknown section or key "symbolik"; did you mean symbolic?'),
+    ],
+)
+def test_a_mistake_in_these_sections_is_named(wave: Callable[[str], Recipe], sections: str, wanted: str) -> None:
+    """As in all others: what came and what was wanted."""
+    with pytest.raises(RecipeError) as caught:
+        wave(sections)
+    assert wanted in str(caught.value)
+
+
+@pytest.mark.parametrize("fit", ["lbfgs", "adam"])
+def test_sparsify_makes_edges_that_say_nothing_smaller(wave: Callable[[str], Recipe], tmp_path: Path, fit: str) -> None:
+    """The idle column's share of all edges falls; losses told are those of the prediction alone."""
+    shares = []
+    for sections in ("", "[sparsify]\npenalty = 0.01"):
+        recipe = wave(sections)
+        if fit == "adam":
+            plan = type(recipe.fit)(optimizer="adam", grids=(4,), steps=30, batch_rows=32)
+            recipe = recipe.model_copy(update={"fit": plan})
+        kan, table, history = fitted(recipe)
+        with torch.no_grad():
+            size = next(edge_values(kan, table.learning.x)).abs().mean(dim=0)[0]
+            loss = float((kan(table.choosing.x) - table.choosing.y).square().mean())
+        shares.append(float(size[2] / size.sum()))
+        assert min(record.validation_loss for record in history) == pytest.approx(loss)
+    assert shares[1] < shares[0] / 2
+
+
+def test_a_sparse_fit_belongs_to_its_penalty_and_is_gone_on_with(wave: Callable[[str], Recipe]) -> None:
+    """Another penalty is another fit; one stopped half-way and gone on with ends in the same weights."""
+    recipe, other = (wave(f"[sparsify]\npenalty = {penalty}") for penalty in (0.01, 0.02))
+    dataset = prepare(recipe)
+    assert len({identity_of(each, dataset) for each in (recipe, other, wave(""), wave("[prune]"))}) == 3
+    through, table, _ = fitted(recipe)
+    begun = steps(begin(new_network(dataset, recipe, table.inputs), recipe.fit), recipe, table)
+    *_, state = steps(replace(next(begun)), recipe, table)
+    assert all(torch.equal(a, b) for a, b in zip(through.parameters(), state.best.parameters(), strict=True))
+
+
+def test_pruning_leaves_what_counts_and_all_features(wave: Callable[[str], Recipe], tmp_path: Path) -> None:
+    """The idle column's edge goes, its feature stays; graph, notes and report tell of two edges out of three."""
+    recipe = wave("[prune]\nedge_threshold = 0.1")
+    version = published(recipe, tmp_path)
+    kan = checkpoint.load(tmp_path / "run" / "kan.safetensors")
+    assert kan.layers[0].active_edges.tolist() == [[True, True, False]]
+    assert [feature.name for feature in version.manifest.features] == ["a", "b", "idle"]
+    assert version.notes[0].startswith("pruned: 2 of 3 edges left, network [3, 1] -> [3, 1]; validation loss")
+    assert "fitted again" in version.notes[0]
+    assert escape(version.notes[0]) in (version.folder / "report.html").read_text()
+    rows = prepare(recipe).x[:50].astype(np.float32)
+    moved = rows + np.array([0, 0, 100], np.float32)
+    model = onnx.load(version.folder / "model.onnx")
+    np.testing.assert_array_equal(run_model(model, rows), run_model(model, moved))
+    assert version.manifest.metrics["test_r2"] > 0.999
+
+
+def test_a_number_of_edges_and_no_second_fit(wave: Callable[[str], Recipe]) -> None:
+    """At most so many edges stay; with refit_steps = 0 the rest of the weights is as it was."""
+    recipe = wave("[prune]\nedges = 1\nrefit_steps = 0")
+    kan, table, _ = fitted(recipe)
+    finished = finish(kan, recipe, table, lambda: None)
+    (edge,) = finished.kan.layers[0].active_edges.nonzero().tolist()
+    output, input_ = edge
+    assert torch.equal(finished.kan.layers[0].coefficients[output, input_], kan.layers[0].coefficients[output, input_])
+    assert finished.history == ()
+
+
+def test_the_formula_in_raw_units_is_the_truth(wave: Callable[[str], Recipe], tmp_path: Path) -> None:
+    """Scaled inputs and targets: what the manifest shows, read by sympy, gives the table's target to its 4 digits."""
+    recipe = wave('[prune]\nedge_threshold = 0.1\n[symbolic]\nfunctions = ["x", "x^2", "exp", "sin", "tanh"]')
+    version = published(recipe, tmp_path)
+    name, text = version.manifest.formula.split(" = ")
+    assert name == "y"
+    a, b = sympy.symbols("a b")
+    shown = sympy.lambdify((a, b), sympy.sympify(text), "numpy")
+    dataset = prepare(recipe)
+    rows = dataset.x[dataset.test]
+    truth = 3 * np.sin(rows[:, 0]) + rows[:, 1] + 7
+    np.testing.assert_allclose(shown(rows[:, 0], rows[:, 1]), truth, atol=2e-2)
+    answers = run_model(onnx.load(version.folder / "model.onnx"), rows.astype(np.float32))
+    np.testing.assert_allclose(answers[:, 0], truth, atol=1e-4)
+    assert any(note.startswith("symbolic: 2 of 2 edges are formulas") for note in version.notes)
+    assert escape(version.manifest.formula) in (version.folder / "report.html").read_text()
+
+
+def test_what_stays_a_spline_is_said(wave: Callable[[str], Recipe], tmp_path: Path) -> None:
+    """With straight lines only, the sine stays a spline, and there is no formula; b is a line."""
+    version = published(wave('[prune]\nedge_threshold = 0.1\n[symbolic]\nfunctions = ["x"]'), tmp_path)
+    notes = "\n".join(version.notes)
+    assert "symbolic: 1 of 2 edges are formulas" in notes
+    assert "still splines: layer 0 from 0 to 0 (nearest: x, R²" in notes
+    assert "no formula of the whole network" in notes
+    assert version.manifest.formula == ""
+    assert version.manifest.metrics["test_r2"] > 0.999
+
+
+def test_no_edge_is_met_by_any_function(wave: Callable[[str], Recipe], tmp_path: Path) -> None:
+    """The network is published as it was fitted."""
+    version = published(wave('[symbolic]\nfunctions = ["sgn"]\nmin_r2 = 0.9999'), tmp_path)
+    assert version.notes == ("symbolic: no function meets any of 3 edges with R² 0.9999; all stay splines",)
+
+
+def test_classes_have_formulas_of_logits(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    """Of a table with missing values: one line a class, and the notes say softmax and imputed."""
+    path = write_recipe(kind="classification", target="kind", grids="[5]", steps=150)
+    text = path.read_text().replace("hidden = [3]", "hidden = []")
+    path.write_text(text + '[symbolic]\nfunctions = ["x", "x^2", "sin"]\nmin_r2 = 0.5\nconstants_steps = 30\n')
+    version = published(load_recipe(path), tmp_path)
+    assert [line.split(" = ")[0] for line in version.manifest.formula.splitlines()] == ["big", "small"]
+    notes = "\n".join(version.notes)
+    assert "the class probabilities are their softmax" in notes
+    assert "Missing values are imputed" in notes
+    assert version.manifest.metrics["test_accuracy"] > 0.7
+
+
+def test_a_step_that_fails_keeps_the_fit(wave: Callable[[str], Recipe], tmp_path: Path) -> None:
+    """Nothing is published; with other steps --resume goes on without fitting, to the bytes of a run in one go."""
+    hopeless = wave("[prune]\nedges = 1\n").model_copy(
+        update={"network": wave("").network.model_copy(update={"hidden": (2,)})}
+    )
+    with pytest.raises(StepFailed, match=r"\[prune\]: with edges=1 no way from an input to an output"):
+        published(hopeless, tmp_path / "a")
+    assert not (tmp_path / "a" / "models").exists()
+    mended = hopeless.model_copy(update={"prune": wave("[prune]\nedges = 5").prune})
+    watcher = Counting()
+    resumed = published(mended, tmp_path / "a", resume=True, watcher=watcher)
+    assert watcher.steps == 0
+    at_once = published(mended, tmp_path / "b")
+    assert (resumed.folder / "model.onnx").read_bytes() == (at_once.folder / "model.onnx").read_bytes()
+    assert resumed.notes == at_once.notes
+
+
+@pytest.mark.parametrize("sections", ["[prune]", '[symbolic]\nfunctions = ["x"]'])
+def test_a_wish_to_stop_is_heard_within_a_step(wave: Callable[[str], Recipe], sections: str) -> None:
+    """The check is asked while the network is fitted again, and between the layers that become formulas."""
+
+    class Asked(Exception):
+        pass
+
+    def stop() -> None:
+        raise Asked
+
+    recipe = wave(sections)
+    kan, table, _ = fitted(recipe)
+    with pytest.raises(Asked):
+        finish(kan, recipe, table, stop)
+
+
+def test_formulas_without_an_answer_are_not_published(tmp_path: Path) -> None:
+    """The logarithm met the rows that train; later rows lie left of 0."""
+    x = np.concatenate([np.linspace(5, 0.05, 200), np.linspace(-1, -2, 100)])
+    table = pd.DataFrame({"x": x, "t": np.arange(300), "y": np.where(x > 0, np.log(np.abs(x)), -3.0)})
+    table.to_csv(tmp_path / "log.csv", index=False)
+    text = (
+        '[model]\nname = "log"\n[data]\npath = "log.csv"\ntarget = "y"\ncolumns = ["x"]\n[task]\nkind = "regression"\n'
+        '[split]\nkind = "time"\ncolumn = "t"\n[network]\nhidden = []\n[lowering]\ntune_for = []\n'
+        '[fit]\noptimizer = "lbfgs"\ngrids = [20]\nsteps = 40\n[symbolic]\nfunctions = ["log"]\nmin_r2 = 0.9\n'
+    )
+    recipe = parse_recipe(text, folder=tmp_path, name="log.toml")
+    with pytest.raises(StepFailed, match=r"no answer to \d+ of 45 validation rows"):
+        published(recipe, tmp_path)
+    assert not (tmp_path / "models").exists()
+
+
+def test_the_formula_recipe_finds_the_formula(tmp_path: Path) -> None:
+    """exp(sin(πx) + y²): the graph is within 1e-3 of the range of the truth, the report shows the formula."""
+    with resources.as_file(resources.files("training") / "recipes" / "formula.toml") as path:
+        version = published(load_recipe(path), tmp_path)
+    rows = np.random.default_rng(5).uniform(-1, 1, (500, 2)).astype(np.float32)
+    x, y = rows.T.astype(np.float64)
+    truth = np.exp(np.sin(np.pi * x) + y**2)
+    answers = run_model(onnx.load(version.folder / "model.onnx"), rows)[:, 0]
+    assert np.abs(answers - truth).max() < 1e-3 * np.ptp(truth)
+    formula = version.manifest.formula
+    assert escape(formula) in (version.folder / "report.html").read_text()
+    x_, y_ = sympy.symbols("x y")
+    shown = sympy.lambdify((x_, y_), sympy.sympify(formula.split(" = ")[1]), "numpy")
+    np.testing.assert_allclose(shown(x, y), truth, rtol=1e-2)
