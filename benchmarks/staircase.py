@@ -12,6 +12,7 @@ import io
 import math
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,8 +67,9 @@ def pykans(seed: int) -> Outcome:
     torch.set_default_dtype(torch.float64)
     start = time.process_time()
     best, found = math.inf, []
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        model: Any = pykan.KAN(width=list(WIDTH), grid=GRIDS[0], k=3, seed=seed, auto_save=False)
+    quiet = contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO())
+    with quiet[0], quiet[1], tempfile.TemporaryDirectory() as folder:  # it writes a history there, whatever it is told
+        model: Any = pykan.KAN(width=list(WIDTH), grid=GRIDS[0], k=3, seed=seed, auto_save=False, ckpt_path=folder)
         for grid_size in GRIDS:
             if grid_size != GRIDS[0]:
                 model = model.refine(grid_size)
