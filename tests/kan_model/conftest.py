@@ -1,6 +1,6 @@
 """Networks to try things on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -10,6 +10,15 @@ from kan_model.grid import replace_knots
 from kan_model.layer import Outside
 
 MakeKAN = Callable[..., KAN]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Small linear systems: on a busy machine, threads that wait for each other take a hundred times longer."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

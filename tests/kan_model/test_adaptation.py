@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -31,15 +31,6 @@ COLUMNS: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
     "far from zero": lambda random: 2000 + random.random(ROWS) * 20,
     "nearly constant": lambda random: 3 + 1e-9 * random.random(ROWS),
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Small linear systems: on a busy machine, threads that wait for each other take a hundred times longer."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def fitted(kan: KAN, x: Tensor, y: Tensor, steps: int) -> KAN:

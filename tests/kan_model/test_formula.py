@@ -3,7 +3,7 @@
 import copy
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import cycle, pairwise
 
 import numpy as np
@@ -32,15 +32,6 @@ CALM = {
 }
 INPUTS = InputTransform(np.array([10, -1, 0.3], np.float32), np.array([0.1, 2.5, 1], np.float32))
 OUTPUTS = Affine(np.array([50, -3], np.float32), np.array([20, 0.1], np.float32))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Small products only."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def _layer(edges: Sequence[SymbolicEdge], inputs: int, outputs: int, bias: Sequence[float] | None = None) -> KANLayer:

@@ -1,6 +1,6 @@
 """What efficient-kan trained answers the same here, or is refused."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,6 @@ from kan_model.lowering import lower
 from kan_model.onnx_runtime import open_session
 
 State = dict[str, Tensor]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Small linear systems: on a busy machine, threads that wait for each other take a hundred times longer."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def _grid(inputs: int, grid_size: int, order: int, uneven: bool) -> Tensor:

@@ -3,7 +3,7 @@
 import copy
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -30,15 +30,6 @@ def scaled(layer: KANLayer, factors: list[list[float]] | float) -> KANLayer:
         base_weight=layer.base_weight.detach() * factor,
         coefficients=layer.coefficients.detach() * factor.unsqueeze(-1),
     )
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """On a busy machine, threads that wait for each other take a hundred times longer than such small sums."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -29,15 +29,6 @@ TRUTHS: dict[str, Callable[[Tensor], Tensor]] = {
     "gaussian": lambda x: torch.exp(-4 * x**2),
     "abs": lambda x: torch.abs(x - 0.2),
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Small work only."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def rows_of(features: int, count: int = 400, dtype: torch.dtype = torch.float64) -> Tensor:

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -13,15 +13,6 @@ from kan_model import KAN, KANLayer, SymbolicEdge
 from kan_model.lowering import lower
 from kan_model.onnx_runtime import run
 from kan_model.symbolic_constants import fit_constants
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Small work only."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def rows_of(features: int, count: int = 300) -> Tensor:

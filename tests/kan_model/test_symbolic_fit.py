@@ -1,7 +1,6 @@
 """Constants and functions are found again from samples."""
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -25,15 +24,6 @@ INSIDE = {
     "exp": (-1.7, 0.4),
 }
 NAMES = [name for name in FUNCTIONS if name != "0"]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Small work only."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def samples(name: str, *, count: int = 500, noise: float = 0.0) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """What the tests of the lowering share: rows of all kinds, float64's answers, networks with every kind of edge."""
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -16,15 +16,6 @@ from kan_model.symbolic import SymbolicEdge
 
 Rows = NDArray[np.float32]
 Values = NDArray[np.float64]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Small linear systems: on a busy machine, threads that wait for each other take a hundred times longer."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
