@@ -9,7 +9,7 @@ from kan_model.attribution import Attribution, attribute, interactions
 from kan_model.functions import ALIASES, FUNCTIONS
 from kan_model.grid import refine_grid
 from kan_model.layer import KANLayer
-from kan_model.network import KAN, KANConfig
+from kan_model.network import KAN, KANConfig, parameter_count
 from kan_model.pruning import Pruned, prune
 from kan_model.symbolic import SymbolicEdge
 from kan_model.symbolic_choice import Candidate, EdgeReport, Symbolized, auto, fix, suggest
@@ -37,6 +37,7 @@ __all__ = [
     "interactions",
     "interop",
     "lowering",
+    "parameter_count",
     "prune",
     "refine_grid",
     "suggest",

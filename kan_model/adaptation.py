@@ -3,26 +3,18 @@
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from kan_model.breaks import layer_breaks
 from kan_model.layer import KANLayer
 from kan_model.network import KAN
-
-Vector = NDArray[np.float64]
 
 # Basis functions worked on at once: what fits into the cache is done in two thirds of the time.
 _CHUNK_VALUES = 2**16
 _POINTS_PER_INTERVAL = 8
 _STRENGTHS = (*(2.0**-halvings for halvings in range(8)), 0.0)
-# An interval is no narrower than this share of an even one, nor than this many steps of the network's type.
-_NARROWEST = 0.01
-_NARROWEST_STEPS = 64
 _SMALLEST = 1e-30
-# Values farther from the middle 98 % than this many of its widths are outliers.
-_REACH = 3.0
 # Rows that lie thinner than this share of an even spread do not say what a spline is there; its old curve does.
 _THINNEST = 0.03
 
@@ -96,7 +88,7 @@ def adapt_grid(
         values = fed[0]
         for index, layer in enumerate(kan.layers):
             size = layer.grid_size if grid_size is None else grid_size
-            grids = _breaks(old[index], fed[index], size, uniform_share, margin, layer.domain.dtype)
+            grids = layer_breaks(old[index], fed[index], size, uniform_share, margin, layer.domain.dtype)
             way = _Way(layer, old[index], grids, fed[index], values, tuple(old[index + 1 :]), fed[-1])
             strength, moved_layer = _as_far_as(max_moved * (index + 1) / len(old), way)
             new.append(moved_layer)
@@ -205,46 +197,6 @@ def _as_far_as(allowed: float, way: _Way) -> tuple[float, KANLayer]:
         f"{way.grids[0].shape[1] - 1} intervals instead of {way.layer.grid_size} move an output by {least:.2g} "
         f"of its range; wanted {allowed:.2g} at most"
     )
-
-
-def _breaks(
-    old: KANLayer, x: Tensor, size: int, uniform_share: float, margin: float, dtype: torch.dtype
-) -> tuple[Tensor, Tensor]:
-    """Knots from end to end of the domain, ``[inputs, size + 1]``: the old ones, resampled, and those wanted."""
-    inner = old.all_knots()[:, old.degree : -old.degree].cpu().numpy()
-    places, old_places = np.linspace(0, 1, size + 1), np.linspace(0, 1, inner.shape[1])
-    before = np.stack([np.interp(places, old_places, row) for row in inner])
-    step = _NARROWEST_STEPS * torch.finfo(dtype).eps
-    columns = zip(x.cpu().numpy().T, before, strict=True)
-    after = np.stack([_feature_breaks(values, row, uniform_share, margin, step) for values, row in columns])
-    return torch.from_numpy(before).to(x), torch.from_numpy(after).to(x)
-
-
-def _feature_breaks(values: Vector, old: Vector, uniform_share: float, margin: float, step: float) -> Vector:
-    size = len(old) - 1
-    low, high = np.quantile(values, [0.01, 0.99])
-    far = (values < low - _REACH * (high - low)) | (values > high + _REACH * (high - low))
-    near = values[~far]
-    values = np.clip(values, min(old[0], near.min()), max(old[-1], near.max())) if far.any() else values
-    low, high = values.min(), values.max()
-    narrowest = step * max(abs(low), abs(high), _SMALLEST)
-    if high - low <= size * narrowest:
-        if old[0] <= low and high <= old[-1]:
-            return old
-        half = max(old[-1] - old[0], 2 * size * narrowest) / 2
-        return np.linspace((low + high) / 2 - half, (low + high) / 2 + half, size + 1)
-    distinct, counts = np.unique(values, return_counts=True)
-    ranks = np.cumsum(counts) - counts / 2
-    # A value that comes often would draw many knots into the gap beside it, where nothing is.
-    shares = np.cumsum(np.minimum(np.diff(ranks, prepend=ranks[0]) / len(values), 1 / size))
-    places = np.concatenate([[low - margin * (high - low)], distinct, [high + margin * (high - low)]])
-    even = (places - places[0]) / (places[-1] - places[0])
-    mixture = (1 - uniform_share) * np.concatenate([[0], shares / shares[-1], [1]]) + uniform_share * even
-    breaks = np.interp(np.linspace(0, 1, size + 1), mixture, places)
-    breaks[0], breaks[-1] = places[0], places[-1]
-    floor = min(1.0, max(_NARROWEST, size * narrowest / (places[-1] - places[0])))
-    result: Vector = (1 - floor) * breaks + floor * np.linspace(places[0], places[-1], size + 1)
-    return result
 
 
 def _on_breaks(layer: KANLayer, old: KANLayer, breaks: Tensor, x: Tensor) -> KANLayer:

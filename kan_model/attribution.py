@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kan_model.edge_values import checked_rows, edge_values
+from kan_model.edge_values import checked_rows, edge_values, first_flaw
 from kan_model.network import KAN
 
 Values = NDArray[np.float64]
@@ -143,7 +143,8 @@ def interactions(kan: KAN, rows: Tensor, *, seed: int = 0) -> Values:
     for x, other in zip(_chunks(rows, numbers), _chunks(others, numbers), strict=True):
         answers.append(_add_second_differences(exact, x, other, squares))
     if not torch.isfinite(squares).all():
-        raise ValueError("the network is not finite on rows with inputs of other rows; wanted edges defined there too")
+        mixed = "the network is not finite on rows with inputs of other rows; wanted edges defined there too"
+        raise ValueError(first_flaw(exact, rows) or mixed)
     variance = torch.cat(answers).var(dim=0, correction=0)
     variance[variance.sqrt() <= _ROUNDING * torch.cat(answers).abs().mean(dim=0)] = torch.inf
     shares = (squares / (4 * len(rows)) / variance).mean(dim=2)

@@ -42,7 +42,8 @@ def basis(x: Tensor, knots: Tensor, degree: int) -> Tensor:
 
     Source: de Boor, A Practical Guide to Splines, ch. IX; SciPy's ``BSpline.design_matrix`` inside the domain.
     """
-    x = x.unsqueeze(-1)
+    # Beyond the knots all is zero, as on the first and on the last one; of numbers too large it would be 0 · ∞.
+    x = torch.clamp(x, knots[:, 0], knots[:, -1]).unsqueeze(-1)
     values = ((x >= knots[:, :-1]) & (x < knots[:, 1:])).to(x.dtype)
     for order in range(1, degree + 1):
         rising = (x - knots[:, : -order - 1]) / (knots[:, order:-1] - knots[:, : -order - 1])

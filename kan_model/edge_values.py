@@ -1,11 +1,15 @@
 """What the edges of a network answer to rows of data, layer by layer."""
 
+from collections import deque
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from kan_model.network import KAN
+
+# Rows whose edges are in memory at once.
+_ROWS = 1024
 
 
 def checked_rows(kan: KAN, rows: Tensor, *, at_least: int = 1) -> Tensor:
@@ -51,6 +55,22 @@ def edge_values(kan: KAN, x: Tensor) -> Iterator[Tensor]:
         yield edges
         if layer.bias is not None:
             x = x + layer.bias
+
+
+def first_flaw(kan: KAN, rows: Tensor) -> str | None:
+    """Which edge has no finite answer to which of the rows, and what was wanted; None where all have.
+
+    Args:
+        kan: The network.
+        rows: ``[rows, inputs]``, of the network's type.
+    """
+    with torch.no_grad():
+        try:
+            for part in torch.split(rows, _ROWS):
+                deque(edge_values(kan, part), maxlen=0)
+        except ValueError as flaw:
+            return str(flaw)
+    return None
 
 
 def _flaw(edges: Tensor, index: int) -> str:

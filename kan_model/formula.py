@@ -27,6 +27,10 @@ from kan_model.transform import Affine, InputTransform, OutputTransform, Softmax
 Step = Callable[[Values], Values]
 
 
+# Nearer to a whole number than this is what rounding leaves, of which nobody need be told.
+_TOLD_NEAR = 1e-9
+
+
 @dataclass(frozen=True)
 class Formula:
     """The formulas of a network.
@@ -174,7 +178,7 @@ def _notes(
         and inputs.imputed is not None,
         "The formulas are logits; the class probabilities are their softmax.": isinstance(outputs, Softmax),
         f"{kept} edges are splines, written as functions phi of layer, output and input.": kept > 0,
-        f"As shown, numbers within {near:g} of a whole number are that number.": near > 0,
+        f"As shown, numbers within {near:g} of a whole number are that number.": near > _TOLD_NEAR,
         "As shown, each formula is in the shortest of a few forms.": simplify,
         f"As shown, numbers are rounded to {digits} significant digits.": digits is not None,
     }

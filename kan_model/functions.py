@@ -31,7 +31,7 @@ class Function:
 
     Attributes:
         name: As it stands in checkpoints.
-        torch: Elementwise, any floating type.
+        torch: Elementwise, any floating type; its slope is finite wherever the guard holds.
         onnx: Writes it as standard operators (opset 17) for a float32 value of any shape; gives the name of the result.
         sympy: Its formula for a formula; imports sympy when it is called.
         guard: For an array or a tensor of arguments, where the function is defined and finite as a function of real
@@ -94,6 +94,18 @@ def _sgn(graph: "GraphBuilder", x: str) -> str:
 
 def _one_and_a_half(graph: "GraphBuilder", x: str) -> str:
     return graph.op("Mul", [x, graph.op("Sqrt", [x], "sqrt")], "one_and_a_half")
+
+
+def _sloped(function: Callable[[Tensor], Tensor], end: float) -> Callable[[Tensor], Tensor]:
+    """A function whose slope is infinite where |x| is ``end``, with the slope zero there instead.
+
+    A row at the end of sqrt or arcsin then has no say in where training goes; an infinite one, or the 0 · ∞ that comes
+    of it, would make all weights NaN.
+    """
+    return lambda x: function(torch.where(torch.abs(x) == end, x.detach(), x))
+
+
+_root = _sloped(torch.sqrt, 0.0)
 
 
 def _of_square(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
@@ -177,8 +189,8 @@ _ROWS = (
         _not_zero,
         5,
     ),
-    Function("sqrt", torch.sqrt, _operator("Sqrt"), _sqrt, _not_negative, 2),
-    Function("x^1.5", lambda x: x * torch.sqrt(x), _one_and_a_half, lambda x: x * _sqrt(x), _not_negative, 4),
+    Function("sqrt", _root, _operator("Sqrt"), _sqrt, _not_negative, 2),
+    Function("x^1.5", lambda x: x * _root(x), _one_and_a_half, lambda x: x * _sqrt(x), _not_negative, 4),
     Function(
         "1/sqrt(x)",
         lambda x: torch.reciprocal(torch.sqrt(x)),
@@ -196,8 +208,8 @@ _ROWS = (
     Function("sinh", torch.sinh, _operator("Sinh"), _sympy("sinh"), _everywhere, 5),
     Function("cosh", torch.cosh, _operator("Cosh"), _sympy("cosh"), _everywhere, 5),
     Function("tanh", torch.tanh, _operator("Tanh"), _sympy("tanh"), _everywhere, 3),
-    Function("arcsin", torch.asin, _operator("Asin"), _sympy("asin"), _up_to_one, 4),
-    Function("arccos", torch.acos, _operator("Acos"), _sympy("acos"), _up_to_one, 4),
+    Function("arcsin", _sloped(torch.asin, 1.0), _operator("Asin"), _sympy("asin"), _up_to_one, 4),
+    Function("arccos", _sloped(torch.acos, 1.0), _operator("Acos"), _sympy("acos"), _up_to_one, 4),
     Function("arctan", torch.atan, _operator("Atan"), _sympy("atan"), _everywhere, 4),
     Function("arctanh", torch.atanh, _operator("Atanh"), _sympy("atanh"), _below_one, 4),
     # torch says that the sign of NaN is 0.

@@ -22,19 +22,21 @@ _LARGE_EXPONENT = 20.0
 
 @dataclass(frozen=True)
 class Invariance:
-    """Changes of t under which f(t) becomes m·f(t) + o with some m and o.
+    """Changes of t under which f(t) becomes m·f(t) + o with some m and o, and whether f is a wave.
 
     Attributes:
         scale: t -> s·t for any s > 0 (powers, log, abs).
         shift: t -> t + s for any s (exp, x).
         flip: t -> -t (even and odd functions, and those odd about a point: arccos, sigmoid).
         half_turn: t -> t + π (sin, cos, tan).
+        wave: A sine of any phase: it oscillates as fast as a says, without poles (sin, cos).
     """
 
     scale: bool
     shift: bool
     flip: bool
     half_turn: bool
+    wave: bool
 
     @property
     def free_constants(self) -> int:
@@ -74,7 +76,14 @@ def invariance_of(name: str) -> Invariance:
         shift=_is_affine_of_itself(function, lambda t: t + 0.7),
         flip=_is_affine_of_itself(function, torch.neg),
         half_turn=_is_affine_of_itself(function, lambda t: t + math.pi),
+        wave=_is_sine(function),
     )
+
+
+def _is_sine(function: Callable[[Tensor], Tensor]) -> bool:
+    """Whether f(t) and f(t + π/2) are the two coordinates of a point on a circle."""
+    t = torch.linspace(-2.43, 2.51, 100, dtype=torch.float64)
+    return bool((function(t).square() + function(t + math.pi / 2).square() - 1).abs().max() <= 1e-9)
 
 
 def _is_affine_of_itself(function: Callable[[Tensor], Tensor], change: Callable[[Tensor], Tensor]) -> bool:

@@ -67,8 +67,9 @@ class KANLayer(nn.Module):
         Edges in ``symbolic`` have neither spline nor base branch, whatever ``edge_mask`` says of them.
 
         Raises:
-            ValueError: shapes that do not fit together, a grid no spline can stand on, an unknown policy, a symbolic
-                edge that is not in the layer, twice the same, or with a number that is too large for the layer's type.
+            ValueError: shapes that do not fit together, numbers that are not finite, a grid no spline can stand on, an
+                unknown policy, a symbolic edge that is not in the layer, twice the same, or with a number that is too
+                large for the layer's type.
         """
         super().__init__()
         if (domain is None) == (knots is None):
@@ -96,6 +97,7 @@ class KANLayer(nn.Module):
         if knots is not None and knots.shape[1] != self.grid_size + 2 * degree + 1:
             raise ValueError(f"{knots.shape[1]} knots an input; wanted {self.grid_size + 2 * degree + 1}")
         check_grid(uniform_knots(domain, self.grid_size, degree), degree)
+        _check_numbers(base_weight=base_weight, coefficients=coefficients, edge_mask=edge_mask, bias=bias)
         # LBFGS flattens gradients by view, and these follow the parameters' strides.
         self.base_weight = nn.Parameter(base_weight.contiguous())
         self.coefficients = nn.Parameter(coefficients.contiguous())
@@ -236,3 +238,10 @@ class KANLayer(nn.Module):
         values = [FUNCTIONS[name].torch(part) for name, part in zip(self._symbolic_counts, parts, strict=True)]
         result: Tensor = c * torch.cat(values, dim=1) + d
         return result
+
+
+def _check_numbers(**tensors: Tensor | None) -> None:
+    for name, tensor in tensors.items():
+        if tensor is not None and (bad := ~torch.isfinite(tensor)).any():
+            place = bad.nonzero()[0].tolist()
+            raise ValueError(f"{name} has {int(bad.sum())} numbers that are not finite, first at {place}; wanted none")

@@ -96,6 +96,18 @@ class KAN(nn.Module):
         return x
 
 
+def parameter_count(network: nn.Module) -> int:
+    """How many numbers a network has to learn with; of a KAN, those of the edges that are there, and its biases."""
+    if not isinstance(network, KAN):
+        return sum(parameter.numel() for parameter in network.parameters())
+    count = 0
+    for layer in network.layers:
+        splines = int((layer.edge_mask != 0).sum())
+        count += splines * (1 + layer.coefficients.shape[2]) + 4 * len(layer.symbolic_places)
+        count += 0 if layer.bias is None else layer.outputs
+    return count
+
+
 def _new_layer(config: KANConfig, index: int, generator: torch.Generator, dtype: torch.dtype) -> KANLayer:
     """A layer as the paper starts it: Xavier for the base, small noise for the splines."""
     inputs, outputs = config.width[index : index + 2]

@@ -25,10 +25,13 @@ _MOST_ROWS = 1000
 _CURVE_POINTS = 200
 # Weaker edges are still seen.
 _FAINTEST = 0.15
-_NAME_LENGTH = 18
+_NAME_LENGTH, _TITLE_LENGTH = 18, 50
 _SPLINE_COLOUR, _SYMBOLIC_COLOUR = "#1f4e79", "#b3261e"
-# In inches; the margin is for what is counted and not drawn.
-_LEVEL_HEIGHT, _CURVE_WIDTH, _MARGIN = 2.4, 0.62, 1.7
+# Behind letters, so that a curve does not cross them.
+_ON_CURVES = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
+# In inches; the margin is for what is counted and not drawn, the left one and the last three for names.
+_LEVEL_HEIGHT, _CURVE_WIDTH, _LEFT, _MARGIN = 2.4, 0.62, 0.9, 1.7
+_NAME_WIDTH, _UPRIGHT, _ASLANT = 1.6, 0.5, 1.3
 
 
 @dataclass(frozen=True)
@@ -76,11 +79,13 @@ def diagram(
     levels = _levels(kan.width, drawn)
     breadth = max(4.0, _CURVE_WIDTH * 1.25 * max(*map(len, drawn), *map(len, levels)))
     height = _LEVEL_HEIGHT * len(drawn)
-    figure = Figure(figsize=(breadth + 0.6 + _MARGIN, height + 1.4))
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(-0.6, breadth + _MARGIN), ylim=(-0.9, height + 0.5))
-    axes.set_axis_off()
     places = [_spread(level, breadth) for level in levels]
+    below, above = (len(level) * _NAME_WIDTH > breadth for level in (levels[0], levels[-1]))
+    low, high = -(_ASLANT if below else _UPRIGHT), height + (_ASLANT if above else _UPRIGHT)
+    figure = Figure(figsize=(breadth + _LEFT + _MARGIN, high - low))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(-_LEFT, breadth + _MARGIN), ylim=(low, high))
+    axes.set_axis_off()
     for index, edges in enumerate(drawn):
         y = index * _LEVEL_HEIGHT
         _draw_layer(axes, edges, places[index], places[index + 1], y, breadth)
@@ -89,8 +94,8 @@ def diagram(
         y = index * _LEVEL_HEIGHT
         axes.scatter(list(level.values()), [y] * len(level), s=28, color="black", zorder=3)
         _note(axes, breadth, y, kan.width[index] - len(level), "nodes without\nany of these")
-    _name_nodes(axes, places[0], names, -0.15, "top", crowded=len(places[0]) * 1.6 > breadth)
-    _name_nodes(axes, places[-1], outputs, height + 0.15, "bottom", crowded=len(places[-1]) * 1.6 > breadth)
+    _name_nodes(axes, places[0], names, -0.15, "top", crowded=below)
+    _name_nodes(axes, places[-1], outputs, height + 0.15, "bottom", crowded=above)
     return figure
 
 
@@ -106,7 +111,8 @@ def edge_detail(kan: KAN, rows: Tensor, layer: int, output: int, input_: int, *,
         name: Of what it reads, for the axis.
 
     Raises:
-        ValueError: rows that the network cannot read, or an edge that is not there.
+        ValueError: rows that the network cannot read, an edge that is not there or has no finite answer, or a node
+            before it that is not finite.
     """
     if not 0 <= layer < len(kan.layers):
         raise ValueError(f"layer is {layer}; wanted 0 to {len(kan.layers) - 1}")
@@ -118,12 +124,16 @@ def edge_detail(kan: KAN, rows: Tensor, layer: int, output: int, input_: int, *,
         for before in kan.layers[:layer]:
             x = before(x)
         data = x[:, input_]
+        if not torch.isfinite(data).all():
+            raise ValueError(f"node {input_} before layer {layer} is not finite on some rows; wanted others")
         low, high = torch.minimum(data.min(), one.domain[input_, 0]), torch.maximum(data.max(), one.domain[input_, 1])
         margin = 0.05 * (high - low)
         line = torch.linspace(float(low - margin), float(high + margin), 2 * _CURVE_POINTS, dtype=kan.dtype)
         points = x[:1].expand(len(line), -1).clone()
         points[:, input_] = line
         curve = one.edge_outputs(points)[:, output, input_]
+        if not torch.isfinite(curve).any():
+            raise ValueError(f"the edge has no finite answer from {line[0]:g} to {line[-1]:g}; wanted one somewhere")
         knots = one.all_knots()[input_, one.degree : -one.degree]
     figure = Figure(figsize=(6.4, 4.2))
     margins = {"left": 0.13, "right": 0.97, "top": 0.92, "bottom": 0.13, "hspace": 0.12}
@@ -138,9 +148,10 @@ def edge_detail(kan: KAN, rows: Tensor, layer: int, output: int, input_: int, *,
     upper.set_ylabel("what the edge adds")
     if not function:
         upper.plot(knots.numpy(), np.zeros(len(knots)), "|", color="0.4", transform=upper.get_xaxis_transform(), ms=10)
-    lower.hist(data.numpy(), bins=60, color="0.6")
+    # In float64: float32 cannot part a narrow range into bins.
+    lower.hist(data.double().numpy(), bins=60, color="0.6")
     lower.set_ylabel("rows")
-    lower.set_xlabel(name or f"input {input_}", parse_math=False)
+    lower.set_xlabel(_short(name, _TITLE_LENGTH) or f"input {input_}", parse_math=False)
     return figure
 
 
@@ -152,8 +163,10 @@ def _labels(what: str, given: Sequence[str] | None, count: int, letter: str) -> 
     return given
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= _NAME_LENGTH else name[: _NAME_LENGTH - 1] + "…"
+def _short(name: str, length: int = _NAME_LENGTH) -> str:
+    """On one line, and cut where it is too long."""
+    name = " ".join(name.split())
+    return name if len(name) <= length else name[: length - 1] + "…"
 
 
 def _edges(kan: KAN, rows: Tensor) -> list[list[_Edge]]:
@@ -163,23 +176,16 @@ def _edges(kan: KAN, rows: Tensor) -> list[list[_Edge]]:
     with torch.no_grad():
         for layer, values in zip(kan.layers, edge_values(kan, rows), strict=True):
             spread = values.std(dim=0).double().numpy()
-            largest = float(spread.max()) or 1.0
+            strength = spread / (spread.max() or 1.0)
             low, high = x.min(dim=0).values, x.max(dim=0).values
             share = torch.linspace(0, 1, _CURVE_POINTS, dtype=kan.dtype).unsqueeze(1)
             line = low + (high - low) * share
-            curves = layer.edge_outputs(line).double().numpy()
+            curves, at = layer.edge_outputs(line).double().numpy(), line.double().numpy()
             functions = dict(zip(layer.symbolic_places, layer.symbolic_functions, strict=True))
             found.append(
                 [
-                    _Edge(
-                        output,
-                        input_,
-                        float(spread[output, input_]) / largest,
-                        line[:, input_].double().numpy(),
-                        curves[:, output, input_],
-                        functions.get((output, input_)),
-                    )
-                    for output, input_ in layer.active_edges.nonzero().tolist()
+                    _Edge(to, of, strength[to, of], at[:, of], curves[:, to, of], functions.get((to, of)))
+                    for to, of in layer.active_edges.nonzero().tolist()
                 ]
             )
             x = layer(x)
@@ -220,7 +226,7 @@ def _draw_layer(
                   alpha=opacity, linewidth=1.5, zorder=3, gid=f"edge {edge.input} {edge.output}")  # fmt: skip
         if edge.function:
             axes.text(x - 0.95 * half, middle + 0.95 * half, edge.function, ha="left", va="top", fontsize=7,
-                      color=colour, zorder=4, parse_math=False)  # fmt: skip
+                      color=colour, zorder=4, parse_math=False, bbox=_ON_CURVES)  # fmt: skip
 
 
 def _centred(values: Values) -> Values:

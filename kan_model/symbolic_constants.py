@@ -1,6 +1,7 @@
 """Train the constants of symbolic edges, and nothing else."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,6 +12,8 @@ from kan_model.invariance import invariance_of
 from kan_model.network import KAN
 from kan_model.symbolic import SymbolicEdge
 
+# Of a, b, c and d those outside the function.
+_OUTSIDE = torch.tensor([0.0, 0.0, 1.0, 1.0])
 _PROBES = 8
 _FARTHEST = 1e3
 
@@ -43,13 +46,43 @@ def fit_constants(kan: KAN, rows: Tensor, targets: Tensor, *, steps: int = 200) 
         outputs: Tensor = functional_call(kan, frozen | constants, (x,))
         return ((outputs - y) / spread).square().mean()
 
-    scale = _scales(lambda constants: functional_call(kan, frozen | constants, (x,)) / spread, start)
-    scale = {name: value * _free(kan, name).to(value) for name, value in scale.items()}
-    moves = {name: torch.zeros_like(value, requires_grad=True) for name, value in start.items()}
     at_start = float(loss_of(start).detach())
     if not at_start < torch.inf:
         raise ValueError("the network's answers are not finite on these rows; wanted a network that is")
-    best = (at_start, start)
+    scale = _scales(lambda constants: functional_call(kan, frozen | constants, (x,)) / spread, start)
+    scale = {name: value * _free(kan, name).to(value) for name, value in scale.items()}
+    found = _descend(loss_of, start, scale, at_start, steps)
+    if found.met_wall:
+        # Where a row is at the end of sqrt or arcsin, a line along all constants leads out of it at once; one along
+        # those outside the functions does not, and so leads on.
+        outside = {name: value * _OUTSIDE.to(value) if value.ndim == 2 else value for name, value in scale.items()}
+        found = _descend(loss_of, found.constants, outside, found.loss, steps)
+        found = _descend(loss_of, found.constants, scale, found.loss, steps)
+    fitted = _with_constants(kan, found.constants)
+    same = _with_constants(kan, start)
+    # Rounded to the network's type, constants at the end of a function's domain may be outside of it.
+    return fitted if _error(fitted, x, y) < _error(same, x, y) else same
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The best constants on a way, their loss, and whether the way led where the network answers no number."""
+
+    constants: dict[str, Tensor]
+    loss: float
+    met_wall: bool
+
+
+def _descend(
+    loss_of: Callable[[dict[str, Tensor]], Tensor],
+    start: dict[str, Tensor],
+    scale: dict[str, Tensor],
+    at_start: float,
+    steps: int,
+) -> _Found:
+    """LBFGS from ``start`` along constants in units of ``scale``; those whose unit is zero stay."""
+    moves = {name: torch.zeros_like(value, requires_grad=True) for name, value in start.items()}
+    best, met_wall = (at_start, start), False
     optimizer = torch.optim.LBFGS(
         list(moves.values()),
         max_iter=steps,
@@ -61,13 +94,14 @@ def fit_constants(kan: KAN, rows: Tensor, targets: Tensor, *, steps: int = 200) 
     )
 
     def closure() -> float:
-        nonlocal best
+        nonlocal best, met_wall
         optimizer.zero_grad()
         constants = {name: start[name] + scale[name] * moves[name] for name in start}
         loss = loss_of(constants)
         loss.backward()  # type: ignore[no-untyped-call]
         value = float(loss.detach())
         if not value < torch.inf or not all(torch.isfinite(move.grad).all() for move in moves.values()):  # type: ignore[arg-type]
+            met_wall = True
             # A number that no line search keeps; NaN would spread into its steps.
             for move in moves.values():
                 move.grad = torch.zeros_like(move)
@@ -77,10 +111,7 @@ def fit_constants(kan: KAN, rows: Tensor, targets: Tensor, *, steps: int = 200) 
         return value
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
-    fitted = _with_constants(kan, best[1])
-    same = _with_constants(kan, start)
-    # Rounded to the network's type, constants at the end of a function's domain may be outside of it.
-    return fitted if _error(fitted, x, y) < _error(same, x, y) else same
+    return _Found(best[1], best[0], met_wall)
 
 
 def _constants(kan: KAN) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from kan_model.network import KAN
 
 _PUBLISHED = "layers.N.grid, layers.N.base_weight, layers.N.spline_weight and, optionally, layers.N.spline_scaler"
 _KEY = re.compile(r"layers\.(\d+)\.(?:grid|base_weight|spline_weight|spline_scaler)")
+_KEY_AT_END = re.compile(_KEY.pattern + "$")
 # DataParallel and torch.compile put these before every name.
 _WRAPPERS = ("module.", "_orig_mod.")
 _PROBE = torch.tensor([-2.3, -0.8, -0.4, 0.3, 0.7, 1.9])
@@ -91,7 +92,7 @@ def _of_the_kan(state: Mapping[str, Any], prefix: str | None) -> dict[str, Tenso
     """The tensors of the KAN under the names that efficient-kan publishes."""
     if prefix is None:
         named = {_without_wrappers(str(name)): value for name, value in state.items()}
-        hint = '; a KAN inside a larger model is taken by its prefix, as in prefix="kan."'
+        hint = _prefix_hint(state)
     else:
         named = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
         hint = ""
@@ -104,6 +105,13 @@ def _of_the_kan(state: Mapping[str, Any], prefix: str | None) -> dict[str, Tenso
         if not isinstance(value, Tensor):
             raise InteropError(f"{name} is a {type(value).__name__}; wanted a tensor")
     return named
+
+
+def _prefix_hint(state: Mapping[str, Any]) -> str:
+    """Which prefix a KAN inside a larger model has."""
+    found = sorted({name.removesuffix(match[0]) for name in map(str, state) if (match := _KEY_AT_END.search(name))})
+    given = [name for name in found if name]
+    return f"; a KAN inside a larger model is taken by its prefix, here {' or '.join(given[:3])}" if given else ""
 
 
 def _check_activations(model: nn.Module, prefix: str) -> None:

@@ -1,6 +1,5 @@
 """What the importers share: named tensors that are checked as they are taken, and layers made of them."""
 
-import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -116,7 +115,9 @@ def read_tensors(path: Path) -> Mapping[str, Any]:
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, EOFError, RuntimeError, ValueError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # whatever torch's unpickler stumbles over in bytes of something else
         raise InteropError(
             f"{path}: not the tensors of a state dict, written by torch.save(model.state_dict(), path)"
         ) from error

@@ -94,10 +94,12 @@ def lower(
         metadata: Goes into the model's metadata_props.
 
     Raises:
-        LoweringError: numbers that are not finite, grids no spline can stand on, or no strategy within the tolerance;
-            the layer, the cause and the best error reached are named.
+        LoweringError: numbers that are not finite, training rows of another shape, grids no spline can stand on, or no
+            strategy within the tolerance; the layer, the cause and the best error reached are named.
     """
     _check(kan, tolerance, tune_for, precision)
+    if training_rows is not None and (training_rows.ndim != 2 or training_rows.shape[1] != kan.width[0]):
+        raise LoweringError(f"training_rows have shape {training_rows.shape}; wanted [rows, {kan.width[0]}]")
     reference = Reference(
         kan, inputs, outputs, training_rows=training_rows, scale=scale, rows_per_region=SCREENING_ROWS
     )

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kan_model.layer import KANLayer
-from kan_model.lowering.base import base_weights, emit_silu
+from kan_model.lowering.base import base_weights, emit_exact_silu
 from kan_model.lowering.graph import GraphBuilder
 from kan_model.lowering.strategy import Columns, Gathered, Strategy
 from kan_model.lowering.symbolic_edges import emit_symbolic_edges
@@ -19,7 +19,7 @@ def emit_edges(graph: GraphBuilder, layer: KANLayer, x: str, strategy: Strategy)
         splines = strategy.emit(graph, layer, x)
         write = _emit_columns if isinstance(splines, Columns) else _emit_gathered
         edges.append(write(graph, splines, layer))  # type: ignore[arg-type]
-        silu = graph.op("Unsqueeze", [emit_silu(graph, x), graph.integers([1], "outputs_axis")], "silu_by_output")
+        silu = graph.op("Unsqueeze", [emit_exact_silu(graph, x), graph.integers([1], "outputs_axis")], "silu_by_output")
         edges.append(graph.op("Mul", [silu, graph.floats(base_weights(layer), "base_weight")], "base"))
     total = edges[0]
     for each in edges[1:]:

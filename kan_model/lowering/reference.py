@@ -1,7 +1,7 @@
 """Hold an ONNX graph against the network in float64, everywhere a client's rows can lie."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,20 +11,15 @@ from numpy.typing import NDArray
 
 from kan_model.layer import KANLayer
 from kan_model.lowering.pruned import without_pruned
-from kan_model.lowering.rounding import rounding
+from kan_model.lowering.regions import ENDS, FAR, INSIDE, KNOTS, OUTSIDE, TABLE, Rows32, Values64, rows_by_region
+from kan_model.lowering.rounding import edges_left_open, left_open, steep
+from kan_model.lowering.scale import scale_of_errors
 from kan_model.network import KAN
-from kan_model.onnx_runtime import open_session
+from kan_model.onnx_runtime import Session, open_session
 from kan_model.transform import Affine, InputTransform, OutputTransform, Softmax
 
-# Here float32 itself limits what any graph can do (docs/decisions/0002-far-outside.md): errors are relative to the
-# sum of the last layer's edge outputs without their signs, and classes are judged before the softmax.
-_FAR = "outside, one feature up to 1e6"
-# A graph rounds more often on the way from node to node than once.
-_ROUNDINGS = 4.0
 # Rows whose edges are looked at one by one; bounds the memory.
 _EDGE_ROWS = 64
-Rows32 = NDArray[np.float32]
-Values64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -98,10 +93,10 @@ class Reference:
         self._unread = np.ones(kan.width[0], bool)
         self._left = without_pruned(kan).nodes
         self._unread[self._left[0]] = False
-        self._regions = self._rows(training_rows, rows_per_region)
+        self._regions = rows_by_region(self._kan, inputs, training_rows, rows_per_region)
         self._wanted = {region: self._answers(region, rows) for region, rows in self._regions.items()}
         first = next(iter(self._wanted.values()))
-        self.scale = _scale(outputs, first.answers) if scale is None else scale
+        self.scale = scale_of_errors(outputs, first.answers) if scale is None else scale
 
     def compare(self, model: onnx.ModelProto, *, every: int = 1, block_rows: int = 256) -> Comparison:
         """Run the model and find its largest errors.
@@ -115,7 +110,7 @@ class Reference:
         for region, all_rows in self._regions.items():
             rows, wanted = all_rows[::every], self._wanted[region].each(every)
             count += len(rows)
-            got = _answers_of(model, rows, block_rows, before_softmax=region == _FAR and self._softmax)
+            got = _answers_of(model, rows, block_rows, before_softmax=region == FAR and self._softmax)
             # Beyond float32 nothing can be right.
             beyond = (np.abs(np.nan_to_num(wanted.size, nan=0.0)) > np.finfo(np.float32).max) | np.isinf(wanted.open)
             missing, expected = np.isnan(got), np.isnan(wanted.answers)
@@ -137,29 +132,35 @@ class Reference:
 
         Looked for inside the domain, on knots, at the ends and up to three domains outside.
         """
-        regions = ("inside the domain", "on knots", "at the ends of the domain", "outside, up to 3 domains")
-        rows = np.concatenate([self._regions[region][:_EDGE_ROWS] for region in regions])
         session = open_session(model)
+        return max(
+            self._edges_of(session, self._regions[region][:_EDGE_ROWS], block_rows, outside=region == OUTSIDE)
+            for region in (INSIDE, KNOTS, ENDS, OUTSIDE)
+        )
+
+    def _edges_of(self, session: Session, rows: Rows32, block_rows: int, *, outside: bool) -> float:
         runs = [session.run(block)[1:] for block in _blocks(rows, block_rows)]
         worst = 0.0
         x = torch.from_numpy(rows).double()
         with torch.no_grad():
             x = x if self._inputs is None else self._inputs(x)
-            for layer, left, *got in zip(self._kan.layers, self._left[1:], *runs, strict=True):
+            opened = edges_left_open(self._kan, x)
+            for layer, left, some, *got in zip(self._kan.layers, self._left[1:], opened, *runs, strict=True):
                 wanted = layer.edge_outputs(x)[:, left].numpy()
                 x = layer(x)
-                error = _edge_error(np.concatenate(got)[:, left], wanted, x.numpy()[:, left])
+                spare = some if outside else np.where(steep(some), some, 0.0)
+                error = _edge_error(np.concatenate(got)[:, left], wanted, x.numpy()[:, left], spare[:, left])
                 worst = np.inf if not error >= 0 else max(worst, float(error))
         return worst
 
     def rows_inside(self, count: int) -> Rows32:
         """Raw rows inside the domain, ``[count, features]``."""
-        rows = self._regions["inside the domain"]
+        rows = self._regions[INSIDE]
         return np.resize(rows, (count, rows.shape[1]))
 
     def hidden_rows(self, layer: int, count: int) -> Rows32:
         """What layer ``layer`` reads when the network is fed rows inside its domain, ``[count, inputs]``."""
-        x = torch.from_numpy(self._regions["inside the domain"]).double()
+        x = torch.from_numpy(self._regions[INSIDE]).double()
         with torch.no_grad():
             x = x if self._inputs is None else self._inputs(x)
             for each in self._kan.layers[:layer]:
@@ -171,25 +172,28 @@ class Reference:
             # A feature that nobody reads says nothing, NaN neither.
             x = torch.from_numpy(np.where(self._unread, np.float32(0), rows)).double()
             x = x if self._inputs is None else self._inputs(x)
-            if region == _FAR:
+            if region == FAR:
                 answers, size = self._terms(x)
-                return _Wanted(answers, size, np.isnan(answers), self._open(x))
+                return _Wanted(answers, size, np.isnan(answers), self._open(region, x))
             answers = self._finished(self._kan(x))
             missing = np.isnan(answers)
             broken = np.flatnonzero(missing.any(axis=1))
             for start in range(0, len(broken), _EDGE_ROWS):
                 part = broken[start : start + _EDGE_ROWS]
                 answers[part] = self._finished(self._edge_by_edge(x[part]))
-        return _Wanted(answers, answers, missing, np.zeros_like(answers))
+            return _Wanted(answers, answers, missing, self._open(region, x))
 
-    def _open(self, x: torch.Tensor) -> Values64:
-        """What float32 leaves open before any softmax, infinite where a number passes it; of splines alone nothing."""
-        if not any(layer.symbolic_places for layer in self._kan.layers):
+    def _open(self, region: str, x: torch.Tensor) -> Values64:
+        """What float32 leaves open; inside the domain at steep places only, for training rows nothing."""
+        if region in TABLE:
             return np.zeros((len(x), self._kan.width[-1]))
-        found = rounding(self._kan, x)
-        spread = _ROUNDINGS * found.spread
-        spread[found.overflow] = np.inf
-        return spread * self._outputs.scale if isinstance(self._outputs, Affine) else spread
+        opened = left_open(self._kan, x, self._outputs)
+        if not region.startswith("outside"):
+            opened = np.where(steep(opened), opened, 0.0)
+        if self._softmax and region != FAR:
+            # Probabilities move by less than the logits do, each by what any logit does.
+            opened = np.broadcast_to(opened.max(axis=1, keepdims=True), opened.shape)
+        return opened
 
     def _edge_by_edge(self, x: torch.Tensor) -> torch.Tensor:
         """Node sums over the edges that are there: no 0 · NaN."""
@@ -216,82 +220,25 @@ class Reference:
         result: Values64 = (y if self._outputs is None else self._outputs(y)).numpy()
         return result
 
-    def _raw(self, scaled: Values64) -> Values64:
-        """Raw features for network inputs."""
-        return scaled if self._inputs is None else scaled / self._inputs.scale + self._inputs.center
 
-    def _rows(self, training_rows: Rows32 | None, count: int) -> Mapping[str, Rows32]:
-        """Rows to compare, by where they lie; the same for the same network and data."""
-        random = np.random.default_rng(0)
-        first = self._kan.layers[0]
-        knots = self._raw(first.all_knots().detach().numpy().T)
-        low, high = self._raw(first.domain.detach().numpy().T)
-        middle, half = (low + high) / 2, (high - low) / 2
-        features = first.inputs
-        feature = np.arange(count) % features
-        inside = low + (high - low) * random.random((count, features))
-        far = inside.copy()
-        # One feature at a time: where several large terms cancel, float32 itself has lost the answer.
-        signs = random.choice([-1.0, 1.0], count)
-        far[np.arange(count), feature] = signs * 10 ** random.uniform(1, 6, count)
-        missing = inside.copy()
-        missing[np.arange(count), feature] = np.nan
-        inner_knots = knots[first.degree : len(knots) - first.degree]
-        seen = {}
-        if training_rows is not None:
-            # From all over the table: it may be sorted.
-            some = training_rows[np.unique(np.linspace(0, len(training_rows) - 1, count).astype(int))]
-            seen = {"training rows": self._filled(some), "training rows as they are": some}
-        regions = seen | {
-            "inside the domain": inside,
-            "missing values": missing,
-            "on knots": _mix(random, inner_knots, count),
-            "at the ends of the domain": _mix(random, np.stack([low, high]), count),
-            "outside, up to 3 domains": middle + 3 * half * random.uniform(-1, 1, (count, features)),
-            "outside, on knots beyond the domain": _mix(random, knots, count),
-            _FAR: far,
-        }
-        return {name: rows.astype(np.float32) for name, rows in regions.items()}
+def _edge_error(got: Rows32, wanted: Values64, nodes: Values64, opened: Values64) -> float:
+    """The largest error of edges, relative to the largest of them or the range of their node; NaN may meet NaN.
 
-    def _filled(self, rows: Rows32) -> Rows32:
-        """The rows with imputed values in the place of NaN."""
-        if self._inputs is None or self._inputs.imputed is None:
-            return rows
-        return np.where(np.isnan(rows), self._inputs.imputed, rows)
-
-
-def _edge_error(got: Rows32, wanted: Values64, nodes: Values64) -> float:
-    """The largest error of edges, relative to the largest of them or the range of their node; NaN may meet NaN."""
+    What float32 leaves open is taken off, all of it where that is infinite.
+    """
     finite = np.isfinite(nodes).all(axis=1)
     extent = np.ptp(nodes[finite], axis=0) if finite.any() else np.zeros(nodes.shape[1])
     largest = np.where(np.isfinite(wanted), np.abs(wanted), 0).max(axis=(0, 2))
     size = np.maximum(np.maximum(extent, largest), np.finfo(np.float32).tiny)[:, None]
     with np.errstate(invalid="ignore"):  # of infinities
-        error = np.abs(got - wanted) / size
-    error[(np.isnan(got) & np.isnan(wanted)) | (got == wanted)] = 0
+        error = (np.abs(got - wanted) - opened).clip(min=0) / size
+    error[np.isinf(opened) | (np.isnan(got) & np.isnan(wanted)) | (got == wanted)] = 0
     return float(error.max())
 
 
 def _nodes(layer: KANLayer, edges: torch.Tensor) -> torch.Tensor:
     """Node values ``[rows, outputs]`` of edges ``[rows, outputs, inputs]``."""
     return edges.sum(dim=2) if layer.bias is None else edges.sum(dim=2) + layer.bias
-
-
-def _scale(outputs: OutputTransform | None, answers: Values64) -> Values64:
-    """What errors are relative to, for each output.
-
-    The range of the answers, but never less than the unit that they are read in: 1 for a probability, the target's
-    standard deviation for a number. A class that is never likely, or a network that learned a constant, has hardly a
-    range (docs/decisions/0003-scale-of-errors.md). Where no unit is known, a constant is its own.
-    """
-    extent: Values64 = np.ptp(answers, axis=0)
-    if isinstance(outputs, Softmax):
-        return np.maximum(extent, 1.0)
-    if outputs is not None:
-        return np.maximum(extent, np.abs(outputs.scale.astype(np.float64)))
-    size = np.abs(answers).max(axis=0)
-    # Less than float32 can tell apart is what rounding leaves of a constant, not a range.
-    return np.where(extent > np.finfo(np.float32).eps * size, extent, np.where(size > 0, size, 1.0))
 
 
 def _answers_of(model: onnx.ModelProto, rows: Rows32, block_rows: int, *, before_softmax: bool) -> Rows32:
@@ -309,10 +256,3 @@ def _before_softmax(model: onnx.ModelProto) -> onnx.ModelProto:
     softmax = shorter.graph.node.pop()
     shorter.graph.output[0].name = softmax.input[0]
     return shorter
-
-
-def _mix(random: np.random.Generator, choices: Values64, count: int) -> Values64:
-    """Rows whose every feature is one of its own ``choices`` ([choices, features])."""
-    picks = random.integers(len(choices), size=(count, choices.shape[1]))
-    result: Values64 = np.take_along_axis(choices, picks, axis=0)
-    return result

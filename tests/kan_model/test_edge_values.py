@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kan_model import KAN
-from kan_model.edge_values import checked_rows, edge_values
+from kan_model.edge_values import checked_rows, edge_values, first_flaw
 from kan_model.symbolic import SymbolicEdge
 
 NAN, INFINITY = float("nan"), float("inf")
@@ -50,3 +50,14 @@ def test_an_edge_that_is_not_finite_is_named(make_kan: Callable[..., KAN]) -> No
     large = kan.layers[0].with_symbolic([SymbolicEdge(0, i, "x", 0.0, 1.0, 1e308, 0.0) for i in range(3)])
     with pytest.raises(ValueError, match=r"layer 0: the sum of a node's edges is too large for torch.float64"):
         list(edge_values(KAN.of_layers([large]), torch.zeros(2, 3, dtype=torch.float64)))
+
+
+def test_the_first_flaw_is_found_in_any_row(make_kan: Callable[..., KAN]) -> None:
+    """What edge_values says of the rows, looked at in parts; nothing where every edge has an answer."""
+    kan = make_kan((3, 2)).layers[0].with_symbolic([SymbolicEdge(1, 2, "log", 1, 0, 1, 0)])
+    rows = torch.ones(3000, 3, dtype=torch.float64)
+    assert first_flaw(KAN.of_layers([kan]), rows) is None
+    rows[2500, 2] = -1
+    flaw = first_flaw(KAN.of_layers([kan]), rows)
+    assert flaw is not None
+    assert flaw.startswith("layer 0: the edge from input 2 to output 1 answers nan")

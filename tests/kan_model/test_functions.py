@@ -114,6 +114,17 @@ def test_the_gradient_is_the_derivative(name: str) -> None:
     assert torch.autograd.gradcheck(FUNCTIONS[name].torch, (x,))
 
 
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_gradient_is_finite_wherever_the_guard_holds(name: str) -> None:
+    """At the ends too, where the slope of sqrt or arcsin is infinite: one such row would make all weights NaN."""
+    points = torch.tensor([-1.0, -0.5, 0.0, 0.5, 1.0], dtype=torch.float64)
+    points = points[FUNCTIONS[name].guard(points)].requires_grad_()
+    # Twice, as with a layer behind it that passes on zero.
+    for factor in (1.0, 0.0):
+        (slope,) = torch.autograd.grad((factor * FUNCTIONS[name].torch(points)).sum(), points)
+        assert torch.isfinite(slope).all()
+
+
 def test_the_constant_is_the_simplest_and_the_identity_next() -> None:
     """A constant, then a straight line, is preferred to anything that fits as well."""
     assert sorted(FUNCTIONS, key=lambda name: FUNCTIONS[name].complexity)[:2] == ["0", "x"]

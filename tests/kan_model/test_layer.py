@@ -1,6 +1,7 @@
 """One layer against its formula."""
 
 import copy
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -9,6 +10,9 @@ import torch
 from scipy.interpolate import BSpline
 
 from kan_model import KAN, KANLayer, refine_grid
+from kan_model.layer import Outside
+from kan_model.lowering import lower
+from kan_model.onnx_runtime import run
 from kan_model.symbolic import SymbolicEdge
 
 
@@ -201,6 +205,41 @@ def test_a_formula_outside_its_domain_spoils_only_its_own_node(make_kan: Callabl
     layer = make_kan((3, 2)).layers[0].with_symbolic([SymbolicEdge(1, 0, "log", 1, 0, 1, 0)])
     x = torch.tensor([[-0.5, 0.0, 0.0], [0.5, 0.0, 0.0]], dtype=torch.float64)
     assert torch.isnan(layer(x)).tolist() == [[False, True], [False, False]]
+
+
+@pytest.mark.parametrize("uniform", [True, False])
+@pytest.mark.parametrize("outside", ["clamp", "decay"])
+@pytest.mark.parametrize("pole", ["1/x", "log"])
+def test_an_infinite_node_gives_no_finite_answer(
+    make_kan: Callable[..., KAN], pole: str, outside: Outside, uniform: bool
+) -> None:
+    """At a pole a hidden node is infinite: torch in both types and the graph answer NaN or an infinity, not a number.
+
+    Which of the two is left open: 0 · ∞ and ∞ − ∞ come about in one order of operations and not in another.
+    """
+    kan = make_kan((1, 2, 2), outside=outside)
+    first = kan.layers[0].with_symbolic([SymbolicEdge(0, 0, pole, 1, 0, 1, 0)])
+    second = kan.layers[1]
+    knots = second.all_knots() + 0.01 * torch.sin(second.all_knots())
+    kan = KAN.of_layers([first, second if uniform else second.changed(knots=knots)])
+    x = torch.tensor([[0.0], [0.5]])
+    with torch.no_grad():
+        assert torch.isinf(first(x.double())[0, 0])
+        answers = [kan(x.double()), copy.deepcopy(kan).float()(x)]
+    answers.append(torch.from_numpy(run(lower(kan, tune_for=()).model, x.numpy())))
+    for each in answers:
+        assert torch.isfinite(each).tolist() == [[False, False], [True, True]]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("uniform", [True, False])
+def test_far_outside_a_decayed_spline_is_zero(make_kan: Callable[..., KAN], uniform: bool, dtype: torch.dtype) -> None:
+    """As far as the type reaches, its infinities too; NaN is NaN."""
+    layer = make_kan((3, 2), outside="decay", uneven=not uniform, dtype=dtype).layers[0]
+    most = torch.finfo(dtype).max
+    x = torch.tensor([[most], [-most], [math.inf], [-math.inf]], dtype=dtype).expand(-1, 3)
+    assert (layer.basis(x) == 0).all()
+    assert torch.isnan(layer.basis(torch.full((1, 3), math.nan, dtype=dtype))).any(dim=2).all()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -147,3 +148,25 @@ def test_a_network_without_edges_is_its_nodes(make_kan: MakeKAN) -> None:
     figure = diagram(empty, _rows(kan))
     assert _frames(figure) == []
     assert {"x1", "x2", "y1", "y2"} <= set(_texts(figure))
+
+
+@pytest.mark.parametrize("width", [(3, 2, 1), (1, 1), (11, 2, 11), (64, 3, 30)])
+@pytest.mark.parametrize("name", ["MEAN_$T$ of all days (°C)", "two\nlines of a name that goes on"])
+def test_no_text_is_cut_off(make_kan: MakeKAN, width: tuple[int, ...], name: str) -> None:
+    """Names as long as they are drawn, upright or aslant, lie within the picture; so does the title of an axis."""
+    kan = make_kan(width)
+    rows = _rows(kan)
+    pictures = (
+        diagram(kan, rows, names=[name] * width[0], outputs=[name] * width[-1]),
+        edge_detail(kan, rows, 0, 0, 0, name=name * 9),
+    )
+    for figure in pictures:
+        renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
+        figure.draw(renderer)
+        for text in figure.findobj(Text):
+            if text.get_text() and text.get_visible() and name[:3] in text.get_text():
+                box = text.get_window_extent(renderer)
+                assert box.x0 >= 0
+                assert box.y0 >= 0
+                assert box.x1 <= figure.bbox.x1
+                assert box.y1 <= figure.bbox.y1

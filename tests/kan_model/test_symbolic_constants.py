@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from kan_model import KAN, KANLayer, SymbolicEdge
@@ -51,6 +52,23 @@ def paper_kan(dtype: torch.dtype = torch.float64) -> KAN:
 def truth(x: Tensor) -> Tensor:
     """The paper's example."""
     return torch.exp(torch.sin(math.pi * x[:, :1]) + x[:, 1:] ** 2)
+
+
+@pytest.mark.parametrize("name", ["sqrt", "x^1.5", "arcsin", "arccos"])
+def test_a_row_at_the_end_of_a_function_stops_no_training(name: str) -> None:
+    """Its slope is infinite there, or 0 · ∞, and a step further it is NaN: c and d are found all the same."""
+    functions: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
+        "sqrt": np.sqrt,
+        "x^1.5": lambda x: x**1.5,
+        "arcsin": np.arcsin,
+        "arccos": np.arccos,
+    }
+    x = torch.linspace(0 if name in ("sqrt", "x^1.5") else -1, 1, 201, dtype=torch.float64).unsqueeze(1)
+    y = 2 * torch.from_numpy(functions[name](x.numpy())) - 0.7
+    start = KAN.of_layers([symbolic_layer([(0, 0, name, 1.0, 0.0, 1.3, -0.4)], 1)])
+    fitted = fit_constants(start, x, y)
+    with torch.no_grad():
+        assert (fitted(x) - y).abs().max() < 1e-4 * (y.max() - y.min())
 
 
 def test_constants_reach_the_truth() -> None:

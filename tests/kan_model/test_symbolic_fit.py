@@ -90,6 +90,33 @@ def test_with_noise_it_is_the_least_squares_solution(name: str) -> None:
     assert fit.r2 == pytest.approx(float(1 - (values(fit, x) - y).square().sum() / (y - y.mean()).square().sum()))
 
 
+@pytest.mark.parametrize("periods", [3.5, 10, 40, 200])
+@pytest.mark.parametrize("name", ["sin", "cos"])
+def test_a_wave_of_many_periods_is_found(name: str, periods: float) -> None:
+    """On random x and in noise: no sine of SciPy's curve_fit, started at the truth, is closer."""
+    x, _ = samples("x", count=1000)
+    x = 1e3 + 50 * x
+    generator = torch.Generator().manual_seed(1)
+    y = torch.sin(2 * math.pi * periods * x / 100 + 0.7)
+    y = y + 0.3 * torch.randn(1000, dtype=torch.float64, generator=generator)
+    (fit,) = fit_functions(x, y, [name])
+
+    def curve(x: NDArray[np.float64], a: float, b: float, c: float, d: float) -> NDArray[np.float64]:
+        return np.asarray(c * np.sin(a * x + b) + d)
+
+    best, _ = curve_fit(curve, x.numpy(), y.numpy(), p0=[2 * math.pi * periods / 100, 0.7, 1, 0])
+    least = (torch.as_tensor(curve(x.numpy(), *best)) - y).square().sum()
+    assert (values(fit, x) - y).square().sum() <= least * (1 + 1e-9)
+
+
+def test_few_samples_of_a_slow_wave_are_no_fast_one() -> None:
+    """On equal steps every wave has a fast one that meets the same samples; the slow one is the answer."""
+    x = torch.linspace(-1, 1, 21, dtype=torch.float64)
+    for name in ("sin", "cos"):
+        (fit,) = fit_functions(x, torch.sin(3 * x + 0.2), [name])
+        assert fit.a == pytest.approx(3, abs=1e-6)
+
+
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
 @pytest.mark.parametrize("name", ["x^3", "exp", "sin", "log", "1/x"])
 def test_units_do_not_matter(name: str, scale: float) -> None:

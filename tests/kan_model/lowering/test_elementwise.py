@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.special import expit
 
-from kan_model.lowering.base import emit_silu
+from kan_model.lowering.base import emit_exact_silu, emit_silu
 from kan_model.lowering.elementwise import clip, power, repeat
 from kan_model.lowering.graph import GraphBuilder
 from kan_model.onnx_runtime import run
@@ -51,3 +52,12 @@ def test_silu() -> None:
     """The input over 1 + exp(−x)."""
     graph = GraphBuilder("x", 2)
     np.testing.assert_allclose(answers(graph, emit_silu(graph, "x"), 2), ROWS / (1 + np.exp(-ROWS)), atol=1e-6)
+
+
+def test_exact_silu_is_exact_where_it_is_next_to_nothing() -> None:
+    """SciPy's in float64 to a millionth of its own size, at -16 too; none of it overflows to NaN far outside."""
+    graph, rows = GraphBuilder("x", 1), np.linspace(-80, 80, 1601, dtype=np.float32)[:, None]
+    model = graph.build({"y": (emit_exact_silu(graph, "x"), (1,))}, "silu", {})
+    np.testing.assert_allclose(run(model, rows), rows * expit(rows.astype(np.float64)), rtol=1e-6)
+    far = np.array([[-1e6], [-1e3], [1e6], [np.nan]], np.float32)
+    np.testing.assert_array_equal(run(model, far), [[0], [0], [1e6], [np.nan]])
