@@ -50,7 +50,7 @@ class Entry:
     model: LiveModel | None = None
     users: int = 0
     # Of the files that were refused: the same are not tried twice.
-    stamp: tuple[tuple[int, int], ...] = ()
+    stamp: object = None
     unused: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __enter__(self) -> LiveModel:
@@ -66,5 +66,7 @@ class Entry:
     def unready_reason(self) -> str:
         """Why it does not answer; "" where it does."""
         if self.model is None:
-            return f"it was refused: {self.reason}" if self.state is State.REFUSED else "it is loading"
+            if self.state is State.REFUSED:
+                return f"it was refused: {self.reason}"
+            return self.reason or "it is loading"
         return "" if self.model.batcher.alive else "its batcher broke"

@@ -52,3 +52,16 @@ class Unsupported(ServiceError):
 
 class StartupError(Exception):
     """The server cannot start; its message is for the person who started it."""
+
+
+class StorageError(StartupError):
+    """The storage of the model repository, or the folder that keeps what was read from it, cannot be used now.
+
+    Args:
+        message: What was tried, and what was said to it.
+        may_pass: Whether another try may help; False where something must be put right first.
+    """
+
+    def __init__(self, message: str, *, may_pass: bool = True) -> None:
+        super().__init__(message)
+        self.may_pass = may_pass

@@ -50,6 +50,11 @@ class Metrics(Collector):
         self._model_swaps = Counter(
             "kan_model_swaps_total", "Times that another version took over.", ("model",), registry=None
         )
+        self._repository_seen = Gauge(
+            "kan_repository_seen_timestamp_seconds",
+            "Unix time of the last look at the model repository that met no trouble; 0 before the first.",
+            registry=None,
+        )
         self._build_info = Gauge("kan_build_info", "Always 1.", ("version", "onnxruntime", "provider"), registry=None)
         self.registry.register(self)
 
@@ -86,17 +91,23 @@ class Metrics(Collector):
             ((labels, model.batch_rows()) for labels, model in models),
         )
         queue_rows = GaugeMetricFamily("kan_queue_rows", "Rows waiting now.", labels=_MODEL)
+        queue_limit = GaugeMetricFamily("kan_queue_limit_rows", "Most rows that may wait.", labels=_MODEL)
+        batch_limit = GaugeMetricFamily("kan_batch_limit_rows", "Most rows that one run takes.", labels=_MODEL)
         rejected = CounterMetricFamily("kan_rejected_total", "Requests turned away.", labels=(*_MODEL, "reason"))
         for labels, model in models:
             queue_rows.add_metric(labels, model.queue_rows)
+            if model.queue_limit_rows is not None and model.batch_limit_rows is not None:
+                queue_limit.add_metric(labels, model.queue_limit_rows)
+                batch_limit.add_metric(labels, model.batch_limit_rows)
             for reason, count in model.rejections.items():
                 rejected.add_metric((*labels, reason), count)
-        yield from (queue_rows, rejected)
+        yield from (queue_rows, queue_limit, batch_limit, rejected)
         for metric in (
             self._model_ready,
             self._model_load_seconds,
             self._model_refused,
             self._model_swaps,
+            self._repository_seen,
             self._build_info,
         ):
             yield from _without_created(metric.collect())
@@ -123,6 +134,10 @@ class Metrics(Collector):
         """Say what is running: our version, onnxruntime's and the provider in use ("cpu" or "cuda")."""
         self._build_info.labels(version, onnxruntime, provider).set(1)
 
+    def repository_seen(self) -> None:
+        """Say that the repository was looked at, and all that was wanted of it could be read."""
+        self._repository_seen.set_to_current_time()
+
     def model_ready(self, name: str, version: int, *, ready: bool) -> None:
         """Say whether a version answers."""
         self._model_ready.labels(name, str(version)).set(ready)
@@ -134,7 +149,7 @@ class Metrics(Collector):
         self._model_swaps.labels(name)
 
     def model_retired(self, name: str, version: int) -> None:
-        """Say that a version is gone; its counters stay, as Prometheus wants them to."""
+        """Say that a version is gone, or wanted no longer; its counters stay, as Prometheus wants them to."""
         self._model_ready.remove(name, str(version))
 
     def model_swapped(self, name: str) -> None:

@@ -90,6 +90,7 @@ def load(artefact: Artefact, settings: Settings, metrics: Metrics) -> LiveModel:
             max_batch_rows, seconds = fewer, _INLINE_SECONDS
     executor = ThreadPoolExecutor(1, f"run-{manifest.name}") if seconds > _INLINE_SECONDS else None
     model_metrics = metrics.model(manifest.name, str(manifest.version))
+    model_metrics.limits(batch_rows=max_batch_rows, queue_rows=settings.max_queue_rows)
     batcher = Batcher(
         model,
         max_batch_rows=max_batch_rows,

@@ -45,6 +45,7 @@ class ModelMetrics:
         compute_seconds: Of runs.
         request_rows: Of accepted requests.
         queue_rows: Rows that wait now.
+        batch_limit_rows, queue_limit_rows: Most rows that a run takes and that may wait; None where nothing runs.
         rejections: Requests turned away, by reason.
     """
 
@@ -54,11 +55,17 @@ class ModelMetrics:
         self.compute_seconds = Tally(SECONDS)
         self.request_rows = Tally(ROWS)
         self.queue_rows = 0
+        self.batch_limit_rows: int | None = None
+        self.queue_limit_rows: int | None = None
         self.rejections = dict.fromkeys(_REJECTIONS, 0)
         self._died = died
         self._compute = Duration()
         self._batches: dict[int, Duration] = {}
         self._last_run_seconds = 0.0
+
+    def limits(self, *, batch_rows: int, queue_rows: int) -> None:
+        """Say how many rows a run takes at most, and how many may wait."""
+        self.batch_limit_rows, self.queue_limit_rows = batch_rows, queue_rows
 
     def request(self, protocol: str, code: str, seconds: float, compute_seconds: float | None = None) -> None:
         """Count one answered request.

@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 
-from service import repository
 from service.entry import Entry, State, Status
-from service.errors import ModelNotFound, ModelNotReady
+from service.errors import ModelNotFound, ModelNotReady, StorageError
 from service.metrics import Metrics
 from service.model import LiveModel, load
 from service.repository import Artefact, ModelRefused
 from service.session import provider_in_use
 from service.settings import Settings
+from service.source import open_source
 from service.watcher import Watcher
 
 __all__ = ["Registry", "State", "Status"]
@@ -30,11 +30,16 @@ class Registry:
     Args:
         settings: Where the repository is, and how models run.
         metrics: Told of loads, refusals and readiness.
+
+    Raises:
+        StartupError: Where the repository is cannot be made out.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
         self._metrics = metrics
+        self._source = open_source(settings)
+        self._trouble = ""  # at the start, and told
         self._entries: dict[str, dict[int, Entry]] = {}
         self._latest: dict[str, Entry] = {}  # what answers when no version is named; only where one is ready
         self._loaded = False
@@ -49,12 +54,21 @@ class Registry:
     async def load_all(self) -> None:
         """Load what the version policy asks for; in the place of a version that is refused comes the one before it.
 
+        Where object storage does not answer, what the cache holds is served; where that is nothing, a server that
+        polls waits for the storage, live and not ready.
+
         Raises:
-            StartupError: The repository's folder cannot be read, or CUDA is asked for and absent.
+            StartupError: The repository cannot be read and waiting would not help, or CUDA is asked for and absent.
         """
         provider_in_use(self._settings)
-        await self.refresh()
-        self._loaded = True
+        try:
+            await self.refresh()
+        except StorageError as error:
+            serves = bool(self._ready_versions())
+            if not serves and not (error.may_pass and self._settings.poll_seconds):
+                raise
+            self._trouble = str(error)
+            _log.error("%s; %s", error, "what the cache holds is served" if serves else "it is tried again")
 
     async def refresh(self) -> bool:
         """Look at the repository again: load what is new and wanted, then retire what no longer is.
@@ -66,11 +80,11 @@ class Registry:
             Whether anything changed.
 
         Raises:
-            StartupError: The repository's folder cannot be read.
+            StartupError: The repository, or something in it that is wanted, cannot be read; the rest is done.
         """
         async with self._refreshing:
             versions: dict[str, list[int]] = {}
-            for name, version in await asyncio.to_thread(repository.list_models, self._settings.models):
+            for name, version in await self._source.list_models():
                 if name not in self._unloaded:
                     versions.setdefault(name, []).append(version)
             self._tell_of_models_gone(versions.keys())
@@ -81,7 +95,13 @@ class Registry:
                     self._entry(name, version)
             for name, (descending, count) in wanted.items():
                 await self._refresh_model(name, descending, count)
-            return self._ready_versions() != before
+            self._loaded = True
+            ready = self._ready_versions()
+            await self._source.keep(ready)
+            if self._source.trouble is not None:
+                raise self._source.trouble
+            self._metrics.repository_seen()
+            return ready != before
 
     async def load(self, name: str) -> None:
         """Look at one model again now, also where it was unloaded.
@@ -89,10 +109,10 @@ class Registry:
         Raises:
             ModelNotFound: The repository has no version of it that the policy allows.
             ModelNotReady: None of its versions can be served; the newest one's reason is told.
-            StartupError: The repository's folder cannot be read.
+            StartupError: The repository cannot be read.
         """
         async with self._refreshing:
-            found = await asyncio.to_thread(repository.list_models, self._settings.models)
+            found = await self._source.list_models()
             versions = [version for each, version in found if each == name]
             descending, count = self._policy.wanted(name, versions)
             if not descending:
@@ -116,6 +136,8 @@ class Registry:
             for entry in list(self._entries[name].values()):
                 if entry.model is not None:
                     self._retire(entry, entry.model)
+                else:
+                    self._metrics.model_retired(name, entry.version)
             del self._entries[name]
 
     def watch(self, changed: Callable[[], None]) -> None:
@@ -124,7 +146,7 @@ class Registry:
         Args:
             changed: Is called after each refresh that changed anything.
         """
-        self._watcher = Watcher(self.refresh, self._settings.poll_seconds, changed)
+        self._watcher = Watcher(self.refresh, self._settings.poll_seconds, changed, self._trouble)
 
     def lease(self, name: str, version: int | None = None) -> AbstractContextManager[LiveModel, None]:
         """A model to use for the length of a with block, entered at once; it is not swapped away meanwhile.
@@ -179,7 +201,7 @@ class Registry:
         if self._draining:
             return "draining"
         if not self._loaded:
-            return "models are loading"
+            return self._trouble or "models are loading"
         if self._watcher is not None and not self._watcher.alive:
             return "the repository is not looked at any more; restart the server"
         served = [entry for entries in list(self._entries.values()) for entry in list(entries.values()) if entry.model]
@@ -219,8 +241,13 @@ class Registry:
         for version, entry in list(self._entries.get(name, {}).items()):
             if entry.model is not None and kept and entry not in kept:
                 self._retire(entry, entry.model)
-            elif entry.model is None and version not in descending:
-                del self._entries[name][version]
+            elif entry.model is None and (
+                version not in descending or (len(kept) == count and version < kept[-1].version)
+            ):
+                # Refused, and nobody wants it any more: an alert for it must end without a restart.
+                self._metrics.model_retired(name, version)
+                if version not in descending:
+                    del self._entries[name][version]
         now = self._latest.get(name)
         if latest is not None and now is not latest and now is not None:
             self._metrics.model_swapped(name)
@@ -228,7 +255,7 @@ class Registry:
 
     async def _try(self, entry: Entry) -> bool:
         """Load a version, unless its files are those that were refused."""
-        found = await asyncio.to_thread(repository.stamp, self._settings.models, entry.name, entry.version)
+        found = await self._source.stamp(entry.name, entry.version)
         if entry.state is State.REFUSED and found == entry.stamp:
             return False
         entry.stamp = found
@@ -263,6 +290,9 @@ class Registry:
         gone = {name for name, entries in self._entries.items() if entries and name not in names}
         for name in sorted(gone - self._gone):
             _log.warning("model %s: its files are gone; what is loaded answers on until the server is restarted", name)
+            for version, entry in self._entries[name].items():
+                if entry.model is None:
+                    self._metrics.model_retired(name, version)
         self._gone = gone
 
     def _models(self) -> list[LiveModel]:
@@ -278,18 +308,19 @@ class Registry:
         """Try one version; True when it answers."""
         began = time.monotonic()
         try:
-            artefact = await asyncio.to_thread(
-                repository.read_version, self._settings.models, entry.name, entry.version
-            )
+            artefact = await self._source.read_version(entry.name, entry.version)
             entry.manifest = artefact.manifest
             entry.model = await asyncio.to_thread(self._open, artefact)
+        except StorageError as error:
+            entry.state, entry.reason = State.LOADING, str(error)
+            return False
         except ModelRefused as error:
             entry.state, entry.reason = State.REFUSED, str(error)
             self._metrics.model_refused(entry.name, entry.version, error.kind)
             _log.error("model %s version %d refused: %s", entry.name, entry.version, error)
             return False
         seconds = time.monotonic() - began
-        entry.state = State.READY
+        entry.state, entry.reason = State.READY, ""
         self._choose_latest(entry.name)
         self._metrics.model_loaded(entry.name, seconds)
         self._metrics.model_ready(entry.name, entry.version, ready=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from google.protobuf import json_format
 
-from kan_api.v1.manifest_pb2 import ModelManifest
+from kan_api.v1.manifest_pb2 import File, ModelManifest
 from service.errors import StartupError
 
 _log = logging.getLogger(__name__)
@@ -40,6 +40,16 @@ class Artefact:
     model_bytes: bytes
 
 
+def model_name(text: str) -> str | None:
+    """A folder's name as that of a model; None where no model can have it."""
+    return text if _NAME.fullmatch(text) else None
+
+
+def version_number(text: str) -> int | None:
+    """A folder's name as the number of a version; None where it is none."""
+    return int(text) if _VERSION.fullmatch(text) else None
+
+
 def list_models(root: Path) -> list[tuple[str, int]]:
     """Every (name, version) of a repository, sorted.
 
@@ -64,31 +74,56 @@ def read_version(root: Path, name: str, version: int) -> Artefact:
             or model.onnx has not the size or sha256 that the manifest gives.
     """
     folder = root / name / str(version)
-    manifest = _parse(_read(folder / "manifest.json"))
+    manifest = read_manifest(root, name, version)
+    model_bytes = _read(folder / "model.onnx")
+    check_size(manifest, len(model_bytes))
+    digest = hashlib.sha256(model_bytes).hexdigest()
+    wanted = _entry(manifest).sha256
+    if digest != wanted.lower():
+        raise ModelRefused("checksum", f"model.onnx has sha256 {digest}, the manifest says {wanted!r}")
+    return Artefact(manifest, model_bytes)
+
+
+def read_manifest(root: Path, name: str, version: int) -> ModelManifest:
+    """Read one version's manifest.
+
+    Raises:
+        ModelRefused: It is absent or unreadable, does not parse, names another model or version, or does not list
+            model.onnx once.
+    """
+    manifest = _parse(_read(root / name / str(version) / "manifest.json"))
     if (manifest.name, manifest.version) != (name, version):
         raise ModelRefused(
             "manifest",
             f"manifest.json names model {manifest.name!r} version {manifest.version}, "
             f"its folder model {name!r} version {version}",
         )
-    entries = [entry for entry in manifest.files if entry.name == "model.onnx"]
-    if len(entries) != 1:
-        raise ModelRefused("manifest", f"manifest.json lists model.onnx {len(entries)} times, wanted once")
-    model_bytes = _read(folder / "model.onnx")
-    # Size first: a half-copied file is the usual fault, and this names it best.
-    if len(model_bytes) != entries[0].size_bytes:
-        raise ModelRefused(
-            "checksum", f"model.onnx has {len(model_bytes)} bytes, the manifest says {entries[0].size_bytes}"
-        )
-    digest = hashlib.sha256(model_bytes).hexdigest()
-    if digest != entries[0].sha256.lower():
-        raise ModelRefused("checksum", f"model.onnx has sha256 {digest}, the manifest says {entries[0].sha256!r}")
-    return Artefact(manifest, model_bytes)
+    _entry(manifest)
+    return manifest
+
+
+def check_size(manifest: ModelManifest, size_bytes: int) -> None:
+    """Hold the size of model.onnx against the manifest; before its sha256: a half-copied file is the usual fault.
+
+    Raises:
+        ModelRefused: It has another.
+    """
+    wanted = _entry(manifest).size_bytes
+    if size_bytes != wanted:
+        raise ModelRefused("checksum", f"model.onnx has {size_bytes} bytes, the manifest says {wanted}")
 
 
 def stamp(root: Path, name: str, version: int) -> tuple[tuple[int, int], ...]:
     """Times and sizes of a version's files: another stamp means that it may be worth another try."""
     return tuple(_stamp(root / name / str(version) / file) for file in ("manifest.json", "model.onnx"))
+
+
+def _entry(manifest: ModelManifest) -> File:
+    """What the manifest says of model.onnx."""
+    entries = [entry for entry in manifest.files if entry.name == "model.onnx"]
+    if len(entries) != 1:
+        raise ModelRefused("manifest", f"manifest.json lists model.onnx {len(entries)} times, wanted once")
+    return entries[0]
 
 
 def _stamp(file: Path) -> tuple[int, int]:
@@ -101,11 +136,12 @@ def _stamp(file: Path) -> tuple[int, int]:
 
 def _versions(folder: Path) -> list[int]:
     """The versions in a model's folder."""
-    if not _NAME.fullmatch(folder.name):
+    if model_name(folder.name) is None:
         _log.error("folder %r is passed over: wanted a name of letters, digits, '_', '-' and '.'", folder.name)
         return []
     try:
-        return [int(one.name) for one in folder.iterdir() if _VERSION.fullmatch(one.name) and one.is_dir()]
+        numbered = [(version_number(one.name), one) for one in folder.iterdir()]
+        return [version for version, one in numbered if version is not None and one.is_dir()]
     except OSError as error:
         _log.error("model %s is passed over: its folder cannot be read: %s", folder.name, error.strerror or error)
         return []

@@ -25,7 +25,14 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    models: Path = Field(default=Path("models"), description="Folder of the model repository.")
+    models: Path | str = Field(
+        default=Path("models"),
+        description="Folder of the model repository, or its address in object storage: s3://bucket/prefix.",
+    )
+    cache_folder: str = Field(
+        default="",
+        description="Folder that keeps what was read from object storage; the user's cache folder where none is given.",
+    )
     versions: str = Field(
         default="latest",
         description='Which versions are served: "latest", "latest:2", "all"; after commas "digits=3" for one model.',
@@ -109,6 +116,11 @@ class Settings(BaseModel):
     def _with_environment(cls, given: dict[str, Any]) -> dict[str, Any]:
         variables = {name: variable(name) for name in cls.model_fields}
         return {name: os.environ[each] for name, each in variables.items() if each in os.environ} | given
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _is_an_address_or_a_folder(cls, given: Any) -> Any:
+        return Path(given) if isinstance(given, str) and "://" not in given else given
 
     @field_validator("versions")
     @classmethod

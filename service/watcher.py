@@ -16,11 +16,18 @@ class Watcher:
         refresh: Looks at the repository; whether anything changed.
         seconds: Between two looks.
         changed: Is called after each look that changed anything.
+        trouble: What went wrong at the look before the first one here, and was told; "" where nothing did.
     """
 
-    def __init__(self, refresh: Callable[[], Awaitable[bool]], seconds: float, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        refresh: Callable[[], Awaitable[bool]],
+        seconds: float,
+        changed: Callable[[], None],
+        trouble: str = "",
+    ) -> None:
         self._stopped = False
-        self._task = asyncio.create_task(_watch(refresh, seconds, changed), name="watch")
+        self._task = asyncio.create_task(_watch(refresh, seconds, changed, trouble), name="watch")
 
     @property
     def alive(self) -> bool:
@@ -35,19 +42,24 @@ class Watcher:
         await asyncio.gather(self._task, return_exceptions=True)
 
 
-async def _watch(refresh: Callable[[], Awaitable[bool]], seconds: float, changed: Callable[[], None]) -> None:
-    trouble = ""
+async def _watch(
+    refresh: Callable[[], Awaitable[bool]], seconds: float, changed: Callable[[], None], trouble: str
+) -> None:
+    told = {trouble} if trouble else set()
     while True:
         await asyncio.sleep(seconds)
         try:
             if await refresh():
                 changed()
-            trouble = ""
+            if told:
+                _log.info("the model repository is read again")
+            told.clear()
         except StartupError as error:
-            # What answers goes on; said once, not at every look.
-            if str(error) != trouble:
+            changed()  # what could be read of it may have
+            # What answers goes on; said once, not at every look, also where the reason goes to and fro.
+            if str(error) not in told:
                 _log.error("%s; what is loaded answers on", error)
-            trouble = str(error)
+            told.add(str(error))
         except Exception:
             _log.exception("the repository cannot be watched any more")
             raise

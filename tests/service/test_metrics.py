@@ -39,6 +39,8 @@ def test_names_and_labels_are_the_documented_ones() -> None:
     metrics.model_loaded("digits", 0.2)
     metrics.model_refused("digits", 4, "checksum")
     metrics.build_info(version="0.1", onnxruntime="1.32", provider="cpu")
+    began = time.time()
+    metrics.repository_seen()
     samples = _scrape(metrics)
     of = (("model", "digits"), ("version", "3"))
     assert samples["kan_requests_total", (("code", "OK"), of[0], ("protocol", "kan_api"), of[1])] == 1
@@ -55,6 +57,7 @@ def test_names_and_labels_are_the_documented_ones() -> None:
     assert samples["kan_model_load_duration_seconds_count", of[:1]] == 1
     assert samples["kan_model_refused_total", (of[0], ("reason", "checksum"), ("version", "4"))] == 1
     assert samples["kan_model_swaps_total", of[:1]] == 0
+    assert began <= samples["kan_repository_seen_timestamp_seconds", ()] <= time.time()
     assert samples["kan_build_info", (("onnxruntime", "1.32"), ("provider", "cpu"), ("version", "0.1"))] == 1
 
 
@@ -203,6 +206,17 @@ def test_a_scrape_sees_every_request_once_while_they_come() -> None:
     samples = _scrape(metrics)
     assert sum(value for (name, _), value in samples.items() if name == "kan_requests_total") == 5000
     assert sum(value for (name, _), value in samples.items() if name == "kan_batch_rows_count") == 5000
+
+
+def test_limits_are_shown_where_a_model_runs() -> None:
+    """Saturation is waiting rows against their bound; under the empty name nothing runs, and there is none."""
+    metrics = Metrics()
+    metrics.model("digits", "1").limits(batch_rows=64, queue_rows=8192)
+    metrics.model("", "").request("kan_api", "NOT_FOUND", 0.001)
+    samples = _scrape(metrics)
+    limits = {key: value for key, value in samples.items() if key[0].endswith("_limit_rows")}
+    of = (("model", "digits"), ("version", "1"))
+    assert limits == {("kan_batch_limit_rows", of): 64, ("kan_queue_limit_rows", of): 8192}
 
 
 def test_statistics_are_sums_of_what_was_told() -> None:

@@ -115,6 +115,15 @@ def test_preferred_rows_bound_the_block(
     assert _load(models, "affine").batcher.max_batch_rows == wanted
 
 
+def test_its_bounds_are_told_to_the_metrics(models: Path, write_model: Callable[..., Path]) -> None:
+    """What a run takes is bounded by setting and version, what may wait by the setting."""
+    write_model("affine", change=lambda manifest: setattr(manifest, "preferred_rows", 16))
+    metrics = Metrics()
+    load(read_version(models, "affine", 1), Settings(max_queue_rows=5000), metrics)
+    bound = metrics.model("affine", "1")
+    assert (bound.batch_limit_rows, bound.queue_limit_rows) == (16, 5000)
+
+
 def test_bytes_that_are_no_graph_are_refused(models: Path, write_model: Callable[..., Path]) -> None:
     """What onnxruntime cannot open is a refusal with its reason."""
     write_model("affine")

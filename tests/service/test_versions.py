@@ -147,6 +147,58 @@ def test_a_broken_version_is_refused_once_and_taken_when_it_is_whole(
     run(test())
 
 
+@pytest.mark.parametrize("way_out", ["removed", "a newer one", "the model removed", "the model unloaded"])
+def test_a_refused_version_that_nobody_wants_any_more_is_not_shown_as_one_that_should_answer(
+    models: Path, write_model: Callable[..., Path], way_out: str
+) -> None:
+    """Its gauge is 0 until its files are gone, a newer version answers or the model is unloaded: no restart needed."""
+    write_model("affine", 1)
+    broken = write_model("affine", 2)
+    (broken / "model.onnx").write_bytes(b"")
+    if way_out == "the model removed":
+        shutil.rmtree(models / "affine" / "1")
+
+    async def test() -> None:
+        registry, metrics = registry_of(models)
+        await registry.load_all()
+        labels = {"model": "affine", "version": "2"}
+        assert metrics.registry.get_sample_value("kan_model_ready", labels) == 0
+        match way_out:
+            case "removed":
+                shutil.rmtree(broken)
+            case "a newer one":
+                write_model("affine", 3)
+            case "the model removed":
+                shutil.rmtree(models / "affine")
+            case _:
+                await registry.unload("affine")
+        await registry.refresh()
+        assert metrics.registry.get_sample_value("kan_model_ready", labels) is None
+        await registry.close()
+
+    run(test())
+
+
+@pytest.mark.parametrize("policy", ["all", "latest:2"])
+def test_a_refused_version_that_is_wanted_is_shown_whatever_else_answers(
+    models: Path, write_model: Callable[..., Path], policy: str
+) -> None:
+    """Where several versions are served, a newer one does not take the place of one that was refused."""
+    for version in (1, 3):
+        write_model("affine", version)
+    (write_model("affine", 2) / "model.onnx").write_bytes(b"")
+
+    async def test() -> None:
+        registry, metrics = registry_of(models, versions=policy)
+        await registry.load_all()
+        await registry.refresh()
+        assert ready(registry) == [("affine", 1), ("affine", 3)]
+        assert metrics.registry.get_sample_value("kan_model_ready", {"model": "affine", "version": "2"}) == 0
+        await registry.close()
+
+    run(test())
+
+
 def test_taking_the_newest_away_goes_back_to_the_one_before(models: Path, write_model: Callable[..., Path]) -> None:
     """The way back for an operator: remove the folder."""
     write_model("affine", 1)

@@ -1,0 +1,435 @@
+"""Models from a bucket: real kan-serve processes, and a real server that speaks S3 (moto's) on loopback."""
+
+import asyncio
+import importlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+import numpy as np
+import pytest
+
+from service.errors import StorageError
+from service.storage import Storage
+
+pytestmark = [pytest.mark.deploy, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+
+_BUCKET, _PREFIX = "models", "production"
+_URL = f"s3://{_BUCKET}/{_PREFIX}"
+_FLAGS = ("--models", _URL, "--poll-seconds", "0.2")
+_ONES = np.ones((1, 4), np.float32)
+
+
+class Bucket:
+    """A bucket on moto's server, which can be taken away and brought back with what it holds."""
+
+    def __init__(self) -> None:
+        self._server: Any = None
+        self.port = 0
+        self.come_back()
+        # moto's state is the process's: what the test before put there goes.
+        urllib.request.urlopen(urllib.request.Request(f"{self.endpoint}/moto-api/reset", b"")).close()
+        self.client = importlib.import_module("boto3").client(
+            "s3", endpoint_url=self.endpoint, aws_access_key_id="key", aws_secret_access_key="secret"
+        )
+        self.client.create_bucket(Bucket=_BUCKET)
+
+    @property
+    def endpoint(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def come_back(self) -> None:
+        """Listen, where it listened before."""
+        moto = importlib.import_module("moto.server")
+        self._server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=self.port, verbose=False)
+        self._server.start()
+        self.port = self._server.get_host_and_port()[1]
+
+    def go_away(self) -> None:
+        """Refuse connections."""
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+
+    def upload(self, folder: Path, *names: str) -> None:
+        """A version's files, the manifest last; those named alone, where some are."""
+        for name in names or ("model.onnx", "manifest.json"):
+            self.put(f"{folder.parent.name}/{folder.name}/{name}", (folder / name).read_bytes())
+
+    def put(self, path: str, content: bytes) -> None:
+        """One object below the prefix."""
+        self.client.put_object(Bucket=_BUCKET, Key=f"{_PREFIX}/{path}", Body=content)
+
+    def remove(self, path: str) -> None:
+        """One version."""
+        for name in ("manifest.json", "model.onnx"):
+            self.client.delete_object(Bucket=_BUCKET, Key=f"{_PREFIX}/{path}/{name}")
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Bucket]:
+    """An empty bucket; kan-serve processes find it, and their cache, by the environment."""
+    pytest.importorskip("moto")
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy") or name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    place = Bucket()
+    for name, value in (
+        ("AWS_ACCESS_KEY_ID", "key"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("AWS_MAX_ATTEMPTS", "1"),
+        ("AWS_ENDPOINT_URL", place.endpoint),
+        ("XDG_CACHE_HOME", str(tmp_path / "cache")),
+    ):
+        monkeypatch.setenv(name, value)
+    yield place
+    place.go_away()
+
+
+@pytest.fixture
+def upload(bucket: Bucket, write_model: Callable[..., Path], models: Path) -> Callable[..., Path]:
+    """Writes a version of "affine" and uploads it; call it with a number; gives its folder here."""
+
+    def write(version: int) -> Path:
+        folder = write_model("affine", version)
+        bucket.upload(folder)
+        return folder
+
+    return write
+
+
+def _answered(server: Any, predict: Any) -> tuple[int, float]:
+    """The version that answers a row of ones, and its answer."""
+
+    async def ask() -> tuple[int, float]:
+        async with grpc.aio.insecure_channel(server.grpc) as channel:
+            response = await predict(channel, "affine")
+            return response.version, float(np.frombuffer(response.outputs[0].values.raw, "<f4")[0])
+
+    return asyncio.run(ask())
+
+
+def _get(server: Any, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://{server.http}{path}", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def _seen(server: Any) -> float:
+    """When the server last looked at its repository without trouble."""
+    found = re.search(r"(?m)^kan_repository_seen_timestamp_seconds (\S+)$", _get(server, "/metrics")[1])
+    assert found is not None
+    return float(found[1])
+
+
+def _wait(met: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not met():
+        assert time.monotonic() < until, "did not happen in 60 s"
+
+
+def _cached(tmp_path: Path) -> list[str]:
+    """What lies in the cache, but for its lock."""
+    (root,) = (tmp_path / "cache" / "kan-serving").iterdir()
+    files = (file for file in root.rglob("*") if file.is_file() and file.name != ".lock")
+    return sorted(str(file.relative_to(root)) for file in files)
+
+
+_FILES = ("manifest.json", "model.onnx", "stamp")
+
+
+def test_a_bucket_is_served_and_followed(
+    start: Callable[..., Any], bucket: Bucket, upload: Callable[..., Path], predict: Any, answer: Any, tmp_path: Path
+) -> None:
+    """Numpy's answers; a new version takes over; taken back, the one before is back; the cache holds what it served."""
+    upload(1)
+    bucket.put("affine/1/report.html", b"for people")
+    bucket.put("affine/config.pbtxt", b"for Triton")
+    server = start(*_FLAGS)
+    assert server.ready.endswith(" models=affine/1\n")
+    version, value = _answered(server, predict)
+    assert version == 1
+    np.testing.assert_allclose(value, answer("affine", _ONES)[0, 0], rtol=1e-6)
+    upload(2)
+    _wait(lambda: _answered(server, predict)[0] == 2)
+    assert _cached(tmp_path) == [f"affine/{version}/{file}" for version in (1, 2) for file in _FILES]
+    bucket.remove("affine/2")
+    _wait(lambda: _answered(server, predict)[0] == 1)
+    server.process.terminate()
+    code, _, log = server.finish()
+    assert code == 0
+    assert "Traceback" not in log
+
+
+def test_a_broken_upload_is_refused_once(
+    start: Callable[..., Any],
+    bucket: Bucket,
+    upload: Callable[..., Path],
+    write_model: Callable[..., Path],
+    predict: Any,
+    sample: Any,
+) -> None:
+    """Half there it is waited for; with another sha256 it is refused and the old one answers; put right it is taken."""
+    upload(1)
+    server = start(*_FLAGS)
+    half, broken = write_model("affine", 2), write_model("affine", 3)
+    model = (half / "model.onnx").read_bytes()
+    bucket.upload(half, "model.onnx")
+    bucket.put("affine/3/model.onnx", model[:-1] + bytes([model[-1] ^ 1]))
+    bucket.upload(broken, "manifest.json")
+    labels = {"model": "affine", "version": "3", "reason": "checksum"}
+    _wait(lambda: sample(server, "kan_model_refused_total", **labels) == 1)
+    seen = _seen(server)
+    _wait(lambda: _seen(server) > seen + 0.5)
+    assert sample(server, "kan_model_refused_total", **labels) == 1
+    assert _answered(server, predict)[0] == 1
+    assert _get(server, "/readyz")[0] == 200
+    bucket.upload(half, "manifest.json")
+    _wait(lambda: _answered(server, predict)[0] == 2)
+    bucket.upload(broken, "model.onnx")
+    _wait(lambda: _answered(server, predict)[0] == 3)
+    server.process.terminate()
+    log = server.finish()[2]
+    assert log.count("affine version 3 refused") == 1
+    assert "affine version 2 refused" not in log
+
+
+def test_storage_goes_away_and_comes_back(
+    start: Callable[..., Any], bucket: Bucket, upload: Callable[..., Path], predict: Any
+) -> None:
+    """What is loaded answers on, ready; said once; the metric stands; then new versions come again."""
+    upload(1)
+    server = start(*_FLAGS)
+    bucket.go_away()
+    _wait(lambda: time.time() - _seen(server) > 8)
+    assert _answered(server, predict)[0] == 1
+    assert _get(server, "/readyz")[0] == 200
+    bucket.come_back()
+    upload(2)
+    _wait(lambda: _answered(server, predict)[0] == 2)
+    _wait(lambda: time.time() - _seen(server) < 5)
+    server.process.terminate()
+    code, _, log = server.finish()
+    assert code == 0
+    reasons = re.findall("ERROR (.*); what is loaded answers on", log)
+    assert 0 < len(reasons) == len(set(reasons))
+    assert "model repository 's3://models/production' cannot be read: Could not connect" in log
+    assert "the model repository is read again" in log
+
+
+def test_a_restart_without_storage(
+    start: Callable[..., Any], bucket: Bucket, upload: Callable[..., Path], predict: Any
+) -> None:
+    """What the cache holds is served, ready at once, and the storage's return is noticed."""
+    upload(1)
+    first = start(*_FLAGS)
+    first.process.terminate()
+    assert first.finish()[0] == 0
+    bucket.go_away()
+    server = start(*_FLAGS)
+    assert server.ready.endswith(" models=affine/1\n")
+    assert _answered(server, predict)[0] == 1
+    assert _seen(server) == 0
+    bucket.come_back()
+    upload(2)
+    _wait(lambda: _answered(server, predict)[0] == 2)
+    server.process.terminate()
+    log = server.finish()[2]
+    assert log.count("what the cache holds is served") == 1
+
+
+def test_a_first_start_without_storage(bucket: Bucket, upload: Callable[..., Path], frontend: str) -> None:
+    """Live and not ready, with the reason; once the storage is there, it serves, without a restart."""
+    upload(1)
+    bucket.go_away()
+    command = [sys.executable, "-m", "service.cli", "--grpc-port", "0", "--http-port", "0", "--frontend", frontend]
+    with subprocess.Popen([*command, *_FLAGS], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line.startswith("kan-serve not ready: ")
+
+            class At:
+                http = line.split("http=")[1].split()[0]
+
+            assert _get(At, "/livez")[0] == 200
+            status, reason = _get(At, "/readyz")
+            assert status == 503
+            assert "model repository 's3://models/production' cannot be read" in reason
+            bucket.come_back()
+            _wait(lambda: _get(At, "/readyz")[0] == 200)
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def test_a_bucket_that_is_not_there(bucket: Bucket, frontend: str) -> None:
+    """A mistake: one line, and exit code 1."""
+    command = [sys.executable, "-m", "service.cli", "--grpc-port", "0", "--http-port", "0", "--frontend", frontend]
+    done = subprocess.run(
+        [*command, "--models", "s3://absent/production"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1].startswith(
+        "kan-serve: model repository 's3://absent/production' cannot be read"
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_servers_share_a_cache(
+    start: Callable[..., Any], upload: Callable[..., Path], predict: Any, tmp_path: Path
+) -> None:
+    """Both follow; neither takes away what the other serves."""
+    upload(1)
+    upload(2)
+    latest, pinned = start(*_FLAGS), start(*_FLAGS, "--versions", "affine=1")
+    assert [_answered(one, predict)[0] for one in (latest, pinned)] == [2, 1]
+    upload(3)
+    _wait(lambda: _answered(latest, predict)[0] == 3)
+    seen = [_seen(one) for one in (latest, pinned)]
+    _wait(lambda: all(_seen(one) > before for one, before in zip((latest, pinned), seen, strict=True)))
+    assert _answered(pinned, predict)[0] == 1
+    assert _cached(tmp_path) == [f"affine/{version}/{file}" for version in (1, 2, 3) for file in _FILES]
+
+
+class _Slow(ThreadingHTTPServer):
+    """Passes requests on to the bucket; of version 2's graph it answers half, and then nothing until told to end."""
+
+    daemon_threads = True
+
+    def __init__(self, bucket: Bucket) -> None:
+        super().__init__(("127.0.0.1", 0), _Passing)
+        self.bucket_port = bucket.port
+        self.half_sent, self.end = threading.Event(), threading.Event()
+
+
+class _Passing(BaseHTTPRequestHandler):
+    server: _Slow
+
+    def do_GET(self) -> None:
+        behind = HTTPConnection("127.0.0.1", self.server.bucket_port)
+        behind.request("GET", self.path, headers=dict(self.headers.items()))
+        answer = behind.getresponse()
+        body = answer.read()
+        self.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("content-length", "transfer-encoding", "connection"):
+                self.send_header(name, value)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        if self.path.endswith("/2/model.onnx"):
+            self.wfile.write(body[: len(body) // 2])
+            self.server.half_sent.set()
+            self.server.end.wait(60)
+            self.close_connection = True
+        else:
+            self.wfile.write(body)
+        behind.close()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def slow(bucket: Bucket) -> Iterator[_Slow]:
+    """The bucket by way of a slow network."""
+    with _Slow(bucket) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield server
+        server.end.set()
+        server.shutdown()
+        thread.join()
+
+
+def test_a_server_that_is_killed_in_the_middle_of_a_download(
+    start: Callable[..., Any],
+    bucket: Bucket,
+    slow: _Slow,
+    upload: Callable[..., Path],
+    predict: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It answers meanwhile; half a version is left where nobody takes it for one, and gone after the next start."""
+    upload(1)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{slow.server_port}")
+    server = start(*_FLAGS)
+    upload(2)
+    assert slow.half_sent.wait(30)
+    assert _answered(server, predict)[0] == 1
+    children = subprocess.run(
+        ["pgrep", "--parent", str(server.process.pid)], capture_output=True, text=True, check=False
+    )
+    for pid in (server.process.pid, *map(int, children.stdout.split())):
+        os.kill(pid, signal.SIGKILL)
+    server.process.communicate()
+    assert any(file.startswith(".") for file in _cached(tmp_path))
+    assert "affine/2/manifest.json" not in _cached(tmp_path)
+    bucket.go_away()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", bucket.endpoint)
+    again = start(*_FLAGS)
+    assert again.ready.endswith(" models=affine/1\n")
+    assert _cached(tmp_path) == [f"affine/1/{file}" for file in _FILES]
+    bucket.come_back()
+    _wait(lambda: _answered(again, predict)[0] == 2)
+
+
+def test_a_stop_does_not_wait_for_a_download(
+    start: Callable[..., Any],
+    slow: _Slow,
+    upload: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """SIGTERM while storage hangs ends the process with 0, and soon."""
+    upload(1)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{slow.server_port}")
+    server = start(*_FLAGS)
+    upload(2)
+    assert slow.half_sent.wait(30)
+    server.process.terminate()
+    code, _, log = server.finish(12)
+    assert code == 0
+    assert "Traceback" not in log
+
+
+def test_storage_that_says_nothing_is_given_up(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that takes the connection and never answers holds nobody up for longer than the bound."""
+    monkeypatch.setattr("service.storage._LIST_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        began = time.monotonic()
+        with pytest.raises(StorageError, match="no answer within") as caught:
+            Storage("s3://silent/production").list_files()
+        assert caught.value.may_pass
+        assert time.monotonic() - began < 10
+
+
+def test_a_large_file_comes_in_pieces(bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By ranges of the object, as the server has them."""
+    monkeypatch.setattr("service.storage._PIECE_BYTES", 2**16)
+    content = np.random.default_rng(0).bytes(2**18 + 7)
+    bucket.put("affine/1/model.onnx", content)
+    place = Storage(_URL)
+    (path, file), *others = place.list_files().items()
+    assert (path, file.size_bytes, others) == ("affine/1/model.onnx", len(content), [])
+    place.fetch(path, file.size_bytes, tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == content
