@@ -1,5 +1,7 @@
 """onnxruntime's side of a model: the session, its provider, and how rows go through it."""
 
+import contextlib
+import sys
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -52,6 +54,10 @@ def open_session(model_bytes: bytes, settings: Settings) -> Any:
     options.log_severity_level = 3  # errors only: they are raised as well, warnings would flood the log
     provider = provider_in_use(settings)
     if provider == "cuda":
+        # CUDA's libraries, where pip brought them. It prints what it does not find, and stdout is for the line that
+        # says ready.
+        with contextlib.redirect_stdout(sys.stderr):
+            onnxruntime.preload_dlls(directory="")
         # Weights take the memory that they need, outside the arena, which then grows with the batches alone.
         options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
     # The CPU too: onnxruntime keeps what concerns shapes there.
