@@ -1,0 +1,64 @@
+"""The Prometheus Operator's PrometheusRule objects, made from the rule files that compose's Prometheus reads.
+
+Run as ``python deploy/kubernetes/monitoring.py`` to write them, with ``--check`` to see whether they are in step.
+"""
+
+import argparse
+import sys
+import textwrap
+from pathlib import Path
+
+_DEPLOY = Path(__file__).parents[1]
+_RULES = _DEPLOY / "prometheus" / "rules"
+_COMPONENT = _DEPLOY / "kubernetes" / "components" / "monitoring"
+
+# monitoring.yaml is left out: it watches compose's own Prometheus and Alertmanager, and a cluster watches its own.
+RULE_FILES = ("recording.yaml", "alerts.yaml")
+
+_HEAD = """\
+# Made by deploy/kubernetes/monitoring.py from deploy/prometheus/rules/{file}: change it there.
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata:
+  name: kan-serve-{name}
+  labels:
+    app.kubernetes.io/name: kan-serve
+spec:
+"""
+
+
+def files() -> dict[Path, str]:
+    """Every file that is made, by its path: one PrometheusRule a rule file.
+
+    Raises:
+        OSError: A rule file is absent.
+    """
+    return {_COMPONENT / f"rules-{file}": prometheus_rule(file, (_RULES / file).read_text()) for file in RULE_FILES}
+
+
+def prometheus_rule(file: str, text: str) -> str:
+    """A rule file as the `spec` of a PrometheusRule, whose groups have the same form; comments and quotes stay.
+
+    Args:
+        file: Its name, such as "alerts.yaml".
+        text: What it holds.
+    """
+    return _HEAD.format(file=file, name=file.removesuffix(".yaml")) + textwrap.indent(text, "  ")
+
+
+def main() -> int:
+    """Write what is made, or say what is out of step; 1 where something is."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; end with 1 where a file is out of step")
+    check: bool = parser.parse_args().check
+    stale = [path for path, text in files().items() if not path.exists() or path.read_text() != text]
+    for path in stale:
+        if check:
+            print(f"{path} is out of step: run {Path(__file__).name}", file=sys.stderr)
+        else:
+            path.write_text(files()[path])
+    return int(check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
