@@ -4,7 +4,7 @@ BIN := .venv/bin
 WEB := tests/kan_model/lowering tests/service/client
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help demo test test-faults test-install test-web bench bench-serving check format proto clean
+.PHONY: help demo test test-deploy test-faults test-install test-web bench bench-serving check format proto deploy clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ test: .venv/.installed-test  ## Run every test
 
 test-faults: .venv/.installed-faults  ## Servers under load and in trouble: swaps, overload, stuck clients, lost files (4 minutes)
 	$(BIN)/python -m pytest -m faults tests/faults
+
+test-deploy: .venv/.installed-deploy  ## Run what deploy/ holds: containers, Prometheus, Alertmanager, Envoy, manifests (5 minutes)
+	$(BIN)/python -m pytest -m deploy tests/deploy tests/service/conformance
 
 test-install: .venv/.installed-test  ## Install the wheel with [serve] and [client] alone and try it
 	$(BIN)/python -m pytest -m install
@@ -36,6 +39,8 @@ check: .venv/.installed-dev  ## Format, lint, types, import contracts, generated
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python proto/generate.py --check
+	$(BIN)/python deploy/kubernetes/monitoring.py --check
+	$(BIN)/python deploy/grafana/dashboards.py --check
 
 format: .venv/.installed-dev  ## Format and fix what can be fixed
 	$(BIN)/ruff check --fix .
@@ -43,6 +48,10 @@ format: .venv/.installed-dev  ## Format and fix what can be fixed
 
 proto: .venv/.installed-dev  ## Generate Python from the .proto files
 	$(BIN)/python proto/generate.py
+
+deploy: .venv/.installed-dev  ## Make deploy/'s dashboards and Kubernetes' rules from their sources
+	$(BIN)/python deploy/kubernetes/monitoring.py
+	$(BIN)/python deploy/grafana/dashboards.py
 
 clean:  ## Remove what make made; models/ and runs/ stay
 	rm -rf .venv $(WEB:=/node_modules) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
@@ -61,6 +70,9 @@ clean:  ## Remove what make made; models/ and runs/ stay
 	@touch $@
 .venv/.installed-faults: pyproject.toml | .venv/bin/pip
 	$(BIN)/pip install --quiet --editable '.[faults]'
+	@touch $@
+.venv/.installed-deploy: pyproject.toml | .venv/bin/pip
+	$(BIN)/pip install --quiet --editable '.[deploy]'
 	@touch $@
 .venv/.installed-bench: pyproject.toml | .venv/bin/pip
 	$(BIN)/pip install --quiet --editable '.[bench]'

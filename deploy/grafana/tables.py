@@ -1,0 +1,74 @@
+"""Tables of the latest values."""
+
+from collections.abc import Sequence
+
+from grafana_foundation_sdk.builders import prometheus, table
+from grafana_foundation_sdk.models import dashboard
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+from deploy.grafana.panels import GREEN, Steps, finished, steps_of, thresholds
+
+
+def now(expression: str) -> prometheus.Dataquery:
+    """A query of the latest values, one row of a table for each."""
+    return prometheus.Dataquery().expr(expression).instant().format(PromQueryFormat.TABLE)
+
+
+def rows(
+    title: str,
+    text: str,
+    unit: str,
+    queries: Sequence[prometheus.Dataquery],
+    columns: dict[str, str],
+    *,
+    width: int,
+    height: int,
+    empty: str = "No data",
+) -> table.Panel:
+    """A table of the latest values, a row for each set of labels.
+
+    Args:
+        title: What it lists.
+        text: What it means, what to do.
+        unit: Of values; see :func:`column` for those of one column.
+        queries: Of :func:`now`, with the same labels; values of the first are called "Value #A", and so on.
+        columns: What labels and values are called in the table, in order.
+        width: Of 24 columns.
+        height: In rows of the grid.
+        empty: Words where there is nothing to list.
+    """
+    panel = table.Panel().show_header(True).no_value(empty).thresholds(thresholds(GREEN)).span(width).height(height)
+    # One frame a query: without their times, rows with the same labels become one row.
+    panel = panel.with_transformation(
+        dashboard.DataTransformerConfig(id_val="filterFieldsByName", options={"exclude": {"names": ["Time"]}})
+    )
+    panel = panel.with_transformation(dashboard.DataTransformerConfig(id_val="merge", options={}))
+    order = {name: index for index, name in enumerate(columns)}
+    organize = {"excludeByName": {"Time": True}, "indexByName": order, "renameByName": columns}
+    panel = panel.with_transformation(dashboard.DataTransformerConfig(id_val="organize", options=organize))
+    return finished(panel, title, text, unit, queries)
+
+
+def column(
+    panel: table.Panel,
+    name: str,
+    unit: str,
+    *,
+    decimals: int = 0,
+    steps: Steps = (),
+    words: Sequence[tuple[str, str]] = (),
+    links: Sequence[tuple[str, str]] = (),
+) -> table.Panel:
+    """The same with a column's own unit and decimals, colours by steps or words, and links (title, address)."""
+    properties = [dashboard.DynamicConfigValue("unit", unit), dashboard.DynamicConfigValue("decimals", decimals)]
+    if steps:
+        properties.append(steps_of(steps))
+        properties.append(dashboard.DynamicConfigValue("custom.cellOptions", {"type": "color-background"}))
+    if words:
+        colours = {word: {"color": colour, "index": index} for index, (word, colour) in enumerate(words)}
+        properties.append(dashboard.DynamicConfigValue("mappings", [{"type": "value", "options": colours}]))
+        properties.append(dashboard.DynamicConfigValue("custom.cellOptions", {"type": "color-background"}))
+    if links:
+        value = [{"title": title, "url": address} for title, address in links]
+        properties.append(dashboard.DynamicConfigValue("links", value))
+    return panel.override_by_name(name, properties)
