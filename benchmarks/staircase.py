@@ -24,8 +24,9 @@ from torch import Tensor
 from benchmarks.markdown import render
 from kan_model import KAN, KANConfig, refine_grid
 from kan_model.adaptation import adapt_grid
-from training.fit import Samples
-from training.least_squares import fit_least_squares
+from training.fit import fit_module
+from training.fit_sections import FitSection
+from training.samples import Samples
 
 WIDTH, GRIDS = (2, 5, 1), (3, 5, 10, 20, 50)
 OUR_STEPS, PYKANS_STEPS = 150, 200
@@ -50,10 +51,11 @@ def ours(seed: int) -> Outcome:
     train, validation, test = (points(3 * seed + part) for part in range(3))
     start = time.process_time()
     kan = KAN(KANConfig(WIDTH, grid_size=GRIDS[0]), seed=seed, dtype=torch.float64)
+    plan = FitSection(optimizer="levenberg-marquardt", steps=OUR_STEPS)
     found = []
     for grid_size in GRIDS:
         kan = adapt_grid(refine_grid(kan, grid_size), train[0], uniform_share=1.0, max_moved=math.inf).kan
-        kan = fit_least_squares(kan, Samples(*train), Samples(*validation), steps=OUR_STEPS).best
+        kan = fit_module(kan, Samples(*train), Samples(*validation), plan, "regression").best
         found.append(rmse(kan, test))
     return Outcome(tuple(found), time.process_time() - start)
 

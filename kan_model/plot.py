@@ -99,7 +99,9 @@ def diagram(
     return figure
 
 
-def edge_detail(kan: KAN, rows: Tensor, layer: int, output: int, input_: int, *, name: str = "") -> Figure:
+def edge_detail(
+    kan: KAN, rows: Tensor, layer: int, output: int, input_: int, *, name: str = "", title: str = ""
+) -> Figure:
     """One edge: its curve over the data and a little beyond, its domain and knots, and where the data lie.
 
     Args:
@@ -109,6 +111,7 @@ def edge_detail(kan: KAN, rows: Tensor, layer: int, output: int, input_: int, *,
         output: Node that the edge feeds.
         input_: Node that it reads.
         name: Of what it reads, for the axis.
+        title: Instead of the numbers of its layer and nodes.
 
     Raises:
         ValueError: rows that the network cannot read, an edge that is not there or has no finite answer, or a node
@@ -142,9 +145,8 @@ def edge_detail(kan: KAN, rows: Tensor, layer: int, output: int, input_: int, *,
     colour = _SYMBOLIC_COLOUR if function else _SPLINE_COLOUR
     upper.plot(line.numpy(), curve.numpy(), color=colour, linewidth=1.8)
     upper.axvspan(*map(float, one.domain[input_]), color="0.94", zorder=0)
-    upper.set_title(
-        f"layer {layer}: input {input_} to output {output}" + (f", {function}" if function else ""), parse_math=False
-    )
+    title = _short(title, _TITLE_LENGTH) or f"layer {layer}: input {input_} to output {output}"
+    upper.set_title(title + (f", {function}" if function else ""), parse_math=False)
     upper.set_ylabel("what the edge adds")
     if not function:
         upper.plot(knots.numpy(), np.zeros(len(knots)), "|", color="0.4", transform=upper.get_xaxis_transform(), ms=10)

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -141,6 +141,7 @@ def auto(
     layers: Sequence[int] | None = None,
     functions: Sequence[str] | None = None,
     weight: float = 1.0,
+    check: Callable[[], None] | None = None,
 ) -> Symbolized:
     """The network with every edge a formula where one comes close enough.
 
@@ -155,6 +156,7 @@ def auto(
             them before its turn comes.
         functions: Names that come into question; all of the library if None.
         weight: How many halvings of the squared error a unit of complexity is worth, 0 or more.
+        check: Called before each edge; it may raise to end the search.
 
     Raises:
         ValueError: rows that are no good, min_r2 out of its range, no such layer, unknown functions, a negative weight.
@@ -173,6 +175,8 @@ def auto(
         for index, layer in enumerate(kan.layers):
             found = []
             for output, input_ in _splines(layer) if index in chosen else ():
+                if check is not None:
+                    check()
                 ranked = _candidates(layer, index, x, output, input_, functions, weight)
                 good = [each for each in ranked if each.r2 >= min_r2 and _is_finite(each.edge, own[:, input_])]
                 best = next(iter(good or ranked), None)

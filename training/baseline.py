@@ -2,16 +2,19 @@
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import nn
 
-from kan_model import KAN
-from training.config import FitSection
-from training.fit import Record, Samples, fit_module
+from kan_model import KAN, parameter_count
+from training.fit import fit_module
+from training.fit_sections import FitSection
 from training.objective import Task, loss, score
+from training.record import Record
+from training.samples import Samples, check_samples
 
 Activation = Literal["silu", "relu"]
 # Hidden layers of the same width read best; this is how far from the KAN's parameters that may lead.
@@ -47,6 +50,7 @@ def fit_baseline(
     judging: Samples | None = None,
     depth: int = 2,
     activation: Activation = "silu",
+    check: Callable[[], None] | None = None,
 ) -> Baseline:
     """Train an MLP of the KAN's size as :func:`training.fit.fit` trains the KAN.
 
@@ -62,14 +66,17 @@ def fit_baseline(
         judging: Rows for ``loss`` and ``score``; None: the validation rows.
         depth: Hidden layers, 1 or 2.
         activation: What the hidden nodes compute.
+        check: Called before each step; it may raise to end the fit.
 
     Raises:
-        ValueError: as :func:`mlp_like`.
+        ValueError: as :func:`mlp_like`, or samples that :func:`training.samples.check_samples` refuses.
         TrainingDiverged: the loss is not finite before the first step.
     """
+    check_samples(kan, train, task, "training")
+    check_samples(kan, validation, task, "validation")
     network = mlp_like(kan, depth, activation=activation, seed=plan.seed)
     whole = plan.model_copy(update={"steps": plan.steps * len(plan.grids)})
-    found = fit_module(network, train, validation, whole, task)
+    found = fit_module(network, train, validation, whole, task, check)
     judging = validation if judging is None else judging
     with torch.no_grad():
         answers = found.best(judging.x)
@@ -89,7 +96,7 @@ def mlp_like(kan: KAN, depth: int = 2, *, activation: Activation = "silu", seed:
     else it is the closest there is. Weights start as PyTorch starts a ``Linear``; its global generator is left alone.
 
     Args:
-        kan: The network; :func:`parameter_count` says its size.
+        kan: The network; :func:`kan_model.parameter_count` says its size.
         depth: Hidden layers, 1 or 2.
         activation: What the hidden nodes compute.
         seed: The same one gives the same weights.
@@ -111,18 +118,6 @@ def mlp_like(kan: KAN, depth: int = 2, *, activation: Activation = "silu", seed:
             modules.append(nn.SiLU() if activation == "silu" else nn.ReLU())
         modules.append(_linear(reads, feeds, generator, kan.dtype))
     return nn.Sequential(*modules).to(kan.layers[0].base_weight.device)
-
-
-def parameter_count(network: nn.Module) -> int:
-    """How many numbers a network has to learn with; of a KAN, those of the edges that are there, and its biases."""
-    if not isinstance(network, KAN):
-        return sum(parameter.numel() for parameter in network.parameters())
-    count = 0
-    for layer in network.layers:
-        splines = int((layer.edge_mask != 0).sum())
-        count += splines * (1 + layer.coefficients.shape[2]) + 4 * len(layer.symbolic_places)
-        count += 0 if layer.bias is None else layer.outputs
-    return count
 
 
 def _one_width(wanted: int, inputs: int, outputs: int) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from training.fit import Record
+from training.record import Record
 
 Values = NDArray[np.float64]
 

@@ -6,13 +6,8 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from training.errors import Interrupted, TrainingError
-
-if TYPE_CHECKING:
-    from training.publish import Published
-    from training.run_folder import RunFolder
 
 # Torch and pandas take seconds to import; the commands import them themselves, so that --help does not wait and Ctrl-C
 # meanwhile is a quiet end like any other.
@@ -21,15 +16,14 @@ EXIT_SYSTEM = 1
 EXIT_MISTAKE = 2
 EXIT_INTERRUPTED = 130
 _MAX_ROWS = 65_536
-# Of a formula that is shown in the terminal; report.html has longer ones.
-_MOST_CHARACTERS = 200
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        The exit code: 0, 1 where the system refused (a full disk), 2 for a mistake in what was given, 130 after Ctrl-C.
+        The exit code: 0, 1 where the system refused (a full disk), 2 for a mistake in what was given, 130 after Ctrl-C
+        or, of `run`, SIGTERM.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -106,10 +100,14 @@ def _add_import(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         "--data",
         type=Path,
         metavar="FILE",
-        help="the table as the network read it, CSV or Parquet: numbers only, in its header the names of the inputs",
+        help="the rows that trained it, as it read them, CSV or Parquet: numbers only, in its header the names of the "
+        "inputs; where they hold the target, they are scored",
     )
     names.add_argument(
         "--features", type=_names, default=(), metavar="A,B,…", help="names of the inputs (default: x1, x2, …)"
+    )
+    importing.add_argument(
+        "--held-out", type=Path, metavar="FILE", help="rows that it never saw, with the target: it is judged by them"
     )
     importing.add_argument(
         "--task", choices=("regression", "classification"), help="(default: classification where --classes are named)"
@@ -154,104 +152,43 @@ def _run(options: argparse.Namespace) -> None:
     from rich.console import Console
 
     from training.config import load_recipe
+    from training.interruption import terminated_as_interrupted
     from training.pipeline import Run, train
     from training.progress import ProgressBar
     from training.run_folder import RunFolder
+    from training.summary import of_run
 
     recipe = load_recipe(options.recipe)
     folder = RunFolder(options.runs / recipe.model.name)
     run = Run(recipe, options.models, folder, resume=options.resume, fresh=options.fresh)
-    with ProgressBar(recipe, Console(stderr=True)) as progress:
+    with terminated_as_interrupted(), ProgressBar(recipe, Console(stderr=True)) as progress:
         published = train(run, progress)
-    print(_summary(published, folder))
+    print(of_run(published, folder.held_out))
 
 
 def _init(options: argparse.Namespace) -> None:
-    from training.draft import draft_recipe, write_recipe
+    from training.draft import columns_left_out, draft_recipe, write_recipe
     from training.inspection import inspect
 
     inspection = inspect(options.table, options.target)
     path = Path(options.table.stem + ".toml")
     write_recipe(path, draft_recipe(inspection, Path()))
+    for line in columns_left_out(inspection):
+        print(line)
     print(f"wrote {path}; read its comments, then: kan-train run {shlex.quote(str(path))}")
 
 
 def _tune(options: argparse.Namespace) -> None:
+    from training.summary import of_tuning
     from training.tune import tune
 
     published = tune(options.version, options.rows)
-    print(_tuning(published))
+    print(of_tuning(published))
 
 
 def _import(options: argparse.Namespace) -> None:
     from training.importing import Import, import_network
+    from training.summary import of_import
 
     given = {field: getattr(options, field) for field in Import.__dataclass_fields__}
-    print(_imported(import_network(Import(**given))))
-
-
-def _imported(published: "Published") -> str:
-    manifest = published.manifest
-    network, lowering = manifest.network, manifest.lowering
-    shape = ", ".join(map(str, network.width))
-    return "\n".join(
-        (
-            f"published {published.folder}",
-            f"  network   [{shape}], grid {network.grid_size}, degree {network.degree}, "
-            f"{network.parameters} parameters",
-            f"  ONNX      within {lowering.max_relative_error:.1g} of float64 on {lowering.verified_rows} rows, "
-            f"tolerance {lowering.tolerance:g}",
-            f"  lowering  {', '.join(lowering.strategies)}",
-            "  serve it  kan-serve --models " + shlex.quote(str(published.folder.parent.parent)),
-        )
-    )
-
-
-def _tuning(published: "Published") -> str:
-    """What was tried, as a table: microseconds by rows, a line a strategy."""
-    manifest = published.manifest
-    lines = [f"published {published.folder}", f"  runs of {manifest.preferred_rows} rows are cheapest by the row"]
-    for index, layer in enumerate(manifest.lowering.layers):
-        for candidate in layer.candidates:
-            times = "".join(f"{1e6 * timing.seconds:10.1f}" for timing in candidate.timings)
-            kept = candidate.strategy == layer.strategy
-            lines.append(
-                f"  layer {index}  {candidate.strategy:26}  error {candidate.max_relative_error:.0e}  "
-                + (f"µs {times}{'   kept' if kept else ''}" if times else "too far from float64")
-            )
-    rows = ", ".join(map(str, manifest.lowering.tuned_for))
-    return "\n".join([*lines, f"  (µs of the layer alone for {rows} rows, one thread)"])
-
-
-def _summary(published: "Published", folder: "RunFolder") -> str:
-    manifest = published.manifest
-    network, lowering = manifest.network, manifest.lowering
-    shape = ", ".join(map(str, network.width))
-    metrics = ", ".join(
-        f"{name.removeprefix('test_').replace('_', ' ')} {value:.4g}"
-        for name, value in sorted(manifest.metrics.items())
-        if name.startswith("test_")
-    )
-    # R² compares with that answer; below zero the model is worse.
-    useless = ["  warning   worse than always answering the mean"] if manifest.metrics.get("test_r2", 1.0) < 0 else []
-    losses = ", ".join(
-        f"{name.removeprefix('test_')} {value:+.4g}"
-        for name, value in sorted(lowering.precision_loss.items())
-        if name.startswith("test_")
-    )
-    precision = f" in {lowering.precision}; float32 less this: {losses}" if losses else ""
-    return "\n".join(
-        (
-            f"published {published.folder}",
-            *(f"  {note}" for note in published.notes),
-            *(f"  formula   {line}" for line in manifest.formula.splitlines() if len(line) <= _MOST_CHARACTERS),
-            f"  network   [{shape}], grid {network.grid_size}, degree {network.degree}, "
-            f"{network.parameters} parameters",
-            f"  held out  {manifest.data.test_rows} rows: {metrics}  ({folder.held_out})",
-            *useless,
-            f"  ONNX      within {lowering.max_relative_error:.1g} of float64 on {lowering.verified_rows} rows, "
-            f"tolerance {lowering.tolerance:g}",
-            f"  lowering  {', '.join(lowering.strategies)}{precision}",
-            "  serve it  kan-serve --models " + shlex.quote(str(published.folder.parent.parent)),
-        )
-    )
+    print(of_import(import_network(Import(**given))))

@@ -5,7 +5,7 @@ another. Everything else that a network has would change its answers everywhere,
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,9 +13,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from kan_model import KAN
-from training.config import FitSection
-from training.fit import Record, Samples, fit_module
+from kan_model.edge_values import first_flaw
+from training.fit import TrainingDiverged, fit_module
+from training.fit_sections import FitSection
 from training.objective import Task
+from training.record import Record
+from training.samples import Samples
 
 LBFGS = FitSection(optimizer="lbfgs", steps=100)
 # Rows of which all basis functions are in memory at once.
@@ -67,6 +70,7 @@ def fit_on(
     validation: Samples | None = None,
     old_rows: Tensor | None = None,
     protect_old: bool = False,
+    looked: Callable[[Record], None] | None = None,
 ) -> Continued:
     """Fit the coefficients that the new rows touch, and nothing else.
 
@@ -91,6 +95,7 @@ def fit_on(
         validation: Rows that choose the best step, the network as it came among them; None: the new rows choose.
         old_rows: ``[rows, inputs]`` for which to report how far the answers moved; nothing is learned from them.
         protect_old: Whether coefficients that the old rows touch are frozen too.
+        looked: Called with each record as it comes.
 
     Raises:
         ValueError: rows or targets that are empty, not finite or of the wrong shape, classes that the network lacks, a
@@ -106,6 +111,8 @@ def fit_on(
     new = _checked(kan, Samples(new_rows, new_targets), task, "new")
     choosing = new if validation is None else _checked(kan, validation, task, "validation")
     old = None if old_rows is None else _checked_rows(kan, old_rows, "old")
+    if flaw := first_flaw(kan, new.x):
+        raise TrainingDiverged(f"the loss is not finite before the first step; {flaw}")
     rows_outside = _count_outside(kan, new.x)
     free = touched_coefficients(kan, new.x)
     if not any(bool(mask.any()) for mask in free):
@@ -115,7 +122,7 @@ def fit_on(
         )
     if protect_old:
         free = _without(free, kan, old)
-    found = fit_module(_OfFree(kan, free), _double(new), _double(choosing), plan, task)
+    found = fit_module(_OfFree(kan, free), _double(new), _double(choosing), plan, task, looked=looked)
     fitted = found.best.network_like(kan)
     drift = None if old is None else _drift(_answers(kan, old), _answers(fitted, old))
     return Continued(fitted, free, rows_outside, drift, found.history)
@@ -173,7 +180,11 @@ class _OfFree(nn.Module):
     def _coefficients(self) -> list[Tensor]:
         parts = torch.split(self.values, [int(mask.sum()) for mask in self._free])
         layers = zip(self._frozen.layers, self._free, parts, strict=True)
-        return [layer.coefficients.masked_scatter(mask, part) for layer, mask, part in layers]
+        # Not masked_scatter: Levenberg–Marquardt differentiates row by row, for which it is not made.
+        return [
+            layer.coefficients.flatten().index_copy(0, mask.flatten().nonzero()[:, 0], part).view_as(mask)
+            for layer, mask, part in layers
+        ]
 
 
 def _without(touched: Sequence[Tensor], kan: KAN, old: Tensor | None) -> tuple[Tensor, ...]:

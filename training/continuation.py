@@ -1,47 +1,28 @@
-"""A published version learns on from new rows: what must fit together, and what its next version says of itself."""
+"""A published version learns on from new rows, and what its next version says of itself."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, Feature, ModelManifest
+from kan_api.v1.manifest_pb2 import Feature, ModelManifest
 from training.config import Recipe
 from training.continual import Continued, fit_on
-from training.data import Dataset, prepare_table
-from training.encoding import Column, Numbers, feature_block
-from training.errors import DataError, TrainingError, quoted
+from training.continuation_start import Start, scaled
+from training.encoding import Numbers
+from training.errors import TrainingError
 from training.export import Trained
-from training.fit import Record
+from training.manifest import predict, scores
 from training.preparation import samples
-from training.source import load_source
-from training.table import Table, read_table
+from training.record import Record
 from training.threads import threads_for, torch_threads
-from training.version import Version, VersionError, read_newest
 
-_NAMES_SHOWN = 10
+# What stands before the names of metrics of the version that learned on.
+BEFORE = "before_test_"
 
 
 class ContinuationError(TrainingError):
     """The version cannot learn from these rows."""
-
-
-@dataclass(frozen=True)
-class Start:
-    """What a continuation begins with.
-
-    Attributes:
-        version: That learns on.
-        dataset: The new rows; its classes are the version's, in the version's order.
-        old_rows: ``[rows, features]``, raw, NaN where missing; None where the recipe names none.
-    """
-
-    version: Version
-    dataset: Dataset
-    old_rows: Numbers | None
 
 
 @dataclass(frozen=True)
@@ -53,48 +34,31 @@ class Learned:
         continued: What moved, and how far old answers did.
         history: Losses on the version's grid.
         notes: What a person should know, a line each.
+        before: Metrics of the version that learned on over the new held-out rows, by name.
     """
 
     trained: Trained
     continued: Continued
     history: tuple[Record, ...]
     notes: tuple[str, ...]
+    before: Mapping[str, float]
 
 
-def start(recipe: Recipe, models: Path) -> Start:
-    """Read the version and both tables.
+def learn_on(recipe: Recipe, begin: Start, looked: Callable[[Record], None]) -> Learned:
+    """Fit what the new training rows touch; the new validation rows choose.
 
     Args:
         recipe: With ``[model] continue_from``.
-        models: The repository that is published to: the version must be of it.
+        begin: The version and its rows.
+        looked: Is told of each look at the validation rows, the first of them before any step.
 
     Raises:
-        VersionError: the version is not there, not whole, not the newest, or of another model, repository, task, target
-            or table.
-        DataError: rows that cannot be read, of a class that the version lacks, or with a missing cell that it does not
-            impute.
-    """
-    assert recipe.model.continue_from is not None
-    version = read_newest(recipe.model.continue_from, "continue from that one")
-    _check_place(version, recipe, models)
-    table, inputs, target = load_source(recipe.data)
-    columns = tuple(Column(name, recipe.data.categories.get(name, ())) for name in inputs)
-    _check_same(version, recipe, columns, target)
-    dataset = prepare_table(recipe, table, inputs, target, known_classes=tuple(version.manifest.classes))
-    _check_filled(version, table.source, dataset.x)
-    old_rows = None if recipe.fit.old_table is None else _old_rows(version, recipe, columns)
-    return Start(version, replace(dataset, warnings=(*dataset.warnings, *_warnings(version, dataset))), old_rows)
-
-
-def learn_on(recipe: Recipe, begin: Start) -> Learned:
-    """Fit what the new training rows touch; the new validation rows choose.
-
-    Raises:
-        ContinuationError: there is nothing that could move.
+        ContinuationError: there is nothing that could move, or a held-out row has no answer.
         TrainingDiverged: the loss is not finite even before the first step.
     """
     version, dataset = begin.version, begin.dataset
     kan, inputs, outputs = version.trained.kan, version.trained.inputs, version.trained.outputs
+    grid = kan.layers[0].grid_size
     new, choosing = (samples(dataset, rows, inputs, outputs, kan.dtype) for rows in (dataset.train, dataset.validation))
     try:
         with torch_threads(threads_for(kan, recipe.fit.batch_rows or len(new.x))):
@@ -105,130 +69,70 @@ def learn_on(recipe: Recipe, begin: Start) -> Learned:
                 task=dataset.task,
                 plan=recipe.fit,
                 validation=choosing,
-                old_rows=None if begin.old_rows is None else _scaled(version, begin.old_rows).to(kan.dtype),
+                old_rows=None if begin.old_rows is None else scaled(version, begin.old_rows).to(kan.dtype),
                 protect_old=recipe.fit.protect_old,
+                looked=lambda record: looked(replace(record, grid_size=grid)),
             )
     except ValueError as error:
         raise ContinuationError(f"{dataset.source}: {error}") from None
-    grid = kan.layers[0].grid_size
     history = tuple(replace(record, grid_size=grid) for record in continued.history)
-    return Learned(Trained(continued.kan, inputs, outputs), continued, history, _notes(begin, continued))
+    trained = Trained(continued.kan, inputs, outputs)
+    before, after = (_test_scores(begin, each) for each in (version.trained, trained))
+    return Learned(trained, continued, history, _notes(begin, continued, before, after), before)
 
 
-def continued_manifest(manifest: ModelManifest, begin: Start, continued: Continued) -> ModelManifest:
+def continued_manifest(manifest: ModelManifest, begin: Start, learned: Learned) -> ModelManifest:
     """The manifest of the next version: domain and imputed values are the version's, histograms count old and new rows.
 
     Args:
         manifest: As of a first training on the new rows.
         begin: What was continued.
-        continued: What came of it; how far old answers moved joins the metrics.
+        learned: What came of it; how far old answers moved, and how good the version was on the new held-out rows
+            (``before_test_…``), join the metrics.
     """
     result = ModelManifest()
     result.CopyFrom(manifest)
+    result.continued_from = begin.version.manifest.version
     del result.features[:]
     rows = begin.dataset.x[begin.dataset.train]
     result.features.extend(
         _feature(feature, rows[:, place]) for place, feature in enumerate(begin.version.manifest.features)
     )
-    if continued.drift is not None:
-        result.metrics["drift_largest"], result.metrics["drift_rms"] = continued.drift.largest, continued.drift.rms
+    for name, value in learned.before.items():
+        result.metrics[f"{BEFORE}{name}"] = value
+    if (drift := learned.continued.drift) is not None:
+        result.metrics["drift_largest"], result.metrics["drift_rms"] = drift.largest, drift.rms
     return result
 
 
-def _check_place(version: Version, recipe: Recipe, models: Path) -> None:
-    repository, manifest = version.folder.parent.parent, version.manifest
-    if manifest.name != recipe.model.name:
-        raise VersionError(
-            f"{version.folder}: is a version of {manifest.name}, and [model] name is {recipe.model.name}; "
-            "what learns on keeps its name"
+def _test_scores(begin: Start, trained: Trained) -> Mapping[str, float]:
+    dataset = begin.dataset
+    answers = predict(trained, dataset.x[dataset.test])
+    silent = int((~np.isfinite(answers)).any(axis=1).sum())
+    if silent:
+        raise ContinuationError(
+            f"{dataset.source}: the network has no answer to {silent} of {len(answers)} held-out rows"
         )
-    if repository.resolve() != models.resolve():
-        raise VersionError(
-            f"{version.folder}: lies in the repository {repository}, and {models} is published to; "
-            f"wanted --models {repository}"
-        )
+    return scores(dataset.task, dataset.y[dataset.test], answers)
 
 
-def _check_same(version: Version, recipe: Recipe, columns: Sequence[Column], target: str) -> None:
-    """Task, target and input columns, with their words, are those of the version."""
-    manifest = version.manifest
-    task = "classification" if manifest.task == TASK_CLASSIFICATION else "regression"
-    if task != recipe.task.kind:
-        raise VersionError(f"{version.folder}: was trained for {task}; the recipe has [task] kind = {recipe.task.kind}")
-    if manifest.target != target:
-        raise VersionError(f"{version.folder}: predicts {quoted(manifest.target)}; the recipe has {quoted(target)}")
-    was = [Column(column.name, tuple(column.categories)) for column in manifest.columns]
-    now = list(columns)
-    if was != now:
-        place = next((i for i, (a, b) in enumerate(zip(was, now, strict=False)) if a != b), min(len(was), len(now)))
-        before, here = (_said(each[place]) if place < len(each) else "nothing" for each in (was, now))
-        raise VersionError(f"{version.folder}: takes {before} as column {place + 1}; the recipe has {here}")
-
-
-def _said(column: Column) -> str:
-    words = ", ".join(map(quoted, column.categories))
-    return quoted(column.name) + (f" with the words {words}" if words else " with numbers")
-
-
-def _check_filled(version: Version, source: str, x: Numbers) -> None:
-    gap = np.isnan(_scaled(version, x).numpy())
-    if gap.any():
-        place = int(gap.any(axis=0).argmax())
-        raise DataError(
-            f"{source}: column {quoted(version.manifest.features[place].column)}: {int(gap[:, place].sum())} cells are "
-            f"missing, and version {version.manifest.version} puts nothing in their place; fill them, or set [data] "
-            'missing = "drop_rows"'
-        )
-
-
-def _old_rows(version: Version, recipe: Recipe, columns: Sequence[Column]) -> Numbers:
-    assert recipe.fit.old_table is not None
-    table: Table = read_table(recipe.fit.old_table)
-    for column in columns:
-        table.require(column.name, "an input in [data] columns")
-    x = np.concatenate([feature_block(table, column) for column in columns], axis=1)
-    if recipe.data.missing == "drop_rows":
-        x = x[~np.isnan(x).any(axis=1)]
-        if len(x) == 0:
-            raise DataError(f"{table.source}: every row misses a cell, so that drop_rows leaves none")
-    _check_filled(version, table.source, x)
-    return x
-
-
-def _scaled(version: Version, x: Numbers) -> Tensor:
-    raw, inputs = torch.from_numpy(x), version.trained.inputs
-    return raw if inputs is None else inputs(raw)
-
-
-def _warnings(version: Version, dataset: Dataset) -> list[str]:
-    number, warnings = version.manifest.version, []
-    woken = [
-        feature.name
-        for feature, constant in zip(version.manifest.features, dataset.constant, strict=True)
-        if feature.constant and not constant
-    ]
-    if woken:
-        warnings.append(
-            f"{len(woken)} inputs that held one value when version {number} was trained have weight zero and keep it, "
-            f"though their values differ now: {_shown(woken)}"
-        )
-    learned = set(dataset.y[dataset.train].ravel().tolist())
-    absent = [name for code, name in enumerate(dataset.classes) if code not in learned]
-    if absent:
-        warnings.append(
-            f"{len(absent)} of {len(dataset.classes)} classes have no new row to train, and may be answered less often "
-            f"where the new rows lie: {_shown(absent)}"
-        )
-    return warnings
-
-
-def _notes(begin: Start, continued: Continued) -> tuple[str, ...]:
+def _notes(
+    begin: Start, continued: Continued, before: Mapping[str, float], after: Mapping[str, float]
+) -> tuple[str, ...]:
     number = begin.version.manifest.version
     free, count = sum(int(mask.sum()) for mask in continued.free), sum(mask.numel() for mask in continued.free)
     notes = [f"continued version {number}; {free} of {count} spline coefficients were free to move"]
     best = min(continued.history, key=lambda record: record.validation_loss)
     if best.step == 0:
-        notes.append(f"warning   no step was better on the validation rows: the network is that of version {number}")
+        notes.append(
+            f"warning   no step was better on the validation rows: it answers as version {number}, and differs from it "
+            "in the histograms alone, which count the new rows"
+        )
+    else:
+        changes = ", ".join(
+            f"{name.replace('_', ' ')} {before[name]:.4g} -> {value:.4g}" for name, value in after.items()
+        )
+        notes.append(f"new rows  {len(begin.dataset.test)} held out, before and after: {changes}")
     if continued.rows_outside:
         notes.append(
             f"warning   {continued.rows_outside} of {len(begin.dataset.train)} new rows lie outside the range of "
@@ -246,6 +150,7 @@ def _feature(before: Feature, values: Numbers) -> Feature:
     """As before, with the new values counted too; values beyond the histogram get bins of their own."""
     feature = Feature()
     feature.CopyFrom(before)
+    feature.ClearField("attribution")  # it was another network's
     values = values[~np.isnan(values)]
     edges, counts = list(before.histogram.edges), list(before.histogram.counts)
     if not edges or len(values) == 0:
@@ -258,8 +163,3 @@ def _feature(before: Feature, values: Numbers) -> Feature:
     feature.histogram.edges[:] = edges
     feature.histogram.counts[:] = [old + int(new) for old, new in zip(counts, added, strict=True)]
     return feature
-
-
-def _shown(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMES_SHOWN} more" * (len(names) > _NAMES_SHOWN)
-    return ", ".join(map(quoted, names[:_NAMES_SHOWN])) + more

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from training.column import class_words, numbers, times, words
 from training.config import Recipe
 from training.encoding import Column, Feature, Numbers, encoded_classes, feature_block, features_of
-from training.errors import quoted
+from training.errors import DataError, quoted
 from training.magnitude import target_flaw
 from training.missing import kept_rows, medians
 from training.source import load_source
@@ -93,7 +93,10 @@ def prepare_table(
     classes: tuple[str, ...] = ()
     if is_classification:
         y, classes = encoded_classes(table, target, goals[kept], known_classes)
-    split = _split(recipe, marks[kept], y, classes)
+    try:
+        split = _split(recipe, marks[kept], y, classes)
+    except DataError as error:
+        raise DataError(f"{table.source}: {error}") from None
     if len(np.unique(y[split.train])) == 1 and known_classes is None:
         raise table.problem(target, "the target is the same in every training row; there is nothing to learn")
     if not is_classification and (flaw := target_flaw(float(y.min()), float(y.max()), recipe.verify.tolerance)):

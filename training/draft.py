@@ -13,6 +13,15 @@ from training.inspection import ColumnFacts, Inspection
 from training.proposal import Proposal, SplitChoice, propose
 
 _WORDS_SHOWN = 5
+_FORMULA_COMMENT = (
+    '# For a formula in place of splines: in [network] few nodes, as hidden = [2]; in [fit] optimizer = "lbfgs",',
+    "# grids = [3, 6] and steps = 100, without batch_rows, learning_rate and weight_decay; and these sections:",
+    "# [sparsify]",
+    "# [prune]",
+    "# [symbolic]",
+)
+# Columns left out that the terminal tells.
+_MOST_TOLD = 10
 
 
 def draft_recipe(inspection: Inspection, folder: Path) -> str:
@@ -42,6 +51,14 @@ def draft_recipe(inspection: Inspection, folder: Path) -> str:
             return text
     assert refusal is not None, "a proposal has at least one split"
     raise refusal
+
+
+def columns_left_out(inspection: Inspection) -> list[str]:
+    """Which columns the drafted recipe does not read and why, a line each, of many the first ones only."""
+    left_out = propose(inspection).left_out
+    lines = [f"left out: {quoted(name)}: {why}" for name, why in left_out[:_MOST_TOLD]]
+    more = len(left_out) - _MOST_TOLD
+    return lines + ([f"left out: {more:,} more, each with its reason in the recipe"] if more > 0 else [])
 
 
 def write_recipe(path: Path, text: str) -> None:
@@ -112,11 +129,13 @@ def _render(inspection: Inspection, proposal: Proposal, split: SplitChoice, fold
         "[fit]",
         'optimizer = "adam"',
         f"grids = {list(sizes.grids)}  # intervals of each spline: coarse for few rows, finer for many",
-        f"steps = {sizes.epochs}  # epochs per grid",
+        f"steps = {sizes.epochs}  # per grid: epochs of adam, iterations of the other optimizers",
         f"batch_rows = {sizes.batch_rows}",
         f"learning_rate = {sizes.learning_rate:g}",
         f"weight_decay = {sizes.weight_decay:g}  # the fewer rows, the more",
         "seed = 0",
+        "",
+        *_FORMULA_COMMENT,
     ]
     return "\n".join(lines) + "\n"
 

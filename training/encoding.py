@@ -100,7 +100,7 @@ def encoded_classes(
         if strange := sorted(names - set(known)):
             shown = ", ".join(quoted(word) for word in known[:_WORDS_SHOWN])
             more = ", …" if len(known) > _WORDS_SHOWN else ""
-            raise table.problem(target, f"{quoted(strange[0])} is none of the version's classes {shown}{more}")
+            raise table.problem(target, f"{quoted(strange[0])} is none of the classes {shown}{more}")
         places = {name: place for place, name in enumerate(known)}
         return np.array([places[goal] for goal in goals], dtype=np.int64), known
     if len(names) == 1:

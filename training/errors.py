@@ -17,6 +17,10 @@ class DataError(TrainingError):
     """The table cannot be read, or does not hold what the recipe says."""
 
 
+class FitRefused(TrainingError, ValueError):
+    """The optimizer cannot do this fit; said before its first step."""
+
+
 class Interrupted(TrainingError):
     """The person asked to stop; the run can be gone on with."""
 

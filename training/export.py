@@ -121,13 +121,19 @@ def _export(
     return Exported(trained, plan, lowered, verification)
 
 
-def files(exported: Exported, metadata: Mapping[str, str], others: Mapping[str, bytes]) -> Files:
-    """The version's files: graphs, which carry ``metadata`` and the version, network, and others by name."""
+def files(exported: Exported, manifest: pb.ModelManifest, others: Mapping[str, bytes]) -> Files:
+    """The version's files: graphs, which say in their metadata_props whose they are, network, and others by name."""
     lowered, trained = exported.lowered, exported.trained
+    metadata = {
+        "model": manifest.name,
+        "degree": ",".join(str(layer.degree) for layer in trained.kan.layers),
+        "grid_size": ",".join(str(layer.grid_size) for layer in trained.kan.layers),
+        "library_version": manifest.library_version,
+    }
     network = checkpoint.to_bytes(trained.kan, trained.inputs, trained.outputs)
 
     def of_version(version: int) -> Mapping[str, bytes]:
-        props = dict(metadata) | {"version": str(version)}
+        props = metadata | {"version": str(version)}
         graphs = {MODEL: lowered.model, EXPLAIN: lowered.explained}
         return {name: _stamped(model, props) for name, model in graphs.items()} | {NETWORK: network, **others}
 
@@ -176,16 +182,6 @@ def explanation(kan: KAN) -> pb.Explanation:
     ]
     row_bytes = 4 * sum(layer.outputs * layer.inputs for layer in kan.layers)
     return pb.Explanation(edges=edges, max_rows=max(1, _MAX_EDGE_BYTES // row_bytes))
-
-
-def metadata(name: str, kan: KAN, library_version: str) -> dict[str, str]:
-    """What stands in the graphs' metadata_props beside the version."""
-    return {
-        "model": name,
-        "degree": ",".join(str(layer.degree) for layer in kan.layers),
-        "grid_size": ",".join(str(layer.grid_size) for layer in kan.layers),
-        "library_version": library_version,
-    }
 
 
 def _stamped(model: onnx.ModelProto, props: Mapping[str, str]) -> bytes:

@@ -1,9 +1,11 @@
-"""Ctrl-C as a wish: the work stops at the next place where nothing is lost."""
+"""Ctrl-C as a wish: the work stops at the next place where nothing is lost. SIGTERM is the same wish."""
 
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass
@@ -15,15 +17,31 @@ class Interruption:
 
 @contextmanager
 def interruption() -> Iterator[Interruption]:
-    """Within the block the first SIGINT only sets ``requested``; the second one acts as usual."""
+    """Within the block the first SIGINT or SIGTERM only sets ``requested``; the second one acts as usual."""
     state = Interruption()
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
     def ask(_signal: int, _frame: object) -> None:
         state.requested = True
-        signal.signal(signal.SIGINT, before)
+        restore()
 
-    before = signal.signal(signal.SIGINT, ask)
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
     try:
+        for number in _SIGNALS:
+            signal.signal(number, ask)
         yield state
     finally:
-        signal.signal(signal.SIGINT, before)
+        restore()
+
+
+@contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """Within the block SIGTERM raises KeyboardInterrupt, as SIGINT does: whoever ends the process is a person too."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,89 +1,126 @@
-"""Levenberg–Marquardt: the fit of a small network to numbers, many digits closer than first-order methods in less time.
+"""Levenberg–Marquardt: the fit of a small network, many digits closer than first-order methods in less time.
 
 Each step solves a linear least-squares problem in all parameters at once. A spline's coefficients enter its edge
 linearly, so that the problem is nearly that; LBFGS, which knows one direction at a time, takes thousands of steps.
+Classes are fitted by the same step: the cross entropy's generalised Gauss–Newton matrix is one of least squares too.
 """
 
 import copy
-import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
-from training.fit import ModuleFit, Network, Record, Samples, TrainingDiverged
-from training.objective import score
+from training.errors import FitRefused
+from training.objective import Task, loss
+from training.record import Advance
+from training.samples import Samples
 
 # Its normal equations are a square of so many numbers.
 MOST_PARAMETERS = 4096
 # Numbers of the Jacobian that are made at a time.
 _CHUNK_NUMBERS = 2**22
-_FIRST_DAMPING, _LEAST_DAMPING = 1e-2, 1e-14
+_FIRST_DAMPING = 1e-2
+# Where classes can be told apart for sure the loss falls for ever: damping keeps logits from running to infinity.
+_LEAST_DAMPING: dict[Task, float] = {"regression": 1e-14, "classification": 1e-8}
 _LESS, _MORE = 1 / 5, 4.0
 # A step is tried with ever more damping so often; then the fit is at its end.
 _TRIES = 10
 
 
-def fit_least_squares(network: Network, train: Samples, validation: Samples, *, steps: int) -> ModuleFit[Network]:
-    """Fit numbers by the method of Levenberg and Marquardt, on all rows at once, in float64.
+class LevenbergMarquardt:
+    """Fits by the method of Levenberg and Marquardt, on all rows at once, in float64; the network gets it rounded.
 
-    The validation rows choose among the networks after each step, the one that came among them. Parameters that want
-    no gradient stay. The damping is relative to the mean of the normal matrix's diagonal, so that parameters that no
-    row touches stay too.
+    Parameters that want no gradient stay. The damping is relative to the mean square of the Jacobian, so that those
+    that no row touches stay too. An advance is one step; the last one of a fit is one that finds nothing lower, and
+    moves nothing.
 
-    Args:
-        network: ``[rows, inputs]`` to ``[rows, outputs]``, each row by itself; it is left as it is.
-        train: Rows that the weights follow; ``y`` are numbers.
-        validation: Rows that choose the best network.
-        steps: At most.
+    Source: Marquardt, An algorithm for least-squares estimation of nonlinear parameters (1963); for classes
+    Schraudolph, Fast curvature matrix-vector products for second-order gradient descent (2002).
+    """
 
-    Returns:
-        The network, rounded once to its own type, and one record before the first step and after each.
+    def __init__(self, network: nn.Module, train: Samples, task: Task) -> None:
+        """Of a network ``[rows, inputs]`` to ``[rows, outputs]``, each row by itself.
+
+        Raises:
+            FitRefused: more parameters than 4096.
+        """
+        self._network, self._train, self._task = network, train, task
+        self._problem = LeastSquares.of(network, train, task)
+        self._place, self._damping = self._problem.start, _FIRST_DAMPING
+
+    def state_dict(self) -> dict[str, Any]:
+        """The parameters before rounding, and the damping."""
+        return {"place": self._place, "damping": self._damping}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there."""
+        self._place, self._damping = state_dict["place"], state_dict["damping"]
+
+    def advance(self, place: tuple[int, int]) -> Advance:
+        """One step, from ``place`` (which of the plan's grids, steps done on it)."""
+        found = _step(self._problem, self._place, self._damping)
+        if found is not None:
+            self._place, self._damping = found
+            with torch.no_grad():
+                for name, values in self._problem.parts(self._place).items():
+                    self._network.get_parameter(name).copy_(values)
+        with torch.no_grad():
+            train_loss = float(loss(self._task, self._network(self._train.x), self._train.y))
+        return Advance(place[1] + 1, train_loss, at_end=found is None)
+
+
+def check_parameters(count: int, grid_size: int | None = None) -> None:
+    """Refuse a fit that is too large for normal equations.
 
     Raises:
-        ValueError: classes instead of numbers, fewer steps than one, or more parameters than 4096.
-        TrainingDiverged: the loss of the network as it came is not finite.
-
-    Source: Marquardt, An algorithm for least-squares estimation of nonlinear parameters (1963).
+        FitRefused: more parameters than 4096.
     """
-    exact = copy.deepcopy(network).double()
-    free = {name: p.detach().clone() for name, p in exact.named_parameters() if p.requires_grad}
-    count = sum(parameter.numel() for parameter in free.values())
-    if not train.y.is_floating_point():
-        raise ValueError("the targets are classes; wanted numbers: fit classes by lbfgs or adam")
-    if steps < 1 or count > MOST_PARAMETERS:
-        raise ValueError(f"{steps} steps of {count} parameters; wanted 1 or more, of at most {MOST_PARAMETERS}")
-    problem = _Problem(exact, free, train.x.double(), train.y.double())
-    place = torch.cat([parameter.flatten() for parameter in free.values()])
-    residual = problem.residual(place)
-    history = [_look(problem, place, 0, residual, validation)]
-    if not math.isfinite(history[0].train_loss) or not math.isfinite(history[0].validation_loss):
-        raise TrainingDiverged("the loss is not finite before the first step; wanted rows and targets of a usual size")
-    best, lowest, damping = place, history[0].validation_loss, _FIRST_DAMPING
-    for step in range(1, steps + 1):
-        found = _step(problem, place, residual, damping)
-        if found is None:
-            break
-        place, residual, damping = found
-        history.append(_look(problem, place, step, residual, validation))
-        if history[-1].validation_loss < lowest:
-            best, lowest = place, history[-1].validation_loss
-    chosen = copy.deepcopy(network)
-    with torch.no_grad():
-        for name, values in problem.parts(best).items():
-            chosen.get_parameter(name).copy_(values)
-    return ModuleFit(chosen, tuple(history))
+    if count > MOST_PARAMETERS:
+        where = "" if grid_size is None else f" on grid {grid_size}"
+        raise FitRefused(
+            f"levenberg-marquardt is for at most {MOST_PARAMETERS} parameters, and the network has {count}{where}; "
+            "wanted fewer hidden nodes, coarser grids, or lbfgs"
+        )
 
 
 @dataclass(frozen=True)
-class _Problem:
-    """The network as a function of one vector of parameters, and the rows."""
+class LeastSquares:
+    """The network as a function of one vector of parameters, and the rows; all in float64.
+
+    Attributes:
+        network: A copy.
+        free: The parameters that move, as they came.
+        x: ``[rows, inputs]``.
+        y: ``[rows, outputs]``, or classes ``[rows]``.
+        task: What the loss is.
+    """
 
     network: nn.Module
     free: dict[str, Tensor]
     x: Tensor
     y: Tensor
+    task: Task
+
+    @classmethod
+    def of(cls, network: nn.Module, train: Samples, task: Task) -> "LeastSquares":
+        """The network is left as it is.
+
+        Raises:
+            FitRefused: more parameters than 4096.
+        """
+        exact = copy.deepcopy(network).double()
+        free = {name: p.detach().clone() for name, p in exact.named_parameters() if p.requires_grad}
+        check_parameters(sum(parameter.numel() for parameter in free.values()))
+        y = train.y if task == "classification" else train.y.double()
+        return cls(exact, free, train.x.double(), y, task)
+
+    @property
+    def start(self) -> Tensor:
+        """``[parameters]``, as they came."""
+        return torch.cat([parameter.flatten() for parameter in self.free.values()])
 
     def parts(self, place: Tensor) -> dict[str, Tensor]:
         """The parameters that a vector stands for."""
@@ -95,45 +132,66 @@ class _Problem:
         answers: Tensor = functional_call(self.network, self.parts(place), (x,))
         return answers
 
-    def residual(self, place: Tensor) -> Tensor:
-        """``[rows, outputs]``, answers less targets."""
+    def loss(self, place: Tensor) -> float:
+        """Mean over the rows."""
         with torch.no_grad():
-            return self.answers(place, self.x) - self.y
+            return float(loss(self.task, self.answers(place, self.x), self.y))
 
-    def normal(self, place: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
-        """JᵀJ and Jᵀr of the Jacobian J, chunk by chunk of rows."""
-        rows = max(1, _CHUNK_NUMBERS // (len(place) * self.y.shape[1]))
+    def normal(self, place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The Gauss–Newton matrix and half the gradient of the squared error, or both of the cross entropy; the scale.
+
+        With the Jacobian J of the answers these are JᵀJ and Jᵀ(answers − targets), or Jᵀ(diag p − p pᵀ)J and
+        Jᵀ(p − one-hot), p being the softmax of the answers; sums, chunk by chunk of rows. The scale is the mean of the
+        diagonal of JᵀJ, for classes divided by their number: it does not vanish as p comes close to 0 and 1.
+        """
+        with torch.no_grad():
+            answers = self.answers(place, self.x)
+            residual = self._residual(answers)
+        rows = max(1, _CHUNK_NUMBERS // (len(place) * answers.shape[1]))
         jacobian = vmap(jacrev(lambda at, row: self.answers(at, row[None])[0]), (None, 0))
         matrix = torch.zeros(len(place), len(place), dtype=torch.float64)
-        gradient = torch.zeros(len(place), dtype=torch.float64)
-        for x, r in zip(torch.split(self.x, rows), torch.split(residual, rows), strict=True):
-            part = jacobian(place, x).detach().flatten(0, 1)
-            matrix += part.T @ part
-            gradient += part.T @ r.flatten()
-        return matrix, gradient
+        gradient, squares = torch.zeros(len(place), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+        parts = (torch.split(each, rows) for each in (self.x, answers, residual))
+        for x, a, r in zip(*parts, strict=True):
+            part = jacobian(place, x).detach()
+            gradient += part.flatten(0, 1).T @ r.flatten()
+            if self.task == "classification":
+                squares += part.square().sum()
+                part = _weighted(part, a.softmax(dim=1))
+            matrix += part.flatten(0, 1).T @ part.flatten(0, 1)
+        if self.task == "regression":
+            return matrix, gradient, matrix.diagonal().mean()
+        return matrix, gradient, squares / (len(place) * answers.shape[1])
+
+    def _residual(self, answers: Tensor) -> Tensor:
+        if self.task == "regression":
+            return answers - self.y
+        return answers.softmax(dim=1) - nn.functional.one_hot(self.y, answers.shape[1])
 
 
-def _step(problem: _Problem, place: Tensor, residual: Tensor, damping: float) -> tuple[Tensor, Tensor, float] | None:
-    """The next place, its residual and the damping to begin with there; None where no step lowers the loss."""
-    matrix, gradient = problem.normal(place, residual)
-    loss, size = residual.square().sum(), matrix.diagonal().mean()
+def _weighted(jacobian: Tensor, p: Tensor) -> Tensor:
+    """SᵀJ, row by row, with S = diag √p − p √pᵀ, so that S Sᵀ = diag p − p pᵀ: nothing is subtracted that is squared.
+
+    Args:
+        jacobian: ``[rows, outputs, parameters]``.
+        p: ``[rows, outputs]``, sums of rows are 1.
+    """
+    mean = (p.unsqueeze(2) * jacobian).sum(dim=1, keepdim=True)
+    return p.sqrt().unsqueeze(2) * (jacobian - mean)
+
+
+def _step(problem: LeastSquares, place: Tensor, damping: float) -> tuple[Tensor, float] | None:
+    """The next place and the damping to begin with there; None where no step lowers the loss."""
+    matrix, gradient, scale = problem.normal(place)
+    before = problem.loss(place)
     if not torch.isfinite(matrix).all():
         return None
     identity = torch.eye(len(place), dtype=torch.float64)
     for _ in range(_TRIES):
-        factor, failed = torch.linalg.cholesky_ex(matrix + damping * size * identity)
+        factor, failed = torch.linalg.cholesky_ex(matrix + damping * scale * identity)
         if not failed:
             tried = place - torch.cholesky_solve(gradient[:, None], factor)[:, 0]
-            left = problem.residual(tried)
-            if left.square().sum() < loss:  # NaN is not less
-                return tried, left, max(_LEAST_DAMPING, damping * _LESS)
+            if problem.loss(tried) < before:  # NaN is not less
+                return tried, max(_LEAST_DAMPING[problem.task], damping * _LESS)
         damping *= _MORE
     return None
-
-
-def _look(problem: _Problem, place: Tensor, step: int, residual: Tensor, validation: Samples) -> Record:
-    with torch.no_grad():
-        answers = problem.answers(place, validation.x.double())
-    y = validation.y.double()
-    loss = float((answers - y).square().mean())
-    return Record(0, step, float(residual.square().mean()), loss, score("regression", answers, y))

@@ -28,8 +28,10 @@ def target_flaw(low: float, high: float, tolerance: float) -> str:
         return f"values that span {span:.3g} at a size of {size:.3g}; float32 cannot hold them: rescale the column"
     rounding = float(np.spacing(np.float32(size))) / 2 / span
     if rounding > tolerance:
+        # A column that spans more than its size is near 0 already.
+        advice = "subtract a constant from the column" if size > span else "wanted a larger tolerance"
         return (
             f"values that span {span:.3g} at a size of {size:.3g}: float32 rounds predictions by {rounding:.1g} of "
-            f"that span, and [verify] tolerance is {tolerance:g}; subtract a constant from the column"
+            f"that span, and [verify] tolerance is {tolerance:g}; {advice}"
         )
     return ""

@@ -2,20 +2,20 @@
 
 import datetime
 import importlib.metadata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from sklearn import metrics as sk
 
 from kan_api.v1 import manifest_pb2 as pb
-from kan_model import KAN
+from kan_model import parameter_count
 from kan_model.onnx_runtime import Session, open_session
-from kan_model.transform import InputTransform, OutputTransform
 from training.config import Recipe
 from training.data import Dataset
 from training.encoding import Feature, Numbers
-from training.export import Exported, describe, explanation
+from training.export import Exported, Trained, describe, explanation
+from training.objective import Task
 from training.preparation import feature_ranges
 from training.split import Rows
 
@@ -23,40 +23,81 @@ _HISTOGRAM_BINS = 20
 _TASKS = {"regression": pb.TASK_REGRESSION, "classification": pb.TASK_CLASSIFICATION}
 
 
-def build_manifest(recipe: Recipe, dataset: Dataset, exported: Exported, *, formula: str = "") -> pb.ModelManifest:
-    """Everything but version and files, which :mod:`training.publish` fills in."""
-    kan, graph = exported.trained.kan, exported.lowered.model.graph
+def build_manifest(
+    recipe: Recipe,
+    dataset: Dataset,
+    exported: Exported,
+    *,
+    formula: str = "",
+    beside: Mapping[str, float] | None = None,
+    attribution: Sequence[float] = (),
+) -> pb.ModelManifest:
+    """Everything but version and files, which :mod:`training.publish` fills in.
+
+    Args:
+        recipe: What was asked.
+        dataset: The table.
+        exported: The network and its graph.
+        formula: One line an output, or nothing.
+        beside: Metrics of what was trained beside it, by name.
+        attribution: How much the answers depend on each feature, or nothing.
+    """
     metrics, precision_loss = _metrics(dataset, exported)
-    outputs = len(dataset.classes) or dataset.y.shape[1]
-    manifest = pb.ModelManifest(
+    manifest = of_network(exported, precision_loss)
+    manifest.MergeFrom(outline(recipe, dataset))
+    manifest.MergeFrom(
+        pb.ModelManifest(
+            metrics={**metrics, **(beside or {})},
+            data=pb.DataSummary(
+                source=dataset.source,
+                fingerprint=dataset.fingerprint,
+                train_rows=len(dataset.train),
+                validation_rows=len(dataset.validation),
+                test_rows=len(dataset.test),
+                dropped_rows=dataset.dropped_rows,
+            ),
+            recipe=recipe.text,
+            formula=formula,
+        )
+    )
+    for feature, score in zip(manifest.features, attribution, strict=False):
+        feature.attribution = score
+    return manifest
+
+
+def of_network(exported: Exported, precision_loss: Mapping[str, float]) -> pb.ModelManifest:
+    """What a network and its graphs say of themselves, whatever they were made from: tensors, shape, lowering."""
+    kan, graph = exported.trained.kan, exported.lowered.model.graph
+    first = kan.layers[0]
+    return pb.ModelManifest(
         created=timestamp(),
         library_version=library_version(),
-        inputs=[pb.TensorSpec(name=graph.input[0].name, datatype="FP32", shape=[-1, dataset.x.shape[1]])],
-        outputs=[pb.TensorSpec(name=graph.output[0].name, datatype="FP32", shape=[-1, outputs])],
+        inputs=[pb.TensorSpec(name=graph.input[0].name, datatype="FP32", shape=[-1, kan.width[0]])],
+        outputs=[pb.TensorSpec(name=graph.output[0].name, datatype="FP32", shape=[-1, kan.width[-1]])],
         network=pb.Network(
             width=kan.width,
-            grid_size=kan.layers[0].grid_size,
-            degree=kan.layers[0].degree,
-            outside=kan.layers[0].outside,
-            parameters=sum(parameter.numel() for parameter in kan.parameters()),
+            grid_size=first.grid_size,
+            degree=first.degree,
+            outside=first.outside,
+            parameters=parameter_count(kan),
         ),
         lowering=describe(exported, precision_loss),
         explanation=explanation(kan),
         preferred_rows=exported.lowered.preferred_rows,
-        metrics=metrics,
-        data=pb.DataSummary(
-            source=dataset.source,
-            fingerprint=dataset.fingerprint,
-            train_rows=len(dataset.train),
-            validation_rows=len(dataset.validation),
-            test_rows=len(dataset.test),
-            dropped_rows=dataset.dropped_rows,
-        ),
-        recipe=recipe.text,
-        formula=formula,
     )
-    manifest.MergeFrom(outline(recipe, dataset))
-    return manifest
+
+
+def histogram(values: Numbers) -> pb.Histogram:
+    """How often which values come: ``[rows]``, one or more, finite, and not all of them one huge number."""
+    counts, edges = np.histogram(values, bins=min(_HISTOGRAM_BINS, len(np.unique(values))))
+    return pb.Histogram(edges=edges, counts=counts)
+
+
+def output_names(classes: Sequence[str], target: str, outputs: int) -> tuple[str, ...]:
+    """One a network's output: the classes, the target, or the target with a number."""
+    if classes:
+        return tuple(classes)
+    return (target,) if outputs == 1 else tuple(f"{target} {number}" for number in range(1, outputs + 1))
 
 
 def timestamp() -> str:
@@ -84,7 +125,7 @@ def outline(recipe: Recipe, dataset: Dataset) -> pb.ModelManifest:
 def _metrics(dataset: Dataset, exported: Exported) -> tuple[dict[str, float], dict[str, float]]:
     """Metrics of what will be served, and how much better those of the float32 network are where it is not that."""
     trained = exported.trained
-    metrics = evaluate(dataset, lambda rows: predict(dataset, rows, trained.kan, trained.inputs, trained.outputs))
+    metrics = evaluate(dataset, lambda rows: predict(trained, dataset.x[rows]))
     if exported.plan.precision == "float32":
         return metrics, {}
     session = open_session(exported.lowered.model)
@@ -109,36 +150,44 @@ def evaluate(dataset: Dataset, predict: Callable[[Rows], Numbers]) -> dict[str, 
     return {
         f"{part}_{name}": value
         for part, rows in parts.items()
-        for name, value in _scores(dataset, rows, predict(rows)).items()
+        for name, value in scores(dataset.task, dataset.y[rows], predict(rows)).items()
     }
 
 
-def predict(
-    dataset: Dataset, rows: Rows, kan: KAN, inputs: InputTransform | None, outputs: OutputTransform | None
-) -> Numbers:
-    """Probabilities ``[rows, classes]`` or raw predictions ``[rows, targets]`` by torch, in the network's own type."""
+def predict(trained: Trained, x: Numbers) -> Numbers:
+    """Probabilities ``[rows, classes]`` or raw predictions ``[rows, targets]`` by torch, in the network's own type.
+
+    Args:
+        trained: The network.
+        x: ``[rows, features]``, raw.
+    """
     with torch.no_grad():
-        x = torch.from_numpy(dataset.x[rows]).to(kan.dtype)
+        rows = torch.from_numpy(x).to(trained.kan.dtype)
         # In float64 after the network: scikit-learn wants probabilities that sum to one.
-        y = kan(x if inputs is None else inputs(x)).double()
-        result: Numbers = (y if outputs is None else outputs(y)).numpy()
+        y = trained.kan(rows if trained.inputs is None else trained.inputs(rows)).double()
+        result: Numbers = (y if trained.outputs is None else trained.outputs(y)).numpy()
     return result
 
 
-def _scores(dataset: Dataset, rows: Rows, predicted: Numbers) -> dict[str, float]:
-    truth = dataset.y[rows]
-    if dataset.task == "classification":
-        labels = range(len(dataset.classes))
+def scores(task: Task, truth: Numbers | Rows, answers: Numbers) -> dict[str, float]:
+    """How good answers are: accuracy and log loss, or root mean square error, mean absolute error and R².
+
+    Args:
+        task: What was predicted.
+        truth: int64 ``[rows]`` classes, or ``[rows, targets]`` in raw units.
+        answers: ``[rows, outputs]``, probabilities that sum to one or raw predictions; finite.
+    """
+    if task == "classification":
         return {
-            "accuracy": float(sk.accuracy_score(truth, predicted.argmax(axis=1))),
-            "log_loss": float(sk.log_loss(truth, predicted, labels=list(labels))),
+            "accuracy": float(sk.accuracy_score(truth, answers.argmax(axis=1))),
+            "log_loss": float(sk.log_loss(truth, answers, labels=list(range(answers.shape[1])))),
         }
-    scores = {
-        "rmse": float(sk.root_mean_squared_error(truth, predicted)),
-        "mae": float(sk.mean_absolute_error(truth, predicted)),
+    found = {
+        "rmse": float(sk.root_mean_squared_error(truth, answers)),
+        "mae": float(sk.mean_absolute_error(truth, answers)),
     }
     # R² compares with the variance of the truth: it needs two rows that differ.
-    return scores | ({"r2": float(sk.r2_score(truth, predicted))} if np.ptp(truth) > 0 else {})
+    return found | ({"r2": float(sk.r2_score(truth, answers))} if np.ptp(truth) > 0 else {})
 
 
 def _features(dataset: Dataset) -> list[pb.Feature]:
@@ -164,6 +213,5 @@ def _feature(dataset: Dataset, place: int, feature: Feature, low: float, high: f
         message.imputed = imputed
     # Of a constant there is nothing to count, and numpy cannot part a huge one into bins.
     if len(values) and not dataset.constant[place]:
-        counts, edges = np.histogram(values, bins=min(_HISTOGRAM_BINS, max(1, len(np.unique(values)))))
-        message.histogram.CopyFrom(pb.Histogram(edges=edges, counts=counts))
+        message.histogram.CopyFrom(histogram(values))
     return message

@@ -2,34 +2,40 @@
 
 import hashlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from kan_api.v1.manifest_pb2 import ModelManifest
 from kan_model import KAN
 from kan_model.transform import InputTransform, OutputTransform
 from training.config import Recipe
-from training.continuation import continued_manifest, learn_on, start
+from training.continuation import continued_manifest, learn_on
+from training.continuation_start import start
 from training.data import Dataset, held_out_table, prepare
+from training.encoding import Numbers
 from training.errors import Interrupted
-from training.export import Plan, Trained, export, files, metadata
+from training.export import Exported, Plan, Trained, export, files
 from training.fit import FitState, begin, fit_steps
 from training.interruption import Interruption, interruption
-from training.manifest import build_manifest, outline
+from training.manifest import build_manifest, outline, predict
 from training.preparation import input_transform, new_network, output_transform, samples
 from training.publish import Published, check_successor, publish
+from training.record import Record
+from training.remarks import of_fit, refusal_hint
 from training.report import NAME as REPORT
-from training.report import report
+from training.report import Judged, report
 from training.run_folder import RunError, RunFolder
+from training.samples import Samples
 from training.steps import Table, finish
 from training.threads import threads_for, torch_threads
 from training.verify import VerificationFailed
 
 _SECONDS_BETWEEN_CHECKPOINTS = 5.0
-_HINT = "change [verify] tolerance and go on with --resume, or train with fewer intervals or scaled inputs"
-_SYMBOLIC_HINT = ", or name [symbolic] functions that answer everywhere, without log, sqrt, 1/x and the like"
+_HINT_AGAIN = "change [verify] tolerance and run it again"
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,12 @@ class Watcher(Protocol):
     def stepped(self, state: FitState) -> None:
         """The fit is one step on."""
 
+    def told(self, text: str) -> None:
+        """A step after the fit begins that takes its time."""
+
+    def looked(self, record: Record, *, ended: bool) -> None:
+        """A fit that keeps no state, of a version that learns on, has looked at the validation rows, or ended."""
+
 
 def train(run: Run, watcher: Watcher) -> Published:
     """Train, export, verify and publish.
@@ -85,29 +97,24 @@ def _train(run: Run, watcher: Watcher) -> Published:
         watcher.prepared(dataset)
         state = _fitted(run, dataset, inputs, outputs, stop, watcher)
         table = Table.of(dataset, inputs, outputs, state.best.dtype)
+        remarks = of_fit(state, new_network(dataset, recipe, inputs), recipe.fit, table)
         with torch_threads(threads_for(state.best, recipe.fit.batch_rows or len(dataset.train))):
-            finished = finish(state.best, recipe, table, lambda: _stop_if_asked(stop, run))
+            finished = finish(state.best, recipe, table, lambda: _stop_if_asked(stop, run), watcher.told)
+        finished = replace(finished, notes=(*remarks, *finished.notes))
         trained = Trained(finished.kan, inputs, outputs)
-        try:
-            exported = export(
-                trained,
-                Plan(recipe.verify.tolerance, recipe.lowering.tune_for, recipe.lowering.precision),
-                training_rows=dataset.x[dataset.train].astype(np.float32),
-            )
-        except VerificationFailed as error:
-            hint = _HINT if recipe.symbolic is None else f"{_HINT}{_SYMBOLIC_HINT}"
-            raise VerificationFailed(f"{error}; {hint}") from None
+        exported = _exported(recipe, dataset, trained, refusal_hint(finished.kan), notes=finished.notes)
         _stop_if_asked(stop, run)
-        manifest = build_manifest(recipe, dataset, exported, formula=finished.formula)
-        history = [*state.history, *finished.history]
-        page = {REPORT: report(dataset, trained, history, manifest, notes=finished.notes)}
+        manifest = build_manifest(
+            recipe,
+            dataset,
+            exported,
+            formula=finished.formula,
+            beside=finished.metrics,
+            attribution=finished.attribution,
+        )
+        page = _report(dataset, trained, manifest, [*state.history, *finished.history], finished.notes, finished.latex)
         _stop_if_asked(stop, run)
-        # From here on to the end at once: a version that is published belongs to a run that is finished.
-        props = metadata(manifest.name, trained.kan, manifest.library_version)
-        published = publish(run.models, manifest, files(exported, props, page))
-        run.folder.drop_state()
-        run.folder.save_result(trained.kan, held_out_table(dataset))
-    return replace(published, notes=finished.notes)
+        return _published(run, dataset, manifest, exported, page, finished.notes)
 
 
 def _train_on(run: Run, watcher: Watcher) -> Published:
@@ -119,28 +126,62 @@ def _train_on(run: Run, watcher: Watcher) -> Published:
         dataset, version = begin.dataset, begin.version
         check_successor(run.models, outline(recipe, dataset))
         watcher.prepared(dataset)
-        learned = learn_on(recipe, begin)
-        try:
-            exported = export(
-                learned.trained,
-                Plan(recipe.verify.tolerance, recipe.lowering.tune_for, recipe.lowering.precision),
-                training_rows=dataset.x[dataset.train].astype(np.float32),
-                scale=version.output_scale,
-            )
-        except VerificationFailed as error:
-            raise VerificationFailed(f"{error}; change [verify] tolerance and run it again") from None
-        manifest = continued_manifest(build_manifest(recipe, dataset, exported), begin, learned.continued)
-        page = {REPORT: report(dataset, learned.trained, learned.history, manifest, notes=learned.notes)}
+        learned = learn_on(recipe, begin, lambda record: watcher.looked(record, ended=False))
+        watcher.looked(learned.history[-1], ended=True)
+        exported = _exported(recipe, dataset, learned.trained, _HINT_AGAIN, version.output_scale)
+        manifest = continued_manifest(build_manifest(recipe, dataset, exported), begin, learned)
+        page = _report(dataset, learned.trained, manifest, learned.history, learned.notes)
     except KeyboardInterrupt:
         # The fit of a continuation has no state that could be kept; it is short, and the same again from its start.
         raise Interrupted("stopped, and nothing was published: a continuation is run again from its start") from None
     with interruption():
-        props = metadata(manifest.name, learned.trained.kan, manifest.library_version)
-        page_and_graphs = files(exported, props, page)
-        published = publish(run.models, manifest, page_and_graphs, after=version.manifest.version)
-        run.folder.drop_state()
-        run.folder.save_result(learned.trained.kan, held_out_table(dataset))
-    return replace(published, notes=learned.notes)
+        return _published(run, dataset, manifest, exported, page, learned.notes, after=version.manifest.version)
+
+
+def _exported(
+    recipe: Recipe,
+    dataset: Dataset,
+    trained: Trained,
+    hint: str,
+    scale: Numbers | None = None,
+    notes: Sequence[str] = (),
+) -> Exported:
+    """Graphs that passed; a refusal tells what was done to the network, since that may be mended."""
+    plan = Plan(recipe.verify.tolerance, recipe.lowering.tune_for, recipe.lowering.precision)
+    rows = dataset.x[dataset.train].astype(np.float32)
+    try:
+        return export(trained, plan, training_rows=rows, scale=scale)
+    except VerificationFailed as error:
+        raise VerificationFailed("\n  ".join([f"{error}; {hint}", *notes])) from None
+
+
+def _report(
+    dataset: Dataset,
+    trained: Trained,
+    manifest: ModelManifest,
+    history: Sequence[Record],
+    notes: Sequence[str],
+    latex: str = "",
+) -> bytes:
+    """Pictures of answers are made of the rows that neither trained nor chose."""
+    judged = Judged("held-out rows", dataset.y[dataset.test], predict(trained, dataset.x[dataset.test]))
+    return report(manifest, trained, dataset.x[dataset.train], judged=judged, history=history, notes=notes, latex=latex)
+
+
+def _published(
+    run: Run,
+    dataset: Dataset,
+    manifest: ModelManifest,
+    exported: Exported,
+    page: bytes,
+    notes: tuple[str, ...],
+    after: int | None = None,
+) -> Published:
+    """Publish and end the run, at once: a version that is published belongs to a run that is finished."""
+    published = publish(run.models, manifest, files(exported, manifest, {REPORT: page}), after=after)
+    run.folder.drop_state()
+    run.folder.save_result(exported.trained.kan, held_out_table(dataset))
+    return replace(published, notes=notes)
 
 
 def _check_no_state(run: Run) -> None:
@@ -167,9 +208,9 @@ def _fitted(
         samples(dataset, rows, inputs, outputs, kan.dtype) for rows in (dataset.train, dataset.validation)
     )
     identity = identity_of(run.recipe, dataset)
-    state = _start(run, kan, identity)
+    state = _start(run, kan, learning, identity)
     kept = time.monotonic()
-    steps = fit_steps(state, learning, choosing, plan, dataset.task, run.recipe.sparsify)
+    steps = fit_steps(state, learning, choosing, plan, dataset.task, run.recipe.sparsify, run.recipe.adapt)
     with torch_threads(threads_for(kan, plan.batch_rows or len(learning.x))):
         for state in steps:
             watcher.stepped(state)
@@ -192,17 +233,16 @@ def _stop_if_asked(stop: Interruption, run: Run) -> None:
 
 def identity_of(recipe: Recipe, dataset: Dataset) -> str:
     """What a kept state belongs to: the data and what the fit follows. Comments and what comes after may change."""
-    what = (
-        recipe.model_dump_json(include={"split", "inputs", "network", "fit", "sparsify", "task"}) + dataset.fingerprint
-    )
+    followed = {"split", "inputs", "network", "fit", "adapt", "sparsify", "task"}
+    what = recipe.model_dump_json(include=followed) + dataset.fingerprint
     return hashlib.sha256(what.encode()).hexdigest()
 
 
-def _start(run: Run, kan: KAN, identity: str) -> FitState:
+def _start(run: Run, kan: KAN, learning: Samples, identity: str) -> FitState:
     if run.resume:
         return run.folder.load_state(identity)
     if run.folder.has_state() and not run.fresh:
         raise RunError(
             f"{run.folder.path} holds an unfinished run; go on with it by --resume, or start anew by --fresh"
         )
-    return begin(kan, run.recipe.fit)
+    return begin(kan, run.recipe.fit, learning, run.recipe.adapt)

@@ -13,8 +13,8 @@ from training.config import Recipe
 from training.data import Dataset
 from training.encoding import Numbers
 from training.errors import DataError, quoted
-from training.fit import Samples
 from training.magnitude import input_flaw
+from training.samples import Samples
 from training.split import Rows
 
 Scaling = Literal["minmax", "standard", "none"]

@@ -10,6 +10,7 @@ from training.config import Recipe
 from training.data import Dataset
 from training.fit import FitState
 from training.objective import METRIC
+from training.record import Record
 
 _NAME_COLUMNS = 10
 
@@ -57,11 +58,19 @@ class ProgressBar:
 
     def stepped(self, state: FitState) -> None:
         """Move the bar; at the end of a grid, leave a line."""
-        grid_ended = state.step == 0
-        done = state.stage * self._recipe.fit.steps + state.step
-        if not state.history:
-            return
-        last = state.history[-1]
+        if state.history:
+            done = state.stage * self._recipe.fit.steps + state.step
+            self._show(state.history[-1], done, grid_ended=state.step == 0)
+
+    def told(self, text: str) -> None:
+        """Say which step after the fit begins."""
+        self._print(text)
+
+    def looked(self, record: Record, *, ended: bool) -> None:
+        """Likewise for a fit of one grid; at its end, leave a line."""
+        self._show(record, self._steps if ended else record.step, grid_ended=ended)
+
+    def _show(self, last: Record, done: int, *, grid_ended: bool) -> None:
         metric = f"{METRIC[self._recipe.task.kind]} {last.validation_score:.4f}"
         loss = f"grid {last.grid_size}  loss {last.train_loss:.3g}"
         self._bar.update(self._task, completed=done, numbers=f"{loss}  {metric}")

@@ -1,193 +1,213 @@
 """report.html of a version: what was learned, from what, and how well, as one file that needs no other."""
 
-import base64
-import io
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from html import escape
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
-from matplotlib.figure import Figure
+from torch import Tensor
 
-from kan_api.v1.manifest_pb2 import ModelManifest
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, Feature, ModelManifest
+from kan_model import KAN
 from kan_model.edge_values import edge_values
 from kan_model.plot import diagram, edge_detail
 from training.charts import confusion, residuals, staircase
-from training.data import Dataset
+from training.continuation import BEFORE
+from training.encoding import Numbers
 from training.export import Trained
-from training.fit import Record
-from training.manifest import predict
+from training.manifest import output_names
+from training.page import bullets, folded, image, number, page, paragraph, section, table, verbatim
+from training.record import Record
+from training.split import Rows
 
 NAME = "report.html"
-_DOTS_PER_INCH = 110
 # What a page is wide enough for.
 _MOST_CURVES, _MOST_EDGES = 16, 4
 _MOST_FEATURES = 200
 # Rows that tell the shape of the curves.
 _ROWS = 1000
+# Rows of which all edges are in memory at once.
+_EDGE_ROWS = 64
+# Beginnings of the names of metrics, and what a person calls those rows.
+_PARTS = {
+    "train_": "training rows",
+    "validation_": "validation rows",
+    "test_": "held-out rows",
+    BEFORE: "held-out rows, the version before",
+    "baseline_test_": "held-out rows, an MLP",
+}
 
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
-.about { color: #666; margin-top: .2rem; }
-table { border-collapse: collapse; margin: 1rem 0; } td, th { text-align: left; padding: .15rem 1.2rem .15rem 0; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
-tr + tr > * { border-top: 1px solid #eee; }
-img { max-width: 100%; } img.half { width: 49%; }
-pre { background: #f6f6f6; padding: 1rem; overflow-x: auto; font-size: .85rem; }
-"""
+
+@dataclass(frozen=True)
+class Judged:
+    """Answers to rows whose truth is known.
+
+    Attributes:
+        which: What a person calls these rows, as "held-out rows".
+        truth: int64 ``[rows]`` classes, or ``[rows, 1]`` in raw units.
+        answers: ``[rows, outputs]``: probabilities, or raw predictions; finite.
+    """
+
+    which: str
+    truth: Numbers | Rows
+    answers: Numbers
 
 
 def report(
-    dataset: Dataset,
-    trained: Trained,
-    history: Sequence[Record],
     manifest: ModelManifest,
+    trained: Trained,
+    rows: Numbers,
     *,
+    judged: Judged | None = None,
+    history: Sequence[Record] = (),
     notes: Sequence[str] = (),
+    latex: str = "",
 ) -> bytes:
     """The page, in UTF-8. It loads nothing and runs nothing.
 
     Args:
-        dataset: The table; pictures of answers are made of its held-out rows.
-        trained: The network with what stands before and behind it.
-        history: Of the fit.
         manifest: Of the version; its number is not needed.
-        notes: What was done to the network after the fit, a line each.
+        trained: The network with what stands before and behind it.
+        rows: ``[rows, features]``, raw, over which curves are drawn; some of many are enough.
+        judged: What pictures of answers are made of; None: there are no such rows.
+        history: Of the fit; empty where it is not known.
+        notes: What was done to the network after the fit, and what else to know of it, a line each.
+        latex: The manifest's formula as LaTeX, to be copied.
     """
     title = f"{manifest.name}: {manifest.target or 'classes'}"
     parts = [
-        _about(manifest),
-        _section("How well it does", [_metrics(manifest), *_answers(dataset, trained)]),
-        _section("What it learned", [_formula(manifest), _notes(notes), *_network(dataset, trained)]),
-        _section("How it was learned", [_image(staircase(history), "loss, grid by grid")]),
-        _section("The data", [_data(manifest), _features(manifest)]),
-        _section("The recipe", [f"<pre>{escape(manifest.recipe)}</pre>"]),
+        paragraph(_about(manifest), "about"),
+        section("How well it does", [_metrics(manifest), *_answers(manifest, judged)]),
+        section("What it learned", [*_formula(manifest, latex), bullets(notes), *_network(manifest, trained, rows)]),
+        section("How it was learned", [image(staircase(history), "loss, grid by grid")] if history else []),
+        section("The data", [_data(manifest), _features(manifest)]),
+        section("The recipe", [verbatim(manifest.recipe)]),
+        section("Where it comes from", _origin(manifest) if manifest.HasField("origin") else []),
     ]
-    page = (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{escape(title)}</h1>\n"
-        f"{''.join(parts)}</body>\n</html>\n"
-    )
-    return page.encode()
-
-
-def _section(title: str, parts: Iterable[str]) -> str:
-    return f"<h2>{escape(title)}</h2>\n{''.join(parts)}\n"
+    return page(title, parts)
 
 
 def _about(manifest: ModelManifest) -> str:
-    network = manifest.network
+    network, made = manifest.network, "Trained"
+    if manifest.HasField("origin"):
+        made = f"Trained by {manifest.origin.kind}, imported"
+    elif manifest.continued_from:
+        made = f"Version {manifest.continued_from}, trained on new rows"
     shape = ", ".join(map(str, network.width))
     return (
-        f'<p class="about">KAN [{shape}], {network.parameters:,} parameters, grids of {network.grid_size} intervals, '
-        f"degree {network.degree}. Trained {escape(manifest.created)} with kan-serving "
-        f"{escape(manifest.library_version)}.</p>\n"
+        f"KAN [{shape}], {network.parameters:,} parameters, grids of {network.grid_size} intervals, degree "
+        f"{network.degree}. {made} {manifest.created} with kan-serving {manifest.library_version}."
     )
 
 
 def _metrics(manifest: ModelManifest) -> str:
     """A line a metric, a column a part of the data."""
-    parts = ("validation_", "test_")
-    names = sorted({name.split("_", 1)[1] for name in manifest.metrics if name.startswith(parts)})
+    parts = [part for part in _PARTS if any(name.startswith(part) for name in manifest.metrics)]
+    if not parts:
+        return paragraph("Not measured: that takes rows with their truth, and an answer to each.")
+    names = sorted({name.removeprefix(part) for part in parts for name in manifest.metrics if name.startswith(part)})
     rows = [
-        [name.replace("_", " "), *(_number(manifest.metrics.get(f"{part}_{name}")) for part in ("validation", "test"))]
-        for name in names
+        [name.replace("_", " "), *(number(manifest.metrics.get(f"{part}{name}")) for part in parts)] for name in names
     ]
-    return _table(["", "validation rows", "test rows"], rows)
+    return table(["", *(_PARTS[part] for part in parts)], rows)
 
 
-def _answers(dataset: Dataset, trained: Trained) -> Iterator[str]:
-    """A picture of the answers to the rows that neither trained nor chose."""
-    truth, answers = (
-        dataset.y[dataset.test],
-        predict(dataset, dataset.test, trained.kan, trained.inputs, trained.outputs),
-    )
-    if dataset.task == "classification":
-        yield _image(confusion(dataset.classes, truth.astype("int64"), answers.argmax(axis=1)), "confusion matrix")
+def _answers(manifest: ModelManifest, judged: Judged | None) -> Iterator[str]:
+    if judged is None:
+        return
+    truth, answers = judged.truth, judged.answers
+    yield paragraph(f"Answers to {len(truth):,} {judged.which}:")
+    if manifest.task == TASK_CLASSIFICATION:
+        picture = confusion(manifest.classes, truth.astype("int64"), answers.argmax(axis=1))
+        yield image(picture, "confusion matrix")
     else:
-        yield _image(residuals(dataset.target, truth[:, 0].astype("float64"), answers[:, 0]), "residuals")
+        yield image(residuals(manifest.target, truth[:, 0].astype("float64"), answers[:, 0]), "residuals")
 
 
-def _formula(manifest: ModelManifest) -> str:
-    return f"<pre>{escape(manifest.formula)}</pre>\n" if manifest.formula else ""
-
-
-def _notes(notes: Sequence[str]) -> str:
-    return "<ul>\n" + "".join(f"<li>{escape(note)}</li>\n" for note in notes) + "</ul>\n" if notes else ""
-
-
-def _network(dataset: Dataset, trained: Trained) -> Iterator[str]:
+def _network(manifest: ModelManifest, trained: Trained, raw: Numbers) -> Iterator[str]:
     """The diagram, and the edges of the first layer that matter most."""
     kan = trained.kan
-    some = dataset.train[:: max(1, len(dataset.train) // _ROWS)]
-    x = torch.from_numpy(dataset.x[some])
-    rows = (x if trained.inputs is None else trained.inputs(x)).to(kan.dtype)
-    names = [feature.name for feature in dataset.features]
-    outputs = dataset.classes or (dataset.target,) * kan.width[-1]
-    yield _image(diagram(kan, rows, names=names, outputs=outputs, most_curves=_MOST_CURVES), "the network")
+    x = torch.from_numpy(raw[:: max(1, len(raw) // _ROWS)])
+    given = (x if trained.inputs is None else trained.inputs(x)).to(kan.dtype)
+    rows = _answered(kan, given)
+    if len(rows) < 2:
+        yield paragraph(f"No pictures: the network has no answer to {len(given) - len(rows)} of {len(given)} rows.")
+        return
+    names = [feature.name for feature in manifest.features]
+    outputs = output_names(manifest.classes, manifest.target, kan.width[-1])
+    yield image(diagram(kan, rows, names=names, outputs=outputs, most_curves=_MOST_CURVES), "the network")
     with torch.no_grad():
-        strength = next(edge_values(kan, rows)).std(dim=0)
-    strength[~kan.layers[0].active_edges] = -1
+        values = next(edge_values(kan, rows))
+    # An edge that adds the same to every row is not worth a picture; rounding gives it a deviation.
+    strength = torch.where(values.amax(dim=0) > values.amin(dim=0), values.std(dim=0), 0.0)
     for place in strength.flatten().argsort(descending=True)[:_MOST_EDGES].tolist():
         output, input_ = divmod(place, kan.width[0])
-        if strength[output, input_] >= 0:
-            figure = edge_detail(kan, rows, 0, output, input_, name=f"{names[input_]}, as the network reads it")
-            yield _image(figure, f"edge from {names[input_]} to node {output}", "half")
+        if strength[output, input_] > 0:
+            # The only layer feeds the outputs themselves.
+            fed = outputs[output] if len(kan.layers) == 1 else f"node {output}"
+            title, axis = f"{names[input_]} to {fed}", f"{names[input_]}, as the network reads it"
+            figure = edge_detail(kan, rows, 0, output, input_, name=axis, title=title)
+            yield image(figure, f"edge from {title}", "half")
+
+
+def _formula(manifest: ModelManifest, latex: str) -> Iterator[str]:
+    yield verbatim(manifest.formula)
+    if latex:
+        yield folded("its right-hand side as LaTeX", verbatim(latex))
+
+
+def _answered(kan: KAN, rows: Tensor) -> Tensor:
+    """The rows to which every edge has an answer: a logarithm has none left of 0."""
+    kept = torch.isfinite(rows).all(dim=1)
+    with torch.no_grad():
+        for x, some in zip(torch.split(rows, _EDGE_ROWS), torch.split(kept, _EDGE_ROWS), strict=True):
+            for layer in kan.layers:
+                some &= torch.isfinite(layer.edge_outputs(x)).flatten(1).all(dim=1)
+                x = layer(x)
+            some &= torch.isfinite(x).all(dim=1)
+    return rows[kept]
 
 
 def _data(manifest: ModelManifest) -> str:
     data = manifest.data
-    rows = [
-        ["table", data.source],
-        ["rows that trained", f"{data.train_rows:,}"],
-        ["rows that chose the network", f"{data.validation_rows:,}"],
-        ["rows held out", f"{data.test_rows:,}"],
-        ["rows left out", f"{data.dropped_rows:,}"],
-        ["fingerprint", data.fingerprint],
-    ]
-    return _table([], rows, numbers=False)
+    counts = {
+        "rows that trained": data.train_rows,
+        "rows that chose the network": data.validation_rows,
+        "rows held out": data.test_rows,
+        "rows left out": data.dropped_rows,
+    }
+    # Of an imported network that a count is 0 means that it is not known.
+    told = {name: count for name, count in counts.items() if count or not manifest.HasField("origin")}
+    text = ""
+    if data.source:
+        rows = [["table", data.source], *([name, f"{count:,}"] for name, count in told.items())]
+        text = table([], [*rows, ["fingerprint", data.fingerprint]], numbers=False)
+    if not data.train_rows:
+        text += paragraph("The rows that trained it are not known; the ranges below are those of its first grids.")
+    return text
 
 
 def _features(manifest: ModelManifest) -> str:
     features = manifest.features[:_MOST_FEATURES]
-    rows = [
-        [
-            feature.name,
-            _number(feature.low),
-            _number(feature.high),
-            "constant"
-            if feature.constant
-            else f"{_number(feature.imputed)} where missing"
-            if feature.HasField("imputed")
-            else "",
-        ]
-        for feature in features
-    ]
+    rows = [[feature.name, number(feature.low), number(feature.high), _remark(feature)] for feature in features]
+    head = ["feature", "lowest", "highest", ""]
+    if any(feature.HasField("attribution") for feature in features):
+        head.append("attribution")
+        for feature, row in zip(features, rows, strict=True):
+            row.append(number(feature.attribution))
     more = len(manifest.features) - len(features)
-    return _table(["feature", "lowest", "highest", ""], rows) + (f"<p>and {more:,} more</p>\n" if more else "")
+    return table(head, rows) + (paragraph(f"and {more:,} more") if more else "")
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool = True) -> str:
-    """Cells are text; all but the first of a line are numbers."""
-
-    def line(cells: Sequence[str], tag: str) -> str:
-        marks = ["" if not place or not numbers else ' class="number"' for place in range(len(cells))]
-        return "<tr>" + "".join(f"<{tag}{m}>{escape(c)}</{tag}>" for c, m in zip(cells, marks, strict=True)) + "</tr>\n"
-
-    return f"<table>\n{line(head, 'th') if head else ''}{''.join(line(row, 'td') for row in rows)}</table>\n"
+def _remark(feature: Feature) -> str:
+    if feature.constant:
+        return "constant"
+    return f"{number(feature.imputed)} where missing" if feature.HasField("imputed") else ""
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.5g}"
-
-
-def _image(figure: Figure, text: str, kind: str = "whole") -> str:
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a box stands for it
-        figure.savefig(buffer, format="png", dpi=_DOTS_PER_INCH)
-    content = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img class="{kind}" alt="{escape(text)}" src="data:image/png;base64,{content}">\n'
+def _origin(manifest: ModelManifest) -> Iterator[str]:
+    origin = manifest.origin
+    yield paragraph(f"{origin.kind} trained it; how, its files do not say. They were:")
+    rows = [[file.name, f"{file.size_bytes:,}", file.sha256] for file in origin.files]
+    yield table(["file", "bytes", "sha256"], rows, numbers=False)
+    yield paragraph("Imported by:")
+    yield verbatim(origin.command)

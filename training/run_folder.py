@@ -14,7 +14,8 @@ import torch
 
 from kan_model import KAN, checkpoint
 from training.errors import TrainingError
-from training.fit import FitState, Record
+from training.fit import FitState
+from training.record import Record
 
 
 class RunError(TrainingError):
@@ -63,6 +64,7 @@ class RunFolder:
             "step": state.step,
             "optimizer": state.optimizer,
             "history": [asdict(record) for record in state.history],
+            "diverged": state.diverged,
         }
         torch.save(content, buffer)
         checkpoint.write_atomically(self._state, buffer.getvalue())
@@ -108,6 +110,7 @@ def _state(content: dict[str, Any]) -> FitState:
         step=content["step"],
         optimizer=content["optimizer"],
         history=[Record(**record) for record in content["history"]],
+        diverged=content["diverged"],
     )
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from sklearn import datasets
 
-from training.config import DataSection
 from training.errors import RecipeError
+from training.sections import DataSection
 from training.table import Table, read_table
 
 

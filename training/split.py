@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.config import SplitSection
 from training.errors import DataError, quoted
+from training.sections import SplitSection
 
 SMALLEST_TABLE_ROWS = 10
 SMALLEST_CLASS_ROWS = 3

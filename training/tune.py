@@ -7,7 +7,7 @@ import numpy as np
 
 from kan_api.v1.manifest_pb2 import ModelManifest
 from kan_model.lowering.precision import PRECISIONS
-from training.export import Exported, Plan, describe, explanation, export, files, metadata
+from training.export import Exported, Plan, describe, explanation, export, files
 from training.manifest import library_version, timestamp
 from training.publish import Published, check_successor, publish
 from training.report import NAME as REPORT
@@ -33,10 +33,9 @@ def tune(folder: Path, tune_for: Sequence[int] | None = None) -> Published:
     check_successor(folder.parent.parent, manifest)
     exported = export(version.trained, _plan(folder, manifest, tune_for), scale=version.output_scale)
     tuned = _tuned(manifest, exported)
-    props = metadata(tuned.name, exported.trained.kan, tuned.library_version)
     # What was learned is the same, and the table it is told with is not at hand.
     report = {REPORT: (folder / REPORT).read_bytes()} if (folder / REPORT).is_file() else {}
-    return publish(folder.parent.parent, tuned, files(exported, props, report), after=manifest.version)
+    return publish(folder.parent.parent, tuned, files(exported, tuned, report), after=manifest.version)
 
 
 def _plan(folder: Path, manifest: ModelManifest, tune_for: Sequence[int] | None) -> Plan:

@@ -92,14 +92,15 @@ def _of_the_kan(state: Mapping[str, Any], prefix: str | None) -> dict[str, Tenso
     """The tensors of the KAN under the names that efficient-kan publishes."""
     if prefix is None:
         named = {_without_wrappers(str(name)): value for name, value in state.items()}
-        hint = _prefix_hint(state)
     else:
         named = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-        hint = ""
     if not any(map(_KEY.fullmatch, named)):
-        raise InteropError(f"no layer of efficient-kan in {_listed(list(state))}; wanted {_PUBLISHED}{hint}")
+        raise InteropError(
+            f"no layer of efficient-kan in {_listed(list(state))}; wanted {_PUBLISHED}{_prefix_hint(state)}"
+        )
     others = [name for name in named if not _KEY.fullmatch(name)]
     if others:
+        hint = _prefix_hint(state) if prefix is None else ""
         raise InteropError(f"beside a KAN there is {_listed(others)}; wanted {_PUBLISHED}{hint}")
     for name, value in named.items():
         if not isinstance(value, Tensor):

@@ -16,6 +16,7 @@ from kan_model import checkpoint
 from service.client import Client
 from training.config import load_recipe
 from training.data import prepare
+from training.export import Trained
 from training.manifest import predict
 from training.preparation import input_transform, output_transform
 
@@ -53,7 +54,7 @@ def truth(digits: Digits) -> Truth:
     kan = checkpoint.load(digits.runs / "digits" / "kan.safetensors")
     assert kan.dtype == torch.float32
     inputs = input_transform(dataset, recipe.inputs.scaling)
-    expected = predict(dataset, dataset.test, kan, inputs, output_transform(dataset))
+    expected = predict(Trained(kan, inputs, output_transform(dataset)), dataset.x[dataset.test])
     labels = [dataset.classes[code] for code in dataset.y[dataset.test]]
     return dataset.x[dataset.test].astype(np.float32), expected, labels
 

@@ -81,7 +81,8 @@ def test_imported_networks_answer_over_grpc_as_in_torch(folder: Path) -> None:
             with Client(addresses["grpc"]) as client:
                 table = pd.DataFrame(ROWS[:, ::-1], columns=["width", "length"])
                 fields, kinds = client.predict("field", table), client.predict("kinds", ROWS)
-                assert client.manifest("field").target == "yield"
+                manifest = client.manifest("field")
+                assert (manifest.target, manifest.origin.kind) == ("yield", "pykan")
         finally:
             server.terminate()
             assert server.wait(40) == 0

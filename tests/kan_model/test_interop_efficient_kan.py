@@ -135,8 +135,11 @@ def test_a_kan_inside_a_larger_model_is_taken_by_its_prefix() -> None:
     """Not by itself, since the rest would be lost in silence; the message says how."""
     state = _prefixed("head.kan.", _state()) | {"encoder.weight": torch.ones(3, 3), "layers.0.bias": torch.ones(2)}
     assert _equal(from_efficient_kan(state, prefix="head.kan."), from_efficient_kan(_state()))
-    with pytest.raises(InteropError, match=r'no layer of efficient-kan in head\.kan\..* and 4 more; .*prefix="kan\."'):
+    told = r"no layer of efficient-kan in head\.kan\..* and 4 more; .*prefix, here head\.kan\.$"
+    with pytest.raises(InteropError, match=told):
         from_efficient_kan(state)
+    with pytest.raises(InteropError, match=r"no layer of efficient-kan in .* here head\.kan\.$"):
+        from_efficient_kan(_prefixed("head.kan.", _state()), prefix="body.")
     with pytest.raises(InteropError, match=r"beside a KAN there is norm\.weight; wanted layers\.N\.grid"):
         from_efficient_kan(_state() | {"norm.weight": torch.ones(3)})
 
@@ -254,6 +257,11 @@ def _torn(path: Path) -> None:
         (_torn, "not the tensors of a state dict"),
         (lambda path: path.write_bytes(b""), "not the tensors of a state dict"),
         (lambda path: path.write_text("layers.0.grid"), "not the tensors of a state dict"),
+        # Each of these makes torch's unpickler stumble in a way of its own: KeyError, IndexError, AttributeError.
+        (lambda path: path.write_text("hello"), "not the tensors of a state dict"),
+        (lambda path: path.write_bytes(b"."), "not the tensors of a state dict"),
+        (lambda path: path.write_bytes(bytes(range(256))), "not the tensors of a state dict"),
+        (lambda path: path.write_bytes(b"]a."), "not the tensors of a state dict"),
         (lambda path: torch.save(torch.ones(3), path), "holds a Tensor; wanted a state dict"),
         (lambda path: torch.save({"epoch": 3, "model": _state()}, path), "no layer of efficient-kan in epoch, model;"),
     ],

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from kan_model import KAN, KANConfig
+from kan_model import KAN, KANConfig, SymbolicEdge, parameter_count
 
 
 @pytest.mark.parametrize("width", [(1, 1), (2, 5, 1), (7, 3, 4, 2)])
@@ -48,3 +48,12 @@ def test_layers_that_do_not_follow_each_other_are_refused() -> None:
         KAN.of_layers([a, b])
     with pytest.raises(ValueError, match="no layers"):
         KAN.of_layers([])
+
+
+def test_edges_that_are_not_there_do_not_count_and_symbolic_ones_have_four_numbers() -> None:
+    """[2, 3] at G = 5: 6 edges of 9; one is away, one symbolic; 3 biases."""
+    layer = KAN(KANConfig((2, 3))).layers[0]
+    mask = torch.ones(3, 2)
+    mask[0, 0] = 0
+    layer = layer.changed(edge_mask=mask, symbolic=[SymbolicEdge(1, 1, "sin", 1, 0, 1, 0)], bias=torch.zeros(3))
+    assert parameter_count(KAN.of_layers([layer])) == 4 * 9 + 4 + 3

@@ -182,6 +182,24 @@ def test_layers_can_wait_their_turn(make_kan: Callable[..., KAN]) -> None:
     assert len(found.kan.layers[1].symbolic) == 2
 
 
+def test_a_long_search_can_be_ended_between_edges(make_kan: Callable[..., KAN]) -> None:
+    """The check comes before each spline of the layers that may change, and what it raises comes out."""
+    kan, calls = make_kan(), [0]
+
+    def check() -> None:
+        calls[0] += 1
+        if calls[0] == 3:
+            raise KeyboardInterrupt
+
+    splines = int((kan.layers[0].edge_mask != 0).sum())
+    assert splines > 3
+    with pytest.raises(KeyboardInterrupt):
+        auto(kan, rows_of(kan.width[0]), functions=["x"], layers=[0], check=check)
+    assert calls == [3]
+    auto(kan, rows_of(kan.width[0]), functions=["x"], layers=[0], check=check)
+    assert calls == [3 + splines]
+
+
 def test_a_flat_edge_becomes_a_constant() -> None:
     """Nothing of the input is left in it: c = 0."""
     layer = layer_of([[lambda x: 0 * x, torch.exp]])

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from training.config import Recipe, parse_recipe
+
 RECIPE = """
 [model]
 name = "{name}"
@@ -58,3 +60,23 @@ def write_recipe(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def wave(tmp_path: Path) -> Callable[[str], Recipe]:
+    """3·sin(a) + b + 7 in raw units, with a column that says nothing, and a recipe with further sections for it."""
+    random = np.random.default_rng(1)
+    a, b, idle = random.uniform(-1, 4, 400), random.uniform(100, 110, 400), random.normal(0, 1, 400)
+    table = pd.DataFrame({"a": a, "b": b, "idle": idle, "y": 3 * np.sin(a) + b + 7})
+    table["kind"] = np.where(3 * np.sin(a) + b > 106, "high", "low")
+    table.to_csv(tmp_path / "wave.csv", index=False)
+
+    def recipe(sections: str) -> Recipe:
+        text = (
+            '[model]\nname = "wave"\n[data]\npath = "wave.csv"\ntarget = "y"\ncolumns = ["a", "b", "idle"]\n'
+            '[task]\nkind = "regression"\n[network]\nhidden = []\ndtype = "float64"\n'
+            '[fit]\noptimizer = "lbfgs"\ngrids = [8]\nsteps = 40\n[lowering]\ntune_for = []\n'
+        )
+        return parse_recipe(text + sections, folder=tmp_path, name="wave.toml")
+
+    return recipe

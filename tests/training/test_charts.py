@@ -9,7 +9,7 @@ from matplotlib.text import Text
 from sklearn.metrics import confusion_matrix
 
 from training.charts import confusion, residuals, staircase
-from training.fit import Record
+from training.record import Record
 
 
 def _texts(figure: Figure) -> list[str]:

@@ -29,6 +29,7 @@ def test_init_then_run_needs_no_edit(tmp_path: Path) -> None:
     first = kan_train(tmp_path, "init", "houses.csv", "--target", "price")
     assert (first.returncode, first.stderr) == (0, "")
     assert "wrote houses.toml" in first.stdout
+    assert first.stdout.startswith('left out: "id": an id by its name')
     second = kan_train(tmp_path, "run", "houses.toml")
     assert second.returncode == 0, second.stderr
     assert "published models/houses/1" in second.stdout
@@ -50,8 +51,11 @@ def test_the_recipes_that_come_along_run(tmp_path: Path, recipe: str) -> None:
         assert accuracy >= 0.96
 
 
-def test_ctrl_c_keeps_the_run_and_resume_finishes_it(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
-    """The first Ctrl-C says how to go on and exits with 130; --resume ends in a published model."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_keeps_the_run_and_resume_finishes_it(
+    write_recipe: Callable[..., Path], tmp_path: Path, number: signal.Signals
+) -> None:
+    """The first Ctrl-C or SIGTERM says how to go on and exits with 130; --resume ends in a published model."""
     recipe = write_recipe(steps=600)
     process = subprocess.Popen(
         [KAN_TRAIN, "run", str(recipe)], cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=os.environ
@@ -59,7 +63,7 @@ def test_ctrl_c_keeps_the_run_and_resume_finishes_it(write_recipe: Callable[...,
     assert process.stderr is not None
     assert "inputs" in process.stderr.readline()  # The table is read, the fit begins.
     process.stderr.readline()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "--resume" in errors

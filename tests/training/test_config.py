@@ -22,6 +22,9 @@ kind = "regression"
 """
 
 
+LEVENBERG = TABLE + '[fit]\noptimizer = "levenberg-marquardt"\n'
+
+
 def parse(text: str) -> Recipe:
     """The recipe as if it lay in the folder `place`."""
     return parse_recipe(text, folder=Path("place"), name="r.toml")
@@ -43,6 +46,15 @@ def test_lbfgs_has_no_batches_and_full_steps() -> None:
     assert recipe.fit.batch_rows is None
     assert recipe.fit.learning_rate == 1.0
     assert recipe.fit.grids == (3, 5)
+
+
+def test_levenberg_and_marquardt_take_all_rows() -> None:
+    """No batches; grids and steps as for all others; domains that follow the rows have defaults."""
+    recipe = parse(LEVENBERG + "grids = [3, 5]\n[adapt]")
+    assert recipe.fit.batch_rows is None
+    assert recipe.adapt is not None
+    assert (recipe.adapt.uniform_share, recipe.adapt.margin) == (0.2, 0.01)
+    assert parse(TABLE).adapt is None
 
 
 def test_paths_count_from_the_recipe(tmp_path: Path) -> None:
@@ -71,9 +83,17 @@ def test_paths_count_from_the_recipe(tmp_path: Path) -> None:
         (TABLE + '[fit]\ngrids = [3, "5"]', '[fit] grids, entry 2 = "5": wanted a whole number'),
         (TABLE + "[fit]\ngrids = [5, 3]", "[fit]: grids = [5, 3]: wanted ascending grid sizes"),
         (TABLE + "[fit]\ngrids = []", "[fit]: grids is empty"),
-        (TABLE + '[fit]\noptimizer = "sgd"', '[fit] optimizer = "sgd": wanted "adam" or "lbfgs"'),
+        (TABLE + '[fit]\noptimizer = "sgd"', '[fit] optimizer = "sgd": wanted "adam", "lbfgs" or "levenb'),
         (TABLE + '[fit]\noptimizer = "lbfgs"\nbatch_rows = 8', "[fit]: batch_rows is for adam"),
         (TABLE + '[fit]\noptimizer = "lbfgs"\nweight_decay = 0.1', "[fit]: weight_decay is for adam"),
+        (LEVENBERG + "batch_rows = 8", "[fit]: batch_rows is for adam; levenberg-marquardt takes"),
+        (LEVENBERG + "weight_decay = 0.1", "[fit]: weight_decay is for adam; levenberg-marquardt"),
+        (LEVENBERG + "learning_rate = 1.0", "[fit]: learning_rate is for adam and lbfgs"),
+        (LEVENBERG + "[sparsify]", "[sparsify]: not with [fit] optimizer ="),
+        (TABLE + "[adapt]\nuniform_share = 1.5", "[adapt] uniform_share = 1.5: wanted at most 1"),
+        (TABLE + "[adapt]\nmargin = -0.1", "[adapt] margin = -0.1: wanted at least 0"),
+        (TABLE + "[adapt]\nmargins = 0.1", '[adapt] unknown key "margins"; did you mean margin?'),
+        (TABLE.replace("[data]", 'continue_from = "models/x/3"\n[data]', 1) + "[adapt]", "[adapt]: not with [model]"),
         (TABLE + "[network]\ndegree = 6", "[network] degree = 6: wanted at most 5"),
         (TABLE + "[network]\nhidden = [0]", "[network] hidden, entry 1 = 0: wanted at least 1"),
         (TABLE + "[split]\ntest = 1.0", "[split] test = 1.0: wanted less than 1"),

@@ -15,10 +15,11 @@ from kan_model.grid import replace_knots
 from kan_model.layer import Outside
 from kan_model.lowering import lower
 from kan_model.onnx_runtime import open_session
-from training.config import FitSection
 from training.continual import Continued, fit_on, touched_coefficients
 from training.errors import TrainingError
-from training.fit import Samples, fit
+from training.fit import fit
+from training.fit_sections import FitSection
+from training.samples import Samples
 
 LBFGS = FitSection(optimizer="lbfgs", steps=60)
 ADAM = FitSection(optimizer="adam", steps=40, batch_rows=16, learning_rate=0.05)

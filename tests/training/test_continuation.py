@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import signal
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from training.errors import Interrupted, RecipeError, TrainingError
 from training.fit import FitState, begin
 from training.pipeline import Run, train
 from training.publish import Published, read_manifest
+from training.record import Record
 from training.run_folder import RunFolder
 
 RECIPE = """
@@ -54,12 +56,19 @@ class Quiet:
 
     def __init__(self) -> None:
         self.warnings: tuple[str, ...] = ()
+        self.looks: list[tuple[Record, bool]] = []
 
     def prepared(self, dataset: Dataset) -> None:
         self.warnings = dataset.warnings
 
     def stepped(self, state: FitState) -> None:
         pass
+
+    def told(self, text: str) -> None:
+        pass
+
+    def looked(self, record: Record, *, ended: bool) -> None:
+        self.looks.append((record, ended))
 
 
 def table(seed: int, low: float, high: float, rows: int = 200) -> pd.DataFrame:
@@ -190,9 +199,47 @@ def test_the_manifest_keeps_what_stays(second: Published) -> None:
     counted = [sum(manifest.features[0].histogram.counts) for manifest in (before, after)]
     assert counted[1] == counted[0] + after.data.train_rows
     page = (second.folder / "report.html").read_text()
+    assert after.continued_from == 1
+    assert before.continued_from == 0
+    assert "Version 1, trained on new rows" in page
     assert "continued version 1" in page
     assert "of their range at most" in page
     assert "<td>largest</td>" not in page
+
+
+def test_the_new_rows_are_judged_before_and_after(second: Published) -> None:
+    """Version 1 by onnxruntime on the rows that version 2 held out; summary, manifest and report tell it."""
+    folder = second.folder.parents[2]
+    dataset = prepare(load_recipe(folder / "on.toml"))
+    errors = answers(folder / "models" / "flowers" / "1", dataset.x[dataset.test]) - dataset.y[dataset.test]
+    before = float(np.sqrt((errors**2).mean()))
+    metrics = second.manifest.metrics
+    assert metrics["before_test_rmse"] == pytest.approx(before, rel=1e-4)
+    assert metrics["test_rmse"] < metrics["before_test_rmse"]
+    assert any(f"rmse {before:.4g} -> {metrics['test_rmse']:.4g}" in note for note in second.notes)
+    assert "held-out rows, the version before" in (second.folder / "report.html").read_text()
+
+
+def test_where_no_step_is_better_the_next_version_says_so(folder: Path) -> None:
+    """A nightly job goes on: rc 0, the network of before, histograms that count the new rows."""
+    published = run(recipe(folder, sections='[fit]\noptimizer = "adam"\nlearning_rate = 1e6\nsteps = 1'))
+    assert any(
+        "it answers as version 1, and differs from it in the histograms alone" in note for note in published.notes
+    )
+    rows = prepare(load_recipe(folder / "first.toml")).x
+    first, later = (answers(folder / "models" / "flowers" / version, rows) for version in ("1", "2"))
+    np.testing.assert_array_equal(first, later)
+    manifest = read_manifest(folder / "models" / "flowers" / "1")
+    assert manifest is not None
+    assert published.manifest.features[0].histogram != manifest.features[0].histogram
+
+
+def test_formulas_alone_cannot_learn_on(tmp_path: Path) -> None:
+    """Not the rows are at fault: there is no coefficient."""
+    symbolic = FIRST.replace("[3]", "[]") + '\n[symbolic]\nfunctions = ["x", "x^2", "sin"]\nmin_r2 = 0.01'
+    folder = _trained(tmp_path, sections=symbolic)
+    with pytest.raises(TrainingError, match=r"models/flowers/1: its network has formulas only"):
+        run(recipe(folder))
 
 
 def test_version_after_version(second: Published, tmp_path: Path) -> None:
@@ -200,7 +247,7 @@ def test_version_after_version(second: Published, tmp_path: Path) -> None:
     folder = shutil.copytree(second.folder.parents[2], tmp_path / "copy")
     for version in (2, 3):
         published = run(recipe(folder, model=f'continue_from = "models/flowers/{version}"'))
-    assert published.manifest.version == 4
+    assert (published.manifest.version, published.manifest.continued_from) == (4, 3)
     rows = prepare(load_recipe(folder / "first.toml")).x
     assert np.isfinite(answers(published.folder, rows)).all()
 
@@ -265,7 +312,7 @@ def test_an_unknown_class_is_refused(kind_folder: Path) -> None:
     rows = table(1, 1, 9, 300)
     rows.loc[7, "kind"] = "huge"
     rows.to_csv(kind_folder / "new.csv", index=False)
-    with pytest.raises(TrainingError, match='"huge" is none of the version\'s classes "big", "middle", "small"'):
+    with pytest.raises(TrainingError, match='"huge" is none of the classes "big", "middle", "small"'):
         run(recipe(kind_folder, target="kind", kind="classification"))
     assert not (kind_folder / "models" / "flowers" / "2").exists()
 
@@ -377,6 +424,30 @@ def test_keys_that_do_not_fit_together(tmp_path: Path, changes: dict[str, str], 
         load_recipe(recipe(tmp_path, **changes))
 
 
+def test_each_look_is_told_as_it_comes(folder: Path) -> None:
+    """From before the first step to the last one, on the version's grid; the end once."""
+    watcher = Quiet()
+    run(recipe(folder), watcher)
+    records, ends = zip(*watcher.looks, strict=True)
+    # LBFGS looks every ten steps.
+    assert [record.step for record in records] == [0, 10, 20, 20]
+    assert {record.grid_size for record in records} == {8}
+    assert ends == (False, False, False, True)
+    assert records[-1].validation_loss < records[0].validation_loss
+
+
+def test_a_fit_can_be_stopped_between_looks(folder: Path) -> None:
+    """As before it: nothing is published."""
+
+    class Interrupting(Quiet):
+        def looked(self, record: Record, *, ended: bool) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted, match="nothing was published"):
+        run(recipe(folder), Interrupting())
+    assert not (folder / "models" / "flowers" / "2").exists()
+
+
 def test_ctrl_c_publishes_nothing_and_says_so(folder: Path) -> None:
     """There is no state to go on with."""
 
@@ -407,7 +478,9 @@ def test_the_command_tells_what_came_of_it(folder: Path, capsys: pytest.CaptureF
     """Version, coefficients that could move, drift."""
     arguments = ["run", str(recipe(folder)), "--models", str(folder / "models"), "--runs", str(folder / "runs")]
     assert main(arguments) == 0
-    told = capsys.readouterr().out
+    printed = capsys.readouterr()
+    told = printed.out
+    assert re.search(r"^grid 8  loss \S+  validation loss \S+  R² \S+ after 20 steps$", printed.err, re.MULTILINE)
     assert f"published {folder}/models/flowers/2" in told
     assert "continued version 1; " in told
     assert "old rows  200: the network's outputs moved by " in told

@@ -16,7 +16,7 @@ from sklearn import datasets
 
 from training.config import Recipe, load_recipe, parse_recipe
 from training.data import held_out_table, prepare
-from training.draft import draft_recipe, write_recipe
+from training.draft import columns_left_out, draft_recipe, write_recipe
 from training.encoding import feature_block
 from training.errors import DataError, RecipeError
 from training.inspection import inspect
@@ -179,7 +179,7 @@ def test_tables_too_small_are_refused(tmp_path: Path) -> None:
         drafted(tmp_path, shop()[["paid"]], "paid")
     with pytest.raises(DataError, match="the target is the same in every row"):
         drafted(tmp_path, shop(1), "paid")
-    with pytest.raises(DataError, match="5 rows to learn from; wanted at least 10"):
+    with pytest.raises(DataError, match=r"t\.csv: 5 rows to learn from; wanted at least 10"):
         drafted(tmp_path, shop(5), "paid")
 
 
@@ -294,3 +294,19 @@ def test_decimal_commas_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="decimal commas"):
         draft_recipe(inspect(tmp_path / "t.csv", "price"), tmp_path)
     assert '#   "x": decimal commas' in draft_recipe(inspect(tmp_path / "t.csv", "n"), tmp_path)
+
+
+def test_columns_left_out_are_told_and_of_many_the_first_ten(tmp_path: Path) -> None:
+    """One cell that is no number takes a whole column away: nobody should find out from the model's error."""
+    frame = shop()
+    frame.loc[5, "age"] = np.inf
+    frame.to_csv(tmp_path / "shop.csv", index=False)
+    lines = columns_left_out(inspect(tmp_path / "shop.csv", "paid"))
+    assert [line.split(": ")[1] for line in lines] == ['"order_id"', '"age"', '"note"']
+    assert "row 6 (line 7) holds inf" in lines[1]
+    for place in range(20):
+        frame[f"{place}_id"] = range(200)
+    frame.to_csv(tmp_path / "shop.csv", index=False)
+    lines = columns_left_out(inspect(tmp_path / "shop.csv", "paid"))
+    assert len(lines) == 11
+    assert lines[-1] == "left out: 13 more, each with its reason in the recipe"

@@ -6,11 +6,15 @@ import pytest
 import torch
 
 from kan_model import KAN, KANConfig
-from training.config import FitSection
-from training.fit import FitState, Samples, TrainingDiverged, begin, fit, fit_steps
+from training.errors import FitRefused
+from training.fit import FitState, TrainingDiverged, begin, fit, fit_steps
+from training.fit_sections import FitSection, SparsifySection
+from training.objective import Task
+from training.samples import Samples
 
 LBFGS = FitSection(optimizer="lbfgs", grids=(3, 6, 10), steps=40)
 ADAM = FitSection(optimizer="adam", grids=(3, 6), steps=60, batch_rows=64, learning_rate=0.02)
+LEVENBERG = FitSection(optimizer="levenberg-marquardt", grids=(3, 6, 10), steps=15)
 
 
 def toy(rows: int, seed: int, dtype: torch.dtype = torch.float64) -> Samples:
@@ -25,16 +29,22 @@ def spirals(rows: int, seed: int) -> Samples:
     return Samples(x, (x.square().sum(dim=1) > 0.6).long())
 
 
+def in_classes(rows: Samples) -> Samples:
+    """The same rows; what lies above 0 is one class, the rest the other."""
+    return Samples(rows.x, (rows.y[:, 0] > 0).long())
+
+
 def network(dtype: torch.dtype = torch.float64, outputs: int = 1) -> KAN:
     """[2, 5, outputs]."""
     return KAN(KANConfig((2, 5, outputs), grid_size=3), dtype=dtype)
 
 
-def test_lbfgs_converges_and_each_grid_lowers_the_loss() -> None:
+@pytest.mark.parametrize("plan", [LBFGS, LEVENBERG])
+def test_each_grid_lowers_the_loss(plan: FitSection) -> None:
     """Grid extension: on the paper's example the test error falls with every grid, below 1 % of the spread."""
     train, validation, test = toy(800, 0), toy(200, 1), toy(500, 2)
-    state = fit(network(), train, validation, LBFGS, "regression")
-    ends = [record for record in state.history if record.step == LBFGS.steps]
+    state = fit(network(), train, validation, plan, "regression")
+    ends = [record for record in state.history if record.step == plan.steps]
     assert [record.grid_size for record in ends] == [3, 6, 10]
     assert ends[0].train_loss > ends[1].train_loss > ends[2].train_loss
     with torch.no_grad():
@@ -50,7 +60,7 @@ def test_adam_converges_in_mini_batches() -> None:
         assert (state.best(test.x).argmax(dim=1) == test.y).double().mean() > 0.97
 
 
-@pytest.mark.parametrize("plan", [LBFGS, ADAM])
+@pytest.mark.parametrize("plan", [LBFGS, ADAM, LEVENBERG])
 def test_a_seed_makes_a_fit_repeatable_and_leaves_the_network_given_alone(plan: FitSection) -> None:
     """Twice the same network gives twice the same weights, to the bit."""
     plan = plan.model_copy(update={"steps": 10, "grids": (3, 5)})
@@ -61,17 +71,23 @@ def test_a_seed_makes_a_fit_repeatable_and_leaves_the_network_given_alone(plan: 
     assert all(torch.equal(kan.state_dict()[name], tensor) for name, tensor in before.items())
 
 
-@pytest.mark.parametrize("plan", [LBFGS, ADAM])
+@pytest.mark.parametrize("plan", [LBFGS, ADAM, LEVENBERG])
 @pytest.mark.parametrize("stop_after", [1, 3, 4])
-def test_a_fit_gone_on_with_equals_one_that_never_stopped(plan: FitSection, stop_after: int) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("task", ["regression", "classification"])
+def test_a_fit_gone_on_with_equals_one_that_never_stopped(
+    plan: FitSection, stop_after: int, dtype: torch.dtype, task: Task
+) -> None:
     """Stopping anywhere, between steps or grids, changes nothing to the bit."""
     plan = plan.model_copy(update={"steps": 30 if plan is LBFGS else 3, "grids": (3, 5)})
-    train, validation = toy(100, 0), toy(50, 1)
-    through = fit(network(), train, validation, plan, "regression")
-    steps = fit_steps(begin(network(), plan), train, validation, plan, "regression")
+    train, validation, start = toy(100, 0, dtype), toy(50, 1, dtype), network(dtype)
+    if task == "classification":
+        train, validation, start = (*(in_classes(rows) for rows in (train, validation)), network(dtype, 2))
+    through = fit(start, train, validation, plan, task)
+    steps = fit_steps(begin(start, plan), train, validation, plan, task)
     for _ in range(stop_after):
         state = copy.deepcopy(next(steps))
-    for _ in fit_steps(state, train, validation, plan, "regression"):
+    for _ in fit_steps(state, train, validation, plan, task):
         pass
     assert state.history == through.history
     assert all(torch.equal(a, b) for a, b in zip(state.best.parameters(), through.best.parameters(), strict=True))
@@ -102,13 +118,40 @@ def test_a_step_to_infinity_ends_its_grid_and_keeps_the_best() -> None:
     assert all(torch.equal(a, b) for a, b in zip(state.best.parameters(), best.parameters(), strict=True))
 
 
-@pytest.mark.parametrize("plan", [LBFGS, ADAM])
+@pytest.mark.parametrize("plan", [LBFGS, ADAM, LEVENBERG])
 def test_a_fit_without_any_finite_loss_says_so(plan: FitSection) -> None:
     """Never NaN weights: an error with what to change."""
     train = toy(20, 0)
-    train.y.fill_(float("inf"))
-    with pytest.raises(TrainingDiverged, match="not finite on grid 3; wanted a smaller learning_rate"):
+    train.y.fill_(1e200)
+    with pytest.raises(TrainingDiverged, match="not finite on grid 3; wanted") as caught:
         fit(network(), train, toy(20, 1), plan, "regression")
+    assert ("learning_rate" in str(caught.value)) == (plan is not LEVENBERG)
+
+
+def test_a_grid_ends_where_no_step_lowers_the_loss() -> None:
+    """Targets that the network meets already: one step that finds nothing ends the grid; also gone on with."""
+    plan = LEVENBERG.model_copy(update={"grids": (3,)})
+    start, x = begin(network(), plan), toy(100, 0).x
+    with torch.no_grad():
+        met = Samples(x, start.kan(x))
+    before = copy.deepcopy(start.kan)
+    steps = fit_steps(start, met, met, plan, "regression")
+    stopped = copy.deepcopy(next(steps))
+    *_, through = steps
+    assert [(record.step, record.train_loss) for record in through.history] == [(1, 0.0)]
+    assert all(torch.equal(a, b) for a, b in zip(through.kan.parameters(), before.parameters(), strict=True))
+    for _ in fit_steps(stopped, met, met, plan, "regression"):
+        pass
+    assert stopped.history == through.history
+
+
+def test_what_levenberg_and_marquardt_cannot_fit_is_refused_before_any_step() -> None:
+    """Too many parameters on the last grid although the first would do, and a price of edges."""
+    rows, plan = toy(20, 0), LEVENBERG.model_copy(update={"grids": (3, 300)})
+    with pytest.raises(FitRefused, match="at most 4096 parameters, and the network has 4560 on grid 300; wanted fewer"):
+        next(fit_steps(begin(network(), plan), rows, rows, plan, "regression"))
+    with pytest.raises(FitRefused, match="follows the loss alone; to sparsify, wanted lbfgs or adam"):
+        next(fit_steps(begin(network(), LEVENBERG), rows, rows, LEVENBERG, "regression", SparsifySection()))
 
 
 def test_edges_that_are_not_there_stay_away() -> None:

@@ -13,6 +13,13 @@ DOCS = Path(__file__).parents[2] / "docs"
 TEXT = (DOCS / "kan.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, flags=re.MULTILINE | re.DOTALL)
 PICTURES = re.findall(r"!\[[^]]+\]\((pictures/[\w.]+)\)", TEXT)
+PROGRAMS = Path(sys.executable).parent
+COMMANDS = [
+    [str(PROGRAMS / program), *arguments]
+    for language, block in BLOCKS
+    if language == "sh"
+    for program, *arguments in map(str.split, block.splitlines())
+]
 BREAK = "--- next block ---\n"
 NUMBER = re.compile(r"-?\d+\.\d+(?:e[-+]?\d+)?")
 # Errors at the end of a fit hang on the machine's rounding: 15 % apart with targets changed by 1e-12 of themselves.
@@ -88,14 +95,24 @@ def test_pictures(walk: tuple[Path, list[str]]) -> None:
     assert sum((DOCS / picture).stat().st_size for picture in PICTURES) < 300_000
 
 
+def test_imports(walk: tuple[Path, list[str]]) -> None:
+    """Both networks become versions with a report; that of pykan is scored on both tables, the other on none."""
+    folder = walk[0]
+    for command in COMMANDS[:-1]:
+        assert "published models/" in run(command, folder)
+    for name, parts in (("theirs", {"train", "test"}), ("taken", set())):
+        version = folder / "models" / name / "1"
+        assert f"<title>{name}" in (version / "report.html").read_text()
+        metrics = json.loads((version / "manifest.json").read_text()).get("metrics", {})
+        assert {metric.split("_")[0] for metric in metrics} == parts
+
+
 def test_recipe(walk: tuple[Path, list[str]]) -> None:
     """The recipe publishes a version of the table that the walk wrote, with a report, as good as the walk's own."""
     folder = walk[0]
     [recipe] = [block for language, block in BLOCKS if language == "toml"]
-    [command] = [block for language, block in BLOCKS if language == "sh"]
     (folder / "signal.toml").write_text(recipe)
-    program, *arguments = command.split()
-    assert "published models/signal/1" in run([str(Path(sys.executable).with_name(program)), *arguments], folder)
+    assert "published models/signal/1" in run(COMMANDS[-1], folder)
     version = folder / "models" / "signal" / "1"
     assert "<title>signal" in (version / "report.html").read_text()
     assert json.loads((version / "manifest.json").read_text())["metrics"]["test_r2"] > 0.999

@@ -41,6 +41,12 @@ def test_targets(low: float, high: float, fits: bool) -> None:
     assert (target_flaw(low, high, 1e-5) == "") == fits
 
 
+def test_a_target_around_zero_has_nothing_to_subtract() -> None:
+    """The tolerance alone is at fault."""
+    assert target_flaw(-1.0, 2.0, 1e-9).endswith("wanted a larger tolerance")
+    assert target_flaw(1.6e9, 1.6e9 + 400, 1e-5).endswith("subtract a constant from the column")
+
+
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
 def test_a_target_that_passes_is_held_by_float32(low: float, span: float) -> None:
     """What numpy's float32 makes of numbers in the range is within the tolerance of the range."""

@@ -10,17 +10,19 @@ import onnx
 import pandas as pd
 import pytest
 
-from kan_model import checkpoint
+from kan_model import KAN, checkpoint
 from kan_model.onnx_runtime import open_session
 from kan_model.onnx_runtime import run as run_model
 from kan_model.transform import Affine
 from training.config import load_recipe
 from training.data import Dataset, prepare
 from training.errors import Interrupted, TrainingError
+from training.export import Trained
 from training.fit import FitState
 from training.manifest import predict
 from training.pipeline import Run, identity_of, train
 from training.preparation import input_transform, output_transform
+from training.record import Record
 from training.run_folder import RunError, RunFolder
 
 
@@ -38,6 +40,17 @@ class Quiet:
         if self.steps == self.stop_after:
             raise KeyboardInterrupt
 
+    def told(self, text: str) -> None:
+        pass
+
+    def looked(self, record: Record, *, ended: bool) -> None:
+        pass
+
+
+def _by_torch(dataset: Dataset, kan: KAN) -> np.ndarray:
+    trained = Trained(kan, input_transform(dataset, "minmax"), output_transform(dataset))
+    return predict(trained, dataset.x[dataset.test])
+
 
 @pytest.mark.parametrize("kind", ["regression", "classification"])
 def test_a_table_becomes_a_version_that_answers_as_torch(
@@ -51,7 +64,7 @@ def test_a_table_becomes_a_version_that_answers_as_torch(
     dataset = prepare(recipe)
     model = onnx.load(published.folder / "model.onnx")
     kan = checkpoint.load(run.folder.path / "kan.safetensors")
-    expected = predict(dataset, dataset.test, kan, input_transform(dataset, "minmax"), output_transform(dataset))
+    expected = _by_torch(dataset, kan)
     got = run_model(model, dataset.x[dataset.test].astype(np.float32))
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
 
@@ -129,7 +142,7 @@ def test_a_coarser_number_format_is_stated_with_what_it_costs(
     accuracy = np.mean(answers.argmax(axis=1) == dataset.y[dataset.test])
     assert manifest.metrics["test_accuracy"] == pytest.approx(accuracy)
     kan = checkpoint.load(run.folder.path / "kan.safetensors")
-    exact = predict(dataset, dataset.test, kan, input_transform(dataset, "minmax"), output_transform(dataset))
+    exact = _by_torch(dataset, kan)
     lost = np.mean(exact.argmax(axis=1) == dataset.y[dataset.test]) - accuracy
     assert manifest.lowering.precision_loss["test_accuracy"] == pytest.approx(lost)
 
@@ -145,10 +158,17 @@ def test_held_out_rows_are_kept_as_a_user_has_them(write_recipe: Callable[..., P
     assert len(table) == len(prepare(recipe).test)
 
 
-def test_a_run_gone_on_with_publishes_the_same_graph(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs", "levenberg-marquardt"])
+@pytest.mark.parametrize("sections", ["", "[adapt]\n"])
+def test_a_run_gone_on_with_publishes_the_same_graph(
+    write_recipe: Callable[..., Path], tmp_path: Path, optimizer: str, sections: str
+) -> None:
     """Killed after two steps and resumed: the model's bytes are those of a run that never stopped."""
-    recipe = load_recipe(write_recipe())
-    through = train(Run(recipe, tmp_path / "a", RunFolder(tmp_path / "run_a")), Quiet())
+    path = write_recipe(steps=5 if optimizer != "lbfgs" else 25, grids="[3, 5]")
+    path.write_text(path.read_text().replace("[fit]", f'[fit]\noptimizer = "{optimizer}"') + sections)
+    recipe = load_recipe(path)
+    watched = Quiet()
+    through = train(Run(recipe, tmp_path / "a", RunFolder(tmp_path / "run_a")), watched)
     folder = RunFolder(tmp_path / "run_b")
     keep = folder.save_state
     run = Run(recipe, tmp_path / "b", folder)
@@ -167,9 +187,20 @@ def test_a_run_gone_on_with_publishes_the_same_graph(write_recipe: Callable[...,
         train(run, Quiet())
     resumed = Quiet()
     published = train(Run(recipe, tmp_path / "b", folder, resume=True), resumed)
-    assert 0 < resumed.steps < recipe.fit.steps
+    assert 0 < resumed.steps < watched.steps
     assert (published.folder / "model.onnx").read_bytes() == (through.folder / "model.onnx").read_bytes()
     assert not folder.has_state()
+
+
+def test_a_kept_state_belongs_to_how_its_grids_moved(write_recipe: Callable[..., Path]) -> None:
+    """With [adapt], without, and with another share: three fits, none of which goes on with another's state."""
+    path = write_recipe()
+    text, seen = path.read_text(), set()
+    for sections in ("", "[adapt]\n", "[adapt]\nuniform_share = 0.5\n"):
+        path.write_text(text + sections)
+        recipe = load_recipe(path)
+        seen.add(identity_of(recipe, prepare(recipe)))
+    assert len(seen) == 3
 
 
 def test_ctrl_c_after_the_last_step_publishes_nothing_and_is_gone_on_with(
@@ -271,3 +302,14 @@ def test_other_inputs_are_refused_before_training(write_recipe: Callable[..., Pa
     with pytest.raises(TrainingError, match="takes other inputs"):
         train(Run(other, tmp_path / "models", RunFolder(tmp_path / "run")), watcher)
     assert watcher.steps == 0
+
+
+def test_a_fit_that_diverges_is_not_published(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    """A learning rate of 1e5: one message with both losses; the state is kept."""
+    path = write_recipe()
+    path.write_text(path.read_text().replace("[fit]", "[fit]\nlearning_rate = 1e5"))
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(TrainingError, match="the fit ended worse than it began"):
+        train(Run(load_recipe(path), tmp_path / "models", folder), Quiet())
+    assert not (tmp_path / "models").exists()
+    assert folder.has_state()

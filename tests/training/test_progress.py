@@ -11,6 +11,7 @@ from training.data import prepare
 from training.fit import begin, fit_steps
 from training.preparation import input_transform, new_network, output_transform, samples
 from training.progress import ProgressBar
+from training.record import Record
 
 
 def shown(recipe_path: Path, *, terminal: bool) -> str:
@@ -40,6 +41,19 @@ def test_loss_metric_grid_and_time_left_fit_a_terminal_of_80_columns(write_recip
     assert "R² " in last
     assert "left" in last
     assert last.count("…") == 1  # the name's
+
+
+def test_a_version_that_learns_on_shows_the_same(write_recipe: Callable[..., Path]) -> None:
+    """Its fit has one grid; where it ends before its last step the bar is full all the same."""
+    recipe, file = load_recipe(write_recipe(steps=10)), io.StringIO()
+    with ProgressBar(recipe, Console(file=file, width=80, force_terminal=True, color_system=None)) as progress:
+        for step in (0, 5, 7):
+            progress.looked(Record(8, step, 0.5, 0.25, 0.75), ended=False)
+        progress.looked(Record(8, 7, 0.5, 0.25, 0.75), ended=True)
+    last = file.getvalue().split("\r")[-1].splitlines()[0]
+    assert "100%" in last
+    assert "grid 8  loss 0.5  R² 0.7500" in last
+    assert file.getvalue().count("grid 8  loss 0.5  validation loss 0.25  R² 0.7500 after 7 steps") == 1
 
 
 def test_elsewhere_it_is_one_line_a_grid_and_the_warnings(write_recipe: Callable[..., Path]) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from training.config import load_recipe
+from training.config import Recipe, load_recipe
 from training.data import Dataset
 from training.fit import FitState
 from training.pipeline import Run, train
 from training.publish import Published
+from training.record import Record
 from training.run_folder import RunFolder
 from training.tune import tune
 
@@ -24,6 +25,12 @@ class _Nobody:
         pass
 
     def stepped(self, state: FitState) -> None:
+        pass
+
+    def told(self, text: str) -> None:
+        pass
+
+    def looked(self, record: Record, *, ended: bool) -> None:
         pass
 
 
@@ -84,6 +91,17 @@ def test_names_are_text(name: str, write_recipe: Callable[..., Path], tmp_path: 
     page = _Page(content)
     assert name in page.text
     assert "script" not in page.tags
+
+
+def test_what_stood_beside_it_is_in_the_report(wave: Callable[[str], Recipe], tmp_path: Path) -> None:
+    """The MLP's scores have a column of their own, each feature the share of the answers' spread that it has."""
+    run = Run(wave("[baseline]\n[attribution]\n"), tmp_path / "models", RunFolder(tmp_path / "run"))
+    published = train(run, _Nobody())
+    page, manifest = _Page((published.folder / "report.html").read_text(encoding="utf-8")), published.manifest
+    assert "held-out rows, an MLP" in page.text
+    assert f"{manifest.metrics['baseline_test_r2']:.5g}" in page.text
+    assert "attribution" in page.text
+    assert all(f"{feature.attribution:.5g}" in page.text for feature in manifest.features)
 
 
 def test_a_tuned_version_keeps_the_report(write_recipe: Callable[..., Path], tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.config import SplitSection
 from training.errors import DataError
+from training.sections import SplitSection
 from training.split import Split, group_split, random_split, stratified_split, time_split
 
 

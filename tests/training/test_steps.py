@@ -1,5 +1,6 @@
 """What a recipe can ask for beside the fit: sparser edges, a smaller network, formulas."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from html import escape
@@ -19,19 +20,22 @@ from kan_model.onnx_runtime import run as run_model
 from training.config import Recipe, load_recipe, parse_recipe
 from training.data import Dataset, prepare
 from training.errors import RecipeError
-from training.fit import FitState, Record, begin, fit_steps
+from training.fit import FitState, begin, fit_steps
 from training.pipeline import Run, identity_of, train
 from training.preparation import input_transform, new_network, output_transform
 from training.publish import Published
+from training.record import Record
 from training.run_folder import RunFolder
 from training.steps import StepFailed, Table, finish
+from training.verify import VerificationFailed
 
 
 class Counting:
-    """A watcher that counts the steps of the fit."""
+    """A watcher that counts the steps of the fit and keeps what it is told."""
 
     def __init__(self) -> None:
         self.steps = 0
+        self.lines: list[str] = []
 
     def prepared(self, dataset: Dataset) -> None:
         pass
@@ -39,25 +43,11 @@ class Counting:
     def stepped(self, state: FitState) -> None:
         self.steps += 1
 
+    def told(self, text: str) -> None:
+        self.lines.append(text)
 
-@pytest.fixture
-def wave(tmp_path: Path) -> Callable[[str], Recipe]:
-    """3·sin(a) + b + 7 in raw units, with a column that says nothing, and a recipe with further sections for it."""
-    random = np.random.default_rng(1)
-    a, b, idle = random.uniform(-1, 4, 400), random.uniform(100, 110, 400), random.normal(0, 1, 400)
-    table = pd.DataFrame({"a": a, "b": b, "idle": idle, "y": 3 * np.sin(a) + b + 7})
-    table["kind"] = np.where(3 * np.sin(a) + b > 106, "high", "low")
-    table.to_csv(tmp_path / "wave.csv", index=False)
-
-    def recipe(sections: str) -> Recipe:
-        text = (
-            '[model]\nname = "wave"\n[data]\npath = "wave.csv"\ntarget = "y"\ncolumns = ["a", "b", "idle"]\n'
-            '[task]\nkind = "regression"\n[network]\nhidden = []\ndtype = "float64"\n'
-            '[fit]\noptimizer = "lbfgs"\ngrids = [8]\nsteps = 40\n[lowering]\ntune_for = []\n'
-        )
-        return parse_recipe(text + sections, folder=tmp_path, name="wave.toml")
-
-    return recipe
+    def looked(self, record: Record, *, ended: bool) -> None:
+        pass
 
 
 def published(recipe: Recipe, place: Path, *, resume: bool = False, watcher: Counting | None = None) -> Published:
@@ -149,6 +139,10 @@ def test_pruning_leaves_what_counts_and_all_features(wave: Callable[[str], Recip
     model = onnx.load(version.folder / "model.onnx")
     np.testing.assert_array_equal(run_model(model, rows), run_model(model, moved))
     assert version.manifest.metrics["test_r2"] > 0.999
+    # Two edges of 8 + 3 coefficients and a base weight, and what the edge that went added: it does not count itself.
+    assert version.manifest.network.parameters == 25
+    # A person reads names, not numbers of nodes.
+    assert 'alt="edge from a to y"' in (version.folder / "report.html").read_text()
 
 
 def test_a_number_of_edges_and_no_second_fit(wave: Callable[[str], Recipe]) -> None:
@@ -177,7 +171,44 @@ def test_the_formula_in_raw_units_is_the_truth(wave: Callable[[str], Recipe], tm
     answers = run_model(onnx.load(version.folder / "model.onnx"), rows.astype(np.float32))
     np.testing.assert_allclose(answers[:, 0], truth, atol=1e-4)
     assert any(note.startswith("symbolic: 2 of 2 edges are formulas") for note in version.notes)
-    assert escape(version.manifest.formula) in (version.folder / "report.html").read_text()
+    page = (version.folder / "report.html").read_text()
+    assert escape(version.manifest.formula) in page
+    latex = re.search(r"<details><summary>its right-hand side as LaTeX</summary>\n<pre>(.*)</pre>", page)
+    assert latex
+    assert r"\sin" in latex[1]
+
+
+def test_long_steps_are_told_as_they_begin(wave: Callable[[str], Recipe], tmp_path: Path) -> None:
+    """In their order, of the formulas how many edges wait for one in each layer."""
+    watcher = Counting()
+    published(
+        wave('[prune]\nedge_threshold = 0.1\n[symbolic]\nfunctions = ["x"]\n[baseline]'), tmp_path, watcher=watcher
+    )
+    assert [line.split(",")[0] for line in watcher.lines] == [
+        "prune: cutting edges",
+        "symbolic: layer 0",
+        "baseline: fitting an MLP",
+    ]
+    assert "symbolic: layer 0, 2 edges" in watcher.lines[1]
+
+
+def test_a_refusal_tells_what_was_done(wave: Callable[[str], Recipe], tmp_path: Path) -> None:
+    """A person can choose a remedy only by knowing which functions there are; those at fault are named."""
+    text = wave('[prune]\n[symbolic]\nfunctions = ["x", "sin"]\nmin_r2 = 0.1\n[verify]\ntolerance = 1e-15').text
+    for old, new in (
+        ('"y"', '"kind"'),
+        ("regression", "classification"),
+        ("lbfgs", "adam"),
+        ("steps = 40", "steps = 5"),
+    ):
+        text = text.replace(old, new)
+    with pytest.raises(VerificationFailed) as caught:
+        published(parse_recipe(text, folder=tmp_path, name="wave.toml"), tmp_path)
+    first, *notes = str(caught.value).splitlines()
+    assert "[verify] tolerance" in first
+    assert "[symbolic] functions without" not in first
+    assert [note.strip().split(":")[0] for note in notes[:2]] == ["pruned", "symbolic"]
+    assert "edges are formulas" in notes[1]
 
 
 def test_what_stays_a_spline_is_said(wave: Callable[[str], Recipe], tmp_path: Path) -> None:

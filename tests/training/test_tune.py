@@ -17,6 +17,7 @@ from training.errors import TrainingError
 from training.fit import FitState
 from training.pipeline import Run, train
 from training.publish import Published, PublishError, publish
+from training.record import Record
 from training.run_folder import RunFolder
 from training.tune import tune
 from training.version import VersionError
@@ -29,6 +30,12 @@ class Quiet:
         pass
 
     def stepped(self, state: FitState) -> None:
+        pass
+
+    def told(self, text: str) -> None:
+        pass
+
+    def looked(self, record: Record, *, ended: bool) -> None:
         pass
 
 

@@ -17,8 +17,8 @@ from kan_model.penalty import penalty
 from kan_model.pruning import prune
 from training.config import Recipe, load_recipe
 from training.data import Dataset, prepare
-from training.fit import Samples
 from training.preparation import input_transform, new_network, output_transform, samples
+from training.samples import Samples
 from training.split import Rows
 from training.threads import torch_threads
 

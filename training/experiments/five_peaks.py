@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from kan_model import KAN, KANConfig
-from training.baseline import mlp_like, parameter_count
-from training.config import FitSection
+from kan_model import KAN, KANConfig, parameter_count
+from training.baseline import mlp_like
 from training.continual import fit_on
-from training.fit import Samples, fit_module
+from training.fit import fit_module
+from training.fit_sections import FitSection
+from training.samples import Samples
 from training.threads import torch_threads
 
 PEAKS = 5

@@ -163,3 +163,12 @@ def test_edges_are_those_of_scaled_inputs_and_logits(make_kan: Callable[..., KAN
     np.testing.assert_allclose(edges, wanted, atol=1e-5)
     logits = torch.from_numpy(wanted.sum(axis=2))
     np.testing.assert_allclose(probabilities, torch.softmax(logits, dim=1), atol=1e-5)
+
+
+def test_small_edges_are_exact_where_silu_is_next_to_nothing() -> None:
+    """Left of −14, where x · sigmoid(x) of onnxruntime is off by as much as these edges are large times 1e-3."""
+    kan = KAN(KANConfig((1, 1), domain=(-18, -14), noise=1e-3), dtype=torch.float64)
+    rows = np.linspace(-18, -14, 400, dtype=np.float32)[:, None]
+    _, edges = open_session(explaining_model(kan, None, None, [RadialPowers()])).run(rows)
+    (wanted,) = edges_of(kan, rows)
+    assert np.abs(edges - wanted).max() < 1e-5 * np.abs(wanted).max()

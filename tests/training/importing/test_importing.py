@@ -3,8 +3,7 @@
 import hashlib
 import sys
 import warnings
-from collections.abc import Mapping
-from itertools import pairwise
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,29 +32,8 @@ with warnings.catch_warnings():
     import kan as pykan
 
 Values = NDArray[np.float64]
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Networks of pykan write ./model wherever they stand."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "model").mkdir()
-    return tmp_path
-
-
-def _state(
-    width: tuple[int, ...] = (3, 4, 2), grid_size: int = 5, order: int = 3, prefix: str = ""
-) -> Mapping[str, Any]:
-    """A state dict with the names and shapes that efficient-kan publishes; the grids from -1 to 1."""
-    random = torch.Generator().manual_seed(0)
-    state = {}
-    for index, (inputs, outputs) in enumerate(pairwise(width)):
-        name = f"{prefix}layers.{index}."
-        state[name + "base_weight"] = torch.randn(outputs, inputs, generator=random)
-        state[name + "spline_weight"] = torch.randn(outputs, inputs, grid_size + order, generator=random)
-        knots = torch.arange(-order, grid_size + order + 1) * (2 / grid_size) - 1
-        state[name + "grid"] = knots.expand(inputs, -1).contiguous()
-    return state
+State = Callable[..., Mapping[str, Any]]
+YES = ("--classes", "no,yes", "--target", "kind", "--name", "kinds")
 
 
 def _by_scipy(state: Mapping[str, Tensor], x: Values, order: int = 3) -> Values:
@@ -78,14 +56,14 @@ def _run(published: Published, rows: NDArray[Any], file: str = "model.onnx") -> 
 
 
 def test_a_pykan_network_with_its_table(folder: Path) -> None:
-    """It answers as pykan does; ranges, histograms and the fingerprint's rows are the table's; all files are listed."""
+    """It answers as pykan does; ranges, histograms and metrics are the table's; all files are listed."""
     table = pd.DataFrame(np.random.default_rng(0).uniform(-2, 2, (150, 3)).astype(np.float32), columns=["a", "b", "c"])
     rows = torch.tensor(table.to_numpy())
     label = torch.sin(rows[:, :1]) * rows[:, 1:2]
     model = pykan.KAN(width=[3, 2, 1], grid=4, k=3, seed=0, auto_save=False)
     model.fit({"train_input": rows, "train_label": label, "test_input": rows, "test_label": label}, steps=3)
     model.saveckpt("saved")
-    table.assign(yield_="high").to_csv("fields.csv", index=False)
+    table.assign(yield_=label.double().numpy()).to_csv("fields.csv", index=False)
     published = import_network(
         Import("pykan", Path("saved"), "fields", Path("models"), data=Path("fields.csv"), target="yield_", tune_for=())
     )
@@ -100,38 +78,42 @@ def test_a_pykan_network_with_its_table(folder: Path) -> None:
     assert [column.name for column in manifest.columns] == ["a", "b", "c"]
     assert (manifest.data.source, manifest.data.train_rows, len(manifest.data.fingerprint)) == ("fields.csv", 150, 64)
     assert (manifest.target, list(manifest.network.width), manifest.network.outside) == ("yield_", [3, 2, 1], "decay")
-    assert (manifest.recipe, dict(manifest.metrics)) == ("", {})
+    missed = expected - label.double().numpy()
+    assert manifest.metrics["train_rmse"] == pytest.approx(np.sqrt((missed**2).mean()), rel=1e-4)
+    assert manifest.metrics["train_mae"] == pytest.approx(np.abs(missed).mean(), rel=1e-4)
+    assert set(manifest.metrics) == {"train_rmse", "train_mae", "train_r2"}
+    assert manifest.recipe == ""
     assert {file.name: file.sha256 for file in manifest.files} == {
         name: hashlib.sha256((published.folder / name).read_bytes()).hexdigest()
-        for name in ("model.onnx", "explain.onnx", "network.safetensors")
+        for name in ("model.onnx", "explain.onnx", "network.safetensors", "report.html")
     }
     # The network itself, to the bit.
     content = (published.folder / "network.safetensors").read_bytes()
     assert content == checkpoint.to_bytes(load_pykan_checkpoint("saved"))
 
 
-def test_an_efficient_kan_network_of_classes_without_a_table(folder: Path) -> None:
+def test_an_efficient_kan_network_of_classes_without_a_table(folder: Path, state: State) -> None:
     """Probabilities as by SciPy, inside the grids and beyond; ranges are the grids', and there are no histograms."""
-    state = _state()
-    torch.save(state, "net.pt")
+    tensors = state()
+    torch.save(tensors, "net.pt")
     published = import_network(
         Import("efficient-kan", Path("net.pt"), "iris", Path("models"), classes=("no", "yes"), tune_for=())
     )
     manifest = published.manifest
     rows = np.random.default_rng(0).uniform(-2, 2, (200, 3)).astype(np.float32)
-    expected = softmax(_by_scipy(state, rows.astype(np.float64)), axis=1)
+    expected = softmax(_by_scipy(tensors, rows.astype(np.float64)), axis=1)
     np.testing.assert_allclose(_run(published, rows)[0], expected, atol=2e-5, rtol=0)
     assert list(manifest.classes) == ["no", "yes"]
     assert [feature.name for feature in manifest.features] == ["x1", "x2", "x3"]
     for feature in manifest.features:
         assert (feature.low, feature.high) == pytest.approx((-1, 1), abs=1e-6)
         assert not feature.HasField("histogram")
-    assert (manifest.data.source, manifest.data.train_rows) == ("net.pt", 0)
+    assert (manifest.data.source, manifest.data.train_rows, dict(manifest.metrics)) == ("", 0, {})
 
 
-def test_the_lowering_is_verified_and_the_explanation_adds_up(folder: Path) -> None:
+def test_the_lowering_is_verified_and_the_explanation_adds_up(folder: Path, state: State) -> None:
     """The manifest says within what bound; edges of the last layer sum to the answers; numbers, several of them."""
-    torch.save(_state(prefix="head."), "net.pt")
+    torch.save(state(prefix="head."), "net.pt")
     published = import_network(
         Import("efficient-kan", Path("net.pt"), "two", Path("models"), prefix="head.", tolerance=3e-5, tune_for=(8, 8))
     )
@@ -160,9 +142,9 @@ def test_a_column_of_one_value_is_no_constant_where_the_network_reads_it(folder:
     assert [feature.HasField("histogram") for feature in published.manifest.features] == [True, False, False]
 
 
-def test_it_is_a_version_like_any_other(folder: Path) -> None:
+def test_it_is_a_version_like_any_other(folder: Path, state: State) -> None:
     """The next import is the next version, and `tune` lowers it again from itself alone."""
-    torch.save(_state(), "net.pt")
+    torch.save(state(), "net.pt")
     wanted = Import("efficient-kan", Path("net.pt"), "m", Path("models"), features=("a", "b", "c"), tune_for=())
     assert [import_network(wanted).folder.name for _ in range(2)] == ["1", "2"]
     tuned = tune(folder / "models" / "m" / "2", (1,))
@@ -184,7 +166,6 @@ def test_it_is_a_version_like_any_other(folder: Path) -> None:
         (["efficient-kan", "net.pt", "--features", "a,b"], "2 features are named; the network reads 3"),
         (["efficient-kan", "net.pt", "--features", 'a,"b,b",a'], '"a" is twice among the features'),
         (["efficient-kan", "net.pt", "--features", "a,,b"], "an empty name"),
-        (["efficient-kan", "net.pt", "--features", "a,b,d"], "input 3"),
         (["efficient-kan", "net.pt", "--classes", "a,b,c"], "3 classes are named; the network has 2 outputs"),
         (["efficient-kan", "net.pt", "--classes", "a"], 'one class is named, "a"; wanted two or more'),
         (["efficient-kan", "net.pt", "--classes", "a,a"], '"a" is twice among the classes'),
@@ -200,20 +181,46 @@ def test_it_is_a_version_like_any_other(folder: Path) -> None:
             'narrow.csv: 1 columns beside the target "b"',
         ),
         (["efficient-kan", "net.pt", "--data", "nan.csv"], 'nan.csv: column "b": row 2 (line 3) is missing or NaN'),
+        (["efficient-kan", "net.pt", "--held-out", "none.csv"], "none.csv: there is no such file"),
+        (["efficient-kan", "net.pt", "--held-out", "good.csv"], 'there is no column "target" (the target)'),
+        (["efficient-kan", "net.pt", "--held-out", "good.csv", "--target", "c"], "the network has 2 outputs"),
+        (
+            ["efficient-kan", "net.pt", *YES, "--features", "a,b,kind", "--held-out", "kinds.csv"],
+            'the target "kind" is among the features',
+        ),
+        (
+            ["efficient-kan", "net.pt", "--features", "a,target,c"],
+            'the target "target" is among the features; --target',
+        ),
+        (["efficient-kan", "net.pt", "--target", "x2"], 'the target "x2" is among the features; --target'),
+        (["efficient-kan", "text.pth"], "text.pth: not the tensors of a state dict"),
+        (["efficient-kan", "head.pt"], "taken by its prefix, here head."),
+        (["pykan", "none"], "none_config.yml: there is no such file; wanted PATH as it was given to saveckpt"),
+        (["pykan", "saved_state"], "wanted PATH as it was given to saveckpt, without _state: saved"),
+        (["pykan", "saved_config.yml"], "wanted PATH as it was given to saveckpt, without _config.yml: saved"),
+        (["efficient-kan", "net.pt", *YES, "--data", "strange.csv"], '"maybe" is none of the classes "no", "yes"'),
+        (["efficient-kan", "net.pt", *YES, "--held-out", "untold.csv"], 'column "kind": row 1 (line 2) is missing'),
+        (["efficient-kan", "net.pt", *YES, "--held-out", "narrow.csv"], 'there is no column "kind"'),
         (["efficient-kan", "net.pt", "--data", "word.csv"], 'word.csv: column "b": row 1 (line 2) holds "red"'),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
-    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+    folder: Path, state: State, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
-    """It says what came; nothing is published beside what was there."""
-    torch.save(_state(), "net.pt")
+    """It says what came; nothing is published."""
+    torch.save(state(), "net.pt")
+    torch.save(state(prefix="head."), "head.pt")
     Path("text.pt").write_text("weights")
+    Path("text.pth").write_text("hello")
+    Path("saved_state").write_bytes(b"")
+    Path("saved_config.yml").write_bytes(b"")
     Path("narrow.csv").write_text("a,b\n1,2\n")
     Path("nan.csv").write_text("a,b,c\n1,2,3\n1,nan,3\n")
     Path("word.csv").write_text("a,b,c\n1,red,3\n")
-    import_network(Import("efficient-kan", Path("net.pt"), "m", Path("models"), features=("a", "b", "c"), tune_for=()))
-    before = sorted(Path("models").rglob("*"))
+    Path("good.csv").write_text("a,b,c\n1,2,3\n")
+    Path("kinds.csv").write_text("a,b,c,kind\n1,2,3,yes\n")
+    Path("strange.csv").write_text("a,b,c,kind\n1,2,3,maybe\n")
+    Path("untold.csv").write_text("a,b,c,kind\n1,2,3,\n")
     name = [] if "--name" in arguments else ["--name", "m"]
     assert main(["import", *arguments, *name, "--tune-for", "none"]) == 2
     printed = capsys.readouterr()
@@ -221,6 +228,17 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert printed.err.startswith("kan-train: ")
     assert printed.err.count("\n") == 1
     assert message in printed.err
+    assert not Path("models").exists()
+
+
+def test_other_inputs_need_another_name(folder: Path, state: State, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was published stays as it was."""
+    torch.save(state(), "net.pt")
+    arguments = ["import", "efficient-kan", "net.pt", "--name", "m", "--tune-for", "none"]
+    assert main([*arguments, "--features", "a,b,c"]) == 0
+    before = sorted(Path("models").rglob("*"))
+    assert main([*arguments, "--features", "a,b,d"]) == 2
+    assert "input 3" in capsys.readouterr().err
     assert sorted(Path("models").rglob("*")) == before
 
 

@@ -1,0 +1,88 @@
+"""[baseline]: an MLP beside the network, as a run tells it."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kan_model import checkpoint, parameter_count
+from training.config import Recipe
+from training.data import prepare
+from training.errors import Interrupted, RecipeError
+from training.preparation import input_transform, new_network, output_transform
+from training.steps import Table, finish
+
+
+def test_the_baseline_is_judged_in_raw_units_on_the_same_rows(wave: Callable[[str], Recipe], tmp_path: Path) -> None:
+    """R² is 1 − rmse² / variance of the table's held-out targets; the MLP has as many parameters as the KAN, ± 5 %."""
+    recipe = wave("[baseline]\ndepth = 1\n")
+    dataset = prepare(recipe)
+    inputs, outputs = input_transform(dataset, recipe.inputs.scaling), output_transform(dataset)
+    kan = new_network(dataset, recipe, inputs)
+    finished = finish(kan, recipe, Table.of(dataset, inputs, outputs, kan.dtype), lambda: None)
+    variance = float(np.var(dataset.y[dataset.test]))
+    metrics = finished.metrics
+    assert metrics["baseline_test_r2"] == pytest.approx(1 - metrics["baseline_test_rmse"] ** 2 / variance)
+    assert metrics["baseline_test_r2"] > 0.5
+    (note,) = finished.notes
+    count = re.match(r"baseline: an MLP of (\d+) parameters, on the held-out rows: mae ", note)
+    assert count is not None
+    assert int(count[1]) == pytest.approx(parameter_count(kan), rel=0.05)
+    assert all(a is b for a, b in zip(kan.parameters(), finished.kan.parameters(), strict=True))
+
+
+def test_the_manifest_holds_both(wave: Callable[[str], Recipe], tmp_path: Path) -> None:
+    """A run's metrics of the network stay its own; those of the MLP stand beside them, for classes too."""
+    recipe = wave("[baseline]\n")
+    text = recipe.text.replace('target = "y"', 'target = "kind"').replace("regression", "classification")
+    from training.config import parse_recipe
+    from training.pipeline import Run, train
+    from training.run_folder import RunFolder
+
+    class Silent:
+        def prepared(self, dataset: object) -> None:
+            pass
+
+        def stepped(self, state: object) -> None:
+            pass
+
+        def told(self, text: str) -> None:
+            pass
+
+        def looked(self, record: object, *, ended: bool) -> None:
+            pass
+
+    classes = parse_recipe(text.replace("lbfgs", "adam").replace("steps = 40", "steps = 3"), folder=tmp_path, name="r")
+    metrics = train(Run(classes, tmp_path / "models", RunFolder(tmp_path / "run")), Silent()).manifest.metrics
+    for name in ("accuracy", "log_loss"):
+        assert {f"test_{name}", f"validation_{name}", f"baseline_test_{name}"} <= set(metrics)
+    assert checkpoint.load(tmp_path / "run" / "kan.safetensors").width == (3, 2)
+
+
+def test_it_stops_when_asked(wave: Callable[[str], Recipe]) -> None:
+    """The check is called while the MLP learns."""
+    recipe = wave("[baseline]\n")
+    dataset = prepare(recipe)
+    inputs, outputs = input_transform(dataset, recipe.inputs.scaling), output_transform(dataset)
+    kan = new_network(dataset, recipe, inputs)
+
+    def asked() -> None:
+        raise Interrupted("asked")
+
+    with pytest.raises(Interrupted):
+        finish(kan, recipe, Table.of(dataset, inputs, outputs, kan.dtype), asked)
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ("[baseline]\ndepth = 3", "[baseline] depth = 3"),
+        ('[baseline]\nactivation = "gelu"', '[baseline] activation = "gelu"'),
+    ],
+)
+def test_wrong_keys_are_refused(wave: Callable[[str], Recipe], section: str, message: str) -> None:
+    """Before anything is read, with what came and what was wanted."""
+    with pytest.raises(RecipeError, match=re.escape(message)):
+        wave(section)

@@ -1,0 +1,133 @@
+"""The recipe's sections on the table, the network and the graph."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from training.errors import quoted
+
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
+# TOML has lists only; strict would want a tuple from the start.
+Words = Annotated[tuple[str, ...], Field(strict=False)]
+RowCount = Annotated[int, Field(ge=1, le=65_536)]
+Counts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)]
+
+
+class Section(BaseModel):
+    """A table of the recipe: unknown keys and wrong types are refused, nothing is converted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class ModelSection(Section):
+    """[model]: what the model is called in the repository; the name is a folder's name too.
+
+    `continue_from` is the folder of its newest version, which learns on from the rows in [data].
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")
+    continue_from: Annotated[Path | None, Field(strict=False)] = None
+
+
+class DataSection(Section):
+    """[data]: a table of one's own (`path`) or a table at hand (`source`)."""
+
+    path: Annotated[Path | None, Field(strict=False)] = None
+    source: Literal["sklearn:digits", "sklearn:diabetes", "toy:exp(sin(pi*x)+y^2)"] | None = None
+    target: str = ""
+    columns: Words = ()
+    missing: Literal["refuse", "median", "drop_rows"] = "refuse"
+    categories: dict[str, Words] = Field(default_factory=dict)
+    rows: int = Field(default=1000, ge=10, le=10_000_000)
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        given = self.model_fields_set
+        if ("path" in given) == ("source" in given):
+            raise ValueError('wanted either path = "DATA.csv" or source = "sklearn:digits", exactly one of them')
+        if "path" in given:
+            self._check_table()
+        elif idle := given & {"target", "columns", "missing", "categories"}:
+            raise ValueError(f"{', '.join(sorted(idle))}: only with path; a source brings its own columns and target")
+        is_toy = self.source is not None and self.source.startswith("toy:")
+        if not is_toy and (idle := given & {"rows", "seed"}):
+            raise ValueError(f"{', '.join(sorted(idle))}: only with a toy source")
+        return self
+
+    def _check_table(self) -> None:
+        if not self.target:
+            raise ValueError("target is missing: the name of the column to predict")
+        if not self.columns:
+            raise ValueError("columns is missing: the names of the input columns, in order")
+        if twice := sorted({name for name in self.columns if self.columns.count(name) > 1}):
+            raise ValueError(f"columns names {quoted(twice[0])} twice")
+        if "" in self.columns:
+            raise ValueError("columns holds an empty name")
+        if self.target in self.columns:
+            raise ValueError(f"the target {quoted(self.target)} is among the inputs in columns")
+        for column, words in self.categories.items():
+            if column not in self.columns:
+                raise ValueError(f"categories has {quoted(column)}, which is not in columns")
+            if not words:
+                raise ValueError(f"categories of {quoted(column)} is empty; wanted its words")
+            if len(set(words)) < len(words):
+                raise ValueError(f"categories of {quoted(column)} names a word twice")
+
+
+class TaskSection(Section):
+    """[task]: whether the target is one of several classes or a number."""
+
+    kind: Literal["classification", "regression"]
+
+
+class SplitSection(Section):
+    """[split]: which rows train, which choose and which judge."""
+
+    kind: Literal["random", "stratified", "time", "group"] = "random"
+    column: str | None = None
+    validation: Fraction = 0.15
+    test: Fraction = 0.2
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.kind in ("time", "group") and not self.column:
+            raise ValueError(f'kind = "{self.kind}" needs column: the column that holds the {self.kind}')
+        if self.kind in ("random", "stratified") and self.column is not None:
+            raise ValueError(f'column is for kind = "time" or "group", not for "{self.kind}"')
+        if self.validation + self.test >= 1.0:
+            raise ValueError(
+                f"validation = {self.validation:g}, test = {self.test:g} leave no row to train; wanted a sum below 1"
+            )
+        return self
+
+
+class InputsSection(Section):
+    """[inputs]: how numbers are scaled inside the graph before the first layer."""
+
+    scaling: Literal["minmax", "standard", "none"] = "minmax"
+
+
+class NetworkSection(Section):
+    """[network]: the shape of the network between inputs and outputs."""
+
+    hidden: Counts = (32,)
+    degree: int = Field(default=3, ge=1, le=5)
+    outside: Literal["clamp", "decay"] = "clamp"
+    dtype: Literal["float32", "float64"] = "float32"
+
+
+class VerifySection(Section):
+    """[verify]: how far the exported graph may be from float64, relative to each output's range."""
+
+    tolerance: float = Field(default=1e-5, gt=0.0)
+
+
+class LoweringSection(Section):
+    """[lowering]: for which numbers of rows at once strategies are timed, and the format of large products."""
+
+    tune_for: Annotated[tuple[RowCount, ...], Field(strict=False, max_length=8)] = (1, 32, 1024)
+    precision: Literal["float32", "float16", "int8"] = "float32"

@@ -1,0 +1,41 @@
+"""What a recipe can ask for after the fit: a smaller network, one made of formulas, and what there is to know of it."""
+
+from kan_model import KAN
+from training.config import Recipe
+from training.steps.attribution import attributed
+from training.steps.baseline import compared
+from training.steps.pruning import pruned
+from training.steps.state import Check, Finished, StepFailed, Table, Told, unheard
+from training.steps.symbolic import symbolic
+
+__all__ = ["Finished", "StepFailed", "Table", "finish"]
+
+
+def finish(kan: KAN, recipe: Recipe, table: Table, check: Check, told: Told = unheard) -> Finished:
+    """Prune, find formulas and look around, as far as the recipe asks for it; the same network gives the same result.
+
+    Args:
+        kan: The fitted network; it is left as it is.
+        recipe: With or without [prune], [symbolic], [attribution] and [baseline].
+        table: Training rows say what may go and what a formula has to meet, validation rows choose.
+        check: Called often; it may raise to end the work.
+        told: Called with a line when something begins that takes its time.
+
+    Raises:
+        StepFailed: nothing would be left, formulas that have no answer to some rows, no MLP of this size.
+    """
+    done = Finished(kan)
+    if recipe.prune is not None:
+        told("prune: cutting edges, fitting the others again")
+        done = pruned(done, recipe.prune, recipe.fit, table, check)
+        check()
+    if recipe.symbolic is not None:
+        done = symbolic(done, recipe.symbolic, recipe.prune, table, check, told)
+        check()
+    if recipe.attribution is not None:
+        done = attributed(done, recipe.attribution, table)
+        check()
+    if recipe.baseline is not None:
+        told("baseline: fitting an MLP")
+        done = compared(done, kan, recipe.baseline, recipe.fit, table, check)
+    return done

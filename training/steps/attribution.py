@@ -1,0 +1,60 @@
+"""[attribution]: which inputs the answers depend on, and which of them act together."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kan_model import KAN, attribute, interactions
+from training.errors import quoted
+from training.fit_sections import AttributionSection
+from training.steps.state import Finished, Table
+
+# Rows that tell how much inputs matter; more would change the second digit.
+_ROWS = 1000
+# Inputs whose pairs are looked at: they are computed once for each half of their square.
+_MOST_PAIRED = 64
+# A smaller share of the variance is an accident of the rows.
+_LEAST_SHARE = 1e-3
+
+
+def attributed(done: Finished, section: AttributionSection, table: Table) -> Finished:
+    """The same network, and what its answers to training rows depend on."""
+    rows = table.learning.x[:: -(-len(table.learning.x) // _ROWS)]
+    names = [feature.name for feature in table.dataset.features]
+    try:
+        scores = attribute(done.kan, rows).inputs
+    except ValueError as error:
+        return replace(done, notes=(*done.notes, f"attribution: {error}"))
+    shown = ", ".join(f"{quoted(names[place])} {scores[place]:.2g}" for place in _largest(scores, section.inputs))
+    more = f" and {len(names) - section.inputs} more" if len(names) > section.inputs else ""
+    notes = [f"attribution: {shown}{more}", *_together(done.kan, rows, names, section.pairs)]
+    return replace(done, notes=(*done.notes, *notes), attribution=tuple(scores.tolist()))
+
+
+def _together(kan: KAN, rows: Tensor, names: list[str], most: int) -> Iterator[str]:
+    if most == 0 or len(names) == 1:
+        return
+    if len(names) > _MOST_PAIRED:
+        yield f"pairs: not looked at, with {len(names)} inputs; wanted at most {_MOST_PAIRED}"
+        return
+    try:
+        shares = interactions(kan, rows)
+    except ValueError as error:
+        yield f"pairs: {error}"
+        return
+    first, second = np.triu_indices(len(names), 1)
+    pairs = shares[first, second]
+    told = [
+        f"{quoted(names[first[place]])} with {quoted(names[second[place]])} {pairs[place]:.2g}"
+        for place in _largest(pairs, most)
+        if pairs[place] > _LEAST_SHARE
+    ]
+    yield f"pairs, share of the variance: {', '.join(told)}" if told else "pairs: none act together"
+
+
+def _largest(values: NDArray[np.float64], most: int) -> list[int]:
+    places: list[int] = np.argsort(-values, kind="stable")[:most].tolist()
+    return places

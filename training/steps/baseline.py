@@ -1,0 +1,49 @@
+"""[baseline]: a plain MLP of as many parameters as the fitted network, beside it."""
+
+from dataclasses import replace
+
+import torch
+
+from kan_model import KAN
+from training.baseline import fit_baseline
+from training.encoding import Numbers
+from training.fit_sections import BaselineSection, FitSection
+from training.manifest import evaluate
+from training.split import Rows
+from training.steps.state import Check, Finished, StepFailed, Table
+
+
+def compared(
+    done: Finished, fitted: KAN, section: BaselineSection, plan: FitSection, table: Table, check: Check
+) -> Finished:
+    """The same network, and how good an MLP of the size of the fitted one is."""
+    dataset = table.dataset
+    try:
+        found = fit_baseline(
+            fitted,
+            table.learning,
+            table.choosing,
+            plan,
+            dataset.task,
+            depth=section.depth,
+            activation=section.activation,
+            check=check,
+        )
+    except ValueError as error:
+        raise StepFailed(f"[baseline]: {error}") from None
+
+    def answers(rows: Rows) -> Numbers:
+        x = torch.from_numpy(dataset.x[rows])
+        with torch.no_grad():
+            y = found.network(table.inputs(x).to(fitted.dtype)).double()
+            result: Numbers = table.outputs(y).numpy()
+        return result
+
+    metrics = {f"baseline_{name}": value for name, value in evaluate(dataset, answers).items()}
+    shown = ", ".join(
+        f"{name.removeprefix('baseline_test_').replace('_', ' ')} {value:.4g}"
+        for name, value in sorted(metrics.items())
+        if name.startswith("baseline_test_")
+    )
+    note = f"baseline: an MLP of {found.parameters} parameters, on the held-out rows: {shown}"
+    return replace(done, notes=(*done.notes, note), metrics=metrics)

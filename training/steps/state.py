@@ -1,0 +1,82 @@
+"""What a step after the fit gets and gives."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+
+from kan_model import KAN
+from kan_model.transform import InputTransform, OutputTransform
+from training.data import Dataset
+from training.errors import TrainingError
+from training.objective import loss
+from training.preparation import samples
+from training.record import Record
+from training.samples import Samples
+
+Check = Callable[[], None]
+Told = Callable[[str], None]
+
+
+def unheard(_text: str) -> None:
+    """For those who want no lines."""
+
+
+class StepFailed(TrainingError):
+    """A step after the fit cannot be done as the recipe asks."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The network after all steps.
+
+    Attributes:
+        kan: The network to publish.
+        notes: A sentence or two on each step, for people.
+        formula: One line an output, in raw units; empty where there is none.
+        latex: The same as LaTeX, the right-hand sides.
+        history: Of the fits of these steps.
+        metrics: Of what was trained beside it, by name.
+        attribution: How much the answers depend on each input; empty where nobody asked.
+    """
+
+    kan: KAN
+    notes: tuple[str, ...] = ()
+    formula: str = ""
+    latex: str = ""
+    history: tuple[Record, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    attribution: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows as the network sees them, and what stands around it.
+
+    Attributes:
+        dataset: The table.
+        learning: Rows that train.
+        choosing: Rows that choose.
+        inputs: What stands before the network.
+        outputs: What stands behind it.
+    """
+
+    dataset: Dataset
+    learning: Samples
+    choosing: Samples
+    inputs: InputTransform
+    outputs: OutputTransform
+
+    @classmethod
+    def of(cls, dataset: Dataset, inputs: InputTransform, outputs: OutputTransform, dtype: torch.dtype) -> "Table":
+        """For networks of this type."""
+        learning, choosing = (
+            samples(dataset, rows, inputs, outputs, dtype) for rows in (dataset.train, dataset.validation)
+        )
+        return cls(dataset, learning, choosing, inputs, outputs)
+
+
+def choosing_loss(kan: KAN, table: Table) -> float:
+    """Of the rows that choose, without any penalty."""
+    with torch.no_grad():
+        return float(loss(table.dataset.task, kan(table.choosing.x), table.choosing.y))
