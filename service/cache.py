@@ -22,6 +22,8 @@ Version = tuple[str, int]
 
 # How long a version stays that no server has said it uses.
 _UNUSED_SECONDS = 3600.0
+# In the cache and in each workshop.
+_LOCK = ".lock"
 # A version this young may be newer than the listing that does not have it: another server put it here.
 _YOUNG_SECONDS = 60.0
 
@@ -66,6 +68,8 @@ class Cache:
     def workshop(self) -> Iterator[Path]:
         """A folder to build a version in, as <name>/<version>; it goes at the end of the with block.
 
+        What else lies in it begins with a dot, which no model's name does.
+
         A process that is killed leaves it behind without its lock: the next to tidy up removes it.
 
         Raises:
@@ -74,11 +78,16 @@ class Cache:
         with _told("written"):
             with self._alone():
                 folder = Path(tempfile.mkdtemp(prefix=".", dir=self.root))
-                lock = (folder / "lock").open("w")
+                lock = (folder / _LOCK).open("w")
                 fcntl.flock(lock, fcntl.LOCK_EX)
             with lock:
                 try:
                     yield folder
+                except Exception as error:
+                    if folder.is_dir():
+                        raise
+                    # What is missing is so because of that: no reason to refuse what lies in the storage.
+                    raise StorageError("the cache folder has gone in the middle of a download") from error
                 finally:
                     shutil.rmtree(folder, ignore_errors=True)
 
@@ -92,7 +101,7 @@ class Cache:
             free = shutil.disk_usage(self.root).free
         if free < size_bytes:
             raise StorageError(
-                f"cache folder {str(self.root)!r} has {free} bytes free, and model.onnx has {size_bytes}"
+                f"cache folder {str(self.root)!r} has less room than the {size_bytes} bytes of model.onnx"
             )
 
     def put(self, workshop: Path, name: str, version: int, stamp: str) -> None:
@@ -106,7 +115,7 @@ class Cache:
             (workshop / name / str(version) / "stamp").write_text(stamp)
             target.parent.mkdir(exist_ok=True)
             with suppress(FileNotFoundError):
-                target.rename(workshop / "old")
+                target.rename(workshop / ".old")
             (workshop / name / str(version)).rename(target)
 
     def tidy(self, listed: Collection[Version], served: Collection[Version]) -> None:
@@ -139,8 +148,9 @@ class Cache:
 
     def _remove(self, folder: Path) -> None:
         """Take a version out of its place at one blow; a process killed in the middle leaves what is no version."""
-        aside = Path(tempfile.mkdtemp(prefix=".", dir=self.root))
-        folder.rename(aside / "old")
+        # By a name that is there for nothing else: a folder for it could not be made on a full disk.
+        aside = self.root / ".old"
+        folder.rename(aside)
         shutil.rmtree(aside, ignore_errors=True)
         with suppress(OSError):  # the model has other versions
             folder.parent.rmdir()
@@ -149,7 +159,7 @@ class Cache:
         """Remove workshops whose process has gone; those that are in use are locked."""
         for folder in self.root.glob(".*/"):
             try:
-                with (folder / "lock").open() as lock:
+                with (folder / _LOCK).open() as lock:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     shutil.rmtree(folder, ignore_errors=True)
             except BlockingIOError:
@@ -160,7 +170,7 @@ class Cache:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """For moves: a workshop is made and locked, and a version moved, with no other server between."""
-        with (self.root / ".lock").open("w") as lock:
+        with (self.root / _LOCK).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 
+from service.entries import Entries, shown
 from service.entry import Entry, State, Status
 from service.errors import ModelNotFound, ModelNotReady, StorageError
 from service.metrics import Metrics
@@ -19,9 +20,6 @@ from service.watcher import Watcher
 __all__ = ["Registry", "State", "Status"]
 
 _log = logging.getLogger(__name__)
-
-# Enough to see a slip of the pen, few enough for a status message.
-_NAMES_SHOWN = 20
 
 
 class Registry:
@@ -40,8 +38,7 @@ class Registry:
         self._metrics = metrics
         self._source = open_source(settings)
         self._trouble = ""  # at the start, and told
-        self._entries: dict[str, dict[int, Entry]] = {}
-        self._latest: dict[str, Entry] = {}  # what answers when no version is named; only where one is ready
+        self._entries = Entries()
         self._loaded = False
         self._draining = False
         self._policy = settings.version_policy
@@ -64,7 +61,7 @@ class Registry:
         try:
             await self.refresh()
         except StorageError as error:
-            serves = bool(self._ready_versions())
+            serves = bool(self._entries.ready())
             if not serves and not (error.may_pass and self._settings.poll_seconds):
                 raise
             self._trouble = str(error)
@@ -88,15 +85,15 @@ class Registry:
                 if name not in self._unloaded:
                     versions.setdefault(name, []).append(version)
             self._tell_of_models_gone(versions.keys())
-            before = self._ready_versions()
+            before = self._entries.ready()
             wanted = {name: self._policy.wanted(name, found) for name, found in versions.items()}
             for name, (descending, _) in wanted.items():
                 for version in descending[:1]:
-                    self._entry(name, version)
+                    self._entries.add(name, version)
             for name, (descending, count) in wanted.items():
                 await self._refresh_model(name, descending, count)
             self._loaded = True
-            ready = self._ready_versions()
+            ready = self._entries.ready()
             await self._source.keep(ready)
             if self._source.trouble is not None:
                 raise self._source.trouble
@@ -116,11 +113,12 @@ class Registry:
             versions = [version for each, version in found if each == name]
             descending, count = self._policy.wanted(name, versions)
             if not descending:
-                raise ModelNotFound(f"the repository has no version of model {_shown(name)} to load")
+                raise ModelNotFound(f"the repository has no version of model {shown(name)} to load")
             self._unloaded.discard(name)
             await self._refresh_model(name, descending, count)
-        if name not in self._latest:
-            newest = self._entries[name][descending[0]]
+            await self._source.keep(self._entries.ready())
+        if self._entries.latest(name) is None:
+            newest = self._entries.of(name)[descending[0]]
             raise ModelNotReady(f"model {name!r} version {newest.version} does not answer: {newest.unready_reason()}")
 
     async def unload(self, name: str) -> None:
@@ -130,15 +128,14 @@ class Registry:
             ModelNotFound: It is not served.
         """
         async with self._refreshing:
-            if not self._entries.get(name):
-                raise ModelNotFound(f"model {_shown(name)} is unknown; there is {_listed(sorted(self._entries))}")
+            self._entries.find(name, None, complete=True)
             self._unloaded.add(name)
-            for entry in list(self._entries[name].values()):
+            for entry in list(self._entries.of(name).values()):
                 if entry.model is not None:
                     self._retire(entry, entry.model)
                 else:
                     self._metrics.model_retired(name, entry.version)
-            del self._entries[name]
+            self._entries.remove_model(name)
 
     def watch(self, changed: Callable[[], None]) -> None:
         """Refresh every `poll_seconds` until the registry is drained or closed.
@@ -159,25 +156,14 @@ class Registry:
             ModelNotFound: No such model or version is served; the message lists what is.
             ModelNotReady: It is loading, was refused, or its batcher broke.
         """
-        entry = self._find(name, version)
+        entry = self._entries.find(name, version, complete=self._loaded)
         if reason := entry.unready_reason():
             raise ModelNotReady(f"model {name!r} version {entry.version} does not answer: {reason}")
         return entry
 
     def statuses(self) -> list[Status]:
         """Every version that was tried, by name and version."""
-        return [
-            Status(
-                name=name,
-                version=version,
-                state=State.REFUSED if entry.model and entry.unready_reason() else entry.state,
-                reason=entry.reason or (entry.unready_reason() if entry.model else ""),
-                latest=entry is self._latest.get(name),
-                manifest=entry.manifest,
-            )
-            for name, entries in sorted(self._entries.items())
-            for version, entry in sorted(entries.items())
-        ]
+        return self._entries.statuses()
 
     @property
     def callers_may_load(self) -> bool:
@@ -204,7 +190,7 @@ class Registry:
             return self._trouble or "models are loading"
         if self._watcher is not None and not self._watcher.alive:
             return "the repository is not looked at any more; restart the server"
-        served = [entry for entries in list(self._entries.values()) for entry in list(entries.values()) if entry.model]
+        served = [entry for entry in self._entries if entry.model]
         for entry in served:
             if reason := entry.unready_reason():
                 return f"model {entry.name!r} version {entry.version} does not answer: {reason}"
@@ -231,14 +217,14 @@ class Registry:
     async def _refresh_model(self, name: str, descending: list[int], count: int) -> None:
         """Load the newest `count` versions that can be, then retire the model's others."""
         kept: list[Entry] = []
-        latest = self._latest.get(name)
+        latest = self._entries.latest(name)
         for version in descending:
             if len(kept) == count:
                 break
-            entry = self._entry(name, version)
+            entry = self._entries.add(name, version)
             if entry.state is State.READY or await self._try(entry):
                 kept.append(entry)
-        for version, entry in list(self._entries.get(name, {}).items()):
+        for version, entry in list(self._entries.of(name).items()):
             if entry.model is not None and kept and entry not in kept:
                 self._retire(entry, entry.model)
             elif entry.model is None and (
@@ -247,8 +233,8 @@ class Registry:
                 # Refused, and nobody wants it any more: an alert for it must end without a restart.
                 self._metrics.model_retired(name, version)
                 if version not in descending:
-                    del self._entries[name][version]
-        now = self._latest.get(name)
+                    self._entries.remove(entry)
+        now = self._entries.latest(name)
         if latest is not None and now is not latest and now is not None:
             self._metrics.model_swapped(name)
             _log.info("model %s: version %d took over from version %d", name, now.version, latest.version)
@@ -263,8 +249,7 @@ class Registry:
 
     def _retire(self, entry: Entry, model: LiveModel) -> None:
         """Give a version to nobody else, and close it when its last user is done."""
-        del self._entries[entry.name][entry.version]
-        self._choose_latest(entry.name)
+        self._entries.remove(entry)
         task = asyncio.create_task(self._close_unused(entry, model), name=f"retire {entry.name}/{entry.version}")
         self._retiring[task] = model
         task.add_done_callback(lambda done: self._retiring.pop(done))
@@ -278,31 +263,19 @@ class Registry:
         self._metrics.model_retired(entry.name, entry.version)
         _log.info("model %s version %d closed", entry.name, entry.version)
 
-    def _ready_versions(self) -> set[tuple[str, int]]:
-        return {
-            (name, version)
-            for name, entries in self._entries.items()
-            for version, entry in entries.items()
-            if entry.state is State.READY
-        }
-
     def _tell_of_models_gone(self, names: Collection[str]) -> None:
-        gone = {name for name, entries in self._entries.items() if entries and name not in names}
+        gone = {name for name in self._entries.names() if name not in names}
         for name in sorted(gone - self._gone):
             _log.warning("model %s: its files are gone; what is loaded answers on until the server is restarted", name)
-            for version, entry in self._entries[name].items():
+            for version, entry in self._entries.of(name).items():
                 if entry.model is None:
                     self._metrics.model_retired(name, version)
         self._gone = gone
 
     def _models(self) -> list[LiveModel]:
         """Every model that was loaded and is not closed."""
-        served = [entry.model for entries in self._entries.values() for entry in entries.values() if entry.model]
+        served = [entry.model for entry in self._entries if entry.model]
         return [*served, *self._retiring.values()]
-
-    def _entry(self, name: str, version: int) -> Entry:
-        """The entry of a version, made when it is new."""
-        return self._entries.setdefault(name, {}).setdefault(version, Entry(name, version))
 
     async def _load(self, entry: Entry) -> bool:
         """Try one version; True when it answers."""
@@ -321,7 +294,7 @@ class Registry:
             return False
         seconds = time.monotonic() - began
         entry.state, entry.reason = State.READY, ""
-        self._choose_latest(entry.name)
+        self._entries.choose_latest(entry.name)
         self._metrics.model_loaded(entry.name, seconds)
         self._metrics.model_ready(entry.name, entry.version, ready=True)
         where = "on the event loop" if entry.model.inline else "in a thread"
@@ -330,38 +303,3 @@ class Registry:
 
     def _open(self, artefact: Artefact) -> LiveModel:
         return load(artefact, self._settings, self._metrics)
-
-    def _choose_latest(self, name: str) -> None:
-        """Choose again which version answers when none is named, after one became ready or went."""
-        ready = [version for version, entry in self._entries[name].items() if entry.state is State.READY]
-        if ready:
-            self._latest[name] = self._entries[name][max(ready)]
-        else:
-            self._latest.pop(name, None)
-
-    def _find(self, name: str, version: int | None) -> Entry:
-        """The entry for a request; the newest one, ready or not, where none is named and none is ready."""
-        if version is None and name in self._latest:
-            return self._latest[name]
-        entries = self._entries.get(name)
-        if not entries:
-            if not self._loaded:
-                # Callers repeat this, and not what is said to be unknown.
-                raise ModelNotReady(f"model {_shown(name)} does not answer: models are loading")
-            raise ModelNotFound(f"model {_shown(name)} is unknown; there is {_listed(sorted(self._entries))}")
-        if version is None:
-            return entries[max(entries)]
-        if version not in entries:
-            raise ModelNotFound(f"model {name!r} has no version {version} here; there is {_listed(sorted(entries))}")
-        return entries[version]
-
-
-def _listed(items: list[str] | list[int]) -> str:
-    """Names or versions in a message."""
-    more = f" and {len(items) - _NAMES_SHOWN} more" if len(items) > _NAMES_SHOWN else ""
-    return ", ".join(map(str, items[:_NAMES_SHOWN])) + more if items else "none"
-
-
-def _shown(name: str) -> str:
-    """A caller's name, cut to a length that fits a message."""
-    return repr(name if len(name) <= 80 else name[:80] + "…")

@@ -16,7 +16,8 @@ _log = logging.getLogger(__name__)
 # At most 18 digits: every version then fits the protocol's int64. No leading zero: one version, one folder.
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 # Names go into metrics' labels, log lines and messages: no spaces, line ends or bytes that are no text.
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+# No longer than a folder's name may be: object storage has longer ones.
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
 
 
 class ModelRefused(Exception):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from service import repository
 from service.cache import Cache, Version
@@ -53,7 +53,7 @@ class Source(Protocol):
         """
 
     async def keep(self, served: Collection[tuple[str, int]]) -> None:
-        """Say what answers now, at a look's end."""
+        """Say what answers now, at the end of a look and of a load: the rest need not be kept."""
 
 
 def open_source(settings: Settings) -> Source:
@@ -106,23 +106,42 @@ class _StorageSource:
         self._storage, self._cache = storage, cache
         self._listing: dict[Version, dict[str, StoredFile]] | None = None
         self._strange: set[str] = set()
+        self._at_work: asyncio.Future[Any] | None = None
 
     async def list_models(self) -> list[tuple[str, int]]:
-        return await _in_daemon_thread(self._list)
+        return await self._in_thread(self._list)
 
     async def stamp(self, name: str, version: int) -> object:
         return self._stamp(name, version)
 
     async def read_version(self, name: str, version: int) -> Artefact:
-        return await _in_daemon_thread(partial(self._read, name, version))
+        return await self._in_thread(partial(self._read, name, version))
 
     async def keep(self, served: Collection[tuple[str, int]]) -> None:
         if self._listing is None:
             return
         try:
-            await _in_daemon_thread(partial(self._cache.tidy, self._listing, served))
+            await self._in_thread(partial(self._cache.tidy, self._listing, served))
         except StorageError as error:
             self.trouble = error
+
+    async def _in_thread(self, work: Callable[[], _T]) -> _T:
+        """Work in a thread, once the work before is done: who asked for that may have gone, as callers do."""
+        while self._at_work is not None:
+            await asyncio.wait({self._at_work})
+        done = _in_daemon_thread(work)
+        done.add_done_callback(self._over)
+        self._at_work = done
+        await asyncio.wait({done})
+        try:
+            return done.result()
+        finally:
+            # An error that holds itself by way of its frames holds all bytes that were read, until the collector comes.
+            del done
+
+    def _over(self, done: "asyncio.Future[Any]") -> None:
+        done.exception()  # looked at here, as nobody may wait for it any more
+        self._at_work = None
 
     def _list(self) -> list[Version]:
         self.trouble = None
@@ -204,22 +223,19 @@ class _StorageSource:
             self._storage.fetch(f"{name}/{version}/{path}", file.size_bytes, folder / path)
 
 
-async def _in_daemon_thread(work: Callable[[], _T]) -> _T:
+def _in_daemon_thread(work: Callable[[], _T]) -> "asyncio.Future[_T]":
     """Run what may hang, in a thread that the process does not wait for when it ends."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[_T] = loop.create_future()
 
-    def settle(settle_future: Callable[[], None]) -> None:
-        if not done.done():  # else nobody waits any more
-            settle_future()
-
-    def run() -> None:
+    def run(done: "asyncio.Future[_T]") -> None:
         try:
             outcome = partial(done.set_result, work())
         except BaseException as error:
             outcome = partial(done.set_exception, error)
         with suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(settle, outcome)
+            loop.call_soon_threadsafe(outcome)
+        del done, outcome  # as above: the frames of an error hold those that called them
 
-    threading.Thread(target=run, name="storage", daemon=True).start()
-    return await done
+    threading.Thread(target=run, args=(done,), name="storage", daemon=True).start()
+    return done

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from service.errors import StartupError, StorageError
 
@@ -44,8 +43,9 @@ class Storage:
     """
 
     def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
-        # Names and passwords in an address are for nobody's log.
-        self.shown_url = re.sub(r"//[^/@]*@", "//", url)
+        # Names and passwords in an address are for nobody's log; a password may hold any sign, "/" and "@" too.
+        self.shown_url = re.sub(r"//(.*:.*|[^/@]*)@", "//", url)
+        self._secret = self.shown_url != url
         self._clock = clock
         try:
             core = importlib.import_module("fsspec.core")
@@ -57,7 +57,9 @@ class Storage:
                 "pip install 'kan-serving[storage]'"
             ) from error
         except Exception as error:  # each library has its own way to say what it does not like
-            raise StartupError(f"model repository {self.shown_url!r} is no address to read from: {error}") from error
+            raise StartupError(
+                f"model repository {self.shown_url!r} is no address to read from: {self._said(error)}"
+            ) from error
         if not self._root.strip("/"):
             raise StartupError(f"model repository {self.shown_url!r} names no bucket or folder")
         self._root = self._root.rstrip("/") + "/"
@@ -71,11 +73,13 @@ class Storage:
         try:
             self._system.invalidate_cache()
             found = self._system.find(self._root, detail=True, **self._within(_LIST_SECONDS))
+            # A folder that is not there, or may not be read, is empty to fsspec, as an object store's is.
+            if not found and "file" in self._system.protocol:
+                if not os.path.isdir(self._root):
+                    raise FileNotFoundError("No such folder")
+                os.scandir(self._root).close()
         except Exception as error:  # as above
             raise self._error(error, _LIST_SECONDS) from error
-        # A folder that is not there is empty to fsspec, as an object store's is.
-        if not found and "file" in self._system.protocol and not os.path.isdir(self._root):
-            raise self._error(FileNotFoundError("No such folder"), 0)
         return {
             path[len(self._root) :]: StoredFile(int(info["size"]), str(sorted(info.items())))
             for path, info in found.items()
@@ -103,7 +107,13 @@ class Storage:
                     if left <= 0:
                         raise TimeoutError
                     end = min(start + _PIECE_BYTES, size_bytes)
-                    file.write(self._system.cat_file(self._root + path, start=start, end=end, **self._within(left)))
+                    piece = self._system.cat_file(self._root + path, start=start, end=end, **self._within(left))
+                    if len(piece) != end - start:
+                        # Cut off on the way, or replaced since it was listed: no reason to refuse what lies there.
+                        raise EOFError(
+                            f"{len(piece)} bytes came from byte {start} on, and {end - start} were asked for"
+                        )
+                    file.write(piece)
         except FileNotFoundError:
             target.unlink(missing_ok=True)
             raise
@@ -116,8 +126,19 @@ class Storage:
 
     def _error(self, error: Exception, seconds: float, path: str = "") -> StorageError:
         """What a library said, in our words."""
-        reason: Any = f"no answer within {seconds:.0f} s" if isinstance(error, TimeoutError) else error
+        reason = self._said(error)
+        if isinstance(error, TimeoutError):  # libraries try again by themselves what may pass
+            reason = f"no answer within {seconds:.0f} s, or only errors that may pass"
         what = f"{path} of model repository" if path else "model repository"
         # One line, whatever the library says.
-        text = " ".join(f"{what} {self.shown_url!r} cannot be read: {reason or type(error).__name__}".split())
+        text = " ".join(f"{what} {self.shown_url!r} cannot be read: {reason}".split())
         return StorageError(text, may_pass=not isinstance(error, (FileNotFoundError, PermissionError)))
+
+    def _said(self, error: Exception) -> str:
+        """What a library said; of an address with a password in it only of what kind, as it may tell the password."""
+        kind = type(error).__name__
+        return (
+            f"{kind} (more is not told, as the address holds a name or password)"
+            if self._secret
+            else str(error) or kind
+        )

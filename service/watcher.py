@@ -2,11 +2,15 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 from service.errors import StartupError
 
 _log = logging.getLogger(__name__)
+
+# What was told and is not told again: a storage may find new words for its trouble every time.
+_REMEMBERED = 20
 
 
 class Watcher:
@@ -45,7 +49,7 @@ class Watcher:
 async def _watch(
     refresh: Callable[[], Awaitable[bool]], seconds: float, changed: Callable[[], None], trouble: str
 ) -> None:
-    told = {trouble} if trouble else set()
+    told = deque([trouble] if trouble else [], maxlen=_REMEMBERED)
     while True:
         await asyncio.sleep(seconds)
         try:
@@ -59,7 +63,7 @@ async def _watch(
             # What answers goes on; said once, not at every look, also where the reason goes to and fro.
             if str(error) not in told:
                 _log.error("%s; what is loaded answers on", error)
-            told.add(str(error))
+                told.append(str(error))
         except Exception:
             _log.exception("the repository cannot be watched any more")
             raise

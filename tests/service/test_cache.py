@@ -69,6 +69,29 @@ def test_a_version_takes_the_place_of_its_older_self(cache: Cache) -> None:
     assert _entries(cache) == ["digits"]
 
 
+@pytest.mark.parametrize("name", ["lock", "old", "stamp"])
+def test_a_model_may_have_any_name(cache: Cache, name: str) -> None:
+    """What else the cache keeps beside a version has names that no model can have."""
+    for content in ("old", "new"):
+        _put(cache, name, 1, content)
+    assert (cache.root / name / "1" / "manifest.json").read_text() == "new"
+    assert _entries(cache) == [name]
+
+
+def test_a_full_disk_is_tidied_up(cache: Cache, clock: _Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To remove a version nothing is made first."""
+    for version in (1, 2):
+        _put(cache, "digits", version)
+    clock.now += 3601
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.mkdir", full)
+    cache.tidy([("digits", 1), ("digits", 2)], [])
+    assert _entries(cache) == []
+
+
 def test_a_workshop_goes_when_it_fails(cache: Cache) -> None:
     """What was refused leaves nothing; errors of the disk are told as such."""
     with pytest.raises(StorageError, match="Is a directory"), cache.workshop() as workshop:
@@ -151,7 +174,7 @@ def test_addresses_do_not_mix(tmp_path: Path) -> None:
 def test_a_disk_that_is_too_small(cache: Cache) -> None:
     """It is said before the download begins."""
     cache.room_for(1)
-    with pytest.raises(StorageError, match=r"bytes free, and model\.onnx has"):
+    with pytest.raises(StorageError, match=r"has less room than the 1152921504606846976 bytes of model\.onnx"):
         cache.room_for(2**60)
 
 

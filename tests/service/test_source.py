@@ -1,10 +1,12 @@
 """A registry whose models come from storage by way of a cache: the local disk as fsspec sees it, and real models."""
 
 import asyncio
+import gc
 import importlib
 import logging
 import shutil
 import threading
+import weakref
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -107,6 +109,25 @@ def test_versions_come_and_are_taken_back(
         await registry.close()
 
     _run(test())
+
+
+def test_a_load_on_request_tidies_up(
+    settings: Callable[..., Settings], write_model: WriteModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that never looks by itself would else keep every version that it ever served."""
+    write_model("affine", 1)
+    monkeypatch.setattr("service.cache._UNUSED_SECONDS", -1.0)
+
+    async def test() -> None:
+        registry = Registry(settings(poll_seconds=0), Metrics())
+        await registry.load_all()
+        write_model("affine", 2)
+        await registry.load("affine")
+        assert _ready(registry) == ["affine/2"]
+        await registry.close()
+
+    _run(test())
+    assert _cached(tmp_path) == [f"affine/2/{file}" for file in ("manifest.json", "model.onnx", "stamp")]
 
 
 def test_a_version_without_a_manifest_is_none_yet(
@@ -428,6 +449,29 @@ def test_a_cache_that_has_gone(
     _run(test())
 
 
+def test_a_cache_that_goes_during_a_download(
+    settings: Callable[..., Settings], write_model: WriteModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The version is not refused for it: after a restart, or once the folder is back, it is tried again."""
+    write_model("affine", 1)
+    system: Any = importlib.import_module("fsspec.implementations.local").LocalFileSystem
+    whole = system.cat_file
+
+    def remove_and_fetch(*given: Any, **more: Any) -> Any:
+        shutil.rmtree(tmp_path / "cache", ignore_errors=True)
+        return whole(*given, **more)
+
+    monkeypatch.setattr(system, "cat_file", remove_and_fetch)
+
+    async def test() -> None:
+        source = open_source(settings())
+        await source.list_models()
+        with pytest.raises(StorageError, match="the cache folder has gone"):
+            await source.read_version("affine", 1)
+
+    _run(test())
+
+
 def test_a_name_that_no_model_can_have_is_passed_over(
     settings: Callable[..., Settings], write_model: WriteModel, models: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -446,6 +490,87 @@ def test_a_name_that_no_model_can_have_is_passed_over(
     _run(test())
     (record,) = caplog.records
     assert "folder 'a space' is passed over" in record.getMessage()
+
+
+def test_a_name_that_is_too_long_for_a_folder(
+    settings: Callable[..., Settings], write_model: WriteModel, models: Path, tmp_path: Path
+) -> None:
+    """Object storage has such names; the cache could not: passed over, and no trouble at every look."""
+    write_model("affine", 1)
+    files = importlib.import_module("fsspec").filesystem("memory")
+    for name in ("affine", "a" * 255, "a" * 256):
+        for file in (models / "affine" / "1").iterdir():
+            files.pipe_file(f"/{tmp_path.name}/{name}/1/{file.name}", file.read_bytes())
+
+    async def test() -> None:
+        source = open_source(settings(models=f"memory://{tmp_path.name}"))
+        assert await source.list_models() == [("a" * 255, 1), ("affine", 1)]
+        with pytest.raises(ModelRefused, match="names model 'affine'"):
+            await source.read_version("a" * 255, 1)
+
+    _run(test())
+
+
+def test_what_was_refused_is_not_kept_in_memory(settings: Callable[..., Settings], write_model: WriteModel) -> None:
+    """Its error goes at once, not when the garbage collector comes: its frames hold all bytes that were read."""
+    (write_model("affine", 1) / "model.onnx").write_bytes(b"")
+
+    async def test() -> None:
+        source = open_source(settings())
+        await source.list_models()
+        with pytest.raises(ModelRefused) as caught:
+            await source.read_version("affine", 1)
+        error = weakref.ref(caught.value)
+        del caught
+        while any(thread.name == "storage" for thread in threading.enumerate()):  # noqa: ASYNC110 - another thread's
+            await asyncio.sleep(0)
+        assert error() is None
+
+    gc.disable()
+    try:
+        _run(test())
+    finally:
+        gc.enable()
+
+
+def test_who_asked_may_go(
+    settings: Callable[..., Settings], write_model: WriteModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a caller does who asked for a load and waits no longer: what he asked for ends before the next look begins."""
+    write_model("affine", 1)
+    hangs, go_on = threading.Event(), threading.Event()
+    system: Any = importlib.import_module("fsspec.implementations.local").LocalFileSystem
+    whole, calls = system.find, []
+
+    def hang_once(*given: Any, **more: Any) -> Any:
+        found = whole(*given, **more)
+        calls.append(found)
+        if len(calls) == 1:
+            hangs.set()
+            go_on.wait()
+        return found
+
+    async def test() -> None:
+        source = open_source(settings())
+        monkeypatch.setattr(system, "find", hang_once)
+        first = asyncio.create_task(source.list_models())
+        while not hangs.is_set():  # noqa: ASYNC110 - another thread's
+            await asyncio.sleep(0)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        write_model("affine", 2)
+        second = asyncio.create_task(source.list_models())
+        await asyncio.wait({second}, timeout=0.2)
+        assert len(calls) == 1
+        go_on.set()
+        assert await second == [("affine", 1), ("affine", 2)]
+        assert (await source.read_version("affine", 2)).manifest.version == 2
+
+    try:
+        _run(test())
+    finally:
+        go_on.set()
 
 
 def test_the_event_loop_turns_while_storage_hangs(

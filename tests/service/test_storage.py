@@ -87,6 +87,33 @@ def test_a_fetch_is_bounded_in_time(
     assert caught.value.may_pass
 
 
+@pytest.mark.parametrize("lost", [1, 6])
+def test_a_piece_that_is_cut_off(
+    lost: int, url: str, write: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way there is at fault, or the file was replaced since it was listed: another try may help."""
+    write("file", b"123456")
+    place = Storage(url)
+    whole = place._system.cat_file
+    monkeypatch.setattr(place._system, "cat_file", lambda *given, **more: whole(*given, **more)[:-lost])
+    with pytest.raises(StorageError, match=f"{6 - lost} bytes came from byte 0 on, and 6 were asked for") as caught:
+        place.fetch("file", 6, tmp_path / "copy")
+    assert caught.value.may_pass
+
+
+def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no empty repository either."""
+
+    def refuse(_: Any) -> None:
+        raise PermissionError("Permission denied")
+
+    # root may read anything.
+    monkeypatch.setattr("os.scandir", refuse)
+    with pytest.raises(StorageError, match="Permission denied") as caught:
+        Storage(f"file://{tmp_path}").list_files()
+    assert not caught.value.may_pass
+
+
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     """A mount that is away is no empty repository; waiting for a folder that was never there is no use."""
     with pytest.raises(StorageError, match="cannot be read: No such folder") as caught:
@@ -101,6 +128,23 @@ def test_passwords_are_not_told() -> None:
     with pytest.raises(StartupError, match=r"'nothing://host/models' is no address") as caught:
         Storage("nothing://user:secret@host/models")
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("private", ["user:secret", "user:sec/secret", "user:p@secret", "secret"])
+def test_libraries_do_not_tell_passwords_either(private: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever signs are in it, and although a library takes it for the bucket's name and complains about that."""
+    place = Storage(f"memory://{private}@host/models")
+
+    def complain(path: str, **_: Any) -> None:
+        raise ValueError(f"Invalid bucket name {path}")
+
+    monkeypatch.setattr(type(place._system), "find", complain)
+    with pytest.raises(StorageError, match="'memory://host/models' cannot be read: ") as caught:
+        place.list_files()
+    assert "secret" not in str(caught.value)
+    with pytest.raises(StartupError, match="'ftp://host/models'") as failed:
+        Storage("ftp://user:not-a-port/secret@host/models")
+    assert "secret" not in str(failed.value)
 
 
 def test_an_address_of_no_bucket() -> None:

@@ -43,3 +43,26 @@ def test_each_trouble_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
         f"refused{ending}",
         again,
     ]
+
+
+def test_new_words_at_every_look_are_not_kept_for_ever(caplog: pytest.LogCaptureFixture) -> None:
+    """Some libraries put addresses and times into what they say: only the latest are remembered."""
+    reasons = [f"refused at {look}" for look in range(30)]
+
+    async def test() -> None:
+        looks = iter([*reasons, reasons[-1], reasons[0]])
+        over = asyncio.Event()
+
+        async def refresh() -> bool:
+            reason = next(looks, None)
+            if reason is None:
+                over.set()
+                return False
+            raise StorageError(reason)
+
+        watcher = Watcher(refresh, 0, lambda: None)
+        await over.wait()
+        await watcher.stop()
+
+    asyncio.run(test())
+    assert [record.getMessage().split(";")[0] for record in caplog.records] == [*reasons, reasons[0]]

@@ -1,0 +1,112 @@
+"""Every version of every model that was tried, and which version answers where a caller names none."""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from service.entry import Entry, State, Status
+from service.errors import ModelNotFound, ModelNotReady
+
+_NONE: Mapping[int, Entry] = MappingProxyType({})
+# Enough to see a slip of the pen, few enough for a status message.
+_NAMES_SHOWN = 20
+
+
+class Entries:
+    """Entries by model and version. Changed on one event loop; iterating is for any thread."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, dict[int, Entry]] = {}
+        self._latest: dict[str, Entry] = {}  # only where one is ready
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Each of them, as they are now."""
+        return iter([entry for entries in list(self._by_name.values()) for entry in list(entries.values())])
+
+    def names(self) -> list[str]:
+        """Models of which a version was tried."""
+        return [name for name, entries in self._by_name.items() if entries]
+
+    def of(self, name: str) -> Mapping[int, Entry]:
+        """A model's entries, by version."""
+        return self._by_name.get(name, _NONE)
+
+    def latest(self, name: str) -> Entry | None:
+        """What answers where no version is named."""
+        return self._latest.get(name)
+
+    def add(self, name: str, version: int) -> Entry:
+        """The entry of a version, made when it is new."""
+        return self._by_name.setdefault(name, {}).setdefault(version, Entry(name, version))
+
+    def remove(self, entry: Entry) -> None:
+        """Forget a version."""
+        del self._by_name[entry.name][entry.version]
+        self.choose_latest(entry.name)
+
+    def remove_model(self, name: str) -> None:
+        """Forget all of a model's versions."""
+        del self._by_name[name]
+        self._latest.pop(name, None)
+
+    def choose_latest(self, name: str) -> None:
+        """Choose again which version answers, after one became ready."""
+        ready = [version for version, entry in self.of(name).items() if entry.state is State.READY]
+        if ready:
+            self._latest[name] = self.of(name)[max(ready)]
+        else:
+            self._latest.pop(name, None)
+
+    def ready(self) -> set[tuple[str, int]]:
+        """(name, version) of what answers."""
+        return {(entry.name, entry.version) for entry in self if entry.state is State.READY}
+
+    def find(self, name: str, version: int | None, *, complete: bool) -> Entry:
+        """The entry for a request; the newest one, ready or not, where none is named and none is ready.
+
+        Args:
+            name: The model.
+            version: None for the latest.
+            complete: False while models are loading: what is not here may yet come.
+
+        Raises:
+            ModelNotFound: There is none; the message lists what is.
+            ModelNotReady: There is none yet.
+        """
+        if version is None and name in self._latest:
+            return self._latest[name]
+        entries = self.of(name)
+        if not entries:
+            if not complete:
+                # Callers repeat this, and not what is said to be unknown.
+                raise ModelNotReady(f"model {shown(name)} does not answer: models are loading")
+            raise ModelNotFound(f"model {shown(name)} is unknown; there is {_listed(sorted(self._by_name))}")
+        if version is None:
+            return entries[max(entries)]
+        if version not in entries:
+            raise ModelNotFound(f"model {name!r} has no version {version} here; there is {_listed(sorted(entries))}")
+        return entries[version]
+
+    def statuses(self) -> list[Status]:
+        """What is known of each, by name and version."""
+        return [
+            Status(
+                name=entry.name,
+                version=entry.version,
+                state=State.REFUSED if entry.model and entry.unready_reason() else entry.state,
+                reason=entry.reason or (entry.unready_reason() if entry.model else ""),
+                latest=entry is self._latest.get(entry.name),
+                manifest=entry.manifest,
+            )
+            for entry in sorted(self, key=lambda entry: (entry.name, entry.version))
+        ]
+
+
+def shown(name: str) -> str:
+    """A caller's name, cut to a length that fits a message."""
+    return repr(name if len(name) <= 80 else name[:80] + "…")
+
+
+def _listed(items: list[str] | list[int]) -> str:
+    """Names or versions in a message."""
+    more = f" and {len(items) - _NAMES_SHOWN} more" if len(items) > _NAMES_SHOWN else ""
+    return ", ".join(map(str, items[:_NAMES_SHOWN])) + more if items else "none"
