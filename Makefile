@@ -40,6 +40,7 @@ check: .venv/.installed-dev  ## Format, lint, types, import contracts, generated
 	$(BIN)/lint-imports
 	$(BIN)/python proto/generate.py --check
 	$(BIN)/python deploy/kubernetes/monitoring.py --check
+	$(BIN)/python deploy/kubernetes/helm/schema.py --check
 	$(BIN)/python deploy/grafana/dashboards.py --check
 
 format: .venv/.installed-dev  ## Format and fix what can be fixed
@@ -51,6 +52,7 @@ proto: .venv/.installed-dev  ## Generate Python from the .proto files
 
 deploy: .venv/.installed-dev  ## Make deploy/'s dashboards and Kubernetes' rules from their sources
 	$(BIN)/python deploy/kubernetes/monitoring.py
+	$(BIN)/python deploy/kubernetes/helm/schema.py
 	$(BIN)/python deploy/grafana/dashboards.py
 
 clean:  ## Remove what make made; models/ and runs/ stay

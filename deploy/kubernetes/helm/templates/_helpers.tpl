@@ -1,0 +1,43 @@
+{{/* Every object's name, or the beginning of it. Service names have 63 characters at most: there is room for -headless. */}}
+{{- define "kan-serve.name" -}}
+{{- if contains .Chart.Name .Release.Name }}{{ .Release.Name }}
+{{- else }}{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 54 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{/* What selects this release's pods, and no other's. The first becomes Prometheus' job: rules and dashboards ask for it. */}}
+{{- define "kan-serve.selector" -}}
+app.kubernetes.io/name: kan-serve
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "kan-serve.labels" -}}
+{{ include "kan-serve.selector" . }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{/* Labels come last, so that a template may add one. */}}
+{{- define "kan-serve.metadata" -}}
+name: {{ include "kan-serve.name" . }}
+namespace: {{ .Release.Namespace }}
+labels:
+  {{- include "kan-serve.labels" . | nindent 2 }}
+{{- end }}
+
+{{- define "kan-serve.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+
+{{/* The KAN_… variables. Numbers by toJson: toString makes 1.6777216e+07 of 16777216. */}}
+{{- define "kan-serve.settings" -}}
+{{- $made := dict }}
+{{- with .Values.models.address }}{{ $made = dict "KAN_MODELS" . "KAN_CACHE_FOLDER" "/cache" }}{{ end }}
+{{- if .Values.gpu.count }}{{ $_ := set $made "KAN_PROVIDER" "cuda" }}{{ end }}
+{{- if ne .Values.frontend "grpcio" }}{{ $_ := set $made "KAN_FRONTEND" .Values.frontend }}{{ end }}
+{{- range $each := list $made .Values.settings }}
+{{- range $name, $value := $each }}
+{{ $name }}: {{ kindIs "string" $value | ternary $value (toJson $value) | quote }}
+{{- end }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,86 @@
+"""The chart gives the objects that kustomize gives."""
+
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.deploy
+
+KUBERNETES = Path(__file__).parents[4] / "deploy" / "kubernetes"
+OVERLAYS = {"cpu": None, "gpu": "values-gpu.yaml", "object-storage": "values-object-storage.yaml"}
+# A release's own. Kustomize rolls the pods by a hash in the ConfigMap's name, Helm by an annotation of the pods.
+HELMS = {
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/managed-by",
+    "helm.sh/chart",
+    "helm.sh/resource-policy",
+    "checksum/settings",
+}
+
+
+def _plain(value: Any) -> Any:
+    """Without what one of the two must add."""
+    if isinstance(value, dict):
+        kept = {key: _plain(each) for key, each in value.items() if key not in HELMS}
+        return {key: each for key, each in kept.items() if not (key == "annotations" and not each)}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return (
+        re.sub(r"^kan-serve-settings-[a-z0-9]{10}$", "kan-serve-settings", value) if isinstance(value, str) else value
+    )
+
+
+def _by_name(objects: list[Any]) -> dict[tuple[str, str], Any]:
+    """Objects by kind and name. Helm makes no namespace, and kustomize knows no hooks."""
+    kept = [each for each in objects if "helm.sh/hook" not in each["metadata"].get("annotations", {})]
+    plain = [_plain(each) for each in kept if each["kind"] != "Namespace"]
+    named = {(each["kind"], each["metadata"]["name"]): each for each in plain}
+    assert len(named) == len(plain)
+    return named
+
+
+def _kustomize(kubectl: str, folder: Path) -> dict[tuple[str, str], Any]:
+    done = subprocess.run([kubectl, "kustomize", str(folder)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return _by_name(list(yaml.safe_load_all(done.stdout)))
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_overlay_is_a_file_of_values(overlay: str, chart: Any, program: Callable[[str], str]) -> None:
+    """Object by object, field by field: Helm's defaults and files of values give what the overlays give."""
+    wanted = _kustomize(program("kubectl"), KUBERNETES / "overlays" / overlay)
+    file = OVERLAYS[overlay]
+    given = _by_name(chart.release(chart.values(file) if file else None).objects)
+    assert len(wanted) >= 11
+    assert given.keys() == wanted.keys()
+    for name, each in wanted.items():
+        assert given[name] == each, name
+
+
+def test_no_overlay_is_left_out() -> None:
+    """Every overlay has its file of values, and every file its overlay."""
+    assert set(OVERLAYS) == {folder.name for folder in (KUBERNETES / "overlays").iterdir()}
+    files = {path.name for path in (KUBERNETES / "helm").glob("values-*.yaml")}
+    assert files == {file for file in OVERLAYS.values() if file}
+
+
+def test_components_are_values(chart: Any, program: Callable[[str], str], tmp_path: Path) -> None:
+    """An overlay of base and gateway, without monitoring, in a namespace of its own: two values and a flag."""
+    there = Path(os.path.relpath(KUBERNETES, tmp_path.resolve()))
+    overlay = {
+        "namespace": "elsewhere",
+        "resources": [str(there / "base")],
+        "components": [str(there / "components" / "gateway")],
+        "images": [{"name": "kan-serving", "newName": "registry.example.com/kan-serving", "newTag": "0.1.0"}],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    values = {"monitoring": {"enabled": False}, "gateway": {"enabled": True}}
+    given = _by_name(chart.release(values, namespace="elsewhere").objects)
+    assert ("GRPCRoute", "kan-serve") in given
+    assert given == _kustomize(program("kubectl"), tmp_path)
