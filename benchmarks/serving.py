@@ -139,7 +139,12 @@ def _measure_metrics(findings: Findings, model: ServedModel, front_ends: Sequenc
 def _as_json(findings: Findings, judged: Sequence[Verdict]) -> dict[str, object]:
     return {
         "loads": [
-            {"server": server, "load": load.name, "rounds": [asdict(seen) for seen in found]}
+            {
+                "server": server,
+                "load": load.name,
+                "rounds": [asdict(seen) for seen in found],
+                "rows_a_run": findings.results.batch_rows.get((server, load), []),
+            }
             for (server, load), found in findings.results.seen.items()
         ],
         "metrics_seconds": findings.metrics_seconds,
