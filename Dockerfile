@@ -24,7 +24,8 @@ LABEL org.opencontainers.image.licenses="Apache-2.0" \
 ENV ORT_DISABLE_TELEMETRY=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
-RUN useradd --system --uid 10001 --no-create-home kan \
+RUN groupadd --system --gid 10001 kan \
+    && useradd --system --uid 10001 --gid 10001 --no-create-home kan \
     && install --directory --owner=10001 --group=10001 /models
 
 FROM base AS train

@@ -20,6 +20,9 @@ from service.tally import Reading
 __all__ = ["Metrics", "ModelMetrics"]
 
 _MODEL = ("model", "version")
+# There at 0 from the start: rate() does not see the value that a counter is born with, a first burst of failures.
+_PROTOCOLS = ("kan_api", "open_inference")
+_CODES = ("OK", "INTERNAL", "UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "UNKNOWN")
 
 
 class Metrics(Collector):
@@ -166,15 +169,18 @@ def _of_answers(models: Sequence[tuple[tuple[str, str], ModelMetrics]]) -> Itera
     """Requests answered, by code, and their time, by protocol."""
     requests = CounterMetricFamily("kan_requests_total", "Requests answered.", labels=(*_MODEL, "protocol", "code"))
     seconds: dict[tuple[str, ...], Reading] = {}
+    counts: defaultdict[tuple[str, ...], int] = defaultdict(int)
+    # No model: what comes while models are loading fails under the empty name.
+    named = [("", ""), *(labels for labels, _ in models)]
+    counts.update(((*labels, protocol, code), 0) for labels in named for protocol in _PROTOCOLS for code in _CODES)
     for labels, model in models:
-        counts: defaultdict[tuple[str, ...], int] = defaultdict(int)
         for (protocol, code, _), tally in list(model.answered.items()):
             reading = tally.read()
             counts[*labels, protocol, code] += reading.count
             of_protocol = (*labels, protocol)
             seconds[of_protocol] = reading.plus(seconds[of_protocol]) if of_protocol in seconds else reading
-        for key, count in counts.items():
-            requests.add_metric(key, count)
+    for key, count in counts.items():
+        requests.add_metric(key, count)
     yield requests
     yield _histogram(
         "kan_request_duration_seconds",

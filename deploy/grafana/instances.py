@@ -126,13 +126,10 @@ def envoy() -> list[timeseries.Panel]:
         ),
         lines(
             "Answers to callers",
-            "By class of HTTP status. gRPC's failures are answers of the class 2xx: see Requests by status. 5xx: "
-            "Envoy had no replica to ask." + runbook("KanEnvoyNoHealthyHost"),
+            "By number of gRPC's status: 0 is OK, 14 UNAVAILABLE, 8 RESOURCE_EXHAUSTED, 4 DEADLINE_EXCEEDED. Failures "
+            "that Requests by status has not are Envoy's own: it had no replica to ask." + runbook("KanCallersFail"),
             "reqps",
-            query(
-                rate("envoy_http_downstream_rq_xx", CALLERS, "envoy_response_code_class"),
-                "{{envoy_response_code_class}}xx",
-            ),
+            query(rate("envoy_cluster_grpc_calls_total", ENVOY, "grpc_code"), "status {{grpc_code}}"),
         ),
         lines(
             "Calls tried again",

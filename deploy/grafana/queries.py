@@ -6,8 +6,8 @@ ALL = f'{VERSION},instance=~"$instance"'
 # Requests for names that the server does not know have neither model nor version, and never come to a queue.
 QUEUED = f'{ALL},version!=""'
 PROCESS = 'job="kan-serve",instance=~"$instance"'
-ENVOY = 'envoy_cluster_name="kan-serve"'
-CALLERS = 'envoy_http_conn_manager_prefix="callers"'
+ENVOY = 'job="kan-envoy",envoy_cluster_name="kan-serve"'
+CALLERS = 'job="kan-envoy",envoy_http_conn_manager_prefix="callers"'
 # Health checks and reflection are no requests, as in the rules.
 REQUESTS = 'protocol!~"health|reflection"'
 

@@ -60,11 +60,12 @@ class Engine:
 
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model repository with the demo model, trained by kan-train; readable for whoever runs in a container."""
+    """A model repository with the demo model, as the job of compose leaves it; the run is beside it."""
     folder = tmp_path_factory.mktemp("digits")
     train, recipe = Path(sys.executable).parent / "kan-train", ROOT / "training/recipes/digits.toml"
     places = ("--models", folder / "models", "--runs", folder / "runs")
     subprocess.run([train, "run", recipe, *places], check=True, timeout=300)
+    shutil.copy(folder / "runs/digits/held_out.csv", folder / "models/digits")
     for path in (folder / "models", *(folder / "models").rglob("*")):
         path.chmod(path.stat().st_mode | 0o055)
     return folder / "models"
@@ -96,7 +97,11 @@ def engine() -> Iterator[Engine]:
         yield started
     finally:
         process.terminate()
-        process.wait(60)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
         subprocess.run(["umount", "-R", folder / "data"], capture_output=True, check=False)
         shutil.rmtree(folder, ignore_errors=True)
 

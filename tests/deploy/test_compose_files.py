@@ -81,3 +81,35 @@ def test_settings_are_known_and_leave_time_to_drain(services: dict[str, Any]) ->
     assert services["kan-serve"]["stop_grace_period"] == "1m0s"
     # 5 s for answers, and with the Envoy front end 10 s more.
     assert int(environment["KAN_GRACE_SECONDS"]) + 15 < 60
+
+
+@pytest.mark.parametrize(
+    ("there", "trains"), [((), True), (("digits",), True), (("digits/1",), True), (("digits/1/manifest.json",), False)]
+)
+def test_it_trains_where_no_version_is_whole(
+    services: dict[str, Any], tmp_path: Path, there: tuple[str, ...], trains: bool
+) -> None:
+    """An `up` that was interrupted while it published does not leave a stack without a model for good."""
+    for path in there:
+        (tmp_path / "models" / path).mkdir(parents=True)
+    stub = tmp_path / "kan-train"
+    stub.write_text(
+        f"#!/bin/sh\ncd {tmp_path} && mkdir -p models/digits runs/digits && touch runs/digits/held_out.csv\n"
+    )
+    stub.chmod(0o755)
+    (command,) = services["train"]["command"]
+    command = command.replace("/tmp/runs", f"{tmp_path}/runs").replace("/models", f"{tmp_path}/models")
+    subprocess.run(["/bin/sh", "-c", command], check=True, timeout=30, env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    assert (tmp_path / "models/digits/held_out.csv").exists() == trains
+
+
+def test_envoy_fits_its_container(services: dict[str, Any]) -> None:
+    """Its heap is below the memory limit, it has a thread a CPU, its drain ends before the kill."""
+    envoy = services["envoy"]
+    limits = envoy["deploy"]["resources"]["limits"]
+    monitors = yaml.safe_load((DEPLOY / "envoy" / "envoy.yaml").read_text())["overload_manager"]["resource_monitors"]
+    (heap,) = [each["typed_config"]["max_heap_size_bytes"] for each in monitors if each["name"].endswith("fixed_heap")]
+    assert heap <= 0.9 * int(limits["memory"])
+    assert envoy["command"][-2:] == ["--concurrency", str(int(limits["cpus"]))]
+    assert "SECONDS + 20" in (DEPLOY / "envoy" / "drain.sh").read_text()
+    assert envoy["stop_grace_period"] == "30s"

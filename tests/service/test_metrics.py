@@ -1,8 +1,11 @@
 """Metrics as a scraper sees them."""
 
+import itertools
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -13,6 +16,7 @@ from service.model_metrics import ROWS, SECONDS
 from service.statistics import Duration
 
 _MODEL = ("model", "version")
+_CODES = ("OK", "INTERNAL", "UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "UNKNOWN")
 
 
 def _scrape(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -86,7 +90,7 @@ def test_two_servers_in_a_process_do_not_mix() -> None:
     """Each Metrics has a registry of its own."""
     first, second = Metrics(), Metrics()
     first.model("digits", "1").request("kan_api", "OK", 0.001)
-    assert not any(name == "kan_requests_total" for name, _ in _scrape(second))
+    assert ("model", "digits") not in {label for _, labels in _scrape(second) for label in labels}
 
 
 def test_a_model_is_bound_once() -> None:
@@ -132,7 +136,25 @@ def test_a_model_that_nobody_asked_shows_zeros() -> None:
     for name in ("kan_queue_duration_seconds", "kan_compute_duration_seconds", "kan_request_rows", "kan_batch_rows"):
         assert samples[f"{name}_count", of] == 0
     assert samples["kan_queue_rows", of] == 0
-    assert not any(name == "kan_requests_total" for name, _ in samples)
+
+
+def test_failures_that_an_objective_counts_are_there_before_the_first_one() -> None:
+    """A rate does not see the value that a counter is born with; the codes are those of Prometheus' rules, and OK."""
+    metrics = Metrics()
+    metrics.model("digits", "1")
+    rules = (Path(__file__).parents[2] / "deploy" / "prometheus" / "rules" / "recording.yaml").read_text()
+    (failures,) = set(re.findall(r'\bcode=~"([^"]*)"', rules))
+    shown = {labels: value for (name, labels), value in _scrape(metrics).items() if name == "kan_requests_total"}
+    wanted = {
+        (("code", code), ("model", model), ("protocol", protocol), ("version", version)): 0
+        for model, version in (("digits", "1"), ("", ""))
+        for protocol in ("kan_api", "open_inference")
+        for code in ("OK", *failures.split("|"))
+    }
+    assert shown == wanted
+    metrics.model("digits", "1").request("kan_api", "INTERNAL", 0.001)
+    of = (("code", "INTERNAL"), ("model", "digits"), ("protocol", "kan_api"), ("version", "1"))
+    assert _scrape(metrics)["kan_requests_total", of] == 1
 
 
 def test_what_is_shown_is_what_the_library_would_show() -> None:
@@ -148,6 +170,8 @@ def test_what_is_shown_is_what_the_library_would_show() -> None:
         buckets=SECONDS,
         registry=library,
     )
+    for birth in itertools.product((("", ""), labels), ("kan_api", "open_inference"), _CODES):
+        counter.labels(*birth[0], *birth[1:])
     batch_rows = Histogram("kan_batch_rows", "Rows per run of a model.", _MODEL, buckets=ROWS, registry=library)
     queue_rows = Gauge("kan_queue_rows", "Rows waiting now.", _MODEL, registry=library)
     for seconds in (0.0, 25e-6, 0.3, 11.0):

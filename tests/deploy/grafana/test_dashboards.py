@@ -193,7 +193,7 @@ def test_colours_change_where_alerts_fire() -> None:
 def test_colours_of_statuses_are_those_of_the_rules() -> None:
     """Red are the codes that count against availability, green is OK, and every other code is the caller's, yellow."""
     (panel,) = (panel for _, panel in PANELS if panel["title"] == "Requests by status")
-    (failures,) = set(re.findall(r'code=~"([^"]*)"', (RULES / "recording.yaml").read_text()))
+    (failures,) = set(re.findall(r'\bcode=~"([^"]*)"', (RULES / "recording.yaml").read_text()))
     for code in Code:
         colour = "red" if code.name in failures.split("|") else "green" if code.name == "OK" else "yellow"
         matching = [

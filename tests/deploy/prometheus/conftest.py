@@ -150,7 +150,7 @@ def start_prometheus(
         alertmanagers = [alertmanager] if alertmanager else []
         targets = {
             "kan-serve": [server.http for server in servers],
-            "envoy": [envoy.metrics],
+            "kan-envoy": [envoy.metrics],
             "alertmanager": alertmanagers,
             "prometheus": [own],
         }

@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from service.client import Client
+from service.client.errors import Unavailable
 
 pytestmark = [pytest.mark.deploy, pytest.mark.timeout(240)]
 
@@ -38,6 +39,12 @@ class Server(Protocol):
     process: Any
     grpc: str
     http: str
+
+
+class Envoy(Protocol):
+    """What the fixture of conftest.py gives."""
+
+    callers: str
 
 
 class Webhook:
@@ -168,13 +175,18 @@ def _expressions() -> list[str]:
     return [rule["expr"] for group in groups for rule in group["rules"]]
 
 
-def test_all_rules_work_on_what_real_servers_export(servers: list[Server], watched: Watched) -> None:
+def test_all_rules_work_on_what_real_servers_export(servers: list[Server], envoy: Envoy, watched: Watched) -> None:
     """After a short load every recording rule has data, no expression fails, and where all is well no alert fires."""
     rows = np.ones((ROWS, 4), np.float32)
+    # With either front end the counters that alerts rest on are there before the first call.
+    for server in servers:
+        with urllib.request.urlopen(f"http://{server.http}/metrics", timeout=10) as page:
+            birth = 'kan_requests_total{code="INTERNAL",model="mean",protocol="kan_api",version="1"} 0.0'
+            assert birth in page.read().decode()
 
     def without_data() -> set[str]:
-        for server in servers:
-            with Client(server.grpc) as client:
+        for address in (*(server.grpc for server in servers), envoy.callers):
+            with Client(address) as client:
                 for _ in range(REQUESTS):
                     client.predict("mean", rows)
         recorded = [rule["name"] for rule in watched.rules() if rule["type"] == "recording"]
@@ -219,8 +231,12 @@ def test_a_refused_version_reaches_a_person_and_so_does_its_end(
     assert {each["labels"]["alertname"] for each in watched.webhook.alerts()} == {"KanVersionRefused"}
 
 
-def test_one_instance_gone_is_a_ticket_and_both_are_a_page(servers: list[Server], watched: Watched) -> None:
-    """What follows from another alert is kept back: one message says that the service is down."""
+def test_one_instance_gone_is_a_ticket_and_both_are_a_page(
+    servers: list[Server], envoy: Envoy, watched: Watched
+) -> None:
+    """What follows from another alert is kept back: one message says that the service is down; what callers then get
+    from Envoy alone, which no replica counts, is counted there.
+    """
     first, second = servers
     first.process.kill()
     alert = watched.told("KanInstanceDown")
@@ -228,10 +244,19 @@ def test_one_instance_gone_is_a_ticket_and_both_are_a_page(servers: list[Server]
     assert alert["annotations"]["summary"] == f"An instance of kan-serve cannot be scraped: {first.http}"
     watched.keeps_back("KanTooFewInstances")
     unhealthy = watched.told("KanEnvoyHostUnhealthy")
-    assert unhealthy["annotations"]["description"].endswith(": 1. The others carry their load.")
+    assert ": 1. The others carry their load. First, " in unhealthy["annotations"]["description"]
     second.process.kill()
     alert = watched.told("KanAllInstancesDown")
     assert alert["labels"] == {"alertname": "KanAllInstancesDown", "job": "kan-serve", "severity": "page"}
     assert alert["annotations"]["runbook_url"] == "docs/operations.md#kanallinstancesdown"
     watched.keeps_back("KanInstanceDown")
+
+    def failures_of_envoy() -> list[dict[str, Any]]:
+        with Client(envoy.callers) as client, pytest.raises(Unavailable):
+            client.predict("mean", np.ones((ROWS, 4), np.float32))
+        return watched.query("kan_envoy:request_errors:rate5m > 0")
+
+    (failures,) = watched.until(failures_of_envoy, "failures that Envoy makes")
+    assert failures["metric"] == {"__name__": "kan_envoy:request_errors:rate5m", "job": "kan-envoy"}
+    watched.keeps_back("KanCallersFail")
     watched.keeps_back("KanEnvoyNoHealthyHost")

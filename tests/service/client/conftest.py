@@ -12,12 +12,12 @@ class Metrics:
     """The metrics of a server, by its HTTP address."""
 
     def codes(self, http: str, model: str) -> Counter[str]:
-        """How many requests to a model got each status."""
+        """How many requests to a model got each status, of those that any got."""
         found: Counter[str] = Counter()
         for sample in self._samples(http, "kan_requests"):
             if sample.name == "kan_requests_total" and sample.labels["model"] == model:
                 found[sample.labels["code"]] += int(sample.value)
-        return found
+        return +found
 
     def runs(self, http: str, model: str) -> int:
         """How often a model was run."""

@@ -30,15 +30,16 @@ def start(kan_serve: Callable[..., Any], frontend: str) -> Callable[..., Any]:
 
 @pytest.fixture
 def sample() -> Callable[..., float]:
-    """Reads one sample of /metrics, 0 where there is none; call it with a server, a name and labels."""
+    """Reads the sum of samples of /metrics, 0 where there is none; call it with a server, a name and labels."""
 
     def read(server: Any, name: str, **labels: str) -> float:
         with urllib.request.urlopen(f"http://{server.http}/metrics", timeout=10) as answer:
             text = answer.read().decode()
-        for found, value in re.findall(rf"^{name}\{{(.*?)\}} (\S+)$", text, re.MULTILINE):
-            if set(re.findall(r'(\w+)="(.*?)"', found)) >= set(labels.items()):
-                return float(value)
-        return 0.0
+        return sum(
+            float(value)
+            for found, value in re.findall(rf"^{name}\{{(.*?)\}} (\S+)$", text, re.MULTILINE)
+            if set(re.findall(r'(\w+)="(.*?)"', found)) >= set(labels.items())
+        )
 
     return read
 

