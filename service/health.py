@@ -1,4 +1,4 @@
-"""grpc.health.v1.Health: whether the server, one of its services or one of its models answers.
+"""grpc.health.v1.Health: whether the process, the server, one of its services or one of its models answers.
 
 Source: the gRPC health checking protocol.
 """
@@ -14,6 +14,8 @@ from service.registry import Registry
 from service.rpc import Call, Method, Stream, Unary, parse
 
 SERVICE = "grpc.health.v1.Health"
+# For whoever restarts processes: it serves as long as calls are answered at all, with models or without.
+LIVENESS = "liveness"
 
 # A watcher learns at once that the server stops; what else may change (a model that broke) is looked at this often.
 _RECHECK_SECONDS = 1.0
@@ -55,7 +57,9 @@ class Health:
         name = parse(pb.HealthCheckRequest, request).service
         status = self._status(name)
         if status == pb.HealthCheckResponse.SERVICE_UNKNOWN:
-            raise ModelNotFound(f"service {name!r} is unknown; wanted '', a service's full name or a model's name")
+            raise ModelNotFound(
+                f"service {name!r} is unknown; wanted '', '{LIVENESS}', a service's full name or a model's name"
+            )
         return pb.HealthCheckResponse(status=status).SerializeToString()
 
     async def _watch(self, _call: Call, request: bytes) -> AsyncGenerator[bytes, None]:
@@ -75,7 +79,9 @@ class Health:
                     await changed.wait()
 
     def _status(self, name: str) -> int:
-        """The state of the server, of a service or of a model's latest version."""
+        """The state of the process, of the server, of a service or of a model's latest version."""
+        if name == LIVENESS:
+            return pb.HealthCheckResponse.SERVING
         if name in self._services:
             ready = self._registry.ready()
         else:

@@ -44,6 +44,21 @@ def test_check_knows_server_services_and_models(serving: Serving, write_model: W
     asyncio.run(check())
 
 
+def test_liveness_follows_no_model(serving: Serving) -> None:
+    """SERVING with an empty repository and while the server drains: a restart would help neither."""
+
+    async def check() -> None:
+        async with serving() as (server, channel):
+            stub = _stub(channel)
+            request = pb.HealthCheckRequest(service="liveness")
+            assert (await stub.Check(pb.HealthCheckRequest(), timeout=10)).status == _NOT_SERVING
+            assert (await stub.Check(request, timeout=10)).status == _SERVING
+            await server.registry.drain()
+            assert (await stub.Check(request, timeout=10)).status == _SERVING
+
+    asyncio.run(check())
+
+
 def test_a_refused_model_does_not_serve(serving: Serving, write_model: WriteModel) -> None:
     """A model without a version that answers is NOT_SERVING; the server serves the others."""
     (write_model("affine") / "model.onnx").write_bytes(b"broken")

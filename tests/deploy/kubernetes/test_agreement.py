@@ -74,10 +74,10 @@ def test_ports_are_those_of_code_and_image(manifests: Any) -> None:
     container = manifests.container
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert set(ports.values()) == ({grpc_port} if manifests.folder == "kserve" else {grpc_port, http_port})
-    assert container["readinessProbe"]["grpc"]["port"] == grpc_port
-    for probe in ("startupProbe", "livenessProbe"):
-        port = container[probe]["httpGet"]["port"]
-        assert ports.get(port, port) == http_port
+    probes = {name: container[f"{name}Probe"]["grpc"] for name in ("startup", "liveness", "readiness")}
+    assert {probe["port"] for probe in probes.values()} == {grpc_port}
+    names = {name: probe.get("service", "") for name, probe in probes.items()}
+    assert names == {"startup": health.LIVENESS, "liveness": health.LIVENESS, "readiness": ""}
 
 
 def test_user_and_folders_are_those_of_the_image(manifests: Any) -> None:

@@ -128,7 +128,7 @@ def _passing(container: dict[str, Any], models: Path, state: str) -> set[str]:
 
 
 def test_a_server_that_loads_is_live_and_not_ready(container: dict[str, Any], models: Path) -> None:
-    """However long models take, startup and liveness pass; no gRPC health name would do for them."""
+    """However long models take, startup and liveness pass; no other health name would do for them."""
     assert _passing(container, models, "loading") == {"startupProbe", "livenessProbe"}
 
 
