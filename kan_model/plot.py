@@ -166,9 +166,10 @@ def _labels(what: str, given: Sequence[str] | None, count: int, letter: str) -> 
 
 
 def _short(name: str, length: int = _NAME_LENGTH) -> str:
-    """On one line, and cut where it is too long."""
+    """On one line, and cut in the middle where it is too long: names of one table often begin alike."""
     name = " ".join(name.split())
-    return name if len(name) <= length else name[: length - 1] + "…"
+    end = (length - 1) // 2
+    return name if len(name) <= length else name[: length - 1 - end] + "…" + name[-end:]
 
 
 def _edges(kan: KAN, rows: Tensor) -> list[list[_Edge]]:

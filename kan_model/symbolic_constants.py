@@ -1,5 +1,6 @@
 """Train the constants of symbolic edges, and nothing else."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from kan_model.edge_values import first_flaw
 from kan_model.invariance import invariance_of
 from kan_model.network import KAN
 from kan_model.symbolic import SymbolicEdge
@@ -48,7 +50,8 @@ def fit_constants(kan: KAN, rows: Tensor, targets: Tensor, *, steps: int = 200) 
 
     at_start = float(loss_of(start).detach())
     if not at_start < torch.inf:
-        raise ValueError("the network's answers are not finite on these rows; wanted a network that is")
+        flaw = first_flaw(copy.deepcopy(kan).double(), x) or "the squared error is too large for float64"
+        raise ValueError(f"the network has no finite error on these rows: {flaw}")
     scale = _scales(lambda constants: functional_call(kan, frozen | constants, (x,)) / spread, start)
     scale = {name: value * _free(kan, name).to(value) for name, value in scale.items()}
     found = _descend(loss_of, start, scale, at_start, steps)

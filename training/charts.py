@@ -23,6 +23,8 @@ _MOST_POINTS = 5000
 def staircase(history: Sequence[Record]) -> Figure:
     """Training and validation loss, step by step, a shade for each grid: with finer grids the loss falls in steps.
 
+    What is kept is the best of the last fit: a network that was pruned is another one than that before.
+
     Args:
         history: Of :class:`training.fit.FitState`, in order.
 
@@ -38,7 +40,11 @@ def staircase(history: Sequence[Record]) -> Figure:
     numbers = np.arange(len(history))
     axes.plot(numbers, [record.train_loss for record in history], color=_TRAIN_COLOUR, label="training")
     axes.plot(numbers, [record.validation_loss for record in history], color=_VALIDATION_COLOUR, label="validation")
-    best = int(np.argmin([record.validation_loss for record in history]))
+    again = _fits_again(history)
+    latest = again[-1] if again else 0
+    best = latest + int(np.argmin([record.validation_loss for record in history[latest:]]))
+    for number, begin in enumerate(again):
+        axes.axvline(begin - 0.5, color="0.3", linestyle=":", label="pruned, fitted again" if number == 0 else None)
     axes.plot(best, history[best].validation_loss, "o", color=_VALIDATION_COLOUR, label="kept")
     begin = 0
     for place, (size, records) in enumerate(groupby(history, key=lambda record: record.grid_size)):
@@ -52,6 +58,11 @@ def staircase(history: Sequence[Record]) -> Figure:
     axes.set(xlabel="looks at the validation rows", ylabel="loss", xlim=(-0.5, len(history) - 0.5))
     axes.legend(frameon=False)
     return figure
+
+
+def _fits_again(history: Sequence[Record]) -> list[int]:
+    """Where a fit of another network begins, as after pruning: the first look is one before any step."""
+    return [place for place, record in enumerate(history) if place > 0 and record.step == 0]
 
 
 def confusion(classes: Sequence[str], truth: NDArray[np.int64], answers: NDArray[np.int64]) -> Figure:

@@ -9,11 +9,11 @@ class TrainingError(Exception):
     """A mistake in what was given; its text says what came and what was wanted."""
 
 
-class RecipeError(TrainingError):
+class RecipeError(TrainingError, ValueError):
     """The recipe cannot be read, or asks for something that does not exist or fit together."""
 
 
-class DataError(TrainingError):
+class DataError(TrainingError, ValueError):
     """The table cannot be read, or does not hold what the recipe says."""
 
 

@@ -103,6 +103,15 @@ def test_names_are_any_text(names: list[str], make_kan: MakeKAN) -> None:
     assert ET.fromstring(svg.getvalue()).tag.endswith("svg")
 
 
+def test_long_names_that_begin_alike_are_told_apart(make_kan: MakeKAN) -> None:
+    """Sensors are numbered at the end: what is cut out of a name is its middle."""
+    names = ["temperature of the bearing 1", "temperature of the bearing 2"]
+    kan = make_kan((2, 1))
+    shown = [text for text in _texts(diagram(kan, _rows(kan), names=names)) if text.startswith("temp")]
+    assert len(set(shown)) == 2
+    assert all(len(text) < len(names[0]) for text in shown)
+
+
 def test_one_edge_in_detail(make_kan: MakeKAN) -> None:
     """The curve of a hidden layer's edge over its data, the knots of its grid, every row in the histogram."""
     kan = make_kan((3, 4, 2), uneven=True)

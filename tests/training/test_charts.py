@@ -20,7 +20,7 @@ def _texts(figure: Figure) -> list[str]:
 def test_the_staircase_shows_every_look() -> None:
     """Both curves as they were, each grid named, the kept network marked where the validation loss was least."""
     history = [Record(3, i, 1 / (i + 1), 1.1 / (i + 1), 0.5) for i in range(4)]
-    history += [Record(5, i, 0.1 / (i + 1), 0.2 + i, 0.5) for i in range(3)]
+    history += [Record(5, i + 1, 0.1 / (i + 1), 0.2 + i, 0.5) for i in range(3)]
     figure = staircase(history)
     train, validation, kept = figure.axes[0].get_lines()
     np.testing.assert_allclose(np.asarray(train.get_ydata()), [record.train_loss for record in history])
@@ -28,6 +28,16 @@ def test_the_staircase_shows_every_look() -> None:
     assert np.asarray(kept.get_xdata()).tolist() == [4]
     assert {"G = 3", "G = 5"} <= set(_texts(figure))
     assert figure.axes[0].get_yscale() == "log"
+
+
+def test_what_is_kept_after_pruning_is_the_pruned_network() -> None:
+    """The fit that comes after it begins before its first step; the larger network before it was better and is gone."""
+    history = [Record(3, i, 1.0, loss, 0.5) for i, loss in enumerate((0.9, 0.1, 0.2), start=1)]
+    history += [Record(3, i, 1.0, loss, 0.5) for i, loss in enumerate((0.8, 0.3, 0.4))]
+    figure = staircase(history)
+    kept = next(line for line in figure.axes[0].get_lines() if line.get_label() == "kept")
+    assert np.asarray(kept.get_xdata()).tolist() == [4]
+    assert "pruned, fitted again" in _texts(figure)
 
 
 def test_a_loss_of_zero_is_drawn() -> None:

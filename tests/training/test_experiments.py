@@ -10,6 +10,9 @@ from training.experiments.digits_pruned import digits_pruned
 from training.experiments.symbolic_recovery import PROBLEMS, Problem, recover
 from training.threads import torch_threads
 
+# Up to half a minute of one core; beside other work on the machine it takes several times as long.
+pytestmark = pytest.mark.timeout(600)
+
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.name)
 def test_a_formula_is_found_from_samples_alone(problem: Problem) -> None:
