@@ -54,7 +54,12 @@ def output_transform(dataset: Dataset) -> OutputTransform:
 
 
 def new_network(dataset: Dataset, recipe: Recipe, transform: InputTransform) -> KAN:
-    """A fresh network over the training rows' ranges; edges of constant features are not there."""
+    """A fresh network over the training rows' ranges; edges of constant features are not there.
+
+    Raises:
+        DataError: a column too narrow for the finest grid, or a grid with more intervals than there are rows to train.
+    """
+    _check_rows(dataset, recipe)
     dtype = getattr(torch, recipe.network.dtype)
     scaled = transform(torch.from_numpy(dataset.x[dataset.train]))
     low, high = scaled.min(dim=0).values, scaled.max(dim=0).values
@@ -95,6 +100,16 @@ def feature_ranges(dataset: Dataset) -> tuple[Numbers, Numbers]:
 def _filled(dataset: Dataset) -> Numbers:
     imputed = np.array([np.nan if value is None else value for value in dataset.imputed])
     return np.where(np.isnan(dataset.x), imputed, dataset.x)
+
+
+def _check_rows(dataset: Dataset, recipe: Recipe) -> None:
+    """A spline with more intervals than rows is a guess between them."""
+    finest, rows = recipe.fit.grids[-1], len(dataset.train)
+    if finest > rows:
+        raise DataError(
+            f"{dataset.source}: [fit] grids has {finest} intervals for {rows} rows to train; wanted at most {rows}, or "
+            "more rows"
+        )
 
 
 def _check_knots(dataset: Dataset, domain: Tensor, recipe: Recipe) -> None:

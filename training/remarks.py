@@ -44,12 +44,6 @@ def of_fit(state: FitState, start: KAN, plan: FitSection, table: Table) -> list[
         f"grid {size}: the fit ended early in numbers that are not finite; the best network before that is kept"
         for size in state.diverged
     ]
-    rows = len(table.learning.x)
-    if plan.grids[-1] > rows:
-        notes.append(
-            f"warning   grid {plan.grids[-1]} has more intervals than there are rows to train, {rows}, so that curves "
-            "are no more than guessed between them; wanted fewer intervals, or more rows"
-        )
     return notes + (
         [f"warning   no step was better than the network before the first: {losses}"] if best > before else []
     )

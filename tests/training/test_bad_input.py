@@ -239,10 +239,9 @@ def test_tables_that_are_none_are_refused(what: str, tmp_path: Path) -> None:
     [
         (changed(a=4.0), "regression", "", "[3]"),
         (changed(a=4.0, b=1.0), "classification", "", "[3]"),
-        (table(12), "regression", "", "[3, 40]"),
         (changed(a=[math.nan, *range(59)]), "regression", 'missing = "drop_rows"', "[3]"),
     ],
-    ids=["a constant column", "constant columns", "a grid finer than the rows", "NaN rows left out"],
+    ids=["a constant column", "constant columns", "NaN rows left out"],
 )
 def test_odd_tables_become_finite_versions(
     frame: pd.DataFrame, kind: str, more: str, grids: str, tmp_path: Path
@@ -258,6 +257,14 @@ def test_odd_tables_become_finite_versions(
     model = onnx.load(published.folder / "model.onnx")
     assert np.isfinite(run_model(model, np.array([[0, 10.5], [4, 1]], np.float32))).all()
     json.loads((published.folder / "manifest.json").read_text(), parse_constant=pytest.fail)
+
+
+def test_a_grid_finer_than_the_rows_is_refused(tmp_path: Path) -> None:
+    """Of 60 rows 39 train: as many intervals are taken, one more is refused before the first step."""
+    with pytest.raises(ValueError, match=r"40 intervals for 39 rows to train; wanted at most 39, or more rows"):
+        train(run_of(table(), tmp_path, grids="[3, 40]"), Quiet())
+    assert not list((tmp_path / "models").glob("bad/*"))
+    assert train(run_of(table(), tmp_path, grids="[3, 39]"), Quiet()).manifest.network.grid_size in (3, 39)
 
 
 def test_a_run_whose_second_grid_diverges_publishes_the_first(tmp_path: Path) -> None:

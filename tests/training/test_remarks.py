@@ -53,16 +53,6 @@ def test_a_grid_that_ended_early_is_told(begun: tuple[KAN, Table, float]) -> Non
     assert [note.split(":")[0] for note in told] == ["grid 8"]
 
 
-def test_a_grid_finer_than_the_rows_is_a_warning(begun: tuple[KAN, Table, float]) -> None:
-    """By its size and the number of rows; one interval a row is none yet."""
-    kan, table, _ = begun
-    rows = len(table.learning.x)
-    state = FitState(kan, kan, best_loss=0.0)
-    assert of_fit(state, kan, FitSection(grids=(3, rows)), table) == []
-    (note,) = of_fit(state, kan, FitSection(grids=(3, rows + 1)), table)
-    assert note.startswith(f"warning   grid {rows + 1} has more intervals than there are rows to train, {rows},")
-
-
 def test_functions_that_may_be_at_fault_are_named_with_their_layer() -> None:
     """Steep ones, and those without an answer somewhere; sin and x^2 are neither; splines have none."""
     kan = KAN(KANConfig((3, 2, 1)))
