@@ -12,7 +12,7 @@ help:  ## Show this list
 demo: .venv/.installed-train  ## Train on digits, export, serve, call, measure; then stop (3 minutes)
 	$(BIN)/python deploy/demo.py
 
-test: .venv/.installed-test  ## Run every test
+test: .venv/.installed-test  ## Run every test that needs no Docker, Node or minutes of trouble
 	$(BIN)/python -m pytest
 
 test-faults: .venv/.installed-faults  ## Servers under load and in trouble: swaps, overload, stuck clients, lost files (4 minutes)
@@ -30,7 +30,7 @@ test-web: .venv/.installed-test $(WEB:=/node_modules/.installed)  ## Run graphs 
 bench: .venv/.installed-bench  ## Measure the lowering against its peers (10 minutes)
 	$(BIN)/python -m benchmarks.lowering
 
-bench-serving: .venv/.installed-bench  ## Measure the server against its peers, which it installs (15 minutes)
+bench-serving: .venv/.installed-bench  ## Measure the server against its peers, which it installs (12 minutes)
 	$(BIN)/python -m benchmarks.serving
 
 check: .venv/.installed-dev  ## Format, lint, types, import contracts, generated code

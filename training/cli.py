@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     tune = commands.add_parser(
         "tune", help="time a published version's lowerings on this machine and publish the fastest as the next version"
     )
-    tune.add_argument("version", type=Path, metavar="FOLDER", help="models/NAME/VERSION")
+    tune.add_argument("version", type=Path, metavar="FOLDER", help="models/NAME/VERSION, the newest")
     tune.add_argument(
         "--rows",
         type=_row_counts,
@@ -119,7 +119,12 @@ def _add_import(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         metavar="A,B,…",
         help="names of the outputs of a classifier; a softmax is added behind them",
     )
-    importing.add_argument("--target", default="target", metavar="NAME", help="what is predicted (default: target)")
+    importing.add_argument(
+        "--target",
+        default="target",
+        metavar="NAME",
+        help="column of the tables that holds the truth, and the answer's name (default: target)",
+    )
     importing.add_argument(
         "--tolerance", type=float, default=1e-5, help="bound on the error against float64 (default: 1e-5)"
     )

@@ -78,10 +78,13 @@ def address(kan_serve: Callable[..., Any], write_model: Callable[..., Path]) -> 
     """A kan-serve of a model like that of digits."""
     weights = np.random.default_rng(0).normal(size=(FEATURES, CLASSES)).astype(np.float32)
     graph = helper.make_graph(
-        [helper.make_node("Gemm", ["x", "w", "b"], ["s"]), helper.make_node("Softmax", ["s"], ["y"], axis=1)],
+        [
+            helper.make_node("Gemm", ["features", "w", "b"], ["s"]),
+            helper.make_node("Softmax", ["s"], ["probabilities"], axis=1),
+        ],
         "digits",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", FEATURES])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", CLASSES])],
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["rows", FEATURES])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["rows", CLASSES])],
         [numpy_helper.from_array(weights, "w"), numpy_helper.from_array(BIAS, "b")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
@@ -90,6 +93,7 @@ def address(kan_serve: Callable[..., Any], write_model: Callable[..., Path]) -> 
 
     def digits(manifest: ModelManifest) -> None:
         manifest.inputs[0].shape[1], manifest.outputs[0].shape[1] = FEATURES, CLASSES
+        manifest.inputs[0].name, manifest.outputs[0].name = "features", "probabilities"
         manifest.classes[:] = [str(digit) for digit in range(CLASSES)]
         for place in range(len(manifest.features), FEATURES):
             manifest.columns.add(name=f"x{place}")
