@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kan_model.lowering.network import INPUT_NAME, output_name
+from kan_model.transform import Softmax
+
 _ROWS = [[0.5, -1.0, 2.0, 0.0], [1.0, 1.0, 1.0, 1.0], [-3.0, 0.25, 0.0, 8.0]]
 
 _CALLS = """
@@ -285,6 +288,10 @@ def test_the_documented_stream_runs(kan_serve: Callable[..., Any], write_model: 
     text = (Path(__file__).parents[2] / "docs" / "clients.md").read_text()
     (code,) = re.findall(r"^## Streams of requests$.*?^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     write_model("classifier", name="digits")
+    # Of the demo model, whose tensors training names; this one has others.
+    assert f'"{INPUT_NAME}"' in code
+    assert f"'{output_name(Softmax())}'" in code
+    code = code.replace(f'"{INPUT_NAME}"', '"x"').replace(f"'{output_name(Softmax())}'", "'y'")
     code = code.replace("64", "4").replace("127.0.0.1:8001", kan_serve().grpc)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
