@@ -19,7 +19,7 @@ pytestmark = pytest.mark.faults
 
 _ROW = np.array([[0, 1, 2, 0.5]], np.float32)
 _JUMPS_DAYS = (10, -10, 3000, 0)
-_MANY_ROWS = np.repeat(_ROW, 2048, axis=0)  # keep the model "slow" busy for longer than the short deadline
+_MANY_ROWS = np.repeat(_ROW, 4096, axis=0)  # keep the model "slow" busy for longer than the short deadline
 _SHORT_SECONDS = 0.2
 # A row alone is held back so long: the jump comes while it waits.
 _HELD_SECONDS = 2.0
