@@ -10,13 +10,13 @@ from pathlib import Path
 
 from google.protobuf import json_format
 
-from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, File, ModelManifest
-from training.errors import TrainingError, quoted
+from kan_api.compatibility import difference
+from kan_api.v1.manifest_pb2 import File, ModelManifest
+from training.errors import TrainingError
 from training.triton import CONFIG_NAME, config_text, fits, is_generated
 
 # Content by file name, for a version's number, which is certain only once the folder has its name.
 Files = Callable[[int], Mapping[str, bytes]]
-_CLASSES_SHOWN = 5
 
 
 class PublishError(TrainingError):
@@ -90,20 +90,8 @@ def check_successor(models: Path, manifest: ModelManifest) -> None:
     before = read_manifest(models / name / str(versions[-1]))
     if before is None:
         return  # A broken version binds nobody.
-    if (before.task, list(before.classes)) != (manifest.task, list(manifest.classes)):
-        raise PublishError(
-            f"model {name} answers otherwise in version {versions[-1]}: {_answers(before)} there, {_answers(manifest)} "
-            "here; give the new model a name of its own"
-        )
-    old, new = ([feature.name for feature in each.features] for each in (before, manifest))
-    if old == new:
-        return
-    place = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
-    was, now = (quoted(names[place]) if place < len(names) else "nothing" for names in (old, new))
-    raise PublishError(
-        f"model {name} takes other inputs in version {versions[-1]}: input {place + 1} is {was} there and "
-        f"{now} here; give the new model a name of its own"
-    )
+    if reason := difference(before, manifest):
+        raise PublishError(f"model {name}: this version cannot follow: {reason}; give the new model a name of its own")
 
 
 def configure_triton(model_folder: Path, manifest: ModelManifest) -> None:
@@ -143,13 +131,6 @@ def read_manifest(folder: Path) -> ModelManifest | None:
         return json_format.Parse((folder / "manifest.json").read_bytes(), ModelManifest(), ignore_unknown_fields=True)
     except (OSError, ValueError, json_format.ParseError):
         return None
-
-
-def _answers(manifest: ModelManifest) -> str:
-    if manifest.task != TASK_CLASSIFICATION:
-        return "a number"
-    shown = ", ".join(map(quoted, manifest.classes[:_CLASSES_SHOWN]))
-    return f"classes {shown}" + ", …" * (len(manifest.classes) > _CLASSES_SHOWN)
 
 
 def _check_writable(folder: Path) -> None:

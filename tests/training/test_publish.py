@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from google.protobuf import json_format
 
-from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, Feature, ModelManifest, TensorSpec
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, Feature, ModelManifest, TensorSpec
 from training.publish import Files, PublishError, configure_triton, publish, published_versions
 from training.triton import config_text
 
@@ -80,11 +80,13 @@ def test_another_task_or_other_classes_need_another_name(tmp_path: Path) -> None
     def classifier(*classes: str) -> ModelManifest:
         return ModelManifest(name="flowers", task=TASK_CLASSIFICATION, classes=classes, features=[Feature(name="a")])
 
+    number = manifest("a")
+    number.task = TASK_REGRESSION
     publish(tmp_path, classifier("x", "y"), always({"model.onnx": b""}))
-    with pytest.raises(PublishError, match='classes "x", "y" there, classes "x", "z" here'):
+    with pytest.raises(PublishError, match='class 2 is "y" there and "z" here'):
         publish(tmp_path, classifier("x", "z"), always({"model.onnx": b""}))
-    with pytest.raises(PublishError, match='classes "x", "y" there, a number here'):
-        publish(tmp_path, manifest("a"), always({"model.onnx": b""}))
+    with pytest.raises(PublishError, match="classes there and numbers here"):
+        publish(tmp_path, number, always({"model.onnx": b""}))
     assert publish(tmp_path, classifier("x", "y"), always({"model.onnx": b""})).manifest.version == 2
 
 
