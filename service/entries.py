@@ -36,7 +36,11 @@ class Entries:
 
     def add(self, name: str, version: int) -> Entry:
         """The entry of a version, made when it is new."""
-        return self._by_name.setdefault(name, {}).setdefault(version, Entry(name, version))
+        entries = self._by_name.setdefault(name, {})
+        found = entries.get(version)
+        if found is None:
+            found = entries[version] = Entry(name, version)
+        return found
 
     def remove(self, entry: Entry) -> None:
         """Forget a version."""
@@ -45,11 +49,11 @@ class Entries:
 
     def remove_model(self, name: str) -> None:
         """Forget all of a model's versions."""
-        del self._by_name[name]
+        self._by_name.pop(name, None)
         self._latest.pop(name, None)
 
     def choose_latest(self, name: str) -> None:
-        """Choose again which version answers, after one became ready."""
+        """Choose again which version answers where none is named, after one became ready or ceased to be."""
         ready = [version for version, entry in self.of(name).items() if entry.state is State.READY]
         if ready:
             self._latest[name] = self.of(name)[max(ready)]
@@ -57,7 +61,7 @@ class Entries:
             self._latest.pop(name, None)
 
     def ready(self) -> set[tuple[str, int]]:
-        """(name, version) of what answers."""
+        """(name, version) of what answers and stays; not of what lingers."""
         return {(entry.name, entry.version) for entry in self if entry.state is State.READY}
 
     def find(self, name: str, version: int | None, *, complete: bool) -> Entry:

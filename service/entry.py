@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from kan_api.v1.manifest_pb2 import ModelManifest
 from service.model import LiveModel
+from service.refusal import Refusal
 
 
 class State(StrEnum):
@@ -13,6 +14,8 @@ class State(StrEnum):
 
     LOADING = "loading"
     READY = "ready"
+    # Superseded, and still answering callers who name its number.
+    LINGERING = "lingering"
     REFUSED = "refused"
 
 
@@ -21,7 +24,7 @@ class Status:
     """What is known of one version.
 
     Attributes:
-        reason: Why it does not answer; "" where it does.
+        reason: Why it does not answer, or why it soon will not; "" where it answers and stays.
         latest: True for the version that answers when none is named.
         manifest: None until it was read and verified.
     """
@@ -33,6 +36,11 @@ class Status:
     latest: bool
     manifest: ModelManifest | None
 
+    @property
+    def answers(self) -> bool:
+        """Whether requests that name this version are answered."""
+        return self.state in (State.READY, State.LINGERING)
+
 
 @dataclass(eq=False)
 class Entry:
@@ -40,6 +48,15 @@ class Entry:
 
     A with block leases the model: it is not closed before the block's end. Only for a version whose `unready_reason`
     is "", asked in the same turn of the event loop. Any number of blocks at once.
+
+    Attributes:
+        load: The load that is under way; None where there is none.
+        slow: Whether that load has taken so long that an older version is loaded beside it.
+        held: Whether a load is pointless before the next look: its files could not be read, or are not there.
+        stamp: Of its files when they were read last; None where they were not.
+        refusal: When it was refused, and when it is worth another try; None where it was not, or no longer is.
+        users: How many lease its model.
+        unused: Set when the last of them is done.
     """
 
     name: str
@@ -48,9 +65,12 @@ class Entry:
     reason: str = ""
     manifest: ModelManifest | None = None
     model: LiveModel | None = None
-    users: int = 0
-    # Of the files that were refused: the same are not tried twice.
+    load: "asyncio.Task[None] | None" = None
+    slow: bool = False
+    held: bool = False
     stamp: object = None
+    refusal: Refusal | None = None
+    users: int = 0
     unused: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __enter__(self) -> LiveModel:
@@ -62,6 +82,10 @@ class Entry:
         self.users -= 1
         if not self.users:
             self.unused.set()
+
+    def try_again(self) -> None:
+        """Have a version that was refused loaded at the next look."""
+        self.state, self.reason = State.LOADING, ""
 
     def unready_reason(self) -> str:
         """Why it does not answer; "" where it does."""

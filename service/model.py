@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, ModelManifest, TensorSpec
 from service.batcher import Batcher
+from service.footprint import memory_bytes
 from service.metrics import Metrics, ModelMetrics
 from service.repository import Artefact, ModelRefused
-from service.session import Run, open_session, run_of
+from service.session import Halt, Run, open_session, run_of
 from service.settings import Settings
 from service.tensors import Tensors
 
@@ -39,10 +40,16 @@ class LiveModel:
         batcher: Where rows go; outputs come in the order of manifest.outputs.
         metrics: This version's metrics.
         inline: True where runs are short enough for the event loop.
+        memory_bytes: What its session holds, as an upper estimate.
     """
 
     def __init__(
-        self, manifest: ModelManifest, batcher: Batcher, metrics: ModelMetrics, executor: ThreadPoolExecutor | None
+        self,
+        manifest: ModelManifest,
+        batcher: Batcher,
+        metrics: ModelMetrics,
+        executor: ThreadPoolExecutor | None,
+        memory_bytes: int,
     ) -> None:
         self.name = manifest.name
         self.version = manifest.version
@@ -53,6 +60,7 @@ class LiveModel:
         self.batcher = batcher
         self.metrics = metrics
         self.inline = executor is None
+        self.memory_bytes = memory_bytes
         self._executor = executor
 
     async def close(self) -> None:
@@ -62,13 +70,14 @@ class LiveModel:
             self._executor.shutdown(wait=False)
 
 
-def load(artefact: Artefact, settings: Settings, metrics: Metrics) -> LiveModel:
+def load(artefact: Artefact, settings: Settings, metrics: Metrics, halt: Halt | None = None) -> LiveModel:
     """Open a version, check it against its manifest and warm it up; slow, so call it in a thread.
 
     Args:
         artefact: What read_version gave.
         settings: Provider, threads and bounds.
         metrics: Where the version's metrics are bound.
+        halt: Ends a warm-up that hangs.
 
     Raises:
         ModelRefused: The graph does not open, is not what the manifest says, or fails at warm up.
@@ -83,9 +92,9 @@ def load(artefact: Artefact, settings: Settings, metrics: Metrics) -> LiveModel:
     max_batch_rows = settings.max_batch_rows
     if manifest.preferred_rows > 0:
         max_batch_rows = min(max_batch_rows, manifest.preferred_rows)
-    seconds = _warm_up(model, manifest, max_batch_rows)
+    seconds = _warm_up(model, manifest, max_batch_rows, halt)
     if seconds > _INLINE_SECONDS and (fewer := int(max_batch_rows * _INLINE_SECONDS / seconds)) >= _FEWEST_INLINE_ROWS:
-        fewer_seconds = _warm_up(model, manifest, fewer)
+        fewer_seconds = _warm_up(model, manifest, fewer, halt)
         if fewer_seconds <= _INLINE_SECONDS * _NOISE:
             max_batch_rows, seconds = fewer, _INLINE_SECONDS
     executor = ThreadPoolExecutor(1, f"run-{manifest.name}") if seconds > _INLINE_SECONDS else None
@@ -100,7 +109,8 @@ def load(artefact: Artefact, settings: Settings, metrics: Metrics) -> LiveModel:
         quiet_turns=_QUIET_TURNS[settings.frontend],
         observer=model_metrics,
     )
-    return LiveModel(manifest, batcher, model_metrics, executor)
+    held = memory_bytes(manifest, len(artefact.model_bytes), max_batch_rows)
+    return LiveModel(manifest, batcher, model_metrics, executor, held)
 
 
 def _check_manifest(manifest: ModelManifest) -> None:
@@ -171,7 +181,7 @@ def _check_tensors(kind: str, tensors: Sequence[Any], specs: Sequence[TensorSpec
             )
 
 
-def _warm_up(run: Run, manifest: ModelManifest, max_batch_rows: int) -> float:
+def _warm_up(run: Run, manifest: ModelManifest, max_batch_rows: int, halt: Halt | None) -> float:
     """Run one row and full batches from the middle of the training data; seconds of the quickest full batch."""
     with np.errstate(all="ignore"):
         middle = np.array([feature.low / 2 + feature.high / 2 for feature in manifest.features], np.float64)
@@ -181,7 +191,7 @@ def _warm_up(run: Run, manifest: ModelManifest, max_batch_rows: int) -> float:
         batch = np.tile(row, (rows, 1))
         began = time.monotonic()
         try:
-            outputs = run(batch)
+            outputs = run(batch, halt)
         except Exception as error:
             raise ModelRefused("run", f"model.onnx fails on {rows} rows: {error}") from error
         if rows == max_batch_rows:

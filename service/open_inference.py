@@ -84,7 +84,7 @@ async def _server_metadata(_call: Call, request: bytes) -> bytes:
 async def _model_metadata(registry: Registry, call: Call, request: bytes) -> bytes:
     """ModelMetadata: the tensors of a version that is ready, and the versions there are."""
     message = parse(pb.ModelMetadataRequest, request)
-    with registry.lease(message.name, version_named(message.version)) as model:
+    with await registry.lease_or_wait(message.name, version_named(message.version), call.deadline) as model:
         call.model, call.version = model.name, str(model.version)
         response = pb.ModelMetadataResponse(name=model.name, platform=triton.PLATFORM)
         for tensors, specs in ((response.inputs, model.manifest.inputs), (response.outputs, model.tensors.outputs)):
@@ -123,7 +123,7 @@ async def _infer(
 ) -> None:
     """Compute the rows of a request and put the answer into the response."""
     message = parse(pb.ModelInferRequest, request)
-    with registry.lease(message.model_name, version_named(message.model_version)) as model:
+    with await registry.lease_or_wait(message.model_name, version_named(message.model_version), call.deadline) as model:
         call.model, call.version, call.inference = model.name, str(model.version), True
         wanted = codec.wanted_outputs(message, model)
         deadline, bulk = _deadline(call, message), _bulk(message)

@@ -16,6 +16,7 @@ SERVICE = "kan_api.v1.PredictionService"
 _STATES = {
     State.LOADING: pb.MODEL_STATE_LOADING,
     State.READY: pb.MODEL_STATE_READY,
+    State.LINGERING: pb.MODEL_STATE_READY,
     State.REFUSED: pb.MODEL_STATE_REFUSED,
 }
 
@@ -66,7 +67,7 @@ def _stream_failure(request: bytes, error: RpcError) -> bytes:
 async def _prediction(registry: Registry, max_request_rows: int, call: Call, request: bytes) -> pb.PredictResponse:
     """The answer to the rows of a request."""
     message = parse(pb.PredictRequest, request)
-    with registry.lease(message.model, _version(message.version)) as model:
+    with await registry.lease_or_wait(message.model, _version(message.version), call.deadline) as model:
         call.model, call.version, call.inference = model.name, str(model.version), True
         bulk = _bulk(message.priority)
         features = message.features
@@ -109,7 +110,7 @@ async def _list_models(registry: Registry, _call: Call, request: bytes) -> bytes
 async def _get_model(registry: Registry, call: Call, request: bytes) -> bytes:
     """GetModel: the manifest of a version that is ready."""
     message = parse(pb.GetModelRequest, request)
-    with registry.lease(message.model, _version(message.version)) as model:
+    with await registry.lease_or_wait(message.model, _version(message.version), call.deadline) as model:
         call.model, call.version = model.name, str(model.version)
         return pb.GetModelResponse(manifest=model.manifest).SerializeToString()
 

@@ -1,25 +1,34 @@
-"""Name and version -> live model: loading, swaps, leases, readiness."""
+"""Name and version -> live model: which versions answer, swaps, leases, readiness."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from service.entries import Entries, shown
 from service.entry import Entry, State, Status
-from service.errors import ModelNotFound, ModelNotReady, StorageError
+from service.errors import Draining, ModelNotFound, ModelNotReady, StartupError, StorageError
+from service.listing import Listing
+from service.loader import Loader
+from service.lookout import Lookout
 from service.metrics import Metrics
-from service.model import LiveModel, load
-from service.repository import Artefact, ModelRefused
+from service.model import LiveModel
+from service.news import News
+from service.repairs import Repairs
+from service.repository import model_name
 from service.session import provider_in_use
 from service.settings import Settings
 from service.source import open_source
+from service.succession import Succession
 from service.watcher import Watcher
 
 __all__ = ["Registry", "State", "Status"]
 
 _log = logging.getLogger(__name__)
+
+# How long a call without a deadline waits for a version that is on its way.
+_WAIT_SECONDS = 5.0
 
 
 class Registry:
@@ -36,20 +45,35 @@ class Registry:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._source = open_source(settings)
-        self._trouble = ""  # at the start, and told
-        self._entries = Entries()
-        self._loaded = False
-        self._draining = False
         self._policy = settings.version_policy
-        self._refreshing = asyncio.Lock()
-        self._retiring: dict[asyncio.Task[None], LiveModel] = {}
+        self._source = open_source(settings)
+        self._listing = Listing(settings.linger_seconds)
+        self._entries = Entries()
+        self._loader = Loader(self._source, settings, metrics, self._listing.of, self._load_changed)
+        self._succession = Succession(
+            self._entries,
+            self._loader,
+            metrics,
+            linger_seconds=settings.linger_seconds,
+            linger_bytes=settings.linger_bytes,
+        )
+        self._repairs = Repairs(self._entries, self._source)
+        self._news = News()
+        self._lookout = Lookout(self.look)
+        self._looking = asyncio.Lock()
+        self._watcher: Watcher | None = None
+        self._notify: Callable[[], None] = lambda: None
+        self._trouble = ""  # at the start, and logged
+        self._started = False  # load_all has ended
+        self._loaded = False  # and what it could not read then has been read
+        self._draining = False
         self._gone: set[str] = set()
         self._unloaded: set[str] = set()
-        self._watcher: Watcher | None = None
 
     async def load_all(self) -> None:
         """Load what the version policy asks for; in the place of a version that is refused comes the one before it.
+
+        A load that takes long is not waited for while another model answers.
 
         Where object storage does not answer, what the cache holds is served; where that is nothing, a server that
         polls waits for the storage, live and not ready.
@@ -59,63 +83,82 @@ class Registry:
         """
         provider_in_use(self._settings)
         try:
-            await self.refresh()
+            await self._look_and_load()
         except StorageError as error:
             serves = bool(self._entries.ready())
             if not serves and not (error.may_pass and self._settings.poll_seconds):
                 raise
             self._trouble = str(error)
             _log.error("%s; %s", error, "what the cache holds is served" if serves else "it is tried again")
+            self._loaded = serves
+        else:
+            self._loaded = True
+        if self._loader.failure is not None:
+            raise self._loader.failure
+        self._started = True
+        self._tell()
 
     async def refresh(self) -> bool:
-        """Look at the repository again: load what is new and wanted, then retire what no longer is.
-
-        A version that answers goes only when another of its model has taken its place: where a new one is refused, or
-        all of a model's files are gone, what answers goes on.
+        """Look at the repository again, and wait for the loads that this leads to, but for those that take long.
 
         Returns:
-            Whether anything changed.
+            Whether other versions answer now.
 
         Raises:
             StartupError: The repository, or something in it that is wanted, cannot be read; the rest is done.
         """
-        async with self._refreshing:
-            versions: dict[str, list[int]] = {}
-            for name, version in await self._source.list_models():
-                if name not in self._unloaded:
-                    versions.setdefault(name, []).append(version)
-            self._tell_of_models_gone(versions.keys())
-            before = self._entries.ready()
-            wanted = {name: self._policy.wanted(name, found) for name, found in versions.items()}
-            for name, (descending, _) in wanted.items():
-                for version in descending[:1]:
-                    self._entries.add(name, version)
-            for name, (descending, count) in wanted.items():
-                await self._refresh_model(name, descending, count)
-            self._loaded = True
-            ready = self._entries.ready()
-            await self._source.keep(ready)
-            if self._source.trouble is not None:
-                raise self._source.trouble
-            self._metrics.repository_seen()
-            return ready != before
+        before = self._entries.ready()
+        await self._look_and_load()
+        return self._entries.ready() != before
+
+    async def look(self) -> None:
+        """Look at the repository again: begin to load what is new and wanted, retire what no longer is.
+
+        A version that answers goes only when another of its model has taken its place: where a new one is refused, or
+        all of a model's files are gone, what answers goes on.
+
+        Raises:
+            StartupError: The repository, or something in it that was wanted at the look before, cannot be read; the
+                rest is done.
+        """
+        trouble = self._take_trouble()
+        async with self._looking:
+            self._listing.update(await self._source.list_models(), time.monotonic())
+            self._tell_of_models_gone()
+            await self._repairs.look()
+            for name in self._listing.names:
+                if name in self._unloaded:
+                    continue
+                for entry in self._entries.of(name).values():
+                    entry.held = False
+                self._settle(name)
+            self._loaded = self._loaded or self._started
+            await self._source.keep(self._entries.ready())
+        trouble = self._source.trouble or trouble
+        if trouble is not None:
+            raise trouble
+        self._metrics.repository_seen()
 
     async def load(self, name: str) -> None:
-        """Look at one model again now, also where it was unloaded.
+        """Load one model again now, also where it was unloaded, and versions that were refused too.
 
         Raises:
             ModelNotFound: The repository has no version of it that the policy allows.
             ModelNotReady: None of its versions can be served; the newest one's reason is told.
             StartupError: The repository cannot be read.
         """
-        async with self._refreshing:
-            found = await self._source.list_models()
-            versions = [version for each, version in found if each == name]
-            descending, count = self._policy.wanted(name, versions)
+        async with self._looking:
+            self._listing.update(await self._source.list_models(), time.monotonic())
+            descending, _ = self._policy.wanted(name, self._listing.of(name))
             if not descending:
                 raise ModelNotFound(f"the repository has no version of model {shown(name)} to load")
             self._unloaded.discard(name)
-            await self._refresh_model(name, descending, count)
+            for entry in self._entries.of(name).values():
+                entry.held = False
+                if entry.state is State.REFUSED:
+                    entry.try_again()
+            self._settle(name)
+            await self._news.until(lambda: not self._is_loading(name, None))
             await self._source.keep(self._entries.ready())
         if self._entries.latest(name) is None:
             newest = self._entries.of(name)[descending[0]]
@@ -127,23 +170,22 @@ class Registry:
         Raises:
             ModelNotFound: It is not served.
         """
-        async with self._refreshing:
+        async with self._looking:
             self._entries.find(name, None, complete=True)
             self._unloaded.add(name)
             for entry in list(self._entries.of(name).values()):
-                if entry.model is not None:
-                    self._retire(entry, entry.model)
-                else:
-                    self._metrics.model_retired(name, entry.version)
+                self._succession.retire(entry)
             self._entries.remove_model(name)
+        self._tell()
 
     def watch(self, changed: Callable[[], None]) -> None:
-        """Refresh every `poll_seconds` until the registry is drained or closed.
+        """Look every `poll_seconds` until the registry is drained or closed.
 
         Args:
-            changed: Is called after each refresh that changed anything.
+            changed: Is called after each change of what answers.
         """
-        self._watcher = Watcher(self.refresh, self._settings.poll_seconds, changed, self._trouble)
+        self._notify = changed
+        self._watcher = Watcher(self.look, self._settings.poll_seconds, self._trouble)
 
     def lease(self, name: str, version: int | None = None) -> AbstractContextManager[LiveModel, None]:
         """A model to use for the length of a with block, entered at once; it is not swapped away meanwhile.
@@ -160,6 +202,41 @@ class Registry:
         if reason := entry.unready_reason():
             raise ModelNotReady(f"model {name!r} version {entry.version} does not answer: {reason}")
         return entry
+
+    async def lease_or_wait(
+        self, name: str, version: int | None = None, deadline: float | None = None
+    ) -> AbstractContextManager[LiveModel, None]:
+        """A lease; where the version is not here but on its way, once it has come.
+
+        Another replica may serve already what was published since this one looked. So before a version is said to be
+        unknown this one looks again, at most once a second.
+
+        Args:
+            name: The model.
+            version: None for the latest that is ready.
+            deadline: When the wait ends, in monotonic seconds; None: after 5 s.
+
+        Raises:
+            ModelNotFound: No such model or version is served, and the repository has none that is wanted.
+            ModelNotReady: It did not come in time, was refused, or its batcher broke.
+        """
+        try:
+            return self.lease(name, version)
+        except (ModelNotFound, ModelNotReady):
+            if not self._may_come(name, version):
+                raise
+        seconds = _WAIT_SECONDS if deadline is None else deadline - time.monotonic()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._until_it_came(name, version)
+        except TimeoutError:
+            which = "" if version is None else f" version {version}"
+            raise ModelNotReady(
+                f"model {shown(name)}{which} is not loaded after {seconds:.3g} s; another replica may have it"
+            ) from None
+        except StartupError as error:
+            raise ModelNotReady(str(error)) from error
+        return self.lease(name, version)
 
     def statuses(self) -> list[Status]:
         """Every version that was tried, by name and version."""
@@ -190,7 +267,7 @@ class Registry:
             return self._trouble or "models are loading"
         if self._watcher is not None and not self._watcher.alive:
             return "the repository is not looked at any more; restart the server"
-        served = [entry for entry in self._entries if entry.model]
+        served = [entry for entry in self._entries if entry.model and entry.state is State.READY]
         for entry in served:
             if reason := entry.unready_reason():
                 return f"model {entry.name!r} version {entry.version} does not answer: {reason}"
@@ -199,9 +276,9 @@ class Registry:
     async def drain(self) -> None:
         """Turn readiness off, refuse new rows, and wait until every accepted row is answered."""
         self._draining = True
-        if self._watcher is not None:
-            await self._watcher.stop()
-        models = self._models()
+        self._tell()
+        await self._stop_loading()
+        models = self._succession.models()
         for model in models:
             self._metrics.model_ready(model.name, model.version, ready=False)
         await asyncio.gather(*(model.batcher.drain() for model in models))
@@ -209,97 +286,87 @@ class Registry:
     async def close(self) -> None:
         """Close every model; rows that still wait fail with Draining."""
         self._draining = True
+        await self._stop_loading()
+        await self._succession.close()
+
+    async def _look_and_load(self) -> None:
+        try:
+            await self.look()
+        finally:
+            await self._news.until(self._nothing_quick_is_loading)
+        trouble = self._take_trouble()
+        if trouble is not None:
+            raise trouble
+
+    def _nothing_quick_is_loading(self) -> bool:
+        """Whether waiting for loads is over: for slow ones only while nothing else answers."""
+        loading = self._loader.loading
+        return all(entry.slow for entry in loading) and (not loading or bool(self._entries.ready()))
+
+    def _take_trouble(self) -> StorageError | None:
+        """What kept versions from being read since this was asked last."""
+        trouble, self._loader.trouble = self._loader.trouble, None
+        return trouble
+
+    async def _stop_loading(self) -> None:
         if self._watcher is not None:
             await self._watcher.stop()
-        await asyncio.gather(*(model.close() for model in self._models()))
-        await asyncio.gather(*self._retiring)
+        await self._lookout.close()
+        await self._repairs.close()
+        await self._loader.close()
 
-    async def _refresh_model(self, name: str, descending: list[int], count: int) -> None:
-        """Load the newest `count` versions that can be, then retire the model's others."""
-        kept: list[Entry] = []
-        latest = self._entries.latest(name)
-        for version in descending:
-            if len(kept) == count:
-                break
-            entry = self._entries.add(name, version)
-            if entry.state is State.READY or await self._try(entry):
-                kept.append(entry)
-        for version, entry in list(self._entries.of(name).items()):
-            if entry.model is not None and kept and entry not in kept:
-                self._retire(entry, entry.model)
-            elif entry.model is None and (
-                version not in descending or (len(kept) == count and version < kept[-1].version)
-            ):
-                # Refused, and nobody wants it any more: an alert for it must end without a restart.
-                self._metrics.model_retired(name, version)
-                if version not in descending:
-                    self._entries.remove(entry)
-        now = self._entries.latest(name)
-        if latest is not None and now is not latest and now is not None:
-            self._metrics.model_swapped(name)
-            _log.info("model %s: version %d took over from version %d", name, now.version, latest.version)
-
-    async def _try(self, entry: Entry) -> bool:
-        """Load a version, unless its files are those that were refused."""
-        found = await self._source.stamp(entry.name, entry.version)
-        if entry.state is State.REFUSED and found == entry.stamp:
+    def _may_come(self, name: str, version: int | None) -> bool:
+        """Whether a version that does not answer now may do so soon."""
+        if not self._loaded or self._draining or name in self._unloaded:
             return False
-        entry.stamp = found
-        return await self._load(entry)
+        if self._is_loading(name, version):
+            return True
+        known = self._entries.of(name)
+        unknown = not known if version is None else version not in known
+        return unknown and self._settings.poll_seconds > 0 and model_name(name) is not None
 
-    def _retire(self, entry: Entry, model: LiveModel) -> None:
-        """Give a version to nobody else, and close it when its last user is done."""
-        self._entries.remove(entry)
-        task = asyncio.create_task(self._close_unused(entry, model), name=f"retire {entry.name}/{entry.version}")
-        self._retiring[task] = model
-        task.add_done_callback(lambda done: self._retiring.pop(done))
+    async def _until_it_came(self, name: str, version: int | None) -> None:
+        if not self._is_loading(name, version):
+            await self._lookout.look()
+            self._load_passed_over(name, version)
+        await self._news.until(lambda: self._draining or not self._is_loading(name, version))
+        if self._draining:
+            raise Draining("the server is stopping and loads nothing new")
 
-    async def _close_unused(self, entry: Entry, model: LiveModel) -> None:
-        while entry.users:
-            entry.unused.clear()
-            await entry.unused.wait()
-        await model.batcher.drain()
-        await model.close()
-        self._metrics.model_retired(entry.name, entry.version)
-        _log.info("model %s version %d closed", entry.name, entry.version)
+    def _load_passed_over(self, name: str, version: int | None) -> None:
+        """Load a version that came and was superseded between two looks: other replicas may have answered with it."""
+        if version is None or version in self._entries.of(name) or not self._listing.is_new(name, version):
+            return
+        descending, _ = self._policy.wanted(name, self._listing.of(name))
+        if version in descending:
+            self._loader.start(self._entries.add(name, version))
 
-    def _tell_of_models_gone(self, names: Collection[str]) -> None:
-        gone = {name for name in self._entries.names() if name not in names}
+    def _is_loading(self, name: str, version: int | None) -> bool:
+        """Whether a load is under way that may bring a version, or where none is named any of the model's."""
+        entries = self._entries.of(name)
+        wanted = entries.values() if version is None else [entries[version]] if version in entries else []
+        return any(entry.load is not None for entry in wanted)
+
+    def _load_changed(self, entry: Entry) -> None:
+        """A load is over, or has become slow."""
+        if self._draining or entry.name in self._unloaded:
+            return
+        self._settle(entry.name)
+        self._tell()
+
+    def _settle(self, name: str) -> None:
+        self._succession.settle(name, *self._policy.wanted(name, self._listing.of(name)))
+
+    def _tell(self) -> None:
+        """Wake whoever waits for a version, and whoever watches."""
+        self._news.tell()
+        self._notify()
+
+    def _tell_of_models_gone(self) -> None:
+        gone = {name for name in self._entries.names() if name not in self._listing.names}
         for name in sorted(gone - self._gone):
             _log.warning("model %s: its files are gone; what is loaded answers on until the server is restarted", name)
             for version, entry in self._entries.of(name).items():
                 if entry.model is None:
                     self._metrics.model_retired(name, version)
         self._gone = gone
-
-    def _models(self) -> list[LiveModel]:
-        """Every model that was loaded and is not closed."""
-        served = [entry.model for entry in self._entries if entry.model]
-        return [*served, *self._retiring.values()]
-
-    async def _load(self, entry: Entry) -> bool:
-        """Try one version; True when it answers."""
-        began = time.monotonic()
-        try:
-            artefact = await self._source.read_version(entry.name, entry.version)
-            entry.manifest = artefact.manifest
-            entry.model = await asyncio.to_thread(self._open, artefact)
-        except StorageError as error:
-            entry.state, entry.reason = State.LOADING, str(error)
-            return False
-        except ModelRefused as error:
-            entry.state, entry.reason = State.REFUSED, str(error)
-            self._metrics.model_refused(entry.name, entry.version, error.kind)
-            _log.error("model %s version %d refused: %s", entry.name, entry.version, error)
-            return False
-        seconds = time.monotonic() - began
-        entry.state, entry.reason = State.READY, ""
-        self._entries.choose_latest(entry.name)
-        self._metrics.model_loaded(entry.name, seconds)
-        self._metrics.model_ready(entry.name, entry.version, ready=True)
-        where = "on the event loop" if entry.model.inline else "in a thread"
-        _log.info("model %s version %d ready after %.3f s, runs %s", entry.name, entry.version, seconds, where)
-        return True
-
-    def _open(self, artefact: Artefact) -> LiveModel:
-        return load(artefact, self._settings, self._metrics)

@@ -2,8 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -14,7 +13,24 @@ from service.repository import ModelRefused
 from service.request_queue import Outputs, Rows
 from service.settings import Settings
 
-Run = Callable[[Rows], Outputs]
+
+class Run(Protocol):
+    """Gives the outputs of some rows; never called twice at once."""
+
+    def __call__(self, rows: Rows, halt: "Halt | None" = None) -> Outputs:
+        """The outputs; a run that can be ended from another thread takes a halt."""
+
+
+class Halt:
+    """Ends runs that were given it, from another thread; they fail."""
+
+    def __init__(self) -> None:
+        self.options = onnxruntime.RunOptions()
+
+    def set(self) -> None:
+        """End them, now and from now on."""
+        self.options.terminate = True
+
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 # No CUDA graph: it replays one number of rows at fixed addresses, and batches here are of every size.
@@ -91,12 +107,13 @@ def plain_run(session: Any, manifest: ModelManifest) -> Run:
     for name, answer in zip(wanted, answers, strict=True):
         binding.bind_output(name, "cpu", 0, np.float32, answer.shape, answer.ctypes.data)
 
-    def run(rows: Rows) -> Outputs:
+    def run(rows: Rows, halt: Halt | None = None) -> Outputs:
+        options = halt and halt.options
         if rows.shape != row.shape or not bindable:
-            outputs: Outputs = session.run(wanted, {given: rows})
+            outputs: Outputs = session.run(wanted, {given: rows}, options)
             return outputs
         row[:] = rows
-        session.run_with_iobinding(binding)
+        session.run_with_iobinding(binding, options)
         return [answer.copy() for answer in answers]
 
     return run
@@ -109,14 +126,14 @@ def bound_run(session: Any, manifest: ModelManifest) -> Run:
     """
     given, wanted = _names(manifest)
 
-    def run(rows: Rows) -> Outputs:
+    def run(rows: Rows, halt: Halt | None = None) -> Outputs:
         binding = session.io_binding()
         binding.bind_cpu_input(given, rows)
         for name in wanted:
             # The host's memory: the run copies all outputs there and waits for the device once. Outputs bound to the
             # device would each be copied, and waited for, after it.
             binding.bind_output(name, "cpu")
-        session.run_with_iobinding(binding)
+        session.run_with_iobinding(binding, halt and halt.options)
         outputs: Outputs = binding.copy_outputs_to_cpu()
         return outputs
 

@@ -44,6 +44,30 @@ class Settings(BaseModel):
         allow_inf_nan=False,
         description="How often the repository is looked at for new versions; 0: only at the start.",
     )
+    max_load_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        le=86400,
+        allow_inf_nan=False,
+        description="Longest time to read a version from a folder, and to open it and warm it up; then it is refused.",
+    )
+    linger_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        le=86400,
+        allow_inf_nan=False,
+        description="How long a superseded version still answers callers who name it; 0: not at all.",
+    )
+    linger_bytes: int = Field(
+        default=64 * 2**20,
+        ge=0,
+        le=2**50,
+        description="Memory that superseded versions may hold together meanwhile; the oldest go first.",
+    )
+    allow_incompatible: str = Field(
+        default="",
+        description="Models, with commas between, whose new versions may take other inputs or answer otherwise.",
+    )
     allow_load: bool = Field(default=False, description="Let callers load and unload models by RepositoryModelLoad.")
     frontend: Literal["grpcio", "envoy"] = Field(
         default="grpcio", description="Who speaks HTTP/2: grpcio, on any platform, or Envoy, the fast one."
@@ -127,6 +151,11 @@ class Settings(BaseModel):
     def _is_a_policy(cls, text: str) -> str:
         parse_version_policy(text)
         return text
+
+    @property
+    def incompatible_models(self) -> frozenset[str]:
+        """What `allow_incompatible` says."""
+        return frozenset(name.strip() for name in self.allow_incompatible.split(",") if name.strip())
 
     @property
     def version_policy(self) -> VersionPolicy:

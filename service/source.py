@@ -2,15 +2,16 @@
 
 import asyncio
 import logging
-import threading
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from kan_api.v1.manifest_pb2 import ModelManifest
 from service import repository
 from service.cache import Cache, Version
+from service.daemon_thread import in_daemon_thread
 from service.errors import StorageError
 from service.repository import Artefact, ModelRefused
 from service.settings import Settings
@@ -30,19 +31,29 @@ class Source(Protocol):
 
     Attributes:
         trouble: What went wrong since the last look began, though it gave an answer; None where nothing did.
+        read_seconds: How long a version's read may take; None: it has bounds of its own.
     """
 
     trouble: StorageError | None
+    read_seconds: float | None
 
-    async def list_models(self) -> list[tuple[str, int]]:
+    async def list_models(self) -> list[Version]:
         """Look: every (name, version), sorted.
 
         Raises:
             StartupError: It cannot be looked at.
         """
 
-    async def stamp(self, name: str, version: int) -> object:
-        """Something that is equal as long as a version's files are the same."""
+    async def stamps(self, versions: Collection[Version]) -> Mapping[Version, object]:
+        """For each version something that is equal as long as its files are the same."""
+
+    async def read_manifest(self, name: str, version: int) -> ModelManifest:
+        """The manifest of one version.
+
+        Raises:
+            ModelRefused: It is absent or broken.
+            StorageError: It cannot be read now.
+        """
 
     async def read_version(self, name: str, version: int) -> Artefact:
         """One version, verified.
@@ -52,7 +63,7 @@ class Source(Protocol):
             StorageError: It cannot be read now.
         """
 
-    async def keep(self, served: Collection[tuple[str, int]]) -> None:
+    async def keep(self, served: Collection[Version]) -> None:
         """Say what answers now, at the end of a look and of a load: the rest need not be kept."""
 
 
@@ -63,7 +74,7 @@ def open_source(settings: Settings) -> Source:
         StartupError: What it needs is not installed, or its cache cannot be written.
     """
     if isinstance(settings.models, Path):
-        return _FolderSource(settings.models)
+        return _FolderSource(settings.models, settings.max_load_seconds)
     storage = Storage(settings.models)
     return _StorageSource(
         storage, Cache(Path(settings.cache_folder) if settings.cache_folder else None, settings.models)
@@ -71,22 +82,29 @@ def open_source(settings: Settings) -> Source:
 
 
 class _FolderSource:
-    """A folder that is read in place."""
+    """A folder that is read in place; in threads of its own, since a network mount may hang."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, read_seconds: float) -> None:
         self.trouble: StorageError | None = None
+        self.read_seconds: float | None = read_seconds
         self._root = root
 
-    async def list_models(self) -> list[tuple[str, int]]:
-        return await asyncio.to_thread(repository.list_models, self._root)
+    async def list_models(self) -> list[Version]:
+        return await in_daemon_thread(partial(repository.list_models, self._root), "list models")
 
-    async def stamp(self, name: str, version: int) -> object:
-        return await asyncio.to_thread(repository.stamp, self._root, name, version)
+    async def stamps(self, versions: Collection[Version]) -> Mapping[Version, object]:
+        def look() -> dict[Version, object]:
+            return {each: repository.stamp(self._root, *each) for each in versions}
+
+        return await in_daemon_thread(look, "look at files") if versions else {}
+
+    async def read_manifest(self, name: str, version: int) -> ModelManifest:
+        return await in_daemon_thread(partial(repository.read_manifest, self._root, name, version), "read manifest")
 
     async def read_version(self, name: str, version: int) -> Artefact:
-        return await asyncio.to_thread(repository.read_version, self._root, name, version)
+        return await in_daemon_thread(partial(repository.read_version, self._root, name, version), "read version")
 
-    async def keep(self, served: Collection[tuple[str, int]]) -> None:
+    async def keep(self, served: Collection[Version]) -> None:
         pass
 
 
@@ -103,21 +121,25 @@ class _StorageSource:
 
     def __init__(self, storage: Storage, cache: Cache) -> None:
         self.trouble: StorageError | None = None
+        self.read_seconds: float | None = None
         self._storage, self._cache = storage, cache
         self._listing: dict[Version, dict[str, StoredFile]] | None = None
         self._strange: set[str] = set()
         self._at_work: asyncio.Future[Any] | None = None
 
-    async def list_models(self) -> list[tuple[str, int]]:
+    async def list_models(self) -> list[Version]:
         return await self._in_thread(self._list)
 
-    async def stamp(self, name: str, version: int) -> object:
-        return self._stamp(name, version)
+    async def stamps(self, versions: Collection[Version]) -> Mapping[Version, object]:
+        return {each: self._stamp(*each) for each in versions}
+
+    async def read_manifest(self, name: str, version: int) -> ModelManifest:
+        return await self._in_thread(partial(self._read_manifest, name, version))
 
     async def read_version(self, name: str, version: int) -> Artefact:
         return await self._in_thread(partial(self._read, name, version))
 
-    async def keep(self, served: Collection[tuple[str, int]]) -> None:
+    async def keep(self, served: Collection[Version]) -> None:
         if self._listing is None:
             return
         try:
@@ -129,7 +151,7 @@ class _StorageSource:
         """Work in a thread, once the work before is done: who asked for that may have gone, as callers do."""
         while self._at_work is not None:
             await asyncio.wait({self._at_work})
-        done = _in_daemon_thread(work)
+        done = in_daemon_thread(work, "storage")
         done.add_done_callback(self._over)
         self._at_work = done
         await asyncio.wait({done})
@@ -198,13 +220,23 @@ class _StorageSource:
             self.trouble = error
             raise
 
+    def _read_manifest(self, name: str, version: int) -> ModelManifest:
+        """From the cache or the storage; what is read for the manifest alone is not kept."""
+        if self._listing is None or self._cache.stamp(name, version) == self._stamp(name, version):
+            return repository.read_manifest(self._cache.root, name, version)
+        file = self._listing.get((name, version), {}).get(_MANIFEST)
+        if file is None:
+            raise ModelRefused("missing", "it is not in the repository any more")
+        _check_manifest_size(file)
+        with self._cache.workshop() as workshop:
+            folder = workshop / name / str(version)
+            folder.mkdir(parents=True)
+            self._fetch_file(name, version, _MANIFEST, file, folder)
+            return repository.read_manifest(workshop, name, version)
+
     def _fetch(self, name: str, version: int, files: Mapping[str, StoredFile]) -> Artefact:
         """From the storage into the cache; what does not fit its manifest never gets there."""
-        if files[_MANIFEST].size_bytes > _LARGEST_MANIFEST_BYTES:
-            raise ModelRefused(
-                "manifest",
-                f"manifest.json has {files[_MANIFEST].size_bytes} bytes, more than {_LARGEST_MANIFEST_BYTES}",
-            )
+        _check_manifest_size(files[_MANIFEST])
         with self._cache.workshop() as workshop:
             folder = workshop / name / str(version)
             folder.mkdir(parents=True)
@@ -223,19 +255,8 @@ class _StorageSource:
             self._storage.fetch(f"{name}/{version}/{path}", file.size_bytes, folder / path)
 
 
-def _in_daemon_thread(work: Callable[[], _T]) -> "asyncio.Future[_T]":
-    """Run what may hang, in a thread that the process does not wait for when it ends."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[_T] = loop.create_future()
-
-    def run(done: "asyncio.Future[_T]") -> None:
-        try:
-            outcome = partial(done.set_result, work())
-        except BaseException as error:
-            outcome = partial(done.set_exception, error)
-        with suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(outcome)
-        del done, outcome  # as above: the frames of an error hold those that called them
-
-    threading.Thread(target=run, args=(done,), name="storage", daemon=True).start()
-    return done
+def _check_manifest_size(file: StoredFile) -> None:
+    if file.size_bytes > _LARGEST_MANIFEST_BYTES:
+        raise ModelRefused(
+            "manifest", f"manifest.json has {file.size_bytes} bytes, more than {_LARGEST_MANIFEST_BYTES}"
+        )

@@ -25,7 +25,7 @@ PRIORITY_LEVELS = 2
 
 _DATA_TYPES = {"FP32": model_config_pb2.TYPE_FP32, "BYTES": model_config_pb2.TYPE_STRING}
 # Triton's words; it shows a version that failed to load as UNAVAILABLE, with a reason.
-_STATES = {State.LOADING: "LOADING", State.READY: "READY", State.REFUSED: "UNAVAILABLE"}
+_STATES = {State.LOADING: "LOADING", State.READY: "READY", State.LINGERING: "READY", State.REFUSED: "UNAVAILABLE"}
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 _SHARED_MEMORY = "this server reads no shared memory; send the tensors in the request"
 _UNSUPPORTED = {
@@ -77,7 +77,7 @@ def ready_versions(registry: Registry, name: str) -> list[int]:
 async def _model_config(registry: Registry, max_request_rows: int, call: Call, request: bytes) -> bytes:
     """ModelConfig: what Triton's configuration file of this model would say."""
     message = parse(pb.ModelConfigRequest, request)
-    with registry.lease(message.name, version_named(message.version)) as model:
+    with await registry.lease_or_wait(message.name, version_named(message.version), call.deadline) as model:
         call.model, call.version = model.name, str(model.version)
         config = model_config_pb2.ModelConfig(
             name=model.name,
@@ -114,7 +114,7 @@ async def _model_statistics(registry: Registry, call: Call, request: bytes) -> b
     response = pb.ModelStatisticsResponse()
     for status in registry.statuses():
         asked = message.name in ("", status.name) and version in (None, status.version)
-        if asked and status.state is State.READY:
+        if asked and status.answers:
             with registry.lease(status.name, status.version) as model:
                 response.model_stats.append(_statistics(model, model.metrics.statistics()))
     return response.SerializeToString()
@@ -130,7 +130,7 @@ async def _repository_index(registry: Registry, _call: Call, request: bytes) -> 
                 name=status.name, version=str(status.version), state=_STATES[status.state], reason=status.reason
             )
             for status in registry.statuses()
-            if status.state is State.READY or not message.ready
+            if status.answers or not message.ready
         ]
     ).SerializeToString()
 

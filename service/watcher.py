@@ -1,4 +1,4 @@
-"""Looks at the repository every so often, for as long as the server runs."""
+"""Looks at the repository every `seconds`, for as long as the server runs."""
 
 import asyncio
 import logging
@@ -9,29 +9,22 @@ from service.errors import StartupError
 
 _log = logging.getLogger(__name__)
 
-# What was told and is not told again: a storage may find new words for its trouble every time.
+# Messages that are remembered, so that they are logged once: a storage may word its trouble anew at every look.
 _REMEMBERED = 20
 
 
 class Watcher:
-    """A task that refreshes; it starts at once and ends with :meth:`stop`.
+    """A task that looks; it starts at once and ends with :meth:`stop`. A look that fails ends nothing.
 
     Args:
-        refresh: Looks at the repository; whether anything changed.
+        look: Looks at the repository.
         seconds: Between two looks.
-        changed: Is called after each look that changed anything.
-        trouble: What went wrong at the look before the first one here, and was told; "" where nothing did.
+        trouble: What went wrong at the look before the first one here, and was logged; "" where nothing did.
     """
 
-    def __init__(
-        self,
-        refresh: Callable[[], Awaitable[bool]],
-        seconds: float,
-        changed: Callable[[], None],
-        trouble: str = "",
-    ) -> None:
+    def __init__(self, look: Callable[[], Awaitable[None]], seconds: float, trouble: str = "") -> None:
         self._stopped = False
-        self._task = asyncio.create_task(_watch(refresh, seconds, changed, trouble), name="watch")
+        self._task = asyncio.create_task(_watch(look, seconds, trouble), name="watch")
 
     @property
     def alive(self) -> bool:
@@ -42,28 +35,22 @@ class Watcher:
         """End the task."""
         self._stopped = True
         self._task.cancel()
-        # What broke it was logged when it broke.
         await asyncio.gather(self._task, return_exceptions=True)
 
 
-async def _watch(
-    refresh: Callable[[], Awaitable[bool]], seconds: float, changed: Callable[[], None], trouble: str
-) -> None:
+async def _watch(look: Callable[[], Awaitable[None]], seconds: float, trouble: str) -> None:
     told = deque([trouble] if trouble else [], maxlen=_REMEMBERED)
     while True:
         await asyncio.sleep(seconds)
         try:
-            if await refresh():
-                changed()
+            await look()
+        except Exception as error:
+            # What answers goes on. Logged once, not at every look, also where two reasons alternate.
+            if str(error) not in told:
+                told.append(str(error))
+                unexpected = not isinstance(error, StartupError)
+                _log.error("%s; what is loaded answers on", error, exc_info=error if unexpected else None)
+        else:
             if told:
                 _log.info("the model repository is read again")
             told.clear()
-        except StartupError as error:
-            changed()  # what could be read of it may have
-            # What answers goes on; said once, not at every look, also where the reason goes to and fro.
-            if str(error) not in told:
-                _log.error("%s; what is loaded answers on", error)
-                told.append(str(error))
-        except Exception:
-            _log.exception("the repository cannot be watched any more")
-            raise

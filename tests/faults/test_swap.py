@@ -25,7 +25,7 @@ def test_a_swap_every_second_fails_no_request(
     Unary calls in both protocols, and a stream that lasts the whole minute.
     """
     publish_version("kan")
-    server = kan_serve("--poll-seconds", "0.05")
+    server = kan_serve("--poll-seconds", "0.05", "--linger-seconds", "0")
     expected = graphs.answer("kan", _ROWS)
     answered: Counter[int] = Counter()
     stop = asyncio.Event()

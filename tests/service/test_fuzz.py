@@ -92,7 +92,7 @@ def test_no_bytes_are_internal(serving: Serving, write_model: Callable[..., Path
         assert codes <= {"INVALID_ARGUMENT", "NOT_FOUND", "DEADLINE_EXCEEDED", "UNIMPLEMENTED"}
 
     with asyncio.Runner() as runner:
-        context = serving(max_request_rows=64)
+        context = serving(max_request_rows=64, poll_seconds=0)  # else each name that is unknown waits for a look
         _, channel = runner.run(context.__aenter__())
         try:
             throw()

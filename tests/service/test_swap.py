@@ -19,7 +19,7 @@ def test_swaps_under_load_fail_no_request(
 ) -> None:
     """Each caller sees versions only grow, every answer is right, and the metrics count the swaps."""
     write_model("affine", 1)
-    server = kan_serve("--poll-seconds", "0.05")
+    server = kan_serve("--poll-seconds", "0.05", "--linger-seconds", "0")
     rows = np.arange(8, dtype=np.float32).reshape(2, 4)
     request = pb.PredictRequest(model="affine", features=pb.Matrix(rows=2, columns=4, raw=rows.tobytes()))
     stop, arrived = threading.Event(), threading.Condition()

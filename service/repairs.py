@@ -1,0 +1,60 @@
+"""Has refused versions tried again: once their files have changed, or once memory may be there."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from service.entries import Entries
+from service.entry import Entry, State
+from service.source import Source
+
+# How long a look waits to hear of it: a file system may hang at one of the files.
+_PATIENCE_SECONDS = 1.0
+
+
+class Repairs:
+    """Looks after the versions that were refused. Lives on one event loop.
+
+    Args:
+        entries: The versions.
+        source: Where their files are.
+    """
+
+    def __init__(self, entries: Entries, source: Source) -> None:
+        self._entries = entries
+        self._source = source
+        self._looking: asyncio.Task[None] | None = None
+
+    async def look(self) -> None:
+        """Look at versions that were refused, the longer ago the less often; those that changed are loaded again."""
+        if self._looking is None or self._looking.done():
+            due = self._due(time.monotonic())
+            if not due:
+                return
+            self._looking = asyncio.create_task(self._look_at(due), name="look at refused versions")
+        await asyncio.wait({self._looking}, timeout=_PATIENCE_SECONDS)
+
+    async def close(self) -> None:
+        """Look no longer."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+
+    def _due(self, now: float) -> list[Entry]:
+        refused = [(entry, entry.refusal) for entry in self._entries if entry.refusal is not None]
+        return [entry for entry, refusal in refused if refusal.retry_due(now) or refusal.look_due(now)]
+
+    async def _look_at(self, due: Sequence[Entry]) -> None:
+        stamps = await self._source.stamps([(entry.name, entry.version) for entry in due])
+        now = time.monotonic()
+        for entry in due:
+            refusal = entry.refusal
+            if refusal is None or entry.state is not State.REFUSED:
+                continue
+            if stamps[entry.name, entry.version] != refusal.stamp:
+                entry.refusal = None
+                entry.try_again()
+            elif refusal.retry_due(now):
+                entry.try_again()
+            else:
+                entry.refusal = refusal.seen(now)

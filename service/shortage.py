@@ -1,0 +1,36 @@
+"""Whether something failed for lack of memory or threads, so that the same may go well later."""
+
+import errno
+from collections.abc import Iterator
+
+_NUMBERS = (errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE)
+# In lower case. onnxruntime, CUDA and Python's threads say it in words alone.
+_WORDS = (
+    "bad_alloc",
+    "bad allocation",
+    "failed to allocate memory",
+    "out of memory",
+    "cannot allocate memory",
+    "alloc_failed",
+    "pthread_create",
+    "can't start new thread",
+    "resource temporarily unavailable",
+)
+
+
+def lacks_resources(error: BaseException) -> bool:
+    """True where the error, or one that led to it, tells of memory, threads or open files that were not to be had."""
+    return any(_lacks(each) for each in _causes(error))
+
+
+def _lacks(error: BaseException) -> bool:
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _NUMBERS):
+        return True
+    text = str(error)[:2000].lower()
+    return any(words in text for words in _WORDS)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
