@@ -16,9 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from service.errors import StartupError, StorageError
-from service.repository import list_models
-
-Version = tuple[str, int]
+from service.repository import Version, list_models
 
 # How long a version stays that no server has said it uses.
 _UNUSED_SECONDS = 3600.0

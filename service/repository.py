@@ -1,8 +1,9 @@
 """What is on disk: models/<name>/<version>/{model.onnx, manifest.json}, listed, read and verified."""
 
 import hashlib
-import logging
+import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from google.protobuf import json_format
 from kan_api.v1.manifest_pb2 import File, ModelManifest
 from service.errors import StartupError
 
-_log = logging.getLogger(__name__)
+Version = tuple[str, int]
+
+STRANGE_NAME = "wanted a name of letters, digits, '_', '-' and '.', and no '-' or '.' at its start"
 
 # At most 18 digits: every version then fits the protocol's int64. No leading zero: one version, one folder.
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
@@ -51,20 +54,34 @@ def version_number(text: str) -> int | None:
     return int(text) if _VERSION.fullmatch(text) else None
 
 
-def list_models(root: Path) -> list[tuple[str, int]]:
+def list_models(root: Path, passed_over: Callable[[str, str], None] = lambda _name, _why: None) -> list[Version]:
     """Every (name, version) of a repository, sorted.
 
-    Files, dot-folders and version folders not named by a number are skipped; a model's folder that cannot be read, or
-    whose name no model can have, is skipped with a log line.
+    Files, dot-folders and version folders not named by a number are skipped.
+
+    Args:
+        root: The repository's folder.
+        passed_over: Is called with the name of each folder that is no model's, or cannot be read, and with the reason.
 
     Raises:
         StartupError: The repository's folder is absent or cannot be read.
     """
+    found: list[Version] = []
     try:
-        folders = [folder for folder in root.iterdir() if not folder.name.startswith(".") and folder.is_dir()]
+        with os.scandir(root) as folders:
+            for folder in folders:
+                if folder.name.startswith(".") or not folder.is_dir():
+                    continue
+                if model_name(folder.name) is None:
+                    passed_over(folder.name, STRANGE_NAME)
+                    continue
+                try:
+                    found += ((folder.name, version) for version in _versions(folder.path))
+                except OSError as error:
+                    passed_over(folder.name, f"it cannot be read: {error.strerror or error}")
     except OSError as error:
         raise StartupError(f"model repository {str(root)!r} cannot be read: {error.strerror or error}") from error
-    return sorted((folder.name, version) for folder in folders for version in _versions(folder))
+    return sorted(found)
 
 
 def read_version(root: Path, name: str, version: int) -> Artefact:
@@ -135,17 +152,11 @@ def _stamp(file: Path) -> tuple[int, int]:
     return found.st_mtime_ns, found.st_size
 
 
-def _versions(folder: Path) -> list[int]:
+def _versions(folder: str) -> list[int]:
     """The versions in a model's folder."""
-    if model_name(folder.name) is None:
-        _log.error("folder %r is passed over: wanted a name of letters, digits, '_', '-' and '.'", folder.name)
-        return []
-    try:
-        numbered = [(version_number(one.name), one) for one in folder.iterdir()]
-        return [version for version, one in numbered if version is not None and one.is_dir()]
-    except OSError as error:
-        _log.error("model %s is passed over: its folder cannot be read: %s", folder.name, error.strerror or error)
-        return []
+    with os.scandir(folder) as entries:
+        numbered = [(version_number(entry.name), entry) for entry in entries]
+        return [version for version, entry in numbered if version is not None and entry.is_dir()]
 
 
 def _read(file: Path) -> bytes:

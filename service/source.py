@@ -10,10 +10,11 @@ from typing import Any, Protocol, TypeVar
 
 from kan_api.v1.manifest_pb2 import ModelManifest
 from service import repository
-from service.cache import Cache, Version
+from service.cache import Cache
 from service.daemon_thread import in_daemon_thread
 from service.errors import StorageError
-from service.repository import Artefact, ModelRefused
+from service.passed_over import PassedOver
+from service.repository import Artefact, ModelRefused, Version
 from service.settings import Settings
 from service.storage import Storage, StoredFile
 
@@ -88,9 +89,12 @@ class _FolderSource:
         self.trouble: StorageError | None = None
         self.read_seconds: float | None = read_seconds
         self._root = root
+        self._passed_over = PassedOver()
 
     async def list_models(self) -> list[Version]:
-        return await in_daemon_thread(partial(repository.list_models, self._root), "list models")
+        found = await in_daemon_thread(partial(repository.list_models, self._root, self._passed_over.note), "list")
+        self._passed_over.end_look()
+        return found
 
     async def stamps(self, versions: Collection[Version]) -> Mapping[Version, object]:
         def look() -> dict[Version, object]:
@@ -124,7 +128,7 @@ class _StorageSource:
         self.read_seconds: float | None = None
         self._storage, self._cache = storage, cache
         self._listing: dict[Version, dict[str, StoredFile]] | None = None
-        self._strange: set[str] = set()
+        self._passed_over = PassedOver()
         self._at_work: asyncio.Future[Any] | None = None
 
     async def list_models(self) -> list[Version]:
@@ -188,15 +192,11 @@ class _StorageSource:
             if version is None or name.startswith("."):
                 continue
             if repository.model_name(name) is None:
-                self._tell_of_strange_name(name)
+                self._passed_over.note(name, repository.STRANGE_NAME)
             elif of_version in (_MANIFEST, _MODEL):
                 found.setdefault((name, version), {})[of_version] = file
+        self._passed_over.end_look()
         return {version: parts for version, parts in found.items() if _MANIFEST in parts}
-
-    def _tell_of_strange_name(self, name: str) -> None:
-        if name not in self._strange:
-            self._strange.add(name)
-            _log.error("folder %r is passed over: wanted a name of letters, digits, '_', '-' and '.'", name)
 
     def _stamp(self, name: str, version: int) -> str:
         """What the listing says of a version's files; "" before there is one."""

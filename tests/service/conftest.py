@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -181,6 +182,36 @@ def write_model(models: Path) -> Callable[..., Path]:
         return folder
 
     return write
+
+
+@pytest.fixture
+def endless() -> Callable[[Path], None]:
+    """Makes the runs of a version never return, though they can be halted: its graph goes round a loop 2^62 times."""
+    return _make_endless
+
+
+def _make_endless(folder: Path) -> None:
+    turn = helper.make_tensor_value_info("turn", TensorProto.INT64, [])
+    go, going = (helper.make_tensor_value_info(name, TensorProto.BOOL, []) for name in ("go", "going"))
+    value, negative = (helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("value", "negative"))
+    steps = [helper.make_node("Identity", ["go"], ["going"]), helper.make_node("Neg", ["value"], ["negative"])]
+    body = helper.make_graph(steps, "turn", [turn, go, value], [going, negative])
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["mean"], axes=[1]),
+        helper.make_node("Loop", ["turns", "", "mean"], ["y"], body=body),
+    ]
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", 4])
+    gives = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", 1])
+    graph = helper.make_graph(nodes, "endless", [given], [gives], [numpy_helper.from_array(np.array(2**62), "turns")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.checker.check_model(model)
+    content = model.SerializeToString()
+    (folder / "model.onnx").write_bytes(content)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"] = [
+        {"name": "model.onnx", "sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}
+    ]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """Loads beside each other: one that hangs, fails or lacks memory refuses one version and harms nobody else."""
 
 import asyncio
-import hashlib
-import json
 import logging
 import threading
 from collections.abc import Callable, Coroutine
@@ -10,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from service.errors import ModelNotReady
 from service.metrics import Metrics
@@ -21,6 +17,7 @@ from service.registry import Registry, State
 from service.settings import Settings
 
 WriteModel = Callable[..., Path]
+Endless = Callable[[Path], None]
 
 ROWS = np.ones((1, 4), np.float32)
 
@@ -33,31 +30,6 @@ def run(test: Coroutine[Any, Any, None]) -> None:
             await test
 
     asyncio.run(bounded())
-
-
-def endless(folder: Path) -> None:
-    """Make a version's run never return: its graph goes round a loop 2^62 times."""
-    turn = helper.make_tensor_value_info("turn", TensorProto.INT64, [])
-    go, going = (helper.make_tensor_value_info(name, TensorProto.BOOL, []) for name in ("go", "going"))
-    value, negative = (helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("value", "negative"))
-    steps = [helper.make_node("Identity", ["go"], ["going"]), helper.make_node("Neg", ["value"], ["negative"])]
-    body = helper.make_graph(steps, "turn", [turn, go, value], [going, negative])
-    nodes = [
-        helper.make_node("ReduceMean", ["x"], ["mean"], axes=[1]),
-        helper.make_node("Loop", ["turns", "", "mean"], ["y"], body=body),
-    ]
-    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", 4])
-    gives = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", 1])
-    graph = helper.make_graph(nodes, "endless", [given], [gives], [numpy_helper.from_array(np.array(2**62), "turns")])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    onnx.checker.check_model(model)
-    content = model.SerializeToString()
-    (folder / "model.onnx").write_bytes(content)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["files"] = [
-        {"name": "model.onnx", "sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}
-    ]
-    (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
 def registry_of(models: Path, **settings: Any) -> tuple[Registry, Metrics]:
@@ -84,7 +56,7 @@ async def until(holds: Callable[[], bool]) -> None:
         await asyncio.sleep(0.01)
 
 
-def test_a_load_that_hangs_holds_up_no_other_model(models: Path, write_model: WriteModel) -> None:
+def test_a_load_that_hangs_holds_up_no_other_model(models: Path, write_model: WriteModel, endless: Endless) -> None:
     """The other model's new version is taken meanwhile; the one that hangs is refused, and the old one answers."""
     write_model("affine", 1)
     write_model("imputed", 1)
@@ -109,7 +81,9 @@ def test_a_load_that_hangs_holds_up_no_other_model(models: Path, write_model: Wr
     run(test())
 
 
-def test_after_a_restart_everything_else_answers_while_a_load_hangs(models: Path, write_model: WriteModel) -> None:
+def test_after_a_restart_everything_else_answers_while_a_load_hangs(
+    models: Path, write_model: WriteModel, endless: Endless
+) -> None:
     """The version before the one that hangs, too, and the server is ready."""
     write_model("affine", 1)
     endless(write_model("affine", 2))
@@ -129,7 +103,9 @@ def test_after_a_restart_everything_else_answers_while_a_load_hangs(models: Path
     run(test())
 
 
-def test_a_run_that_hangs_at_warm_up_ends_with_its_load(models: Path, write_model: WriteModel) -> None:
+def test_a_run_that_hangs_at_warm_up_ends_with_its_load(
+    models: Path, write_model: WriteModel, endless: Endless
+) -> None:
     """Its thread would keep a core busy for good."""
     endless(write_model("affine", 1))
 

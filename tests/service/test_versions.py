@@ -215,6 +215,31 @@ def test_taking_the_newest_away_goes_back_to_the_one_before(models: Path, write_
     run(test())
 
 
+def test_a_folder_that_is_no_model_is_logged_once_and_again_when_it_comes_back(
+    models: Path, write_model: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Any ext4 volume has a lost+found: one line, not one at every look."""
+    write_model("affine", 1)
+    strange = models / "lost+found"
+    strange.mkdir()
+
+    async def test() -> None:
+        registry, _ = registry_of(models)
+        await registry.load_all()
+        for _ in range(3):
+            await registry.refresh()
+        assert caplog.text.count("folder 'lost+found' is passed over") == 1
+        strange.rmdir()
+        await registry.refresh()
+        strange.mkdir()
+        for _ in range(3):
+            await registry.refresh()
+        assert caplog.text.count("folder 'lost+found' is passed over") == 2
+        await registry.close()
+
+    run(test())
+
+
 def test_files_that_vanish_do_not_take_the_service_with_them(models: Path, write_model: Callable[..., Path]) -> None:
     """The last version, the whole model, the whole repository: what is loaded answers on."""
     folder = write_model("affine", 1)
