@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+from service.arrivals import Arrivals
 from service.entries import Entries, shown
 from service.entry import Entry, State, Status
 from service.errors import Draining, ModelNotFound, ModelNotReady, StartupError, StorageError
 from service.listing import Listing
 from service.loader import Loader
-from service.lookout import Lookout
 from service.metrics import Metrics
 from service.model import LiveModel
 from service.news import News
@@ -59,7 +59,7 @@ class Registry:
         )
         self._repairs = Repairs(self._entries, self._source)
         self._news = News()
-        self._lookout = Lookout(self.look)
+        self._arrivals = Arrivals(self._entries, self._listing, self._policy, self._loader, self.look, self._news)
         self._looking = asyncio.Lock()
         self._watcher: Watcher | None = None
         self._notify: Callable[[], None] = lambda: None
@@ -158,7 +158,7 @@ class Registry:
                 if entry.state is State.REFUSED:
                     entry.try_again()
             self._settle(name)
-            await self._news.until(lambda: not self._is_loading(name, None))
+            await self._news.until(lambda: not self._arrivals.is_loading(name, None))
             await self._source.keep(self._entries.ready())
         if self._entries.latest(name) is None:
             newest = self._entries.of(name)[descending[0]]
@@ -228,7 +228,7 @@ class Registry:
         seconds = _WAIT_SECONDS if deadline is None else deadline - time.monotonic()
         try:
             async with asyncio.timeout(seconds):
-                await self._until_it_came(name, version)
+                await self._arrivals.until_settled(name, version, lambda: self._draining)
         except TimeoutError:
             which = "" if version is None else f" version {version}"
             raise ModelNotReady(
@@ -236,6 +236,8 @@ class Registry:
             ) from None
         except StartupError as error:
             raise ModelNotReady(str(error)) from error
+        if self._draining:
+            raise Draining("the server is stopping and loads nothing new")
         return self.lease(name, version)
 
     def statuses(self) -> list[Status]:
@@ -311,7 +313,7 @@ class Registry:
     async def _stop_loading(self) -> None:
         if self._watcher is not None:
             await self._watcher.stop()
-        await self._lookout.close()
+        await self._arrivals.close()
         await self._repairs.close()
         await self._loader.close()
 
@@ -319,33 +321,11 @@ class Registry:
         """Whether a version that does not answer now may do so soon."""
         if not self._loaded or self._draining or name in self._unloaded:
             return False
-        if self._is_loading(name, version):
+        if self._arrivals.is_loading(name, version):
             return True
         known = self._entries.of(name)
         unknown = not known if version is None else version not in known
         return unknown and self._settings.poll_seconds > 0 and model_name(name) is not None
-
-    async def _until_it_came(self, name: str, version: int | None) -> None:
-        if not self._is_loading(name, version):
-            await self._lookout.look()
-            self._load_passed_over(name, version)
-        await self._news.until(lambda: self._draining or not self._is_loading(name, version))
-        if self._draining:
-            raise Draining("the server is stopping and loads nothing new")
-
-    def _load_passed_over(self, name: str, version: int | None) -> None:
-        """Load a version that came and was superseded between two looks: other replicas may have answered with it."""
-        if version is None or version in self._entries.of(name) or not self._listing.is_new(name, version):
-            return
-        descending, _ = self._policy.wanted(name, self._listing.of(name))
-        if version in descending:
-            self._loader.start(self._entries.add(name, version))
-
-    def _is_loading(self, name: str, version: int | None) -> bool:
-        """Whether a load is under way that may bring a version, or where none is named any of the model's."""
-        entries = self._entries.of(name)
-        wanted = entries.values() if version is None else [entries[version]] if version in entries else []
-        return any(entry.load is not None for entry in wanted)
 
     def _load_changed(self, entry: Entry) -> None:
         """A load is over, or has become slow."""

@@ -199,14 +199,18 @@ class Server:
         except urllib.error.HTTPError:
             return False
 
+    def pids(self) -> list[int]:
+        """All its processes."""
+        return _family(self.process.pid)
+
     def resident_bytes(self) -> int:
         """Memory of all its processes."""
-        texts = [Path(f"/proc/{pid}/status").read_text() for pid in _family(self.process.pid)]
+        texts = [Path(f"/proc/{pid}/status").read_text() for pid in self.pids()]
         return sum(1024 * int(kib) for text in texts for kib in re.findall(r"^VmRSS:\s+(\d+)", text, re.MULTILINE))
 
     def open_files(self) -> int:
         """File descriptors of all its processes."""
-        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in _family(self.process.pid))
+        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.pids())
 
     def stop(self, seconds: float = 30) -> tuple[int, str]:
         """Tell it to stop and wait for its end: exit code and log."""

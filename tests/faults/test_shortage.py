@@ -1,0 +1,88 @@
+"""A server whose memory does not suffice for a new version, until it does."""
+
+import asyncio
+import re
+import resource
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from google.protobuf import json_format
+from onnx import numpy_helper
+
+from kan_api.v1 import manifest_pb2
+from training.publish import publish
+
+pytestmark = pytest.mark.faults
+
+_ROWS = np.array([[0, 1, 2, 0.5]], np.float32)
+_PADDING_BYTES = 128 * 2**20
+# What else the server may want meanwhile.
+_SPARE_BYTES = 64 * 2**20
+
+
+def _heavy(graph: bytes) -> bytes:
+    """The same graph with a constant that nothing reads."""
+    model = onnx.ModelProto.FromString(graph)
+    model.graph.initializer.append(numpy_helper.from_array(np.zeros(_PADDING_BYTES, np.uint8), "padding"))
+    return model.SerializeToString()
+
+
+def _limit(pid: int, bytes_: int) -> None:
+    resource.prlimit(pid, resource.RLIMIT_AS, (bytes_, resource.RLIM_INFINITY))
+
+
+def _address_space_bytes(pid: int) -> int:
+    (kib,) = re.findall(r"^VmSize:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return 1024 * int(kib)
+
+
+@pytest.mark.timeout(240)
+def test_a_version_that_there_was_no_memory_for_answers_once_there_is(
+    kan_serve: Callable[..., Any],
+    publish_version: Callable[..., Path],
+    models: Path,
+    graphs: Any,
+    protocols: Any,
+) -> None:
+    """Its files are whole: it is refused for now, the old one answers, and nobody has to publish or restart."""
+    publish_version("kan")
+    server = kan_serve("--poll-seconds", "0.2")
+    protocol = protocols[0]
+    pids = server.pids()
+    before = {pid: _address_space_bytes(pid) for pid in pids}
+    for pid, found in before.items():
+        _limit(pid, found + _SPARE_BYTES)
+    text = (models / "kan" / "1" / "manifest.json").read_text()
+    manifest = json_format.Parse(text, manifest_pb2.ModelManifest())
+    publish(models, manifest, lambda version: {"model.onnx": _heavy(graphs.shifted("kan", version))})
+
+    async def answered_by(version: int) -> None:
+        async with server.channel() as channel:
+            method = channel.unary_unary(protocol.path)
+            async with asyncio.timeout(90):
+                while True:
+                    _, got, values = protocol.answer(await method(protocol.request("kan", _ROWS), timeout=30))
+                    np.testing.assert_allclose(values, graphs.answer("kan", _ROWS) + got, atol=1e-4)
+                    if got == version:
+                        return
+                    await asyncio.sleep(0.05)
+
+    async def refused() -> None:
+        async with asyncio.timeout(90):
+            while not await asyncio.to_thread(server.sample, "kan_model_refused_total", reason="resources"):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
+    asyncio.run(refused())
+    assert server.ready()
+    asyncio.run(answered_by(1))
+    for pid in pids:
+        _limit(pid, resource.RLIM_INFINITY)
+    asyncio.run(answered_by(2))
+    code, log = server.stop()
+    assert code == 0, log
+    assert "it is tried again" in log
+    assert "cannot be watched" not in log
