@@ -19,9 +19,9 @@ from training.publish import publish
 pytestmark = pytest.mark.faults
 
 _ROWS = np.array([[0, 1, 2, 0.5]], np.float32)
-_PADDING_BYTES = 128 * 2**20
+_PADDING_BYTES = 96 * 2**20
 # What else the server may want meanwhile.
-_SPARE_BYTES = 64 * 2**20
+_SPARE_BYTES = 48 * 2**20
 
 
 def _heavy(graph: bytes) -> bytes:
