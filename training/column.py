@@ -128,6 +128,7 @@ def times(table: Table, column: str) -> NDArray[np.float64]:
     if not is_text.any():
         return values
     cells = words(table, column)
+    cells = np.where(cells == "NaT", "", cells)  # as pandas spells a missing date
     present = cells != ""
     strays = []
     for candidate in _DATE_FORMATS:

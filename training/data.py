@@ -15,7 +15,7 @@ from training.errors import DataError, quoted
 from training.magnitude import target_flaw
 from training.missing import kept_rows, medians
 from training.source import load_source
-from training.split import Rows, Split, group_split, random_split, stratified_split, time_split
+from training.split import Rows, Split, group_split, random_split, shortage, stratified_split, time_split
 from training.table import Cells, Table
 
 _NAMES_SHOWN = 10
@@ -119,6 +119,7 @@ def prepare_table(
         warnings=(
             *(_constant_warnings(features, constant) if known_classes is None else ()),
             *_rounding_warnings(table, columns),
+            *_shortage_warnings(recipe, split),
             *(_class_warnings(y, classes, split) if known_classes is None else ()),
         ),
         dropped_rows=table.rows - int(kept.sum()),
@@ -163,7 +164,10 @@ def _split_marks(recipe: Recipe, table: Table) -> Cells:
     column = recipe.split.column
     if column is None:
         return np.zeros(table.rows)
-    return times(table, column) if recipe.split.kind == "time" else words(table, column)
+    if recipe.split.kind == "time":
+        return times(table, column)
+    # A space more or less makes no other group: its rows would train here and judge there.
+    return np.array([word.strip() for word in words(table, column)], dtype=object)
 
 
 def _split(recipe: Recipe, marks: Cells, y: Cells, classes: tuple[str, ...]) -> Split:
@@ -210,6 +214,11 @@ def _rounding_warnings(table: Table, columns: tuple[Column, ...]) -> list[str]:
                 f"column {quoted(column.name)} has {exact} different values, of which float32 keeps {rounded}"
             )
     return warnings
+
+
+def _shortage_warnings(recipe: Recipe, split: Split) -> list[str]:
+    lack = shortage(recipe.split, split) if recipe.split.column is not None else ""
+    return [lack] if lack else []
 
 
 def _class_warnings(y: Cells, classes: tuple[str, ...], split: Split) -> list[str]:

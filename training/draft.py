@@ -11,6 +11,7 @@ from training.data import prepare_table
 from training.errors import DataError, RecipeError, quoted
 from training.inspection import ColumnFacts, Inspection
 from training.proposal import Proposal, SplitChoice, propose
+from training.split import Split, shortage
 
 _WORDS_SHOWN = 5
 _FORMULA_COMMENT = (
@@ -44,10 +45,13 @@ def draft_recipe(inspection: Inspection, folder: Path) -> str:
         text = _render(inspection, proposal, split, folder)
         recipe = parse_recipe(text, folder=folder, name="the drafted recipe")
         try:
-            prepare_table(recipe, inspection.table, recipe.data.columns, recipe.data.target)
+            dataset = prepare_table(recipe, inspection.table, recipe.data.columns, recipe.data.target)
         except DataError as error:
             refusal = error
-        else:
+            continue
+        parts = Split(dataset.train, dataset.validation, dataset.test)
+        # Few times may leave a part a tenth of its rows; a split by chance is then the better proposal.
+        if split.kind != "time" or not shortage(recipe.split, parts):
             return text
     assert refusal is not None, "a proposal has at least one split"
     raise refusal

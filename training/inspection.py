@@ -89,7 +89,10 @@ def _facts(table: Table, name: str) -> ColumnFacts:
             seconds = times(table, name)
         except DataError:
             return ColumnFacts(name, "dates", missing, len(distinct))
-        return ColumnFacts(name, "dates", missing, len(distinct), ordered=_ordered(seconds))
+        # Two spellings of one time, as in two time zones, are one.
+        return ColumnFacts(
+            name, "dates", missing, len(np.unique(seconds[~np.isnan(seconds)])), ordered=_ordered(seconds)
+        )
     if len(distinct) <= MOST_WORDS:
         return ColumnFacts(name, "words", missing, len(distinct), words=tuple(distinct))
     flaw = ""

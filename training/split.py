@@ -1,5 +1,6 @@
 """Which rows train, which validate and which test."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,13 @@ class Split:
     validation: Rows
     test: Rows
 
+    def fingerprint(self) -> str:
+        """sha256 over the row numbers of each part, in their order."""
+        digest = hashlib.sha256()
+        for rows in _as_tuple(self):
+            digest.update(len(rows).to_bytes(8, "little") + rows.astype("<i8").tobytes())
+        return digest.hexdigest()
+
 
 def random_split(section: SplitSection, rows: int) -> Split:
     """Every row in a part by chance.
@@ -30,7 +38,7 @@ def random_split(section: SplitSection, rows: int) -> Split:
     Raises:
         DataError: when there are too few rows, or a part would be empty.
     """
-    return _cut(np.random.default_rng(section.seed).permutation(rows), _sizes(section, rows))
+    return _cut(np.random.default_rng(section.seed).permutation(rows), wanted_rows(section, rows))
 
 
 def stratified_split(section: SplitSection, codes: Rows, classes: Sequence[str]) -> Split:
@@ -44,7 +52,7 @@ def stratified_split(section: SplitSection, codes: Rows, classes: Sequence[str])
     Raises:
         DataError: as `random_split`, or when a class has fewer rows than there are parts.
     """
-    _sizes(section, len(codes))
+    wanted_rows(section, len(codes))
     generator = np.random.default_rng(section.seed)
     parts: list[Split] = []
     for code, name in enumerate(classes):
@@ -65,19 +73,26 @@ def stratified_split(section: SplitSection, codes: Rows, classes: Sequence[str])
 
 
 def time_split(section: SplitSection, times: NDArray[np.float64]) -> Split:
-    """The past trains, the rows after it validate, the last ones test.
+    """The past trains, the rows after it validate, the last ones test; rows of one time stay together.
+
+    Each part ends where the time changes, as near to its share of the rows as the times allow.
 
     Args:
-        section: fractions.
+        section: column, for messages, and fractions.
         times: float64 [rows], without NaN; rows of equal time keep their order.
 
     Raises:
-        DataError: as `random_split`.
+        DataError: as `random_split`, or when there are fewer different times than parts.
     """
+    rows = len(times)
+    test, validation = wanted_rows(section, rows)
     order = np.argsort(times, kind="stable")
-    test, validation = _sizes(section, len(times))
-    train = len(times) - test - validation
-    return Split(order[:train], order[train : train + validation], order[train + validation :])
+    ordered = times[order]
+    changes = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
+    if len(changes) < 2:
+        raise DataError(_too_few(section, "different time", len(changes) + 1, rows))
+    train_end, test_begin = _nearest_two(changes, rows - test - validation, rows - test)
+    return Split(order[:train_end], order[train_end:test_begin], order[test_begin:])
 
 
 def group_split(section: SplitSection, groups: NDArray[np.object_]) -> Split:
@@ -90,11 +105,11 @@ def group_split(section: SplitSection, groups: NDArray[np.object_]) -> Split:
     Raises:
         DataError: as `random_split`, or when there are fewer groups than parts.
     """
-    test, validation = _sizes(section, len(groups))
+    test, validation = wanted_rows(section, len(groups))
     _, codes = np.unique(groups.astype(str), return_inverse=True)
     sizes = np.bincount(codes)
     if len(sizes) < 3:
-        raise DataError(f"column {quoted(section.column or '')} holds {len(sizes)} group(s); wanted 3, one a part")
+        raise DataError(_too_few(section, "group", len(sizes), len(groups)))
     shuffled = np.random.default_rng(section.seed).permutation(len(sizes))
     by_size = shuffled[np.argsort(-sizes[shuffled], kind="stable")]
     # Big groups first, each into the part that lacks most; the last groups go where there is none yet.
@@ -109,8 +124,12 @@ def group_split(section: SplitSection, groups: NDArray[np.object_]) -> Split:
     return Split(*(np.flatnonzero(part_of[codes] == part) for part in range(3)))
 
 
-def _sizes(section: SplitSection, rows: int) -> tuple[int, int]:
-    """Rows for testing and for validation; at least one of each, and one left to train."""
+def wanted_rows(section: SplitSection, rows: int) -> tuple[int, int]:
+    """How many rows should test and how many validate; at least one each, and one is left to train.
+
+    Raises:
+        DataError: when there are too few rows, or a part would be empty.
+    """
     if rows < SMALLEST_TABLE_ROWS:
         raise DataError(f"{rows} row{'s' * (rows != 1)} to learn from; wanted at least {SMALLEST_TABLE_ROWS}")
     test, validation = round(rows * section.test), round(rows * section.validation)
@@ -121,6 +140,43 @@ def _sizes(section: SplitSection, rows: int) -> tuple[int, int]:
                 f"no row for the {name} part"
             )
     return test, validation
+
+
+def shortage(section: SplitSection, split: Split) -> str:
+    """The sizes of the parts, as a sentence, where one has less than half of its wanted rows; else ""."""
+    rows = sum(map(len, _as_tuple(split)))
+    test, validation = wanted_rows(section, rows)
+    wanted, got = (rows - test - validation, validation, test), tuple(map(len, _as_tuple(split)))
+    if all(2 * has >= want for has, want in zip(got, wanted, strict=True)):
+        return ""
+    return (
+        f"column {quoted(section.column or '')}: {got[0]} rows train, {got[1]} validate and {got[2]} test, where "
+        f"{wanted[0]}, {wanted[1]} and {wanted[2]} were wanted: rows of one {section.kind} stay together"
+    )
+
+
+def _too_few(section: SplitSection, what: str, count: int, rows: int) -> str:
+    return (
+        f"column {quoted(section.column or '')} holds {count} {what}{'s' * (count != 1)} in {rows} rows; a "
+        f"{section.kind} split needs 3, one a part: add rows of other {section.kind}s, or use [split] "
+        f'kind = "random", where rows of one {section.kind} may both train and test'
+    )
+
+
+def _nearest_two(places: Rows, first: int, second: int) -> tuple[int, int]:
+    """Two different places, ascending, whose distances from `first` and `second` have the smallest sum.
+
+    Args:
+        places: two or more, ascending.
+        first: below `second`.
+        second: where the later one should be.
+    """
+    a, b = (int(np.abs(places - wanted).argmin()) for wanted in (first, second))
+    if a == b:
+        # One place is the nearest to both: it is one of the two, and the other one lies beside it.
+        pairs = [(each, each + 1) for each in (a - 1, a) if 0 <= each < len(places) - 1]
+        a, b = min(pairs, key=lambda pair: abs(places[pair[0]] - first) + abs(places[pair[1]] - second))
+    return int(places[a]), int(places[b])
 
 
 def _cut(order: Rows, sizes: tuple[int, int]) -> Split:

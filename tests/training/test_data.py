@@ -151,6 +151,54 @@ def test_time_and_group_splits_go_by_their_column(tmp_path: Path) -> None:
     assert not set(frame["who"][by_group.train]) & set(frame["who"][by_group.test])
 
 
+@pytest.mark.parametrize(
+    "spellings",
+    [
+        ["2020-01-{:02}T22:30:00Z", "2020-01-{:02}T23:30:00+01:00", "2020-01-{:02}T17:30:00-05:00"],
+        ["2020-01-{:02}", "2020-01-{:02}T00:00:00", "2020-01-{:02} 00:00:00+00:00"],
+        ["{:02}.01.2020"],
+        ["{}", "{}.0", "0{}e0"],
+    ],
+)
+def test_one_time_is_in_one_part_however_it_is_spelled(tmp_path: Path, spellings: list[str]) -> None:
+    """Time zones, dates without an hour, numbers: rows of one moment stay together; no zone means UTC."""
+    moments = np.arange(60) // 7 + 1
+    frame = make_table().assign(day=[spellings[row % len(spellings)].format(day) for row, day in enumerate(moments)])
+    dataset = prepared(tmp_path, frame, split='kind = "time"\ncolumn = "day"')
+    parts = [set(moments[rows].tolist()) for rows in (dataset.train, dataset.validation, dataset.test)]
+    assert max(parts[0]) < min(parts[1]) <= max(parts[1]) < min(parts[2])
+
+
+def test_rows_without_a_time_are_refused_or_dropped(tmp_path: Path) -> None:
+    """An empty cell, and NaT as pandas writes a missing date as text, are no time; a row without one is in no part."""
+    frame = make_table()
+    frame.loc[6, "day"], frame.loc[7, "day"] = None, "NaT"
+    with pytest.raises(DataError, match=r'"day": \[split\] column: 2 cells are missing, the first in row 7'):
+        prepared(tmp_path, frame, split='kind = "time"\ncolumn = "day"')
+    dataset = prepared(tmp_path, frame, data='missing = "drop_rows"', split='kind = "time"\ncolumn = "day"')
+    assert dataset.dropped_rows == 2
+    assert [len(rows) for rows in (dataset.train, dataset.validation, dataset.test)] == [37, 9, 12]
+
+
+def test_a_space_makes_no_other_group(tmp_path: Path) -> None:
+    """One customer spelled with a space behind, too, is one: none of their rows train while others judge."""
+    who = np.arange(60) // 4
+    frame = make_table().assign(who=[f"c{group}{' ' * (row % 3)}" for row, group in enumerate(who)])
+    dataset = prepared(tmp_path, frame, split='kind = "group"\ncolumn = "who"')
+    parts = [set(who[rows].tolist()) for rows in (dataset.train, dataset.validation, dataset.test)]
+    assert sum(map(len, parts)) == 15
+
+
+def test_few_times_are_refused_and_uneven_ones_told(tmp_path: Path) -> None:
+    """Two days cannot be three parts; of three days with 54, 3 and 3 rows the sizes of the parts are a warning."""
+    with pytest.raises(DataError, match=r"\"day\" holds 2 different times in 60 rows; a time split needs 3"):
+        prepared(tmp_path, make_table().assign(day=np.arange(60) % 2), split='kind = "time"\ncolumn = "day"')
+    for kind in ("time", "group"):
+        frame = make_table().assign(day=[1] * 54 + [2] * 3 + [3] * 3)
+        (warning,) = prepared(tmp_path, frame, split=f'kind = "{kind}"\ncolumn = "day"').warnings
+        assert "54 rows train, 3 validate and 3 test, where 39, 9 and 12 were wanted" in warning
+
+
 def test_a_seed_repeats_everything(tmp_path: Path) -> None:
     """Same table, same recipe: same rows and fingerprint; another cell, another fingerprint."""
     frame = make_table()

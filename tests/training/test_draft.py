@@ -82,6 +82,32 @@ def test_dates_in_order_split_by_time(tmp_path: Path) -> None:
     assert shuffled.split.kind == "random"
 
 
+@pytest.mark.parametrize(
+    ("rows_of_a_day", "kind"),
+    [([20] * 10, "time"), ([1] * 9 + [191], "random"), ([191] + [1] * 9, "random"), ([50, 20] + [5] * 26, "time")],
+)
+def test_a_time_split_is_proposed_where_its_parts_have_their_rows(
+    tmp_path: Path, rows_of_a_day: list[int], kind: str
+) -> None:
+    """No day is in two parts, and each part has at least half of its share; where that cannot be, it goes by chance."""
+    day = np.repeat(pd.date_range("2020-01-01", periods=len(rows_of_a_day)).astype(str), rows_of_a_day)
+    frame = shop().assign(day=day)
+    recipe = drafted(tmp_path, frame, "paid")
+    assert recipe.split.kind == kind
+    if kind == "time":
+        dataset = prepare(recipe)
+        parts = [day[rows] for rows in (dataset.train, dataset.validation, dataset.test)]
+        assert max(parts[0]) < min(parts[1]) <= max(parts[1]) < min(parts[2])
+        assert all(2 * len(part) >= wanted for part, wanted in zip(parts, (130, 30, 40), strict=True))
+
+
+def test_two_time_zones_are_not_twice_the_dates(tmp_path: Path) -> None:
+    """Nine moments, each spelled in two zones, are nine: too few to propose a time split."""
+    zones = ["2020-01-{:02}T22:00:00+00:00", "2020-01-{:02}T23:00:00+01:00"]
+    day = [zones[row % 2].format(row * 9 // 200 + 1) for row in range(200)]
+    assert drafted(tmp_path, shop().assign(day=day), "paid").split.kind == "random"
+
+
 @pytest.mark.parametrize("name", ["customer_id", "customerId", "ID", "user uuid"])
 def test_ids_that_repeat_split_by_group(tmp_path: Path, name: str) -> None:
     """Rows of one customer stay together."""

@@ -1,5 +1,7 @@
 """Splits: nothing lost, nothing twice, nothing empty."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from training.errors import DataError
 from training.sections import SplitSection
-from training.split import Split, group_split, random_split, stratified_split, time_split
+from training.split import Split, group_split, random_split, shortage, stratified_split, time_split
 
 
 def all_rows(split: Split) -> list[int]:
@@ -62,6 +64,99 @@ def test_time_goes_from_training_to_test() -> None:
     assert times[split.validation].max() < times[split.test].min()
 
 
+def by_time(test: float = 0.2, validation: float = 0.15) -> SplitSection:
+    """A time split with these shares."""
+    return SplitSection(kind="time", column="day", test=test, validation=validation)
+
+
+TIMES = st.one_of(
+    st.lists(st.integers(0, 5), min_size=10, max_size=80),
+    st.lists(st.integers(0, 60), min_size=10, max_size=80),
+    st.lists(st.floats(allow_nan=False), min_size=10, max_size=40),
+)
+SHARES = st.tuples(st.floats(0.05, 0.6), st.floats(0.05, 0.35))
+
+
+@given(times=TIMES, shares=SHARES)
+def test_no_time_is_in_two_parts(times: list[float], shares: tuple[float, float]) -> None:
+    """Every row is in one part, every time too; parts follow one another in time; the same again is the same split."""
+    cells, section = np.array(times, dtype=np.float64), by_time(*shares)
+    if min(wanted := _wanted(section, len(cells))) < 1 or len(set(times)) < 3:
+        with pytest.raises(DataError):
+            time_split(section, cells)
+        return
+    split = time_split(section, cells)
+    assert all_rows(split) == list(range(len(cells)))
+    assert cells[split.train].max() < cells[split.validation].min()
+    assert cells[split.validation].max() < cells[split.test].min()
+    for rows in (split.train, split.validation, split.test):
+        assert (np.lexsort((rows, cells[rows])) == np.arange(len(rows))).all()
+    assert time_split(section, cells).fingerprint() == split.fingerprint()
+    # No other two places where the time changes are nearer to the shares that were asked for.
+    ordered = np.sort(cells)
+    places = [place for place in range(1, len(cells)) if ordered[place] != ordered[place - 1]]
+    cuts = (wanted[0], wanted[0] + wanted[1])
+    best = min(abs(a - cuts[0]) + abs(b - cuts[1]) for a, b in itertools.combinations(places, 2))
+    got = (len(split.train), len(split.train) + len(split.validation))
+    assert abs(got[0] - cuts[0]) + abs(got[1] - cuts[1]) == best
+
+
+@given(times=TIMES, seed=st.integers(0, 9))
+def test_the_order_of_the_rows_moves_no_time(times: list[float], seed: int) -> None:
+    """Of a shuffled table the same times train, validate and test."""
+    cells = np.array(times, dtype=np.float64)
+    if len(set(times)) < 3:
+        return
+    shuffled = np.random.default_rng(seed).permutation(cells)
+    before, after = time_split(by_time(), cells), time_split(by_time(), shuffled)
+    for part in ("train", "validation", "test"):
+        np.testing.assert_array_equal(np.sort(cells[getattr(before, part)]), np.sort(shuffled[getattr(after, part)]))
+
+
+@given(times=TIMES, shares=SHARES)
+def test_where_the_time_changes_at_the_shares_rows_are_cut_by_count(
+    times: list[float], shares: tuple[float, float]
+) -> None:
+    """The rule of 9536bcd, after so many rows whatever their times, where it put no time into two parts."""
+    cells, section = np.array(times, dtype=np.float64), by_time(*shares)
+    train, validation, test = _wanted(section, len(cells))
+    if min(train, validation, test) < 1:
+        return
+    order = np.argsort(cells, kind="stable")
+    parts = np.split(order, [train, train + validation])
+    if any(cells[before[-1]] == cells[after[0]] for before, after in itertools.pairwise(parts)):
+        return
+    assert time_split(section, cells).fingerprint() == Split(*parts).fingerprint()
+
+
+@pytest.mark.parametrize(("days", "told"), [(1, "1 different time in"), (2, "2 different times in")])
+def test_too_few_times_are_told_with_column_and_remedy(days: int, told: str) -> None:
+    """Three parts need three times: which column, how many it holds, what to do."""
+    with pytest.raises(DataError) as caught:
+        time_split(by_time(), np.arange(20.0) % days)
+    assert str(caught.value) == (
+        f'column "day" holds {told} 20 rows; a time split needs 3, one a part: add rows of other times, or use [split] '
+        'kind = "random", where rows of one time may both train and test'
+    )
+
+
+def test_a_part_with_less_than_half_of_its_rows_is_told() -> None:
+    """One day holds nearly all rows: nothing leaks, and a person hears how few train."""
+    times = np.concatenate([np.arange(9.0), np.full(191, 9.0)])
+    split = time_split(by_time(), times)
+    assert [len(split.train), len(split.validation), len(split.test)] == [8, 1, 191]
+    assert shortage(by_time(), split) == (
+        'column "day": 8 rows train, 1 validate and 191 test, where 130, 30 and 40 were wanted: rows of one time stay '
+        "together"
+    )
+    assert shortage(by_time(), time_split(by_time(), np.arange(200.0))) == ""
+
+
+def _wanted(section: SplitSection, rows: int) -> tuple[int, int, int]:
+    test, validation = round(rows * section.test), round(rows * section.validation)
+    return rows - test - validation, validation, test
+
+
 @given(groups=st.lists(st.sampled_from("abcdefgh"), min_size=10, max_size=200))
 def test_groups_stay_together(groups: list[str]) -> None:
     """A group is in one part only, and no part is empty; fewer than three groups are refused."""
@@ -76,6 +171,9 @@ def test_groups_stay_together(groups: list[str]) -> None:
     parts = [set(cells[part]) for part in (split.train, split.validation, split.test)]
     assert all(parts)
     assert len(set.union(*parts)) == sum(map(len, parts))
+    shuffled = np.random.default_rng(0).permutation(cells)
+    again = group_split(section, shuffled)
+    assert [set(shuffled[part]) for part in (again.train, again.validation, again.test)] == parts
 
 
 def test_many_small_groups_come_near_to_the_fractions() -> None:
