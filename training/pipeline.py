@@ -1,6 +1,5 @@
 """A recipe's way from a table to a published model version."""
 
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from training.export import Exported, Plan, Trained, export, files
 from training.fit import FitState, begin, fit_steps
 from training.interruption import Interruption, interruption
 from training.manifest import build_manifest, outline, predict
+from training.older_run import check_older_split
 from training.preparation import input_transform, new_network, output_transform, samples
 from training.publish import Published, check_successor, publish
 from training.record import Record
@@ -29,6 +29,7 @@ from training.remarks import of_fit, refusal_hint
 from training.report import NAME as REPORT
 from training.report import Judged, report
 from training.run_folder import RunError, RunFolder
+from training.run_identity import RunIdentity, identity_of
 from training.samples import Samples
 from training.steps import Table, finish
 from training.threads import threads_for, torch_threads
@@ -208,7 +209,7 @@ def _fitted(
         samples(dataset, rows, inputs, outputs, kan.dtype) for rows in (dataset.train, dataset.validation)
     )
     identity = identity_of(run.recipe, dataset)
-    state = _start(run, kan, learning, identity)
+    state = _start(run, dataset, kan, learning, choosing, identity)
     kept = time.monotonic()
     steps = fit_steps(state, learning, choosing, plan, dataset.task, run.recipe.sparsify, run.recipe.adapt)
     with torch_threads(threads_for(kan, plan.batch_rows or len(learning.x))):
@@ -231,16 +232,14 @@ def _stop_if_asked(stop: Interruption, run: Run) -> None:
         raise Interrupted(f"stopped; the run is kept in {run.folder.path}: the same command with --resume goes on")
 
 
-def identity_of(recipe: Recipe, dataset: Dataset) -> str:
-    """What a kept state belongs to: the data and what the fit follows. Comments and what comes after may change."""
-    followed = {"split", "inputs", "network", "fit", "adapt", "sparsify", "task"}
-    what = recipe.model_dump_json(include=followed) + dataset.fingerprint
-    return hashlib.sha256(what.encode()).hexdigest()
-
-
-def _start(run: Run, kan: KAN, learning: Samples, identity: str) -> FitState:
+def _start(
+    run: Run, dataset: Dataset, kan: KAN, learning: Samples, choosing: Samples, identity: RunIdentity
+) -> FitState:
     if run.resume:
-        return run.folder.load_state(identity)
+        kept = run.folder.load_state(identity)
+        if not kept.names_split:
+            check_older_split(kept.state, run.recipe, dataset, kan, learning, choosing)
+        return kept.state
     if run.folder.has_state() and not run.fresh:
         raise RunError(
             f"{run.folder.path} holds an unfinished run; go on with it by --resume, or start anew by --fresh"

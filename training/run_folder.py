@@ -5,7 +5,7 @@ import fcntl
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,22 @@ import pandas as pd
 import torch
 
 from kan_model import KAN, checkpoint
-from training.errors import TrainingError
+from training.errors import TrainingError, quoted
 from training.fit import FitState
 from training.record import Record
+from training.run_identity import RunIdentity
 
 
 class RunError(TrainingError):
     """The run folder does not allow what was asked."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A state as it was kept; `names_split` is false where an older kan-train kept it, without its split."""
+
+    state: FitState
+    names_split: bool
 
 
 class RunFolder:
@@ -52,11 +61,13 @@ class RunFolder:
         """Whether an unfinished run lies here."""
         return self._state.exists()
 
-    def save_state(self, state: FitState, identity: str) -> None:
+    def save_state(self, state: FitState, identity: RunIdentity) -> None:
         """Keep the fit as it stands; a crash leaves the former state or this one."""
         buffer = io.BytesIO()
         content = {
-            "identity": identity,
+            # An older kan-train reads "identity" and does not compare splits: without that name it refuses this state.
+            "followed": identity.followed,
+            "split": identity.split,
             "kan": _tensor(state.kan),
             "best": _tensor(state.best),
             "best_loss": state.best_loss,
@@ -69,25 +80,32 @@ class RunFolder:
         torch.save(content, buffer)
         checkpoint.write_atomically(self._state, buffer.getvalue())
 
-    def load_state(self, identity: str) -> FitState:
+    def load_state(self, identity: RunIdentity) -> Kept:
         """The fit as it was kept.
 
         Args:
-            identity: Of recipe and data; a state of others cannot be gone on with.
+            identity: Of recipe and table; a state of others cannot be gone on with.
 
         Raises:
-            RunError: there is no state, it cannot be read, or it belongs to another recipe or table.
+            RunError: there is no state, it cannot be read, or it belongs to another recipe, table or split.
         """
         if not self.has_state():
             raise RunError(f"{self.path}: nothing to go on with; run without --resume")
         try:
             content: dict[str, Any] = torch.load(self._state, weights_only=True)
-            belongs_to, state = content["identity"], _state(content)
+            split: str | None = content.get("split")
+            followed, state = content["identity" if split is None else "followed"], _state(content)
         except Exception as error:
             raise RunError(f"{self._state}: cannot read it ({type(error).__name__}); run with --fresh") from error
-        if belongs_to != identity:
+        if followed != identity.followed:
             raise RunError(f"{self.path}: recipe or data changed since the run was stopped; run with --fresh")
-        return state
+        if split not in (None, identity.split):
+            remedy = "" if identity.column is None else f"undo the edit of column {quoted(identity.column)}, or "
+            raise RunError(
+                f"{self.path}: other rows train, choose and judge than when the run was stopped, and rows that it has "
+                f"learned may be among those that judge; {remedy}run with --fresh"
+            )
+        return Kept(state, split is not None)
 
     def drop_state(self) -> None:
         """Forget an unfinished run."""

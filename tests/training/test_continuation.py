@@ -27,6 +27,7 @@ from training.pipeline import Run, train
 from training.publish import Published, read_manifest
 from training.record import Record
 from training.run_folder import RunFolder
+from training.run_identity import RunIdentity
 
 RECIPE = """
 [model]
@@ -466,7 +467,7 @@ def test_unfinished_runs_are_not_lost(folder: Path) -> None:
     with pytest.raises(TrainingError, match="a continuation keeps no state"):
         train(Run(loaded, folder / "models", kept, resume=True), Quiet())
     network = checkpoint.load(folder / "models" / "flowers" / "1" / "network.safetensors")
-    kept.save_state(begin(network, loaded.fit.model_copy(update={"grids": (8,)})), "of another recipe")
+    kept.save_state(begin(network, loaded.fit.model_copy(update={"grids": (8,)})), RunIdentity("of another recipe", ""))
     with pytest.raises(TrainingError, match="holds an unfinished run"):
         train(Run(loaded, folder / "models", kept), Quiet())
     assert kept.has_state()

@@ -20,10 +20,11 @@ from training.errors import Interrupted, TrainingError
 from training.export import Trained
 from training.fit import FitState
 from training.manifest import predict
-from training.pipeline import Run, identity_of, train
+from training.pipeline import Run, train
 from training.preparation import input_transform, output_transform
 from training.record import Record
 from training.run_folder import RunError, RunFolder
+from training.run_identity import RunIdentity, identity_of
 
 
 class Quiet:
@@ -237,7 +238,7 @@ def test_resuming_needs_the_same_recipe_and_something_to_resume(
 
     class Keeping(Quiet):
         def stepped(self, state: FitState) -> None:
-            folder.save_state(state, "another")
+            folder.save_state(state, RunIdentity("another", "split"))
             super().stepped(state)
 
     with pytest.raises(KeyboardInterrupt):

@@ -21,11 +21,12 @@ from training.config import Recipe, load_recipe, parse_recipe
 from training.data import Dataset, prepare
 from training.errors import RecipeError
 from training.fit import FitState, begin, fit_steps
-from training.pipeline import Run, identity_of, train
+from training.pipeline import Run, train
 from training.preparation import input_transform, new_network, output_transform
 from training.publish import Published
 from training.record import Record
 from training.run_folder import RunFolder
+from training.run_identity import identity_of
 from training.steps import StepFailed, Table, finish
 from training.verify import VerificationFailed
 
