@@ -171,7 +171,13 @@ def _write_version(folder: Path, manifest: ModelManifest, version: int, files: M
     for name, content in files.items():
         _write(folder / name, content)
         complete.files.append(File(name=name, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content)))
-    text = json_format.MessageToJson(complete, preserving_proto_field_name=True, ensure_ascii=False)
+    text = json_format.MessageToJson(
+        complete,
+        preserving_proto_field_name=True,
+        ensure_ascii=False,
+        # Zeros and empty words too: a reader without protobuf does not know which fields there could be.
+        always_print_fields_with_no_presence=True,
+    )
     _write(folder / "manifest.json", text.encode())
     _flush_folder(folder)
     return complete

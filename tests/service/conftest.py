@@ -178,7 +178,10 @@ def write_model(models: Path) -> Callable[..., Path]:
         folder = models / (name or kind) / str(version)
         folder.mkdir(parents=True)
         (folder / "model.onnx").write_bytes(model_bytes)
-        (folder / "manifest.json").write_text(json_format.MessageToJson(manifest, preserving_proto_field_name=True))
+        text = json_format.MessageToJson(
+            manifest, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+        )
+        (folder / "manifest.json").write_text(text)
         return folder
 
     return write

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from google.protobuf import json_format
 
 from service.errors import StartupError
 from service.repository import ModelRefused, list_models, read_version
@@ -72,6 +73,15 @@ def test_the_bytes_are_those_of_the_file(models: Path, write_model: Callable[...
     artefact = read_version(models, "affine", 7)
     assert artefact.model_bytes == (folder / "model.onnx").read_bytes()
     assert (artefact.manifest.name, artefact.manifest.version) == ("affine", 7)
+
+
+def test_a_manifest_without_its_zeros_is_read_as_one_with_them(models: Path, write_model: Callable[..., Path]) -> None:
+    """kan-train wrote manifests without fields whose value is zero before; what it published then is served."""
+    file = write_model("affine") / "manifest.json"
+    whole = read_version(models, "affine", 1).manifest
+    file.write_text(json_format.MessageToJson(whole, preserving_proto_field_name=True))
+    assert '"constant"' not in file.read_text()
+    assert read_version(models, "affine", 1).manifest == whole
 
 
 def test_a_half_copied_model_is_refused_by_its_size(models: Path, write_model: Callable[..., Path]) -> None:

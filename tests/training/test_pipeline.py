@@ -1,5 +1,6 @@
 """From a table to a version that says what is in it, and whose graph answers as torch does."""
 
+import json
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -259,6 +260,21 @@ def test_a_huge_constant_is_published_with_weight_zero(write_recipe: Callable[..
     table.to_csv(tmp_path / "flowers.csv", index=False)
     manifest = train(Run(load_recipe(path), tmp_path / "models", RunFolder(tmp_path / "run")), Quiet()).manifest
     assert manifest.features[1].constant
+
+
+def test_a_column_that_begins_at_zero_says_so_in_the_manifest(
+    write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Read as JSON, without protobuf, `low` is there and is 0."""
+    path = write_recipe()
+    table = pd.read_csv(tmp_path / "flowers.csv")
+    table.loc[::3, "length"] = 0.0
+    table.to_csv(tmp_path / "flowers.csv", index=False)
+    published = train(Run(load_recipe(path), tmp_path / "models", RunFolder(tmp_path / "run")), Quiet())
+    manifest = json.loads((published.folder / "manifest.json").read_text())
+    assert [feature["low"] for feature in manifest["features"][:2]] == [0, 4]
+    assert [feature["constant"] for feature in manifest["features"]] == [False, True, False, False, False]
+    assert manifest["data"]["dropped_rows"] == "0"
 
 
 def test_two_runs_of_one_model_do_not_share_a_folder(write_recipe: Callable[..., Path], tmp_path: Path) -> None:

@@ -1,15 +1,18 @@
 """Versions appear whole, in order, and never over another."""
 
 import hashlib
+import json
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf import json_format
+from google.protobuf.message import Message
 
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, Feature, ModelManifest, TensorSpec
-from training.publish import Files, PublishError, configure_triton, publish, published_versions
+from training.publish import Files, PublishError, configure_triton, publish, published_versions, read_manifest
 from training.triton import config_text
 
 
@@ -38,6 +41,32 @@ def test_versions_count_up_and_hold_what_was_given(tmp_path: Path) -> None:
     assert (read.version, read.files[0].name, read.files[0].size_bytes) == (2, "model.onnx", 3)
     assert read.files[0].sha256 == hashlib.sha256((second.folder / "model.onnx").read_bytes()).hexdigest()
     assert sorted(path.name for path in (tmp_path / "flowers").iterdir()) == ["1", "2", "config.pbtxt"]
+
+
+def test_a_manifest_holds_every_field_also_those_of_value_zero(tmp_path: Path) -> None:
+    """Whoever reads the JSON without protobuf finds each field of each message; `imputed` only where NaN is allowed."""
+    given = manifest("from zero")
+    given.features[0].high, given.network.degree, given.lowering.opset = 5, 3, 17
+    given.lowering.layers.add(strategy="segments")
+    published = publish(tmp_path, given, always({"model.onnx": b"one"}))
+    text = (published.folder / "manifest.json").read_text()
+    written = json.loads(text)
+    _check_complete(written, published.manifest)
+    (feature,) = written["features"]
+    assert (feature["low"], feature["high"], feature["constant"], feature["category"]) == (0, 5, False, "")
+    assert "imputed" not in feature
+    assert (written["task"], written["classes"], written["continued_from"]) == ("TASK_UNSPECIFIED", [], "0")
+    assert json_format.Parse(text, ModelManifest()) == published.manifest
+
+
+def test_a_manifest_without_its_zeros_is_read_as_one_with_them(tmp_path: Path) -> None:
+    """As kan-train wrote them before: nothing that was published becomes unreadable."""
+    folder = publish(tmp_path, manifest(), always({"model.onnx": b"one"})).folder
+    whole = read_manifest(folder)
+    assert whole is not None
+    (folder / "manifest.json").write_text(json_format.MessageToJson(whole, preserving_proto_field_name=True))
+    assert '"low"' not in (folder / "manifest.json").read_text()
+    assert read_manifest(folder) == whole
 
 
 def test_publishers_at_once_each_get_a_number(tmp_path: Path) -> None:
@@ -153,3 +182,17 @@ def test_a_file_for_triton_that_cannot_be_written_leaves_the_version(tmp_path: P
     with pytest.raises(PublishError, match=r"version 1 is published and can be served; config\.pbtxt"):
         publish(tmp_path, manifest(), always({"model.onnx": b"one"}))
     assert (tmp_path / "flowers" / "1" / "model.onnx").read_bytes() == b"one"
+
+
+def _check_complete(written: dict[str, Any], message: Message) -> None:
+    """Every field of the message, and of those in it, that is not optional stands in the JSON object."""
+    for field in message.DESCRIPTOR.fields:
+        assert field.has_presence or field.name in written, f"{message.DESCRIPTOR.name}.{field.name}"
+        if field.message_type is None or field.message_type.GetOptions().map_entry:
+            continue
+        below = getattr(message, field.name)
+        if not field.has_presence:
+            for entry, each in zip(written[field.name], below, strict=True):
+                _check_complete(entry, each)
+        elif message.HasField(field.name):
+            _check_complete(written[field.name], below)

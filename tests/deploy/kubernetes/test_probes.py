@@ -72,7 +72,10 @@ def models(tmp_path: Path) -> Path:
     folder = tmp_path / "models" / MODEL / "1"
     folder.mkdir(parents=True)
     (folder / "model.onnx").write_bytes(data)
-    (folder / "manifest.json").write_text(json_format.MessageToJson(manifest, preserving_proto_field_name=True))
+    text = json_format.MessageToJson(
+        manifest, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+    (folder / "manifest.json").write_text(text)
     return tmp_path / "models"
 
 
