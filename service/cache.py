@@ -89,7 +89,7 @@ class Cache:
                 finally:
                     shutil.rmtree(folder, ignore_errors=True)
 
-    def room_for(self, size_bytes: int) -> None:
+    def room_for(self, file: str, size_bytes: int) -> None:
         """Say so before a download that the disk cannot take.
 
         Raises:
@@ -98,9 +98,7 @@ class Cache:
         with _told("read"):
             free = shutil.disk_usage(self.root).free
         if free < size_bytes:
-            raise StorageError(
-                f"cache folder {str(self.root)!r} has less room than the {size_bytes} bytes of model.onnx"
-            )
+            raise StorageError(f"cache folder {str(self.root)!r} has less room than the {size_bytes} bytes of {file}")
 
     def put(self, workshop: Path, name: str, version: int, stamp: str) -> None:
         """Move a version from a workshop to its place; what was there goes.

@@ -1,5 +1,11 @@
 """What can go wrong while serving, without a word of gRPC. status.py holds the table to status codes."""
 
+from service.excerpt import excerpt
+
+# A reason goes into log lines, listings and messages, and may hold what others wrote: names, and whole graphs where
+# onnxruntime tells them.
+_LONGEST_REASON = 1000
+
 
 class ServiceError(Exception):
     """Root of every error that a caller is told about; its message says what came and what was wanted."""
@@ -48,6 +54,19 @@ class InferenceFailed(ServiceError):
 
 class Unsupported(ServiceError):
     """A method that the protocol has and this server does not."""
+
+
+class ModelRefused(Exception):
+    """A version that must not be served; the message says why, on one line of at most 1,000 characters.
+
+    Args:
+        kind: One word out of few, for a metric's label: "missing", "size", "manifest", "checksum", "graph" or "run".
+        message: What was found and what was wanted.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(" ".join(excerpt(message, _LONGEST_REASON).split()))
+        self.kind = kind
 
 
 class StartupError(Exception):

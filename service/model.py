@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, ModelManifest, TensorSpec
+from kan_api.v1.manifest_pb2 import ModelManifest, TensorSpec
 from service.batcher import Batcher
+from service.errors import ModelRefused
 from service.footprint import memory_bytes
+from service.manifest import check_manifest, row_bytes
 from service.metrics import Metrics, ModelMetrics
-from service.repository import Artefact, ModelRefused
+from service.repository import Artefact
 from service.session import Halt, Run, open_session, run_of
 from service.settings import Settings
 from service.tensors import Tensors
@@ -84,12 +86,13 @@ def load(artefact: Artefact, settings: Settings, metrics: Metrics, halt: Halt | 
         StartupError: CUDA is asked for and absent.
     """
     manifest = artefact.manifest
-    _check_manifest(manifest)
-    session = open_session(artefact.model_bytes, settings)
+    check_manifest(manifest, settings.max_message_bytes)
+    session = open_session(artefact.model_bytes, settings, artefact.external)
     _check_tensors("input", session.get_inputs(), manifest.inputs)
     _check_tensors("output", session.get_outputs(), manifest.outputs)
     model = run_of(session, manifest)
-    max_batch_rows = settings.max_batch_rows
+    # A wide model's batch takes no more memory than a message may.
+    max_batch_rows = min(settings.max_batch_rows, settings.max_message_bytes // row_bytes(manifest))
     if manifest.preferred_rows > 0:
         max_batch_rows = min(max_batch_rows, manifest.preferred_rows)
     seconds = _warm_up(model, manifest, max_batch_rows, halt)
@@ -109,53 +112,8 @@ def load(artefact: Artefact, settings: Settings, metrics: Metrics, halt: Halt | 
         quiet_turns=_QUIET_TURNS[settings.frontend],
         observer=model_metrics,
     )
-    held = memory_bytes(manifest, len(artefact.model_bytes), max_batch_rows)
+    held = memory_bytes(manifest, artefact.size_bytes, max_batch_rows)
     return LiveModel(manifest, batcher, model_metrics, executor, held)
-
-
-def _check_manifest(manifest: ModelManifest) -> None:
-    """One input matrix as wide as there are features, and at least one output."""
-    if len(manifest.inputs) != 1 or not manifest.outputs or not manifest.features:
-        raise ModelRefused(
-            "manifest",
-            f"manifest.json has {len(manifest.inputs)} inputs, {len(manifest.outputs)} outputs and "
-            f"{len(manifest.features)} features, wanted one input and at least one output and one feature",
-        )
-    for spec in (*manifest.inputs, *manifest.outputs):
-        if spec.datatype != "FP32" or len(spec.shape) != 2 or spec.shape[0] != -1 or spec.shape[1] < 1:
-            raise ModelRefused(
-                "manifest",
-                f"manifest.json gives {spec.name!r} as {spec.datatype} {list(spec.shape)}, wanted FP32 [-1, columns]",
-            )
-    if manifest.task not in (TASK_REGRESSION, TASK_CLASSIFICATION):
-        raise ModelRefused("manifest", "manifest.json has no task, wanted TASK_REGRESSION or TASK_CLASSIFICATION")
-    outputs = manifest.outputs[0].shape[1]
-    if manifest.task == TASK_CLASSIFICATION and len(manifest.classes) != outputs:
-        raise ModelRefused(
-            "manifest", f"manifest.json has {len(manifest.classes)} classes and an output of {outputs} columns"
-        )
-    columns = manifest.inputs[0].shape[1]
-    if columns != len(manifest.features):
-        raise ModelRefused(
-            "manifest", f"manifest.json has {len(manifest.features)} features and an input of {columns} columns"
-        )
-    _check_features(manifest)
-
-
-def _check_features(manifest: ModelManifest) -> None:
-    """Clients encode columns into features: both must tell the same."""
-    encoded = [(column.name, word) for column in manifest.columns for word in column.categories or ("",)]
-    features = [(feature.column, feature.category) for feature in manifest.features]
-    if encoded != features:
-        place = next(
-            (i for i, (a, b) in enumerate(zip(encoded, features, strict=False)) if a != b),
-            min(len(encoded), len(features)),
-        )
-        raise ModelRefused(
-            "manifest",
-            f"manifest.json has {len(encoded)} features by its columns and {len(features)} by its features; "
-            f"number {place + 1} differs",
-        )
 
 
 def _check_tensors(kind: str, tensors: Sequence[Any], specs: Sequence[TensorSpec]) -> None:

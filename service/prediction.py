@@ -9,7 +9,7 @@ from service import codec
 from service.errors import InvalidRequest
 from service.registry import Registry, State
 from service.rpc import Call, Duplex, Method, Unary, parse
-from service.status import RpcError
+from service.status import RpcError, shortened
 
 SERVICE = "kan_api.v1.PredictionService"
 
@@ -98,7 +98,7 @@ async def _list_models(registry: Registry, _call: Call, request: bytes) -> bytes
             name=status.name,
             version=status.version,
             state=_STATES[status.state],
-            reason=status.reason,
+            reason=shortened(status.reason),
             latest=status.latest,
         )
         if status.manifest is not None:

@@ -1,21 +1,48 @@
-"""What is on disk: models/<name>/<version>/{model.onnx, manifest.json}, listed, read and verified."""
+"""What is on disk: models/<name>/<version>/{model.onnx, manifest.json, …}, listed, read and verified."""
 
 import hashlib
 import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from pathlib import Path
+from typing import Final
 
-from google.protobuf import json_format
-
+from kan_api.limits import DEFAULT_MAX_MODEL_BYTES, MAX_MANIFEST_BYTES
 from kan_api.v1.manifest_pb2 import File, ModelManifest
-from service.errors import StartupError
+from service.errors import ModelRefused, StartupError
+from service.external_data import external_files
+from service.manifest import file_entry, parse_manifest
+from service.regular_file import read_regular_file
+
+__all__ = [
+    "MANIFEST",
+    "MODEL",
+    "STRANGE_NAME",
+    "Artefact",
+    "ModelRefused",
+    "Version",
+    "check_manifest_size",
+    "check_size",
+    "list_models",
+    "model_name",
+    "read_manifest",
+    "read_version",
+    "stamp",
+    "version_number",
+]
 
 Version = tuple[str, int]
 
+MANIFEST: Final = "manifest.json"
+MODEL: Final = "model.onnx"
+
 STRANGE_NAME = "wanted a name of letters, digits, '_', '-' and '.', and no '-' or '.' at its start"
 
+# Of a version's folder that are looked at for changes; kan-train writes five.
+_MOST_FILES = 64
 # At most 18 digits: every version then fits the protocol's int64. No leading zero: one version, one folder.
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 # Names go into metrics' labels, log lines and messages: no spaces, line ends or bytes that are no text.
@@ -23,25 +50,24 @@ _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
 
 
-class ModelRefused(Exception):
-    """A version that must not be served; the message says why.
-
-    Args:
-        kind: One word out of few, for a metric's label: "missing", "manifest", "checksum", "graph" or "run".
-        message: What was found and what was wanted.
-    """
-
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
-
-
 @dataclass(frozen=True)
 class Artefact:
-    """A verified version: its manifest and exactly the bytes whose sha256 the manifest names."""
+    """A verified version: its manifest and exactly the bytes whose sha256 the manifest names.
+
+    Attributes:
+        manifest: Of manifest.json.
+        model_bytes: Of model.onnx.
+        external: By name, the files that hold the external data of model.onnx.
+    """
 
     manifest: ModelManifest
     model_bytes: bytes
+    external: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all its weights."""
+        return len(self.model_bytes) + sum(len(content) for content in self.external.values())
 
 
 def model_name(text: str) -> str | None:
@@ -84,72 +110,115 @@ def list_models(root: Path, passed_over: Callable[[str, str], None] = lambda _na
     return sorted(found)
 
 
-def read_version(root: Path, name: str, version: int) -> Artefact:
+def read_version(
+    root: Path,
+    name: str,
+    version: int,
+    max_model_bytes: int = DEFAULT_MAX_MODEL_BYTES,
+    fetch: Callable[[File], None] | None = None,
+) -> Artefact:
     """Read one version and verify it against its manifest.
+
+    Args:
+        root: The repository.
+        name: The model.
+        version: Its version.
+        max_model_bytes: Most bytes of model.onnx and its external data together.
+        fetch: Is called for each file of external data, which need not be there before.
 
     Raises:
         ModelRefused: A file is absent or unreadable, the manifest does not parse or names another model or version,
-            or model.onnx has not the size or sha256 that the manifest gives.
+            or model.onnx or a file of its external data is too large or has not the size or sha256 that the manifest
+            gives.
     """
     folder = root / name / str(version)
     manifest = read_manifest(root, name, version)
-    model_bytes = _read(folder / "model.onnx")
-    check_size(manifest, len(model_bytes))
-    digest = hashlib.sha256(model_bytes).hexdigest()
-    wanted = _entry(manifest).sha256
-    if digest != wanted.lower():
-        raise ModelRefused("checksum", f"model.onnx has sha256 {digest}, the manifest says {wanted!r}")
-    return Artefact(manifest, model_bytes)
+    model_bytes = _read_verified(folder, file_entry(manifest, MODEL), max_model_bytes)
+    external: dict[str, bytes] = {}
+    left_bytes = max_model_bytes - len(model_bytes)
+    for file_name in sorted(external_files(model_bytes)):
+        entry = file_entry(manifest, file_name)
+        if fetch is not None:
+            check_size(entry, entry.size_bytes, left_bytes)
+            fetch(entry)
+        external[file_name] = _read_verified(folder, entry, left_bytes, follow_links=False)
+        left_bytes -= len(external[file_name])
+    return Artefact(manifest, model_bytes, external)
 
 
 def read_manifest(root: Path, name: str, version: int) -> ModelManifest:
     """Read one version's manifest.
 
     Raises:
-        ModelRefused: It is absent or unreadable, does not parse, names another model or version, or does not list
-            model.onnx once.
+        ModelRefused: It is absent or unreadable, does not parse, is too large, names another model or version, or does
+            not list model.onnx once.
     """
-    manifest = _parse(_read(root / name / str(version) / "manifest.json"))
+    manifest = parse_manifest(read_regular_file(root / name / str(version) / MANIFEST, check_manifest_size))
     if (manifest.name, manifest.version) != (name, version):
         raise ModelRefused(
             "manifest",
             f"manifest.json names model {manifest.name!r} version {manifest.version}, "
             f"its folder model {name!r} version {version}",
         )
-    _entry(manifest)
+    file_entry(manifest, MODEL)
     return manifest
 
 
-def check_size(manifest: ModelManifest, size_bytes: int) -> None:
-    """Hold the size of model.onnx against the manifest; before its sha256: a half-copied file is the usual fault.
+def check_manifest_size(size_bytes: int) -> None:
+    """Refuse a manifest before it is read.
 
     Raises:
-        ModelRefused: It has another.
+        ModelRefused: It is too large.
     """
-    wanted = _entry(manifest).size_bytes
-    if size_bytes != wanted:
-        raise ModelRefused("checksum", f"model.onnx has {size_bytes} bytes, the manifest says {wanted}")
+    if size_bytes > MAX_MANIFEST_BYTES:
+        raise ModelRefused("size", f"manifest.json has {size_bytes} bytes, at most {MAX_MANIFEST_BYTES} are allowed")
 
 
-def stamp(root: Path, name: str, version: int) -> tuple[tuple[int, int], ...]:
-    """Times and sizes of a version's files: another stamp means that it may be worth another try."""
-    return tuple(_stamp(root / name / str(version) / file) for file in ("manifest.json", "model.onnx"))
+def check_size(entry: File, size_bytes: int, most_bytes: int) -> None:
+    """Hold a file's size against its manifest before it is read: a half-copied file is the usual fault.
+
+    Args:
+        entry: What the manifest says of the file.
+        size_bytes: The size that it has.
+        most_bytes: What is left of max_model_bytes.
+
+    Raises:
+        ModelRefused: It has another, or is too large.
+    """
+    if size_bytes != entry.size_bytes:
+        raise ModelRefused("checksum", f"{entry.name} has {size_bytes} bytes, the manifest says {entry.size_bytes}")
+    if size_bytes > most_bytes:
+        raise ModelRefused(
+            "size", f"{entry.name} has {size_bytes} bytes, --max-model-bytes leaves room for {most_bytes}"
+        )
 
 
-def _entry(manifest: ModelManifest) -> File:
-    """What the manifest says of model.onnx."""
-    entries = [entry for entry in manifest.files if entry.name == "model.onnx"]
-    if len(entries) != 1:
-        raise ModelRefused("manifest", f"manifest.json lists model.onnx {len(entries)} times, wanted once")
-    return entries[0]
-
-
-def _stamp(file: Path) -> tuple[int, int]:
+def stamp(root: Path, name: str, version: int) -> tuple[tuple[str, int, int], ...]:
+    """Names, times and sizes of a version's files: another stamp means that it may be worth another try."""
     try:
-        found = file.stat()
+        with os.scandir(root / name / str(version)) as entries:
+            return tuple(sorted(_stamp(entry) for entry in islice(entries, _MOST_FILES)))
     except OSError:
-        return 0, 0
-    return found.st_mtime_ns, found.st_size
+        return ()
+
+
+def _stamp(entry: "os.DirEntry[str]") -> tuple[str, int, int]:
+    try:
+        found = entry.stat()
+    except OSError:
+        return entry.name, 0, 0
+    return entry.name, found.st_mtime_ns, found.st_size
+
+
+def _read_verified(folder: Path, entry: File, most_bytes: int, *, follow_links: bool = True) -> bytes:
+    """The bytes of a file whose size and sha256 are those of the manifest."""
+    content = read_regular_file(
+        folder / entry.name, partial(check_size, entry, most_bytes=most_bytes), follow_links=follow_links
+    )
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != entry.sha256.lower():
+        raise ModelRefused("checksum", f"{entry.name} has sha256 {digest}, the manifest says {entry.sha256!r}")
+    return content
 
 
 def _versions(folder: str) -> list[int]:
@@ -157,21 +226,3 @@ def _versions(folder: str) -> list[int]:
     with os.scandir(folder) as entries:
         numbered = [(version_number(entry.name), entry) for entry in entries]
         return [version for version, entry in numbered if version is not None and entry.is_dir()]
-
-
-def _read(file: Path) -> bytes:
-    """The bytes of a regular file; a pipe left in the folder would hang the server."""
-    try:
-        if not file.is_file():
-            raise ModelRefused("missing", f"{file.name} is absent or no file")
-        return file.read_bytes()
-    except OSError as error:
-        raise ModelRefused("missing", f"{file.name} cannot be read: {error.strerror or error}") from error
-
-
-def _parse(text: bytes) -> ModelManifest:
-    """A manifest from JSON; fields that a newer library added are passed over."""
-    try:
-        return json_format.Parse(text.decode(), ModelManifest(), ignore_unknown_fields=True)
-    except (json_format.ParseError, UnicodeDecodeError, RecursionError) as error:
-        raise ModelRefused("manifest", f"manifest.json is not a kan_api.v1.ModelManifest: {error}") from error

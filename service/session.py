@@ -2,14 +2,14 @@
 
 import contextlib
 import sys
+from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from kan_api.v1.manifest_pb2 import ModelManifest
-from service.errors import StartupError
+from service.errors import ModelRefused, StartupError
 from service.onnx_runtime import onnxruntime
-from service.repository import ModelRefused
 from service.request_queue import Outputs, Rows
 from service.settings import Settings
 
@@ -62,9 +62,24 @@ def provider_in_use(settings: Settings) -> Literal["cpu", "cuda"]:
     )
 
 
-def open_session(model_bytes: bytes, settings: Settings) -> Any:
-    """An onnxruntime session on the provider that was asked for."""
+def open_session(model_bytes: bytes, settings: Settings, external: Mapping[str, bytes] | None = None) -> Any:
+    """An onnxruntime session on the provider that was asked for.
+
+    Args:
+        model_bytes: Of model.onnx.
+        settings: Provider and threads.
+        external: By name, the files that hold the external data of model.onnx, if it has any.
+
+    Raises:
+        ModelRefused: onnxruntime does not open it.
+        StartupError: CUDA is asked for and does not work here.
+    """
     options = onnxruntime.SessionOptions()
+    # Bytes of its own format would be taken too; nobody has looked at where those keep their data.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    if external:
+        sizes = [len(content) for content in external.values()]
+        options.add_external_initializers_from_files_in_memory(list(external), list(external.values()), sizes)
     options.intra_op_num_threads = settings.intra_op_threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors only: they are raised as well, warnings would flood the log

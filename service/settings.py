@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from kan_api.limits import DEFAULT_MAX_MODEL_BYTES
 from service.versions import VersionPolicy, parse_version_policy
 
 
@@ -95,6 +96,12 @@ class Settings(BaseModel):
     )
     max_message_bytes: int = Field(
         default=16 * 2**20, ge=1024, le=2**31 - 1, description="Largest gRPC message, either way."
+    )
+    max_model_bytes: int = Field(
+        default=DEFAULT_MAX_MODEL_BYTES,
+        ge=1024,
+        le=2**40,
+        description="Largest model.onnx with its external data; loading takes five times as much memory.",
     )
     compression: Literal["none", "gzip", "deflate"] = Field(
         default="none", description="How answers are compressed for callers who take it; requests may be either way."

@@ -8,23 +8,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from kan_api.v1.manifest_pb2 import ModelManifest
+from kan_api.v1.manifest_pb2 import File, ModelManifest
 from service import repository
 from service.cache import Cache
 from service.daemon_thread import in_daemon_thread
-from service.errors import StorageError
+from service.errors import ModelRefused, StorageError
+from service.manifest import file_entry
 from service.passed_over import PassedOver
-from service.repository import Artefact, ModelRefused, Version
+from service.repository import Artefact, Version
 from service.settings import Settings
 from service.storage import Storage, StoredFile
 
 _log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
-
-# All that is read of a version: reports and explanations stay where they are.
-_MANIFEST, _MODEL = "manifest.json", "model.onnx"
-_LARGEST_MANIFEST_BYTES = 64 * 2**20
 
 
 class Source(Protocol):
@@ -75,20 +72,19 @@ def open_source(settings: Settings) -> Source:
         StartupError: What it needs is not installed, or its cache cannot be written.
     """
     if isinstance(settings.models, Path):
-        return _FolderSource(settings.models, settings.max_load_seconds)
+        return _FolderSource(settings.models, settings.max_load_seconds, settings.max_model_bytes)
     storage = Storage(settings.models)
-    return _StorageSource(
-        storage, Cache(Path(settings.cache_folder) if settings.cache_folder else None, settings.models)
-    )
+    cache = Cache(Path(settings.cache_folder) if settings.cache_folder else None, settings.models)
+    return _StorageSource(storage, cache, settings.max_model_bytes)
 
 
 class _FolderSource:
     """A folder that is read in place; in threads of its own, since a network mount may hang."""
 
-    def __init__(self, root: Path, read_seconds: float) -> None:
+    def __init__(self, root: Path, read_seconds: float, max_model_bytes: int) -> None:
         self.trouble: StorageError | None = None
         self.read_seconds: float | None = read_seconds
-        self._root = root
+        self._root, self._max_model_bytes = root, max_model_bytes
         self._passed_over = PassedOver()
 
     async def list_models(self) -> list[Version]:
@@ -106,7 +102,8 @@ class _FolderSource:
         return await in_daemon_thread(partial(repository.read_manifest, self._root, name, version), "read manifest")
 
     async def read_version(self, name: str, version: int) -> Artefact:
-        return await in_daemon_thread(partial(repository.read_version, self._root, name, version), "read version")
+        read = partial(repository.read_version, self._root, name, version, self._max_model_bytes)
+        return await in_daemon_thread(read, "read version")
 
     async def keep(self, served: Collection[Version]) -> None:
         pass
@@ -121,12 +118,13 @@ class _StorageSource:
     Args:
         storage: Where versions are published.
         cache: Where they are kept.
+        max_model_bytes: Most bytes of a version's model.onnx and its external data together.
     """
 
-    def __init__(self, storage: Storage, cache: Cache) -> None:
+    def __init__(self, storage: Storage, cache: Cache, max_model_bytes: int) -> None:
         self.trouble: StorageError | None = None
         self.read_seconds: float | None = None
-        self._storage, self._cache = storage, cache
+        self._storage, self._cache, self._max_model_bytes = storage, cache, max_model_bytes
         self._listing: dict[Version, dict[str, StoredFile]] | None = None
         self._passed_over = PassedOver()
         self._at_work: asyncio.Future[Any] | None = None
@@ -193,24 +191,28 @@ class _StorageSource:
                 continue
             if repository.model_name(name) is None:
                 self._passed_over.note(name, repository.STRANGE_NAME)
-            elif of_version in (_MANIFEST, _MODEL):
+            elif of_version and "/" not in of_version:
                 found.setdefault((name, version), {})[of_version] = file
         self._passed_over.end_look()
-        return {version: parts for version, parts in found.items() if _MANIFEST in parts}
+        return {version: parts for version, parts in found.items() if repository.MANIFEST in parts}
 
     def _stamp(self, name: str, version: int) -> str:
         """What the listing says of a version's files; "" before there is one."""
-        files = (self._listing or {}).get((name, version), {})
-        return "\n".join(f"{path} {files[path].stamp}" for path in sorted(files))
+        return _stamp_of((self._listing or {}).get((name, version), {}))
+
+    def _is_cached(self, name: str, version: int) -> bool:
+        """Whether the cache holds what the listing has; of a version's files it holds those that are read."""
+        cached = self._cache.stamp(name, version).splitlines()
+        return bool(cached) and set(cached) <= set(self._stamp(name, version).splitlines())
 
     def _read(self, name: str, version: int) -> Artefact:
         """From the cache, where it holds what the storage has now or the storage is away; else from the storage."""
         if self._listing is None:
-            return repository.read_version(self._cache.root, name, version)
-        if self._cache.stamp(name, version) == self._stamp(name, version):
+            return self._read_cached(name, version)
+        if self._is_cached(name, version):
             # Refused: the disk is damaged, or another server moved it aside this moment.
             with suppress(ModelRefused):
-                return repository.read_version(self._cache.root, name, version)
+                return self._read_cached(name, version)
         files = self._listing.get((name, version))
         if files is None:
             raise ModelRefused("missing", "it is not in the repository any more")
@@ -220,34 +222,47 @@ class _StorageSource:
             self.trouble = error
             raise
 
+    def _read_cached(self, name: str, version: int) -> Artefact:
+        return repository.read_version(self._cache.root, name, version, self._max_model_bytes)
+
     def _read_manifest(self, name: str, version: int) -> ModelManifest:
         """From the cache or the storage; what is read for the manifest alone is not kept."""
-        if self._listing is None or self._cache.stamp(name, version) == self._stamp(name, version):
+        if self._listing is None or self._is_cached(name, version):
             return repository.read_manifest(self._cache.root, name, version)
-        file = self._listing.get((name, version), {}).get(_MANIFEST)
+        file = self._listing.get((name, version), {}).get(repository.MANIFEST)
         if file is None:
             raise ModelRefused("missing", "it is not in the repository any more")
-        _check_manifest_size(file)
+        repository.check_manifest_size(file.size_bytes)
         with self._cache.workshop() as workshop:
             folder = workshop / name / str(version)
             folder.mkdir(parents=True)
-            self._fetch_file(name, version, _MANIFEST, file, folder)
+            self._fetch_file(name, version, repository.MANIFEST, file, folder)
             return repository.read_manifest(workshop, name, version)
 
     def _fetch(self, name: str, version: int, files: Mapping[str, StoredFile]) -> Artefact:
         """From the storage into the cache; what does not fit its manifest never gets there."""
-        _check_manifest_size(files[_MANIFEST])
+        repository.check_manifest_size(files[repository.MANIFEST].size_bytes)
         with self._cache.workshop() as workshop:
             folder = workshop / name / str(version)
             folder.mkdir(parents=True)
-            self._fetch_file(name, version, _MANIFEST, files[_MANIFEST], folder)
-            if model := files.get(_MODEL):
-                # Before the download: nobody waits for what is known not to fit.
-                repository.check_size(repository.read_manifest(workshop, name, version), model.size_bytes)
-                self._cache.room_for(model.size_bytes)
-                self._fetch_file(name, version, _MODEL, model, folder)
-            artefact = repository.read_version(workshop, name, version)
-            self._cache.put(workshop, name, version, self._stamp(name, version))
+            fetched = {}
+
+            def fetch(path: str) -> None:
+                if path in files:  # else it is refused as missing
+                    fetched[path] = files[path]
+                    self._fetch_file(name, version, path, files[path], folder)
+
+            def fetch_listed(entry: File) -> None:
+                if stored := files.get(entry.name):
+                    # Before the download: nobody waits for what is known not to fit.
+                    repository.check_size(entry, stored.size_bytes, self._max_model_bytes)
+                    self._cache.room_for(entry.name, stored.size_bytes)
+                fetch(entry.name)
+
+            fetch(repository.MANIFEST)
+            fetch_listed(file_entry(repository.read_manifest(workshop, name, version), repository.MODEL))
+            artefact = repository.read_version(workshop, name, version, self._max_model_bytes, fetch_listed)
+            self._cache.put(workshop, name, version, _stamp_of(fetched))
         return artefact
 
     def _fetch_file(self, name: str, version: int, path: str, file: StoredFile, folder: Path) -> None:
@@ -255,8 +270,6 @@ class _StorageSource:
             self._storage.fetch(f"{name}/{version}/{path}", file.size_bytes, folder / path)
 
 
-def _check_manifest_size(file: StoredFile) -> None:
-    if file.size_bytes > _LARGEST_MANIFEST_BYTES:
-        raise ModelRefused(
-            "manifest", f"manifest.json has {file.size_bytes} bytes, more than {_LARGEST_MANIFEST_BYTES}"
-        )
+def _stamp_of(files: Mapping[str, StoredFile]) -> str:
+    """A line a file."""
+    return "\n".join(f"{path} {files[path].stamp}" for path in sorted(files))

@@ -15,6 +15,7 @@ from service.errors import (
     ServiceError,
     Unsupported,
 )
+from service.excerpt import excerpt
 
 # Trailers hold 8 KiB; a character can take 12 bytes of them once it is percent-encoded.
 _LONGEST_MESSAGE = 512
@@ -88,7 +89,4 @@ def status_of(error: ServiceError) -> Code:
 
 def shortened(message: str) -> str:
     """A message that fits into trailers: names and values in it come from callers and may be long."""
-    if len(message) <= _LONGEST_MESSAGE:
-        return message
-    half = _LONGEST_MESSAGE // 2
-    return f"{message[:half]} … {message[-half:]}"
+    return excerpt(message, _LONGEST_MESSAGE)

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.errors import StartupError, StorageError
+from service.excerpt import excerpt
 
 _LIST_SECONDS = 30.0
 # A file gets this long, and a second more for each of so many bytes.
 _FETCH_SECONDS = 60.0
 _SLOWEST_BYTES_A_SECOND = 2**20
 _PIECE_BYTES = 8 * 2**20
+# Of what a library says: some give the whole answer of a proxy.
+_LONGEST_ERROR = 500
 
 
 @dataclass(frozen=True)
@@ -140,5 +143,5 @@ class Storage:
         return (
             f"{kind} (more is not told, as the address holds a name or password)"
             if self._secret
-            else str(error) or kind
+            else excerpt(str(error), _LONGEST_ERROR) or kind
         )

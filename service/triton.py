@@ -16,6 +16,7 @@ from service.model import LiveModel
 from service.registry import Registry, State
 from service.rpc import Call, parse
 from service.statistics import Duration, Statistics
+from service.status import shortened
 
 PLATFORM = "onnxruntime_onnx"
 # Triton's names of the extensions that are here; perf_analyzer asks for statistics only where they are named.
@@ -127,7 +128,10 @@ async def _repository_index(registry: Registry, _call: Call, request: bytes) -> 
     return pb.RepositoryIndexResponse(
         models=[
             pb.RepositoryIndexResponse.ModelIndex(
-                name=status.name, version=str(status.version), state=_STATES[status.state], reason=status.reason
+                name=status.name,
+                version=str(status.version),
+                state=_STATES[status.state],
+                reason=shortened(status.reason),
             )
             for status in registry.statuses()
             if status.answers or not message.ready

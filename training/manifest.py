@@ -56,7 +56,6 @@ def build_manifest(
                 test_rows=len(dataset.test),
                 dropped_rows=dataset.dropped_rows,
             ),
-            recipe=recipe.text,
             formula=formula,
         )
     )
@@ -111,7 +110,7 @@ def library_version() -> str:
 
 
 def outline(recipe: Recipe, dataset: Dataset) -> pb.ModelManifest:
-    """What is known of a version before it is trained: name, task, classes, columns, features."""
+    """What is known of a version before it is trained: name, task, classes, columns, features, recipe."""
     return pb.ModelManifest(
         name=recipe.model.name,
         task=_TASKS[dataset.task],
@@ -119,6 +118,7 @@ def outline(recipe: Recipe, dataset: Dataset) -> pb.ModelManifest:
         classes=dataset.classes,
         columns=[pb.Column(name=column.name, categories=column.categories) for column in dataset.columns],
         features=_features(dataset),
+        recipe=recipe.text,
     )
 
 

@@ -182,7 +182,7 @@ def _published(
     published = publish(run.models, manifest, files(exported, manifest, {REPORT: page}), after=after)
     run.folder.drop_state()
     run.folder.save_result(exported.trained.kan, held_out_table(dataset))
-    return replace(published, notes=notes)
+    return replace(published, notes=(*notes, *published.notes))
 
 
 def _check_no_state(run: Run) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from google.protobuf import json_format
 
 from kan_api.compatibility import difference
+from kan_api.excess import excess
+from kan_api.limits import DEFAULT_MAX_MODEL_BYTES, MAX_MANIFEST_BYTES
 from kan_api.v1.manifest_pb2 import File, ModelManifest
 from training.errors import TrainingError
 from training.triton import CONFIG_NAME, config_text, fits, is_generated
@@ -77,13 +79,15 @@ def check_successor(models: Path, manifest: ModelManifest) -> None:
 
     Args:
         models: The model repository.
-        manifest: Of the new version; its name, features, task and classes are looked at.
+        manifest: Of the new version, as far as it is known; its name, features, task, classes and size are looked at.
 
     Raises:
-        PublishError: inputs, task or classes differ (the message says which), or no folder can be made there.
+        PublishError: inputs, task or classes differ (the message says which), the manifest is larger than kan-serve
+            takes, or no folder can be made there.
     """
     name = manifest.name
     _check_writable(models / name)
+    _text(manifest)
     versions = published_versions(models / name)
     if not versions:
         return
@@ -159,7 +163,7 @@ def _rename_to_next_version(
             version += 1
             continue
         _flush_folder(model_folder)
-        return Published(folder, written)
+        return Published(folder, written, _notes(written))
 
 
 def _write_version(folder: Path, manifest: ModelManifest, version: int, files: Mapping[str, bytes]) -> ModelManifest:
@@ -171,16 +175,37 @@ def _write_version(folder: Path, manifest: ModelManifest, version: int, files: M
     for name, content in files.items():
         _write(folder / name, content)
         complete.files.append(File(name=name, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content)))
+    _write(folder / "manifest.json", _text(complete))
+    _flush_folder(folder)
+    return complete
+
+
+def _text(manifest: ModelManifest) -> bytes:
+    """What manifest.json holds; kan-serve refuses a larger one than kan_api.limits allows, so nobody publishes it."""
     text = json_format.MessageToJson(
-        complete,
+        manifest,
         preserving_proto_field_name=True,
         ensure_ascii=False,
         # Zeros and empty words too: a reader without protobuf does not know which fields there could be.
         always_print_fields_with_no_presence=True,
+    ).encode()
+    reason = excess(manifest)
+    if not reason and len(text) > MAX_MANIFEST_BYTES:
+        reason = f"manifest.json has {len(text)} bytes, at most {MAX_MANIFEST_BYTES} are allowed"
+    if reason:
+        raise PublishError(
+            f"model {manifest.name} cannot be published, as kan-serve would refuse it: {reason}; "
+            "give it fewer columns, fewer words and classes, or shorter texts"
+        )
+    return text
+
+
+def _notes(manifest: ModelManifest) -> tuple[str, ...]:
+    return tuple(
+        f"{file.name} has {file.size_bytes} bytes: start kan-serve with --max-model-bytes {file.size_bytes} or more"
+        for file in manifest.files
+        if file.name == "model.onnx" and file.size_bytes > DEFAULT_MAX_MODEL_BYTES
     )
-    _write(folder / "manifest.json", text.encode())
-    _flush_folder(folder)
-    return complete
 
 
 def _write_config(model_folder: Path, manifest: ModelManifest) -> None:

@@ -218,6 +218,41 @@ def _make_endless(folder: Path) -> None:
 
 
 @pytest.fixture
+def move_weights() -> Callable[..., None]:
+    """Moves the weights of a version out of its model.onnx; call it with its folder, file="weights.bin", listed=True.
+
+    The file is written where it belongs, `location` says where the graph looks for it, and the manifest is brought in
+    step; it lists the file only where `listed` is true.
+    """
+
+    def move(folder: Path, file: str = "weights.bin", *, location: str | None = None, listed: bool = True) -> None:
+        model = onnx.load(folder / "model.onnx")
+        weights = b""
+        for tensor in model.graph.initializer:
+            places = {"location": location or file, "offset": str(len(weights)), "length": str(len(tensor.raw_data))}
+            for key, value in places.items():
+                tensor.external_data.add(key=key, value=value)
+            tensor.data_location = TensorProto.EXTERNAL
+            weights += tensor.raw_data
+            tensor.ClearField("raw_data")
+        (folder / "model.onnx").write_bytes(model.SerializeToString())
+        (folder / file).write_bytes(weights)
+        list_files(folder, "model.onnx", *[file] * listed)
+
+    return move
+
+
+def list_files(folder: Path, *names: str) -> None:
+    """Have a version's manifest list these files as they are."""
+    manifest = json_format.Parse((folder / "manifest.json").read_text(), manifest_pb2.ModelManifest())
+    del manifest.files[:]
+    for name in names:
+        content = (folder / name).read_bytes()
+        manifest.files.add(name=name, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
+    (folder / "manifest.json").write_text(json_format.MessageToJson(manifest, preserving_proto_field_name=True))
+
+
+@pytest.fixture
 def answer() -> Callable[[str, Floats], Floats]:
     """The right answer by numpy; call it with a kind of `write_model` and rows."""
     return lambda kind, rows: _KINDS[kind].answer(rows)

@@ -173,9 +173,9 @@ def test_addresses_do_not_mix(tmp_path: Path) -> None:
 
 def test_a_disk_that_is_too_small(cache: Cache) -> None:
     """It is said before the download begins."""
-    cache.room_for(1)
+    cache.room_for("model.onnx", 1)
     with pytest.raises(StorageError, match=r"has less room than the 1152921504606846976 bytes of model\.onnx"):
-        cache.room_for(2**60)
+        cache.room_for("model.onnx", 2**60)
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:

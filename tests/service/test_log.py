@@ -1,6 +1,7 @@
 import json
 import logging
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 
@@ -38,3 +39,18 @@ def test_text_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     log.set_up("text")
     logging.getLogger("a.b").warning("low on %s", "tea")
     assert capsys.readouterr().err.rstrip().endswith("WARNING low on tea")
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_lines_are_bounded(form: Literal["text", "json"], capsys: pytest.CaptureFixture[str]) -> None:
+    """A message or an exception of 20 MB gives some thousand characters, with their beginnings and ends."""
+    log.set_up(form)
+    try:
+        raise ValueError("x" * 20_000_000 + " the end")
+    except ValueError:
+        logging.getLogger("a.b").exception("refused: %s wanted less", "n" * 20_000_000)
+    written = capsys.readouterr().err
+    assert len(written) < 20_000
+    assert "refused: nnn" in written
+    assert "wanted less" in written
+    assert "the end" in written

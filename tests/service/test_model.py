@@ -2,7 +2,6 @@
 
 import asyncio
 import ctypes
-import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +11,12 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, File, ModelManifest, TensorSpec
-from service.errors import Draining
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest, TensorSpec
+from service.errors import Draining, ModelRefused
 from service.metrics import Metrics
 from service.model import LiveModel, load
 from service.onnx_runtime import onnxruntime
-from service.repository import Artefact, ModelRefused, read_version
+from service.repository import Artefact, read_version
 from service.settings import Settings
 
 Answer = Callable[[str, NDArray[np.float32]], NDArray[np.float32]]
@@ -232,25 +231,73 @@ def test_ranges_without_numbers_do_not_stop_the_warm_up(models: Path, write_mode
     assert _load(models, "affine").inline
 
 
-def test_external_data_is_refused(models: Path, write_model: Callable[..., Path]) -> None:
-    """Weights in a second file are not covered by the checksum, so such a graph does not load."""
-    folder = write_model("affine")
-    graph = onnx.load_model_from_string((folder / "model.onnx").read_bytes())
-    onnx.save_model(graph, folder / "model.onnx", save_as_external_data=True, location="weights", size_threshold=0)
-    content = (folder / "model.onnx").read_bytes()
-    manifest = ModelManifest.FromString(_manifest_bytes(models))
-    manifest.files[0].CopyFrom(
-        File(name="model.onnx", sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
-    )
-    _refused(Artefact(manifest, content), "graph", "does not open")
+def test_a_row_must_fit_into_a_message(models: Path, write_model: Callable[..., Path]) -> None:
+    """A version that no caller can ask, or whose manifest no client can get, is refused with the setting's name."""
+    write_model("affine", change=lambda manifest: manifest.outputs[0].shape.__setitem__(1, 60_000))
+    write_model("classifier", change=lambda manifest: setattr(manifest, "recipe", "#" * 5000))
+    for kind, reason in (
+        ("affine", "one row takes 240000 bytes of a message, --max-message-bytes allows 4096"),
+        ("classifier", r"the manifest, which clients ask for, takes 5\d\d\d bytes of a message, --max-message-bytes"),
+    ):
+        with pytest.raises(ModelRefused, match=reason) as caught:
+            _load(models, kind, max_message_bytes=4096)
+        assert caught.value.kind == "size"
 
 
-def _manifest_bytes(models: Path) -> bytes:
-    """The manifest of affine/1 whatever its model.onnx is now."""
-    from google.protobuf import json_format
+def test_an_artefact_of_any_width_makes_no_array(models: Path, write_model: Callable[..., Path]) -> None:
+    """A width of 2^40 or 2^62 and a graph that leaves it open: refused before anything of that size is made."""
+    write_model("affine")
+    artefact = read_version(models, "affine", 1)
+    for width in (2**40, 2**62):
+        artefact.manifest.outputs[0].shape[1] = width
+        _refused(_with_graph(artefact, lambda graph: graph.graph.output[0].ClearField("type")), "size", "one row takes")
 
-    text = (models / "affine" / "1" / "manifest.json").read_text()
-    return json_format.Parse(text, ModelManifest()).SerializeToString()
+
+@pytest.mark.parametrize("width", [1, 3, 50_000])
+def test_a_width_that_only_a_run_tells_is_checked(models: Path, write_model: Callable[..., Path], width: int) -> None:
+    """A graph that leaves its width open and gives four columns: refused at warm-up, whatever the manifest promises."""
+    write_model("affine", change=lambda manifest: manifest.outputs[0].shape.__setitem__(1, width))
+
+    def leave_open(graph: onnx.ModelProto) -> None:
+        del graph.graph.node[:], graph.graph.initializer[:]
+        graph.graph.node.append(onnx.helper.make_node("Neg", ["x"], ["y"]))
+        for tensor in (graph.graph.input[0], graph.graph.output[0]):
+            tensor.type.tensor_type.shape.dim[1].dim_param = f"{tensor.name} columns"
+
+    _refused(_with_graph(read_version(models, "affine", 1), leave_open), "run", "fails on 1 rows")
+
+
+def test_a_batch_is_no_larger_than_a_message(models: Path, write_model: Callable[..., Path]) -> None:
+    """A wide model takes fewer rows a run: rows x columns x 4 bytes stay within max_message_bytes."""
+    write_model("affine")
+    assert _load(models, "affine", max_message_bytes=2048).batcher.max_batch_rows == 2048 // (4 * 4)
+
+
+def test_bytes_of_onnxruntimes_own_format_are_refused(
+    models: Path, write_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Only ONNX is looked through for external data, so only ONNX is opened."""
+    write_model("affine")
+    artefact = read_version(models, "affine", 1)
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "model.ort")
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    onnxruntime.InferenceSession(artefact.model_bytes, options, providers=["CPUExecutionProvider"])
+    content = (tmp_path / "model.ort").read_bytes()
+    assert onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"]).get_inputs()
+    _refused(replace(artefact, model_bytes=content), "graph", "does not open")
+
+
+def test_what_onnxruntime_says_is_cut(models: Path, write_model: Callable[..., Path]) -> None:
+    """Names of a graph may be as long as they like; a reason holds their beginnings."""
+    write_model("affine")
+
+    def rename(graph: onnx.ModelProto) -> None:
+        graph.graph.node[0].op_type = "Z" * 100_000
+
+    with pytest.raises(ModelRefused, match="does not open") as caught:
+        load(_with_graph(read_version(models, "affine", 1), rename), Settings(), Metrics())
+    assert len(str(caught.value)) <= 1000
 
 
 def _why_no_cuda() -> str:

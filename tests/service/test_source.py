@@ -4,6 +4,7 @@ import asyncio
 import gc
 import importlib
 import logging
+import os
 import shutil
 import threading
 import weakref
@@ -395,18 +396,102 @@ def _cache_of(source: Any) -> Any:
     return source._cache
 
 
-def test_a_manifest_without_end_is_not_fetched(
-    settings: Callable[..., Settings], write_model: WriteModel, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("file", "limit"), [("manifest.json", "at most 8388608"), ("model.onnx", "the manifest says")])
+def test_a_file_without_end_is_not_fetched(
+    file: str, limit: str, settings: Callable[..., Settings], write_model: WriteModel, tmp_path: Path
 ) -> None:
-    """Its size is in the listing."""
-    write_model("affine", 1)
-    monkeypatch.setattr("service.source._LARGEST_MANIFEST_BYTES", 10)
+    """Its size is in the listing: 8 TB are refused before a byte comes."""
+    os.truncate(write_model("affine", 1) / file, 8 * 10**12)
 
     async def test() -> None:
         source = open_source(settings())
         await source.list_models()
-        with pytest.raises(ModelRefused, match="more than 10"):
+        with pytest.raises(ModelRefused, match=f"{file} has 8000000000000 bytes, {limit}"):
             await source.read_version("affine", 1)
+
+    _run(test())
+    assert _cached(tmp_path) == []
+
+
+def test_external_data_is_fetched_and_cached(
+    settings: Callable[..., Settings], write_model: WriteModel, move_weights: Callable[..., None], tmp_path: Path
+) -> None:
+    """What model.onnx points at comes with it, and nothing else; the next start reads it from the cache."""
+    folder = write_model("affine", 1)
+    move_weights(folder)
+    (folder / "report.html").write_text("for people")
+    weights = (folder / "weights.bin").read_bytes()
+
+    async def test() -> None:
+        source = open_source(settings())
+        await source.list_models()
+        assert (await source.read_version("affine", 1)).external == {"weights.bin": weights}
+        kept = [f"affine/1/{name}" for name in ("manifest.json", "model.onnx", "stamp", "weights.bin")]
+        assert _cached(tmp_path) == kept
+        again = open_source(settings())
+        await again.list_models()
+        cached = _cache_of(again).root / "affine" / "1" / "weights.bin"
+        times = cached.stat()
+        assert (await again.read_version("affine", 1)).external == {"weights.bin": weights}
+        assert (cached.stat().st_ino, cached.stat().st_mtime_ns) == (times.st_ino, times.st_mtime_ns)
+
+    _run(test())
+
+
+def test_a_cache_of_an_earlier_release_is_used(
+    settings: Callable[..., Settings], write_model: WriteModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Files that are not read of a version, such as its report, are no reason to fetch it again."""
+    folder = write_model("affine", 1)
+
+    async def test() -> None:
+        source = open_source(settings())
+        await source.list_models()
+        await source.read_version("affine", 1)
+        (folder / "report.html").write_text("for people")
+        again = open_source(settings())
+        await again.list_models()
+        place = _cache_of(again).root / "affine" / "1"
+        before = place.stat().st_ino
+        await again.read_version("affine", 1)
+        assert place.stat().st_ino == before
+
+    _run(test())
+
+
+@pytest.mark.parametrize(
+    ("harm", "kind", "match"),
+    [
+        (lambda file: file.unlink(), "missing", "weights.bin is absent"),
+        (lambda file: file.write_bytes(b"x"), "checksum", "weights.bin has 1 bytes, the manifest says 20"),
+        (lambda file: file.write_bytes(b"x" * 20), "checksum", "weights.bin has sha256"),
+    ],
+)
+def test_external_data_that_does_not_fit_is_refused_until_it_does(
+    harm: Callable[[Path], object],
+    kind: str,
+    match: str,
+    settings: Callable[..., Settings],
+    write_model: WriteModel,
+    move_weights: Callable[..., None],
+    tmp_path: Path,
+) -> None:
+    """For the same reasons as in a folder, and never cached; put right, the version is taken."""
+    folder = write_model("affine", 1)
+    move_weights(folder)
+    weights = (folder / "weights.bin").read_bytes()
+    harm(folder / "weights.bin")
+
+    async def test() -> None:
+        registry = Registry(settings(), Metrics())
+        await registry.load_all()
+        (status,) = registry.statuses()
+        assert (status.state, match in status.reason) == (State.REFUSED, True)
+        assert _cached(tmp_path) == []
+        (folder / "weights.bin").write_bytes(weights)
+        await registry.refresh()
+        assert _ready(registry) == ["affine/1"]
+        await registry.close()
 
     _run(test())
 
@@ -490,6 +575,26 @@ def test_a_name_that_no_model_can_have_is_passed_over(
     _run(test())
     (record,) = (record for record in caplog.records if record.levelno >= logging.WARNING)
     assert "folder 'a space' is passed over" in record.getMessage()
+
+
+@pytest.mark.parametrize("address", ["{}", "file://{}"], ids=["folder", "storage"])
+def test_what_is_passed_over_is_told_once(
+    address: str, write_model: WriteModel, models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A lost+found stands on every ext4 volume: one line, and one more where it has gone and comes back."""
+    write_model("affine", 1, name="lost+found")
+
+    async def test() -> None:
+        source = open_source(Settings(models=address.format(models), cache_folder=str(tmp_path / "cache")))
+        for lines in (1, 2):
+            for _ in range(3):
+                assert await source.list_models() == []
+            assert caplog.text.count("folder 'lost+found' is passed over") == lines
+            (models / "lost+found").rename(tmp_path / "away")
+            assert await source.list_models() == []
+            (tmp_path / "away").rename(models / "lost+found")
+
+    _run(test())
 
 
 def test_a_name_that_is_too_long_for_a_folder(

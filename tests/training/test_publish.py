@@ -11,8 +11,17 @@ import pytest
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
+from kan_api.limits import DEFAULT_MAX_MODEL_BYTES
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, Feature, ModelManifest, TensorSpec
-from training.publish import Files, PublishError, configure_triton, publish, published_versions, read_manifest
+from training.publish import (
+    Files,
+    PublishError,
+    check_successor,
+    configure_triton,
+    publish,
+    published_versions,
+    read_manifest,
+)
 from training.triton import config_text
 
 
@@ -117,6 +126,38 @@ def test_another_task_or_other_classes_need_another_name(tmp_path: Path) -> None
     with pytest.raises(PublishError, match="classes there and numbers here"):
         publish(tmp_path, number, always({"model.onnx": b""}))
     assert publish(tmp_path, classifier("x", "y"), always({"model.onnx": b""})).manifest.version == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (ModelManifest(recipe="#" * 1_048_577), "recipe has 1048577 characters, at most 1048576 are allowed"),
+        (ModelManifest(target="t" * 5000), "target has 5000 characters, at most 4096 are allowed"),
+        (ModelManifest(classes=[""] * 70_000), "the classes are 70000, at most 65536 are allowed"),
+        (
+            ModelManifest(features=[Feature(name=f"{number:0200}") for number in range(40_000)]),
+            "manifest.json has [0-9]+ bytes, at most 8388608 are allowed",
+        ),
+    ],
+    ids=["recipe", "target", "classes", "bytes"],
+)
+def test_what_kan_serve_would_refuse_is_not_published(tmp_path: Path, change: ModelManifest, reason: str) -> None:
+    """Neither before the fit nor after it; the sentence says what is too large, and nothing is written."""
+    large = manifest()
+    large.MergeFrom(change)
+    with pytest.raises(PublishError, match=f"kan-serve would refuse it: {reason}; give it fewer"):
+        check_successor(tmp_path, large)
+    with pytest.raises(PublishError, match=reason):
+        publish(tmp_path, large, always({"model.onnx": b""}))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_that_needs_a_setting_says_so(tmp_path: Path) -> None:
+    """One larger than kan-serve takes by default is published, with a note of what to start kan-serve with."""
+    published = publish(tmp_path, manifest(), always({"model.onnx": bytes(DEFAULT_MAX_MODEL_BYTES + 1)}))
+    assert published.notes == (
+        "model.onnx has 134217729 bytes: start kan-serve with --max-model-bytes 134217729 or more",
+    )
 
 
 def test_a_failing_write_leaves_nothing(tmp_path: Path) -> None:

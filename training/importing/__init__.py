@@ -62,7 +62,8 @@ def import_network(wanted: Import) -> Published:
     notes = (*notes, *told.notes)
     rows, how = drawn(kan, known)
     page = report(manifest, trained, rows, judged=judged, latex=told.latex, notes=(*notes, *how))
-    return replace(publish(wanted.models, manifest, files(exported, manifest, {REPORT: page})), notes=notes)
+    published = publish(wanted.models, manifest, files(exported, manifest, {REPORT: page}))
+    return replace(published, notes=(*notes, *published.notes))
 
 
 def _stem_hint(path: Path) -> str:

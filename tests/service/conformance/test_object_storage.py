@@ -22,6 +22,7 @@ import grpc.aio
 import numpy as np
 import pytest
 
+from service.client import Client
 from service.errors import StorageError
 from service.storage import Storage
 
@@ -210,6 +211,37 @@ def test_a_broken_upload_is_refused_once(
     log = server.finish()[2]
     assert log.count("affine version 3 refused") == 1
     assert "affine version 2 refused" not in log
+
+
+def test_weights_beside_the_model_come_from_the_bucket(
+    start: Callable[..., Any],
+    bucket: Bucket,
+    upload: Callable[..., Path],
+    write_model: Callable[..., Path],
+    move_weights: Callable[..., None],
+    predict: Any,
+    answer: Any,
+    tmp_path: Path,
+) -> None:
+    """While the file is not there the version is refused, with the reason; then it answers, and both are cached."""
+    upload(1)
+    server = start(*_FLAGS)
+    folder = write_model("affine", 2)
+    move_weights(folder)
+    bucket.upload(folder)
+    _wait(lambda: "weights.bin is absent" in _get_reasons(server))
+    assert _answered(server, predict)[0] == 1
+    bucket.upload(folder, "weights.bin")
+    _wait(lambda: _answered(server, predict)[0] == 2)
+    np.testing.assert_allclose(_answered(server, predict)[1], answer("affine", _ONES)[0, 0], rtol=1e-6)
+    assert [name for name in _cached(tmp_path) if name.startswith("affine/2")] == [
+        f"affine/2/{file}" for file in (*_FILES, "weights.bin")
+    ]
+
+
+def _get_reasons(server: Any) -> str:
+    with Client(server.grpc) as client:
+        return "\n".join(info.reason for info in client.models())
 
 
 def test_storage_goes_away_and_comes_back(
