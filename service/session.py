@@ -82,7 +82,8 @@ def open_session(model_bytes: bytes, settings: Settings, external: Mapping[str, 
         options.add_external_initializers_from_files_in_memory(list(external), list(external.values()), sizes)
     options.intra_op_num_threads = settings.intra_op_threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors only: they are raised as well, warnings would flood the log
+    # Fatal ones only: errors are raised as well, and its own lines would hold whole names of a graph, of any length.
+    options.log_severity_level = 4
     provider = provider_in_use(settings)
     if provider == "cuda":
         # CUDA's libraries, where pip brought them. It prints what it does not find, and stdout is for the line that

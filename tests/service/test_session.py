@@ -91,3 +91,19 @@ def test_one_row_where_the_input_is_an_output_too(models: Path, write_model: Cal
     run = plain_run(open_session(graph.SerializeToString(), Settings()), artefact.manifest)
     row = np.arange(4, dtype=np.float32).reshape(1, 4)
     np.testing.assert_array_equal(run(row)[1], row)
+
+
+def test_onnxruntime_writes_no_lines_of_its_own(
+    models: Path, write_model: Callable[..., Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What it says of a graph that fails, when it is opened or run, is in the error alone, which is bounded."""
+    write_model("affine")
+    artefact = read_version(models, "affine", 1)
+    graph = onnx.load_model_from_string(artefact.model_bytes)
+    graph.graph.node[-1].output[0] = "all"
+    graph.graph.initializer.append(onnx.numpy_helper.from_array(np.array([-1, 3]), "threes"))
+    graph.graph.node.append(onnx.helper.make_node("Reshape", ["all", "threes"], ["y"], name="n" * 100_000))
+    run = plain_run(open_session(graph.SerializeToString(), Settings()), artefact.manifest)
+    with pytest.raises(Exception, match="Reshape"):
+        run(np.ones((4, 4), np.float32))
+    assert capfd.readouterr() == ("", "")
