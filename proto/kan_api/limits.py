@@ -1,7 +1,7 @@
 """How large a version may be: kan-train publishes nothing larger, and kan-serve refuses what is. Numbers only.
 
 A manifest is read by a thread of a server that answers calls meanwhile, and json keeps the interpreter to itself for as
-long as it works on one text. 8 MiB keep calls waiting for 25 ms where training wrote them (6,700 features with their
+long as it works on one text. 8 MiB keep calls waiting for 25 ms where training wrote them (6,400 features with their
 histograms), and for 80 ms where somebody means harm; 16 MiB kept them waiting for 280 ms and more. A manifest is also
 the answer of GetModel, for which there are 16 MiB.
 """
