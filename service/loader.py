@@ -94,8 +94,6 @@ class Loader:
             entry.slow = True
             self._changed(entry)
         await loading
-        entry.load, entry.slow = None, False
-        self._changed(entry)
 
     async def _load(self, entry: Entry) -> None:
         """Try one version, and note what came of it."""
@@ -114,6 +112,8 @@ class Loader:
             self._refuse(entry, _unexpected(error))
         else:
             self._accept(entry, model, time.monotonic() - began)
+        entry.load, entry.slow = None, False
+        self._changed(entry)
 
     async def _opened(self, entry: Entry) -> LiveModel:
         """Read a version, hold it against the ones before it, open it and warm it up."""
