@@ -279,11 +279,10 @@ class Registry:
         """Turn readiness off, refuse new rows, and wait until every accepted row is answered."""
         self._draining = True
         self._tell()
-        await self._stop_loading()
         models = self._succession.models()
         for model in models:
             self._metrics.model_ready(model.name, model.version, ready=False)
-        await asyncio.gather(*(model.batcher.drain() for model in models))
+        await asyncio.gather(self._stop_loading(), *(model.batcher.drain() for model in models))
 
     async def close(self) -> None:
         """Close every model; rows that still wait fail with Draining."""
