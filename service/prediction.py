@@ -5,13 +5,24 @@ from contextlib import suppress
 from functools import partial
 
 from kan_api.v1 import prediction_pb2 as pb
+from kan_api.v1.manifest_pb2 import ModelManifest
 from service import codec
 from service.errors import InvalidRequest
 from service.registry import Registry, State
 from service.rpc import Call, Duplex, Method, Unary, parse
+from service.settings import Settings
 from service.status import RpcError, shortened
 
 SERVICE = "kan_api.v1.PredictionService"
+
+# As many requests of one size fit into a queue: those of eight callers into the half that bulk rows may fill.
+_REQUESTS_A_QUEUE = 16
+# gRPC's clients take no more unless they are told otherwise.
+_MOST_MANIFEST_BYTES = 4 * 2**20
+# Names and tags around a manifest in its answer.
+_ENVELOPE_BYTES = 512
+# Fields of a manifest that grow with the training and that no prediction needs, the most dispensable first.
+_DISPENSABLE = ("recipe", "formula", "lowering", "metrics", "origin", "data", "files", "network", "explanation")
 
 _STATES = {
     State.LOADING: pb.MODEL_STATE_LOADING,
@@ -21,13 +32,25 @@ _STATES = {
 }
 
 
-def methods(registry: Registry, max_request_rows: int) -> list[Method]:
+def limits_of(settings: Settings) -> pb.Limits:
+    """What clients are told of how much a server takes at once."""
+    return pb.Limits(
+        max_request_rows=settings.max_request_rows,
+        max_message_bytes=settings.max_message_bytes,
+        shared_request_rows=max(
+            1, min(settings.max_request_rows, settings.max_batch_rows, settings.max_queue_rows // _REQUESTS_A_QUEUE)
+        ),
+    )
+
+
+def methods(registry: Registry, limits: pb.Limits) -> list[Method]:
     """The service's methods.
 
     Args:
         registry: Who knows the models.
-        max_request_rows: Most rows that one request may bring.
+        limits: What the server takes at once, as callers are told.
     """
+    max_request_rows = limits.max_request_rows
     return [
         _method("Predict", partial(_predict, registry, max_request_rows)),
         Duplex(
@@ -37,7 +60,7 @@ def methods(registry: Registry, max_request_rows: int) -> list[Method]:
             _stream_failure,
         ),
         _method("ListModels", partial(_list_models, registry)),
-        _method("GetModel", partial(_get_model, registry)),
+        _method("GetModel", partial(_get_model, registry, limits)),
     ]
 
 
@@ -58,7 +81,11 @@ async def _predict_stream(registry: Registry, max_request_rows: int, call: Call,
 
 def _stream_failure(request: bytes, error: RpcError) -> bytes:
     """What a stream gives where a request failed."""
-    response = pb.PredictStreamResponse(failure=pb.Failure(code=error.code, message=error.message))
+    pause = error.retry_after_seconds
+    failure = pb.Failure(code=error.code, message=error.message)
+    if pause is not None:
+        failure.retry_after_seconds = max(1e-3, pause)  # as in the trailer, where it is at least a millisecond
+    response = pb.PredictStreamResponse(failure=failure)
     with suppress(InvalidRequest):
         response.id = parse(pb.PredictRequest, request).id
     return response.SerializeToString()
@@ -107,12 +134,31 @@ async def _list_models(registry: Registry, _call: Call, request: bytes) -> bytes
     return response.SerializeToString()
 
 
-async def _get_model(registry: Registry, call: Call, request: bytes) -> bytes:
-    """GetModel: the manifest of a version that is ready."""
+async def _get_model(registry: Registry, limits: pb.Limits, call: Call, request: bytes) -> bytes:
+    """GetModel: the manifest of a version that is ready, and what the server takes at once."""
     message = parse(pb.GetModelRequest, request)
     with await registry.lease_or_wait(message.model, _version(message.version), call.deadline) as model:
         call.model, call.version = model.name, str(model.version)
-        return pb.GetModelResponse(manifest=model.manifest).SerializeToString()
+        return _described(model.manifest, limits).SerializeToString()
+
+
+def _described(manifest: ModelManifest, limits: pb.Limits) -> pb.GetModelResponse:
+    """The answer of GetModel, without what is dispensable where it would be longer than callers take."""
+    response = pb.GetModelResponse(manifest=manifest, limits=limits)
+    most_bytes = min(_MOST_MANIFEST_BYTES, limits.max_message_bytes) - _ENVELOPE_BYTES
+    size = response.manifest.ByteSize()
+    for name in _DISPENSABLE:
+        if size <= most_bytes:
+            return response
+        response.manifest.ClearField(name)
+        before, size = size, response.manifest.ByteSize()
+        if size < before:
+            response.left_out.append(name)
+    if size > most_bytes:
+        response.left_out.append("features.histogram")
+        for feature in response.manifest.features:
+            feature.ClearField("histogram")
+    return response
 
 
 def _version(version: int) -> int | None:

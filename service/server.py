@@ -128,7 +128,7 @@ async def start(settings: Settings, start_front: StartFront | None = None) -> Se
     health = Health(registry, services)
     methods = rpc.table(
         [
-            *prediction.methods(registry, settings.max_request_rows),
+            *prediction.methods(registry, prediction.limits_of(settings)),
             *open_inference.methods(registry, settings.max_request_rows),
             *health.methods(),
             *reflection.methods((*services, SERVICE)),

@@ -32,11 +32,12 @@ class Target:
     def __init__(self, models: Path) -> None:
         self._loop = asyncio.new_event_loop()
         self._metrics = Metrics()
-        registry = Registry(Settings(models=models, max_request_rows=64), self._metrics)
+        settings = Settings(models=models, max_request_rows=64)
+        registry = Registry(settings, self._metrics)
         self._loop.run_until_complete(registry.load_all())
         methods = rpc.table(
             [
-                *prediction.methods(registry, 64),
+                *prediction.methods(registry, prediction.limits_of(settings)),
                 *open_inference.methods(registry, 64),
                 *Health(registry, (prediction.SERVICE, open_inference.SERVICE)).methods(),
             ]

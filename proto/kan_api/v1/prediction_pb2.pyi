@@ -77,12 +77,14 @@ class PredictResponse(_message.Message):
     def __init__(self, id: _Optional[str] = ..., model: _Optional[str] = ..., version: _Optional[int] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ..., queue_seconds: _Optional[float] = ..., compute_seconds: _Optional[float] = ...) -> None: ...
 
 class Failure(_message.Message):
-    __slots__ = ("code", "message")
+    __slots__ = ("code", "message", "retry_after_seconds")
     CODE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AFTER_SECONDS_FIELD_NUMBER: _ClassVar[int]
     code: int
     message: str
-    def __init__(self, code: _Optional[int] = ..., message: _Optional[str] = ...) -> None: ...
+    retry_after_seconds: float
+    def __init__(self, code: _Optional[int] = ..., message: _Optional[str] = ..., retry_after_seconds: _Optional[float] = ...) -> None: ...
 
 class PredictStreamResponse(_message.Message):
     __slots__ = ("id", "prediction", "failure")
@@ -130,8 +132,22 @@ class GetModelRequest(_message.Message):
     version: int
     def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
 
+class Limits(_message.Message):
+    __slots__ = ("max_request_rows", "max_message_bytes", "shared_request_rows")
+    MAX_REQUEST_ROWS_FIELD_NUMBER: _ClassVar[int]
+    MAX_MESSAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SHARED_REQUEST_ROWS_FIELD_NUMBER: _ClassVar[int]
+    max_request_rows: int
+    max_message_bytes: int
+    shared_request_rows: int
+    def __init__(self, max_request_rows: _Optional[int] = ..., max_message_bytes: _Optional[int] = ..., shared_request_rows: _Optional[int] = ...) -> None: ...
+
 class GetModelResponse(_message.Message):
-    __slots__ = ("manifest",)
+    __slots__ = ("manifest", "limits", "left_out")
     MANIFEST_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
     manifest: _manifest_pb2.ModelManifest
-    def __init__(self, manifest: _Optional[_Union[_manifest_pb2.ModelManifest, _Mapping]] = ...) -> None: ...
+    limits: Limits
+    left_out: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, manifest: _Optional[_Union[_manifest_pb2.ModelManifest, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., left_out: _Optional[_Iterable[str]] = ...) -> None: ...
