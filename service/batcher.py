@@ -5,6 +5,7 @@ Nothing here knows gRPC, protobuf or onnxruntime. One event loop owns a batcher;
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -20,6 +21,11 @@ _log = logging.getLogger(__name__)
 
 # The time of a row is a mean that forgets: so many runs count.
 _RUNS_REMEMBERED = 8
+# For so long after an interactive request the next is looked out for: a batch then holds no more bulk rows than run in
+# _BULK_SECONDS, since a request that comes waits for the batch that runs, perhaps for one whose turn bulk is, and for
+# its own. Fewer than _LEAST_BULK_ROWS would cost too much a row.
+_INTERACTIVE_SECONDS = 1.0
+_BULK_SECONDS, _LEAST_BULK_ROWS = 1e-3, 32
 
 
 class Batcher:
@@ -62,7 +68,8 @@ class Batcher:
         self._queue = RequestQueue(max_queue_rows, observer)
         self._batch: list[Part] = []  # what runs now
         self._later: asyncio.TimerHandle | None = None
-        self._row_seconds = 0.0
+        self._mean_rows = self._mean_seconds = 0.0  # of the last runs
+        self._interactive_came = -math.inf
         inline = executor is None and not max_queue_delay_seconds
         self._at_once_rows = min(max_batch_rows, max_queue_rows) if inline else 0
         turns = quiet_turns if executor is None else 0
@@ -97,10 +104,12 @@ class Batcher:
         """
         self._admit(rows)
         now = self._clock()
-        if self._may_run_at_once(rows, deadline, now):
+        if not bulk:
+            self._interactive_came = now
+        if self._may_run_at_once(rows, deadline, now, bulk):
             return self._run_at_once(rows, now)
         request = Request(rows, deadline, now, asyncio.get_running_loop().create_future(), bulk)
-        self._queue.put(request, self._row_seconds)
+        self._queue.put(request, self._row_seconds())
         self._gathering.came()
         self._wake()
         try:
@@ -135,11 +144,12 @@ class Batcher:
         if len(rows) < 1:
             raise InvalidRequest("the request holds no rows, wanted at least one")
 
-    def _may_run_at_once(self, rows: Rows, deadline: float | None, now: float) -> bool:
+    def _may_run_at_once(self, rows: Rows, deadline: float | None, now: float, bulk: bool) -> bool:
         """Whether a request need not wait for its turn on the loop."""
         late = deadline is not None and now >= deadline
         company = self._gathering.company or self._gathering.under_way or self._queue
-        return not (company or late or len(rows) > self._at_once_rows)
+        most_rows = min(self._at_once_rows, self._max_bulk_rows(now)) if bulk else self._at_once_rows
+        return not (company or late or len(rows) > most_rows)
 
     def _run_at_once(self, rows: Rows, started: float) -> Result:
         """Run one request alone, in its caller's turn of the loop."""
@@ -186,7 +196,7 @@ class Batcher:
             return
         try:
             started = self._clock()
-            self._batch = self._queue.take(self.max_batch_rows, started)
+            self._batch = self._queue.take(self.max_batch_rows, started, self._max_bulk_rows(started))
             if not self._batch:
                 self._settle()
                 return
@@ -230,8 +240,20 @@ class Batcher:
             _log.error("a run failed", exc_info=outcome)
         else:
             self._observer.ran(rows, seconds)
-            self._row_seconds += (seconds / rows - self._row_seconds) / _RUNS_REMEMBERED
+            self._mean_rows += (rows - self._mean_rows) / _RUNS_REMEMBERED
+            self._mean_seconds += (seconds - self._mean_seconds) / _RUNS_REMEMBERED
         return seconds
+
+    def _row_seconds(self) -> float:
+        """Time that a row took of late; 0 where nothing has run."""
+        return self._mean_seconds / self._mean_rows if self._mean_rows else 0.0
+
+    def _max_bulk_rows(self, now: float) -> int:
+        """Most bulk rows of a batch: fewer while interactive requests come."""
+        row_seconds = self._row_seconds()
+        if not row_seconds or now - self._interactive_came > _INTERACTIVE_SECONDS:
+            return self.max_batch_rows
+        return min(self.max_batch_rows, max(_LEAST_BULK_ROWS, int(_BULK_SECONDS / row_seconds)))
 
     def _fail(self, batch: list[Part], cause: BaseException) -> None:
         """Tell the callers of a batch that its run failed; rows of theirs that still wait are not run."""

@@ -20,6 +20,10 @@ Rejection = Literal["overload", "deadline", "cancelled", "draining"]
 _TIMER_SECONDS = 1e-3
 # While both kinds wait, bulk requests come first in every such batch, and last in all others.
 _BULK_TURN_BATCHES = 4
+# Where bulk rows are bounded, so many times fewer follow interactive rows in one batch.
+_COMPANY = 4
+# A bulk request longer than this share of the queue counts as that: it waits beside shorter ones, for the same room.
+_SHARES = 16
 
 
 class BatchObserver(Protocol):
@@ -85,7 +89,9 @@ class RequestQueue:
 
     Interactive requests are taken before bulk ones, save that every fourth batch takes bulk requests first: under any
     load of interactive requests, those in bulk get a quarter of the runs. Bulk rows may fill half of the queue, so that
-    they never shut interactive requests out; one bulk request that finds no other waiting may be longer than that.
+    they never shut interactive requests out. Of one long bulk request at a time, no more rows count against that half
+    than a sixteenth of the queue: else it would never find room beside short ones, which need less of it. Interactive
+    requests do not count the rest of its rows either; so many more than max_rows may wait then.
 
     Args:
         max_rows: Most rows that may wait.
@@ -100,6 +106,8 @@ class RequestQueue:
         self._interactive: OrderedDict[Request, None] = OrderedDict()
         self._bulk: OrderedDict[Request, None] = OrderedDict()
         self._bulk_rows = 0
+        self._long: Request | None = None  # the bulk request that waits in full and counts in part
+        self._share_rows = max(1, max_rows // _SHARES)
         self._batches = 0
 
     def __bool__(self) -> bool:
@@ -120,22 +128,38 @@ class RequestQueue:
         if request.deadline is not None and request.arrived >= request.deadline:
             self._observer.rejected("deadline")
             raise _too_late(request, request.arrived)
-        if request.bulk and self._bulk and self._bulk_rows + rows > self._max_rows // 2:
+        excess = self._excess_rows()
+        is_long = request.bulk and rows > self._share_rows and self._long not in self._bulk
+        counted = self._share_rows if is_long else rows
+        if request.bulk and self._bulk and self._bulk_rows - excess + counted > self._max_rows // 2:
             self._refuse(f"{self._bulk_rows} bulk rows", rows, self._max_rows // 2, row_seconds)
-        if self.rows + rows > self._max_rows:
+        # Interactive requests find their half of the queue though a long bulk request has more than its own.
+        if self.rows - (0 if request.bulk else excess) + rows > self._max_rows:
             self._refuse(f"{self.rows} rows", rows, self._max_rows, row_seconds)
         self._of_kind(request)[request] = None
+        if is_long:
+            self._long = request
         self._change(request, rows)
         self._observer.accepted(rows)
 
-    def take(self, max_rows: int, now: float) -> list[Part]:
-        """The next batch of at most max_rows rows. Callers who left are passed over, late ones fail."""
+    def take(self, max_rows: int, now: float, max_bulk_rows: int | None = None) -> list[Part]:
+        """The next batch of at most max_rows rows. Callers who left are passed over, late ones fail.
+
+        Args:
+            max_rows: Most rows of the batch.
+            now: The moment.
+            max_bulk_rows: Most of them in bulk, and four times as many as may follow interactive rows, whose callers
+                wait for them; without bound when left out.
+        """
         self._batches += 1
         batch: list[Part] = []
-        room = max_rows
+        room, bulk_room = max_rows, max_rows if max_bulk_rows is None else max_bulk_rows
+        if max_bulk_rows is not None and self._interactive and self._batches % _BULK_TURN_BATCHES:
+            bulk_room = max(1, max_bulk_rows // _COMPANY)
         bulk_first = self._batches % _BULK_TURN_BATCHES == 0
         for requests in (self._bulk, self._interactive) if bulk_first else (self._interactive, self._bulk):
-            while room and requests:
+            is_bulk = requests is self._bulk
+            while requests and (left := min(room, bulk_room) if is_bulk else room):
                 request = next(iter(requests))
                 if request.future.done():
                     self.discard(request, "cancelled")
@@ -145,8 +169,10 @@ class RequestQueue:
                     # Rows of another width can only fail; in a batch of their own they fail alone.
                     return batch
                 else:
-                    batch.append(self._take_part(request, room, now))
-                    room -= batch[-1].stop - batch[-1].start
+                    part = self._take_part(request, left, now)
+                    batch.append(part)
+                    room -= part.stop - part.start
+                    bulk_room -= is_bulk * (part.stop - part.start)
         return batch
 
     def discard(self, request: Request, reason: Rejection, error: ServiceError | None = None) -> None:
@@ -175,6 +201,12 @@ class RequestQueue:
         until = min(request.arrived for request in requests) + delay_seconds
         late = any(request.deadline is not None and request.deadline <= until + _TIMER_SECONDS for request in requests)
         return -math.inf if late else until
+
+    def _excess_rows(self) -> int:
+        """Waiting rows of the long bulk request that do not count."""
+        if self._long is None or self._long not in self._bulk:
+            return 0
+        return max(0, len(self._long.rows) - self._long.taken - self._share_rows)
 
     def _of_kind(self, request: Request) -> OrderedDict[Request, None]:
         return self._bulk if request.bulk else self._interactive

@@ -725,6 +725,37 @@ def test_interactive_requests_go_before_bulk_ones() -> None:
     _run(test())
 
 
+@pytest.mark.parametrize(("row_seconds", "longest"), [(1e-6, 512), (1e-5, 100), (1e-4, 32)])
+def test_bulk_rows_run_in_short_batches_while_interactive_requests_come(row_seconds: float, longest: int) -> None:
+    """A batch holds as many of them as run in 1 ms, and 32 at least; where nobody else asks it is full."""
+
+    async def test() -> None:
+        clock = Clock()
+        runs: list[int] = []
+
+        def run(rows: Rows) -> Outputs:
+            runs.append(len(rows))
+            clock.now += row_seconds * len(rows)
+            return _double(rows)
+
+        async def most_rows_a_run() -> int:
+            runs.clear()
+            rows = _rows(512)
+            results = await asyncio.gather(*(batcher.submit(rows, bulk=True) for _ in range(3)))
+            for result in results:
+                _check(rows, result)
+            return max(runs)
+
+        batcher = _batcher(run, max_batch_rows=512, max_queue_rows=8192, clock=clock)
+        assert await most_rows_a_run() == 512
+        await batcher.submit(_rows(1))
+        assert await most_rows_a_run() == pytest.approx(longest, abs=1)
+        clock.now += 2
+        assert await most_rows_a_run() == 512
+
+    _run(test())
+
+
 def test_no_rows_are_refused() -> None:
     """A request without rows could never be complete, so it is an error."""
 

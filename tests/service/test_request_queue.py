@@ -73,28 +73,70 @@ def test_without_bulk_no_batch_is_another(loop: asyncio.AbstractEventLoop, metri
 
 def test_bulk_rows_leave_half_of_the_queue_to_others(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
     """Past half the bound bulk rows are refused and interactive ones are not; whoever leaves makes room."""
-    queue = RequestQueue(10, metrics)
-    leaver = _request(loop, 3, bulk=True)
-    queue.put(leaver)
-    with pytest.raises(Overloaded, match="3 bulk rows wait, 3 more would pass the bound of 5") as caught:
-        queue.put(_request(loop, 3, bulk=True), row_seconds=0.5)
-    assert caught.value.retry_after_seconds == 1.5
+    queue = RequestQueue(160, metrics)
+    leaver, *_ = first = [_request(loop, 10, bulk=True) for _ in range(8)]
+    for request in first:
+        queue.put(request)
+    with pytest.raises(Overloaded, match="80 bulk rows wait, 10 more would pass the bound of 80") as caught:
+        queue.put(_request(loop, 10, bulk=True), row_seconds=0.5)
+    assert caught.value.retry_after_seconds == 40
     queue.discard(leaver, "cancelled")
-    for rows, bulk in ((3, True), (2, True), (5, False)):
+    for rows, bulk in ((6, True), (4, True), (80, False)):
         queue.put(_request(loop, rows, bulk=bulk))
-    with pytest.raises(Overloaded, match="10 rows wait, 1 more would pass the bound of 10"):
+    with pytest.raises(Overloaded, match="160 rows wait, 1 more would pass the bound of 160"):
         queue.put(_request(loop, 1))
     while queue:
         queue.take(4, NOW)
-    queue.put(_request(loop, 5, bulk=True))
+    queue.put(_request(loop, 80, bulk=True))
     assert metrics.rejections == {"overload": 2, "deadline": 0, "cancelled": 1, "draining": 0, "invalid": 0}
+
+
+def test_a_long_bulk_request_waits_beside_short_ones(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
+    """It needs as much room as a short one, one at a time, and takes none from interactive requests."""
+    queue = RequestQueue(160, metrics)
+    for _ in range(7):
+        queue.put(_request(loop, 10, bulk=True))
+    queue.put(_request(loop, 60, bulk=True))
+    for rows in (60, 1):
+        with pytest.raises(Overloaded, match="130 bulk rows wait"):
+            queue.put(_request(loop, rows, bulk=True))
+    queue.put(_request(loop, 80))
+    with pytest.raises(Overloaded, match="210 rows wait, 1 more would pass the bound of 160"):
+        queue.put(_request(loop, 1))
+    while queue:
+        queue.take(50, NOW)
+    assert (queue.rows, metrics.queue_rows) == (0, 0)
+    for _ in range(2):
+        queue.put(_request(loop, 60, bulk=True))
+        queue.take(60, NOW)
+        assert not queue
+
+
+def test_a_batch_takes_no_more_bulk_rows_than_it_may(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
+    """Whether bulk rows come first or last; interactive rows fill the rest."""
+    queue = RequestQueue(1000, metrics)
+    queue.put(_request(loop, 6, bulk=True))
+    for _ in range(6):
+        queue.put(_request(loop, 5))
+    batches = [_rows(queue.take(8, NOW, 2)) for _ in range(6)]
+    assert batches[3:] == [[(True, 2), (False, 1), (False, 5)], [(True, 2)], [(True, 2)]]
+    assert not any(is_bulk for batch in batches[:3] for is_bulk, _ in batch)
+
+
+def test_few_bulk_rows_follow_interactive_ones(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
+    """Where they are bounded, a quarter of those that a batch of their own holds: somebody waits for that batch."""
+    queue = RequestQueue(1000, metrics)
+    queue.put(_request(loop, 100, bulk=True))
+    queue.put(_request(loop, 3))
+    assert _rows(queue.take(50, NOW, 20)) == [(False, 3), (True, 5)]
+    assert _rows(queue.take(50, NOW, 20)) == [(True, 20)]
 
 
 def test_a_bulk_request_alone_may_fill_the_queue(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
     """The largest request that the server takes is not refused for ever because it is bulk."""
     queue = RequestQueue(10, metrics)
     queue.put(_request(loop, 10, bulk=True))
-    with pytest.raises(Overloaded, match="10 bulk rows wait"):
+    with pytest.raises(Overloaded, match="10 rows wait"):
         queue.put(_request(loop, 1, bulk=True))
     assert queue.rows == 10
 
