@@ -38,7 +38,7 @@ async def _metrics_seconds(model: ServedModel, request: bytes, together: int) ->
     methods = []
     for metrics, registry in kinds:
         await registry.load_all()
-        found = rpc.table(prediction.methods(registry, settings.max_request_rows))[PREDICT]
+        found = rpc.table(prediction.methods(registry, prediction.limits_of(settings)))[PREDICT]
         assert isinstance(found, rpc.Unary)
         methods.append((found, metrics))
     times: list[list[float]] = [[], []]

@@ -46,7 +46,7 @@ class AsyncClient:
     async def __aenter__(self) -> Self:
         if self._connection is not None:
             raise ValueError("the client is connected already; make one for each `async with`")
-        self._connection = AsyncConnection(self._target, self._options)
+        self._connection = AsyncConnection(self._target, self._options, repeats=self._max_attempts > 1)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -82,8 +82,9 @@ class AsyncClient:
         """
         given = aiter(blocks) if isinstance(blocks, AsyncIterable) else iter(blocks)
         deadline = self._deadline(timeout_seconds)
-        stream = BlockStream(self._conversation, model, version, bulk)
-        return predictions(self._connected(), stream, given, deadline, self._max_attempts)
+        connection = self._connected()
+        stream = BlockStream(self._conversation, model, version, bulk, deadline, self._max_attempts, connection.address)
+        return predictions(connection, stream, given)
 
     async def models(self, timeout_seconds: float | None = None) -> list[ModelInfo]:
         """As :meth:`service.client.client.Client.models`."""

@@ -10,7 +10,7 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from service.client.channel import Options, Target
-from service.client.connection import Deadline, Rpc, Steps, serialized, stream_error
+from service.client.connection import Deadline, Pause, Rpc, Steps, serialized, stream_error
 from service.client.errors import ClientError, cancelled, from_rpc_error
 
 _CLOSED = "the client is closed"
@@ -22,23 +22,30 @@ _Result = TypeVar("_Result")
 class AsyncConnection:
     """As :class:`Connection`, for the tasks of one event loop; make it while that runs."""
 
-    def __init__(self, target: Target, options: Options) -> None:
+    def __init__(self, target: Target, options: Options, repeats: bool) -> None:
         self.address: Final = target.shown
+        self._repeats = repeats
         self._channel = grpc.aio.insecure_channel(target.uri, options=options)
 
     async def run(self, steps: Steps[_Result], deadline: Deadline) -> _Result:
         """As :meth:`Connection.run`; a task that is cancelled cancels its call."""
         try:
-            rpc = next(steps)
+            step = next(steps)
             while True:
                 try:
-                    answer = await self._call(rpc, deadline)
+                    answer = await self._take(step, deadline)
                 except ClientError as error:
-                    rpc = steps.throw(error)
+                    step = steps.throw(error)
                 else:
-                    rpc = steps.send(answer)
+                    step = steps.send(answer)
         except StopIteration as done:
             return cast(_Result, done.value)
+
+    async def _take(self, step: Rpc[Message] | Pause, deadline: Deadline) -> Message | None:
+        if isinstance(step, Rpc):
+            return await self._call(step, deadline)
+        await asyncio.sleep(step.within(deadline, self._repeats))
+        return None
 
     async def _call(self, rpc: Rpc[_Response], deadline: Deadline) -> _Response:
         method = self._channel.unary_unary(

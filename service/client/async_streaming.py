@@ -2,30 +2,32 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 from kan_api.v1.prediction_pb2 import PredictRequest, PredictStreamResponse
 from service.client.answers import Prediction
 from service.client.async_connection import AsyncConnection
-from service.client.block_stream import PATH, BlockStream, backoff_seconds, broke_off
-from service.client.connection import Deadline
+from service.client.block_stream import PATH, Block, BlockStream, backoff_seconds, broke_off
 from service.client.conversation import Rows
-from service.client.errors import Unavailable
+from service.client.errors import Overloaded, Unavailable
 
 Blocks = Iterator[Rows] | AsyncIterator[Rows]
 
 
 async def predictions(
-    connection: AsyncConnection, stream: BlockStream, blocks: Blocks, deadline: Deadline, max_attempts: int
+    connection: AsyncConnection, stream: BlockStream, blocks: Blocks
 ) -> AsyncGenerator[Prediction, None]:
     """As :func:`service.client.streaming.predictions`; the task that reads `blocks` is cancelled at the end."""
-    await connection.run(stream.begin(), deadline)
+    await connection.run(stream.begin(), stream.deadline)
     feed = _Feed(stream, blocks)
     try:
-        async with aclosing(_answers(connection, stream, feed, deadline, max_attempts)) as answers:
-            async for answer, rows in answers:
-                steps = stream.prediction(answer, rows, connection.address, deadline.seconds)
-                yield await connection.run(steps, deadline)
+        async with aclosing(_answered(connection, stream, feed)) as answered:
+            async for block in answered:
+                prediction = await connection.run(stream.prediction(block), stream.deadline)
+                stream.settle(block, prediction is not None)
+                feed.changed.set()
+                if prediction is not None:
+                    yield prediction
         if feed.failure is not None:
             raise feed.failure
         stream.check_whole()
@@ -33,27 +35,33 @@ async def predictions(
         await feed.close()
 
 
-async def _answers(
-    connection: AsyncConnection, stream: BlockStream, feed: "_Feed", deadline: Deadline, max_attempts: int
-) -> AsyncGenerator[tuple[PredictStreamResponse, int], None]:
-    """As :func:`service.client.streaming._answers`."""
-    attempts = 0
+async def _answered(connection: AsyncConnection, stream: BlockStream, feed: "_Feed") -> AsyncGenerator[Block, None]:
+    """As :func:`service.client.streaming._answered`."""
+    attempts, deadline = 0, stream.deadline
     while True:
         attempts += 1
+        came = False
         try:
             async with aclosing(connection.stream(PATH, feed.requests(), PredictStreamResponse, deadline)) as answers:
                 async for answer in answers:
-                    if attempts < max_attempts and broke_off(answer):
+                    if attempts < stream.max_attempts and broke_off(answer):
                         break
-                    attempts = 1
+                    attempts, came = 1, True
                     stream.came(answer)
-                    while (ready := stream.take()) is not None:
-                        feed.changed.set()
-                        yield ready
+                    feed.changed.set()
+                    while (block := stream.ready()) is not None:
+                        yield block
                 else:
-                    return
+                    if not (came and stream.has_unsent()):
+                        return
+                    attempts = 0
+                    continue
+        except Overloaded as error:
+            attempts = 0
+            await asyncio.sleep(stream.refused(error))
+            continue
         except Unavailable:
-            if attempts >= max_attempts:
+            if attempts >= stream.max_attempts:
                 raise
         await asyncio.sleep(min(backoff_seconds(attempts), deadline.left()))
 
@@ -74,12 +82,20 @@ class _Feed:
         """The requests for a stream that is opened now; the one before has ended."""
         self._stream.restart()
         while True:
-            while (request := self._stream.next_to_send()) is None:
-                if self._whole:
-                    return
-                self.changed.clear()
+            pause_seconds = self._stream.pause_seconds()
+            if (request := self._stream.next_to_send()) is not None:
+                yield request
+            elif self._whole and not self._stream.has_unsent():
+                return
+            else:
+                await self._wait(pause_seconds or None)
+
+    async def _wait(self, seconds: float | None) -> None:
+        """Until something has changed, or so many seconds have passed."""
+        self.changed.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
                 await self.changed.wait()
-            yield request
 
     async def close(self) -> None:
         """Read no further."""
@@ -91,11 +107,10 @@ class _Feed:
         try:
             async with aclosing(_asynchronous(self._blocks)) as blocks:
                 async for block in blocks:
-                    request = self._stream.request(block)
-                    while not self._stream.has_room(request):
-                        self.changed.clear()
-                        await self.changed.wait()
-                    self._stream.add(request)
+                    taken = self._stream.block(block)
+                    while not self._stream.has_room(taken):
+                        await self._wait(None)
+                    self._stream.add(taken)
                     self.changed.set()
         except BaseException as error:
             if not self._closed:  # told to whoever takes predictions

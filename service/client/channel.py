@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-MAX_MESSAGE_BYTES: Final = 2**24
+from service.client.limits import MAX_MESSAGE_BYTES
 
 # gRPC takes a higher number for 5.
 MOST_ATTEMPTS: Final = 5

@@ -11,14 +11,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import BinaryIO
 
-from kan_api.v1.manifest_pb2 import ModelManifest
-from service.client.answer_table import Cell, Style, cells, column_names, lines, table_lines
+from service.client.answer_table import table_lines
 from service.client.client import Client
-from service.client.conversation import request_rows
-from service.client.errors import ClientError, InvalidInput, NotFound, listed
-from service.client.row_file import Format, read_blocks
-from service.client.rows import features
-from service.client.score import Accuracy, Deviation, score_for
+from service.client.errors import ClientError, InvalidInput, NotFound
+from service.client.predict_file import Table, predict_file
+from service.client.row_file import Format
 
 _OK, _FAILED, _WRONG_INPUT = 0, 1, 2
 _JSON_SUFFIXES = (".jsonl", ".ndjson")
@@ -154,44 +151,24 @@ def _health(client: Client, options: argparse.Namespace) -> int:
 
 
 def _predict(client: Client, options: argparse.Namespace) -> int:
-    # The version is settled here: a file longer than one request is answered by one version throughout.
-    manifest = client.manifest(options.model, options.model_version)
-    score = score_for(manifest, options.target) if options.target else None
     if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
         # As the input is, whatever the locale says.
         sys.stdout.reconfigure(encoding="utf-8")
-    style: Style = options.output or ("table" if sys.stdout.isatty() else "csv")
+    table = Table(
+        model=options.model,
+        version=options.model_version,
+        source="standard input" if options.file == "-" else options.file,
+        file_format=_format(options),
+        style=options.output or ("table" if sys.stdout.isatty() else "csv"),
+        all_probabilities=options.all,
+        target=options.target,
+    )
     with _opened(options.file) as stream:
-        rows = _answers(client, manifest, stream, options, score)
-        sys.stdout.writelines(lines(style, column_names(manifest, options.all), rows))
+        score = predict_file(client, table, stream, sys.stdout, _tell)
     if score:
         sys.stdout.flush()
-        print(score.summary(), file=sys.stderr)
+        print(score, file=sys.stderr)
     return _OK
-
-
-def _answers(
-    client: Client,
-    manifest: ModelManifest,
-    stream: BinaryIO,
-    options: argparse.Namespace,
-    score: Accuracy | Deviation | None,
-) -> Iterator[Sequence[Cell]]:
-    """Cells to print, row by row; a block of the file is read when the one before has been printed."""
-    source = "standard input" if options.file == "-" else options.file
-    names = [column.name for column in manifest.columns]
-    wanted = list(dict.fromkeys([*names, *([options.target] if options.target else [])]))
-    block_rows = request_rows(len(manifest.features))
-    blocks = read_blocks(stream, source, _format(options), wanted, block_rows)
-    for number, block in enumerate(blocks):
-        if number == 0 and block.ignored:
-            print(f"kan-client: {source}: ignored {listed(list(block.ignored))}", file=sys.stderr)
-        # As many rows as a request holds: a file of some length. Callers with a few rows go first.
-        bulk = block.count == block_rows
-        prediction = client.predict(manifest.name, features(manifest, block), manifest.version, bulk=bulk)
-        if score:
-            score.add(block, prediction)
-        yield from cells(prediction, options.all)
 
 
 def _format(options: argparse.Namespace) -> Format:
@@ -212,8 +189,12 @@ def _opened(file: str) -> Iterator[BinaryIO]:
 
 
 def _failed(message: str, code: int) -> int:
-    print(f"kan-client: {' '.join(message.split())}", file=sys.stderr)
+    _tell(message)
     return code
+
+
+def _tell(message: str) -> None:
+    print(f"kan-client: {' '.join(message.split())}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,9 @@ class Client:
             are asked that say they are ready.
         timeout_seconds: how long a method may take in all, unless it is told otherwise.
         max_attempts: how often a call is sent at most while the server is unavailable, 1 (once) to 5, after waits of
-            0.1, 0.2, 0.4 and 0.8 s, give or take a fifth. No other failure is repeated.
+            0.1, 0.2, 0.4 and 0.8 s, give or take a fifth. Where it is not 1, calls that a full server refuses are sent
+            again too, until their deadline, after waits that the server names and that grow. No other failure is
+            repeated.
         wait_for_ready: whether calls wait, as long as they may take, for a server that is not there or not ready; else
             they fail with Unavailable once they have been sent max_attempts times.
 
@@ -49,7 +51,9 @@ class Client:
         self._max_attempts = max_attempts
         self._conversation = Conversation()
         servers = target(address)
-        self._connection = Connection(servers, options(servers.several, max_attempts, wait_for_ready))
+        self._connection = Connection(
+            servers, options(servers.several, max_attempts, wait_for_ready), repeats=max_attempts > 1
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -76,8 +80,9 @@ class Client:
             model: its name.
             rows: numbers [rows, features] in the order of the model's features, or [features] for one row; or rows by
                 column name, in any order, words as words: one dict a row, or a DataFrame. Columns that the model does
-                not know are ignored. More rows than the server takes at once are sent one request after the other.
-            version: None is the latest that is ready.
+                not know are ignored. More rows than one request should bring are sent one request after the other.
+            version: None is the latest that is ready when the first request comes. Where that goes before the last row,
+                all are asked for anew of the newest one, at most three times, with a warning.
             timeout_seconds: for all of it; None is the client's.
             bulk: nobody waits for these rows: the server lets others go first.
 
@@ -100,12 +105,13 @@ class Client:
     ) -> Generator[Prediction, None, None]:
         """Answers for many blocks of rows over one call, which costs both sides less than a call each.
 
-        Up to 64 blocks, of 4096 rows together, are under way at once. `blocks` is read in another thread, no further
-        ahead than that, and only as fast as predictions are taken. A block that fails raises in its place: the
-        predictions of those before it come first, the rest is dropped. So does an error of `blocks` itself. A stream
-        that breaks off, since its server stops, is opened again unless max_attempts is 1, and what has no answer is
-        sent again: no block is lost. Close the generator (``contextlib.closing``), or drop it, to cancel what is under
-        way.
+        Up to 64 blocks, of as many rows together as one request of :meth:`predict` brings (512 by default), or one
+        longer block are under way at once. `blocks` is read in another thread, no further ahead than that, and only as
+        fast as predictions are taken. A block that fails raises in its place: the predictions of those before it come
+        first, the rest is dropped. So does an error of `blocks` itself. Unless max_attempts is 1, a block that a full
+        server refuses is sent again after a pause, and a stream that breaks off, since its server stops, is opened
+        again, and what has no answer is sent again: no block is lost. Close the generator (``contextlib.closing``), or
+        drop it, to cancel what is under way.
 
         Args:
             model: its name.
@@ -122,8 +128,10 @@ class Client:
                 the number of the block, counted from 0, where it is one block's; raised by the generator.
         """
         deadline = self._deadline(timeout_seconds)
-        stream = BlockStream(self._conversation, model, version, bulk)
-        return predictions(self._connection, stream, iter(blocks), deadline, self._max_attempts)
+        stream = BlockStream(
+            self._conversation, model, version, bulk, deadline, self._max_attempts, self._connection.address
+        )
+        return predictions(self._connection, stream, iter(blocks))
 
     def models(self, timeout_seconds: float | None = None) -> list[ModelInfo]:
         """Every model version that the server knows, ready or not."""

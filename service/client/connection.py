@@ -10,11 +10,14 @@ import grpc
 from google.protobuf.message import Message
 
 from service.client.channel import Options, Target
-from service.client.errors import ClientError, from_rpc_error, from_status
+from service.client.errors import ClientError, Overloaded, from_rpc_error, from_status
 
 # What grpc says where a server ends a stream without a word that reaches us: while a request is being sent (grpc.aio,
 # as INTERNAL), or before its handler was called.
 _ENDED = ("Internal error from Core", "CANCELLED")
+
+# Of the time that is left, so much may be waited; the rest is for the call.
+_TRY_SHARE = 0.8
 
 _Response = TypeVar("_Response", bound=Message, covariant=True)
 _Result = TypeVar("_Result")
@@ -38,9 +41,38 @@ class Rpc(Generic[_Response]):
         return cast(_Response, (yield self))
 
 
+@dataclass(frozen=True)
+class Pause:
+    """A wait before a call is sent again.
+
+    error    why; it is thrown where the wait is of no use: repeats are switched off, or the deadline would pass
+    least    seconds before which another try is useless
+    seconds  how long to wait
+    """
+
+    error: Overloaded
+    least: float
+    seconds: float
+
+    def over(self) -> "Steps[None]":
+        """The wait as a step: `yield from pause.over()`."""
+        yield self
+
+    def within(self, deadline: "Deadline", repeats: bool) -> float:
+        """How long to wait, by what time there is.
+
+        Raises:
+            Overloaded: `error`.
+        """
+        left = deadline.left()
+        if not repeats or self.least >= _TRY_SHARE * left:
+            raise self.error
+        return min(self.seconds, _TRY_SHARE * left)
+
+
 # Something that takes calls one after the other, whoever makes them: yields each call, is sent its response, and gets
-# a ClientError thrown where there is none.
-Steps: TypeAlias = Generator[Rpc[Message], Message, _Result]
+# a ClientError thrown where there is none; or yields a pause.
+Steps: TypeAlias = Generator["Rpc[Message] | Pause", Message | None, _Result]
 
 
 @dataclass(frozen=True)
@@ -72,10 +104,12 @@ class Connection:
     Args:
         target: where to; `address` is how it is shown.
         options: of :func:`service.client.channel.options`.
+        repeats: whether a call that was refused for lack of room is sent again after a pause.
     """
 
-    def __init__(self, target: Target, options: Options) -> None:
+    def __init__(self, target: Target, options: Options, repeats: bool) -> None:
         self.address: Final = target.shown
+        self._repeats = repeats
         self._channel = grpc.insecure_channel(target.uri, options=options)
 
     def run(self, steps: Steps[_Result], deadline: Deadline) -> _Result:
@@ -93,16 +127,22 @@ class Connection:
             ValueError: when the connection is closed.
         """
         try:
-            rpc = next(steps)
+            step = next(steps)
             while True:
                 try:
-                    answer = self._call(rpc, deadline)
+                    answer = self._take(step, deadline)
                 except ClientError as error:
-                    rpc = steps.throw(error)
+                    step = steps.throw(error)
                 else:
-                    rpc = steps.send(answer)
+                    step = steps.send(answer)
         except StopIteration as done:
             return cast(_Result, done.value)
+
+    def _take(self, step: Rpc[Message] | Pause, deadline: Deadline) -> Message | None:
+        if isinstance(step, Rpc):
+            return self._call(step, deadline)
+        time.sleep(step.within(deadline, self._repeats))
+        return None
 
     def _call(self, rpc: Rpc[_Response], deadline: Deadline) -> _Response:
         method = self._channel.unary_unary(

@@ -1,5 +1,6 @@
 """What a client says to a server, without a transport: each method gives the calls to make, one after the other."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
@@ -9,15 +10,16 @@ from numpy.typing import ArrayLike
 
 from kan_api.v1 import manifest_pb2, prediction_pb2
 from service.client.answers import Health, ModelInfo, Prediction, joined, model_info
-from service.client.channel import MAX_MESSAGE_BYTES
+from service.client.chunks import VersionGone, answer_to, chunk_answers, of_version
 from service.client.connection import Rpc, Steps
 from service.client.errors import NotFound
+from service.client.limits import Limits, widest
 from service.client.rows import Matrix, features, matrix_of, rows_of
 
-MAX_REQUEST_ROWS = 4096
+# How often the rows of one call are asked for anew since the version that had begun to answer them is gone.
+MOST_FRESH_STARTS = 3
 
-# Names, lengths and tags around the numbers of a request.
-_ENVELOPE_BYTES = 2**14
+_log = logging.getLogger("service.client")
 
 Records: TypeAlias = Sequence[Mapping[str, object]]
 Rows: TypeAlias = ArrayLike | Mapping[str, object] | Records
@@ -30,6 +32,7 @@ class Conversation:
     """
 
     def __init__(self) -> None:
+        self.limits = Limits()  # as the server that was asked last told them
         self._manifests: dict[tuple[str, int], manifest_pb2.ModelManifest] = {}
         self._last_versions: dict[str, int] = {}
 
@@ -40,9 +43,9 @@ class Conversation:
     def models(self) -> Steps[list[ModelInfo]]:
         """Every model version that the server knows."""
         request = prediction_pb2.ListModelsRequest()
-        response = yield from Rpc(
-            "/kan_api.v1.PredictionService/ListModels", request, prediction_pb2.ListModelsResponse
-        ).answer()
+        response = yield from answer_to(
+            Rpc("/kan_api.v1.PredictionService/ListModels", request, prediction_pb2.ListModelsResponse)
+        )
         return [model_info(status) for status in response.models]
 
     def manifest(self, model: str, version: int | None) -> Steps[manifest_pb2.ModelManifest]:
@@ -50,47 +53,63 @@ class Conversation:
         known = self._manifests.get((model, version)) if version else None
         if known is not None:
             return known
-        request = prediction_pb2.GetModelRequest(model=model, version=version or 0)
-        response = yield from Rpc(
-            "/kan_api.v1.PredictionService/GetModel", request, prediction_pb2.GetModelResponse
-        ).answer()
-        self._manifests[model, response.manifest.version] = response.manifest
-        return response.manifest
+        return self._learned(model, (yield from answer_to(_get_model(model, version or 0))))
+
+    def manifest_of(self, model: str, answered: int) -> Steps[manifest_pb2.ModelManifest]:
+        """The manifest of a version that has answered.
+
+        Raises:
+            VersionGone: when it is not there any more.
+        """
+        known = self._manifests.get((model, answered))
+        if known is not None:
+            return known
+        return self._learned(model, (yield from of_version(lambda: answer_to(_get_model(model, answered)))))
 
     def health(self, service: str) -> Steps[Health]:
         """Whether the server or one of its models answers."""
         # On the wire HealthCheckRequest is a StringValue and HealthCheckResponse an Int32Value; the package that holds
         # them would be one more thing to install.
         request = wrappers_pb2.StringValue(value=service)
-        response = yield from Rpc("/grpc.health.v1.Health/Check", request, wrappers_pb2.Int32Value).answer()
+        response = yield from answer_to(Rpc("/grpc.health.v1.Health/Check", request, wrappers_pb2.Int32Value))
         return Health(response.value)
 
+    def _learned(self, model: str, response: prediction_pb2.GetModelResponse) -> manifest_pb2.ModelManifest:
+        """Keep what GetModel tells."""
+        self.limits = Limits.of(response)
+        self._manifests[model, response.manifest.version] = response.manifest
+        return response.manifest
+
     def _predict(self, model: str, rows: Matrix | Records, version: int | None, bulk: bool) -> Steps[Prediction]:
-        if isinstance(rows, np.ndarray):
-            encoded_for, matrix = None, rows
-        else:
-            # All versions of a model take the same inputs, so the one that answered last is as good as the latest.
-            encoded_for = yield from self.manifest(model, version or self._last_versions.get(model))
+        pinned, begun_anew = version, 0
+        while True:
+            # Versions of a model take the same inputs nearly always, so the one that answered last is as good as the
+            # latest to encode by.
+            encoded_for = yield from self.manifest(model, pinned or self._last_versions.get(model))
             matrix = encoded(encoded_for, rows)
-        answers = yield from _answers(model, matrix, version, bulk)
-        answered = answers[0].version
-        try:
-            manifest = yield from self.manifest(model, answered)
-        except NotFound:
-            if version:
-                raise
-            # Another version took its place between the two calls.
-            return (yield from self._predict(model, rows, None, bulk))
-        self._last_versions[model] = answered
-        if encoded_for is not None and inputs_of(encoded_for) != inputs_of(manifest):
+            try:
+                chunk_rows = self.limits.shared_rows(max(matrix.shape[1], widest(encoded_for)))
+                answers = yield from chunk_answers(model, matrix, pinned, bulk, chunk_rows)
+                answered = answers[0].version
+                manifest = yield from self.manifest_of(model, answered)
+            except VersionGone as gone:
+                if version:
+                    raise
+                if begun_anew == MOST_FRESH_STARTS:
+                    raise NotFound(f"{gone}; {begun_anew} versions before it went too: try again later") from gone
+                pinned, begun_anew = None, begun_anew + 1
+                _log.warning("%s; its rows are asked for anew of the newest version", gone)
+                continue
+            self._last_versions[model] = answered
+            if isinstance(rows, np.ndarray) or inputs_of(encoded_for) == inputs_of(manifest):
+                return joined(manifest, answers, len(matrix))
             # Another version has come meanwhile, and somebody gave it other inputs under the old name.
-            return (yield from self._predict(model, rows, answered, bulk))
-        return joined(manifest, answers, len(matrix))
+            pinned = answered
 
 
-def request_rows(feature_count: int) -> int:
-    """How many rows of so many features one request may hold, by the server's bounds on rows and bytes."""
-    return max(1, min(MAX_REQUEST_ROWS, (MAX_MESSAGE_BYTES - _ENVELOPE_BYTES) // (4 * feature_count)))
+def _get_model(model: str, version: int) -> Rpc[prediction_pb2.GetModelResponse]:
+    request = prediction_pb2.GetModelRequest(model=model, version=version)
+    return Rpc("/kan_api.v1.PredictionService/GetModel", request, prediction_pb2.GetModelResponse)
 
 
 def given(rows: Rows) -> Matrix | Records:
@@ -120,33 +139,7 @@ def encoded(manifest: manifest_pb2.ModelManifest, rows: Matrix | Records) -> Mat
     return features(manifest, rows_of(rows, [column.name for column in manifest.columns]))
 
 
-def predict_request(model: str, matrix: Matrix, version: int, bulk: bool) -> prediction_pb2.PredictRequest:
-    """The request for some rows."""
-    return prediction_pb2.PredictRequest(
-        model=model,
-        version=version,
-        features=prediction_pb2.Matrix(
-            rows=len(matrix), columns=matrix.shape[1], raw=matrix.astype("<f4", copy=False).tobytes()
-        ),
-        priority=prediction_pb2.PRIORITY_BULK if bulk else prediction_pb2.PRIORITY_UNSPECIFIED,
-    )
-
-
 def inputs_of(manifest: manifest_pb2.ModelManifest) -> list[tuple[object, ...]]:
     """All that encoding goes by."""
     columns: list[tuple[object, ...]] = [(column.name, *column.categories) for column in manifest.columns]
     return columns + [(one.column, one.category, one.HasField("imputed")) for one in manifest.features]
-
-
-def _answers(
-    model: str, matrix: Matrix, version: int | None, bulk: bool
-) -> Steps[list[prediction_pb2.PredictResponse]]:
-    """The answers to all rows in order, all by the version that answered first."""
-    answers: list[prediction_pb2.PredictResponse] = []
-    chunk_rows = request_rows(matrix.shape[1])
-    for start in range(0, len(matrix), chunk_rows):
-        chunk = matrix[start : start + chunk_rows]
-        request = predict_request(model, chunk, answers[0].version if answers else version or 0, bulk)
-        rpc = Rpc("/kan_api.v1.PredictionService/Predict", request, prediction_pb2.PredictResponse)
-        answers.append((yield from rpc.answer()))
-    return answers

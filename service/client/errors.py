@@ -5,6 +5,7 @@ from typing import cast
 
 import grpc
 
+_PUSHBACK = "grpc-retry-pushback-ms"
 _SHOWN_CHARACTERS = 60
 _SHOWN_NAMES = 10
 
@@ -31,9 +32,14 @@ class NotFound(ClientError):
 
 
 class Overloaded(ClientError):
-    """Too many rows are waiting at the server: come back later, not at once."""
+    """Too many rows are waiting at the server, or the message is too large for it.
+
+    retry_after_seconds  how long another try is useless, by the server's word; None where it gave none, and another try
+                         would fail too
+    """
 
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    retry_after_seconds: float | None = None
 
 
 class DeadlineExceeded(ClientError):
@@ -57,18 +63,22 @@ def from_rpc_error(error: grpc.RpcError, address: str, timeout_seconds: float) -
         timeout_seconds: the time it had.
     """
     call = cast(grpc.Call, error)
-    return from_status(call.code(), call.details() or "", address, timeout_seconds)
+    return from_status(call.code(), call.details() or "", address, timeout_seconds, _pushback_seconds(call))
 
 
-def from_status(code: grpc.StatusCode, details: str, address: str, timeout_seconds: float) -> ClientError:
-    """The error for a status and its words; arguments as those of :func:`from_rpc_error`."""
+def from_status(
+    code: grpc.StatusCode, details: str, address: str, timeout_seconds: float, retry_after_seconds: float | None = None
+) -> ClientError:
+    """The error for a status and its words; arguments as those of :func:`from_rpc_error` and Overloaded."""
     details = " ".join(details.split())
     if code is grpc.StatusCode.INVALID_ARGUMENT:
         return InvalidInput(f"{address} refused the rows: {details}")
     if code is grpc.StatusCode.NOT_FOUND:
         return NotFound(f"{address}: {details}")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        return Overloaded(f"{address} is overloaded: {details}; try again later or send fewer rows at a time")
+        overloaded = Overloaded(f"{address} is overloaded: {details}; try again later or send fewer rows at a time")
+        overloaded.retry_after_seconds = retry_after_seconds
+        return overloaded
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return DeadlineExceeded(f"no answer from {address} within {timeout_seconds:.3g} s; allow more timeout_seconds")
     if code is grpc.StatusCode.UNAVAILABLE:
@@ -79,6 +89,13 @@ def from_status(code: grpc.StatusCode, details: str, address: str, timeout_secon
         result = ClientError(f"{address} failed with {code.name}: {details}")
     result.code = code
     return result
+
+
+def _pushback_seconds(call: grpc.Call) -> float | None:
+    """What the trailers say of when to come back."""
+    text = str(dict(call.trailing_metadata() or ()).get(_PUSHBACK, ""))
+    # Negative: gRPC's word for "not at all".
+    return int(text) / 1e3 if text.isascii() and text.isdecimal() else None
 
 
 def cancelled(address: str) -> ClientError:

@@ -6,9 +6,10 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import BinaryIO, Literal
+from typing import Literal
 
 from service.client.errors import InvalidInput, listed, quoted
+from service.client.printed import ByteLines
 from service.client.rows import Rows, rows_of
 
 Format = Literal["csv", "jsonl"]
@@ -18,7 +19,7 @@ _LONGEST_LINE_BYTES = 2**24
 
 
 def read_blocks(
-    stream: BinaryIO, source: str, file_format: Format, names: Sequence[str], block_rows: int
+    stream: ByteLines, source: str, file_format: Format, names: Sequence[str], block_rows: int
 ) -> Iterator[Rows]:
     """Read a table block by block.
 
@@ -90,7 +91,7 @@ def _place(source: str, row: int, line: int) -> str:
     return f"{source}: row {row + 1} (line {line})"
 
 
-def _lines(stream: BinaryIO, source: str) -> Iterator[str]:
+def _lines(stream: ByteLines, source: str) -> Iterator[str]:
     """Each line with its end; a byte that is not UTF-8 is found in its line."""
     for number in itertools.count(1):
         content = stream.readline(_LONGEST_LINE_BYTES)

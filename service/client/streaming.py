@@ -7,14 +7,14 @@ from contextlib import closing
 
 from kan_api.v1.prediction_pb2 import PredictRequest, PredictStreamResponse
 from service.client.answers import Prediction
-from service.client.block_stream import PATH, BlockStream, backoff_seconds, broke_off
+from service.client.block_stream import PATH, Block, BlockStream, backoff_seconds, broke_off
 from service.client.connection import Connection, Deadline
 from service.client.conversation import Rows
-from service.client.errors import Unavailable
+from service.client.errors import Overloaded, Unavailable
 
 
 def predictions(
-    connection: Connection, stream: BlockStream, blocks: Iterator[Rows], deadline: Deadline, max_attempts: int
+    connection: Connection, stream: BlockStream, blocks: Iterator[Rows]
 ) -> Generator[Prediction, None, None]:
     """One prediction a block, in the order of the blocks.
 
@@ -25,19 +25,19 @@ def predictions(
         connection: where to.
         stream: which model is asked, and how.
         blocks: is read in another thread, no further ahead than blocks may be under way.
-        deadline: when all of it has to be over.
-        max_attempts: how often a stream is opened at most to bring the next answer.
 
     Raises:
         ClientError: as :meth:`service.client.client.Client.predict_stream`.
     """
-    connection.run(stream.begin(), deadline)
+    connection.run(stream.begin(), stream.deadline)
     feed = _Feed(stream, blocks)
     try:
-        with closing(_answers(connection, feed, deadline, max_attempts)) as answers:
-            for answer, rows in answers:
-                steps = stream.prediction(answer, rows, connection.address, deadline.seconds)
-                yield connection.run(steps, deadline)
+        with closing(_answered(connection, feed, stream.deadline, stream.max_attempts)) as answered:
+            for block in answered:
+                prediction = connection.run(stream.prediction(block), stream.deadline)
+                feed.settle(block, prediction is not None)
+                if prediction is not None:
+                    yield prediction
         if feed.failure is not None:
             raise feed.failure
         stream.check_whole()
@@ -45,27 +45,36 @@ def predictions(
         feed.close()
 
 
-def _answers(
+def _answered(
     connection: Connection, feed: "_Feed", deadline: Deadline, max_attempts: int
-) -> Generator[tuple[PredictStreamResponse, int], None, None]:
-    """Answers in the order of their blocks, over as many streams as it takes.
+) -> Generator[Block, None, None]:
+    """Blocks whose answers have come, in order, over as many streams as it takes; each is settled before the next.
 
-    The answer that ends an attempt's wait ends its count too: max_attempts bounds those that bring nothing.
+    An answer resets the count of attempts: max_attempts limits consecutive attempts without any answer.
     """
     attempts = 0
     while True:
         attempts += 1
+        came = False
         try:
             with closing(connection.stream(PATH, feed.requests(), PredictStreamResponse, deadline)) as answers:
                 for answer in answers:
                     if attempts < max_attempts and broke_off(answer):
                         break
-                    attempts = 1
+                    attempts, came = 1, True
                     feed.came(answer)
-                    while (ready := feed.take()) is not None:
-                        yield ready
+                    while (block := feed.ready()) is not None:
+                        yield block
                 else:
-                    return
+                    if not (came and feed.has_unsent()):
+                        return
+                    # All had been sent when the last of them was refused, or has to be asked anew: on another stream.
+                    attempts = 0
+                    continue
+        except Overloaded as error:
+            attempts = 0
+            time.sleep(feed.refused(error))
+            continue
         except Unavailable:
             if attempts >= max_attempts:
                 raise
@@ -98,12 +107,28 @@ class _Feed:
         """As BlockStream has it."""
         with self._turn:
             self._stream.came(answer)
+            self._turn.notify_all()
 
-    def take(self) -> tuple[PredictStreamResponse, int] | None:
+    def refused(self, error: Overloaded) -> float:
         """As BlockStream has it."""
         with self._turn:
+            return self._stream.refused(error)
+
+    def ready(self) -> Block | None:
+        """As BlockStream has it."""
+        with self._turn:
+            return self._stream.ready()
+
+    def settle(self, block: Block, answered: bool) -> None:
+        """As BlockStream has it."""
+        with self._turn:
+            self._stream.settle(block, answered)
             self._turn.notify_all()
-            return self._stream.take()
+
+    def has_unsent(self) -> bool:
+        """As BlockStream has it."""
+        with self._turn:
+            return self._stream.has_unsent()
 
     def close(self) -> None:
         """Read no further."""
@@ -112,27 +137,31 @@ class _Feed:
             self._turn.notify_all()
 
     def _requests(self, number: int) -> Iterator[PredictRequest]:
-        while True:
-            with self._turn:
-                while (request := self._next(number)) is None:
-                    if self._closed or self._whole or self._open != number:
-                        return
-                    self._turn.wait()
+        while (request := self._await_request(number)) is not None:
             yield request
 
-    def _next(self, number: int) -> PredictRequest | None:
-        return None if self._closed or self._open != number else self._stream.next_to_send()
+    def _await_request(self, number: int) -> PredictRequest | None:
+        """The next request; None where there will be none on the stream of that number."""
+        with self._turn:
+            while not (self._closed or self._open != number):
+                pause_seconds = self._stream.pause_seconds()
+                if (request := self._stream.next_to_send()) is not None:
+                    return request
+                if self._whole and not self._stream.has_unsent():
+                    break
+                self._turn.wait(pause_seconds or None)
+        return None
 
     def _read(self) -> None:
         try:
             for block in self._blocks:
-                request = self._stream.request(block)
+                taken = self._stream.block(block)
                 with self._turn:
-                    while not (self._closed or self._stream.has_room(request)):
+                    while not (self._closed or self._stream.has_room(taken)):
                         self._turn.wait()
                     if self._closed:
                         return
-                    self._stream.add(request)
+                    self._stream.add(taken)
                     self._turn.notify_all()
         except BaseException as error:  # told to whoever takes predictions
             self.failure = error

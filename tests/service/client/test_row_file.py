@@ -165,7 +165,7 @@ def test_memory_does_not_grow_with_the_file(file_format: Format) -> None:
     """A file without end is read block by block."""
     line = b"1,word\n" if file_format == "csv" else json.dumps({"a": 1, "b": "word"}).encode() + b"\n"
     stream = Endless(b"a,b\n" if file_format == "csv" else line, line)
-    read = read_blocks(stream, "t", file_format, ("a", "b"), 1000)  # type: ignore[arg-type]
+    read = read_blocks(stream, "t", file_format, ("a", "b"), 1000)
     next(read)
     tracemalloc.start()
     try:

@@ -236,7 +236,7 @@ class Endless:
             self.gone.set()
 
 
-@pytest.mark.parametrize(("rows", "most_read_ahead"), [(1, MOST_READ_AHEAD), (2000, 2 + 2), (4096, 1 + 2)])
+@pytest.mark.parametrize(("rows", "most_read_ahead"), [(1, MOST_READ_AHEAD), (250, 2 + 2), (4096, 1 + 2)])
 def test_a_stream_reads_no_further_than_it_is_taken(server: Any, rows: int, most_read_ahead: int) -> None:
     """However long the iterator, as many blocks are read as were taken, and those under way; closing ends it all."""
     endless = Endless(rows)
@@ -465,7 +465,7 @@ def test_a_new_version_takes_over_within_a_stream(
         manifest.classes[:] = ["one", "two", "three"]
 
     write_model("classifier")
-    address = kan_serve("--poll-seconds", "0.05").grpc
+    address = kan_serve("--poll-seconds", "0.05", "--allow-incompatible", "classifier").grpc
     seen: list[int] = []
 
     def until_new() -> Iterator[Floats]:
@@ -494,18 +494,41 @@ def backwards(manifest: manifest_pb2.ModelManifest) -> None:
 
 
 @both
-def test_a_version_with_other_columns_ends_a_stream(
-    kan_serve: Callable[..., Any], write_model: Callable[..., Path], ask: Ask
+def test_rows_by_name_outlive_a_version_with_other_columns(
+    kan_serve: Callable[..., Any], write_model: Callable[..., Path], answer: Answer, ask: Ask
 ) -> None:
-    """Rows encoded for one version are never passed off as another's."""
+    """A block that was encoded for one version and answered by another is encoded and asked for anew."""
     write_model("affine")
-    address = kan_serve("--poll-seconds", "0.05").grpc
+    address = kan_serve("--poll-seconds", "0.05", "--allow-incompatible", "affine").grpc
     record = {f"x{place}": float(place) for place in range(4)}
 
     def until_new() -> Iterator[dict[str, float]]:
         write_model("affine", version=2, change=backwards)
+        with Client(address, 60) as client:
+            while client.predict("affine", record).version == 1:
+                yield record
+        yield from [record] * 100
+
+    outcome = ask(address, "affine", itertools.chain([record] * 100, until_new()))
+    assert outcome.error is None
+    assert {prediction.version for prediction in outcome.predictions} == {1, 2}
+    for prediction in outcome.predictions:
+        values = [[0, 1, 2, 3]] if prediction.version == 1 else [[3, 2, 1, 0]]
+        np.testing.assert_allclose(prediction.values, answer("affine", np.array(values, np.float32)), atol=1e-5)
+
+
+@both
+def test_numbers_in_the_order_of_columns_end_a_stream_where_that_changes(
+    kan_serve: Callable[..., Any], write_model: Callable[..., Path], ask: Ask
+) -> None:
+    """Rows in one version's order are never passed off as another's."""
+    write_model("affine")
+    address = kan_serve("--poll-seconds", "0.05", "--allow-incompatible", "affine").grpc
+
+    def until_new() -> Iterator[Floats]:
+        write_model("affine", version=2, change=backwards)
         while True:
-            yield record
+            yield ROWS
 
     outcome = ask(address, "affine", until_new())
     assert {prediction.version for prediction in outcome.predictions} <= {1}
@@ -516,17 +539,19 @@ def test_a_version_with_other_columns_ends_a_stream(
 def test_bulk_lets_others_go_first(server: Any, metrics: Any) -> None:
     """A few rows are answered while many that are in bulk, which came before them, still wait."""
     large = np.zeros((4096, 4), np.float32)
-    with Client(server.grpc, 60) as client, ThreadPoolExecutor(1) as pool:
+    with Client(server.grpc, 60) as client, ThreadPoolExecutor(3) as pool:
         for work in (
             lambda: [client.predict("slow", large, bulk=True)],
             lambda: list(client.predict_stream("slow", [large], bulk=True)),
         ):
-            bulk = pool.submit(work)
+            # One request of theirs runs, the others wait.
+            bulk = [pool.submit(work) for _ in range(3)]
             while not metrics.waiting_rows(server.http):
                 pass
             assert client.predict("slow", ROWS).values.shape == (5, 1)
-            assert not bulk.done()
-            assert bulk.result()[0].values.shape == (4096, 1)
+            assert not any(one.done() for one in bulk)
+            for one in bulk:
+                assert one.result()[0].values.shape == (4096, 1)
 
 
 def test_closing_the_client_ends_its_streams(server: Any) -> None:
