@@ -17,6 +17,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from service.errors import StartupError
+from service.frontends.address import bind
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -27,6 +28,7 @@ _BEAT_SECONDS = 0.5
 # A load, a long run on the event loop or a stopped container may skip beats; a loop that hangs never beats again.
 _LONGEST_SILENCE_SECONDS = 10.0
 _ANSWER_SECONDS = 1.0
+_POLL_SECONDS = 0.05
 
 
 class Probes:
@@ -58,25 +60,31 @@ class Probes:
         self._loop = asyncio.get_running_loop()
         self._last_beat = clock()
         try:
-            self._server = _Server(host, port)
-        except (OSError, TypeError, UnicodeError) as error:  # the latter two for a host that is no name
+            self._servers = [_Server(bound) for bound in bind(host, port)]
+        except (OSError, TypeError) as error:  # the latter for a host that is no name
             reason = getattr(error, "strerror", None) or error
             raise StartupError(f"cannot listen for HTTP on {host}:{port}: {reason}") from error
-        self.port: int = self._server.server_address[1]
-        self._server.set_app(self._answer)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="probes", daemon=True
-        )
-        self._thread.start()
+        self.port: int = self._servers[0].server_port
+        self._threads = [
+            threading.Thread(
+                target=server.serve_forever, kwargs={"poll_interval": _POLL_SECONDS}, name="probes", daemon=True
+            )
+            for server in self._servers
+        ]
+        for server, thread in zip(self._servers, self._threads, strict=True):
+            server.set_app(self._answer)
+            thread.start()
         self._heart = asyncio.create_task(self._beat(), name="heartbeat")
 
     async def close(self) -> None:
         """Stop answering."""
         self._heart.cancel()
         await asyncio.gather(self._heart, return_exceptions=True)
-        await asyncio.to_thread(self._server.shutdown)
-        self._thread.join()
-        self._server.server_close()
+        # Not in a thread of the loop's pool, which may be full of calls that hang; it takes _POLL_SECONDS at most.
+        for server, thread in zip(self._servers, self._threads, strict=True):
+            server.shutdown()
+            thread.join()
+            server.server_close()
 
     async def _beat(self) -> None:
         """Show that the event loop turns."""
@@ -135,16 +143,20 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, host: str, port: int) -> None:
-        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        super().__init__((host, port), _Handler)
+    def __init__(self, bound: socket.socket) -> None:
+        self.address_family = bound.family
+        super().__init__(bound.getsockname()[:2], _Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = bound
+        try:
+            self.server_activate()
+        except BaseException:
+            bound.close()
+            raise
+        self.server_address = bound.getsockname()
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.setup_environ()
 
     def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - the library's
         # The standard library prints a traceback for every caller who goes away or says nothing.
         _log.debug("an HTTP caller was given up", exc_info=True)
-
-    def server_bind(self) -> None:
-        # Not HTTPServer's: it looks the host's name up, which can take seconds.
-        socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
-        self.setup_environ()

@@ -1,8 +1,38 @@
-"""Whether an address can be listened on."""
+"""The addresses that a host stands for, and whether they can be listened on."""
 
+import errno
 import socket
+from collections.abc import Sequence
 
 from service.errors import StartupError
+
+_ANY_IPV6 = "::"
+# They are the machine's own, whatever its files and name servers say. Source: RFC 6761, section 6.3; as gRPC does.
+_LOCALHOST = ("127.0.0.1", "::1")
+# Another address of the same host may have been given the port that the first one got.
+_ATTEMPTS = 20
+
+
+def bind(host: str, port: int) -> list[socket.socket]:
+    """Sockets bound to every address of a host, one port for all; "::" takes IPv4 as well.
+
+    An address that this machine has not, such as ::1 where IPv6 is off, is left out where there is another.
+
+    Args:
+        host: Address or host name.
+        port: Port; 0 takes a free one.
+
+    Raises:
+        OSError: None of the addresses is this machine's, or the port of one is taken.
+    """
+    addresses = _resolve(host)
+    for attempt in range(_ATTEMPTS):
+        try:
+            return _bind_all(addresses, port)
+        except OSError as error:
+            if port or error.errno != errno.EADDRINUSE or attempt == _ATTEMPTS - 1:
+                raise
+    raise AssertionError
 
 
 def check_free(host: str, port: int) -> None:
@@ -15,13 +45,77 @@ def check_free(host: str, port: int) -> None:
     Raises:
         StartupError: It cannot be listened on.
     """
-    if not port:
-        return
+    if port:
+        addresses_for(host, port)
+
+
+def addresses_for(host: str, port: int) -> tuple[list[str], int]:
+    """The numeric addresses to listen on for gRPC, and the port; 0 where any will do.
+
+    Raises:
+        StartupError: They cannot be listened on.
+    """
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind(address)
-            trial.listen()
+        sockets = bind(host, port)
+        try:
+            for each in sockets if port else ():
+                each.listen()
+            addresses = [str(each.getsockname()[0]) for each in sockets]
+            return addresses, port if len(sockets) == 1 else int(sockets[0].getsockname()[1])
+        finally:
+            for each in sockets:
+                each.close()
     except OSError as error:
         raise StartupError(f"cannot listen for gRPC on {host}:{port}: {error.strerror or error}") from error
+
+
+def is_any_ipv6(address: str) -> bool:
+    """Whether an address is that of every interface, for IPv6 and with it for IPv4."""
+    return address == _ANY_IPV6
+
+
+def _resolve(host: str) -> Sequence[str]:
+    """Numeric addresses of a host, the likeliest first."""
+    if host == "localhost":
+        return _LOCALHOST
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except UnicodeError as error:  # for what is no name
+        raise OSError(str(error)) from error
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+def _bind_all(addresses: Sequence[str], port: int) -> list[socket.socket]:
+    sockets: list[socket.socket] = []
+    absent: OSError | None = None
+    try:
+        for address in addresses:
+            try:
+                sockets.append(_bound(address, port))
+            except OSError as error:
+                if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                    raise
+                absent = error
+                continue
+            port = int(sockets[0].getsockname()[1])
+        if not sockets and absent:
+            raise absent
+    except BaseException:
+        for each in sockets:
+            each.close()
+        raise
+    return sockets
+
+
+def _bound(address: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if is_any_ipv6(address) else 1)
+        made.bind((address, port))
+    except BaseException:
+        made.close()
+        raise
+    return made

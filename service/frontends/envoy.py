@@ -19,7 +19,7 @@ from pathlib import Path
 
 from service.control import FOLDER_VARIABLE
 from service.errors import StartupError
-from service.frontends.address import check_free
+from service.frontends.address import addresses_for
 from service.frontends.envoy_configuration import STAT_PREFIX, admin_path, configuration
 from service.settings import Settings
 
@@ -136,7 +136,7 @@ async def start(
             written, or Envoy ended.
     """
     envoy, module = _installed()
-    check_free(settings.host, settings.grpc_port)
+    addresses, port = addresses_for(settings.host, settings.grpc_port)
     _check_access_log(settings.access_log)
     try:
         folder = tempfile.TemporaryDirectory(prefix="kan-serve-")  # mode 0700: the admin socket is in it
@@ -144,7 +144,8 @@ async def start(
         raise StartupError(f"the Envoy front end needs a temporary folder that it may write in: {error}") from error
     try:
         path = Path(folder.name) / "envoy.json"
-        path.write_text(json.dumps(configuration(application, module, settings, Path(folder.name)), indent=1))
+        told = configuration(application, module, settings, addresses, port, Path(folder.name))
+        path.write_text(json.dumps(told, indent=1))
         process = await asyncio.create_subprocess_exec(
             envoy,
             *("--config-path", str(path), "--concurrency", "1", "--disable-hot-restart"),

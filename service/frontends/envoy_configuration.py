@@ -5,7 +5,7 @@ Connection age, keepalive, access log, gRPC-Web, JSON over HTTP are Envoy's. Sou
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from google.protobuf.descriptor import FileDescriptor
 
 from kan_api.v1 import prediction_pb2
 from service.frontends import deadline_header, envoy_routes, message_header
+from service.frontends.address import is_any_ipv6
 from service.limits import MESSAGES_IN_FLIGHT
 from service.settings import Settings
 
@@ -52,13 +53,17 @@ def admin_path(folder: Path) -> Path:
     return folder / "admin.sock"
 
 
-def configuration(application: str, module: str, settings: Settings, folder: Path) -> dict[str, Any]:
+def configuration(
+    application: str, module: str, settings: Settings, addresses: Sequence[str], port: int, folder: Path
+) -> dict[str, Any]:
     """Envoy's bootstrap configuration.
 
     Args:
         application: The ASGI application, as "module:attribute".
         module: File of pyvoy's dynamic module.
-        settings: Address and limits.
+        settings: Limits.
+        addresses: What to listen on: numbers, since Envoy takes no names here.
+        port: The port, of all of them.
         folder: Where the admin socket is made.
     """
     dropped = (message_header.HEADER.decode(), envoy_routes.ORIGINAL_PATH)
@@ -131,7 +136,8 @@ def configuration(application: str, module: str, settings: Settings, folder: Pat
     }
     listener = {
         "name": "grpc",
-        "address": {"socket_address": {"address": settings.host, "port_value": settings.grpc_port}},
+        "address": _address(addresses[0], port),
+        "additional_addresses": [{"address": _address(each, port)} for each in addresses[1:]],
         # By default a second server could bind the same port in silence.
         "enable_reuse_port": False,
         "filter_chains": [
@@ -150,6 +156,12 @@ def configuration(application: str, module: str, settings: Settings, folder: Pat
         "admin": {"address": {"pipe": {"path": str(admin_path(folder)), "mode": 0o600}}},
         "static_resources": {"listeners": [listener]},
     }
+
+
+def _address(address: str, port: int) -> dict[str, Any]:
+    """A socket's; IPv4 callers are taken where every address is, as gRPC does."""
+    compatible = {"ipv4_compat": True} if is_any_ipv6(address) else {}
+    return {"socket_address": {"address": address, "port_value": port, **compatible}}
 
 
 def _keepalive(settings: Settings) -> dict[str, Any]:
