@@ -7,7 +7,7 @@ import asyncio
 import http.client
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -16,47 +16,73 @@ from service.errors import StartupError
 from service.frontends import envoy
 from service.frontends.envoy import EnvoyProcess
 from service.settings import Settings
-from service.signals import signals
+from service.stop import CLOSED, KILLED, LONGEST_READ_SECONDS, Stop
 
 _log = logging.getLogger(__name__)
 
 _APPLICATION = "service.inside_envoy:application"
-# As in server.py: what callers get to read their answers, once all are computed or refused.
-_LAST_WORDS_SECONDS = 5.0
-# What the server inside gets beyond its own bounds before it is given up.
-_PATIENCE_SECONDS = 10.0
+# What the server inside gets to say where it hangs.
+_WHY_SECONDS = 0.2
 
 
-async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
-    """Serve until a signal stops it (signals.py), then drain; a second signal ends the drain at once.
+class _Stopped(Exception):
+    """A stop was asked for before Envoy listened."""
+
+
+async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop) -> bool:
+    """Serve until a stop is asked for, then drain.
 
     Args:
         settings: What to serve, and where.
         announce: Gets one line once models are loaded, for scripts to wait for: the ports and what answers.
+        stop: Ends serving, and bounds the drain.
+
+    Returns:
+        Whether everything ended: False where the server inside hung, or ended without a word, and was abandoned.
 
     Raises:
         StartupError: The server cannot start, or Envoy ended by itself.
     """
-    stop, at_once = signals()
-    async with _running(settings) as (process, control):
-        control.send(port=process.port)
-        reports = _Reports(control, announce)
-        stopping = asyncio.create_task(stop.wait(), name="stop")
-        ended = asyncio.create_task(process.wait(), name="envoy")
-        try:
-            await asyncio.wait({stopping, ended, reports.over}, return_when=asyncio.FIRST_COMPLETED)
-            if not stopping.done():
-                raise await reports.why(ended)
-            control.send(stop=True)
-            with _admin_may_be_gone():
-                await process.discourage()
-            await _drained(settings, control, reports, at_once)
-            with _admin_may_be_gone():
-                await _flushed(process, at_once)
-        finally:
-            for task in (stopping, ended):
-                task.cancel()
-            await reports.close()
+    try:
+        async with _running(settings, stop) as (process, control):
+            return await _serve(process, control, announce, stop)
+    except _Stopped:
+        return True
+
+
+async def _serve(process: EnvoyProcess, control: Control, announce: Callable[[str], None], stop: Stop) -> bool:
+    control.send(port=process.port)
+    reports = _Reports(control, announce)
+    stopping = asyncio.create_task(stop.asked.wait(), name="stop")
+    ended = asyncio.create_task(process.wait(), name="envoy")
+    discouraging: asyncio.Task[None] | None = None
+    try:
+        await asyncio.wait({stopping, ended, reports.over}, return_when=asyncio.FIRST_COMPLETED)
+        if not stopping.done():
+            raise await reports.why(ended)
+        control.send(stop=stop.asked_at)
+        # Not waited for: an Envoy that hangs does not answer.
+        discouraging = asyncio.create_task(_discourage(process), name="discourage")
+        whole = await _drained(control, reports, stop)
+        if whole:
+            flush = asyncio.create_task(_flush(process), name="flush")
+            if not await stop.wait(flush, CLOSED):
+                flush.cancel()
+        return whole
+    finally:
+        for task in (stopping, ended, *filter(None, [discouraging])):
+            task.cancel()
+        await reports.close()
+
+
+async def _discourage(process: EnvoyProcess) -> None:
+    with _admin_may_be_gone():
+        await process.discourage()
+
+
+async def _flush(process: EnvoyProcess) -> None:
+    with _admin_may_be_gone():
+        await process.flush(LONGEST_READ_SECONDS)
 
 
 @contextmanager
@@ -69,20 +95,14 @@ def _admin_may_be_gone() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _running(settings: Settings) -> AsyncIterator[tuple[EnvoyProcess, Control]]:
+async def _running(settings: Settings, stop: Stop) -> AsyncIterator[tuple[EnvoyProcess, Control]]:
     """An Envoy with the server inside it, and the line to that server."""
     ours, theirs = socket.socketpair()
     control = await Control.on_socket(ours)
     try:
         try:
             with theirs:
-                theirs.set_inheritable(True)
-                process = await envoy.start(
-                    _APPLICATION,
-                    settings,
-                    pass_fds=[theirs.fileno()],
-                    environment={FD_VARIABLE: str(theirs.fileno()), SETTINGS_VARIABLE: settings.model_dump_json()},
-                )
+                process = await _started(settings, stop, theirs)
         except StartupError as error:
             # The server inside knows better why than Envoy's exit code.
             async for report in control.messages():
@@ -92,9 +112,28 @@ async def _running(settings: Settings) -> AsyncIterator[tuple[EnvoyProcess, Cont
         try:
             yield process, control
         finally:
-            await process.end()
+            await process.end(stop.remaining(KILLED))
     finally:
         control.close()
+
+
+async def _started(settings: Settings, stop: Stop, theirs: socket.socket) -> EnvoyProcess:
+    """Start Envoy, or end it again where a stop is asked for meanwhile."""
+    theirs.set_inheritable(True)
+    environment = {FD_VARIABLE: str(theirs.fileno()), SETTINGS_VARIABLE: settings.model_dump_json()}
+    starting = asyncio.create_task(
+        envoy.start(_APPLICATION, settings, stop, pass_fds=[theirs.fileno()], environment=environment), name="start"
+    )
+    stopping = asyncio.create_task(stop.asked.wait(), name="stop")
+    try:
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+    if starting.done():
+        return starting.result()
+    starting.cancel()
+    await asyncio.gather(starting, return_exceptions=True)
+    raise _Stopped
 
 
 class _Reports:
@@ -102,11 +141,11 @@ class _Reports:
 
     Attributes:
         over: Done once it says no more: it has stopped, failed or gone.
-        failed: Why it cannot serve; "" where it can.
+        last: The last report; empty where it went without one.
     """
 
     def __init__(self, control: Control, announce: Callable[[str], None]) -> None:
-        self.failed = ""
+        self.last: Mapping[str, Any] = {}
         self._announce = announce
         self.over = asyncio.create_task(self._listen(control), name="reports")
 
@@ -115,14 +154,14 @@ class _Reports:
             if "ready" in report:
                 self._announce(report["ready"])
             else:
-                self.failed = report.get("failed", "")
+                self.last = report
                 return
 
     async def why(self, ended: "asyncio.Task[int]") -> StartupError:
         """What there is to say where the server ended by itself."""
         await asyncio.wait({self.over}, timeout=1)
-        if self.failed:
-            return StartupError(self.failed)
+        if "failed" in self.last:
+            return StartupError(self.last["failed"])
         await asyncio.wait({ended}, timeout=1)
         code = f" with code {ended.result()}" if ended.done() else ""
         return StartupError(f"Envoy or the server inside it ended by itself{code}")
@@ -132,32 +171,18 @@ class _Reports:
         await asyncio.gather(self.over, return_exceptions=True)
 
 
-async def _flushed(process: EnvoyProcess, at_once: asyncio.Event) -> None:
-    """Wait until callers have read their answers, or for a second signal."""
-    flush = asyncio.create_task(process.flush(_LAST_WORDS_SECONDS), name="flush")
-    cut = asyncio.create_task(at_once.wait(), name="at once")
-    try:
-        await asyncio.wait({flush, cut}, return_when=asyncio.FIRST_COMPLETED)
-        if flush.done():
-            flush.result()
-    finally:
-        for task in (flush, cut):
-            task.cancel()
-        await asyncio.gather(flush, cut, return_exceptions=True)
-
-
-async def _drained(settings: Settings, control: Control, reports: _Reports, at_once: asyncio.Event) -> None:
-    """Wait until the server inside has answered all that it accepted."""
-    cut = asyncio.create_task(at_once.wait(), name="at once")
-    longest = settings.grace_seconds + _LAST_WORDS_SECONDS + _PATIENCE_SECONDS
-    waited: set[asyncio.Task[Any]] = {reports.over, cut}
-    try:
-        await asyncio.wait(waited, timeout=longest, return_when=asyncio.FIRST_COMPLETED)
-        if cut.done():
-            control.send(at_once=True)
-            await asyncio.wait({reports.over}, timeout=_PATIENCE_SECONDS)
-        if not reports.over.done():
-            _log.error("the server inside Envoy did not stop; it is ended")
-    finally:
-        cut.cancel()
-        await asyncio.gather(cut, return_exceptions=True)
+async def _drained(control: Control, reports: _Reports, stop: Stop) -> bool:
+    """Wait until the server inside has answered all that it accepted; False where it hangs or has gone."""
+    at_once = asyncio.create_task(stop.at_once.wait(), name="at once")
+    await asyncio.wait({reports.over, at_once}, timeout=stop.remaining(CLOSED), return_when=asyncio.FIRST_COMPLETED)
+    at_once.cancel()
+    if stop.is_at_once:
+        control.send(at_once=True)
+    if not await stop.wait(reports.over, CLOSED):
+        control.send(why=True)
+        await asyncio.wait({reports.over}, timeout=_WHY_SECONDS)
+    if "stopped" in reports.last or "failed" in reports.last:
+        return True
+    where = reports.last.get("hangs", "it does not say where")
+    _log.error("the server inside Envoy did not stop; it is abandoned: %s", where)
+    return False

@@ -6,17 +6,32 @@ import importlib.util
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from importlib.metadata import version as installed_version
+from typing import Any, NoReturn
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from service import log
+from service import log, process, standard_streams
 from service.errors import StartupError
 from service.settings import Settings, variable
+from service.stop import Stop
 
 _log = logging.getLogger(__name__)
+
+
+def run() -> NoReturn:
+    """The program: `main`, and the end of the process, which waits for nothing that hangs."""
+    standard_streams.open_closed()
+    code = 1
+    try:
+        code = main()
+    except SystemExit as error:  # argparse's
+        code = error.code if isinstance(error.code, int) else 1
+    except BaseException:
+        _log.critical("kan-serve broke", exc_info=True)
+    process.leave(code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The command line without the program's name; that of the process when left out.
 
     Returns:
-        Exit code: 0 after a stop by signal, 1 where the server cannot start, 2 for a setting that does not fit.
+        Exit code: 0 after a stop by signal, 1 where the server cannot start, 2 for a setting that does not fit, 3 where
+        something that hung at the stop was abandoned.
     """
     given = {name: value for name, value in vars(_parser().parse_args(arguments)).items() if value is not None}
     try:
@@ -36,39 +52,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     log.set_up(settings.log_format)
     try:
-        _run(settings)
+        return process.run(_serve(settings), settings.grace_seconds, _new_loop(settings))
     except StartupError as error:
         if settings.log_format == "json":
             _log.critical("%s", error)
         else:
             print(f"kan-serve: {error}", file=sys.stderr)
         return 1
-    return 0
 
 
-def _run(settings: Settings) -> None:
-    """Serve, on the faster uvloop where it is installed."""
+def _serve(settings: Settings) -> Callable[[Stop], Coroutine[Any, Any, bool]]:
+    """What serves. Imported when it runs: a signal that comes meanwhile is noted."""
 
-    def announce(line: str) -> None:
-        print(line, flush=True)
+    async def serve(stop: Stop) -> bool:
+        if settings.frontend == "envoy":
+            # What computes is inside Envoy: here neither gRPC nor onnxruntime nor uvloop is worth its memory.
+            from service.behind_envoy import serve as serve_behind_envoy
 
-    if settings.frontend == "envoy":
-        # What computes is inside Envoy: here neither gRPC nor onnxruntime nor uvloop is worth its memory.
-        from service.behind_envoy import serve as serve_behind_envoy
+            return await serve_behind_envoy(settings, standard_streams.announce, stop)
+        # Before gRPC is imported: its newer way of reading sockets wakes three more threads a call (decision 0006).
+        os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener")
+        from service.server import serve as serve_here
 
-        asyncio.run(serve_behind_envoy(settings, announce))
-        return
-    # Before gRPC is imported. Its newer way of reading sockets wakes three more threads a call: docs/decisions/0006.
-    os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener")
-    from service.server import serve
+        return await serve_here(settings, standard_streams.announce, stop)
 
-    serving = serve(settings, announce)
-    if importlib.util.find_spec("uvloop") is None:
-        asyncio.run(serving)
-    else:
-        import uvloop
+    return serve
 
-        uvloop.run(serving)
+
+def _new_loop(settings: Settings) -> Callable[[], asyncio.AbstractEventLoop]:
+    """The faster uvloop where it is installed and gRPC is here."""
+    if settings.frontend == "envoy" or importlib.util.find_spec("uvloop") is None:
+        return asyncio.new_event_loop
+    import uvloop
+
+    return uvloop.new_event_loop
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -109,4 +126,4 @@ def _flag(name: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -1,13 +1,15 @@
 """What kan-serve and the server inside Envoy tell each other: JSON objects, one a line, over a socket pair.
 
-To the server: {"port": where Envoy listens}, {"stop": true}, {"at_once": true}. From it: {"ready": line for scripts},
-{"failed": why it cannot start}, {"stopped": true}.
+To the server: {"port": where Envoy listens}, {"stop": when that was asked for, on time.monotonic's clock}, {"at_once":
+true}, {"why": true}, which asks where it hangs. From it: {"ready": line for scripts}, {"failed": why it cannot start},
+{"stopped": true}, {"hangs": where}.
 """
 
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from typing import Any
 
 # What the server inside Envoy finds in its environment.
@@ -21,7 +23,7 @@ _LONGEST_LINE_BYTES = 2**24
 
 
 class Control:
-    """One end of the line. Made by :meth:`on_socket` or :meth:`on_descriptor`."""
+    """The end of kan-serve, on an event loop. Made by :meth:`on_socket`."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
@@ -31,15 +33,10 @@ class Control:
         """The end that this socket is; takes the socket over."""
         return cls(*await asyncio.open_unix_connection(sock=end, limit=_LONGEST_LINE_BYTES))
 
-    @classmethod
-    async def on_descriptor(cls, descriptor: int) -> "Control":
-        """The end that was passed as a file descriptor."""
-        return await cls.on_socket(socket.socket(fileno=descriptor))
-
     def send(self, **message: Any) -> None:
         """Send one message; lost in silence where the other end has gone."""
         if not self._writer.is_closing():
-            self._writer.write(json.dumps(message).encode() + b"\n")
+            self._writer.write(_line(message))
 
     async def messages(self) -> AsyncIterator[dict[str, Any]]:
         """What the other end sends, until it has gone."""
@@ -52,3 +49,36 @@ class Control:
     def close(self) -> None:
         """Hang up."""
         self._writer.close()
+
+
+class BlockingControl:
+    """The end inside Envoy: orders are read in a thread, so that they come while the event loop is blocked.
+
+    Args:
+        end: The socket; this takes it over.
+    """
+
+    def __init__(self, end: socket.socket) -> None:
+        end.setblocking(True)
+        self._socket = end
+        self._file = end.makefile("rb")
+
+    def send(self, **message: Any) -> None:
+        """Send one message; lost in silence where the other end has gone."""
+        with suppress(OSError):
+            self._socket.sendall(_line(message))
+
+    def messages(self) -> Iterator[dict[str, Any]]:
+        """What the other end sends, until it has gone."""
+        with suppress(ConnectionError):
+            for line in self._file:
+                yield json.loads(line)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._file.close()
+        self._socket.close()
+
+
+def _line(message: dict[str, Any]) -> bytes:
+    return json.dumps(message).encode() + b"\n"

@@ -6,19 +6,26 @@ import logging
 import os
 import shutil
 import signal
+import socket
+import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from service import log, server
-from service.control import FD_VARIABLE, FOLDER_VARIABLE, SETTINGS_VARIABLE, Control
+from service.control import FD_VARIABLE, FOLDER_VARIABLE, SETTINGS_VARIABLE, BlockingControl
 from service.errors import StartupError
 from service.frontends.asgi import AsgiFront
 from service.frontends.open_call import Receive, Scope, Send
 from service.metrics import Metrics
 from service.rpc import Method
 from service.settings import Settings
+from service.stop import LEFT, Stop
+from service.threads import where_threads_are, within
 
 _log = logging.getLogger(__name__)
+
+_LOG_SECONDS = 0.2
 
 
 class Application:
@@ -39,17 +46,14 @@ class Application:
         settings = Settings(**json.loads(os.environ[SETTINGS_VARIABLE]))
         log.set_up(settings.log_format)
         asyncio.get_running_loop().set_exception_handler(_report)
-        control = await Control.on_descriptor(int(os.environ[FD_VARIABLE]))
-        orders = _Orders()
-        obeying = asyncio.create_task(_obey(control, orders), name="obey")
-        try:
-            await self._live_under(control, orders, settings, receive, send)
-        finally:
-            obeying.cancel()
-            await asyncio.gather(obeying, return_exceptions=True)
+        control = BlockingControl(socket.socket(fileno=int(os.environ[FD_VARIABLE])))
+        orders = _Orders(settings.grace_seconds)
+        # In a thread, so that orders come while a run holds up the event loop.
+        threading.Thread(target=_obey, args=(control, orders), name="orders", daemon=True).start()
+        await self._live_under(control, orders, settings, receive, send)
 
     async def _live_under(
-        self, control: Control, orders: "_Orders", settings: Settings, receive: Receive, send: Send
+        self, control: BlockingControl, orders: "_Orders", settings: Settings, receive: Receive, send: Send
     ) -> None:
         """Start, serve, and end with Envoy."""
         try:
@@ -61,7 +65,7 @@ class Application:
         serving = asyncio.create_task(self._serve(started, settings, control, orders), name="serve")
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        orders.end()  # Envoy is ending: it waits for nobody, and for this application for ever
+        orders.stop.ask_at_once()  # Envoy is ending: it waits for nobody, and for this application for ever
         await serving
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -71,7 +75,9 @@ class Application:
         )
         return self._front
 
-    async def _serve(self, started: server.Server, settings: Settings, control: Control, orders: "_Orders") -> None:
+    async def _serve(
+        self, started: server.Server, settings: Settings, control: BlockingControl, orders: "_Orders"
+    ) -> None:
         """Serve until told to stop, and say how it ended."""
 
         async def loaded(loaded_server: server.Server) -> None:
@@ -79,8 +85,8 @@ class Application:
             control.send(ready=server.summary(loaded_server, settings.host))
 
         try:
-            await server.run(started, settings, loaded, orders.stop, orders.at_once)
-            control.send(stopped=True)
+            whole = await server.run(started, settings, loaded, orders.stop)
+            control.send(**({"stopped": True} if whole else {"hangs": where_threads_are()}))
         except StartupError as error:
             control.send(failed=str(error))
         except Exception as error:  # kan-serve waits for word, and would for ever
@@ -89,43 +95,45 @@ class Application:
 
 
 class _Orders:
-    """What the server was told.
+    """What the server was told; made on its event loop, told in another thread.
 
     Attributes:
         port: Where Envoy listens, once it does.
-        stop, at_once: Set when the server is to drain, and when it is to wait for nobody.
+        stop: Is asked for when the server is to drain.
     """
 
-    def __init__(self) -> None:
-        self.port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self.stop, self.at_once = asyncio.Event(), asyncio.Event()
+    def __init__(self, grace_seconds: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.port: asyncio.Future[int] = self._loop.create_future()
+        self.stop = Stop(grace_seconds)
+        self.stop.listen()
 
     def take(self, order: Mapping[str, Any]) -> None:
         """Note one order."""
         if "port" in order:
-            self.port.set_result(order["port"])
+            self._loop.call_soon_threadsafe(self.port.set_result, order["port"])
         if "stop" in order:
-            self.stop.set()
+            self.stop.ask(order["stop"])
         if "at_once" in order:
-            self.at_once.set()
-
-    def end(self) -> None:
-        """Stop, and wait for nobody."""
-        self.stop.set()
-        self.at_once.set()
+            self.stop.ask_at_once()
 
 
-async def _obey(control: Control, orders: _Orders) -> None:
-    """Note what kan-serve orders; once it has gone, nobody else would end Envoy."""
+def _obey(control: BlockingControl, orders: _Orders) -> None:
+    """Note what kan-serve orders; once it has gone, nobody else would end Envoy, nor remove its folder."""
     try:
-        async for order in control.messages():
+        for order in control.messages():
             orders.take(order)
-        _log.error("kan-serve has gone: stopping at once")
-    except Exception:
-        _log.exception("kan-serve sent what is no order: stopping at once")
-    orders.end()
+            if "why" in order:
+                control.send(hangs=where_threads_are())
+        why = "kan-serve has gone"
+    except Exception as error:
+        why = f"kan-serve sent what is no order ({error!r})"
+    orders.stop.ask_at_once()
     shutil.rmtree(os.environ.get(FOLDER_VARIABLE, ""), ignore_errors=True)
+    within(_LOG_SECONDS, lambda: _log.error("%s: stopping at once", why))
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(LEFT.after_at_once_seconds)
+    os.kill(os.getpid(), signal.SIGKILL)  # Envoy, or the server inside it, hangs
 
 
 def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -15,14 +15,10 @@ from service.probes import Probes
 from service.registry import Registry, State
 from service.session import provider_in_use
 from service.settings import Settings
-from service.signals import signals
+from service.stop import ANSWERED, CLOSED, LONGEST_READ_SECONDS, READ, Stop
+from service.threads import where_threads_are
 
 _log = logging.getLogger(__name__)
-
-# What callers get to read their answers, once all are computed or refused. Not the whole grace period: a connection
-# that says nothing would hold up the end that long.
-_LAST_WORDS_SECONDS = 5.0
-_LAST_WORDS_AT_ONCE_SECONDS = 0.2
 
 
 class Front(Protocol):
@@ -76,31 +72,55 @@ class Server:
         if self._poll:
             self.registry.watch(self._health.changed)
 
-    async def stop(self, grace_seconds: float, at_once: asyncio.Event | None = None) -> None:
-        """Stop without losing an accepted request: readiness off, refuse new, drain, close, metrics last.
+    async def stop(self, grace_seconds: float) -> bool:
+        """As :meth:`finish`, asked for now.
 
         Args:
             grace_seconds: Longest wait for accepted requests; those still open then fail with UNAVAILABLE.
-            at_once: Ends every wait early.
+        """
+        stop = Stop(grace_seconds)
+        stop.ask()
+        return await self.finish(stop)
+
+    async def finish(self, stop: Stop) -> bool:
+        """Stop without losing an accepted request: readiness off, refuse new, drain, close, metrics last.
+
+        Args:
+            stop: Was asked for; its milestones end the waits.
+
+        Returns:
+            Whether everything ended: False where a run has not returned and is abandoned.
         """
         drain = asyncio.create_task(self.registry.drain(), name="drain")
-        cut = asyncio.create_task((at_once or asyncio.Event()).wait(), name="cut")
         await asyncio.sleep(0)  # drain() has turned readiness off by then
         self._health.stop()
-        await asyncio.wait({drain, cut}, timeout=grace_seconds, return_when=asyncio.FIRST_COMPLETED)
-        if not drain.done():
+        close: asyncio.Task[None] | None = None
+        if not await stop.wait(drain, ANSWERED):
             _log.warning("the grace period is over; requests that still wait are refused")
-            await self.registry.close()
-        flush = asyncio.create_task(self.front.stop(_LAST_WORDS_SECONDS), name="flush")
-        await asyncio.wait({flush, cut}, return_when=asyncio.FIRST_COMPLETED)
-        if not flush.done():
-            flush.cancel()
-            await asyncio.gather(flush, return_exceptions=True)
-            await self.front.stop(_LAST_WORDS_AT_ONCE_SECONDS)
-        cut.cancel()
-        await asyncio.gather(drain, cut, return_exceptions=True)
-        await self.registry.close()
+            close = asyncio.create_task(self.registry.close(), name="close")
+        await self._flush(stop)
+        close = close or asyncio.create_task(self.registry.close(), name="close")
+        whole = await stop.wait(close, CLOSED)
+        for task in (drain, close):
+            task.cancel()
+        await asyncio.gather(drain, close, return_exceptions=True)
         await self._probes.close()
+        if whole:
+            close.result()
+        return whole
+
+    async def _flush(self, stop: Stop) -> None:
+        """Take no more calls, and wait until callers have read their answers."""
+        seconds = min(LONGEST_READ_SECONDS, stop.remaining(READ))
+        flush = asyncio.create_task(self.front.stop(seconds), name="flush")
+        if await stop.wait(flush, READ):
+            flush.result()
+            return
+        flush.cancel()
+        await asyncio.gather(flush, return_exceptions=True)
+        cut = asyncio.create_task(self.front.stop(0), name="cut")
+        if not await stop.wait(cut, CLOSED):
+            cut.cancel()
 
 
 async def start(settings: Settings, start_front: StartFront | None = None) -> Server:
@@ -148,39 +168,38 @@ async def start(settings: Settings, start_front: StartFront | None = None) -> Se
     return Server(registry, metrics, health, probes, front, poll=settings.poll_seconds > 0)
 
 
-async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
-    """Serve until a signal stops it (signals.py), then drain; a second signal ends the drain at once.
+async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop) -> bool:
+    """Serve until a stop is asked for, then drain.
 
     Args:
         settings: What to serve, and where.
         announce: Gets one line once models are loaded, for scripts to wait for: the ports and what answers.
+        stop: Ends serving, and bounds the drain.
+
+    Returns:
+        Whether everything ended (:meth:`Server.finish`).
 
     Raises:
         StartupError: The server cannot start.
     """
-    stop, at_once = signals()
 
     async def loaded(server: Server) -> None:
         announce(summary(server, settings.host))
 
-    await run(await start(settings), settings, loaded, stop, at_once)
+    return await run(await start(settings), settings, loaded, stop)
 
 
-async def run(
-    server: Server,
-    settings: Settings,
-    loaded: Callable[[Server], Awaitable[None]],
-    stop: asyncio.Event,
-    at_once: asyncio.Event,
-) -> None:
+async def run(server: Server, settings: Settings, loaded: Callable[[Server], Awaitable[None]], stop: Stop) -> bool:
     """Load the models, serve until told to stop, then drain.
 
     Args:
         server: It listens already.
         settings: Give the grace period.
         loaded: Is called once models are loaded.
-        stop: Ends serving.
-        at_once: Ends the drain.
+        stop: Ends serving, and bounds the drain.
+
+    Returns:
+        Whether everything ended (:meth:`Server.finish`).
 
     Raises:
         StartupError: The repository's folder is absent, or the provider is.
@@ -194,7 +213,7 @@ async def run(
         await loaded(server)
 
     loading = asyncio.create_task(load(), name="load")
-    stopping = asyncio.create_task(stop.wait(), name="stop")
+    stopping = asyncio.create_task(stop.asked.wait(), name="stop")
     try:
         await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if loading.done():
@@ -202,11 +221,16 @@ async def run(
             await stopping
         _log.info("stopping: draining for at most %g s", settings.grace_seconds)
     finally:
+        stop.ask()
         loading.cancel()
         stopping.cancel()
         await asyncio.gather(loading, stopping, return_exceptions=True)
-        await server.stop(settings.grace_seconds, at_once)
-    _log.info("stopped")
+        whole = await server.finish(stop)
+    if whole:
+        _log.info("stopped")
+    else:
+        _log.error("a run has not returned; it is abandoned: %s", where_threads_are())
+    return whole
 
 
 def summary(server: Server, host: str) -> str:

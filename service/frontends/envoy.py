@@ -9,6 +9,8 @@ import importlib.util
 import json
 import logging
 import os
+import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -22,6 +24,7 @@ from service.errors import StartupError
 from service.frontends.address import addresses_for
 from service.frontends.envoy_configuration import STAT_PREFIX, admin_path, configuration
 from service.settings import Settings
+from service.stop import KILLED, Stop
 
 _log = logging.getLogger(__name__)
 
@@ -65,17 +68,29 @@ class EnvoyProcess:
         except TimeoutError:
             _log.warning("callers have not read their answers within %g s", seconds)
 
-    async def end(self) -> None:
-        """End the process, at once."""
+    async def end(self, seconds: float) -> None:
+        """End the process.
+
+        Args:
+            seconds: What it gets to write its access log; then it is killed.
+        """
         if self._process.returncode is None:
             self._process.terminate()
             try:
-                async with asyncio.timeout(_END_SECONDS):
+                async with asyncio.timeout(min(seconds, _END_SECONDS)):
                     await self._process.wait()
             except TimeoutError:
+                _log.warning("Envoy did not end by itself; it is killed")
                 self._process.kill()
                 await self._process.wait()
         self._folder.cleanup()
+
+    def kill(self) -> None:
+        """Kill the process and remove its folder; for any thread, where nothing waits for its end any more."""
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)
+        shutil.rmtree(self._folder.name, ignore_errors=True)
 
     async def _listening(self) -> None:
         """Wait until it listens, and learn the port."""
@@ -121,13 +136,14 @@ def _ask(socket_path: str, method: str, path: str) -> bytes:
 
 
 async def start(
-    application: str, settings: Settings, *, pass_fds: Sequence[int], environment: Mapping[str, str]
+    application: str, settings: Settings, stop: Stop, *, pass_fds: Sequence[int], environment: Mapping[str, str]
 ) -> EnvoyProcess:
     """Start an Envoy and wait until it listens for gRPC on settings.host and settings.grpc_port.
 
     Args:
         application: The ASGI application, as "module:attribute"; its lifespan startup ends before Envoy listens.
         settings: Address, limits and what else Envoy is configured with.
+        stop: Kills it when the process abandons what hangs.
         pass_fds: File descriptors that the application gets.
         environment: Variables for the application.
 
@@ -162,11 +178,12 @@ async def start(
         with suppress(OSError):
             os.sched_setscheduler(process.pid, os.SCHED_BATCH, os.sched_param(0))
     running = EnvoyProcess(process, folder)
+    stop.on_abandon(running.kill)
     try:
         async with asyncio.timeout(_START_SECONDS):
             await running._listening()
     except BaseException as error:
-        await running.end()
+        await running.end(stop.remaining(KILLED))
         if isinstance(error, TimeoutError):
             raise StartupError(f"Envoy did not listen within {_START_SECONDS:g} s") from error
         raise

@@ -52,10 +52,11 @@ class GrpcioServer:
             grace_seconds: Longest wait; calls still open then are cancelled.
         """
         self._table.stopping.set()
-        until = time.monotonic() + _LONGEST_UNREST_SECONDS
+        ends = time.monotonic() + grace_seconds
+        until = min(time.monotonic() + _LONGEST_UNREST_SECONDS, ends)
         while time.monotonic() < min(until, self._table.last_call + _QUIET_SECONDS):  # noqa: ASYNC110
             await asyncio.sleep(_QUIET_SECONDS / 10)
-        await self._server.stop(grace_seconds)
+        await self._server.stop(max(0.0, ends - time.monotonic()))
 
 
 async def start(methods: Mapping[str, Method], metrics: Metrics, settings: Settings) -> GrpcioServer:

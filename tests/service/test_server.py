@@ -268,14 +268,16 @@ def test_what_is_there_at_the_start_is_never_collected(models: Path, write_model
 import asyncio, gc
 from service import server
 from service.settings import Settings
+from service.stop import Stop
 
 async def main():
     settings = Settings(models={str(models)!r}, grpc_port=0, http_port=0)
-    stop = asyncio.Event()
+    stop = Stop(0)
+    stop.listen()
     async def loaded(_):
         print(gc.get_freeze_count() > 10_000, gc.get_count()[2])
-        stop.set()
-    await server.run(await server.start(settings), settings, loaded, stop, asyncio.Event())
+        stop.ask()
+    await server.run(await server.start(settings), settings, loaded, stop)
 
 asyncio.run(main())
 """

@@ -1,58 +1,71 @@
 """The signals that stop a server."""
 
-import asyncio
 import os
 import signal
+import threading
+from collections.abc import Iterator
 
 import pytest
 
 from service.signals import signals
 
+_HUP = signal.SIGHUP
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_first_signal_and_the_second(number: signal.Signals) -> None:
-    """The first sets one event, the second the other."""
 
-    async def check() -> None:
-        stop, at_once = signals()
-        os.kill(os.getpid(), number)
-        async with asyncio.timeout(10):
-            await stop.wait()
-            assert not at_once.is_set()
+@pytest.fixture(autouse=True)
+def _hangup() -> Iterator[None]:
+    """SIGHUP as a terminal's shell has it, also where the tests run under nohup."""
+    before = signal.signal(_HUP, signal.SIG_DFL)
+    yield
+    signal.signal(_HUP, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_they_come_one_by_one(number: signal.Signals) -> None:
+    """Each of them, as often as it is sent."""
+    with signals() as came:
+        for _ in range(2):
             os.kill(os.getpid(), number)
-            await at_once.wait()
+            assert came.next(10) is number
+        with pytest.raises(TimeoutError):
+            came.next(0)
 
-    asyncio.run(check())
+
+def test_one_that_another_thread_gets() -> None:
+    """The system may give it to any thread: the main one is woken all the same."""
+    with signals() as came:
+
+        def kill() -> None:
+            signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+        thread = threading.Timer(0.05, kill)
+        thread.start()
+        assert came.next(10) is signal.SIGTERM
+        thread.join()
 
 
-def test_a_hangup_may_come_twice() -> None:
-    """As it does from a shell whose terminal goes: the drain is not cut short."""
-
-    async def check() -> None:
-        stop, at_once = signals()
-        async with asyncio.timeout(10):
-            for _ in range(2):
-                os.kill(os.getpid(), signal.SIGHUP)
-                await stop.wait()
-            os.kill(os.getpid(), signal.SIGTERM)
-            await at_once.wait()
-
-    asyncio.run(check())
+def test_the_end_of_the_server() -> None:
+    """Comes in turn with signals."""
+    with signals() as came:
+        os.kill(os.getpid(), signal.SIGTERM)
+        came.end()
+        assert [came.next(10), came.next(10)] == [signal.SIGTERM, None]
 
 
 def test_a_hangup_that_is_ignored_stays_so() -> None:
     """Under nohup a server goes on when its terminal goes."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-
-    async def check() -> None:
-        stop, _ = signals()
-        os.kill(os.getpid(), signal.SIGHUP)
+    signal.signal(_HUP, signal.SIG_IGN)
+    with signals() as came:
+        assert signal.getsignal(_HUP) is signal.SIG_IGN
+        os.kill(os.getpid(), _HUP)
         os.kill(os.getpid(), signal.SIGTERM)
-        async with asyncio.timeout(10):
-            await stop.wait()
+        assert came.next(10) is signal.SIGTERM
+    assert signal.getsignal(_HUP) is signal.SIG_IGN
 
-    try:
-        asyncio.run(check())
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGHUP, before)
+
+def test_the_handlers_are_put_back() -> None:
+    """Whoever had a handler before has it again."""
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
+    with signals():
+        pass
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)] == before

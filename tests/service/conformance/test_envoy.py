@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from kan_api.v1 import prediction_pb2 as pb
 from service.cli import main
 from service.frontends import message_header
 from service.status import Code
+from service.stop import GONE
 
 KanServe = Callable[..., Any]
 WriteModel = Callable[..., Path]
@@ -64,6 +66,58 @@ def test_envoy_ends_with_kan_serve(server: Any) -> None:
     server.process.kill()
     _gone(envoy)
     assert not folder.exists()
+
+
+def _endless(server: Any) -> "socket.socket":
+    """A connection that has asked for a run that never returns."""
+    body = json.dumps({"model": "endless", "features": {"rows": 1, "columns": 4, "values": [3, 1, 1, 1]}}).encode()
+    connection = _begun(server, "Predict", "content-type: application/json", f"content-length: {len(body)}")
+    connection.sendall(body)
+    return connection
+
+
+def test_envoy_ends_with_kan_serve_although_a_run_never_returns(
+    kan_serve: KanServe, write_endless: Callable[..., None], sample: Any, until: Any
+) -> None:
+    """Kan-serve is killed while the event loop inside Envoy is blocked: Envoy ends all the same."""
+    write_endless()
+    server = kan_serve("--frontend", "envoy")
+    (envoy,) = _children(server.process.pid)
+    folder = _folder(envoy)
+    with _endless(server):
+        asyncio.run(until(lambda: sample(server, "kan_request_rows_count", model="endless") == 1))
+        server.process.kill()
+        _gone(envoy)
+    assert not folder.exists()
+
+
+def test_an_envoy_that_hangs(kan_serve: KanServe, write_model: WriteModel) -> None:
+    """Stopped as a whole it answers nobody; kan-serve kills it in time and says with 3 that something was abandoned."""
+    write_model("affine")
+    server = kan_serve("--frontend", "envoy", "--grace-seconds", "0")
+    (envoy,) = _children(server.process.pid)
+    folder = _folder(envoy)
+    os.kill(envoy, signal.SIGSTOP)
+    began = time.monotonic()
+    server.process.terminate()
+    code, _, log = server.finish()
+    assert time.monotonic() - began <= GONE.after_grace_seconds
+    assert code == 3, log
+    assert "the server inside Envoy did not stop; it is abandoned" in log
+    assert not Path(f"/proc/{envoy}").exists()
+    assert not folder.exists()
+
+
+def test_a_stop_while_envoy_starts(models: Path) -> None:
+    """It does not wait until Envoy listens, and leaves none behind."""
+    flags = ["--models", str(models), "--frontend", "envoy", "--grpc-port", "0", "--http-port", "0"]
+    with subprocess.Popen([sys.executable, "-m", "service.cli", *flags], stderr=subprocess.PIPE, text=True) as process:
+        while not (envoys := _children(process.pid)):
+            assert process.poll() is None
+        process.terminate()
+        _, log = process.communicate(timeout=20)
+    assert process.returncode == 0, log
+    assert not Path(f"/proc/{envoys[0]}").exists()
 
 
 def test_envoy_ends_with_kan_serve_after_the_drain(

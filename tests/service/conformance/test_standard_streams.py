@@ -1,0 +1,89 @@
+"""Standard output and error that are closed, full or read by nobody: the server serves, and ends as always."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_CLOSED = {"stdin": "<&-", "stdout": ">&-", "stderr": "2>&-"}
+_FULL = {"stdout": ">/dev/full", "stderr": "2>/dev/full"}
+
+Launch = Callable[[str], "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def http() -> str:
+    """An address for the HTTP port; the line that would tell it may be lost here."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
+@pytest.fixture
+def launch(models: Path, frontend: str, http: str, until: Any) -> Iterator[Launch]:
+    """Starts kan-serve with a shell's redirections, and waits until it is ready."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(redirections: str) -> "subprocess.Popen[bytes]":
+        flags = ["--models", str(models), "--frontend", frontend, "--grpc-port", "0", "--http-port", http.split(":")[1]]
+        command = [sys.executable, "-m", "service.cli", *flags]
+        started.append(
+            subprocess.Popen(
+                ["/bin/sh", "-c", f'exec "$@" {redirections}', "sh", *command],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+        )
+        asyncio.run(until(lambda: _is_ready(started[-1], http)))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def _is_ready(process: "subprocess.Popen[bytes]", http: str) -> bool:
+    assert process.poll() is None, f"ended with {process.returncode}"
+    try:
+        with urllib.request.urlopen(f"http://{http}/readyz", timeout=10):
+            return True
+    except (urllib.error.URLError, ConnectionError):
+        return False
+
+
+@pytest.mark.parametrize(
+    "redirections",
+    [*_CLOSED.values(), " ".join(_CLOSED.values()), *_FULL.values(), " ".join(_FULL.values())],
+)
+def test_streams_that_take_nothing(launch: Launch, write_model: Callable[..., Path], redirections: str) -> None:
+    """Closed or full: the server answers, and SIGTERM ends it with 0."""
+    write_model("affine")
+    process = launch(redirections)
+    process.send_signal(signal.SIGTERM)
+    _, log = process.communicate(timeout=30)
+    assert process.returncode == 0, log
+    assert b"Traceback" not in log
+
+
+def test_a_reader_that_goes(launch: Launch, write_model: Callable[..., Path]) -> None:
+    """Of the log and of the line that says ready: both are written to a pipe that is broken."""
+    write_model("affine")
+    reader, writer = os.pipe()
+    os.close(reader)
+    os.set_inheritable(writer, True)
+    write_model("affine", 2)
+    try:
+        process = launch(f">/proc/{os.getpid()}/fd/{writer} 2>&1")
+    finally:
+        os.close(writer)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
