@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from service.settings import Settings
+from service.stop import GONE
 
 pytestmark = pytest.mark.deploy
 
@@ -78,9 +79,8 @@ def test_settings_are_known_and_leave_time_to_drain(services: dict[str, Any]) ->
     environment = services["kan-serve"]["environment"]
     known = {f"KAN_{name.upper()}" for name in Settings.model_fields}
     assert {key for key in environment if key.startswith("KAN_")} <= known
-    assert services["kan-serve"]["stop_grace_period"] == "1m0s"
-    # 5 s for answers, and with the Envoy front end 10 s more.
-    assert int(environment["KAN_GRACE_SECONDS"]) + 15 < 60
+    assert services["kan-serve"]["stop_grace_period"] == "45s"
+    assert int(environment["KAN_GRACE_SECONDS"]) + GONE.after_grace_seconds + 5 <= 45
 
 
 @pytest.mark.parametrize(

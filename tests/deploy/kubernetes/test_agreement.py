@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from service import health, open_inference, prediction, server
+from service import health, open_inference, prediction
 from service.settings import Settings, variable
+from service.stop import GONE
 
 pytestmark = pytest.mark.deploy
 
@@ -99,11 +100,13 @@ def test_user_and_folders_are_those_of_the_image(manifests: Any) -> None:
 
 
 def test_pods_have_time_to_drain(manifests: Any) -> None:
-    """Before SIGKILL there is time for preStop, the grace period and the last words, and some to spare."""
+    """Before SIGKILL there is time for preStop and the longest stop of either front end, and some to spare.
+
+    That no stop is longer, whatever hangs, is held by tests/service/conformance/test_end.py.
+    """
     pause = manifests.container["lifecycle"]["preStop"]["sleep"]["seconds"]
     grace = float(manifests.variables["KAN_GRACE_SECONDS"])
-    drain = pause + grace + server._LAST_WORDS_SECONDS
-    assert manifests.pod["terminationGracePeriodSeconds"] >= drain + 5
+    assert manifests.pod["terminationGracePeriodSeconds"] >= pause + grace + GONE.after_grace_seconds + 5
 
 
 def test_an_update_takes_no_capacity_away(deployment: Any) -> None:
@@ -142,7 +145,7 @@ def test_compose_and_envoy_agree(overlay: Any) -> None:
     grace = overlay.variables["KAN_GRACE_SECONDS"]
     assert compose["environment"]["KAN_GRACE_SECONDS"] == grace
     seconds = float(compose["stop_grace_period"].removesuffix("s"))
-    assert seconds >= float(grace) + server._LAST_WORDS_SECONDS + 5
+    assert seconds >= float(grace) + GONE.after_grace_seconds + 5
     probe = overlay.container["readinessProbe"]["grpc"]
     envoy = yaml.safe_load((ROOT / "deploy" / "envoy" / "envoy.yaml").read_text())["static_resources"]["clusters"]
     (cluster,) = [each for each in envoy if each["name"] == "kan-serve"]

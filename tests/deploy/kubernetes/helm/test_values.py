@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from deploy.kubernetes.helm import schema
-from service import server
 from service.settings import Settings, variable
+from service.stop import GONE
 
 pytestmark = pytest.mark.deploy
 
@@ -186,13 +186,12 @@ def test_settings_come_as_they_were_given(chart: Any) -> None:
 
 @pytest.mark.parametrize(("frontend", "grace"), [("grpcio", 0), ("grpcio", 30), ("envoy", 30), ("grpcio", 90.5)])
 def test_pods_have_time_to_drain(frontend: str, grace: float, chart: Any) -> None:
-    """However long the grace period is: before SIGKILL there is time for preStop, for it and for the last words."""
+    """However long the grace period is: before SIGKILL there is time for preStop and the longest stop."""
     release = chart.release({"frontend": frontend, "settings": {"KAN_GRACE_SECONDS": grace}})
     assert release.variables.get("KAN_FRONTEND", "grpcio") == frontend
     pause = release.container["lifecycle"]["preStop"]["sleep"]["seconds"]
-    envoys = 10 if frontend == "envoy" else 0
-    drain = pause + grace + server._LAST_WORDS_SECONDS + envoys
-    assert release.template["spec"]["terminationGracePeriodSeconds"] >= drain + 5
+    stop = pause + grace + GONE.after_grace_seconds
+    assert release.template["spec"]["terminationGracePeriodSeconds"] >= stop + 5
 
 
 def test_a_changed_setting_rolls_the_pods(chart: Any) -> None:
