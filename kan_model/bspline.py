@@ -107,7 +107,7 @@ def evaluate(x: Tensor, knots: Tensor, coefficients: Tensor, degree: int) -> Ten
     return torch.einsum("nfb,fb->nf", basis(x, knots, degree), coefficients)
 
 
-def fit_coefficients(x: Tensor, y: Tensor, knots: Tensor, degree: int) -> Tensor:
+def fit_coefficients(x: Tensor, y: Tensor, knots: Tensor, degree: int, weights: Tensor | None = None) -> Tensor:
     """Coefficients of the splines that are closest to given values in least squares.
 
     Args:
@@ -115,11 +115,16 @@ def fit_coefficients(x: Tensor, y: Tensor, knots: Tensor, degree: int) -> Tensor
         y: ``[rows, features, curves]``, the values to meet.
         knots: ``[features, K]``.
         degree: Degree of the splines.
+        weights: ``[rows, features]``, 0 or more, of each squared difference; None: all are alike.
 
     Returns:
         ``[features, curves, K - degree - 1]``; of all solutions the smallest where points are too few.
     """
-    design = basis(x, knots, degree).transpose(0, 1)
+    design = basis(x, knots, degree)
+    if weights is not None:
+        roots = weights.sqrt().unsqueeze(2)
+        design, y = roots * design, roots * y
+    design = design.transpose(0, 1)
     # gelsd: an SVD, so that a basis function no point touches gets zero instead of NaN.
     solution: Tensor = torch.linalg.lstsq(design.cpu(), y.transpose(0, 1).cpu(), driver="gelsd").solution
     return solution.transpose(1, 2).to(y.device)
@@ -128,9 +133,10 @@ def fit_coefficients(x: Tensor, y: Tensor, knots: Tensor, degree: int) -> Tensor
 def insertion_matrix(knots: Tensor, finer: Tensor, degree: int) -> Tensor:
     """The matrix that turns coefficients on a grid into those of the same function on a finer one.
 
-    Row j is the blossom (polar form) of the coarse spline at the finer knots j+1 … j+degree, taken on the
-    polynomial piece that basis function j sees inside the domain. Exact where every interior coarse knot is
-    also a finer one; the two functions agree on the whole domain.
+    Row j is the blossom (polar form) of the coarse spline at the finer knots j+1 … j+degree, taken on one of the
+    polynomial pieces that basis function j sees inside the domain. All of them give the same number; the widest gives
+    it with the least rounding. Exact where every interior coarse knot is also a finer one; the two functions agree on
+    the whole domain.
 
     Args:
         knots: ``[features, K]`` coarse.
@@ -147,9 +153,10 @@ def insertion_matrix(knots: Tensor, finer: Tensor, degree: int) -> Tensor:
     last_fine_cell = finer.shape[1] - degree - 2
     rows = []
     for j in range(fine_count):
-        fine_cell = min(max(j, degree), last_fine_cell)
-        middle = (finer[:, fine_cell] + finer[:, fine_cell + 1]) / 2
-        cell = torch.searchsorted(knots[:, degree:-degree].contiguous(), middle.unsqueeze(1), right=True) - 1 + degree
+        first_cell, last_cell = max(j, degree), min(j + degree, last_fine_cell)
+        fine_cell = first_cell + finer[:, first_cell : last_cell + 2].diff(dim=1).argmax(dim=1, keepdim=True)
+        middle = (finer.gather(1, fine_cell) + finer.gather(1, fine_cell + 1)) / 2
+        cell = torch.searchsorted(knots[:, degree:-degree].contiguous(), middle, right=True) - 1 + degree
         local = cell + torch.arange(-degree, 1, device=knots.device)
         # piece[f, i, :] = how the i-th of the degree + 1 local coefficients enters, refined level by level.
         piece = torch.eye(degree + 1, dtype=knots.dtype, device=knots.device).expand(features, -1, -1)
