@@ -12,7 +12,7 @@ from training.continuation_start import Start, scaled
 from training.encoding import Numbers
 from training.errors import TrainingError
 from training.export import Trained
-from training.manifest import predict, scores
+from training.manifest import UNANSWERED, predict, scores_of_answered
 from training.preparation import samples
 from training.record import Record
 from training.threads import threads_for, torch_threads
@@ -45,7 +45,7 @@ class Learned:
 
 
 def learn_on(recipe: Recipe, begin: Start, looked: Callable[[Record], None]) -> Learned:
-    """Fit what the new training rows touch; the new validation rows choose.
+    """Fit what the new training rows touch; the new validation rows choose, and held-out rows have no say.
 
     Args:
         recipe: With ``[model] continue_from``.
@@ -53,7 +53,7 @@ def learn_on(recipe: Recipe, begin: Start, looked: Callable[[Record], None]) -> 
         looked: Is told of each look at the validation rows, the first of them before any step.
 
     Raises:
-        ContinuationError: there is nothing that could move, or a held-out row has no answer.
+        ContinuationError: there is nothing that could move.
         TrainingDiverged: the loss is not finite even before the first step.
     """
     version, dataset = begin.version, begin.dataset
@@ -77,7 +77,10 @@ def learn_on(recipe: Recipe, begin: Start, looked: Callable[[Record], None]) -> 
         raise ContinuationError(f"{dataset.source}: {error}") from None
     history = tuple(replace(record, grid_size=grid) for record in continued.history)
     trained = Trained(continued.kan, inputs, outputs)
-    before, after = (_test_scores(begin, each) for each in (version.trained, trained))
+    before, after = (
+        scores_of_answered(dataset.task, dataset.y[dataset.test], predict(each, dataset.x[dataset.test]))
+        for each in (version.trained, trained)
+    )
     return Learned(trained, continued, history, _notes(begin, continued, before, after), before)
 
 
@@ -105,17 +108,6 @@ def continued_manifest(manifest: ModelManifest, begin: Start, learned: Learned) 
     return result
 
 
-def _test_scores(begin: Start, trained: Trained) -> Mapping[str, float]:
-    dataset = begin.dataset
-    answers = predict(trained, dataset.x[dataset.test])
-    silent = int((~np.isfinite(answers)).any(axis=1).sum())
-    if silent:
-        raise ContinuationError(
-            f"{dataset.source}: the network has no answer to {silent} of {len(answers)} held-out rows"
-        )
-    return scores(dataset.task, dataset.y[dataset.test], answers)
-
-
 def _notes(
     begin: Start, continued: Continued, before: Mapping[str, float], after: Mapping[str, float]
 ) -> tuple[str, ...]:
@@ -130,9 +122,13 @@ def _notes(
         )
     else:
         changes = ", ".join(
-            f"{name.replace('_', ' ')} {before[name]:.4g} -> {value:.4g}" for name, value in after.items()
+            f"{name.replace('_', ' ')} {before[name]:.4g} -> {value:.4g}"
+            for name, value in after.items()
+            if name in before
         )
         notes.append(f"new rows  {len(begin.dataset.test)} held out, before and after: {changes}")
+    if silent := after.get(UNANSWERED):
+        notes.append(f"warning   no answer to {silent:.0f} of {len(begin.dataset.test)} new rows held out")
     if continued.rows_outside:
         notes.append(
             f"warning   {continued.rows_outside} of {len(begin.dataset.train)} new rows lie outside the range of "

@@ -14,11 +14,14 @@ from kan_model.onnx_runtime import Session, open_session
 from training.config import Recipe
 from training.data import Dataset
 from training.encoding import Feature, Numbers
+from training.evaluation import answers, block_rows
 from training.export import Exported, Trained, describe, explanation
 from training.objective import Task
 from training.preparation import feature_ranges
 from training.split import Rows
 
+# The metric that counts rows without a finite answer; other metrics are of the rest.
+UNANSWERED = "unanswered_rows"
 _HISTOGRAM_BINS = 20
 _TASKS = {"regression": pb.TASK_REGRESSION, "classification": pb.TASK_CLASSIFICATION}
 
@@ -129,14 +132,18 @@ def _metrics(dataset: Dataset, exported: Exported) -> tuple[dict[str, float], di
     if exported.plan.precision == "float32":
         return metrics, {}
     session = open_session(exported.lowered.model)
-    served = evaluate(dataset, lambda rows: _served(session, dataset, rows))
+    block = block_rows(trained.kan)
+    served = evaluate(dataset, lambda rows: _served(session, dataset, rows, block))
     return served, {name: value - served[name] for name, value in metrics.items()}
 
 
-def _served(session: Session, dataset: Dataset, rows: Rows) -> Numbers:
-    answers = session.run(dataset.x[rows].astype(np.float32))[0].astype(np.float64)
+def _served(session: Session, dataset: Dataset, rows: Rows, block: int) -> Numbers:
+    """Answers of the graph, so many rows at a time."""
+    x = dataset.x[rows].astype(np.float32)
+    blocks = range(0, len(x), block)
+    served = np.concatenate([session.run(x[start : start + block])[0] for start in blocks]).astype(np.float64)
     # scikit-learn wants probabilities that sum to one in float64.
-    return answers / answers.sum(axis=1, keepdims=True) if dataset.task == "classification" else answers
+    return served / served.sum(axis=1, keepdims=True) if dataset.task == "classification" else served
 
 
 def evaluate(dataset: Dataset, predict: Callable[[Rows], Numbers]) -> dict[str, float]:
@@ -150,7 +157,7 @@ def evaluate(dataset: Dataset, predict: Callable[[Rows], Numbers]) -> dict[str, 
     return {
         f"{part}_{name}": value
         for part, rows in parts.items()
-        for name, value in scores(dataset.task, dataset.y[rows], predict(rows)).items()
+        for name, value in scores_of_answered(dataset.task, dataset.y[rows], predict(rows)).items()
     }
 
 
@@ -161,12 +168,18 @@ def predict(trained: Trained, x: Numbers) -> Numbers:
         trained: The network.
         x: ``[rows, features]``, raw.
     """
-    with torch.no_grad():
-        rows = torch.from_numpy(x).to(trained.kan.dtype)
-        # In float64 after the network: scikit-learn wants probabilities that sum to one.
-        y = trained.kan(rows if trained.inputs is None else trained.inputs(rows)).double()
-        result: Numbers = (y if trained.outputs is None else trained.outputs(y)).numpy()
+    rows = torch.from_numpy(x).to(trained.kan.dtype)
+    # In float64 after the network: scikit-learn wants probabilities that sum to one.
+    y = answers(trained.kan, rows if trained.inputs is None else trained.inputs(rows)).double()
+    result: Numbers = (y if trained.outputs is None else trained.outputs(y)).numpy()
     return result
+
+
+def scores_of_answered(task: Task, truth: Numbers | Rows, answers: Numbers) -> dict[str, float]:
+    """As :func:`scores`, of the rows that have an answer; where some have none, ``UNANSWERED`` says how many."""
+    answered = np.isfinite(answers).all(axis=1)
+    silent = {} if answered.all() else {UNANSWERED: float((~answered).sum())}
+    return silent | (scores(task, truth[answered], answers[answered]) if answered.any() else {})
 
 
 def scores(task: Task, truth: Numbers | Rows, answers: Numbers) -> dict[str, float]:

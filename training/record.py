@@ -3,9 +3,9 @@
 import math
 from dataclasses import dataclass
 
-import torch
 from torch import nn
 
+from training.evaluation import answers
 from training.objective import Task, loss, score
 from training.samples import Samples
 
@@ -43,9 +43,8 @@ def look(
     network: nn.Module, place: tuple[int, int], train_loss: float, validation: Samples, task: Task
 ) -> Record | None:
     """Look at the validation rows at ``place`` (grid size, step); None where a number is not finite."""
-    with torch.no_grad():
-        outputs = network(validation.x)
-        validation_loss = float(loss(task, outputs, validation.y))
+    outputs = answers(network, validation.x)
+    validation_loss = float(loss(task, outputs, validation.y))
     if not (math.isfinite(train_loss) and math.isfinite(validation_loss)):
         return None
     return Record(*place, train_loss, validation_loss, score(task, outputs, validation.y))

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kan_api.v1.manifest_pb2 import ModelManifest
+from training.manifest import UNANSWERED
 from training.publish import Published
 from training.report import NAME as REPORT
 
@@ -21,6 +22,10 @@ def of_run(published: Published, held_out: Path) -> str:
     """
     manifest, lowering = published.manifest, published.manifest.lowering
     # R² compares with that answer; below zero the model is worse.
+    silent = manifest.metrics.get(f"test_{UNANSWERED}", 0)
+    unanswered = (
+        [f"  warning   no answer to {silent:.0f} held-out rows; what is told is of the others"] if silent else []
+    )
     useless = ["  warning   worse than always answering the mean"] if manifest.metrics.get("test_r2", 1.0) < 0 else []
     losses = ", ".join(
         f"{name.removeprefix('test_')} {value:+.4g}"
@@ -29,7 +34,7 @@ def of_run(published: Published, held_out: Path) -> str:
     )
     precision = f" in {lowering.precision}; float32 less this: {losses}" if losses else ""
     judged = f"  held out  {manifest.data.test_rows} rows: {_metrics(manifest, 'test_')}  ({held_out})"
-    return "\n".join([*_network(published), judged, *useless, *_graph(published, precision)])
+    return "\n".join([*_network(published), judged, *unanswered, *useless, *_graph(published, precision)])
 
 
 def of_import(published: Published) -> str:
@@ -79,7 +84,8 @@ def _metrics(manifest: ModelManifest, part: str) -> str:
 def of_tuning(published: Published) -> str:
     """After timing strategies: what was tried, as a table: microseconds by rows, a line a strategy."""
     manifest = published.manifest
-    lines = [f"published {published.folder}", f"  runs of {manifest.preferred_rows} rows are cheapest by the row"]
+    lines = [f"published {published.folder}", *(f"  {note}" for note in published.notes)]
+    lines.append(f"  runs of {manifest.preferred_rows} rows are cheapest by the row")
     for index, layer in enumerate(manifest.lowering.layers):
         for candidate in layer.candidates:
             times = "".join(f"{1e6 * timing.seconds:10.1f}" for timing in candidate.timings)

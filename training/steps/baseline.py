@@ -7,6 +7,7 @@ import torch
 from kan_model import KAN
 from training.baseline import fit_baseline
 from training.encoding import Numbers
+from training.evaluation import answers
 from training.fit_sections import BaselineSection, FitSection
 from training.manifest import evaluate
 from training.split import Rows
@@ -32,14 +33,12 @@ def compared(
     except ValueError as error:
         raise StepFailed(f"[baseline]: {error}") from None
 
-    def answers(rows: Rows) -> Numbers:
-        x = torch.from_numpy(dataset.x[rows])
-        with torch.no_grad():
-            y = found.network(table.inputs(x).to(fitted.dtype)).double()
-            result: Numbers = table.outputs(y).numpy()
+    def of(rows: Rows) -> Numbers:
+        y = answers(found.network, table.inputs(torch.from_numpy(dataset.x[rows])).to(fitted.dtype)).double()
+        result: Numbers = table.outputs(y).numpy()
         return result
 
-    metrics = {f"baseline_{name}": value for name, value in evaluate(dataset, answers).items()}
+    metrics = {f"baseline_{name}": value for name, value in evaluate(dataset, of).items()}
     shown = ", ".join(
         f"{name.removeprefix('baseline_test_').replace('_', ' ')} {value:.4g}"
         for name, value in sorted(metrics.items())

@@ -9,6 +9,7 @@ from kan_model import KAN
 from kan_model.transform import InputTransform, OutputTransform
 from training.data import Dataset
 from training.errors import TrainingError
+from training.evaluation import answers
 from training.objective import loss
 from training.preparation import samples
 from training.record import Record
@@ -78,5 +79,4 @@ class Table:
 
 def choosing_loss(kan: KAN, table: Table) -> float:
     """Of the rows that choose, without any penalty."""
-    with torch.no_grad():
-        return float(loss(table.dataset.task, kan(table.choosing.x), table.choosing.y))
+    return float(loss(table.dataset.task, answers(kan, table.choosing.x), table.choosing.y))
