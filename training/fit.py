@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-import torch
 from torch import nn
 
 from kan_model import KAN, refine_grid
 from kan_model.edge_values import first_flaw
 from training.errors import TrainingError
+from training.evaluation import answers
 from training.fit_sections import AdaptSection, FitSection, SparsifySection
 from training.grids import first_grid, next_grid, parameters_on
 from training.least_squares import check_parameters
@@ -33,7 +33,7 @@ class FitState:
 
     Attributes:
         kan: The network as it is now.
-        best: The network with the lowest validation loss so far, whatever its grid.
+        best: The network with the lowest validation loss so far, whatever its grid; before any look the one given.
         stage: Which of the plan's grids is being fitted.
         step: Steps done on it.
         optimizer: State of the optimizer; empty at the start of a stage.
@@ -87,7 +87,7 @@ def begin(kan: KAN, plan: FitSection, train: Samples | None = None, adapt: Adapt
         start = refine_grid(kan, plan.grids[0])
     else:
         start = first_grid(kan, plan.grids[0], train.x, adapt)
-    return FitState(kan=start, best=copy.deepcopy(start))
+    return FitState(kan=start, best=copy.deepcopy(kan))
 
 
 def fit_steps(
@@ -104,6 +104,7 @@ def fit_steps(
 
     The same plan and data give the same networks, also when a saved state is gone on with. Each grid starts from
     the best network so far. A step that ends in numbers that are not finite ends its grid; the best network stays.
+    The network given counts too, as it came and on the first grid: no worse one on the validation rows is the best.
 
     Args:
         state: From :func:`begin` or a saved one; it is changed and yielded again.
@@ -125,6 +126,8 @@ def fit_steps(
     goal = Goal(task, sparsify)
     if plan.optimizer == "levenberg-marquardt":
         check_parameters(parameters_on(state.kan, plan.grids[-1]), plan.grids[-1])
+    if _is_new(state):
+        _count_start(state, train, validation, task)
     while state.stage < len(plan.grids):
         optimizer = optimizer_for(state.kan, train, plan, goal)
         if state.optimizer:
@@ -142,13 +145,27 @@ def fit_steps(
             state.step = plan.steps if done.at_end else done.step
             state.optimizer = optimizer.state_dict()
             yield state
-        if not math.isfinite(state.best_loss):
+        if not state.history:
             flaw = _flaw(state.best, train) or f"wanted {_remedy(plan)}"
             raise TrainingDiverged(f"the loss is not finite on grid {plan.grids[state.stage]}; {flaw}")
         state.stage, state.step, state.optimizer = state.stage + 1, 0, {}
         if state.stage < len(plan.grids):
             state.kan = next_grid(state.best, plan.grids[state.stage], train.x, adapt)
         yield state
+
+
+def _is_new(state: FitState) -> bool:
+    """Whether nothing was looked at so far; a state that was kept has its best network."""
+    return not state.history and state.best_loss == math.inf
+
+
+def _count_start(state: FitState, train: Samples, validation: Samples, task: Task) -> None:
+    """Look at the network given, which the state has as its best, and at what it is on the first grid."""
+    given = state.best
+    for network in (state.kan, given):
+        record = _look_before(network, train, validation, task)
+        if record is not None and record.validation_loss < state.best_loss:
+            state.best_loss, state.best = record.validation_loss, copy.deepcopy(network)
 
 
 def fit_module(
@@ -183,8 +200,7 @@ def fit_module(
     check_samples(network, validation, task, "validation")
     current = copy.deepcopy(network)
     optimizer = optimizer_for(current, train, plan, Goal(task))
-    with torch.no_grad():
-        record = look(current, (0, 0), float(loss(task, current(train.x), train.y)), validation, task)
+    record = _look_before(current, train, validation, task)
     if record is None:
         flaw = _flaw(network, train) or "wanted rows and targets of a usual size"
         raise TrainingDiverged(f"the loss is not finite before the first step; {flaw}")
@@ -202,6 +218,11 @@ def fit_module(
         done = optimizer.advance((0, record.step))
         record, at_end = look(current, (0, done.step), done.train_loss, validation, task), done.at_end
     return ModuleFit(best, tuple(history))
+
+
+def _look_before(network: nn.Module, train: Samples, validation: Samples, task: Task) -> Record | None:
+    """At a network before its first step."""
+    return look(network, (0, 0), float(loss(task, answers(network, train.x), train.y)), validation, task)
 
 
 def _flaw(network: nn.Module, train: Samples) -> str:

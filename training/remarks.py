@@ -21,15 +21,16 @@ def of_fit(state: FitState, start: KAN, plan: FitSection, table: Table) -> list[
     """What a person should know of a fit that ended.
 
     Args:
-        state: At its end.
+        state: At its end; a step that was worse than its start is not its best, but stands in its history.
         start: The network before the first step.
         plan: As the fit followed it.
         table: The rows.
 
     Raises:
-        TrainingDiverged: the best network is far worse on the validation rows than the one that it began with.
+        TrainingDiverged: every step was far worse on the validation rows than the network that it began with.
     """
-    before, best = choosing_loss(start, table), state.best_loss
+    before = choosing_loss(start, table)
+    best = min((record.validation_loss for record in state.history), default=state.best_loss)
     losses = f"validation loss {best:.3g}, {before:.3g} before the first step"
     if best > _DIVERGED * before:
         rate = (
@@ -44,9 +45,10 @@ def of_fit(state: FitState, start: KAN, plan: FitSection, table: Table) -> list[
         f"grid {size}: the fit ended early in numbers that are not finite; the best network before that is kept"
         for size in state.diverged
     ]
-    return notes + (
-        [f"warning   no step was better than the network before the first: {losses}"] if best > before else []
-    )
+    # A fit that an older version began did not count its start.
+    kept = ", which is kept" if state.best_loss <= before else ""
+    worse = f"warning   no step was better than the network before the first{kept}: {losses}"
+    return notes + ([worse] if best > before else [])
 
 
 def refusal_hint(kan: KAN) -> str:

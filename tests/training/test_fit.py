@@ -95,7 +95,7 @@ def test_a_fit_gone_on_with_equals_one_that_never_stopped(
 
 def test_the_best_network_on_validation_rows_is_kept() -> None:
     """Few noisy rows and a fine grid overfit: what is kept has the lowest validation loss of all that were seen."""
-    noise = torch.randn(40, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    noise = 0.3 * torch.randn(40, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
     train = Samples(toy(40, 0).x, toy(40, 0).y + noise)
     validation = toy(200, 1)
     state = fit(network(), train, validation, LBFGS.model_copy(update={"grids": (3, 30)}), "regression")
@@ -103,6 +103,22 @@ def test_the_best_network_on_validation_rows_is_kept() -> None:
         kept = float((state.best(validation.x) - validation.y).square().mean())
     assert kept == pytest.approx(min(record.validation_loss for record in state.history))
     assert kept < state.history[-1].validation_loss
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("grids", [(5,), (6, 7)])
+def test_a_fit_is_no_worse_than_what_it_was_given(grids: tuple[int, ...], dtype: torch.dtype) -> None:
+    """Steps that only do harm: the network that came is the result, to the bit, though the plan has other grids."""
+    coarse = FitSection(optimizer="lbfgs", grids=(5,), steps=60)
+    given = fit(network(dtype), toy(200, 0, dtype), toy(100, 1, dtype), coarse, "regression").best
+    validation, harmful = toy(100, 1, dtype), FitSection(grids=grids, steps=3, learning_rate=5.0)
+    before = copy.deepcopy(given.state_dict())
+    state = fit(given, toy(200, 0, dtype), validation, harmful, "regression")
+    with torch.no_grad():
+        loss = float((given(validation.x) - validation.y).square().mean())
+    assert state.best_loss == pytest.approx(loss, rel=1e-5 if dtype == torch.float32 else 1e-12)
+    assert state.best_loss < min(record.validation_loss for record in state.history)
+    assert all(torch.equal(state.best.state_dict()[name], tensor) for name, tensor in before.items())
 
 
 def test_a_step_to_infinity_ends_its_grid_and_keeps_the_best() -> None:
