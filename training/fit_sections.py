@@ -71,6 +71,7 @@ class PruneSection(Section):
     edge_threshold: float = Field(default=3e-2, ge=0.0, le=1.0)
     edges: int | None = Field(default=None, ge=1)
     refit_steps: int | None = Field(default=None, ge=0)
+    max_loss_increase: float = Field(default=0.05, ge=0.0)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -86,6 +87,7 @@ class SymbolicSection(Section):
     functions: Words | None = None
     weight: float = Field(default=1.0, ge=0.0)
     constants_steps: int = Field(default=200, ge=0)
+    max_loss_increase: float = Field(default=0.05, ge=0.0)
 
     @model_validator(mode="after")
     def _knows_the_functions(self) -> Self:

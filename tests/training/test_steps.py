@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import pandas as pd
 import pytest
 import sympy
 import torch
@@ -80,6 +79,7 @@ def steps(state: FitState, recipe: Recipe, table: Table) -> Iterator[FitState]:
         ("[sparsify]\npenaltee = 1.0", '[sparsify] unknown key "penaltee"; did you mean penalty?'),
         ("[prune]\nnode_threshold = 1.5", "[prune] node_threshold = 1.5: wanted at most 1"),
         ("[prune]\nedges = 0", "[prune] edges = 0: wanted at least 1"),
+        ("[prune]\nmax_loss_increase = -0.1", "[prune] max_loss_increase = -0.1: wanted at least 0"),
         ("[prune]\nedges = 4\nedge_threshold = 0.1", "[prune]: wanted either thresholds or edges"),
         ("[prune]\nmin_r2 = 0.9", '[prune] unknown key "min_r2"; it belongs in [symbolic]'),
         ("[symbolic]\nmin_r2 = 0.0", "[symbolic] min_r2 = 0.0: wanted more than 0"),
@@ -148,7 +148,7 @@ def test_pruning_leaves_what_counts_and_all_features(wave: Callable[[str], Recip
 
 def test_a_number_of_edges_and_no_second_fit(wave: Callable[[str], Recipe]) -> None:
     """At most so many edges stay; with refit_steps = 0 the rest of the weights is as it was."""
-    recipe = wave("[prune]\nedges = 1\nrefit_steps = 0")
+    recipe = wave("[prune]\nedges = 1\nrefit_steps = 0\nmax_loss_increase = 1e9")
     kan, table, _ = fitted(recipe)
     finished = finish(kan, recipe, table, lambda: None)
     (edge,) = finished.kan.layers[0].active_edges.nonzero().tolist()
@@ -273,22 +273,6 @@ def test_a_wish_to_stop_is_heard_within_a_step(wave: Callable[[str], Recipe], se
     kan, table, _ = fitted(recipe)
     with pytest.raises(Asked):
         finish(kan, recipe, table, stop)
-
-
-def test_formulas_without_an_answer_are_not_published(tmp_path: Path) -> None:
-    """The logarithm met the rows that train; later rows lie left of 0."""
-    x = np.concatenate([np.linspace(5, 0.05, 200), np.linspace(-1, -2, 100)])
-    table = pd.DataFrame({"x": x, "t": np.arange(300), "y": np.where(x > 0, np.log(np.abs(x)), -3.0)})
-    table.to_csv(tmp_path / "log.csv", index=False)
-    text = (
-        '[model]\nname = "log"\n[data]\npath = "log.csv"\ntarget = "y"\ncolumns = ["x"]\n[task]\nkind = "regression"\n'
-        '[split]\nkind = "time"\ncolumn = "t"\n[network]\nhidden = []\n[lowering]\ntune_for = []\n'
-        '[fit]\noptimizer = "lbfgs"\ngrids = [20]\nsteps = 40\n[symbolic]\nfunctions = ["log"]\nmin_r2 = 0.9\n'
-    )
-    recipe = parse_recipe(text, folder=tmp_path, name="log.toml")
-    with pytest.raises(StepFailed, match=r"no answer to \d+ of 45 validation rows"):
-        published(recipe, tmp_path)
-    assert not (tmp_path / "models").exists()
 
 
 def test_the_formula_recipe_finds_the_formula(tmp_path: Path) -> None:

@@ -14,6 +14,9 @@ __all__ = ["Finished", "StepFailed", "Table", "finish"]
 def finish(kan: KAN, recipe: Recipe, table: Table, check: Check, told: Told = unheard) -> Finished:
     """Prune, find formulas and look around, as far as the recipe asks for it; the same network gives the same result.
 
+    A step whose network is too much worse than the one before, or has no answer to some row, is taken back: the last
+    good network stays, and the notes say why.
+
     Args:
         kan: The fitted network; it is left as it is.
         recipe: With or without [prune], [symbolic], [attribution] and [baseline].
@@ -22,7 +25,7 @@ def finish(kan: KAN, recipe: Recipe, table: Table, check: Check, told: Told = un
         told: Called with a line when something begins that takes its time.
 
     Raises:
-        StepFailed: nothing would be left, formulas that have no answer to some rows, no MLP of this size.
+        StepFailed: nothing would be left, no MLP of this size.
     """
     done = Finished(kan)
     if recipe.prune is not None:

@@ -8,6 +8,7 @@ from kan_model.pruning import Pruned
 from training.fit import fit_module
 from training.fit_sections import FitSection, PruneSection
 from training.record import Record
+from training.steps.gate import decline
 from training.steps.state import Check, Finished, StepFailed, Table, choosing_loss
 
 # Rounds of cutting and fitting; what is left after them stays.
@@ -17,30 +18,38 @@ _MOST_CUTS = 3
 def pruned(done: Finished, section: PruneSection, plan: FitSection, table: Table, check: Check) -> Finished:
     """Without the edges that matter least; raises :class:`StepFailed` where nothing would be left.
 
-    What matters little after the second fit goes too: edges that share their work in the first fit do so no more.
+    What matters little after the second fit goes too: edges that share their work in the first fit do so no more. A
+    network that is worse than the section allows is dropped, for the last one before it that is not.
     """
     steps = max(1, plan.steps // 4) if section.refit_steps is None else section.refit_steps
     plan = plan.model_copy(update={"steps": max(1, steps)})
-    kan, history = done.kan, list(done.history)
+    kan, history, before = done.kan, list(done.history), choosing_loss(done.kan, table)
     smaller = cut(kan, section, table)
     edges = smaller.left_edges + smaller.removed_edges
-    losses = [f"{choosing_loss(kan, table):.3g} before", f"{choosing_loss(smaller.kan, table):.3g} after"]
+    losses = [f"{before:.3g} before", f"{choosing_loss(smaller.kan, table):.3g} after"]
+    declined: str | None = None
     for _ in range(_MOST_CUTS):
-        kan = smaller.kan
+        candidate, records = smaller.kan, tuple[Record, ...]()
         if steps:
-            again = fit_module(kan, table.learning, table.choosing, plan, table.dataset.task, check)
-            kan = again.best
-            history += _on_grid(kan, again.history)
+            again = fit_module(candidate, table.learning, table.choosing, plan, table.dataset.task, check)
+            candidate, records = again.best, _on_grid(again.best, again.history)
+        if declined := decline(candidate, before, section.max_loss_increase, table):
+            break
+        kan, history = candidate, [*history, *records]
         smaller = cut(kan, section, table)
         if smaller.removed_edges == 0:
             break
+    if kan is done.kan:
+        text = f"warning   not pruned: {smaller.left_edges} of {edges} edges would be left, {declined}"
+        return replace(done, notes=(*done.notes, text))
     if steps:
         losses.append(f"{choosing_loss(kan, table):.3g} fitted again")
     text = (
-        f"pruned: {smaller.left_edges + smaller.removed_edges} of {edges} edges left, "
+        f"pruned: {sum(int(layer.active_edges.sum()) for layer in kan.layers)} of {edges} edges left, "
         f"network {list(done.kan.width)} -> {list(kan.width)}; validation loss {', '.join(losses)}"
     )
-    return replace(done, kan=kan, notes=(*done.notes, text), history=tuple(history))
+    further = [f"not pruned further: {smaller.left_edges} edges would be left, {declined}"] if declined else []
+    return replace(done, kan=kan, notes=(*done.notes, text, *further), history=tuple(history))
 
 
 def cut(kan: KAN, section: PruneSection, table: Table) -> Pruned:

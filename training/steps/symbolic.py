@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import torch
 
-from kan_model import KAN, EdgeReport, auto, fit_constants
+from kan_model import KAN, EdgeReport, Symbolized, auto, fit_constants
 from kan_model.functions import FUNCTIONS
 from kan_model.pruning import Pruned
 from training.export import Trained
 from training.fit import fit_module
 from training.fit_sections import FitSection, PruneSection, SymbolicSection
-from training.preparation import samples
+from training.steps.gate import decline, silence
 from training.steps.pruning import cut
 from training.steps.state import Check, Finished, StepFailed, Table, Told, choosing_loss
 from training.whole_formula import WholeFormula, whole_formula
@@ -27,23 +27,31 @@ def symbolic(
 ) -> Finished:
     """With formulas where they come close, and without what matters little beside them, where edges may go.
 
-    Raises:
-        StepFailed: the formulas have no answer to some rows.
+    A network that has no answer to some row, or is worse than the section allows, is dropped for the last one before.
     """
-    kan, edges = _with_formulas(done.kan, section, table, check, told)
+    kan, edges, notes = _with_formulas(done.kan, section, table, check, told)
     if not any(edge.fixed for edge in edges):
         text = f"symbolic: no function meets any of {len(edges)} edges with R² {section.min_r2:g}; all stay splines"
-        return replace(done, notes=(*done.notes, text))
-    _check_answers(kan, table)
-    kan = _fitted_constants(kan, section.constants_steps, table, check)
+        return replace(done, notes=(*done.notes, *(notes or [text])))
+    kan, dropped = _fitted_constants(kan, section.constants_steps, table, check)
+    notes += dropped
+    before = choosing_loss(done.kan, table)
+    if declined := decline(kan, before, section.max_loss_increase, table):
+        formulas = sum(edge.fixed for edge in edges)
+        text = f"warning   no formulas: {formulas} of {len(edges)} edges would be formulas, {declined}"
+        return replace(done, notes=(*done.notes, *notes, text))
     # Noise that a spline had learned is no function's, and next to nothing once the formulas fit.
     if pruning is not None and (smaller := cut(kan, pruning, table)).removed_edges:
-        kan = _fitted_constants(smaller.kan, section.constants_steps, table, check)
-        edges = [_renumbered(edge, smaller) for edge in edges if smaller.edges[edge.layer][edge.output, edge.input]]
+        smaller_kan, dropped, declined = _without(smaller, before, section, table, check)
+        if declined:
+            notes.append(f"formulas not pruned: {smaller.left_edges} edges would be left, {declined}")
+        else:
+            kan, notes = smaller_kan, [*notes, *dropped]
+            edges = [_renumbered(edge, smaller) for edge in edges if smaller.edges[edge.layer][edge.output, edge.input]]
     splines = [edge for edge in edges if not edge.fixed]
-    notes = [
+    notes += [
         f"symbolic: {len(edges) - len(splines)} of {len(edges)} edges are formulas ({_counted(kan)}); validation loss "
-        f"{choosing_loss(done.kan, table):.3g} of the splines, {choosing_loss(kan, table):.3g} of the formulas"
+        f"{before:.3g} of the splines, {choosing_loss(kan, table):.3g} of the formulas"
     ]
     if limited := _limited(kan):
         notes.append(f"{', '.join(limited)}: rows outside the training ranges may be answered with NaN")
@@ -55,6 +63,17 @@ def symbolic(
     return replace(done, kan=kan, notes=tuple(notes), formula=found.text, latex=found.latex)
 
 
+def _without(
+    smaller: Pruned, before: float, section: SymbolicSection, table: Table, check: Check
+) -> tuple[KAN, list[str], str | None]:
+    """The smaller network fitted again, what to say of it, and why it is dropped; None where it is not."""
+    # An edge that goes moves what reaches the logarithms behind it.
+    if flaw := silence(smaller.kan, table):
+        return smaller.kan, [], flaw.text
+    kan, notes = _fitted_constants(smaller.kan, section.constants_steps, table, check)
+    return kan, notes, decline(kan, before, section.max_loss_increase, table)
+
+
 def _renumbered(edge: EdgeReport, smaller: Pruned) -> EdgeReport:
     """The same edge by the numbers of its nodes in the smaller network."""
     inputs, outputs = smaller.nodes[edge.layer], smaller.nodes[edge.layer + 1]
@@ -63,8 +82,10 @@ def _renumbered(edge: EdgeReport, smaller: Pruned) -> EdgeReport:
 
 def _with_formulas(
     kan: KAN, section: SymbolicSection, table: Table, check: Check, told: Told
-) -> tuple[KAN, list[EdgeReport]]:
+) -> tuple[KAN, list[EdgeReport], list[str]]:
+    """The network, what became of its edges, and of those that have no answer to some row, why they stay splines."""
     edges: list[EdgeReport] = []
+    silent: list[str] = []
     for layer in range(len(kan.layers)):
         told(
             f"symbolic: layer {layer}, {int(kan.layers[layer].edge_mask.count_nonzero())} edges, all functions on each"
@@ -81,16 +102,50 @@ def _with_formulas(
             )
         except ValueError as error:
             raise StepFailed(f"[symbolic]: {error}") from None
-        kan = found.kan
-        edges += found.edges
+        kan, of_layer, flaws = _that_answer(kan, found, layer, table)
+        edges += of_layer
+        silent += flaws
         check()
-    return kan, edges
+    notes = [f"warning   stays a spline: {flaw}" for flaw in silent[:_MOST_NAMED]]
+    more = len(silent) - _MOST_NAMED
+    return kan, edges, notes + ([f"warning   and {more} more formulas without an answer to some row"] * (more > 0))
 
 
-def _fitted_constants(kan: KAN, steps: int, table: Table, check: Check) -> KAN:
-    """The constants of all formulas fitted together, splines as they are; the network that came where that is worse."""
+def _that_answer(
+    before: KAN, found: Symbolized, layer: int, table: Table
+) -> tuple[KAN, Sequence[EdgeReport], list[str]]:
+    """Those of a layer's formulas that have an answer to all rows; the other edges stay as they were."""
+    kan, edges, flaws = found.kan, found.edges, []
+    while flaw := silence(kan, table):
+        flaws.append(flaw.text)
+        # Where no edge of this layer is at fault, none of its formulas can be blamed, and none is kept.
+        blamed = flaw.edge is not None and any((edge.layer, edge.output, edge.input) == flaw.edge for edge in edges)
+        edges = tuple(
+            replace(edge, fixed=edge.fixed and blamed and (edge.layer, edge.output, edge.input) != flaw.edge)
+            for edge in edges
+        )
+        formulas = [edge.best.edge for edge in edges if edge.best and edge.fixed]
+        layers = [each.with_symbolic(formulas) if index == layer else each for index, each in enumerate(before.layers)]
+        kan = KAN.of_layers(layers)
+        if not formulas:
+            break
+    return kan, edges, flaws
+
+
+def _fitted_constants(kan: KAN, steps: int, table: Table, check: Check) -> tuple[KAN, list[str]]:
+    """The constants of all formulas fitted together, splines as they are, and what to say of it.
+
+    The network that came where the other one is worse, or has no answer to some row.
+    """
     if steps == 0:
-        return kan
+        return kan, []
+    better = _better_constants(kan, steps, table, check)
+    if flaw := silence(better, table):
+        return kan, [f"warning   the formulas' constants stay as they were, since fitted together: {flaw.text}"]
+    return better, []
+
+
+def _better_constants(kan: KAN, steps: int, table: Table, check: Check) -> KAN:
     if table.dataset.task == "regression":
         better = fit_constants(kan, table.learning.x, table.learning.y, steps=steps)
         return better if choosing_loss(better, table) < choosing_loss(kan, table) else kan
@@ -101,20 +156,6 @@ def _fitted_constants(kan: KAN, steps: int, table: Table, check: Check) -> KAN:
     plan = FitSection(optimizer="adam", steps=steps, batch_rows=None)
     best = fit_module(free, table.learning, table.choosing, plan, table.dataset.task, check).best
     return KAN.of_layers([layer.changed() for layer in best.layers])
-
-
-def _check_answers(kan: KAN, table: Table) -> None:
-    """A logarithm that met all training rows may have no answer to others."""
-    dataset = table.dataset
-    held_out = samples(dataset, dataset.test, table.inputs, table.outputs, kan.dtype)
-    for what, rows in (("validation", table.choosing.x), ("held-out", held_out.x)):
-        with torch.no_grad():
-            silent = int((~torch.isfinite(kan(rows))).any(dim=1).sum())
-        if silent:
-            raise StepFailed(
-                f"[symbolic]: the formulas have no answer to {silent} of {len(rows)} {what} rows, as log has none left "
-                "of 0; wanted functions that answer everywhere: name them in functions, without log, sqrt, 1/x"
-            )
 
 
 def _formula(kan: KAN, table: Table) -> WholeFormula:

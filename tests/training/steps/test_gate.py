@@ -1,0 +1,161 @@
+"""A step whose network is worse than allowed, or has no answer to some row, is taken back."""
+
+import copy
+import math
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from kan_model import KAN, SymbolicEdge
+from training.config import Recipe, parse_recipe
+from training.data import prepare
+from training.fit import fit
+from training.preparation import input_transform, new_network, output_transform
+from training.steps import Table, finish
+from training.steps.gate import decline, silence
+from training.steps.state import choosing_loss
+
+Wave = Callable[[str], Recipe]
+
+
+def beginning(recipe: Recipe) -> tuple[KAN, Table]:
+    """A network before its first step, and its rows."""
+    dataset = prepare(recipe)
+    inputs = input_transform(dataset, "minmax")
+    kan = new_network(dataset, recipe, inputs)
+    return kan, Table.of(dataset, inputs, output_transform(dataset), kan.dtype)
+
+
+def fitted(recipe: Recipe) -> tuple[KAN, Table]:
+    """The network as the fit leaves it, and its rows."""
+    kan, table = beginning(recipe)
+    return fit(kan, table.learning, table.choosing, recipe.fit, table.dataset.task).best, table
+
+
+def of_formulas(kan: KAN, *edges: SymbolicEdge) -> KAN:
+    """The network with these edges of the first layer as formulas."""
+    return KAN.of_layers([kan.layers[0].with_symbolic(edges), *copy.deepcopy(kan).layers[1:]])
+
+
+def falling(folder: Path, sections: str, *, wall: float) -> Recipe:
+    """log(x − wall) by time: the last rows lie beside the wall, some of the held-out ones beyond it."""
+    x = np.concatenate([np.linspace(5, 0.6, 200), np.linspace(0.6, 0.5, 45), np.linspace(0.499, 0.40, 55)])
+    y = np.where(x > wall, np.log(np.maximum(x - wall, 1e-9)), -5.0)
+    pd.DataFrame({"x": x, "t": np.arange(300), "y": y}).to_csv(folder / "log.csv", index=False)
+    text = (
+        '[model]\nname = "log"\n[data]\npath = "log.csv"\ntarget = "y"\ncolumns = ["x"]\n[task]\nkind = "regression"\n'
+        '[split]\nkind = "time"\ncolumn = "t"\n[network]\nhidden = []\n[fit]\noptimizer = "lbfgs"\ngrids = [3]\n'
+    )
+    return parse_recipe(text + sections, folder=folder, name="log.toml")
+
+
+def test_all_rows_answered_is_no_silence(wave: Wave) -> None:
+    """Splines answer everywhere."""
+    assert silence(*beginning(wave(""))) is None
+
+
+def test_silence_names_edge_function_and_rows(wave: Wave) -> None:
+    """The first edge at fault, what it is given, how many rows of which part, and the numbers of some."""
+    kan, table = beginning(wave(""))
+    found = silence(of_formulas(kan, SymbolicEdge(0, 1, "log", 1.0, 0.0, 1.0, 0.0)), table)
+    assert found is not None
+    assert found.edge == (0, 0, 1)
+    silent = (table.learning.x[:, 1] <= 0).nonzero()[:, 0].tolist()
+    assert f"log on the edge of layer 0 from 1 (b) to 0 is given {table.learning.x[silent[0], 1]:.4g}" in found.text
+    numbers = ", ".join(map(str, silent[:3]))
+    rows = f"{len(silent)} of {len(table.learning.x)} training rows (from 0: {numbers} and {len(silent) - 3} more)"
+    assert found.text.endswith(f"no answer to {rows}")
+
+
+@pytest.mark.parametrize("part", ["validation", "held-out"])
+def test_rows_that_did_not_train_need_an_answer_too(wave: Wave, part: str) -> None:
+    """One row of that part lies beyond the end of a square root; the features of held-out rows are enough."""
+    kan, table = beginning(wave(""))
+    dataset = replace(table.dataset, x=table.dataset.x.copy())
+    rows = dataset.validation if part == "validation" else dataset.test
+    dataset.x[rows[4], 2] = 50.0
+    changed = Table.of(dataset, table.inputs, table.outputs, kan.dtype)
+    end = float(table.learning.x[:, 2].max()) + 2
+    found = silence(of_formulas(kan, SymbolicEdge(0, 2, "sqrt", -1.0, end, 1.0, 0.0)), changed)
+    assert found is not None
+    assert found.edge == (0, 0, 2)
+    assert f"no answer to 1 of {len(rows)} {part} rows (from 0: 4)" in found.text
+
+
+@pytest.mark.parametrize(("kind", "target"), [("regression", "y"), ("classification", "kind")])
+def test_the_allowance_is_a_share_of_what_a_constant_loses(wave: Wave, tmp_path: Path, kind: str, target: str) -> None:
+    """Just allowed, just not; a loss that is no number never is; an infinite allowance allows all numbers."""
+    text = wave("").text.replace('"y"', f'"{target}"').replace("regression", kind).replace("lbfgs", "adam")
+    kan, table = beginning(parse_recipe(text, folder=tmp_path, name="wave.toml"))
+    y = table.learning.y
+    if kind == "regression":
+        constant = float((y - y.mean()).square().mean())
+    else:
+        shares = np.bincount(y.numpy()) / len(y)
+        constant = -float((shares * np.log(shares)).sum())
+    after = choosing_loss(kan, table)
+    assert decline(kan, after - 0.1 * constant, 0.1001, table) is None
+    refused = decline(kan, after - 0.1 * constant, 0.0999, table)
+    assert refused is not None
+    assert refused.startswith(f"validation loss {after:.3g}, ")
+    assert decline(kan, 0.0, math.inf, table) is None
+    broken = of_formulas(kan, SymbolicEdge(0, 1, "log", 1.0, 0.0, 1.0, 0.0))
+    assert decline(broken, after, 1.0, table) is not None
+
+
+def test_pruning_that_costs_too_much_is_taken_back(wave: Wave) -> None:
+    """One edge for a sum of two columns: the network is the one that came, and the note has the losses and the key."""
+    recipe = wave("[prune]\nedges = 1")
+    kan, table = fitted(recipe)
+    done = finish(kan, recipe, table, lambda: None)
+    assert done.kan is kan
+    assert done.history == ()
+    (note,) = done.notes
+    assert note.startswith("warning   not pruned: 1 of 3 edges would be left, validation loss ")
+    assert note.endswith("allowed (max_loss_increase)")
+    allowed = finish(kan, wave("[prune]\nedges = 1\nmax_loss_increase = 1.0"), table, lambda: None)
+    assert int(allowed.kan.layers[0].active_edges.sum()) == 1
+
+
+def test_formulas_that_cost_too_much_are_taken_back(wave: Wave) -> None:
+    """A parabola for a sine: the splines stay, and the note says how many formulas and what they would cost."""
+    sections = '[symbolic]\nfunctions = ["x^2"]\nmin_r2 = 0.5\nmax_loss_increase = '
+    recipe = wave(f"{sections}0.001")
+    kan, table = fitted(recipe)
+    done = finish(kan, recipe, table, lambda: None)
+    assert done.kan is kan
+    assert done.formula == ""
+    assert re.match(r"warning   no formulas: \d of 3 edges would be formulas, validation loss ", done.notes[-1])
+    allowed = finish(kan, wave(f"{sections}1.0"), table, lambda: None)
+    assert allowed.notes[0].startswith("symbolic: ")
+
+
+def test_constants_that_move_a_logarithm_past_a_row_are_taken_back(tmp_path: Path) -> None:
+    """The formula before that fit is kept: it answers every row, and the note names edge and rows."""
+    recipe = falling(tmp_path, '[symbolic]\nfunctions = ["log"]\nmin_r2 = 0.9\n', wall=0.41)
+    kan, table = fitted(recipe)
+    done = finish(kan, recipe, table, lambda: None)
+    assert done.kan.layers[0].symbolic_functions == ("log",)
+    assert silence(done.kan, table) is None
+    assert done.notes[0].startswith(
+        "warning   the formulas' constants stay as they were, since fitted together: log on"
+    )
+    assert re.search(r"no answer to \d+ of 60 held-out rows", done.notes[0])
+    assert done.formula.startswith("y = ")
+
+
+def test_a_formula_without_an_answer_stays_a_spline(tmp_path: Path) -> None:
+    """The logarithm met the rows that train; later ones lie beyond its end. The splines are what is published."""
+    recipe = falling(tmp_path, '[symbolic]\nfunctions = ["log"]\nmin_r2 = 0.9\n', wall=0.49)
+    kan, table = fitted(recipe)
+    done = finish(kan, recipe, table, lambda: None)
+    assert done.kan.layers[0].symbolic_places == ()
+    assert all(torch.equal(a, b) for a, b in zip(done.kan.parameters(), kan.parameters(), strict=True))
+    (note,) = done.notes
+    assert note.startswith("warning   stays a spline: log on the edge of layer 0 from 0 (x) to 0 is given -")

@@ -1,0 +1,89 @@
+"""Whether the network that a step made may take the place of the one before.
+
+It needs a finite answer to every row of the table. Of held-out rows the features alone are looked at, never the
+targets, and only to go back from formulas to splines: a network is published either way.
+
+And its loss on the validation rows may be larger by an allowance only, a share of what always answering the mean
+(of classes: their frequencies) loses on the training rows. For numbers an allowance of 0.05 lets R² fall by 0.05.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kan_model import KAN
+from training.evaluation import answers
+from training.preparation import samples
+from training.steps.state import Table, choosing_loss
+
+# Rows that are named.
+_MOST_ROWS = 3
+
+
+@dataclass(frozen=True)
+class Silence:
+    """Rows that a network has no finite answer to.
+
+    Attributes:
+        edge: Layer, output and input of the edge that has none to the first of them; None where a sum is too large.
+        text: Which edge, how many rows, and which, for people.
+    """
+
+    edge: tuple[int, int, int] | None
+    text: str
+
+
+def silence(kan: KAN, table: Table) -> Silence | None:
+    """Which rows have no finite answer, and by which edge; None where all have one."""
+    for which, rows in _parts(kan, table):
+        silent = (~torch.isfinite(answers(kan, rows))).any(dim=1).nonzero()[:, 0].tolist()
+        if silent:
+            named = ", ".join(map(str, silent[:_MOST_ROWS]))
+            more = f" and {len(silent) - _MOST_ROWS} more" if len(silent) > _MOST_ROWS else ""
+            edge, fault = _fault(kan, rows[silent[:1]], table)
+            return Silence(
+                edge, f"{fault}; no answer to {len(silent)} of {len(rows)} {which} rows (from 0: {named}{more})"
+            )
+    return None
+
+
+def decline(kan: KAN, before: float, allowance: float, table: Table) -> str | None:
+    """Why this network is too much worse on the validation rows than one of loss ``before``; None where it is not."""
+    allowed, after = before + allowance * _loss_of_a_constant(table), choosing_loss(kan, table)
+    if after <= allowed:
+        return None
+    return f"validation loss {after:.3g}, {before:.3g} before, at most {allowed:.3g} allowed (max_loss_increase)"
+
+
+def _parts(kan: KAN, table: Table) -> Iterator[tuple[str, Tensor]]:
+    yield "training", table.learning.x
+    yield "validation", table.choosing.x
+    yield "held-out", samples(table.dataset, table.dataset.test, table.inputs, table.outputs, kan.dtype).x
+
+
+def _loss_of_a_constant(table: Table) -> float:
+    y = table.learning.y
+    if table.dataset.task == "regression":
+        return float(torch.var(y, dim=0, correction=0).mean())
+    shares = torch.bincount(y).double() / len(y)
+    return float(torch.special.entr(shares).sum())
+
+
+def _fault(kan: KAN, x: Tensor, table: Table) -> tuple[tuple[int, int, int] | None, str]:
+    """The first edge that has no finite answer to this row, and its words."""
+    with torch.no_grad():
+        for index, layer in enumerate(kan.layers):
+            broken = (~torch.isfinite(layer.edge_outputs(x)[0])).nonzero().tolist()
+            if broken:
+                output, input_ = broken[0]
+                functions = dict(zip(layer.symbolic_places, layer.symbolic_functions, strict=True))
+                name = f" ({table.dataset.features[input_].name})" if index == 0 else ""
+                text = (
+                    f"{functions.get((output, input_), 'spline')} on the edge of layer {index} from {input_}{name} to "
+                    f"{output} is given {x[0, input_].item():.4g}"
+                )
+                return (index, output, input_), text
+            x = layer(x)
+    return None, "a sum of edges is too large for the network's type"
