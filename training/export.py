@@ -151,7 +151,7 @@ def files(exported: Exported, manifest: pb.ModelManifest, others: Mapping[str, b
         "grid_size": ",".join(str(layer.grid_size) for layer in trained.kan.layers),
         "library_version": manifest.library_version,
     }
-    network = checkpoint.to_bytes(trained.kan, trained.inputs, trained.outputs)
+    network = network_bytes(trained)
 
     def of_version(version: int) -> Mapping[str, bytes]:
         props = metadata | {"version": str(version)}
@@ -159,6 +159,11 @@ def files(exported: Exported, manifest: pb.ModelManifest, others: Mapping[str, b
         return {name: _stamped(model, props) for name, model in graphs.items()} | {NETWORK: network, **others}
 
     return of_version
+
+
+def network_bytes(trained: Trained) -> bytes:
+    """What network.safetensors holds."""
+    return checkpoint.to_bytes(trained.kan, trained.inputs, trained.outputs)
 
 
 def describe(exported: Exported, precision_loss: Mapping[str, float]) -> pb.Lowering:

@@ -17,13 +17,14 @@ from training.continuation_start import start
 from training.data import Dataset, held_out_table, prepare
 from training.encoding import Numbers
 from training.errors import Interrupted
-from training.export import Exported, Plan, Trained, export, files
+from training.export import Exported, Plan, Trained, export, files, network_bytes
 from training.fit import FitState, begin, fit_steps
 from training.interruption import Interruption, interruption
 from training.manifest import build_manifest, outline, predict
 from training.older_run import check_older_split
 from training.preparation import input_transform, new_network, output_transform, samples
-from training.publish import Published, check_successor, publish
+from training.publication import forget, publish_once
+from training.publish import Published, check_successor
 from training.record import Record
 from training.remarks import of_fit, refusal_hint
 from training.report import NAME as REPORT
@@ -165,7 +166,9 @@ def _report(
     latex: str = "",
 ) -> bytes:
     """Pictures of answers are made of the rows that neither trained nor chose."""
-    judged = Judged("held-out rows", dataset.y[dataset.test], predict(trained, dataset.x[dataset.test]))
+    truth, answers = dataset.y[dataset.test], predict(trained, dataset.x[dataset.test])
+    answered = np.isfinite(answers).all(axis=1)
+    judged = Judged("held-out rows", truth[answered], answers[answered]) if answered.any() else None
     return report(manifest, trained, dataset.x[dataset.train], judged=judged, history=history, notes=notes, latex=latex)
 
 
@@ -178,10 +181,19 @@ def _published(
     notes: tuple[str, ...],
     after: int | None = None,
 ) -> Published:
-    """Publish and end the run, at once: a version that is published belongs to a run that is finished."""
-    published = publish(run.models, manifest, files(exported, manifest, {REPORT: page}), after=after)
-    run.folder.drop_state()
+    """Publish and end the run. One that is stopped in between keeps its state, and gone on with publishes no more."""
+    published = publish_once(
+        run.folder.path,
+        run.models,
+        manifest,
+        files(exported, manifest, {REPORT: page}),
+        network_bytes(exported.trained),
+        resumed=run.resume,
+        after=after,
+    )
     run.folder.save_result(exported.trained.kan, held_out_table(dataset))
+    run.folder.drop_state()
+    forget(run.folder.path)
     return replace(published, notes=(*notes, *published.notes))
 
 

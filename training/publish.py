@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from google.protobuf import json_format
@@ -54,7 +54,7 @@ def publish(models: Path, manifest: ModelManifest, files: Files, *, after: int |
 
     Raises:
         PublishError: the model's versions so far take other inputs, another version came between, or the folder cannot
-            be written; where config.pbtxt alone cannot, the version is published and the message says so.
+            be written. Where config.pbtxt alone cannot, the version is published and a note says so.
     """
     check_successor(models, manifest)
     model_folder = models / manifest.name
@@ -70,8 +70,7 @@ def publish(models: Path, manifest: ModelManifest, files: Files, *, after: int |
         raise PublishError(
             f"{model_folder}: cannot publish: {error.strerror} ({error.filename or manifest.name})"
         ) from error
-    configure_triton(model_folder, published.manifest)
-    return published
+    return replace(published, notes=(*published.notes, *configure_triton(model_folder, published.manifest)))
 
 
 def check_successor(models: Path, manifest: ModelManifest) -> None:
@@ -98,14 +97,14 @@ def check_successor(models: Path, manifest: ModelManifest) -> None:
         raise PublishError(f"model {name}: this version cannot follow: {reason}; give the new model a name of its own")
 
 
-def configure_triton(model_folder: Path, manifest: ModelManifest) -> None:
+def configure_triton(model_folder: Path, manifest: ModelManifest) -> tuple[str, ...]:
     """Write Triton's config.pbtxt for a version just published, or for the one that came after it meanwhile.
 
     Whichever of two publishers writes last, the file is the newest version's. One that a person has changed stays while
     its tensors are the version's; where they are not it is kept as ``config.pbtxt.before-<version>``.
 
-    Raises:
-        PublishError: the file cannot be written.
+    Returns:
+        Why the file cannot be written, if it cannot; the version stands all the same.
     """
     newest: ModelManifest | None = manifest
     try:
@@ -116,10 +115,11 @@ def configure_triton(model_folder: Path, manifest: ModelManifest) -> None:
             # Another was published meanwhile: its config may have been written before ours.
             newest = read_manifest(model_folder / str(last)) if last > written else None
     except OSError as error:
-        raise PublishError(
-            f"{model_folder}: version {manifest.version} is published and can be served; {CONFIG_NAME}, which only "
-            f"Triton reads, cannot be written: {error.strerror} ({error.filename})"
-        ) from error
+        return (
+            f"warning   version {manifest.version} is published and can be served; {CONFIG_NAME}, which only Triton "
+            f"reads, cannot be written: {error.strerror} ({error.filename}); the next version tries again",
+        )
+    return ()
 
 
 def published_versions(model_folder: Path) -> list[int]:

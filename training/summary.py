@@ -21,11 +21,11 @@ def of_run(published: Published, held_out: Path) -> str:
         held_out: Where the rows are that it never saw.
     """
     manifest, lowering = published.manifest, published.manifest.lowering
-    # R² compares with that answer; below zero the model is worse.
     silent = manifest.metrics.get(f"test_{UNANSWERED}", 0)
     unanswered = (
         [f"  warning   no answer to {silent:.0f} held-out rows; what is told is of the others"] if silent else []
     )
+    # R² compares with that answer; below zero the model is worse.
     useless = ["  warning   worse than always answering the mean"] if manifest.metrics.get("test_r2", 1.0) < 0 else []
     losses = ", ".join(
         f"{name.removeprefix('test_')} {value:+.4g}"

@@ -23,6 +23,7 @@ from training.fit import FitState
 from training.manifest import predict
 from training.pipeline import Run, train
 from training.preparation import input_transform, output_transform
+from training.publish import published_versions
 from training.record import Record
 from training.run_folder import RunError, RunFolder
 from training.run_identity import RunIdentity, identity_of
@@ -319,6 +320,53 @@ def test_other_inputs_are_refused_before_training(write_recipe: Callable[..., Pa
     with pytest.raises(TrainingError, match="takes other inputs"):
         train(Run(other, tmp_path / "models", RunFolder(tmp_path / "run")), watcher)
     assert watcher.steps == 0
+
+
+def test_a_file_for_triton_that_cannot_be_written_ends_the_run_all_the_same(
+    write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    """A folder lies in its place: one version, told with a warning, and no state that would publish it again."""
+    (tmp_path / "models" / "flowers" / "config.pbtxt").mkdir(parents=True)
+    run = Run(load_recipe(write_recipe()), tmp_path / "models", RunFolder(tmp_path / "run"))
+    published = train(run, Quiet())
+    assert published.manifest.version == 1
+    assert published.notes[-1].startswith("warning   version 1 is published and can be served; config.pbtxt")
+    assert run.folder.held_out.exists()
+    with pytest.raises(RunError, match="nothing to go on with"):
+        train(replace(run, resume=True), Quiet())
+    assert published_versions(tmp_path / "models" / "flowers") == [1]
+
+
+def test_a_run_that_broke_after_it_published_publishes_no_more(
+    write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Its results cannot be written: --resume finds the version, ends the run, and the next run publishes version 2."""
+    run = Run(load_recipe(write_recipe()), tmp_path / "models", RunFolder(tmp_path / "run"))
+    run.folder.held_out.mkdir(parents=True)
+    with pytest.raises(OSError, match=r"held_out\.csv"):
+        train(run, Quiet())
+    assert published_versions(tmp_path / "models" / "flowers") == [1]
+    run.folder.held_out.rmdir()
+    resumed = train(replace(run, resume=True), Quiet())
+    assert resumed.manifest.version == 1
+    assert "version 1 was published before the run was stopped; no other one is" in resumed.notes
+    assert published_versions(tmp_path / "models" / "flowers") == [1]
+    assert not run.folder.has_state()
+    assert train(run, Quiet()).manifest.version == 2
+
+
+def test_another_recipe_of_later_steps_is_published_after_one_that_broke(
+    write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    """What is gone on with differs from what was published: it is a version of its own."""
+    path = write_recipe()
+    run = Run(load_recipe(path), tmp_path / "models", RunFolder(tmp_path / "run"))
+    run.folder.held_out.mkdir(parents=True)
+    with pytest.raises(OSError, match=r"held_out\.csv"):
+        train(run, Quiet())
+    run.folder.held_out.rmdir()
+    path.write_text(path.read_text() + "[prune]\nedge_threshold = 0.0\n")
+    assert train(replace(run, recipe=load_recipe(path), resume=True), Quiet()).manifest.version == 2
 
 
 def test_a_fit_that_diverges_is_not_published(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
