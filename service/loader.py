@@ -138,7 +138,7 @@ class Loader:
     def _accept(self, entry: Entry, model: LiveModel, seconds: float) -> None:
         entry.model, entry.state, entry.reason, entry.refusal = model, State.READY, "", None
         self._metrics.model_loaded(entry.name, seconds)
-        self._metrics.model_ready(entry.name, entry.version, ready=True)
+        self._metrics.model_ready(entry.name, entry.version, ready=True, owner=model)
         where = "on the event loop" if model.inline else "in a thread"
         _log.info("model %s version %d ready after %.3f s, runs %s", entry.name, entry.version, seconds, where)
 

@@ -3,26 +3,26 @@
 Who counts what, so that nothing counts twice: the batcher reports everything about rows, waiting, runs and the
 rejections overload, deadline, cancelled and draining; rpc.py reports each request once and the rejection invalid;
 the registry reports loading and readiness.
+
+The series of a version stay for 15 minutes after it was retired, or after the last request that still ended on it.
+By then every Prometheus has scraped its last count, and the rules' rates, which reach back 5 minutes, are at zero.
+The series are removed when somebody scrapes: no timer runs.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Gauge, PlatformCollector, ProcessCollector
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
-from service.model_metrics import ROWS, SECONDS, ModelMetrics
-from service.tally import Reading
+from service.exposition import ModelSeries, VersionSeries, families
+from service.model_metrics import ModelMetrics
 
 __all__ = ["Metrics", "ModelMetrics"]
 
-_MODEL = ("model", "version")
-# There at 0 from the start: rate() does not see the value that a counter is born with, a first burst of failures.
-_PROTOCOLS = ("kan_api", "open_inference")
-_CODES = ("OK", "INTERNAL", "UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "UNKNOWN")
+_KEPT_SECONDS = 15 * 60
 
 
 class Metrics(Collector):
@@ -32,27 +32,18 @@ class Metrics(Collector):
 
     Args:
         registry: Where they are registered; a new one when left out. Also gets the process and platform collectors.
+        clock: Seconds, monotonic.
     """
 
-    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+    def __init__(self, registry: CollectorRegistry | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.registry = registry or CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
-        self._models: dict[tuple[str, str], ModelMetrics] = {}
-        self._model_ready = Gauge("kan_model_ready", "1 where a version answers, 0 where not.", _MODEL, registry=None)
-        self._model_load_seconds = Histogram(
-            "kan_model_load_duration_seconds",
-            "Time to read, check and warm up a version.",
-            ("model",),
-            buckets=SECONDS,
-            registry=None,
-        )
-        self._model_refused = Counter(
-            "kan_model_refused_total", "Versions refused.", (*_MODEL, "reason"), registry=None
-        )
-        self._model_swaps = Counter(
-            "kan_model_swaps_total", "Times that another version took over.", ("model",), registry=None
-        )
+        self._clock = clock
+        # Of who adds, retires and removes; a version in use is found without it.
+        self._changing = threading.Lock()
+        self._versions: dict[tuple[str, str], VersionSeries] = {}
+        self._models: dict[str, ModelSeries] = {}
         self._repository_seen = Gauge(
             "kan_repository_seen_timestamp_seconds",
             "Unix time of the last look at the model repository that met no trouble; 0 before the first.",
@@ -63,75 +54,32 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Every metric as it is now; in any thread."""
-        models = list(self._models.items())
-        yield from _of_answers(models)
-        yield _histogram(
-            "kan_queue_duration_seconds",
-            "Time that a request waited for its first run.",
-            _MODEL,
-            SECONDS,
-            ((labels, model.queue_seconds.read()) for labels, model in models),
-        )
-        yield _histogram(
-            "kan_compute_duration_seconds",
-            "Time of one run of a model.",
-            _MODEL,
-            SECONDS,
-            ((labels, model.compute_seconds.read()) for labels, model in models),
-        )
-        yield _histogram(
-            "kan_request_rows",
-            "Rows per accepted request.",
-            _MODEL,
-            ROWS,
-            ((labels, model.request_rows.read()) for labels, model in models),
-        )
-        yield _histogram(
-            "kan_batch_rows",
-            "Rows per run of a model.",
-            _MODEL,
-            ROWS,
-            ((labels, model.batch_rows()) for labels, model in models),
-        )
-        queue_rows = GaugeMetricFamily("kan_queue_rows", "Rows waiting now.", labels=_MODEL)
-        queue_limit = GaugeMetricFamily("kan_queue_limit_rows", "Most rows that may wait.", labels=_MODEL)
-        batch_limit = GaugeMetricFamily("kan_batch_limit_rows", "Most rows that one run takes.", labels=_MODEL)
-        rejected = CounterMetricFamily("kan_rejected_total", "Requests turned away.", labels=(*_MODEL, "reason"))
-        for labels, model in models:
-            queue_rows.add_metric(labels, model.queue_rows)
-            if model.queue_limit_rows is not None and model.batch_limit_rows is not None:
-                queue_limit.add_metric(labels, model.queue_limit_rows)
-                batch_limit.add_metric(labels, model.batch_limit_rows)
-            for reason, count in model.rejections.items():
-                rejected.add_metric((*labels, reason), count)
-        yield from (queue_rows, queue_limit, batch_limit, rejected)
-        for metric in (
-            self._model_ready,
-            self._model_load_seconds,
-            self._model_refused,
-            self._model_swaps,
-            self._repository_seen,
-            self._build_info,
-        ):
-            yield from _without_created(metric.collect())
+        self._remove_retired()
+        yield from families(list(self._versions.items()), dict(self._models))
+        yield from self._repository_seen.collect()
+        yield from self._build_info.collect()
 
     def describe(self) -> Iterable[Metric]:
         """The same: a registry asks for names, before anything is counted."""
         return self.collect()
 
     def model(self, name: str, version: str) -> ModelMetrics:
-        """The metrics of one model version, bound to its labels.
+        """The metrics of one model version, bound to its labels. Ask again for each request, in any thread.
+
+        Where the version is not said to be ready, its series go 15 minutes after somebody has asked last.
 
         Args:
             name: A model that is in the repository, or "" where the caller named none that is: names made up by
                 callers would fill Prometheus.
             version: Its version as text, or "".
         """
-        bound = self._models.get((name, version))
-        if bound is None:
-            bound = ModelMetrics(died=lambda: self._model_ready.labels(name, version).set(0))
-            self._models[name, version] = bound
-        return bound
+        series = self._versions.get((name, version))
+        if series is None or series.retired_at is not None:
+            with self._changing:
+                series = self._series(name, version)
+                if series.retired_at is not None:
+                    series.retired_at = self._clock()
+        return series.counts
 
     def build_info(self, *, version: str, onnxruntime: str, provider: str) -> None:
         """Say what is running: our version, onnxruntime's and the provider in use ("cpu" or "cuda")."""
@@ -141,74 +89,89 @@ class Metrics(Collector):
         """Say that the repository was looked at, and all that was wanted of it could be read."""
         self._repository_seen.set_to_current_time()
 
-    def model_ready(self, name: str, version: int, *, ready: bool) -> None:
-        """Say whether a version answers."""
-        self._model_ready.labels(name, str(version)).set(ready)
+    def model_ready(self, name: str, version: int, *, ready: bool, owner: object = None) -> None:
+        """Say whether a version answers. Its series stay until it is retired.
+
+        Args:
+            name: The model.
+            version: Its version.
+            ready: True where it answers.
+            owner: The object that answers, such as a LiveModel. A version may be loaded again while an older object
+                of it still ends: the newest owner that is ready counts, and an older one says nothing more.
+                None speaks for every owner.
+        """
+        with self._changing:
+            series = self._series(name, str(version))
+            if ready:
+                series.owner = owner
+            elif owner is not None and owner is not series.owner:
+                return
+            series.ready, series.retired_at = ready, None
 
     def model_loaded(self, name: str, seconds: float) -> None:
         """Count a version that was loaded, with the time it took in seconds."""
-        self._model_load_seconds.labels(name).observe(seconds)
-        # From the start at zero: the first swap then shows as a rate.
-        self._model_swaps.labels(name)
+        # From the start its swaps are at zero: the first one then shows as a rate.
+        self._of_model(name).load_seconds.note(seconds)
 
-    def model_retired(self, name: str, version: int) -> None:
-        """Say that a version is gone, or wanted no longer; its counters stay, as Prometheus wants them to."""
-        self._model_ready.remove(name, str(version))
+    def model_retired(self, name: str, version: int, owner: object = None) -> None:
+        """Say that a version is gone, or wanted no longer. Whether it answers is shown no longer; its counts stay on.
+
+        Said again it changes nothing: the 15 minutes begin at the first time.
+
+        Args:
+            name: The model.
+            version: Its version.
+            owner: As `model_ready` was told: where another object has been ready since, nothing is retired.
+                None speaks for every owner.
+        """
+        with self._changing:
+            series = self._versions.get((name, str(version)))
+            if series is None or series.retired_at is not None or (owner is not None and owner is not series.owner):
+                return
+            series.ready, series.owner, series.retired_at = None, None, self._clock()
 
     def model_swapped(self, name: str) -> None:
         """Count another version that took over."""
-        self._model_swaps.labels(name).inc()
+        self._of_model(name).swaps += 1
 
     def model_refused(self, name: str, version: int, kind: str) -> None:
         """Count a version that was refused; kind is one word out of few."""
-        self._model_refused.labels(name, str(version), kind).inc()
-        self.model_ready(name, version, ready=False)
+        with self._changing:
+            series = self._series(name, str(version))
+            series.refused[kind] += 1
+            series.ready, series.owner, series.retired_at = False, None, None
 
+    def _series(self, name: str, version: str) -> VersionSeries:
+        """Those of a version; new ones are retired until somebody says that it is ready, but for those of no model."""
+        series = self._versions.get((name, version))
+        if series is None:
+            counts = ModelMetrics(died=lambda: self._died(name, version))
+            series = VersionSeries(counts, retired_at=self._clock() if name else None)
+            self._versions[name, version] = series
+        return series
 
-def _of_answers(models: Sequence[tuple[tuple[str, str], ModelMetrics]]) -> Iterator[Metric]:
-    """Requests answered, by code, and their time, by protocol."""
-    requests = CounterMetricFamily("kan_requests_total", "Requests answered.", labels=(*_MODEL, "protocol", "code"))
-    seconds: dict[tuple[str, ...], Reading] = {}
-    counts: defaultdict[tuple[str, ...], int] = defaultdict(int)
-    # No model: what comes while models are loading fails under the empty name.
-    named = [("", ""), *(labels for labels, _ in models)]
-    counts.update(((*labels, protocol, code), 0) for labels in named for protocol in _PROTOCOLS for code in _CODES)
-    for labels, model in models:
-        for (protocol, code, _), tally in list(model.answered.items()):
-            reading = tally.read()
-            counts[*labels, protocol, code] += reading.count
-            of_protocol = (*labels, protocol)
-            seconds[of_protocol] = reading.plus(seconds[of_protocol]) if of_protocol in seconds else reading
-    for key, count in counts.items():
-        requests.add_metric(key, count)
-    yield requests
-    yield _histogram(
-        "kan_request_duration_seconds",
-        "Time from a request's arrival to its answer.",
-        (*_MODEL, "protocol"),
-        SECONDS,
-        seconds.items(),
-    )
+    def _of_model(self, name: str) -> ModelSeries:
+        with self._changing:
+            return self._models.setdefault(name, ModelSeries())
 
+    def _died(self, name: str, version: str) -> None:
+        """A version that is retired already does not come back by it."""
+        with self._changing:
+            series = self._versions.get((name, version))
+            if series is not None and series.ready:
+                series.ready = False
 
-def _histogram(
-    name: str,
-    text: str,
-    labels: Sequence[str],
-    bounds: Sequence[float],
-    readings: Iterable[tuple[Sequence[str], Reading]],
-) -> Metric:
-    """Readings, with their label values, as one metric."""
-    names = [floatToGoString(bound) for bound in (*bounds, float("inf"))]  # type: ignore[no-untyped-call]
-    histogram = HistogramMetricFamily(name, text, labels=labels)
-    for values, reading in readings:
-        up_to = map(float, accumulate(reading.counts.tolist()))
-        histogram.add_metric(values, list(zip(names, up_to, strict=True)), reading.total)
-    return histogram
-
-
-def _without_created(metrics: Iterable[Metric]) -> Iterator[Metric]:
-    """The library's own series of when each series was made are noise: a restart shows in the process's start time."""
-    for metric in metrics:
-        metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
-        yield metric
+    def _remove_retired(self) -> None:
+        """Forget versions that were retired long ago, and models of which no version is left."""
+        with self._changing:
+            before = self._clock() - _KEPT_SECONDS
+            gone = [
+                key
+                for key, series in self._versions.items()
+                if series.retired_at is not None and series.retired_at <= before
+            ]
+            for key in gone:
+                del self._versions[key]
+            left = {name for name, _ in self._versions}
+            for name in {name for name, _ in gone} - left:
+                self._models.pop(name, None)

@@ -122,7 +122,6 @@ class Succession:
             await entry.unused.wait()
         await model.batcher.drain()
         await model.close()
-        again = self._entries.of(entry.name).get(entry.version)
-        if again is None or again.model is None:  # else it was loaded once more, and answers
-            self._metrics.model_retired(entry.name, entry.version)
+        # By its owner: the version may have been loaded or refused once more meanwhile.
+        self._metrics.model_retired(entry.name, entry.version, owner=model)
         _log.info("model %s version %d closed", entry.name, entry.version)

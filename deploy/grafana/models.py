@@ -44,7 +44,7 @@ def _table() -> table.Panel:
     }
     panel = rows(
         "All versions",
-        "Each version that is in the repository or answered within 5 minutes; values are of these 5 minutes and of all "
+        "Each version that is in the repository, or was within 15 minutes; values are of the last 5 minutes and of all "
         "instances. A model's name leads to its panels, a version to Serving. Ready on: instances; orange where "
         "it answers on none, refused or broken." + runbook("KanVersionRefused", "KanModelUnavailable"),
         "short",

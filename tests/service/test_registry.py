@@ -293,3 +293,27 @@ def test_a_version_is_leased_until_its_last_block_ends(models: Path, write_model
             await outer.batcher.submit(rows)
 
     asyncio.run(test())
+
+
+def test_a_version_that_is_refused_while_an_old_lease_runs_stays_told(
+    models: Path, write_model: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Unloaded, changed and loaded again: the late close of the old object does not end the alert for the refusal."""
+    folder = write_model("affine")
+
+    async def test() -> None:
+        metrics = Metrics()
+        registry = Registry(Settings(models=models), metrics)
+        await registry.load_all()
+        with registry.lease("affine"):
+            await registry.unload("affine")
+            _break(folder)
+            with pytest.raises(ModelNotReady):
+                await registry.load("affine")
+        while "model affine version 1 closed" not in caplog.text:  # noqa: ASYNC110 - it is told to nobody
+            await asyncio.sleep(0)
+        assert _sample(metrics, "kan_model_ready", model="affine", version="1") == 0
+        await registry.close()
+
+    with caplog.at_level(logging.INFO):
+        _run(test())
