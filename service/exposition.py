@@ -132,15 +132,19 @@ def _of_queues(versions: Versions) -> Iterator[Metric]:
 
 
 def _of_lives(versions: Versions) -> Iterator[Metric]:
-    """Whether versions answer, and which were refused."""
+    """Whether versions answer, where they run, and which were refused."""
     ready = GaugeMetricFamily("kan_model_ready", "1 where a version answers, 0 where not.", labels=_MODEL)
+    info = GaugeMetricFamily("kan_model_info", "Always 1; where a version runs.", labels=(*_MODEL, "provider"))
     refused = CounterMetricFamily("kan_model_refused_total", "Versions refused.", labels=(*_MODEL, "reason"))
     for labels, version in versions:
         if version.ready is not None:
             ready.add_metric(labels, version.ready)
+            # A load that was given up for its time ends later, and says where it would have run.
+            if version.ready and version.counts.provider is not None:
+                info.add_metric((*labels, version.counts.provider), 1)
         for reason, count in list(version.refused.items()):
             refused.add_metric((*labels, reason), count)
-    yield from (ready, refused)
+    yield from (ready, info, refused)
 
 
 def _of_models(models: Mapping[str, ModelSeries]) -> Iterator[Metric]:

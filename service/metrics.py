@@ -2,7 +2,7 @@
 
 Who counts what, so that nothing counts twice: the batcher reports everything about rows, waiting, runs and the
 rejections overload, deadline, cancelled and draining; rpc.py reports each request once and the rejection invalid;
-the registry reports loading and readiness.
+the registry reports loading and readiness; a loaded model says where it runs.
 
 The series of a version stay for 15 minutes after it was retired, or after the last request that still ended on it.
 By then every Prometheus has scraped its last count, and the rules' rates, which reach back 5 minutes, are at zero.
@@ -49,7 +49,7 @@ class Metrics(Collector):
             "Unix time of the last look at the model repository that met no trouble; 0 before the first.",
             registry=None,
         )
-        self._build_info = Gauge("kan_build_info", "Always 1.", ("version", "onnxruntime", "provider"), registry=None)
+        self._build_info = Gauge("kan_build_info", "Always 1; what runs.", ("version", "onnxruntime"), registry=None)
         self.registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
@@ -81,9 +81,9 @@ class Metrics(Collector):
                     series.retired_at = self._clock()
         return series.counts
 
-    def build_info(self, *, version: str, onnxruntime: str, provider: str) -> None:
-        """Say what is running: our version, onnxruntime's and the provider in use ("cpu" or "cuda")."""
-        self._build_info.labels(version, onnxruntime, provider).set(1)
+    def build_info(self, *, version: str, onnxruntime: str) -> None:
+        """Say what is running: our version and onnxruntime's."""
+        self._build_info.labels(version, onnxruntime).set(1)
 
     def repository_seen(self) -> None:
         """Say that the repository was looked at, and all that was wanted of it could be read."""

@@ -15,7 +15,7 @@ from service.footprint import memory_bytes
 from service.manifest import check_manifest, row_bytes
 from service.metrics import Metrics, ModelMetrics
 from service.repository import Artefact
-from service.session import Halt, Run, open_session, run_of
+from service.session import Halt, Run, open_session, provider_of, run_of
 from service.settings import Settings
 from service.tensors import Tensors
 
@@ -41,6 +41,7 @@ class LiveModel:
         tensors: Their names, as the Open Inference Protocol has them.
         batcher: Where rows go; outputs come in the order of manifest.outputs.
         metrics: This version's metrics.
+        provider: Where it runs, as onnxruntime says of its session: "cpu" or "cuda".
         inline: True where runs are short enough for the event loop.
         memory_bytes: What its session holds, as an upper estimate.
     """
@@ -50,6 +51,7 @@ class LiveModel:
         manifest: ModelManifest,
         batcher: Batcher,
         metrics: ModelMetrics,
+        provider: str,
         executor: ThreadPoolExecutor | None,
         memory_bytes: int,
     ) -> None:
@@ -61,6 +63,7 @@ class LiveModel:
         self.imputes: NDArray[np.bool_] = np.array([feature.HasField("imputed") for feature in manifest.features])
         self.batcher = batcher
         self.metrics = metrics
+        self.provider = provider
         self.inline = executor is None
         self.memory_bytes = memory_bytes
         self._executor = executor
@@ -103,6 +106,7 @@ def load(artefact: Artefact, settings: Settings, metrics: Metrics, halt: Halt | 
     executor = ThreadPoolExecutor(1, f"run-{manifest.name}") if seconds > _INLINE_SECONDS else None
     model_metrics = metrics.model(manifest.name, str(manifest.version))
     model_metrics.limits(batch_rows=max_batch_rows, queue_rows=settings.max_queue_rows)
+    model_metrics.provider = provider = provider_of(session)
     batcher = Batcher(
         model,
         max_batch_rows=max_batch_rows,
@@ -113,7 +117,7 @@ def load(artefact: Artefact, settings: Settings, metrics: Metrics, halt: Halt | 
         observer=model_metrics,
     )
     held = memory_bytes(manifest, artefact.size_bytes, max_batch_rows)
-    return LiveModel(manifest, batcher, model_metrics, executor, held)
+    return LiveModel(manifest, batcher, model_metrics, provider, executor, held)
 
 
 def _check_tensors(kind: str, tensors: Sequence[Any], specs: Sequence[TensorSpec]) -> None:

@@ -47,6 +47,7 @@ class ModelMetrics:
         queue_rows: Rows that wait now.
         batch_limit_rows, queue_limit_rows: Most rows that a run takes and that may wait; None where nothing runs.
         rejections: Requests turned away, by reason.
+        provider: Where its runs are made, such as "cpu"; None where nothing runs.
     """
 
     def __init__(self, died: Callable[[], None]) -> None:
@@ -58,6 +59,7 @@ class ModelMetrics:
         self.batch_limit_rows: int | None = None
         self.queue_limit_rows: int | None = None
         self.rejections = dict.fromkeys(_REJECTIONS, 0)
+        self.provider: str | None = None
         self._died = died
         self._compute = Duration()
         self._batches: dict[int, Duration] = {}

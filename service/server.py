@@ -138,11 +138,8 @@ async def start(settings: Settings, start_front: StartFront | None = None) -> Se
 
         start_front = grpcio.start
     metrics = Metrics()
-    metrics.build_info(
-        version=installed_version("kan-serving"),
-        onnxruntime=onnxruntime.__version__,
-        provider=provider_in_use(settings),
-    )
+    provider_in_use(settings)
+    metrics.build_info(version=installed_version("kan-serving"), onnxruntime=onnxruntime.__version__)
     registry = Registry(settings, metrics)
     services = (prediction.SERVICE, open_inference.SERVICE)
     health = Health(registry, services)

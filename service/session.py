@@ -46,7 +46,7 @@ _PROVIDER_OPTIONS = {
 
 
 def provider_in_use(settings: Settings) -> Literal["cpu", "cuda"]:
-    """The provider that models run on.
+    """The provider to ask onnxruntime for. A session may still get the CPU: `provider_of` says what it got.
 
     Raises:
         StartupError: It is absent and allow_fallback is off.
@@ -106,10 +106,15 @@ def open_session(model_bytes: bytes, settings: Settings, external: Mapping[str, 
     return session
 
 
+def provider_of(session: Any) -> str:
+    """The provider that a session really got: "cpu", "cuda", or what onnxruntime calls another one."""
+    found: str = session.get_providers()[0]
+    return {name: word for word, name in _PROVIDERS.items()}.get(found, found)
+
+
 def run_of(session: Any, manifest: ModelManifest) -> Run:
     """How to run a session, by where it runs; never call it twice at once."""
-    on_device = session.get_providers()[0] != _PROVIDERS["cpu"]
-    return (bound_run if on_device else plain_run)(session, manifest)
+    return (plain_run if provider_of(session) == "cpu" else bound_run)(session, manifest)
 
 
 def plain_run(session: Any, manifest: ModelManifest) -> Run:

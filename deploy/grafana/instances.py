@@ -19,13 +19,17 @@ def versions() -> list[Builder[dashboard.Panel]]:
     runs = rows(
         "What runs",
         "Replicas, with the time since their start. Those that differ are in the midst of a rollout, or forgotten by "
-        "it." + runbook("KanInstanceRestarting", "KanReplicasDiffer"),
+        "it. Provider: where their models run; an instance of two lines has some on the CPU and some on a GPU."
+        + runbook("KanInstanceRestarting", "KanReplicasDiffer"),
         "short",
         [
             now(
                 "sum by (instance, version, onnxruntime, provider) ("
                 f"(time() - process_start_time_seconds{{{PROCESS}}}) * on (job, instance) group_right () "
-                "kan_build_info)"
+                "(group by (job, instance, provider) (kan_model_info) "
+                "* on (job, instance) group_left (version, onnxruntime) kan_build_info "
+                # An instance without a model runs nowhere.
+                "or on (job, instance) kan_build_info))"
             )
         ],
         {

@@ -42,7 +42,8 @@ def test_names_and_labels_are_the_documented_ones() -> None:
     metrics.model_ready("digits", 3, ready=True)
     metrics.model_loaded("digits", 0.2)
     metrics.model_refused("digits", 4, "checksum")
-    metrics.build_info(version="0.1", onnxruntime="1.32", provider="cpu")
+    model.provider = "cpu"
+    metrics.build_info(version="0.1", onnxruntime="1.32")
     began = time.time()
     metrics.repository_seen()
     samples = _scrape(metrics)
@@ -62,7 +63,8 @@ def test_names_and_labels_are_the_documented_ones() -> None:
     assert samples["kan_model_refused_total", (of[0], ("reason", "checksum"), ("version", "4"))] == 1
     assert samples["kan_model_swaps_total", of[:1]] == 0
     assert began <= samples["kan_repository_seen_timestamp_seconds", ()] <= time.time()
-    assert samples["kan_build_info", (("onnxruntime", "1.32"), ("provider", "cpu"), ("version", "0.1"))] == 1
+    assert samples["kan_model_info", (of[0], ("provider", "cpu"), of[1])] == 1
+    assert samples["kan_build_info", (("onnxruntime", "1.32"), ("version", "0.1"))] == 1
 
 
 def test_buckets_reach_from_25_microseconds_to_10_seconds_and_rows_double() -> None:

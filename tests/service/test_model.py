@@ -123,6 +123,19 @@ def test_its_bounds_are_told_to_the_metrics(models: Path, write_model: Callable[
     assert (bound.batch_limit_rows, bound.queue_limit_rows) == (16, 5000)
 
 
+@pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="CUDA may work here")
+def test_where_it_runs_is_told_to_the_metrics(models: Path, write_model: Callable[..., Path]) -> None:
+    """What its session got, not what was asked for."""
+    write_model("affine")
+    metrics = Metrics()
+    asked = Settings(provider="cuda", allow_fallback=True)
+    model = load(read_version(models, "affine", 1), asked, metrics)
+    metrics.model_ready("affine", 1, ready=True, owner=model)
+    assert (model.provider, metrics.model("affine", "1").provider) == ("cpu", "cpu")
+    labels = {"model": "affine", "version": "1", "provider": "cpu"}
+    assert metrics.registry.get_sample_value("kan_model_info", labels) == 1
+
+
 def test_bytes_that_are_no_graph_are_refused(models: Path, write_model: Callable[..., Path]) -> None:
     """What onnxruntime cannot open is a refusal with its reason."""
     write_model("affine")
@@ -325,6 +338,7 @@ def test_answers_on_a_gpu_are_those_of_numpy(
 
     async def test() -> None:
         model = _load(models, kind, provider="cuda")
+        assert model.provider == "cuda"
         for count in (1, 64, 150, 7):
             rows = random.normal(size=(count, features)).astype(np.float32)
             if kind == "imputed":

@@ -1,7 +1,9 @@
 """Sessions of onnxruntime: providers, and the two ways of rows through them."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -12,21 +14,56 @@ from kan_api.v1.manifest_pb2 import TensorSpec
 from service.errors import StartupError
 from service.onnx_runtime import onnxruntime
 from service.repository import read_version
-from service.session import bound_run, open_session, plain_run, provider_in_use
+from service.session import bound_run, open_session, plain_run, provider_in_use, provider_of
 from service.settings import Settings
 
 Answer = Callable[[str, NDArray[np.float32]], NDArray[np.float32]]
 
 
-def test_cuda_asked_for_and_absent_is_an_error_unless_allowed() -> None:
-    """No silent fall back to the CPU."""
-    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        assert provider_in_use(Settings(provider="cuda")) == "cuda"
-        return
-    with pytest.raises(StartupError, match="allow_fallback"):
-        provider_in_use(Settings(provider="cuda"))
-    assert provider_in_use(Settings(provider="cuda", allow_fallback=True)) == "cpu"
-    assert provider_in_use(Settings()) == "cpu"
+@pytest.fixture
+def model_bytes(models: Path, write_model: Callable[..., Path]) -> bytes:
+    """A graph that any provider takes."""
+    write_model("affine")
+    return read_version(models, "affine", 1).model_bytes
+
+
+def test_cuda_asked_for_and_absent_is_an_error_unless_allowed(
+    model_bytes: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No silent fall back to the CPU, and where it is allowed the session says that it is on the CPU."""
+    # As onnxruntime says without its GPU package, also on a machine that has it.
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    for refused in (provider_in_use, partial(open_session, model_bytes)):
+        with pytest.raises(StartupError, match="allow_fallback"):
+            refused(Settings(provider="cuda"))
+    assert provider_of(open_session(model_bytes, Settings(provider="cuda", allow_fallback=True))) == "cpu"
+    assert provider_of(open_session(model_bytes, Settings())) == "cpu"
+
+
+@pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="CUDA may work here")
+@pytest.mark.filterwarnings("ignore:Specified provider 'CUDAExecutionProvider' is not in available:UserWarning")
+def test_cuda_that_is_listed_and_does_not_work_is_an_error_unless_allowed(
+    model_bytes: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the GPU package without CUDA's libraries: it lists CUDA, and the session that it opens is on the CPU."""
+    listed = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: listed)
+    with pytest.raises(StartupError, match=r"does not work here: the session runs on \['CPUExecutionProvider'\]"):
+        open_session(model_bytes, Settings(provider="cuda"))
+    allowed = Settings(provider="cuda", allow_fallback=True)
+    assert provider_in_use(allowed) == "cuda"  # what is asked for; not what the session got
+    assert provider_of(open_session(model_bytes, allowed)) == "cpu"
+
+
+def test_a_sessions_provider_is_the_first_of_its_own() -> None:
+    """By the words of --provider; one that has none keeps onnxruntime's name. A session on a GPU cannot be had here."""
+
+    def of(*names: str) -> str:
+        return provider_of(SimpleNamespace(get_providers=lambda: list(names)))
+
+    assert of("CUDAExecutionProvider", "CPUExecutionProvider") == "cuda"
+    assert of("CPUExecutionProvider") == "cpu"
+    assert of("ROCMExecutionProvider", "CPUExecutionProvider") == "ROCMExecutionProvider"
 
 
 def test_a_bound_run_answers_as_a_plain_one(models: Path, write_model: Callable[..., Path], answer: Answer) -> None:

@@ -37,6 +37,7 @@ def serve(metrics: Metrics, version: int, owner: object = None) -> None:
     """Load a version of the model digits and answer two requests, one of which fails."""
     counts = metrics.model("digits", str(version))
     counts.limits(batch_rows=64, queue_rows=8192)
+    counts.provider = "cpu"
     metrics.model_loaded("digits", 0.2)
     metrics.model_ready("digits", version, ready=True, owner=owner)
     for code in ("OK", "INTERNAL"):
@@ -188,6 +189,7 @@ def test_the_close_of_an_older_object_leaves_a_refusal_told(metrics: Metrics) ->
     metrics.model_refused("digits", 1, "checksum")
     metrics.model_retired("digits", 1, owner=older)
     assert ready(metrics) == 0
+    assert not [name for name, _ in scrape(metrics) if name == "kan_model_info"]
 
 
 def test_a_caller_that_names_no_owner_speaks_for_all(metrics: Metrics) -> None:

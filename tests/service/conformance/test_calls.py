@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from kan_api.v1 import prediction_pb2 as pb
 from open_inference import grpc_predict_v2_pb2 as oip
+from service.onnx_runtime import onnxruntime
 
 Start = Callable[..., Any]
 WriteModel = Callable[..., Path]
@@ -158,6 +159,17 @@ def test_compression_both_ways(start: Start, write_model: WriteModel, answer: An
                 np.testing.assert_allclose(values, answer("affine", rows), rtol=1e-6)
 
     asyncio.run(check())
+
+
+@pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="CUDA may work here")
+def test_metrics_say_where_a_model_really_runs(start: Start, write_model: WriteModel, sample: Any) -> None:
+    """On the CPU, although CUDA was asked for; nothing claims CUDA."""
+    write_model("affine")
+    server = start("--provider", "cuda", "--allow-fallback")
+    assert sample(server, "kan_model_info", model="affine", version="1", provider="cpu") == 1
+    for name in ("kan_model_info", "kan_build_info"):
+        assert sample(server, name, provider="cuda") == 0
+    assert sample(server, "kan_build_info") == 1
 
 
 def test_a_deadline_ends_a_call_that_waits(
