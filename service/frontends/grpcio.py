@@ -30,11 +30,9 @@ _QUIET_SECONDS = 0.1
 _LONGEST_UNREST_SECONDS = 1.0
 
 _SHORTEST_PING_MS = 5_000
-_COMPRESSION: Mapping[str, grpc.Compression] = {
-    "none": grpc.Compression.NoCompression,
-    "gzip": grpc.Compression.Gzip,
-    "deflate": grpc.Compression.Deflate,
-}
+# Levels, since gRPC's core sends an algorithm to callers that do not take it too, who then fail with INTERNAL. Of those
+# that a caller takes, level 1 chooses gzip before deflate, level 3 deflate before gzip.
+_COMPRESSION_LEVEL = {"none": 0, "gzip": 1, "deflate": 3}
 
 
 class GrpcioServer:
@@ -73,9 +71,7 @@ async def start(methods: Mapping[str, Method], metrics: Metrics, settings: Setti
     host, port = settings.host, settings.grpc_port
     check_free(host, port)
     table = _Table(methods, metrics, settings.max_message_bytes)
-    server = grpc.aio.server(
-        handlers=[table], options=_options(settings), compression=_COMPRESSION[settings.compression]
-    )
+    server = grpc.aio.server(handlers=[table], options=_options(settings))
     try:
         port = server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
     except RuntimeError as error:
@@ -94,6 +90,7 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         # By default callers who ask more often than every five minutes are cut off.
         ("grpc.http2.min_ping_interval_without_data_ms", _SHORTEST_PING_MS),
         ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.default_compression_level", _COMPRESSION_LEVEL[settings.compression]),
     ]
     if settings.keepalive_seconds:
         options += [

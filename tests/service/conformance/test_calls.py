@@ -1,7 +1,8 @@
 """Unary calls: answers, codes, messages, compression, deadlines, cancellation."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -141,24 +142,69 @@ def test_big_messages_pass(start: Start, write_model: WriteModel, answer: Answer
     asyncio.run(check())
 
 
-@pytest.mark.parametrize("compression", ["gzip", "deflate"])
-def test_compression_both_ways(start: Start, write_model: WriteModel, answer: Answer, compression: str) -> None:
-    """Compressed requests are read; answers are compressed where the server is told to and the caller takes it."""
+_COMPRESSIONS = {"gzip": grpc.Compression.Gzip, "deflate": grpc.Compression.Deflate}
+_IDENTITY_ALONE = [("grpc.compression_enabled_algorithms_bitset", 1)]
+
+
+def _compression(wire: bytearray, plain_bytes: int) -> str:
+    """By how many bytes passed, and by the two with which gzip and zlib begin."""
+    if len(wire) > plain_bytes:
+        return "none"
+    return next(name for name, begin in (("gzip", b"\x1f\x8b"), ("deflate", b"\x78\x9c")) if begin in wire)
+
+
+@pytest.mark.parametrize(("compression", "sent"), [("none", "gzip"), ("gzip", "deflate"), ("deflate", "gzip")])
+def test_compression_both_ways(
+    start: Start, write_model: WriteModel, answer: Answer, compression: str, sent: str
+) -> None:
+    """Compressed requests are read; answers are compressed where the server is told to and the caller takes it.
+
+    Rows of zeros, 64 KiB, and an answer of one number again and again, 16 KiB, make a few hundred bytes.
+    """
     write_model("affine")
     server = start("--compression", compression)
     rows = np.zeros((4096, 4), np.float32)
+    request = pb.PredictRequest(model="affine", features=_features(rows)).SerializeToString()
+
+    async def passed(kind: grpc.Compression, options: list[tuple[str, int]]) -> tuple[str, str]:
+        """How the request and the answer went over the wire."""
+        async with relay(server.grpc) as (address, wire), grpc.aio.insecure_channel(address, options) as channel:
+            method: Any = channel.unary_unary(_PREDICTION + "Predict", None, pb.PredictResponse.FromString)
+            response = await method(request, timeout=20, compression=kind)
+            values = np.frombuffer(response.outputs[0].values.raw, "<f4").reshape(-1, 1)
+            np.testing.assert_allclose(values, answer("affine", rows), rtol=1e-6)
+            return _compression(wire["to server"], rows.nbytes), _compression(wire["to caller"], values.nbytes)
 
     async def check() -> None:
-        kind = {"gzip": grpc.Compression.Gzip, "deflate": grpc.Compression.Deflate}[compression]
-        async with grpc.aio.insecure_channel(server.grpc) as channel:
-            method: Any = channel.unary_unary(_PREDICTION + "Predict", None, pb.PredictResponse.FromString)
-            request = pb.PredictRequest(model="affine", features=_features(rows)).SerializeToString()
-            for sent in (kind, grpc.Compression.NoCompression):
-                call = method(request, timeout=20, compression=sent)
-                values = np.frombuffer((await call).outputs[0].values.raw, "<f4").reshape(-1, 1)
-                np.testing.assert_allclose(values, answer("affine", rows), rtol=1e-6)
+        assert await passed(_COMPRESSIONS[sent], []) == (sent, compression)
+        assert await passed(grpc.Compression.NoCompression, []) == ("none", compression)
+        assert await passed(grpc.Compression.NoCompression, _IDENTITY_ALONE) == ("none", "none")
 
     asyncio.run(check())
+
+
+@asynccontextmanager
+async def relay(address: str) -> AsyncIterator[tuple[str, dict[str, bytearray]]]:
+    """Passes bytes on to an address and back, and keeps them; gives the address to call, and the bytes of each way."""
+    wire = {"to server": bytearray(), "to caller": bytearray()}
+    connections: list[asyncio.Task[None]] = []
+
+    async def carry(way: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with closing(writer), suppress(ConnectionError):
+            while piece := await reader.read(2**16):
+                wire[way] += piece
+                writer.write(piece)
+                await writer.drain()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        host, port = address.rsplit(":", 1)
+        server = await asyncio.open_connection(host, int(port))
+        connections.append(asyncio.ensure_future(carry("to server", reader, server[1])))
+        connections.append(asyncio.ensure_future(carry("to caller", server[0], writer)))
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listener:
+        yield f"127.0.0.1:{listener.sockets[0].getsockname()[1]}", wire
+        await asyncio.gather(*connections)
 
 
 @pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="CUDA may work here")
