@@ -1,7 +1,7 @@
 """How long graphs take, side by side."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -55,9 +55,18 @@ def preferred_rows(model: onnx.ModelProto, rows: Rows32) -> int:
     """
     session = open_session(model)
     seconds = _race([session] * len(_BLOCKS), [np.ascontiguousarray(rows[:block]) for block in _BLOCKS])
-    by_row = [(each + _SECONDS_BESIDE) / block for each, block in zip(seconds, _BLOCKS, strict=True)]
-    best = min(by_row)
-    return next(block for each, block in zip(by_row, _BLOCKS, strict=True) if each <= best * (1 + _GAIN))
+    return cheapest_block(dict(zip(_BLOCKS, seconds, strict=True)))
+
+
+def cheapest_block(seconds: Mapping[int, float]) -> int:
+    """The block at which serving a row is cheapest; of blocks nearly as good the smallest.
+
+    Args:
+        seconds: Of one run, by its number of rows.
+    """
+    by_row = {block: (each + _SECONDS_BESIDE) / block for block, each in seconds.items()}
+    best = min(by_row.values())
+    return min(block for block, each in by_row.items() if each <= best * (1 + _GAIN))
 
 
 def _race(sessions: Sequence[Session], feeds: Sequence[Rows32]) -> list[float]:
