@@ -172,10 +172,11 @@ def test_no_text_is_cut_off(make_kan: MakeKAN, width: tuple[int, ...], name: str
     for figure in pictures:
         renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
         figure.draw(renderer)
-        for text in figure.findobj(Text):
-            if text.get_text() and text.get_visible() and name[:3] in text.get_text():
-                box = text.get_window_extent(renderer)
-                assert box.x0 >= 0
-                assert box.y0 >= 0
-                assert box.x1 <= figure.bbox.x1
-                assert box.y1 <= figure.bbox.y1
+        named = [each for each in figure.findobj(Text) if each.get_visible() and name[:3] in each.get_text()]
+        assert named
+        for text in named:
+            box = text.get_window_extent(renderer)
+            assert box.x0 >= 0
+            assert box.y0 >= 0
+            assert box.x1 <= figure.bbox.x1
+            assert box.y1 <= figure.bbox.y1
