@@ -20,7 +20,7 @@ ENCODINGS = ("identity", *_WINDOW_BITS)
 
 
 class Deframer:
-    """Takes a body in pieces and gives the messages in it.
+    """Takes a body in pieces and gives the messages in it. Its work grows with the bytes, however small the pieces.
 
     Args:
         max_message_bytes: Longest message; also once it is decompressed.
@@ -30,7 +30,8 @@ class Deframer:
     def __init__(self, max_message_bytes: int, encoding: str = "identity") -> None:
         self._max_message_bytes = max_message_bytes
         self._encoding = encoding
-        self._buffer = b""
+        self._unfinished = bytearray()  # the message that is not complete, from its prefix on
+        self._wanted_bytes = 0  # what `unfinished` needs before it is worth a look
 
     def feed(self, piece: bytes) -> list[bytes]:
         """The messages that are complete with this piece, oldest first.
@@ -39,26 +40,40 @@ class Deframer:
             RpcError: RESOURCE_EXHAUSTED for a message that is too long, INVALID_ARGUMENT for one that does not
                 decompress, UNIMPLEMENTED for a compression that is unknown.
         """
-        self._buffer = buffer = self._buffer + piece if self._buffer else piece
+        buffer = piece
+        if self._unfinished:
+            self._unfinished += piece
+            if len(self._unfinished) < self._wanted_bytes:
+                return []
+            buffer = bytes(self._unfinished)
+            self._unfinished = bytearray()
         messages: list[bytes] = []
-        start = 0
+        start, wanted_bytes = 0, _PREFIX_BYTES
         while len(buffer) - start >= _PREFIX_BYTES:
             length = int.from_bytes(buffer[start + 1 : start + _PREFIX_BYTES], "big")
             if length > self._max_message_bytes:
                 raise _too_long(length, self._max_message_bytes)
-            end = start + _PREFIX_BYTES + length
+            wanted_bytes = _PREFIX_BYTES + length
+            end = start + wanted_bytes
             if len(buffer) < end:
                 break
             message = buffer[start + _PREFIX_BYTES : end]
             messages.append(self._decompressed(message) if buffer[start] else message)
-            start = end
-        self._buffer = buffer[start:]
+            start, wanted_bytes = end, _PREFIX_BYTES
+        if start < len(buffer):
+            self._unfinished += buffer[start:]
+            self._wanted_bytes = wanted_bytes
         return messages
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the message that is not complete."""
+        return len(self._unfinished)
 
     @property
     def empty(self) -> bool:
         """True between messages."""
-        return not self._buffer
+        return not self._unfinished
 
     def _decompressed(self, message: bytes) -> bytes:
         if self._encoding not in _WINDOW_BITS:

@@ -1,4 +1,5 @@
 import gzip
+import tracemalloc
 import zlib
 from urllib.parse import unquote
 
@@ -34,6 +35,40 @@ def test_a_frame_is_prefix_and_message() -> None:
     packed = frame(bytes(1000), "gzip")
     assert packed[0] == 1
     assert gzip.decompress(packed[5:]) == bytes(1000)
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 10, 1000])
+def test_small_pieces_cost_what_large_ones_do(piece_bytes: int) -> None:
+    """Memory that is taken while a message comes in pieces, copies included, is a few times the message.
+
+    A buffer that is copied for each piece would take the message's length times half the number of pieces.
+    """
+    message = bytes(10_000)
+    body = frame(message)
+    deframer = Deframer(len(message))
+    taken_bytes = 0
+    found: list[bytes] = []
+    tracemalloc.start()
+    try:
+        for start in range(0, len(body), piece_bytes):
+            piece = body[start : start + piece_bytes]
+            tracemalloc.reset_peak()
+            before, _ = tracemalloc.get_traced_memory()
+            found += deframer.feed(piece)
+            taken_bytes += tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    assert found == [message]
+    # What the calls themselves take, 64 bytes a piece of it, is no copy.
+    assert taken_bytes < 10 * len(message) + 64 * (len(body) // piece_bytes)
+
+
+def test_what_is_held_is_what_came() -> None:
+    """A length that is announced takes no memory, only bytes that are there."""
+    deframer = Deframer(2**24)
+    assert deframer.feed(b"\0\0\xff\xff\xff" + b"x" * 100) == []
+    assert deframer.held_bytes == 105
+    assert not deframer.empty
 
 
 def test_a_long_message_is_refused_before_it_is_here() -> None:
