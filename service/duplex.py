@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 
+from service.admission import Held
 from service.limits import MESSAGES_IN_FLIGHT
 from service.metrics import Metrics
 from service.rpc import Call, Duplex, invoke
@@ -12,6 +13,7 @@ from service.status import Code, RpcError
 async def duplex(
     method: Duplex,
     call: Call,
+    held: Held,
     requests: AsyncIterator[bytes],
     metrics: Metrics,
     max_answer_bytes: int,
@@ -24,8 +26,9 @@ async def duplex(
     Args:
         method: From the table.
         call: The whole stream's; each request gets a Call with the same deadline and metadata.
+        held: What the stream holds; cancelled with the stream where that is too much.
         requests: The messages as they come over the wire; at most :data:`service.limits.MESSAGES_IN_FLIGHT` are read
-            whose answers are not taken.
+            whose answers are not taken, and no more while they are many bytes.
         metrics: Where each request is counted.
         max_answer_bytes: Longest answer that the transport takes.
         stopping: Once set, no more is read; what was read is still answered.
@@ -44,17 +47,21 @@ async def duplex(
     async def answer(request: bytes) -> None:
         try:
             part = Call(call.deadline, call.metadata)
-            answers.put_nowait(await invoke(method, part, request, metrics, max_answer_bytes))
+            answered = await invoke(method, part, request, metrics, max_answer_bytes)
         except RpcError as error:
-            answers.put_nowait(method.failure(request, error))
+            answered = method.failure(request, error)
+        held.answered(len(request), len(answered))
+        answers.put_nowait(answered)
 
     async def read() -> None:
         await room.acquire()
         async for request in requests:
+            held.take(len(request))
             task = asyncio.create_task(answer(request))
             working.add(task)
             task.add_done_callback(ended)
             await room.acquire()
+            await held.room()
 
     def ended(task: asyncio.Task[None]) -> None:
         working.discard(task)
@@ -74,7 +81,8 @@ async def duplex(
             over = ready[-1] is None
             if given := [one for one in ready if one is not None]:
                 yield given
-            for _ in given:
+            for one in given:
+                held.taken(len(one))
                 room.release()
         if reading.cancelled():
             raise RpcError(Code.UNAVAILABLE, "the server is stopping; what has no answer was not read")

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from service import log, server
+from service.admission import bounds
 from service.control import FD_VARIABLE, FOLDER_VARIABLE, SETTINGS_VARIABLE, BlockingControl
 from service.errors import StartupError
 from service.frontends.asgi import AsgiFront
@@ -71,7 +72,10 @@ class Application:
 
     async def _start_front(self, methods: Mapping[str, Method], metrics: Metrics, settings: Settings) -> AsgiFront:
         self._front = AsgiFront(
-            methods, metrics, max_message_bytes=settings.max_message_bytes, compression=settings.compression
+            *(methods, metrics),
+            bounds=bounds(settings),
+            max_message_bytes=settings.max_message_bytes,
+            compression=settings.compression,
         )
         return self._front
 

@@ -152,6 +152,13 @@ async def stream(method: Stream, call: Call, request: bytes, metrics: Metrics) -
     _count(method, call, "OK", time.monotonic() - started, metrics)
 
 
+def refused(method: Method, error: Overloaded, metrics: Metrics) -> RpcError:
+    """Count a call that was refused before its handler knew of it; gives what its caller is told."""
+    model = _count(method, Call(), Code.RESOURCE_EXHAUSTED.name, 0.0, metrics)
+    model.rejected("overload")
+    return RpcError(Code.RESOURCE_EXHAUSTED, str(error), error.retry_after_seconds)
+
+
 def parse(message: type[_M], request: bytes) -> _M:
     """The message in these bytes.
 

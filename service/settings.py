@@ -103,6 +103,18 @@ class Settings(BaseModel):
         le=2**40,
         description="Largest model.onnx with its external data; loading takes five times as much memory.",
     )
+    max_inflight_bytes: int = Field(
+        default=48 * 2**20,
+        ge=2**20,
+        le=2**40,
+        description="Most bytes of requests that are held at once, unfinished ones too; more are refused.",
+    )
+    max_calls: int = Field(
+        default=1024, ge=1, le=2**20, description="Most calls that are open at once; more are refused."
+    )
+    max_streams: int = Field(
+        default=32, ge=1, le=2**20, description="Most streams of requests that are open at once; more are refused."
+    )
     compression: Literal["none", "gzip", "deflate"] = Field(
         default="none", description="How answers are compressed for callers who take it; requests may be either way."
     )
@@ -173,6 +185,15 @@ class Settings(BaseModel):
     def _access_log_is_envoys(self) -> Self:
         if self.access_log and self.frontend != "envoy":
             raise ValueError(f"access_log is {self.access_log!r}, and only --frontend envoy writes one")
+        return self
+
+    @model_validator(mode="after")
+    def _largest_message_fits(self) -> Self:
+        if self.max_message_bytes > self.max_inflight_bytes:
+            raise ValueError(
+                f"max_message_bytes is {self.max_message_bytes}, more than max_inflight_bytes "
+                f"({self.max_inflight_bytes}): the largest message would always be refused"
+            )
         return self
 
     @model_validator(mode="after")

@@ -11,7 +11,9 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 from service import rpc
+from service.admission import APART, APART_MAX_MESSAGE_BYTES, Admission, Bounds, Held, is_apart
 from service.duplex import duplex
+from service.errors import Overloaded
 from service.frontends import deadline_header, framing
 from service.frontends.framing import Deframer
 from service.frontends.open_call import (
@@ -44,17 +46,26 @@ class AsgiFront:
     Args:
         methods: By full path.
         metrics: Where calls are counted.
+        bounds: What calls may hold at once; those for health and reflection have bounds of their own.
         max_message_bytes: Largest message, either way.
         compression: How answers are compressed for callers who take it: "gzip", "deflate" or "none".
     """
 
     def __init__(
-        self, methods: Mapping[str, Method], metrics: Metrics, *, max_message_bytes: int, compression: str
+        self,
+        methods: Mapping[str, Method],
+        metrics: Metrics,
+        *,
+        bounds: Bounds,
+        max_message_bytes: int,
+        compression: str,
     ) -> None:
         self.port = 0
         self._methods = methods
         self._metrics = metrics
         self._max_message_bytes = max_message_bytes
+        self._admission = Admission(bounds)
+        self._apart = {path: Admission(APART) for path, method in methods.items() if is_apart(method)}
         self._compressions = () if compression == "none" else (compression,)
         self._stopping = asyncio.Event()
         self._open: set[OpenCall] = set()
@@ -85,6 +96,8 @@ class AsgiFront:
             await _refuse_http(send)
             return
         method = self._methods.get(scope["path"])
+        task = asyncio.current_task()
+        assert task is not None  # an ASGI server runs each call as one
         try:
             if method is None:
                 raise RpcError(Code.UNIMPLEMENTED, f"there is no method {scope['path']!r}")
@@ -92,30 +105,44 @@ class AsgiFront:
             if (timeout := deadline_header.timeout_in(headers)) is not None:
                 deadline = time.monotonic() + framing.timeout_seconds(timeout)
             encoding = headers.get(b"grpc-encoding", b"identity").decode("latin-1")
-            deframer = Deframer(self._max_message_bytes, encoding)
             answering = "identity"
             if self._compressions:
                 answering = framing.accepted_encoding(headers.get(b"grpc-accept-encoding", b""), self._compressions)
+            held, deframer = self._admitted(method, task, encoding)
         except RpcError as error:
             await end(send, error, started=False)
             return
-        task = asyncio.current_task()
-        assert task is not None  # an ASGI server runs each call as one
-        call = OpenCall(task, receive, send, deadline, answering, headers)
+        call = OpenCall(task, receive, send, deadline, answering, headers, held)
         self._open.add(call)
         try:
             await self._answer(method, call, deframer)
         except RpcError as error:
             await end(send, error, started=call.started)
+        except Overloaded as error:
+            await end(send, rpc.refused(method, error, self._metrics), started=call.started)
         except asyncio.CancelledError:
             if call.late:
                 await end(send, LATE, started=call.started)
+            elif held.evicted:
+                await end(send, rpc.refused(method, held.refusal(), self._metrics), started=call.started)
             elif self._stopping.is_set():
                 await end(send, _STOPPED, started=call.started)
             # else the caller has gone
         finally:
+            held.close()
             self._open.discard(call)
             self._settle()
+
+    def _admitted(self, method: Method, task: "asyncio.Task[object]", encoding: str) -> tuple[Held, Deframer]:
+        """A place for a call, and what takes its messages apart; RpcError where there is none."""
+        apart = self._apart.get(method.path)
+        admission = self._admission if apart is None else apart
+        try:
+            held = admission.admit(stream=isinstance(method, Duplex), cancel=task.cancel)
+        except Overloaded as error:
+            raise rpc.refused(method, error, self._metrics) from error
+        bound = self._max_message_bytes if apart is None else min(self._max_message_bytes, APART_MAX_MESSAGE_BYTES)
+        return held, Deframer(bound, encoding)
 
     async def _answer(self, method: Method, call: "OpenCall", deframer: Deframer) -> None:
         match method:
@@ -132,7 +159,9 @@ class AsgiFront:
                 answers = _one_by_one(rpc.stream(method, call.call(), request, self._metrics))
             case Duplex():
                 requests = messages(call, deframer)
-                answers = duplex(method, call.call(), requests, self._metrics, self._max_message_bytes, self._stopping)
+                answers = duplex(
+                    *(method, call.call(), call.held, requests, self._metrics, self._max_message_bytes, self._stopping)
+                )
         async with aclosing(answers) as ready:
             async for several in ready:
                 await call.piece(b"".join([framing.frame(answer, call.encoding) for answer in several]))

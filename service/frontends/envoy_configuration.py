@@ -15,14 +15,14 @@ from google.protobuf.descriptor import FileDescriptor
 from kan_api.v1 import prediction_pb2
 from service.frontends import deadline_header, envoy_routes, message_header
 from service.frontends.address import is_any_ipv6
-from service.limits import MESSAGES_IN_FLIGHT
+from service.limits import CONNECTION_STREAMS, MESSAGES_IN_FLIGHT, UNREAD_BYTES
 from service.settings import Settings
 
 # Names Envoy's statistics of the listener.
 STAT_PREFIX = "grpc"
 
 # What a caller may send ahead of what is read. Envoy's own windows would hold 100 MB for one that reads no answers.
-_STREAM_WINDOW_BYTES = 2**20
+_STREAM_WINDOW_BYTES = UNREAD_BYTES
 _CONNECTION_WINDOW_BYTES = 4 * 2**20
 
 # One frame may carry every answer of a stream that is ready, and gRPC's clients send up to two window updates for each
@@ -66,7 +66,7 @@ def configuration(
         port: The port, of all of them.
         folder: Where the admin socket is made.
     """
-    dropped = (message_header.HEADER.decode(), envoy_routes.ORIGINAL_PATH)
+    dropped = (message_header.HEADER.decode(), message_header.NO_PLACE_HEADER, envoy_routes.ORIGINAL_PATH)
     manager = {
         "stat_prefix": STAT_PREFIX,
         "generate_request_id": False,
@@ -84,6 +84,7 @@ def configuration(
         },
         "drain_timeout": f"{settings.max_connection_age_grace_seconds}s",
         "http2_protocol_options": {
+            "max_concurrent_streams": CONNECTION_STREAMS,
             "initial_stream_window_size": _STREAM_WINDOW_BYTES,
             "initial_connection_window_size": _CONNECTION_WINDOW_BYTES,
             "max_inbound_window_update_frames_per_data_frame_sent": _WINDOW_UPDATES_PER_FRAME,

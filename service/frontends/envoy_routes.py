@@ -14,6 +14,9 @@ from service.status import LATE, Code
 # gRPC puts 5 bytes before a message. A body a little longer still gets to Python, which can say how long it is.
 _FRAMING_BYTES = 64
 
+# What Envoy keeps for Python before it stops reading a call, beside the call's window.
+_BUFFER_BYTES = 16 * 1024
+
 # Envoy's one thread converts it at 50 MB a second and answers nobody else meanwhile, in six times its memory.
 _MAX_JSON_BYTES = 2 * 2**20
 
@@ -24,6 +27,8 @@ _SERVICE = prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"]
 
 # gRPC and gRPC-Web.
 _IS_GRPC: Mapping[str, Any] = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
+
+_HAS_PLACE: Mapping[str, Any] = {"name": message_header.NO_PLACE_HEADER, "present_match": False}
 
 # Not what browsers let pages of any origin send. Envoy would take compressed JSON for plain, and merge a query into the
 # message.
@@ -56,15 +61,15 @@ def routes(max_message_bytes: int) -> list[dict[str, Any]]:
             "buffer": {"max_request_bytes": _MAX_JSON_BYTES},
         }
     }
-    grpc, json = {"headers": [_IS_GRPC]}, {"headers": _IS_JSON}
+    json = {"headers": _IS_JSON}
     return [
         *(
-            _held({"path": path, **grpc}, in_header, max_message_bytes + _FRAMING_BYTES)
+            _held({"path": path, "headers": [_IS_GRPC, _HAS_PLACE]}, in_header, max_message_bytes + _FRAMING_BYTES)
             for path in message_header.PATHS
         ),
         *(_held({"path": path, **json}, {**bounded, **converted}, _MAX_JSON_BYTES) for path in _paths(streaming=False)),
         *(_route({"path": path, **json}, converted) for path in _paths(streaming=True)),
-        _route({"prefix": "/"}, {}),
+        {**_route({"prefix": "/"}, {}), "request_body_buffer_limit": _BUFFER_BYTES},
     ]
 
 

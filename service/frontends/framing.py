@@ -12,6 +12,8 @@ from service.status import Code, RpcError
 # What may stand in grpc-message as it is: printable ASCII but the percent sign.
 _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 _PREFIX_BYTES = 5
+_SMALL_PIECE_BYTES = 1024
+_GATHERED_BYTES = 16 * 1024
 _UNIT_SECONDS: Mapping[bytes, float] = {b"H": 3600, b"M": 60, b"S": 1, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _LONGEST_TIMEOUT_DIGITS = 8
 # zlib's window sizes: 16 more asks for gzip's header.
@@ -30,8 +32,9 @@ class Deframer:
     def __init__(self, max_message_bytes: int, encoding: str = "identity") -> None:
         self._max_message_bytes = max_message_bytes
         self._encoding = encoding
-        self._unfinished = bytearray()  # the message that is not complete, from its prefix on
-        self._wanted_bytes = 0  # what `unfinished` needs before it is worth a look
+        self._pieces: list[bytes | bytearray] = []  # of the message that is not complete, from its prefix on
+        self._held_bytes = 0
+        self._wanted_bytes = 0  # fewer are not worth a look
 
     def feed(self, piece: bytes) -> list[bytes]:
         """The messages that are complete with this piece, oldest first.
@@ -41,39 +44,50 @@ class Deframer:
                 decompress, UNIMPLEMENTED for a compression that is unknown.
         """
         buffer = piece
-        if self._unfinished:
-            self._unfinished += piece
-            if len(self._unfinished) < self._wanted_bytes:
+        if self._pieces:
+            self._hold(piece)
+            if self._held_bytes < self._wanted_bytes:
                 return []
-            buffer = bytes(self._unfinished)
-            self._unfinished = bytearray()
+            buffer = b"".join(self._pieces)
+            self._pieces.clear()
+            self._held_bytes = 0
         messages: list[bytes] = []
         start, wanted_bytes = 0, _PREFIX_BYTES
         while len(buffer) - start >= _PREFIX_BYTES:
             length = int.from_bytes(buffer[start + 1 : start + _PREFIX_BYTES], "big")
             if length > self._max_message_bytes:
                 raise _too_long(length, self._max_message_bytes)
-            wanted_bytes = _PREFIX_BYTES + length
-            end = start + wanted_bytes
+            end = start + _PREFIX_BYTES + length
             if len(buffer) < end:
+                wanted_bytes = end - start
                 break
             message = buffer[start + _PREFIX_BYTES : end]
             messages.append(self._decompressed(message) if buffer[start] else message)
-            start, wanted_bytes = end, _PREFIX_BYTES
+            start = end
         if start < len(buffer):
-            self._unfinished += buffer[start:]
+            self._hold(buffer[start:])
             self._wanted_bytes = wanted_bytes
         return messages
 
     @property
     def held_bytes(self) -> int:
         """Bytes of the message that is not complete."""
-        return len(self._unfinished)
+        return self._held_bytes
 
     @property
     def empty(self) -> bool:
         """True between messages."""
-        return not self._unfinished
+        return not self._pieces
+
+    def _hold(self, piece: bytes) -> None:
+        """Keep a piece; small ones together, since each object takes 40 bytes more than it holds."""
+        self._held_bytes += len(piece)
+        if len(piece) >= _SMALL_PIECE_BYTES:
+            self._pieces.append(piece)
+        elif self._pieces and isinstance(last := self._pieces[-1], bytearray) and len(last) < _GATHERED_BYTES:
+            last += piece
+        else:
+            self._pieces.append(bytearray(piece))
 
     def _decompressed(self, message: bytes) -> bytes:
         if self._encoding not in _WINDOW_BITS:

@@ -3,26 +3,27 @@
 import asyncio
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
-from typing import Any, NoReturn, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import grpc
 import grpc.aio
 
 from service import rpc
+from service.admission import APART, Admission, bounds, is_apart
 from service.duplex import duplex
 from service.errors import StartupError
 from service.frontends.address import check_free
+from service.frontends.places import Context, Places
+from service.frontends.receiving import Receiving
+from service.limits import APART_RECEIVING, CONNECTION_STREAMS, UNREAD_BYTES
+from service.memory import give_back
 from service.metrics import Metrics
 from service.rpc import Call, Duplex, Metadata, Method, Stream, Unary
 from service.settings import Settings
-from service.status import RpcError
 
-_Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 _Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes] | None"
-
-_STATUS: Mapping[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 # gRPC cancels the calls that it has read and not yet handed over when it stops, and callers do not repeat a cancelled
 # call. So it is stopped when no call has come for a while: until then each is told UNAVAILABLE.
@@ -42,6 +43,7 @@ class GrpcioServer:
         self.port = port
         self._server = server
         self._table = table
+        self._giving_back = asyncio.create_task(give_back(), name="give memory back")
 
     async def stop(self, grace_seconds: float) -> None:
         """Close the port and wait for calls that are being answered; streams of requests are read no further.
@@ -54,6 +56,8 @@ class GrpcioServer:
         until = min(time.monotonic() + _LONGEST_UNREST_SECONDS, ends)
         while time.monotonic() < min(until, self._table.last_call + _QUIET_SECONDS):  # noqa: ASYNC110
             await asyncio.sleep(_QUIET_SECONDS / 10)
+        self._giving_back.cancel()
+        await asyncio.gather(self._giving_back, return_exceptions=True)
         await self._server.stop(max(0.0, ends - time.monotonic()))
 
 
@@ -70,7 +74,7 @@ async def start(methods: Mapping[str, Method], metrics: Metrics, settings: Setti
     """
     host, port = settings.host, settings.grpc_port
     check_free(host, port)
-    table = _Table(methods, metrics, settings.max_message_bytes)
+    table = _Table(methods, metrics, settings)
     server = grpc.aio.server(handlers=[table], options=_options(settings))
     try:
         port = server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
@@ -87,6 +91,11 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", settings.max_message_bytes),
+        # Of a call that is not being received the core holds its first window, and no more: by default it lets the
+        # window grow, as the connection proves fast.
+        ("grpc.http2.lookahead_bytes", UNREAD_BYTES),
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.max_concurrent_streams", CONNECTION_STREAMS),
         # By default callers who ask more often than every five minutes are cut off.
         ("grpc.http2.min_ping_interval_without_data_ms", _SHORTEST_PING_MS),
         ("grpc.keepalive_permit_without_calls", 1),
@@ -114,89 +123,75 @@ def _ms(seconds: float) -> int:
 class _Table(grpc.GenericRpcHandler):
     """Finds the handler of a path; gRPC answers UNIMPLEMENTED where there is none."""
 
-    def __init__(self, methods: Mapping[str, Method], metrics: Metrics, max_message_bytes: int) -> None:
+    def __init__(self, methods: Mapping[str, Method], metrics: Metrics, settings: Settings) -> None:
         self.last_call = -math.inf
         self.stopping = asyncio.Event()
         self._metrics = metrics
-        self._max_message_bytes = max_message_bytes
-        self._handlers = {path: self._handler(method) for path, method in methods.items()}
+        self._max_message_bytes = settings.max_message_bytes
+        receiving = Receiving(settings.max_inflight_bytes // settings.max_message_bytes)
+        places = Places(Admission(bounds(settings)), receiving, metrics, streams_take_turns=False)
+        apart = Places(Admission(APART), Receiving(APART_RECEIVING), metrics, streams_take_turns=True)
+        self._handlers = {
+            path: self._handler(method, apart if is_apart(method) else places) for path, method in methods.items()
+        }
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> _Handler:
         self.last_call = time.monotonic()
         return self._handlers.get(handler_call_details.method)
 
-    def _handler(self, method: Method) -> _Handler:
-        """No deserializers: gRPC answers bytes that do not parse with INTERNAL, ours with INVALID_ARGUMENT."""
+    def _handler(self, method: Method, places: Places) -> _Handler:
+        """No deserializers: gRPC answers bytes that do not parse with INTERNAL, ours with INVALID_ARGUMENT.
+
+        Each is a handler of a stream of requests, since gRPC receives the one message of others before it asks anybody.
+        """
         match method:
             case Unary():
-                return grpc.unary_unary_rpc_method_handler(_unary(method, self._metrics, self._max_message_bytes))
+                return grpc.stream_unary_rpc_method_handler(self._unary(method, places))
             case Stream():
-                return grpc.unary_stream_rpc_method_handler(_stream(method, self._metrics))
+                return grpc.stream_stream_rpc_method_handler(self._stream(method, places))
             case Duplex():
-                return grpc.stream_stream_rpc_method_handler(
-                    _duplex(method, self._metrics, self._max_message_bytes, self.stopping)
-                )
+                return grpc.stream_stream_rpc_method_handler(self._duplex(method, places))
 
+    def _unary(self, method: Unary, places: Places) -> Any:
+        """The method as a grpc.aio handler."""
 
-def _unary(method: Unary, metrics: Metrics, max_message_bytes: int) -> Any:
-    """The method as a grpc.aio handler."""
+        async def answer(_: AsyncIterator[bytes], context: Context) -> bytes:
+            async with places.place(method, context) as held:
+                request = await places.message(held, context)
+                return await rpc.invoke(method, _call(context), request, self._metrics, self._max_message_bytes)
 
-    async def answer(request: bytes, context: _Context) -> bytes:
-        try:
-            return await rpc.invoke(method, _call(context), request, metrics, max_message_bytes)
-        except RpcError as error:
-            await _abort(context, error)
+        return answer
 
-    return answer
+    def _stream(self, method: Stream, places: Places) -> Any:
+        """The method as a grpc.aio handler."""
 
-
-def _stream(method: Stream, metrics: Metrics) -> Any:
-    """The method as a grpc.aio handler."""
-
-    async def answers(request: bytes, context: _Context) -> AsyncGenerator[bytes, None]:
-        try:
-            async for answer in rpc.stream(method, _call(context), request, metrics):
-                yield answer
-        except RpcError as error:
-            await _abort(context, error)
-
-    return answers
-
-
-def _duplex(method: Duplex, metrics: Metrics, max_message_bytes: int, stopping: asyncio.Event) -> Any:
-    """The method as a grpc.aio handler; a coroutine that writes, since grpc would not close a generator at the end."""
-
-    async def answers(_: AsyncIterator[bytes], context: _Context) -> None:
-        stream = duplex(method, _call(context), _messages(context), metrics, max_message_bytes, stopping)
-        try:
-            async with aclosing(stream) as ready:
-                async for several in ready:
-                    for answer in several:
+        async def answers(_: AsyncIterator[bytes], context: Context) -> None:
+            async with places.place(method, context) as held:
+                request = await places.message(held, context)
+                async with aclosing(rpc.stream(method, _call(context), request, self._metrics)) as ready:
+                    async for answer in ready:
                         await context.write(answer)
-        except RpcError as error:
-            await _abort(context, error)
 
-    return answers
+        return answers
 
+    def _duplex(self, method: Duplex, places: Places) -> Any:
+        """The method as a grpc.aio handler; it writes, since grpc would not close a generator at the end."""
 
-async def _messages(context: _Context) -> AsyncIterator[bytes]:
-    """The messages of a stream, as they come; grpc's own iterator costs half as much again."""
-    end: Any = grpc.aio.EOF  # a sentinel, whatever its type
-    while (message := await context.read()) is not end:
-        yield message
+        async def answers(_: AsyncIterator[bytes], context: Context) -> None:
+            async with places.place(method, context) as held:
+                stream = duplex(
+                    *(method, _call(context), held, places.messages(held, context)),
+                    *(self._metrics, self._max_message_bytes, self.stopping),
+                )
+                async with aclosing(stream) as ready:
+                    async for several in ready:
+                        for answer in several:
+                            await context.write(answer)
 
-
-async def _abort(context: _Context, error: RpcError) -> NoReturn:
-    """End the call with its status, or quietly where its caller has gone meanwhile."""
-    try:
-        await context.abort(_STATUS[error.code], error.message, tuple(error.trailers()))
-    except grpc.aio.AbortError:
-        raise
-    except Exception as gone:  # its class has no public name, and grpc logs a traceback for it
-        raise asyncio.CancelledError from gone
+        return answers
 
 
-def _call(context: _Context) -> Call:
+def _call(context: Context) -> Call:
     """The call, with its deadline on the clock of time.monotonic."""
     remaining: float | None = context.time_remaining()
     deadline = None if remaining is None else time.monotonic() + remaining

@@ -1,17 +1,27 @@
-"""Memory over many requests."""
+"""Memory over many requests, and under requests that never end."""
 
 import asyncio
-from collections.abc import Callable
+import selectors
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from service.memory import most_bytes
+from service.settings import Settings
+
 pytestmark = pytest.mark.faults
 
 _WARM_UP, _REQUESTS = 15_000, 60_000
 _MOST_GROWTH_BYTES = 4e6
+_UNFINISHED, _CONNECTIONS, _SENT_BYTES = 1000, 20, 10**6
+_MOST_BYTES, _MOST_RATIO = 400e6, 1.3
 _ROWS = np.array([[0, 1, 2, 0.5]], np.float32)
 
 
@@ -62,3 +72,145 @@ def test_memory_does_not_grow(
         f"{grown / 1e6:.1f} MB more after {_REQUESTS} requests, {warm_bytes / 1e6:.1f} MB before them"
     )
     assert answered >= 0.99 * (_WARM_UP + _REQUESTS), f"{answered:g} requests were answered"
+
+
+class _Stuck:
+    """A connection whose calls send 1 MB each of a longer message, as far as flow control lets them, and stop.
+
+    Frames and settings: RFC 9113, sections 4.1 and 6.
+    """
+
+    _DATA, _HEADERS, _RESET, _SETTINGS, _WINDOW_UPDATE = 0, 1, 3, 4, 8
+    _INITIAL_WINDOW_SIZE = 4
+
+    def __init__(self, address: str, path: str, calls: int) -> None:
+        host, port = address.rsplit(":", 1)
+        self.socket = socket.create_connection((host, int(port)), 20)
+        fields = {":method": "POST", ":scheme": "http", ":path": path, ":authority": "test"}
+        fields |= {"content-type": "application/grpc", "te": "trailers"}
+        block = b"".join(b"\0" + b"".join(bytes([len(t)]) + t.encode() for t in field) for field in fields.items())
+        self.ended = 0
+        self._left = dict.fromkeys(range(1, 2 * calls, 2), _SENT_BYTES)
+        self._window = self._initial_window = 65535
+        self._windows = dict.fromkeys(self._left, self._initial_window)
+        self._incoming = b""
+        self._outgoing = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + self._frame(self._SETTINGS, 0, b"")
+        for stream in self._left:
+            self._outgoing += self._frame(self._HEADERS, stream, block, flags=4)
+        self.socket.setblocking(False)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether each call has sent all that it wants to send, or has been ended by the server."""
+        return not self._outgoing and not any(self._left.values())
+
+    def read(self) -> None:
+        """Take what the server says."""
+        try:
+            self._incoming += self.socket.recv(2**16)
+        except BlockingIOError:
+            return
+        while len(self._incoming) >= 9 and len(self._incoming) >= 9 + int.from_bytes(self._incoming[:3], "big"):
+            size, kind, flags = int.from_bytes(self._incoming[:3], "big"), self._incoming[3], self._incoming[4]
+            stream, payload = int.from_bytes(self._incoming[5:9], "big"), self._incoming[9 : 9 + size]
+            self._incoming = self._incoming[9 + size :]
+            self._take(kind, flags, stream, payload)
+
+    def write(self) -> None:
+        """Send what may be sent."""
+        for stream, left in self._left.items():
+            size = min(left, 16384, self._windows.get(stream, 0), self._window)
+            if size < 5 or len(self._outgoing) > 2**18:
+                continue
+            begin = b"\0" + (_SENT_BYTES + 1).to_bytes(4, "big") if left == _SENT_BYTES else b""
+            self._outgoing += self._frame(self._DATA, stream, begin + bytes(size - len(begin)))
+            self._left[stream] -= size
+            self._windows[stream] -= size
+            self._window -= size
+        with suppress(BlockingIOError):
+            self._outgoing = self._outgoing[self.socket.send(self._outgoing) :] if self._outgoing else b""
+
+    def _take(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
+        if kind == self._SETTINGS and not flags & 1:
+            self._outgoing += self._frame(self._SETTINGS, 0, b"", flags=1)
+            for at in range(0, len(payload), 6):
+                name, value = struct.unpack(">HI", payload[at : at + 6])
+                if name == self._INITIAL_WINDOW_SIZE:
+                    self._windows = {each: window + value - 65535 for each, window in self._windows.items()}
+        elif kind == self._WINDOW_UPDATE and stream:
+            self._windows[stream] = self._windows.get(stream, 0) + int.from_bytes(payload, "big")
+        elif kind == self._WINDOW_UPDATE:
+            self._window += int.from_bytes(payload, "big")
+        elif kind == self._RESET or (kind == self._HEADERS and flags & 1):
+            self.ended += stream in self._windows
+            self._windows.pop(stream, None)
+            self._left.pop(stream, None)
+
+    @staticmethod
+    def _frame(kind: int, stream: int, payload: bytes, flags: int = 0) -> bytes:
+        return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+
+
+def _run(those: Iterable[_Stuck], until: Callable[[], bool]) -> None:
+    """Let them read and write until something holds; fails after 40 s."""
+    late = time.monotonic() + 40
+    with selectors.DefaultSelector() as selector:
+        for each in those:
+            selector.register(each.socket, selectors.EVENT_READ, each)
+        while not until():
+            assert time.monotonic() < late, "the stuck callers never came to their stop"
+            for key, _ in selector.select(0.01):
+                key.data.read()
+            for each in those:
+                each.write()
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
+def test_a_thousand_unfinished_requests(
+    stream: bool, kan_serve: Callable[..., Any], publish_version: Callable[..., Path], protocols: Any, graphs: Any
+) -> None:
+    """1,000 requests that send 1 MB each and stop, three rounds: under 400 MB, nothing grows, others are answered.
+
+    The server's bound, as operators compute it for the container, is kept too.
+    """
+    folder = publish_version("kan")
+    server = kan_serve()
+    kan_api, _ = protocols
+    path = kan_api.stream_path if stream else kan_api.path
+    peaks: list[int] = []
+    after: list[int] = []
+
+    async def ask(rounds: int) -> None:
+        async with server.channel() as channel:
+            for _ in range(rounds):
+                answer = await channel.unary_unary(kan_api.path)(kan_api.request("kan", _ROWS), timeout=60)
+                np.testing.assert_allclose(kan_api.answer(answer)[2], graphs.answer("kan", _ROWS) + 1, atol=1e-4)
+
+    for _ in range(3):
+        seen: list[int] = []
+        with ExitStack() as stack:
+            those = [_Stuck(server.grpc, path, _UNFINISHED // _CONNECTIONS) for _ in range(_CONNECTIONS)]
+            for each in those:
+                stack.enter_context(each.socket)
+
+            def stopped(those: list[_Stuck] = those, seen: list[int] = seen) -> bool:
+                seen.append(server.resident_bytes())
+                return all(each.stopped for each in those)
+
+            _run(those, stopped)
+            asyncio.run(ask(20))
+            seen.append(server.resident_bytes())
+        peaks.append(max(seen))
+        asyncio.run(ask(20))
+        after.append(server.resident_bytes())
+    # What a burst took comes back within half a minute, and others are answered meanwhile.
+    late = time.monotonic() + 40
+    while after[-1] > _MOST_RATIO * after[0] and time.monotonic() < late:
+        asyncio.run(ask(20))
+        after[-1] = server.resident_bytes()
+    told = f"peaks {[round(each / 1e6) for each in peaks]} MB, after {[round(each / 1e6) for each in after]} MB"
+    assert max(peaks) < _MOST_BYTES, told
+    assert after[-1] <= _MOST_RATIO * after[0], told
+    settings = Settings(frontend=server.frontend)
+    assert max(peaks) <= most_bytes(settings, sum(file.stat().st_size for file in folder.iterdir())), told
+    assert server.sample("kan_rejected_total", reason="overload") >= _UNFINISHED, told

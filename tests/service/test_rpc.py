@@ -6,6 +6,7 @@ from contextlib import aclosing, suppress
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
+from service.admission import Admission, Bounds, Held
 from service.duplex import duplex
 from service.errors import InvalidRequest, ModelNotFound, Overloaded
 from service.limits import MESSAGES_IN_FLIGHT
@@ -178,13 +179,18 @@ async def _requests(messages: list[bytes], *, read: list[bytes], wait: bool = Fa
         await asyncio.Event().wait()
 
 
+def _held(held_bytes: int = 2**20) -> Held:
+    """The place of a stream, with room for so much."""
+    return Admission(Bounds(calls=1, streams=1, held_bytes=held_bytes)).admit(stream=True, cancel=lambda: None)
+
+
 def _conversation(
     method: Duplex, requests: AsyncIterator[bytes], metrics: Metrics, stopping: asyncio.Event | None = None
 ) -> AsyncGenerator[bytes, None]:
     """Answers one by one."""
 
     async def answers() -> AsyncGenerator[bytes, None]:
-        together = duplex(method, Call(), requests, metrics, 100, stopping or asyncio.Event())
+        together = duplex(method, Call(), _held(), requests, metrics, 100, stopping or asyncio.Event())
         async with aclosing(together) as ready:
             async for several in ready:
                 for one in several:
@@ -231,7 +237,7 @@ def test_a_stream_is_read_as_far_as_answers_are_taken() -> None:
         requests = _requests([b"x"] * 1000, read=read)
         method = Duplex("/a.B/C", "test", answer, _failure)
         taken = 0
-        async with aclosing(duplex(method, Call(), requests, Metrics(), 100, asyncio.Event())) as answers:
+        async with aclosing(duplex(method, Call(), _held(), requests, Metrics(), 100, asyncio.Event())) as answers:
             async for several in answers:
                 for _ in range(1000):  # turns enough to read them all
                     await asyncio.sleep(0)

@@ -26,7 +26,7 @@ def test_metadata_is_what_grpc_itself_would_give() -> None:
     }
 
     async def check() -> None:
-        call = OpenCall(nobody, nobody, nobody, None, "identity", headers)
+        call = OpenCall(nobody, nobody, nobody, None, "identity", headers, nobody)
         assert dict(call.metadata()) == {"x-request-id": "a b", "padded-bin": binary, "bare-bin": binary}
 
     asyncio.run(check())

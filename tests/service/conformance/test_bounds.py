@@ -1,0 +1,133 @@
+"""What callers get from a server that holds all that it may: the same from every front end."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from grpc_health.v1 import health_pb2
+
+Start = Callable[..., Any]
+WriteModel = Callable[..., Path]
+
+_PREDICT, _STREAM = (f"/kan_api.v1.PredictionService/{name}" for name in ("Predict", "PredictStream"))
+_CHECK = "/grpc.health.v1.Health/Check"
+
+
+def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    """One HTTP/2 frame (RFC 9113, section 4.1)."""
+    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+
+
+def _unfinished(server: Any, path: str, calls: int, declared_bytes: int, sent_bytes: int) -> socket.socket:
+    """A connection with calls that have begun a message of so many bytes each, and go no further."""
+    fields = {":method": "POST", ":scheme": "http", ":path": path, ":authority": "test"}
+    fields |= {"content-type": "application/grpc", "te": "trailers"}
+    block = b"".join(b"\0" + b"".join(bytes([len(text)]) + text.encode() for text in field) for field in fields.items())
+    host, port = server.grpc.rsplit(":", 1)
+    connection = socket.create_connection((host, int(port)), 20)
+    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(4, 0, 0, b""))
+    for stream in range(1, 2 * calls, 2):
+        begun = b"\0" + declared_bytes.to_bytes(4, "big") + bytes(sent_bytes)
+        connection.sendall(_frame(1, 4, stream, block) + _frame(0, 0, stream, begun))
+    return connection
+
+
+def _health(server: Any) -> int:
+    """What the health service says of the server, on a connection of its own."""
+    with grpc.insecure_channel(server.grpc, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+        method: Any = channel.unary_unary(_CHECK)
+        return int(health_pb2.HealthCheckResponse.FromString(method(b"", timeout=20)).status)
+
+
+@pytest.mark.parametrize("path", [_PREDICT, _STREAM])
+def test_calls_beyond_the_bound(
+    path: str, start: Start, write_model: WriteModel, predict: Any, sample: Any, until: Any
+) -> None:
+    """They are refused at once and told when to come again, and counted; health is asked as ever; then all is well."""
+    write_model("affine")
+    # As many as are open may be received at once, so that none waits for another.
+    server = start("--max-calls", "8", "--max-streams", "8", "--max-message-bytes", str(2**20))
+    serving = health_pb2.HealthCheckResponse.SERVING
+
+    async def refused() -> bool:
+        """Whether one more call is refused, as it should be."""
+        async with grpc.aio.insecure_channel(server.grpc, options=[("grpc.enable_retries", 0)]) as channel:
+            stream: Any = channel.stream_stream(path)
+            try:
+                call = stream()
+                await call.write(b"")
+                await call.done_writing()
+                await call.read()
+                await call.code()
+            except grpc.aio.AioRpcError:
+                pass
+            if await call.code() != grpc.StatusCode.RESOURCE_EXHAUSTED:
+                return False
+            details = await call.details()
+            assert "8 calls are open" in details or "8 streams are open" in details, details
+            assert dict(await call.trailing_metadata() or ())["grpc-retry-pushback-ms"]
+            return True
+
+    async def answered() -> bool:
+        async with grpc.aio.insecure_channel(server.grpc) as channel:
+            try:
+                await predict(channel, "affine")
+            except grpc.aio.AioRpcError:
+                return False
+            return True
+
+    def eventually(condition: Any) -> None:
+        asyncio.run(until(lambda: asyncio.run(condition())))
+
+    # Those that Envoy waits for itself do not count there.
+    with _unfinished(server, path, 8 + 4, declared_bytes=100, sent_bytes=10):
+        eventually(refused)
+        assert _health(server) == serving
+        assert sample(server, "kan_rejected_total", model="", reason="overload") >= 1
+        assert sample(server, "kan_requests_total", model="", code="RESOURCE_EXHAUSTED") >= 1
+    eventually(answered)
+
+
+def test_unfinished_requests_stop_nobody(start: Start, write_model: WriteModel, predict: Any) -> None:
+    """Two hundred that have begun a large message and stopped, on two connections: others are answered."""
+    write_model("affine")
+    server = start("--max-inflight-bytes", str(2**20), "--max-message-bytes", str(2**20))
+
+    async def ask() -> None:
+        async with grpc.aio.insecure_channel(server.grpc) as channel:
+            for _ in range(20):
+                await predict(channel, "affine")
+                await asyncio.gather(*(predict(channel, "affine") for _ in range(4)))
+
+    with ExitStack() as stack:
+        for path in (_PREDICT, _CHECK):
+            stack.enter_context(_unfinished(server, path, 100, declared_bytes=2**20, sent_bytes=500))
+        asyncio.run(ask())
+        assert _health(server) == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_requests_beyond_the_bytes(start: Start, write_model: WriteModel, predict: Any, sample: Any) -> None:
+    """Many large requests at once: each is answered, or refused as overload; the server holds no more of them."""
+    write_model("slow")
+    flags = ("--max-inflight-bytes", str(2**20), "--max-message-bytes", str(2**20), "--max-queue-rows", str(2**20))
+    server = start(*flags)
+    identity = "x" * 300_000
+
+    async def ask() -> list[grpc.StatusCode]:
+        async with grpc.aio.insecure_channel(server.grpc, options=[("grpc.enable_retries", 0)]) as channel:
+            calls = [predict(channel, "slow", 512, 60, id=identity) for _ in range(12)]
+            await asyncio.gather(*calls, return_exceptions=True)
+            return [await call.code() for call in calls]
+
+    codes = asyncio.run(ask())
+    assert set(codes) == {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}, codes
+    refused = codes.count(grpc.StatusCode.RESOURCE_EXHAUSTED)
+    assert sample(server, "kan_rejected_total", reason="overload") == refused
+    assert sample(server, "kan_requests_total", code="RESOURCE_EXHAUSTED") == refused
