@@ -11,13 +11,13 @@ class Lingering:
 
     Args:
         seconds: How long each may.
-        most_bytes: Memory that they may hold together; the oldest go first.
+        room_bytes: Gives the memory that they may hold together; the oldest go first.
         over: Is called with a version whose time is over; it lingers no longer by then.
     """
 
-    def __init__(self, seconds: float, most_bytes: int, over: Callable[[Entry], None]) -> None:
+    def __init__(self, seconds: float, room_bytes: Callable[[], int], over: Callable[[Entry], None]) -> None:
         self._seconds = seconds
-        self._most_bytes = most_bytes
+        self._room_bytes = room_bytes
         self._over = over
         self._timers: dict[Entry, asyncio.TimerHandle] = {}
 
@@ -27,7 +27,8 @@ class Lingering:
     def add(self, entry: Entry) -> None:
         """Let a version linger; where there is no room for it its time is over at once."""
         self._timers[entry] = asyncio.get_running_loop().call_later(self._seconds, self._end, entry)
-        while self._timers and self._bytes() > self._most_bytes:
+        room_bytes = self._room_bytes()
+        while self._timers and self._bytes() > room_bytes:
             self._end(next(iter(self._timers)))
 
     def discard(self, entry: Entry) -> None:

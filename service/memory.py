@@ -58,6 +58,19 @@ def most_bytes(settings: Settings, model_bytes: int = 0) -> int:
     )
 
 
+def linger_room_bytes(settings: Settings, limit_bytes: int | None, model_bytes: int) -> int:
+    """Memory for superseded versions together: `linger_bytes`, or what the container has left if that is less.
+
+    Args:
+        settings: The bounds.
+        limit_bytes: What the container may take; None where nothing bounds it.
+        model_bytes: Size of the files of the versions that are served.
+    """
+    if limit_bytes is None:
+        return settings.linger_bytes
+    return max(0, min(settings.linger_bytes, limit_bytes - most_bytes(settings, model_bytes)))
+
+
 def container_limit_bytes(root: Path = Path("/sys/fs/cgroup")) -> int | None:
     """The memory that the container of this process may take; None where nothing bounds it.
 

@@ -43,6 +43,7 @@ class LiveModel:
         metrics: This version's metrics.
         provider: Where it runs, as onnxruntime says of its session: "cpu" or "cuda".
         inline: True where runs are short enough for the event loop.
+        file_bytes: Size of its graph and weights on disk.
         memory_bytes: What its session holds, as an upper estimate.
     """
 
@@ -53,6 +54,7 @@ class LiveModel:
         metrics: ModelMetrics,
         provider: str,
         executor: ThreadPoolExecutor | None,
+        file_bytes: int,
         memory_bytes: int,
     ) -> None:
         self.name = manifest.name
@@ -65,6 +67,7 @@ class LiveModel:
         self.metrics = metrics
         self.provider = provider
         self.inline = executor is None
+        self.file_bytes = file_bytes
         self.memory_bytes = memory_bytes
         self._executor = executor
 
@@ -117,7 +120,7 @@ def load(artefact: Artefact, settings: Settings, metrics: Metrics, halt: Halt | 
         observer=model_metrics,
     )
     held = memory_bytes(manifest, artefact.size_bytes, max_batch_rows)
-    return LiveModel(manifest, batcher, model_metrics, provider, executor, held)
+    return LiveModel(manifest, batcher, model_metrics, provider, executor, artefact.size_bytes, held)
 
 
 def _check_tensors(kind: str, tensors: Sequence[Any], specs: Sequence[TensorSpec]) -> None:

@@ -50,13 +50,7 @@ class Registry:
         self._listing = Listing(settings.linger_seconds)
         self._entries = Entries()
         self._loader = Loader(self._source, settings, metrics, self._listing.of, self._load_changed)
-        self._succession = Succession(
-            self._entries,
-            self._loader,
-            metrics,
-            linger_seconds=settings.linger_seconds,
-            linger_bytes=settings.linger_bytes,
-        )
+        self._succession = Succession(self._entries, self._loader, metrics, settings)
         self._repairs = Repairs(self._entries, self._source)
         self._news = News()
         self._arrivals = Arrivals(self._entries, self._listing, self._policy, self._loader, self.look, self._news)

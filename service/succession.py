@@ -8,8 +8,10 @@ from service.entries import Entries
 from service.entry import Entry, State
 from service.lingering import Lingering
 from service.loader import Loader
+from service.memory import container_limit_bytes, linger_room_bytes
 from service.metrics import Metrics
 from service.model import LiveModel
+from service.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -21,18 +23,16 @@ class Succession:
         entries: The versions; changed here.
         loader: Loads those that are wanted.
         metrics: Told of swaps, and of versions that are gone.
-        linger_seconds: How long a superseded version still answers by its number.
-        linger_bytes: Memory that superseded versions may hold together.
+        settings: How long superseded versions still answer by their number, and the bounds on memory.
     """
 
-    def __init__(
-        self, entries: Entries, loader: Loader, metrics: Metrics, *, linger_seconds: float, linger_bytes: int
-    ) -> None:
+    def __init__(self, entries: Entries, loader: Loader, metrics: Metrics, settings: Settings) -> None:
         self._entries = entries
         self._loader = loader
         self._metrics = metrics
-        self._linger_seconds = linger_seconds
-        self._lingering = Lingering(linger_seconds, linger_bytes, self.retire)
+        self._settings = settings
+        self._limit_bytes = container_limit_bytes()
+        self._lingering = Lingering(settings.linger_seconds, self._linger_room_bytes, self.retire)
         self._retiring: dict[asyncio.Task[None], LiveModel] = {}
 
     def settle(self, name: str, wanted: Sequence[int], count: int) -> None:
@@ -90,17 +90,21 @@ class Succession:
         await asyncio.gather(*(model.close() for model in self.models()))
         await asyncio.gather(*self._retiring)
 
+    def _linger_room_bytes(self) -> int:
+        served = [entry.model.file_bytes for entry in self._entries if entry.model and entry.state is State.READY]
+        return linger_room_bytes(self._settings, self._limit_bytes, sum(served))
+
     def _retire_others(self, name: str, kept: Sequence[Entry]) -> None:
         """Versions that answer and are no longer wanted: superseded ones linger, others go at once."""
         oldest = min(entry.version for entry in kept)
         for entry in list(self._entries.of(name).values()):
             if entry.state is not State.READY or entry in kept:
                 continue
-            if entry.version > oldest or not self._linger_seconds:
+            if entry.version > oldest or not self._settings.linger_seconds:
                 self.retire(entry)
                 continue
             entry.state = State.LINGERING
-            entry.reason = f"superseded; it answers by its number for {self._linger_seconds:g} s"
+            entry.reason = f"superseded; it answers by its number for {self._settings.linger_seconds:g} s"
             self._entries.choose_latest(name)
             self._lingering.add(entry)
 

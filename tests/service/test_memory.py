@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from service.memory import container_limit_bytes, most_bytes, resident_bytes
+from service.memory import container_limit_bytes, linger_room_bytes, most_bytes, resident_bytes
 from service.settings import Settings
 
 
@@ -49,6 +49,15 @@ def test_the_containers_limit(files: dict[str, str], limit: int | None, tmp_path
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     assert container_limit_bytes(tmp_path) == limit
+
+
+def test_superseded_versions_take_what_the_container_has_left() -> None:
+    """Never more than linger_bytes, never more than is left beside the bound, and nothing where that is passed."""
+    settings = Settings(linger_bytes=1000)
+    most = most_bytes(settings, 50)
+    rooms = {left: linger_room_bytes(settings, most + left, 50) for left in (-1, 0, 999, 1001)}
+    assert rooms == {-1: 0, 0: 0, 999: 999, 1001: 1000}
+    assert linger_room_bytes(settings, None, 50) == 1000
 
 
 def test_the_memory_of_this_process() -> None:
