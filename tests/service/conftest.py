@@ -312,7 +312,7 @@ class KanServe:
         words = dict(word.split("=") for word in ready.split()[2:])
         return cls(process, ready, words["grpc"], words["http"])
 
-    def finish(self, seconds: float = 20) -> tuple[int, str, str]:
+    def finish(self, seconds: float = 60) -> tuple[int, str, str]:
         """Wait for its end: exit code, what was left on standard output, and standard error."""
         out, err = self.process.communicate(timeout=seconds)
         return self.process.returncode, out, err

@@ -1,4 +1,5 @@
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version as installed_version
@@ -92,36 +93,42 @@ def test_what_does_not_fit_gets_its_status(serving: Serving, write_model: WriteM
     asyncio.run(check())
 
 
-def test_both_protocols_share_runs(serving: Serving, write_model: WriteModel) -> None:
+def test_both_protocols_share_runs(gate: Any, serving: Serving, write_model: WriteModel) -> None:
     """Callers at once are batched, and counted under their own protocol."""
     write_model("slow")
 
     async def check() -> None:
         async with serving() as (server, channel):
-            await asyncio.gather(*(_infer(channel, "slow", _ROWS[:1]) for _ in range(32)))
             labels = {"model": "slow", "version": "1"}
             sample = server.metrics.registry.get_sample_value
+            with gate.closed():
+                calls = [asyncio.ensure_future(_infer(channel, "slow", _ROWS[:1])) for _ in range(32)]
+                await _until(lambda: sample("kan_request_rows_count", labels) == 32)
+            await asyncio.gather(*calls)
             assert sample("kan_batch_rows_sum", labels) == 32
-            assert sample("kan_batch_rows_count", labels) < 32
+            assert sample("kan_batch_rows_count", labels) == 2
             assert sample("kan_requests_total", {**labels, "protocol": "open_inference", "code": "OK"}) == 32
 
     asyncio.run(check())
 
 
-def test_a_request_may_bring_its_own_deadline(serving: Serving, write_model: WriteModel) -> None:
+def test_a_request_may_bring_its_own_deadline(gate: Any, serving: Serving, write_model: WriteModel) -> None:
     """Parameter "timeout", in microseconds, ends the wait in the queue; 0 is none; what is no number is refused."""
     write_model("slow")
 
     async def check() -> None:
         async with serving() as (server, channel):
             labels = {"model": "slow", "version": "1"}
-            big = asyncio.ensure_future(_infer(channel, "slow", np.ones((4096, 4), np.float32)))
-            async with asyncio.timeout(10):
-                while not server.metrics.registry.get_sample_value("kan_queue_rows", labels):  # noqa: ASYNC110
-                    await asyncio.sleep(0.001)
-            late = await _code(_infer(channel, "slow", _ROWS, parameters={"timeout": {"int64_param": 1000}}))
-            assert late[0] == "DEADLINE_EXCEEDED"
-            assert (await big).model_version == "1"
+            sample = server.metrics.registry.get_sample_value
+            with gate.closed():
+                busy = asyncio.ensure_future(_infer(channel, "slow", _ROWS))
+                await _until(lambda: sample("kan_request_rows_count", labels) == 1)
+                late = asyncio.ensure_future(_infer(channel, "slow", _ROWS, parameters={"timeout": {"int64_param": 1000}}))
+                await _until(lambda: sample("kan_queue_rows", labels) == len(_ROWS))
+                came = time.monotonic()
+                await _until(lambda: time.monotonic() > came + 1e-3)
+            assert (await _code(late))[0] == "DEADLINE_EXCEEDED"
+            assert (await busy).model_version == "1"
             for fine in ({"int64_param": 0}, {"uint64_param": 10**7}, {"int64_param": 2**62}):
                 assert (await _infer(channel, "slow", _ROWS, parameters={"timeout": fine})).model_version == "1"
             for wrong in ({"int64_param": -1}, {"string_param": "1000"}, {}):
@@ -132,7 +139,7 @@ def test_a_request_may_bring_its_own_deadline(serving: Serving, write_model: Wri
     asyncio.run(check())
 
 
-def test_bulk_lets_others_go_first(serving: Serving, write_model: WriteModel) -> None:
+def test_bulk_lets_others_go_first(gate: Any, serving: Serving, write_model: WriteModel) -> None:
     """Parameter "priority": 2 is bulk, which waits while others are answered; 0 and 1 are not; what is neither is
     refused.
     """
@@ -141,16 +148,18 @@ def test_bulk_lets_others_go_first(serving: Serving, write_model: WriteModel) ->
     async def check() -> None:
         async with serving() as (server, channel):
             labels = {"model": "slow", "version": "1"}
+            sample = server.metrics.registry.get_sample_value
             for choice in ("uint64_param", "int64_param"):
                 large = np.ones((4096, 4), np.float32)
-                bulk = asyncio.ensure_future(_infer(channel, "slow", large, parameters={"priority": {choice: 2}}))
-                async with asyncio.timeout(10):
-                    while not server.metrics.registry.get_sample_value("kan_queue_rows", labels):  # noqa: ASYNC110
-                        await asyncio.sleep(0.001)
-                for priority in (0, 1):
-                    parameters = {"priority": {choice: priority}}
-                    assert (await _infer(channel, "slow", _ROWS, parameters=parameters)).model_version == "1"
-                assert not bulk.done()
+                with gate.closed():
+                    bulk = asyncio.ensure_future(_infer(channel, "slow", large, parameters={"priority": {choice: 2}}))
+                    await _until(lambda: sample("kan_queue_rows", labels) > 0)
+                    interactive = [{"priority": {choice: priority}} for priority in (0, 1)]
+                    calls = [asyncio.ensure_future(_infer(channel, "slow", _ROWS, parameters=one)) for one in interactive]
+                    await _until(lambda: sample("kan_queue_rows", labels) == 4096 - 512 + 2 * len(_ROWS))
+                    gate.let(3)  # the run under way, and two more, of which one may be bulk's turn
+                    assert [one.model_version for one in await asyncio.gather(*calls)] == ["1", "1"]
+                    assert not bulk.done()
                 assert list((await bulk).outputs[0].shape) == [4096, 1]
             for wrong, shown in (
                 ({"uint64_param": 3}, "uint64_param: 3"),
@@ -243,3 +252,10 @@ def test_an_empty_repository_is_live_and_not_ready(serving: Serving) -> None:
             assert not (await _call(channel, "RepositoryIndex")).models
 
     asyncio.run(check())
+
+
+async def _until(reached: Callable[[], bool]) -> None:
+    """Give the event loop turns until something is so."""
+    async with asyncio.timeout(60):
+        while not reached():  # noqa: ASYNC110 - a metric cannot be waited for
+            await asyncio.sleep(0.001)

@@ -168,19 +168,20 @@ def test_an_unknown_name_or_version_lists_what_there_is(models: Path, write_mode
     _run(test())
 
 
-def test_while_loading_a_model_is_not_ready(models: Path, write_model: Callable[..., Path]) -> None:
+def test_while_loading_a_model_is_not_ready(gate: Any, models: Path, write_model: Callable[..., Path]) -> None:
     """Between listing and warm up a known model answers UNAVAILABLE, not NOT_FOUND."""
     write_model("slow")
 
     async def test() -> None:
         registry = _registry(models)
-        loading = asyncio.create_task(registry.load_all())
-        while not registry.statuses():  # noqa: ASYNC110 - the registry has no event for this, and needs none
-            await asyncio.sleep(0)
-        assert registry.statuses()[0].state is State.LOADING
-        with pytest.raises(ModelNotReady, match="it is loading"), registry.lease("slow"):
-            pass
-        assert not registry.ready()
+        with gate.closed():
+            loading = asyncio.create_task(registry.load_all())
+            while not registry.statuses():  # noqa: ASYNC110 - the registry has no event for this, and needs none
+                await asyncio.sleep(0)
+            assert registry.statuses()[0].state is State.LOADING
+            with pytest.raises(ModelNotReady, match="it is loading"), registry.lease("slow"):
+                pass
+            assert not registry.ready()
         await loading
         assert registry.ready()
         await registry.close()
@@ -227,7 +228,7 @@ def test_a_broken_batcher_takes_readiness_with_it(models: Path, write_model: Cal
 
 
 def test_drain_loses_nothing_that_was_accepted(
-    models: Path, write_model: Callable[..., Path], answer: Callable[..., Any]
+    gate: Any, models: Path, write_model: Callable[..., Path], answer: Callable[..., Any]
 ) -> None:
     """drain() turns readiness off at once, answers what was taken, refuses what is new."""
     write_model("slow")
@@ -239,16 +240,18 @@ def test_drain_loses_nothing_that_was_accepted(
         await registry.load_all()
         rows = np.random.default_rng(1).normal(size=(100, 4)).astype(np.float32)
         with registry.lease("slow") as slow:
-            accepted = [asyncio.create_task(slow.batcher.submit(rows)) for _ in range(3)]
-            await asyncio.sleep(0)
-            drain = asyncio.create_task(registry.drain())
-            # One turn turns readiness off, the next reaches the batchers.
-            await asyncio.sleep(0)
-            assert (registry.draining, registry.unready_reason()) == (True, "draining")
-            await asyncio.sleep(0)
-            assert _sample(metrics, "kan_model_ready", model="slow", version="1") == 0
-            with pytest.raises(Draining):
-                await slow.batcher.submit(rows)
+            with gate.closed():
+                accepted = [asyncio.create_task(slow.batcher.submit(rows)) for _ in range(3)]
+                await asyncio.sleep(0)
+                drain = asyncio.create_task(registry.drain())
+                # One turn turns readiness off, the next reaches the batchers.
+                await asyncio.sleep(0)
+                assert (registry.draining, registry.unready_reason()) == (True, "draining")
+                await asyncio.sleep(0)
+                assert _sample(metrics, "kan_model_ready", model="slow", version="1") == 0
+                with pytest.raises(Draining):
+                    await slow.batcher.submit(rows)
+                assert not any(task.done() for task in accepted)
             await drain
             assert all(task.done() for task in accepted)
             for task in accepted:

@@ -60,19 +60,20 @@ def test_what_a_process_does_without(module: str, heavy: str) -> None:
     assert done.stdout == "[]\n"
 
 
-def test_stop_answers_what_was_accepted(serving: Serving, write_model: WriteModel) -> None:
+def test_stop_answers_what_was_accepted(gate: Any, serving: Serving, write_model: WriteModel) -> None:
     """Requests in the queue at the stop are answered; what comes after is UNAVAILABLE."""
     write_model("slow")
 
     async def check() -> None:
         async with serving() as (server, channel):
-            calls = [asyncio.ensure_future(_predict(channel, "slow", 64)) for _ in range(16)]
-            await _accepted(server, 16)
-            stop = asyncio.create_task(server.stop(grace_seconds=30))
-            await asyncio.sleep(0)
-            with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await _predict(channel, "slow", 1)
-            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+            with gate.closed():
+                calls = [asyncio.ensure_future(_predict(channel, "slow", 64)) for _ in range(16)]
+                await _accepted(server, 16)
+                stop = asyncio.create_task(server.stop(grace_seconds=600))
+                await asyncio.sleep(0)
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await _predict(channel, "slow", 1)
+                assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
             answers = await asyncio.gather(*calls)
             assert [answer.outputs[0].values.rows for answer in answers] == [64] * 16
             await stop
@@ -80,38 +81,41 @@ def test_stop_answers_what_was_accepted(serving: Serving, write_model: WriteMode
     asyncio.run(check())
 
 
-def test_who_is_shed_is_told_when_to_come_again(serving: Serving, write_model: WriteModel) -> None:
+def test_who_is_shed_is_told_when_to_come_again(gate: Any, serving: Serving, write_model: WriteModel) -> None:
     """At once, with a pause that grows with what waits: in the trailer that gRPC's own retries obey."""
     write_model("slow")
 
     async def check() -> None:
         async with serving(max_queue_rows=4096) as (server, channel):
             await _predict(channel, "slow", 64)
-            calls = [asyncio.ensure_future(_predict(channel, "slow", 1024)) for _ in range(4)]
-            await _accepted(server, 5)
-            with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await _predict(channel, "slow", 4096)
+            with gate.closed():
+                calls = [asyncio.ensure_future(_predict(channel, "slow", 1024)) for _ in range(4)]
+                await _accepted(server, 5)
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await _predict(channel, "slow", 4096)
             assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
             trailers = dict(caught.value.trailing_metadata() or ())
-            assert 1 < int(trailers["grpc-retry-pushback-ms"]) < 60_000
+            assert int(trailers["grpc-retry-pushback-ms"]) > 1
             await asyncio.gather(*calls)
 
     asyncio.run(check())
 
 
-def test_the_grace_period_bounds_the_stop(serving: Serving, write_model: WriteModel) -> None:
-    """Without grace, requests that still wait get UNAVAILABLE instead of silence."""
+def test_the_grace_period_bounds_the_stop(gate: Any, serving: Serving, write_model: WriteModel) -> None:
+    """Without grace, requests that still wait get UNAVAILABLE instead of silence; the run under way is answered."""
     write_model("slow")
 
     async def check() -> None:
         async with serving() as (server, channel):
-            calls = [asyncio.ensure_future(_predict(channel, "slow", 512)) for _ in range(16)]
-            await _accepted(server, 16)
-            async with asyncio.timeout(5):
-                await server.stop(grace_seconds=0)
+            with gate.closed():
+                calls = [asyncio.ensure_future(_predict(channel, "slow", 512)) for _ in range(16)]
+                await _accepted(server, 16)
+                stop = asyncio.create_task(server.stop(grace_seconds=0))
+                await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)  # one that waited: no run ends
+            await stop
             answers = await asyncio.gather(*calls, return_exceptions=True)
             failed = [answer for answer in answers if isinstance(answer, grpc.aio.AioRpcError)]
-            assert failed
+            assert len(failed) == 15
             assert {answer.code() for answer in failed} == {grpc.StatusCode.UNAVAILABLE}
 
     asyncio.run(check())
@@ -143,7 +147,9 @@ def test_two_servers_cannot_share_a_port(serving: Serving, models: Path) -> None
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_drains_the_process(kan_serve: KanServe, write_model: WriteModel, number: signal.Signals) -> None:
+def test_a_signal_drains_the_process(
+    gate: Any, kan_serve: KanServe, write_model: WriteModel, number: signal.Signals
+) -> None:
     """Every request in flight at the signal is answered or told UNAVAILABLE; exit code 0, one line on stdout."""
     write_model("slow")
     server = kan_serve()
@@ -151,9 +157,12 @@ def test_a_signal_drains_the_process(kan_serve: KanServe, write_model: WriteMode
     async def check() -> list[Any]:
         async with grpc.aio.insecure_channel(server.grpc) as channel:
             await _predict(channel, "slow", 1)
-            calls = [asyncio.ensure_future(_predict(channel, "slow", 64)) for _ in range(40)]
-            await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
-            server.process.send_signal(number)
+            with gate.closed():
+                calls = [asyncio.ensure_future(_predict(channel, "slow", 64)) for _ in range(40)]
+                await _rows_waiting(server.http)
+                server.process.send_signal(number)
+                while await asyncio.to_thread(_status, server.http, "/readyz") == 200:  # noqa: ASYNC110 - another process
+                    await asyncio.sleep(0.01)
             return await asyncio.gather(*calls, return_exceptions=True)
 
     answers = asyncio.run(check())
@@ -166,7 +175,7 @@ def test_a_signal_drains_the_process(kan_serve: KanServe, write_model: WriteMode
     assert "Traceback" not in err
 
 
-def test_a_second_signal_ends_at_once(kan_serve: KanServe, write_model: WriteModel) -> None:
+def test_a_second_signal_ends_at_once(gate: Any, kan_serve: KanServe, write_model: WriteModel) -> None:
     """With a long queue and a long grace period the second signal ends the drain; callers get UNAVAILABLE."""
     write_model("slow")
     server = kan_serve("--max-queue-rows", "100000", "--grace-seconds", "600")
@@ -174,12 +183,14 @@ def test_a_second_signal_ends_at_once(kan_serve: KanServe, write_model: WriteMod
     async def check() -> list[Any]:
         async with grpc.aio.insecure_channel(server.grpc) as channel:
             await _predict(channel, "slow", 1)
-            calls = [asyncio.ensure_future(_predict(channel, "slow", 4096)) for _ in range(20)]
-            await _rows_waiting(server.http)
-            server.process.send_signal(signal.SIGTERM)
-            while await asyncio.to_thread(_status, server.http, "/readyz") == 200:  # noqa: ASYNC110 - another process
-                await asyncio.sleep(0.01)
-            server.process.send_signal(signal.SIGTERM)
+            with gate.closed():
+                calls = [asyncio.ensure_future(_predict(channel, "slow", 4096)) for _ in range(20)]
+                await _rows_waiting(server.http)
+                server.process.send_signal(signal.SIGTERM)
+                while await asyncio.to_thread(_status, server.http, "/readyz") == 200:  # noqa: ASYNC110 - another process
+                    await asyncio.sleep(0.01)
+                server.process.send_signal(signal.SIGTERM)
+                await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)  # no run has ended
             return await asyncio.gather(*calls, return_exceptions=True)
 
     codes = {one.code().name for one in asyncio.run(check()) if isinstance(one, grpc.aio.AioRpcError)}
@@ -187,23 +198,26 @@ def test_a_second_signal_ends_at_once(kan_serve: KanServe, write_model: WriteMod
     assert server.finish()[0] == 0
 
 
-@pytest.mark.parametrize("signals", [1, 2])
 def test_a_connection_that_says_nothing_does_not_hold_up_the_end(
-    kan_serve: KanServe, write_model: WriteModel, signals: int
+    kan_serve: KanServe, write_model: WriteModel
 ) -> None:
-    """One idle TCP connection: the stop takes seconds, not the grace period; a second signal ends it at once."""
+    """One idle TCP connection: the stop takes seconds, not the grace period; after a second signal it takes fewer."""
     write_model("affine")
-    server = kan_serve("--grace-seconds", "600")
-    host, port = server.grpc.rsplit(":", 1)
-    with socket.create_connection((host, int(port))):
-        asyncio.run(_predict_once(server.grpc))
-        began = time.monotonic()
-        for _ in range(signals):
-            server.process.send_signal(signal.SIGTERM)
-            while signals == 2 and _status(server.http, "/readyz") == 200:
-                pass
-        assert server.finish()[0] == 0
-    assert time.monotonic() - began < (15 if signals == 1 else 4)
+
+    def stop_seconds(signals: int) -> float:
+        server = kan_serve("--grace-seconds", "6000")
+        host, port = server.grpc.rsplit(":", 1)
+        with socket.create_connection((host, int(port))):
+            asyncio.run(_predict_once(server.grpc))
+            began = time.monotonic()
+            for _ in range(signals):
+                server.process.send_signal(signal.SIGTERM)
+                while signals == 2 and _status(server.http, "/readyz") == 200:
+                    pass
+            assert server.finish()[0] == 0
+            return time.monotonic() - began
+
+    assert stop_seconds(2) < stop_seconds(1)
 
 
 def test_an_empty_repository_is_not_called_ready(models: Path) -> None:
@@ -243,7 +257,7 @@ def test_the_process_says_once_where_it_listens(kan_serve: KanServe, write_model
 async def _accepted(server: Any, requests: int) -> None:
     """Wait until the model "slow" has taken so many requests."""
     sample = server.metrics.registry.get_sample_value
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while sample("kan_request_rows_count", {"model": "slow", "version": "1"}) < requests:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 
@@ -256,7 +270,7 @@ async def _rows_waiting(address: str) -> None:
             lines = answer.read().decode().splitlines()
         return any(line.startswith("kan_queue_rows{") and float(line.split()[-1]) > 0 for line in lines)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await asyncio.to_thread(waiting):  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.01)
 

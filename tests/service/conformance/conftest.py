@@ -50,10 +50,10 @@ def sample() -> Callable[..., float]:
 
 @pytest.fixture
 def until() -> Callable[..., Any]:
-    """Waits until a condition holds; fails after 20 s."""
+    """Waits until a condition holds; fails after a minute."""
 
     async def wait(condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await asyncio.to_thread(condition):  # noqa: ASYNC110 - a process is asked
                 await asyncio.sleep(0.01)
 
@@ -62,9 +62,9 @@ def until() -> Callable[..., Any]:
 
 @pytest.fixture
 def predict() -> Callable[..., Any]:
-    """Sends rows of ones; call it with a channel, a model, rows=1, seconds=20, and fields of the request."""
+    """Sends rows of ones; call it with a channel, a model, rows=1, seconds=60, and fields of the request."""
 
-    def call(channel: grpc.aio.Channel, model: str, rows: int = 1, seconds: float | None = 20, **fields: Any) -> Any:
+    def call(channel: grpc.aio.Channel, model: str, rows: int = 1, seconds: float | None = 60, **fields: Any) -> Any:
         method: Any = channel.unary_unary(
             "/kan_api.v1.PredictionService/Predict", pb.PredictRequest.SerializeToString, pb.PredictResponse.FromString
         )

@@ -219,7 +219,7 @@ def test_metrics_say_where_a_model_really_runs(start: Start, write_model: WriteM
 
 
 def test_a_deadline_ends_a_call_that_waits(
-    start: Start, write_model: WriteModel, predict: Any, sample: Any, until: Any
+    gate: Any, start: Start, write_model: WriteModel, predict: Any, sample: Any, until: Any
 ) -> None:
     """The caller gets DEADLINE_EXCEEDED, its rows are not run, and its neighbours are answered."""
     write_model("slow")
@@ -227,11 +227,14 @@ def test_a_deadline_ends_a_call_that_waits(
 
     async def check() -> None:
         async with grpc.aio.insecure_channel(server.grpc) as channel:
-            busy = [asyncio.ensure_future(predict(channel, "slow", 512)) for _ in range(4)]
-            await until(lambda: sample(server, "kan_queue_rows", model="slow") > 0)
-            assert (await _code(predict(channel, "slow", 64, seconds=0.02)))[0] == "DEADLINE_EXCEEDED"
+            with gate.closed():
+                busy = [asyncio.ensure_future(predict(channel, "slow", 512)) for _ in range(4)]
+                await until(lambda: sample(server, "kan_queue_rows", model="slow") == 3 * 512)
+                # Long enough to arrive.
+                assert (await _code(predict(channel, "slow", 64, seconds=2)))[0] == "DEADLINE_EXCEEDED"
             for answered in await asyncio.gather(*busy):
                 assert answered.outputs[0].values.rows == 512
+            assert sample(server, "kan_batch_rows_sum", model="slow") == 4 * 512
             rejected = {"model": "slow", "reason": "deadline"}
             await until(
                 lambda: (
@@ -245,7 +248,7 @@ def test_a_deadline_ends_a_call_that_waits(
 
 
 def test_a_caller_who_leaves_is_dropped(
-    start: Start, write_model: WriteModel, predict: Any, sample: Any, until: Any
+    gate: Any, start: Start, write_model: WriteModel, predict: Any, sample: Any, until: Any
 ) -> None:
     """Rows of callers who cancel leave the queue unrun; those beside them are answered."""
     write_model("slow")
@@ -253,31 +256,41 @@ def test_a_caller_who_leaves_is_dropped(
 
     async def check() -> None:
         async with grpc.aio.insecure_channel(server.grpc) as channel:
-            busy = asyncio.ensure_future(predict(channel, "slow", 4096))
-            await until(lambda: sample(server, "kan_queue_rows", model="slow") > 0)
-            leaving = [asyncio.ensure_future(predict(channel, "slow", 32)) for _ in range(8)]
-            staying = [asyncio.ensure_future(predict(channel, "slow", 32)) for _ in range(8)]
-            await until(lambda: sample(server, "kan_request_rows_count", model="slow") == 17)
-            for call in leaving:
-                call.cancel()
-            cancelled = {"model": "slow", "reason": "cancelled"}
-            await until(lambda: sample(server, "kan_rejected_total", **cancelled) == 8)
+            with gate.closed():
+                busy = asyncio.ensure_future(predict(channel, "slow", 4096))
+                await until(lambda: sample(server, "kan_queue_rows", model="slow") > 0)
+                leaving = [asyncio.ensure_future(predict(channel, "slow", 32)) for _ in range(8)]
+                staying = [asyncio.ensure_future(predict(channel, "slow", 32)) for _ in range(8)]
+                await until(lambda: sample(server, "kan_request_rows_count", model="slow") == 17)
+                for call in leaving:
+                    call.cancel()
+                cancelled = {"model": "slow", "reason": "cancelled"}
+                await until(lambda: sample(server, "kan_rejected_total", **cancelled) == 8)
             assert [one.outputs[0].values.rows for one in await asyncio.gather(busy, *staying)] == [4096, *[32] * 8]
 
     asyncio.run(check())
 
 
-def test_who_is_shed_is_told_when_to_come_again(start: Start, write_model: WriteModel, predict: Any) -> None:
+def test_who_is_shed_is_told_when_to_come_again(
+    gate: Any, start: Start, write_model: WriteModel, predict: Any, until: Any, sample: Any
+) -> None:
     """A full queue answers RESOURCE_EXHAUSTED with a pause in the trailers that gRPC's retries know."""
     write_model("slow")
     server = start("--max-queue-rows", "512", "--max-request-rows", "512")
 
     async def check() -> None:
         async with grpc.aio.insecure_channel(server.grpc) as channel:
-            calls = [asyncio.ensure_future(predict(channel, "slow", 512)) for _ in range(8)]
+            await predict(channel, "slow", 64)  # so that it knows how long a row takes
+            with gate.closed():
+                runs = asyncio.ensure_future(predict(channel, "slow", 512))
+                await until(lambda: sample(server, "kan_request_rows_count", model="slow") == 2)
+                await until(lambda: sample(server, "kan_queue_rows", model="slow") == 0)
+                calls = [asyncio.ensure_future(predict(channel, "slow", 512)) for _ in range(8)]
+                await until(lambda: sum(call.done() for call in calls) == 7)
+            assert (await runs).outputs[0].values.rows == 512
             ended = await asyncio.gather(*calls, return_exceptions=True)
             shed = [error for error in ended if isinstance(error, grpc.aio.AioRpcError)]
-            assert shed
+            assert len(shed) == 7
             for error in shed:
                 assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
             pauses = [int(dict(error.trailing_metadata() or ()).get("grpc-retry-pushback-ms", 0)) for error in shed]
@@ -287,7 +300,7 @@ def test_who_is_shed_is_told_when_to_come_again(start: Start, write_model: Write
 
 
 def test_bulk_waits_for_interactive(
-    start: Start, write_model: WriteModel, predict: Any, until: Any, sample: Any
+    gate: Any, start: Start, write_model: WriteModel, predict: Any, until: Any, sample: Any
 ) -> None:
     """Interactive requests that come after a long queue of bulk ones are answered before most of them, none is lost."""
     write_model("slow")
@@ -300,12 +313,16 @@ def test_bulk_waits_for_interactive(
 
     async def check() -> None:
         async with grpc.aio.insecure_channel(server.grpc) as channel:
-            bulk = [asyncio.create_task(ask(channel, "bulk")) for _ in range(48)]
-            await until(lambda: sample(server, "kan_queue_rows", model="slow") > 1500)
-            await asyncio.gather(*(ask(channel, "interactive") for _ in range(6)))
-            last = len(ended)
+            with gate.closed():
+                bulk = [asyncio.create_task(ask(channel, "bulk")) for _ in range(48)]
+                await until(lambda: sample(server, "kan_queue_rows", model="slow") == 47 * 64)
+                interactive = [asyncio.create_task(ask(channel, "interactive")) for _ in range(6)]
+                await until(lambda: sample(server, "kan_queue_rows", model="slow") == 53 * 64)
+                # The run under way, and eight more: every fourth is bulk's.
+                gate.let(9)
+                await asyncio.gather(*interactive)
+                assert ended.count("bulk") <= 3
             await asyncio.gather(*bulk)
-        assert last < 36, f"{last - 6} bulk requests were answered before the last interactive one"
         assert ended.count("bulk") == 48
 
     asyncio.run(check())

@@ -121,7 +121,7 @@ def test_a_stop_while_envoy_starts(models: Path) -> None:
 
 
 def test_envoy_ends_with_kan_serve_after_the_drain(
-    kan_serve: KanServe, write_model: WriteModel, predict: Any, sample: Any, until: Any
+    gate: Any, kan_serve: KanServe, write_model: WriteModel, predict: Any, sample: Any, until: Any
 ) -> None:
     """Killed when all is drained and Envoy has not been told to end, kan-serve still leaves none behind."""
     write_model("slow")
@@ -136,11 +136,12 @@ def test_envoy_ends_with_kan_serve_after_the_drain(
 
     async def check() -> None:
         async with grpc.aio.insecure_channel(server.grpc) as channel:
-            busy = asyncio.ensure_future(predict(channel, "slow", 4096))
-            await until(lambda: sample(server, "kan_queue_rows", model="slow") > 0)
-            server.process.terminate()
-            await until(lambda: sample(server, "kan_model_ready", model="slow") == 0)
-            server.process.send_signal(signal.SIGSTOP)
+            with gate.closed():
+                busy = asyncio.ensure_future(predict(channel, "slow", 4096))
+                await until(lambda: sample(server, "kan_queue_rows", model="slow") > 0)
+                server.process.terminate()
+                await until(lambda: sample(server, "kan_model_ready", model="slow") == 0)
+                server.process.send_signal(signal.SIGSTOP)
             await busy
             await until(metrics_gone)  # the server inside has stopped
         server.process.kill()
@@ -392,16 +393,15 @@ def test_the_deadline_of_a_request_that_never_ends(
 
 
 def test_the_deadline_of_json_that_is_computed(
-    kan_serve: KanServe, write_model: WriteModel, sample: Any, until: Any
+    gate: Any, kan_serve: KanServe, write_model: WriteModel, sample: Any, until: Any
 ) -> None:
     """It is told in JSON, and counted as a deadline."""
     write_model("slow")
     server = kan_serve("--frontend", "envoy")
-    matrix = {"rows": 4096, "columns": 4, "values": [1] * 4 * 4096}
+    matrix = {"rows": 1, "columns": 4, "values": [1] * 4}
     body = json.dumps({"model": "slow", "features": matrix}).encode()
-    with _begun(
-        server, "Predict", "content-type: application/json", "grpc-timeout: 100m", f"content-length: {len(body)}"
-    ) as connection:
+    head = ("content-type: application/json", "grpc-timeout: 2S", f"content-length: {len(body)}")
+    with gate.closed(), _begun(server, "Predict", *head) as connection:
         connection.sendall(body)
         answer = connection.recv(2**16)
     assert answer.startswith(b"HTTP/1.1 504 "), answer

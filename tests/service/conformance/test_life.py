@@ -35,7 +35,7 @@ def _frames(address: str) -> Iterator[int]:
 
 
 def test_sigterm_answers_what_was_accepted(
-    start: Start, write_model: WriteModel, predict: Any, sample: Any, until: Any
+    gate: Any, start: Start, write_model: WriteModel, predict: Any, sample: Any, until: Any
 ) -> None:
     """Requests in the queue are answered, later ones are UNAVAILABLE, and the process ends with 0."""
     write_model("slow")
@@ -43,16 +43,14 @@ def test_sigterm_answers_what_was_accepted(
 
     async def check() -> None:
         async with grpc.aio.insecure_channel(server.grpc) as channel:
-            calls = [asyncio.ensure_future(predict(channel, "slow", 256)) for _ in range(16)]
-            await until(lambda: sample(server, "kan_request_rows_count", model="slow") == 16)
-            server.process.send_signal(signal.SIGTERM)
-            late = None
-            while late is None:
-                try:
+            with gate.closed():
+                calls = [asyncio.ensure_future(predict(channel, "slow", 256)) for _ in range(16)]
+                await until(lambda: sample(server, "kan_request_rows_count", model="slow") == 16)
+                server.process.send_signal(signal.SIGTERM)
+                await until(lambda: sample(server, "kan_model_ready", model="slow") == 0)
+                with pytest.raises(grpc.aio.AioRpcError) as late:
                     await predict(channel, "slow")
-                except grpc.aio.AioRpcError as error:
-                    late = error.code()
-            assert late is grpc.StatusCode.UNAVAILABLE
+                assert late.value.code() is grpc.StatusCode.UNAVAILABLE
             assert [one.outputs[0].values.rows for one in await asyncio.gather(*calls)] == [256] * 16
         code, _, log = await asyncio.to_thread(server.finish)
         assert code == 0
@@ -62,7 +60,7 @@ def test_sigterm_answers_what_was_accepted(
 
 
 def test_a_second_signal_ends_the_drain(
-    start: Start, write_model: WriteModel, predict: Any, sample: Any, until: Any
+    gate: Any, start: Start, write_model: WriteModel, predict: Any, sample: Any, until: Any
 ) -> None:
     """Whoever waits then is told UNAVAILABLE; the process ends with 0 long before its grace period."""
     write_model("slow")
@@ -70,11 +68,13 @@ def test_a_second_signal_ends_the_drain(
 
     async def check() -> None:
         async with grpc.aio.insecure_channel(server.grpc) as channel:
-            calls = [asyncio.ensure_future(predict(channel, "slow", 4096, seconds=None)) for _ in range(2)]
-            await until(lambda: sample(server, "kan_request_rows_count", model="slow") == 2)
-            server.process.send_signal(signal.SIGTERM)
-            await until(lambda: sample(server, "kan_model_ready", model="slow") == 0)
-            server.process.send_signal(signal.SIGTERM)
+            with gate.closed():
+                calls = [asyncio.ensure_future(predict(channel, "slow", 4096, seconds=None)) for _ in range(2)]
+                await until(lambda: sample(server, "kan_request_rows_count", model="slow") == 2)
+                server.process.send_signal(signal.SIGTERM)
+                await until(lambda: sample(server, "kan_model_ready", model="slow") == 0)
+                server.process.send_signal(signal.SIGTERM)
+                await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)  # no run has ended
             ended = await asyncio.gather(*calls, return_exceptions=True)
             assert {error.code() for error in ended if isinstance(error, grpc.aio.AioRpcError)} == {
                 grpc.StatusCode.UNAVAILABLE

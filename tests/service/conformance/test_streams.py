@@ -101,7 +101,7 @@ def test_a_client_may_update_its_window_after_each_answer(start: Start, write_mo
 
 
 def test_a_stream_that_is_cancelled_leaves_the_queue(
-    start: Start, write_model: WriteModel, predict: Any, sample: Any, until: Any
+    gate: Any, start: Start, write_model: WriteModel, predict: Any, sample: Any, until: Any
 ) -> None:
     """What waited for it is not run; other callers are answered."""
     write_model("slow")
@@ -109,14 +109,15 @@ def test_a_stream_that_is_cancelled_leaves_the_queue(
 
     async def check() -> None:
         async with grpc.aio.insecure_channel(server.grpc) as channel:
-            busy = asyncio.ensure_future(predict(channel, "slow", 4096))
-            await until(lambda: sample(server, "kan_queue_rows", model="slow") > 0)
-            stream = _open(channel)
-            for index in range(16):
-                await stream.write(_request(str(index), "slow", 8))
-            await until(lambda: sample(server, "kan_request_rows_count", model="slow") == 17)
-            stream.cancel()
-            await until(lambda: sample(server, "kan_rejected_total", model="slow", reason="cancelled") == 16)
+            with gate.closed():
+                busy = asyncio.ensure_future(predict(channel, "slow", 4096))
+                await until(lambda: sample(server, "kan_queue_rows", model="slow") > 0)
+                stream = _open(channel)
+                for index in range(16):
+                    await stream.write(_request(str(index), "slow", 8))
+                await until(lambda: sample(server, "kan_request_rows_count", model="slow") == 17)
+                stream.cancel()
+                await until(lambda: sample(server, "kan_rejected_total", model="slow", reason="cancelled") == 16)
             assert (await busy).outputs[0].values.rows == 4096
 
     asyncio.run(check())
@@ -161,7 +162,7 @@ def test_a_deadline_ends_a_stream(start: Start, write_model: WriteModel) -> None
 
     async def check() -> None:
         async with grpc.aio.insecure_channel(server.grpc) as channel:
-            stream = _open(channel, 0.3)
+            stream = _open(channel, 3)  # long enough for an answer
             await stream.write(_request("1", "affine"))
             assert (await stream.read()).id == "1"
             assert await stream.code() is grpc.StatusCode.DEADLINE_EXCEEDED
