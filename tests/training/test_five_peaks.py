@@ -10,18 +10,32 @@ from training.experiments.five_peaks import PEAKS, FivePeaks, five_peaks, table,
 from training.threads import torch_threads
 
 
+# Of the MLP's first weights. Which minimum LBFGS ends in depends on them, and on the last digits of the processor.
+SEEDS = (0, 1, 2)
+
+
 @pytest.fixture(scope="module")
-def outcome() -> FivePeaks:
-    """The whole experiment."""
+def outcomes() -> list[FivePeaks]:
+    """The whole experiment, once a seed."""
     with torch_threads(1):
-        return five_peaks()
+        return [five_peaks(seed=seed) for seed in SEEDS]
+
+
+@pytest.fixture(scope="module")
+def outcome(outcomes: list[FivePeaks]) -> FivePeaks:
+    """The experiment as the command prints it."""
+    return outcomes[0]
 
 
 def test_the_kan_keeps_every_peak(outcome: FivePeaks) -> None:
-    """RMSE over all peaks shown stays below 1e-5, and so does that over all five at the end (wanted: 1e-3)."""
+    """RMSE over all peaks shown stays below 1e-4, and so does that over all five at the end (the paper's picture: 1e-3).
+
+    What is left, 4e-6, is how far off the best spline is; a peak that is learned adds nothing to that of another.
+    """
     assert [phase.peaks for phase in outcome.phases] == [1, 2, 3, 4, 5]
-    assert all(phase.kan.seen < 1e-5 for phase in outcome.phases)
-    assert outcome.phases[-1].kan.all_peaks < 1e-5
+    assert all(phase.kan.seen < 1e-4 for phase in outcome.phases)
+    assert outcome.phases[-1].kan.all_peaks < 1e-4
+    assert outcome.phases[-1].kan.seen < 2 * outcome.phases[0].kan.seen
 
 
 def test_peaks_that_are_still_to_come_are_answered_by_zero(outcome: FivePeaks) -> None:
@@ -32,14 +46,15 @@ def test_peaks_that_are_still_to_come_are_answered_by_zero(outcome: FivePeaks) -
         assert phase.kan.all_peaks == pytest.approx(math.sqrt((PEAKS - phase.peaks) / PEAKS * mean), rel=1e-3)
 
 
-def test_an_mlp_of_the_same_size_learns_each_peak_and_forgets_it(outcome: FivePeaks) -> None:
-    """Each peak is met better than by its mean (0.226) while it is shown, and lost with the next by its own height.
+def test_an_mlp_of_the_same_size_loses_what_the_kan_keeps(outcomes: list[FivePeaks]) -> None:
+    """From the second peak on its error over those shown is a thousand times the KAN's, whatever its first weights.
 
-    Bounds are wide: a thousand iterations end elsewhere on another processor.
+    Not because it cannot learn: the peak that it meets best it meets far better than by the peak's mean (RMSE 0.226).
     """
-    assert outcome.mlp_parameters == pytest.approx(outcome.kan_parameters, rel=0.05)
-    assert all(phase.mlp.newest < 0.15 for phase in outcome.phases)
-    assert all(phase.mlp.seen > 0.5 for phase in outcome.phases[1:])
+    for outcome in outcomes:
+        assert outcome.mlp_parameters == pytest.approx(outcome.kan_parameters, rel=0.05)
+        assert min(phase.mlp.newest for phase in outcome.phases) < 0.1
+        assert all(phase.mlp.seen > 1000 * phase.kan.seen for phase in outcome.phases[1:])
 
 
 def test_the_curve_has_five_peaks_of_height_one() -> None:
