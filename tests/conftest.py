@@ -1,4 +1,4 @@
-"""What tests of several folders share: a gate that holds a slow model for exactly as long as a test wants."""
+"""What tests of several folders share: how many threads torch has, and a gate that holds a slow model."""
 
 import os
 import runpy
@@ -7,6 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+# Before anything imports torch, and for every process that a test starts: two threads that wait for each other at each of
+# a test's many small products stand still where other work keeps the processors busy. The environment may say otherwise.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 _FOLDER = Path(__file__).with_name("gate")
 # More than ever wait at the gate at once.
