@@ -1,15 +1,16 @@
-"""What tests of several folders share: how many threads torch has, and a gate that holds a slow model."""
+"""What tests of several folders share: torch's threads, signals as in the foreground, a gate that holds a slow model."""
 
 import os
 import runpy
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-# Before anything imports torch, and for every process that a test starts: two threads that wait for each other at each of
-# a test's many small products stand still where other work keeps the processors busy. The environment may say otherwise.
+# Before anything imports torch, and for every process that a test starts. Two threads that wait for each other after
+# each of many small products stand still where other work keeps the processors busy. The environment may say otherwise.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 _FOLDER = Path(__file__).with_name("gate")
@@ -47,6 +48,23 @@ class Gate:
         """Let all runs go on."""
         self._path.unlink(missing_ok=True)  # first: whoever finds no pipe waits for nothing
         self.let(_MANY_RUNS)
+
+
+@pytest.fixture
+def foreground() -> Iterator[None]:
+    """For tests that send SIGINT or SIGHUP: neither is ignored, by this process or by one that the test starts.
+
+    A suite that nohup or a script's `&` starts ignores them, and a program inherits what is ignored; what has a handler
+    is back at its default in the program that is started.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP)}
+    if before[signal.SIGINT] is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if before[signal.SIGHUP] is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda number, frame: None)  # nohup's wish still holds for the suite itself
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

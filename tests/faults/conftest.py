@@ -274,7 +274,7 @@ def _model(name: str, nodes: list[Any], constants: list[TensorProto]) -> onnx.Mo
 
 
 def _slow() -> onnx.ModelProto:
-    """The mean, negated an even number of times in turn: no machine does that in the 2 ms that the event loop allows."""
+    """The mean, negated an even number of times in turn: on no machine in the 2 ms that the event loop allows."""
     go = helper.make_tensor_value_info("go", TensorProto.BOOL, [])
     going = helper.make_tensor_value_info("going", TensorProto.BOOL, [])
     turn = helper.make_tensor_value_info("turn", TensorProto.INT64, [])

@@ -32,7 +32,7 @@ def _asks(protocol: Any, channel: grpc.aio.Channel) -> Callable[..., Any]:
     method: Any = channel.unary_unary(protocol.path)
 
     async def ask(rows: Any, **metadata: str) -> list[float]:
-        answer = await method(protocol.request("picky", rows), timeout=30, metadata=tuple(metadata.items()))
+        answer = await method(protocol.request("picky", rows), timeout=90, metadata=tuple(metadata.items()))
         values: list[float] = protocol.answer(answer)[2].tolist()
         return values
 
@@ -73,7 +73,7 @@ def test_a_caller_who_leaves_leaves_its_mates_alone(
     server = kan_serve(*_FULL_BATCHES)
 
     async def wait_for(rows: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await asyncio.to_thread(server.sample, "kan_queue_rows") != rows:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0)
 

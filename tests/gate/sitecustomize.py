@@ -9,7 +9,7 @@ from typing import Any
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-import onnxruntime  # noqa: E402 - as in service/onnx_runtime.py
+import onnxruntime
 
 
 class HeldSession(onnxruntime.InferenceSession):  # type: ignore[misc] - onnxruntime has no types

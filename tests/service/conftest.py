@@ -77,7 +77,7 @@ def _imputed_nodes() -> tuple[list[Any], list[Any]]:
 
 
 def _slow_nodes() -> tuple[list[Any], list[Any]]:
-    """The mean, negated an even number of times in turn: no machine does that in the 2 ms that the event loop allows."""
+    """The mean, negated an even number of times in turn: on no machine in the 2 ms that the event loop allows."""
     go = helper.make_tensor_value_info("go", TensorProto.BOOL, [])
     going = helper.make_tensor_value_info("going", TensorProto.BOOL, [])
     turn = helper.make_tensor_value_info("turn", TensorProto.INT64, [])
@@ -161,7 +161,8 @@ def write_model(models: Path) -> Callable[..., Path]:
     """Writes one version into `models` and gives its folder; call it with kind, version=1, name=kind, change=None.
 
     Kinds: "affine" (4 features -> 1), "classifier" (4 -> 3 probabilities), "imputed" (2 -> 1, NaN allowed), "slow"
-    (4 -> 1, some ten milliseconds a run; the fixture `gate` holds it for longer). `change` may alter the manifest before it is written.
+    (4 -> 1, some ten milliseconds a run; the fixture `gate` holds it for longer). `change` may alter the
+    manifest before it is written.
     """
 
     def write(

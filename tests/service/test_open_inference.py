@@ -123,7 +123,9 @@ def test_a_request_may_bring_its_own_deadline(gate: Any, serving: Serving, write
             with gate.closed():
                 busy = asyncio.ensure_future(_infer(channel, "slow", _ROWS))
                 await _until(lambda: sample("kan_request_rows_count", labels) == 1)
-                late = asyncio.ensure_future(_infer(channel, "slow", _ROWS, parameters={"timeout": {"int64_param": 1000}}))
+                late = asyncio.ensure_future(
+                    _infer(channel, "slow", _ROWS, parameters={"timeout": {"int64_param": 1000}})
+                )
                 await _until(lambda: sample("kan_queue_rows", labels) == len(_ROWS))
                 came = time.monotonic()
                 await _until(lambda: time.monotonic() > came + 1e-3)
@@ -155,7 +157,9 @@ def test_bulk_lets_others_go_first(gate: Any, serving: Serving, write_model: Wri
                     bulk = asyncio.ensure_future(_infer(channel, "slow", large, parameters={"priority": {choice: 2}}))
                     await _until(lambda: sample("kan_queue_rows", labels) > 0)
                     interactive = [{"priority": {choice: priority}} for priority in (0, 1)]
-                    calls = [asyncio.ensure_future(_infer(channel, "slow", _ROWS, parameters=one)) for one in interactive]
+                    calls = [
+                        asyncio.ensure_future(_infer(channel, "slow", _ROWS, parameters=one)) for one in interactive
+                    ]
                     await _until(lambda: sample("kan_queue_rows", labels) == 4096 - 512 + 2 * len(_ROWS))
                     gate.let(3)  # the run under way, and two more, of which one may be bulk's turn
                     assert [one.model_version for one in await asyncio.gather(*calls)] == ["1", "1"]

@@ -146,6 +146,7 @@ def test_two_servers_cannot_share_a_port(serving: Serving, models: Path) -> None
     asyncio.run(check())
 
 
+@pytest.mark.usefixtures("foreground")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_drains_the_process(
     gate: Any, kan_serve: KanServe, write_model: WriteModel, number: signal.Signals
@@ -198,9 +199,7 @@ def test_a_second_signal_ends_at_once(gate: Any, kan_serve: KanServe, write_mode
     assert server.finish()[0] == 0
 
 
-def test_a_connection_that_says_nothing_does_not_hold_up_the_end(
-    kan_serve: KanServe, write_model: WriteModel
-) -> None:
+def test_a_connection_that_says_nothing_does_not_hold_up_the_end(kan_serve: KanServe, write_model: WriteModel) -> None:
     """One idle TCP connection: the stop takes seconds, not the grace period; after a second signal it takes fewer."""
     write_model("affine")
 

@@ -207,7 +207,9 @@ def test_a_caller_who_leaves_a_stream_takes_nobody_along(
                 await _until(lambda: _requests(server, "slow", protocol, "CANCELLED") == 8)
             assert [(key, code) for key, code, _ in await staying] == [("stays", "OK")]
             assert _requests(server, "slow", protocol, "OK") == 1
-            assert _sample(server, "kan_batch_rows_sum", "slow") == 512 + len(_ROWS)  # the run under way, and who stayed
+            assert _sample(server, "kan_batch_rows_sum", "slow") == 512 + len(
+                _ROWS
+            )  # the run under way, and who stayed
 
     asyncio.run(check())
 
@@ -219,6 +221,7 @@ def test_a_stream_has_one_deadline(gate: Any, serving: Serving, write_model: Wri
 
     async def check() -> None:
         async with serving() as (server, channel):
+
             async def read_on(stream: Any) -> None:
                 while True:
                     # The server may see it first, and say so in the request's place.

@@ -51,6 +51,7 @@ def test_the_recipes_that_come_along_run(tmp_path: Path, recipe: str) -> None:
         assert accuracy >= 0.96
 
 
+@pytest.mark.usefixtures("foreground")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_keeps_the_run_and_resume_finishes_it(
     write_recipe: Callable[..., Path], tmp_path: Path, number: signal.Signals

@@ -437,6 +437,7 @@ def test_each_look_is_told_as_it_comes(folder: Path) -> None:
     assert records[-1].validation_loss < records[0].validation_loss
 
 
+@pytest.mark.usefixtures("foreground")
 def test_a_fit_can_be_stopped_between_looks(folder: Path) -> None:
     """As before it: nothing is published."""
 
@@ -449,6 +450,7 @@ def test_a_fit_can_be_stopped_between_looks(folder: Path) -> None:
     assert not (folder / "models" / "flowers" / "2").exists()
 
 
+@pytest.mark.usefixtures("foreground")
 def test_ctrl_c_publishes_nothing_and_says_so(folder: Path) -> None:
     """There is no state to go on with."""
 

@@ -9,7 +9,6 @@ import torch
 from training.experiments.five_peaks import PEAKS, FivePeaks, five_peaks, table, target
 from training.threads import torch_threads
 
-
 # Of the MLP's first weights. Which minimum LBFGS ends in depends on them, and on the last digits of the processor.
 SEEDS = (0, 1, 2)
 
@@ -28,7 +27,7 @@ def outcome(outcomes: list[FivePeaks]) -> FivePeaks:
 
 
 def test_the_kan_keeps_every_peak(outcome: FivePeaks) -> None:
-    """RMSE over all peaks shown stays below 1e-4, and so does that over all five at the end (the paper's picture: 1e-3).
+    """RMSE over all peaks shown stays below 1e-4, and so does that over all five at the end (wanted: 1e-3).
 
     What is left, 4e-6, is how far off the best spline is; a peak that is learned adds nothing to that of another.
     """

@@ -9,6 +9,7 @@ from training.interruption import interruption, terminated_as_interrupted
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
 
+@pytest.mark.usefixtures("foreground")
 @pytest.mark.parametrize("number", SIGNALS)
 def test_the_first_is_a_wish_and_the_second_acts(number: signal.Signals) -> None:
     """Whichever comes first; the handlers of before are back after it."""

@@ -24,6 +24,11 @@ class Metrics:
         found = (sample for sample in self._samples(http, "kan_batch_rows") if sample.name == "kan_batch_rows_count")
         return int(sum(sample.value for sample in found if sample.labels["model"] == model))
 
+    def taken(self, http: str, model: str) -> int:
+        """How many requests to a model were taken into its queue."""
+        found = (one for one in self._samples(http, "kan_request_rows") if one.name == "kan_request_rows_count")
+        return int(sum(sample.value for sample in found if sample.labels["model"] == model))
+
     def waiting_rows(self, http: str) -> int:
         """How many rows wait for a run."""
         return int(sum(sample.value for sample in self._samples(http, "kan_queue_rows")))

@@ -22,8 +22,8 @@ RECORDS = [{f"x{place}": float(value) for place, value in enumerate(row)} for ro
 
 
 @pytest.fixture
-def server(kan_serve: Callable[..., Any], write_model: Callable[..., Path]) -> Any:
-    """A kan-serve of affine (version 2), classifier and slow."""
+def server(gate: Any, kan_serve: Callable[..., Any], write_model: Callable[..., Path]) -> Any:
+    """A kan-serve of affine (version 2), classifier and slow, which the gate holds."""
     write_model("affine", version=2)
     write_model("classifier")
     write_model("slow")
@@ -73,7 +73,7 @@ def test_both_clients_answer_the_same(server: Any, answer: Answer) -> None:
         assert manifest == client.manifest("classifier")
 
 
-def test_both_clients_fail_the_same(server: Any) -> None:
+def test_both_clients_fail_the_same(gate: Any, server: Any) -> None:
     """The same class, the same status, the same words."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         nobody = f"127.0.0.1:{listener.getsockname()[1]}"
@@ -83,7 +83,7 @@ def test_both_clients_fail_the_same(server: Any) -> None:
         (server.grpc, lambda client: client.predict("affine", ROWS[:, :3])),
         (server.grpc, lambda client: client.predict("affine", [{"x0": 1.0}])),
         (server.grpc, lambda client: client.predict("affine", [])),
-        (server.grpc, lambda client: client.predict("slow", np.zeros((4096, 4)), timeout_seconds=0.05)),
+        (server.grpc, lambda client: client.predict("slow", ROWS, timeout_seconds=0.05)),
         (server.grpc, lambda client: client.health("nope")),
         (server.grpc, lambda client: client.models(timeout_seconds=0)),
         (nobody, lambda client: client.models()),
@@ -96,9 +96,10 @@ def test_both_clients_fail_the_same(server: Any) -> None:
         return failed.value
 
     for address, call in cases:
-        with Client(address, max_attempts=1) as client, pytest.raises((ClientError, ValueError)) as failed:
-            call(client)
-        other = asyncio.run(failure(address, call))
+        with gate.closed():
+            with Client(address, max_attempts=1) as client, pytest.raises((ClientError, ValueError)) as failed:
+                call(client)
+            other = asyncio.run(failure(address, call))
         assert (type(other), str(other)) == (type(failed.value), str(failed.value))
         assert getattr(other, "code", None) is getattr(failed.value, "code", None)
 
@@ -115,24 +116,25 @@ def test_hundreds_of_calls_at_once(server: Any, answer: Answer) -> None:
         np.testing.assert_allclose(got, answer("affine", rows), atol=1e-5)
 
 
-def test_a_cancelled_task_cancels_its_call_alone(server: Any, answer: Answer, metrics: Any) -> None:
+def test_a_cancelled_task_cancels_its_call_alone(gate: Any, server: Any, answer: Answer, metrics: Any) -> None:
     """The server drops it, neighbours that are not cancelled are answered, and the client goes on."""
 
     async def ask() -> Floats:
         async with AsyncClient(server.grpc, timeout_seconds=60) as client:
             await client.manifest("slow", 1)
-            crowd = [asyncio.create_task(client.predict("slow", np.zeros((4096, 4)))) for _ in range(3)]
-            while not await asyncio.to_thread(metrics.waiting_rows, server.http):
-                pass
-            neighbours = [asyncio.create_task(client.predict("affine", ROWS)) for _ in range(10)]
-            for one in crowd:
-                one.cancel()
-            for one in crowd:
-                with pytest.raises(asyncio.CancelledError):
-                    await one
-            answers = await asyncio.gather(*neighbours)
-            while not (await asyncio.to_thread(metrics.codes, server.http, "slow"))["CANCELLED"]:
-                pass
+            with gate.closed():
+                crowd = [asyncio.create_task(client.predict("slow", np.zeros((4096, 4)))) for _ in range(3)]
+                while not await asyncio.to_thread(metrics.waiting_rows, server.http):
+                    pass
+                neighbours = [asyncio.create_task(client.predict("affine", ROWS)) for _ in range(10)]
+                for one in crowd:
+                    one.cancel()
+                for one in crowd:
+                    with pytest.raises(asyncio.CancelledError):
+                        await one
+                answers = await asyncio.gather(*neighbours)
+                while not (await asyncio.to_thread(metrics.codes, server.http, "slow"))["CANCELLED"]:
+                    pass
             assert (await client.predict("slow", ROWS)).values.shape == (5, 1)
             return np.concatenate([got.values for got in answers])
 

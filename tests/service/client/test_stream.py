@@ -88,8 +88,8 @@ both = pytest.mark.parametrize("ask", [ask_blocking, ask_asyncio], ids=["blockin
 
 
 @pytest.fixture
-def server(kan_serve: Callable[..., Any], write_model: Callable[..., Path]) -> Any:
-    """A kan-serve of affine, classifier and slow."""
+def server(gate: Any, kan_serve: Callable[..., Any], write_model: Callable[..., Path]) -> Any:
+    """A kan-serve of affine, classifier and slow, which the gate holds."""
     for kind in ("affine", "classifier", "slow"):
         write_model(kind)
     return kan_serve()
@@ -101,7 +101,9 @@ def blocks_of(count: int) -> list[Floats]:
 
 
 @both
-def test_answers_come_in_the_order_of_the_blocks(server: Any, answer: Answer, metrics: Any, ask: Ask) -> None:
+def test_answers_come_in_the_order_of_the_blocks(
+    gate: Any, server: Any, answer: Answer, metrics: Any, ask: Ask
+) -> None:
     """Each block gets numpy's answer, whatever overtakes it; many share a run."""
     blocks = blocks_of(500)
     outcome = ask(server.grpc, "classifier", iter(blocks))
@@ -112,8 +114,12 @@ def test_answers_come_in_the_order_of_the_blocks(server: Any, answer: Answer, me
         assert prediction.labels == tuple(["red", "green", "blue"][place] for place in expected.argmax(axis=1))
         assert (prediction.model, prediction.version) == ("classifier", 1)
     assert metrics.codes(server.http, "classifier")["OK"] == 501  # and one for the manifest
-    slow = ask(server.grpc, "slow", [ROWS[:1]] * 200)
-    assert len(slow.predictions) == 200
+    with gate.closed(), ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(ask, server.grpc, "slow", [ROWS[:1]] * 200)
+        while metrics.taken(server.http, "slow") < 10:
+            pass
+        gate.open()
+        assert len(asking.result().predictions) == 200
     assert metrics.runs(server.http, "slow") < 200
 
 
@@ -299,7 +305,7 @@ def test_a_dropped_stream_is_cancelled(server: Any, metrics: Any) -> None:
         assert client.predict("affine", ROWS).version == 1
 
 
-def test_a_cancelled_task_cancels_its_stream_alone(server: Any, metrics: Any) -> None:
+def test_a_cancelled_task_cancels_its_stream_alone(gate: Any, server: Any, metrics: Any) -> None:
     """Its iterator is cancelled with it, the server counts it, and the client goes on."""
     ended: list[type[BaseException] | None] = []
 
@@ -318,14 +324,15 @@ def test_a_cancelled_task_cancels_its_stream_alone(server: Any, metrics: Any) ->
                 async for _ in client.predict_stream("slow", blocks()):
                     raise AssertionError
 
-            task = asyncio.create_task(consume())
-            while not await asyncio.to_thread(metrics.waiting_rows, server.http):
-                pass
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            while not (await asyncio.to_thread(metrics.codes, server.http, "slow"))["CANCELLED"]:
-                pass
+            with gate.closed():
+                task = asyncio.create_task(consume())
+                while not await asyncio.to_thread(metrics.waiting_rows, server.http):
+                    pass
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+                while not (await asyncio.to_thread(metrics.codes, server.http, "slow"))["CANCELLED"]:
+                    pass
             await alone()
             assert (await client.predict("affine", ROWS)).version == 1
 
@@ -351,9 +358,10 @@ def test_the_next_block_may_depend_on_the_last_answer(server: Any, answer: Answe
 
 
 @both
-def test_a_stream_has_one_deadline(server: Any, ask: Ask) -> None:
+def test_a_stream_has_one_deadline(gate: Any, server: Any, ask: Ask) -> None:
     """It ends when its time is over, whoever is waited for: the model, or the caller's iterator."""
-    late = ask(server.grpc, "slow", [np.zeros((4096, 4))] * 3, seconds=0.3)
+    with gate.closed():
+        late = ask(server.grpc, "slow", [ROWS] * 3, seconds=0.3)
     assert isinstance(late.error, DeadlineExceeded)
     assert "within 0.3 s" in str(late.error)
 
@@ -536,20 +544,24 @@ def test_numbers_in_the_order_of_columns_end_a_stream_where_that_changes(
     assert "answered by version 2, which takes other columns than version 1" in str(outcome.error)
 
 
-def test_bulk_lets_others_go_first(server: Any, metrics: Any) -> None:
+def test_bulk_lets_others_go_first(gate: Any, server: Any, metrics: Any) -> None:
     """A few rows are answered while many that are in bulk, which came before them, still wait."""
     large = np.zeros((4096, 4), np.float32)
-    with Client(server.grpc, 60) as client, ThreadPoolExecutor(3) as pool:
+    with Client(server.grpc, 60) as client, ThreadPoolExecutor(4) as pool:
         for work in (
             lambda: [client.predict("slow", large, bulk=True)],
             lambda: list(client.predict_stream("slow", [large], bulk=True)),
         ):
-            # One request of theirs runs, the others wait.
-            bulk = [pool.submit(work) for _ in range(3)]
-            while not metrics.waiting_rows(server.http):
-                pass
-            assert client.predict("slow", ROWS).values.shape == (5, 1)
-            assert not any(one.done() for one in bulk)
+            with gate.closed():
+                bulk = [pool.submit(work) for _ in range(3)]  # one request of theirs runs, the others wait
+                while not metrics.waiting_rows(server.http):
+                    pass
+                interactive = pool.submit(client.predict, "slow", ROWS)
+                while metrics.waiting_rows(server.http) % 2 == 0:  # those in bulk come in even numbers, five are not
+                    pass
+                gate.let(3)  # the run under way, and two more, of which one may be bulk's turn
+                assert interactive.result().values.shape == (5, 1)
+                assert not any(one.done() for one in bulk)
             for one in bulk:
                 assert one.result()[0].values.shape == (4096, 1)
 

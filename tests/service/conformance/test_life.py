@@ -86,6 +86,7 @@ def test_a_second_signal_ends_the_drain(
     asyncio.run(check())
 
 
+@pytest.mark.usefixtures("foreground")
 def test_a_terminal_that_goes_stops_the_server(start: Start, write_model: WriteModel) -> None:
     """SIGHUP is an orderly stop too."""
     write_model("affine")
