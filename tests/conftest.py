@@ -1,4 +1,4 @@
-"""What tests of several folders share: torch's threads, signals as in the foreground, a gate that holds a slow model."""
+"""What tests of several folders share: torch's threads, signals, a gate that holds a slow model."""
 
 import os
 import runpy
@@ -61,7 +61,7 @@ def foreground() -> Iterator[None]:
     if before[signal.SIGINT] is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if before[signal.SIGHUP] is signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, lambda number, frame: None)  # nohup's wish still holds for the suite itself
+        signal.signal(signal.SIGHUP, lambda *_: None)  # nohup's wish still holds for the suite itself
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

@@ -27,7 +27,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Digits]:
     """Train digits by `kan-train`, serve it by `kan-serve`, on ports of its own."""
     folder = tmp_path_factory.mktemp("digits")
     models, runs = folder / "models", folder / "runs"
-    subprocess.run([BIN / "kan-train", "run", RECIPE, "--models", models, "--runs", runs], check=True, timeout=100)
+    subprocess.run([BIN / "kan-train", "run", RECIPE, "--models", models, "--runs", runs], check=True, timeout=600)
     command = [str(BIN / "kan-serve"), "--models", str(models), "--grpc-port", "0", "--http-port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None

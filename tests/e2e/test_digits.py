@@ -84,7 +84,7 @@ def test_the_held_out_csv_gives_the_same_answers_by_name(digits: Digits, truth: 
         by_name = client.predict("digits", table[table.columns[::-1]]).values
     np.testing.assert_allclose(by_name, expected, atol=1e-5, rtol=0)
     command = [sys.executable, "-m", "service.client.cli", "predict", "digits", str(held_out), "--target", "target"]
-    done = subprocess.run([*command, "--address", digits.grpc], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([*command, "--address", digits.grpc], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "accuracy 0.9" in done.stderr
     assert len(done.stdout.splitlines()) == len(expected) + 1
@@ -98,7 +98,7 @@ def test_tritons_own_client_gets_the_same_answers(digits: Digits, truth: Truth, 
         [sys.executable, "-c", TRITON, digits.grpc, str(tmp_path / "rows.npy")],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)

@@ -187,7 +187,7 @@ class Server:
 
     def sample(self, name: str, **labels: str) -> float:
         """Sum of a metric's samples that have these labels."""
-        with urllib.request.urlopen(f"http://{self.http}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{self.http}/metrics", timeout=90) as answer:
             families = list(text_string_to_metric_families(answer.read().decode()))
         samples = [sample for family in families for sample in family.samples if sample.name == name]
         return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
@@ -195,7 +195,7 @@ class Server:
     def ready(self) -> bool:
         """What /readyz says."""
         try:
-            with urllib.request.urlopen(f"http://{self.http}/readyz", timeout=10):
+            with urllib.request.urlopen(f"http://{self.http}/readyz", timeout=90):
                 return True
         except urllib.error.HTTPError:
             return False
@@ -213,7 +213,7 @@ class Server:
         """File descriptors of all its processes."""
         return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.pids())
 
-    def stop(self, seconds: float = 30) -> tuple[int, str]:
+    def stop(self, seconds: float = 90) -> tuple[int, str]:
         """Tell it to stop and wait for its end: exit code and log."""
         self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(seconds)

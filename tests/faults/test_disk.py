@@ -24,13 +24,13 @@ def small_disk(models: Path) -> Iterator[Path]:
     """The model repository on a file system of 1 MiB."""
     command = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "tmpfs", str(models)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=90)
     except FileNotFoundError:
         pytest.skip("there is no program `mount` here")
     if done.returncode:
         pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
     yield models
-    subprocess.run(["umount", "--lazy", str(models)], check=True, timeout=20)
+    subprocess.run(["umount", "--lazy", str(models)], check=True, timeout=90)
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def assert_answers(protocols: Any, graphs: Any) -> Callable[[Any, int], None]:
     async def ask(server: Any, wanted: int) -> None:
         async with server.channel() as channel:
             for protocol in protocols:
-                answer = await channel.unary_unary(protocol.path)(protocol.request("kan", _ROWS), timeout=10)
+                answer = await channel.unary_unary(protocol.path)(protocol.request("kan", _ROWS), timeout=90)
                 _, version, values = protocol.answer(answer)
                 assert version == wanted, f"version {version} answered, wanted {wanted}"
                 np.testing.assert_allclose(values, expected + version, atol=1e-4)

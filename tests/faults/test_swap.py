@@ -16,7 +16,7 @@ _CALLERS = 6  # of each protocol
 _ROWS = np.array([[0, 1, 2, 0.5], [1, 2, 0, 1.5]], np.float32)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 def test_a_swap_every_second_fails_no_request(
     kan_serve: Callable[..., Any], publish_version: Callable[..., Path], protocols: Any, graphs: Any
 ) -> None:
@@ -43,7 +43,7 @@ def test_a_swap_every_second_fails_no_request(
         async with server.channel() as channel:
             method = channel.unary_unary(protocol.path)
             while not stop.is_set():
-                _, version, values = protocol.answer(await method(protocol.request("kan", _ROWS), timeout=10))
+                _, version, values = protocol.answer(await method(protocol.request("kan", _ROWS), timeout=90))
                 last = check(version, values, last)
 
     async def stream_on(protocol: Any) -> None:
@@ -65,7 +65,7 @@ def test_a_swap_every_second_fails_no_request(
             next_at += _SECONDS_A_VERSION
             await asyncio.sleep(next_at - loop.time())  # the rule of the test, not a wait for something
             await asyncio.to_thread(publish_version, "kan")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(90):
                 while not answered[version]:  # noqa: ASYNC110 - another process
                     await asyncio.sleep(0)
 

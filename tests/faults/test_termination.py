@@ -46,7 +46,7 @@ def test_a_stop_under_load_loses_nothing(
             method = channel.unary_unary(protocol.path)
             while True:
                 try:
-                    check(kind, protocol.answer(await method(request, timeout=30))[2])
+                    check(kind, protocol.answer(await method(request, timeout=90))[2])
                 except grpc.aio.AioRpcError as error:
                     seen[error.code().name] += 1
                     return

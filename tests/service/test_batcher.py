@@ -73,7 +73,7 @@ class Gate:
     def __call__(self, rows: Rows) -> Outputs:
         self.runs.append(len(rows))
         self.entered.set()
-        assert self.open.wait(20)
+        assert self.open.wait(60)
         return _double(rows)
 
 
@@ -119,7 +119,7 @@ def _run(test: Coroutine[Any, Any, None]) -> None:
     """Run a test on an event loop, bounded."""
 
     async def bounded() -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await test
 
     asyncio.run(bounded())

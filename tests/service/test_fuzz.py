@@ -106,5 +106,5 @@ async def _all(channel: grpc.aio.Channel, calls: list[tuple[str, bytes]]) -> lis
     """The answers to many calls at once, errors as they are."""
     methods: list[Any] = [channel.unary_unary(path) for path, _ in calls]
     return await asyncio.gather(
-        *(method(data, timeout=10) for method, (_, data) in zip(methods, calls, strict=True)), return_exceptions=True
+        *(method(data, timeout=60) for method, (_, data) in zip(methods, calls, strict=True)), return_exceptions=True
     )

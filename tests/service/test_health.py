@@ -33,13 +33,13 @@ def test_check_knows_server_services_and_models(serving: Serving, write_model: W
         async with serving() as (server, channel):
             stub = _stub(channel)
             for name in _NAMES:
-                assert (await stub.Check(pb.HealthCheckRequest(service=name), timeout=10)).status == _SERVING
+                assert (await stub.Check(pb.HealthCheckRequest(service=name), timeout=60)).status == _SERVING
             with pytest.raises(grpc.aio.AioRpcError, match="absent") as caught:
-                await stub.Check(pb.HealthCheckRequest(service="absent"), timeout=10)
+                await stub.Check(pb.HealthCheckRequest(service="absent"), timeout=60)
             assert caught.value.code() is grpc.StatusCode.NOT_FOUND
             await server.registry.drain()
             for name in _NAMES:
-                assert (await stub.Check(pb.HealthCheckRequest(service=name), timeout=10)).status == _NOT_SERVING
+                assert (await stub.Check(pb.HealthCheckRequest(service=name), timeout=60)).status == _NOT_SERVING
 
     asyncio.run(check())
 
@@ -51,10 +51,10 @@ def test_liveness_follows_no_model(serving: Serving) -> None:
         async with serving() as (server, channel):
             stub = _stub(channel)
             request = pb.HealthCheckRequest(service="liveness")
-            assert (await stub.Check(pb.HealthCheckRequest(), timeout=10)).status == _NOT_SERVING
-            assert (await stub.Check(request, timeout=10)).status == _SERVING
+            assert (await stub.Check(pb.HealthCheckRequest(), timeout=60)).status == _NOT_SERVING
+            assert (await stub.Check(request, timeout=60)).status == _SERVING
             await server.registry.drain()
-            assert (await stub.Check(request, timeout=10)).status == _SERVING
+            assert (await stub.Check(request, timeout=60)).status == _SERVING
 
     asyncio.run(check())
 
@@ -67,7 +67,7 @@ def test_a_refused_model_does_not_serve(serving: Serving, write_model: WriteMode
     async def check() -> None:
         async with serving() as (_, channel):
             states = [
-                (await _stub(channel).Check(pb.HealthCheckRequest(service=name), timeout=10)).status
+                (await _stub(channel).Check(pb.HealthCheckRequest(service=name), timeout=60)).status
                 for name in ("affine", "classifier", "")
             ]
             assert states == [_NOT_SERVING, _SERVING, _SERVING]
@@ -81,11 +81,11 @@ def test_watch_tells_changes_and_ends_with_the_server(serving: Serving, write_mo
 
     async def check() -> None:
         async with serving() as (server, channel):
-            watch = _stub(channel).Watch(pb.HealthCheckRequest(service="affine"), timeout=20)
-            unknown = _stub(channel).Watch(pb.HealthCheckRequest(service="absent"), timeout=20)
+            watch = _stub(channel).Watch(pb.HealthCheckRequest(service="affine"), timeout=60)
+            unknown = _stub(channel).Watch(pb.HealthCheckRequest(service="absent"), timeout=60)
             assert (await watch.read()).status == _SERVING
             assert (await unknown.read()).status == pb.HealthCheckResponse.SERVICE_UNKNOWN
-            stop = asyncio.create_task(server.stop(grace_seconds=10))
+            stop = asyncio.create_task(server.stop(grace_seconds=60))
             assert (await watch.read()).status == _NOT_SERVING
             assert await watch.read() is grpc.aio.EOF
             await stop
@@ -93,22 +93,23 @@ def test_watch_tells_changes_and_ends_with_the_server(serving: Serving, write_mo
     asyncio.run(check())
 
 
-def test_a_watcher_may_leave(serving: Serving, write_model: WriteModel) -> None:
+def test_a_watcher_may_leave(serving: Serving, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """A watcher who cancels is counted as such and holds up no stop."""
+    monkeypatch.setattr("service.server._LAST_WORDS_SECONDS", 600.0)
     write_model("affine")
 
     async def check() -> None:
         async with serving() as (server, channel):
-            watch = _stub(channel).Watch(pb.HealthCheckRequest(), timeout=20)
+            watch = _stub(channel).Watch(pb.HealthCheckRequest(), timeout=60)
             assert (await watch.read()).status == _SERVING
             watch.cancel()
             labels = {"model": "", "version": "", "protocol": "health", "code": "CANCELLED"}
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 # The cancellation goes over the wire; a stop before it is there would end the watch as OK.
                 while server.metrics.registry.get_sample_value("kan_requests_total", labels) != 1:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
-            async with asyncio.timeout(5):
-                await server.stop(grace_seconds=60)
+            async with asyncio.timeout(60):
+                await server.stop(grace_seconds=600)
 
     asyncio.run(check())
 
@@ -124,7 +125,7 @@ def test_reflection_lists_services_and_their_files(serving: Serving) -> None:
                 reflection_pb2.ServerReflectionRequest(file_containing_symbol="kan_api.v1.PredictionService"),
                 reflection_pb2.ServerReflectionRequest(file_containing_symbol="inference.GRPCInferenceService"),
             ]
-            answers = [one async for one in stub_type(channel).ServerReflectionInfo(iter(asked), timeout=10)]
+            answers = [one async for one in stub_type(channel).ServerReflectionInfo(iter(asked), timeout=60)]
             assert [service.name for service in answers[0].list_services_response.service] == [
                 "grpc.health.v1.Health",
                 "grpc.reflection.v1alpha.ServerReflection",

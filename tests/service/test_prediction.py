@@ -25,7 +25,7 @@ def _matrix(rows: NDArray[np.float32]) -> pb.Matrix:
     return pb.Matrix(rows=rows.shape[0], columns=rows.shape[1], raw=rows.tobytes())
 
 
-async def _call(channel: grpc.aio.Channel, name: str, request: Any, seconds: float = 10) -> Any:
+async def _call(channel: grpc.aio.Channel, name: str, request: Any, seconds: float = 60) -> Any:
     response = getattr(pb, f"{name}Response")
     method: Any = channel.unary_unary(
         f"/kan_api.v1.PredictionService/{name}", type(request).SerializeToString, response.FromString

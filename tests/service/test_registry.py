@@ -24,7 +24,7 @@ def _run(test: Coroutine[Any, Any, None]) -> None:
     """Run a test on an event loop, bounded."""
 
     async def bounded() -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await test
 
     asyncio.run(bounded())

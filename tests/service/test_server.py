@@ -33,12 +33,12 @@ def _predict(channel: grpc.aio.Channel, model: str, rows: int) -> Any:
         "/kan_api.v1.PredictionService/Predict", response_deserializer=pb.PredictResponse.FromString
     )
     matrix = pb.Matrix(rows=rows, columns=4, raw=np.ones((rows, 4), np.float32).tobytes())
-    return method(pb.PredictRequest(model=model, features=matrix).SerializeToString(), timeout=30)
+    return method(pb.PredictRequest(model=model, features=matrix).SerializeToString(), timeout=60)
 
 
 def _status(address: str, path: str) -> int:
     try:
-        with urllib.request.urlopen(f"http://{address}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{address}{path}", timeout=60) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         with error:
@@ -265,7 +265,7 @@ async def _rows_waiting(address: str) -> None:
     """Wait until a process holds rows in a queue."""
 
     def waiting() -> bool:
-        with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{address}/metrics", timeout=60) as answer:
             lines = answer.read().decode().splitlines()
         return any(line.startswith("kan_queue_rows{") and float(line.split()[-1]) > 0 for line in lines)
 

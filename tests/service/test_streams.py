@@ -75,7 +75,7 @@ Protocol = type[_KanApi] | type[_OpenInference]
 both = pytest.mark.parametrize("protocol", [_KanApi, _OpenInference])
 
 
-def _open(channel: grpc.aio.Channel, protocol: Protocol, seconds: float = 20) -> Any:
+def _open(channel: grpc.aio.Channel, protocol: Protocol, seconds: float = 60) -> Any:
     method: Any = channel.stream_stream(protocol.path)
     return method(timeout=seconds)
 

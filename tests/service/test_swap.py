@@ -35,7 +35,7 @@ def test_swaps_under_load_fail_no_request(
                     response_deserializer=pb.PredictResponse.FromString,
                 )
                 while not stop.is_set():
-                    response = predict(request, timeout=10)
+                    response = predict(request, timeout=60)
                     got = np.frombuffer(response.outputs[0].values.raw, np.float32).reshape(2, 1)
                     np.testing.assert_allclose(got, answer("affine", rows), rtol=1e-6)
                     assert response.version >= last
@@ -56,11 +56,11 @@ def test_swaps_under_load_fail_no_request(
             write_model("affine", version)
             with arrived:
                 while newest[0] < version and not failures:
-                    assert arrived.wait(timeout=20)
+                    assert arrived.wait(timeout=60)
     finally:
         stop.set()
         for caller in callers:
-            caller.join(30)
+            caller.join(60)
     assert failures == []
     server.process.send_signal(signal.SIGTERM)
     code, _, log = server.finish()

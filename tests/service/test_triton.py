@@ -26,7 +26,7 @@ async def _call(channel: grpc.aio.Channel, name: str, /, **fields: Any) -> Any:
         type(request).SerializeToString,
         getattr(pb, f"{name}Response").FromString,
     )
-    return await method(request, timeout=10)
+    return await method(request, timeout=60)
 
 
 async def _infer(channel: grpc.aio.Channel, model: str, rows: Any = _ROWS, **fields: Any) -> Any:

@@ -11,7 +11,7 @@ from training.experiments.symbolic_recovery import PROBLEMS, Problem, recover
 from training.threads import torch_threads
 
 # Up to half a minute of one core; beside other work on the machine it takes several times as long.
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.name)

@@ -40,7 +40,7 @@ def as_triton_reads(*texts: str) -> list[dict[str, Any]]:
         input=json.dumps(texts),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     read: list[dict[str, Any]] = json.loads(done.stdout)

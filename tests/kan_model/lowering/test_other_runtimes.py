@@ -118,7 +118,7 @@ def test_onnxruntime_web(case: Case, tmp_path: Path) -> None:
     rows.write_bytes(case.rows.tobytes())
     script = Path(__file__).with_name("onnxruntime_web.mjs")
     command = ["node", str(script), str(model), str(rows), str(WIDTH[0]), str(answers)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert_same(np.frombuffer(answers.read_bytes(), np.float32).reshape(-1, WIDTH[-1]), case)
 

@@ -37,7 +37,7 @@ def sample() -> Callable[..., float]:
     """Reads the sum of samples of /metrics, 0 where there is none; call it with a server, a name and labels."""
 
     def read(server: Any, name: str, **labels: str) -> float:
-        with urllib.request.urlopen(f"http://{server.http}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{server.http}/metrics", timeout=60) as answer:
             text = answer.read().decode()
         return sum(
             float(value)

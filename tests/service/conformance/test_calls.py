@@ -48,7 +48,7 @@ def test_every_service_answers(start: Start, write_model: WriteModel, answer: An
 
             async def ask(path: str, request: Any, response: Any) -> Any:
                 method: Any = channel.unary_unary(path, type(request).SerializeToString, response.FromString)
-                return await method(request, timeout=20)
+                return await method(request, timeout=60)
 
             request = pb.PredictRequest(model="classifier", features=_features(_ROWS), id="a7")
             predicted = await ask(_PREDICTION + "Predict", request, pb.PredictResponse)
@@ -78,7 +78,7 @@ def test_every_service_answers(start: Start, write_model: WriteModel, answer: An
                 reflection_pb2.ServerReflectionResponse.FromString,
             )
             questions = [reflection_pb2.ServerReflectionRequest(list_services="")]
-            answers = [one async for one in reflect(questions, timeout=20)]
+            answers = [one async for one in reflect(questions, timeout=60)]
             assert {service.name for service in answers[0].list_services_response.service} == {
                 "grpc.health.v1.Health",
                 "grpc.reflection.v1alpha.ServerReflection",
@@ -116,7 +116,7 @@ def test_what_does_not_fit_gets_its_status(start: Start, write_model: WriteModel
         async with grpc.aio.insecure_channel(server.grpc) as channel:
             for path, request, code, message in _MISTAKES:
                 method: Any = channel.unary_unary(path)
-                told = await _code(method(request, timeout=20))
+                told = await _code(method(request, timeout=60))
                 assert told[0] == code, (path, told)
                 assert message in told[1]
                 assert (await predict(channel, "affine")).version == 1
@@ -170,7 +170,7 @@ def test_compression_both_ways(
         """How the request and the answer went over the wire."""
         async with relay(server.grpc) as (address, wire), grpc.aio.insecure_channel(address, options) as channel:
             method: Any = channel.unary_unary(_PREDICTION + "Predict", None, pb.PredictResponse.FromString)
-            response = await method(request, timeout=20, compression=kind)
+            response = await method(request, timeout=60, compression=kind)
             values = np.frombuffer(response.outputs[0].values.raw, "<f4").reshape(-1, 1)
             np.testing.assert_allclose(values, answer("affine", rows), rtol=1e-6)
             return _compression(wire["to server"], rows.nbytes), _compression(wire["to caller"], values.nbytes)

@@ -184,7 +184,7 @@ def test_the_drain_goes_on_without_the_admin_interface(server: Any) -> None:
 def _post(server: Any, path: str, body: bytes, kind: str) -> tuple[int, bytes, Any]:
     request = urllib.request.Request(f"http://{server.grpc}{path}", body, {"content-type": kind})
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, answer.read(), answer.headers
     except urllib.error.HTTPError as error:
         with error:
@@ -222,7 +222,7 @@ def _predict(server: Any, identity: str, **options: Any) -> pb.PredictResponse:
     request = pb.PredictRequest(model="affine", id=identity, features=features).SerializeToString()
     with grpc.insecure_channel(server.grpc) as channel:
         method: Any = channel.unary_unary("/kan_api.v1.PredictionService/Predict")
-        return pb.PredictResponse.FromString(method(request, timeout=20, **options))
+        return pb.PredictResponse.FromString(method(request, timeout=60, **options))
 
 
 @pytest.mark.parametrize("length", [1, 60_000, 70_000, 3_000_000])
@@ -242,7 +242,7 @@ def test_nobody_else_makes_that_header(server: Any) -> None:
     for value in (framed, "A"):
         with grpc.insecure_channel(server.grpc) as channel:
             method: Any = channel.unary_unary("/kan_api.v1.PredictionService/ListModels")
-            answer = method(b"", timeout=20, metadata=[(message_header.HEADER.decode(), value)])
+            answer = method(b"", timeout=60, metadata=[(message_header.HEADER.decode(), value)])
         assert [model.name for model in pb.ListModelsResponse.FromString(answer).models] == ["affine"]
 
 
@@ -315,7 +315,7 @@ def test_json_far_beyond_the_bound(method: str, server: Any) -> None:
 def _begun(server: Any, method: str, *headers: str) -> socket.socket:
     """A connection on which a call has begun: its headers are sent."""
     host, port = server.grpc.rsplit(":", 1)
-    connection = socket.create_connection((host, int(port)), timeout=20)
+    connection = socket.create_connection((host, int(port)), timeout=60)
     lines = [f"POST /kan_api.v1.PredictionService/{method} HTTP/1.1", "host: kan", *headers, "", ""]
     connection.sendall("\r\n".join(lines).encode())
     return connection
@@ -434,7 +434,7 @@ def _peak_mb(pid: int) -> float:
 def test_a_browser_is_told_where_it_is(server: Any) -> None:
     """Plain HTTP that is no call gets a line that says what speaks here."""
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(f"http://{server.grpc}/metrics", timeout=20)
+        urllib.request.urlopen(f"http://{server.grpc}/metrics", timeout=60)
     with caught.value as error:
         assert error.code == 415
         text = error.read()
@@ -450,9 +450,9 @@ def test_the_access_log(kan_serve: KanServe, write_model: WriteModel, tmp_path: 
     with grpc.insecure_channel(server.grpc) as channel:
         method: Any = channel.unary_unary("/kan_api.v1.PredictionService/Predict")
         request = pb.PredictRequest(model="affine", features=pb.Matrix(rows=1, columns=4, values=[1, 2, 3, 4]))
-        method(request.SerializeToString(), timeout=20, metadata=[("x-request-id", "seven")])
+        method(request.SerializeToString(), timeout=60, metadata=[("x-request-id", "seven")])
         with pytest.raises(grpc.RpcError):
-            method(pb.PredictRequest(model="absent").SerializeToString(), timeout=20)
+            method(pb.PredictRequest(model="absent").SerializeToString(), timeout=60)
     server.process.terminate()
     assert server.finish()[0] == 0
     lines = [json.loads(line) for line in file.read_text().splitlines()]

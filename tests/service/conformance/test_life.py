@@ -26,7 +26,7 @@ _PING, _GOAWAY = 6, 7
 def _frames(address: str) -> Iterator[int]:
     """Types of the frames that a silent HTTP/2 connection gets, until it is closed."""
     host, port = address.rsplit(":", 1)
-    with socket.create_connection((host, int(port)), timeout=20) as connection:
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
         connection.sendall(_PREFACE)
         file = connection.makefile("rb")
         while len(head := file.read(9)) == 9:
@@ -178,7 +178,7 @@ def test_models_are_loaded_on_request(start: Start, write_model: WriteModel, pre
 
             async def ask(name: str, request: Any) -> None:
                 method: Any = channel.unary_unary(f"/inference.GRPCInferenceService/{name}", None, None)
-                await method(request.SerializeToString(), timeout=20)
+                await method(request.SerializeToString(), timeout=60)
 
             await ask("RepositoryModelUnload", oip.RepositoryModelUnloadRequest(model_name="affine"))
             with pytest.raises(grpc.aio.AioRpcError) as caught:

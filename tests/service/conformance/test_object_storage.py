@@ -370,7 +370,7 @@ class _Passing(BaseHTTPRequestHandler):
         if self.path.endswith("/2/model.onnx"):
             self.wfile.write(body[: len(body) // 2])
             self.server.half_sent.set()
-            self.server.end.wait(60)
+            self.server.end.wait()
             self.close_connection = True
         else:
             self.wfile.write(body)
@@ -406,7 +406,7 @@ def test_a_server_that_is_killed_in_the_middle_of_a_download(
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{slow.server_port}")
     server = start(*_FLAGS)
     upload(2)
-    assert slow.half_sent.wait(30)
+    assert slow.half_sent.wait(60)
     assert _answered(server, predict)[0] == 1
     children = subprocess.run(
         ["pgrep", "--parent", str(server.process.pid)], capture_output=True, text=True, check=False
@@ -436,9 +436,9 @@ def test_a_stop_does_not_wait_for_a_download(
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{slow.server_port}")
     server = start(*_FLAGS)
     upload(2)
-    assert slow.half_sent.wait(30)
+    assert slow.half_sent.wait(60)
     server.process.terminate()
-    code, _, log = server.finish(12)
+    code, _, log = server.finish(25)
     assert code == 0
     assert "Traceback" not in log
 
@@ -452,7 +452,7 @@ def test_storage_that_says_nothing_is_given_up(bucket: Bucket, monkeypatch: pyte
         with pytest.raises(StorageError, match="no answer within") as caught:
             Storage("s3://silent/production").list_files()
         assert caught.value.may_pass
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 60
 
 
 def test_a_large_file_comes_in_pieces(bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

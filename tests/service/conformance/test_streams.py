@@ -187,7 +187,7 @@ def test_health_is_watched_until_the_stop(start: Start, write_model: WriteModel)
                 health_pb2.HealthCheckRequest.SerializeToString,
                 health_pb2.HealthCheckResponse.FromString,
             )
-            watch = method(health_pb2.HealthCheckRequest(service="affine"), timeout=30)
+            watch = method(health_pb2.HealthCheckRequest(service="affine"), timeout=60)
             assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
             server.process.terminate()
             assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
