@@ -12,7 +12,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime
 
 
-class HeldSession(onnxruntime.InferenceSession):  # type: ignore[misc] - onnxruntime has no types
+class HeldSession(onnxruntime.InferenceSession):  # type: ignore[misc]
     """A session that waits at the gate, whichever way it is run."""
 
     def run(self, *arguments: Any, **options: Any) -> Any:
