@@ -77,7 +77,7 @@ def _imputed_nodes() -> tuple[list[Any], list[Any]]:
 
 
 def _turning_nodes(turns: int) -> tuple[list[Any], list[Any]]:
-    """The mean, negated an even number of times in turn; 32,768 take any machine far more than 2 ms, the loop's bound."""
+    """The mean, negated an even number of times in turn; 32,768 take far more than the event loop's 2 ms."""
     turn = helper.make_tensor_value_info("turn", TensorProto.INT64, [])
     go, going = (helper.make_tensor_value_info(name, TensorProto.BOOL, []) for name in ("go", "going"))
     value, negative = (helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("value", "negative"))
