@@ -52,7 +52,7 @@ def test_serve_serves_without_torch_on_the_newest_protobuf(install: Callable[[st
         assert server.stdout is not None
         try:
             address = server.stdout.readline().split("grpc=")[1].split()[0]
-            assert accuracy(programs, address, digits) >= 0.96
+            assert accuracy(programs, address, digits) >= 0.94
         finally:
             server.terminate()
             assert server.wait(40) == 0
@@ -63,7 +63,7 @@ def test_client_alone_can_call(install: Callable[[str], Path], digits: Digits) -
     programs = install("client")
     listed = json.loads(run(str(programs / "python"), "-m", "pip", "list", "--format=json"))
     assert not {"torch", "onnxruntime", "pydantic", "prometheus-client"} & {package["name"] for package in listed}
-    assert accuracy(programs, digits.grpc, digits) >= 0.96
+    assert accuracy(programs, digits.grpc, digits) >= 0.94
 
 
 def accuracy(programs: Path, address: str, digits: Digits) -> float:

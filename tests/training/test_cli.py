@@ -42,13 +42,13 @@ def test_init_then_run_needs_no_edit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("recipe", ["digits", "diabetes", "toy"])
 def test_the_recipes_that_come_along_run(tmp_path: Path, recipe: str) -> None:
-    """Each publishes a verified model; digits knows 96 % of the scans it never saw."""
+    """Each publishes a verified model; digits knows 94 % of the scans it never saw (here 97)."""
     done = kan_train(tmp_path, "run", str(ROOT / "training" / "recipes" / f"{recipe}.toml"), "--models", "m")
     assert done.returncode == 0, done.stderr
     assert f"published m/{recipe}/1" in done.stdout
     if recipe == "digits":
         accuracy = float(done.stdout.split("accuracy ")[1].split(",")[0])
-        assert accuracy >= 0.96
+        assert accuracy >= 0.94
 
 
 @pytest.mark.usefixtures("foreground")
