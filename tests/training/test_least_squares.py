@@ -190,13 +190,13 @@ def test_classes_of_a_linear_network_come_to_where_scikit_learn_comes() -> None:
 
 
 def test_a_deep_network_of_classes_comes_lower_than_by_lbfgs() -> None:
-    """The same network and rows: in 40 steps below two thirds of the loss of 200 LBFGS iterations."""
+    """The same network and rows: in 40 steps below four fifths of the loss of 200 LBFGS iterations (here a half)."""
     kan, rows = KAN(KANConfig((2, 4, 5), grid_size=5), dtype=torch.float64), angles(5, 500, 0)
     with torch_threads(1):
         ours = fitted(kan, rows, rows, 40, "classification")
         plan = FitSection(optimizer="lbfgs", steps=200)
         theirs = fit_module(kan, rows, rows, plan, "classification")
-    assert ours.history[-1].train_loss < 2 / 3 * theirs.history[-1].train_loss
+    assert ours.history[-1].train_loss < 0.8 * theirs.history[-1].train_loss
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
