@@ -12,6 +12,8 @@ import pytest
 
 from service.stop import CLOSED, GONE, LEFT, Milestone, Stop
 
+pytestmark = pytest.mark.usefixtures("foreground")
+
 Run = Callable[..., "subprocess.Popen[str]"]
 
 
