@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+from service.errors import Draining
+
 # A made-up name costs a look; callers share looks, so that many of them cost no more than one a second.
 _PAUSE_SECONDS = 1.0
 
@@ -27,13 +29,20 @@ class Lookout:
         """Return after a look that began after this call.
 
         Raises:
+            Draining: The server stops first.
             Exception: Whatever the look raises.
         """
         if self._next is None:
             self._next = asyncio.create_task(self._look_in_time(), name="look for a caller")
             self._tasks.add(self._next)
             self._next.add_done_callback(self._over)
-        await asyncio.shield(self._next)
+        shared = self._next
+        try:
+            await asyncio.shield(shared)
+        except asyncio.CancelledError:
+            if not shared.cancelled():
+                raise  # the caller has gone
+            raise Draining("the server is stopping and looks for nothing new") from None
 
     async def close(self) -> None:
         """Give up what is under way."""

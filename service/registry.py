@@ -152,11 +152,13 @@ class Registry:
                 if entry.state is State.REFUSED:
                     entry.try_again()
             self._settle(name)
-            await self._news.until(lambda: not self._arrivals.is_loading(name, None))
+        await self._news.until(lambda: not self._arrivals.is_loading(name, None))
+        async with self._looking:
             await self._source.keep(self._entries.ready())
         if self._entries.latest(name) is None:
-            newest = self._entries.of(name)[descending[0]]
-            raise ModelNotReady(f"model {name!r} version {newest.version} does not answer: {newest.unready_reason()}")
+            newest = self._entries.of(name).get(descending[0])
+            reason = "it was unloaded meanwhile" if newest is None else newest.unready_reason()
+            raise ModelNotReady(f"model {name!r} version {descending[0]} does not answer: {reason}")
 
     async def unload(self, name: str) -> None:
         """Serve a model no longer, until it is loaded again; who uses it now is still answered.
@@ -164,12 +166,11 @@ class Registry:
         Raises:
             ModelNotFound: It is not served.
         """
-        async with self._looking:
-            self._entries.find(name, None, complete=True)
-            self._unloaded.add(name)
-            for entry in list(self._entries.of(name).values()):
-                self._succession.retire(entry)
-            self._entries.remove_model(name)
+        self._entries.find(name, None, complete=True)
+        self._unloaded.add(name)
+        for entry in list(self._entries.of(name).values()):
+            self._succession.retire(entry)
+        self._entries.remove_model(name)
         self._tell()
 
     def watch(self, changed: Callable[[], None]) -> None:

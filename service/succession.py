@@ -72,6 +72,7 @@ class Succession:
         self._entries.remove(entry)
         if entry.load is not None:
             entry.load.cancel()
+            entry.load = None
         if entry.model is None:
             self._metrics.model_retired(entry.name, entry.version)
             return

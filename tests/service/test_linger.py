@@ -233,6 +233,25 @@ def test_a_wait_ends_with_its_deadline(models: Path, write_model: WriteModel, mo
         go_on.set()
 
 
+def test_a_stop_ends_the_wait_for_a_look(models: Path, write_model: WriteModel) -> None:
+    """Its caller is told UNAVAILABLE, which clients send elsewhere, and not that the call was cancelled."""
+    write_model("affine", 1)
+
+    async def test() -> None:
+        registry = Registry(Settings(models=models, poll_seconds=3600), Metrics())
+        await registry.load_all()
+        with pytest.raises(ModelNotFound):
+            await registry.lease_or_wait("affine", 2)
+        waiting = asyncio.create_task(registry.lease_or_wait("affine", 2))  # a look came just before: the next rests
+        await asyncio.sleep(0)
+        await registry.drain()
+        with pytest.raises(Draining):
+            await waiting
+        await registry.close()
+
+    run(test())
+
+
 def test_what_is_not_there_is_told_after_one_look(models: Path, write_model: WriteModel) -> None:
     """Neither on disk nor lingering, or not wanted by the policy, or refused: no further wait."""
     write_model("affine", 1)

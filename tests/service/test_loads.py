@@ -103,6 +103,28 @@ def test_after_a_restart_everything_else_answers_while_a_load_hangs(
     run(test())
 
 
+def test_a_load_on_request_that_hangs_holds_up_no_look(models: Path, write_model: WriteModel, endless: Endless) -> None:
+    """Other models are looked after meanwhile; an unload ends the wait, and its caller is told."""
+    endless(write_model("affine", 1))
+    write_model("imputed", 1)
+
+    async def test() -> None:
+        registry, _ = registry_of(models, max_load_seconds=600)
+        starting = asyncio.create_task(registry.load_all())
+        await until(lambda: ready(registry) == ["imputed/1"])
+        loading = asyncio.create_task(registry.load("affine"))
+        write_model("imputed", 2)
+        await registry.look()
+        await until(lambda: ready(registry) == ["imputed/2"])
+        await registry.unload("affine")
+        with pytest.raises(ModelNotReady, match="unloaded meanwhile"):
+            await loading
+        await starting
+        await registry.close()
+
+    run(test())
+
+
 def test_a_run_that_hangs_at_warm_up_ends_with_its_load(
     models: Path, write_model: WriteModel, endless: Endless
 ) -> None:
