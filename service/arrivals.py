@@ -1,8 +1,9 @@
 """Versions that callers name and that are not here yet, though they may be on their way."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from service.entries import Entries
+from service.errors import ModelNotReady
 from service.listing import Listing
 from service.loader import Loader
 from service.lookout import Lookout
@@ -20,6 +21,8 @@ class Arrivals:
         loader: Loads a version that was passed over.
         look: Looks at the repository.
         news: Tells when a load is over.
+        unloaded: Models that were unloaded; their versions are not brought back.
+        most_waiting: How many may wait at once: those who wait keep places that other callers need.
     """
 
     def __init__(
@@ -30,6 +33,8 @@ class Arrivals:
         loader: Loader,
         look: Callable[[], Awaitable[None]],
         news: News,
+        unloaded: Collection[str],
+        most_waiting: int,
     ) -> None:
         self._entries = entries
         self._listing = listing
@@ -37,6 +42,9 @@ class Arrivals:
         self._loader = loader
         self._lookout = Lookout(look)
         self._news = news
+        self._unloaded = unloaded
+        self._most_waiting = most_waiting
+        self._waiting = 0
 
     async def until_settled(self, name: str, version: int | None, given_up: Callable[[], bool]) -> None:
         """Return once a version has been looked for and its load, if there is one, is over.
@@ -47,12 +55,19 @@ class Arrivals:
             given_up: Ends the wait for a load early; asked at each news.
 
         Raises:
+            ModelNotReady: Too many wait already.
             StartupError: The repository cannot be read.
         """
-        if not self.is_loading(name, version):
-            await self._lookout.look()
-            self._load_passed_over(name, version)
-        await self._news.until(lambda: given_up() or not self.is_loading(name, version))
+        if self._waiting >= self._most_waiting:
+            raise ModelNotReady(f"{self._waiting} callers wait for versions that are not here; try again later")
+        self._waiting += 1
+        try:
+            if not self.is_loading(name, version):
+                await self._lookout.look()
+                self._load_passed_over(name, version)
+            await self._news.until(lambda: given_up() or not self.is_loading(name, version))
+        finally:
+            self._waiting -= 1
 
     def is_loading(self, name: str, version: int | None) -> bool:
         """Whether a load is under way that may bring a version, or where none is named any of the model's."""
@@ -66,7 +81,9 @@ class Arrivals:
 
     def _load_passed_over(self, name: str, version: int | None) -> None:
         """Load a version that came and was superseded between two looks: other replicas may have answered with it."""
-        if version is None or version in self._entries.of(name) or not self._listing.is_new(name, version):
+        if version is None or version in self._entries.of(name) or name in self._unloaded:
+            return
+        if not self._listing.is_new(name, version):
             return
         wanted, _ = self._policy.wanted(name, self._listing.of(name))
         if version in wanted:

@@ -51,10 +51,11 @@ class Entry:
 
     Attributes:
         load: The load that is under way; None where there is none.
-        slow: Whether that load has taken so long that an older version is loaded beside it.
+        slow: Whether that load has taken so long that nobody waits for it.
         held: Whether a load is pointless before the next look: its files could not be read, or are not there.
         stamp: Of its files when they were read last; None where they were not.
-        refusal: When it was refused, and when it is worth another try; None where it was not, or no longer is.
+        refusal: Why and when it was refused; None where it was not, or where its files have changed since.
+        due: Whether it was refused and is worth another try.
         users: How many lease its model.
         unused: Set when the last of them is done.
     """
@@ -70,6 +71,7 @@ class Entry:
     held: bool = False
     stamp: object = None
     refusal: Refusal | None = None
+    due: bool = False
     users: int = 0
     unused: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -82,10 +84,6 @@ class Entry:
         self.users -= 1
         if not self.users:
             self.unused.set()
-
-    def try_again(self) -> None:
-        """Have a version that was refused loaded at the next look."""
-        self.state, self.reason = State.LOADING, ""
 
     def unready_reason(self) -> str:
         """Why it does not answer; "" where it does."""

@@ -28,6 +28,8 @@ class Lingering:
         """Let a version linger; where there is no room for it its time is over at once."""
         self._timers[entry] = asyncio.get_running_loop().call_later(self._seconds, self._end, entry)
         room_bytes = self._room_bytes()
+        if entry.model is not None and entry.model.memory_bytes > room_bytes:
+            self._end(entry)  # by itself too large: the others need not go
         while self._timers and self._bytes() > room_bytes:
             self._end(next(iter(self._timers)))
 

@@ -17,22 +17,19 @@ class Listing:
         self._versions: dict[str, list[int]] | None = None  # None before the first look
         self._came_at: dict[tuple[str, int], float] = {}
 
-    def update(self, found: Iterable[tuple[str, int]], now: float) -> None:
-        """Take the outcome of a look at this moment."""
+    def update(self, found: Iterable[tuple[str, int]], now: float) -> Collection[str]:
+        """Take the outcome of a look at this moment; gives the models whose versions are others than before."""
         versions: dict[str, list[int]] = {}
         for name, version in found:
             versions.setdefault(name, []).append(version)
+        before = {name: set(numbers) for name, numbers in (self._versions or {}).items()}
+        changed = {name for name, numbers in versions.items() if set(numbers) != before.get(name)}
         if self._versions is not None:
-            before = {name: set(numbers) for name, numbers in self._versions.items()}
-            new = [
-                (name, each)
-                for name, numbers in versions.items()
-                for each in numbers
-                if each not in before.get(name, ())
-            ]
+            new = {(name, each) for name in changed for each in versions[name] if each not in before.get(name, ())}
             self._came_at.update((version, now) for version in new)
         self._came_at = {key: at for key, at in self._came_at.items() if now < at + self._remembered_seconds}
         self._versions = versions
+        return changed
 
     @property
     def names(self) -> Collection[str]:

@@ -12,7 +12,7 @@ from service.errors import StartupError, StorageError
 from service.metrics import Metrics
 from service.model import LiveModel, load
 from service.predecessors import Predecessors
-from service.refusal import Refusal
+from service.refusal import refusal
 from service.repository import ModelRefused
 from service.session import Halt
 from service.settings import Settings
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 # Memory and cores are shared with the models that answer.
 _LOADS_AT_ONCE = 4
-# A load that has taken this part of its time gives its place to others, and an older version is loaded beside it.
+# A load that has taken this part of its time gives its place to others.
 _PATIENT_PART, _LONGEST_PATIENCE_SECONDS = 1 / 6, 10.0
 
 
@@ -77,8 +77,9 @@ class Loader:
     async def close(self) -> None:
         """Give up what is under way; a thread that hangs is left behind."""
         tasks = list(self._loading)
-        for task in tasks:
+        for task, entry in list(self._loading.items()):
             task.cancel()
+            entry.load = None
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, entry: Entry) -> None:
@@ -143,15 +144,13 @@ class Loader:
         _log.info("model %s version %d ready after %.3f s, runs %s", entry.name, entry.version, seconds, where)
 
     def _refuse(self, entry: Entry, refused: ModelRefused) -> None:
-        now = time.monotonic()
-        failures = 0
-        kind = refused.kind
-        if lacks_resources(refused):
-            kind, failures = "resources", 1 + (entry.refusal.failures if entry.refusal else 0)
+        kind = "resources" if lacks_resources(refused) else refused.kind
         entry.state, entry.reason = State.REFUSED, str(refused)
-        entry.refusal = Refusal(now, now, entry.stamp, failures)
+        entry.refusal = refusal(kind, time.monotonic(), entry.stamp, entry.refusal)
         self._metrics.model_refused(entry.name, entry.version, kind)
-        again = "; it is tried again" if failures else ""
+        again = ""
+        if entry.refusal.retry_at is not None:
+            again = "; it is tried again" if self._settings.poll_seconds else "; RepositoryModelLoad tries it again"
         _log.error("model %s version %d refused: %s%s", entry.name, entry.version, refused, again)
 
 

@@ -23,6 +23,7 @@ class Lookout:
         self._clock = clock
         self._looked_at = -_PAUSE_SECONDS
         self._next: asyncio.Task[None] | None = None  # not begun: whoever comes now can share it
+        self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def look(self) -> None:
@@ -52,9 +53,11 @@ class Lookout:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _look_in_time(self) -> None:
-        await asyncio.sleep(self._looked_at + _PAUSE_SECONDS - self._clock())
-        self._looked_at, self._next = self._clock(), None
-        await self._look()
+        # One after another: where a look takes long, all who come meanwhile share the next.
+        async with self._turn:
+            await asyncio.sleep(self._looked_at + _PAUSE_SECONDS - self._clock())
+            self._looked_at, self._next = self._clock(), None
+            await self._look()
 
     def _over(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -1,15 +1,15 @@
 """A version that cannot stand in for the one before it is refused: callers send what that one took."""
 
+import logging
 from collections.abc import Collection, Sequence
 
 from kan_api.compatibility import difference
 from kan_api.v1.manifest_pb2 import Feature, ModelManifest
+from service.errors import StorageError
 from service.repository import ModelRefused
 from service.source import Source
 
-# Older versions that are looked at. One that does not fit those before it binds nobody, so that publishing the same
-# mistake twice does not make it right; further back than this it does.
-_LOOKED_BACK = 16
+_log = logging.getLogger(__name__)
 
 
 class Predecessors:
@@ -34,7 +34,6 @@ class Predecessors:
 
         Raises:
             ModelRefused: It has other inputs, another task or other classes.
-            StorageError: An older manifest cannot be read now.
         """
         name = manifest.name
         if name in self._allowed:
@@ -53,7 +52,7 @@ class Predecessors:
         """Those of the last few versions that can be read, oldest first."""
         known = self._known.get(name, {})
         found: dict[int, ModelManifest] = {}
-        for version in versions[-_LOOKED_BACK:]:
+        for version in versions[-self._source.looked_back :]:
             if version in known:
                 found[version] = known[version]
                 continue
@@ -61,6 +60,8 @@ class Predecessors:
                 found[version] = _essence(await self._source.read_manifest(name, version))
             except ModelRefused:  # broken: it binds nobody
                 continue
+            except StorageError as error:  # archived, or gone; the new version itself could be read
+                _log.warning("model %s: new versions are not compared with version %d: %s", name, version, error)
         self._known[name] = found
         return [found[version] for version in sorted(found)]
 

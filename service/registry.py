@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 
 from service.arrivals import Arrivals
@@ -27,8 +27,11 @@ __all__ = ["Registry", "State", "Status"]
 
 _log = logging.getLogger(__name__)
 
-# How long a call without a deadline waits for a version that is on its way.
-_WAIT_SECONDS = 5.0
+# How long a call without a deadline waits for a version that is on its way, and the part of its time that one with a
+# deadline waits: its caller needs the rest to ask another replica.
+_WAIT_SECONDS, _WAIT_PART = 5.0, 0.8
+# The part of max_calls that may wait so.
+_WAITING_SHARE = 8
 
 
 class Registry:
@@ -53,7 +56,12 @@ class Registry:
         self._succession = Succession(self._entries, self._loader, metrics, settings)
         self._repairs = Repairs(self._entries, self._source)
         self._news = News()
-        self._arrivals = Arrivals(self._entries, self._listing, self._policy, self._loader, self.look, self._news)
+        self._unloaded: set[str] = set()
+        self._arrivals = Arrivals(
+            *(self._entries, self._listing, self._policy, self._loader, self.look, self._news),
+            unloaded=self._unloaded,
+            most_waiting=max(1, settings.max_calls // _WAITING_SHARE),
+        )
         self._looking = asyncio.Lock()
         self._watcher: Watcher | None = None
         self._notify: Callable[[], None] = lambda: None
@@ -62,7 +70,6 @@ class Registry:
         self._loaded = False  # and what it could not read then has been read
         self._draining = False
         self._gone: set[str] = set()
-        self._unloaded: set[str] = set()
 
     async def load_all(self) -> None:
         """Load what the version policy asks for; in the place of a version that is refused comes the one before it.
@@ -117,9 +124,10 @@ class Registry:
         """
         trouble = self._take_trouble()
         async with self._looking:
-            self._listing.update(await self._source.list_models(), time.monotonic())
+            changed = self._listing.update(await self._source.list_models(), time.monotonic())
             self._tell_of_models_gone()
             await self._repairs.look()
+            self._compare_again(changed)
             for name in self._listing.names:
                 if name in self._unloaded:
                     continue
@@ -149,10 +157,11 @@ class Registry:
             self._unloaded.discard(name)
             for entry in self._entries.of(name).values():
                 entry.held = False
-                if entry.state is State.REFUSED:
-                    entry.try_again()
+                entry.due = entry.state is State.REFUSED
             self._settle(name)
-        await self._news.until(lambda: not self._arrivals.is_loading(name, None))
+        await self._news.until(lambda: self._draining or not self._arrivals.is_loading(name, None))
+        if self._draining:
+            raise Draining("the server is stopping and loads nothing new")
         async with self._looking:
             await self._source.keep(self._entries.ready())
         if self._entries.latest(name) is None:
@@ -209,7 +218,7 @@ class Registry:
         Args:
             name: The model.
             version: None for the latest that is ready.
-            deadline: When the wait ends, in monotonic seconds; None: after 5 s.
+            deadline: Of the call, in monotonic seconds; the wait ends after four fifths of its time. None: after 5 s.
 
         Raises:
             ModelNotFound: No such model or version is served, and the repository has none that is wanted.
@@ -220,7 +229,7 @@ class Registry:
         except (ModelNotFound, ModelNotReady):
             if not self._may_come(name, version):
                 raise
-        seconds = _WAIT_SECONDS if deadline is None else deadline - time.monotonic()
+        seconds = _WAIT_SECONDS if deadline is None else _WAIT_PART * (deadline - time.monotonic())
         try:
             async with asyncio.timeout(seconds):
                 await self._arrivals.until_settled(name, version, lambda: self._draining)
@@ -336,11 +345,19 @@ class Registry:
         self._news.tell()
         self._notify()
 
+    def _compare_again(self, changed: Collection[str]) -> None:
+        """Have versions tried again that did not fit the ones before them, where others are there now."""
+        for name in changed:
+            for entry in self._entries.of(name).values():
+                if entry.refusal is not None and entry.refusal.kind == "incompatible":
+                    entry.due = True
+
     def _tell_of_models_gone(self) -> None:
         gone = {name for name in self._entries.names() if name not in self._listing.names}
+        for name in gone:
+            for entry in [each for each in self._entries.of(name).values() if each.model is None]:
+                self._succession.retire(entry)
+        gone.intersection_update(self._entries.names())
         for name in sorted(gone - self._gone):
             _log.warning("model %s: its files are gone; what is loaded answers on until the server is restarted", name)
-            for version, entry in self._entries.of(name).items():
-                if entry.model is None:
-                    self._metrics.model_retired(name, version)
         self._gone = gone

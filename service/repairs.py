@@ -26,7 +26,7 @@ class Repairs:
         self._looking: asyncio.Task[None] | None = None
 
     async def look(self) -> None:
-        """Look at versions that were refused, the longer ago the less often; those that changed are loaded again."""
+        """Look at versions that were refused, the longer ago the less often; those worth a try are due."""
         if self._looking is None or self._looking.done():
             due = self._due(time.monotonic())
             if not due:
@@ -41,8 +41,8 @@ class Repairs:
             await asyncio.gather(self._looking, return_exceptions=True)
 
     def _due(self, now: float) -> list[Entry]:
-        refused = [(entry, entry.refusal) for entry in self._entries if entry.refusal is not None]
-        return [entry for entry, refusal in refused if refusal.retry_due(now) or refusal.look_due(now)]
+        refused = [(entry, entry.refusal) for entry in self._entries if entry.state is State.REFUSED]
+        return [entry for entry, each in refused if each and (each.retry_due(now) or each.look_due(now))]
 
     async def _look_at(self, due: Sequence[Entry]) -> None:
         stamps = await self._source.stamps([(entry.name, entry.version) for entry in due])
@@ -52,9 +52,8 @@ class Repairs:
             if refusal is None or entry.state is not State.REFUSED:
                 continue
             if stamps[entry.name, entry.version] != refusal.stamp:
-                entry.refusal = None
-                entry.try_again()
+                entry.refusal, entry.due = None, True
             elif refusal.retry_due(now):
-                entry.try_again()
+                entry.due = True
             else:
                 entry.refusal = refusal.seen(now)

@@ -30,10 +30,13 @@ class Source(Protocol):
     Attributes:
         trouble: What went wrong since the last look began, though it gave an answer; None where nothing did.
         read_seconds: How long a version's read may take; None: it has bounds of its own.
+        looked_back: How many older versions a new one is compared with. One that does not fit those before it binds
+            nobody, so that publishing the same mistake twice does not make it right; further back than this it does.
     """
 
     trouble: StorageError | None
     read_seconds: float | None
+    looked_back: int
 
     async def list_models(self) -> list[Version]:
         """Look: every (name, version), sorted.
@@ -84,6 +87,7 @@ class _FolderSource:
     def __init__(self, root: Path, read_seconds: float, max_model_bytes: int) -> None:
         self.trouble: StorageError | None = None
         self.read_seconds: float | None = read_seconds
+        self.looked_back = 16
         self._root, self._max_model_bytes = root, max_model_bytes
         self._passed_over = PassedOver()
 
@@ -124,6 +128,7 @@ class _StorageSource:
     def __init__(self, storage: Storage, cache: Cache, max_model_bytes: int) -> None:
         self.trouble: StorageError | None = None
         self.read_seconds: float | None = None
+        self.looked_back = 4  # each is a download at the start
         self._storage, self._cache, self._max_model_bytes = storage, cache, max_model_bytes
         self._listing: dict[Version, dict[str, StoredFile]] | None = None
         self._passed_over = PassedOver()

@@ -8,7 +8,7 @@ from service.entries import Entries
 from service.entry import Entry, State
 from service.lingering import Lingering
 from service.loader import Loader
-from service.memory import container_limit_bytes, linger_room_bytes
+from service.memory import container_limit_bytes, linger_room_bytes, most_bytes
 from service.metrics import Metrics
 from service.model import LiveModel
 from service.settings import Settings
@@ -32,6 +32,12 @@ class Succession:
         self._metrics = metrics
         self._settings = settings
         self._limit_bytes = container_limit_bytes()
+        if settings.linger_bytes and not linger_room_bytes(settings, self._limit_bytes, 0):
+            _log.warning(
+                "superseded versions do not linger: the container's limit of %d bytes leaves no room beside the %d "
+                "that the settings let callers take; raise the limit or lower max_message_bytes",
+                *(self._limit_bytes, most_bytes(settings)),
+            )
         self._lingering = Lingering(settings.linger_seconds, self._linger_room_bytes, self.retire)
         self._retiring: dict[asyncio.Task[None], LiveModel] = {}
 
@@ -45,7 +51,7 @@ class Succession:
         """
         before = self._entries.latest(name)
         kept: list[Entry] = []
-        awaited = 0
+        awaited, beside_slow = 0, False
         for version in wanted:
             if len(kept) + awaited == count:
                 break
@@ -54,9 +60,13 @@ class Succession:
                 self._lingering.discard(entry)
                 entry.state, entry.reason = State.READY, ""
                 kept.append(entry)
-            elif entry.state is State.LOADING and not entry.held:
+            elif beside_slow or entry.held:
+                continue  # a slow load is no reason to go back a version: what answers already goes on
+            elif entry.state is State.LOADING or entry.due:
+                entry.state, entry.reason, entry.due = State.LOADING, "", False
                 self._loader.start(entry)
-                awaited += not entry.slow  # beside a slow load the version before it is loaded
+                beside_slow = entry.slow
+                awaited += not entry.slow
         self._entries.choose_latest(name)
         if kept and not awaited:
             self._retire_others(name, kept)

@@ -99,6 +99,24 @@ def test_an_operator_who_means_it_says_so_a_model(models: Path, write_model: Wri
     assert "--allow-incompatible other" in reason
 
 
+def test_a_version_is_compared_again_once_the_ones_before_it_are_gone(models: Path, write_model: WriteModel) -> None:
+    """The operator removes the old version: the new one answers without a restart, as it would after one."""
+    old = write_model("affine", 1, name="digits")
+
+    async def test() -> None:
+        registry = Registry(Settings(models=models, linger_seconds=0), Metrics())
+        await registry.load_all()
+        write_model("imputed", 2, name="digits")
+        await registry.refresh()
+        assert ready(registry) == [1]
+        old.rename(models / "aside")
+        await registry.refresh()
+        assert ready(registry) == [2]
+        await registry.close()
+
+    asyncio.run(test())
+
+
 def test_a_version_by_itself_is_held_against_nothing(models: Path, write_model: WriteModel) -> None:
     """Newer versions do not bind an older one: to go back is always possible."""
     write_model("affine", 1, name="digits")

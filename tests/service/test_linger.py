@@ -92,6 +92,7 @@ def test_versions_that_linger_hold_bounded_memory(models: Path, write_model: Wri
             shutil.rmtree(models / "affine" / str(version))
 
     run(test(2.5, [2, 3]))
+    run(test(1.5, [3]))
     run(test(0.5, []))
 
 
@@ -284,6 +285,71 @@ def test_a_server_that_looks_only_at_the_start_says_so_at_once(models: Path, wri
         await registry.close()
 
     run(test())
+
+
+def test_callers_who_wait_leave_places_to_others(
+    models: Path, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An eighth of max_calls may wait for a version; the next is told at once, and may ask another replica."""
+    write_model("affine", 1)
+    go_on = threading.Event()
+    open_session = onnxruntime.InferenceSession
+
+    def held(*given: Any, **more: Any) -> Any:
+        go_on.wait()
+        return open_session(*given, **more)
+
+    async def test() -> None:
+        registry = Registry(Settings(models=models, poll_seconds=3600, max_calls=32), Metrics())
+        await registry.load_all()
+        write_model("affine", 2)
+        monkeypatch.setattr(onnxruntime, "InferenceSession", held)
+        waiting = [asyncio.create_task(registry.lease_or_wait("affine", 2)) for _ in range(4)]
+        await asyncio.sleep(0)
+        with pytest.raises(ModelNotReady, match="4 callers wait"):
+            await registry.lease_or_wait("affine", 2)
+        go_on.set()
+        for lease in await asyncio.gather(*waiting):
+            with lease as model:
+                assert model.version == 2
+        assert await answers(registry, 2) == 2
+        await registry.close()
+
+    try:
+        run(test())
+    finally:
+        go_on.set()
+
+
+def test_looks_that_take_long_do_not_pile_up() -> None:
+    """All who come during one share the next, however many come and however long it takes."""
+    began: list[int] = []
+    now = [0.0]
+
+    async def test() -> None:
+        looking, go_on = asyncio.Semaphore(0), asyncio.Semaphore(0)
+
+        async def look() -> None:
+            began.append(len(waiting))
+            looking.release()
+            await go_on.acquire()
+
+        waiting: list[asyncio.Task[None]] = []
+        lookout = Lookout(look, lambda: now[0])
+        waiting.append(asyncio.create_task(lookout.look()))
+        await looking.acquire()
+        for _ in range(5):
+            now[0] += 2.0
+            waiting.append(asyncio.create_task(lookout.look()))
+            await asyncio.sleep(0)
+        go_on.release()
+        await looking.acquire()
+        go_on.release()
+        await asyncio.gather(*waiting)
+        await lookout.close()
+
+    run(test())
+    assert began == [1, 6]
 
 
 def test_callers_share_a_look_that_begins_after_they_came() -> None:

@@ -84,20 +84,23 @@ def test_a_load_that_hangs_holds_up_no_other_model(models: Path, write_model: Wr
 def test_after_a_restart_everything_else_answers_while_a_load_hangs(
     models: Path, write_model: WriteModel, endless: Endless
 ) -> None:
-    """The version before the one that hangs, too, and the server is ready."""
+    """The server is ready for the other models. The version before the one that hangs comes once that is refused."""
     write_model("affine", 1)
     endless(write_model("affine", 2))
     write_model("imputed", 1)
 
     async def test() -> None:
-        registry, _ = registry_of(models, max_load_seconds=60, poll_seconds=0.05)
+        registry, metrics = registry_of(models, max_load_seconds=6, poll_seconds=0.05)
         starting = asyncio.create_task(registry.load_all())
+        await until(lambda: ready(registry) == ["imputed/1"])
+        await starting
+        assert registry.ready()
+        registry.watch(lambda: None)
         await until(lambda: ready(registry) == ["affine/1", "imputed/1"])
         with registry.lease("affine") as model:
             assert (await model.batcher.submit(ROWS)).outputs[0].shape == (1, 1)
-        await starting
-        assert registry.ready()
-        assert state(registry, 2) is State.LOADING
+        labels = {"model": "affine", "version": "2", "reason": "slow"}
+        assert metrics.registry.get_sample_value("kan_model_refused_total", labels) == 1
         await registry.close()
 
     run(test())
@@ -190,7 +193,7 @@ def test_a_version_for_which_there_was_no_memory_is_tried_again(
 ) -> None:
     """By itself after a pause, and at once by whoever loads it; its files have not changed."""
     write_model("affine", 1)
-    monkeypatch.setattr("service.refusal._FIRST_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("service.refusal._PAUSES_SECONDS", {"resources": (0.05, 0.05)})
 
     async def test() -> None:
         registry, metrics = registry_of(models, poll_seconds=0.01)
@@ -209,12 +212,41 @@ def test_a_version_for_which_there_was_no_memory_is_tried_again(
     run(test())
 
 
+def test_a_version_that_took_too_long_is_tried_again(
+    models: Path, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other loads of a start may have slowed it down; its files have not changed."""
+    write_model("affine", 1)
+    monkeypatch.setattr("service.refusal._PAUSES_SECONDS", {"slow": (0.05, 0.05)})
+    go_on = threading.Event()
+    open_session = onnxruntime.InferenceSession
+
+    def held(*given: Any, **more: Any) -> Any:
+        go_on.wait()
+        return open_session(*given, **more)
+
+    async def test() -> None:
+        registry, _ = registry_of(models, poll_seconds=0.01, max_load_seconds=0.5)
+        with monkeypatch.context() as patch:
+            patch.setattr(onnxruntime, "InferenceSession", held)
+            await registry.load_all()
+        assert state(registry, 1) is State.REFUSED
+        registry.watch(lambda: None)
+        await until(lambda: ready(registry) == ["affine/1"])
+        await registry.close()
+
+    try:
+        run(test())
+    finally:
+        go_on.set()
+
+
 def test_a_version_whose_files_are_at_fault_is_not_tried_again(
     models: Path, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only memory comes back by itself."""
     write_model("affine", 1)
-    monkeypatch.setattr("service.refusal._FIRST_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("service.refusal._PAUSES_SECONDS", {"resources": (0.0, 0.0)})
 
     async def test() -> None:
         registry, metrics = registry_of(models)

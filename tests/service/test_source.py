@@ -200,6 +200,34 @@ def test_a_broken_version_is_refused_once_and_never_cached(
     assert caplog.text.count("affine version 2 refused") == 1
 
 
+def test_an_older_version_that_cannot_be_read_keeps_no_newer_one_away(
+    settings: Callable[..., Settings],
+    write_model: WriteModel,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is archived, or access to it is refused: the new version is not compared with it, and the log says so."""
+    write_model("affine", 1)
+    write_model("affine", 2)
+    system: Any = importlib.import_module("fsspec.implementations.local").LocalFileSystem
+    read = system.cat_file
+
+    def cat_file(self: Any, path: str, **more: Any) -> Any:
+        if "affine/1/" in path:
+            raise PermissionError("access is refused")
+        return read(self, path, **more)
+
+    async def test() -> None:
+        monkeypatch.setattr(system, "cat_file", cat_file)
+        registry = Registry(settings(), Metrics())
+        await registry.load_all()
+        assert _ready(registry) == ["affine/2"]
+        await registry.close()
+
+    _run(test())
+    assert "new versions are not compared with version 1" in caplog.text
+
+
 def test_a_start_without_storage_serves_what_the_cache_holds(
     settings: Callable[..., Settings], write_model: WriteModel, models: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -215,6 +215,46 @@ def test_taking_the_newest_away_goes_back_to_the_one_before(models: Path, write_
     run(test())
 
 
+def test_a_refused_model_whose_files_are_gone_is_unknown(models: Path, write_model: Callable[..., Path]) -> None:
+    """It is neither loading nor refused any more, whether its folder went or the whole model's."""
+    (write_model("affine", 1) / "model.onnx").write_bytes(b"half")
+    write_model("imputed", 1)
+    (write_model("imputed", 2) / "model.onnx").write_bytes(b"half")
+
+    async def test() -> None:
+        registry, _ = registry_of(models)
+        await registry.load_all()
+        shutil.rmtree(models / "affine")
+        shutil.rmtree(models / "imputed" / "2")
+        await registry.refresh()
+        assert [(one.name, one.version, one.state) for one in registry.statuses()] == [("imputed", 1, State.READY)]
+        with pytest.raises(ModelNotFound, match="'affine' is unknown"):
+            registry.lease("affine")
+        await registry.close()
+
+    run(test())
+
+
+def test_a_refused_version_that_is_not_wanted_stays_refused_when_its_files_change(
+    models: Path, write_model: Callable[..., Path]
+) -> None:
+    """A newer one answers: nobody loads it, and it is not shown as one that is on its way."""
+    refused = write_model("affine", 1)
+    (refused / "model.onnx").write_bytes(b"half")
+
+    async def test() -> None:
+        registry, _ = registry_of(models)
+        await registry.load_all()
+        write_model("affine", 2)
+        await registry.refresh()
+        (refused / "model.onnx").write_bytes(b"another half")
+        await registry.refresh()
+        assert {one.version: one.state for one in registry.statuses()} == {1: State.REFUSED, 2: State.READY}
+        await registry.close()
+
+    run(test())
+
+
 def test_a_folder_that_is_no_model_is_logged_once_and_again_when_it_comes_back(
     models: Path, write_model: Callable[..., Path], caplog: pytest.LogCaptureFixture
 ) -> None:
