@@ -32,7 +32,7 @@ class Target:
     def __init__(self, models: Path) -> None:
         self._loop = asyncio.new_event_loop()
         self._metrics = Metrics()
-        settings = Settings(models=models, max_request_rows=64)
+        settings = Settings(models=models, max_request_rows=64, poll_seconds=0)
         registry = Registry(settings, self._metrics)
         self._loop.run_until_complete(registry.load_all())
         methods = rpc.table(

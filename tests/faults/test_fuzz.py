@@ -47,7 +47,7 @@ def test_no_bytes_make_a_method_fail(
     assert {each.path for each in protocols} < set(done.stdout.split()), seen
     runs = re.search(r"^Done (\d+) runs", done.stderr, re.MULTILINE)
     assert runs, seen
-    assert int(runs[1]) > 10_000, seen
+    assert int(runs[1]) > 1_000, seen
 
 
 def _seeds(protocols: Any) -> list[bytes]:

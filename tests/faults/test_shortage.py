@@ -19,9 +19,9 @@ from training.publish import publish
 pytestmark = pytest.mark.faults
 
 _ROWS = np.array([[0, 1, 2, 0.5]], np.float32)
-_PADDING_BYTES = 96 * 2**20
+_PADDING_BYTES = 256 * 2**20
 # What else the server may want meanwhile.
-_SPARE_BYTES = 48 * 2**20
+_SPARE_BYTES = 128 * 2**20
 
 
 def _heavy(graph: bytes) -> bytes:
@@ -50,7 +50,7 @@ def test_a_version_that_there_was_no_memory_for_answers_once_there_is(
 ) -> None:
     """Its files are whole: it is refused for now, the old one answers, and nobody has to publish or restart."""
     publish_version("kan")
-    server = kan_serve("--poll-seconds", "0.2")
+    server = kan_serve("--poll-seconds", "0.2", "--max-model-bytes", str(2**30))
     protocol = protocols[0]
     pids = server.pids()
     before = {pid: _address_space_bytes(pid) for pid in pids}
