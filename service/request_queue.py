@@ -129,7 +129,7 @@ class RequestQueue:
             self._observer.rejected("deadline")
             raise _too_late(request, request.arrived)
         excess = self._excess_rows()
-        is_long = request.bulk and rows > self._share_rows and self._long not in self._bulk
+        is_long = request.bulk and rows > self._share_rows and self._long is None
         counted = self._share_rows if is_long else rows
         if request.bulk and self._bulk and self._bulk_rows - excess + counted > self._max_rows // 2:
             self._refuse(f"{self._bulk_rows} bulk rows", rows, self._max_rows // 2, row_seconds)
@@ -184,10 +184,9 @@ class RequestQueue:
 
     def forget(self, request: Request) -> bool:
         """Take a request out, uncounted. True if rows of it waited."""
-        requests = self._of_kind(request)
-        if request not in requests:
+        if request not in self._of_kind(request):
             return False
-        del requests[request]
+        self._remove(request)
         self._change(request, request.taken - len(request.rows))
         return True
 
@@ -204,12 +203,18 @@ class RequestQueue:
 
     def _excess_rows(self) -> int:
         """Waiting rows of the long bulk request that do not count."""
-        if self._long is None or self._long not in self._bulk:
+        if self._long is None:
             return 0
         return max(0, len(self._long.rows) - self._long.taken - self._share_rows)
 
     def _of_kind(self, request: Request) -> OrderedDict[Request, None]:
         return self._bulk if request.bulk else self._interactive
+
+    def _remove(self, request: Request) -> None:
+        """Take a request out and let go of its rows."""
+        del self._of_kind(request)[request]
+        if request is self._long:
+            self._long = None
 
     def _take_part(self, request: Request, room: int, now: float) -> Part:
         """The next rows of a request, as many as there is room for."""
@@ -219,7 +224,7 @@ class RequestQueue:
             self._observer.waited(request.queue_seconds)
         request.taken = min(start + room, len(request.rows))
         if request.taken == len(request.rows):
-            del self._of_kind(request)[request]
+            self._remove(request)
         self._change(request, start - request.taken)
         return Part(request, start, request.taken)
 

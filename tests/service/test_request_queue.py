@@ -1,6 +1,7 @@
 """The two priorities of the queue: who is taken when, and whose rows may fill it."""
 
 import asyncio
+import weakref
 from collections.abc import Iterator
 
 import numpy as np
@@ -110,6 +111,24 @@ def test_a_long_bulk_request_waits_beside_short_ones(loop: asyncio.AbstractEvent
         queue.put(_request(loop, 60, bulk=True))
         queue.take(60, NOW)
         assert not queue
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_the_rows_of_a_long_bulk_request_are_freed_with_it(
+    loop: asyncio.AbstractEventLoop, metrics: ModelMetrics, leaves: bool
+) -> None:
+    """The queue keeps no rows of a request that was taken or that left."""
+    queue = RequestQueue(64, metrics)
+    request = _request(loop, 32, bulk=True)
+    rows = weakref.ref(request.rows)
+    queue.put(request)
+    if leaves:
+        queue.discard(request, "cancelled")
+    else:
+        queue.take(16, NOW)
+        queue.take(16, NOW)
+    del request
+    assert rows() is None
 
 
 def test_a_batch_takes_no_more_bulk_rows_than_it_may(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
