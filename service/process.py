@@ -63,15 +63,15 @@ def run(serve: Serve, grace_seconds: float, new_loop: Callable[[], asyncio.Abstr
             if number is None:
                 return server.exit_code()
             if stop.asked_at == math.inf:
-                _note(f"{number.name}: stopping within {grace_seconds + GONE.after_grace_seconds:g} s")
                 stop.ask()
+                _note(f"{number.name}: stopping within {grace_seconds + GONE.after_grace_seconds:g} s")
             elif number is signal.SIGHUP:  # a terminal that goes often sends two
                 continue
             elif stop.is_at_once:
                 break
             else:
-                _note(f"{number.name} again: stopping at once")
                 stop.ask_at_once()
+                _note(f"{number.name} again: stopping at once")
     within(_LOG_SECONDS, stop.abandon)
     seconds, where = time.monotonic() - stop.asked_at, where_threads_are()
     within(_LOG_SECONDS, partial(_log.error, "not stopped after %.1f s; abandoned: %s", seconds, where))
@@ -101,9 +101,13 @@ class _Server(threading.Thread):
 
     def run(self) -> None:
         try:
-            with asyncio.Runner(loop_factory=self._new_loop) as runner:
+            runner = asyncio.Runner(loop_factory=self._new_loop)
+            try:
                 runner.get_loop().set_default_executor(AbandonedPool())
                 self._whole = runner.run(self._live())
+            finally:
+                with suppress(RuntimeError):  # asyncio shuts the pool down in a thread, and none can be started
+                    runner.close()
         except BaseException as error:
             self._error = error
         finally:

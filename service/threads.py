@@ -19,9 +19,15 @@ class AbandonedPool(ThreadPoolExecutor):
 
 
 def within(seconds: float, act: Callable[[], object]) -> None:
-    """Do something that may hang, such as a line of the log that nobody reads, and wait no longer for it than this."""
+    """Do something that may hang, such as a line of the log that nobody reads, and wait no longer for it than this.
+
+    Where no thread can be started, it is left out.
+    """
     thread = threading.Thread(target=act, name="may hang", daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:
+        return
     thread.join(seconds)
 
 
@@ -33,7 +39,9 @@ def where_threads_are() -> str:
         frame = frames.get(thread.ident or 0)
         if frame is None or thread is threading.current_thread():
             continue
-        stack = traceback.extract_stack(frame)[-_FRAMES_TOLD:]
-        places = [f"{each.name} ({os.path.basename(each.filename)}:{each.lineno})" for each in reversed(stack)]
+        # Source lines are not looked up: a read of a file may hang as well.
+        walk = traceback.walk_stack(frame)
+        stack = traceback.StackSummary.extract(walk, limit=_FRAMES_TOLD, lookup_lines=False)
+        places = [f"{each.name} ({os.path.basename(each.filename)}:{each.lineno})" for each in stack]
         told.append(f"thread {thread.name!r} in {' < '.join(places)}")
     return "; ".join(told) or "no thread of Python"

@@ -132,6 +132,31 @@ def test_threads_that_hang_do_not_keep_it(run: Run) -> None:
     assert _end(process, signal.SIGTERM)[0] == 0
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_a_stop_without_threads(run: Run, again: bool) -> None:
+    """A signal asks for the stop, and a second one for the end at once, where no thread can be started for the log."""
+    process = run(
+        """
+        threading.stack_size(2**47)  # more than there are addresses
+        print("ready", flush=True)
+        await stop.asked.wait()
+        print("asked", flush=True)
+        await (stop.at_once if AGAIN else stop.asked).wait()
+        print("drained", flush=True)
+        return True
+        """.replace("AGAIN", str(again)),
+        grace_seconds=600,
+    )
+    assert process.stdout is not None
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout.readline() == "asked\n"
+    if again:
+        process.send_signal(signal.SIGTERM)
+    assert process.stdout.readline() == "drained\n"
+    _, log = process.communicate(timeout=60)
+    assert process.returncode == 0, log
+
+
 def test_a_log_that_nobody_reads(run: Run) -> None:
     """A pipe that is full blocks whoever writes a line; the process ends all the same."""
     process = run("""
