@@ -21,9 +21,6 @@ class Lingering:
         self._over = over
         self._timers: dict[Entry, asyncio.TimerHandle] = {}
 
-    def __contains__(self, entry: Entry) -> bool:
-        return entry in self._timers
-
     def add(self, entry: Entry) -> None:
         """Let a version linger; where there is no room for it its time is over at once."""
         self._timers[entry] = asyncio.get_running_loop().call_later(self._seconds, self._end, entry)
