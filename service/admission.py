@@ -5,7 +5,8 @@ arrival, those of unfinished requests too. Where they pass the bound, the caller
 stuck caller holds bytes for ever, and honest callers must not be refused because of it.
 
 Example: 64 MiB may be held, and 1,000 callers send 1 MB each of a longer message, then nothing. About 60 of them are
-held. Each further MB takes the place of a caller who has been silent for longest; a complete message always finds room.
+held. Each further MB takes the place of a caller who has been silent for longest. A complete message keeps its place;
+where complete messages alone fill the bound, the next one is refused.
 """
 
 import asyncio

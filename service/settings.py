@@ -50,7 +50,8 @@ class Settings(BaseModel):
         gt=0,
         le=86400,
         allow_inf_nan=False,
-        description="Longest time to read a version from a folder, and to open it and warm it up; then it is refused.",
+        description="Longest time to read a version from a folder and check it, and as long again to open it and warm "
+        "it up; then it is refused.",
     )
     linger_seconds: float = Field(
         default=60.0,
