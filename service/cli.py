@@ -26,7 +26,7 @@ def run() -> NoReturn:
     standard_streams.open_closed()
     code = 1
     try:
-        code = main()
+        code = main(last=True)
     except SystemExit as error:  # argparse's
         code = error.code if isinstance(error.code, int) else 1
     except BaseException:
@@ -34,11 +34,12 @@ def run() -> NoReturn:
     process.leave(code)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, last: bool = False) -> int:
     """Run a server until it is told to stop.
 
     Args:
         arguments: The command line without the program's name; that of the process when left out.
+        last: Whether the process ends afterwards: signals that come then are ignored.
 
     Returns:
         Exit code: 0 after a stop by signal, 1 where the server cannot start, 2 for a setting that does not fit, 3 where
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     log.set_up(settings.log_format)
     try:
-        return process.run(_serve(settings), settings.grace_seconds, _new_loop(settings))
+        return process.run(_serve(settings), settings.grace_seconds, _new_loop(settings), last=last)
     except StartupError as error:
         if settings.log_format == "json":
             _log.critical("%s", error)

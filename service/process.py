@@ -35,13 +35,16 @@ _LONGEST_WAIT_SECONDS = 86400.0
 Serve = Callable[[Stop], Coroutine[Any, Any, bool]]
 
 
-def run(serve: Serve, grace_seconds: float, new_loop: Callable[[], asyncio.AbstractEventLoop]) -> int:
+def run(
+    serve: Serve, grace_seconds: float, new_loop: Callable[[], asyncio.AbstractEventLoop], *, last: bool = False
+) -> int:
     """Run a server until it ends, or until what hangs in it has to be abandoned; for the main thread alone.
 
     Args:
         serve: Serves until it is told to stop; gives False where something that hangs was abandoned.
         grace_seconds: Its longest wait for accepted requests.
         new_loop: Makes the event loop that it runs on.
+        last: Whether the process ends afterwards: signals that come then are ignored.
 
     Returns:
         Exit code: ENDED, also where a second signal cut the stop short; ABANDONED where something hung.
@@ -50,7 +53,7 @@ def run(serve: Serve, grace_seconds: float, new_loop: Callable[[], asyncio.Abstr
         Exception: What `serve` raised.
     """
     stop = Stop(grace_seconds)
-    with signals() as came:
+    with signals(last=last) as came:
         server = _Server(serve, stop, new_loop, came)
         server.start()
         while True:

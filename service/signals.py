@@ -32,10 +32,13 @@ class Signals:
 
 
 @contextmanager
-def signals() -> Iterator[Signals]:
+def signals(*, last: bool = False) -> Iterator[Signals]:
     """SIGTERM, SIGINT and SIGHUP as they come, for the length of a with block; for the main thread alone.
 
     SIGHUP comes only where it was not ignored at the start, as nohup has it.
+
+    Args:
+        last: Whether the process ends after the block: a signal that comes then changes nothing any more.
     """
     reader, writer = socket.socketpair()
     writer.setblocking(False)
@@ -50,7 +53,7 @@ def signals() -> Iterator[Signals]:
         yield Signals(reader, writer)
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if last else handler)
         signal.set_wakeup_fd(descriptor)
         reader.close()
         writer.close()

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -69,3 +71,18 @@ def test_the_handlers_are_put_back() -> None:
     with signals():
         pass
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)] == before
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_a_signal_after_the_last_block_changes_nothing(last: bool) -> None:
+    """The process is about to end with its exit code; a block that is not the last leaves handlers as they were."""
+    program = f"""
+import os, signal
+from service.signals import signals
+with signals(last={last}):
+    pass
+os.kill(os.getpid(), signal.SIGTERM)
+os._exit(7)
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=False, timeout=60)
+    assert done.returncode == (7 if last else -signal.SIGTERM)
