@@ -81,21 +81,21 @@ class Receiving:
         try:
             await waiting.turn
         except asyncio.CancelledError:
-            if waiting.turn.cancelled():
-                self._forget(connection, waiting)
-            elif waiting.turn.exception() is None:
+            self._forget(connection, waiting)
+            if not waiting.turn.cancelled() and waiting.turn.exception() is None:
                 self._give_turn()
             raise
 
     def _give_turn(self) -> None:
         """Give a free turn to a call that waits."""
-        if not self._waiting:
-            self._taken -= 1
-            return
-        connection = min(self._waiting, key=self._rank)
-        newest = self._waiting[connection][-1]
-        self._forget(connection, newest)
-        newest.turn.set_result(None)
+        while self._waiting:
+            connection = min(self._waiting, key=self._rank)
+            newest = self._waiting[connection][-1]
+            self._forget(connection, newest)
+            if not newest.turn.done():  # else it was cancelled, and has not heard of it yet
+                newest.turn.set_result(None)
+                return
+        self._taken -= 1
 
     def _rank(self, connection: str) -> tuple[int, int]:
         """The lower, the sooner a connection gets a turn."""
@@ -109,10 +109,11 @@ class Receiving:
                 del self._came[next(iter(self._came))]
 
     def _forget(self, connection: str, waiting: "_Waiting") -> None:
-        those = self._waiting[connection]
-        those.remove(waiting)
-        if not those:
-            del self._waiting[connection]
+        those = self._waiting.get(connection, [])
+        if waiting in those:
+            those.remove(waiting)
+            if not those:
+                del self._waiting[connection]
 
     def _look_later(self) -> None:
         if self._look is None:
@@ -136,7 +137,8 @@ class Receiving:
                 waiting.looks += 1
                 if waiting.looks > _MOST_LOOKS_WAITING:
                     self._forget(connection, waiting)
-                    waiting.turn.set_exception(self._refusal())
+                    if not waiting.turn.done():
+                        waiting.turn.set_exception(self._refusal())
         self._look_later()
 
     def _refusal(self) -> Overloaded:

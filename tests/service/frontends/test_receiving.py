@@ -103,3 +103,31 @@ def test_one_call_alone_is_never_evicted() -> None:
         assert evicted == []
 
     asyncio.run(check())
+
+
+@pytest.mark.parametrize("first", ["message", "cancellation"])
+def test_a_call_that_is_cancelled_as_its_turn_comes(first: str) -> None:
+    """It gives its turn back, whichever comes first in the same turn of the event loop: all turns are free again."""
+
+    async def check() -> None:
+        receiving, admission = Receiving(1), Admission(_ADMISSION)
+        came: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        async def later() -> str:
+            return await came
+
+        received, _ = _task(receiving, admission, "a", later)
+        await asyncio.sleep(0)
+        waiting = [_task(receiving, admission, "a", _at_once)[0] for _ in range(3)]
+        await asyncio.sleep(0)
+        came.set_result("came")
+        if first == "message":
+            await asyncio.sleep(0)  # its turn has been given, and it has not run yet
+        waiting[-1].cancel()
+        assert await received == "came"
+        assert await asyncio.gather(*waiting[:-1]) == ["message"] * 2
+        assert waiting[-1].cancelled()
+        again = [_task(receiving, admission, "a", _at_once)[0] for _ in range(10)]
+        assert await asyncio.wait_for(asyncio.gather(*again), 20) == ["message"] * 10
+
+    asyncio.run(check())
