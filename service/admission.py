@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from service.errors import Overloaded
-from service.rpc import Method
+from service.rpc import Method, Stream
 from service.settings import Settings
 
 # A refused caller is told to come back after this time: stuck calls have lost their places by then.
@@ -58,6 +58,13 @@ def bounds(settings: Settings) -> Bounds:
 
 
 APART = Bounds(calls=1000, streams=16, held_bytes=16 * APART_MAX_MESSAGE_BYTES)
+# Callers who watch the health stay for ever, one for each client: they take no place of those who ask and leave.
+WATCHES = Bounds(calls=16_384, streams=1, held_bytes=16_384 * 1024)
+
+
+def apart_bounds(method: Method) -> Bounds:
+    """Bounds of a method that counts apart; methods of other bounds take none of its places."""
+    return WATCHES if isinstance(method, Stream) else APART
 
 
 class Held:

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 from service import rpc
-from service.admission import APART, APART_MAX_MESSAGE_BYTES, Admission, Bounds, Held, is_apart
+from service.admission import APART_MAX_MESSAGE_BYTES, Admission, Bounds, Held, apart_bounds, is_apart
 from service.duplex import duplex
 from service.errors import Overloaded
 from service.frontends import deadline_header, framing
@@ -65,7 +65,7 @@ class AsgiFront:
         self._metrics = metrics
         self._max_message_bytes = max_message_bytes
         self._admission = Admission(bounds)
-        self._apart = {path: Admission(APART) for path, method in methods.items() if is_apart(method)}
+        self._apart = {path: Admission(apart_bounds(method)) for path, method in methods.items() if is_apart(method)}
         self._compressions = () if compression == "none" else (compression,)
         self._stopping = asyncio.Event()
         self._open: set[OpenCall] = set()

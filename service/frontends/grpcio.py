@@ -11,7 +11,7 @@ import grpc
 import grpc.aio
 
 from service import rpc
-from service.admission import APART, Admission, bounds, is_apart
+from service.admission import APART, WATCHES, Admission, apart_bounds, bounds, is_apart
 from service.duplex import duplex
 from service.errors import StartupError
 from service.frontends.address import check_free
@@ -130,9 +130,14 @@ class _Table(grpc.GenericRpcHandler):
         self._max_message_bytes = settings.max_message_bytes
         receiving = Receiving(settings.max_inflight_bytes // settings.max_message_bytes)
         places = Places(Admission(bounds(settings)), receiving, metrics, streams_take_turns=False)
-        apart = Places(Admission(APART), Receiving(APART_RECEIVING), metrics, streams_take_turns=True)
+        apart_receiving = Receiving(APART_RECEIVING)
+        apart = {
+            bound: Places(Admission(bound), apart_receiving, metrics, streams_take_turns=True)
+            for bound in (APART, WATCHES)
+        }
         self._handlers = {
-            path: self._handler(method, apart if is_apart(method) else places) for path, method in methods.items()
+            path: self._handler(method, apart[apart_bounds(method)] if is_apart(method) else places)
+            for path, method in methods.items()
         }
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> _Handler:

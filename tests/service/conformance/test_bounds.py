@@ -17,7 +17,7 @@ Start = Callable[..., Any]
 WriteModel = Callable[..., Path]
 
 _PREDICT, _STREAM = (f"/kan_api.v1.PredictionService/{name}" for name in ("Predict", "PredictStream"))
-_CHECK = "/grpc.health.v1.Health/Check"
+_CHECK, _WATCH = (f"/grpc.health.v1.Health/{name}" for name in ("Check", "Watch"))
 
 
 def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
@@ -93,6 +93,22 @@ def test_calls_beyond_the_bound(
         assert sample(server, "kan_rejected_total", model="", reason="overload") >= 1
         assert sample(server, "kan_requests_total", model="", code="RESOURCE_EXHAUSTED") >= 1
     eventually(answered)
+
+
+def test_watchers_take_nobodys_place(start: Start, write_model: WriteModel) -> None:
+    """Eleven hundred callers who watch the health: all are told of it, and it can be asked for as ever."""
+    write_model("affine")
+    server = start()
+    serving = health_pb2.HealthCheckResponse.SERVING
+    with ExitStack() as stack:
+        for _ in range(2):
+            options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
+            watch: Any = stack.enter_context(grpc.insecure_channel(server.grpc, options=options)).unary_stream(_WATCH)
+            calls = [watch(b"", timeout=90) for _ in range(550)]
+            for call in calls:
+                stack.callback(call.cancel)
+                assert health_pb2.HealthCheckResponse.FromString(next(call)).status == serving
+        assert _health(server) == serving
 
 
 def test_unfinished_requests_stop_nobody(start: Start, write_model: WriteModel, predict: Any) -> None:
