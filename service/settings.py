@@ -9,6 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from kan_api.limits import DEFAULT_MAX_MODEL_BYTES
 from service.versions import VersionPolicy, parse_version_policy
 
+# What `max_inflight_bytes` is where nobody says it: an operator who raises `max_message_bytes` alone raises it too.
+_LEAST_INFLIGHT_BYTES = 48 * 2**20
+_INFLIGHT_MESSAGES = 3
+
 
 def variable(name: str) -> str:
     """The environment variable of a setting."""
@@ -105,10 +109,11 @@ class Settings(BaseModel):
         description="Largest model.onnx with its external data; loading takes five times as much memory.",
     )
     max_inflight_bytes: int = Field(
-        default=48 * 2**20,
-        ge=2**20,
+        default=0,
+        ge=0,
         le=2**40,
-        description="Most bytes of requests that are held at once, unfinished ones too; more are refused.",
+        description="Most bytes of requests that are held at once, unfinished ones too; more are refused. "
+        "0: three of the largest messages, and 50331648 at least.",
     )
     max_calls: int = Field(
         default=1024, ge=1, le=2**20, description="Most calls that are open at once; more are refused."
@@ -190,6 +195,11 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _largest_message_fits(self) -> Self:
+        if self.max_inflight_bytes == 0:
+            inflight_bytes = max(_LEAST_INFLIGHT_BYTES, _INFLIGHT_MESSAGES * self.max_message_bytes)
+            object.__setattr__(self, "max_inflight_bytes", inflight_bytes)  # frozen for everybody else
+        elif self.max_inflight_bytes < 2**20:
+            raise ValueError(f"max_inflight_bytes is {self.max_inflight_bytes}: it should be 0, or 1048576 at least")
         if self.max_message_bytes > self.max_inflight_bytes:
             raise ValueError(
                 f"max_message_bytes is {self.max_message_bytes}, more than max_inflight_bytes "

@@ -74,3 +74,15 @@ def test_unknown_arguments_are_refused() -> None:
     """A misspelt name is an error, never silence."""
     with pytest.raises(ValidationError, match="max_batch_row"):
         Settings(max_batch_row=3)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("message_bytes", "inflight_bytes"), [(2**20, 48 * 2**20), (64 * 2**20, 192 * 2**20), (2**31 - 1, 3 * (2**31 - 1))]
+)
+def test_the_bytes_in_flight_follow_the_largest_message(
+    message_bytes: int, inflight_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who says how large a message may be has said enough: three of them may be held, and 48 MiB at least."""
+    monkeypatch.setenv("KAN_MAX_MESSAGE_BYTES", str(message_bytes))
+    assert Settings().max_inflight_bytes == Settings(max_inflight_bytes=0).max_inflight_bytes == inflight_bytes
+    assert Settings(max_inflight_bytes=message_bytes).max_inflight_bytes == message_bytes
