@@ -16,7 +16,7 @@ from service.duplex import duplex
 from service.errors import StartupError
 from service.frontends.address import check_free
 from service.frontends.places import Context, Places
-from service.frontends.receiving import Receiving
+from service.frontends.receiving import Receiving, longest_seconds
 from service.limits import APART_RECEIVING, CONNECTION_STREAMS, UNREAD_BYTES
 from service.memory import give_back
 from service.metrics import Metrics
@@ -128,7 +128,8 @@ class _Table(grpc.GenericRpcHandler):
         self.stopping = asyncio.Event()
         self._metrics = metrics
         self._max_message_bytes = settings.max_message_bytes
-        receiving = Receiving(settings.max_inflight_bytes // settings.max_message_bytes)
+        message_bytes = settings.max_message_bytes
+        receiving = Receiving(settings.max_inflight_bytes // message_bytes, longest_seconds(message_bytes))
         places = Places(Admission(bounds(settings)), receiving, metrics, streams_take_turns=False)
         apart_receiving = Receiving(APART_RECEIVING)
         apart = {

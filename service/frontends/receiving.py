@@ -4,13 +4,16 @@ The core receives a message as a whole before Python sees a byte of it, and tell
 call that is being received may therefore hold the largest message, and the number of such calls is bounded. A call
 that waits for its turn is unread: the core holds at most its flow-control window of it.
 
-A message that its caller sends at once is received within a turn or two of the event loop. So a call that takes longer
+A message that its caller sends at once is received within a turn or two of the event loop, and one that comes over a
+slow link takes its time. So a call that takes longer than the largest message does at the slowest speed that is honest
 gives its turn away once others wait for one. The next turn goes to a connection whose last message came to its end,
 then to one that nothing is known of, and among equals to the newest call: beside a thousand stuck calls an honest one
-is received as soon as any turn is free. Calls that have waited too long are refused.
+is received as soon as any turn is free. Every other turn goes to the call that has waited longest, of the connections
+that have not been slow, so that the newest do not take all. Calls that have waited too long are refused.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -20,12 +23,22 @@ from service.errors import Overloaded
 
 _T = TypeVar("_T")
 
+# A caller whose message comes slower than this is not waited for while others wait.
+_SLOWEST_BYTES_A_SECOND = 4 * 2**20
+# A short message has this time too: its caller may be busy, and so may this process.
+SHORTEST_SECONDS = 0.25
+
 # While calls wait, all are looked at so often; those that are being received may be found unfinished so many times, and
 # those that wait may be found waiting. Looks are counted, not seconds: an event loop that was busy has looked at no
 # message either.
 _LOOK_SECONDS = 0.05
-_MOST_LOOKS_UNFINISHED = 5
-_MOST_LOOKS_WAITING = 20
+# A call waits while so many, one after the other, may hold the turn that it waits for.
+_MOST_TURNS_WAITING = 3
+
+
+def longest_seconds(message_bytes: int) -> float:
+    """The time that a message so large may take while other calls wait."""
+    return max(SHORTEST_SECONDS, message_bytes / _SLOWEST_BYTES_A_SECOND)
 
 _CONNECTIONS_REMEMBERED = 4096
 
@@ -35,10 +48,14 @@ class Receiving:
 
     Args:
         most: Calls that may be received at once.
+        seconds: How long each may take while others wait.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, seconds: float = SHORTEST_SECONDS) -> None:
         self._most = most
+        self._most_looks_unfinished = math.ceil(seconds / _LOOK_SECONDS)
+        self._most_looks_waiting = _MOST_TURNS_WAITING * self._most_looks_unfinished
+        self._oldest_next = False
         self._taken = 0
         self._unfinished: dict[Held, int] = {}  # those that have a turn, with their looks, the oldest first
         self._leaving = 0  # those that were evicted and still have a turn
@@ -89,11 +106,16 @@ class Receiving:
     def _give_turn(self) -> None:
         """Give a free turn to a call that waits."""
         while self._waiting:
-            connection = min(self._waiting, key=self._rank)
-            newest = self._waiting[connection][-1]
-            self._forget(connection, newest)
-            if not newest.turn.done():  # else it was cancelled, and has not heard of it yet
-                newest.turn.set_result(None)
+            if self._oldest_next:
+                connection = min(self._waiting, key=self._rank_of_oldest)
+                waiting = self._waiting[connection][0]
+            else:
+                connection = min(self._waiting, key=self._rank)
+                waiting = self._waiting[connection][-1]
+            self._forget(connection, waiting)
+            if not waiting.turn.done():  # else it was cancelled, and has not heard of it yet
+                self._oldest_next = not self._oldest_next
+                waiting.turn.set_result(None)
                 return
         self._taken -= 1
 
@@ -101,6 +123,10 @@ class Receiving:
         """The lower, the sooner a connection gets a turn."""
         came = self._came.get(connection)
         return 1 if came is None else 0 if came else 2, -self._waiting[connection][-1].arrival
+
+    def _rank_of_oldest(self, connection: str) -> tuple[bool, int]:
+        """The lower, the sooner a connection gets one of the turns that go to those who have waited longest."""
+        return self._came.get(connection) is False, self._waiting[connection][0].arrival
 
     def _remember(self, connection: str, *, came: bool) -> None:
         if self._came.get(connection) is not came:
@@ -126,7 +152,7 @@ class Receiving:
         if not needed:
             return
         for held, looks in list(self._unfinished.items()):
-            if looks < _MOST_LOOKS_UNFINISHED:
+            if looks < self._most_looks_unfinished:
                 self._unfinished[held] = looks + 1
             elif self._leaving < needed:
                 del self._unfinished[held]
@@ -135,7 +161,7 @@ class Receiving:
         for connection, those in list(self._waiting.items()):
             for waiting in list(those):
                 waiting.looks += 1
-                if waiting.looks > _MOST_LOOKS_WAITING:
+                if waiting.looks > self._most_looks_waiting:
                     self._forget(connection, waiting)
                     if not waiting.turn.done():
                         waiting.turn.set_exception(self._refusal())
@@ -145,7 +171,7 @@ class Receiving:
         return Overloaded(
             f"{self._most} messages were being received, the most that are at once "
             "(max_inflight_bytes / max_message_bytes), and others came to their end before this one's turn",
-            _LOOK_SECONDS * _MOST_LOOKS_WAITING,
+            _LOOK_SECONDS * self._most_looks_unfinished,
         )
 
 

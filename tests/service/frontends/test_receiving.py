@@ -7,7 +7,7 @@ import pytest
 
 from service.admission import Admission, Bounds, Held
 from service.errors import Overloaded
-from service.frontends.receiving import Receiving
+from service.frontends.receiving import Receiving, longest_seconds
 
 _ADMISSION = Bounds(calls=1000, streams=1, held_bytes=1000)
 
@@ -131,3 +131,31 @@ def test_a_call_that_is_cancelled_as_its_turn_comes(first: str) -> None:
         assert await asyncio.wait_for(asyncio.gather(*again), 20) == ["message"] * 10
 
     asyncio.run(check())
+
+
+def test_slow_messages_of_many_callers_all_come() -> None:
+    """Eight callers in a loop, each with a slow message, share three turns: none is evicted or refused, all go on."""
+
+    async def check() -> None:
+        receiving, admission = Receiving(3, 2.0), Admission(_ADMISSION)
+        received = dict.fromkeys("abcdefgh", 0)
+
+        async def slow() -> str:
+            await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=0.3)
+            return "message"
+
+        async def caller(name: str) -> None:
+            while min(received.values()) < 2:
+                assert await _task(receiving, admission, name, slow)[0] == "message"
+                received[name] += 1
+
+        await asyncio.wait_for(asyncio.gather(*map(caller, received)), 20)
+
+    asyncio.run(check())
+
+
+def test_the_time_follows_from_the_largest_message() -> None:
+    """Who sends 8 MB a second has time for any message, and a short one has time too."""
+    for message_bytes in (2**20, 16 * 2**20, 2**31 - 1):
+        assert longest_seconds(message_bytes) > message_bytes / 8e6
+    assert longest_seconds(1024) > 0.1
