@@ -98,6 +98,8 @@ class Held:
         Raises:
             Overloaded: There is no room for it.
         """
+        if not self._received_bytes:  # a message begins: the silence before it was no slowness
+            self.since = self._admission.now()
         more_bytes = unfinished_bytes - self._received_bytes
         self._received_bytes = unfinished_bytes
         self._grow(more_bytes, more_bytes)

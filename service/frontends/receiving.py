@@ -40,6 +40,7 @@ def longest_seconds(message_bytes: int) -> float:
     """The time that a message so large may take while other calls wait."""
     return max(SHORTEST_SECONDS, message_bytes / _SLOWEST_BYTES_A_SECOND)
 
+
 _CONNECTIONS_REMEMBERED = 4096
 
 

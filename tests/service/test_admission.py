@@ -115,3 +115,16 @@ def test_a_stream_that_holds_its_share_is_read_no_further(admission: Admission) 
         await asyncio.wait_for(waiting, 20)
 
     asyncio.run(check())
+
+
+def test_silence_before_a_message_is_no_slowness(admission: Admission, clock: _Clock) -> None:
+    """A stream that was silent for long and then sends keeps its place; callers who are stuck lose theirs."""
+    stream = _call(admission, stream=True)
+    clock.seconds = 90.0
+    stuck = [_call(admission) for _ in range(4)]
+    for held in stuck:
+        held.receive(180)
+    clock.seconds = 100.0
+    stream.receive(300)
+    assert not stream.evicted
+    assert any(held.evicted for held in stuck)
