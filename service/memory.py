@@ -9,6 +9,9 @@
 `messages` is, behind grpcio, max_inflight_bytes / max_message_bytes + max_streams + 2: its core receives a message
 before Python sees a byte of it. Behind Envoy it is 4: Python counts all others piece by piece. Superseded versions
 (`linger_bytes`) come on top of it.
+
+So do answers that callers do not read. Behind grpcio they are at most max_calls × 2 × the largest answer: each such
+call keeps its place, and gRPC gives no way to end it once it has the answer.
 """
 
 import asyncio
