@@ -6,10 +6,11 @@ that waits for its turn is unread: the core holds at most its flow-control windo
 
 A message that its caller sends at once is received within a turn or two of the event loop, and one that comes over a
 slow link takes its time. So a call that takes longer than the largest message does at the slowest speed that is honest
-gives its turn away once others wait for one. The next turn goes to a connection whose last message came to its end,
-then to one that nothing is known of, and among equals to the newest call: beside a thousand stuck calls an honest one
-is received as soon as any turn is free. Every other turn goes to the call that has waited longest, of the connections
-that have not been slow, so that the newest do not take all. Calls that have waited too long are refused.
+gives its turn away once others wait for one; much sooner where many wait, since that is no crowd of honest uploads. The
+next turn goes to a connection whose last message came to its end, then to one that nothing is known of, and among
+equals to the newest call: beside a thousand stuck calls an honest one is received as soon as any turn is free. Every
+other turn goes to the call that has waited longest, of the connections that have not been slow, so that the newest do
+not take all. Calls that have waited too long are refused.
 """
 
 import asyncio
@@ -32,6 +33,9 @@ SHORTEST_SECONDS = 0.25
 # those that wait may be found waiting. Looks are counted, not seconds: an event loop that was busy has looked at no
 # message either.
 _LOOK_SECONDS = 0.05
+# Where more calls wait than this, each turn is as short as that of a short message: callers who are stuck by the
+# hundred, behind a proxy on the connections of honest ones, are then out of the way within seconds.
+_CROWD = 16
 # A call waits while so many, one after the other, may hold the turn that it waits for.
 _MOST_TURNS_WAITING = 3
 
@@ -55,6 +59,7 @@ class Receiving:
     def __init__(self, most: int, seconds: float = SHORTEST_SECONDS) -> None:
         self._most = most
         self._most_looks_unfinished = math.ceil(seconds / _LOOK_SECONDS)
+        self._fewest_looks_unfinished = math.ceil(SHORTEST_SECONDS / _LOOK_SECONDS)
         self._most_looks_waiting = _MOST_TURNS_WAITING * self._most_looks_unfinished
         self._oldest_next = False
         self._taken = 0
@@ -152,8 +157,10 @@ class Receiving:
         needed = sum(map(len, self._waiting.values()))
         if not needed:
             return
+        crowded = needed > _CROWD
+        most_looks = self._fewest_looks_unfinished if crowded else self._most_looks_unfinished
         for held, looks in list(self._unfinished.items()):
-            if looks < self._most_looks_unfinished:
+            if looks < most_looks:
                 self._unfinished[held] = looks + 1
             elif self._leaving < needed:
                 del self._unfinished[held]
