@@ -69,7 +69,7 @@ class Block:
 class BlockStream:
     """The blocks of one stream, numbered from 0; where the stream breaks off, those without an answer are sent again.
 
-    Whoever reads blocks calls `block`, `has_room` and `add`; who writes, `next_to_send`; who reads answers, the rest.
+    The reader of blocks calls `block`, `has_room` and `add`; the writer `next_to_send`; the reader of answers the rest.
     Between threads a lock is theirs.
 
     Args:

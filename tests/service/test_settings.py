@@ -82,7 +82,7 @@ def test_unknown_arguments_are_refused() -> None:
 def test_the_bytes_in_flight_follow_the_largest_message(
     message_bytes: int, inflight_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who says how large a message may be has said enough: three of them may be held, and 48 MiB at least."""
+    """A larger max_message_bytes needs no other setting: three such messages may be held, and 48 MiB at least."""
     monkeypatch.setenv("KAN_MAX_MESSAGE_BYTES", str(message_bytes))
     assert Settings().max_inflight_bytes == Settings(max_inflight_bytes=0).max_inflight_bytes == inflight_bytes
     assert Settings(max_inflight_bytes=message_bytes).max_inflight_bytes == message_bytes

@@ -66,7 +66,7 @@ def test_a_hangup_that_is_ignored_stays_so() -> None:
 
 
 def test_the_handlers_are_put_back() -> None:
-    """Whoever had a handler before has it again."""
+    """Handlers that were there before are there again."""
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
     with signals():
         pass

@@ -53,7 +53,7 @@ def test_versions_count_up_and_hold_what_was_given(tmp_path: Path) -> None:
 
 
 def test_a_manifest_holds_every_field_also_those_of_value_zero(tmp_path: Path) -> None:
-    """Whoever reads the JSON without protobuf finds each field of each message; `imputed` only where NaN is allowed."""
+    """A reader without protobuf finds each field of each message; `imputed` only where NaN is allowed."""
     given = manifest("from zero")
     given.features[0].high, given.network.degree, given.lowering.opset = 5, 3, 17
     given.lowering.layers.add(strategy="segments")

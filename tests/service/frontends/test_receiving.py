@@ -159,7 +159,7 @@ def test_slow_messages_of_many_callers_all_come() -> None:
 
 
 def test_the_time_follows_from_the_largest_message() -> None:
-    """Who sends 8 MB a second has time for any message, and a short one has time too."""
+    """A caller that sends 8 MB a second has time for any message, and a short message has time too."""
     for message_bytes in (2**20, 16 * 2**20, 2**31 - 1):
         assert longest_seconds(message_bytes) > message_bytes / 8e6
     assert longest_seconds(1024) > 0.1
