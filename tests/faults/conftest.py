@@ -1,14 +1,13 @@
 """Models whose right answers are known, a server of them as a process of its own, and how both protocols ask it."""
 
-import itertools
 import os
-import re
 import signal
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import grpc.aio
 import numpy as np
 import onnx
+import psutil
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -200,18 +200,18 @@ class Server:
         except urllib.error.HTTPError:
             return False
 
-    def pids(self) -> list[int]:
-        """All its processes."""
-        return _family(self.process.pid)
+    def processes(self) -> list[psutil.Process]:
+        """Its process and all that descend from it."""
+        parent = psutil.Process(self.process.pid)
+        return [parent, *parent.children(recursive=True)]
 
     def resident_bytes(self) -> int:
         """Memory of all its processes."""
-        texts = [Path(f"/proc/{pid}/status").read_text() for pid in self.pids()]
-        return sum(1024 * int(kib) for text in texts for kib in re.findall(r"^VmRSS:\s+(\d+)", text, re.MULTILINE))
+        return sum(process.memory_info().rss for process in self.processes())
 
     def open_files(self) -> int:
         """File descriptors of all its processes."""
-        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.pids())
+        return sum(process.num_fds() for process in self.processes())
 
     def stop(self, seconds: float = 90) -> tuple[int, str]:
         """Tell it to stop and wait for its end: exit code and log."""
@@ -249,21 +249,14 @@ def kan_serve(request: pytest.FixtureRequest, models: Path, tmp_path: Path) -> I
 
     yield start
     for server in started:
-        for pid in _family(server.process.pid) if server.process.poll() is None else []:
-            os.kill(pid, signal.SIGKILL)
+        for process in server.processes() if server.process.poll() is None else []:
+            with suppress(psutil.NoSuchProcess):  # a child ends with its parent
+                process.kill()
         server.process.communicate()
 
 
 def _prediction(message: prediction_pb2.PredictResponse) -> tuple[str, int, Rows]:
     return message.id, message.version, np.frombuffer(message.outputs[0].values.raw, "<f4")
-
-
-def _family(pid: int) -> list[int]:
-    """A process and all that descend from it."""
-    children = [
-        int(child) for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()
-    ]
-    return [pid, *itertools.chain.from_iterable(map(_family, children))]
 
 
 def _model(name: str, nodes: list[Any], constants: list[TensorProto]) -> onnx.ModelProto:

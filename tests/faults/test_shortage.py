@@ -1,7 +1,6 @@
 """A server whose memory does not suffice for a new version, until it does."""
 
 import asyncio
-import re
 import resource
 from collections.abc import Callable
 from pathlib import Path
@@ -35,11 +34,6 @@ def _limit(pid: int, bytes_: int) -> None:
     resource.prlimit(pid, resource.RLIMIT_AS, (bytes_, resource.RLIM_INFINITY))
 
 
-def _address_space_bytes(pid: int) -> int:
-    (kib,) = re.findall(r"^VmSize:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
-    return 1024 * int(kib)
-
-
 @pytest.mark.timeout(240)
 def test_a_version_that_there_was_no_memory_for_answers_once_there_is(
     kan_serve: Callable[..., Any],
@@ -52,8 +46,7 @@ def test_a_version_that_there_was_no_memory_for_answers_once_there_is(
     publish_version("kan")
     server = kan_serve("--poll-seconds", "0.2", "--max-model-bytes", str(2**30))
     protocol = protocols[0]
-    pids = server.pids()
-    before = {pid: _address_space_bytes(pid) for pid in pids}
+    before = {process.pid: process.memory_info().vms for process in server.processes()}
     for pid, found in before.items():
         _limit(pid, found + _SPARE_BYTES)
     text = (models / "kan" / "1" / "manifest.json").read_text()
@@ -79,7 +72,7 @@ def test_a_version_that_there_was_no_memory_for_answers_once_there_is(
     asyncio.run(refused())
     assert server.ready()
     asyncio.run(answered_by(1))
-    for pid in pids:
+    for pid in before:
         _limit(pid, resource.RLIM_INFINITY)
     asyncio.run(answered_by(2))
     code, log = server.stop()

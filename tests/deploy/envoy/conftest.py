@@ -1,6 +1,5 @@
 """deploy/envoy in a real Envoy, before real servers: only its addresses are changed."""
 
-import os
 import re
 import signal
 import socket
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import psutil
 import pytest
 import yaml
 
@@ -102,8 +102,8 @@ class Front:
 
     def resident_bytes(self) -> int:
         """Memory of Envoy itself, the child of the script that runs it."""
-        (child,) = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return int(Path(f"/proc/{child}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        (envoy,) = psutil.Process(self.process.pid).children()
+        return int(envoy.memory_info().rss)
 
     @staticmethod
     def request(rows: int = 1) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import psutil
 import pytest
 
 from kan_api.v1 import prediction_pb2 as pb
@@ -135,15 +136,10 @@ def test_a_read_that_never_returns(
 
 def _waits_for_fuse(pid: int) -> bool:
     """Whether a thread of a process, or of one that it started, waits for an answer of a FUSE."""
-    stacks = [path for each in _family(pid) for path in Path(f"/proc/{each}/task").glob("*/stack")]
+    family = [pid, *(child.pid for child in psutil.Process(pid).children())]
+    stacks = [path for each in family for path in Path(f"/proc/{each}/task").glob("*/stack")]
     for path in stacks:
         with suppress(OSError):  # the thread has ended
             if "fuse" in path.read_text():
                 return True
     return False
-
-
-def _family(pid: int) -> list[int]:
-    """A process and those that it started."""
-    children = [int(each) for path in Path(f"/proc/{pid}/task").glob("*/children") for each in path.read_text().split()]
-    return [pid, *children]

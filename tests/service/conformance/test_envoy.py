@@ -20,6 +20,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import numpy as np
+import psutil
 import pytest
 
 from kan_api.v1 import prediction_pb2 as pb
@@ -40,8 +41,7 @@ def server(kan_serve: KanServe, write_model: WriteModel) -> Any:
 
 
 def _children(pid: int) -> list[int]:
-    done = subprocess.run(["pgrep", "--parent", str(pid)], capture_output=True, text=True, check=False)
-    return [int(line) for line in done.stdout.split()]
+    return [child.pid for child in psutil.Process(pid).children()]
 
 
 def _folder(envoy: int) -> Path:
