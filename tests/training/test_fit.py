@@ -178,4 +178,5 @@ def test_edges_that_are_not_there_stay_away() -> None:
     x = torch.zeros(2, 2, dtype=torch.float64)
     x[1, 1] = 0.7
     y = state.best(x)
-    assert torch.equal(y[0], y[1])
+    # Not to the bit: a product may add the numbers of one row in another order than those of the next.
+    torch.testing.assert_close(y[0], y[1], rtol=1e-12, atol=1e-12)
