@@ -67,7 +67,7 @@ class Recovery:
 
 
 PROBLEMS = (
-    Problem("exp(sin(πx) + y²)", lambda p: torch.exp(torch.sin(math.pi * p[:, :1]) + p[:, 1:] ** 2), (2, 1, 1), (0, 1)),
+    Problem("exp(sin(πx) + y²)", lambda p: torch.exp(torch.sin(math.pi * p[:, :1]) + p[:, 1:] ** 2), (2, 1, 1), (0, 1, 2)),
     Problem("x·y", lambda p: p[:, :1] * p[:, 1:], (2, 2, 1), (0, 1, 2)),
 )
 
@@ -76,8 +76,8 @@ def recover(problem: Problem) -> Recovery:
     """The formula of a problem, from 1000 training and 1000 validation points."""
     start = time.process_time()
     (x, y), validation = _points(problem, 0), _points(problem, 1)
-    kans = [_train(problem.width, seed, x, y) for seed in problem.seeds]
-    splines = min(kans, key=lambda kan: _error(kan, *validation))
+    trained = [_train(problem.width, seed, x, y) for seed in problem.seeds]
+    splines = min((kan for kan in trained if kan is not None), key=lambda kan: _error(kan, *validation))
     found = [_symbolic(splines, x, y, weight) for weight in WEIGHTS]
     errors = [_error(kan, *validation) for kan in found]
     good = [kan for kan, error in zip(found, errors, strict=True) if error <= max(EXACT, min(errors))]
@@ -98,10 +98,14 @@ def _points(problem: Problem, seed: int) -> tuple[Tensor, Tensor]:
     return x, problem.function(x)
 
 
-def _train(width: Sequence[int], seed: int, x: Tensor, y: Tensor) -> KAN:
+def _train(width: Sequence[int], seed: int, x: Tensor, y: Tensor) -> KAN | None:
+    """The network of a seed; None where LBFGS diverges so far that the hidden grids are left behind altogether."""
     kan = KAN(KANConfig(tuple(width), grid_size=GRIDS[0]), seed=seed, dtype=torch.float64)
     for grid_size in GRIDS:
-        kan = _fitted(refine_grid(kan, grid_size), x, y)
+        try:
+            kan = _fitted(refine_grid(kan, grid_size), x, y)
+        except ValueError:
+            return None
     return kan
 
 
