@@ -14,8 +14,8 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kan_model.edge_values import checked_rows, edge_values
-from kan_model.network import KAN
+from kan_model.analysis.edge_values import checked_rows, edge_values
+from kan_model.network.network import KAN
 
 Values = NDArray[np.float64]
 

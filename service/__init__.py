@@ -1,0 +1,6 @@
+"""Serves published versions over gRPC, with onnxruntime and without torch.
+
+A request's way: `frontends` (grpcio or Envoy) → `rpc` (admission, status) → `protocols` (messages to rows) →
+`registry` (name and version to a live model) → `batching` (rows of several requests in one run) → back the same way.
+`process` starts, watches and stops all of it; `repository` finds and verifies what is to be served; `metrics` counts.
+"""

@@ -13,10 +13,10 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from service import log, process, standard_streams
 from service.errors import StartupError
+from service.process import life, log, standard_streams
+from service.process.stop import Stop
 from service.settings import Settings, variable
-from service.stop import Stop
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ def run() -> NoReturn:
         code = error.code if isinstance(error.code, int) else 1
     except BaseException:
         _log.critical("kan-serve broke", exc_info=True)
-    process.leave(code)
+    life.leave(code)
 
 
 def main(arguments: Sequence[str] | None = None, *, last: bool = False) -> int:
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None, *, last: bool = False) -> int:
         return 2
     log.set_up(settings.log_format)
     try:
-        return process.run(_serve(settings), settings.grace_seconds, _new_loop(settings), last=last)
+        return life.run(_serve(settings), settings.grace_seconds, _new_loop(settings), last=last)
     except StartupError as error:
         if settings.log_format == "json":
             _log.critical("%s", error)
@@ -68,12 +68,12 @@ def _serve(settings: Settings) -> Callable[[Stop], Coroutine[Any, Any, bool]]:
     async def serve(stop: Stop) -> bool:
         if settings.frontend == "envoy":
             # What computes is inside Envoy: here neither gRPC nor onnxruntime nor uvloop is worth its memory.
-            from service.behind_envoy import serve as serve_behind_envoy
+            from service.process.envoy_parent import serve as serve_behind_envoy
 
             return await serve_behind_envoy(settings, standard_streams.announce, stop)
         # Before gRPC is imported: its newer way of reading sockets wakes three more threads a call (decision 0006).
         os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener")
-        from service.server import serve as serve_here
+        from service.process.server import serve as serve_here
 
         return await serve_here(settings, standard_streams.announce, stop)
 

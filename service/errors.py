@@ -1,7 +1,5 @@
 """What can go wrong while serving, without a word of gRPC. status.py holds the table to status codes."""
 
-from service.excerpt import excerpt
-
 # A reason goes into log lines, listings and messages, and may hold what others wrote: names, and whole graphs where
 # onnxruntime tells them.
 _LONGEST_REASON = 1000
@@ -84,3 +82,11 @@ class StorageError(StartupError):
     def __init__(self, message: str, *, may_pass: bool = True) -> None:
         super().__init__(message)
         self.may_pass = may_pass
+
+
+def excerpt(text: str, most_characters: int) -> str:
+    """The text, or its beginning and its end where it is longer: what was wanted stands at the end of our messages."""
+    if len(text) <= most_characters:
+        return text
+    half = (most_characters - 3) // 2
+    return f"{text[:half]} … {text[-half:]}"

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from kan_api.limits import DEFAULT_MAX_MODEL_BYTES
-from service.versions import VersionPolicy, parse_version_policy
+from service.version_policy import VersionPolicy, parse_version_policy
 
 # What `max_inflight_bytes` is where nobody says it: an operator who raises `max_message_bytes` alone raises it too.
 _LEAST_INFLIGHT_BYTES = 48 * 2**20

@@ -70,7 +70,7 @@ def foreground() -> Iterator[None]:
 @pytest.fixture
 def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Gate:
     """The gate of this test's slow models; ask for it before what starts a server."""
-    from service.onnx_runtime import onnxruntime
+    from service.registry.model.onnx_runtime import onnxruntime
 
     monkeypatch.setenv("KAN_TESTS_GATE", str(tmp_path / "gate"))
     monkeypatch.setenv("PYTHONPATH", str(_FOLDER), prepend=os.pathsep)

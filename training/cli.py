@@ -156,12 +156,12 @@ def _row_counts(text: str) -> tuple[int, ...]:
 def _run(options: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from training.config import load_recipe
-    from training.interruption import terminated_as_interrupted
-    from training.pipeline import Run, train
-    from training.progress import ProgressBar
-    from training.run_folder import RunFolder
-    from training.summary import of_run
+    from training.pipelines.interruption import terminated_as_interrupted
+    from training.pipelines.progress import ProgressBar
+    from training.pipelines.run_folder import RunFolder
+    from training.pipelines.train import Run, train
+    from training.recipe.config import load_recipe
+    from training.report.summary import of_run
 
     recipe = load_recipe(options.recipe)
     folder = RunFolder(options.runs / recipe.model.name)
@@ -172,8 +172,8 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _init(options: argparse.Namespace) -> None:
-    from training.draft import columns_left_out, draft_recipe, write_recipe
-    from training.inspection import inspect
+    from training.draft.draft import columns_left_out, draft_recipe, write_recipe
+    from training.draft.inspection import inspect
 
     inspection = inspect(options.table, options.target)
     path = Path(options.table.stem + ".toml")
@@ -184,16 +184,16 @@ def _init(options: argparse.Namespace) -> None:
 
 
 def _tune(options: argparse.Namespace) -> None:
-    from training.summary import of_tuning
-    from training.tune import tune
+    from training.pipelines.tune import tune
+    from training.report.summary import of_tuning
 
     published = tune(options.version, options.rows)
     print(of_tuning(published))
 
 
 def _import(options: argparse.Namespace) -> None:
-    from training.importing import Import, import_network
-    from training.summary import of_import
+    from training.pipelines.importing import Import, import_network
+    from training.report.summary import of_import
 
     given = {field: getattr(options, field) for field in Import.__dataclass_fields__}
     print(of_import(import_network(Import(**given))))

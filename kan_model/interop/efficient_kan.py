@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from kan_model.interop.parts import InteropError, make_layer, read_tensors, take, taken_dtype
-from kan_model.layer import KANLayer
-from kan_model.network import KAN
+from kan_model.network.layer import KANLayer
+from kan_model.network.network import KAN
 
 _PUBLISHED = "layers.N.grid, layers.N.base_weight, layers.N.spline_weight and, optionally, layers.N.spline_scaler"
 _KEY = re.compile(r"layers\.(\d+)\.(?:grid|base_weight|spline_weight|spline_scaler)")

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kan_model.bspline import MAX_DEGREE, MIN_DEGREE, uniform_knots
-from kan_model.layer import KANLayer
-from kan_model.symbolic import SymbolicEdge
+from kan_model.network.layer import KANLayer
+from kan_model.network.symbolic_edge import SymbolicEdge
+from kan_model.splines.bspline import MAX_DEGREE, MIN_DEGREE, uniform_knots
 
 
 class InteropError(ValueError):

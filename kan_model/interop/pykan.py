@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import silu
 
-from kan_model.functions import FUNCTIONS
 from kan_model.interop.parts import InteropError, make_layer, take, taken_dtype
-from kan_model.layer import KANLayer
-from kan_model.network import KAN
-from kan_model.symbolic import SymbolicEdge
+from kan_model.network.functions import FUNCTIONS
+from kan_model.network.layer import KANLayer
+from kan_model.network.network import KAN
+from kan_model.network.symbolic_edge import SymbolicEdge
 
 # pykan's names for functions that have another name here; "0" is a constant, d.
 _ZERO = "0"

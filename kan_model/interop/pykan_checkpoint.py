@@ -6,7 +6,7 @@ from typing import Any
 
 from kan_model.interop.parts import InteropError, read_tensors
 from kan_model.interop.pykan import PykanNetwork, convert
-from kan_model.network import KAN
+from kan_model.network.network import KAN
 
 
 def load_pykan_checkpoint(path: Path | str) -> KAN:

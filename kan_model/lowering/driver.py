@@ -9,23 +9,23 @@ import onnx
 import torch
 from numpy.typing import NDArray
 
-from kan_model.bspline import check_grid
-from kan_model.lowering.closed_form import ClosedForm
-from kan_model.lowering.cox_de_boor import CoxDeBoor
-from kan_model.lowering.graph import check
-from kan_model.lowering.network import explaining_model, predicting_model
-from kan_model.lowering.pieces import Pieces
-from kan_model.lowering.precision import PRECISIONS, Precision
-from kan_model.lowering.radial_powers import RadialPowers
-from kan_model.lowering.reference import Reference
-from kan_model.lowering.report import LayerReport, LoweringError, Report
-from kan_model.lowering.search import SCREENING_ROWS, Search, applicable, combine, screen, timed
-from kan_model.lowering.segments import Segments
-from kan_model.lowering.strategy import Strategy
-from kan_model.lowering.timing import preferred_rows
-from kan_model.lowering.truncated_powers import TruncatedPowers
-from kan_model.network import KAN
-from kan_model.transform import InputTransform, OutputTransform
+from kan_model.lowering.checks.reference import Reference
+from kan_model.lowering.choose.report import LayerReport, LoweringError, Report
+from kan_model.lowering.choose.search import SCREENING_ROWS, Search, applicable, combine, screen, timed
+from kan_model.lowering.choose.timing import preferred_rows
+from kan_model.lowering.emit.network import explaining_model, predicting_model
+from kan_model.lowering.emit.precision import PRECISIONS, Precision
+from kan_model.lowering.strategies.closed_form import ClosedForm
+from kan_model.lowering.strategies.cox_de_boor import CoxDeBoor
+from kan_model.lowering.strategies.pieces import Pieces
+from kan_model.lowering.strategies.radial_powers import RadialPowers
+from kan_model.lowering.strategies.segments import Segments
+from kan_model.lowering.strategies.strategy import Strategy
+from kan_model.lowering.strategies.truncated_powers import TruncatedPowers
+from kan_model.network.network import KAN
+from kan_model.network.transform import InputTransform, OutputTransform
+from kan_model.onnx_graph import check
+from kan_model.splines.bspline import check_grid
 
 # In order of preference where nothing is timed.
 STRATEGIES: tuple[Strategy, ...] = (

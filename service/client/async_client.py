@@ -10,11 +10,11 @@ from typing import Self, TypeVar
 from kan_api.v1 import manifest_pb2
 from service.client.answers import Health, ModelInfo, Prediction
 from service.client.async_connection import AsyncConnection
-from service.client.async_streaming import predictions
-from service.client.block_stream import BlockStream
 from service.client.channel import MOST_ATTEMPTS, options, target
 from service.client.connection import Deadline, Steps
-from service.client.conversation import Conversation, Rows
+from service.client.streaming.async_streams import predictions
+from service.client.streaming.block_stream import BlockStream
+from service.client.streaming.conversation import Conversation, Rows
 
 _Result = TypeVar("_Result")
 

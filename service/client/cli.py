@@ -11,11 +11,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import BinaryIO
 
-from service.client.answer_table import table_lines
 from service.client.client import Client
+from service.client.command.answer_table import table_lines
+from service.client.command.predict_file import Table, predict_file
+from service.client.command.row_file import Format
 from service.client.errors import ClientError, InvalidInput, NotFound
-from service.client.predict_file import Table, predict_file
-from service.client.row_file import Format
 
 _OK, _FAILED, _WRONG_INPUT = 0, 1, 2
 _JSON_SUFFIXES = (".jsonl", ".ndjson")

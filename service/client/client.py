@@ -11,11 +11,11 @@ from typing import Self, TypeVar
 
 from kan_api.v1 import manifest_pb2
 from service.client.answers import Health, ModelInfo, Prediction
-from service.client.block_stream import BlockStream
 from service.client.channel import MOST_ATTEMPTS, options, target
 from service.client.connection import Connection, Deadline, Steps
-from service.client.conversation import Conversation, Rows
-from service.client.streaming import predictions
+from service.client.streaming.block_stream import BlockStream
+from service.client.streaming.conversation import Conversation, Rows
+from service.client.streaming.streams import predictions
 
 _Result = TypeVar("_Result")
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from kan_api.v1.manifest_pb2 import Column, ModelManifest
 from service.client.errors import InvalidInput, listed, quoted
 
-# As training/column.py has them; a test holds the two together. Compared in lower case without surrounding space.
+# As training/data/column.py has them; a test holds the two together. Compared in lower case without surrounding space.
 MISSING_WORDS = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "<na>", "?"})
 MISSING_NUMBERS = MISSING_WORDS | {"none"}
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from service.process.stop import GONE
 from service.settings import Settings
-from service.stop import GONE
 
 pytestmark = pytest.mark.deploy
 

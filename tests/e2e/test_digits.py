@@ -12,13 +12,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from kan_model import checkpoint
+from kan_model.network import checkpoint
 from service.client import Client
-from training.config import load_recipe
-from training.data import prepare
-from training.export import Trained
-from training.manifest import predict
-from training.preparation import input_transform, output_transform
+from training.data.dataset import prepare
+from training.data.preparation import input_transform, output_transform
+from training.publishing.export import Trained
+from training.publishing.manifest import predict
+from training.recipe.config import load_recipe
 
 RECIPE = Path(__file__).parents[2] / "training" / "recipes" / "digits.toml"
 Truth = tuple[NDArray[np.float32], NDArray[np.float64], list[str]]

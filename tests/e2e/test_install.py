@@ -45,7 +45,7 @@ def test_serve_serves_without_torch_on_the_newest_protobuf(install: Callable[[st
     packages = {package["name"]: package["version"] for package in listed}
     assert not {"torch", "onnx", "pandas", "scikit-learn"} & packages.keys()
     assert int(packages["protobuf"].split(".")[0]) >= 7
-    code = "import service.server, sys; assert 'torch' not in sys.modules"
+    code = "import service.process.server, sys; assert 'torch' not in sys.modules"
     run(str(programs / "python"), "-c", code)
     command = [str(programs / "kan-serve"), "--models", str(digits.models), "--grpc-port", "0", "--http-port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=programs) as server:

@@ -26,7 +26,7 @@ from kan_api.v1 import manifest_pb2, prediction_pb2
 from kan_model import KAN, KANConfig
 from kan_model.lowering import lower
 from open_inference import grpc_predict_v2_pb2
-from training.publish import publish
+from training.publishing.publish import publish
 
 # Every test of this folder runs once with each.
 FRONTENDS = ["grpcio", "envoy"]

@@ -13,12 +13,13 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["service"]):
-    from service import open_inference, prediction, rpc
-    from service.health import Health
-    from service.metrics import Metrics
-    from service.registry import Registry
+    from service.metrics.metrics import Metrics
+    from service.protocols import open_inference, prediction
+    from service.protocols.health import Health
+    from service.registry.registry import Registry
+    from service.rpc import calls
+    from service.rpc.status import Code, RpcError
     from service.settings import Settings
-    from service.status import Code, RpcError
 
 _LONGEST_ANSWER_BYTES = 2**24
 # Names of models, label sets and the like are made within the first inputs.
@@ -35,14 +36,14 @@ class Target:
         settings = Settings(models=models, max_request_rows=64, poll_seconds=0)
         registry = Registry(settings, self._metrics)
         self._loop.run_until_complete(registry.load_all())
-        methods = rpc.table(
+        methods = calls.table(
             [
                 *prediction.methods(registry, prediction.limits_of(settings)),
                 *open_inference.methods(registry, 64),
                 *Health(registry, (prediction.SERVICE, open_inference.SERVICE)).methods(),
             ]
         )
-        self.methods = [method for _, method in sorted(methods.items()) if isinstance(method, rpc.Unary)]
+        self.methods = [method for _, method in sorted(methods.items()) if isinstance(method, calls.Unary)]
         self._inputs = 0
         self._held_bytes = 0
 
@@ -51,7 +52,7 @@ class Target:
         method = self.methods[data[0] % len(self.methods) if data else 0]
         try:
             self._loop.run_until_complete(
-                rpc.invoke(method, rpc.Call(), data[1:], self._metrics, _LONGEST_ANSWER_BYTES)
+                calls.invoke(method, calls.Call(), data[1:], self._metrics, _LONGEST_ANSWER_BYTES)
             )
         except RpcError as error:
             if error.code in (Code.INTERNAL, Code.UNKNOWN):

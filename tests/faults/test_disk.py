@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from training.publish import PublishError
+from training.publishing.publish import PublishError
 
 pytestmark = pytest.mark.faults
 

@@ -1,4 +1,4 @@
-"""Fuzzing that follows coverage, by libFuzzer; what hypothesis thinks of is in tests/service/test_fuzz.py."""
+"""Fuzzing that follows coverage, by libFuzzer; what hypothesis thinks of is in tests/service/protocols/test_fuzz.py."""
 
 import importlib.util
 import re

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.memory import most_bytes
+from service.rpc.memory import most_bytes
 from service.settings import Settings
 
 pytestmark = pytest.mark.faults

@@ -13,7 +13,7 @@ from google.protobuf import json_format
 from onnx import numpy_helper
 
 from kan_api.v1 import manifest_pb2
-from training.publish import publish
+from training.publishing.publish import publish
 
 pytestmark = pytest.mark.faults
 

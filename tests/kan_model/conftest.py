@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from kan_model import KAN, KANConfig
-from kan_model.grid import replace_knots
-from kan_model.layer import Outside
+from kan_model.grids.refinement import replace_knots
+from kan_model.network.layer import Outside
 
 MakeKAN = Callable[..., KAN]
 

@@ -24,12 +24,12 @@ from kan_model import (
     refine_grid,
     suggest,
 )
-from kan_model.attribution import edge_statistics
-from kan_model.formula import formula
-from kan_model.grid import replace_knots
+from kan_model.analysis.attribution import edge_statistics
+from kan_model.analysis.penalty import penalty
+from kan_model.formula.expression import formula
+from kan_model.grids.refinement import replace_knots
 from kan_model.interop import from_efficient_kan
 from kan_model.lowering import lower
-from kan_model.penalty import penalty
 from kan_model.plot import diagram, edge_detail
 
 FEW = ("x", "sin", "log")

@@ -21,7 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 from kan_api.v1 import manifest_pb2
 
 if TYPE_CHECKING:
-    from service.server import Server
+    from service.process.server import Server
 
 Floats = NDArray[np.float32]
 
@@ -251,7 +251,7 @@ def answer() -> Callable[[str, Floats], Floats]:
 
 @asynccontextmanager
 async def _serving(models: Path, settings: dict[str, Any]) -> AsyncIterator[tuple["Server", grpc.aio.Channel]]:
-    from service.server import start
+    from service.process.server import start
     from service.settings import Settings
 
     server = await start(Settings(**{"models": models, "grpc_port": 0, "http_port": 0, "grace_seconds": 5, **settings}))

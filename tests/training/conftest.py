@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.config import Recipe, parse_recipe
+from training.recipe.config import Recipe, parse_recipe
 
 RECIPE = """
 [model]

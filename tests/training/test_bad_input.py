@@ -13,20 +13,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from kan_model import KAN, KANConfig, SymbolicEdge, checkpoint, fix
+from kan_model import KAN, KANConfig, SymbolicEdge, fix
+from kan_model.network import checkpoint
 from kan_model.onnx_runtime import run as run_model
-from training.baseline import fit_baseline
-from training.config import parse_recipe
-from training.continual import fit_on
-from training.data import Dataset
+from training.data.dataset import Dataset
+from training.data.objective import Task
+from training.data.samples import Samples
 from training.errors import TrainingError
-from training.fit import FitState, fit, fit_module
-from training.fit_sections import FitSection
-from training.objective import Task
-from training.pipeline import Run, train
-from training.record import Record
-from training.run_folder import RunFolder
-from training.samples import Samples
+from training.fitting.baseline import fit_baseline
+from training.fitting.continual import fit_on
+from training.fitting.fit import FitState, fit, fit_module
+from training.fitting.record import Record
+from training.pipelines.run_folder import RunFolder
+from training.pipelines.train import Run, train
+from training.recipe.config import parse_recipe
+from training.recipe.fit_sections import FitSection
 
 LBFGS = FitSection(optimizer="lbfgs", grids=(5,), steps=5)
 ADAM = FitSection(optimizer="adam", grids=(5,), steps=5, batch_rows=16)

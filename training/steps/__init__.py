@@ -1,7 +1,7 @@
 """What a recipe can ask for after the fit: a smaller network, one made of formulas, and what there is to know of it."""
 
 from kan_model import KAN
-from training.config import Recipe
+from training.recipe.config import Recipe
 from training.steps.attribution import attributed
 from training.steps.baseline import compared
 from training.steps.pruning import pruned

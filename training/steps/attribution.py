@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kan_model import KAN, attribute, interactions
 from training.errors import quoted
-from training.fit_sections import AttributionSection
+from training.recipe.fit_sections import AttributionSection
 from training.steps.state import Finished, Table
 
 # Rows that tell how much inputs matter; more would change the second digit.

@@ -5,12 +5,12 @@ from dataclasses import replace
 import torch
 
 from kan_model import KAN
-from training.baseline import fit_baseline
-from training.encoding import Numbers
-from training.evaluation import answers
-from training.fit_sections import BaselineSection, FitSection
-from training.manifest import evaluate
-from training.split import Rows
+from training.data.encoding import Numbers
+from training.data.split import Rows
+from training.fitting.baseline import fit_baseline
+from training.fitting.evaluation import answers
+from training.publishing.manifest import evaluate
+from training.recipe.fit_sections import BaselineSection, FitSection
 from training.steps.state import Check, Finished, StepFailed, Table
 
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from kan_model import KAN
-from training.evaluation import answers
-from training.preparation import samples
+from training.data.preparation import samples
+from training.fitting.evaluation import answers
 from training.steps.state import Table, choosing_loss
 
 # Rows that are named.

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kan_model import KAN, prune
-from kan_model.pruning import Pruned
-from training.fit import fit_module
-from training.fit_sections import FitSection, PruneSection
-from training.record import Record
+from kan_model.analysis.pruning import Pruned
+from training.fitting.fit import fit_module
+from training.fitting.record import Record
+from training.recipe.fit_sections import FitSection, PruneSection
 from training.steps.gate import decline
 from training.steps.state import Check, Finished, StepFailed, Table, choosing_loss
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 import torch
 
 from kan_model import KAN
-from kan_model.transform import InputTransform, OutputTransform
-from training.data import Dataset
+from kan_model.network.transform import InputTransform, OutputTransform
+from training.data.dataset import Dataset
+from training.data.objective import loss
+from training.data.preparation import samples
+from training.data.samples import Samples
 from training.errors import TrainingError
-from training.evaluation import answers
-from training.objective import loss
-from training.preparation import samples
-from training.record import Record
-from training.samples import Samples
+from training.fitting.evaluation import answers
+from training.fitting.record import Record
 
 Check = Callable[[], None]
 Told = Callable[[str], None]

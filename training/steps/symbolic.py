@@ -8,15 +8,15 @@ from dataclasses import replace
 import torch
 
 from kan_model import KAN, EdgeReport, Symbolized, auto, fit_constants
-from kan_model.functions import FUNCTIONS
-from kan_model.pruning import Pruned
-from training.export import Trained
-from training.fit import fit_module
-from training.fit_sections import FitSection, PruneSection, SymbolicSection
+from kan_model.analysis.pruning import Pruned
+from kan_model.network.functions import FUNCTIONS
+from training.fitting.fit import fit_module
+from training.publishing.export import Trained
+from training.publishing.whole_formula import WholeFormula, whole_formula
+from training.recipe.fit_sections import FitSection, PruneSection, SymbolicSection
 from training.steps.gate import decline, silence
 from training.steps.pruning import cut
 from training.steps.state import Check, Finished, StepFailed, Table, Told, choosing_loss
-from training.whole_formula import WholeFormula, whole_formula
 
 # Splines that are named in a note.
 _MOST_NAMED = 6

@@ -14,7 +14,7 @@ import yaml
 from grafana_foundation_sdk.models import units
 
 from deploy.grafana import dashboards, promises
-from service.status import Code
+from service.rpc.status import Code
 
 pytestmark = pytest.mark.deploy
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from service import health, open_inference, prediction
+from service.process.stop import GONE
+from service.protocols import health, open_inference, prediction
 from service.settings import Settings, variable
-from service.stop import GONE
 
 pytestmark = pytest.mark.deploy
 

@@ -27,8 +27,8 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from onnx import TensorProto, helper, numpy_helper
 
 from kan_api.v1 import manifest_pb2
-from service import health, open_inference, prediction
-from service.server import start
+from service.process.server import start
+from service.protocols import health, open_inference, prediction
 from service.settings import Settings
 
 KUBERNETES = Path(__file__).parents[3] / "deploy" / "kubernetes"

@@ -18,7 +18,7 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 
 from kan_api.v1 import manifest_pb2 as pb
-from training.publish import publish
+from training.publishing.publish import publish
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 _WAIT_SECONDS = 60.0

@@ -10,9 +10,9 @@ import pytest
 import yaml
 from prometheus_client.utils import floatToGoString
 
-from service.metrics import Metrics
-from service.model_metrics import SECONDS
-from service.status import Code
+from service.metrics.metrics import Metrics
+from service.metrics.model_metrics import SECONDS
+from service.rpc.status import Code
 
 pytestmark = pytest.mark.deploy
 

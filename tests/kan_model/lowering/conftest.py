@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 
 from kan_model import KAN
-from kan_model.layer import KANLayer
-from kan_model.lowering.cox_de_boor import CoxDeBoor
-from kan_model.lowering.strategy import Strategy
-from kan_model.symbolic import SymbolicEdge
+from kan_model.lowering.strategies.cox_de_boor import CoxDeBoor
+from kan_model.lowering.strategies.strategy import Strategy
+from kan_model.network.layer import KANLayer
+from kan_model.network.symbolic_edge import SymbolicEdge
 
 Rows = NDArray[np.float32]
 Values = NDArray[np.float64]

@@ -8,16 +8,16 @@ import pytest
 import torch
 
 from kan_model import KAN, KANConfig
-from kan_model.grid import replace_knots
-from kan_model.layer import Outside
+from kan_model.grids.refinement import replace_knots
 from kan_model.lowering import LoweringError, lower
-from kan_model.lowering.closed_form import ClosedForm
-from kan_model.lowering.cox_de_boor import CoxDeBoor
+from kan_model.lowering.checks.reference import Reference
 from kan_model.lowering.driver import STRATEGIES
-from kan_model.lowering.reference import Reference
-from kan_model.lowering.strategy import Strategy
+from kan_model.lowering.strategies.closed_form import ClosedForm
+from kan_model.lowering.strategies.cox_de_boor import CoxDeBoor
+from kan_model.lowering.strategies.strategy import Strategy
+from kan_model.network.layer import Outside
+from kan_model.network.transform import Affine, InputTransform
 from kan_model.onnx_runtime import open_session
-from kan_model.transform import Affine, InputTransform
 
 
 @pytest.mark.parametrize("outside", ["clamp", "decay"])

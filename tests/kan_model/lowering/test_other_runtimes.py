@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
 from kan_model import KAN, KANConfig
-from kan_model.grid import replace_knots
-from kan_model.layer import Outside
+from kan_model.grids.refinement import replace_knots
 from kan_model.lowering import lower
+from kan_model.network.layer import Outside
+from kan_model.network.transform import Affine, InputTransform, OutputTransform, Softmax
 from kan_model.onnx_runtime import run
-from kan_model.transform import Affine, InputTransform, OutputTransform, Softmax
 
 Rows = NDArray[np.float32]
 

@@ -19,7 +19,7 @@ import pytest
 from numpy.typing import NDArray
 
 from service.client import AsyncClient, Client, ClientError, DeadlineExceeded, Health, Overloaded, Unavailable
-from service.server import start
+from service.process.server import start
 from service.settings import Settings
 
 ROWS: NDArray[np.float32] = np.ones((2, 4), np.float32)

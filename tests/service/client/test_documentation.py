@@ -19,7 +19,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from kan_api.v1.manifest_pb2 import ModelManifest
-from service.status import Code
+from service.rpc.status import Code
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs" / "clients.md").read_text()

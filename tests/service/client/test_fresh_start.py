@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from service.client import AsyncClient, Client, ClientError, NotFound
 from service.client.channel import options, target
+from service.client.command.predict_file import NotWhole, Table, predict_file
 from service.client.connection import Connection, Deadline, Pause, Rpc, Steps
-from service.client.conversation import Conversation
-from service.client.predict_file import NotWhole, Table, predict_file
+from service.client.streaming.conversation import Conversation
 
 Floats = NDArray[np.float32]
 Answer = Callable[[str, Floats], Floats]

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from kan_api.v1.manifest_pb2 import Column, Feature, ModelManifest
 from service.client.errors import InvalidInput
 from service.client.rows import MISSING_NUMBERS, MISSING_WORDS, Rows, features, matrix_of, numbers_of, rows_of, word_of
-from training import column as training_column
-from training import encoding as training_encoding
+from training.data import column as training_column
+from training.data import encoding as training_encoding
+from training.data.table import Table
 from training.errors import DataError
-from training.table import Table
 
 MANIFEST = ModelManifest(
     columns=[Column(name="age"), Column(name="colour", categories=["red", "blue"]), Column(name="dose")],

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from kan_api.v1 import prediction_pb2 as pb
 from open_inference import grpc_predict_v2_pb2 as oip
-from service.onnx_runtime import onnxruntime
+from service.registry.model.onnx_runtime import onnxruntime
 
 Start = Callable[..., Any]
 WriteModel = Callable[..., Path]

@@ -25,9 +25,9 @@ import pytest
 
 from kan_api.v1 import prediction_pb2 as pb
 from service.cli import main
-from service.frontends import message_header
-from service.status import Code
-from service.stop import GONE
+from service.frontends.envoy import message_header
+from service.process.stop import GONE
+from service.rpc.status import Code
 
 KanServe = Callable[..., Any]
 WriteModel = Callable[..., Path]

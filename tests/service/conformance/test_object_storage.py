@@ -24,7 +24,7 @@ import pytest
 
 from service.client import Client
 from service.errors import StorageError
-from service.storage import Storage
+from service.repository.storage import Storage
 
 pytestmark = [pytest.mark.deploy, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
@@ -445,7 +445,7 @@ def test_a_stop_does_not_wait_for_a_download(
 
 def test_storage_that_says_nothing_is_given_up(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that takes the connection and never answers holds nobody up for longer than the bound."""
-    monkeypatch.setattr("service.storage._LIST_SECONDS", 0.5)
+    monkeypatch.setattr("service.repository.storage._LIST_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
         began = time.monotonic()
@@ -457,7 +457,7 @@ def test_storage_that_says_nothing_is_given_up(bucket: Bucket, monkeypatch: pyte
 
 def test_a_large_file_comes_in_pieces(bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By ranges of the object, as the server has them."""
-    monkeypatch.setattr("service.storage._PIECE_BYTES", 2**16)
+    monkeypatch.setattr("service.repository.storage._PIECE_BYTES", 2**16)
     content = np.random.default_rng(0).bytes(2**18 + 7)
     bucket.put("affine/1/model.onnx", content)
     place = Storage(_URL)

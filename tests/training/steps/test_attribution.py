@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.config import Recipe, parse_recipe
-from training.data import Dataset, prepare
+from training.data.dataset import Dataset, prepare
 from training.errors import RecipeError
-from training.fit import FitState
-from training.pipeline import Run, train
-from training.publish import Published
-from training.record import Record
-from training.run_folder import RunFolder
+from training.fitting.fit import FitState
+from training.fitting.record import Record
+from training.pipelines.run_folder import RunFolder
+from training.pipelines.train import Run, train
+from training.publishing.publish import Published
+from training.recipe.config import Recipe, parse_recipe
 
 
 class Silent:

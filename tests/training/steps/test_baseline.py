@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kan_model import checkpoint, parameter_count
-from training.config import Recipe
-from training.data import prepare
+from kan_model import parameter_count
+from kan_model.network import checkpoint
+from training.data.dataset import prepare
+from training.data.preparation import input_transform, new_network, output_transform
 from training.errors import Interrupted, RecipeError
-from training.preparation import input_transform, new_network, output_transform
+from training.recipe.config import Recipe
 from training.steps import Table, finish
 
 
@@ -37,9 +38,9 @@ def test_the_manifest_holds_both(wave: Callable[[str], Recipe], tmp_path: Path) 
     """A run's metrics of the network stay its own; those of the MLP stand beside them, for classes too."""
     recipe = wave("[baseline]\n")
     text = recipe.text.replace('target = "y"', 'target = "kind"').replace("regression", "classification")
-    from training.config import parse_recipe
-    from training.pipeline import Run, train
-    from training.run_folder import RunFolder
+    from training.pipelines.run_folder import RunFolder
+    from training.pipelines.train import Run, train
+    from training.recipe.config import parse_recipe
 
     class Silent:
         def prepared(self, dataset: object) -> None:

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from kan_model import KAN, SymbolicEdge
-from training.config import Recipe, parse_recipe
-from training.data import prepare
-from training.fit import fit
-from training.preparation import input_transform, new_network, output_transform
+from training.data.dataset import prepare
+from training.data.preparation import input_transform, new_network, output_transform
+from training.fitting.fit import fit
+from training.recipe.config import Recipe, parse_recipe
 from training.steps import Table, finish
 from training.steps.gate import decline, silence
 from training.steps.state import choosing_loss

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from deploy.kubernetes.helm import schema
+from service.process.stop import GONE
 from service.settings import Settings, variable
-from service.stop import GONE
 
 pytestmark = pytest.mark.deploy
 

@@ -1,0 +1,22 @@
+"""Markdown tables that read well in a terminal too."""
+
+from collections.abc import Sequence
+
+from benchmarks.common.verdict import Verdict
+
+
+def bounds_row(verdict: Verdict) -> list[str]:
+    """The columns must and aim, each with whether it holds."""
+    sign = "≤" if verdict.at_most else "≥"
+    row = []
+    for bound, word in ((verdict.must, "MISSED"), (verdict.aim, "not reached")):
+        row += ["", ""] if bound is None else [f"{sign} {bound:g}", "ok" if verdict.keeps(bound) else word]
+    return row
+
+
+def render(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of equal length as a table; the first is its head."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines) + "\n"

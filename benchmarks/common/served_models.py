@@ -1,0 +1,123 @@
+"""The models that the serving benchmark serves, their messages, and what onnxruntime itself answers to those."""
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from benchmarks.common.load_job import Exchange
+from benchmarks.common.sessions import Rows, open_session
+from kan_api.v1 import manifest_pb2, prediction_pb2
+from kan_model import KAN, KANConfig
+from kan_model.lowering import lower
+from open_inference import grpc_predict_v2_pb2 as inference_pb2
+from training.publishing.publish import publish
+
+NAME = "kan"
+PREDICT = "/kan_api.v1.PredictionService/Predict"
+PREDICT_STREAM = "/kan_api.v1.PredictionService/PredictStream"
+MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
+_WIDTH = (16, 32, 4)
+# Wide and deep enough that one row waits for the weights to come from memory; sines cost the same in every row.
+_SLOW_WIDTH, _SLOW_LAYERS, _SLOW_SINES = 512, 28, 8
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model in a repository of its own.
+
+    Args:
+        repository: The folder that kan-serve gets.
+        path: Its model.onnx.
+    """
+
+    repository: Path
+    path: Path
+
+    @cached_property
+    def _session(self) -> object:
+        return open_session(self.path.read_bytes())
+
+    def answer(self, rows: Rows) -> bytes:
+        """The right answer to these rows, from onnxruntime."""
+        (prediction,) = self._session.run(None, {"features": rows})  # type: ignore[attr-defined]
+        return np.ascontiguousarray(prediction, "<f4").tobytes()
+
+    def exchanges(self, form: str, rows: int, count: int) -> tuple[Exchange, ...]:
+        """So many requests of so many rows, all different, in the form of "predict", "infer" or "stream"."""
+        generator = np.random.default_rng(rows)
+        batches = generator.uniform(-1, 1, (count, rows, _WIDTH[0])).astype(np.float32)
+        encode = _infer if form == "infer" else _predict
+        return tuple(Exchange(encode(batch, str(number)), self.answer(batch)) for number, batch in enumerate(batches))
+
+    def row_seconds(self, rows: int) -> float:
+        """Processor time of one row in a run of so many, by the quickest of some runs."""
+        batch = np.random.default_rng(rows).uniform(-1, 1, (rows, _WIDTH[0])).astype(np.float32)
+        times = []
+        for _ in range(30):
+            began = time.thread_time()
+            self.answer(batch)
+            times.append(time.thread_time() - began)
+        return min(times) / rows
+
+
+def small(folder: Path) -> ServedModel:
+    """The [16,32,4] KAN, tuned here; its weights are random."""
+    lowered = lower(KAN(KANConfig(_WIDTH, grid_size=8), seed=0))
+    return _published(folder, lowered.model, lowered.preferred_rows)
+
+
+def slow(folder: Path) -> ServedModel:
+    """A chain of linear maps and sines: some 900 µs for one row, and less than half of that a row in a batch of 32."""
+    generator = np.random.default_rng(0)
+    weights, nodes, name = [], [], "features"
+    sizes = (_WIDTH[0], *[_SLOW_WIDTH] * _SLOW_LAYERS, _WIDTH[-1])
+    for layer, (inputs, outputs) in enumerate(pairwise(sizes)):
+        matrix = (generator.normal(size=(inputs, outputs)) / np.sqrt(inputs)).astype(np.float32)
+        weights.append(numpy_helper.from_array(matrix, f"weights_{layer}"))
+        last = layer == len(sizes) - 2
+        nodes.append(helper.make_node("MatMul", [name, f"weights_{layer}"], ["prediction" if last else f"x_{layer}"]))
+        name = f"x_{layer}"
+        for sine in range(0 if last else _SLOW_SINES):
+            nodes.append(helper.make_node("Sin", [name], [f"x_{layer}_{sine}"]))
+            name = f"x_{layer}_{sine}"
+    graph = helper.make_graph(
+        nodes,
+        "slow",
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["rows", _WIDTH[0]])],
+        [helper.make_tensor_value_info("prediction", TensorProto.FLOAT, ["rows", _WIDTH[-1]])],
+        weights,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return _published(folder, model, preferred_rows=0)
+
+
+def _published(folder: Path, model: onnx.ModelProto, preferred_rows: int) -> ServedModel:
+    manifest = manifest_pb2.ModelManifest(
+        name=NAME,
+        task=manifest_pb2.TASK_REGRESSION,
+        inputs=[manifest_pb2.TensorSpec(name="features", datatype="FP32", shape=[-1, _WIDTH[0]])],
+        outputs=[manifest_pb2.TensorSpec(name="prediction", datatype="FP32", shape=[-1, _WIDTH[-1]])],
+        columns=[manifest_pb2.Column(name=f"x{i}") for i in range(_WIDTH[0])],
+        features=[manifest_pb2.Feature(name=f"x{i}", column=f"x{i}", low=-1, high=1) for i in range(_WIDTH[0])],
+        preferred_rows=preferred_rows,
+    )
+    publish(folder, manifest, lambda _: {"model.onnx": model.SerializeToString()})
+    return ServedModel(folder, folder / NAME / "1" / "model.onnx")
+
+
+def _predict(rows: Rows, identity: str) -> bytes:
+    matrix = prediction_pb2.Matrix(rows=len(rows), columns=rows.shape[1], raw=rows.tobytes())
+    return prediction_pb2.PredictRequest(model=NAME, features=matrix, id=identity).SerializeToString()
+
+
+def _infer(rows: Rows, identity: str) -> bytes:
+    tensor = inference_pb2.ModelInferRequest.InferInputTensor(name="features", datatype="FP32", shape=rows.shape)
+    return inference_pb2.ModelInferRequest(
+        model_name=NAME, id=identity, inputs=[tensor], raw_input_contents=[rows.tobytes()]
+    ).SerializeToString()

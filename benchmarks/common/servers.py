@@ -1,0 +1,184 @@
+"""Server processes: started, waited for, asked once by grpc's own client, ended."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from benchmarks.common.answers import Answers
+from benchmarks.common.load_job import Exchange, Form
+from benchmarks.common.served_models import MODEL_INFER, PREDICT, ServedModel
+
+_START_SECONDS = 90.0
+_STOP_SECONDS = 15.0
+_LOG_CHARACTERS = 2000
+_BENCHMARKS = Path(__file__).parents[1]
+# As long as our answer to one row.
+_ECHO_BYTES = 80
+ECHO_ANSWER = bytes(_ECHO_BYTES)
+FRONT_ENDS = ("grpcio", "envoy")
+ECHOES = ("sync echo", "aio echo")
+# MLServer's adaptive batching, off: with 16 requests and 1 ms, and with all else tried, it was a tenth slower or more.
+_MLSERVER_BATCHING = ("0", "0")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that is up.
+
+    Args:
+        name: In the tables.
+        role: Which loads it gets: "ours", "echo", "peer", "slow".
+        address: "host:port" for gRPC.
+        pid: Its first process; others descend from it.
+        http_address: Where its metrics are; "" where it has none of ours.
+    """
+
+    name: str
+    role: str
+    address: str
+    pid: int
+    http_address: str = ""
+
+
+class ServerError(Exception):
+    """A server did not start, or answers something else."""
+
+
+def front_ends() -> tuple[str, ...]:
+    """The front ends that kan-serve has here."""
+    shown = subprocess.run([sys.executable, "-m", "service.cli", "--help"], capture_output=True, text=True, check=True)
+    return FRONT_ENDS if "--frontend" in shown.stdout else FRONT_ENDS[:1]
+
+
+@contextmanager
+def ours(name: str, role: str, model: ServedModel, front_end: str, *flags: str) -> Iterator[Server]:
+    """kan-serve with that model behind that front end."""
+    command = [sys.executable, "-m", "service.cli", "--models", str(model.repository), "--grpc-port", "0"]
+    command += ["--http-port", "0", *flags]
+    if front_end != FRONT_ENDS[0]:
+        command += ["--frontend", front_end]
+    with _running(command) as process:
+        line = process.first_line()
+        if not line.startswith("kan-serve ready:"):
+            raise ServerError(f"{name}: kan-serve said {line!r}; wanted that it is ready\n{process.log_end()}")
+        words = dict(word.split("=", 1) for word in line.split() if "=" in word)
+        server = Server(name, role, words["grpc"], process.popen.pid, words["http"])
+        _ask_once(server, process, PREDICT, "predict", model.exchanges("predict", 1, 1)[0])
+        yield server
+
+
+@contextmanager
+def echo(name: str) -> Iterator[Server]:
+    """A bare grpcio server, sync or aio."""
+    command = [sys.executable, "-m", "benchmarks.serving.echo_server", name.split()[0], str(_ECHO_BYTES)]
+    with _running(command) as process:
+        yield Server(name, "echo", f"127.0.0.1:{process.first_line().strip()}", process.popen.pid)
+
+
+@contextmanager
+def shape(name: str, model: ServedModel) -> Iterator[Server]:
+    """A prototype of shape_server.py."""
+    command = [sys.executable, "-m", "benchmarks.serving.shape_server", name, str(model.path)]
+    with _running(command) as process:
+        yield Server(name, "ours", f"127.0.0.1:{process.first_line().strip()}", process.popen.pid)
+
+
+@contextmanager
+def peer(name: str, python: Path, model: ServedModel) -> Iterator[Server]:
+    """A peer out of its own environment; everything it prints goes to nowhere but an error's message."""
+    grpc_port, *others = _free_ports({"kserve": 2}.get(name, 3))
+    command = [
+        str(python),
+        str(_BENCHMARKS / "serving" / "peer_servers" / f"{name}_server.py"),
+        str(model.path),
+        grpc_port,
+        *others,
+    ]
+    if name == "mlserver":
+        command += _MLSERVER_BATCHING
+    # Triton's Python backend would take the system's libpython for that of its own Python.
+    environment = {"PYTHONPATH": str(_BENCHMARKS.parent), "LD_LIBRARY_PATH": str(python.resolve().parents[1] / "lib")}
+    with _running(command, environment) as process:
+        server = Server(name, "peer", f"127.0.0.1:{grpc_port}", process.popen.pid)
+        _ask_once(server, process, MODEL_INFER, "infer", model.exchanges("infer", 1, 1)[0])
+        yield server
+
+
+@contextmanager
+def _running(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Iterator["_Process"]:
+    """The process, in a group of its own, all of which is gone at the end."""
+    with tempfile.TemporaryDirectory() as folder, open(Path(folder) / "log", "w") as log:
+        process = subprocess.Popen(
+            command,
+            stdout=log if environment else subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env={**os.environ, "ORT_DISABLE_TELEMETRY": "1", **(environment or {})},
+            start_new_session=True,
+            cwd=folder if environment else None,
+        )
+        try:
+            yield _Process(process, Path(log.name))
+        finally:
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_STOP_SECONDS)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+def _ask_once(server: Server, process: "_Process", path: str, form: Form, exchange: Exchange) -> None:
+    """Until it answers, by grpc's own client, which reads the status that the load generator does not."""
+    until = time.monotonic() + _START_SECONDS
+    # grpc's own pauses between tries grow to minutes.
+    with grpc.insecure_channel(server.address, options=[("grpc.max_reconnect_backoff_ms", 500)]) as channel:
+        ask: Any = channel.unary_unary(path)
+        while True:
+            try:
+                answer = ask(exchange.request, timeout=10, wait_for_ready=True)
+                break
+            except grpc.RpcError as error:
+                if time.monotonic() > until or process.popen.poll() is not None:
+                    raise ServerError(f"{server.name} does not answer: {error}\n{process.log_end()}") from error
+                time.sleep(0.2)
+    Answers(form, [exchange]).check(0, answer)
+
+
+@dataclass(frozen=True)
+class _Process:
+    popen: "subprocess.Popen[str]"
+    log: Path
+
+    def first_line(self) -> str:
+        """What it says first, which it does when it is ready."""
+        assert self.popen.stdout is not None
+        return self.popen.stdout.readline()
+
+    def log_end(self) -> str:
+        """What it logged last."""
+        return self.log.read_text(errors="replace")[-_LOG_CHARACTERS:]
+
+
+def _free_ports(count: int) -> list[str]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [str(one.getsockname()[1]) for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()

@@ -1,0 +1,141 @@
+"""Learning on without forgetting: five Gaussian peaks that come one at a time (arXiv 2404.19756, Fig. 3.4).
+
+A KAN of one edge learns each peak by :func:`training.fitting.continual.fit_on`. An MLP of as many parameters goes on
+from one peak to the next by the same optimizer, for ten times as many iterations. To see both after each phase:
+``python -m benchmarks.paper.five_peaks``.
+"""
+
+import sys
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from kan_model import KAN, KANConfig, parameter_count
+from training.data.samples import Samples
+from training.fitting.baseline import mlp_like
+from training.fitting.continual import fit_on
+from training.fitting.fit import fit_module
+from training.recipe.fit_sections import FitSection
+from training.threads import torch_threads
+
+PEAKS = 5
+GRID_SIZE = 200
+KAN_PLAN = FitSection(optimizer="lbfgs", steps=100)
+# With 100 iterations the MLP does not even learn the peak that it is shown.
+MLP_PLAN = FitSection(optimizer="lbfgs", steps=1000)
+_ROWS_PER_PEAK = 100
+_JUDGING_ROWS_PER_PEAK = 997
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Root mean square errors of one network.
+
+    Attributes:
+        newest: Over the peak that it was shown last.
+        seen: Over the peaks that it was shown so far.
+        all_peaks: Over all five.
+    """
+
+    newest: float
+    seen: float
+    all_peaks: float
+
+
+@dataclass(frozen=True)
+class Phase:
+    """After learning one more peak.
+
+    Attributes:
+        peaks: How many it was shown, one after another.
+        kan: Errors of the KAN.
+        mlp: Errors of the MLP.
+    """
+
+    peaks: int
+    kan: Errors
+    mlp: Errors
+
+
+@dataclass(frozen=True)
+class FivePeaks:
+    """The experiment's outcome.
+
+    Attributes:
+        kan_parameters: Numbers in the KAN.
+        mlp_parameters: Numbers in the MLP.
+        phases: One for each peak.
+    """
+
+    kan_parameters: int
+    mlp_parameters: int
+    phases: tuple[Phase, ...]
+
+
+def five_peaks(dtype: torch.dtype = torch.float64, seed: int = 0) -> FivePeaks:
+    """Show both networks one peak after another, 100 rows each.
+
+    Args:
+        dtype: Type of both networks.
+        seed: Of the MLP's first weights; the KAN starts as zero.
+    """
+    kan = _flat_kan(dtype)
+    mlp: nn.Module = mlp_like(kan, seed=seed)
+    kan_parameters, mlp_parameters = parameter_count(kan), parameter_count(mlp)
+    phases = []
+    for peak in range(PEAKS):
+        rows = _region(peak, _ROWS_PER_PEAK).to(dtype)
+        shown = Samples(rows, target(rows))
+        kan = fit_on(kan, shown.x, shown.y, plan=KAN_PLAN).kan
+        mlp = fit_module(mlp, shown, shown, MLP_PLAN, "regression").best
+        phases.append(Phase(peak + 1, _errors(kan, peak + 1, dtype), _errors(mlp, peak + 1, dtype)))
+    return FivePeaks(kan_parameters, mlp_parameters, tuple(phases))
+
+
+def target(x: Tensor) -> Tensor:
+    """Five peaks exp(-300 (x - c)²), c = -0.8, -0.4, 0, 0.4, 0.8; of the shape of ``x``."""
+    centres = torch.linspace(-0.8, 0.8, PEAKS, dtype=torch.float64)
+    return torch.exp(-300 * (x.double().unsqueeze(-1) - centres) ** 2).sum(dim=-1).to(x)
+
+
+def table(outcome: FivePeaks) -> str:
+    """The outcome as text, a line a phase."""
+    lines = [
+        f"RMSE of a KAN of {outcome.kan_parameters} parameters and an MLP of {outcome.mlp_parameters}, "
+        "shown one peak after another",
+        f"{'peaks':>5}" + f" | {'newest':>8} {'shown':>8} {'all five':>8}" * 2,
+    ]
+    for phase in outcome.phases:
+        errors = (f" | {each.newest:8.1e} {each.seen:8.1e} {each.all_peaks:8.1e}" for each in (phase.kan, phase.mlp))
+        lines.append(f"{phase.peaks:5d}" + "".join(errors))
+    return "\n".join(lines)
+
+
+def _flat_kan(dtype: torch.dtype) -> KAN:
+    """A KAN [1, 1] that is zero everywhere and has no base branch, as pykan's tutorial has it."""
+    kan = KAN(KANConfig((1, 1), grid_size=GRID_SIZE, noise=0.0), dtype=dtype)
+    layer = kan.layers[0]
+    return KAN.of_layers([layer.changed(base_weight=torch.zeros_like(layer.base_weight.detach()))])
+
+
+def _region(peak: int, rows: int) -> Tensor:
+    """Rows ``[rows, 1]`` evenly over the fifth of [-1, 1] that holds a peak, in the middle of equal cells."""
+    cells = (torch.arange(rows, dtype=torch.float64) + 0.5) / rows
+    return (-1 + 2 * (peak + cells) / PEAKS).unsqueeze(1)
+
+
+def _errors(network: nn.Module, shown: int, dtype: torch.dtype) -> Errors:
+    """Errors on rows between those learned from."""
+    squares = []
+    with torch.no_grad():
+        for peak in range(PEAKS):
+            rows = _region(peak, _JUDGING_ROWS_PER_PEAK).to(dtype)
+            squares.append((network(rows) - target(rows)).double().square().mean())
+    means = torch.stack(squares)
+    return Errors(*(float(part.mean().sqrt()) for part in (means[shown - 1], means[:shown], means)))
+
+
+if __name__ == "__main__":
+    with torch_threads(1):
+        sys.stdout.write(table(five_peaks()) + "\n")

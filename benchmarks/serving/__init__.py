@@ -1,0 +1,1 @@
+"""The server beside bare grpcio echoes and other servers, under load. ``python -m benchmarks.serving``."""

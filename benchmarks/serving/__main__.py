@@ -1,0 +1,158 @@
+"""Our server beside bare grpcio echoes and its peers, every bound held: ``python -m benchmarks.serving``.
+
+Every server is up all the time; loads run one after another, each on one server after the other, round after round, so
+that noise meets all alike. Ends with exit code 1 where a bound that must hold does not, or an answer is wrong.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.common import servers
+from benchmarks.common.load import LoadError
+from benchmarks.common.served_models import ServedModel, slow, small
+from benchmarks.common.servers import ServerError
+from benchmarks.common.surroundings import surroundings
+from benchmarks.common.verdict import Verdict
+from benchmarks.serving import namespace, peers
+from benchmarks.serving.bounds import MANY_ROWS, Findings, verdicts
+from benchmarks.serving.contenders import contenders, server_name
+from benchmarks.serving.loads import (
+    INFER_ROWS,
+    INFER_SIXTEEN,
+    INFER_SIXTY_FOUR,
+    LOADS,
+    ONE,
+    ONE_RAW,
+    SCHEDULE,
+    SIXTEEN,
+    SIXTY_FOUR,
+    SLOW,
+    STREAM,
+    Load,
+    run_rounds,
+)
+from benchmarks.serving.memory import measure_memory
+from benchmarks.serving.metrics_share import metrics_seconds
+from benchmarks.serving.table import generator_remark, load_table, memory_table, verdict_table
+
+_MODULE = "benchmarks.serving"
+_PACKAGES = ("kan-serving", "grpcio", "protobuf", "onnxruntime", "uvloop", "numpy")
+# (rounds, seconds of each load, requests that memory may grow over).
+_FULL, _QUICK = (5, 2.0, 1_000_000), (1, 0.5, 20_000)
+# What each part needs; a bound is judged where all its numbers are there.
+_PARTS: dict[str, tuple[Load, ...]] = {
+    "echo": (ONE, ONE_RAW, SIXTEEN, SIXTY_FOUR),
+    "peers": (INFER_SIXTEEN, INFER_SIXTY_FOUR, INFER_ROWS),
+    "stream": (SIXTY_FOUR, STREAM),
+    "schedule": (SIXTEEN, SIXTY_FOUR, SCHEDULE),
+    "slow": (SLOW,),
+    "metrics": (SIXTEEN,),
+    "memory": (),
+}
+
+
+def main() -> None:
+    """Measure, print the tables, judge."""
+    arguments = _arguments()
+    started = time.monotonic()
+    parts = arguments.only or list(_PARTS)
+    if "peers" in parts and not arguments.no_peers and not namespace.alone():
+        peers.set_up()
+        namespace.enter(_MODULE, sys.argv[1:])
+        print("no network namespace is to be had here, so the peers, which listen on every address, are left out\n")
+        arguments.no_peers = True
+    try:
+        findings = _measure(arguments, parts)
+    except (LoadError, ServerError) as error:
+        sys.exit(f"the run failed: {error}")
+    judged = list(verdicts(findings))
+    print(f"#### Bounds\n\n{verdict_table(judged)}")
+    missed = [verdict for verdict in judged if not verdict.keeps(verdict.must)]
+    print(f"{len(judged) - len(missed)} of {len(judged)} bounds hold; {time.monotonic() - started:.0f} s")
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(_as_json(findings, judged), indent=1), encoding="utf-8")
+    sys.exit(1 if missed else 0)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=f"python -m {_MODULE}", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one short round, to see that all of it works")
+    parser.add_argument("--rounds", type=int, help=f"rounds (default: {_FULL[0]})")
+    parser.add_argument("--seconds", type=float, help=f"length of each load (default: {_FULL[1]:g})")
+    parser.add_argument("--requests", type=int, help=f"how many memory may grow over (default: {_FULL[2]})")
+    parser.add_argument("--only", nargs="+", choices=_PARTS, metavar="PART", help=f"of {', '.join(_PARTS)}")
+    parser.add_argument("--no-peers", action="store_true", help="leave the peers out")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every number to FILE too")
+    arguments = parser.parse_args()
+    defaults = _QUICK if arguments.quick else _FULL
+    for name, value in zip(("rounds", "seconds", "requests"), defaults, strict=True):
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, value)
+        elif getattr(arguments, name) <= 0:
+            parser.error(f"--{name} is {getattr(arguments, name)}; wanted more than 0")
+    return arguments
+
+
+def _measure(arguments: argparse.Namespace, parts: Sequence[str]) -> Findings:
+    """Everything that was asked for; tables are printed as they come."""
+    front_ends = servers.front_ends()
+    installed = peers.peers() if "peers" in parts and not arguments.no_peers else {}
+    versions = "".join(f", {name} {peers.version(name)}" for name in installed)
+    command = " ".join(["python", "-m", _MODULE, *sys.argv[1:]])
+    print(surroundings(f"`{command}`", _PACKAGES).replace("\n- Date", f"{versions}\n- Date"), flush=True)
+    findings = Findings(peers=tuple(installed))
+    with tempfile.TemporaryDirectory() as folder:
+        model, slow_model = small(Path(folder) / "small"), slow(Path(folder) / "slow")
+        loads = [load for load in LOADS if any(load in _PARTS[part] for part in parts)]
+        if SLOW in loads:
+            findings.slow_row_seconds = slow_model.row_seconds(1), slow_model.row_seconds(MANY_ROWS)
+        if loads:
+            with contenders(loads, model, slow_model, front_ends, installed) as up:
+                findings.results = run_rounds(up, loads, arguments.rounds, arguments.seconds)
+            print(f"#### Loads\n\n{load_table(findings.results)}\n{generator_remark(findings.results)}", flush=True)
+        if "metrics" in parts:
+            _measure_metrics(findings, model, front_ends)
+        if "memory" in parts:
+            with ThreadPoolExecutor() as pool:  # all at once: memory does not depend on the pace
+                found = pool.map(lambda front_end: measure_memory(front_end, model, arguments.requests), front_ends)
+                findings.memory = dict(zip(front_ends, found, strict=True))
+            print(f"#### Memory\n\n{memory_table(findings.memory)}", flush=True)
+    return findings
+
+
+def _measure_metrics(findings: Findings, model: ServedModel, front_ends: Sequence[str]) -> None:
+    """The metrics of one request, in batches as large as each front end had."""
+    for front_end in front_ends:
+        batch_rows = statistics.median(findings.results.batch_rows[server_name(front_end), SIXTEEN])
+        seconds = metrics_seconds(model, model.exchanges("predict", 1, 1)[0], batch_rows)
+        findings.metrics_seconds[front_end] = seconds
+        print(f"Metrics, {front_end}: {1e6 * seconds:.1f} µs a request in batches of {batch_rows:.1f}.\n", flush=True)
+
+
+def _as_json(findings: Findings, judged: Sequence[Verdict]) -> dict[str, object]:
+    return {
+        "loads": [
+            {
+                "server": server,
+                "load": load.name,
+                "rounds": [asdict(seen) for seen in found],
+                "rows_a_run": findings.results.batch_rows.get((server, load), []),
+            }
+            for (server, load), found in findings.results.seen.items()
+        ],
+        "metrics_seconds": findings.metrics_seconds,
+        "memory": {front_end: asdict(found) for front_end, found in findings.memory.items()},
+        "bounds": [asdict(verdict) for verdict in judged],
+    }
+
+
+if __name__ == "__main__":
+    main()

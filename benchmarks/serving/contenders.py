@@ -1,0 +1,58 @@
+"""Which servers take part in the serving benchmark, all up at once."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from benchmarks.common import servers
+from benchmarks.common.served_models import ServedModel
+from benchmarks.common.servers import Server
+from benchmarks.serving.loads import Load
+
+
+def server_name(front_end: str) -> str:
+    """Our server with the small model, in the tables."""
+    return f"ours, {front_end}"
+
+
+def slow_name(front_end: str, *, batched: bool) -> str:
+    """Our server with the slow model, in the tables."""
+    return f"ours, {front_end}, {'batched' if batched else 'unbatched'}"
+
+
+@contextmanager
+def contenders(
+    loads: Sequence[Load],
+    model: ServedModel,
+    slow_model: ServedModel,
+    front_ends: Sequence[str],
+    peers: Mapping[str, Path],
+) -> Iterator[list[tuple[Server, ServedModel]]]:
+    """Start every server that gets one of the loads; gives each with the model that it serves.
+
+    Args:
+        loads: Those to come.
+        model: Small, what most of them serve.
+        slow_model: What those with the role "slow" serve.
+        front_ends: Of our server.
+        peers: Python of each, by name.
+
+    Raises:
+        ServerError: One does not start, or answers something else than the model.
+    """
+    roles = {role for load in loads for role in load.roles}
+    with ExitStack() as stack:
+        up = [
+            (stack.enter_context(servers.ours(server_name(front_end), "ours", model, front_end)), model)
+            for front_end in front_ends
+            if "ours" in roles
+        ]
+        up += [(stack.enter_context(servers.echo(name)), model) for name in servers.ECHOES if "echo" in roles]
+        up += [(stack.enter_context(servers.peer(name, python, model)), model) for name, python in peers.items()]
+        for front_end in front_ends if "slow" in roles else ():
+            for batched in (True, False):
+                flags = () if batched else ("--max-batch-rows", "1")
+                name = slow_name(front_end, batched=batched)
+                server = stack.enter_context(servers.ours(name, "slow", slow_model, front_end, *flags))
+                up.append((server, slow_model))
+        yield up

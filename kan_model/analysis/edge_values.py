@@ -1,0 +1,84 @@
+"""What the edges of a network answer to rows of data, layer by layer."""
+
+from collections import deque
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from kan_model.network.network import KAN
+
+# Rows whose edges are in memory at once.
+_ROWS = 1024
+
+
+def checked_rows(kan: KAN, rows: Tensor, *, at_least: int = 1) -> Tensor:
+    """The rows as they are, if the network can read them.
+
+    Args:
+        kan: The network.
+        rows: ``[rows, inputs]``.
+        at_least: Rows that are needed.
+
+    Raises:
+        ValueError: another shape, too few rows, NaN or an infinity.
+    """
+    if rows.ndim != 2 or rows.shape[1] != kan.width[0] or len(rows) < at_least:
+        raise ValueError(
+            f"rows have shape {tuple(rows.shape)}; wanted [{at_least} or more rows, {kan.width[0]} inputs]"
+        )
+    bad = ~torch.isfinite(rows).all(dim=1)
+    if bad.any():
+        raise ValueError(
+            f"{int(bad.sum())} of {len(rows)} rows hold NaN or an infinity, row {int(bad.nonzero()[0])} first; "
+            "wanted finite numbers"
+        )
+    return rows
+
+
+def edge_values(kan: KAN, x: Tensor) -> Iterator[Tensor]:
+    """Each layer's edges ``[rows, outputs, inputs]``, first layer first; zero for edges that are not there.
+
+    Args:
+        kan: The network.
+        x: ``[rows, inputs]``, of the network's type.
+
+    Raises:
+        ValueError: an edge answers NaN or an infinity, as a logarithm does left of its domain.
+    """
+    for index, layer in enumerate(kan.layers):
+        edges = layer.edge_outputs(x)
+        x = edges.sum(dim=2)
+        # A node's sum tells of all its edges, and is much smaller than they are.
+        if not torch.isfinite(x).all():
+            raise ValueError(_flaw(edges, index))
+        yield edges
+        if layer.bias is not None:
+            x = x + layer.bias
+
+
+def first_flaw(kan: KAN, rows: Tensor) -> str | None:
+    """Which edge has no finite answer to which of the rows, and what was wanted; None where all have.
+
+    Args:
+        kan: The network.
+        rows: ``[rows, inputs]``, of the network's type.
+    """
+    with torch.no_grad():
+        try:
+            for part in torch.split(rows, _ROWS):
+                deque(edge_values(kan, part), maxlen=0)
+        except ValueError as flaw:
+            return str(flaw)
+    return None
+
+
+def _flaw(edges: Tensor, index: int) -> str:
+    places = (~torch.isfinite(edges)).nonzero().tolist()
+    if not places:
+        return f"layer {index}: the sum of a node's edges is too large for {edges.dtype}; wanted finite numbers"
+    row, output, input_ = places[0]
+    return (
+        f"layer {index}: the edge from input {input_} to output {output} answers {edges[row, output, input_].item()} "
+        f"to row {row}; wanted finite numbers"
+    )

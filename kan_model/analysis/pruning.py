@@ -1,0 +1,183 @@
+"""A smaller network without the edges, nodes and inputs that its answers hardly depend on."""
+
+import bisect
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kan_model.analysis.attribution import Attribution, attribute
+from kan_model.analysis.edge_values import checked_rows
+from kan_model.network.connections import Flags, Indices, active_edges, fed, read, with_nodes
+from kan_model.network.layer import KANLayer
+from kan_model.network.network import KAN
+
+_CHUNK_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """A smaller network, and what is left of the one it was made of.
+
+    Attributes:
+        kan: The smaller network; shares no memory with the other.
+        nodes: Which nodes of the other are left, level by level, inputs first, ascending.
+        edges: ``[outputs, inputs]`` of each layer of the other: the edges that are left.
+        removed_edges: How many edges were there and are not left.
+    """
+
+    kan: KAN
+    nodes: tuple[tuple[int, ...], ...]
+    edges: tuple[Flags, ...]
+    removed_edges: int
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """Which inputs are left: ``rows[:, list(pruned.inputs)]`` is what the smaller network reads."""
+        return self.nodes[0]
+
+    @property
+    def left_edges(self) -> int:
+        """How many edges are left."""
+        return sum(int(layer.sum()) for layer in self.edges)
+
+
+def prune(
+    kan: KAN,
+    rows: Tensor,
+    *,
+    node_threshold: float = 1e-2,
+    edge_threshold: float = 3e-2,
+    edges: int | None = None,
+    keep_inputs: bool = False,
+) -> Pruned:
+    """Remove weak edges and nodes for real.
+
+    Scores are those of :func:`kan_model.analysis.attribution.attribute`. A hidden node or an input is removed with its
+    edges when its score is below node_threshold · the largest score of its level, an edge when its score is below
+    edge_threshold · the largest score of its layer: scaling a target changes nothing. Edges and nodes that are then
+    on no way from an input to an output go too; outputs stay, one that no edge feeds as a constant. With thresholds
+    of 0 only such edges and nodes go, and the function stays the same.
+
+    What is removed is replaced by its mean on the rows: every node that is left gets the bias that keeps its mean on
+    the rows as it was, also where an earlier layer has moved what it reads.
+
+    Args:
+        kan: The network; it is left as it is.
+        rows: ``[2 or more rows, inputs]``, such as it was trained on.
+        node_threshold: 0 to 1.
+        edge_threshold: 0 to 1.
+        edges: The strongest of all edges, by their scores across all layers, as many as make at most this number of
+            edges on ways from an input to an output; the thresholds are not used then.
+        keep_inputs: The smaller network reads all inputs, also those that none of its edges reads.
+
+    Raises:
+        ValueError: rows or edges that ``attribute`` refuses, a threshold or number that is none, a network that
+            answers the same to all rows, or one of which no way from an input to an output would be left.
+
+    Source: arXiv 2404.19756, section 2.5.1; scores, arXiv 2408.10205, section 4.1; thresholds of pykan, there absolute.
+    """
+    _check(node_threshold, edge_threshold, edges)
+    scores = attribute(kan, rows)
+    active = active_edges(kan.layers)
+    if not scores.inputs.any():
+        raise ValueError("the network answers the same to all rows; wanted rows, or a network, that tell edges apart")
+    if edges is None:
+        kept = _connected(_above(scores, active, node_threshold, edge_threshold))
+    else:
+        kept = _strongest(scores, active, edges)
+    if not any(layer.any() for layer in kept):
+        given = f"edges={edges}" if edges is not None else f"{node_threshold=}, {edge_threshold=}"
+        raise ValueError(f"with {given} no way from an input to an output is left; wanted to keep more")
+    nodes: list[Indices] = [np.flatnonzero(layer.any(axis=0)) for layer in kept] + [np.arange(kan.width[-1])]
+    if keep_inputs:
+        nodes[0] = np.arange(kan.width[0])
+    masked = _with_the_same_means(kan, kept, rows)
+    layers = [with_nodes(layer, nodes[index], nodes[index + 1]) for index, layer in enumerate(masked)]
+    return Pruned(
+        KAN.of_layers(layers),
+        tuple(tuple(level.tolist()) for level in nodes),
+        tuple(kept),
+        sum(int(before.sum() - after.sum()) for before, after in zip(active, kept, strict=True)),
+    )
+
+
+def _check(node_threshold: float, edge_threshold: float, edges: int | None) -> None:
+    for name, threshold in (("node_threshold", node_threshold), ("edge_threshold", edge_threshold)):
+        if not (math.isfinite(threshold) and 0 <= threshold <= 1):
+            raise ValueError(f"{name} is {threshold}; wanted 0 to 1, a share of the largest score")
+    if edges is not None and edges < 1:
+        raise ValueError(f"edges is {edges}; wanted 1 or more")
+
+
+def _above(scores: Attribution, active: Sequence[Flags], node_threshold: float, edge_threshold: float) -> list[Flags]:
+    """Edges above their threshold between nodes above theirs."""
+    nodes = [level >= node_threshold * level.max() for level in scores.nodes]
+    nodes[-1][:] = True
+    return [
+        active[index] & (layer >= edge_threshold * layer.max()) & nodes[index] & nodes[index + 1][:, None]
+        for index, layer in enumerate(scores.edges)
+    ]
+
+
+def _connected(edges: Sequence[Flags]) -> list[Flags]:
+    """The edges that are on a way from an input to an output."""
+    is_fed, is_read = fed(edges), read(edges)
+    return [layer & is_fed[index] & is_read[index + 1][:, None] for index, layer in enumerate(edges)]
+
+
+def _strongest(scores: Attribution, active: Sequence[Flags], count: int) -> list[Flags]:
+    """The connected edges of the strongest ones, of as many of these as leave at most ``count``."""
+    flat = np.concatenate([np.where(a, s, -1.0).ravel() for a, s in zip(active, scores.edges, strict=True)])
+    ranks = np.empty(len(flat), np.int64)
+    ranks[np.argsort(-flat, kind="stable")] = np.arange(len(flat))
+    ends = np.cumsum([layer.size for layer in active])[:-1]
+    by_layer = [part.reshape(a.shape) for part, a in zip(np.split(ranks, ends), active, strict=True)]
+
+    def kept(strongest: int) -> list[Flags]:
+        return _connected([a & (rank < strongest) for a, rank in zip(active, by_layer, strict=True)])
+
+    def left(strongest: int) -> int:
+        return sum(int(layer.sum()) for layer in kept(strongest))
+
+    # More edges never leave fewer connected.
+    return kept(bisect.bisect_right(range(1, len(flat) + 1), count, key=left))
+
+
+def _with_the_same_means(kan: KAN, kept: Sequence[Flags], rows: Tensor) -> list[KANLayer]:
+    """Layers with these edges only, and the biases under which every node has the mean that it had."""
+    before = checked_rows(kan, rows).to(kan.layers[0].base_weight.detach().double())
+    after, changed, layers = before, False, []
+    for layer, edges in zip(kan.layers, kept, strict=True):
+        masked = _masked(layer, edges)
+        before = _nodes(layer, before)
+        changed = changed or not np.array_equal(edges, layer.active_edges.cpu().numpy())
+        if changed:
+            shift = before.mean(dim=0) - _nodes(masked, after).mean(dim=0)
+            bias = shift if masked.bias is None else masked.bias.detach().double() + shift
+            masked = masked.changed(bias=bias.to(layer.base_weight.dtype))
+        after = _nodes(masked, after)
+        layers.append(masked)
+    return layers
+
+
+def _masked(layer: KANLayer, edges: Flags) -> KANLayer:
+    """A copy with these of its edges only; of the others no number is left."""
+    keep = torch.from_numpy(edges).to(layer.edge_mask.device)
+    return layer.changed(
+        base_weight=torch.where(keep, layer.base_weight.detach(), 0),
+        coefficients=torch.where(keep.unsqueeze(-1), layer.coefficients.detach(), 0),
+        edge_mask=torch.where(keep, layer.edge_mask, 0),
+        symbolic=[edge for edge in layer.symbolic if edges[edge.output, edge.input]],
+    )
+
+
+def _nodes(layer: KANLayer, x: Tensor) -> Tensor:
+    """The layer's nodes ``[rows, outputs]`` in float64, chunk by chunk."""
+    exact = copy.deepcopy(layer).double()
+    with torch.no_grad():
+        return torch.cat([exact(rows) for rows in torch.split(x, _CHUNK_ROWS)])

@@ -1,0 +1,178 @@
+"""A network's formulas layer by layer: edges as expressions, and as functions of NumPy arrays."""
+
+import functools
+import math
+from collections.abc import Callable
+
+import numpy as np
+import sympy
+import torch
+from numpy.typing import NDArray
+
+from kan_model.network.functions import FUNCTIONS, Function
+from kan_model.network.layer import KANLayer
+from kan_model.network.network import KAN
+from kan_model.network.symbolic_edge import SymbolicEdge
+
+Values = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Place = tuple[int, int, int]
+# What sympy may take out of an exponential: e^50 is 5e21.
+_LARGE_EXPONENT = 50
+
+
+def live_edges(kan: KAN) -> list[Flags]:
+    """Edges that are there and that some output depends on, ``[outputs, inputs]`` of each layer."""
+    live: list[Flags] = []
+    read: Flags = np.ones(kan.width[-1], bool)
+    for layer in reversed(kan.layers):
+        live.insert(0, layer.active_edges.cpu().numpy() & read[:, None])
+        read = np.any(live[0], axis=0)
+    return live
+
+
+def varying_edges(live: list[Flags]) -> list[Flags]:
+    """Those of them that read something else than a constant."""
+    result: list[Flags] = []
+    varies: Flags = np.ones(live[0].shape[1], bool)
+    for edges in live:
+        result.append(edges & varies)
+        varies = np.any(result[-1], axis=1)
+    return result
+
+
+def number(value: float) -> sympy.Expr:
+    """The same number to the bit; a whole one as an integer, so that formulas do without 1.0·x and x + 0.0."""
+    if math.isfinite(value):
+        return sympy.Integer(int(value)) if value.is_integer() and abs(value) < 2**53 else sympy.Float(value)
+    return sympy.nan if math.isnan(value) else sympy.oo * (1 if value > 0 else -1)
+
+
+def line(factor: sympy.Expr, value: sympy.Expr, shift: sympy.Expr) -> sympy.Expr:
+    """factor·value + shift, with the factor in every term and the numbers in one."""
+    return _tidy(sympy.Add(*(factor * term for term in sympy.Add.make_args(value)), shift))
+
+
+def _tidy(value: sympy.Expr) -> sympy.Expr:
+    """Whole numbers that arithmetic left as floats become integers again."""
+    terms = [term.as_coeff_Mul() for term in sympy.Add.make_args(value)]
+    if not any(_is_whole_float(factor) for factor, _ in terms):
+        return value
+    return sympy.Add(*((number(float(factor)) if _is_whole_float(factor) else factor) * rest for factor, rest in terms))
+
+
+def _is_whole_float(factor: sympy.Expr) -> bool:
+    # Of sympy's numbers, those that float64 has: others would become zero or infinity.
+    return factor.is_Float and float(factor) != 0 and float(factor).is_integer()
+
+
+def node_expressions(index: int, layer: KANLayer, live: Flags, values: list[sympy.Expr]) -> list[sympy.Expr]:
+    """The layer's nodes as expressions of what its inputs are; nodes without a live edge are their bias."""
+    symbolic, bias = _symbolic_edges(layer), _bias(layer)
+    nodes = []
+    for output in range(layer.outputs):
+        terms = [number(bias[output])]
+        for input_ in np.flatnonzero(live[output]).tolist():
+            edge, value = symbolic.get((output, input_)), values[input_]
+            if edge is not None:
+                terms.append(_symbolic(edge, value))
+            elif value.is_number:
+                terms.append(number(float(spline(layer, output, input_)(np.array([float(value)]))[0])))
+            else:
+                terms.append(_phi((index, output, input_))(value))
+        nodes.append(sympy.Add(*terms))
+    return nodes
+
+
+def node_function(index: int, layer: KANLayer, live: Flags) -> Callable[[Values], Values]:
+    """The layer as a function of its inputs ``[rows, inputs]``, operation for operation as the formulas say."""
+    symbolic, bias = _symbolic_edges(layer), _bias(layer)
+    symbols = sympy.symbols(f"x:{layer.inputs}", real=True)
+    splines, nodes = {}, []
+    # Nothing is computed ahead: sympy's ways with zero, infinity and negative numbers are not those of IEEE 754.
+    with sympy.evaluate(False):
+        for output in range(layer.outputs):
+            terms = [sympy.Float(bias[output])]
+            for input_ in np.flatnonzero(live[output]).tolist():
+                x, edge = symbols[input_], symbolic.get((output, input_))
+                if edge is None:
+                    phi = _phi((index, output, input_))
+                    splines[phi.__name__] = spline(layer, output, input_)
+                    terms.append(phi(x))
+                else:
+                    a, b, c, d = map(sympy.Float, edge.affine)
+                    terms.append(c * FUNCTIONS[edge.function].sympy(a * x + b) + d)
+            nodes.append(sympy.Add(*terms))
+    function = sympy.lambdify([symbols], nodes, modules=[splines, "numpy"])
+
+    def apply(values: Values) -> Values:
+        result = np.empty((len(values), layer.outputs))
+        for output, column in enumerate(function(values.T)):
+            result[:, output] = column
+        return result
+
+    return apply
+
+
+def _symbolic_edges(layer: KANLayer) -> dict[tuple[int, int], SymbolicEdge]:
+    """The symbolic edges by (output, input)."""
+    return {(edge.output, edge.input): edge for edge in layer.symbolic}
+
+
+def spline(layer: KANLayer, output: int, input_: int) -> Callable[[Values], Values]:
+    """One edge as a function of float64 numbers ``[rows]``."""
+    one, grid = slice(output, output + 1), slice(input_, input_ + 1)
+    alone = KANLayer(
+        layer.base_weight.detach()[one, grid].double(),
+        layer.coefficients.detach()[one, grid].double(),
+        degree=layer.degree,
+        outside=layer.outside,
+        domain=layer.domain[grid].double() if layer.knots is None else None,
+        knots=None if layer.knots is None else layer.knots[grid].double(),
+        edge_mask=layer.edge_mask[one, grid].double(),
+    )
+
+    def apply(values: Values) -> Values:
+        x = torch.from_numpy(np.ascontiguousarray(values)).to(alone.domain.device)
+        with torch.no_grad():
+            result: Values = alone(x[:, None])[:, 0].cpu().numpy()
+        return result
+
+    return apply
+
+
+def _symbolic(edge: SymbolicEdge, value: sympy.Expr) -> sympy.Expr:
+    a, b, c, d = map(number, edge.affine)
+    argument = line(a, value, b)
+    function = FUNCTIONS[edge.function]
+    if argument.is_number:
+        # sympy would say log(-1) = iπ and 1/0 = z∞.
+        result = number(function.torch(torch.tensor(float(argument), dtype=torch.float64)).item())
+    else:
+        result = _applied(function, argument)
+        # The root or the logarithm of what is negative for all real numbers.
+        result = sympy.nan if result.has(sympy.I) else result
+    return line(c, result, d)
+
+
+def _applied(function: Function, argument: sympy.Expr) -> sympy.Expr:
+    """The function of the argument; e^(x − 2020.25) as 0.78·e^(x − 2020), where sympy would say 3e-878·e^x."""
+    constant, rest = argument.as_coeff_Add()
+    if abs(constant) < _LARGE_EXPONENT:
+        return function.sympy(argument)
+    whole = sympy.Integer(round(constant))
+    x = sympy.Dummy(real=True)
+    exponentials = {
+        sympy.exp(sign * x): sympy.exp(sign * (constant - whole)) * sympy.exp(sign * (rest + whole)) for sign in (1, -1)
+    }
+    return function.sympy(x).xreplace(exponentials).xreplace({x: argument})
+
+
+@functools.cache
+def _phi(place: Place) -> sympy.Function:
+    return sympy.Function("phi_" + "_".join(map(str, place)))
+
+
+def _bias(layer: KANLayer) -> list[float]:
+    bias: list[float] = [0.0] * layer.outputs if layer.bias is None else layer.bias.detach().tolist()
+    return bias

@@ -1,0 +1,249 @@
+"""Move the grids of a KAN to the data that reach them, and keep what it computes there."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kan_model.grids.breaks import layer_breaks
+from kan_model.network.layer import KANLayer
+from kan_model.network.network import KAN
+
+# Basis functions worked on at once: what fits into the cache is done in two thirds of the time.
+_CHUNK_VALUES = 2**16
+_POINTS_PER_INTERVAL = 8
+_STRENGTHS = (*(2.0**-halvings for halvings in range(8)), 0.0)
+_SMALLEST = 1e-30
+# Rows that lie thinner than this share of an even spread do not say what a spline is there; its old curve does.
+_THINNEST = 0.03
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """A network on other grids, and what that changed on the rows that they follow.
+
+    Attributes:
+        kan: The network on its new grids.
+        moved: For each output the largest difference to the old network, as a share of the output's range on the rows
+            (of its largest value where it has no range).
+        moved_by_layer: For each layer the largest such difference of its nodes, the old and the new layer both fed
+            what the old network feeds it.
+        strength: For each layer how far its grids went from the old ones (0) to where the data want them (1): a power
+            of 1/2, or 0.
+    """
+
+    kan: KAN
+    moved: tuple[float, ...]
+    moved_by_layer: tuple[float, ...]
+    strength: tuple[float, ...]
+
+
+def adapt_grid(
+    kan: KAN,
+    rows: Tensor,
+    *,
+    grid_size: int | None = None,
+    uniform_share: float = 0.2,
+    margin: float = 0.01,
+    max_moved: float = 0.01,
+) -> Adaptation:
+    """The same function on these rows, on grids whose domains and knots follow the data in every layer.
+
+    The knots of a feature are quantiles of a mixture: of the data, and of an even spread over the new domain. Its
+    splines are fitted again, each alone, in least squares at the rows; where these say nothing, to the old curve on
+    the new domain (beyond the old domain that is what ``outside`` says). Every layer follows, and is fitted at, what
+    the *old* network feeds it, so that no layer learns the errors of another.
+
+    A grid of the same size that lies elsewhere cannot hold every function of the old one. Layer by layer, first to
+    last, the grids therefore go only as far as no output moves by more than ``max_moved``: all the way where the data
+    fill the old domain, a few percent of it where they leave it or lie in a corner of it. A network that will be
+    trained on has little to lose: give it ``math.inf``, or a larger ``grid_size``.
+
+    A feature that does not vary keeps its grid, or takes one as wide around its value. Between two neighbouring
+    values the data place no more than about one knot. Values far from all others (more than three times the width of
+    the middle 98 % beyond it) do not widen a domain beyond the old one.
+
+    Args:
+        kan: The network; it is left as it is.
+        rows: ``[rows, width[0]]``, two or more.
+        grid_size: Intervals of every spline of the new network; None: as many as each layer has.
+        uniform_share: Weight of the even spread in the mixture, 0 to 1; 1 moves domains and leaves grids uniform.
+        margin: How far a domain goes beyond the data at each end, as a share of their width.
+        max_moved: The largest difference of an output on these rows, as a share of its range, that is accepted.
+
+    Raises:
+        ValueError: rows that do not fit the network, are fewer than two or not finite, or that a layer answers with
+            numbers that are not finite; an argument out of its range; another grid size on which ``max_moved`` is
+            out of reach; values so large that knots meet.
+
+    Source: arXiv 2404.19756, section 2.4; pykan's ``grid_eps`` and efficient-kan's ``update_grid`` mix positions of
+    knots instead, so that one far value takes resolution from all others.
+    """
+    _check(kan, rows, grid_size, uniform_share, margin, max_moved)
+    old = [layer.changed().double() for layer in kan.layers]
+    new, strengths = [], []
+    with torch.no_grad():
+        fed = _nodes(old, rows.to(kan.layers[0].domain).double())
+        values = fed[0]
+        for index, layer in enumerate(kan.layers):
+            size = layer.grid_size if grid_size is None else grid_size
+            grids = layer_breaks(old[index], fed[index], size, uniform_share, margin, layer.domain.dtype)
+            way = _Way(layer, old[index], grids, fed[index], values, tuple(old[index + 1 :]), fed[-1])
+            strength, moved_layer = _as_far_as(max_moved * (index + 1) / len(old), way)
+            new.append(moved_layer)
+            strengths.append(strength)
+            values = _answers(moved_layer.changed().double(), values)
+        alone = [_answers(layer.changed().double(), x) for layer, x in zip(new, fed, strict=False)]
+        by_layer = [float(_moved(before, after).max()) for before, after in zip(fed[1:], alone, strict=True)]
+    return Adaptation(KAN.of_layers(new), tuple(_moved(fed[-1], values).tolist()), tuple(by_layer), tuple(strengths))
+
+
+def _check(
+    kan: KAN, rows: Tensor, grid_size: int | None, uniform_share: float, margin: float, max_moved: float
+) -> None:
+    if rows.ndim != 2 or rows.shape[1] != kan.width[0] or len(rows) < 2:
+        raise ValueError(f"rows have shape {tuple(rows.shape)}; wanted [2 or more, {kan.width[0]}]")
+    bad = ~torch.isfinite(rows.to(kan.dtype)).all(dim=1)
+    if bad.any():
+        row = int(bad.nonzero()[0])
+        raise ValueError(f"row {row} is {rows[row].tolist()}; wanted finite numbers that {kan.dtype} can hold")
+    if grid_size is not None and grid_size < 1:
+        raise ValueError(f"grid_size is {grid_size}; wanted 1 or more intervals")
+    if not 0 <= uniform_share <= 1:
+        raise ValueError(f"uniform_share is {uniform_share}; wanted 0 to 1")
+    if not (0 <= margin < math.inf):
+        raise ValueError(f"margin is {margin}; wanted 0 or more")
+    if not max_moved >= 0:
+        raise ValueError(f"max_moved is {max_moved}; wanted 0 or more")
+
+
+def _nodes(layers: list[KANLayer], x: Tensor) -> list[Tensor]:
+    """What each layer is fed, and the outputs: one ``[rows, nodes]`` more than layers."""
+    fed = [x]
+    for index, layer in enumerate(layers):
+        fed.append(_answers(layer, fed[-1]))
+        bad = ~torch.isfinite(fed[-1]).all(dim=1)
+        if bad.any():
+            row = int(bad.nonzero()[0])
+            raise ValueError(f"layer {index} answers row {row} with {fed[-1][row].tolist()}; wanted finite numbers")
+    return fed
+
+
+def _answers(layer: KANLayer, x: Tensor) -> Tensor:
+    return torch.cat([layer(x[part]) for part in _parts(layer, len(x))])
+
+
+def _parts(layer: KANLayer, rows: int) -> list[slice]:
+    step = max(1, _CHUNK_VALUES // layer.coefficients[0].numel())
+    return [slice(start, start + step) for start in range(0, rows, step)]
+
+
+def _moved(before: Tensor, after: Tensor) -> Tensor:
+    """``[nodes]``: the largest difference over the range; NaN where it is not finite."""
+    largest = before.abs().amax(dim=0)
+    scale = before.amax(dim=0) - before.amin(dim=0)
+    # A constant is one to its last few digits only.
+    scale = torch.where(scale > 1e-9 * largest, scale, largest)
+    difference = (after - before).abs().amax(dim=0)
+    share = torch.where(difference > 0, difference / scale.clamp(min=_SMALLEST), difference)
+    return torch.where(torch.isfinite(share), share, torch.nan)
+
+
+@dataclass(frozen=True)
+class _Way:
+    """From one grid of a layer to another.
+
+    Attributes:
+        layer: The layer on its old grids.
+        exact: The same in float64.
+        grids: Knots from end to end of the domain, ``[inputs, size + 1]``: the old ones resampled, those wanted.
+        x: What the old network feeds the layer.
+        values: What the layers before it feed it on their new grids.
+        after: The old layers after it.
+        outputs: What the old network answers.
+    """
+
+    layer: KANLayer
+    exact: KANLayer
+    grids: tuple[Tensor, Tensor]
+    x: Tensor
+    values: Tensor
+    after: tuple[KANLayer, ...]
+    outputs: Tensor
+
+    def at(self, strength: float) -> tuple[float, KANLayer]:
+        """How far an output moves when the layer goes this share of the way, and the layer there."""
+        old, wanted = self.grids
+        if strength == 0 and old.shape[1] == self.layer.grid_size + 1:
+            layer = self.layer.changed()
+        else:
+            layer = _on_breaks(self.layer, self.exact, torch.lerp(old, wanted, strength), self.x)
+        values = _answers(layer.changed().double(), self.values)
+        for following in self.after:
+            values = _answers(following, values)
+        return float(_moved(self.outputs, values).max()), layer
+
+
+def _as_far_as(allowed: float, way: _Way) -> tuple[float, KANLayer]:
+    """The largest share of the way on which no output moves by more than is allowed, and the layer there."""
+    least = math.inf
+    for strength in _STRENGTHS:
+        moved, layer = way.at(strength)
+        if moved <= allowed:
+            return strength, layer
+        least = min(least, moved)
+    raise ValueError(
+        f"{way.grids[0].shape[1] - 1} intervals instead of {way.layer.grid_size} move an output by {least:.2g} "
+        f"of its range; wanted {allowed:.2g} at most"
+    )
+
+
+def _on_breaks(layer: KANLayer, old: KANLayer, breaks: Tensor, x: Tensor) -> KANLayer:
+    """The layer on other grids; ``old`` is the same layer in float64."""
+    degree, size = layer.degree, breaks.shape[1] - 1
+    parts = {"coefficients": layer.coefficients.new_zeros(layer.outputs, layer.inputs, size + degree)}
+    shares = torch.linspace(0, 1, size + 1, dtype=breaks.dtype, device=breaks.device)
+    even = torch.lerp(breaks[:, :1], breaks[:, -1:], shares)
+    if ((breaks - even).abs() <= 1e-9 * (even[:, -1:] - even[:, :1])).all():
+        parts["domain"] = breaks[:, [0, -1]].to(layer.domain)
+    else:
+        steps = torch.arange(1, degree + 1).to(breaks)
+        first, last = breaks[:, 1:2] - breaks[:, :1], breaks[:, -1:] - breaks[:, -2:-1]
+        knots = [breaks[:, :1] - first * steps.flip(0), breaks, breaks[:, -1:] + last * steps]
+        parts["knots"] = torch.cat(knots, dim=1).to(layer.domain)
+    empty = layer.changed(**parts)
+    change = _change(old, empty.changed().double(), x)
+    coefficients = torch.einsum("inb,oib->oin", change, old.coefficients)
+    return empty.changed(coefficients=coefficients.to(layer.coefficients))
+
+
+def _change(old: KANLayer, new: KANLayer, x: Tensor) -> Tensor:
+    """``[inputs, new coefficients, old coefficients]``: least squares at x, then at the old curves.
+
+    In coordinates that are orthonormal on points spread evenly over the intervals, how well the rows determine a
+    direction is its eigenvalue of their Gram matrix: 1 where they are spread as the points are, 0 where none is.
+    """
+    points = _points(new)
+    q, r = torch.linalg.qr(new.basis(points).transpose(0, 1))
+    fit = q.transpose(1, 2) @ old.basis(points).transpose(0, 1)
+    to_even = torch.linalg.solve_triangular(r, torch.eye(r.shape[1], dtype=r.dtype, device=r.device), upper=True)
+    gram, moment = torch.zeros_like(r), torch.zeros_like(fit)
+    weight = len(points) / len(x)
+    for part in _parts(new, len(x)):
+        at_rows = (new.basis(x[part]).transpose(0, 1) @ to_even).transpose(1, 2)
+        gram += weight * at_rows @ at_rows.transpose(1, 2)
+        moment += weight * at_rows @ old.basis(x[part]).transpose(0, 1)
+    density, directions = torch.linalg.eigh(gram)
+    missing = directions.transpose(1, 2) @ (moment - gram @ fit)
+    correction = torch.where(density > _THINNEST, 1 / density.clamp(min=_THINNEST), 0.0)
+    fit = fit + directions @ (correction.unsqueeze(-1) * missing)
+    change: Tensor = torch.linalg.solve_triangular(r, fit, upper=True)
+    return change
+
+
+def _points(layer: KANLayer) -> Tensor:
+    """``[points, inputs]``, as many in every interval."""
+    breaks = layer.all_knots()[:, layer.degree : -layer.degree]
+    shares = (torch.arange(_POINTS_PER_INTERVAL).to(breaks) + 0.5) / _POINTS_PER_INTERVAL
+    return (breaks[:, :-1, None] + breaks.diff(dim=1).unsqueeze(-1) * shares).flatten(1).T

@@ -1,0 +1,258 @@
+"""Hold an ONNX graph against the network in float64, everywhere a client's rows can lie."""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+
+from kan_model.lowering.checks.regions import ENDS, FAR, INSIDE, KNOTS, OUTSIDE, TABLE, Rows32, Values64, rows_by_region
+from kan_model.lowering.checks.rounding import edges_left_open, left_open, steep
+from kan_model.lowering.checks.scale import scale_of_errors
+from kan_model.lowering.emit.pruned import without_pruned
+from kan_model.network.layer import KANLayer
+from kan_model.network.network import KAN
+from kan_model.network.transform import Affine, InputTransform, OutputTransform, Softmax
+from kan_model.onnx_runtime import Session, open_session
+
+# Rows whose edges are looked at one by one; bounds the memory.
+_EDGE_ROWS = 64
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The largest differences found.
+
+    Attributes:
+        max_abs_error: In the output's own unit, inside the domain.
+        max_relative_error: Relative to the output's scale; outside the domain relative to the larger of that scale and
+            the output itself. Infinite where one side is NaN and the other must not be.
+        region: Where the largest relative error lies.
+        rows: Rows compared.
+    """
+
+    max_abs_error: float
+    max_relative_error: float
+    region: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What float64 answers to the rows of one region.
+
+    Attributes:
+        answers: ``[rows, outputs]``; classes are logits in the far region.
+        size: ``[rows, outputs]``, what errors outside the domain may be relative to.
+        may_be_nan: ``[rows, outputs]``, where 0 · NaN of a pruned edge makes NaN in a dense product.
+        open: ``[rows, outputs]``, what float32 itself leaves open.
+    """
+
+    answers: Values64
+    size: Values64
+    may_be_nan: NDArray[np.bool_]
+    open: Values64
+
+    def each(self, step: int) -> "_Wanted":
+        """Of each so-manieth row."""
+        return _Wanted(self.answers[::step], self.size[::step], self.may_be_nan[::step], self.open[::step])
+
+
+class Reference:
+    """Rows of all kinds and float64's answers to them.
+
+    Attributes:
+        scale: ``[outputs]``, what errors are relative to.
+    """
+
+    def __init__(
+        self,
+        kan: KAN,
+        inputs: InputTransform | None = None,
+        outputs: OutputTransform | None = None,
+        *,
+        training_rows: Rows32 | None = None,
+        scale: Values64 | None = None,
+        rows_per_region: int = 2048,
+    ) -> None:
+        """Answer all rows once; graphs are compared by :meth:`compare`.
+
+        Args:
+            kan: The network.
+            inputs: What stands before it.
+            outputs: What stands behind it.
+            training_rows: ``[rows, features]``, raw, NaN where missing; None: those regions are left out.
+            scale: ``[outputs]``; None: the range of the answers to the training rows, or to rows inside the domain.
+            rows_per_region: How many rows of each kind.
+        """
+        self._kan, self._inputs, self._outputs = copy.deepcopy(kan).double(), inputs, outputs
+        self._softmax = isinstance(outputs, Softmax)
+        self._unread = np.ones(kan.width[0], bool)
+        self._left = without_pruned(kan).nodes
+        self._unread[self._left[0]] = False
+        self._regions = rows_by_region(self._kan, inputs, training_rows, rows_per_region)
+        self._wanted = {region: self._answers(region, rows) for region, rows in self._regions.items()}
+        first = next(iter(self._wanted.values()))
+        self.scale = scale_of_errors(outputs, first.answers) if scale is None else scale
+
+    def compare(self, model: onnx.ModelProto, *, every: int = 1, block_rows: int = 256) -> Comparison:
+        """Run the model and find its largest errors.
+
+        Args:
+            model: With the answers as its first output.
+            every: Take each so-manieth row only.
+            block_rows: Rows a run, which bounds the memory.
+        """
+        abs_error, worst, where, count = 0.0, 0.0, "nowhere", 0
+        for region, all_rows in self._regions.items():
+            rows, wanted = all_rows[::every], self._wanted[region].each(every)
+            count += len(rows)
+            got = _answers_of(model, rows, block_rows, before_softmax=region == FAR and self._softmax)
+            # Beyond float32 nothing can be right.
+            beyond = (np.abs(np.nan_to_num(wanted.size, nan=0.0)) > np.finfo(np.float32).max) | np.isinf(wanted.open)
+            missing, expected = np.isnan(got), np.isnan(wanted.answers)
+            if np.any((expected & ~missing | missing & ~expected & ~wanted.may_be_nan) & ~beyond):
+                return Comparison(np.inf, np.inf, f"{region}: NaN on one side only", count)
+            with np.errstate(invalid="ignore"):  # of infinities, which are beyond
+                error = np.nan_to_num(np.abs(got - wanted.answers) - wanted.open, nan=0.0, posinf=np.inf).clip(min=0)
+            error[beyond] = 0.0
+            outside = region.startswith("outside")
+            size = np.maximum(self.scale, np.nan_to_num(np.abs(wanted.size))) if outside else self.scale
+            relative = float((error / size).max())
+            abs_error = abs_error if outside else max(abs_error, float(error.max()))
+            if not relative <= worst:
+                worst, where = relative, region
+        return Comparison(abs_error, worst, where, count)
+
+    def compare_edges(self, model: onnx.ModelProto, *, block_rows: int = 256) -> float:
+        """The largest error of an explaining model's edges, relative to the largest edge or the range of their node.
+
+        Looked for inside the domain, on knots, at the ends and up to three domains outside.
+        """
+        session = open_session(model)
+        return max(
+            self._edges_of(session, self._regions[region][:_EDGE_ROWS], block_rows, outside=region == OUTSIDE)
+            for region in (INSIDE, KNOTS, ENDS, OUTSIDE)
+        )
+
+    def _edges_of(self, session: Session, rows: Rows32, block_rows: int, *, outside: bool) -> float:
+        runs = [session.run(block)[1:] for block in _blocks(rows, block_rows)]
+        worst = 0.0
+        x = torch.from_numpy(rows).double()
+        with torch.no_grad():
+            x = x if self._inputs is None else self._inputs(x)
+            opened = edges_left_open(self._kan, x)
+            for layer, left, some, *got in zip(self._kan.layers, self._left[1:], opened, *runs, strict=True):
+                wanted = layer.edge_outputs(x)[:, left].numpy()
+                x = layer(x)
+                spare = some if outside else np.where(steep(some), some, 0.0)
+                error = _edge_error(np.concatenate(got)[:, left], wanted, x.numpy()[:, left], spare[:, left])
+                worst = np.inf if not error >= 0 else max(worst, float(error))
+        return worst
+
+    def rows_inside(self, count: int) -> Rows32:
+        """Raw rows inside the domain, ``[count, features]``."""
+        rows = self._regions[INSIDE]
+        return np.resize(rows, (count, rows.shape[1]))
+
+    def hidden_rows(self, layer: int, count: int) -> Rows32:
+        """What layer ``layer`` reads when the network is fed rows inside its domain, ``[count, inputs]``."""
+        x = torch.from_numpy(self._regions[INSIDE]).double()
+        with torch.no_grad():
+            x = x if self._inputs is None else self._inputs(x)
+            for each in self._kan.layers[:layer]:
+                x = each(x)
+        return np.resize(x.numpy().astype(np.float32), (count, x.shape[1]))
+
+    def _answers(self, region: str, rows: Rows32) -> _Wanted:
+        with torch.no_grad():
+            # A feature that nobody reads says nothing, NaN neither.
+            x = torch.from_numpy(np.where(self._unread, np.float32(0), rows)).double()
+            x = x if self._inputs is None else self._inputs(x)
+            if region == FAR:
+                answers, size = self._terms(x)
+                return _Wanted(answers, size, np.isnan(answers), self._open(region, x))
+            answers = self._finished(self._kan(x))
+            missing = np.isnan(answers)
+            broken = np.flatnonzero(missing.any(axis=1))
+            for start in range(0, len(broken), _EDGE_ROWS):
+                part = broken[start : start + _EDGE_ROWS]
+                answers[part] = self._finished(self._edge_by_edge(x[part]))
+            return _Wanted(answers, answers, missing, self._open(region, x))
+
+    def _open(self, region: str, x: torch.Tensor) -> Values64:
+        """What float32 leaves open; inside the domain at steep places only, for training rows nothing."""
+        if region in TABLE:
+            return np.zeros((len(x), self._kan.width[-1]))
+        opened = left_open(self._kan, x, self._outputs)
+        if not region.startswith("outside"):
+            opened = np.where(steep(opened), opened, 0.0)
+        if self._softmax and region != FAR:
+            # Probabilities move by less than the logits do, each by what any logit does.
+            opened = np.broadcast_to(opened.max(axis=1, keepdims=True), opened.shape)
+        return opened
+
+    def _edge_by_edge(self, x: torch.Tensor) -> torch.Tensor:
+        """Node sums over the edges that are there: no 0 · NaN."""
+        for layer in self._kan.layers:
+            edges = torch.where(layer.active_edges, layer.edge_outputs(x), 0.0)
+            x = _nodes(layer, edges)
+        return x
+
+    def _terms(self, x: torch.Tensor) -> tuple[Values64, Values64]:
+        """The answers before any softmax, and how large the numbers are that were summed to them."""
+        for layer in self._kan.layers[:-1]:
+            x = layer(x)
+        answers, size = [], []
+        for part in torch.split(x, _EDGE_ROWS):
+            edges = self._kan.layers[-1].edge_outputs(part)
+            answers.append(_nodes(self._kan.layers[-1], edges))
+            size.append(edges.abs().sum(dim=2))
+        total, absolute = torch.cat(answers), torch.cat(size)
+        if isinstance(self._outputs, Affine):
+            total, absolute = self._outputs(total), absolute * torch.from_numpy(self._outputs.scale).double()
+        return total.numpy(), absolute.numpy()
+
+    def _finished(self, y: torch.Tensor) -> Values64:
+        result: Values64 = (y if self._outputs is None else self._outputs(y)).numpy()
+        return result
+
+
+def _edge_error(got: Rows32, wanted: Values64, nodes: Values64, opened: Values64) -> float:
+    """The largest error of edges, relative to the largest of them or the range of their node; NaN may meet NaN.
+
+    What float32 leaves open is taken off, all of it where that is infinite.
+    """
+    finite = np.isfinite(nodes).all(axis=1)
+    extent = np.ptp(nodes[finite], axis=0) if finite.any() else np.zeros(nodes.shape[1])
+    largest = np.where(np.isfinite(wanted), np.abs(wanted), 0).max(axis=(0, 2))
+    size = np.maximum(np.maximum(extent, largest), np.finfo(np.float32).tiny)[:, None]
+    with np.errstate(invalid="ignore"):  # of infinities
+        error = (np.abs(got - wanted) - opened).clip(min=0) / size
+    error[np.isinf(opened) | (np.isnan(got) & np.isnan(wanted)) | (got == wanted)] = 0
+    return float(error.max())
+
+
+def _nodes(layer: KANLayer, edges: torch.Tensor) -> torch.Tensor:
+    """Node values ``[rows, outputs]`` of edges ``[rows, outputs, inputs]``."""
+    return edges.sum(dim=2) if layer.bias is None else edges.sum(dim=2) + layer.bias
+
+
+def _answers_of(model: onnx.ModelProto, rows: Rows32, block_rows: int, *, before_softmax: bool) -> Rows32:
+    session = open_session(_before_softmax(model) if before_softmax else model)
+    return np.concatenate([session.run(block)[0] for block in _blocks(rows, block_rows)])
+
+
+def _blocks(rows: Rows32, size: int) -> Iterator[Rows32]:
+    return (rows[start : start + size] for start in range(0, len(rows), size))
+
+
+def _before_softmax(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same graph, ending one node earlier."""
+    shorter = copy.deepcopy(model)
+    softmax = shorter.graph.node.pop()
+    shorter.graph.output[0].name = softmax.input[0]
+    return shorter

@@ -1,0 +1,84 @@
+"""Raw rows of all kinds that a client may send, by where they lie: what a graph is held against float64 on."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kan_model.network.network import KAN
+from kan_model.network.transform import InputTransform
+
+Rows32 = NDArray[np.float32]
+Values64 = NDArray[np.float64]
+
+# Of what the network was trained on, imputed and not.
+TABLE = ("training rows", "training rows as they are")
+INSIDE = "inside the domain"
+KNOTS = "on knots"
+ENDS = "at the ends of the domain"
+OUTSIDE = "outside, up to 3 domains"
+# Here float32 itself limits what any graph can do (docs/decisions/0002-far-outside.md): errors are relative to the
+# sum of the last layer's edge outputs without their signs, and classes are judged before the softmax.
+FAR = "outside, one feature up to 1e6"
+
+
+def rows_by_region(
+    kan: KAN, inputs: InputTransform | None, training_rows: Rows32 | None, count: int
+) -> Mapping[str, Rows32]:
+    """``[rows, features]`` of each region; the same for the same network and data.
+
+    Args:
+        kan: The network.
+        inputs: What stands before it.
+        training_rows: ``[rows, features]``, raw, NaN where missing; None: those regions are left out.
+        count: Rows a region; of training rows at most as many as there are.
+    """
+    random = np.random.default_rng(0)
+    first = kan.layers[0]
+    knots = _raw(inputs, first.all_knots().detach().numpy().T)
+    low, high = _raw(inputs, first.domain.detach().numpy().T)
+    middle, half = (low + high) / 2, (high - low) / 2
+    features = first.inputs
+    feature = np.arange(count) % features
+    inside = low + (high - low) * random.random((count, features))
+    far = inside.copy()
+    # One feature at a time: where several large terms cancel, float32 itself has lost the answer.
+    signs = random.choice([-1.0, 1.0], count)
+    far[np.arange(count), feature] = signs * 10 ** random.uniform(1, 6, count)
+    missing = inside.copy()
+    missing[np.arange(count), feature] = np.nan
+    inner_knots = knots[first.degree : len(knots) - first.degree]
+    seen = {}
+    if training_rows is not None:
+        # From all over the table: it may be sorted.
+        some = training_rows[np.unique(np.linspace(0, len(training_rows) - 1, count).astype(int))]
+        seen = dict(zip(TABLE, (_filled(inputs, some), some), strict=True))
+    regions = seen | {
+        INSIDE: inside,
+        "missing values": missing,
+        KNOTS: _mix(random, inner_knots, count),
+        ENDS: _mix(random, np.stack([low, high]), count),
+        OUTSIDE: middle + 3 * half * random.uniform(-1, 1, (count, features)),
+        "outside, on knots beyond the domain": _mix(random, knots, count),
+        FAR: far,
+    }
+    return {name: rows.astype(np.float32) for name, rows in regions.items()}
+
+
+def _raw(inputs: InputTransform | None, scaled: Values64) -> Values64:
+    """Raw features for network inputs."""
+    return scaled if inputs is None else scaled / inputs.scale + inputs.center
+
+
+def _filled(inputs: InputTransform | None, rows: Rows32) -> Rows32:
+    """The rows with imputed values in the place of NaN."""
+    if inputs is None or inputs.imputed is None:
+        return rows
+    return np.where(np.isnan(rows), inputs.imputed, rows)
+
+
+def _mix(random: np.random.Generator, choices: Values64, count: int) -> Values64:
+    """Rows whose every feature is one of its own ``choices`` ([choices, features])."""
+    picks = random.integers(len(choices), size=(count, choices.shape[1]))
+    result: Values64 = np.take_along_axis(choices, picks, axis=0)
+    return result

@@ -1,0 +1,189 @@
+"""Which strategy each layer takes: exact enough, the fastest of those, and all together within the tolerance."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from kan_model.lowering.checks.reference import Comparison, Reference
+from kan_model.lowering.choose.report import Candidate, LoweringError
+from kan_model.lowering.choose.timing import LARGEST_BLOCK, seconds_by_rows
+from kan_model.lowering.emit.network import predicting_model
+from kan_model.lowering.emit.precision import Precision
+from kan_model.lowering.strategies.strategy import Strategy
+from kan_model.network.layer import KANLayer
+from kan_model.network.network import KAN
+from kan_model.network.transform import InputTransform, OutputTransform
+
+SCREENING_ROWS = 256
+_SCREENING_ROUNDS = 3
+# Strategies this close to the fastest (in the logarithm) are as fast: another run would order them otherwise.
+_AS_FAST = 0.03
+# How many times the error of the most exact strategy others may have in a coarse number format.
+_COARSE = 3.0
+
+
+@dataclass(frozen=True)
+class Option:
+    """A strategy for one layer, what was found of it, and whether it may be kept."""
+
+    strategy: Strategy
+    candidate: Candidate
+    within: bool = False
+
+
+class Search:
+    """Errors of the whole network by the strategies of its layers; none is looked for twice."""
+
+    def __init__(
+        self,
+        kan: KAN,
+        inputs: InputTransform | None,
+        outputs: OutputTransform | None,
+        precision: Precision,
+        reference: Reference,
+    ) -> None:
+        self.kan, self.precision, self.reference = kan, precision, reference
+        self._inputs, self._outputs = inputs, outputs
+        self._found: dict[tuple[str, ...], Comparison] = {}
+
+    def error(self, strategies: Sequence[Strategy]) -> Comparison:
+        """How far the network is off when its layers are written so."""
+        names = tuple(strategy.name for strategy in strategies)
+        if names not in self._found:
+            model = predicting_model(self.kan, self._inputs, self._outputs, strategies, self.precision)
+            self._found[names] = self.reference.compare(model)
+        return self._found[names]
+
+    def most_exact(self) -> Comparison:
+        """The smallest error found so far."""
+        return min(self._found.values(), key=lambda found: found.max_relative_error)
+
+    def candidate(self, strategies: Sequence[Strategy], index: int) -> Candidate:
+        """What is found of layer ``index``'s strategy among these."""
+        error = self.error(strategies)
+        return Candidate(strategies[index].name, error.max_relative_error, error.region, {})
+
+
+def applicable(layer: KANLayer, index: int, strategies: Sequence[Strategy], precision: Precision) -> Sequence[Strategy]:
+    """The strategies that can write a layer.
+
+    Raises:
+        LoweringError: There is none.
+    """
+    found = [each for each in strategies if each.applies(layer) and (each.has_product or precision == "float32")]
+    if not found:
+        names = ", ".join(strategy.name for strategy in strategies) or "no strategies"
+        raise LoweringError(f"layer {index}: none of {names} can write its grids in {precision}")
+    return found
+
+
+def screen(search: Search, candidates: Sequence[Sequence[Strategy]], tolerance: float) -> list[list[Option]]:
+    """Each layer's strategies that are exact enough while the other layers are as exact as can be, and the others.
+
+    Raises:
+        LoweringError: A layer has none.
+    """
+    standing = [options[-1] for options in candidates]
+    for _ in range(_SCREENING_ROUNDS):
+        layers = [
+            [Option(each, search.candidate([*standing[:i], each, *standing[i + 1 :]], i)) for each in options]
+            for i, options in enumerate(candidates)
+        ]
+        best = [min(options, key=_error) for options in layers]
+        if all(_error(option) <= tolerance for option in best):
+            break
+        if [option.strategy.name for option in best] == [each.name for each in standing]:
+            break
+        standing = [option.strategy for option in best]
+    if any(_error(option) > tolerance for option in best):
+        raise LoweringError(_too_far(search, best, tolerance))
+    return [_within(options, tolerance, search.precision) for options in layers]
+
+
+def _within(options: list[Option], tolerance: float, precision: Precision) -> list[Option]:
+    """Mark what may be kept, and put it first.
+
+    In a coarse number format strategies that cancel lose much more than others, for little time.
+    """
+    most = tolerance if precision == "float32" else min(tolerance, _COARSE * min(map(_error, options)))
+    marked = [replace(option, within=_error(option) <= most) for option in options]
+    return sorted(marked, key=lambda option: not option.within)
+
+
+def _too_far(search: Search, best: Sequence[Option], tolerance: float) -> str:
+    """Says which layer is to blame: the one that is off most by itself."""
+    alone = [
+        Reference(KAN.of_layers([layer]), rows_per_region=SCREENING_ROWS)
+        .compare(predicting_model(KAN.of_layers([layer]), None, None, [option.strategy], search.precision))
+        .max_relative_error
+        for layer, option in zip(search.kan.layers, best, strict=True)
+    ]
+    index = int(np.argmax(alone))
+    search.error([option.strategy for option in best])
+    found = search.most_exact()
+    return (
+        f"layer {index}: no strategy is within the tolerance {tolerance:g}; the best, {best[index].strategy.name}, is "
+        f"off by {found.max_relative_error:.2g} of the output's range ({found.region})"
+    )
+
+
+def timed(search: Search, index: int, options: Sequence[Option], tune_for: Sequence[int]) -> list[Option]:
+    """The options with the times of those that may be kept, fastest first."""
+    alone = KAN.of_layers([search.kan.layers[index]])
+    good = [option for option in options if option.within]
+    models = [predicting_model(alone, None, None, [option.strategy], search.precision) for option in good]
+    rows = search.reference.hidden_rows(index, LARGEST_BLOCK)
+    measured = [
+        replace(option, candidate=replace(option.candidate, seconds=seconds))
+        for option, seconds in zip(good, seconds_by_rows(models, rows, tune_for), strict=True)
+    ]
+    fastest = min(map(_slowness, measured))
+    # Sorting keeps the order of equals, which is that of preference.
+    measured.sort(key=lambda option: max(_slowness(option), fastest + _AS_FAST))
+    return measured + [option for option in options if not option.within]
+
+
+def _error(option: Option) -> float:
+    return option.candidate.max_relative_error
+
+
+def _slowness(option: Option) -> float:
+    """The logarithm of the geometric mean of the times; 0 where nothing was timed."""
+    seconds = option.candidate.seconds.values()
+    return sum(math.log(each) for each in seconds) / max(len(seconds), 1)
+
+
+def combine(search: Search, layers: Sequence[Sequence[Option]], tolerance: float) -> tuple[list[Option], float]:
+    """The first option of each layer; where their errors add up to too much, the worst layers take more exact ones.
+
+    Raises:
+        LoweringError: No combination that is tried is within the tolerance.
+    """
+    chosen = [next(option for option in options if option.within) for options in layers]
+    most_exact = [min(options, key=_error) for options in layers]
+    while _together(search, chosen) > tolerance:
+        gains = [_error(now) - _error(best) for now, best in zip(chosen, most_exact, strict=True)]
+        worst = int(np.argmax(gains))
+        if gains[worst] <= 0:
+            raise LoweringError(_too_far(search, chosen, tolerance))
+        chosen[worst] = _first_enough(search, chosen, worst, layers[worst], tolerance) or most_exact[worst]
+    # What the first of them took may be more than is needed beside what the last took.
+    for index, options in enumerate(layers):
+        chosen[index] = _first_enough(search, chosen, index, options, tolerance) or chosen[index]
+    return chosen, _together(search, chosen)
+
+
+def _together(search: Search, options: Sequence[Option]) -> float:
+    return search.error([each.strategy for each in options]).max_relative_error
+
+
+def _first_enough(
+    search: Search, chosen: Sequence[Option], index: int, options: Sequence[Option], tolerance: float
+) -> Option | None:
+    """The first option of a layer with which the whole network is within the tolerance, if there is one."""
+    for option in options:
+        if option.within and _together(search, [*chosen[:index], option, *chosen[index + 1 :]]) <= tolerance:
+            return option
+    return None

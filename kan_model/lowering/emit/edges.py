@@ -1,0 +1,49 @@
+"""A layer's edge outputs, one by one: what explain.onnx gives beside the prediction."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kan_model.lowering.emit.silu import base_weights, emit_exact_silu
+from kan_model.lowering.emit.symbolic_edges import emit_symbolic_edges
+from kan_model.lowering.strategies.strategy import Columns, Gathered, Strategy
+from kan_model.network.layer import KANLayer
+from kan_model.onnx_graph import GraphBuilder
+
+Values = NDArray[np.float64]
+
+
+def emit_edges(graph: GraphBuilder, layer: KANLayer, x: str, strategy: Strategy) -> str:
+    """Edge outputs ``[rows, outputs, inputs]``; their sum over the inputs is the node values."""
+    edges = [emit_symbolic_edges(graph, layer, x)] if layer.symbolic else []
+    if layer.edge_mask.any() or not edges:
+        splines = strategy.emit(graph, layer, x)
+        write = _emit_columns if isinstance(splines, Columns) else _emit_gathered
+        edges.append(write(graph, splines, layer))  # type: ignore[arg-type]
+        silu = graph.op("Unsqueeze", [emit_exact_silu(graph, x), graph.integers([1], "outputs_axis")], "silu_by_output")
+        edges.append(graph.op("Mul", [silu, graph.floats(base_weights(layer), "base_weight")], "base"))
+    total = edges[0]
+    for each in edges[1:]:
+        total = graph.op("Add", [total, each], "edges")
+    return total
+
+
+def _emit_columns(graph: GraphBuilder, splines: Columns, layer: KANLayer) -> str:
+    """One small product for each input."""
+    weight = np.concatenate([term.weight for term in splines.terms])
+    values = [term.value for term in splines.terms]
+    value = values[0] if len(values) == 1 else graph.op("Concat", values, "columns", axis=1)
+    shape = graph.integers([0, len(weight), layer.inputs], "by_column")
+    by_input = graph.op("Transpose", [graph.op("Reshape", [value, shape], "by_column")], "by_input", perm=[2, 0, 1])
+    product = graph.op("MatMul", [by_input, graph.floats(weight.transpose(1, 0, 2), "weight")], "splines_by_input")
+    if np.any(splines.constant):
+        product = graph.op("Add", [product, graph.floats(splines.constant[:, None], "constant")], "with_constant")
+    return graph.op("Transpose", [product], "splines", perm=[1, 2, 0])
+
+
+def _emit_gathered(graph: GraphBuilder, splines: Gathered, layer: KANLayer) -> str:
+    shape = graph.integers([0, 0, layer.degree + 1, layer.outputs], "by_power")
+    coefficients = graph.op("Reshape", [splines.coefficients, shape], "polynomials_by_power")
+    powers = graph.op("Unsqueeze", [splines.powers, graph.integers([3], "outputs_axis")], "powers_by_output")
+    terms = graph.op("Mul", [coefficients, powers], "terms")
+    summed = graph.op("ReduceSum", [terms, graph.integers([2], "power_axis")], "splines_by_input", keepdims=0)
+    return graph.op("Transpose", [summed], "splines", perm=[0, 2, 1])

@@ -1,0 +1,116 @@
+"""A whole KAN, with what stands before and after it, as one ONNX model."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from kan_model.lowering.emit.edges import emit_edges
+from kan_model.lowering.emit.nodes import emit_nodes
+from kan_model.lowering.emit.precision import Precision
+from kan_model.lowering.emit.pruned import without_pruned
+from kan_model.lowering.strategies.strategy import Strategy
+from kan_model.network.network import KAN
+from kan_model.network.transform import InputTransform, OutputTransform, Softmax
+from kan_model.onnx_graph import GraphBuilder
+
+Indices = NDArray[np.int64]
+Values = NDArray[np.float64]
+INPUT_NAME = "features"
+
+
+def predicting_model(
+    kan: KAN,
+    inputs: InputTransform | None,
+    outputs: OutputTransform | None,
+    strategies: Sequence[Strategy],
+    precision: Precision = "float32",
+    metadata: Mapping[str, str] | None = None,
+) -> onnx.ModelProto:
+    """``features`` [rows, inputs] -> the outputs, by one strategy a layer; what is pruned is left out."""
+    compact = without_pruned(kan)
+    graph = GraphBuilder(INPUT_NAME, kan.width[0])
+    value = _emit_inputs(graph, INPUT_NAME, inputs, compact.nodes[0], kan.width[0])
+    for index, layer in enumerate(compact.layers):
+        graph.scope = f"layer{index}"
+        value = emit_nodes(graph, layer, value, strategies[index], precision, compact.constant(index))
+    value = _emit_outputs(graph, value, outputs)
+    return graph.build({output_name(outputs): (value, kan.width[-1:])}, "kan", metadata or {})
+
+
+def explaining_model(
+    kan: KAN,
+    inputs: InputTransform | None,
+    outputs: OutputTransform | None,
+    strategies: Sequence[Strategy],
+    metadata: Mapping[str, str] | None = None,
+) -> onnx.ModelProto:
+    """The same forward pass whose further outputs ``layer0_edges``, … [rows, outputs, inputs] are each layer's edges.
+
+    Edges to nodes that no answer depends on are zero.
+    """
+    compact = without_pruned(kan)
+    graph = GraphBuilder(INPUT_NAME, kan.width[0])
+    value = _emit_inputs(graph, INPUT_NAME, inputs, compact.nodes[0], kan.width[0])
+    edges = {}
+    for index, layer in enumerate(compact.layers):
+        graph.scope = f"layer{index}"
+        each = emit_edges(graph, layer, value, strategies[index])
+        value = graph.op("ReduceSum", [each, graph.integers([2], "inputs_axis")], "sums", keepdims=0)
+        if np.any(constant := compact.constant(index)):
+            value = graph.op("Add", [value, graph.floats(constant, "constant")], "nodes")
+        fixed = compact.fixed[index]
+        placed = _emit_placed(graph, each, fixed, compact.nodes[index + 1], compact.nodes[index])
+        edges[edges_name(index)] = (placed, fixed.shape)
+    value = _emit_outputs(graph, value, outputs)
+    return graph.build({output_name(outputs): (value, kan.width[-1:]), **edges}, "kan_explained", metadata or {})
+
+
+def output_name(outputs: OutputTransform | None) -> str:
+    """Under which name a model gives its answers."""
+    return "probabilities" if isinstance(outputs, Softmax) else "prediction"
+
+
+def edges_name(layer: int) -> str:
+    """Under which name an explaining model gives a layer's edges."""
+    return f"layer{layer}_edges"
+
+
+def _emit_placed(graph: GraphBuilder, edges: str, fixed: Values, outputs: Indices, inputs: Indices) -> str:
+    """Edges of the nodes that are left, in their places among all; the others' are ``fixed`` ([outputs, inputs])."""
+    for axis, (nodes, count) in enumerate(zip((outputs, inputs), fixed.shape, strict=True), start=1):
+        if len(nodes) == count:
+            continue
+        pads = [int(place == axis + 3) for place in range(6)]
+        edges = graph.op("Pad", [edges, graph.integers(pads, "one_more")], "edges_and_zero")
+        places = np.full(count, len(nodes))
+        places[nodes] = np.arange(len(nodes))
+        edges = graph.op("Gather", [edges, graph.integers(places, "places")], "edges_in_place", axis=axis)
+    return graph.op("Add", [edges, graph.floats(fixed, "fixed_edges")], "all_edges") if np.any(fixed) else edges
+
+
+def _emit_inputs(graph: GraphBuilder, x: str, transform: InputTransform | None, read: Indices, width: int) -> str:
+    graph.scope = "inputs"
+    if len(read) < width:
+        x = graph.op("Gather", [x, graph.integers(read, "read_features")], "read", axis=1)
+    if transform is None:
+        return x
+    if transform.imputed is not None:
+        missing = graph.op("IsNaN", [x], "missing")
+        x = graph.op("Where", [missing, graph.floats(transform.imputed[read], "imputed_value"), x], "imputed")
+    if np.any(transform.center):
+        x = graph.op("Sub", [x, graph.floats(transform.center[read], "center")], "centred")
+    if np.any(transform.scale != 1):
+        x = graph.op("Mul", [x, graph.floats(transform.scale[read], "scale")], "scaled")
+    return x
+
+
+def _emit_outputs(graph: GraphBuilder, y: str, transform: OutputTransform | None) -> str:
+    graph.scope = "outputs"
+    if transform is None:
+        return y
+    if isinstance(transform, Softmax):
+        return graph.op("Softmax", [y], "softmax", axis=1)
+    scaled = graph.op("Mul", [y, graph.floats(transform.scale, "scale")], "scaled")
+    return graph.op("Add", [scaled, graph.floats(transform.center, "center")], "raw")

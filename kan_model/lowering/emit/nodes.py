@@ -1,0 +1,95 @@
+"""A layer's node values: splines, base branch and symbolic edges in as few matrix products as there can be."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kan_model.lowering.emit.precision import Precision, emit_product
+from kan_model.lowering.emit.silu import base_weights, emit_silu
+from kan_model.lowering.emit.symbolic_edges import emit_symbolic_nodes
+from kan_model.lowering.strategies.strategy import Gathered, Strategy, Term
+from kan_model.network.connections import with_nodes
+from kan_model.network.layer import KANLayer
+from kan_model.onnx_graph import GraphBuilder
+
+Values = NDArray[np.float64]
+
+
+def emit_nodes(
+    graph: GraphBuilder, layer: KANLayer, x: str, strategy: Strategy, precision: Precision, constant: Values
+) -> str:
+    """Node values ``[rows, outputs]``.
+
+    Args:
+        graph: Where to write.
+        layer: The layer.
+        x: Its inputs ``[rows, inputs]``.
+        strategy: How its splines are written.
+        precision: Of the largest product.
+        constant: ``[outputs]``, to be added.
+    """
+    total = emit_symbolic_nodes(graph, layer, x) if layer.symbolic else None
+    read = np.flatnonzero(layer.edge_mask.numpy().any(axis=0))
+    if total is not None and not len(read):
+        return _emit_sum(graph, total, constant)
+    if not len(read):
+        nothing = np.zeros((layer.inputs, layer.outputs))
+        return emit_product(graph, x, nothing, graph.floats(constant, "constant"))
+    if len(read) < layer.inputs:
+        layer = with_nodes(layer, read, np.arange(layer.outputs))
+        x = graph.op("Gather", [x, graph.integers(read, "spline_inputs")], "read", axis=1)
+    return _emit_edges(graph, layer, x, strategy, precision, constant, total)
+
+
+def _emit_edges(
+    graph: GraphBuilder,
+    layer: KANLayer,
+    x: str,
+    strategy: Strategy,
+    precision: Precision,
+    constant: Values,
+    total: str | None,
+) -> str:
+    """Splines and base branch. Each product is added to what is there (Gemm's third input): nothing large is copied."""
+    base = (emit_silu(graph, x), base_weights(layer).T)
+    splines = strategy.emit(graph, layer, x)
+    if isinstance(splines, Gathered):
+        gathered = _emit_gathered(graph, splines, layer)
+        total = gathered if total is None else graph.op("Add", [total, gathered], "splines_and_symbolic")
+        return _emit_gemm(graph, [base], _emit_sum(graph, total, constant))
+    constant = constant + splines.constant.sum(axis=0)
+    if total is not None:
+        total = _emit_sum(graph, total, constant)
+    elif np.any(constant):
+        total = graph.floats(constant, "constant")
+    *small, largest = sorted(splines.terms, key=lambda term: len(term.weight))
+    parts = [base, *((term.value, _flat(term)) for term in small)]
+    # Two products take less time than a copy side by side and one product, more than two take more.
+    for group in [[part] for part in parts] if len(parts) == 2 else [parts]:
+        total = _emit_gemm(graph, group, total)
+    return emit_product(graph, largest.value, _flat(largest), total, precision, largest.low, largest.high)
+
+
+def _flat(term: Term) -> Values:
+    """Weights ``[columns·inputs, outputs]``."""
+    return term.weight.reshape(-1, term.weight.shape[-1])
+
+
+def _emit_sum(graph: GraphBuilder, value: str, constant: Values) -> str:
+    return graph.op("Add", [value, graph.floats(constant, "constant")], "with_constant") if np.any(constant) else value
+
+
+def _emit_gemm(graph: GraphBuilder, parts: list[tuple[str, Values]], addend: str | None) -> str:
+    """Σ value · weight + addend of values ``[rows, n]`` and weights ``[n, outputs]``."""
+    values = [value for value, _ in parts]
+    value = values[0] if len(values) == 1 else graph.op("Concat", values, "side_by_side", axis=1)
+    return emit_product(graph, value, np.concatenate([weight for _, weight in parts]), addend)
+
+
+def _emit_gathered(graph: GraphBuilder, splines: Gathered, layer: KANLayer) -> str:
+    """One row times one matrix for each row of the batch."""
+    numbers = layer.inputs * (layer.degree + 1)
+    powers = graph.op("Reshape", [splines.powers, graph.integers([0, 1, numbers], "as_row")], "powers_as_row")
+    shape = graph.integers([0, numbers, layer.outputs], "as_matrix")
+    coefficients = graph.op("Reshape", [splines.coefficients, shape], "polynomials_as_matrix")
+    product = graph.op("MatMul", [powers, coefficients], "splines_by_row")
+    return graph.op("Reshape", [product, graph.integers([0, layer.outputs], "as_nodes")], "splines")

@@ -1,0 +1,72 @@
+"""A network without the nodes that its pruned edges leave alone, so that they cost nothing."""
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kan_model.network.connections import Flags, Indices, active_edges, fed, read, with_nodes
+from kan_model.network.layer import KANLayer
+from kan_model.network.network import KAN
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Compact:
+    """The same function with fewer nodes.
+
+    Attributes:
+        layers: With the nodes that are left.
+        nodes: Which nodes of the network are left, inputs first.
+        fixed: ``[outputs, inputs]`` of each layer as it was: edges from constant nodes to nodes that are read, zero for
+            all others and for those that ``layers`` have.
+        biases: ``[outputs]`` of each layer as it was; ``layers`` have none.
+    """
+
+    layers: tuple[KANLayer, ...]
+    nodes: tuple[Indices, ...]
+    fixed: tuple[Values, ...]
+    biases: tuple[Values, ...]
+
+    def constant(self, index: int) -> Values:
+        """What is to be added to the nodes of layer ``index`` that are left, ``[outputs]``."""
+        constant: Values = (self.fixed[index].sum(axis=1) + self.biases[index])[self.nodes[index + 1]]
+        return constant
+
+
+def without_pruned(kan: KAN) -> Compact:
+    """Leave out inputs and hidden nodes that no edge reads, and hidden nodes that no edge feeds; outputs stay."""
+    active = active_edges(kan.layers)
+    is_fed, is_read = fed(active), read(active)
+    alive = _alive(is_fed, is_read)
+    nodes = tuple(np.flatnonzero(level) for level in alive)
+    exact = copy.deepcopy(kan).double()
+    layers, fixed, biases = [], [], []
+    values = torch.zeros(kan.width[0], dtype=torch.float64)
+    for index, layer in enumerate(kan.layers):
+        with torch.no_grad():
+            edges = exact.layers[index].edge_outputs(values[None])[0].numpy()
+        # 0 · NaN of a pruned edge is no edge. Nodes that nothing feeds are constant, also one that stays as the only
+        # one of its layer.
+        edges[~(active[index] & is_read[index + 1][:, None] & ~is_fed[index])] = 0
+        bias = exact.layers[index].bias
+        biases.append(np.zeros(layer.outputs) if bias is None else bias.detach().numpy())
+        values = torch.from_numpy(edges.sum(axis=1) + biases[-1])
+        edges[np.ix_(nodes[index + 1], nodes[index])] = 0
+        fixed.append(edges)
+        left = with_nodes(layer, nodes[index], nodes[index + 1])
+        layers.append(left if left.bias is None else left.changed(bias=None))
+    return Compact(tuple(layers), nodes, tuple(fixed), tuple(biases))
+
+
+def _alive(fed: list[Flags], read: list[Flags]) -> list[Flags]:
+    """Nodes that are to be left."""
+    alive = [before & after for before, after in zip(fed, read, strict=True)]
+    alive[-1][:] = True
+    for level in alive:
+        # A layer without nodes would be none.
+        level[0] |= not level.any()
+    return alive

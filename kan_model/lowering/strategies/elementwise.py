@@ -1,0 +1,60 @@
+"""What several strategies write: one input many times over, bounds, powers."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kan_model.lowering.strategies.strategy import Term, Weights
+from kan_model.onnx_graph import GraphBuilder
+
+Values = NDArray[np.float64]
+
+
+def repeat(graph: GraphBuilder, x: str, times: int) -> str:
+    """``[rows, inputs]`` -> ``[rows, times·inputs]``.
+
+    A copy and then long rows: broadcasting over a grid axis instead runs onnxruntime's loops once for each grid
+    point and row, which takes longer than the copy.
+    """
+    return x if times == 1 else graph.op("Tile", [x, graph.integers([1, times], "times")], "repeated")
+
+
+def clip(graph: GraphBuilder, x: str, low: Values, high: Values) -> str:
+    """Clip x to bounds, one pair for each column; one op where all columns have the same. NaN may get lost."""
+    if np.all(low == low.flat[0]) and np.all(high == high.flat[0]):
+        return graph.op("Clip", [x, graph.floats(low.flat[0], "low"), graph.floats(high.flat[0], "high")], "clipped")
+    x = graph.op("Max", [x, graph.floats(low, "low")], "from_low")
+    return graph.op("Min", [x, graph.floats(high, "high")], "clipped")
+
+
+def power(graph: GraphBuilder, x: str, exponent: int) -> str:
+    """x^exponent by multiplications: onnxruntime's Pow is many times slower."""
+    result = x
+    for bit in f"{exponent:b}"[1:]:
+        result = graph.op("Mul", [result, result], "power")
+        if bit == "1":
+            result = graph.op("Mul", [result, x], "power")
+    return result
+
+
+def emit_monomials(
+    graph: GraphBuilder, x: str, domain: tuple[Values, Values], centre: Values, weight: Weights
+) -> list[Term]:
+    """Powers 1, 2, … of x − centre, one for each of the weights.
+
+    Args:
+        graph: Where to write.
+        x: ``[rows, inputs]``, inside the domain.
+        domain: Its ends, ``[inputs]`` each.
+        centre: ``[inputs]``, as float32 holds it.
+        weight: ``[powers, inputs, outputs]``.
+    """
+    if len(weight) and np.any(centre):
+        x = graph.op("Sub", [x, graph.floats(centre, "centre")], "centred")
+    least, most = float((domain[0] - centre).min()), float((domain[1] - centre).max())
+    value, terms = x, []
+    for exponent in range(1, len(weight) + 1):
+        if exponent > 1:
+            value = graph.op("Mul", [value, x], "monomial")
+        low, high = (least**exponent, most**exponent) if exponent % 2 else (0.0, max(-least, most) ** exponent)
+        terms.append(Term(value, weight[exponent - 1 : exponent], low, high))
+    return terms

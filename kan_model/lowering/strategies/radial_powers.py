@@ -1,0 +1,103 @@
+"""Powers of the distance from each knot: for coarse grids under ``clamp``, the fastest form there is."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kan_model.lowering.strategies.change_of_basis import as_float32, inner_knots, spline_weights
+from kan_model.lowering.strategies.elementwise import clip, emit_monomials, power, repeat
+from kan_model.lowering.strategies.strategy import Columns, Term
+from kan_model.network.layer import KANLayer
+from kan_model.onnx_graph import GraphBuilder
+
+Values = NDArray[np.float64]
+# Beyond it the powers cancel too many digits to be worth a try.
+_MAX_INTERVALS = 32
+
+Polynomial = Literal["ends", "monomials"]
+
+
+@dataclass(frozen=True)
+class RadialPowers:
+    """Any grid, any degree, ``clamp`` only.
+
+    Inside the domain a spline is a polynomial plus a multiple of |x − t|^degree for each knot t (of even degree: of
+    (x − t)·|x − t|^(degree − 1)), the function of one variable that radial basis functions and cubic smoothing splines
+    are made of. It jumps in its last derivative as (x − t)₊^degree does, and needs no mirrored copy of x.
+
+    Attributes:
+        polynomial: How it is written. "ends": as x and such powers from the domain's ends, the fewest ops, best for
+            single rows. "monomials": as 1 … degree powers of x − centre, small ops more, but fewer columns that pass
+            all of them, best for many rows.
+    """
+
+    polynomial: Polynomial = "ends"
+
+    @property
+    def name(self) -> str:
+        """As it stands in the manifest."""
+        return "radial_powers" if self.polynomial == "ends" else "radial_powers_monomials"
+
+    @property
+    def has_product(self) -> bool:
+        """True: fixed functions, fixed weights."""
+        return True
+
+    def applies(self, layer: KANLayer) -> bool:
+        """True under clamp, up to 32 intervals; of degree 1, monomials are what ends are."""
+        own = self.polynomial == "ends" or layer.degree > 1
+        return own and layer.outside == "clamp" and layer.grid_size <= _MAX_INTERVALS
+
+    def emit(self, graph: GraphBuilder, layer: KANLayer, x: str) -> Columns:
+        """See :class:`kan_model.lowering.strategies.strategy.Strategy`."""
+        degree = layer.degree
+        low, high = layer.domain.detach().double().numpy().T
+        if self.polynomial == "ends":
+            knots, monomials, centre = _knots(layer, degree - 1), 1, np.zeros_like(low)
+        else:
+            knots, monomials, centre = inner_knots(layer), degree, as_float32((low + high) / 2)
+
+        def functions(points: Values, part: slice) -> Values:
+            around = points - centre[part]
+            polynomial = [around**exponent for exponent in (*range(1, monomials + 1), 0)]
+            return np.concatenate([_radial(points - knots[:, None, part], degree), np.stack(polynomial)])
+
+        weight = spline_weights(layer, functions)
+        inside = clip(graph, x, low, high)
+        count, terms = len(knots), []
+        if count:
+            from_knots = graph.op(
+                "Sub", [repeat(graph, inside, count), graph.floats(knots.ravel(), "knots")], "from_knots"
+            )
+            value = _emit_radial(graph, from_knots, degree)
+            least, most = _radial(low - knots, degree).min(), _radial(high - knots, degree).max()
+            if degree % 2:
+                least, most = 0.0, max(_radial(low - knots, degree).max(), most)
+            terms.append(Term(value, weight[:count], float(least), float(most)))
+        terms += emit_monomials(graph, inside, (low, high), centre, weight[count:-1])
+        return Columns(tuple(terms), weight[-1])
+
+
+def _knots(layer: KANLayer, further: int) -> Values:
+    """Inner knots, and ``further`` ones at the domain's ends and one domain beyond: ``[knots, inputs]``.
+
+    From left to right: neighbours' powers cancel, and they had better do so soon when they are summed.
+    """
+    low, high = layer.domain.detach().double().numpy().T
+    ends = as_float32(np.stack([low, high, 2 * low - high, 2 * high - low])[:further])
+    return np.sort(np.concatenate([inner_knots(layer), ends]), axis=0)
+
+
+def _radial(from_knot: Values, degree: int) -> Values:
+    distance = np.abs(from_knot)
+    return distance**degree if degree % 2 else from_knot * distance ** (degree - 1)
+
+
+def _emit_radial(graph: GraphBuilder, from_knot: str, degree: int) -> str:
+    """The same as ops."""
+    distance = graph.op("Abs", [from_knot], "distance")
+    if degree % 2:
+        return power(graph, distance, degree)
+    return graph.op("Mul", [from_knot, power(graph, distance, degree - 1)], "signed_power")

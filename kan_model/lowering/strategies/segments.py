@@ -1,0 +1,103 @@
+"""Truncated powers within segments of the grid: any grid, any degree, both policies, fit for finer grids."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kan_model.lowering.strategies.change_of_basis import as_float32, spline_weights
+from kan_model.lowering.strategies.elementwise import power, repeat
+from kan_model.lowering.strategies.strategy import Columns, Term
+from kan_model.network.layer import KANLayer
+from kan_model.onnx_graph import GraphBuilder
+
+Values = NDArray[np.float64]
+_MAX_COLUMNS = 96
+
+
+@dataclass(frozen=True)
+class Segments:
+    """The domain in segments, each with truncated powers of its own.
+
+    A spline is its value at the left end plus what it gains from segment to segment, and a segment sees x clipped to
+    itself: within it stand ``degree`` powers for the polynomial in its middle and one for each knot inside, from the
+    middle outwards. So no power grows beyond a segment's width and nothing large cancels, for ``degree − 1`` columns
+    more a segment. Under ``decay`` the tails beyond the domain are one segment each.
+
+    Attributes:
+        intervals: Of the grid, at most, in one segment.
+    """
+
+    intervals: int
+
+    @property
+    def name(self) -> str:
+        """As it stands in the manifest."""
+        return f"segments_{self.intervals}"
+
+    @property
+    def has_product(self) -> bool:
+        """True: fixed functions, fixed weights."""
+        return True
+
+    def applies(self, layer: KANLayer) -> bool:
+        """True where it takes no more than 96 columns an input and is not the same as with smaller segments."""
+        smaller = layer.grid_size > self.intervals // 2
+        return smaller and len(_columns(layer, self.intervals)) <= _MAX_COLUMNS
+
+    def emit(self, graph: GraphBuilder, layer: KANLayer, x: str) -> Columns:
+        """See :class:`kan_model.lowering.strategies.strategy.Strategy`."""
+        columns = _columns(layer, self.intervals)
+        low, high, start = (np.stack([getattr(c, name) for c in columns]) for name in ("low", "high", "start"))
+        value = repeat(graph, x, len(columns))
+        value = graph.op("Min", [value, graph.floats(high.ravel(), "high")], "up_to_high")
+        value = graph.op("Max", [value, graph.floats(low.ravel(), "low")], "within")
+        value = graph.op("Sub", [value, graph.floats(start.ravel(), "start")], "from_start")
+        value = power(graph, value, layer.degree)
+
+        def functions(points: Values, part: slice) -> Values:
+            clipped = np.clip(points, low[:, None, part], high[:, None, part])
+            powers = (clipped - start[:, None, part]) ** layer.degree
+            return np.concatenate([powers, np.ones((1, *points.shape))])
+
+        weight = spline_weights(layer, functions)
+        ends = np.stack([(low - start) ** layer.degree, (high - start) ** layer.degree])
+        return Columns((Term(value, weight[:-1], float(ends.min()), float(ends.max())),), weight[-1])
+
+
+@dataclass(frozen=True)
+class _Column:
+    """(clip(x, low, high) − start)^degree; ``[inputs]`` each, as float32 holds them."""
+
+    low: Values
+    high: Values
+    start: Values
+
+
+def _columns(layer: KANLayer, intervals: int) -> list[_Column]:
+    knots = as_float32(layer.all_knots().detach().numpy()).T
+    degree, size = layer.degree, layer.grid_size
+    count = -(-size // intervals)
+    ends = [degree + size * i // count for i in range(count + 1)]
+    columns = []
+    for first, last in pairwise(ends):
+        columns += _segment(knots[first : last + 1], degree)
+    if layer.outside == "decay":
+        # From the outermost knots, where the spline and degree − 1 derivatives are zero: one power a knot.
+        before, after = knots[: degree + 1], knots[-degree - 1 :]
+        columns += [_Column(before[i], before[-1], before[i]) for i in range(degree)]
+        columns += [_Column(after[0], after[-1 - i], after[-1 - i]) for i in range(degree)]
+    return columns
+
+
+def _segment(knots: Values, degree: int) -> list[_Column]:
+    """Columns of the segment between the first and the last of ``knots`` ([knots, inputs])."""
+    low, high, inner = knots[0], knots[-1], knots[1:-1]
+    half = len(inner) // 2
+    # Polynomials: powers with different starts, the first two at the ends.
+    starts = [low, high, (low + high) / 2, 2 * low - high, 2 * high - low][:degree]
+    columns = [_Column(low, high, as_float32(start)) for start in starts]
+    columns += [_Column(low, knot, knot) for knot in inner[:half]]
+    columns += [_Column(knot, high, knot) for knot in inner[half:]]
+    return columns

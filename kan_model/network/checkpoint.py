@@ -1,0 +1,152 @@
+"""KANs as safetensors: the tensors as they are, the rest as JSON in the file's header."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import nn
+
+from kan_model.network.layer import KANLayer
+from kan_model.network.network import KAN
+from kan_model.network.symbolic_edge import SymbolicEdge
+from kan_model.network.transform import Affine, InputTransform, OutputTransform, Softmax
+
+# 2 has symbolic edges, 3 biases. Networks without any are still written as 1, which older libraries read.
+FORMAT_VERSIONS = (1, 2, 3)
+
+
+def to_bytes(kan: KAN, inputs: InputTransform | None = None, outputs: OutputTransform | None = None) -> bytes:
+    """The network, and what stands before and behind it, as the content of a safetensors file."""
+    layers = [_options(layer) for layer in kan.layers]
+    version = 2 if any("symbolic" in options for options in layers) else 1
+    if any(layer.bias is not None for layer in kan.layers):
+        version = 3
+    description: dict[str, Any] = {"format_version": version, "layers": layers}
+    # safetensors refuses tensors that are views of others.
+    tensors = {name: tensor.detach().contiguous().clone() for name, tensor in kan.state_dict().items()}
+    if isinstance(outputs, Softmax):
+        description["softmax"] = True
+    for prefix, transform in (("inputs", inputs), ("outputs", outputs if isinstance(outputs, Affine) else None)):
+        for name, values in vars(transform).items() if transform else ():
+            if values is not None:
+                tensors[f"{prefix}.{name}"] = torch.from_numpy(values).clone()
+    return save_tensors(tensors, metadata={"kan": json.dumps(description)})
+
+
+def from_bytes(content: bytes) -> KAN:
+    """The network, equal to the bit to the one that was saved.
+
+    Raises:
+        ValueError: content that is no such checkpoint, or one of a format this version does not know.
+    """
+    try:
+        description = _description(content)
+        tensors = load_tensors(content)
+        layers = [_layer(tensors, index, options) for index, options in enumerate(description["layers"])]
+    except (SafetensorError, KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"not a KAN checkpoint: {error}") from error
+    return KAN.of_layers(layers)
+
+
+def transforms(content: bytes) -> tuple[InputTransform | None, OutputTransform | None]:
+    """What stands before and behind the network that :func:`to_bytes` wrote; None where nothing does.
+
+    Raises:
+        ValueError: content that is no such checkpoint.
+    """
+    try:
+        softmax = _description(content).get("softmax", False)
+        tensors = load_tensors(content)
+        inputs, affine = _vectors(tensors, "inputs."), _vectors(tensors, "outputs.")
+        before = InputTransform(**inputs) if inputs else None
+        behind: OutputTransform | None = Affine(**affine) if affine else None
+    except (SafetensorError, KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"not a KAN checkpoint: {error}") from error
+    return before, Softmax() if softmax else behind
+
+
+def save(kan: KAN, path: Path) -> None:
+    """Write the network; whoever reads the path sees the old file or the whole new one."""
+    write_atomically(path, to_bytes(kan))
+
+
+def load(path: Path) -> KAN:
+    """Read a network.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is no KAN checkpoint.
+    """
+    try:
+        return from_bytes(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that a crash leaves either the old content or the new."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _vectors(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, NDArray[np.float32]]:
+    return {name.removeprefix(prefix): each.numpy() for name, each in tensors.items() if name.startswith(prefix)}
+
+
+def _description(content: bytes) -> dict[str, Any]:
+    """Our part of the header: a length of 8 bytes, then JSON (the safetensors format)."""
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    description: dict[str, Any] = json.loads(header["__metadata__"]["kan"])
+    if description["format_version"] not in FORMAT_VERSIONS:
+        known = ", ".join(map(str, FORMAT_VERSIONS))
+        raise ValueError(f"format version {description['format_version']}; this library reads {known}")
+    return description
+
+
+def _options(layer: KANLayer) -> dict[str, Any]:
+    options: dict[str, Any] = {"degree": layer.degree, "outside": layer.outside}
+    if layer.symbolic_places:
+        places = zip(layer.symbolic_places, layer.symbolic_functions, strict=True)
+        options["symbolic"] = [[output, input_, function] for (output, input_), function in places]
+    return options
+
+
+def _layer(tensors: dict[str, torch.Tensor], index: int, options: dict[str, Any]) -> KANLayer:
+    prefix = f"layers.{index}."
+    knots = tensors.get(prefix + "knots")
+    symbolic = [
+        SymbolicEdge(output, input_, function, a=1.0, b=0.0, c=1.0, d=0.0)
+        for output, input_, function in options.get("symbolic", ())
+    ]
+    layer = KANLayer(
+        tensors[prefix + "base_weight"],
+        tensors[prefix + "coefficients"],
+        degree=options["degree"],
+        outside=options["outside"],
+        domain=tensors[prefix + "domain"] if knots is None else None,
+        knots=knots,
+        edge_mask=tensors[prefix + "edge_mask"],
+        symbolic=symbolic,
+        bias=tensors.get(prefix + "bias"),
+    )
+    if layer.symbolic_affine is not None:
+        affine = tensors[prefix + "symbolic_affine"]
+        if affine.shape != layer.symbolic_affine.shape:
+            raise ValueError(f"symbolic_affine has shape {tuple(affine.shape)}; wanted {[len(symbolic), 4]}")
+        # The tensor as it is, like all others, even where training went astray and left NaN.
+        layer.symbolic_affine = nn.Parameter(affine)
+    return layer

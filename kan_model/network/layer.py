@@ -1,0 +1,247 @@
+"""One layer of a KAN: a learnable function of one variable on every edge, sums on the nodes."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear, silu
+
+from kan_model.network.functions import FUNCTIONS
+from kan_model.network.symbolic_edge import SymbolicEdge
+from kan_model.splines.bspline import basis, check_grid, uniform_basis, uniform_knots
+
+Outside = Literal["clamp", "decay"]
+
+
+class KANLayer(nn.Module):
+    """Edges φ(x) = base_weight·silu(x) + Σ coefficients·basis(x), summed over the inputs of each node.
+
+    A symbolic edge is φ(x) = c·f(a·x + b) + d alone. A node may have a bias, which is on none of its edges.
+
+    Attributes:
+        base_weight: ``[outputs, inputs]``, parameter.
+        coefficients: ``[outputs, inputs, grid_size + degree]``, parameter.
+        edge_mask: ``[outputs, inputs]``, 1 for an edge that is there, 0 for one that is not or is symbolic; buffer.
+        domain: ``[inputs, 2]``, where each input's splines live; buffer.
+        knots: ``[inputs, grid_size + 2·degree + 1]``, or None where every grid is uniform over its domain; buffer.
+        symbolic_places: (output, input) of each symbolic edge.
+        symbolic_functions: Name of each one's function f.
+        symbolic_affine: ``[symbolic edges, 4]``, each one's a, b, c, d, or None where no edge is symbolic; parameter.
+        bias: ``[outputs]``, added to the nodes, or None; parameter.
+
+    Source: arXiv 2404.19756, eq. 2.10, with w_s taken into the coefficients.
+    """
+
+    base_weight: Tensor
+    coefficients: Tensor
+    edge_mask: Tensor
+    domain: Tensor
+    knots: Tensor | None
+    symbolic_places: tuple[tuple[int, int], ...]
+    symbolic_functions: tuple[str, ...]
+    symbolic_affine: Tensor | None
+    bias: Tensor | None
+    # In these, edges with the same function stand next to each other, so that it is computed once for all of them.
+    _symbolic_counts: dict[str, int]
+    _symbolic_order: Tensor
+    _symbolic_outputs: Tensor
+    _symbolic_inputs: Tensor
+
+    def __init__(
+        self,
+        base_weight: Tensor,
+        coefficients: Tensor,
+        *,
+        degree: int,
+        outside: Outside,
+        domain: Tensor | None = None,
+        knots: Tensor | None = None,
+        edge_mask: Tensor | None = None,
+        symbolic: Sequence[SymbolicEdge] = (),
+        bias: Tensor | None = None,
+    ) -> None:
+        """Give ``domain`` for uniform grids, ``knots`` for any others.
+
+        Edges in ``symbolic`` have neither spline nor base branch, whatever ``edge_mask`` says of them.
+
+        Raises:
+            ValueError: shapes that do not fit together, numbers that are not finite, a grid no spline can stand on, an
+                unknown policy, a symbolic edge that is not in the layer, twice the same, or with a number that is too
+                large for the layer's type.
+        """
+        super().__init__()
+        if (domain is None) == (knots is None):
+            raise ValueError("give either domain (uniform grids) or knots (any grid)")
+        if outside not in ("clamp", "decay"):
+            raise ValueError(f'outside is {outside!r}; wanted "clamp" or "decay"')
+        self.degree, self.outside = degree, outside
+        self.grid_size = coefficients.shape[-1] - degree
+        if knots is not None:
+            check_grid(knots, degree)
+            domain = knots[:, [degree, -degree - 1]]
+        assert domain is not None
+        inputs = domain.shape[0]
+        if base_weight.ndim != 2 or base_weight.shape[1] != inputs:
+            raise ValueError(f"base_weight has shape {tuple(base_weight.shape)}; wanted [outputs, {inputs}]")
+        if coefficients.shape[:-1] != base_weight.shape or self.grid_size < 1:
+            raise ValueError(
+                f"coefficients have shape {tuple(coefficients.shape)}; wanted "
+                f"{[*base_weight.shape, f'grid_size + {degree}']}"
+            )
+        if edge_mask is not None and edge_mask.shape != base_weight.shape:
+            raise ValueError(f"edge_mask has shape {tuple(edge_mask.shape)}; wanted {tuple(base_weight.shape)}")
+        if bias is not None and bias.shape != base_weight.shape[:1]:
+            raise ValueError(f"bias has shape {tuple(bias.shape)}; wanted {[base_weight.shape[0]]}")
+        if knots is not None and knots.shape[1] != self.grid_size + 2 * degree + 1:
+            raise ValueError(f"{knots.shape[1]} knots an input; wanted {self.grid_size + 2 * degree + 1}")
+        check_grid(uniform_knots(domain, self.grid_size, degree), degree)
+        _check_numbers(base_weight=base_weight, coefficients=coefficients, edge_mask=edge_mask, bias=bias)
+        # LBFGS flattens gradients by view, and these follow the parameters' strides.
+        self.base_weight = nn.Parameter(base_weight.contiguous())
+        self.coefficients = nn.Parameter(coefficients.contiguous())
+        self.register_buffer("edge_mask", torch.ones_like(base_weight) if edge_mask is None else edge_mask)
+        self._set_symbolic(symbolic)
+        # No parameter where there is none, as for symbolic edges.
+        self.register_parameter("bias", None if bias is None else nn.Parameter(bias))
+        self.register_buffer("domain", domain.clone())
+        self.register_buffer("knots", knots)
+
+    @property
+    def inputs(self) -> int:
+        """Nodes that the layer reads."""
+        return self.base_weight.shape[1]
+
+    @property
+    def outputs(self) -> int:
+        """Nodes that the layer feeds."""
+        return self.base_weight.shape[0]
+
+    @property
+    def active_edges(self) -> Tensor:
+        """Edges that are there, symbolic ones among them: bool ``[outputs, inputs]``."""
+        active = self.edge_mask != 0
+        for place in self.symbolic_places:
+            active[place] = True
+        return active
+
+    @property
+    def symbolic(self) -> tuple[SymbolicEdge, ...]:
+        """The symbolic edges with their present numbers, in the order of :attr:`symbolic_places`.
+
+        Raises:
+            ValueError: a number is no longer finite.
+        """
+        if self.symbolic_affine is None:
+            return ()
+        numbers = self.symbolic_affine.tolist()
+        edges = zip(self.symbolic_places, self.symbolic_functions, numbers, strict=True)
+        return tuple(SymbolicEdge(*place, function, *affine) for place, function, affine in edges)
+
+    def with_symbolic(self, edges: Sequence[SymbolicEdge]) -> "KANLayer":
+        """A copy in which these edges are symbolic too; one that is already takes the new function and numbers.
+
+        Raises:
+            ValueError: as the constructor.
+        """
+        places = {(edge.output, edge.input) for edge in edges}
+        kept = [edge for edge in self.symbolic if (edge.output, edge.input) not in places]
+        return self.changed(symbolic=[*kept, *edges])
+
+    def changed(self, **parts: Any) -> "KANLayer":
+        """A copy with some of what the constructor takes replaced; ``domain`` takes the place of ``knots``, and back.
+
+        Args:
+            **parts: As the constructor's.
+
+        Raises:
+            ValueError: as the constructor.
+        """
+        if "domain" not in parts and "knots" not in parts:
+            parts |= {"domain": self.domain} if self.knots is None else {"knots": self.knots.clone()}
+        own: dict[str, Any] = {
+            "base_weight": self.base_weight.detach().clone(),
+            "coefficients": self.coefficients.detach().clone(),
+            "degree": self.degree,
+            "outside": self.outside,
+            "edge_mask": self.edge_mask.clone(),
+            "symbolic": self.symbolic,
+            "bias": None if self.bias is None else self.bias.detach().clone(),
+        }
+        return KANLayer(**(own | parts))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Node values ``[rows, outputs]`` for inputs ``[rows, inputs]``."""
+        base_weight = self.base_weight * self.edge_mask
+        coefficients = self.coefficients * self.edge_mask.unsqueeze(-1)
+        nodes = linear(silu(x), base_weight, self.bias) + linear(self.basis(x).flatten(1), coefficients.flatten(1))
+        if self.symbolic_affine is None:
+            return nodes
+        return nodes.index_add(1, self._symbolic_outputs, self._symbolic_values(x, self.symbolic_affine))
+
+    def edge_outputs(self, x: Tensor) -> Tensor:
+        """What each edge adds, ``[rows, outputs, inputs]``; its sum over inputs, and the bias, is :meth:`forward`."""
+        splines = torch.einsum("nib,oib->noi", self.basis(x), self.coefficients)
+        edges = (self.base_weight * silu(x).unsqueeze(1) + splines) * self.edge_mask
+        if self.symbolic_affine is None:
+            return edges
+        places = self._symbolic_outputs * self.inputs + self._symbolic_inputs
+        values = self._symbolic_values(x, self.symbolic_affine)
+        return edges.flatten(1).index_add(1, places, values).view_as(edges)
+
+    def basis(self, x: Tensor) -> Tensor:
+        """Basis functions ``[rows, inputs, grid_size + degree]`` under this layer's ``outside`` policy."""
+        if self.outside == "clamp":
+            x = torch.clamp(x, self.domain[:, 0], self.domain[:, 1])
+        if self.knots is None:
+            return uniform_basis(x, self.domain, self.grid_size, self.degree)
+        return basis(x, self.knots, self.degree)
+
+    def all_knots(self) -> Tensor:
+        """Knots ``[inputs, grid_size + 2·degree + 1]``, uniform or not."""
+        return uniform_knots(self.domain, self.grid_size, self.degree) if self.knots is None else self.knots
+
+    def _set_symbolic(self, edges: Sequence[SymbolicEdge]) -> None:
+        self.symbolic_places = tuple((edge.output, edge.input) for edge in edges)
+        self.symbolic_functions = tuple(edge.function for edge in edges)
+        if not edges:
+            # No parameter at all: optimisers, state_dict and checkpoints see the layer as if there were no such thing.
+            self.register_parameter("symbolic_affine", None)
+            return
+        for (output, input_), count in Counter(self.symbolic_places).items():
+            if not (0 <= output < self.outputs and 0 <= input_ < self.inputs):
+                raise ValueError(
+                    f"symbolic edge from input {input_} to output {output}; "
+                    f"wanted inputs 0 to {self.inputs - 1}, outputs 0 to {self.outputs - 1}"
+                )
+            if count > 1:
+                raise ValueError(f"{count} symbolic edges from input {input_} to output {output}; wanted one at most")
+        affine = torch.tensor([edge.affine for edge in edges], dtype=torch.float64).to(self.base_weight)
+        if not torch.isfinite(affine).all():
+            edge = edges[int((~torch.isfinite(affine)).any(dim=1).nonzero()[0])]
+            raise ValueError(f"{edge} has a number that {affine.dtype} cannot hold; wanted smaller ones")
+        self.symbolic_affine = nn.Parameter(affine)
+        self._symbolic_counts = dict(sorted(Counter(self.symbolic_functions).items()))
+        order = torch.tensor(sorted(range(len(edges)), key=lambda index: self.symbolic_functions[index]))
+        outputs, inputs = torch.tensor(self.symbolic_places)[order].T
+        for name, indices in (("order", order), ("outputs", outputs), ("inputs", inputs)):
+            self.register_buffer(f"_symbolic_{name}", indices.to(affine.device), persistent=False)
+        self.edge_mask = self.edge_mask.clone()
+        self.edge_mask[self._symbolic_outputs, self._symbolic_inputs] = 0
+
+    def _symbolic_values(self, x: Tensor, affine: Tensor) -> Tensor:
+        """c·f(a·x + b) + d of each symbolic edge, ``[rows, symbolic edges]``, sorted by function."""
+        a, b, c, d = affine[self._symbolic_order].T
+        arguments = a * x[:, self._symbolic_inputs] + b
+        parts = arguments.split(list(self._symbolic_counts.values()), dim=1)
+        values = [FUNCTIONS[name].torch(part) for name, part in zip(self._symbolic_counts, parts, strict=True)]
+        result: Tensor = c * torch.cat(values, dim=1) + d
+        return result
+
+
+def _check_numbers(**tensors: Tensor | None) -> None:
+    for name, tensor in tensors.items():
+        if tensor is not None and (bad := ~torch.isfinite(tensor)).any():
+            place = bad.nonzero()[0].tolist()
+            raise ValueError(f"{name} has {int(bad.sum())} numbers that are not finite, first at {place}; wanted none")

@@ -1,0 +1,126 @@
+"""A Kolmogorov–Arnold network: layers of learnable edge functions, one after another."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from kan_model.network.layer import KANLayer, Outside
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class KANConfig:
+    """What a new KAN looks like.
+
+    Attributes:
+        width: Nodes per layer, inputs first: (2, 5, 1).
+        grid_size: Intervals of every spline.
+        degree: Degree of the splines, 1 to 5 (3 = cubic).
+        outside: What a spline answers beyond its domain, in every layer: "clamp" holds its argument at the
+            domain's end, "decay" lets the basis functions fall to zero.
+        domain: Where the splines of the first layer live: one interval for all inputs, or one an input.
+        hidden_domain: The same for all further layers.
+        noise: Standard deviation of the first coefficients, times the square root of the layer's inputs.
+    """
+
+    width: tuple[int, ...]
+    grid_size: int = 5
+    degree: int = 3
+    outside: Outside = "clamp"
+    domain: Interval | tuple[Interval, ...] = (-1.0, 1.0)
+    hidden_domain: Interval = (-1.0, 1.0)
+    noise: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Refuse a width that is no network.
+
+        Raises:
+            ValueError: fewer than two layers of nodes, an empty one, or not one interval an input.
+        """
+        if len(self.width) < 2 or min(self.width) < 1:
+            raise ValueError(f"width is {self.width}; wanted at least two numbers of nodes, each 1 or more")
+        if self.grid_size < 1:
+            raise ValueError(f"grid_size is {self.grid_size}; wanted 1 or more intervals")
+        if not isinstance(self.domain[0], int | float) and len(self.domain) != self.width[0]:
+            raise ValueError(
+                f"domain has {len(self.domain)} intervals; wanted one, or one for each of {self.width[0]} inputs"
+            )
+
+
+class KAN(nn.Module):
+    """A KAN. ``KAN(config, seed=...)`` starts one as the paper does; the same seed gives the same network."""
+
+    def __init__(self, config: KANConfig, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        self.layers: Sequence[KANLayer] = nn.ModuleList(  # type: ignore[assignment]
+            _new_layer(config, index, generator, dtype) for index in range(len(config.width) - 1)
+        )
+
+    @classmethod
+    def of_layers(cls, layers: Sequence[KANLayer]) -> "KAN":
+        """A KAN made of layers that exist.
+
+        Raises:
+            ValueError: no layers, or one that does not read what the one before it feeds.
+        """
+        if not layers:
+            raise ValueError("no layers; wanted at least one")
+        for before, after in itertools.pairwise(layers):
+            if before.outputs != after.inputs:
+                raise ValueError(f"a layer of {before.outputs} outputs is followed by one of {after.inputs} inputs")
+        kan = cls.__new__(cls)
+        nn.Module.__init__(kan)
+        kan.layers = nn.ModuleList(layers)  # type: ignore[assignment]
+        return kan
+
+    @property
+    def width(self) -> tuple[int, ...]:
+        """Nodes per layer, inputs first."""
+        return (self.layers[0].inputs, *(layer.outputs for layer in self.layers))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the parameters."""
+        return self.layers[0].base_weight.dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Outputs ``[rows, width[-1]]`` for inputs ``[rows, width[0]]``."""
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+def parameter_count(network: nn.Module) -> int:
+    """How many numbers a network has to learn with; of a KAN, those of the edges that are there, and its biases."""
+    if not isinstance(network, KAN):
+        return sum(parameter.numel() for parameter in network.parameters())
+    count = 0
+    for layer in network.layers:
+        splines = int((layer.edge_mask != 0).sum())
+        count += splines * (1 + layer.coefficients.shape[2]) + 4 * len(layer.symbolic_places)
+        count += 0 if layer.bias is None else layer.outputs
+    return count
+
+
+def _new_layer(config: KANConfig, index: int, generator: torch.Generator, dtype: torch.dtype) -> KANLayer:
+    """A layer as the paper starts it: Xavier for the base, small noise for the splines."""
+    inputs, outputs = config.width[index : index + 2]
+    # The paper's noise is that of one edge; a node sums all of its edges.
+    noise = config.noise / math.sqrt(inputs)
+    draws = torch.randn(outputs, inputs, config.grid_size + config.degree, generator=generator, dtype=torch.float64)
+    bound = math.sqrt(6 / (inputs + outputs))
+    base = (torch.rand(outputs, inputs, generator=generator, dtype=torch.float64) * 2 - 1) * bound
+    domain = torch.tensor(config.domain if index == 0 else config.hidden_domain, dtype=torch.float64)
+    return KANLayer(
+        base.to(dtype),
+        (draws * noise).to(dtype),
+        degree=config.degree,
+        outside=config.outside,
+        domain=domain.expand(inputs, 2).to(dtype),
+    )

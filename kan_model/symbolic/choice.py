@@ -1,0 +1,250 @@
+"""From splines to formulas: which function an edge could be, and a KAN in which it is."""
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kan_model.network.functions import FUNCTIONS
+from kan_model.network.layer import KANLayer
+from kan_model.network.network import KAN
+from kan_model.network.symbolic_edge import SymbolicEdge
+from kan_model.symbolic.fit import Fit, fit_functions
+from kan_model.symbolic.invariance import invariance_of
+
+# Fits closer than this are all as good as exact.
+_EXACT = 1e-12
+# Scores closer than this are equal: sin and cos are the same curves.
+_TIE = 0.05
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A formula that an edge could be.
+
+    Attributes:
+        layer: Index of the edge's layer.
+        edge: The formula and its place.
+        r2: 1 - squared error / variance of the edge's values on the rows, at most 1.
+        complexity: The function's.
+        score: log2(1 - r2) + weight·(complexity + free constants), lower is better. At weight 1 one unit more of
+            complexity, or one constant more that is not redundant, has to halve the squared error.
+    """
+
+    layer: int
+    edge: SymbolicEdge
+    r2: float
+    complexity: int
+    score: float
+
+
+@dataclass(frozen=True)
+class EdgeReport:
+    """What became of one edge.
+
+    Attributes:
+        layer: Index of its layer.
+        output: Node that it feeds.
+        input: Node that it reads.
+        best: The formula that was taken, or that came first and was not good enough; None where no function applied.
+        fixed: Whether the edge is now ``best``, or still a spline.
+    """
+
+    layer: int
+    output: int
+    input: int
+    best: Candidate | None
+    fixed: bool
+
+
+@dataclass(frozen=True)
+class Symbolized:
+    """A network whose edges became formulas where they could.
+
+    Attributes:
+        kan: The network.
+        edges: Every edge that was a spline and might change, layer by layer.
+    """
+
+    kan: KAN
+    edges: tuple[EdgeReport, ...]
+
+    @property
+    def splines(self) -> tuple[EdgeReport, ...]:
+        """The edges that are splines still."""
+        return tuple(edge for edge in self.edges if not edge.fixed)
+
+
+def suggest(
+    kan: KAN,
+    rows: Tensor,
+    layer: int,
+    output: int,
+    input_: int,
+    *,
+    functions: Sequence[str] | None = None,
+    weight: float = 1.0,
+) -> tuple[Candidate, ...]:
+    """What an edge could be, best first.
+
+    Args:
+        kan: The network.
+        rows: ``[rows, inputs]``, as the network sees them; two or more.
+        layer: Index of the edge's layer.
+        output: Index of the node that it feeds.
+        input_: Index of the node that it reads.
+        functions: Names that come into question; all of the library if None.
+        weight: How many halvings of the squared error a unit of complexity is worth, 0 or more.
+
+    Returns:
+        Functions by score (see :class:`Candidate`); of equal ones first the one with the least shift inside. None
+        where no function is finite on what reaches the edge.
+
+    Raises:
+        ValueError: an edge that is not there or is symbolic, rows that are no good, unknown functions, a negative
+            weight.
+    """
+    x = _checked(kan, rows, weight)
+    _check_layer(kan, layer)
+    active = kan.layers[layer].active_edges
+    outputs, inputs = active.shape
+    if not (0 <= output < outputs and 0 <= input_ < inputs and active[output, input_]):
+        raise ValueError(f"layer {layer} has no edge from input {input_} to output {output}")
+    if (output, input_) in kan.layers[layer].symbolic_places:
+        raise ValueError(f"layer {layer}: the edge from input {input_} to output {output} is symbolic already")
+    with torch.no_grad():
+        for before in kan.layers[:layer]:
+            x = copy.deepcopy(before).double()(x)
+        return _candidates(kan.layers[layer], layer, x, output, input_, functions, weight)
+
+
+def fix(kan: KAN, layer: int, edge: SymbolicEdge) -> KAN:
+    """The network with one edge a formula; ``fix(kan, best.layer, best.edge)`` takes up a suggestion.
+
+    Raises:
+        ValueError: no such layer, or an edge that is not there.
+    """
+    _check_layer(kan, layer)
+    layers = [copy.deepcopy(each) for each in kan.layers]
+    layers[layer] = layers[layer].with_symbolic([edge])
+    return KAN.of_layers(layers)
+
+
+def auto(
+    kan: KAN,
+    rows: Tensor,
+    *,
+    min_r2: float = 0.99,
+    layers: Sequence[int] | None = None,
+    functions: Sequence[str] | None = None,
+    weight: float = 1.0,
+    check: Callable[[], None] | None = None,
+) -> Symbolized:
+    """The network with every edge a formula where one comes close enough.
+
+    Layer by layer from the inputs: later edges are fitted on what reaches them once the earlier ones are formulas, so
+    that they meet it where it will be. Edges that are symbolic already stay as they are.
+
+    Args:
+        kan: The network; it is left as it is.
+        rows: ``[rows, inputs]``, as the network sees them; two or more.
+        min_r2: The least r2 of a formula that is taken, above 0 and at most 1.
+        layers: Indices of the layers whose edges may change, all if None: the rest can then be trained again around
+            them before its turn comes.
+        functions: Names that come into question; all of the library if None.
+        weight: How many halvings of the squared error a unit of complexity is worth, 0 or more.
+        check: Called before each edge; it may raise to end the search.
+
+    Raises:
+        ValueError: rows that are no good, min_r2 out of its range, no such layer, unknown functions, a negative weight.
+    """
+    x = _checked(kan, rows, weight)
+    if not 0 < min_r2 <= 1:
+        raise ValueError(f"min_r2 is {min_r2}; wanted above 0, at most 1")
+    chosen = range(len(kan.layers)) if layers is None else layers
+    for index in chosen:
+        _check_layer(kan, index)
+    # What reaches a layer in the network's own type: where a domain ends, rounding decides whether there is an answer.
+    own = rows.detach().to(kan.layers[0].base_weight)
+    after: list[KANLayer] = []
+    reports: list[EdgeReport] = []
+    with torch.no_grad():
+        for index, layer in enumerate(kan.layers):
+            found = []
+            for output, input_ in _splines(layer) if index in chosen else ():
+                if check is not None:
+                    check()
+                ranked = _candidates(layer, index, x, output, input_, functions, weight)
+                good = [each for each in ranked if each.r2 >= min_r2 and _is_finite(each.edge, own[:, input_])]
+                best = next(iter(good or ranked), None)
+                found.append(EdgeReport(index, output, input_, best, bool(good)))
+            fixed = layer.with_symbolic([report.best.edge for report in found if report.best and report.fixed])
+            x, own = copy.deepcopy(fixed).double()(x), fixed(own)
+            after.append(fixed)
+            reports += found
+    return Symbolized(KAN.of_layers(after), tuple(reports))
+
+
+def _splines(layer: KANLayer) -> Iterator[tuple[int, int]]:
+    yield from (layer.edge_mask != 0).nonzero().tolist()
+
+
+def _candidates(
+    layer: KANLayer, index: int, x: Tensor, output: int, input_: int, functions: Sequence[str] | None, weight: float
+) -> tuple[Candidate, ...]:
+    """Ranked candidates of a spline edge, for float64 ``[rows, inputs]`` of its layer."""
+    values = _one_edge(layer, output, input_)(x[:, [input_]]).squeeze(1)
+    try:
+        fits = fit_functions(x[:, input_], values, functions, dtype=layer.base_weight.dtype)
+    except ValueError as error:
+        raise ValueError(f"layer {index}, edge from input {input_} to output {output}: {error}") from error
+    ranked = [_candidate(fit, index, output, input_, weight) for fit in fits]
+    best = min((candidate.score for candidate in ranked), default=0.0)
+    return tuple(sorted(ranked, key=lambda candidate: (max(candidate.score, best + _TIE), abs(candidate.edge.b))))
+
+
+def _is_finite(edge: SymbolicEdge, x: Tensor) -> bool:
+    a, b, c, d = torch.tensor(edge.affine, dtype=torch.float64).to(x)
+    return bool(torch.isfinite(c * FUNCTIONS[edge.function].torch(a * x + b) + d).all())
+
+
+def _candidate(fit: Fit, layer: int, output: int, input_: int, weight: float) -> Candidate:
+    edge = SymbolicEdge(output, input_, fit.function, fit.a, fit.b, fit.c, fit.d)
+    complexity = FUNCTIONS[fit.function].complexity
+    score = math.log2(1 - fit.r2 + _EXACT) + weight * (complexity + invariance_of(fit.function).free_constants)
+    return Candidate(layer, edge, fit.r2, complexity, score)
+
+
+def _one_edge(layer: KANLayer, output: int, input_: int) -> KANLayer:
+    """A layer of this edge alone, in float64."""
+    own = copy.deepcopy(layer).double()
+    grid = {"domain": own.domain[[input_]]} if own.knots is None else {"knots": own.knots[[input_]]}
+    return own.changed(
+        base_weight=own.base_weight.detach()[[output]][:, [input_]],
+        coefficients=own.coefficients.detach()[[output]][:, [input_]],
+        edge_mask=own.edge_mask[[output]][:, [input_]],
+        symbolic=(),
+        bias=None,
+        **grid,
+    )
+
+
+def _check_layer(kan: KAN, layer: int) -> None:
+    if not 0 <= layer < len(kan.layers):
+        raise ValueError(f"layer is {layer}; wanted 0 to {len(kan.layers) - 1}")
+
+
+def _checked(kan: KAN, rows: Tensor, weight: float) -> Tensor:
+    """The rows in float64."""
+    if not 0 <= weight < math.inf:
+        raise ValueError(f"weight is {weight}; wanted a number of 0 or more")
+    inputs = kan.width[0]
+    if rows.ndim != 2 or rows.shape[1] != inputs or len(rows) < 2:
+        raise ValueError(f"rows have shape {tuple(rows.shape)}; wanted [2 or more, {inputs}]")
+    if not torch.isfinite(rows).all():
+        row, feature = (~torch.isfinite(rows)).nonzero()[0].tolist()
+        raise ValueError(f"row {row} has {float(rows[row, feature])} in feature {feature}; wanted finite numbers")
+    return rows.detach().double().to(kan.layers[0].base_weight.device)

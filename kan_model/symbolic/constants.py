@@ -1,0 +1,201 @@
+"""Train the constants of symbolic edges, and nothing else."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from kan_model.analysis.edge_values import first_flaw
+from kan_model.network.network import KAN
+from kan_model.network.symbolic_edge import SymbolicEdge
+from kan_model.symbolic.invariance import invariance_of
+
+# Of a, b, c and d those outside the function.
+_OUTSIDE = torch.tensor([0.0, 0.0, 1.0, 1.0])
+_PROBES = 8
+_FARTHEST = 1e3
+
+
+def fit_constants(kan: KAN, rows: Tensor, targets: Tensor, *, steps: int = 200) -> KAN:
+    """The network with the symbolic constants and biases of least mean squared error; splines stay as they are.
+
+    Full-batch LBFGS in float64, on constants scaled so that each changes the outputs alike, whatever the units of x.
+    Where the network answers NaN, the line search turns back. The best constants on the way are kept, and the network
+    that came in where none are better.
+
+    Args:
+        kan: The network; it is left as it is.
+        rows: ``[rows, inputs]``, as the network sees them.
+        targets: ``[rows, outputs]``, as the network gives them.
+        steps: LBFGS iterations, 1 or more.
+
+    Raises:
+        ValueError: shapes that do not fit, NaN or infinite numbers, no symbolic edge and no bias, or a network that
+            is not finite on the rows.
+    """
+    x, y = _checked(kan, rows, targets, steps)
+    start = {name: value.detach().double() for name, value in _constants(kan).items()}
+    frozen = {name: value.detach().double() for name, value in kan.state_dict().items() if value.is_floating_point()}
+    if not start:
+        raise ValueError("the network has no symbolic edge and no bias; wanted at least one constant to fit")
+    spread = _spread(y)
+
+    def loss_of(constants: dict[str, Tensor]) -> Tensor:
+        outputs: Tensor = functional_call(kan, frozen | constants, (x,))
+        return ((outputs - y) / spread).square().mean()
+
+    at_start = float(loss_of(start).detach())
+    if not at_start < torch.inf:
+        flaw = first_flaw(copy.deepcopy(kan).double(), x) or "the squared error is too large for float64"
+        raise ValueError(f"the network has no finite error on these rows: {flaw}")
+    scale = _scales(lambda constants: functional_call(kan, frozen | constants, (x,)) / spread, start)
+    scale = {name: value * _free(kan, name).to(value) for name, value in scale.items()}
+    found = _descend(loss_of, start, scale, at_start, steps)
+    if found.met_wall:
+        # Where a row is at the end of sqrt or arcsin, a line along all constants leads out of it at once; one along
+        # those outside the functions does not, and so leads on.
+        outside = {name: value * _OUTSIDE.to(value) if value.ndim == 2 else value for name, value in scale.items()}
+        found = _descend(loss_of, found.constants, outside, found.loss, steps)
+        found = _descend(loss_of, found.constants, scale, found.loss, steps)
+    fitted = _with_constants(kan, found.constants)
+    same = _with_constants(kan, start)
+    # Rounded to the network's type, constants at the end of a function's domain may be outside of it.
+    return fitted if _error(fitted, x, y) < _error(same, x, y) else same
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The best constants on a way, their loss, and whether the way led where the network answers no number."""
+
+    constants: dict[str, Tensor]
+    loss: float
+    met_wall: bool
+
+
+def _descend(
+    loss_of: Callable[[dict[str, Tensor]], Tensor],
+    start: dict[str, Tensor],
+    scale: dict[str, Tensor],
+    at_start: float,
+    steps: int,
+) -> _Found:
+    """LBFGS from ``start`` along constants in units of ``scale``; those whose unit is zero stay."""
+    moves = {name: torch.zeros_like(value, requires_grad=True) for name, value in start.items()}
+    best, met_wall = (at_start, start), False
+    optimizer = torch.optim.LBFGS(
+        list(moves.values()),
+        max_iter=steps,
+        max_eval=4 * steps,
+        history_size=50,
+        tolerance_grad=1e-15,
+        tolerance_change=0.0,
+        line_search_fn="strong_wolfe",
+    )
+
+    def closure() -> float:
+        nonlocal best, met_wall
+        optimizer.zero_grad()
+        constants = {name: start[name] + scale[name] * moves[name] for name in start}
+        loss = loss_of(constants)
+        loss.backward()  # type: ignore[no-untyped-call]
+        value = float(loss.detach())
+        if not value < torch.inf or not all(torch.isfinite(move.grad).all() for move in moves.values()):  # type: ignore[arg-type]
+            met_wall = True
+            # A number that no line search keeps; NaN would spread into its steps.
+            for move in moves.values():
+                move.grad = torch.zeros_like(move)
+            return 1e6 * (1 + at_start)
+        if value < best[0]:
+            best = value, {name: constant.detach().clone() for name, constant in constants.items()}
+        return value
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return _Found(best[1], best[0], met_wall)
+
+
+def _constants(kan: KAN) -> dict[str, Tensor]:
+    return {
+        f"layers.{index}.{name}": value
+        for index, layer in enumerate(kan.layers)
+        for name, value in (("symbolic_affine", layer.symbolic_affine), ("bias", layer.bias))
+        if value is not None
+    }
+
+
+def _free(kan: KAN, name: str) -> Tensor:
+    """1 for constants that move, 0 for those whose work others do: a where any factor inside can stand outside, …"""
+    _, index, kind = name.split(".")
+    if kind == "bias":
+        return torch.ones(())
+    found = [invariance_of(function) for function in kan.layers[int(index)].symbolic_functions]
+    return torch.tensor([[not each.scale, not each.shift, True, True] for each in found], dtype=torch.float64)
+
+
+def _spread(y: Tensor) -> Tensor:
+    """The standard deviation over all outputs, or 1 where nothing varies."""
+    deviation = (y - y.mean(dim=0)).square().mean().sqrt()
+    return torch.where(deviation > 0, deviation, 1)
+
+
+def _scales(outputs_of: Callable[[dict[str, Tensor]], Tensor], start: dict[str, Tensor]) -> dict[str, Tensor]:
+    """How far to move each constant so that the outputs change by about 1: 1 / the root mean square of their slopes.
+
+    Slopes of a random signed sum of all outputs have the squares of the single slopes as their mean (Hutchinson).
+    """
+    constants = {name: value.clone().requires_grad_() for name, value in start.items()}
+    outputs = outputs_of(constants)
+    generator = torch.Generator().manual_seed(0)
+    squares = {name: torch.zeros_like(value) for name, value in start.items()}
+    for _ in range(_PROBES):
+        signs = (torch.randint(0, 2, outputs.shape, generator=generator) * 2 - 1).to(outputs)
+        slopes = torch.autograd.grad((outputs * signs).sum(), list(constants.values()), retain_graph=True)
+        for name, slope in zip(constants, slopes, strict=True):
+            squares[name] += slope.square() / (_PROBES * outputs.numel())
+    # A constant that changes nothing here, as the a of an edge with c = 0, may matter a step later.
+    return {
+        name: torch.minimum(torch.nan_to_num(square.rsqrt(), nan=1.0, posinf=1.0), _FARTHEST * (start[name].abs() + 1))
+        for name, square in squares.items()
+    }
+
+
+def _with_constants(kan: KAN, constants: dict[str, Tensor]) -> KAN:
+    layers = []
+    for index, layer in enumerate(kan.layers):
+        parts: dict[str, Any] = {}
+        bias = constants.get(f"layers.{index}.bias")
+        if bias is not None:
+            parts["bias"] = bias.to(layer.base_weight)
+        affine = constants.get(f"layers.{index}.symbolic_affine")
+        if affine is not None:
+            edges = zip(layer.symbolic_places, layer.symbolic_functions, affine.tolist(), strict=True)
+            parts["symbolic"] = [SymbolicEdge(*place, function, *numbers) for place, function, numbers in edges]
+        layers.append(layer.changed(**parts))
+    return KAN.of_layers(layers)
+
+
+def _error(kan: KAN, x: Tensor, y: Tensor) -> float:
+    """Mean squared error in the network's own type; infinite where it is not finite."""
+    with torch.no_grad():
+        error = float((kan(x.to(kan.dtype)).double() - y).square().mean())
+    return error if error < torch.inf else torch.inf
+
+
+def _checked(kan: KAN, rows: Tensor, targets: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """Rows and targets in float64, where the network is."""
+    inputs, outputs = kan.width[0], kan.width[-1]
+    if rows.ndim != 2 or rows.shape[1] != inputs or not len(rows):
+        raise ValueError(f"rows have shape {tuple(rows.shape)}; wanted [1 or more, {inputs}]")
+    if targets.shape != (len(rows), outputs):
+        raise ValueError(f"targets have shape {tuple(targets.shape)}; wanted {[len(rows), outputs]}")
+    for name, values in (("rows", rows), ("targets", targets)):
+        if not torch.isfinite(values).all():
+            row, column = (~torch.isfinite(values)).nonzero()[0].tolist()
+            raise ValueError(f"{name} have {float(values[row, column])} in row {row}, column {column}; wanted numbers")
+    if steps < 1:
+        raise ValueError(f"steps is {steps}; wanted 1 or more")
+    device = kan.layers[0].base_weight.device
+    return rows.detach().double().to(device), targets.detach().double().to(device)

@@ -1,0 +1,45 @@
+"""One run: rows of several requests put together, and the outputs split over them again."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from service.batching.request_queue import Outputs, Part, Result, Rows
+from service.errors import InferenceFailed
+
+
+def attempt(run: Callable[[Rows], Outputs], blocks: Sequence[Rows]) -> Outputs | Exception:
+    """Outputs of one run over all blocks, or what went wrong in it; may be called in a thread."""
+    try:
+        rows = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+        outputs = run(rows)
+        for output in outputs:
+            if len(output) != len(rows):
+                raise ValueError(f"the model gave {len(output)} rows for {len(rows)}")
+    except Exception as error:
+        return error
+    return outputs
+
+
+def deliver(batch: Sequence[Part], outputs: Outputs, batch_seconds: float) -> None:
+    """Split outputs over the requests of a batch; those that are complete get their result, if they still listen."""
+    offset = 0
+    for request, start, stop in batch:
+        rows = stop - start
+        block = outputs if len(batch) == 1 else [output[offset : offset + rows] for output in outputs]
+        offset += rows
+        request.compute_seconds += batch_seconds
+        if rows < len(request.rows):
+            request.blocks.append(block)
+            if stop < len(request.rows):
+                continue
+            block = [np.concatenate(pieces) for pieces in zip(*request.blocks, strict=True)]
+        if not request.future.done():
+            request.future.set_result(Result(tuple(block), request.queue_seconds, request.compute_seconds))
+
+
+def run_failed(cause: BaseException) -> InferenceFailed:
+    """What each caller of a failed run is told; an error of its own, since each raises it."""
+    error = InferenceFailed(f"the run that held these rows failed: {cause!r}")
+    error.__cause__ = cause
+    return error

@@ -1,0 +1,280 @@
+"""Rows in, one callable, rows out: what waits while the callable is busy is run together.
+
+Nothing here knows gRPC, protobuf or onnxruntime. One event loop owns a batcher; only the callable may run in a thread.
+"""
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+
+from service.batching.batch import attempt, deliver, run_failed
+from service.batching.batch_window import Gathering
+from service.batching.request_queue import BatchObserver, Outputs, Part, Request, RequestQueue, Result, Rows
+from service.errors import Draining, InvalidRequest, ModelNotReady
+
+__all__ = ["BatchObserver", "Batcher", "Outputs", "Result", "Rows"]
+
+_log = logging.getLogger(__name__)
+
+# The time of a row is a mean that forgets: so many runs count.
+_RUNS_REMEMBERED = 8
+# For so long after an interactive request the next is looked out for: a batch then holds no more bulk rows than run in
+# _BULK_SECONDS, since a request that comes waits for the batch that runs, perhaps for one whose turn bulk is, and for
+# its own. Fewer than _LEAST_BULK_ROWS would cost too much a row.
+_INTERACTIVE_SECONDS = 1.0
+_BULK_SECONDS, _LEAST_BULK_ROWS = 1e-3, 32
+
+
+class Batcher:
+    """Runs what waits, together, whenever the callable is free.
+
+    While requests come one by one, each is run at once, in its caller's turn of the event loop: waiting for the next
+    turn costs more than a small model's run. Who comes soon after another is gathered with those who follow, and they
+    are run together once the loop has been quiet; until one comes alone (batch_window.py says how soon that is).
+
+    Args:
+        run: Takes rows [n, features], n ≤ max_batch_rows, and gives outputs of n rows each. Never called twice at once.
+        max_batch_rows: Most rows a run; a larger request is run in blocks.
+        max_queue_rows: Most rows that may wait; a request that would pass it is refused at once.
+        max_queue_delay_seconds: How long a request may be held back for a batch to fill; 0 holds nothing back.
+        executor: Where `run` runs; on the event loop itself when left out.
+        quiet_turns: How many turns of the event loop without a new request end a gathering; 0 where all who come at
+            once come in the same turn. Without meaning where there is an executor.
+        observer: Who is told.
+        clock: Monotonic seconds; deadlines are on it.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Rows], Outputs],
+        *,
+        max_batch_rows: int,
+        max_queue_rows: int,
+        observer: BatchObserver,
+        max_queue_delay_seconds: float = 0.0,
+        executor: Executor | None = None,
+        quiet_turns: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.max_batch_rows = max_batch_rows
+        self._run = run
+        self._max_queue_delay_seconds = max_queue_delay_seconds
+        self._executor = executor
+        self._observer = observer
+        self._clock = clock
+        self._queue = RequestQueue(max_queue_rows, observer)
+        self._batch: list[Part] = []  # what runs now
+        self._later: asyncio.TimerHandle | None = None
+        self._mean_rows = self._mean_seconds = 0.0  # of the last runs
+        self._interactive_came = -math.inf
+        inline = executor is None and not max_queue_delay_seconds
+        self._at_once_rows = min(max_batch_rows, max_queue_rows) if inline else 0
+        turns = quiet_turns if executor is None else 0
+        self._gathering = Gathering(turns, clock, lambda: self._queue.rows >= max_batch_rows, self._dispatch)
+        self._draining = False
+        self._death: BaseException | None = None
+        self._idle = asyncio.Event()
+
+    @property
+    def alive(self) -> bool:
+        """False once the batcher itself broke (a failing run breaks nothing): it then refuses everything."""
+        return self._death is None
+
+    async def submit(self, rows: Rows, deadline: float | None = None, *, bulk: bool = False) -> Result:
+        """Answers for some rows, run together with those of other callers. Cancel it to leave the queue.
+
+        Args:
+            rows: [n, features], n ≥ 1. Must not change until this returns.
+            deadline: On the batcher's clock; rows not run by then are not run.
+            bulk: Let interactive requests go first: while they wait, only every fourth batch takes bulk rows first.
+
+        Returns:
+            Outputs of n rows each, in the order that `run` gives them.
+
+        Raises:
+            InvalidRequest: No rows.
+            Draining: The batcher is stopping.
+            ModelNotReady: The batcher broke.
+            DeadlineExceeded: The deadline passed before the rows were run.
+            Overloaded: The rows would pass max_queue_rows, or those in bulk half of it.
+            InferenceFailed: The run that held these rows failed; the cause is chained.
+        """
+        self._admit(rows)
+        now = self._clock()
+        if not bulk:
+            self._interactive_came = now
+        if self._may_run_at_once(rows, deadline, now, bulk):
+            return self._run_at_once(rows, now)
+        request = Request(rows, deadline, now, asyncio.get_running_loop().create_future(), bulk)
+        self._queue.put(request, self._row_seconds())
+        self._gathering.came()
+        self._wake()
+        try:
+            return await request.future
+        except asyncio.CancelledError:
+            self._queue.discard(request, "cancelled")
+            self._settle()
+            raise
+
+    async def drain(self) -> None:
+        """Refuse what is new and wait until everything accepted is answered."""
+        self._draining = True
+        self._wake()
+        self._settle()
+        await self._idle.wait()
+
+    async def close(self) -> None:
+        """Refuse what is new, fail what waits with Draining, and wait for the run that is under way."""
+        self._draining = True
+        for request in self._queue.waiting():
+            self._queue.discard(request, "draining", Draining("the server stopped before these rows were run"))
+        await self.drain()
+        self._run = _closed  # what it holds is large, and the garbage collector may not look at a batcher (server.py)
+
+    def _admit(self, rows: Rows) -> None:
+        """Refuse what may not wait, however empty the queue."""
+        if self._death is not None:
+            raise ModelNotReady(f"the model's batcher broke: {self._death!r}") from self._death
+        if self._draining:
+            self._observer.rejected("draining")
+            raise Draining("the server is stopping and takes nothing new")
+        if len(rows) < 1:
+            raise InvalidRequest("the request holds no rows, wanted at least one")
+
+    def _may_run_at_once(self, rows: Rows, deadline: float | None, now: float, bulk: bool) -> bool:
+        """Whether a request need not wait for its turn on the loop."""
+        late = deadline is not None and now >= deadline
+        company = self._gathering.company or self._gathering.under_way or self._queue
+        most_rows = min(self._at_once_rows, self._max_bulk_rows(now)) if bulk else self._at_once_rows
+        return not (company or late or len(rows) > most_rows)
+
+    def _run_at_once(self, rows: Rows, started: float) -> Result:
+        """Run one request alone, in its caller's turn of the loop."""
+        try:
+            self._observer.accepted(len(rows))
+            self._observer.waited(0.0)
+            outcome = attempt(self._run, (rows,))
+            seconds = self._ran(len(rows), started, outcome)
+            self._gathering.came_alone(started, started + seconds)
+        except BaseException as error:
+            self._die(error)
+            if not isinstance(error, Exception):
+                raise
+            outcome = error
+        if isinstance(outcome, Exception):
+            raise run_failed(outcome)
+        return Result(tuple(outcome), 0.0, seconds)
+
+    def _wake(self) -> None:
+        """See to it that what waits is run: soon, or when the oldest request has been held back long enough."""
+        if self._batch or self._gathering.under_way or not self._queue:
+            return
+        hold_seconds = self._hold_seconds()
+        if hold_seconds > 0:
+            self._later = self._later or asyncio.get_running_loop().call_later(hold_seconds, self._dispatch)
+        else:
+            # Not at once: callers who are nearly there come along, and between two inline runs everything else on the
+            # loop gets its turn.
+            self._gathering.start()
+
+    def _hold_seconds(self) -> float:
+        """How long to hold the queue back for a fuller batch."""
+        if not self._max_queue_delay_seconds or self._draining or self._queue.rows >= self.max_batch_rows:
+            return 0.0
+        return self._queue.hold_until(self._max_queue_delay_seconds) - self._clock()
+
+    def _dispatch(self) -> None:
+        """Form one batch of what waits and run it."""
+        self._gathering.end()
+        if self._later:
+            self._later.cancel()
+        self._later = None
+        if not self._queue:
+            return
+        try:
+            started = self._clock()
+            self._batch = self._queue.take(self.max_batch_rows, started, self._max_bulk_rows(started))
+            if not self._batch:
+                self._settle()
+                return
+            blocks = [request.rows[start:stop] for request, start, stop in self._batch]
+            if self._executor is None:
+                self._finish(started, attempt(self._run, blocks))
+            else:
+                self._dispatch_to_thread(self._executor, started, blocks)
+        except BaseException as error:
+            self._die(error)
+            if not isinstance(error, Exception):
+                raise
+
+    def _dispatch_to_thread(self, executor: Executor, started: float, blocks: list[Rows]) -> None:
+        """Run the batch in the executor; the event loop goes on."""
+
+        def finish(thread: asyncio.Future[Outputs | Exception]) -> None:
+            try:
+                self._finish(started, thread.result())
+            except BaseException as error:
+                self._die(error)
+
+        asyncio.get_running_loop().run_in_executor(executor, attempt, self._run, blocks).add_done_callback(finish)
+
+    def _finish(self, started: float, outcome: Outputs | Exception) -> None:
+        """Give each request of the batch its rows, or the error, and go on."""
+        rows = sum(stop - start for _, start, stop in self._batch)
+        batch_seconds = self._ran(rows, started, outcome)
+        if isinstance(outcome, Exception):
+            self._fail(self._batch, outcome)
+        else:
+            deliver(self._batch, outcome, batch_seconds)
+        self._batch = []
+        self._wake()
+        self._settle()
+
+    def _ran(self, rows: int, started: float, outcome: Outputs | Exception) -> float:
+        """Tell of a run that has ended; gives its time in seconds."""
+        seconds = self._clock() - started
+        if isinstance(outcome, Exception):
+            _log.error("a run failed", exc_info=outcome)
+        else:
+            self._observer.ran(rows, seconds)
+            self._mean_rows += (rows - self._mean_rows) / _RUNS_REMEMBERED
+            self._mean_seconds += (seconds - self._mean_seconds) / _RUNS_REMEMBERED
+        return seconds
+
+    def _row_seconds(self) -> float:
+        """Time that a row took of late; 0 where nothing has run."""
+        return self._mean_seconds / self._mean_rows if self._mean_rows else 0.0
+
+    def _max_bulk_rows(self, now: float) -> int:
+        """Most bulk rows of a batch: fewer while interactive requests come."""
+        row_seconds = self._row_seconds()
+        if not row_seconds or now - self._interactive_came > _INTERACTIVE_SECONDS:
+            return self.max_batch_rows
+        return min(self.max_batch_rows, max(_LEAST_BULK_ROWS, int(_BULK_SECONDS / row_seconds)))
+
+    def _fail(self, batch: list[Part], cause: BaseException) -> None:
+        """Tell the callers of a batch that its run failed; rows of theirs that still wait are not run."""
+        for part in batch:
+            self._queue.forget(part.request)
+            part.request.fail(run_failed(cause))
+
+    def _die(self, cause: BaseException) -> None:
+        """A fault of the batcher's own: let nobody wait for ever, and take nothing new."""
+        _log.critical("a batcher broke", exc_info=cause)
+        self._death = cause
+        self._fail(self._batch + [Part(request, 0, 0) for request in self._queue.waiting()], cause)
+        self._batch = []
+        self._settle()
+        self._observer.died()
+
+    def _settle(self) -> None:
+        """Let drain() return once nothing waits and nothing runs."""
+        if self._draining and not self._batch and not self._queue:
+            self._idle.set()
+
+
+def _closed(rows: Rows) -> Outputs:
+    raise RuntimeError(f"{len(rows)} rows for a batcher that is closed")

@@ -1,0 +1,1 @@
+"""kan-client: files of rows in, predictions out as a table, CSV or JSON lines."""

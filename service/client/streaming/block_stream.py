@@ -1,0 +1,300 @@
+"""Blocks of rows on a stream of requests, without a transport: what is under way, and answers in their order."""
+
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+import numpy as np
+
+from kan_api.v1 import manifest_pb2, prediction_pb2
+from service.client.answers import Prediction, joined
+from service.client.connection import Deadline, Steps
+from service.client.errors import ClientError, InvalidInput, Overloaded, from_status
+from service.client.limits import widest
+from service.client.rows import Matrix
+from service.client.streaming.chunks import VersionGone, predict_request
+from service.client.streaming.conversation import (
+    MOST_FRESH_STARTS,
+    Conversation,
+    Records,
+    Rows,
+    encoded,
+    given,
+    inputs_of,
+)
+from service.client.streaming.pace import Pace
+
+PATH: Final = "/kan_api.v1.PredictionService/PredictStream"
+
+# Blocks under way: a server answers so many of one stream at once.
+MOST_BLOCKS: Final = 64
+
+_FAILURES: Final[Mapping[int, grpc.StatusCode]] = {
+    code.value[0]: code for code in grpc.StatusCode if code is not grpc.StatusCode.OK
+}
+_log = logging.getLogger("service.client")
+
+
+@dataclass(eq=False)
+class Block:
+    """One block that is under way.
+
+    given         the rows as the caller gave them
+    request       the rows as they are sent
+    encoded_for   the manifest of the version that they are encoded for
+    fresh_starts  how often it was asked anew
+    """
+
+    given: Matrix | Records
+    request: prediction_pb2.PredictRequest
+    encoded_for: manifest_pb2.ModelManifest
+    fresh_starts: int = 0
+
+    @property
+    def id(self) -> str:
+        """Its number, counted from 0."""
+        return self.request.id
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return self.request.features.rows
+
+
+class BlockStream:
+    """The blocks of one stream, numbered from 0; where the stream breaks off, those without an answer are sent again.
+
+    The reader of blocks calls `block`, `has_room` and `add`; the writer `next_to_send`; the reader of answers the rest.
+    Between threads a lock is theirs.
+
+    Args:
+        conversation: gives manifests.
+        model: who is to answer.
+        version: which one; None is for each block the latest when it comes.
+        bulk: whether others go first.
+        deadline: when all of it has to be over.
+        max_attempts: how often something is sent at most; 1 is once.
+        address: who is asked, as messages have it.
+    """
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        model: str,
+        version: int | None,
+        bulk: bool,
+        deadline: Deadline,
+        max_attempts: int,
+        address: str,
+    ) -> None:
+        self.deadline: Final = deadline
+        self.max_attempts: Final = max_attempts
+        self._conversation = conversation
+        self._model = model
+        self._version = version
+        self._bulk = bulk
+        self._address = address
+        self._manifest = manifest_pb2.ModelManifest()
+        self._pace = Pace(1)
+        self._most_rows = 1
+        self._blocks = 0
+        self._under_way: dict[str, Block] = {}  # oldest first
+        self._rows = 0
+        self._to_send: deque[Block] = deque()
+        self._sent: dict[str, int] = {}  # rows of blocks that were sent and have no answer
+        self._answers: dict[str, prediction_pb2.PredictStreamResponse] = {}
+        self._paused_until = 0.0
+
+    def begin(self) -> Steps[None]:
+        """Learn how rows are encoded; comes first.
+
+        Raises:
+            NotFound: when there is no such model or version.
+        """
+        self._manifest = yield from self._conversation.manifest(self._model, self._version)
+        # Under way at once are as many rows as one request of many brings, so that a stream fills no server's queue.
+        self._most_rows = self._conversation.limits.shared_rows(widest(self._manifest))
+        self._pace = Pace(self._most_rows)
+
+    def block(self, rows: Rows) -> Block:
+        """The next block.
+
+        Raises:
+            InvalidInput: when the block does not fit the model, or is larger than a request.
+        """
+        number, self._blocks = self._blocks, self._blocks + 1
+        try:
+            taken = given(rows)
+        except InvalidInput as error:
+            raise InvalidInput(f"block {number}: {error}") from error
+        return self._encoded(number, taken, self._manifest)
+
+    def has_room(self, block: Block) -> bool:
+        """Whether one more block may be under way; one always may."""
+        rows = self._rows + block.rows
+        return not self._under_way or (len(self._under_way) < MOST_BLOCKS and rows <= self._most_rows)
+
+    def add(self, block: Block) -> None:
+        """The block is under way, until its answer is taken."""
+        self._under_way[block.id] = block
+        self._to_send.append(block)
+        self._rows += block.rows
+
+    def restart(self) -> None:
+        """Send what has no answer, from the oldest block on: a new stream is open."""
+        self._to_send = deque(block for block in self._under_way.values() if block.id not in self._answers)
+        self._sent.clear()
+
+    def next_to_send(self) -> prediction_pb2.PredictRequest | None:
+        """The request to send next; None where there is none now."""
+        if not self._to_send or self.pause_seconds():
+            return None
+        rows = self._to_send[0].rows
+        if self._sent and sum(self._sent.values()) + rows > self._pace.rows:
+            return None
+        block = self._to_send.popleft()
+        self._sent[block.id] = rows
+        return block.request
+
+    def has_unsent(self) -> bool:
+        """Whether blocks wait to be sent, or to be sent again."""
+        return bool(self._to_send)
+
+    def pause_seconds(self) -> float:
+        """How long nothing may be sent, since the server had no room; 0 where something may."""
+        return max(0.0, self._paused_until - time.monotonic())
+
+    def came(self, answer: prediction_pb2.PredictStreamResponse) -> None:
+        """Keep an answer until its turn comes; where the server had no room, send its block again after a pause.
+
+        Raises:
+            ClientError: when nobody asked for it.
+        """
+        block = self._under_way.get(answer.id)
+        if block is None or answer.id in self._answers:
+            raise ClientError(f"an answer came to block {answer.id!r}, which was not asked; is this a kan-serve?")
+        self._sent.pop(answer.id, None)
+        if self._may_come_again(answer):
+            self._to_send.appendleft(block)
+            return
+        self._pace.answered()
+        self._answers[answer.id] = answer
+
+    def refused(self, error: Overloaded) -> float:
+        """The server had no room for the stream itself: how many seconds to wait before another.
+
+        Raises:
+            Overloaded: the error itself, where waiting is of no use.
+        """
+        return self._pace.refused(error).within(self.deadline, self.max_attempts > 1)
+
+    def ready(self) -> Block | None:
+        """The oldest block under way, where its answer has come."""
+        oldest = next(iter(self._under_way.values()), None)
+        return oldest if oldest is not None and oldest.id in self._answers else None
+
+    def settle(self, block: Block, answered: bool) -> None:
+        """The block of `ready` is done, or it is sent anew."""
+        del self._answers[block.id]
+        if answered:
+            self._rows -= self._under_way.pop(block.id).rows
+        else:
+            self._to_send.appendleft(block)
+
+    def prediction(self, block: Block) -> Steps[Prediction | None]:
+        """What the answer to a block says; None where the block has to be sent anew.
+
+        Args:
+            block: of `ready`.
+
+        Raises:
+            ClientError: of the kind that fits, when the answer tells of a failure or does not fit the block.
+        """
+        answer = self._answers[block.id]
+        if answer.WhichOneof("result") != "prediction":
+            raise self._error(answer)
+        version = answer.prediction.version
+        may_begin_anew = not self._version and block.fresh_starts < MOST_FRESH_STARTS
+        try:
+            manifest = yield from self._conversation.manifest_of(self._model, version)
+        except VersionGone as gone:
+            if not may_begin_anew:
+                raise
+            _log.warning("%s; block %s is asked for anew of the newest version", gone, block.id)
+            block.fresh_starts += 1
+            return None
+        if inputs_of(manifest) != inputs_of(block.encoded_for):
+            if not may_begin_anew or isinstance(block.given, np.ndarray):
+                raise ClientError(
+                    f"block {block.id} was answered by version {version}, which takes other columns than version "
+                    f"{block.encoded_for.version}; send it and the rest on a new stream"
+                )
+            anew = self._encoded(int(block.id), block.given, manifest)
+            block.request, block.encoded_for = anew.request, manifest
+            block.fresh_starts += 1
+            self._manifest = manifest
+            return None
+        if not isinstance(block.given, np.ndarray):
+            self._manifest = manifest
+        return joined(manifest, [answer.prediction], block.rows)
+
+    def check_whole(self) -> None:
+        """Refuse the end of a stream that left blocks unanswered.
+
+        Raises:
+            ClientError: when there are any.
+        """
+        if self._under_way:
+            raise ClientError(
+                f"the stream ended without answers to {len(self._under_way)} blocks; is this a kan-serve?"
+            )
+
+    def _encoded(self, number: int, rows: Matrix | Records, manifest: manifest_pb2.ModelManifest) -> Block:
+        try:
+            matrix = encoded(manifest, rows)
+        except InvalidInput as error:
+            raise InvalidInput(f"block {number}: {error}") from error
+        most = self._conversation.limits.most_rows(max(matrix.shape[1], widest(manifest)))
+        if len(matrix) > most:
+            raise InvalidInput(f"block {number} has {len(matrix)} rows, wanted at most {most} of {matrix.shape[1]}")
+        request = predict_request(self._model, matrix, self._version or 0, self._bulk)
+        request.id = str(number)
+        return Block(rows, request, manifest)
+
+    def _may_come_again(self, answer: prediction_pb2.PredictStreamResponse) -> bool:
+        """Whether a block was refused for lack of room and there will be some in time; until then nothing is sent."""
+        if answer.WhichOneof("result") != "failure":
+            return False
+        error = self._error(answer)
+        if not isinstance(error, Overloaded):
+            return False
+        if self.pause_seconds():
+            return True  # one of several that were refused at once
+        try:
+            self._paused_until = time.monotonic() + self.refused(error)
+        except Overloaded:
+            return False
+        return True
+
+    def _error(self, answer: prediction_pb2.PredictStreamResponse) -> ClientError:
+        """The error that an answer tells of."""
+        code = _FAILURES.get(answer.failure.code, grpc.StatusCode.UNKNOWN)
+        details = f"block {answer.id}: {answer.failure.message}"
+        after = answer.failure.retry_after_seconds
+        return from_status(code, details, self._address, self.deadline.seconds, after if after > 0 else None)
+
+
+def broke_off(answer: prediction_pb2.PredictStreamResponse) -> bool:
+    """Whether an answer says that its server takes no more, for it stops: the stream is about to end."""
+    unavailable: int = grpc.StatusCode.UNAVAILABLE.value[0]
+    return answer.failure.code == unavailable
+
+
+def backoff_seconds(attempts: int) -> float:
+    """How long to wait after so many attempts since the last answer, as gRPC waits in other calls."""
+    return min(1.0, 0.1 * 2.0 ** (attempts - 1)) * random.uniform(0.8, 1.2)

@@ -1,0 +1,1 @@
+"""The methods as an ASGI application: gRPC's frames, compression and trailers over HTTP/2."""

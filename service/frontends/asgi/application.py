@@ -1,0 +1,215 @@
+"""The table of methods as an ASGI application: what an HTTP server hands over becomes a Call and bytes.
+
+Each gRPC call is one ASGI http scope (ASGI 3, with the extension http.response.trailers): the body holds the messages,
+grpc-timeout and the compression are headers, the status goes into the trailers.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+
+from service.errors import Overloaded
+from service.frontends.asgi import framing
+from service.frontends.asgi.framing import Deframer
+from service.frontends.asgi.open_call import (
+    CONTENT_TYPE,
+    LAST_PIECE,
+    OK_TRAILERS,
+    OpenCall,
+    Receive,
+    Scope,
+    Send,
+    end,
+    messages,
+    one_message,
+)
+from service.frontends.envoy import deadline_header
+from service.metrics.metrics import Metrics
+from service.rpc import calls
+from service.rpc.admission import APART_MAX_MESSAGE_BYTES, Admission, Bounds, Held, apart_bounds, is_apart
+from service.rpc.calls import Duplex, Method, Stream, Unary
+from service.rpc.status import LATE, Code, RpcError
+from service.rpc.streams import duplex
+
+_log = logging.getLogger(__name__)
+
+_STOPPED = RpcError(Code.UNAVAILABLE, "the server stopped before the answer was ready")
+
+# A caller who leaves is not told of: it has to be asked for, call by call. Calls that are answered sooner are not.
+_WATCH_SECONDS = 0.05
+
+
+class AsgiFront:
+    """The methods as an ASGI application. Lives on one event loop.
+
+    Args:
+        methods: By full path.
+        metrics: Where calls are counted.
+        bounds: What calls may hold at once; those for health and reflection have bounds of their own.
+        max_message_bytes: Largest message, either way.
+        compression: How answers are compressed for callers who take it: "gzip", "deflate" or "none".
+    """
+
+    def __init__(
+        self,
+        methods: Mapping[str, Method],
+        metrics: Metrics,
+        *,
+        bounds: Bounds,
+        max_message_bytes: int,
+        compression: str,
+    ) -> None:
+        self.port = 0
+        self._methods = methods
+        self._metrics = metrics
+        self._max_message_bytes = max_message_bytes
+        self._admission = Admission(bounds)
+        self._apart = {path: Admission(apart_bounds(method)) for path, method in methods.items() if is_apart(method)}
+        self._compressions = () if compression == "none" else (compression,)
+        self._stopping = asyncio.Event()
+        self._open: set[OpenCall] = set()
+        self._all_closed = asyncio.Event()
+        self._watch = asyncio.create_task(self._watch_callers(), name="watch callers")
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Wait for calls that are being answered; streams of requests are read no further.
+
+        Args:
+            grace_seconds: Longest wait; calls still open then are cancelled.
+        """
+        self._stopping.set()
+        self._settle()
+        try:
+            async with asyncio.timeout(grace_seconds):
+                await self._all_closed.wait()
+        except TimeoutError:
+            for each in self._open:
+                each.task.cancel()
+        self._watch.cancel()
+        await asyncio.gather(self._watch, *(each.task for each in self._open), return_exceptions=True)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one call."""
+        headers = dict(scope["headers"])
+        if not headers.get(b"content-type", b"").startswith(CONTENT_TYPE):
+            await _refuse_http(send)
+            return
+        method = self._methods.get(scope["path"])
+        task = asyncio.current_task()
+        assert task is not None  # an ASGI server runs each call as one
+        try:
+            if method is None:
+                raise RpcError(Code.UNIMPLEMENTED, f"there is no method {scope['path']!r}")
+            deadline = None
+            if (timeout := deadline_header.timeout_in(headers)) is not None:
+                deadline = time.monotonic() + framing.timeout_seconds(timeout)
+            encoding = headers.get(b"grpc-encoding", b"identity").decode("latin-1")
+            answering = "identity"
+            if self._compressions:
+                answering = framing.accepted_encoding(headers.get(b"grpc-accept-encoding", b""), self._compressions)
+            held, deframer = self._admitted(method, task, encoding)
+        except RpcError as error:
+            await end(send, error, started=False)
+            return
+        call = OpenCall(task, receive, send, deadline, answering, headers, held)
+        self._open.add(call)
+        try:
+            await self._answer(method, call, deframer)
+        except RpcError as error:
+            await end(send, error, started=call.started)
+        except Overloaded as error:
+            await end(send, calls.refused(method, error, self._metrics), started=call.started)
+        except asyncio.CancelledError:
+            if call.late:
+                await end(send, LATE, started=call.started)
+            elif held.evicted:
+                await end(send, calls.refused(method, held.refusal(), self._metrics), started=call.started)
+            elif self._stopping.is_set():
+                await end(send, _STOPPED, started=call.started)
+            # else the caller has gone
+        finally:
+            held.close()
+            self._open.discard(call)
+            self._settle()
+
+    def _admitted(self, method: Method, task: "asyncio.Task[object]", encoding: str) -> tuple[Held, Deframer]:
+        """A place for a call, and what takes its messages apart; RpcError where there is none."""
+        apart = self._apart.get(method.path)
+        admission = self._admission if apart is None else apart
+        try:
+            held = admission.admit(stream=isinstance(method, Duplex), cancel=task.cancel)
+        except Overloaded as error:
+            raise calls.refused(method, error, self._metrics) from error
+        bound = self._max_message_bytes if apart is None else min(self._max_message_bytes, APART_MAX_MESSAGE_BYTES)
+        return held, Deframer(bound, encoding)
+
+    async def _answer(self, method: Method, call: "OpenCall", deframer: Deframer) -> None:
+        match method:
+            case Unary():
+                request = await one_message(call, deframer)
+                answer = await calls.invoke(method, call.call(), request, self._metrics, self._max_message_bytes)
+                await call.send(call.start())
+                piece = framing.frame(answer, call.encoding)
+                await call.send({"type": "http.response.body", "body": piece, "more_body": False})
+                await call.send(OK_TRAILERS)
+                return
+            case Stream():
+                request = await one_message(call, deframer)
+                answers = _one_by_one(calls.stream(method, call.call(), request, self._metrics))
+            case Duplex():
+                requests = messages(call, deframer)
+                answers = duplex(
+                    *(method, call.call(), call.held, requests, self._metrics, self._max_message_bytes, self._stopping)
+                )
+        async with aclosing(answers) as ready:
+            async for several in ready:
+                await call.piece(b"".join([framing.frame(answer, call.encoding) for answer in several]))
+        if not call.started:
+            await call.send(call.start())
+        await call.send(LAST_PIECE)
+        await call.send(OK_TRAILERS)
+
+    def _settle(self) -> None:
+        if self._stopping.is_set() and not self._open:
+            self._all_closed.set()
+
+    async def _watch_callers(self) -> None:
+        """Cancel calls whose deadline has passed or whose callers have gone, those that have been open for a while."""
+        before: set[OpenCall] = set()
+        while True:
+            await asyncio.sleep(_WATCH_SECONDS)
+            for call in before & self._open:
+                try:
+                    await self._look_after(call)
+                except Exception:
+                    _log.exception("a caller could not be asked whether it is still there")
+            before = set(self._open)
+
+    async def _look_after(self, call: "OpenCall") -> None:
+        if call.deadline is not None and time.monotonic() >= call.deadline:
+            call.late = True
+            call.task.cancel()
+        elif call.body_read and (await call.receive())["type"] == "http.disconnect" and call in self._open:
+            call.task.cancel()
+
+
+async def _one_by_one(answers: AsyncGenerator[bytes, None]) -> AsyncGenerator[list[bytes], None]:
+    """Answers that are never ready together."""
+    async with aclosing(answers) as ready:
+        async for answer in ready:
+            yield [answer]
+
+
+async def _refuse_http(send: Send) -> None:
+    """Tell a caller who speaks no gRPC, nor JSON that Envoy converts."""
+    text = (
+        b"this port speaks gRPC, gRPC-Web, and JSON for kan_api: POST /kan_api.v1.PredictionService/Predict with "
+        b"content-type application/json, uncompressed, without a query; "
+        b"/metrics, /livez and /readyz are on the HTTP port\n"
+    )
+    await send(
+        {"type": "http.response.start", "status": 415, "headers": [(b"content-type", b"text/plain; charset=utf-8")]}
+    )
+    await send({"type": "http.response.body", "body": text, "more_body": False})

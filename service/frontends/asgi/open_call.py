@@ -1,0 +1,196 @@
+"""One gRPC call as an ASGI scope: its messages come in and go out in pieces of a body, its status in trailers."""
+
+import asyncio
+import base64
+import binascii
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
+from contextlib import suppress
+from typing import Any, TypeAlias
+
+from service.frontends.asgi import framing
+from service.frontends.asgi.framing import Deframer
+from service.frontends.envoy import deadline_header, message_header
+from service.rpc.admission import Held
+from service.rpc.calls import Call
+from service.rpc.status import Code, RpcError
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
+Send: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[None]]
+
+OK_TRAILERS = {"type": "http.response.trailers", "headers": [(b"grpc-status", b"0")]}
+LAST_PIECE = {"type": "http.response.body", "body": b"", "more_body": False}
+CONTENT_TYPE = b"application/grpc"
+# A caller who sends a message in many small pieces is read so often: each piece wakes Envoy's threads and Python's. A
+# client that cuts its messages in a few pieces, such as one for the prefix, never waits.
+_SMALL_PIECE_BYTES = 1024
+_SMALL_PIECES = 16
+_GATHERING_SECONDS = 0.02
+_NO_METADATA = (
+    b"content-type",
+    b"te",
+    b"host",
+    message_header.HEADER,
+    message_header.NO_PLACE_HEADER.encode(),
+    deadline_header.HEADER,
+)
+
+
+def _start(*headers: tuple[bytes, bytes], trailers: bool = True, status: int = 200) -> Mapping[str, Any]:
+    return {
+        "type": "http.response.start",
+        "status": status,
+        "headers": [(b"content-type", CONTENT_TYPE), *headers],
+        "trailers": trailers,
+    }
+
+
+_ACCEPT = (b"grpc-accept-encoding", ",".join(framing.ENCODINGS).encode())
+_START = {
+    encoding: _start(_ACCEPT) if encoding == "identity" else _start((b"grpc-encoding", encoding.encode()), _ACCEPT)
+    for encoding in framing.ENCODINGS
+}
+
+
+class OpenCall:
+    """A call that is being answered.
+
+    Attributes:
+        body_read: The request is there: from now on ``receive`` only tells whether the caller has gone. Where the
+            request came in a header, it gives the body first.
+    """
+
+    __slots__ = (
+        *(
+            "_small_pieces",
+            "body_read",
+            "deadline",
+            "encoding",
+            "headers",
+            "held",
+            "late",
+            "receive",
+            "send",
+            "started",
+        ),
+        "task",
+    )
+
+    def __init__(
+        self,
+        task: "asyncio.Task[Any]",
+        receive: Receive,
+        send: Send,
+        deadline: float | None,
+        encoding: str,
+        headers: Mapping[bytes, bytes],
+        held: Held,
+    ) -> None:
+        self.task = task
+        self.receive = receive
+        self.send = send
+        self.deadline = deadline
+        self.encoding = encoding
+        self.headers = headers
+        self.held = held
+        self._small_pieces = 0
+        self.body_read = self.started = self.late = False
+
+    def call(self) -> Call:
+        """What the methods know of it."""
+        return Call(self.deadline, self.metadata)
+
+    def metadata(self) -> Iterable[tuple[str, str | bytes]]:
+        """Headers that are gRPC's metadata; values of keys that end in -bin are bytes (the protocol over HTTP/2).
+
+        Binary values that do not decode are left out.
+        """
+        for key, value in self.headers.items():
+            if key.endswith(b"-bin"):
+                with suppress(binascii.Error):
+                    yield key.decode("latin-1"), base64.b64decode(value + b"=" * (-len(value) % 4), validate=True)
+            elif not key.startswith(b"grpc-") and key not in _NO_METADATA:
+                yield key.decode("latin-1"), value.decode("latin-1")
+
+    def start(self) -> Mapping[str, Any]:
+        """The message that begins the answer."""
+        self.started = True
+        return _START[self.encoding]
+
+    async def piece(self, framed: bytes) -> None:
+        """Send a part of the answer; returns once it may be followed by more."""
+        if not self.started:
+            await self.send(self.start())
+        await self.send({"type": "http.response.body", "body": framed, "more_body": True})
+
+    async def fed(self, piece: bytes, deframer: Deframer) -> list[bytes]:
+        """The messages that are complete with this piece, which is counted.
+
+        Raises:
+            Overloaded: There is no room for it.
+        """
+        messages = deframer.feed(piece)
+        self.held.receive(deframer.held_bytes)
+        if messages or deframer.empty or len(piece) > _SMALL_PIECE_BYTES:
+            self._small_pieces = 0
+        else:
+            self._small_pieces += 1
+            if self._small_pieces > _SMALL_PIECES:
+                await asyncio.sleep(_GATHERING_SECONDS)
+        return messages
+
+
+async def one_message(call: OpenCall, deframer: Deframer) -> bytes:
+    """The one message of a request.
+
+    Raises:
+        Overloaded: There is no room for it.
+    """
+    body = message_header.body_in(call.headers)
+    messages = [] if body is None else deframer.feed(body)
+    more = body is None
+    while more:
+        event = await call.receive()
+        if event["type"] == "http.disconnect":
+            raise asyncio.CancelledError
+        messages += await call.fed(event["body"], deframer)
+        more = event["more_body"]
+    call.body_read = True
+    if len(messages) != 1 or not deframer.empty:
+        raise RpcError(
+            Code.INVALID_ARGUMENT,
+            f"the request holds {len(messages)} messages{'' if deframer.empty else ' and a part of one'}; wanted one",
+        )
+    call.held.complete(len(messages[0]))
+    return messages[0]
+
+
+async def messages(call: OpenCall, deframer: Deframer) -> AsyncIterator[bytes]:
+    """The messages of a stream, as they come.
+
+    Raises:
+        Overloaded: There is no room for more.
+    """
+    more = True
+    while more:
+        event = await call.receive()
+        if event["type"] == "http.disconnect":
+            call.task.cancel()
+            return
+        for message in await call.fed(event["body"], deframer):
+            yield message
+        more = event["more_body"]
+    call.body_read = True
+    if not deframer.empty:
+        raise RpcError(Code.INVALID_ARGUMENT, "the stream of requests ends within a message")
+
+
+async def end(send: Send, error: RpcError, *, started: bool) -> None:
+    """End a call with a status: in the trailers, or in the headers where there were none yet."""
+    headers = framing.status_headers(error)
+    if started:
+        await send(LAST_PIECE)
+        await send({"type": "http.response.trailers", "headers": headers})
+    else:
+        await send(_start(_ACCEPT, *headers, trailers=False))
+        await send(LAST_PIECE)

@@ -1,0 +1,148 @@
+"""Which filters of Envoy a request passes, how long its body may be and how long it may take to come.
+
+The filters themselves are in envoy_configuration.py. Source: Envoy's API, version 3.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from kan_api.v1 import prediction_pb2
+from service.frontends.envoy import message_header
+from service.rpc.status import LATE, Code
+
+# gRPC puts 5 bytes before a message. A body a little longer still gets to Python, which can say how long it is.
+_FRAMING_BYTES = 64
+
+# What Envoy keeps for Python before it stops reading a call, beside the call's window.
+_BUFFER_BYTES = 16 * 1024
+
+# Envoy's one thread converts it at 50 MB a second and answers nobody else meanwhile, in six times its memory.
+_MAX_JSON_BYTES = 2 * 2**20
+
+# The transcoder's own; Envoy drops what a caller sends under that name.
+ORIGINAL_PATH = "x-envoy-original-path"
+
+_SERVICE = prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"]
+
+# gRPC and gRPC-Web.
+_IS_GRPC: Mapping[str, Any] = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
+
+_HAS_PLACE: Mapping[str, Any] = {"name": message_header.NO_PLACE_HEADER, "present_match": False}
+
+# Not what browsers let pages of any origin send. Envoy would take compressed JSON for plain, and merge a query into the
+# message.
+_IS_JSON = (
+    {"name": "content-type", "string_match": {"safe_regex": {"regex": r"(?i)application/json\s*(;.*)?"}}},
+    {"name": "content-encoding", "present_match": False},
+    {"name": ":path", "string_match": {"contains": "?"}, "invert_match": True},
+)
+
+
+def routes(max_message_bytes: int) -> list[dict[str, Any]]:
+    """Which filters a call passes beside those that all do; the first route that matches is taken.
+
+    Bodies that Envoy has to hold as a whole are bounded: those that it puts into a header, and JSON. Of these calls it
+    keeps the deadline too, since Python knows of them only once all is there.
+
+    Args:
+        max_message_bytes: Longest message, without gRPC's prefix.
+    """
+    in_header = {"envoy.filters.http.lua": message_header.on_route()}
+    converted = {
+        "envoy.filters.http.grpc_json_transcoder": {
+            "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
+            "config": {},
+        }
+    }
+    bounded = {
+        "envoy.filters.http.buffer": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.BufferPerRoute",
+            "buffer": {"max_request_bytes": _MAX_JSON_BYTES},
+        }
+    }
+    json = {"headers": _IS_JSON}
+    return [
+        *(
+            _held({"path": path, "headers": [_IS_GRPC, _HAS_PLACE]}, in_header, max_message_bytes + _FRAMING_BYTES)
+            for path in message_header.PATHS
+        ),
+        *(_held({"path": path, **json}, {**bounded, **converted}, _MAX_JSON_BYTES) for path in _paths(streaming=False)),
+        *(_route({"path": path, **json}, converted) for path in _paths(streaming=True)),
+        {**_route({"prefix": "/"}, {}), "request_body_buffer_limit": _BUFFER_BYTES},
+    ]
+
+
+def _paths(*, streaming: bool) -> list[str]:
+    """Our methods that take one message, or those that take many."""
+    return [f"/{_SERVICE.full_name}/{each.name}" for each in _SERVICE.methods if each.client_streaming == streaming]
+
+
+def _route(match: Mapping[str, Any], filters: Mapping[str, Any]) -> dict[str, Any]:
+    return {"match": match, "non_forwarding_action": {}, "typed_per_filter_config": filters}
+
+
+def _held(match: Mapping[str, Any], filters: Mapping[str, Any], most_bytes: int) -> dict[str, Any]:
+    """A route whose bodies are held as a whole. Only those that lead somewhere take a deadline: this one to nowhere."""
+    action = {"cluster": "none", "max_stream_duration": {"grpc_timeout_header_max": "0s"}}
+    return {
+        "match": match,
+        "route": action,
+        "typed_per_filter_config": filters,
+        "request_body_buffer_limit": most_bytes,
+    }
+
+
+def refusals(max_message_bytes: int) -> list[dict[str, Any]]:
+    """What Envoy says where a body passes its bound or its deadline: what the methods say.
+
+    Args:
+        max_message_bytes: As for :func:`routes`.
+    """
+    large = f"Received message larger than max (more than {max_message_bytes}); max_message_bytes"
+    large_json = f"Received JSON larger than max (more than {_MAX_JSON_BYTES} bytes); gRPC takes larger messages"
+    size = _status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    # Which of the two it is depends on whether all of the request was there.
+    time = {"or_filter": {"filters": [_status(HTTPStatus.REQUEST_TIMEOUT), _status(HTTPStatus.GATEWAY_TIMEOUT)]}}
+    # The transcoder makes a gRPC call of JSON; what it keeps of the old one tells.
+    was_json = {"header_filter": {"header": {"name": ORIGINAL_PATH, "present_match": True}}}
+    refused = Code.RESOURCE_EXHAUSTED
+    in_json = [
+        (size, HTTPStatus.TOO_MANY_REQUESTS, refused, large_json),
+        (time, HTTPStatus.GATEWAY_TIMEOUT, LATE.code, LATE.message),
+    ]
+    # The first that matches is taken.
+    return [
+        *(_in_json({"and_filter": {"filters": [each[0], was_json]}}, *each[1:]) for each in in_json),
+        _in_grpc(size, refused, large),
+        _in_grpc(time, LATE.code, LATE.message),
+        *(_in_json(*each) for each in in_json),
+    ]
+
+
+def _status(status: HTTPStatus) -> dict[str, Any]:
+    equal = {"op": "EQ", "value": {"default_value": int(status), "runtime_key": "-"}}
+    return {"status_code_filter": {"comparison": equal}}
+
+
+def _in_grpc(which: Mapping[str, Any], code: Code, text: str) -> dict[str, Any]:
+    """In headers alone: of a body, and of an HTTP status, the filter for gRPC-Web would make another code."""
+    headers = {"grpc-status": str(int(code)), "grpc-message": text}
+    return {
+        "filter": {"and_filter": {"filters": [which, {"header_filter": {"header": _IS_GRPC}}]}},
+        "status_code": int(HTTPStatus.OK),
+        "body_format_override": {"text_format_source": {"inline_string": ""}, "content_type": "application/grpc"},
+        "headers_to_add": [
+            {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+            for key, value in headers.items()
+        ],
+    }
+
+
+def _in_json(which: Mapping[str, Any], status: HTTPStatus, code: Code, text: str) -> dict[str, Any]:
+    return {
+        "filter": which,
+        "status_code": int(status),
+        "body": {"inline_string": text},
+        "body_format_override": {"json_format": {"code": int(code), "message": "%LOCAL_REPLY_BODY%", "details": []}},
+    }

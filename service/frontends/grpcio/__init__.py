@@ -1,0 +1,1 @@
+"""The methods on a grpc.aio server."""

@@ -1,0 +1,178 @@
+"""What is known of versions and models, as Prometheus' metric families."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.utils import floatToGoString
+
+from service.metrics.bucket_counts import Reading, Tally
+from service.metrics.model_metrics import ROWS, SECONDS, ModelMetrics
+
+_MODEL = ("model", "version")
+# There at 0 from the start: rate() does not see the value that a counter is born with, a first burst of failures.
+_PROTOCOLS = ("kan_api", "open_inference")
+_CODES = ("OK", "INTERNAL", "UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "UNKNOWN")
+
+
+@dataclass(eq=False, slots=True)
+class VersionSeries:
+    """What the series of one version are made from.
+
+    Attributes:
+        counts: What it counts while it answers.
+        ready: Whether it answers; None where it is gone, or not there yet.
+        owner: The object that said last that it is ready; see `Metrics.model_ready`.
+        refused: Times that it was refused, by reason.
+        retired_at: The moment since when nobody needs it, by the clock of `Metrics`; None while somebody does.
+    """
+
+    counts: ModelMetrics
+    ready: bool | None = None
+    owner: object = None
+    refused: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+    retired_at: float | None = None
+
+
+@dataclass(eq=False, slots=True)
+class ModelSeries:
+    """What the series of one model, whatever its version, are made from.
+
+    Attributes:
+        load_seconds: Of loads.
+        swaps: Times that another version took over.
+    """
+
+    load_seconds: Tally = field(default_factory=lambda: Tally(SECONDS))
+    swaps: int = 0
+
+
+Versions = Sequence[tuple[tuple[str, str], VersionSeries]]
+
+
+def families(versions: Versions, models: Mapping[str, ModelSeries]) -> Iterator[Metric]:
+    """Every metric of versions, by their (model, version), and of models, by their names."""
+    yield from _of_answers(versions)
+    yield _histogram(
+        "kan_queue_duration_seconds",
+        "Time that a request waited for its first run.",
+        _MODEL,
+        SECONDS,
+        ((labels, version.counts.queue_seconds.read()) for labels, version in versions),
+    )
+    yield _histogram(
+        "kan_compute_duration_seconds",
+        "Time of one run of a model.",
+        _MODEL,
+        SECONDS,
+        ((labels, version.counts.compute_seconds.read()) for labels, version in versions),
+    )
+    yield _histogram(
+        "kan_request_rows",
+        "Rows per accepted request.",
+        _MODEL,
+        ROWS,
+        ((labels, version.counts.request_rows.read()) for labels, version in versions),
+    )
+    yield _histogram(
+        "kan_batch_rows",
+        "Rows per run of a model.",
+        _MODEL,
+        ROWS,
+        ((labels, version.counts.batch_rows()) for labels, version in versions),
+    )
+    yield from _of_queues(versions)
+    yield from _of_lives(versions)
+    yield from _of_models(models)
+
+
+def _of_answers(versions: Versions) -> Iterator[Metric]:
+    """Requests answered, by code, and their time, by protocol."""
+    requests = CounterMetricFamily("kan_requests_total", "Requests answered.", labels=(*_MODEL, "protocol", "code"))
+    seconds: dict[tuple[str, ...], Reading] = {}
+    counts: defaultdict[tuple[str, ...], int] = defaultdict(int)
+    # No model: what comes while models are loading fails under the empty name.
+    named = [("", ""), *(labels for labels, _ in versions)]
+    counts.update(((*labels, protocol, code), 0) for labels in named for protocol in _PROTOCOLS for code in _CODES)
+    for labels, version in versions:
+        for (protocol, code, _), tally in list(version.counts.answered.items()):
+            reading = tally.read()
+            counts[*labels, protocol, code] += reading.count
+            of_protocol = (*labels, protocol)
+            seconds[of_protocol] = reading.plus(seconds[of_protocol]) if of_protocol in seconds else reading
+    for key, count in counts.items():
+        requests.add_metric(key, count)
+    yield requests
+    yield _histogram(
+        "kan_request_duration_seconds",
+        "Time from a request's arrival to its answer.",
+        (*_MODEL, "protocol"),
+        SECONDS,
+        seconds.items(),
+    )
+
+
+def _of_queues(versions: Versions) -> Iterator[Metric]:
+    """Rows that wait, bounds, and requests turned away."""
+    queue_rows = GaugeMetricFamily("kan_queue_rows", "Rows waiting now.", labels=_MODEL)
+    queue_limit = GaugeMetricFamily("kan_queue_limit_rows", "Most rows that may wait.", labels=_MODEL)
+    batch_limit = GaugeMetricFamily("kan_batch_limit_rows", "Most rows that one run takes.", labels=_MODEL)
+    rejected = CounterMetricFamily("kan_rejected_total", "Requests turned away.", labels=(*_MODEL, "reason"))
+    for labels, version in versions:
+        counts = version.counts
+        queue_rows.add_metric(labels, counts.queue_rows)
+        if counts.queue_limit_rows is not None and counts.batch_limit_rows is not None:
+            queue_limit.add_metric(labels, counts.queue_limit_rows)
+            batch_limit.add_metric(labels, counts.batch_limit_rows)
+        for reason, count in counts.rejections.items():
+            rejected.add_metric((*labels, reason), count)
+    yield from (queue_rows, queue_limit, batch_limit, rejected)
+
+
+def _of_lives(versions: Versions) -> Iterator[Metric]:
+    """Whether versions answer, where they run, and which were refused."""
+    ready = GaugeMetricFamily("kan_model_ready", "1 where a version answers, 0 where not.", labels=_MODEL)
+    info = GaugeMetricFamily("kan_model_info", "Always 1; where a version runs.", labels=(*_MODEL, "provider"))
+    refused = CounterMetricFamily("kan_model_refused_total", "Versions refused.", labels=(*_MODEL, "reason"))
+    for labels, version in versions:
+        if version.ready is not None:
+            ready.add_metric(labels, version.ready)
+            # A load that was given up for its time ends later, and says where it would have run.
+            if version.ready and version.counts.provider is not None:
+                info.add_metric((*labels, version.counts.provider), 1)
+        for reason, count in list(version.refused.items()):
+            refused.add_metric((*labels, reason), count)
+    yield from (ready, info, refused)
+
+
+def _of_models(models: Mapping[str, ModelSeries]) -> Iterator[Metric]:
+    """Loads, and changes of version."""
+    yield _histogram(
+        "kan_model_load_duration_seconds",
+        "Time to read, check and warm up a version.",
+        ("model",),
+        SECONDS,
+        (((name,), model.load_seconds.read()) for name, model in models.items()),
+    )
+    swaps = CounterMetricFamily("kan_model_swaps_total", "Times that another version took over.", labels=("model",))
+    for name, model in models.items():
+        swaps.add_metric((name,), model.swaps)
+    yield swaps
+
+
+def _histogram(
+    name: str,
+    text: str,
+    labels: Sequence[str],
+    bounds: Sequence[float],
+    readings: Iterable[tuple[Sequence[str], Reading]],
+) -> Metric:
+    """Readings, with their label values, as one metric."""
+    names = [floatToGoString(bound) for bound in (*bounds, float("inf"))]  # type: ignore[no-untyped-call]
+    histogram = HistogramMetricFamily(name, text, labels=labels)
+    for values, reading in readings:
+        up_to = map(float, accumulate(reading.counts.tolist()))
+        histogram.add_metric(values, list(zip(names, up_to, strict=True)), reading.total)
+    return histogram

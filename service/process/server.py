@@ -1,0 +1,243 @@
+"""The only place that builds and joins the parts: start, serve, drain."""
+
+import asyncio
+import gc
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from importlib.metadata import version as installed_version
+from typing import Protocol
+
+from service.metrics.metrics import Metrics
+from service.process.probes import Probes
+from service.process.stop import ANSWERED, CLOSED, LONGEST_READ_SECONDS, READ, Stop
+from service.process.threads import where_threads_are
+from service.protocols import open_inference, prediction, reflection
+from service.protocols.health import SERVICE, Health
+from service.registry.model.onnx_runtime import onnxruntime
+from service.registry.model.session import provider_in_use
+from service.registry.registry import Registry, State
+from service.rpc import calls
+from service.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+
+class Front(Protocol):
+    """Who takes calls from the wire to the table of methods."""
+
+    port: int
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Take nothing new and wait for calls that are being answered; those still open then are cancelled."""
+
+
+StartFront = Callable[[Mapping[str, calls.Method], Metrics, Settings], Awaitable[Front]]
+
+
+class Server:
+    """A server that listens. Made by :func:`start`; end it with :meth:`stop`.
+
+    Attributes:
+        registry: Its models.
+        metrics: What it counts.
+        front: Who listens for gRPC.
+        http_port: The port of metrics and probes.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        metrics: Metrics,
+        health: Health,
+        probes: Probes,
+        front: Front,
+        *,
+        poll: bool,
+    ) -> None:
+        self.registry = registry
+        self.metrics = metrics
+        self.front = front
+        self.http_port = probes.port
+        self._health = health
+        self._probes = probes
+        self._poll = poll
+
+    async def load(self) -> None:
+        """Load every model of the repository; until then requests are answered UNAVAILABLE.
+
+        Raises:
+            StartupError: The repository's folder is absent, or the provider is.
+        """
+        await self.registry.load_all()
+        self._health.changed()
+        if self._poll:
+            self.registry.watch(self._health.changed)
+
+    async def stop(self, grace_seconds: float) -> bool:
+        """As :meth:`finish`, asked for now.
+
+        Args:
+            grace_seconds: Longest wait for accepted requests; those still open then fail with UNAVAILABLE.
+        """
+        stop = Stop(grace_seconds)
+        stop.ask()
+        return await self.finish(stop)
+
+    async def finish(self, stop: Stop) -> bool:
+        """Stop without losing an accepted request: readiness off, refuse new, drain, close, metrics last.
+
+        Args:
+            stop: Was asked for; its milestones end the waits.
+
+        Returns:
+            Whether everything ended: False where a run has not returned and is abandoned.
+        """
+        drain = asyncio.create_task(self.registry.drain(), name="drain")
+        await asyncio.sleep(0)  # drain() has turned readiness off by then
+        self._health.stop()
+        close: asyncio.Task[None] | None = None
+        if not await stop.wait(drain, ANSWERED):
+            _log.warning("the grace period is over; requests that still wait are refused")
+            close = asyncio.create_task(self.registry.close(), name="close")
+        await self._flush(stop)
+        close = close or asyncio.create_task(self.registry.close(), name="close")
+        whole = await stop.wait(close, CLOSED)
+        for task in (drain, close):
+            task.cancel()
+        await asyncio.gather(drain, close, return_exceptions=True)
+        await self._probes.close()
+        if whole:
+            close.result()
+        return whole
+
+    async def _flush(self, stop: Stop) -> None:
+        """Take no more calls, and wait until callers have read their answers."""
+        seconds = min(LONGEST_READ_SECONDS, stop.remaining(READ))
+        flush = asyncio.create_task(self.front.stop(seconds), name="flush")
+        if await stop.wait(flush, READ):
+            flush.result()
+            return
+        flush.cancel()
+        await asyncio.gather(flush, return_exceptions=True)
+        cut = asyncio.create_task(self.front.stop(0), name="cut")
+        if not await stop.wait(cut, CLOSED):
+            cut.cancel()
+
+
+async def start(settings: Settings, start_front: StartFront | None = None) -> Server:
+    """Listen on both ports; models are loaded by :meth:`Server.load`.
+
+    Args:
+        settings: What to serve, and where.
+        start_front: Starts who listens for gRPC; grpcio when left out.
+
+    Raises:
+        StartupError: A port cannot be listened on, or the provider is absent.
+    """
+    if start_front is None:
+        from service.frontends.grpcio import server  # here, since inside Envoy it would be 10 MB for nothing
+
+        start_front = server.start
+    metrics = Metrics()
+    provider_in_use(settings)
+    metrics.build_info(version=installed_version("kan-serving"), onnxruntime=onnxruntime.__version__)
+    registry = Registry(settings, metrics)
+    services = (prediction.SERVICE, open_inference.SERVICE)
+    health = Health(registry, services)
+    methods = calls.table(
+        [
+            *prediction.methods(registry, prediction.limits_of(settings)),
+            *open_inference.methods(registry, settings.max_request_rows),
+            *health.methods(),
+            *reflection.methods((*services, SERVICE)),
+        ]
+    )
+    probes = Probes(
+        host=settings.host,
+        port=settings.http_port,
+        registry=metrics.registry,
+        unready_reason=registry.unready_reason,
+    )
+    try:
+        front = await start_front(methods, metrics, settings)
+    except BaseException:
+        await probes.close()
+        raise
+    return Server(registry, metrics, health, probes, front, poll=settings.poll_seconds > 0)
+
+
+async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop) -> bool:
+    """Serve until a stop is asked for, then drain.
+
+    Args:
+        settings: What to serve, and where.
+        announce: Gets one line once models are loaded, for scripts to wait for: the ports and what answers.
+        stop: Ends serving, and bounds the drain.
+
+    Returns:
+        Whether everything ended (:meth:`Server.finish`).
+
+    Raises:
+        StartupError: The server cannot start.
+    """
+
+    async def loaded(server: Server) -> None:
+        announce(summary(server, settings.host))
+
+    return await run(await start(settings), settings, loaded, stop)
+
+
+async def run(server: Server, settings: Settings, loaded: Callable[[Server], Awaitable[None]], stop: Stop) -> bool:
+    """Load the models, serve until told to stop, then drain.
+
+    Args:
+        server: It listens already.
+        settings: Give the grace period.
+        loaded: Is called once models are loaded.
+        stop: Ends serving, and bounds the drain.
+
+    Returns:
+        Whether everything ended (:meth:`Server.finish`).
+
+    Raises:
+        StartupError: The repository's folder is absent, or the provider is.
+    """
+
+    async def load() -> None:
+        await server.load()
+        # What is there now stays: left among what the garbage collector looks through, it costs pauses of 15 ms.
+        gc.collect()
+        gc.freeze()
+        await loaded(server)
+
+    loading = asyncio.create_task(load(), name="load")
+    stopping = asyncio.create_task(stop.asked.wait(), name="stop")
+    try:
+        await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if loading.done():
+            loading.result()
+            await stopping
+        _log.info("stopping: draining for at most %g s", settings.grace_seconds)
+    finally:
+        stop.ask()
+        loading.cancel()
+        stopping.cancel()
+        await asyncio.gather(loading, stopping, return_exceptions=True)
+        whole = await server.finish(stop)
+    if whole:
+        _log.info("stopped")
+    else:
+        _log.error("a run has not returned; it is abandoned: %s", where_threads_are())
+    return whole
+
+
+def summary(server: Server, host: str) -> str:
+    """The ports in use and the versions that answer, in one line."""
+    shown = f"[{host}]" if ":" in host else host
+    ready = [f"{status.name}/{status.version}" for status in server.registry.statuses() if status.state is State.READY]
+    if not ready:
+        _log.warning("no model answers: %s", server.registry.unready_reason())
+    state = "ready" if server.registry.ready() else "not ready"
+    return (
+        f"kan-serve {state}: grpc={shown}:{server.front.port} http={shown}:{server.http_port} models={','.join(ready)}"
+    )

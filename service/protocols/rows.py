@@ -1,0 +1,60 @@
+"""Rows as numbers, whatever message they came in: shape, bytes and values, checked."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import InvalidRequest
+from service.registry.model.live_model import LiveModel
+
+Rows = NDArray[np.float32]
+
+# On the wire; the machine's own float32 where that is little-endian.
+FLOAT32 = np.dtype("<f4")
+
+
+def check_shape(where: str, rows: int, columns: int, model: LiveModel, max_request_rows: int) -> None:
+    """Refuse a shape by its numbers alone, before anything of that size is made."""
+    if columns != model.features:
+        raise InvalidRequest(f"{where} has {columns} columns; model {model.name!r} wants {model.features}")
+    if not 1 <= rows <= max_request_rows:
+        raise InvalidRequest(f"{where} has {rows} rows; wanted 1 to {max_request_rows}")
+
+
+def from_raw(where: str, raw: bytes, dtype: np.dtype[Any], rows: int, columns: int) -> NDArray[Any]:
+    """Numbers [rows, columns] from bytes, not copied."""
+    wanted = rows * columns * dtype.itemsize
+    if len(raw) != wanted:
+        raise InvalidRequest(
+            f"{where}: {len(raw)} bytes came; wanted {wanted} ({rows} rows of {columns}, {dtype.itemsize} bytes each)"
+        )
+    return np.frombuffer(raw, dtype).reshape(rows, columns)
+
+
+def checked(where: str, numbers: NDArray[Any], model: LiveModel) -> Rows:
+    """The numbers as float32; refused where one is infinite, does not fit, or is NaN and not imputed."""
+    rows: Rows = numbers if numbers.dtype == np.float32 else _narrowed(numbers)
+    finite = np.isfinite(rows)
+    if b"\0" not in finite.tobytes():  # a quarter of the time of finite.all()
+        return rows
+    bad = ~finite & ~(np.isnan(rows) & model.imputes)
+    if bad.any():
+        row, column = (int(index) for index in np.argwhere(bad)[0])
+        name = model.manifest.features[column].name
+        wanted = "a finite float32, or NaN for a missing value" if model.imputes[column] else "a finite float32"
+        raise InvalidRequest(
+            f"{where}: row {row}, column {column} ({name!r}) is {numbers[row, column]}; wanted {wanted}"
+        )
+    return rows
+
+
+def raw_numbers(values: NDArray[Any]) -> bytes:
+    """Little-endian float32 bytes in row-major order."""
+    return values.astype(FLOAT32, copy=False).tobytes()
+
+
+def _narrowed(numbers: NDArray[Any]) -> Rows:
+    """Numbers of another type as float32, infinite where they are too large for it."""
+    with np.errstate(over="ignore"):
+        return numbers.astype(np.float32)

@@ -1,0 +1,161 @@
+"""Loads versions beside each other; whatever goes wrong with one refuses that version alone."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+
+from service.errors import StartupError, StorageError
+from service.metrics.metrics import Metrics
+from service.registry.entries import Entry, State
+from service.registry.model.live_model import LiveModel, load
+from service.registry.model.session import Halt
+from service.registry.refusal import refusal
+from service.registry.shortage import lacks_resources
+from service.repository.daemon_thread import in_daemon_thread
+from service.repository.disk import ModelRefused
+from service.repository.predecessors import Predecessors
+from service.repository.source import Source
+from service.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+# Memory and cores are shared with the models that answer.
+_LOADS_AT_ONCE = 4
+# A load that has taken this part of its time gives its place to others.
+_PATIENT_PART, _LONGEST_PATIENCE_SECONDS = 1 / 6, 10.0
+
+
+class Loader:
+    """Loads that are under way. Lives on one event loop.
+
+    Args:
+        source: Where versions are read.
+        settings: How models run, and how long a load may take.
+        metrics: Told of loads and refusals.
+        versions: Gives a model's versions that there are.
+        changed: Is called with a version whose load has become slow or is over.
+
+    Attributes:
+        trouble: The last failure to read from storage; the registry sets it back.
+        failure: What lets a server not start at all: CUDA is asked for and does not work; None where nothing does.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        settings: Settings,
+        metrics: Metrics,
+        versions: Callable[[str], Sequence[int]],
+        changed: Callable[[Entry], None],
+    ) -> None:
+        self.trouble: StorageError | None = None
+        self.failure: StartupError | None = None
+        self._source = source
+        self._settings = settings
+        self._metrics = metrics
+        self._versions = versions
+        self._changed = changed
+        self._predecessors = Predecessors(source, settings.incompatible_models)
+        self._slots = asyncio.Semaphore(_LOADS_AT_ONCE)
+        self._patience_seconds = min(_LONGEST_PATIENCE_SECONDS, _PATIENT_PART * settings.max_load_seconds)
+        self._loading: dict[asyncio.Task[None], Entry] = {}
+
+    @property
+    def loading(self) -> Collection[Entry]:
+        """The versions whose load is under way."""
+        return [entry for entry in self._loading.values() if entry.load is not None]
+
+    def start(self, entry: Entry) -> None:
+        """Begin to load a version; nothing where that is under way."""
+        if entry.load is None:
+            entry.load = asyncio.create_task(self._run(entry), name=f"load {entry.name}/{entry.version}")
+            self._loading[entry.load] = entry
+            entry.load.add_done_callback(lambda done: self._loading.pop(done, None))
+
+    async def close(self) -> None:
+        """Give up what is under way; a thread that hangs is left behind."""
+        tasks = list(self._loading)
+        for task, entry in list(self._loading.items()):
+            task.cancel()
+            entry.load = None
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, entry: Entry) -> None:
+        """Load one version within its time; others get its place where it takes long."""
+        async with self._slots:
+            loading = asyncio.create_task(self._load(entry))
+            try:
+                await asyncio.wait({loading}, timeout=self._patience_seconds)
+            except asyncio.CancelledError:
+                loading.cancel()
+                raise
+        if not loading.done():
+            entry.slow = True
+            self._changed(entry)
+        await loading
+
+    async def _load(self, entry: Entry) -> None:
+        """Try one version, and note what came of it."""
+        began = time.monotonic()
+        try:
+            model = await self._opened(entry)
+        except StorageError as error:
+            entry.reason, entry.held, self.trouble = str(error), True, error
+        except ModelRefused as refused:
+            self._refuse(entry, refused)
+        except StartupError as error:
+            self.failure = error
+            self._refuse(entry, ModelRefused("provider", str(error)))
+        except Exception as error:
+            _log.exception("model %s version %d cannot be loaded", entry.name, entry.version)
+            self._refuse(entry, _unexpected(error))
+        else:
+            self._accept(entry, model, time.monotonic() - began)
+        entry.load, entry.slow = None, False
+        self._changed(entry)
+
+    async def _opened(self, entry: Entry) -> LiveModel:
+        """Read a version, hold it against the ones before it, open it and warm it up."""
+        limit_seconds, halt = self._settings.max_load_seconds, Halt()
+        try:
+            async with asyncio.timeout(self._source.read_seconds):
+                key = (entry.name, entry.version)
+                entry.stamp = (await self._source.stamps([key]))[key]
+                artefact = await self._source.read_version(entry.name, entry.version)
+                entry.manifest = artefact.manifest
+                await self._predecessors.check(artefact.manifest, self._versions(entry.name))
+            async with asyncio.timeout(limit_seconds):
+                opening = partial(load, artefact, self._settings, self._metrics, halt)
+                return await in_daemon_thread(opening, f"load {entry.name}/{entry.version}")
+        except TimeoutError as error:
+            raise ModelRefused(
+                "slow", f"it did not load within {limit_seconds:g} s; wanted less, or a larger max_load_seconds"
+            ) from error
+        finally:
+            halt.set()  # a run that hangs would keep a core busy for good
+
+    def _accept(self, entry: Entry, model: LiveModel, seconds: float) -> None:
+        entry.model, entry.state, entry.reason, entry.refusal = model, State.READY, "", None
+        self._metrics.model_loaded(entry.name, seconds)
+        self._metrics.model_ready(entry.name, entry.version, ready=True, owner=model)
+        where = "on the event loop" if model.inline else "in a thread"
+        _log.info("model %s version %d ready after %.3f s, runs %s", entry.name, entry.version, seconds, where)
+
+    def _refuse(self, entry: Entry, refused: ModelRefused) -> None:
+        kind = "resources" if lacks_resources(refused) else refused.kind
+        entry.state, entry.reason = State.REFUSED, str(refused)
+        entry.refusal = refusal(kind, time.monotonic(), entry.stamp, entry.refusal)
+        self._metrics.model_refused(entry.name, entry.version, kind)
+        again = ""
+        if entry.refusal.retry_at is not None:
+            again = "; it is tried again" if self._settings.poll_seconds else "; RepositoryModelLoad tries it again"
+        _log.error("model %s version %d refused: %s%s", entry.name, entry.version, refused, again)
+
+
+def _unexpected(error: Exception) -> ModelRefused:
+    """A fault that no check foresaw; the log has its traceback."""
+    refused = ModelRefused("unexpected", f"it cannot be loaded: {error!r:.500}")
+    refused.__cause__ = error
+    return refused

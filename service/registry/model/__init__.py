@@ -1,0 +1,1 @@
+"""One loaded version: the onnxruntime session, its tensors, and the live model that joins them with a batcher."""

@@ -1,0 +1,58 @@
+"""Has refused versions tried again: once their files have changed, or once memory may be there."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from service.registry.entries import Entries, Entry, State
+from service.repository.source import Source
+
+# How long a look waits to hear of it: a file system may hang at one of the files.
+_PATIENCE_SECONDS = 1.0
+
+
+class Repairs:
+    """Looks after the versions that were refused. Lives on one event loop.
+
+    Args:
+        entries: The versions.
+        source: Where their files are.
+    """
+
+    def __init__(self, entries: Entries, source: Source) -> None:
+        self._entries = entries
+        self._source = source
+        self._looking: asyncio.Task[None] | None = None
+
+    async def look(self) -> None:
+        """Look at versions that were refused, the longer ago the less often; those worth a try are due."""
+        if self._looking is None or self._looking.done():
+            due = self._due(time.monotonic())
+            if not due:
+                return
+            self._looking = asyncio.create_task(self._look_at(due), name="look at refused versions")
+        await asyncio.wait({self._looking}, timeout=_PATIENCE_SECONDS)
+
+    async def close(self) -> None:
+        """Look no longer."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+
+    def _due(self, now: float) -> list[Entry]:
+        refused = [(entry, entry.refusal) for entry in self._entries if entry.state is State.REFUSED]
+        return [entry for entry, each in refused if each and (each.retry_due(now) or each.look_due(now))]
+
+    async def _look_at(self, due: Sequence[Entry]) -> None:
+        stamps = await self._source.stamps([(entry.name, entry.version) for entry in due])
+        now = time.monotonic()
+        for entry in due:
+            refusal = entry.refusal
+            if refusal is None or entry.state is not State.REFUSED:
+                continue
+            if stamps[entry.name, entry.version] != refusal.stamp:
+                entry.refusal, entry.due = None, True
+            elif refusal.retry_due(now):
+                entry.due = True
+            else:
+                entry.refusal = refusal.seen(now)

@@ -1,0 +1,141 @@
+"""Which versions of a model answer: new ones take over, superseded ones linger, unwanted ones are closed."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from service.metrics.metrics import Metrics
+from service.registry.entries import Entries, Entry, State
+from service.registry.lingering import Lingering
+from service.registry.loader import Loader
+from service.registry.model.live_model import LiveModel
+from service.rpc.memory import container_limit_bytes, linger_room_bytes, most_bytes
+from service.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+
+class Succession:
+    """Moves versions from loading to answering and away again. Lives on one event loop.
+
+    Args:
+        entries: The versions; changed here.
+        loader: Loads those that are wanted.
+        metrics: Told of swaps, and of versions that are gone.
+        settings: How long superseded versions still answer by their number, and the bounds on memory.
+    """
+
+    def __init__(self, entries: Entries, loader: Loader, metrics: Metrics, settings: Settings) -> None:
+        self._entries = entries
+        self._loader = loader
+        self._metrics = metrics
+        self._settings = settings
+        self._limit_bytes = container_limit_bytes()
+        if settings.linger_bytes and not linger_room_bytes(settings, self._limit_bytes, 0):
+            _log.warning(
+                "superseded versions do not linger: the container's limit of %d bytes leaves no room beside the %d "
+                "that the settings let callers take; raise the limit or lower max_message_bytes",
+                *(self._limit_bytes, most_bytes(settings)),
+            )
+        self._lingering = Lingering(settings.linger_seconds, self._linger_room_bytes, self.retire)
+        self._retiring: dict[asyncio.Task[None], LiveModel] = {}
+
+    def settle(self, name: str, wanted: Sequence[int], count: int) -> None:
+        """Load a model's newest versions that can be, and retire its others once those answer.
+
+        Args:
+            name: The model.
+            wanted: Versions that may be served, newest first.
+            count: How many of them at most.
+        """
+        before = self._entries.latest(name)
+        kept: list[Entry] = []
+        awaited, beside_slow = 0, False
+        for version in wanted:
+            if len(kept) + awaited == count:
+                break
+            entry = self._entries.add(name, version)
+            if entry.state in (State.READY, State.LINGERING):
+                self._lingering.discard(entry)
+                entry.state, entry.reason = State.READY, ""
+                kept.append(entry)
+            elif beside_slow or entry.held:
+                continue  # a slow load is no reason to go back a version: what answers already goes on
+            elif entry.state is State.LOADING or entry.due:
+                entry.state, entry.reason, entry.due = State.LOADING, "", False
+                self._loader.start(entry)
+                beside_slow = entry.slow
+                awaited += not entry.slow
+        self._entries.choose_latest(name)
+        if kept and not awaited:
+            self._retire_others(name, kept)
+        self._forget_unwanted(name, wanted, kept if len(kept) == count else [])
+        now = self._entries.latest(name)
+        if before is not None and now is not before and now is not None:
+            self._metrics.model_swapped(name)
+            _log.info("model %s: version %d took over from version %d", name, now.version, before.version)
+
+    def retire(self, entry: Entry) -> None:
+        """Give a version to nobody else, and close it when its last user is done."""
+        self._lingering.discard(entry)
+        self._entries.remove(entry)
+        if entry.load is not None:
+            entry.load.cancel()
+            entry.load = None
+        if entry.model is None:
+            self._metrics.model_retired(entry.name, entry.version)
+            return
+        task = asyncio.create_task(self._close_unused(entry, entry.model), name=f"retire {entry.name}/{entry.version}")
+        self._retiring[task] = entry.model
+        task.add_done_callback(lambda done: self._retiring.pop(done))
+
+    def models(self) -> list[LiveModel]:
+        """Every model that was loaded and is not closed."""
+        served = [entry.model for entry in self._entries if entry.model]
+        return [*served, *self._retiring.values()]
+
+    async def close(self) -> None:
+        """Close every model; rows that still wait fail with Draining."""
+        self._lingering.clear()
+        await asyncio.gather(*(model.close() for model in self.models()))
+        await asyncio.gather(*self._retiring)
+
+    def _linger_room_bytes(self) -> int:
+        served = [entry.model.file_bytes for entry in self._entries if entry.model and entry.state is State.READY]
+        return linger_room_bytes(self._settings, self._limit_bytes, sum(served))
+
+    def _retire_others(self, name: str, kept: Sequence[Entry]) -> None:
+        """Versions that answer and are no longer wanted: superseded ones linger, others go at once."""
+        oldest = min(entry.version for entry in kept)
+        for entry in list(self._entries.of(name).values()):
+            if entry.state is not State.READY or entry in kept:
+                continue
+            if entry.version > oldest or not self._settings.linger_seconds:
+                self.retire(entry)
+                continue
+            entry.state = State.LINGERING
+            entry.reason = f"superseded; it answers by its number for {self._settings.linger_seconds:g} s"
+            self._entries.choose_latest(name)
+            self._lingering.add(entry)
+
+    def _forget_unwanted(self, name: str, wanted: Sequence[int], kept: Sequence[Entry]) -> None:
+        """Versions that do not answer and that nobody wants any more: an alert for them must end without a restart."""
+        oldest = min((entry.version for entry in kept), default=0)
+        there = frozenset(wanted)
+        for version, entry in list(self._entries.of(name).items()):
+            if entry.model is not None or entry.load is not None:
+                continue
+            if version not in there or version < oldest:
+                self._metrics.model_retired(name, version)
+            if version not in there:
+                self._entries.remove(entry)
+
+    async def _close_unused(self, entry: Entry, model: LiveModel) -> None:
+        while entry.users:
+            entry.unused.clear()
+            await entry.unused.wait()
+        await model.batcher.drain()
+        await model.close()
+        # By its owner: the version may have been loaded or refused once more meanwhile.
+        self._metrics.model_retired(entry.name, entry.version, owner=model)
+        _log.info("model %s version %d closed", entry.name, entry.version)

@@ -1,0 +1,228 @@
+"""What is on disk: models/<name>/<version>/{model.onnx, manifest.json, …}, listed, read and verified."""
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from kan_api.limits import DEFAULT_MAX_MODEL_BYTES, MAX_MANIFEST_BYTES
+from kan_api.v1.manifest_pb2 import File, ModelManifest
+from service.errors import ModelRefused, StartupError
+from service.repository.external_data import external_files
+from service.repository.manifest import file_entry, parse_manifest
+from service.repository.regular_file import read_regular_file
+
+__all__ = [
+    "MANIFEST",
+    "MODEL",
+    "STRANGE_NAME",
+    "Artefact",
+    "ModelRefused",
+    "Version",
+    "check_manifest_size",
+    "check_size",
+    "list_models",
+    "model_name",
+    "read_manifest",
+    "read_version",
+    "stamp",
+    "version_number",
+]
+
+Version = tuple[str, int]
+
+MANIFEST: Final = "manifest.json"
+MODEL: Final = "model.onnx"
+
+STRANGE_NAME = "wanted a name of letters, digits, '_', '-' and '.', and no '-' or '.' at its start"
+
+# Of a version's folder that are looked at for changes; kan-train writes five.
+_MOST_FILES = 64
+# At most 18 digits: every version then fits the protocol's int64. No leading zero: one version, one folder.
+_VERSION = re.compile(r"[1-9][0-9]{0,17}")
+# Names go into metrics' labels, log lines and messages: no spaces, line ends or bytes that are no text.
+# No longer than a folder's name may be: object storage has longer ones.
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A verified version: its manifest and exactly the bytes whose sha256 the manifest names.
+
+    Attributes:
+        manifest: Of manifest.json.
+        model_bytes: Of model.onnx.
+        external: By name, the files that hold the external data of model.onnx.
+    """
+
+    manifest: ModelManifest
+    model_bytes: bytes
+    external: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all its weights."""
+        return len(self.model_bytes) + sum(len(content) for content in self.external.values())
+
+
+def model_name(text: str) -> str | None:
+    """A folder's name as that of a model; None where no model can have it."""
+    return text if _NAME.fullmatch(text) else None
+
+
+def version_number(text: str) -> int | None:
+    """A folder's name as the number of a version; None where it is none."""
+    return int(text) if _VERSION.fullmatch(text) else None
+
+
+def list_models(root: Path, passed_over: Callable[[str, str], None] = lambda _name, _why: None) -> list[Version]:
+    """Every (name, version) of a repository, sorted.
+
+    Files, dot-folders and version folders not named by a number are skipped.
+
+    Args:
+        root: The repository's folder.
+        passed_over: Is called with the name of each folder that is no model's, or cannot be read, and with the reason.
+
+    Raises:
+        StartupError: The repository's folder is absent or cannot be read.
+    """
+    found: list[Version] = []
+    try:
+        with os.scandir(root) as folders:
+            for folder in folders:
+                if folder.name.startswith(".") or not folder.is_dir():
+                    continue
+                if model_name(folder.name) is None:
+                    passed_over(folder.name, STRANGE_NAME)
+                    continue
+                try:
+                    found += ((folder.name, version) for version in _versions(folder.path))
+                except OSError as error:
+                    passed_over(folder.name, f"it cannot be read: {error.strerror or error}")
+    except OSError as error:
+        raise StartupError(f"model repository {str(root)!r} cannot be read: {error.strerror or error}") from error
+    return sorted(found)
+
+
+def read_version(
+    root: Path,
+    name: str,
+    version: int,
+    max_model_bytes: int = DEFAULT_MAX_MODEL_BYTES,
+    fetch: Callable[[File], None] | None = None,
+) -> Artefact:
+    """Read one version and verify it against its manifest.
+
+    Args:
+        root: The repository.
+        name: The model.
+        version: Its version.
+        max_model_bytes: Most bytes of model.onnx and its external data together.
+        fetch: Is called for each file of external data, which need not be there before.
+
+    Raises:
+        ModelRefused: A file is absent or unreadable, the manifest does not parse or names another model or version,
+            or model.onnx or a file of its external data is too large or has not the size or sha256 that the manifest
+            gives.
+    """
+    folder = root / name / str(version)
+    manifest = read_manifest(root, name, version)
+    model_bytes = _read_verified(folder, file_entry(manifest, MODEL), max_model_bytes)
+    external: dict[str, bytes] = {}
+    left_bytes = max_model_bytes - len(model_bytes)
+    for file_name in sorted(external_files(model_bytes)):
+        entry = file_entry(manifest, file_name)
+        if fetch is not None:
+            check_size(entry, entry.size_bytes, left_bytes)
+            fetch(entry)
+        external[file_name] = _read_verified(folder, entry, left_bytes, follow_links=False)
+        left_bytes -= len(external[file_name])
+    return Artefact(manifest, model_bytes, external)
+
+
+def read_manifest(root: Path, name: str, version: int) -> ModelManifest:
+    """Read one version's manifest.
+
+    Raises:
+        ModelRefused: It is absent or unreadable, does not parse, is too large, names another model or version, or does
+            not list model.onnx once.
+    """
+    manifest = parse_manifest(read_regular_file(root / name / str(version) / MANIFEST, check_manifest_size))
+    if (manifest.name, manifest.version) != (name, version):
+        raise ModelRefused(
+            "manifest",
+            f"manifest.json names model {manifest.name!r} version {manifest.version}, "
+            f"its folder model {name!r} version {version}",
+        )
+    file_entry(manifest, MODEL)
+    return manifest
+
+
+def check_manifest_size(size_bytes: int) -> None:
+    """Refuse a manifest before it is read.
+
+    Raises:
+        ModelRefused: It is too large.
+    """
+    if size_bytes > MAX_MANIFEST_BYTES:
+        raise ModelRefused("size", f"manifest.json has {size_bytes} bytes, at most {MAX_MANIFEST_BYTES} are allowed")
+
+
+def check_size(entry: File, size_bytes: int, most_bytes: int) -> None:
+    """Hold a file's size against its manifest before it is read: a half-copied file is the usual fault.
+
+    Args:
+        entry: What the manifest says of the file.
+        size_bytes: The size that it has.
+        most_bytes: What is left of max_model_bytes.
+
+    Raises:
+        ModelRefused: It has another, or is too large.
+    """
+    if size_bytes != entry.size_bytes:
+        raise ModelRefused("checksum", f"{entry.name} has {size_bytes} bytes, the manifest says {entry.size_bytes}")
+    if size_bytes > most_bytes:
+        raise ModelRefused(
+            "size", f"{entry.name} has {size_bytes} bytes, --max-model-bytes leaves room for {most_bytes}"
+        )
+
+
+def stamp(root: Path, name: str, version: int) -> tuple[tuple[str, int, int], ...]:
+    """Names, times and sizes of a version's files: another stamp means that it may be worth another try."""
+    try:
+        with os.scandir(root / name / str(version)) as entries:
+            return tuple(sorted(_stamp(entry) for entry in islice(entries, _MOST_FILES)))
+    except OSError:
+        return ()
+
+
+def _stamp(entry: "os.DirEntry[str]") -> tuple[str, int, int]:
+    try:
+        found = entry.stat()
+    except OSError:
+        return entry.name, 0, 0
+    return entry.name, found.st_mtime_ns, found.st_size
+
+
+def _read_verified(folder: Path, entry: File, most_bytes: int, *, follow_links: bool = True) -> bytes:
+    """The bytes of a file whose size and sha256 are those of the manifest."""
+    content = read_regular_file(
+        folder / entry.name, partial(check_size, entry, most_bytes=most_bytes), follow_links=follow_links
+    )
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != entry.sha256.lower():
+        raise ModelRefused("checksum", f"{entry.name} has sha256 {digest}, the manifest says {entry.sha256!r}")
+    return content
+
+
+def _versions(folder: str) -> list[int]:
+    """The versions in a model's folder."""
+    with os.scandir(folder) as entries:
+        numbered = [(version_number(entry.name), entry) for entry in entries]
+        return [version for version, entry in numbered if version is not None and entry.is_dir()]

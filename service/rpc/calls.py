@@ -1,0 +1,212 @@
+"""What a call is, without a transport: bytes in, bytes out, and a status code where it fails.
+
+A front end turns what comes over the wire into a :class:`Call` and bytes, looks the method up in the table and
+hands both to :func:`invoke`, :func:`stream` or :func:`service.rpc.streams.duplex`. Each request is measured and counted
+here, once for every protocol.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from service.errors import AnswerTooLarge, InferenceFailed, InvalidRequest, Overloaded, ServiceError
+from service.metrics.metrics import Metrics, ModelMetrics
+from service.rpc.status import Code, RpcError, shortened, status_of
+
+# What a caller sent beside the message: pairs of key, in lower case, and value.
+Metadata = Callable[[], Iterable[tuple[str, str | bytes]]]
+
+_log = logging.getLogger(__name__)
+_M = TypeVar("_M", bound=Message)
+
+
+_NAMING_KEYS = ("x-request-id", "traceparent")
+
+# A caller's deadline began to run before the request was here, so the caller may leave this much before ours passes.
+_HASTE_SECONDS = 0.01
+
+
+@dataclass(slots=True)
+class Call:
+    """One call on its way through the server.
+
+    Args:
+        deadline: Moment on the clock of ``time.monotonic`` after which nobody waits for the answer, or None.
+        metadata: Gives what the caller sent beside the message.
+        model, version: Filled in by the handler once it has found them, for the metrics' labels.
+        inference: Set by the handler where rows are to be computed: those calls make the model's statistics.
+        compute_seconds: Filled in by the handler: time of the runs that the rows were part of.
+    """
+
+    deadline: float | None = None
+    metadata: Metadata = tuple
+    model: str = ""
+    version: str = ""
+    inference: bool = False
+    compute_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Unary:
+    """A method with one answer.
+
+    Args:
+        path: Full gRPC path, "/package.Service/Method".
+        protocol: Word for the metrics' label.
+        answer: The handler; raises a ServiceError where it cannot answer.
+    """
+
+    path: str
+    protocol: str
+    answer: Callable[[Call, bytes], Awaitable[bytes]]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A method with many answers to one request; arguments as those of :class:`Unary`."""
+
+    path: str
+    protocol: str
+    answers: Callable[[Call, bytes], AsyncGenerator[bytes, None]]
+
+
+@dataclass(frozen=True)
+class Duplex:
+    """A method that takes many requests on one stream and answers each, in the order in which answers are ready.
+
+    Args:
+        path, protocol, answer: As those of :class:`Unary`; called for each request, for many at once.
+        failure: What is sent in the place of an answer: from the request and what its caller is told. Never raises.
+    """
+
+    path: str
+    protocol: str
+    answer: Callable[[Call, bytes], Awaitable[bytes]]
+    failure: Callable[[bytes, RpcError], bytes]
+
+
+Method = Unary | Stream | Duplex
+
+
+def table(methods: Iterable[Method]) -> Mapping[str, Method]:
+    """The methods by path.
+
+    Raises:
+        ValueError: Two methods have the same path.
+    """
+    found: dict[str, Method] = {}
+    for method in methods:
+        if method.path in found:
+            raise ValueError(f"two methods have the path {method.path}")
+        found[method.path] = method
+    return found
+
+
+async def invoke(method: Unary | Duplex, call: Call, request: bytes, metrics: Metrics, max_answer_bytes: int) -> bytes:
+    """Answer one call, and count it.
+
+    Args:
+        method: From the table.
+        call: Gets the model and version that answered.
+        request: The message as it came over the wire.
+        metrics: Where the call is counted, whatever becomes of it.
+        max_answer_bytes: Longest answer that the transport takes.
+
+    Returns:
+        The answer as it goes over the wire.
+
+    Raises:
+        RpcError: The call failed.
+    """
+    started = time.monotonic()
+    try:
+        answer = await method.answer(call, request)
+        if len(answer) > max_answer_bytes:
+            raise AnswerTooLarge(
+                f"the answer has {len(answer)} bytes, more than the {max_answer_bytes} of max_message_bytes; "
+                "send fewer rows at a time"
+            )
+    except BaseException as error:
+        _count_failure(method, call, error, time.monotonic() - started, metrics)
+        raise
+    _count(method, call, "OK", time.monotonic() - started, metrics)
+    return answer
+
+
+async def stream(method: Stream, call: Call, request: bytes, metrics: Metrics) -> AsyncGenerator[bytes, None]:
+    """Answer one call many times, and count it once; arguments and errors as those of :func:`invoke`."""
+    started = time.monotonic()
+    try:
+        async with aclosing(method.answers(call, request)) as answers:
+            async for answer in answers:
+                yield answer
+    except BaseException as error:
+        _count_failure(method, call, error, time.monotonic() - started, metrics)
+        raise
+    _count(method, call, "OK", time.monotonic() - started, metrics)
+
+
+def refused(method: Method, error: Overloaded, metrics: Metrics) -> RpcError:
+    """Count a call that was refused before its handler knew of it; gives what its caller is told."""
+    model = _count(method, Call(), Code.RESOURCE_EXHAUSTED.name, 0.0, metrics)
+    model.rejected("overload")
+    return RpcError(Code.RESOURCE_EXHAUSTED, str(error), error.retry_after_seconds)
+
+
+def parse(message: type[_M], request: bytes) -> _M:
+    """The message in these bytes.
+
+    Raises:
+        InvalidRequest: They do not hold one.
+    """
+    try:
+        return message.FromString(request)
+    except DecodeError:
+        raise InvalidRequest(
+            f"the request's {len(request)} bytes are no {message.DESCRIPTOR.full_name}; wanted one in protobuf encoding"
+        ) from None
+
+
+def _count(method: Method, call: Call, code: str, seconds: float, metrics: Metrics) -> ModelMetrics:
+    """Count a call that has ended; gives where it was counted."""
+    model = metrics.model(call.model, call.version)
+    model.request(method.protocol, code, seconds, call.compute_seconds if call.inference else None)
+    return model
+
+
+def _count_failure(method: Method, call: Call, error: BaseException, seconds: float, metrics: Metrics) -> None:
+    """Count a call that has failed, and raise what its caller is told; nothing where the caller has gone."""
+    failure = _failure(method, call, error)
+    model = _count(method, call, failure.code.name, seconds, metrics)
+    if isinstance(error, InvalidRequest):
+        model.rejected("invalid")
+    if isinstance(error, Exception):
+        raise failure from error
+
+
+def _failure(method: Method, call: Call, error: BaseException) -> RpcError:
+    """What the caller is told; a mistake of ours is logged in full and told in no detail."""
+    if isinstance(error, asyncio.CancelledError | GeneratorExit):
+        # A front end cancels the handler too when the deadline passes while it works.
+        late = call.deadline is not None and time.monotonic() >= call.deadline - _HASTE_SECONDS
+        return RpcError(Code.DEADLINE_EXCEEDED if late else Code.CANCELLED, "the caller has gone")
+    if not isinstance(error, ServiceError):
+        _log.error("%s failed%s", method.path, _named(call), exc_info=error)
+        return RpcError(Code.INTERNAL, "the server failed to answer; its log says why")
+    if isinstance(error, InferenceFailed) and (name := _named(call)):
+        _log.error("%s failed%s: %s", method.path, name, error)  # the run's own failure is logged once, for all
+    retry_after_seconds = error.retry_after_seconds if isinstance(error, Overloaded) else None
+    return RpcError(status_of(error), shortened(str(error)), retry_after_seconds)
+
+
+def _named(call: Call) -> str:
+    """Which request it is, by what callers and proxies name requests with; "" where they did not."""
+    metadata = dict(call.metadata())
+    names = [f"{key} {metadata[key]!r:.100}" for key in _NAMING_KEYS if key in metadata]
+    return f" ({', '.join(names)})" if names else ""

@@ -1,0 +1,260 @@
+"""Scores against formulas, NumPy and pykan."""
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from kan_model import KAN, KANConfig, KANLayer
+from kan_model.analysis.attribution import attribute, edge_statistics, interactions
+from kan_model.network.layer import Outside
+from kan_model.network.symbolic_edge import SymbolicEdge
+
+
+def formula_layer(inputs: int, outputs: int, edges: list[SymbolicEdge], bias: list[float] | None = None) -> KANLayer:
+    """A layer that has these edges and no others."""
+    return KANLayer(
+        torch.zeros(outputs, inputs, dtype=torch.float64),
+        torch.zeros(outputs, inputs, 8, dtype=torch.float64),
+        degree=3,
+        outside="clamp",
+        domain=torch.tensor([[-1.0, 1.0]] * inputs, dtype=torch.float64),
+        edge_mask=torch.zeros(outputs, inputs, dtype=torch.float64),
+        symbolic=edges,
+        bias=None if bias is None else torch.tensor(bias, dtype=torch.float64),
+    )
+
+
+def linear(output: int, input_: int, factor: float, shift: float = 0.0) -> SymbolicEdge:
+    """factor·x + shift."""
+    return SymbolicEdge(output, input_, "x", 1.0, 0.0, factor, shift)
+
+
+def square(output: int, input_: int, factor: float) -> SymbolicEdge:
+    """factor·x²."""
+    return SymbolicEdge(output, input_, "x^2", 1.0, 0.0, factor, 0.0)
+
+
+def product_and_sum() -> KAN:
+    """Two outputs: x·y + z, as ((x + y)² - (x - y)²) / 4 + z, and the constant 3."""
+    first = formula_layer(3, 3, [linear(0, 0, 1), linear(0, 1, 1), linear(1, 0, 1), linear(1, 1, -1), linear(2, 2, 1)])
+    second = formula_layer(3, 2, [square(0, 0, 0.25), square(0, 1, -0.25), linear(0, 2, 1)], [0.0, 3.0])
+    return KAN.of_layers([first, second])
+
+
+def uniform(rows: int, inputs: int, seed: int = 0) -> torch.Tensor:
+    """Rows in [-1, 1]."""
+    return torch.rand(rows, inputs, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+@pytest.mark.parametrize("outside", ["clamp", "decay"])
+@pytest.mark.parametrize("uneven", [False, True])
+def test_statistics_are_numpys(make_kan: Callable[..., KAN], outside: Outside, uneven: bool) -> None:
+    """Over rows that take several chunks, in both layers, with a bias, symbolic and masked edges; of the nodes too."""
+    kan = make_kan((3, 4, 2), outside=outside, uneven=uneven, degree=2)
+    kan.layers[0].edge_mask[0, 1] = 0
+    symbolic = kan.layers[0].with_symbolic([SymbolicEdge(1, 2, "sin", 2.0, 0.3, 0.5, -1.0)])
+    kan = KAN.of_layers([symbolic.changed(bias=torch.ones(4, dtype=torch.float64)), kan.layers[1]])
+    x = torch.randn(70_000, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    statistics = edge_statistics(kan, x)
+    with torch.no_grad():
+        for layer, got in zip(kan.layers, statistics, strict=True):
+            edges, x = layer.edge_outputs(x).numpy(), layer(x)
+            np.testing.assert_allclose(got.mean, edges.mean(axis=0), rtol=1e-10, atol=1e-12)
+            np.testing.assert_allclose(got.l1, np.abs(edges).mean(axis=0), rtol=1e-10)
+            np.testing.assert_allclose(got.std, edges.std(axis=0), rtol=1e-10)
+            np.testing.assert_allclose(got.node_std, x.numpy().std(axis=0), rtol=1e-10)
+    assert statistics[0].l1[0, 1] == statistics[0].std[0, 1] == 0
+
+
+def test_large_means_take_nothing_from_the_standard_deviation() -> None:
+    """X + 1e8 varies as x does; a constant, however large, does not vary at all."""
+    kan = KAN.of_layers([formula_layer(2, 1, [linear(0, 0, 1.0, 1e8), linear(0, 1, 0.0, 1e8 / 3)])])
+    x = uniform(300_000, 2)
+    (got,) = edge_statistics(kan, x)
+    assert got.std[0, 0] == pytest.approx(x[:, 0].std(correction=0).item(), rel=1e-6)
+    assert got.std[0, 1] == 0
+
+
+def test_scores_follow_the_contributions_back(make_kan: Callable[..., KAN]) -> None:
+    """Edge by edge: node's score · std(edge) / std(node), summed into the node that is read."""
+    kan = make_kan((3, 4, 2))
+    kan.layers[0].edge_mask[2] = 0
+    x = torch.randn(500, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    got = attribute(kan, x)
+    scores = np.full(2, 0.5)
+    np.testing.assert_allclose(got.nodes[2], scores)
+    with torch.no_grad():
+        inputs = [x, kan.layers[0](x)]
+        for index in (1, 0):
+            edges = kan.layers[index].edge_outputs(inputs[index]).numpy()
+            below = np.zeros(edges.shape[2])
+            for o in range(edges.shape[1]):
+                node = edges[:, o].sum(axis=1)
+                for i in range(edges.shape[2]):
+                    score = scores[o] * edges[:, o, i].std() / node.std() if index or o != 2 else 0
+                    assert got.edges[index][o, i] == pytest.approx(score, rel=1e-10, abs=1e-15)
+                    below[i] += score
+            scores = below
+            np.testing.assert_allclose(got.nodes[index], scores, rtol=1e-10, atol=1e-15)
+    assert got.inputs is got.nodes[0]
+    # Hidden node 2 is fed by no edge: it is constant.
+    assert got.nodes[1][2] == 0
+
+
+def test_scores_are_pykans(make_kan: Callable[..., KAN]) -> None:
+    """Of pykan 0.2.8 with the same numbers; it adds 1e-4 to the nodes' standard deviations, which are 1 or so here."""
+    pytest.importorskip("kan")
+    kan = make_kan((3, 4, 2), outside="decay")
+    x = torch.randn(500, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from kan import MultKAN
+
+        theirs = MultKAN([3, 4, 2], grid=5, k=3, seed=0, auto_save=False).double()
+        for layer, ours in zip(theirs.act_fun, kan.layers, strict=True):
+            layer.grid.data = ours.all_knots()
+            layer.coef.data = ours.coefficients.detach().permute(1, 0, 2).contiguous()
+            layer.scale_base.data = ours.base_weight.detach().T.contiguous()
+            layer.scale_sp.data = torch.ones_like(layer.scale_base)
+        theirs(x)
+        theirs.attribute()
+    got = attribute(kan, x)
+    for ours_, wanted in zip((*got.nodes, *got.edges), (*theirs.node_scores, *theirs.edge_scores), strict=True):
+        np.testing.assert_allclose(ours_, wanted.detach(), rtol=1e-3)
+
+
+def test_outputs_may_be_scaled_and_shifted(make_kan: Callable[..., KAN]) -> None:
+    """Each by its own numbers: the scores stay."""
+    kan = make_kan()
+    x = torch.randn(200, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    factor = torch.tensor([1e-6, -1e6], dtype=torch.float64)
+    last = kan.layers[1]
+    scaled = last.changed(
+        base_weight=last.base_weight.detach() * factor[:, None],
+        coefficients=last.coefficients.detach() * factor[:, None, None],
+        bias=torch.tensor([5.0, -1e3], dtype=torch.float64),
+    )
+    before, after = attribute(kan, x), attribute(KAN.of_layers([kan.layers[0], scaled]), x)
+    for one, other in zip((*before.nodes, *before.edges), (*after.nodes, *after.edges), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9)
+
+
+def test_each_output_can_be_explained_alone(make_kan: Callable[..., KAN]) -> None:
+    """It begins with the whole score; the mean over the outputs is the score of all."""
+    kan = make_kan()
+    x = torch.randn(200, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    alone = [attribute(kan, x, output=k) for k in range(2)]
+    assert alone[1].nodes[2].tolist() == [0, 1]
+    assert alone[1].edges[1][0].tolist() == [0, 0, 0, 0]
+    for level, wanted in enumerate(attribute(kan, x).nodes):
+        np.testing.assert_allclose((alone[0].nodes[level] + alone[1].nodes[level]) / 2, wanted, rtol=1e-12)
+
+
+def test_a_sum_of_independent_inputs_has_known_scores() -> None:
+    """2·x + y with x, y of the same distribution: 2/√5 and 1/√5; the third input is not read."""
+    kan = KAN.of_layers([formula_layer(3, 1, [linear(0, 0, 2.0), linear(0, 1, 1.0)])])
+    np.testing.assert_allclose(attribute(kan, uniform(100_000, 3)).inputs, [2 / 5**0.5, 1 / 5**0.5, 0], rtol=0.01)
+
+
+def test_constant_nodes_give_no_score_and_no_nan() -> None:
+    """An output that no edge feeds, and a node whose edges cancel each other but for rounding."""
+    first = formula_layer(2, 2, [linear(0, 0, 0.1), linear(0, 0 + 1, -0.1), linear(1, 0, 1.0)])
+    second = formula_layer(2, 2, [linear(0, 0, 1.0), linear(0, 1, 1.0)], [0.0, 7.0])
+    x = uniform(100, 1).expand(100, 2).contiguous()
+    got = attribute(KAN.of_layers([first, second]), x)
+    assert got.edges[1][1].tolist() == [0, 0]
+    assert got.nodes[1].tolist() == [0, 0.5]
+    assert got.edges[0][0].tolist() == [0, 0]
+    assert got.inputs.tolist() == [0.5, 0]
+    nothing = attribute(KAN.of_layers([formula_layer(2, 1, [])]), x)
+    assert nothing.inputs.tolist() == [0, 0]
+
+
+def test_a_network_in_float32_is_scored_in_float64_and_left_as_it_is(make_kan: Callable[..., KAN]) -> None:
+    """Its numbers and its type."""
+    kan = make_kan(dtype=torch.float32)
+    x = torch.randn(200, 3, generator=torch.Generator().manual_seed(0))
+    got = attribute(kan, x)
+    assert got.inputs.dtype == np.float64
+    assert kan.dtype == torch.float32
+    np.testing.assert_array_equal(got.inputs, attribute(kan.double(), x.double()).inputs)
+
+
+def test_only_inputs_that_are_multiplied_interact() -> None:
+    """x·y + z, uniform and independent: the product has 1/9 of the variance 4/9; the constant output counts 0."""
+    got = interactions(product_and_sum(), uniform(20_000, 3))
+    assert got[0, 1] == pytest.approx(0.25 / 2, rel=0.04)
+    np.testing.assert_array_equal(got, got.T)
+    np.testing.assert_allclose(got[[0, 1, 2, 0, 1], [0, 1, 2, 2, 2]], 0, atol=1e-25)
+
+
+def test_a_third_input_shares_in_the_interaction() -> None:
+    """(x + y + z)²: each pair brings about 4/9 of the variance 3·4/45 + 3·4/9 = 8/5."""
+    first = formula_layer(3, 1, [linear(0, i, 1.0) for i in range(3)])
+    got = interactions(KAN.of_layers([first, formula_layer(1, 1, [square(0, 0, 1.0)])]), uniform(20_000, 3))
+    np.testing.assert_allclose(got[np.triu_indices(3, 1)], 5 / 18, rtol=0.04)
+
+
+@pytest.mark.parametrize("width", [(4, 2), (4, 1, 1)])
+def test_an_additive_network_has_no_interactions(make_kan: Callable[..., KAN], width: tuple[int, ...]) -> None:
+    """One layer, or a second one that is linear, whatever its edges are."""
+    kan = make_kan(width, dtype=torch.float32)
+    if len(width) > 2:
+        kan = KAN.of_layers([kan.layers[0], formula_layer(1, 1, [linear(0, 0, 2.0)])])
+    got = interactions(kan, torch.randn(200, 4, generator=torch.Generator().manual_seed(0)))
+    np.testing.assert_allclose(got, 0, atol=1e-25)
+
+
+def test_interactions_are_those_of_the_definition(make_kan: Callable[..., KAN]) -> None:
+    """With two rows each is the other's partner: the mixed second difference, by four calls of the network."""
+    kan = make_kan((3, 4, 2))
+    x = uniform(2, 3)
+    with torch.no_grad():
+        answers = kan(x).numpy()
+        for i, j in ((0, 1), (0, 2), (1, 2)):
+            one, other, both = x.clone(), x.clone(), x.clone()
+            one[:, i], other[:, j] = x.flip(0)[:, i], x.flip(0)[:, j]
+            both[:, [i, j]] = x.flip(0)[:, [i, j]]
+            difference = answers - kan(one).numpy() - kan(other).numpy() + kan(both).numpy()
+            wanted = ((difference**2).mean(axis=0) / 4 / answers.var(axis=0)).mean()
+            assert interactions(kan, x)[i, j] == pytest.approx(wanted, rel=1e-9)
+
+
+def test_the_same_seed_gives_the_same(make_kan: Callable[..., KAN]) -> None:
+    """To the bit; another draws other rows."""
+    kan, x = make_kan(), uniform(50, 3)
+    np.testing.assert_array_equal(interactions(kan, x, seed=1), interactions(kan, x, seed=1))
+    assert not np.array_equal(interactions(kan, x, seed=1), interactions(kan, x, seed=2))
+
+
+def test_what_cannot_be_scored_is_refused(make_kan: Callable[..., KAN]) -> None:
+    """Rows with NaN, one row where a spread is wanted, an output that is not there."""
+    kan = make_kan()
+    for function in (attribute, interactions):
+        with pytest.raises(ValueError, match=r"rows have shape \(1, 3\); wanted \[2 or more rows, 3 inputs\]"):
+            function(kan, torch.zeros(1, 3))
+    for any_function in (attribute, interactions, edge_statistics):
+        with pytest.raises(ValueError, match="1 of 2 rows hold NaN"):
+            any_function(kan, torch.tensor([[0, torch.nan, 0], [0, 0, 0]]))
+    for output in (-1, 2):
+        with pytest.raises(ValueError, match=f"output is {output}; wanted 0 to 1"):
+            attribute(kan, torch.zeros(2, 3), output=output)
+    log = KAN.of_layers([kan.layers[0].with_symbolic([SymbolicEdge(1, 2, "log", 1, 0, 1, 0)]), kan.layers[1]])
+    with pytest.raises(ValueError, match="layer 0: the edge from input 2 to output 1 answers -inf to row 0"):
+        attribute(log, torch.zeros(2, 3))
+    # The logarithm of y - x, and a row in which x is larger than y only once they are mixed.
+    first = formula_layer(2, 1, [linear(0, 0, -1.0), linear(0, 1, 1.0)])
+    mixed = KAN.of_layers([first, formula_layer(1, 1, [SymbolicEdge(0, 0, "log", 1, 0, 1, 0)])])
+    with pytest.raises(ValueError, match="not finite on rows with inputs of other rows"):
+        interactions(mixed, torch.tensor([[0.0, 1.0], [2.0, 3.0]]))
+
+
+def test_a_wide_network_is_scored_in_chunks() -> None:
+    """More numbers in a row than a chunk has: one row at a time, the same scores."""
+    kan = KAN(KANConfig((300, 4000, 1), grid_size=1, degree=1))
+    got = attribute(kan, torch.randn(3, 300, generator=torch.Generator().manual_seed(0)))
+    assert np.isfinite(got.inputs).all()
+    assert (got.inputs > 0).all()

@@ -1,0 +1,63 @@
+"""Edges on rows, and rows that no edge can read."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from kan_model import KAN
+from kan_model.analysis.edge_values import checked_rows, edge_values, first_flaw
+from kan_model.network.symbolic_edge import SymbolicEdge
+
+NAN, INFINITY = float("nan"), float("inf")
+
+
+def test_edges_are_those_of_each_layer_behind_the_ones_before(make_kan: Callable[..., KAN]) -> None:
+    """Biases are passed on; the last layer's edges and bias add up to the answer."""
+    kan = make_kan((3, 4, 2))
+    bias = torch.tensor([1.0, -2.0, 0.5, 0.0], dtype=torch.float64)
+    kan = KAN.of_layers([kan.layers[0].changed(bias=bias), kan.layers[1]])
+    x = torch.randn(20, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    first, second = edge_values(kan, x)
+    torch.testing.assert_close(first, kan.layers[0].edge_outputs(x), rtol=0, atol=0)
+    torch.testing.assert_close(second.sum(dim=2), kan(x), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (torch.zeros(5, 2), r"rows have shape \(5, 2\); wanted \[2 or more rows, 3 inputs\]"),
+        (torch.zeros(3), r"rows have shape \(3,\)"),
+        (torch.zeros(0, 3), r"rows have shape \(0, 3\)"),
+        (torch.zeros(1, 3), r"rows have shape \(1, 3\)"),
+        (torch.tensor([[0, 0, 0], [0, NAN, 0], [INFINITY, 0, 0]]), "2 of 3 rows hold NaN or an infinity, row 1 first"),
+    ],
+)
+def test_rows_that_the_network_cannot_read_are_refused(
+    make_kan: Callable[..., KAN], rows: torch.Tensor, message: str
+) -> None:
+    """What came, and what was wanted."""
+    with pytest.raises(ValueError, match=message):
+        checked_rows(make_kan(), rows, at_least=2)
+
+
+def test_an_edge_that_is_not_finite_is_named(make_kan: Callable[..., KAN]) -> None:
+    """Layer, input, output, row and value."""
+    kan = make_kan((3, 4, 2))
+    log = kan.layers[1].with_symbolic([SymbolicEdge(1, 2, "log", 0.0, -1.0, 1.0, 0.0)])
+    with pytest.raises(ValueError, match="layer 1: the edge from input 2 to output 1 answers nan to row 0; wanted fin"):
+        list(edge_values(KAN.of_layers([kan.layers[0], log]), torch.zeros(2, 3, dtype=torch.float64)))
+    large = kan.layers[0].with_symbolic([SymbolicEdge(0, i, "x", 0.0, 1.0, 1e308, 0.0) for i in range(3)])
+    with pytest.raises(ValueError, match=r"layer 0: the sum of a node's edges is too large for torch.float64"):
+        list(edge_values(KAN.of_layers([large]), torch.zeros(2, 3, dtype=torch.float64)))
+
+
+def test_the_first_flaw_is_found_in_any_row(make_kan: Callable[..., KAN]) -> None:
+    """What edge_values says of the rows, looked at in parts; nothing where every edge has an answer."""
+    kan = make_kan((3, 2)).layers[0].with_symbolic([SymbolicEdge(1, 2, "log", 1, 0, 1, 0)])
+    rows = torch.ones(3000, 3, dtype=torch.float64)
+    assert first_flaw(KAN.of_layers([kan]), rows) is None
+    rows[2500, 2] = -1
+    flaw = first_flaw(KAN.of_layers([kan]), rows)
+    assert flaw is not None
+    assert flaw.startswith("layer 0: the edge from input 2 to output 1 answers nan")

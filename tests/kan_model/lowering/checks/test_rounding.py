@@ -1,0 +1,159 @@
+"""What float32 leaves open of an answer, and that nothing else is let pass."""
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+
+from kan_model import KAN, KANConfig, SymbolicEdge
+from kan_model.lowering import lower
+from kan_model.lowering.checks.reference import Reference
+from kan_model.lowering.checks.rounding import edges_left_open, left_open, rounding
+from kan_model.lowering.emit.network import explaining_model, predicting_model
+from kan_model.lowering.strategies.closed_form import ClosedForm
+
+MakeKAN = Callable[..., KAN]
+
+
+def _symbolic(width: tuple[int, ...], *layers: list[SymbolicEdge]) -> KAN:
+    """A network of these edges alone."""
+    kan = KAN(KANConfig(width), dtype=torch.float64)
+    return KAN.of_layers(
+        [
+            layer.changed(edge_mask=torch.zeros_like(layer.edge_mask), symbolic=edges)
+            for layer, edges in zip(kan.layers, layers, strict=True)
+        ]
+    )
+
+
+_SINE = SymbolicEdge(0, 0, "sin", 3.0, 0.0, 1.0, 0.0)
+
+
+def test_a_sine_of_a_large_number_is_open_by_what_its_argument_is() -> None:
+    """|d sin(3x)| = |3 cos(3x)| · |dx| with |dx| up to x · 2^-24, as much again from 3, and 2^-24 of the answer."""
+    x = torch.tensor([[0.5], [100.0], [1e4]], dtype=torch.float64)
+    found = rounding(_symbolic((1, 1), [_SINE]), x)
+    wanted = 2.0**-24 * (3 * torch.cos(3 * x) * x).abs().numpy() + 2.0**-24
+    assert np.all(found.spread <= 2.1 * wanted)
+    assert np.all(found.spread >= 0.5 * wanted)
+    assert not found.overflow.any()
+
+
+def test_numbers_that_float32_does_not_hold_are_seen() -> None:
+    """The exponential passes it on the way, though the logarithm takes it back."""
+    kan = _symbolic((1, 1, 1), [SymbolicEdge(0, 0, "exp", 1, 0, 1, 0)], [SymbolicEdge(0, 0, "log", 1, 0, 1, 0)])
+    found = rounding(kan, torch.tensor([[80.0], [100.0]], dtype=torch.float64))
+    assert found.overflow.tolist() == [False, True]
+
+
+def test_a_function_may_pass_it_before_its_factor() -> None:
+    """0.01 · exp(90) is 1.2e37, which float32 holds, exp(90) is not; a graph computes that first."""
+    kan = _symbolic((1, 1), [SymbolicEdge(0, 0, "exp", 1, 0, 0.01, 0)])
+    found = rounding(kan, torch.tensor([[80.0], [90.0]], dtype=torch.float64))
+    assert found.overflow.tolist() == [False, True]
+
+
+@pytest.mark.parametrize("function", ["sin", "cos", "exp", "x^5", "tanh", "log", "sqrt", "1/sqrt(x)", "arcsin"])
+def test_networks_with_such_edges_are_lowered(function: str, make_kan: MakeKAN) -> None:
+    """Beside splines, with features up to 1e6, also where some have no answer: a formula can be served."""
+    first, second = make_kan((2, 3, 1)).layers
+    kan = KAN.of_layers([first.with_symbolic([SymbolicEdge(1, 0, function, 0.7, 0.8, 1.0, 0.0)]), second])
+    assert lower(kan, tune_for=()).report.max_relative_error <= 1e-5
+
+
+def test_a_shift_is_rounded_too() -> None:
+    """sin(x + 1000) is open by what 1000 is, however small x."""
+    edge = SymbolicEdge(0, 0, "sin", 1.0, 1000.0, 1.0, 0.0)
+    found = rounding(_symbolic((1, 1), [edge]), torch.tensor([[1e-3]], dtype=torch.float64))
+    wanted = 2.0**-24 * 1000 * abs(np.cos(1000))
+    assert 0.5 * wanted < found.spread[0, 0] < 2 * wanted
+
+
+def test_beside_a_pole_all_is_open() -> None:
+    """No try tells how near the pole is; a wave that is nearly zero is not lost."""
+    x = torch.tensor([[1.0], [float(np.pi / 2) + 1e-8]], dtype=torch.float64)
+    found = rounding(_symbolic((1, 1), [SymbolicEdge(0, 0, "tan", 1.0, 0.0, -2.0, 5.0)]), x)
+    assert found.lost.tolist() == [False, True]
+    x = torch.tensor([[float(np.pi) + 1e-8]], dtype=torch.float64)
+    assert not rounding(_symbolic((1, 1), [SymbolicEdge(0, 0, "sin", 1.0, 0.0, -2.0, 5.0)]), x).lost.any()
+
+
+# Their poles and ends lie inside the domain, or within three of it; or the wave is fast.
+_STEEP_EDGES = [
+    ("tan", 1.1, 0.2),
+    ("tan", 3.1, 0.1),
+    ("tan", 200.0, 1.0),
+    ("1/x", 1.03, 2.7),
+    ("1/x^2", 1.0, 2.3),
+    ("1/sqrt(x)", 1.7, 0.3),
+    ("log", 1.7, 0.3),
+    ("x^1.5", 30.0, 0.0),
+    ("sin", 150.0, 1.0),
+]
+
+
+@pytest.mark.parametrize(("function", "a", "b"), _STEEP_EDGES)
+def test_networks_with_poles_are_lowered(function: str, a: float, b: float) -> None:
+    """Beside a pole no graph in float32 is right to 1e-5; everywhere else this one is, on eight times the rows too."""
+    kan = _symbolic((1, 1), [SymbolicEdge(0, 0, function, a, b, 1.3, -0.4)])
+    model = lower(kan, tune_for=()).model
+    assert Reference(kan).compare(model).max_relative_error <= 1e-5
+
+
+@pytest.mark.parametrize(("function", "a", "b"), _STEEP_EDGES)
+@pytest.mark.parametrize("change", [1e-4, -1e-4])
+def test_a_wrong_shift_is_found_beside_poles_too(function: str, a: float, b: float, change: float) -> None:
+    """What is let pass beside a pole hides no error: a shift off by 1e-4 is found."""
+    kan = _symbolic((1, 1), [SymbolicEdge(0, 0, function, a, b, 1.3, -0.4)])
+    wrong = _symbolic((1, 1), [SymbolicEdge(0, 0, function, a, b + change, 1.3, -0.4)])
+    model = predicting_model(wrong, None, None, [ClosedForm()])
+    assert Reference(kan, scale=np.ones(1)).compare(model).max_relative_error > 1e-5
+
+
+@pytest.mark.parametrize(("function", "a", "b"), _STEEP_EDGES)
+def test_edges_that_explain_are_held_likewise(function: str, a: float, b: float) -> None:
+    """Behind another layer, the right graph's edges pass, beside poles too; a shift off by 1e-3 is found."""
+
+    def network(b: float) -> KAN:
+        first = [SymbolicEdge(0, 0, "x", 1.0, 0.0, 1.0, 0.0)]
+        return _symbolic((1, 1, 1), first, [SymbolicEdge(0, 0, function, a, b, 1.3, -0.4)])
+
+    reference, strategies = Reference(network(b), scale=np.ones(1)), [ClosedForm(), ClosedForm()]
+    assert reference.compare_edges(explaining_model(network(b), None, None, strategies)) <= 1e-5
+    for change in (1e-3, -1e-3):
+        wrong = explaining_model(network(b + change), None, None, strategies)
+        assert reference.compare_edges(wrong) > 1e-5
+
+
+def test_of_splines_no_edge_is_open(make_kan: MakeKAN) -> None:
+    """Edges of networks without symbolic ones are held to every digit."""
+    opened = edges_left_open(make_kan(), torch.full((3, 3), 1e3, dtype=torch.float64))
+    assert all(not layer.any() for layer in opened)
+
+
+@pytest.mark.parametrize("change", [1e-4, -1e-4])
+def test_a_wrong_constant_is_still_found(change: float) -> None:
+    """Where rows are like those of training, nothing is open: a frequency off by 1e-4 is far beyond the tolerance."""
+    kan = _symbolic((1, 1), [_SINE])
+    model = lower(kan, tune_for=()).model
+    assert Reference(kan).compare(model).max_relative_error < 1e-6
+    wrong = onnx.ModelProto()
+    wrong.CopyFrom(model)
+    (place,) = [
+        number
+        for number, tensor in enumerate(wrong.graph.initializer)
+        if np.allclose(numpy_helper.to_array(tensor), 3.0)
+    ]
+    tensor = wrong.graph.initializer[place]
+    numbers = (numpy_helper.to_array(tensor) * (1 + change)).astype(np.float32)
+    tensor.CopyFrom(numpy_helper.from_array(numbers, tensor.name))
+    assert Reference(kan).compare(wrong).max_relative_error > 5e-5
+
+
+def test_of_splines_nothing_is_open(make_kan: MakeKAN) -> None:
+    """The bound of networks without symbolic edges is what it was: their far rows are held to every digit."""
+    kan = make_kan()
+    assert left_open(kan, torch.full((3, 3), 1e6, dtype=torch.float64), None).max() == 0

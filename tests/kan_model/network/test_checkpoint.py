@@ -1,0 +1,164 @@
+"""Checkpoints come back to the bit, or not at all."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save as save_tensors
+
+from kan_model import KAN
+from kan_model.network import checkpoint
+from kan_model.network.symbolic_edge import SymbolicEdge
+from kan_model.network.transform import Affine, InputTransform, Softmax
+
+INPUTS = InputTransform(
+    np.array([1, 2, 3], np.float32), np.array([4, 5, 6], np.float32), np.array([np.nan, 7, 8], np.float32)
+)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs"),
+    [
+        (None, None),
+        (INPUTS, Softmax()),
+        (replace(INPUTS, imputed=None), Affine(np.array([1, 2], np.float32), np.array([3, 4], np.float32))),
+    ],
+)
+def test_transforms_come_back_with_the_network(
+    make_kan: Callable[..., KAN], inputs: InputTransform | None, outputs: Affine | Softmax | None
+) -> None:
+    """To the bit, NaN where a missing value stays NaN; readers of the network alone are not disturbed."""
+    kan = make_kan()
+    content = checkpoint.to_bytes(kan, inputs, outputs)
+    got_inputs, got_outputs = checkpoint.transforms(content)
+    assert type(got_inputs) is type(inputs)
+    assert type(got_outputs) is type(outputs)
+    for got, wanted in ((got_inputs, inputs), (got_outputs, outputs)):
+        for name, values in vars(wanted).items() if wanted else ():
+            np.testing.assert_array_equal(getattr(got, name), values)
+    assert checkpoint.to_bytes(checkpoint.from_bytes(content)) == checkpoint.to_bytes(kan)
+
+
+def test_transforms_of_something_else_are_refused() -> None:
+    """One clear error."""
+    with pytest.raises(ValueError, match="not a KAN checkpoint"):
+        checkpoint.transforms(b"x" * 100)
+
+
+@pytest.mark.parametrize("uneven", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_saved_network_loads_to_the_bit(
+    make_kan: Callable[..., KAN], tmp_path: Path, dtype: torch.dtype, uneven: bool
+) -> None:
+    """Tensors, grids, masks, degree and policy are those that were saved, and so are the answers."""
+    kan = make_kan(degree=4, outside="decay", dtype=dtype, uneven=uneven)
+    kan.layers[0].edge_mask[0, 1] = 0
+    checkpoint.save(kan, tmp_path / "kan.safetensors")
+    loaded = checkpoint.load(tmp_path / "kan.safetensors")
+    assert loaded.state_dict().keys() == kan.state_dict().keys()
+    assert all(torch.equal(loaded.state_dict()[name], tensor) for name, tensor in kan.state_dict().items())
+    x = torch.randn(50, 3, dtype=dtype, generator=torch.Generator().manual_seed(0)) * 3
+    assert torch.equal(loaded(x), kan(x))
+    assert [path.name for path in tmp_path.iterdir()] == ["kan.safetensors"]
+
+
+def _symbolic(kan: KAN) -> KAN:
+    edges = [SymbolicEdge(1, 2, "sin", 0.1, 0.2, 0.3, 0.4), SymbolicEdge(0, 0, "1/sqrt(x)", 1 / 3, 7.0, -2.0, 1e-9)]
+    return KAN.of_layers([kan.layers[0].with_symbolic(edges), *kan.layers[1:]])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_symbolic_edges_are_saved_to_the_bit(make_kan: Callable[..., KAN], dtype: torch.dtype) -> None:
+    """Places, functions and numbers, also numbers that training has spoilt."""
+    kan = _symbolic(make_kan(dtype=dtype))
+    loaded = checkpoint.from_bytes(checkpoint.to_bytes(kan))
+    assert loaded.layers[0].symbolic == kan.layers[0].symbolic
+    x = torch.randn(50, 3, dtype=dtype, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(loaded(x), kan(x))
+    affine = kan.layers[0].symbolic_affine
+    assert affine is not None
+    with torch.no_grad():
+        affine[1, 2] = torch.nan
+    spoilt = checkpoint.from_bytes(checkpoint.to_bytes(kan)).layers[0].symbolic_affine
+    torch.testing.assert_close(spoilt, affine, rtol=0, atol=0, equal_nan=True)
+
+
+def test_what_is_newer_needs_a_later_format(make_kan: Callable[..., KAN], tmp_path: Path) -> None:
+    """Networks without symbolic edges and biases are written as older libraries read them, others as those do not."""
+    versions = []
+    for kan in (make_kan(), _symbolic(make_kan()), _biased(make_kan())):
+        checkpoint.save(kan, tmp_path / "kan.safetensors")
+        with safe_open(tmp_path / "kan.safetensors", framework="pt") as file:
+            versions.append(json.loads(file.metadata()["kan"])["format_version"])
+    assert versions == [1, 2, 3]
+
+
+def _biased(kan: KAN) -> KAN:
+    first = kan.layers[0]
+    bias = torch.arange(first.outputs, dtype=kan.dtype) / 3
+    return KAN.of_layers([first.changed(bias=bias), *kan.layers[1:]])
+
+
+def test_biases_come_back(make_kan: Callable[..., KAN]) -> None:
+    """To the bit, on the layers that have them alone."""
+    kan = _biased(make_kan())
+    loaded = checkpoint.from_bytes(checkpoint.to_bytes(kan))
+    assert [layer.bias is None for layer in loaded.layers] == [False, True]
+    x = torch.randn(50, 3, dtype=kan.dtype, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(loaded(x), kan(x))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"function": "sinus"}, "function is 'sinus'; wanted one of x,"),
+        ({"output": 9}, "to output 9; wanted"),
+        ({"affine": torch.ones(4)}, r"symbolic_affine has shape \(4,\); wanted \[1, 4\]"),
+    ],
+)
+def test_symbolic_edges_that_make_no_sense_are_refused(changes: dict[str, object], message: str) -> None:
+    """Functions of a later library, places that are not there, numbers of another shape."""
+    edge = {"output": 0, "function": "sin", "affine": torch.ones(1, 4)} | changes
+    layer = {"degree": 1, "outside": "clamp", "symbolic": [[edge["output"], 0, edge["function"]]]}
+    tensors = {
+        "base_weight": torch.ones(1, 1),
+        "coefficients": torch.ones(1, 1, 2),
+        "edge_mask": torch.zeros(1, 1),
+        "domain": torch.tensor([[0.0, 1.0]]),
+        "symbolic_affine": edge["affine"],
+    }
+    content = save_tensors(
+        {f"layers.0.{name}": tensor for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)},
+        metadata={"kan": json.dumps({"format_version": 2, "layers": [layer]})},
+    )
+    with pytest.raises(ValueError, match=message):
+        checkpoint.from_bytes(content)
+
+
+@pytest.mark.parametrize("cut", [0, 7, 100, -1])
+def test_a_torn_file_is_refused(make_kan: Callable[..., KAN], tmp_path: Path, cut: int) -> None:
+    """Half a file is an error that names it, never a network."""
+    path = tmp_path / "kan.safetensors"
+    path.write_bytes(checkpoint.to_bytes(make_kan())[:cut])
+    with pytest.raises(ValueError, match=r"kan\.safetensors: not a KAN checkpoint"):
+        checkpoint.load(path)
+
+
+def test_other_safetensors_and_later_formats_are_refused() -> None:
+    """Tensors without our header, or with that of a later library."""
+    with pytest.raises(ValueError, match="not a KAN checkpoint"):
+        checkpoint.from_bytes(save_tensors({"a": torch.zeros(2)}))
+    later = save_tensors({"a": torch.zeros(2)}, metadata={"kan": '{"format_version": 99, "layers": []}'})
+    with pytest.raises(ValueError, match="format version 99; this library reads 1, 2, 3"):
+        checkpoint.from_bytes(later)
+
+
+def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
+    """FileNotFoundError, as for any file."""
+    with pytest.raises(FileNotFoundError):
+        checkpoint.load(tmp_path / "none.safetensors")

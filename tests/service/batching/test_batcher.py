@@ -1,0 +1,1001 @@
+"""The batcher on a real event loop with a numpy callable; events and turns of the loop instead of sleeps."""
+
+import asyncio
+import gc
+import itertools
+import logging
+import threading
+import weakref
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.batching.batcher import Batcher, Outputs, Result, Rows
+from service.errors import DeadlineExceeded, Draining, InferenceFailed, InvalidRequest, ModelNotReady, Overloaded
+
+
+@dataclass
+class Witness:
+    """Writes down what a batcher reports."""
+
+    events: list[tuple[str, object]] = field(default_factory=list)
+    broken: bool = False
+
+    def accepted(self, rows: int) -> None:
+        self.events.append(("accepted", rows))
+
+    def queued(self, rows: int) -> None:
+        self.events.append(("queued", rows))
+
+    def waited(self, seconds: float) -> None:
+        self.events.append(("waited", seconds))
+
+    def ran(self, rows: int, seconds: float) -> None:
+        if self.broken:
+            raise RuntimeError("the observer broke")
+        assert seconds >= 0
+        self.events.append(("ran", rows))
+
+    def rejected(self, reason: str) -> None:
+        self.events.append(("rejected", reason))
+
+    def died(self) -> None:
+        self.events.append(("died", None))
+
+    def of(self, kind: str) -> list[object]:
+        return [value for name, value in self.events if name == kind]
+
+
+@dataclass
+class Clock:
+    """Time that moves only when told."""
+
+    now: float = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Gate:
+    """A callable that, in a thread, waits at a gate: the session is busy until the test opens it."""
+
+    open: threading.Event = field(default_factory=threading.Event)
+    entered: threading.Event = field(default_factory=threading.Event)
+    runs: list[int] = field(default_factory=list)
+
+    def __call__(self, rows: Rows) -> Outputs:
+        self.runs.append(len(rows))
+        self.entered.set()
+        assert self.open.wait(60)
+        return _double(rows)
+
+
+def _double(rows: Rows) -> Outputs:
+    """Two outputs, so that their order is seen."""
+    return [rows * 2, rows.sum(axis=1, keepdims=True)]
+
+
+def _rows(count: int, first: float = 0.0, features: int = 3) -> Rows:
+    return np.arange(count * features, dtype=np.float32).reshape(count, features) + np.float32(first)
+
+
+def _batcher(
+    run: Callable[[Rows], Outputs] = _double,
+    *,
+    witness: Witness | None = None,
+    max_batch_rows: int = 8,
+    max_queue_rows: int = 1000,
+    max_queue_delay_seconds: float = 0.0,
+    executor: Executor | None = None,
+    quiet_turns: int = 0,
+    clock: Callable[[], float] | None = None,
+) -> Batcher:
+    return Batcher(
+        run,
+        max_batch_rows=max_batch_rows,
+        max_queue_rows=max_queue_rows,
+        max_queue_delay_seconds=max_queue_delay_seconds,
+        executor=executor,
+        quiet_turns=quiet_turns,
+        observer=witness or Witness(),
+        clock=clock or Clock(),
+    )
+
+
+def _check(rows: Rows, result: Result) -> None:
+    doubled, sums = _double(rows)
+    np.testing.assert_array_equal(result.outputs[0], doubled)
+    np.testing.assert_array_equal(result.outputs[1], sums)
+
+
+def _run(test: Coroutine[Any, Any, None]) -> None:
+    """Run a test on an event loop, bounded."""
+
+    async def bounded() -> None:
+        async with asyncio.timeout(60):
+            await test
+
+    asyncio.run(bounded())
+
+
+async def _turns(count: int = 3) -> None:
+    """Let everything on the loop that is ready have its turn."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def _busy(gate: Gate, batcher: Batcher) -> "asyncio.Task[Result]":
+    """Start a request and return once its run is under way."""
+    first = asyncio.create_task(batcher.submit(_rows(1)))
+    await _turns()
+    assert await asyncio.to_thread(gate.entered.wait, 20)
+    return first
+
+
+async def _crowd(batcher: Batcher) -> None:
+    """Let two requests come in one turn: those of later turns are then run together, from the first one on."""
+    await asyncio.gather(batcher.submit(_rows(1)), batcher.submit(_rows(1)))
+
+
+async def _outcomes(tasks: Iterable[Awaitable[Result]]) -> Sequence[Result | BaseException]:
+    outcomes: Sequence[Result | BaseException] = await asyncio.gather(*tasks, return_exceptions=True)
+    return outcomes
+
+
+def test_callers_who_wait_together_run_together_and_get_their_own_rows() -> None:
+    """Requests of one turn of the loop make one batch, and each gets the rows that it sent."""
+
+    async def test() -> None:
+        witness = Witness()
+        batcher = _batcher(witness=witness)
+        await _crowd(batcher)
+        witness.events.clear()
+        requests = [_rows(count, 10.0 * count) for count in (1, 3, 2)]
+        results = await asyncio.gather(*map(batcher.submit, requests))
+        for rows, result in zip(requests, results, strict=True):
+            _check(rows, result)
+        assert witness.of("ran") == [6]
+        assert witness.of("accepted") == [1, 3, 2]
+        assert witness.of("queued") == [1, 4, 6, 5, 2, 0]
+
+    _run(test())
+
+
+def test_a_request_alone_is_run_before_its_caller_waits() -> None:
+    """With nobody else there the answer comes without a turn of the loop, and is reported as any other."""
+
+    async def test() -> None:
+        witness = Witness()
+        batcher = _batcher(witness=witness)
+        for rows in (_rows(1), _rows(8, 3.0)):
+            with pytest.raises(StopIteration) as answered:
+                batcher.submit(rows, 101.0).send(None)
+            _check(rows, answered.value.value)
+            assert answered.value.value.queue_seconds == 0
+            assert witness.events == [("accepted", len(rows)), ("waited", 0.0), ("ran", len(rows))]
+            witness.events.clear()
+            await _turns()
+
+    _run(test())
+
+
+def test_of_a_first_crowd_one_is_run_at_once_and_the_others_together() -> None:
+    """Nobody who comes in the turn of a run is run alone; a crowd is expected again until one request comes alone."""
+
+    async def test() -> None:
+        witness = Witness()
+        batcher = _batcher(witness=witness)
+        for turn in ([1, 2, 3], [1, 2], [2], [3], [1, 1]):
+            await asyncio.gather(*(batcher.submit(_rows(rows)) for rows in turn))
+            await _turns()
+        assert witness.of("ran") == [1, 5, 3, 2, 3, 1, 1]
+        # Who came in a crowd waited in the queue, and so did the first who came alone after it.
+        assert witness.of("queued") == [2, 5, 3, 0, 1, 3, 2, 0, 2, 0, 1, 0]
+
+    _run(test())
+
+
+async def _one_a_turn(batcher: Batcher, count: int) -> list["asyncio.Task[Result]"]:
+    """Requests of one row that come turn after turn of the loop."""
+    asked = []
+    for place in range(count):
+        asked.append(asyncio.create_task(batcher.submit(_rows(1, place))))
+        await _turns(1)
+    return asked
+
+
+def test_who_come_turn_after_turn_are_gathered_until_it_is_quiet() -> None:
+    """The first is run at once, those who follow within the quiet turns together, and later one alone at once again."""
+    witness = Witness()
+
+    async def test() -> None:
+        batcher = _batcher(witness=witness, quiet_turns=3)
+        asked = await _one_a_turn(batcher, 6)
+        assert witness.of("ran") == [1], "the others do not wait until it is quiet"
+        for place, result in enumerate(await asyncio.gather(*asked)):
+            _check(_rows(1, place), result)
+        assert witness.of("ran") == [1, 5]
+        await batcher.submit(_rows(1))  # gathers in vain, so the next is taken to be alone
+        await _turns(20)
+        alone = asyncio.create_task(batcher.submit(_rows(1)))
+        await _turns(1)
+        assert alone.done()
+        await alone
+
+    _run(test())
+
+
+def test_after_many_alone_only_who_comes_close_behind_is_gathered() -> None:
+    """Nobody is looked out for after the fourth run alone, until one comes within 100 µs of another's answer."""
+    witness, clock = Witness(), Clock()
+
+    async def alone(batcher: Batcher) -> None:
+        clock.now += 1e-3
+        await batcher.submit(_rows(1))
+        await _turns(5)
+
+    async def test() -> None:
+        batcher = _batcher(witness=witness, clock=clock, quiet_turns=3)
+        for _ in range(6):
+            await alone(batcher)
+        clock.now += 1e-3
+        await asyncio.gather(*await _one_a_turn(batcher, 4))
+        # The first two are run at once: the second is close behind the first, so that the others are gathered.
+        assert witness.of("ran")[6:] == [1, 1, 2]
+
+    _run(test())
+
+
+def test_every_sixteenth_alone_looks_out_for_company() -> None:
+    """So callers who come together are soon run together, though none comes close behind another."""
+    witness, clock = Witness(), Clock()
+
+    async def test() -> None:
+        batcher = _batcher(witness=witness, clock=clock, quiet_turns=3)
+        for _ in range(16):
+            clock.now += 1e-3
+            await batcher.submit(_rows(1))
+            await _turns(5)
+        clock.now += 1e-3
+        await asyncio.gather(*await _one_a_turn(batcher, 4))
+        assert witness.of("ran")[16:] == [1, 3]
+
+    _run(test())
+
+
+def test_a_gathering_ends_where_the_batch_is_full() -> None:
+    """With as many rows as a run takes it does not wait for quiet."""
+    witness = Witness()
+
+    async def test() -> None:
+        batcher = _batcher(witness=witness, quiet_turns=1000, max_batch_rows=4)
+        await asyncio.gather(*await _one_a_turn(batcher, 5))
+        assert witness.of("ran") == [1, 4]
+
+    _run(test())
+
+
+def test_a_gathering_ends_after_a_millisecond() -> None:
+    """Nobody is kept longer, though the loop is never quiet."""
+    witness, clock = Witness(), Clock()
+
+    async def test() -> None:
+        batcher = _batcher(witness=witness, clock=clock, quiet_turns=1000, max_batch_rows=1000)
+        asked = await _one_a_turn(batcher, 3)
+        assert witness.of("ran") == [1]
+        clock.now += 1.1e-3
+        asked += await _one_a_turn(batcher, 2)
+        assert witness.of("ran")[:2] in ([1, 2], [1, 3])
+        clock.now += 1.1e-3
+        await asyncio.gather(*asked)
+
+    _run(test())
+
+
+def test_a_long_run_at_once_gathers_who_came_meanwhile() -> None:
+    """After a run longer than a gathering the next ones are still run together."""
+    witness, clock = Witness(), Clock()
+
+    def run(rows: Rows) -> Outputs:
+        clock.now += 2e-3
+        return _double(rows)
+
+    async def test() -> None:
+        batcher = _batcher(run, witness=witness, clock=clock, quiet_turns=3)
+        await asyncio.gather(*await _one_a_turn(batcher, 6))
+        assert witness.of("ran") == [1, 5]
+
+    _run(test())
+
+
+def test_what_may_not_run_at_once_is_refused_as_ever() -> None:
+    """An idle batcher lets nobody past its bound, past a deadline, without rows, or past its end."""
+
+    async def test() -> None:
+        clock, witness = Clock(), Witness()
+        batcher = _batcher(max_queue_rows=4, clock=clock, witness=witness)
+        with pytest.raises(Overloaded, match="0 rows wait, 5 more would pass the bound of 4"):
+            await batcher.submit(_rows(5))
+        with pytest.raises(DeadlineExceeded):
+            await batcher.submit(_rows(1), clock.now)
+        with pytest.raises(InvalidRequest):
+            await batcher.submit(_rows(0))
+        await batcher.drain()
+        with pytest.raises(Draining):
+            await batcher.submit(_rows(1))
+        assert witness.events == [("rejected", "overload"), ("rejected", "deadline"), ("rejected", "draining")]
+
+    _run(test())
+
+
+def test_a_run_at_once_that_fails_tells_its_caller_only(caplog: pytest.LogCaptureFixture) -> None:
+    """The cause is chained, the log has one line, and the next request is answered."""
+
+    async def test() -> None:
+        def run(rows: Rows) -> Outputs:
+            if (rows < 0).any():
+                raise FloatingPointError("negative")
+            return _double(rows)
+
+        witness = Witness()
+        batcher = _batcher(run, witness=witness)
+        with pytest.raises(InferenceFailed, match="negative") as caught:
+            await batcher.submit(_rows(1, -100.0))
+        assert isinstance(caught.value.__cause__, FloatingPointError)
+        await _turns()
+        _check(_rows(2), await batcher.submit(_rows(2)))
+        assert batcher.alive
+        assert witness.of("ran") == [2]
+
+    with caplog.at_level(logging.ERROR):
+        _run(test())
+    assert [record.message for record in caplog.records] == ["a run failed"]
+
+
+def test_a_batcher_that_breaks_in_a_run_at_once_is_dead(caplog: pytest.LogCaptureFixture) -> None:
+    """Its caller is told, others are refused, and drain() returns."""
+
+    async def test() -> None:
+        witness = Witness(broken=True)
+        batcher = _batcher(witness=witness)
+        with pytest.raises(InferenceFailed, match="the observer broke"):
+            await batcher.submit(_rows(1))
+        assert not batcher.alive
+        assert witness.of("died") == [None]
+        with pytest.raises(ModelNotReady):
+            await batcher.submit(_rows(1))
+        await batcher.drain()
+
+    with caplog.at_level(logging.CRITICAL):
+        _run(test())
+    assert "a batcher broke" in caplog.text
+
+
+def test_one_request_alone_is_run_without_a_copy() -> None:
+    """What the callable gets is the caller's own memory when one request is the whole batch."""
+
+    async def test() -> None:
+        seen: list[Rows] = []
+
+        def run(rows: Rows) -> Outputs:
+            seen.append(rows)
+            return _double(rows)
+
+        rows = _rows(4)
+        _check(rows, await _batcher(run).submit(rows))
+        assert np.shares_memory(seen[0], rows)
+
+    _run(test())
+
+
+def test_a_large_request_runs_in_blocks_and_shares_the_last_one() -> None:
+    """No run is over max_batch_rows; the rest of a large request and the next request fill one batch."""
+
+    async def test() -> None:
+        witness = Witness()
+        batcher = _batcher(witness=witness, max_batch_rows=8)
+        large, small = _rows(19), _rows(4, 500.0)
+        results = await asyncio.gather(batcher.submit(large), batcher.submit(small))
+        _check(large, results[0])
+        _check(small, results[1])
+        assert witness.of("ran") == [8, 8, 7]
+        assert len(witness.of("waited")) == 2
+
+    _run(test())
+
+
+def test_times_are_those_of_the_clock() -> None:
+    """Queue seconds end at the first run; compute seconds add the runs that a request was part of."""
+
+    async def test() -> None:
+        clock = Clock()
+
+        def run(rows: Rows) -> Outputs:
+            clock.now += 0.25
+            return _double(rows)
+
+        batcher = _batcher(run, clock=clock, max_batch_rows=2)
+        first, second = await asyncio.gather(batcher.submit(_rows(4)), batcher.submit(_rows(1)))
+        assert (first.queue_seconds, first.compute_seconds) == (0.0, 0.5)
+        assert (second.queue_seconds, second.compute_seconds) == (0.5, 0.25)
+
+    _run(test())
+
+
+def test_between_inline_runs_the_loop_breathes() -> None:
+    """Work of a large request does not keep other callbacks from running in between."""
+
+    async def test() -> None:
+        order: list[str] = []
+
+        def run(rows: Rows) -> Outputs:
+            order.append("run")
+            return _double(rows)
+
+        async def other() -> None:
+            while order.count("run") < 4:
+                order.append("other")
+                await asyncio.sleep(0)
+
+        await asyncio.gather(_batcher(run, max_batch_rows=1).submit(_rows(4)), other())
+        runs = [index for index, name in enumerate(order) if name == "run"]
+        assert all("other" in order[before:after] for before, after in itertools.pairwise(runs))
+
+    _run(test())
+
+
+def test_what_waits_while_the_thread_is_busy_is_the_next_batch() -> None:
+    """In a worker thread too: never two runs at once, and all that waited goes together."""
+
+    async def test() -> None:
+        gate = Gate()
+        with ThreadPoolExecutor(1) as executor:
+            batcher = _batcher(gate, executor=executor)
+            first = await _busy(gate, batcher)
+            others = [asyncio.create_task(batcher.submit(_rows(2, index))) for index in range(3)]
+            await _turns()
+            assert gate.runs == [1]
+            gate.open.set()
+            _check(_rows(1), await first)
+            for index, task in enumerate(others):
+                _check(_rows(2, index), await task)
+            assert gate.runs == [1, 6]
+
+    _run(test())
+
+
+def test_rows_past_the_bound_are_refused_at_once() -> None:
+    """A full queue refuses before anything waits, says by how much, and takes rows again once there is room."""
+
+    async def test() -> None:
+        gate, witness = Gate(), Witness()
+        with ThreadPoolExecutor(1) as executor:
+            batcher = _batcher(gate, executor=executor, max_queue_rows=5, witness=witness)
+            first = await _busy(gate, batcher)
+            waiting = asyncio.create_task(batcher.submit(_rows(4)))
+            await _turns()
+            with pytest.raises(Overloaded, match="4 rows wait, 2 more would pass the bound of 5"):
+                await batcher.submit(_rows(2))
+            fits = asyncio.create_task(batcher.submit(_rows(1)))
+            await _turns()
+            gate.open.set()
+            await asyncio.gather(first, waiting, fits)
+            _check(_rows(5), await batcher.submit(_rows(5)))
+            assert witness.of("rejected") == ["overload"]
+
+    _run(test())
+
+
+def test_a_cancelled_caller_frees_its_rows_at_once_and_harms_nobody() -> None:
+    """Rows of a caller who left are never run, make room at once, and its neighbours get their own answers."""
+
+    async def test() -> None:
+        gate, witness = Gate(), Witness()
+        with ThreadPoolExecutor(1) as executor:
+            batcher = _batcher(gate, executor=executor, max_queue_rows=6, witness=witness)
+            first = await _busy(gate, batcher)
+            before, leaver, after = (asyncio.create_task(batcher.submit(_rows(2, index))) for index in range(3))
+            await _turns()
+            leaver.cancel()
+            await _turns()
+            newcomer = asyncio.create_task(batcher.submit(_rows(2, 9.0)))
+            await _turns()
+            gate.open.set()
+            outcomes = await _outcomes([first, before, leaver, after, newcomer])
+            assert isinstance(outcomes[2], asyncio.CancelledError)
+            _check(_rows(2, 0), await before)
+            _check(_rows(2, 2), await after)
+            _check(_rows(2, 9.0), await newcomer)
+            assert gate.runs == [1, 6]
+            assert witness.of("rejected") == ["cancelled"]
+
+    _run(test())
+
+
+def test_a_caller_cancelled_in_its_run_harms_nobody() -> None:
+    """Leaving while the rows are being computed leaves the batch mates their answers, and counts as no rejection."""
+
+    async def test() -> None:
+        gate, witness = Gate(), Witness()
+        with ThreadPoolExecutor(1) as executor:
+            batcher = _batcher(gate, executor=executor, witness=witness)
+            leaver, mate = (asyncio.create_task(batcher.submit(_rows(2, index))) for index in range(2))
+            await _turns()
+            assert await asyncio.to_thread(gate.entered.wait, 20)
+            leaver.cancel()
+            await _turns()
+            gate.open.set()
+            _check(_rows(2, 1), await mate)
+            assert gate.runs == [4]
+            assert witness.of("rejected") == []
+
+    _run(test())
+
+
+def test_the_rest_of_a_large_request_is_not_run_once_its_caller_left() -> None:
+    """Cancelling between blocks stops the work."""
+
+    async def test() -> None:
+        gate = Gate()
+        with ThreadPoolExecutor(1) as executor:
+            batcher = _batcher(gate, executor=executor, max_batch_rows=4)
+            large = asyncio.create_task(batcher.submit(_rows(40)))
+            await _turns()
+            assert await asyncio.to_thread(gate.entered.wait, 20)
+            large.cancel()
+            await _turns()
+            gate.open.set()
+            await batcher.drain()
+            assert gate.runs == [4]
+
+    _run(test())
+
+
+def test_cancelled_and_dispatched_in_the_same_turn_is_not_run() -> None:
+    """A cancellation that the caller's task has not seen yet is seen by the dispatch."""
+
+    async def test() -> None:
+        witness = Witness()
+        batcher = _batcher(witness=witness)
+        await _crowd(batcher)
+        witness.events.clear()
+        task = asyncio.create_task(batcher.submit(_rows(1)))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (witness.of("ran"), witness.of("rejected")) == ([], ["cancelled"])
+        assert witness.of("queued")[-1] == 0
+
+    _run(test())
+
+
+def test_an_error_and_a_cancellation_in_the_same_turn_leave_no_unseen_exception() -> None:
+    """Nothing is logged when a caller leaves in the turn in which its run failed."""
+
+    async def test() -> None:
+        complaints: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+        leavers: list[asyncio.Task[Result]] = []
+
+        def run(rows: Rows) -> Outputs:
+            if not leavers:
+                return _double(rows)
+            # The future fails right after this; its task resumes a turn later, cancelled.
+            asyncio.get_running_loop().call_soon(leavers[0].cancel)
+            raise RuntimeError("no")
+
+        batcher = _batcher(run)
+        await _crowd(batcher)
+        leavers.append(asyncio.create_task(batcher.submit(_rows(1))))
+        outcomes = await _outcomes(leavers)
+        assert isinstance(outcomes[0], asyncio.CancelledError)
+        del outcomes
+        leavers.clear()
+        gc.collect()
+        assert complaints == []
+
+    _run(test())
+
+
+def test_late_rows_are_not_run() -> None:
+    """A deadline that passes in the queue fails its own request, unrun; one already past is refused at the door."""
+
+    async def test() -> None:
+        clock, gate, witness = Clock(), Gate(), Witness()
+        with ThreadPoolExecutor(1) as executor:
+            batcher = _batcher(gate, executor=executor, clock=clock, witness=witness)
+            first = await _busy(gate, batcher)
+            late = asyncio.create_task(batcher.submit(_rows(2), clock.now + 1))
+            in_time = asyncio.create_task(batcher.submit(_rows(3), clock.now + 3))
+            await _turns()
+            clock.now += 2
+            gate.open.set()
+            outcomes = await _outcomes([first, late, in_time])
+            assert isinstance(outcomes[1], DeadlineExceeded)
+            assert "2 rows unrun after 2.0" in str(outcomes[1])
+            _check(_rows(3), await in_time)
+            assert gate.runs == [1, 3]
+            with pytest.raises(DeadlineExceeded):
+                await batcher.submit(_rows(1), clock.now)
+            assert witness.of("rejected") == ["deadline", "deadline"]
+            assert witness.of("queued")[-1] == 0
+
+    _run(test())
+
+
+def test_a_failing_run_fails_its_own_requests_only(caplog: pytest.LogCaptureFixture) -> None:
+    """Everybody in the failed run is told, with the cause; the next run works, and the log has one line."""
+
+    async def test() -> None:
+        def run(rows: Rows) -> Outputs:
+            if (rows < 0).any():
+                raise FloatingPointError("negative")
+            return _double(rows)
+
+        batcher = _batcher(run, max_batch_rows=4)
+        await _crowd(batcher)
+        outcomes = await _outcomes(map(batcher.submit, [_rows(2), _rows(2, -100.0), _rows(4, 7.0)]))
+        for failed in outcomes[:2]:
+            assert isinstance(failed, InferenceFailed)
+            assert isinstance(failed.__cause__, FloatingPointError)
+        assert isinstance(outcomes[2], Result)
+        _check(_rows(4, 7.0), outcomes[2])
+        assert batcher.alive
+
+    with caplog.at_level(logging.ERROR):
+        _run(test())
+    assert [record.message for record in caplog.records] == ["a run failed"]
+
+
+def test_a_large_request_whose_block_fails_is_over() -> None:
+    """Blocks after a failed one are not run."""
+
+    async def test() -> None:
+        runs: list[int] = []
+
+        def run(rows: Rows) -> Outputs:
+            runs.append(len(rows))
+            raise ValueError("no")
+
+        witness = Witness()
+        with pytest.raises(InferenceFailed, match="no"):
+            await _batcher(run, max_batch_rows=2, witness=witness).submit(_rows(10))
+        await _turns()
+        assert runs == [2]
+        assert witness.of("queued")[-1] == 0
+        assert witness.of("rejected") == []
+
+    _run(test())
+
+
+@pytest.mark.parametrize("outputs", [[np.zeros((5, 1))], [np.float32(1.0)], [None]])
+def test_outputs_of_another_length_are_an_error_never_shifted_rows(outputs: Outputs) -> None:
+    """A model that gives too many, too few or no rows fails the run: nobody gets a neighbour's answer."""
+
+    async def test() -> None:
+        with pytest.raises(InferenceFailed):
+            await _batcher(lambda _: outputs).submit(_rows(2))
+
+    _run(test())
+
+
+def test_rows_of_another_width_fail_alone() -> None:
+    """One wrong-width request wedges nobody: neighbours before and after it get their answers."""
+
+    async def test() -> None:
+        def run(rows: Rows) -> Outputs:
+            if rows.shape[1] != 3:
+                raise ValueError("width")
+            return _double(rows)
+
+        batcher = _batcher(run)
+        await _crowd(batcher)
+        good, bad = _rows(2), _rows(2, features=5)
+        outcomes = await _outcomes(map(batcher.submit, [good, bad, good]))
+        assert [isinstance(outcome, Result) for outcome in outcomes] == [True, False, True]
+
+    _run(test())
+
+
+def test_interactive_requests_go_before_bulk_ones() -> None:
+    """Who waits in bulk is run after everybody who came later and is not, as long as no fourth batch comes."""
+
+    async def test() -> None:
+        order: list[float] = []
+
+        def run(rows: Rows) -> Outputs:
+            order.extend(rows[:, 0].tolist())
+            return _double(rows)
+
+        batcher = _batcher(run, max_batch_rows=2)
+        await _crowd(batcher)
+        order.clear()
+        requests = [(10.0, True), (20.0, True), (30.0, False), (40.0, False), (50.0, True)]
+        await asyncio.gather(*(batcher.submit(_rows(1, first), bulk=bulk) for first, bulk in requests))
+        assert order == [30, 40, 10, 20, 50]
+
+    _run(test())
+
+
+@pytest.mark.parametrize(("row_seconds", "longest"), [(1e-6, 512), (1e-5, 100), (1e-4, 32)])
+def test_bulk_rows_run_in_short_batches_while_interactive_requests_come(row_seconds: float, longest: int) -> None:
+    """A batch holds as many of them as run in 1 ms, and 32 at least; where nobody else asks it is full."""
+
+    async def test() -> None:
+        clock = Clock()
+        runs: list[int] = []
+
+        def run(rows: Rows) -> Outputs:
+            runs.append(len(rows))
+            clock.now += row_seconds * len(rows)
+            return _double(rows)
+
+        async def most_rows_a_run() -> int:
+            runs.clear()
+            rows = _rows(512)
+            results = await asyncio.gather(*(batcher.submit(rows, bulk=True) for _ in range(3)))
+            for result in results:
+                _check(rows, result)
+            return max(runs)
+
+        batcher = _batcher(run, max_batch_rows=512, max_queue_rows=8192, clock=clock)
+        assert await most_rows_a_run() == 512
+        await batcher.submit(_rows(1))
+        assert await most_rows_a_run() == pytest.approx(longest, abs=1)
+        clock.now += 2
+        assert await most_rows_a_run() == 512
+
+    _run(test())
+
+
+def test_no_rows_are_refused() -> None:
+    """A request without rows could never be complete, so it is an error."""
+
+    async def test() -> None:
+        with pytest.raises(InvalidRequest, match="no rows"):
+            await _batcher().submit(_rows(0))
+
+    _run(test())
+
+
+def test_drain_answers_what_was_accepted_and_refuses_the_rest() -> None:
+    """drain() returns after the last accepted row is answered; twice at once is fine."""
+
+    async def test() -> None:
+        gate, witness = Gate(), Witness()
+        with ThreadPoolExecutor(1) as executor:
+            batcher = _batcher(gate, executor=executor, witness=witness)
+            accepted = [await _busy(gate, batcher), asyncio.create_task(batcher.submit(_rows(20, 3.0)))]
+            await _turns()
+            drains = [asyncio.create_task(batcher.drain()) for _ in range(2)]
+            await _turns()
+            with pytest.raises(Draining):
+                await batcher.submit(_rows(1))
+            assert not any(drain.done() for drain in drains)
+            gate.open.set()
+            await asyncio.gather(*drains)
+            _check(_rows(1), await accepted[0])
+            _check(_rows(20, 3.0), await accepted[1])
+            assert witness.of("rejected") == ["draining"]
+            await batcher.drain()
+
+    _run(test())
+
+
+def test_drain_ends_when_the_last_caller_leaves() -> None:
+    """A queue that empties by cancellation is drained too."""
+
+    async def test() -> None:
+        batcher = _batcher(max_queue_delay_seconds=1000)
+        leaver = asyncio.create_task(batcher.submit(_rows(1)))
+        await asyncio.sleep(0)
+        drain = asyncio.create_task(batcher.drain())
+        leaver.cancel()
+        await drain
+        await _outcomes([leaver])
+
+    _run(test())
+
+
+def test_close_fails_what_waits_and_waits_for_the_run() -> None:
+    """After the grace period nobody is left hanging: who waits is told, who is being computed gets the answer."""
+
+    async def test() -> None:
+        gate = Gate()
+        with ThreadPoolExecutor(1) as executor:
+            batcher = _batcher(gate, executor=executor)
+            running = await _busy(gate, batcher)
+            waiting = asyncio.create_task(batcher.submit(_rows(2)))
+            await _turns()
+            closing = asyncio.create_task(batcher.close())
+            with pytest.raises(Draining):
+                await waiting
+            assert not closing.done()
+            gate.open.set()
+            await closing
+            _check(_rows(1), await running)
+
+    _run(test())
+
+
+def test_a_delay_holds_back_until_the_batch_is_full() -> None:
+    """With a delay a lone request waits for company, and a full batch ends the wait."""
+
+    async def test() -> None:
+        witness = Witness()
+        batcher = _batcher(witness=witness, max_queue_delay_seconds=1000, max_batch_rows=4)
+        first = asyncio.create_task(batcher.submit(_rows(1)))
+        await _turns()
+        assert witness.of("ran") == []
+        second = asyncio.create_task(batcher.submit(_rows(3, 5.0)))
+        _check(_rows(1), await first)
+        _check(_rows(3, 5.0), await second)
+        assert witness.of("ran") == [4]
+
+    _run(test())
+
+
+def test_a_delay_that_a_full_batch_ended_starts_no_second_run() -> None:
+    """The timer of a delay is void once its batch is under way: what comes later waits for the thread."""
+
+    async def test() -> None:
+        gate, over = Gate(), asyncio.Event()
+        with ThreadPoolExecutor(1) as executor:
+            batcher = _batcher(gate, executor=executor, max_queue_delay_seconds=0.01, max_batch_rows=4)
+            tasks = [asyncio.create_task(batcher.submit(_rows(1)))]
+            await _turns()
+            asyncio.get_running_loop().call_later(0.02, over.set)  # after the delay, on the same timers
+            tasks.append(asyncio.create_task(batcher.submit(_rows(3, 5.0))))
+            await _turns()
+            tasks.append(asyncio.create_task(batcher.submit(_rows(2, 7.0))))
+            await over.wait()
+            gate.open.set()
+            for rows, task in zip((_rows(1), _rows(3, 5.0), _rows(2, 7.0)), tasks, strict=True):
+                _check(rows, await task)
+            assert gate.runs == [4, 2]
+
+    _run(test())
+
+
+def test_a_delay_ends_by_itself() -> None:
+    """A lone request is run when its delay is over, with nobody joining."""
+
+    async def test() -> None:
+        batcher = _batcher(max_queue_delay_seconds=0.005)
+        _check(_rows(1), await batcher.submit(_rows(1)))
+
+    _run(test())
+
+
+def test_a_delay_never_costs_a_deadline() -> None:
+    """A request whose deadline falls into the delay is not held back."""
+
+    async def test() -> None:
+        clock = Clock()
+        batcher = _batcher(clock=clock, max_queue_delay_seconds=1000)
+        patient = asyncio.create_task(batcher.submit(_rows(1)))
+        await _turns()
+        assert not patient.done()
+        _check(_rows(2), await batcher.submit(_rows(2), clock.now + 500))
+        _check(_rows(1), await patient)
+
+    _run(test())
+
+
+def test_drain_does_not_wait_for_a_delay() -> None:
+    """Who stops does not hold back."""
+
+    async def test() -> None:
+        batcher = _batcher(max_queue_delay_seconds=1000)
+        task = asyncio.create_task(batcher.submit(_rows(1)))
+        await _turns()
+        await batcher.drain()
+        _check(_rows(1), await task)
+
+    _run(test())
+
+
+def test_a_broken_batcher_lets_nobody_hang(caplog: pytest.LogCaptureFixture) -> None:
+    """A fault of its own fails everybody who waits, is seen from outside, and later requests are refused."""
+
+    async def test() -> None:
+        witness = Witness()
+        batcher = _batcher(witness=witness, max_batch_rows=2)
+        await _crowd(batcher)
+        witness.broken = True
+        outcomes = await _outcomes(map(batcher.submit, [_rows(2), _rows(2), _rows(3)]))
+        assert all(isinstance(outcome, InferenceFailed) for outcome in outcomes)
+        assert not batcher.alive
+        assert witness.of("died") == [None]
+        with pytest.raises(ModelNotReady, match="the observer broke"):
+            await batcher.submit(_rows(1))
+        await batcher.drain()
+
+    with caplog.at_level(logging.CRITICAL):
+        _run(test())
+    assert "a batcher broke" in caplog.text
+
+
+def test_an_executor_that_is_gone_lets_nobody_hang() -> None:
+    """A thread pool that was shut down breaks the batcher, not its callers' patience."""
+
+    async def test() -> None:
+        executor = ThreadPoolExecutor(1)
+        executor.shutdown()
+        batcher = _batcher(executor=executor)
+        with pytest.raises(InferenceFailed):
+            await batcher.submit(_rows(1))
+        assert not batcher.alive
+
+    _run(test())
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    sizes=st.lists(st.integers(1, 30), min_size=1, max_size=25),
+    max_batch_rows=st.integers(1, 16),
+    leavers=st.sets(st.integers(0, 24)),
+    bulk=st.sets(st.integers(0, 24)),
+    in_thread=st.booleans(),
+)
+def test_any_mix_of_sizes_gets_its_own_rows(
+    sizes: list[int], max_batch_rows: int, leavers: set[int], bulk: set[int], in_thread: bool
+) -> None:
+    """Whatever the sizes, the bound, the priorities, who leaves and where it runs: every caller gets its own rows."""
+
+    async def test() -> None:
+        witness = Witness()
+        executor = ThreadPoolExecutor(1) if in_thread else None
+        batcher = _batcher(witness=witness, max_batch_rows=max_batch_rows, executor=executor)
+        requests = [_rows(size, 1000.0 * index) for index, size in enumerate(sizes)]
+        tasks = [asyncio.create_task(batcher.submit(rows, bulk=index in bulk)) for index, rows in enumerate(requests)]
+        await asyncio.sleep(0)
+        for index in leavers:
+            if index < len(tasks):
+                tasks[index].cancel()
+        outcomes = await _outcomes(tasks)
+        for index, (rows, outcome) in enumerate(zip(requests, outcomes, strict=True)):
+            if isinstance(outcome, Result):
+                _check(rows, outcome)
+            else:
+                assert index in leavers
+                assert isinstance(outcome, asyncio.CancelledError)
+        await batcher.drain()
+        ran = witness.of("ran")
+        assert all(isinstance(rows, int) and rows <= max_batch_rows for rows in ran)
+        assert witness.of("queued")[-1:] in ([], [0])
+        if executor is not None:
+            executor.shutdown()
+
+    _run(test())
+
+
+def test_a_closed_batcher_lets_its_model_go() -> None:
+    """At once, without the garbage collector: that does not look at what was there when the server became ready."""
+
+    class Model:
+        def __call__(self, rows: Rows) -> Outputs:
+            return _double(rows)
+
+    async def test() -> None:
+        model = Model()
+        gone = weakref.ref(model)
+        batcher = _batcher(model)
+        await batcher.submit(_rows(1))
+        await batcher.close()
+        gc.disable()
+        try:
+            del model
+            assert gone() is None
+        finally:
+            gc.enable()
+
+    _run(test())

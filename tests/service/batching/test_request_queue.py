@@ -1,0 +1,199 @@
+"""The two priorities of the queue: who is taken when, and whose rows may fill it."""
+
+import asyncio
+import weakref
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from service.batching.request_queue import Part, Request, RequestQueue
+from service.errors import DeadlineExceeded, Overloaded
+from service.metrics.metrics import Metrics
+from service.metrics.model_metrics import ModelMetrics
+
+NOW = 100.0
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """An event loop that does not run: futures need one."""
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def metrics() -> ModelMetrics:
+    """Who observes the queue."""
+    return Metrics().model("digits", "1")
+
+
+def _request(
+    loop: asyncio.AbstractEventLoop, rows: int, *, bulk: bool = False, deadline: float | None = None, width: int = 2
+) -> Request:
+    return Request(np.zeros((rows, width), np.float32), deadline, NOW, loop.create_future(), bulk)
+
+
+def _rows(batch: list[Part]) -> list[tuple[bool, int]]:
+    """Kind and number of rows of each part."""
+    return [(request.bulk, stop - start) for request, start, stop in batch]
+
+
+def test_bulk_fills_what_interactive_requests_leave(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
+    """Interactive rows come first whoever came first, and a batch with room takes bulk rows along."""
+    queue = RequestQueue(100, metrics)
+    for rows, bulk in ((3, True), (2, False), (4, True), (1, False)):
+        queue.put(_request(loop, rows, bulk=bulk))
+    assert _rows(queue.take(8, NOW)) == [(False, 2), (False, 1), (True, 3), (True, 2)]
+    assert _rows(queue.take(8, NOW)) == [(True, 2)]
+    assert not queue
+    assert (queue.rows, metrics.queue_rows) == (0, 0)
+
+
+def test_every_fourth_batch_takes_bulk_rows_first(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
+    """Under interactive requests without end those in bulk get a quarter of the batches, the oldest first."""
+    queue = RequestQueue(1000, metrics)
+    old, new = _request(loop, 3, bulk=True), _request(loop, 3, bulk=True)
+    for request in (old, new, *(_request(loop, 4) for _ in range(20))):
+        queue.put(request)
+    batches = [queue.take(2, NOW) for _ in range(12)]
+    assert [number for number, batch in enumerate(batches, 1) if batch[0].request.bulk] == [4, 8, 12]
+    assert batches[3] == [Part(old, 0, 2)]
+    assert batches[7] == [Part(old, 2, 3), Part(new, 0, 1)]
+    assert batches[11] == [Part(new, 1, 3)]
+
+
+def test_without_bulk_no_batch_is_another(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
+    """The fourth batch too is full where no bulk rows wait."""
+    queue = RequestQueue(1000, metrics)
+    for _ in range(8):
+        queue.put(_request(loop, 1))
+    assert [_rows(queue.take(2, NOW)) for _ in range(4)] == [[(False, 1)] * 2] * 4
+
+
+def test_bulk_rows_leave_half_of_the_queue_to_others(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
+    """Past half the bound bulk rows are refused and interactive ones are not; whoever leaves makes room."""
+    queue = RequestQueue(160, metrics)
+    leaver, *_ = first = [_request(loop, 10, bulk=True) for _ in range(8)]
+    for request in first:
+        queue.put(request)
+    with pytest.raises(Overloaded, match="80 bulk rows wait, 10 more would pass the bound of 80") as caught:
+        queue.put(_request(loop, 10, bulk=True), row_seconds=0.5)
+    assert caught.value.retry_after_seconds == 40
+    queue.discard(leaver, "cancelled")
+    for rows, bulk in ((6, True), (4, True), (80, False)):
+        queue.put(_request(loop, rows, bulk=bulk))
+    with pytest.raises(Overloaded, match="160 rows wait, 1 more would pass the bound of 160"):
+        queue.put(_request(loop, 1))
+    while queue:
+        queue.take(4, NOW)
+    queue.put(_request(loop, 80, bulk=True))
+    assert metrics.rejections == {"overload": 2, "deadline": 0, "cancelled": 1, "draining": 0, "invalid": 0}
+
+
+def test_a_long_bulk_request_waits_beside_short_ones(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
+    """It needs as much room as a short one, one at a time, and takes none from interactive requests."""
+    queue = RequestQueue(160, metrics)
+    for _ in range(7):
+        queue.put(_request(loop, 10, bulk=True))
+    queue.put(_request(loop, 60, bulk=True))
+    for rows in (60, 1):
+        with pytest.raises(Overloaded, match="130 bulk rows wait"):
+            queue.put(_request(loop, rows, bulk=True))
+    queue.put(_request(loop, 80))
+    with pytest.raises(Overloaded, match="210 rows wait, 1 more would pass the bound of 160"):
+        queue.put(_request(loop, 1))
+    while queue:
+        queue.take(50, NOW)
+    assert (queue.rows, metrics.queue_rows) == (0, 0)
+    for _ in range(2):
+        queue.put(_request(loop, 60, bulk=True))
+        queue.take(60, NOW)
+        assert not queue
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_the_rows_of_a_long_bulk_request_are_freed_with_it(
+    loop: asyncio.AbstractEventLoop, metrics: ModelMetrics, leaves: bool
+) -> None:
+    """The queue keeps no rows of a request that was taken or that left."""
+    queue = RequestQueue(64, metrics)
+    request = _request(loop, 32, bulk=True)
+    rows = weakref.ref(request.rows)
+    queue.put(request)
+    if leaves:
+        queue.discard(request, "cancelled")
+    else:
+        queue.take(16, NOW)
+        queue.take(16, NOW)
+    del request
+    assert rows() is None
+
+
+def test_a_batch_takes_no_more_bulk_rows_than_it_may(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
+    """Whether bulk rows come first or last; interactive rows fill the rest."""
+    queue = RequestQueue(1000, metrics)
+    queue.put(_request(loop, 6, bulk=True))
+    for _ in range(6):
+        queue.put(_request(loop, 5))
+    batches = [_rows(queue.take(8, NOW, 2)) for _ in range(6)]
+    assert batches[3:] == [[(True, 2), (False, 1), (False, 5)], [(True, 2)], [(True, 2)]]
+    assert not any(is_bulk for batch in batches[:3] for is_bulk, _ in batch)
+
+
+def test_few_bulk_rows_follow_interactive_ones(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
+    """Where they are bounded, a quarter of those that a batch of their own holds: somebody waits for that batch."""
+    queue = RequestQueue(1000, metrics)
+    queue.put(_request(loop, 100, bulk=True))
+    queue.put(_request(loop, 3))
+    assert _rows(queue.take(50, NOW, 20)) == [(False, 3), (True, 5)]
+    assert _rows(queue.take(50, NOW, 20)) == [(True, 20)]
+
+
+def test_a_bulk_request_alone_may_fill_the_queue(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
+    """The largest request that the server takes is not refused for ever because it is bulk."""
+    queue = RequestQueue(10, metrics)
+    queue.put(_request(loop, 10, bulk=True))
+    with pytest.raises(Overloaded, match="10 rows wait"):
+        queue.put(_request(loop, 1, bulk=True))
+    assert queue.rows == 10
+
+
+def test_late_and_cancelled_bulk_requests_are_not_taken(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
+    """Deadlines and cancellation hold for both kinds."""
+    queue = RequestQueue(100, metrics)
+    late, gone, good = _request(loop, 2, bulk=True, deadline=NOW + 1), _request(loop, 2, bulk=True), _request(loop, 1)
+    for request in (late, gone, good):
+        queue.put(request)
+    gone.future.cancel()
+    assert queue.take(8, NOW + 2) == [Part(good, 0, 1)]
+    assert isinstance(late.future.exception(), DeadlineExceeded)
+    assert not queue
+
+
+def test_bulk_rows_of_another_width_wait_for_a_batch_of_their_own(
+    loop: asyncio.AbstractEventLoop, metrics: ModelMetrics
+) -> None:
+    """A batch has rows of one width, of whichever kind."""
+    queue = RequestQueue(100, metrics)
+    for request in (_request(loop, 1, bulk=True, width=3), _request(loop, 1), _request(loop, 1, bulk=True)):
+        queue.put(request)
+    assert [_rows(queue.take(8, NOW)) for _ in range(3)] == [[(False, 1)], [(True, 1)], [(True, 1)]]
+
+
+def test_what_waits_is_held_back_from_its_oldest_on(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
+    """A delay counts from the oldest of either kind, and is void where a deadline falls into it or close behind."""
+    queue = RequestQueue(100, metrics)
+    queue.put(_request(loop, 1))
+    older = _request(loop, 1, bulk=True)
+    older.arrived = NOW - 3
+    queue.put(older)
+    assert queue.hold_until(5) == NOW + 2
+    for deadline in (NOW + 1, NOW + 2, NOW + 2.0005):
+        request = _request(loop, 1, deadline=deadline)
+        queue.put(request)
+        assert queue.hold_until(5) < NOW
+        queue.forget(request)
+    queue.put(_request(loop, 1, deadline=NOW + 2.01))
+    assert queue.hold_until(5) == NOW + 2

@@ -1,0 +1,87 @@
+"""Accuracy, root mean square error and R², added up block by block, against scikit-learn."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import r2_score, root_mean_squared_error
+
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, ModelManifest
+from service.client.answers import Prediction
+from service.client.command.score import Accuracy, Deviation, score_for
+from service.client.errors import InvalidInput
+from service.client.rows import Rows
+
+
+def rows(cells: list[object]) -> Rows:
+    """Rows whose truth is in t."""
+    return Rows({"t": cells}, len(cells), lambda row: f"row {row + 1}")
+
+
+def numbers(values: list[float]) -> Prediction:
+    """Predicted numbers."""
+    return Prediction("m", 1, {"y": np.array(values, dtype=np.float32).reshape(-1, 1)}, None, 0.0, 0.0)
+
+
+def words(labels: list[str | None]) -> Prediction:
+    """Predicted words."""
+    return Prediction("m", 1, {"y": np.zeros((len(labels), 2), np.float32)}, tuple(labels), 0.0, 0.0)
+
+
+def test_the_task_decides_the_score() -> None:
+    """Classes are counted, numbers measured."""
+    assert isinstance(score_for(ModelManifest(task=TASK_CLASSIFICATION), "t"), Accuracy)
+    assert isinstance(score_for(ModelManifest(task=TASK_REGRESSION), "t"), Deviation)
+
+
+def test_accuracy_counts_over_blocks() -> None:
+    """Rows without truth are left out, a label that the model could not give is wrong."""
+    score = Accuracy("t", ("0", "1"))
+    score.add(rows(["0", "1", ""]), words(["0", "0", "1"]))
+    score.add(rows([1, None, "0"]), words(["1", "1", None]))
+    assert score.summary() == "accuracy 0.5000 (2 of 4 rows, 2 without truth left out)"
+
+
+def test_a_truth_the_model_does_not_know_is_told() -> None:
+    """It counts as wrong, and the summary says why."""
+    score = Accuracy("t", ("0", "1"))
+    score.add(rows(["0", "7", "x"]), words(["0", "1", "1"]))
+    assert score.summary() == 'accuracy 0.3333 (1 of 3 rows); 2 hold no class of the model, the first is "7"'
+
+
+def test_nothing_told_is_said() -> None:
+    """No division by zero."""
+    for score in (Accuracy("t", ("a",)), Deviation("t")):
+        score.add(rows([""]), words(["a"]) if isinstance(score, Accuracy) else numbers([1.0]))
+        assert 'unknown: no row tells "t"' in score.summary()
+
+
+def test_a_constant_truth_has_no_r2() -> None:
+    """As R² compares with the spread of the truth."""
+    score = Deviation("t")
+    score.add(rows([2, 2]), numbers([1.0, 3.0]))
+    assert score.summary() == "RMSE 1, R² undefined (the truth is constant) (2 rows)"
+
+
+def test_a_truth_that_is_no_number_is_an_error() -> None:
+    """With its row."""
+    with pytest.raises(InvalidInput, match='row 2: column "t" holds "x", wanted a number'):
+        Deviation("t").add(rows([1, "x"]), numbers([1.0, 3.0]))
+
+
+@given(
+    st.lists(st.tuples(st.floats(-1e3, 1e3, width=32), st.floats(-1e3, 1e3, width=32)), min_size=2, max_size=30),
+    st.floats(-1e6, 1e6, width=32),
+    st.integers(1, 5),
+)
+def test_rmse_and_r2_are_those_of_all_rows_at_once(pairs: list[tuple[float, float]], shift: float, size: int) -> None:
+    """However the rows are cut into blocks, and wherever the numbers lie."""
+    truth = np.array([one + shift for one, _ in pairs])
+    guess = np.array([other + shift for _, other in pairs], dtype=np.float32)
+    score = Deviation("t")
+    for start in range(0, len(pairs), size):
+        score.add(rows(list(truth[start : start + size])), numbers(list(guess[start : start + size])))
+    _, rmse, _, r2, *_ = score.summary().replace(",", "").split()
+    assert float(rmse) == pytest.approx(root_mean_squared_error(truth, guess.astype(np.float64)), rel=1e-5)
+    if np.ptp(truth) > 1e-3:
+        assert float(r2) == pytest.approx(r2_score(truth, guess.astype(np.float64)), rel=1e-6, abs=1e-4)

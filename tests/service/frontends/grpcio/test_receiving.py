@@ -1,0 +1,165 @@
+"""Turns to receive a message, in a bounded number."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import pytest
+
+from service.errors import Overloaded
+from service.frontends.grpcio.receiving import Receiving, longest_seconds
+from service.rpc.admission import Admission, Bounds, Held
+
+_ADMISSION = Bounds(calls=1000, streams=1, held_bytes=1000)
+
+
+def _task(
+    receiving: Receiving, admission: Admission, connection: str, read: Callable[[], Awaitable[str]]
+) -> tuple[asyncio.Task[str], list[Held]]:
+    """A call that receives its message, and who is evicted."""
+    evicted: list[Held] = []
+
+    async def call() -> str:
+        task = asyncio.current_task()
+        assert task is not None
+        held = admission.admit(stream=False, cancel=task.cancel)
+        try:
+            return await receiving.receive(held, lambda: connection, read)
+        except asyncio.CancelledError:
+            evicted.append(held)
+            raise
+        finally:
+            held.close()
+
+    return asyncio.create_task(call()), evicted
+
+
+async def _never() -> str:
+    await asyncio.Event().wait()
+    return "never"
+
+
+async def _at_once() -> str:
+    return "message"
+
+
+def test_stuck_calls_give_way_to_others() -> None:
+    """Three calls that never end their messages hold all turns, a hundred more wait: another connection is received."""
+
+    async def check() -> None:
+        receiving, admission = Receiving(3), Admission(_ADMISSION)
+        stuck = [_task(receiving, admission, "stuck", _never) for _ in range(103)]
+        await asyncio.sleep(0)
+        honest, _ = _task(receiving, admission, "honest", _at_once)
+        assert await asyncio.wait_for(honest, 20) == "message"
+        evicted = [held for _, those in stuck for held in those]
+        assert evicted
+        assert all(held.evicted for held in evicted)
+        for task, _ in stuck:
+            task.cancel()
+        await asyncio.gather(*(task for task, _ in stuck), return_exceptions=True)
+        # All turns are free again.
+        again = [_task(receiving, admission, "a", _at_once)[0] for _ in range(10)]
+        assert await asyncio.gather(*again) == ["message"] * 10
+
+    asyncio.run(check())
+
+
+def test_calls_that_wait_for_too_long_are_refused() -> None:
+    """A thousand stuck calls do not wait for ever: those whose turn does not come are told when to come again."""
+
+    async def check() -> None:
+        receiving, admission = Receiving(1), Admission(_ADMISSION)
+        tasks = [_task(receiving, admission, "stuck", _never)[0] for _ in range(100)]
+        ended = asyncio.as_completed(tasks)
+        for _ in range(90):
+            with suppress(Overloaded, asyncio.CancelledError):
+                await next(ended)
+        refused = [task for task in tasks if task.done() and not task.cancelled()]
+        for task in refused:
+            with pytest.raises(Overloaded, match="the most that are at once") as caught:
+                task.result()
+            assert caught.value.retry_after_seconds > 0
+        assert len(refused) > 80
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    asyncio.run(check())
+
+
+def test_one_call_alone_is_never_evicted() -> None:
+    """A slow caller keeps its turn for as long as nobody waits for one."""
+
+    async def check() -> None:
+        receiving, admission = Receiving(2), Admission(_ADMISSION)
+        done = asyncio.Event()
+
+        async def slow() -> str:
+            await done.wait()
+            return "slow"
+
+        task, evicted = _task(receiving, admission, "slow", slow)
+        for _ in range(100):
+            await _task(receiving, admission, "other", _at_once)[0]
+        done.set()
+        assert await task == "slow"
+        assert evicted == []
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("first", ["message", "cancellation"])
+def test_a_call_that_is_cancelled_as_its_turn_comes(first: str) -> None:
+    """It gives its turn back, whichever comes first in the same turn of the event loop: all turns are free again."""
+
+    async def check() -> None:
+        receiving, admission = Receiving(1), Admission(_ADMISSION)
+        came: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        async def later() -> str:
+            return await came
+
+        received, _ = _task(receiving, admission, "a", later)
+        await asyncio.sleep(0)
+        waiting = [_task(receiving, admission, "a", _at_once)[0] for _ in range(3)]
+        await asyncio.sleep(0)
+        came.set_result("came")
+        if first == "message":
+            await asyncio.sleep(0)  # its turn has been given, and it has not run yet
+        waiting[-1].cancel()
+        assert await received == "came"
+        assert await asyncio.gather(*waiting[:-1]) == ["message"] * 2
+        assert waiting[-1].cancelled()
+        again = [_task(receiving, admission, "a", _at_once)[0] for _ in range(10)]
+        assert await asyncio.wait_for(asyncio.gather(*again), 20) == ["message"] * 10
+
+    asyncio.run(check())
+
+
+def test_slow_messages_of_many_callers_all_come() -> None:
+    """Eight callers in a loop, each with a slow message, share three turns: none is evicted or refused, all go on."""
+
+    async def check() -> None:
+        receiving, admission = Receiving(3, 2.0), Admission(_ADMISSION)
+        received = dict.fromkeys("abcdefgh", 0)
+
+        async def slow() -> str:
+            await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=0.3)
+            return "message"
+
+        async def caller(name: str) -> None:
+            while min(received.values()) < 2:
+                assert await _task(receiving, admission, name, slow)[0] == "message"
+                received[name] += 1
+
+        await asyncio.wait_for(asyncio.gather(*map(caller, received)), 20)
+
+    asyncio.run(check())
+
+
+def test_the_time_follows_from_the_largest_message() -> None:
+    """A caller that sends 8 MB a second has time for any message, and a short message has time too."""
+    for message_bytes in (2**20, 16 * 2**20, 2**31 - 1):
+        assert longest_seconds(message_bytes) > message_bytes / 8e6
+    assert longest_seconds(1024) > 0.1

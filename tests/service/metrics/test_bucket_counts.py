@@ -1,0 +1,86 @@
+"""Tallies against numpy's own histogram, and read while they are written."""
+
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.metrics.bucket_counts import Tally, sorted_into
+
+BOUNDS = (1.0, 2.0, 4.0)
+
+
+@given(st.lists(st.floats(-10, 10) | st.sampled_from(BOUNDS), max_size=3000))
+def test_each_number_is_in_the_first_bucket_that_holds_it(numbers: list[float]) -> None:
+    """A bound belongs to its bucket, as Prometheus wants it, however many numbers came before the reading."""
+    tally = Tally(BOUNDS)
+    for number in numbers:
+        tally.note(number)
+    reading = tally.read()
+    up_to = [sum(number <= bound for number in numbers) for bound in (*BOUNDS, np.inf)]
+    assert reading.counts.cumsum().tolist() == up_to
+    assert reading.count == len(numbers)
+    assert reading.total == pytest.approx(sum(numbers), abs=1e-9)
+
+
+def test_a_reading_stays_as_it_is() -> None:
+    """What is noted later is in the next reading only; readings of the same buckets add up."""
+    tally = Tally(BOUNDS)
+    tally.note(1.5)
+    before = tally.read()
+    tally.note(9)
+    after = tally.read()
+    assert (before.counts.tolist(), before.total) == ([0, 1, 0, 0], 1.5)
+    assert (after.counts.tolist(), after.total) == ([0, 1, 0, 1], 10.5)
+    both = before.plus(after)
+    assert (both.counts.tolist(), both.total) == ([0, 2, 0, 1], 12.0)
+
+
+def test_numbers_that_came_many_times_are_sorted_the_same_way() -> None:
+    """Counted before they come: as if each had been noted so often."""
+    reading = sorted_into(BOUNDS, [1, 2, 3, 64], [5, 1, 2, 1])
+    assert reading.counts.tolist() == [5, 1, 2, 1]
+    assert reading.total == 5 + 2 + 6 + 64
+    assert sorted_into(BOUNDS, [], []).count == 0
+
+
+def test_nothing_is_lost_or_doubled_between_threads(quick_switches: None) -> None:
+    """Readers in other threads while numbers come: counts never fall, and in the end every number is there once."""
+    tally, done, noted = Tally(BOUNDS), threading.Event(), 0
+    seen: tuple[list[int], list[int]] = ([0], [0])
+
+    def read(counts: list[int]) -> None:
+        while not done.is_set():
+            count = tally.read().count
+            if count != counts[-1]:
+                counts.append(count)
+
+    with ThreadPoolExecutor(len(seen)) as pool:
+        readers = [pool.submit(read, counts) for counts in seen]
+        try:
+            # Until each has looked in between often enough, however fast this machine is.
+            while min(map(len, seen)) < 50 and not any(reader.done() for reader in readers):
+                tally.note(3.0)
+                noted += 1
+        finally:
+            done.set()
+        for reader in readers:
+            reader.result()
+    assert all(counts == sorted(counts) for counts in seen)
+    reading = tally.read()
+    assert (reading.count, reading.total) == (noted, 3.0 * noted)
+    assert max(map(max, seen)) <= noted
+
+
+@pytest.fixture
+def quick_switches() -> Iterator[None]:
+    """Threads take turns every 10 µs, so that one meets another within a reading."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)

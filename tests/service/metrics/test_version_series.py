@@ -1,0 +1,211 @@
+"""How long Prometheus sees a version: while somebody owns it, and 15 minutes longer."""
+
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.metrics.metrics import Metrics
+
+Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+KEPT_SECONDS = 15 * 60
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The clock of `metrics`."""
+    return Clock()
+
+
+@pytest.fixture
+def metrics(clock: Clock) -> Metrics:
+    """Metrics whose time stands still."""
+    return Metrics(clock=clock)
+
+
+def serve(metrics: Metrics, version: int, owner: object = None) -> None:
+    """Load a version of the model digits and answer two requests, one of which fails."""
+    counts = metrics.model("digits", str(version))
+    counts.limits(batch_rows=64, queue_rows=8192)
+    counts.provider = "cpu"
+    metrics.model_loaded("digits", 0.2)
+    metrics.model_ready("digits", version, ready=True, owner=owner)
+    for code in ("OK", "INTERNAL"):
+        counts.accepted(3)
+        counts.waited(0.0)
+        counts.ran(3, 0.001)
+        metrics.model("digits", str(version)).request("kan_api", code, 0.002, 0.001)
+
+
+def scrape(metrics: Metrics) -> Samples:
+    """Every sample of ours, through Prometheus' text format."""
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(generate_latest(metrics.registry).decode())
+        for sample in family.samples
+        if sample.name.startswith("kan_")
+    }
+
+
+def of(samples: Samples, **labels: str) -> Samples:
+    """Samples that have these labels."""
+    return {key: value for key, value in samples.items() if labels.items() <= dict(key[1]).items()}
+
+
+def ready(metrics: Metrics, version: str = "1") -> float | None:
+    """What kan_model_ready says; None where there is no such series."""
+    return metrics.registry.get_sample_value("kan_model_ready", {"model": "digits", "version": version})
+
+
+def requests(metrics: Metrics, code: str = "OK", version: str = "1") -> float | None:
+    """Requests of one code that were counted; None where there is no such series."""
+    labels = {"model": "digits", "version": version, "protocol": "kan_api", "code": code}
+    return metrics.registry.get_sample_value("kan_requests_total", labels)
+
+
+def test_a_retired_version_goes_after_15_minutes_and_takes_nothing_with_it(metrics: Metrics, clock: Clock) -> None:
+    """Until then no counter of it changes; then all of its series are gone, a refused one's too, and no other."""
+    serve(metrics, 1)
+    serve(metrics, 2)
+    metrics.model_refused("digits", 3, "checksum")
+    metrics.model_refused("wine", 1, "graph")
+    metrics.model("", "").request("kan_api", "NOT_FOUND", 0.001)
+    metrics.model_retired("digits", 1)
+    metrics.model_retired("digits", 3)
+    before = scrape(metrics)
+    assert len(of(before, model="digits", version="1")) > 100
+    assert of(before, model="digits", version="3", reason="checksum")
+    assert ready(metrics) is None  # shown no longer at once
+    clock.now += KEPT_SECONDS - 1
+    assert scrape(metrics) == before
+    clock.now += 1
+    gone = of(before, model="digits", version="1") | of(before, model="digits", version="3")
+    assert scrape(metrics) == {key: value for key, value in before.items() if key not in gone}
+
+
+def test_a_model_goes_with_its_last_version(metrics: Metrics, clock: Clock) -> None:
+    """Its loads and swaps stay while a version of it has series, and begin at zero where it comes back."""
+    serve(metrics, 1)
+    serve(metrics, 2)
+    metrics.model_swapped("digits")
+    metrics.model_retired("digits", 1)
+    clock.now += KEPT_SECONDS / 2
+    metrics.model_retired("digits", 2)
+    clock.now += KEPT_SECONDS / 2
+    swaps = ("kan_model_swaps_total", (("model", "digits"),))
+    loads = ("kan_model_load_duration_seconds_count", (("model", "digits"),))
+    samples = scrape(metrics)
+    assert (samples[swaps], samples[loads]) == (1, 2)
+    clock.now += KEPT_SECONDS / 2
+    assert not of(scrape(metrics), model="digits")
+    serve(metrics, 2)
+    samples = scrape(metrics)
+    assert (samples[swaps], samples[loads]) == (0, 1)
+
+
+@pytest.mark.parametrize("again", ["ready", "refused"])
+def test_a_version_that_comes_back_goes_on_where_it_was(metrics: Metrics, clock: Clock, again: str) -> None:
+    """Loaded or refused within the 15 minutes its counters are not reset, and it is retired no longer."""
+    serve(metrics, 1)
+    metrics.model_retired("digits", 1)
+    clock.now += KEPT_SECONDS - 1
+    if again == "ready":
+        metrics.model_ready("digits", 1, ready=True)
+    else:
+        metrics.model_refused("digits", 1, "checksum")
+    clock.now += 10 * KEPT_SECONDS
+    assert ready(metrics) == (again == "ready")
+    assert (requests(metrics), requests(metrics, "INTERNAL")) == (1, 1)
+
+
+def test_a_request_that_ends_on_a_retired_version_is_counted(metrics: Metrics, clock: Clock) -> None:
+    """It keeps the series for 15 minutes more, or brings them back from zero; it does not make the version ready."""
+    serve(metrics, 1)
+    metrics.model_retired("digits", 1)
+    clock.now += KEPT_SECONDS - 1
+    metrics.model("digits", "1").request("kan_api", "OK", 0.001)
+    clock.now += KEPT_SECONDS - 1
+    assert (requests(metrics), ready(metrics)) == (2, None)
+    clock.now += 1
+    assert requests(metrics) is None
+    metrics.model("digits", "1").request("kan_api", "OK", 0.001)
+    clock.now += KEPT_SECONDS - 1
+    assert (requests(metrics), ready(metrics)) == (1, None)
+    clock.now += 1
+    assert not of(scrape(metrics), model="digits")
+
+
+def test_a_retirement_that_is_said_again_prolongs_nothing(metrics: Metrics, clock: Clock) -> None:
+    """The registry says it at each look of a refused version that nobody wants."""
+    metrics.model_refused("digits", 1, "checksum")
+    for _ in range(10):
+        metrics.model_retired("digits", 1)
+        clock.now += KEPT_SECONDS / 10
+    assert not of(scrape(metrics), model="digits")
+    metrics.model_retired("digits", 1)
+    assert not of(scrape(metrics), model="digits")
+
+
+def test_what_answers_stays_for_ever(metrics: Metrics, clock: Clock) -> None:
+    """Without a request for a day: zeros of live versions and of no model are there, and those not ready too."""
+    serve(metrics, 1)
+    serve(metrics, 2)
+    metrics.model_ready("digits", 2, ready=False)
+    metrics.model("", "")
+    before = scrape(metrics)
+    clock.now += 100 * KEPT_SECONDS
+    assert scrape(metrics) == before
+
+
+def test_the_close_of_an_older_object_leaves_the_newer_one_ready(metrics: Metrics, clock: Clock) -> None:
+    """Unloaded and loaded again while an old lease runs: what the old object says is not said of the new one."""
+    older, newer = object(), object()
+    serve(metrics, 1, older)
+    serve(metrics, 1, newer)
+    metrics.model_ready("digits", 1, ready=False, owner=older)
+    metrics.model_retired("digits", 1, owner=older)
+    clock.now += 2 * KEPT_SECONDS
+    assert (ready(metrics), requests(metrics)) == (1, 2)
+    metrics.model_ready("digits", 1, ready=False, owner=newer)
+    assert ready(metrics) == 0
+    metrics.model_retired("digits", 1, owner=newer)
+    assert ready(metrics) is None
+
+
+def test_the_close_of_an_older_object_leaves_a_refusal_told(metrics: Metrics) -> None:
+    """Its files were changed meanwhile and are refused now: the alert for it goes on, whatever the old object does."""
+    older = object()
+    serve(metrics, 1, older)
+    metrics.model_refused("digits", 1, "checksum")
+    metrics.model_retired("digits", 1, owner=older)
+    assert ready(metrics) == 0
+    assert not [name for name, _ in scrape(metrics) if name == "kan_model_info"]
+
+
+def test_a_caller_that_names_no_owner_speaks_for_all(metrics: Metrics) -> None:
+    """A stop turns all versions off, and a refused version has no object."""
+    metrics.model_ready("digits", 1, ready=True, owner=object())
+    metrics.model_ready("digits", 1, ready=False)
+    assert ready(metrics) == 0
+    metrics.model_ready("digits", 1, ready=True, owner=object())
+    metrics.model_retired("digits", 1)
+    assert ready(metrics) is None
+
+
+def test_a_version_that_breaks_after_it_was_retired_does_not_come_back(metrics: Metrics) -> None:
+    """Its gauge would be 0 until a restart, and an alert would speak of a model that nobody wants."""
+    serve(metrics, 1)
+    counts = metrics.model("digits", "1")
+    metrics.model_retired("digits", 1)
+    counts.died()
+    assert ready(metrics) is None

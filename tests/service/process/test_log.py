@@ -1,0 +1,56 @@
+import json
+import logging
+from collections.abc import Iterator
+from typing import Literal
+
+import pytest
+
+from service.process import log
+
+
+@pytest.fixture(autouse=True)
+def _logging() -> Iterator[None]:
+    """Puts the process's logging back as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each record is one line of JSON, line breaks and traceback inside it."""
+    log.set_up("json")
+    try:
+        raise KeyError("x")
+    except KeyError:
+        logging.getLogger("a.b").exception("two\nlines: %s", "é")
+    logging.getLogger("a.b").debug("not shown")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.splitlines()
+    record = json.loads(line)
+    assert (record["level"], record["logger"], record["message"]) == ("ERROR", "a.b", "two\nlines: é")
+    assert "KeyError: 'x'" in record["traceback"]
+
+
+def test_text_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    """Time, level and message, on standard error."""
+    log.set_up("text")
+    logging.getLogger("a.b").warning("low on %s", "tea")
+    assert capsys.readouterr().err.rstrip().endswith("WARNING low on tea")
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_lines_are_bounded(form: Literal["text", "json"], capsys: pytest.CaptureFixture[str]) -> None:
+    """A message or an exception of 20 MB gives some thousand characters, with their beginnings and ends."""
+    log.set_up(form)
+    try:
+        raise ValueError("x" * 20_000_000 + " the end")
+    except ValueError:
+        logging.getLogger("a.b").exception("refused: %s wanted less", "n" * 20_000_000)
+    written = capsys.readouterr().err
+    assert len(written) < 20_000
+    assert "refused: nnn" in written
+    assert "wanted less" in written
+    assert "the end" in written

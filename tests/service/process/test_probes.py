@@ -1,0 +1,162 @@
+import asyncio
+import re
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+from kan_api.v1 import prediction_pb2 as pb
+from service.errors import StartupError
+from service.process.probes import Probes
+
+Serving = Callable[..., AbstractAsyncContextManager[Any]]
+WriteModel = Callable[..., Path]
+
+# DESIGN §5: name, kind and labels of every metric.
+_METRICS = {
+    "kan_requests": ("counter", {"model", "version", "protocol", "code"}),
+    "kan_request_duration_seconds": ("histogram", {"model", "version", "protocol"}),
+    "kan_queue_duration_seconds": ("histogram", {"model", "version"}),
+    "kan_compute_duration_seconds": ("histogram", {"model", "version"}),
+    "kan_request_rows": ("histogram", {"model", "version"}),
+    "kan_batch_rows": ("histogram", {"model", "version"}),
+    "kan_queue_rows": ("gauge", {"model", "version"}),
+    "kan_queue_limit_rows": ("gauge", {"model", "version"}),
+    "kan_batch_limit_rows": ("gauge", {"model", "version"}),
+    "kan_rejected": ("counter", {"model", "version", "reason"}),
+    "kan_model_ready": ("gauge", {"model", "version"}),
+    "kan_model_info": ("gauge", {"model", "version", "provider"}),
+    "kan_model_load_duration_seconds": ("histogram", {"model"}),
+    "kan_model_refused": ("counter", {"model", "version", "reason"}),
+    "kan_model_swaps": ("counter", {"model"}),
+    "kan_repository_seen_timestamp_seconds": ("gauge", set()),
+    "kan_build_info": ("gauge", {"version", "onnxruntime"}),
+}
+
+
+async def _get(port: int, path: str) -> tuple[int, str]:
+    """Status and body of one HTTP request, asked from a thread."""
+
+    def ask() -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    return await asyncio.to_thread(ask)
+
+
+def test_probes_follow_the_server(serving: Serving, write_model: WriteModel) -> None:
+    """Live and ready while it serves; live and not ready while it drains; other paths are not found."""
+    write_model("affine")
+
+    async def check() -> None:
+        async with serving() as (server, _):
+            assert await _get(server.http_port, "/livez") == (200, "ok\n")
+            assert await _get(server.http_port, "/readyz") == (200, "ok\n")
+            assert (await _get(server.http_port, "/"))[0] == 404
+            assert (await _get(server.http_port, "/metrics/x"))[0] == 404
+            await server.registry.drain()
+            assert await _get(server.http_port, "/livez") == (200, "ok\n")
+            assert await _get(server.http_port, "/readyz") == (503, "draining\n")
+
+    asyncio.run(check())
+
+
+def test_an_empty_repository_is_live_and_not_ready(serving: Serving) -> None:
+    """Without a model the server lives and says why it is not ready."""
+
+    async def check() -> None:
+        async with serving() as (server, _):
+            assert (await _get(server.http_port, "/livez"))[0] == 200
+            assert await _get(server.http_port, "/readyz") == (503, "no model is ready\n")
+
+    asyncio.run(check())
+
+
+def test_metrics_shows_everything(serving: Serving, write_model: WriteModel) -> None:
+    """After one request and one refused version /metrics parses and holds every metric, of its kind and labels."""
+    write_model("affine", version=1)
+    (write_model("affine", version=2) / "model.onnx").write_bytes(b"broken")
+
+    async def check() -> str:
+        async with serving() as (server, channel):
+            predict: Any = channel.unary_unary("/kan_api.v1.PredictionService/Predict")
+            matrix = pb.Matrix(rows=3, columns=4, raw=np.zeros((3, 4), np.float32).tobytes())
+            await predict(pb.PredictRequest(model="affine", features=matrix).SerializeToString(), timeout=60)
+            status, text = await _get(server.http_port, "/metrics")
+            assert status == 200
+            return text
+
+    families = {family.name: family for family in text_string_to_metric_families(asyncio.run(check()))}
+    for name, (kind, labels) in _METRICS.items():
+        assert families[name].type == kind, name
+        assert families[name].samples, name
+        for sample in families[name].samples:
+            assert set(sample.labels) - {"le"} == labels, name
+    rows = {sample.name: sample.value for sample in families["kan_batch_rows"].samples}
+    assert rows["kan_batch_rows_sum"] == 3
+
+
+def test_the_operations_manual_has_every_metric_and_setting() -> None:
+    """docs/operations.md has one table row a metric and one a setting, and none that does not exist."""
+    from service.settings import Settings
+
+    manual = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
+    counters = {name for name, (kind, _) in _METRICS.items() if kind == "counter"}
+    metrics = {f"{name}_total" if name in counters else name for name in _METRICS}
+    assert sorted(re.findall(r"^\| `(kan_\w+)` ", manual, re.MULTILINE)) == sorted(metrics)
+    flags = {f"--{name.replace('_', '-')}" for name in Settings.model_fields}
+    assert sorted(re.findall(r"^\| `(--[\w-]+)` ", manual, re.MULTILINE)) == sorted(flags)
+
+
+def test_a_loop_that_hangs_is_not_live() -> None:
+    """/livez turns to 503 when the event loop has not turned for long, and answers all the same."""
+
+    async def check() -> None:
+        now = 0.0
+        probes = Probes(
+            host="127.0.0.1", port=0, registry=CollectorRegistry(), unready_reason=lambda: "", clock=lambda: now
+        )
+        await asyncio.sleep(0)  # the first beat
+        assert (await _get(probes.port, "/livez"))[0] == 200
+        now = 60.0
+        status, reason = await _get(probes.port, "/livez")
+        assert (status, reason) == (503, "the event loop has not turned for 60.0 s\n")
+        await probes.close()
+
+    asyncio.run(check())
+
+
+def test_a_taken_port_is_an_error_at_start() -> None:
+    """A port that somebody listens on is refused with the address and the reason."""
+
+    async def check(port: int) -> None:
+        with pytest.raises(StartupError, match=f"cannot listen for HTTP on 127.0.0.1:{port}: Address already in use"):
+            Probes(host="127.0.0.1", port=port, registry=CollectorRegistry(), unready_reason=lambda: "")
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        asyncio.run(check(taken.getsockname()[1]))
+
+
+def test_a_caller_who_says_nothing_holds_up_nobody(serving: Serving) -> None:
+    """An open connection without a request leaves the probes answering, and the stop quick."""
+
+    async def check() -> None:
+        async with serving() as (server, _):
+            with socket.create_connection(("127.0.0.1", server.http_port)):
+                assert (await _get(server.http_port, "/livez"))[0] == 200
+                async with asyncio.timeout(60):
+                    await server.stop(grace_seconds=1)
+
+    asyncio.run(check())

@@ -1,0 +1,251 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+
+from kan_api.v1.prediction_pb2 import Matrix
+from open_inference.grpc_predict_v2_pb2 import InferTensorContents, ModelInferRequest, ModelInferResponse
+from service.errors import InvalidRequest
+from service.metrics.metrics import Metrics
+from service.protocols.codec import Wanted, decode_infer, decode_matrix, encode_infer, encode_matrix, wanted_outputs
+from service.registry.model.live_model import LiveModel, load
+from service.repository.disk import read_version
+from service.settings import Settings
+
+_MOST_ROWS = 8
+_ROWS = np.array([[1, 2, 3, 4], [-5, 0.5, 0, 1e30]], np.float32)
+_INT8_BYTES = np.arange(8, dtype=np.int8).tobytes()
+
+
+@pytest.fixture
+def model(models: Path, write_model: Callable[..., Path]) -> LiveModel:
+    """Four features, none imputed."""
+    write_model("affine")
+    return load(read_version(models, "affine", 1), Settings(models=models), Metrics())
+
+
+@pytest.fixture
+def classifier(models: Path, write_model: Callable[..., Path]) -> LiveModel:
+    """Four features; probabilities y of red, green and blue."""
+    write_model("classifier")
+    return load(read_version(models, "classifier", 1), Settings(models=models), Metrics())
+
+
+@pytest.fixture
+def imputing(models: Path, write_model: Callable[..., Path]) -> LiveModel:
+    """Two features, both imputed."""
+    write_model("imputed")
+    return load(read_version(models, "imputed", 1), Settings(models=models), Metrics())
+
+
+def _matrix(values: NDArray[np.float32], *, raw: bool) -> Matrix:
+    matrix = Matrix()
+    encode_matrix(matrix, values, raw=raw)
+    return matrix
+
+
+def _infer(
+    datatype: str = "FP32", shape: tuple[int, ...] = (2, 4), raw: bytes | None = None, **contents: Any
+) -> ModelInferRequest:
+    request = ModelInferRequest(model_name="affine")
+    request.inputs.add(name="x", datatype=datatype, shape=shape, contents=InferTensorContents(**contents))
+    if raw is not None:
+        request.raw_input_contents.append(raw)
+    return request
+
+
+def test_both_forms_of_a_matrix_are_the_same_rows(model: LiveModel) -> None:
+    """Raw bytes and listed values decode to the rows they were made from."""
+    for raw in (True, False):
+        decoded = decode_matrix(_matrix(_ROWS, raw=raw), model, _MOST_ROWS)
+        assert decoded.dtype == np.float32
+        np.testing.assert_array_equal(decoded, _ROWS)
+
+
+@given(hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=5)), st.booleans())
+def test_encoding_keeps_every_bit(values: NDArray[np.float32], raw: bool) -> None:
+    """What a model puts out arrives as it was, NaN and infinities too."""
+    matrix = _matrix(values, raw=raw)
+    back = np.frombuffer(matrix.raw, "<f4") if raw else np.array(matrix.values, np.float32)
+    np.testing.assert_array_equal(back.reshape(matrix.rows, matrix.columns), values)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "message"),
+    [
+        (Matrix(), "features has 0 columns; model 'affine' wants 4"),
+        (Matrix(rows=1, columns=3, values=[1, 2, 3]), "features has 3 columns; model 'affine' wants 4"),
+        (Matrix(rows=0, columns=4), "features has 0 rows; wanted 1 to 8"),
+        (Matrix(rows=-1, columns=4), "features has -1 rows; wanted 1 to 8"),
+        (Matrix(rows=9, columns=4, raw=bytes(144)), "features has 9 rows; wanted 1 to 8"),
+        (Matrix(rows=2**62, columns=4), "features has 4611686018427387904 rows"),
+        (Matrix(rows=1, columns=-4), "features has -4 columns"),
+        (Matrix(rows=1, columns=4), r"features.raw: 0 bytes came; wanted 16 \(1 rows of 4, 4 bytes each\)"),
+        (Matrix(rows=2, columns=4, raw=bytes(16)), "features.raw: 16 bytes came; wanted 32"),
+        (Matrix(rows=1, columns=4, raw=bytes(17)), "features.raw: 17 bytes came; wanted 16"),
+        (Matrix(rows=1, columns=4, values=[1]), "features.values holds 1 numbers; wanted 4"),
+        (Matrix(rows=1, columns=4, raw=bytes(16), values=[0] * 4), "both raw and values"),
+        (
+            Matrix(rows=1, columns=4, values=[0, 1, float("inf"), 0]),
+            r"row 0, column 2 \('x2'\) is inf; wanted a finite",
+        ),
+        (Matrix(rows=1, columns=4, values=[0, 1, 2, float("-inf")]), r"row 0, column 3 \('x3'\) is -inf"),
+        (Matrix(rows=2, columns=4, values=[0] * 5 + [float("nan"), 0, 0]), r"row 1, column 1 \('x1'\) is nan"),
+    ],
+)
+def test_a_matrix_that_does_not_fit_is_refused(model: LiveModel, matrix: Matrix, message: str) -> None:
+    """Each refusal names the field, what came and what was wanted."""
+    with pytest.raises(InvalidRequest, match=message):
+        decode_matrix(matrix, model, _MOST_ROWS)
+
+
+def test_nan_is_a_missing_value_where_the_model_imputes(imputing: LiveModel) -> None:
+    """NaN passes where the manifest gives a value for it; infinity does not."""
+    rows = np.array([[np.nan, 1], [2, np.nan]], np.float32)
+    np.testing.assert_array_equal(decode_matrix(_matrix(rows, raw=True), imputing, _MOST_ROWS), rows)
+    with pytest.raises(InvalidRequest, match="is inf; wanted a finite float32, or NaN for a missing value"):
+        decode_matrix(Matrix(rows=1, columns=2, values=[np.nan, np.inf]), imputing, _MOST_ROWS)
+
+
+@pytest.mark.parametrize(
+    "datatype", ["FP32", "FP64", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"]
+)
+def test_every_number_type_becomes_float32(model: LiveModel, datatype: str) -> None:
+    """Raw and typed contents of every datatype decode to the numbers that numpy holds in that type."""
+    names = {"FP": "float", "INT": "int", "UINT": "uint"}
+    letters = datatype.rstrip("0123456789")
+    dtype = np.dtype(names[letters] + datatype.removeprefix(letters))
+    numbers = np.array([[0, 1, 2, 3], [7, 100, 126, 127]], dtype)
+    field = {"FP32": "fp32", "FP64": "fp64", "INT64": "int64", "UINT64": "uint64"}.get(datatype, letters.lower())
+    contents: dict[str, Any] = {f"{field}_contents": numbers.ravel().tolist()}
+    typed = _infer(datatype, **contents)
+    for request in (typed, _infer(datatype, raw=numbers.tobytes())):
+        decoded = decode_infer(request, model, _MOST_ROWS)
+        assert decoded.dtype == np.float32
+        np.testing.assert_array_equal(decoded, numbers.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        (_infer("BYTES", bytes_contents=[b"x"]), "input 'x' has datatype 'BYTES'; wanted FP32"),
+        (_infer("FP16", raw=bytes(16)), "input 'x' has datatype 'FP16'; wanted FP32"),
+        (_infer("BOOL", bool_contents=[True] * 8), "datatype 'BOOL'"),
+        (_infer("", raw=bytes(32)), "datatype ''"),
+        (_infer(shape=(8,), raw=bytes(32)), r"input 'x' has shape \[8\]; wanted \[rows, 4\]"),
+        (_infer(shape=(1, 2, 4), raw=bytes(32)), r"shape \[1, 2, 4\]; wanted \[rows, 4\]"),
+        (_infer(shape=(0, 4)), "input 'x' has 0 rows; wanted 1 to 8"),
+        (_infer(shape=(-2, 4), raw=bytes(32)), "input 'x' has -2 rows"),
+        (_infer(shape=(-2, -4), raw=bytes(32)), "input 'x' has -4 columns"),
+        (_infer(shape=(2**62, 4), raw=bytes(32)), "rows; wanted 1 to 8"),
+        (_infer(shape=(2, 5), raw=bytes(40)), "input 'x' has 5 columns; model 'affine' wants 4"),
+        (_infer(raw=bytes(31)), "input 'x': raw contents: 31 bytes came; wanted 32"),
+        (_infer("FP64", raw=bytes(32)), "32 bytes came; wanted 64"),
+        (_infer(), "contents.fp32_contents holds 0 numbers; wanted 8"),
+        (_infer(fp32_contents=[1]), "contents.fp32_contents holds 1 numbers; wanted 8"),
+        (_infer(fp64_contents=[1] * 8), "contents has fp64_contents; wanted fp32_contents alone, for datatype FP32"),
+        (_infer(fp32_contents=[1] * 8, int_contents=[1]), "contents has int_contents, fp32_contents; wanted"),
+        (_infer(raw=bytes(32), fp32_contents=[1]), "contents.fp32_contents beside raw_input_contents"),
+        (_infer("INT8", int_contents=[0] * 7 + [128]), "holds 128; wanted -128 to 127, for datatype INT8"),
+        (_infer("UINT16", uint_contents=[0] * 7 + [65536]), "holds 65536; wanted 0 to 65535"),
+        (
+            _infer("FP64", fp64_contents=[0] * 7 + [1e39]),
+            r"row 1, column 3 \('x3'\) is 1e\+39; wanted a finite float32",
+        ),
+        (_infer("FP32", fp32_contents=[np.nan] * 8), r"row 0, column 0 \('x0'\) is nan"),
+        (ModelInferRequest(), r"inputs are \[\]; wanted one tensor, 'x'"),
+        (ModelInferRequest(inputs=[{"name": "y"}]), r"inputs are \['y'\]; wanted one tensor, 'x'"),
+        (ModelInferRequest(inputs=[{"name": "x"}, {"name": "x"}]), r"inputs are \['x', 'x'\]; wanted one"),
+        (
+            ModelInferRequest(
+                inputs=[{"name": "x", "datatype": "FP32", "shape": [2, 4]}], raw_input_contents=[bytes(32)] * 2
+            ),
+            "raw_input_contents has 2 entries; wanted 1",
+        ),
+        (
+            ModelInferRequest(inputs=[{"name": "x", "parameters": {"shared_memory_region": {"string_param": "r"}}}]),
+            "parameter 'shared_memory_region', an extension",
+        ),
+    ],
+)
+def test_a_tensor_that_does_not_fit_is_refused(model: LiveModel, request_: ModelInferRequest, message: str) -> None:
+    """Each refusal names the input, what came and what was wanted."""
+    with pytest.raises(InvalidRequest, match=message):
+        decode_infer(request_, model, _MOST_ROWS)
+
+
+def test_outputs_are_answered_in_the_form_of_the_request(model: LiveModel) -> None:
+    """All outputs when none is named; raw bytes for raw contents, typed for typed."""
+    values = np.array([[1], [2]], np.float32)
+    for raw in (True, False):
+        request = _infer(raw=bytes(32)) if raw else _infer(fp32_contents=[0] * 8)
+        wanted = wanted_outputs(request, model)
+        assert wanted == Wanted(("y",), raw)
+        response = ModelInferResponse()
+        encode_infer(response, [values], model, wanted)
+        assert (response.outputs[0].name, response.outputs[0].datatype, list(response.outputs[0].shape)) == (
+            "y",
+            "FP32",
+            [2, 1],
+        )
+        assert list(response.raw_output_contents) == ([values.tobytes()] if raw else [])
+        assert list(response.outputs[0].contents.fp32_contents) == ([] if raw else [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("outputs", "message"),
+    [
+        ([{"name": "label"}], r"output 'label' is asked for; wanted one of \['y'\]"),
+        ([{"name": "z"}], r"output 'z' is asked for; wanted one of \['y'\]"),
+        ([{"name": "y"}, {"name": "y"}], "output 'y' is asked for twice"),
+        ([{"name": "y", "parameters": {"classification": {"int64_param": 3}}}], "parameter 'classification'"),
+    ],
+)
+def test_outputs_that_cannot_be_given_are_refused(model: LiveModel, outputs: list[Any], message: str) -> None:
+    """An output that does not exist, comes twice, or is wanted in a form that there is not."""
+    with pytest.raises(InvalidRequest, match=message):
+        wanted_outputs(ModelInferRequest(outputs=outputs), model)
+
+
+def _words(raw: bytes) -> list[bytes]:
+    """Raw contents of BYTES, read as the protocol has them."""
+    found = []
+    while raw:
+        length = int.from_bytes(raw[:4], "little")
+        found.append(raw[4 : 4 + length])
+        raw = raw[4 + length :]
+    return found
+
+
+@pytest.mark.parametrize("raw", [True, False])
+@pytest.mark.parametrize("names", [["label"], ["y", "label"], ["label", "y"]])
+def test_labels_come_where_they_are_asked_for(classifier: LiveModel, names: list[str], raw: bool) -> None:
+    """Alone or with probabilities, in the order asked for: the likeliest class, the first of equals, none for NaN."""
+    probabilities = np.array([[0.1, 0.2, 0.7], [0.4, 0.4, 0.2], [0.9, np.nan, 0.1]], np.float32)
+    request = _infer(raw=bytes(32)) if raw else _infer(fp32_contents=[0] * 8)
+    for name in names:
+        request.outputs.add(name=name)
+    response = ModelInferResponse()
+    encode_infer(response, [probabilities], classifier, wanted_outputs(request, classifier))
+    assert [tensor.name for tensor in response.outputs] == names
+    assert len(response.raw_output_contents) == (len(names) if raw else 0)
+    place = names.index("label")
+    label = response.outputs[place]
+    assert (label.datatype, list(label.shape)) == ("BYTES", [3, 1])
+    words = _words(response.raw_output_contents[place]) if raw else list(label.contents.bytes_contents)
+    assert words == [b"blue", b"red", b""]
+
+
+def test_who_names_no_output_gets_no_labels(classifier: LiveModel) -> None:
+    """What the graph gives, and nothing else."""
+    assert wanted_outputs(_infer(raw=bytes(32)), classifier).names == ("y",)
+    with pytest.raises(InvalidRequest, match=r"output 'z' is asked for; wanted one of \['y', 'label'\]"):
+        wanted_outputs(ModelInferRequest(outputs=[{"name": "z"}]), classifier)
+    with pytest.raises(InvalidRequest, match="output 'label' is asked for twice"):
+        wanted_outputs(ModelInferRequest(outputs=[{"name": "label"}, {"name": "label"}]), classifier)

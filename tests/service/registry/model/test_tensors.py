@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, ModelManifest
+from service.registry.model.tensors import Tensors, raw_words
+
+
+def _manifest(classes: list[str], *outputs: str) -> ModelManifest:
+    return ModelManifest(
+        task=TASK_CLASSIFICATION if classes else TASK_REGRESSION,
+        classes=classes,
+        inputs=[{"name": "x", "datatype": "FP32", "shape": [-1, 2]}],
+        outputs=[{"name": name, "datatype": "FP32", "shape": [-1, max(1, len(classes))]} for name in outputs],
+    )
+
+
+def test_a_regression_gives_what_its_graph_gives() -> None:
+    """No labels, and the manifest's own tensors."""
+    tensors = Tensors.of(_manifest([], "y", "z"))
+    assert (tensors.input_name, tensors.graph_names, tensors.label_name) == ("x", ("y", "z"), None)
+    assert tensors.names == ("y", "z")
+    assert [(spec.name, spec.datatype, list(spec.shape)) for spec in tensors.outputs] == [
+        ("y", "FP32", [-1, 1]),
+        ("z", "FP32", [-1, 1]),
+    ]
+
+
+def test_a_classification_gives_labels_last() -> None:
+    """A column of words beside the graph's outputs."""
+    tensors = Tensors.of(_manifest(["a", "b"], "y"))
+    assert (tensors.graph_names, tensors.names) == (("y",), ("y", "label"))
+    spec = tensors.outputs[-1]
+    assert (spec.name, spec.datatype, list(spec.shape)) == ("label", "BYTES", [-1, 1])
+
+
+@pytest.mark.parametrize(
+    ("outputs", "name"), [(["label"], "label_"), (["label", "label_"], "label__"), (["label_"], "label")]
+)
+def test_the_labels_never_take_the_name_of_an_output(outputs: list[str], name: str) -> None:
+    """Whatever the graph calls its outputs, each keeps its name."""
+    tensors = Tensors.of(_manifest(["a", "b"], *outputs))
+    assert tensors.label_name == name
+    assert tensors.names == (*outputs, name)
+
+
+def test_a_label_is_the_first_of_the_largest() -> None:
+    """Ties go to the class that comes first; a row with NaN anywhere has the empty word, as a word may have."""
+    tensors = Tensors.of(_manifest(["", "ünï", "c"], "y"))
+    nan = np.nan
+    rows = np.array([[0.2, 0.4, 0.4], [1, 0, 0], [0.3, 0.3, 0.3], [nan, 1, 0], [1, 0, nan], [nan] * 3, [0, 0, 1]])
+    assert tensors.labels(rows.astype(np.float32)) == ["ünï".encode(), b"", b"", b"", b"", b"", b"c"]
+    assert tensors.labels(np.zeros((0, 3), np.float32)) == []
+
+
+def test_each_word_comes_after_its_length() -> None:
+    """Four bytes, little-endian; the empty word is its length alone."""
+    assert raw_words([b"ab", b"", b"c" * 300]) == b"\x02\0\0\0ab" + bytes(4) + b"\x2c\x01\0\0" + b"c" * 300
+    assert raw_words([]) == b""

@@ -1,0 +1,58 @@
+"""The table of versions: what is found for a caller, and what is latest."""
+
+import pytest
+
+from service.errors import ModelNotFound, ModelNotReady
+from service.registry.entries import Entries, Entry, State
+
+
+def _ready(entries: Entries, name: str, version: int) -> Entry:
+    entry = entries.add(name, version)
+    entry.state = State.READY
+    entries.choose_latest(name)
+    return entry
+
+
+def test_the_latest_is_the_newest_that_is_ready() -> None:
+    """By number, whatever came first; when it goes, the one before is latest again, and at last none."""
+    entries = Entries()
+    second, first = _ready(entries, "affine", 2), _ready(entries, "affine", 1)
+    entries.add("affine", 10)
+    assert entries.latest("affine") is second
+    assert entries.find("affine", None, complete=True) is second
+    entries.remove(second)
+    assert entries.latest("affine") is first
+    assert entries.ready() == {("affine", 1)}
+    entries.remove_model("affine")
+    assert entries.latest("affine") is None
+    assert (list(entries), entries.names()) == ([], [])
+
+
+def test_an_entry_is_made_once() -> None:
+    """Who asks again gets the same; asking what a model has makes nothing."""
+    entries = Entries()
+    assert entries.add("affine", 1) is entries.add("affine", 1)
+    assert dict(entries.of("other")) == {}
+    assert entries.names() == ["affine"]
+
+
+def test_what_is_not_there_is_told_by_kind() -> None:
+    """Unknown lists what there is; while models are loading it may yet come; where none answers, the newest stands."""
+    entries = Entries()
+    with pytest.raises(ModelNotReady, match="models are loading"):
+        entries.find("affine", None, complete=False)
+    newest = max((entries.add("affine", version) for version in (3, 1)), key=lambda entry: entry.version)
+    assert entries.find("affine", None, complete=True) is newest
+    with pytest.raises(ModelNotFound, match="has no version 2 here; there is 1, 3"):
+        entries.find("affine", 2, complete=True)
+    with pytest.raises(ModelNotFound, match=r"'a{80}…' is unknown; there is affine"):
+        entries.find("a" * 100, None, complete=True)
+
+
+def test_statuses_come_in_order() -> None:
+    """By name, then by number; one of a model is the latest."""
+    entries = Entries()
+    for name, version in (("b", 10), ("b", 9), ("a", 1)):
+        _ready(entries, name, version)
+    found = [(status.name, status.version, status.latest) for status in entries.statuses()]
+    assert found == [("a", 1, True), ("b", 9, False), ("b", 10, True)]

@@ -1,0 +1,382 @@
+"""Superseded versions that answer by their number for a while, and calls that wait for a version on its way."""
+
+import asyncio
+import shutil
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.errors import Draining, ModelNotFound, ModelNotReady
+from service.metrics.metrics import Metrics
+from service.registry.lookout import Lookout
+from service.registry.model.onnx_runtime import onnxruntime
+from service.registry.registry import Registry, State
+from service.settings import Settings
+
+WriteModel = Callable[..., Path]
+
+ROWS = np.ones((1, 4), np.float32)
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    """Run a test on an event loop, bounded."""
+
+    async def bounded() -> None:
+        async with asyncio.timeout(60):
+            await test
+
+    asyncio.run(bounded())
+
+
+def states(registry: Registry) -> dict[int, State]:
+    """Where each version of "affine" stands."""
+    return {one.version: one.state for one in registry.statuses() if one.name == "affine"}
+
+
+async def answers(registry: Registry, version: int | None) -> int:
+    """Ask a version for an answer; gives the version that answered."""
+    with await registry.lease_or_wait("affine", version) as model:
+        assert (await model.batcher.submit(ROWS)).outputs[0].shape == (1, 1)
+        return model.version
+
+
+def test_a_superseded_version_answers_by_its_number_for_a_while(models: Path, write_model: WriteModel) -> None:
+    """Its folder may be gone meanwhile. Where no version is named the new one answers; then the old one is closed."""
+    folder = write_model("affine", 1)
+
+    async def test() -> None:
+        metrics = Metrics()
+        registry = Registry(Settings(models=models, linger_seconds=0.5), metrics)
+        await registry.load_all()
+        write_model("affine", 2)
+        shutil.rmtree(folder)
+        await registry.refresh()
+        assert states(registry) == {1: State.LINGERING, 2: State.READY}
+        assert await answers(registry, 1) == 1
+        assert await answers(registry, None) == 2
+        closed = asyncio.all_tasks()
+        while 1 in states(registry):  # noqa: ASYNC110 - a timer of the registry's
+            await asyncio.sleep(0.01)
+        await asyncio.gather(*(task for task in asyncio.all_tasks() - closed if task.get_name().startswith("retire")))
+        assert metrics.registry.get_sample_value("kan_model_ready", {"model": "affine", "version": "1"}) is None
+        with pytest.raises(ModelNotFound, match="no version 1 here; there is 2"):
+            await registry.lease_or_wait("affine", 1)
+        await registry.close()
+
+    run(test())
+
+
+def test_versions_that_linger_hold_bounded_memory(models: Path, write_model: WriteModel) -> None:
+    """There is room for two: the oldest goes first, and none stays where there is no room at all."""
+    write_model("affine", 1)
+
+    async def test(room: float, left: list[int]) -> None:
+        registry = Registry(Settings(models=models, linger_bytes=0), Metrics())
+        await registry.load_all()
+        with registry.lease("affine") as model:
+            held = model.memory_bytes
+        await registry.close()
+        registry = Registry(Settings(models=models, linger_bytes=int(room * held)), Metrics())
+        await registry.load_all()
+        for version in (2, 3, 4):
+            write_model("affine", version)
+            await registry.refresh()
+        assert states(registry) == {**dict.fromkeys(left, State.LINGERING), 4: State.READY}
+        await registry.close()
+        for version in (2, 3, 4):
+            shutil.rmtree(models / "affine" / str(version))
+
+    run(test(2.5, [2, 3]))
+    run(test(1.5, [3]))
+    run(test(0.5, []))
+
+
+def test_the_way_back_acts_at_once(models: Path, write_model: WriteModel) -> None:
+    """The newest version's folder is removed: nobody gets it any more, and the one before answers without a load."""
+    write_model("affine", 1)
+
+    async def test() -> None:
+        metrics = Metrics()
+        registry = Registry(Settings(models=models), metrics)
+        await registry.load_all()
+        newest = write_model("affine", 2)
+        await registry.refresh()
+        shutil.rmtree(newest)
+        await registry.refresh()
+        assert states(registry) == {1: State.READY}
+        assert await answers(registry, None) == 1
+        with pytest.raises(ModelNotFound, match="no version 2"):
+            await registry.lease_or_wait("affine", 2)
+        loads = metrics.registry.get_sample_value("kan_model_load_duration_seconds_count", {"model": "affine"})
+        assert loads == 2
+        await registry.close()
+
+    run(test())
+
+
+def test_an_unload_acts_at_once(models: Path, write_model: WriteModel) -> None:
+    """On versions that linger too, and no look brings the model back."""
+    write_model("affine", 1)
+
+    async def test() -> None:
+        registry = Registry(Settings(models=models), Metrics())
+        await registry.load_all()
+        write_model("affine", 2)
+        await registry.refresh()
+        await registry.unload("affine")
+        assert states(registry) == {}
+        for version in (None, 1, 2):
+            with pytest.raises(ModelNotFound):
+                await registry.lease_or_wait("affine", version)
+        await registry.close()
+
+    run(test())
+
+
+def test_a_version_that_is_loaded_again_while_its_old_lease_runs_stays_ready(
+    models: Path, write_model: WriteModel
+) -> None:
+    """The late close of the first object says nothing of the second."""
+    write_model("affine", 1)
+
+    async def test() -> None:
+        metrics = Metrics()
+        registry = Registry(Settings(models=models), metrics)
+        await registry.load_all()
+        with registry.lease("affine"):
+            await registry.unload("affine")
+            await registry.load("affine")
+            retiring = [task for task in asyncio.all_tasks() if task.get_name() == "retire affine/1"]
+        await asyncio.gather(*retiring)
+        assert metrics.registry.get_sample_value("kan_model_ready", {"model": "affine", "version": "1"}) == 1
+        await registry.close()
+
+    run(test())
+
+
+@pytest.mark.parametrize("name", ["affine", "imputed"])
+def test_a_version_that_another_replica_has_already_is_waited_for(
+    models: Path, write_model: WriteModel, name: str
+) -> None:
+    """Published since this replica looked: the call looks, waits for the load, and is answered."""
+    write_model("affine", 1)
+
+    async def test() -> None:
+        registry = Registry(Settings(models=models, poll_seconds=3600), Metrics())
+        await registry.load_all()
+        version = 2 if name == "affine" else 1
+        write_model(name, version)
+        with await registry.lease_or_wait(name, version) as model:
+            assert (model.name, model.version) == (name, version)
+        await registry.close()
+
+    run(test())
+
+
+def test_a_version_that_was_passed_over_between_two_looks_answers_by_its_number(
+    models: Path, write_model: WriteModel
+) -> None:
+    """Another replica looked between the two, and answered with it; what was there at the start is not brought back."""
+    write_model("affine", 1)
+    write_model("affine", 2)
+
+    async def test() -> None:
+        registry = Registry(Settings(models=models, poll_seconds=3600), Metrics())
+        await registry.load_all()
+        write_model("affine", 3)
+        write_model("affine", 4)
+        await registry.refresh()
+        assert await answers(registry, 3) == 3
+        assert await answers(registry, None) == 4
+        assert states(registry) == {2: State.LINGERING, 3: State.LINGERING, 4: State.READY}
+        with pytest.raises(ModelNotFound, match="no version 1"):
+            await registry.lease_or_wait("affine", 1)
+        await registry.close()
+
+    run(test())
+
+
+def test_a_wait_ends_with_its_deadline(models: Path, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller is told to ask elsewhere, which clients do; a stop ends the wait as well."""
+    write_model("affine", 1)
+    opens, go_on = threading.Event(), threading.Event()
+    open_session = onnxruntime.InferenceSession
+
+    def held(*given: Any, **more: Any) -> Any:
+        opens.set()
+        go_on.wait()
+        return open_session(*given, **more)
+
+    async def test() -> None:
+        registry = Registry(Settings(models=models, poll_seconds=3600), Metrics())
+        await registry.load_all()
+        write_model("affine", 2)
+        monkeypatch.setattr(onnxruntime, "InferenceSession", held)
+        with pytest.raises(ModelNotReady, match="another replica may have it"):
+            await registry.lease_or_wait("affine", 2, time.monotonic() + 0.2)
+        assert await answers(registry, None) == 1
+        await asyncio.to_thread(opens.wait)
+        waiting = asyncio.create_task(registry.lease_or_wait("affine", 2))
+        await asyncio.sleep(0)
+        await registry.drain()
+        with pytest.raises(Draining):
+            await waiting
+        await registry.close()
+
+    try:
+        run(test())
+    finally:
+        go_on.set()
+
+
+def test_a_stop_ends_the_wait_for_a_look(models: Path, write_model: WriteModel) -> None:
+    """Its caller is told UNAVAILABLE, which clients send elsewhere, and not that the call was cancelled."""
+    write_model("affine", 1)
+
+    async def test() -> None:
+        registry = Registry(Settings(models=models, poll_seconds=3600), Metrics())
+        await registry.load_all()
+        with pytest.raises(ModelNotFound):
+            await registry.lease_or_wait("affine", 2)
+        waiting = asyncio.create_task(registry.lease_or_wait("affine", 2))  # a look came just before: the next rests
+        await asyncio.sleep(0)
+        await registry.drain()
+        with pytest.raises(Draining):
+            await waiting
+        await registry.close()
+
+    run(test())
+
+
+def test_what_is_not_there_is_told_after_one_look(models: Path, write_model: WriteModel) -> None:
+    """Neither on disk nor lingering, or not wanted by the policy, or refused: no further wait."""
+    write_model("affine", 1)
+    (write_model("affine", 3) / "model.onnx").write_bytes(b"half")
+
+    async def test() -> None:
+        registry = Registry(Settings(models=models, poll_seconds=3600, versions="affine=1+3"), Metrics())
+        await registry.load_all()
+        write_model("affine", 2)
+        for name, version in (("affine", 2), ("nobody", None), ("../affine", 1)):
+            with pytest.raises(ModelNotFound):
+                await registry.lease_or_wait(name, version)
+        with pytest.raises(ModelNotReady, match="it was refused"):
+            await registry.lease_or_wait("affine", 3)
+        await registry.close()
+
+    run(test())
+
+
+def test_a_server_that_looks_only_at_the_start_says_so_at_once(models: Path, write_model: WriteModel) -> None:
+    """With poll_seconds 0 the repository is the operator's to announce."""
+    write_model("affine", 1)
+
+    async def test() -> None:
+        registry = Registry(Settings(models=models, poll_seconds=0), Metrics())
+        await registry.load_all()
+        write_model("affine", 2)
+        with pytest.raises(ModelNotFound):
+            await registry.lease_or_wait("affine", 2)
+        await registry.close()
+
+    run(test())
+
+
+def test_callers_who_wait_leave_places_to_others(
+    models: Path, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An eighth of max_calls may wait for a version; the next is told at once, and may ask another replica."""
+    write_model("affine", 1)
+    go_on = threading.Event()
+    open_session = onnxruntime.InferenceSession
+
+    def held(*given: Any, **more: Any) -> Any:
+        go_on.wait()
+        return open_session(*given, **more)
+
+    async def test() -> None:
+        registry = Registry(Settings(models=models, poll_seconds=3600, max_calls=32), Metrics())
+        await registry.load_all()
+        write_model("affine", 2)
+        monkeypatch.setattr(onnxruntime, "InferenceSession", held)
+        waiting = [asyncio.create_task(registry.lease_or_wait("affine", 2)) for _ in range(4)]
+        await asyncio.sleep(0)
+        with pytest.raises(ModelNotReady, match="4 callers wait"):
+            await registry.lease_or_wait("affine", 2)
+        go_on.set()
+        for lease in await asyncio.gather(*waiting):
+            with lease as model:
+                assert model.version == 2
+        assert await answers(registry, 2) == 2
+        await registry.close()
+
+    try:
+        run(test())
+    finally:
+        go_on.set()
+
+
+def test_looks_that_take_long_do_not_pile_up() -> None:
+    """All who come during one share the next, however many come and however long it takes."""
+    began: list[int] = []
+    now = [0.0]
+
+    async def test() -> None:
+        looking, go_on = asyncio.Semaphore(0), asyncio.Semaphore(0)
+
+        async def look() -> None:
+            began.append(len(waiting))
+            looking.release()
+            await go_on.acquire()
+
+        waiting: list[asyncio.Task[None]] = []
+        lookout = Lookout(look, lambda: now[0])
+        waiting.append(asyncio.create_task(lookout.look()))
+        await looking.acquire()
+        for _ in range(5):
+            now[0] += 2.0
+            waiting.append(asyncio.create_task(lookout.look()))
+            await asyncio.sleep(0)
+        go_on.release()
+        await looking.acquire()
+        go_on.release()
+        await asyncio.gather(*waiting)
+        await lookout.close()
+
+    run(test())
+    assert began == [1, 6]
+
+
+def test_callers_share_a_look_that_begins_after_they_came() -> None:
+    """A hundred at once cost one look; who comes during it gets the next, a pause later; failures reach all of them."""
+    began: list[float] = []
+    now = [100.0]
+
+    async def test() -> None:
+        looking, go_on = asyncio.Event(), asyncio.Event()
+
+        async def look() -> None:
+            began.append(now[0])
+            looking.set()
+            await go_on.wait()
+            if len(began) == 2:
+                raise OSError("the folder is gone")
+
+        lookout = Lookout(look, lambda: now[0])
+        first = [asyncio.create_task(lookout.look()) for _ in range(100)]
+        await looking.wait()
+        now[0] += 1.0
+        second = [asyncio.create_task(lookout.look()) for _ in range(100)]
+        go_on.set()
+        await asyncio.gather(*first)
+        failed = await asyncio.gather(*second, return_exceptions=True)
+        assert {str(error) for error in failed} == {"the folder is gone"}
+        await lookout.close()
+
+    run(test())
+    assert began == [100.0, 101.0]

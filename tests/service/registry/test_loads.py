@@ -1,0 +1,291 @@
+"""Loads beside each other: one that hangs, fails or lacks memory refuses one version and harms nobody else."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.errors import ModelNotReady
+from service.metrics.metrics import Metrics
+from service.registry.model.onnx_runtime import onnxruntime
+from service.registry.registry import Registry, State
+from service.settings import Settings
+
+WriteModel = Callable[..., Path]
+Endless = Callable[[Path], None]
+
+ROWS = np.ones((1, 4), np.float32)
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    """Run a test on an event loop, bounded."""
+
+    async def bounded() -> None:
+        async with asyncio.timeout(90):
+            await test
+
+    asyncio.run(bounded())
+
+
+def registry_of(models: Path, **settings: Any) -> tuple[Registry, Metrics]:
+    """A registry that waits less than a person would, and what it counts."""
+    metrics = Metrics()
+    return Registry(
+        Settings(**{"models": models, "linger_seconds": 0, "max_load_seconds": 3, **settings}), metrics
+    ), metrics
+
+
+def ready(registry: Registry) -> list[str]:
+    """The versions that answer."""
+    return [f"{one.name}/{one.version}" for one in registry.statuses() if one.state is State.READY]
+
+
+def state(registry: Registry, version: int) -> State:
+    """Where a version of "affine" stands."""
+    return next(one.state for one in registry.statuses() if (one.name, one.version) == ("affine", version))
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    while not holds():  # noqa: ASYNC110 - threads have no event for this
+        await asyncio.sleep(0.01)
+
+
+def test_a_load_that_hangs_holds_up_no_other_model(models: Path, write_model: WriteModel, endless: Endless) -> None:
+    """The other model's new version is taken meanwhile; the one that hangs is refused, and the old one answers."""
+    write_model("affine", 1)
+    write_model("imputed", 1)
+
+    async def test() -> None:
+        registry, metrics = registry_of(models)
+        await registry.load_all()
+        endless(write_model("affine", 2))
+        await registry.look()
+        write_model("imputed", 2)
+        await registry.look()
+        await until(lambda: "imputed/2" in ready(registry))
+        await until(lambda: state(registry, 2) is State.REFUSED)
+        assert ready(registry) == ["affine/1", "imputed/2"]
+        labels = {"model": "affine", "version": "2", "reason": "slow"}
+        assert metrics.registry.get_sample_value("kan_model_refused_total", labels) == 1
+        write_model("affine", 3)
+        assert await registry.refresh()
+        assert ready(registry) == ["affine/3", "imputed/2"]
+        await registry.close()
+
+    run(test())
+
+
+def test_after_a_restart_everything_else_answers_while_a_load_hangs(
+    models: Path, write_model: WriteModel, endless: Endless
+) -> None:
+    """The server is ready for the other models. The version before the one that hangs comes once that is refused."""
+    write_model("affine", 1)
+    endless(write_model("affine", 2))
+    write_model("imputed", 1)
+
+    async def test() -> None:
+        registry, metrics = registry_of(models, max_load_seconds=6, poll_seconds=0.05)
+        starting = asyncio.create_task(registry.load_all())
+        await until(lambda: ready(registry) == ["imputed/1"])
+        await starting
+        assert registry.ready()
+        registry.watch(lambda: None)
+        await until(lambda: ready(registry) == ["affine/1", "imputed/1"])
+        with registry.lease("affine") as model:
+            assert (await model.batcher.submit(ROWS)).outputs[0].shape == (1, 1)
+        labels = {"model": "affine", "version": "2", "reason": "slow"}
+        assert metrics.registry.get_sample_value("kan_model_refused_total", labels) == 1
+        await registry.close()
+
+    run(test())
+
+
+def test_a_load_on_request_that_hangs_holds_up_no_look(models: Path, write_model: WriteModel, endless: Endless) -> None:
+    """Other models are looked after meanwhile; an unload ends the wait, and its caller is told."""
+    endless(write_model("affine", 1))
+    write_model("imputed", 1)
+
+    async def test() -> None:
+        registry, _ = registry_of(models, max_load_seconds=600)
+        starting = asyncio.create_task(registry.load_all())
+        await until(lambda: ready(registry) == ["imputed/1"])
+        loading = asyncio.create_task(registry.load("affine"))
+        write_model("imputed", 2)
+        await registry.look()
+        await until(lambda: ready(registry) == ["imputed/2"])
+        await registry.unload("affine")
+        with pytest.raises(ModelNotReady, match="unloaded meanwhile"):
+            await loading
+        await starting
+        await registry.close()
+
+    run(test())
+
+
+def test_a_run_that_hangs_at_warm_up_ends_with_its_load(
+    models: Path, write_model: WriteModel, endless: Endless
+) -> None:
+    """Its thread would keep a core busy for good."""
+    endless(write_model("affine", 1))
+
+    async def test() -> None:
+        registry, _ = registry_of(models, max_load_seconds=0.5)
+        before = {thread.name for thread in threading.enumerate()}
+        await registry.load_all()
+        assert not registry.ready()
+        await until(lambda: {thread.name for thread in threading.enumerate()} <= before)
+        await registry.close()
+
+    run(test())
+
+
+@pytest.mark.parametrize("fault", [MemoryError("no room"), ValueError("told to fail"), OverflowError("too large")])
+def test_whatever_a_load_raises_refuses_that_version_alone(
+    models: Path,
+    write_model: WriteModel,
+    fault: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """No check foresaw it: the reason is told, the other versions answer, and looking goes on."""
+    write_model("affine", 1)
+    write_model("imputed", 1)
+
+    async def test() -> None:
+        registry, _ = registry_of(models, poll_seconds=0.01)
+        await registry.load_all()
+        registry.watch(lambda: None)
+        write_model("affine", 2)
+        with monkeypatch.context() as patch:
+            patch.setattr(onnxruntime, "SessionOptions", _raises(fault))
+            await until(lambda: len(registry.statuses()) == 3 and state(registry, 2) is State.REFUSED)
+        assert ready(registry) == ["affine/1", "imputed/1"]
+        assert registry.ready()
+        (refused,) = [one for one in registry.statuses() if one.state is State.REFUSED]
+        assert repr(fault) in refused.reason
+        write_model("affine", 3)
+        await until(lambda: "affine/3" in ready(registry))
+        await registry.close()
+
+    with caplog.at_level(logging.INFO):
+        run(test())
+    assert "affine version 2 refused" in caplog.text
+
+
+def _raises(fault: Exception) -> Callable[..., Any]:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise fault
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    "fault", [MemoryError(), RuntimeError("std::bad_alloc"), RuntimeError("can't start new thread"), OSError(12, "")]
+)
+def test_a_version_for_which_there_was_no_memory_is_tried_again(
+    models: Path, write_model: WriteModel, fault: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By itself after a pause, and at once by whoever loads it; its files have not changed."""
+    write_model("affine", 1)
+    monkeypatch.setattr("service.registry.refusal._PAUSES_SECONDS", {"resources": (0.05, 0.05)})
+
+    async def test() -> None:
+        registry, metrics = registry_of(models, poll_seconds=0.01)
+        with monkeypatch.context() as patch:
+            patch.setattr(onnxruntime, "InferenceSession", _raises(fault))
+            await registry.load_all()
+            assert state(registry, 1) is State.REFUSED
+            with pytest.raises(ModelNotReady, match="it was refused"):
+                await registry.load("affine")
+        labels = {"model": "affine", "version": "1", "reason": "resources"}
+        assert metrics.registry.get_sample_value("kan_model_refused_total", labels) == 2
+        registry.watch(lambda: None)
+        await until(lambda: ready(registry) == ["affine/1"])
+        await registry.close()
+
+    run(test())
+
+
+def test_a_version_that_took_too_long_is_tried_again(
+    models: Path, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other loads of a start may have slowed it down; its files have not changed."""
+    write_model("affine", 1)
+    monkeypatch.setattr("service.registry.refusal._PAUSES_SECONDS", {"slow": (0.05, 0.05)})
+    go_on = threading.Event()
+    open_session = onnxruntime.InferenceSession
+
+    def held(*given: Any, **more: Any) -> Any:
+        go_on.wait()
+        return open_session(*given, **more)
+
+    async def test() -> None:
+        registry, _ = registry_of(models, poll_seconds=0.01, max_load_seconds=0.5)
+        with monkeypatch.context() as patch:
+            patch.setattr(onnxruntime, "InferenceSession", held)
+            await registry.load_all()
+        assert state(registry, 1) is State.REFUSED
+        registry.watch(lambda: None)
+        await until(lambda: ready(registry) == ["affine/1"])
+        await registry.close()
+
+    try:
+        run(test())
+    finally:
+        go_on.set()
+
+
+def test_a_version_whose_files_are_at_fault_is_not_tried_again(
+    models: Path, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only memory comes back by itself."""
+    write_model("affine", 1)
+    monkeypatch.setattr("service.registry.refusal._PAUSES_SECONDS", {"resources": (0.0, 0.0)})
+
+    async def test() -> None:
+        registry, metrics = registry_of(models)
+        with monkeypatch.context() as patch:
+            patch.setattr(onnxruntime, "InferenceSession", _raises(ValueError("no graph")))
+            await registry.load_all()
+        for _ in range(3):
+            await registry.refresh()
+        labels = {"model": "affine", "version": "1", "reason": "graph"}
+        assert metrics.registry.get_sample_value("kan_model_refused_total", labels) == 1
+        await registry.close()
+
+    run(test())
+
+
+def test_at_most_four_versions_load_at_once(
+    models: Path, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of many models is served in the end."""
+    for number in range(12):
+        write_model("affine", 1, name=f"model{number}")
+    opening, most = 0, 0
+    open_session = onnxruntime.InferenceSession
+
+    def counted(*given: Any, **more: Any) -> Any:
+        nonlocal opening, most
+        opening += 1
+        most = max(most, opening)
+        try:
+            return open_session(*given, **more)
+        finally:
+            opening -= 1
+
+    async def test() -> None:
+        monkeypatch.setattr(onnxruntime, "InferenceSession", counted)
+        registry, _ = registry_of(models, max_load_seconds=60)
+        await registry.load_all()
+        assert len(ready(registry)) == 12
+        await registry.close()
+
+    run(test())
+    assert most <= 4

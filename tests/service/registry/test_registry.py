@@ -1,0 +1,322 @@
+"""The registry over real repositories: what is served, what is refused, and what is said about it."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.errors import Draining, ModelNotFound, ModelNotReady, StartupError
+from service.metrics.metrics import Metrics
+from service.registry.registry import Registry, State
+from service.settings import Settings
+
+
+def _registry(models: Path, **settings: Any) -> Registry:
+    return Registry(Settings(models=models, **settings), Metrics())
+
+
+def _run(test: Coroutine[Any, Any, None]) -> None:
+    """Run a test on an event loop, bounded."""
+
+    async def bounded() -> None:
+        async with asyncio.timeout(60):
+            await test
+
+    asyncio.run(bounded())
+
+
+def _sample(metrics: Metrics, name: str, **labels: str) -> float | None:
+    value: float | None = metrics.registry.get_sample_value(name, labels)
+    return value
+
+
+def _break(folder: Path) -> None:
+    (folder / "model.onnx").write_bytes(b"half")
+
+
+def test_the_newest_version_of_each_model_is_served(models: Path, write_model: Callable[..., Path]) -> None:
+    """One version a model, the newest by number; the answer says which."""
+    for version in (1, 9, 10):
+        write_model("affine", version)
+    write_model("imputed", 3)
+
+    async def test() -> None:
+        registry = _registry(models)
+        await registry.load_all()
+        with registry.lease("affine") as model:
+            assert model.version == 10
+            result = await model.batcher.submit(np.zeros((2, 4), np.float32))
+            np.testing.assert_allclose(result.outputs[0], 0.5)
+        with registry.lease("imputed", 3) as model:
+            assert model.name == "imputed"
+        statuses = [(status.name, status.version, status.state, status.latest) for status in registry.statuses()]
+        assert statuses == [("affine", 10, State.READY, True), ("imputed", 3, State.READY, True)]
+        assert registry.ready()
+        await registry.close()
+
+    _run(test())
+
+
+def test_a_broken_newest_version_leaves_the_one_before_and_is_seen(
+    models: Path, write_model: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Fall back to the newest that loads; status, metric and log say what was refused and why."""
+    write_model("affine", 1)
+    write_model("affine", 2)
+    _break(write_model("affine", 3))
+
+    async def test() -> None:
+        metrics = Metrics()
+        registry = Registry(Settings(models=models), metrics)
+        await registry.load_all()
+        with registry.lease("affine") as model:
+            assert model.version == 2
+        refused, ready = sorted(registry.statuses(), key=lambda status: status.state is State.READY)
+        assert (refused.version, refused.state, refused.latest) == (3, State.REFUSED, False)
+        assert "4 bytes" in refused.reason
+        assert (ready.version, ready.reason, ready.latest) == (2, "", True)
+        assert _sample(metrics, "kan_model_refused_total", model="affine", version="3", reason="checksum") == 1
+        assert _sample(metrics, "kan_model_ready", model="affine", version="3") == 0
+        assert _sample(metrics, "kan_model_ready", model="affine", version="2") == 1
+        assert _sample(metrics, "kan_model_load_duration_seconds_count", model="affine") == 1
+        assert registry.ready()
+        with (
+            pytest.raises(ModelNotReady, match=r"version 3 does not answer: it was refused: model\.onnx has 4 bytes"),
+            registry.lease("affine", 3),
+        ):
+            pass
+        await registry.close()
+
+    with caplog.at_level(logging.INFO):
+        _run(test())
+    assert "model affine version 3 refused: model.onnx has 4 bytes" in caplog.text
+    assert "model affine version 2 ready" in caplog.text
+
+
+def test_one_broken_model_does_not_turn_the_others_away(models: Path, write_model: Callable[..., Path]) -> None:
+    """A model of which nothing loads is not ready; the server is, for the rest."""
+    _break(write_model("affine"))
+    write_model("imputed")
+
+    async def test() -> None:
+        registry = _registry(models)
+        await registry.load_all()
+        with pytest.raises(ModelNotReady, match="refused"), registry.lease("affine"):
+            pass
+        with registry.lease("imputed") as model:
+            assert model.version == 1
+        assert registry.ready()
+        await registry.close()
+
+    _run(test())
+
+
+def test_when_nothing_loads_the_server_is_not_ready(models: Path, write_model: Callable[..., Path]) -> None:
+    """Nothing but refused models is no readiness."""
+    _break(write_model("affine"))
+
+    async def test() -> None:
+        registry = _registry(models)
+        await registry.load_all()
+        assert registry.unready_reason() == "no model is ready"
+
+    _run(test())
+
+
+def test_an_empty_repository_is_live_and_not_ready(models: Path) -> None:
+    """No model: no error, no readiness, and a message for whoever asks for one."""
+
+    async def test() -> None:
+        registry = _registry(models)
+        assert registry.unready_reason() == "models are loading"
+        await registry.load_all()
+        assert not registry.ready()
+        assert registry.statuses() == []
+        with pytest.raises(ModelNotFound, match="there is none"), registry.lease("affine"):
+            pass
+        await registry.drain()
+        await registry.close()
+
+    _run(test())
+
+
+def test_an_unknown_name_or_version_lists_what_there_is(models: Path, write_model: Callable[..., Path]) -> None:
+    """The message helps, and stays short however long the name."""
+    write_model("affine", 2)
+    write_model("imputed", 1)
+
+    async def test() -> None:
+        registry = _registry(models)
+        await registry.load_all()
+        with (
+            pytest.raises(ModelNotFound, match="'afine' is unknown; there is affine, imputed"),
+            registry.lease("afine"),
+        ):
+            pass
+        with pytest.raises(ModelNotFound, match="no version 1 here; there is 2"), registry.lease("affine", 1):
+            pass
+        with pytest.raises(ModelNotFound) as caught, registry.lease("x" * 10_000):
+            pass
+        assert len(str(caught.value)) < 300
+        await registry.close()
+
+    _run(test())
+
+
+def test_while_loading_a_model_is_not_ready(gate: Any, models: Path, write_model: Callable[..., Path]) -> None:
+    """Between listing and warm up a known model answers UNAVAILABLE, not NOT_FOUND."""
+    write_model("slow")
+
+    async def test() -> None:
+        registry = _registry(models)
+        with gate.closed():
+            loading = asyncio.create_task(registry.load_all())
+            while not registry.statuses():  # noqa: ASYNC110 - the registry has no event for this, and needs none
+                await asyncio.sleep(0)
+            assert registry.statuses()[0].state is State.LOADING
+            with pytest.raises(ModelNotReady, match="it is loading"), registry.lease("slow"):
+                pass
+            assert not registry.ready()
+        await loading
+        assert registry.ready()
+        await registry.close()
+
+    _run(test())
+
+
+def test_before_the_repository_was_read_nothing_is_unknown(models: Path) -> None:
+    """A server that just started answers UNAVAILABLE, which clients repeat, and never NOT_FOUND."""
+
+    async def test() -> None:
+        registry = _registry(models)
+        with pytest.raises(ModelNotReady, match="models are loading"), registry.lease("affine"):
+            pass
+        await registry.load_all()
+        with pytest.raises(ModelNotFound), registry.lease("affine"):
+            pass
+
+    _run(test())
+
+
+def test_a_broken_batcher_takes_readiness_with_it(models: Path, write_model: Callable[..., Path]) -> None:
+    """A model whose worker is gone is seen by probe, status and metric, and leases of it fail."""
+    write_model("slow")
+
+    async def test() -> None:
+        metrics = Metrics()
+        registry = Registry(Settings(models=models), metrics)
+        await registry.load_all()
+        with registry.lease("slow") as model:
+            assert model._executor is not None
+            model._executor.shutdown()
+            with pytest.raises(Exception, match="shutdown"):
+                await model.batcher.submit(np.zeros((1, 4), np.float32))
+        assert "its batcher broke" in registry.unready_reason()
+        status = registry.statuses()[0]
+        assert (status.state, status.reason) == (State.REFUSED, "its batcher broke")
+        assert _sample(metrics, "kan_model_ready", model="slow", version="1") == 0
+        with pytest.raises(ModelNotReady, match="batcher broke"), registry.lease("slow"):
+            pass
+        await registry.close()
+
+    _run(test())
+
+
+def test_drain_loses_nothing_that_was_accepted(
+    gate: Any, models: Path, write_model: Callable[..., Path], answer: Callable[..., Any]
+) -> None:
+    """drain() turns readiness off at once, answers what was taken, refuses what is new."""
+    write_model("slow")
+    write_model("affine")
+
+    async def test() -> None:
+        metrics = Metrics()
+        registry = Registry(Settings(models=models), metrics)
+        await registry.load_all()
+        rows = np.random.default_rng(1).normal(size=(100, 4)).astype(np.float32)
+        with registry.lease("slow") as slow:
+            with gate.closed():
+                accepted = [asyncio.create_task(slow.batcher.submit(rows)) for _ in range(3)]
+                await asyncio.sleep(0)
+                drain = asyncio.create_task(registry.drain())
+                # One turn turns readiness off, the next reaches the batchers.
+                await asyncio.sleep(0)
+                assert (registry.draining, registry.unready_reason()) == (True, "draining")
+                await asyncio.sleep(0)
+                assert _sample(metrics, "kan_model_ready", model="slow", version="1") == 0
+                with pytest.raises(Draining):
+                    await slow.batcher.submit(rows)
+                assert not any(task.done() for task in accepted)
+            await drain
+            assert all(task.done() for task in accepted)
+            for task in accepted:
+                np.testing.assert_allclose((await task).outputs[0], answer("slow", rows), rtol=1e-4, atol=1e-6)
+        await registry.close()
+
+    _run(test())
+
+
+def test_settings_that_cannot_work_stop_the_start(models: Path) -> None:
+    """A wrong folder is an error at start; so is CUDA that is absent, even with nothing to load."""
+    from service.registry.model.onnx_runtime import onnxruntime
+
+    async def test() -> None:
+        with pytest.raises(StartupError, match="absent"):
+            await _registry(models / "absent").load_all()
+        if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+            with pytest.raises(StartupError, match="cuda"):
+                await _registry(models, provider="cuda").load_all()
+
+    _run(test())
+
+
+def test_a_version_is_leased_until_its_last_block_ends(models: Path, write_model: Callable[..., Path]) -> None:
+    """Blocks inside one another, one of which fails: a model that is unloaded answers until the last of them ends."""
+    write_model("affine")
+
+    async def test() -> None:
+        registry = _registry(models)
+        await registry.load_all()
+        rows = np.zeros((1, 4), np.float32)
+        with registry.lease("affine") as outer:
+            with suppress(KeyError), registry.lease("affine", 1) as inner:
+                assert inner is outer
+                await registry.unload("affine")
+                raise KeyError
+            with pytest.raises(ModelNotFound):
+                registry.lease("affine")
+            assert len((await outer.batcher.submit(rows)).outputs[0]) == 1
+        await registry.close()
+        with pytest.raises(Draining):
+            await outer.batcher.submit(rows)
+
+    asyncio.run(test())
+
+
+def test_a_version_that_is_refused_while_an_old_lease_runs_stays_told(
+    models: Path, write_model: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Unloaded, changed and loaded again: the late close of the old object does not end the alert for the refusal."""
+    folder = write_model("affine")
+
+    async def test() -> None:
+        metrics = Metrics()
+        registry = Registry(Settings(models=models), metrics)
+        await registry.load_all()
+        with registry.lease("affine"):
+            await registry.unload("affine")
+            _break(folder)
+            with pytest.raises(ModelNotReady):
+                await registry.load("affine")
+        while "model affine version 1 closed" not in caplog.text:  # noqa: ASYNC110 - it is told to nobody
+            await asyncio.sleep(0)
+        assert _sample(metrics, "kan_model_ready", model="affine", version="1") == 0
+        await registry.close()
+
+    with caplog.at_level(logging.INFO):
+        _run(test())

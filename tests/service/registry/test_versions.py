@@ -1,0 +1,430 @@
+"""Which versions are served, and how one takes over from another while requests come in."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from service.errors import ModelNotFound, ModelNotReady, StartupError
+from service.metrics.metrics import Metrics
+from service.registry.registry import Registry, State
+from service.settings import Settings
+from service.version_policy import parse_version_policy
+
+ROWS = np.ones((1, 4), np.float32)
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    """Run a test on an event loop, bounded."""
+
+    async def bounded() -> None:
+        async with asyncio.timeout(60):
+            await test
+
+    asyncio.run(bounded())
+
+
+def registry_of(models: Path, **settings: Any) -> tuple[Registry, Metrics]:
+    """A registry and what it counts."""
+    metrics = Metrics()
+    return Registry(Settings(models=models, **settings), metrics), metrics
+
+
+def ready(registry: Registry) -> list[tuple[str, int]]:
+    """The versions that answer."""
+    return [(status.name, status.version) for status in registry.statuses() if status.state is State.READY]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "wanted"),
+    [
+        ("latest", "a", ([3, 2, 1], 1)),
+        ("latest:2", "a", ([3, 2, 1], 2)),
+        ("all", "a", ([3, 2, 1], 3)),
+        ("a=1", "a", ([1], 1)),
+        ("all, a=1+3", "a", ([3, 1], 2)),
+        ("a=1,latest", "b", ([3, 2, 1], 1)),
+        ("a=7", "a", ([], 0)),
+    ],
+)
+def test_a_policy_says_which_versions_of_those_on_disk(text: str, name: str, wanted: tuple[list[int], int]) -> None:
+    """Newest first, and how many at most."""
+    assert parse_version_policy(text).wanted(name, [1, 3, 2]) == wanted
+
+
+@pytest.mark.parametrize(
+    "text", ["", "newest", "latest:", "latest:0", "latest:x", "a=", "=1", "a=1+", "a=-1", "latest,,"]
+)
+def test_a_policy_that_makes_no_sense_is_refused_at_the_start(text: str) -> None:
+    """The setting and the part of it are named."""
+    with pytest.raises(ValidationError, match="is no version policy"):
+        Settings(versions=text)
+
+
+@pytest.mark.parametrize(
+    ("versions", "served"), [("latest", [3]), ("latest:2", [2, 3]), ("all", [1, 2, 3]), ("affine=1+2", [1, 2])]
+)
+def test_the_policy_decides_what_is_loaded(
+    models: Path, write_model: Callable[..., Path], versions: str, served: list[int]
+) -> None:
+    """Each of the versions answers by its number, the newest of them where none is named."""
+    for version in (1, 2, 3):
+        write_model("affine", version)
+
+    async def test() -> None:
+        registry, _ = registry_of(models, versions=versions)
+        await registry.load_all()
+        assert [version for _, version in ready(registry)] == served
+        for version in served:
+            with registry.lease("affine", version) as model:
+                assert model.version == version
+        with registry.lease("affine") as model:
+            assert model.version == served[-1]
+        await registry.close()
+
+    run(test())
+
+
+def test_a_new_version_takes_over_and_the_old_one_finishes_what_it_has(
+    models: Path, write_model: Callable[..., Path]
+) -> None:
+    """Whoever holds the old one is answered by it; it is closed when the last has gone, and the metrics say so."""
+    write_model("affine", 1)
+
+    async def test() -> None:
+        registry, metrics = registry_of(models, linger_seconds=0)
+        await registry.load_all()
+        with registry.lease("affine") as old:
+            write_model("affine", 2)
+            assert await registry.refresh()
+            with registry.lease("affine") as new:
+                assert (old.version, new.version) == (1, 2)
+            with pytest.raises(ModelNotFound, match="no version 1 here; there is 2"), registry.lease("affine", 1):
+                pass
+            assert (await old.batcher.submit(ROWS)).outputs[0].shape == (1, 1)
+            assert metrics.registry.get_sample_value("kan_model_ready", {"model": "affine", "version": "1"}) == 1
+        await asyncio.gather(*registry._succession._retiring)
+        assert metrics.registry.get_sample_value("kan_model_ready", {"model": "affine", "version": "1"}) is None
+        assert metrics.registry.get_sample_value("kan_model_ready", {"model": "affine", "version": "2"}) == 1
+        assert metrics.registry.get_sample_value("kan_model_swaps_total", {"model": "affine"}) == 1
+        assert not await registry.refresh()
+        await registry.close()
+
+    run(test())
+
+
+def test_a_broken_version_is_refused_once_and_taken_when_it_is_whole(
+    models: Path, write_model: Callable[..., Path]
+) -> None:
+    """Half-copied: the old one answers on, the refusal is counted once, and the finished copy takes over."""
+    write_model("affine", 1)
+
+    async def test() -> None:
+        registry, metrics = registry_of(models)
+        await registry.load_all()
+        folder = write_model("affine", 2)
+        whole = (folder / "model.onnx").read_bytes()
+        (folder / "model.onnx").write_bytes(whole[:20])
+        for _ in range(3):
+            await registry.refresh()
+            assert ready(registry) == [("affine", 1)]
+        counted = metrics.registry.get_sample_value(
+            "kan_model_refused_total", {"model": "affine", "version": "2", "reason": "checksum"}
+        )
+        assert counted == 1
+        assert registry.ready()
+        (folder / "model.onnx").write_bytes(whole)
+        assert await registry.refresh()
+        assert ready(registry) == [("affine", 2)]
+        await registry.close()
+
+    run(test())
+
+
+@pytest.mark.parametrize("way_out", ["removed", "a newer one", "the model removed", "the model unloaded"])
+def test_a_refused_version_that_nobody_wants_any_more_is_not_shown_as_one_that_should_answer(
+    models: Path, write_model: Callable[..., Path], way_out: str
+) -> None:
+    """Its gauge is 0 until its files are gone, a newer version answers or the model is unloaded: no restart needed."""
+    write_model("affine", 1)
+    broken = write_model("affine", 2)
+    (broken / "model.onnx").write_bytes(b"")
+    if way_out == "the model removed":
+        shutil.rmtree(models / "affine" / "1")
+
+    async def test() -> None:
+        registry, metrics = registry_of(models)
+        await registry.load_all()
+        labels = {"model": "affine", "version": "2"}
+        assert metrics.registry.get_sample_value("kan_model_ready", labels) == 0
+        match way_out:
+            case "removed":
+                shutil.rmtree(broken)
+            case "a newer one":
+                write_model("affine", 3)
+            case "the model removed":
+                shutil.rmtree(models / "affine")
+            case _:
+                await registry.unload("affine")
+        await registry.refresh()
+        assert metrics.registry.get_sample_value("kan_model_ready", labels) is None
+        await registry.close()
+
+    run(test())
+
+
+@pytest.mark.parametrize("policy", ["all", "latest:2"])
+def test_a_refused_version_that_is_wanted_is_shown_whatever_else_answers(
+    models: Path, write_model: Callable[..., Path], policy: str
+) -> None:
+    """Where several versions are served, a newer one does not take the place of one that was refused."""
+    for version in (1, 3):
+        write_model("affine", version)
+    (write_model("affine", 2) / "model.onnx").write_bytes(b"")
+
+    async def test() -> None:
+        registry, metrics = registry_of(models, versions=policy)
+        await registry.load_all()
+        await registry.refresh()
+        assert ready(registry) == [("affine", 1), ("affine", 3)]
+        assert metrics.registry.get_sample_value("kan_model_ready", {"model": "affine", "version": "2"}) == 0
+        await registry.close()
+
+    run(test())
+
+
+def test_taking_the_newest_away_goes_back_to_the_one_before(models: Path, write_model: Callable[..., Path]) -> None:
+    """The way back for an operator: remove the folder."""
+    write_model("affine", 1)
+    newest = write_model("affine", 2)
+
+    async def test() -> None:
+        registry, _ = registry_of(models)
+        await registry.load_all()
+        shutil.rmtree(newest)
+        assert await registry.refresh()
+        assert ready(registry) == [("affine", 1)]
+        await registry.close()
+
+    run(test())
+
+
+def test_a_refused_model_whose_files_are_gone_is_unknown(models: Path, write_model: Callable[..., Path]) -> None:
+    """It is neither loading nor refused any more, whether its folder went or the whole model's."""
+    (write_model("affine", 1) / "model.onnx").write_bytes(b"half")
+    write_model("imputed", 1)
+    (write_model("imputed", 2) / "model.onnx").write_bytes(b"half")
+
+    async def test() -> None:
+        registry, _ = registry_of(models)
+        await registry.load_all()
+        shutil.rmtree(models / "affine")
+        shutil.rmtree(models / "imputed" / "2")
+        await registry.refresh()
+        assert [(one.name, one.version, one.state) for one in registry.statuses()] == [("imputed", 1, State.READY)]
+        with pytest.raises(ModelNotFound, match="'affine' is unknown"):
+            registry.lease("affine")
+        await registry.close()
+
+    run(test())
+
+
+def test_a_refused_version_that_is_not_wanted_stays_refused_when_its_files_change(
+    models: Path, write_model: Callable[..., Path]
+) -> None:
+    """A newer one answers: nobody loads it, and it is not shown as one that is on its way."""
+    refused = write_model("affine", 1)
+    (refused / "model.onnx").write_bytes(b"half")
+
+    async def test() -> None:
+        registry, _ = registry_of(models)
+        await registry.load_all()
+        write_model("affine", 2)
+        await registry.refresh()
+        (refused / "model.onnx").write_bytes(b"another half")
+        await registry.refresh()
+        assert {one.version: one.state for one in registry.statuses()} == {1: State.REFUSED, 2: State.READY}
+        await registry.close()
+
+    run(test())
+
+
+def test_a_folder_that_is_no_model_is_logged_once_and_again_when_it_comes_back(
+    models: Path, write_model: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Any ext4 volume has a lost+found: one line, not one at every look."""
+    write_model("affine", 1)
+    strange = models / "lost+found"
+    strange.mkdir()
+
+    async def test() -> None:
+        registry, _ = registry_of(models)
+        await registry.load_all()
+        for _ in range(3):
+            await registry.refresh()
+        assert caplog.text.count("folder 'lost+found' is passed over") == 1
+        strange.rmdir()
+        await registry.refresh()
+        strange.mkdir()
+        for _ in range(3):
+            await registry.refresh()
+        assert caplog.text.count("folder 'lost+found' is passed over") == 2
+        await registry.close()
+
+    run(test())
+
+
+def test_files_that_vanish_do_not_take_the_service_with_them(models: Path, write_model: Callable[..., Path]) -> None:
+    """The last version, the whole model, the whole repository: what is loaded answers on."""
+    folder = write_model("affine", 1)
+
+    async def test() -> None:
+        registry, _ = registry_of(models)
+        await registry.load_all()
+        for gone in (folder, folder.parent):
+            shutil.rmtree(gone)
+            await registry.refresh()
+            assert ready(registry) == [("affine", 1)]
+        os.rmdir(models)
+        with pytest.raises(StartupError, match="cannot be read"):
+            await registry.refresh()
+        with registry.lease("affine") as model:
+            assert (await model.batcher.submit(ROWS)).outputs[0].shape == (1, 1)
+        assert registry.ready()
+        await registry.close()
+
+    run(test())
+
+
+def test_models_that_appear_are_served(models: Path, write_model: Callable[..., Path]) -> None:
+    """From an empty repository to readiness without a restart, by looking every now and then."""
+
+    async def test() -> None:
+        registry, _ = registry_of(models, poll_seconds=0.01)
+        await registry.load_all()
+        changed = asyncio.Event()
+        registry.watch(changed.set)
+        assert registry.unready_reason() == "no model is ready"
+        write_model("imputed")
+        await changed.wait()
+        assert registry.ready()
+        await registry.drain()
+        await registry.close()
+
+    run(test())
+
+
+def test_a_watch_that_dies_takes_readiness_with_it(models: Path, write_model: Callable[..., Path]) -> None:
+    """New versions would never come: probes say so. Nothing that a look meets ends it, but a cancellation does."""
+    write_model("affine")
+
+    async def test() -> None:
+        registry, _ = registry_of(models)
+        await registry.load_all()
+        registry.watch(lambda: None)
+        (watch,) = [task for task in asyncio.all_tasks() if task.get_name() == "watch"]
+        watch.cancel()
+        await asyncio.wait({watch})
+        assert "not looked at any more" in registry.unready_reason()
+        await registry.close()
+
+    run(test())
+
+
+def test_swaps_under_load_lose_nothing(
+    models: Path, write_model: Callable[..., Path], answer: Callable[..., Any]
+) -> None:
+    """A new version every few requests while sixteen callers never pause: every request is answered."""
+    write_model("affine", 1)
+    seen: list[int] = []
+
+    async def caller(registry: Registry, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            with registry.lease("affine") as model:
+                result = await model.batcher.submit(ROWS)
+                seen.append(model.version)
+                np.testing.assert_allclose(result.outputs[0], answer("affine", ROWS))
+
+    async def test() -> None:
+        registry, _ = registry_of(models)
+        await registry.load_all()
+        stop = asyncio.Event()
+        async with asyncio.TaskGroup() as callers:
+            for _ in range(16):
+                callers.create_task(caller(registry, stop))
+            for version in range(2, 12):
+                write_model("affine", version)
+                await registry.refresh()
+            while 11 not in seen:  # noqa: ASYNC110 - callers have no event for this
+                await asyncio.sleep(0)
+            stop.set()
+        assert len(set(seen)) > 5
+        await registry.close()
+        assert not registry._succession._retiring
+
+    run(test())
+
+
+def test_a_version_that_is_changed_in_place_is_left_as_it_was_loaded(
+    models: Path, write_model: Callable[..., Path]
+) -> None:
+    """A version is never overwritten: what answers is what was verified."""
+    folder = write_model("affine", 1)
+
+    async def test() -> None:
+        registry, _ = registry_of(models)
+        await registry.load_all()
+        (folder / "model.onnx").write_bytes(b"other")
+        os.utime(folder / "model.onnx", (1, 1))
+        assert not await registry.refresh()
+        assert ready(registry) == [("affine", 1)]
+        await registry.close()
+
+    run(test())
+
+
+def test_a_model_is_unloaded_and_loaded_again(models: Path, write_model: Callable[..., Path]) -> None:
+    """Unloaded it stays away whatever is published, until somebody loads it."""
+    write_model("affine", 1)
+    write_model("imputed", 1)
+
+    async def test() -> None:
+        registry, _ = registry_of(models)
+        await registry.load_all()
+        with registry.lease("affine") as model:
+            await registry.unload("affine")
+            assert (await model.batcher.submit(ROWS)).outputs[0].shape == (1, 1)
+        with pytest.raises(ModelNotFound, match="'affine' is unknown; there is imputed"), registry.lease("affine"):
+            pass
+        write_model("affine", 2)
+        await registry.refresh()
+        assert ready(registry) == [("imputed", 1)]
+        await registry.load("affine")
+        assert ready(registry) == [("affine", 2), ("imputed", 1)]
+        await registry.close()
+
+    run(test())
+
+
+def test_loading_says_why_it_cannot(models: Path, write_model: Callable[..., Path]) -> None:
+    """Nothing on disk, or nothing that is whole."""
+    (write_model("affine", 1) / "model.onnx").write_bytes(b"half")
+
+    async def test() -> None:
+        registry, _ = registry_of(models)
+        await registry.load_all()
+        with pytest.raises(ModelNotFound, match="no version of model 'nobody'"):
+            await registry.load("nobody")
+        with pytest.raises(ModelNotReady, match=r"version 1 does not answer: it was refused: model\.onnx has 4 bytes"):
+            await registry.load("affine")
+        with pytest.raises(ModelNotFound, match="'nobody' is unknown; there is affine"):
+            await registry.unload("nobody")
+        await registry.close()
+
+    run(test())

@@ -1,0 +1,130 @@
+"""What is held at once, and who loses its place."""
+
+import asyncio
+
+import pytest
+
+from service.errors import Overloaded
+from service.rpc.admission import Admission, Bounds, Held
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def clock() -> _Clock:
+    """A clock that stands still until a test moves it."""
+    return _Clock()
+
+
+@pytest.fixture
+def admission(clock: _Clock) -> Admission:
+    """Room for 8 calls, 2 streams and 800 bytes."""
+    return Admission(Bounds(calls=8, streams=2, held_bytes=800), clock)
+
+
+def _call(admission: Admission, cancelled: list[Held] | None = None, *, stream: bool = False) -> Held:
+    def cancel() -> None:
+        if cancelled is not None:
+            cancelled.append(held)
+
+    held = admission.admit(stream=stream, cancel=cancel)
+    return held
+
+
+def test_calls_and_streams_are_counted_apart(admission: Admission) -> None:
+    """One more than the bound is refused, with when to come again; one that ends makes room."""
+    calls = [_call(admission) for _ in range(8)]
+    streams = [_call(admission, stream=True) for _ in range(2)]
+    with pytest.raises(Overloaded, match=r"8 calls are open.*max_calls") as caught:
+        _call(admission)
+    assert caught.value.retry_after_seconds > 0
+    with pytest.raises(Overloaded, match=r"2 streams are open.*max_streams"):
+        _call(admission, stream=True)
+    calls[0].close()
+    streams[0].close()
+    _call(admission)
+    _call(admission, stream=True)
+
+
+def test_a_complete_message_takes_the_place_of_unfinished_ones(admission: Admission, clock: _Clock) -> None:
+    """Callers who have sent least in the time that they had lose theirs, the others keep it."""
+    cancelled: list[Held] = []
+    stuck, slow, fast = (_call(admission, cancelled) for _ in range(3))
+    for held, so_many in ((stuck, 300), (slow, 200)):
+        held.receive(so_many)
+    clock.seconds = 10
+    slow.receive(301)
+    fast.since = 9
+    fast.receive(150)
+    honest = _call(admission, cancelled)
+    honest.complete(100)
+    assert cancelled == [stuck]
+    assert (stuck.evicted, honest.evicted) == (True, False)
+    assert admission.held_bytes == 301 + 150 + 100
+
+
+def test_complete_messages_refuse_the_next(admission: Admission) -> None:
+    """They keep their places: the newest is refused, and nothing of it stays."""
+    cancelled: list[Held] = []
+    for _ in range(4):
+        _call(admission, cancelled).complete(200)
+    newest = _call(admission, cancelled)
+    with pytest.raises(Overloaded, match="the most that are held at once"):
+        newest.complete(1)
+    newest.close()
+    assert cancelled == []
+    assert admission.held_bytes == 800
+
+
+def test_nothing_is_held_once_all_calls_are_over(admission: Admission) -> None:
+    """Whatever became of them: answered, evicted, refused, or left in the middle."""
+    calls = [_call(admission) for _ in range(6)]
+    streams = [_call(admission, stream=True) for _ in range(2)]
+    for number, held in enumerate(calls):
+        held.receive(100 * number)
+    for held in streams:
+        held.take(300)
+        held.answered(300, 50)
+        held.receive(40)
+    for held in (*calls, *streams):
+        held.close()
+        if not held.evicted:
+            held.receive(1)  # a handler that has not learned of the end
+    assert admission.held_bytes == 0
+
+
+def test_a_stream_that_holds_its_share_is_read_no_further(admission: Admission) -> None:
+    """Half of the room is shared among the streams; one that has more waits until its caller has taken answers."""
+
+    async def check() -> None:
+        held = _call(admission, stream=True)
+        held.take(200)
+        await asyncio.wait_for(held.room(), 20)
+        held.take(1)
+        waiting = asyncio.create_task(held.room())
+        held.answered(201, 250)
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        held.taken(50)
+        await asyncio.wait_for(waiting, 20)
+
+    asyncio.run(check())
+
+
+def test_silence_before_a_message_is_no_slowness(admission: Admission, clock: _Clock) -> None:
+    """A stream that was silent for long and then sends keeps its place; callers who are stuck lose theirs."""
+    stream = _call(admission, stream=True)
+    clock.seconds = 90.0
+    stuck = [_call(admission) for _ in range(4)]
+    for held in stuck:
+        held.receive(180)
+    clock.seconds = 100.0
+    stream.receive(300)
+    assert not stream.evicted
+    assert any(held.evicted for held in stuck)

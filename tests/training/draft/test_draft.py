@@ -1,0 +1,338 @@
+"""A drafted recipe runs unchanged on the table it was drafted for."""
+
+import csv
+import os
+import string
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+from sklearn import datasets
+
+from training.data.dataset import held_out_table, prepare
+from training.data.encoding import feature_block
+from training.data.table import read_table
+from training.draft.draft import columns_left_out, draft_recipe, write_recipe
+from training.draft.inspection import inspect
+from training.errors import DataError, RecipeError
+from training.recipe.config import Recipe, load_recipe, parse_recipe
+
+
+def drafted(folder: Path, frame: pd.DataFrame, target: str, name: str = "t.csv") -> Recipe:
+    """The recipe drafted for the table, written and read again."""
+    path = folder / name
+    if path.suffix == ".parquet":
+        frame.to_parquet(path)
+    else:
+        frame.to_csv(path, index=False)
+    recipe = path.with_suffix(".toml")
+    recipe.unlink(missing_ok=True)
+    write_recipe(recipe, draft_recipe(inspect(path, target), folder))
+    return load_recipe(recipe)
+
+
+def shop(rows: int = 200) -> pd.DataFrame:
+    """A table as a shop would have it."""
+    generator = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "order_id": range(1000, 1000 + rows),
+            "age": generator.integers(18, 90, rows).astype(float),
+            "town": generator.choice(["Ulm", "Bonn"], rows),
+            "note": [f"note {row}" for row in range(rows)],
+            "member": generator.choice([True, False], rows),
+            "paid": generator.normal(50.0, 5.0, rows),
+            "returned": generator.choice(["yes", "no"], rows),
+        }
+    )
+
+
+def test_a_shops_table_becomes_a_recipe_that_says_why(tmp_path: Path) -> None:
+    """Numbers, words and truth are inputs in file order; ids and free text are left out with a reason."""
+    recipe = drafted(tmp_path, shop(), "returned")
+    assert recipe.data.columns == ("age", "town", "member", "paid")
+    assert recipe.data.categories == {"town": ("Bonn", "Ulm"), "member": ("False", "True")}
+    assert (recipe.task.kind, recipe.split.kind, recipe.data.missing) == ("classification", "stratified", "refuse")
+    assert '#   "order_id": an id by its name, a value of its own in every row' in recipe.text
+    assert '#   "note": text, 200 different ones' in recipe.text
+    assert '"age",  # whole numbers, 18 to 89' in recipe.text
+    assert 'kind = "classification"  # the target holds words, 2 different ones' in recipe.text
+    assert prepare(recipe).x.shape == (200, 6)
+
+
+def test_parquet_and_csv_of_one_table_draft_the_same(tmp_path: Path) -> None:
+    """The kind of file makes no difference to what is learned."""
+    from_csv = drafted(tmp_path, shop(), "paid")
+    from_parquet = drafted(tmp_path, shop(), "paid", "t.parquet")
+    assert prepare(from_csv).fingerprint == prepare(from_parquet).fingerprint
+
+
+def test_dates_in_order_split_by_time(tmp_path: Path) -> None:
+    """Rows in order of a date: the past predicts, and the date is no input."""
+    frame = shop().assign(day=pd.date_range("2020-01-01", periods=200).astype(str))
+    recipe = drafted(tmp_path, frame, "paid")
+    assert (recipe.split.kind, recipe.split.column) == ("time", "day")
+    assert "day" not in recipe.data.columns
+    shuffled = drafted(tmp_path, frame.sample(frac=1.0, random_state=0), "paid")
+    assert shuffled.split.kind == "random"
+
+
+@pytest.mark.parametrize(
+    ("rows_of_a_day", "kind"),
+    [([20] * 10, "time"), ([1] * 9 + [191], "random"), ([191] + [1] * 9, "random"), ([50, 20] + [5] * 26, "time")],
+)
+def test_a_time_split_is_proposed_where_its_parts_have_their_rows(
+    tmp_path: Path, rows_of_a_day: list[int], kind: str
+) -> None:
+    """No day is in two parts, and each part has at least half of its share; where that cannot be, it goes by chance."""
+    day = np.repeat(pd.date_range("2020-01-01", periods=len(rows_of_a_day)).astype(str), rows_of_a_day)
+    frame = shop().assign(day=day)
+    recipe = drafted(tmp_path, frame, "paid")
+    assert recipe.split.kind == kind
+    if kind == "time":
+        dataset = prepare(recipe)
+        parts = [day[rows] for rows in (dataset.train, dataset.validation, dataset.test)]
+        assert max(parts[0]) < min(parts[1]) <= max(parts[1]) < min(parts[2])
+        assert all(2 * len(part) >= wanted for part, wanted in zip(parts, (130, 30, 40), strict=True))
+
+
+def test_two_time_zones_are_not_twice_the_dates(tmp_path: Path) -> None:
+    """Nine moments, each spelled in two zones, are nine: too few to propose a time split."""
+    zones = ["2020-01-{:02}T22:00:00+00:00", "2020-01-{:02}T23:00:00+01:00"]
+    day = [zones[row % 2].format(row * 9 // 200 + 1) for row in range(200)]
+    assert drafted(tmp_path, shop().assign(day=day), "paid").split.kind == "random"
+
+
+@pytest.mark.parametrize("name", ["customer_id", "customerId", "ID", "user uuid"])
+def test_ids_that_repeat_split_by_group(tmp_path: Path, name: str) -> None:
+    """Rows of one customer stay together."""
+    frame = shop().assign(**{name: np.arange(200) // 5})
+    recipe = drafted(tmp_path, frame, "returned")
+    assert (recipe.split.kind, recipe.split.column) == ("group", name)
+
+
+@pytest.mark.parametrize("name", ["paid", "grid", "humid"])
+def test_words_that_end_like_ids_are_not_ids(tmp_path: Path, name: str) -> None:
+    """A name that only ends in the two letters stays an input."""
+    frame = shop().rename(columns={"paid": name})
+    assert name in drafted(tmp_path, frame.round(0), "returned").data.columns
+
+
+def test_few_gaps_drop_rows_and_many_are_imputed(tmp_path: Path) -> None:
+    """The share of rows with gaps decides, and the comment holds the count."""
+    frame = shop()
+    frame.loc[:3, "age"] = np.nan
+    few = drafted(tmp_path, frame, "paid")
+    assert few.data.missing == "drop_rows"
+    assert "4 of 200 rows miss at least one input" in few.text
+    frame.loc[:50, "age"] = np.nan
+    frame.loc[20:30, "town"] = None
+    many = drafted(tmp_path, frame, "paid")
+    assert many.data.missing == "median"
+    assert many.data.categories["town"] == ("", "Bonn", "Ulm")
+    assert "51 missing" in many.text
+    assert prepare(many).imputed[0] is not None
+
+
+def test_gaps_in_the_target_drop_rows_and_sparse_columns(tmp_path: Path) -> None:
+    """A row without a target cannot be learned from; a column that would cost a third of the rows is left out."""
+    frame = shop()
+    frame.loc[:9, "paid"] = np.nan
+    frame.loc[100:, "age"] = np.nan
+    recipe = drafted(tmp_path, frame, "paid")
+    assert recipe.data.missing == "drop_rows"
+    assert "age" not in recipe.data.columns
+    assert prepare(recipe).dropped_rows == 10
+
+
+def test_a_rare_class_is_split_by_chance(tmp_path: Path) -> None:
+    """One row of a class cannot be in three parts: the recipe runs all the same and says why."""
+    frame = shop()
+    frame.loc[0, "returned"] = "lost"
+    recipe = drafted(tmp_path, frame, "returned")
+    assert recipe.split.kind == "random"
+    assert "fewer than the 3 rows" in recipe.text
+
+
+def test_constant_columns_stay_and_a_lone_counter_is_an_input(tmp_path: Path) -> None:
+    """A constant is kept with a comment; a column in order is not left out where nothing else is there."""
+    constant = drafted(tmp_path, shop().assign(shop_number=7), "paid")
+    assert '"shop_number",  # always 7: says nothing, gets weight zero' in constant.text
+    assert "shop_number" in prepare(constant).warnings[0]
+    line = drafted(tmp_path, pd.DataFrame({"x": range(50), "y": np.sin(np.arange(50.0))}), "y")
+    assert line.data.columns == ("x",)
+
+
+@pytest.mark.parametrize("bundle", [datasets.load_iris, datasets.load_wine, datasets.load_breast_cancer])
+def test_scikit_learns_tables_are_classifications(tmp_path: Path, bundle: Any) -> None:
+    """Whole numbers of few kinds are classes."""
+    recipe = drafted(tmp_path, bundle(as_frame=True).frame, "target")
+    assert (recipe.task.kind, recipe.split.kind) == ("classification", "stratified")
+    assert prepare(recipe).x.shape[1] == len(bundle().feature_names)
+
+
+def test_whole_numbers_of_many_kinds_are_a_regression(tmp_path: Path) -> None:
+    """214 different values in 442 rows are no classes."""
+    assert drafted(tmp_path, datasets.load_diabetes(as_frame=True).frame, "target").task.kind == "regression"
+
+
+@pytest.mark.parametrize(
+    ("target", "wanted"),
+    [
+        ([None] * 40, "the target is missing in every row"),
+        ([3] * 40, "the target is the same in every row"),
+        ([f"text {row}" for row in range(40)], "each of them once"),
+        (pd.date_range("2020-01-01", periods=40).astype(str), "the target holds dates"),
+        ([str(row) for row in range(39)] + ["oops"], 'holds "oops"'),
+    ],
+)
+def test_targets_that_cannot_be_learned_are_refused(tmp_path: Path, target: Any, wanted: str) -> None:
+    """One message, and no recipe."""
+    with pytest.raises(DataError) as caught:
+        drafted(tmp_path, shop(40).assign(y=target), "y")
+    assert wanted in str(caught.value)
+    assert not (tmp_path / "t.toml").exists()
+
+
+def test_tables_too_small_are_refused(tmp_path: Path) -> None:
+    """One row, and a target without inputs."""
+    with pytest.raises(DataError, match="no column is left to predict"):
+        drafted(tmp_path, shop()[["paid"]], "paid")
+    with pytest.raises(DataError, match="the target is the same in every row"):
+        drafted(tmp_path, shop(1), "paid")
+    with pytest.raises(DataError, match=r"t\.csv: 5 rows to learn from; wanted at least 10"):
+        drafted(tmp_path, shop(5), "paid")
+
+
+def test_thousands_of_columns_are_drafted(tmp_path: Path) -> None:
+    """A wide table is no other case."""
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 3000)), columns=[f"c{i}" for i in range(3000)])
+    assert prepare(drafted(tmp_path, frame, "c7")).x.shape == (40, 2999)
+
+
+@pytest.mark.parametrize("name", ["my data.csv", "-x.csv", "...csv", "Äpfel.csv", "a" * 120 + ".csv"])
+def test_any_file_name_gives_a_model_name(tmp_path: Path, name: str) -> None:
+    """The model's name is safe as a folder's, whatever the file is called."""
+    assert drafted(tmp_path, shop(), "paid", name).model.name[0] not in ".-"
+
+
+def test_the_table_may_lie_elsewhere(tmp_path: Path) -> None:
+    """The recipe is written where the user stands and still finds the table."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "work").mkdir()
+    shop().to_csv(tmp_path / "data" / "t.csv", index=False)
+    write_recipe(
+        tmp_path / "work" / "t.toml", draft_recipe(inspect(tmp_path / "data" / "t.csv", "paid"), tmp_path / "work")
+    )
+    recipe = load_recipe(tmp_path / "work" / "t.toml")
+    assert 'path = "../data/t.csv"' in recipe.text
+    assert prepare(recipe).source == "t.csv"
+
+
+def test_a_recipe_is_never_overwritten(tmp_path: Path) -> None:
+    """The file that is there stays as it is, and nothing half-written is left beside it."""
+    path = tmp_path / "t.toml"
+    write_recipe(path, "mine")
+    with pytest.raises(RecipeError, match="exists already"):
+        write_recipe(path, "yours")
+    assert path.read_text() == "mine"
+    assert os.listdir(tmp_path) == ["t.toml"]
+    with pytest.raises(RecipeError, match="cannot write it"):
+        write_recipe(tmp_path / "none" / "t.toml", "x")
+
+
+NAMES = st.one_of(
+    st.text(min_size=1, max_size=12),
+    st.text(alphabet="\"'\\.\n\r\t =#[]{}é漢\x00\x7f\u2028", min_size=1, max_size=8),
+    st.text(alphabet=string.ascii_letters + "_ ", min_size=1, max_size=8).map(lambda name: name + "_id"),
+)
+CELLS = st.one_of(
+    st.floats(width=32),
+    st.floats().map(str),
+    st.integers(-(2**70), 2**70).map(str),
+    st.booleans().map(str),
+    st.dates().map(str),
+    st.sampled_from(["", "NA", "None", "?", "a", "b", " c", '"', "1,5", "x\ny", "é", "nan", "inf"]),
+    st.text(max_size=6),
+)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> pd.DataFrame:
+    """Any table that CSV can hold: odd names, mixed cells, gaps; columns of few or many different cells."""
+    names = [*draw(st.lists(NAMES, min_size=1, max_size=5, unique=True)), draw(NAMES) + "!"]
+    rows = draw(st.sampled_from([1, 2, 9, 10, 11, 25, 60]))
+    columns = {}
+    for name in names:
+        pool = draw(
+            st.one_of(
+                st.lists(CELLS, min_size=1, max_size=6),
+                st.lists(st.floats(-1e6, 1e6, width=32), min_size=5, max_size=40),
+                st.lists(st.sampled_from(["red", "green", "", "blue"]), min_size=2, max_size=4),
+            )
+        )
+        picks = draw(st.lists(st.integers(0, len(pool) - 1), min_size=rows, max_size=rows))
+        columns[name] = [str(pool[pick]) for pick in picks]
+    return pd.DataFrame(columns, dtype=object)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(frame=tables())
+def test_any_table_gives_a_recipe_that_runs_or_one_clear_error(frame: pd.DataFrame) -> None:
+    """Draft, load, prepare, held-out rows and back: either all work, or the first says why not."""
+    target = str(frame.columns[-1])
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            recipe = drafted(Path(folder), frame, target)
+        except DataError:
+            event("refused")
+            return
+        event(f"runs: {recipe.task.kind}, {recipe.data.missing}")
+        dataset = prepare(recipe)
+        assert len(dataset.x) + dataset.dropped_rows == len(frame)
+        # pandas leaves a lone carriage return unquoted by default, which ends the line.
+        rows = held_out_table(dataset)
+        rows.to_csv(Path(folder) / "held_out.csv", index=False, quoting=csv.QUOTE_NONNUMERIC)
+        table = read_table(Path(folder) / "held_out.csv")
+        blocks = [feature_block(table, column) for column in dataset.columns]
+        np.testing.assert_array_equal(np.concatenate(blocks, axis=1), dataset.x[dataset.test])
+
+
+def test_columns_that_float32_cannot_tell_apart_are_left_out(tmp_path: Path) -> None:
+    """A time stamp in seconds is named in a comment, and the recipe still runs."""
+    table = pd.DataFrame({"x": np.linspace(0, 1, 60) ** 2, "ts": 1.7e9 + np.random.default_rng(0).permutation(60)})
+    table["y"] = table["x"] * 3 + 1
+    table.to_csv(tmp_path / "t.csv", index=False)
+    text = draft_recipe(inspect(tmp_path / "t.csv", "y"), tmp_path)
+    assert '#   "ts": it holds values that span 59' in text
+    assert prepare(parse_recipe(text, folder=tmp_path, name="t")).features[0].name == "x"
+
+
+def test_decimal_commas_are_named(tmp_path: Path) -> None:
+    """Numbers of a German spreadsheet are no words: the target is refused, an input left out with the reason."""
+    lines = [f"{i},5;{i * 2},25;{i % 7};{i * i}" for i in range(70)]
+    (tmp_path / "t.csv").write_text("\n".join(["x;price;n;square", *lines]))
+    with pytest.raises(DataError, match="decimal commas"):
+        draft_recipe(inspect(tmp_path / "t.csv", "price"), tmp_path)
+    assert '#   "x": decimal commas' in draft_recipe(inspect(tmp_path / "t.csv", "n"), tmp_path)
+
+
+def test_columns_left_out_are_told_and_of_many_the_first_ten(tmp_path: Path) -> None:
+    """One cell that is no number takes a whole column away: nobody should find out from the model's error."""
+    frame = shop()
+    frame.loc[5, "age"] = np.inf
+    frame.to_csv(tmp_path / "shop.csv", index=False)
+    lines = columns_left_out(inspect(tmp_path / "shop.csv", "paid"))
+    assert [line.split(": ")[1] for line in lines] == ['"order_id"', '"age"', '"note"']
+    assert "row 6 (line 7) holds inf" in lines[1]
+    for place in range(20):
+        frame[f"{place}_id"] = range(200)
+    frame.to_csv(tmp_path / "shop.csv", index=False)
+    lines = columns_left_out(inspect(tmp_path / "shop.csv", "paid"))
+    assert len(lines) == 11
+    assert lines[-1] == "left out: 13 more, each with its reason in the recipe"

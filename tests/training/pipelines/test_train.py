@@ -1,0 +1,381 @@
+"""From a table to a version that says what is in it, and whose graph answers as torch does."""
+
+import json
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pandas as pd
+import pytest
+
+from kan_model import KAN
+from kan_model.network import checkpoint
+from kan_model.network.transform import Affine
+from kan_model.onnx_runtime import open_session
+from kan_model.onnx_runtime import run as run_model
+from training.data.dataset import Dataset, prepare
+from training.data.preparation import input_transform, output_transform
+from training.errors import Interrupted, TrainingError
+from training.fitting.fit import FitState
+from training.fitting.record import Record
+from training.pipelines.run_folder import RunError, RunFolder
+from training.pipelines.run_identity import RunIdentity, identity_of
+from training.pipelines.train import Run, train
+from training.publishing.export import Trained
+from training.publishing.manifest import predict
+from training.publishing.publish import published_versions
+from training.recipe.config import load_recipe
+
+
+class Quiet:
+    """A watcher that stops by an error after so many steps."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.steps, self.stop_after = 0, stop_after
+
+    def prepared(self, dataset: Dataset) -> None:
+        self.warnings = dataset.warnings
+
+    def stepped(self, state: FitState) -> None:
+        self.steps += 1
+        if self.steps == self.stop_after:
+            raise KeyboardInterrupt
+
+    def told(self, text: str) -> None:
+        pass
+
+    def looked(self, record: Record, *, ended: bool) -> None:
+        pass
+
+
+def _by_torch(dataset: Dataset, kan: KAN) -> np.ndarray:
+    trained = Trained(kan, input_transform(dataset, "minmax"), output_transform(dataset))
+    return predict(trained, dataset.x[dataset.test])
+
+
+@pytest.mark.parametrize("kind", ["regression", "classification"])
+def test_a_table_becomes_a_version_that_answers_as_torch(
+    write_recipe: Callable[..., Path], tmp_path: Path, kind: str
+) -> None:
+    """The published graph, fed raw rows with missing values, gives the trained network's predictions."""
+    target = "weight" if kind == "regression" else "kind"
+    recipe = load_recipe(write_recipe(kind=kind, target=target))
+    run = Run(recipe, tmp_path / "models", RunFolder(tmp_path / "run"))
+    published = train(run, Quiet())
+    dataset = prepare(recipe)
+    model = onnx.load(published.folder / "model.onnx")
+    kan = checkpoint.load(run.folder.path / "kan.safetensors")
+    expected = _by_torch(dataset, kan)
+    got = run_model(model, dataset.x[dataset.test].astype(np.float32))
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
+
+    manifest = published.manifest
+    assert [feature.name for feature in manifest.features] == ["length", "fixed", "color=red", "color=blue", "width"]
+    assert [column.name for column in manifest.columns] == ["length", "fixed", "color", "width"]
+    assert list(manifest.columns[2].categories) == ["red", "blue"]
+    assert [feature.constant for feature in manifest.features] == [False, True, False, False, False]
+    assert manifest.features[4].imputed == pytest.approx(np.nanmedian(dataset.x[dataset.train, 4]))
+    assert sum(manifest.features[0].histogram.counts) == len(dataset.train)
+    assert list(manifest.classes) == ([] if kind == "regression" else ["big", "small"])
+    assert 0 < manifest.lowering.max_relative_error <= manifest.lowering.tolerance
+    assert [layer.strategy for layer in manifest.lowering.layers] == list(manifest.lowering.strategies)
+    assert list(manifest.lowering.output_scale)
+    assert (manifest.preferred_rows, list(manifest.lowering.tuned_for)) == (0, [])
+    assert manifest.recipe == recipe.text
+    assert ("test_rmse" if kind == "regression" else "test_accuracy") in manifest.metrics
+
+
+def test_the_graphs_say_what_they_are(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    """Both carry name, version, degree, grid and library version; the manifest lists all files."""
+    recipe = load_recipe(write_recipe())
+    run = Run(recipe, tmp_path / "models", RunFolder(tmp_path / "run"))
+    for version in ("1", "2"):
+        published = train(run, Quiet())
+        for name in ("model.onnx", "explain.onnx"):
+            props = {prop.key: prop.value for prop in onnx.load(published.folder / name).metadata_props}
+            assert props == {
+                "model": "flowers",
+                "version": version,
+                "degree": "3,3",
+                "grid_size": "3,3",
+                "library_version": published.manifest.library_version,
+            }
+    names = ["model.onnx", "explain.onnx", "network.safetensors", "report.html"]
+    assert [file.name for file in published.manifest.files] == names
+
+
+def test_the_explaining_graph_is_what_the_manifest_says(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    """The same answers as model.onnx, and edges of the shapes in the manifest that sum to them."""
+    recipe = load_recipe(write_recipe())
+    published = train(Run(recipe, tmp_path / "models", RunFolder(tmp_path / "run")), Quiet())
+    dataset = prepare(recipe)
+    rows = dataset.x[dataset.test].astype(np.float32)
+    answers, *edges = open_session(onnx.load(published.folder / "explain.onnx")).run(rows)
+    np.testing.assert_allclose(
+        answers, run_model(onnx.load(published.folder / "model.onnx"), rows), rtol=1e-4, atol=1e-4
+    )
+    explanation = published.manifest.explanation
+    assert [list(each.shape[1:]) for each in edges] == [list(spec.shape[1:]) for spec in explanation.edges]
+    outputs = output_transform(dataset)
+    assert isinstance(outputs, Affine)
+    np.testing.assert_allclose(edges[-1].sum(axis=2) * outputs.scale + outputs.center, answers, rtol=1e-4, atol=1e-4)
+    assert explanation.max_rows * sum(each[0].nbytes for each in edges) <= 64 * 1024**2
+
+
+def test_a_coarser_number_format_is_stated_with_what_it_costs(
+    write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    """int8 within the tolerance that the recipe states: the metrics are those of what is served."""
+    path = write_recipe(kind="classification", target="kind")
+    path.write_text(path.read_text() + 'precision = "int8"\n')
+    run = Run(load_recipe(path), tmp_path / "models", RunFolder(tmp_path / "run"))
+    with pytest.raises(TrainingError, match=r"the best, .* is off by"):
+        train(run, Quiet())
+    assert not (tmp_path / "models").exists()
+    path.write_text(path.read_text() + "[verify]\ntolerance = 0.2\n")
+    recipe = load_recipe(path)
+    manifest = train(replace(run, recipe=recipe, resume=True), Quiet()).manifest
+    assert manifest.lowering.precision == "int8"
+    assert 1e-5 < manifest.lowering.max_relative_error < 0.2
+    dataset = prepare(recipe)
+    served = open_session(onnx.load(tmp_path / "models" / "flowers" / "1" / "model.onnx"))
+    answers = served.run(dataset.x[dataset.test].astype(np.float32))[0]
+    accuracy = np.mean(answers.argmax(axis=1) == dataset.y[dataset.test])
+    assert manifest.metrics["test_accuracy"] == pytest.approx(accuracy)
+    kan = checkpoint.load(run.folder.path / "kan.safetensors")
+    exact = _by_torch(dataset, kan)
+    lost = np.mean(exact.argmax(axis=1) == dataset.y[dataset.test]) - accuracy
+    assert manifest.lowering.precision_loss["test_accuracy"] == pytest.approx(lost)
+
+
+def test_held_out_rows_are_kept_as_a_user_has_them(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    """Raw columns with words and empty cells, and the target."""
+    recipe = load_recipe(write_recipe())
+    run = Run(recipe, tmp_path / "models", RunFolder(tmp_path / "run"))
+    train(run, Quiet())
+    table = pd.read_csv(run.folder.held_out)
+    assert list(table.columns) == ["length", "fixed", "color", "width", "weight"]
+    assert set(table["color"]) == {"red", "blue"}
+    assert len(table) == len(prepare(recipe).test)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs", "levenberg-marquardt"])
+@pytest.mark.parametrize("sections", ["", "[adapt]\n"])
+def test_a_run_gone_on_with_publishes_the_same_graph(
+    write_recipe: Callable[..., Path], tmp_path: Path, optimizer: str, sections: str
+) -> None:
+    """Killed after two steps and resumed: the model's bytes are those of a run that never stopped."""
+    path = write_recipe(steps=5 if optimizer != "lbfgs" else 25, grids="[3, 5]")
+    path.write_text(path.read_text().replace("[fit]", f'[fit]\noptimizer = "{optimizer}"') + sections)
+    recipe = load_recipe(path)
+    watched = Quiet()
+    through = train(Run(recipe, tmp_path / "a", RunFolder(tmp_path / "run_a")), watched)
+    folder = RunFolder(tmp_path / "run_b")
+    keep = folder.save_state
+    run = Run(recipe, tmp_path / "b", folder)
+
+    class Keeping(Quiet):
+        """Keeps every state, then is killed."""
+
+        def stepped(self, state: FitState) -> None:
+            keep(state, identity_of(recipe, prepare(recipe)))
+            super().stepped(state)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(run, Keeping(stop_after=2))
+    assert not (tmp_path / "b").exists()
+    with pytest.raises(RunError, match="--resume"):
+        train(run, Quiet())
+    resumed = Quiet()
+    published = train(Run(recipe, tmp_path / "b", folder, resume=True), resumed)
+    assert 0 < resumed.steps < watched.steps
+    assert (published.folder / "model.onnx").read_bytes() == (through.folder / "model.onnx").read_bytes()
+    assert not folder.has_state()
+
+
+def test_a_kept_state_belongs_to_how_its_grids_moved(write_recipe: Callable[..., Path]) -> None:
+    """With [adapt], without, and with another share: three fits, none of which goes on with another's state."""
+    path = write_recipe()
+    text, seen = path.read_text(), set()
+    for sections in ("", "[adapt]\n", "[adapt]\nuniform_share = 0.5\n"):
+        path.write_text(text + sections)
+        recipe = load_recipe(path)
+        seen.add(identity_of(recipe, prepare(recipe)))
+    assert len(seen) == 3
+
+
+def test_ctrl_c_after_the_last_step_publishes_nothing_and_is_gone_on_with(
+    write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Asked to stop at the very end of the fit: the state is kept, and --resume publishes once."""
+    recipe = load_recipe(write_recipe())
+    run = Run(recipe, tmp_path / "models", RunFolder(tmp_path / "run"))
+
+    class Asking(Quiet):
+        """Sends SIGINT to this process at the last step."""
+
+        def stepped(self, state: FitState) -> None:
+            super().stepped(state)
+            if state.stage == len(recipe.fit.grids):
+                signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted, match="--resume"):
+        train(run, Asking())
+    assert not (tmp_path / "models").exists()
+    assert train(replace(run, resume=True), Quiet()).manifest.version == 1
+    assert not run.folder.has_state()
+
+
+def test_resuming_needs_the_same_recipe_and_something_to_resume(
+    write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Nothing kept, or kept for another recipe: said, with what to do."""
+    recipe = load_recipe(write_recipe())
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(RunError, match="nothing to go on with"):
+        train(Run(recipe, tmp_path / "models", folder, resume=True), Quiet())
+    other = load_recipe(write_recipe(steps=6))
+
+    class Keeping(Quiet):
+        def stepped(self, state: FitState) -> None:
+            folder.save_state(state, RunIdentity("another", "split"))
+            super().stepped(state)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(Run(recipe, tmp_path / "models", folder), Keeping(stop_after=1))
+    with pytest.raises(RunError, match="recipe or data changed"):
+        train(Run(other, tmp_path / "models", folder, resume=True), Quiet())
+    (folder.path / "state.pt").write_bytes(b"torn")
+    with pytest.raises(RunError, match="cannot read it"):
+        train(Run(other, tmp_path / "models", folder, resume=True), Quiet())
+    assert train(Run(other, tmp_path / "models", folder, fresh=True), Quiet()).manifest.version == 1
+
+
+def test_a_huge_constant_is_published_with_weight_zero(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    """A column that holds 1e17 in every row says nothing, and breaks nothing."""
+    path = write_recipe()
+    table = pd.read_csv(tmp_path / "flowers.csv")
+    table["fixed"] = 1e17
+    table.to_csv(tmp_path / "flowers.csv", index=False)
+    manifest = train(Run(load_recipe(path), tmp_path / "models", RunFolder(tmp_path / "run")), Quiet()).manifest
+    assert manifest.features[1].constant
+
+
+def test_a_column_that_begins_at_zero_says_so_in_the_manifest(
+    write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Read as JSON, without protobuf, `low` is there and is 0."""
+    path = write_recipe()
+    table = pd.read_csv(tmp_path / "flowers.csv")
+    table.loc[::3, "length"] = 0.0
+    table.to_csv(tmp_path / "flowers.csv", index=False)
+    published = train(Run(load_recipe(path), tmp_path / "models", RunFolder(tmp_path / "run")), Quiet())
+    manifest = json.loads((published.folder / "manifest.json").read_text())
+    assert [feature["low"] for feature in manifest["features"][:2]] == [0, 4]
+    assert [feature["constant"] for feature in manifest["features"]] == [False, True, False, False, False]
+    assert manifest["data"]["dropped_rows"] == "0"
+
+
+def test_two_runs_of_one_model_do_not_share_a_folder(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    """The second is told, and touches nothing."""
+    run = Run(load_recipe(write_recipe()), tmp_path / "models", RunFolder(tmp_path / "run"))
+    with RunFolder(tmp_path / "run").lock(), pytest.raises(RunError, match="another kan-train"):
+        train(run, Quiet())
+
+
+def test_a_tolerance_that_nothing_meets_publishes_nothing(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    """The error comes before the repository is touched; with a larger one the fit need not be done again."""
+    path = write_recipe(kind="classification", target="kind")
+    folder = RunFolder(tmp_path / "run")
+    text = path.read_text()
+    path.write_text(text + "[verify]\ntolerance = 1e-15\n")
+    with pytest.raises(TrainingError, match="no strategy is within the tolerance 1e-15"):
+        train(Run(load_recipe(path), tmp_path / "models", folder), Quiet())
+    assert not (tmp_path / "models").exists()
+    path.write_text(text + "# now with the usual tolerance\n")
+    watcher = Quiet()
+    assert train(Run(load_recipe(path), tmp_path / "models", folder, resume=True), watcher).manifest.version == 1
+    assert watcher.steps == 0
+
+
+@pytest.mark.parametrize("blocked", ["models", "models/deeper"])
+def test_a_repository_that_cannot_be_is_refused_before_training(
+    write_recipe: Callable[..., Path], tmp_path: Path, blocked: str
+) -> None:
+    """--models names a file, or something below one."""
+    (tmp_path / "models").write_text("")
+    watcher = Quiet()
+    with pytest.raises(TrainingError, match="models is no folder"):
+        train(Run(load_recipe(write_recipe()), tmp_path / blocked, RunFolder(tmp_path / "run")), watcher)
+    assert watcher.steps == 0
+
+
+def test_other_inputs_are_refused_before_training(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    """Nobody waits for a fit that cannot be published."""
+    train(Run(load_recipe(write_recipe()), tmp_path / "models", RunFolder(tmp_path / "run")), Quiet())
+    other = load_recipe(write_recipe(columns='["length", "width"]', categories=""))
+    watcher = Quiet()
+    with pytest.raises(TrainingError, match="takes other inputs"):
+        train(Run(other, tmp_path / "models", RunFolder(tmp_path / "run")), watcher)
+    assert watcher.steps == 0
+
+
+def test_a_file_for_triton_that_cannot_be_written_ends_the_run_all_the_same(
+    write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    """A folder lies in its place: one version, told with a warning, and no state that would publish it again."""
+    (tmp_path / "models" / "flowers" / "config.pbtxt").mkdir(parents=True)
+    run = Run(load_recipe(write_recipe()), tmp_path / "models", RunFolder(tmp_path / "run"))
+    published = train(run, Quiet())
+    assert published.manifest.version == 1
+    assert published.notes[-1].startswith("warning   version 1 is published and can be served; config.pbtxt")
+    assert run.folder.held_out.exists()
+    with pytest.raises(RunError, match="nothing to go on with"):
+        train(replace(run, resume=True), Quiet())
+    assert published_versions(tmp_path / "models" / "flowers") == [1]
+
+
+def test_a_run_that_broke_after_it_published_publishes_no_more(
+    write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Its results cannot be written: --resume finds the version, ends the run, and the next run publishes version 2."""
+    run = Run(load_recipe(write_recipe()), tmp_path / "models", RunFolder(tmp_path / "run"))
+    run.folder.held_out.mkdir(parents=True)
+    with pytest.raises(OSError, match=r"held_out\.csv"):
+        train(run, Quiet())
+    assert published_versions(tmp_path / "models" / "flowers") == [1]
+    run.folder.held_out.rmdir()
+    resumed = train(replace(run, resume=True), Quiet())
+    assert resumed.manifest.version == 1
+    assert "version 1 was published before the run was stopped; no other one is" in resumed.notes
+    assert published_versions(tmp_path / "models" / "flowers") == [1]
+    assert not run.folder.has_state()
+    assert train(run, Quiet()).manifest.version == 2
+
+
+def test_another_recipe_of_later_steps_is_published_after_one_that_broke(
+    write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    """What is gone on with differs from what was published: it is a version of its own."""
+    path = write_recipe()
+    run = Run(load_recipe(path), tmp_path / "models", RunFolder(tmp_path / "run"))
+    run.folder.held_out.mkdir(parents=True)
+    with pytest.raises(OSError, match=r"held_out\.csv"):
+        train(run, Quiet())
+    run.folder.held_out.rmdir()
+    path.write_text(path.read_text() + "[prune]\nedge_threshold = 0.0\n")
+    assert train(replace(run, recipe=load_recipe(path), resume=True), Quiet()).manifest.version == 2
+
+
+def test_a_fit_that_diverges_is_not_published(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    """A learning rate of 1e5: one message with both losses; the state is kept."""
+    path = write_recipe()
+    path.write_text(path.read_text().replace("[fit]", "[fit]\nlearning_rate = 1e5"))
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(TrainingError, match="the fit ended worse than it began"):
+        train(Run(load_recipe(path), tmp_path / "models", folder), Quiet())
+    assert not (tmp_path / "models").exists()
+    assert folder.has_state()

@@ -1,0 +1,94 @@
+"""Verification finds what is wrong with a graph, and passes what is right."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+
+from kan_model import KAN, KANConfig
+from kan_model.lowering import lower
+from kan_model.network.transform import Affine, InputTransform, Softmax
+from training.publishing.verify import Verification, VerificationFailed, verify
+
+INPUTS = InputTransform(
+    np.array([5, 50], np.float32), np.array([0.5, 0.02], np.float32), np.array([np.nan, 40], np.float32)
+)
+REGRESSION = Affine(np.array([10], np.float32), np.array([3], np.float32))
+ROWS = np.random.default_rng(0).uniform([3, 0], [7, 100], (500, 2)).astype(np.float32)
+
+
+def network(outputs: int = 1) -> KAN:
+    """[2, 4, outputs] with visible curves."""
+    return KAN(KANConfig((2, 4, outputs), noise=1.0))
+
+
+def check(model: onnx.ModelProto, kan: KAN, outputs: Affine | Softmax = REGRESSION) -> Verification:
+    """Verify at the usual tolerance."""
+    return verify(model, kan, INPUTS, outputs, ROWS, 1e-5)
+
+
+@pytest.mark.parametrize("outputs", [REGRESSION, Softmax()])
+def test_a_true_graph_passes_with_its_largest_error(outputs: Affine | Softmax) -> None:
+    """Small but not zero: float32 was compared with float64, in every region."""
+    kan = network(3 if isinstance(outputs, Softmax) else 1)
+    result = check(lower(kan, inputs=INPUTS, outputs=outputs).model, kan, outputs)
+    assert 0 < result.errors.max_relative_error < 1e-5
+    assert 0 < result.errors.max_abs_error < 1e-3
+    assert result.errors.rows > 10_000
+
+
+@pytest.mark.parametrize("outputs", [REGRESSION, Softmax()])
+def test_a_changed_weight_is_found(outputs: Affine | Softmax) -> None:
+    """One weight that is off by a thousandth is enough."""
+    kan = network(3 if isinstance(outputs, Softmax) else 1)
+    model = lower(kan, inputs=INPUTS, outputs=outputs).model
+    weight = next(t for t in model.graph.initializer if t.name == "layer1/weight")
+    values = numpy_helper.to_array(weight).copy()
+    values[3, 0] *= 1.001
+    weight.CopyFrom(numpy_helper.from_array(values, weight.name))
+    with pytest.raises(VerificationFailed, match="differs from float64 by"):
+        check(model, kan, outputs)
+
+
+def test_a_graph_that_only_fails_outside_the_domain_is_found() -> None:
+    """The wrong policy is true inside the first layer's domain, and refused for what it says beyond."""
+    clamp, decay = (KAN(KANConfig((2, 1), noise=1.0, outside=outside)) for outside in ("clamp", "decay"))
+    model = lower(decay, inputs=INPUTS, outputs=REGRESSION).model
+    with pytest.raises(VerificationFailed, match="outside"):
+        check(model, clamp)
+
+
+def test_a_graph_without_the_imputation_is_found() -> None:
+    """NaN where float64 has a number."""
+    kan = network()
+    model = lower(kan, inputs=InputTransform(INPUTS.center, INPUTS.scale), outputs=REGRESSION).model
+    with pytest.raises(VerificationFailed, match="missing values: NaN on one side only"):
+        check(model, kan)
+
+
+def test_a_class_that_is_never_likely_does_not_refuse_an_exact_graph() -> None:
+    """Probabilities are judged on the scale of probabilities, not on the range of a rare class."""
+    kan = network(3)
+    with torch.no_grad():
+        kan.layers[1].base_weight[2] -= 30.0
+        kan.layers[1].coefficients[2] -= 30.0
+    check(lower(kan, inputs=INPUTS, outputs=Softmax()).model, kan, Softmax())
+
+
+def test_a_network_that_learned_a_constant_passes() -> None:
+    """A number is judged by the target's standard deviation where the answers hardly have a range."""
+    kan = network()
+    with torch.no_grad():
+        for layer in kan.layers:
+            layer.base_weight *= 1e-6
+            layer.coefficients *= 1e-6
+    check(lower(kan, inputs=INPUTS, outputs=REGRESSION).model, kan)
+
+
+def test_the_tolerance_decides() -> None:
+    """A bound below float32's own error is missed, and the message says by how much and where."""
+    kan = network()
+    model = lower(kan, inputs=INPUTS, outputs=REGRESSION).model
+    with pytest.raises(VerificationFailed, match=r"by \d.*e-\d+ of the output's range \(.*\); wanted 1e-12"):
+        verify(model, kan, INPUTS, REGRESSION, ROWS, 1e-12)

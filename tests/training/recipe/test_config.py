@@ -1,0 +1,152 @@
+"""The recipe: what it may say, and what each mistake in it is answered with."""
+
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from training.errors import RecipeError
+from training.recipe.config import Recipe, load_recipe, parse_recipe
+
+TABLE = """
+[model]
+name = "house-prices_1.0"
+[data]
+path = "houses.csv"
+target = "price"
+columns = ["area", "town"]
+[data.categories]
+town = ["Ulm", "Bonn"]
+[task]
+kind = "regression"
+"""
+
+
+LEVENBERG = TABLE + '[fit]\noptimizer = "levenberg-marquardt"\n'
+
+
+def parse(text: str) -> Recipe:
+    """The recipe as if it lay in the folder `place`."""
+    return parse_recipe(text, folder=Path("place"), name="r.toml")
+
+
+def test_sections_left_out_have_defaults() -> None:
+    """A recipe needs model, data and task only."""
+    recipe = parse(TABLE)
+    assert (recipe.split.kind, recipe.split.validation, recipe.split.test) == ("random", 0.15, 0.2)
+    assert (recipe.fit.optimizer, recipe.fit.batch_rows) == ("adam", 64)
+    assert (recipe.network.hidden, recipe.network.degree) == ((32,), 3)
+    assert recipe.verify.tolerance == 1e-5
+    assert recipe.data.categories == {"town": ("Ulm", "Bonn")}
+
+
+def test_lbfgs_has_no_batches_and_full_steps() -> None:
+    """Defaults of [fit] go with the optimizer."""
+    recipe = parse(TABLE + '[fit]\noptimizer = "lbfgs"\ngrids = [3, 5]')
+    assert recipe.fit.batch_rows is None
+    assert recipe.fit.learning_rate == 1.0
+    assert recipe.fit.grids == (3, 5)
+
+
+def test_levenberg_and_marquardt_take_all_rows() -> None:
+    """No batches; grids and steps as for all others; domains that follow the rows have defaults."""
+    recipe = parse(LEVENBERG + "grids = [3, 5]\n[adapt]")
+    assert recipe.fit.batch_rows is None
+    assert recipe.adapt is not None
+    assert (recipe.adapt.uniform_share, recipe.adapt.margin) == (0.2, 0.01)
+    assert parse(TABLE).adapt is None
+
+
+def test_paths_count_from_the_recipe(tmp_path: Path) -> None:
+    """A relative data path is found from wherever the command runs; the text is kept as written."""
+    (tmp_path / "r.toml").write_text(TABLE, encoding="utf-8")
+    recipe = load_recipe(tmp_path / "r.toml")
+    assert recipe.data.path == tmp_path / "houses.csv"
+    assert recipe.text == TABLE
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (TABLE + "[fit]\nstep = 3", '[fit] unknown key "step"; did you mean steps?'),
+        (TABLE + "[fit]\nhidden = [3]", '[fit] unknown key "hidden"; it belongs in [network]'),
+        (TABLE + "[netwrk]\ndegree = 3", 'unknown section or key "netwrk"; did you mean network?'),
+        ("text = 'x'\n" + TABLE, 'unknown section or key "text"'),
+        ("seed = 1\n" + TABLE, "seed stands before the first section; it belongs in [data] or [split] or [fit]"),
+        ("fit = 1\n" + TABLE, "[fit] = 1: wanted a table"),
+        (TABLE + '[fit]\nsteps = "many"', '[fit] steps = "many": wanted a whole number'),
+        (TABLE + "[fit]\nsteps = 2.5", "[fit] steps = 2.5: wanted a whole number"),
+        (TABLE + "[fit]\nsteps = 0", "[fit] steps = 0: wanted at least 1"),
+        (TABLE + "[fit]\nseed = true", "[fit] seed = true: wanted a whole number"),
+        (TABLE + "[fit]\nlearning_rate = inf", "[fit] learning_rate = Infinity: wanted a finite number"),
+        (TABLE + "[fit]\ngrids = 5", "[fit] grids = 5: wanted a list"),
+        (TABLE + '[fit]\ngrids = [3, "5"]', '[fit] grids, entry 2 = "5": wanted a whole number'),
+        (TABLE + "[fit]\ngrids = [5, 3]", "[fit]: grids = [5, 3]: wanted ascending grid sizes"),
+        (TABLE + "[fit]\ngrids = []", "[fit]: grids is empty"),
+        (TABLE + '[fit]\noptimizer = "sgd"', '[fit] optimizer = "sgd": wanted "adam", "lbfgs" or "levenb'),
+        (TABLE + '[fit]\noptimizer = "lbfgs"\nbatch_rows = 8', "[fit]: batch_rows is for adam"),
+        (TABLE + '[fit]\noptimizer = "lbfgs"\nweight_decay = 0.1', "[fit]: weight_decay is for adam"),
+        (LEVENBERG + "batch_rows = 8", "[fit]: batch_rows is for adam; levenberg-marquardt takes"),
+        (LEVENBERG + "weight_decay = 0.1", "[fit]: weight_decay is for adam; levenberg-marquardt"),
+        (LEVENBERG + "learning_rate = 1.0", "[fit]: learning_rate is for adam and lbfgs"),
+        (LEVENBERG + "[sparsify]", "[sparsify]: not with [fit] optimizer ="),
+        (TABLE + "[adapt]\nuniform_share = 1.5", "[adapt] uniform_share = 1.5: wanted at most 1"),
+        (TABLE + "[adapt]\nmargin = -0.1", "[adapt] margin = -0.1: wanted at least 0"),
+        (TABLE + "[adapt]\nmargins = 0.1", '[adapt] unknown key "margins"; did you mean margin?'),
+        (TABLE.replace("[data]", 'continue_from = "models/x/3"\n[data]', 1) + "[adapt]", "[adapt]: not with [model]"),
+        (TABLE + "[network]\ndegree = 6", "[network] degree = 6: wanted at most 5"),
+        (TABLE + "[network]\nhidden = [0]", "[network] hidden, entry 1 = 0: wanted at least 1"),
+        (TABLE + "[split]\ntest = 1.0", "[split] test = 1.0: wanted less than 1"),
+        (TABLE + "[split]\ntest = 0.5\nvalidation = 0.5", "[split]: validation = 0.5, test = 0.5 leave no row"),
+        (TABLE + '[split]\nkind = "time"', '[split]: kind = "time" needs column'),
+        (TABLE + '[split]\nkind = "random"\ncolumn = "a"', '[split]: column is for kind = "time" or "group"'),
+        (TABLE + '[split]\nkind = "stratified"', 'needs [task] kind = "classification"'),
+        (TABLE + '[split]\nkind = "group"\ncolumn = "price"', "[split] column is the target"),
+        (TABLE.replace("house-prices_1.0", ".hidden"), '[model] name = ".hidden": wanted a name of letters'),
+        (TABLE.replace("house-prices_1.0", "../up"), '[model] name = "../up": wanted a name of letters'),
+        (TABLE.replace('path = "houses.csv"', ""), "[data]: wanted either path"),
+        (TABLE.replace('"houses.csv"', "7"), "[data] path = 7: wanted text"),
+        (TABLE.replace('target = "price"', ""), "[data]: target is missing"),
+        (TABLE.replace('"price"', '"area"'), '[data]: the target "area" is among the inputs'),
+        (TABLE.replace('["area", "town"]', '["area", "area"]'), '[data]: columns names "area" twice'),
+        (TABLE.replace('["area", "town"]', '["area"]'), '[data]: categories has "town", which is not in columns'),
+        (TABLE.replace('"Bonn"', '"Ulm"'), '[data]: categories of "town" names a word twice'),
+        (TABLE.replace('"Bonn"', "7"), '[data.categories] "town", entry 2 = 7: wanted text'),
+        (TABLE.replace('"houses.csv"', '"houses.csv"\nrows = 50'), "[data]: rows: only with a toy source"),
+        ("[model]\nname = 'a'\n[data]\nsource = 'sklearn:iris'\n", '[data] source = "sklearn:iris": wanted'),
+        ("[model]\nname = 'a'\n[data]\nsource = 'sklearn:digits'\ntarget = 'x'", "[data]: target: only with path"),
+        ("", "[model] is missing"),
+        ("[model\n", "not valid TOML: Expected ']' at the end of a table declaration (at line 1, column 7)"),
+    ],
+)
+def test_a_mistake_is_named_with_its_section_and_key(text: str, wanted: str) -> None:
+    """One line says what came and what was wanted, never a dump of the validator."""
+    with pytest.raises(RecipeError) as caught:
+        parse(text)
+    assert wanted in str(caught.value)
+    assert all(line.startswith("r.toml: ") and "pydantic" not in line for line in str(caught.value).splitlines())
+
+
+def test_every_mistake_is_told_at_once() -> None:
+    """Two mistakes are two lines."""
+    with pytest.raises(RecipeError) as caught:
+        parse(TABLE + "[fit]\nstep = 3\n[split]\ntest = 2.0")
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_a_file_that_cannot_be_read_is_a_recipe_error(tmp_path: Path) -> None:
+    """Missing, a folder, or not UTF-8: a message with the path."""
+    with pytest.raises(RecipeError, match="there is no such recipe"):
+        load_recipe(tmp_path / "none.toml")
+    with pytest.raises(RecipeError, match="cannot read it"):
+        load_recipe(tmp_path)
+    (tmp_path / "latin.toml").write_bytes(b'[model]\nname = "\xe9"')
+    with pytest.raises(RecipeError, match="not UTF-8"):
+        load_recipe(tmp_path / "latin.toml")
+
+
+@pytest.mark.parametrize("name", ["digits", "diabetes", "formula", "toy"])
+def test_recipes_in_the_package_are_valid(name: str) -> None:
+    """Every recipe that is installed with the package loads, and is called as its file."""
+    with resources.as_file(resources.files("training") / "recipes" / f"{name}.toml") as path:
+        assert load_recipe(path).model.name == name

@@ -1,0 +1,95 @@
+"""Charts show the numbers that they are given."""
+
+import io
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from sklearn.metrics import confusion_matrix
+
+from training.fitting.record import Record
+from training.report.charts import confusion, residuals, staircase
+
+
+def _texts(figure: Figure) -> list[str]:
+    figure.savefig(io.BytesIO(), format="png")
+    return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
+
+
+def test_the_staircase_shows_every_look() -> None:
+    """Both curves as they were, each grid named, the kept network marked where the validation loss was least."""
+    history = [Record(3, i, 1 / (i + 1), 1.1 / (i + 1), 0.5) for i in range(4)]
+    history += [Record(5, i + 1, 0.1 / (i + 1), 0.2 + i, 0.5) for i in range(3)]
+    figure = staircase(history)
+    train, validation, kept = figure.axes[0].get_lines()
+    np.testing.assert_allclose(np.asarray(train.get_ydata()), [record.train_loss for record in history])
+    np.testing.assert_allclose(np.asarray(validation.get_ydata()), [record.validation_loss for record in history])
+    assert np.asarray(kept.get_xdata()).tolist() == [4]
+    assert {"G = 3", "G = 5"} <= set(_texts(figure))
+    assert figure.axes[0].get_yscale() == "log"
+
+
+def test_what_is_kept_after_pruning_is_the_pruned_network() -> None:
+    """The fit that comes after it begins before its first step; the larger network before it was better and is gone."""
+    history = [Record(3, i, 1.0, loss, 0.5) for i, loss in enumerate((0.9, 0.1, 0.2), start=1)]
+    history += [Record(3, i, 1.0, loss, 0.5) for i, loss in enumerate((0.8, 0.3, 0.4))]
+    figure = staircase(history)
+    kept = next(line for line in figure.axes[0].get_lines() if line.get_label() == "kept")
+    assert np.asarray(kept.get_xdata()).tolist() == [4]
+    assert "pruned, fitted again" in _texts(figure)
+
+
+def test_a_loss_of_zero_is_drawn() -> None:
+    """A logarithm cannot show it."""
+    assert staircase([Record(3, 1, 0.0, 0.0, 1.0)]).axes[0].get_yscale() == "linear"
+
+
+def test_the_confusion_matrix_is_scikit_learns() -> None:
+    """Rows are the truth, columns the answers; zeros are left blank."""
+    random = np.random.default_rng(0)
+    truth, answers = random.integers(0, 4, 300), random.integers(0, 3, 300)
+    figure = confusion(["a", "b $x", "c", "d"], truth, answers)
+    wanted = confusion_matrix(truth, answers, labels=range(4))
+    np.testing.assert_array_equal(figure.axes[0].get_images()[0].get_array(), wanted)
+    texts = _texts(figure)
+    assert "b $x" in texts
+    assert all(str(count) in texts for count in wanted[wanted > 0])
+    assert "0" not in texts
+
+
+def test_of_many_classes_those_with_most_mistakes_are_shown() -> None:
+    """Twenty of them, in their own order, and how many more there are."""
+    truth = np.arange(50)
+    answers = np.where(truth % 5 == 0, (truth + 5) % 50, truth)
+    figure = confusion([f"class {number}" for number in range(50)], truth, answers)
+    texts = _texts(figure)
+    assert {f"class {number}" for number in range(0, 50, 5)} <= set(texts)
+    assert any("30 more are not shown" in text for text in texts)
+
+
+def test_residuals_are_answer_less_truth() -> None:
+    """Each point, and each row in the histogram."""
+    random = np.random.default_rng(0)
+    truth = random.normal(size=200)
+    answers = truth + random.normal(size=200)
+    left, right = residuals("m/s $", truth, answers).axes
+    points = left.get_lines()[1]
+    np.testing.assert_allclose(np.asarray(points.get_xdata()), truth)
+    np.testing.assert_allclose(np.asarray(points.get_ydata()), answers - truth)
+    assert sum(patch.get_width() for patch in right.patches) == 200  # type: ignore[attr-defined]
+
+
+def test_what_cannot_be_drawn_is_refused() -> None:
+    """The error says what came and what was wanted."""
+    none, one, two = np.zeros(0), np.zeros(1), np.zeros(2)
+    with pytest.raises(ValueError, match="history is empty"):
+        staircase([])
+    with pytest.raises(ValueError, match="1 or more"):
+        residuals("y", none, none)
+    with pytest.raises(ValueError, match=r"shape \(1,\), answers have \(2,\)"):
+        residuals("y", one, two)
+    with pytest.raises(ValueError, match="NaN or an infinity"):
+        residuals("y", two, np.array([0, np.nan]))
+    with pytest.raises(ValueError, match="numbered up to 2; wanted 0 to 1"):
+        confusion(["a", "b"], np.array([0, 1]), np.array([0, 2]))

@@ -1,0 +1,112 @@
+"""The report says what the manifest says, and needs nothing else."""
+
+import base64
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from training.data.dataset import Dataset
+from training.fitting.fit import FitState
+from training.fitting.record import Record
+from training.pipelines.run_folder import RunFolder
+from training.pipelines.train import Run, train
+from training.pipelines.tune import tune
+from training.publishing.publish import Published
+from training.recipe.config import Recipe, load_recipe
+
+_VOID = {"meta", "img"}
+
+
+class _Nobody:
+    def prepared(self, dataset: Dataset) -> None:
+        pass
+
+    def stepped(self, state: FitState) -> None:
+        pass
+
+    def told(self, text: str) -> None:
+        pass
+
+    def looked(self, record: Record, *, ended: bool) -> None:
+        pass
+
+
+class _Page(HTMLParser):
+    """What a browser would see: text, pictures, tags that were opened and not closed."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.text, self.sources, self.open, self.tags = "", [""][:0], [""][:0], {""}
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
+        if tag not in _VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def _published(path: Path, tmp_path: Path) -> Published:
+    return train(Run(load_recipe(path), tmp_path / "models", RunFolder(tmp_path / "run")), _Nobody())
+
+
+@pytest.mark.parametrize("kind", ["regression", "classification"])
+def test_the_report_of_a_version(kind: str, write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    """What the manifest says, in whole HTML; pictures inside; nothing to load or to run."""
+    published = _published(write_recipe(kind=kind, target="weight" if kind == "regression" else "kind"), tmp_path)
+    content = (published.folder / "report.html").read_text(encoding="utf-8")
+    page, manifest = _Page(content), published.manifest
+    assert page.open == []
+    assert all(f"{value:.5g}" in page.text for value in manifest.metrics.values())
+    assert all(feature.name in page.text for feature in manifest.features)
+    assert manifest.recipe in page.text
+    assert manifest.data.fingerprint in page.text
+    assert "script" not in page.tags
+    assert len(page.sources) >= 1 + 1 + 4 + 1
+    for source in page.sources:
+        kind_, text = source.split(",", 1)
+        assert kind_ == "data:image/png;base64"
+        assert base64.b64decode(text, validate=True).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "a&b \"q\" 'r'", "$x$ \\frac", "温度"])
+def test_names_are_text(name: str, write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    """A column's name is no markup and no formula, whatever it is."""
+    path = write_recipe(columns='["length", "fixed", "color", "width"]')
+    table = tmp_path / "flowers.csv"
+    quoted = '"' + name.replace('"', '""') + '"'
+    table.write_text(table.read_text().replace("length", quoted, 1), encoding="utf-8")
+    literal = name.replace("\\", "\\\\").replace('"', '\\"')
+    path.write_text(path.read_text().replace('"length"', f'"{literal}"'), encoding="utf-8")
+    content = (_published(path, tmp_path).folder / "report.html").read_text(encoding="utf-8")
+    page = _Page(content)
+    assert name in page.text
+    assert "script" not in page.tags
+
+
+def test_what_stood_beside_it_is_in_the_report(wave: Callable[[str], Recipe], tmp_path: Path) -> None:
+    """The MLP's scores have a column of their own, each feature the share of the answers' spread that it has."""
+    run = Run(wave("[baseline]\n[attribution]\n"), tmp_path / "models", RunFolder(tmp_path / "run"))
+    published = train(run, _Nobody())
+    page, manifest = _Page((published.folder / "report.html").read_text(encoding="utf-8")), published.manifest
+    assert "held-out rows, an MLP" in page.text
+    assert f"{manifest.metrics['baseline_test_r2']:.5g}" in page.text
+    assert "attribution" in page.text
+    assert all(f"{feature.attribution:.5g}" in page.text for feature in manifest.features)
+
+
+def test_a_tuned_version_keeps_the_report(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    """It is the same network, and its table is not at hand."""
+    first = _published(write_recipe(), tmp_path)
+    second = tune(first.folder, [1])
+    assert (second.folder / "report.html").read_bytes() == (first.folder / "report.html").read_bytes()
+    assert not re.search(r"version \d", _Page((second.folder / "report.html").read_text()).text)

@@ -1,0 +1,31 @@
+"""What a command tells at its end."""
+
+from pathlib import Path
+
+from kan_api.v1.manifest_pb2 import ModelManifest, Network
+from training.publishing.publish import Published
+from training.report.summary import of_run
+
+
+def shown(formula: str) -> list[str]:
+    """The lines on the formula."""
+    manifest = ModelManifest(name="m", formula=formula, network=Network(width=[2, 1]))
+    text = of_run(Published(Path("models/m/1"), manifest), Path("held_out.csv"))
+    return [line.strip() for line in text.splitlines() if line.startswith("  formula")]
+
+
+def test_a_short_formula_is_shown() -> None:
+    """One line an output; none where there is none."""
+    assert shown("y = a + b") == ["formula   y = a + b"]
+    assert shown("") == []
+
+
+def test_of_a_long_one_it_says_where_it_is() -> None:
+    """Nobody has to guess that there is one."""
+    long = "y = " + " + ".join(["sin(a)"] * 50)
+    (line,) = shown(long)
+    assert "too long to be shown here; it stands in models/m/1/report.html" in line
+    assert [line.split(";")[0] for line in shown(f"x = a\n{long}")] == [
+        "formula   x = a",
+        "formula   1 more: too long to be shown here",
+    ]

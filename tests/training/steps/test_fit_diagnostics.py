@@ -1,0 +1,67 @@
+"""What is said of a fit that ended badly, and of formulas whose graph is refused."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from kan_model import KAN, KANConfig, SymbolicEdge
+from training.data.dataset import prepare
+from training.data.preparation import input_transform, new_network, output_transform
+from training.fitting.fit import FitState, TrainingDiverged
+from training.recipe.config import Recipe
+from training.recipe.fit_sections import FitSection
+from training.steps import Table
+from training.steps.fit_diagnostics import of_fit, refusal_hint
+
+
+@pytest.fixture
+def begun(wave: Callable[[str], Recipe]) -> tuple[KAN, Table, float]:
+    """A network before its first step, its rows, and its loss on those that choose."""
+    dataset = prepare(recipe := wave(""))
+    inputs, outputs = input_transform(dataset, "minmax"), output_transform(dataset)
+    kan = new_network(dataset, recipe, inputs)
+    table = Table.of(dataset, inputs, outputs, kan.dtype)
+    with torch.no_grad():
+        loss = float((kan(table.choosing.x) - table.choosing.y).square().mean())
+    return kan, table, loss
+
+
+def test_a_fit_that_ends_far_worse_than_it_began_has_diverged(begun: tuple[KAN, Table, float]) -> None:
+    """Both losses are told and what to change; Levenberg-Marquardt has no learning rate."""
+    kan, table, loss = begun
+    state = FitState(kan, kan, best_loss=11 * loss)
+    with pytest.raises(TrainingDiverged, match=r"smaller learning_rate \(now 0\.5\) or scaled rows"):
+        of_fit(state, kan, FitSection(learning_rate=0.5), table)
+    with pytest.raises(TrainingDiverged, match=rf"{11 * loss:.3g}, {loss:.3g} before .* wanted scaled rows"):
+        of_fit(state, kan, FitSection(optimizer="levenberg-marquardt"), table)
+
+
+@pytest.mark.parametrize(("times", "notes"), [(0.5, 0), (1.5, 1)])
+def test_one_that_ends_a_little_worse_is_a_warning(begun: tuple[KAN, Table, float], times: float, notes: int) -> None:
+    """Few validation rows can be an accident."""
+    kan, table, loss = begun
+    told = of_fit(FitState(kan, kan, best_loss=times * loss), kan, FitSection(), table)
+    assert len(told) == notes
+    assert all(note.startswith("warning   no step was better") for note in told)
+
+
+def test_a_grid_that_ended_early_is_told(begun: tuple[KAN, Table, float]) -> None:
+    """By its size."""
+    kan, table, _ = begun
+    told = of_fit(FitState(kan, kan, best_loss=0.0, diverged=[8]), kan, FitSection(), table)
+    assert [note.split(":")[0] for note in told] == ["grid 8"]
+
+
+def test_functions_that_may_be_at_fault_are_named_with_their_layer() -> None:
+    """Steep ones, and those without an answer somewhere; sin and x^2 are neither; splines have none."""
+    kan = KAN(KANConfig((3, 2, 1)))
+    assert "functions" not in refusal_hint(kan)
+    calm = kan.layers[1].changed(
+        symbolic=[SymbolicEdge(0, 0, "sin", 1, 0, 1, 0), SymbolicEdge(0, 1, "x^2", 1, 0, 1, 0)]
+    )
+    first = [SymbolicEdge(0, 0, "tan", 1, 0, 1, 0), SymbolicEdge(1, 1, "exp", 1, 0, 1, 0)]
+    steep = kan.layers[0].changed(symbolic=[*first, SymbolicEdge(1, 2, "log", 1, 0, 1, 0)])
+    assert "functions" not in refusal_hint(KAN.of_layers([kan.layers[0], calm]))
+    hint = refusal_hint(KAN.of_layers([steep, calm]))
+    assert hint.endswith(", or name [symbolic] functions without exp, log, tan (layer 0)")

@@ -1,0 +1,13 @@
+"""From a file to matrices: the table, its columns as features, the split into training, validation and test rows.
+
+`table` reads the file, `column` and `encoding` turn cells into numbers, `missing` and `split` choose the rows, and
+`dataset` does all of it for a recipe. `preparation` makes the tensors, transforms and first weights for a fit.
+"""
+
+from typing import Any
+
+from kan_model.moved import old_attribute
+
+
+def __getattr__(name: str) -> Any:
+    return old_attribute(__name__, name, "training.data.dataset")

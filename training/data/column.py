@@ -1,0 +1,163 @@
+"""One column of a table as numbers, as words or as points in time."""
+
+import re
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from training.data.table import Cells, Table
+from training.errors import quoted
+
+# Compared in lower case without surrounding space. "None" may be a word of its own (a kind of masonry, a grade of
+# damage), so it stands for a missing number only.
+MISSING_WORDS = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "<na>", "?"})
+MISSING_NUMBERS = MISSING_WORDS | {"none"}
+
+_LARGEST = float(np.finfo(np.float32).max)
+_DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")
+_DATE_LIKE = re.compile(r"\s*(\d{1,4}[-/.]\d{1,2}[-/.]\d|\d{4}-\d{2}\s*$|\d{1,2}[ -][A-Za-z]{3})")
+_DATE_FORMATS = ("ISO8601", "%Y/%m/%d", "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d %b %Y", "%d-%b-%Y")
+_SLASHED = tuple(f"{day}{clock}" for clock in ("", " %H:%M", " %H:%M:%S") for day in ("%m/%d/%Y", "%d/%m/%Y"))
+
+
+def numbers(table: Table, column: str) -> NDArray[np.float64]:
+    """The column as numbers.
+
+    Returns:
+        float64 [rows], NaN where the cell is missing.
+
+    Raises:
+        DataError: at the first cell that is neither a number nor missing, is infinite or too large for float32.
+    """
+    values, is_text = parsed_numbers(table.cells[column])
+    if is_text.any():
+        row = int(np.argmax(is_text))
+        cell = str(table.cells[column][row])
+        hint = "decimals are written with a point" if _DECIMAL_COMMA.fullmatch(cell) else "is it a word?"
+        raise table.problem(column, f"{table.place(row)} holds {quoted(cell)}, wanted a number ({hint})")
+    too_large = np.abs(values) > _LARGEST
+    if too_large.any():
+        row = int(np.argmax(too_large))
+        raise table.problem(
+            column,
+            f"{table.place(row)} holds {values[row]:g}, wanted a finite number of float32 (below {_LARGEST:.1e})",
+        )
+    return values
+
+
+def parsed_numbers(cells: Cells) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """float64 [rows], NaN where missing or text; and bool [rows], true where the cell is text."""
+    if cells.dtype != object:
+        return cells, np.zeros(len(cells), dtype=bool)
+    values = np.full(len(cells), np.nan)
+    is_text = np.zeros(len(cells), dtype=bool)
+    for row, cell in enumerate(cells):
+        try:
+            values[row] = float(cell)
+        except ValueError:
+            is_text[row] = cell.strip().lower() not in MISSING_NUMBERS
+        else:
+            # Python reads 1_000 as a thousand; tables do not.
+            is_text[row] = "_" in cell
+    values[is_text] = np.nan
+    return values, is_text
+
+
+def words(table: Table, column: str, known: Collection[str] = ()) -> Cells:
+    """The column as words, as they stand in the file; whole numbers of a Parquet file without ".0".
+
+    Args:
+        table: where the column is.
+        column: its name.
+        known: words that count as words even if they look like a missing cell ("NA" for Namibia).
+
+    Returns:
+        str [rows] (dtype object), "" where the cell is missing.
+    """
+    cells = table.cells[column]
+    if cells.dtype != object:
+        cells = np.array([_word(value) for value in cells], dtype=object)
+    gone = {
+        cell for cell in set(cells.tolist()) if cell not in known and cell.strip().lower() in MISSING_WORDS and cell
+    }
+    if not gone:
+        return cells
+    result = cells.copy()
+    result[[cell in gone for cell in cells]] = ""
+    return result
+
+
+def class_words(table: Table, column: str) -> Cells:
+    """The column as class labels: numbers in one spelling (1 and 1.0 are one class), words without spaces around.
+
+    Returns:
+        str [rows] (dtype object), "" where the cell is missing.
+    """
+    values, is_text = parsed_numbers(table.cells[column])
+    if not is_text.any() and not np.isnan(values).all():
+        return np.array([_word(value) for value in values], dtype=object)
+    return np.array([cell.strip() for cell in words(table, column)], dtype=object)
+
+
+def has_decimal_commas(cells: Cells) -> bool:
+    """Whether text cells are numbers with a decimal comma, as spreadsheets in many countries write them."""
+    present = [cell for cell in cells[:1000].tolist() if isinstance(cell, str) and cell.strip()]
+    return bool(present) and sum(bool(_DECIMAL_COMMA.fullmatch(cell)) for cell in present) > len(present) / 2
+
+
+def _word(value: float) -> str:
+    if np.isnan(value):
+        return ""
+    return str(int(value)) if value.is_integer() else repr(float(value))
+
+
+def times(table: Table, column: str) -> NDArray[np.float64]:
+    """The column as points in time that can be put in order.
+
+    Returns:
+        float64 [rows]: the numbers themselves, or seconds since 1970 for dates; NaN where the cell is missing.
+
+    Raises:
+        DataError: when the cells are neither numbers nor dates of one format, or dates whose day and month cannot be
+            told apart.
+    """
+    values, is_text = parsed_numbers(table.cells[column])
+    if not is_text.any():
+        return values
+    cells = words(table, column)
+    cells = np.where(cells == "NaT", "", cells)  # as pandas spells a missing date
+    present = cells != ""
+    strays = []
+    for candidate in _DATE_FORMATS:
+        seconds = _seconds(cells, candidate)
+        strays.append(np.isnan(seconds) & present)
+        if not strays[-1].any():
+            return seconds
+    readings = [seconds for form in _SLASHED if not np.isnan((seconds := _seconds(cells, form))[present]).any()]
+    if len(readings) == 1 or (readings and np.array_equal(readings[0], readings[1], equal_nan=True)):
+        return readings[0]
+    if readings:
+        example = quoted(str(cells[int(np.argmax(present))]))
+        raise table.problem(column, f"dates like {example} may be day or month first; write them as 2020-12-31")
+    row = int(np.argmax(min(strays, key=np.count_nonzero)))
+    raise table.problem(
+        column,
+        f"{table.place(row)} holds {quoted(str(cells[row]))}; wanted numbers, or dates of one format as 2020-12-31",
+    )
+
+
+def looks_like_dates(cells: Cells) -> bool:
+    """Whether the first cells have the outline of dates: a cheap look before `times`."""
+    present = [cell for cell in cells[:1000].tolist() if isinstance(cell, str) and cell][:20]
+    return bool(present) and all(_DATE_LIKE.match(cell) for cell in present)
+
+
+def _seconds(cells: Cells, form: str) -> NDArray[np.float64]:
+    """Seconds since 1970, NaN where a cell is not of this format."""
+    stamps: Any = pd.to_datetime(pd.Series(cells, dtype=object), format=form, errors="coerce", utc=True)
+    # Nanoseconds would end in the year 2262.
+    micros = stamps.astype("datetime64[us, UTC]").astype(np.int64).to_numpy()
+    return np.where(stamps.isna(), np.nan, micros / 1e6)

@@ -1,0 +1,240 @@
+"""From a recipe to matrices: features, target and the rows of each part."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from training.data.column import class_words, numbers, times, words
+from training.data.encoding import Column, Feature, Numbers, encoded_classes, feature_block, features_of
+from training.data.float32_limits import target_flaw
+from training.data.missing import kept_rows, medians
+from training.data.source import load_source
+from training.data.split import Rows, Split, group_split, random_split, shortage, stratified_split, time_split
+from training.data.table import Cells, Table
+from training.errors import DataError, quoted
+from training.recipe.config import Recipe
+
+_NAMES_SHOWN = 10
+_WHOLE_IN_FLOAT32 = 2**24
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A table made ready to learn from; nothing is imputed or scaled, since that happens inside the graph.
+
+    x            float64 [rows, features], each value one of float32, NaN where a cell is missing
+    y            int64 [rows], places in `classes`; or float64 [rows, 1] in the target's unit (then `classes` is empty)
+    train, validation, test   int64 row numbers, disjoint, together all rows
+    imputed      per feature: what stands for a missing value (median of the training rows), None where none may be
+    constant     per feature: whether the training rows hold one value only, missing ones imputed
+    fingerprint  sha256 over features and target
+    source       a file's name or "sklearn:digits"; never a full path
+    """
+
+    columns: tuple[Column, ...]
+    features: tuple[Feature, ...]
+    x: Numbers
+    y: Numbers | Rows
+    target: str
+    task: Literal["classification", "regression"]
+    classes: tuple[str, ...]
+    train: Rows
+    validation: Rows
+    test: Rows
+    imputed: tuple[float | None, ...]
+    constant: tuple[bool, ...]
+    warnings: tuple[str, ...]
+    dropped_rows: int
+    fingerprint: str
+    source: str
+
+
+def prepare(recipe: Recipe) -> Dataset:
+    """Read the recipe's table and make it ready.
+
+    Raises:
+        DataError: when the table cannot be read or does not hold what the recipe says: one message with the column
+            and the row.
+    """
+    return prepare_table(recipe, *load_source(recipe.data))
+
+
+def prepare_table(
+    recipe: Recipe, table: Table, inputs: tuple[str, ...], target: str, *, known_classes: tuple[str, ...] | None = None
+) -> Dataset:
+    """Make a table that is already read ready.
+
+    Args:
+        recipe: how to treat it.
+        table: the rows.
+        inputs: its input columns, in the order of the features.
+        target: the column to predict.
+        known_classes: of a version that learns on, in its order (empty for numbers): rows may lack some, and hold no
+            other. What is told of a first training, such as inputs that hold one value, is then no warning.
+
+    Raises:
+        DataError: as `prepare`.
+    """
+    _require_columns(recipe, table, inputs, target)
+    columns = tuple(Column(name, recipe.data.categories.get(name, ())) for name in inputs)
+    features = features_of(table, columns)
+    blocks = [feature_block(table, column) for column in columns]
+    is_classification = recipe.task.kind == "classification"
+    goals = class_words(table, target) if is_classification else numbers(table, target)
+    marks = _split_marks(recipe, table)
+    kept = kept_rows(recipe, table, columns, blocks, target, goals, marks)
+
+    x = np.concatenate(blocks, axis=1)[kept]
+    y: Numbers | Rows = goals[kept].reshape(-1, 1)
+    classes: tuple[str, ...] = ()
+    if is_classification:
+        y, classes = encoded_classes(table, target, goals[kept], known_classes)
+    try:
+        split = _split(recipe, marks[kept], y, classes)
+    except DataError as error:
+        raise DataError(f"{table.source}: {error}") from None
+    if len(np.unique(y[split.train])) == 1 and known_classes is None:
+        raise table.problem(target, "the target is the same in every training row; there is nothing to learn")
+    if not is_classification and (flaw := target_flaw(float(y.min()), float(y.max()), recipe.verify.tolerance)):
+        raise table.problem(target, f"the target holds {flaw}")
+    imputed = medians(recipe, x[split.train], columns)
+    constant = _constant(x[split.train], imputed)
+    return Dataset(
+        columns=columns,
+        features=features,
+        x=x,
+        y=y,
+        target=target,
+        task=recipe.task.kind,
+        classes=classes,
+        train=split.train,
+        validation=split.validation,
+        test=split.test,
+        imputed=imputed,
+        constant=constant,
+        warnings=(
+            *(_constant_warnings(features, constant) if known_classes is None else ()),
+            *_rounding_warnings(table, columns),
+            *_shortage_warnings(recipe, split),
+            *(_class_warnings(y, classes, split) if known_classes is None else ()),
+        ),
+        dropped_rows=table.rows - int(kept.sum()),
+        fingerprint=_fingerprint(features, x, y, classes),
+        source=table.source,
+    )
+
+
+def held_out_table(dataset: Dataset) -> pd.DataFrame:
+    """The test rows as a user would have them, with words and missing cells, and the target.
+
+    Returns:
+        Input columns in the recipe's order, then the target. Numbers are float32, so that they are written as short
+        as they are read back; missing cells are NaN or the empty word.
+    """
+    x = dataset.x[dataset.test]
+    cells: dict[str, NDArray[np.float32] | Cells | Numbers] = {}
+    place = 0
+    for column in dataset.columns:
+        width = max(1, len(column.categories))
+        block = x[:, place : place + width]
+        place += width
+        if column.categories:
+            cells[column.name] = np.array(column.categories, dtype=object)[block.argmax(axis=1)]
+        else:
+            cells[column.name] = block[:, 0].astype(np.float32)
+    y = dataset.y[dataset.test]
+    cells[dataset.target] = np.array(dataset.classes, dtype=object)[y] if dataset.classes else y[:, 0]
+    return pd.DataFrame(cells)
+
+
+def _require_columns(recipe: Recipe, table: Table, inputs: tuple[str, ...], target: str) -> None:
+    table.require(target, "the target")
+    for name in inputs:
+        table.require(name, "an input in [data] columns")
+    if recipe.split.column is not None:
+        table.require(recipe.split.column, "[split] column")
+
+
+def _split_marks(recipe: Recipe, table: Table) -> Cells:
+    """What the split goes by, per row: a point in time (NaN: missing), a group ("": missing), or nothing (zeros)."""
+    column = recipe.split.column
+    if column is None:
+        return np.zeros(table.rows)
+    if recipe.split.kind == "time":
+        return times(table, column)
+    # A space more or less makes no other group: its rows would train here and judge there.
+    return np.array([word.strip() for word in words(table, column)], dtype=object)
+
+
+def _split(recipe: Recipe, marks: Cells, y: Cells, classes: tuple[str, ...]) -> Split:
+    section = recipe.split
+    match section.kind:
+        case "random":
+            return random_split(section, len(y))
+        case "stratified":
+            return stratified_split(section, y, classes)
+        case "time":
+            return time_split(section, marks)
+        case "group":
+            return group_split(section, marks)
+
+
+def _constant(x: Numbers, imputed: tuple[float | None, ...]) -> tuple[bool, ...]:
+    filled = np.where(np.isnan(x), np.array([0.0 if value is None else value for value in imputed]), x)
+    return tuple(bool(same) for same in (filled == filled[:1]).all(axis=0))
+
+
+def _constant_warnings(features: tuple[Feature, ...], constant: tuple[bool, ...]) -> list[str]:
+    names = [quoted(feature.name) for feature, same in zip(features, constant, strict=True) if same]
+    if not names:
+        return []
+    shown = ", ".join(names[:_NAMES_SHOWN]) + (f" and {len(names) - _NAMES_SHOWN} more" * (len(names) > _NAMES_SHOWN))
+    return [
+        f"{len(names)} of {len(features)} inputs hold one value only in the training rows and get weight zero: {shown}"
+    ]
+
+
+def _rounding_warnings(table: Table, columns: tuple[Column, ...]) -> list[str]:
+    """Large whole numbers, mostly keys and time stamps, run into each other in float32."""
+    warnings = []
+    for column in columns:
+        if column.categories:
+            continue
+        values = numbers(table, column.name)
+        values = values[~np.isnan(values)]
+        if not (np.abs(values) > _WHOLE_IN_FLOAT32).any():
+            continue
+        exact, rounded = len(np.unique(values)), len(np.unique(values.astype(np.float32)))
+        if rounded < exact:
+            warnings.append(
+                f"column {quoted(column.name)} has {exact} different values, of which float32 keeps {rounded}"
+            )
+    return warnings
+
+
+def _shortage_warnings(recipe: Recipe, split: Split) -> list[str]:
+    lack = shortage(recipe.split, split) if recipe.split.column is not None else ""
+    return [lack] if lack else []
+
+
+def _class_warnings(y: Cells, classes: tuple[str, ...], split: Split) -> list[str]:
+    learned = set(y[split.train].ravel().tolist())
+    absent = [quoted(name) for code, name in enumerate(classes) if code not in learned]
+    if not absent:
+        return []
+    shown = ", ".join(absent[:_NAMES_SHOWN]) + (
+        f" and {len(absent) - _NAMES_SHOWN} more" * (len(absent) > _NAMES_SHOWN)
+    )
+    return [f"{len(absent)} of {len(classes)} classes have no training row and cannot be learned: {shown}"]
+
+
+def _fingerprint(features: tuple[Feature, ...], x: Numbers, y: Cells, classes: tuple[str, ...]) -> str:
+    digest = hashlib.sha256(repr(([feature.name for feature in features], classes, x.shape, y.shape)).encode())
+    # One bit pattern for every missing value and for both zeros.
+    digest.update(np.where(np.isnan(x), np.nan, x + 0.0).astype("<f4").tobytes())
+    digest.update(y.astype("<i8" if classes else "<f8").tobytes())
+    return digest.hexdigest()

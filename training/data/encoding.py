@@ -1,0 +1,115 @@
+"""Columns of numbers and words as features, and words of the target as classes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data.column import numbers, words
+from training.data.split import Rows
+from training.data.table import Cells, Table
+from training.errors import DataError, quoted
+
+_WORDS_SHOWN = 10
+
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the user's table; without categories it holds numbers, else these words ("" is a missing cell)."""
+
+    name: str
+    categories: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A column of the matrix: a column of numbers, or 1 where a column of words holds `category` and else 0."""
+
+    name: str
+    column: str
+    category: str | None = None
+
+
+def features_of(table: Table, columns: tuple[Column, ...]) -> tuple[Feature, ...]:
+    """The features that the columns become, in order.
+
+    Raises:
+        DataError: when two of them would have the same name.
+    """
+    features = []
+    for column in columns:
+        features += [Feature(f"{column.name}={word}", column.name, word) for word in column.categories]
+        features += [Feature(column.name, column.name)] * (not column.categories)
+    names = [feature.name for feature in features]
+    if len(set(names)) < len(names):
+        twice = next(name for place, name in enumerate(names) if name in names[:place])
+        raise DataError(f"{table.source}: two inputs would be called {quoted(twice)}; rename a column")
+    return tuple(features)
+
+
+def feature_block(table: Table, column: Column) -> Numbers:
+    """The features of one column.
+
+    Returns:
+        float64 [rows, 1 or number of words], each value one of float32; a row of NaN where the cell is missing.
+
+    Raises:
+        DataError: at the first cell that is no number, or none of the column's words.
+    """
+    if not column.categories:
+        return numbers(table, column.name).astype(np.float32).astype(np.float64).reshape(-1, 1)
+    cells = words(table, column.name, known=column.categories)
+    places = {word: place for place, word in enumerate(column.categories)}
+    codes = np.array([places.get(cell, -1) for cell in cells])
+    unknown = (codes < 0) & (cells != "")
+    if unknown.any():
+        row = int(np.argmax(unknown))
+        shown = ", ".join(quoted(word) for word in column.categories[:_WORDS_SHOWN])
+        more = ", …" if len(column.categories) > _WORDS_SHOWN else ""
+        raise table.problem(
+            column.name,
+            f"{table.place(row)} holds {quoted(str(cells[row]))}, which is not among its words in [data.categories]: "
+            f"{shown}{more}",
+        )
+    block: Numbers = np.eye(len(column.categories))[codes]
+    block[codes < 0] = np.nan
+    return block
+
+
+def encoded_classes(
+    table: Table, target: str, goals: Cells, known: tuple[str, ...] | None = None
+) -> tuple[Rows, tuple[str, ...]]:
+    """Number the target's words.
+
+    Args:
+        table: the rows, for messages.
+        target: the target's name.
+        goals: str [rows], the words.
+        known: the classes in their order, of which rows may lack some; None: those of the rows.
+
+    Returns:
+        int64 [rows], each row's class, and the classes: as known, or by size when all are numbers, else by alphabet.
+
+    Raises:
+        DataError: when no two rows share a class, or all do; where classes are known, when a row has another.
+    """
+    names = set(goals.tolist())
+    if known is not None:
+        if strange := sorted(names - set(known)):
+            shown = ", ".join(quoted(word) for word in known[:_WORDS_SHOWN])
+            more = ", …" if len(known) > _WORDS_SHOWN else ""
+            raise table.problem(target, f"{quoted(strange[0])} is none of the classes {shown}{more}")
+        places = {name: place for place, name in enumerate(known)}
+        return np.array([places[goal] for goal in goals], dtype=np.int64), known
+    if len(names) == 1:
+        raise table.problem(target, f"the target is {quoted(goals[0])} in every row; there is nothing to learn")
+    if len(names) == len(goals) and len(goals) > 2:
+        raise table.problem(target, f"each of the {len(goals)} rows has a class of its own; nothing repeats to learn")
+    try:
+        classes = tuple(sorted(names, key=lambda name: (float(name), name)))
+    except ValueError:
+        classes = tuple(sorted(names))
+    places = {name: place for place, name in enumerate(classes)}
+    return np.array([places[goal] for goal in goals], dtype=np.int64), classes

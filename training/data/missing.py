@@ -1,0 +1,100 @@
+"""What becomes of missing cells: refused, dropped with their row, or left for the graph to impute."""
+
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data.encoding import Column, Numbers
+from training.data.table import Cells, Table
+from training.errors import DataError
+from training.recipe.config import Recipe
+
+
+def kept_rows(
+    recipe: Recipe,
+    table: Table,
+    columns: tuple[Column, ...],
+    blocks: list[Numbers],
+    target: str,
+    goals: Cells,
+    marks: Cells,
+) -> NDArray[np.bool_]:
+    """Which rows are learned from.
+
+    Args:
+        recipe: says what to do.
+        table: the rows, for messages.
+        columns: the input columns.
+        blocks: their features, float64 [rows, features of the column], NaN where missing.
+        target: the target's name.
+        goals: the target, float64 or str [rows], NaN or "" where missing.
+        marks: what the split goes by, float64 or str [rows], NaN or "" where missing.
+
+    Returns:
+        bool [rows]: all true unless the recipe drops rows.
+
+    Raises:
+        DataError: when cells are missing that may not be: the column, how many, and the first row.
+    """
+    mode = recipe.data.missing
+    gaps = {column.name: np.isnan(block[:, 0]) for column, block in zip(columns, blocks, strict=True)}
+    no_goal, no_mark = _gap(goals), _gap(marks)
+    if mode == "drop_rows":
+        dropped = no_goal | no_mark | np.logical_or.reduce(list(gaps.values()))
+        if dropped.all():
+            raise DataError(f"{table.source}: every row misses a cell, so that drop_rows leaves none")
+        return cast(NDArray[np.bool_], ~dropped)
+    for column in columns:
+        gap = gaps[column.name]
+        if gap.any() and mode == "refuse":
+            raise table.problem(
+                column.name, f'{_count(table, gap)}; fill them, or set [data] missing = "median" or "drop_rows"'
+            )
+        if gap.any() and column.categories:
+            raise table.problem(
+                column.name,
+                f'{_count(table, gap)}, and words have no median; add the empty word "" to its list in '
+                '[data.categories], or set [data] missing = "drop_rows"',
+            )
+    if no_goal.any():
+        raise table.problem(target, f'the target: {_count(table, no_goal)}; remove them, or set missing = "drop_rows"')
+    if no_mark.any():
+        raise table.problem(
+            recipe.split.column or "",
+            f'[split] column: {_count(table, no_mark)}; fill them, or set [data] missing = "drop_rows"',
+        )
+    return np.ones(table.rows, dtype=bool)
+
+
+def _gap(cells: Cells) -> NDArray[np.bool_]:
+    return np.asarray(np.isnan(cells) if cells.dtype != object else cells == "", dtype=bool)
+
+
+def _count(table: Table, gap: NDArray[np.bool_]) -> str:
+    rows = np.flatnonzero(gap)
+    if len(rows) == 1:
+        return f"1 cell is missing, in {table.place(rows[0])}"
+    return f"{len(rows)} cells are missing, the first in {table.place(rows[0])}"
+
+
+def medians(recipe: Recipe, x: Numbers, columns: tuple[Column, ...]) -> tuple[float | None, ...]:
+    """What the graph puts in place of missing numbers.
+
+    Args:
+        recipe: whether it does at all.
+        x: float64 [training rows, features].
+        columns: the columns of the features.
+
+    Returns:
+        Per feature the median as float32 has it, 0 where no training row has a value; None where none may be missing.
+    """
+    imputed: list[float | None] = []
+    for column in columns:
+        if column.categories or recipe.data.missing != "median":
+            imputed += [None] * max(1, len(column.categories))
+            continue
+        present = x[:, len(imputed)]
+        present = present[~np.isnan(present)]
+        imputed.append(float(np.float32(np.median(present))) if len(present) else 0.0)
+    return tuple(imputed)

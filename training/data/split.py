@@ -1,0 +1,192 @@
+"""Which rows train, which validate and which test."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.errors import DataError, quoted
+from training.recipe.sections import SplitSection
+
+SMALLEST_TABLE_ROWS = 10
+SMALLEST_CLASS_ROWS = 3
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers of each part, int64, disjoint and together all rows; in file order, save that time is in its own."""
+
+    train: Rows
+    validation: Rows
+    test: Rows
+
+    def fingerprint(self) -> str:
+        """sha256 over the row numbers of each part, in their order."""
+        digest = hashlib.sha256()
+        for rows in _as_tuple(self):
+            digest.update(len(rows).to_bytes(8, "little") + rows.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+
+def random_split(section: SplitSection, rows: int) -> Split:
+    """Every row in a part by chance.
+
+    Raises:
+        DataError: when there are too few rows, or a part would be empty.
+    """
+    return _cut(np.random.default_rng(section.seed).permutation(rows), wanted_rows(section, rows))
+
+
+def stratified_split(section: SplitSection, codes: Rows, classes: Sequence[str]) -> Split:
+    """Every part with about the same share of each class.
+
+    Args:
+        section: fractions and seed.
+        codes: int64 [rows], the class of each row.
+        classes: the names of the classes, for messages; one without any row is in no part.
+
+    Raises:
+        DataError: as `random_split`, or when a class has fewer rows than there are parts.
+    """
+    wanted_rows(section, len(codes))
+    generator = np.random.default_rng(section.seed)
+    parts: list[Split] = []
+    for code, name in enumerate(classes):
+        members = np.flatnonzero(codes == code)
+        if len(members) == 0:
+            continue
+        if len(members) < SMALLEST_CLASS_ROWS:
+            raise DataError(
+                f"class {quoted(name)} has {len(members)} row{'s' * (len(members) != 1)}; a stratified split needs "
+                f"{SMALLEST_CLASS_ROWS} of each class, one a part: add rows, leave the class out, or use [split] "
+                'kind = "random"'
+            )
+        test = max(1, round(len(members) * section.test))
+        validation = max(1, min(round(len(members) * section.validation), len(members) - test - 1))
+        test = min(test, len(members) - validation - 1)
+        parts.append(_cut(generator.permutation(members), (test, validation)))
+    return Split(*(np.sort(np.concatenate(rows)) for rows in zip(*map(_as_tuple, parts), strict=True)))
+
+
+def time_split(section: SplitSection, times: NDArray[np.float64]) -> Split:
+    """The past trains, the rows after it validate, the last ones test; rows of one time stay together.
+
+    Each part ends where the time changes, as near to its share of the rows as the times allow.
+
+    Args:
+        section: column, for messages, and fractions.
+        times: float64 [rows], without NaN; rows of equal time keep their order.
+
+    Raises:
+        DataError: as `random_split`, or when there are fewer different times than parts.
+    """
+    rows = len(times)
+    test, validation = wanted_rows(section, rows)
+    order = np.argsort(times, kind="stable")
+    ordered = times[order]
+    changes = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
+    if len(changes) < 2:
+        raise DataError(_too_few(section, "different time", len(changes) + 1, rows))
+    train_end, test_begin = _nearest_two(changes, rows - test - validation, rows - test)
+    return Split(order[:train_end], order[train_end:test_begin], order[test_begin:])
+
+
+def group_split(section: SplitSection, groups: NDArray[np.object_]) -> Split:
+    """Whole groups in one part each, so that no group is both learned and judged.
+
+    Args:
+        section: fractions and seed; parts come as near to the fractions as whole groups allow.
+        groups: str [rows].
+
+    Raises:
+        DataError: as `random_split`, or when there are fewer groups than parts.
+    """
+    test, validation = wanted_rows(section, len(groups))
+    _, codes = np.unique(groups.astype(str), return_inverse=True)
+    sizes = np.bincount(codes)
+    if len(sizes) < 3:
+        raise DataError(_too_few(section, "group", len(sizes), len(groups)))
+    shuffled = np.random.default_rng(section.seed).permutation(len(sizes))
+    by_size = shuffled[np.argsort(-sizes[shuffled], kind="stable")]
+    # Big groups first, each into the part that lacks most; the last groups go where there is none yet.
+    lacking = np.array([len(groups) - test - validation, validation, test])
+    part_of = np.full(len(sizes), -1)
+    for place, group in enumerate(by_size):
+        empty = [part for part in range(3) if not (part_of == part).any()]
+        left = len(sizes) - place
+        part = empty[0] if len(empty) == left else int(np.argmax(lacking))
+        part_of[group] = part
+        lacking[part] -= sizes[group]
+    return Split(*(np.flatnonzero(part_of[codes] == part) for part in range(3)))
+
+
+def wanted_rows(section: SplitSection, rows: int) -> tuple[int, int]:
+    """How many rows should test and how many validate; at least one each, and one is left to train.
+
+    Raises:
+        DataError: when there are too few rows, or a part would be empty.
+    """
+    if rows < SMALLEST_TABLE_ROWS:
+        raise DataError(f"{rows} row{'s' * (rows != 1)} to learn from; wanted at least {SMALLEST_TABLE_ROWS}")
+    test, validation = round(rows * section.test), round(rows * section.validation)
+    for name, size in (("test", test), ("validation", validation), ("train", rows - test - validation)):
+        if size < 1:
+            raise DataError(
+                f"[split] validation = {section.validation:g} and test = {section.test:g} of {rows} rows leave "
+                f"no row for the {name} part"
+            )
+    return test, validation
+
+
+def shortage(section: SplitSection, split: Split) -> str:
+    """The sizes of the parts, as a sentence, where one has less than half of its wanted rows; else ""."""
+    rows = sum(map(len, _as_tuple(split)))
+    test, validation = wanted_rows(section, rows)
+    wanted, got = (rows - test - validation, validation, test), tuple(map(len, _as_tuple(split)))
+    if all(2 * has >= want for has, want in zip(got, wanted, strict=True)):
+        return ""
+    return (
+        f"column {quoted(section.column or '')}: {got[0]} rows train, {got[1]} validate and {got[2]} test, where "
+        f"{wanted[0]}, {wanted[1]} and {wanted[2]} were wanted: rows of one {section.kind} stay together"
+    )
+
+
+def _too_few(section: SplitSection, what: str, count: int, rows: int) -> str:
+    return (
+        f"column {quoted(section.column or '')} holds {count} {what}{'s' * (count != 1)} in {rows} rows; a "
+        f"{section.kind} split needs 3, one a part: add rows of other {section.kind}s, or use [split] "
+        f'kind = "random", where rows of one {section.kind} may both train and test'
+    )
+
+
+def _nearest_two(places: Rows, first: int, second: int) -> tuple[int, int]:
+    """Two different places, ascending, whose distances from `first` and `second` have the smallest sum.
+
+    Args:
+        places: two or more, ascending.
+        first: below `second`.
+        second: where the later one should be.
+    """
+    a, b = (int(np.abs(places - wanted).argmin()) for wanted in (first, second))
+    if a == b:
+        # One place is the nearest to both: it is one of the two, and the other one lies beside it.
+        pairs = [(each, each + 1) for each in (a - 1, a) if 0 <= each < len(places) - 1]
+        a, b = min(pairs, key=lambda pair: abs(places[pair[0]] - first) + abs(places[pair[1]] - second))
+    return int(places[a]), int(places[b])
+
+
+def _cut(order: Rows, sizes: tuple[int, int]) -> Split:
+    test, validation = sizes
+    return Split(
+        train=np.sort(order[test + validation :]),
+        validation=np.sort(order[test : test + validation]),
+        test=np.sort(order[:test]),
+    )
+
+
+def _as_tuple(split: Split) -> tuple[Rows, Rows, Rows]:
+    return split.train, split.validation, split.test

@@ -1,0 +1,9 @@
+"""A recipe for a table that has none: `inspection` collects facts, `proposal` decides, `draft` writes the file."""
+
+from typing import Any
+
+from kan_model.moved import old_attribute
+
+
+def __getattr__(name: str) -> Any:
+    return old_attribute(__name__, name, "training.draft.draft")

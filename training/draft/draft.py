@@ -1,0 +1,195 @@
+"""A commented recipe for a table that nobody has written one for."""
+
+import json
+import os
+import re
+import tempfile
+from pathlib import Path
+
+from training.data.dataset import prepare_table
+from training.data.split import Split, shortage
+from training.draft.inspection import ColumnFacts, Inspection
+from training.draft.proposal import Proposal, SplitChoice, propose
+from training.errors import DataError, RecipeError, quoted
+from training.recipe.config import parse_recipe
+
+_WORDS_SHOWN = 5
+_FORMULA_COMMENT = (
+    '# For a formula in place of splines: in [network] few nodes, as hidden = [2]; in [fit] optimizer = "lbfgs",',
+    "# grids = [3, 6] and steps = 100, without batch_rows, learning_rate and weight_decay; and these sections:",
+    "# [sparsify]",
+    "# [prune]",
+    "# [symbolic]",
+)
+# Columns left out that the terminal tells.
+_MOST_TOLD = 10
+
+
+def draft_recipe(inspection: Inspection, folder: Path) -> str:
+    """Write a recipe that runs unchanged, with a comment on each choice.
+
+    Args:
+        inspection: the table and the column to predict.
+        folder: where the recipe will lie; the table's path in it counts from there.
+
+    Returns:
+        TOML. It has been checked on the table: `prepare` accepts it.
+
+    Raises:
+        DataError: when the table does not allow any recipe: a target that is constant, missing, or a text of its own in
+            every row; too few rows; no inputs.
+    """
+    proposal = propose(inspection)
+    refusal: DataError | None = None
+    for split in proposal.splits:
+        text = _render(inspection, proposal, split, folder)
+        recipe = parse_recipe(text, folder=folder, name="the drafted recipe")
+        try:
+            dataset = prepare_table(recipe, inspection.table, recipe.data.columns, recipe.data.target)
+        except DataError as error:
+            refusal = error
+            continue
+        parts = Split(dataset.train, dataset.validation, dataset.test)
+        # Few times may leave a part a tenth of its rows; a split by chance is then the better proposal.
+        if split.kind != "time" or not shortage(recipe.split, parts):
+            return text
+    assert refusal is not None, "a proposal has at least one split"
+    raise refusal
+
+
+def columns_left_out(inspection: Inspection) -> list[str]:
+    """Which columns the drafted recipe does not read and why, a line each, of many the first ones only."""
+    left_out = propose(inspection).left_out
+    lines = [f"left out: {quoted(name)}: {why}" for name, why in left_out[:_MOST_TOLD]]
+    more = len(left_out) - _MOST_TOLD
+    return lines + ([f"left out: {more:,} more, each with its reason in the recipe"] if more > 0 else [])
+
+
+def write_recipe(path: Path, text: str) -> None:
+    """Write a recipe to a new file, whole or not at all.
+
+    Raises:
+        RecipeError: when the file exists already (it is left as it is), or cannot be written.
+    """
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            # A link, unlike a rename, never replaces a file that somebody else has put there.
+            os.link(temporary, path)
+        finally:
+            os.unlink(temporary)
+    except FileExistsError:
+        raise RecipeError(f"{path}: the file exists already; move it away, or edit it") from None
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot write it: {error.strerror or error}") from None
+
+
+def _render(inspection: Inspection, proposal: Proposal, split: SplitChoice, folder: Path) -> str:
+    table = inspection.table
+    relative = Path(os.path.relpath(inspection.path, folder)).as_posix()
+    is_class = proposal.task == "classification"
+    sizes = proposal.sizes
+    lines = [
+        f"# Drafted by kan-train init from {_comment(table.source)}.",
+        f"# The table: {table.rows:,} rows, {len(inspection.columns):,} columns.",
+        "# It runs as it is; every choice below may be changed.",
+        "",
+        "[model]",
+        f"name = {_string(_model_name(inspection.path))}",
+        "",
+        "[data]",
+        f"path = {_string(relative)}  # counts from this file's folder",
+        f"target = {_string(inspection.target)}  # {_describe(inspection.facts(inspection.target))}",
+        "columns = [  # the inputs, in the order of the file",
+        *(f"  {_string(facts.name)},  # {_describe(facts)}" for facts in proposal.inputs),
+        "]",
+        *_left_out(inspection, proposal),
+        f"missing = {_string(proposal.missing)}  # {proposal.why_missing}",
+        "",
+        *_categories(proposal),
+        "[task]",
+        f"kind = {_string(proposal.task)}  # the target holds {proposal.why_task}",
+        "",
+        "[split]",
+        f"kind = {_string(split.kind)}  # {split.why}",
+        *([f"column = {_string(split.column)}"] if split.column is not None else []),
+        "validation = 0.15  # share of the rows that choose the best moment of the training",
+        "test = 0.2  # share of the rows that judge the model; it never sees them before",
+        *(["seed = 0"] if split.kind != "time" else []),
+        "",
+        "[inputs]",
+        'scaling = "minmax"',
+        "",
+        "[network]",
+        f"hidden = [{sizes.hidden}]  # nodes between the inputs and {'the classes' if is_class else 'the output'}",
+        "degree = 3",
+        'outside = "clamp"',
+        "",
+        "[fit]",
+        'optimizer = "adam"',
+        f"grids = {list(sizes.grids)}  # intervals of each spline: coarse for few rows, finer for many",
+        f"steps = {sizes.epochs}  # per grid: epochs of adam, iterations of the other optimizers",
+        f"batch_rows = {sizes.batch_rows}",
+        f"learning_rate = {sizes.learning_rate:g}",
+        f"weight_decay = {sizes.weight_decay:g}  # the fewer rows, the more",
+        "seed = 0",
+        "",
+        *_FORMULA_COMMENT,
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _left_out(inspection: Inspection, proposal: Proposal) -> list[str]:
+    lines = [f"#   {_comment(name)}: {_comment_text(why)}" for name, why in proposal.left_out]
+    if inspection.table.unnamed_columns:
+        lines.append(f"#   {inspection.table.unnamed_columns} without a name (a row number, mostly)")
+    return ["# Left out:", *lines] if lines else []
+
+
+def _categories(proposal: Proposal) -> list[str]:
+    lines = []
+    for facts in proposal.inputs:
+        if facts.words:
+            words = [""] * (proposal.missing == "median" and facts.missing > 0) + list(facts.words)
+            lines.append(f"{_string(facts.name)} = [{', '.join(map(_string, words))}]")
+    if not lines:
+        return []
+    return ["[data.categories]  # columns of words: one 0/1 input for each word", *lines, ""]
+
+
+def _describe(facts: ColumnFacts) -> str:
+    if facts.kind == "numbers":
+        what = f"{'whole numbers' if facts.whole else 'numbers'}, {facts.low:g} to {facts.high:g}"
+        if facts.distinct == 1:
+            what = f"always {facts.low:g}: says nothing, gets weight zero"
+    elif facts.kind == "words":
+        shown = ", ".join(_comment(word) for word in facts.words[:_WORDS_SHOWN])
+        more = f" and {len(facts.words) - _WORDS_SHOWN} more" if len(facts.words) > _WORDS_SHOWN else ""
+        what = f"words: {shown}{more}"
+    else:
+        what = f"{facts.kind}, {facts.distinct:,} different ones"
+    return f"{what}; {facts.missing:,} missing" if facts.missing else what
+
+
+def _model_name(path: Path) -> str:
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", path.stem).lstrip(".-")[:100]
+    return name if name.strip("_") else "model"
+
+
+def _string(text: str) -> str:
+    """A TOML basic string: JSON's escapes, and DEL, which TOML forbids."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _comment(name: str) -> str:
+    return quoted(name).replace("\x7f", "\\u007f")
+
+
+def _comment_text(text: str) -> str:
+    """A comment may not hold control characters."""
+    return re.sub(r"[\x00-\x1f\x7f]", " ", text)

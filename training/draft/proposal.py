@@ -1,0 +1,219 @@
+"""What to learn from a table and how, with the reason for each choice."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data.column import class_words, has_decimal_commas, parsed_numbers, words
+from training.data.split import SMALLEST_CLASS_ROWS
+from training.draft.inspection import ColumnFacts, Inspection
+from training.errors import DataError, quoted
+
+_MOST_CLASSES_OF_NUMBERS = 20
+_DROPPED_SHARE = 0.05
+_SPARSE_SHARE = 0.3
+_FEWEST_DATES = 10
+_CAMEL_ID = re.compile(r"[a-z](?:Id|ID|Uuid|UUID)$")
+_PLAIN_ID = re.compile(r"(?:^|[^a-z])(?:id|uuid|guid)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class SplitChoice:
+    """A kind of split, the column it goes by, and why."""
+
+    kind: Literal["random", "stratified", "time", "group"]
+    column: str | None
+    why: str
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """A network and a fit that suit the number of rows and inputs; epochs bound the time on a CPU to about a minute."""
+
+    hidden: int
+    grids: tuple[int, ...]
+    epochs: int
+    batch_rows: int
+    learning_rate: float
+    weight_decay: float
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Choices for a recipe; `splits` are in order of preference, since not every one fits every table."""
+
+    task: Literal["classification", "regression"]
+    why_task: str
+    inputs: tuple[ColumnFacts, ...]
+    left_out: tuple[tuple[str, str], ...]
+    missing: Literal["refuse", "median", "drop_rows"]
+    why_missing: str
+    splits: tuple[SplitChoice, ...]
+    sizes: Sizes
+
+
+def propose(inspection: Inspection) -> Proposal:
+    """Choose task, inputs, treatment of missing cells, split and sizes.
+
+    Raises:
+        DataError: when the target cannot be learned, or no column is left to learn from.
+    """
+    task, why_task = _task(inspection)
+    goal = inspection.facts(inspection.target)
+    others = [facts for facts in inspection.columns if facts.name != inspection.target]
+    left_out = {facts.name: why for facts in others if (why := _why_left_out(inspection, facts))}
+    if len(left_out) == len(others):
+        # Better a column that only looks like a counter than nothing to learn from.
+        left_out = {facts.name: left_out[facts.name] for facts in others if not _is_counter(inspection, facts)}
+    if goal.missing:
+        for facts in others:
+            if facts.missing > _SPARSE_SHARE * inspection.table.rows and facts.name not in left_out:
+                left_out[facts.name] = f"{facts.missing} cells are missing, and rows with missing cells are dropped"
+    inputs = tuple(facts for facts in others if facts.name not in left_out)
+    if not inputs:
+        reasons = "; ".join(f"{quoted(name)}: {why}" for name, why in list(left_out.items())[:5])
+        raise DataError(
+            f"{inspection.table.source}: no column is left to predict {quoted(inspection.target)} from"
+            + (f" ({reasons})" if reasons else "")
+        )
+    missing, why_missing = _missing(inspection, inputs)
+    width = sum(len(facts.words) or 1 for facts in inputs)
+    return Proposal(
+        task=task,
+        why_task=why_task,
+        inputs=inputs,
+        left_out=tuple(left_out.items()),
+        missing=missing,
+        why_missing=why_missing,
+        splits=_splits(inspection, task),
+        sizes=_sizes(inspection.table.rows, width),
+    )
+
+
+def _task(inspection: Inspection) -> tuple[Literal["classification", "regression"], str]:
+    table, goal = inspection.table, inspection.facts(inspection.target)
+    if goal.kind == "empty":
+        raise table.problem(goal.name, "the target is missing in every row")
+    if goal.distinct == 1:
+        raise table.problem(goal.name, "the target is the same in every row; there is nothing to learn")
+    if goal.flaw:
+        raise table.problem(goal.name, f"the target: {goal.flaw}")
+    if goal.kind in ("words", "text") and has_decimal_commas(table.cells[goal.name]):
+        raise table.problem(goal.name, "the target holds decimal commas; wanted numbers with a decimal point")
+    if goal.kind == "dates":
+        raise table.problem(goal.name, "the target holds dates; wanted numbers or the words of classes")
+    filled = table.rows - goal.missing
+    if goal.kind == "numbers":
+        few = goal.distinct == 2 or (goal.distinct <= _MOST_CLASSES_OF_NUMBERS and goal.distinct * 10 <= filled)
+        if goal.whole and few:
+            return "classification", f"whole numbers, {goal.distinct} different ones"
+        return "regression", f"numbers, {goal.distinct:,} different ones"
+    if goal.distinct == filled and filled > 2:
+        raise table.problem(goal.name, f"the target holds {filled} texts, each of them once; nothing repeats to learn")
+    return "classification", f"words, {goal.distinct} different ones"
+
+
+def _why_left_out(inspection: Inspection, facts: ColumnFacts) -> str:
+    filled = inspection.table.rows - facts.missing
+    all_different = facts.distinct == filled and filled > 1
+    if facts.flaw:
+        return facts.flaw
+    if facts.kind == "empty":
+        return "no cell holds a value"
+    if facts.kind == "dates":
+        return "dates; an input must be a number, e.g. the hour or the month"
+    if _is_id(facts):
+        return "an id by its name, a value of its own in every row" if all_different else "an id by its name, repeated"
+    if _is_counter(inspection, facts):
+        return "whole numbers, each once and in order: an id or a row number"
+    if facts.kind in ("words", "text") and has_decimal_commas(inspection.table.cells[facts.name]):
+        return "decimal commas; an input must be a number with a decimal point"
+    if facts.kind == "text":
+        return f"text, {facts.distinct:,} different ones; more than words to choose from"
+    return ""
+
+
+def _is_id(facts: ColumnFacts) -> bool:
+    can_be = facts.whole or facts.kind in ("words", "text")
+    return can_be and bool(_PLAIN_ID.search(facts.name) or _CAMEL_ID.search(facts.name))
+
+
+def _is_counter(inspection: Inspection, facts: ColumnFacts) -> bool:
+    return facts.whole and facts.ordered and not facts.flaw and facts.distinct == inspection.table.rows
+
+
+def _missing(
+    inspection: Inspection, inputs: tuple[ColumnFacts, ...]
+) -> tuple[Literal["refuse", "median", "drop_rows"], str]:
+    rows = inspection.table.rows
+    goal = inspection.facts(inspection.target)
+    incomplete = np.zeros(rows, dtype=bool)
+    for facts in inputs:
+        if facts.missing:
+            incomplete |= _gap(inspection, facts)
+    count = int(incomplete.sum())
+    if goal.missing:
+        count = int((incomplete | (class_words(inspection.table, goal.name) == "")).sum())
+        return (
+            "drop_rows",
+            f"the target is missing in {goal.missing:,} of {rows:,} rows; with inputs, {count:,} rows go",
+        )
+    if count == 0:
+        return "refuse", "no cell is missing"
+    of_rows = f"{count:,} of {rows:,} rows miss at least one input"
+    if count <= _DROPPED_SHARE * rows:
+        return "drop_rows", f'{of_rows}; few enough to drop ("median" would let the model answer such rows)'
+    how = "numbers are imputed inside the model"
+    if any(facts.words and facts.missing for facts in inputs):
+        how += ', "" is a word of its own'
+    return "median", f"{of_rows}; too many to drop: {how}"
+
+
+def _gap(inspection: Inspection, facts: ColumnFacts) -> NDArray[np.bool_]:
+    if facts.kind == "numbers":
+        return np.isnan(parsed_numbers(inspection.table.cells[facts.name])[0])
+    return np.asarray(words(inspection.table, facts.name) == "", dtype=bool)
+
+
+def _splits(inspection: Inspection, task: str) -> tuple[SplitChoice, ...]:
+    others = [facts for facts in inspection.columns if facts.name != inspection.target and not facts.missing]
+    choices = [
+        SplitChoice("time", facts.name, "the rows are in order of this date: the past predicts what came later")
+        for facts in others
+        if facts.kind == "dates" and facts.ordered and facts.distinct >= _FEWEST_DATES
+    ]
+    choices += [
+        SplitChoice("group", facts.name, f"{facts.distinct:,} ids repeat: rows of one id stay together")
+        for facts in others
+        if _is_id(facts) and 3 <= facts.distinct < inspection.table.rows
+    ]
+    if task == "classification":
+        choices.append(SplitChoice("stratified", None, "every part holds each class in the same share"))
+        why = f"by chance, since a class has fewer than the {SMALLEST_CLASS_ROWS} rows that a stratified split needs"
+    elif choices:
+        why = "by chance, since the rows of one date or id cannot be kept together here"
+    else:
+        why = "by chance: no column of plain dates in order, no ids that repeat"
+    return (*choices, SplitChoice("random", None, why))
+
+
+def _sizes(rows: int, inputs: int) -> Sizes:
+    """Rules of thumb: few rows, a small and smooth network; many inputs, fewer updates of it."""
+    grids: tuple[int, ...]
+    if rows < 1000:
+        hidden, grids, batch_rows, weight_decay = 4, (3,), 32, 0.3
+    elif rows < 5000:
+        hidden, grids, batch_rows, weight_decay = 8, (3, 5), 64, 0.1
+    else:
+        hidden, grids, batch_rows, weight_decay = 16, (5, 10), 256, 0.01
+    if inputs > 100:
+        grids = grids[:1]
+    # Every update moves all inputs at once: the more there are, the smaller the step must be.
+    learning_rate = 0.01 if inputs <= 100 else 0.002 if inputs <= 300 else 0.001
+    updates = 6000 * min(1.0, 300 / inputs)
+    updates_per_epoch = max(1.0, rows * 0.65 / batch_rows) * len(grids)
+    epochs = int(min(200, max(3, updates / updates_per_epoch)))
+    return Sizes(hidden, grids, epochs, batch_rows, learning_rate, weight_decay)

@@ -1,0 +1,158 @@
+"""The network to beat: a plain MLP of as many parameters as a KAN, trained by the same loop on the same rows."""
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from kan_model import KAN, parameter_count
+from training.data.objective import Task, loss, score
+from training.data.samples import Samples, check_samples
+from training.fitting.fit import fit_module
+from training.fitting.record import Record
+from training.recipe.fit_sections import FitSection
+
+Activation = Literal["silu", "relu"]
+# Hidden layers of the same width read best; this is how far from the KAN's parameters that may lead.
+_NEAR = 0.05
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A trained MLP and how good it is.
+
+    Attributes:
+        network: The MLP.
+        parameters: How many numbers it has.
+        loss: Mean over the judging rows.
+        score: Accuracy or R² on the judging rows.
+        history: One record for every look at the validation rows, the first before any step; grid sizes are 0.
+    """
+
+    network: nn.Sequential
+    parameters: int
+    loss: float
+    score: float
+    history: tuple[Record, ...]
+
+
+def fit_baseline(
+    kan: KAN,
+    train: Samples,
+    validation: Samples,
+    plan: FitSection,
+    task: Task,
+    *,
+    judging: Samples | None = None,
+    depth: int = 2,
+    activation: Activation = "silu",
+    check: Callable[[], None] | None = None,
+) -> Baseline:
+    """Train an MLP of the KAN's size as :func:`training.fitting.fit.fit` trains the KAN.
+
+    Optimizer, learning rate, batches, seed and the choice by validation rows are the KAN's. An MLP has no grid: it gets
+    the steps of all of the plan's grids in one go. The same seed gives the same network.
+
+    Args:
+        kan: Whose inputs, outputs, type and number of parameters the MLP has.
+        train: Rows that the weights follow, in the KAN's type.
+        validation: Rows that choose the best network.
+        plan: As the KAN's.
+        task: What the loss is.
+        judging: Rows for ``loss`` and ``score``; None: the validation rows.
+        depth: Hidden layers, 1 or 2.
+        activation: What the hidden nodes compute.
+        check: Called before each step; it may raise to end the fit.
+
+    Raises:
+        ValueError: as :func:`mlp_like`, or samples that :func:`training.data.samples.check_samples` refuses.
+        TrainingDiverged: the loss is not finite before the first step.
+    """
+    check_samples(kan, train, task, "training")
+    check_samples(kan, validation, task, "validation")
+    network = mlp_like(kan, depth, activation=activation, seed=plan.seed)
+    whole = plan.model_copy(update={"steps": plan.steps * len(plan.grids)})
+    found = fit_module(network, train, validation, whole, task, check)
+    judging = validation if judging is None else judging
+    with torch.no_grad():
+        answers = found.best(judging.x)
+    return Baseline(
+        found.best,
+        parameter_count(found.best),
+        float(loss(task, answers, judging.y)),
+        score(task, answers, judging.y),
+        found.history,
+    )
+
+
+def mlp_like(kan: KAN, depth: int = 2, *, activation: Activation = "silu", seed: int = 0) -> nn.Sequential:
+    """An MLP with the KAN's inputs, outputs and type, and about its number of parameters.
+
+    The count is within 5 % where whole numbers of nodes allow it, with hidden layers as equally wide as that allows;
+    else it is the closest there is. Weights start as PyTorch starts a ``Linear``; its global generator is left alone.
+
+    Args:
+        kan: The network; :func:`kan_model.parameter_count` says its size.
+        depth: Hidden layers, 1 or 2.
+        activation: What the hidden nodes compute.
+        seed: The same one gives the same weights.
+
+    Raises:
+        ValueError: another depth or activation.
+    """
+    if activation not in ("silu", "relu"):
+        raise ValueError(f'activation is {activation!r}; wanted "silu" or "relu"')
+    if depth not in (1, 2):
+        raise ValueError(f"depth is {depth}; wanted 1 or 2 hidden layers")
+    wanted, inputs, outputs = parameter_count(kan), kan.width[0], kan.width[-1]
+    hidden = _two_widths(wanted, inputs, outputs) if depth == 2 else (_one_width(wanted, inputs, outputs),)
+    generator = torch.Generator().manual_seed(seed)
+    widths = (inputs, *hidden, outputs)
+    modules: list[nn.Module] = []
+    for reads, feeds in itertools.pairwise(widths):
+        if modules:
+            modules.append(nn.SiLU() if activation == "silu" else nn.ReLU())
+        modules.append(_linear(reads, feeds, generator, kan.dtype))
+    return nn.Sequential(*modules).to(kan.layers[0].base_weight.device)
+
+
+def _one_width(wanted: int, inputs: int, outputs: int) -> int:
+    return max(1, round((wanted - outputs) / (inputs + 1 + outputs)))
+
+
+def _two_widths(wanted: int, inputs: int, outputs: int) -> tuple[int, int]:
+    """Widths of two hidden layers: as alike as near enough allows, else the nearest."""
+    # Both equal: width² + (inputs + 2 + outputs)·width + outputs = wanted.
+    half = (inputs + 2 + outputs) / 2
+    equal = math.sqrt(half**2 + max(0, wanted - outputs)) - half
+
+    def rank(widths: tuple[int, int]) -> tuple[bool, float, float]:
+        first, second = widths
+        count = first * (inputs + 1) + second * (first + 1) + outputs * (second + 1)
+        error = abs(count - wanted) / wanted
+        apart = float(abs(first - second))
+        return (False, apart, error) if error <= _NEAR else (True, error, apart)
+
+    pairs = []
+    for first in range(1, 2 * math.ceil(equal) + 2):
+        least, exact, most = (
+            (share * wanted - outputs - first * (inputs + 1)) / (first + 1 + outputs)
+            for share in (1 - _NEAR, 1, 1 + _NEAR)
+        )
+        likest = min(max(first, math.ceil(least)), math.floor(most))
+        pairs += [(first, max(1, second)) for second in (likest, round(exact))]
+    return min(pairs, key=rank)
+
+
+def _linear(reads: int, feeds: int, generator: torch.Generator, dtype: torch.dtype) -> nn.Linear:
+    linear: nn.Linear = nn.utils.skip_init(nn.Linear, reads, feeds, dtype=dtype)  # type: ignore[no-untyped-call]
+    bound = 1 / math.sqrt(reads)
+    with torch.no_grad():
+        for parameter in (linear.weight, linear.bias):
+            draws = torch.rand(parameter.shape, generator=generator, dtype=torch.float64)
+            parameter.copy_((2 * draws - 1) * bound)
+    return linear

@@ -1,0 +1,261 @@
+"""Learn new rows without forgetting old ones: only the spline coefficients that the new rows touch move.
+
+A B-spline basis function is zero outside a few intervals, so rows in one region say nothing of the coefficients of
+another. Everything else that a network has would change its answers everywhere, and is frozen.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from kan_model import KAN
+from kan_model.analysis.edge_values import first_flaw
+from training.data.objective import Task
+from training.data.samples import Samples
+from training.fitting.fit import TrainingDiverged, fit_module
+from training.fitting.record import Record
+from training.recipe.fit_sections import FitSection
+
+LBFGS = FitSection(optimizer="lbfgs", steps=100)
+# Rows of which all basis functions are in memory at once.
+_BLOCK_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far answers to old rows moved, in units of each output's range over those rows.
+
+    Where an output has the same value for all of them, the difference itself counts.
+
+    Attributes:
+        largest: Of all rows and outputs.
+        rms: Root mean square over all rows and outputs.
+    """
+
+    largest: float
+    rms: float
+
+
+@dataclass(frozen=True)
+class Continued:
+    """A network that learned on.
+
+    Attributes:
+        kan: The new network.
+        free: Of each layer, bool ``[outputs, inputs, grid_size + degree]``: the coefficients that were free to move.
+            All other numbers of the network are equal to the bit to those before.
+        rows_outside: New rows of which some feature lies outside the splines' domain.
+        drift: How far answers to the old rows moved; None where none were given.
+        history: Losses, the first of them before any step; its grid sizes are 0.
+    """
+
+    kan: KAN
+    free: tuple[Tensor, ...]
+    rows_outside: int
+    drift: Drift | None
+    history: tuple[Record, ...]
+
+
+def fit_on(
+    kan: KAN,
+    new_rows: Tensor,
+    new_targets: Tensor,
+    *,
+    task: Task = "regression",
+    plan: FitSection = LBFGS,
+    validation: Samples | None = None,
+    old_rows: Tensor | None = None,
+    protect_old: bool = False,
+    looked: Callable[[Record], None] | None = None,
+) -> Continued:
+    """Fit the coefficients that the new rows touch, and nothing else.
+
+    Which ones these are is decided once, before the first step (:func:`touched_coefficients`). In a network of one
+    layer, rows that share no basis function with the new ones are answered as before, to the bit. With several inputs
+    or layers most rows share some, and old answers drift about as far as if everything moved; ``old_rows`` shows it.
+    ``protect_old`` is for that: what an old row touches stays too, hence its hidden values, hence, layer by layer, its
+    answer, to the bit. The new rows are then met as well as the remaining coefficients can.
+
+    There is neither weight decay nor penalty: both would pull at coefficients of which the new rows say little.
+    The fit is done in float64 and rounded once to the network's type.
+
+    LBFGS moves a coefficient that the rows barely touch barely. Adam moves all at the same pace, whatever their
+    gradient, and so forgets a little more where new rows end.
+
+    Args:
+        kan: The network; it is left as it is.
+        new_rows: ``[rows, inputs]``, scaled as the network was trained.
+        new_targets: ``[rows, outputs]``, scaled likewise, or int64 ``[rows]`` classes.
+        task: What the loss is.
+        plan: Optimizer, steps, learning rate, batches and seed; its grids are not used.
+        validation: Rows that choose the best step, the network as it came among them; None: the new rows choose.
+        old_rows: ``[rows, inputs]`` for which to report how far the answers moved; nothing is learned from them.
+        protect_old: Whether coefficients that the old rows touch are frozen too.
+        looked: Called with each record as it comes.
+
+    Raises:
+        ValueError: rows or targets that are empty, not finite or of the wrong shape, classes that the network lacks, a
+            network whose numbers are not finite, weight decay, new rows that touch no coefficient that may move, or
+            old rows to protect that were not given.
+        TrainingDiverged: the loss is not finite even before the first step.
+
+    Source: arXiv 2404.19756, section 3.5 (Fig. 3.4).
+    """
+    if plan.weight_decay > 0:
+        raise ValueError(f"weight_decay is {plan.weight_decay:g}; wanted 0, which leaves coefficients where they are")
+    _check_network(kan)
+    new = _checked(kan, Samples(new_rows, new_targets), task, "new")
+    choosing = new if validation is None else _checked(kan, validation, task, "validation")
+    old = None if old_rows is None else _checked_rows(kan, old_rows, "old")
+    if flaw := first_flaw(kan, new.x):
+        raise TrainingDiverged(f"the loss is not finite before the first step; {flaw}")
+    rows_outside = _count_outside(kan, new.x)
+    free = touched_coefficients(kan, new.x)
+    if not any(bool(mask.any()) for mask in free):
+        raise ValueError(
+            f"the new rows touch no spline coefficient ({rows_outside} of {len(new.x)} lie outside the domain); "
+            "wanted rows inside the domain of some spline"
+        )
+    if protect_old:
+        free = _without(free, kan, old)
+    found = fit_module(_OfFree(kan, free), _double(new), _double(choosing), plan, task, looked=looked)
+    fitted = found.best.network_like(kan)
+    drift = None if old is None else _drift(_answers(kan, old), _answers(fitted, old))
+    return Continued(fitted, free, rows_outside, drift, found.history)
+
+
+def touched_coefficients(kan: KAN, rows: Tensor) -> tuple[Tensor, ...]:
+    """The spline coefficients that have a say in the answers to these rows.
+
+    Args:
+        kan: The network.
+        rows: ``[rows, inputs]`` in the network's type.
+
+    Returns:
+        Of each layer, bool ``[outputs, inputs, grid_size + degree]``: the basis function is not zero for some row as it
+        reaches the layer, and the edge is there as a spline.
+    """
+    reached = [torch.zeros_like(layer.coefficients[0], dtype=torch.bool) for layer in kan.layers]
+    with torch.no_grad():
+        for block in torch.split(rows, _BLOCK_ROWS):
+            x = block
+            for seen, layer in zip(reached, kan.layers, strict=True):
+                seen |= (layer.basis(x) != 0).any(dim=0)
+                x = layer(x)
+    return tuple((layer.edge_mask != 0).unsqueeze(2) & seen for layer, seen in zip(kan.layers, reached, strict=True))
+
+
+class _OfFree(nn.Module):
+    """The network in float64 as a function of the coefficients that may move, which are one vector.
+
+    What is frozen is no parameter of the optimizer's, so that no arithmetic of it can reach there.
+    """
+
+    def __init__(self, kan: KAN, free: Sequence[Tensor]) -> None:
+        super().__init__()
+        self._frozen = copy.deepcopy(kan).double().requires_grad_(False)
+        self._free = tuple(free)
+        present = [layer.coefficients[mask] for layer, mask in zip(self._frozen.layers, free, strict=True)]
+        self.values = nn.Parameter(torch.cat(present))
+
+    def forward(self, x: Tensor) -> Tensor:
+        names = (f"layers.{index}.coefficients" for index in range(len(self._free)))
+        answers: Tensor = functional_call(self._frozen, dict(zip(names, self._coefficients(), strict=True)), (x,))
+        return answers
+
+    def network_like(self, kan: KAN) -> KAN:
+        """The network in the type of ``kan``, of which it is; whatever may not move is taken from there."""
+        layers = []
+        for layer, mask, fitted in zip(kan.layers, self._free, self._coefficients(), strict=True):
+            before = layer.coefficients.detach()
+            layers.append(layer.changed(coefficients=torch.where(mask, fitted.detach().to(before), before)))
+        result = KAN.of_layers(layers)
+        _check_network(result)
+        return result
+
+    def _coefficients(self) -> list[Tensor]:
+        parts = torch.split(self.values, [int(mask.sum()) for mask in self._free])
+        layers = zip(self._frozen.layers, self._free, parts, strict=True)
+        # Not masked_scatter: Levenberg–Marquardt differentiates row by row, for which it is not made.
+        return [
+            layer.coefficients.flatten().index_copy(0, mask.flatten().nonzero()[:, 0], part).view_as(mask)
+            for layer, mask, part in layers
+        ]
+
+
+def _without(touched: Sequence[Tensor], kan: KAN, old: Tensor | None) -> tuple[Tensor, ...]:
+    """Those coefficients that the old rows do not touch."""
+    if old is None:
+        raise ValueError("protect_old without old_rows; wanted the rows to protect")
+    free = tuple(new & ~taken for new, taken in zip(touched, touched_coefficients(kan, old), strict=True))
+    if not any(bool(mask.any()) for mask in free):
+        raise ValueError(
+            "the old rows touch every spline coefficient that the new ones touch; wanted protect_old = False, a finer "
+            "grid, or old rows from elsewhere"
+        )
+    return free
+
+
+def _double(samples: Samples) -> Samples:
+    return Samples(samples.x.double(), samples.y.double() if samples.y.is_floating_point() else samples.y)
+
+
+def _count_outside(kan: KAN, rows: Tensor) -> int:
+    first = kan.layers[0]
+    # A domain is where splines live: features that no spline reads have none.
+    outside = ((rows < first.domain[:, 0]) | (rows > first.domain[:, 1])) & (first.edge_mask != 0).any(dim=0)
+    return int(outside.any(dim=1).sum())
+
+
+def _answers(kan: KAN, rows: Tensor) -> Tensor:
+    with torch.no_grad():
+        return torch.cat([kan(block) for block in torch.split(rows, _BLOCK_ROWS)]).double()
+
+
+def _drift(before: Tensor, after: Tensor) -> Drift:
+    width = before.amax(dim=0) - before.amin(dim=0)
+    moved = (after - before).abs() / torch.where(width > 0, width, 1.0)
+    return Drift(float(moved.max()), float(moved.square().mean().sqrt()))
+
+
+def _check_network(kan: KAN) -> None:
+    for name, parameter in kan.named_parameters():
+        if not torch.isfinite(parameter).all():
+            raise ValueError(f"{name} of the network has numbers that are not finite")
+
+
+def _checked(kan: KAN, samples: Samples, task: Task, which: str) -> Samples:
+    """The samples in the network's type."""
+    x, y = _checked_rows(kan, samples.x, which), samples.y
+    outputs = kan.width[-1]
+    shape = (len(x),) if task == "classification" else (len(x), outputs)
+    if y.shape != shape:
+        raise ValueError(f"the {which} targets have shape {tuple(y.shape)}; wanted {shape} for {task}")
+    if task == "regression":
+        y = y.to(kan.layers[0].coefficients)
+        if not torch.isfinite(y).all():
+            raise ValueError(f"some of the {which} targets are not finite in {kan.dtype}; wanted numbers")
+    elif y.dtype != torch.int64 or y.min() < 0 or y.max() >= outputs:
+        raise ValueError(
+            f"the {which} classes are {y.dtype} from {y.min()} to {y.max()}; wanted int64 from 0 to {outputs - 1}, "
+            "the network's outputs"
+        )
+    return Samples(x, y.detach())
+
+
+def _checked_rows(kan: KAN, rows: Tensor, which: str) -> Tensor:
+    """The rows in the network's type."""
+    if rows.ndim != 2 or rows.shape[1] != kan.width[0] or len(rows) == 0:
+        raise ValueError(f"the {which} rows have shape {tuple(rows.shape)}; wanted [1 or more, {kan.width[0]}]")
+    rows = rows.to(kan.layers[0].coefficients)
+    bad = ~torch.isfinite(rows).all(dim=1)
+    if bad.any():
+        raise ValueError(
+            f"{int(bad.sum())} of the {which} rows are not finite in {kan.dtype}, first row "
+            f"{int(bad.nonzero()[0])}; wanted numbers"
+        )
+    return rows.detach()

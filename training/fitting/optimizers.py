@@ -1,0 +1,170 @@
+"""What moves the weights: mini-batch Adam, full-batch LBFGS, Levenberg–Marquardt; a fit drives all of them alike."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kan_model import KAN
+from kan_model.analysis.penalty import penalty
+from training.data.objective import Task, loss
+from training.data.samples import Samples
+from training.errors import FitRefused
+from training.fitting.least_squares import LevenbergMarquardt
+from training.fitting.record import Advance
+from training.recipe.fit_sections import FitSection, SparsifySection
+
+# LBFGS iterations between two looks from outside (progress, checkpoint, interruption).
+LBFGS_CHUNK = 10
+# Rows of a batch that tell how large the edges are: each row is as many numbers as there are edges.
+_PENALTY_ROWS = 1024
+
+
+class Optimizer(Protocol):
+    """Moves the weights of one network; what it remembers between two steps can be kept and put back."""
+
+    def advance(self, place: tuple[int, int]) -> Advance:
+        """Go on from ``place`` (which of the plan's grids, steps done on it)."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and numbers that, put back, make the next steps those of a fit that never stopped."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Put them back."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What the optimizer follows: the loss of the task, and what edges cost."""
+
+    task: Task
+    sparsify: SparsifySection | None = None
+
+    def with_price(self, value: Tensor, network: nn.Module, x: Tensor) -> Tensor:
+        """The loss ``value`` and the price of the edges on the rows ``x``."""
+        # A loss that is not finite ends the fit; the price of such a network has no answer.
+        if self.sparsify is None or not torch.isfinite(value):
+            return value
+        assert isinstance(network, KAN)
+        rows = x[:: -(-len(x) // _PENALTY_ROWS)]
+        price = penalty(network, rows, l1=self.sparsify.l1, entropy=self.sparsify.entropy)
+        return value + self.sparsify.penalty * price
+
+
+def optimizer_for(network: nn.Module, train: Samples, plan: FitSection, goal: Goal) -> Optimizer:
+    """The plan's optimizer, for the parameters that want a gradient.
+
+    Raises:
+        FitRefused: too many parameters for Levenberg–Marquardt, or a price of edges, which is no sum of squares.
+    """
+    if plan.optimizer == "levenberg-marquardt":
+        if goal.sparsify is not None:
+            raise FitRefused("levenberg-marquardt follows the loss alone; to sparsify, wanted lbfgs or adam")
+        return LevenbergMarquardt(network, train, goal.task)
+    return (_Adam if plan.optimizer == "adam" else _LBFGS)(network, train, plan, goal)
+
+
+def _free(network: nn.Module) -> list[nn.Parameter]:
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
+
+
+class _Adam:
+    """An advance is an epoch of mini-batches, half a cosine of learning rates a grid."""
+
+    def __init__(self, network: nn.Module, train: Samples, plan: FitSection, goal: Goal) -> None:
+        self._network, self._train, self._plan, self._goal = network, train, plan, goal
+        self._torch = torch.optim.AdamW(_free(network), lr=plan.learning_rate, weight_decay=plan.weight_decay)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._torch.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._torch.load_state_dict(state_dict)
+
+    def advance(self, place: tuple[int, int]) -> Advance:
+        plan, (stage, step) = self._plan, place
+        # Computed from the step, so that nothing but the step needs saving.
+        share = step / plan.steps
+        self._torch.param_groups[0]["lr"] = plan.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
+        order = np.random.default_rng((plan.seed, stage, step)).permutation(len(self._train.x))
+        return Advance(step + 1, self._epoch(torch.from_numpy(order)))
+
+    def _epoch(self, order: Tensor) -> float:
+        total = 0.0
+        for rows in torch.split(order, self._plan.batch_rows or len(order)):
+            self._torch.zero_grad()
+            x = self._train.x[rows]
+            batch_loss = loss(self._goal.task, self._network(x), self._train.y[rows])
+            torch.autograd.backward(self._goal.with_price(batch_loss, self._network, x))
+            self._torch.step()
+            total += float(batch_loss.detach()) * len(rows)
+        return total / len(order)
+
+
+class _LBFGS:
+    """An advance is a chunk of iterations, each on all rows.
+
+    Where a line search meets numbers that are not finite it turns back. Where a chunk ends in such all the same, as
+    when float32 cannot hold a product of gradients, it is done again from its start by what remembers no gradients.
+    """
+
+    def __init__(self, network: nn.Module, train: Samples, plan: FitSection, goal: Goal) -> None:
+        self._network, self._train, self._plan, self._goal = network, train, plan, goal
+        self._first: Tensor | None = None
+        self._torch = torch.optim.LBFGS(
+            _free(network),
+            lr=plan.learning_rate,
+            max_iter=LBFGS_CHUNK,
+            max_eval=10 * LBFGS_CHUNK,
+            history_size=20,
+            tolerance_grad=1e-12,
+            tolerance_change=1e-14,
+            line_search_fn="strong_wolfe",
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._torch.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._torch.load_state_dict(state_dict)
+
+    def advance(self, place: tuple[int, int]) -> Advance:
+        _, step = place
+        chunk = min(LBFGS_CHUNK, self._plan.steps - step)
+        self._torch.param_groups[0]["max_iter"] = chunk
+        before = [parameter.detach().clone() for parameter in _free(self._network)]
+        remembers = bool(self._torch.state)
+        train_loss = self._chunk()
+        if remembers and not math.isfinite(train_loss):
+            self._torch.state.clear()
+            with torch.no_grad():
+                for parameter, values in zip(_free(self._network), before, strict=True):
+                    parameter.copy_(values)
+            train_loss = self._chunk()
+        return Advance(step + chunk, train_loss)
+
+    def _chunk(self) -> float:
+        self._first = None
+        self._torch.step(self._closure)  # type: ignore[no-untyped-call]
+        with torch.no_grad():
+            return float(self._loss())
+
+    def _closure(self) -> Tensor:
+        self._torch.zero_grad()
+        value = self._goal.with_price(self._loss(), self._network, self._train.x)
+        torch.autograd.backward(value)
+        gradients = [p.grad for p in _free(self._network) if p.grad is not None]
+        if torch.isfinite(value) and all(torch.isfinite(gradient).all() for gradient in gradients):
+            self._first = value.detach() if self._first is None else self._first
+            return value
+        # Flat and higher than where the chunk began: NaN would be taken for a way down, and spread.
+        for gradient in gradients:
+            gradient.zero_()
+        most = torch.finfo(value.dtype).max
+        return torch.full_like(value, most) if self._first is None else (10 * self._first).clamp(max=most)
+
+    def _loss(self) -> Tensor:
+        return loss(self._goal.task, self._network(self._train.x), self._train.y)

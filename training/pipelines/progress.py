@@ -1,0 +1,81 @@
+"""How a run looks in a terminal: a bar with loss, metric, grid and time left."""
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from training.data.dataset import Dataset
+from training.data.objective import METRIC
+from training.fitting.fit import FitState
+from training.fitting.record import Record
+from training.recipe.config import Recipe
+
+_NAME_COLUMNS = 10
+
+
+class ProgressBar:
+    """Tells a person at a terminal how the fit goes; anywhere else, one line a grid."""
+
+    def __init__(self, recipe: Recipe, console: Console) -> None:
+        self._recipe, self._console = recipe, console
+        plan = recipe.fit
+        self._steps = plan.steps * len(plan.grids)
+        self._bar = Progress(
+            # Short enough for 80 columns: what does not fit would be cut in the middle of a number.
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=12),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[numbers]}"),
+            TimeRemainingColumn(compact=True),
+            TextColumn("left"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        name = recipe.model.name
+        label = name if len(name) <= _NAME_COLUMNS else name[: _NAME_COLUMNS - 1] + "…"
+        self._task = self._bar.add_task(label, total=self._steps, numbers="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def prepared(self, dataset: Dataset) -> None:
+        """Say what was read, and what a person should know about it."""
+        rows = f"{len(dataset.train)} rows to train, {len(dataset.validation)} to choose, {len(dataset.test)} held out"
+        goal = f"{len(dataset.classes)} classes" if dataset.classes else dataset.target
+        self._print(f"{dataset.source}: {len(dataset.features)} inputs -> {goal}; {rows}")
+        if dataset.dropped_rows:
+            self._print(f"left out {dataset.dropped_rows} rows with missing values")
+        for warning in dataset.warnings:
+            self._print(f"warning: {warning}", style="yellow")
+
+    def stepped(self, state: FitState) -> None:
+        """Move the bar; at the end of a grid, leave a line."""
+        if state.history:
+            done = state.stage * self._recipe.fit.steps + state.step
+            self._show(state.history[-1], done, grid_ended=state.step == 0)
+
+    def told(self, text: str) -> None:
+        """Say which step after the fit begins."""
+        self._print(text)
+
+    def looked(self, record: Record, *, ended: bool) -> None:
+        """Likewise for a fit of one grid; at its end, leave a line."""
+        self._show(record, self._steps if ended else record.step, grid_ended=ended)
+
+    def _show(self, last: Record, done: int, *, grid_ended: bool) -> None:
+        metric = f"{METRIC[self._recipe.task.kind]} {last.validation_score:.4f}"
+        loss = f"grid {last.grid_size}  loss {last.train_loss:.3g}"
+        self._bar.update(self._task, completed=done, numbers=f"{loss}  {metric}")
+        if grid_ended:
+            self._print(f"{loss}  validation loss {last.validation_loss:.3g}  {metric} after {last.step} steps")
+
+    def _print(self, text: str, style: str | None = None) -> None:
+        self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)

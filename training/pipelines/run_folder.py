@@ -1,0 +1,141 @@
+"""Where a run keeps what is not published: its state, so that it can go on; the network; the rows held out."""
+
+import csv
+import fcntl
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from kan_model import KAN
+from kan_model.network import checkpoint
+from training.errors import TrainingError, quoted
+from training.fitting.fit import FitState
+from training.fitting.record import Record
+from training.pipelines.run_identity import RunIdentity
+
+
+class RunError(TrainingError):
+    """The run folder does not allow what was asked."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A state as it was kept; `names_split` is false where an older kan-train kept it, without its split."""
+
+    state: FitState
+    names_split: bool
+
+
+class RunFolder:
+    """``runs/<model name>/``: state.pt while a fit is under way, kan.safetensors and held_out.csv after it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.held_out = path / "held_out.csv"
+        self._state = path / "state.pt"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other runs of the same model out of the folder.
+
+        Raises:
+            RunError: another process holds it, or the folder cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{self.path}: cannot keep the run here: {error.strerror}; give another --runs") from None
+        with (self.path / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(f"{self.path}: another kan-train is at work here; wait for it or give --runs") from None
+            yield
+
+    def has_state(self) -> bool:
+        """Whether an unfinished run lies here."""
+        return self._state.exists()
+
+    def save_state(self, state: FitState, identity: RunIdentity) -> None:
+        """Keep the fit as it stands; a crash leaves the former state or this one."""
+        buffer = io.BytesIO()
+        content = {
+            # An older kan-train reads "identity" and does not compare splits: without that name it refuses this state.
+            "followed": identity.followed,
+            "split": identity.split,
+            "kan": _tensor(state.kan),
+            "best": _tensor(state.best),
+            "best_loss": state.best_loss,
+            "stage": state.stage,
+            "step": state.step,
+            "optimizer": state.optimizer,
+            "history": [asdict(record) for record in state.history],
+            "diverged": state.diverged,
+        }
+        torch.save(content, buffer)
+        checkpoint.write_atomically(self._state, buffer.getvalue())
+
+    def load_state(self, identity: RunIdentity) -> Kept:
+        """The fit as it was kept.
+
+        Args:
+            identity: Of recipe and table; a state of others cannot be gone on with.
+
+        Raises:
+            RunError: there is no state, it cannot be read, or it belongs to another recipe, table or split.
+        """
+        if not self.has_state():
+            raise RunError(f"{self.path}: nothing to go on with; run without --resume")
+        try:
+            content: dict[str, Any] = torch.load(self._state, weights_only=True)
+            split: str | None = content.get("split")
+            followed, state = content["identity" if split is None else "followed"], _state(content)
+        except Exception as error:
+            raise RunError(f"{self._state}: cannot read it ({type(error).__name__}); run with --fresh") from error
+        if followed != identity.followed:
+            raise RunError(f"{self.path}: recipe or data changed since the run was stopped; run with --fresh")
+        if split not in (None, identity.split):
+            remedy = "" if identity.column is None else f"undo the edit of column {quoted(identity.column)}, or "
+            raise RunError(
+                f"{self.path}: other rows train, choose and judge than when the run was stopped, and rows that it has "
+                f"learned may be among those that judge; {remedy}run with --fresh"
+            )
+        return Kept(state, split is not None)
+
+    def drop_state(self) -> None:
+        """Forget an unfinished run."""
+        self._state.unlink(missing_ok=True)
+
+    def save_result(self, kan: KAN, held_out: pd.DataFrame) -> None:
+        """Keep the trained network and the rows it never saw, the latter as kan-client reads them."""
+        checkpoint.save(kan, self.path / "kan.safetensors")
+        # Words are always quoted: pandas leaves a lone carriage return bare, which breaks the line.
+        text = held_out.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)
+        checkpoint.write_atomically(self.held_out, text.encode())
+
+
+def _state(content: dict[str, Any]) -> FitState:
+    return FitState(
+        kan=_kan(content["kan"]),
+        best=_kan(content["best"]),
+        best_loss=content["best_loss"],
+        stage=content["stage"],
+        step=content["step"],
+        optimizer=content["optimizer"],
+        history=[Record(**record) for record in content["history"]],
+        diverged=content["diverged"],
+    )
+
+
+def _tensor(kan: KAN) -> torch.Tensor:
+    return torch.frombuffer(bytearray(checkpoint.to_bytes(kan)), dtype=torch.uint8)
+
+
+def _kan(content: torch.Tensor) -> KAN:
+    return checkpoint.from_bytes(content.numpy().tobytes())

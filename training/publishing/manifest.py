@@ -1,0 +1,232 @@
+"""The manifest of a model version: what it takes, gives, was trained on and measured."""
+
+import datetime
+import importlib.metadata
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from sklearn import metrics as sk
+
+from kan_api.v1 import manifest_pb2 as pb
+from kan_model import parameter_count
+from kan_model.onnx_runtime import Session, open_session
+from training.data.dataset import Dataset
+from training.data.encoding import Feature, Numbers
+from training.data.objective import Task
+from training.data.preparation import feature_ranges
+from training.data.split import Rows
+from training.fitting.evaluation import answers, block_rows
+from training.publishing.export import Exported, Trained, describe, explanation
+from training.recipe.config import Recipe
+
+# The metric that counts rows without a finite answer; other metrics are of the rest.
+UNANSWERED = "unanswered_rows"
+# Begins the names of the metrics of the version that learned on, in the manifest of its successor.
+BEFORE = "before_test_"
+_HISTOGRAM_BINS = 20
+_TASKS = {"regression": pb.TASK_REGRESSION, "classification": pb.TASK_CLASSIFICATION}
+
+
+def build_manifest(
+    recipe: Recipe,
+    dataset: Dataset,
+    exported: Exported,
+    *,
+    formula: str = "",
+    beside: Mapping[str, float] | None = None,
+    attribution: Sequence[float] = (),
+) -> pb.ModelManifest:
+    """Everything but version and files, which :mod:`training.publishing.publish` fills in.
+
+    Args:
+        recipe: What was asked.
+        dataset: The table.
+        exported: The network and its graph.
+        formula: One line an output, or nothing.
+        beside: Metrics of what was trained beside it, by name.
+        attribution: How much the answers depend on each feature, or nothing.
+    """
+    metrics, precision_loss = _metrics(dataset, exported)
+    manifest = of_network(exported, precision_loss)
+    manifest.MergeFrom(outline(recipe, dataset))
+    manifest.MergeFrom(
+        pb.ModelManifest(
+            metrics={**metrics, **(beside or {})},
+            data=pb.DataSummary(
+                source=dataset.source,
+                fingerprint=dataset.fingerprint,
+                train_rows=len(dataset.train),
+                validation_rows=len(dataset.validation),
+                test_rows=len(dataset.test),
+                dropped_rows=dataset.dropped_rows,
+            ),
+            formula=formula,
+        )
+    )
+    for feature, score in zip(manifest.features, attribution, strict=False):
+        feature.attribution = score
+    return manifest
+
+
+def of_network(exported: Exported, precision_loss: Mapping[str, float]) -> pb.ModelManifest:
+    """What a network and its graphs say of themselves, whatever they were made from: tensors, shape, lowering."""
+    kan, graph = exported.trained.kan, exported.lowered.model.graph
+    first = kan.layers[0]
+    return pb.ModelManifest(
+        created=timestamp(),
+        library_version=library_version(),
+        inputs=[pb.TensorSpec(name=graph.input[0].name, datatype="FP32", shape=[-1, kan.width[0]])],
+        outputs=[pb.TensorSpec(name=graph.output[0].name, datatype="FP32", shape=[-1, kan.width[-1]])],
+        network=pb.Network(
+            width=kan.width,
+            grid_size=first.grid_size,
+            degree=first.degree,
+            outside=first.outside,
+            parameters=parameter_count(kan),
+        ),
+        lowering=describe(exported, precision_loss),
+        explanation=explanation(kan),
+        preferred_rows=exported.lowered.preferred_rows,
+    )
+
+
+def histogram(values: Numbers) -> pb.Histogram:
+    """How often which values come: ``[rows]``, one or more, finite, and not all of them one huge number."""
+    counts, edges = np.histogram(values, bins=min(_HISTOGRAM_BINS, len(np.unique(values))))
+    return pb.Histogram(edges=edges, counts=counts)
+
+
+def output_names(classes: Sequence[str], target: str, outputs: int) -> tuple[str, ...]:
+    """One a network's output: the classes, the target, or the target with a number."""
+    if classes:
+        return tuple(classes)
+    return (target,) if outputs == 1 else tuple(f"{target} {number}" for number in range(1, outputs + 1))
+
+
+def timestamp() -> str:
+    """Now, as manifests say it."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def library_version() -> str:
+    """Version of this distribution."""
+    return importlib.metadata.version("kan-serving")
+
+
+def outline(recipe: Recipe, dataset: Dataset) -> pb.ModelManifest:
+    """What is known of a version before it is trained: name, task, classes, columns, features, recipe."""
+    return pb.ModelManifest(
+        name=recipe.model.name,
+        task=_TASKS[dataset.task],
+        target=dataset.target,
+        classes=dataset.classes,
+        columns=[pb.Column(name=column.name, categories=column.categories) for column in dataset.columns],
+        features=_features(dataset),
+        recipe=recipe.text,
+    )
+
+
+def _metrics(dataset: Dataset, exported: Exported) -> tuple[dict[str, float], dict[str, float]]:
+    """Metrics of what will be served, and how much better those of the float32 network are where it is not that."""
+    trained = exported.trained
+    metrics = evaluate(dataset, lambda rows: predict(trained, dataset.x[rows]))
+    if exported.plan.precision == "float32":
+        return metrics, {}
+    session = open_session(exported.lowered.model)
+    block = block_rows(trained.kan)
+    served = evaluate(dataset, lambda rows: _served(session, dataset, rows, block))
+    return served, {name: value - served[name] for name, value in metrics.items()}
+
+
+def _served(session: Session, dataset: Dataset, rows: Rows, block: int) -> Numbers:
+    """Answers of the graph, so many rows at a time."""
+    x = dataset.x[rows].astype(np.float32)
+    blocks = range(0, len(x), block)
+    served = np.concatenate([session.run(x[start : start + block])[0] for start in blocks]).astype(np.float64)
+    # scikit-learn wants probabilities that sum to one in float64.
+    return served / served.sum(axis=1, keepdims=True) if dataset.task == "classification" else served
+
+
+def evaluate(dataset: Dataset, predict: Callable[[Rows], Numbers]) -> dict[str, float]:
+    """Metrics on the rows that were held out, by name; targets in raw units.
+
+    Args:
+        dataset: The table.
+        predict: Which rows of it -> answers ``[rows, outputs]``.
+    """
+    parts = {"validation": dataset.validation, "test": dataset.test}
+    return {
+        f"{part}_{name}": value
+        for part, rows in parts.items()
+        for name, value in scores_of_answered(dataset.task, dataset.y[rows], predict(rows)).items()
+    }
+
+
+def predict(trained: Trained, x: Numbers) -> Numbers:
+    """Probabilities ``[rows, classes]`` or raw predictions ``[rows, targets]`` by torch, in the network's own type.
+
+    Args:
+        trained: The network.
+        x: ``[rows, features]``, raw.
+    """
+    rows = torch.from_numpy(x).to(trained.kan.dtype)
+    # In float64 after the network: scikit-learn wants probabilities that sum to one.
+    y = answers(trained.kan, rows if trained.inputs is None else trained.inputs(rows)).double()
+    result: Numbers = (y if trained.outputs is None else trained.outputs(y)).numpy()
+    return result
+
+
+def scores_of_answered(task: Task, truth: Numbers | Rows, answers: Numbers) -> dict[str, float]:
+    """As :func:`scores`, of the rows that have an answer; where some have none, ``UNANSWERED`` says how many."""
+    answered = np.isfinite(answers).all(axis=1)
+    silent = {} if answered.all() else {UNANSWERED: float((~answered).sum())}
+    return silent | (scores(task, truth[answered], answers[answered]) if answered.any() else {})
+
+
+def scores(task: Task, truth: Numbers | Rows, answers: Numbers) -> dict[str, float]:
+    """How good answers are: accuracy and log loss, or root mean square error, mean absolute error and R².
+
+    Args:
+        task: What was predicted.
+        truth: int64 ``[rows]`` classes, or ``[rows, targets]`` in raw units.
+        answers: ``[rows, outputs]``, probabilities that sum to one or raw predictions; finite.
+    """
+    if task == "classification":
+        return {
+            "accuracy": float(sk.accuracy_score(truth, answers.argmax(axis=1))),
+            "log_loss": float(sk.log_loss(truth, answers, labels=list(range(answers.shape[1])))),
+        }
+    found = {
+        "rmse": float(sk.root_mean_squared_error(truth, answers)),
+        "mae": float(sk.mean_absolute_error(truth, answers)),
+    }
+    # R² compares with the variance of the truth: it needs two rows that differ.
+    return found | ({"r2": float(sk.r2_score(truth, answers))} if np.ptp(truth) > 0 else {})
+
+
+def _features(dataset: Dataset) -> list[pb.Feature]:
+    low, high = feature_ranges(dataset)
+    return [
+        _feature(dataset, place, feature, low[place], high[place]) for place, feature in enumerate(dataset.features)
+    ]
+
+
+def _feature(dataset: Dataset, place: int, feature: Feature, low: float, high: float) -> pb.Feature:
+    values = dataset.x[dataset.train, place]
+    values = values[~np.isnan(values)]
+    message = pb.Feature(
+        name=feature.name,
+        column=feature.column,
+        category=feature.category or "",
+        low=low,
+        high=high,
+        constant=dataset.constant[place],
+    )
+    imputed = dataset.imputed[place]
+    if imputed is not None:
+        message.imputed = imputed
+    # Of a constant there is nothing to count, and numpy cannot part a huge one into bins.
+    if len(values) and not dataset.constant[place]:
+        message.histogram.CopyFrom(histogram(values))
+    return message

@@ -1,0 +1,239 @@
+"""Put a model version into a model repository: whole or not at all, never over another."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from google.protobuf import json_format
+
+from kan_api.compatibility import difference
+from kan_api.excess import excess
+from kan_api.limits import DEFAULT_MAX_MODEL_BYTES, MAX_MANIFEST_BYTES
+from kan_api.v1.manifest_pb2 import File, ModelManifest
+from training.errors import TrainingError
+from training.publishing.triton import CONFIG_NAME, config_text, fits, is_generated
+
+# Content by file name, for a version's number, which is certain only once the folder has its name.
+Files = Callable[[int], Mapping[str, bytes]]
+
+
+class PublishError(TrainingError):
+    """The version cannot be put into the repository."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A version that readers of the repository can see.
+
+    Attributes:
+        folder: ``models/<name>/<version>``.
+        manifest: As written there.
+        notes: What else a person should know of it, a line each.
+    """
+
+    folder: Path
+    manifest: ModelManifest
+    notes: tuple[str, ...] = ()
+
+
+def publish(models: Path, manifest: ModelManifest, files: Files, *, after: int | None = None) -> Published:
+    """Write the next version of a model.
+
+    The files are written to a hidden folder beside it, flushed to disk, and renamed into place. Where two publish
+    at once, the one that comes second takes the number after. Then Triton's config.pbtxt is written.
+
+    Args:
+        models: The model repository; made when it is not there.
+        manifest: Its name says which model; version and files are filled in here.
+        files: Version -> content by file name ("model.onnx").
+        after: The version that it must follow directly; None: whichever is the newest.
+
+    Raises:
+        PublishError: the model's versions so far take other inputs, another version came between, or the folder cannot
+            be written. Where config.pbtxt alone cannot, the version is published and a note says so.
+    """
+    check_successor(models, manifest)
+    model_folder = models / manifest.name
+    try:
+        model_folder.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".publishing-", dir=model_folder))
+        temporary.chmod(0o755)
+        try:
+            published = _rename_to_next_version(model_folder, temporary, manifest, files, after)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise PublishError(
+            f"{model_folder}: cannot publish: {error.strerror} ({error.filename or manifest.name})"
+        ) from error
+    return replace(published, notes=(*published.notes, *configure_triton(model_folder, published.manifest)))
+
+
+def check_successor(models: Path, manifest: ModelManifest) -> None:
+    """Refuse a version that could not stand in for the model's newest one, and a repository that cannot be written.
+
+    Args:
+        models: The model repository.
+        manifest: Of the new version, as far as it is known; its name, features, task, classes and size are looked at.
+
+    Raises:
+        PublishError: inputs, task or classes differ (the message says which), the manifest is larger than kan-serve
+            takes, or no folder can be made there.
+    """
+    name = manifest.name
+    _check_writable(models / name)
+    _text(manifest)
+    versions = published_versions(models / name)
+    if not versions:
+        return
+    before = read_manifest(models / name / str(versions[-1]))
+    if before is None:
+        return  # A broken version binds nobody.
+    if reason := difference(before, manifest):
+        raise PublishError(f"model {name}: this version cannot follow: {reason}; give the new model a name of its own")
+
+
+def configure_triton(model_folder: Path, manifest: ModelManifest) -> tuple[str, ...]:
+    """Write Triton's config.pbtxt for a version just published, or for the one that came after it meanwhile.
+
+    Whichever of two publishers writes last, the file is the newest version's. One that a person has changed stays while
+    its tensors are the version's; where they are not it is kept as ``config.pbtxt.before-<version>``.
+
+    Returns:
+        Why the file cannot be written, if it cannot; the version stands all the same.
+    """
+    newest: ModelManifest | None = manifest
+    try:
+        while newest is not None:
+            written = newest.version
+            _write_config(model_folder, newest)
+            last = published_versions(model_folder)[-1]
+            # Another was published meanwhile: its config may have been written before ours.
+            newest = read_manifest(model_folder / str(last)) if last > written else None
+    except OSError as error:
+        return (
+            f"warning   version {manifest.version} is published and can be served; {CONFIG_NAME}, which only Triton "
+            f"reads, cannot be written: {error.strerror} ({error.filename}); the next version tries again",
+        )
+    return ()
+
+
+def published_versions(model_folder: Path) -> list[int]:
+    """Version numbers in a model's folder, ascending."""
+    if not model_folder.is_dir():
+        return []
+    return sorted(int(path.name) for path in model_folder.iterdir() if path.name.isdecimal() and path.is_dir())
+
+
+def read_manifest(folder: Path) -> ModelManifest | None:
+    """A version's manifest; None where it cannot be read."""
+    try:
+        return json_format.Parse((folder / "manifest.json").read_bytes(), ModelManifest(), ignore_unknown_fields=True)
+    except (OSError, ValueError, json_format.ParseError):
+        return None
+
+
+def _check_writable(folder: Path) -> None:
+    """Before hours of training rather than after: the nearest folder that exists must take a new one."""
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise PublishError(f"{folder}: cannot publish: {nearest} is no folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise PublishError(f"{folder}: cannot publish: no permission to write to {nearest}")
+
+
+def _rename_to_next_version(
+    model_folder: Path, temporary: Path, manifest: ModelManifest, files: Files, after: int | None
+) -> Published:
+    version = max(published_versions(model_folder), default=0) + 1
+    while True:
+        written = _write_version(temporary, manifest, version, files(version))
+        folder = model_folder / str(version)
+        if after is not None and version != after + 1:
+            raise PublishError(f"{model_folder}: version {version - 1} came meanwhile, after version {after}")
+        try:
+            temporary.rename(folder)  # Fails where the target holds anything: no version is ever overwritten.
+        except OSError:
+            if not folder.exists():
+                raise
+            version += 1
+            continue
+        _flush_folder(model_folder)
+        return Published(folder, written, _notes(written))
+
+
+def _write_version(folder: Path, manifest: ModelManifest, version: int, files: Mapping[str, bytes]) -> ModelManifest:
+    """Write all files of a version and the manifest that lists them."""
+    complete = ModelManifest()
+    complete.CopyFrom(manifest)
+    complete.version = version
+    del complete.files[:]
+    for name, content in files.items():
+        _write(folder / name, content)
+        complete.files.append(File(name=name, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content)))
+    _write(folder / "manifest.json", _text(complete))
+    _flush_folder(folder)
+    return complete
+
+
+def _text(manifest: ModelManifest) -> bytes:
+    """What manifest.json holds; kan-serve refuses a larger one than kan_api.limits allows, so nobody publishes it."""
+    text = json_format.MessageToJson(
+        manifest,
+        preserving_proto_field_name=True,
+        ensure_ascii=False,
+        # Zeros and empty words too: a reader without protobuf does not know which fields there could be.
+        always_print_fields_with_no_presence=True,
+    ).encode()
+    reason = excess(manifest)
+    if not reason and len(text) > MAX_MANIFEST_BYTES:
+        reason = f"manifest.json has {len(text)} bytes, at most {MAX_MANIFEST_BYTES} are allowed"
+    if reason:
+        raise PublishError(
+            f"model {manifest.name} cannot be published, as kan-serve would refuse it: {reason}; "
+            "give it fewer columns, fewer words and classes, or shorter texts"
+        )
+    return text
+
+
+def _notes(manifest: ModelManifest) -> tuple[str, ...]:
+    return tuple(
+        f"{file.name} has {file.size_bytes} bytes: start kan-serve with --max-model-bytes {file.size_bytes} or more"
+        for file in manifest.files
+        if file.name == "model.onnx" and file.size_bytes > DEFAULT_MAX_MODEL_BYTES
+    )
+
+
+def _write_config(model_folder: Path, manifest: ModelManifest) -> None:
+    path = model_folder / CONFIG_NAME
+    present = path.read_bytes() if path.exists() else b""
+    if present and not is_generated(text := present.decode(errors="replace")):
+        if fits(text, manifest):
+            return
+        _write(model_folder / f"{CONFIG_NAME}.before-{manifest.version}", present)
+    # Written in a folder of its own, since publishers on several machines may share the repository.
+    with tempfile.TemporaryDirectory(prefix=".publishing-", dir=model_folder) as temporary:
+        file = Path(temporary) / CONFIG_NAME
+        _write(file, config_text(manifest).encode())
+        file.replace(path)
+    _flush_folder(model_folder)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make names in the folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,136 @@
+"""The recipe: which table, what to learn from it and how, read from a TOML file."""
+
+import tomllib
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from training.errors import RecipeError
+from training.recipe.fit_sections import (
+    AdaptSection,
+    AttributionSection,
+    BaselineSection,
+    FitSection,
+    PruneSection,
+    SparsifySection,
+    SymbolicSection,
+)
+from training.recipe.mistakes import explain
+from training.recipe.sections import (
+    DataSection,
+    InputsSection,
+    LoweringSection,
+    ModelSection,
+    NetworkSection,
+    Section,
+    SplitSection,
+    TaskSection,
+    VerifySection,
+)
+
+# What a version that learns on cannot be asked for.
+_FRESH_ONLY = frozenset({"network", "inputs", "adapt", "sparsify", "prune", "symbolic", "attribution", "baseline"})
+
+
+class _Document(Section):
+    """What the TOML file may hold."""
+
+    model: ModelSection
+    data: DataSection
+    task: TaskSection
+    split: SplitSection = SplitSection()
+    inputs: InputsSection = InputsSection()
+    network: NetworkSection = NetworkSection()
+    fit: FitSection = Field(default_factory=lambda: FitSection(batch_rows=64))
+    adapt: AdaptSection | None = None
+    sparsify: SparsifySection | None = None
+    prune: PruneSection | None = None
+    symbolic: SymbolicSection | None = None
+    attribution: AttributionSection | None = None
+    baseline: BaselineSection | None = None
+    lowering: LoweringSection = LoweringSection()
+    verify: VerifySection = VerifySection()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.split.kind == "stratified" and self.task.kind != "classification":
+            raise ValueError('[split] kind = "stratified" needs [task] kind = "classification"')
+        if self.split.column is not None and self.data.path is None:
+            raise ValueError(f'[split] kind = "{self.split.kind}" needs a table of one\'s own: [data] path')
+        if self.split.column is not None and self.split.column == self.data.target:
+            raise ValueError("[split] column is the target; wanted another column")
+        if self.sparsify is not None and self.fit.optimizer == "levenberg-marquardt":
+            raise ValueError(
+                '[sparsify]: not with [fit] optimizer = "levenberg-marquardt", which follows the loss alone; wanted '
+                "lbfgs or adam"
+            )
+        self._check_continuation()
+        return self
+
+    def _check_continuation(self) -> None:
+        if self.model.continue_from is None:
+            if idle := self.fit.model_fields_set & {"old_table", "protect_old"}:
+                raise ValueError(f"[fit] {', '.join(sorted(idle))}: only with [model] continue_from")
+            return
+        if idle := self.model_fields_set & _FRESH_ONLY:
+            raise ValueError(
+                f"[{'], ['.join(sorted(idle))}]: not with [model] continue_from; the version's network and scaling stay"
+            )
+        if "grids" in self.fit.model_fields_set:
+            raise ValueError("[fit] grids: not with [model] continue_from; the version's grids stay")
+        if self.fit.weight_decay > 0:
+            raise ValueError(
+                "[fit] weight_decay: wanted 0 with [model] continue_from; it pulls at what the new rows say nothing of"
+            )
+
+
+class Recipe(_Document):
+    """A checked recipe; `text` is the file as it was written, its paths count from the working folder."""
+
+    text: str
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read and check a recipe.
+
+    Args:
+        path: a TOML file; relative paths in it count from the file's folder.
+
+    Raises:
+        RecipeError: when the file is missing or no TOML, or a key is unknown, missing, of the wrong type or does not
+            fit another one; one line for each mistake.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise RecipeError(f"{path}: there is no such recipe") from None
+    except UnicodeDecodeError:
+        raise RecipeError(f"{path}: wanted TOML in UTF-8, got bytes that are not UTF-8") from None
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot read it: {error.strerror}") from None
+    return parse_recipe(text, folder=path.parent, name=str(path))
+
+
+def parse_recipe(text: str, *, folder: Path, name: str) -> Recipe:
+    """Check a recipe that is not in a file yet.
+
+    Args:
+        text: the TOML.
+        folder: where relative paths in it count from.
+        name: what messages call the recipe.
+
+    Raises:
+        RecipeError: as `load_recipe`.
+    """
+    try:
+        document = _Document.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{name}: not valid TOML: {error}") from None
+    except ValidationError as error:
+        raise RecipeError("\n".join(f"{name}: {mistake}" for mistake in explain(error, _Document))) from None
+    sections = {section: getattr(document, section) for section in _Document.model_fields}
+    for section, key in (("data", "path"), ("model", "continue_from"), ("fit", "old_table")):
+        if (given := getattr(sections[section], key)) is not None:
+            sections[section] = sections[section].model_copy(update={key: folder / given})
+    return Recipe.model_construct(**(sections | {"text": text}))

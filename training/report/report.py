@@ -1,0 +1,212 @@
+"""report.html of a version: what was learned, from what, and how well, as one file that needs no other."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, Feature, ModelManifest
+from kan_model import KAN
+from kan_model.analysis.edge_values import edge_values
+from kan_model.plot import diagram, edge_detail
+from training.data.encoding import Numbers
+from training.data.split import Rows
+from training.fitting.record import Record
+from training.publishing.export import Trained
+from training.publishing.manifest import BEFORE, output_names
+from training.report.charts import confusion, residuals, staircase
+from training.report.page import bullets, folded, image, number, page, paragraph, section, table, verbatim
+
+NAME = "report.html"
+# What a page is wide enough for.
+_MOST_CURVES, _MOST_EDGES = 16, 4
+_MOST_FEATURES = 200
+# Rows that tell the shape of the curves.
+_ROWS = 1000
+# Rows of which all edges are in memory at once.
+_EDGE_ROWS = 64
+# Beginnings of the names of metrics, and what a person calls those rows.
+_PARTS = {
+    "train_": "training rows",
+    "validation_": "validation rows",
+    "test_": "held-out rows",
+    BEFORE: "held-out rows, the version before",
+    "baseline_test_": "held-out rows, an MLP",
+}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Answers to rows whose truth is known.
+
+    Attributes:
+        which: What a person calls these rows, as "held-out rows".
+        truth: int64 ``[rows]`` classes, or ``[rows, 1]`` in raw units.
+        answers: ``[rows, outputs]``: probabilities, or raw predictions; finite.
+    """
+
+    which: str
+    truth: Numbers | Rows
+    answers: Numbers
+
+
+def report(
+    manifest: ModelManifest,
+    trained: Trained,
+    rows: Numbers,
+    *,
+    judged: Judged | None = None,
+    history: Sequence[Record] = (),
+    notes: Sequence[str] = (),
+    latex: str = "",
+) -> bytes:
+    """The page, in UTF-8. It loads nothing and runs nothing.
+
+    Args:
+        manifest: Of the version; its number is not needed.
+        trained: The network with what stands before and behind it.
+        rows: ``[rows, features]``, raw, over which curves are drawn; some of many are enough.
+        judged: What pictures of answers are made of; None: there are no such rows.
+        history: Of the fit; empty where it is not known.
+        notes: What was done to the network after the fit, and what else to know of it, a line each.
+        latex: The manifest's formula as LaTeX, to be copied.
+    """
+    title = f"{manifest.name}: {manifest.target or 'classes'}"
+    parts = [
+        paragraph(_about(manifest), "about"),
+        section("How well it does", [_metrics(manifest), *_answers(manifest, judged)]),
+        section("What it learned", [*_formula(manifest, latex), bullets(notes), *_network(manifest, trained, rows)]),
+        section("How it was learned", [image(staircase(history), "loss, grid by grid")] if history else []),
+        section("The data", [_data(manifest), _features(manifest)]),
+        section("The recipe", [verbatim(manifest.recipe)]),
+        section("Where it comes from", _origin(manifest) if manifest.HasField("origin") else []),
+    ]
+    return page(title, parts)
+
+
+def _about(manifest: ModelManifest) -> str:
+    network, made = manifest.network, "Trained"
+    if manifest.HasField("origin"):
+        made = f"Trained by {manifest.origin.kind}, imported"
+    elif manifest.continued_from:
+        made = f"Version {manifest.continued_from}, trained on new rows"
+    shape = ", ".join(map(str, network.width))
+    return (
+        f"KAN [{shape}], {network.parameters:,} parameters, grids of {network.grid_size} intervals, degree "
+        f"{network.degree}. {made} {manifest.created} with kan-serving {manifest.library_version}."
+    )
+
+
+def _metrics(manifest: ModelManifest) -> str:
+    """A line a metric, a column a part of the data."""
+    parts = [part for part in _PARTS if any(name.startswith(part) for name in manifest.metrics)]
+    if not parts:
+        return paragraph("Not measured: that takes rows with their truth, and an answer to each.")
+    names = sorted({name.removeprefix(part) for part in parts for name in manifest.metrics if name.startswith(part)})
+    rows = [
+        [name.replace("_", " "), *(number(manifest.metrics.get(f"{part}{name}")) for part in parts)] for name in names
+    ]
+    return table(["", *(_PARTS[part] for part in parts)], rows)
+
+
+def _answers(manifest: ModelManifest, judged: Judged | None) -> Iterator[str]:
+    if judged is None:
+        return
+    truth, answers = judged.truth, judged.answers
+    yield paragraph(f"Answers to {len(truth):,} {judged.which}:")
+    if manifest.task == TASK_CLASSIFICATION:
+        picture = confusion(manifest.classes, truth.astype("int64"), answers.argmax(axis=1))
+        yield image(picture, "confusion matrix")
+    else:
+        yield image(residuals(manifest.target, truth[:, 0].astype("float64"), answers[:, 0]), "residuals")
+
+
+def _network(manifest: ModelManifest, trained: Trained, raw: Numbers) -> Iterator[str]:
+    """The diagram, and the edges of the first layer that matter most."""
+    kan = trained.kan
+    x = torch.from_numpy(raw[:: max(1, len(raw) // _ROWS)])
+    given = (x if trained.inputs is None else trained.inputs(x)).to(kan.dtype)
+    rows = _answered(kan, given)
+    if len(rows) < 2:
+        yield paragraph(f"No pictures: the network has no answer to {len(given) - len(rows)} of {len(given)} rows.")
+        return
+    names = [feature.name for feature in manifest.features]
+    outputs = output_names(manifest.classes, manifest.target, kan.width[-1])
+    yield image(diagram(kan, rows, names=names, outputs=outputs, most_curves=_MOST_CURVES), "the network")
+    with torch.no_grad():
+        values = next(edge_values(kan, rows))
+    # An edge that adds the same to every row is not worth a picture; rounding gives it a deviation.
+    strength = torch.where(values.amax(dim=0) > values.amin(dim=0), values.std(dim=0), 0.0)
+    for place in strength.flatten().argsort(descending=True)[:_MOST_EDGES].tolist():
+        output, input_ = divmod(place, kan.width[0])
+        if strength[output, input_] > 0:
+            # The only layer feeds the outputs themselves.
+            fed = outputs[output] if len(kan.layers) == 1 else f"node {output}"
+            title, axis = f"{names[input_]} to {fed}", f"{names[input_]}, as the network reads it"
+            figure = edge_detail(kan, rows, 0, output, input_, name=axis, title=title)
+            yield image(figure, f"edge from {title}", "half")
+
+
+def _formula(manifest: ModelManifest, latex: str) -> Iterator[str]:
+    yield verbatim(manifest.formula)
+    if latex:
+        yield folded("its right-hand side as LaTeX", verbatim(latex))
+
+
+def _answered(kan: KAN, rows: Tensor) -> Tensor:
+    """The rows to which every edge has an answer: a logarithm has none left of 0."""
+    kept = torch.isfinite(rows).all(dim=1)
+    with torch.no_grad():
+        for x, some in zip(torch.split(rows, _EDGE_ROWS), torch.split(kept, _EDGE_ROWS), strict=True):
+            for layer in kan.layers:
+                some &= torch.isfinite(layer.edge_outputs(x)).flatten(1).all(dim=1)
+                x = layer(x)
+            some &= torch.isfinite(x).all(dim=1)
+    return rows[kept]
+
+
+def _data(manifest: ModelManifest) -> str:
+    data = manifest.data
+    counts = {
+        "rows that trained": data.train_rows,
+        "rows that chose the network": data.validation_rows,
+        "rows held out": data.test_rows,
+        "rows left out": data.dropped_rows,
+    }
+    # Of an imported network that a count is 0 means that it is not known.
+    told = {name: count for name, count in counts.items() if count or not manifest.HasField("origin")}
+    text = ""
+    if data.source:
+        rows = [["table", data.source], *([name, f"{count:,}"] for name, count in told.items())]
+        text = table([], [*rows, ["fingerprint", data.fingerprint]], numbers=False)
+    if not data.train_rows:
+        text += paragraph("The rows that trained it are not known; the ranges below are those of its first grids.")
+    return text
+
+
+def _features(manifest: ModelManifest) -> str:
+    features = manifest.features[:_MOST_FEATURES]
+    rows = [[feature.name, number(feature.low), number(feature.high), _remark(feature)] for feature in features]
+    head = ["feature", "lowest", "highest", ""]
+    if any(feature.HasField("attribution") for feature in features):
+        head.append("attribution")
+        for feature, row in zip(features, rows, strict=True):
+            row.append(number(feature.attribution))
+    more = len(manifest.features) - len(features)
+    return table(head, rows) + (paragraph(f"and {more:,} more") if more else "")
+
+
+def _remark(feature: Feature) -> str:
+    if feature.constant:
+        return "constant"
+    return f"{number(feature.imputed)} where missing" if feature.HasField("imputed") else ""
+
+
+def _origin(manifest: ModelManifest) -> Iterator[str]:
+    origin = manifest.origin
+    yield paragraph(f"{origin.kind} trained it; how, its files do not say. They were:")
+    rows = [[file.name, f"{file.size_bytes:,}", file.sha256] for file in origin.files]
+    yield table(["file", "bytes", "sha256"], rows, numbers=False)
+    yield paragraph("Imported by:")
+    yield verbatim(origin.command)

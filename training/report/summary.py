@@ -1,0 +1,98 @@
+"""What a command tells at its end."""
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from kan_api.v1.manifest_pb2 import ModelManifest
+from training.publishing.manifest import UNANSWERED
+from training.publishing.publish import Published
+from training.report.report import NAME as REPORT
+
+# Of a formula that is shown in the terminal; report.html has longer ones.
+_MOST_CHARACTERS = 200
+
+
+def of_run(published: Published, held_out: Path) -> str:
+    """After training.
+
+    Args:
+        published: The version.
+        held_out: Where the rows are that it never saw.
+    """
+    manifest, lowering = published.manifest, published.manifest.lowering
+    silent = manifest.metrics.get(f"test_{UNANSWERED}", 0)
+    unanswered = (
+        [f"  warning   no answer to {silent:.0f} held-out rows; what is told is of the others"] if silent else []
+    )
+    # R² compares with that answer; below zero the model is worse.
+    useless = ["  warning   worse than always answering the mean"] if manifest.metrics.get("test_r2", 1.0) < 0 else []
+    losses = ", ".join(
+        f"{name.removeprefix('test_')} {value:+.4g}"
+        for name, value in sorted(lowering.precision_loss.items())
+        if name.startswith("test_")
+    )
+    precision = f" in {lowering.precision}; float32 less this: {losses}" if losses else ""
+    judged = f"  held out  {manifest.data.test_rows} rows: {_metrics(manifest, 'test_')}  ({held_out})"
+    return "\n".join([*_network(published), judged, *unanswered, *useless, *_graph(published, precision)])
+
+
+def of_import(published: Published) -> str:
+    """After an import; metrics where there were rows to judge by."""
+    data = published.manifest.data
+    parts = (("train_", "training ", data.train_rows), ("test_", "held out ", data.test_rows))
+    judged = [
+        f"  {name} {rows} rows: {metrics}"
+        for part, name, rows in parts
+        if (metrics := _metrics(published.manifest, part))
+    ]
+    return "\n".join([*_network(published), *judged, *_graph(published)])
+
+
+def _network(published: Published) -> Iterator[str]:
+    manifest = published.manifest
+    network = manifest.network
+    yield f"published {published.folder}"
+    yield from (f"  {note}" for note in published.notes)
+    lines = manifest.formula.splitlines()
+    yield from (f"  formula   {line}" for line in lines if len(line) <= _MOST_CHARACTERS)
+    if longer := sum(len(line) > _MOST_CHARACTERS for line in lines):
+        several = f"{longer} more: " if longer < len(lines) else ""
+        yield f"  formula   {several}too long to be shown here; it stands in {published.folder / REPORT}"
+    shape = ", ".join(map(str, network.width))
+    yield f"  network   [{shape}], grid {network.grid_size}, degree {network.degree}, {network.parameters} parameters"
+
+
+def _graph(published: Published, precision: str = "") -> Iterator[str]:
+    lowering = published.manifest.lowering
+    yield (
+        f"  ONNX      within {lowering.max_relative_error:.1g} of float64 on {lowering.verified_rows} rows, "
+        f"tolerance {lowering.tolerance:g}"
+    )
+    yield f"  lowering  {', '.join(lowering.strategies)}{precision}"
+    yield "  serve it  kan-serve --models " + shlex.quote(str(published.folder.parent.parent))
+
+
+def _metrics(manifest: ModelManifest, part: str) -> str:
+    return ", ".join(
+        f"{name.removeprefix(part).replace('_', ' ')} {value:.4g}"
+        for name, value in sorted(manifest.metrics.items())
+        if name.startswith(part)
+    )
+
+
+def of_tuning(published: Published) -> str:
+    """After timing strategies: what was tried, as a table: microseconds by rows, a line a strategy."""
+    manifest = published.manifest
+    lines = [f"published {published.folder}", *(f"  {note}" for note in published.notes)]
+    lines.append(f"  runs of {manifest.preferred_rows} rows are cheapest by the row")
+    for index, layer in enumerate(manifest.lowering.layers):
+        for candidate in layer.candidates:
+            times = "".join(f"{1e6 * timing.seconds:10.1f}" for timing in candidate.timings)
+            kept = candidate.strategy == layer.strategy
+            lines.append(
+                f"  layer {index}  {candidate.strategy:26}  error {candidate.max_relative_error:.0e}  "
+                + (f"µs {times}{'   kept' if kept else ''}" if times else "too far from float64")
+            )
+    rows = ", ".join(map(str, manifest.lowering.tuned_for))
+    return "\n".join([*lines, f"  (µs of the layer alone for {rows} rows, one thread)"])
