@@ -5,6 +5,7 @@ Loaded on first use, since they bring other libraries along: :mod:`kan_model.low
 """
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from kan_model.analysis.attribution import Attribution, attribute, interactions
@@ -17,7 +18,7 @@ from kan_model.network.functions import ALIASES, FUNCTIONS
 from kan_model.network.layer import KANLayer
 from kan_model.network.network import KAN, KANConfig, parameter_count
 from kan_model.network.symbolic_edge import SymbolicEdge
-from kan_model.symbolic.choice import Candidate, EdgeReport, Symbolized, auto, fix, suggest
+from kan_model.symbolic.choice import Candidate, EdgeReport, Symbolized, auto_symbolic, fix_symbolic, suggest_symbolic
 from kan_model.symbolic.constants import fit_constants
 
 if TYPE_CHECKING:
@@ -38,10 +39,10 @@ __all__ = [
     "Symbolized",
     "adapt_grid",
     "attribute",
-    "auto",
+    "auto_symbolic",
     "checkpoint",
     "fit_constants",
-    "fix",
+    "fix_symbolic",
     "formula",
     "interactions",
     "interop",
@@ -50,7 +51,7 @@ __all__ = [
     "plot",
     "prune",
     "refine_grid",
-    "suggest",
+    "suggest_symbolic",
 ]
 
 _ON_FIRST_USE = ("formula", "interop", "lowering", "plot")
@@ -112,4 +113,7 @@ serve_old_names(
 def __getattr__(name: str) -> Any:
     if name in _ON_FIRST_USE:
         return importlib.import_module(f"{__name__}.{name}")
+    if name in ("auto", "fix", "suggest"):
+        warnings.warn(f"{__name__}.{name} is {__name__}.{name}_symbolic now", DeprecationWarning, stacklevel=2)
+        return globals()[f"{name}_symbolic"]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

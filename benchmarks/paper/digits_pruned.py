@@ -18,7 +18,7 @@ from kan_model.analysis.pruning import prune
 from training.data.dataset import Dataset, prepare
 from training.data.preparation import input_transform, new_network, output_transform, samples
 from training.data.samples import Samples
-from training.data.split import Rows
+from training.data.split import RowNumbers
 from training.recipe.config import Recipe, load_recipe
 from training.threads import torch_threads
 
@@ -28,7 +28,7 @@ SHARES = (1 / 2, 1 / 4, 1 / 8)
 # After pruning: a third of the epochs of the recipe, at two fifths of its learning rate.
 _LATER_EPOCHS = 1 / 3
 _LATER_LEARNING_RATE = 0.4
-_RECIPE = Path(__file__).parent.parent / "recipes" / "digits.toml"
+_RECIPE = Path(__file__).parents[2] / "training" / "recipes" / "digits.toml"
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def _train(
             optimizer.step()
 
 
-def _samples(dataset: Dataset, recipe: Recipe, rows: Rows) -> Samples:
+def _samples(dataset: Dataset, recipe: Recipe, rows: RowNumbers) -> Samples:
     transform = input_transform(dataset, recipe.inputs.scaling)
     return samples(dataset, rows, transform, output_transform(dataset), torch.float32)
 

@@ -23,7 +23,7 @@ from kan_model import FUNCTIONS, KAN, KANConfig, refine_grid
 from kan_model.formula.expression import formula
 from kan_model.grids.refinement import replace_knots
 from kan_model.splines.bspline import uniform_knots
-from kan_model.symbolic.choice import auto
+from kan_model.symbolic.choice import auto_symbolic
 from kan_model.symbolic.constants import fit_constants
 
 GRIDS = (3, 5, 10, 20)
@@ -67,7 +67,9 @@ class Recovery:
 
 
 PROBLEMS = (
-    Problem("exp(sin(πx) + y²)", lambda p: torch.exp(torch.sin(math.pi * p[:, :1]) + p[:, 1:] ** 2), (2, 1, 1), (0, 1, 2)),
+    Problem(
+        "exp(sin(πx) + y²)", lambda p: torch.exp(torch.sin(math.pi * p[:, :1]) + p[:, 1:] ** 2), (2, 1, 1), (0, 1, 2)
+    ),
     Problem("x·y", lambda p: p[:, :1] * p[:, 1:], (2, 2, 1), (0, 1, 2)),
 )
 
@@ -146,7 +148,7 @@ def _on_what_comes(kan: KAN, x: Tensor) -> KAN:
 
 def _symbolic(kan: KAN, x: Tensor, y: Tensor, weight: float) -> KAN:
     for layer in range(len(kan.layers)):
-        kan = auto(kan, x, min_r2=0.9, layers=[layer], weight=weight).kan
+        kan = auto_symbolic(kan, x, min_r2=0.9, layers=[layer], weight=weight).kan
         if layer + 1 < len(kan.layers):
             kan = _fitted(kan, x, y)
     return fit_constants(kan, x, y, steps=600)

@@ -48,7 +48,10 @@ async def _metrics_seconds(model: ServedModel, request: bytes, together: int) ->
             began = time.thread_time()
             for _ in range(_CALLS_A_PASS // together):
                 await asyncio.gather(
-                    *(calls.invoke(method, calls.Call(), request, metrics, _MOST_ANSWER_BYTES) for _ in range(together))
+                    *(
+                        calls.invoke(method, calls.RequestContext(), request, metrics, _MOST_ANSWER_BYTES)
+                        for _ in range(together)
+                    )
                 )
             found_times.append((time.thread_time() - began) / (_CALLS_A_PASS // together * together))
     for _, registry in kinds:

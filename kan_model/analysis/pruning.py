@@ -12,7 +12,14 @@ from torch import Tensor
 
 from kan_model.analysis.attribution import Attribution, attribute
 from kan_model.analysis.edge_values import checked_rows
-from kan_model.network.connections import Flags, Indices, active_edges, fed, read, with_nodes
+from kan_model.network.connections import (
+    Flags,
+    Indices,
+    active_edges,
+    reachable_from_inputs,
+    reaching_outputs,
+    with_nodes,
+)
 from kan_model.network.layer import KANLayer
 from kan_model.network.network import KAN
 
@@ -126,7 +133,7 @@ def _above(scores: Attribution, active: Sequence[Flags], node_threshold: float, 
 
 def _connected(edges: Sequence[Flags]) -> list[Flags]:
     """The edges that are on a way from an input to an output."""
-    is_fed, is_read = fed(edges), read(edges)
+    is_fed, is_read = reachable_from_inputs(edges), reaching_outputs(edges)
     return [layer & is_fed[index] & is_read[index + 1][:, None] for index, layer in enumerate(edges)]
 
 

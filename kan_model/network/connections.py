@@ -12,7 +12,7 @@ Indices = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 
-def fed(edges: Sequence[Flags]) -> list[Flags]:
+def reachable_from_inputs(edges: Sequence[Flags]) -> list[Flags]:
     """Nodes that are reached from an input, level by level, inputs first.
 
     Args:
@@ -24,8 +24,12 @@ def fed(edges: Sequence[Flags]) -> list[Flags]:
     return levels
 
 
-def read(edges: Sequence[Flags]) -> list[Flags]:
-    """Nodes that are read on the way to an output, level by level, inputs first; ``edges`` as for :func:`fed`."""
+def reaching_outputs(edges: Sequence[Flags]) -> list[Flags]:
+    """Nodes from which an output can be reached, level by level, inputs first.
+
+    Args:
+        edges: As for :func:`reachable_from_inputs`.
+    """
     levels: list[Flags] = [np.ones(edges[-1].shape[0], bool)]
     for layer in reversed(edges):
         levels.insert(0, np.any(layer & levels[0][:, None], axis=0))

@@ -78,7 +78,7 @@ class Symbolized:
         return tuple(edge for edge in self.edges if not edge.fixed)
 
 
-def suggest(
+def suggest_symbolic(
     kan: KAN,
     rows: Tensor,
     layer: int,
@@ -121,7 +121,7 @@ def suggest(
         return _candidates(kan.layers[layer], layer, x, output, input_, functions, weight)
 
 
-def fix(kan: KAN, layer: int, edge: SymbolicEdge) -> KAN:
+def fix_symbolic(kan: KAN, layer: int, edge: SymbolicEdge) -> KAN:
     """The network with one edge a formula; ``fix(kan, best.layer, best.edge)`` takes up a suggestion.
 
     Raises:
@@ -133,7 +133,7 @@ def fix(kan: KAN, layer: int, edge: SymbolicEdge) -> KAN:
     return KAN.of_layers(layers)
 
 
-def auto(
+def auto_symbolic(
     kan: KAN,
     rows: Tensor,
     *,

@@ -9,7 +9,7 @@ from torch import Tensor
 from kan_model.network.functions import FUNCTIONS
 from kan_model.symbolic.invariance import invariance_of
 from kan_model.symbolic.polish import linear, loss_of
-from kan_model.symbolic.search import Samples, search
+from kan_model.symbolic.search import EdgeSamples, search
 
 # A curve whose range between the samples is that much wider than on them has a pole there.
 _POLE = 3.0
@@ -67,7 +67,7 @@ def fit_functions(
     if y_range <= 8 * torch.finfo(dtype).eps * float(y.abs().max()) or x.min() == x.max():
         r2 = 1.0 if y_range == 0 or x.min() != x.max() else 0.0
         return (Fit("x", 1.0, 0.0, 0.0, float(y.mean()), r2),)
-    samples = Samples.of(x, y)
+    samples = EdgeSamples.of(x, y)
     different = len(set(x.tolist()))
     fits = []
     for name in names:
@@ -92,7 +92,7 @@ def _check(x: Tensor, y: Tensor, names: Sequence[str]) -> None:
         raise ValueError(f"functions are {list(names)}; wanted some of {', '.join(FUNCTIONS)}")
 
 
-def _in_units(name: str, a: float, b: float, samples: Samples, dtype: torch.dtype) -> Fit | None:
+def _in_units(name: str, a: float, b: float, samples: EdgeSamples, dtype: torch.dtype) -> Fit | None:
     """The fit for x and y as they came, with its plainest constants that are finite on them; None if there are none."""
     function = FUNCTIONS[name].torch
     low, high = float(samples.x[0]), float(samples.x[-1])
@@ -121,7 +121,7 @@ def _in_units(name: str, a: float, b: float, samples: Samples, dtype: torch.dtyp
     return Fit(name, a, shift, c, d, 1 - loss)
 
 
-def _has_pole(function: Callable[[Tensor], Tensor], inside: Tensor, samples: Samples, values: Tensor) -> bool:
+def _has_pole(function: Callable[[Tensor], Tensor], inside: Tensor, samples: EdgeSamples, values: Tensor) -> bool:
     x = torch.linspace(float(samples.x[0]), float(samples.x[-1]), 2001, dtype=torch.float64).to(inside)
     x = x.clamp(samples.x[0].to(inside), samples.x[-1].to(inside))
     between = function(inside[0] * x + inside[1]).double()

@@ -26,7 +26,7 @@ _WAVES = 3
 
 
 @dataclass(frozen=True)
-class Samples:
+class EdgeSamples:
     """Samples in order of x: as they came, and x scaled to [-1, 1] beside y with mean 0 and deviation 1."""
 
     x: Tensor
@@ -37,7 +37,7 @@ class Samples:
     half: float
 
     @classmethod
-    def of(cls, x: Tensor, y: Tensor) -> "Samples":
+    def of(cls, x: Tensor, y: Tensor) -> "EdgeSamples":
         """Of ``[samples]`` of x and y in any order, neither of them constant."""
         order = torch.argsort(x, stable=True)
         x, y = x[order], y[order]
@@ -54,7 +54,7 @@ class Samples:
 
 
 def search(
-    function: Callable[[Tensor], Tensor], invariance: Invariance, samples: Samples
+    function: Callable[[Tensor], Tensor], invariance: Invariance, samples: EdgeSamples
 ) -> tuple[float, float] | None:
     """The best a and b for scaled samples."""
     u, v = samples.some(_SEARCH_POINTS)
@@ -104,7 +104,7 @@ def _starts(
     return factors[row], shifts[column], spacing
 
 
-def _fast_waves(function: Callable[[Tensor], Tensor], samples: Samples) -> tuple[Tensor, Tensor, Tensor]:
+def _fast_waves(function: Callable[[Tensor], Tensor], samples: EdgeSamples) -> tuple[Tensor, Tensor, Tensor]:
     """Starts, as of :func:`_starts`, that oscillate faster than its grid goes."""
     a = strongest_frequencies(samples.u, samples.v, above=float(_POSITIVE[-1]), count=_WAVES)
     u, v = samples.some(_POLISH_POINTS)

@@ -12,7 +12,7 @@ _WATCHED_ALONE, _WATCHED_EVERY = 4, 16
 _CLOSE_SECONDS = 100e-6
 
 
-class Gathering:
+class BatchWindow:
     """Tells when those who came close together are all there. Lives on one event loop.
 
     Args:
@@ -30,7 +30,7 @@ class Gathering:
     def __init__(
         self, quiet_turns: int, clock: Callable[[], float], full: Callable[[], bool], ended: Callable[[], None]
     ) -> None:
-        self.under_way = self.company = False
+        self.is_open = self.concurrent = False
         self._quiet_turns = quiet_turns
         self._clock = clock
         self._full = full
@@ -42,34 +42,34 @@ class Gathering:
         self._alone = 0  # since there was company
         self._close_until = 0.0
 
-    def came(self) -> None:
+    def arrived(self) -> None:
         """Count one who came."""
         self._came += 1
 
-    def came_alone(self, came: float, answered: float) -> None:
+    def arrived_alone(self, came: float, answered: float) -> None:
         """Count one who came alone and was answered at once, at these moments; who comes close behind is gathered."""
         if came < self._close_until:
             self._alone = 0
         self._close_until = answered + max(_CLOSE_SECONDS, answered - came)
         if self._alone < _WATCHED_ALONE or self._alone % _WATCHED_EVERY == 0:
             self._came += 1
-            self.start()
+            self.open()
         self._alone += 1
 
-    def start(self) -> None:
+    def open(self) -> None:
         """Wait for more."""
         self._until = self._clock() + _MOST_SECONDS
         self._quiet = 0
-        self.under_way = True
+        self.is_open = True
         self._next = asyncio.get_running_loop().call_soon(self._turn)
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Wait no longer, if it does, and remember whether there was company."""
         if self._next is not None:
             self._next.cancel()
-        self._next, self.under_way = None, False
-        self.company, self._came, self._came_before = self._came > 1, 0, 0
-        if self.company:
+        self._next, self.is_open = None, False
+        self.concurrent, self._came, self._came_before = self._came > 1, 0, 0
+        if self.concurrent:
             self._alone = 0
 
     def _turn(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 
 from service.batching.batch import attempt, deliver, run_failed
-from service.batching.batch_window import Gathering
+from service.batching.batch_window import BatchWindow
 from service.batching.request_queue import BatchObserver, Outputs, Part, Request, RequestQueue, Result, Rows
 from service.errors import Draining, InvalidRequest, ModelNotReady
 
@@ -73,7 +73,7 @@ class Batcher:
         inline = executor is None and not max_queue_delay_seconds
         self._at_once_rows = min(max_batch_rows, max_queue_rows) if inline else 0
         turns = quiet_turns if executor is None else 0
-        self._gathering = Gathering(turns, clock, lambda: self._queue.rows >= max_batch_rows, self._dispatch)
+        self._window = BatchWindow(turns, clock, lambda: self._queue.rows >= max_batch_rows, self._dispatch)
         self._draining = False
         self._death: BaseException | None = None
         self._idle = asyncio.Event()
@@ -110,7 +110,7 @@ class Batcher:
             return self._run_at_once(rows, now)
         request = Request(rows, deadline, now, asyncio.get_running_loop().create_future(), bulk)
         self._queue.put(request, self._row_seconds())
-        self._gathering.came()
+        self._window.arrived()
         self._wake()
         try:
             return await request.future
@@ -147,7 +147,7 @@ class Batcher:
     def _may_run_at_once(self, rows: Rows, deadline: float | None, now: float, bulk: bool) -> bool:
         """Whether a request need not wait for its turn on the loop."""
         late = deadline is not None and now >= deadline
-        company = self._gathering.company or self._gathering.under_way or self._queue
+        company = self._window.concurrent or self._window.is_open or self._queue
         most_rows = min(self._at_once_rows, self._max_bulk_rows(now)) if bulk else self._at_once_rows
         return not (company or late or len(rows) > most_rows)
 
@@ -158,7 +158,7 @@ class Batcher:
             self._observer.waited(0.0)
             outcome = attempt(self._run, (rows,))
             seconds = self._ran(len(rows), started, outcome)
-            self._gathering.came_alone(started, started + seconds)
+            self._window.arrived_alone(started, started + seconds)
         except BaseException as error:
             self._die(error)
             if not isinstance(error, Exception):
@@ -170,7 +170,7 @@ class Batcher:
 
     def _wake(self) -> None:
         """See to it that what waits is run: soon, or when the oldest request has been held back long enough."""
-        if self._batch or self._gathering.under_way or not self._queue:
+        if self._batch or self._window.is_open or not self._queue:
             return
         hold_seconds = self._hold_seconds()
         if hold_seconds > 0:
@@ -178,7 +178,7 @@ class Batcher:
         else:
             # Not at once: callers who are nearly there come along, and between two inline runs everything else on the
             # loop gets its turn.
-            self._gathering.start()
+            self._window.open()
 
     def _hold_seconds(self) -> float:
         """How long to hold the queue back for a fuller batch."""
@@ -188,7 +188,7 @@ class Batcher:
 
     def _dispatch(self) -> None:
         """Form one batch of what waits and run it."""
-        self._gathering.end()
+        self._window.close()
         if self._later:
             self._later.cancel()
         self._later = None

@@ -14,7 +14,7 @@ from service.client.channel import MOST_ATTEMPTS, options, target
 from service.client.connection import Deadline, Steps
 from service.client.streaming.async_streams import predictions
 from service.client.streaming.block_stream import BlockStream
-from service.client.streaming.conversation import Conversation, Rows
+from service.client.streaming.conversation import Conversation, RowsLike
 
 _Result = TypeVar("_Result")
 
@@ -57,7 +57,7 @@ class AsyncClient:
     async def predict(
         self,
         model: str,
-        rows: Rows,
+        rows: RowsLike,
         version: int | None = None,
         timeout_seconds: float | None = None,
         *,
@@ -69,7 +69,7 @@ class AsyncClient:
     def predict_stream(
         self,
         model: str,
-        blocks: Iterable[Rows] | AsyncIterable[Rows],
+        blocks: Iterable[RowsLike] | AsyncIterable[RowsLike],
         version: int | None = None,
         timeout_seconds: float | None = None,
         *,

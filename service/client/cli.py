@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from service.client.client import Client
 from service.client.command.answer_table import table_lines
-from service.client.command.predict_file import Table, predict_file
+from service.client.command.predict_file import PredictionJob, predict_file
 from service.client.command.row_file import Format
 from service.client.errors import ClientError, InvalidInput, NotFound
 
@@ -154,7 +154,7 @@ def _predict(client: Client, options: argparse.Namespace) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
         # As the input is, whatever the locale says.
         sys.stdout.reconfigure(encoding="utf-8")
-    table = Table(
+    table = PredictionJob(
         model=options.model,
         version=options.model_version,
         source="standard input" if options.file == "-" else options.file,

@@ -14,7 +14,7 @@ from service.client.answers import Health, ModelInfo, Prediction
 from service.client.channel import MOST_ATTEMPTS, options, target
 from service.client.connection import Connection, Deadline, Steps
 from service.client.streaming.block_stream import BlockStream
-from service.client.streaming.conversation import Conversation, Rows
+from service.client.streaming.conversation import Conversation, RowsLike
 from service.client.streaming.streams import predictions
 
 _Result = TypeVar("_Result")
@@ -68,7 +68,7 @@ class Client:
     def predict(
         self,
         model: str,
-        rows: Rows,
+        rows: RowsLike,
         version: int | None = None,
         timeout_seconds: float | None = None,
         *,
@@ -97,7 +97,7 @@ class Client:
     def predict_stream(
         self,
         model: str,
-        blocks: Iterable[Rows],
+        blocks: Iterable[RowsLike],
         version: int | None = None,
         timeout_seconds: float | None = None,
         *,

@@ -21,7 +21,7 @@ Matrix = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Rows:
+class TableRows:
     """Some rows of a table, column by column.
 
     columns  the cells by column: text as it stands in a file, or numbers, booleans and None as JSON has them
@@ -71,7 +71,7 @@ def matrix_of(rows: ArrayLike) -> Matrix:
 
 def rows_of(
     records: Sequence[object], names: Sequence[str], place: Callable[[int], str] = lambda row: f"rows[{row}]"
-) -> Rows:
+) -> TableRows:
     """Rows from one mapping a row.
 
     Args:
@@ -96,10 +96,10 @@ def rows_of(
     wanted = set(names)
     ignored = dict.fromkeys(str(name) for record in taken for name in record if name not in wanted)
     columns = {name: [record[name] for record in taken] for name in names}
-    return Rows(columns, len(taken), place, tuple(ignored))
+    return TableRows(columns, len(taken), place, tuple(ignored))
 
 
-def features(manifest: ModelManifest, rows: Rows) -> Matrix:
+def features(manifest: ModelManifest, rows: TableRows) -> Matrix:
     """Encode columns of numbers and words.
 
     Args:
@@ -139,7 +139,7 @@ def word_of(cell: object, known: Collection[str]) -> str | None:
     return "" if spellings[0].strip().lower() in MISSING_WORDS else spellings[0]
 
 
-def numbers_of(name: str, rows: Rows) -> NDArray[np.float64]:
+def numbers_of(name: str, rows: TableRows) -> NDArray[np.float64]:
     """One column as numbers.
 
     Returns:
@@ -162,7 +162,7 @@ def numbers_of(name: str, rows: Rows) -> NDArray[np.float64]:
 _FINITE_WANTED = f"wanted a finite number of float32 (below {_LARGEST:.1e})"
 
 
-def _numbers(name: str, rows: Rows, may_be_missing: bool) -> NDArray[np.float64]:
+def _numbers(name: str, rows: TableRows, may_be_missing: bool) -> NDArray[np.float64]:
     values = numbers_of(name, rows)
     missing = np.isnan(values)
     if missing.any() and not may_be_missing:
@@ -183,7 +183,7 @@ def _plain_numbers(cells: Sequence[object]) -> NDArray[np.float64] | None:
         return None
 
 
-def _number(row: int, name: str, rows: Rows) -> float:
+def _number(row: int, name: str, rows: TableRows) -> float:
     cell = rows.columns[name][row]
     if cell is None:
         return np.nan
@@ -205,7 +205,7 @@ def _number(row: int, name: str, rows: Rows) -> float:
     raise _fault(row, name, rows, f"holds {_shown(cell)}, wanted a number{hint}")
 
 
-def _codes(column: Column, rows: Rows, features_of_words: list[int]) -> list[int]:
+def _codes(column: Column, rows: TableRows, features_of_words: list[int]) -> list[int]:
     """The feature that is 1, row by row."""
     known = dict(zip(column.categories, features_of_words, strict=True))
     codes = []
@@ -245,5 +245,5 @@ def _shown(cell: object) -> str:
     return quoted(cell) if isinstance(cell, str) else repr(cell)[:60]
 
 
-def _fault(row: int, name: str, rows: Rows, text: str) -> InvalidInput:
+def _fault(row: int, name: str, rows: TableRows, text: str) -> InvalidInput:
     return InvalidInput(f"{rows.place(row)}: column {quoted(name)} {text}")

@@ -13,7 +13,7 @@ _MOST_KEPT = 1024
 
 
 @dataclass(frozen=True)
-class Reading:
+class Snapshot:
     """What a tally holds.
 
     Attributes:
@@ -29,20 +29,20 @@ class Reading:
         """How many numbers were noted."""
         return int(self.counts.sum())
 
-    def plus(self, other: "Reading") -> "Reading":
+    def plus(self, other: "Snapshot") -> "Snapshot":
         """Both together; of the same buckets."""
-        return Reading(self.counts + other.counts, self.total + other.total)
+        return Snapshot(self.counts + other.counts, self.total + other.total)
 
 
-def sorted_into(bounds: Sequence[float], numbers: Sequence[float], times: Sequence[int]) -> Reading:
+def sorted_into(bounds: Sequence[float], numbers: Sequence[float], times: Sequence[int]) -> Snapshot:
     """What a tally of these bounds would hold, had it been given each number so many times."""
     numbers_, times_ = np.array(numbers, np.float64), np.array(times, np.int64)
     counts = np.zeros(len(bounds) + 1, np.int64)
     np.add.at(counts, np.searchsorted(bounds, numbers_), times_)
-    return Reading(counts, float(numbers_ @ times_))
+    return Snapshot(counts, float(numbers_ @ times_))
 
 
-class Tally:
+class BucketCounts:
     """Numbers in buckets. For any thread; whoever notes one never waits for whoever reads.
 
     Args:
@@ -68,11 +68,11 @@ class Tally:
             finally:
                 self._sorting.release()
 
-    def read(self) -> Reading:
+    def read(self) -> Snapshot:
         """All numbers noted so far."""
         with self._sorting:
             self._sort()
-            return Reading(self._counts.copy(), self._total)
+            return Snapshot(self._counts.copy(), self._total)
 
     def _sort(self) -> None:
         """Put what is kept into its buckets."""

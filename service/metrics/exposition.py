@@ -8,7 +8,7 @@ from itertools import accumulate
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.utils import floatToGoString
 
-from service.metrics.bucket_counts import Reading, Tally
+from service.metrics.bucket_counts import BucketCounts, Snapshot
 from service.metrics.model_metrics import ROWS, SECONDS, ModelMetrics
 
 _MODEL = ("model", "version")
@@ -45,7 +45,7 @@ class ModelSeries:
         swaps: Times that another version took over.
     """
 
-    load_seconds: Tally = field(default_factory=lambda: Tally(SECONDS))
+    load_seconds: BucketCounts = field(default_factory=lambda: BucketCounts(SECONDS))
     swaps: int = 0
 
 
@@ -91,7 +91,7 @@ def families(versions: Versions, models: Mapping[str, ModelSeries]) -> Iterator[
 def _of_answers(versions: Versions) -> Iterator[Metric]:
     """Requests answered, by code, and their time, by protocol."""
     requests = CounterMetricFamily("kan_requests_total", "Requests answered.", labels=(*_MODEL, "protocol", "code"))
-    seconds: dict[tuple[str, ...], Reading] = {}
+    seconds: dict[tuple[str, ...], Snapshot] = {}
     counts: defaultdict[tuple[str, ...], int] = defaultdict(int)
     # No model: what comes while models are loading fails under the empty name.
     named = [("", ""), *(labels for labels, _ in versions)]
@@ -167,7 +167,7 @@ def _histogram(
     text: str,
     labels: Sequence[str],
     bounds: Sequence[float],
-    readings: Iterable[tuple[Sequence[str], Reading]],
+    readings: Iterable[tuple[Sequence[str], Snapshot]],
 ) -> Metric:
     """Readings, with their label values, as one metric."""
     names = [floatToGoString(bound) for bound in (*bounds, float("inf"))]  # type: ignore[no-untyped-call]

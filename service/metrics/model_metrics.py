@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from service.metrics.bucket_counts import Reading, Tally, sorted_into
+from service.metrics.bucket_counts import BucketCounts, Snapshot, sorted_into
 from service.metrics.statistics import Duration, Statistics
 
 Rejection = Literal["overload", "deadline", "cancelled", "draining", "invalid"]
@@ -51,10 +51,10 @@ class ModelMetrics:
     """
 
     def __init__(self, died: Callable[[], None]) -> None:
-        self.answered: dict[tuple[str, str, bool], Tally] = {}
-        self.queue_seconds = Tally(SECONDS)
-        self.compute_seconds = Tally(SECONDS)
-        self.request_rows = Tally(ROWS)
+        self.answered: dict[tuple[str, str, bool], BucketCounts] = {}
+        self.queue_seconds = BucketCounts(SECONDS)
+        self.compute_seconds = BucketCounts(SECONDS)
+        self.request_rows = BucketCounts(ROWS)
         self.queue_rows = 0
         self.batch_limit_rows: int | None = None
         self.queue_limit_rows: int | None = None
@@ -81,7 +81,7 @@ class ModelMetrics:
         key = (protocol, code, compute_seconds is not None)
         tally = self.answered.get(key)
         if tally is None:
-            tally = self.answered[key] = Tally(SECONDS)
+            tally = self.answered[key] = BucketCounts(SECONDS)
         tally.note(seconds)
         if compute_seconds is not None and code == "OK":
             self._compute.add(compute_seconds)
@@ -115,7 +115,7 @@ class ModelMetrics:
         """Say that this version does not answer any more."""
         self._died()
 
-    def batch_rows(self) -> Reading:
+    def batch_rows(self) -> Snapshot:
         """Rows of runs."""
         batches = list(self._batches.items())  # at one blow: the event loop adds to it meanwhile
         return sorted_into(ROWS, [rows for rows, _ in batches], [runs.count for _, runs in batches])

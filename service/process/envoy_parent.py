@@ -77,7 +77,7 @@ async def _serve(process: EnvoyProcess, control: Control, announce: Callable[[st
 
 async def _discourage(process: EnvoyProcess) -> None:
     with _admin_may_be_gone():
-        await process.discourage()
+        await process.start_draining()
 
 
 async def _flush(process: EnvoyProcess) -> None:

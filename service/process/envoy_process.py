@@ -50,7 +50,7 @@ class EnvoyProcess:
         """Wait until it has ended; its exit code."""
         return await self._process.wait()
 
-    async def discourage(self) -> None:
+    async def start_draining(self) -> None:
         """Tell callers to connect elsewhere: each connection gets a GOAWAY with its next answer."""
         await self._admin("POST", "/healthcheck/fail")
 

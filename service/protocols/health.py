@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2 as pb
 
 from service.errors import ModelNotFound, ModelNotReady
 from service.registry.registry import Registry
-from service.rpc.calls import Call, Method, Stream, Unary, parse
+from service.rpc.calls import Method, RequestContext, ServerStream, Unary, parse
 
 SERVICE = "grpc.health.v1.Health"
 # For whoever restarts processes: it serves as long as calls are answered at all, with models or without.
@@ -39,7 +39,7 @@ class Health:
         """The service's methods."""
         return [
             Unary(f"/{SERVICE}/Check", "health", self._check),
-            Stream(f"/{SERVICE}/Watch", "health", self._watch),
+            ServerStream(f"/{SERVICE}/Watch", "health", self._watch),
         ]
 
     def changed(self) -> None:
@@ -52,7 +52,7 @@ class Health:
         self._stopped = True
         self.changed()
 
-    async def _check(self, _call: Call, request: bytes) -> bytes:
+    async def _check(self, _call: RequestContext, request: bytes) -> bytes:
         """Check: the state now."""
         name = parse(pb.HealthCheckRequest, request).service
         status = self._status(name)
@@ -62,7 +62,7 @@ class Health:
             )
         return pb.HealthCheckResponse(status=status).SerializeToString()
 
-    async def _watch(self, _call: Call, request: bytes) -> AsyncGenerator[bytes, None]:
+    async def _watch(self, _call: RequestContext, request: bytes) -> AsyncGenerator[bytes, None]:
         """Watch: the state now and after every change, until the server stops."""
         name = parse(pb.HealthCheckRequest, request).service
         told: int | None = None

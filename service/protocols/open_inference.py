@@ -15,7 +15,7 @@ from service.errors import InvalidRequest, ModelNotReady
 from service.protocols import codec, triton
 from service.protocols.triton import ready_versions, version_named
 from service.registry.registry import Registry
-from service.rpc.calls import Call, Duplex, Method, Unary, parse
+from service.rpc.calls import BidiStream, Method, RequestContext, Unary, parse
 from service.rpc.status import RpcError
 
 SERVICE = "inference.GRPCInferenceService"
@@ -35,7 +35,7 @@ def methods(registry: Registry, max_request_rows: int) -> list[Method]:
         _method("ServerMetadata", _server_metadata),
         _method("ModelMetadata", partial(_model_metadata, registry)),
         _method("ModelInfer", partial(_model_infer, registry, max_request_rows)),
-        Duplex(
+        BidiStream(
             f"/{SERVICE}/ModelStreamInfer",
             "open_inference",
             partial(_model_stream_infer, registry, max_request_rows),
@@ -45,23 +45,23 @@ def methods(registry: Registry, max_request_rows: int) -> list[Method]:
     ]
 
 
-def _method(name: str, answer: Callable[[Call, bytes], Awaitable[bytes]]) -> Method:
+def _method(name: str, answer: Callable[[RequestContext, bytes], Awaitable[bytes]]) -> Method:
     return Unary(f"/{SERVICE}/{name}", "open_inference", answer)
 
 
-async def _server_live(_call: Call, request: bytes) -> bytes:
+async def _server_live(_call: RequestContext, request: bytes) -> bytes:
     """ServerLive: whoever reads the answer knows it already."""
     parse(pb.ServerLiveRequest, request)
     return pb.ServerLiveResponse(live=True).SerializeToString()
 
 
-async def _server_ready(registry: Registry, _call: Call, request: bytes) -> bytes:
+async def _server_ready(registry: Registry, _call: RequestContext, request: bytes) -> bytes:
     """ServerReady: every model answers and the server is not stopping."""
     parse(pb.ServerReadyRequest, request)
     return pb.ServerReadyResponse(ready=registry.ready()).SerializeToString()
 
 
-async def _model_ready(registry: Registry, call: Call, request: bytes) -> bytes:
+async def _model_ready(registry: Registry, call: RequestContext, request: bytes) -> bytes:
     """ModelReady: whether a version that the server knows answers."""
     message = parse(pb.ModelReadyRequest, request)
     try:
@@ -73,7 +73,7 @@ async def _model_ready(registry: Registry, call: Call, request: bytes) -> bytes:
     return pb.ModelReadyResponse(ready=ready).SerializeToString()
 
 
-async def _server_metadata(_call: Call, request: bytes) -> bytes:
+async def _server_metadata(_call: RequestContext, request: bytes) -> bytes:
     """ServerMetadata: who answers."""
     parse(pb.ServerMetadataRequest, request)
     return pb.ServerMetadataResponse(
@@ -81,7 +81,7 @@ async def _server_metadata(_call: Call, request: bytes) -> bytes:
     ).SerializeToString()
 
 
-async def _model_metadata(registry: Registry, call: Call, request: bytes) -> bytes:
+async def _model_metadata(registry: Registry, call: RequestContext, request: bytes) -> bytes:
     """ModelMetadata: the tensors of a version that is ready, and the versions there are."""
     message = parse(pb.ModelMetadataRequest, request)
     with await registry.lease_or_wait(message.name, version_named(message.version), call.deadline) as model:
@@ -94,14 +94,14 @@ async def _model_metadata(registry: Registry, call: Call, request: bytes) -> byt
     return response.SerializeToString()
 
 
-async def _model_infer(registry: Registry, max_request_rows: int, call: Call, request: bytes) -> bytes:
+async def _model_infer(registry: Registry, max_request_rows: int, call: RequestContext, request: bytes) -> bytes:
     """ModelInfer: rows in, one answer a row out."""
     response = pb.ModelInferResponse()
     await _infer(registry, max_request_rows, call, request, response)
     return response.SerializeToString()
 
 
-async def _model_stream_infer(registry: Registry, max_request_rows: int, call: Call, request: bytes) -> bytes:
+async def _model_stream_infer(registry: Registry, max_request_rows: int, call: RequestContext, request: bytes) -> bytes:
     """ModelStreamInfer: one request of a stream."""
     response = pb.ModelStreamInferResponse()
     await _infer(registry, max_request_rows, call, request, response.infer_response)
@@ -119,7 +119,7 @@ def _stream_failure(request: bytes, error: RpcError) -> bytes:
 
 
 async def _infer(
-    registry: Registry, max_request_rows: int, call: Call, request: bytes, response: pb.ModelInferResponse
+    registry: Registry, max_request_rows: int, call: RequestContext, request: bytes, response: pb.ModelInferResponse
 ) -> None:
     """Compute the rows of a request and put the answer into the response."""
     message = parse(pb.ModelInferRequest, request)
@@ -134,7 +134,7 @@ async def _infer(
         codec.encode_infer(response, result.outputs, model, wanted)
 
 
-def _deadline(call: Call, message: pb.ModelInferRequest) -> float | None:
+def _deadline(call: RequestContext, message: pb.ModelInferRequest) -> float | None:
     """The call's deadline, or the request's own where that is sooner: its parameter "timeout", in microseconds."""
     microseconds = _parameter(message, "timeout", "microseconds, 0 or more")
     if not microseconds:  # Triton's word for none

@@ -9,7 +9,7 @@ from kan_api.v1.manifest_pb2 import ModelManifest
 from service.errors import InvalidRequest
 from service.protocols import codec
 from service.registry.registry import Registry, State
-from service.rpc.calls import Call, Duplex, Method, Unary, parse
+from service.rpc.calls import BidiStream, Method, RequestContext, Unary, parse
 from service.rpc.status import RpcError, shortened
 from service.settings import Settings
 
@@ -53,7 +53,7 @@ def methods(registry: Registry, limits: pb.Limits) -> list[Method]:
     max_request_rows = limits.max_request_rows
     return [
         _method("Predict", partial(_predict, registry, max_request_rows)),
-        Duplex(
+        BidiStream(
             f"/{SERVICE}/PredictStream",
             "kan_api",
             partial(_predict_stream, registry, max_request_rows),
@@ -64,16 +64,16 @@ def methods(registry: Registry, limits: pb.Limits) -> list[Method]:
     ]
 
 
-def _method(name: str, answer: Callable[[Call, bytes], Awaitable[bytes]]) -> Method:
+def _method(name: str, answer: Callable[[RequestContext, bytes], Awaitable[bytes]]) -> Method:
     return Unary(f"/{SERVICE}/{name}", "kan_api", answer)
 
 
-async def _predict(registry: Registry, max_request_rows: int, call: Call, request: bytes) -> bytes:
+async def _predict(registry: Registry, max_request_rows: int, call: RequestContext, request: bytes) -> bytes:
     """Predict: rows in, one answer a row out."""
     return (await _prediction(registry, max_request_rows, call, request)).SerializeToString()
 
 
-async def _predict_stream(registry: Registry, max_request_rows: int, call: Call, request: bytes) -> bytes:
+async def _predict_stream(registry: Registry, max_request_rows: int, call: RequestContext, request: bytes) -> bytes:
     """PredictStream: one request of a stream."""
     prediction = await _prediction(registry, max_request_rows, call, request)
     return pb.PredictStreamResponse(id=prediction.id, prediction=prediction).SerializeToString()
@@ -91,7 +91,9 @@ def _stream_failure(request: bytes, error: RpcError) -> bytes:
     return response.SerializeToString()
 
 
-async def _prediction(registry: Registry, max_request_rows: int, call: Call, request: bytes) -> pb.PredictResponse:
+async def _prediction(
+    registry: Registry, max_request_rows: int, call: RequestContext, request: bytes
+) -> pb.PredictResponse:
     """The answer to the rows of a request."""
     message = parse(pb.PredictRequest, request)
     with await registry.lease_or_wait(message.model, _version(message.version), call.deadline) as model:
@@ -116,7 +118,7 @@ async def _prediction(registry: Registry, max_request_rows: int, call: Call, req
         return response
 
 
-async def _list_models(registry: Registry, _call: Call, request: bytes) -> bytes:
+async def _list_models(registry: Registry, _call: RequestContext, request: bytes) -> bytes:
     """ListModels: every version, ready or not."""
     parse(pb.ListModelsRequest, request)
     response = pb.ListModelsResponse()
@@ -134,7 +136,7 @@ async def _list_models(registry: Registry, _call: Call, request: bytes) -> bytes
     return response.SerializeToString()
 
 
-async def _get_model(registry: Registry, limits: pb.Limits, call: Call, request: bytes) -> bytes:
+async def _get_model(registry: Registry, limits: pb.Limits, call: RequestContext, request: bytes) -> bytes:
     """GetModel: the manifest of a version that is ready, and what the server takes at once."""
     message = parse(pb.GetModelRequest, request)
     with await registry.lease_or_wait(message.model, _version(message.version), call.deadline) as model:

@@ -7,7 +7,7 @@ from typing import Any
 from google.protobuf.message import Message
 from grpc_reflection.v1alpha import reflection_pb2 as pb
 
-from service.rpc.calls import Call, Duplex, Method, parse
+from service.rpc.calls import BidiStream, Method, RequestContext, parse
 from service.rpc.status import RpcError
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ServerReflection"].full_name
@@ -29,13 +29,13 @@ def methods(services: Iterable[str]) -> list[Method]:
 
         return ReflectionServicer({*services, SERVICE})
 
-    async def answer(_call: Call, request: bytes) -> bytes:
+    async def answer(_call: RequestContext, request: bytes) -> bytes:
         # One request at a time: its answers are ready at once, so that they go out in order.
         questions = iter([parse(pb.ServerReflectionRequest, request)])
         answered: Message = next(servicer().ServerReflectionInfo(questions, _NO_CONTEXT))
         return answered.SerializeToString()
 
-    return [Duplex(f"/{SERVICE}/ServerReflectionInfo", "reflection", answer, _failure)]
+    return [BidiStream(f"/{SERVICE}/ServerReflectionInfo", "reflection", answer, _failure)]
 
 
 def _failure(_request: bytes, error: RpcError) -> bytes:

@@ -15,7 +15,7 @@ from service.errors import Draining, InvalidRequest, ModelNotReady, StartupError
 from service.metrics.statistics import Duration, Statistics
 from service.registry.model.live_model import LiveModel
 from service.registry.registry import Registry, State
-from service.rpc.calls import Call, parse
+from service.rpc.calls import RequestContext, parse
 from service.rpc.status import shortened
 
 PLATFORM = "onnxruntime_onnx"
@@ -40,7 +40,9 @@ _UNSUPPORTED = {
 }
 
 
-def answers(registry: Registry, max_request_rows: int) -> Mapping[str, Callable[[Call, bytes], Awaitable[bytes]]]:
+def answers(
+    registry: Registry, max_request_rows: int
+) -> Mapping[str, Callable[[RequestContext, bytes], Awaitable[bytes]]]:
     """The extensions' handlers, by method name.
 
     Args:
@@ -75,7 +77,7 @@ def ready_versions(registry: Registry, name: str) -> list[int]:
     return [status.version for status in registry.statuses() if status.name == name and status.state is State.READY]
 
 
-async def _model_config(registry: Registry, max_request_rows: int, call: Call, request: bytes) -> bytes:
+async def _model_config(registry: Registry, max_request_rows: int, call: RequestContext, request: bytes) -> bytes:
     """ModelConfig: what Triton's configuration file of this model would say."""
     message = parse(pb.ModelConfigRequest, request)
     with await registry.lease_or_wait(message.name, version_named(message.version), call.deadline) as model:
@@ -103,7 +105,7 @@ def _configured(spec: TensorSpec) -> Mapping[str, Any]:
     return {"name": spec.name, "data_type": _DATA_TYPES[spec.datatype], "dims": spec.shape[1:]}
 
 
-async def _model_statistics(registry: Registry, call: Call, request: bytes) -> bytes:
+async def _model_statistics(registry: Registry, call: RequestContext, request: bytes) -> bytes:
     """ModelStatistics: of one version, of a model's versions, or of all models, as far as they answer."""
     message = parse(pb.ModelStatisticsRequest, request)
     version = version_named(message.version)
@@ -121,7 +123,7 @@ async def _model_statistics(registry: Registry, call: Call, request: bytes) -> b
     return response.SerializeToString()
 
 
-async def _repository_index(registry: Registry, _call: Call, request: bytes) -> bytes:
+async def _repository_index(registry: Registry, _call: RequestContext, request: bytes) -> bytes:
     """RepositoryIndex: every version, or those that are ready."""
     message = parse(pb.RepositoryIndexRequest, request)
     _check_repository(message.repository_name)
@@ -139,7 +141,7 @@ async def _repository_index(registry: Registry, _call: Call, request: bytes) -> 
     ).SerializeToString()
 
 
-async def _repository_model_load(registry: Registry, _call: Call, request: bytes) -> bytes:
+async def _repository_model_load(registry: Registry, _call: RequestContext, request: bytes) -> bytes:
     """RepositoryModelLoad: answered once the model answers."""
     message = parse(pb.RepositoryModelLoadRequest, request)
     _check_allowed(registry)
@@ -155,7 +157,7 @@ async def _repository_model_load(registry: Registry, _call: Call, request: bytes
     return pb.RepositoryModelLoadResponse().SerializeToString()
 
 
-async def _repository_model_unload(registry: Registry, _call: Call, request: bytes) -> bytes:
+async def _repository_model_unload(registry: Registry, _call: RequestContext, request: bytes) -> bytes:
     """RepositoryModelUnload: the model is found no longer; requests that hold it are still answered."""
     message = parse(pb.RepositoryModelUnloadRequest, request)
     _check_allowed(registry)
@@ -168,7 +170,7 @@ async def _repository_model_unload(registry: Registry, _call: Call, request: byt
     return pb.RepositoryModelUnloadResponse().SerializeToString()
 
 
-async def _unsupported(name: str, sentence: str, _call: Call, _request: bytes) -> bytes:
+async def _unsupported(name: str, sentence: str, _call: RequestContext, _request: bytes) -> bytes:
     """A method that the protocol has and this server does not."""
     raise Unsupported(f"{name}: {sentence}")
 

@@ -26,7 +26,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Status:
+class VersionStatus:
     """What is known of one version.
 
     Attributes:
@@ -59,7 +59,7 @@ class Entry:
         load: The load that is under way; None where there is none.
         slow: Whether that load has taken so long that nobody waits for it.
         held: Whether a load is pointless before the next look: its files could not be read, or are not there.
-        stamp: Of its files when they were read last; None where they were not.
+        fingerprint: Of its files when they were read last; None where they were not.
         refusal: Why and when it was refused; None where it was not, or where its files have changed since.
         due: Whether it was refused and is worth another try.
         users: How many lease its model.
@@ -75,7 +75,7 @@ class Entry:
     load: "asyncio.Task[None] | None" = None
     slow: bool = False
     held: bool = False
-    stamp: object = None
+    fingerprint: object = None
     refusal: Refusal | None = None
     due: bool = False
     users: int = 0
@@ -182,10 +182,10 @@ class Entries:
             raise ModelNotFound(f"model {name!r} has no version {version} here; there is {_listed(sorted(entries))}")
         return entries[version]
 
-    def statuses(self) -> list[Status]:
+    def statuses(self) -> list[VersionStatus]:
         """What is known of each, by name and version."""
         return [
-            Status(
+            VersionStatus(
                 name=entry.name,
                 version=entry.version,
                 state=State.REFUSED if entry.model and entry.unready_reason() else entry.state,

@@ -50,7 +50,7 @@ class Loader:
         versions: Callable[[str], Sequence[int]],
         changed: Callable[[Entry], None],
     ) -> None:
-        self.trouble: StorageError | None = None
+        self.last_error: StorageError | None = None
         self.failure: StartupError | None = None
         self._source = source
         self._settings = settings
@@ -102,7 +102,7 @@ class Loader:
         try:
             model = await self._opened(entry)
         except StorageError as error:
-            entry.reason, entry.held, self.trouble = str(error), True, error
+            entry.reason, entry.held, self.last_error = str(error), True, error
         except ModelRefused as refused:
             self._refuse(entry, refused)
         except StartupError as error:
@@ -122,7 +122,7 @@ class Loader:
         try:
             async with asyncio.timeout(self._source.read_seconds):
                 key = (entry.name, entry.version)
-                entry.stamp = (await self._source.stamps([key]))[key]
+                entry.fingerprint = (await self._source.fingerprints([key]))[key]
                 artefact = await self._source.read_version(entry.name, entry.version)
                 entry.manifest = artefact.manifest
                 await self._predecessors.check(artefact.manifest, self._versions(entry.name))
@@ -146,7 +146,7 @@ class Loader:
     def _refuse(self, entry: Entry, refused: ModelRefused) -> None:
         kind = "resources" if lacks_resources(refused) else refused.kind
         entry.state, entry.reason = State.REFUSED, str(refused)
-        entry.refusal = refusal(kind, time.monotonic(), entry.stamp, entry.refusal)
+        entry.refusal = refusal(kind, time.monotonic(), entry.fingerprint, entry.refusal)
         self._metrics.model_refused(entry.name, entry.version, kind)
         again = ""
         if entry.refusal.retry_at is not None:

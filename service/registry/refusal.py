@@ -23,7 +23,7 @@ class Refusal:
         kind: The reason, one word out of few.
         at: When, in monotonic seconds.
         seen_at: When its files were looked at last.
-        stamp: Of the files that were refused.
+        fingerprint: Of the files that were refused.
         failures: How often in a row it was refused for a reason that may pass.
         retry_at: When the same files are worth another try; None where they are at fault.
     """
@@ -31,7 +31,7 @@ class Refusal:
     kind: str
     at: float
     seen_at: float
-    stamp: object
+    fingerprint: object
     failures: int = 0
     retry_at: float | None = None
 
@@ -48,18 +48,18 @@ class Refusal:
         return replace(self, seen_at=now)
 
 
-def refusal(kind: str, now: float, stamp: object, before: Refusal | None) -> Refusal:
+def refusal(kind: str, now: float, fingerprint: object, before: Refusal | None) -> Refusal:
     """A refusal at this moment.
 
     Args:
         kind: The reason.
         now: Monotonic seconds.
-        stamp: Of the files.
+        fingerprint: Of the files.
         before: The same files' last refusal; None where there is none.
     """
     if kind not in _PAUSES_SECONDS:
-        return Refusal(kind, now, now, stamp)
+        return Refusal(kind, now, now, fingerprint)
     failures = 1 + (before.failures if before is not None else 0)
     first_seconds, longest_seconds = _PAUSES_SECONDS[kind]
     pause_seconds = min(longest_seconds, first_seconds * 2.0 ** min(failures - 1, 20)) * random.uniform(1, _SPREAD)
-    return Refusal(kind, now, now, stamp, failures, now + pause_seconds)
+    return Refusal(kind, now, now, fingerprint, failures, now + pause_seconds)

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from service.errors import Draining, ModelNotFound, ModelNotReady, StartupError, StorageError
 from service.metrics.metrics import Metrics
 from service.registry.arrivals import Arrivals
-from service.registry.entries import Entries, Entry, State, Status, shown
+from service.registry.entries import Entries, Entry, State, VersionStatus, shown
 from service.registry.listing import Listing
 from service.registry.loader import Loader
 from service.registry.model.live_model import LiveModel
@@ -22,7 +22,7 @@ from service.repository.disk import model_name
 from service.repository.source import open_source
 from service.settings import Settings
 
-__all__ = ["Registry", "State", "Status"]
+__all__ = ["Registry", "State", "VersionStatus"]
 
 _log = logging.getLogger(__name__)
 
@@ -134,8 +134,8 @@ class Registry:
                     entry.held = False
                 self._settle(name)
             self._loaded = self._loaded or self._started
-            await self._source.keep(self._entries.ready())
-        trouble = self._source.trouble or trouble
+            await self._source.mark_used(self._entries.ready())
+        trouble = self._source.last_error or trouble
         if trouble is not None:
             raise trouble
         self._metrics.repository_seen()
@@ -162,7 +162,7 @@ class Registry:
         if self._draining:
             raise Draining("the server is stopping and loads nothing new")
         async with self._looking:
-            await self._source.keep(self._entries.ready())
+            await self._source.mark_used(self._entries.ready())
         if self._entries.latest(name) is None:
             newest = self._entries.of(name).get(descending[0])
             reason = "it was unloaded meanwhile" if newest is None else newest.unready_reason()
@@ -243,7 +243,7 @@ class Registry:
             raise Draining("the server is stopping and loads nothing new")
         return self.lease(name, version)
 
-    def statuses(self) -> list[Status]:
+    def statuses(self) -> list[VersionStatus]:
         """Every version that was tried, by name and version."""
         return self._entries.statuses()
 
@@ -309,7 +309,7 @@ class Registry:
 
     def _take_trouble(self) -> StorageError | None:
         """What kept versions from being read since this was asked last."""
-        trouble, self._loader.trouble = self._loader.trouble, None
+        trouble, self._loader.last_error = self._loader.last_error, None
         return trouble
 
     async def _stop_loading(self) -> None:

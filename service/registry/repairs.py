@@ -44,13 +44,13 @@ class Repairs:
         return [entry for entry, each in refused if each and (each.retry_due(now) or each.look_due(now))]
 
     async def _look_at(self, due: Sequence[Entry]) -> None:
-        stamps = await self._source.stamps([(entry.name, entry.version) for entry in due])
+        stamps = await self._source.fingerprints([(entry.name, entry.version) for entry in due])
         now = time.monotonic()
         for entry in due:
             refusal = entry.refusal
             if refusal is None or entry.state is not State.REFUSED:
                 continue
-            if stamps[entry.name, entry.version] != refusal.stamp:
+            if stamps[entry.name, entry.version] != refusal.fingerprint:
                 entry.refusal, entry.due = None, True
             elif refusal.retry_due(now):
                 entry.due = True

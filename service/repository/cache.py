@@ -20,7 +20,7 @@ from service.repository.disk import Version, list_models
 
 # How long a version stays that no server has said it uses.
 _UNUSED_SECONDS = 3600.0
-# In the cache and in each workshop.
+# In the cache and in each staging folder.
 _LOCK = ".lock"
 # A version this young may be newer than the listing that does not have it: another server put it here.
 _YOUNG_SECONDS = 60.0
@@ -55,7 +55,7 @@ class Cache:
             where = str(folder or "of this user")
             raise StartupError(f"cache folder {where!r} cannot be written: {error}; set cache_folder") from error
 
-    def stamp(self, name: str, version: int) -> str:
+    def fingerprint(self, name: str, version: int) -> str:
         """What the listing said of a version's files when they were read; "" where it is not here."""
         try:
             return (self.root / name / str(version) / "stamp").read_text()
@@ -63,7 +63,7 @@ class Cache:
             return ""
 
     @contextmanager
-    def workshop(self) -> Iterator[Path]:
+    def staging(self) -> Iterator[Path]:
         """A folder to build a version in, as <name>/<version>; it goes at the end of the with block.
 
         What else lies in it begins with a dot, which no model's name does.
@@ -100,21 +100,21 @@ class Cache:
         if free < size_bytes:
             raise StorageError(f"cache folder {str(self.root)!r} has less room than the {size_bytes} bytes of {file}")
 
-    def put(self, workshop: Path, name: str, version: int, stamp: str) -> None:
-        """Move a version from a workshop to its place; what was there goes.
+    def put(self, staging: Path, name: str, version: int, fingerprint: str) -> None:
+        """Move a version from a staging folder to its place; what was there goes.
 
         Raises:
             StorageError: The disk is full, or does not take it.
         """
         target = self.root / name / str(version)
         with _told("written"), self._alone():
-            (workshop / name / str(version) / "stamp").write_text(stamp)
+            (staging / name / str(version) / "stamp").write_text(fingerprint)
             target.parent.mkdir(exist_ok=True)
             with suppress(FileNotFoundError):
-                target.rename(workshop / ".old")
-            (workshop / name / str(version)).rename(target)
+                target.rename(staging / ".old")
+            (staging / name / str(version)).rename(target)
 
-    def tidy(self, listed: Collection[Version], served: Collection[Version]) -> None:
+    def evict(self, listed: Collection[Version], served: Collection[Version]) -> None:
         """Remove what nobody needs.
 
         What is served is marked as used: other servers that share the cache then leave it. A model of which nothing is
@@ -152,7 +152,7 @@ class Cache:
             folder.parent.rmdir()
 
     def _remove_abandoned(self) -> None:
-        """Remove workshops whose process has gone; those that are in use are locked."""
+        """Remove staging folders whose process has gone; those that are in use are locked."""
         for folder in self.root.glob(".*/"):
             try:
                 with (folder / _LOCK).open() as lock:
@@ -165,7 +165,7 @@ class Cache:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """For moves: a workshop is made and locked, and a version moved, with no other server between."""
+        """For moves: a staging folder is made and locked, and a version moved, with no other server between."""
         with (self.root / _LOCK).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

@@ -26,11 +26,11 @@ __all__ = [
     "Version",
     "check_manifest_size",
     "check_size",
+    "fingerprint",
     "list_models",
     "model_name",
     "read_manifest",
     "read_version",
-    "stamp",
     "version_number",
 ]
 
@@ -193,7 +193,7 @@ def check_size(entry: File, size_bytes: int, most_bytes: int) -> None:
         )
 
 
-def stamp(root: Path, name: str, version: int) -> tuple[tuple[str, int, int], ...]:
+def fingerprint(root: Path, name: str, version: int) -> tuple[tuple[str, int, int], ...]:
     """Names, times and sizes of a version's files: another stamp means that it may be worth another try."""
     try:
         with os.scandir(root / name / str(version)) as entries:

@@ -34,7 +34,7 @@ class Source(Protocol):
             nobody, so that publishing the same mistake twice does not make it right; further back than this it does.
     """
 
-    trouble: StorageError | None
+    last_error: StorageError | None
     read_seconds: float | None
     looked_back: int
 
@@ -45,7 +45,7 @@ class Source(Protocol):
             StartupError: It cannot be looked at.
         """
 
-    async def stamps(self, versions: Collection[Version]) -> Mapping[Version, object]:
+    async def fingerprints(self, versions: Collection[Version]) -> Mapping[Version, object]:
         """For each version something that is equal as long as its files are the same."""
 
     async def read_manifest(self, name: str, version: int) -> ModelManifest:
@@ -64,7 +64,7 @@ class Source(Protocol):
             StorageError: It cannot be read now.
         """
 
-    async def keep(self, served: Collection[Version]) -> None:
+    async def mark_used(self, served: Collection[Version]) -> None:
         """Say what answers now, at the end of a look and of a load: the rest need not be kept."""
 
 
@@ -85,7 +85,7 @@ class _FolderSource:
     """A folder that is read in place; in threads of its own, since a network mount may hang."""
 
     def __init__(self, root: Path, read_seconds: float, max_model_bytes: int) -> None:
-        self.trouble: StorageError | None = None
+        self.last_error: StorageError | None = None
         self.read_seconds: float | None = read_seconds
         self.looked_back = 16
         self._root, self._max_model_bytes = root, max_model_bytes
@@ -96,9 +96,9 @@ class _FolderSource:
         self._passed_over.end_look()
         return found
 
-    async def stamps(self, versions: Collection[Version]) -> Mapping[Version, object]:
+    async def fingerprints(self, versions: Collection[Version]) -> Mapping[Version, object]:
         def look() -> dict[Version, object]:
-            return {each: disk.stamp(self._root, *each) for each in versions}
+            return {each: disk.fingerprint(self._root, *each) for each in versions}
 
         return await in_daemon_thread(look, "look at files") if versions else {}
 
@@ -109,7 +109,7 @@ class _FolderSource:
         read = partial(disk.read_version, self._root, name, version, self._max_model_bytes)
         return await in_daemon_thread(read, "read version")
 
-    async def keep(self, served: Collection[Version]) -> None:
+    async def mark_used(self, served: Collection[Version]) -> None:
         pass
 
 
@@ -126,7 +126,7 @@ class _StorageSource:
     """
 
     def __init__(self, storage: Storage, cache: Cache, max_model_bytes: int) -> None:
-        self.trouble: StorageError | None = None
+        self.last_error: StorageError | None = None
         self.read_seconds: float | None = None
         self.looked_back = 4  # each is a download at the start
         self._storage, self._cache, self._max_model_bytes = storage, cache, max_model_bytes
@@ -137,7 +137,7 @@ class _StorageSource:
     async def list_models(self) -> list[Version]:
         return await self._in_thread(self._list)
 
-    async def stamps(self, versions: Collection[Version]) -> Mapping[Version, object]:
+    async def fingerprints(self, versions: Collection[Version]) -> Mapping[Version, object]:
         return {each: self._stamp(*each) for each in versions}
 
     async def read_manifest(self, name: str, version: int) -> ModelManifest:
@@ -146,13 +146,13 @@ class _StorageSource:
     async def read_version(self, name: str, version: int) -> Artefact:
         return await self._in_thread(partial(self._read, name, version))
 
-    async def keep(self, served: Collection[Version]) -> None:
+    async def mark_used(self, served: Collection[Version]) -> None:
         if self._listing is None:
             return
         try:
-            await self._in_thread(partial(self._cache.tidy, self._listing, served))
+            await self._in_thread(partial(self._cache.evict, self._listing, served))
         except StorageError as error:
-            self.trouble = error
+            self.last_error = error
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
         """Work in a thread, once the work before is done: who asked for that may have gone, as callers do."""
@@ -173,14 +173,14 @@ class _StorageSource:
         self._at_work = None
 
     def _list(self) -> list[Version]:
-        self.trouble = None
+        self.last_error = None
         try:
             files = self._storage.list_files()
         except StorageError as error:
             cached = disk.list_models(self._cache.root) if self._listing is None else []
             if not cached:
                 raise
-            self.trouble = error
+            self.last_error = error
             return cached
         self._listing = self._versions(files)
         return sorted(self._listing)
@@ -207,7 +207,7 @@ class _StorageSource:
 
     def _is_cached(self, name: str, version: int) -> bool:
         """Whether the cache holds what the listing has; of a version's files it holds those that are read."""
-        cached = self._cache.stamp(name, version).splitlines()
+        cached = self._cache.fingerprint(name, version).splitlines()
         return bool(cached) and set(cached) <= set(self._stamp(name, version).splitlines())
 
     def _read(self, name: str, version: int) -> Artefact:
@@ -224,7 +224,7 @@ class _StorageSource:
         try:
             return self._fetch(name, version, files)
         except StorageError as error:
-            self.trouble = error
+            self.last_error = error
             raise
 
     def _read_cached(self, name: str, version: int) -> Artefact:
@@ -238,17 +238,17 @@ class _StorageSource:
         if file is None:
             raise ModelRefused("missing", "it is not in the repository any more")
         disk.check_manifest_size(file.size_bytes)
-        with self._cache.workshop() as workshop:
-            folder = workshop / name / str(version)
+        with self._cache.staging() as staging:
+            folder = staging / name / str(version)
             folder.mkdir(parents=True)
             self._fetch_file(name, version, disk.MANIFEST, file, folder)
-            return disk.read_manifest(workshop, name, version)
+            return disk.read_manifest(staging, name, version)
 
     def _fetch(self, name: str, version: int, files: Mapping[str, StoredFile]) -> Artefact:
         """From the storage into the cache; what does not fit its manifest never gets there."""
         disk.check_manifest_size(files[disk.MANIFEST].size_bytes)
-        with self._cache.workshop() as workshop:
-            folder = workshop / name / str(version)
+        with self._cache.staging() as staging:
+            folder = staging / name / str(version)
             folder.mkdir(parents=True)
             fetched = {}
 
@@ -265,9 +265,9 @@ class _StorageSource:
                 fetch(entry.name)
 
             fetch(disk.MANIFEST)
-            fetch_listed(file_entry(disk.read_manifest(workshop, name, version), disk.MODEL))
-            artefact = disk.read_version(workshop, name, version, self._max_model_bytes, fetch_listed)
-            self._cache.put(workshop, name, version, _stamp_of(fetched))
+            fetch_listed(file_entry(disk.read_manifest(staging, name, version), disk.MODEL))
+            artefact = disk.read_version(staging, name, version, self._max_model_bytes, fetch_listed)
+            self._cache.put(staging, name, version, _stamp_of(fetched))
         return artefact
 
     def _fetch_file(self, name: str, version: int, path: str, file: StoredFile, folder: Path) -> None:
@@ -277,4 +277,4 @@ class _StorageSource:
 
 def _stamp_of(files: Mapping[str, StoredFile]) -> str:
     """A line a file."""
-    return "\n".join(f"{path} {files[path].stamp}" for path in sorted(files))
+    return "\n".join(f"{path} {files[path].fingerprint}" for path in sorted(files))

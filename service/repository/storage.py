@@ -25,11 +25,11 @@ class StoredFile:
 
     Attributes:
         size_bytes: Its size.
-        stamp: All that the listing says of it (time, ETag, …): another stamp means another content.
+        fingerprint: All that the listing says of it (time, ETag, …): another one means another content.
     """
 
     size_bytes: int
-    stamp: str
+    fingerprint: str
 
 
 class Storage:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from service.errors import Overloaded
-from service.rpc.calls import Method, Stream
+from service.rpc.calls import Method, ServerStream
 from service.settings import Settings
 
 # A refused caller is told to come back after this time: stuck calls have lost their places by then.
@@ -64,7 +64,7 @@ WATCHES = Bounds(calls=16_384, streams=1, held_bytes=16_384 * 1024)
 
 def apart_bounds(method: Method) -> Bounds:
     """Bounds of a method that counts apart; methods of other bounds take none of its places."""
-    return WATCHES if isinstance(method, Stream) else APART
+    return WATCHES if isinstance(method, ServerStream) else APART
 
 
 class Held:

@@ -1,8 +1,8 @@
 """What a call is, without a transport: bytes in, bytes out, and a status code where it fails.
 
-A front end turns what comes over the wire into a :class:`Call` and bytes, looks the method up in the table and
-hands both to :func:`invoke`, :func:`stream` or :func:`service.rpc.streams.duplex`. Each request is measured and counted
-here, once for every protocol.
+A front end turns what comes over the wire into a :class:`RequestContext` and bytes, looks the method up in the table
+and hands both to :func:`invoke`, :func:`stream` or :func:`service.rpc.streams.duplex`. Each request is measured and
+counted here, once for every protocol.
 """
 
 import asyncio
@@ -29,11 +29,11 @@ _M = TypeVar("_M", bound=Message)
 _NAMING_KEYS = ("x-request-id", "traceparent")
 
 # A caller's deadline began to run before the request was here, so the caller may leave this much before ours passes.
-_HASTE_SECONDS = 0.01
+_DEADLINE_SLACK_SECONDS = 0.01
 
 
 @dataclass(slots=True)
-class Call:
+class RequestContext:
     """One call on its way through the server.
 
     Args:
@@ -64,20 +64,20 @@ class Unary:
 
     path: str
     protocol: str
-    answer: Callable[[Call, bytes], Awaitable[bytes]]
+    answer: Callable[[RequestContext, bytes], Awaitable[bytes]]
 
 
 @dataclass(frozen=True)
-class Stream:
+class ServerStream:
     """A method with many answers to one request; arguments as those of :class:`Unary`."""
 
     path: str
     protocol: str
-    answers: Callable[[Call, bytes], AsyncGenerator[bytes, None]]
+    answers: Callable[[RequestContext, bytes], AsyncGenerator[bytes, None]]
 
 
 @dataclass(frozen=True)
-class Duplex:
+class BidiStream:
     """A method that takes many requests on one stream and answers each, in the order in which answers are ready.
 
     Args:
@@ -87,11 +87,11 @@ class Duplex:
 
     path: str
     protocol: str
-    answer: Callable[[Call, bytes], Awaitable[bytes]]
+    answer: Callable[[RequestContext, bytes], Awaitable[bytes]]
     failure: Callable[[bytes, RpcError], bytes]
 
 
-Method = Unary | Stream | Duplex
+Method = Unary | ServerStream | BidiStream
 
 
 def table(methods: Iterable[Method]) -> Mapping[str, Method]:
@@ -108,7 +108,9 @@ def table(methods: Iterable[Method]) -> Mapping[str, Method]:
     return found
 
 
-async def invoke(method: Unary | Duplex, call: Call, request: bytes, metrics: Metrics, max_answer_bytes: int) -> bytes:
+async def invoke(
+    method: Unary | BidiStream, call: RequestContext, request: bytes, metrics: Metrics, max_answer_bytes: int
+) -> bytes:
     """Answer one call, and count it.
 
     Args:
@@ -133,13 +135,17 @@ async def invoke(method: Unary | Duplex, call: Call, request: bytes, metrics: Me
                 "send fewer rows at a time"
             )
     except BaseException as error:
-        _count_failure(method, call, error, time.monotonic() - started, metrics)
+        failure = _count_failure(method, call, error, time.monotonic() - started, metrics)
+        if isinstance(error, Exception):
+            raise failure from error
         raise
     _count(method, call, "OK", time.monotonic() - started, metrics)
     return answer
 
 
-async def stream(method: Stream, call: Call, request: bytes, metrics: Metrics) -> AsyncGenerator[bytes, None]:
+async def stream(
+    method: ServerStream, call: RequestContext, request: bytes, metrics: Metrics
+) -> AsyncGenerator[bytes, None]:
     """Answer one call many times, and count it once; arguments and errors as those of :func:`invoke`."""
     started = time.monotonic()
     try:
@@ -147,14 +153,16 @@ async def stream(method: Stream, call: Call, request: bytes, metrics: Metrics) -
             async for answer in answers:
                 yield answer
     except BaseException as error:
-        _count_failure(method, call, error, time.monotonic() - started, metrics)
+        failure = _count_failure(method, call, error, time.monotonic() - started, metrics)
+        if isinstance(error, Exception):
+            raise failure from error
         raise
     _count(method, call, "OK", time.monotonic() - started, metrics)
 
 
 def refused(method: Method, error: Overloaded, metrics: Metrics) -> RpcError:
     """Count a call that was refused before its handler knew of it; gives what its caller is told."""
-    model = _count(method, Call(), Code.RESOURCE_EXHAUSTED.name, 0.0, metrics)
+    model = _count(method, RequestContext(), Code.RESOURCE_EXHAUSTED.name, 0.0, metrics)
     model.rejected("overload")
     return RpcError(Code.RESOURCE_EXHAUSTED, str(error), error.retry_after_seconds)
 
@@ -173,28 +181,29 @@ def parse(message: type[_M], request: bytes) -> _M:
         ) from None
 
 
-def _count(method: Method, call: Call, code: str, seconds: float, metrics: Metrics) -> ModelMetrics:
+def _count(method: Method, call: RequestContext, code: str, seconds: float, metrics: Metrics) -> ModelMetrics:
     """Count a call that has ended; gives where it was counted."""
     model = metrics.model(call.model, call.version)
     model.request(method.protocol, code, seconds, call.compute_seconds if call.inference else None)
     return model
 
 
-def _count_failure(method: Method, call: Call, error: BaseException, seconds: float, metrics: Metrics) -> None:
-    """Count a call that has failed, and raise what its caller is told; nothing where the caller has gone."""
+def _count_failure(
+    method: Method, call: RequestContext, error: BaseException, seconds: float, metrics: Metrics
+) -> RpcError:
+    """Count a call that has failed; gives what its caller is told."""
     failure = _failure(method, call, error)
     model = _count(method, call, failure.code.name, seconds, metrics)
     if isinstance(error, InvalidRequest):
         model.rejected("invalid")
-    if isinstance(error, Exception):
-        raise failure from error
+    return failure
 
 
-def _failure(method: Method, call: Call, error: BaseException) -> RpcError:
+def _failure(method: Method, call: RequestContext, error: BaseException) -> RpcError:
     """What the caller is told; a mistake of ours is logged in full and told in no detail."""
     if isinstance(error, asyncio.CancelledError | GeneratorExit):
         # A front end cancels the handler too when the deadline passes while it works.
-        late = call.deadline is not None and time.monotonic() >= call.deadline - _HASTE_SECONDS
+        late = call.deadline is not None and time.monotonic() >= call.deadline - _DEADLINE_SLACK_SECONDS
         return RpcError(Code.DEADLINE_EXCEEDED if late else Code.CANCELLED, "the caller has gone")
     if not isinstance(error, ServiceError):
         _log.error("%s failed%s", method.path, _named(call), exc_info=error)
@@ -205,7 +214,7 @@ def _failure(method: Method, call: Call, error: BaseException) -> RpcError:
     return RpcError(status_of(error), shortened(str(error)), retry_after_seconds)
 
 
-def _named(call: Call) -> str:
+def _named(call: RequestContext) -> str:
     """Which request it is, by what callers and proxies name requests with; "" where they did not."""
     metadata = dict(call.metadata())
     names = [f"{key} {metadata[key]!r:.100}" for key in _NAMING_KEYS if key in metadata]

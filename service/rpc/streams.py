@@ -5,14 +5,14 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 from service.metrics.metrics import Metrics
 from service.rpc.admission import Held
-from service.rpc.calls import Call, Duplex, invoke
+from service.rpc.calls import BidiStream, RequestContext, invoke
 from service.rpc.limits import MESSAGES_IN_FLIGHT
 from service.rpc.status import Code, RpcError
 
 
 async def duplex(
-    method: Duplex,
-    call: Call,
+    method: BidiStream,
+    call: RequestContext,
     held: Held,
     requests: AsyncIterator[bytes],
     metrics: Metrics,
@@ -46,7 +46,7 @@ async def duplex(
 
     async def answer(request: bytes) -> None:
         try:
-            part = Call(call.deadline, call.metadata)
+            part = RequestContext(call.deadline, call.metadata)
             answered = await invoke(method, part, request, metrics, max_answer_bytes)
         except RpcError as error:
             answered = method.failure(request, error)

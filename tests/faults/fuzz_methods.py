@@ -52,7 +52,7 @@ class Target:
         method = self.methods[data[0] % len(self.methods) if data else 0]
         try:
             self._loop.run_until_complete(
-                calls.invoke(method, calls.Call(), data[1:], self._metrics, _LONGEST_ANSWER_BYTES)
+                calls.invoke(method, calls.RequestContext(), data[1:], self._metrics, _LONGEST_ANSWER_BYTES)
             )
         except RpcError as error:
             if error.code in (Code.INTERNAL, Code.UNKNOWN):

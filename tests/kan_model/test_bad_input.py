@@ -16,13 +16,13 @@ from kan_model import (
     SymbolicEdge,
     adapt_grid,
     attribute,
-    auto,
+    auto_symbolic,
     fit_constants,
-    fix,
+    fix_symbolic,
     interactions,
     prune,
     refine_grid,
-    suggest,
+    suggest_symbolic,
 )
 from kan_model.analysis.attribution import edge_statistics
 from kan_model.analysis.penalty import penalty
@@ -37,7 +37,9 @@ FEW = ("x", "sin", "log")
 
 def constants(kan: KAN, rows: Tensor) -> KAN:
     """fit_constants to targets of zero, of one more edge that is a formula."""
-    return fit_constants(fix(kan, 0, SymbolicEdge(1, 1, "sin", 1, 0, 1, 0)), rows, torch.zeros(len(rows), 2), steps=5)
+    return fit_constants(
+        fix_symbolic(kan, 0, SymbolicEdge(1, 1, "sin", 1, 0, 1, 0)), rows, torch.zeros(len(rows), 2), steps=5
+    )
 
 
 # Whatever reads a network and rows.
@@ -48,8 +50,8 @@ FUNCTIONS: dict[str, Callable[[KAN, Tensor], object]] = {
     "attribute": attribute,
     "interactions": interactions,
     "prune": prune,
-    "suggest": lambda kan, rows: suggest(kan, rows, 1, 0, 0, functions=FEW),
-    "auto": lambda kan, rows: auto(kan, rows, functions=FEW),
+    "suggest": lambda kan, rows: suggest_symbolic(kan, rows, 1, 0, 0, functions=FEW),
+    "auto": lambda kan, rows: auto_symbolic(kan, rows, functions=FEW),
     "fit_constants": constants,
     "diagram": diagram,
     "edge_detail": lambda kan, rows: edge_detail(kan, rows, 1, 0, 0),
@@ -146,7 +148,7 @@ def test_odd_rows_have_finite_results(name: str, grid_size: int, rows: Tensor) -
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_outside_its_domain_is_refused(name: str) -> None:
     """The logarithm of negative numbers, on its way to the layer after it."""
-    kan = fix(network(), 0, SymbolicEdge(0, 0, "log", 1, 0, 1, 0))
+    kan = fix_symbolic(network(), 0, SymbolicEdge(0, 0, "log", 1, 0, 1, 0))
     with pytest.raises(ValueError, match=r"nan|finite") as caught:
         FUNCTIONS[name](kan, good())
     assert "wanted" in str(caught.value)
@@ -241,7 +243,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         "spline_weight .*finite",
     ),
     "an edge of NaN": (lambda: SymbolicEdge(0, 0, "sin", NAN, 0, 1, 0), "a is nan; wanted"),
-    "a fix of no edge": (lambda: fix(network(), 0, SymbolicEdge(3, 0, "sin", 1, 0, 1, 0)), "output 3; wanted"),
+    "a fix of no edge": (lambda: fix_symbolic(network(), 0, SymbolicEdge(3, 0, "sin", 1, 0, 1, 0)), "output 3; wanted"),
 }
 
 

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+import kan_model
 from kan_model import moved
 
 # docs/kan.md of that commit, and one module of each kind of move.
@@ -15,7 +16,7 @@ OLD = {
     "kan_model.bspline.uniform_knots": "kan_model.splines.bspline",
     "kan_model.network.KAN": "kan_model.network.network",
     "kan_model.symbolic.SymbolicEdge": "kan_model.network.symbolic_edge",
-    "kan_model.symbolic_choice.suggest": "kan_model.symbolic.choice",
+    "kan_model.symbolic_choice.Symbolized": "kan_model.symbolic.choice",
     "kan_model.grid.refine_grid": "kan_model.grids.refinement",
     "kan_model.penalty.penalty": "kan_model.analysis.penalty",
     "kan_model.checkpoint.save": "kan_model.network.checkpoint",
@@ -75,3 +76,10 @@ def test_importing_the_package_is_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "\nlower\n"
+
+
+@pytest.mark.parametrize("name", ["auto", "fix", "suggest"])
+def test_the_old_names_of_functions_warn(name: str) -> None:
+    """``kan_model.auto`` is ``kan_model.auto_symbolic``, and says so."""
+    with pytest.warns(DeprecationWarning, match=f"{name}_symbolic"):
+        assert getattr(kan_model, name) is getattr(kan_model, f"{name}_symbolic")

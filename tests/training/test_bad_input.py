@@ -13,19 +13,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from kan_model import KAN, KANConfig, SymbolicEdge, fix
+from kan_model import KAN, KANConfig, SymbolicEdge, fix_symbolic
 from kan_model.network import checkpoint
 from kan_model.onnx_runtime import run as run_model
-from training.data.dataset import Dataset
 from training.data.objective import Task
 from training.data.samples import Samples
 from training.errors import TrainingError
 from training.fitting.baseline import fit_baseline
 from training.fitting.continual import fit_on
 from training.fitting.fit import FitState, fit, fit_module
-from training.fitting.record import Record
 from training.pipelines.run_folder import RunFolder
-from training.pipelines.train import Run, train
+from training.pipelines.train import Run, Watcher, train
 from training.recipe.config import parse_recipe
 from training.recipe.fit_sections import FitSection
 
@@ -149,7 +147,7 @@ def test_one_class_leaves_finite_weights(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in FITS if name != "fit_baseline"])
 def test_a_function_outside_its_domain_is_named(name: str) -> None:
     """A logarithm of negative rows: layer, edge and row. The MLP beside it does not compute it."""
-    kan = fix(network(), 0, SymbolicEdge(0, 1, "log", 1, 0, 1, 0))
+    kan = fix_symbolic(network(), 0, SymbolicEdge(0, 1, "log", 1, 0, 1, 0))
     with pytest.raises(TrainingError, match=r"layer 0: the edge from input 1 to output 0 answers nan to row"):
         FITS[name](kan, Samples(rows(), rows()))
 
@@ -163,25 +161,16 @@ def test_a_network_of_nan_is_refused(name: str) -> None:
         FITS[name](kan, Samples(rows(), rows()))
 
 
-class Quiet:
+class Quiet(Watcher):
     """A watcher that makes the fit diverge once its second grid is begun, if it is told so."""
 
     def __init__(self, *, spoil: bool = False) -> None:
         self.spoil = spoil
 
-    def prepared(self, dataset: Dataset) -> None:
-        pass
-
-    def stepped(self, state: FitState) -> None:
+    def on_step(self, state: FitState) -> None:
         if self.spoil and state.stage == 1:
             # As a step that is much too long would: the next one sees numbers that are not finite.
             state.kan.layers[0].coefficients.data.mul_(1e38).mul_(1e38)
-
-    def told(self, text: str) -> None:
-        pass
-
-    def looked(self, record: Record, *, ended: bool) -> None:
-        pass
 
 
 def table(count: int = 60) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from google.protobuf import json_format
 from numpy.typing import NDArray
 
 from kan_api.v1.manifest_pb2 import ModelManifest
-from kan_model import checkpoint
+from kan_model.network import checkpoint
 from kan_model.onnx_runtime import run
 from training.cli import main
 

@@ -13,7 +13,7 @@ from training.data.encoding import Column, Feature, Numbers, encoded_classes, fe
 from training.data.float32_limits import target_flaw
 from training.data.missing import kept_rows, medians
 from training.data.source import load_source
-from training.data.split import Rows, Split, group_split, random_split, shortage, stratified_split, time_split
+from training.data.split import RowNumbers, Split, group_split, random_split, shortage, stratified_split, time_split
 from training.data.table import Cells, Table
 from training.errors import DataError, quoted
 from training.recipe.config import Recipe
@@ -38,13 +38,13 @@ class Dataset:
     columns: tuple[Column, ...]
     features: tuple[Feature, ...]
     x: Numbers
-    y: Numbers | Rows
+    y: Numbers | RowNumbers
     target: str
     task: Literal["classification", "regression"]
     classes: tuple[str, ...]
-    train: Rows
-    validation: Rows
-    test: Rows
+    train: RowNumbers
+    validation: RowNumbers
+    test: RowNumbers
     imputed: tuple[float | None, ...]
     constant: tuple[bool, ...]
     warnings: tuple[str, ...]
@@ -85,11 +85,11 @@ def prepare_table(
     blocks = [feature_block(table, column) for column in columns]
     is_classification = recipe.task.kind == "classification"
     goals = class_words(table, target) if is_classification else numbers(table, target)
-    marks = _split_marks(recipe, table)
+    marks = _split_key(recipe, table)
     kept = kept_rows(recipe, table, columns, blocks, target, goals, marks)
 
     x = np.concatenate(blocks, axis=1)[kept]
-    y: Numbers | Rows = goals[kept].reshape(-1, 1)
+    y: Numbers | RowNumbers = goals[kept].reshape(-1, 1)
     classes: tuple[str, ...] = ()
     if is_classification:
         y, classes = encoded_classes(table, target, goals[kept], known_classes)
@@ -159,7 +159,7 @@ def _require_columns(recipe: Recipe, table: Table, inputs: tuple[str, ...], targ
         table.require(recipe.split.column, "[split] column")
 
 
-def _split_marks(recipe: Recipe, table: Table) -> Cells:
+def _split_key(recipe: Recipe, table: Table) -> Cells:
     """What the split goes by, per row: a point in time (NaN: missing), a group ("": missing), or nothing (zeros)."""
     column = recipe.split.column
     if column is None:
@@ -170,7 +170,7 @@ def _split_marks(recipe: Recipe, table: Table) -> Cells:
     return np.array([word.strip() for word in words(table, column)], dtype=object)
 
 
-def _split(recipe: Recipe, marks: Cells, y: Cells, classes: tuple[str, ...]) -> Split:
+def _split(recipe: Recipe, split_key: Cells, y: Cells, classes: tuple[str, ...]) -> Split:
     section = recipe.split
     match section.kind:
         case "random":
@@ -178,9 +178,9 @@ def _split(recipe: Recipe, marks: Cells, y: Cells, classes: tuple[str, ...]) -> 
         case "stratified":
             return stratified_split(section, y, classes)
         case "time":
-            return time_split(section, marks)
+            return time_split(section, split_key)
         case "group":
-            return group_split(section, marks)
+            return group_split(section, split_key)
 
 
 def _constant(x: Numbers, imputed: tuple[float | None, ...]) -> tuple[bool, ...]:

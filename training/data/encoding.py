@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.column import numbers, words
-from training.data.split import Rows
+from training.data.split import RowNumbers
 from training.data.table import Cells, Table
 from training.errors import DataError, quoted
 
@@ -79,14 +79,14 @@ def feature_block(table: Table, column: Column) -> Numbers:
 
 
 def encoded_classes(
-    table: Table, target: str, goals: Cells, known: tuple[str, ...] | None = None
-) -> tuple[Rows, tuple[str, ...]]:
+    table: Table, target: str, target_words: Cells, known: tuple[str, ...] | None = None
+) -> tuple[RowNumbers, tuple[str, ...]]:
     """Number the target's words.
 
     Args:
         table: the rows, for messages.
         target: the target's name.
-        goals: str [rows], the words.
+        target_words: str [rows].
         known: the classes in their order, of which rows may lack some; None: those of the rows.
 
     Returns:
@@ -95,21 +95,23 @@ def encoded_classes(
     Raises:
         DataError: when no two rows share a class, or all do; where classes are known, when a row has another.
     """
-    names = set(goals.tolist())
+    names = set(target_words.tolist())
     if known is not None:
         if strange := sorted(names - set(known)):
             shown = ", ".join(quoted(word) for word in known[:_WORDS_SHOWN])
             more = ", …" if len(known) > _WORDS_SHOWN else ""
             raise table.problem(target, f"{quoted(strange[0])} is none of the classes {shown}{more}")
         places = {name: place for place, name in enumerate(known)}
-        return np.array([places[goal] for goal in goals], dtype=np.int64), known
+        return np.array([places[goal] for goal in target_words], dtype=np.int64), known
     if len(names) == 1:
-        raise table.problem(target, f"the target is {quoted(goals[0])} in every row; there is nothing to learn")
-    if len(names) == len(goals) and len(goals) > 2:
-        raise table.problem(target, f"each of the {len(goals)} rows has a class of its own; nothing repeats to learn")
+        raise table.problem(target, f"the target is {quoted(target_words[0])} in every row; there is nothing to learn")
+    if len(names) == len(target_words) and len(target_words) > 2:
+        raise table.problem(
+            target, f"each of the {len(target_words)} rows has a class of its own; nothing repeats to learn"
+        )
     try:
         classes = tuple(sorted(names, key=lambda name: (float(name), name)))
     except ValueError:
         classes = tuple(sorted(names))
     places = {name: place for place, name in enumerate(classes)}
-    return np.array([places[goal] for goal in goals], dtype=np.int64), classes
+    return np.array([places[goal] for goal in target_words], dtype=np.int64), classes

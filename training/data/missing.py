@@ -17,8 +17,8 @@ def kept_rows(
     columns: tuple[Column, ...],
     blocks: list[Numbers],
     target: str,
-    goals: Cells,
-    marks: Cells,
+    target_cells: Cells,
+    split_key: Cells,
 ) -> NDArray[np.bool_]:
     """Which rows are learned from.
 
@@ -28,8 +28,8 @@ def kept_rows(
         columns: the input columns.
         blocks: their features, float64 [rows, features of the column], NaN where missing.
         target: the target's name.
-        goals: the target, float64 or str [rows], NaN or "" where missing.
-        marks: what the split goes by, float64 or str [rows], NaN or "" where missing.
+        target_cells: the target, float64 or str [rows], NaN or "" where missing.
+        split_key: what the split goes by, float64 or str [rows], NaN or "" where missing.
 
     Returns:
         bool [rows]: all true unless the recipe drops rows.
@@ -39,7 +39,7 @@ def kept_rows(
     """
     mode = recipe.data.missing
     gaps = {column.name: np.isnan(block[:, 0]) for column, block in zip(columns, blocks, strict=True)}
-    no_goal, no_mark = _gap(goals), _gap(marks)
+    no_goal, no_mark = _gap(target_cells), _gap(split_key)
     if mode == "drop_rows":
         dropped = no_goal | no_mark | np.logical_or.reduce(list(gaps.values()))
         if dropped.all():

@@ -13,7 +13,7 @@ from training.data.dataset import Dataset
 from training.data.encoding import Numbers
 from training.data.float32_limits import input_flaw
 from training.data.samples import Samples
-from training.data.split import Rows
+from training.data.split import RowNumbers
 from training.errors import DataError, quoted
 from training.recipe.config import Recipe
 
@@ -80,7 +80,11 @@ def new_network(dataset: Dataset, recipe: Recipe, transform: InputTransform) -> 
 
 
 def samples(
-    dataset: Dataset, rows: Rows, inputs: InputTransform | None, outputs: OutputTransform | None, dtype: torch.dtype
+    dataset: Dataset,
+    rows: RowNumbers,
+    inputs: InputTransform | None,
+    outputs: OutputTransform | None,
+    dtype: torch.dtype,
 ) -> Samples:
     """The rows as the network sees them."""
     raw = torch.from_numpy(dataset.x[rows])

@@ -13,16 +13,16 @@ from training.recipe.sections import SplitSection
 SMALLEST_TABLE_ROWS = 10
 SMALLEST_CLASS_ROWS = 3
 
-Rows = NDArray[np.int64]
+RowNumbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Split:
     """Row numbers of each part, int64, disjoint and together all rows; in file order, save that time is in its own."""
 
-    train: Rows
-    validation: Rows
-    test: Rows
+    train: RowNumbers
+    validation: RowNumbers
+    test: RowNumbers
 
     def fingerprint(self) -> str:
         """sha256 over the row numbers of each part, in their order."""
@@ -41,7 +41,7 @@ def random_split(section: SplitSection, rows: int) -> Split:
     return _cut(np.random.default_rng(section.seed).permutation(rows), wanted_rows(section, rows))
 
 
-def stratified_split(section: SplitSection, codes: Rows, classes: Sequence[str]) -> Split:
+def stratified_split(section: SplitSection, codes: RowNumbers, classes: Sequence[str]) -> Split:
     """Every part with about the same share of each class.
 
     Args:
@@ -163,7 +163,7 @@ def _too_few(section: SplitSection, what: str, count: int, rows: int) -> str:
     )
 
 
-def _nearest_two(places: Rows, first: int, second: int) -> tuple[int, int]:
+def _nearest_two(places: RowNumbers, first: int, second: int) -> tuple[int, int]:
     """Two different places, ascending, whose distances from `first` and `second` have the smallest sum.
 
     Args:
@@ -179,7 +179,7 @@ def _nearest_two(places: Rows, first: int, second: int) -> tuple[int, int]:
     return int(places[a]), int(places[b])
 
 
-def _cut(order: Rows, sizes: tuple[int, int]) -> Split:
+def _cut(order: RowNumbers, sizes: tuple[int, int]) -> Split:
     test, validation = sizes
     return Split(
         train=np.sort(order[test + validation :]),
@@ -188,5 +188,5 @@ def _cut(order: Rows, sizes: tuple[int, int]) -> Split:
     )
 
 
-def _as_tuple(split: Split) -> tuple[Rows, Rows, Rows]:
+def _as_tuple(split: Split) -> tuple[RowNumbers, RowNumbers, RowNumbers]:
     return split.train, split.validation, split.test

@@ -16,8 +16,8 @@ from training.errors import TrainingError
 from training.fitting.evaluation import answers
 from training.fitting.grids import first_grid, next_grid, parameters_on
 from training.fitting.least_squares import check_parameters
-from training.fitting.optimizers import Goal, optimizer_for
-from training.fitting.record import Record, look
+from training.fitting.optimizers import Objective, optimizer_for
+from training.fitting.record import Record, evaluate
 from training.recipe.fit_sections import AdaptSection, FitSection, SparsifySection
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -123,7 +123,7 @@ def fit_steps(
     """
     check_samples(state.kan, train, task, "training")
     check_samples(state.kan, validation, task, "validation")
-    goal = Goal(task, sparsify)
+    goal = Objective(task, sparsify)
     if plan.optimizer == "levenberg-marquardt":
         check_parameters(parameters_on(state.kan, plan.grids[-1]), plan.grids[-1])
     if _is_new(state):
@@ -134,7 +134,7 @@ def fit_steps(
             optimizer.load_state_dict(state.optimizer)
         while state.step < plan.steps:
             done = optimizer.advance((state.stage, state.step))
-            record = look(state.kan, (state.kan.layers[0].grid_size, done.step), done.train_loss, validation, task)
+            record = evaluate(state.kan, (state.kan.layers[0].grid_size, done.step), done.train_loss, validation, task)
             if record is None:
                 state.step, state.kan = plan.steps, copy.deepcopy(state.best)
                 state.diverged.append(plan.grids[state.stage])
@@ -199,7 +199,7 @@ def fit_module(
     check_samples(network, train, task, "training")
     check_samples(network, validation, task, "validation")
     current = copy.deepcopy(network)
-    optimizer = optimizer_for(current, train, plan, Goal(task))
+    optimizer = optimizer_for(current, train, plan, Objective(task))
     record = _look_before(current, train, validation, task)
     if record is None:
         flaw = _flaw(network, train) or "wanted rows and targets of a usual size"
@@ -216,13 +216,13 @@ def fit_module(
         if check is not None:
             check()
         done = optimizer.advance((0, record.step))
-        record, at_end = look(current, (0, done.step), done.train_loss, validation, task), done.at_end
+        record, at_end = evaluate(current, (0, done.step), done.train_loss, validation, task), done.at_end
     return ModuleFit(best, tuple(history))
 
 
 def _look_before(network: nn.Module, train: Samples, validation: Samples, task: Task) -> Record | None:
     """At a network before its first step."""
-    return look(network, (0, 0), float(loss(task, answers(network, train.x), train.y)), validation, task)
+    return evaluate(network, (0, 0), float(loss(task, answers(network, train.x), train.y)), validation, task)
 
 
 def _flaw(network: nn.Module, train: Samples) -> str:

@@ -37,13 +37,13 @@ class Optimizer(Protocol):
 
 
 @dataclass(frozen=True)
-class Goal:
+class Objective:
     """What the optimizer follows: the loss of the task, and what edges cost."""
 
     task: Task
     sparsify: SparsifySection | None = None
 
-    def with_price(self, value: Tensor, network: nn.Module, x: Tensor) -> Tensor:
+    def with_penalty(self, value: Tensor, network: nn.Module, x: Tensor) -> Tensor:
         """The loss ``value`` and the price of the edges on the rows ``x``."""
         # A loss that is not finite ends the fit; the price of such a network has no answer.
         if self.sparsify is None or not torch.isfinite(value):
@@ -54,7 +54,7 @@ class Goal:
         return value + self.sparsify.penalty * price
 
 
-def optimizer_for(network: nn.Module, train: Samples, plan: FitSection, goal: Goal) -> Optimizer:
+def optimizer_for(network: nn.Module, train: Samples, plan: FitSection, goal: Objective) -> Optimizer:
     """The plan's optimizer, for the parameters that want a gradient.
 
     Raises:
@@ -74,7 +74,7 @@ def _free(network: nn.Module) -> list[nn.Parameter]:
 class _Adam:
     """An advance is an epoch of mini-batches, half a cosine of learning rates a grid."""
 
-    def __init__(self, network: nn.Module, train: Samples, plan: FitSection, goal: Goal) -> None:
+    def __init__(self, network: nn.Module, train: Samples, plan: FitSection, goal: Objective) -> None:
         self._network, self._train, self._plan, self._goal = network, train, plan, goal
         self._torch = torch.optim.AdamW(_free(network), lr=plan.learning_rate, weight_decay=plan.weight_decay)
 
@@ -98,7 +98,7 @@ class _Adam:
             self._torch.zero_grad()
             x = self._train.x[rows]
             batch_loss = loss(self._goal.task, self._network(x), self._train.y[rows])
-            torch.autograd.backward(self._goal.with_price(batch_loss, self._network, x))
+            torch.autograd.backward(self._goal.with_penalty(batch_loss, self._network, x))
             self._torch.step()
             total += float(batch_loss.detach()) * len(rows)
         return total / len(order)
@@ -111,7 +111,7 @@ class _LBFGS:
     when float32 cannot hold a product of gradients, it is done again from its start by what remembers no gradients.
     """
 
-    def __init__(self, network: nn.Module, train: Samples, plan: FitSection, goal: Goal) -> None:
+    def __init__(self, network: nn.Module, train: Samples, plan: FitSection, goal: Objective) -> None:
         self._network, self._train, self._plan, self._goal = network, train, plan, goal
         self._first: Tensor | None = None
         self._torch = torch.optim.LBFGS(
@@ -154,7 +154,7 @@ class _LBFGS:
 
     def _closure(self) -> Tensor:
         self._torch.zero_grad()
-        value = self._goal.with_price(self._loss(), self._network, self._train.x)
+        value = self._goal.with_penalty(self._loss(), self._network, self._train.x)
         torch.autograd.backward(value)
         gradients = [p.grad for p in _free(self._network) if p.grad is not None]
         if torch.isfinite(value) and all(torch.isfinite(gradient).all() for gradient in gradients):

@@ -39,7 +39,7 @@ class Record:
     validation_score: float
 
 
-def look(
+def evaluate(
     network: nn.Module, place: tuple[int, int], train_loss: float, validation: Samples, task: Task
 ) -> Record | None:
     """Look at the validation rows at ``place`` (grid size, step); None where a number is not finite."""

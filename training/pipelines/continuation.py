@@ -56,7 +56,9 @@ def learn_on(recipe: Recipe, begin: Start, looked: Callable[[Record], None]) -> 
     version, dataset = begin.version, begin.dataset
     kan, inputs, outputs = version.trained.kan, version.trained.inputs, version.trained.outputs
     grid = kan.layers[0].grid_size
-    new, choosing = (samples(dataset, rows, inputs, outputs, kan.dtype) for rows in (dataset.train, dataset.validation))
+    new, validation = (
+        samples(dataset, rows, inputs, outputs, kan.dtype) for rows in (dataset.train, dataset.validation)
+    )
     try:
         with torch_threads(threads_for(kan, recipe.fit.batch_rows or len(new.x))):
             continued = fit_on(
@@ -65,7 +67,7 @@ def learn_on(recipe: Recipe, begin: Start, looked: Callable[[Record], None]) -> 
                 new.y,
                 task=dataset.task,
                 plan=recipe.fit,
-                validation=choosing,
+                validation=validation,
                 old_rows=None if begin.old_rows is None else scaled(version, begin.old_rows).to(kan.dtype),
                 protect_old=recipe.fit.protect_old,
                 looked=lambda record: looked(replace(record, grid_size=grid)),

@@ -15,8 +15,8 @@ from training.data.samples import Samples
 from training.data.split import wanted_rows
 from training.errors import quoted
 from training.fitting.fit import FitState, begin
-from training.fitting.optimizers import Goal, optimizer_for
-from training.fitting.record import Record, look
+from training.fitting.optimizers import Objective, optimizer_for
+from training.fitting.record import Record, evaluate
 from training.pipelines.run_folder import RunError
 from training.recipe.config import Recipe
 from training.threads import threads_for, torch_threads
@@ -26,7 +26,7 @@ _LAST_DIGITS = 1e-6
 
 
 def check_older_split(
-    state: FitState, recipe: Recipe, dataset: Dataset, kan: KAN, learning: Samples, choosing: Samples
+    state: FitState, recipe: Recipe, dataset: Dataset, kan: KAN, train: Samples, validation: Samples
 ) -> None:
     """Refuse to go on where today's split is not, or may not be, the one that the run began with.
 
@@ -35,8 +35,8 @@ def check_older_split(
         recipe: Of today.
         dataset: Of today.
         kan: The network before the fit.
-        learning: The rows that train.
-        choosing: The rows that choose the best network.
+        train: The rows that train.
+        validation: The rows that choose the best network.
 
     Raises:
         RunError: the older time split had rows of one time in two parts, or the first step of the fit ends elsewhere
@@ -51,7 +51,7 @@ def check_older_split(
             f"an older kan-train began this run, and its time split had rows of one time of column {column} in two "
             "parts; run with --fresh, which cuts where the time changes"
         )
-    first = _first_record(recipe, dataset, kan, learning, choosing)
+    first = _first_record(recipe, dataset, kan, train, validation)
     if first is None or not state.history or not _same(first, state.history[0]):
         raise RunError(
             f"an older kan-train began this run, and its first step does not come out the same on today's rows: column "
@@ -66,12 +66,12 @@ def _cuts_through_a_time(recipe: Recipe, dataset: Dataset) -> bool:
     return cuts != (len(dataset.test), len(dataset.validation))
 
 
-def _first_record(recipe: Recipe, dataset: Dataset, kan: KAN, learning: Samples, choosing: Samples) -> Record | None:
+def _first_record(recipe: Recipe, dataset: Dataset, kan: KAN, train: Samples, validation: Samples) -> Record | None:
     """The first line of the loss curve on today's rows; None where a number in it is not finite."""
-    plan, start = recipe.fit, begin(kan, recipe.fit, learning, recipe.adapt).kan
-    with torch_threads(threads_for(kan, plan.batch_rows or len(learning.x))):
-        done = optimizer_for(start, learning, plan, Goal(dataset.task, recipe.sparsify)).advance((0, 0))
-        return look(start, (start.layers[0].grid_size, done.step), done.train_loss, choosing, dataset.task)
+    plan, start = recipe.fit, begin(kan, recipe.fit, train, recipe.adapt).kan
+    with torch_threads(threads_for(kan, plan.batch_rows or len(train.x))):
+        done = optimizer_for(start, train, plan, Objective(dataset.task, recipe.sparsify)).advance((0, 0))
+        return evaluate(start, (start.layers[0].grid_size, done.step), done.train_loss, validation, dataset.task)
 
 
 def _same(now: Record, kept: Record) -> bool:

@@ -10,12 +10,13 @@ from training.data.dataset import Dataset
 from training.data.objective import METRIC
 from training.fitting.fit import FitState
 from training.fitting.record import Record
+from training.pipelines.train import Watcher
 from training.recipe.config import Recipe
 
 _NAME_COLUMNS = 10
 
 
-class ProgressBar:
+class ProgressBar(Watcher):
     """Tells a person at a terminal how the fit goes; anywhere else, one line a grid."""
 
     def __init__(self, recipe: Recipe, console: Console) -> None:
@@ -46,7 +47,7 @@ class ProgressBar:
     ) -> None:
         self._bar.stop()
 
-    def prepared(self, dataset: Dataset) -> None:
+    def on_prepared(self, dataset: Dataset) -> None:
         """Say what was read, and what a person should know about it."""
         rows = f"{len(dataset.train)} rows to train, {len(dataset.validation)} to choose, {len(dataset.test)} held out"
         goal = f"{len(dataset.classes)} classes" if dataset.classes else dataset.target
@@ -56,17 +57,17 @@ class ProgressBar:
         for warning in dataset.warnings:
             self._print(f"warning: {warning}", style="yellow")
 
-    def stepped(self, state: FitState) -> None:
+    def on_step(self, state: FitState) -> None:
         """Move the bar; at the end of a grid, leave a line."""
         if state.history:
             done = state.stage * self._recipe.fit.steps + state.step
             self._show(state.history[-1], done, grid_ended=state.step == 0)
 
-    def told(self, text: str) -> None:
+    def on_message(self, text: str) -> None:
         """Say which step after the fit begins."""
         self._print(text)
 
-    def looked(self, record: Record, *, ended: bool) -> None:
+    def on_evaluation(self, record: Record, *, ended: bool) -> None:
         """Likewise for a fit of one grid; at its end, leave a line."""
         self._show(record, self._steps if ended else record.step, grid_ended=ended)
 

@@ -4,7 +4,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -32,7 +31,7 @@ from training.publishing.verify import VerificationFailed
 from training.recipe.config import Recipe
 from training.report.report import NAME as REPORT
 from training.report.report import Judged, report
-from training.steps import Table, finish
+from training.steps import StepData, finish
 from training.steps.fit_diagnostics import of_fit, refusal_hint
 from training.threads import threads_for, torch_threads
 
@@ -59,20 +58,20 @@ class Run:
     fresh: bool = False
 
 
-class Watcher(Protocol):
-    """Whoever shows a person how it goes."""
+class Watcher:
+    """Hears how a run goes. This one is silent; a subclass overrides what it wants to show."""
 
-    def prepared(self, dataset: Dataset) -> None:
-        """The table is read."""
+    def on_prepared(self, dataset: Dataset) -> None:
+        """The table has been read."""
 
-    def stepped(self, state: FitState) -> None:
-        """The fit is one step on."""
+    def on_step(self, state: FitState) -> None:
+        """The fit has done one more step."""
 
-    def told(self, text: str) -> None:
+    def on_message(self, text: str) -> None:
         """A step after the fit begins that takes its time."""
 
-    def looked(self, record: Record, *, ended: bool) -> None:
-        """A fit that keeps no state, of a version that learns on, has looked at the validation rows, or ended."""
+    def on_evaluation(self, record: Record, *, ended: bool) -> None:
+        """Called after each evaluation on the validation rows, and at the end, while a published version learns on."""
 
 
 def train(run: Run, watcher: Watcher) -> Published:
@@ -96,12 +95,12 @@ def _train(run: Run, watcher: Watcher) -> Published:
     check_successor(run.models, outline(recipe, dataset))
     inputs, outputs = input_transform(dataset, recipe.inputs.scaling), output_transform(dataset)
     with interruption() as stop:
-        watcher.prepared(dataset)
+        watcher.on_prepared(dataset)
         state = _fitted(run, dataset, inputs, outputs, stop, watcher)
-        table = Table.of(dataset, inputs, outputs, state.best.dtype)
+        table = StepData.of(dataset, inputs, outputs, state.best.dtype)
         remarks = of_fit(state, new_network(dataset, recipe, inputs), recipe.fit, table)
         with torch_threads(threads_for(state.best, recipe.fit.batch_rows or len(dataset.train))):
-            finished = finish(state.best, recipe, table, lambda: _stop_if_asked(stop, run), watcher.told)
+            finished = finish(state.best, recipe, table, lambda: _stop_if_asked(stop, run), watcher.on_message)
         finished = replace(finished, notes=(*remarks, *finished.notes))
         trained = Trained(finished.kan, inputs, outputs)
         exported = _exported(recipe, dataset, trained, refusal_hint(finished.kan), notes=finished.notes)
@@ -127,9 +126,9 @@ def _train_on(run: Run, watcher: Watcher) -> Published:
         begin = start(recipe, run.models)
         dataset, version = begin.dataset, begin.version
         check_successor(run.models, outline(recipe, dataset))
-        watcher.prepared(dataset)
-        learned = learn_on(recipe, begin, lambda record: watcher.looked(record, ended=False))
-        watcher.looked(learned.history[-1], ended=True)
+        watcher.on_prepared(dataset)
+        learned = learn_on(recipe, begin, lambda record: watcher.on_evaluation(record, ended=False))
+        watcher.on_evaluation(learned.history[-1], ended=True)
         exported = _exported(recipe, dataset, learned.trained, _HINT_AGAIN, version.output_scale)
         manifest = continued_manifest(build_manifest(recipe, dataset, exported), begin, learned)
         page = _report(dataset, learned.trained, manifest, learned.history, learned.notes)
@@ -217,16 +216,16 @@ def _fitted(
     """Go through the fit; keep its state from time to time and when asked to stop."""
     plan = run.recipe.fit
     kan = new_network(dataset, run.recipe, inputs)
-    learning, choosing = (
+    train_rows, validation = (
         samples(dataset, rows, inputs, outputs, kan.dtype) for rows in (dataset.train, dataset.validation)
     )
     identity = identity_of(run.recipe, dataset)
-    state = _start(run, dataset, kan, learning, choosing, identity)
+    state = _start(run, dataset, kan, train_rows, validation, identity)
     kept = time.monotonic()
-    steps = fit_steps(state, learning, choosing, plan, dataset.task, run.recipe.sparsify, run.recipe.adapt)
-    with torch_threads(threads_for(kan, plan.batch_rows or len(learning.x))):
+    steps = fit_steps(state, train_rows, validation, plan, dataset.task, run.recipe.sparsify, run.recipe.adapt)
+    with torch_threads(threads_for(kan, plan.batch_rows or len(train_rows.x))):
         for state in steps:
-            watcher.stepped(state)
+            watcher.on_step(state)
             asked = stop.requested  # read once: it may turn true between two looks
             if asked or time.monotonic() - kept > _SECONDS_BETWEEN_CHECKPOINTS:
                 run.folder.save_state(state, identity)
@@ -245,15 +244,15 @@ def _stop_if_asked(stop: Interruption, run: Run) -> None:
 
 
 def _start(
-    run: Run, dataset: Dataset, kan: KAN, learning: Samples, choosing: Samples, identity: RunIdentity
+    run: Run, dataset: Dataset, kan: KAN, train_rows: Samples, validation: Samples, identity: RunIdentity
 ) -> FitState:
     if run.resume:
         kept = run.folder.load_state(identity)
         if not kept.names_split:
-            check_older_split(kept.state, run.recipe, dataset, kan, learning, choosing)
+            check_older_split(kept.state, run.recipe, dataset, kan, train_rows, validation)
         return kept.state
     if run.folder.has_state() and not run.fresh:
         raise RunError(
             f"{run.folder.path} holds an unfinished run; go on with it by --resume, or start anew by --fresh"
         )
-    return begin(kan, run.recipe.fit, learning, run.recipe.adapt)
+    return begin(kan, run.recipe.fit, train_rows, run.recipe.adapt)

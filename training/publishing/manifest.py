@@ -15,7 +15,7 @@ from training.data.dataset import Dataset
 from training.data.encoding import Feature, Numbers
 from training.data.objective import Task
 from training.data.preparation import feature_ranges
-from training.data.split import Rows
+from training.data.split import RowNumbers
 from training.fitting.evaluation import answers, block_rows
 from training.publishing.export import Exported, Trained, describe, explanation
 from training.recipe.config import Recipe
@@ -139,7 +139,7 @@ def _metrics(dataset: Dataset, exported: Exported) -> tuple[dict[str, float], di
     return served, {name: value - served[name] for name, value in metrics.items()}
 
 
-def _served(session: Session, dataset: Dataset, rows: Rows, block: int) -> Numbers:
+def _served(session: Session, dataset: Dataset, rows: RowNumbers, block: int) -> Numbers:
     """Answers of the graph, so many rows at a time."""
     x = dataset.x[rows].astype(np.float32)
     blocks = range(0, len(x), block)
@@ -148,7 +148,7 @@ def _served(session: Session, dataset: Dataset, rows: Rows, block: int) -> Numbe
     return served / served.sum(axis=1, keepdims=True) if dataset.task == "classification" else served
 
 
-def evaluate(dataset: Dataset, predict: Callable[[Rows], Numbers]) -> dict[str, float]:
+def evaluate(dataset: Dataset, predict: Callable[[RowNumbers], Numbers]) -> dict[str, float]:
     """Metrics on the rows that were held out, by name; targets in raw units.
 
     Args:
@@ -177,14 +177,14 @@ def predict(trained: Trained, x: Numbers) -> Numbers:
     return result
 
 
-def scores_of_answered(task: Task, truth: Numbers | Rows, answers: Numbers) -> dict[str, float]:
+def scores_of_answered(task: Task, truth: Numbers | RowNumbers, answers: Numbers) -> dict[str, float]:
     """As :func:`scores`, of the rows that have an answer; where some have none, ``UNANSWERED`` says how many."""
     answered = np.isfinite(answers).all(axis=1)
     silent = {} if answered.all() else {UNANSWERED: float((~answered).sum())}
     return silent | (scores(task, truth[answered], answers[answered]) if answered.any() else {})
 
 
-def scores(task: Task, truth: Numbers | Rows, answers: Numbers) -> dict[str, float]:
+def scores(task: Task, truth: Numbers | RowNumbers, answers: Numbers) -> dict[str, float]:
     """How good answers are: accuracy and log loss, or root mean square error, mean absolute error and R².
 
     Args:

@@ -11,7 +11,7 @@ from kan_model import KAN
 from kan_model.analysis.edge_values import edge_values
 from kan_model.plot import diagram, edge_detail
 from training.data.encoding import Numbers
-from training.data.split import Rows
+from training.data.split import RowNumbers
 from training.fitting.record import Record
 from training.publishing.export import Trained
 from training.publishing.manifest import BEFORE, output_names
@@ -47,7 +47,7 @@ class Judged:
     """
 
     which: str
-    truth: Numbers | Rows
+    truth: Numbers | RowNumbers
     answers: Numbers
 
 

@@ -5,13 +5,13 @@ from training.recipe.config import Recipe
 from training.steps.attribution import attributed
 from training.steps.baseline import compared
 from training.steps.pruning import pruned
-from training.steps.state import Check, Finished, StepFailed, Table, Told, unheard
+from training.steps.state import Check, Finished, OnMessage, StepData, StepFailed, ignore_message
 from training.steps.symbolic import symbolic
 
-__all__ = ["Finished", "StepFailed", "Table", "finish"]
+__all__ = ["Finished", "StepData", "StepFailed", "finish"]
 
 
-def finish(kan: KAN, recipe: Recipe, table: Table, check: Check, told: Told = unheard) -> Finished:
+def finish(kan: KAN, recipe: Recipe, table: StepData, check: Check, told: OnMessage = ignore_message) -> Finished:
     """Prune, find formulas and look around, as far as the recipe asks for it; the same network gives the same result.
 
     A step whose network is too much worse than the one before, or has no answer to some row, is taken back: the last

@@ -10,7 +10,7 @@ from torch import Tensor
 from kan_model import KAN, attribute, interactions
 from training.errors import quoted
 from training.recipe.fit_sections import AttributionSection
-from training.steps.state import Finished, Table
+from training.steps.state import Finished, StepData
 
 # Rows that tell how much inputs matter; more would change the second digit.
 _ROWS = 1000
@@ -20,9 +20,9 @@ _MOST_PAIRED = 64
 _LEAST_SHARE = 1e-3
 
 
-def attributed(done: Finished, section: AttributionSection, table: Table) -> Finished:
+def attributed(done: Finished, section: AttributionSection, table: StepData) -> Finished:
     """The same network, and what its answers to training rows depend on."""
-    rows = table.learning.x[:: -(-len(table.learning.x) // _ROWS)]
+    rows = table.train.x[:: -(-len(table.train.x) // _ROWS)]
     names = [feature.name for feature in table.dataset.features]
     try:
         scores = attribute(done.kan, rows).inputs

@@ -6,24 +6,24 @@ import torch
 
 from kan_model import KAN
 from training.data.encoding import Numbers
-from training.data.split import Rows
+from training.data.split import RowNumbers
 from training.fitting.baseline import fit_baseline
 from training.fitting.evaluation import answers
 from training.publishing.manifest import evaluate
 from training.recipe.fit_sections import BaselineSection, FitSection
-from training.steps.state import Check, Finished, StepFailed, Table
+from training.steps.state import Check, Finished, StepData, StepFailed
 
 
 def compared(
-    done: Finished, fitted: KAN, section: BaselineSection, plan: FitSection, table: Table, check: Check
+    done: Finished, fitted: KAN, section: BaselineSection, plan: FitSection, table: StepData, check: Check
 ) -> Finished:
     """The same network, and how good an MLP of the size of the fitted one is."""
     dataset = table.dataset
     try:
         found = fit_baseline(
             fitted,
-            table.learning,
-            table.choosing,
+            table.train,
+            table.validation,
             plan,
             dataset.task,
             depth=section.depth,
@@ -33,7 +33,7 @@ def compared(
     except ValueError as error:
         raise StepFailed(f"[baseline]: {error}") from None
 
-    def of(rows: Rows) -> Numbers:
+    def of(rows: RowNumbers) -> Numbers:
         y = answers(found.network, table.inputs(torch.from_numpy(dataset.x[rows])).to(fitted.dtype)).double()
         result: Numbers = table.outputs(y).numpy()
         return result

@@ -7,8 +7,8 @@ import torch
 from kan_model import FUNCTIONS, KAN
 from training.fitting.fit import FitState, TrainingDiverged
 from training.recipe.fit_sections import FitSection
-from training.steps import Table
-from training.steps.state import choosing_loss
+from training.steps import StepData
+from training.steps.state import validation_loss
 
 # How many times the loss before the first step a fit may end at: more is no accident of few validation rows.
 _DIVERGED = 10.0
@@ -17,7 +17,7 @@ _HINT = "change [verify] tolerance and go on with --resume, or train with fewer 
 _FAR, _STEPS, _STEEP = 10.0, 20_001, 1.0
 
 
-def of_fit(state: FitState, start: KAN, plan: FitSection, table: Table) -> list[str]:
+def of_fit(state: FitState, start: KAN, plan: FitSection, table: StepData) -> list[str]:
     """What a person should know of a fit that ended.
 
     Args:
@@ -29,7 +29,7 @@ def of_fit(state: FitState, start: KAN, plan: FitSection, table: Table) -> list[
     Raises:
         TrainingDiverged: every step was far worse on the validation rows than the network that it began with.
     """
-    before = choosing_loss(start, table)
+    before = validation_loss(start, table)
     best = min((record.validation_loss for record in state.history), default=state.best_loss)
     losses = f"validation loss {best:.3g}, {before:.3g} before the first step"
     if best > _DIVERGED * before:

@@ -16,7 +16,7 @@ from torch import Tensor
 from kan_model import KAN
 from training.data.preparation import samples
 from training.fitting.evaluation import answers
-from training.steps.state import Table, choosing_loss
+from training.steps.state import StepData, validation_loss
 
 # Rows that are named.
 _MOST_ROWS = 3
@@ -35,7 +35,7 @@ class Silence:
     text: str
 
 
-def silence(kan: KAN, table: Table) -> Silence | None:
+def silence(kan: KAN, table: StepData) -> Silence | None:
     """Which rows have no finite answer, and by which edge; None where all have one."""
     for which, rows in _parts(kan, table):
         silent = (~torch.isfinite(answers(kan, rows))).any(dim=1).nonzero()[:, 0].tolist()
@@ -49,29 +49,29 @@ def silence(kan: KAN, table: Table) -> Silence | None:
     return None
 
 
-def decline(kan: KAN, before: float, allowance: float, table: Table) -> str | None:
+def decline(kan: KAN, before: float, allowance: float, table: StepData) -> str | None:
     """Why this network is too much worse on the validation rows than one of loss ``before``; None where it is not."""
-    allowed, after = before + allowance * _loss_of_a_constant(table), choosing_loss(kan, table)
+    allowed, after = before + allowance * _loss_of_a_constant(table), validation_loss(kan, table)
     if after <= allowed:
         return None
     return f"validation loss {after:.3g}, {before:.3g} before, at most {allowed:.3g} allowed (max_loss_increase)"
 
 
-def _parts(kan: KAN, table: Table) -> Iterator[tuple[str, Tensor]]:
-    yield "training", table.learning.x
-    yield "validation", table.choosing.x
+def _parts(kan: KAN, table: StepData) -> Iterator[tuple[str, Tensor]]:
+    yield "training", table.train.x
+    yield "validation", table.validation.x
     yield "held-out", samples(table.dataset, table.dataset.test, table.inputs, table.outputs, kan.dtype).x
 
 
-def _loss_of_a_constant(table: Table) -> float:
-    y = table.learning.y
+def _loss_of_a_constant(table: StepData) -> float:
+    y = table.train.y
     if table.dataset.task == "regression":
         return float(torch.var(y, dim=0, correction=0).mean())
     shares = torch.bincount(y).double() / len(y)
     return float(torch.special.entr(shares).sum())
 
 
-def _fault(kan: KAN, x: Tensor, table: Table) -> tuple[tuple[int, int, int] | None, str]:
+def _fault(kan: KAN, x: Tensor, table: StepData) -> tuple[tuple[int, int, int] | None, str]:
     """The first edge that has no finite answer to this row, and its words."""
     with torch.no_grad():
         for index, layer in enumerate(kan.layers):

@@ -9,13 +9,13 @@ from training.fitting.fit import fit_module
 from training.fitting.record import Record
 from training.recipe.fit_sections import FitSection, PruneSection
 from training.steps.gate import decline
-from training.steps.state import Check, Finished, StepFailed, Table, choosing_loss
+from training.steps.state import Check, Finished, StepData, StepFailed, validation_loss
 
 # Rounds of cutting and fitting; what is left after them stays.
 _MOST_CUTS = 3
 
 
-def pruned(done: Finished, section: PruneSection, plan: FitSection, table: Table, check: Check) -> Finished:
+def pruned(done: Finished, section: PruneSection, plan: FitSection, table: StepData, check: Check) -> Finished:
     """Without the edges that matter least; raises :class:`StepFailed` where nothing would be left.
 
     What matters little after the second fit goes too: edges that share their work in the first fit do so no more. A
@@ -23,15 +23,15 @@ def pruned(done: Finished, section: PruneSection, plan: FitSection, table: Table
     """
     steps = max(1, plan.steps // 4) if section.refit_steps is None else section.refit_steps
     plan = plan.model_copy(update={"steps": max(1, steps)})
-    kan, history, before = done.kan, list(done.history), choosing_loss(done.kan, table)
+    kan, history, before = done.kan, list(done.history), validation_loss(done.kan, table)
     smaller = cut(kan, section, table)
     edges = smaller.left_edges + smaller.removed_edges
-    losses = [f"{before:.3g} before", f"{choosing_loss(smaller.kan, table):.3g} after"]
+    losses = [f"{before:.3g} before", f"{validation_loss(smaller.kan, table):.3g} after"]
     declined: str | None = None
     for _ in range(_MOST_CUTS):
         candidate, records = smaller.kan, tuple[Record, ...]()
         if steps:
-            again = fit_module(candidate, table.learning, table.choosing, plan, table.dataset.task, check)
+            again = fit_module(candidate, table.train, table.validation, plan, table.dataset.task, check)
             candidate, records = again.best, _on_grid(again.best, again.history)
         if declined := decline(candidate, before, section.max_loss_increase, table):
             break
@@ -43,7 +43,7 @@ def pruned(done: Finished, section: PruneSection, plan: FitSection, table: Table
         text = f"warning   not pruned: {smaller.left_edges} of {edges} edges would be left, {declined}"
         return replace(done, notes=(*done.notes, text))
     if steps:
-        losses.append(f"{choosing_loss(kan, table):.3g} fitted again")
+        losses.append(f"{validation_loss(kan, table):.3g} fitted again")
     text = (
         f"pruned: {sum(int(layer.active_edges.sum()) for layer in kan.layers)} of {edges} edges left, "
         f"network {list(done.kan.width)} -> {list(kan.width)}; validation loss {', '.join(losses)}"
@@ -52,12 +52,12 @@ def pruned(done: Finished, section: PruneSection, plan: FitSection, table: Table
     return replace(done, kan=kan, notes=(*done.notes, text, *further), history=tuple(history))
 
 
-def cut(kan: KAN, section: PruneSection, table: Table) -> Pruned:
+def cut(kan: KAN, section: PruneSection, table: StepData) -> Pruned:
     """Once, as the section says; raises :class:`StepFailed` where nothing would be left."""
     try:
         return prune(
             kan,
-            table.learning.x,
+            table.train.x,
             node_threshold=section.node_threshold,
             edge_threshold=section.edge_threshold,
             edges=section.edges,

@@ -16,10 +16,10 @@ from training.fitting.evaluation import answers
 from training.fitting.record import Record
 
 Check = Callable[[], None]
-Told = Callable[[str], None]
+OnMessage = Callable[[str], None]
 
 
-def unheard(_text: str) -> None:
+def ignore_message(_text: str) -> None:
     """For those who want no lines."""
 
 
@@ -51,32 +51,32 @@ class Finished:
 
 
 @dataclass(frozen=True)
-class Table:
+class StepData:
     """The rows as the network sees them, and what stands around it.
 
     Attributes:
         dataset: The table.
-        learning: Rows that train.
-        choosing: Rows that choose.
+        train: Rows that train.
+        validation: Rows that choose the best network.
         inputs: What stands before the network.
         outputs: What stands behind it.
     """
 
     dataset: Dataset
-    learning: Samples
-    choosing: Samples
+    train: Samples
+    validation: Samples
     inputs: InputTransform
     outputs: OutputTransform
 
     @classmethod
-    def of(cls, dataset: Dataset, inputs: InputTransform, outputs: OutputTransform, dtype: torch.dtype) -> "Table":
+    def of(cls, dataset: Dataset, inputs: InputTransform, outputs: OutputTransform, dtype: torch.dtype) -> "StepData":
         """For networks of this type."""
-        learning, choosing = (
+        train, validation = (
             samples(dataset, rows, inputs, outputs, dtype) for rows in (dataset.train, dataset.validation)
         )
-        return cls(dataset, learning, choosing, inputs, outputs)
+        return cls(dataset, train, validation, inputs, outputs)
 
 
-def choosing_loss(kan: KAN, table: Table) -> float:
+def validation_loss(kan: KAN, table: StepData) -> float:
     """Of the rows that choose, without any penalty."""
-    return float(loss(table.dataset.task, answers(kan, table.choosing.x), table.choosing.y))
+    return float(loss(table.dataset.task, answers(kan, table.validation.x), table.validation.y))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import torch
 
-from kan_model import KAN, EdgeReport, Symbolized, auto, fit_constants
+from kan_model import KAN, EdgeReport, Symbolized, auto_symbolic, fit_constants
 from kan_model.analysis.pruning import Pruned
 from kan_model.network.functions import FUNCTIONS
 from training.fitting.fit import fit_module
@@ -16,14 +16,19 @@ from training.publishing.whole_formula import WholeFormula, whole_formula
 from training.recipe.fit_sections import FitSection, PruneSection, SymbolicSection
 from training.steps.gate import decline, silence
 from training.steps.pruning import cut
-from training.steps.state import Check, Finished, StepFailed, Table, Told, choosing_loss
+from training.steps.state import Check, Finished, OnMessage, StepData, StepFailed, validation_loss
 
 # Splines that are named in a note.
 _MOST_NAMED = 6
 
 
 def symbolic(
-    done: Finished, section: SymbolicSection, pruning: PruneSection | None, table: Table, check: Check, told: Told
+    done: Finished,
+    section: SymbolicSection,
+    pruning: PruneSection | None,
+    table: StepData,
+    check: Check,
+    told: OnMessage,
 ) -> Finished:
     """With formulas where they come close, and without what matters little beside them, where edges may go.
 
@@ -35,7 +40,7 @@ def symbolic(
         return replace(done, notes=(*done.notes, *(notes or [text])))
     kan, dropped = _fitted_constants(kan, section.constants_steps, table, check)
     notes += dropped
-    before = choosing_loss(done.kan, table)
+    before = validation_loss(done.kan, table)
     if declined := decline(kan, before, section.max_loss_increase, table):
         formulas = sum(edge.fixed for edge in edges)
         text = f"warning   no formulas: {formulas} of {len(edges)} edges would be formulas, {declined}"
@@ -51,7 +56,7 @@ def symbolic(
     splines = [edge for edge in edges if not edge.fixed]
     notes += [
         f"symbolic: {len(edges) - len(splines)} of {len(edges)} edges are formulas ({_counted(kan)}); validation loss "
-        f"{before:.3g} of the splines, {choosing_loss(kan, table):.3g} of the formulas"
+        f"{before:.3g} of the splines, {validation_loss(kan, table):.3g} of the formulas"
     ]
     if limited := _limited(kan):
         notes.append(f"{', '.join(limited)}: rows outside the training ranges may be answered with NaN")
@@ -64,7 +69,7 @@ def symbolic(
 
 
 def _without(
-    smaller: Pruned, before: float, section: SymbolicSection, table: Table, check: Check
+    smaller: Pruned, before: float, section: SymbolicSection, table: StepData, check: Check
 ) -> tuple[KAN, list[str], str | None]:
     """The smaller network fitted again, what to say of it, and why it is dropped; None where it is not."""
     # An edge that goes moves what reaches the logarithms behind it.
@@ -81,7 +86,7 @@ def _renumbered(edge: EdgeReport, smaller: Pruned) -> EdgeReport:
 
 
 def _with_formulas(
-    kan: KAN, section: SymbolicSection, table: Table, check: Check, told: Told
+    kan: KAN, section: SymbolicSection, table: StepData, check: Check, told: OnMessage
 ) -> tuple[KAN, list[EdgeReport], list[str]]:
     """The network, what became of its edges, and of those that have no answer to some row, why they stay splines."""
     edges: list[EdgeReport] = []
@@ -91,9 +96,9 @@ def _with_formulas(
             f"symbolic: layer {layer}, {int(kan.layers[layer].edge_mask.count_nonzero())} edges, all functions on each"
         )
         try:
-            found = auto(
+            found = auto_symbolic(
                 kan,
-                table.learning.x,
+                table.train.x,
                 min_r2=section.min_r2,
                 layers=[layer],
                 functions=section.functions,
@@ -112,7 +117,7 @@ def _with_formulas(
 
 
 def _that_answer(
-    before: KAN, found: Symbolized, layer: int, table: Table
+    before: KAN, found: Symbolized, layer: int, table: StepData
 ) -> tuple[KAN, Sequence[EdgeReport], list[str]]:
     """Those of a layer's formulas that have an answer to all rows; the other edges stay as they were."""
     kan, edges, flaws = found.kan, found.edges, []
@@ -132,7 +137,7 @@ def _that_answer(
     return kan, edges, flaws
 
 
-def _fitted_constants(kan: KAN, steps: int, table: Table, check: Check) -> tuple[KAN, list[str]]:
+def _fitted_constants(kan: KAN, steps: int, table: StepData, check: Check) -> tuple[KAN, list[str]]:
     """The constants of all formulas fitted together, splines as they are, and what to say of it.
 
     The network that came where the other one is worse, or has no answer to some row.
@@ -145,20 +150,20 @@ def _fitted_constants(kan: KAN, steps: int, table: Table, check: Check) -> tuple
     return better, []
 
 
-def _better_constants(kan: KAN, steps: int, table: Table, check: Check) -> KAN:
+def _better_constants(kan: KAN, steps: int, table: StepData, check: Check) -> KAN:
     if table.dataset.task == "regression":
-        better = fit_constants(kan, table.learning.x, table.learning.y, steps=steps)
-        return better if choosing_loss(better, table) < choosing_loss(kan, table) else kan
+        better = fit_constants(kan, table.train.x, table.train.y, steps=steps)
+        return better if validation_loss(better, table) < validation_loss(kan, table) else kan
     free = copy.deepcopy(kan)
     for name, parameter in free.named_parameters():
         parameter.requires_grad_(name.endswith(("symbolic_affine", "bias")))
     # Not LBFGS: where classes can be told apart for sure, its line search follows the logits to infinity.
     plan = FitSection(optimizer="adam", steps=steps, batch_rows=None)
-    best = fit_module(free, table.learning, table.choosing, plan, table.dataset.task, check).best
+    best = fit_module(free, table.train, table.validation, plan, table.dataset.task, check).best
     return KAN.of_layers([layer.changed() for layer in best.layers])
 
 
-def _formula(kan: KAN, table: Table) -> WholeFormula:
+def _formula(kan: KAN, table: StepData) -> WholeFormula:
     dataset = table.dataset
     trained = Trained(kan, table.inputs, table.outputs)
     return whole_formula(trained, [feature.name for feature in dataset.features], dataset.classes or (dataset.target,))

@@ -9,7 +9,7 @@ class LoweringError(ValueError):
 
 
 @dataclass(frozen=True)
-class Candidate:
+class StrategyTrial:
     """One strategy for one layer.
 
     Attributes:
@@ -35,7 +35,7 @@ class LayerReport:
     """
 
     strategy: str
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[StrategyTrial, ...]
 
 
 @dataclass(frozen=True)

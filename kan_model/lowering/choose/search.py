@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kan_model.lowering.checks.reference import Comparison, Reference
-from kan_model.lowering.choose.report import Candidate, LoweringError
+from kan_model.lowering.choose.report import LoweringError, StrategyTrial
 from kan_model.lowering.choose.timing import LARGEST_BLOCK, seconds_by_rows
 from kan_model.lowering.emit.network import predicting_model
 from kan_model.lowering.emit.precision import Precision
@@ -29,7 +29,7 @@ class Option:
     """A strategy for one layer, what was found of it, and whether it may be kept."""
 
     strategy: Strategy
-    candidate: Candidate
+    candidate: StrategyTrial
     within: bool = False
 
 
@@ -60,10 +60,10 @@ class Search:
         """The smallest error found so far."""
         return min(self._found.values(), key=lambda found: found.max_relative_error)
 
-    def candidate(self, strategies: Sequence[Strategy], index: int) -> Candidate:
+    def candidate(self, strategies: Sequence[Strategy], index: int) -> StrategyTrial:
         """What is found of layer ``index``'s strategy among these."""
         error = self.error(strategies)
-        return Candidate(strategies[index].name, error.max_relative_error, error.region, {})
+        return StrategyTrial(strategies[index].name, error.max_relative_error, error.region, {})
 
 
 def applicable(layer: KANLayer, index: int, strategies: Sequence[Strategy], precision: Precision) -> Sequence[Strategy]:

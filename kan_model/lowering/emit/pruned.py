@@ -7,7 +7,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kan_model.network.connections import Flags, Indices, active_edges, fed, read, with_nodes
+from kan_model.network.connections import (
+    Flags,
+    Indices,
+    active_edges,
+    reachable_from_inputs,
+    reaching_outputs,
+    with_nodes,
+)
 from kan_model.network.layer import KANLayer
 from kan_model.network.network import KAN
 
@@ -40,7 +47,7 @@ class Compact:
 def without_pruned(kan: KAN) -> Compact:
     """Leave out inputs and hidden nodes that no edge reads, and hidden nodes that no edge feeds; outputs stay."""
     active = active_edges(kan.layers)
-    is_fed, is_read = fed(active), read(active)
+    is_fed, is_read = reachable_from_inputs(active), reaching_outputs(active)
     alive = _alive(is_fed, is_read)
     nodes = tuple(np.flatnonzero(level) for level in alive)
     exact = copy.deepcopy(kan).double()

@@ -31,7 +31,7 @@ class NotWhole(ClientError):
 
 
 @dataclass(frozen=True)
-class Table:
+class PredictionJob:
     """What is asked.
 
     model              its name
@@ -52,12 +52,14 @@ class Table:
     target: str | None
 
 
-def predict_file(client: Client, table: Table, stream: BinaryIO, output: TextIO, tell: Callable[[str], None]) -> str:
+def predict_file(
+    client: Client, job: PredictionJob, stream: BinaryIO, output: TextIO, tell: Callable[[str], None]
+) -> str:
     """Print an answer for each row of a file.
 
     Args:
         client: who is asked.
-        table: what is asked.
+        job: what is asked.
         stream: the file.
         output: where answers go.
         tell: gets lines for people.
@@ -72,18 +74,18 @@ def predict_file(client: Client, table: Table, stream: BinaryIO, output: TextIO,
             read that cannot be read again, or it happened too often.
     """
     text, printed = Replay(stream), Printed(output)
-    manifest = client.manifest(table.model, table.version)
+    manifest = client.manifest(job.model, job.version)
     for begun_anew in range(MOST_FRESH_STARTS + 1):
         try:
-            return _Pass(client, table, manifest, tell if not begun_anew else _silent).run(text, printed)
+            return _Pass(client, job, manifest, tell if not begun_anew else _silent).run(text, printed)
         except NotFound as gone:
-            if table.version:
+            if job.version:
                 raise
-            version, rows = f"version {manifest.version} of {table.model}", printed.lines
+            version, rows = f"version {manifest.version} of {job.model}", printed.lines
             last = begun_anew == MOST_FRESH_STARTS
             if not printed.take_back() or last or not text.rewind():
-                raise _not_whole(table, printed, version, rows, begun_anew) from gone
-        manifest = client.manifest(table.model)
+                raise _not_whole(job, printed, version, rows, begun_anew) from gone
+        manifest = client.manifest(job.model)
         tell(f"{version} is gone; the table begins anew on version {manifest.version}")
     raise AssertionError("the last pass returns or raises")
 
@@ -91,42 +93,44 @@ def predict_file(client: Client, table: Table, stream: BinaryIO, output: TextIO,
 class _Pass:
     """One version's answers to a table, from its first row on."""
 
-    def __init__(self, client: Client, table: Table, manifest: ModelManifest, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, client: Client, job: PredictionJob, manifest: ModelManifest, tell: Callable[[str], None]
+    ) -> None:
         self._client = client
-        self._table = table
+        self._job = job
         self._manifest = manifest
         self._tell = tell
-        self._score: Accuracy | Deviation | None = score_for(manifest, table.target) if table.target else None
+        self._score: Accuracy | Deviation | None = score_for(manifest, job.target) if job.target else None
 
     def run(self, text: Replay, printed: Printed) -> str:
         """Print all answers; gives the score."""
-        names = column_names(self._manifest, self._table.all_probabilities)
-        for line in lines(self._table.style, names, self._rows(text, printed)):
+        names = column_names(self._manifest, self._job.all_probabilities)
+        for line in lines(self._job.style, names, self._rows(text, printed)):
             printed.write(line)
         return self._score.summary() if self._score else ""
 
     def _rows(self, text: Replay, printed: Printed) -> Iterator[Sequence[Cell]]:
         """Cells to print, row by row; a block of the file is read when the one before has been printed."""
-        table, manifest = self._table, self._manifest
+        job, manifest = self._job, self._manifest
         wanted = [column.name for column in manifest.columns]
-        if table.target:
-            wanted = list(dict.fromkeys([*wanted, table.target]))
+        if job.target:
+            wanted = list(dict.fromkeys([*wanted, job.target]))
         block_rows = max(1, min(MAX_REQUEST_ROWS, _MOST_BLOCK_NUMBERS // max(1, len(manifest.features))))
-        blocks = read_blocks(text, table.source, table.file_format, wanted, block_rows)
+        blocks = read_blocks(text, job.source, job.file_format, wanted, block_rows)
         for number, block in enumerate(blocks):
             if number == 0 and block.ignored:
-                self._tell(f"{table.source}: ignored {listed(list(block.ignored))}")
+                self._tell(f"{job.source}: ignored {listed(list(block.ignored))}")
             # A full block: a file of some length. Callers with a few rows go first.
             bulk = block.count == block_rows
-            prediction = self._client.predict(table.model, features(manifest, block), manifest.version, bulk=bulk)
+            prediction = self._client.predict(job.model, features(manifest, block), manifest.version, bulk=bulk)
             if self._score:
                 self._score.add(block, prediction)
             if not printed.is_file:
                 text.let_go()
-            yield from cells(prediction, table.all_probabilities)
+            yield from cells(prediction, job.all_probabilities)
 
 
-def _not_whole(table: Table, printed: Printed, version: str, rows: int, begun_anew: int) -> NotWhole:
+def _not_whole(job: PredictionJob, printed: Printed, version: str, rows: int, begun_anew: int) -> NotWhole:
     """The error for a table that cannot begin anew; says so at the end of what was printed, too."""
     if begun_anew == MOST_FRESH_STARTS:
         why = f"{version} is gone, as were {begun_anew} before it: try again later"
@@ -134,7 +138,7 @@ def _not_whole(table: Table, printed: Printed, version: str, rows: int, begun_an
         why = f"{version} is gone after {rows} lines; from a file into a file (> FILE) a table begins anew by itself"
     if printed.lines:
         mark = f"incomplete: {why}"
-        printed.write(json.dumps({"incomplete": why}) + "\n" if table.style == "json" else f"# {mark}\n")
+        printed.write(json.dumps({"incomplete": why}) + "\n" if job.style == "json" else f"# {mark}\n")
     return NotWhole(why)
 
 

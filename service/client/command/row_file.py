@@ -10,7 +10,7 @@ from typing import Literal
 
 from service.client.command.printed import ByteLines
 from service.client.errors import InvalidInput, listed, quoted
-from service.client.rows import Rows, rows_of
+from service.client.rows import TableRows, rows_of
 
 Format = Literal["csv", "jsonl"]
 
@@ -20,7 +20,7 @@ _LONGEST_LINE_BYTES = 2**24
 
 def read_blocks(
     stream: ByteLines, source: str, file_format: Format, names: Sequence[str], block_rows: int
-) -> Iterator[Rows]:
+) -> Iterator[TableRows]:
     """Read a table block by block.
 
     Args:
@@ -42,7 +42,7 @@ def read_blocks(
     return _json_blocks(lines, source, names, block_rows)
 
 
-def _csv_blocks(lines: Iterator[str], source: str, names: Sequence[str], block_rows: int) -> Iterator[Rows]:
+def _csv_blocks(lines: Iterator[str], source: str, names: Sequence[str], block_rows: int) -> Iterator[TableRows]:
     head = _header_lines(lines)
     if not head:
         raise InvalidInput(f"{source}: the file is empty; wanted a header with the names of the columns")
@@ -62,11 +62,11 @@ def _csv_blocks(lines: Iterator[str], source: str, names: Sequence[str], block_r
                     f"{len(header)}; the separator is taken to be {quoted(separator)}"
                 )
         columns = {name: [record[place] for _, record in block] for name, place in places.items()}
-        yield Rows(columns, len(block), _placing(source, first, starts), ignored)
+        yield TableRows(columns, len(block), _placing(source, first, starts), ignored)
         first += len(block)
 
 
-def _json_blocks(lines: Iterator[str], source: str, names: Sequence[str], block_rows: int) -> Iterator[Rows]:
+def _json_blocks(lines: Iterator[str], source: str, names: Sequence[str], block_rows: int) -> Iterator[TableRows]:
     numbered = ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
     first = 0
     while block := list(itertools.islice(numbered, block_rows)):

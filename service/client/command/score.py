@@ -7,7 +7,7 @@ import numpy as np
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
 from service.client.answers import Prediction
 from service.client.errors import quoted
-from service.client.rows import Rows, numbers_of, word_of
+from service.client.rows import TableRows, numbers_of, word_of
 
 
 class Accuracy:
@@ -18,7 +18,7 @@ class Accuracy:
         self._rows = self._right = self._untold = self._strange = 0
         self._stranger = ""
 
-    def add(self, rows: Rows, prediction: Prediction) -> None:
+    def add(self, rows: TableRows, prediction: Prediction) -> None:
         """Count some rows and their prediction."""
         for cell, label in zip(rows.columns[self._target], prediction.labels or (), strict=True):
             truth = word_of(cell, self._classes)
@@ -49,7 +49,7 @@ class Deviation:
         self._rows = self._untold = 0
         self._mean = self._spread = self._squares = 0.0
 
-    def add(self, rows: Rows, prediction: Prediction) -> None:
+    def add(self, rows: TableRows, prediction: Prediction) -> None:
         """Count some rows and their prediction.
 
         Raises:

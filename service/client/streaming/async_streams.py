@@ -9,9 +9,9 @@ from service.client.answers import Prediction
 from service.client.async_connection import AsyncConnection
 from service.client.errors import Overloaded, Unavailable
 from service.client.streaming.block_stream import PATH, Block, BlockStream, backoff_seconds, broke_off
-from service.client.streaming.conversation import Rows
+from service.client.streaming.conversation import RowsLike
 
-Blocks = Iterator[Rows] | AsyncIterator[Rows]
+Blocks = Iterator[RowsLike] | AsyncIterator[RowsLike]
 
 
 async def predictions(
@@ -47,7 +47,7 @@ async def _answered(connection: AsyncConnection, stream: BlockStream, feed: "_Fe
                     if attempts < stream.max_attempts and broke_off(answer):
                         break
                     attempts, came = 1, True
-                    stream.came(answer)
+                    stream.answer_arrived(answer)
                     feed.changed.set()
                     while (block := stream.ready()) is not None:
                         yield block
@@ -120,7 +120,7 @@ class _Feed:
             self.changed.set()
 
 
-async def _asynchronous(blocks: Blocks) -> AsyncGenerator[Rows, None]:
+async def _asynchronous(blocks: Blocks) -> AsyncGenerator[RowsLike, None]:
     if isinstance(blocks, AsyncIterator):
         async for block in blocks:
             yield block

@@ -22,7 +22,7 @@ from service.client.streaming.conversation import (
     MOST_FRESH_STARTS,
     Conversation,
     Records,
-    Rows,
+    RowsLike,
     encoded,
     given,
     inputs_of,
@@ -103,7 +103,7 @@ class BlockStream:
         self._pace = Pace(1)
         self._most_rows = 1
         self._blocks = 0
-        self._under_way: dict[str, Block] = {}  # oldest first
+        self._open_blocks: dict[str, Block] = {}  # oldest first
         self._rows = 0
         self._to_send: deque[Block] = deque()
         self._sent: dict[str, int] = {}  # rows of blocks that were sent and have no answer
@@ -121,7 +121,7 @@ class BlockStream:
         self._most_rows = self._conversation.limits.shared_rows(widest(self._manifest))
         self._pace = Pace(self._most_rows)
 
-    def block(self, rows: Rows) -> Block:
+    def block(self, rows: RowsLike) -> Block:
         """The next block.
 
         Raises:
@@ -137,17 +137,17 @@ class BlockStream:
     def has_room(self, block: Block) -> bool:
         """Whether one more block may be under way; one always may."""
         rows = self._rows + block.rows
-        return not self._under_way or (len(self._under_way) < MOST_BLOCKS and rows <= self._most_rows)
+        return not self._open_blocks or (len(self._open_blocks) < MOST_BLOCKS and rows <= self._most_rows)
 
     def add(self, block: Block) -> None:
         """The block is under way, until its answer is taken."""
-        self._under_way[block.id] = block
+        self._open_blocks[block.id] = block
         self._to_send.append(block)
         self._rows += block.rows
 
     def restart(self) -> None:
         """Send what has no answer, from the oldest block on: a new stream is open."""
-        self._to_send = deque(block for block in self._under_way.values() if block.id not in self._answers)
+        self._to_send = deque(block for block in self._open_blocks.values() if block.id not in self._answers)
         self._sent.clear()
 
     def next_to_send(self) -> prediction_pb2.PredictRequest | None:
@@ -169,13 +169,13 @@ class BlockStream:
         """How long nothing may be sent, since the server had no room; 0 where something may."""
         return max(0.0, self._paused_until - time.monotonic())
 
-    def came(self, answer: prediction_pb2.PredictStreamResponse) -> None:
+    def answer_arrived(self, answer: prediction_pb2.PredictStreamResponse) -> None:
         """Keep an answer until its turn comes; where the server had no room, send its block again after a pause.
 
         Raises:
             ClientError: when nobody asked for it.
         """
-        block = self._under_way.get(answer.id)
+        block = self._open_blocks.get(answer.id)
         if block is None or answer.id in self._answers:
             raise ClientError(f"an answer came to block {answer.id!r}, which was not asked; is this a kan-serve?")
         self._sent.pop(answer.id, None)
@@ -195,14 +195,14 @@ class BlockStream:
 
     def ready(self) -> Block | None:
         """The oldest block under way, where its answer has come."""
-        oldest = next(iter(self._under_way.values()), None)
+        oldest = next(iter(self._open_blocks.values()), None)
         return oldest if oldest is not None and oldest.id in self._answers else None
 
     def settle(self, block: Block, answered: bool) -> None:
         """The block of `ready` is done, or it is sent anew."""
         del self._answers[block.id]
         if answered:
-            self._rows -= self._under_way.pop(block.id).rows
+            self._rows -= self._open_blocks.pop(block.id).rows
         else:
             self._to_send.appendleft(block)
 
@@ -249,9 +249,9 @@ class BlockStream:
         Raises:
             ClientError: when there are any.
         """
-        if self._under_way:
+        if self._open_blocks:
             raise ClientError(
-                f"the stream ended without answers to {len(self._under_way)} blocks; is this a kan-serve?"
+                f"the stream ended without answers to {len(self._open_blocks)} blocks; is this a kan-serve?"
             )
 
     def _encoded(self, number: int, rows: Matrix | Records, manifest: manifest_pb2.ModelManifest) -> Block:

@@ -22,7 +22,7 @@ MOST_FRESH_STARTS = 3
 _log = logging.getLogger("service.client")
 
 Records: TypeAlias = Sequence[Mapping[str, object]]
-Rows: TypeAlias = ArrayLike | Mapping[str, object] | Records
+RowsLike: TypeAlias = ArrayLike | Mapping[str, object] | Records
 
 
 class Conversation:
@@ -36,7 +36,7 @@ class Conversation:
         self._manifests: dict[tuple[str, int], manifest_pb2.ModelManifest] = {}
         self._last_versions: dict[str, int] = {}
 
-    def predict(self, model: str, rows: Rows, version: int | None, bulk: bool) -> Steps[Prediction]:
+    def predict(self, model: str, rows: RowsLike, version: int | None, bulk: bool) -> Steps[Prediction]:
         """Answers for the rows, all from one version of the model."""
         return self._predict(model, given(rows), version, bulk)
 
@@ -112,7 +112,7 @@ def _get_model(model: str, version: int) -> Rpc[prediction_pb2.GetModelResponse]
     return Rpc("/kan_api.v1.PredictionService/GetModel", request, prediction_pb2.GetModelResponse)
 
 
-def given(rows: Rows) -> Matrix | Records:
+def given(rows: RowsLike) -> Matrix | Records:
     """What was given: numbers in the model's order, or one mapping a row.
 
     Raises:

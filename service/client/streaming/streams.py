@@ -10,11 +10,11 @@ from service.client.answers import Prediction
 from service.client.connection import Connection, Deadline
 from service.client.errors import Overloaded, Unavailable
 from service.client.streaming.block_stream import PATH, Block, BlockStream, backoff_seconds, broke_off
-from service.client.streaming.conversation import Rows
+from service.client.streaming.conversation import RowsLike
 
 
 def predictions(
-    connection: Connection, stream: BlockStream, blocks: Iterator[Rows]
+    connection: Connection, stream: BlockStream, blocks: Iterator[RowsLike]
 ) -> Generator[Prediction, None, None]:
     """One prediction a block, in the order of the blocks.
 
@@ -84,7 +84,7 @@ def _answered(
 class _Feed:
     """Reads blocks in a thread of its own, as there is room, and gives their requests to the stream that is open."""
 
-    def __init__(self, stream: BlockStream, blocks: Iterator[Rows]) -> None:
+    def __init__(self, stream: BlockStream, blocks: Iterator[RowsLike]) -> None:
         self.failure: BaseException | None = None
         self._stream = stream
         self._blocks = blocks
@@ -106,7 +106,7 @@ class _Feed:
     def came(self, answer: PredictStreamResponse) -> None:
         """As BlockStream has it."""
         with self._turn:
-            self._stream.came(answer)
+            self._stream.answer_arrived(answer)
             self._turn.notify_all()
 
     def refused(self, error: Overloaded) -> float:

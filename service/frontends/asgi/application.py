@@ -29,7 +29,7 @@ from service.frontends.envoy import deadline_header
 from service.metrics.metrics import Metrics
 from service.rpc import calls
 from service.rpc.admission import APART_MAX_MESSAGE_BYTES, Admission, Bounds, Held, apart_bounds, is_apart
-from service.rpc.calls import Duplex, Method, Stream, Unary
+from service.rpc.calls import BidiStream, Method, ServerStream, Unary
 from service.rpc.status import LATE, Code, RpcError
 from service.rpc.streams import duplex
 
@@ -139,7 +139,7 @@ class AsgiFront:
         apart = self._apart.get(method.path)
         admission = self._admission if apart is None else apart
         try:
-            held = admission.admit(stream=isinstance(method, Duplex), cancel=task.cancel)
+            held = admission.admit(stream=isinstance(method, BidiStream), cancel=task.cancel)
         except Overloaded as error:
             raise calls.refused(method, error, self._metrics) from error
         bound = self._max_message_bytes if apart is None else min(self._max_message_bytes, APART_MAX_MESSAGE_BYTES)
@@ -155,10 +155,10 @@ class AsgiFront:
                 await call.send({"type": "http.response.body", "body": piece, "more_body": False})
                 await call.send(OK_TRAILERS)
                 return
-            case Stream():
+            case ServerStream():
                 request = await one_message(call, deframer)
                 answers = _one_by_one(calls.stream(method, call.call(), request, self._metrics))
-            case Duplex():
+            case BidiStream():
                 requests = messages(call, deframer)
                 answers = duplex(
                     *(method, call.call(), call.held, requests, self._metrics, self._max_message_bytes, self._stopping)

@@ -11,7 +11,7 @@ from service.frontends.asgi import framing
 from service.frontends.asgi.framing import Deframer
 from service.frontends.envoy import deadline_header, message_header
 from service.rpc.admission import Held
-from service.rpc.calls import Call
+from service.rpc.calls import RequestContext
 from service.rpc.status import Code, RpcError
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -96,9 +96,9 @@ class OpenCall:
         self._small_pieces = 0
         self.body_read = self.started = self.late = False
 
-    def call(self) -> Call:
+    def call(self) -> RequestContext:
         """What the methods know of it."""
-        return Call(self.deadline, self.metadata)
+        return RequestContext(self.deadline, self.metadata)
 
     def metadata(self) -> Iterable[tuple[str, str | bytes]]:
         """Headers that are gRPC's metadata; values of keys that end in -bin are bytes (the protocol over HTTP/2).
@@ -123,7 +123,7 @@ class OpenCall:
             await self.send(self.start())
         await self.send({"type": "http.response.body", "body": framed, "more_body": True})
 
-    async def fed(self, piece: bytes, deframer: Deframer) -> list[bytes]:
+    async def feed(self, piece: bytes, deframer: Deframer) -> list[bytes]:
         """The messages that are complete with this piece, which is counted.
 
         Raises:
@@ -153,7 +153,7 @@ async def one_message(call: OpenCall, deframer: Deframer) -> bytes:
         event = await call.receive()
         if event["type"] == "http.disconnect":
             raise asyncio.CancelledError
-        messages += await call.fed(event["body"], deframer)
+        messages += await call.feed(event["body"], deframer)
         more = event["more_body"]
     call.body_read = True
     if len(messages) != 1 or not deframer.empty:
@@ -177,7 +177,7 @@ async def messages(call: OpenCall, deframer: Deframer) -> AsyncIterator[bytes]:
         if event["type"] == "http.disconnect":
             call.task.cancel()
             return
-        for message in await call.fed(event["body"], deframer):
+        for message in await call.feed(event["body"], deframer):
             yield message
         more = event["more_body"]
     call.body_read = True

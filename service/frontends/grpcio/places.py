@@ -13,7 +13,7 @@ from service.frontends.grpcio.receiving import Receiving
 from service.metrics.metrics import Metrics
 from service.rpc import calls
 from service.rpc.admission import Admission, Held
-from service.rpc.calls import Duplex, Method
+from service.rpc.calls import BidiStream, Method
 from service.rpc.status import Code, RpcError
 
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
@@ -83,7 +83,7 @@ class Place:
         task = asyncio.current_task()
         assert task is not None  # grpc.aio runs each call as one
         try:
-            held = self._places.admission.admit(stream=isinstance(self._method, Duplex), cancel=task.cancel)
+            held = self._places.admission.admit(stream=isinstance(self._method, BidiStream), cancel=task.cancel)
         except Overloaded as error:
             await self._abort(calls.refused(self._method, error, self._places.metrics))
         self._held = held

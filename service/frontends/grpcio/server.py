@@ -17,7 +17,7 @@ from service.frontends.grpcio.receiving import Receiving, longest_seconds
 from service.metrics.metrics import Metrics
 from service.rpc import calls
 from service.rpc.admission import APART, WATCHES, Admission, apart_bounds, bounds, is_apart
-from service.rpc.calls import Call, Duplex, Metadata, Method, Stream, Unary
+from service.rpc.calls import BidiStream, Metadata, Method, RequestContext, ServerStream, Unary
 from service.rpc.limits import APART_RECEIVING, CONNECTION_STREAMS, UNREAD_BYTES
 from service.rpc.memory import give_back
 from service.rpc.streams import duplex
@@ -153,9 +153,9 @@ class _Table(grpc.GenericRpcHandler):
         match method:
             case Unary():
                 return grpc.stream_unary_rpc_method_handler(self._unary(method, places))
-            case Stream():
+            case ServerStream():
                 return grpc.stream_stream_rpc_method_handler(self._stream(method, places))
-            case Duplex():
+            case BidiStream():
                 return grpc.stream_stream_rpc_method_handler(self._duplex(method, places))
 
     def _unary(self, method: Unary, places: Places) -> Any:
@@ -168,7 +168,7 @@ class _Table(grpc.GenericRpcHandler):
 
         return answer
 
-    def _stream(self, method: Stream, places: Places) -> Any:
+    def _stream(self, method: ServerStream, places: Places) -> Any:
         """The method as a grpc.aio handler."""
 
         async def answers(_: AsyncIterator[bytes], context: Context) -> None:
@@ -180,7 +180,7 @@ class _Table(grpc.GenericRpcHandler):
 
         return answers
 
-    def _duplex(self, method: Duplex, places: Places) -> Any:
+    def _duplex(self, method: BidiStream, places: Places) -> Any:
         """The method as a grpc.aio handler; it writes, since grpc would not close a generator at the end."""
 
         async def answers(_: AsyncIterator[bytes], context: Context) -> None:
@@ -197,8 +197,8 @@ class _Table(grpc.GenericRpcHandler):
         return answers
 
 
-def _call(context: Context) -> Call:
+def _call(context: Context) -> RequestContext:
     """The call, with its deadline on the clock of time.monotonic."""
     remaining: float | None = context.time_remaining()
     deadline = None if remaining is None else time.monotonic() + remaining
-    return Call(deadline, cast(Metadata, context.invocation_metadata))
+    return RequestContext(deadline, cast(Metadata, context.invocation_metadata))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kan_model.network.connections import fed, read
+from kan_model.network.connections import reachable_from_inputs, reaching_outputs
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.6, 1.0])
@@ -19,5 +19,5 @@ def test_fed_and_read_nodes_are_those_that_walks_reach(share: float) -> None:
     back: list[NDArray[np.int64]] = [np.ones(2, int)]
     for layer in reversed(counts):
         back.insert(0, back[0] @ layer)
-    assert [level.tolist() for level in fed(edges)] == [(level > 0).tolist() for level in walks]
-    assert [level.tolist() for level in read(edges)] == [(level > 0).tolist() for level in back]
+    assert [level.tolist() for level in reachable_from_inputs(edges)] == [(level > 0).tolist() for level in walks]
+    assert [level.tolist() for level in reaching_outputs(edges)] == [(level > 0).tolist() for level in back]

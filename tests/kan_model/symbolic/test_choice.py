@@ -14,7 +14,7 @@ from kan_model.lowering import lower
 from kan_model.network.layer import Outside
 from kan_model.onnx_runtime import run
 from kan_model.splines.bspline import uniform_knots
-from kan_model.symbolic.choice import auto, fix, suggest
+from kan_model.symbolic.choice import auto_symbolic, fix_symbolic, suggest_symbolic
 
 TRUTHS: dict[str, Callable[[Tensor], Tensor]] = {
     "x": lambda x: 3 * x - 1,
@@ -83,13 +83,13 @@ def test_a_spline_is_known_again(name: str, noise: float) -> None:
     kan = KAN.of_layers([layer_of([[TRUTHS[name]]], grid_size=12 if noise else 40, noise=noise)])
     x = rows_of(1)
     # With noise, against the whole library.
-    ranked = suggest(kan, x, 0, 0, 0, functions=None if noise else list(TRUTHS))
+    ranked = suggest_symbolic(kan, x, 0, 0, 0, functions=None if noise else list(TRUTHS))
     best = ranked[0]
     assert best.edge.function == name
     assert best.r2 > (0.999 if noise else 0.9999)
     assert best.complexity == FUNCTIONS[name].complexity
     assert [each.score for each in ranked[1:]] == sorted(each.score for each in ranked[1:])
-    fixed = fix(kan, best.layer, best.edge)
+    fixed = fix_symbolic(kan, best.layer, best.edge)
     scale = TRUTHS[name](x).std()
     assert (fixed(x) - TRUTHS[name](x)).square().mean().sqrt() < (0.02 if noise else 0.01) * scale
 
@@ -99,7 +99,8 @@ def test_of_equal_fits_the_plainer_one_comes_first() -> None:
     layer = layer_of([[lambda x: torch.cos(3 * x), lambda x: torch.sin(3 * x), lambda x: 2 * x]])
     kan, x = KAN.of_layers([layer]), rows_of(3)
     names = [
-        suggest(kan, x, 0, 0, input_, functions=["sin", "cos", "x", "exp"])[0].edge.function for input_ in range(3)
+        suggest_symbolic(kan, x, 0, 0, input_, functions=["sin", "cos", "x", "exp"])[0].edge.function
+        for input_ in range(3)
     ]
     assert names == ["cos", "sin", "x"]
 
@@ -107,9 +108,9 @@ def test_of_equal_fits_the_plainer_one_comes_first() -> None:
 def test_weight_trades_error_for_complexity() -> None:
     """0 takes the smallest error, much takes the line."""
     kan, x = KAN.of_layers([layer_of([[TRUTHS["exp"]]])]), rows_of(1)
-    by_error = suggest(kan, x, 0, 0, 0, weight=0, functions=["x", "x^2", "exp", "sinh"])
+    by_error = suggest_symbolic(kan, x, 0, 0, 0, weight=0, functions=["x", "x^2", "exp", "sinh"])
     assert by_error[0].r2 == pytest.approx(max(each.r2 for each in by_error), abs=1e-6)
-    assert suggest(kan, x, 0, 0, 0, weight=20, functions=["exp", "x"])[0].edge.function == "x"
+    assert suggest_symbolic(kan, x, 0, 0, 0, weight=20, functions=["exp", "x"])[0].edge.function == "x"
 
 
 @pytest.mark.parametrize("uneven", [False, True])
@@ -122,7 +123,7 @@ def test_every_kind_of_network_becomes_symbolic(degree: int, outside: Outside, u
     )
     second = layer_of([[torch.exp]], degree=degree, outside=outside, uneven=uneven, grid_size=60, reach=2.2)
     kan, x = KAN.of_layers([first, second]), rows_of(2)
-    found = auto(kan, x, functions=["x", "x^2", "sin", "exp", "tanh"])
+    found = auto_symbolic(kan, x, functions=["x", "x^2", "sin", "exp", "tanh"])
     assert [report.best.edge.function for report in found.edges if report.best] == ["sin", "x^2", "exp"]
     assert all(report.fixed for report in found.edges)
     assert not found.splines
@@ -135,10 +136,10 @@ def test_later_edges_are_fitted_on_what_reaches_them() -> None:
     first = layer_of([[lambda x: x + 0.05 * torch.sin(20 * x)]])
     second = layer_of([[torch.abs]], reach=1.1)
     x = rows_of(1) * 0.5 + 0.5
-    found = auto(KAN.of_layers([first, second]), x, functions=["x", "abs"], min_r2=0.95)
+    found = auto_symbolic(KAN.of_layers([first, second]), x, functions=["x", "abs"], min_r2=0.95)
     assert [report.best.edge.function for report in found.edges if report.best] == ["x", "x"]
     own = found.kan.layers[0](x)
-    (alone,) = suggest(KAN.of_layers([second]), own, 0, 0, 0, functions=["x"])
+    (alone,) = suggest_symbolic(KAN.of_layers([second]), own, 0, 0, 0, functions=["x"])
     assert found.edges[1].best is not None
     assert found.edges[1].best.edge == alone.edge
 
@@ -147,7 +148,7 @@ def test_what_is_not_good_enough_stays_a_spline() -> None:
     """With the best that was found, and the network as it was."""
     kan = KAN.of_layers([layer_of([[lambda x: torch.sin(25 * x) * x, torch.exp]])])
     x = rows_of(2)
-    found = auto(kan, x, functions=["x", "sin", "exp", "tanh"])
+    found = auto_symbolic(kan, x, functions=["x", "sin", "exp", "tanh"])
     (spline,) = found.splines
     assert (spline.layer, spline.output, spline.input, spline.fixed) == (0, 0, 0, False)
     assert spline.best is not None
@@ -161,7 +162,7 @@ def test_masked_and_symbolic_edges_stay(make_kan: Callable[..., KAN]) -> None:
     layer = make_kan((3, 2)).layers[0].with_symbolic([SymbolicEdge(1, 2, "sin", 0.1, 0.2, 0.3, 0.4)])
     layer = layer.changed(bias=torch.tensor([1.0, 2.0], dtype=torch.float64))
     layer.edge_mask[0, 1] = 0
-    found = auto(KAN.of_layers([layer]), rows_of(3), min_r2=1e-9, functions=["x", "x^2"])
+    found = auto_symbolic(KAN.of_layers([layer]), rows_of(3), min_r2=1e-9, functions=["x", "x^2"])
     assert not found.kan.layers[0].active_edges[0, 1]
     assert found.kan.layers[0].symbolic[0] == layer.symbolic[0]
     bias = found.kan.layers[0].bias
@@ -170,13 +171,13 @@ def test_masked_and_symbolic_edges_stay(make_kan: Callable[..., KAN]) -> None:
     assert {(edge.output, edge.input) for edge in found.edges} == {(0, 0), (0, 2), (1, 0), (1, 1)}
     for place, message in (((1, 2), "is symbolic already"), ((0, 1), "has no edge from input 1 to output 0")):
         with pytest.raises(ValueError, match=message):
-            suggest(KAN.of_layers([layer]), rows_of(3), 0, *place)
+            suggest_symbolic(KAN.of_layers([layer]), rows_of(3), 0, *place)
 
 
 def test_layers_can_wait_their_turn(make_kan: Callable[..., KAN]) -> None:
     """Only edges of the layers named change."""
     kan = make_kan((2, 2, 1))
-    found = auto(kan, rows_of(2), layers=[1], min_r2=1e-9, functions=["x"])
+    found = auto_symbolic(kan, rows_of(2), layers=[1], min_r2=1e-9, functions=["x"])
     assert {edge.layer for edge in found.edges} == {1}
     assert not found.kan.layers[0].symbolic
     assert len(found.kan.layers[1].symbolic) == 2
@@ -194,16 +195,16 @@ def test_a_long_search_can_be_ended_between_edges(make_kan: Callable[..., KAN]) 
     splines = int((kan.layers[0].edge_mask != 0).sum())
     assert splines > 3
     with pytest.raises(KeyboardInterrupt):
-        auto(kan, rows_of(kan.width[0]), functions=["x"], layers=[0], check=check)
+        auto_symbolic(kan, rows_of(kan.width[0]), functions=["x"], layers=[0], check=check)
     assert calls == [3]
-    auto(kan, rows_of(kan.width[0]), functions=["x"], layers=[0], check=check)
+    auto_symbolic(kan, rows_of(kan.width[0]), functions=["x"], layers=[0], check=check)
     assert calls == [3 + splines]
 
 
 def test_a_flat_edge_becomes_a_constant() -> None:
     """Nothing of the input is left in it: c = 0."""
     layer = layer_of([[lambda x: 0 * x, torch.exp]])
-    found = auto(KAN.of_layers([layer]), rows_of(2), functions=["x", "exp"])
+    found = auto_symbolic(KAN.of_layers([layer]), rows_of(2), functions=["x", "exp"])
     assert found.edges[0].best is not None
     assert (found.edges[0].best.edge.c, found.edges[0].best.r2) == (0, 1)
 
@@ -212,8 +213,8 @@ def test_the_network_is_left_as_it_is(make_kan: Callable[..., KAN]) -> None:
     """By all three, and their results share no numbers with it."""
     kan, x = make_kan((2, 2, 1)), rows_of(2)
     before = copy.deepcopy(kan.state_dict())
-    best = suggest(kan, x, 1, 0, 1, functions=["x"])[0]
-    results = [fix(kan, 1, best.edge), auto(kan, x, functions=["x"], min_r2=1e-9).kan]
+    best = suggest_symbolic(kan, x, 1, 0, 1, functions=["x"])[0]
+    results = [fix_symbolic(kan, 1, best.edge), auto_symbolic(kan, x, functions=["x"], min_r2=1e-9).kan]
     for result in results:
         with torch.no_grad():
             for parameter in result.parameters():
@@ -229,7 +230,7 @@ def test_the_result_lowers_to_onnx(dtype: torch.dtype) -> None:
         [layer_of([[TRUTHS["sqrt"], torch.square]], dtype=dtype), layer_of([[torch.exp]], reach=2.6, dtype=dtype)]
     )
     rows = rows_of(2, dtype=dtype)
-    found = auto(kan, rows, functions=["x", "x^2", "sqrt", "exp", "log"])
+    found = auto_symbolic(kan, rows, functions=["x", "x^2", "sqrt", "exp", "log"])
     assert not found.splines
     features = rows.float().numpy()
     answers = run(lower(found.kan, tune_for=()).model, features)
@@ -253,28 +254,28 @@ def test_bad_rows_are_refused(make_kan: Callable[..., KAN], rows: Tensor, messag
     """By suggest and auto."""
     kan = make_kan((2, 1))
     with pytest.raises(ValueError, match=message):
-        suggest(kan, rows, 0, 0, 0)
+        suggest_symbolic(kan, rows, 0, 0, 0)
     with pytest.raises(ValueError, match=message):
-        auto(kan, rows)
+        auto_symbolic(kan, rows)
 
 
 def test_places_and_options_that_are_none_are_refused(make_kan: Callable[..., KAN]) -> None:
     """With what came and what was wanted."""
     kan, x = make_kan((2, 1)), rows_of(2)
     with pytest.raises(ValueError, match="layer is 1; wanted 0 to 0"):
-        suggest(kan, x, 1, 0, 0)
+        suggest_symbolic(kan, x, 1, 0, 0)
     with pytest.raises(ValueError, match="layer 0 has no edge from input 2 to output 0"):
-        suggest(kan, x, 0, 0, 2)
+        suggest_symbolic(kan, x, 0, 0, 2)
     with pytest.raises(ValueError, match="weight is -1; wanted a number of 0 or more"):
-        suggest(kan, x, 0, 0, 0, weight=-1)
+        suggest_symbolic(kan, x, 0, 0, 0, weight=-1)
     with pytest.raises(ValueError, match=r"functions are \['sine'\]"):
-        suggest(kan, x, 0, 0, 0, functions=["sine"])
+        suggest_symbolic(kan, x, 0, 0, 0, functions=["sine"])
     with pytest.raises(ValueError, match="layer is -1; wanted 0 to 0"):
-        fix(kan, -1, SymbolicEdge(0, 0, "x", 1, 0, 1, 0))
+        fix_symbolic(kan, -1, SymbolicEdge(0, 0, "x", 1, 0, 1, 0))
     with pytest.raises(ValueError, match="symbolic edge from input 5"):
-        fix(kan, 0, SymbolicEdge(0, 5, "x", 1, 0, 1, 0))
+        fix_symbolic(kan, 0, SymbolicEdge(0, 5, "x", 1, 0, 1, 0))
     for min_r2 in (0.0, 1.5, math.nan):
         with pytest.raises(ValueError, match=f"min_r2 is {min_r2}; wanted above 0, at most 1"):
-            auto(kan, x, min_r2=min_r2)
+            auto_symbolic(kan, x, min_r2=min_r2)
     with pytest.raises(ValueError, match="layer is 7; wanted 0 to 0"):
-        auto(kan, x, layers=[7])
+        auto_symbolic(kan, x, layers=[7])

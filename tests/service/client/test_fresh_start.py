@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from service.client import AsyncClient, Client, ClientError, NotFound
 from service.client.channel import options, target
-from service.client.command.predict_file import NotWhole, Table, predict_file
+from service.client.command.predict_file import NotWhole, PredictionJob, predict_file
 from service.client.connection import Connection, Deadline, Pause, Rpc, Steps
 from service.client.streaming.conversation import Conversation
 
@@ -157,7 +157,7 @@ class Gated(io.BytesIO):
 def predict(address: str, text: Gated, output: TextIO, told: list[str], style: Any = "csv", **changes: Any) -> str:
     """What kan-client predict does."""
     fields: dict[str, Any] = {"model": NAME, "version": None, "target": None, "all_probabilities": False, **changes}
-    table = Table(source="rows.csv", file_format="csv", style=style, **fields)
+    table = PredictionJob(source="rows.csv", file_format="csv", style=style, **fields)
     with Client(address, 60) as client:
         return predict_file(client, table, text, output, told.append)
 

@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from kan_api.v1.manifest_pb2 import Column, Feature, ModelManifest
 from service.client.errors import InvalidInput
-from service.client.rows import MISSING_NUMBERS, MISSING_WORDS, Rows, features, matrix_of, numbers_of, rows_of, word_of
+from service.client.rows import (
+    MISSING_NUMBERS,
+    MISSING_WORDS,
+    TableRows,
+    features,
+    matrix_of,
+    numbers_of,
+    rows_of,
+    word_of,
+)
 from training.data import column as training_column
 from training.data import encoding as training_encoding
 from training.data.table import Table
@@ -35,9 +44,9 @@ def encoded(*records: dict[str, object]) -> list[list[float]]:
     return [[float(value) for value in row] for row in matrix]
 
 
-def column_rows(cells: Sequence[object]) -> Rows:
+def column_rows(cells: Sequence[object]) -> TableRows:
     """One column, c."""
-    return Rows({"c": cells}, len(cells), lambda row: f"rows[{row}]")
+    return TableRows({"c": cells}, len(cells), lambda row: f"rows[{row}]")
 
 
 def test_columns_are_taken_by_name_and_words_become_zero_and_one() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.metrics.bucket_counts import Tally, sorted_into
+from service.metrics.bucket_counts import BucketCounts, sorted_into
 
 BOUNDS = (1.0, 2.0, 4.0)
 
@@ -18,7 +18,7 @@ BOUNDS = (1.0, 2.0, 4.0)
 @given(st.lists(st.floats(-10, 10) | st.sampled_from(BOUNDS), max_size=3000))
 def test_each_number_is_in_the_first_bucket_that_holds_it(numbers: list[float]) -> None:
     """A bound belongs to its bucket, as Prometheus wants it, however many numbers came before the reading."""
-    tally = Tally(BOUNDS)
+    tally = BucketCounts(BOUNDS)
     for number in numbers:
         tally.note(number)
     reading = tally.read()
@@ -30,7 +30,7 @@ def test_each_number_is_in_the_first_bucket_that_holds_it(numbers: list[float]) 
 
 def test_a_reading_stays_as_it_is() -> None:
     """What is noted later is in the next reading only; readings of the same buckets add up."""
-    tally = Tally(BOUNDS)
+    tally = BucketCounts(BOUNDS)
     tally.note(1.5)
     before = tally.read()
     tally.note(9)
@@ -51,7 +51,7 @@ def test_numbers_that_came_many_times_are_sorted_the_same_way() -> None:
 
 def test_nothing_is_lost_or_doubled_between_threads(quick_switches: None) -> None:
     """Readers in other threads while numbers come: counts never fall, and in the end every number is there once."""
-    tally, done, noted = Tally(BOUNDS), threading.Event(), 0
+    tally, done, noted = BucketCounts(BOUNDS), threading.Event(), 0
     seen: tuple[list[int], list[int]] = ([0], [0])
 
     def read(counts: list[int]) -> None:

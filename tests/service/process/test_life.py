@@ -25,8 +25,8 @@ def run() -> Iterator[Run]:
     def start(serve: str, grace_seconds: float = 0.0) -> "subprocess.Popen[str]":
         program = f"""
 import asyncio, logging, sys, threading, time
-from service import process
-from service.stop import Stop
+from service.process import life as process
+from service.process.stop import Stop
 
 logging.basicConfig(level=logging.INFO)
 
@@ -173,7 +173,7 @@ def test_what_a_server_raises_is_raised() -> None:
     """In the main thread, once its loop is closed."""
     program = """
 import asyncio
-from service import process
+from service.process import life as process
 
 async def serve(stop):
     raise LookupError("no such thing")

@@ -282,9 +282,9 @@ def test_what_is_there_at_the_start_is_never_collected(models: Path, write_model
     write_model("affine")
     code = f"""
 import asyncio, gc
-from service import server
+from service.process import server
 from service.settings import Settings
-from service.stop import Stop
+from service.process.stop import Stop
 
 async def main():
     settings = Settings(models={str(models)!r}, grpc_port=0, http_port=0)

@@ -78,7 +78,7 @@ def test_a_signal_after_the_last_block_changes_nothing(last: bool) -> None:
     """The process is about to end with its exit code; a block that is not the last leaves handlers as they were."""
     program = f"""
 import os, signal
-from service.signals import signals
+from service.process.signals import signals
 with signals(last={last}):
     pass
 os.kill(os.getpid(), signal.SIGTERM)

@@ -39,11 +39,11 @@ def cache(tmp_path: Path, clock: _Clock) -> Cache:
 
 def _put(cache: Cache, name: str, version: int, content: str = "") -> None:
     """Put a version there, as used at the clock's time."""
-    with cache.workshop() as workshop:
-        folder = workshop / name / str(version)
+    with cache.staging() as staging:
+        folder = staging / name / str(version)
         folder.mkdir(parents=True)
         (folder / "manifest.json").write_text(content)
-        cache.put(workshop, name, version, f"stamp of {version}")
+        cache.put(staging, name, version, f"stamp of {version}")
     now = cache._clock()
     os.utime(cache.root / name / str(version) / "stamp", (now, now))
 
@@ -57,7 +57,7 @@ def test_a_version_comes_whole_with_its_stamp(cache: Cache) -> None:
     _put(cache, "digits", 3, "text")
     assert list_models(cache.root) == [("digits", 3)]
     assert (cache.root / "digits" / "3" / "manifest.json").read_text() == "text"
-    assert (cache.stamp("digits", 3), cache.stamp("digits", 4)) == ("stamp of 3", "")
+    assert (cache.fingerprint("digits", 3), cache.fingerprint("digits", 4)) == ("stamp of 3", "")
     assert _entries(cache) == ["digits"]
 
 
@@ -88,42 +88,42 @@ def test_a_full_disk_is_tidied_up(cache: Cache, clock: _Clock, monkeypatch: pyte
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.mkdir", full)
-    cache.tidy([("digits", 1), ("digits", 2)], [])
+    cache.evict([("digits", 1), ("digits", 2)], [])
     assert _entries(cache) == []
 
 
 def test_a_workshop_goes_when_it_fails(cache: Cache) -> None:
     """What was refused leaves nothing; errors of the disk are told as such."""
-    with pytest.raises(StorageError, match="Is a directory"), cache.workshop() as workshop:
-        workshop.write_text("half")
+    with pytest.raises(StorageError, match="Is a directory"), cache.staging() as staging:
+        staging.write_text("half")
     assert _entries(cache) == []
 
 
 def test_a_killed_process_leaves_nothing(cache: Cache) -> None:
-    """Its workshop stays while it lives, and goes with the next look or start after it was killed."""
+    """Its staging stays while it lives, and goes with the next look or start after it was killed."""
     folder = cache.root.parent
     code = f"""
 from pathlib import Path
-from service.cache import Cache
-with Cache(Path({str(folder)!r}), {_URL!r}).workshop() as workshop:
-    (workshop / "half").write_text("half")
-    print(workshop, flush=True)
+from service.repository.cache import Cache
+with Cache(Path({str(folder)!r}), {_URL!r}).staging() as staging:
+    (staging / "half").write_text("half")
+    print(staging, flush=True)
     input()
 """
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        workshop = Path(process.stdout.readline().strip())
+        staging = Path(process.stdout.readline().strip())
         try:
-            cache.tidy([], [])
+            cache.evict([], [])
             Cache(folder, _URL)
-            assert (workshop / "half").exists()
+            assert (staging / "half").exists()
         finally:
             process.kill()
         process.wait()
-    assert workshop.exists()
+    assert staging.exists()
     Cache(folder, _URL)
-    assert not workshop.exists()
+    assert not staging.exists()
 
 
 def test_what_is_served_stays_and_what_nobody_uses_goes(cache: Cache, clock: _Clock) -> None:
@@ -133,10 +133,10 @@ def test_what_is_served_stays_and_what_nobody_uses_goes(cache: Cache, clock: _Cl
     listed = [("digits", 1), ("digits", 2)]
     for _ in range(3):
         clock.now += 1800
-        cache.tidy(listed, [("digits", 2)])
+        cache.evict(listed, [("digits", 2)])
     assert list_models(cache.root) == [("digits", 2)]
     clock.now += 3601
-    cache.tidy([("digits", 3)], [])
+    cache.evict([("digits", 3)], [])
     assert _entries(cache) == []
 
 
@@ -146,7 +146,7 @@ def test_what_was_withdrawn_goes_at_once(cache: Cache, clock: _Clock) -> None:
         _put(cache, "digits", version)
     clock.now += 61
     _put(cache, "digits", 3)
-    cache.tidy([("digits", 1)], [("digits", 1)])
+    cache.evict([("digits", 1)], [("digits", 1)])
     assert list_models(cache.root) == [("digits", 1), ("digits", 3)]
 
 
@@ -154,9 +154,9 @@ def test_a_model_that_is_gone_altogether_stays(cache: Cache, clock: _Clock) -> N
     """As it is served on: an emptied bucket may be a mistake."""
     _put(cache, "digits", 1)
     clock.now += 3000
-    cache.tidy([], [("digits", 1)])
+    cache.evict([], [("digits", 1)])
     clock.now += 3000
-    cache.tidy([("other", 1)], [("digits", 1)])
+    cache.evict([("other", 1)], [("digits", 1)])
     assert list_models(cache.root) == [("digits", 1)]
 
 

@@ -10,7 +10,7 @@ from google.protobuf import json_format
 
 from kan_api.v1.manifest_pb2 import ModelManifest, TensorSpec
 from service.errors import ModelRefused, StartupError
-from service.repository.disk import list_models, read_version, stamp
+from service.repository.disk import fingerprint, list_models, read_version
 from service.repository.regular_file import read_regular_file
 
 
@@ -321,12 +321,12 @@ def test_a_manifest_must_list_the_model_once(models: Path, write_model: Callable
 def test_a_stamp_is_another_when_any_file_is(models: Path, write_model: Callable[..., Path]) -> None:
     """Contents, names and times of all files of a version count; a folder that is not there has a stamp too."""
     folder = write_model("affine")
-    stamps = [stamp(models, "affine", 2), stamp(models, "affine", 1)]
+    stamps = [fingerprint(models, "affine", 2), fingerprint(models, "affine", 1)]
     (folder / "weights.bin").write_bytes(b"1")
-    stamps.append(stamp(models, "affine", 1))
+    stamps.append(fingerprint(models, "affine", 1))
     (folder / "weights.bin").write_bytes(b"12")
-    stamps.append(stamp(models, "affine", 1))
+    stamps.append(fingerprint(models, "affine", 1))
     os.utime(folder / "model.onnx", ns=(1, 1))
-    stamps.append(stamp(models, "affine", 1))
+    stamps.append(fingerprint(models, "affine", 1))
     assert len(set(stamps)) == len(stamps)
-    assert stamp(models, "affine", 1) == stamps[-1]
+    assert fingerprint(models, "affine", 1) == stamps[-1]

@@ -404,7 +404,7 @@ def test_servers_share_a_cache(settings: Callable[..., Settings], write_model: W
                 assert (await source.read_version("affine", version)).model_bytes == expected[version]
             # What this one does not want it takes away from the others.
             shutil.rmtree(next(iter(_cache_of(source).root.glob(f"affine/{own % 3 + 1}")), Path("absent")), True)
-            await source.keep([("affine", turn % 3 + 1)])
+            await source.mark_used([("affine", turn % 3 + 1)])
 
     def server(own: int) -> None:
         try:

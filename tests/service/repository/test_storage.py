@@ -51,10 +51,10 @@ def test_another_content_has_another_stamp(url: str, write: Callable[..., None])
     """A look sees what was written since the one before; where nothing was, the stamp is the same."""
     write("file", b"one")
     place = Storage(url)
-    before = place.list_files()["file"].stamp
-    assert place.list_files()["file"].stamp == before
+    before = place.list_files()["file"].fingerprint
+    assert place.list_files()["file"].fingerprint == before
     write("file", b"two")
-    assert place.list_files()["file"].stamp != before
+    assert place.list_files()["file"].fingerprint != before
 
 
 @pytest.mark.parametrize("size", [0, 1, 6, 7, 8, 20])
@@ -178,7 +178,7 @@ def test_a_folder_needs_none(tmp_path: Path) -> None:
     """A repository on disk is served without fsspec: it is not even imported."""
     code = f"""
 import asyncio, sys
-from service import server
+from service.process import server
 from service.settings import Settings
 
 async def main():

@@ -9,14 +9,14 @@ from google.protobuf.wrappers_pb2 import StringValue
 from service.errors import InvalidRequest, ModelNotFound, Overloaded
 from service.metrics.metrics import Metrics
 from service.rpc.admission import Admission, Bounds, Held
-from service.rpc.calls import Call, Duplex, Stream, Unary, invoke, parse, stream, table
+from service.rpc.calls import BidiStream, RequestContext, ServerStream, Unary, invoke, parse, stream, table
 from service.rpc.limits import MESSAGES_IN_FLIGHT
 from service.rpc.status import Code, RpcError, status_of
 from service.rpc.streams import duplex
 
 
 def _failing(error: BaseException) -> Unary:
-    async def answer(call: Call, request: bytes) -> bytes:
+    async def answer(call: RequestContext, request: bytes) -> bytes:
         raise error
 
     return Unary("/a.B/C", "test", answer)
@@ -40,11 +40,11 @@ def test_an_answer_is_counted_once_with_its_model() -> None:
     """A call that succeeds is one request with code OK under the labels that the handler found."""
     metrics = Metrics()
 
-    async def answer(call: Call, request: bytes) -> bytes:
+    async def answer(call: RequestContext, request: bytes) -> bytes:
         call.model, call.version = "digits", "3"
         return request[::-1]
 
-    assert asyncio.run(invoke(Unary("/a.B/C", "test", answer), Call(), b"abc", metrics, 100)) == b"cba"
+    assert asyncio.run(invoke(Unary("/a.B/C", "test", answer), RequestContext(), b"abc", metrics, 100)) == b"cba"
     assert _count(metrics, "OK", "digits", "3") == 1
     labels = {"model": "digits", "version": "3", "protocol": "test"}
     assert metrics.registry.get_sample_value("kan_request_duration_seconds_count", labels) == 1
@@ -54,7 +54,7 @@ def test_calls_for_inference_make_the_models_statistics() -> None:
     """Answered and failed ones apart, with the time of their runs; other calls are left out."""
     metrics = Metrics()
 
-    async def answer(call: Call, request: bytes) -> bytes:
+    async def answer(call: RequestContext, request: bytes) -> bytes:
         call.model, call.version, call.inference, call.compute_seconds = "digits", "3", request != b"list", 0.25
         if request == b"bad":
             raise InvalidRequest("bad")
@@ -63,7 +63,7 @@ def test_calls_for_inference_make_the_models_statistics() -> None:
     async def calls() -> None:
         for request in (b"good", b"list", b"bad"):
             with suppress(RpcError):
-                await invoke(Unary("/a.B/C", "test", answer), Call(), request, metrics, 100)
+                await invoke(Unary("/a.B/C", "test", answer), RequestContext(), request, metrics, 100)
 
     asyncio.run(calls())
     statistics = metrics.model("digits", "3").statistics()
@@ -77,7 +77,7 @@ def test_an_error_is_told_with_its_code_and_counted() -> None:
     metrics = Metrics()
     for error, code in ((Overloaded("full"), "RESOURCE_EXHAUSTED"), (InvalidRequest("bad"), "INVALID_ARGUMENT")):
         with pytest.raises(RpcError, match=str(error)) as caught:
-            asyncio.run(invoke(_failing(error), Call(), b"", metrics, 100))
+            asyncio.run(invoke(_failing(error), RequestContext(), b"", metrics, 100))
         assert caught.value.code.name == code
         assert _count(metrics, code) == 1
     rejected = {
@@ -91,11 +91,11 @@ def test_an_answer_that_no_message_holds_is_refused_and_counted() -> None:
     """Longer than the transport takes: RESOURCE_EXHAUSTED with what to do, in the metrics as in the answer."""
     metrics = Metrics()
 
-    async def answer(call: Call, request: bytes) -> bytes:
+    async def answer(call: RequestContext, request: bytes) -> bytes:
         return bytes(101)
 
     with pytest.raises(RpcError, match="101 bytes, more than the 100 of max_message_bytes; send fewer rows") as caught:
-        asyncio.run(invoke(Unary("/a.B/C", "test", answer), Call(), b"", metrics, 100))
+        asyncio.run(invoke(Unary("/a.B/C", "test", answer), RequestContext(), b"", metrics, 100))
     assert caught.value.code is Code.RESOURCE_EXHAUSTED
     assert _count(metrics, "RESOURCE_EXHAUSTED") == 1
 
@@ -103,7 +103,7 @@ def test_an_answer_that_no_message_holds_is_refused_and_counted() -> None:
 def test_a_mistake_of_ours_is_logged_and_not_told(caplog: pytest.LogCaptureFixture) -> None:
     """An unexpected exception is INTERNAL; its text stays in the log, with the traceback."""
     with pytest.raises(RpcError) as caught, caplog.at_level(logging.ERROR):
-        asyncio.run(invoke(_failing(KeyError("secret")), Call(), b"", Metrics(), 100))
+        asyncio.run(invoke(_failing(KeyError("secret")), RequestContext(), b"", Metrics(), 100))
     assert caught.value.code is Code.INTERNAL
     assert "secret" not in caught.value.message
     assert "secret" in caplog.text
@@ -114,7 +114,9 @@ def test_a_long_name_does_not_burst_the_trailers() -> None:
     """A message holds at most some hundred characters, whatever the caller sent, and keeps both of its ends."""
     with pytest.raises(RpcError) as caught:
         asyncio.run(
-            invoke(_failing(ModelNotFound("model " + "é" * 100_000 + " is unknown")), Call(), b"", Metrics(), 100)
+            invoke(
+                _failing(ModelNotFound("model " + "é" * 100_000 + " is unknown")), RequestContext(), b"", Metrics(), 100
+            )
         )
     assert len(caught.value.message) < 600
     assert caught.value.message.startswith("model é")
@@ -131,12 +133,12 @@ def test_a_caller_who_leaves_is_counted(deadline: float | None, code: str) -> No
     async def leave() -> None:
         entered = asyncio.Event()
 
-        async def answer(call: Call, request: bytes) -> bytes:
+        async def answer(call: RequestContext, request: bytes) -> bytes:
             entered.set()
             await asyncio.Event().wait()
             return b""
 
-        task = asyncio.create_task(invoke(Unary("/a.B/C", "test", answer), Call(deadline), b"", metrics, 100))
+        task = asyncio.create_task(invoke(Unary("/a.B/C", "test", answer), RequestContext(deadline), b"", metrics, 100))
         await entered.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -150,12 +152,15 @@ def test_a_stream_is_one_request() -> None:
     """Many answers to one request count once, when the stream ends."""
     metrics = Metrics()
 
-    async def answers(call: Call, request: bytes) -> AsyncGenerator[bytes, None]:
+    async def answers(call: RequestContext, request: bytes) -> AsyncGenerator[bytes, None]:
         for byte in request:
             yield bytes([byte])
 
     async def collect() -> list[bytes]:
-        return [answer async for answer in stream(Stream("/a.B/C", "test", answers), Call(), b"abc", metrics)]
+        return [
+            answer
+            async for answer in stream(ServerStream("/a.B/C", "test", answers), RequestContext(), b"abc", metrics)
+        ]
 
     assert asyncio.run(collect()) == [b"a", b"b", b"c"]
     assert _count(metrics, "OK") == 1
@@ -176,12 +181,12 @@ def _held(held_bytes: int = 2**20) -> Held:
 
 
 def _conversation(
-    method: Duplex, requests: AsyncIterator[bytes], metrics: Metrics, stopping: asyncio.Event | None = None
+    method: BidiStream, requests: AsyncIterator[bytes], metrics: Metrics, stopping: asyncio.Event | None = None
 ) -> AsyncGenerator[bytes, None]:
     """Answers one by one."""
 
     async def answers() -> AsyncGenerator[bytes, None]:
-        together = duplex(method, Call(), _held(), requests, metrics, 100, stopping or asyncio.Event())
+        together = duplex(method, RequestContext(), _held(), requests, metrics, 100, stopping or asyncio.Event())
         async with aclosing(together) as ready:
             async for several in ready:
                 for one in several:
@@ -198,7 +203,7 @@ def test_each_request_of_a_stream_counts_and_fails_alone() -> None:
     """Answers come as they are ready, a failure in its request's place; each is one request with its own code."""
     metrics = Metrics()
 
-    async def answer(call: Call, request: bytes) -> bytes:
+    async def answer(call: RequestContext, request: bytes) -> bytes:
         if request == b"late":
             await last.wait()
         if request == b"bad":
@@ -209,7 +214,7 @@ def test_each_request_of_a_stream_counts_and_fails_alone() -> None:
 
     async def collect() -> list[bytes]:
         requests = _requests([b"late", b"bad", b"long", b"last"], read=[])
-        return [one async for one in _conversation(Duplex("/a.B/C", "test", answer, _failure), requests, metrics)]
+        return [one async for one in _conversation(BidiStream("/a.B/C", "test", answer, _failure), requests, metrics)]
 
     last = asyncio.Event()
     assert asyncio.run(collect()) == [b"bad:INVALID_ARGUMENT", b"long:RESOURCE_EXHAUSTED", b"last", b"late"]
@@ -220,15 +225,17 @@ def test_each_request_of_a_stream_counts_and_fails_alone() -> None:
 def test_a_stream_is_read_as_far_as_answers_are_taken() -> None:
     """Of many requests so many are read as may be in flight, and one more for each answer that is taken."""
 
-    async def answer(call: Call, request: bytes) -> bytes:
+    async def answer(call: RequestContext, request: bytes) -> bytes:
         return request
 
     async def check() -> None:
         read: list[bytes] = []
         requests = _requests([b"x"] * 1000, read=read)
-        method = Duplex("/a.B/C", "test", answer, _failure)
+        method = BidiStream("/a.B/C", "test", answer, _failure)
         taken = 0
-        async with aclosing(duplex(method, Call(), _held(), requests, Metrics(), 100, asyncio.Event())) as answers:
+        async with aclosing(
+            duplex(method, RequestContext(), _held(), requests, Metrics(), 100, asyncio.Event())
+        ) as answers:
             async for several in answers:
                 for _ in range(1000):  # turns enough to read them all
                     await asyncio.sleep(0)
@@ -243,14 +250,16 @@ def test_a_stream_that_is_closed_cancels_what_it_holds() -> None:
     """Whoever leaves a stream leaves nothing behind: each request that is being answered is cancelled and counted."""
     metrics = Metrics()
 
-    async def answer(call: Call, request: bytes) -> bytes:
+    async def answer(call: RequestContext, request: bytes) -> bytes:
         if request == b"x":
             await asyncio.Event().wait()
         return request
 
     async def check() -> None:
         requests = _requests([b"x", b"x", b"y"], read=[], wait=True)
-        async with aclosing(_conversation(Duplex("/a.B/C", "test", answer, _failure), requests, metrics)) as answers:
+        async with aclosing(
+            _conversation(BidiStream("/a.B/C", "test", answer, _failure), requests, metrics)
+        ) as answers:
             assert await anext(answers) == b"y"
         assert len(asyncio.all_tasks()) == 1
 
@@ -263,7 +272,7 @@ def test_a_server_that_stops_answers_what_it_has_read() -> None:
     """Once stopping is set nothing more is read; what was read is answered, and the end is told as UNAVAILABLE."""
     working = asyncio.Event()
 
-    async def answer(call: Call, request: bytes) -> bytes:
+    async def answer(call: RequestContext, request: bytes) -> bytes:
         if request == b"slow":
             await working.wait()
         return request
@@ -271,7 +280,7 @@ def test_a_server_that_stops_answers_what_it_has_read() -> None:
     async def check() -> None:
         stopping = asyncio.Event()
         requests = _requests([b"slow", b"quick"], read=[], wait=True)
-        method = Duplex("/a.B/C", "test", answer, _failure)
+        method = BidiStream("/a.B/C", "test", answer, _failure)
         async with aclosing(_conversation(method, requests, Metrics(), stopping)) as answers:
             assert await anext(answers) == b"quick"
             stopping.set()
@@ -287,7 +296,7 @@ def test_a_server_that_stops_answers_what_it_has_read() -> None:
 def test_a_transport_that_fails_ends_its_stream() -> None:
     """What the transport raises comes through, after the answers to what was read."""
 
-    async def answer(call: Call, request: bytes) -> bytes:
+    async def answer(call: RequestContext, request: bytes) -> bytes:
         return request
 
     async def requests() -> AsyncIterator[bytes]:
@@ -295,7 +304,7 @@ def test_a_transport_that_fails_ends_its_stream() -> None:
         raise ConnectionResetError("gone")
 
     async def check() -> None:
-        method = Duplex("/a.B/C", "test", answer, _failure)
+        method = BidiStream("/a.B/C", "test", answer, _failure)
         async with aclosing(_conversation(method, requests(), Metrics())) as answers:
             assert await anext(answers) == b"x"
             with pytest.raises(ConnectionResetError, match="gone"):

@@ -7,7 +7,7 @@ from torch import nn
 from kan_model import KAN, KANConfig
 from training.data.samples import Samples
 from training.fitting.evaluation import answers, block_rows
-from training.fitting.record import look
+from training.fitting.record import evaluate
 
 
 def rows(count: int, inputs: int) -> torch.Tensor:
@@ -40,7 +40,7 @@ def test_no_forward_pass_holds_more_than_a_block() -> None:
     seen: list[int] = []
     kan.layers[0].register_forward_hook(lambda _, given, __: seen.append(len(given[0])))
     x = rows(150, 100).float()
-    assert look(kan, (1, 1), 0.0, Samples(x, x[:, :1]), "regression") is not None
+    assert evaluate(kan, (1, 1), 0.0, Samples(x, x[:, :1]), "regression") is not None
     assert sum(seen) == 150
     assert max(seen) <= block_rows(kan) == 64
 

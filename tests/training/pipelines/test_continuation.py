@@ -21,11 +21,11 @@ from training.cli import main
 from training.data.dataset import Dataset, prepare
 from training.errors import Interrupted, RecipeError, TrainingError
 from training.fitting.continual import touched_coefficients
-from training.fitting.fit import FitState, begin
+from training.fitting.fit import begin
 from training.fitting.record import Record
 from training.pipelines.run_folder import RunFolder
 from training.pipelines.run_identity import RunIdentity
-from training.pipelines.train import Run, train
+from training.pipelines.train import Run, Watcher, train
 from training.publishing.publish import Published, read_manifest
 from training.recipe.config import load_recipe
 
@@ -52,23 +52,17 @@ ON = '[fit]\noptimizer = "lbfgs"\nsteps = 20\nold_table = "flowers.csv"'
 GENTLY = "[fit]\nsteps = 30"
 
 
-class Quiet:
+class Quiet(Watcher):
     """Watches, and keeps the warnings."""
 
     def __init__(self) -> None:
         self.warnings: tuple[str, ...] = ()
         self.looks: list[tuple[Record, bool]] = []
 
-    def prepared(self, dataset: Dataset) -> None:
+    def on_prepared(self, dataset: Dataset) -> None:
         self.warnings = dataset.warnings
 
-    def stepped(self, state: FitState) -> None:
-        pass
-
-    def told(self, text: str) -> None:
-        pass
-
-    def looked(self, record: Record, *, ended: bool) -> None:
+    def on_evaluation(self, record: Record, *, ended: bool) -> None:
         self.looks.append((record, ended))
 
 
@@ -442,7 +436,7 @@ def test_a_fit_can_be_stopped_between_looks(folder: Path) -> None:
     """As before it: nothing is published."""
 
     class Interrupting(Quiet):
-        def looked(self, record: Record, *, ended: bool) -> None:
+        def on_evaluation(self, record: Record, *, ended: bool) -> None:
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(Interrupted, match="nothing was published"):
@@ -455,7 +449,7 @@ def test_ctrl_c_publishes_nothing_and_says_so(folder: Path) -> None:
     """There is no state to go on with."""
 
     class Interrupting(Quiet):
-        def prepared(self, dataset: Dataset) -> None:
+        def on_prepared(self, dataset: Dataset) -> None:
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(Interrupted, match="nothing was published: a continuation is run again from its start"):

@@ -25,9 +25,9 @@ def shown(recipe_path: Path, *, terminal: bool) -> str:
     )
     file = io.StringIO()
     with ProgressBar(recipe, Console(file=file, width=80, force_terminal=terminal, color_system=None)) as progress:
-        progress.prepared(dataset)
+        progress.on_prepared(dataset)
         for state in fit_steps(begin(kan, recipe.fit), train, validation, recipe.fit, dataset.task):
-            progress.stepped(state)
+            progress.on_step(state)
     return file.getvalue()
 
 
@@ -48,8 +48,8 @@ def test_a_version_that_learns_on_shows_the_same(write_recipe: Callable[..., Pat
     recipe, file = load_recipe(write_recipe(steps=10)), io.StringIO()
     with ProgressBar(recipe, Console(file=file, width=80, force_terminal=True, color_system=None)) as progress:
         for step in (0, 5, 7):
-            progress.looked(Record(8, step, 0.5, 0.25, 0.75), ended=False)
-        progress.looked(Record(8, 7, 0.5, 0.25, 0.75), ended=True)
+            progress.on_evaluation(Record(8, step, 0.5, 0.25, 0.75), ended=False)
+        progress.on_evaluation(Record(8, 7, 0.5, 0.25, 0.75), ended=True)
     last = file.getvalue().split("\r")[-1].splitlines()[0]
     assert "100%" in last
     assert "grid 8  loss 0.5  R² 0.7500" in last

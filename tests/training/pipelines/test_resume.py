@@ -14,9 +14,8 @@ import torch
 from training.data.dataset import Dataset, prepare
 from training.errors import Interrupted
 from training.fitting.fit import FitState
-from training.fitting.record import Record
 from training.pipelines.run_folder import RunError, RunFolder
-from training.pipelines.train import Run, train
+from training.pipelines.train import Run, Watcher, train
 from training.recipe.config import Recipe, load_recipe
 
 # A table, three recipes and the states that kan-train of 9536bcd kept of them: SIGINT came in the second grid.
@@ -26,25 +25,16 @@ OLDER_STEPS = 7
 Edit = Callable[[pd.Series, Dataset], pd.Series]
 
 
-class Watching:
+class Watching(Watcher):
     """Counts steps; after so many, SIGINT comes to this process."""
 
     def __init__(self, stop_after: int | None = None) -> None:
         self.steps, self.stop_after = 0, stop_after
 
-    def prepared(self, dataset: Dataset) -> None:
-        pass
-
-    def stepped(self, state: FitState) -> None:
+    def on_step(self, state: FitState) -> None:
         self.steps += 1
         if self.steps == self.stop_after:
             signal.raise_signal(signal.SIGINT)
-
-    def told(self, text: str) -> None:
-        pass
-
-    def looked(self, record: Record, *, ended: bool) -> None:
-        pass
 
 
 def backwards(column: pd.Series, dataset: Dataset) -> pd.Series:

@@ -10,7 +10,7 @@ import torch
 from scipy.interpolate import BSpline
 from torch import Tensor
 
-from kan_model import KAN, KANConfig, KANLayer, SymbolicEdge, adapt_grid, fix, refine_grid
+from kan_model import KAN, KANConfig, KANLayer, SymbolicEdge, adapt_grid, fix_symbolic, refine_grid
 from kan_model.analysis.penalty import penalty
 from kan_model.network.layer import Outside
 from training.data.objective import Task, loss
@@ -207,7 +207,7 @@ def test_one_class() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 def test_a_line_search_that_leaves_a_functions_domain_turns_back(dtype: torch.dtype) -> None:
     """log(a·x + b), first steps a million times too long: NaN on the way, none in the end, and the loss is lower."""
-    kan = fix(KAN(KANConfig((1, 1)), dtype=dtype), 0, SymbolicEdge(0, 0, "log", 1, 0.5, 1, 0))
+    kan = fix_symbolic(KAN(KANConfig((1, 1)), dtype=dtype), 0, SymbolicEdge(0, 0, "log", 1, 0.5, 1, 0))
     x = torch.linspace(0, 1, 50, dtype=dtype).unsqueeze(1)
     train, steps = Samples(x, torch.log(0.3 * x + 0.05)), plan(5, steps=60, learning_rate=1e6)
     seen: list[bool] = []
@@ -226,7 +226,7 @@ def test_a_line_search_that_leaves_a_functions_domain_turns_back(dtype: torch.dt
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 def test_a_network_without_answers_is_no_overflow(dtype: torch.dtype) -> None:
     """The logarithm of negative rows: which edge and row, not the RuntimeError of a step too large for float32."""
-    kan = fix(KAN(KANConfig((2, 1)), dtype=dtype), 0, SymbolicEdge(0, 1, "log", 1, 0, 1, 0))
+    kan = fix_symbolic(KAN(KANConfig((2, 1)), dtype=dtype), 0, SymbolicEdge(0, 1, "log", 1, 0, 1, 0))
     x = uniform(20, dtype=dtype)
     with pytest.raises(TrainingDiverged, match="grid 5; layer 0: the edge from input 1 to output 0 answers nan to row"):
         fit(kan, Samples(x, x[:, :1]), Samples(x, x[:, :1]), plan(5), "regression")

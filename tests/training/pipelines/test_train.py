@@ -20,35 +20,28 @@ from training.data.dataset import Dataset, prepare
 from training.data.preparation import input_transform, output_transform
 from training.errors import Interrupted, TrainingError
 from training.fitting.fit import FitState
-from training.fitting.record import Record
 from training.pipelines.run_folder import RunError, RunFolder
 from training.pipelines.run_identity import RunIdentity, identity_of
-from training.pipelines.train import Run, train
+from training.pipelines.train import Run, Watcher, train
 from training.publishing.export import Trained
 from training.publishing.manifest import predict
 from training.publishing.publish import published_versions
 from training.recipe.config import load_recipe
 
 
-class Quiet:
+class Quiet(Watcher):
     """A watcher that stops by an error after so many steps."""
 
     def __init__(self, stop_after: int | None = None) -> None:
         self.steps, self.stop_after = 0, stop_after
 
-    def prepared(self, dataset: Dataset) -> None:
+    def on_prepared(self, dataset: Dataset) -> None:
         self.warnings = dataset.warnings
 
-    def stepped(self, state: FitState) -> None:
+    def on_step(self, state: FitState) -> None:
         self.steps += 1
         if self.steps == self.stop_after:
             raise KeyboardInterrupt
-
-    def told(self, text: str) -> None:
-        pass
-
-    def looked(self, record: Record, *, ended: bool) -> None:
-        pass
 
 
 def _by_torch(dataset: Dataset, kan: KAN) -> np.ndarray:
@@ -180,9 +173,9 @@ def test_a_run_gone_on_with_publishes_the_same_graph(
     class Keeping(Quiet):
         """Keeps every state, then is killed."""
 
-        def stepped(self, state: FitState) -> None:
+        def on_step(self, state: FitState) -> None:
             keep(state, identity_of(recipe, prepare(recipe)))
-            super().stepped(state)
+            super().on_step(state)
 
     with pytest.raises(KeyboardInterrupt):
         train(run, Keeping(stop_after=2))
@@ -217,8 +210,8 @@ def test_ctrl_c_after_the_last_step_publishes_nothing_and_is_gone_on_with(
     class Asking(Quiet):
         """Sends SIGINT to this process at the last step."""
 
-        def stepped(self, state: FitState) -> None:
-            super().stepped(state)
+        def on_step(self, state: FitState) -> None:
+            super().on_step(state)
             if state.stage == len(recipe.fit.grids):
                 signal.raise_signal(signal.SIGINT)
 
@@ -240,9 +233,9 @@ def test_resuming_needs_the_same_recipe_and_something_to_resume(
     other = load_recipe(write_recipe(steps=6))
 
     class Keeping(Quiet):
-        def stepped(self, state: FitState) -> None:
+        def on_step(self, state: FitState) -> None:
             folder.save_state(state, RunIdentity("another", "split"))
-            super().stepped(state)
+            super().on_step(state)
 
     with pytest.raises(KeyboardInterrupt):
         train(Run(recipe, tmp_path / "models", folder), Keeping(stop_after=1))

@@ -13,37 +13,19 @@ from kan_api.v1.manifest_pb2 import ModelManifest
 from kan_model.onnx_runtime import run as run_model
 from training.data.dataset import prepare
 from training.errors import TrainingError
-from training.fitting.fit import FitState
-from training.fitting.record import Record
 from training.pipelines.run_folder import RunFolder
-from training.pipelines.train import Run, train
+from training.pipelines.train import Run, Watcher, train
 from training.pipelines.tune import tune
 from training.publishing.publish import Published, PublishError, publish
 from training.publishing.version import VersionError
 from training.recipe.config import load_recipe
 
 
-class Quiet:
-    """Watches nothing."""
-
-    def prepared(self, dataset: object) -> None:
-        pass
-
-    def stepped(self, state: FitState) -> None:
-        pass
-
-    def told(self, text: str) -> None:
-        pass
-
-    def looked(self, record: Record, *, ended: bool) -> None:
-        pass
-
-
 @pytest.fixture
 def published(write_recipe: Callable[..., Path], tmp_path: Path) -> Published:
     """A version that was never tuned; neither table nor run are left."""
     path = write_recipe()
-    result = train(Run(load_recipe(path), tmp_path / "models", RunFolder(tmp_path / "run")), Quiet())
+    result = train(Run(load_recipe(path), tmp_path / "models", RunFolder(tmp_path / "run")), Watcher())
     shutil.rmtree(tmp_path / "run")
     return result
 
@@ -131,7 +113,7 @@ def test_a_manifest_that_makes_no_sense_is_refused(
 def test_a_version_that_comes_meanwhile_is_not_put_aside(published: Published, tmp_path: Path) -> None:
     """The network of version 1 must not stand over that of version 2."""
     run = Run(load_recipe(tmp_path / "flowers.toml"), tmp_path / "models", RunFolder(tmp_path / "run"))
-    train(run, Quiet())
+    train(run, Watcher())
     with pytest.raises(PublishError, match="version 2 came meanwhile, after version 1"):
         publish(tmp_path / "models", published.manifest, lambda _: {"model.onnx": b""}, after=1)
     assert not published.folder.with_name("3").exists()
@@ -143,7 +125,7 @@ def test_metrics_of_a_coarse_format_become_those_of_the_network(
     """Without the table nobody knows what another strategy costs."""
     path = write_recipe()
     path.write_text(path.read_text() + 'precision = "float16"\n[verify]\ntolerance = 0.1\n')
-    before = train(Run(load_recipe(path), tmp_path / "models", RunFolder(tmp_path / "run")), Quiet())
+    before = train(Run(load_recipe(path), tmp_path / "models", RunFolder(tmp_path / "run")), Watcher())
     after = tune(before.folder, (1,)).manifest
     losses = before.manifest.lowering.precision_loss
     assert losses

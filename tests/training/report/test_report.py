@@ -8,30 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from training.data.dataset import Dataset
-from training.fitting.fit import FitState
-from training.fitting.record import Record
 from training.pipelines.run_folder import RunFolder
-from training.pipelines.train import Run, train
+from training.pipelines.train import Run, Watcher, train
 from training.pipelines.tune import tune
 from training.publishing.publish import Published
 from training.recipe.config import Recipe, load_recipe
 
 _VOID = {"meta", "img"}
-
-
-class _Nobody:
-    def prepared(self, dataset: Dataset) -> None:
-        pass
-
-    def stepped(self, state: FitState) -> None:
-        pass
-
-    def told(self, text: str) -> None:
-        pass
-
-    def looked(self, record: Record, *, ended: bool) -> None:
-        pass
 
 
 class _Page(HTMLParser):
@@ -56,7 +39,7 @@ class _Page(HTMLParser):
 
 
 def _published(path: Path, tmp_path: Path) -> Published:
-    return train(Run(load_recipe(path), tmp_path / "models", RunFolder(tmp_path / "run")), _Nobody())
+    return train(Run(load_recipe(path), tmp_path / "models", RunFolder(tmp_path / "run")), Watcher())
 
 
 @pytest.mark.parametrize("kind", ["regression", "classification"])
@@ -96,7 +79,7 @@ def test_names_are_text(name: str, write_recipe: Callable[..., Path], tmp_path: 
 def test_what_stood_beside_it_is_in_the_report(wave: Callable[[str], Recipe], tmp_path: Path) -> None:
     """The MLP's scores have a column of their own, each feature the share of the answers' spread that it has."""
     run = Run(wave("[baseline]\n[attribution]\n"), tmp_path / "models", RunFolder(tmp_path / "run"))
-    published = train(run, _Nobody())
+    published = train(run, Watcher())
     page, manifest = _Page((published.folder / "report.html").read_text(encoding="utf-8")), published.manifest
     assert "held-out rows, an MLP" in page.text
     assert f"{manifest.metrics['baseline_test_r2']:.5g}" in page.text

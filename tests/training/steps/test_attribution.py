@@ -7,35 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.data.dataset import Dataset, prepare
+from training.data.dataset import prepare
 from training.errors import RecipeError
-from training.fitting.fit import FitState
-from training.fitting.record import Record
 from training.pipelines.run_folder import RunFolder
-from training.pipelines.train import Run, train
+from training.pipelines.train import Run, Watcher, train
 from training.publishing.publish import Published
 from training.recipe.config import Recipe, parse_recipe
 
 
-class Silent:
-    """Nobody watches."""
-
-    def prepared(self, dataset: Dataset) -> None:
-        pass
-
-    def stepped(self, state: FitState) -> None:
-        pass
-
-    def told(self, text: str) -> None:
-        pass
-
-    def looked(self, record: Record, *, ended: bool) -> None:
-        pass
-
-
 def published(recipe: Recipe, place: Path) -> Published:
     """Train and publish below ``place``."""
-    return train(Run(recipe, place / "models", RunFolder(place / "run")), Silent())
+    return train(Run(recipe, place / "models", RunFolder(place / "run")), Watcher())
 
 
 def test_scores_are_the_shares_of_the_spread(wave: Callable[[str], Recipe], tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from training.data.dataset import prepare
 from training.data.preparation import input_transform, new_network, output_transform
 from training.errors import Interrupted, RecipeError
 from training.recipe.config import Recipe
-from training.steps import Table, finish
+from training.steps import StepData, finish
 
 
 def test_the_baseline_is_judged_in_raw_units_on_the_same_rows(wave: Callable[[str], Recipe], tmp_path: Path) -> None:
@@ -22,7 +22,7 @@ def test_the_baseline_is_judged_in_raw_units_on_the_same_rows(wave: Callable[[st
     dataset = prepare(recipe)
     inputs, outputs = input_transform(dataset, recipe.inputs.scaling), output_transform(dataset)
     kan = new_network(dataset, recipe, inputs)
-    finished = finish(kan, recipe, Table.of(dataset, inputs, outputs, kan.dtype), lambda: None)
+    finished = finish(kan, recipe, StepData.of(dataset, inputs, outputs, kan.dtype), lambda: None)
     variance = float(np.var(dataset.y[dataset.test]))
     metrics = finished.metrics
     assert metrics["baseline_test_r2"] == pytest.approx(1 - metrics["baseline_test_rmse"] ** 2 / variance)
@@ -39,24 +39,11 @@ def test_the_manifest_holds_both(wave: Callable[[str], Recipe], tmp_path: Path) 
     recipe = wave("[baseline]\n")
     text = recipe.text.replace('target = "y"', 'target = "kind"').replace("regression", "classification")
     from training.pipelines.run_folder import RunFolder
-    from training.pipelines.train import Run, train
+    from training.pipelines.train import Run, Watcher, train
     from training.recipe.config import parse_recipe
 
-    class Silent:
-        def prepared(self, dataset: object) -> None:
-            pass
-
-        def stepped(self, state: object) -> None:
-            pass
-
-        def told(self, text: str) -> None:
-            pass
-
-        def looked(self, record: object, *, ended: bool) -> None:
-            pass
-
     classes = parse_recipe(text.replace("lbfgs", "adam").replace("steps = 40", "steps = 3"), folder=tmp_path, name="r")
-    metrics = train(Run(classes, tmp_path / "models", RunFolder(tmp_path / "run")), Silent()).manifest.metrics
+    metrics = train(Run(classes, tmp_path / "models", RunFolder(tmp_path / "run")), Watcher()).manifest.metrics
     for name in ("accuracy", "log_loss"):
         assert {f"test_{name}", f"validation_{name}", f"baseline_test_{name}"} <= set(metrics)
     assert checkpoint.load(tmp_path / "run" / "kan.safetensors").width == (3, 2)
@@ -73,7 +60,7 @@ def test_it_stops_when_asked(wave: Callable[[str], Recipe]) -> None:
         raise Interrupted("asked")
 
     with pytest.raises(Interrupted):
-        finish(kan, recipe, Table.of(dataset, inputs, outputs, kan.dtype), asked)
+        finish(kan, recipe, StepData.of(dataset, inputs, outputs, kan.dtype), asked)
 
 
 @pytest.mark.parametrize(

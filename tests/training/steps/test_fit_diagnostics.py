@@ -11,23 +11,23 @@ from training.data.preparation import input_transform, new_network, output_trans
 from training.fitting.fit import FitState, TrainingDiverged
 from training.recipe.config import Recipe
 from training.recipe.fit_sections import FitSection
-from training.steps import Table
+from training.steps import StepData
 from training.steps.fit_diagnostics import of_fit, refusal_hint
 
 
 @pytest.fixture
-def begun(wave: Callable[[str], Recipe]) -> tuple[KAN, Table, float]:
+def begun(wave: Callable[[str], Recipe]) -> tuple[KAN, StepData, float]:
     """A network before its first step, its rows, and its loss on those that choose."""
     dataset = prepare(recipe := wave(""))
     inputs, outputs = input_transform(dataset, "minmax"), output_transform(dataset)
     kan = new_network(dataset, recipe, inputs)
-    table = Table.of(dataset, inputs, outputs, kan.dtype)
+    table = StepData.of(dataset, inputs, outputs, kan.dtype)
     with torch.no_grad():
-        loss = float((kan(table.choosing.x) - table.choosing.y).square().mean())
+        loss = float((kan(table.validation.x) - table.validation.y).square().mean())
     return kan, table, loss
 
 
-def test_a_fit_that_ends_far_worse_than_it_began_has_diverged(begun: tuple[KAN, Table, float]) -> None:
+def test_a_fit_that_ends_far_worse_than_it_began_has_diverged(begun: tuple[KAN, StepData, float]) -> None:
     """Both losses are told and what to change; Levenberg-Marquardt has no learning rate."""
     kan, table, loss = begun
     state = FitState(kan, kan, best_loss=11 * loss)
@@ -38,7 +38,9 @@ def test_a_fit_that_ends_far_worse_than_it_began_has_diverged(begun: tuple[KAN, 
 
 
 @pytest.mark.parametrize(("times", "notes"), [(0.5, 0), (1.5, 1)])
-def test_one_that_ends_a_little_worse_is_a_warning(begun: tuple[KAN, Table, float], times: float, notes: int) -> None:
+def test_one_that_ends_a_little_worse_is_a_warning(
+    begun: tuple[KAN, StepData, float], times: float, notes: int
+) -> None:
     """Few validation rows can be an accident."""
     kan, table, loss = begun
     told = of_fit(FitState(kan, kan, best_loss=times * loss), kan, FitSection(), table)
@@ -46,7 +48,7 @@ def test_one_that_ends_a_little_worse_is_a_warning(begun: tuple[KAN, Table, floa
     assert all(note.startswith("warning   no step was better") for note in told)
 
 
-def test_a_grid_that_ended_early_is_told(begun: tuple[KAN, Table, float]) -> None:
+def test_a_grid_that_ended_early_is_told(begun: tuple[KAN, StepData, float]) -> None:
     """By its size."""
     kan, table, _ = begun
     told = of_fit(FitState(kan, kan, best_loss=0.0, diverged=[8]), kan, FitSection(), table)

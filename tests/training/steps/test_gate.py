@@ -17,25 +17,25 @@ from training.data.dataset import prepare
 from training.data.preparation import input_transform, new_network, output_transform
 from training.fitting.fit import fit
 from training.recipe.config import Recipe, parse_recipe
-from training.steps import Table, finish
+from training.steps import StepData, finish
 from training.steps.gate import decline, silence
-from training.steps.state import choosing_loss
+from training.steps.state import validation_loss
 
 Wave = Callable[[str], Recipe]
 
 
-def beginning(recipe: Recipe) -> tuple[KAN, Table]:
+def beginning(recipe: Recipe) -> tuple[KAN, StepData]:
     """A network before its first step, and its rows."""
     dataset = prepare(recipe)
     inputs = input_transform(dataset, "minmax")
     kan = new_network(dataset, recipe, inputs)
-    return kan, Table.of(dataset, inputs, output_transform(dataset), kan.dtype)
+    return kan, StepData.of(dataset, inputs, output_transform(dataset), kan.dtype)
 
 
-def fitted(recipe: Recipe) -> tuple[KAN, Table]:
+def fitted(recipe: Recipe) -> tuple[KAN, StepData]:
     """The network as the fit leaves it, and its rows."""
     kan, table = beginning(recipe)
-    return fit(kan, table.learning, table.choosing, recipe.fit, table.dataset.task).best, table
+    return fit(kan, table.train, table.validation, recipe.fit, table.dataset.task).best, table
 
 
 def of_formulas(kan: KAN, *edges: SymbolicEdge) -> KAN:
@@ -66,10 +66,10 @@ def test_silence_names_edge_function_and_rows(wave: Wave) -> None:
     found = silence(of_formulas(kan, SymbolicEdge(0, 1, "log", 1.0, 0.0, 1.0, 0.0)), table)
     assert found is not None
     assert found.edge == (0, 0, 1)
-    silent = (table.learning.x[:, 1] <= 0).nonzero()[:, 0].tolist()
-    assert f"log on the edge of layer 0 from 1 (b) to 0 is given {table.learning.x[silent[0], 1]:.4g}" in found.text
+    silent = (table.train.x[:, 1] <= 0).nonzero()[:, 0].tolist()
+    assert f"log on the edge of layer 0 from 1 (b) to 0 is given {table.train.x[silent[0], 1]:.4g}" in found.text
     numbers = ", ".join(map(str, silent[:3]))
-    rows = f"{len(silent)} of {len(table.learning.x)} training rows (from 0: {numbers} and {len(silent) - 3} more)"
+    rows = f"{len(silent)} of {len(table.train.x)} training rows (from 0: {numbers} and {len(silent) - 3} more)"
     assert found.text.endswith(f"no answer to {rows}")
 
 
@@ -80,8 +80,8 @@ def test_rows_that_did_not_train_need_an_answer_too(wave: Wave, part: str) -> No
     dataset = replace(table.dataset, x=table.dataset.x.copy())
     rows = dataset.validation if part == "validation" else dataset.test
     dataset.x[rows[4], 2] = 50.0
-    changed = Table.of(dataset, table.inputs, table.outputs, kan.dtype)
-    end = float(table.learning.x[:, 2].max()) + 2
+    changed = StepData.of(dataset, table.inputs, table.outputs, kan.dtype)
+    end = float(table.train.x[:, 2].max()) + 2
     found = silence(of_formulas(kan, SymbolicEdge(0, 2, "sqrt", -1.0, end, 1.0, 0.0)), changed)
     assert found is not None
     assert found.edge == (0, 0, 2)
@@ -93,13 +93,13 @@ def test_the_allowance_is_a_share_of_what_a_constant_loses(wave: Wave, tmp_path:
     """Just allowed, just not; a loss that is no number never is; an infinite allowance allows all numbers."""
     text = wave("").text.replace('"y"', f'"{target}"').replace("regression", kind).replace("lbfgs", "adam")
     kan, table = beginning(parse_recipe(text, folder=tmp_path, name="wave.toml"))
-    y = table.learning.y
+    y = table.train.y
     if kind == "regression":
         constant = float((y - y.mean()).square().mean())
     else:
         shares = np.bincount(y.numpy()) / len(y)
         constant = -float((shares * np.log(shares)).sum())
-    after = choosing_loss(kan, table)
+    after = validation_loss(kan, table)
     assert decline(kan, after - 0.1 * constant, 0.1001, table) is None
     refused = decline(kan, after - 0.1 * constant, 0.0999, table)
     assert refused is not None

@@ -6,12 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.data.dataset import Dataset
 from training.data.objective import Task
-from training.fitting.fit import FitState
-from training.fitting.record import Record
 from training.pipelines.run_folder import RunFolder
-from training.pipelines.train import Run, train
+from training.pipelines.train import Run, Watcher, train
 from training.publishing.manifest import UNANSWERED, scores, scores_of_answered
 from training.publishing.publish import Published
 from training.recipe.config import parse_recipe
@@ -43,22 +40,6 @@ functions = ["log"]
 """
 
 
-class Quiet:
-    """Shows nothing."""
-
-    def prepared(self, dataset: Dataset) -> None:
-        pass
-
-    def stepped(self, state: FitState) -> None:
-        pass
-
-    def told(self, text: str) -> None:
-        pass
-
-    def looked(self, record: Record, *, ended: bool) -> None:
-        pass
-
-
 def write(folder: Path, name: str, a: np.ndarray) -> None:
     """log(a) + sin(b), row by row in time; 0 for the first part where a is negative."""
     random = np.random.default_rng(0)
@@ -71,7 +52,7 @@ def published(folder: Path, model: str, table: str, sections: str = "") -> Publi
     """Train and publish below the folder."""
     text = RECIPE.format(model=model, table=table) + sections
     recipe = parse_recipe(text, folder=folder, name="recipe.toml")
-    return train(Run(recipe, folder / "models", RunFolder(folder / "run")), Quiet())
+    return train(Run(recipe, folder / "models", RunFolder(folder / "run")), Watcher())
 
 
 @pytest.mark.parametrize("classes", [False, True])

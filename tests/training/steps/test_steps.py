@@ -17,38 +17,32 @@ from kan_model import KAN
 from kan_model.analysis.edge_values import edge_values
 from kan_model.network import checkpoint
 from kan_model.onnx_runtime import run as run_model
-from training.data.dataset import Dataset, prepare
+from training.data.dataset import prepare
 from training.data.preparation import input_transform, new_network, output_transform
 from training.errors import RecipeError
 from training.fitting.fit import FitState, begin, fit_steps
 from training.fitting.record import Record
 from training.pipelines.run_folder import RunFolder
 from training.pipelines.run_identity import identity_of
-from training.pipelines.train import Run, train
+from training.pipelines.train import Run, Watcher, train
 from training.publishing.publish import Published
 from training.publishing.verify import VerificationFailed
 from training.recipe.config import Recipe, load_recipe, parse_recipe
-from training.steps import StepFailed, Table, finish
+from training.steps import StepData, StepFailed, finish
 
 
-class Counting:
+class Counting(Watcher):
     """A watcher that counts the steps of the fit and keeps what it is told."""
 
     def __init__(self) -> None:
         self.steps = 0
         self.lines: list[str] = []
 
-    def prepared(self, dataset: Dataset) -> None:
-        pass
-
-    def stepped(self, state: FitState) -> None:
+    def on_step(self, state: FitState) -> None:
         self.steps += 1
 
-    def told(self, text: str) -> None:
+    def on_message(self, text: str) -> None:
         self.lines.append(text)
-
-    def looked(self, record: Record, *, ended: bool) -> None:
-        pass
 
 
 def published(recipe: Recipe, place: Path, *, resume: bool = False, watcher: Counting | None = None) -> Published:
@@ -57,19 +51,19 @@ def published(recipe: Recipe, place: Path, *, resume: bool = False, watcher: Cou
     return train(run, watcher or Counting())
 
 
-def fitted(recipe: Recipe) -> tuple[KAN, Table, list[Record]]:
+def fitted(recipe: Recipe) -> tuple[KAN, StepData, list[Record]]:
     """The network as the fit leaves it, its rows, and the history."""
     dataset = prepare(recipe)
     inputs, outputs = input_transform(dataset, recipe.inputs.scaling), output_transform(dataset)
     kan = new_network(dataset, recipe, inputs)
-    table = Table.of(dataset, inputs, outputs, kan.dtype)
+    table = StepData.of(dataset, inputs, outputs, kan.dtype)
     *_, state = steps(begin(kan, recipe.fit), recipe, table)
     return state.best, table, state.history
 
 
-def steps(state: FitState, recipe: Recipe, table: Table) -> Iterator[FitState]:
+def steps(state: FitState, recipe: Recipe, table: StepData) -> Iterator[FitState]:
     """The fit as the pipeline runs it."""
-    return fit_steps(state, table.learning, table.choosing, recipe.fit, table.dataset.task, recipe.sparsify)
+    return fit_steps(state, table.train, table.validation, recipe.fit, table.dataset.task, recipe.sparsify)
 
 
 @pytest.mark.parametrize(
@@ -108,8 +102,8 @@ def test_sparsify_makes_edges_that_say_nothing_smaller(wave: Callable[[str], Rec
             recipe = recipe.model_copy(update={"fit": plan})
         kan, table, history = fitted(recipe)
         with torch.no_grad():
-            size = next(edge_values(kan, table.learning.x)).abs().mean(dim=0)[0]
-            loss = float((kan(table.choosing.x) - table.choosing.y).square().mean())
+            size = next(edge_values(kan, table.train.x)).abs().mean(dim=0)[0]
+            loss = float((kan(table.validation.x) - table.validation.y).square().mean())
         shares.append(float(size[2] / size.sum()))
         assert min(record.validation_loss for record in history) == pytest.approx(loss)
     assert shares[1] < shares[0] / 2

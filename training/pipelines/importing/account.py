@@ -10,7 +10,7 @@ from kan_model import KAN
 from training.data.encoding import Numbers
 from training.data.objective import Task
 from training.errors import quoted
-from training.pipelines.importing.rows import Given, Goal, read_held_out, read_training, spread
+from training.pipelines.importing.rows import Given, Target, read_held_out, read_training, spread
 from training.pipelines.importing.wanted import Import, ImportRefused, check_different
 from training.publishing.export import Trained
 from training.publishing.manifest import histogram, output_names, predict, scores
@@ -48,7 +48,7 @@ def read_known(wanted: Import, kan: KAN) -> Known:
         DataError: a table that does not hold one number an input in every row, or a target that is no truth.
     """
     width = kan.width[0]
-    goal = Goal(wanted.target, wanted.classes, kan.width[-1])
+    goal = Target(wanted.target, wanted.classes, kan.width[-1])
     data = None if wanted.data is None else read_training(wanted.data, width, goal)
     names = data.names if data else wanted.features or None
     if names is not None and len(names) != width:

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from training.data.column import class_words, numbers
 from training.data.encoding import Numbers, encoded_classes
 from training.data.float32_limits import input_flaw
-from training.data.split import Rows
+from training.data.split import RowNumbers
 from training.data.table import Table, read_table
 from training.errors import DataError, quoted
 
 
 @dataclass(frozen=True)
-class Goal:
+class Target:
     """What the network predicts.
 
     Attributes:
@@ -45,11 +45,11 @@ class Given:
     source: str
     names: tuple[str, ...]
     x: Numbers
-    truth: Numbers | Rows | None
+    truth: Numbers | RowNumbers | None
     has_target: bool
 
 
-def read_training(path: Path, width: int, goal: Goal) -> Given:
+def read_training(path: Path, width: int, goal: Target) -> Given:
     """A table whose columns, but for the target, are the network's inputs in their order.
 
     Args:
@@ -70,7 +70,7 @@ def read_training(path: Path, width: int, goal: Goal) -> Given:
     return given
 
 
-def read_held_out(path: Path, width: int, names: Sequence[str] | None, goal: Goal) -> Given:
+def read_held_out(path: Path, width: int, names: Sequence[str] | None, goal: Target) -> Given:
     """A table of rows to judge by: the target is among its columns, and so are the inputs, in any order.
 
     Args:
@@ -118,7 +118,7 @@ def _other_columns(table: Table, path: Path, width: int, target: str) -> tuple[s
     return names
 
 
-def _given(table: Table, names: tuple[str, ...], goal: Goal) -> Given:
+def _given(table: Table, names: tuple[str, ...], goal: Target) -> Given:
     # As clients send them.
     x = np.stack([_filled(table, name) for name in names], axis=1).astype(np.float32).astype(np.float64)
     return Given(table.source, names, x, _truth(table, goal), goal.target in table.cells)
@@ -130,7 +130,7 @@ def _filled(table: Table, name: str) -> Numbers:
     return values
 
 
-def _truth(table: Table, goal: Goal) -> Numbers | Rows | None:
+def _truth(table: Table, goal: Target) -> Numbers | RowNumbers | None:
     if goal.target not in table.cells or (not goal.classes and goal.outputs > 1):
         return None
     if not goal.classes:

@@ -1,18 +1,18 @@
 """A report that a person reads."""
 
-from kan_model.lowering.choose.report import Candidate, LayerReport, Report
+from kan_model.lowering.choose.report import LayerReport, Report, StrategyTrial
 
 REPORT = Report(
     (
         LayerReport(
             "closed_form",
             (
-                Candidate("closed_form", 5.3e-7, "on knots", {1: 5.5e-6, 1024: 8.61e-5}),
-                Candidate("cox_de_boor", 5.2e-7, "on knots", {1: 1.5e-5, 1024: 3.782e-4}),
-                Candidate("truncated_powers", 2.5e-3, "inside the domain", {}),
+                StrategyTrial("closed_form", 5.3e-7, "on knots", {1: 5.5e-6, 1024: 8.61e-5}),
+                StrategyTrial("cox_de_boor", 5.2e-7, "on knots", {1: 1.5e-5, 1024: 3.782e-4}),
+                StrategyTrial("truncated_powers", 2.5e-3, "inside the domain", {}),
             ),
         ),
-        LayerReport("pieces", (Candidate("pieces", float("inf"), "missing values: NaN on one side only", {}),)),
+        LayerReport("pieces", (StrategyTrial("pieces", float("inf"), "missing values: NaN on one side only", {}),)),
     ),
     1e-5,
     5.5e-7,

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from service.client.command.row_file import Format, read_blocks
 from service.client.errors import InvalidInput
-from service.client.rows import Rows
+from service.client.rows import TableRows
 from training.data.table import read_table
 
 
 def blocks(
     content: bytes, file_format: Format = "csv", names: tuple[str, ...] = ("a", "b"), size: int = 100
-) -> list[Rows]:
+) -> list[TableRows]:
     """All blocks of a file called t."""
     return list(read_blocks(io.BytesIO(content), "t", file_format, names, size))
 

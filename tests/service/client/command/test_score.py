@@ -10,12 +10,12 @@ from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, ModelM
 from service.client.answers import Prediction
 from service.client.command.score import Accuracy, Deviation, score_for
 from service.client.errors import InvalidInput
-from service.client.rows import Rows
+from service.client.rows import TableRows
 
 
-def rows(cells: list[object]) -> Rows:
+def rows(cells: list[object]) -> TableRows:
     """Rows whose truth is in t."""
-    return Rows({"t": cells}, len(cells), lambda row: f"row {row + 1}")
+    return TableRows({"t": cells}, len(cells), lambda row: f"row {row + 1}")
 
 
 def numbers(values: list[float]) -> Prediction:

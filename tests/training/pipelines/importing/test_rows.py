@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from training.errors import DataError
-from training.pipelines.importing.rows import Goal, read_held_out, read_training, spread
+from training.pipelines.importing.rows import Target, read_held_out, read_training, spread
 
-NUMBER = Goal("y", (), 1)
+NUMBER = Target("y", (), 1)
 
 
 def test_spread_rows_cover_every_range_evenly() -> None:
@@ -33,7 +33,7 @@ def test_values_are_those_of_float32(tmp_path: Path) -> None:
 def test_held_out_columns_go_by_name(tmp_path: Path) -> None:
     """In any order, among others; numbers of classes are words, in one spelling."""
     (tmp_path / "t.csv").write_text("more,b,y,a\nx,2,1.0,1\nz,4,0,3\n")
-    given = read_held_out(tmp_path / "t.csv", 2, ("a", "b"), Goal("y", ("0", "1"), 2))
+    given = read_held_out(tmp_path / "t.csv", 2, ("a", "b"), Target("y", ("0", "1"), 2))
     np.testing.assert_array_equal(given.x, [[1, 2], [3, 4]])
     np.testing.assert_array_equal(given.truth, [1, 0])
 
@@ -59,9 +59,9 @@ def test_rows_that_judge_nothing_are_refused(tmp_path: Path, text: str, message:
 def test_several_outputs_without_classes_have_no_truth(tmp_path: Path) -> None:
     """The table that trained them is read all the same; to judge by it is refused."""
     (tmp_path / "t.csv").write_text("a,b,y\n1,2,3\n")
-    assert read_training(tmp_path / "t.csv", 2, Goal("y", (), 2)).truth is None
+    assert read_training(tmp_path / "t.csv", 2, Target("y", (), 2)).truth is None
     with pytest.raises(DataError, match="the network has 2 outputs"):
-        read_held_out(tmp_path / "t.csv", 2, None, Goal("y", (), 2))
+        read_held_out(tmp_path / "t.csv", 2, None, Target("y", (), 2))
 
 
 def test_inputs_that_float32_cannot_tell_apart_are_refused(tmp_path: Path) -> None:
