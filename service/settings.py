@@ -112,7 +112,8 @@ class Settings(BaseModel):
         default=0,
         ge=0,
         le=2**40,
-        description="Most bytes of requests that are held at once, unfinished ones too; more are refused. "
+        description="Most bytes of requests that are held at once, unfinished ones too, and as many again of answers "
+        "that callers have not read; more are refused. "
         "0: three of the largest messages, and 50331648 at least.",
     )
     max_calls: int = Field(

@@ -101,7 +101,7 @@ def instances() -> list[timeseries.Panel]:
         lines(
             "Memory",
             "Resident memory of each process. What grows for days and never falls is a leak; near the container's "
-            "limit (1,408 MiB in compose) the process is killed." + runbook("KanInstanceRestarting"),
+            "limit (1,536 MiB in compose) the process is killed." + runbook("KanInstanceRestarting"),
             "bytes",
             query(f"sum by (instance) (process_resident_memory_bytes{{{PROCESS}}})", "{{instance}}"),
         ),

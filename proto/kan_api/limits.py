@@ -15,6 +15,6 @@ MAX_NAME_CHARACTERS = 4096
 # A recipe, a formula, a command.
 MAX_TEXT_CHARACTERS = 2**20
 # model.onnx and its external data; kan-serve has a setting for it. Loading takes five times as much memory
-# (onnxruntime 1.32), 640 MiB. deploy/ gives a container 1,408 MiB, of which callers may hold all but 320 MiB behind
+# (onnxruntime 1.32), 640 MiB. deploy/ gives a container 1,536 MiB, of which callers may hold all but 352 MiB behind
 # grpcio: a model this large needs a higher limit (docs/operations.md#memory).
 DEFAULT_MAX_MODEL_BYTES = 128 * 2**20

@@ -7,9 +7,9 @@ from typing import Literal
 from service.metrics.bucket_counts import BucketCounts, Snapshot, sorted_into
 from service.metrics.statistics import Duration, Statistics
 
-Rejection = Literal["overload", "deadline", "cancelled", "draining", "invalid"]
+Rejection = Literal["overload", "deadline", "cancelled", "draining", "invalid", "unread"]
 
-_REJECTIONS: tuple[Rejection, ...] = ("overload", "deadline", "cancelled", "draining", "invalid")
+_REJECTIONS: tuple[Rejection, ...] = ("overload", "deadline", "cancelled", "draining", "invalid", "unread")
 SECONDS = (
     25e-6,
     50e-6,

@@ -7,15 +7,20 @@ stuck caller holds bytes for ever, and honest callers must not be refused becaus
 Example: 64 MiB may be held, and 1,000 callers send 1 MB each of a longer message, then nothing. About 60 of them are
 held. Each further MB takes the place of a caller who has been silent for longest. A complete message keeps its place;
 where complete messages alone fill the bound, the next one is refused.
+
+Answers count too, from the moment that a front end sends them until their callers have read them; they have a bound of
+their own, so that callers who do not read keep nobody from asking. Where answers pass it, or calls their number, those
+callers lose their answers who have had longer for them than the slowest caller that is honest.
 """
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from service.errors import Overloaded
 from service.rpc.calls import Method, ServerStream
+from service.rpc.limits import UNREAD_BYTES
 from service.settings import Settings
 
 # A refused caller is told to come back after this time: stuck calls have lost their places by then.
@@ -24,6 +29,10 @@ _RETRY_SECONDS = 0.2
 _KEPT_SHARE = 7 / 8
 # Within a shorter time a caller's speed says nothing.
 _SHORTEST_SECONDS = 1e-3
+# A caller who takes an answer slower than this loses it once others need its room. Any answer has a second: that is
+# three times to the other side of the world and back.
+_SLOWEST_BYTES_A_SECOND = 4 * 2**20
+_SHORTEST_READING_SECONDS = 1.0
 
 # Methods that tell whether the server lives and what it serves. Their messages are short, and a full server must answer
 # them: they are admitted apart.
@@ -44,7 +53,8 @@ class Bounds:
     Args:
         calls: With one request.
         streams: Of requests.
-        held_bytes: Of requests, complete or not, and of a stream's answers that its caller has not taken.
+        held_bytes: Of requests, complete or not, and of a stream's answers that its caller has not taken. As much again
+            of other answers that callers have not read.
     """
 
     calls: int
@@ -67,29 +77,37 @@ def apart_bounds(method: Method) -> Bounds:
     return WATCHES if isinstance(method, ServerStream) else APART
 
 
+def reading_seconds(answer_bytes: int) -> float:
+    """The time that the caller may take to read so much while others need its room."""
+    return max(_SHORTEST_READING_SECONDS, answer_bytes / _SLOWEST_BYTES_A_SECOND)
+
+
 class Held:
     """What one call holds. Made by :meth:`Admission.admit`; ends with :meth:`close`.
 
     Attributes:
         evicted: Another call has its place now: its caller is to be told :meth:`refusal`.
-        waiting_bytes: What waits for the caller: of a message that is not complete, and of answers that are not taken.
-        held_bytes: That, and the requests that are being answered.
-        since: When it last went on.
+        lost: It was evicted because its caller does not read: its connection is to be closed, as nothing can be told.
+        held_bytes: Of its requests, and of a stream's answers that are not taken.
+        received_bytes: Of a message that is not complete; `held_bytes` has them too.
+        since: When that message began.
+        unread_bytes: Of answers that are not taken.
+        unread_since: When the caller last took one while others waited, or the first of them came; None without any.
     """
 
     __slots__ = (
-        *("_admission", "_cancel", "_closed", "_enough", "_received_bytes"),
-        *("evicted", "held_bytes", "since", "waiting_bytes"),
+        *("_admission", "_cancel", "_closed", "_enough"),
+        *("answer_bytes", "evicted", "held_bytes", "lost", "received_bytes", "since", "unread_bytes", "unread_since"),
     )
 
     def __init__(self, admission: "Admission", cancel: Callable[[], object], since: float) -> None:
-        self.evicted = False
-        self.held_bytes = self.waiting_bytes = 0
+        self.evicted = self.lost = False
+        self.held_bytes = self.received_bytes = self.unread_bytes = self.answer_bytes = 0
         self.since = since
+        self.unread_since: float | None = None
         self._admission = admission
         self._cancel = cancel
         self._closed = False
-        self._received_bytes = 0
         self._enough: asyncio.Event | None = None
 
     def receive(self, unfinished_bytes: int) -> None:
@@ -98,53 +116,78 @@ class Held:
         Raises:
             Overloaded: There is no room for it.
         """
-        if not self._received_bytes:  # a message begins: the silence before it was no slowness
+        if not self.received_bytes:  # a message begins: the silence before it was no slowness
             self.since = self._admission.now()
-        more_bytes = unfinished_bytes - self._received_bytes
-        self._received_bytes = unfinished_bytes
-        self._grow(more_bytes, more_bytes)
+        more_bytes = unfinished_bytes - self.received_bytes
+        self.received_bytes = unfinished_bytes
+        self._grow(more_bytes)
         if self.evicted:
             raise self.refusal()
 
     def complete(self, message_bytes: int) -> None:
-        """Say that the one message of a call is here: it keeps its place until the call is over.
+        """Say that the one message of a call is here: it keeps its place until it is answered.
 
         Raises:
             Overloaded: There is no room for it.
         """
-        self._grow(message_bytes - self._received_bytes, -self._received_bytes)
-        self._received_bytes = 0
+        more_bytes = message_bytes - self.received_bytes
+        self.received_bytes = 0
+        self._grow(more_bytes)
         if self.evicted:
             raise self.refusal()
 
+    def answer(self, answer_bytes: int) -> None:
+        """Count the one answer of a call in the place of its request, until the call is over.
+
+        A short one counts among the calls alone: it takes the room of what a front end holds of a call unread.
+
+        Raises:
+            Overloaded: There is no room for it.
+        """
+        self._grow(-self.held_bytes)
+        if answer_bytes > UNREAD_BYTES:
+            self._admission.answer(answer_bytes)
+            self.unread_bytes = self.answer_bytes = answer_bytes
+        self.unread_since = self._admission.now()
+
     def take(self, request_bytes: int) -> None:
         """Count a request of a stream; the call is cancelled where there is no room for it."""
-        self._grow(request_bytes, 0)
+        self._grow(request_bytes)
         if self.evicted:
             self._cancel()
 
     def answered(self, request_bytes: int, answer_bytes: int) -> None:
         """Count a stream's answer in the place of its request; the call is cancelled where there is no room for it."""
-        self._grow(answer_bytes - request_bytes, answer_bytes)
+        if self.unread_since is None:
+            self.unread_since = self._admission.now()
+        self.unread_bytes += answer_bytes
+        self._grow(answer_bytes - request_bytes)
         if self.evicted:
             self._cancel()
 
     def taken(self, answer_bytes: int) -> None:
         """The caller has taken an answer."""
-        self.since = self._admission.now()
-        self._grow(-answer_bytes, -answer_bytes)
+        self.unread_bytes -= answer_bytes
+        self.unread_since = self._admission.now() if self.unread_bytes > 0 else None
+        self._grow(-answer_bytes)
+
+    def is_overdue(self, now: float) -> bool:
+        """Whether its caller has had longer for its answers than an honest one needs."""
+        return self.unread_since is not None and now - self.unread_since > reading_seconds(self.unread_bytes)
 
     async def room(self) -> None:
         """Wait until this stream holds little enough to read more of it."""
-        while self.held_bytes - self._received_bytes > self._admission.stream_bytes:
+        while self.held_bytes - self.received_bytes > self._admission.stream_bytes:
             self._enough = asyncio.Event()
             await self._enough.wait()
 
     def evict(self, newest: "Held | None" = None) -> None:
         """Give its place away and cancel it; the newest call learns of it by itself."""
         self._admission.held_bytes -= self.held_bytes
-        self.held_bytes = self.waiting_bytes = 0
+        self._admission.answer_bytes -= self.answer_bytes
+        self.held_bytes = self.answer_bytes = 0
         self.evicted = True
+        self.lost = self.is_overdue(self._admission.now())
         if self is not newest:
             self._cancel()
 
@@ -155,14 +198,14 @@ class Held:
     def close(self) -> None:
         """The call is over; what its handler says of it from now on counts no longer."""
         self._admission.leave(self)
-        self.held_bytes = self.waiting_bytes = 0
+        self.held_bytes = self.answer_bytes = 0
         self._closed = True
+        self._cancel = bool  # nothing: what it refers to may be the call, which is freed sooner without
 
-    def _grow(self, more_bytes: int, more_waiting_bytes: int) -> None:
+    def _grow(self, more_bytes: int) -> None:
         if self.evicted or self._closed:
             return
         self.held_bytes += more_bytes
-        self.waiting_bytes += more_waiting_bytes
         self._admission.grow(self, more_bytes)
         if more_bytes < 0 and self._enough:
             self._enough.set()
@@ -183,7 +226,7 @@ class Admission:
     def __init__(self, bounds: Bounds, clock: Callable[[], float] = time.monotonic) -> None:
         self.now = clock
         self.stream_bytes = bounds.held_bytes // (2 * bounds.streams)
-        self.held_bytes = 0
+        self.held_bytes = self.answer_bytes = 0
         self._bounds = bounds
         self._calls: set[Held] = set()
         self._streams: set[Held] = set()
@@ -200,6 +243,8 @@ class Admission:
         """
         opened, most = (self._streams, self._bounds.streams) if stream else (self._calls, self._bounds.calls)
         if len(opened) >= most:
+            for late in self._overdue(opened):
+                late.evict()
             kind, setting = ("streams", "max_streams") if stream else ("calls", "max_calls")
             raise Overloaded(f"{most} {kind} are open, the most that are taken at once ({setting})", _RETRY_SECONDS)
         held = Held(self, cancel, self.now())
@@ -209,6 +254,7 @@ class Admission:
     def leave(self, held: Held) -> None:
         """A call is over."""
         self.held_bytes -= held.held_bytes
+        self.answer_bytes -= held.answer_bytes
         self._calls.discard(held)
         self._streams.discard(held)
 
@@ -218,6 +264,25 @@ class Admission:
         if self.held_bytes > self._bounds.held_bytes and more_bytes > 0:
             self._make_room(held)
 
+    def answer(self, answer_bytes: int) -> None:
+        """A call's answer is there; callers who do not read theirs make room for it.
+
+        Raises:
+            Overloaded: Answers that were not due yet leave no room for it.
+        """
+        most_bytes = self._bounds.held_bytes
+        if self.answer_bytes + answer_bytes > most_bytes:
+            for late in self._overdue(self._calls):
+                if late.answer_bytes and self.answer_bytes + answer_bytes > _KEPT_SHARE * most_bytes:
+                    late.evict()
+            if self.answer_bytes + answer_bytes > most_bytes:
+                raise Overloaded(
+                    f"answers that callers have not read yet take {self.answer_bytes} of {most_bytes} bytes, the most "
+                    f"that are held at once (max_inflight_bytes), and this one has {answer_bytes}",
+                    _RETRY_SECONDS,
+                )
+        self.answer_bytes += answer_bytes
+
     def refusal(self) -> Overloaded:
         """What callers are told where there is no room."""
         return Overloaded(
@@ -226,17 +291,25 @@ class Admission:
             _RETRY_SECONDS,
         )
 
+    def _overdue(self, those: Iterable[Held]) -> list[Held]:
+        """Calls whose callers do not read their answers, the latest first."""
+        now = self.now()
+        late = [held for held in those if held.is_overdue(now) and not held.evicted]
+        return sorted(late, key=lambda held: held.unread_since or 0.0)
+
     def _make_room(self, newest: Held) -> None:
-        """Evict the calls that have sent least in the time that they have had, until there is room."""
+        """Evict streams whose answers nobody reads, then calls that have sent least in the time that they have had."""
         now = self.now()
 
         def bytes_a_second(held: Held) -> float:
-            return held.waiting_bytes / max(now - held.since, _SHORTEST_SECONDS)
+            return held.received_bytes / max(now - held.since, _SHORTEST_SECONDS)
 
-        slow = [held for held in (*self._calls, *self._streams) if held.waiting_bytes]
-        for held in sorted(slow, key=bytes_a_second):
+        late = [held for held in self._overdue(self._streams) if held.held_bytes]
+        slow = [held for held in (*self._calls, *self._streams) if held.received_bytes]
+        for held in (*late, *sorted(slow, key=bytes_a_second)):
             if self.held_bytes <= _KEPT_SHARE * self._bounds.held_bytes:
                 return
-            held.evict(newest)
+            if not held.evicted:
+                held.evict(newest)
         if self.held_bytes > self._bounds.held_bytes and not newest.evicted:
             newest.evict(newest)

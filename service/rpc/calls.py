@@ -109,7 +109,12 @@ def table(methods: Iterable[Method]) -> Mapping[str, Method]:
 
 
 async def invoke(
-    method: Unary | BidiStream, call: RequestContext, request: bytes, metrics: Metrics, max_answer_bytes: int
+    method: Unary | BidiStream,
+    call: RequestContext,
+    request: bytes,
+    metrics: Metrics,
+    max_answer_bytes: int,
+    hold: Callable[[int], None] | None = None,
 ) -> bytes:
     """Answer one call, and count it.
 
@@ -119,6 +124,7 @@ async def invoke(
         request: The message as it came over the wire.
         metrics: Where the call is counted, whatever becomes of it.
         max_answer_bytes: Longest answer that the transport takes.
+        hold: Is told the length of the answer; raises Overloaded where there is no room for it.
 
     Returns:
         The answer as it goes over the wire.
@@ -127,6 +133,7 @@ async def invoke(
         RpcError: The call failed.
     """
     started = time.monotonic()
+    answer = b""
     try:
         answer = await method.answer(call, request)
         if len(answer) > max_answer_bytes:
@@ -134,10 +141,16 @@ async def invoke(
                 f"the answer has {len(answer)} bytes, more than the {max_answer_bytes} of max_message_bytes; "
                 "send fewer rows at a time"
             )
+        if hold is not None:
+            _hold(hold, len(answer), metrics.model(call.model, call.version))
     except BaseException as error:
+        answer = b""  # it may be large, and what is raised refers to this frame
         failure = _count_failure(method, call, error, time.monotonic() - started, metrics)
-        if isinstance(error, Exception):
-            raise failure from error
+        try:
+            if isinstance(error, Exception):
+                raise failure from error
+        finally:
+            del failure  # else it refers to itself, and what its frames hold waits for the garbage collector
         raise
     _count(method, call, "OK", time.monotonic() - started, metrics)
     return answer
@@ -158,6 +171,19 @@ async def stream(
             raise failure from error
         raise
     _count(method, call, "OK", time.monotonic() - started, metrics)
+
+
+def _hold(hold: Callable[[int], None], answer_bytes: int, model: ModelMetrics) -> None:
+    try:
+        hold(answer_bytes)
+    except Overloaded:
+        model.rejected("overload")
+        raise
+
+
+def unread(metrics: Metrics) -> None:
+    """Count an answer that its caller did not read, and has lost; the request is counted as answered."""
+    metrics.model("", "").rejected("unread")
 
 
 def refused(method: Method, error: Overloaded, metrics: Metrics) -> RpcError:

@@ -2,16 +2,15 @@
 
     most = base
          + 3 × max_inflight_bytes          requests: the message, what protobuf makes of it, its rows
-         + max_calls × 192 KiB             a call itself, and what the front end holds of it unread
+         + 2 × max_inflight_bytes          answers that callers have not read: Python's, and the front end's
+         + max_calls × 192 KiB             a call itself, and what the front end holds of it unread, either way
          + messages × max_message_bytes    messages that the front end receives as a whole
          + 5 × the models' files           while they are loaded: what max_model_bytes says
 
 `messages` is, behind grpcio, max_inflight_bytes / max_message_bytes + max_streams + 2: its core receives a message
 before Python sees a byte of it. Behind Envoy it is 4: Python counts all others piece by piece. Superseded versions
-(`linger_bytes`) come on top of it.
-
-So do answers that callers do not read. Behind grpcio they are at most max_calls × 2 × the largest answer: each such
-call keeps its place, and gRPC gives no way to end it once it has the answer.
+(`linger_bytes`) come on top of it. So do connections, whose number nothing bounds, and behind Envoy what callers
+leave unread of answers for less than 20 s: at most 64 KiB of each.
 """
 
 import asyncio
@@ -30,6 +29,7 @@ _STORAGE_BYTES: Final = 40 * 2**20
 
 # A request that is being answered is there as it came, as protobuf's message and as rows.
 _COPIES: Final = 3
+_ANSWER_COPIES: Final = 2
 _CALL_BYTES: Final = 128 * 1024
 # The file, onnxruntime's copies of it while it makes a session, and what it makes of it to be faster.
 _MODEL_COPIES: Final = 5
@@ -54,7 +54,7 @@ def most_bytes(settings: Settings, model_bytes: int = 0) -> int:
     return (
         _BASE_BYTES[settings.frontend]
         + ("://" in str(settings.models)) * _STORAGE_BYTES
-        + _COPIES * settings.max_inflight_bytes
+        + (_COPIES + _ANSWER_COPIES) * settings.max_inflight_bytes
         + settings.max_calls * (UNREAD_BYTES + _CALL_BYTES)
         + messages * settings.max_message_bytes
         + _MODEL_COPIES * model_bytes

@@ -25,7 +25,9 @@ from service.frontends.asgi.open_call import (
     messages,
     one_message,
 )
+from service.frontends.connections import Connections
 from service.frontends.envoy import deadline_header
+from service.frontends.envoy.peer_header import peer_in
 from service.metrics.metrics import Metrics
 from service.rpc import calls
 from service.rpc.admission import APART_MAX_MESSAGE_BYTES, Admission, Bounds, Held, apart_bounds, is_apart
@@ -69,6 +71,7 @@ class AsgiFront:
         self._apart = {path: Admission(apart_bounds(method)) for path, method in methods.items() if is_apart(method)}
         self._compressions = () if compression == "none" else (compression,)
         self._stopping = asyncio.Event()
+        self._connections = Connections()
         self._open: set[OpenCall] = set()
         self._all_closed = asyncio.Event()
         self._watch = asyncio.create_task(self._watch_callers(), name="watch callers")
@@ -109,7 +112,7 @@ class AsgiFront:
             answering = "identity"
             if self._compressions:
                 answering = framing.accepted_encoding(headers.get(b"grpc-accept-encoding", b""), self._compressions)
-            held, deframer = self._admitted(method, task, encoding)
+            held, deframer = self._admitted(method, task, encoding, peer_in(headers))
         except RpcError as error:
             await end(send, error, started=False)
             return
@@ -124,6 +127,8 @@ class AsgiFront:
         except asyncio.CancelledError:
             if call.late:
                 await end(send, LATE, started=call.started)
+            elif held.lost:
+                calls.unread(self._metrics)  # its connection is closed
             elif held.evicted:
                 await end(send, calls.refused(method, held.refusal(), self._metrics), started=call.started)
             elif self._stopping.is_set():
@@ -134,12 +139,20 @@ class AsgiFront:
             self._open.discard(call)
             self._settle()
 
-    def _admitted(self, method: Method, task: "asyncio.Task[object]", encoding: str) -> tuple[Held, Deframer]:
+    def _admitted(
+        self, method: Method, task: "asyncio.Task[object]", encoding: str, peer: str
+    ) -> tuple[Held, Deframer]:
         """A place for a call, and what takes its messages apart; RpcError where there is none."""
+
+        def cancel() -> None:
+            task.cancel()
+            if held.lost:  # Envoy has a part of the answer, and ends no stream that it cannot write
+                self._connections.close(peer)
+
         apart = self._apart.get(method.path)
         admission = self._admission if apart is None else apart
         try:
-            held = admission.admit(stream=isinstance(method, BidiStream), cancel=task.cancel)
+            held = admission.admit(stream=isinstance(method, BidiStream), cancel=cancel)
         except Overloaded as error:
             raise calls.refused(method, error, self._metrics) from error
         bound = self._max_message_bytes if apart is None else min(self._max_message_bytes, APART_MAX_MESSAGE_BYTES)
@@ -149,11 +162,10 @@ class AsgiFront:
         match method:
             case Unary():
                 request = await one_message(call, deframer)
-                answer = await calls.invoke(method, call.call(), request, self._metrics, self._max_message_bytes)
-                await call.send(call.start())
-                piece = framing.frame(answer, call.encoding)
-                await call.send({"type": "http.response.body", "body": piece, "more_body": False})
-                await call.send(OK_TRAILERS)
+                answering = calls.invoke(
+                    *(method, call.call(), request, self._metrics, self._max_message_bytes), hold=call.held.answer
+                )
+                await call.answer(framing.frame(await answering, call.encoding))
                 return
             case ServerStream():
                 request = await one_message(call, deframer)

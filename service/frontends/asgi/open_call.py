@@ -9,9 +9,10 @@ from typing import Any, TypeAlias
 
 from service.frontends.asgi import framing
 from service.frontends.asgi.framing import Deframer
-from service.frontends.envoy import deadline_header, message_header
+from service.frontends.envoy import deadline_header, message_header, peer_header
 from service.rpc.admission import Held
 from service.rpc.calls import RequestContext
+from service.rpc.limits import UNREAD_BYTES
 from service.rpc.status import Code, RpcError
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -26,6 +27,8 @@ CONTENT_TYPE = b"application/grpc"
 _SMALL_PIECE_BYTES = 1024
 _SMALL_PIECES = 16
 _GATHERING_SECONDS = 0.02
+# A long answer is handed to Envoy in pieces of so many bytes: each costs a turn of three threads.
+_PIECE_BYTES = 512 * 1024
 _NO_METADATA = (
     b"content-type",
     b"te",
@@ -33,6 +36,7 @@ _NO_METADATA = (
     message_header.HEADER,
     message_header.NO_PLACE_HEADER.encode(),
     deadline_header.HEADER,
+    peer_header.HEADER,
 )
 
 
@@ -122,6 +126,23 @@ class OpenCall:
         if not self.started:
             await self.send(self.start())
         await self.send({"type": "http.response.body", "body": framed, "more_body": True})
+
+    async def answer(self, framed: bytes) -> None:
+        """Send the one answer; returns once all but a stream's window of it has been read.
+
+        Envoy takes a piece where it has less than a window of those before: the rest waits here, where it is counted
+        and may be given up. The end must not wait in Envoy: it drops what nobody reads once it has the end.
+        """
+        last = LAST_PIECE
+        if len(framed) > UNREAD_BYTES:
+            for at in range(0, len(framed), _PIECE_BYTES):
+                await self.piece(framed[at : at + _PIECE_BYTES])
+            await self.piece(b"")
+        else:
+            await self.send(self.start())
+            last = {"type": "http.response.body", "body": framed, "more_body": False}
+        await self.send(last)
+        await self.send(OK_TRAILERS)
 
     async def feed(self, piece: bytes, deframer: Deframer) -> list[bytes]:
         """The messages that are complete with this piece, which is counted.

@@ -14,7 +14,7 @@ from google.protobuf.descriptor import FileDescriptor
 
 from kan_api.v1 import prediction_pb2
 from service.frontends.address import is_any_ipv6
-from service.frontends.envoy import deadline_header, message_header, routes
+from service.frontends.envoy import deadline_header, message_header, peer_header, routes
 from service.rpc.limits import CONNECTION_STREAMS, MESSAGES_IN_FLIGHT, UNREAD_BYTES
 from service.settings import Settings
 
@@ -24,6 +24,10 @@ STAT_PREFIX = "grpc"
 # What a caller may send ahead of what is read. Envoy's own windows would hold 100 MB for one that reads no answers.
 _STREAM_WINDOW_BYTES = UNREAD_BYTES
 _CONNECTION_WINDOW_BYTES = 4 * 2**20
+
+# Python counts an answer until a stream's window of it is left. Nobody counts that last part, nor short answers: a
+# caller who does not read one for so long loses it.
+_FLUSH_SECONDS = 20
 
 # One frame may carry every answer of a stream that is ready, and gRPC's clients send up to two window updates for each
 # answer they read. Envoy's own bound is 10: it took such callers for a flood and reset their connections.
@@ -74,6 +78,7 @@ def configuration(
         # Calls end by their own deadlines, and where one never ends its request by its caller's; a stream may be
         # silent for as long as its caller likes.
         "stream_idle_timeout": "0s",
+        "stream_flush_timeout": f"{_FLUSH_SECONDS}s",
         "common_http_protocol_options": {
             "idle_timeout": "0s",
             **(
@@ -96,7 +101,13 @@ def configuration(
             _typed(
                 "envoy.http.early_header_mutation.header_mutation",
                 "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-                {"mutations": [*({"remove": name} for name in dropped), *deadline_header.mutations()]},
+                {
+                    "mutations": [
+                        *({"remove": name} for name in dropped),
+                        *deadline_header.mutations(),
+                        *peer_header.mutations(),
+                    ]
+                },
             )
         ],
         "local_reply_config": {"mappers": routes.refusals(settings.max_message_bytes)},

@@ -10,6 +10,7 @@ import grpc.aio
 
 from service.errors import Overloaded
 from service.frontends.grpcio.receiving import Receiving
+from service.frontends.grpcio.unread import Unread
 from service.metrics.metrics import Metrics
 from service.rpc import calls
 from service.rpc.admission import Admission, Held
@@ -28,15 +29,17 @@ class Places:
     Args:
         admission: Which calls are taken.
         receiving: Bounds how many messages are received at once.
+        unread: Ends calls whose answers nobody reads.
         streams_take_turns: Whether the messages of a stream wait for their turn too. A silent stream then gives way to
             others. Where a stream may be silent for as long as it likes, the number of streams bounds what they hold.
         metrics: Where refusals are counted.
     """
 
     def __init__(
-        self, admission: Admission, receiving: Receiving, metrics: Metrics, *, streams_take_turns: bool
+        self, admission: Admission, receiving: Receiving, unread: Unread, metrics: Metrics, *, streams_take_turns: bool
     ) -> None:
         self.admission = admission
+        self.unread = unread
         self.metrics = metrics
         self._receiving = receiving
         self._streams_take_turns = streams_take_turns
@@ -71,25 +74,46 @@ class Places:
 class Place:
     """Around all that is done for a call: enter it first. What is raised within becomes the call's status."""
 
-    __slots__ = ("_context", "_held", "_method", "_places")
+    __slots__ = ("_context", "_ended", "_held", "_method", "_peer", "_places", "_task")
 
     def __init__(self, places: Places, method: Method, context: Context) -> None:
         self._places = places
         self._method = method
         self._context = context
-        self._held: Held | None = None
-
-    async def __aenter__(self) -> Held:
+        self._ended = False
+        self._peer = ""
         task = asyncio.current_task()
         assert task is not None  # grpc.aio runs each call as one
+        self._task = task
+        self._held: Held | None = None
+
+    async def __aenter__(self) -> "Place":
         try:
-            held = self._places.admission.admit(stream=isinstance(self._method, BidiStream), cancel=task.cancel)
+            held = self._places.admission.admit(stream=isinstance(self._method, BidiStream), cancel=self._cancel)
         except Overloaded as error:
             await self._abort(calls.refused(self._method, error, self._places.metrics))
         self._held = held
         # Not at the end of the handler: gRPC holds the answer until the caller has read it.
-        self._context.add_done_callback(lambda _: held.close())  # type: ignore[arg-type]
-        return held
+        self._context.add_done_callback(self._leave)  # type: ignore[arg-type]
+        if isinstance(self._method, BidiStream):
+            self._peer = self._context.peer()  # gRPC crashes where it is asked once the call is over
+        return self
+
+    @property
+    def held(self) -> Held:
+        """What the call holds."""
+        assert self._held is not None
+        return self._held
+
+    def answer(self, answer_bytes: int) -> None:
+        """Count the answer of a call with one, until the caller has read it.
+
+        Raises:
+            Overloaded: There is no room for it.
+        """
+        self.held.answer(answer_bytes)
+        if self.held.unread_bytes:
+            self._peer = self._context.peer()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -100,11 +124,25 @@ class Place:
             await self._abort(error)
         if isinstance(error, Overloaded):
             await self._abort(calls.refused(self._method, error, self._places.metrics))
-        if isinstance(error, asyncio.CancelledError) and self._held and self._held.evicted:
-            task = asyncio.current_task()
-            assert task is not None
-            task.uncancel()
+        if isinstance(error, asyncio.CancelledError) and self._held and self._held.evicted and not self._ended:
+            self._task.uncancel()
             await self._abort(calls.refused(self._method, self._held.refusal(), self._places.metrics))
+
+    def _cancel(self) -> None:
+        """Another call needs its place: its caller is told, or has not read what it was told."""
+        if not self.held.lost:
+            self._task.cancel()
+        elif not self._ended:
+            self._ended = True
+            calls.unread(self._places.metrics)
+            self._places.unread.end(self._task, self._peer or self._context.peer())
+
+    def _leave(self, _: Context) -> None:
+        """The call is over."""
+        if self.held.unread_bytes:
+            self._places.unread.leave(self.held, self._peer)
+        else:
+            self.held.close()
 
     async def _abort(self, error: RpcError) -> NoReturn:
         """End the call with its status, or quietly where its caller has gone meanwhile."""

@@ -1,6 +1,7 @@
 """The table of methods on a grpc.aio server: what comes over the wire becomes a Call and bytes, and nothing else."""
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -12,8 +13,10 @@ import grpc.aio
 
 from service.errors import StartupError
 from service.frontends.address import check_free
+from service.frontends.connections import Connections
 from service.frontends.grpcio.places import Context, Places
 from service.frontends.grpcio.receiving import Receiving, longest_seconds
+from service.frontends.grpcio.unread import Unread
 from service.metrics.metrics import Metrics
 from service.rpc import calls
 from service.rpc.admission import APART, WATCHES, Admission, apart_bounds, bounds, is_apart
@@ -81,7 +84,16 @@ async def start(methods: Mapping[str, Method], metrics: Metrics, settings: Setti
     except RuntimeError as error:
         raise StartupError(f"cannot listen for gRPC on {host}:{port}: {error}") from error
     await server.start()
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_no_callers_end)
     return GrpcioServer(server, port, table)
+
+
+def _is_no_callers_end(record: logging.LogRecord) -> bool:
+    """Whether a line of gRPC's tells of more than a connection that ended before an answer was sent.
+
+    It logs a traceback for each such call: callers would fill the log by leaving.
+    """
+    return not str(record.msg).startswith("ExecuteBatchError")
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:
@@ -130,10 +142,11 @@ class _Table(grpc.GenericRpcHandler):
         self._max_message_bytes = settings.max_message_bytes
         message_bytes = settings.max_message_bytes
         receiving = Receiving(settings.max_inflight_bytes // message_bytes, longest_seconds(message_bytes))
-        places = Places(Admission(bounds(settings)), receiving, metrics, streams_take_turns=False)
+        unread = Unread(Connections())
+        places = Places(Admission(bounds(settings)), receiving, unread, metrics, streams_take_turns=False)
         apart_receiving = Receiving(APART_RECEIVING)
         apart = {
-            bound: Places(Admission(bound), apart_receiving, metrics, streams_take_turns=True)
+            bound: Places(Admission(bound), apart_receiving, unread, metrics, streams_take_turns=True)
             for bound in (APART, WATCHES)
         }
         self._handlers = {
@@ -162,9 +175,11 @@ class _Table(grpc.GenericRpcHandler):
         """The method as a grpc.aio handler."""
 
         async def answer(_: AsyncIterator[bytes], context: Context) -> bytes:
-            async with places.place(method, context) as held:
-                request = await places.message(held, context)
-                return await calls.invoke(method, _call(context), request, self._metrics, self._max_message_bytes)
+            async with places.place(method, context) as place:
+                request = await places.message(place.held, context)
+                return await calls.invoke(
+                    *(method, _call(context), request, self._metrics, self._max_message_bytes), hold=place.answer
+                )
 
         return answer
 
@@ -172,8 +187,8 @@ class _Table(grpc.GenericRpcHandler):
         """The method as a grpc.aio handler."""
 
         async def answers(_: AsyncIterator[bytes], context: Context) -> None:
-            async with places.place(method, context) as held:
-                request = await places.message(held, context)
+            async with places.place(method, context) as place:
+                request = await places.message(place.held, context)
                 async with aclosing(calls.stream(method, _call(context), request, self._metrics)) as ready:
                     async for answer in ready:
                         await context.write(answer)
@@ -184,9 +199,9 @@ class _Table(grpc.GenericRpcHandler):
         """The method as a grpc.aio handler; it writes, since grpc would not close a generator at the end."""
 
         async def answers(_: AsyncIterator[bytes], context: Context) -> None:
-            async with places.place(method, context) as held:
+            async with places.place(method, context) as place:
                 stream = duplex(
-                    *(method, _call(context), held, places.messages(held, context)),
+                    *(method, _call(context), place.held, places.messages(place.held, context)),
                     *(self._metrics, self._max_message_bytes, self.stopping),
                 )
                 async with aclosing(stream) as ready:

@@ -1,6 +1,7 @@
 """What is held at once, and who loses its place."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -128,3 +129,83 @@ def test_silence_before_a_message_is_no_slowness(admission: Admission, clock: _C
     stream.receive(300)
     assert not stream.evicted
     assert any(held.evicted for held in stuck)
+
+
+def test_an_answer_takes_the_place_of_its_request(admission: Admission) -> None:
+    """A long one counts until the call is over, apart from requests; a short one counts among the calls alone."""
+    admission = Admission(Bounds(calls=8, streams=2, held_bytes=10**6))
+    held = _call(admission)
+    held.complete(1000)
+    held.answer(10**6)
+    assert (admission.held_bytes, admission.answer_bytes) == (0, 10**6)
+    short = _call(admission)
+    short.complete(10**6)
+    short.answer(1000)
+    assert (admission.held_bytes, admission.answer_bytes) == (0, 10**6)
+    held.close()
+    assert admission.answer_bytes == 0
+
+
+def test_answers_that_are_overdue_make_room(clock: _Clock) -> None:
+    """Who has had time for theirs loses it, the latest first, once another needs the room; else the newest is refused.
+
+    A caller who takes 4 MiB a second, or a second for any answer, is never among them.
+    """
+    admission = Admission(Bounds(calls=8, streams=2, held_bytes=24 * 2**20), clock)
+    cancelled: list[Held] = []
+    first, second, third = (_call(admission, cancelled) for _ in range(3))
+    first.answer(8 * 2**20)
+    clock.seconds = 0.1
+    second.answer(8 * 2**20)
+    clock.seconds = 1.9
+    third.answer(8 * 2**20)
+    with pytest.raises(Overloaded, match="answers that callers have not read yet") as caught:
+        _call(admission).answer(8 * 2**20)
+    assert caught.value.retry_after_seconds > 0
+    assert cancelled == []
+    clock.seconds = 2.2
+    _call(admission).answer(8 * 2**20)
+    assert cancelled == [first, second]  # eviction goes on for a little, so that it is seldom
+    assert admission.answer_bytes == 16 * 2**20
+    for held in (first, second, third):
+        held.close()
+    assert admission.answer_bytes == 8 * 2**20
+
+
+def test_answers_that_nobody_reads_keep_no_places(admission: Admission, clock: _Clock) -> None:
+    """Where all calls are open, those lose their places whose short answers wait for more than a second."""
+    cancelled: list[Held] = []
+    unread = [_call(admission, cancelled) for _ in range(4)]
+    for held in unread:
+        held.answer(10)
+    for _ in range(4):
+        _call(admission, cancelled)
+    with pytest.raises(Overloaded):
+        _call(admission)
+    assert cancelled == []
+    clock.seconds = 1.1
+    with pytest.raises(Overloaded):
+        _call(admission)
+    assert set(cancelled) == set(unread)
+    for held in unread:
+        held.close()
+    _call(admission)
+
+
+def test_a_stream_that_is_read_keeps_its_place(admission: Admission, clock: _Clock) -> None:
+    """Small answers that were just made are no slowness; those that wait for more than a second are."""
+    cancelled: list[Held] = []
+    stream = _call(admission, cancelled, stream=True)
+    clock.seconds = 90.0
+    stream.take(10)
+    stream.answered(10, 10)
+    for _ in range(4):
+        with suppress(Overloaded):
+            _call(admission, cancelled).receive(250)
+    assert stream not in cancelled
+    cancelled.clear()
+    clock.seconds = 92.0
+    for _ in range(4):
+        with suppress(Overloaded):
+            _call(admission, cancelled).receive(250)
+    assert stream in cancelled
