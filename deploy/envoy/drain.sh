@@ -1,9 +1,9 @@
 #!/bin/bash
-# Runs Envoy, and at SIGTERM lets it finish: Envoy alone ends at once, and every call that is under way is lost.
+# Runs Envoy, and at SIGTERM lets it finish. Envoy by itself would end at once and lose every open call.
 #   bash drain.sh ADMIN_PORT ENVOY [ARGUMENT…]
-# At SIGTERM or SIGINT: new connections are refused, connections that are open are told to go (GOAWAY), calls under way are
-# answered, 20 s at most; then Envoy ends. A second signal ends it at once. Wants bash, cat, grep and sleep, as Envoy's image
-# has (the distroless one has not).
+# At SIGTERM or SIGINT: new connections are refused, open connections get GOAWAY, open calls are answered, for 20 s at most;
+# then Envoy ends. A second signal ends it at once. Needs bash, cat, grep and sleep, which Envoy's image has (the distroless
+# image does not).
 admin_port=$1
 shift
 
@@ -18,7 +18,7 @@ drain() {
   if ask POST /healthcheck/fail >/dev/null && ask POST /drain_listeners >/dev/null; then
     deadline=$((SECONDS + 20))
     idle=0
-    # Idle for half a second: what was on its way when callers were told to go has come by then.
+    # Idle for half a second: calls that were in transit at GOAWAY have arrived by then.
     while ((idle < 5 && SECONDS < deadline)); do
       sleep 0.1
       if ask GET '/stats?filter=^http.callers.downstream_rq_active$' | grep -q 'active: 0'; then
