@@ -79,5 +79,5 @@ def test_the_notes_say_what_is_left_to_do(chart: Any) -> None:
     values = {"image": {"repository": "quay.io/us/kan-serving"}, "networkPolicy": {"enabled": False}}
     notes = chart.release(values, name="red", namespace="models").notes
     assert "There is no such" not in notes
-    assert "Nobody may call" not in notes
+    assert "No caller may connect" not in notes
     assert "dns:///red-kan-serve-headless.models:8001" in notes
