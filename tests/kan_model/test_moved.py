@@ -54,6 +54,16 @@ def test_an_old_name_is_the_new_object_and_warns() -> None:
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
+def test_an_old_module_is_an_attribute_of_its_package() -> None:
+    """``import kan_model`` once loaded its modules: they are still there as attributes, and warn."""
+    program = "import warnings; warnings.simplefilter('ignore'); import kan_model, training as t; "
+    program += "print(kan_model.bspline.__name__, kan_model.grid.__name__, t.samples.__name__)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "kan_model.splines.bspline kan_model.grids.refinement training.data.samples\n"
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        kan_model.nothing  # noqa: B018
+
+
 @pytest.mark.parametrize("name", ["kan_model.nothing", "training.nothing", "kan_model.network.nothing"])
 def test_a_name_that_never_was_is_an_import_error(name: str) -> None:
     """A module that never existed is not found, as in any package."""
