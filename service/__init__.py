@@ -2,5 +2,5 @@
 
 A request's way: `frontends` (grpcio or Envoy) → `rpc` (admission, status) → `protocols` (messages to rows) →
 `registry` (name and version to a live model) → `batching` (rows of several requests in one run) → back the same way.
-`process` starts, watches and stops all of it; `repository` finds and verifies what is to be served; `metrics` counts.
+`process` starts, watches and stops the server; `repository` finds and verifies versions; `metrics` counts.
 """

@@ -1,4 +1,4 @@
-"""kan-serve: one flag a setting."""
+"""kan-serve: the command line, with one flag for each setting."""
 
 import argparse
 import asyncio
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 def run() -> NoReturn:
-    """The program: `main`, and the end of the process, which waits for nothing that hangs."""
+    """Run `main`, then end the process without waiting for threads that hang."""
     standard_streams.open_closed()
     code = 1
     try:
@@ -35,15 +35,15 @@ def run() -> NoReturn:
 
 
 def main(arguments: Sequence[str] | None = None, *, last: bool = False) -> int:
-    """Run a server until it is told to stop.
+    """Run a server until a signal stops it.
 
     Args:
-        arguments: The command line without the program's name; that of the process when left out.
-        last: Whether the process ends afterwards: signals that come then are ignored.
+        arguments: The command line without the program's name; None takes the command line of the process.
+        last: Whether the process ends afterwards. If so, later signals are ignored.
 
     Returns:
-        Exit code: 0 after a stop by signal, 1 where the server cannot start, 2 for a setting that does not fit, 3 where
-        something that hung at the stop was abandoned.
+        Exit code: 0 after a stop by signal; 1 if the server cannot start; 2 if a setting is invalid; 3 if something
+        hung during the stop and was abandoned.
     """
     given = {name: value for name, value in vars(_parser().parse_args(arguments)).items() if value is not None}
     try:
@@ -63,15 +63,15 @@ def main(arguments: Sequence[str] | None = None, *, last: bool = False) -> int:
 
 
 def _serve(settings: Settings) -> Callable[[Stop], Coroutine[Any, Any, bool]]:
-    """What serves. Imported when it runs: a signal that comes meanwhile is noted."""
+    """The coroutine that serves. It does the slow imports itself, so that a signal during them is recorded."""
 
     async def serve(stop: Stop) -> bool:
         if settings.frontend == "envoy":
-            # What computes is inside Envoy: here neither gRPC nor onnxruntime nor uvloop is worth its memory.
+            # Models run inside Envoy. This process saves the memory of gRPC, onnxruntime and uvloop.
             from service.process.envoy_parent import serve as serve_behind_envoy
 
             return await serve_behind_envoy(settings, standard_streams.announce, stop)
-        # Before gRPC is imported: its newer way of reading sockets wakes three more threads a call (decision 0006).
+        # Set before gRPC is imported: its newer event engine wakes three more threads for each call (decision 0006).
         os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener")
         from service.process.server import serve as serve_here
 
@@ -81,7 +81,7 @@ def _serve(settings: Settings) -> Callable[[Stop], Coroutine[Any, Any, bool]]:
 
 
 def _new_loop(settings: Settings) -> Callable[[], asyncio.AbstractEventLoop]:
-    """The faster uvloop where it is installed and gRPC is here."""
+    """uvloop, which is faster, if it is installed and this process serves gRPC; otherwise asyncio's loop."""
     if settings.frontend == "envoy" or importlib.util.find_spec("uvloop") is None:
         return asyncio.new_event_loop
     import uvloop
@@ -90,7 +90,7 @@ def _new_loop(settings: Settings) -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    """A flag for each field of Settings; values stay text, so that Settings alone checks them."""
+    """A parser with a flag for each field of Settings. Values stay text, because Settings checks them."""
     parser = argparse.ArgumentParser(
         prog="kan-serve",
         description="Serve the models of a repository over gRPC, with metrics and probes over HTTP.",
@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_flag(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> None:
-    """The flag of one field."""
+    """Add the flag of one field."""
     text = f"{field.description} (default: {field.default})".replace("%", "%%")
     if field.annotation is bool:
         parser.add_argument(_flag(name), dest=name, action=argparse.BooleanOptionalAction, default=None, help=text)
@@ -113,7 +113,7 @@ def _add_flag(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> N
 
 
 def _first_mistake(error: ValidationError) -> str:
-    """The first setting that does not fit, by its flag and its variable."""
+    """The first invalid setting, with its flag, its environment variable and the reason."""
     mistake = error.errors(include_url=False)[0]
     reason = mistake["msg"].removeprefix("Value error, ")
     if not mistake["loc"]:

@@ -1,12 +1,12 @@
-"""What can go wrong while serving, without a word of gRPC. status.py holds the table to status codes."""
+"""Errors of serving, independent of gRPC. service/rpc/status.py maps them to status codes."""
 
-# A reason goes into log lines, listings and messages, and may hold what others wrote: names, and whole graphs where
-# onnxruntime tells them.
+# A reason goes into log lines, listings and messages. It may quote long foreign text: onnxruntime's messages can hold a
+# whole graph.
 _LONGEST_REASON = 1000
 
 
 class ServiceError(Exception):
-    """Root of every error that a caller is told about; its message says what came and what was wanted."""
+    """Root of every error that is sent to a caller. The message says what came and what was wanted."""
 
 
 class InvalidRequest(ServiceError):
@@ -14,23 +14,23 @@ class InvalidRequest(ServiceError):
 
 
 class ModelNotFound(ServiceError):
-    """No model or version of that name."""
+    """There is no model of that name, or no version of that number."""
 
 
 class ModelNotReady(ServiceError):
-    """The model is known but does not answer (yet)."""
+    """The model is known but does not answer: it is loading, or it was refused."""
 
 
 class Draining(ServiceError):
-    """The server is stopping and takes nothing new."""
+    """The server is stopping and takes no new requests."""
 
 
 class Overloaded(ServiceError):
-    """More rows would wait than the queue may hold.
+    """The request would exceed a bound, for example the rows that may wait in a queue.
 
     Args:
         message: What came and what was wanted.
-        retry_after_seconds: When what waits now will have been run, by the speed of late.
+        retry_after_seconds: Time until the rows that wait now are computed, estimated from recent runs.
     """
 
     def __init__(self, message: str, retry_after_seconds: float = 0.0) -> None:
@@ -39,26 +39,26 @@ class Overloaded(ServiceError):
 
 
 class AnswerTooLarge(ServiceError):
-    """The answer is longer than a message may be."""
+    """The answer is larger than the largest allowed message."""
 
 
 class DeadlineExceeded(ServiceError):
-    """The caller's deadline passed before its rows were computed."""
+    """The deadline of a call passed before its rows were computed."""
 
 
 class InferenceFailed(ServiceError):
-    """The run that held these rows failed."""
+    """The run of the model that contained these rows failed."""
 
 
 class Unsupported(ServiceError):
-    """A method that the protocol has and this server does not."""
+    """The protocol has this method, but this server does not implement it."""
 
 
 class ModelRefused(Exception):
-    """A version that must not be served; the message says why, on one line of at most 1,000 characters.
+    """A version must not be served. The message says why, on one line of at most 1,000 characters.
 
     Args:
-        kind: One word out of few, for a metric's label: "missing", "size", "manifest", "checksum", "graph" or "run".
+        kind: The label of a metric: "missing", "size", "manifest", "checksum", "graph" or "run".
         message: What was found and what was wanted.
     """
 
@@ -68,15 +68,15 @@ class ModelRefused(Exception):
 
 
 class StartupError(Exception):
-    """The server cannot start; its message is for the person who started it."""
+    """The server cannot start. The message is for the person who started it."""
 
 
 class StorageError(StartupError):
-    """The storage of the model repository, or the folder that keeps what was read from it, cannot be used now.
+    """The storage of the model repository, or the folder that caches it, cannot be used now.
 
     Args:
-        message: What was tried, and what was said to it.
-        may_pass: Whether another try may help; False where something must be put right first.
+        message: What was tried, and how it failed.
+        may_pass: Whether another try may succeed. False if a person must repair something first.
     """
 
     def __init__(self, message: str, *, may_pass: bool = True) -> None:
@@ -85,7 +85,7 @@ class StorageError(StartupError):
 
 
 def excerpt(text: str, most_characters: int) -> str:
-    """The text, or its beginning and its end where it is longer: what was wanted stands at the end of our messages."""
+    """The text; if it is too long, its beginning and its end, where our messages say what was wanted."""
     if len(text) <= most_characters:
         return text
     half = (most_characters - 3) // 2

@@ -1,4 +1,4 @@
-"""How a server is told what to do: flags, environment variables named KAN_…, defaults."""
+"""Settings of a server, from flags, from environment variables named KAN_… and from defaults, in this order."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from kan_api.limits import DEFAULT_MAX_MODEL_BYTES
 from service.version_policy import VersionPolicy, parse_version_policy
 
-# What `max_inflight_bytes` is where nobody says it: an operator who raises `max_message_bytes` alone raises it too.
+# The default of `max_inflight_bytes` grows with `max_message_bytes`, so that an operator can raise the latter alone.
 _LEAST_INFLIGHT_BYTES = 48 * 2**20
 _INFLIGHT_MESSAGES = 3
 
@@ -20,12 +20,12 @@ def variable(name: str) -> str:
 
 
 class Settings(BaseModel):
-    """Every setting of a server, checked and frozen; the command line offers each field as a flag.
+    """Every setting of a server, checked and frozen. The command line has a flag for each field.
 
-    What is not given comes from the environment (pydantic-settings would do that too, for 9 MB a process).
+    A field that is not given is read from the environment. pydantic-settings would do the same for 9 MB a process.
 
     Raises:
-        pydantic.ValidationError: A value is out of range or of the wrong type; it names the field.
+        pydantic.ValidationError: A value is out of range or of the wrong type. The error names the field.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,59 +36,63 @@ class Settings(BaseModel):
     )
     cache_folder: str = Field(
         default="",
-        description="Folder that keeps what was read from object storage; the user's cache folder where none is given.",
+        description="Folder that caches files from object storage; by default the user's cache folder.",
     )
     versions: str = Field(
         default="latest",
-        description='Which versions are served: "latest", "latest:2", "all"; after commas "digits=3" for one model.',
+        description='Versions that are served: "latest", "latest:2" or "all"; for one model add ",digits=3".',
     )
     poll_seconds: float = Field(
         default=5.0,
         ge=0,
         le=86400,
         allow_inf_nan=False,
-        description="How often the repository is looked at for new versions; 0: only at the start.",
+        description="Interval between searches for new versions in the repository; 0: only at the start.",
     )
     max_load_seconds: float = Field(
         default=60.0,
         gt=0,
         le=86400,
         allow_inf_nan=False,
-        description="Longest time to read a version from a folder and check it, and as long again to open it and warm "
-        "it up; then it is refused.",
+        description="Longest time to read and check a version in a folder, and again to open it and warm it up. A "
+        "version that takes longer is refused.",
     )
     linger_seconds: float = Field(
         default=60.0,
         ge=0,
         le=86400,
         allow_inf_nan=False,
-        description="How long a superseded version still answers callers who name it; 0: not at all.",
+        description="How long a superseded version still answers requests that name it; 0: not at all.",
     )
     linger_bytes: int = Field(
         default=64 * 2**20,
         ge=0,
         le=2**50,
-        description="Memory that superseded versions may hold together meanwhile; the oldest go first.",
+        description="Most memory that superseded versions may hold together; beyond it the oldest are closed.",
     )
     allow_incompatible: str = Field(
         default="",
-        description="Models, with commas between, whose new versions may take other inputs or answer otherwise.",
+        description="Models, separated by commas, whose new versions may have other inputs or outputs.",
     )
-    allow_load: bool = Field(default=False, description="Let callers load and unload models by RepositoryModelLoad.")
+    allow_load: bool = Field(
+        default=False,
+        description="Let callers load and unload models with RepositoryModelLoad and RepositoryModelUnload.",
+    )
     frontend: Literal["grpcio", "envoy"] = Field(
-        default="grpcio", description="Who speaks HTTP/2: grpcio, on any platform, or Envoy, the fast one."
+        default="grpcio",
+        description="Implementation of HTTP/2: grpcio, which runs on any platform, or envoy, which is faster.",
     )
     access_log: str = Field(
         default="",
-        description='File that gets one JSON line a call, "-" for stderr; Envoy\'s, so for --frontend envoy.',
+        description='File that gets one JSON line a call, "-" for stderr. Only with --frontend envoy.',
     )
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
     grpc_port: int = Field(default=8001, ge=0, le=65535, description="Port for gRPC; 0 takes a free one.")
     http_port: int = Field(
         default=8002, ge=0, le=65535, description="Port for /metrics, /livez and /readyz; 0 takes a free one."
     )
-    max_batch_rows: int = Field(default=512, ge=1, le=65536, description="Most rows that one run of a model takes.")
-    max_request_rows: int = Field(default=4096, ge=1, le=2**20, description="Most rows that one request may bring.")
+    max_batch_rows: int = Field(default=512, ge=1, le=65536, description="Most rows in one run of a model.")
+    max_request_rows: int = Field(default=4096, ge=1, le=2**20, description="Most rows in one request.")
     max_queue_rows: int = Field(
         default=8192, ge=1, le=2**24, description="Most rows that may wait for a model; more are refused at once."
     )
@@ -97,24 +101,24 @@ class Settings(BaseModel):
         ge=0,
         le=10,
         allow_inf_nan=False,
-        description="Longest wait for a batch to fill; 0 never waits on purpose.",
+        description="Longest wait for a batch to fill; 0: a batch never waits for more rows.",
     )
     max_message_bytes: int = Field(
-        default=16 * 2**20, ge=1024, le=2**31 - 1, description="Largest gRPC message, either way."
+        default=16 * 2**20, ge=1024, le=2**31 - 1, description="Largest gRPC message, request or answer."
     )
     max_model_bytes: int = Field(
         default=DEFAULT_MAX_MODEL_BYTES,
         ge=1024,
         le=2**40,
-        description="Largest model.onnx with its external data; loading takes five times as much memory.",
+        description="Largest size of model.onnx with its external data; loading takes five times as much memory.",
     )
     max_inflight_bytes: int = Field(
         default=0,
         ge=0,
         le=2**40,
-        description="Most bytes of requests that are held at once, unfinished ones too, and as many again of answers "
-        "that callers have not read; more are refused. "
-        "0: three of the largest messages, and 50331648 at least.",
+        description="Most bytes of requests in memory at once, including partly received ones, and as many bytes of "
+        "answers that callers have not read; more are refused. "
+        "0: three times max_message_bytes, but at least 50331648.",
     )
     max_calls: int = Field(
         default=1024, ge=1, le=2**20, description="Most calls that are open at once; more are refused."
@@ -123,43 +127,46 @@ class Settings(BaseModel):
         default=32, ge=1, le=2**20, description="Most streams of requests that are open at once; more are refused."
     )
     compression: Literal["none", "gzip", "deflate"] = Field(
-        default="none", description="How answers are compressed for callers who take it; requests may be either way."
+        default="none",
+        description="Compression of answers, for callers that accept it. Requests may use any of these.",
     )
     keepalive_seconds: float = Field(
         default=60.0,
         ge=0,
         le=86400,
         allow_inf_nan=False,
-        description="How often a silent connection is asked whether it still lives; 0: never.",
+        description="Interval of keepalive pings on an idle connection; 0: never.",
     )
     keepalive_timeout_seconds: float = Field(
         default=20.0,
         gt=0,
         le=3600,
         allow_inf_nan=False,
-        description="How long that question may go unanswered before the connection is closed.",
+        description="A connection is closed if a keepalive ping has no answer for this long.",
     )
     max_connection_age_seconds: float = Field(
         default=0.0,
         ge=0,
         le=86400 * 365,
         allow_inf_nan=False,
-        description="Age at which a connection is closed, so that callers spread anew; 0: never.",
+        description="Age at which a connection is closed, so that callers connect to other replicas too; 0: never.",
     )
     max_connection_age_grace_seconds: float = Field(
         default=30.0,
         gt=0,
         le=86400,
         allow_inf_nan=False,
-        description="How long calls of an aged connection may go on.",
+        description="How long calls may continue on a connection that is closed for its age.",
     )
     grace_seconds: float = Field(
         default=30.0, ge=0, allow_inf_nan=False, description="Longest wait for accepted requests when the server stops."
     )
-    provider: Literal["cpu", "cuda"] = Field(default="cpu", description="Where models run.")
-    allow_fallback: bool = Field(default=False, description="Run on the CPU where CUDA is asked for and absent.")
+    provider: Literal["cpu", "cuda"] = Field(default="cpu", description="Device that runs the models.")
+    allow_fallback: bool = Field(default=False, description="Run on the CPU if CUDA is set but not available.")
     intra_op_threads: int = Field(default=1, ge=1, le=1024, description="Threads that one run of a model may use.")
-    log_format: Literal["text", "json"] = Field(default="text", description="Log lines for people or for machines.")
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="Log lines as text, for people, or as JSON, for machines."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -180,12 +187,12 @@ class Settings(BaseModel):
 
     @property
     def incompatible_models(self) -> frozenset[str]:
-        """What `allow_incompatible` says."""
+        """The models that `allow_incompatible` names."""
         return frozenset(name.strip() for name in self.allow_incompatible.split(",") if name.strip())
 
     @property
     def version_policy(self) -> VersionPolicy:
-        """What `versions` says."""
+        """The policy that `versions` describes."""
         return parse_version_policy(self.versions)
 
     @model_validator(mode="after")
@@ -198,7 +205,7 @@ class Settings(BaseModel):
     def _largest_message_fits(self) -> Self:
         if self.max_inflight_bytes == 0:
             inflight_bytes = max(_LEAST_INFLIGHT_BYTES, _INFLIGHT_MESSAGES * self.max_message_bytes)
-            object.__setattr__(self, "max_inflight_bytes", inflight_bytes)  # frozen for everybody else
+            object.__setattr__(self, "max_inflight_bytes", inflight_bytes)  # because the model is frozen
         elif self.max_inflight_bytes < 2**20:
             raise ValueError(f"max_inflight_bytes is {self.max_inflight_bytes}: it should be 0, or 1048576 at least")
         if self.max_message_bytes > self.max_inflight_bytes:

@@ -6,18 +6,20 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class VersionPolicy:
-    """How many of the newest versions, and which for models that are named.
+    """How many of the newest versions are served, with exceptions for single models.
+
+    Example: "latest:2,digits=3" serves the two newest versions of every model, but only version 3 of digits.
 
     Attributes:
-        newest: So many of the newest that load; None for all.
-        named: Versions of single models, which they alone are served in.
+        newest: How many of the newest versions that load are served; None serves all.
+        named: By model name, the only versions that are served of that model.
     """
 
     newest: int | None = 1
     named: Mapping[str, frozenset[int]] = field(default_factory=dict)
 
     def wanted(self, name: str, versions: Sequence[int]) -> tuple[list[int], int]:
-        """Which of a model's versions may be served, newest first, and how many of them at most."""
+        """The versions of a model that may be served, newest first, and how many of them at most."""
         descending = sorted(versions, reverse=True)
         if name in self.named:
             descending = [version for version in descending if version in self.named[name]]
@@ -29,7 +31,7 @@ def parse_version_policy(text: str) -> VersionPolicy:
     """A policy from "latest", "latest:2" or "all", and after commas "digits=3" or "digits=3+4" for single models.
 
     Raises:
-        ValueError: Anything else; the message says which part.
+        ValueError: The text has another form; the message names the wrong part.
     """
     newest: int | None = 1
     named: dict[str, frozenset[int]] = {}

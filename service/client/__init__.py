@@ -1,4 +1,4 @@
-"""The client: predictions from Python, and kan-client. Needs numpy, grpcio and protobuf only."""
+"""The client: `Client` and `AsyncClient` for Python, and the command kan-client. Needs numpy, grpcio and protobuf."""
 
 from service.client.answers import Health, ModelInfo, Prediction
 from service.client.async_client import AsyncClient

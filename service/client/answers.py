@@ -1,4 +1,4 @@
-"""What the server answers, as plain values."""
+"""Answers of the server as plain Python values."""
 
 import enum
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from service.client.rows import Matrix
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """Answers of one model version, a row for each row that was sent.
+    """Answers of one model version, one row for each row that was sent.
 
-    outputs          float32 [rows, width] by name, in the model's order
-    labels           the most likely class of each row, None where the model answered NaN; for regression None
-    queue_seconds    time that the rows waited, summed over the requests they took
-    compute_seconds  time of the runs they were part of, summed alike
+    outputs          by output name, float32 [rows, width], in the model's order
+    labels           the most likely class of each row, or None for a row whose answer is NaN; for regression None
+    queue_seconds    time that the rows waited in the queue, summed over their requests
+    compute_seconds  duration of the runs that computed the rows, summed over their requests
     """
 
     model: str
@@ -30,7 +30,7 @@ class Prediction:
 
     @property
     def values(self) -> Matrix:
-        """The first output: one probability a class, or the predicted value; float32 [rows, width]."""
+        """The first output: the probability of each class, or the predicted value; float32 [rows, width]."""
         return next(iter(self.outputs.values()))
 
 
@@ -40,7 +40,7 @@ class ModelInfo:
 
     state   "loading", "ready" or "refused"; `reason` says why it was refused
     task    "classification" or "regression"
-    latest  whether it answers when no version is named
+    latest  whether this version answers requests that name no version
     """
 
     name: str
@@ -53,7 +53,7 @@ class ModelInfo:
 
 
 class Health(enum.IntEnum):
-    """What grpc.health.v1 says of a server or of one of its models."""
+    """The status of a server or of one of its models, as in grpc.health.v1."""
 
     UNKNOWN = 0
     SERVING = 1
@@ -67,19 +67,21 @@ def joined(
     """One prediction from the answers to consecutive requests.
 
     Args:
-        manifest: of the version that answered.
+        manifest: the manifest of the version that answered.
         answers: at least one.
-        rows: how many were asked for.
+        rows: the number of rows that were sent.
 
     Raises:
-        ClientError: when the answers do not fit the question or the manifest.
+        ClientError: when the answers do not fit the rows or the manifest.
     """
     outputs = {
         output.name: np.concatenate([_decoded(answer.outputs[place].values) for answer in answers])
         for place, output in enumerate(answers[0].outputs)
     }
     if not outputs or any(len(values) != rows for values in outputs.values()):
-        raise ClientError(f"{manifest.name} answered other than the {rows} rows asked for; is this a kan-serve?")
+        raise ClientError(
+            f"{manifest.name} was sent {rows} rows and answered another number of rows; is this a kan-serve?"
+        )
     return Prediction(
         model=manifest.name,
         version=manifest.version,
@@ -91,7 +93,7 @@ def joined(
 
 
 def model_info(status: prediction_pb2.ModelStatus) -> ModelInfo:
-    """One line of the server's list."""
+    """The entry of one model version in the server's list."""
     return ModelInfo(
         name=status.name,
         version=status.version,

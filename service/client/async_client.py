@@ -1,7 +1,7 @@
-"""Client for asyncio: the same methods, to be awaited.
+"""Client for asyncio, with the same methods as coroutines.
 
 async with AsyncClient("127.0.0.1:8001") as client:
-prediction = await client.predict("digits", rows)
+    prediction = await client.predict("digits", rows)
 """
 
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
@@ -22,10 +22,10 @@ _Result = TypeVar("_Result")
 class AsyncClient:
     """As :class:`service.client.client.Client`, for any number of tasks of one event loop.
 
-    It is connected inside an `async with`, at whose end calls in flight are cancelled. A task that is cancelled while
-    it waits cancels its own call and no other.
+    It is connected inside an `async with`; at the end of the block, calls in flight are cancelled. A cancelled task
+    cancels its own call and no other.
 
-    Args, errors: those of :class:`service.client.client.Client`.
+    Arguments and errors are those of :class:`service.client.client.Client`.
     """
 
     def __init__(
@@ -77,8 +77,8 @@ class AsyncClient:
     ) -> AsyncGenerator[Prediction, None]:
         """As :meth:`service.client.client.Client.predict_stream`, for `async for`.
 
-        `blocks` is read in another task, on the event loop, and may be asynchronous too. The task ends with the
-        generator: close that (``contextlib.aclosing``) where the loop over it is left early.
+        `blocks` may be an asynchronous iterable too. Another task on the event loop reads it and ends with the
+        generator. If you leave the loop over the generator early, close it (``contextlib.aclosing``).
         """
         given = aiter(blocks) if isinstance(blocks, AsyncIterable) else iter(blocks)
         deadline = self._deadline(timeout_seconds)

@@ -1,4 +1,4 @@
-"""A channel for asyncio, as connection.py has one for threads."""
+"""A gRPC channel for asyncio. connection.py is the same for threads."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
@@ -20,7 +20,7 @@ _Result = TypeVar("_Result")
 
 
 class AsyncConnection:
-    """As :class:`Connection`, for the tasks of one event loop; make it while that runs."""
+    """As :class:`Connection`, for the tasks of one event loop. Create it while the loop runs."""
 
     def __init__(self, target: Target, options: Options, repeats: bool) -> None:
         self.address: Final = target.shown
@@ -59,10 +59,10 @@ class AsyncConnection:
     async def stream(
         self, path: str, requests: AsyncGenerator[Message, None], response: type[_Response], deadline: Deadline
     ) -> AsyncGenerator[_Response, None]:
-        """As :meth:`Connection.stream`; a task reads the requests, and ends with the stream.
+        """As :meth:`Connection.stream`; a task reads `requests` and ends with the stream.
 
-        Answers are read as they come, into memory: whoever gives requests has to bound how many are under way. grpc.aio
-        would else keep a task for ever where a stream is cancelled that its server had ended, with answers unread.
+        Answers are read into memory as soon as they arrive, so `requests` must bound how many are in flight. Otherwise
+        a task of grpc.aio never ends if the server has ended the stream and we cancel it with unread answers.
         """
         method = self._channel.stream_stream(
             path, request_serializer=serialized, response_deserializer=response.FromString
@@ -76,28 +76,28 @@ class AsyncConnection:
                     await call.write(request)
             await call.done_writing()
 
-        came: asyncio.Queue[_Response | None] = asyncio.Queue()
+        arrived: asyncio.Queue[_Response | None] = asyncio.Queue()  # None: the stream has ended
 
         async def read() -> None:
             try:
                 async for answer in call:
-                    came.put_nowait(answer)
+                    arrived.put_nowait(answer)
             except grpc.aio.AioRpcError as error:
                 raise stream_error(error, self.address, deadline) from error
             finally:
-                came.put_nowait(None)
+                arrived.put_nowait(None)
 
         tasks = [asyncio.create_task(each, name=f"stream {path}") for each in (write(), read())]
         try:
             with self._errors(deadline):
-                while (answer := await came.get()) is not None:
+                while (answer := await arrived.get()) is not None:
                     yield answer
                 await tasks[1]
         finally:
             call.cancel()
             for task in tasks:
                 task.cancel()
-            # Where the call had ended, its writer failed too: whoever reads has been told why.
+            # If the call failed, its writer failed too. Its error is dropped: the reader has raised the cause.
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def close(self) -> None:
@@ -106,7 +106,7 @@ class AsyncConnection:
 
     @contextmanager
     def _errors(self, deadline: Deadline) -> Iterator[None]:
-        """Grpc's errors as ours."""
+        """Turn errors of grpc into errors of this client."""
         try:
             yield
         except grpc.RpcError as error:
@@ -114,7 +114,7 @@ class AsyncConnection:
         except grpc.aio.UsageError:
             raise ValueError(_CLOSED) from None
         except asyncio.CancelledError:
-            # grpc raises this too when the channel is closed below a call. Nobody cancelled the task then.
+            # grpc raises this too when the channel is closed during a call. In that case the task was not cancelled.
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise

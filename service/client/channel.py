@@ -1,4 +1,4 @@
-"""Where a client connects and by which rules: addresses, balancing, repeats and keepalive as gRPC's own options."""
+"""Addresses of servers, and the options of a gRPC channel: load balancing, retries and keepalive."""
 
 import ipaddress
 import json
@@ -8,26 +8,26 @@ from typing import Final, TypeAlias
 
 from service.client.limits import MAX_MESSAGE_BYTES
 
-# gRPC takes a higher number for 5.
+# gRPC treats a higher number as 5.
 MOST_ATTEMPTS: Final = 5
 
 _NAME_OF_SEVERAL = "dns:///"
 
 _OPTIONS: Final = (
-    # A call is sent again only while the channel still holds all of it; by default it holds 256 KiB.
+    # gRPC retries a call only if the whole request fits into this buffer, by default 256 KiB.
     ("grpc.per_rpc_retry_buffer_size", 2 * MAX_MESSAGE_BYTES),
-    # An answer may be wider than its question, which the server has bounded.
+    # No limit: an answer may be larger than its request, whose size the server limits.
     ("grpc.max_receive_message_length", -1),
-    # By default a channel that was refused waits a second or more before it connects again: longer than the retries.
+    # By default a channel waits at least a second after a refused connection, longer than the retries of a call last.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
-    # A server that is pinged more often than every five minutes hangs up, unless it was told otherwise. The timeout
-    # works without pings: Linux gives up a connection on which nothing was acknowledged for so long (TCP_USER_TIMEOUT),
-    # and the call is repeated on a new one.
+    # By default a gRPC server closes a connection that pings more often than every five minutes. The timeout works
+    # without pings too: Linux drops a connection without acknowledgements for that long (TCP_USER_TIMEOUT). The call is
+    # then retried on a new connection.
     ("grpc.keepalive_time_ms", 330_000),
     ("grpc.keepalive_timeout_ms", 5_000),
-    # A server of one's own is reached directly, whatever http_proxy says.
+    # Connect directly, even if the environment variable http_proxy is set: the server is our own.
     ("grpc.enable_http_proxy", 0),
 )
 
@@ -37,11 +37,11 @@ Options: TypeAlias = tuple[tuple[str, str | int], ...]
 
 @dataclass(frozen=True)
 class Target:
-    """Servers that answer alike.
+    """One server, or several equal servers.
 
-    uri      as gRPC takes it
-    shown    as a person wrote it
-    several  whether calls are spread
+    uri      the target as gRPC takes it
+    shown    the addresses as the caller wrote them, for messages
+    several  whether calls are spread over several servers
     """
 
     uri: str
@@ -53,11 +53,12 @@ def target(addresses: str | Sequence[str]) -> Target:
     """The servers at these addresses.
 
     Args:
-        addresses: "host:port"; "1.2.3.4:port,1.2.3.5:port" or a sequence of such, IP addresses of one family, since
-            gRPC takes no list of names; or "dns:///name:port" for all the addresses that a name stands for.
+        addresses: one of three forms. "host:port" is one server. "1.2.3.4:port,1.2.3.5:port", or a sequence of such
+            strings, is several servers, by IP addresses of one family, because gRPC takes no list of names.
+            "dns:///name:port" is every address behind one name.
 
     Raises:
-        ValueError: when an address is of another form.
+        ValueError: when an address has another form.
     """
     if isinstance(addresses, str) and addresses.startswith(_NAME_OF_SEVERAL):
         _checked(addresses.removeprefix(_NAME_OF_SEVERAL))
@@ -82,8 +83,8 @@ def options(several: bool, max_attempts: int, wait_for_ready: bool) -> Options:
     """Channel options.
 
     Args:
-        several: whether calls are spread over several servers, each in turn.
-        max_attempts: how often a call is sent at most while servers are unavailable; 1 is once.
+        several: whether calls go to several servers in turn.
+        max_attempts: most times that a call is sent while servers are unavailable; 1 means no retries.
         wait_for_ready: whether calls wait for a server.
 
     Raises:
@@ -98,8 +99,8 @@ def _service_config(several: bool, max_attempts: int, wait_for_ready: bool) -> d
         raise ValueError(f"max_attempts is {max_attempts}, wanted 1 (no repeats) to {MOST_ATTEMPTS}")
     method: dict[str, object] = {"name": [{}], "waitForReady": wait_for_ready}
     if max_attempts > 1:
-        # gRPC varies each wait by a fifth, so that callers do not come back all at once. Never RESOURCE_EXHAUSTED:
-        # load that was shed must not come back at once.
+        # gRPC varies each wait by up to 20 %, so that callers do not all retry at the same moment. RESOURCE_EXHAUSTED
+        # is not in the list: an overloaded server must not get the refused calls again at once.
         method["retryPolicy"] = {
             "maxAttempts": max_attempts,
             "initialBackoff": "0.1s",
@@ -107,28 +108,28 @@ def _service_config(several: bool, max_attempts: int, wait_for_ready: bool) -> d
             "backoffMultiplier": 2,
             "retryableStatusCodes": ["UNAVAILABLE"],
         }
-    # Streams are repeated by us: gRPC's own repeats do not know what was answered, and where the last of them fails, a
-    # read or a write of the call may wait for ever.
+    # This client retries streams itself, for two reasons. gRPC's retries do not know which blocks have an answer. And
+    # if the last retry fails, a read or a write of the call may never return.
     stream = {"name": [{"service": "kan_api.v1.PredictionService", "method": "PredictStream"}]}
     config: dict[str, object] = {"methodConfig": [method, {**stream, "waitForReady": wait_for_ready}]}
     if several or wait_for_ready:
-        # Only round_robin asks servers for their health: one that loads or drains gets no calls, though it listens.
+        # Only round_robin checks the health of servers. With it, a server that is loading or draining gets no calls.
         config["loadBalancingConfig"] = [{"round_robin": {}}]
         config["healthCheckConfig"] = {"serviceName": ""}
     return config
 
 
 def _checked(address: str) -> str:
-    """The host of "host:port"."""
+    """The host in "host:port"; ValueError for another form."""
     host, _, port = address.rpartition(":")
-    # Without a port grpc would try 443 and say nothing of it.
+    # Without a port grpc would use 443 in silence.
     if not host or not (port.isascii() and port.isdecimal() and 0 < int(port) < 2**16) or "/" in address:
         raise ValueError(f"the address is {address!r}, wanted host:port as in 127.0.0.1:8001, ports up to 65535")
     return host
 
 
 def _family(host: str) -> int | None:
-    """4 or 6; None for a name."""
+    """4 or 6, the version of an IP address; None for a name."""
     try:
         return ipaddress.ip_address(host.removeprefix("[").removesuffix("]")).version
     except ValueError:

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        arguments: None is the command line's.
+        arguments: The command line without the program's name; None takes the command line of the process.
 
     Returns:
         The exit code.
@@ -48,12 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ClientError as error:
         return _failed(str(error), _FAILED)
     except OSError as error:
-        # Opening names the file; reading and writing do not.
+        # An error of opening a file names the file. An error of reading or writing does not.
         if error.filename is not None:
             return _failed(f"{error.filename}: cannot read it: {error.strerror}", _WRONG_INPUT)
-        # Python flushes at exit once more, and would complain once more.
+        # Python flushes stdout again at exit. Without this line it would report the same error again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        # Whoever read us may have gone (| head): that is no mistake.
+        # The reader of our output may have ended, as in `kan-client … | head`: that is no error.
         return 128 + signal.SIGPIPE if isinstance(error, BrokenPipeError) else _failed(str(error), _FAILED)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -65,14 +65,14 @@ def _parser() -> argparse.ArgumentParser:
         "--address",
         default=os.environ.get("KAN_ADDRESS", "127.0.0.1:8001"),
         metavar="HOST:PORT",
-        help="where the server is; several: IP:PORT,IP:PORT (default: %(default)s; environment: KAN_ADDRESS)",
+        help="address of the server; of several: IP:PORT,IP:PORT (default: %(default)s; environment: KAN_ADDRESS)",
     )
     common.add_argument(
         "--timeout-seconds",
         type=float,
         default=10.0,
         metavar="SECONDS",
-        help="how long one call may take (default: %(default)g)",
+        help="longest time of one call (default: %(default)g)",
     )
     parser = argparse.ArgumentParser(prog="kan-client", description=_DESCRIPTION, epilog=_EXIT_CODES)
     parser.add_argument("--version", action="version", version=f"kan-client {version('kan-serving')}")
@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         nargs="?",
         default="-",
-        help="CSV with a header, or JSON lines; columns in any order, by name; - or nothing: standard input",
+        help="CSV with a header, or JSON lines; columns are found by name, in any order; - or nothing: standard input",
     )
     predict.add_argument("--model-version", type=_version, metavar="N", help="default: the latest that is ready")
     predict.add_argument(
@@ -100,11 +100,13 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument(
         "--output",
         choices=("table", "csv", "json"),
-        help="default: table on a terminal, else csv; json: an object a line",
+        help="default: table on a terminal, else csv; json: one object a line",
     )
-    predict.add_argument("--all", action="store_true", help="all probabilities, not only the label's own")
     predict.add_argument(
-        "--target", metavar="COLUMN", help="the column that holds the truth: print how good the predictions are"
+        "--all", action="store_true", help="print the probability of every class, not only the label's"
+    )
+    predict.add_argument(
+        "--target", metavar="COLUMN", help="column of the file with the true values: print how good the predictions are"
     )
 
     health = commands.add_parser("health", parents=[common], help="exit with 0 when the server or the model answers")
@@ -152,7 +154,7 @@ def _health(client: Client, options: argparse.Namespace) -> int:
 
 def _predict(client: Client, options: argparse.Namespace) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
-        # As the input is, whatever the locale says.
+        # The output is UTF-8, as the input is, under any locale.
         sys.stdout.reconfigure(encoding="utf-8")
     table = PredictionJob(
         model=options.model,

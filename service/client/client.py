@@ -1,9 +1,9 @@
-"""Predictions over gRPC from Python, numpy in and numpy out.
+"""Predictions over gRPC from Python, with numpy arrays as input and output.
 
     with Client("127.0.0.1:8001") as client:
         prediction = client.predict("digits", rows)
 
-Needs numpy, grpcio and protobuf, and goes together with tritonclient in one process.
+Needs numpy, grpcio and protobuf. It works in one process with tritonclient.
 """
 
 from collections.abc import Generator, Iterable, Sequence
@@ -21,22 +21,24 @@ _Result = TypeVar("_Result")
 
 
 class Client:
-    """A connection to one server or to several alike, for any number of threads; close it, or use it in a `with`.
+    """A connection to one server, or to several equal servers, for any number of threads.
+
+    Close it after use, or use it in a `with`.
 
     Args:
-        address: "host:port"; "1.2.3.4:port,1.2.3.5:port" or a sequence of such for several servers that are asked in
-            turn, by IP address; "dns:///name:port" for all the servers that a name stands for. Of several, only those
-            are asked that say they are ready.
-        timeout_seconds: how long a method may take in all, unless it is told otherwise.
-        max_attempts: how often a call is sent at most while the server is unavailable, 1 (once) to 5, after waits of
-            0.1, 0.2, 0.4 and 0.8 s, give or take a fifth. Where it is not 1, calls that a full server refuses are sent
-            again too, until their deadline, after waits that the server names and that grow. No other failure is
-            repeated.
-        wait_for_ready: whether calls wait, as long as they may take, for a server that is not there or not ready; else
-            they fail with Unavailable once they have been sent max_attempts times.
+        address: one of three forms. "host:port" is one server. "1.2.3.4:port,1.2.3.5:port", or a sequence of such
+            strings, is several servers by IP address; calls go to them in turn. "dns:///name:port" is every server
+            behind one name. Of several servers only those that report to be ready get calls.
+        timeout_seconds: longest time of one method call, retries included; each method can override it.
+        max_attempts: most times that a call is sent while the server is unavailable, from 1 (no retries) to 5. The
+            waits are 0.1, 0.2, 0.4 and 0.8 s, varied by up to 20 %. Above 1, a call that a full server refuses is sent
+            again too, until its deadline; the server says how long to wait, and the waits grow. No other failure is
+            retried.
+        wait_for_ready: whether calls wait, until their deadline, for a server that is absent or not ready. Otherwise
+            they fail with Unavailable after max_attempts tries.
 
     Raises:
-        ValueError: when the address is of another form, the timeout is not positive or max_attempts is out of range.
+        ValueError: when the address has another form, the timeout is not positive or max_attempts is out of range.
     """
 
     def __init__(
@@ -74,23 +76,27 @@ class Client:
         *,
         bulk: bool = False,
     ) -> Prediction:
-        """Answers for the rows, all from one version of the model.
+        """Predict the rows, all with one version of the model.
 
         Args:
             model: its name.
-            rows: numbers [rows, features] in the order of the model's features, or [features] for one row; or rows by
-                column name, in any order, words as words: one dict a row, or a DataFrame. Columns that the model does
-                not know are ignored. More rows than one request should bring are sent one request after the other.
-            version: None is the latest that is ready when the first request comes. Where that goes before the last row,
-                all are asked for anew of the newest one, at most three times, with a warning.
-            timeout_seconds: for all of it; None is the client's.
-            bulk: nobody waits for these rows: the server lets others go first.
+            rows: numbers [rows, features] in the order of the model's features, or [features] for one row. Or rows by
+                column name: one dict a row, or a DataFrame, with columns in any order and categories as words. Columns
+                that the model does not know are ignored. A long table is sent in several requests, one after another.
+            version: a number; None is the latest that is ready when the first request arrives. If that version is
+                removed before the last row, all rows are predicted again with the newest version. That happens at most
+                three times, each with a warning.
+            timeout_seconds: for all requests together; None is the client's.
+            bulk: marks rows that nobody waits for. The server computes other rows first.
+
+        Returns:
+            One answer a row, in the order of the rows.
 
         Raises:
             InvalidInput: when the rows do not fit the model.
             NotFound: when there is no such model or version.
-            Overloaded, DeadlineExceeded, Unavailable: when the server is too busy, too slow or not there.
-            ClientError: when it fails in any other way.
+            Overloaded, DeadlineExceeded, Unavailable: when the server is too busy, too slow or absent.
+            ClientError: when the call fails in any other way.
         """
         return self._run(self._conversation.predict(model, rows, version, bulk), timeout_seconds)
 
@@ -103,29 +109,32 @@ class Client:
         *,
         bulk: bool = False,
     ) -> Generator[Prediction, None, None]:
-        """Answers for many blocks of rows over one call, which costs both sides less than a call each.
+        """Predict many blocks of rows over one stream, which costs both sides less than one call a block.
 
-        Up to 64 blocks, of as many rows together as one request of :meth:`predict` brings (512 by default), or one
-        longer block are under way at once. `blocks` is read in another thread, no further ahead than that, and only as
-        fast as predictions are taken. A block that fails raises in its place: the predictions of those before it come
-        first, the rest is dropped. So does an error of `blocks` itself. Unless max_attempts is 1, a block that a full
-        server refuses is sent again after a pause, and a stream that breaks off, since its server stops, is opened
-        again, and what has no answer is sent again: no block is lost. Close the generator (``contextlib.closing``), or
-        drop it, to cancel what is under way.
+        At most 64 blocks are in flight at once, with at most as many rows together as one request of :meth:`predict`
+        (512 by default). A longer block is in flight alone. `blocks` is read in another thread, no further ahead than
+        that, and only as fast as predictions are taken.
+
+        If a block fails, or `blocks` raises, the generator gives the predictions of all earlier blocks and then raises.
+
+        Unless max_attempts is 1, no block is lost. A block that a full server refuses is sent again after a pause. If
+        the server stops, the client opens another stream and sends the blocks without an answer again.
+
+        To cancel the blocks in flight, close the generator (``contextlib.closing``) or drop it.
 
         Args:
             model: its name.
-            blocks: of rows, each as :meth:`predict` takes them and of at most 4096 rows and 16 MiB.
-            version: None is for each block the latest that is ready when it comes.
+            blocks: rows, each block as :meth:`predict` takes them, with at most 4096 rows and 16 MiB.
+            version: a number; None is the latest that is ready, for each block anew.
             timeout_seconds: for the whole stream, from this call on; None is the client's.
-            bulk: nobody waits for these rows: the server lets others go first.
+            bulk: marks rows that nobody waits for. The server computes other rows first.
 
         Returns:
             One prediction a block, in the order of the blocks.
 
         Raises:
-            InvalidInput, NotFound, Overloaded, DeadlineExceeded, Unavailable, ClientError: as :meth:`predict`, with
-                the number of the block, counted from 0, where it is one block's; raised by the generator.
+            InvalidInput, NotFound, Overloaded, DeadlineExceeded, Unavailable, ClientError: as :meth:`predict`; raised
+                by the generator. The error of one block names its number, counted from 0.
         """
         deadline = self._deadline(timeout_seconds)
         stream = BlockStream(
@@ -140,11 +149,11 @@ class Client:
     def manifest(
         self, model: str, version: int | None = None, timeout_seconds: float | None = None
     ) -> manifest_pb2.ModelManifest:
-        """What a model version says about itself: columns, classes, metrics, formula.
+        """The manifest of a model version: columns, classes, metrics, formula.
 
         Args:
             model: its name.
-            version: None is the latest that is ready.
+            version: a number; None is the latest that is ready.
             timeout_seconds: None is the client's.
 
         Raises:
@@ -153,7 +162,11 @@ class Client:
         return self._run(self._conversation.manifest(model, version), timeout_seconds)
 
     def health(self, service: str = "", timeout_seconds: float | None = None) -> Health:
-        """Whether the server ("") or one of its models (its name) answers predictions now.
+        """Whether a model answers predictions now.
+
+        Args:
+            service: the name of a model; "" asks about the whole server.
+            timeout_seconds: None is the client's.
 
         Raises:
             NotFound: when the server does not know the service.

@@ -1,4 +1,4 @@
-"""A channel for threads: deadlines, calls without generated stubs."""
+"""A gRPC channel for threads, with deadlines and without generated stubs."""
 
 import time
 from collections.abc import Generator, Iterator
@@ -12,11 +12,11 @@ from google.protobuf.message import Message
 from service.client.channel import Options, Target
 from service.client.errors import ClientError, Overloaded, from_rpc_error, from_status
 
-# What grpc says where a server ends a stream without a word that reaches us: while a request is being sent (grpc.aio,
-# as INTERNAL), or before its handler was called.
+# The details that grpc gives if the server ends a stream and its status does not reach us. The first comes from
+# grpc.aio while a request is being sent (as INTERNAL), the second before the handler was called.
 _ENDED = ("Internal error from Core", "CANCELLED")
 
-# Of the time that is left, so much may be waited; the rest is for the call.
+# A wait takes at most this share of the remaining time; the rest is for the call.
 _TRY_SHARE = 0.8
 
 _Response = TypeVar("_Response", bound=Message, covariant=True)
@@ -25,7 +25,7 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True)
 class Rpc(Generic[_Response]):
-    """One call without its deadline.
+    """One unary call, without its deadline.
 
     path      "/package.Service/Method"
     request   the message to send
@@ -45,7 +45,7 @@ class Rpc(Generic[_Response]):
 class Pause:
     """A wait before a call is sent again.
 
-    error    why; it is thrown where the wait is of no use: repeats are switched off, or the deadline would pass
+    error    the reason for the wait; raised if a wait is useless: retries are switched off, or the deadline is too near
     least    seconds before which another try is useless
     seconds  how long to wait
     """
@@ -59,10 +59,10 @@ class Pause:
         yield self
 
     def within(self, deadline: "Deadline", repeats: bool) -> float:
-        """How long to wait, by what time there is.
+        """How many seconds to wait, within the time that is left.
 
         Raises:
-            Overloaded: `error`.
+            Overloaded: `error`, when a wait is useless.
         """
         left = deadline.left()
         if not repeats or self.least >= _TRY_SHARE * left:
@@ -70,41 +70,45 @@ class Pause:
         return min(self.seconds, _TRY_SHARE * left)
 
 
-# Something that takes calls one after the other, whoever makes them: yields each call, is sent its response, and gets
-# a ClientError thrown where there is none; or yields a pause.
+# A generator that does its calls one after the other and leaves the transport to its runner, :meth:`Connection.run` or
+# :meth:`AsyncConnection.run`. It yields a call and is sent the response; if the call fails, a ClientError is thrown in.
+# It yields a pause to wait.
 Steps: TypeAlias = Generator["Rpc[Message] | Pause", Message | None, _Result]
 
 
 @dataclass(frozen=True)
 class Deadline:
-    """When something that takes several calls has to be over: `at` in monotonic seconds, `seconds` after its start."""
+    """The end of the time for one or several calls: `at` in monotonic seconds, `seconds` after its start."""
 
     seconds: float
     at: float
 
     @classmethod
     def after(cls, seconds: float) -> Self:
-        """So many seconds from now.
+        """The deadline that many seconds from now.
 
         Raises:
-            ValueError: when that is not a positive number, or years.
+            ValueError: when the number is not positive, or above 1e7 (116 days).
         """
         if not 0.0 < seconds < 1e7:
             raise ValueError(f"timeout_seconds is {seconds}, wanted a positive number of seconds below 1e7")
         return cls(seconds, time.monotonic() + seconds)
 
     def left(self) -> float:
-        """Seconds until then; 0 once it has passed."""
+        """Seconds until the deadline; 0 after it."""
         return max(0.0, self.at - time.monotonic())
 
 
 class Connection:
-    """A channel that connects by itself, and again after it was cut; calls may come from any thread.
+    """A channel that connects by itself, also after the connection was lost. Any thread may call.
 
     Args:
-        target: where to; `address` is how it is shown.
-        options: of :func:`service.client.channel.options`.
-        repeats: whether a call that was refused for lack of room is sent again after a pause.
+        target: the servers.
+        options: from :func:`service.client.channel.options`.
+        repeats: whether a call that a full server refused is sent again after a pause.
+
+    Attributes:
+        address: the servers, as messages name them.
     """
 
     def __init__(self, target: Target, options: Options, repeats: bool) -> None:
@@ -113,17 +117,17 @@ class Connection:
         self._channel = grpc.insecure_channel(target.uri, options=options)
 
     def run(self, steps: Steps[_Result], deadline: Deadline) -> _Result:
-        """Make the calls of all steps.
+        """Do the calls and pauses of all steps.
 
         Args:
-            steps: what to do.
-            deadline: when all of it has to be over.
+            steps: the generator to run.
+            deadline: for all steps together.
 
         Returns:
-            What the steps come to.
+            The return value of the generator.
 
         Raises:
-            ClientError: of the kind that fits, when there is no answer.
+            ClientError: when a call fails; one of its subclasses if one fits.
             ValueError: when the connection is closed.
         """
         try:
@@ -156,13 +160,13 @@ class Connection:
     def stream(
         self, path: str, requests: Iterator[Message], response: type[_Response], deadline: Deadline
     ) -> Generator[_Response, None, None]:
-        """The answers on one stream of requests, as they come; close it to cancel the stream.
+        """Open a bidirectional stream and give its answers as they arrive. Close the generator to cancel the stream.
 
         Args:
             path: "/package.Service/Method".
-            requests: is read in a thread of gRPC's, a message ahead of what the server takes; must not raise.
+            requests: must not raise. A thread of gRPC reads it, one message ahead of the server.
             response: the type of the messages to receive.
-            deadline: when all of it has to be over.
+            deadline: for the whole stream.
 
         Raises:
             ClientError, ValueError: as :meth:`run`.
@@ -184,7 +188,7 @@ class Connection:
 
     @contextmanager
     def _errors(self, deadline: Deadline) -> Iterator[None]:
-        """Grpc's errors as ours."""
+        """Turn errors of grpc into errors of this client."""
         try:
             yield
         except grpc.RpcError as error:
@@ -192,12 +196,12 @@ class Connection:
 
 
 def serialized(message: Message) -> bytes:
-    """The message as it goes over the wire."""
+    """The message as bytes."""
     return message.SerializeToString()
 
 
 def stream_error(error: grpc.RpcError, address: str, deadline: Deadline) -> ClientError:
-    """The error that a failed stream becomes."""
+    """The error of this client for a stream that failed."""
     if cast(grpc.Call, error).details() not in _ENDED:
         return from_rpc_error(error, address, deadline.seconds)
     code = grpc.StatusCode.UNAVAILABLE if deadline.left() else grpc.StatusCode.DEADLINE_EXCEEDED

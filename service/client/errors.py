@@ -1,4 +1,4 @@
-"""What a caller of the service can run into, as one tree; every message says what to do next."""
+"""Errors that a caller of the service can get, as one tree. Every message says what to do next."""
 
 import json
 from typing import cast
@@ -11,9 +11,9 @@ _SHOWN_NAMES = 10
 
 
 class ClientError(Exception):
-    """A call that gave no answer.
+    """A call failed.
 
-    code  the gRPC status: the server's, or the one it would have answered where the client saw the fault first
+    code  the gRPC status of the server. If the client found the fault itself, the status that a server would send.
     """
 
     code: grpc.StatusCode = grpc.StatusCode.UNKNOWN
@@ -34,8 +34,8 @@ class NotFound(ClientError):
 class Overloaded(ClientError):
     """Too many rows are waiting at the server, or the message is too large for it.
 
-    retry_after_seconds  how long another try is useless, by the server's word; None where it gave none, and another try
-                         would fail too
+    retry_after_seconds  time before which another try is useless, as the server reported it. None: another try would
+                         fail too, for example because the message is too large.
     """
 
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -43,24 +43,24 @@ class Overloaded(ClientError):
 
 
 class DeadlineExceeded(ClientError):
-    """No answer within the time given."""
+    """No answer came within the given time."""
 
     code = grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 class Unavailable(ClientError):
-    """Nobody listens at the address, or the server is starting or stopping; retries did not help."""
+    """No server listens at the address, or the server is starting or stopping. Retries did not help."""
 
     code = grpc.StatusCode.UNAVAILABLE
 
 
 def from_rpc_error(error: grpc.RpcError, address: str, timeout_seconds: float) -> ClientError:
-    """The error that a failed call becomes.
+    """The error of the client for an error of grpc.
 
     Args:
         error: as raised by grpc.
-        address: where the call went.
-        timeout_seconds: the time it had.
+        address: the server that was called.
+        timeout_seconds: the time that the call was given.
     """
     call = cast(grpc.Call, error)
     return from_status(call.code(), call.details() or "", address, timeout_seconds, _pushback_seconds(call))
@@ -69,7 +69,7 @@ def from_rpc_error(error: grpc.RpcError, address: str, timeout_seconds: float) -
 def from_status(
     code: grpc.StatusCode, details: str, address: str, timeout_seconds: float, retry_after_seconds: float | None = None
 ) -> ClientError:
-    """The error for a status and its words; arguments as those of :func:`from_rpc_error` and Overloaded."""
+    """The error for a status code and its details; arguments as those of :func:`from_rpc_error` and Overloaded."""
     details = " ".join(details.split())
     if code is grpc.StatusCode.INVALID_ARGUMENT:
         return InvalidInput(f"{address} refused the rows: {details}")
@@ -92,14 +92,14 @@ def from_status(
 
 
 def _pushback_seconds(call: grpc.Call) -> float | None:
-    """What the trailers say of when to come back."""
+    """The time before another try that the trailers give; None if they give none."""
     text = str(dict(call.trailing_metadata() or ()).get(_PUSHBACK, ""))
-    # Negative: gRPC's word for "not at all".
+    # In gRPC a negative number means "do not try again".
     return int(text) / 1e3 if text.isascii() and text.isdecimal() else None
 
 
 def cancelled(address: str) -> ClientError:
-    """The error of a call whose client was closed while it waited."""
+    """The error of a call that was waiting when its client was closed."""
     result = ClientError(f"{address} failed with CANCELLED: the client was closed")
     result.code = grpc.StatusCode.CANCELLED
     return result
@@ -112,13 +112,13 @@ def quoted(text: str) -> str:
 
 
 def listed(names: list[str]) -> str:
-    """Names in double quotes; of many, the first ones and how many more."""
+    """Names in double quotes. Of a long list, the first ten and the number of the others."""
     more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
     return ", ".join(quoted(name) for name in names[:_SHOWN_NAMES]) + more
 
 
 def _unavailable(address: str, details: str) -> str:
-    # Only grpc's own words tell a server that is absent from one that says so itself.
+    # Only the text of grpc's message tells whether the server is absent or has answered UNAVAILABLE itself.
     if any(word in details.lower() for word in ("failed to connect", "dns", "resol")):
         return f"no server at {address}: is kan-serve running? ({details})"
     return f"{address} is not ready: {details}; try again in a moment"

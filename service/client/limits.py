@@ -1,4 +1,4 @@
-"""How much a server takes at once, as GetModel tells it."""
+"""How many rows and bytes a server takes in one request, as its GetModel answers."""
 
 from dataclasses import dataclass
 from typing import Final, Self
@@ -6,7 +6,7 @@ from typing import Final, Self
 from kan_api.v1 import prediction_pb2
 from kan_api.v1.manifest_pb2 import ModelManifest
 
-# What servers take unless they are told otherwise; those of an older version do not say.
+# The defaults of a server's settings. A server of an older version does not send its limits.
 MAX_REQUEST_ROWS: Final = 4096
 MAX_MESSAGE_BYTES: Final = 2**24
 
@@ -16,12 +16,12 @@ _ENVELOPE_BYTES = 2**14
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one server, and of those that answer alike.
+    """Limits of one server, or of several equal servers.
 
-    request_rows         most rows that one request may bring
-    message_bytes        largest message, either way
-    shared_request_rows  rows that each request of many should bring, so that those of several callers fit beside
-                         each other
+    request_rows         most rows in one request
+    message_bytes        largest message, request or answer
+    shared_request_rows  recommended rows a request if a table takes several requests, so that the requests of several
+                         callers fit into the queue together
     """
 
     request_rows: int = MAX_REQUEST_ROWS
@@ -30,7 +30,7 @@ class Limits:
 
     @classmethod
     def of(cls, answer: prediction_pb2.GetModelResponse) -> Self:
-        """What an answer tells; the defaults where its server does not know the field."""
+        """The limits in an answer; the defaults if the server does not send them."""
         if not answer.HasField("limits"):
             return cls()
         told = answer.limits
@@ -41,16 +41,16 @@ class Limits:
         )
 
     def most_rows(self, columns: int) -> int:
-        """How many rows of so many numbers one message may hold, the question or its answer."""
+        """Most rows of `columns` numbers that fit into one message, request or answer."""
         envelope_bytes = min(_ENVELOPE_BYTES, self.message_bytes // 2)
         return max(1, min(self.request_rows, (self.message_bytes - envelope_bytes) // (4 * max(1, columns))))
 
     def shared_rows(self, columns: int) -> int:
-        """How many rows of so many numbers each request of many should hold."""
+        """Recommended rows of `columns` numbers for each request, if a table takes several requests."""
         return min(self.shared_request_rows, self.most_rows(columns))
 
 
 def widest(manifest: ModelManifest) -> int:
-    """Numbers a row, in the question or in its answer, whichever has more."""
+    """Numbers in one row of the request or of the answer, whichever has more."""
     outputs = sum(max(1, int(output.shape[-1])) for output in manifest.outputs if output.shape)
     return max(len(manifest.features), outputs)

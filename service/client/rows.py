@@ -1,4 +1,4 @@
-"""Rows as the float matrix that a model takes, by the rules that training reads cells by."""
+"""Rows as the float matrix that a model takes. Cells are read by the same rules as in training."""
 
 import numbers
 import re
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from kan_api.v1.manifest_pb2 import Column, ModelManifest
 from service.client.errors import InvalidInput, listed, quoted
 
-# As training/data/column.py has them; a test holds the two together. Compared in lower case without surrounding space.
+# The same words as in training/data/column.py; a test compares the two. A cell is compared in lower case, stripped.
 MISSING_WORDS = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "<na>", "?"})
 MISSING_NUMBERS = MISSING_WORDS | {"none"}
 
@@ -24,10 +24,10 @@ Matrix = NDArray[np.float32]
 class TableRows:
     """Some rows of a table, column by column.
 
-    columns  the cells by column: text as it stands in a file, or numbers, booleans and None as JSON has them
+    columns  the cells of each column: text, as in a CSV file, or numbers, booleans and None, as in JSON
     count    number of rows
-    place    where a person finds the n-th row, for messages
-    ignored  names of columns that were there and not asked for
+    place    gives the position of row n in words, for messages
+    ignored  names of columns in the table that the model does not need
     """
 
     columns: Mapping[str, Sequence[object]]
@@ -37,7 +37,7 @@ class TableRows:
 
 
 def matrix_of(rows: ArrayLike) -> Matrix:
-    """Numbers in the order of the model's features.
+    """The matrix for rows that are numbers, in the order of the model's features.
 
     Args:
         rows: [rows, features], or [features] for one row.
@@ -46,7 +46,8 @@ def matrix_of(rows: ArrayLike) -> Matrix:
         float32 [rows, features].
 
     Raises:
-        InvalidInput: when these are not numbers, not of that shape, none at all, infinite or too large for float32.
+        InvalidInput: when the rows are not numbers, are empty, have another shape, or hold an infinite number or one
+            too large for float32.
     """
     try:
         given = np.asarray(rows)
@@ -54,7 +55,7 @@ def matrix_of(rows: ArrayLike) -> Matrix:
         raise InvalidInput("the rows are not all of one length; wanted numbers [rows, features]") from None
     if given.dtype.kind not in "biuf":
         raise InvalidInput(
-            f"wanted numbers [rows, features], got an array of {given.dtype}; rows that hold words are given as dicts "
+            f"wanted numbers [rows, features], got an array of {given.dtype}; give rows with words as dicts "
             'by column name (of a DataFrame: frame.to_dict("records"))'
         )
     if given.ndim not in (1, 2) or given.size == 0:
@@ -72,12 +73,12 @@ def matrix_of(rows: ArrayLike) -> Matrix:
 def rows_of(
     records: Sequence[object], names: Sequence[str], place: Callable[[int], str] = lambda row: f"rows[{row}]"
 ) -> TableRows:
-    """Rows from one mapping a row.
+    """The table of rows that are given as one mapping each.
 
     Args:
-        records: cells by column name.
-        names: the columns to take; a cell may be None, but its key has to be there.
-        place: where a person finds the n-th row.
+        records: for each row, its cells by column name.
+        names: the columns to take. A cell may be None, but its key must be present.
+        place: gives the position of row n in words, for messages.
 
     Raises:
         InvalidInput: when a record is no mapping or lacks a column.
@@ -100,18 +101,18 @@ def rows_of(
 
 
 def features(manifest: ModelManifest, rows: TableRows) -> Matrix:
-    """Encode columns of numbers and words.
+    """Encode a table of numbers and words as features: a word becomes a 1 in the feature of its category.
 
     Args:
-        manifest: says which columns there are and which features they become.
-        rows: with at least the manifest's columns.
+        manifest: has the columns of the table and the features of the model.
+        rows: a table with at least the columns of the manifest.
 
     Returns:
-        float32 [rows, features], in the order of the manifest's features; NaN for a missing number that the model
-        imputes.
+        float32 [rows, features], in the order of the manifest's features. A missing number that the model imputes is
+        NaN.
 
     Raises:
-        InvalidInput: at the first cell that is no number, an unknown word, or missing where none may be.
+        InvalidInput: for the first cell that is not a number, is an unknown word, or is missing and not imputed.
     """
     places = {(feature.column, feature.category): place for place, feature in enumerate(manifest.features)}
     matrix = np.zeros((rows.count, len(manifest.features)), dtype=np.float32)
@@ -126,9 +127,9 @@ def features(manifest: ModelManifest, rows: TableRows) -> Matrix:
 
 
 def word_of(cell: object, known: Collection[str]) -> str | None:
-    """The word that a cell holds: "" where it is missing, None where it holds neither word nor number.
+    """The word in a cell; "" if the cell is missing, None if it is of another type, for example a list.
 
-    A known word is never taken for a missing cell ("NA" for Namibia).
+    A known category is never read as a missing cell, for example "NA" for Namibia.
     """
     spellings = _spellings(cell)
     for spelling in spellings:
@@ -143,10 +144,10 @@ def numbers_of(name: str, rows: TableRows) -> NDArray[np.float64]:
     """One column as numbers.
 
     Returns:
-        float64 [rows], NaN where the cell is missing.
+        float64 [rows]; NaN for a missing cell.
 
     Raises:
-        InvalidInput: at the first cell that is neither a number nor missing, is infinite or too large for float32.
+        InvalidInput: for the first cell that is not a number and not missing, is infinite or is too large for float32.
     """
     cells = rows.columns[name]
     values = _plain_numbers(cells)
@@ -172,9 +173,9 @@ def _numbers(name: str, rows: TableRows, may_be_missing: bool) -> NDArray[np.flo
 
 
 def _plain_numbers(cells: Sequence[object]) -> NDArray[np.float64] | None:
-    """The fast way, for a column of text where every cell is a number."""
+    """The numbers of a column where every cell is the text of a number, fast; None for any other column."""
     texts = [cell for cell in cells if isinstance(cell, str)]
-    # Python reads 1_000 as a thousand; tables do not.
+    # float("1_000") is 1000 in Python. In a table such a text is no number.
     if len(texts) < len(cells) or "_" in "".join(texts):
         return None
     try:
@@ -206,7 +207,7 @@ def _number(row: int, name: str, rows: TableRows) -> float:
 
 
 def _codes(column: Column, rows: TableRows, features_of_words: list[int]) -> list[int]:
-    """The feature that is 1, row by row."""
+    """For each row, the feature that is 1."""
     known = dict(zip(column.categories, features_of_words, strict=True))
     codes = []
     for row, cell in enumerate(rows.columns[column.name]):
@@ -222,7 +223,7 @@ def _codes(column: Column, rows: TableRows, features_of_words: list[int]) -> lis
 
 
 def _spellings(cell: object) -> tuple[str, ...]:
-    """How a cell may stand among the words: a file of text has one way, JSON's 3 may have been 3 or 3.0."""
+    """The ways to write a cell as a word. Text has one; the number 3 of JSON has two, "3" and "3.0"."""
     if isinstance(cell, str):
         return (cell,)
     if cell is None:

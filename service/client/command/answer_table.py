@@ -1,4 +1,4 @@
-"""Predictions as lines of text: a table for people, CSV, or JSON lines; one line a row, as the rows come."""
+"""Predictions as text, one line a row: a table for people, CSV or JSON lines. Lines are made as rows arrive."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ _ALIGNED_ROWS = 1000
 
 
 def column_names(manifest: ModelManifest, all_probabilities: bool) -> list[str]:
-    """What the columns of `cells` are called."""
+    """The names of the columns that `cells` gives."""
     target = manifest.target or "prediction"
     if manifest.task != TASK_CLASSIFICATION:
         width = int(manifest.outputs[0].shape[-1]) if manifest.outputs else 1
@@ -31,7 +31,7 @@ def column_names(manifest: ModelManifest, all_probabilities: bool) -> list[str]:
 
 
 def cells(prediction: Prediction, all_probabilities: bool) -> Iterator[Sequence[Cell]]:
-    """One row of cells a prediction: the value; or the label and its probability, or all probabilities."""
+    """The cells of each row: for regression the values; for classes the label and one or all probabilities."""
     if prediction.labels is None:
         yield from prediction.values
         return
@@ -40,12 +40,12 @@ def cells(prediction: Prediction, all_probabilities: bool) -> Iterator[Sequence[
 
 
 def lines(style: Style, names: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterator[str]:
-    """The rows as text, each line with its end.
+    r"""The rows as lines of text, each with its "\n".
 
     Args:
-        style: which form.
+        style: the format of the lines.
         names: the names of the columns.
-        rows: cells; taken as they are needed, a thousand ahead at most.
+        rows: the cells of each row. They are read lazily, at most a thousand rows ahead.
     """
     forms: dict[Style, Callable[[Sequence[str], Iterable[Sequence[Cell]]], Iterator[str]]] = {
         "table": _table_lines,
@@ -56,12 +56,12 @@ def lines(style: Style, names: Sequence[str], rows: Iterable[Sequence[Cell]]) ->
 
 
 def table_lines(names: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[bool]) -> Iterator[str]:
-    """Words in columns that are as wide as the first thousand rows need.
+    """Aligned columns, as wide as the first thousand rows need.
 
     Args:
-        names: the heads of the columns.
-        rows: the words.
-        right: which columns end, rather than begin, below each other.
+        names: the headers of the columns.
+        rows: the words of each row.
+        right: for each column, whether it is aligned to the right.
     """
     rest = iter(rows)
     first = list(itertools.islice(rest, _ALIGNED_ROWS))
@@ -80,10 +80,10 @@ def _csv_lines(names: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterator
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     rest = iter(rows)
-    # Not even the header comes before the first row has: wrong input should leave nothing behind.
+    # The header waits for the first row, so that wrong input prints nothing.
     first = list(itertools.islice(rest, 1))
     for row in itertools.chain([names], first, rest):
-        # str() of a float32 is the shortest text that reads back as the same number.
+        # str() of a float32 is the shortest text that parses to the same number.
         writer.writerow(["" if cell is None else str(cell) for cell in row])
         yield buffer.getvalue()
         buffer.seek(0)

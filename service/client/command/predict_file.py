@@ -1,9 +1,10 @@
-"""kan-client predict: the rows of a file, answered by one version and printed as they come.
+"""kan-client predict: predict the rows of a file with one version, and print each answer as it arrives.
 
-A version that is gone before the last row cannot answer the rest, and another's answers may not follow its own. So the
-table begins anew on the newest version: the file is read again, and what was printed is taken back. Neither memory nor
-disk grows with the table, so what a pipe or a terminal has got stays there: the table then ends with a line that says
-that it is not whole, and with exit code 1.
+A table holds the answers of one version only. If that version is removed before the last row, the table begins anew
+with the newest version: the file is read again, and the printed lines are removed from the output file.
+
+Lines on a pipe or a terminal cannot be removed, and holding them back would take memory that grows with the table. Then
+the table ends with a line that says that it is incomplete, and the exit code is 1.
 """
 
 import json
@@ -27,20 +28,20 @@ _MOST_BLOCK_NUMBERS: Final = 2**22
 
 
 class NotWhole(ClientError):
-    """The version that answered is gone, and the table cannot begin anew."""
+    """The version that answered has been removed, and the table cannot begin anew."""
 
 
 @dataclass(frozen=True)
 class PredictionJob:
-    """What is asked.
+    """The options of one `kan-client predict`.
 
-    model              its name
-    version            None is the latest that is ready when the table begins
-    source             what messages call the file
-    file_format        of the file
-    style              of the answers
-    all_probabilities  not only the label's own
-    target             the column that holds the truth; None: there is none
+    model              name of the model
+    version            a number; None is the latest that is ready when the table begins
+    source             name of the file, for messages
+    file_format        format of the file
+    style              format of the answers
+    all_probabilities  whether to print the probability of every class, not only the label's
+    target             column with the true values; None if there is none
     """
 
     model: str
@@ -58,20 +59,20 @@ def predict_file(
     """Print an answer for each row of a file.
 
     Args:
-        client: who is asked.
-        job: what is asked.
+        client: connected to the server.
+        job: the model and the formats.
         stream: the file.
-        output: where answers go.
-        tell: gets lines for people.
+        output: gets the answers.
+        tell: gets messages for people.
 
     Returns:
-        How good the answers are, in a line; "" where there is no target.
+        The score of the answers as one line; "" without a target.
 
     Raises:
         InvalidInput: when the file does not fit the model.
         NotFound: when there is no such model or version.
-        NotWhole: when the version that answered is gone, and answers were printed that cannot be taken back or rows
-            read that cannot be read again, or it happened too often.
+        NotWhole: when the version that answered was removed and the table cannot begin anew: printed lines cannot be
+            removed, rows cannot be read again, or it has happened more than three times.
     """
     text, printed = Replay(stream), Printed(output)
     manifest = client.manifest(job.model, job.version)
@@ -91,7 +92,7 @@ def predict_file(
 
 
 class _Pass:
-    """One version's answers to a table, from its first row on."""
+    """One attempt to answer the whole table with one version."""
 
     def __init__(
         self, client: Client, job: PredictionJob, manifest: ModelManifest, tell: Callable[[str], None]
@@ -103,14 +104,14 @@ class _Pass:
         self._score: Accuracy | Deviation | None = score_for(manifest, job.target) if job.target else None
 
     def run(self, text: Replay, printed: Printed) -> str:
-        """Print all answers; gives the score."""
+        """Print all answers and return the score as one line."""
         names = column_names(self._manifest, self._job.all_probabilities)
         for line in lines(self._job.style, names, self._rows(text, printed)):
             printed.write(line)
         return self._score.summary() if self._score else ""
 
     def _rows(self, text: Replay, printed: Printed) -> Iterator[Sequence[Cell]]:
-        """Cells to print, row by row; a block of the file is read when the one before has been printed."""
+        """The cells to print, row by row. The next block is read when the previous block has been printed."""
         job, manifest = self._job, self._manifest
         wanted = [column.name for column in manifest.columns]
         if job.target:
@@ -120,7 +121,7 @@ class _Pass:
         for number, block in enumerate(blocks):
             if number == 0 and block.ignored:
                 self._tell(f"{job.source}: ignored {listed(list(block.ignored))}")
-            # A full block: a file of some length. Callers with a few rows go first.
+            # A full block means a long file. The server computes callers with a few rows first.
             bulk = block.count == block_rows
             prediction = self._client.predict(job.model, features(manifest, block), manifest.version, bulk=bulk)
             if self._score:
@@ -131,7 +132,7 @@ class _Pass:
 
 
 def _not_whole(job: PredictionJob, printed: Printed, version: str, rows: int, begun_anew: int) -> NotWhole:
-    """The error for a table that cannot begin anew; says so at the end of what was printed, too."""
+    """The error for a table that cannot begin anew. If lines were printed, one more line there says so too."""
     if begun_anew == MOST_FRESH_STARTS:
         why = f"{version} is gone, as were {begun_anew} before it: try again later"
     else:

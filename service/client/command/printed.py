@@ -1,26 +1,26 @@
-"""Standard output that can be taken back where it is a file, and input that can be read again."""
+"""Output whose lines can be removed if it is a file, and input that can be read a second time."""
 
 import os
 import stat
 from collections import deque
 from typing import BinaryIO, Final, Protocol, TextIO
 
-# Text of a table that comes through a pipe, held so that the table can begin anew.
+# The beginning of a table on a pipe is kept up to this size, so that it can be read a second time.
 _MOST_HELD_BYTES: Final = 2**26
 
 
 class ByteLines(Protocol):
-    """What gives a text line by line."""
+    """A stream of lines."""
 
     def readline(self, size: int = ..., /) -> bytes:
-        """The next line with its end, cut after so many bytes; b"" at the end."""
+        r"""The next line with its "\n", cut after `size` bytes; b"" at the end of the stream."""
 
 
 class Printed:
-    """What one table has put on a stream.
+    """The lines of one table on a stream.
 
     Args:
-        stream: standard output; in UTF-8 where it is a file.
+        stream: standard output; if it is a file, its encoding must be UTF-8.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -31,7 +31,7 @@ class Printed:
 
     @property
     def is_file(self) -> bool:
-        """Whether it may be taken back."""
+        """Whether the stream is a file, so that lines can be removed."""
         return self._start is not None
 
     def write(self, line: str) -> None:
@@ -42,7 +42,10 @@ class Printed:
             self._bytes += len(line.encode())
 
     def take_back(self) -> bool:
-        """Make it as if nothing had been printed; False where others can have read or written there."""
+        """Remove all printed lines; False if that is impossible.
+
+        Lines on a pipe or a terminal have been read. In a file, another process may have written behind them.
+        """
         if not self.lines:
             return True
         if self._start is None:
@@ -57,10 +60,10 @@ class Printed:
 
 
 class Replay:
-    """A table's text, line by line, that can be read again: a file from where it began, a pipe while it is held.
+    """The lines of a table, which can be read a second time: a file always, a pipe while its lines are kept.
 
     Args:
-        stream: what to read.
+        stream: the file or pipe to read.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -71,7 +74,7 @@ class Replay:
         self._again: deque[bytes] = deque()
 
     def readline(self, size: int = -1, /) -> bytes:
-        """As ByteLines has it."""
+        """As ByteLines.readline."""
         line = self._again.popleft() if self._again else self._stream.readline(size)
         if self._held is not None:
             self._held.append(line)
@@ -81,11 +84,11 @@ class Replay:
         return line
 
     def let_go(self) -> None:
-        """Hold no more of a pipe."""
+        """Keep the lines of a pipe no longer: the table will not be read a second time."""
         self._held = None
 
     def rewind(self) -> bool:
-        """Give everything again; False where that cannot be."""
+        """Begin again with the first line; False if the lines were not kept."""
         if self._start is not None:
             self._stream.seek(self._start)
             return True
@@ -97,16 +100,16 @@ class Replay:
 
 
 def _start(stream: TextIO) -> int | None:
-    """Where a file's new lines begin; None for what is no file."""
+    """The position in a file where new lines will begin; None if the stream is not a file."""
     try:
         status = os.fstat(stream.fileno())
-    except OSError:  # it is not the system's
+    except OSError:  # the stream has no file descriptor
         return None
     if not stat.S_ISREG(status.st_mode):
         return None
     stream.flush()
-    # Lines go to a file's end, whatever `tell` says, where the shell opened it by ">>"; by ">" they do at first, and
-    # where something behind them stands they cannot be taken back, which take_back sees by the size.
+    # If the shell opened the file with ">>", each line goes to the end of the file, whatever `tell` says. With ">" it
+    # goes to the current position. If another process has written behind it, take_back finds that by the file's size.
     return status.st_size if _appends(stream) else stream.buffer.tell()
 
 

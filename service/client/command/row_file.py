@@ -1,4 +1,4 @@
-"""CSV and JSON lines as blocks of rows, in constant memory however long the file is."""
+"""CSV and JSON lines as blocks of rows. Memory does not grow with the length of the file."""
 
 import csv
 import difflib
@@ -24,17 +24,17 @@ def read_blocks(
     """Read a table block by block.
 
     Args:
-        stream: UTF-8; CSV with a header (comma, semicolon, tab or | between cells), or one JSON object a line.
-        source: what messages call the stream.
-        file_format: which of the two.
-        names: the columns to take, in any order in the file; others are ignored.
+        stream: UTF-8. CSV with a header (comma, semicolon, tab or | between cells), or one JSON object a line.
+        source: name of the stream, for messages.
+        file_format: CSV or JSON lines.
+        names: the columns to take. The file may have them in any order; other columns are ignored.
         block_rows: most rows of a block.
 
     Yields:
-        The rows in order; nothing when there are none.
+        The rows in order; nothing for a table without rows.
 
     Raises:
-        InvalidInput: when the text is not of that format or lacks a column: with the row and the line.
+        InvalidInput: when the text does not have this format or a column is absent. The message has row and line.
     """
     lines = _lines(stream, source)
     if file_format == "csv":
@@ -82,17 +82,17 @@ def _json_blocks(lines: Iterator[str], source: str, names: Sequence[str], block_
 
 
 def _placing(source: str, first: int, starts: list[int]) -> Callable[[int], str]:
-    """Names the n-th row of a block."""
+    """A function that gives the position of row n of a block in words."""
     return lambda row: _place(source, first + row, starts[row])
 
 
 def _place(source: str, row: int, line: int) -> str:
-    """Where a person finds the row: counted from 1 without the header, and its line."""
+    """The position of a row in words: its number, counted from 1 without the header, and its line."""
     return f"{source}: row {row + 1} (line {line})"
 
 
 def _lines(stream: ByteLines, source: str) -> Iterator[str]:
-    """Each line with its end; a byte that is not UTF-8 is found in its line."""
+    r"""Each line with its "\n". The error for a byte that is not UTF-8 names the line."""
     for number in itertools.count(1):
         content = stream.readline(_LONGEST_LINE_BYTES)
         if not content:
@@ -112,7 +112,7 @@ def _lines(stream: ByteLines, source: str) -> Iterator[str]:
 
 
 def _header_lines(lines: Iterator[str]) -> list[str]:
-    """The lines of the first record, blank ones before it too: names in quotes may hold line ends."""
+    """The lines of the header, and blank lines before it. A name in quotes may contain line ends."""
     head: list[str] = []
     for line in lines:
         head.append(line)
@@ -123,7 +123,7 @@ def _header_lines(lines: Iterator[str]) -> list[str]:
 
 
 def _separator(head: list[str], names: Sequence[str]) -> str:
-    """The candidate that finds the most of the wanted names; of equals the one that cuts into the most cells."""
+    """The separator that gives the most of the wanted names; among equals, the one that gives the most cells."""
     wanted = set(names)
 
     def found(separator: str) -> tuple[int, int]:
@@ -137,7 +137,7 @@ def _separator(head: list[str], names: Sequence[str]) -> str:
 
 
 def _records(lines: Iterator[str], source: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Each record that is not a blank line, with the line at which it starts."""
+    """Each record that is not a blank line, with the number of its first line."""
     reader = csv.reader(lines, delimiter=separator, strict=True)
     start = 1
     try:

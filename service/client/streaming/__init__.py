@@ -1,1 +1,1 @@
-"""Long tables over a stream: rows in blocks, answers in order, and a pace that the server sets."""
+"""Prediction of long tables: rows in chunks or blocks, answers in order, fewer rows when the server is full."""

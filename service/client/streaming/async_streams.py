@@ -1,4 +1,4 @@
-"""As streams.py, for asyncio: blocks are read in one task, answers taken in another."""
+"""As streams.py, for asyncio: one task reads blocks, another takes the answers."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -40,19 +40,19 @@ async def _answered(connection: AsyncConnection, stream: BlockStream, feed: "_Fe
     attempts, deadline = 0, stream.deadline
     while True:
         attempts += 1
-        came = False
+        has_answers = False
         try:
             async with aclosing(connection.stream(PATH, feed.requests(), PredictStreamResponse, deadline)) as answers:
                 async for answer in answers:
                     if attempts < stream.max_attempts and broke_off(answer):
                         break
-                    attempts, came = 1, True
+                    attempts, has_answers = 1, True
                     stream.answer_arrived(answer)
                     feed.changed.set()
                     while (block := stream.ready()) is not None:
                         yield block
                 else:
-                    if not (came and stream.has_unsent()):
+                    if not (has_answers and stream.has_unsent()):
                         return
                     attempts = 0
                     continue
@@ -67,7 +67,7 @@ async def _answered(connection: AsyncConnection, stream: BlockStream, feed: "_Fe
 
 
 class _Feed:
-    """Reads blocks in a task of its own, as there is room, and gives their requests to the stream that is open."""
+    """Reads blocks in its own task while there is room, and gives their requests to the open stream."""
 
     def __init__(self, stream: BlockStream, blocks: Blocks) -> None:
         self.failure: BaseException | None = None
@@ -79,7 +79,7 @@ class _Feed:
         self._reading = asyncio.create_task(self._read(), name="read blocks")
 
     async def requests(self) -> AsyncGenerator[PredictRequest, None]:
-        """The requests for a stream that is opened now; the one before has ended."""
+        """The requests for a stream that is opened now. The previous stream has ended."""
         self._stream.restart()
         while True:
             pause_seconds = self._stream.pause_seconds()
@@ -91,14 +91,14 @@ class _Feed:
                 await self._wait(pause_seconds or None)
 
     async def _wait(self, seconds: float | None) -> None:
-        """Until something has changed, or so many seconds have passed."""
+        """Wait until something has changed, at most that many seconds; None waits without a limit."""
         self.changed.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.changed.wait()
 
     async def close(self) -> None:
-        """Read no further."""
+        """Stop reading blocks."""
         self._closed = True
         self._reading.cancel()
         await asyncio.gather(self._reading, return_exceptions=True)
@@ -113,7 +113,7 @@ class _Feed:
                     self._stream.add(taken)
                     self.changed.set()
         except BaseException as error:
-            if not self._closed:  # told to whoever takes predictions
+            if not self._closed:  # `predictions` raises it
                 self.failure = error
         finally:
             self._whole = True

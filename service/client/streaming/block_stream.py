@@ -1,4 +1,4 @@
-"""Blocks of rows on a stream of requests, without a transport: what is under way, and answers in their order."""
+"""The state of a stream of blocks, without a transport: the blocks in flight, and their answers in order."""
 
 import logging
 import random
@@ -31,7 +31,7 @@ from service.client.streaming.pace import Pace
 
 PATH: Final = "/kan_api.v1.PredictionService/PredictStream"
 
-# Blocks under way: a server answers so many of one stream at once.
+# Most blocks in flight: a server computes at most this many of one stream at once.
 MOST_BLOCKS: Final = 64
 
 _FAILURES: Final[Mapping[int, grpc.StatusCode]] = {
@@ -42,12 +42,12 @@ _log = logging.getLogger("service.client")
 
 @dataclass(eq=False)
 class Block:
-    """One block that is under way.
+    """One block of rows in flight.
 
     given         the rows as the caller gave them
     request       the rows as they are sent
     encoded_for   the manifest of the version that they are encoded for
-    fresh_starts  how often it was asked anew
+    fresh_starts  how often the block was predicted again because of another version
     """
 
     given: Matrix | Records
@@ -57,29 +57,29 @@ class Block:
 
     @property
     def id(self) -> str:
-        """Its number, counted from 0."""
+        """The number of the block as text, counted from 0."""
         return self.request.id
 
     @property
     def rows(self) -> int:
-        """How many there are."""
+        """The number of rows."""
         return self.request.features.rows
 
 
 class BlockStream:
-    """The blocks of one stream, numbered from 0; where the stream breaks off, those without an answer are sent again.
+    """The blocks of one stream, numbered from 0. If the stream breaks, blocks without an answer are sent again.
 
-    The reader of blocks calls `block`, `has_room` and `add`; the writer `next_to_send`; the reader of answers the rest.
-    Between threads a lock is theirs.
+    Three parties use it. The reader of blocks calls `block`, `has_room` and `add`. The writer of requests calls
+    `next_to_send`. The reader of answers calls the rest. Parties in several threads must lock each call.
 
     Args:
         conversation: gives manifests.
-        model: who is to answer.
-        version: which one; None is for each block the latest when it comes.
-        bulk: whether others go first.
-        deadline: when all of it has to be over.
-        max_attempts: how often something is sent at most; 1 is once.
-        address: who is asked, as messages have it.
+        model: its name.
+        version: a number; None is the latest that is ready, for each block anew.
+        bulk: whether the server computes other rows first.
+        deadline: for the whole stream.
+        max_attempts: most times that a block is sent; 1 means no retries.
+        address: the server, as messages name it.
     """
 
     def __init__(
@@ -111,21 +111,21 @@ class BlockStream:
         self._paused_until = 0.0
 
     def begin(self) -> Steps[None]:
-        """Learn how rows are encoded; comes first.
+        """Fetch the manifest, which says how rows are encoded. Must be called first.
 
         Raises:
             NotFound: when there is no such model or version.
         """
         self._manifest = yield from self._conversation.manifest(self._model, self._version)
-        # Under way at once are as many rows as one request of many brings, so that a stream fills no server's queue.
+        # The rows in flight are limited to one request's share, so that one stream does not fill the server's queue.
         self._most_rows = self._conversation.limits.shared_rows(widest(self._manifest))
         self._pace = Pace(self._most_rows)
 
     def block(self, rows: RowsLike) -> Block:
-        """The next block.
+        """Encode the next block.
 
         Raises:
-            InvalidInput: when the block does not fit the model, or is larger than a request.
+            InvalidInput: when the rows do not fit the model, or are more than one request may hold.
         """
         number, self._blocks = self._blocks, self._blocks + 1
         try:
@@ -135,23 +135,23 @@ class BlockStream:
         return self._encoded(number, taken, self._manifest)
 
     def has_room(self, block: Block) -> bool:
-        """Whether one more block may be under way; one always may."""
+        """Whether this block may be added to those in flight. One block alone always may."""
         rows = self._rows + block.rows
         return not self._open_blocks or (len(self._open_blocks) < MOST_BLOCKS and rows <= self._most_rows)
 
     def add(self, block: Block) -> None:
-        """The block is under way, until its answer is taken."""
+        """Put a block in flight, until its answer is settled."""
         self._open_blocks[block.id] = block
         self._to_send.append(block)
         self._rows += block.rows
 
     def restart(self) -> None:
-        """Send what has no answer, from the oldest block on: a new stream is open."""
+        """Send all blocks without an answer again, the oldest first, because a new stream is open."""
         self._to_send = deque(block for block in self._open_blocks.values() if block.id not in self._answers)
         self._sent.clear()
 
     def next_to_send(self) -> prediction_pb2.PredictRequest | None:
-        """The request to send next; None where there is none now."""
+        """The request to send next; None if none may be sent now."""
         if not self._to_send or self.pause_seconds():
             return None
         rows = self._to_send[0].rows
@@ -166,18 +166,18 @@ class BlockStream:
         return bool(self._to_send)
 
     def pause_seconds(self) -> float:
-        """How long nothing may be sent, since the server had no room; 0 where something may."""
+        """The rest of the pause after a full server refused a block; 0 if requests may be sent."""
         return max(0.0, self._paused_until - time.monotonic())
 
     def answer_arrived(self, answer: prediction_pb2.PredictStreamResponse) -> None:
-        """Keep an answer until its turn comes; where the server had no room, send its block again after a pause.
+        """Keep an answer until its turn comes. If a full server refused the block, send it again after a pause.
 
         Raises:
-            ClientError: when nobody asked for it.
+            ClientError: when no block waits for this answer.
         """
         block = self._open_blocks.get(answer.id)
         if block is None or answer.id in self._answers:
-            raise ClientError(f"an answer came to block {answer.id!r}, which was not asked; is this a kan-serve?")
+            raise ClientError(f"an answer came to block {answer.id!r}, which was not sent; is this a kan-serve?")
         self._sent.pop(answer.id, None)
         if self._may_come_again(answer):
             self._to_send.appendleft(block)
@@ -186,20 +186,20 @@ class BlockStream:
         self._answers[answer.id] = answer
 
     def refused(self, error: Overloaded) -> float:
-        """The server had no room for the stream itself: how many seconds to wait before another.
+        """Seconds to wait after a full server refused the stream or a block.
 
         Raises:
-            Overloaded: the error itself, where waiting is of no use.
+            Overloaded: the error itself, when a wait is useless.
         """
         return self._pace.refused(error).within(self.deadline, self.max_attempts > 1)
 
     def ready(self) -> Block | None:
-        """The oldest block under way, where its answer has come."""
+        """The oldest block in flight if its answer has arrived; otherwise None."""
         oldest = next(iter(self._open_blocks.values()), None)
         return oldest if oldest is not None and oldest.id in self._answers else None
 
     def settle(self, block: Block, answered: bool) -> None:
-        """The block of `ready` is done, or it is sent anew."""
+        """Remove the block of `ready` if it is answered; otherwise send it again."""
         del self._answers[block.id]
         if answered:
             self._rows -= self._open_blocks.pop(block.id).rows
@@ -207,13 +207,13 @@ class BlockStream:
             self._to_send.appendleft(block)
 
     def prediction(self, block: Block) -> Steps[Prediction | None]:
-        """What the answer to a block says; None where the block has to be sent anew.
+        """The prediction for a block; None if the block must be sent again for another version.
 
         Args:
-            block: of `ready`.
+            block: the result of `ready`.
 
         Raises:
-            ClientError: of the kind that fits, when the answer tells of a failure or does not fit the block.
+            ClientError: when the answer reports a failure or does not fit the block; one of its subclasses if one fits.
         """
         answer = self._answers[block.id]
         if answer.WhichOneof("result") != "prediction":
@@ -225,7 +225,7 @@ class BlockStream:
         except VersionGone as gone:
             if not may_begin_anew:
                 raise
-            _log.warning("%s; block %s is asked for anew of the newest version", gone, block.id)
+            _log.warning("%s; block %s is predicted again with the newest version", gone, block.id)
             block.fresh_starts += 1
             return None
         if inputs_of(manifest) != inputs_of(block.encoded_for):
@@ -244,10 +244,10 @@ class BlockStream:
         return joined(manifest, [answer.prediction], block.rows)
 
     def check_whole(self) -> None:
-        """Refuse the end of a stream that left blocks unanswered.
+        """Check, at the end of the stream, that every block has its answer.
 
         Raises:
-            ClientError: when there are any.
+            ClientError: when a block has none.
         """
         if self._open_blocks:
             raise ClientError(
@@ -267,14 +267,14 @@ class BlockStream:
         return Block(rows, request, manifest)
 
     def _may_come_again(self, answer: prediction_pb2.PredictStreamResponse) -> bool:
-        """Whether a block was refused for lack of room and there will be some in time; until then nothing is sent."""
+        """Whether a full server refused a block that may be sent again. If so, start the pause."""
         if answer.WhichOneof("result") != "failure":
             return False
         error = self._error(answer)
         if not isinstance(error, Overloaded):
             return False
         if self.pause_seconds():
-            return True  # one of several that were refused at once
+            return True  # the server refused several at once; the pause has begun already
         try:
             self._paused_until = time.monotonic() + self.refused(error)
         except Overloaded:
@@ -282,7 +282,7 @@ class BlockStream:
         return True
 
     def _error(self, answer: prediction_pb2.PredictStreamResponse) -> ClientError:
-        """The error that an answer tells of."""
+        """The error for an answer that reports a failure."""
         code = _FAILURES.get(answer.failure.code, grpc.StatusCode.UNKNOWN)
         details = f"block {answer.id}: {answer.failure.message}"
         after = answer.failure.retry_after_seconds
@@ -290,11 +290,11 @@ class BlockStream:
 
 
 def broke_off(answer: prediction_pb2.PredictStreamResponse) -> bool:
-    """Whether an answer says that its server takes no more, for it stops: the stream is about to end."""
+    """Whether an answer says that the server is stopping. The stream is about to end then."""
     unavailable: int = grpc.StatusCode.UNAVAILABLE.value[0]
     return answer.failure.code == unavailable
 
 
 def backoff_seconds(attempts: int) -> float:
-    """How long to wait after so many attempts since the last answer, as gRPC waits in other calls."""
+    """How long to wait after that many attempts without an answer; the same times as in gRPC's own retries."""
     return min(1.0, 0.1 * 2.0 ** (attempts - 1)) * random.uniform(0.8, 1.2)

@@ -1,4 +1,4 @@
-"""The rows of one call, in requests that leave room for others, all answered by one version."""
+"""The rows of one call in several requests, one at a time, all answered by one version."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -17,14 +17,14 @@ _Response = TypeVar("_Response", bound=Message, covariant=True)
 
 
 class VersionGone(NotFound):
-    """The version that had begun to answer is not there any more."""
+    """The version that answered the first requests has been removed."""
 
 
 def answer_to(rpc: Rpc[_Response]) -> Steps[_Response]:
-    """The answer to a call, which is sent again while the server has no room for it.
+    """The answer to a call. The call is sent again while a full server refuses it.
 
     Raises:
-        ClientError: when there is none.
+        ClientError: when the call fails.
     """
     pace = Pace(1)
     while True:
@@ -35,16 +35,17 @@ def answer_to(rpc: Rpc[_Response]) -> Steps[_Response]:
 
 
 def of_version(ask: Callable[[], Steps[_Response]]) -> Steps[_Response]:
-    """The answer to a call that names a version which has answered already.
+    """The answer to a call that names a version which has answered before.
 
-    Of several servers one may have it no more, or not yet; the next call goes to another.
+    With several servers, one server may have removed the version already, or not loaded it yet. So the call is tried
+    three times: each time it goes to the next server.
 
     Args:
         ask: makes the call.
 
     Raises:
-        VersionGone: when no server has it.
-        ClientError: when there is no answer for another reason.
+        VersionGone: when no server that was asked has the version.
+        ClientError: when the call fails for another reason.
     """
     for _ in range(_SERVERS_ASKED - 1):
         try:
@@ -60,19 +61,19 @@ def of_version(ask: Callable[[], Steps[_Response]]) -> Steps[_Response]:
 def chunk_answers(
     model: str, matrix: Matrix, version: int | None, bulk: bool, chunk_rows: int
 ) -> Steps[list[prediction_pb2.PredictResponse]]:
-    """The answers to all rows in order, all by the version that answered first.
+    """The answers to all rows in order, all from the version that answered first.
 
-    One request is under way at a time, so that a caller holds no more of the server's queue than one request.
+    One request is in flight at a time, so that one caller takes only the space of one request in the server's queue.
 
     Args:
-        model: who is to answer.
+        model: its name.
         matrix: the rows.
-        version: which one; None is the latest when the first request comes.
-        bulk: whether others go first.
+        version: a number; None is the latest that is ready when the first request arrives.
+        bulk: whether the server computes other rows first.
         chunk_rows: most rows of a request.
 
     Raises:
-        VersionGone: when the version is not there, or not any more.
+        VersionGone: when the version is absent or has been removed.
         ClientError: when a request fails.
     """
     answers: list[prediction_pb2.PredictResponse] = []
@@ -92,7 +93,7 @@ def chunk_answers(
 
 
 def predict_request(model: str, matrix: Matrix, version: int, bulk: bool) -> prediction_pb2.PredictRequest:
-    """The request for some rows."""
+    """The request that predicts the rows of a matrix."""
     return prediction_pb2.PredictRequest(
         model=model,
         version=version,

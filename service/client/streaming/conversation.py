@@ -1,4 +1,4 @@
-"""What a client says to a server, without a transport: each method gives the calls to make, one after the other."""
+"""The calls of a client, without a transport: each method is a generator of the calls to make, one after the other."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from service.client.limits import Limits, widest
 from service.client.rows import Matrix, features, matrix_of, rows_of
 from service.client.streaming.chunks import VersionGone, answer_to, chunk_answers, of_version
 
-# How often the rows of one call are asked for anew since the version that had begun to answer them is gone.
+# How often the rows of one call are predicted again because the version that answered first was removed.
 MOST_FRESH_STARTS = 3
 
 _log = logging.getLogger("service.client")
@@ -26,18 +26,18 @@ RowsLike: TypeAlias = ArrayLike | Mapping[str, object] | Records
 
 
 class Conversation:
-    """What is asked, and what has been learned on the way; for any number of threads or tasks.
+    """The calls of a client, with a cache of manifests and limits. Any number of threads or tasks may use it.
 
     The methods are those of :class:`service.client.client.Client`.
     """
 
     def __init__(self) -> None:
-        self.limits = Limits()  # as the server that was asked last told them
+        self.limits = Limits()  # from the latest GetModel answer
         self._manifests: dict[tuple[str, int], manifest_pb2.ModelManifest] = {}
         self._last_versions: dict[str, int] = {}
 
     def predict(self, model: str, rows: RowsLike, version: int | None, bulk: bool) -> Steps[Prediction]:
-        """Answers for the rows, all from one version of the model."""
+        """Predict the rows, all with one version of the model."""
         return self._predict(model, given(rows), version, bulk)
 
     def models(self) -> Steps[list[ModelInfo]]:
@@ -49,7 +49,10 @@ class Conversation:
         return [model_info(status) for status in response.models]
 
     def manifest(self, model: str, version: int | None) -> Steps[manifest_pb2.ModelManifest]:
-        """A version's manifest, fetched once since versions never change; which one is the latest is always asked."""
+        """The manifest of a version. It is fetched once, because a version never changes.
+
+        Without a number the server is always asked, because the latest version changes.
+        """
         known = self._manifests.get((model, version)) if version else None
         if known is not None:
             return known
@@ -59,7 +62,7 @@ class Conversation:
         """The manifest of a version that has answered.
 
         Raises:
-            VersionGone: when it is not there any more.
+            VersionGone: when the version has been removed.
         """
         known = self._manifests.get((model, answered))
         if known is not None:
@@ -68,14 +71,14 @@ class Conversation:
 
     def health(self, service: str) -> Steps[Health]:
         """Whether the server or one of its models answers."""
-        # On the wire HealthCheckRequest is a StringValue and HealthCheckResponse an Int32Value; the package that holds
-        # them would be one more thing to install.
+        # HealthCheckRequest has the wire format of StringValue, and HealthCheckResponse that of Int32Value. Using those
+        # spares a dependency on grpcio-health-checking.
         request = wrappers_pb2.StringValue(value=service)
         response = yield from answer_to(Rpc("/grpc.health.v1.Health/Check", request, wrappers_pb2.Int32Value))
         return Health(response.value)
 
     def _learned(self, model: str, response: prediction_pb2.GetModelResponse) -> manifest_pb2.ModelManifest:
-        """Keep what GetModel tells."""
+        """Keep the limits and the manifest of an answer to GetModel."""
         self.limits = Limits.of(response)
         self._manifests[model, response.manifest.version] = response.manifest
         return response.manifest
@@ -83,8 +86,8 @@ class Conversation:
     def _predict(self, model: str, rows: Matrix | Records, version: int | None, bulk: bool) -> Steps[Prediction]:
         pinned, begun_anew = version, 0
         while True:
-            # Versions of a model take the same inputs nearly always, so the one that answered last is as good as the
-            # latest to encode by.
+            # The rows are encoded for the version that answered last, which spares a call: nearly always all versions
+            # of a model have the same inputs. The comparison below finds the exceptions.
             encoded_for = yield from self.manifest(model, pinned or self._last_versions.get(model))
             matrix = encoded(encoded_for, rows)
             try:
@@ -98,12 +101,12 @@ class Conversation:
                 if begun_anew == MOST_FRESH_STARTS:
                     raise NotFound(f"{gone}; {begun_anew} versions before it went too: try again later") from gone
                 pinned, begun_anew = None, begun_anew + 1
-                _log.warning("%s; its rows are asked for anew of the newest version", gone)
+                _log.warning("%s; the rows are predicted again with the newest version", gone)
                 continue
             self._last_versions[model] = answered
             if isinstance(rows, np.ndarray) or inputs_of(encoded_for) == inputs_of(manifest):
                 return joined(manifest, answers, len(matrix))
-            # Another version has come meanwhile, and somebody gave it other inputs under the old name.
+            # A version with other inputs was published under the same name. Encode the rows again, for that version.
             pinned = answered
 
 
@@ -113,19 +116,19 @@ def _get_model(model: str, version: int) -> Rpc[prediction_pb2.GetModelResponse]
 
 
 def given(rows: RowsLike) -> Matrix | Records:
-    """What was given: numbers in the model's order, or one mapping a row.
+    """The caller's rows in one of two forms: numbers in the model's order, or one mapping a row.
 
     Raises:
-        InvalidInput: when it is neither.
+        InvalidInput: when the rows fit neither form.
     """
     if hasattr(rows, "to_dict") and hasattr(rows, "columns"):
-        # A DataFrame says which column is which: going by position could mix them up in silence.
+        # Columns of a DataFrame are matched by name: by position they could be mixed up in silence.
         rows = rows.to_dict("records")
     if isinstance(rows, Mapping):
         return [rows]
     if isinstance(rows, list | tuple) and rows and isinstance(rows[0], Mapping):
         return rows
-    return matrix_of(rows)  # type: ignore[arg-type]  # the mappings are gone
+    return matrix_of(rows)  # type: ignore[arg-type]  # rows is no mapping here
 
 
 def encoded(manifest: manifest_pb2.ModelManifest, rows: Matrix | Records) -> Matrix:
@@ -140,6 +143,6 @@ def encoded(manifest: manifest_pb2.ModelManifest, rows: Matrix | Records) -> Mat
 
 
 def inputs_of(manifest: manifest_pb2.ModelManifest) -> list[tuple[object, ...]]:
-    """All that encoding goes by."""
+    """Everything in a manifest that the encoding of rows depends on."""
     columns: list[tuple[object, ...]] = [(column.name, *column.categories) for column in manifest.columns]
     return columns + [(one.column, one.category, one.HasField("imputed")) for one in manifest.features]

@@ -1,9 +1,12 @@
-"""How fast a caller sends where others send too: fewer rows a request after each refusal, and growing waits.
+"""The sending rate of one caller among others: after a refusal, fewer rows a request and a longer wait.
 
-A server that is full refuses at once and says when there will be room. Callers who come back together would meet
-again, so each waits a little longer than it was told, by a random share, twice as long after each refusal in a row. The
-rows of a request are halved by a refusal and grow by an eighth of the most with each answer (additive increase,
-multiplicative decrease), so that callers come to equal shares whose sum fits.
+A full server refuses at once and says when there will be room. Callers that wait equally long would collide again. So
+each waits longer than the server says, by a random factor from 1 to 1.5, and at least 0.025 s. This least wait doubles
+with each refusal in a row, up to 5 s.
+
+A refusal halves the rows of a request. An answer adds an eighth of the largest request. This is additive increase and
+multiplicative decrease: the callers converge to equal shares that fit the server. Example with at most 512 rows: after
+a refusal 256, after each answer 64 more, so 512 again after four answers.
 
 Source: Chiu and Jain 1989, "Analysis of the increase and decrease algorithms for congestion avoidance".
 """
@@ -24,10 +27,10 @@ class Pace:
     """Rows a request and waits of one caller.
 
     Args:
-        most_rows: of one request.
+        most_rows: most rows of one request.
 
     Attributes:
-        rows: how many rows the next request may bring.
+        rows: most rows of the next request.
     """
 
     def __init__(self, most_rows: int) -> None:
@@ -40,10 +43,13 @@ class Pace:
         self.rows = min(self._most_rows, self.rows + max(1, self._most_rows // _SHARES))
 
     def refused(self, error: Overloaded) -> Pause:
-        """A request was refused: the wait before the next.
+        """A request was refused.
+
+        Returns:
+            The wait before the next request.
 
         Raises:
-            Overloaded: the error itself, where waiting is of no use.
+            Overloaded: the error itself, when the server says that another try would fail too.
         """
         if error.retry_after_seconds is None:
             raise error

@@ -1,4 +1,4 @@
-"""Predictions for blocks of rows over a stream, for threads: blocks are read in one, answers taken in another."""
+"""Predictions for blocks of rows over a stream: one thread reads blocks, another takes the answers."""
 
 import threading
 import time
@@ -18,13 +18,12 @@ def predictions(
 ) -> Generator[Prediction, None, None]:
     """One prediction a block, in the order of the blocks.
 
-    What goes wrong with a block is raised in its place, after the answers to those before it; so is what `blocks`
-    itself raises.
+    If a block fails, or `blocks` raises, the predictions of all earlier blocks come first; then the error is raised.
 
     Args:
-        connection: where to.
-        stream: which model is asked, and how.
-        blocks: is read in another thread, no further ahead than blocks may be under way.
+        connection: to the server.
+        stream: has the model and the state of the blocks.
+        blocks: the rows. Another thread reads them, as far ahead as the limits of blocks in flight allow.
 
     Raises:
         ClientError: as :meth:`service.client.client.Client.predict_stream`.
@@ -48,27 +47,29 @@ def predictions(
 def _answered(
     connection: Connection, feed: "_Feed", deadline: Deadline, max_attempts: int
 ) -> Generator[Block, None, None]:
-    """Blocks whose answers have come, in order, over as many streams as it takes; each is settled before the next.
+    """Blocks whose answers have arrived, in order. The caller settles each block before it takes the next.
 
-    An answer resets the count of attempts: max_attempts limits consecutive attempts without any answer.
+    If a stream breaks, another one is opened. An answer resets the attempt counter: `max_attempts` limits consecutive
+    attempts without any answer.
     """
     attempts = 0
     while True:
         attempts += 1
-        came = False
+        has_answers = False
         try:
             with closing(connection.stream(PATH, feed.requests(), PredictStreamResponse, deadline)) as answers:
                 for answer in answers:
                     if attempts < max_attempts and broke_off(answer):
                         break
-                    attempts, came = 1, True
-                    feed.came(answer)
+                    attempts, has_answers = 1, True
+                    feed.answer_arrived(answer)
                     while (block := feed.ready()) is not None:
                         yield block
                 else:
-                    if not (came and feed.has_unsent()):
+                    if not (has_answers and feed.has_unsent()):
                         return
-                    # All had been sent when the last of them was refused, or has to be asked anew: on another stream.
+                    # The requests had ended when the last block was refused, or had to be sent again for another
+                    # version. It is sent on another stream.
                     attempts = 0
                     continue
         except Overloaded as error:
@@ -82,7 +83,7 @@ def _answered(
 
 
 class _Feed:
-    """Reads blocks in a thread of its own, as there is room, and gives their requests to the stream that is open."""
+    """Reads blocks in its own thread while there is room, and gives their requests to the open stream."""
 
     def __init__(self, stream: BlockStream, blocks: Iterator[RowsLike]) -> None:
         self.failure: BaseException | None = None
@@ -92,46 +93,46 @@ class _Feed:
         self._open = 0
         self._whole = False
         self._closed = False
-        # Not waited for at the end: it may be in the caller's iterator, which ends when it likes.
+        # `close` does not join this thread: it may be blocked in the caller's iterator for any time.
         threading.Thread(target=self._read, name="read blocks", daemon=True).start()
 
     def requests(self) -> Iterator[PredictRequest]:
-        """The requests for a stream that is opened now; those of the one before end."""
+        """The requests for a stream that is opened now. The requests of the previous stream end."""
         with self._turn:
             self._open += 1
             self._stream.restart()
             self._turn.notify_all()
             return self._requests(self._open)
 
-    def came(self, answer: PredictStreamResponse) -> None:
-        """As BlockStream has it."""
+    def answer_arrived(self, answer: PredictStreamResponse) -> None:
+        """As BlockStream.answer_arrived, under the lock."""
         with self._turn:
             self._stream.answer_arrived(answer)
             self._turn.notify_all()
 
     def refused(self, error: Overloaded) -> float:
-        """As BlockStream has it."""
+        """As BlockStream.refused, under the lock."""
         with self._turn:
             return self._stream.refused(error)
 
     def ready(self) -> Block | None:
-        """As BlockStream has it."""
+        """As BlockStream.ready, under the lock."""
         with self._turn:
             return self._stream.ready()
 
     def settle(self, block: Block, answered: bool) -> None:
-        """As BlockStream has it."""
+        """As BlockStream.settle, under the lock."""
         with self._turn:
             self._stream.settle(block, answered)
             self._turn.notify_all()
 
     def has_unsent(self) -> bool:
-        """As BlockStream has it."""
+        """As BlockStream.has_unsent, under the lock."""
         with self._turn:
             return self._stream.has_unsent()
 
     def close(self) -> None:
-        """Read no further."""
+        """Stop reading blocks."""
         with self._turn:
             self._closed = True
             self._turn.notify_all()
@@ -141,7 +142,7 @@ class _Feed:
             yield request
 
     def _await_request(self, number: int) -> PredictRequest | None:
-        """The next request; None where there will be none on the stream of that number."""
+        """The next request on the stream of that number; None if there will be no more."""
         with self._turn:
             while not (self._closed or self._open != number):
                 pause_seconds = self._stream.pause_seconds()
@@ -163,7 +164,7 @@ class _Feed:
                         return
                     self._stream.add(taken)
                     self._turn.notify_all()
-        except BaseException as error:  # told to whoever takes predictions
+        except BaseException as error:  # `predictions` raises it
             self.failure = error
         finally:
             with self._turn:

@@ -162,7 +162,7 @@ def test_numbers_become_float32_and_one_row_may_be_flat() -> None:
         (np.zeros((1, 2, 3)), r"got shape \[1, 2, 3\]"),
         (5.0, r"got shape \[\]"),
         ([[1, 2], [3]], "not all of one length"),
-        ([["a", "b"]], "rows that hold words are given as dicts by column name"),
+        ([["a", "b"]], "give rows with words as dicts by column name"),
         ([[1, None]], "got an array of object"),
         ([[1j]], "got an array of complex128"),
         ([[1.0], [np.inf]], r"rows\[1\] holds inf as feature 0, wanted a finite number"),

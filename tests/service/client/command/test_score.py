@@ -39,7 +39,7 @@ def test_accuracy_counts_over_blocks() -> None:
     score = Accuracy("t", ("0", "1"))
     score.add(rows(["0", "1", ""]), words(["0", "0", "1"]))
     score.add(rows([1, None, "0"]), words(["1", "1", None]))
-    assert score.summary() == "accuracy 0.5000 (2 of 4 rows, 2 without truth left out)"
+    assert score.summary() == "accuracy 0.5000 (2 of 4 rows, 2 without a true value left out)"
 
 
 def test_a_truth_the_model_does_not_know_is_told() -> None:
@@ -53,7 +53,7 @@ def test_nothing_told_is_said() -> None:
     """No division by zero."""
     for score in (Accuracy("t", ("a",)), Deviation("t")):
         score.add(rows([""]), words(["a"]) if isinstance(score, Accuracy) else numbers([1.0]))
-        assert 'unknown: no row tells "t"' in score.summary()
+        assert 'unknown: no row has a value in column "t"' in score.summary()
 
 
 def test_a_constant_truth_has_no_r2() -> None:

@@ -615,12 +615,12 @@ class Liar(grpc.GenericRpcHandler):
     ("answers", "message"),
     [
         ([], "the stream ended without answers to 2 blocks"),
-        ([{"id": "7"}], "an answer came to block '7', which was not asked"),
+        ([{"id": "7"}], "an answer came to block '7', which was not sent"),
         ([{"id": ""}], "an answer came to block ''"),
-        ([{"id": "1"}, {"id": "1"}], "an answer came to block '1', which was not asked"),
+        ([{"id": "1"}, {"id": "1"}], "an answer came to block '1', which was not sent"),
         ([{"id": "0", "failure": {"code": 99, "message": "odd"}}], "failed with UNKNOWN: block 0: odd"),
         ([{"id": "0"}], "failed with UNKNOWN: block 0"),
-        ([{"id": "0", "prediction": {"version": 1}}], "answered other than the 5 rows asked for"),
+        ([{"id": "0", "prediction": {"version": 1}}], "was sent 5 rows and answered another number"),
     ],
 )
 @both
