@@ -1,4 +1,4 @@
-"""What Prometheus reads: counts kept where requests pass, and turned into metric families only for a scrape.
+"""The metrics for Prometheus. Requests only increase counts; a scrape turns them into metric families.
 
-To add a metric: count it in `metrics` or `model_metrics`, name it in `exposition`, a line in docs/operations.md.
+To add a metric: count it in `metrics` or `model_metrics`, name it in `exposition`, add a line to docs/operations.md.
 """

@@ -1,4 +1,4 @@
-"""How often a number of which size came: noted at once, sorted into buckets when somebody looks."""
+"""A histogram: numbers are recorded quickly, and sorted into buckets later, when they are read."""
 
 import threading
 from collections import deque
@@ -8,17 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# Sorting so many at once costs 0.1 µs a number; more would be memory for nothing.
+# Sorting this many at once costs 0.1 µs a number. More would use memory and not be faster.
 _MOST_KEPT = 1024
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a tally holds.
+    """The content of a BucketCounts at one time.
 
     Attributes:
-        counts: [buckets + 1], how many numbers are in each bucket and in no lower one; the last has no bound.
-        total: Their sum.
+        counts: [buckets + 1], how many numbers are in each bucket (not cumulative). The last bucket has no upper bound.
+        total: Sum of all numbers.
     """
 
     counts: NDArray[np.int64]
@@ -26,16 +26,16 @@ class Snapshot:
 
     @property
     def count(self) -> int:
-        """How many numbers were noted."""
+        """How many numbers were recorded."""
         return int(self.counts.sum())
 
     def plus(self, other: "Snapshot") -> "Snapshot":
-        """Both together; of the same buckets."""
+        """The sum of two snapshots with the same buckets."""
         return Snapshot(self.counts + other.counts, self.total + other.total)
 
 
 def sorted_into(bounds: Sequence[float], numbers: Sequence[float], times: Sequence[int]) -> Snapshot:
-    """What a tally of these bounds would hold, had it been given each number so many times."""
+    """The snapshot of a BucketCounts with these bounds, if numbers[i] had been recorded times[i] times."""
     numbers_, times_ = np.array(numbers, np.float64), np.array(times, np.int64)
     counts = np.zeros(len(bounds) + 1, np.int64)
     np.add.at(counts, np.searchsorted(bounds, numbers_), times_)
@@ -43,10 +43,10 @@ def sorted_into(bounds: Sequence[float], numbers: Sequence[float], times: Sequen
 
 
 class BucketCounts:
-    """Numbers in buckets. For any thread; whoever notes one never waits for whoever reads.
+    """Counts of numbers in buckets. Any thread may use it; `note` never waits for `read`.
 
     Args:
-        bounds: Upper bounds of the buckets, ascending; a number that is a bound is in its bucket.
+        bounds: Upper bounds of the buckets, ascending. A number equal to a bound is in that bucket.
     """
 
     __slots__ = ("_bounds", "_counts", "_kept", "_sorting", "_total")
@@ -59,9 +59,9 @@ class BucketCounts:
         self._sorting = threading.Lock()
 
     def note(self, number: float) -> None:
-        """Count a number."""
+        """Record a number."""
         self._kept.append(number)
-        # Not where somebody reads: who reads sorts what is kept.
+        # If the lock is taken, another thread is sorting the kept numbers already.
         if len(self._kept) >= _MOST_KEPT and self._sorting.acquire(blocking=False):
             try:
                 self._sort()
@@ -69,13 +69,13 @@ class BucketCounts:
                 self._sorting.release()
 
     def read(self) -> Snapshot:
-        """All numbers noted so far."""
+        """All numbers recorded so far."""
         with self._sorting:
             self._sort()
             return Snapshot(self._counts.copy(), self._total)
 
     def _sort(self) -> None:
-        """Put what is kept into its buckets."""
+        """Sort the kept numbers into their buckets."""
         numbers = np.array([self._kept.popleft() for _ in range(len(self._kept))], np.float64)
         self._counts += np.bincount(np.searchsorted(self._bounds, numbers), minlength=len(self._counts))
         self._total += float(numbers.sum())

@@ -1,4 +1,4 @@
-"""What is known of versions and models, as Prometheus' metric families."""
+"""The counts of versions and models as metric families of Prometheus."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,21 +12,22 @@ from service.metrics.bucket_counts import BucketCounts, Snapshot
 from service.metrics.model_metrics import ROWS, SECONDS, ModelMetrics
 
 _MODEL = ("model", "version")
-# There at 0 from the start: rate() does not see the value that a counter is born with, a first burst of failures.
+# These counters exist with the value 0 from the start. rate() does not see the first value of a new counter, so it
+# would miss a first burst of errors.
 _PROTOCOLS = ("kan_api", "open_inference")
 _CODES = ("OK", "INTERNAL", "UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "UNKNOWN")
 
 
 @dataclass(eq=False, slots=True)
 class VersionSeries:
-    """What the series of one version are made from.
+    """The data for the series of one version.
 
     Attributes:
-        counts: What it counts while it answers.
-        ready: Whether it answers; None where it is gone, or not there yet.
-        owner: The object that said last that it is ready; see `Metrics.model_ready`.
-        refused: Times that it was refused, by reason.
-        retired_at: The moment since when nobody needs it, by the clock of `Metrics`; None while somebody does.
+        counts: The counts of its requests and runs.
+        ready: Whether it answers; None before it was loaded and after it was retired.
+        owner: The object that last reported it as ready; see `Metrics.model_ready`.
+        refused: How often it was refused, by reason.
+        retired_at: When it was retired, by the clock of `Metrics`; None while it is in use.
     """
 
     counts: ModelMetrics
@@ -38,11 +39,11 @@ class VersionSeries:
 
 @dataclass(eq=False, slots=True)
 class ModelSeries:
-    """What the series of one model, whatever its version, are made from.
+    """The data for the series of one model, over all its versions.
 
     Attributes:
-        load_seconds: Of loads.
-        swaps: Times that another version took over.
+        load_seconds: Durations of loads.
+        swaps: How often another version took over.
     """
 
     load_seconds: BucketCounts = field(default_factory=lambda: BucketCounts(SECONDS))
@@ -53,7 +54,7 @@ Versions = Sequence[tuple[tuple[str, str], VersionSeries]]
 
 
 def families(versions: Versions, models: Mapping[str, ModelSeries]) -> Iterator[Metric]:
-    """Every metric of versions, by their (model, version), and of models, by their names."""
+    """All metrics of versions, labelled (model, version), and of models, labelled by name."""
     yield from _of_answers(versions)
     yield _histogram(
         "kan_queue_duration_seconds",
@@ -89,19 +90,19 @@ def families(versions: Versions, models: Mapping[str, ModelSeries]) -> Iterator[
 
 
 def _of_answers(versions: Versions) -> Iterator[Metric]:
-    """Requests answered, by code, and their time, by protocol."""
+    """Answered requests by code, and their duration by protocol."""
     requests = CounterMetricFamily("kan_requests_total", "Requests answered.", labels=(*_MODEL, "protocol", "code"))
     seconds: dict[tuple[str, ...], Snapshot] = {}
     counts: defaultdict[tuple[str, ...], int] = defaultdict(int)
-    # No model: what comes while models are loading fails under the empty name.
+    # The empty name counts requests without a known model, for example while models are loading.
     named = [("", ""), *(labels for labels, _ in versions)]
     counts.update(((*labels, protocol, code), 0) for labels in named for protocol in _PROTOCOLS for code in _CODES)
     for labels, version in versions:
-        for (protocol, code, _), tally in list(version.counts.answered.items()):
-            reading = tally.read()
-            counts[*labels, protocol, code] += reading.count
+        for (protocol, code, _), buckets in list(version.counts.answered.items()):
+            snapshot = buckets.read()
+            counts[*labels, protocol, code] += snapshot.count
             of_protocol = (*labels, protocol)
-            seconds[of_protocol] = reading.plus(seconds[of_protocol]) if of_protocol in seconds else reading
+            seconds[of_protocol] = snapshot.plus(seconds[of_protocol]) if of_protocol in seconds else snapshot
     for key, count in counts.items():
         requests.add_metric(key, count)
     yield requests
@@ -115,7 +116,7 @@ def _of_answers(versions: Versions) -> Iterator[Metric]:
 
 
 def _of_queues(versions: Versions) -> Iterator[Metric]:
-    """Rows that wait, bounds, and requests turned away."""
+    """Waiting rows, limits, and rejected requests."""
     queue_rows = GaugeMetricFamily("kan_queue_rows", "Rows waiting now.", labels=_MODEL)
     queue_limit = GaugeMetricFamily("kan_queue_limit_rows", "Most rows that may wait.", labels=_MODEL)
     batch_limit = GaugeMetricFamily("kan_batch_limit_rows", "Most rows that one run takes.", labels=_MODEL)
@@ -132,14 +133,14 @@ def _of_queues(versions: Versions) -> Iterator[Metric]:
 
 
 def _of_lives(versions: Versions) -> Iterator[Metric]:
-    """Whether versions answer, where they run, and which were refused."""
+    """Whether versions answer, on which device they run, and which were refused."""
     ready = GaugeMetricFamily("kan_model_ready", "1 where a version answers, 0 where not.", labels=_MODEL)
     info = GaugeMetricFamily("kan_model_info", "Always 1; where a version runs.", labels=(*_MODEL, "provider"))
     refused = CounterMetricFamily("kan_model_refused_total", "Versions refused.", labels=(*_MODEL, "reason"))
     for labels, version in versions:
         if version.ready is not None:
             ready.add_metric(labels, version.ready)
-            # A load that was given up for its time ends later, and says where it would have run.
+            # A load that was refused as too slow still sets the provider when it ends, so `ready` is checked too.
             if version.ready and version.counts.provider is not None:
                 info.add_metric((*labels, version.counts.provider), 1)
         for reason, count in list(version.refused.items()):
@@ -148,7 +149,7 @@ def _of_lives(versions: Versions) -> Iterator[Metric]:
 
 
 def _of_models(models: Mapping[str, ModelSeries]) -> Iterator[Metric]:
-    """Loads, and changes of version."""
+    """Loads and swaps."""
     yield _histogram(
         "kan_model_load_duration_seconds",
         "Time to read, check and warm up a version.",
@@ -167,12 +168,12 @@ def _histogram(
     text: str,
     labels: Sequence[str],
     bounds: Sequence[float],
-    readings: Iterable[tuple[Sequence[str], Snapshot]],
+    snapshots: Iterable[tuple[Sequence[str], Snapshot]],
 ) -> Metric:
-    """Readings, with their label values, as one metric."""
+    """Snapshots, each with its label values, as one metric."""
     names = [floatToGoString(bound) for bound in (*bounds, float("inf"))]  # type: ignore[no-untyped-call]
     histogram = HistogramMetricFamily(name, text, labels=labels)
-    for values, reading in readings:
-        up_to = map(float, accumulate(reading.counts.tolist()))
-        histogram.add_metric(values, list(zip(names, up_to, strict=True)), reading.total)
+    for values, snapshot in snapshots:
+        up_to = map(float, accumulate(snapshot.counts.tolist()))
+        histogram.add_metric(values, list(zip(names, up_to, strict=True)), snapshot.total)
     return histogram

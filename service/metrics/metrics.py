@@ -1,12 +1,15 @@
-"""What Prometheus sees. One registry an object, so that several servers can live in one process.
+"""All metrics of a server. Each object has its own registry, so that several servers can run in one process.
 
-Who counts what, so that nothing counts twice: the batcher reports everything about rows, waiting, runs and the
-rejections overload, deadline, cancelled and draining; rpc/calls.py reports each request once and the rejection invalid;
-the registry reports loading and readiness; a loaded model says where it runs.
+Each metric has one reporter, so that nothing is counted twice:
+
+    the batcher       rows, waits, runs, and the rejections overload, deadline, cancelled and draining
+    rpc/calls.py      each request once, and the rejection invalid
+    the registry      loads and readiness
+    a loaded model    its provider
 
 The series of a version stay for 15 minutes after it was retired, or after the last request that still ended on it.
-By then every Prometheus has scraped its last count, and the rules' rates, which reach back 5 minutes, are at zero.
-The series are removed when somebody scrapes: no timer runs.
+By then every Prometheus has scraped the last count, and the rates in the alert rules, over 5 minutes, are zero. A
+scrape removes the series; there is no timer.
 """
 
 import threading
@@ -28,11 +31,11 @@ _KEPT_SECONDS = 15 * 60
 class Metrics(Collector):
     """All metrics of one server.
 
-    What every request counts is in the models' :class:`ModelMetrics`, and made into metrics when somebody looks.
+    Requests are counted in the :class:`ModelMetrics` of their model. A scrape turns the counts into metrics.
 
     Args:
-        registry: Where they are registered; a new one when left out. Also gets the process and platform collectors.
-        clock: Seconds, monotonic.
+        registry: Registers this collector, and the process and platform collectors; None makes a new one.
+        clock: Monotonic seconds.
     """
 
     def __init__(self, registry: CollectorRegistry | None = None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -40,37 +43,37 @@ class Metrics(Collector):
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         self._clock = clock
-        # Of who adds, retires and removes; a version in use is found without it.
+        # Held to add, retire or remove a version. A version in use is found without the lock.
         self._changing = threading.Lock()
         self._versions: dict[tuple[str, str], VersionSeries] = {}
         self._models: dict[str, ModelSeries] = {}
         self._repository_seen = Gauge(
             "kan_repository_seen_timestamp_seconds",
-            "Unix time of the last look at the model repository that met no trouble; 0 before the first.",
+            "Unix time of the last scan of the model repository without an error; 0 before the first.",
             registry=None,
         )
         self._build_info = Gauge("kan_build_info", "Always 1; what runs.", ("version", "onnxruntime"), registry=None)
         self.registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
-        """Every metric as it is now; in any thread."""
+        """All metrics at this moment. Any thread may call it."""
         self._remove_retired()
         yield from families(list(self._versions.items()), dict(self._models))
         yield from self._repository_seen.collect()
         yield from self._build_info.collect()
 
     def describe(self) -> Iterable[Metric]:
-        """The same: a registry asks for names, before anything is counted."""
+        """The same as `collect`: the registry reads the names of metrics from it."""
         return self.collect()
 
     def model(self, name: str, version: str) -> ModelMetrics:
-        """The metrics of one model version, bound to its labels. Ask again for each request, in any thread.
+        """The metrics of one model version, bound to its labels. Call it again for each request, in any thread.
 
-        Where the version is not said to be ready, its series go 15 minutes after somebody has asked last.
+        The series of a version that is not ready are removed 15 minutes after the last call.
 
         Args:
-            name: A model that is in the repository, or "" where the caller named none that is: names made up by
-                callers would fill Prometheus.
+            name: A model in the repository, or "" for a request with an unknown name: made-up names would fill
+                Prometheus.
             version: Its version as text, or "".
         """
         series = self._versions.get((name, version))
@@ -82,23 +85,23 @@ class Metrics(Collector):
         return series.counts
 
     def build_info(self, *, version: str, onnxruntime: str) -> None:
-        """Say what is running: our version and onnxruntime's."""
+        """Set the versions of this package and of onnxruntime."""
         self._build_info.labels(version, onnxruntime).set(1)
 
     def repository_seen(self) -> None:
-        """Say that the repository was looked at, and all that was wanted of it could be read."""
+        """Report a scan of the repository in which all wanted versions could be read."""
         self._repository_seen.set_to_current_time()
 
     def model_ready(self, name: str, version: int, *, ready: bool, owner: object = None) -> None:
-        """Say whether a version answers. Its series stay until it is retired.
+        """Report whether a version answers. Its series stay until it is retired.
 
         Args:
             name: The model.
             version: Its version.
-            ready: True where it answers.
-            owner: The object that answers, such as a LiveModel. A version may be loaded again while an older object
-                of it still ends: the newest owner that is ready counts, and an older one says nothing more.
-                None speaks for every owner.
+            ready: Whether it answers.
+            owner: The object that answers, such as a LiveModel. A version may be loaded again while an older object of
+                it is still closing. So only the owner that was last ready may report "not ready". None stands for
+                every owner.
         """
         with self._changing:
             series = self._series(name, str(version))
@@ -109,20 +112,20 @@ class Metrics(Collector):
             series.ready, series.retired_at = ready, None
 
     def model_loaded(self, name: str, seconds: float) -> None:
-        """Count a version that was loaded, with the time it took in seconds."""
-        # From the start its swaps are at zero: the first one then shows as a rate.
+        """Count a load and its duration in seconds."""
+        # This also creates the counter of swaps with the value 0, so that rate() sees the first swap.
         self._of_model(name).load_seconds.note(seconds)
 
     def model_retired(self, name: str, version: int, owner: object = None) -> None:
-        """Say that a version is gone, or wanted no longer. Whether it answers is shown no longer; its counts stay on.
+        """Report that a version was closed, or is no longer wanted. Its readiness ends at once, its counts stay.
 
-        Said again it changes nothing: the 15 minutes begin at the first time.
+        A second call changes nothing: the 15 minutes begin with the first one.
 
         Args:
             name: The model.
             version: Its version.
-            owner: As `model_ready` was told: where another object has been ready since, nothing is retired.
-                None speaks for every owner.
+            owner: As for `model_ready`. If another object has been ready since, nothing is retired. None stands for
+                every owner.
         """
         with self._changing:
             series = self._versions.get((name, str(version)))
@@ -131,21 +134,21 @@ class Metrics(Collector):
             series.ready, series.owner, series.retired_at = None, None, self._clock()
 
     def model_swapped(self, name: str) -> None:
-        """Count another version that took over."""
+        """Count a swap: another version took over."""
         self._of_model(name).swaps += 1
 
     def model_refused(self, name: str, version: int, kind: str) -> None:
-        """Count a version that was refused; kind is one word out of few."""
+        """Count a refusal; `kind` is that of ModelRefused."""
         with self._changing:
             series = self._series(name, str(version))
             series.refused[kind] += 1
             series.ready, series.owner, series.retired_at = False, None, None
 
     def _series(self, name: str, version: str) -> VersionSeries:
-        """Those of a version; new ones are retired until somebody says that it is ready, but for those of no model."""
+        """The series of a version. New series count as retired until the version is ready, except those of no model."""
         series = self._versions.get((name, version))
         if series is None:
-            counts = ModelMetrics(died=lambda: self._died(name, version))
+            counts = ModelMetrics(died=lambda: self._batcher_died(name, version))
             series = VersionSeries(counts, retired_at=self._clock() if name else None)
             self._versions[name, version] = series
         return series
@@ -154,15 +157,15 @@ class Metrics(Collector):
         with self._changing:
             return self._models.setdefault(name, ModelSeries())
 
-    def _died(self, name: str, version: str) -> None:
-        """A version that is retired already does not come back by it."""
+    def _batcher_died(self, name: str, version: str) -> None:
+        """Show a version as not ready, unless it is retired already."""
         with self._changing:
             series = self._versions.get((name, version))
             if series is not None and series.ready:
                 series.ready = False
 
     def _remove_retired(self) -> None:
-        """Forget versions that were retired long ago, and models of which no version is left."""
+        """Forget versions that were retired 15 minutes ago, and models without any version left."""
         with self._changing:
             before = self._clock() - _KEPT_SECONDS
             gone = [

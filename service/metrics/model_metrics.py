@@ -1,4 +1,4 @@
-"""What one model version counts while it answers: as little work as can be, since every request pays for it."""
+"""The counts of one model version. They cost as little as possible, because every request updates them."""
 
 import time
 from collections.abc import Callable
@@ -34,20 +34,20 @@ ROWS = tuple(float(2**exponent) for exponent in range(13))
 
 
 class ModelMetrics:
-    """Counts of one model version. It is a batcher's BatchObserver. Told on one event loop, read in any thread.
+    """Counts of one model version, a BatchObserver. Updated on one event loop; any thread may read them.
 
     Args:
-        died: Called once the version does not answer any more.
+        died: Is called when the batcher breaks and the version cannot answer any more.
 
     Attributes:
-        answered: Seconds of answered requests, by protocol, name of the status code and whether it was for inference.
-        queue_seconds: Requests' waits for their first run.
-        compute_seconds: Of runs.
-        request_rows: Of accepted requests.
+        answered: Durations of answered requests, by protocol, name of the status code, and whether it was an inference.
+        queue_seconds: Waits of requests for their first run.
+        compute_seconds: Durations of runs.
+        request_rows: Rows of accepted requests.
         queue_rows: Rows that wait now.
-        batch_limit_rows, queue_limit_rows: Most rows that a run takes and that may wait; None where nothing runs.
-        rejections: Requests turned away, by reason.
-        provider: Where its runs are made, such as "cpu"; None where nothing runs.
+        batch_limit_rows, queue_limit_rows: Most rows of one run, and most rows that may wait; None before a load.
+        rejections: Rejected requests, by reason.
+        provider: Device of the runs, such as "cpu"; None before a load.
     """
 
     def __init__(self, died: Callable[[], None]) -> None:
@@ -66,7 +66,7 @@ class ModelMetrics:
         self._last_run_seconds = 0.0
 
     def limits(self, *, batch_rows: int, queue_rows: int) -> None:
-        """Say how many rows a run takes at most, and how many may wait."""
+        """Set the most rows of one run, and the most rows that may wait."""
         self.batch_limit_rows, self.queue_limit_rows = batch_rows, queue_rows
 
     def request(self, protocol: str, code: str, seconds: float, compute_seconds: float | None = None) -> None:
@@ -76,30 +76,30 @@ class ModelMetrics:
             protocol: "kan_api", "open_inference", …
             code: Name of the status code, such as "OK".
             seconds: Time from arrival to answer.
-            compute_seconds: Time of the runs that it was part of; None where it was no request for inference.
+            compute_seconds: Duration of the runs that computed its rows; None if it was no inference.
         """
         key = (protocol, code, compute_seconds is not None)
-        tally = self.answered.get(key)
-        if tally is None:
-            tally = self.answered[key] = BucketCounts(SECONDS)
-        tally.note(seconds)
+        buckets = self.answered.get(key)
+        if buckets is None:
+            buckets = self.answered[key] = BucketCounts(SECONDS)
+        buckets.note(seconds)
         if compute_seconds is not None and code == "OK":
             self._compute.add(compute_seconds)
 
     def accepted(self, rows: int) -> None:
-        """Count a request that was taken into the queue, with its rows."""
+        """Count a request that the queue accepted, with its rows."""
         self.request_rows.note(rows)
 
     def queued(self, rows: int) -> None:
-        """Say how many rows wait now."""
+        """Set the number of rows that wait now."""
         self.queue_rows = rows
 
     def waited(self, seconds: float) -> None:
-        """Say how long a request waited before its first run."""
+        """Record the wait of a request for its first run."""
         self.queue_seconds.note(seconds)
 
     def ran(self, rows: int, seconds: float) -> None:
-        """Count one run of the model, with its rows and its time."""
+        """Count one run of the model, with its rows and its duration."""
         self.compute_seconds.note(seconds)
         batch = self._batches.get(rows)
         if batch is None:
@@ -108,25 +108,25 @@ class ModelMetrics:
         self._last_run_seconds = time.time()
 
     def rejected(self, reason: Rejection) -> None:
-        """Count a request that was turned away."""
+        """Count a rejected request."""
         self.rejections[reason] += 1
 
     def died(self) -> None:
-        """Say that this version does not answer any more."""
+        """Report that this version cannot answer any more."""
         self._died()
 
     def batch_rows(self) -> Snapshot:
-        """Rows of runs."""
-        batches = list(self._batches.items())  # at one blow: the event loop adds to it meanwhile
+        """The numbers of rows of all runs."""
+        batches = list(self._batches.items())  # copied in one step, because the event loop adds items meanwhile
         return sorted_into(ROWS, [rows for rows, _ in batches], [runs.count for _, runs in batches])
 
     def statistics(self) -> Statistics:
-        """The same in exact sums, for who asks over the Open Inference Protocol; on the event loop."""
+        """The same counts as exact sums, for the Open Inference Protocol. Call it on the event loop."""
         success, fail = Duration(), Duration()
-        for (_, code, inference), tally in self.answered.items():
+        for (_, code, inference), buckets in self.answered.items():
             if inference:
-                reading = tally.read()
-                (success if code == "OK" else fail).add(reading.total, reading.count)
+                snapshot = buckets.read()
+                (success if code == "OK" else fail).add(snapshot.total, snapshot.count)
         queue = self.queue_seconds.read()
         return Statistics(
             success=success,

@@ -1,6 +1,6 @@
-"""What one model version has done since the server started, in sums that only grow.
+"""Statistics of one model version since the server started, as sums that only grow.
 
-Source: the statistics extension of Triton's Open Inference Protocol; what is counted is counted as there.
+Source: the statistics extension of Triton's Open Inference Protocol, with the same definitions.
 """
 
 from collections.abc import Mapping
@@ -9,27 +9,27 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Duration:
-    """How often something happened, and how long it took in all."""
+    """How often something happened, and how long all of it took together."""
 
     count: int = 0
     seconds: float = 0.0
 
     def add(self, seconds: float, count: int = 1) -> None:
-        """Count so many more, with the time that they took together."""
+        """Add `count` events, and the time that they took together."""
         self.count += count
         self.seconds += seconds
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Sums of one model version, as they were when somebody asked.
+    """The sums of one model version at one time.
 
     Attributes:
-        success, fail: Requests for inference that were answered, and that were not, from arrival to answer.
-        queue: Requests' time before their first run.
-        compute: Answered requests' time in runs; a run of many requests counts for each of them.
+        success, fail: Inference requests that succeeded, and that failed, with their time from arrival to answer.
+        queue: Time of requests before their first run.
+        compute: Time of successful requests in runs. A run of several requests counts for each of them.
         batches: Runs by their number of rows.
-        last_run_seconds: When the last run ended, in seconds since 1970; 0 before the first.
+        last_run_seconds: End of the last run, in seconds since 1970; 0 before the first.
     """
 
     success: Duration

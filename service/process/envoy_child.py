@@ -1,4 +1,4 @@
-"""What runs inside Envoy: the ASGI application that pyvoy loads. envoy_parent.py starts it and says when to stop."""
+"""The server inside Envoy, as an ASGI application that pyvoy loads. envoy_parent.py starts it and tells it to stop."""
 
 import asyncio
 import json
@@ -30,33 +30,33 @@ _LOG_SECONDS = 0.2
 
 
 class Application:
-    """One server as an ASGI application: its life is the lifespan, each call goes to the front."""
+    """One server as an ASGI application: ASGI's lifespan starts and stops it, and the front end answers each call."""
 
     _front: AsgiFront
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one call, or live."""
+        """Answer one call, or run the lifespan."""
         if scope["type"] == "http":
             await self._front(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
-        """Start before Envoy listens, and end with it."""
+        """Start before Envoy listens, and end when Envoy ends."""
         await receive()
         settings = Settings(**json.loads(os.environ[SETTINGS_VARIABLE]))
         log.set_up(settings.log_format)
         asyncio.get_running_loop().set_exception_handler(_report)
         control = BlockingControl(socket.socket(fileno=int(os.environ[FD_VARIABLE])))
         orders = _Orders(settings.grace_seconds)
-        # In a thread, so that orders come while a run holds up the event loop.
+        # In a thread, so that orders are read while a run blocks the event loop.
         threading.Thread(target=_obey, args=(control, orders), name="orders", daemon=True).start()
         await self._live_under(control, orders, settings, receive, send)
 
     async def _live_under(
         self, control: BlockingControl, orders: "_Orders", settings: Settings, receive: Receive, send: Send
     ) -> None:
-        """Start, serve, and end with Envoy."""
+        """Start, serve, and end when Envoy ends."""
         try:
             started = await server.start(settings, self._start_front)
         except StartupError as error:
@@ -66,7 +66,7 @@ class Application:
         serving = asyncio.create_task(self._serve(started, settings, control, orders), name="serve")
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        orders.stop.ask_at_once()  # Envoy is ending: it waits for nobody, and for this application for ever
+        orders.stop.ask_at_once()  # Envoy is ending: it answers no calls any more, but waits for this application
         await serving
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -82,28 +82,28 @@ class Application:
     async def _serve(
         self, started: server.Server, settings: Settings, control: BlockingControl, orders: "_Orders"
     ) -> None:
-        """Serve until told to stop, and say how it ended."""
+        """Serve until a stop is ordered, and report how it ended."""
 
         async def loaded(loaded_server: server.Server) -> None:
             self._front.port = await orders.port
             control.send(ready=server.summary(loaded_server, settings.host))
 
         try:
-            whole = await server.run(started, settings, loaded, orders.stop)
-            control.send(**({"stopped": True} if whole else {"hangs": where_threads_are()}))
+            all_ended = await server.run(started, settings, loaded, orders.stop)
+            control.send(**({"stopped": True} if all_ended else {"hangs": where_threads_are()}))
         except StartupError as error:
             control.send(failed=str(error))
-        except Exception as error:  # kan-serve waits for word, and would for ever
+        except Exception as error:  # without a report kan-serve would wait for ever
             _log.exception("the server broke")
             control.send(failed=f"the server broke: {error!r}")
 
 
 class _Orders:
-    """What the server was told; made on its event loop, told in another thread.
+    """The orders from kan-serve. Created on the event loop of the server; another thread adds orders.
 
     Attributes:
-        port: Where Envoy listens, once it does.
-        stop: Is asked for when the server is to drain.
+        port: The port that Envoy listens on, once it listens.
+        stop: The stop that an order asks for.
     """
 
     def __init__(self, grace_seconds: float) -> None:
@@ -113,7 +113,7 @@ class _Orders:
         self.stop.listen()
 
     def take(self, order: Mapping[str, Any]) -> None:
-        """Note one order."""
+        """Carry out one order."""
         if "port" in order:
             self._loop.call_soon_threadsafe(self.port.set_result, order["port"])
         if "stop" in order:
@@ -123,7 +123,7 @@ class _Orders:
 
 
 def _obey(control: BlockingControl, orders: _Orders) -> None:
-    """Note what kan-serve orders; once it has gone, nobody else would end Envoy, nor remove its folder."""
+    """Carry out the orders of kan-serve. If kan-serve ends, end Envoy and remove its folder in its place."""
     try:
         for order in control.messages():
             orders.take(order)
@@ -131,7 +131,7 @@ def _obey(control: BlockingControl, orders: _Orders) -> None:
                 control.send(hangs=where_threads_are())
         why = "kan-serve has gone"
     except Exception as error:
-        why = f"kan-serve sent what is no order ({error!r})"
+        why = f"kan-serve sent an invalid order ({error!r})"
     orders.stop.ask_at_once()
     shutil.rmtree(os.environ.get(FOLDER_VARIABLE, ""), ignore_errors=True)
     within(_LOG_SECONDS, lambda: _log.error("%s: stopping at once", why))
@@ -141,10 +141,10 @@ def _obey(control: BlockingControl, orders: _Orders) -> None:
 
 
 def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Report what nobody caught, but for one thing: pyvoy still answers receive() where the call was cancelled."""
+    """Report uncaught errors, except one of pyvoy: it still answers receive() after its call was cancelled."""
     handle = repr(context.get("handle"))
-    pyvoys = "_pyvoy" in handle or "Future.set_" in handle
-    if not (pyvoys and isinstance(context.get("exception"), asyncio.InvalidStateError)):
+    is_of_pyvoy = "_pyvoy" in handle or "Future.set_" in handle
+    if not (is_of_pyvoy and isinstance(context.get("exception"), asyncio.InvalidStateError)):
         loop.default_exception_handler(context)
 
 

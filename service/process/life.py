@@ -1,7 +1,7 @@
-"""The life of the process: the server runs in a thread, and the main thread waits for signals and for nothing else.
+"""The life of the process: the server runs in a thread, and the main thread only waits for signals.
 
-So the process ends in time (stop.py), whatever hangs in the server: a run on the event loop, a read, a line of the log
-that nobody reads.
+So the process ends in time (stop.py), even if the server hangs, for example in a run on the event loop, in a read of a
+file, or in a write of a log line to a pipe that is not read.
 """
 
 import asyncio
@@ -23,11 +23,11 @@ from service.process.threads import AbandonedPool, where_threads_are, within
 
 _log = logging.getLogger(__name__)
 
-# Exit codes after a stop by signal: all that was under way ended, or something hung and was abandoned.
+# Exit codes after a stop by signal: everything ended, or something hung and was abandoned.
 ENDED = 0
 ABANDONED = 3
 
-# What a log that is not read may cost at the end.
+# Longest wait for a log line at the end, because the log may be a pipe that is not read.
 _LOG_SECONDS = 0.2
 # The longest wait that every platform takes.
 _LONGEST_WAIT_SECONDS = 86400.0
@@ -38,27 +38,27 @@ Serve = Callable[[Stop], Coroutine[Any, Any, bool]]
 def run(
     serve: Serve, grace_seconds: float, new_loop: Callable[[], asyncio.AbstractEventLoop], *, last: bool = False
 ) -> int:
-    """Run a server until it ends, or until what hangs in it has to be abandoned; for the main thread alone.
+    """Run a server until it ends, or until it hangs and has to be abandoned. Only the main thread may call it.
 
     Args:
-        serve: Serves until it is told to stop; gives False where something that hangs was abandoned.
-        grace_seconds: Its longest wait for accepted requests.
-        new_loop: Makes the event loop that it runs on.
-        last: Whether the process ends afterwards: signals that come then are ignored.
+        serve: Serves until a stop is asked for. Gives False if something hung and was abandoned.
+        grace_seconds: Longest wait for accepted requests.
+        new_loop: Creates the event loop for `serve`.
+        last: Whether the process ends afterwards. If so, later signals are ignored.
 
     Returns:
-        Exit code: ENDED, also where a second signal cut the stop short; ABANDONED where something hung.
+        Exit code: ENDED, also if a second signal shortened the stop; ABANDONED if something hung.
 
     Raises:
-        Exception: What `serve` raised.
+        Exception: The error of `serve`.
     """
     stop = Stop(grace_seconds)
-    with signals(last=last) as came:
-        server = _Server(serve, stop, new_loop, came)
+    with signals(last=last) as received:
+        server = _Server(serve, stop, new_loop, received)
         server.start()
         while True:
             try:
-                number = came.next(min(stop.remaining(LEFT), _LONGEST_WAIT_SECONDS))
+                number = received.next(min(stop.remaining(LEFT), _LONGEST_WAIT_SECONDS))
             except TimeoutError:
                 if not stop.remaining(LEFT):
                     break
@@ -68,7 +68,7 @@ def run(
             if stop.asked_at == math.inf:
                 stop.ask()
                 _note(f"{number.name}: stopping within {grace_seconds + GONE.after_grace_seconds:g} s")
-            elif number is signal.SIGHUP:  # a terminal that goes often sends two
+            elif number is signal.SIGHUP:  # a terminal that closes often sends two
                 continue
             elif stop.is_at_once:
                 break
@@ -82,24 +82,24 @@ def run(
 
 
 def leave(code: int) -> NoReturn:
-    """End the process, and wait neither for threads that hang in it nor for what libraries do at the end."""
+    """End the process without a wait for its threads or for exit handlers of libraries."""
     within(_LOG_SECONDS, _flush)
     os._exit(code)
 
 
 class _Server(threading.Thread):
-    """The thread that the server runs in; its end comes as signals do."""
+    """The thread of the server. Its end wakes the main thread as a signal does."""
 
     def __init__(
         self,
         serve: Serve,
         stop: Stop,
         new_loop: Callable[[], asyncio.AbstractEventLoop],
-        came: Signals,
+        received: Signals,
     ) -> None:
         super().__init__(name="server", daemon=True)
-        self._serve, self._stop, self._new_loop, self._came = serve, stop, new_loop, came
-        self._whole = False
+        self._serve, self._stop, self._new_loop, self._received = serve, stop, new_loop, received
+        self._all_ended = False
         self._error: BaseException | None = None
 
     def run(self) -> None:
@@ -107,21 +107,21 @@ class _Server(threading.Thread):
             runner = asyncio.Runner(loop_factory=self._new_loop)
             try:
                 runner.get_loop().set_default_executor(AbandonedPool())
-                self._whole = runner.run(self._live())
+                self._all_ended = runner.run(self._live())
             finally:
-                with suppress(RuntimeError):  # asyncio shuts the pool down in a thread, and none can be started
+                with suppress(RuntimeError):  # asyncio shuts the pool down in a new thread, which may not start
                     runner.close()
         except BaseException as error:
             self._error = error
         finally:
-            with suppress(OSError):  # it was abandoned
-                self._came.end()
+            with suppress(OSError):  # this thread was abandoned before, and the socket is closed
+                self._received.end()
 
     def exit_code(self) -> int:
-        """What its end means, or what it raised."""
+        """The exit code of a server that ended; raises its error if it failed."""
         if self._error is not None:
             raise self._error
-        return ENDED if self._whole or self._stop.is_at_once else ABANDONED
+        return ENDED if self._all_ended or self._stop.is_at_once else ABANDONED
 
     async def _live(self) -> bool:
         self._stop.listen()
@@ -129,11 +129,11 @@ class _Server(threading.Thread):
 
 
 def _note(message: str) -> None:
-    """Log a line, and go on at once."""
+    """Log a line in another thread, without a wait."""
     within(0, partial(_log.info, "%s", message))
 
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        with suppress(Exception):  # closed, full, or none at all
+        with suppress(Exception):  # the stream is closed, full or None
             stream.flush()

@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 from service.errors import excerpt
 
-# In characters. Collectors cut a line or drop it, Docker's at 16 KiB; a traceback of ours has some 3,000.
+# In characters. Log collectors cut or drop longer lines, Docker above 16 KiB. Our tracebacks have about 3,000.
 _LONGEST_MESSAGE = 4000
 _LONGEST_TRACEBACK = 12_000
 
 
 def set_up(form: Literal["text", "json"]) -> None:
-    """Send every log line from INFO up to standard error.
+    """Write every log line of level INFO or higher to standard error.
 
     Args:
         form: "text" for people; "json" for one JSON object a line with time, level, logger, message and, for an
@@ -28,7 +28,7 @@ def set_up(form: Literal["text", "json"]) -> None:
 
 
 class _Text(logging.Formatter):
-    """A line for people, and the lines of a traceback; both bounded, whatever stands in a message."""
+    """A line for people, and the lines of a traceback. The length of both is bounded."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # its name in logging
         return excerpt(super().formatMessage(record), _LONGEST_MESSAGE)

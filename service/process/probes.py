@@ -1,6 +1,6 @@
-"""Plain HTTP for machines that watch: /metrics, /livez and /readyz, from a thread of its own.
+"""Plain HTTP for monitoring: /metrics, /livez and /readyz.
 
-A thread, because a probe must answer when the event loop does not.
+It runs in its own thread, because a probe must answer even when the event loop does not.
 """
 
 import asyncio
@@ -25,24 +25,24 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _BEAT_SECONDS = 0.5
-# A load, a long run on the event loop or a stopped container may skip beats; a loop that hangs never beats again.
+# A load, a long run on the event loop or a paused container may delay heartbeats; a loop that hangs has none any more.
 _LONGEST_SILENCE_SECONDS = 10.0
 _ANSWER_SECONDS = 1.0
 _POLL_SECONDS = 0.05
 
 
 class Probes:
-    """The HTTP port of a server. Made on the event loop that it watches.
+    """The HTTP port of a server. Created on the event loop that it watches.
 
     Args:
         host: Address or host name to listen on.
         port: Port to listen on; 0 takes a free one.
-        registry: What /metrics shows.
-        unready_reason: Why the server is not ready, "" when it is; called on the event loop.
+        registry: The metrics for /metrics.
+        unready_reason: Gives the reason why the server is not ready, or "". It is called on the event loop.
         clock: Monotonic seconds.
 
     Raises:
-        StartupError: The address cannot be listened on.
+        StartupError: The server cannot listen on the address.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Probes:
         self._last_beat = clock()
         try:
             self._servers = [_Server(bound) for bound in bind(host, port)]
-        except (OSError, TypeError) as error:  # the latter for a host that is no name
+        except (OSError, TypeError) as error:  # TypeError: the host is no valid name
             reason = getattr(error, "strerror", None) or error
             raise StartupError(f"cannot listen for HTTP on {host}:{port}: {reason}") from error
         self.port: int = self._servers[0].server_port
@@ -80,14 +80,15 @@ class Probes:
         """Stop answering."""
         self._heart.cancel()
         await asyncio.gather(self._heart, return_exceptions=True)
-        # Not in a thread of the loop's pool, which may be full of calls that hang; it takes _POLL_SECONDS at most.
+        # This blocks for at most _POLL_SECONDS. The loop's thread pool is not used, because it may be full of calls
+        # that hang.
         for server, thread in zip(self._servers, self._threads, strict=True):
             server.shutdown()
             thread.join()
             server.server_close()
 
     async def _beat(self) -> None:
-        """Show that the event loop turns."""
+        """Record heartbeats, which show that the event loop runs."""
         while True:
             self._last_beat = self._clock()
             await asyncio.sleep(_BEAT_SECONDS)
@@ -104,14 +105,14 @@ class Probes:
         return [b"not found; there is /metrics, /livez and /readyz\n"]
 
     def _not_live(self) -> str:
-        """Why the server should be restarted; "" when it should not."""
+        """Why the server should be restarted; "" if it should not."""
         silence_seconds = self._clock() - self._last_beat
         if silence_seconds <= _LONGEST_SILENCE_SECONDS:
             return ""
         return f"the event loop has not turned for {silence_seconds:.1f} s"
 
     def _not_ready(self) -> str:
-        """Why nothing should be sent here; asked on the event loop, which owns what it reads."""
+        """Why the server should get no requests; "" if it should. The registry is read on its event loop."""
 
         async def ask() -> str:
             return self._unready_reason()
@@ -123,13 +124,13 @@ class Probes:
 
 
 def _plain(start_response: "StartResponse", reason: str) -> Iterable[bytes]:
-    """200 without a reason, 503 with one."""
+    """The status 503 with the reason; without a reason 200."""
     start_response("503 Service Unavailable" if reason else "200 OK", [("Content-Type", "text/plain; charset=utf-8")])
     return [f"{reason or 'ok'}\n".encode()]
 
 
 class _Handler(WSGIRequestHandler):
-    """Gives up on callers who do not finish their request, and logs nothing."""
+    """Closes a connection whose request is incomplete after 5 s, and logs nothing."""
 
     timeout = 5
 
@@ -138,7 +139,7 @@ class _Handler(WSGIRequestHandler):
 
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
-    """One thread a request, so that a slow caller holds up no probe."""
+    """One thread a request, so that a slow caller delays no probe."""
 
     daemon_threads = True
     request_queue_size = 64
@@ -158,5 +159,5 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
         self.setup_environ()
 
     def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - the library's
-        # The standard library prints a traceback for every caller who goes away or says nothing.
-        _log.debug("an HTTP caller was given up", exc_info=True)
+        # The standard library would print a traceback for each caller that disconnects or times out.
+        _log.debug("an HTTP connection failed", exc_info=True)

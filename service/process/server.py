@@ -1,4 +1,4 @@
-"""The only place that builds and joins the parts: start, serve, drain."""
+"""The server: builds and connects all parts, serves, drains. No other module does that."""
 
 import asyncio
 import gc
@@ -23,24 +23,24 @@ _log = logging.getLogger(__name__)
 
 
 class Front(Protocol):
-    """Who takes calls from the wire to the table of methods."""
+    """A front end: takes calls from the network and gives them to the table of methods."""
 
     port: int
 
     async def stop(self, grace_seconds: float) -> None:
-        """Take nothing new and wait for calls that are being answered; those still open then are cancelled."""
+        """Take no new calls, and wait for open ones. Calls that are still open after the grace time are cancelled."""
 
 
 StartFront = Callable[[Mapping[str, calls.Method], Metrics, Settings], Awaitable[Front]]
 
 
 class Server:
-    """A server that listens. Made by :func:`start`; end it with :meth:`stop`.
+    """A server that listens. :func:`start` creates it and :meth:`stop` ends it.
 
     Attributes:
         registry: Its models.
-        metrics: What it counts.
-        front: Who listens for gRPC.
+        metrics: Its metrics.
+        front: The front end, which listens for gRPC.
         http_port: The port of metrics and probes.
     """
 
@@ -63,10 +63,10 @@ class Server:
         self._poll = poll
 
     async def load(self) -> None:
-        """Load every model of the repository; until then requests are answered UNAVAILABLE.
+        """Load every model of the repository. Until then requests are answered with UNAVAILABLE.
 
         Raises:
-            StartupError: The repository's folder is absent, or the provider is.
+            StartupError: The folder of the repository is absent, or the provider is not available.
         """
         await self.registry.load_all()
         self._health.changed()
@@ -74,26 +74,26 @@ class Server:
             self.registry.watch(self._health.changed)
 
     async def stop(self, grace_seconds: float) -> bool:
-        """As :meth:`finish`, asked for now.
+        """As :meth:`finish`, with a stop that begins now.
 
         Args:
-            grace_seconds: Longest wait for accepted requests; those still open then fail with UNAVAILABLE.
+            grace_seconds: Longest wait for accepted requests. After it, open requests fail with UNAVAILABLE.
         """
         stop = Stop(grace_seconds)
         stop.ask()
         return await self.finish(stop)
 
     async def finish(self, stop: Stop) -> bool:
-        """Stop without losing an accepted request: readiness off, refuse new, drain, close, metrics last.
+        """Stop and lose no accepted request: readiness off, refuse new requests, drain, close, metrics last.
 
         Args:
-            stop: Was asked for; its milestones end the waits.
+            stop: A stop that was asked for. Its milestones limit the waits.
 
         Returns:
-            Whether everything ended: False where a run has not returned and is abandoned.
+            Whether everything ended. False if a run has not returned and is abandoned.
         """
         drain = asyncio.create_task(self.registry.drain(), name="drain")
-        await asyncio.sleep(0)  # drain() has turned readiness off by then
+        await asyncio.sleep(0)  # in this turn drain() turns readiness off
         self._health.stop()
         close: asyncio.Task[None] | None = None
         if not await stop.wait(drain, ANSWERED):
@@ -101,14 +101,14 @@ class Server:
             close = asyncio.create_task(self.registry.close(), name="close")
         await self._flush(stop)
         close = close or asyncio.create_task(self.registry.close(), name="close")
-        whole = await stop.wait(close, CLOSED)
+        all_ended = await stop.wait(close, CLOSED)
         for task in (drain, close):
             task.cancel()
         await asyncio.gather(drain, close, return_exceptions=True)
         await self._probes.close()
-        if whole:
+        if all_ended:
             close.result()
-        return whole
+        return all_ended
 
     async def _flush(self, stop: Stop) -> None:
         """Take no more calls, and wait until callers have read their answers."""
@@ -125,17 +125,17 @@ class Server:
 
 
 async def start(settings: Settings, start_front: StartFront | None = None) -> Server:
-    """Listen on both ports; models are loaded by :meth:`Server.load`.
+    """Listen on both ports. :meth:`Server.load` loads the models.
 
     Args:
-        settings: What to serve, and where.
-        start_front: Starts who listens for gRPC; grpcio when left out.
+        settings: The settings of the server.
+        start_front: Starts the front end; None starts grpcio's.
 
     Raises:
-        StartupError: A port cannot be listened on, or the provider is absent.
+        StartupError: The server cannot listen on a port, or the provider is not available.
     """
     if start_front is None:
-        from service.frontends.grpcio import server  # here, since inside Envoy it would be 10 MB for nothing
+        from service.frontends.grpcio import server  # imported here to save 10 MB inside Envoy
 
         start_front = server.start
     metrics = Metrics()
@@ -170,9 +170,10 @@ async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop)
     """Serve until a stop is asked for, then drain.
 
     Args:
-        settings: What to serve, and where.
-        announce: Gets one line once models are loaded, for scripts to wait for: the ports and what answers.
-        stop: Ends serving, and bounds the drain.
+        settings: The settings of the server.
+        announce: Gets one line when the models are loaded, with the ports and the versions that answer. Scripts wait
+            for it.
+        stop: Ends serving, and limits the time of the drain.
 
     Returns:
         Whether everything ended (:meth:`Server.finish`).
@@ -188,24 +189,24 @@ async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop)
 
 
 async def run(server: Server, settings: Settings, loaded: Callable[[Server], Awaitable[None]], stop: Stop) -> bool:
-    """Load the models, serve until told to stop, then drain.
+    """Load the models, serve until a stop is asked for, then drain.
 
     Args:
-        server: It listens already.
-        settings: Give the grace period.
-        loaded: Is called once models are loaded.
-        stop: Ends serving, and bounds the drain.
+        server: A server that listens already.
+        settings: Have the grace period.
+        loaded: Is called when the models are loaded.
+        stop: Ends serving, and limits the time of the drain.
 
     Returns:
         Whether everything ended (:meth:`Server.finish`).
 
     Raises:
-        StartupError: The repository's folder is absent, or the provider is.
+        StartupError: The folder of the repository is absent, or the provider is not available.
     """
 
     async def load() -> None:
         await server.load()
-        # What is there now stays: left among what the garbage collector looks through, it costs pauses of 15 ms.
+        # Objects that exist now stay for ever. If the garbage collector examined them, each pause would take 15 ms.
         gc.collect()
         gc.freeze()
         await loaded(server)
@@ -223,12 +224,12 @@ async def run(server: Server, settings: Settings, loaded: Callable[[Server], Awa
         loading.cancel()
         stopping.cancel()
         await asyncio.gather(loading, stopping, return_exceptions=True)
-        whole = await server.finish(stop)
-    if whole:
+        all_ended = await server.finish(stop)
+    if all_ended:
         _log.info("stopped")
     else:
         _log.error("a run has not returned; it is abandoned: %s", where_threads_are())
-    return whole
+    return all_ended
 
 
 def summary(server: Server, host: str) -> str:

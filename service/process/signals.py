@@ -11,42 +11,43 @@ _ENDED = b"\0"
 
 
 class Signals:
-    """What came: signals, or the end of the server. Made by :func:`signals`."""
+    """The received signals, and the end of the server. Created by :func:`signals`."""
 
     def __init__(self, reader: socket.socket, writer: socket.socket) -> None:
         self._reader, self._writer = reader, writer
 
     def next(self, seconds: float) -> signal.Signals | None:
-        """Wait for what comes next, in the main thread; None for the end of the server.
+        """Wait in the main thread for the next signal; None for the end of the server.
 
         Raises:
-            TimeoutError: Nothing came so long.
+            TimeoutError: None came within this time.
         """
-        self._reader.settimeout(max(seconds, 1e-3))  # 0 would not wait at all, and fail in another way
+        self._reader.settimeout(max(seconds, 1e-3))  # 0 would make the socket non-blocking, with another error
         number = self._reader.recv(1)
         return None if number == _ENDED else signal.Signals(number[0])
 
     def end(self) -> None:
-        """Say that the server has ended; for any thread."""
+        """Report the end of the server. Any thread may call it."""
         self._writer.send(_ENDED)
 
 
 @contextmanager
 def signals(*, last: bool = False) -> Iterator[Signals]:
-    """SIGTERM, SIGINT and SIGHUP as they come, for the length of a with block; for the main thread alone.
+    """Receive SIGTERM, SIGINT and SIGHUP during a with block. Only the main thread may call it.
 
-    SIGHUP comes only where it was not ignored at the start, as nohup has it.
+    If SIGHUP was ignored at the start, as nohup does, it stays ignored.
 
     Args:
-        last: Whether the process ends after the block: a signal that comes then changes nothing any more.
+        last: Whether the process ends after the block. If so, later signals are ignored.
     """
     reader, writer = socket.socketpair()
     writer.setblocking(False)
     numbers = [
         number for number in _STOPPING if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN
     ]
-    # A handler in Python runs once the main thread wakes, and the system may give a signal to another thread, which
-    # wakes nobody: seen 6 times of 9 under load. The number in the socket wakes whoever waits for it.
+    # Python runs a signal handler only when the main thread wakes. The system may deliver the signal to another thread,
+    # and then the main thread sleeps on: seen in 6 of 9 tries under load. So Python also writes the signal's number to
+    # this socket, which wakes the main thread.
     descriptor = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     before = {number: signal.signal(number, lambda *_: None) for number in numbers}
     try:

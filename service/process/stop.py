@@ -1,8 +1,8 @@
-"""A stop: who is told of it, and how its time is spent.
+"""A stop of the server: the request for it, and its time budget.
 
     first signal ─ grace ─▶ ANSWERED ─ 3 s ─▶ READ ─ 0.5 s ─▶ CLOSED ─ 0.5 s ─▶ LEFT ─ 1 s ─▶ GONE: grace + 5 s
 
-One budget for both front ends: each wait of a stop ends at one of its milestones, whenever it began.
+Both front ends have the same budget. Each wait during a stop ends at a milestone, no matter when the wait began.
 """
 
 import asyncio
@@ -15,37 +15,37 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Milestone:
-    """A point of a stop.
+    """A point in time during a stop.
 
     Attributes:
-        after_grace_seconds: When it comes, counted from the end of the grace period.
-        after_at_once_seconds: And at the latest after a second signal.
+        after_grace_seconds: Its time, counted from the end of the grace period.
+        after_at_once_seconds: Its latest time, counted from a second signal.
     """
 
     after_grace_seconds: float
     after_at_once_seconds: float
 
 
-# What was accepted is answered, or refused.
+# Accepted requests are answered, or refused.
 ANSWERED = Milestone(0.0, 0.0)
 # Callers have read their answers, or their connections are cut.
 READ = Milestone(3.0, 0.5)
-# Sessions and ports are closed, and Envoy has sent what it held; what has not ended by then hangs.
+# Sessions and ports are closed, and Envoy has sent its buffers. Anything that has not ended by then hangs.
 CLOSED = Milestone(3.5, 0.7)
 # Envoy has ended, or is killed.
 KILLED = Milestone(3.8, 0.9)
-# What still hangs in the process is abandoned.
+# Anything that still hangs in the process is abandoned.
 LEFT = Milestone(4.0, 1.0)
-# The contract: the process is gone. What lies between is for a machine that is busy.
+# The process is gone: this is the promise to operators. The second since LEFT is a reserve for a busy machine.
 GONE = Milestone(5.0, 2.0)
 
-# A connection that says nothing would hold up the end for the rest of the grace period. 5 s for callers to read, and
-# one more in which grpcio still tells those who call that the server stops.
+# Without this limit a silent connection would delay the end until the grace period is over. Callers get 5 s to read
+# their answers. In one more second grpcio still answers new calls that the server is stopping.
 LONGEST_READ_SECONDS = 6.0
 
 
 class Stop:
-    """Tells a server to stop. Waited for on one event loop; signals ask for it in another thread.
+    """Tells a server to stop. The server waits for it on one event loop; signals ask for it in another thread.
 
     Args:
         grace_seconds: Longest wait for accepted requests.
@@ -63,48 +63,48 @@ class Stop:
         self._abandon: list[Callable[[], None]] = []
 
     def listen(self) -> None:
-        """Set the events on the running event loop, also for what was asked before it ran."""
+        """Set the events on the running event loop, also if the stop was asked for before this call."""
         self._loop = asyncio.get_running_loop()
-        self._tell()
+        self._set_events()
 
     def ask(self, at: float | None = None) -> None:
-        """Ask for a stop; for any thread.
+        """Ask for a stop. Any thread may call it.
 
         Args:
-            at: When it was asked for, on time.monotonic's clock; now when left out.
+            at: Time of the request, on the clock time.monotonic; None is now.
         """
         self._asked_at = min(self._asked_at, time.monotonic() if at is None else at)
-        self._tell()
+        self._set_events()
 
     def ask_at_once(self) -> None:
-        """Ask for a stop that waits for nothing; for any thread."""
+        """Ask for a stop without a grace period. Any thread may call it."""
         self.ask()
         self._at_once_at = min(self._at_once_at, time.monotonic())
-        self._tell()
+        self._set_events()
 
     @property
     def asked_at(self) -> float:
-        """When the first signal came, on time.monotonic's clock; infinite before."""
+        """Time of the first request, on the clock time.monotonic; infinite before it."""
         return self._asked_at
 
     @property
     def is_at_once(self) -> bool:
-        """Whether nothing is to be waited for."""
+        """Whether a stop without a grace period was asked for."""
         return self._at_once_at < math.inf
 
     def remaining(self, milestone: Milestone) -> float:
         """Seconds until a milestone; infinite before a stop is asked for."""
-        comes_at = min(
+        reached_at = min(
             self._asked_at + self._grace_seconds + milestone.after_grace_seconds,
             self._at_once_at + milestone.after_at_once_seconds,
         )
-        return max(0.0, comes_at - time.monotonic())
+        return max(0.0, reached_at - time.monotonic())
 
     async def wait(self, task: "asyncio.Task[Any]", milestone: Milestone) -> bool:
-        """Wait until a task is done, until a milestone at the longest; a second signal brings that nearer.
+        """Wait until a task is done, but not longer than to a milestone. A second signal brings the milestone nearer.
 
         Returns:
-            Whether it is done.
+            Whether the task is done.
         """
         at_once = asyncio.create_task(self.at_once.wait(), name="at once")
         await asyncio.wait({task, at_once}, timeout=self.remaining(milestone), return_when=asyncio.FIRST_COMPLETED)
@@ -114,15 +114,15 @@ class Stop:
         return task.done()
 
     def on_abandon(self, act: Callable[[], None]) -> None:
-        """Have something done before the process leaves what hangs in it behind; in another thread, and at once."""
+        """Register a function that `abandon` calls, in another thread. It must not block."""
         self._abandon.append(act)
 
     def abandon(self) -> None:
-        """Do it."""
+        """Call the registered functions, before the process ends without the threads that hang."""
         for act in self._abandon:
             act()
 
-    def _tell(self) -> None:
+    def _set_events(self) -> None:
         if self._loop is None or self._loop.is_closed():
             return
         if self._asked_at < math.inf:

@@ -1,4 +1,4 @@
-"""Threads that may hang: where they are, and waiting for them no longer than is good."""
+"""Threads that may hang: report where they are, and wait for them only for a limited time."""
 
 import os
 import sys
@@ -7,21 +7,21 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-_FRAMES_TOLD = 5
+_SHOWN_FRAMES = 5
 
 
 class AbandonedPool(ThreadPoolExecutor):
-    """Threads for calls that block; the end of an event loop waits for none of them."""
+    """A thread pool for calls that block. The event loop can end while its threads hang."""
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002 - the loop's
-        """Start nothing more."""
+        """Start no more calls, and do not wait for the running ones."""
         super().shutdown(wait=False, cancel_futures=cancel_futures)
 
 
 def within(seconds: float, act: Callable[[], object]) -> None:
-    """Do something that may hang, such as a line of the log that nobody reads, and wait no longer for it than this.
+    """Run a function that may hang, for at most this time. Example: a log line to a pipe that is not read.
 
-    Where no thread can be started, it is left out.
+    If no thread can be started, the function is not run.
     """
     thread = threading.Thread(target=act, name="may hang", daemon=True)
     try:
@@ -32,16 +32,16 @@ def within(seconds: float, act: Callable[[], object]) -> None:
 
 
 def where_threads_are() -> str:
-    """Each other thread's name and its innermost frames, in one line."""
+    """The name and the innermost frames of each other thread, in one line."""
     frames = sys._current_frames()
-    told = []
+    shown = []
     for thread in threading.enumerate():
         frame = frames.get(thread.ident or 0)
         if frame is None or thread is threading.current_thread():
             continue
-        # Source lines are not looked up: a read of a file may hang as well.
+        # Source lines are not looked up, because reading a file may hang too.
         walk = traceback.walk_stack(frame)
-        stack = traceback.StackSummary.extract(walk, limit=_FRAMES_TOLD, lookup_lines=False)
+        stack = traceback.StackSummary.extract(walk, limit=_SHOWN_FRAMES, lookup_lines=False)
         places = [f"{each.name} ({os.path.basename(each.filename)}:{each.lineno})" for each in stack]
-        told.append(f"thread {thread.name!r} in {' < '.join(places)}")
-    return "; ".join(told) or "no thread of Python"
+        shown.append(f"thread {thread.name!r} in {' < '.join(places)}")
+    return "; ".join(shown) or "no thread of Python"

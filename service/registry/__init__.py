@@ -1,6 +1,6 @@
-"""Which versions answer: loading, taking over, lingering, leases, readiness.
+"""Which versions answer: loading, swaps, lingering, leases, readiness.
 
-`registry` is the face. A version that the repository holds is loaded (`loader`), takes over from the one before
-(`succession`), answers by number for a while after that (`lingering`) and is closed once nobody leases it. `model`
-holds one loaded version.
+`registry` is the entry point; the other modules serve it. The life of a version: `loader` loads it, `succession` swaps
+it in for the previous one. When a newer version supersedes it, it still answers by number for a while (`lingering`).
+It is closed when no request leases it any more. `model` is one loaded version.
 """

@@ -1,4 +1,4 @@
-"""Versions that callers name and that are not here yet, though they may be on their way."""
+"""Requests for versions that are not loaded yet, but may be in the repository already."""
 
 from collections.abc import Awaitable, Callable, Collection
 
@@ -12,17 +12,17 @@ from service.version_policy import VersionPolicy
 
 
 class Arrivals:
-    """Has them looked for and loaded, and waits for them. Lives on one event loop.
+    """Scans the repository for such a version, has it loaded and waits for it. Used on one event loop.
 
     Args:
         entries: The versions that were tried.
-        listing: What the repository holds.
+        listing: The versions in the repository.
         policy: Which versions may be served.
-        loader: Loads a version that was passed over.
-        look: Looks at the repository.
-        news: Tells when a load is over.
-        unloaded: Models that were unloaded; their versions are not brought back.
-        most_waiting: How many may wait at once: those who wait keep places that other callers need.
+        loader: Loads a version that no scan has loaded.
+        look: Scans the repository.
+        news: Signals the end of each load.
+        unloaded: Models that were unloaded. Their versions are not loaded here.
+        most_waiting: Most requests that may wait at once. Each takes the place of another call (`max_calls`).
     """
 
     def __init__(
@@ -47,19 +47,19 @@ class Arrivals:
         self._waiting = 0
 
     async def until_settled(self, name: str, version: int | None, given_up: Callable[[], bool]) -> None:
-        """Return once a version has been looked for and its load, if there is one, is over.
+        """Scan the repository for a version, and return when its load is over or when there is none.
 
         Args:
             name: The model.
             version: None for any of its versions.
-            given_up: Ends the wait for a load early; asked at each news.
+            given_up: Returns True to end the wait early. It is called at each signal of `news`.
 
         Raises:
-            ModelNotReady: Too many wait already.
+            ModelNotReady: Too many requests wait already.
             StartupError: The repository cannot be read.
         """
         if self._waiting >= self._most_waiting:
-            raise ModelNotReady(f"{self._waiting} callers wait for versions that are not here; try again later")
+            raise ModelNotReady(f"{self._waiting} callers wait for versions that are not loaded; try again later")
         self._waiting += 1
         try:
             if not self.is_loading(name, version):
@@ -70,17 +70,17 @@ class Arrivals:
             self._waiting -= 1
 
     def is_loading(self, name: str, version: int | None) -> bool:
-        """Whether a load is under way that may bring a version, or where none is named any of the model's."""
+        """Whether the version is being loaded; with None, whether any version of the model is."""
         entries = self._entries.of(name)
         wanted = entries.values() if version is None else [entries[version]] if version in entries else []
         return any(entry.load is not None for entry in wanted)
 
     async def close(self) -> None:
-        """Look no longer."""
+        """Cancel the scans."""
         await self._lookout.close()
 
     def _load_passed_over(self, name: str, version: int | None) -> None:
-        """Load a version that came and was superseded between two looks: other replicas may have answered with it."""
+        """Load a version that was published and superseded between two scans: another replica may have served it."""
         if version is None or version in self._entries.of(name) or name in self._unloaded:
             return
         if not self._listing.is_new(name, version):

@@ -1,4 +1,4 @@
-"""Every version of every model that was tried: where it stands, who uses it, and which answers where none is named."""
+"""Every version that was tried: its state, its leases, and which version of a model is the latest."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -11,27 +11,27 @@ from service.errors import ModelNotFound, ModelNotReady
 from service.registry.model.live_model import LiveModel
 from service.registry.refusal import Refusal
 
-# Enough to see a slip of the pen, few enough for a status message.
+# Enough names to find a typing error in, and few enough for a status message.
 _NAMES_SHOWN = 20
 
 
 class State(StrEnum):
-    """Where a version stands."""
+    """The state of a version."""
 
     LOADING = "loading"
     READY = "ready"
-    # Superseded, and still answering callers who name its number.
+    # Superseded; it still answers requests that name its number.
     LINGERING = "lingering"
     REFUSED = "refused"
 
 
 @dataclass(frozen=True)
 class VersionStatus:
-    """What is known of one version.
+    """The status of one version, for listings.
 
     Attributes:
-        reason: Why it does not answer, or why it soon will not; "" where it answers and stays.
-        latest: True for the version that answers when none is named.
+        reason: Why it does not answer, or will soon stop to answer; "" for a version that answers and stays.
+        latest: True for the version that answers requests without a version number.
         manifest: None until it was read and verified.
     """
 
@@ -50,20 +50,20 @@ class VersionStatus:
 
 @dataclass(eq=False)
 class Entry:
-    """One version that was tried, and how many use its model now.
+    """One version that was tried, with its leases.
 
-    A with block leases the model: it is not closed before the block's end. Only for a version whose `unready_reason`
-    is "", asked in the same turn of the event loop. Any number of blocks at once.
+    A with block leases the model: the model is not closed before the end of the block. Enter the block only if
+    `unready_reason` is "", in the same turn of the event loop. Any number of blocks may be open at once.
 
     Attributes:
-        load: The load that is under way; None where there is none.
-        slow: Whether that load has taken so long that nobody waits for it.
-        held: Whether a load is pointless before the next look: its files could not be read, or are not there.
-        fingerprint: Of its files when they were read last; None where they were not.
-        refusal: Why and when it was refused; None where it was not, or where its files have changed since.
-        due: Whether it was refused and is worth another try.
-        users: How many lease its model.
-        unused: Set when the last of them is done.
+        load: The task that loads it now; None if there is none.
+        slow: Whether that load takes so long that the server waits for it no longer.
+        held: Whether the files could not be read or are absent. Then it is not loaded before the next scan.
+        fingerprint: Of its files when they were last read; None before that.
+        refusal: Why and when it was refused; None if it was not refused, or if its files have changed since.
+        due: Whether it was refused and should be tried again.
+        users: Number of leases.
+        unused: Set when the last lease ends.
     """
 
     name: str
@@ -92,7 +92,7 @@ class Entry:
             self.unused.set()
 
     def unready_reason(self) -> str:
-        """Why it does not answer; "" where it does."""
+        """Why it does not answer; "" if it answers."""
         if self.model is None:
             if self.state is State.REFUSED:
                 return f"it was refused: {self.reason}"
@@ -104,18 +104,18 @@ _NONE: Mapping[int, Entry] = MappingProxyType({})
 
 
 class Entries:
-    """Entries by model and version. Changed on one event loop; iterating is for any thread."""
+    """Entries by model and version. Used on one event loop. They may be changed during an iteration."""
 
     def __init__(self) -> None:
         self._by_name: dict[str, dict[int, Entry]] = {}
-        self._latest: dict[str, Entry] = {}  # only where one is ready
+        self._latest: dict[str, Entry] = {}  # models without a ready version are absent
 
     def __iter__(self) -> Iterator[Entry]:
-        """Each of them, as they are now."""
+        """All entries at this moment."""
         return iter([entry for entries in list(self._by_name.values()) for entry in list(entries.values())])
 
     def names(self) -> list[str]:
-        """Models of which a version was tried."""
+        """The models with at least one version that was tried."""
         return [name for name, entries in self._by_name.items() if entries]
 
     def of(self, name: str) -> Mapping[int, Entry]:
@@ -123,11 +123,11 @@ class Entries:
         return self._by_name.get(name, _NONE)
 
     def latest(self, name: str) -> Entry | None:
-        """What answers where no version is named."""
+        """The version that answers requests without a version number; None if none is ready."""
         return self._latest.get(name)
 
     def add(self, name: str, version: int) -> Entry:
-        """The entry of a version, made when it is new."""
+        """The entry of a version; a new one if there is none."""
         entries = self._by_name.setdefault(name, {})
         found = entries.get(version)
         if found is None:
@@ -140,12 +140,12 @@ class Entries:
         self.choose_latest(entry.name)
 
     def remove_model(self, name: str) -> None:
-        """Forget all of a model's versions."""
+        """Forget all versions of a model."""
         self._by_name.pop(name, None)
         self._latest.pop(name, None)
 
     def choose_latest(self, name: str) -> None:
-        """Choose again which version answers where none is named, after one became ready or ceased to be."""
+        """Choose the latest version again. Call it after a version became ready or stopped to be."""
         ready = [version for version, entry in self.of(name).items() if entry.state is State.READY]
         if ready:
             self._latest[name] = self.of(name)[max(ready)]
@@ -153,27 +153,27 @@ class Entries:
             self._latest.pop(name, None)
 
     def ready(self) -> set[tuple[str, int]]:
-        """(name, version) of what answers and stays; not of what lingers."""
+        """(name, version) of the versions that answer and stay. Lingering versions are not among them."""
         return {(entry.name, entry.version) for entry in self if entry.state is State.READY}
 
     def find(self, name: str, version: int | None, *, complete: bool) -> Entry:
-        """The entry for a request; the newest one, ready or not, where none is named and none is ready.
+        """The entry for a request.
 
         Args:
             name: The model.
-            version: None for the latest.
-            complete: False while models are loading: what is not here may yet come.
+            version: None for the latest. If none is ready, the newest version is given.
+            complete: Whether all models have been tried. While they are loading, an unknown model may appear soon.
 
         Raises:
-            ModelNotFound: There is none; the message lists what is.
-            ModelNotReady: There is none yet.
+            ModelNotFound: There is no such model or version. The message lists the known ones.
+            ModelNotReady: There is no such model, but models are still loading.
         """
         if version is None and name in self._latest:
             return self._latest[name]
         entries = self.of(name)
         if not entries:
             if not complete:
-                # Callers repeat this, and not what is said to be unknown.
+                # Clients retry a ModelNotReady. They do not retry a ModelNotFound.
                 raise ModelNotReady(f"model {shown(name)} does not answer: models are loading")
             raise ModelNotFound(f"model {shown(name)} is unknown; there is {_listed(sorted(self._by_name))}")
         if version is None:
@@ -183,7 +183,7 @@ class Entries:
         return entries[version]
 
     def statuses(self) -> list[VersionStatus]:
-        """What is known of each, by name and version."""
+        """The status of every version, sorted by name and version."""
         return [
             VersionStatus(
                 name=entry.name,
@@ -198,11 +198,11 @@ class Entries:
 
 
 def shown(name: str) -> str:
-    """A caller's name, cut to a length that fits a message."""
+    """A name from a request in quotes, cut to a length that fits a message."""
     return repr(name if len(name) <= 80 else name[:80] + "…")
 
 
 def _listed(items: list[str] | list[int]) -> str:
-    """Names or versions in a message."""
+    """Names or versions for a message."""
     more = f" and {len(items) - _NAMES_SHOWN} more" if len(items) > _NAMES_SHOWN else ""
     return ", ".join(map(str, items[:_NAMES_SHOWN])) + more if items else "none"

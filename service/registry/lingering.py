@@ -1,4 +1,4 @@
-"""Superseded versions that still answer callers who name them, for a bounded time in bounded memory."""
+"""Superseded versions that still answer requests for their number, for a bounded time in bounded memory."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,12 +7,12 @@ from service.registry.entries import Entry
 
 
 class Lingering:
-    """Versions that linger, oldest first. Lives on one event loop.
+    """The lingering versions, oldest first. Used on one event loop.
 
     Args:
-        seconds: How long each may.
-        room_bytes: Gives the memory that they may hold together; the oldest go first.
-        over: Is called with a version whose time is over; it lingers no longer by then.
+        seconds: How long each version lingers.
+        room_bytes: Gives the memory that all of them together may hold. Beyond it the oldest end first.
+        over: Is called with each version whose time has ended, after it was removed here.
     """
 
     def __init__(self, seconds: float, room_bytes: Callable[[], int], over: Callable[[Entry], None]) -> None:
@@ -22,22 +22,22 @@ class Lingering:
         self._timers: dict[Entry, asyncio.TimerHandle] = {}
 
     def add(self, entry: Entry) -> None:
-        """Let a version linger; where there is no room for it its time is over at once."""
+        """Let a version linger. If there is no room for it, its time ends at once."""
         self._timers[entry] = asyncio.get_running_loop().call_later(self._seconds, self._end, entry)
         room_bytes = self._room_bytes()
         if entry.model is not None and entry.model.memory_bytes > room_bytes:
-            self._end(entry)  # by itself too large: the others need not go
+            self._end(entry)  # it alone is too large, so the others may stay
         while self._timers and self._bytes() > room_bytes:
             self._end(next(iter(self._timers)))
 
     def discard(self, entry: Entry) -> None:
-        """Forget a version: it is wanted again, or gone."""
+        """Forget a version, because it is served again or has been removed."""
         timer = self._timers.pop(entry, None)
         if timer is not None:
             timer.cancel()
 
     def clear(self) -> None:
-        """Forget them all."""
+        """Forget all versions."""
         for entry in list(self._timers):
             self.discard(entry)
 

@@ -1,4 +1,4 @@
-"""What the repository holds by the last look, and which versions came to it of late."""
+"""The versions that the last scan found in the repository, and which of them are new."""
 
 from collections.abc import Collection, Iterable, Sequence
 
@@ -14,11 +14,19 @@ class Listing:
 
     def __init__(self, remembered_seconds: float) -> None:
         self._remembered_seconds = remembered_seconds
-        self._versions: dict[str, list[int]] | None = None  # None before the first look
-        self._came_at: dict[tuple[str, int], float] = {}
+        self._versions: dict[str, list[int]] | None = None  # None before the first scan
+        self._found_at: dict[tuple[str, int], float] = {}
 
     def update(self, found: Iterable[tuple[str, int]], now: float) -> Collection[str]:
-        """Take the outcome of a look at this moment; gives the models whose versions are others than before."""
+        """Take the result of a scan.
+
+        Args:
+            found: (name, version) of every version in the repository.
+            now: Monotonic seconds.
+
+        Returns:
+            The models whose versions have changed since the last scan.
+        """
         versions: dict[str, list[int]] = {}
         for name, version in found:
             versions.setdefault(name, []).append(version)
@@ -26,20 +34,23 @@ class Listing:
         changed = {name for name, numbers in versions.items() if set(numbers) != before.get(name)}
         if self._versions is not None:
             new = {(name, each) for name in changed for each in versions[name] if each not in before.get(name, ())}
-            self._came_at.update((version, now) for version in new)
-        self._came_at = {key: at for key, at in self._came_at.items() if now < at + self._remembered_seconds}
+            self._found_at.update((version, now) for version in new)
+        self._found_at = {key: at for key, at in self._found_at.items() if now < at + self._remembered_seconds}
         self._versions = versions
         return changed
 
     @property
     def names(self) -> Collection[str]:
-        """Models of which there is a version."""
+        """The models with at least one version."""
         return (self._versions or {}).keys()
 
     def of(self, name: str) -> Sequence[int]:
-        """A model's versions."""
+        """The versions of a model."""
         return (self._versions or {}).get(name, _NONE)
 
     def is_new(self, name: str, version: int) -> bool:
-        """Whether a version that is there came since the first look, and of late."""
-        return (name, version) in self._came_at and version in self.of(name)
+        """Whether a version is in the repository and was first found less than `remembered_seconds` ago.
+
+        The versions that the first scan found are not new.
+        """
+        return (name, version) in self._found_at and version in self.of(name)

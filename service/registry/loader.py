@@ -1,4 +1,4 @@
-"""Loads versions beside each other; whatever goes wrong with one refuses that version alone."""
+"""Loads several versions at once. A failure refuses only the version that failed."""
 
 import asyncio
 import logging
@@ -21,25 +21,25 @@ from service.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-# Memory and cores are shared with the models that answer.
+# Loads share memory and cores with the models that answer.
 _LOADS_AT_ONCE = 4
-# A load that has taken this part of its time gives its place to others.
+# A load that has taken this part of its time is slow: another load may start in its place.
 _PATIENT_PART, _LONGEST_PATIENCE_SECONDS = 1 / 6, 10.0
 
 
 class Loader:
-    """Loads that are under way. Lives on one event loop.
+    """Runs the loads. Used on one event loop.
 
     Args:
-        source: Where versions are read.
+        source: Reads versions.
         settings: How models run, and how long a load may take.
-        metrics: Told of loads and refusals.
-        versions: Gives a model's versions that there are.
-        changed: Is called with a version whose load has become slow or is over.
+        metrics: Counts loads and refusals.
+        versions: Gives the versions of a model that are in the repository.
+        changed: Is called with a version when its load becomes slow, and when its load ends.
 
     Attributes:
-        trouble: The last failure to read from storage; the registry sets it back.
-        failure: What lets a server not start at all: CUDA is asked for and does not work; None where nothing does.
+        last_error: The last failure to read from storage. The registry resets it to None.
+        failure: An error that must stop the start of the server, because CUDA is set and does not work; None without.
     """
 
     def __init__(
@@ -64,18 +64,18 @@ class Loader:
 
     @property
     def loading(self) -> Collection[Entry]:
-        """The versions whose load is under way."""
+        """The versions that are being loaded."""
         return [entry for entry in self._loading.values() if entry.load is not None]
 
     def start(self, entry: Entry) -> None:
-        """Begin to load a version; nothing where that is under way."""
+        """Begin to load a version, unless it is being loaded already."""
         if entry.load is None:
             entry.load = asyncio.create_task(self._run(entry), name=f"load {entry.name}/{entry.version}")
             self._loading[entry.load] = entry
             entry.load.add_done_callback(lambda done: self._loading.pop(done, None))
 
     async def close(self) -> None:
-        """Give up what is under way; a thread that hangs is left behind."""
+        """Cancel all loads. A thread that hangs is abandoned."""
         tasks = list(self._loading)
         for task, entry in list(self._loading.items()):
             task.cancel()
@@ -83,7 +83,7 @@ class Loader:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, entry: Entry) -> None:
-        """Load one version within its time; others get its place where it takes long."""
+        """Load one version. When the load becomes slow, it gives up its slot to others."""
         async with self._slots:
             loading = asyncio.create_task(self._load(entry))
             try:
@@ -97,7 +97,7 @@ class Loader:
         await loading
 
     async def _load(self, entry: Entry) -> None:
-        """Try one version, and note what came of it."""
+        """Try to load one version, and record the result in its entry."""
         began = time.monotonic()
         try:
             model = await self._opened(entry)
@@ -117,7 +117,7 @@ class Loader:
         self._changed(entry)
 
     async def _opened(self, entry: Entry) -> LiveModel:
-        """Read a version, hold it against the ones before it, open it and warm it up."""
+        """Read a version, compare it with its predecessors, open it and warm it up."""
         limit_seconds, halt = self._settings.max_load_seconds, Halt()
         try:
             async with asyncio.timeout(self._source.read_seconds):
@@ -134,7 +134,7 @@ class Loader:
                 "slow", f"it did not load within {limit_seconds:g} s; wanted less, or a larger max_load_seconds"
             ) from error
         finally:
-            halt.set()  # a run that hangs would keep a core busy for good
+            halt.set()  # otherwise a run that hangs would keep a core busy for ever
 
     def _accept(self, entry: Entry, model: LiveModel, seconds: float) -> None:
         entry.model, entry.state, entry.reason, entry.refusal = model, State.READY, "", None
@@ -155,7 +155,7 @@ class Loader:
 
 
 def _unexpected(error: Exception) -> ModelRefused:
-    """A fault that no check foresaw; the log has its traceback."""
+    """The refusal for an error that no check expects. Its traceback is in the log."""
     refused = ModelRefused("unexpected", f"it cannot be loaded: {error!r:.500}")
     refused.__cause__ = error
     return refused

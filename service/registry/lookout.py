@@ -1,4 +1,4 @@
-"""Looks at the repository on behalf of callers who name a version that is not here."""
+"""Scans the repository for requests that name an unknown version."""
 
 import asyncio
 import time
@@ -6,15 +6,15 @@ from collections.abc import Awaitable, Callable
 
 from service.errors import Draining
 
-# A made-up name costs a look; callers share looks, so that many of them cost no more than one a second.
+# Any made-up name causes a scan. Requests share scans, so many of them cause at most one scan a second.
 _PAUSE_SECONDS = 1.0
 
 
 class Lookout:
-    """One look for all who wait for it. Lives on one event loop.
+    """One scan for all requests that wait for it. Used on one event loop.
 
     Args:
-        look: Looks at the repository.
+        look: Scans the repository.
         clock: Monotonic seconds.
     """
 
@@ -22,16 +22,16 @@ class Lookout:
         self._look = look
         self._clock = clock
         self._looked_at = -_PAUSE_SECONDS
-        self._next: asyncio.Task[None] | None = None  # not begun: whoever comes now can share it
+        self._next: asyncio.Task[None] | None = None  # the scan that has not begun: new requests share it
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def look(self) -> None:
-        """Return after a look that began after this call.
+        """Return after a scan that began after this call.
 
         Raises:
-            Draining: The server stops first.
-            Exception: Whatever the look raises.
+            Draining: The server stopped before.
+            Exception: The error of the scan.
         """
         if self._next is None:
             self._next = asyncio.create_task(self._look_in_time(), name="look for a caller")
@@ -42,18 +42,18 @@ class Lookout:
             await asyncio.shield(shared)
         except asyncio.CancelledError:
             if not shared.cancelled():
-                raise  # the caller has gone
-            raise Draining("the server is stopping and looks for nothing new") from None
+                raise  # the request was cancelled, not the scan
+            raise Draining("the server is stopping and searches for no new versions") from None
 
     async def close(self) -> None:
-        """Give up what is under way."""
+        """Cancel the scans."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _look_in_time(self) -> None:
-        # One after another: where a look takes long, all who come meanwhile share the next.
+        # Scans run one after another. All requests that arrive during a long scan share the next one.
         async with self._turn:
             await asyncio.sleep(self._looked_at + _PAUSE_SECONDS - self._clock())
             self._looked_at, self._next = self._clock(), None
@@ -62,4 +62,4 @@ class Lookout:
     def _over(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # looked at here, as its callers may have gone
+            task.exception()  # retrieved here, because all its requests may have been cancelled

@@ -1,21 +1,24 @@
-"""Wakes tasks that wait until something holds."""
+"""A signal for tasks that wait until a condition is true."""
 
 import asyncio
 from collections.abc import Callable
 
 
 class News:
-    """Something changes now and then, and tasks wait for what they want of it. Lives on one event loop."""
+    """Tasks wait for a condition on a state, and each change of the state wakes them. Used on one event loop.
+
+    Example: `await news.until(lambda: not loading)`, and `news.tell()` after each change of `loading`.
+    """
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
 
     def tell(self) -> None:
-        """Say that something changed: each task that waits looks again."""
+        """Report a change: each waiting task evaluates its condition again."""
         self._event.set()
         self._event = asyncio.Event()
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait until a condition holds; at once where it does."""
+        """Wait until a condition is true. Return at once if it is true already."""
         while not holds():
             await self._event.wait()

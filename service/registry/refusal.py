@@ -1,31 +1,31 @@
-"""When a version that was refused is tried again: once its files have changed, or once the machine may be up to it."""
+"""When a refused version is tried again: after its files have changed, or after a pause if resources were short."""
 
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-# A version is repaired soon after it was refused, or hardly ever: after a minute its files are looked at once in a
-# while, so that thousands of refused versions cost nothing.
+# A version is usually repaired soon after its refusal. So its files are checked at every scan for a minute, and only
+# once a minute after that: thousands of refused versions cost little.
 _YOUNG_SECONDS = 60.0
 _REST_SECONDS = 60.0
-# First and longest pause before the same files are tried again, by the reason of the refusal; doubled at each failure.
-# A load that took too long costs that long again, and other loads at a start may have slowed it down.
+# By kind of refusal, the first and the longest pause before the same files are tried again. Each failure doubles it.
+# A slow load is worth another try, because other loads may have slowed it down; but it may cost as much time again.
 _PAUSES_SECONDS: Mapping[str, tuple[float, float]] = {"resources": (5.0, 300.0), "slow": (60.0, 3600.0)}
-# Versions that failed together are not tried again together.
+# A random factor up to this one, so that versions that failed together are not tried again together.
 _SPREAD = 1.5
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A version was refused.
+    """The refusal of a version. Times are monotonic seconds.
 
     Attributes:
-        kind: The reason, one word out of few.
-        at: When, in monotonic seconds.
-        seen_at: When its files were looked at last.
+        kind: The reason as one word, as in ModelRefused.
+        at: Time of the refusal.
+        seen_at: Time when its files were last checked.
         fingerprint: Of the files that were refused.
-        failures: How often in a row it was refused for a reason that may pass.
-        retry_at: When the same files are worth another try; None where they are at fault.
+        failures: Number of refusals in a row for a reason that may pass, such as too little memory.
+        retry_at: Time when the same files should be tried again; None if the files themselves are wrong.
     """
 
     kind: str
@@ -36,15 +36,15 @@ class Refusal:
     retry_at: float | None = None
 
     def look_due(self, now: float) -> bool:
-        """Whether its files are worth a look."""
+        """Whether to check now if the files have changed."""
         return now < self.at + _YOUNG_SECONDS or now >= self.seen_at + _REST_SECONDS
 
     def retry_due(self, now: float) -> bool:
-        """Whether the same files are worth another try."""
+        """Whether to try the same files again now."""
         return self.retry_at is not None and now >= self.retry_at
 
     def seen(self, now: float) -> "Refusal":
-        """The same, after a look at the files that found them unchanged."""
+        """The same refusal, after a check that found the files unchanged."""
         return replace(self, seen_at=now)
 
 
@@ -52,10 +52,10 @@ def refusal(kind: str, now: float, fingerprint: object, before: Refusal | None) 
     """A refusal at this moment.
 
     Args:
-        kind: The reason.
+        kind: The reason as one word, as in ModelRefused.
         now: Monotonic seconds.
         fingerprint: Of the files.
-        before: The same files' last refusal; None where there is none.
+        before: The previous refusal of the same files; None if there was none.
     """
     if kind not in _PAUSES_SECONDS:
         return Refusal(kind, now, now, fingerprint)

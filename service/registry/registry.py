@@ -1,4 +1,4 @@
-"""Name and version -> live model: which versions answer, swaps, leases, readiness."""
+"""The registry: from name and version to a live model. Loads, swaps, leases, readiness."""
 
 import asyncio
 import logging
@@ -26,22 +26,22 @@ __all__ = ["Registry", "State", "VersionStatus"]
 
 _log = logging.getLogger(__name__)
 
-# How long a call without a deadline waits for a version that is on its way, and the part of its time that one with a
-# deadline waits: its caller needs the rest to ask another replica.
+# Longest wait of a call for a version that is being loaded: without a deadline in seconds, with a deadline as a part of
+# the remaining time. The caller needs the rest to ask another replica.
 _WAIT_SECONDS, _WAIT_PART = 5.0, 0.8
-# The part of max_calls that may wait so.
+# One in this many of max_calls may wait for a version.
 _WAITING_SHARE = 8
 
 
 class Registry:
-    """The models of one server. Lives on one event loop; only `unready_reason` and `ready` are for any thread.
+    """The models of one server. Used on one event loop.
 
     Args:
-        settings: Where the repository is, and how models run.
-        metrics: Told of loads, refusals and readiness.
+        settings: Address of the repository, and how models run.
+        metrics: Counts loads and refusals, and shows readiness.
 
     Raises:
-        StartupError: Where the repository is cannot be made out.
+        StartupError: The address of the repository is invalid.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
@@ -64,22 +64,23 @@ class Registry:
         self._looking = asyncio.Lock()
         self._watcher: Watcher | None = None
         self._notify: Callable[[], None] = lambda: None
-        self._trouble = ""  # at the start, and logged
+        self._start_error = ""  # the storage error that load_all met and logged
         self._started = False  # load_all has ended
-        self._loaded = False  # and what it could not read then has been read
+        self._loaded = False  # load_all has ended, and the repository has been read
         self._draining = False
         self._gone: set[str] = set()
 
     async def load_all(self) -> None:
-        """Load what the version policy asks for; in the place of a version that is refused comes the one before it.
+        """Load the versions that the version policy asks for, and wait for the loads.
 
-        A load that takes long is not waited for while another model answers.
+        If a version is refused, the version before it is loaded in its place. A slow load is not waited for while
+        another model answers.
 
-        Where object storage does not answer, what the cache holds is served; where that is nothing, a server that
-        polls waits for the storage, live and not ready.
+        If object storage does not answer, the versions in the cache are served. If the cache is empty and the server
+        polls, it waits for the storage: it is live but not ready.
 
         Raises:
-            StartupError: The repository cannot be read and waiting would not help, or CUDA is asked for and absent.
+            StartupError: The repository cannot be read and waiting would not help, or CUDA is set and not available.
         """
         provider_in_use(self._settings)
         try:
@@ -88,7 +89,7 @@ class Registry:
             serves = bool(self._entries.ready())
             if not serves and not (error.may_pass and self._settings.poll_seconds):
                 raise
-            self._trouble = str(error)
+            self._start_error = str(error)
             _log.error("%s; %s", error, "what the cache holds is served" if serves else "it is tried again")
             self._loaded = serves
         else:
@@ -96,35 +97,35 @@ class Registry:
         if self._loader.failure is not None:
             raise self._loader.failure
         self._started = True
-        self._tell()
+        self._report_change()
 
     async def refresh(self) -> bool:
-        """Look at the repository again, and wait for the loads that this leads to, but for those that take long.
+        """Scan the repository again, and wait for the loads that this starts. Slow loads are not waited for.
 
         Returns:
-            Whether other versions answer now.
+            Whether other versions answer now than before.
 
         Raises:
-            StartupError: The repository, or something in it that is wanted, cannot be read; the rest is done.
+            StartupError: The repository or a wanted version cannot be read. Everything else was done.
         """
         before = self._entries.ready()
         await self._look_and_load()
         return self._entries.ready() != before
 
     async def look(self) -> None:
-        """Look at the repository again: begin to load what is new and wanted, retire what no longer is.
+        """Scan the repository: start to load new versions, retire versions that are no longer wanted.
 
-        A version that answers goes only when another of its model has taken its place: where a new one is refused, or
-        all of a model's files are gone, what answers goes on.
+        A version that answers is retired only after another version of its model has taken over. So it keeps answering
+        if the new version is refused, or if all files of the model are removed.
 
         Raises:
-            StartupError: The repository, or something in it that was wanted at the look before, cannot be read; the
-                rest is done.
+            StartupError: The repository cannot be read, or a version that the previous scan wanted. Everything else was
+                done.
         """
-        trouble = self._take_trouble()
+        storage_error = self._take_storage_error()
         async with self._looking:
             changed = self._listing.update(await self._source.list_models(), time.monotonic())
-            self._tell_of_models_gone()
+            self._note_removed_models()
             await self._repairs.look()
             self._compare_again(changed)
             for name in self._listing.names:
@@ -135,17 +136,17 @@ class Registry:
                 self._settle(name)
             self._loaded = self._loaded or self._started
             await self._source.mark_used(self._entries.ready())
-        trouble = self._source.last_error or trouble
-        if trouble is not None:
-            raise trouble
+        storage_error = self._source.last_error or storage_error
+        if storage_error is not None:
+            raise storage_error
         self._metrics.repository_seen()
 
     async def load(self, name: str) -> None:
-        """Load one model again now, also where it was unloaded, and versions that were refused too.
+        """Load one model now, and wait for it. Unloaded models and refused versions are tried again.
 
         Raises:
             ModelNotFound: The repository has no version of it that the policy allows.
-            ModelNotReady: None of its versions can be served; the newest one's reason is told.
+            ModelNotReady: None of its versions can be served. The message has the reason of the newest one.
             StartupError: The repository cannot be read.
         """
         async with self._looking:
@@ -169,36 +170,36 @@ class Registry:
             raise ModelNotReady(f"model {name!r} version {descending[0]} does not answer: {reason}")
 
     async def unload(self, name: str) -> None:
-        """Serve a model no longer, until it is loaded again; who uses it now is still answered.
+        """Stop to serve a model until it is loaded again. Requests that have its lease are still answered.
 
         Raises:
-            ModelNotFound: It is not served.
+            ModelNotFound: No version of it is known.
         """
         self._entries.find(name, None, complete=True)
         self._unloaded.add(name)
         for entry in list(self._entries.of(name).values()):
             self._succession.retire(entry)
         self._entries.remove_model(name)
-        self._tell()
+        self._report_change()
 
     def watch(self, changed: Callable[[], None]) -> None:
-        """Look every `poll_seconds` until the registry is drained or closed.
+        """Scan the repository every `poll_seconds` until the registry is drained or closed.
 
         Args:
-            changed: Is called after each change of what answers.
+            changed: Is called after each change in the versions that answer.
         """
         self._notify = changed
-        self._watcher = Watcher(self.look, self._settings.poll_seconds, self._trouble)
+        self._watcher = Watcher(self.look, self._settings.poll_seconds, self._start_error)
 
     def lease(self, name: str, version: int | None = None) -> AbstractContextManager[LiveModel, None]:
-        """A model to use for the length of a with block, entered at once; it is not swapped away meanwhile.
+        """A lease of a model for one with block, which must be entered at once. The model is not closed before its end.
 
         Args:
             name: The model.
             version: None for the latest that is ready.
 
         Raises:
-            ModelNotFound: No such model or version is served; the message lists what is.
+            ModelNotFound: There is no such model or version. The message lists the known ones.
             ModelNotReady: It is loading, was refused, or its batcher broke.
         """
         entry = self._entries.find(name, version, complete=self._loaded)
@@ -209,19 +210,20 @@ class Registry:
     async def lease_or_wait(
         self, name: str, version: int | None = None, deadline: float | None = None
     ) -> AbstractContextManager[LiveModel, None]:
-        """A lease; where the version is not here but on its way, once it has come.
+        """A lease as :meth:`lease` gives it, after a wait if the version is not loaded yet.
 
-        Another replica may serve already what was published since this one looked. So before a version is said to be
-        unknown this one looks again, at most once a second.
+        Another replica may serve a version already that was published after the last scan here. So an unknown version
+        makes this server scan the repository again, at most once a second.
 
         Args:
             name: The model.
             version: None for the latest that is ready.
-            deadline: Of the call, in monotonic seconds; the wait ends after four fifths of its time. None: after 5 s.
+            deadline: Of the call, in monotonic seconds. The wait takes at most 80 % of the remaining time; without a
+                deadline at most 5 s.
 
         Raises:
-            ModelNotFound: No such model or version is served, and the repository has none that is wanted.
-            ModelNotReady: It did not come in time, was refused, or its batcher broke.
+            ModelNotFound: The repository has no such model or version, or none that the policy allows.
+            ModelNotReady: The version was not loaded in time, was refused, or its batcher broke.
         """
         try:
             return self.lease(name, version)
@@ -244,34 +246,34 @@ class Registry:
         return self.lease(name, version)
 
     def statuses(self) -> list[VersionStatus]:
-        """Every version that was tried, by name and version."""
+        """The status of every version that was tried, sorted by name and version."""
         return self._entries.statuses()
 
     @property
     def callers_may_load(self) -> bool:
-        """Whether models are loaded and unloaded on request."""
+        """Whether callers may load and unload models."""
         return self._settings.allow_load
 
     @property
     def draining(self) -> bool:
-        """True from drain() or close() on: leases are still given, and batchers refuse what is new."""
+        """True from drain() or close() on. Leases are still given, but batchers refuse new rows."""
         return self._draining
 
     def ready(self) -> bool:
-        """True when the server should get requests."""
+        """Whether the server should get requests."""
         return not self.unready_reason()
 
     def unready_reason(self) -> str:
-        """Why the server should get no requests; "" when it should.
+        """Why the server should get no requests; "" if it should.
 
-        One refused model does not turn the others away; a batcher that broke does, since only a restart helps.
+        A refused model does not make the server unready. A broken batcher does, because only a restart helps.
         """
         if self._draining:
             return "draining"
         if not self._loaded:
-            return self._trouble or "models are loading"
+            return self._start_error or "models are loading"
         if self._watcher is not None and not self._watcher.alive:
-            return "the repository is not looked at any more; restart the server"
+            return "the repository is not scanned any more; restart the server"
         served = [entry for entry in self._entries if entry.model and entry.state is State.READY]
         for entry in served:
             if reason := entry.unready_reason():
@@ -281,14 +283,14 @@ class Registry:
     async def drain(self) -> None:
         """Turn readiness off, refuse new rows, and wait until every accepted row is answered."""
         self._draining = True
-        self._tell()
+        self._report_change()
         models = self._succession.models()
         for model in models:
             self._metrics.model_ready(model.name, model.version, ready=False)
         await asyncio.gather(self._stop_loading(), *(model.batcher.drain() for model in models))
 
     async def close(self) -> None:
-        """Close every model; rows that still wait fail with Draining."""
+        """Close every model. Rows that still wait fail with Draining."""
         self._draining = True
         await self._stop_loading()
         await self._succession.close()
@@ -298,19 +300,19 @@ class Registry:
             await self.look()
         finally:
             await self._news.until(self._nothing_quick_is_loading)
-        trouble = self._take_trouble()
-        if trouble is not None:
-            raise trouble
+        storage_error = self._take_storage_error()
+        if storage_error is not None:
+            raise storage_error
 
     def _nothing_quick_is_loading(self) -> bool:
-        """Whether waiting for loads is over: for slow ones only while nothing else answers."""
+        """Whether the wait for loads is over. Slow loads are waited for only while no model answers."""
         loading = self._loader.loading
         return all(entry.slow for entry in loading) and (not loading or bool(self._entries.ready()))
 
-    def _take_trouble(self) -> StorageError | None:
-        """What kept versions from being read since this was asked last."""
-        trouble, self._loader.last_error = self._loader.last_error, None
-        return trouble
+    def _take_storage_error(self) -> StorageError | None:
+        """The last error of reading versions since the previous call of this method."""
+        storage_error, self._loader.last_error = self._loader.last_error, None
+        return storage_error
 
     async def _stop_loading(self) -> None:
         if self._watcher is not None:
@@ -320,7 +322,7 @@ class Registry:
         await self._loader.close()
 
     def _may_come(self, name: str, version: int | None) -> bool:
-        """Whether a version that does not answer now may do so soon."""
+        """Whether a version that does not answer now may answer soon."""
         if not self._loaded or self._draining or name in self._unloaded:
             return False
         if self._arrivals.is_loading(name, version):
@@ -330,28 +332,29 @@ class Registry:
         return unknown and self._settings.poll_seconds > 0 and model_name(name) is not None
 
     def _load_changed(self, entry: Entry) -> None:
-        """A load is over, or has become slow."""
+        """A load has ended or become slow."""
         if self._draining or entry.name in self._unloaded:
             return
         self._settle(entry.name)
-        self._tell()
+        self._report_change()
 
     def _settle(self, name: str) -> None:
         self._succession.settle(name, *self._policy.wanted(name, self._listing.of(name)))
 
-    def _tell(self) -> None:
-        """Wake whoever waits for a version, and whoever watches."""
+    def _report_change(self) -> None:
+        """Wake the requests that wait for a version, and call the callback of `watch`."""
         self._news.tell()
         self._notify()
 
     def _compare_again(self, changed: Collection[str]) -> None:
-        """Have versions tried again that did not fit the ones before them, where others are there now."""
+        """Try incompatible versions again if the versions of their model have changed."""
         for name in changed:
             for entry in self._entries.of(name).values():
                 if entry.refusal is not None and entry.refusal.kind == "incompatible":
                     entry.due = True
 
-    def _tell_of_models_gone(self) -> None:
+    def _note_removed_models(self) -> None:
+        """Forget unloaded versions of models whose files are gone, and warn once of models that still answer."""
         gone = {name for name in self._entries.names() if name not in self._listing.names}
         for name in gone:
             for entry in [each for each in self._entries.of(name).values() if each.model is None]:

@@ -1,4 +1,4 @@
-"""Has refused versions tried again: once their files have changed, or once memory may be there."""
+"""Marks refused versions for another try: after their files have changed, or after a pause if resources were short."""
 
 import asyncio
 import time
@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from service.registry.entries import Entries, Entry, State
 from service.repository.source import Source
 
-# How long a look waits to hear of it: a file system may hang at one of the files.
+# Longest wait of a scan for the check: a file system may hang at one of the files.
 _PATIENCE_SECONDS = 1.0
 
 
 class Repairs:
-    """Looks after the versions that were refused. Lives on one event loop.
+    """Checks the refused versions. Used on one event loop.
 
     Args:
         entries: The versions.
-        source: Where their files are.
+        source: Has their files.
     """
 
     def __init__(self, entries: Entries, source: Source) -> None:
@@ -25,7 +25,7 @@ class Repairs:
         self._looking: asyncio.Task[None] | None = None
 
     async def look(self) -> None:
-        """Look at versions that were refused, the longer ago the less often; those worth a try are due."""
+        """Check the refused versions, older refusals less often. Set `due` on each version to try again."""
         if self._looking is None or self._looking.done():
             due = self._due(time.monotonic())
             if not due:
@@ -34,7 +34,7 @@ class Repairs:
         await asyncio.wait({self._looking}, timeout=_PATIENCE_SECONDS)
 
     async def close(self) -> None:
-        """Look no longer."""
+        """Cancel the check."""
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
@@ -44,13 +44,13 @@ class Repairs:
         return [entry for entry, each in refused if each and (each.retry_due(now) or each.look_due(now))]
 
     async def _look_at(self, due: Sequence[Entry]) -> None:
-        stamps = await self._source.fingerprints([(entry.name, entry.version) for entry in due])
+        fingerprints = await self._source.fingerprints([(entry.name, entry.version) for entry in due])
         now = time.monotonic()
         for entry in due:
             refusal = entry.refusal
             if refusal is None or entry.state is not State.REFUSED:
                 continue
-            if stamps[entry.name, entry.version] != refusal.fingerprint:
+            if fingerprints[entry.name, entry.version] != refusal.fingerprint:
                 entry.refusal, entry.due = None, True
             elif refusal.retry_due(now):
                 entry.due = True

@@ -1,10 +1,10 @@
-"""Whether something failed for lack of memory or threads, so that the same may go well later."""
+"""Whether an error means too little memory, threads or open files, so that another try may succeed later."""
 
 import errno
 from collections.abc import Iterator
 
 _NUMBERS = (errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE)
-# In lower case. onnxruntime, CUDA and Python's threads say it in words alone.
+# In lower case. onnxruntime, CUDA and Python's threads report it only as text.
 _WORDS = (
     "bad_alloc",
     "bad allocation",
@@ -19,7 +19,7 @@ _WORDS = (
 
 
 def lacks_resources(error: BaseException) -> bool:
-    """True where the error, or one that led to it, tells of memory, threads or open files that were not to be had."""
+    """Whether the error, or one of its causes, reports too little memory, or too few threads or open files."""
     return any(_lacks(each) for each in _causes(error))
 
 

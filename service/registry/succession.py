@@ -1,4 +1,4 @@
-"""Which versions of a model answer: new ones take over, superseded ones linger, unwanted ones are closed."""
+"""The swap of versions: a new version takes over, a superseded one lingers, an unwanted one is closed."""
 
 import asyncio
 import logging
@@ -16,13 +16,13 @@ _log = logging.getLogger(__name__)
 
 
 class Succession:
-    """Moves versions from loading to answering and away again. Lives on one event loop.
+    """Moves versions through their states: loading, ready, lingering, closed. Used on one event loop.
 
     Args:
-        entries: The versions; changed here.
-        loader: Loads those that are wanted.
-        metrics: Told of swaps, and of versions that are gone.
-        settings: How long superseded versions still answer by their number, and the bounds on memory.
+        entries: The versions. This class changes them.
+        loader: Loads the wanted versions.
+        metrics: Counts swaps, and forgets versions that are gone.
+        settings: How long superseded versions still answer by number, and the bounds on memory.
     """
 
     def __init__(self, entries: Entries, loader: Loader, metrics: Metrics, settings: Settings) -> None:
@@ -41,12 +41,15 @@ class Succession:
         self._retiring: dict[asyncio.Task[None], LiveModel] = {}
 
     def settle(self, name: str, wanted: Sequence[int], count: int) -> None:
-        """Load a model's newest versions that can be, and retire its others once those answer.
+        """Load the newest versions of a model that can be loaded, and retire its other versions once those answer.
+
+        Example: wanted [3, 2, 1] and count 1. Version 3 is loaded, and version 2, which answers, is retired after
+        that. If version 3 is refused, version 2 stays; if that one is not loaded, it is loaded instead.
 
         Args:
             name: The model.
             wanted: Versions that may be served, newest first.
-            count: How many of them at most.
+            count: Most versions to serve.
         """
         before = self._entries.latest(name)
         kept: list[Entry] = []
@@ -60,7 +63,7 @@ class Succession:
                 entry.state, entry.reason = State.READY, ""
                 kept.append(entry)
             elif beside_slow or entry.held:
-                continue  # a slow load is no reason to go back a version: what answers already goes on
+                continue  # no older version is loaded because of a slow load; a loaded one keeps answering
             elif entry.state is State.LOADING or entry.due:
                 entry.state, entry.reason, entry.due = State.LOADING, "", False
                 self._loader.start(entry)
@@ -76,7 +79,7 @@ class Succession:
             _log.info("model %s: version %d took over from version %d", name, now.version, before.version)
 
     def retire(self, entry: Entry) -> None:
-        """Give a version to nobody else, and close it when its last user is done."""
+        """Give no more leases of a version, and close it when its last lease ends."""
         self._lingering.discard(entry)
         self._entries.remove(entry)
         if entry.load is not None:
@@ -90,12 +93,12 @@ class Succession:
         task.add_done_callback(lambda done: self._retiring.pop(done))
 
     def models(self) -> list[LiveModel]:
-        """Every model that was loaded and is not closed."""
+        """Every model that was loaded and is not closed yet."""
         served = [entry.model for entry in self._entries if entry.model]
         return [*served, *self._retiring.values()]
 
     async def close(self) -> None:
-        """Close every model; rows that still wait fail with Draining."""
+        """Close every model. Rows that still wait fail with Draining."""
         self._lingering.clear()
         await asyncio.gather(*(model.close() for model in self.models()))
         await asyncio.gather(*self._retiring)
@@ -105,7 +108,7 @@ class Succession:
         return linger_room_bytes(self._settings, self._limit_bytes, sum(served))
 
     def _retire_others(self, name: str, kept: Sequence[Entry]) -> None:
-        """Versions that answer and are no longer wanted: superseded ones linger, others go at once."""
+        """Retire versions that answer and are no longer wanted: superseded ones after their linger time."""
         oldest = min(entry.version for entry in kept)
         for entry in list(self._entries.of(name).values()):
             if entry.state is not State.READY or entry in kept:
@@ -119,7 +122,7 @@ class Succession:
             self._lingering.add(entry)
 
     def _forget_unwanted(self, name: str, wanted: Sequence[int], kept: Sequence[Entry]) -> None:
-        """Versions that do not answer and that nobody wants any more: an alert for them must end without a restart."""
+        """Forget versions that do not answer and are no longer wanted, so that their alerts end without a restart."""
         oldest = min((entry.version for entry in kept), default=0)
         there = frozenset(wanted)
         for version, entry in list(self._entries.of(name).items()):
@@ -136,6 +139,6 @@ class Succession:
             await entry.unused.wait()
         await model.batcher.drain()
         await model.close()
-        # By its owner: the version may have been loaded or refused once more meanwhile.
+        # With its owner, because the same version may have been loaded or refused again since.
         self._metrics.model_retired(entry.name, entry.version, owner=model)
         _log.info("model %s version %d closed", entry.name, entry.version)

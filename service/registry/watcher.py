@@ -1,4 +1,4 @@
-"""Looks at the repository every `seconds`, for as long as the server runs."""
+"""Scans the repository periodically while the server runs."""
 
 import asyncio
 import logging
@@ -9,26 +9,26 @@ from service.errors import StartupError
 
 _log = logging.getLogger(__name__)
 
-# Messages that are remembered, so that they are logged once: a storage may word its trouble anew at every look.
+# Error messages that are remembered, so that each is logged once. One failure of a storage may give several messages.
 _REMEMBERED = 20
 
 
 class Watcher:
-    """A task that looks; it starts at once and ends with :meth:`stop`. A look that fails ends nothing.
+    """A task that scans. It starts at once and runs until :meth:`stop`, also after a scan that fails.
 
     Args:
-        look: Looks at the repository.
-        seconds: Between two looks.
-        trouble: What went wrong at the look before the first one here, and was logged; "" where nothing did.
+        look: Scans the repository.
+        seconds: Time between two scans.
+        logged_error: The error of the previous scan, which was logged already; "" if there was none.
     """
 
-    def __init__(self, look: Callable[[], Awaitable[None]], seconds: float, trouble: str = "") -> None:
+    def __init__(self, look: Callable[[], Awaitable[None]], seconds: float, logged_error: str = "") -> None:
         self._stopped = False
-        self._task = asyncio.create_task(_watch(look, seconds, trouble), name="watch")
+        self._task = asyncio.create_task(_watch(look, seconds, logged_error), name="watch")
 
     @property
     def alive(self) -> bool:
-        """False once it ended although nobody stopped it: new versions would never come."""
+        """False if the task ended without `stop`. Then new versions would never be found."""
         return self._stopped or not self._task.done()
 
     async def stop(self) -> None:
@@ -38,19 +38,19 @@ class Watcher:
         await asyncio.gather(self._task, return_exceptions=True)
 
 
-async def _watch(look: Callable[[], Awaitable[None]], seconds: float, trouble: str) -> None:
-    told = deque([trouble] if trouble else [], maxlen=_REMEMBERED)
+async def _watch(look: Callable[[], Awaitable[None]], seconds: float, logged_error: str) -> None:
+    logged = deque([logged_error] if logged_error else [], maxlen=_REMEMBERED)
     while True:
         await asyncio.sleep(seconds)
         try:
             await look()
         except Exception as error:
-            # What answers goes on. Logged once, not at every look, also where two reasons alternate.
-            if str(error) not in told:
-                told.append(str(error))
+            # Loaded models keep answering. Each error is logged once, not at every scan, even if two errors alternate.
+            if str(error) not in logged:
+                logged.append(str(error))
                 unexpected = not isinstance(error, StartupError)
                 _log.error("%s; what is loaded answers on", error, exc_info=error if unexpected else None)
         else:
-            if told:
+            if logged:
                 _log.info("the model repository is read again")
-            told.clear()
+            logged.clear()

@@ -1,5 +1,5 @@
-"""What there is to serve: a folder or object storage, read with bounds and verified by sha256 before it is loaded.
+"""The model repository: a folder or object storage. Reads are bounded and verified by sha256.
 
-`source` is the face. `disk` reads <model>/<version>/, `storage` and `cache` bring versions from object storage,
-`manifest` and `external_data` check what a version says of itself.
+`source` is the entry point. `disk` reads <model>/<version>/, `storage` and `cache` fetch versions from object storage,
+`manifest` and `external_data` check the manifest and the graph of a version.
 """

@@ -1,7 +1,7 @@
-"""Versions that were read from storage, kept on disk: the next start needs no download, and no storage.
+"""Versions from object storage, kept on disk, so that the next start needs neither a download nor the storage.
 
-Laid out as a model repository. Any number of servers may share it: a version comes into its place, and leaves it, by
-one rename, and whoever finds it gone in the middle of reading reads it from the storage again.
+The cache has the layout of a model repository. Any number of servers may share it: one rename puts a version in its
+place, and one rename removes it. A server that loses a version while reading it reads it from the storage again.
 """
 
 import fcntl
@@ -18,24 +18,24 @@ from pathlib import Path
 from service.errors import StartupError, StorageError
 from service.repository.disk import Version, list_models
 
-# How long a version stays that no server has said it uses.
+# A version is kept for this long after a server last marked it as used.
 _UNUSED_SECONDS = 3600.0
-# In the cache and in each staging folder.
+# Name of the lock file, in the cache and in each staging folder.
 _LOCK = ".lock"
-# A version this young may be newer than the listing that does not have it: another server put it here.
+# A version this young may be absent from an older listing, because another server has put it here since.
 _YOUNG_SECONDS = 60.0
 
 
 class Cache:
-    """The versions of one repository.
+    """The cache of one repository.
 
     Args:
-        folder: Where caches lie; a folder of the user's where None is given.
-        url: The repository's address: each has a cache of its own.
-        clock: Seconds as files' times have them.
+        folder: Contains the caches; None takes the user's cache folder.
+        url: The address of the repository. Each address has its own cache.
+        clock: Seconds since the epoch, as in the times of files.
 
     Attributes:
-        root: The cache, laid out as a model repository.
+        root: The folder of this cache, with the layout of a model repository.
 
     Raises:
         StartupError: The folder cannot be written.
@@ -56,7 +56,7 @@ class Cache:
             raise StartupError(f"cache folder {where!r} cannot be written: {error}; set cache_folder") from error
 
     def fingerprint(self, name: str, version: int) -> str:
-        """What the listing said of a version's files when they were read; "" where it is not here."""
+        """The fingerprint of a version's files when they were read from the storage; "" if it is not cached."""
         try:
             return (self.root / name / str(version) / "stamp").read_text()
         except (OSError, UnicodeDecodeError):
@@ -64,14 +64,14 @@ class Cache:
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
-        """A folder to build a version in, as <name>/<version>; it goes at the end of the with block.
+        """A folder to build a version in, as <name>/<version>. It is removed at the end of the with block.
 
-        What else lies in it begins with a dot, which no model's name does.
+        Other files in it begin with a dot, which no name of a model does.
 
-        A process that is killed leaves it behind without its lock: the next to tidy up removes it.
+        A process that is killed leaves the folder behind without its lock. The next eviction removes it.
 
         Raises:
-            StorageError: The disk is full, or does not take what is built.
+            StorageError: The disk is full, or cannot be written.
         """
         with _told("written"):
             with self._alone():
@@ -84,16 +84,16 @@ class Cache:
                 except Exception as error:
                     if folder.is_dir():
                         raise
-                    # What is missing is so because of that: no reason to refuse what lies in the storage.
+                    # The error comes from the removed folder. It is no reason to refuse the version in the storage.
                     raise StorageError("the cache folder has gone in the middle of a download") from error
                 finally:
                     shutil.rmtree(folder, ignore_errors=True)
 
     def room_for(self, file: str, size_bytes: int) -> None:
-        """Say so before a download that the disk cannot take.
+        """Check, before a download, that the disk has room for a file.
 
         Raises:
-            StorageError: It has less room.
+            StorageError: The disk has too little room.
         """
         with _told("read"):
             free = shutil.disk_usage(self.root).free
@@ -101,10 +101,10 @@ class Cache:
             raise StorageError(f"cache folder {str(self.root)!r} has less room than the {size_bytes} bytes of {file}")
 
     def put(self, staging: Path, name: str, version: int, fingerprint: str) -> None:
-        """Move a version from a staging folder to its place; what was there goes.
+        """Move a version from a staging folder to its place, instead of a version that is there.
 
         Raises:
-            StorageError: The disk is full, or does not take it.
+            StorageError: The disk is full, or cannot be written.
         """
         target = self.root / name / str(version)
         with _told("written"), self._alone():
@@ -115,14 +115,14 @@ class Cache:
             (staging / name / str(version)).rename(target)
 
     def evict(self, listed: Collection[Version], served: Collection[Version]) -> None:
-        """Remove what nobody needs.
+        """Remove versions that no server uses.
 
-        What is served is marked as used: other servers that share the cache then leave it. A model of which nothing is
-        listed any more is left, as a server goes on serving it.
+        Served versions are marked as used, so that other servers with the same cache keep them. The versions of a model
+        that is not listed at all any more are kept until their time is over, because a server keeps serving them.
 
         Args:
-            listed: The storage's versions.
-            served: Those that answer here.
+            listed: The versions in the storage.
+            served: The versions that answer in this server.
 
         Raises:
             StorageError: The folder cannot be written.
@@ -143,8 +143,8 @@ class Cache:
                     self._remove(folder)
 
     def _remove(self, folder: Path) -> None:
-        """Take a version out of its place at one blow; a process killed in the middle leaves what is no version."""
-        # By a name that is there for nothing else: a folder for it could not be made on a full disk.
+        """Remove a version with one rename first, so that a killed process leaves no half of a version."""
+        # The target is a fixed name in the cache: on a full disk no new folder could be made for it.
         aside = self.root / ".old"
         folder.rename(aside)
         shutil.rmtree(aside, ignore_errors=True)
@@ -152,7 +152,7 @@ class Cache:
             folder.parent.rmdir()
 
     def _remove_abandoned(self) -> None:
-        """Remove staging folders whose process has gone; those that are in use are locked."""
+        """Remove staging folders whose process has ended. A folder in use is locked."""
         for folder in self.root.glob(".*/"):
             try:
                 with (folder / _LOCK).open() as lock:
@@ -165,7 +165,7 @@ class Cache:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """For moves: a staging folder is made and locked, and a version moved, with no other server between."""
+        """Hold the lock of the cache, so that no other server moves a version or removes a folder meanwhile."""
         with (self.root / _LOCK).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -173,7 +173,7 @@ class Cache:
 
 @contextmanager
 def _told(what: str) -> Iterator[None]:
-    """Errors of the disk as ours."""
+    """Turn an OSError into a StorageError."""
     try:
         yield
     except OSError as error:
@@ -181,7 +181,7 @@ def _told(what: str) -> Iterator[None]:
 
 
 def _used(folder: Path) -> float:
-    """When a server last said that it uses a version, or put it here."""
+    """The time when a server last marked a version as used, or put it here."""
     try:
         return (folder / "stamp").stat().st_mtime
     except OSError:
@@ -189,16 +189,16 @@ def _used(folder: Path) -> float:
 
 
 def _default_folder() -> Path:
-    """The user's cache folder; where there is none, as in many containers, one among the temporary files."""
+    """The user's cache folder; if there is none, as in many containers, a folder among the temporary files."""
     given = os.environ.get("XDG_CACHE_HOME", "")
-    with suppress(OSError, RuntimeError):  # the latter for a user that has no name
+    with suppress(OSError, RuntimeError):  # RuntimeError: the user has no name, so no home folder
         folder = (Path(given) if given else Path.home() / ".cache") / "kan-serving"
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK):
             return folder
     folder = Path(tempfile.gettempdir()) / f"kan-serving-{os.geteuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    # Anybody can make a folder there, and models of his in it.
+    # Any user can create a folder there, and put models into it.
     found = folder.lstat()
     if found.st_uid != os.geteuid() or found.st_mode & 0o022:
         raise PermissionError(f"{folder} is another user's, or others may write to it")

@@ -1,7 +1,7 @@
-"""Work that may hang, in a thread that the process does not wait for when it ends.
+"""Run work that may hang in a daemon thread, so that the process can end without it.
 
-Threads of asyncio.to_thread and of executors are joined at the end of the process: one that hangs would keep it for
-ever, and a few of them would use up the executor for everybody else.
+Threads of asyncio.to_thread and of executors are joined at the end of the process. One that hangs would keep the
+process alive for ever, and a few of them would block the executor for all other work.
 """
 
 import asyncio
@@ -15,14 +15,14 @@ _T = TypeVar("_T")
 
 
 def in_daemon_thread(work: Callable[[], _T], name: str) -> "asyncio.Future[_T]":
-    """Run something in a thread of its own.
+    """Run a function in its own daemon thread.
 
     Args:
-        work: What to run.
-        name: The thread's.
+        work: The function.
+        name: Name of the thread.
 
     Returns:
-        A future with the outcome. It may be cancelled, or never be looked at: the thread goes on all the same.
+        A future with the result. If it is cancelled, or never awaited, the thread still runs to its end.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[_T] = loop.create_future()
@@ -34,7 +34,8 @@ def in_daemon_thread(work: Callable[[], _T], name: str) -> "asyncio.Future[_T]":
             outcome = partial(done.set_exception, error)
         with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(_unless_done, done, outcome)
-        # An error that holds itself by way of its frames holds all that the work held, until the collector comes.
+        # Without this line the error and its frames refer to each other. They would keep all data of the work in memory
+        # until the garbage collector runs.
         del done, outcome
 
     threading.Thread(target=run, args=(done,), name=name, daemon=True).start()

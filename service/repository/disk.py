@@ -1,4 +1,4 @@
-"""What is on disk: models/<name>/<version>/{model.onnx, manifest.json, …}, listed, read and verified."""
+"""A model repository on disk, models/<name>/<version>/{model.onnx, manifest.json, …}: list, read and verify it."""
 
 import hashlib
 import os
@@ -41,23 +41,23 @@ MODEL: Final = "model.onnx"
 
 STRANGE_NAME = "wanted a name of letters, digits, '_', '-' and '.', and no '-' or '.' at its start"
 
-# Of a version's folder that are looked at for changes; kan-train writes five.
+# Most files of a version that are checked for changes; kan-train writes five.
 _MOST_FILES = 64
 # At most 18 digits: every version then fits the protocol's int64. No leading zero: one version, one folder.
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
-# Names go into metrics' labels, log lines and messages: no spaces, line ends or bytes that are no text.
-# No longer than a folder's name may be: object storage has longer ones.
+# Names go into labels of metrics, log lines and messages, so they have no spaces, line ends or bytes that are no text.
+# They are as long as the name of a folder may be; object storage allows longer ones.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
 
 
 @dataclass(frozen=True)
 class Artefact:
-    """A verified version: its manifest and exactly the bytes whose sha256 the manifest names.
+    """A verified version: its manifest, and the bytes whose sha256 equals the one in the manifest.
 
     Attributes:
-        manifest: Of manifest.json.
-        model_bytes: Of model.onnx.
-        external: By name, the files that hold the external data of model.onnx.
+        manifest: Content of manifest.json.
+        model_bytes: Content of model.onnx.
+        external: By name, the content of the files with external data of model.onnx.
     """
 
     manifest: ModelManifest
@@ -66,31 +66,31 @@ class Artefact:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of all its weights."""
+        """Size of the graph and all external data."""
         return len(self.model_bytes) + sum(len(content) for content in self.external.values())
 
 
 def model_name(text: str) -> str | None:
-    """A folder's name as that of a model; None where no model can have it."""
+    """The name of a folder if it is a valid name of a model; otherwise None."""
     return text if _NAME.fullmatch(text) else None
 
 
 def version_number(text: str) -> int | None:
-    """A folder's name as the number of a version; None where it is none."""
+    """The number of a version from the name of its folder; None if the name is no number of a version."""
     return int(text) if _VERSION.fullmatch(text) else None
 
 
 def list_models(root: Path, passed_over: Callable[[str, str], None] = lambda _name, _why: None) -> list[Version]:
     """Every (name, version) of a repository, sorted.
 
-    Files, dot-folders and version folders not named by a number are skipped.
+    Files, folders that begin with a dot, and version folders whose name is no number are skipped.
 
     Args:
-        root: The repository's folder.
-        passed_over: Is called with the name of each folder that is no model's, or cannot be read, and with the reason.
+        root: The folder of the repository.
+        passed_over: Is called for each folder that cannot be a model or cannot be read, with its name and the reason.
 
     Raises:
-        StartupError: The repository's folder is absent or cannot be read.
+        StartupError: The folder of the repository is absent or cannot be read.
     """
     found: list[Version] = []
     try:
@@ -124,12 +124,11 @@ def read_version(
         name: The model.
         version: Its version.
         max_model_bytes: Most bytes of model.onnx and its external data together.
-        fetch: Is called for each file of external data, which need not be there before.
+        fetch: Is called before a file with external data is read, and may put that file into the folder.
 
     Raises:
-        ModelRefused: A file is absent or unreadable, the manifest does not parse or names another model or version,
-            or model.onnx or a file of its external data is too large or has not the size or sha256 that the manifest
-            gives.
+        ModelRefused: A file is absent or unreadable. Or the manifest does not parse, or names another model or version.
+            Or model.onnx or a file with external data is too large, or its size or sha256 differs from the manifest.
     """
     folder = root / name / str(version)
     manifest = read_manifest(root, name, version)
@@ -151,7 +150,7 @@ def read_manifest(root: Path, name: str, version: int) -> ModelManifest:
 
     Raises:
         ModelRefused: It is absent or unreadable, does not parse, is too large, names another model or version, or does
-            not list model.onnx once.
+            not list model.onnx exactly once.
     """
     manifest = parse_manifest(read_regular_file(root / name / str(version) / MANIFEST, check_manifest_size))
     if (manifest.name, manifest.version) != (name, version):
@@ -175,15 +174,15 @@ def check_manifest_size(size_bytes: int) -> None:
 
 
 def check_size(entry: File, size_bytes: int, most_bytes: int) -> None:
-    """Hold a file's size against its manifest before it is read: a half-copied file is the usual fault.
+    """Compare the size of a file with its manifest before it is read. The usual error is a half-copied file.
 
     Args:
-        entry: What the manifest says of the file.
-        size_bytes: The size that it has.
-        most_bytes: What is left of max_model_bytes.
+        entry: The file's entry in the manifest.
+        size_bytes: The size of the file.
+        most_bytes: The rest of max_model_bytes.
 
     Raises:
-        ModelRefused: It has another, or is too large.
+        ModelRefused: The size differs, or the file is too large.
     """
     if size_bytes != entry.size_bytes:
         raise ModelRefused("checksum", f"{entry.name} has {size_bytes} bytes, the manifest says {entry.size_bytes}")
@@ -194,15 +193,15 @@ def check_size(entry: File, size_bytes: int, most_bytes: int) -> None:
 
 
 def fingerprint(root: Path, name: str, version: int) -> tuple[tuple[str, int, int], ...]:
-    """Names, times and sizes of a version's files: another stamp means that it may be worth another try."""
+    """Names, times and sizes of a version's files. If it changes, a refused version is tried again."""
     try:
         with os.scandir(root / name / str(version)) as entries:
-            return tuple(sorted(_stamp(entry) for entry in islice(entries, _MOST_FILES)))
+            return tuple(sorted(_file_fingerprint(entry) for entry in islice(entries, _MOST_FILES)))
     except OSError:
         return ()
 
 
-def _stamp(entry: "os.DirEntry[str]") -> tuple[str, int, int]:
+def _file_fingerprint(entry: "os.DirEntry[str]") -> tuple[str, int, int]:
     try:
         found = entry.stat()
     except OSError:
@@ -211,7 +210,7 @@ def _stamp(entry: "os.DirEntry[str]") -> tuple[str, int, int]:
 
 
 def _read_verified(folder: Path, entry: File, most_bytes: int, *, follow_links: bool = True) -> bytes:
-    """The bytes of a file whose size and sha256 are those of the manifest."""
+    """The content of a file after its size and sha256 were compared with the manifest."""
     content = read_regular_file(
         folder / entry.name, partial(check_size, entry, most_bytes=most_bytes), follow_links=follow_links
     )
@@ -222,7 +221,7 @@ def _read_verified(folder: Path, entry: File, most_bytes: int, *, follow_links: 
 
 
 def _versions(folder: str) -> list[int]:
-    """The versions in a model's folder."""
+    """The versions in the folder of a model."""
     with os.scandir(folder) as entries:
         numbered = [(version_number(entry.name), entry) for entry in entries]
         return [version for version, entry in numbered if version is not None and entry.is_dir()]

@@ -1,8 +1,9 @@
-"""Which files hold the external data of an ONNX model: weights that a graph only points at.
+"""Find the files with external data of an ONNX model: weights that are stored in other files beside model.onnx.
 
-onnxruntime gets a model as bytes, and then looks for such files in the server's working directory (1.32 for those of
-subgraphs, and for the graph's own where it folds constants). So the server finds the references itself, and gives
-onnxruntime the files' bytes. It walks over protobuf's encoding, as serving does not install the package onnx.
+The server gives a model to onnxruntime as bytes. onnxruntime 1.32 may then read such files from the server's working
+directory: those of subgraphs, and those of the main graph when it folds constants. So the server finds the references
+itself and gives onnxruntime the contents. It parses protobuf's encoding itself, because the package onnx is not
+installed for serving.
 
 Source: onnx.proto3, TensorProto.data_location and external_data; https://protobuf.dev/programming-guides/encoding.
 """
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Mapping
 
 from service.errors import ModelRefused
 
-# The messages that lead to tensors: number of a field -> what it holds.
+# For each message that can contain tensors: number of a field -> the message in that field.
 _FIELDS: Mapping[str, Mapping[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -21,27 +22,29 @@ _FIELDS: Mapping[str, Mapping[int, str]] = {
     "sparse": {1: "tensor", 2: "tensor"},
     "function": {7: "node", 11: "attribute"},
 }
-# The way to the tensors for which onnxruntime takes the bytes that it is given. For others it looks by itself.
+# Only tensors on this path, the initializers of the main graph, can be given to onnxruntime as bytes. For all others it
+# reads the files itself.
 _GIVEN = {("model", "graph"), ("graph", "tensor")}
 _DATA_TYPE, _EXTERNAL_DATA, _DATA_LOCATION = 2, 13, 14
 _KEY, _VALUE = 1, 2
 _STRING, _EXTERNAL = 8, 1
-# A graph has some ten fields a node. So many take a second, and only where the word "location" stands in the model.
+# A graph has about ten fields a node. A walk over this many fields takes a second. It is needed only if the model
+# contains the word "location".
 _MOST_FIELDS = 1_000_000
 _PIECE_BYTES = 2**20
 
 
 def external_files(model_bytes: bytes) -> frozenset[str]:
-    """Names of the files that hold external data; nobody has looked yet whether the files are there.
+    """Names of the files with external data. This function does not check that the files exist.
 
     Args:
-        model_bytes: Of model.onnx.
+        model_bytes: Content of model.onnx.
 
     Raises:
-        ModelRefused: It has external data that is no plain file of its folder, or that onnxruntime would look for.
+        ModelRefused: External data is not in a file of the same folder, or is where onnxruntime would read it itself.
     """
     if not _mentions(model_bytes, b"location"):
-        return frozenset()  # the key without which nothing is external
+        return frozenset()  # every tensor with external data has the key "location"
     try:
         return frozenset(_Walk().locations(memoryview(model_bytes)))
     except (IndexError, UnicodeDecodeError, ValueError) as error:
@@ -49,7 +52,7 @@ def external_files(model_bytes: bytes) -> frozenset[str]:
 
 
 class _Walk:
-    """One walk over a model; it ends when it has seen too many fields."""
+    """One walk over the fields of a model. It fails after too many fields."""
 
     def __init__(self) -> None:
         self._fields_left = _MOST_FIELDS
@@ -67,7 +70,7 @@ class _Walk:
                     todo.append((child, value, given and (kind, child) in _GIVEN))
 
     def _location(self, tensor: memoryview, given: bool) -> Iterator[str]:
-        """Where the data of a tensor lies, if it is external."""
+        """The file with the data of a tensor, if the data is external."""
         is_external, is_string, entries = False, False, []
         for number, value in self._fields(tensor):
             if isinstance(value, memoryview):
@@ -75,7 +78,7 @@ class _Walk:
                     entries.append(
                         {key: bytes(text) for key, text in self._fields(value) if isinstance(text, memoryview)}
                     )
-            # Parsers take the lower half of a number that is too long.
+            # Protobuf parsers keep only the lower 32 bits of a longer number.
             elif number == _DATA_LOCATION:
                 is_external |= value & 0xFFFFFFFF == _EXTERNAL
             elif number == _DATA_TYPE:
@@ -96,7 +99,7 @@ class _Walk:
         yield locations[0]
 
     def _fields(self, message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-        """A message's fields: number, and what stands there; 0 for numbers of fixed length."""
+        """The fields of a message: number and value. Values of fixed length are not read, but given as 0."""
         at = 0
         while at < len(message):
             self._fields_left -= 1
@@ -123,7 +126,7 @@ class _Walk:
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """A number of seven bits a byte, and the place after it."""
+    """A varint, with seven bits in each byte, and the position after it."""
     value = 0
     for shift in range(0, 70, 7):
         byte = message[at]
@@ -135,7 +138,7 @@ def _varint(message: memoryview, at: int) -> tuple[int, int]:
 
 
 def _mentions(content: bytes, word: bytes) -> bool:
-    """Whether the bytes hold a word; piece by piece, as a search keeps the interpreter to itself."""
+    """Whether the bytes contain a word. The search goes piece by piece, because a search holds the interpreter lock."""
     return any(
         word in content[start : start + _PIECE_BYTES + len(word)] for start in range(0, len(content), _PIECE_BYTES)
     )

@@ -1,4 +1,4 @@
-"""manifest.json as the server takes it: read, held against the bounds of kan_api.limits and against itself."""
+"""Parse manifest.json, and check it against the bounds of kan_api.limits and for contradictions."""
 
 import json
 from collections.abc import Sequence
@@ -13,20 +13,20 @@ from service.errors import ModelRefused
 
 
 def parse_manifest(content: bytes) -> ModelManifest:
-    """A manifest from JSON; fields that a newer library added are passed over.
+    """A manifest from JSON. Unknown fields, which a newer library may have added, are ignored.
 
     Args:
-        content: Of manifest.json, at most kan_api.limits.MAX_MANIFEST_BYTES.
+        content: Content of manifest.json, at most kan_api.limits.MAX_MANIFEST_BYTES.
 
     Raises:
-        ModelRefused: It is none, or one of its fields is larger than kan_api.limits allows.
+        ModelRefused: It is not a manifest, or one of its fields is larger than kan_api.limits allows.
     """
     try:
         document = json.loads(content.decode(), object_pairs_hook=_object)
         manifest = json_format.ParseDict(document, ModelManifest(), ignore_unknown_fields=True)
     except (ModelRefused, MemoryError):
         raise
-    except Exception as error:  # json_format raises AttributeError and others where the document is no object
+    except Exception as error:  # json_format raises AttributeError and others if the document is not a JSON object
         raise ModelRefused("manifest", f"manifest.json is not a kan_api.v1.ModelManifest: {error}") from error
     if what := excess(manifest):
         raise _too_large(what)
@@ -34,10 +34,10 @@ def parse_manifest(content: bytes) -> ModelManifest:
 
 
 def file_entry(manifest: ModelManifest, name: str) -> File:
-    """What the manifest says of a file.
+    """The entry of a file in the manifest.
 
     Raises:
-        ModelRefused: It does not list the file once.
+        ModelRefused: The manifest does not list the file exactly once.
     """
     entries = [entry for entry in manifest.files if entry.name == name]
     if len(entries) != 1:
@@ -46,14 +46,17 @@ def file_entry(manifest: ModelManifest, name: str) -> File:
 
 
 def check_manifest(manifest: ModelManifest, max_message_bytes: int) -> None:
-    """One input matrix as wide as there are features, at least one output, and messages that can hold them.
+    """Check that the server can serve a manifest.
+
+    It must have one input matrix with a column for each feature, and at least one output. A message must have room for
+    one row, and for the manifest.
 
     Args:
-        manifest: What parse_manifest gave.
-        max_message_bytes: Longest message that callers send and get.
+        manifest: From parse_manifest.
+        max_message_bytes: Largest gRPC message.
 
     Raises:
-        ModelRefused: It is otherwise.
+        ModelRefused: A condition is not met.
     """
     if len(manifest.inputs) != 1 or not manifest.outputs or not manifest.features:
         raise ModelRefused(
@@ -84,12 +87,12 @@ def check_manifest(manifest: ModelManifest, max_message_bytes: int) -> None:
 
 
 def row_bytes(manifest: ModelManifest) -> int:
-    """What one row takes of a message, asked or answered, whichever is more."""
+    """Bytes of one row in a message, as a request or as an answer, whichever is more."""
     return 4 * max(len(manifest.features), sum(spec.shape[1] for spec in manifest.outputs))
 
 
 def _check_features(manifest: ModelManifest) -> None:
-    """Clients encode columns into features: both must tell the same."""
+    """Check that columns and features agree: clients encode the columns as features."""
     encoded = [(column.name, word) for column in manifest.columns for word in column.categories or ("",)]
     features = [(feature.column, feature.category) for feature in manifest.features]
     if encoded != features:
@@ -105,7 +108,7 @@ def _check_features(manifest: ModelManifest) -> None:
 
 
 def _check_messages(manifest: ModelManifest, max_message_bytes: int) -> None:
-    """A version that no caller can use is refused at once, rather than at every call."""
+    """Refuse a version whose rows or manifest fit into no message: every call would fail."""
     sizes = {"one row": row_bytes(manifest), "the manifest, which clients ask for,": manifest.ByteSize()}
     for what, size_bytes in sizes.items():
         if size_bytes > max_message_bytes:
@@ -115,7 +118,7 @@ def _check_messages(manifest: ModelManifest, max_message_bytes: int) -> None:
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of the document. What is too large stops here: protobuf takes 34 ms to look at a MiB of text."""
+    """A JSON object of the document. Fields that are too large are refused here: protobuf needs 34 ms a MiB of text."""
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError(f"{len(pairs)} fields have {len(found)} names")

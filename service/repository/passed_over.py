@@ -1,4 +1,4 @@
-"""Folders of a repository that are no models: logged once, and again once the reason has changed."""
+"""Log the folders of a repository that are no models: once, and again when the reason changes."""
 
 import logging
 
@@ -6,19 +6,19 @@ _log = logging.getLogger(__name__)
 
 
 class PassedOver:
-    """Remembers what was logged. Used by one look after another, in any thread."""
+    """Remembers the reasons that were logged. Scans use it one after another, in any thread."""
 
     def __init__(self) -> None:
-        self._told: dict[str, str] = {}
+        self._before: dict[str, str] = {}
         self._found: dict[str, str] = {}
 
     def note(self, name: str, why: str) -> None:
-        """Note a folder that this look passes over."""
-        told = self._found.get(name, self._told.get(name))
+        """Log a folder that this scan skips, unless that was logged before."""
+        logged = self._found.get(name, self._before.get(name))
         self._found[name] = why
-        if told != why:
+        if logged != why:
             _log.error("folder %.200r is passed over: %s", name, why)
 
     def end_look(self) -> None:
-        """Forget folders that this look did not meet: where one comes back it is logged again."""
-        self._told, self._found = self._found, {}
+        """Forget folders that this scan did not find. If one returns, it is logged again."""
+        self._before, self._found = self._found, {}

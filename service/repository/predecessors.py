@@ -1,4 +1,4 @@
-"""A version that cannot stand in for the one before it is refused: callers send what that one took."""
+"""Refuse a version that is incompatible with the version before it, because callers send the same requests to both."""
 
 import logging
 from collections.abc import Collection, Sequence
@@ -13,11 +13,11 @@ _log = logging.getLogger(__name__)
 
 
 class Predecessors:
-    """Holds new versions against those before them, by their manifests alone: alike at the start and at a swap.
+    """Compares the manifests of new and older versions, with the same result at a start and at a swap.
 
     Args:
-        source: Where older manifests are read.
-        allowed: Models that may change their inputs or their answers.
+        source: Reads the older manifests.
+        allowed: Models whose inputs and outputs may change.
     """
 
     def __init__(self, source: Source, allowed: Collection[str]) -> None:
@@ -26,11 +26,14 @@ class Predecessors:
         self._known: dict[str, dict[int, ModelManifest]] = {}
 
     async def check(self, manifest: ModelManifest, versions: Sequence[int]) -> None:
-        """Refuse a version that differs from the newest older one that is valid.
+        """Refuse a version that differs from the newest older version that is valid.
+
+        An older version is valid if it agrees with the valid versions before it. Example: versions 1 and 2 agree, and 3
+        has other inputs. Then 3 is refused, and 4 must agree with 2.
 
         Args:
-            manifest: Of the new version.
-            versions: All of the model's that there are.
+            manifest: Manifest of the new version.
+            versions: All versions of the model.
 
         Raises:
             ModelRefused: It has other inputs, another task or other classes.
@@ -38,18 +41,18 @@ class Predecessors:
         name = manifest.name
         if name in self._allowed:
             return
-        standing: ModelManifest | None = None
+        valid: ModelManifest | None = None
         for older in await self._manifests(name, [each for each in sorted(versions) if each < manifest.version]):
-            if standing is None or not difference(standing, older):
-                standing = older
-        if standing is not None and (told := difference(standing, manifest)):
+            if valid is None or not difference(valid, older):
+                valid = older
+        if valid is not None and (found := difference(valid, manifest)):
             raise ModelRefused(
                 "incompatible",
-                f"{told}; publish it under a name of its own, or start kan-serve with --allow-incompatible {name}",
+                f"{found}; publish it under a name of its own, or start kan-serve with --allow-incompatible {name}",
             )
 
     async def _manifests(self, name: str, versions: Sequence[int]) -> list[ModelManifest]:
-        """Those of the last few versions that can be read, oldest first."""
+        """The manifests of the last few versions that can be read, oldest first."""
         known = self._known.get(name, {})
         found: dict[int, ModelManifest] = {}
         for version in versions[-self._source.looked_back :]:
@@ -58,16 +61,16 @@ class Predecessors:
                 continue
             try:
                 found[version] = _essence(await self._source.read_manifest(name, version))
-            except ModelRefused:  # broken: it binds nobody
+            except ModelRefused:  # a broken version is not compared
                 continue
-            except StorageError as error:  # archived, or gone; the new version itself could be read
+            except StorageError as error:  # archived or removed; the new version itself was read
                 _log.warning("model %s: new versions are not compared with version %d: %s", name, version, error)
         self._known[name] = found
         return [found[version] for version in sorted(found)]
 
 
 def _essence(manifest: ModelManifest) -> ModelManifest:
-    """What is compared, without histograms, recipes and reports."""
+    """The part of a manifest that is compared, which is much smaller."""
     return ModelManifest(
         name=manifest.name,
         version=manifest.version,

@@ -1,4 +1,4 @@
-"""Bytes of one file of a version, whose size is judged before the first of them is read."""
+"""Read one file of a version, and check its size before the first byte is read."""
 
 import os
 import stat
@@ -9,17 +9,17 @@ from service.errors import ModelRefused
 
 
 def read_regular_file(file: Path, check_size: Callable[[int], None], *, follow_links: bool = True) -> bytes:
-    """The bytes of a regular file; nothing else is opened, as a pipe would hang and /dev/zero never end.
+    """The content of a regular file. Other kinds are not opened: a pipe would hang, and /dev/zero would never end.
 
     Args:
         file: The file.
-        check_size: Is given its size, and raises where it must not be read.
-        follow_links: Whether the file may be a link; its folder may be one.
+        check_size: Gets the size, and raises if the file must not be read.
+        follow_links: Whether the file may be a link. Its folder may always be one.
 
     Raises:
-        ModelRefused: It is absent, cannot be read, is no regular file, or changes its size meanwhile.
+        ModelRefused: It is absent, cannot be read, is not a regular file, or changes its size during the read.
     """
-    # Without O_NONBLOCK a pipe that takes the file's place between the two looks would hang.
+    # Without O_NONBLOCK, opening would hang if a pipe replaced the file between stat and open.
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow_links else os.O_NOFOLLOW)
     try:
         check_size(_size_bytes(file, file.stat(follow_symlinks=follow_links)))

@@ -1,4 +1,4 @@
-"""Where a registry gets its models from: a folder that it reads in place, or storage by way of a cache."""
+"""The source of a registry's models: a folder that is read in place, or object storage with a cache."""
 
 import asyncio
 import logging
@@ -25,13 +25,13 @@ _T = TypeVar("_T")
 
 
 class Source(Protocol):
-    """What a registry asks for. One call at a time.
+    """Lists and reads the versions of a repository. One call at a time.
 
     Attributes:
-        trouble: What went wrong since the last look began, though it gave an answer; None where nothing did.
-        read_seconds: How long a version's read may take; None: it has bounds of its own.
-        looked_back: How many older versions a new one is compared with. One that does not fit those before it binds
-            nobody, so that publishing the same mistake twice does not make it right; further back than this it does.
+        last_error: An error since the last scan began that did not make a call fail; None if there was none.
+        read_seconds: Longest time to read a version; None if the source has its own limits.
+        looked_back: How many older versions are read for the comparison with a new version. Example with 4: a mistake
+            that is published again is refused each time, until the last 4 versions all contain it.
     """
 
     last_error: StorageError | None
@@ -39,14 +39,14 @@ class Source(Protocol):
     looked_back: int
 
     async def list_models(self) -> list[Version]:
-        """Look: every (name, version), sorted.
+        """Scan the repository: every (name, version), sorted.
 
         Raises:
-            StartupError: It cannot be looked at.
+            StartupError: The repository cannot be read.
         """
 
     async def fingerprints(self, versions: Collection[Version]) -> Mapping[Version, object]:
-        """For each version something that is equal as long as its files are the same."""
+        """For each version a value that stays equal while its files stay the same."""
 
     async def read_manifest(self, name: str, version: int) -> ModelManifest:
         """The manifest of one version.
@@ -57,7 +57,7 @@ class Source(Protocol):
         """
 
     async def read_version(self, name: str, version: int) -> Artefact:
-        """One version, verified.
+        """One version, read and verified.
 
         Raises:
             ModelRefused: It must not be served.
@@ -65,14 +65,14 @@ class Source(Protocol):
         """
 
     async def mark_used(self, served: Collection[Version]) -> None:
-        """Say what answers now, at the end of a look and of a load: the rest need not be kept."""
+        """Report the versions that answer, after each scan and each load. A cache may remove the others."""
 
 
 def open_source(settings: Settings) -> Source:
     """The source that the settings name.
 
     Raises:
-        StartupError: What it needs is not installed, or its cache cannot be written.
+        StartupError: A package for the storage is not installed, or the cache cannot be written.
     """
     if isinstance(settings.models, Path):
         return _FolderSource(settings.models, settings.max_load_seconds, settings.max_model_bytes)
@@ -82,7 +82,7 @@ def open_source(settings: Settings) -> Source:
 
 
 class _FolderSource:
-    """A folder that is read in place; in threads of its own, since a network mount may hang."""
+    """A folder that is read in place, in daemon threads, because a network mount may hang."""
 
     def __init__(self, root: Path, read_seconds: float, max_model_bytes: int) -> None:
         self.last_error: StorageError | None = None
@@ -97,10 +97,10 @@ class _FolderSource:
         return found
 
     async def fingerprints(self, versions: Collection[Version]) -> Mapping[Version, object]:
-        def look() -> dict[Version, object]:
+        def read() -> dict[Version, object]:
             return {each: disk.fingerprint(self._root, *each) for each in versions}
 
-        return await in_daemon_thread(look, "look at files") if versions else {}
+        return await in_daemon_thread(read, "fingerprints") if versions else {}
 
     async def read_manifest(self, name: str, version: int) -> ModelManifest:
         return await in_daemon_thread(partial(disk.read_manifest, self._root, name, version), "read manifest")
@@ -114,14 +114,14 @@ class _FolderSource:
 
 
 class _StorageSource:
-    """A storage that is looked at, and a cache that holds what was read from it.
+    """Object storage, with a cache of the versions that were read from it.
 
-    Until the storage has answered for the first time the cache answers in its place: a server that starts again serves
-    although its storage is away.
+    Until the storage has answered for the first time, the cache is listed in its place. So a server can restart and
+    serve while its storage is not available.
 
     Args:
-        storage: Where versions are published.
-        cache: Where they are kept.
+        storage: Holds the published versions.
+        cache: Keeps the versions that were read.
         max_model_bytes: Most bytes of a version's model.onnx and its external data together.
     """
 
@@ -138,7 +138,7 @@ class _StorageSource:
         return await self._in_thread(self._list)
 
     async def fingerprints(self, versions: Collection[Version]) -> Mapping[Version, object]:
-        return {each: self._stamp(*each) for each in versions}
+        return {each: self._fingerprint(*each) for each in versions}
 
     async def read_manifest(self, name: str, version: int) -> ModelManifest:
         return await self._in_thread(partial(self._read_manifest, name, version))
@@ -155,7 +155,7 @@ class _StorageSource:
             self.last_error = error
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
-        """Work in a thread, once the work before is done: who asked for that may have gone, as callers do."""
+        """Run work in a thread, after the previous work has ended; its caller may have been cancelled before that."""
         while self._at_work is not None:
             await asyncio.wait({self._at_work})
         done = in_daemon_thread(work, "storage")
@@ -165,11 +165,12 @@ class _StorageSource:
         try:
             return done.result()
         finally:
-            # An error that holds itself by way of its frames holds all bytes that were read, until the collector comes.
+            # Without this line the error and its frames refer to each other. They would keep all bytes that were read
+            # in memory until the garbage collector runs.
             del done
 
     def _over(self, done: "asyncio.Future[Any]") -> None:
-        done.exception()  # looked at here, as nobody may wait for it any more
+        done.exception()  # retrieved here, because its caller may have been cancelled
         self._at_work = None
 
     def _list(self) -> list[Version]:
@@ -186,7 +187,7 @@ class _StorageSource:
         return sorted(self._listing)
 
     def _versions(self, files: Mapping[str, StoredFile]) -> dict[Version, dict[str, StoredFile]]:
-        """The files of each version. One without a manifest is none yet: uploaders write that last."""
+        """The files of each version. A version without a manifest is left out: uploads write the manifest last."""
         found: dict[Version, dict[str, StoredFile]] = {}
         for path, file in files.items():
             name, _, rest = path.partition("/")
@@ -201,21 +202,21 @@ class _StorageSource:
         self._passed_over.end_look()
         return {version: parts for version, parts in found.items() if disk.MANIFEST in parts}
 
-    def _stamp(self, name: str, version: int) -> str:
-        """What the listing says of a version's files; "" before there is one."""
-        return _stamp_of((self._listing or {}).get((name, version), {}))
+    def _fingerprint(self, name: str, version: int) -> str:
+        """The fingerprint of a version's files in the listing; "" before the first listing."""
+        return _fingerprint_of((self._listing or {}).get((name, version), {}))
 
     def _is_cached(self, name: str, version: int) -> bool:
-        """Whether the cache holds what the listing has; of a version's files it holds those that are read."""
+        """Whether the cache has the same files as the listing. It has only those files that the server reads."""
         cached = self._cache.fingerprint(name, version).splitlines()
-        return bool(cached) and set(cached) <= set(self._stamp(name, version).splitlines())
+        return bool(cached) and set(cached) <= set(self._fingerprint(name, version).splitlines())
 
     def _read(self, name: str, version: int) -> Artefact:
-        """From the cache, where it holds what the storage has now or the storage is away; else from the storage."""
+        """Read from the cache if it is up to date, or if the storage has not answered yet; else from the storage."""
         if self._listing is None:
             return self._read_cached(name, version)
         if self._is_cached(name, version):
-            # Refused: the disk is damaged, or another server moved it aside this moment.
+            # If the cached version is refused, the disk is damaged, or another server has just removed the version.
             with suppress(ModelRefused):
                 return self._read_cached(name, version)
         files = self._listing.get((name, version))
@@ -231,7 +232,7 @@ class _StorageSource:
         return disk.read_version(self._cache.root, name, version, self._max_model_bytes)
 
     def _read_manifest(self, name: str, version: int) -> ModelManifest:
-        """From the cache or the storage; what is read for the manifest alone is not kept."""
+        """Read a manifest from the cache or the storage. A manifest from the storage is not cached."""
         if self._listing is None or self._is_cached(name, version):
             return disk.read_manifest(self._cache.root, name, version)
         file = self._listing.get((name, version), {}).get(disk.MANIFEST)
@@ -245,7 +246,7 @@ class _StorageSource:
             return disk.read_manifest(staging, name, version)
 
     def _fetch(self, name: str, version: int, files: Mapping[str, StoredFile]) -> Artefact:
-        """From the storage into the cache; what does not fit its manifest never gets there."""
+        """Copy a version from the storage to the cache. A version that its manifest refutes is not cached."""
         disk.check_manifest_size(files[disk.MANIFEST].size_bytes)
         with self._cache.staging() as staging:
             folder = staging / name / str(version)
@@ -253,13 +254,13 @@ class _StorageSource:
             fetched = {}
 
             def fetch(path: str) -> None:
-                if path in files:  # else it is refused as missing
+                if path in files:  # otherwise the version is refused, because the file is missing
                     fetched[path] = files[path]
                     self._fetch_file(name, version, path, files[path], folder)
 
             def fetch_listed(entry: File) -> None:
                 if stored := files.get(entry.name):
-                    # Before the download: nobody waits for what is known not to fit.
+                    # Checked before the download, so that no time is lost on a file that will be refused.
                     disk.check_size(entry, stored.size_bytes, self._max_model_bytes)
                     self._cache.room_for(entry.name, stored.size_bytes)
                 fetch(entry.name)
@@ -267,14 +268,14 @@ class _StorageSource:
             fetch(disk.MANIFEST)
             fetch_listed(file_entry(disk.read_manifest(staging, name, version), disk.MODEL))
             artefact = disk.read_version(staging, name, version, self._max_model_bytes, fetch_listed)
-            self._cache.put(staging, name, version, _stamp_of(fetched))
+            self._cache.put(staging, name, version, _fingerprint_of(fetched))
         return artefact
 
     def _fetch_file(self, name: str, version: int, path: str, file: StoredFile, folder: Path) -> None:
-        with suppress(FileNotFoundError):  # gone since it was listed: refused as missing
+        with suppress(FileNotFoundError):  # removed since the listing: the version is refused, because it is missing
             self._storage.fetch(f"{name}/{version}/{path}", file.size_bytes, folder / path)
 
 
-def _stamp_of(files: Mapping[str, StoredFile]) -> str:
-    """A line a file."""
+def _fingerprint_of(files: Mapping[str, StoredFile]) -> str:
+    """The fingerprint of a version, with one line a file."""
     return "\n".join(f"{path} {files[path].fingerprint}" for path in sorted(files))

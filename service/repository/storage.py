@@ -1,4 +1,4 @@
-"""Object storage by way of fsspec: what lies under a URL, and the bytes of one file. Every call blocks."""
+"""Object storage, read with fsspec: the files under a URL and their contents. Every call blocks."""
 
 import importlib
 import os
@@ -11,21 +11,21 @@ from pathlib import Path
 from service.errors import StartupError, StorageError, excerpt
 
 _LIST_SECONDS = 30.0
-# A file gets this long, and a second more for each of so many bytes.
+# The time for one file: this long, and one second more for each `_SLOWEST_BYTES_A_SECOND` of its size.
 _FETCH_SECONDS = 60.0
 _SLOWEST_BYTES_A_SECOND = 2**20
 _PIECE_BYTES = 8 * 2**20
-# Of what a library says: some give the whole answer of a proxy.
+# Most characters of a library's error message: some contain the whole answer of a proxy.
 _LONGEST_ERROR = 500
 
 
 @dataclass(frozen=True)
 class StoredFile:
-    """One file as the listing has it.
+    """One file in the listing.
 
     Attributes:
         size_bytes: Its size.
-        fingerprint: All that the listing says of it (time, ETag, …): another one means another content.
+        fingerprint: All its attributes in the listing (time, ETag, …). If it changes, the content may have changed.
     """
 
     size_bytes: int
@@ -33,32 +33,32 @@ class StoredFile:
 
 
 class Storage:
-    """The files under one URL. fsspec is imported here and nowhere else, so that a plain folder does without.
+    """The files under one URL. Only this class imports fsspec, so that a plain folder does not need it.
 
     Args:
-        url: "s3://bucket/prefix", "file:///folder" or another address that fsspec knows. Credentials and the like are
-            what the library behind it finds in the environment.
+        url: "s3://bucket/prefix", "file:///folder" or another address that fsspec knows. The library behind fsspec
+            takes credentials from the environment.
         clock: Monotonic seconds.
 
     Raises:
-        StartupError: What reads such an address is not installed, or no one knows it.
+        StartupError: The package for such an address is not installed, or fsspec does not know the address.
     """
 
     def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
-        # Names and passwords in an address are for nobody's log; a password may hold any sign, "/" and "@" too.
+        # No log may show a name or password from the address. A password may contain any character, also "/" and "@".
         self.shown_url = re.sub(r"//(.*:.*|[^/@]*)@", "//", url)
         self._secret = self.shown_url != url
         self._clock = clock
         try:
             core = importlib.import_module("fsspec.core")
-            # Each look must ask anew, and each of these be configured anew.
+            # No caches of fsspec: each scan must read the listing again, and each Storage its own configuration.
             self._system, self._root = core.url_to_fs(url, use_listings_cache=False, skip_instance_cache=True)
         except ImportError as error:
             raise StartupError(
                 f"model repository {self.shown_url!r} needs a package that is not installed ({error}): "
                 "pip install 'kan-serving[storage]'"
             ) from error
-        except Exception as error:  # each library has its own way to say what it does not like
+        except Exception as error:  # each library behind fsspec raises its own errors
             raise StartupError(
                 f"model repository {self.shown_url!r} is no address to read from: {self._said(error)}"
             ) from error
@@ -70,12 +70,12 @@ class Storage:
         """Every file, by its path below the URL.
 
         Raises:
-            StorageError: The storage does not answer, or refuses to.
+            StorageError: The storage does not answer, or denies access.
         """
         try:
             self._system.invalidate_cache()
             found = self._system.find(self._root, detail=True, **self._within(_LIST_SECONDS))
-            # A folder that is not there, or may not be read, is empty to fsspec, as an object store's is.
+            # fsspec gives an empty listing for a folder that is absent or may not be read.
             if not found and "file" in self._system.protocol:
                 if not os.path.isdir(self._root):
                     raise FileNotFoundError("No such folder")
@@ -93,12 +93,12 @@ class Storage:
 
         Args:
             path: Below the URL.
-            size_bytes: Its size by the listing.
+            size_bytes: Its size in the listing.
             target: The new file.
 
         Raises:
-            FileNotFoundError: It has gone since it was listed.
-            StorageError: The storage does not answer, refuses to or is too slow, or the disk is full.
+            FileNotFoundError: It was removed after the listing.
+            StorageError: The storage does not answer, denies access or is too slow, or the disk is full.
         """
         patience = _FETCH_SECONDS + size_bytes / _SLOWEST_BYTES_A_SECOND
         until = self._clock() + patience
@@ -111,10 +111,9 @@ class Storage:
                     end = min(start + _PIECE_BYTES, size_bytes)
                     piece = self._system.cat_file(self._root + path, start=start, end=end, **self._within(left))
                     if len(piece) != end - start:
-                        # Cut off on the way, or replaced since it was listed: no reason to refuse what lies there.
-                        raise EOFError(
-                            f"{len(piece)} bytes came from byte {start} on, and {end - start} were asked for"
-                        )
+                        # The transfer was cut, or the file was replaced after the listing. This is no reason to refuse
+                        # the version.
+                        raise EOFError(f"{len(piece)} bytes came from byte {start} on, wanted {end - start}")
                     file.write(piece)
         except FileNotFoundError:
             target.unlink(missing_ok=True)
@@ -123,21 +122,21 @@ class Storage:
             raise self._error(error, patience, path) from error
 
     def _within(self, seconds: float) -> dict[str, float]:
-        """What bounds a call, where fsspec can bound it: those that go over a network."""
+        """The timeout argument of a call. fsspec takes one only for storages on a network."""
         return {"timeout": seconds} if self._system.async_impl else {}
 
     def _error(self, error: Exception, seconds: float, path: str = "") -> StorageError:
-        """What a library said, in our words."""
+        """The StorageError for an error of a library."""
         reason = self._said(error)
-        if isinstance(error, TimeoutError):  # libraries try again by themselves what may pass
+        if isinstance(error, TimeoutError):  # the library retries errors that may pass, until this timeout
             reason = f"no answer within {seconds:.0f} s, or only errors that may pass"
         what = f"{path} of model repository" if path else "model repository"
-        # One line, whatever the library says.
+        # The message is one line, even if the library's is not.
         text = " ".join(f"{what} {self.shown_url!r} cannot be read: {reason}".split())
         return StorageError(text, may_pass=not isinstance(error, (FileNotFoundError, PermissionError)))
 
     def _said(self, error: Exception) -> str:
-        """What a library said; of an address with a password in it only of what kind, as it may tell the password."""
+        """The message of a library's error. With a password in the address only its type: the text may contain it."""
         kind = type(error).__name__
         return (
             f"{kind} (more is not told, as the address holds a name or password)"

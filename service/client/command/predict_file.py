@@ -27,7 +27,7 @@ from service.client.streaming.conversation import MOST_FRESH_STARTS
 _MOST_BLOCK_NUMBERS: Final = 2**22
 
 
-class NotWhole(ClientError):
+class IncompleteTable(ClientError):
     """The version that answered has been removed, and the table cannot begin anew."""
 
 
@@ -71,8 +71,8 @@ def predict_file(
     Raises:
         InvalidInput: when the file does not fit the model.
         NotFound: when there is no such model or version.
-        NotWhole: when the version that answered was removed and the table cannot begin anew: printed lines cannot be
-            removed, rows cannot be read again, or it has happened more than three times.
+        IncompleteTable: when the version that answered was removed and the table cannot begin anew: printed lines
+            cannot be removed, rows cannot be read again, or it has happened more than three times.
     """
     text, printed = Replay(stream), Printed(output)
     manifest = client.manifest(job.model, job.version)
@@ -85,7 +85,7 @@ def predict_file(
             version, rows = f"version {manifest.version} of {job.model}", printed.lines
             last = begun_anew == MOST_FRESH_STARTS
             if not printed.take_back() or last or not text.rewind():
-                raise _not_whole(job, printed, version, rows, begun_anew) from gone
+                raise _incomplete(job, printed, version, rows, begun_anew) from gone
         manifest = client.manifest(job.model)
         tell(f"{version} is gone; the table begins anew on version {manifest.version}")
     raise AssertionError("the last pass returns or raises")
@@ -131,7 +131,7 @@ class _Pass:
             yield from cells(prediction, job.all_probabilities)
 
 
-def _not_whole(job: PredictionJob, printed: Printed, version: str, rows: int, begun_anew: int) -> NotWhole:
+def _incomplete(job: PredictionJob, printed: Printed, version: str, rows: int, begun_anew: int) -> IncompleteTable:
     """The error for a table that cannot begin anew. If lines were printed, one more line there says so too."""
     if begun_anew == MOST_FRESH_STARTS:
         why = f"{version} is gone, as were {begun_anew} before it: try again later"
@@ -140,7 +140,7 @@ def _not_whole(job: PredictionJob, printed: Printed, version: str, rows: int, be
     if printed.lines:
         mark = f"incomplete: {why}"
         printed.write(json.dumps({"incomplete": why}) + "\n" if job.style == "json" else f"# {mark}\n")
-    return NotWhole(why)
+    return IncompleteTable(why)
 
 
 def _silent(_: str) -> None:

@@ -30,7 +30,7 @@ async def predictions(
                     yield prediction
         if feed.failure is not None:
             raise feed.failure
-        stream.check_whole()
+        stream.check_all_answered()
     finally:
         await feed.close()
 
@@ -74,7 +74,7 @@ class _Feed:
         self.changed = asyncio.Event()
         self._stream = stream
         self._blocks = blocks
-        self._whole = False
+        self._all_read = False
         self._closed = False
         self._reading = asyncio.create_task(self._read(), name="read blocks")
 
@@ -85,7 +85,7 @@ class _Feed:
             pause_seconds = self._stream.pause_seconds()
             if (request := self._stream.next_to_send()) is not None:
                 yield request
-            elif self._whole and not self._stream.has_unsent():
+            elif self._all_read and not self._stream.has_unsent():
                 return
             else:
                 await self._wait(pause_seconds or None)
@@ -116,7 +116,7 @@ class _Feed:
             if not self._closed:  # `predictions` raises it
                 self.failure = error
         finally:
-            self._whole = True
+            self._all_read = True
             self.changed.set()
 
 

@@ -243,7 +243,7 @@ class BlockStream:
             self._manifest = manifest
         return joined(manifest, [answer.prediction], block.rows)
 
-    def check_whole(self) -> None:
+    def check_all_answered(self) -> None:
         """Check, at the end of the stream, that every block has its answer.
 
         Raises:

@@ -39,7 +39,7 @@ def predictions(
                     yield prediction
         if feed.failure is not None:
             raise feed.failure
-        stream.check_whole()
+        stream.check_all_answered()
     finally:
         feed.close()
 
@@ -91,7 +91,7 @@ class _Feed:
         self._blocks = blocks
         self._turn = threading.Condition()
         self._open = 0
-        self._whole = False
+        self._all_read = False
         self._closed = False
         # `close` does not join this thread: it may be blocked in the caller's iterator for any time.
         threading.Thread(target=self._read, name="read blocks", daemon=True).start()
@@ -148,7 +148,7 @@ class _Feed:
                 pause_seconds = self._stream.pause_seconds()
                 if (request := self._stream.next_to_send()) is not None:
                     return request
-                if self._whole and not self._stream.has_unsent():
+                if self._all_read and not self._stream.has_unsent():
                     break
                 self._turn.wait(pause_seconds or None)
         return None
@@ -168,5 +168,5 @@ class _Feed:
             self.failure = error
         finally:
             with self._turn:
-                self._whole = True
+                self._all_read = True
                 self._turn.notify_all()

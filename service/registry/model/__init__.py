@@ -1,1 +1,1 @@
-"""One loaded version: the onnxruntime session, its tensors, and the live model that joins them with a batcher."""
+"""One loaded version: its onnxruntime session, its tensors, and the live model that puts a batcher before them."""

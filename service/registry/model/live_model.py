@@ -1,4 +1,4 @@
-"""A model that answers: session and manifest that agree, warmed up, behind a batcher."""
+"""A model that answers: a session that was checked against its manifest and warmed up, with a batcher before it."""
 
 import time
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ from service.repository.disk import Artefact
 from service.repository.manifest import check_manifest, row_bytes
 from service.settings import Settings
 
-# A run on the event loop holds up every other caller; a hop to a thread and back costs some 100 µs.
+# A run on the event loop delays every other request. A hop to a thread and back costs about 100 µs.
 _INLINE_SECONDS = 2e-3
-# A model stays on the loop by taking fewer rows a run, but no fewer than this.
+# To stay on the event loop, a model may take fewer rows a run, but not fewer than this.
 _FEWEST_INLINE_ROWS = 64
-# How much longer than predicted a run with fewer rows may take.
+# A run with fewer rows may take longer than predicted by this factor.
 _NOISE = 1.25
-# grpcio brings requests one a turn of the event loop, Envoy all that have come (docs/decisions/0005).
+# grpcio hands over one request in each turn of the event loop, Envoy all that have arrived (docs/decisions/0005).
 _QUIET_TURNS = {"grpcio": 32, "envoy": 0}
 _WARM_UP_RUNS = 3
 
@@ -35,16 +35,16 @@ class LiveModel:
 
     Attributes:
         name, version: As in the repository.
-        manifest: What training wrote.
-        features: Width of the rows it takes.
-        imputes: [features], True where NaN is allowed.
-        tensors: Their names, as the Open Inference Protocol has them.
-        batcher: Where rows go; outputs come in the order of manifest.outputs.
-        metrics: This version's metrics.
-        provider: Where it runs, as onnxruntime says of its session: "cpu" or "cuda".
-        inline: True where runs are short enough for the event loop.
+        manifest: As training wrote it.
+        features: Number of features of a row.
+        imputes: [features], True if NaN is allowed.
+        tensors: Its inputs and outputs for the Open Inference Protocol.
+        batcher: Takes rows and gives outputs in the order of manifest.outputs.
+        metrics: The metrics of this version.
+        provider: The device that its session really runs on: "cpu" or "cuda".
+        inline: True if runs are short enough for the event loop.
         file_bytes: Size of its graph and weights on disk.
-        memory_bytes: What its session holds, as an upper estimate.
+        memory_bytes: Upper estimate of the memory of its session.
     """
 
     def __init__(
@@ -72,24 +72,24 @@ class LiveModel:
         self._executor = executor
 
     async def close(self) -> None:
-        """Fail what waits, wait for the run that is under way, give the thread back. Drain first to lose nothing."""
+        """Fail the rows that wait, wait for the current run, and release the thread. Drain first to lose no rows."""
         await self.batcher.close()
         if self._executor is not None:
             self._executor.shutdown(wait=False)
 
 
 def load(artefact: Artefact, settings: Settings, metrics: Metrics, halt: Halt | None = None) -> LiveModel:
-    """Open a version, check it against its manifest and warm it up; slow, so call it in a thread.
+    """Open a version, check it against its manifest and warm it up. This is slow: call it in a thread.
 
     Args:
-        artefact: What read_version gave.
+        artefact: The result of read_version.
         settings: Provider, threads and bounds.
-        metrics: Where the version's metrics are bound.
+        metrics: Gets the metrics of the version.
         halt: Ends a warm-up that hangs.
 
     Raises:
-        ModelRefused: The graph does not open, is not what the manifest says, or fails at warm up.
-        StartupError: CUDA is asked for and absent.
+        ModelRefused: The graph does not open, differs from the manifest, or fails at warm up.
+        StartupError: CUDA is set and not available.
     """
     manifest = artefact.manifest
     check_manifest(manifest, settings.max_message_bytes)
@@ -97,7 +97,7 @@ def load(artefact: Artefact, settings: Settings, metrics: Metrics, halt: Halt | 
     _check_tensors("input", session.get_inputs(), manifest.inputs)
     _check_tensors("output", session.get_outputs(), manifest.outputs)
     model = run_of(session, manifest)
-    # A wide model's batch takes no more memory than a message may.
+    # A batch of a wide model takes at most as much memory as the largest message.
     max_batch_rows = min(settings.max_batch_rows, settings.max_message_bytes // row_bytes(manifest))
     if manifest.preferred_rows > 0:
         max_batch_rows = min(max_batch_rows, manifest.preferred_rows)
@@ -124,7 +124,7 @@ def load(artefact: Artefact, settings: Settings, metrics: Metrics, halt: Halt | 
 
 
 def _check_tensors(kind: str, tensors: Sequence[Any], specs: Sequence[TensorSpec]) -> None:
-    """Names, types and widths of the graph are those of the manifest; its rows are free."""
+    """Check that the graph has the names, types and widths of the manifest, and takes any number of rows."""
     found = {tensor.name: tensor for tensor in tensors}
     wanted = [spec.name for spec in specs]
     if sorted(found) != sorted(wanted):
@@ -132,7 +132,7 @@ def _check_tensors(kind: str, tensors: Sequence[Any], specs: Sequence[TensorSpec
     for spec in specs:
         tensor = found[spec.name]
         shape = tensor.shape
-        # A width that is a name or None is seen at warm up.
+        # A width that is a name or None is checked at warm up.
         fits = (
             len(shape) == 2
             and not isinstance(shape[0], int)
@@ -147,7 +147,7 @@ def _check_tensors(kind: str, tensors: Sequence[Any], specs: Sequence[TensorSpec
 
 
 def _warm_up(run: Run, manifest: ModelManifest, max_batch_rows: int, halt: Halt | None) -> float:
-    """Run one row and full batches from the middle of the training data; seconds of the quickest full batch."""
+    """Run one row and full batches, from the middle of the training data; gives seconds of the fastest full batch."""
     with np.errstate(all="ignore"):
         middle = np.array([feature.low / 2 + feature.high / 2 for feature in manifest.features], np.float64)
         row = np.nan_to_num(middle.astype(np.float32), posinf=0, neginf=0)

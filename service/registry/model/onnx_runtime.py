@@ -1,4 +1,4 @@
-"""The one place of this half that imports onnxruntime: its telemetry must be off before the import."""
+"""The only module under service/ that imports onnxruntime itself: telemetry must be off before the import."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""onnxruntime's side of a model: the session, its provider, and how rows go through it."""
+"""The onnxruntime session of a model: its provider, and the function that runs rows."""
 
 import contextlib
 import sys
@@ -15,41 +15,42 @@ from service.settings import Settings
 
 
 class Run(Protocol):
-    """Gives the outputs of some rows; never called twice at once."""
+    """Computes the outputs of rows. It must not be called by two threads at once."""
 
     def __call__(self, rows: Rows, halt: "Halt | None" = None) -> Outputs:
-        """The outputs; a run that can be ended from another thread takes a halt."""
+        """The outputs. With a halt, another thread can end the run."""
 
 
 class Halt:
-    """Ends runs that were given it, from another thread; they fail."""
+    """Ends, from another thread, the runs that were given this object. They fail."""
 
     def __init__(self) -> None:
         self.options = onnxruntime.RunOptions()
 
     def set(self) -> None:
-        """End them, now and from now on."""
+        """End the current runs, and all later runs at once."""
         self.options.terminate = True
 
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-# No CUDA graph: it replays one number of rows at fixed addresses, and batches here are of every size.
+# CUDA graphs are not used: a CUDA graph is for one number of rows at fixed addresses, but batches have any size.
 _PROVIDER_OPTIONS = {
     "CPUExecutionProvider": {},
     "CUDAExecutionProvider": {
-        # On by default from Ampere on: factors rounded to 10 bits, an error near 1e-3 where training verified 1e-5.
+        # TF32 is on by default since Ampere. It rounds factors to 10 bits: an error near 1e-3, but training verified
+        # 1e-5.
         "use_tf32": "0",
-        # The default doubles the arena each time it grows; beside small models that is memory which others lack.
+        # By default the arena doubles each time it grows. With many small models that wastes memory.
         "arena_extend_strategy": "kSameAsRequested",
     },
 }
 
 
 def provider_in_use(settings: Settings) -> Literal["cpu", "cuda"]:
-    """The provider to ask onnxruntime for. A session may still get the CPU: `provider_of` says what it got.
+    """The provider to request from onnxruntime. A session may still run on the CPU; `provider_of` tells.
 
     Raises:
-        StartupError: It is absent and allow_fallback is off.
+        StartupError: The provider is not available and allow_fallback is off.
     """
     available = onnxruntime.get_available_providers()
     if _PROVIDERS[settings.provider] in available:
@@ -63,64 +64,64 @@ def provider_in_use(settings: Settings) -> Literal["cpu", "cuda"]:
 
 
 def open_session(model_bytes: bytes, settings: Settings, external: Mapping[str, bytes] | None = None) -> Any:
-    """An onnxruntime session on the provider that was asked for.
+    """An onnxruntime session on the provider of the settings.
 
     Args:
-        model_bytes: Of model.onnx.
+        model_bytes: Content of model.onnx.
         settings: Provider and threads.
-        external: By name, the files that hold the external data of model.onnx, if it has any.
+        external: By name, the content of the files with external data of model.onnx, if it has any.
 
     Raises:
         ModelRefused: onnxruntime does not open it.
-        StartupError: CUDA is asked for and does not work here.
+        StartupError: CUDA is set and does not work here.
     """
     options = onnxruntime.SessionOptions()
-    # Bytes of its own format would be taken too; nobody has looked at where those keep their data.
+    # Otherwise onnxruntime would also load its own format (ORT), whose external data is not checked by this service.
     options.add_session_config_entry("session.load_model_format", "ONNX")
     if external:
         sizes = [len(content) for content in external.values()]
         options.add_external_initializers_from_files_in_memory(list(external), list(external.values()), sizes)
     options.intra_op_num_threads = settings.intra_op_threads
     options.inter_op_num_threads = 1
-    # Fatal ones only: errors are raised as well, and its own lines would hold whole names of a graph, of any length.
+    # Log fatal errors only. Other errors are raised too, and onnxruntime's log lines would contain names of any length.
     options.log_severity_level = 4
     provider = provider_in_use(settings)
     if provider == "cuda":
-        # CUDA's libraries, where pip brought them. It prints what it does not find, and stdout is for the line that
-        # says ready.
+        # Load the CUDA libraries that pip has installed. onnxruntime prints the missing ones on stdout, which is only
+        # for the line that reports readiness.
         with contextlib.redirect_stdout(sys.stderr):
             onnxruntime.preload_dlls(directory="")
-        # Weights take the memory that they need, outside the arena, which then grows with the batches alone.
+        # Weights are allocated outside the arena, with exactly their size. The arena then holds batches only.
         options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
-    # The CPU too: onnxruntime keeps what concerns shapes there.
+    # The CPU is always added: onnxruntime computes shapes there.
     providers = list(dict.fromkeys((_PROVIDERS[provider], _PROVIDERS["cpu"])))
     try:
         session = onnxruntime.InferenceSession(
             model_bytes, options, providers=[(name, _PROVIDER_OPTIONS[name]) for name in providers]
         )
-    except Exception as error:  # onnxruntime's errors share no base of their own
+    except Exception as error:  # onnxruntime's errors have no common base class
         raise ModelRefused("graph", f"onnxruntime does not open model.onnx: {error}") from error
-    # onnxruntime falls back to the CPU with a mere warning where CUDA's libraries are missing.
+    # If CUDA's libraries are missing, onnxruntime falls back to the CPU with only a warning.
     if session.get_providers()[0] != providers[0] and not settings.allow_fallback:
         raise StartupError(f"provider {provider!r} does not work here: the session runs on {session.get_providers()}")
     return session
 
 
 def provider_of(session: Any) -> str:
-    """The provider that a session really got: "cpu", "cuda", or what onnxruntime calls another one."""
+    """The provider that a session really runs on: "cpu", "cuda", or onnxruntime's name of another one."""
     found: str = session.get_providers()[0]
     return {name: word for word, name in _PROVIDERS.items()}.get(found, found)
 
 
 def run_of(session: Any, manifest: ModelManifest) -> Run:
-    """How to run a session, by where it runs; never call it twice at once."""
+    """The function that runs a session on its provider. Two threads must not call it at once."""
     return (plain_run if provider_of(session) == "cpu" else bound_run)(session, manifest)
 
 
 def plain_run(session: Any, manifest: ModelManifest) -> Run:
-    """How a session on the CPU is run. One row has a binding of its own: a run then costs a fifth less."""
+    """The function that runs a session on the CPU. A single row uses a fixed binding, which costs a fifth less."""
     given, wanted = _names(manifest)
-    bindable = given not in wanted  # into an output that is the input itself nothing would be written
+    bindable = given not in wanted  # onnxruntime writes nothing into a bound output that is the input itself
     row = np.zeros((1, len(manifest.features)), np.float32)
     answers = [np.zeros((1, *spec.shape[1:]), np.float32) for spec in manifest.outputs]
     binding = session.io_binding()
@@ -141,9 +142,9 @@ def plain_run(session: Any, manifest: ModelManifest) -> Run:
 
 
 def bound_run(session: Any, manifest: ModelManifest) -> Run:
-    """How a session on a device is run: rows are copied to it before the run, outputs to the host at the run's end.
+    """The function that runs a session on a device: it copies rows there, and outputs back to the host.
 
-    A binding serves one run: it keeps the memory of the outputs, and a second run on another number of rows would fail.
+    Each run has a new binding. A binding keeps the memory of its outputs, so another number of rows would fail.
     """
     given, wanted = _names(manifest)
 
@@ -151,8 +152,8 @@ def bound_run(session: Any, manifest: ModelManifest) -> Run:
         binding = session.io_binding()
         binding.bind_cpu_input(given, rows)
         for name in wanted:
-            # The host's memory: the run copies all outputs there and waits for the device once. Outputs bound to the
-            # device would each be copied, and waited for, after it.
+            # Outputs in host memory are all copied in the run, with one wait for the device. Outputs on the device
+            # would be copied after the run, each with its own wait.
             binding.bind_output(name, "cpu")
         session.run_with_iobinding(binding, halt and halt.options)
         outputs: Outputs = binding.copy_outputs_to_cpu()

@@ -1,4 +1,4 @@
-"""A model's tensors as the Open Inference Protocol shows them: those of its graph, and labels beside probabilities."""
+"""The tensors of a model in the Open Inference Protocol: those of its graph, and for a classification the labels."""
 
 import struct
 from collections.abc import Sequence
@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest, TensorSpec
 
-_LABEL = "label"  # as converted scikit-learn classifiers call it
+_LABEL = "label"  # the name in converted scikit-learn classifiers
 
 
 @dataclass(frozen=True)
 class Tensors:
-    """What a version takes and gives. Made once: reading it off the manifest costs more than a small model's run.
+    """Inputs and outputs of a version. Made once, because reading the manifest costs more than a small model's run.
 
     Attributes:
-        input_name: Of the one tensor that it takes.
-        graph_names: Of what its graph gives, in that order.
-        label_name: Of the labels that a classification gives besides; None elsewhere. Of datatype BYTES, [rows, 1]:
-            the columns that Triton's configuration wants of every output.
-        names: Of all that may be asked for, the labels last.
-        outputs: The same with types and shapes.
+        input_name: Name of its one input.
+        graph_names: Names of the outputs of its graph, in order.
+        label_name: Name of the output with the labels of a classification; None for a regression. Its datatype is
+            BYTES, its shape [rows, 1], because Triton's configuration wants a number of columns for every output.
+        names: Names of all outputs that a request may name; the labels are last.
+        outputs: The same outputs with types and shapes.
     """
 
     input_name: str
@@ -35,7 +35,7 @@ class Tensors:
 
     @classmethod
     def of(cls, manifest: ModelManifest) -> Self:
-        """Those of a version."""
+        """The tensors of a version."""
         input_name = manifest.inputs[0].name
         names, outputs = tuple(spec.name for spec in manifest.outputs), tuple(manifest.outputs)
         if manifest.task != TASK_CLASSIFICATION:
@@ -48,18 +48,18 @@ class Tensors:
         return cls(input_name, names, label_name, (*names, label_name), (*outputs, labels), words)
 
     def labels(self, probabilities: NDArray[Any]) -> list[bytes]:
-        """The class of each row's largest probability.
+        """For each row, the class with the largest probability.
 
         Args:
             probabilities: [rows, classes], the graph's first output.
 
         Returns:
-            A word a row in UTF-8: the first of equals, and no letter where one of the row's numbers is NaN.
+            One class a row in UTF-8: the first one among equals; b"" if one of the row's numbers is NaN.
         """
         best = np.where(np.isnan(probabilities).any(axis=1), -1, probabilities.argmax(axis=1))
         return [self._words[place] for place in best.tolist()]
 
 
 def raw_words(words: Sequence[bytes]) -> bytes:
-    """Words as raw contents of datatype BYTES: before each its length, 4 bytes, little-endian."""
+    """Words as raw contents of datatype BYTES: each word follows its length in 4 bytes, little-endian."""
     return b"".join(struct.pack("<I", len(word)) + word for word in words)

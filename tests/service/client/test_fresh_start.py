@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from service.client import AsyncClient, Client, ClientError, NotFound
 from service.client.channel import options, target
-from service.client.command.predict_file import NotWhole, PredictionJob, predict_file
+from service.client.command.predict_file import IncompleteTable, PredictionJob, predict_file
 from service.client.connection import Connection, Deadline, Pause, Rpc, Steps
 from service.client.streaming.conversation import Conversation
 
@@ -187,7 +187,7 @@ def test_a_file_whose_versions_all_go_is_left_empty(versions: Callable[[int], Ve
     told: list[str] = []
     served = versions(6)
     path = tmp_path / "answers.csv"
-    gone = pytest.raises(NotWhole, match="version 3 of affine is gone, as were 3 before it")
+    gone = pytest.raises(IncompleteTable, match="version 3 of affine is gone, as were 3 before it")
     with path.open("w", encoding="utf-8") as output, gone:
         predict(served.server.grpc, Gated(served.drop, 4, True), output, told)
     assert len(told) == 3
@@ -210,7 +210,7 @@ def test_a_pipe_that_got_rows_is_told_that_they_are_not_all(
     reading, writing = os.pipe()
     with ThreadPoolExecutor(1) as pool, open(reading, encoding="utf-8") as got:
         read = pool.submit(got.read)
-        gone = pytest.raises(NotWhole, match="from a file into a file")
+        gone = pytest.raises(IncompleteTable, match="from a file into a file")
         with open(writing, "w", encoding="utf-8") as output, gone:
             predict(served.server.grpc, Gated(served.drop, 1, True), output, told, style)
         lines = read.result().splitlines()

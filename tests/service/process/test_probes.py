@@ -20,7 +20,7 @@ from service.process.probes import Probes
 Serving = Callable[..., AbstractAsyncContextManager[Any]]
 WriteModel = Callable[..., Path]
 
-# DESIGN §5: name, kind and labels of every metric.
+# Name, kind and labels of every metric.
 _METRICS = {
     "kan_requests": ("counter", {"model", "version", "protocol", "code"}),
     "kan_request_duration_seconds": ("histogram", {"model", "version", "protocol"}),

@@ -331,7 +331,7 @@ def test_a_watch_that_dies_takes_readiness_with_it(models: Path, write_model: Ca
         (watch,) = [task for task in asyncio.all_tasks() if task.get_name() == "watch"]
         watch.cancel()
         await asyncio.wait({watch})
-        assert "not looked at any more" in registry.unready_reason()
+        assert "not scanned any more" in registry.unready_reason()
         await registry.close()
 
     run(test())
