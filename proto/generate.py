@@ -1,6 +1,6 @@
 """Generate Python modules and type stubs from the .proto files beside this script.
 
-``--check`` writes nothing and fails when a committed file differs from what would be generated.
+``--check`` writes nothing and fails if a committed file differs from the generated one.
 """
 
 import sys
@@ -14,7 +14,7 @@ SOURCES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.proto"))
 
 
 def generate(target: Path) -> list[Path]:
-    """Run protoc for every source into ``target``; the paths written, relative to it."""
+    """Run protoc for every source, write into ``target``, and give the written paths relative to it."""
     arguments = ["protoc", f"-I{ROOT}", f"--python_out={target}", f"--pyi_out={target}"]
     if protoc.main([*arguments, *(str(ROOT / source) for source in SOURCES)]) != 0:
         sys.exit("protoc failed; its message is above")
@@ -23,7 +23,7 @@ def generate(target: Path) -> list[Path]:
 
 
 def main() -> None:
-    """Write the files, or with --check compare them."""
+    """Write the files; with --check compare them."""
     if sys.argv[1:] != ["--check"]:
         generate(ROOT)
         return

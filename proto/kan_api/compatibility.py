@@ -1,11 +1,14 @@
-"""Whether one version of a model can stand in for another: the rule of kan-train, which publishes, and of kan-serve.
+"""Whether a newer version of a model can replace an older one. kan-train and kan-serve apply the same rule.
 
-Callers keep a model's name and send what they sent before. So a newer version must take the same features in the same
-order, and answer the same task with the same classes in the same order. A feature is its name, its column and its word.
+Callers keep the name of a model and send the same requests as before. So a newer version must have the same features in
+the same order, the same task, and the same classes in the same order. A feature is its name, its column and its word.
 
-Three things are not compared. `imputed`: whether a missing cell is answered depends on the rows that each training saw.
-The words of a column: their order is that of the features. The number of a regression's outputs: training publishes
-versions that differ there, where another network is imported under the name, and what it published is served.
+Three things are not compared:
+
+- `imputed`, because it depends on the training rows whether a missing cell can be answered.
+- The words of a column, because the features have them in the same order.
+- The number of outputs of a regression. If another network is imported under the same name, training publishes versions
+  that differ there, and a published version is served.
 """
 
 import json
@@ -17,14 +20,14 @@ _SHOWN_CHARACTERS = 60
 
 
 def difference(older: ModelManifest, newer: ModelManifest) -> str:
-    """Why the newer version cannot stand in for the older one.
+    """Why the newer version cannot replace the older one.
 
     Args:
-        older: Of the version that callers know; its number is in the sentence.
-        newer: Of the version that would take its place; its number is not looked at.
+        older: Manifest of the version that callers know. The sentence names its number.
+        newer: Manifest of the version that would replace it. Its number is not used.
 
     Returns:
-        "" where it can; else a sentence of at most 2,000 characters whose subject "it" is the newer version:
+        "" if it can; otherwise a sentence of at most 2,000 characters, in which "it" is the newer version:
         ``it takes other inputs than version 1: 64 there and 2 here; input 3 is "width" there and nothing here``.
     """
     if older.task != newer.task:
@@ -47,7 +50,7 @@ def difference(older: ModelManifest, newer: ModelManifest) -> str:
 
 
 def _first_difference(older: Sequence[object], newer: Sequence[object]) -> int:
-    """The place, counted from 1, where the two begin to differ; 0 where they are equal."""
+    """The first position, counted from 1, where the two differ; 0 if they are equal."""
     for place, (was, now) in enumerate(zip(older, newer, strict=False), 1):
         if was != now:
             return place
@@ -55,7 +58,7 @@ def _first_difference(older: Sequence[object], newer: Sequence[object]) -> int:
 
 
 def _identity(feature: Feature) -> tuple[str, str, str]:
-    # A manifest written by hand may leave the names out: columns and words are what kan-serve demands.
+    # All three are compared: a manifest written by hand may have no names, but kan-serve demands columns and words.
     return feature.name, feature.column, feature.category
 
 
@@ -68,7 +71,7 @@ def _counts(older: Sequence[object], newer: Sequence[object]) -> str:
 
 
 def _origin(feature: Feature) -> str:
-    """What a feature stands for, where its name does not tell."""
+    """The column and the word of a feature, for two features with the same name."""
     column = f"column {_shown(feature.column)}"
     return f"word {_shown(feature.category)} of {column}" if feature.category else column
 
@@ -78,6 +81,6 @@ def _quoted(names: Sequence[str], place: int) -> str:
 
 
 def _shown(name: str) -> str:
-    """In double quotes on one line, shortened when long."""
+    """A name in double quotes on one line, shortened if it is long."""
     short = name if len(name) <= _SHOWN_CHARACTERS else name[: _SHOWN_CHARACTERS - 1] + "…"
     return json.dumps(short, ensure_ascii=False)

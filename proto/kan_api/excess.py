@@ -1,4 +1,4 @@
-"""Which of a manifest's fields are larger than kan_api.limits allows."""
+"""Check a manifest against the limits of kan_api.limits."""
 
 from collections.abc import Iterable, Iterator
 
@@ -12,10 +12,10 @@ _TEXTS = frozenset({"recipe", "formula", "command"})
 
 
 def excess(manifest: ModelManifest) -> str:
-    """What of a manifest is too large.
+    """The first field of a manifest that is too large.
 
     Returns:
-        "" where nothing is; else one sentence: ``the features are 70000, at most 65536 are allowed``.
+        "" if there is none; otherwise one sentence: ``the features are 70000, at most 65536 are allowed``.
     """
     counts = {
         "features": len(manifest.features),
@@ -38,12 +38,12 @@ def excess(manifest: ModelManifest) -> str:
 
 
 def _columns(specs: Iterable[TensorSpec]) -> int:
-    """Numbers a row in all tensors together."""
+    """Numbers in one row of all tensors together."""
     return sum(max(0, size) for spec in specs for size in spec.shape[1:])
 
 
 def _lengths(message: Message, path: str = "") -> Iterator[tuple[str, int]]:
-    """Where a message holds texts, and how long they are; a map's keys are texts too."""
+    """The path and the length of each text in a message. The keys of a map are texts too."""
     for field, value in message.ListFields():
         if field.type not in (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_MESSAGE):
             continue

@@ -1,20 +1,20 @@
-"""How large a version may be: kan-train publishes nothing larger, and kan-serve refuses what is. Numbers only.
+"""Limits on the size of a version: kan-train publishes no larger version, and kan-serve refuses one.
 
-A manifest is read by a thread of a server that answers calls meanwhile, and json keeps the interpreter to itself for as
-long as it works on one text. 8 MiB keep calls waiting for 25 ms where training wrote them (6,400 features with their
-histograms), and for 80 ms where somebody means harm; 16 MiB kept them waiting for 280 ms and more. A manifest is also
-the answer of GetModel, for which there are 16 MiB.
+The limit on a manifest bounds a delay. A server parses manifests while it answers calls, and json holds the interpreter
+lock while it parses a text. 8 MiB written by training (6,400 features with histograms) delay calls by 25 ms, 8 MiB
+written by an attacker by 80 ms; 16 MiB delayed them by at least 280 ms. A manifest is also the answer of GetModel,
+which may have 16 MiB.
 """
 
-# Of manifest.json, and of the same in protobuf's encoding: short numbers take more bytes there.
+# Of manifest.json, and of its protobuf encoding, in which short numbers take more bytes.
 MAX_MANIFEST_BYTES = 8 * 2**20
-# Features, columns, classes, and columns of all outputs together: one row then takes 256 KiB.
+# Most features, most columns, most classes, and most columns of all outputs together. One row then takes 256 KiB.
 MAX_WIDTH = 2**16
-# Names of models, columns, classes, tensors and the like, words of columns, times.
+# Longest name (of a model, column, class, tensor, …), word of a column, or time.
 MAX_NAME_CHARACTERS = 4096
-# A recipe, a formula, a command.
+# Longest recipe, formula or command.
 MAX_TEXT_CHARACTERS = 2**20
-# model.onnx and its external data; kan-serve has a setting for it. Loading takes five times as much memory
-# (onnxruntime 1.32), 640 MiB. deploy/ gives a container 1,536 MiB, of which callers may hold all but 352 MiB behind
-# grpcio: a model this large needs a higher limit (docs/operations.md#memory).
+# Default of kan-serve's setting max_model_bytes, for model.onnx and its external data. Loading takes five times as much
+# memory (onnxruntime 1.32): 640 MiB. deploy/ gives a container 1,536 MiB. With grpcio, requests may take all of that
+# but 352 MiB, so a model this large needs a container with more memory (docs/operations.md#memory).
 DEFAULT_MAX_MODEL_BYTES = 128 * 2**20

@@ -22,7 +22,7 @@ class Refusal:
     Attributes:
         kind: The reason as one word, as in ModelRefused.
         at: Time of the refusal.
-        seen_at: Time when its files were last checked.
+        checked_at: Time when its files were last checked.
         fingerprint: Of the files that were refused.
         failures: Number of refusals in a row for a reason that may pass, such as too little memory.
         retry_at: Time when the same files should be tried again; None if the files themselves are wrong.
@@ -30,22 +30,22 @@ class Refusal:
 
     kind: str
     at: float
-    seen_at: float
+    checked_at: float
     fingerprint: object
     failures: int = 0
     retry_at: float | None = None
 
-    def look_due(self, now: float) -> bool:
+    def check_due(self, now: float) -> bool:
         """Whether to check now if the files have changed."""
-        return now < self.at + _YOUNG_SECONDS or now >= self.seen_at + _REST_SECONDS
+        return now < self.at + _YOUNG_SECONDS or now >= self.checked_at + _REST_SECONDS
 
     def retry_due(self, now: float) -> bool:
         """Whether to try the same files again now."""
         return self.retry_at is not None and now >= self.retry_at
 
-    def seen(self, now: float) -> "Refusal":
+    def checked(self, now: float) -> "Refusal":
         """The same refusal, after a check that found the files unchanged."""
-        return replace(self, seen_at=now)
+        return replace(self, checked_at=now)
 
 
 def refusal(kind: str, now: float, fingerprint: object, before: Refusal | None) -> Refusal:

@@ -8,14 +8,14 @@ from contextlib import AbstractContextManager
 
 from service.errors import Draining, ModelNotFound, ModelNotReady, StartupError, StorageError
 from service.metrics.metrics import Metrics
-from service.registry.arrivals import Arrivals
+from service.registry.awaited_versions import AwaitedVersions
+from service.registry.change_signal import ChangeSignal
 from service.registry.entries import Entries, Entry, State, VersionStatus, shown
 from service.registry.listing import Listing
 from service.registry.loader import Loader
 from service.registry.model.live_model import LiveModel
 from service.registry.model.session import provider_in_use
-from service.registry.news import News
-from service.registry.repairs import Repairs
+from service.registry.retries import Retries
 from service.registry.succession import Succession
 from service.registry.watcher import Watcher
 from service.repository.disk import model_name
@@ -53,15 +53,15 @@ class Registry:
         self._entries = Entries()
         self._loader = Loader(self._source, settings, metrics, self._listing.of, self._load_changed)
         self._succession = Succession(self._entries, self._loader, metrics, settings)
-        self._repairs = Repairs(self._entries, self._source)
-        self._news = News()
+        self._retries = Retries(self._entries, self._source)
+        self._changes = ChangeSignal()
         self._unloaded: set[str] = set()
-        self._arrivals = Arrivals(
-            *(self._entries, self._listing, self._policy, self._loader, self.look, self._news),
+        self._awaited = AwaitedVersions(
+            *(self._entries, self._listing, self._policy, self._loader, self.scan, self._changes),
             unloaded=self._unloaded,
             most_waiting=max(1, settings.max_calls // _WAITING_SHARE),
         )
-        self._looking = asyncio.Lock()
+        self._scanning = asyncio.Lock()
         self._watcher: Watcher | None = None
         self._notify: Callable[[], None] = lambda: None
         self._start_error = ""  # the storage error that load_all met and logged
@@ -84,7 +84,7 @@ class Registry:
         """
         provider_in_use(self._settings)
         try:
-            await self._look_and_load()
+            await self._scan_and_load()
         except StorageError as error:
             serves = bool(self._entries.ready())
             if not serves and not (error.may_pass and self._settings.poll_seconds):
@@ -109,10 +109,10 @@ class Registry:
             StartupError: The repository or a wanted version cannot be read. Everything else was done.
         """
         before = self._entries.ready()
-        await self._look_and_load()
+        await self._scan_and_load()
         return self._entries.ready() != before
 
-    async def look(self) -> None:
+    async def scan(self) -> None:
         """Scan the repository: start to load new versions, retire versions that are no longer wanted.
 
         A version that answers is retired only after another version of its model has taken over. So it keeps answering
@@ -123,10 +123,10 @@ class Registry:
                 done.
         """
         storage_error = self._take_storage_error()
-        async with self._looking:
+        async with self._scanning:
             changed = self._listing.update(await self._source.list_models(), time.monotonic())
             self._note_removed_models()
-            await self._repairs.look()
+            await self._retries.check()
             self._compare_again(changed)
             for name in self._listing.names:
                 if name in self._unloaded:
@@ -149,7 +149,7 @@ class Registry:
             ModelNotReady: None of its versions can be served. The message has the reason of the newest one.
             StartupError: The repository cannot be read.
         """
-        async with self._looking:
+        async with self._scanning:
             self._listing.update(await self._source.list_models(), time.monotonic())
             descending, _ = self._policy.wanted(name, self._listing.of(name))
             if not descending:
@@ -159,10 +159,10 @@ class Registry:
                 entry.held = False
                 entry.due = entry.state is State.REFUSED
             self._settle(name)
-        await self._news.until(lambda: self._draining or not self._arrivals.is_loading(name, None))
+        await self._changes.until(lambda: self._draining or not self._awaited.is_loading(name, None))
         if self._draining:
             raise Draining("the server is stopping and loads nothing new")
-        async with self._looking:
+        async with self._scanning:
             await self._source.mark_used(self._entries.ready())
         if self._entries.latest(name) is None:
             newest = self._entries.of(name).get(descending[0])
@@ -189,7 +189,7 @@ class Registry:
             changed: Is called after each change in the versions that answer.
         """
         self._notify = changed
-        self._watcher = Watcher(self.look, self._settings.poll_seconds, self._start_error)
+        self._watcher = Watcher(self.scan, self._settings.poll_seconds, self._start_error)
 
     def lease(self, name: str, version: int | None = None) -> AbstractContextManager[LiveModel, None]:
         """A lease of a model for one with block, which must be entered at once. The model is not closed before its end.
@@ -233,7 +233,7 @@ class Registry:
         seconds = _WAIT_SECONDS if deadline is None else _WAIT_PART * (deadline - time.monotonic())
         try:
             async with asyncio.timeout(seconds):
-                await self._arrivals.until_settled(name, version, lambda: self._draining)
+                await self._awaited.until_settled(name, version, lambda: self._draining)
         except TimeoutError:
             which = "" if version is None else f" version {version}"
             raise ModelNotReady(
@@ -295,11 +295,11 @@ class Registry:
         await self._stop_loading()
         await self._succession.close()
 
-    async def _look_and_load(self) -> None:
+    async def _scan_and_load(self) -> None:
         try:
-            await self.look()
+            await self.scan()
         finally:
-            await self._news.until(self._nothing_quick_is_loading)
+            await self._changes.until(self._nothing_quick_is_loading)
         storage_error = self._take_storage_error()
         if storage_error is not None:
             raise storage_error
@@ -317,15 +317,15 @@ class Registry:
     async def _stop_loading(self) -> None:
         if self._watcher is not None:
             await self._watcher.stop()
-        await self._arrivals.close()
-        await self._repairs.close()
+        await self._awaited.close()
+        await self._retries.close()
         await self._loader.close()
 
     def _may_come(self, name: str, version: int | None) -> bool:
         """Whether a version that does not answer now may answer soon."""
         if not self._loaded or self._draining or name in self._unloaded:
             return False
-        if self._arrivals.is_loading(name, version):
+        if self._awaited.is_loading(name, version):
             return True
         known = self._entries.of(name)
         unknown = not known if version is None else version not in known
@@ -343,7 +343,7 @@ class Registry:
 
     def _report_change(self) -> None:
         """Wake the requests that wait for a version, and call the callback of `watch`."""
-        self._news.tell()
+        self._changes.notify()
         self._notify()
 
     def _compare_again(self, changed: Collection[str]) -> None:

@@ -17,14 +17,14 @@ class Watcher:
     """A task that scans. It starts at once and runs until :meth:`stop`, also after a scan that fails.
 
     Args:
-        look: Scans the repository.
+        scan: Scans the repository.
         seconds: Time between two scans.
         logged_error: The error of the previous scan, which was logged already; "" if there was none.
     """
 
-    def __init__(self, look: Callable[[], Awaitable[None]], seconds: float, logged_error: str = "") -> None:
+    def __init__(self, scan: Callable[[], Awaitable[None]], seconds: float, logged_error: str = "") -> None:
         self._stopped = False
-        self._task = asyncio.create_task(_watch(look, seconds, logged_error), name="watch")
+        self._task = asyncio.create_task(_watch(scan, seconds, logged_error), name="watch")
 
     @property
     def alive(self) -> bool:
@@ -38,12 +38,12 @@ class Watcher:
         await asyncio.gather(self._task, return_exceptions=True)
 
 
-async def _watch(look: Callable[[], Awaitable[None]], seconds: float, logged_error: str) -> None:
+async def _watch(scan: Callable[[], Awaitable[None]], seconds: float, logged_error: str) -> None:
     logged = deque([logged_error] if logged_error else [], maxlen=_REMEMBERED)
     while True:
         await asyncio.sleep(seconds)
         try:
-            await look()
+            await scan()
         except Exception as error:
             # Loaded models keep answering. Each error is logged once, not at every scan, even if two errors alternate.
             if str(error) not in logged:

@@ -19,6 +19,6 @@ class PassedOver:
         if logged != why:
             _log.error("folder %.200r is passed over: %s", name, why)
 
-    def end_look(self) -> None:
+    def end_scan(self) -> None:
         """Forget folders that this scan did not find. If one returns, it is logged again."""
         self._before, self._found = self._found, {}

@@ -93,7 +93,7 @@ class _FolderSource:
 
     async def list_models(self) -> list[Version]:
         found = await in_daemon_thread(partial(disk.list_models, self._root, self._passed_over.note), "list")
-        self._passed_over.end_look()
+        self._passed_over.end_scan()
         return found
 
     async def fingerprints(self, versions: Collection[Version]) -> Mapping[Version, object]:
@@ -199,7 +199,7 @@ class _StorageSource:
                 self._passed_over.note(name, disk.STRANGE_NAME)
             elif of_version and "/" not in of_version:
                 found.setdefault((name, version), {})[of_version] = file
-        self._passed_over.end_look()
+        self._passed_over.end_scan()
         return {version: parts for version, parts in found.items() if disk.MANIFEST in parts}
 
     def _fingerprint(self, name: str, version: int) -> str:

@@ -13,9 +13,9 @@ import pytest
 
 from service.errors import Draining, ModelNotFound, ModelNotReady
 from service.metrics.metrics import Metrics
-from service.registry.lookout import Lookout
 from service.registry.model.onnx_runtime import onnxruntime
 from service.registry.registry import Registry, State
+from service.registry.shared_scan import SharedScan
 from service.settings import Settings
 
 WriteModel = Callable[..., Path]
@@ -335,18 +335,18 @@ def test_looks_that_take_long_do_not_pile_up() -> None:
             await go_on.acquire()
 
         waiting: list[asyncio.Task[None]] = []
-        lookout = Lookout(look, lambda: now[0])
-        waiting.append(asyncio.create_task(lookout.look()))
+        scan = SharedScan(look, lambda: now[0])
+        waiting.append(asyncio.create_task(scan.run()))
         await looking.acquire()
         for _ in range(5):
             now[0] += 2.0
-            waiting.append(asyncio.create_task(lookout.look()))
+            waiting.append(asyncio.create_task(scan.run()))
             await asyncio.sleep(0)
         go_on.release()
         await looking.acquire()
         go_on.release()
         await asyncio.gather(*waiting)
-        await lookout.close()
+        await scan.close()
 
     run(test())
     assert began == [1, 6]
@@ -367,16 +367,16 @@ def test_callers_share_a_look_that_begins_after_they_came() -> None:
             if len(began) == 2:
                 raise OSError("the folder is gone")
 
-        lookout = Lookout(look, lambda: now[0])
-        first = [asyncio.create_task(lookout.look()) for _ in range(100)]
+        scan = SharedScan(look, lambda: now[0])
+        first = [asyncio.create_task(scan.run()) for _ in range(100)]
         await looking.wait()
         now[0] += 1.0
-        second = [asyncio.create_task(lookout.look()) for _ in range(100)]
+        second = [asyncio.create_task(scan.run()) for _ in range(100)]
         go_on.set()
         await asyncio.gather(*first)
         failed = await asyncio.gather(*second, return_exceptions=True)
         assert {str(error) for error in failed} == {"the folder is gone"}
-        await lookout.close()
+        await scan.close()
 
     run(test())
     assert began == [100.0, 101.0]

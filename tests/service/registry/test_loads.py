@@ -65,9 +65,9 @@ def test_a_load_that_hangs_holds_up_no_other_model(models: Path, write_model: Wr
         registry, metrics = registry_of(models)
         await registry.load_all()
         endless(write_model("affine", 2))
-        await registry.look()
+        await registry.scan()
         write_model("imputed", 2)
-        await registry.look()
+        await registry.scan()
         await until(lambda: "imputed/2" in ready(registry))
         await until(lambda: state(registry, 2) is State.REFUSED)
         assert ready(registry) == ["affine/1", "imputed/2"]
@@ -117,7 +117,7 @@ def test_a_load_on_request_that_hangs_holds_up_no_look(models: Path, write_model
         await until(lambda: ready(registry) == ["imputed/1"])
         loading = asyncio.create_task(registry.load("affine"))
         write_model("imputed", 2)
-        await registry.look()
+        await registry.scan()
         await until(lambda: ready(registry) == ["imputed/2"])
         await registry.unload("affine")
         with pytest.raises(ModelNotReady, match="unloaded meanwhile"):

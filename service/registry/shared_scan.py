@@ -10,23 +10,23 @@ from service.errors import Draining
 _PAUSE_SECONDS = 1.0
 
 
-class Lookout:
+class SharedScan:
     """One scan for all requests that wait for it. Used on one event loop.
 
     Args:
-        look: Scans the repository.
+        scan: Scans the repository.
         clock: Monotonic seconds.
     """
 
-    def __init__(self, look: Callable[[], Awaitable[None]], clock: Callable[[], float] = time.monotonic) -> None:
-        self._look = look
+    def __init__(self, scan: Callable[[], Awaitable[None]], clock: Callable[[], float] = time.monotonic) -> None:
+        self._scan = scan
         self._clock = clock
-        self._looked_at = -_PAUSE_SECONDS
+        self._scanned_at = -_PAUSE_SECONDS
         self._next: asyncio.Task[None] | None = None  # the scan that has not begun: new requests share it
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def look(self) -> None:
+    async def run(self) -> None:
         """Return after a scan that began after this call.
 
         Raises:
@@ -34,7 +34,7 @@ class Lookout:
             Exception: The error of the scan.
         """
         if self._next is None:
-            self._next = asyncio.create_task(self._look_in_time(), name="look for a caller")
+            self._next = asyncio.create_task(self._scan_in_time(), name="scan for a request")
             self._tasks.add(self._next)
             self._next.add_done_callback(self._over)
         shared = self._next
@@ -52,12 +52,12 @@ class Lookout:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _look_in_time(self) -> None:
+    async def _scan_in_time(self) -> None:
         # Scans run one after another. All requests that arrive during a long scan share the next one.
         async with self._turn:
-            await asyncio.sleep(self._looked_at + _PAUSE_SECONDS - self._clock())
-            self._looked_at, self._next = self._clock(), None
-            await self._look()
+            await asyncio.sleep(self._scanned_at + _PAUSE_SECONDS - self._clock())
+            self._scanned_at, self._next = self._clock(), None
+            await self._scan()
 
     def _over(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

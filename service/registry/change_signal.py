@@ -4,16 +4,16 @@ import asyncio
 from collections.abc import Callable
 
 
-class News:
+class ChangeSignal:
     """Tasks wait for a condition on a state, and each change of the state wakes them. Used on one event loop.
 
-    Example: `await news.until(lambda: not loading)`, and `news.tell()` after each change of `loading`.
+    Example: `await changes.until(lambda: not loading)`, and `changes.notify()` after each change of `loading`.
     """
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """Report a change: each waiting task evaluates its condition again."""
         self._event.set()
         self._event = asyncio.Event()

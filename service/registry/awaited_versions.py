@@ -3,15 +3,15 @@
 from collections.abc import Awaitable, Callable, Collection
 
 from service.errors import ModelNotReady
+from service.registry.change_signal import ChangeSignal
 from service.registry.entries import Entries
 from service.registry.listing import Listing
 from service.registry.loader import Loader
-from service.registry.lookout import Lookout
-from service.registry.news import News
+from service.registry.shared_scan import SharedScan
 from service.version_policy import VersionPolicy
 
 
-class Arrivals:
+class AwaitedVersions:
     """Scans the repository for such a version, has it loaded and waits for it. Used on one event loop.
 
     Args:
@@ -19,8 +19,8 @@ class Arrivals:
         listing: The versions in the repository.
         policy: Which versions may be served.
         loader: Loads a version that no scan has loaded.
-        look: Scans the repository.
-        news: Signals the end of each load.
+        scan: Scans the repository.
+        changes: Signals the end of each load.
         unloaded: Models that were unloaded. Their versions are not loaded here.
         most_waiting: Most requests that may wait at once. Each takes the place of another call (`max_calls`).
     """
@@ -31,8 +31,8 @@ class Arrivals:
         listing: Listing,
         policy: VersionPolicy,
         loader: Loader,
-        look: Callable[[], Awaitable[None]],
-        news: News,
+        scan: Callable[[], Awaitable[None]],
+        changes: ChangeSignal,
         unloaded: Collection[str],
         most_waiting: int,
     ) -> None:
@@ -40,8 +40,8 @@ class Arrivals:
         self._listing = listing
         self._policy = policy
         self._loader = loader
-        self._lookout = Lookout(look)
-        self._news = news
+        self._shared_scan = SharedScan(scan)
+        self._changes = changes
         self._unloaded = unloaded
         self._most_waiting = most_waiting
         self._waiting = 0
@@ -52,7 +52,7 @@ class Arrivals:
         Args:
             name: The model.
             version: None for any of its versions.
-            given_up: Returns True to end the wait early. It is called at each signal of `news`.
+            given_up: Returns True to end the wait early. It is called at each signal of `changes`.
 
         Raises:
             ModelNotReady: Too many requests wait already.
@@ -63,9 +63,9 @@ class Arrivals:
         self._waiting += 1
         try:
             if not self.is_loading(name, version):
-                await self._lookout.look()
+                await self._shared_scan.run()
                 self._load_passed_over(name, version)
-            await self._news.until(lambda: given_up() or not self.is_loading(name, version))
+            await self._changes.until(lambda: given_up() or not self.is_loading(name, version))
         finally:
             self._waiting -= 1
 
@@ -77,7 +77,7 @@ class Arrivals:
 
     async def close(self) -> None:
         """Cancel the scans."""
-        await self._lookout.close()
+        await self._shared_scan.close()
 
     def _load_passed_over(self, name: str, version: int | None) -> None:
         """Load a version that was published and superseded between two scans: another replica may have served it."""

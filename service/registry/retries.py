@@ -11,7 +11,7 @@ from service.repository.source import Source
 _PATIENCE_SECONDS = 1.0
 
 
-class Repairs:
+class Retries:
     """Checks the refused versions. Used on one event loop.
 
     Args:
@@ -22,28 +22,28 @@ class Repairs:
     def __init__(self, entries: Entries, source: Source) -> None:
         self._entries = entries
         self._source = source
-        self._looking: asyncio.Task[None] | None = None
+        self._checking: asyncio.Task[None] | None = None
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Check the refused versions, older refusals less often. Set `due` on each version to try again."""
-        if self._looking is None or self._looking.done():
+        if self._checking is None or self._checking.done():
             due = self._due(time.monotonic())
             if not due:
                 return
-            self._looking = asyncio.create_task(self._look_at(due), name="look at refused versions")
-        await asyncio.wait({self._looking}, timeout=_PATIENCE_SECONDS)
+            self._checking = asyncio.create_task(self._check(due), name="check refused versions")
+        await asyncio.wait({self._checking}, timeout=_PATIENCE_SECONDS)
 
     async def close(self) -> None:
         """Cancel the check."""
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+        if self._checking is not None:
+            self._checking.cancel()
+            await asyncio.gather(self._checking, return_exceptions=True)
 
     def _due(self, now: float) -> list[Entry]:
         refused = [(entry, entry.refusal) for entry in self._entries if entry.state is State.REFUSED]
-        return [entry for entry, each in refused if each and (each.retry_due(now) or each.look_due(now))]
+        return [entry for entry, each in refused if each and (each.retry_due(now) or each.check_due(now))]
 
-    async def _look_at(self, due: Sequence[Entry]) -> None:
+    async def _check(self, due: Sequence[Entry]) -> None:
         fingerprints = await self._source.fingerprints([(entry.name, entry.version) for entry in due])
         now = time.monotonic()
         for entry in due:
@@ -55,4 +55,4 @@ class Repairs:
             elif refusal.retry_due(now):
                 entry.due = True
             else:
-                entry.refusal = refusal.seen(now)
+                entry.refusal = refusal.checked(now)
