@@ -188,7 +188,7 @@ def write_model(models: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def endless() -> Callable[[Path], None]:
-    """Makes the runs of a version never return, though they can be halted: its graph goes round a loop 2^62 times."""
+    """Makes the runs of a version endless: its graph has a loop of 2^62 rounds. A halt can end them."""
     return _make_endless
 
 
@@ -305,7 +305,7 @@ class KanServe:
         return cls(process, ready, words["grpc"], words["http"])
 
     def finish(self, seconds: float = 60) -> tuple[int, str, str]:
-        """Wait for its end: exit code, what was left on standard output, and standard error."""
+        """Wait for its end. Gives the exit code, the rest of standard output, and standard error."""
         out, err = self.process.communicate(timeout=seconds)
         return self.process.returncode, out, err
 

@@ -12,7 +12,7 @@ from service.settings import Settings
 
 @pytest.fixture(autouse=True)
 def _logging() -> Iterator[None]:
-    """Puts the process's logging back as it was."""
+    """Restores the logging of the process."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
@@ -45,7 +45,7 @@ def test_a_bad_value_is_one_line_and_2(flags: list[str], message: str, capsys: p
 
 
 def test_a_bad_variable_is_one_line_and_2(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """A mistake in an environment variable is told like one in a flag."""
+    """An error in an environment variable is reported like one in a flag."""
     monkeypatch.setenv("KAN_HTTP_PORT", "-1")
     assert main([]) == 2
     assert _lines(capsys)[0].startswith("kan-serve: --http-port (or KAN_HTTP_PORT) is '-1'")
@@ -79,7 +79,7 @@ def test_a_missing_folder_is_one_line_and_1(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_the_last_line_is_json_too(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Where the log is JSON, what keeps the server from starting is a line of it."""
+    """With a JSON log, the reason why the server cannot start is one line of it."""
     flags = ["--models", str(tmp_path / "absent"), "--grpc-port", "0", "--http-port", "0", "--log-format", "json"]
     assert main(flags) == 1
     last = json.loads(_lines(capfd)[-1])
@@ -88,7 +88,7 @@ def test_the_last_line_is_json_too(tmp_path: Path, capfd: pytest.CaptureFixture[
 
 @pytest.mark.parametrize("flag", ["--grpc-port", "--http-port"])
 def test_a_taken_port_is_one_line_and_1(models: Path, flag: str, capfd: pytest.CaptureFixture[str]) -> None:
-    """A port that somebody listens on ends with exit code 1 and one line, also from gRPC's own code."""
+    """A port in use gives exit code 1 and one line, also in gRPC's own check."""
     other = "--http-port" if flag == "--grpc-port" else "--grpc-port"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -16,7 +16,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_defaults_are_the_documented_ones() -> None:
-    """Without flags and environment the ports, bounds and times are those that the documentation gives."""
+    """Without flags and environment, the ports, bounds and times equal those in the documentation."""
     settings = Settings()
     assert (settings.host, settings.grpc_port, settings.http_port) == ("127.0.0.1", 8001, 8002)
     assert (settings.max_batch_rows, settings.max_request_rows, settings.max_queue_rows) == (512, 4096, 8192)
@@ -25,7 +25,7 @@ def test_defaults_are_the_documented_ones() -> None:
 
 
 def test_environment_sets_and_arguments_win(monkeypatch: pytest.MonkeyPatch) -> None:
-    """KAN_… variables replace defaults; what is passed in goes before them."""
+    """KAN_… variables replace defaults, and arguments replace variables."""
     monkeypatch.setenv("KAN_GRPC_PORT", "9001")
     monkeypatch.setenv("KAN_PROVIDER", "cuda")
     settings = Settings(provider="cpu")
@@ -33,7 +33,7 @@ def test_environment_sets_and_arguments_win(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_every_field_is_described() -> None:
-    """Each field says what it is in one line: the command line shows it."""
+    """Each field has a description of one line, which the command line shows."""
     for name, field in Settings.model_fields.items():
         assert field.description, name
         assert "\n" not in field.description

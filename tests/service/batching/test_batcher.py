@@ -22,7 +22,7 @@ from service.errors import DeadlineExceeded, Draining, InferenceFailed, InvalidR
 
 @dataclass
 class Witness:
-    """Writes down what a batcher reports."""
+    """Records what a batcher reports."""
 
     events: list[tuple[str, object]] = field(default_factory=list)
     broken: bool = False
@@ -54,7 +54,7 @@ class Witness:
 
 @dataclass
 class Clock:
-    """Time that moves only when told."""
+    """A clock that moves only when a test moves it."""
 
     now: float = 100.0
 
@@ -132,7 +132,7 @@ async def _turns(count: int = 3) -> None:
 
 
 async def _busy(gate: Gate, batcher: Batcher) -> "asyncio.Task[Result]":
-    """Start a request and return once its run is under way."""
+    """Start a request and return once its run has begun."""
     first = asyncio.create_task(batcher.submit(_rows(1)))
     await _turns()
     assert await asyncio.to_thread(gate.entered.wait, 20)
@@ -140,7 +140,7 @@ async def _busy(gate: Gate, batcher: Batcher) -> "asyncio.Task[Result]":
 
 
 async def _crowd(batcher: Batcher) -> None:
-    """Let two requests come in one turn: those of later turns are then run together, from the first one on."""
+    """Let two requests arrive in one turn. From then on the batcher expects concurrent requests."""
     await asyncio.gather(batcher.submit(_rows(1)), batcher.submit(_rows(1)))
 
 
@@ -169,7 +169,7 @@ def test_callers_who_wait_together_run_together_and_get_their_own_rows() -> None
 
 
 def test_a_request_alone_is_run_before_its_caller_waits() -> None:
-    """With nobody else there the answer comes without a turn of the loop, and is reported as any other."""
+    """Without other requests the answer needs no turn of the event loop, and is reported like any other."""
 
     async def test() -> None:
         witness = Witness()
@@ -187,7 +187,7 @@ def test_a_request_alone_is_run_before_its_caller_waits() -> None:
 
 
 def test_of_a_first_crowd_one_is_run_at_once_and_the_others_together() -> None:
-    """Nobody who comes in the turn of a run is run alone; a crowd is expected again until one request comes alone."""
+    """The other requests of that turn run in one batch. Later batches are expected until one request arrives alone."""
 
     async def test() -> None:
         witness = Witness()
@@ -203,7 +203,7 @@ def test_of_a_first_crowd_one_is_run_at_once_and_the_others_together() -> None:
 
 
 async def _one_a_turn(batcher: Batcher, count: int) -> list["asyncio.Task[Result]"]:
-    """Requests of one row that come turn after turn of the loop."""
+    """Requests of one row that arrive in one turn of the event loop after another."""
     asked = []
     for place in range(count):
         asked.append(asyncio.create_task(batcher.submit(_rows(1, place))))
@@ -212,7 +212,10 @@ async def _one_a_turn(batcher: Batcher, count: int) -> list["asyncio.Task[Result
 
 
 def test_who_come_turn_after_turn_are_gathered_until_it_is_quiet() -> None:
-    """The first is run at once, those who follow within the quiet turns together, and later one alone at once again."""
+    """The first request runs at once, those in the next quiet turns run in one batch.
+
+    A later request runs alone at once.
+    """
     witness = Witness()
 
     async def test() -> None:
@@ -233,7 +236,7 @@ def test_who_come_turn_after_turn_are_gathered_until_it_is_quiet() -> None:
 
 
 def test_after_many_alone_only_who_comes_close_behind_is_gathered() -> None:
-    """Nobody is looked out for after the fourth run alone, until one comes within 100 µs of another's answer."""
+    """After four runs alone no batch window opens, until a request arrives within 100 µs of another's answer."""
     witness, clock = Witness(), Clock()
 
     async def alone(batcher: Batcher) -> None:
@@ -254,7 +257,7 @@ def test_after_many_alone_only_who_comes_close_behind_is_gathered() -> None:
 
 
 def test_every_sixteenth_alone_looks_out_for_company() -> None:
-    """So callers who come together are soon run together, though none comes close behind another."""
+    """So concurrent requests soon run in one batch, even if none arrives within 100 µs of another's answer."""
     witness, clock = Witness(), Clock()
 
     async def test() -> None:
@@ -283,7 +286,7 @@ def test_a_gathering_ends_where_the_batch_is_full() -> None:
 
 
 def test_a_gathering_ends_after_a_millisecond() -> None:
-    """Nobody is kept longer, though the loop is never quiet."""
+    """No request waits longer, even if the event loop is never quiet."""
     witness, clock = Witness(), Clock()
 
     async def test() -> None:
@@ -316,7 +319,7 @@ def test_a_long_run_at_once_gathers_who_came_meanwhile() -> None:
 
 
 def test_what_may_not_run_at_once_is_refused_as_ever() -> None:
-    """An idle batcher lets nobody past its bound, past a deadline, without rows, or past its end."""
+    """An idle batcher too refuses requests past its bound, past a deadline, without rows, or after its end."""
 
     async def test() -> None:
         clock, witness = Clock(), Witness()
@@ -360,7 +363,7 @@ def test_a_run_at_once_that_fails_tells_its_caller_only(caplog: pytest.LogCaptur
 
 
 def test_a_batcher_that_breaks_in_a_run_at_once_is_dead(caplog: pytest.LogCaptureFixture) -> None:
-    """Its caller is told, others are refused, and drain() returns."""
+    """The request fails, later ones are refused, and drain() returns."""
 
     async def test() -> None:
         witness = Witness(broken=True)
@@ -379,7 +382,7 @@ def test_a_batcher_that_breaks_in_a_run_at_once_is_dead(caplog: pytest.LogCaptur
 
 
 def test_one_request_alone_is_run_without_a_copy() -> None:
-    """What the callable gets is the caller's own memory when one request is the whole batch."""
+    """If one request is the whole batch, the callable gets the caller's own memory."""
 
     async def test() -> None:
         seen: list[Rows] = []
@@ -452,7 +455,7 @@ def test_between_inline_runs_the_loop_breathes() -> None:
 
 
 def test_what_waits_while_the_thread_is_busy_is_the_next_batch() -> None:
-    """In a worker thread too: never two runs at once, and all that waited goes together."""
+    """In a worker thread too there are never two runs at once, and all waiting requests run in one batch."""
 
     async def test() -> None:
         gate = Gate()
@@ -494,7 +497,7 @@ def test_rows_past_the_bound_are_refused_at_once() -> None:
 
 
 def test_a_cancelled_caller_frees_its_rows_at_once_and_harms_nobody() -> None:
-    """Rows of a caller who left are never run, make room at once, and its neighbours get their own answers."""
+    """The rows of a cancelled request are never run and make room at once. Other requests get their own answers."""
 
     async def test() -> None:
         gate, witness = Gate(), Witness()
@@ -632,7 +635,7 @@ def test_late_rows_are_not_run() -> None:
 
 
 def test_a_failing_run_fails_its_own_requests_only(caplog: pytest.LogCaptureFixture) -> None:
-    """Everybody in the failed run is told, with the cause; the next run works, and the log has one line."""
+    """Every request of the failed run gets the cause. The next run works, and the log has one line."""
 
     async def test() -> None:
         def run(rows: Rows) -> Outputs:
@@ -678,7 +681,7 @@ def test_a_large_request_whose_block_fails_is_over() -> None:
 
 @pytest.mark.parametrize("outputs", [[np.zeros((5, 1))], [np.float32(1.0)], [None]])
 def test_outputs_of_another_length_are_an_error_never_shifted_rows(outputs: Outputs) -> None:
-    """A model that gives too many, too few or no rows fails the run: nobody gets a neighbour's answer."""
+    """A model that gives too many, too few or no rows fails the run: no request gets the answer of another."""
 
     async def test() -> None:
         with pytest.raises(InferenceFailed):
@@ -688,7 +691,7 @@ def test_outputs_of_another_length_are_an_error_never_shifted_rows(outputs: Outp
 
 
 def test_rows_of_another_width_fail_alone() -> None:
-    """One wrong-width request wedges nobody: neighbours before and after it get their answers."""
+    """One request with a wrong width blocks no other: requests before and after it get their answers."""
 
     async def test() -> None:
         def run(rows: Rows) -> Outputs:
@@ -706,7 +709,7 @@ def test_rows_of_another_width_fail_alone() -> None:
 
 
 def test_interactive_requests_go_before_bulk_ones() -> None:
-    """Who waits in bulk is run after everybody who came later and is not, as long as no fourth batch comes."""
+    """A bulk request runs after interactive ones that arrived later, until the fourth batch."""
 
     async def test() -> None:
         order: list[float] = []
@@ -727,7 +730,7 @@ def test_interactive_requests_go_before_bulk_ones() -> None:
 
 @pytest.mark.parametrize(("row_seconds", "longest"), [(1e-6, 512), (1e-5, 100), (1e-4, 32)])
 def test_bulk_rows_run_in_short_batches_while_interactive_requests_come(row_seconds: float, longest: int) -> None:
-    """A batch holds as many of them as run in 1 ms, and 32 at least; where nobody else asks it is full."""
+    """Such a batch has as many bulk rows as run in 1 ms, and at least 32. Without interactive requests it is full."""
 
     async def test() -> None:
         clock = Clock()
@@ -806,7 +809,7 @@ def test_drain_ends_when_the_last_caller_leaves() -> None:
 
 
 def test_close_fails_what_waits_and_waits_for_the_run() -> None:
-    """After the grace period nobody is left hanging: who waits is told, who is being computed gets the answer."""
+    """After the grace period waiting requests fail, and the request in the current run gets its answer."""
 
     async def test() -> None:
         gate = Gate()
@@ -827,7 +830,7 @@ def test_close_fails_what_waits_and_waits_for_the_run() -> None:
 
 
 def test_a_delay_holds_back_until_the_batch_is_full() -> None:
-    """With a delay a lone request waits for company, and a full batch ends the wait."""
+    """With a delay, a lone request waits for more rows, and a full batch ends the wait."""
 
     async def test() -> None:
         witness = Witness()
@@ -844,7 +847,7 @@ def test_a_delay_holds_back_until_the_batch_is_full() -> None:
 
 
 def test_a_delay_that_a_full_batch_ended_starts_no_second_run() -> None:
-    """The timer of a delay is void once its batch is under way: what comes later waits for the thread."""
+    """The timer of a delay is void once its batch runs: later requests wait for the thread."""
 
     async def test() -> None:
         gate, over = Gate(), asyncio.Event()
@@ -866,7 +869,7 @@ def test_a_delay_that_a_full_batch_ended_starts_no_second_run() -> None:
 
 
 def test_a_delay_ends_by_itself() -> None:
-    """A lone request is run when its delay is over, with nobody joining."""
+    """A lone request runs when its delay is over, if no other request arrives."""
 
     async def test() -> None:
         batcher = _batcher(max_queue_delay_seconds=0.005)
@@ -891,7 +894,7 @@ def test_a_delay_never_costs_a_deadline() -> None:
 
 
 def test_drain_does_not_wait_for_a_delay() -> None:
-    """Who stops does not hold back."""
+    """During a drain no request waits for a batch to fill."""
 
     async def test() -> None:
         batcher = _batcher(max_queue_delay_seconds=1000)
@@ -904,7 +907,7 @@ def test_drain_does_not_wait_for_a_delay() -> None:
 
 
 def test_a_broken_batcher_lets_nobody_hang(caplog: pytest.LogCaptureFixture) -> None:
-    """A fault of its own fails everybody who waits, is seen from outside, and later requests are refused."""
+    """An error of the batcher itself fails all waiting requests and is visible outside. Later requests are refused."""
 
     async def test() -> None:
         witness = Witness()
@@ -949,7 +952,7 @@ def test_an_executor_that_is_gone_lets_nobody_hang() -> None:
 def test_any_mix_of_sizes_gets_its_own_rows(
     sizes: list[int], max_batch_rows: int, leavers: set[int], bulk: set[int], in_thread: bool
 ) -> None:
-    """Whatever the sizes, the bound, the priorities, who leaves and where it runs: every caller gets its own rows."""
+    """Every request gets its own rows, for any sizes, bounds, priorities and cancellations, inline and in a thread."""
 
     async def test() -> None:
         witness = Witness()
@@ -979,7 +982,7 @@ def test_any_mix_of_sizes_gets_its_own_rows(
 
 
 def test_a_closed_batcher_lets_its_model_go() -> None:
-    """At once, without the garbage collector: that does not look at what was there when the server became ready."""
+    """At once, without the garbage collector, which ignores objects that existed when the server became ready."""
 
     class Model:
         def __call__(self, rows: Rows) -> Outputs:

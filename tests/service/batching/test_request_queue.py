@@ -1,4 +1,4 @@
-"""The two priorities of the queue: who is taken when, and whose rows may fill it."""
+"""The two priorities of the queue: which rows are taken when, and which rows may fill the queue."""
 
 import asyncio
 import weakref
@@ -25,7 +25,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 @pytest.fixture
 def metrics() -> ModelMetrics:
-    """Who observes the queue."""
+    """The observer of the queue."""
     return Metrics().model("digits", "1")
 
 
@@ -41,7 +41,7 @@ def _rows(batch: list[Part]) -> list[tuple[bool, int]]:
 
 
 def test_bulk_fills_what_interactive_requests_leave(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
-    """Interactive rows come first whoever came first, and a batch with room takes bulk rows along."""
+    """Interactive rows come first, whatever their arrival. If a batch has room, bulk rows fill it."""
     queue = RequestQueue(100, metrics)
     for rows, bulk in ((3, True), (2, False), (4, True), (1, False)):
         queue.put(_request(loop, rows, bulk=bulk))
@@ -52,7 +52,7 @@ def test_bulk_fills_what_interactive_requests_leave(loop: asyncio.AbstractEventL
 
 
 def test_every_fourth_batch_takes_bulk_rows_first(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
-    """Under interactive requests without end those in bulk get a quarter of the batches, the oldest first."""
+    """Under endless interactive requests, bulk rows get a quarter of the batches, the oldest first."""
     queue = RequestQueue(1000, metrics)
     old, new = _request(loop, 3, bulk=True), _request(loop, 3, bulk=True)
     for request in (old, new, *(_request(loop, 4) for _ in range(20))):
@@ -65,7 +65,7 @@ def test_every_fourth_batch_takes_bulk_rows_first(loop: asyncio.AbstractEventLoo
 
 
 def test_without_bulk_no_batch_is_another(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
-    """The fourth batch too is full where no bulk rows wait."""
+    """Without waiting bulk rows the fourth batch is full too."""
     queue = RequestQueue(1000, metrics)
     for _ in range(8):
         queue.put(_request(loop, 1))
@@ -73,7 +73,7 @@ def test_without_bulk_no_batch_is_another(loop: asyncio.AbstractEventLoop, metri
 
 
 def test_bulk_rows_leave_half_of_the_queue_to_others(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
-    """Past half the bound bulk rows are refused and interactive ones are not; whoever leaves makes room."""
+    """Above half of the bound, bulk rows are refused and interactive ones are not. A cancelled request makes room."""
     queue = RequestQueue(160, metrics)
     leaver, *_ = first = [_request(loop, 10, bulk=True) for _ in range(8)]
     for request in first:
@@ -132,7 +132,7 @@ def test_the_rows_of_a_long_bulk_request_are_freed_with_it(
 
 
 def test_a_batch_takes_no_more_bulk_rows_than_it_may(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
-    """Whether bulk rows come first or last; interactive rows fill the rest."""
+    """It takes at most that many, whether bulk rows come first or last. Interactive rows fill the rest."""
     queue = RequestQueue(1000, metrics)
     queue.put(_request(loop, 6, bulk=True))
     for _ in range(6):
@@ -143,7 +143,7 @@ def test_a_batch_takes_no_more_bulk_rows_than_it_may(loop: asyncio.AbstractEvent
 
 
 def test_few_bulk_rows_follow_interactive_ones(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
-    """Where they are bounded, a quarter of those that a batch of their own holds: somebody waits for that batch."""
+    """With a bound, they get a quarter of the rows of a bulk batch: an interactive caller waits for this batch."""
     queue = RequestQueue(1000, metrics)
     queue.put(_request(loop, 100, bulk=True))
     queue.put(_request(loop, 3))
@@ -183,7 +183,10 @@ def test_bulk_rows_of_another_width_wait_for_a_batch_of_their_own(
 
 
 def test_what_waits_is_held_back_from_its_oldest_on(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
-    """A delay counts from the oldest of either kind, and is void where a deadline falls into it or close behind."""
+    """A delay counts from the oldest request of either priority.
+
+    It is void if a deadline lies in it or shortly after it.
+    """
     queue = RequestQueue(100, metrics)
     queue.put(_request(loop, 1))
     older = _request(loop, 1, bulk=True)

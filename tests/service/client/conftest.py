@@ -12,7 +12,7 @@ class Metrics:
     """The metrics of a server, by its HTTP address."""
 
     def codes(self, http: str, model: str) -> Counter[str]:
-        """How many requests to a model got each status, of those that any got."""
+        """How many requests to a model got each status; statuses without a request are absent."""
         found: Counter[str] = Counter()
         for sample in self._samples(http, "kan_requests"):
             if sample.name == "kan_requests_total" and sample.labels["model"] == model:

@@ -8,7 +8,7 @@ from service.client.answers import joined
 
 
 def test_times_are_summed_over_the_requests() -> None:
-    """Each under its own name: what the rows waited, and what their runs took."""
+    """The waits of the rows and the durations of their runs are summed separately."""
     answers = [
         pb.PredictResponse(
             version=3,

@@ -117,7 +117,7 @@ def test_hundreds_of_calls_at_once(server: Any, answer: Answer) -> None:
 
 
 def test_a_cancelled_task_cancels_its_call_alone(gate: Any, server: Any, answer: Answer, metrics: Any) -> None:
-    """The server drops it, neighbours that are not cancelled are answered, and the client goes on."""
+    """The server drops its call, other calls are answered, and the client still works."""
 
     async def ask() -> Floats:
         async with AsyncClient(server.grpc, timeout_seconds=60) as client:
@@ -142,7 +142,7 @@ def test_a_cancelled_task_cancels_its_call_alone(gate: Any, server: Any, answer:
 
 
 def test_a_timeout_of_the_caller_is_the_callers() -> None:
-    """What asyncio cancels at its own timeout comes out as asyncio has it."""
+    """A timeout of asyncio that cancels a call raises asyncio's own error."""
 
     async def ask() -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -171,7 +171,7 @@ def test_closing_ends_calls_in_flight() -> None:
 
 
 def test_a_client_is_used_inside_its_block() -> None:
-    """It may be made where no event loop runs; before and after the block it says what to do."""
+    """It may be created without a running event loop. Before and after its block it raises an error with advice."""
     client = AsyncClient("127.0.0.1:1")
 
     async def ask() -> None:

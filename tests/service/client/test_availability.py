@@ -1,4 +1,4 @@
-"""Servers that are late, that stop, that are busy: what is repeated, and what callers notice of it."""
+"""Servers that start late, stop or are busy: which calls are retried, and what callers notice."""
 
 import asyncio
 import contextlib
@@ -103,7 +103,7 @@ def test_a_server_that_loads_is_waited_for(models: Path, write_model: Callable[.
 def test_a_vanished_server_is_given_up_after_five_seconds(
     kan_serve: Callable[..., Any], write_model: Callable[..., Path]
 ) -> None:
-    """The kernel is told to: it ends a connection on which nothing is acknowledged for so long."""
+    """The kernel closes a connection on which nothing is acknowledged for that long."""
     write_model("affine")
     server = kan_serve()
     port = server.grpc.rpartition(":")[2]
@@ -133,7 +133,7 @@ def test_unavailable_is_repeated_so_often(
 
 
 class Refusing(grpc.GenericRpcHandler):
-    """Refuses every call as a server does that loads, and keeps when each came."""
+    """Refuses every call as a loading server does, and records when each call came."""
 
     def __init__(self) -> None:
         self.came_seconds: list[float] = []
@@ -180,7 +180,7 @@ def test_repeats_end_with_the_deadline(kan_serve: Callable[..., Any], write_mode
 def test_shed_load_is_not_repeated_where_repeats_are_off(
     kan_serve: Callable[..., Any], write_model: Callable[..., Path], metrics: Any
 ) -> None:
-    """What the queue has no place for is refused at once; the server counts one request a refusal."""
+    """A request without room in the queue is refused at once. The server counts one request for each refusal."""
     write_model("slow")
     server = kan_serve("--max-queue-rows", "64", "--max-request-rows", "64")
     with Client(server.grpc, max_attempts=1) as client, ThreadPoolExecutor(32) as pool:

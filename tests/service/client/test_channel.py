@@ -23,7 +23,7 @@ def test_several_addresses_are_one_target() -> None:
 
 @pytest.mark.parametrize("addresses", ["a:1,b:1", "10.0.0.1:1,[::1]:1", ["10.0.0.1:1", "localhost:1"]])
 def test_a_list_of_names_is_refused(addresses: str | list[str]) -> None:
-    """There is none in gRPC; the message says what it takes."""
+    """A list of names is nothing that gRPC takes. The message says which forms it takes."""
     with pytest.raises(ValueError, match=r"IP addresses of one family .* dns:///name:port"):
         target(addresses)
 
@@ -43,12 +43,12 @@ def test_attempts_are_bounded(attempts: int) -> None:
 
 
 def test_only_unavailable_is_repeated() -> None:
-    """Shed load and passed deadlines must not come back."""
+    """Refused load and calls past their deadline must not be sent again."""
     config = json.loads(str(dict(options(several=True, max_attempts=3, wait_for_ready=False))["grpc.service_config"]))
     assert config["methodConfig"][0]["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE"]
     assert config["methodConfig"][0]["retryPolicy"]["maxAttempts"] == 3
 
 
 def test_pings_are_rarer_than_servers_forbid() -> None:
-    """A gRPC server hangs up on pings that come more often than every five minutes (gRPC proposal A8)."""
+    """A gRPC server closes a connection that pings more often than every five minutes (gRPC proposal A8)."""
     assert int(dict(options(several=True, max_attempts=5, wait_for_ready=True))["grpc.keepalive_time_ms"]) > 300_000

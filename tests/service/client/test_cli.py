@@ -51,7 +51,7 @@ def address(kan_serve: Callable[..., Any], write_model: Callable[..., Path], mon
 
 @pytest.fixture
 def nobody(monkeypatch: pytest.MonkeyPatch) -> str:
-    """An address where no server is; kan-client goes there by KAN_ADDRESS."""
+    """An address without a server, in KAN_ADDRESS, where kan-client connects to."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         found = f"127.0.0.1:{listener.getsockname()[1]}"
     monkeypatch.setenv("KAN_ADDRESS", found)
@@ -75,7 +75,7 @@ Call = Callable[..., tuple[int, str, str]]
 
 
 def test_models_and_health(address: str, call: Call) -> None:
-    """A table of what is there; health says so by its exit code too."""
+    """The table lists all models. `health` reports by its exit code too."""
     code, out, err = call("models")
     assert (code, err) == (0, "")
     assert out.splitlines()[0].split() == ["model", "version", "state", "latest", "task", "features", "reason"]
@@ -94,7 +94,7 @@ def test_models_and_health(address: str, call: Call) -> None:
 def test_a_refused_model_is_listed_with_its_reason(
     address: str, kan_serve: Callable[..., Any], write_model: Callable[..., Path], call: Call
 ) -> None:
-    """The others are there; health of the server or of the model says no."""
+    """The other models are listed too. `health` of the server or of the model fails."""
     (write_model("affine", name="broken") / "model.onnx").write_bytes(b"no model")
     other = kan_serve().grpc
     _, out, _ = call("models", "--address", other)
@@ -119,7 +119,7 @@ def test_words_quotes_and_missing_cells_reach_the_model(
 
 
 def test_json_lines_by_their_name_or_by_flag(address: str, call: Call, answer: Answer, tmp_path: Path) -> None:
-    """Types are JSON's own; answers come as JSON too when asked."""
+    """Values have JSON's own types. Answers are JSON too, if asked for."""
     text = '{"colour": "rot", "weight": 1}\n{"weight": 2.5, "colour": null}\n'
     path = tmp_path / "paint.NDJSON"
     path.write_text(text)

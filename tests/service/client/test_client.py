@@ -63,7 +63,7 @@ def server(kan_serve: Callable[..., Any], write_model: Callable[..., Path]) -> A
 
 
 def test_numbers_in_numbers_out(server: Any, answer: Answer) -> None:
-    """Probabilities and values are those of numpy; a flat row is one row, and NaN goes where it is imputed."""
+    """Probabilities and values equal numpy's. A flat list is one row, and NaN is allowed for an imputed feature."""
     with Client(server.grpc) as client:
         got = client.predict("classifier", ROWS)
         wanted = answer("classifier", ROWS)
@@ -97,7 +97,7 @@ def test_rows_by_name(server: Any, answer: Answer) -> None:
 
 
 def test_more_rows_than_one_request_holds(server: Any, answer: Answer) -> None:
-    """A hundred thousand rows come back in order, all by one version."""
+    """The answers to a hundred thousand rows come in order, all from one version."""
     rows = np.random.default_rng(1).normal(size=(100_000, 4))
     with Client(server.grpc) as client:
         got = client.predict("affine", rows, timeout_seconds=60)
@@ -168,7 +168,7 @@ def test_threads_may_share_a_client(server: Any, answer: Answer) -> None:
 def test_a_new_server_with_other_inputs_is_noticed(
     kan_serve: Callable[..., Any], write_model: Callable[..., Path], answer: Answer
 ) -> None:
-    """A client that lives longer than a server encodes by what the next one says, and connects by itself."""
+    """A client that outlives a server reconnects by itself and encodes for the new server's manifest."""
     record = {"x0": 1.0, "x1": 2.0, "x2": 3.0, "x3": 4.0}
     write_model("affine")
     server = kan_serve()
@@ -185,7 +185,10 @@ def test_a_new_server_with_other_inputs_is_noticed(
 
 @contextlib.contextmanager
 def forwarding(to: str, cut: int, cut_after_bytes: int = 0) -> Iterator[tuple[str, list[int]]]:
-    """A TCP forwarder that cuts the first connections, once so much came; its address, and a count of connections."""
+    """A TCP forwarder that cuts the first connections after some bytes.
+
+    Gives its address and a count of connections.
+    """
     host, _, port = to.rpartition(":")
     came = [0]
     with contextlib.ExitStack() as stack:
@@ -244,7 +247,7 @@ def test_a_call_is_sent_again_when_the_connection_is_cut(
 
 
 def test_a_call_of_megabytes_is_sent_again_too(kan_serve: Callable[..., Any], write_model: Callable[..., Path]) -> None:
-    """The server is reached in the end: its own refusal of so many columns comes back."""
+    """The retry reaches the server, which refuses that many columns with an error of its own."""
     write_model("affine")
     with forwarding(kan_serve().grpc, cut=2, cut_after_bytes=10**6) as (address, came):
         with Client(address) as client, pytest.raises(InvalidInput, match="refused the rows"):
@@ -253,7 +256,7 @@ def test_a_call_of_megabytes_is_sent_again_too(kan_serve: Callable[..., Any], wr
 
 
 def test_nobody_there_is_told_within_seconds() -> None:
-    """The message has the address and what to do."""
+    """The message has the address and advice."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     began = time.monotonic()
@@ -265,7 +268,7 @@ def test_nobody_there_is_told_within_seconds() -> None:
 
 
 def test_a_server_that_says_nothing_is_left_at_the_deadline() -> None:
-    """The call ends when its time is over, whichever timeout it came from."""
+    """The call ends at its deadline, for each way to set the timeout."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
         with Client(address, timeout_seconds=0.2) as client:
@@ -318,7 +321,7 @@ def test_a_timeout_is_a_positive_number(seconds: float) -> None:
     ],
 )
 def test_the_client_imports_beside_tritonclient_and_little_else(imports: str) -> None:
-    """Both register messages in one pool, so ours must not bring open_inference; nor what only a server needs."""
+    """Both register messages in one protobuf pool, so our client must not import open_inference, nor server code."""
     forbidden = "{'open_inference', 'onnxruntime', 'prometheus_client', 'pydantic', 'grpc_health.v1', 'torch', 'rich'}"
     code = f"{imports}\nimport sys\nassert not {forbidden} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

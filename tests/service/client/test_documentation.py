@@ -30,7 +30,7 @@ PROBABILITIES = np.exp(BIAS) / np.exp(BIAS).sum()
 
 
 def section(heading: str) -> str:
-    """What stands below a heading."""
+    """The text below a heading."""
     [found] = [part for part in re.split(r"^## ", TEXT, flags=re.MULTILINE) if part.startswith(f"{heading}\n")]
     return found
 
@@ -59,7 +59,7 @@ def objects(text: str) -> list[Any]:
 
 
 def run(command: list[str], code: str, **environment: str) -> str:
-    """What the code prints, run from the repository's root."""
+    """The output of the code, run in the root of the repository."""
     done = subprocess.run(
         [*command, code],
         capture_output=True,

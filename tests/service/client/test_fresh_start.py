@@ -1,4 +1,4 @@
-"""Versions that go while they answer: a table begins anew on the newest one, and never mixes the answers of two."""
+"""Versions that are removed while they answer: a table begins anew with the newest one, and never mixes versions."""
 
 import asyncio
 import io
@@ -31,7 +31,7 @@ KINDS = {version: "affine" if version % 2 else "slow" for version in range(1, 7)
 
 
 class Versions:
-    """Versions of one model in a repository, and a kan-serve that goes back to the one before as the newest goes."""
+    """Versions of one model in a repository, and a kan-serve that falls back when the newest version is removed."""
 
     def __init__(
         self, models: Path, write_model: Callable[..., Path], kan_serve: Callable[..., Any], count: int
@@ -55,12 +55,12 @@ class Versions:
 def versions(
     models: Path, write_model: Callable[..., Path], kan_serve: Callable[..., Any]
 ) -> Callable[[int], Versions]:
-    """Makes so many versions and serves them."""
+    """Creates that many versions and serves them."""
     return lambda count: Versions(models, write_model, kan_serve, count)
 
 
 def interrupted(steps: Steps[Any], then: Callable[[], object], times: int) -> Generator[Rpc[Any] | Pause, Any, Any]:
-    """The steps; after the first answer of each of so many versions something happens."""
+    """The steps, with an action after the first answer of each of the first versions."""
     seen: set[int] = set()
     try:
         step = next(steps)
@@ -110,7 +110,7 @@ def test_a_table_begins_anew_three_times_at_most(versions: Callable[[int], Versi
 
 
 def test_a_table_whose_versions_all_go_fails(versions: Callable[[int], Versions]) -> None:
-    """The fourth version that goes is one too many."""
+    """The fourth removed version is one too many."""
     served = versions(6)
     with pytest.raises(NotFound, match=r"no version 3 here.*3 versions before it went too: try again later"):
         ask(served.server.grpc, 4, served.drop)
@@ -155,7 +155,7 @@ class Gated(io.BytesIO):
 
 
 def predict(address: str, text: Gated, output: TextIO, told: list[str], style: Any = "csv", **changes: Any) -> str:
-    """What kan-client predict does."""
+    """Run `kan-client predict`."""
     fields: dict[str, Any] = {"model": NAME, "version": None, "target": None, "all_probabilities": False, **changes}
     table = PredictionJob(source="rows.csv", file_format="csv", style=style, **fields)
     with Client(address, 60) as client:
@@ -167,7 +167,7 @@ def predict(address: str, text: Gated, output: TextIO, told: list[str], style: A
 def test_a_file_of_answers_begins_anew(
     versions: Callable[[int], Versions], answer: Answer, tmp_path: Path, mode: Literal["w", "a"], seekable: bool
 ) -> None:
-    """Rows that were printed are taken back, and nothing that stood before them; a line tells people."""
+    """Printed rows are removed, older content of the file stays, and a message tells the user."""
     told: list[str] = []
     served = versions(2)
     path = tmp_path / "answers.csv"
@@ -183,7 +183,7 @@ def test_a_file_of_answers_begins_anew(
 
 
 def test_a_file_whose_versions_all_go_is_left_empty(versions: Callable[[int], Versions], tmp_path: Path) -> None:
-    """Nothing half-written is left that looks whole."""
+    """No incomplete table is left that looks complete."""
     told: list[str] = []
     served = versions(6)
     path = tmp_path / "answers.csv"
@@ -224,7 +224,7 @@ def test_a_pipe_that_got_rows_is_told_that_they_are_not_all(
 def test_a_pipe_that_got_nothing_begins_anew(
     versions: Callable[[int], Versions], answer: Answer, seekable: bool
 ) -> None:
-    """A version that goes before the first rows come, perhaps hours later, is nobody's loss."""
+    """A version that is removed before the first rows, perhaps hours later, costs no rows."""
     told: list[str] = []
     served, output = versions(2), io.StringIO()
     predict(served.server.grpc, Gated(served.drop, 1, seekable, at_line=2), output, told)
@@ -260,7 +260,7 @@ def stream_asyncio(address: Any, blocks: Iterator[Floats]) -> list[tuple[int, Fl
 def test_a_stream_outlives_the_version_that_it_began_with(
     versions: Callable[[int], Versions], answer: Answer, ask_stream: Callable[..., list[tuple[int, Floats]]]
 ) -> None:
-    """Each block is answered by the version that is the newest when it comes, also where that is an older one."""
+    """The newest version at that time answers each block, also if that version is older than the first one."""
     served = versions(2)
     blocks = [ROWS[start : start + 5] for start in range(0, 1000, 5)]
 
@@ -282,7 +282,7 @@ def test_a_version_that_one_server_lacks_is_asked_of_the_other(
     answer: Answer,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A table that began with it goes on with it: nothing begins anew."""
+    """A table stays with its first version, and does not begin anew."""
     write_model(KINDS[1], version=1, name=NAME)
     first = kan_serve("--poll-seconds", "0")
     write_model(KINDS[2], version=2, name=NAME)
@@ -298,7 +298,7 @@ def test_a_version_that_one_server_lacks_is_asked_of_the_other(
 def test_publications_fail_nobody_who_asks_several_replicas(
     models: Path, write_model: Callable[..., Path], kan_serve: Callable[..., Any], answer: Answer, replicas: int
 ) -> None:
-    """They look at the folder at different times, so that one has what another has not: tables, streams, asyncio."""
+    """Replicas scan the folder at different times, so their versions differ for a while: tables, streams, asyncio."""
     for version in (1, 2):
         write_model(KINDS[version], version=version, name=NAME)
     servers = [kan_serve("--poll-seconds", str(seconds)) for seconds in (0.05, 0.4, 1.1)[:replicas]]

@@ -1,4 +1,4 @@
-"""How clients size requests by what a server says that it takes."""
+"""How clients choose the size of requests by the limits of a server."""
 
 from kan_api.v1 import manifest_pb2, prediction_pb2
 from service.client.limits import Limits, widest
@@ -14,7 +14,7 @@ def test_requests_stay_within_rows_and_bytes() -> None:
 
 
 def test_a_server_is_taken_at_its_word() -> None:
-    """What it leaves out, or an older server does not know, is as it was before servers told."""
+    """A limit that a server does not send, for example an older server, has its default."""
     response = prediction_pb2.GetModelResponse()
     assert Limits.of(response) == Limits()
     response.limits.SetInParent()

@@ -37,7 +37,7 @@ MANIFEST = ModelManifest(
 
 
 def encoded(*records: dict[str, object]) -> list[list[float]]:
-    """What the records become, as lists."""
+    """The encoded records, as lists."""
     rows = rows_of(records, [column.name for column in MANIFEST.columns])
     matrix = features(MANIFEST, rows)
     assert matrix.dtype == np.float32
@@ -50,7 +50,7 @@ def column_rows(cells: Sequence[object]) -> TableRows:
 
 
 def test_columns_are_taken_by_name_and_words_become_zero_and_one() -> None:
-    """The order of the keys does not matter; features come in the manifest's order."""
+    """The order of the keys does not matter. Features have the order of the manifest."""
     got = encoded(
         {"dose": 2, "colour": "blue", "age": "7"}, {"age": 1.5, "extra": object(), "colour": "red", "dose": "0"}
     )

@@ -1,4 +1,4 @@
-"""Many callers who bring more rows than a server can hold at once: nobody fails, and every row is answered right."""
+"""Many callers with more rows than a server can hold at once: no call fails, and every row gets its right answer."""
 
 import asyncio
 import contextlib
@@ -97,7 +97,7 @@ def joined(predictions: list[Prediction]) -> Floats:
 def test_more_callers_than_there_is_room_for_are_all_answered(
     crowded: Any, answer: Answer, metrics: Any, ask: Callable[..., list[Floats]], bulk: bool
 ) -> None:
-    """Some are refused again and again; each comes back with fewer rows, later, and gets numpy's answers in order."""
+    """Some are refused repeatedly. Each sends fewer rows, later, and gets numpy's answers in order."""
     asked = [rows_of(seed, 150) for seed in range(CALLERS)]
     for rows, got in zip(asked, ask(crowded.grpc, asked, bulk), strict=True):
         np.testing.assert_allclose(got, answer("classifier", rows), atol=1e-6)
@@ -181,7 +181,7 @@ def refusing(
     limits: prediction_pb2.Limits | None = None,
     kind: type[Refusing] = Refusing,
 ) -> Iterator[tuple[str, Refusing]]:
-    """Such a server: its address, and what came to it."""
+    """Such a server: its address, and the requests that it got."""
     trailers = () if milliseconds is None else (("grpc-retry-pushback-ms", milliseconds),)
     with ThreadPoolExecutor(4) as pool:
         server, handler = grpc.server(pool), kind(refusals, trailers, limits)
@@ -231,7 +231,7 @@ every_way = pytest.mark.parametrize("ask", [predict_blocking, predict_asyncio, b
 
 @every_way
 def test_refused_rows_come_again_as_fewer_a_request(ask: Callable[..., Floats]) -> None:
-    """Half of them after each refusal; a block of a stream, which is one request, comes again as it is."""
+    """Half of the rows after each refusal. A block of a stream is one request, so it is sent again whole."""
     rows = np.arange(3000, dtype=np.float32).reshape(1000, 3)
     limits = prediction_pb2.Limits(max_request_rows=1000, max_message_bytes=2**24, shared_request_rows=512)
     with refusing(3, "5", limits) as (address, server):
@@ -264,7 +264,7 @@ def test_what_waiting_does_not_help_fails_at_once(ask: Callable[..., Floats], mi
 
 @every_way
 def test_a_server_that_stays_full_is_asked_a_few_times_until_the_deadline(ask: Callable[..., Floats]) -> None:
-    """Less and less often: load that was shed does not come back at once."""
+    """The tries become rarer, so that refused load does not return at once."""
     with refusing(float("inf"), "1") as (address, server):
         # Where the deadline passes during the last call, that is what there is to tell.
         with pytest.raises((Overloaded, DeadlineExceeded)):
@@ -288,7 +288,7 @@ class RefusingStreams(Refusing):
 
 @pytest.mark.parametrize("ask", [blocks_blocking, blocks_asyncio])
 def test_a_stream_that_is_refused_is_opened_again(ask: Callable[..., Floats]) -> None:
-    """As long as the server says when to come back."""
+    """It is opened again as long as the server gives a time for the next try."""
     rows = np.ones((5, 2), np.float32)
     with refusing(0, "5", kind=RefusingStreams) as (address, server):
         np.testing.assert_array_equal(ask(address, rows), rows[:, :1])

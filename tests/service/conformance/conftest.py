@@ -1,4 +1,4 @@
-"""One suite for every front end: a kan-serve process, and what its callers see."""
+"""One suite for every front end: a kan-serve process, tested as its callers see it."""
 
 import asyncio
 import hashlib
@@ -34,7 +34,7 @@ def start(kan_serve: Callable[..., Any], frontend: str) -> Callable[..., Any]:
 
 @pytest.fixture
 def sample() -> Callable[..., float]:
-    """Reads the sum of samples of /metrics, 0 where there is none; call it with a server, a name and labels."""
+    """Reads the sum of the samples in /metrics, 0 if there are none. Call it with a server, a name and labels."""
 
     def read(server: Any, name: str, **labels: str) -> float:
         with urllib.request.urlopen(f"http://{server.http}/metrics", timeout=60) as answer:

@@ -23,7 +23,7 @@ def _sparse(folder: Path) -> None:
 
 
 def _wide(exponent: int) -> Callable[[Path], None]:
-    """An output whose rows nobody could hold."""
+    """An output whose rows are too large for any memory."""
     return lambda folder: _edit(folder, lambda manifest: manifest["outputs"][0].update(shape=[-1, 2**exponent]))
 
 

@@ -1,4 +1,4 @@
-"""What callers get from a server that holds all that it may: the same from every front end."""
+"""The answers of a server at its limits, the same for every front end."""
 
 import asyncio
 import socket
@@ -26,7 +26,7 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
 
 
 def _unfinished(server: Any, path: str, calls: int, declared_bytes: int, sent_bytes: int) -> socket.socket:
-    """A connection with calls that have begun a message of so many bytes each, and go no further."""
+    """A connection with calls that have each begun a message of that many bytes and stopped."""
     fields = {":method": "POST", ":scheme": "http", ":path": path, ":authority": "test"}
     fields |= {"content-type": "application/grpc", "te": "trailers"}
     block = b"".join(b"\0" + b"".join(bytes([len(text)]) + text.encode() for text in field) for field in fields.items())
@@ -40,7 +40,7 @@ def _unfinished(server: Any, path: str, calls: int, declared_bytes: int, sent_by
 
 
 def _health(server: Any) -> int:
-    """What the health service says of the server, on a connection of its own."""
+    """The status of the server in the health service, over a new connection."""
     with grpc.insecure_channel(server.grpc, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
         method: Any = channel.unary_unary(_CHECK)
         return int(health_pb2.HealthCheckResponse.FromString(method(b"", timeout=20)).status)
@@ -50,7 +50,7 @@ def _health(server: Any) -> int:
 def test_calls_beyond_the_bound(
     path: str, start: Start, write_model: WriteModel, predict: Any, sample: Any, until: Any
 ) -> None:
-    """They are refused at once and told when to come again, and counted; health is asked as ever; then all is well."""
+    """They are refused at once with a time for the next try, and counted. Health still answers. Later calls succeed."""
     write_model("affine")
     # As many as are open may be received at once, so that none waits for another.
     server = start("--max-calls", "8", "--max-streams", "8", "--max-message-bytes", str(2**20))
@@ -96,7 +96,7 @@ def test_calls_beyond_the_bound(
 
 
 def test_watchers_take_nobodys_place(start: Start, write_model: WriteModel) -> None:
-    """Eleven hundred callers who watch the health: all are told of it, and it can be asked for as ever."""
+    """Eleven hundred callers watch the health: each gets the changes, and health still answers."""
     write_model("affine")
     server = start()
     serving = health_pb2.HealthCheckResponse.SERVING
@@ -112,7 +112,7 @@ def test_watchers_take_nobodys_place(start: Start, write_model: WriteModel) -> N
 
 
 def test_unfinished_requests_stop_nobody(start: Start, write_model: WriteModel, predict: Any) -> None:
-    """Two hundred that have begun a large message and stopped, on two connections: others are answered."""
+    """Two hundred calls on two connections have begun a large message and stopped: other calls are answered."""
     write_model("affine")
     server = start("--max-inflight-bytes", str(2**20), "--max-message-bytes", str(2**20))
 

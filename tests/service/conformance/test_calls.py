@@ -108,7 +108,7 @@ _MISTAKES: list[tuple[str, bytes, str, str]] = [
 
 
 def test_what_does_not_fit_gets_its_status(start: Start, write_model: WriteModel, predict: Any) -> None:
-    """Each mistake has its code and says what was wanted, in any script; the server answers after each."""
+    """Each error has its status and says what was wanted, in any script. The server answers after each."""
     write_model("affine")
     server = start("--max-message-bytes", str(2**20))
 
@@ -157,9 +157,9 @@ def _compression(wire: bytearray, plain_bytes: int) -> str:
 def test_compression_both_ways(
     start: Start, write_model: WriteModel, answer: Answer, compression: str, sent: str
 ) -> None:
-    """Compressed requests are read; answers are compressed where the server is told to and the caller takes it.
+    """Compressed requests are read. Answers are compressed if the setting says so and the caller accepts it.
 
-    Rows of zeros, 64 KiB, and an answer of one number again and again, 16 KiB, make a few hundred bytes.
+    The request is 64 KiB of zeros and the answer 16 KiB of one repeated number; both shrink to a few hundred bytes.
     """
     write_model("affine")
     server = start("--compression", compression)
@@ -250,7 +250,7 @@ def test_a_deadline_ends_a_call_that_waits(
 def test_a_caller_who_leaves_is_dropped(
     gate: Any, start: Start, write_model: WriteModel, predict: Any, sample: Any, until: Any
 ) -> None:
-    """Rows of callers who cancel leave the queue unrun; those beside them are answered."""
+    """The rows of cancelled calls leave the queue without a run. Other calls are answered."""
     write_model("slow")
     server = start()
 
@@ -302,7 +302,7 @@ def test_who_is_shed_is_told_when_to_come_again(
 def test_bulk_waits_for_interactive(
     gate: Any, start: Start, write_model: WriteModel, predict: Any, until: Any, sample: Any
 ) -> None:
-    """Interactive requests that come after a long queue of bulk ones are answered before most of them, none is lost."""
+    """Interactive requests that arrive after many bulk ones are answered before most of them. No request is lost."""
     write_model("slow")
     server = start("--max-batch-rows", "64")
     ended: list[str] = []

@@ -1,4 +1,4 @@
-"""The end of the process comes in time, whatever hangs in it: a run, a read, a pipe that nobody reads."""
+"""The process ends in time, even if something in it hangs: a run, a read, or a pipe that is not read."""
 
 import asyncio
 import ctypes
@@ -47,7 +47,10 @@ def _seconds_to_end(server: Any) -> float:
 def test_a_run_that_never_returns(
     start: Start, write_endless: Callable[..., None], sample: Any, until: Any, wide: bool
 ) -> None:
-    """After SIGTERM the process is gone within its grace period and 5 s; its caller learns; code and log tell."""
+    """After SIGTERM the process ends within grace + 5 s.
+
+    The caller gets a status; exit code and log report the hang.
+    """
     write_endless(wide=wide)
     server = start("--grace-seconds", str(_GRACE_SECONDS))
 
@@ -97,7 +100,7 @@ def _said(server: Any, words: str) -> None:
 
 @pytest.fixture
 def nobody(tmp_path: Path) -> Iterator[Path]:
-    """A folder of a file system that nobody answers for: whatever asks it waits for ever."""
+    """A folder of a file system that does not answer: every access to it hangs."""
     folder = tmp_path / "nobody"
     folder.mkdir()
     libc = ctypes.CDLL(None, use_errno=True)

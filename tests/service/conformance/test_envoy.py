@@ -1,4 +1,4 @@
-"""What only the Envoy front end has: two processes that watch each other, JSON over HTTP, gRPC-Web."""
+"""Features of the Envoy front end only: two processes that watch each other, JSON over HTTP, gRPC-Web."""
 
 import asyncio
 import base64
@@ -92,7 +92,7 @@ def test_envoy_ends_with_kan_serve_although_a_run_never_returns(
 
 
 def test_an_envoy_that_hangs(kan_serve: KanServe, write_model: WriteModel) -> None:
-    """Stopped as a whole it answers nobody; kan-serve kills it in time and says with 3 that something was abandoned."""
+    """A stopped Envoy answers nothing. kan-serve kills it in time, and exit code 3 reports it."""
     write_model("affine")
     server = kan_serve("--frontend", "envoy", "--grace-seconds", "0")
     (envoy,) = _children(server.process.pid)
@@ -123,7 +123,7 @@ def test_a_stop_while_envoy_starts(models: Path) -> None:
 def test_envoy_ends_with_kan_serve_after_the_drain(
     gate: Any, kan_serve: KanServe, write_model: WriteModel, predict: Any, sample: Any, until: Any
 ) -> None:
-    """Killed when all is drained and Envoy has not been told to end, kan-serve still leaves none behind."""
+    """If kan-serve is killed after the drain, before it ends Envoy, no Envoy is left behind."""
     write_model("slow")
     server = kan_serve("--frontend", "envoy")
     (envoy,) = _children(server.process.pid)
@@ -151,7 +151,7 @@ def test_envoy_ends_with_kan_serve_after_the_drain(
 
 
 def test_kan_serve_ends_with_envoy(server: Any) -> None:
-    """When Envoy is killed, kan-serve says so and ends with 1, for whoever restarts it."""
+    """If Envoy is killed, kan-serve logs it and ends with exit code 1, so that a supervisor restarts it."""
     (envoy,) = _children(server.process.pid)
     os.kill(envoy, signal.SIGKILL)
     code, _, log = server.finish()
@@ -160,7 +160,7 @@ def test_kan_serve_ends_with_envoy(server: Any) -> None:
 
 
 def test_the_admin_interface_is_private(server: Any) -> None:
-    """Envoy's admin API is a socket in a folder of this user's alone, gone after the stop."""
+    """Envoy's admin API is a socket in a folder that only this user can access. It is removed after the stop."""
     (envoy,) = _children(server.process.pid)
     folder = _folder(envoy)
     assert folder.stat().st_mode & 0o077 == 0
@@ -171,7 +171,7 @@ def test_the_admin_interface_is_private(server: Any) -> None:
 
 
 def test_the_drain_goes_on_without_the_admin_interface(server: Any) -> None:
-    """Envoy's admin API gone, kan-serve says so, drains what it can and ends with 0."""
+    """If Envoy's admin API is gone, kan-serve logs it, drains the rest and ends with exit code 0."""
     (envoy,) = _children(server.process.pid)
     (_folder(envoy) / "admin.sock").unlink()
     server.process.terminate()
@@ -227,13 +227,13 @@ def _predict(server: Any, identity: str, **options: Any) -> pb.PredictResponse:
 
 @pytest.mark.parametrize("length", [1, 60_000, 70_000, 3_000_000])
 def test_messages_of_any_length(length: int, server: Any) -> None:
-    """Those that Envoy puts into a header and those that come as a body, up to the bound."""
+    """Messages that Envoy puts into a header, and messages that come as a body, up to the bound."""
     identity = "x" * length
     assert _predict(server, identity).id == identity
 
 
 def test_nobody_else_makes_that_header(server: Any) -> None:
-    """What a caller sends under its name is dropped: the message in the body is answered."""
+    """A header of that name from a caller is dropped: the message in the body is answered."""
     other = pb.PredictRequest(model="absent").SerializeToString()
     framed = base64.b64encode(b"\0" + len(other).to_bytes(4, "big") + other).decode()
     metadata = [(message_header.HEADER.decode(), framed)]
@@ -247,7 +247,7 @@ def test_nobody_else_makes_that_header(server: Any) -> None:
 
 
 def test_a_small_message_comes_in_a_header(server: Any) -> None:
-    """Python never asks for a body: Envoy is woken for the answer alone, twice less than where it does."""
+    """Python does not ask for a body. Envoy is woken only for the answer, two times less than with a body."""
     (envoy,) = _children(server.process.pid)
     switches = []
     for identity in ("x", "x" * 70_000):
@@ -270,7 +270,7 @@ def _switches(pid: int) -> int:
 
 
 def test_a_message_far_beyond_the_bound(kan_serve: KanServe, write_model: WriteModel) -> None:
-    """Envoy refuses what it would have to hold, in the words and with the code of a message that is a little longer."""
+    """Envoy refuses a message that it would have to buffer with the same text and code as a slightly longer one."""
     write_model("affine")
     server = kan_serve("--frontend", "envoy", "--max-message-bytes", str(2**20))
     for length in (2**20, 2**22):
@@ -292,7 +292,7 @@ def test_a_grpc_web_message_far_beyond_the_bound(kan_serve: KanServe, write_mode
 
 @pytest.mark.parametrize("method", ["Predict", "ListModels"])
 def test_json_far_beyond_the_bound(method: str, server: Any) -> None:
-    """The answer comes before the body is there, and no more than its bound is held."""
+    """The answer comes before the whole body has arrived, and at most the bound is buffered."""
     (envoy,) = _children(server.process.pid)
     before = _peak_mb(envoy)
     with _begun(server, method, "content-type: application/json", f"content-length: {2**28}") as connection:
@@ -342,7 +342,7 @@ def test_json_by_its_content_type(kind: str, server: Any) -> None:
     ids=str,
 )
 def test_what_is_not_taken_for_json(headers: tuple[str, ...], query: str, server: Any) -> None:
-    """What browsers send for pages of any origin; compressed bodies; queries, which would be part of the message."""
+    """Requests that browsers send for any page, compressed bodies, and queries, which would become fields."""
     body = b'{"model": "affine", "features": {"rows": 1, "columns": 4, "values": [1, 2, 3, 4]}}'
     with _begun(server, f"Predict{query}", *headers, f"content-length: {len(body)}") as connection:
         connection.sendall(body)
@@ -379,7 +379,7 @@ def test_deadlines_reach_python_as_they_came(timeout: str, wanted: bytes, server
 def test_the_deadline_of_a_request_that_never_ends(
     kind: str, part: bytes, wanted: tuple[bytes, bytes], server: Any
 ) -> None:
-    """It counts from the call's begin, and ends what Envoy still waits for."""
+    """It counts from the begin of the call, and ends a call whose message is still incomplete in Envoy."""
     headers = (
         *(f"content-type: {kind}", "te: trailers", "grpc-timeout: 100m", "content-length: 260"),
         "x-envoy-original-path: /not/json",  # a proxy's before this one
@@ -395,7 +395,7 @@ def test_the_deadline_of_a_request_that_never_ends(
 def test_the_deadline_of_json_that_is_computed(
     gate: Any, kan_serve: KanServe, write_model: WriteModel, sample: Any, until: Any
 ) -> None:
-    """It is told in JSON, and counted as a deadline."""
+    """The answer is an error in JSON, and is counted as a deadline."""
     write_model("slow")
     server = kan_serve("--frontend", "envoy")
     matrix = {"rows": 1, "columns": 4, "values": [1] * 4}
@@ -411,7 +411,7 @@ def test_the_deadline_of_json_that_is_computed(
 
 
 def test_a_stop_while_json_is_converted(server: Any) -> None:
-    """Bodies that are there as a whole when the server is told to stop are answered: the work or a refusal."""
+    """Bodies that are complete when the stop begins get an answer: the result or a refusal."""
     values = ",".join(["0.1" + 115 * "0"] * (4 * 4000))
     body = f'{{"model": "affine", "features": {{"rows": 4000, "columns": 4, "values": [{values}]}}}}'.encode()
     assert 1.8 * 2**20 < len(body) < 2**21
@@ -433,7 +433,7 @@ def _peak_mb(pid: int) -> float:
 
 
 def test_a_browser_is_told_where_it_is(server: Any) -> None:
-    """Plain HTTP that is no call gets a line that says what speaks here."""
+    """A plain HTTP request that is no call gets one line that names the server."""
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(f"http://{server.grpc}/metrics", timeout=60)
     with caught.value as error:
@@ -444,7 +444,7 @@ def test_a_browser_is_told_where_it_is(server: Any) -> None:
 
 
 def test_the_access_log(kan_serve: KanServe, write_model: WriteModel, tmp_path: Path) -> None:
-    """One JSON line a call: which method, how it ended, for whom."""
+    """One JSON line a call, with its method, its status and its caller."""
     write_model("affine")
     file = tmp_path / "access.log"
     server = kan_serve("--frontend", "envoy", "--access-log", str(file))
@@ -463,7 +463,7 @@ def test_the_access_log(kan_serve: KanServe, write_model: WriteModel, tmp_path: 
 
 
 def test_no_folder_to_write_in(models: Path) -> None:
-    """Without a temporary folder it says what it needs, in one line, and ends with 1."""
+    """Without a temporary folder it names the need in one line, and ends with exit code 1."""
     flags = ["--models", str(models), "--frontend", "envoy", "--grpc-port", "0", "--http-port", "0"]
     program = (
         f"import tempfile; tempfile.tempdir = '/absent'; import service.cli as c; raise SystemExit(c.main({flags}))"

@@ -1,4 +1,4 @@
-"""What --host stands for, on both ports: an address, a name, every address."""
+"""The forms of --host, for both ports: an address, a name, every address."""
 
 import asyncio
 import socket
@@ -64,7 +64,7 @@ def test_it_is_reached_by(start: Start, write_model: WriteModel, predict: Any, h
 @pytest.mark.parametrize("host", ["nowhere.invalid", "x" * 64 + ".invalid", "192.0.2.1"])
 @pytest.mark.parametrize("port", ["0", "65001"])
 def test_a_host_that_is_not_here(models: Path, frontend: str, host: str, port: str) -> None:
-    """Is one line that names it, and exit code 1, also where any port would do."""
+    """It gives one line with the host, and exit code 1, also if any free port would do."""
     command = [sys.executable, "-m", "service.cli", "--models", str(models), "--frontend", frontend, "--host", host]
     done = subprocess.run(
         [*command, "--grpc-port", port, "--http-port", "0"], capture_output=True, text=True, timeout=60, check=False

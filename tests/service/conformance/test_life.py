@@ -62,7 +62,7 @@ def test_sigterm_answers_what_was_accepted(
 def test_a_second_signal_ends_the_drain(
     gate: Any, start: Start, write_model: WriteModel, predict: Any, sample: Any, until: Any
 ) -> None:
-    """Whoever waits then is told UNAVAILABLE; the process ends with 0 long before its grace period."""
+    """Requests that still wait get UNAVAILABLE. The process ends with 0 long before its grace period is over."""
     write_model("slow")
     server = start("--grace-seconds", "600")
 
@@ -98,7 +98,7 @@ def test_a_terminal_that_goes_stops_the_server(start: Start, write_model: WriteM
 
 
 def test_a_port_has_one_server(start: Start, write_model: WriteModel, models: Path, frontend: str) -> None:
-    """A second server on the same port says so in one line and ends with 1; the first one answers on."""
+    """A second server on the same port reports that in one line and ends with 1. The first one still answers."""
     write_model("affine")
     port = start().grpc.rsplit(":", 1)[1]
     command = [sys.executable, "-m", "service.cli", "--models", str(models), "--frontend", frontend]
@@ -121,7 +121,7 @@ def test_no_models_folder(models: Path, frontend: str) -> None:
 
 
 def test_connections_age(start: Start, write_model: WriteModel, predict: Any) -> None:
-    """A connection is told to go at its age; a caller who goes on calling loses nothing."""
+    """A connection is closed at its age, and a caller that keeps calling loses no call."""
     write_model("affine")
     server = start("--max-connection-age-seconds", "0.5", "--max-connection-age-grace-seconds", "5")
 
@@ -139,7 +139,7 @@ def test_connections_age(start: Start, write_model: WriteModel, predict: Any) ->
 
 
 def test_silent_connections_are_asked(start: Start, write_model: WriteModel) -> None:
-    """A connection that says nothing gets a ping, and is closed where it does not answer."""
+    """An idle connection gets a ping, and is closed if it does not answer."""
     write_model("affine")
     server = start("--keepalive-seconds", "1", "--keepalive-timeout-seconds", "1")
     seen = list(_frames(server.grpc))  # ends when the connection is closed
@@ -147,7 +147,7 @@ def test_silent_connections_are_asked(start: Start, write_model: WriteModel) -> 
 
 
 def test_versions_swap_and_go_back(start: Start, write_model: WriteModel, predict: Any) -> None:
-    """Under load a new version takes over and no request fails; gone from the folder, the older one is back."""
+    """Under load a new version takes over and no request fails. After its removal the older version answers again."""
     write_model("affine", 1)
     server = start("--poll-seconds", "0.05")
 

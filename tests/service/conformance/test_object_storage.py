@@ -35,7 +35,7 @@ _ONES = np.ones((1, 4), np.float32)
 
 
 class Bucket:
-    """A bucket on moto's server, which can be taken away and brought back with what it holds."""
+    """A bucket on moto's server. The server can be stopped and started again with the same content."""
 
     def __init__(self) -> None:
         self._server: Any = None
@@ -50,11 +50,11 @@ class Bucket:
 
     @property
     def endpoint(self) -> str:
-        """Where it listens."""
+        """The address of the server."""
         return f"http://127.0.0.1:{self.port}"
 
     def come_back(self) -> None:
-        """Listen, where it listened before."""
+        """Listen again on the same address."""
         moto = importlib.import_module("moto.server")
         self._server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=self.port, verbose=False)
         self._server.start()
@@ -135,7 +135,7 @@ def _get(server: Any, path: str) -> tuple[int, str]:
 
 
 def _seen(server: Any) -> float:
-    """When the server last looked at its repository without trouble."""
+    """The time of the server's last scan without an error."""
     found = re.search(r"(?m)^kan_repository_seen_timestamp_seconds (\S+)$", _get(server, "/metrics")[1])
     assert found is not None
     return float(found[1])
@@ -148,7 +148,7 @@ def _wait(met: Callable[[], bool]) -> None:
 
 
 def _cached(tmp_path: Path) -> list[str]:
-    """What lies in the cache, but for its lock."""
+    """The files in the cache, without its lock."""
     (root,) = (tmp_path / "cache" / "kan-serving").iterdir()
     files = (file for file in root.rglob("*") if file.is_file() and file.name != ".lock")
     return sorted(str(file.relative_to(root)) for file in files)
@@ -160,7 +160,7 @@ _FILES = ("manifest.json", "model.onnx", "stamp")
 def test_a_bucket_is_served_and_followed(
     start: Callable[..., Any], bucket: Bucket, upload: Callable[..., Path], predict: Any, answer: Any, tmp_path: Path
 ) -> None:
-    """Numpy's answers; a new version takes over; taken back, the one before is back; the cache holds what it served."""
+    """Answers equal numpy's. A new version takes over; after its removal the previous one answers. All were cached."""
     upload(1)
     bucket.put("affine/1/report.html", b"for people")
     bucket.put("affine/config.pbtxt", b"for Triton")
@@ -247,7 +247,10 @@ def _get_reasons(server: Any) -> str:
 def test_storage_goes_away_and_comes_back(
     start: Callable[..., Any], bucket: Bucket, upload: Callable[..., Path], predict: Any
 ) -> None:
-    """What is loaded answers on, ready; said once; the metric stands; then new versions come again."""
+    """Loaded versions still answer, one error is logged, the metric stands still.
+
+    Later new versions are found again.
+    """
     upload(1)
     server = start(*_FLAGS)
     bucket.go_away()
@@ -270,7 +273,7 @@ def test_storage_goes_away_and_comes_back(
 def test_a_restart_without_storage(
     start: Callable[..., Any], bucket: Bucket, upload: Callable[..., Path], predict: Any
 ) -> None:
-    """What the cache holds is served, ready at once, and the storage's return is noticed."""
+    """The versions in the cache are served at once, and the server notices when the storage returns."""
     upload(1)
     first = start(*_FLAGS)
     first.process.terminate()
@@ -329,7 +332,7 @@ def test_a_bucket_that_is_not_there(bucket: Bucket, frontend: str) -> None:
 def test_servers_share_a_cache(
     start: Callable[..., Any], upload: Callable[..., Path], predict: Any, tmp_path: Path
 ) -> None:
-    """Both follow; neither takes away what the other serves."""
+    """Both find new versions, and neither removes a version that the other serves."""
     upload(1)
     upload(2)
     latest, pinned = start(*_FLAGS), start(*_FLAGS, "--versions", "affine=1")
@@ -343,7 +346,10 @@ def test_servers_share_a_cache(
 
 
 class _Slow(ThreadingHTTPServer):
-    """Passes requests on to the bucket; of version 2's graph it answers half, and then nothing until told to end."""
+    """Forwards requests to the bucket.
+
+    Of the graph of version 2 it sends half, and then nothing until it is stopped.
+    """
 
     daemon_threads = True
 
@@ -401,7 +407,10 @@ def test_a_server_that_is_killed_in_the_middle_of_a_download(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It answers meanwhile; half a version is left where nobody takes it for one, and gone after the next start."""
+    """It answers during the download.
+
+    After the kill the half version is never served, and the next start removes it.
+    """
     upload(1)
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{slow.server_port}")
     server = start(*_FLAGS)
@@ -444,7 +453,7 @@ def test_a_stop_does_not_wait_for_a_download(
 
 
 def test_storage_that_says_nothing_is_given_up(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that takes the connection and never answers holds nobody up for longer than the bound."""
+    """A storage that accepts connections and never answers delays the start only up to the time limit."""
     monkeypatch.setattr("service.repository.storage._LIST_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")

@@ -36,7 +36,7 @@ _INFERENCE = "inference.GRPCInferenceService"
 
 @dataclass(frozen=True)
 class Before:
-    """What one model was asked, and what the server of that commit answered."""
+    """The requests to one model, and the answers of the server at that commit."""
 
     manifest: ModelManifest
     said: Any
@@ -54,7 +54,7 @@ class Before:
         return np.array(self.said["rows"], np.float32)
 
     def check(self, values: Any, *, by: str = "Predict") -> None:
-        """Hold answers [rows, outputs] to those of that commit; the first rows may be all that was asked."""
+        """Compare answers [rows, outputs] with those of that commit; a request may have only the first rows."""
         answers = np.asarray(values, np.float64)
         expected = np.array(self.said[by], np.float64)[: len(answers)]
         assert answers.shape == expected.shape
@@ -118,7 +118,7 @@ def test_both_protocols_answer_as_before(start: Start) -> None:
 
 
 def test_both_protocols_refuse_as_before(start: Start) -> None:
-    """A gap where the recipe imputes nothing, a word's feature that is NaN, a column too few: the same code."""
+    """The same code for a missing value that is not imputed, a NaN for a word's feature, and a missing column."""
     with grpc.insecure_channel(start().grpc) as channel:
         call = _caller(channel)
         for name in MODELS:
@@ -152,7 +152,7 @@ def test_the_client_is_answered_as_before(start: Start) -> None:
 
 
 def _records(name: str, manifest: ModelManifest) -> list[dict[str, object]]:
-    """The rows of a model's CSV file as a program has them: numbers as numbers, None for what is missing."""
+    """The rows of a model's CSV file as Python values: numbers, and None for missing cells."""
     words = {column.name for column in manifest.columns if column.categories}
     with (PUBLISHED / "requests" / f"{name}.csv").open(newline="") as file:
         table = list(csv.DictReader(file))

@@ -1,4 +1,4 @@
-"""Versions that would be too much for a server: refused alone, and callers see nothing of it."""
+"""Versions that would need too much of a server: each is refused alone, and callers notice nothing."""
 
 import asyncio
 import os
@@ -98,7 +98,7 @@ def test_weights_are_those_of_the_versions_folder(
     monkeypatch: pytest.MonkeyPatch,
     listed: bool,
 ) -> None:
-    """Listed in the manifest they answer, else the version is refused, whatever lies where the server was started."""
+    """Weights in the manifest are used. Other ones refuse the version, whatever files the working directory has."""
     write_model("classifier", 1)
     move_weights(write_model("classifier", 2), listed=listed)
     elsewhere = tmp_path / "elsewhere"

@@ -1,4 +1,4 @@
-"""Callers in bulk beside each other and beside interactive ones, at the defaults, on every front end."""
+"""Bulk callers beside each other and beside interactive ones, with the default settings, for every front end."""
 
 import threading
 from collections.abc import Callable
@@ -52,7 +52,10 @@ def test_eight_bulk_callers_and_an_interactive_one_are_all_answered(
 
 
 def test_a_server_tells_what_it_takes(start: Callable[..., Any], write_model: Callable[..., Path]) -> None:
-    """By its settings; where a manifest does not fit into a message, the answer lacks what no prediction needs."""
+    """The limits are those of the settings.
+
+    If a manifest is too large for a message, fields without use are left out.
+    """
 
     def fill_a_message(manifest: Any) -> None:
         manifest.recipe = "#" * 4096

@@ -1,4 +1,4 @@
-"""Standard output and error that are closed, full or read by nobody: the server serves, and ends as always."""
+"""Standard output and error that are closed, full or unread: the server serves, and ends as always."""
 
 import asyncio
 import os

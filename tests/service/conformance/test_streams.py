@@ -103,7 +103,7 @@ def test_a_client_may_update_its_window_after_each_answer(start: Start, write_mo
 def test_a_stream_that_is_cancelled_leaves_the_queue(
     gate: Any, start: Start, write_model: WriteModel, predict: Any, sample: Any, until: Any
 ) -> None:
-    """What waited for it is not run; other callers are answered."""
+    """Its waiting requests are not run. Other callers are answered."""
     write_model("slow")
     server = start()
 
@@ -126,7 +126,7 @@ def test_a_stream_that_is_cancelled_leaves_the_queue(
 def test_a_caller_who_does_not_read_is_held_back(
     start: Start, write_model: WriteModel, predict: Any, until: Any, sample: Any
 ) -> None:
-    """The server reads no further ahead than it may; others are answered meanwhile, and all answers come in the end."""
+    """The server reads only as far ahead as its limit. Other callers are answered, and in the end all answers come."""
     write_model("affine")
     server = start("--max-queue-rows", "1000000")
     messages = 600

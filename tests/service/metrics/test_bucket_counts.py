@@ -17,7 +17,7 @@ BOUNDS = (1.0, 2.0, 4.0)
 
 @given(st.lists(st.floats(-10, 10) | st.sampled_from(BOUNDS), max_size=3000))
 def test_each_number_is_in_the_first_bucket_that_holds_it(numbers: list[float]) -> None:
-    """A bound belongs to its bucket, as Prometheus wants it, however many numbers came before the reading."""
+    """A bound belongs to its own bucket, as in Prometheus, for any count of numbers before the snapshot."""
     tally = BucketCounts(BOUNDS)
     for number in numbers:
         tally.note(number)
@@ -29,7 +29,7 @@ def test_each_number_is_in_the_first_bucket_that_holds_it(numbers: list[float]) 
 
 
 def test_a_reading_stays_as_it_is() -> None:
-    """What is noted later is in the next reading only; readings of the same buckets add up."""
+    """Later numbers are in the next snapshot only. Snapshots of the same buckets can be added."""
     tally = BucketCounts(BOUNDS)
     tally.note(1.5)
     before = tally.read()
@@ -42,7 +42,7 @@ def test_a_reading_stays_as_it_is() -> None:
 
 
 def test_numbers_that_came_many_times_are_sorted_the_same_way() -> None:
-    """Counted before they come: as if each had been noted so often."""
+    """Numbers with counts give the same as each number recorded that often."""
     reading = sorted_into(BOUNDS, [1, 2, 3, 64], [5, 1, 2, 1])
     assert reading.counts.tolist() == [5, 1, 2, 1]
     assert reading.total == 5 + 2 + 6 + 64
@@ -50,7 +50,7 @@ def test_numbers_that_came_many_times_are_sorted_the_same_way() -> None:
 
 
 def test_nothing_is_lost_or_doubled_between_threads(quick_switches: None) -> None:
-    """Readers in other threads while numbers come: counts never fall, and in the end every number is there once."""
+    """Other threads read while numbers are recorded: counts never fall, and at the end each number is there once."""
     tally, done, noted = BucketCounts(BOUNDS), threading.Event(), 0
     seen: tuple[list[int], list[int]] = ([0], [0])
 

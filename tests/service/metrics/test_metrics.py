@@ -105,7 +105,7 @@ def test_a_model_is_bound_once() -> None:
 
 
 def test_requests_of_one_protocol_share_a_histogram_whatever_became_of_them() -> None:
-    """Codes are told apart in the counter alone; requests that are not for inference count in both."""
+    """Only the counter has the codes. Requests that are no inference count in both."""
     metrics = Metrics()
     model = metrics.model("digits", "1")
     for code, seconds, compute_seconds in (("OK", 0.001, 0.0005), ("OK", 0.002, None), ("INTERNAL", 0.004, 0.0)):
@@ -143,7 +143,7 @@ def test_a_model_that_nobody_asked_shows_zeros() -> None:
 
 
 def test_failures_that_an_objective_counts_are_there_before_the_first_one() -> None:
-    """A rate does not see the value that a counter is born with; the codes are those of Prometheus' rules, and OK."""
+    """A rate does not see the first value of a new counter. The codes are those of Prometheus' rules, and OK."""
     metrics = Metrics()
     metrics.model("digits", "1")
     rules = (Path(__file__).parents[3] / "deploy" / "prometheus" / "rules" / "recording.yaml").read_text()
@@ -213,7 +213,7 @@ def test_a_scraper_may_ask_for_some_names() -> None:
 
 
 def test_a_scrape_sees_every_request_once_while_they_come() -> None:
-    """Scraped in a thread of its own during a load: no error, no count falls or goes, and all is there at the end."""
+    """Scrapes in another thread during a load: no error, no count falls or vanishes, and at the end all are there."""
     metrics, done, number = Metrics(), threading.Event(), 0
     risen: list[int] = []
 

@@ -1,4 +1,4 @@
-"""How long Prometheus sees a version: while somebody owns it, and 15 minutes longer."""
+"""How long the series of a version exist: while it has an owner, and 15 minutes longer."""
 
 import pytest
 from prometheus_client import generate_latest
@@ -63,18 +63,21 @@ def of(samples: Samples, **labels: str) -> Samples:
 
 
 def ready(metrics: Metrics, version: str = "1") -> float | None:
-    """What kan_model_ready says; None where there is no such series."""
+    """The value of kan_model_ready; None if there is no such series."""
     return metrics.registry.get_sample_value("kan_model_ready", {"model": "digits", "version": version})
 
 
 def requests(metrics: Metrics, code: str = "OK", version: str = "1") -> float | None:
-    """Requests of one code that were counted; None where there is no such series."""
+    """The number of requests with one code; None if there is no such series."""
     labels = {"model": "digits", "version": version, "protocol": "kan_api", "code": code}
     return metrics.registry.get_sample_value("kan_requests_total", labels)
 
 
 def test_a_retired_version_goes_after_15_minutes_and_takes_nothing_with_it(metrics: Metrics, clock: Clock) -> None:
-    """Until then no counter of it changes; then all of its series are gone, a refused one's too, and no other."""
+    """Until then none of its counters changes.
+
+    Then all its series are removed, also of a refused version, and no other.
+    """
     serve(metrics, 1)
     serve(metrics, 2)
     metrics.model_refused("digits", 3, "checksum")
@@ -94,7 +97,7 @@ def test_a_retired_version_goes_after_15_minutes_and_takes_nothing_with_it(metri
 
 
 def test_a_model_goes_with_its_last_version(metrics: Metrics, clock: Clock) -> None:
-    """Its loads and swaps stay while a version of it has series, and begin at zero where it comes back."""
+    """Its loads and swaps stay while a version of it has series. If it returns, they begin at zero."""
     serve(metrics, 1)
     serve(metrics, 2)
     metrics.model_swapped("digits")
@@ -146,7 +149,7 @@ def test_a_request_that_ends_on_a_retired_version_is_counted(metrics: Metrics, c
 
 
 def test_a_retirement_that_is_said_again_prolongs_nothing(metrics: Metrics, clock: Clock) -> None:
-    """The registry says it at each look of a refused version that nobody wants."""
+    """The registry reports it at each scan, for a refused version that is no longer wanted."""
     metrics.model_refused("digits", 1, "checksum")
     for _ in range(10):
         metrics.model_retired("digits", 1)
@@ -157,7 +160,7 @@ def test_a_retirement_that_is_said_again_prolongs_nothing(metrics: Metrics, cloc
 
 
 def test_what_answers_stays_for_ever(metrics: Metrics, clock: Clock) -> None:
-    """Without a request for a day: zeros of live versions and of no model are there, and those not ready too."""
+    """After a day without requests, the zeros of live versions, of no model and of unready versions are there."""
     serve(metrics, 1)
     serve(metrics, 2)
     metrics.model_ready("digits", 2, ready=False)
@@ -168,7 +171,7 @@ def test_what_answers_stays_for_ever(metrics: Metrics, clock: Clock) -> None:
 
 
 def test_the_close_of_an_older_object_leaves_the_newer_one_ready(metrics: Metrics, clock: Clock) -> None:
-    """Unloaded and loaded again while an old lease runs: what the old object says is not said of the new one."""
+    """A version is unloaded and loaded again during an old lease: reports of the old object are ignored."""
     older, newer = object(), object()
     serve(metrics, 1, older)
     serve(metrics, 1, newer)
@@ -183,7 +186,7 @@ def test_the_close_of_an_older_object_leaves_the_newer_one_ready(metrics: Metric
 
 
 def test_the_close_of_an_older_object_leaves_a_refusal_told(metrics: Metrics) -> None:
-    """Its files were changed meanwhile and are refused now: the alert for it goes on, whatever the old object does."""
+    """The version was changed and is refused now: its alert stays when the old object closes."""
     older = object()
     serve(metrics, 1, older)
     metrics.model_refused("digits", 1, "checksum")
@@ -203,7 +206,7 @@ def test_a_caller_that_names_no_owner_speaks_for_all(metrics: Metrics) -> None:
 
 
 def test_a_version_that_breaks_after_it_was_retired_does_not_come_back(metrics: Metrics) -> None:
-    """Its gauge would be 0 until a restart, and an alert would speak of a model that nobody wants."""
+    """Otherwise its gauge would be 0 until a restart, with an alert for a model that is no longer wanted."""
     serve(metrics, 1)
     counts = metrics.model("digits", "1")
     metrics.model_retired("digits", 1)

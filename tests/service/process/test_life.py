@@ -19,7 +19,7 @@ Run = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def run() -> Iterator[Run]:
-    """Runs the body of a server, which prints "ready" before a signal may come, grace_seconds=0."""
+    """Runs the body of a server with grace_seconds=0. The body prints "ready" when a signal may come."""
     started: list[subprocess.Popen[str]] = []
 
     def start(serve: str, grace_seconds: float = 0.0) -> "subprocess.Popen[str]":
@@ -64,7 +64,7 @@ def _end(process: "subprocess.Popen[str]", *numbers: signal.Signals) -> tuple[in
 
 
 def test_a_server_that_stops(run: Run) -> None:
-    """Its end is the end: 0 where everything ended, 3 where something was left."""
+    """The process ends with it: exit code 0 if everything ended, 3 if something was abandoned."""
     for whole, code in (("True", 0), ("False", 3)):
         process = run(f"""
             print("ready", flush=True)
@@ -75,7 +75,7 @@ def test_a_server_that_stops(run: Run) -> None:
 
 
 def test_a_blocked_event_loop(run: Run) -> None:
-    """It is abandoned in time, with 3, and the log says where it was."""
+    """It is abandoned in time with exit code 3, and the log says where it hangs."""
     code, log, seconds = _end(
         run("""
             print("ready", flush=True)
@@ -98,7 +98,7 @@ def test_a_second_signal(run: Run, first: signal.Signals) -> None:
 
 
 def test_a_hangup_may_come_twice(run: Run) -> None:
-    """As it does from a shell whose terminal goes: the drain is not cut short."""
+    """As from a shell whose terminal closes: the second one does not shorten the drain."""
     process = run(
         """
         print("ready", flush=True)
@@ -134,7 +134,7 @@ def test_threads_that_hang_do_not_keep_it(run: Run) -> None:
 
 @pytest.mark.parametrize("again", [False, True])
 def test_a_stop_without_threads(run: Run, again: bool) -> None:
-    """A signal asks for the stop, and a second one for the end at once, where no thread can be started for the log."""
+    """If no thread can be started for the log, a signal still stops the server, and a second one ends it at once."""
     process = run(
         """
         threading.stack_size(2**47)  # more than there are addresses
@@ -158,7 +158,7 @@ def test_a_stop_without_threads(run: Run, again: bool) -> None:
 
 
 def test_a_log_that_nobody_reads(run: Run) -> None:
-    """A pipe that is full blocks whoever writes a line; the process ends all the same."""
+    """A full pipe blocks every write to the log, but the process ends."""
     process = run("""
         print("ready", flush=True)
         while True:
@@ -188,7 +188,7 @@ except LookupError as error:
 
 
 def test_each_milestone_comes_before_the_next() -> None:
-    """After the grace period and after a second signal: what hangs in one wait takes nothing from the next."""
+    """After the grace period and after a second signal: a wait that hangs takes no time from the next one."""
 
     async def check() -> None:
         stop = Stop(30)
@@ -203,7 +203,7 @@ def test_each_milestone_comes_before_the_next() -> None:
 
 
 def test_a_stop_that_is_asked_for_before_the_loop_runs() -> None:
-    """A signal that comes while modules are imported counts."""
+    """A signal during the imports counts."""
     stop = Stop(30)
     stop.ask()
 

@@ -10,7 +10,7 @@ from service.process import log
 
 @pytest.fixture(autouse=True)
 def _logging() -> Iterator[None]:
-    """Puts the process's logging back as it was."""
+    """Restores the logging of the process."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield

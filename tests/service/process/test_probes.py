@@ -139,7 +139,7 @@ def test_a_loop_that_hangs_is_not_live() -> None:
 
 
 def test_a_taken_port_is_an_error_at_start() -> None:
-    """A port that somebody listens on is refused with the address and the reason."""
+    """The error has the address and the reason."""
 
     async def check(port: int) -> None:
         with pytest.raises(StartupError, match=f"cannot listen for HTTP on 127.0.0.1:{port}: Address already in use"):

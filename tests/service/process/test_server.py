@@ -28,7 +28,7 @@ KanServe = Callable[..., Any]
 
 
 def _predict(channel: grpc.aio.Channel, model: str, rows: int) -> Any:
-    """One request of so many rows of ones."""
+    """One request with that many rows of ones."""
     method: Any = channel.unary_unary(
         "/kan_api.v1.PredictionService/Predict", response_deserializer=pb.PredictResponse.FromString
     )
@@ -64,7 +64,7 @@ def test_what_a_process_does_without(module: str, heavy: str) -> None:
 
 
 def test_stop_answers_what_was_accepted(gate: Any, serving: Serving, write_model: WriteModel) -> None:
-    """Requests in the queue at the stop are answered; what comes after is UNAVAILABLE."""
+    """Requests in the queue at the stop are answered. Later ones get UNAVAILABLE."""
     write_model("slow")
 
     async def check() -> None:
@@ -85,7 +85,7 @@ def test_stop_answers_what_was_accepted(gate: Any, serving: Serving, write_model
 
 
 def test_who_is_shed_is_told_when_to_come_again(gate: Any, serving: Serving, write_model: WriteModel) -> None:
-    """At once, with a pause that grows with what waits: in the trailer that gRPC's own retries obey."""
+    """At once, with a time that grows with the queue, in the trailer that gRPC's own retries use."""
     write_model("slow")
 
     async def check() -> None:
@@ -105,7 +105,7 @@ def test_who_is_shed_is_told_when_to_come_again(gate: Any, serving: Serving, wri
 
 
 def test_the_grace_period_bounds_the_stop(gate: Any, serving: Serving, write_model: WriteModel) -> None:
-    """Without grace, requests that still wait get UNAVAILABLE instead of silence; the run under way is answered."""
+    """Without a grace period, waiting requests get UNAVAILABLE. The current run is answered."""
     write_model("slow")
 
     async def check() -> None:
@@ -154,7 +154,7 @@ def test_two_servers_cannot_share_a_port(serving: Serving, models: Path) -> None
 def test_a_signal_drains_the_process(
     gate: Any, kan_serve: KanServe, write_model: WriteModel, number: signal.Signals
 ) -> None:
-    """Every request in flight at the signal is answered or told UNAVAILABLE; exit code 0, one line on stdout."""
+    """Every request in flight at the signal is answered or gets UNAVAILABLE. Exit code 0, one line on stdout."""
     write_model("slow")
     server = kan_serve()
 
@@ -242,7 +242,7 @@ async def _predict_once(address: str) -> None:
 
 
 def test_the_process_says_once_where_it_listens(kan_serve: KanServe, write_model: WriteModel) -> None:
-    """One line with the real ports and what answers; logs are JSON lines on standard error when asked for."""
+    """One line with the real ports and the versions that answer. With the setting, log lines are JSON."""
     write_model("affine", version=1)
     (write_model("affine", version=2) / "model.onnx").write_bytes(b"broken")
     write_model("classifier", version=12)
@@ -257,7 +257,7 @@ def test_the_process_says_once_where_it_listens(kan_serve: KanServe, write_model
 
 
 async def _accepted(server: Any, requests: int) -> None:
-    """Wait until the model "slow" has taken so many requests."""
+    """Wait until the model "slow" has accepted that many requests."""
     sample = server.metrics.registry.get_sample_value
     async with asyncio.timeout(60):
         while sample("kan_request_rows_count", {"model": "slow", "version": "1"}) < requests:  # noqa: ASYNC110
@@ -278,7 +278,7 @@ async def _rows_waiting(address: str) -> None:
 
 
 def test_what_is_there_at_the_start_is_never_collected(models: Path, write_model: Callable[..., Path]) -> None:
-    """The garbage collector need not look through it again, which would stop every caller for some 15 ms."""
+    """The garbage collector does not examine these objects again, which would delay every request by 15 ms."""
     write_model("affine")
     code = f"""
 import asyncio, gc

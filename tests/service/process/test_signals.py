@@ -16,7 +16,7 @@ _HUP = signal.SIGHUP
 
 @pytest.fixture(autouse=True)
 def _hangup() -> Iterator[None]:
-    """SIGHUP as a terminal's shell has it, also where the tests run under nohup."""
+    """Sets SIGHUP as a shell on a terminal does, also if the tests run under nohup."""
     before = signal.signal(_HUP, signal.SIG_DFL)
     yield
     signal.signal(_HUP, before)
@@ -47,7 +47,7 @@ def test_one_that_another_thread_gets() -> None:
 
 
 def test_the_end_of_the_server() -> None:
-    """Comes in turn with signals."""
+    """It comes in order with the signals."""
     with signals() as came:
         os.kill(os.getpid(), signal.SIGTERM)
         came.end()
@@ -55,7 +55,7 @@ def test_the_end_of_the_server() -> None:
 
 
 def test_a_hangup_that_is_ignored_stays_so() -> None:
-    """Under nohup a server goes on when its terminal goes."""
+    """Under nohup a server goes on when its terminal closes."""
     signal.signal(_HUP, signal.SIG_IGN)
     with signals() as came:
         assert signal.getsignal(_HUP) is signal.SIG_IGN

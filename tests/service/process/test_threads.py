@@ -1,4 +1,4 @@
-"""Where threads are, and acts that may hang."""
+"""Reports of where threads are, and functions that may hang."""
 
 import os
 import threading

@@ -70,7 +70,7 @@ def test_both_forms_of_a_matrix_are_the_same_rows(model: LiveModel) -> None:
 
 @given(hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=5)), st.booleans())
 def test_encoding_keeps_every_bit(values: NDArray[np.float32], raw: bool) -> None:
-    """What a model puts out arrives as it was, NaN and infinities too."""
+    """The output of a model arrives unchanged, also NaN and infinities."""
     matrix = _matrix(values, raw=raw)
     back = np.frombuffer(matrix.raw, "<f4") if raw else np.array(matrix.values, np.float32)
     np.testing.assert_array_equal(back.reshape(matrix.rows, matrix.columns), values)
@@ -106,7 +106,7 @@ def test_a_matrix_that_does_not_fit_is_refused(model: LiveModel, matrix: Matrix,
 
 
 def test_nan_is_a_missing_value_where_the_model_imputes(imputing: LiveModel) -> None:
-    """NaN passes where the manifest gives a value for it; infinity does not."""
+    """NaN is allowed if the manifest has a value for it; infinity is not."""
     rows = np.array([[np.nan, 1], [2, np.nan]], np.float32)
     np.testing.assert_array_equal(decode_matrix(_matrix(rows, raw=True), imputing, _MOST_ROWS), rows)
     with pytest.raises(InvalidRequest, match="is inf; wanted a finite float32, or NaN for a missing value"):
@@ -208,7 +208,7 @@ def test_outputs_are_answered_in_the_form_of_the_request(model: LiveModel) -> No
     ],
 )
 def test_outputs_that_cannot_be_given_are_refused(model: LiveModel, outputs: list[Any], message: str) -> None:
-    """An output that does not exist, comes twice, or is wanted in a form that there is not."""
+    """An output that does not exist, is named twice, or is wanted in an unknown form."""
     with pytest.raises(InvalidRequest, match=message):
         wanted_outputs(ModelInferRequest(outputs=outputs), model)
 
@@ -243,7 +243,7 @@ def test_labels_come_where_they_are_asked_for(classifier: LiveModel, names: list
 
 
 def test_who_names_no_output_gets_no_labels(classifier: LiveModel) -> None:
-    """What the graph gives, and nothing else."""
+    """Without named outputs the response has the outputs of the graph only."""
     assert wanted_outputs(_infer(raw=bytes(32)), classifier).names == ("y",)
     with pytest.raises(InvalidRequest, match=r"output 'z' is asked for; wanted one of \['y', 'label'\]"):
         wanted_outputs(ModelInferRequest(outputs=[{"name": "z"}]), classifier)

@@ -80,7 +80,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_no_bytes_are_internal(serving: Serving, write_model: Callable[..., Path]) -> None:
-    """Whatever bytes come at any method, the status is never INTERNAL or UNKNOWN, and the server answers afterwards."""
+    """For any bytes to any method, the status is never INTERNAL or UNKNOWN, and the server answers afterwards."""
     write_model("affine")
 
     @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))

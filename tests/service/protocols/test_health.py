@@ -94,7 +94,7 @@ def test_watch_tells_changes_and_ends_with_the_server(serving: Serving, write_mo
 
 
 def test_a_watcher_may_leave(serving: Serving, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A watcher who cancels is counted as such and holds up no stop."""
+    """A cancelled watch is counted as cancelled and delays no stop."""
     monkeypatch.setattr("service.process.server.LONGEST_READ_SECONDS", 600.0)
     write_model("affine")
 

@@ -66,7 +66,7 @@ def test_infer_answers_as_numpy_does(serving: Serving, write_model: WriteModel, 
 
 
 def test_what_does_not_fit_gets_its_status(serving: Serving, write_model: WriteModel) -> None:
-    """Each mistake has its status and says what was wanted; the server answers after each."""
+    """Each error has its status and says what was wanted. The server answers after each."""
     write_model("affine")
 
     async def check() -> None:
@@ -113,7 +113,7 @@ def test_both_protocols_share_runs(gate: Any, serving: Serving, write_model: Wri
 
 
 def test_a_request_may_bring_its_own_deadline(gate: Any, serving: Serving, write_model: WriteModel) -> None:
-    """Parameter "timeout", in microseconds, ends the wait in the queue; 0 is none; what is no number is refused."""
+    """The parameter "timeout", in microseconds, ends the wait in the queue. 0 is none; a text is refused."""
     write_model("slow")
 
     async def check() -> None:
@@ -142,8 +142,9 @@ def test_a_request_may_bring_its_own_deadline(gate: Any, serving: Serving, write
 
 
 def test_bulk_lets_others_go_first(gate: Any, serving: Serving, write_model: WriteModel) -> None:
-    """Parameter "priority": 2 is bulk, which waits while others are answered; 0 and 1 are not; what is neither is
-    refused.
+    """The parameter "priority": 2 is bulk, which waits for interactive requests; 0 and 1 are interactive.
+
+    Other values are refused.
     """
     write_model("slow")
 
@@ -181,7 +182,7 @@ def test_bulk_lets_others_go_first(gate: Any, serving: Serving, write_model: Wri
 
 
 def test_labels_come_beside_probabilities(serving: Serving, write_model: WriteModel, answer: Answer) -> None:
-    """The class of the largest probability, in the form of the request, where it is asked for and nowhere else."""
+    """The class of the largest probability, in the form of the request, only if the request names the output."""
     write_model("classifier")
     expected = [[b"red", b"green", b"blue"][place] for place in answer("classifier", _ROWS).argmax(axis=1)]
 
@@ -208,7 +209,7 @@ def test_labels_come_beside_probabilities(serving: Serving, write_model: WriteMo
 
 
 def test_metadata_tells_names_types_and_shapes(serving: Serving, write_model: WriteModel) -> None:
-    """Server and model say who they are; -1 stands for any number of rows."""
+    """Names and versions of server and model; -1 means any number of rows."""
     write_model("classifier", version=2)
 
     async def check() -> None:

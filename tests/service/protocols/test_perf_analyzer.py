@@ -1,4 +1,4 @@
-"""Triton's load generator, perf_analyzer, against a real server: what it prints is what we count."""
+"""Triton's load generator, perf_analyzer, against a real server: its numbers equal our counts."""
 
 import re
 import shutil

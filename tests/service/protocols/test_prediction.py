@@ -45,7 +45,7 @@ async def _code(answer: Any) -> tuple[str, str]:
 
 
 def test_the_times_of_an_answer_are_those_that_are_counted(serving: Serving, write_model: WriteModel) -> None:
-    """Of requests that fill a run each: what their callers are told is in sum what Prometheus is told."""
+    """For requests that each fill a run, the sum of the times in answers equals the sum in Prometheus."""
     write_model("slow")
     rows = np.ones((64, 4), np.float32)
 
@@ -111,7 +111,7 @@ _MISTAKES = [
 
 
 def test_what_does_not_fit_gets_its_status(serving: Serving, write_model: WriteModel) -> None:
-    """Each mistake has its status and says what was wanted; the server answers after each."""
+    """Each error has its status and says what was wanted. The server answers after each."""
     write_model("affine")
 
     async def check() -> None:
@@ -165,7 +165,7 @@ def test_callers_at_once_share_runs(gate: Any, serving: Serving, write_model: Wr
 
 
 def test_a_caller_who_leaves_takes_nobody_along(gate: Any, serving: Serving, write_model: WriteModel) -> None:
-    """Cancelling one of several callers leaves the others their answers, and is counted."""
+    """If one of several requests is cancelled, the others get their answers. The cancel is counted."""
     write_model("slow")
 
     async def check() -> None:
@@ -204,8 +204,9 @@ def test_a_deadline_that_passes_ends_the_wait(gate: Any, serving: Serving, write
 
 
 def test_bulk_lets_others_go_first(gate: Any, serving: Serving, write_model: WriteModel) -> None:
-    """A small request is answered while a large bulk one, which came before it, still waits; an unknown priority is
-    refused.
+    """A small request is answered while a large bulk one, which arrived before it, still waits.
+
+    An unknown priority is refused.
     """
     write_model("slow")
 
@@ -230,7 +231,7 @@ def test_bulk_lets_others_go_first(gate: Any, serving: Serving, write_model: Wri
 
 
 def test_more_than_the_queue_holds_is_refused_at_once(gate: Any, serving: Serving, write_model: WriteModel) -> None:
-    """Rows past the bound are RESOURCE_EXHAUSTED; those that were accepted are answered, and room is used again."""
+    """Rows above the bound get RESOURCE_EXHAUSTED. Accepted ones are answered, and free room is used again."""
     write_model("slow")
     rows = np.ones((512, 4), np.float32)
 

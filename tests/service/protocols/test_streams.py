@@ -26,7 +26,7 @@ _ROWS = np.array([[0.5, -1, 2, 0], [1, 1, 1, 1], [-3, 0.25, 0, 8]], np.float32)
 
 
 class _KanApi:
-    """PredictStream: how it is asked, and what it answers as (id, code, message or values)."""
+    """PredictStream: how to build requests, and its answers as (id, code, message or values)."""
 
     path = "/kan_api.v1.PredictionService/PredictStream"
     protocol = "kan_api"
@@ -81,7 +81,7 @@ def _open(channel: grpc.aio.Channel, protocol: Protocol, seconds: float = 60) ->
 
 
 async def _ask(channel: grpc.aio.Channel, protocol: Protocol, messages: Iterable[bytes]) -> list[tuple[str, str, Any]]:
-    """All answers to some messages, in the order in which they come; writing and reading at once."""
+    """All answers to some messages, in the order of their arrival. Writing and reading overlap."""
     stream = _open(channel, protocol)
 
     async def write() -> None:
@@ -140,7 +140,7 @@ def test_answers_overtake(gate: Any, serving: Serving, write_model: WriteModel, 
 
 @both
 def test_a_request_that_fails_ends_nothing(serving: Serving, write_model: WriteModel, protocol: Protocol) -> None:
-    """Each mistake is told in its request's answer, with its code, and counted; the others are answered."""
+    """The answer of each wrong request has its error code, and is counted. The others are answered."""
     write_model("affine")
     mistakes = [
         (protocol.request("narrow", "affine", _ROWS[:, :3]), "narrow", "INVALID_ARGUMENT", "has 3 columns"),
@@ -216,7 +216,7 @@ def test_a_caller_who_leaves_a_stream_takes_nobody_along(
 
 @both
 def test_a_stream_has_one_deadline(gate: Any, serving: Serving, write_model: WriteModel, protocol: Protocol) -> None:
-    """When the caller's deadline passes, what is unanswered ends with it, counted as DEADLINE_EXCEEDED."""
+    """At the deadline, unanswered requests end with the stream, and are counted as DEADLINE_EXCEEDED."""
     write_model("slow")
 
     async def check() -> None:
@@ -293,7 +293,7 @@ def test_a_message_past_the_bound_ends_its_stream_alone(
 
 @both
 def test_a_stream_without_requests_ends_well(serving: Serving, write_model: WriteModel, protocol: Protocol) -> None:
-    """A caller who says nothing gets no answer and status OK."""
+    """It gets no answer and the status OK."""
     write_model("affine")
 
     async def check() -> None:
@@ -305,7 +305,7 @@ def test_a_stream_without_requests_ends_well(serving: Serving, write_model: Writ
 
 @both
 def test_no_bytes_on_a_stream_are_internal(serving: Serving, write_model: WriteModel, protocol: Protocol) -> None:
-    """Whatever bytes come, each message gets one answer, none of them INTERNAL, and the stream goes on."""
+    """For any bytes, each message gets one answer, never INTERNAL, and the stream goes on."""
     write_model("affine")
     whole = protocol.request("a7", "affine", _ROWS)
 

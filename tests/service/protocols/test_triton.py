@@ -95,7 +95,7 @@ def test_statistics_grow_with_requests(serving: Serving, write_model: WriteModel
 
 
 def test_statistics_are_of_one_version_or_of_all(serving: Serving, write_model: WriteModel) -> None:
-    """No name: every model; no version: every version that answers; what is not there is not found."""
+    """Without a name every model; without a version every one that answers; an unknown one is not found."""
     for version in (1, 2):
         write_model("affine", version=version)
     write_model("classifier")
@@ -122,7 +122,7 @@ def test_statistics_are_of_one_version_or_of_all(serving: Serving, write_model: 
 
 
 def test_the_index_lists_versions_with_state_and_reason(serving: Serving, write_model: WriteModel) -> None:
-    """Triton's words for states; the filter leaves what is ready; there is one repository, without a name."""
+    """Triton's names of states. The filter gives the ready ones. There is one repository, without a name."""
     write_model("affine", version=1)
     (write_model("affine", version=2) / "model.onnx").write_bytes(b"broken")
 
@@ -174,7 +174,7 @@ def test_a_model_is_unloaded_and_loaded_again(serving: Serving, write_model: Wri
 
 
 def test_what_cannot_be_loaded_says_why(serving: Serving, write_model: WriteModel, models: Path) -> None:
-    """Each mistake has its status, and what answers goes on."""
+    """Each error has its status, and loaded versions still answer."""
     write_model("affine")
     write_model("classifier")
 

@@ -216,7 +216,7 @@ print(json.dumps({
 
 
 def _run(code: str, *arguments: str) -> Any:
-    """What a script prints, as JSON."""
+    """The output of a script, as JSON."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code, *arguments], capture_output=True, text=True, timeout=60
     )
@@ -227,7 +227,7 @@ def _run(code: str, *arguments: str) -> Any:
 def test_tritons_client_gets_numpys_answers(
     kan_serve: Callable[..., Any], write_model: Callable[..., Path], answer: Callable[..., Any]
 ) -> None:
-    """Liveness, metadata, index and inference work unchanged; mistakes come back with their status."""
+    """Liveness, metadata, index and inference work unchanged. Errors have their status."""
     write_model("classifier", version=2)
     seen = _run(_CALLS, kan_serve().grpc, json.dumps(_ROWS))
     assert seen["live"]
@@ -253,7 +253,7 @@ def test_tritons_client_gets_numpys_answers(
 def test_tritons_client_reads_labels(
     kan_serve: Callable[..., Any], write_model: Callable[..., Path], answer: Callable[..., Any], script: str
 ) -> None:
-    """Where they are asked for, alone or with probabilities; a request may be in bulk."""
+    """If asked for, alone or with probabilities. A request may be bulk."""
     write_model("classifier")
     expected = answer("classifier", np.array(_ROWS, np.float32))
     labels = [[["red", "green", "blue"][place]] for place in expected.argmax(axis=1)]
@@ -301,7 +301,7 @@ def test_the_documented_stream_runs(kan_serve: Callable[..., Any], write_model: 
 def test_tritons_client_configures_counts_and_loads(
     kan_serve: Callable[..., Any], write_model: Callable[..., Path]
 ) -> None:
-    """Configuration, statistics, load and unload work unchanged; what is not here is UNIMPLEMENTED, with a sentence."""
+    """Configuration, statistics, load and unload work unchanged. Other methods are UNIMPLEMENTED, with a message."""
     write_model("classifier")
     seen = _run(_EXTENSIONS, kan_serve("--allow-load").grpc)
     config = seen["config"]
@@ -328,8 +328,9 @@ def test_tritons_client_configures_counts_and_loads(
 
 
 def test_our_protocol_is_part_of_tritons() -> None:
-    """Every method is Triton's and every one of Triton's is there; what messages have of ours is Triton's, by name,
-    number and type; properties is the standard's one extra.
+    """Both have the same methods. Our messages have fields of Triton's, with the same names, numbers and types.
+
+    Only `properties` is not Triton's: it comes from the standard.
     """
     ours = _run(_DESCRIPTORS, "open_inference.grpc_predict_v2_pb2")
     theirs = _run(_DESCRIPTORS, "tritonclient.grpc.service_pb2")

@@ -1,4 +1,4 @@
-"""The table of versions: what is found for a caller, and what is latest."""
+"""The table of versions: the entry for a request, and the latest version."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def _ready(entries: Entries, name: str, version: int) -> Entry:
 
 
 def test_the_latest_is_the_newest_that_is_ready() -> None:
-    """By number, whatever came first; when it goes, the one before is latest again, and at last none."""
+    """The highest number, in any order of loads. After its removal the previous one is latest, in the end none."""
     entries = Entries()
     second, first = _ready(entries, "affine", 2), _ready(entries, "affine", 1)
     entries.add("affine", 10)
@@ -29,7 +29,7 @@ def test_the_latest_is_the_newest_that_is_ready() -> None:
 
 
 def test_an_entry_is_made_once() -> None:
-    """Who asks again gets the same; asking what a model has makes nothing."""
+    """A second call gives the same entry. Reading the entries of a model creates none."""
     entries = Entries()
     assert entries.add("affine", 1) is entries.add("affine", 1)
     assert dict(entries.of("other")) == {}
@@ -37,7 +37,10 @@ def test_an_entry_is_made_once() -> None:
 
 
 def test_what_is_not_there_is_told_by_kind() -> None:
-    """Unknown lists what there is; while models are loading it may yet come; where none answers, the newest stands."""
+    """An unknown name lists the known ones; during loads it is not ready yet.
+
+    If no version answers, the newest is given.
+    """
     entries = Entries()
     with pytest.raises(ModelNotReady, match="models are loading"):
         entries.find("affine", None, complete=False)

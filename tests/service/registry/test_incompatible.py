@@ -16,7 +16,7 @@ WriteModel = Callable[..., Path]
 
 
 def reverse_classes(manifest: ModelManifest) -> None:
-    """The same words in another order: labels of old answers would be those of others."""
+    """The same classes in another order: old labels would mean other classes."""
     manifest.classes[:] = reversed(list(manifest.classes))
 
 
@@ -26,7 +26,7 @@ def ready(registry: Registry) -> list[int]:
 
 
 def serve(models: Path, write: Callable[[], object], at_start: bool, **settings: Any) -> tuple[list[int], str]:
-    """Versions that answer, and why another does not, where `write` publishes before the start or after it."""
+    """Versions that answer, and why another version does not. `write` publishes it before the start or after it."""
 
     async def test() -> tuple[list[int], str]:
         registry = Registry(Settings(models=models, linger_seconds=0, **settings), Metrics())
@@ -55,7 +55,7 @@ def serve(models: Path, write: Callable[[], object], at_start: bool, **settings:
 def test_other_inputs_or_classes_do_not_take_over(
     models: Path, write_model: WriteModel, at_start: bool, kind: str, change: Any, told: str
 ) -> None:
-    """The one before answers on; the reason tells the difference and the flag."""
+    """The previous version still answers. The reason has the difference and the flag."""
     write_model("classifier", 1, name="digits")
     served, reason = serve(models, lambda: write_model(kind, 2, name="digits", change=change), at_start)
     assert served == [1]
@@ -65,7 +65,7 @@ def test_other_inputs_or_classes_do_not_take_over(
 
 @pytest.mark.parametrize("at_start", [True, False])
 def test_the_same_mistake_twice_does_not_become_right(models: Path, write_model: WriteModel, at_start: bool) -> None:
-    """A refused version binds nobody: the next is held against the last valid one."""
+    """The next version is compared with the last valid one, not with a refused one."""
     write_model("affine", 1, name="digits")
 
     def write() -> None:
@@ -86,7 +86,7 @@ def test_a_broken_manifest_binds_nobody(models: Path, write_model: WriteModel, a
 
 @pytest.mark.parametrize("at_start", [True, False])
 def test_an_operator_who_means_it_says_so_a_model(models: Path, write_model: WriteModel, at_start: bool) -> None:
-    """The flag names the model; others stay as they are."""
+    """The flag names the model, and other models are still checked."""
     write_model("affine", 1, name="digits")
     write_model("affine", 1, name="other")
 

@@ -1,4 +1,4 @@
-"""Superseded versions that answer by their number for a while, and calls that wait for a version on its way."""
+"""Superseded versions that still answer by number for a while, and calls that wait for a version being loaded."""
 
 import asyncio
 import shutil
@@ -34,7 +34,7 @@ def run(test: Coroutine[Any, Any, None]) -> None:
 
 
 def states(registry: Registry) -> dict[int, State]:
-    """Where each version of "affine" stands."""
+    """The state of each version of "affine"."""
     return {one.version: one.state for one in registry.statuses() if one.name == "affine"}
 
 
@@ -46,7 +46,7 @@ async def answers(registry: Registry, version: int | None) -> int:
 
 
 def test_a_superseded_version_answers_by_its_number_for_a_while(models: Path, write_model: WriteModel) -> None:
-    """Its folder may be gone meanwhile. Where no version is named the new one answers; then the old one is closed."""
+    """Its folder may be removed. Requests without a number get the new version. Later the old one is closed."""
     folder = write_model("affine", 1)
 
     async def test() -> None:
@@ -72,7 +72,7 @@ def test_a_superseded_version_answers_by_its_number_for_a_while(models: Path, wr
 
 
 def test_versions_that_linger_hold_bounded_memory(models: Path, write_model: WriteModel) -> None:
-    """There is room for two: the oldest goes first, and none stays where there is no room at all."""
+    """There is room for two: the oldest is closed first, and without any room all are closed."""
     write_model("affine", 1)
 
     async def test(room: float, left: list[int]) -> None:
@@ -97,7 +97,7 @@ def test_versions_that_linger_hold_bounded_memory(models: Path, write_model: Wri
 
 
 def test_the_way_back_acts_at_once(models: Path, write_model: WriteModel) -> None:
-    """The newest version's folder is removed: nobody gets it any more, and the one before answers without a load."""
+    """The folder of the newest version is removed: it answers no more, and the previous one needs no new load."""
     write_model("affine", 1)
 
     async def test() -> None:
@@ -120,7 +120,7 @@ def test_the_way_back_acts_at_once(models: Path, write_model: WriteModel) -> Non
 
 
 def test_an_unload_acts_at_once(models: Path, write_model: WriteModel) -> None:
-    """On versions that linger too, and no look brings the model back."""
+    """It closes lingering versions too, and no scan loads the model again."""
     write_model("affine", 1)
 
     async def test() -> None:
@@ -163,7 +163,7 @@ def test_a_version_that_is_loaded_again_while_its_old_lease_runs_stays_ready(
 def test_a_version_that_another_replica_has_already_is_waited_for(
     models: Path, write_model: WriteModel, name: str
 ) -> None:
-    """Published since this replica looked: the call looks, waits for the load, and is answered."""
+    """It was published after the last scan here: the call scans, waits for the load, and is answered."""
     write_model("affine", 1)
 
     async def test() -> None:
@@ -181,7 +181,7 @@ def test_a_version_that_another_replica_has_already_is_waited_for(
 def test_a_version_that_was_passed_over_between_two_looks_answers_by_its_number(
     models: Path, write_model: WriteModel
 ) -> None:
-    """Another replica looked between the two, and answered with it; what was there at the start is not brought back."""
+    """Another replica scanned between the two scans here, and served it. Versions from before the start stay closed."""
     write_model("affine", 1)
     write_model("affine", 2)
 
@@ -202,7 +202,7 @@ def test_a_version_that_was_passed_over_between_two_looks_answers_by_its_number(
 
 
 def test_a_wait_ends_with_its_deadline(models: Path, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The caller is told to ask elsewhere, which clients do; a stop ends the wait as well."""
+    """The answer tells clients to ask another replica, which they do. A stop ends the wait too."""
     write_model("affine", 1)
     opens, go_on = threading.Event(), threading.Event()
     open_session = onnxruntime.InferenceSession
@@ -235,7 +235,7 @@ def test_a_wait_ends_with_its_deadline(models: Path, write_model: WriteModel, mo
 
 
 def test_a_stop_ends_the_wait_for_a_look(models: Path, write_model: WriteModel) -> None:
-    """Its caller is told UNAVAILABLE, which clients send elsewhere, and not that the call was cancelled."""
+    """The call gets UNAVAILABLE, which clients send to another server, and is not cancelled."""
     write_model("affine", 1)
 
     async def test() -> None:
@@ -290,7 +290,7 @@ def test_a_server_that_looks_only_at_the_start_says_so_at_once(models: Path, wri
 def test_callers_who_wait_leave_places_to_others(
     models: Path, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An eighth of max_calls may wait for a version; the next is told at once, and may ask another replica."""
+    """An eighth of max_calls may wait for a version. The next call fails at once, and can ask another replica."""
     write_model("affine", 1)
     go_on = threading.Event()
     open_session = onnxruntime.InferenceSession
@@ -322,7 +322,7 @@ def test_callers_who_wait_leave_places_to_others(
 
 
 def test_looks_that_take_long_do_not_pile_up() -> None:
-    """All who come during one share the next, however many come and however long it takes."""
+    """All calls that arrive during a scan share the next one, for any number of calls and any duration."""
     began: list[int] = []
     now = [0.0]
 
@@ -353,7 +353,10 @@ def test_looks_that_take_long_do_not_pile_up() -> None:
 
 
 def test_callers_share_a_look_that_begins_after_they_came() -> None:
-    """A hundred at once cost one look; who comes during it gets the next, a pause later; failures reach all of them."""
+    """A hundred calls at once cost one scan.
+
+    Calls during it get the next one, after a pause. An error reaches all of them.
+    """
     began: list[float] = []
     now = [100.0]
 

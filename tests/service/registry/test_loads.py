@@ -1,4 +1,4 @@
-"""Loads beside each other: one that hangs, fails or lacks memory refuses one version and harms nobody else."""
+"""Concurrent loads: one that hangs, fails or lacks memory refuses its own version and harms no other."""
 
 import asyncio
 import logging
@@ -33,7 +33,7 @@ def run(test: Coroutine[Any, Any, None]) -> None:
 
 
 def registry_of(models: Path, **settings: Any) -> tuple[Registry, Metrics]:
-    """A registry that waits less than a person would, and what it counts."""
+    """A registry with short time limits, and its metrics."""
     metrics = Metrics()
     return Registry(
         Settings(**{"models": models, "linger_seconds": 0, "max_load_seconds": 3, **settings}), metrics
@@ -46,7 +46,7 @@ def ready(registry: Registry) -> list[str]:
 
 
 def state(registry: Registry, version: int) -> State:
-    """Where a version of "affine" stands."""
+    """The state of a version of "affine"."""
     return next(one.state for one in registry.statuses() if (one.name, one.version) == ("affine", version))
 
 
@@ -57,7 +57,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 def test_a_load_that_hangs_holds_up_no_other_model(models: Path, write_model: WriteModel, endless: Endless) -> None:
-    """The other model's new version is taken meanwhile; the one that hangs is refused, and the old one answers."""
+    """The new version of another model is loaded. The one that hangs is refused, and its predecessor answers."""
     write_model("affine", 1)
     write_model("imputed", 1)
 
@@ -84,7 +84,7 @@ def test_a_load_that_hangs_holds_up_no_other_model(models: Path, write_model: Wr
 def test_after_a_restart_everything_else_answers_while_a_load_hangs(
     models: Path, write_model: WriteModel, endless: Endless
 ) -> None:
-    """The server is ready for the other models. The version before the one that hangs comes once that is refused."""
+    """The server is ready for the other models. Once the load that hangs is refused, its predecessor is loaded."""
     write_model("affine", 1)
     endless(write_model("affine", 2))
     write_model("imputed", 1)
@@ -107,7 +107,7 @@ def test_after_a_restart_everything_else_answers_while_a_load_hangs(
 
 
 def test_a_load_on_request_that_hangs_holds_up_no_look(models: Path, write_model: WriteModel, endless: Endless) -> None:
-    """Other models are looked after meanwhile; an unload ends the wait, and its caller is told."""
+    """Scans go on for other models. An unload ends the wait, with an error for the waiting call."""
     endless(write_model("affine", 1))
     write_model("imputed", 1)
 
@@ -153,7 +153,7 @@ def test_whatever_a_load_raises_refuses_that_version_alone(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """No check foresaw it: the reason is told, the other versions answer, and looking goes on."""
+    """An unexpected error gives the reason. The other versions answer, and scans go on."""
     write_model("affine", 1)
     write_model("imputed", 1)
 
@@ -191,7 +191,7 @@ def _raises(fault: Exception) -> Callable[..., Any]:
 def test_a_version_for_which_there_was_no_memory_is_tried_again(
     models: Path, write_model: WriteModel, fault: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By itself after a pause, and at once by whoever loads it; its files have not changed."""
+    """After a pause, and at once on a request to load it. Its files have not changed."""
     write_model("affine", 1)
     monkeypatch.setattr("service.registry.refusal._PAUSES_SECONDS", {"resources": (0.05, 0.05)})
 
@@ -244,7 +244,7 @@ def test_a_version_that_took_too_long_is_tried_again(
 def test_a_version_whose_files_are_at_fault_is_not_tried_again(
     models: Path, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only memory comes back by itself."""
+    """Only a lack of resources can pass without a change of the files."""
     write_model("affine", 1)
     monkeypatch.setattr("service.registry.refusal._PAUSES_SECONDS", {"resources": (0.0, 0.0)})
 

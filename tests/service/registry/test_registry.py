@@ -1,4 +1,4 @@
-"""The registry over real repositories: what is served, what is refused, and what is said about it."""
+"""The registry with real repositories: which versions are served or refused, and how that is reported."""
 
 import asyncio
 import logging
@@ -65,7 +65,7 @@ def test_the_newest_version_of_each_model_is_served(models: Path, write_model: C
 def test_a_broken_newest_version_leaves_the_one_before_and_is_seen(
     models: Path, write_model: Callable[..., Path], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Fall back to the newest that loads; status, metric and log say what was refused and why."""
+    """The newest version that loads is served. Status, metric and log have the refused version and the reason."""
     write_model("affine", 1)
     write_model("affine", 2)
     _break(write_model("affine", 3))
@@ -129,7 +129,7 @@ def test_when_nothing_loads_the_server_is_not_ready(models: Path, write_model: C
 
 
 def test_an_empty_repository_is_live_and_not_ready(models: Path) -> None:
-    """No model: no error, no readiness, and a message for whoever asks for one."""
+    """No model means no error, no readiness, and a message for a request."""
 
     async def test() -> None:
         registry = _registry(models)
@@ -204,7 +204,7 @@ def test_before_the_repository_was_read_nothing_is_unknown(models: Path) -> None
 
 
 def test_a_broken_batcher_takes_readiness_with_it(models: Path, write_model: Callable[..., Path]) -> None:
-    """A model whose worker is gone is seen by probe, status and metric, and leases of it fail."""
+    """Probe, status and metric show a model whose batcher broke, and leases of it fail."""
     write_model("slow")
 
     async def test() -> None:
@@ -230,7 +230,7 @@ def test_a_broken_batcher_takes_readiness_with_it(models: Path, write_model: Cal
 def test_drain_loses_nothing_that_was_accepted(
     gate: Any, models: Path, write_model: Callable[..., Path], answer: Callable[..., Any]
 ) -> None:
-    """drain() turns readiness off at once, answers what was taken, refuses what is new."""
+    """At drain() readiness ends at once, accepted rows are answered, new rows are refused."""
     write_model("slow")
     write_model("affine")
 

@@ -1,4 +1,4 @@
-"""Which versions are served, and how one takes over from another while requests come in."""
+"""Which versions are served, and how a version takes over from another under load."""
 
 import asyncio
 import os
@@ -31,7 +31,7 @@ def run(test: Coroutine[Any, Any, None]) -> None:
 
 
 def registry_of(models: Path, **settings: Any) -> tuple[Registry, Metrics]:
-    """A registry and what it counts."""
+    """A registry and its metrics."""
     metrics = Metrics()
     return Registry(Settings(models=models, **settings), metrics), metrics
 
@@ -62,7 +62,7 @@ def test_a_policy_says_which_versions_of_those_on_disk(text: str, name: str, wan
     "text", ["", "newest", "latest:", "latest:0", "latest:x", "a=", "=1", "a=1+", "a=-1", "latest,,"]
 )
 def test_a_policy_that_makes_no_sense_is_refused_at_the_start(text: str) -> None:
-    """The setting and the part of it are named."""
+    """The message names the setting and the wrong part."""
     with pytest.raises(ValidationError, match="is no version policy"):
         Settings(versions=text)
 
@@ -73,7 +73,7 @@ def test_a_policy_that_makes_no_sense_is_refused_at_the_start(text: str) -> None
 def test_the_policy_decides_what_is_loaded(
     models: Path, write_model: Callable[..., Path], versions: str, served: list[int]
 ) -> None:
-    """Each of the versions answers by its number, the newest of them where none is named."""
+    """Each loaded version answers by its number, and the newest one without a number."""
     for version in (1, 2, 3):
         write_model("affine", version)
 
@@ -94,7 +94,7 @@ def test_the_policy_decides_what_is_loaded(
 def test_a_new_version_takes_over_and_the_old_one_finishes_what_it_has(
     models: Path, write_model: Callable[..., Path]
 ) -> None:
-    """Whoever holds the old one is answered by it; it is closed when the last has gone, and the metrics say so."""
+    """The old version answers its open leases. It is closed after the last one, and the metrics show it."""
     write_model("affine", 1)
 
     async def test() -> None:
@@ -122,7 +122,7 @@ def test_a_new_version_takes_over_and_the_old_one_finishes_what_it_has(
 def test_a_broken_version_is_refused_once_and_taken_when_it_is_whole(
     models: Path, write_model: Callable[..., Path]
 ) -> None:
-    """Half-copied: the old one answers on, the refusal is counted once, and the finished copy takes over."""
+    """A half-copied version is refused and counted once, while the old one answers. The finished copy takes over."""
     write_model("affine", 1)
 
     async def test() -> None:
@@ -183,7 +183,7 @@ def test_a_refused_version_that_nobody_wants_any_more_is_not_shown_as_one_that_s
 def test_a_refused_version_that_is_wanted_is_shown_whatever_else_answers(
     models: Path, write_model: Callable[..., Path], policy: str
 ) -> None:
-    """Where several versions are served, a newer one does not take the place of one that was refused."""
+    """If several versions are served, a newer one does not replace one that was refused."""
     for version in (1, 3):
         write_model("affine", version)
     (write_model("affine", 2) / "model.onnx").write_bytes(b"")
@@ -238,7 +238,7 @@ def test_a_refused_model_whose_files_are_gone_is_unknown(models: Path, write_mod
 def test_a_refused_version_that_is_not_wanted_stays_refused_when_its_files_change(
     models: Path, write_model: Callable[..., Path]
 ) -> None:
-    """A newer one answers: nobody loads it, and it is not shown as one that is on its way."""
+    """A newer version answers, so this one is not loaded and not shown as loading."""
     refused = write_model("affine", 1)
     (refused / "model.onnx").write_bytes(b"half")
 
@@ -258,7 +258,7 @@ def test_a_refused_version_that_is_not_wanted_stays_refused_when_its_files_chang
 def test_a_folder_that_is_no_model_is_logged_once_and_again_when_it_comes_back(
     models: Path, write_model: Callable[..., Path], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Any ext4 volume has a lost+found: one line, not one at every look."""
+    """Any ext4 volume has a lost+found: one line in all, not one for each scan."""
     write_model("affine", 1)
     strange = models / "lost+found"
     strange.mkdir()
@@ -281,7 +281,7 @@ def test_a_folder_that_is_no_model_is_logged_once_and_again_when_it_comes_back(
 
 
 def test_files_that_vanish_do_not_take_the_service_with_them(models: Path, write_model: Callable[..., Path]) -> None:
-    """The last version, the whole model, the whole repository: what is loaded answers on."""
+    """If the last version, the model or the whole repository is removed, loaded versions still answer."""
     folder = write_model("affine", 1)
 
     async def test() -> None:
@@ -321,7 +321,10 @@ def test_models_that_appear_are_served(models: Path, write_model: Callable[..., 
 
 
 def test_a_watch_that_dies_takes_readiness_with_it(models: Path, write_model: Callable[..., Path]) -> None:
-    """New versions would never come: probes say so. Nothing that a look meets ends it, but a cancellation does."""
+    """New versions would never be found, so probes report it.
+
+    An error in a scan does not end it; a cancellation does.
+    """
     write_model("affine")
 
     async def test() -> None:
@@ -374,7 +377,7 @@ def test_swaps_under_load_lose_nothing(
 def test_a_version_that_is_changed_in_place_is_left_as_it_was_loaded(
     models: Path, write_model: Callable[..., Path]
 ) -> None:
-    """A version is never overwritten: what answers is what was verified."""
+    """A version is never overwritten: the verified files stay in use."""
     folder = write_model("affine", 1)
 
     async def test() -> None:
@@ -390,7 +393,7 @@ def test_a_version_that_is_changed_in_place_is_left_as_it_was_loaded(
 
 
 def test_a_model_is_unloaded_and_loaded_again(models: Path, write_model: Callable[..., Path]) -> None:
-    """Unloaded it stays away whatever is published, until somebody loads it."""
+    """After an unload, no new version is loaded until a request loads the model."""
     write_model("affine", 1)
     write_model("imputed", 1)
 

@@ -1,4 +1,4 @@
-"""The watcher: it goes on whatever a look meets, and logs each trouble once."""
+"""The watcher goes on after any error of a scan, and logs each error once."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ from service.registry.watcher import Watcher
 
 
 def test_each_trouble_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    """Though reasons alternate from look to look; its end is told too, and after that it may be told again."""
+    """Also if two errors alternate. The end of the errors is logged too, and after that an error is logged again."""
     looks = iter(["before", "refused", "silent", "refused", "silent", "before", "", "", "refused"])
 
     async def test() -> None:
@@ -43,7 +43,7 @@ def test_each_trouble_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.parametrize("fault", [MemoryError("no room"), ValueError("told to fail"), KeyError("gone")])
 def test_a_look_that_fails_unexpectedly_is_not_the_last(fault: Exception, caplog: pytest.LogCaptureFixture) -> None:
-    """Its traceback is logged once, and the next looks follow."""
+    """Its traceback is logged once, and scans go on."""
     looks: list[None] = []
 
     async def test() -> None:
@@ -66,7 +66,7 @@ def test_a_look_that_fails_unexpectedly_is_not_the_last(fault: Exception, caplog
 
 
 def test_new_words_at_every_look_are_not_kept_for_ever(caplog: pytest.LogCaptureFixture) -> None:
-    """Some libraries put addresses and times into what they say: only the latest are remembered."""
+    """Some libraries put addresses and times into their messages: only the latest messages are kept."""
     reasons = [f"refused at {look}" for look in range(30)]
 
     async def test() -> None:

@@ -1,4 +1,4 @@
-"""The cache on a real disk: versions come and go whole, whoever is killed, and whoever shares it."""
+"""The cache on a real disk: a version is complete or absent, also after a kill and with several servers."""
 
 import os
 import stat
@@ -53,7 +53,7 @@ def _entries(cache: Cache) -> list[str]:
 
 
 def test_a_version_comes_whole_with_its_stamp(cache: Cache) -> None:
-    """Laid out as a repository; nothing else is left."""
+    """The layout is that of a repository, and no other file is left."""
     _put(cache, "digits", 3, "text")
     assert list_models(cache.root) == [("digits", 3)]
     assert (cache.root / "digits" / "3" / "manifest.json").read_text() == "text"
@@ -62,7 +62,7 @@ def test_a_version_comes_whole_with_its_stamp(cache: Cache) -> None:
 
 
 def test_a_version_takes_the_place_of_its_older_self(cache: Cache) -> None:
-    """What was published anew under the same number replaces what was there."""
+    """A version that is published again under the same number replaces the cached one."""
     _put(cache, "digits", 3, "old")
     _put(cache, "digits", 3, "new")
     assert (cache.root / "digits" / "3" / "manifest.json").read_text() == "new"
@@ -71,7 +71,7 @@ def test_a_version_takes_the_place_of_its_older_self(cache: Cache) -> None:
 
 @pytest.mark.parametrize("name", ["lock", "old", "stamp"])
 def test_a_model_may_have_any_name(cache: Cache, name: str) -> None:
-    """What else the cache keeps beside a version has names that no model can have."""
+    """The other files in the cache have names that no model can have."""
     for content in ("old", "new"):
         _put(cache, name, 1, content)
     assert (cache.root / name / "1" / "manifest.json").read_text() == "new"
@@ -93,14 +93,14 @@ def test_a_full_disk_is_tidied_up(cache: Cache, clock: _Clock, monkeypatch: pyte
 
 
 def test_a_workshop_goes_when_it_fails(cache: Cache) -> None:
-    """What was refused leaves nothing; errors of the disk are told as such."""
+    """A refused version leaves no files. Errors of the disk become StorageErrors."""
     with pytest.raises(StorageError, match="Is a directory"), cache.staging() as staging:
         staging.write_text("half")
     assert _entries(cache) == []
 
 
 def test_a_killed_process_leaves_nothing(cache: Cache) -> None:
-    """Its staging stays while it lives, and goes with the next look or start after it was killed."""
+    """Its staging folder stays while it lives. After a kill the next eviction or start removes it."""
     folder = cache.root.parent
     code = f"""
 from pathlib import Path
@@ -141,7 +141,7 @@ def test_what_is_served_stays_and_what_nobody_uses_goes(cache: Cache, clock: _Cl
 
 
 def test_what_was_withdrawn_goes_at_once(cache: Cache, clock: _Clock) -> None:
-    """Else a start without storage would serve what somebody took back; though not what came after the listing."""
+    """Otherwise a start without storage would serve a withdrawn version. A version newer than the listing stays."""
     for version in (1, 2):
         _put(cache, "digits", version)
     clock.now += 61
@@ -161,7 +161,7 @@ def test_a_model_that_is_gone_altogether_stays(cache: Cache, clock: _Clock) -> N
 
 
 def test_addresses_do_not_mix(tmp_path: Path) -> None:
-    """Each repository has a folder of its own, named after it, without what its address says before an @."""
+    """Each repository has its own folder, with a name from its address without the part before an @."""
     roots = {
         Cache(tmp_path, url).root
         for url in ("s3://a/b", "s3://a/b/c", "s3://a-b", "s3://a_b", "ftp://user:secret@host/b")

@@ -45,7 +45,7 @@ def test_what_is_no_version_is_passed_over(models: Path, write_model: Callable[.
 def test_a_name_that_no_model_can_have_is_passed_over(
     models: Path, write_model: Callable[..., Path], name: bytes
 ) -> None:
-    """It would break labels, log lines or messages: it is told with the reason, the other models are served."""
+    """It would break labels, log lines or messages. It is logged with the reason, and other models are served."""
     write_model("affine", 1)
     os.makedirs(os.path.join(os.fsencode(models), name, b"1"))
     told: list[tuple[str, str]] = []
@@ -83,7 +83,7 @@ def test_the_bytes_are_those_of_the_file(models: Path, write_model: Callable[...
 
 
 def test_a_manifest_without_its_zeros_is_read_as_one_with_them(models: Path, write_model: Callable[..., Path]) -> None:
-    """kan-train wrote manifests without fields whose value is zero before; what it published then is served."""
+    """kan-train once wrote manifests without fields whose value is zero. Such versions are still served."""
     file = write_model("affine") / "manifest.json"
     whole = read_version(models, "affine", 1).manifest
     file.write_text(json_format.MessageToJson(whole, preserving_proto_field_name=True))
@@ -185,7 +185,7 @@ def test_a_file_that_changes_its_size_meanwhile_is_refused(tmp_path: Path, more:
 
 
 def test_a_pipe_that_takes_the_files_place_does_not_hang(tmp_path: Path) -> None:
-    """Between the look at a file and its opening anything can come."""
+    """A file may be replaced between the check of its kind and its opening."""
     file = tmp_path / "model.onnx"
     file.write_bytes(b"123")
 
@@ -228,7 +228,7 @@ def test_a_pipe_that_takes_the_files_place_does_not_hang(tmp_path: Path) -> None
 def test_a_manifest_with_a_field_that_is_too_large_is_refused_by_name(
     models: Path, write_model: Callable[..., Path], change: Callable[[ModelManifest], object], reason: str
 ) -> None:
-    """Before model.onnx is looked at, which is not there; the reason is one short line."""
+    """Before model.onnx, which is absent here, is read. The reason is one short line."""
     (write_model("affine", change=change) / "model.onnx").unlink()
     _refused(models, "size", f"manifest.json is too large: (the )?{reason}")
 
@@ -257,7 +257,7 @@ def test_a_manifest_of_many_features_is_read(models: Path, write_model: Callable
 
 @pytest.mark.parametrize("text", ["n" * 20_000, "two\nlines and\x00more", "é" * 5000])
 def test_a_reason_is_one_short_line(text: str) -> None:
-    """Whatever is told: log lines, listings and messages hold it."""
+    """For any message, because log lines, listings and messages contain it."""
     reason = str(ModelRefused("graph", f"it has {text}, wanted less"))
     assert len(reason) <= 1000
     assert len(reason.splitlines()) == 1
@@ -307,7 +307,7 @@ def test_fields_of_a_newer_library_are_passed_over(models: Path, write_model: Ca
 
 
 def test_a_manifest_of_another_model_or_version_is_refused(models: Path, write_model: Callable[..., Path]) -> None:
-    """A folder copied under another name or number does not pass for what it is not."""
+    """A folder that was copied under another name or number is not served."""
     write_model("affine", 2).rename(models / "affine" / "1")
     _refused(models, "manifest", "version 2, its folder model 'affine' version 1")
 

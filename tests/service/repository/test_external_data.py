@@ -193,7 +193,10 @@ def _without_location() -> onnx.ModelProto:
     ],
 )
 def test_data_that_onnxruntime_would_look_for_is_refused(make: Callable[[], onnx.ModelProto], reason: str) -> None:
-    """It takes bytes for the main graph's initializers only; anything else it would read from the working directory."""
+    """It takes bytes only for initializers of the main graph.
+
+    Anything else it would read from the working directory.
+    """
     with pytest.raises(ModelRefused, match=reason):
         external_files(make().SerializeToString())
 
@@ -205,7 +208,7 @@ def test_a_word_is_no_reference() -> None:
 
 
 def test_the_walk_ends() -> None:
-    """More than a million fields beside external data are refused, however they are nested."""
+    """A model with external data and more than a million fields is refused, for any nesting of the fields."""
     model = _model(initializers=(_external(),)).SerializeToString()
     with pytest.raises(ModelRefused, match="more than 1000000 fields"):
         external_files(model + b"\x08\x01" * 1_000_001)

@@ -1,4 +1,4 @@
-"""A registry whose models come from storage by way of a cache: the local disk as fsspec sees it, and real models."""
+"""A registry with models from storage through a cache: the local disk through fsspec, with real models."""
 
 import asyncio
 import gc
@@ -46,7 +46,7 @@ def settings(models: Path, tmp_path: Path) -> Callable[..., Settings]:
 
 
 def _cached(tmp_path: Path) -> list[str]:
-    """Files in the cache, below the repository's part of it."""
+    """The files in the cache, relative to the repository's folder in it."""
     return sorted(
         "/".join(file.relative_to(tmp_path / "cache").parts[1:])
         for file in (tmp_path / "cache").rglob("*")
@@ -92,7 +92,7 @@ def test_what_is_wanted_is_fetched_and_answers(
 def test_versions_come_and_are_taken_back(
     settings: Callable[..., Settings], write_model: WriteModel, models: Path
 ) -> None:
-    """As in a folder: the newest takes over, and gone from the storage, the one before is back."""
+    """As in a folder: the newest takes over, and after its removal the previous one answers again."""
     write_model("affine", 1)
 
     async def test() -> None:
@@ -115,7 +115,7 @@ def test_versions_come_and_are_taken_back(
 def test_a_load_on_request_tidies_up(
     settings: Callable[..., Settings], write_model: WriteModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that never looks by itself would else keep every version that it ever served."""
+    """Otherwise a server that never scans by itself would cache every version that it has served."""
     write_model("affine", 1)
     monkeypatch.setattr("service.repository.cache._UNUSED_SECONDS", -1.0)
 
@@ -231,7 +231,7 @@ def test_an_older_version_that_cannot_be_read_keeps_no_newer_one_away(
 def test_a_start_without_storage_serves_what_the_cache_holds(
     settings: Callable[..., Settings], write_model: WriteModel, models: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Said once, and told by the metric; when the storage is back, so are new versions."""
+    """Logged once, and shown by the metric. When the storage returns, new versions are found."""
     write_model("affine", 1)
     away = models.with_name("away")
 
@@ -272,7 +272,7 @@ def test_a_start_with_neither(settings: Callable[..., Settings], models: Path) -
 
 
 class _Cut:
-    """A storage whose network can be cut: by what is asked, "find" or "cat_file"."""
+    """A storage whose network can be cut for one kind of call, "find" or "cat_file"."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.off: set[str] = set()
@@ -301,7 +301,7 @@ def cut(monkeypatch: pytest.MonkeyPatch) -> _Cut:
 def test_a_start_waits_for_storage_that_may_come_back(
     what: str, settings: Callable[..., Settings], write_model: WriteModel, cut: _Cut
 ) -> None:
-    """With nothing cached the server is live and not ready, says why, and asks its callers to come again."""
+    """With an empty cache the server is live and not ready, has a reason, and tells callers to try again."""
     write_model("affine", 1)
     cut.off = {what}
 
@@ -326,7 +326,7 @@ def test_a_start_waits_for_storage_that_may_come_back(
 def test_what_cannot_be_read_now_is_not_refused(
     settings: Callable[..., Settings], write_model: WriteModel, cut: _Cut
 ) -> None:
-    """The version is tried again at the next look though its files are the same; other models are looked at."""
+    """The version is tried again at the next scan, with the same files. Other models are scanned too."""
     write_model("affine", 1)
     write_model("classifier", 1)
 
@@ -355,7 +355,7 @@ def test_what_cannot_be_read_now_is_not_refused(
 def test_a_start_with_a_warm_cache_fetches_nothing(
     settings: Callable[..., Settings], write_model: WriteModel, cut: _Cut
 ) -> None:
-    """One listing, and no download of what is there already."""
+    """It needs one listing, and downloads no cached file."""
     write_model("affine", 1)
 
     async def test() -> None:
@@ -372,7 +372,7 @@ def test_a_start_with_a_warm_cache_fetches_nothing(
 def test_a_damaged_cache_is_fetched_anew(
     settings: Callable[..., Settings], write_model: WriteModel, tmp_path: Path
 ) -> None:
-    """What is on disk is verified like anything else."""
+    """Cached files are verified like all others."""
     write_model("affine", 1)
 
     async def serves() -> None:
@@ -391,7 +391,7 @@ def test_a_damaged_cache_is_fetched_anew(
 
 
 def test_servers_share_a_cache(settings: Callable[..., Settings], write_model: WriteModel) -> None:
-    """Four that read, publish anew and tidy up at once: every read gives the bytes that were published."""
+    """Four threads read, publish again and evict at once: every read gives the published bytes."""
     expected = {version: (write_model("affine", version) / "model.onnx").read_bytes() for version in (1, 2, 3)}
     failures: list[BaseException] = []
 
@@ -428,7 +428,7 @@ def _cache_of(source: Any) -> Any:
 def test_a_file_without_end_is_not_fetched(
     file: str, limit: str, settings: Callable[..., Settings], write_model: WriteModel, tmp_path: Path
 ) -> None:
-    """Its size is in the listing: 8 TB are refused before a byte comes."""
+    """Its size is in the listing: 8 TB are refused before the first byte."""
     os.truncate(write_model("affine", 1) / file, 8 * 10**12)
 
     async def test() -> None:
@@ -444,7 +444,7 @@ def test_a_file_without_end_is_not_fetched(
 def test_external_data_is_fetched_and_cached(
     settings: Callable[..., Settings], write_model: WriteModel, move_weights: Callable[..., None], tmp_path: Path
 ) -> None:
-    """What model.onnx points at comes with it, and nothing else; the next start reads it from the cache."""
+    """The files that model.onnx names are fetched, and no others. The next start reads them from the cache."""
     folder = write_model("affine", 1)
     move_weights(folder)
     (folder / "report.html").write_text("for people")
@@ -527,7 +527,7 @@ def test_external_data_that_does_not_fit_is_refused_until_it_does(
 def test_a_version_that_goes_between_two_looks(
     settings: Callable[..., Settings], write_model: WriteModel, models: Path
 ) -> None:
-    """Whether a later look or the download finds it out: refused, and no other error."""
+    """It is refused, whether the next scan or the download finds its removal, and causes no other error."""
     write_model("affine", 1)
 
     async def test() -> None:
@@ -546,7 +546,7 @@ def test_a_version_that_goes_between_two_looks(
 def test_a_cache_that_has_gone(
     settings: Callable[..., Settings], write_model: WriteModel, tmp_path: Path, cut: _Cut
 ) -> None:
-    """What answers goes on, and the trouble is told, not the end of looking."""
+    """Loaded versions still answer, the error is logged, and scans go on."""
     write_model("affine", 1)
 
     async def test() -> None:
@@ -609,7 +609,7 @@ def test_a_name_that_no_model_can_have_is_passed_over(
 def test_what_is_passed_over_is_told_once(
     address: str, write_model: WriteModel, models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A lost+found stands on every ext4 volume: one line, and one more where it has gone and comes back."""
+    """Every ext4 volume has a lost+found: one line, and one more if it is removed and returns."""
     write_model("affine", 1, name="lost+found")
 
     async def test() -> None:
@@ -628,7 +628,7 @@ def test_what_is_passed_over_is_told_once(
 def test_a_name_that_is_too_long_for_a_folder(
     settings: Callable[..., Settings], write_model: WriteModel, models: Path, tmp_path: Path
 ) -> None:
-    """Object storage has such names; the cache could not: passed over, and no trouble at every look."""
+    """Object storage allows such names, the cache does not: it is skipped, without an error at every scan."""
     write_model("affine", 1)
     files = importlib.import_module("fsspec").filesystem("memory")
     for name in ("affine", "a" * 255, "a" * 256):
@@ -645,7 +645,7 @@ def test_a_name_that_is_too_long_for_a_folder(
 
 
 def test_what_was_refused_is_not_kept_in_memory(settings: Callable[..., Settings], write_model: WriteModel) -> None:
-    """Its error goes at once, not when the garbage collector comes: its frames hold all bytes that were read."""
+    """Its error is freed at once, without the garbage collector: its frames hold all bytes that were read."""
     (write_model("affine", 1) / "model.onnx").write_bytes(b"")
 
     async def test() -> None:
@@ -669,7 +669,7 @@ def test_what_was_refused_is_not_kept_in_memory(settings: Callable[..., Settings
 def test_who_asked_may_go(
     settings: Callable[..., Settings], write_model: WriteModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a caller does who asked for a load and waits no longer: what he asked for ends before the next look begins."""
+    """For example a caller that asked for a load and was cancelled: its work ends before the next scan begins."""
     write_model("affine", 1)
     hangs, go_on = threading.Event(), threading.Event()
     system: Any = importlib.import_module("fsspec.implementations.local").LocalFileSystem

@@ -1,4 +1,4 @@
-"""What lies in storage, through fsspec's own in-memory store and the local disk."""
+"""Files in storage, with fsspec's in-memory store and the local disk."""
 
 import importlib
 import subprocess
@@ -37,7 +37,7 @@ def write(url: str) -> Callable[[str, bytes], None]:
 
 @pytest.mark.parametrize("ending", ["", "/"])
 def test_files_are_listed_below_the_address(ending: str, url: str, write: Callable[..., None]) -> None:
-    """By path, at any depth, with sizes; what only begins like the address is another's."""
+    """By path, at any depth, with sizes. A folder whose name only begins like the address is not listed."""
     assert Storage(url + ending).list_files() == {}
     write("digits/1/model.onnx", b"123")
     write("top", b"")
@@ -48,7 +48,7 @@ def test_files_are_listed_below_the_address(ending: str, url: str, write: Callab
 
 
 def test_another_content_has_another_stamp(url: str, write: Callable[..., None]) -> None:
-    """A look sees what was written since the one before; where nothing was, the stamp is the same."""
+    """A scan sees files that were written after the previous scan. Unchanged files have the same fingerprint."""
     write("file", b"one")
     place = Storage(url)
     before = place.list_files()["file"].fingerprint
@@ -61,7 +61,7 @@ def test_another_content_has_another_stamp(url: str, write: Callable[..., None])
 def test_a_file_is_fetched_in_pieces(
     size: int, url: str, write: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever its size, it comes as it is."""
+    """For any size, the copy equals the file."""
     monkeypatch.setattr(storage, "_PIECE_BYTES", 7)
     content = bytes(range(size))
     write("file", content)
@@ -70,7 +70,7 @@ def test_a_file_is_fetched_in_pieces(
 
 
 def test_a_file_that_has_gone(url: str, tmp_path: Path) -> None:
-    """It is told apart from a storage that does not answer."""
+    """Its error differs from that of a storage that does not answer."""
     with pytest.raises(FileNotFoundError):
         Storage(url).fetch("file", 5, tmp_path / "copy")
 
@@ -124,7 +124,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_passwords_are_not_told() -> None:
-    """What an address says before its @ is in no message."""
+    """No message has the part of the address before its @."""
     with pytest.raises(StartupError, match=r"'nothing://host/models' is no address") as caught:
         Storage("nothing://user:secret@host/models")
     assert "secret" not in str(caught.value)
@@ -154,7 +154,7 @@ def test_an_address_of_no_bucket() -> None:
 
 
 def _kan_serve(without: str, models: str) -> "subprocess.CompletedProcess[str]":
-    """kan-serve where a package is not installed."""
+    """kan-serve without an optional package."""
     code = f"""
 import sys
 sys.modules[{without!r}] = None

@@ -1,4 +1,4 @@
-"""What is held at once, and who loses its place."""
+"""The bytes and calls that are held at once, and which calls are evicted."""
 
 import asyncio
 from contextlib import suppress
@@ -39,7 +39,7 @@ def _call(admission: Admission, cancelled: list[Held] | None = None, *, stream: 
 
 
 def test_calls_and_streams_are_counted_apart(admission: Admission) -> None:
-    """One more than the bound is refused, with when to come again; one that ends makes room."""
+    """One more than the bound is refused, with a time for the next try. A call that ends makes room."""
     calls = [_call(admission) for _ in range(8)]
     streams = [_call(admission, stream=True) for _ in range(2)]
     with pytest.raises(Overloaded, match=r"8 calls are open.*max_calls") as caught:
@@ -54,7 +54,7 @@ def test_calls_and_streams_are_counted_apart(admission: Admission) -> None:
 
 
 def test_a_complete_message_takes_the_place_of_unfinished_ones(admission: Admission, clock: _Clock) -> None:
-    """Callers who have sent least in the time that they had lose theirs, the others keep it."""
+    """Calls that have sent the least for their time are evicted; the others stay."""
     cancelled: list[Held] = []
     stuck, slow, fast = (_call(admission, cancelled) for _ in range(3))
     for held, so_many in ((stuck, 300), (slow, 200)):
@@ -71,7 +71,7 @@ def test_a_complete_message_takes_the_place_of_unfinished_ones(admission: Admiss
 
 
 def test_complete_messages_refuse_the_next(admission: Admission) -> None:
-    """They keep their places: the newest is refused, and nothing of it stays."""
+    """They stay: the newest call is refused, and its bytes are dropped."""
     cancelled: list[Held] = []
     for _ in range(4):
         _call(admission, cancelled).complete(200)
@@ -119,7 +119,7 @@ def test_a_stream_that_holds_its_share_is_read_no_further(admission: Admission) 
 
 
 def test_silence_before_a_message_is_no_slowness(admission: Admission, clock: _Clock) -> None:
-    """A stream that was silent for long and then sends keeps its place; callers who are stuck lose theirs."""
+    """A stream that was silent for long and then sends stays. Stuck calls are evicted."""
     stream = _call(admission, stream=True)
     clock.seconds = 90.0
     stuck = [_call(admission) for _ in range(4)]

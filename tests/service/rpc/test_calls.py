@@ -88,7 +88,7 @@ def test_an_error_is_told_with_its_code_and_counted() -> None:
 
 
 def test_an_answer_that_no_message_holds_is_refused_and_counted() -> None:
-    """Longer than the transport takes: RESOURCE_EXHAUSTED with what to do, in the metrics as in the answer."""
+    """An answer above the transport's limit: RESOURCE_EXHAUSTED with advice, in the answer and the metrics."""
     metrics = Metrics()
 
     async def answer(call: RequestContext, request: bytes) -> bytes:
@@ -127,7 +127,7 @@ def test_a_long_name_does_not_burst_the_trailers() -> None:
     ("deadline", "code"), [(None, "CANCELLED"), (float("inf"), "CANCELLED"), (0, "DEADLINE_EXCEEDED")]
 )
 def test_a_caller_who_leaves_is_counted(deadline: float | None, code: str) -> None:
-    """Cancelling the handler is passed on, and counted as what it was: a cancel, or a deadline that passed."""
+    """A cancelled handler raises further, and is counted by its cause: a cancel, or a deadline that passed."""
     metrics = Metrics()
 
     async def leave() -> None:
@@ -167,7 +167,7 @@ def test_a_stream_is_one_request() -> None:
 
 
 async def _requests(messages: list[bytes], *, read: list[bytes], wait: bool = False) -> AsyncIterator[bytes]:
-    """The messages of a caller; notes those that were read. With `wait` the caller stays, and says nothing more."""
+    """The messages of a caller; records which were read. With `wait` the stream stays open without more messages."""
     for message in messages:
         read.append(message)
         yield message
@@ -200,7 +200,10 @@ def _failure(request: bytes, error: RpcError) -> bytes:
 
 
 def test_each_request_of_a_stream_counts_and_fails_alone() -> None:
-    """Answers come as they are ready, a failure in its request's place; each is one request with its own code."""
+    """Each answer comes when it is ready, a failure in place of an answer.
+
+    Each counts as a request with its own code.
+    """
     metrics = Metrics()
 
     async def answer(call: RequestContext, request: bytes) -> bytes:
@@ -223,7 +226,7 @@ def test_each_request_of_a_stream_counts_and_fails_alone() -> None:
 
 
 def test_a_stream_is_read_as_far_as_answers_are_taken() -> None:
-    """Of many requests so many are read as may be in flight, and one more for each answer that is taken."""
+    """At first as many requests are read as may be in flight, then one more for each answer that is taken."""
 
     async def answer(call: RequestContext, request: bytes) -> bytes:
         return request
@@ -247,7 +250,7 @@ def test_a_stream_is_read_as_far_as_answers_are_taken() -> None:
 
 
 def test_a_stream_that_is_closed_cancels_what_it_holds() -> None:
-    """Whoever leaves a stream leaves nothing behind: each request that is being answered is cancelled and counted."""
+    """Each request of a closed stream that is in flight is cancelled and counted."""
     metrics = Metrics()
 
     async def answer(call: RequestContext, request: bytes) -> bytes:
@@ -269,7 +272,10 @@ def test_a_stream_that_is_closed_cancels_what_it_holds() -> None:
 
 
 def test_a_server_that_stops_answers_what_it_has_read() -> None:
-    """Once stopping is set nothing more is read; what was read is answered, and the end is told as UNAVAILABLE."""
+    """After the stop no more requests are read.
+
+    Requests that were read are answered, then UNAVAILABLE ends the stream.
+    """
     working = asyncio.Event()
 
     async def answer(call: RequestContext, request: bytes) -> bytes:
@@ -294,7 +300,7 @@ def test_a_server_that_stops_answers_what_it_has_read() -> None:
 
 
 def test_a_transport_that_fails_ends_its_stream() -> None:
-    """What the transport raises comes through, after the answers to what was read."""
+    """The error of the transport is raised after the answers to all requests that were read."""
 
     async def answer(call: RequestContext, request: bytes) -> bytes:
         return request

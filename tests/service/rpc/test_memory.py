@@ -1,4 +1,4 @@
-"""The bound on a server's memory, and what its container allows."""
+"""The bound on a server's memory, and the limit of its container."""
 
 import re
 from pathlib import Path
@@ -44,7 +44,7 @@ def test_models_count() -> None:
     ],
 )
 def test_the_containers_limit(files: dict[str, str], limit: int | None, tmp_path: Path) -> None:
-    """Of control groups version 2 or 1; None where there is none."""
+    """The limit in control groups version 2 or 1; None without one."""
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -52,7 +52,7 @@ def test_the_containers_limit(files: dict[str, str], limit: int | None, tmp_path
 
 
 def test_superseded_versions_take_what_the_container_has_left() -> None:
-    """Never more than linger_bytes, never more than is left beside the bound, and nothing where that is passed."""
+    """At most linger_bytes, at most the rest beside the bound, and nothing if the bound is above the limit."""
     settings = Settings(linger_bytes=1000)
     most = most_bytes(settings, 50)
     rooms = {left: linger_room_bytes(settings, most + left, 50) for left in (-1, 0, 999, 1001)}
@@ -61,7 +61,7 @@ def test_superseded_versions_take_what_the_container_has_left() -> None:
 
 
 def test_the_memory_of_this_process() -> None:
-    """What the system says of it, in bytes."""
+    """The memory as the system reports it, in bytes."""
     kib = re.search(r"VmRSS:\s+(\d+)", Path("/proc/self/status").read_text())
     resident = resident_bytes()
     assert kib is not None
@@ -86,7 +86,7 @@ _MODEL_BYTES = 48 * 10**6
     ],
 )
 def test_the_limits_that_are_deployed(file: str, way: tuple[str | int, ...], frontend: str) -> None:
-    """A container may take what the formula says for the default settings, 48 MB of models and those that linger."""
+    """The containers have the formula's memory for the default settings, 48 MB of models, and lingering versions."""
     found = yaml.safe_load((_DEPLOY / file).read_text())
     for step in (*way, "limits", "memory"):
         found = found[step]

@@ -57,19 +57,19 @@ def test_quotes_may_hold_separators_quotes_and_line_ends() -> None:
 
 
 def test_unknown_columns_are_named() -> None:
-    """All but those without a name."""
+    """All unknown columns except those without a name."""
     assert blocks(b"z,a,,y,b\n1,2,3,4,5\n")[0].ignored == ("z", "y")
     assert blocks(b'{"z":1,"a":2,"b":3}\n{"a":2,"b":3,"y":0}\n', "jsonl")[0].ignored == ("z", "y")
 
 
 def test_json_lines_keep_their_types() -> None:
-    """Numbers, words, null and booleans come as they are; blank lines are skipped."""
+    """Numbers, words, null and booleans keep their types; blank lines are skipped."""
     content = '\ufeff{"a": 1, "b": "ü"}\r\n\n{"b": null, "a": true}'.encode()
     assert cells(content, "jsonl") == {"a": [1, True], "b": ["ü", None]}
 
 
 def test_blocks_are_bounded_and_name_their_rows() -> None:
-    """Rows count on through the file; lines are those at which a record begins."""
+    """Rows are numbered through the whole file. The line of a row is the first line of its record."""
     read = blocks(b'a,b\n1,"x\ny"\n\n2,z\n3,z\n', size=2)
     assert [block.count for block in read] == [2, 1]
     assert [read[0].place(0), read[0].place(1), read[1].place(0)] == [
@@ -135,7 +135,7 @@ NAMES = st.lists(st.text(LETTERS, min_size=1, max_size=5), min_size=2, max_size=
 
 @given(st.data())
 def test_csv_is_read_as_training_reads_it(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
-    """What Python's csv writes under any separator and names gives the same cells on both sides."""
+    """A file of Python's csv writer, with any separator and names, gives client and training the same cells."""
     text = st.text(LETTERS, max_size=5)
     names = [name for name in data.draw(NAMES) if name.strip()] + ["plain"]
     rows = data.draw(st.lists(st.lists(text, min_size=len(names), max_size=len(names)), min_size=1, max_size=5))

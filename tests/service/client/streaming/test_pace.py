@@ -1,4 +1,4 @@
-"""Waits and rows of a caller whom a server refuses for lack of room."""
+"""Waits, and rows a request, of a caller that a full server refuses."""
 
 import pytest
 
@@ -8,14 +8,14 @@ from service.client.streaming.pace import Pace
 
 
 def refusal(retry_after_seconds: float | None) -> Overloaded:
-    """An error that says when to come back."""
+    """An error with the time of the next try."""
     error = Overloaded("full")
     error.retry_after_seconds = retry_after_seconds
     return error
 
 
 def test_waits_grow_and_are_never_shorter_than_told() -> None:
-    """They double with each refusal in a row up to a bound, differ by chance, and begin anew after an answer."""
+    """They double with each refusal in a row up to a bound, vary at random, and begin anew after an answer."""
     pace = Pace(512)
     waits = [pace.refused(refusal(0.01)).seconds for _ in range(12)]
     assert 0.025 <= waits[0] <= 0.0375
@@ -46,7 +46,7 @@ def test_rows_are_halved_by_refusals_and_grow_with_answers() -> None:
 
 
 def test_a_refusal_without_a_time_is_final() -> None:
-    """What is too large once is too large again."""
+    """A message that is too large once would be too large again."""
     error = refusal(None)
     with pytest.raises(Overloaded) as raised:
         Pace(512).refused(error)
@@ -54,7 +54,10 @@ def test_a_refusal_without_a_time_is_final() -> None:
 
 
 def test_a_wait_leaves_time_for_the_call() -> None:
-    """It is cut to what the deadline leaves; where room comes only after that, or repeats are off, the error comes."""
+    """The wait is cut to the deadline.
+
+    If room comes only after the deadline, or retries are off, the error is raised.
+    """
     pace = Pace(512)
     for _ in range(8):
         pause = pace.refused(refusal(0.01))

@@ -39,7 +39,7 @@ MOST_READ_AHEAD = 64 + 2
 
 
 class Outcome:
-    """What a loop over a stream saw: predictions, and the error that ended it."""
+    """The predictions of a loop over a stream, and the error that ended it."""
 
     def __init__(self) -> None:
         self.predictions: list[Prediction] = []
@@ -170,7 +170,7 @@ WRONG_BLOCKS: list[tuple[Any, str]] = [
 
 @both
 def test_a_wrong_block_raises_in_its_place(server: Any, answer: Answer, ask: Ask) -> None:
-    """Whoever finds the fault, the blocks before it are answered first, and none after it."""
+    """Client and server errors alike: all blocks before the wrong one are answered first, and none after it."""
     for wrong, message in WRONG_BLOCKS:
         outcome = ask(server.grpc, "affine", [ROWS, ROWS[:2], wrong, ROWS])
         assert isinstance(outcome.error, InvalidInput), (wrong, outcome.error)
@@ -183,7 +183,7 @@ def test_a_wrong_block_raises_in_its_place(server: Any, answer: Answer, ask: Ask
 
 @both
 def test_what_the_callers_iterator_raises_is_raised(server: Any, ask: Ask) -> None:
-    """The very error, after the answers to the blocks that came before it; one at once too."""
+    """The same error object, after the answers to all earlier blocks; also for the first block."""
 
     def broken(count: int, error: BaseException) -> Iterator[Floats]:
         yield from [ROWS] * count
@@ -197,7 +197,7 @@ def test_what_the_callers_iterator_raises_is_raised(server: Any, ask: Ask) -> No
 
 
 def test_blocks_that_are_none_are_told_at_once() -> None:
-    """Before any call: what cannot be iterated over, a timeout that is none, a client that is not connected."""
+    """Before any call, for blocks that are not iterable, an invalid timeout, and a client that is not connected."""
     with Client("127.0.0.1:1") as client:
         with pytest.raises(TypeError, match="'int' object is not iterable"):
             client.predict_stream("affine", 5)  # type: ignore[arg-type]
@@ -208,15 +208,15 @@ def test_blocks_that_are_none_are_told_at_once() -> None:
 
 
 def let_go(gone: threading.Event) -> bool:
-    """Whether an iterator is let go; an error that was caught holds what was on the stack."""
+    """Whether an iterator is released. A caught error would keep the objects on its stack."""
     gc.collect()
     return gone.wait(10)
 
 
 async def alone() -> None:
-    """See to it that no other task is left, of grpc's own no more than those that wait for a call's status.
+    """Check that no other task is left, and of grpc's tasks only those that wait for the status of a call.
 
-    They end shortly after their calls, save where a call is cancelled in the very moment in which its server ends it.
+    Those end shortly after their calls, except if a call is cancelled in the moment in which its server ends it.
     """
     others = [task for task in asyncio.all_tasks() if "_handle_status_once_received" not in str(task)]
     left = [task for task in others if task is not asyncio.current_task()]
@@ -226,7 +226,7 @@ async def alone() -> None:
 
 
 class Endless:
-    """Blocks without end; counts those that were read, and tells when nobody holds it any more."""
+    """Endless blocks. Counts the blocks that were read, and records when the iterator is released."""
 
     def __init__(self, rows: int) -> None:
         self.read = 0
@@ -244,7 +244,7 @@ class Endless:
 
 @pytest.mark.parametrize(("rows", "most_read_ahead"), [(1, MOST_READ_AHEAD), (250, 2 + 2), (4096, 1 + 2)])
 def test_a_stream_reads_no_further_than_it_is_taken(server: Any, rows: int, most_read_ahead: int) -> None:
-    """However long the iterator, as many blocks are read as were taken, and those under way; closing ends it all."""
+    """From an endless iterator only the taken blocks and those in flight are read. Closing ends everything."""
     endless = Endless(rows)
     with Client(server.grpc, 60) as client:
         with closing(client.predict_stream("affine", endless.blocks())) as stream:
@@ -276,7 +276,7 @@ def test_a_stream_of_asyncio_reads_no_further_than_it_is_taken(server: Any) -> N
 
 
 def test_a_stream_that_is_left_after_its_server_ended_it_leaves_nothing(server: Any, metrics: Any) -> None:
-    """Not even a task of grpc's, which would wait for ever for the status behind answers that nobody reads."""
+    """Not even a task of grpc, which would wait for ever for the status behind unread answers."""
 
     async def ask() -> None:
         async with AsyncClient(server.grpc, 60) as client:
@@ -293,7 +293,7 @@ def test_a_stream_that_is_left_after_its_server_ended_it_leaves_nothing(server: 
 
 
 def test_a_dropped_stream_is_cancelled(server: Any, metrics: Any) -> None:
-    """Leaving the loop is enough: the server drops what is under way, and the iterator is let go."""
+    """It is enough to leave the loop: the server drops the requests in flight, and the iterator is released."""
     endless = Endless(4096)
     with Client(server.grpc, 60) as client:
         for _ in client.predict_stream("slow", itertools.chain([ROWS], endless.blocks())):
@@ -341,7 +341,7 @@ def test_a_cancelled_task_cancels_its_stream_alone(gate: Any, server: Any, metri
 
 
 def test_the_next_block_may_depend_on_the_last_answer(server: Any, answer: Answer) -> None:
-    """Answers come as they are ready, not once many blocks have been read."""
+    """Each answer comes as soon as it is ready, even if few blocks have been read."""
     following: queue.Queue[Floats | None] = queue.Queue()
 
     def blocks() -> Iterator[Floats]:
@@ -359,7 +359,7 @@ def test_the_next_block_may_depend_on_the_last_answer(server: Any, answer: Answe
 
 @both
 def test_a_stream_has_one_deadline(gate: Any, server: Any, ask: Ask) -> None:
-    """It ends when its time is over, whoever is waited for: the model, or the caller's iterator."""
+    """It ends when its time is over, both while the model runs and while the caller's iterator blocks."""
     with gate.closed():
         late = ask(server.grpc, "slow", [ROWS] * 3, seconds=0.3)
     assert isinstance(late.error, DeadlineExceeded)
@@ -390,7 +390,7 @@ def test_an_iterator_that_waits_does_not_hold_up_the_deadline(server: Any) -> No
 def test_a_server_that_stops_ends_a_stream_that_is_not_repeated(
     server: Any, kan_serve: Callable[..., Any], answer: Answer, ask: Ask
 ) -> None:
-    """What came is whole and in order; the rest, sent to another server, is answered there."""
+    """The answers so far are complete and in order. Another server answers the rest of the blocks."""
     blocks = blocks_of(5000)
 
     def stopping() -> Iterator[Floats]:
@@ -414,7 +414,7 @@ def test_a_server_that_stops_ends_a_stream_that_is_not_repeated(
 def test_a_stream_goes_on_with_another_server(
     server: Any, kan_serve: Callable[..., Any], answer: Answer, metrics: Any, ask: Ask, how: signal.Signals
 ) -> None:
-    """One of two servers goes while it answers: every block is answered once, in order."""
+    """One of two servers stops during the stream: every block is answered once, in order."""
     servers = [server, kan_serve()]
     blocks = blocks_of(3000)
 
@@ -433,7 +433,7 @@ def test_a_stream_goes_on_with_another_server(
 
 @both
 def test_a_server_that_is_gone_ends_a_stream(server: Any, ask: Ask) -> None:
-    """Where nobody is left to repeat it with, the error says so, once and soon."""
+    """If there is no other server, the error comes once and soon."""
 
     def stopping() -> Iterator[Floats]:
         yield from [ROWS] * 100
@@ -467,7 +467,7 @@ def test_a_stream_outlives_its_connection(
 def test_a_new_version_takes_over_within_a_stream(
     kan_serve: Callable[..., Any], write_model: Callable[..., Path], ask: Ask
 ) -> None:
-    """No block fails, and its labels are those of the version that answered."""
+    """No block fails, and its labels are those of the version that answered it."""
 
     def other(manifest: manifest_pb2.ModelManifest) -> None:
         manifest.classes[:] = ["one", "two", "three"]
@@ -505,7 +505,7 @@ def backwards(manifest: manifest_pb2.ModelManifest) -> None:
 def test_rows_by_name_outlive_a_version_with_other_columns(
     kan_serve: Callable[..., Any], write_model: Callable[..., Path], answer: Answer, ask: Ask
 ) -> None:
-    """A block that was encoded for one version and answered by another is encoded and asked for anew."""
+    """A block that was encoded for one version and answered by another is encoded and sent again."""
     write_model("affine")
     address = kan_serve("--poll-seconds", "0.05", "--allow-incompatible", "affine").grpc
     record = {f"x{place}": float(place) for place in range(4)}
@@ -545,7 +545,7 @@ def test_numbers_in_the_order_of_columns_end_a_stream_where_that_changes(
 
 
 def test_bulk_lets_others_go_first(gate: Any, server: Any, metrics: Any) -> None:
-    """A few rows are answered while many that are in bulk, which came before them, still wait."""
+    """A few interactive rows are answered while many bulk rows, which arrived before them, still wait."""
     large = np.zeros((4096, 4), np.float32)
     with Client(server.grpc, 60) as client, ThreadPoolExecutor(4) as pool:
         for work in (
@@ -592,7 +592,7 @@ def test_closing_the_client_ends_its_streams(server: Any) -> None:
 
 
 class Liar(grpc.GenericRpcHandler):
-    """Knows a model, and answers streams with what it was told to."""
+    """A server that knows a model and answers streams with prepared messages."""
 
     def __init__(self, answers: list[prediction_pb2.PredictStreamResponse]) -> None:
         self._answers = answers

@@ -17,7 +17,7 @@ def _code(error: "pytest.ExceptionInfo[RpcError]") -> str:
 
 @given(st.lists(st.binary(max_size=40)), st.lists(st.integers(1, 30)), st.sampled_from(["identity", "gzip", "deflate"]))
 def test_messages_come_out_as_they_went_in(messages: list[bytes], cuts: list[int], encoding: str) -> None:
-    """However a body is cut into pieces, the same messages come out, compressed or not."""
+    """A body may be cut into any pieces: the same messages come out, compressed or not."""
     body = b"".join(frame(message * 20, encoding) for message in messages)
     deframer = Deframer(10_000, encoding)
     found: list[bytes] = []
@@ -120,7 +120,7 @@ def test_timeouts(value: bytes, seconds: float) -> None:
 
 @pytest.mark.parametrize("value", [b"", b"S", b"1", b"1s", b"-1S", b"1.5S", b"123456789S", b"\xffS"])
 def test_timeouts_that_say_nothing(value: bytes) -> None:
-    """Anything else is the caller's mistake."""
+    """Any other text is an error of the caller."""
     with pytest.raises(RpcError, match="grpc-timeout is") as caught:
         timeout_seconds(value)
     assert _code(caught) == "INVALID_ARGUMENT"
@@ -138,7 +138,7 @@ def test_a_message_in_a_header(message: str) -> None:
 
 
 def test_the_compression_that_both_know() -> None:
-    """Ours, where the caller takes it; else none."""
+    """The compression of the setting if the caller accepts it; otherwise none."""
     assert accepted_encoding(b"identity, deflate, gzip", ["gzip"]) == "gzip"
     assert accepted_encoding(b"identity,deflate", ["gzip"]) == "identity"
     assert accepted_encoding(b"", ["gzip"]) == "identity"

@@ -16,7 +16,7 @@ _ADMISSION = Bounds(calls=1000, streams=1, held_bytes=1000)
 def _task(
     receiving: Receiving, admission: Admission, connection: str, read: Callable[[], Awaitable[str]]
 ) -> tuple[asyncio.Task[str], list[Held]]:
-    """A call that receives its message, and who is evicted."""
+    """A call that receives its message, and the calls that are evicted."""
     evicted: list[Held] = []
 
     async def call() -> str:
@@ -66,7 +66,7 @@ def test_stuck_calls_give_way_to_others() -> None:
 
 
 def test_calls_that_wait_for_too_long_are_refused() -> None:
-    """A thousand stuck calls do not wait for ever: those whose turn does not come are told when to come again."""
+    """A thousand stuck calls do not wait for ever: calls without a turn are refused with a time for the next try."""
 
     async def check() -> None:
         receiving, admission = Receiving(1), Admission(_ADMISSION)
@@ -89,7 +89,7 @@ def test_calls_that_wait_for_too_long_are_refused() -> None:
 
 
 def test_one_call_alone_is_never_evicted() -> None:
-    """A slow caller keeps its turn for as long as nobody waits for one."""
+    """A slow call keeps its turn as long as no other call waits for one."""
 
     async def check() -> None:
         receiving, admission = Receiving(2), Admission(_ADMISSION)
@@ -111,7 +111,7 @@ def test_one_call_alone_is_never_evicted() -> None:
 
 @pytest.mark.parametrize("first", ["message", "cancellation"])
 def test_a_call_that_is_cancelled_as_its_turn_comes(first: str) -> None:
-    """It gives its turn back, whichever comes first in the same turn of the event loop: all turns are free again."""
+    """It gives its turn back, for both orders within one turn of the event loop. All turns are free again."""
 
     async def check() -> None:
         receiving, admission = Receiving(1), Admission(_ADMISSION)

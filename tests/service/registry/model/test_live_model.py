@@ -110,13 +110,13 @@ def test_a_closed_model_takes_nothing(models: Path, write_model: Callable[..., P
 def test_preferred_rows_bound_the_block(
     models: Path, write_model: Callable[..., Path], preferred_rows: int, wanted: int
 ) -> None:
-    """The block that the graph was tuned for is used where it is smaller; nonsense is passed over."""
+    """The block that the graph was tuned for is used if it is smaller. A negative number is ignored."""
     write_model("affine", change=lambda manifest: setattr(manifest, "preferred_rows", preferred_rows))
     assert _load(models, "affine").batcher.max_batch_rows == wanted
 
 
 def test_its_bounds_are_told_to_the_metrics(models: Path, write_model: Callable[..., Path]) -> None:
-    """What a run takes is bounded by setting and version, what may wait by the setting."""
+    """Setting and version limit the rows of a run; the setting limits the rows that may wait."""
     write_model("affine", change=lambda manifest: setattr(manifest, "preferred_rows", 16))
     metrics = Metrics()
     load(read_version(models, "affine", 1), Settings(max_queue_rows=5000), metrics)
@@ -126,7 +126,7 @@ def test_its_bounds_are_told_to_the_metrics(models: Path, write_model: Callable[
 
 @pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="CUDA may work here")
 def test_where_it_runs_is_told_to_the_metrics(models: Path, write_model: Callable[..., Path]) -> None:
-    """What its session got, not what was asked for."""
+    """The provider of the session, not that of the setting."""
     write_model("affine")
     metrics = Metrics()
     asked = Settings(provider="cuda", allow_fallback=True)
@@ -138,7 +138,7 @@ def test_where_it_runs_is_told_to_the_metrics(models: Path, write_model: Callabl
 
 
 def test_bytes_that_are_no_graph_are_refused(models: Path, write_model: Callable[..., Path]) -> None:
-    """What onnxruntime cannot open is a refusal with its reason."""
+    """If onnxruntime cannot open the bytes, the refusal has its reason."""
     write_model("affine")
     artefact = read_version(models, "affine", 1)
     for content in (b"", b"not a model", artefact.model_bytes[:50]):
@@ -290,7 +290,7 @@ def test_a_batch_is_no_larger_than_a_message(models: Path, write_model: Callable
 def test_bytes_of_onnxruntimes_own_format_are_refused(
     models: Path, write_model: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """Only ONNX is looked through for external data, so only ONNX is opened."""
+    """Only ONNX is searched for external data, so only ONNX is opened."""
     write_model("affine")
     artefact = read_version(models, "affine", 1)
     options = onnxruntime.SessionOptions()
@@ -315,7 +315,7 @@ def test_what_onnxruntime_says_is_cut(models: Path, write_model: Callable[..., P
 
 
 def _why_no_cuda() -> str:
-    """What is missing for a model to run on a GPU here; empty where nothing is."""
+    """The reason why a model cannot run on a GPU here; empty if it can."""
     try:
         driver, gpus = ctypes.CDLL("libcuda.so.1"), ctypes.c_int()
         present = driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(gpus)) == 0 and gpus.value > 0

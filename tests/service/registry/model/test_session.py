@@ -30,7 +30,7 @@ def model_bytes(models: Path, write_model: Callable[..., Path]) -> bytes:
 def test_cuda_asked_for_and_absent_is_an_error_unless_allowed(
     model_bytes: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No silent fall back to the CPU, and where it is allowed the session says that it is on the CPU."""
+    """There is no silent fallback to the CPU. If it is allowed, the session reports the CPU."""
     # As onnxruntime says without its GPU package, also on a machine that has it.
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     for refused in (provider_in_use, partial(open_session, model_bytes)):
@@ -119,7 +119,7 @@ def test_one_row_of_another_width_fails(models: Path, write_model: Callable[...,
 
 
 def test_one_row_where_the_input_is_an_output_too(models: Path, write_model: Callable[..., Path]) -> None:
-    """It comes back as it went in."""
+    """The row comes back unchanged."""
     write_model("affine")
     artefact = read_version(models, "affine", 1)
     graph = onnx.load_model_from_string(artefact.model_bytes)
@@ -133,7 +133,7 @@ def test_one_row_where_the_input_is_an_output_too(models: Path, write_model: Cal
 def test_onnxruntime_writes_no_lines_of_its_own(
     models: Path, write_model: Callable[..., Path], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """What it says of a graph that fails, when it is opened or run, is in the error alone, which is bounded."""
+    """Its message about a graph that fails to open or run is in the error only, with a bounded length."""
     write_model("affine")
     artefact = read_version(models, "affine", 1)
     graph = onnx.load_model_from_string(artefact.model_bytes)

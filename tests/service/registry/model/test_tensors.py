@@ -26,7 +26,7 @@ def test_a_regression_gives_what_its_graph_gives() -> None:
 
 
 def test_a_classification_gives_labels_last() -> None:
-    """A column of words beside the graph's outputs."""
+    """The labels are one more output, a column of words, after those of the graph."""
     tensors = Tensors.of(_manifest(["a", "b"], "y"))
     assert (tensors.graph_names, tensors.names) == (("y",), ("y", "label"))
     spec = tensors.outputs[-1]
@@ -44,7 +44,7 @@ def test_the_labels_never_take_the_name_of_an_output(outputs: list[str], name: s
 
 
 def test_a_label_is_the_first_of_the_largest() -> None:
-    """Ties go to the class that comes first; a row with NaN anywhere has the empty word, as a word may have."""
+    """Ties go to the first class. A row with a NaN has the empty word, which may also be a class."""
     tensors = Tensors.of(_manifest(["", "ünï", "c"], "y"))
     nan = np.nan
     rows = np.array([[0.2, 0.4, 0.4], [1, 0, 0], [0.3, 0.3, 0.3], [nan, 1, 0], [1, 0, nan], [nan] * 3, [0, 0, 1]])
