@@ -3,7 +3,7 @@
 Each metric has one reporter, so that nothing is counted twice:
 
     the batcher       rows, waits, runs, and the rejections overload, deadline, cancelled and draining
-    rpc/calls.py      each request once, and the rejection invalid
+    rpc/calls.py      each request once, and the rejections invalid, unread, and overload before the batcher
     the registry      loads and readiness
     a loaded model    its provider
 

@@ -361,5 +361,5 @@ class Registry:
                 self._succession.retire(entry)
         gone.intersection_update(self._entries.names())
         for name in sorted(gone - self._gone):
-            _log.warning("model %s: its files are gone; what is loaded answers on until the server is restarted", name)
+            _log.warning("model %s: its files are gone; its loaded versions answer until the server is restarted", name)
         self._gone = gone

@@ -49,7 +49,7 @@ async def _watch(scan: Callable[[], Awaitable[None]], seconds: float, logged_err
             if str(error) not in logged:
                 logged.append(str(error))
                 unexpected = not isinstance(error, StartupError)
-                _log.error("%s; what is loaded answers on", error, exc_info=error if unexpected else None)
+                _log.error("%s; loaded models still answer", error, exc_info=error if unexpected else None)
         else:
             if logged:
                 _log.info("the model repository is read again")

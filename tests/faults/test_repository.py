@@ -75,7 +75,7 @@ def _wait_for_version(server: Any, version: int) -> None:
 def test_files_of_a_served_model_vanish(
     serve_under_load: Callable[..., Any], models: Path, publish_version: Callable[..., Path]
 ) -> None:
-    """It answers on, one line says so, and a version that comes later is taken."""
+    """Its loaded version still answers, one line is logged, and a later version is loaded."""
 
     def trouble(server: Any) -> None:
         (models / "kan" / "1" / "model.onnx").unlink()
@@ -93,13 +93,13 @@ def test_files_of_a_served_model_vanish(
 def test_the_repository_itself_vanishes(
     serve_under_load: Callable[..., Any], models: Path, publish_version: Callable[..., Path]
 ) -> None:
-    """What is loaded answers on, said once; when the folder is back it is looked at again."""
+    """Loaded versions still answer, one line is logged; when the folder is back it is scanned again."""
 
     def trouble(server: Any) -> None:
         away = models.with_name("away")
         for times in (1, 2):
             models.rename(away)
-            _wait_for_log(server, "what is loaded answers on", times)
+            _wait_for_log(server, "loaded models still answer", times)
             away.rename(models)
             _wait_for_version(server, int(publish_version("kan").name))
 
@@ -113,7 +113,7 @@ def test_the_repository_turns_into_a_file(serve_under_load: Callable[..., Any], 
     def trouble(server: Any) -> None:
         models.rename(models.with_name("away"))
         models.write_text("no folder")
-        _wait_for_log(server, "what is loaded answers on")
+        _wait_for_log(server, "loaded models still answer")
 
     serve_under_load(trouble)
 

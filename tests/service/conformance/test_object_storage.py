@@ -264,7 +264,7 @@ def test_storage_goes_away_and_comes_back(
     server.process.terminate()
     code, _, log = server.finish()
     assert code == 0
-    reasons = re.findall("ERROR (.*); what is loaded answers on", log)
+    reasons = re.findall("ERROR (.*); loaded models still answer", log)
     assert 0 < len(reasons) == len(set(reasons))
     assert "model repository 's3://models/production' cannot be read: Could not connect" in log
     assert "the model repository is read again" in log

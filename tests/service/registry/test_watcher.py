@@ -30,7 +30,7 @@ def test_each_trouble_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
 
     with caplog.at_level(logging.INFO):
         asyncio.run(test())
-    ending = "; what is loaded answers on"
+    ending = "; loaded models still answer"
     again = "the model repository is read again"
     assert [record.getMessage() for record in caplog.records] == [
         f"refused{ending}",
