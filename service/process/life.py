@@ -1,7 +1,7 @@
 """The life of the process: the server runs in a thread, and the main thread only waits for signals.
 
-So the process ends in time (stop.py), even if the server hangs, for example in a run on the event loop, in a read of a
-file, or in a write of a log line to a pipe that is not read.
+So the process ends in time (stop.py), even if the server hangs. Examples are a run on the event loop that never
+returns, a read of a file, and a write of a log line to a pipe that is not read.
 """
 
 import asyncio
