@@ -49,7 +49,7 @@ class Metrics(Collector):
         self._models: dict[str, ModelSeries] = {}
         self._repository_seen = Gauge(
             "kan_repository_seen_timestamp_seconds",
-            "Unix time of the last scan of the model repository without an error; 0 before the first.",
+            "Unix time of the last successful poll of the model repository; 0 before the first.",
             registry=None,
         )
         self._build_info = Gauge("kan_build_info", "Always 1; what runs.", ("version", "onnxruntime"), registry=None)
