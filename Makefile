@@ -4,13 +4,17 @@ BIN := .venv/bin
 WEB := tests/kan_model/lowering tests/service/client
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help demo test test-deploy test-faults test-install test-web bench bench-serving check format proto deploy clean
+.PHONY: help demo docs test test-deploy test-faults test-install test-web bench bench-serving check format proto deploy clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/.installed-train  ## Train on digits, export, serve, call, measure; then stop (3 minutes)
 	$(BIN)/python deploy/demo.py
+
+docs: .venv/.installed-docs  ## Build the documentation site in site/; python3 -m http.server -d site shows it
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	$(BIN)/python -m pytest -m docs tests/docs
 
 test: .venv/.installed-test  ## Run every test that needs no Docker, Node or minutes of trouble
 	$(BIN)/python -m pytest
@@ -42,6 +46,7 @@ check: .venv/.installed-dev  ## Format, lint, types, import contracts, generated
 	$(BIN)/python deploy/kubernetes/monitoring.py --check
 	$(BIN)/python deploy/kubernetes/helm/schema.py --check
 	$(BIN)/python deploy/grafana/dashboards.py --check
+	$(BIN)/python docs/generate/diagrams.py --check
 
 format: .venv/.installed-dev  ## Format and fix what can be fixed
 	$(BIN)/ruff check --fix .
@@ -50,13 +55,14 @@ format: .venv/.installed-dev  ## Format and fix what can be fixed
 proto: .venv/.installed-dev  ## Generate Python from the .proto files
 	$(BIN)/python proto/generate.py
 
-deploy: .venv/.installed-dev  ## Make deploy/'s dashboards and Kubernetes' rules from their sources
+deploy: .venv/.installed-dev  ## Make deploy/'s dashboards and Kubernetes' rules, and docs/diagrams, from their sources
 	$(BIN)/python deploy/kubernetes/monitoring.py
 	$(BIN)/python deploy/kubernetes/helm/schema.py
 	$(BIN)/python deploy/grafana/dashboards.py
+	$(BIN)/python docs/generate/diagrams.py
 
 clean:  ## Remove what make made; models/ and runs/ stay
-	rm -rf .venv $(WEB:=/node_modules) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	rm -rf .venv $(WEB:=/node_modules) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist site
 
 .venv/bin/pip:
 	@test -n "$(PYTHON)" || { echo "make: no python3.11 or python3 found; set PYTHON=/path/to/python" >&2; exit 1; }
@@ -75,6 +81,9 @@ clean:  ## Remove what make made; models/ and runs/ stay
 	@touch $@
 .venv/.installed-deploy: pyproject.toml | .venv/bin/pip
 	$(BIN)/pip install --quiet --editable '.[deploy]'
+	@touch $@
+.venv/.installed-docs: pyproject.toml | .venv/bin/pip
+	$(BIN)/pip install --quiet --editable '.[docs]'
 	@touch $@
 .venv/.installed-bench: pyproject.toml | .venv/bin/pip
 	$(BIN)/pip install --quiet --editable '.[bench]'

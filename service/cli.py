@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None, *, last: bool = False) -> int:
         Exit code: 0 after a stop by signal; 1 if the server cannot start; 2 if a setting is invalid; 3 if something
         hung during the stop and was abandoned.
     """
-    given = {name: value for name, value in vars(_parser().parse_args(arguments)).items() if value is not None}
+    given = {name: value for name, value in vars(new_parser().parse_args(arguments)).items() if value is not None}
     try:
         settings = Settings(**given)
     except ValidationError as error:
@@ -89,7 +89,7 @@ def _new_loop(settings: Settings) -> Callable[[], asyncio.AbstractEventLoop]:
     return uvloop.new_event_loop
 
 
-def _parser() -> argparse.ArgumentParser:
+def new_parser() -> argparse.ArgumentParser:
     """A parser with a flag for each field of Settings. Values stay text, because Settings checks them."""
     parser = argparse.ArgumentParser(
         prog="kan-serve",

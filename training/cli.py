@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0, 1 where the system refused (a full disk), 2 for a mistake in what was given, 130 after Ctrl-C
         or, of `run`, SIGTERM.
     """
-    options = _parser().parse_args(arguments)
+    options = new_parser().parse_args(arguments)
     try:
         options.command(options)
     except Interrupted as error:
@@ -43,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def new_parser() -> argparse.ArgumentParser:
+    """The command line and its help."""
     parser = argparse.ArgumentParser(
         prog="kan-train", description="Train a KAN on a table and publish it for kan-serve."
     )

@@ -38,7 +38,7 @@ class PykanNetwork:
         tensors: Parameters under the names of pykan's state dict.
         width: [sums, products] of each layer of nodes, inputs first.
         base_functions: "silu" or "zero" a layer.
-        function_names: a layer, its symbolic functions [outputs][inputs]; None where the symbolic part is switched off.
+        function_names: a layer, its symbolic functions ``[outputs][inputs]``; None where the symbolic part is off.
     """
 
     tensors: Mapping[str, Tensor]

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    options = _parser().parse_args(arguments)
+    options = new_parser().parse_args(arguments)
     try:
         client = Client(options.address, options.timeout_seconds)
     except ValueError as error:
@@ -59,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGINT
 
 
-def _parser() -> argparse.ArgumentParser:
+def new_parser() -> argparse.ArgumentParser:
+    """The command line and its help."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
         "--address",

@@ -39,7 +39,8 @@ class RequestContext:
     Args:
         deadline: Moment on the clock of ``time.monotonic`` after which nobody waits for the answer, or None.
         metadata: Gives what the caller sent beside the message.
-        model, version: Filled in by the handler once it has found them, for the metrics' labels.
+        model: Filled in by the handler once it has found it, for the metrics' labels.
+        version: As `model`.
         inference: Set by the handler where rows are to be computed: those calls make the model's statistics.
         compute_seconds: Filled in by the handler: time of the runs that the rows were part of.
     """
@@ -81,7 +82,9 @@ class BidiStream:
     """A method that takes many requests on one stream and answers each, in the order in which answers are ready.
 
     Args:
-        path, protocol, answer: As those of :class:`Unary`; called for each request, for many at once.
+        path: As of :class:`Unary`.
+        protocol: As of :class:`Unary`.
+        answer: As of :class:`Unary`; called for each request, for many at once.
         failure: What is sent in the place of an answer: from the request and what its caller is told. Never raises.
     """
 

@@ -102,8 +102,9 @@ def test_an_alert_tells_a_person_what_there_is_to_know(rule: dict[str, Any]) -> 
     assert re.search(r"\{\{ \$value|\b0 targets", annotations["description"])
     # The runbook is a file of the repository, which a pager cannot open.
     assert re.search(r"\. First, .*\.$", annotations["description"])
-    # The path alone, or after an address where a clone has one.
-    assert re.fullmatch(rf"(https://\S+/)?docs/operations\.md#{rule['alert'].lower()}", annotations["runbook_url"])
+    # The path alone, or after an address where a clone has one; or the alert's page where the site has one.
+    place = rf"(https://\S+/)?docs/operations\.md#{rule['alert'].lower()}|https://\S+/runbooks/{rule['alert'].lower()}/"
+    assert re.fullmatch(place, annotations["runbook_url"])
 
 
 def test_the_runbook_has_a_section_for_each_alert_and_for_nothing_else() -> None:
