@@ -14,6 +14,22 @@ ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.install, pytest.mark.timeout(900)]
 
 
+# One mistake a package. A package without py.typed would be Any: no mistake, and a complaint about its import.
+CALLER = """
+from kan_api.excess import excess
+from kan_model.splines.bspline import cardinal_terms
+from open_inference.grpc_predict_v2_pb2 import ServerLiveResponse
+from service.client import Client
+from training.errors import quoted
+
+excess("manifest")
+cardinal_terms("three")
+ServerLiveResponse(live="yes")
+Client(1)
+quoted(1)
+"""
+
+
 class Digits(Protocol):
     """What the fixture of conftest.py gives."""
 
@@ -64,6 +80,23 @@ def test_client_alone_can_call(install: Callable[[str], Path], digits: Digits) -
     listed = json.loads(run(str(programs / "python"), "-m", "pip", "list", "--format=json"))
     assert not {"torch", "onnxruntime", "pydantic", "prometheus-client"} & {package["name"] for package in listed}
     assert accuracy(programs, digits.grpc, digits) >= 0.94
+
+
+def test_mypy_sees_our_types_from_outside(install: Callable[[str], Path], tmp_path: Path) -> None:
+    """A caller's mypy checks calls of each package of the wheel, since each holds py.typed."""
+    programs = install("client")
+    run(str(programs / "python"), "-m", "pip", "install", "-q", "mypy")
+    caller = tmp_path / "caller.py"
+    caller.write_text(CALLER)
+    done = subprocess.run(
+        [str(programs / "python"), "-m", "mypy", "--cache-dir", str(tmp_path / "cache"), str(caller)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    found = [line.rpartition("[")[2] for line in done.stdout.splitlines() if line.startswith("caller.py:")]
+    assert found == ["arg-type]"] * 5, done.stdout
 
 
 def accuracy(programs: Path, address: str, digits: Digits) -> float:
