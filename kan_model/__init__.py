@@ -1,7 +1,7 @@
 """Kolmogorov–Arnold networks: splines, layers, grids, pruning, formulas, interop, and their lowering to ONNX.
 
-Loaded on first use, since they bring other libraries along: :mod:`kan_model.lowering` (onnx, onnxruntime),
-:mod:`kan_model.formula` (sympy), :mod:`kan_model.plot` (matplotlib) and :mod:`kan_model.interop`.
+Four modules are loaded on first use, because they import other libraries: :mod:`kan_model.lowering` (onnx,
+onnxruntime), :mod:`kan_model.formula` (sympy), :mod:`kan_model.plot` (matplotlib) and :mod:`kan_model.interop`.
 """
 
 import importlib

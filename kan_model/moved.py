@@ -19,7 +19,7 @@ def serve_old_names(moved: Mapping[str, str]) -> None:
     """Let old modules be imported; each import warns with the new name.
 
     Args:
-        moved: New module by old module, such as {"kan_model.bspline": "kan_model.splines.bspline"}.
+        moved: Old module to new module, such as {"kan_model.bspline": "kan_model.splines.bspline"}.
     """
     # First: a folder of an old name may still hold ``__pycache__``, and Python would take it for a namespace package.
     sys.meta_path.insert(0, _OldNames(moved))
@@ -29,7 +29,7 @@ def old_module(package: str, name: str) -> ModuleType:
     """The module that was ``package.name``, for the ``__getattr__`` of a package that calls :func:`serve_old_names`.
 
     Raises:
-        AttributeError: There never was such a module.
+        AttributeError: there never was such a module.
     """
     if any(f"{package}.{name}" in finder.moved for finder in sys.meta_path if isinstance(finder, _OldNames)):
         return importlib.import_module(f"{package}.{name}")
@@ -37,15 +37,18 @@ def old_module(package: str, name: str) -> ModuleType:
 
 
 def old_attribute(module: str, name: str, moved_to: str) -> Any:
-    """What ``module.name`` was when `module` was a file, for the ``__getattr__`` of the package that has its name now.
+    """An attribute of a module that is a package now, with a warning. For the ``__getattr__`` of that package.
 
     Args:
         module: The package, such as "kan_model.network".
         name: The attribute.
-        moved_to: The module that holds what the file held, such as "kan_model.network.network".
+        moved_to: The module that holds the attribute now, such as "kan_model.network.network".
+
+    Returns:
+        The attribute of that module.
 
     Raises:
-        AttributeError: It never was there.
+        AttributeError: the module never had such an attribute.
     """
     if name.startswith("__"):
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
@@ -58,7 +61,7 @@ def old_attribute(module: str, name: str, moved_to: str) -> Any:
 
 
 class _OldNames(MetaPathFinder, Loader):
-    """Finds old modules; what is loaded is the module of the new name itself, not a copy."""
+    """Finds old modules. An import returns the module of the new name itself, not a copy."""
 
     def __init__(self, moved: Mapping[str, str]) -> None:
         self.moved = moved

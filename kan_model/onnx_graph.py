@@ -1,4 +1,4 @@
-"""Write an ONNX graph node by node, each value under a name that says which layer and what."""
+"""Write an ONNX graph node by node. The name of each value tells its layer and its meaning ("layer0/silu")."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,8 +14,8 @@ IR_VERSION = 8
 class GraphBuilder:
     """Collects nodes and constants; every method returns the name of the value it made.
 
-    ``scope`` ("layer0") goes in front of the names given. Equal constants become one initializer, and what is asked for
-    twice is computed once.
+    ``scope`` ("layer0") is the prefix of every name. Equal constants become one initializer. The same operator on the
+    same inputs becomes one node.
     """
 
     def __init__(self, input_name: str, columns: int) -> None:
@@ -28,13 +28,16 @@ class GraphBuilder:
         self._used = {input_name}
 
     def op(self, kind: str, inputs: Sequence[str], name: str, **attributes: float | Sequence[int] | TensorProto) -> str:
-        """One standard operator with one output called ``name``, unless the same operator is there already.
+        """Add a standard operator with one output, unless the graph has the same operator on the same inputs.
 
         Args:
-            kind: Operator type, as "MatMul".
+            kind: Operator type, such as "MatMul".
             inputs: Names of values.
-            name: Of the output, without the scope.
-            **attributes: Of the operator.
+            name: Name of the output, without the scope.
+            **attributes: Attributes of the operator.
+
+        Returns:
+            The name of the output.
         """
         node = helper.make_node(kind, list(inputs), [], None, None, None, None, **attributes)
         key = (kind, *inputs, *(attribute.SerializeToString() for attribute in node.attribute))
@@ -45,7 +48,7 @@ class GraphBuilder:
         return self._made[key]
 
     def floats(self, values: object, name: str) -> str:
-        """A float32 constant; what is given may be float64 and is rounded once, here (too large: to infinity)."""
+        """A float32 constant. Float64 values are rounded here, once; values too large for float32 become infinite."""
         with np.errstate(over="ignore"):
             return self.constant(np.asarray(values, dtype=np.float32), name)
 
@@ -67,8 +70,8 @@ class GraphBuilder:
         """The model; :func:`check` says whether it is valid.
 
         Args:
-            outputs: Value and shape without rows, by the name under which the model gives it.
-            name: Of the graph.
+            outputs: For each output's name its value and its shape without rows.
+            name: Name of the graph.
             metadata: The model's metadata_props.
         """
         self._rename_shared_constants()
@@ -89,7 +92,7 @@ class GraphBuilder:
         return model
 
     def _rename_shared_constants(self) -> None:
-        """A constant that several layers read bears the name of none."""
+        """Give constants that several layers read the prefix "shared" instead of one layer's."""
         self.scope = "shared"
         for tensor in self._initializers:
             scopes = {node.name.split("/")[0] for node in self._nodes if tensor.name in node.input}
@@ -116,7 +119,7 @@ class GraphBuilder:
 
 
 def check(model: onnx.ModelProto) -> None:
-    """Hold a model against the standard, shapes and types included.
+    """Check a model against the ONNX standard, shapes and types included.
 
     Raises:
         onnx.checker.ValidationError, onnx.shape_inference.InferenceError: it is not valid.

@@ -1,6 +1,6 @@
-"""onnxruntime for the offline half; import it from here only.
+"""onnxruntime for training and lowering. Import it only from here.
 
-Its wheels send telemetry unless the variable is set before the first import.
+onnxruntime sends telemetry unless ORT_DISABLE_TELEMETRY is set before the first import.
 """
 
 import os
@@ -30,7 +30,7 @@ class Session:
 
 
 def open_session(model: onnx.ModelProto) -> Session:
-    """Load a model as the service would, on one thread of the CPU."""
+    """Load a model as the service does, on one CPU thread."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

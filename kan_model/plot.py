@@ -1,6 +1,6 @@
 """Pictures of a KAN: the whole network as a diagram, one edge in detail.
 
-Figures of matplotlib, made without pyplot: nothing global changes, and ``figure.savefig`` writes PNG or SVG.
+The figures are matplotlib's, made without pyplot, so no global state changes. ``figure.savefig`` writes PNG or SVG.
 """
 
 from collections.abc import Sequence
@@ -19,17 +19,18 @@ from kan_model.network.network import KAN
 
 Values = NDArray[np.float64]
 
-# Curves beside each other that can still be read, and rows that tell their shape.
+# More curves side by side are too small to read; 1,000 rows are enough to show a curve's range.
 _MOST_CURVES = 24
 _MOST_ROWS = 1000
 _CURVE_POINTS = 200
-# Weaker edges are still seen.
+# The smallest opacity: the weakest edge is still visible.
 _FAINTEST = 0.15
 _NAME_LENGTH, _TITLE_LENGTH = 18, 50
 _SPLINE_COLOUR, _SYMBOLIC_COLOUR = "#1f4e79", "#b3261e"
-# Behind letters, so that a curve does not cross them.
+# The background of a text, so that a curve does not cross the letters.
 _ON_CURVES = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
-# In inches; the margin is for what is counted and not drawn, the left one and the last three for names.
+# In inches. _MARGIN, on the right, holds the counts of edges and nodes that are not drawn; _LEFT and the second line
+# are room for names.
 _LEVEL_HEIGHT, _CURVE_WIDTH, _LEFT, _MARGIN = 2.4, 0.62, 0.9, 1.7
 _NAME_WIDTH, _UPRIGHT, _ASLANT = 1.6, 0.5, 1.3
 
@@ -54,21 +55,24 @@ def diagram(
     outputs: Sequence[str] | None = None,
     most_curves: int = _MOST_CURVES,
 ) -> Figure:
-    """The network from its inputs at the bottom to its outputs at the top, each edge's curve on it.
+    """The network from its inputs at the bottom to its outputs at the top, with the curve of each edge.
 
-    An edge is as opaque as it is strong: the standard deviation of what it adds over the rows, relative to the
-    strongest of its layer. Symbolic edges are red and carry their function's name. Of each layer the strongest edges
-    are drawn and the others counted; nodes that no drawn edge touches are left out and counted too.
+    The opacity of an edge is its strength: the standard deviation of its output over the rows, relative to the
+    strongest edge of its layer. Symbolic edges are red and carry their function's name. Each layer shows its strongest
+    edges and the number of the others. Nodes without a drawn edge are counted, not drawn.
 
     Args:
         kan: The network.
-        rows: ``[rows, inputs]`` that reach it, imputed and scaled; the first 1000 are looked at.
-        names: Of the inputs, any text; x1, x2, … when left out.
-        outputs: Of the outputs; y1, y2, … when left out.
-        most_curves: Edges that are drawn of each layer.
+        rows: ``[2 or more rows, inputs]``, imputed and scaled; only the first 1,000 are used.
+        names: Names of the inputs, any text; None: x1, x2, …
+        outputs: Names of the outputs; None: y1, y2, …
+        most_curves: How many edges of each layer are drawn, 1 or more.
+
+    Returns:
+        The figure.
 
     Raises:
-        ValueError: rows that the network cannot read, or names that are not one for each input or output.
+        ValueError: rows that the network cannot read, the wrong number of names, or ``most_curves`` below 1.
     """
     names = _labels("names", names, kan.width[0], "x")
     outputs = _labels("outputs", outputs, kan.width[-1], "y")
@@ -102,20 +106,23 @@ def diagram(
 def edge_detail(
     kan: KAN, rows: Tensor, layer: int, output: int, input_: int, *, name: str = "", title: str = ""
 ) -> Figure:
-    """One edge: its curve over the data and a little beyond, its domain and knots, and where the data lie.
+    """One edge: its curve over the data and 5 % beyond, its domain and knots, and a histogram of the data.
 
     Args:
         kan: The network.
-        rows: ``[rows, inputs]`` that reach it, imputed and scaled.
-        layer: Which layer, from 0.
-        output: Node that the edge feeds.
-        input_: Node that it reads.
-        name: Of what it reads, for the axis.
-        title: Instead of the numbers of its layer and nodes.
+        rows: ``[2 or more rows, inputs]``, imputed and scaled.
+        layer: Index of the layer, from 0.
+        output: Index of the node that the edge feeds.
+        input_: Index of the node that the edge reads.
+        name: Label of the x axis: the name of the node that the edge reads.
+        title: Title of the figure; empty: the numbers of the layer and nodes.
+
+    Returns:
+        The figure.
 
     Raises:
-        ValueError: rows that the network cannot read, an edge that is not there or has no finite answer, or a node
-            before it that is not finite.
+        ValueError: rows that the network cannot read; an edge that does not exist or has no finite value; a node that
+            the edge reads is not finite on some rows.
     """
     if not 0 <= layer < len(kan.layers):
         raise ValueError(f"layer is {layer}; wanted 0 to {len(kan.layers) - 1}")
@@ -150,7 +157,7 @@ def edge_detail(
     upper.set_ylabel("what the edge adds")
     if not function:
         upper.plot(knots.numpy(), np.zeros(len(knots)), "|", color="0.4", transform=upper.get_xaxis_transform(), ms=10)
-    # In float64: float32 cannot part a narrow range into bins.
+    # In float64: float32 has too few numbers to divide a narrow range into 60 bins.
     lower.hist(data.double().numpy(), bins=60, color="0.6")
     lower.set_ylabel("rows")
     lower.set_xlabel(_short(name, _TITLE_LENGTH) or f"input {input_}", parse_math=False)
@@ -166,14 +173,14 @@ def _labels(what: str, given: Sequence[str] | None, count: int, letter: str) -> 
 
 
 def _short(name: str, length: int = _NAME_LENGTH) -> str:
-    """On one line, and cut in the middle where it is too long: names of one table often begin alike."""
+    """The name on one line, cut in the middle if it is too long: the names of a table often begin alike."""
     name = " ".join(name.split())
     end = (length - 1) // 2
     return name if len(name) <= length else name[: length - 1 - end] + "…" + name[-end:]
 
 
 def _edges(kan: KAN, rows: Tensor) -> list[list[_Edge]]:
-    """Every edge that is there, with its curve over the rows' own range."""
+    """Every active edge, with its curve over the range that its input has in the rows."""
     found = []
     x = rows
     with torch.no_grad():
@@ -196,7 +203,7 @@ def _edges(kan: KAN, rows: Tensor) -> list[list[_Edge]]:
 
 
 def _levels(width: Sequence[int], drawn: Sequence[Sequence[_Edge]]) -> list[list[int]]:
-    """The nodes of each level that a drawn edge touches; all of them where they are few."""
+    """The nodes that are drawn: all of a level with at most 12 nodes, else those that a drawn edge joins."""
     levels = []
     for index, count in enumerate(width):
         above = {edge.input for edge in drawn[index]} if index < len(drawn) else set()
@@ -206,14 +213,14 @@ def _levels(width: Sequence[int], drawn: Sequence[Sequence[_Edge]]) -> list[list
 
 
 def _spread(nodes: Sequence[int], breadth: float) -> dict[int, float]:
-    """Places from left to right."""
+    """The x of each node, evenly spaced from left to right."""
     return {node: breadth * (place + 0.5) / len(nodes) for place, node in enumerate(nodes)}
 
 
 def _draw_layer(
     axes: Axes, edges: Sequence[_Edge], inputs: dict[int, float], outputs: dict[int, float], y: float, breadth: float
 ) -> None:
-    """The curves of a layer in a row of small frames, each between the two nodes that it joins."""
+    """Draw a layer's curves in a row of small frames, each frame between the two nodes that its edge joins."""
     ordered = sorted(edges, key=lambda edge: (inputs[edge.input] + outputs[edge.output], inputs[edge.input]))
     middle, half = y + 0.55 * _LEVEL_HEIGHT, _CURVE_WIDTH / 2
     for place, edge in enumerate(ordered):
@@ -222,7 +229,7 @@ def _draw_layer(
         opacity = max(_FAINTEST, edge.strength)
         axes.plot([inputs[edge.input], x], [y, middle - half], color=colour, alpha=opacity, linewidth=1.2, zorder=1)
         axes.plot([x, outputs[edge.output]], [middle + half, y + _LEVEL_HEIGHT], color=colour, alpha=opacity, linewidth=1.2, zorder=1)  # fmt: skip # noqa: E501
-        # Not axes of their own: those take a hundred times as long to draw.
+        # A rectangle, not Axes: an Axes takes a hundred times as long to draw.
         axes.add_patch(Rectangle((x - half, middle - half), 2 * half, 2 * half, facecolor="white", edgecolor=colour,
                                  alpha=opacity, linewidth=0.8, zorder=2))  # fmt: skip
         axes.plot(x + 0.9 * half * _centred(edge.x), middle + 0.9 * half * _centred(edge.y), color=colour,
@@ -233,14 +240,14 @@ def _draw_layer(
 
 
 def _centred(values: Values) -> Values:
-    """From -1 to 1; a constant is 0."""
+    """The values shifted and scaled to run from -1 to 1; a constant becomes 0."""
     low, high = float(values.min()), float(values.max())
     result: Values = (2 * values - low - high) / ((high - low) or 1.0)
     return result
 
 
 def _note(axes: Axes, x: float, y: float, count: int, what: str) -> None:
-    """How many there are that are not drawn."""
+    """Write how many edges or nodes are not drawn."""
     if count:
         axes.text(x + 0.15, y, f"+ {count:,} {what}", va="center", fontsize=8, color="0.35", style="italic")
 
@@ -248,7 +255,7 @@ def _note(axes: Axes, x: float, y: float, count: int, what: str) -> None:
 def _name_nodes(
     axes: Axes, places: dict[int, float], names: Sequence[str], y: float, side: str, *, crowded: bool
 ) -> None:
-    """Names under or over their nodes, aslant where they would touch."""
+    """Write names under or over their nodes; crowded names are rotated so that they do not touch."""
     towards = "right" if side == "top" else "left"
     for node, x in places.items():
         axes.text(x, y, _short(names[node]), ha=towards if crowded else "center", va=side, fontsize=9,

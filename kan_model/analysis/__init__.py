@@ -1,6 +1,7 @@
-"""What the parts of a network contribute to its answers on rows of data.
+"""How much inputs, nodes and edges contribute to a network's answers on rows of data.
 
-`edge_values` evaluates every edge; `attribution`, `penalty` and `pruning` are built on it. An edge matters by the
-standard deviation of its output: one that gives 3.0 to every row has 0, and pruning moves the 3.0 into the bias of the
-node behind it. The penalty pays for mean |φ| instead, the size of an edge in arXiv 2404.19756, which is 3.0 here.
+`edge_values` evaluates every edge; `attribution`, `penalty` and `pruning` are built on it. The score of an edge grows
+with the standard deviation of its output. Example: an edge that gives 3.0 to every row has the standard deviation 0,
+and pruning moves the 3.0 into the bias of the node that the edge feeds. The penalty uses mean |φ| instead, the size of
+an edge in arXiv 2404.19756: 3.0 in this example.
 """

@@ -1,4 +1,4 @@
-"""What inputs, nodes and edges contribute to a network's answers, on rows of data."""
+"""How much inputs, nodes and edges contribute to a network's answers, on rows of data."""
 
 import copy
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from kan_model.network.network import KAN
 
 Values = NDArray[np.float64]
 
-# Numbers of one chunk of rows: 8 MiB of float64.
+# Float64 numbers held for one chunk of rows: 8 MiB.
 _CHUNK = 2**20
-# What varies less than this, relative to its size, varies by rounding.
+# A standard deviation below this share of the values' size is rounding.
 _ROUNDING = 1e-12
 
 
@@ -26,9 +26,9 @@ class EdgeStatistics:
     Attributes:
         mean: ``[outputs, inputs]``, mean φ.
         l1: ``[outputs, inputs]``, mean |φ|: the paper's size of an edge.
-        std: ``[outputs, inputs]``, standard deviation of φ: by how much (root mean square) its node moves where the
-            edge's mean takes its place. Exactly 0 where φ varies by rounding only.
-        node_std: ``[outputs]``, standard deviation of the node; likewise.
+        std: ``[outputs, inputs]``, standard deviation of φ: the root mean square change of the node if the edge is
+            replaced by its mean. Exactly 0 if φ varies by rounding only.
+        node_std: ``[outputs]``, standard deviation of the node; exactly 0 if it varies by rounding only.
     """
 
     mean: Values
@@ -39,7 +39,7 @@ class EdgeStatistics:
 
 @dataclass(frozen=True)
 class Attribution:
-    """Scores, float64, 0 or more; the larger, the more does the answer depend on it.
+    """Scores, float64, 0 or more. The answer depends more on an edge or a node with a higher score.
 
     Attributes:
         edges: ``[outputs, inputs]`` of each layer.
@@ -60,7 +60,7 @@ def edge_statistics(kan: KAN, rows: Tensor) -> tuple[EdgeStatistics, ...]:
 
     Args:
         kan: The network.
-        rows: ``[rows, inputs]``; memory is bounded whatever their number.
+        rows: ``[rows, inputs]``; the memory used does not grow with their number.
 
     Raises:
         ValueError: rows that :func:`kan_model.analysis.edge_values.checked_rows` refuses, or an edge that is not finite
@@ -71,18 +71,20 @@ def edge_statistics(kan: KAN, rows: Tensor) -> tuple[EdgeStatistics, ...]:
 
 
 def attribute(kan: KAN, rows: Tensor, *, output: int | None = None) -> Attribution:
-    """Follow the contributions back from the outputs.
+    """Score edges, nodes and inputs, from the outputs back to the inputs.
 
-    All outputs share a score of 1 evenly, or one has it alone. An edge's score is its node's score times its share
-    of the node's standard deviation, std(φ) / std(node); the score of a node that is read is the sum over the edges
-    that read it. Nothing changes when outputs are scaled or shifted, each by its own numbers. Shares do not add up
-    to 1: independent edges exceed it, edges that cancel each other exceed it by much. A node that is constant on the
-    rows gives no score to its edges.
+    The outputs share a score of 1 evenly; with ``output`` that one has it alone. An edge's score is the score of the
+    node that it feeds times std(φ) / std(node). The score of a node is the sum over the edges that read it. Scores do
+    not change when an output is scaled or shifted.
+
+    Example: y = φ1 + φ2 with independent edges of standard deviation 3 and 4. The node's is 5, so the edges have 0.6
+    and 0.8. Shares do not add up to 1: here 1.4, and much more if edges cancel each other. A node that is constant on
+    the rows gives its edges no score.
 
     Args:
         kan: The network.
         rows: ``[2 or more rows, inputs]``.
-        output: The output to explain; None: all.
+        output: Index of the output to explain; None: all.
 
     Raises:
         ValueError: as :func:`edge_statistics`, fewer than two rows, or no such output.
@@ -105,21 +107,22 @@ def attribute(kan: KAN, rows: Tensor, *, output: int | None = None) -> Attributi
 
 
 def interactions(kan: KAN, rows: Tensor, *, seed: int = 0) -> Values:
-    """How much pairs of inputs act together: what of the answer is no sum of functions without one of the two.
+    """The share of the answer's variance that comes from each pair of inputs acting together.
 
-    With each row x another row x' is drawn; the mixed second difference f(x) − f(x with x'_i) − f(x with x'_j)
-    + f(x with both) is zero for every function that adds up from parts that read i or j but not both. A quarter of
-    the mean of its square is the variance that the pair, alone or with others, brings about when inputs are
-    independent and distributed as in the rows. It is given relative to the variance of the output on the rows; the
-    mean over the outputs, of which constant ones count 0.
+    Example: in x1 + x2·x3 the pair (2, 3) interacts, the pairs (1, 2) and (1, 3) do not: their entries are 0.
 
-    Inputs that depend on each other are mixed all the same: rows come about that are not in the data. The network is
-    computed inputs² / 2 times per row: a thousand rows are enough.
+    For each row x another row x' is drawn. The mixed second difference f(x) − f(x with x'_i) − f(x with x'_j)
+    + f(x with both) is 0 for every sum of functions that each read i or j but not both. A quarter of the mean of its
+    square is the variance due to the pair, alone or together with other inputs, if the inputs are independent. It is
+    given relative to the variance of the output on the rows, as the mean over the outputs. A constant output counts 0.
+
+    Inputs that depend on each other are mixed too, so the network is evaluated on combinations that the data lack. It
+    is evaluated inputs² / 2 times per row: a thousand rows are enough.
 
     Args:
         kan: The network.
         rows: ``[2 or more rows, inputs]``.
-        seed: Draws the other rows; the same gives the same.
+        seed: Seed of the drawn rows.
 
     Returns:
         ``[inputs, inputs]``, symmetric, 0 on the diagonal.
@@ -133,12 +136,12 @@ def interactions(kan: KAN, rows: Tensor, *, seed: int = 0) -> Values:
     exact, rows = _exact(kan, rows, at_least=2)
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed)).to(rows.device)
     others = torch.empty_like(rows)
-    # Along a ring no row meets itself.
+    # Each row gets its neighbour in a random ring, so no row gets itself.
     others[order] = rows[order.roll(1)]
     inputs, outputs = kan.width[0], kan.width[-1]
     squares = torch.zeros(inputs, inputs, outputs, dtype=torch.float64, device=rows.device)
     answers = []
-    # Edges of the first layer; then, for all inputs at once, what the other layers make of its nodes.
+    # Memory per row: the first layer's edges and basis, then for each input the widest basis of the other layers.
     bases = [layer.inputs * (layer.grid_size + layer.degree) for layer in exact.layers]
     numbers = inputs * exact.layers[0].outputs + bases[0] + inputs * max(bases[1:], default=outputs)
     for x, other in zip(_chunks(rows, numbers), _chunks(others, numbers), strict=True):
@@ -162,7 +165,7 @@ def _add_second_differences(kan: KAN, x: Tensor, other: Tensor, squares: Tensor)
     first = kan.layers[0]
 
     def behind(nodes: Tensor) -> Tensor:
-        """The network's answers to values of the first layer's nodes, [..., nodes]."""
+        """The network's answers for given values of the first layer's nodes, [..., nodes]."""
         flat = nodes.flatten(0, -2)
         for layer in kan.layers[1:]:
             flat = layer(flat)
@@ -170,7 +173,7 @@ def _add_second_differences(kan: KAN, x: Tensor, other: Tensor, squares: Tensor)
 
     with torch.no_grad():
         nodes = first(x)
-        # Nodes only add: another input moves them by the change of its own edges. [inputs, rows, nodes]
+        # A node is a sum: a change of one input moves it by the change of that input's edges. [inputs, rows, nodes]
         moves = (first.edge_outputs(other) - first.edge_outputs(x)).permute(2, 0, 1)
         answers, moved = behind(nodes), behind(nodes + moves)
         for i in range(len(moves) - 1):
@@ -185,13 +188,13 @@ def _exact(kan: KAN, rows: Tensor, *, at_least: int) -> tuple[KAN, Tensor]:
 
 
 def _chunks(rows: Tensor, numbers: int) -> tuple[Tensor, ...]:
-    """So many rows at a time that what is made of them, ``numbers`` of a row, stays small."""
+    """The rows in chunks, for computations that hold ``numbers`` values per row: at most 8 MiB a chunk."""
     return torch.split(rows, max(1, _CHUNK // numbers))
 
 
 def _statistics(kan: KAN, rows: Tensor) -> tuple[EdgeStatistics, ...]:
-    """Over chunks of rows: means and squares are merged so that nothing cancels (Chan, Golub and LeVeque 1979)."""
-    # Behind a layer's edges their sum, the node: [outputs, inputs + 1].
+    """Statistics over chunks of rows, merged without cancellation (Chan, Golub and LeVeque 1979)."""
+    # The last column is the sum of a node's edges, the node: [outputs, inputs + 1].
     shapes = [(layer.outputs, layer.inputs + 1) for layer in kan.layers]
     mean, l1, squares = ([rows.new_zeros(shape) for shape in shapes] for _ in range(3))
     numbers = max(layer.inputs * (layer.outputs + layer.grid_size + layer.degree) for layer in kan.layers)
@@ -213,7 +216,7 @@ def _statistics(kan: KAN, rows: Tensor) -> tuple[EdgeStatistics, ...]:
 def _layer_statistics(mean: Tensor, l1: Tensor, squares: Tensor, rows: int) -> EdgeStatistics:
     mean_, l1_, std = (each.cpu().numpy() for each in (mean, l1, (squares / rows).sqrt()))
     size = l1_.copy()
-    # Of large edges that cancel each other, rounding is left.
+    # A node whose large edges cancel each other keeps their rounding, so its size is the sum of their sizes.
     size[:, -1] = l1_[:, :-1].sum(axis=1)
     std[std <= _ROUNDING * size] = 0
     return EdgeStatistics(mean_[:, :-1], l1_[:, :-1], std[:, :-1], std[:, -1])

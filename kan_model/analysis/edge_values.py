@@ -1,4 +1,4 @@
-"""What the edges of a network answer to rows of data, layer by layer."""
+"""The outputs of a network's edges on rows of data, layer by layer."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -8,17 +8,17 @@ from torch import Tensor
 
 from kan_model.network.network import KAN
 
-# Rows whose edges are in memory at once.
+# Rows per chunk: the edges of one chunk are in memory at once.
 _ROWS = 1024
 
 
 def checked_rows(kan: KAN, rows: Tensor, *, at_least: int = 1) -> Tensor:
-    """The rows as they are, if the network can read them.
+    """Return the rows unchanged, if the network can read them.
 
     Args:
         kan: The network.
         rows: ``[rows, inputs]``.
-        at_least: Rows that are needed.
+        at_least: The smallest number of rows.
 
     Raises:
         ValueError: another shape, too few rows, NaN or an infinity.
@@ -37,19 +37,19 @@ def checked_rows(kan: KAN, rows: Tensor, *, at_least: int = 1) -> Tensor:
 
 
 def edge_values(kan: KAN, x: Tensor) -> Iterator[Tensor]:
-    """Each layer's edges ``[rows, outputs, inputs]``, first layer first; zero for edges that are not there.
+    """Each layer's edge outputs ``[rows, outputs, inputs]``, first layer first; zero for pruned edges.
 
     Args:
         kan: The network.
         x: ``[rows, inputs]``, of the network's type.
 
     Raises:
-        ValueError: an edge answers NaN or an infinity, as a logarithm does left of its domain.
+        ValueError: an edge gives NaN or an infinity, for example log of a negative number.
     """
     for index, layer in enumerate(kan.layers):
         edges = layer.edge_outputs(x)
         x = edges.sum(dim=2)
-        # A node's sum tells of all its edges, and is much smaller than they are.
+        # The nodes are checked instead of the edges: there are fewer, and a sum is not finite if an edge is not.
         if not torch.isfinite(x).all():
             raise ValueError(_flaw(edges, index))
         yield edges
@@ -58,7 +58,7 @@ def edge_values(kan: KAN, x: Tensor) -> Iterator[Tensor]:
 
 
 def first_flaw(kan: KAN, rows: Tensor) -> str | None:
-    """Which edge has no finite answer to which of the rows, and what was wanted; None where all have.
+    """The message about the first edge that is not finite on the rows; None if all are finite.
 
     Args:
         kan: The network.

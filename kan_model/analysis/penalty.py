@@ -1,4 +1,4 @@
-"""What training pays for edges that are large, and for edges that share the work evenly."""
+"""The sparsity penalty of training: it makes edges small, and few of them large."""
 
 import math
 
@@ -8,20 +8,24 @@ from torch import Tensor
 from kan_model.analysis.edge_values import checked_rows, edge_values
 from kan_model.network.network import KAN
 
-# A layer smaller than this is dead; the entropy's gradient, which grows with the inverse, would drown all others.
+# A layer with a smaller L1 is dead. The entropy's gradient grows as 1 / L1 and would exceed all other gradients.
 _DEAD = 1e-15
 
 
 def penalty(kan: KAN, rows: Tensor, *, l1: float = 1.0, entropy: float = 1.0) -> Tensor:
     """L1 and entropy of the edges, to be added to the loss with a small factor (1e-3 to 1e-2 in the paper).
 
-    An edge's L1 is its mean |φ| over the rows, a layer's the sum over its edges; a layer's entropy is −Σ p·ln p with
-    p = edge's L1 / layer's L1. The penalty is Σ over layers of l1·L1 + entropy·entropy: in the units of the nodes,
-    relative to nothing. Symbolic edges count, masked ones do not. Value and gradient are finite where edges, or all
-    edges of a layer, are zero: a dead edge gets no gradient, a layer with an L1 below 1e-15 has no entropy.
+    The L1 of an edge is its mean |φ| over the rows; the L1 of a layer is the sum over its edges. The entropy of a layer
+    is −Σ p·ln p with p = L1 of the edge / L1 of the layer. The penalty is the sum over layers of
+    l1·L1 + entropy·(the layer's entropy). The L1 has the units of the nodes: doubling a node doubles it.
 
-    One layer's edges are made at a time, but the gradient needs all of them: rows · edges numbers. Give the rows of
-    a batch, or a sample of them.
+    Example: two edges of mean |φ| 3 and 1 have L1 = 4 and p = 0.75, 0.25, so the entropy is 0.56. Two edges of 2 and 2
+    have the same L1 and the entropy ln 2 = 0.69: the entropy prefers few large edges.
+
+    Symbolic edges count, pruned ones do not. Value and gradient stay finite: an edge that is zero gets no gradient,
+    and a layer with an L1 below 1e-15 counts with entropy 0.
+
+    The gradient needs memory for rows · edges numbers. Give the rows of a batch, or a sample of them.
 
     Args:
         kan: The network.
@@ -33,8 +37,8 @@ def penalty(kan: KAN, rows: Tensor, *, l1: float = 1.0, entropy: float = 1.0) ->
         0-dim, of the network's type, differentiable.
 
     Raises:
-        ValueError: rows that :func:`kan_model.analysis.edge_values.checked_rows` refuses, an edge that is not finite
-            on them, a factor below 0 or not finite.
+        ValueError: rows that :func:`kan_model.analysis.edge_values.checked_rows` refuses; an edge that is not finite
+            on them; a factor that is below 0 or not finite.
 
     Source: arXiv 2404.19756, eq. 2.17 to 2.20.
     """
@@ -50,8 +54,8 @@ def penalty(kan: KAN, rows: Tensor, *, l1: float = 1.0, entropy: float = 1.0) ->
 
 
 def _entropy(sizes: Tensor) -> Tensor:
-    """−Σ p·ln p of the shares of ``sizes``; 0 where all are next to nothing."""
+    """−Σ p·ln p with p = sizes / their sum; 0 if the sum is below 1e-15."""
     whole = sizes.sum()
     shares = sizes / torch.where(whole > _DEAD, whole, torch.inf)
-    # ln 1 in the place of ln 0, whose gradient would be 0 · ∞.
+    # A share of 0 takes ln 1 instead of ln 0, whose gradient would be 0 · ∞.
     return -(shares * torch.where(shares > 0, shares, 1.0).log()).sum()

@@ -1,4 +1,4 @@
-"""A smaller network without the edges, nodes and inputs that its answers hardly depend on."""
+"""Pruning: a smaller network without the edges, nodes and inputs that hardly change its answers."""
 
 import bisect
 import copy
@@ -28,13 +28,13 @@ _CHUNK_ROWS = 4096
 
 @dataclass(frozen=True)
 class Pruned:
-    """A smaller network, and what is left of the one it was made of.
+    """The smaller network, and which nodes and edges of the original it kept.
 
     Attributes:
-        kan: The smaller network; shares no memory with the other.
-        nodes: Which nodes of the other are left, level by level, inputs first, ascending.
-        edges: ``[outputs, inputs]`` of each layer of the other: the edges that are left.
-        removed_edges: How many edges were there and are not left.
+        kan: The smaller network; shares no memory with the original.
+        nodes: Indices of the original's nodes that were kept: level by level, inputs first, ascending.
+        edges: ``[outputs, inputs]`` of each of the original's layers: True for edges that were kept.
+        removed_edges: How many edges were removed.
     """
 
     kan: KAN
@@ -44,12 +44,12 @@ class Pruned:
 
     @property
     def inputs(self) -> tuple[int, ...]:
-        """Which inputs are left: ``rows[:, list(pruned.inputs)]`` is what the smaller network reads."""
+        """Indices of the inputs that were kept: the smaller network reads ``rows[:, list(pruned.inputs)]``."""
         return self.nodes[0]
 
     @property
     def left_edges(self) -> int:
-        """How many edges are left."""
+        """How many edges were kept."""
         return sum(int(layer.sum()) for layer in self.edges)
 
 
@@ -62,29 +62,29 @@ def prune(
     edges: int | None = None,
     keep_inputs: bool = False,
 ) -> Pruned:
-    """Remove weak edges and nodes for real.
+    """A smaller network without the weak edges and nodes.
 
-    Scores are those of :func:`kan_model.analysis.attribution.attribute`. A hidden node or an input is removed with its
-    edges when its score is below node_threshold · the largest score of its level, an edge when its score is below
-    edge_threshold · the largest score of its layer: scaling a target changes nothing. Edges and nodes that are then
-    on no way from an input to an output go too; outputs stay, one that no edge feeds as a constant. With thresholds
-    of 0 only such edges and nodes go, and the function stays the same.
+    Scores are those of :func:`kan_model.analysis.attribution.attribute`. A hidden node or an input is removed, with its
+    edges, if its score is below node_threshold times the largest score of its level. An edge is removed if its score
+    is below edge_threshold times the largest score of its layer. Then edges and nodes go that are on no path from an
+    input to an output. Outputs stay; an output without edges is a constant. With thresholds of 0 only edges and nodes
+    without a path go, and the function stays the same. Scaling a target changes nothing.
 
-    What is removed is replaced by its mean on the rows: every node that is left gets the bias that keeps its mean on
-    the rows as it was, also where an earlier layer has moved what it reads.
+    A removed edge is replaced by its mean on the rows: the node that it fed gets a bias, so that the node's mean on
+    the rows stays the same. This holds in later layers too, whose inputs have changed.
 
     Args:
-        kan: The network; it is left as it is.
-        rows: ``[2 or more rows, inputs]``, such as it was trained on.
+        kan: The network; it is not changed.
+        rows: ``[2 or more rows, inputs]``, such as the training rows.
         node_threshold: 0 to 1.
         edge_threshold: 0 to 1.
-        edges: The strongest of all edges, by their scores across all layers, as many as make at most this number of
-            edges on ways from an input to an output; the thresholds are not used then.
-        keep_inputs: The smaller network reads all inputs, also those that none of its edges reads.
+        edges: Keep at most this number of edges, the strongest of all layers that are on a path from an input to an
+            output; the thresholds are then ignored. None: use the thresholds.
+        keep_inputs: Keep inputs that no kept edge reads.
 
     Raises:
-        ValueError: rows or edges that ``attribute`` refuses, a threshold or number that is none, a network that
-            answers the same to all rows, or one of which no way from an input to an output would be left.
+        ValueError: rows or edges that ``attribute`` refuses; a threshold outside 0 to 1, or ``edges`` below 1; a
+            network with the same answer to all rows; no path from an input to an output would be left.
 
     Source: arXiv 2404.19756, section 2.5.1; scores, arXiv 2408.10205, section 4.1; thresholds of pykan, there absolute.
     """
@@ -92,14 +92,14 @@ def prune(
     scores = attribute(kan, rows)
     active = active_edges(kan.layers)
     if not scores.inputs.any():
-        raise ValueError("the network answers the same to all rows; wanted rows, or a network, that tell edges apart")
+        raise ValueError("the network answers the same to all rows, so no edge has a score; wanted answers that differ")
     if edges is None:
         kept = _connected(_above(scores, active, node_threshold, edge_threshold))
     else:
         kept = _strongest(scores, active, edges)
     if not any(layer.any() for layer in kept):
         given = f"edges={edges}" if edges is not None else f"{node_threshold=}, {edge_threshold=}"
-        raise ValueError(f"with {given} no way from an input to an output is left; wanted to keep more")
+        raise ValueError(f"with {given} no path from an input to an output is left; wanted to keep more edges")
     nodes: list[Indices] = [np.flatnonzero(layer.any(axis=0)) for layer in kept] + [np.arange(kan.width[-1])]
     if keep_inputs:
         nodes[0] = np.arange(kan.width[0])
@@ -122,7 +122,7 @@ def _check(node_threshold: float, edge_threshold: float, edges: int | None) -> N
 
 
 def _above(scores: Attribution, active: Sequence[Flags], node_threshold: float, edge_threshold: float) -> list[Flags]:
-    """Edges above their threshold between nodes above theirs."""
+    """Edges above the edge threshold whose two nodes are above the node threshold."""
     nodes = [level >= node_threshold * level.max() for level in scores.nodes]
     nodes[-1][:] = True
     return [
@@ -132,13 +132,13 @@ def _above(scores: Attribution, active: Sequence[Flags], node_threshold: float, 
 
 
 def _connected(edges: Sequence[Flags]) -> list[Flags]:
-    """The edges that are on a way from an input to an output."""
+    """The edges that are on a path from an input to an output."""
     is_fed, is_read = reachable_from_inputs(edges), reaching_outputs(edges)
     return [layer & is_fed[index] & is_read[index + 1][:, None] for index, layer in enumerate(edges)]
 
 
 def _strongest(scores: Attribution, active: Sequence[Flags], count: int) -> list[Flags]:
-    """The connected edges of the strongest ones, of as many of these as leave at most ``count``."""
+    """The longest list of strongest edges of which at most ``count`` are connected, without the others."""
     flat = np.concatenate([np.where(a, s, -1.0).ravel() for a, s in zip(active, scores.edges, strict=True)])
     ranks = np.empty(len(flat), np.int64)
     ranks[np.argsort(-flat, kind="stable")] = np.arange(len(flat))
@@ -151,12 +151,12 @@ def _strongest(scores: Attribution, active: Sequence[Flags], count: int) -> list
     def left(strongest: int) -> int:
         return sum(int(layer.sum()) for layer in kept(strongest))
 
-    # More edges never leave fewer connected.
+    # Bisection works because more edges never leave fewer of them connected.
     return kept(bisect.bisect_right(range(1, len(flat) + 1), count, key=left))
 
 
 def _with_the_same_means(kan: KAN, kept: Sequence[Flags], rows: Tensor) -> list[KANLayer]:
-    """Layers with these edges only, and the biases under which every node has the mean that it had."""
+    """Layers with only the kept edges, and with biases that leave the mean of every node as it was."""
     before = checked_rows(kan, rows).to(kan.layers[0].base_weight.detach().double())
     after, changed, layers = before, False, []
     for layer, edges in zip(kan.layers, kept, strict=True):
@@ -173,7 +173,7 @@ def _with_the_same_means(kan: KAN, kept: Sequence[Flags], rows: Tensor) -> list[
 
 
 def _masked(layer: KANLayer, edges: Flags) -> KANLayer:
-    """A copy with these of its edges only; of the others no number is left."""
+    """A copy with only these edges; the numbers of all others are 0."""
     keep = torch.from_numpy(edges).to(layer.edge_mask.device)
     return layer.changed(
         base_weight=torch.where(keep, layer.base_weight.detach(), 0),

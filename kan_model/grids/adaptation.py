@@ -1,4 +1,4 @@
-"""Move the grids of a KAN to the data that reach them, and keep what it computes there."""
+"""Move the grids of a KAN to the data of each layer, without changing the network's answers to them."""
 
 import math
 from dataclasses import dataclass
@@ -10,27 +10,27 @@ from kan_model.grids.breaks import layer_breaks
 from kan_model.network.layer import KANLayer
 from kan_model.network.network import KAN
 
-# Basis functions worked on at once: what fits into the cache is done in two thirds of the time.
+# Values of basis functions per chunk of rows. Chunks that fit into the CPU's cache take two thirds of the time.
 _CHUNK_VALUES = 2**16
 _POINTS_PER_INTERVAL = 8
 _STRENGTHS = (*(2.0**-halvings for halvings in range(8)), 0.0)
 _SMALLEST = 1e-30
-# Rows that lie thinner than this share of an even spread do not say what a spline is there; its old curve does.
+# Where the rows' density is below this share of an even density, the new spline follows the old curve, not the rows.
 _THINNEST = 0.03
 
 
 @dataclass(frozen=True)
 class Adaptation:
-    """A network on other grids, and what that changed on the rows that they follow.
+    """A network on new grids, and how much its answers to the rows changed.
 
     Attributes:
         kan: The network on its new grids.
-        moved: For each output the largest difference to the old network, as a share of the output's range on the rows
-            (of its largest value where it has no range).
-        moved_by_layer: For each layer the largest such difference of its nodes, the old and the new layer both fed
-            what the old network feeds it.
-        strength: For each layer how far its grids went from the old ones (0) to where the data want them (1): a power
-            of 1/2, or 0.
+        moved: For each output the largest change, as a share of the output's range on the rows. For a constant output:
+            as a share of its value.
+        moved_by_layer: For each layer the largest such change of its nodes, where old and new layer read the same
+            values, those of the old network.
+        strength: For each layer how far its grids moved, from 0 (the old grid) to 1 (the grid that follows the data):
+            a power of 1/2, or 0.
     """
 
     kan: KAN
@@ -48,37 +48,40 @@ def adapt_grid(
     margin: float = 0.01,
     max_moved: float = 0.01,
 ) -> Adaptation:
-    """The same function on these rows, on grids whose domains and knots follow the data in every layer.
+    """The same function on these rows, with domains and knots that follow the data in every layer.
 
-    The knots of a feature are quantiles of a mixture: of the data, and of an even spread over the new domain. Its
-    splines are fitted again, each alone, in least squares at the rows; where these say nothing, to the old curve on
-    the new domain (beyond the old domain that is what ``outside`` says). Every layer follows, and is fitted at, what
-    the *old* network feeds it, so that no layer learns the errors of another.
+    The knots of a feature are quantiles of a mixture of two distributions: the data, and a uniform one over the new
+    domain. Then each spline is fitted again by least squares at the rows. Where there are hardly any rows, it is fitted
+    to the old curve (beyond the old domain: to the values that ``outside`` gives). Every layer follows the values that
+    the *old* network gives it, so no layer is fitted to the errors of another.
 
-    A grid of the same size that lies elsewhere cannot hold every function of the old one. Layer by layer, first to
-    last, the grids therefore go only as far as no output moves by more than ``max_moved``: all the way where the data
-    fill the old domain, a few percent of it where they leave it or lie in a corner of it. A network that will be
-    trained on has little to lose: give it ``math.inf``, or a larger ``grid_size``.
+    A new grid of the same size cannot represent every function of the old grid. The layers are therefore handled from
+    first to last, and each grid moves only so far that no output changes by more than ``max_moved``. If the data fill
+    the old domain, grids move all the way. If the data lie outside it or in a corner of it, they move a few percent.
+    For a network that will be trained again, ``max_moved=math.inf`` or a larger ``grid_size`` does no harm.
 
-    A feature that does not vary keeps its grid, or takes one as wide around its value. Between two neighbouring
-    values the data place no more than about one knot. Values far from all others (more than three times the width of
-    the middle 98 % beyond it) do not widen a domain beyond the old one.
+    Special cases: a feature with a single value keeps its grid, or gets one of the same width around the value. Between
+    two neighbouring values there is at most about one knot. An outlier does not extend a domain beyond the old one;
+    an outlier lies more than three widths of the middle 98 % outside of it.
 
     Args:
-        kan: The network; it is left as it is.
-        rows: ``[rows, width[0]]``, two or more.
-        grid_size: Intervals of every spline of the new network; None: as many as each layer has.
-        uniform_share: Weight of the even spread in the mixture, 0 to 1; 1 moves domains and leaves grids uniform.
-        margin: How far a domain goes beyond the data at each end, as a share of their width.
-        max_moved: The largest difference of an output on these rows, as a share of its range, that is accepted.
+        kan: The network; it is not changed.
+        rows: ``[2 or more rows, width[0]]``, imputed and scaled.
+        grid_size: Number of intervals of every new spline; None: each layer keeps its own.
+        uniform_share: Weight of the uniform distribution, 0 to 1; 1 moves domains and leaves grids uniform.
+        margin: How far a domain extends beyond the data at each end, as a share of their width.
+        max_moved: The largest accepted change of an output on these rows, as a share of its range.
+
+    Returns:
+        The network on its new grids, and how much its answers changed.
 
     Raises:
-        ValueError: rows that do not fit the network, are fewer than two or not finite, or that a layer answers with
-            numbers that are not finite; an argument out of its range; another grid size on which ``max_moved`` is
-            out of reach; values so large that knots meet.
+        ValueError: rows of another shape, fewer than two, not finite, or for which a layer gives numbers that are not
+            finite; an argument outside its range; ``max_moved`` cannot be kept with another grid size; values so large
+            that knots coincide.
 
-    Source: arXiv 2404.19756, section 2.4; pykan's ``grid_eps`` and efficient-kan's ``update_grid`` mix positions of
-    knots instead, so that one far value takes resolution from all others.
+    Source: arXiv 2404.19756, section 2.4. pykan's ``grid_eps`` and efficient-kan's ``update_grid`` mix the positions
+    of knots instead, so one outlier takes resolution from all other values.
     """
     _check(kan, rows, grid_size, uniform_share, margin, max_moved)
     old = [layer.changed().double() for layer in kan.layers]
@@ -119,7 +122,7 @@ def _check(
 
 
 def _nodes(layers: list[KANLayer], x: Tensor) -> list[Tensor]:
-    """What each layer is fed, and the outputs: one ``[rows, nodes]`` more than layers."""
+    """The inputs of each layer, then the outputs: ``[rows, nodes]`` for each level of nodes."""
     fed = [x]
     for index, layer in enumerate(layers):
         fed.append(_answers(layer, fed[-1]))
@@ -140,10 +143,10 @@ def _parts(layer: KANLayer, rows: int) -> list[slice]:
 
 
 def _moved(before: Tensor, after: Tensor) -> Tensor:
-    """``[nodes]``: the largest difference over the range; NaN where it is not finite."""
+    """``[nodes]``: the largest difference as a share of the range; NaN if it is not finite."""
     largest = before.abs().amax(dim=0)
     scale = before.amax(dim=0) - before.amin(dim=0)
-    # A constant is one to its last few digits only.
+    # A computed constant may vary in its last digits.
     scale = torch.where(scale > 1e-9 * largest, scale, largest)
     difference = (after - before).abs().amax(dim=0)
     share = torch.where(difference > 0, difference / scale.clamp(min=_SMALLEST), difference)
@@ -152,16 +155,16 @@ def _moved(before: Tensor, after: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class _Way:
-    """From one grid of a layer to another.
+    """How a layer goes from its old grids to those that follow the data.
 
     Attributes:
         layer: The layer on its old grids.
-        exact: The same in float64.
-        grids: Knots from end to end of the domain, ``[inputs, size + 1]``: the old ones resampled, those wanted.
-        x: What the old network feeds the layer.
-        values: What the layers before it feed it on their new grids.
+        exact: The same layer in float64.
+        grids: The old breaks, resampled, and the new ones; both ``[inputs, size + 1]``.
+        x: The layer's inputs in the old network.
+        values: The layer's inputs in the new network, whose earlier layers have their new grids.
         after: The old layers after it.
-        outputs: What the old network answers.
+        outputs: The outputs of the old network.
     """
 
     layer: KANLayer
@@ -173,7 +176,7 @@ class _Way:
     outputs: Tensor
 
     def at(self, strength: float) -> tuple[float, KANLayer]:
-        """How far an output moves when the layer goes this share of the way, and the layer there."""
+        """The layer after this share (0 to 1) of the move, and the largest change of an output."""
         old, wanted = self.grids
         if strength == 0 and old.shape[1] == self.layer.grid_size + 1:
             layer = self.layer.changed()
@@ -186,7 +189,7 @@ class _Way:
 
 
 def _as_far_as(allowed: float, way: _Way) -> tuple[float, KANLayer]:
-    """The largest share of the way on which no output moves by more than is allowed, and the layer there."""
+    """The largest share of the move that changes no output by more than ``allowed``, and the layer after it."""
     least = math.inf
     for strength in _STRENGTHS:
         moved, layer = way.at(strength)
@@ -200,7 +203,7 @@ def _as_far_as(allowed: float, way: _Way) -> tuple[float, KANLayer]:
 
 
 def _on_breaks(layer: KANLayer, old: KANLayer, breaks: Tensor, x: Tensor) -> KANLayer:
-    """The layer on other grids; ``old`` is the same layer in float64."""
+    """The layer fitted to new grids; ``old`` is the same layer in float64."""
     degree, size = layer.degree, breaks.shape[1] - 1
     parts = {"coefficients": layer.coefficients.new_zeros(layer.outputs, layer.inputs, size + degree)}
     shares = torch.linspace(0, 1, size + 1, dtype=breaks.dtype, device=breaks.device)
@@ -219,10 +222,12 @@ def _on_breaks(layer: KANLayer, old: KANLayer, breaks: Tensor, x: Tensor) -> KAN
 
 
 def _change(old: KANLayer, new: KANLayer, x: Tensor) -> Tensor:
-    """``[inputs, new coefficients, old coefficients]``: least squares at x, then at the old curves.
+    """``[inputs, new coefficients, old coefficients]``: least squares at the rows, else at the old curve.
 
-    In coordinates that are orthonormal on points spread evenly over the intervals, how well the rows determine a
-    direction is its eigenvalue of their Gram matrix: 1 where they are spread as the points are, 0 where none is.
+    First the old curve is fitted at points spread evenly over the intervals. In coordinates that are orthonormal on
+    these points, the Gram matrix of the rows tells how well the rows determine each direction. Its eigenvalue is 1 if
+    the rows are spread like the points and 0 if there are none. Directions above ``_THINNEST`` are corrected to fit
+    the rows.
     """
     points = _points(new)
     q, r = torch.linalg.qr(new.basis(points).transpose(0, 1))
@@ -243,7 +248,7 @@ def _change(old: KANLayer, new: KANLayer, x: Tensor) -> Tensor:
 
 
 def _points(layer: KANLayer) -> Tensor:
-    """``[points, inputs]``, as many in every interval."""
+    """Evenly spread points ``[points, inputs]``, the same number in every interval."""
     breaks = layer.all_knots()[:, layer.degree : -layer.degree]
     shares = (torch.arange(_POINTS_PER_INTERVAL).to(breaks) + 0.5) / _POINTS_PER_INTERVAL
     return (breaks[:, :-1, None] + breaks.diff(dim=1).unsqueeze(-1) * shares).flatten(1).T

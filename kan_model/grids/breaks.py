@@ -1,6 +1,6 @@
-"""Where the intervals of a spline end, so that they follow the data of a feature.
+"""Breaks of a spline that follow the data of a feature.
 
-Breaks are the knots from end to end of a domain, without those beyond it.
+Breaks are the ends of the intervals: the knots inside the domain and at its ends, without those beyond it.
 """
 
 import numpy as np
@@ -12,29 +12,29 @@ from kan_model.network.layer import KANLayer
 
 Vector = NDArray[np.float64]
 
-# An interval is no narrower than this share of an even one, nor than this many steps of the network's type.
+# The smallest interval: this share of an even interval, and at least this many spacings of the network's float type.
 _NARROWEST = 0.01
 _NARROWEST_STEPS = 64
 _SMALLEST = 1e-30
-# Values farther from the middle 98 % than this many of its widths are outliers.
+# An outlier lies farther from the middle 98 % of the values than this many times their width.
 _REACH = 3.0
 
 
 def layer_breaks(
     old: KANLayer, x: Tensor, size: int, uniform_share: float, margin: float, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
-    """Where the intervals of a layer's features end now, and where the data want them to.
+    """The old breaks of a layer's inputs, and breaks that follow the data.
 
     Args:
         old: The layer in float64.
-        x: ``[rows, inputs]``, what reaches it.
-        size: Intervals wanted.
+        x: ``[rows, inputs]``, the layer's inputs.
+        size: Number of intervals of the new grid.
         uniform_share: As :func:`feature_breaks`.
         margin: As :func:`feature_breaks`.
-        dtype: Of the layer that will stand on them.
+        dtype: Float type of the new layer.
 
     Returns:
-        The present breaks, resampled, and those wanted, both ``[inputs, size + 1]``.
+        The old breaks, resampled to ``size`` intervals, and the new ones; both ``[inputs, size + 1]``.
     """
     inner = old.all_knots()[:, old.degree : -old.degree].cpu().numpy()
     places, old_places = np.linspace(0, 1, size + 1), np.linspace(0, 1, inner.shape[1])
@@ -46,14 +46,14 @@ def layer_breaks(
 
 
 def feature_breaks(values: Vector, old: Vector, uniform_share: float, margin: float, step: float) -> Vector:
-    """Breaks that follow the values of one feature: quantiles of a mixture of the values and an even spread.
+    """Breaks that follow the values of one feature: quantiles of a mixture of the values and a uniform distribution.
 
     Args:
         values: ``[rows]``, finite.
-        old: ``[size + 1]``, the present breaks; kept where the values do not vary.
-        uniform_share: Weight of the even spread, 0 to 1.
-        margin: How far the domain goes beyond the values at each end, as a share of their width.
-        step: The relative distance of two numbers that are safely apart in the type of the network.
+        old: ``[size + 1]``, the old breaks; kept if the values do not vary.
+        uniform_share: Weight of the uniform distribution, 0 to 1.
+        margin: How far the domain extends beyond the values at each end, as a share of their width.
+        step: The smallest relative distance of two breaks that the network's float type keeps apart.
 
     Returns:
         ``[size + 1]``, strictly increasing.
@@ -72,7 +72,7 @@ def feature_breaks(values: Vector, old: Vector, uniform_share: float, margin: fl
         return np.linspace((low + high) / 2 - half, (low + high) / 2 + half, size + 1)
     distinct, counts = np.unique(values, return_counts=True)
     ranks = np.cumsum(counts) - counts / 2
-    # A value that comes often would draw many knots into the gap beside it, where nothing is.
+    # Without the limit of 1 / size a frequent value would put many knots into the empty gap beside it.
     shares = np.cumsum(np.minimum(np.diff(ranks, prepend=ranks[0]) / len(values), 1 / size))
     places = np.concatenate([[low - margin * (high - low)], distinct, [high + margin * (high - low)]])
     even = (places - places[0]) / (places[-1] - places[0])

@@ -8,45 +8,49 @@ from kan_model.network.layer import KANLayer
 from kan_model.network.network import KAN
 from kan_model.splines.bspline import basis, check_grid, fit_coefficients, insertion_matrix, uniform_knots
 
-# Of Gauss and Legendre, between two neighbouring knots of either grid: exact for products of splines of any degree.
+# Gauss–Legendre points between two neighbouring knots: 8 integrate polynomials of degree 15 exactly, so products of
+# two splines of any degree up to 5.
 _POINTS_PER_PIECE = 8
 
 
 def refine_grid(kan: KAN, grid_size: int) -> KAN:
     """The same function on finer grids.
 
-    Where the finer grid holds every knot of the coarser one, this is knot insertion: exact, without data, for every
-    input under ``clamp`` and inside the domain under ``decay`` (whose tails shorten with the intervals). That is so for
+    If the finer grid holds every knot of the coarser one, this is knot insertion. It is exact and needs no data: under
+    ``clamp`` for every input, under ``decay`` inside the domain (outside, tails get shorter with the intervals). It
+    applies to
 
-    - uniform grids and a multiple of the present grid size;
-    - grids that are not uniform, such as adapted ones, and any size: each interval is cut into equal pieces. Their
-      numbers differ by one at most, so that knots stay as dense where they were dense. 10 -> 15 halves every other
-      interval.
+    - a uniform grid, if the new size is a multiple of the old one: 5 -> 10;
+    - a grid that is not uniform, such as an adapted one, for any size. Each interval is cut into equal pieces, and
+      intervals get equally many pieces, give or take one. 10 -> 15 halves every other interval.
 
-    A uniform grid of any other size stays uniform. It is a least-squares fit, as the paper's grid extension: no farther
-    from the old function than a small multiple of what the best spline on the new grid is.
+    A uniform grid stays uniform for any other size, such as 5 -> 8. The splines are then fitted by least squares, as in
+    the paper's grid extension. The error is at most a small multiple of the best spline's error on the new grid.
 
     Args:
-        kan: The network; it is left as it is.
-        grid_size: Intervals of every spline of the new network.
+        kan: The network; it is not changed.
+        grid_size: Number of intervals of every new spline.
+
+    Returns:
+        The network on the finer grids.
 
     Raises:
-        ValueError: grid_size is smaller than the grid of some layer, or so large that knots meet.
+        ValueError: grid_size is smaller than the grid of some layer, or so large that knots coincide.
     """
     return KAN.of_layers([_refine_layer(layer, grid_size, index) for index, layer in enumerate(kan.layers)])
 
 
 def replace_knots(layer: KANLayer, knots: Tensor) -> KANLayer:
-    """The layer on other knots, its edges fitted again in least squares where both domains overlap.
+    """The layer on other knots. Its edges are fitted again by least squares where both domains overlap.
 
-    A feature whose new grid has the old domain and holds every old knot keeps its functions exactly.
+    If a feature's new grid has the old domain and holds every old knot, its edges stay exactly the same there.
 
     Args:
-        layer: The layer; it is left as it is.
+        layer: The layer; it is not changed.
         knots: ``[inputs, new grid_size + 2·degree + 1]``, strictly increasing, uniform or not.
 
     Raises:
-        ValueError: knots that no spline can stand on, or whose domain has nothing in common with the old one.
+        ValueError: knots that make no spline, or a new domain that does not overlap the old one.
     """
     knots = knots.to(layer.domain)
     _check_replacement(layer, knots)
@@ -77,21 +81,21 @@ def _refine_layer(layer: KANLayer, grid_size: int, index: int) -> KANLayer:
     if grid_size == layer.grid_size:
         return layer.changed()
     if layer.knots is None:
-        # In units of the domain every uniform grid is the same grid: one matrix serves all inputs.
+        # In units of the domain all uniform grids are the same, so one matrix serves all inputs.
         unit = torch.tensor([[0.0, 1.0]], dtype=torch.float64, device=layer.domain.device)
         old, new = (uniform_knots(unit, size, layer.degree) for size in (layer.grid_size, grid_size))
         return _on_grid(layer, _change(old, new, layer.degree), domain=layer.domain)
     old = layer.knots.double()
-    # Knots are compared as they will be stored, so that rounding cannot part a knot from itself.
+    # Knots are compared as they will be stored, rounded to the layer's type: an old knot then equals its copy.
     new = _subdivide(old, layer.grid_size, grid_size, layer.degree).to(layer.knots.dtype).double()
     check_grid(new, layer.degree)
     return _on_grid(layer, _change(old, new, layer.degree), knots=new.to(layer.knots.dtype))
 
 
 def _subdivide(knots: Tensor, old_size: int, new_size: int, degree: int) -> Tensor:
-    """The knots and others between them, ``new_size`` intervals; beyond the ends the last interval repeats."""
+    """The old knots with new ones between them, ``new_size`` intervals. Beyond each end its last interval repeats."""
     inner = knots[:, degree : degree + old_size + 1]
-    # Interval i ends as the piece of number (i + 1)·new_size // old_size does: each has one at least.
+    # Old interval i ends where new interval number (i + 1)·new_size // old_size ends, so each gets at least one piece.
     ends = torch.arange(old_size + 1, device=knots.device) * new_size // old_size
     pieces = ends.diff()
     cell = torch.repeat_interleave(pieces)
@@ -105,7 +109,7 @@ def _subdivide(knots: Tensor, old_size: int, new_size: int, degree: int) -> Tens
 
 
 def _change(old: Tensor, new: Tensor, degree: int) -> Tensor:
-    """``[inputs, new coefficients, old coefficients]``: insertion where knots were only added, else least squares."""
+    """``[inputs, new coefficients, old coefficients]``: insertion if knots were only added, else least squares."""
     old_breaks, new_breaks = (knots[:, degree:-degree] for knots in (old, new))
     kept = (old_breaks.unsqueeze(2) == new_breaks.unsqueeze(1)).any(dim=2).all(dim=1)
     kept &= (old_breaks[:, 0] == new_breaks[:, 0]) & (old_breaks[:, -1] == new_breaks[:, -1])
@@ -117,16 +121,16 @@ def _change(old: Tensor, new: Tensor, degree: int) -> Tensor:
 
 
 def _projection(old: Tensor, new: Tensor, degree: int) -> Tensor:
-    """``[inputs, new coefficients, old coefficients]``: least squares inside both domains.
+    """``[inputs, new coefficients, old coefficients]``: least squares where both domains overlap.
 
-    Every new interval counts alike, however narrow: in this norm B-splines are well conditioned on any knots (de Boor),
-    so that the fit is near the best one in the largest error too. The points are those of Gauss and Legendre on each
-    piece between two neighbouring knots, old or new; there both functions are polynomials, and their sums are exact.
+    Every new interval has the same weight, however narrow it is. In this norm B-splines are well conditioned on any
+    knots (de Boor), so the fit is also near the best one in the largest error. The points are Gauss–Legendre points
+    between neighbouring knots, old or new: there both functions are polynomials, so the sums are exact integrals.
     """
     old_breaks, new_breaks = (knots[:, degree:-degree].contiguous() for knots in (old, new))
     low = torch.maximum(old_breaks[:, :1], new_breaks[:, :1])
     high = torch.minimum(old_breaks[:, -1:], new_breaks[:, -1:])
-    # Knots beyond the common domain become pieces of no length, which weigh nothing.
+    # Knots beyond the common domain become pieces of length 0, which have the weight 0.
     breaks = torch.cat([old_breaks, new_breaks], dim=1).clamp(low, high).sort(dim=1).values
     starts, lengths = breaks[:, :-1], breaks.diff(dim=1)
     interval = torch.searchsorted(new_breaks, starts + lengths / 2, right=True).clamp(1, new_breaks.shape[1] - 1) - 1
@@ -138,7 +142,7 @@ def _projection(old: Tensor, new: Tensor, degree: int) -> Tensor:
 
 
 def _on_grid(layer: KANLayer, change: Tensor, *, domain: Tensor | None = None, knots: Tensor | None = None) -> KANLayer:
-    """A copy of the layer whose coefficients went through ``change`` ([inputs or 1, new, old])."""
+    """A copy of the layer on another grid, its coefficients multiplied by ``change`` ([inputs or 1, new, old])."""
     change = change.expand(layer.inputs, -1, -1)
     coefficients = torch.einsum("inb,oib->oin", change, layer.coefficients.detach().double())
     return layer.changed(coefficients=coefficients.to(layer.coefficients.dtype), domain=domain, knots=knots)

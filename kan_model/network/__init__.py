@@ -1,4 +1,4 @@
-"""The network itself: layers of learnable edges, what stands before and after them, and its file.
+"""The network itself: layers of learnable edges, the transforms of its inputs and outputs, and its file.
 
 A layer maps x [rows, inputs] to y [rows, outputs] by y_j = Σ_i φ_ji(x_i). Each edge is one of
 

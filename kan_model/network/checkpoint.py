@@ -1,4 +1,4 @@
-"""KANs as safetensors: the tensors as they are, the rest as JSON in the file's header."""
+"""KANs as safetensors files: the tensors unchanged, everything else as JSON in the file's header."""
 
 import json
 import os
@@ -18,12 +18,12 @@ from kan_model.network.network import KAN
 from kan_model.network.symbolic_edge import SymbolicEdge
 from kan_model.network.transform import Affine, InputTransform, OutputTransform, Softmax
 
-# 2 has symbolic edges, 3 biases. Networks without any are still written as 1, which older libraries read.
+# Version 2 adds symbolic edges, version 3 biases. A network that has neither is written as 1, for older libraries.
 FORMAT_VERSIONS = (1, 2, 3)
 
 
 def to_bytes(kan: KAN, inputs: InputTransform | None = None, outputs: OutputTransform | None = None) -> bytes:
-    """The network, and what stands before and behind it, as the content of a safetensors file."""
+    """The network, and the transforms of its inputs and outputs, as the content of a safetensors file."""
     layers = [_options(layer) for layer in kan.layers]
     version = 2 if any("symbolic" in options for options in layers) else 1
     if any(layer.bias is not None for layer in kan.layers):
@@ -41,10 +41,10 @@ def to_bytes(kan: KAN, inputs: InputTransform | None = None, outputs: OutputTran
 
 
 def from_bytes(content: bytes) -> KAN:
-    """The network, equal to the bit to the one that was saved.
+    """The network, bit for bit the one that was saved.
 
     Raises:
-        ValueError: content that is no such checkpoint, or one of a format this version does not know.
+        ValueError: the content is no KAN checkpoint, or has a format version that this library does not know.
     """
     try:
         description = _description(content)
@@ -56,10 +56,10 @@ def from_bytes(content: bytes) -> KAN:
 
 
 def transforms(content: bytes) -> tuple[InputTransform | None, OutputTransform | None]:
-    """What stands before and behind the network that :func:`to_bytes` wrote; None where nothing does.
+    """The transforms of inputs and outputs that :func:`to_bytes` wrote beside the network; None where there is none.
 
     Raises:
-        ValueError: content that is no such checkpoint.
+        ValueError: as :func:`from_bytes`.
     """
     try:
         softmax = _description(content).get("softmax", False)
@@ -73,7 +73,7 @@ def transforms(content: bytes) -> tuple[InputTransform | None, OutputTransform |
 
 
 def save(kan: KAN, path: Path) -> None:
-    """Write the network; whoever reads the path sees the old file or the whole new one."""
+    """Write the network. A reader of the path sees the old file or the whole new one, never a part."""
     write_atomically(path, to_bytes(kan))
 
 
@@ -81,7 +81,7 @@ def load(path: Path) -> KAN:
     """Read a network.
 
     Raises:
-        FileNotFoundError: no such file.
+        FileNotFoundError: there is no such file.
         ValueError: the file is no KAN checkpoint.
     """
     try:
@@ -108,7 +108,7 @@ def _vectors(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, NDArray
 
 
 def _description(content: bytes) -> dict[str, Any]:
-    """Our part of the header: a length of 8 bytes, then JSON (the safetensors format)."""
+    """Our part of the header. A safetensors file is the header's length (8 bytes), the header as JSON, the tensors."""
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     description: dict[str, Any] = json.loads(header["__metadata__"]["kan"])
     if description["format_version"] not in FORMAT_VERSIONS:
@@ -147,6 +147,6 @@ def _layer(tensors: dict[str, torch.Tensor], index: int, options: dict[str, Any]
         affine = tensors[prefix + "symbolic_affine"]
         if affine.shape != layer.symbolic_affine.shape:
             raise ValueError(f"symbolic_affine has shape {tuple(affine.shape)}; wanted {[len(symbolic), 4]}")
-        # The tensor as it is, like all others, even where training went astray and left NaN.
+        # The tensor as it was saved, like all others, even if a diverged training left NaN in it.
         layer.symbolic_affine = nn.Parameter(affine)
     return layer

@@ -1,4 +1,4 @@
-"""Which nodes lie on a way from the inputs to the outputs, and the part of a layer between some of its nodes."""
+"""Nodes on a path from an input to an output, and the part of a layer between some of its nodes."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ Flags = NDArray[np.bool_]
 
 
 def reachable_from_inputs(edges: Sequence[Flags]) -> list[Flags]:
-    """Nodes that are reached from an input, level by level, inputs first.
+    """Flags of the nodes that a path from an input reaches: ``[nodes]`` of each level, inputs first.
 
     Args:
-        edges: ``[outputs, inputs]`` of each layer: the edges that are there.
+        edges: ``[outputs, inputs]`` of each layer: the active edges.
     """
     levels: list[Flags] = [np.ones(edges[0].shape[1], bool)]
     for layer in edges:
@@ -25,7 +25,7 @@ def reachable_from_inputs(edges: Sequence[Flags]) -> list[Flags]:
 
 
 def reaching_outputs(edges: Sequence[Flags]) -> list[Flags]:
-    """Nodes from which an output can be reached, level by level, inputs first.
+    """Flags of the nodes with a path to an output: ``[nodes]`` of each level, inputs first.
 
     Args:
         edges: As for :func:`reachable_from_inputs`.
@@ -37,12 +37,12 @@ def reaching_outputs(edges: Sequence[Flags]) -> list[Flags]:
 
 
 def active_edges(layers: Sequence[KANLayer]) -> list[Flags]:
-    """The edges that are there, symbolic ones among them: ``[outputs, inputs]`` of each layer."""
+    """The edges that are not pruned, symbolic ones included: ``[outputs, inputs]`` of each layer."""
     return [layer.active_edges.cpu().numpy() for layer in layers]
 
 
 def with_nodes(layer: KANLayer, inputs: Indices, outputs: Indices) -> KANLayer:
-    """The layer's edges between some of its inputs and some of its outputs (ascending indices)."""
+    """The layer with only some of its inputs and outputs (ascending indices)."""
     if len(inputs) == layer.inputs and len(outputs) == layer.outputs:
         return layer
     new_input, new_output = ({int(old): new for new, old in enumerate(each)} for each in (inputs, outputs))

@@ -1,7 +1,7 @@
-"""The symbolic library: the functions that an edge may be, one row each.
+"""The symbolic library: the functions that an edge can be, one table row each.
 
-None is protected: beyond its domain a function answers what IEEE 754 says (NaN or an infinity), the same in torch and
-in ONNX. Its guard tells where that does not happen.
+Functions are not protected: outside its domain a function gives what IEEE 754 says (NaN or an infinity), in torch as
+in ONNX. For example log(−1) is NaN. The guard of a function tells where its result is finite.
 """
 
 import math
@@ -18,10 +18,10 @@ from torch.nn.functional import silu
 if TYPE_CHECKING:
     from sympy import Expr
 
-    # At run time this would be a circle: lowering reads layers, layers read this table.
+    # For types only. onnx_graph imports onnx, and `import kan_model` must not.
     from kan_model.onnx_graph import GraphBuilder
 
-# A NumPy array for an array, a tensor for a tensor: of bool.
+# Takes a NumPy array or a tensor and returns the same kind, of bool.
 Guard = Callable[[Any], Any]
 
 
@@ -30,13 +30,14 @@ class Function:
     """One function of one variable.
 
     Attributes:
-        name: As it stands in checkpoints.
-        torch: Elementwise, any floating type; its slope is finite wherever the guard holds.
-        onnx: Writes it as standard operators (opset 17) for a float32 value of any shape; gives the name of the result.
-        sympy: Its formula for a formula; imports sympy when it is called.
-        guard: For an array or a tensor of arguments, where the function is defined and finite as a function of real
-            numbers, elementwise; False for NaN and infinities. A result too large for the type is not its matter.
-        complexity: How much a formula that holds it costs a reader; of two fits as good the lower is taken.
+        name: The name that checkpoints use.
+        torch: The function, elementwise, for any floating type. Its gradient is finite wherever the guard is True.
+        onnx: Writes standard operators (opset 17) for a float32 value of any shape; returns the name of the result.
+        sympy: The function of a sympy expression; imports sympy when it is called.
+        guard: Elementwise, for an array or a tensor: True where the function of a real number is defined and finite.
+            False for NaN and infinities. Overflow is not checked: exp(1000) is True.
+        complexity: How hard the function makes a formula to read. Of two fits that are equally good the one with the
+            lower complexity is taken.
     """
 
     name: str
@@ -82,13 +83,13 @@ def _gaussian(graph: "GraphBuilder", x: str) -> str:
 
 
 def _one_plus_exp_minus(graph: "GraphBuilder", x: str) -> str:
-    # Not the Sigmoid operator: onnxruntime's is off by 1e-7 where the function itself is smaller than that.
+    # Not the Sigmoid operator: onnxruntime's has an absolute error of 1e-7, more than the value itself for x < -17.
     decay = graph.op("Exp", [graph.op("Neg", [x], "minus")], "decay")
     return graph.op("Add", [decay, graph.floats(1.0, "one")], "one_plus_decay")
 
 
 def _sgn(graph: "GraphBuilder", x: str) -> str:
-    # ONNX does not say what the sign of NaN is.
+    # ONNX does not define the sign of NaN.
     return graph.op("Where", [graph.op("IsNaN", [x], "is_nan"), x, graph.op("Sign", [x], "sign")], "sgn")
 
 
@@ -97,10 +98,10 @@ def _one_and_a_half(graph: "GraphBuilder", x: str) -> str:
 
 
 def _sloped(function: Callable[[Tensor], Tensor], end: float) -> Callable[[Tensor], Tensor]:
-    """A function whose slope is infinite where |x| is ``end``, with the slope zero there instead.
+    """Set a function's gradient to 0 where |x| is ``end``; without this it is infinite there.
 
-    A row at the end of sqrt or arcsin then has no say in where training goes; an infinite one, or the 0 · ∞ that comes
-    of it, would make all weights NaN.
+    For example the gradient of sqrt is infinite at 0. One such row would make all weights NaN (0 · ∞); with a gradient
+    of 0 the row has no effect on training.
     """
     return lambda x: function(torch.where(torch.abs(x) == end, x.detach(), x))
 
@@ -113,10 +114,10 @@ def _of_square(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tenso
 
 
 def _sympy(name: str) -> "Callable[[Expr], Expr]":
-    """A function that sympy has under this name."""
+    """The sympy function of this name."""
 
     def form(x: "Expr") -> "Expr":
-        # Here, not above: it takes a quarter of a second, and only formulas need it.
+        # Imported here because the import takes 0.25 seconds and only formulas need it.
         import sympy
 
         result: Expr = getattr(sympy, name)(x)
@@ -153,17 +154,17 @@ def _below_one(x: Any) -> Any:
 
 
 def _off_poles_of_tan(x: Any) -> Any:
-    # No float is a pole itself: next to one the tangent is finite and says nothing.
+    # No float is exactly a pole. Next to a pole the tangent is finite but its value is all rounding.
     periods = x / math.pi - 0.5
-    with np.errstate(invalid="ignore"):  # of infinities, which give NaN and so False
+    with np.errstate(invalid="ignore"):  # An infinity gives NaN here, and NaN gives False.
         return abs(periods - periods.round()) > POLE_MARGIN
 
 
-# How near to a pole the guard of tan refuses, in periods.
+# The guard of tan is False within this distance of a pole, in periods.
 POLE_MARGIN = 1e-6
 
-# Complexities are pykan's (kan/utils.py, SYMBOLIC_LIB). Of what it lacks, silu costs what its sigmoid does, and sinh
-# what its cosh does (both commented out there).
+# The complexities are pykan's (kan/utils.py, SYMBOLIC_LIB). pykan has no silu and no sinh: silu gets the complexity of
+# pykan's sigmoid and sinh that of pykan's cosh (both are commented out there).
 _ROWS = (
     Function("x", lambda x: x, lambda _, x: x, lambda x: x, _everywhere, 1),
     Function("x^2", lambda x: x * x, _square, lambda x: x**2, _everywhere, 2),
@@ -212,7 +213,7 @@ _ROWS = (
     Function("arccos", _sloped(torch.acos, 1.0), _operator("Acos"), _sympy("acos"), _up_to_one, 4),
     Function("arctan", torch.atan, _operator("Atan"), _sympy("atan"), _everywhere, 4),
     Function("arctanh", torch.atanh, _operator("Atanh"), _sympy("atanh"), _below_one, 4),
-    # torch says that the sign of NaN is 0.
+    # The sign of NaN is 0 in torch.
     Function("sgn", lambda x: torch.where(torch.isnan(x), x, torch.sign(x)), _sgn, _sympy("sign"), _everywhere, 3),
     Function("gaussian", lambda x: torch.exp(-x * x), _gaussian, lambda x: _exp(-(x**2)), _everywhere, 3),
     Function("sigmoid", torch.sigmoid, _over_of(_one_plus_exp_minus), lambda x: 1 / (1 + _exp(-x)), _everywhere, 4),
@@ -231,5 +232,5 @@ _ROWS = (
 
 FUNCTIONS: Mapping[str, Function] = MappingProxyType({row.name: row for row in _ROWS})
 
-# pykan's second names of the same functions, and the name here.
+# pykan has second names for two functions. Here: pykan's second name to ours.
 ALIASES: Mapping[str, str] = MappingProxyType({"x^0.5": "sqrt", "1/x^0.5": "1/sqrt(x)"})

@@ -18,17 +18,17 @@ Outside = Literal["clamp", "decay"]
 class KANLayer(nn.Module):
     """Edges φ(x) = base_weight·silu(x) + Σ coefficients·basis(x), summed over the inputs of each node.
 
-    A symbolic edge is φ(x) = c·f(a·x + b) + d alone. A node may have a bias, which is on none of its edges.
+    A symbolic edge is φ(x) = c·f(a·x + b) + d instead. A node may have a bias, which belongs to no edge.
 
     Attributes:
         base_weight: ``[outputs, inputs]``, parameter.
         coefficients: ``[outputs, inputs, grid_size + degree]``, parameter.
-        edge_mask: ``[outputs, inputs]``, 1 for an edge that is there, 0 for one that is not or is symbolic; buffer.
-        domain: ``[inputs, 2]``, where each input's splines live; buffer.
-        knots: ``[inputs, grid_size + 2·degree + 1]``, or None where every grid is uniform over its domain; buffer.
+        edge_mask: ``[outputs, inputs]``, 1 for a learned edge, 0 for a pruned or symbolic one; buffer.
+        domain: ``[inputs, 2]``, the interval of each input's splines; buffer.
+        knots: ``[inputs, grid_size + 2·degree + 1]``, or None if all grids are uniform over their domains; buffer.
         symbolic_places: (output, input) of each symbolic edge.
-        symbolic_functions: Name of each one's function f.
-        symbolic_affine: ``[symbolic edges, 4]``, each one's a, b, c, d, or None where no edge is symbolic; parameter.
+        symbolic_functions: Name of each symbolic edge's function f.
+        symbolic_affine: ``[symbolic edges, 4]``: a, b, c, d; None if no edge is symbolic; parameter.
         bias: ``[outputs]``, added to the nodes, or None; parameter.
 
     Source: arXiv 2404.19756, eq. 2.10, with w_s taken into the coefficients.
@@ -43,7 +43,7 @@ class KANLayer(nn.Module):
     symbolic_functions: tuple[str, ...]
     symbolic_affine: Tensor | None
     bias: Tensor | None
-    # In these, edges with the same function stand next to each other, so that it is computed once for all of them.
+    # In this order edges with the same function are neighbours, so each function is computed once for all its edges.
     _symbolic_counts: dict[str, int]
     _symbolic_order: Tensor
     _symbolic_outputs: Tensor
@@ -62,14 +62,14 @@ class KANLayer(nn.Module):
         symbolic: Sequence[SymbolicEdge] = (),
         bias: Tensor | None = None,
     ) -> None:
-        """Give ``domain`` for uniform grids, ``knots`` for any others.
+        """Give ``domain`` for uniform grids, ``knots`` for any other grid.
 
-        Edges in ``symbolic`` have neither spline nor base branch, whatever ``edge_mask`` says of them.
+        An edge in ``symbolic`` has no spline and no base branch, whatever ``edge_mask`` is there.
 
         Raises:
-            ValueError: shapes that do not fit together, numbers that are not finite, a grid no spline can stand on, an
-                unknown policy, a symbolic edge that is not in the layer, twice the same, or with a number that is too
-                large for the layer's type.
+            ValueError: shapes that do not fit together; numbers that are not finite; a grid that makes no spline; an
+                unknown policy; a symbolic edge whose nodes the layer lacks, that is given twice, or with a number that
+                is too large for the layer's type.
         """
         super().__init__()
         if (domain is None) == (knots is None):
@@ -95,32 +95,32 @@ class KANLayer(nn.Module):
         if bias is not None and bias.shape != base_weight.shape[:1]:
             raise ValueError(f"bias has shape {tuple(bias.shape)}; wanted {[base_weight.shape[0]]}")
         if knots is not None and knots.shape[1] != self.grid_size + 2 * degree + 1:
-            raise ValueError(f"{knots.shape[1]} knots an input; wanted {self.grid_size + 2 * degree + 1}")
+            raise ValueError(f"{knots.shape[1]} knots per input; wanted {self.grid_size + 2 * degree + 1}")
         check_grid(uniform_knots(domain, self.grid_size, degree), degree)
         _check_numbers(base_weight=base_weight, coefficients=coefficients, edge_mask=edge_mask, bias=bias)
-        # LBFGS flattens gradients by view, and these follow the parameters' strides.
+        # Contiguous, because LBFGS flattens gradients with view(), and gradients have their parameters' strides.
         self.base_weight = nn.Parameter(base_weight.contiguous())
         self.coefficients = nn.Parameter(coefficients.contiguous())
         self.register_buffer("edge_mask", torch.ones_like(base_weight) if edge_mask is None else edge_mask)
         self._set_symbolic(symbolic)
-        # No parameter where there is none, as for symbolic edges.
+        # Without a bias there is no parameter, as for symbolic edges: state_dict and checkpoints stay the same.
         self.register_parameter("bias", None if bias is None else nn.Parameter(bias))
         self.register_buffer("domain", domain.clone())
         self.register_buffer("knots", knots)
 
     @property
     def inputs(self) -> int:
-        """Nodes that the layer reads."""
+        """Number of nodes that the layer reads."""
         return self.base_weight.shape[1]
 
     @property
     def outputs(self) -> int:
-        """Nodes that the layer feeds."""
+        """Number of nodes that the layer feeds."""
         return self.base_weight.shape[0]
 
     @property
     def active_edges(self) -> Tensor:
-        """Edges that are there, symbolic ones among them: bool ``[outputs, inputs]``."""
+        """Edges that are not pruned, symbolic ones included: bool ``[outputs, inputs]``."""
         active = self.edge_mask != 0
         for place in self.symbolic_places:
             active[place] = True
@@ -128,7 +128,7 @@ class KANLayer(nn.Module):
 
     @property
     def symbolic(self) -> tuple[SymbolicEdge, ...]:
-        """The symbolic edges with their present numbers, in the order of :attr:`symbolic_places`.
+        """The symbolic edges with their current numbers, in the order of :attr:`symbolic_places`.
 
         Raises:
             ValueError: a number is no longer finite.
@@ -140,7 +140,7 @@ class KANLayer(nn.Module):
         return tuple(SymbolicEdge(*place, function, *affine) for place, function, affine in edges)
 
     def with_symbolic(self, edges: Sequence[SymbolicEdge]) -> "KANLayer":
-        """A copy in which these edges are symbolic too; one that is already takes the new function and numbers.
+        """A copy in which these edges are symbolic too. An edge that is symbolic already gets the new function.
 
         Raises:
             ValueError: as the constructor.
@@ -150,10 +150,10 @@ class KANLayer(nn.Module):
         return self.changed(symbolic=[*kept, *edges])
 
     def changed(self, **parts: Any) -> "KANLayer":
-        """A copy with some of what the constructor takes replaced; ``domain`` takes the place of ``knots``, and back.
+        """A copy with some of the constructor's arguments replaced. A new ``domain`` replaces the ``knots``, and back.
 
         Args:
-            **parts: As the constructor's.
+            **parts: The constructor's arguments.
 
         Raises:
             ValueError: as the constructor.
@@ -181,7 +181,7 @@ class KANLayer(nn.Module):
         return nodes.index_add(1, self._symbolic_outputs, self._symbolic_values(x, self.symbolic_affine))
 
     def edge_outputs(self, x: Tensor) -> Tensor:
-        """What each edge adds, ``[rows, outputs, inputs]``; its sum over inputs, and the bias, is :meth:`forward`."""
+        """The output of each edge, ``[rows, outputs, inputs]``. Their sum over inputs plus the bias is the node."""
         splines = torch.einsum("nib,oib->noi", self.basis(x), self.coefficients)
         edges = (self.base_weight * silu(x).unsqueeze(1) + splines) * self.edge_mask
         if self.symbolic_affine is None:
@@ -206,7 +206,7 @@ class KANLayer(nn.Module):
         self.symbolic_places = tuple((edge.output, edge.input) for edge in edges)
         self.symbolic_functions = tuple(edge.function for edge in edges)
         if not edges:
-            # No parameter at all: optimisers, state_dict and checkpoints see the layer as if there were no such thing.
+            # No parameter at all, so that the optimiser, state_dict and checkpoints are those of a layer without it.
             self.register_parameter("symbolic_affine", None)
             return
         for (output, input_), count in Counter(self.symbolic_places).items():

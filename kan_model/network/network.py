@@ -15,17 +15,17 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class KANConfig:
-    """What a new KAN looks like.
+    """Shape and initial values of a new KAN.
 
     Attributes:
-        width: Nodes per layer, inputs first: (2, 5, 1).
-        grid_size: Intervals of every spline.
+        width: Nodes per level, inputs first: (2, 5, 1).
+        grid_size: Number of intervals of every spline.
         degree: Degree of the splines, 1 to 5 (3 = cubic).
-        outside: What a spline answers beyond its domain, in every layer: "clamp" holds its argument at the
-            domain's end, "decay" lets the basis functions fall to zero.
-        domain: Where the splines of the first layer live: one interval for all inputs, or one an input.
-        hidden_domain: The same for all further layers.
-        noise: Standard deviation of the first coefficients, times the square root of the layer's inputs.
+        outside: The value of a spline beyond its domain, in every layer: "clamp" clips its argument to the domain,
+            "decay" lets the basis functions fall to zero.
+        domain: The domain of the first layer's splines: one interval for all inputs, or one per input.
+        hidden_domain: The domain of the splines in all further layers.
+        noise: Size of the initial coefficients: their standard deviation is noise / √(inputs of the layer).
     """
 
     width: tuple[int, ...]
@@ -37,10 +37,11 @@ class KANConfig:
     noise: float = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse a width that is no network.
+        """Refuse numbers that make no network.
 
         Raises:
-            ValueError: fewer than two layers of nodes, an empty one, or not one interval an input.
+            ValueError: fewer than two levels of nodes, a level without nodes, no intervals, or the wrong number of
+                domains.
         """
         if len(self.width) < 2 or min(self.width) < 1:
             raise ValueError(f"width is {self.width}; wanted at least two numbers of nodes, each 1 or more")
@@ -53,7 +54,7 @@ class KANConfig:
 
 
 class KAN(nn.Module):
-    """A KAN. ``KAN(config, seed=...)`` starts one as the paper does; the same seed gives the same network."""
+    """A KAN. ``KAN(config, seed=...)`` has the paper's random start; the same seed gives the same network."""
 
     def __init__(self, config: KANConfig, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
@@ -64,10 +65,10 @@ class KAN(nn.Module):
 
     @classmethod
     def of_layers(cls, layers: Sequence[KANLayer]) -> "KAN":
-        """A KAN made of layers that exist.
+        """A KAN of existing layers, which it shares.
 
         Raises:
-            ValueError: no layers, or one that does not read what the one before it feeds.
+            ValueError: no layers, or a layer whose inputs are not as many as the outputs of the layer before it.
         """
         if not layers:
             raise ValueError("no layers; wanted at least one")
@@ -81,7 +82,7 @@ class KAN(nn.Module):
 
     @property
     def width(self) -> tuple[int, ...]:
-        """Nodes per layer, inputs first."""
+        """Nodes per level, inputs first."""
         return (self.layers[0].inputs, *(layer.outputs for layer in self.layers))
 
     @property
@@ -97,7 +98,7 @@ class KAN(nn.Module):
 
 
 def parameter_count(network: nn.Module) -> int:
-    """How many numbers a network has to learn with; of a KAN, those of the edges that are there, and its biases."""
+    """The number of trainable parameters. A pruned edge of a KAN has none."""
     if not isinstance(network, KAN):
         return sum(parameter.numel() for parameter in network.parameters())
     count = 0
@@ -109,9 +110,9 @@ def parameter_count(network: nn.Module) -> int:
 
 
 def _new_layer(config: KANConfig, index: int, generator: torch.Generator, dtype: torch.dtype) -> KANLayer:
-    """A layer as the paper starts it: Xavier for the base, small noise for the splines."""
+    """A layer with the paper's random start: Xavier for the base branch, small noise for the splines."""
     inputs, outputs = config.width[index : index + 2]
-    # The paper's noise is that of one edge; a node sums all of its edges.
+    # The paper gives the noise of one edge. A node sums all its edges, so its own noise would grow with their number.
     noise = config.noise / math.sqrt(inputs)
     draws = torch.randn(outputs, inputs, config.grid_size + config.degree, generator=generator, dtype=torch.float64)
     bound = math.sqrt(6 / (inputs + outputs))

@@ -8,16 +8,16 @@ from kan_model.network.functions import FUNCTIONS
 
 @dataclass(frozen=True)
 class SymbolicEdge:
-    """c·f(a·x + b) + d from one node to another.
+    """The edge c·f(a·x + b) + d from one node to another.
 
     Attributes:
         output: Index of the node that the edge feeds.
-        input: Index of the node that it reads.
+        input: Index of the node that the edge reads.
         function: Name of f in :data:`kan_model.network.functions.FUNCTIONS`.
-        a: Factor inside.
-        b: Shift inside.
-        c: Factor outside.
-        d: Shift outside.
+        a: Factor of the argument.
+        b: Shift of the argument.
+        c: Factor of the function.
+        d: Shift of the function.
 
     Source: arXiv 2404.19756, section 2.5.1.
     """
@@ -31,7 +31,7 @@ class SymbolicEdge:
     d: float
 
     def __post_init__(self) -> None:
-        """Refuse what is no formula.
+        """Refuse an edge that cannot be computed.
 
         Raises:
             ValueError: a function that the library lacks, or a number that is not finite.

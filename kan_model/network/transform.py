@@ -1,6 +1,6 @@
-"""What stands before and after a KAN: imputation and scaling of inputs, softmax or scaling of outputs.
+"""The transforms around a KAN: imputation and scaling of inputs, softmax or scaling of outputs.
 
-The same numbers are used in training (torch) and in the graph (ONNX), so they are kept as float32.
+Training (torch) and the graph (ONNX) use the same numbers, so they are stored as float32.
 """
 
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ Vector = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class InputTransform:
-    """(x − center)·scale, after putting ``imputed`` in the place of NaN.
+    """(x − center)·scale, after NaN is replaced by ``imputed``.
 
     Attributes:
         center: ``[features]``, in raw units.
         scale: ``[features]``, in 1 / raw units.
-        imputed: ``[features]``, NaN where a missing value stays NaN; None where no feature is imputed.
+        imputed: ``[features]``, in raw units; NaN for a feature whose gaps stay NaN. None: no feature is imputed.
     """
 
     center: Vector

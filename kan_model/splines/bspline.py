@@ -1,8 +1,8 @@
 """B-splines in one dimension, many features at once.
 
-Words are SciPy's (``BSpline(t, c, k)``): ``degree`` is k, ``knots`` are t, ``coefficients`` are c.
+The terms are SciPy's (``BSpline(t, c, k)``): ``degree`` is k, ``knots`` are t, ``coefficients`` are c.
 A grid of G intervals over a domain has G + 2·degree + 1 knots (``degree`` of them beyond each end)
-and G + degree basis functions. Every function takes one grid a feature: knots ``[features, K]``.
+and G + degree basis functions. Every function takes one grid per feature: knots ``[features, K]``.
 """
 
 from math import comb, factorial
@@ -30,7 +30,7 @@ def uniform_knots(domain: Tensor, grid_size: int, degree: int) -> Tensor:
 
 
 def basis(x: Tensor, knots: Tensor, degree: int) -> Tensor:
-    """Every basis function at x by the recursion of Cox and de Boor, on any grid.
+    """The values of all basis functions at x, on any grid, by the Cox–de Boor recursion.
 
     Args:
         x: ``[rows, features]``.
@@ -42,7 +42,7 @@ def basis(x: Tensor, knots: Tensor, degree: int) -> Tensor:
 
     Source: de Boor, A Practical Guide to Splines, ch. IX; SciPy's ``BSpline.design_matrix`` inside the domain.
     """
-    # Beyond the knots all is zero, as on the first and on the last one; of numbers too large it would be 0 · ∞.
+    # Beyond the knots every basis function is 0, as at the first and last knot. Without the clamp huge x give 0 · ∞.
     x = torch.clamp(x, knots[:, 0], knots[:, -1]).unsqueeze(-1)
     values = ((x >= knots[:, :-1]) & (x < knots[:, 1:])).to(x.dtype)
     for order in range(1, degree + 1):
@@ -53,11 +53,11 @@ def basis(x: Tensor, knots: Tensor, degree: int) -> Tensor:
 
 
 def uniform_basis(x: Tensor, domain: Tensor, grid_size: int, degree: int) -> Tensor:
-    """Every basis function at x in closed form, on a uniform grid.
+    """The values of all basis functions at x, on a uniform grid, in closed form.
 
-    With v = |x/h − centre| in units of one interval, the basis function is
-    Σᵢ (−1)ⁱ·C(degree+1, i)·(c − i − v)₊^degree / degree! with c = (degree+1)/2: the tail half of the
-    truncated-power form, mirrored, so that nothing cancels near the ends of the support.
+    With v = |x/h − centre|, the distance in intervals, a basis function is
+    Σᵢ (−1)ⁱ·C(degree+1, i)·(c − i − v)₊^degree / degree! with c = (degree+1)/2. This is one half of the
+    truncated-power form, mirrored: near the ends of the support only one term is left, so nothing cancels.
 
     Args:
         x: ``[rows, features]``.
@@ -83,8 +83,11 @@ def uniform_basis(x: Tensor, domain: Tensor, grid_size: int, degree: int) -> Ten
 def cardinal_terms(degree: int) -> tuple[tuple[float, float], ...]:
     """The terms weight·(reach − v)₊^degree whose sum is the cardinal B-spline at distance v from its centre.
 
+    Args:
+        degree: Degree of the spline.
+
     Returns:
-        (reach, weight) of each term, widest first.
+        (reach, weight) of each term, largest reach first. Degree 1: ((1, 1),), the hat (1 − v)₊.
     """
     half = (degree + 1) / 2
     return tuple(
@@ -93,7 +96,7 @@ def cardinal_terms(degree: int) -> tuple[tuple[float, float], ...]:
 
 
 def evaluate(x: Tensor, knots: Tensor, coefficients: Tensor, degree: int) -> Tensor:
-    """The value of one spline a feature.
+    """The values of the splines, one spline per feature.
 
     Args:
         x: ``[rows, features]``.
@@ -108,39 +111,43 @@ def evaluate(x: Tensor, knots: Tensor, coefficients: Tensor, degree: int) -> Ten
 
 
 def fit_coefficients(x: Tensor, y: Tensor, knots: Tensor, degree: int, weights: Tensor | None = None) -> Tensor:
-    """Coefficients of the splines that are closest to given values in least squares.
+    """The coefficients of the splines that fit given values best in least squares.
 
     Args:
         x: ``[rows, features]``, points inside the domain.
-        y: ``[rows, features, curves]``, the values to meet.
+        y: ``[rows, features, curves]``, the values to fit.
         knots: ``[features, K]``.
         degree: Degree of the splines.
-        weights: ``[rows, features]``, 0 or more, of each squared difference; None: all are alike.
+        weights: ``[rows, features]``, 0 or more: the weight of each squared difference; None: all are 1.
 
     Returns:
-        ``[features, curves, K - degree - 1]``; of all solutions the smallest where points are too few.
+        ``[features, curves, K - degree - 1]``. With too few points there are many solutions; this is the smallest one.
     """
     design = basis(x, knots, degree)
     if weights is not None:
         roots = weights.sqrt().unsqueeze(2)
         design, y = roots * design, roots * y
     design = design.transpose(0, 1)
-    # gelsd: an SVD, so that a basis function no point touches gets zero instead of NaN.
+    # gelsd uses an SVD: a basis function that is 0 at all points gets the coefficient 0, not NaN.
     solution: Tensor = torch.linalg.lstsq(design.cpu(), y.transpose(0, 1).cpu(), driver="gelsd").solution
     return solution.transpose(1, 2).to(y.device)
 
 
 def insertion_matrix(knots: Tensor, finer: Tensor, degree: int) -> Tensor:
-    """The matrix that turns coefficients on a grid into those of the same function on a finer one.
+    """The matrix that turns coefficients on a grid into those of the same function on a finer grid.
 
-    Row j is the blossom (polar form) of the coarse spline at the finer knots j+1 … j+degree, taken on one of the
-    polynomial pieces that basis function j sees inside the domain. All of them give the same number; the widest gives
-    it with the least rounding. Exact where every interior coarse knot is also a finer one; the two functions agree on
-    the whole domain.
+    The two functions agree on the whole domain, exactly, if the finer grid holds every interior knot of the coarser.
+
+    Row j is the blossom (polar form) of the coarse spline at the finer knots j+1 … j+degree. A blossom belongs to one
+    polynomial piece. Every piece in the support of basis function j, inside the domain, gives the same number. The
+    widest piece gives it with the least rounding, so that one is used.
+
+    Example: degree 1, knots −1, 0, 1, 2 and the finer knots −0.5, 0, 0.5, 1, 1.5. The coefficients (c0, c1) become
+    (c0, (c0 + c1)/2, c1): the values at 0, 0.5 and 1.
 
     Args:
-        knots: ``[features, K]`` coarse.
-        finer: ``[features, L]`` fine, over the same domain.
+        knots: ``[features, K]``, the coarse grid.
+        finer: ``[features, L]``, the finer grid over the same domain.
         degree: Degree of both splines.
 
     Returns:
@@ -158,7 +165,7 @@ def insertion_matrix(knots: Tensor, finer: Tensor, degree: int) -> Tensor:
         middle = (finer.gather(1, fine_cell) + finer.gather(1, fine_cell + 1)) / 2
         cell = torch.searchsorted(knots[:, degree:-degree].contiguous(), middle, right=True) - 1 + degree
         local = cell + torch.arange(-degree, 1, device=knots.device)
-        # piece[f, i, :] = how the i-th of the degree + 1 local coefficients enters, refined level by level.
+        # piece[f, i, :]: the i-th value of the blossom's recursion, in terms of the degree + 1 local coefficients.
         piece = torch.eye(degree + 1, dtype=knots.dtype, device=knots.device).expand(features, -1, -1)
         for level in range(1, degree + 1):
             left = local[:, level:]
@@ -172,7 +179,7 @@ def insertion_matrix(knots: Tensor, finer: Tensor, degree: int) -> Tensor:
 
 
 def check_grid(knots: Tensor, degree: int) -> None:
-    """Refuse what no spline can stand on.
+    """Refuse a degree or knots that make no spline.
 
     Args:
         knots: ``[features, K]``.

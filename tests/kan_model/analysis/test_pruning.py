@@ -315,7 +315,7 @@ def test_a_pruned_network_is_lowered(pruned: Pruned) -> None:
         ({"edge_threshold": -0.1}, "edge_threshold is -0.1"),
         ({"edge_threshold": math.nan}, "edge_threshold is nan"),
         ({"edges": 0}, "edges is 0; wanted 1 or more"),
-        ({"edges": 1}, "with edges=1 no way from an input to an output is left; wanted to keep more"),
+        ({"edges": 1}, "with edges=1 no path from an input to an output is left; wanted to keep more edges"),
     ],
 )
 def test_what_would_leave_nothing_is_refused(
@@ -338,7 +338,7 @@ def test_thresholds_that_part_inputs_from_outputs_are_refused(make_kan: Callable
     second = scaled(kan.layers[1], 0.0).with_symbolic(
         [SymbolicEdge(o, h, "x", 1, 0, weights[o][h], 0) for o in range(3) for h in range(2)]
     )
-    with pytest.raises(ValueError, match=r"node_threshold=0, edge_threshold=1 no way from an input to an output"):
+    with pytest.raises(ValueError, match=r"node_threshold=0, edge_threshold=1 no path from an input to an output"):
         prune(KAN.of_layers([first, second]), normal(2000, 2), node_threshold=0, edge_threshold=1)
 
 
