@@ -1,4 +1,4 @@
-"""What a network computes, written as formulas: one for each output, in the units of the data.
+"""A network written as formulas: one for each output, in the units of the data.
 
 `expression` builds them with SymPy, `short` makes them shorter, `text` writes them as plain text and LaTeX.
 Example: the layer sum 2·log(x1) + 2·log(x2), followed by exp, becomes ``x1**2*x2**2``.

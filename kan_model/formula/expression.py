@@ -1,4 +1,4 @@
-"""What a network computes, as formulas: one for each output, in the units of the data."""
+"""A network as formulas: one for each output, in the units of the data."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ from kan_model.network.transform import Affine, InputTransform, OutputTransform,
 Step = Callable[[Values], Values]
 
 
-# Nearer to a whole number than this is what rounding leaves, of which nobody need be told.
+# A smaller `near` removes only rounding errors of the float arithmetic, so no note mentions it.
 _TOLD_NEAR = 1e-9
 
 
@@ -36,13 +36,13 @@ class Formula:
     """The formulas of a network.
 
     Attributes:
-        expressions: One an output, of ``symbols``, with the network's numbers in float64.
-        shown: The same for people: with ``near``, ``simplify`` and ``digits`` of :func:`formula` applied.
-        symbols: One a feature, in raw units; their names are Python identifiers.
-        names: The features' own names.
-        text: ``shown`` as plain text, with the features' own names.
+        expressions: One per output, in ``symbols``, with the network's numbers in float64.
+        shown: The same formulas for people: after ``near``, ``simplify`` and ``digits`` of :func:`formula`.
+        symbols: One per feature, in raw units; their names are Python identifiers.
+        names: The original names of the features.
+        text: ``shown`` as plain text, with the original names.
         latex: ``shown`` as LaTeX, without dollar signs; matplotlib's mathtext reads it too.
-        notes: Sentences on what the formulas leave out and what was done to those for people.
+        notes: Sentences that tell what the formulas omit and how ``shown`` differs from ``expressions``.
     """
 
     expressions: tuple[sympy.Expr, ...]
@@ -55,10 +55,10 @@ class Formula:
     _steps: tuple[Step, ...] = field(repr=False, compare=False)
 
     def evaluate(self, rows: ArrayLike) -> Values:
-        """Values ``[rows, outputs]`` in float64 for raw features ``[rows, features]``.
+        """The outputs ``[rows, outputs]`` in float64 for raw features ``[rows, features]``.
 
-        Layer by layer, operation for operation, so that NaN and infinities are those of IEEE 754. An expression is
-        finite at more places where sympy took a function and its inverse away, as in exp(log(x)) = x.
+        The network's operations are done one by one, so NaN and infinities are those of IEEE 754. An expression can be
+        finite where this is NaN: sympy simplifies exp(log(x)) to x, and at x = −1 the expression is −1.
 
         Raises:
             ValueError: rows of another shape.
@@ -86,25 +86,28 @@ def formula(
 ) -> Formula:
     """The formulas of a network whose edges are symbolic, from raw features to raw outputs.
 
-    Before a softmax the formulas are the logits; imputation is in none of them; ``notes`` of the result say so. Edges
-    that no output depends on are not there, also for NaN.
+    With a softmax behind the network the formulas are the logits. They do not contain the imputation. ``notes`` of the
+    result say both. Edges that no output depends on are left out, even where they would make NaN.
 
     Args:
-        kan: The network; it is left as it is.
-        inputs: What stands before it.
-        outputs: What stands behind it.
-        names: Of the features, any text; None: x_0, x_1, …
-        digits: To how many significant digits numbers are rounded for people, 1 to 17; None: not at all.
-        splines: What becomes of edges that are still splines: "keep" makes undefined functions of them,
-            phi_{layer}_{output}_{input}, whose values ``evaluate`` knows.
-        near: For people, numbers as near as this to a whole one become that one, in raw units: 0 to 0.5.
-        simplify: For people, each formula takes the shortest of the forms of
+        kan: The network; it is not changed.
+        inputs: The transform of the inputs; None: there is none.
+        outputs: The transform of the outputs; None: there is none.
+        names: Names of the features, any text; None: x_0, x_1, …
+        digits: Significant digits of numbers in ``shown``, 1 to 17; None: all.
+        splines: What to do with edges that are splines. "refuse" raises. "keep" writes them as undefined functions
+            phi_{layer}_{output}_{input}; ``evaluate`` computes them.
+        near: In ``shown``, a number this close to a whole number becomes the whole number: 0 to 0.5.
+        simplify: In ``shown``, each formula takes the shortest of the forms of
             :func:`kan_model.formula.short.shortened`.
-        max_terms: How long formulas may get: ways from a feature to an output, over all outputs.
+        max_terms: The most paths from a feature to an output, over all outputs; this bounds the formulas' length.
+
+    Returns:
+        The formulas.
 
     Raises:
-        ValueError: splines, where they are not kept; formulas that are too long; numbers in the network or beside it
-            that are not finite; not one name a feature; an option out of its range.
+        ValueError: splines that are not kept; formulas that are too long; numbers in the network or a transform that
+            are not finite; the wrong number of names; an option outside its range.
     """
     names = tuple(f"x_{index}" for index in range(kan.width[0])) if names is None else tuple(names)
     _check_options(kan, names, digits, splines, near)
@@ -186,7 +189,7 @@ def _notes(
 
 
 def _splines(kan: KAN, varying: list[Flags]) -> list[tuple[int, int, int]]:
-    """(layer, output, input) of each edge that is a spline of something else than a constant."""
+    """(layer, output, input) of each edge that is a spline and whose input is not a constant."""
     return [
         (index, output, input_)
         for index, layer in enumerate(kan.layers)
@@ -200,14 +203,14 @@ def _splines_left(kept: list[tuple[int, int, int]]) -> str:
     count = f"{len(kept)} edges are splines, the first of them" if len(kept) > 1 else "one edge is a spline:"
     return (
         f"{count} in layer {layer} from input {input_} to output {output}; wanted symbolic edges only: "
-        'fit a function to each, prune it, or give splines="keep" to have it as an undefined function'
+        'fit a function to each, prune it, or give splines="keep" to write it as an undefined function'
     )
 
 
 def _check_terms(live: list[Flags], most: int) -> None:
     ways = [1] * live[0].shape[1]
     for edges in live:
-        # Python's integers: they do not overflow.
+        # Python's integers do not overflow.
         ways = [sum(way for way, there in zip(ways, row, strict=True) if there) for row in edges.tolist()]
     if sum(ways) > most:
         raise ValueError(
@@ -217,7 +220,7 @@ def _check_terms(live: list[Flags], most: int) -> None:
 
 def _check_options(kan: KAN, names: tuple[str, ...], digits: int | None, splines: str, near: float) -> None:
     if len(names) != kan.width[0]:
-        raise ValueError(f"{len(names)} names; wanted {kan.width[0]}, one a feature")
+        raise ValueError(f"{len(names)} names; wanted {kan.width[0]}, one per feature")
     if odd := [name for name in names if not isinstance(name, str)]:
         raise ValueError(f"a name is {odd[0]!r}; wanted text")
     if digits is not None and not 1 <= digits <= 17:

@@ -5,21 +5,24 @@ from collections.abc import Callable, Iterator
 
 import sympy
 
-# Longer formulas stay as they are: sympy's steps take the longer the more there is, and nobody reads the result.
+# Longer formulas are not simplified: it would take sympy minutes, and nobody reads the result.
 _MOST_OPERATIONS = 300
-# Terms of a formula without brackets, above which it is not written without them.
+# A formula that has more terms when expanded is not expanded.
 _MOST_TERMS = 200
 
 
 def shortened(expression: sympy.Expr, *, near: float = 0.0, simplify: bool = False) -> sympy.Expr:
-    """A formula of other numbers, or of another form, that people may like better.
+    """A formula with rounder numbers or in a shorter form, easier to read.
 
     Args:
-        expression: The formula; its numbers are Float where they are not whole.
-        near: Numbers as near as this to a whole one become that one, but no factor becomes zero: what it stands before
-            may be large. 0: only those that are whole.
-        simplify: Take the form with the fewest operations: as it is, without brackets, over a common denominator, with
-            common factors taken out. A formula of more than 300 operations stays as it is.
+        expression: The formula; its numbers are Float if they are not whole.
+        near: A number this close to a whole number becomes the whole number. A factor never becomes 0, because its
+            term may be large: 0.001·x with x = 10⁶. With 0 only whole numbers change, from Float to Integer.
+        simplify: Take the form with the fewest operations of these: unchanged, expanded, over a common denominator,
+            with common factors taken out. A formula of more than 300 operations stays unchanged.
+
+    Returns:
+        The new formula.
     """
 
     def whole(value: float) -> float:
@@ -28,23 +31,26 @@ def shortened(expression: sympy.Expr, *, near: float = 0.0, simplify: bool = Fal
     expression = _with_numbers(expression, whole)
     if not simplify or sympy.count_ops(expression) > _MOST_OPERATIONS:
         return expression
-    # In other forms there are new numbers, whole up to rounding.
+    # The other forms contain new numbers, and some are whole up to rounding.
     forms = [_with_numbers(form, whole) for form in _forms(expression)]
     return min(forms, key=lambda form: (_beyond(form), sympy.count_ops(form)))
 
 
 def rounded(expression: sympy.Expr, digits: int | None) -> sympy.Expr:
-    """With numbers of so many significant digits; None: as they are."""
+    """The formula with its numbers rounded to ``digits`` significant digits; None: unchanged."""
     if digits is None:
         return expression
     before = None
-    while expression != before:  # Numbers that meet now, as in 2·(0.314·x), make others.
+    while expression != before:  # sympy multiplies rounded numbers, as in 2·(0.314·x): the product is rounded again.
         before, expression = expression, _with_numbers(expression, lambda value: float(f"{value:.{digits}g}"))
     return expression
 
 
 def _with_numbers(expression: sympy.Expr, change: Callable[[float], float]) -> sympy.Expr:
-    """With every Float changed; whole ones become integers. As it was where that leaves what float64 cannot say."""
+    """The formula with every Float changed; whole results become integers.
+
+    The formula stays unchanged if the change would make a number that is not real or not a float64.
+    """
     floats = {each: float(each) for each in expression.atoms(sympy.Float)}
     changes = {each: _number(change(value)) for each, value in floats.items() if 0 < abs(value) < math.inf}
     if sympy.S.Zero in changes.values():
@@ -54,13 +60,13 @@ def _with_numbers(expression: sympy.Expr, change: Callable[[float], float]) -> s
                     del changes[factor]
     try:
         result = expression.xreplace(changes)
-    except OverflowError:  # e^(e^(10^30)), of a formula that became a number
+    except OverflowError:  # The formula became a number such as e^(e^(10^30)).
         return expression
     return expression if _beyond(result) > _beyond(expression) else result
 
 
 def _beyond(expression: sympy.Expr) -> int:
-    """How many numbers in it are not real, or no float64."""
+    """How many numbers in it are not real, or outside the range of float64."""
     undefined = expression.atoms(type(sympy.I), type(sympy.zoo), type(sympy.nan), type(sympy.oo), type(-sympy.oo))
     return len(undefined) + sum(not 0 < abs(float(each)) < math.inf for each in expression.atoms(sympy.Float))
 
@@ -78,7 +84,7 @@ def _forms(expression: sympy.Expr) -> Iterator[sympy.Expr]:
 
 
 def _terms(expression: sympy.Expr) -> int:
-    """No fewer terms than the formula, and each argument of a function in it, has without brackets."""
+    """An upper bound of the number of terms of the expanded formula and of each function's argument in it."""
     if not expression.args:
         return 1
     terms = [_terms(argument) for argument in expression.args]

@@ -17,12 +17,12 @@ from kan_model.network.symbolic_edge import SymbolicEdge
 Values = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Place = tuple[int, int, int]
-# What sympy may take out of an exponential: e^50 is 5e21.
+# sympy writes e^(x + b) as e^b·e^x. This is allowed up to |b| = 50: e^50 is 5e21.
 _LARGE_EXPONENT = 50
 
 
 def live_edges(kan: KAN) -> list[Flags]:
-    """Edges that are there and that some output depends on, ``[outputs, inputs]`` of each layer."""
+    """Edges that are not pruned and that an output depends on: ``[outputs, inputs]`` of each layer."""
     live: list[Flags] = []
     read: Flags = np.ones(kan.width[-1], bool)
     for layer in reversed(kan.layers):
@@ -32,7 +32,7 @@ def live_edges(kan: KAN) -> list[Flags]:
 
 
 def varying_edges(live: list[Flags]) -> list[Flags]:
-    """Those of them that read something else than a constant."""
+    """The live edges whose input is not a constant."""
     result: list[Flags] = []
     varies: Flags = np.ones(live[0].shape[1], bool)
     for edges in live:
@@ -42,19 +42,19 @@ def varying_edges(live: list[Flags]) -> list[Flags]:
 
 
 def number(value: float) -> sympy.Expr:
-    """The same number to the bit; a whole one as an integer, so that formulas do without 1.0·x and x + 0.0."""
+    """The same number, bit for bit. Whole numbers become integers, so that formulas have no 1.0·x and no x + 0.0."""
     if math.isfinite(value):
         return sympy.Integer(int(value)) if value.is_integer() and abs(value) < 2**53 else sympy.Float(value)
     return sympy.nan if math.isnan(value) else sympy.oo * (1 if value > 0 else -1)
 
 
 def line(factor: sympy.Expr, value: sympy.Expr, shift: sympy.Expr) -> sympy.Expr:
-    """factor·value + shift, with the factor in every term and the numbers in one."""
+    """factor·value + shift, expanded: 2·(x + 1) + 3 becomes 2·x + 5."""
     return _tidy(sympy.Add(*(factor * term for term in sympy.Add.make_args(value)), shift))
 
 
 def _tidy(value: sympy.Expr) -> sympy.Expr:
-    """Whole numbers that arithmetic left as floats become integers again."""
+    """Whole numbers that arithmetic made floats become integers again."""
     terms = [term.as_coeff_Mul() for term in sympy.Add.make_args(value)]
     if not any(_is_whole_float(factor) for factor, _ in terms):
         return value
@@ -62,12 +62,12 @@ def _tidy(value: sympy.Expr) -> sympy.Expr:
 
 
 def _is_whole_float(factor: sympy.Expr) -> bool:
-    # Of sympy's numbers, those that float64 has: others would become zero or infinity.
+    # sympy's numbers have a larger range than float64: a number that float64 rounds to 0 is not whole.
     return factor.is_Float and float(factor) != 0 and float(factor).is_integer()
 
 
 def node_expressions(index: int, layer: KANLayer, live: Flags, values: list[sympy.Expr]) -> list[sympy.Expr]:
-    """The layer's nodes as expressions of what its inputs are; nodes without a live edge are their bias."""
+    """The layer's nodes as expressions, for given expressions of its inputs. A node without live edges is its bias."""
     symbolic, bias = _symbolic_edges(layer), _bias(layer)
     nodes = []
     for output in range(layer.outputs):
@@ -85,11 +85,11 @@ def node_expressions(index: int, layer: KANLayer, live: Flags, values: list[symp
 
 
 def node_function(index: int, layer: KANLayer, live: Flags) -> Callable[[Values], Values]:
-    """The layer as a function of its inputs ``[rows, inputs]``, operation for operation as the formulas say."""
+    """The layer as a function of its inputs ``[rows, inputs]``, with the operations of the formulas, one by one."""
     symbolic, bias = _symbolic_edges(layer), _bias(layer)
     symbols = sympy.symbols(f"x:{layer.inputs}", real=True)
     splines, nodes = {}, []
-    # Nothing is computed ahead: sympy's ways with zero, infinity and negative numbers are not those of IEEE 754.
+    # evaluate(False): sympy's results for zero, infinities and negative numbers differ from those of IEEE 754.
     with sympy.evaluate(False):
         for output in range(layer.outputs):
             terms = [sympy.Float(bias[output])]
@@ -146,17 +146,20 @@ def _symbolic(edge: SymbolicEdge, value: sympy.Expr) -> sympy.Expr:
     argument = line(a, value, b)
     function = FUNCTIONS[edge.function]
     if argument.is_number:
-        # sympy would say log(-1) = iπ and 1/0 = z∞.
+        # Computed with torch: sympy gives log(-1) = iπ and 1/0 = z∞ instead of NaN and ∞.
         result = number(function.torch(torch.tensor(float(argument), dtype=torch.float64)).item())
     else:
         result = _applied(function, argument)
-        # The root or the logarithm of what is negative for all real numbers.
+        # An imaginary result: the root or logarithm of an argument that is negative for all real inputs.
         result = sympy.nan if result.has(sympy.I) else result
     return line(c, result, d)
 
 
 def _applied(function: Function, argument: sympy.Expr) -> sympy.Expr:
-    """The function of the argument; e^(x − 2020.25) as 0.78·e^(x − 2020), where sympy would say 3e-878·e^x."""
+    """The function of the argument, with large shifts inside exponentials.
+
+    e^(x − 2020.25) is written as 0.78·e^(x − 2020); sympy alone would write 3e-878·e^x, and 3e-878 is 0 in float64.
+    """
     constant, rest = argument.as_coeff_Add()
     if abs(constant) < _LARGE_EXPONENT:
         return function.sympy(argument)

@@ -1,4 +1,4 @@
-"""Formulas for people: columns of any name as symbols, in plain text and in LaTeX."""
+"""Formulas as plain text and as LaTeX, with symbols for columns of any name."""
 
 import builtins
 import keyword
@@ -12,23 +12,25 @@ import sympy
 from sympy.printing.latex import LatexPrinter
 from sympy.printing.str import StrPrinter
 
-# Letters that LaTeX and matplotlib's mathtext both know.
+# Greek letters that both LaTeX and matplotlib's mathtext know.
 _GREEK = re.compile(
     "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|iota|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau|upsilon|phi|chi|psi|omega"
     "|Gamma|Delta|Theta|Lambda|Xi|Pi|Sigma|Upsilon|Phi|Psi|Omega"
 )
-# What \text of LaTeX cannot hold as it is; the last three have no form that mathtext knows too.
+# Characters that must be escaped in LaTeX's \text. The last three have no escape that mathtext knows, so similar
+# Unicode characters replace them.
 _ESCAPED = str.maketrans({char: f"\\{char}" for char in "#$%&_{}"} | {"\\": "∖", "^": "ˆ", "~": "∼"})
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The features as formulas name them, one entry a feature in each.
+    """The names of the features in formulas, one entry per feature in each attribute.
 
     Attributes:
-        symbols: Real symbols whose names are distinct Python identifiers that mean nothing else.
-        texts: The columns' own names, in backticks where they are no such identifier; "[2]" tells equal names apart.
-        latex: In upright letters; single letters, letters with a number, and Greek letters as in mathematics.
+        symbols: Real symbols. Their names are distinct Python identifiers that are no function or constant.
+        texts: The original names, in backticks if they are not such identifiers: `my column`. A suffix such as " [2]"
+            distinguishes equal names.
+        latex: Upright text. Single letters, letters with a number, and Greek letters are set as in mathematics.
     """
 
     symbols: tuple[sympy.Symbol, ...]
@@ -37,7 +39,7 @@ class Columns:
 
 
 def columns(names: Sequence[str]) -> Columns:
-    """Symbols, texts and LaTeX for columns of any names, the same name twice among them."""
+    """Symbols, texts and LaTeX for columns of any names; the same name may occur twice."""
     symbols: list[str] = []
     texts: list[str] = []
     latex: list[str] = []
@@ -48,20 +50,20 @@ def columns(names: Sequence[str]) -> Columns:
         short = _mathematical(name)
         latex.append(f"\\text{{{_escaped(own)}}}" if short is None or short in latex else short)
     for index, (written, own) in enumerate(zip(latex, texts, strict=True)):
-        if latex.count(written) > 1:  # of names that differ in spaces only
+        if latex.count(written) > 1:  # The names differ in spaces only.
             latex[index] = f"\\text{{{_escaped(own)} [{index}]}}"
     quoted = (each if each == symbol else f"`{each}`" for each, symbol in zip(texts, symbols, strict=True))
     return Columns(tuple(sympy.Symbol(symbol, real=True) for symbol in symbols), tuple(quoted), tuple(latex))
 
 
 def to_text(expression: sympy.Expr, columns: Columns) -> str:
-    """As Python writes it; every number in as many digits as tell it from all other float64 numbers."""
+    """The formula as Python writes it. Numbers have as many digits as identify the float64."""
     text: str = _Text(columns).doprint(expression)
     return text
 
 
 def to_latex(expression: sympy.Expr, columns: Columns) -> str:
-    """Without dollar signs, for LaTeX with amsmath and for matplotlib's mathtext; numbers as in :func:`to_text`."""
+    """The formula without dollar signs, for LaTeX with amsmath or mathtext; numbers as in :func:`to_text`."""
     latex: str = _Latex(columns).doprint(expression)
     return latex
 
@@ -77,7 +79,7 @@ def _escaped(name: str) -> str:
 
 
 def _identifier(name: str, index: int) -> str:
-    # Python reads identifiers in this form: two that differ before it may be one.
+    # Python normalises identifiers to NFKC: two names that differ before may be the same identifier.
     normal = unicodedata.normalize("NFKC", name)
     result = re.sub("_+", "_", "".join(char if f"a{char}".isidentifier() else "_" for char in normal)).strip("_")
     if not result:
@@ -90,12 +92,12 @@ def _identifier(name: str, index: int) -> str:
 
 
 def _means_something(name: str) -> bool:
-    """Functions and constants that a formula may hold, by the names of everybody who may read it."""
+    """Whether the name is a function or constant of a library that may read the formula: sympy, numpy or Python."""
     return any(name in vars(module) for module in (sympy, np, builtins))
 
 
 def _mathematical(name: str) -> str | None:
-    r"""x, x_{1}, \theta, \theta_{1}; None for a name that is a word."""
+    r"""The name as mathematics: x, x_{1}, \theta, \theta_{1}; None if it is a word."""
     found = re.fullmatch(r"([A-Za-z]+?)_?(\d*)", name)
     if found is None:
         return None
@@ -109,7 +111,7 @@ def _mathematical(name: str) -> str | None:
 
 def _number(value: sympy.Float) -> str:
     number = float(value)
-    if not 0 < abs(number) < np.inf:  # sympy's numbers go further than float64
+    if not 0 < abs(number) < np.inf:  # sympy's numbers have a larger range than float64.
         return str(value)
     if 1e-4 <= abs(number) < 1e9:
         return np.format_float_positional(number, trim="-")

@@ -1,4 +1,4 @@
-"""Take over networks that other libraries trained, so that they can be lowered and served."""
+"""Import networks that other libraries trained, so that they can be lowered and served."""
 
 from kan_model.interop.efficient_kan import from_efficient_kan, load_efficient_kan_checkpoint
 from kan_model.interop.parts import InteropError

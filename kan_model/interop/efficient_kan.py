@@ -1,4 +1,4 @@
-"""Take over a network of efficient-kan, from its state dict."""
+"""Import a network of efficient-kan from its state dict."""
 
 import re
 from collections.abc import Mapping
@@ -16,27 +16,30 @@ from kan_model.network.network import KAN
 _PUBLISHED = "layers.N.grid, layers.N.base_weight, layers.N.spline_weight and, optionally, layers.N.spline_scaler"
 _KEY = re.compile(r"layers\.(\d+)\.(?:grid|base_weight|spline_weight|spline_scaler)")
 _KEY_AT_END = re.compile(_KEY.pattern + "$")
-# DataParallel and torch.compile put these before every name.
+# DataParallel and torch.compile add these prefixes to every name.
 _WRAPPERS = ("module.", "_orig_mod.")
 _PROBE = torch.tensor([-2.3, -0.8, -0.4, 0.3, 0.7, 1.9])
 
 
 def from_efficient_kan(source: nn.Module | Mapping[str, Any], *, prefix: str | None = None) -> KAN:
-    """The network that an efficient-kan model computes, in its own float type, on the CPU.
+    """A KAN that computes the same as an efficient-kan model, in the model's float type, on the CPU.
 
-    Equal inside the grids, on their knots and outside, where splines fall to zero. The degree follows from the shapes;
-    ``spline_scaler`` is taken into the coefficients. A state dict does not tell the base activation: it is taken to be
-    SiLU, the default; a module is asked.
+    The functions are equal inside the grids, on their knots and outside, where splines fall to zero. The degree follows
+    from the shapes. ``spline_scaler`` is multiplied into the coefficients. The base activation must be SiLU, the
+    default: a module is checked, a state dict does not tell.
 
     Args:
         source: The model or its state dict.
-        prefix: What stands before ``layers.`` in the names of a KAN that is part of a larger model, such as "kan."; all
-            other names are then left alone. By default the KAN is the whole model, also inside DataParallel or
+        prefix: For a KAN inside a larger model: the part of its tensors' names before ``layers.``, such as "kan.".
+            Tensors with other names are ignored. None: the KAN is the whole model, also inside DataParallel or
             torch.compile.
 
+    Returns:
+        The network.
+
     Raises:
-        InteropError: names or shapes of something else, another base activation, grids with knots that meet, numbers
-            that are not finite.
+        InteropError: names or shapes that efficient-kan does not have; another base activation; knots that coincide;
+            numbers that are not finite.
 
     Source: github.com/Blealtan/efficient-kan, KANLinear.
     """
@@ -46,7 +49,7 @@ def from_efficient_kan(source: nn.Module | Mapping[str, Any], *, prefix: str | N
     tensors = _of_the_kan(source, prefix)
     found = {int(match[1]) for match in map(_KEY.fullmatch, tensors) if match}
     if found != set(range(len(found))):
-        raise InteropError(f"layers {sorted(found)} are there; wanted 0, 1, … without a gap")
+        raise InteropError(f"the layers are {sorted(found)}; wanted 0, 1, … without a gap")
     try:
         return KAN.of_layers([_layer(tensors, index) for index in range(len(found))])
     except InteropError:
@@ -63,8 +66,8 @@ def load_efficient_kan_checkpoint(path: Path | str, *, prefix: str | None = None
         prefix: As for :func:`from_efficient_kan`.
 
     Raises:
-        FileNotFoundError: no such file.
-        InteropError: a file of something else, or as :func:`from_efficient_kan`.
+        FileNotFoundError: there is no such file.
+        InteropError: the file holds no state dict, or as :func:`from_efficient_kan`.
     """
     tensors = read_tensors(Path(path))
     try:
@@ -89,7 +92,7 @@ def _layer(tensors: Mapping[str, Tensor], index: int) -> KANLayer:
 
 
 def _of_the_kan(state: Mapping[str, Any], prefix: str | None) -> dict[str, Tensor]:
-    """The tensors of the KAN under the names that efficient-kan publishes."""
+    """The tensors of the KAN under efficient-kan's own names."""
     if prefix is None:
         named = {_without_wrappers(str(name)): value for name, value in state.items()}
     else:
@@ -109,10 +112,10 @@ def _of_the_kan(state: Mapping[str, Any], prefix: str | None) -> dict[str, Tenso
 
 
 def _prefix_hint(state: Mapping[str, Any]) -> str:
-    """Which prefix a KAN inside a larger model has."""
+    """A hint that names the prefix of a KAN inside a larger model; empty if there is none."""
     found = sorted({name.removesuffix(match[0]) for name in map(str, state) if (match := _KEY_AT_END.search(name))})
     given = [name for name in found if name]
-    return f"; a KAN inside a larger model is taken by its prefix, here {' or '.join(given[:3])}" if given else ""
+    return f"; for a KAN inside a larger model give its prefix, here {' or '.join(given[:3])}" if given else ""
 
 
 def _check_activations(model: nn.Module, prefix: str) -> None:

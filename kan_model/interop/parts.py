@@ -1,4 +1,4 @@
-"""What the importers share: named tensors that are checked as they are taken, and layers made of them."""
+"""Functions that all importers use: read and check named tensors, and make layers of them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,19 +13,19 @@ from kan_model.splines.bspline import MAX_DEGREE, MIN_DEGREE, uniform_knots
 
 
 class InteropError(ValueError):
-    """A network cannot be taken over: what was found, where, and what is supported."""
+    """A network cannot be imported. The message tells what was found, where, and what is supported."""
 
 
 def take(tensors: Mapping[str, Tensor], name: str, shape: Sequence[int | str]) -> Tensor:
-    """A tensor by its name, in float64 on the CPU.
+    """The tensor of this name, in float64 on the CPU.
 
     Args:
-        tensors: As in a state dict.
-        name: Its key.
-        shape: What it has to be; a word stands for any number.
+        tensors: A state dict.
+        name: Key of the tensor.
+        shape: The shape that it must have; a word stands for any number.
 
     Raises:
-        InteropError: it is not there, of another shape, or holds NaN or infinities.
+        InteropError: the tensor is missing, has another shape, or holds NaN or infinities.
     """
     if name not in tensors:
         raise InteropError(f"{name} is missing; wanted a tensor {_written(shape)}")
@@ -42,10 +42,10 @@ def take(tensors: Mapping[str, Tensor], name: str, shape: Sequence[int | str]) -
 
 
 def taken_dtype(tensor: Tensor, name: str) -> torch.dtype:
-    """The type of a tensor, which the network keeps.
+    """The float type of a tensor; the imported network has the same.
 
     Raises:
-        InteropError: neither float32 nor float64.
+        InteropError: the type is neither float32 nor float64.
     """
     if tensor.dtype not in (torch.float32, torch.float64):
         raise InteropError(f"{name} is {tensor.dtype}; wanted torch.float32 or torch.float64")
@@ -63,30 +63,30 @@ def make_layer(
     symbolic: Sequence[SymbolicEdge] = (),
     bias: Tensor | None = None,
 ) -> KANLayer:
-    """A layer of splines that fall to zero beyond their knots, from numbers in float64, rounded here to ``dtype``.
+    """A layer with the ``decay`` policy: its splines fall to zero beyond their knots.
 
     Args:
-        where: What an error calls the layer.
-        knots: ``[inputs, grid_size + 2·degree + 1]``; the degree follows from them and the coefficients.
-        base_weight: ``[outputs, inputs]``.
-        coefficients: ``[outputs, inputs, grid_size + degree]``.
-        dtype: Type of the layer.
-        edge_mask: ``[outputs, inputs]``, 1 for an edge that is there; all are where it is None.
+        where: Name of the layer in error messages.
+        knots: ``[inputs, grid_size + 2·degree + 1]``, float64. The degree follows from knots and coefficients.
+        base_weight: ``[outputs, inputs]``, float64.
+        coefficients: ``[outputs, inputs, grid_size + degree]``, float64.
+        dtype: Float type of the layer; all numbers are rounded to it here.
+        edge_mask: ``[outputs, inputs]``, 1 for an active edge, 0 for a pruned one; None: all are active.
         symbolic: The symbolic edges.
-        bias: ``[outputs]``; a layer without any where it is None or zero.
+        bias: ``[outputs]``; None or all zeros: the layer gets no bias.
 
     Raises:
-        InteropError: a grid that no spline can stand on, or a number that ``dtype`` cannot hold.
+        InteropError: a grid that makes no spline, or a number that ``dtype`` cannot hold.
     """
     degree = knots.shape[1] - coefficients.shape[2] - 1
     if not MIN_DEGREE <= degree <= MAX_DEGREE or coefficients.shape[2] <= degree:
         raise InteropError(
-            f"{where}: {knots.shape[1]} knots an input and {coefficients.shape[2]} coefficients an edge make a spline "
-            f"of degree {degree}; wanted degree {MIN_DEGREE} to {MAX_DEGREE} and one interval or more"
+            f"{where}: {knots.shape[1]} knots per input and {coefficients.shape[2]} coefficients per edge make a "
+            f"spline of degree {degree}; wanted degree {MIN_DEGREE} to {MAX_DEGREE} and one interval or more"
         )
     for name, numbers in (("base weight", base_weight), ("coefficient", coefficients), ("bias", bias)):
         if numbers is not None and not torch.isfinite(numbers.to(dtype)).all():
-            raise InteropError(f"{where}: a {name} times its scales is more than {dtype} can hold")
+            raise InteropError(f"{where}: a {name} times its scales is too large for {dtype}; wanted smaller numbers")
     rounded = knots.to(dtype)
     domain = rounded[:, [degree, -degree - 1]]
     uniform = _is_uniform(rounded, degree)
@@ -107,17 +107,17 @@ def make_layer(
 
 
 def read_tensors(path: Path) -> Mapping[str, Any]:
-    """What ``torch.save`` wrote, tensors and plain containers only.
+    """A state dict that ``torch.save`` wrote. Only tensors and plain containers are loaded, so no code runs.
 
     Raises:
-        FileNotFoundError: no such file.
-        InteropError: the file is torn, or holds something else, such as a whole module.
+        FileNotFoundError: there is no such file.
+        InteropError: the file is incomplete, or holds something else, such as a whole module.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
-    except Exception as error:  # whatever torch's unpickler stumbles over in bytes of something else
+    except Exception as error:  # torch's unpickler raises many kinds of errors for bytes that are no state dict.
         raise InteropError(
             f"{path}: not the tensors of a state dict, written by torch.save(model.state_dict(), path)"
         ) from error
@@ -127,10 +127,10 @@ def read_tensors(path: Path) -> Mapping[str, Any]:
 
 
 def _is_uniform(knots: Tensor, degree: int) -> bool:
-    """Whether all grids are uniform but for rounding: then there are faster ways to compute their splines.
+    """Whether all grids are uniform up to rounding. Splines on uniform grids can be computed faster.
 
-    Knots that are off by a share of an interval move a spline by up to half that share of its range, so that rounding
-    may not be more than 4e-6 of an interval; pykan's grids of up to 50 intervals around zero are within that.
+    Knots may be off by at most 4e-6 of an interval: that changes a spline by at most 2e-6 of its range. pykan's grids
+    of up to 50 intervals around zero pass this test.
     """
     rounding = 8 * torch.finfo(knots.dtype).eps * knots.abs().amax(dim=1, keepdim=True).double()
     knots, size = knots.double(), knots.shape[1] - 2 * degree - 1

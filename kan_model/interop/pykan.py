@@ -1,4 +1,4 @@
-"""Take over a network of pykan 0.2 (class MultKAN). Its classes are not needed: attributes are read by their names."""
+"""Import a network of pykan 0.2 (class MultKAN). pykan is not needed: the model's attributes are read by name."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from kan_model.network.layer import KANLayer
 from kan_model.network.network import KAN
 from kan_model.network.symbolic_edge import SymbolicEdge
 
-# pykan's names for functions that have another name here; "0" is a constant, d.
+# pykan's function "0" makes the edge the constant d. _SAME: pykan's second names of two functions, and ours.
 _ZERO = "0"
 _SAME = {"x^0.5": "sqrt", "1/x^0.5": "1/sqrt(x)"}
 _ATTRIBUTES = (
@@ -32,13 +32,14 @@ _PROBE = torch.tensor([-2.3, -0.8, -0.4, 0.3, 0.7, 1.9], dtype=torch.float64)
 
 @dataclass(frozen=True)
 class PykanNetwork:
-    """What a pykan network is made of.
+    """The parts of a pykan network.
 
     Attributes:
         tensors: Parameters under the names of pykan's state dict.
-        width: [sums, products] of each layer of nodes, inputs first.
-        base_functions: "silu" or "zero" a layer.
-        function_names: a layer, its symbolic functions ``[outputs][inputs]``; None where the symbolic part is off.
+        width: [nodes that add, nodes that multiply] of each level, inputs first.
+        base_functions: "silu" or "zero" for each layer.
+        function_names: For each layer the names of its symbolic functions ``[outputs][inputs]``; None if
+            the model's symbolic part is switched off.
     """
 
     tensors: Mapping[str, Tensor]
@@ -48,28 +49,31 @@ class PykanNetwork:
 
 
 def from_pykan(model: Any, *, inputs: int | None = None) -> KAN:
-    """The network that a pykan model computes, in its own float type, on the CPU; the model is left as it is.
+    """A KAN that computes the same as a pykan model, in the model's float type, on the CPU.
 
-    Equal inside the grids, on their knots and outside, where splines fall to zero: pykan's intervals are half open, the
-    last knot's too, but splines of degree 1 and more are continuous. Masks and all scales are taken into the weights,
-    biases of nodes into :attr:`KANLayer.bias`. pykan's ``singularity_avoiding`` is off, as it is by default.
+    The functions are equal inside the grids, on their knots and outside, where splines fall to zero. Masks and all
+    scales are multiplied into the weights; the biases of nodes become :attr:`KANLayer.bias`. pykan's
+    ``singularity_avoiding`` is taken to be off, its default.
 
     Args:
-        model: A ``kan.KAN``, or anything with its attributes.
-        inputs: Columns of the rows that the network is to read, where ``prune_input`` removed some; by default up to
-            the last one that the model reads. Columns that it does not read have no edges.
+        model: A ``kan.KAN``, or any object with its attributes; it is not changed.
+        inputs: Number of columns that the network reads, if ``prune_input`` removed some. Columns that the model does
+            not read have no edges. None: up to the last column that the model reads.
+
+    Returns:
+        The network.
 
     Raises:
-        InteropError: a part that has no like here, by layer and name: nodes that multiply, edges with a spline and a
-            symbolic function, functions that the library lacks, base functions other than silu (or zero), grids with
-            knots that meet, numbers that are not finite; or no pykan model at all.
+        InteropError: the object is no pykan model, or it has a part that this library lacks. The message names it:
+            nodes that multiply; an edge with both a spline and a symbolic function; an unknown function; a base
+            function other than silu or zero; knots that coincide; numbers that are not finite.
 
     Source: pykan 0.2.8, kan/MultKAN.py, KANLayer.py, Symbolic_KANLayer.py.
     """
     missing = [name for name in _ATTRIBUTES if not hasattr(model, name)]
     if missing:
         raise InteropError(f"a {type(model).__name__} without {', '.join(missing)}; wanted a network of pykan 0.2")
-    # The lists are what pykan's forward reads; layers that it adds later are in them and not in its state dict.
+    # pykan's forward reads these lists. Layers that were added later are in the lists but not in the state dict.
     tensors = dict(model.state_dict())
     for name in ("node_scale", "node_bias", "subnode_scale", "subnode_bias"):
         tensors |= {f"{name}_{index}": tensor for index, tensor in enumerate(getattr(model, name))}
@@ -89,7 +93,7 @@ def from_pykan(model: Any, *, inputs: int | None = None) -> KAN:
 
 
 def convert(network: PykanNetwork) -> KAN:
-    """The network of these parts; its first layer reads the inputs that are left after pruning.
+    """The network of these parts. Its first layer reads the inputs that pykan's ``prune_input`` kept.
 
     Raises:
         InteropError: as :func:`from_pykan`.
@@ -136,7 +140,7 @@ def _layer(network: PykanNetwork, index: int) -> KANLayer:
 
 
 def _on_points(knots: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor]:
-    """Stand-ins for grids that are one point, as that of a constant column becomes; there pykan's splines are zero."""
+    """Replace a grid whose knots are all equal (pykan makes one for a constant column). Its splines are 0 in pykan."""
     points = (knots == knots[:, :1]).all(dim=1)
     places = torch.arange(knots.shape[1], dtype=knots.dtype) - (knots.shape[1] - 1) / 2
     around = knots[:, :1] + places * knots[:, :1].abs().clamp(min=1)
@@ -147,9 +151,9 @@ def _on_points(knots: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor]:
 def _symbolic(
     where: str, names: Sequence[Sequence[str]], affine: Tensor, active: Tensor, is_spline: Tensor
 ) -> tuple[list[SymbolicEdge], Tensor]:
-    """The symbolic edges, and what the constant ones add to each node; all of these are [outputs, inputs, ...]."""
+    """The symbolic edges, and the sum of the constant ones at each node. All arguments are [outputs, inputs, …]."""
     if [len(row) for row in names] != [active.shape[1]] * len(active):
-        raise InteropError(f"{where}: funs_name has not one name an edge; wanted {list(active.shape)}")
+        raise InteropError(f"{where}: funs_name does not have one name per edge; wanted {list(active.shape)} names")
     edges, constants = [], torch.zeros(len(active), dtype=affine.dtype)
     for output, input_ in active.nonzero().tolist():
         name = names[output][input_]
@@ -168,12 +172,12 @@ def _symbolic(
 
 
 def _on_columns(layer: KANLayer, columns: Sequence[int], inputs: int | None) -> KANLayer:
-    """The layer reading these columns of ``inputs``; the others get the first one's grid, and no edges."""
+    """The layer extended to read ``inputs`` columns. The added columns have no edges and the first column's grid."""
     if len(columns) != layer.inputs or len(set(columns)) != len(columns) or min(columns) < 0:
         raise InteropError(f"input_id is {columns}; wanted {layer.inputs} different columns, 0 or more")
     inputs = max(columns) + 1 if inputs is None else inputs
     if inputs <= max(columns):
-        raise InteropError(f"inputs is {inputs}; the model reads column {max(columns)}, wanted more than that")
+        raise InteropError(f"inputs is {inputs}; the model reads column {max(columns)}, so wanted more than that")
     source = torch.zeros(inputs, dtype=torch.long)
     source[columns] = torch.arange(layer.inputs)
     there = torch.zeros(inputs, dtype=layer.base_weight.dtype)
@@ -189,7 +193,7 @@ def _on_columns(layer: KANLayer, columns: Sequence[int], inputs: int | None) -> 
 
 
 def _base_function(layer: Any, index: int) -> str:
-    """By what it computes, "silu" or "zero": after ``prune_input`` pykan has lost the name."""
+    """The name, "silu" or "zero", found from the function's values: pykan loses it in ``prune_input``."""
     points = _PROBE.to(layer.coef)
     with torch.no_grad():
         values = layer.base_fun(points)
@@ -200,7 +204,7 @@ def _base_function(layer: Any, index: int) -> str:
 
 
 def _check_functions(layer: Any, where: str) -> None:
-    """Refuse functions that are not what their names say: pykan's ``swap`` moves the names alone."""
+    """Refuse functions that do not compute what their names say: pykan's ``swap`` exchanges only the names."""
     points = _PROBE.to(layer.affine)
     for output, input_ in layer.mask.nonzero().tolist():
         name = layer.funs_name[output][input_]

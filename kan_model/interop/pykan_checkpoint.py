@@ -1,4 +1,4 @@
-"""Read what pykan's ``saveckpt`` wrote, without pykan."""
+"""Read the files of pykan's ``saveckpt``, without pykan."""
 
 import importlib
 from pathlib import Path
@@ -12,16 +12,16 @@ from kan_model.network.network import KAN
 def load_pykan_checkpoint(path: Path | str) -> KAN:
     """The network that ``model.saveckpt(path)`` wrote; see :func:`kan_model.interop.from_pykan`.
 
-    pykan does not write which inputs ``prune_input`` left: the network reads those that are left, in their order.
+    The files do not tell which inputs ``prune_input`` kept. The network therefore reads only the kept inputs, in order.
 
     Args:
-        path: As for pykan: the beginning of the names of ``…_config.yml`` and ``…_state``. ``…_cache_data`` (rows of
-            training data) is not read.
+        path: As for pykan: the common beginning of the names ``…_config.yml`` and ``…_state``. The third file,
+            ``…_cache_data`` with rows of training data, is not read.
 
     Raises:
-        FileNotFoundError: one of the two files is not there.
+        FileNotFoundError: one of the two files is missing.
         ModuleNotFoundError: PyYAML is not installed.
-        InteropError: files of something else, or as :func:`kan_model.interop.from_pykan`.
+        InteropError: the files are not pykan's, or as :func:`kan_model.interop.from_pykan`.
     """
     name = f"{path}_config.yml"
     config = _read_yaml(Path(name))
@@ -34,7 +34,7 @@ def load_pykan_checkpoint(path: Path | str) -> KAN:
         enabled = bool(config["symbolic_enabled"])
     except (KeyError, TypeError, ValueError) as error:
         raise InteropError(f"{name}: not a configuration of pykan 0.2: {error!r}") from error
-    # Errors below name layers and tensors; a path says whose.
+    # The errors below name layers and tensors; the path tells of which network.
     try:
         return convert(PykanNetwork(tensors, width, [base] * depth, functions if enabled else None))
     except InteropError as error:
@@ -42,7 +42,7 @@ def load_pykan_checkpoint(path: Path | str) -> KAN:
 
 
 def _base_function(name: str) -> str:
-    # After prune_input pykan has the module itself for a name.
+    # After prune_input pykan writes the Python class of the module instead of the name.
     base = "silu" if name.endswith(".SiLU") else name
     if base not in ("silu", "zero"):
         raise InteropError(f"the base function is {name!r}; wanted silu or zero")
@@ -50,7 +50,7 @@ def _base_function(name: str) -> str:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    """The configuration; of an object of some Python class only the name of the class, which is not looked for."""
+    """The configuration. A Python object in it is read as the name of its class; the class is not imported."""
     content = path.read_text(encoding="utf-8")
     try:
         yaml = importlib.import_module("yaml")

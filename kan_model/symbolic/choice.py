@@ -1,4 +1,4 @@
-"""From splines to formulas: which function an edge could be, and a KAN in which it is."""
+"""From splines to formulas: find functions that fit an edge, and replace the edge by one of them."""
 
 import copy
 import math
@@ -15,23 +15,24 @@ from kan_model.network.symbolic_edge import SymbolicEdge
 from kan_model.symbolic.fit import Fit, fit_functions
 from kan_model.symbolic.invariance import invariance_of
 
-# Fits closer than this are all as good as exact.
+# Fits with 1 - R² below this count as exact.
 _EXACT = 1e-12
-# Scores closer than this are equal: sin and cos are the same curves.
+# Scores closer than this count as equal, for example of sin and cos, which give the same curves.
 _TIE = 0.05
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A formula that an edge could be.
+    """A formula that could replace an edge.
 
     Attributes:
         layer: Index of the edge's layer.
         edge: The formula and its place.
-        r2: 1 - squared error / variance of the edge's values on the rows, at most 1.
-        complexity: The function's.
-        score: log2(1 - r2) + weight·(complexity + free constants), lower is better. At weight 1 one unit more of
-            complexity, or one constant more that is not redundant, has to halve the squared error.
+        r2: 1 − squared error / variance of the edge's values on the rows, at most 1.
+        complexity: Complexity of the function.
+        score: log2(1 − r2) + weight·(complexity + free constants); lower is better. At weight 1, one more unit of
+            complexity or one more free constant must halve the squared error. A constant is free if no other constant
+            does the same: in c·(a·x)² a is not, because c does the same.
     """
 
     layer: int
@@ -43,14 +44,15 @@ class Candidate:
 
 @dataclass(frozen=True)
 class EdgeReport:
-    """What became of one edge.
+    """The result for one edge.
 
     Attributes:
-        layer: Index of its layer.
-        output: Node that it feeds.
-        input: Node that it reads.
-        best: The formula that was taken, or that came first and was not good enough; None where no function applied.
-        fixed: Whether the edge is now ``best``, or still a spline.
+        layer: Index of the edge's layer.
+        output: Index of the node that the edge feeds.
+        input: Index of the node that the edge reads.
+        best: If ``fixed``: the formula that replaced the edge. Otherwise: the best formula, which was not good enough;
+            None if no function applied.
+        fixed: True if ``best`` replaced the edge; False if the edge is still a spline.
     """
 
     layer: int
@@ -62,11 +64,11 @@ class EdgeReport:
 
 @dataclass(frozen=True)
 class Symbolized:
-    """A network whose edges became formulas where they could.
+    """A network in which formulas replaced edges.
 
     Attributes:
         kan: The network.
-        edges: Every edge that was a spline and might change, layer by layer.
+        edges: The result for every edge that was a spline in one of the given layers, layer by layer.
     """
 
     kan: KAN
@@ -74,7 +76,7 @@ class Symbolized:
 
     @property
     def splines(self) -> tuple[EdgeReport, ...]:
-        """The edges that are splines still."""
+        """The edges that are still splines."""
         return tuple(edge for edge in self.edges if not edge.fixed)
 
 
@@ -88,24 +90,24 @@ def suggest_symbolic(
     functions: Sequence[str] | None = None,
     weight: float = 1.0,
 ) -> tuple[Candidate, ...]:
-    """What an edge could be, best first.
+    """Formulas that could replace an edge, best first.
 
     Args:
         kan: The network.
-        rows: ``[rows, inputs]``, as the network sees them; two or more.
+        rows: ``[2 or more rows, inputs]``, imputed and scaled.
         layer: Index of the edge's layer.
-        output: Index of the node that it feeds.
-        input_: Index of the node that it reads.
-        functions: Names that come into question; all of the library if None.
+        output: Index of the node that the edge feeds.
+        input_: Index of the node that the edge reads.
+        functions: Names of the functions to try; None: all of the library.
         weight: How many halvings of the squared error a unit of complexity is worth, 0 or more.
 
     Returns:
-        Functions by score (see :class:`Candidate`); of equal ones first the one with the least shift inside. None
-        where no function is finite on what reaches the edge.
+        The candidates by score (see :class:`Candidate`); equal scores by the size of the shift b, smallest first.
+        Empty if no function is finite on the edge's inputs.
 
     Raises:
-        ValueError: an edge that is not there or is symbolic, rows that are no good, unknown functions, a negative
-            weight.
+        ValueError: an edge that does not exist or is symbolic; rows that the network cannot read; unknown functions; a
+            negative weight.
     """
     x = _checked(kan, rows, weight)
     _check_layer(kan, layer)
@@ -122,10 +124,12 @@ def suggest_symbolic(
 
 
 def fix_symbolic(kan: KAN, layer: int, edge: SymbolicEdge) -> KAN:
-    """The network with one edge a formula; ``fix(kan, best.layer, best.edge)`` takes up a suggestion.
+    """The network with one edge replaced by a formula.
+
+    Example: ``best = suggest_symbolic(kan, rows, 0, 0, 1)[0]``, then ``fix_symbolic(kan, best.layer, best.edge)``.
 
     Raises:
-        ValueError: no such layer, or an edge that is not there.
+        ValueError: the layer or the edge does not exist.
     """
     _check_layer(kan, layer)
     layers = [copy.deepcopy(each) for each in kan.layers]
@@ -143,23 +147,27 @@ def auto_symbolic(
     weight: float = 1.0,
     check: Callable[[], None] | None = None,
 ) -> Symbolized:
-    """The network with every edge a formula where one comes close enough.
+    """The network with every edge replaced by a formula that is close enough, where there is one.
 
-    Layer by layer from the inputs: later edges are fitted on what reaches them once the earlier ones are formulas, so
-    that they meet it where it will be. Edges that are symbolic already stay as they are.
+    The layers are handled from the inputs on. Each later edge is fitted on the values that it gets from the formulas
+    before it. Edges that are symbolic already stay unchanged.
 
     Args:
-        kan: The network; it is left as it is.
-        rows: ``[rows, inputs]``, as the network sees them; two or more.
-        min_r2: The least r2 of a formula that is taken, above 0 and at most 1.
-        layers: Indices of the layers whose edges may change, all if None: the rest can then be trained again around
-            them before its turn comes.
-        functions: Names that come into question; all of the library if None.
+        kan: The network; it is not changed.
+        rows: ``[2 or more rows, inputs]``, imputed and scaled.
+        min_r2: The smallest r2 of a formula that replaces an edge, above 0 and at most 1.
+        layers: Indices of the layers to change; None: all. With one layer at a time the rest of the network can be
+            trained again in between.
+        functions: Names of the functions to try; None: all of the library.
         weight: How many halvings of the squared error a unit of complexity is worth, 0 or more.
         check: Called before each edge; it may raise to end the search.
 
+    Returns:
+        The network, and the result for each edge.
+
     Raises:
-        ValueError: rows that are no good, min_r2 out of its range, no such layer, unknown functions, a negative weight.
+        ValueError: rows that the network cannot read; min_r2 outside its range; a layer that does not exist; unknown
+            functions; a negative weight.
     """
     x = _checked(kan, rows, weight)
     if not 0 < min_r2 <= 1:
@@ -167,7 +175,8 @@ def auto_symbolic(
     chosen = range(len(kan.layers)) if layers is None else layers
     for index in chosen:
         _check_layer(kan, index)
-    # What reaches a layer in the network's own type: where a domain ends, rounding decides whether there is an answer.
+    # The layer's inputs in the network's own float type: at the end of a domain, rounding decides between a number
+    # and NaN. For example log(x − 1) at x = 1 + 1e-9 is NaN or −∞ in float32.
     own = rows.detach().to(kan.layers[0].base_weight)
     after: list[KANLayer] = []
     reports: list[EdgeReport] = []
@@ -195,7 +204,7 @@ def _splines(layer: KANLayer) -> Iterator[tuple[int, int]]:
 def _candidates(
     layer: KANLayer, index: int, x: Tensor, output: int, input_: int, functions: Sequence[str] | None, weight: float
 ) -> tuple[Candidate, ...]:
-    """Ranked candidates of a spline edge, for float64 ``[rows, inputs]`` of its layer."""
+    """The candidates of a spline edge, best first, for inputs ``[rows, inputs]`` of its layer in float64."""
     values = _one_edge(layer, output, input_)(x[:, [input_]]).squeeze(1)
     try:
         fits = fit_functions(x[:, input_], values, functions, dtype=layer.base_weight.dtype)
@@ -219,7 +228,7 @@ def _candidate(fit: Fit, layer: int, output: int, input_: int, weight: float) ->
 
 
 def _one_edge(layer: KANLayer, output: int, input_: int) -> KANLayer:
-    """A layer of this edge alone, in float64."""
+    """A layer with only this edge, in float64."""
     own = copy.deepcopy(layer).double()
     grid = {"domain": own.domain[[input_]]} if own.knots is None else {"knots": own.knots[[input_]]}
     return own.changed(
@@ -238,7 +247,7 @@ def _check_layer(kan: KAN, layer: int) -> None:
 
 
 def _checked(kan: KAN, rows: Tensor, weight: float) -> Tensor:
-    """The rows in float64."""
+    """The rows in float64, if they and the weight are valid."""
     if not 0 <= weight < math.inf:
         raise ValueError(f"weight is {weight}; wanted a number of 0 or more")
     inputs = kan.width[0]

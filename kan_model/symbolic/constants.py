@@ -1,4 +1,4 @@
-"""Train the constants of symbolic edges, and nothing else."""
+"""Train only the constants of symbolic edges and the biases."""
 
 import copy
 from collections.abc import Callable
@@ -14,28 +14,31 @@ from kan_model.network.network import KAN
 from kan_model.network.symbolic_edge import SymbolicEdge
 from kan_model.symbolic.invariance import invariance_of
 
-# Of a, b, c and d those outside the function.
+# 1 for c and d, which are outside the function, 0 for a and b.
 _OUTSIDE = torch.tensor([0.0, 0.0, 1.0, 1.0])
 _PROBES = 8
 _FARTHEST = 1e3
 
 
 def fit_constants(kan: KAN, rows: Tensor, targets: Tensor, *, steps: int = 200) -> KAN:
-    """The network with the symbolic constants and biases of least mean squared error; splines stay as they are.
+    """Fit the symbolic constants and biases to targets, by least mean squared error; splines stay unchanged.
 
-    Full-batch LBFGS in float64, on constants scaled so that each changes the outputs alike, whatever the units of x.
-    Where the network answers NaN, the line search turns back. The best constants on the way are kept, and the network
-    that came in where none are better.
+    The optimiser is full-batch LBFGS in float64. Each constant is scaled so that a unit step changes the outputs by
+    about 1, whatever the units of x. Where the network gives NaN, the line search turns back. The result has the best
+    constants found; without an improvement it is the given network.
 
     Args:
-        kan: The network; it is left as it is.
-        rows: ``[rows, inputs]``, as the network sees them.
-        targets: ``[rows, outputs]``, as the network gives them.
+        kan: The network; it is not changed.
+        rows: ``[rows, inputs]``, imputed and scaled.
+        targets: ``[rows, outputs]``, in the units of the network's outputs.
         steps: LBFGS iterations, 1 or more.
 
+    Returns:
+        The network with the fitted constants.
+
     Raises:
-        ValueError: shapes that do not fit, NaN or infinite numbers, no symbolic edge and no bias, or a network that
-            is not finite on the rows.
+        ValueError: shapes that do not fit; NaN or infinite numbers; a network without symbolic edges and biases; a
+            network that is not finite on the rows.
     """
     x, y = _checked(kan, rows, targets, steps)
     start = {name: value.detach().double() for name, value in _constants(kan).items()}
@@ -56,20 +59,22 @@ def fit_constants(kan: KAN, rows: Tensor, targets: Tensor, *, steps: int = 200) 
     scale = {name: value * _free(kan, name).to(value) for name, value in scale.items()}
     found = _descend(loss_of, start, scale, at_start, steps)
     if found.met_wall:
-        # Where a row is at the end of sqrt or arcsin, a line along all constants leads out of it at once; one along
-        # those outside the functions does not, and so leads on.
+        # If a row is at the end of a domain, such as 0 for sqrt, almost every step along all constants leaves the
+        # domain and gives NaN. Steps along c, d and the biases cannot: they are outside the functions. So a descent
+        # along these comes first, then one along all.
         outside = {name: value * _OUTSIDE.to(value) if value.ndim == 2 else value for name, value in scale.items()}
         found = _descend(loss_of, found.constants, outside, found.loss, steps)
         found = _descend(loss_of, found.constants, scale, found.loss, steps)
     fitted = _with_constants(kan, found.constants)
     same = _with_constants(kan, start)
-    # Rounded to the network's type, constants at the end of a function's domain may be outside of it.
+    # Constants at the end of a function's domain may be outside of it after rounding to the network's type, so the
+    # rounded networks are compared.
     return fitted if _error(fitted, x, y) < _error(same, x, y) else same
 
 
 @dataclass(frozen=True)
 class _Found:
-    """The best constants on a way, their loss, and whether the way led where the network answers no number."""
+    """The best constants of a descent, their loss, and whether a step gave NaN or an infinity."""
 
     constants: dict[str, Tensor]
     loss: float
@@ -83,7 +88,7 @@ def _descend(
     at_start: float,
     steps: int,
 ) -> _Found:
-    """LBFGS from ``start`` along constants in units of ``scale``; those whose unit is zero stay."""
+    """Run LBFGS from ``start`` with steps in units of ``scale``; a constant with the unit 0 is fixed."""
     moves = {name: torch.zeros_like(value, requires_grad=True) for name, value in start.items()}
     best, met_wall = (at_start, start), False
     optimizer = torch.optim.LBFGS(
@@ -105,7 +110,7 @@ def _descend(
         value = float(loss.detach())
         if not value < torch.inf or not all(torch.isfinite(move.grad).all() for move in moves.values()):  # type: ignore[arg-type]
             met_wall = True
-            # A number that no line search keeps; NaN would spread into its steps.
+            # A loss so high that the line search rejects the step; with NaN its next steps would be NaN too.
             for move in moves.values():
                 move.grad = torch.zeros_like(move)
             return 1e6 * (1 + at_start)
@@ -127,7 +132,7 @@ def _constants(kan: KAN) -> dict[str, Tensor]:
 
 
 def _free(kan: KAN, name: str) -> Tensor:
-    """1 for constants that move, 0 for those whose work others do: a where any factor inside can stand outside, …"""
+    """1 for constants that are fitted, 0 for redundant ones. For example `a` in c·(a·x)² is redundant: c absorbs it."""
     _, index, kind = name.split(".")
     if kind == "bias":
         return torch.ones(())
@@ -136,15 +141,16 @@ def _free(kan: KAN, name: str) -> Tensor:
 
 
 def _spread(y: Tensor) -> Tensor:
-    """The standard deviation over all outputs, or 1 where nothing varies."""
+    """The standard deviation over all outputs; 1 if no output varies."""
     deviation = (y - y.mean(dim=0)).square().mean().sqrt()
     return torch.where(deviation > 0, deviation, 1)
 
 
 def _scales(outputs_of: Callable[[dict[str, Tensor]], Tensor], start: dict[str, Tensor]) -> dict[str, Tensor]:
-    """How far to move each constant so that the outputs change by about 1: 1 / the root mean square of their slopes.
+    """The step of each constant that changes the outputs by about 1: 1 / the root mean square of their slopes.
 
-    Slopes of a random signed sum of all outputs have the squares of the single slopes as their mean (Hutchinson).
+    The mean square is estimated from 8 sums of all outputs with random signs: the expected square of the slope of such
+    a sum is the sum of the squared slopes (Hutchinson).
     """
     constants = {name: value.clone().requires_grad_() for name, value in start.items()}
     outputs = outputs_of(constants)
@@ -155,7 +161,7 @@ def _scales(outputs_of: Callable[[dict[str, Tensor]], Tensor], start: dict[str, 
         slopes = torch.autograd.grad((outputs * signs).sum(), list(constants.values()), retain_graph=True)
         for name, slope in zip(constants, slopes, strict=True):
             squares[name] += slope.square() / (_PROBES * outputs.numel())
-    # A constant that changes nothing here, as the a of an edge with c = 0, may matter a step later.
+    # The limit keeps a constant without effect now, such as `a` of an edge with c = 0: it may have one a step later.
     return {
         name: torch.minimum(torch.nan_to_num(square.rsqrt(), nan=1.0, posinf=1.0), _FARTHEST * (start[name].abs() + 1))
         for name, square in squares.items()
@@ -178,14 +184,14 @@ def _with_constants(kan: KAN, constants: dict[str, Tensor]) -> KAN:
 
 
 def _error(kan: KAN, x: Tensor, y: Tensor) -> float:
-    """Mean squared error in the network's own type; infinite where it is not finite."""
+    """Mean squared error of the network in its own float type; infinity instead of NaN."""
     with torch.no_grad():
         error = float((kan(x.to(kan.dtype)).double() - y).square().mean())
     return error if error < torch.inf else torch.inf
 
 
 def _checked(kan: KAN, rows: Tensor, targets: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-    """Rows and targets in float64, where the network is."""
+    """Rows and targets in float64 on the network's device, if they and ``steps`` are valid."""
     inputs, outputs = kan.width[0], kan.width[-1]
     if rows.ndim != 2 or rows.shape[1] != inputs or not len(rows):
         raise ValueError(f"rows have shape {tuple(rows.shape)}; wanted [1 or more, {inputs}]")

@@ -1,4 +1,4 @@
-"""The constants of c·f(a·x + b) + d that come closest to samples (x, y) of one edge."""
+"""Fit the constants of c·f(a·x + b) + d to samples (x, y) of one edge."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ from kan_model.symbolic.invariance import invariance_of
 from kan_model.symbolic.polish import linear, loss_of
 from kan_model.symbolic.search import EdgeSamples, search
 
-# A curve whose range between the samples is that much wider than on them has a pole there.
+# A curve has a pole between the samples if its range there is this many times its range on the samples.
 _POLE = 3.0
 
 
 @dataclass(frozen=True)
 class Fit:
-    """c·f(a·x + b) + d as close to the samples as it comes.
+    """The best fit c·f(a·x + b) + d of one function f.
 
     Attributes:
         function: Name of f.
-        a: Factor inside.
-        b: Shift inside.
-        c: Factor outside.
-        d: Shift outside.
-        r2: 1 - squared error / variance of the samples.
+        a: Factor of the argument.
+        b: Shift of the argument.
+        c: Factor of the function.
+        d: Shift of the function.
+        r2: 1 − squared error / variance of the samples.
     """
 
     function: str
@@ -39,24 +39,24 @@ class Fit:
 def fit_functions(
     x: Tensor, y: Tensor, functions: Sequence[str] | None = None, *, dtype: torch.dtype = torch.float64
 ) -> tuple[Fit, ...]:
-    """Each function's best a, b, c and d; the units of x and y do not matter.
+    """The best a, b, c and d of each function. The units of x and y do not matter.
 
-    A grid of a and b, c and d by linear least squares, the best places searched again on finer grids, all four
-    polished by Levenberg–Marquardt steps. A function is left out where it is not finite on all samples or goes to
-    infinity between them, and where it has as many constants as there are different x. Samples that do not vary are
-    met by 0·x + d, whatever the functions.
+    The search tries a grid of a and b; c and d follow by linear least squares. Finer grids around the best points come
+    next, then Levenberg–Marquardt steps. A function is left out if it is not finite on all samples, if it has a pole
+    between them, or if it has as many free constants as there are different x. Samples with a constant y give the
+    single fit 0·x + d, whatever the functions.
 
     Args:
         x: ``[samples]``.
         y: ``[samples]``.
-        functions: Names; all of the library if None.
-        dtype: Type that the constants will be stored in: the fit is finite on x with constants rounded to it.
+        functions: Names of the functions; None: all of the library.
+        dtype: Float type in which the constants will be stored. With constants rounded to it the fit is finite on x.
 
     Returns:
-        In the order of ``functions``, with r2 in float64; none where no function applies.
+        The fits in the order of ``functions``, with r2 in float64; empty if no function applies.
 
     Raises:
-        ValueError: fewer than two samples, x and y of different shapes, NaN or infinite ones, unknown functions.
+        ValueError: fewer than two samples; x and y of different shapes; NaN or infinite samples; unknown functions.
 
     Source: arXiv 2404.19756, section 2.5.1; pykan's ``fit_params``; variable projection after Kaufman (1975).
     """
@@ -82,7 +82,7 @@ def fit_functions(
 
 def _check(x: Tensor, y: Tensor, names: Sequence[str]) -> None:
     if x.ndim != 1 or x.shape != y.shape or len(x) < 2:
-        raise ValueError(f"samples have shapes {tuple(x.shape)} and {tuple(y.shape)}; wanted twice [2 or more]")
+        raise ValueError(f"samples have shapes {tuple(x.shape)} and {tuple(y.shape)}; wanted [2 or more] for both")
     for name, values in (("x", x), ("y", y)):
         if not torch.isfinite(values).all():
             place = int((~torch.isfinite(values)).nonzero()[0])
@@ -93,13 +93,13 @@ def _check(x: Tensor, y: Tensor, names: Sequence[str]) -> None:
 
 
 def _in_units(name: str, a: float, b: float, samples: EdgeSamples, dtype: torch.dtype) -> Fit | None:
-    """The fit for x and y as they came, with its plainest constants that are finite on them; None if there are none."""
+    """The fit in the units of x and y, with the plainest constants that are finite on x; None if there are none."""
     function = FUNCTIONS[name].torch
     low, high = float(samples.x[0]), float(samples.x[-1])
     a, b = invariance_of(name).canonical(a / samples.half, b - a * samples.centre / samples.half, low, high)
     largest = abs(a) * max(abs(low), abs(high))
     plain = 0.0 if abs(b) <= 1e-9 * largest else b
-    # Rounded, an argument may be just outside the function's domain.
+    # Rounding can move an argument just outside the function's domain; then slightly different constants are tried.
     eps = torch.finfo(dtype).eps
     nudge = 4 * eps * largest
     tries = ((a, plain), (a, b), (a, b + nudge), (a, b - nudge), (a * (1 - 8 * eps), b))

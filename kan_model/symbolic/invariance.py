@@ -1,7 +1,8 @@
-"""What a function f may have done to its argument without c·f(·) + d becoming another family of curves.
+"""Which constants of c·f(a·x + b) + d are redundant, because c and d do the same.
 
-sin is sin again half a period on, x^2 whatever factor stands inside. Such constants cannot be found from samples: they
-are not searched for, not counted and set to a plain value.
+Example: in c·(a·x + b)² the factor a is redundant, since c·a²·(x + b/a)² gives the same curves. In c·exp(a·x + b) the
+shift b is redundant, since e^b belongs to c. Samples cannot determine a redundant constant: it is not searched for, not
+counted, and set to a plain value such as 1 or 0.
 """
 
 import functools
@@ -14,22 +15,22 @@ from torch import Tensor
 
 from kan_model.network.functions import FUNCTIONS
 
-# An argument further away than this many times its spread is counted from its centre: c·x + d would cancel digits.
+# If x is farther from 0 than this many half-widths, x − centre is used: c·x + d would lose digits by cancellation.
 _FAR = 100.0
-# exp of more than this is a number that nobody reads, exp of much more none at all.
+# exp of a larger argument is hard to read (e^20 is 5e8) and soon overflows, so the shift keeps arguments smaller.
 _LARGE_EXPONENT = 20.0
 
 
 @dataclass(frozen=True)
 class Invariance:
-    """Changes of t under which f(t) becomes m·f(t) + o with some m and o, and whether f is a wave.
+    """Changes of the argument t that turn f(t) into m·f(t) + o for some m and o, and whether f is a wave.
 
     Attributes:
-        scale: t -> s·t for any s > 0 (powers, log, abs).
-        shift: t -> t + s for any s (exp, x).
-        flip: t -> -t (even and odd functions, and those odd about a point: arccos, sigmoid).
-        half_turn: t -> t + π (sin, cos, tan).
-        wave: A sine of any phase: it oscillates as fast as a says, without poles (sin, cos).
+        scale: True for t -> s·t with any s > 0 (powers, log, abs).
+        shift: True for t -> t + s with any s (exp, x).
+        flip: True for t -> -t (even and odd functions, and functions that are odd about a point: arccos, sigmoid).
+        half_turn: True for t -> t + π (sin, cos, tan).
+        wave: True for a sine of any phase (sin, cos); `a` is then its frequency.
     """
 
     scale: bool
@@ -40,22 +41,25 @@ class Invariance:
 
     @property
     def free_constants(self) -> int:
-        """How many of a, b, c, d samples can tell apart: 2 to 4."""
+        """How many of a, b, c, d are not redundant: 2 to 4."""
         return 4 - self.scale - self.shift
 
     def canonical(self, a: float, b: float, low: float, high: float) -> tuple[float, float]:
-        """Of all a, b that give the same family of curves the plainest.
+        """The plainest a and b that give the same curves.
 
         Args:
-            a: Factor inside.
-            b: Shift inside.
-            low: The least x in use.
-            high: The greatest.
+            a: Factor of the argument.
+            b: Shift of the argument.
+            low: The smallest x of the samples.
+            high: The largest x of the samples.
+
+        Returns:
+            The new a and b.
         """
         centre, half = (low + high) / 2, (high - low) / 2
         far = abs(centre) > _FAR * half
         if self.scale:
-            # 1 where x is of a size that people write, else one that keeps large powers within floating point.
+            # a = 1 for x of ordinary size; otherwise 1 / half, so that large powers of a·x stay finite.
             size = 1.0 if 1e-2 <= half <= 1e2 else 1 / half
             a, b = math.copysign(size, a), b * size / abs(a)
         if self.shift:
@@ -69,7 +73,7 @@ class Invariance:
 
 @functools.cache
 def invariance_of(name: str) -> Invariance:
-    """The invariance of a function of the library, found from its values."""
+    """The invariance of a function of the library, computed from its values."""
     function = FUNCTIONS[name].torch
     return Invariance(
         scale=_is_affine_of_itself(function, lambda t: t * 0.6),
@@ -81,7 +85,7 @@ def invariance_of(name: str) -> Invariance:
 
 
 def _is_sine(function: Callable[[Tensor], Tensor]) -> bool:
-    """Whether f(t) and f(t + π/2) are the two coordinates of a point on a circle."""
+    """Whether f(t)² + f(t + π/2)² = 1 for all t, as for sin and cos."""
     t = torch.linspace(-2.43, 2.51, 100, dtype=torch.float64)
     return bool((function(t).square() + function(t + math.pi / 2).square() - 1).abs().max() <= 1e-9)
 

@@ -1,33 +1,33 @@
-"""Which oscillations are in samples at any places: their frequencies, so that a search can start there."""
+"""The frequencies of oscillations in unevenly spaced samples, as starts for the search."""
 
 import math
 
 import torch
 from torch import Tensor
 
-# Frequencies are a product of two sets of so many: 1024 periods over the samples at most.
+# There are 64 · 64 frequencies, up to 1024 periods over the samples.
 _BLOCK = 64
-# In radians: four steps from the top of a peak to where it is zero.
+# In radians: from the top of a peak to its zero there are four steps.
 FREQUENCY_STEP = math.pi / 4
-# Two would be enough to tell a wave from all slower ones, but hardly its height from its phase.
+# With 2 samples per period a wave's height and phase can hardly be distinguished.
 _SAMPLES_A_PERIOD = 2.5
-# As many samples as the highest frequency needs.
+# The highest frequency, 1024 periods, needs 2.5 · 1024 intervals.
 _MOST_SAMPLES = 2561
 
 
 def strongest_frequencies(u: Tensor, v: Tensor, *, above: float, count: int) -> Tensor:
     """Frequencies of the highest peaks, in radians, highest peak first.
 
-    Looked for are those of 2.5 different samples a period and more, and no more than 1024 periods.
+    The search covers frequencies with at least 2.5 different samples per period and at most 1024 periods.
 
     Args:
-        u: ``[samples]`` in order, from -1 to 1.
+        u: ``[samples]``, ascending, from -1 to 1.
         v: ``[samples]``, mean 0.
-        above: Only frequencies above this one.
-        count: How many at most.
+        above: Only frequencies above this one, in radians.
+        count: The largest number of frequencies.
 
     Returns:
-        ``[peaks]``, each within π/8 of the top of its peak; none where there are too few samples.
+        ``[peaks]``, each within π/8 of the top of its peak; empty if there are too few samples.
 
     Source: the periodogram of unevenly spaced samples (Deeming, 1975).
     """
@@ -47,9 +47,9 @@ def strongest_frequencies(u: Tensor, v: Tensor, *, above: float, count: int) -> 
 
 
 def _power(u: Tensor, v: Tensor, *, blocks: int) -> Tensor:
-    """|Σ v·exp(i·frequency·u)|² of the frequencies 0, 1, … ``blocks``·64 - 1 steps.
+    """|Σ v·exp(i·frequency·u)|² at the frequencies 0, 1, … ``blocks``·64 − 1 steps.
 
-    exp(i·(64p + q)·step·u) is a product of one factor for p and one for q, and so all sums are one matrix product.
+    exp(i·(64p + q)·step·u) is a factor for p times a factor for q, so one matrix product gives all sums.
     """
     fine = torch.exp(1j * FREQUENCY_STEP * torch.arange(_BLOCK, dtype=torch.float64).unsqueeze(1) * u)
     coarse = torch.exp(1j * FREQUENCY_STEP * _BLOCK * torch.arange(blocks, dtype=torch.float64).unsqueeze(1) * u)

@@ -1,11 +1,11 @@
-"""The last digits of a and b in c·f(a·x + b) + d, by Levenberg–Marquardt; c and d follow from them."""
+"""Refine a and b of c·f(a·x + b) + d by Levenberg–Marquardt; c and d follow by linear least squares."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-# The least and the largest factor; a larger start may grow to twice itself.
+# The smallest and the largest |a|. A start above half the largest may grow to twice itself.
 _LEAST, _LARGEST = 1e-3, 100.0
 _STEPS, _IDLE_STEPS = 40, 6
 
@@ -13,7 +13,21 @@ _STEPS, _IDLE_STEPS = 40, 6
 def polish(
     function: Callable[[Tensor], Tensor], u: Tensor, v: Tensor, a: Tensor, b: Tensor, moves: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Levenberg–Marquardt on a and b, c and d being solved for at every step; never worse than the start."""
+    """Refine several starts (a, b) at once; no result is worse than its start.
+
+    Args:
+        function: f, elementwise.
+        u: ``[samples]``.
+        v: ``[samples]``.
+        a: ``[starts]``.
+        b: ``[starts]``.
+        moves: ``[2]``: 1 if a (b) may change, else 0.
+
+    Returns:
+        The refined a and b, ``[starts]`` each.
+
+    Source: variable projection after Kaufman (1975): c and d are solved for at every step.
+    """
     v = v - v.mean()
     inside = torch.stack([u, torch.ones_like(u)], dim=1) * moves
     largest = (2 * a.abs()).clamp(min=_LARGEST)
@@ -25,7 +39,7 @@ def polish(
             values = function(t)
             (slope,) = torch.autograd.grad(values.sum(), t)
         centred, factor = linear(values.detach(), v)
-        # At the end of sqrt or arcsin the slope is infinite: that sample has no say in the direction.
+        # At the end of the domain of sqrt or arcsin the slope is infinite. Such a sample does not affect the step.
         slope = torch.where(torch.isfinite(slope), slope, 0) * factor.unsqueeze(1)
         jacobian = slope.unsqueeze(2) * inside
         jacobian = jacobian - jacobian.mean(dim=1, keepdim=True)
@@ -49,18 +63,18 @@ def polish(
 
 
 def loss_of(values: Tensor, v: Tensor) -> Tensor:
-    """1 - R² of the best c·values + d: ``[…]`` for values ``[…, samples]``; infinite where nothing can be said."""
+    """1 − R² of the best c·values + d: ``[…]`` for values ``[…, samples]``; infinity if it is not finite."""
     centred, factor = linear(values, v)
     loss = (v - factor.unsqueeze(-1) * centred).square().mean(dim=-1) / v.square().mean()
     return torch.where(torch.isfinite(loss), loss, torch.inf)
 
 
 def linear(values: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """Values without their mean, and the c that brings them closest to v; NaN where they do not vary."""
+    """The values minus their mean, and the c of the best fit c·values + d of v; NaN if the values do not vary."""
     v = v - v.mean()
     mean = values.mean(dim=-1, keepdim=True)
     centred = values - mean
     square = centred.square().sum(dim=-1)
-    # Values that differ by rounding alone fit nothing.
+    # Values that differ only by rounding count as constant.
     varies = square > (1e-10 * values.abs().amax(dim=-1)).square() * len(v)
     return centred, torch.where(varies, (centred * v).sum(dim=-1) / square, torch.nan)

@@ -419,7 +419,7 @@ def test_the_network_is_left_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"names": ["a", "b"]}, "2 names; wanted 3, one a feature"),
+        ({"names": ["a", "b"]}, "2 names; wanted 3, one per feature"),
         ({"names": ["a", 1, "c"]}, "a name is 1; wanted text"),
         ({"digits": 0}, "digits is 0; wanted 1 to 17"),
         ({"digits": 18}, "digits is 18; wanted 1 to 17"),

@@ -206,7 +206,7 @@ def _replace(name: str, value: Any) -> Callable[[State], None]:
         ),
         (_replace("layers.1.grid", _grid(4, 9, 3, False)), "layer 1: 16 knots .* 8 coefficients .* degree 7; wanted"),
         (_replace("layers.0.grid", "none"), r"layers\.0\.grid is a str; wanted a tensor"),
-        (_replace("layers.3.grid", torch.zeros(1, 12)), r"layers \[0, 1, 3\] are there; wanted 0, 1, … without a gap"),
+        (_replace("layers.3.grid", torch.zeros(1, 12)), r"the layers are \[0, 1, 3\]; wanted 0, 1, … without a gap"),
         (lambda state: state.update(_state((3, 5))), "a layer of 5 outputs is followed by one of 4 inputs"),
         (_replace("layers.0.spline_weight", torch.zeros(4, 3, 8).half()), "spline_weight is torch.float16; wanted"),
         (_set("layers.0.spline_scaler", ..., 3e38), "layer 0: a coefficient times its scales is more than"),

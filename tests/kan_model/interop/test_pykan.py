@@ -361,7 +361,7 @@ def _names_swapped(model: Any) -> None:
         (lambda model: model.fix_symbolic(1, 2, 0, torch.sinh, fit_params_bool=False), "layer 1, .* 'anonymous'"),
         (_names_swapped, r"layer 1, edge .*: its function is named (sin|exp) and computes something else"),
         (_change("act.base_fun", nn.Identity()), r"layer 1: its base function is Identity\(\); wanted silu or zero"),
-        (_large_bias, r"layer 1: a bias times its scales is more than torch\.float32 can hold"),
+        (_large_bias, r"layer 1: a bias times its scales is too large for torch\.float32"),
         (_knots_that_meet, r"layer 1: knots of feature 2 are .* strictly increasing"),
         (_nan, r"3 of 24 numbers in act_fun.1.coef are not finite"),
         (lambda model: model.half(), "act_fun.0.coef is torch.float16; wanted torch.float32 or torch.float64"),

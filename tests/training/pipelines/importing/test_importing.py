@@ -194,7 +194,7 @@ def test_it_is_a_version_like_any_other(folder: Path, state: State) -> None:
         ),
         (["efficient-kan", "net.pt", "--target", "x2"], 'the target "x2" is among the features; --target'),
         (["efficient-kan", "text.pth"], "text.pth: not the tensors of a state dict"),
-        (["efficient-kan", "head.pt"], "taken by its prefix, here head."),
+        (["efficient-kan", "head.pt"], "give its prefix, here head."),
         (["pykan", "none"], "none_config.yml: there is no such file; wanted PATH as it was given to saveckpt"),
         (["pykan", "saved_state"], "wanted PATH as it was given to saveckpt, without _state: saved"),
         (["pykan", "saved_config.yml"], "wanted PATH as it was given to saveckpt, without _config.yml: saved"),
