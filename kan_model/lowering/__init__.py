@@ -1,4 +1,4 @@
-"""KANs as ONNX graphs of standard ops; see docs/numerics.md."""
+"""Lowering: write a KAN as an ONNX graph of standard operators; see docs/numerics.md."""
 
 from kan_model.lowering.choose.report import LoweringError, Report
 from kan_model.lowering.driver import Lowered, lower

@@ -1,4 +1,4 @@
-"""Choose by measurement: every strategy that applies, without those that are too far off, the fastest of the rest."""
+"""Lower a KAN: for each layer, measure every strategy that applies and keep the fastest that is exact enough."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ from kan_model.network.transform import InputTransform, OutputTransform
 from kan_model.onnx_graph import check
 from kan_model.splines.bspline import check_grid
 
-# In order of preference where nothing is timed.
+# In order of preference, which decides if nothing is timed.
 STRATEGIES: tuple[Strategy, ...] = (
     RadialPowers(),
     RadialPowers("monomials"),
@@ -47,9 +47,9 @@ class Lowered:
 
     Attributes:
         model: float32 ``features`` [rows, inputs] -> one float32 output [rows, outputs].
-        explained: The same, with each layer's edge outputs ``layer0_edges``, … [rows, outputs, inputs] beside it.
-        report: What was tried for each layer.
-        preferred_rows: Rows a run at which a row is cheapest; 0: not measured.
+        explained: The same, with further outputs: each layer's edges ``layer0_edges``, … [rows, outputs, inputs].
+        report: The strategies tried for each layer.
+        preferred_rows: Number of rows per run at which a row takes the least time; 0: not measured.
     """
 
     model: onnx.ModelProto
@@ -76,26 +76,29 @@ def lower(
     scale: NDArray[np.float64] | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> Lowered:
-    """Write the network as a graph of standard ops (opset 17), constants rounded once to float32.
+    """Write the network as a graph of standard operators (opset 17), with constants rounded once to float32.
 
     Args:
         kan: The network.
-        inputs: Imputation and scaling in front; None: the client sends what the network reads.
-        outputs: Softmax or scaling behind; None: the network's own outputs.
+        inputs: Imputation and scaling of the inputs; None: the client sends the network's own inputs.
+        outputs: Softmax or scaling of the outputs; None: the network's own outputs.
         tolerance: Bound on the error of the whole graph against float64, relative to each output's range.
-        tune_for: Numbers of rows that will be served at once: of the strategies within the tolerance the one is kept
-            that is fastest here over all of them (geometric mean). Empty: the first within the tolerance, whatever
-            the machine.
-        precision: Of each layer's largest product.
-        strategies: To choose from, best first.
-        training_rows: ``[rows, features]``, raw, NaN where missing: errors are looked for there too, and relative to
-            the range of the answers to them. None: to the range inside the domain.
-        scale: ``[outputs]``, what errors are relative to, where it is known already.
-        metadata: Goes into the model's metadata_props.
+        tune_for: Batch sizes, in rows, that will be served. Of the strategies within the tolerance the one is kept that
+            is fastest on this machine over all these sizes (geometric mean). Empty: nothing is timed, and the first
+            strategy within the tolerance is kept, on every machine the same.
+        precision: Number format of each layer's largest product.
+        strategies: The strategies to choose from, best first.
+        training_rows: ``[rows, features]``, raw, NaN for a gap. The graph is compared on these rows too, and errors
+            are relative to the range of the answers to them. None: to the range inside the domain.
+        scale: ``[outputs]``, the divisor of errors, if it is known already; None: computed here.
+        metadata: Entries of the model's metadata_props.
+
+    Returns:
+        The graph, the explaining graph and the report.
 
     Raises:
-        LoweringError: numbers that are not finite, training rows of another shape, grids no spline can stand on, or no
-            strategy within the tolerance; the layer, the cause and the best error reached are named.
+        LoweringError: numbers that are not finite; training rows of another shape; a grid that makes no spline; no
+            strategy within the tolerance. The message names the layer, the cause and the best error reached.
     """
     _check(kan, tolerance, tune_for, precision)
     if training_rows is not None and (training_rows.ndim != 2 or training_rows.shape[1] != kan.width[0]):
@@ -137,7 +140,9 @@ def _check(kan: KAN, tolerance: float, tune_for: Sequence[int], precision: str) 
         for name, tensor in layer.state_dict().items():
             bad = int((~torch.isfinite(tensor)).sum())
             if bad:
-                raise LoweringError(f"layer {index}: {bad} of {tensor.numel()} numbers in {name} are not finite")
+                raise LoweringError(
+                    f"layer {index}: {bad} of {tensor.numel()} numbers in {name} are not finite; wanted none"
+                )
         try:
             check_grid(layer.all_knots().detach().float(), layer.degree)
         except ValueError as error:

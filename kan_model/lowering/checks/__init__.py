@@ -1,5 +1,5 @@
-"""Holds a graph against the network in float64, wherever a client's rows may lie.
+"""Compare a graph with the network in float64, on all kinds of rows that a client can send.
 
-`regions` makes the rows, `reference` compares, `scale` says what an error is relative to, and `rounding` bounds what
-float32 alone may change. Example: 1e6 + 1e-3 is 1e6 in float32, so no graph can tell these two inputs apart.
+`regions` makes the rows, `reference` compares, `scale` gives the divisor of errors, and `rounding` computes the error
+that float32 alone can cause. Example: 1e6 + 1e-3 is 1e6 in float32, so every graph gives both inputs the same answer.
 """

@@ -1,4 +1,4 @@
-"""Hold an ONNX graph against the network in float64, everywhere a client's rows can lie."""
+"""Compare an ONNX graph with the network in float64, on all kinds of rows that a client can send."""
 
 import copy
 from collections.abc import Iterator
@@ -18,20 +18,20 @@ from kan_model.network.network import KAN
 from kan_model.network.transform import Affine, InputTransform, OutputTransform, Softmax
 from kan_model.onnx_runtime import Session, open_session
 
-# Rows whose edges are looked at one by one; bounds the memory.
+# Rows whose edges are held at once; bounds the memory.
 _EDGE_ROWS = 64
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The largest differences found.
+    """The largest errors of a graph.
 
     Attributes:
-        max_abs_error: In the output's own unit, inside the domain.
-        max_relative_error: Relative to the output's scale; outside the domain relative to the larger of that scale and
-            the output itself. Infinite where one side is NaN and the other must not be.
-        region: Where the largest relative error lies.
-        rows: Rows compared.
+        max_abs_error: The largest error inside the domain, in the output's unit.
+        max_relative_error: The largest error relative to the output's scale. Outside the domain: relative to the scale
+            or to the output itself, whichever is larger. Infinite if only one side is NaN and the other must not be.
+        region: The region of the largest relative error.
+        rows: Number of rows compared.
     """
 
     max_abs_error: float
@@ -42,13 +42,14 @@ class Comparison:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What float64 answers to the rows of one region.
+    """The float64 answers to the rows of one region.
 
     Attributes:
-        answers: ``[rows, outputs]``; classes are logits in the far region.
-        size: ``[rows, outputs]``, what errors outside the domain may be relative to.
-        may_be_nan: ``[rows, outputs]``, where 0 · NaN of a pruned edge makes NaN in a dense product.
-        open: ``[rows, outputs]``, what float32 itself leaves open.
+        answers: ``[rows, outputs]``. In the far region of a classifier: logits instead of probabilities.
+        size: ``[rows, outputs]``, the size of the answers. Outside the domain errors may be relative to it.
+        may_be_nan: ``[rows, outputs]``, True where a graph may give NaN: in a dense product a pruned edge adds
+            0 · NaN = NaN.
+        open: ``[rows, outputs]``, the error that float32 alone can cause. It is subtracted from a graph's error.
     """
 
     answers: Values64
@@ -57,15 +58,15 @@ class _Wanted:
     open: Values64
 
     def each(self, step: int) -> "_Wanted":
-        """Of each so-manieth row."""
+        """Of every ``step``-th row."""
         return _Wanted(self.answers[::step], self.size[::step], self.may_be_nan[::step], self.open[::step])
 
 
 class Reference:
-    """Rows of all kinds and float64's answers to them.
+    """Rows of all kinds and the network's float64 answers to them.
 
     Attributes:
-        scale: ``[outputs]``, what errors are relative to.
+        scale: ``[outputs]``, the divisor of errors.
     """
 
     def __init__(
@@ -78,15 +79,15 @@ class Reference:
         scale: Values64 | None = None,
         rows_per_region: int = 2048,
     ) -> None:
-        """Answer all rows once; graphs are compared by :meth:`compare`.
+        """Compute all answers once; :meth:`compare` then compares graphs with them.
 
         Args:
             kan: The network.
-            inputs: What stands before it.
-            outputs: What stands behind it.
-            training_rows: ``[rows, features]``, raw, NaN where missing; None: those regions are left out.
+            inputs: The transform of the inputs; None: there is none.
+            outputs: The transform of the outputs; None: there is none.
+            training_rows: ``[rows, features]``, raw, NaN for a gap; None: there are no such regions.
             scale: ``[outputs]``; None: the range of the answers to the training rows, or to rows inside the domain.
-            rows_per_region: How many rows of each kind.
+            rows_per_region: Number of rows of each region.
         """
         self._kan, self._inputs, self._outputs = copy.deepcopy(kan).double(), inputs, outputs
         self._softmax = isinstance(outputs, Softmax)
@@ -102,21 +103,24 @@ class Reference:
         """Run the model and find its largest errors.
 
         Args:
-            model: With the answers as its first output.
-            every: Take each so-manieth row only.
-            block_rows: Rows a run, which bounds the memory.
+            model: Its first output is compared.
+            every: Compare only every ``every``-th row.
+            block_rows: Rows per run, which bounds the memory.
+
+        Returns:
+            The largest errors.
         """
         abs_error, worst, where, count = 0.0, 0.0, "nowhere", 0
         for region, all_rows in self._regions.items():
             rows, wanted = all_rows[::every], self._wanted[region].each(every)
             count += len(rows)
             got = _answers_of(model, rows, block_rows, before_softmax=region == FAR and self._softmax)
-            # Beyond float32 nothing can be right.
+            # Answers beyond the range of float32 are not compared.
             beyond = (np.abs(np.nan_to_num(wanted.size, nan=0.0)) > np.finfo(np.float32).max) | np.isinf(wanted.open)
             missing, expected = np.isnan(got), np.isnan(wanted.answers)
             if np.any((expected & ~missing | missing & ~expected & ~wanted.may_be_nan) & ~beyond):
                 return Comparison(np.inf, np.inf, f"{region}: NaN on one side only", count)
-            with np.errstate(invalid="ignore"):  # of infinities, which are beyond
+            with np.errstate(invalid="ignore"):  # ∞ − ∞; these answers are beyond float32.
                 error = np.nan_to_num(np.abs(got - wanted.answers) - wanted.open, nan=0.0, posinf=np.inf).clip(min=0)
             error[beyond] = 0.0
             outside = region.startswith("outside")
@@ -130,7 +134,7 @@ class Reference:
     def compare_edges(self, model: onnx.ModelProto, *, block_rows: int = 256) -> float:
         """The largest error of an explaining model's edges, relative to the largest edge or the range of their node.
 
-        Looked for inside the domain, on knots, at the ends and up to three domains outside.
+        The regions compared are: inside the domain, on knots, at the ends, and outside up to three domains.
         """
         session = open_session(model)
         return max(
@@ -159,7 +163,7 @@ class Reference:
         return np.resize(rows, (count, rows.shape[1]))
 
     def hidden_rows(self, layer: int, count: int) -> Rows32:
-        """What layer ``layer`` reads when the network is fed rows inside its domain, ``[count, inputs]``."""
+        """The inputs ``[count, inputs]`` of layer ``layer`` for rows inside the network's domain."""
         x = torch.from_numpy(self._regions[INSIDE]).double()
         with torch.no_grad():
             x = x if self._inputs is None else self._inputs(x)
@@ -169,7 +173,7 @@ class Reference:
 
     def _answers(self, region: str, rows: Rows32) -> _Wanted:
         with torch.no_grad():
-            # A feature that nobody reads says nothing, NaN neither.
+            # A feature that no edge reads is set to 0, so that its NaN does not spread through 0 · NaN.
             x = torch.from_numpy(np.where(self._unread, np.float32(0), rows)).double()
             x = x if self._inputs is None else self._inputs(x)
             if region == FAR:
@@ -184,26 +188,26 @@ class Reference:
             return _Wanted(answers, answers, missing, self._open(region, x))
 
     def _open(self, region: str, x: torch.Tensor) -> Values64:
-        """What float32 leaves open; inside the domain at steep places only, for training rows nothing."""
+        """The error that float32 alone can cause: 0 for training rows, inside the domain only at steep places."""
         if region in TABLE:
             return np.zeros((len(x), self._kan.width[-1]))
         opened = left_open(self._kan, x, self._outputs)
         if not region.startswith("outside"):
             opened = np.where(steep(opened), opened, 0.0)
         if self._softmax and region != FAR:
-            # Probabilities move by less than the logits do, each by what any logit does.
+            # A probability changes by less than the largest change of a logit, whichever logit that is.
             opened = np.broadcast_to(opened.max(axis=1, keepdims=True), opened.shape)
         return opened
 
     def _edge_by_edge(self, x: torch.Tensor) -> torch.Tensor:
-        """Node sums over the edges that are there: no 0 · NaN."""
+        """The network with pruned edges left out of the sums, so that there is no 0 · NaN."""
         for layer in self._kan.layers:
             edges = torch.where(layer.active_edges, layer.edge_outputs(x), 0.0)
             x = _nodes(layer, edges)
         return x
 
     def _terms(self, x: torch.Tensor) -> tuple[Values64, Values64]:
-        """The answers before any softmax, and how large the numbers are that were summed to them."""
+        """The answers before any softmax, and for each answer the sum of its terms' absolute values."""
         for layer in self._kan.layers[:-1]:
             x = layer(x)
         answers, size = [], []
@@ -222,22 +226,23 @@ class Reference:
 
 
 def _edge_error(got: Rows32, wanted: Values64, nodes: Values64, opened: Values64) -> float:
-    """The largest error of edges, relative to the largest of them or the range of their node; NaN may meet NaN.
+    """The largest error of edges, relative to the largest of them or the range of their node.
 
-    What float32 leaves open is taken off, all of it where that is infinite.
+    ``opened``, the error that float32 alone can cause, is subtracted first. An edge that is NaN on both sides has the
+    error 0.
     """
     finite = np.isfinite(nodes).all(axis=1)
     extent = np.ptp(nodes[finite], axis=0) if finite.any() else np.zeros(nodes.shape[1])
     largest = np.where(np.isfinite(wanted), np.abs(wanted), 0).max(axis=(0, 2))
     size = np.maximum(np.maximum(extent, largest), np.finfo(np.float32).tiny)[:, None]
-    with np.errstate(invalid="ignore"):  # of infinities
+    with np.errstate(invalid="ignore"):  # ∞ − ∞
         error = (np.abs(got - wanted) - opened).clip(min=0) / size
     error[np.isinf(opened) | (np.isnan(got) & np.isnan(wanted)) | (got == wanted)] = 0
     return float(error.max())
 
 
 def _nodes(layer: KANLayer, edges: torch.Tensor) -> torch.Tensor:
-    """Node values ``[rows, outputs]`` of edges ``[rows, outputs, inputs]``."""
+    """Node values ``[rows, outputs]`` for edges ``[rows, outputs, inputs]``."""
     return edges.sum(dim=2) if layer.bias is None else edges.sum(dim=2) + layer.bias
 
 
@@ -251,7 +256,7 @@ def _blocks(rows: Rows32, size: int) -> Iterator[Rows32]:
 
 
 def _before_softmax(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same graph, ending one node earlier."""
+    """The same graph without its last node, the softmax."""
     shorter = copy.deepcopy(model)
     softmax = shorter.graph.node.pop()
     shorter.graph.output[0].name = softmax.input[0]

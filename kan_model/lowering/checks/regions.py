@@ -1,4 +1,4 @@
-"""Raw rows of all kinds that a client may send, by where they lie: what a graph is held against float64 on."""
+"""Raw rows of all kinds that a client can send, grouped by region. Graphs are compared with float64 on them."""
 
 from collections.abc import Mapping
 
@@ -11,14 +11,14 @@ from kan_model.network.transform import InputTransform
 Rows32 = NDArray[np.float32]
 Values64 = NDArray[np.float64]
 
-# Of what the network was trained on, imputed and not.
+# Training rows, with gaps imputed and with gaps as NaN.
 TABLE = ("training rows", "training rows as they are")
 INSIDE = "inside the domain"
 KNOTS = "on knots"
 ENDS = "at the ends of the domain"
 OUTSIDE = "outside, up to 3 domains"
-# Here float32 itself limits what any graph can do (docs/decisions/0002-far-outside.md): errors are relative to the
-# sum of the last layer's edge outputs without their signs, and classes are judged before the softmax.
+# In this region float32 itself limits every graph (docs/decisions/0002-far-outside.md). Errors are relative to the sum
+# of the last layer's absolute edge outputs, and classifiers are compared before the softmax.
 FAR = "outside, one feature up to 1e6"
 
 
@@ -29,9 +29,9 @@ def rows_by_region(
 
     Args:
         kan: The network.
-        inputs: What stands before it.
-        training_rows: ``[rows, features]``, raw, NaN where missing; None: those regions are left out.
-        count: Rows a region; of training rows at most as many as there are.
+        inputs: The transform of the inputs; None: there is none.
+        training_rows: ``[rows, features]``, raw, NaN for a gap; None: there are no such regions.
+        count: Rows per region. A region of training rows has fewer if there are fewer training rows.
     """
     random = np.random.default_rng(0)
     first = kan.layers[0]
@@ -42,7 +42,7 @@ def rows_by_region(
     feature = np.arange(count) % features
     inside = low + (high - low) * random.random((count, features))
     far = inside.copy()
-    # One feature at a time: where several large terms cancel, float32 itself has lost the answer.
+    # Only one feature per row is large: if several large terms cancel, float32 has no digit of the answer left.
     signs = random.choice([-1.0, 1.0], count)
     far[np.arange(count), feature] = signs * 10 ** random.uniform(1, 6, count)
     missing = inside.copy()
@@ -50,7 +50,7 @@ def rows_by_region(
     inner_knots = knots[first.degree : len(knots) - first.degree]
     seen = {}
     if training_rows is not None:
-        # From all over the table: it may be sorted.
+        # Evenly from the whole table, which may be sorted.
         some = training_rows[np.unique(np.linspace(0, len(training_rows) - 1, count).astype(int))]
         seen = dict(zip(TABLE, (_filled(inputs, some), some), strict=True))
     regions = seen | {
@@ -71,14 +71,14 @@ def _raw(inputs: InputTransform | None, scaled: Values64) -> Values64:
 
 
 def _filled(inputs: InputTransform | None, rows: Rows32) -> Rows32:
-    """The rows with imputed values in the place of NaN."""
+    """The rows with NaN replaced by the imputed values."""
     if inputs is None or inputs.imputed is None:
         return rows
     return np.where(np.isnan(rows), inputs.imputed, rows)
 
 
 def _mix(random: np.random.Generator, choices: Values64, count: int) -> Values64:
-    """Rows whose every feature is one of its own ``choices`` ([choices, features])."""
+    """Random rows: each feature takes one of its ``choices`` ([choices, features])."""
     picks = random.integers(len(choices), size=(count, choices.shape[1]))
     result: Values64 = np.take_along_axis(choices, picks, axis=0)
     return result

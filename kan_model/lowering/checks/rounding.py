@@ -1,7 +1,8 @@
-"""How much of an answer float32 itself leaves open: what rounding every number on the way may change.
+"""The error that float32 alone can cause in an answer: the change of the answer when every number is rounded.
 
-A sine of a million turns with the seventh digit of its argument, and an exponential that a logarithm takes back may
-pass what float32 holds on the way. No graph in float32 can be held to more digits than are there.
+A graph in float32 cannot be better than this, so this error is subtracted from its own. "Open" in the names below
+means: not determined in float32. Two examples: sin(1e6 · x) changes completely if the seventh digit of x changes, and
+log(exp(100)) is 100, but exp(100) is infinite in float32.
 """
 
 import copy
@@ -20,29 +21,29 @@ from kan_model.network.transform import Affine, OutputTransform
 Values = NDArray[np.float64]
 
 _TRIES = 12
-# Half a unit in the last place, relative.
+# Half a unit in the last place of a float32, as a share of the number.
 _ROUNDING = 2.0**-24
 _LARGEST = float(np.finfo(np.float32).max)
-# A graph rounds more often on the way from node to node than once.
+# A graph rounds several times from node to node, the tries here once; so their spread is multiplied by this.
 _ROUNDINGS = 4.0
-# A function whose value rounding changes by more than this share of itself may be at a pole, of which no try tells
-# how near it is.
+# If rounding changes a function's value by more than this share, the argument may be next to a pole. Then random tries
+# do not bound the error, so the whole answer is open.
 _LOST = 0.5
-# How many times more is left open at a steep place than at most of the others.
+# A place is steep if its error is this many times the median error.
 _STEEP = 10.0
-# Edges are looked at one by one; bounds the memory.
+# Numbers per chunk of rows; bounds the memory.
 _CHUNK_NUMBERS = 2**18
 
 
 @dataclass(frozen=True)
 class Rounding:
-    """What float32 leaves open of the answers to some rows.
+    """The effect of rounding to float32 on the answers to some rows.
 
     Attributes:
-        spread: ``[rows, outputs]``, how far the answers lie apart when every number is rounded otherwise; infinite
-            where one of them is NaN and another is not.
-        overflow: ``[rows]``, True where an edge or a node passes what float32 holds.
-        lost: ``[rows]``, True where rounding changes a large value of a symbolic function by half of itself.
+        spread: ``[rows, outputs]``, the largest change of the answer over 12 random roundings of all numbers. Infinite
+            if the answer is NaN under one rounding and a number under another.
+        overflow: ``[rows]``, True if an edge or a node is too large for float32.
+        lost: ``[rows]``, True if rounding changes a large value of a symbolic function by more than half.
     """
 
     spread: Values
@@ -51,14 +52,16 @@ class Rounding:
 
 
 def left_open(kan: KAN, x: Tensor, outputs: OutputTransform | None) -> Values:
-    """What float32 leaves open of each answer before any softmax, ``[rows, outputs]``; of splines alone nothing.
-
-    Infinite where it leaves all open: where a number passes what float32 holds, or lies next to a pole.
+    """The error that float32 alone can cause in each answer before any softmax.
 
     Args:
-        kan: In float64.
-        x: ``[rows, inputs]``, float64, as the first layer reads them.
-        outputs: What stands behind it.
+        kan: The network in float64.
+        x: ``[rows, inputs]``, float64, imputed and scaled.
+        outputs: The transform of the outputs.
+
+    Returns:
+        ``[rows, outputs]``, in the unit of the outputs. 0 for a network without symbolic edges. Infinite if a number is
+        too large for float32 or a function is next to a pole.
     """
     if not any(layer.symbolic_places for layer in kan.layers):
         return np.zeros((len(x), kan.width[-1]))
@@ -69,13 +72,14 @@ def left_open(kan: KAN, x: Tensor, outputs: OutputTransform | None) -> Values:
 
 
 def edges_left_open(kan: KAN, x: Tensor) -> list[Values]:
-    """What float32 leaves open of each edge, ``[rows, outputs, inputs]`` of each layer; of splines alone nothing.
-
-    Infinite where it leaves all open, as in :func:`left_open`.
+    """The error that float32 alone can cause in each edge.
 
     Args:
-        kan: In float64.
-        x: ``[rows, inputs]``, float64, as the first layer reads them.
+        kan: The network in float64.
+        x: ``[rows, inputs]``, float64, imputed and scaled.
+
+    Returns:
+        ``[rows, outputs, inputs]`` of each layer; 0 or infinite as in :func:`left_open`.
     """
     if not any(layer.symbolic_places for layer in kan.layers):
         return [np.zeros((len(x), layer.outputs, layer.inputs)) for layer in kan.layers]
@@ -96,23 +100,24 @@ def edges_left_open(kan: KAN, x: Tensor) -> list[Values]:
 
 
 def steep(opened: Values) -> NDArray[np.bool_]:
-    """Where far more of an answer is open than of the same output in most of these rows, ``[rows, outputs]``.
+    """True where the error ``opened`` is 10 times its median over the rows, ``[rows, outputs]``.
 
-    That is beside a pole, or beside the end of a logarithm; a fast wave is as steep everywhere.
+    This is so next to a pole, or next to the end of a logarithm's domain. A fast wave is not steep in this sense: its
+    error is the same in all rows.
     """
     flagged: NDArray[np.bool_] = opened > _STEEP * np.median(opened, axis=0)
     return flagged
 
 
 def rounding(kan: KAN, x: Tensor) -> Rounding:
-    """Round at random, some times, and look at what becomes of the answers.
+    """Round all numbers at random, 12 times, and measure how much the answers change.
 
     Args:
-        kan: In float64.
-        x: ``[rows, inputs]``, float64, as the first layer reads them.
+        kan: The network in float64.
+        x: ``[rows, inputs]``, float64, imputed and scaled.
 
-    Source: stochastic arithmetic (Vignes, 1974): each operation's result is moved by up to half a unit in the last
-        place, here a node's by that of the terms it is the sum of.
+    Source: stochastic arithmetic (Vignes, 1974). The result of each operation is changed by up to half a unit in the
+        last place; a node, which is a sum, by up to half a unit of the sum of its terms' absolute values.
     """
     generator = torch.Generator().manual_seed(0)
     chunk_rows = max(1, _CHUNK_NUMBERS // max(layer.edge_mask.numel() for layer in kan.layers))
@@ -127,7 +132,7 @@ def _noise(shape: torch.Size, generator: torch.Generator) -> Tensor:
 
 
 def _with_rounded_constants(kan: KAN, generator: torch.Generator) -> KAN:
-    """With the constants of symbolic edges rounded otherwise; b is rounded again as the argument is summed."""
+    """A copy whose symbolic constants are changed at random, each by up to half a unit in the last place."""
     kan = copy.deepcopy(kan)
     with torch.no_grad():
         for layer in kan.layers:
@@ -152,7 +157,7 @@ def _of_chunk(kan: KAN, rounded: Sequence[KAN], x: Tensor, generator: torch.Gene
 
 
 def _through(kan: KAN, x: Tensor, generator: torch.Generator | None = None) -> tuple[list[Tensor], Tensor]:
-    """The edges of each layer and the answers; with a generator every number on the way is rounded otherwise."""
+    """The edges of each layer and the answers. With a generator, every number is rounded at random."""
     found = []
     with torch.no_grad():
         if generator is not None:
@@ -168,7 +173,7 @@ def _through(kan: KAN, x: Tensor, generator: torch.Generator | None = None) -> t
 
 
 def _edges(layer: KANLayer, x: Tensor) -> Tensor:
-    """``[rows, outputs, inputs]``; what is not there is zero, also where it would be 0 · NaN."""
+    """Edge outputs ``[rows, outputs, inputs]``; pruned edges are 0, never 0 · NaN."""
     return torch.where(layer.active_edges, layer.edge_outputs(x), 0.0)
 
 
@@ -177,7 +182,7 @@ def _nodes(layer: KANLayer, edges: Tensor) -> Tensor:
 
 
 def _overflowed(layer: KANLayer, edges: Tensor) -> Tensor:
-    """Rows ``[rows]`` in which a node, or a symbolic function before its factor, passes what float32 holds."""
+    """``[rows]``: True if a node, or a symbolic function before its factor c, is too large for float32."""
     passed = (edges.abs().sum(dim=2) > _LARGEST).any(dim=1)
     if layer.symbolic_affine is None:
         return passed
@@ -187,12 +192,15 @@ def _overflowed(layer: KANLayer, edges: Tensor) -> Tensor:
 
 
 def _lost(layer: KANLayer, exact: Tensor, moved: Tensor) -> Tensor:
-    """Rows ``[rows]`` in which a symbolic function's large value is another; ``[rows, outputs, inputs]`` of edges."""
+    """``[rows]``: True if rounding changes a symbolic function's large value by more than half.
+
+    ``exact`` and ``moved`` are edges ``[rows, outputs, inputs]``.
+    """
     if layer.symbolic_affine is None:
         return torch.zeros(len(exact), dtype=torch.bool)
     outputs, inputs = torch.tensor(layer.symbolic_places).T
     c, d = layer.symbolic_affine[:, 2].abs(), layer.symbolic_affine[:, 3]
     first, second = ((edges[:, outputs, inputs] - d).abs() for edges in (exact, moved))
-    # Where a wave is zero all of it may change, and hardly anything has: what is lost is above 1.
+    # Only function values above 1 count: near a zero of a sine the value may change by 100 % and still hardly at all.
     largest = torch.maximum(first, second)
     return ((largest > c) & ((first - second).abs() > _LOST * largest)).any(dim=1)

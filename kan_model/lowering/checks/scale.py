@@ -1,4 +1,4 @@
-"""What errors of a graph are relative to."""
+"""The divisor that turns errors of a graph into relative errors."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,13 +9,13 @@ Values = NDArray[np.float64]
 
 
 def scale_of_errors(outputs: OutputTransform | None, answers: Values) -> Values:
-    """What errors of ``answers`` [rows, outputs] are relative to: ``[outputs]``, each above 0.
+    """The divisor of each output's errors, for ``answers`` [rows, outputs]: ``[outputs]``, each above 0.
 
-    The range of the answers, but never less than the unit that they are read in: 1 for a probability, the target's
-    standard deviation for a number. A class that is never likely, or a network that learned a constant, has hardly a
-    range (docs/decisions/0003-scale-of-errors.md). Where no unit is known, a constant is its own.
+    It is the range of the answers, but at least the unit of the output: 1 for a probability, the target's standard
+    deviation for a regression. Without this minimum the range could be almost 0, for example for a class that is never
+    likely (docs/decisions/0003-scale-of-errors.md). If no unit is known, the divisor of a constant output is its value.
     """
-    # Of numbers alone: one row on a pole, or beyond the end of a logarithm, says nothing of the others.
+    # NaN and infinities are ignored: a row on a pole must not affect the scale of the others.
     answers = np.where(np.isfinite(answers).any(axis=0), answers, 0.0)
     answers = np.where(np.isfinite(answers), answers, np.nan)
     extent: Values = np.nanmax(answers, axis=0) - np.nanmin(answers, axis=0)
@@ -24,5 +24,5 @@ def scale_of_errors(outputs: OutputTransform | None, answers: Values) -> Values:
     if outputs is not None:
         return np.maximum(extent, np.abs(outputs.scale.astype(np.float64)))
     size = np.nanmax(np.abs(answers), axis=0)
-    # Less than float32 can tell apart is what rounding leaves of a constant, not a range.
+    # An output that varies by less than the resolution of float32 is a constant with rounding errors.
     return np.where(extent > np.finfo(np.float32).eps * size, extent, np.where(size > 0, size, 1.0))

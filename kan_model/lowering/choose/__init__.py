@@ -1,1 +1,1 @@
-"""Chooses the strategy of each layer: the fastest by measurement among those that are exact enough."""
+"""Choose the strategy of each layer: the fastest, by measurement, of those that are exact enough."""

@@ -1,4 +1,4 @@
-"""What was tried for each layer, and what was kept."""
+"""The report of a lowering: the strategies tried for each layer, and the one that was kept."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ class LoweringError(ValueError):
 
 @dataclass(frozen=True)
 class StrategyTrial:
-    """One strategy for one layer.
+    """The trial of one strategy for one layer.
 
     Attributes:
-        strategy: Its name.
-        max_relative_error: Of the whole network with this strategy in this layer, against float64.
-        region: Where that error lies.
-        seconds: For the layer alone, by rows; empty where it was not timed.
+        strategy: Name of the strategy.
+        max_relative_error: Error against float64 of the whole network with this strategy in this layer.
+        region: The region of that error.
+        seconds: Time of the layer alone, by number of rows; empty if it was not timed.
     """
 
     strategy: str
@@ -27,11 +27,11 @@ class StrategyTrial:
 
 @dataclass(frozen=True)
 class LayerReport:
-    """The candidates of one layer.
+    """The strategies of one layer.
 
     Attributes:
-        strategy: The name of the one that was kept.
-        candidates: All that apply, the kept one among them.
+        strategy: Name of the strategy that was kept.
+        candidates: The trials of all strategies that apply, the kept one included.
     """
 
     strategy: str
@@ -43,9 +43,9 @@ class Report:
     """How a network was lowered; ``str()`` of it is a table.
 
     Attributes:
-        layers: First layer first.
-        tolerance: What errors were held against.
-        max_relative_error: Of the graph that was kept.
+        layers: One report per layer, first layer first.
+        tolerance: The largest error allowed.
+        max_relative_error: The error of the graph that was kept.
     """
 
     layers: tuple[LayerReport, ...]

@@ -1,4 +1,4 @@
-"""Which strategy each layer takes: exact enough, the fastest of those, and all together within the tolerance."""
+"""Choose a strategy for each layer: the fastest that is exact enough, with the whole network within the tolerance."""
 
 import math
 from collections.abc import Sequence
@@ -18,15 +18,15 @@ from kan_model.network.transform import InputTransform, OutputTransform
 
 SCREENING_ROWS = 256
 _SCREENING_ROUNDS = 3
-# Strategies this close to the fastest (in the logarithm) are as fast: another run would order them otherwise.
+# Strategies within 3 % of the fastest (0.03 in the logarithm) count as equally fast: timings vary by as much.
 _AS_FAST = 0.03
-# How many times the error of the most exact strategy others may have in a coarse number format.
+# In float16 and int8 a strategy may have at most this many times the error of the most exact one.
 _COARSE = 3.0
 
 
 @dataclass(frozen=True)
 class Option:
-    """A strategy for one layer, what was found of it, and whether it may be kept."""
+    """A strategy for one layer, its trial, and whether it is within the error bound."""
 
     strategy: Strategy
     candidate: StrategyTrial
@@ -34,7 +34,7 @@ class Option:
 
 
 class Search:
-    """Errors of the whole network by the strategies of its layers; none is looked for twice."""
+    """Computes the error of the whole network for given strategies of its layers, each combination once."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Search:
         self._found: dict[tuple[str, ...], Comparison] = {}
 
     def error(self, strategies: Sequence[Strategy]) -> Comparison:
-        """How far the network is off when its layers are written so."""
+        """The error of the network when its layers are written by these strategies."""
         names = tuple(strategy.name for strategy in strategies)
         if names not in self._found:
             model = predicting_model(self.kan, self._inputs, self._outputs, strategies, self.precision)
@@ -61,7 +61,7 @@ class Search:
         return min(self._found.values(), key=lambda found: found.max_relative_error)
 
     def candidate(self, strategies: Sequence[Strategy], index: int) -> StrategyTrial:
-        """What is found of layer ``index``'s strategy among these."""
+        """The trial of layer ``index``'s strategy, the other layers being written by theirs."""
         error = self.error(strategies)
         return StrategyTrial(strategies[index].name, error.max_relative_error, error.region, {})
 
@@ -70,7 +70,7 @@ def applicable(layer: KANLayer, index: int, strategies: Sequence[Strategy], prec
     """The strategies that can write a layer.
 
     Raises:
-        LoweringError: There is none.
+        LoweringError: no strategy can.
     """
     found = [each for each in strategies if each.applies(layer) and (each.has_product or precision == "float32")]
     if not found:
@@ -80,10 +80,13 @@ def applicable(layer: KANLayer, index: int, strategies: Sequence[Strategy], prec
 
 
 def screen(search: Search, candidates: Sequence[Sequence[Strategy]], tolerance: float) -> list[list[Option]]:
-    """Each layer's strategies that are exact enough while the other layers are as exact as can be, and the others.
+    """Try each strategy of each layer, the other layers having their most exact strategy.
+
+    Returns:
+        For each layer its options, those within the tolerance first.
 
     Raises:
-        LoweringError: A layer has none.
+        LoweringError: a layer has no option within the tolerance.
     """
     standing = [options[-1] for options in candidates]
     for _ in range(_SCREENING_ROUNDS):
@@ -103,9 +106,9 @@ def screen(search: Search, candidates: Sequence[Sequence[Strategy]], tolerance: 
 
 
 def _within(options: list[Option], tolerance: float, precision: Precision) -> list[Option]:
-    """Mark what may be kept, and put it first.
+    """Mark the options that are within the error bound, and put them first.
 
-    In a coarse number format strategies that cancel lose much more than others, for little time.
+    In float16 and int8 the bound is stricter: a strategy with cancellation loses many digits and gains little time.
     """
     most = tolerance if precision == "float32" else min(tolerance, _COARSE * min(map(_error, options)))
     marked = [replace(option, within=_error(option) <= most) for option in options]
@@ -113,7 +116,7 @@ def _within(options: list[Option], tolerance: float, precision: Precision) -> li
 
 
 def _too_far(search: Search, best: Sequence[Option], tolerance: float) -> str:
-    """Says which layer is to blame: the one that is off most by itself."""
+    """The message of a LoweringError. It names the layer that has the largest error alone."""
     alone = [
         Reference(KAN.of_layers([layer]), rows_per_region=SCREENING_ROWS)
         .compare(predicting_model(KAN.of_layers([layer]), None, None, [option.strategy], search.precision))
@@ -130,7 +133,7 @@ def _too_far(search: Search, best: Sequence[Option], tolerance: float) -> str:
 
 
 def timed(search: Search, index: int, options: Sequence[Option], tune_for: Sequence[int]) -> list[Option]:
-    """The options with the times of those that may be kept, fastest first."""
+    """Time the options that are within the error bound; these come first, the fastest first."""
     alone = KAN.of_layers([search.kan.layers[index]])
     good = [option for option in options if option.within]
     models = [predicting_model(alone, None, None, [option.strategy], search.precision) for option in good]
@@ -140,7 +143,7 @@ def timed(search: Search, index: int, options: Sequence[Option], tune_for: Seque
         for option, seconds in zip(good, seconds_by_rows(models, rows, tune_for), strict=True)
     ]
     fastest = min(map(_slowness, measured))
-    # Sorting keeps the order of equals, which is that of preference.
+    # The sort is stable: options that are equally fast stay in the order of preference.
     measured.sort(key=lambda option: max(_slowness(option), fastest + _AS_FAST))
     return measured + [option for option in options if not option.within]
 
@@ -150,16 +153,19 @@ def _error(option: Option) -> float:
 
 
 def _slowness(option: Option) -> float:
-    """The logarithm of the geometric mean of the times; 0 where nothing was timed."""
+    """The logarithm of the geometric mean of the times; 0 if nothing was timed."""
     seconds = option.candidate.seconds.values()
     return sum(math.log(each) for each in seconds) / max(len(seconds), 1)
 
 
 def combine(search: Search, layers: Sequence[Sequence[Option]], tolerance: float) -> tuple[list[Option], float]:
-    """The first option of each layer; where their errors add up to too much, the worst layers take more exact ones.
+    """The first option of each layer. If the whole network then exceeds the tolerance, layers take more exact options.
+
+    Returns:
+        The option of each layer, and the error of the whole network.
 
     Raises:
-        LoweringError: No combination that is tried is within the tolerance.
+        LoweringError: no combination tried is within the tolerance.
     """
     chosen = [next(option for option in options if option.within) for options in layers]
     most_exact = [min(options, key=_error) for options in layers]
@@ -169,7 +175,7 @@ def combine(search: Search, layers: Sequence[Sequence[Option]], tolerance: float
         if gains[worst] <= 0:
             raise LoweringError(_too_far(search, chosen, tolerance))
         chosen[worst] = _first_enough(search, chosen, worst, layers[worst], tolerance) or most_exact[worst]
-    # What the first of them took may be more than is needed beside what the last took.
+    # A layer that became more exact early may be more exact than needed now, after later layers changed too.
     for index, options in enumerate(layers):
         chosen[index] = _first_enough(search, chosen, index, options, tolerance) or chosen[index]
     return chosen, _together(search, chosen)
@@ -182,7 +188,7 @@ def _together(search: Search, options: Sequence[Option]) -> float:
 def _first_enough(
     search: Search, chosen: Sequence[Option], index: int, options: Sequence[Option], tolerance: float
 ) -> Option | None:
-    """The first option of a layer with which the whole network is within the tolerance, if there is one."""
+    """The first option of a layer with which the whole network is within the tolerance; None: there is none."""
     for option in options:
         if option.within and _together(search, [*chosen[:index], option, *chosen[index + 1 :]]) <= tolerance:
             return option

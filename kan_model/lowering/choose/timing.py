@@ -1,4 +1,4 @@
-"""How long graphs take, side by side."""
+"""Time graphs side by side."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -10,28 +10,28 @@ from numpy.typing import NDArray
 from kan_model.onnx_runtime import Session, open_session
 
 Rows32 = NDArray[np.float32]
-# Larger batches are timed as blocks, of the better of these sizes: beyond them temporaries leave the cache.
+# A larger batch is timed in blocks of the faster of these sizes: in larger blocks, temporaries do not fit the cache.
 _BATCH_BLOCKS = (32, 128)
 LARGEST_BLOCK = max(_BATCH_BLOCKS)
 _FIRST_LOOKS = 4
 _REPEATS = 15
 _SECONDS_PER_REPEAT = 5e-4
-# A graph this much slower than the fastest at first sight is not looked at again.
+# A graph this many times slower than the fastest in the first runs is not timed further.
 _HOPELESS = 3.0
 _BLOCKS = (16, 32, 64, 128, 256, 512, 1024)
-# A larger block must gain this much: small ones keep memory and other callers' waits small.
+# A larger block must save this share of the time per row, because small blocks need less memory and less waiting.
 _GAIN = 0.03
-# What a run costs a server beside the session: rows are gathered, answers split, callers woken.
+# A server's own time per run, beside the session's: it gathers rows, splits answers and wakes callers.
 _SECONDS_BESIDE = 50e-6
 
 
 def seconds_by_rows(models: Sequence[onnx.ModelProto], rows: Rows32, counts: Sequence[int]) -> list[dict[int, float]]:
-    """Seconds that each model takes for each number of rows, with one thread; the fastest of interleaved repeats.
+    """Seconds per model and number of rows, on one thread: the fastest of interleaved repeats.
 
     Args:
-        models: All with the same input.
-        rows: ``[LARGEST_BLOCK, inputs]``, like those to be served.
-        counts: Rows to be served at once; more than 128 as blocks of 32 or 128.
+        models: The graphs, all with the same input.
+        rows: ``[LARGEST_BLOCK, inputs]``, similar to the rows that will be served.
+        counts: Batch sizes in rows; more than 128 rows are timed in blocks of 32 or 128.
 
     Returns:
         For each model: seconds by number of rows.
@@ -47,11 +47,13 @@ def seconds_by_rows(models: Sequence[onnx.ModelProto], rows: Rows32, counts: Seq
 
 
 def preferred_rows(model: onnx.ModelProto, rows: Rows32) -> int:
-    """The number of rows a run, up to 1024, at which serving a row is cheapest; of sizes nearly as good the smallest.
+    """The number of rows per run, up to 1024, at which a row takes the least time.
+
+    Of sizes within 3 % of the best it is the smallest.
 
     Args:
         model: The graph.
-        rows: ``[1024, inputs]``, like those to be served.
+        rows: ``[1024, inputs]``, similar to the rows that will be served.
     """
     session = open_session(model)
     seconds = _race([session] * len(_BLOCKS), [np.ascontiguousarray(rows[:block]) for block in _BLOCKS])
@@ -59,10 +61,10 @@ def preferred_rows(model: onnx.ModelProto, rows: Rows32) -> int:
 
 
 def cheapest_block(seconds: Mapping[int, float]) -> int:
-    """The block at which serving a row is cheapest; of blocks nearly as good the smallest.
+    """The block size at which a row takes the least time; of sizes within 3 % of the best the smallest.
 
     Args:
-        seconds: Of one run, by its number of rows.
+        seconds: Time of one run, by its number of rows.
     """
     by_row = {block: (each + _SECONDS_BESIDE) / block for block, each in seconds.items()}
     best = min(by_row.values())
@@ -70,8 +72,8 @@ def cheapest_block(seconds: Mapping[int, float]) -> int:
 
 
 def _race(sessions: Sequence[Session], feeds: Sequence[Rows32]) -> list[float]:
-    """Seconds of one run of each; the repeats take turns, so that noise of the machine meets all."""
-    # The first runs allocate; the fastest of a few tells more than any of them.
+    """Seconds of one run of each session. The repeats take turns, so that all get the same noise of the machine."""
+    # The first runs allocate memory, so the fastest of a few counts.
     best = [min(_seconds(*each, 1) for _ in range(_FIRST_LOOKS)) for each in zip(sessions, feeds, strict=True)]
     by_row = [seconds / len(feed) for seconds, feed in zip(best, feeds, strict=True)]
     running = [i for i, seconds in enumerate(by_row) if seconds <= _HOPELESS * min(by_row) or len(feeds[i]) == 1]

@@ -1,4 +1,4 @@
-"""A layer's edge outputs, one by one: what explain.onnx gives beside the prediction."""
+"""Write the output of every edge of a layer, which explain.onnx gives in addition to the prediction."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ Values = NDArray[np.float64]
 
 
 def emit_edges(graph: GraphBuilder, layer: KANLayer, x: str, strategy: Strategy) -> str:
-    """Edge outputs ``[rows, outputs, inputs]``; their sum over the inputs is the node values."""
+    """Write edge outputs ``[rows, outputs, inputs]``; their sum over the inputs, plus a bias, is the node."""
     edges = [emit_symbolic_edges(graph, layer, x)] if layer.symbolic else []
     if layer.edge_mask.any() or not edges:
         splines = strategy.emit(graph, layer, x)
@@ -28,7 +28,7 @@ def emit_edges(graph: GraphBuilder, layer: KANLayer, x: str, strategy: Strategy)
 
 
 def _emit_columns(graph: GraphBuilder, splines: Columns, layer: KANLayer) -> str:
-    """One small product for each input."""
+    """Write one small product for each input."""
     weight = np.concatenate([term.weight for term in splines.terms])
     values = [term.value for term in splines.terms]
     value = values[0] if len(values) == 1 else graph.op("Concat", values, "columns", axis=1)

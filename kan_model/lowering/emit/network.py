@@ -1,4 +1,4 @@
-"""A whole KAN, with what stands before and after it, as one ONNX model."""
+"""Write a whole KAN, with its transforms of inputs and outputs, as one ONNX model."""
 
 from collections.abc import Mapping, Sequence
 
@@ -28,7 +28,7 @@ def predicting_model(
     precision: Precision = "float32",
     metadata: Mapping[str, str] | None = None,
 ) -> onnx.ModelProto:
-    """``features`` [rows, inputs] -> the outputs, by one strategy a layer; what is pruned is left out."""
+    """The model ``features`` [rows, inputs] -> outputs, with one strategy per layer, without pruned nodes."""
     compact = without_pruned(kan)
     graph = GraphBuilder(INPUT_NAME, kan.width[0])
     value = _emit_inputs(graph, INPUT_NAME, inputs, compact.nodes[0], kan.width[0])
@@ -46,7 +46,7 @@ def explaining_model(
     strategies: Sequence[Strategy],
     metadata: Mapping[str, str] | None = None,
 ) -> onnx.ModelProto:
-    """The same forward pass whose further outputs ``layer0_edges``, … [rows, outputs, inputs] are each layer's edges.
+    """The same forward pass, with each layer's edges as further outputs ``layer0_edges``, … [rows, outputs, inputs].
 
     Edges to nodes that no answer depends on are zero.
     """
@@ -68,17 +68,17 @@ def explaining_model(
 
 
 def output_name(outputs: OutputTransform | None) -> str:
-    """Under which name a model gives its answers."""
+    """The name of the output that holds a model's answers."""
     return "probabilities" if isinstance(outputs, Softmax) else "prediction"
 
 
 def edges_name(layer: int) -> str:
-    """Under which name an explaining model gives a layer's edges."""
+    """The name of the output that holds a layer's edges in an explaining model."""
     return f"layer{layer}_edges"
 
 
 def _emit_placed(graph: GraphBuilder, edges: str, fixed: Values, outputs: Indices, inputs: Indices) -> str:
-    """Edges of the nodes that are left, in their places among all; the others' are ``fixed`` ([outputs, inputs])."""
+    """Write the kept nodes' edges at their places among all edges; the others are ``fixed`` ([outputs, inputs])."""
     for axis, (nodes, count) in enumerate(zip((outputs, inputs), fixed.shape, strict=True), start=1):
         if len(nodes) == count:
             continue

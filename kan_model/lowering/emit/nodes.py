@@ -1,4 +1,4 @@
-"""A layer's node values: splines, base branch and symbolic edges in as few matrix products as there can be."""
+"""Write a layer's node values: splines, base branch and symbolic edges in as few matrix products as possible."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +17,15 @@ Values = NDArray[np.float64]
 def emit_nodes(
     graph: GraphBuilder, layer: KANLayer, x: str, strategy: Strategy, precision: Precision, constant: Values
 ) -> str:
-    """Node values ``[rows, outputs]``.
+    """Write node values ``[rows, outputs]``.
 
     Args:
-        graph: Where to write.
+        graph: The graph to write to.
         layer: The layer.
-        x: Its inputs ``[rows, inputs]``.
-        strategy: How its splines are written.
-        precision: Of the largest product.
-        constant: ``[outputs]``, to be added.
+        x: The layer's inputs ``[rows, inputs]``.
+        strategy: The strategy that writes the splines.
+        precision: Number format of the largest product.
+        constant: ``[outputs]``, added to the nodes.
     """
     total = emit_symbolic_nodes(graph, layer, x) if layer.symbolic else None
     read = np.flatnonzero(layer.edge_mask.numpy().any(axis=0))
@@ -49,7 +49,7 @@ def _emit_edges(
     constant: Values,
     total: str | None,
 ) -> str:
-    """Splines and base branch. Each product is added to what is there (Gemm's third input): nothing large is copied."""
+    """Write splines and base branch. Each product is added to ``total`` by Gemm's third input, without a copy."""
     base = (emit_silu(graph, x), base_weights(layer).T)
     splines = strategy.emit(graph, layer, x)
     if isinstance(splines, Gathered):
@@ -63,7 +63,7 @@ def _emit_edges(
         total = graph.floats(constant, "constant")
     *small, largest = sorted(splines.terms, key=lambda term: len(term.weight))
     parts = [base, *((term.value, _flat(term)) for term in small)]
-    # Two products take less time than a copy side by side and one product, more than two take more.
+    # Two products are faster than one product of the concatenated factors; three or more are slower.
     for group in [[part] for part in parts] if len(parts) == 2 else [parts]:
         total = _emit_gemm(graph, group, total)
     return emit_product(graph, largest.value, _flat(largest), total, precision, largest.low, largest.high)
@@ -79,14 +79,14 @@ def _emit_sum(graph: GraphBuilder, value: str, constant: Values) -> str:
 
 
 def _emit_gemm(graph: GraphBuilder, parts: list[tuple[str, Values]], addend: str | None) -> str:
-    """Σ value · weight + addend of values ``[rows, n]`` and weights ``[n, outputs]``."""
+    """Write Σ value · weight + addend for values ``[rows, n]`` and weights ``[n, outputs]``."""
     values = [value for value, _ in parts]
     value = values[0] if len(values) == 1 else graph.op("Concat", values, "side_by_side", axis=1)
     return emit_product(graph, value, np.concatenate([weight for _, weight in parts]), addend)
 
 
 def _emit_gathered(graph: GraphBuilder, splines: Gathered, layer: KANLayer) -> str:
-    """One row times one matrix for each row of the batch."""
+    """Write, for each row of the batch, its vector of powers times its own matrix of coefficients."""
     numbers = layer.inputs * (layer.degree + 1)
     powers = graph.op("Reshape", [splines.powers, graph.integers([0, 1, numbers], "as_row")], "powers_as_row")
     shape = graph.integers([0, numbers, layer.outputs], "as_matrix")

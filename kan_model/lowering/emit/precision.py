@@ -1,4 +1,4 @@
-"""The number formats in which a layer's largest product may be written."""
+"""Write a layer's largest product in float32, float16 or int8."""
 
 from typing import Literal, get_args
 
@@ -25,15 +25,17 @@ def emit_product(
     """Write value · weight + addend, ``[rows, outputs]`` in float32.
 
     Args:
-        graph: Where to write.
+        graph: The graph to write to.
         value: ``[rows, n]``.
         weight: ``[n, outputs]``.
         addend: ``[outputs]`` or ``[rows, outputs]``, float32.
-        precision: "float32"; "float16", both factors rounded to it; "int8", values in 255 steps, weights in 127 steps
-            an output, summed in integers.
-        low: The smallest that a value can be; the steps of int8 are fixed by it and
-        high: the largest. Were they chosen for each batch, as ONNX's DynamicQuantizeLinear does, then a row's answer
-            would depend on the rows it is batched with.
+        precision: "float32"; "float16": both factors are rounded to it; "int8": values have 255 steps and weights 126
+            steps per output (−63 to 63), and integers are summed.
+        low: The smallest possible value, for int8.
+        high: The largest possible value, for int8.
+
+    The steps of int8 depend on ``low`` and ``high``, not on the batch. With ONNX's DynamicQuantizeLinear they would
+    depend on the batch, and the answer to a row would change with the other rows of its batch.
     """
     if precision == "float32":
         inputs = [value, graph.floats(weight, "weight")]
@@ -47,7 +49,7 @@ def emit_product(
 
 def _emit_float16(graph: GraphBuilder, value: str, weight: Values) -> str:
     half = graph.op("Cast", [value], "value_float16", to=TensorProto.FLOAT16)
-    # What float16 cannot hold becomes infinite, and the error that is measured with it.
+    # A weight too large for float16 becomes infinite; then the measured error is infinite too, and refuses it.
     with np.errstate(over="ignore"):
         rounded = weight.astype(np.float16)
     product = graph.op("MatMul", [half, graph.constant(rounded, "weight_float16")], "product_float16")
@@ -55,7 +57,7 @@ def _emit_float16(graph: GraphBuilder, value: str, weight: Values) -> str:
 
 
 def _emit_int8(graph: GraphBuilder, value: str, weight: Values, low: float, high: float) -> str:
-    # 63, not 127: processors without VNNI add two products in 16 bits, and 2 · 255 · 127 does not fit there.
+    # At most 63, not 127: CPUs without VNNI add two products in 16 bits, and 2 · 255 · 127 overflows these.
     step = np.maximum(np.abs(weight).max(axis=0), np.finfo(np.float32).tiny) / 63
     quantized = graph.constant(np.rint(weight / step).astype(np.int8), "weight_int8")
     value_step = (high - low) / 255

@@ -1,4 +1,4 @@
-"""A network without the nodes that its pruned edges leave alone, so that they cost nothing."""
+"""A network without the nodes that pruning disconnected, so that the graph does not compute them."""
 
 import copy
 from dataclasses import dataclass
@@ -26,11 +26,11 @@ class Compact:
     """The same function with fewer nodes.
 
     Attributes:
-        layers: With the nodes that are left.
-        nodes: Which nodes of the network are left, inputs first.
-        fixed: ``[outputs, inputs]`` of each layer as it was: edges from constant nodes to nodes that are read, zero for
-            all others and for those that ``layers`` have.
-        biases: ``[outputs]`` of each layer as it was; ``layers`` have none.
+        layers: The layers with only the kept nodes; they have no biases.
+        nodes: Indices of the kept nodes in the original network, level by level, inputs first.
+        fixed: ``[outputs, inputs]`` of each original layer: the values of edges that read a constant node; 0 for all
+            other edges.
+        biases: ``[outputs]`` of each original layer.
     """
 
     layers: tuple[KANLayer, ...]
@@ -39,13 +39,13 @@ class Compact:
     biases: tuple[Values, ...]
 
     def constant(self, index: int) -> Values:
-        """What is to be added to the nodes of layer ``index`` that are left, ``[outputs]``."""
+        """The sum of fixed edges and bias for each kept node of layer ``index``, ``[outputs]``."""
         constant: Values = (self.fixed[index].sum(axis=1) + self.biases[index])[self.nodes[index + 1]]
         return constant
 
 
 def without_pruned(kan: KAN) -> Compact:
-    """Leave out inputs and hidden nodes that no edge reads, and hidden nodes that no edge feeds; outputs stay."""
+    """Leave out nodes on no path from an input to an output. Outputs stay, and at least one node of each level."""
     active = active_edges(kan.layers)
     is_fed, is_read = reachable_from_inputs(active), reaching_outputs(active)
     alive = _alive(is_fed, is_read)
@@ -56,8 +56,7 @@ def without_pruned(kan: KAN) -> Compact:
     for index, layer in enumerate(kan.layers):
         with torch.no_grad():
             edges = exact.layers[index].edge_outputs(values[None])[0].numpy()
-        # 0 · NaN of a pruned edge is no edge. Nodes that nothing feeds are constant, also one that stays as the only
-        # one of its layer.
+        # Only edges from constant nodes keep a value here. A pruned edge is 0, even where it computes 0 · NaN.
         edges[~(active[index] & is_read[index + 1][:, None] & ~is_fed[index])] = 0
         bias = exact.layers[index].bias
         biases.append(np.zeros(layer.outputs) if bias is None else bias.detach().numpy())
@@ -70,10 +69,10 @@ def without_pruned(kan: KAN) -> Compact:
 
 
 def _alive(fed: list[Flags], read: list[Flags]) -> list[Flags]:
-    """Nodes that are to be left."""
+    """Flags of the nodes to keep."""
     alive = [before & after for before, after in zip(fed, read, strict=True)]
     alive[-1][:] = True
     for level in alive:
-        # A layer without nodes would be none.
+        # A level keeps at least one node, because a layer needs one.
         level[0] |= not level.any()
     return alive

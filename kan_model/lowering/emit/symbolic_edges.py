@@ -1,4 +1,4 @@
-"""Symbolic edges as their own operators."""
+"""Write symbolic edges, each function as its own ONNX operators."""
 
 from itertools import groupby
 
@@ -15,9 +15,9 @@ Places = NDArray[np.int64]
 
 
 def emit_symbolic_nodes(graph: GraphBuilder, layer: KANLayer, x: str) -> str:
-    """What the layer's symbolic edges add to each node, ``[rows, outputs]``.
+    """Write the sum of the symbolic edges at each node, ``[rows, outputs]``.
 
-    Not a matrix product: 0 · NaN would carry the NaN of one edge to nodes that it does not reach.
+    This is not a matrix product: 0 · NaN would carry the NaN of an edge to nodes that the edge does not feed.
     """
     edges, values = _emit_edges(graph, layer, x)
     by_output = [
@@ -32,7 +32,7 @@ def emit_symbolic_nodes(graph: GraphBuilder, layer: KANLayer, x: str) -> str:
 
 
 def emit_symbolic_edges(graph: GraphBuilder, layer: KANLayer, x: str) -> str:
-    """The layer's symbolic edges in their places and zero elsewhere, ``[rows, outputs, inputs]``."""
+    """Write the symbolic edges at their places, zero elsewhere: ``[rows, outputs, inputs]``."""
     edges, values = _emit_edges(graph, layer, x)
     places = np.full((layer.outputs, layer.inputs), len(edges))
     for place, edge in enumerate(edges):
@@ -41,7 +41,7 @@ def emit_symbolic_edges(graph: GraphBuilder, layer: KANLayer, x: str) -> str:
 
 
 def _emit_edges(graph: GraphBuilder, layer: KANLayer, x: str) -> tuple[list[SymbolicEdge], str]:
-    """The edges in the order of their values ``[rows, edges]``; each function is written once."""
+    """Write the values ``[rows, edges]`` of all symbolic edges, each function once; also return the edges' order."""
     edges = sorted(layer.symbolic, key=lambda edge: edge.function)
     groups = [list(group) for _, group in groupby(edges, lambda edge: edge.function)]
     values = [_emit_function(graph, layer, x, group) for group in groups]
@@ -51,7 +51,7 @@ def _emit_edges(graph: GraphBuilder, layer: KANLayer, x: str) -> tuple[list[Symb
 
 
 def _emit_function(graph: GraphBuilder, layer: KANLayer, x: str, edges: list[SymbolicEdge]) -> str:
-    """f(a·x + b), ``[rows, edges]``."""
+    """Write f(a·x + b), ``[rows, edges]``, for edges with the same function."""
     read = [edge.input for edge in edges]
     if read != list(range(layer.inputs)):
         x = graph.op("Gather", [x, graph.integers(read, "symbolic_inputs")], "symbolic_input", axis=1)
@@ -61,7 +61,7 @@ def _emit_function(graph: GraphBuilder, layer: KANLayer, x: str, edges: list[Sym
 
 
 def _emit_placed(graph: GraphBuilder, values: str, places: Places, zero: int) -> str:
-    """``[rows, *places]`` out of ``[rows, edges]``; the place ``zero`` holds zero."""
+    """Write ``[rows, *places]``: the values ``[rows, edges]`` by index; the index ``zero`` gives 0."""
     if np.any(places == zero):
         values = graph.op("Pad", [values, graph.integers([0, 0, 0, 1], "one_more")], "symbolic_and_zero")
     return graph.op("Gather", [values, graph.integers(places, "symbolic_places")], "symbolic_placed", axis=1)

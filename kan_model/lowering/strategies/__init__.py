@@ -1,9 +1,9 @@
-"""Ways to write the splines of one layer as standard ONNX ops.
+"""Strategies: ways to write the splines of one layer as standard ONNX operators.
 
-Every strategy evaluates the same splines; they differ in speed and in rounding. Most write functions whose sums are
-all splines of the grid, and change the coefficients to fit them. Example: the hat function at 0 with knots −1, 0, 1 is
-(|x + 1| − 2·|x| + |x − 1|) / 2, so three powers |x − t| and one matrix product replace a recursion.
+All strategies evaluate the same splines; they differ in speed and in rounding. Most use another basis of the same
+splines and change the coefficients to it. Example: the hat function at 0 with knots −1, 0, 1 is
+(|x + 1| − 2·|x| + |x − 1|) / 2. So three functions |x − t| and one matrix product replace the Cox–de Boor recursion.
 
-To add one: a file here with a subclass of :class:`kan_model.lowering.strategies.strategy.Strategy`, its name in the
-driver's list, a test beside the others.
+To add a strategy: a file here with a class that follows :class:`kan_model.lowering.strategies.strategy.Strategy`, an
+entry in ``STRATEGIES`` of the driver, a test beside the others.
 """

@@ -1,8 +1,9 @@
-"""The basis in closed form, for uniform grids: every function at once, without recursion.
+"""The basis functions in closed form, for uniform grids: all at once, without recursion.
 
-In units of one interval the B-spline at distance v from its centre is a short sum of ±(scaled·(reach − v))₊^degree
-(kan_model.splines.bspline.cardinal_terms). Each term's weight is taken into its scale, and HardSigmoid, which is
-max(0, min(1, alpha·v + beta)), writes scale, difference and cut in one pass; scales are such that nothing passes 1.
+In units of one interval, the B-spline at distance v from its centre is a sum of a few terms ±(s·(reach − v))₊^degree
+(kan_model.splines.bspline.cardinal_terms, each weight taken into the scale s). HardSigmoid is
+max(0, min(1, alpha·v + beta)): one operator computes s·(reach − v) and cuts it at 0. The scales are chosen so that no
+value exceeds 1, where HardSigmoid would cut too.
 """
 
 import numpy as np
@@ -25,7 +26,7 @@ class ClosedForm:
     has_product = True
 
     def applies(self, layer: KANLayer) -> bool:
-        """True where every grid of the layer is uniform."""
+        """True if all grids of the layer are uniform."""
         return layer.knots is None
 
     def emit(self, graph: GraphBuilder, layer: KANLayer, x: str) -> Columns:
@@ -34,11 +35,11 @@ class ClosedForm:
         interval = (high - low) / layer.grid_size
         coefficients = edge_coefficients(layer).transpose(2, 1, 0)
         count = len(coefficients)
-        # Of the basis functions, in intervals from the middle of the domain, which rounds least.
+        # Centres of the basis functions, in intervals from the middle of the domain: this rounds least.
         centres = np.arange(count) - (count - 1) / 2
         constant = np.zeros(coefficients.shape[1:])
         if layer.outside == "clamp":
-            # There the basis functions sum to 1: one of them is the constant less the others.
+            # Inside the domain the basis functions sum to 1, so one of them is 1 minus the others.
             middle = count // 2
             constant = coefficients[middle]
             coefficients = np.delete(coefficients - constant, middle, axis=0)
@@ -60,7 +61,7 @@ class ClosedForm:
 
 
 def _emit_cells(graph: GraphBuilder, x: str, low: Values, high: Values, layer: KANLayer) -> str:
-    """Inputs in intervals from the middle of their domain."""
+    """Write the inputs in units of intervals, from the middle of their domain."""
     x = graph.op("Sub", [x, graph.floats((low + high) / 2, "middle")], "centred")
     cells = graph.op("Mul", [x, graph.floats(layer.grid_size / (high - low), "cells_per_unit")], "cells")
     if layer.outside == "decay":
@@ -70,7 +71,7 @@ def _emit_cells(graph: GraphBuilder, x: str, low: Values, high: Values, layer: K
 
 
 def _emit_basis(graph: GraphBuilder, distance: str, unit: float, degree: int) -> tuple[str, float]:
-    """The basis functions and the factor by which they must be multiplied."""
+    """Write the basis functions; also return the factor by which they must be multiplied."""
     terms = cardinal_terms(degree)
     # (scale·(reach − v))^degree = |weight / weight0| · scale0^degree · (reach − v)^degree
     ratios = [abs(weight / terms[0][1]) ** (1 / degree) for _, weight in terms]
@@ -78,7 +79,7 @@ def _emit_basis(graph: GraphBuilder, distance: str, unit: float, degree: int) ->
     basis = ""
     for (reach, weight), ratio in zip(terms, ratios, strict=True):
         scale = first * ratio
-        # Beta is no more than 1; rounding must not lift it above, where the cut at 1 begins.
+        # Beta is at most 1. Rounding must not make it larger, because HardSigmoid cuts at 1.
         tail = graph.op("HardSigmoid", [distance], "tail", alpha=-scale / unit, beta=min(scale * reach, 1.0))
         summand = power(graph, tail, degree)
         basis = graph.op("Add" if weight > 0 else "Sub", [basis, summand], "basis") if basis else summand

@@ -1,4 +1,4 @@
-"""The basis by the recursion of Cox and de Boor, unrolled: slow, and true on every grid."""
+"""The basis functions by the Cox–de Boor recursion, unrolled: slow, and correct on every grid."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ class CoxDeBoor:
 
     def emit(self, graph: GraphBuilder, layer: KANLayer, x: str) -> Columns:
         """See :class:`kan_model.lowering.strategies.strategy.Strategy`."""
-        # [knots, inputs], as float32 will hold them, so that differences are those of the rounded knots.
+        # [knots, inputs], rounded to float32 first, so that differences are those of the stored knots.
         knots = layer.all_knots().detach().float().double().numpy().T
         if layer.outside == "clamp":
             x = clip(graph, x, knots[layer.degree], knots[-layer.degree - 1])
@@ -39,14 +39,14 @@ class CoxDeBoor:
 
 
 def _emit_intervals(graph: GraphBuilder, from_knot: str, count: int) -> str:
-    """1 for the interval that holds x, 0 for the others, ``[rows, knots - 1, inputs]``."""
+    """Write 1 for the interval that holds x, 0 for the others: ``[rows, knots - 1, inputs]``."""
     reached = graph.op("GreaterOrEqual", [from_knot, graph.floats(0, "zero")], "reached")
     steps = graph.op("Cast", [reached], "steps", to=1)
     return graph.op("Sub", [_slice(graph, steps, 0, count - 1), _slice(graph, steps, 1, count)], "order0")
 
 
 def _emit_step(graph: GraphBuilder, from_knot: str, knots: Values, values: str, order: int) -> str:
-    """Basis functions of degree ``order`` from those of one degree less."""
+    """Write the basis functions of degree ``order`` from those of degree ``order - 1``."""
     count = len(knots) - order - 1
     width = knots[order:] - knots[:-order]
     rising = graph.op(
@@ -63,6 +63,6 @@ def _emit_step(graph: GraphBuilder, from_knot: str, knots: Values, values: str, 
 
 
 def _slice(graph: GraphBuilder, value: str, start: int, end: int) -> str:
-    """Entries start … end - 1 along the grid axis."""
+    """Write the entries start … end - 1 along the grid axis."""
     bounds = [graph.integers([bound], f"at{bound}") for bound in (start, end, 1)]
     return graph.op("Slice", [value, *bounds], f"{value.rsplit('/', 1)[-1]}_{start}_{end}")

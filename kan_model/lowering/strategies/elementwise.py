@@ -1,4 +1,4 @@
-"""What several strategies write: one input many times over, bounds, powers."""
+"""Elementwise operators that several strategies write: repeated inputs, bounds, powers."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,16 +10,16 @@ Values = NDArray[np.float64]
 
 
 def repeat(graph: GraphBuilder, x: str, times: int) -> str:
-    """``[rows, inputs]`` -> ``[rows, times·inputs]``.
+    """Write ``[rows, inputs]`` -> ``[rows, times·inputs]``.
 
-    A copy and then long rows: broadcasting over a grid axis instead runs onnxruntime's loops once for each grid
-    point and row, which takes longer than the copy.
+    The copy makes the following operators fast, because their rows are long. Broadcasting over a grid axis instead
+    runs onnxruntime's loops once per grid point and row, which takes longer than the copy.
     """
     return x if times == 1 else graph.op("Tile", [x, graph.integers([1, times], "times")], "repeated")
 
 
 def clip(graph: GraphBuilder, x: str, low: Values, high: Values) -> str:
-    """Clip x to bounds, one pair for each column; one op where all columns have the same. NaN may get lost."""
+    """Write x clipped to bounds, one pair per column, with one operator if all pairs are equal. NaN may get lost."""
     if np.all(low == low.flat[0]) and np.all(high == high.flat[0]):
         return graph.op("Clip", [x, graph.floats(low.flat[0], "low"), graph.floats(high.flat[0], "high")], "clipped")
     x = graph.op("Max", [x, graph.floats(low, "low")], "from_low")
@@ -27,7 +27,7 @@ def clip(graph: GraphBuilder, x: str, low: Values, high: Values) -> str:
 
 
 def power(graph: GraphBuilder, x: str, exponent: int) -> str:
-    """x^exponent by multiplications: onnxruntime's Pow is many times slower."""
+    """Write x^exponent by multiplications: onnxruntime's Pow is many times slower."""
     result = x
     for bit in f"{exponent:b}"[1:]:
         result = graph.op("Mul", [result, result], "power")
@@ -39,13 +39,13 @@ def power(graph: GraphBuilder, x: str, exponent: int) -> str:
 def emit_monomials(
     graph: GraphBuilder, x: str, domain: tuple[Values, Values], centre: Values, weight: Weights
 ) -> list[Term]:
-    """Powers 1, 2, … of x − centre, one for each of the weights.
+    """Write the powers 1, 2, … of x − centre, one for each row of ``weight``.
 
     Args:
-        graph: Where to write.
+        graph: The graph to write to.
         x: ``[rows, inputs]``, inside the domain.
-        domain: Its ends, ``[inputs]`` each.
-        centre: ``[inputs]``, as float32 holds it.
+        domain: The ends of the domain, ``[inputs]`` each.
+        centre: ``[inputs]``, rounded to float32.
         weight: ``[powers, inputs, outputs]``.
     """
     if len(weight) and np.any(centre):

@@ -1,4 +1,4 @@
-"""One polynomial an interval, looked up: for grids so fine that most of a dense basis is zero."""
+"""One polynomial per interval, read from a table: for fine grids, where most basis functions are 0 at each x."""
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ class Pieces:
     has_product = False
 
     def applies(self, layer: KANLayer) -> bool:
-        """True where the table stays below 512 MiB."""
+        """True if the table takes at most 512 MiB."""
         numbers = layer.inputs * layer.outputs * (layer.degree + 1) * (layer.grid_size + 2 * layer.degree)
         return 4 * numbers <= _MAX_TABLE_BYTES
 
@@ -40,7 +40,7 @@ class Pieces:
 
 
 def _emit_uniform(graph: GraphBuilder, x: str, ends: Values) -> tuple[str, str]:
-    """How far into its interval x is (0 … 1) and the row of that interval in tables, ``[rows, inputs]`` each."""
+    """Write the position of x in its interval (0 … 1) and the interval's row in the table, ``[rows, inputs]`` each."""
     low, high, count = ends[0], ends[-1], len(ends) - 1
     inside = clip(graph, x, low, high)
     from_low = graph.op("Sub", [inside, graph.floats(low, "low")], "from_low_end")
@@ -48,14 +48,14 @@ def _emit_uniform(graph: GraphBuilder, x: str, ends: Values) -> tuple[str, str]:
     last = graph.floats(count - 1, "last_cell")
     cell = graph.op("Min", [graph.op("Floor", [cells], "floor"), last], "cell")
     share = graph.op("Sub", [cells, cell], "share")
-    # A NaN becomes any integer: without the cut, Gather would fail for the whole batch.
+    # Cast makes an arbitrary integer of NaN. Without the Clip, Gather would fail for the whole batch.
     whole = graph.op("Cast", [cell], "cell_integer", to=7)
     interval = graph.op("Clip", [whole, graph.integers(0, "first"), graph.integers(count - 1, "last")], "interval")
     return share, _emit_row(graph, interval, ends)
 
 
 def _emit_any(graph: GraphBuilder, x: str, ends: Values) -> tuple[str, str]:
-    """The same on any grid: the interval is the number of inner knots reached."""
+    """The same as :func:`_emit_uniform` on any grid: the interval is the number of inner knots at or below x."""
     ends = as_float32(ends)
     inputs, inner = ends.shape[1], ends[1:-1]
     inside = clip(graph, x, ends[0], ends[-1])
@@ -77,7 +77,7 @@ def _emit_row(graph: GraphBuilder, interval: str, ends: Values) -> str:
 
 
 def _emit_powers(graph: GraphBuilder, share: str, degree: int) -> str:
-    """1, s, s², …: ``[rows, inputs, degree + 1]``."""
+    """Write 1, s, s², …: ``[rows, inputs, degree + 1]``."""
     shape = graph.op("Shape", [share], "shape")
     ones = graph.op("ConstantOfShape", [shape], "ones", value=numpy_helper.from_array(np.ones(1, np.float32)))
     powers = [ones, share]
@@ -88,7 +88,7 @@ def _emit_powers(graph: GraphBuilder, share: str, degree: int) -> str:
 
 
 def _table(layer: KANLayer, ends: Values) -> Values:
-    """Coefficients ``[inputs·intervals, (degree + 1)·outputs]`` of the powers of the share, from samples."""
+    """Polynomial coefficients ``[inputs·intervals, (degree + 1)·outputs]``, interpolated from spline values."""
     count, intervals = layer.degree + 1, len(ends) - 1
     share = (np.arange(count) + 0.5) / count
     to_powers = np.linalg.inv(np.vander(share, increasing=True))

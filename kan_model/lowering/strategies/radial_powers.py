@@ -1,4 +1,4 @@
-"""Powers of the distance from each knot: for coarse grids under ``clamp``, the fastest form there is."""
+"""Powers of the distance from each knot: the fastest strategy for coarse grids under ``clamp``."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,7 +13,7 @@ from kan_model.network.layer import KANLayer
 from kan_model.onnx_graph import GraphBuilder
 
 Values = NDArray[np.float64]
-# Beyond it the powers cancel too many digits to be worth a try.
+# With more intervals the powers cancel too many digits.
 _MAX_INTERVALS = 32
 
 Polynomial = Literal["ends", "monomials"]
@@ -23,30 +23,30 @@ Polynomial = Literal["ends", "monomials"]
 class RadialPowers:
     """Any grid, any degree, ``clamp`` only.
 
-    Inside the domain a spline is a polynomial plus a multiple of |x − t|^degree for each knot t (of even degree: of
-    (x − t)·|x − t|^(degree − 1)), the function of one variable that radial basis functions and cubic smoothing splines
-    are made of. It jumps in its last derivative as (x − t)₊^degree does, and needs no mirrored copy of x.
+    Inside the domain a spline is a polynomial plus a multiple of |x − t|^degree for each knot t. For even degrees the
+    function is (x − t)·|x − t|^(degree − 1). Its last derivative jumps at t, as that of (x − t)₊^degree does, and it
+    needs no mirrored copy of x. Example, degree 1 on [0, 2] with a knot at 1: the hat at 1 is 1 − |x − 1|.
 
     Attributes:
-        polynomial: How it is written. "ends": as x and such powers from the domain's ends, the fewest ops, best for
-            single rows. "monomials": as 1 … degree powers of x − centre, small ops more, but fewer columns that pass
-            all of them, best for many rows.
+        polynomial: The form of the polynomial. "ends": x and such powers at the domain's ends; this takes the fewest
+            operators and is best for single rows. "monomials": the powers 1 … degree of x − centre; this takes a few
+            small operators more but fewer columns, and is best for many rows.
     """
 
     polynomial: Polynomial = "ends"
 
     @property
     def name(self) -> str:
-        """As it stands in the manifest."""
+        """The name in the manifest."""
         return "radial_powers" if self.polynomial == "ends" else "radial_powers_monomials"
 
     @property
     def has_product(self) -> bool:
-        """True: fixed functions, fixed weights."""
+        """Always true: the weights are fixed."""
         return True
 
     def applies(self, layer: KANLayer) -> bool:
-        """True under clamp, up to 32 intervals; of degree 1, monomials are what ends are."""
+        """True under clamp, up to 32 intervals. For degree 1 both forms are equal, so only "ends" applies."""
         own = self.polynomial == "ends" or layer.degree > 1
         return own and layer.outside == "clamp" and layer.grid_size <= _MAX_INTERVALS
 
@@ -81,9 +81,9 @@ class RadialPowers:
 
 
 def _knots(layer: KANLayer, further: int) -> Values:
-    """Inner knots, and ``further`` ones at the domain's ends and one domain beyond: ``[knots, inputs]``.
+    """Inner knots, and ``further`` ones at the domain's ends and one domain beyond: ``[knots, inputs]``, ascending.
 
-    From left to right: neighbours' powers cancel, and they had better do so soon when they are summed.
+    The order matters: the powers of neighbouring knots cancel, and sums of neighbours stay small.
     """
     low, high = layer.domain.detach().double().numpy().T
     ends = as_float32(np.stack([low, high, 2 * low - high, 2 * high - low])[:further])
@@ -96,7 +96,7 @@ def _radial(from_knot: Values, degree: int) -> Values:
 
 
 def _emit_radial(graph: GraphBuilder, from_knot: str, degree: int) -> str:
-    """The same as ops."""
+    """Write :func:`_radial` as operators."""
     distance = graph.op("Abs", [from_knot], "distance")
     if degree % 2:
         return power(graph, distance, degree)

@@ -1,4 +1,4 @@
-"""Truncated powers within segments of the grid: any grid, any degree, both policies, fit for finer grids."""
+"""Truncated powers inside segments of the grid: for any grid, degree and policy, also for fine grids."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,31 +18,31 @@ _MAX_COLUMNS = 96
 
 @dataclass(frozen=True)
 class Segments:
-    """The domain in segments, each with truncated powers of its own.
+    """Any grid, any degree, both policies: the domain is cut into segments with truncated powers of their own.
 
-    A spline is its value at the left end plus what it gains from segment to segment, and a segment sees x clipped to
-    itself: within it stand ``degree`` powers for the polynomial in its middle and one for each knot inside, from the
-    middle outwards. So no power grows beyond a segment's width and nothing large cancels, for ``degree − 1`` columns
-    more a segment. Under ``decay`` the tails beyond the domain are one segment each.
+    A spline is its value at the left end plus its change in each segment. A segment reads x clipped to itself. It has
+    ``degree`` powers for the polynomial in its middle and one power for each inner knot, which starts at the knot and
+    runs away from the middle. So no power exceeds the segment's width, and no large numbers cancel. The price is
+    ``degree − 1`` more columns per segment. Under ``decay`` each tail beyond the domain is one segment.
 
     Attributes:
-        intervals: Of the grid, at most, in one segment.
+        intervals: The largest number of grid intervals in one segment.
     """
 
     intervals: int
 
     @property
     def name(self) -> str:
-        """As it stands in the manifest."""
+        """The name in the manifest."""
         return f"segments_{self.intervals}"
 
     @property
     def has_product(self) -> bool:
-        """True: fixed functions, fixed weights."""
+        """Always true: the weights are fixed."""
         return True
 
     def applies(self, layer: KANLayer) -> bool:
-        """True where it takes no more than 96 columns an input and is not the same as with smaller segments."""
+        """True if it takes at most 96 columns per input and the grid has more than half a segment's intervals."""
         smaller = layer.grid_size > self.intervals // 2
         return smaller and len(_columns(layer, self.intervals)) <= _MAX_COLUMNS
 
@@ -68,7 +68,7 @@ class Segments:
 
 @dataclass(frozen=True)
 class _Column:
-    """(clip(x, low, high) − start)^degree; ``[inputs]`` each, as float32 holds them."""
+    """The function (clip(x, low, high) − start)^degree; ``[inputs]`` each, rounded to float32."""
 
     low: Values
     high: Values
@@ -84,7 +84,7 @@ def _columns(layer: KANLayer, intervals: int) -> list[_Column]:
     for first, last in pairwise(ends):
         columns += _segment(knots[first : last + 1], degree)
     if layer.outside == "decay":
-        # From the outermost knots, where the spline and degree − 1 derivatives are zero: one power a knot.
+        # The tails start at the outermost knots, where the spline and degree − 1 derivatives are 0: one power per knot.
         before, after = knots[: degree + 1], knots[-degree - 1 :]
         columns += [_Column(before[i], before[-1], before[i]) for i in range(degree)]
         columns += [_Column(after[0], after[-1 - i], after[-1 - i]) for i in range(degree)]
@@ -95,7 +95,7 @@ def _segment(knots: Values, degree: int) -> list[_Column]:
     """Columns of the segment between the first and the last of ``knots`` ([knots, inputs])."""
     low, high, inner = knots[0], knots[-1], knots[1:-1]
     half = len(inner) // 2
-    # Polynomials: powers with different starts, the first two at the ends.
+    # `degree` powers with different starts span the polynomials; the first two start at the segment's ends.
     starts = [low, high, (low + high) / 2, 2 * low - high, 2 * high - low][:degree]
     columns = [_Column(low, high, as_float32(start)) for start in starts]
     columns += [_Column(low, knot, knot) for knot in inner[:half]]

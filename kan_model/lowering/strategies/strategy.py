@@ -1,4 +1,4 @@
-"""What a strategy is: one way to write the splines of a layer as standard ops."""
+"""The interface of a strategy: one way to write the splines of a layer as standard operators."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,12 +14,13 @@ Weights = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Term:
-    """Functions of single inputs and what they weigh in each output: ``Σ value · weight``.
+    """Functions of single inputs and their weights in each output: ``Σ value · weight``.
 
     Attributes:
         value: ``[rows, columns·inputs]``, the inputs innermost.
         weight: ``[columns, inputs, outputs]``, rounded to float32 when it is written.
-        low, high: Between what the functions lie, whatever the input.
+        low: The smallest value of the functions, for every input.
+        high: The largest value of the functions, for every input.
     """
 
     value: str
@@ -30,11 +31,11 @@ class Term:
 
 @dataclass(frozen=True)
 class Columns:
-    """Splines as fixed functions of the inputs times weights: a MatMul sums them.
+    """Splines as fixed functions of the inputs times fixed weights: a MatMul sums them.
 
     Attributes:
-        terms: Their sum is the splines.
-        constant: ``[inputs, outputs]``, what remains to be added on each edge.
+        terms: The splines are the sum of these terms and the constant.
+        constant: ``[inputs, outputs]``, added on each edge.
     """
 
     terms: tuple[Term, ...]
@@ -43,7 +44,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class Gathered:
-    """Splines as a polynomial on each edge, whose coefficients are looked up for each row.
+    """Splines as a polynomial on each edge, whose coefficients are read from a table for each row.
 
     Attributes:
         powers: ``[rows, inputs, degree + 1]``.
@@ -58,22 +59,22 @@ Splines = Columns | Gathered
 
 
 class Strategy(Protocol):
-    """One way to write the splines of a layer; it neither knows the base branch nor the sum on the nodes."""
+    """One way to write the splines of a layer. The base branch and the sum on the nodes are written elsewhere."""
 
     @property
     def name(self) -> str:
-        """As it stands in the manifest."""
+        """The name in the manifest."""
         ...
 
     @property
     def has_product(self) -> bool:
-        """Whether the sums are a product with fixed weights, which may then be of another number format."""
+        """True if the splines are a product with fixed weights; these can be float16 or int8."""
         ...
 
     def applies(self, layer: KANLayer) -> bool:
-        """Whether the layer's grids and its policy outside the domain allow it, and its size makes it sensible."""
+        """Whether the strategy can write the layer's grids and policy, at a sensible size."""
         ...
 
     def emit(self, graph: GraphBuilder, layer: KANLayer, x: str) -> Splines:
-        """Write the functions of the value ``x`` ([rows, inputs]) that the layer's splines are made of."""
+        """Write the functions of ``x`` ([rows, inputs]) that add up to the layer's splines."""
         ...

@@ -12,16 +12,17 @@ from kan_model.network.layer import KANLayer
 from kan_model.onnx_graph import GraphBuilder
 
 Values = NDArray[np.float64]
-# Beyond it the powers of the outer knots cancel too many digits to be worth a try.
+# With more intervals the powers of the outer knots cancel too many digits.
 _MAX_INTERVALS = 32
 
 
 class TruncatedPowers:
     """Any grid, any degree, ``clamp`` only.
 
-    Inside the domain a spline is a polynomial plus one truncated power a knot: (x − t)₊^degree for knots right of
-    the middle, (t − x)₊^degree for those left of it, so that each starts at the middle and is small. The polynomial is
-    powers of x − centre; where a knot is in the middle, powers go both ways from there and the last one is theirs.
+    Inside the domain a spline is a polynomial plus one truncated power per knot t: (x − t)₊^degree for knots right of
+    the middle, (t − x)₊^degree for knots left of it. So each power runs away from the middle and stays small. The
+    polynomial is written in powers of x − centre. If a knot t is in the middle, both (x − t)₊^degree and
+    (t − x)₊^degree are used, and together they replace the highest power of the polynomial.
     """
 
     name = "truncated_powers"
@@ -54,12 +55,12 @@ class TruncatedPowers:
 
 @dataclass(frozen=True)
 class _Plan:
-    """The functions.
+    """The functions that are written.
 
     Attributes:
-        starts: Where truncated powers start, ``[inputs]`` each: first a mirrored one (−t), then one as it is (t), and
-            so on; as float32 holds them.
-        monomials: How many powers of x − centre.
+        starts: The starts of the truncated powers, ``[inputs]`` each, rounded to float32. They alternate: −t of a
+            mirrored power (−x − (−t))₊, then t of a power (x − t)₊, and so on.
+        monomials: The number of powers of x − centre.
         centre: ``[inputs]``.
     """
 
