@@ -1,7 +1,7 @@
-"""Trains KANs on tables and publishes them, offline, with torch.
+"""Train KANs on tables and publish them, offline, with torch.
 
-A recipe's way: `recipe` → `data` → `fitting` → `steps` (prune, formulas) → `publishing` → `report`, joined by
-`pipelines`; `draft` writes a recipe for a table that has none. `cli` is kan-train.
+The order of the work: `recipe` → `data` → `fitting` → `steps` (prune, formulas) → `publishing` → `report`. `pipelines`
+joins these rooms. `draft` writes the first recipe for a table. `cli` is the command kan-train.
 """
 
 from typing import Any

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from training.errors import Interrupted, TrainingError
 
-# Torch and pandas take seconds to import; the commands import them themselves, so that --help does not wait and Ctrl-C
-# meanwhile is a quiet end like any other.
+# Torch and pandas take seconds to import, so each command imports them itself. --help then answers at once, and Ctrl-C
+# during the import is handled by main().
 
 EXIT_SYSTEM = 1
 EXIT_MISTAKE = 2
@@ -22,8 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        The exit code: 0, 1 where the system refused (a full disk), 2 for a mistake in what was given, 130 after Ctrl-C
-        or, of `run`, SIGTERM.
+        The exit code: 0; 1 for an error of the system, such as a full disk; 2 for a mistake in the arguments, the
+        recipe or the data; 130 after Ctrl-C, and for `run` also after SIGTERM.
     """
     options = new_parser().parse_args(arguments)
     try:
@@ -62,7 +62,7 @@ def new_parser() -> argparse.ArgumentParser:
     again = run.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     again.add_argument("--fresh", action="store_true", help="start anew although an interrupted run is kept")
-    run.set_defaults(command=_run, after_interrupt="; --resume goes on with what was kept, if anything was")
+    run.set_defaults(command=_run, after_interrupt="; --resume goes on from the last state that was saved, if any")
 
     init = commands.add_parser("init", help="look at a table and write a commented recipe for it")
     init.add_argument("table", type=Path, metavar="DATA", help="a CSV or Parquet file")
@@ -77,7 +77,7 @@ def new_parser() -> argparse.ArgumentParser:
         "--rows",
         type=_row_counts,
         metavar="N,N,…",
-        help="numbers of rows that are served at once (default: those it was tuned for)",
+        help="batch sizes that will be served, in rows (default: those of the last tuning)",
     )
     tune.set_defaults(command=_tune, after_interrupt="; nothing was published")
     _add_import(commands)
@@ -93,38 +93,38 @@ def _add_import(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         metavar="PATH",
         help="pykan: the checkpoint as given to saveckpt; efficient-kan: a file of torch.save(model.state_dict(), …)",
     )
-    importing.add_argument("--name", required=True, help="what the model is called in the repository")
+    importing.add_argument("--name", required=True, help="the model's name in the repository")
     importing.add_argument("--models", type=Path, default=Path("models"), help="the model repository (default: models)")
-    importing.add_argument("--prefix", help="efficient-kan: what stands before layers. in the names, as kan.")
+    importing.add_argument("--prefix", help='efficient-kan: the part of tensor names before "layers.", such as kan.')
     names = importing.add_mutually_exclusive_group()
     names.add_argument(
         "--data",
         type=Path,
         metavar="FILE",
-        help="the rows that trained it, as it read them, CSV or Parquet: numbers only, in its header the names of the "
-        "inputs; where they hold the target, they are scored",
+        help="the training rows, as the network read them: CSV or Parquet, numbers only, the names of the inputs in "
+        "the header; with the target as a further column they are scored too",
     )
     names.add_argument(
         "--features", type=_names, default=(), metavar="A,B,…", help="names of the inputs (default: x1, x2, …)"
     )
     importing.add_argument(
-        "--held-out", type=Path, metavar="FILE", help="rows that it never saw, with the target: it is judged by them"
+        "--held-out", type=Path, metavar="FILE", help="test rows, which were not trained on, with the target"
     )
     importing.add_argument(
-        "--task", choices=("regression", "classification"), help="(default: classification where --classes are named)"
+        "--task", choices=("regression", "classification"), help="(default: classification if --classes is given)"
     )
     importing.add_argument(
         "--classes",
         type=_names,
         default=(),
         metavar="A,B,…",
-        help="names of the outputs of a classifier; a softmax is added behind them",
+        help="names of the outputs of a classifier; a softmax is added after them",
     )
     importing.add_argument(
         "--target",
         default="target",
         metavar="NAME",
-        help="column of the tables that holds the truth, and the answer's name (default: target)",
+        help="column of the tables with the true values, and the name of the answer (default: target)",
     )
     importing.add_argument(
         "--tolerance", type=float, default=1e-5, help="bound on the error against float64 (default: 1e-5)"
@@ -134,23 +134,23 @@ def _add_import(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         type=lambda text: () if text == "none" else _row_counts(text),
         default=(1, 32, 1024),
         metavar="N,N,…",
-        help="numbers of rows that are served at once, or none (default: 1,32,1024)",
+        help="batch sizes that will be served, in rows, or none (default: 1,32,1024)",
     )
     importing.set_defaults(command=_import, after_interrupt="; nothing was published")
 
 
 def _names(text: str) -> tuple[str, ...]:
-    """Names between commas; one that holds a comma stands in double quotes."""
+    """Names separated by commas; a name that contains a comma must be in double quotes."""
     try:
         return tuple(name.strip() for name in next(csv.reader([text], skipinitialspace=True, strict=True), []))
     except csv.Error as error:
-        raise argparse.ArgumentTypeError(f"{text!r}: {error}; wanted names between commas") from None
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}; wanted names separated by commas") from None
 
 
 def _row_counts(text: str) -> tuple[int, ...]:
     counts = tuple(int(word) if word.isdecimal() else 0 for word in text.split(","))
     if not all(1 <= count <= _MAX_ROWS for count in counts):
-        raise argparse.ArgumentTypeError(f"{text!r}: wanted numbers from 1 to {_MAX_ROWS}, as 1,32,1024")
+        raise argparse.ArgumentTypeError(f"{text!r}: wanted numbers from 1 to {_MAX_ROWS}, such as 1,32,1024")
     return counts
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong offline that the person at the keyboard can mend: one message each, no traceback."""
+"""Errors that the user of kan-train can correct: one message each, no traceback."""
 
 import json
 
@@ -6,7 +6,7 @@ _SHOWN_CHARACTERS = 60
 
 
 class TrainingError(Exception):
-    """A mistake in what was given; its text says what came and what was wanted."""
+    """A mistake in the arguments, the recipe or the data. Its text says what was found and what was wanted."""
 
 
 class RecipeError(TrainingError, ValueError):
@@ -14,18 +14,18 @@ class RecipeError(TrainingError, ValueError):
 
 
 class DataError(TrainingError, ValueError):
-    """The table cannot be read, or does not hold what the recipe says."""
+    """The table cannot be read, or does not have the columns and values that the recipe names."""
 
 
 class FitRefused(TrainingError, ValueError):
-    """The optimizer cannot do this fit; said before its first step."""
+    """The optimizer cannot do this fit; raised before its first step."""
 
 
 class Interrupted(TrainingError):
-    """The person asked to stop; the run can be gone on with."""
+    """The user stopped the run; it can be resumed."""
 
 
 def quoted(text: str) -> str:
-    """A name or a cell in double quotes on one line, shortened when long."""
+    """A name or a cell in double quotes, on one line, with at most 60 characters."""
     shown = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
     return json.dumps(shown, ensure_ascii=False)

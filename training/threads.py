@@ -1,4 +1,4 @@
-"""How many threads torch computes with."""
+"""The number of threads that torch uses."""
 
 import os
 from collections.abc import Iterator
@@ -8,14 +8,14 @@ import torch
 
 from kan_model import KAN
 
-# Multiplications of a step below which threads cost more than they bring: they wait for one another after every
-# operation, and on a machine that others use too for very long.
+# A step with fewer multiplications is slower on several threads: they wait for each other after every operation, and
+# wait longer if other processes use the machine.
 _WORTH_SHARING = 50_000_000
 
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """Let torch compute with so many threads meanwhile."""
+    """Set torch's number of threads inside the `with` block."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -25,8 +25,8 @@ def torch_threads(count: int) -> Iterator[None]:
 
 
 def threads_for(kan: KAN, rows: int) -> int:
-    """Threads for steps of ``rows`` rows: one for small networks, else a thread a core that this process may use."""
+    """Threads for steps of ``rows`` rows: 1 for small networks, else one per core that this process may use."""
     if rows * sum(parameter.numel() for parameter in kan.parameters()) < _WORTH_SHARING:
         return 1
-    # Torch itself would count the host's cores, which a container may not have.
+    # Torch's own default counts the host's cores, of which a container may have fewer.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1

@@ -251,7 +251,7 @@ def test_odd_tables_become_finite_versions(
 
 def test_a_grid_finer_than_the_rows_is_refused(tmp_path: Path) -> None:
     """Of 60 rows 39 train: as many intervals are taken, one more is refused before the first step."""
-    with pytest.raises(ValueError, match=r"40 intervals for 39 rows to train; wanted at most 39, or more rows"):
+    with pytest.raises(ValueError, match=r"40 intervals for 39 training rows; wanted at most 39, or more rows"):
         train(run_of(table(), tmp_path, grids="[3, 40]"), Quiet())
     assert not list((tmp_path / "models").glob("bad/*"))
     assert train(run_of(table(), tmp_path, grids="[3, 39]"), Quiet()).manifest.network.grid_size in (3, 39)

@@ -1,7 +1,7 @@
-"""From a file to matrices: the table, its columns as features, the split into training, validation and test rows.
+"""From a file to matrices: the table, its columns as features, and the training, validation and test rows.
 
 `table` reads the file, `column` and `encoding` turn cells into numbers, `missing` and `split` choose the rows, and
-`dataset` does all of it for a recipe. `preparation` makes the tensors, transforms and first weights for a fit.
+`dataset` does all of it for a recipe. `preparation` makes the tensors, transforms and the new network for a fit.
 """
 
 from typing import Any

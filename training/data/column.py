@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from training.data.table import Cells, Table
 from training.errors import quoted
 
-# Compared in lower case without surrounding space. "None" may be a word of its own (a kind of masonry, a grade of
-# damage), so it stands for a missing number only.
+# Cells are compared in lower case without surrounding spaces. "None" may be a category (no masonry, no damage), so it
+# means a missing cell only in a column of numbers.
 MISSING_WORDS = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "<na>", "?"})
 MISSING_NUMBERS = MISSING_WORDS | {"none"}
 
@@ -30,7 +30,8 @@ def numbers(table: Table, column: str) -> NDArray[np.float64]:
         float64 [rows], NaN where the cell is missing.
 
     Raises:
-        DataError: at the first cell that is neither a number nor missing, is infinite or too large for float32.
+        DataError: a cell is neither a number nor missing, or is infinite or too large for float32. The message names
+            the first such cell.
     """
     values, is_text = parsed_numbers(table.cells[column])
     if is_text.any():
@@ -49,7 +50,7 @@ def numbers(table: Table, column: str) -> NDArray[np.float64]:
 
 
 def parsed_numbers(cells: Cells) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """float64 [rows], NaN where missing or text; and bool [rows], true where the cell is text."""
+    """The cells as float64 [rows], NaN where missing or text; and bool [rows], True where the cell is text."""
     if cells.dtype != object:
         return cells, np.zeros(len(cells), dtype=bool)
     values = np.full(len(cells), np.nan)
@@ -60,19 +61,19 @@ def parsed_numbers(cells: Cells) -> tuple[NDArray[np.float64], NDArray[np.bool_]
         except ValueError:
             is_text[row] = cell.strip().lower() not in MISSING_NUMBERS
         else:
-            # Python reads 1_000 as a thousand; tables do not.
+            # float() reads 1_000 as a thousand; in a table it is text.
             is_text[row] = "_" in cell
     values[is_text] = np.nan
     return values, is_text
 
 
 def words(table: Table, column: str, known: Collection[str] = ()) -> Cells:
-    """The column as words, as they stand in the file; whole numbers of a Parquet file without ".0".
+    """The column as words, spelled as in the file; whole numbers of a Parquet file have no ".0".
 
     Args:
-        table: where the column is.
-        column: its name.
-        known: words that count as words even if they look like a missing cell ("NA" for Namibia).
+        table: The table.
+        column: Name of the column.
+        known: Words that are not missing cells even if they look so, such as "NA" for Namibia.
 
     Returns:
         str [rows] (dtype object), "" where the cell is missing.
@@ -91,7 +92,7 @@ def words(table: Table, column: str, known: Collection[str] = ()) -> Cells:
 
 
 def class_words(table: Table, column: str) -> Cells:
-    """The column as class labels: numbers in one spelling (1 and 1.0 are one class), words without spaces around.
+    """The column as class labels. Numbers have one spelling (1 and 1.0 are one class); words are stripped.
 
     Returns:
         str [rows] (dtype object), "" where the cell is missing.
@@ -115,20 +116,20 @@ def _word(value: float) -> str:
 
 
 def times(table: Table, column: str) -> NDArray[np.float64]:
-    """The column as points in time that can be put in order.
+    """The column as points in time that can be sorted.
 
     Returns:
         float64 [rows]: the numbers themselves, or seconds since 1970 for dates; NaN where the cell is missing.
 
     Raises:
-        DataError: when the cells are neither numbers nor dates of one format, or dates whose day and month cannot be
-            told apart.
+        DataError: the cells are neither numbers nor dates of one format; or it is unclear which number of a date is
+            the day and which the month.
     """
     values, is_text = parsed_numbers(table.cells[column])
     if not is_text.any():
         return values
     cells = words(table, column)
-    cells = np.where(cells == "NaT", "", cells)  # as pandas spells a missing date
+    cells = np.where(cells == "NaT", "", cells)  # pandas writes NaT for a missing date.
     present = cells != ""
     strays = []
     for candidate in _DATE_FORMATS:
@@ -145,12 +146,12 @@ def times(table: Table, column: str) -> NDArray[np.float64]:
     row = int(np.argmax(min(strays, key=np.count_nonzero)))
     raise table.problem(
         column,
-        f"{table.place(row)} holds {quoted(str(cells[row]))}; wanted numbers, or dates of one format as 2020-12-31",
+        f"{table.place(row)} holds {quoted(str(cells[row]))}; wanted numbers, or dates of one format like 2020-12-31",
     )
 
 
 def looks_like_dates(cells: Cells) -> bool:
-    """Whether the first cells have the outline of dates: a cheap look before `times`."""
+    """Whether the first 20 cells look like dates: a cheap check before `times`."""
     present = [cell for cell in cells[:1000].tolist() if isinstance(cell, str) and cell][:20]
     return bool(present) and all(_DATE_LIKE.match(cell) for cell in present)
 
@@ -158,6 +159,6 @@ def looks_like_dates(cells: Cells) -> bool:
 def _seconds(cells: Cells, form: str) -> NDArray[np.float64]:
     """Seconds since 1970, NaN where a cell is not of this format."""
     stamps: Any = pd.to_datetime(pd.Series(cells, dtype=object), format=form, errors="coerce", utc=True)
-    # Nanoseconds would end in the year 2262.
+    # Microseconds, because pandas' nanoseconds end in the year 2262.
     micros = stamps.astype("datetime64[us, UTC]").astype(np.int64).to_numpy()
     return np.where(stamps.isna(), np.nan, micros / 1e6)

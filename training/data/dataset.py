@@ -24,15 +24,15 @@ _WHOLE_IN_FLOAT32 = 2**24
 
 @dataclass(frozen=True)
 class Dataset:
-    """A table made ready to learn from; nothing is imputed or scaled, since that happens inside the graph.
+    """A table ready for training. Nothing is imputed or scaled here; the graph does both.
 
-    x            float64 [rows, features], each value one of float32, NaN where a cell is missing
-    y            int64 [rows], places in `classes`; or float64 [rows, 1] in the target's unit (then `classes` is empty)
+    x            float64 [rows, features], rounded to float32, NaN where a cell is missing
+    y            int64 [rows], indices into `classes`; or float64 [rows, 1] in the target's unit (then no `classes`)
     train, validation, test   int64 row numbers, disjoint, together all rows
-    imputed      per feature: what stands for a missing value (median of the training rows), None where none may be
-    constant     per feature: whether the training rows hold one value only, missing ones imputed
+    imputed      per feature: the value for a missing cell (median of the training rows); None: no cell may be missing
+    constant     per feature: True if all training rows have the same value, after imputation
     fingerprint  sha256 over features and target
-    source       a file's name or "sklearn:digits"; never a full path
+    source       the name of a file or "sklearn:digits"; never a full path
     """
 
     columns: tuple[Column, ...]
@@ -54,11 +54,11 @@ class Dataset:
 
 
 def prepare(recipe: Recipe) -> Dataset:
-    """Read the recipe's table and make it ready.
+    """Read the recipe's table and prepare it for training.
 
     Raises:
-        DataError: when the table cannot be read or does not hold what the recipe says: one message with the column
-            and the row.
+        DataError: the table cannot be read, or does not have the columns and values that the recipe names. The message
+            gives the column and the row.
     """
     return prepare_table(recipe, *load_source(recipe.data))
 
@@ -66,15 +66,16 @@ def prepare(recipe: Recipe) -> Dataset:
 def prepare_table(
     recipe: Recipe, table: Table, inputs: tuple[str, ...], target: str, *, known_classes: tuple[str, ...] | None = None
 ) -> Dataset:
-    """Make a table that is already read ready.
+    """Prepare a table that is already in memory.
 
     Args:
-        recipe: how to treat it.
-        table: the rows.
-        inputs: its input columns, in the order of the features.
-        target: the column to predict.
-        known_classes: of a version that learns on, in its order (empty for numbers): rows may lack some, and hold no
-            other. What is told of a first training, such as inputs that hold one value, is then no warning.
+        recipe: Split, categories and treatment of missing cells.
+        table: The rows.
+        inputs: Names of the input columns, in the order of the features.
+        target: Name of the column to predict.
+        known_classes: For a published version that is trained further: its classes, in its order (empty for a
+            regression). The rows may lack some and must have no other. Warnings that only matter for a first training,
+            such as constant inputs, are left out. None: a first training.
 
     Raises:
         DataError: as `prepare`.
@@ -129,11 +130,11 @@ def prepare_table(
 
 
 def held_out_table(dataset: Dataset) -> pd.DataFrame:
-    """The test rows as a user would have them, with words and missing cells, and the target.
+    """The test rows in the user's form: with words, missing cells and the target.
 
     Returns:
-        Input columns in the recipe's order, then the target. Numbers are float32, so that they are written as short
-        as they are read back; missing cells are NaN or the empty word.
+        Input columns in the recipe's order, then the target. Numbers are float32, so that a CSV file of them has short
+        numbers and reads back the same. Missing cells are NaN or "".
     """
     x = dataset.x[dataset.test]
     cells: dict[str, NDArray[np.float32] | Cells | Numbers] = {}
@@ -160,13 +161,14 @@ def _require_columns(recipe: Recipe, table: Table, inputs: tuple[str, ...], targ
 
 
 def _split_key(recipe: Recipe, table: Table) -> Cells:
-    """What the split goes by, per row: a point in time (NaN: missing), a group ("": missing), or nothing (zeros)."""
+    """The split's key of each row: a time (NaN: missing), a group ("": missing), or 0 for a split without a column."""
     column = recipe.split.column
     if column is None:
         return np.zeros(table.rows)
     if recipe.split.kind == "time":
         return times(table, column)
-    # A space more or less makes no other group: its rows would train here and judge there.
+    # Groups are stripped: otherwise "a" and "a " could be in different parts, and training rows of a group would leak
+    # into the test.
     return np.array([word.strip() for word in words(table, column)], dtype=object)
 
 
@@ -199,7 +201,7 @@ def _constant_warnings(features: tuple[Feature, ...], constant: tuple[bool, ...]
 
 
 def _rounding_warnings(table: Table, columns: tuple[Column, ...]) -> list[str]:
-    """Large whole numbers, mostly keys and time stamps, run into each other in float32."""
+    """Warn if float32 makes different numbers of a column equal: large whole numbers, mostly keys or time stamps."""
     warnings = []
     for column in columns:
         if column.categories:
@@ -234,7 +236,7 @@ def _class_warnings(y: Cells, classes: tuple[str, ...], split: Split) -> list[st
 
 def _fingerprint(features: tuple[Feature, ...], x: Numbers, y: Cells, classes: tuple[str, ...]) -> str:
     digest = hashlib.sha256(repr(([feature.name for feature in features], classes, x.shape, y.shape)).encode())
-    # One bit pattern for every missing value and for both zeros.
+    # All NaNs get one bit pattern, and so do 0.0 and -0.0.
     digest.update(np.where(np.isnan(x), np.nan, x + 0.0).astype("<f4").tobytes())
     digest.update(y.astype("<i8" if classes else "<f8").tobytes())
     return digest.hexdigest()

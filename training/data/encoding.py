@@ -17,7 +17,7 @@ Numbers = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the user's table; without categories it holds numbers, else these words ("" is a missing cell)."""
+    """A column of the user's table: of numbers, or of the words in ``categories`` ("" is a missing cell)."""
 
     name: str
     categories: tuple[str, ...] = ()
@@ -25,7 +25,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Feature:
-    """A column of the matrix: a column of numbers, or 1 where a column of words holds `category` and else 0."""
+    """A column of the matrix: numbers; or, for a column of words, 1 where the word is `category`, else 0."""
 
     name: str
     column: str
@@ -33,10 +33,10 @@ class Feature:
 
 
 def features_of(table: Table, columns: tuple[Column, ...]) -> tuple[Feature, ...]:
-    """The features that the columns become, in order.
+    """The features of the columns, in order.
 
     Raises:
-        DataError: when two of them would have the same name.
+        DataError: two features would have the same name.
     """
     features = []
     for column in columns:
@@ -53,10 +53,10 @@ def feature_block(table: Table, column: Column) -> Numbers:
     """The features of one column.
 
     Returns:
-        float64 [rows, 1 or number of words], each value one of float32; a row of NaN where the cell is missing.
+        float64 [rows, 1 or number of words], rounded to float32; a row of NaN where the cell is missing.
 
     Raises:
-        DataError: at the first cell that is no number, or none of the column's words.
+        DataError: a cell is no number, or none of the column's words. The message names the first such cell.
     """
     if not column.categories:
         return numbers(table, column.name).astype(np.float32).astype(np.float64).reshape(-1, 1)
@@ -84,16 +84,17 @@ def encoded_classes(
     """Number the target's words.
 
     Args:
-        table: the rows, for messages.
-        target: the target's name.
+        table: The rows, for messages.
+        target: Name of the target.
         target_words: str [rows].
-        known: the classes in their order, of which rows may lack some; None: those of the rows.
+        known: The classes in their order, of which the rows may lack some; None: the classes are those of the rows.
 
     Returns:
-        int64 [rows], each row's class, and the classes: as known, or by size when all are numbers, else by alphabet.
+        int64 [rows], the class number of each row; and the classes. These are ``known``, or the words of the rows,
+        sorted as numbers if all are numbers, else alphabetically.
 
     Raises:
-        DataError: when no two rows share a class, or all do; where classes are known, when a row has another.
+        DataError: every row has a class of its own, or all have the same; or a row's class is none of ``known``.
     """
     names = set(target_words.tolist())
     if known is not None:

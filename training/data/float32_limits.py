@@ -1,15 +1,15 @@
-"""What float32, in which models compute and clients send, can and cannot hold."""
+"""Limits of float32, the type that clients send and models compute in."""
 
 import numpy as np
 
-# Sums of such values in the first layer stay far from float32's largest number, and their inverses too.
+# float32 ends at 3e38: sums of values below this bound, and their inverses, stay within it.
 _LARGEST = 1e30
-# Of a column that spans less than this share of its size, float32 keeps fewer than 17 different values.
+# In a column whose range is a smaller share of its values' size, float32 has fewer than 17 different values.
 _SMALLEST_SPAN = 1e-6
 
 
 def input_flaw(low: float, high: float) -> str:
-    """Why float32 cannot scale an input with this range; "" when it can. A range of zero is a constant, and fine."""
+    """Why float32 cannot scale an input with this range; "" if it can. A range of 0 is a constant, which is allowed."""
     size, span = max(abs(low), abs(high)), high - low
     if size > _LARGEST:
         return f"values of {size:.3g}; float32 arithmetic needs less than {_LARGEST:g}: rescale the column"
@@ -22,13 +22,13 @@ def input_flaw(low: float, high: float) -> str:
 
 
 def target_flaw(low: float, high: float, tolerance: float) -> str:
-    """Why predictions in this range cannot be exact to ``tolerance`` of it in float32; "" when they can."""
+    """Why float32 predictions in this range cannot be exact to ``tolerance`` times the range; "" if they can."""
     size, span = max(abs(low), abs(high)), high - low
     if size > _LARGEST or span < 1 / _LARGEST:
         return f"values that span {span:.3g} at a size of {size:.3g}; float32 cannot hold them: rescale the column"
     rounding = float(np.spacing(np.float32(size))) / 2 / span
     if rounding > tolerance:
-        # A column that spans more than its size is near 0 already.
+        # If the range is smaller than the values' size, the column is far from 0 and a shift helps.
         advice = "subtract a constant from the column" if size > span else "wanted a larger tolerance"
         return (
             f"values that span {span:.3g} at a size of {size:.3g}: float32 rounds predictions by {rounding:.1g} of "

@@ -1,4 +1,4 @@
-"""What becomes of missing cells: refused, dropped with their row, or left for the graph to impute."""
+"""Missing cells: refused, dropped with their row, or imputed by the graph."""
 
 from typing import cast
 
@@ -20,22 +20,22 @@ def kept_rows(
     target_cells: Cells,
     split_key: Cells,
 ) -> NDArray[np.bool_]:
-    """Which rows are learned from.
+    """The rows to keep.
 
     Args:
-        recipe: says what to do.
-        table: the rows, for messages.
-        columns: the input columns.
-        blocks: their features, float64 [rows, features of the column], NaN where missing.
-        target: the target's name.
-        target_cells: the target, float64 or str [rows], NaN or "" where missing.
-        split_key: what the split goes by, float64 or str [rows], NaN or "" where missing.
+        recipe: [data] missing tells what to do with missing cells.
+        table: The rows, for messages.
+        columns: The input columns.
+        blocks: The features of each column, float64 [rows, features of the column], NaN where missing.
+        target: Name of the target.
+        target_cells: The target, float64 or str [rows], NaN or "" where missing.
+        split_key: The split's key of each row, float64 or str [rows], NaN or "" where missing.
 
     Returns:
-        bool [rows]: all true unless the recipe drops rows.
+        bool [rows]: all True unless the recipe drops rows.
 
     Raises:
-        DataError: when cells are missing that may not be: the column, how many, and the first row.
+        DataError: cells are missing that must not be. The message gives the column, how many, and the first row.
     """
     mode = recipe.data.missing
     gaps = {column.name: np.isnan(block[:, 0]) for column, block in zip(columns, blocks, strict=True)}
@@ -43,7 +43,7 @@ def kept_rows(
     if mode == "drop_rows":
         dropped = no_goal | no_mark | np.logical_or.reduce(list(gaps.values()))
         if dropped.all():
-            raise DataError(f"{table.source}: every row misses a cell, so that drop_rows leaves none")
+            raise DataError(f"{table.source}: every row has a missing cell, so drop_rows leaves no row")
         return cast(NDArray[np.bool_], ~dropped)
     for column in columns:
         gap = gaps[column.name]
@@ -79,15 +79,15 @@ def _count(table: Table, gap: NDArray[np.bool_]) -> str:
 
 
 def medians(recipe: Recipe, x: Numbers, columns: tuple[Column, ...]) -> tuple[float | None, ...]:
-    """What the graph puts in place of missing numbers.
+    """The values that the graph imputes for missing numbers.
 
     Args:
-        recipe: whether it does at all.
+        recipe: [data] missing tells whether values are imputed.
         x: float64 [training rows, features].
-        columns: the columns of the features.
+        columns: The columns of the features.
 
     Returns:
-        Per feature the median as float32 has it, 0 where no training row has a value; None where none may be missing.
+        Per feature the median, rounded to float32; 0 if no training row has a value; None if nothing is imputed.
     """
     imputed: list[float | None] = []
     for column in columns:

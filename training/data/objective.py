@@ -1,4 +1,4 @@
-"""What a network is trained for: its loss, and the number a person reads."""
+"""The loss that training minimizes, and the metric that people read."""
 
 from typing import Literal
 
@@ -14,15 +14,15 @@ def loss(task: Task, outputs: Tensor, y: Tensor) -> Tensor:
     """Mean loss over rows: cross entropy of logits, or squared error in units of the scaled target.
 
     Args:
-        task: Which of the two.
-        outputs: ``[rows, outputs]``, the network's own.
+        task: Classification: cross entropy. Regression: squared error.
+        outputs: ``[rows, outputs]``, the network's outputs before any transform.
         y: int64 ``[rows]`` classes, or ``[rows, outputs]`` scaled targets.
     """
     return cross_entropy(outputs, y) if task == "classification" else mse_loss(outputs, y)
 
 
 def score(task: Task, outputs: Tensor, y: Tensor) -> float:
-    """Share of rows whose class is right, or the share of variance explained; higher is better."""
+    """Accuracy, the share of rows with the right class; or R², the share of variance explained. Higher is better."""
     if task == "classification":
         return float((outputs.argmax(dim=1) == y).double().mean())
     variance = torch.var(y, correction=0)

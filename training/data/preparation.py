@@ -1,4 +1,4 @@
-"""From a dataset to what a network needs: transforms around it, samples for it, and its first weights."""
+"""From a dataset to tensors: the transforms of inputs and outputs, the samples, and a new network."""
 
 from typing import Literal
 
@@ -21,10 +21,10 @@ Scaling = Literal["minmax", "standard", "none"]
 
 
 def input_transform(dataset: Dataset, scaling: Scaling) -> InputTransform:
-    """Imputation and scaling that fit the training rows; constant features are only centred.
+    """Imputation and scaling, computed from the training rows; constant features are only centred.
 
     Raises:
-        DataError: a feature whose values float32 arithmetic cannot scale.
+        DataError: float32 arithmetic cannot scale a feature's values.
     """
     x = _filled(dataset)[dataset.train]
     low, high = x.min(axis=0), x.max(axis=0)
@@ -46,7 +46,7 @@ def input_transform(dataset: Dataset, scaling: Scaling) -> InputTransform:
 
 
 def output_transform(dataset: Dataset) -> OutputTransform:
-    """Softmax for classes; mean and standard deviation of the training rows for numbers."""
+    """Softmax for a classification; for a regression the mean and standard deviation of the training rows."""
     if dataset.task == "classification":
         return Softmax()
     y = dataset.y[dataset.train]
@@ -54,10 +54,11 @@ def output_transform(dataset: Dataset) -> OutputTransform:
 
 
 def new_network(dataset: Dataset, recipe: Recipe, transform: InputTransform) -> KAN:
-    """A fresh network over the training rows' ranges; edges of constant features are not there.
+    """A new network whose domains are the ranges of the training rows. Constant features have no edges.
 
     Raises:
-        DataError: a column too narrow for the finest grid, or a grid with more intervals than there are rows to train.
+        DataError: a column is too narrow for the finest grid, or a grid has more intervals than there are training
+            rows.
     """
     _check_rows(dataset, recipe)
     dtype = getattr(torch, recipe.network.dtype)
@@ -86,7 +87,7 @@ def samples(
     outputs: OutputTransform | None,
     dtype: torch.dtype,
 ) -> Samples:
-    """The rows as the network sees them."""
+    """The rows with imputed and scaled inputs and scaled targets, in the network's type."""
     raw = torch.from_numpy(dataset.x[rows])
     x = (raw if inputs is None else inputs(raw)).to(dtype)
     y = torch.from_numpy(dataset.y[rows])
@@ -96,7 +97,7 @@ def samples(
 
 
 def feature_ranges(dataset: Dataset) -> tuple[Numbers, Numbers]:
-    """Lowest and highest value of each feature in the training rows, missing ones imputed; raw units."""
+    """The smallest and largest value of each feature in the training rows, after imputation, in raw units."""
     x = _filled(dataset)[dataset.train]
     return x.min(axis=0), x.max(axis=0)
 
@@ -107,17 +108,17 @@ def _filled(dataset: Dataset) -> Numbers:
 
 
 def _check_rows(dataset: Dataset, recipe: Recipe) -> None:
-    """A spline with more intervals than rows is a guess between them."""
+    """Refuse a grid with more intervals than training rows: the rows cannot determine its splines."""
     finest, rows = recipe.fit.grids[-1], len(dataset.train)
     if finest > rows:
         raise DataError(
-            f"{dataset.source}: [fit] grids has {finest} intervals for {rows} rows to train; wanted at most {rows}, or "
+            f"{dataset.source}: [fit] grids has {finest} intervals for {rows} training rows; wanted at most {rows}, or "
             "more rows"
         )
 
 
 def _check_knots(dataset: Dataset, domain: Tensor, recipe: Recipe) -> None:
-    """Before the first grid rather than at the last: neighbouring knots must differ in the network's precision."""
+    """Refuse grids whose neighbouring knots are equal in the network's type, before the first fit, not at the last."""
     knots = uniform_knots(domain, recipe.fit.grids[-1], recipe.network.degree)
     meeting = (torch.diff(knots, dim=1) <= 0).any(dim=1)
     if meeting.any():

@@ -1,4 +1,4 @@
-"""Rows to learn from."""
+"""Samples: inputs and targets as the network uses them."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from training.errors import FitRefused
 
 @dataclass(frozen=True)
 class Samples:
-    """Rows to learn from, as the network sees them.
+    """Inputs and targets as the network uses them.
 
     Attributes:
         x: ``[rows, inputs]``, imputed and scaled.
@@ -24,17 +24,17 @@ class Samples:
 
 
 def check_samples(network: nn.Module, samples: Samples, task: Task, which: str) -> None:
-    """Refuse what a network cannot be fitted to.
+    """Refuse samples that a network cannot be fitted to.
 
     Args:
-        network: Of another than a KAN only the type is looked at.
+        network: A KAN is checked for its width and type, any other module only for its type.
         samples: Rows and targets.
-        task: What the targets are.
-        which: What the message calls them.
+        task: The kind of targets.
+        which: Name of the samples in messages, such as "training".
 
     Raises:
-        FitRefused: no rows, numbers that are not finite or not of the network's type, classes that are no int64 from 0
-            on, or shapes that do not fit together or to the network.
+        FitRefused: no rows; numbers that are not finite or not of the network's type; classes that are no int64 from 0
+            on; shapes that do not fit together or to the network.
     """
     x, y = samples.x, samples.y
     inputs, outputs = (network.width[0], network.width[-1]) if isinstance(network, KAN) else (None, None)
@@ -56,5 +56,5 @@ def check_samples(network: nn.Module, samples: Samples, task: Task, which: str) 
     if task == "classification" and (y.dtype != torch.int64 or y.min() < 0 or y.max() >= (outputs or torch.inf)):
         raise FitRefused(
             f"the {which} classes are {y.dtype} from {y.min()} to {y.max()}; wanted int64 from 0 to "
-            f"{'the outputs less one' if outputs is None else outputs - 1}"
+            f"{'the number of outputs - 1' if outputs is None else outputs - 1}"
         )

@@ -1,4 +1,4 @@
-"""Where a recipe's table comes from: a file, a table bundled with scikit-learn, or a formula."""
+"""Load a recipe's table: from a file, from scikit-learn, or computed from a formula."""
 
 import math
 from typing import Any
@@ -18,7 +18,7 @@ def load_source(data: DataSection) -> tuple[Table, tuple[str, ...], str]:
         The table, the names of its input columns in order, and the name of its target column.
 
     Raises:
-        DataError: when the file cannot be read as a table.
+        DataError: the file cannot be read as a table.
     """
     if data.path is not None:
         return read_table(data.path), data.columns, data.target
@@ -38,7 +38,7 @@ def load_source(data: DataSection) -> tuple[Table, tuple[str, ...], str]:
 
 
 def _bundled(source: str, inputs: Any, names: list[str], target: Any) -> Table:
-    """One of scikit-learn's tables, in the raw units a client would send."""
+    """One of scikit-learn's tables, in raw units, as a client sends them."""
     cells = {name: np.asarray(inputs[:, place], dtype=np.float64) for place, name in enumerate(names)}
     cells["target"] = np.asarray(target, dtype=np.float64)
     return Table(source, cells, len(inputs))
@@ -47,7 +47,7 @@ def _bundled(source: str, inputs: Any, names: list[str], target: Any) -> Table:
 def _toy(rows: int, seed: int) -> Table:
     """exp(sin(pi x) + y^2), x and y uniform on [-1, 1]: Liu et al. 2024, arXiv:2404.19756, section 2.3."""
     points = np.random.default_rng(seed).uniform(-1.0, 1.0, size=(rows, 2))
-    # The service takes float32: the target belongs to the rounded point.
+    # Clients send float32, so the target is computed for the rounded point.
     x, y = points.astype(np.float32).astype(np.float64).T
     cells = {"x": x, "y": y, "f": np.exp(np.sin(math.pi * x) + y**2)}
     return Table("toy:exp(sin(pi*x)+y^2)", cells, rows)

@@ -1,4 +1,4 @@
-"""Which rows train, which validate and which test."""
+"""Split the rows into training, validation and test rows."""
 
 import hashlib
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ RowNumbers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Split:
-    """Row numbers of each part, int64, disjoint and together all rows; in file order, save that time is in its own."""
+    """Row numbers of each part, int64, disjoint, together all rows; in file order, for `time` in time order."""
 
     train: RowNumbers
     validation: RowNumbers
@@ -33,24 +33,24 @@ class Split:
 
 
 def random_split(section: SplitSection, rows: int) -> Split:
-    """Every row in a part by chance.
+    """Put every row into a random part.
 
     Raises:
-        DataError: when there are too few rows, or a part would be empty.
+        DataError: there are too few rows, or a part would be empty.
     """
     return _cut(np.random.default_rng(section.seed).permutation(rows), wanted_rows(section, rows))
 
 
 def stratified_split(section: SplitSection, codes: RowNumbers, classes: Sequence[str]) -> Split:
-    """Every part with about the same share of each class.
+    """Give every part about the same share of each class.
 
     Args:
-        section: fractions and seed.
-        codes: int64 [rows], the class of each row.
-        classes: the names of the classes, for messages; one without any row is in no part.
+        section: Fractions and seed.
+        codes: int64 [rows], the class number of each row.
+        classes: Names of the classes, for messages; a class may have no row.
 
     Raises:
-        DataError: as `random_split`, or when a class has fewer rows than there are parts.
+        DataError: as `random_split`, or a class has fewer rows than there are parts.
     """
     wanted_rows(section, len(codes))
     generator = np.random.default_rng(section.seed)
@@ -62,7 +62,7 @@ def stratified_split(section: SplitSection, codes: RowNumbers, classes: Sequence
         if len(members) < SMALLEST_CLASS_ROWS:
             raise DataError(
                 f"class {quoted(name)} has {len(members)} row{'s' * (len(members) != 1)}; a stratified split needs "
-                f"{SMALLEST_CLASS_ROWS} of each class, one a part: add rows, leave the class out, or use [split] "
+                f"{SMALLEST_CLASS_ROWS} of each class, one per part: add rows, leave the class out, or use [split] "
                 'kind = "random"'
             )
         test = max(1, round(len(members) * section.test))
@@ -73,16 +73,16 @@ def stratified_split(section: SplitSection, codes: RowNumbers, classes: Sequence
 
 
 def time_split(section: SplitSection, times: NDArray[np.float64]) -> Split:
-    """The past trains, the rows after it validate, the last ones test; rows of one time stay together.
+    """The oldest rows are training rows, the next validation rows, the newest test rows.
 
-    Each part ends where the time changes, as near to its share of the rows as the times allow.
+    Rows of one time stay together: each part ends where the time changes, as near to its share of the rows as possible.
 
     Args:
-        section: column, for messages, and fractions.
+        section: The column's name, for messages, and the fractions.
         times: float64 [rows], without NaN; rows of equal time keep their order.
 
     Raises:
-        DataError: as `random_split`, or when there are fewer different times than parts.
+        DataError: as `random_split`, or there are fewer different times than parts.
     """
     rows = len(times)
     test, validation = wanted_rows(section, rows)
@@ -96,14 +96,14 @@ def time_split(section: SplitSection, times: NDArray[np.float64]) -> Split:
 
 
 def group_split(section: SplitSection, groups: NDArray[np.object_]) -> Split:
-    """Whole groups in one part each, so that no group is both learned and judged.
+    """Put each group into one part, so that no group is in both the training and the test rows.
 
     Args:
-        section: fractions and seed; parts come as near to the fractions as whole groups allow.
+        section: Fractions and seed. Parts are as near to the fractions as whole groups allow.
         groups: str [rows].
 
     Raises:
-        DataError: as `random_split`, or when there are fewer groups than parts.
+        DataError: as `random_split`, or there are fewer groups than parts.
     """
     test, validation = wanted_rows(section, len(groups))
     _, codes = np.unique(groups.astype(str), return_inverse=True)
@@ -112,7 +112,7 @@ def group_split(section: SplitSection, groups: NDArray[np.object_]) -> Split:
         raise DataError(_too_few(section, "group", len(sizes), len(groups)))
     shuffled = np.random.default_rng(section.seed).permutation(len(sizes))
     by_size = shuffled[np.argsort(-sizes[shuffled], kind="stable")]
-    # Big groups first, each into the part that lacks most; the last groups go where there is none yet.
+    # Large groups first, each into the part that lacks most rows. Parts that are still empty get the last groups.
     lacking = np.array([len(groups) - test - validation, validation, test])
     part_of = np.full(len(sizes), -1)
     for place, group in enumerate(by_size):
@@ -125,13 +125,13 @@ def group_split(section: SplitSection, groups: NDArray[np.object_]) -> Split:
 
 
 def wanted_rows(section: SplitSection, rows: int) -> tuple[int, int]:
-    """How many rows should test and how many validate; at least one each, and one is left to train.
+    """The numbers of test rows and of validation rows for a table of ``rows`` rows; each part has at least one row.
 
     Raises:
-        DataError: when there are too few rows, or a part would be empty.
+        DataError: there are too few rows, or a part would be empty.
     """
     if rows < SMALLEST_TABLE_ROWS:
-        raise DataError(f"{rows} row{'s' * (rows != 1)} to learn from; wanted at least {SMALLEST_TABLE_ROWS}")
+        raise DataError(f"{rows} row{'s' * (rows != 1)} to train on; wanted at least {SMALLEST_TABLE_ROWS}")
     test, validation = round(rows * section.test), round(rows * section.validation)
     for name, size in (("test", test), ("validation", validation), ("train", rows - test - validation)):
         if size < 1:
@@ -143,7 +143,7 @@ def wanted_rows(section: SplitSection, rows: int) -> tuple[int, int]:
 
 
 def shortage(section: SplitSection, split: Split) -> str:
-    """The sizes of the parts, as a sentence, where one has less than half of its wanted rows; else ""."""
+    """A sentence with the sizes of the parts, if a part has less than half of its wanted rows; else ""."""
     rows = sum(map(len, _as_tuple(split)))
     test, validation = wanted_rows(section, rows)
     wanted, got = (rows - test - validation, validation, test), tuple(map(len, _as_tuple(split)))
@@ -158,22 +158,22 @@ def shortage(section: SplitSection, split: Split) -> str:
 def _too_few(section: SplitSection, what: str, count: int, rows: int) -> str:
     return (
         f"column {quoted(section.column or '')} holds {count} {what}{'s' * (count != 1)} in {rows} rows; a "
-        f"{section.kind} split needs 3, one a part: add rows of other {section.kind}s, or use [split] "
-        f'kind = "random", where rows of one {section.kind} may both train and test'
+        f"{section.kind} split needs 3, one per part: add rows of other {section.kind}s, or use [split] "
+        f'kind = "random", where rows of one {section.kind} may be in several parts'
     )
 
 
 def _nearest_two(places: RowNumbers, first: int, second: int) -> tuple[int, int]:
-    """Two different places, ascending, whose distances from `first` and `second` have the smallest sum.
+    """Two different places, ascending, as near as possible to `first` and `second`: the sum of distances is smallest.
 
     Args:
-        places: two or more, ascending.
-        first: below `second`.
-        second: where the later one should be.
+        places: Two or more places, ascending.
+        first: The wanted first place, below `second`.
+        second: The wanted second place.
     """
     a, b = (int(np.abs(places - wanted).argmin()) for wanted in (first, second))
     if a == b:
-        # One place is the nearest to both: it is one of the two, and the other one lies beside it.
+        # One place is nearest to both: it is one of the two, and the other is its neighbour.
         pairs = [(each, each + 1) for each in (a - 1, a) if 0 <= each < len(places) - 1]
         a, b = min(pairs, key=lambda pair: abs(places[pair[0]] - first) + abs(places[pair[1]] - second))
     return int(places[a]), int(places[b])

@@ -1,4 +1,4 @@
-"""A table of the user's own, read from CSV or Parquet with nothing guessed away."""
+"""The user's own table, read from CSV or Parquet without guesses: cells stay text unless the file gives a type."""
 
 import csv
 import datetime
@@ -32,8 +32,8 @@ Cells = NDArray[Any]
 class Table:
     """Named columns of equal length.
 
-    `cells` holds, per column in file order, either float64 numbers (NaN: missing) or an object array of str ("":
-    missing). `lines` is the line of the file at which each row starts, where the file has lines.
+    `cells` holds for each column, in file order, either float64 numbers (NaN: missing) or an object array of str ("":
+    missing). `lines` is the line of the file at which each row starts; None for a file without lines (Parquet).
     """
 
     source: str
@@ -43,11 +43,11 @@ class Table:
     unnamed_columns: int = 0
 
     def place(self, row: int) -> str:
-        """Where a person finds the row: counted from 1 without the header, and the line of the file."""
+        """The row's number, counted from 1 without the header, and its line in the file: "row 2 (line 3)"."""
         return f"row {row + 1}" if self.lines is None else f"row {row + 1} (line {self.lines[row]})"
 
     def problem(self, column: str, text: str) -> DataError:
-        """An error about one column, to be raised by the caller."""
+        """An error about one column; the caller raises it."""
         return DataError(f"{self.source}: column {quoted(column)}: {text}")
 
     def require(self, column: str, why: str) -> None:
@@ -69,10 +69,11 @@ def read_table(path: Path) -> Table:
     """Read a CSV or Parquet file.
 
     Args:
-        path: .csv, .tsv or .txt (UTF-8; comma, semicolon, tab or | between cells; a header first), .parquet or .pq.
+        path: A .csv, .tsv, .txt, .parquet or .pq file. Text is UTF-8 with a header in the first line and a comma,
+            semicolon, tab or | between cells.
 
     Raises:
-        DataError: when the file is missing, empty, of another kind, not UTF-8, has no rows, two columns of one name,
+        DataError: the file is missing, empty, of another kind or not UTF-8; it has no rows, two columns of one name,
             or a row with more or fewer cells than the header.
     """
     suffix = path.suffix.lower()
@@ -129,7 +130,7 @@ def _decoded(path: Path) -> str:
 
 
 def _separator(text: str) -> str:
-    """The candidate that cuts the first records into the most cells, as many in each as in the header."""
+    """The separator that gives every one of the first records the same number of cells, as many as possible."""
     best, best_key = ",", (False, 1)
     for candidate in _SEPARATORS:
         counts = []
@@ -148,7 +149,7 @@ def _separator(text: str) -> str:
 
 
 def _records(path: Path, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Each record that is not a blank line, with the line at which it starts."""
+    """The line at which each record starts, and its cells; blank lines are skipped."""
     csv.field_size_limit(_LARGEST_CELL_BYTES)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     start = 1
@@ -192,7 +193,7 @@ def _typed(column: "pd.Series[Any]") -> Cells:
         return _texts([str(value) for value in column.tolist()])
     is_whole = pd.api.types.is_integer_dtype(column)
     if is_whole and bool((column.dropna().abs() > _WHOLE_IN_FLOAT64).any()):
-        # As float64 such numbers, mostly keys, would run into each other.
+        # float64 would make different numbers of this size equal; they are mostly keys, so they stay text.
         return _texts(["" if gone else str(value) for value, gone in zip(column.tolist(), missing, strict=True)])
     return cast(Cells, column.to_numpy(dtype=np.float64, na_value=np.nan))
 

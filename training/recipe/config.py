@@ -1,4 +1,4 @@
-"""The recipe: which table, what to learn from it and how, read from a TOML file."""
+"""Read a recipe from a TOML file and check it."""
 
 import tomllib
 from pathlib import Path
@@ -29,12 +29,12 @@ from training.recipe.sections import (
     VerifySection,
 )
 
-# What a version that learns on cannot be asked for.
+# Sections that a recipe with [model] continue_from must not have: the published version fixes them.
 _FRESH_ONLY = frozenset({"network", "inputs", "adapt", "sparsify", "prune", "symbolic", "attribution", "baseline"})
 
 
 class _Document(Section):
-    """What the TOML file may hold."""
+    """The sections of the TOML file."""
 
     model: ModelSection
     data: DataSection
@@ -62,8 +62,8 @@ class _Document(Section):
             raise ValueError("[split] column is the target; wanted another column")
         if self.sparsify is not None and self.fit.optimizer == "levenberg-marquardt":
             raise ValueError(
-                '[sparsify]: not with [fit] optimizer = "levenberg-marquardt", which follows the loss alone; wanted '
-                "lbfgs or adam"
+                '[sparsify]: not with [fit] optimizer = "levenberg-marquardt", which cannot add a penalty to the loss; '
+                "wanted lbfgs or adam"
             )
         self._check_continuation()
         return self
@@ -81,12 +81,13 @@ class _Document(Section):
             raise ValueError("[fit] grids: not with [model] continue_from; the version's grids stay")
         if self.fit.weight_decay > 0:
             raise ValueError(
-                "[fit] weight_decay: wanted 0 with [model] continue_from; it pulls at what the new rows say nothing of"
+                "[fit] weight_decay: wanted 0 with [model] continue_from; it would shrink the edges that the new rows "
+                "do not reach"
             )
 
 
 class Recipe(_Document):
-    """A checked recipe; `text` is the file as it was written, its paths count from the working folder."""
+    """A checked recipe. `text` is the text of the file. Paths are relative to the working folder."""
 
     text: str
 
@@ -95,11 +96,11 @@ def load_recipe(path: Path) -> Recipe:
     """Read and check a recipe.
 
     Args:
-        path: a TOML file; relative paths in it count from the file's folder.
+        path: A TOML file. Relative paths in it are relative to the folder of the file.
 
     Raises:
-        RecipeError: when the file is missing or no TOML, or a key is unknown, missing, of the wrong type or does not
-            fit another one; one line for each mistake.
+        RecipeError: the file is missing or no TOML, or a key is unknown, missing, of the wrong type or contradicts
+            another one. The message has one line per mistake.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -116,9 +117,9 @@ def parse_recipe(text: str, *, folder: Path, name: str) -> Recipe:
     """Check a recipe that is not in a file yet.
 
     Args:
-        text: the TOML.
-        folder: where relative paths in it count from.
-        name: what messages call the recipe.
+        text: The TOML.
+        folder: The folder that relative paths are relative to.
+        name: Name of the recipe in messages.
 
     Raises:
         RecipeError: as `load_recipe`.

@@ -1,4 +1,4 @@
-"""The recipe's sections on the fit and on what comes after it."""
+"""The recipe's sections on the fit and on the steps after it."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -16,7 +16,7 @@ class FitSection(Section):
     grids: Counts = (5,)
     steps: int = Field(default=200, ge=1)
     batch_rows: int | None = Field(default=None, ge=1)
-    # A line search may take 1e25 times as much, which float32 holds.
+    # The bound keeps the steps of a line search, up to 1e25 times this, within float32.
     learning_rate: float = Field(default=0.01, gt=0.0, le=1e6)
     weight_decay: float = Field(default=0.0, ge=0.0)
     seed: Seed = 0
@@ -35,11 +35,11 @@ class FitSection(Section):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.optimizer != "adam" and self.batch_rows is not None:
-            raise ValueError(f"batch_rows is for adam; {self.optimizer} takes all training rows at once")
+            raise ValueError(f"batch_rows is for adam; {self.optimizer} uses all training rows in each step")
         if self.optimizer != "adam" and self.weight_decay > 0:
-            raise ValueError(f"weight_decay is for adam; {self.optimizer} follows the loss alone")
+            raise ValueError(f"weight_decay is for adam; {self.optimizer} minimizes the loss alone")
         if self.optimizer == "levenberg-marquardt" and "learning_rate" in self.model_fields_set:
-            raise ValueError("learning_rate is for adam and lbfgs; levenberg-marquardt finds the length of its steps")
+            raise ValueError("learning_rate is for adam and lbfgs; levenberg-marquardt chooses its own step length")
         if not self.grids:
             raise ValueError("grids is empty; wanted at least one grid size, e.g. [5]")
         if list(self.grids) != sorted(set(self.grids)):
@@ -50,14 +50,14 @@ class FitSection(Section):
 
 
 class AdaptSection(Section):
-    """[adapt]: before each grid domains and knots move to the training rows, see :func:`kan_model.adapt_grid`."""
+    """[adapt]: before the fit on each grid, knots move to the training rows (:func:`kan_model.adapt_grid`)."""
 
     uniform_share: float = Field(default=0.2, ge=0.0, le=1.0)
     margin: float = Field(default=0.01, ge=0.0)
 
 
 class SparsifySection(Section):
-    """[sparsify]: the fit's price for large edges and for many of them (:func:`kan_model.analysis.penalty.penalty`)."""
+    """[sparsify]: a penalty on large edges and on many of them (:func:`kan_model.analysis.penalty.penalty`)."""
 
     penalty: float = Field(default=1e-3, gt=0.0)
     l1: float = Field(default=1.0, ge=0.0)
@@ -65,7 +65,7 @@ class SparsifySection(Section):
 
 
 class PruneSection(Section):
-    """[prune]: which edges and nodes go after the fit; the rest is fitted again for `refit_steps`."""
+    """[prune]: remove weak edges and nodes after the fit, then fit the rest again for `refit_steps`."""
 
     node_threshold: float = Field(default=1e-2, ge=0.0, le=1.0)
     edge_threshold: float = Field(default=3e-2, ge=0.0, le=1.0)
@@ -76,12 +76,12 @@ class PruneSection(Section):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if "edges" in self.model_fields_set and self.model_fields_set & {"node_threshold", "edge_threshold"}:
-            raise ValueError("wanted either thresholds or edges, how many to keep")
+            raise ValueError("wanted either thresholds or edges (the number of edges to keep), not both")
         return self
 
 
 class SymbolicSection(Section):
-    """[symbolic]: edges become formulas where one comes close enough; their constants are then fitted together."""
+    """[symbolic]: replace edges by formulas that are close enough, then fit all their constants together."""
 
     min_r2: float = Field(default=0.99, gt=0.0, le=1.0)
     functions: Words | None = None
@@ -93,25 +93,25 @@ class SymbolicSection(Section):
     def _knows_the_functions(self) -> Self:
         if self.functions is None:
             return self
-        # Here, not above: it takes torch along, for which `kan-train init` need not wait.
+        # Imported here because it imports torch, which takes seconds and which `kan-train init` does not need.
         from kan_model.network.functions import FUNCTIONS
 
         if not self.functions:
-            raise ValueError('functions is empty; wanted names, e.g. ["x", "x^2", "sin"], or no such key for all')
+            raise ValueError('functions is empty; wanted names, e.g. ["x", "x^2", "sin"]; leave the key out to try all')
         if unknown := [name for name in self.functions if name not in FUNCTIONS]:
             raise ValueError(f"functions has {quoted(unknown[0])}; wanted some of {', '.join(FUNCTIONS)}")
         return self
 
 
 class AttributionSection(Section):
-    """[attribution]: which inputs the answers depend on, and which pairs of them act together; so many are told."""
+    """[attribution]: how many of the most important inputs, and of the strongest pairs of inputs, are reported."""
 
     inputs: int = Field(default=10, ge=1)
     pairs: int = Field(default=3, ge=0)
 
 
 class BaselineSection(Section):
-    """[baseline]: a plain MLP of the fitted network's size, trained by the same loop on the same rows."""
+    """[baseline]: train a plain MLP with as many parameters as the network, by the same loop on the same rows."""
 
     depth: Literal[1, 2] = 2
     activation: Literal["silu", "relu"] = "silu"

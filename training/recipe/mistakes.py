@@ -1,4 +1,4 @@
-"""Says in plain words what pydantic found wrong with a recipe."""
+"""Turn pydantic's validation errors into plain messages about the recipe."""
 
 import difflib
 import json
@@ -34,8 +34,8 @@ def explain(error: ValidationError, document: type[BaseModel]) -> list[str]:
     """One line for each mistake, with its section and key.
 
     Args:
-        error: what validation of the document raised.
-        document: the model of the whole recipe; its fields are the sections.
+        error: The error that the validation of the document raised.
+        document: The model of the whole recipe; its fields are the sections.
     """
     return [_line(details, _sections(document)) for details in error.errors()]
 
@@ -44,7 +44,7 @@ def _sections(document: type[BaseModel]) -> dict[str, list[str]]:
     """The known keys of each section."""
     sections = {}
     for name, field in document.model_fields.items():
-        # A section that may be left out is its model or None.
+        # The type of an optional section is its model or None.
         (model,) = (each for each in get_args(field.annotation) or (field.annotation,) if each is not NoneType)
         assert isinstance(model, type)
         assert issubclass(model, BaseModel)
@@ -66,7 +66,7 @@ def _line(details: ErrorDetails, sections: dict[str, list[str]]) -> str:
 
 
 def _place(location: tuple[int | str, ...]) -> str:
-    """[section] key, entry 2."""
+    """The place of a mistake, such as "[section] key, entry 2"."""
     if not location:
         return ""
     section, *keys = location
@@ -86,7 +86,7 @@ def _unknown(location: tuple[int | str, ...], sections: dict[str, list[str]]) ->
         name = str(location[0])
         homes = [section for section, keys in sections.items() if name in keys]
         if homes:
-            return f"{name} stands before the first section; it belongs in {_names(homes)}"
+            return f"{name} is before the first section; it belongs in {_names(homes)}"
         return f"unknown section or key {quoted(name)}{_nearest(name, list(sections), 'sections')}"
     section, name = str(location[0]), str(location[1])
     line = f"[{section}] unknown key {quoted(name)}"
@@ -117,6 +117,6 @@ def _wanted(details: ErrorDetails) -> str:
 
 
 def _toml(value: Any) -> str:
-    """The value about as it stands in the recipe, shortened when long."""
+    """The value roughly as the recipe has it, cut to 60 characters."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 60 else text[:59] + "…"

@@ -9,22 +9,22 @@ from training.errors import quoted
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
-# TOML has lists only; strict would want a tuple from the start.
+# TOML has only lists, so strict=False: strict pydantic accepts only tuples here.
 Words = Annotated[tuple[str, ...], Field(strict=False)]
 RowCount = Annotated[int, Field(ge=1, le=65_536)]
 Counts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)]
 
 
 class Section(BaseModel):
-    """A table of the recipe: unknown keys and wrong types are refused, nothing is converted."""
+    """A section of the recipe. Unknown keys and wrong types are refused; nothing is converted."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class ModelSection(Section):
-    """[model]: what the model is called in the repository; the name is a folder's name too.
+    """[model]: the model's name in the repository, which is also the name of its folder.
 
-    `continue_from` is the folder of its newest version, which learns on from the rows in [data].
+    `continue_from` is the folder of the model's newest version. That version is trained further on the rows in [data].
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")
@@ -32,7 +32,7 @@ class ModelSection(Section):
 
 
 class DataSection(Section):
-    """[data]: a table of one's own (`path`) or a table at hand (`source`)."""
+    """[data]: the user's own table (`path`) or a built-in table (`source`)."""
 
     path: Annotated[Path | None, Field(strict=False)] = None
     source: Literal["sklearn:digits", "sklearn:diabetes", "toy:exp(sin(pi*x)+y^2)"] | None = None
@@ -84,7 +84,7 @@ class TaskSection(Section):
 
 
 class SplitSection(Section):
-    """[split]: which rows train, which choose and which judge."""
+    """[split]: which rows are training rows, which validation rows and which test rows."""
 
     kind: Literal["random", "stratified", "time", "group"] = "random"
     column: str | None = None
@@ -100,7 +100,7 @@ class SplitSection(Section):
             raise ValueError(f'column is for kind = "time" or "group", not for "{self.kind}"')
         if self.validation + self.test >= 1.0:
             raise ValueError(
-                f"validation = {self.validation:g}, test = {self.test:g} leave no row to train; wanted a sum below 1"
+                f"validation = {self.validation:g}, test = {self.test:g} leave no training row; wanted a sum below 1"
             )
         return self
 
@@ -121,13 +121,13 @@ class NetworkSection(Section):
 
 
 class VerifySection(Section):
-    """[verify]: how far the exported graph may be from float64, relative to each output's range."""
+    """[verify]: the largest error of the exported graph against float64, relative to each output's range."""
 
     tolerance: float = Field(default=1e-5, gt=0.0)
 
 
 class LoweringSection(Section):
-    """[lowering]: for which numbers of rows at once strategies are timed, and the format of large products."""
+    """[lowering]: the batch sizes for which strategies are timed, and the number format of large products."""
 
     tune_for: Annotated[tuple[RowCount, ...], Field(strict=False, max_length=8)] = (1, 32, 1024)
     precision: Literal["float32", "float16", "int8"] = "float32"

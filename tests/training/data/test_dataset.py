@@ -280,7 +280,7 @@ def test_columns_that_do_not_exist_are_answered_with_the_nearest(tmp_path: Path)
 
 def test_tables_too_small_or_all_gaps_are_refused(tmp_path: Path) -> None:
     """Nine rows, and no row left."""
-    with pytest.raises(DataError, match="9 rows to learn from; wanted at least 10"):
+    with pytest.raises(DataError, match="9 rows to train on; wanted at least 10"):
         prepared(tmp_path, make_table(9))
     with pytest.raises(DataError, match="drop_rows leaves none"):
         prepared(tmp_path, make_table().assign(age=np.nan), data='missing = "drop_rows"')

@@ -135,8 +135,8 @@ def test_too_few_times_are_told_with_column_and_remedy(days: int, told: str) -> 
     with pytest.raises(DataError) as caught:
         time_split(by_time(), np.arange(20.0) % days)
     assert str(caught.value) == (
-        f'column "day" holds {told} 20 rows; a time split needs 3, one a part: add rows of other times, or use [split] '
-        'kind = "random", where rows of one time may both train and test'
+        f'column "day" holds {told} 20 rows; a time split needs 3, one per part: add rows of other times, or use '
+        '[split] kind = "random", where rows of one time may be in several parts'
     )
 
 
@@ -187,5 +187,5 @@ def test_many_small_groups_come_near_to_the_fractions() -> None:
 
 def test_too_few_rows_are_refused() -> None:
     """Nine rows are not a table to learn from."""
-    with pytest.raises(DataError, match="9 rows to learn from; wanted at least 10"):
+    with pytest.raises(DataError, match="9 rows to train on; wanted at least 10"):
         random_split(SplitSection(), 9)
