@@ -1,4 +1,4 @@
-"""A recipe for a table that has none: `inspection` collects facts, `proposal` decides, `draft` writes the file."""
+"""A first recipe for a table: `inspection` collects facts, `proposal` makes the choices, `draft` writes the file."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A commented recipe for a table that nobody has written one for."""
+"""Write a commented recipe for a table."""
 
 import json
 import os
@@ -15,13 +15,13 @@ from training.recipe.config import parse_recipe
 
 _WORDS_SHOWN = 5
 _FORMULA_COMMENT = (
-    '# For a formula in place of splines: in [network] few nodes, as hidden = [2]; in [fit] optimizer = "lbfgs",',
+    '# For a formula instead of splines: in [network] few nodes, such as hidden = [2]; in [fit] optimizer = "lbfgs",',
     "# grids = [3, 6] and steps = 100, without batch_rows, learning_rate and weight_decay; and these sections:",
     "# [sparsify]",
     "# [prune]",
     "# [symbolic]",
 )
-# Columns left out that the terminal tells.
+# The most left-out columns that the terminal lists.
 _MOST_TOLD = 10
 
 
@@ -29,15 +29,15 @@ def draft_recipe(inspection: Inspection, folder: Path) -> str:
     """Write a recipe that runs unchanged, with a comment on each choice.
 
     Args:
-        inspection: the table and the column to predict.
-        folder: where the recipe will lie; the table's path in it counts from there.
+        inspection: The table and the column to predict.
+        folder: The folder of the new recipe; the table's path in it is relative to this folder.
 
     Returns:
-        TOML. It has been checked on the table: `prepare` accepts it.
+        TOML. It has been tried on the table: `prepare` accepts it.
 
     Raises:
-        DataError: when the table does not allow any recipe: a target that is constant, missing, or a text of its own in
-            every row; too few rows; no inputs.
+        DataError: no recipe works for the table. The target is constant, missing, or a different text in every row; or
+            there are too few rows; or there are no inputs.
     """
     proposal = propose(inspection)
     refusal: DataError | None = None
@@ -50,7 +50,7 @@ def draft_recipe(inspection: Inspection, folder: Path) -> str:
             refusal = error
             continue
         parts = Split(dataset.train, dataset.validation, dataset.test)
-        # Few times may leave a part a tenth of its rows; a split by chance is then the better proposal.
+        # With few different times a part may get a tenth of its rows; a random split is then the better proposal.
         if split.kind != "time" or not shortage(recipe.split, parts):
             return text
     assert refusal is not None, "a proposal has at least one split"
@@ -58,7 +58,7 @@ def draft_recipe(inspection: Inspection, folder: Path) -> str:
 
 
 def columns_left_out(inspection: Inspection) -> list[str]:
-    """Which columns the drafted recipe does not read and why, a line each, of many the first ones only."""
+    """One line for each column that the drafted recipe does not read, with the reason; at most ten columns."""
     left_out = propose(inspection).left_out
     lines = [f"left out: {quoted(name)}: {why}" for name, why in left_out[:_MOST_TOLD]]
     more = len(left_out) - _MOST_TOLD
@@ -69,7 +69,7 @@ def write_recipe(path: Path, text: str) -> None:
     """Write a recipe to a new file, whole or not at all.
 
     Raises:
-        RecipeError: when the file exists already (it is left as it is), or cannot be written.
+        RecipeError: the file exists already (it is not changed), or cannot be written.
     """
     try:
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
@@ -79,7 +79,7 @@ def write_recipe(path: Path, text: str) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             os.chmod(temporary, 0o644)
-            # A link, unlike a rename, never replaces a file that somebody else has put there.
+            # A link, unlike a rename, never replaces an existing file.
             os.link(temporary, path)
         finally:
             os.unlink(temporary)
@@ -103,7 +103,7 @@ def _render(inspection: Inspection, proposal: Proposal, split: SplitChoice, fold
         f"name = {_string(_model_name(inspection.path))}",
         "",
         "[data]",
-        f"path = {_string(relative)}  # counts from this file's folder",
+        f"path = {_string(relative)}  # relative to this file's folder",
         f"target = {_string(inspection.target)}  # {_describe(inspection.facts(inspection.target))}",
         "columns = [  # the inputs, in the order of the file",
         *(f"  {_string(facts.name)},  # {_describe(facts)}" for facts in proposal.inputs),
@@ -118,8 +118,8 @@ def _render(inspection: Inspection, proposal: Proposal, split: SplitChoice, fold
         "[split]",
         f"kind = {_string(split.kind)}  # {split.why}",
         *([f"column = {_string(split.column)}"] if split.column is not None else []),
-        "validation = 0.15  # share of the rows that choose the best moment of the training",
-        "test = 0.2  # share of the rows that judge the model; it never sees them before",
+        "validation = 0.15  # share of the rows that choose the best network of the training",
+        "test = 0.2  # share of the rows that test the model; it is not trained on them",
         *(["seed = 0"] if split.kind != "time" else []),
         "",
         "[inputs]",
@@ -166,7 +166,7 @@ def _describe(facts: ColumnFacts) -> str:
     if facts.kind == "numbers":
         what = f"{'whole numbers' if facts.whole else 'numbers'}, {facts.low:g} to {facts.high:g}"
         if facts.distinct == 1:
-            what = f"always {facts.low:g}: says nothing, gets weight zero"
+            what = f"always {facts.low:g}: useless, gets weight zero"
     elif facts.kind == "words":
         shown = ", ".join(_comment(word) for word in facts.words[:_WORDS_SHOWN])
         more = f" and {len(facts.words) - _WORDS_SHOWN} more" if len(facts.words) > _WORDS_SHOWN else ""
@@ -182,7 +182,7 @@ def _model_name(path: Path) -> str:
 
 
 def _string(text: str) -> str:
-    """A TOML basic string: JSON's escapes, and DEL, which TOML forbids."""
+    """A TOML basic string: JSON's escapes, and one for DEL, which TOML forbids and JSON allows."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
@@ -191,5 +191,5 @@ def _comment(name: str) -> str:
 
 
 def _comment_text(text: str) -> str:
-    """A comment may not hold control characters."""
+    """The text without control characters, which a TOML comment must not contain."""
     return re.sub(r"[\x00-\x1f\x7f]", " ", text)

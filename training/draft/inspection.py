@@ -1,4 +1,4 @@
-"""What a table holds, column by column: the facts a recipe is drafted from."""
+"""Inspect a table column by column: the facts from which a recipe is drafted."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +21,14 @@ Kind = Literal["empty", "numbers", "words", "text", "dates"]
 class ColumnFacts:
     """One column of the table.
 
-    kind       "words" has at most 20 different ones, "text" more; "empty" has no cell at all
-    missing    cells without a value
-    distinct   different values, not counting missing ones
+    kind       "words" has at most 20 different ones, "text" more; "empty" has no value at all
+    missing    number of cells without a value
+    distinct   number of different values, without missing ones
     low, high  range of numbers, else NaN
-    whole      whether all numbers are whole
-    ordered    whether numbers or dates never fall, or never rise, from row to row
+    whole      True if all numbers are whole
+    ordered    True if numbers or dates never fall, or never rise, from row to row
     words      the words of a column of words, in alphabetical order
-    flaw       why numbers cannot be learned from as they are (an infinite cell, a few cells of text), or ""
+    flaw       why the column's numbers cannot be used (an infinite cell, a few cells of text), or ""
     """
 
     name: str
@@ -45,7 +45,7 @@ class ColumnFacts:
 
 @dataclass(frozen=True)
 class Inspection:
-    """A table, where it was read, the column to predict, and the facts of every named column in file order."""
+    """A table, its path, the column to predict, and the facts of every named column in file order."""
 
     path: Path
     table: Table
@@ -58,14 +58,14 @@ class Inspection:
 
 
 def inspect(path: Path, target: str) -> Inspection:
-    """Read a table and look at every column.
+    """Read a table and collect the facts of every column.
 
     Args:
-        path: a CSV or Parquet file.
-        target: the column to predict.
+        path: A CSV or Parquet file.
+        target: The column to predict.
 
     Raises:
-        DataError: when the file cannot be read as a table, or has no such column.
+        DataError: the file cannot be read as a table, or has no such column.
     """
     table = read_table(path)
     table.require(target, "the target")
@@ -89,7 +89,7 @@ def _facts(table: Table, name: str) -> ColumnFacts:
             seconds = times(table, name)
         except DataError:
             return ColumnFacts(name, "dates", missing, len(distinct))
-        # Two spellings of one time, as in two time zones, are one.
+        # Counted as times: two spellings of one time, for example in two time zones, count once.
         return ColumnFacts(
             name, "dates", missing, len(np.unique(seconds[~np.isnan(seconds)])), ordered=_ordered(seconds)
         )

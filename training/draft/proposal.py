@@ -1,4 +1,4 @@
-"""What to learn from a table and how, with the reason for each choice."""
+"""Choose task, inputs, split and sizes for a table, with the reason for each choice."""
 
 import re
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _PLAIN_ID = re.compile(r"(?:^|[^a-z])(?:id|uuid|guid)$", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class SplitChoice:
-    """A kind of split, the column it goes by, and why."""
+    """A kind of split, the column that it uses, and the reason."""
 
     kind: Literal["random", "stratified", "time", "group"]
     column: str | None
@@ -31,7 +31,7 @@ class SplitChoice:
 
 @dataclass(frozen=True)
 class Sizes:
-    """A network and a fit that suit the number of rows and inputs; epochs bound the time on a CPU to about a minute."""
+    """Sizes of network and fit for a number of rows and inputs. The epochs take about a minute on a CPU."""
 
     hidden: int
     grids: tuple[int, ...]
@@ -43,7 +43,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Proposal:
-    """Choices for a recipe; `splits` are in order of preference, since not every one fits every table."""
+    """Choices for a recipe. `splits` are in order of preference, because the first may not work on the table."""
 
     task: Literal["classification", "regression"]
     why_task: str
@@ -59,14 +59,14 @@ def propose(inspection: Inspection) -> Proposal:
     """Choose task, inputs, treatment of missing cells, split and sizes.
 
     Raises:
-        DataError: when the target cannot be learned, or no column is left to learn from.
+        DataError: the target cannot be predicted, or no column is left as an input.
     """
     task, why_task = _task(inspection)
     goal = inspection.facts(inspection.target)
     others = [facts for facts in inspection.columns if facts.name != inspection.target]
     left_out = {facts.name: why for facts in others if (why := _why_left_out(inspection, facts))}
     if len(left_out) == len(others):
-        # Better a column that only looks like a counter than nothing to learn from.
+        # A column that only looks like a counter is better than no input.
         left_out = {facts.name: left_out[facts.name] for facts in others if not _is_counter(inspection, facts)}
     if goal.missing:
         for facts in others:
@@ -126,13 +126,13 @@ def _why_left_out(inspection: Inspection, facts: ColumnFacts) -> str:
     if facts.kind == "dates":
         return "dates; an input must be a number, e.g. the hour or the month"
     if _is_id(facts):
-        return "an id by its name, a value of its own in every row" if all_different else "an id by its name, repeated"
+        return "an id by its name, different in every row" if all_different else "an id by its name, repeated"
     if _is_counter(inspection, facts):
         return "whole numbers, each once and in order: an id or a row number"
     if facts.kind in ("words", "text") and has_decimal_commas(inspection.table.cells[facts.name]):
         return "decimal commas; an input must be a number with a decimal point"
     if facts.kind == "text":
-        return f"text, {facts.distinct:,} different ones; more than words to choose from"
+        return f"text, {facts.distinct:,} different ones; too many for categories"
     return ""
 
 
@@ -159,7 +159,7 @@ def _missing(
         count = int((incomplete | (class_words(inspection.table, goal.name) == "")).sum())
         return (
             "drop_rows",
-            f"the target is missing in {goal.missing:,} of {rows:,} rows; with inputs, {count:,} rows go",
+            f"the target is missing in {goal.missing:,} of {rows:,} rows; target or inputs in {count:,}, all dropped",
         )
     if count == 0:
         return "refuse", "no cell is missing"
@@ -192,16 +192,16 @@ def _splits(inspection: Inspection, task: str) -> tuple[SplitChoice, ...]:
     ]
     if task == "classification":
         choices.append(SplitChoice("stratified", None, "every part holds each class in the same share"))
-        why = f"by chance, since a class has fewer than the {SMALLEST_CLASS_ROWS} rows that a stratified split needs"
+        why = f"random, because a class has fewer than the {SMALLEST_CLASS_ROWS} rows that a stratified split needs"
     elif choices:
-        why = "by chance, since the rows of one date or id cannot be kept together here"
+        why = "random, because the rows of one date or id cannot be kept together here"
     else:
-        why = "by chance: no column of plain dates in order, no ids that repeat"
+        why = "random: there is no column of plain dates in order and no column of ids that repeat"
     return (*choices, SplitChoice("random", None, why))
 
 
 def _sizes(rows: int, inputs: int) -> Sizes:
-    """Rules of thumb: few rows, a small and smooth network; many inputs, fewer updates of it."""
+    """Rules of thumb: fewer rows get a smaller and smoother network, more inputs get fewer and smaller steps."""
     grids: tuple[int, ...]
     if rows < 1000:
         hidden, grids, batch_rows, weight_decay = 4, (3,), 32, 0.3
@@ -211,7 +211,7 @@ def _sizes(rows: int, inputs: int) -> Sizes:
         hidden, grids, batch_rows, weight_decay = 16, (5, 10), 256, 0.01
     if inputs > 100:
         grids = grids[:1]
-    # Every update moves all inputs at once: the more there are, the smaller the step must be.
+    # A step changes the edges of all inputs at once, so more inputs need smaller steps.
     learning_rate = 0.01 if inputs <= 100 else 0.002 if inputs <= 300 else 0.001
     updates = 6000 * min(1.0, 300 / inputs)
     updates_per_epoch = max(1.0, rows * 0.65 / batch_rows) * len(grids)

@@ -1,6 +1,6 @@
-"""Fits a network to rows: `fit` on one grid after another, `continual` to new rows without forgetting the old ones.
+"""Fit a network to rows: `fit` on one grid after another, `continual` to new rows without forgetting the old ones.
 
-A fit minimises the mean loss of the training rows and keeps the weights that are best on the validation rows.
-`optimizers` moves the weights: Adam, LBFGS or Levenberg–Marquardt (`least_squares`). `record` holds what a step and an
-evaluation saw.
+A fit minimizes the mean loss of the training rows and keeps the weights with the lowest loss on the validation rows.
+`optimizers` changes the weights: Adam, LBFGS or Levenberg–Marquardt (`least_squares`). `record` holds the results of a
+step and of an evaluation.
 """

@@ -1,4 +1,4 @@
-"""The network to beat: a plain MLP of as many parameters as a KAN, trained by the same loop on the same rows."""
+"""The baseline: a plain MLP with as many parameters as a KAN, trained by the same loop on the same rows."""
 
 import itertools
 import math
@@ -17,20 +17,20 @@ from training.fitting.record import Record
 from training.recipe.fit_sections import FitSection
 
 Activation = Literal["silu", "relu"]
-# Hidden layers of the same width read best; this is how far from the KAN's parameters that may lead.
+# The number of parameters may differ from the KAN's by this share, so that hidden layers can have the same width.
 _NEAR = 0.05
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """A trained MLP and how good it is.
+    """A trained MLP and its scores.
 
     Attributes:
         network: The MLP.
-        parameters: How many numbers it has.
-        loss: Mean over the judging rows.
+        parameters: Number of its parameters.
+        loss: Mean loss on the judging rows.
         score: Accuracy or R² on the judging rows.
-        history: One record for every look at the validation rows, the first before any step; grid sizes are 0.
+        history: One record per evaluation on the validation rows, the first before any step; grid sizes are 0.
     """
 
     network: nn.Sequential
@@ -54,18 +54,18 @@ def fit_baseline(
 ) -> Baseline:
     """Train an MLP of the KAN's size as :func:`training.fitting.fit.fit` trains the KAN.
 
-    Optimizer, learning rate, batches, seed and the choice by validation rows are the KAN's. An MLP has no grid: it gets
-    the steps of all of the plan's grids in one go. The same seed gives the same network.
+    Optimizer, learning rate, batches, seed and the choice by validation rows are the same. An MLP has no grid, so it
+    gets the steps of all the plan's grids at once. The same seed gives the same network.
 
     Args:
-        kan: Whose inputs, outputs, type and number of parameters the MLP has.
-        train: Rows that the weights follow, in the KAN's type.
+        kan: The MLP gets its inputs, outputs, type and number of parameters.
+        train: Training rows, in the KAN's type.
         validation: Rows that choose the best network.
-        plan: As the KAN's.
-        task: What the loss is.
+        plan: The plan of the KAN's fit.
+        task: The loss to minimize.
         judging: Rows for ``loss`` and ``score``; None: the validation rows.
-        depth: Hidden layers, 1 or 2.
-        activation: What the hidden nodes compute.
+        depth: Number of hidden layers, 1 or 2.
+        activation: Activation of the hidden nodes.
         check: Called before each step; it may raise to end the fit.
 
     Raises:
@@ -92,14 +92,15 @@ def fit_baseline(
 def mlp_like(kan: KAN, depth: int = 2, *, activation: Activation = "silu", seed: int = 0) -> nn.Sequential:
     """An MLP with the KAN's inputs, outputs and type, and about its number of parameters.
 
-    The count is within 5 % where whole numbers of nodes allow it, with hidden layers as equally wide as that allows;
-    else it is the closest there is. Weights start as PyTorch starts a ``Linear``; its global generator is left alone.
+    The number is within 5 % if whole numbers of nodes allow it, with hidden layers as equal in width as possible.
+    Otherwise it is the closest possible. Weights have the distribution of PyTorch's ``Linear``; the global generator is
+    not used.
 
     Args:
-        kan: The network; :func:`kan_model.parameter_count` says its size.
-        depth: Hidden layers, 1 or 2.
-        activation: What the hidden nodes compute.
-        seed: The same one gives the same weights.
+        kan: The network; :func:`kan_model.parameter_count` gives its size.
+        depth: Number of hidden layers, 1 or 2.
+        activation: Activation of the hidden nodes.
+        seed: The same seed gives the same weights.
 
     Raises:
         ValueError: another depth or activation.
@@ -125,8 +126,8 @@ def _one_width(wanted: int, inputs: int, outputs: int) -> int:
 
 
 def _two_widths(wanted: int, inputs: int, outputs: int) -> tuple[int, int]:
-    """Widths of two hidden layers: as alike as near enough allows, else the nearest."""
-    # Both equal: width² + (inputs + 2 + outputs)·width + outputs = wanted.
+    """Widths of two hidden layers: of the pairs within 5 % the most equal one, else the nearest pair."""
+    # With equal widths: width² + (inputs + 2 + outputs)·width + outputs = wanted.
     half = (inputs + 2 + outputs) / 2
     equal = math.sqrt(half**2 + max(0, wanted - outputs)) - half
 

@@ -1,7 +1,8 @@
-"""Learn new rows without forgetting old ones: only the spline coefficients that the new rows touch move.
+"""Fit new rows without forgetting old ones: only the spline coefficients that the new rows touch may change.
 
-A B-spline basis function is zero outside a few intervals, so rows in one region say nothing of the coefficients of
-another. Everything else that a network has would change its answers everywhere, and is frozen.
+A row touches a coefficient if the coefficient's basis function is not zero at the row. A cubic B-spline is zero outside
+of four intervals, so rows in one region do not touch the coefficients of another. All other parameters would change
+the answers everywhere, and are frozen.
 """
 
 import copy
@@ -21,18 +22,18 @@ from training.fitting.record import Record
 from training.recipe.fit_sections import FitSection
 
 LBFGS = FitSection(optimizer="lbfgs", steps=100)
-# Rows of which all basis functions are in memory at once.
+# Rows whose basis functions are in memory at once.
 _BLOCK_ROWS = 4096
 
 
 @dataclass(frozen=True)
 class Drift:
-    """How far answers to old rows moved, in units of each output's range over those rows.
+    """How much the answers to old rows changed, as a share of each output's range over these rows.
 
-    Where an output has the same value for all of them, the difference itself counts.
+    For an output with the same value on all rows it is the change itself.
 
     Attributes:
-        largest: Of all rows and outputs.
+        largest: The largest change over all rows and outputs.
         rms: Root mean square over all rows and outputs.
     """
 
@@ -42,15 +43,15 @@ class Drift:
 
 @dataclass(frozen=True)
 class Continued:
-    """A network that learned on.
+    """A network that was trained further.
 
     Attributes:
         kan: The new network.
-        free: Of each layer, bool ``[outputs, inputs, grid_size + degree]``: the coefficients that were free to move.
-            All other numbers of the network are equal to the bit to those before.
-        rows_outside: New rows of which some feature lies outside the splines' domain.
-        drift: How far answers to the old rows moved; None where none were given.
-        history: Losses, the first of them before any step; its grid sizes are 0.
+        free: For each layer bool ``[outputs, inputs, grid_size + degree]``: the coefficients that could change. All
+            other numbers of the network are the same bits as before.
+        rows_outside: Number of new rows with a feature outside the splines' domain.
+        drift: How much the answers to the old rows changed; None if no old rows were given.
+        history: One record per evaluation, the first before any step; grid sizes are 0.
     """
 
     kan: KAN
@@ -72,41 +73,45 @@ def fit_on(
     protect_old: bool = False,
     looked: Callable[[Record], None] | None = None,
 ) -> Continued:
-    """Fit the coefficients that the new rows touch, and nothing else.
+    """Fit only the coefficients that the new rows touch.
 
-    Which ones these are is decided once, before the first step (:func:`touched_coefficients`). In a network of one
-    layer, rows that share no basis function with the new ones are answered as before, to the bit. With several inputs
-    or layers most rows share some, and old answers drift about as far as if everything moved; ``old_rows`` shows it.
-    ``protect_old`` is for that: what an old row touches stays too, hence its hidden values, hence, layer by layer, its
-    answer, to the bit. The new rows are then met as well as the remaining coefficients can.
+    These are determined once, before the first step (:func:`touched_coefficients`). In a network of one layer, a row
+    that shares no basis function with the new rows keeps its answer, bit for bit. With several inputs or layers most
+    rows share some, and old answers change about as much as if everything could change; ``old_rows`` measures it.
 
-    There is neither weight decay nor penalty: both would pull at coefficients of which the new rows say little.
-    The fit is done in float64 and rounded once to the network's type.
+    ``protect_old`` prevents this: coefficients that an old row touches are frozen too. So the old row's hidden values
+    stay, layer by layer, and its answer stays, bit for bit. The new rows are then fitted less well.
 
-    LBFGS moves a coefficient that the rows barely touch barely. Adam moves all at the same pace, whatever their
-    gradient, and so forgets a little more where new rows end.
+    There is no weight decay and no penalty: both would change coefficients that the new rows hardly determine. The fit
+    is done in float64 and rounded once to the network's type.
+
+    LBFGS hardly changes a coefficient that the rows hardly touch. Adam changes all at the same pace, whatever their
+    gradient, and so forgets a little more at the border of the new rows.
 
     Args:
-        kan: The network; it is left as it is.
-        new_rows: ``[rows, inputs]``, scaled as the network was trained.
+        kan: The network; it is not changed.
+        new_rows: ``[rows, inputs]``, imputed and scaled as in the network's training.
         new_targets: ``[rows, outputs]``, scaled likewise, or int64 ``[rows]`` classes.
-        task: What the loss is.
+        task: The loss to minimize.
         plan: Optimizer, steps, learning rate, batches and seed; its grids are not used.
-        validation: Rows that choose the best step, the network as it came among them; None: the new rows choose.
-        old_rows: ``[rows, inputs]`` for which to report how far the answers moved; nothing is learned from them.
-        protect_old: Whether coefficients that the old rows touch are frozen too.
-        looked: Called with each record as it comes.
+        validation: Rows that choose the best step, the unchanged network included; None: the new rows choose.
+        old_rows: ``[rows, inputs]``, for which the change of the answers is reported; they are not fitted.
+        protect_old: Freeze the coefficients that the old rows touch.
+        looked: Called with the record of each evaluation.
+
+    Returns:
+        The new network, and what changed.
 
     Raises:
-        ValueError: rows or targets that are empty, not finite or of the wrong shape, classes that the network lacks, a
-            network whose numbers are not finite, weight decay, new rows that touch no coefficient that may move, or
-            old rows to protect that were not given.
-        TrainingDiverged: the loss is not finite even before the first step.
+        ValueError: rows or targets that are empty, not finite or of the wrong shape; classes that the network lacks; a
+            network whose numbers are not finite; weight decay; no coefficient that may change; ``protect_old`` without
+            ``old_rows``.
+        TrainingDiverged: the loss is not finite before the first step.
 
     Source: arXiv 2404.19756, section 3.5 (Fig. 3.4).
     """
     if plan.weight_decay > 0:
-        raise ValueError(f"weight_decay is {plan.weight_decay:g}; wanted 0, which leaves coefficients where they are")
+        raise ValueError(f"weight_decay is {plan.weight_decay:g}; wanted 0, because it changes every coefficient")
     _check_network(kan)
     new = _checked(kan, Samples(new_rows, new_targets), task, "new")
     choosing = new if validation is None else _checked(kan, validation, task, "validation")
@@ -129,15 +134,15 @@ def fit_on(
 
 
 def touched_coefficients(kan: KAN, rows: Tensor) -> tuple[Tensor, ...]:
-    """The spline coefficients that have a say in the answers to these rows.
+    """The spline coefficients that the answers to these rows depend on.
 
     Args:
         kan: The network.
         rows: ``[rows, inputs]`` in the network's type.
 
     Returns:
-        Of each layer, bool ``[outputs, inputs, grid_size + degree]``: the basis function is not zero for some row as it
-        reaches the layer, and the edge is there as a spline.
+        For each layer bool ``[outputs, inputs, grid_size + degree]``: True if the basis function is not zero for the
+        layer's inputs of some row, and the edge is a spline.
     """
     reached = [torch.zeros_like(layer.coefficients[0], dtype=torch.bool) for layer in kan.layers]
     with torch.no_grad():
@@ -150,9 +155,9 @@ def touched_coefficients(kan: KAN, rows: Tensor) -> tuple[Tensor, ...]:
 
 
 class _OfFree(nn.Module):
-    """The network in float64 as a function of the coefficients that may move, which are one vector.
+    """The network in float64 as a function of the free coefficients, which are one vector of parameters.
 
-    What is frozen is no parameter of the optimizer's, so that no arithmetic of it can reach there.
+    Frozen numbers are not parameters, so the optimizer cannot change them.
     """
 
     def __init__(self, kan: KAN, free: Sequence[Tensor]) -> None:
@@ -168,7 +173,7 @@ class _OfFree(nn.Module):
         return answers
 
     def network_like(self, kan: KAN) -> KAN:
-        """The network in the type of ``kan``, of which it is; whatever may not move is taken from there."""
+        """The network in the type of the original ``kan``, with all frozen numbers copied from it."""
         layers = []
         for layer, mask, fitted in zip(kan.layers, self._free, self._coefficients(), strict=True):
             before = layer.coefficients.detach()
@@ -180,7 +185,7 @@ class _OfFree(nn.Module):
     def _coefficients(self) -> list[Tensor]:
         parts = torch.split(self.values, [int(mask.sum()) for mask in self._free])
         layers = zip(self._frozen.layers, self._free, parts, strict=True)
-        # Not masked_scatter: Levenberg–Marquardt differentiates row by row, for which it is not made.
+        # index_copy, because masked_scatter does not work under vmap, which Levenberg–Marquardt uses.
         return [
             layer.coefficients.flatten().index_copy(0, mask.flatten().nonzero()[:, 0], part).view_as(mask)
             for layer, mask, part in layers
@@ -188,7 +193,7 @@ class _OfFree(nn.Module):
 
 
 def _without(touched: Sequence[Tensor], kan: KAN, old: Tensor | None) -> tuple[Tensor, ...]:
-    """Those coefficients that the old rows do not touch."""
+    """The touched coefficients that the old rows do not touch."""
     if old is None:
         raise ValueError("protect_old without old_rows; wanted the rows to protect")
     free = tuple(new & ~taken for new, taken in zip(touched, touched_coefficients(kan, old), strict=True))
@@ -206,7 +211,7 @@ def _double(samples: Samples) -> Samples:
 
 def _count_outside(kan: KAN, rows: Tensor) -> int:
     first = kan.layers[0]
-    # A domain is where splines live: features that no spline reads have none.
+    # Features that no spline reads are not counted.
     outside = ((rows < first.domain[:, 0]) | (rows > first.domain[:, 1])) & (first.edge_mask != 0).any(dim=0)
     return int(outside.any(dim=1).sum())
 
@@ -225,7 +230,7 @@ def _drift(before: Tensor, after: Tensor) -> Drift:
 def _check_network(kan: KAN) -> None:
     for name, parameter in kan.named_parameters():
         if not torch.isfinite(parameter).all():
-            raise ValueError(f"{name} of the network has numbers that are not finite")
+            raise ValueError(f"{name} of the network has numbers that are not finite; wanted finite numbers")
 
 
 def _checked(kan: KAN, samples: Samples, task: Task, which: str) -> Samples:

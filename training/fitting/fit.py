@@ -1,4 +1,4 @@
-"""Train a KAN on one grid after another, or any other network as it is, and keep what the validation rows like best."""
+"""Train a KAN on one grid after another, or any other network, and keep the one with the lowest validation loss."""
 
 import copy
 import math
@@ -24,21 +24,22 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class TrainingDiverged(TrainingError):
-    """The loss is not finite and there is no earlier network to fall back on."""
+    """The loss is not finite, and there is no earlier network to keep."""
 
 
 @dataclass
 class FitState:
-    """A fit between two steps: all that is needed to go on as if it had never stopped.
+    """A fit between two steps. A saved state continues as if the fit had never stopped.
 
     Attributes:
-        kan: The network as it is now.
-        best: The network with the lowest validation loss so far, whatever its grid; before any look the one given.
-        stage: Which of the plan's grids is being fitted.
-        step: Steps done on it.
+        kan: The current network.
+        best: The network with the lowest validation loss so far, on any grid; before any evaluation the given one.
+        best_loss: Validation loss of ``best``; infinite before any evaluation.
+        stage: Index of the current grid in the plan.
+        step: Number of steps done on this grid.
         optimizer: State of the optimizer; empty at the start of a stage.
-        history: One record for every look at the validation rows.
-        diverged: Grid sizes whose fit ended early, in numbers that are not finite.
+        history: One record per evaluation on the validation rows.
+        diverged: Grid sizes whose fit ended early because numbers were not finite.
     """
 
     kan: KAN
@@ -53,11 +54,11 @@ class FitState:
 
 @dataclass(frozen=True)
 class ModuleFit(Generic[Network]):
-    """What :func:`fit_module` found.
+    """The result of :func:`fit_module`.
 
     Attributes:
         best: The network with the lowest validation loss.
-        history: One record for every look at the validation rows, the first of them before any step.
+        history: One record per evaluation on the validation rows, the first before any step.
     """
 
     best: Network
@@ -73,13 +74,16 @@ def fit(kan: KAN, train: Samples, validation: Samples, plan: FitSection, task: T
 
 
 def begin(kan: KAN, plan: FitSection, train: Samples | None = None, adapt: AdaptSection | None = None) -> FitState:
-    """The state before the first step; the network given is left as it is.
+    """The state before the first step.
 
     Args:
-        kan: The network.
-        plan: Of which the first grid is taken.
-        train: Rows that its grids follow; needed with ``adapt`` only.
-        adapt: As :func:`fit_steps` gets it; of a network that begins, the grids of the inputs alone move.
+        kan: The network; it is not changed.
+        plan: Its first grid is used.
+        train: Rows that the grids follow; needed only with ``adapt``.
+        adapt: As for :func:`fit_steps`. On the first grid only the grids of the inputs are adapted.
+
+    Raises:
+        ValueError: ``adapt`` without ``train``.
     """
     if train is None:
         if adapt is not None:
@@ -99,26 +103,27 @@ def fit_steps(
     sparsify: SparsifySection | None = None,
     adapt: AdaptSection | None = None,
 ) -> Iterator[FitState]:
-    """Fit step by step, yielding the state after each: an epoch of Adam, up to ten iterations of LBFGS, one of
-    Levenberg and Marquardt.
+    """Fit in steps and yield the state after each step.
 
-    The same plan and data give the same networks, also when a saved state is gone on with. Each grid starts from
-    the best network so far. A step that ends in numbers that are not finite ends its grid; the best network stays.
-    The network given counts too, as it came and on the first grid: no worse one on the validation rows is the best.
+    A step is an epoch of Adam, up to ten iterations of LBFGS, or one iteration of Levenberg–Marquardt. The same plan
+    and data give the same networks, also from a saved state. Each grid starts from the best network so far. If a step
+    gives numbers that are not finite, its grid ends and the best network stays. The given network takes part, before
+    and after the first refinement: the result is never worse than it on the validation rows.
 
     Args:
-        state: From :func:`begin` or a saved one; it is changed and yielded again.
-        train: Rows that the weights follow.
+        state: From :func:`begin`, or a saved state; it is changed and yielded again and again.
+        train: Training rows.
         validation: Rows that choose the best network.
         plan: Optimizer, grids, steps per grid and so on.
-        task: What the loss is.
-        sparsify: What edges cost beside it; losses in the history, and so the choice of the best, are without it.
-        adapt: How grids follow the training rows before each stage; None: they are refined only. What a network loses
-            by it does not count: the best stays the best until a step finds a better one.
+        task: The loss to minimize.
+        sparsify: Penalty on edges, added to the loss. The losses in the history, and so the choice of the best
+            network, are without it.
+        adapt: How grids follow the training rows before each stage; None: they are only refined. Adapting may raise
+            the loss of the current network; ``best`` is kept until a step finds a lower loss.
 
     Raises:
-        FitRefused: samples that :func:`training.data.samples.check_samples` refuses; more than 4096 parameters on the
-            finest grid, or sparsify, under Levenberg–Marquardt; a network whose values no grid can follow.
+        FitRefused: samples that :func:`training.data.samples.check_samples` refuses; with Levenberg–Marquardt, more
+            than 4096 parameters on the finest grid, or a penalty; a network whose values no grid can follow.
         TrainingDiverged: the loss was not finite from the first step on.
     """
     check_samples(state.kan, train, task, "training")
@@ -155,12 +160,12 @@ def fit_steps(
 
 
 def _is_new(state: FitState) -> bool:
-    """Whether nothing was looked at so far; a state that was kept has its best network."""
+    """Whether there was no evaluation so far. A saved state has a best loss."""
     return not state.history and state.best_loss == math.inf
 
 
 def _count_start(state: FitState, train: Samples, validation: Samples, task: Task) -> None:
-    """Look at the network given, which the state has as its best, and at what it is on the first grid."""
+    """Evaluate the given network and the same network on the first grid, and keep the better one as the best."""
     given = state.best
     for network in (state.kan, given):
         record = _look_before(network, train, validation, task)
@@ -177,24 +182,24 @@ def fit_module(
     check: Callable[[], None] | None = None,
     looked: Callable[[Record], None] | None = None,
 ) -> ModuleFit[Network]:
-    """Fit any network as :func:`fit_steps` fits a KAN on one grid; parameters that want no gradient stay.
+    """Fit any network as :func:`fit_steps` fits a KAN on one grid. Parameters without a gradient are not changed.
 
-    The network as it came counts too: no step that is worse on the validation rows takes its place. Numbers that are
-    not finite end the fit.
+    The given network takes part: the result is never worse than it on the validation rows. Numbers that are not finite
+    end the fit.
 
     Args:
-        network: ``[rows, inputs]`` to ``[rows, outputs]``; it is left as it is.
-        train: Rows that the weights follow.
+        network: A function of ``[rows, inputs]`` to ``[rows, outputs]``; it is not changed.
+        train: Training rows.
         validation: Rows that choose the best network.
         plan: Optimizer, steps and so on; its grids are not used.
-        task: What the loss is.
+        task: The loss to minimize.
         check: Called before each step; it may raise to end the fit.
-        looked: Called with each record as it comes.
+        looked: Called with the record of each evaluation.
 
     Raises:
-        FitRefused: samples that :func:`training.data.samples.check_samples` refuses; more than 4096 parameters under
+        FitRefused: samples that :func:`training.data.samples.check_samples` refuses; more than 4096 parameters with
             Levenberg–Marquardt.
-        TrainingDiverged: the loss of the network as it came is not finite.
+        TrainingDiverged: the loss of the given network is not finite.
     """
     check_samples(network, train, task, "training")
     check_samples(network, validation, task, "validation")
@@ -221,7 +226,7 @@ def fit_module(
 
 
 def _look_before(network: nn.Module, train: Samples, validation: Samples, task: Task) -> Record | None:
-    """At a network before its first step."""
+    """Evaluate a network before its first step."""
     return evaluate(network, (0, 0), float(loss(task, answers(network, train.x), train.y)), validation, task)
 
 

@@ -1,4 +1,4 @@
-"""The grids of a fit: each finer than the one before and, where the recipe asks for it, where the rows are."""
+"""The grids of a fit: each is finer than the one before and, with [adapt], follows the training rows."""
 
 import math
 
@@ -8,20 +8,21 @@ from kan_model import KAN, adapt_grid, refine_grid
 from training.errors import FitRefused
 from training.recipe.fit_sections import AdaptSection
 
-# Rows that grids follow; more would not move a quantile by much.
+# The most rows that grids follow; more rows would hardly change the quantiles.
 _ROWS = 4096
 
 
 def first_grid(kan: KAN, grid_size: int, rows: Tensor, adapt: AdaptSection | None) -> KAN:
-    """The network on the first grid, of which those of the inputs follow the rows.
+    """The network on the first grid; with ``adapt`` the grids of the inputs follow the rows.
 
-    What reaches the hidden layers of a network that has not learned says nothing of what will: their grids stay.
+    The grids of the hidden layers are not adapted: the hidden values of an untrained network differ from those after
+    training.
 
     Args:
-        kan: The network; it is left as it is.
-        grid_size: Intervals of every spline.
-        rows: ``[rows, inputs]``, training rows as the network sees them.
-        adapt: None: the grids are refined only.
+        kan: The network; it is not changed.
+        grid_size: Number of intervals of every spline.
+        rows: ``[rows, inputs]``, training rows, imputed and scaled.
+        adapt: How grids follow the rows; None: they are only refined.
 
     Raises:
         FitRefused: values that no grid can follow.
@@ -33,12 +34,12 @@ def first_grid(kan: KAN, grid_size: int, rows: Tensor, adapt: AdaptSection | Non
 
 
 def next_grid(kan: KAN, grid_size: int, rows: Tensor, adapt: AdaptSection | None) -> KAN:
-    """The network on a finer grid; with ``adapt`` the grids of all layers follow the rows, as :func:`first_grid`."""
+    """The network on a finer grid; with ``adapt`` the grids of all layers follow the rows. See :func:`first_grid`."""
     return refine_grid(kan, grid_size) if adapt is None else _adapted(kan, grid_size, rows, adapt)
 
 
 def parameters_on(kan: KAN, grid_size: int) -> int:
-    """How many the network has once its grids are so fine."""
+    """The number of parameters of the network on a grid of this size."""
     more = sum(layer.inputs * layer.outputs * (grid_size - layer.grid_size) for layer in kan.layers)
     return more + sum(parameter.numel() for parameter in kan.parameters())
 
@@ -46,7 +47,7 @@ def parameters_on(kan: KAN, grid_size: int) -> int:
 def _adapted(kan: KAN, grid_size: int, rows: Tensor, adapt: AdaptSection) -> KAN:
     some = rows[:: -(-len(rows) // _ROWS)]
     try:
-        # All the way, whatever it moves: the fit that follows makes up for it.
+        # The grids move all the way, however much the answers change: the fit that follows corrects it.
         return adapt_grid(
             kan, some, grid_size=grid_size, uniform_share=adapt.uniform_share, margin=adapt.margin, max_moved=math.inf
         ).kan

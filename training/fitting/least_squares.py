@@ -1,8 +1,8 @@
-"""Levenberg–Marquardt: the fit of a small network, many digits closer than first-order methods in less time.
+"""Levenberg–Marquardt: fits a small network many digits closer than first-order methods, in less time.
 
-Each step solves a linear least-squares problem in all parameters at once. A spline's coefficients enter its edge
-linearly, so that the problem is nearly that; LBFGS, which knows one direction at a time, takes thousands of steps.
-Classes are fitted by the same step: the cross entropy's generalised Gauss–Newton matrix is one of least squares too.
+Each step solves a linear least-squares problem in all parameters at once. A spline is linear in its coefficients, so
+the real problem is almost linear. LBFGS knows one direction at a time and takes thousands of steps. A classification
+uses the same step: the generalised Gauss–Newton matrix of the cross entropy is a least-squares matrix too.
 """
 
 import copy
@@ -18,34 +18,34 @@ from training.data.samples import Samples
 from training.errors import FitRefused
 from training.fitting.record import Advance
 
-# Its normal equations are a square of so many numbers.
+# The matrix of the normal equations has parameters² numbers: 128 MiB for 4096.
 MOST_PARAMETERS = 4096
-# Numbers of the Jacobian that are made at a time.
+# Numbers of the Jacobian that are in memory at once.
 _CHUNK_NUMBERS = 2**22
 _FIRST_DAMPING = 1e-2
-# Where classes can be told apart for sure the loss falls for ever: damping keeps logits from running to infinity.
+# If the classes can be separated perfectly, the loss has no minimum; damping keeps the logits finite.
 _LEAST_DAMPING: dict[Task, float] = {"regression": 1e-14, "classification": 1e-8}
 _LESS, _MORE = 1 / 5, 4.0
-# A step is tried with ever more damping so often; then the fit is at its end.
+# A step is tried this many times, with more damping each time. If none lowers the loss, the fit ends.
 _TRIES = 10
 
 
 class LevenbergMarquardt:
-    """Fits by the method of Levenberg and Marquardt, on all rows at once, in float64; the network gets it rounded.
+    """Levenberg–Marquardt on all rows at once, in float64; the network gets the rounded parameters.
 
-    Parameters that want no gradient stay. The damping is relative to the mean square of the Jacobian, so that those
-    that no row touches stay too. An advance is one step; the last one of a fit is one that finds nothing lower, and
-    moves nothing.
+    Parameters without a gradient are not changed. The damping is relative to the mean square of the Jacobian, so
+    parameters that no row touches are not changed either. An advance is one step. The last advance of a fit finds no
+    lower loss and changes nothing.
 
     Source: Marquardt, An algorithm for least-squares estimation of nonlinear parameters (1963); for classes
     Schraudolph, Fast curvature matrix-vector products for second-order gradient descent (2002).
     """
 
     def __init__(self, network: nn.Module, train: Samples, task: Task) -> None:
-        """Of a network ``[rows, inputs]`` to ``[rows, outputs]``, each row by itself.
+        """Prepare the fit of a network ``[rows, inputs]`` to ``[rows, outputs]`` that computes each row alone.
 
         Raises:
-            FitRefused: more parameters than 4096.
+            FitRefused: more than 4096 parameters.
         """
         self._network, self._train, self._task = network, train, task
         self._problem = LeastSquares.of(network, train, task)
@@ -56,11 +56,11 @@ class LevenbergMarquardt:
         return {"place": self._place, "damping": self._damping}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Continue from a saved state."""
         self._place, self._damping = state_dict["place"], state_dict["damping"]
 
     def advance(self, place: tuple[int, int]) -> Advance:
-        """One step, from ``place`` (which of the plan's grids, steps done on it)."""
+        """Do one step from ``place`` (index of the grid in the plan, steps done on it)."""
         found = _step(self._problem, self._place, self._damping)
         if found is not None:
             self._place, self._damping = found
@@ -73,10 +73,10 @@ class LevenbergMarquardt:
 
 
 def check_parameters(count: int, grid_size: int | None = None) -> None:
-    """Refuse a fit that is too large for normal equations.
+    """Refuse a network that is too large for normal equations.
 
     Raises:
-        FitRefused: more parameters than 4096.
+        FitRefused: more than 4096 parameters.
     """
     if count > MOST_PARAMETERS:
         where = "" if grid_size is None else f" on grid {grid_size}"
@@ -91,11 +91,11 @@ class LeastSquares:
     """The network as a function of one vector of parameters, and the rows; all in float64.
 
     Attributes:
-        network: A copy.
-        free: The parameters that move, as they came.
+        network: A copy of the network.
+        free: The initial values of the parameters to fit.
         x: ``[rows, inputs]``.
         y: ``[rows, outputs]``, or classes ``[rows]``.
-        task: What the loss is.
+        task: The loss to minimize.
     """
 
     network: nn.Module
@@ -106,10 +106,10 @@ class LeastSquares:
 
     @classmethod
     def of(cls, network: nn.Module, train: Samples, task: Task) -> "LeastSquares":
-        """The network is left as it is.
+        """The problem of fitting a network, which is not changed.
 
         Raises:
-            FitRefused: more parameters than 4096.
+            FitRefused: more than 4096 parameters.
         """
         exact = copy.deepcopy(network).double()
         free = {name: p.detach().clone() for name, p in exact.named_parameters() if p.requires_grad}
@@ -119,30 +119,34 @@ class LeastSquares:
 
     @property
     def start(self) -> Tensor:
-        """``[parameters]``, as they came."""
+        """The initial parameters as a vector, ``[parameters]``."""
         return torch.cat([parameter.flatten() for parameter in self.free.values()])
 
     def parts(self, place: Tensor) -> dict[str, Tensor]:
-        """The parameters that a vector stands for."""
+        """The parameters by name, for a vector ``[parameters]``."""
         pieces = torch.split(place, [parameter.numel() for parameter in self.free.values()])
         return {name: piece.view_as(old) for (name, old), piece in zip(self.free.items(), pieces, strict=True)}
 
     def answers(self, place: Tensor, x: Tensor) -> Tensor:
-        """``[rows, outputs]``."""
+        """The network's answers ``[rows, outputs]`` with these parameters."""
         answers: Tensor = functional_call(self.network, self.parts(place), (x,))
         return answers
 
     def loss(self, place: Tensor) -> float:
-        """Mean over the rows."""
+        """The mean loss over the rows with these parameters."""
         with torch.no_grad():
             return float(loss(self.task, self.answers(place, self.x), self.y))
 
     def normal(self, place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The Gauss–Newton matrix and half the gradient of the squared error, or both of the cross entropy; the scale.
+        """Gauss–Newton matrix, gradient and scale of the damping, as sums over the rows.
 
-        With the Jacobian J of the answers these are JᵀJ and Jᵀ(answers − targets), or Jᵀ(diag p − p pᵀ)J and
-        Jᵀ(p − one-hot), p being the softmax of the answers; sums, chunk by chunk of rows. The scale is the mean of the
-        diagonal of JᵀJ, for classes divided by their number: it does not vanish as p comes close to 0 and 1.
+        J is the Jacobian of the answers, p their softmax. Matrix and gradient are
+
+        - regression: JᵀJ and Jᵀ(answers − targets), half the gradient of the squared error;
+        - classification: Jᵀ(diag p − p pᵀ)J and Jᵀ(p − one-hot), of the cross entropy.
+
+        The scale is the mean of the diagonal of JᵀJ, for a classification divided by the number of classes. It does not
+        go to 0 as p goes to 0 and 1.
         """
         with torch.no_grad():
             answers = self.answers(place, self.x)
@@ -170,18 +174,18 @@ class LeastSquares:
 
 
 def _weighted(jacobian: Tensor, p: Tensor) -> Tensor:
-    """SᵀJ, row by row, with S = diag √p − p √pᵀ, so that S Sᵀ = diag p − p pᵀ: nothing is subtracted that is squared.
+    """SᵀJ for each row, with S = diag √p − p √pᵀ. Then S Sᵀ = diag p − p pᵀ, without subtracting squares.
 
     Args:
         jacobian: ``[rows, outputs, parameters]``.
-        p: ``[rows, outputs]``, sums of rows are 1.
+        p: ``[rows, outputs]``; each row sums to 1.
     """
     mean = (p.unsqueeze(2) * jacobian).sum(dim=1, keepdim=True)
     return p.sqrt().unsqueeze(2) * (jacobian - mean)
 
 
 def _step(problem: LeastSquares, place: Tensor, damping: float) -> tuple[Tensor, float] | None:
-    """The next place and the damping to begin with there; None where no step lowers the loss."""
+    """The next parameters and the damping to start with there; None if no step lowers the loss."""
     matrix, gradient, scale = problem.normal(place)
     before = problem.loss(place)
     if not torch.isfinite(matrix).all():
@@ -191,7 +195,7 @@ def _step(problem: LeastSquares, place: Tensor, damping: float) -> tuple[Tensor,
         factor, failed = torch.linalg.cholesky_ex(matrix + damping * scale * identity)
         if not failed:
             tried = place - torch.cholesky_solve(gradient[:, None], factor)[:, 0]
-            if problem.loss(tried) < before:  # NaN is not less
+            if problem.loss(tried) < before:  # False for NaN.
                 return tried, max(_LEAST_DAMPING[problem.task], damping * _LESS)
         damping *= _MORE
     return None

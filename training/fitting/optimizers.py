@@ -1,4 +1,4 @@
-"""What moves the weights: mini-batch Adam, full-batch LBFGS, Levenberg–Marquardt; a fit drives all of them alike."""
+"""Optimizers with one interface: mini-batch Adam, full-batch LBFGS, Levenberg–Marquardt."""
 
 import math
 from dataclasses import dataclass
@@ -17,52 +17,52 @@ from training.fitting.least_squares import LevenbergMarquardt
 from training.fitting.record import Advance
 from training.recipe.fit_sections import FitSection, SparsifySection
 
-# LBFGS iterations between two looks from outside (progress, checkpoint, interruption).
+# LBFGS iterations per advance; between two advances are progress, checkpoint and interruption.
 LBFGS_CHUNK = 10
-# Rows of a batch that tell how large the edges are: each row is as many numbers as there are edges.
+# The most rows of a batch for which the penalty is computed: each row takes one number per edge.
 _PENALTY_ROWS = 1024
 
 
 class Optimizer(Protocol):
-    """Moves the weights of one network; what it remembers between two steps can be kept and put back."""
+    """Changes the weights of one network. Its state between two steps can be saved and loaded."""
 
     def advance(self, place: tuple[int, int]) -> Advance:
-        """Go on from ``place`` (which of the plan's grids, steps done on it)."""
+        """Do the next step or steps from ``place`` (index of the grid in the plan, steps done on it)."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors and numbers that, put back, make the next steps those of a fit that never stopped."""
+        """The state to save. After loading it, the next steps are the same as without the stop."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Put them back."""
+        """Load a saved state."""
 
 
 @dataclass(frozen=True)
 class Objective:
-    """What the optimizer follows: the loss of the task, and what edges cost."""
+    """What the optimizer minimizes: the loss of the task plus the penalty on edges."""
 
     task: Task
     sparsify: SparsifySection | None = None
 
     def with_penalty(self, value: Tensor, network: nn.Module, x: Tensor) -> Tensor:
-        """The loss ``value`` and the price of the edges on the rows ``x``."""
-        # A loss that is not finite ends the fit; the price of such a network has no answer.
+        """The loss ``value`` plus the penalty on edges for the rows ``x``."""
+        # A loss that is not finite ends the fit, and the penalty of such a network cannot be computed.
         if self.sparsify is None or not torch.isfinite(value):
             return value
         assert isinstance(network, KAN)
         rows = x[:: -(-len(x) // _PENALTY_ROWS)]
-        price = penalty(network, rows, l1=self.sparsify.l1, entropy=self.sparsify.entropy)
-        return value + self.sparsify.penalty * price
+        edges = penalty(network, rows, l1=self.sparsify.l1, entropy=self.sparsify.entropy)
+        return value + self.sparsify.penalty * edges
 
 
 def optimizer_for(network: nn.Module, train: Samples, plan: FitSection, goal: Objective) -> Optimizer:
-    """The plan's optimizer, for the parameters that want a gradient.
+    """The plan's optimizer, for the parameters that have a gradient.
 
     Raises:
-        FitRefused: too many parameters for Levenberg–Marquardt, or a price of edges, which is no sum of squares.
+        FitRefused: too many parameters for Levenberg–Marquardt, or a penalty, which is no sum of squares.
     """
     if plan.optimizer == "levenberg-marquardt":
         if goal.sparsify is not None:
-            raise FitRefused("levenberg-marquardt follows the loss alone; to sparsify, wanted lbfgs or adam")
+            raise FitRefused("levenberg-marquardt cannot add a penalty to the loss; to sparsify, wanted lbfgs or adam")
         return LevenbergMarquardt(network, train, goal.task)
     return (_Adam if plan.optimizer == "adam" else _LBFGS)(network, train, plan, goal)
 
@@ -72,7 +72,7 @@ def _free(network: nn.Module) -> list[nn.Parameter]:
 
 
 class _Adam:
-    """An advance is an epoch of mini-batches, half a cosine of learning rates a grid."""
+    """An advance is an epoch of mini-batches. The learning rate falls by half a cosine on each grid."""
 
     def __init__(self, network: nn.Module, train: Samples, plan: FitSection, goal: Objective) -> None:
         self._network, self._train, self._plan, self._goal = network, train, plan, goal
@@ -86,7 +86,7 @@ class _Adam:
 
     def advance(self, place: tuple[int, int]) -> Advance:
         plan, (stage, step) = self._plan, place
-        # Computed from the step, so that nothing but the step needs saving.
+        # The learning rate is computed from the step, so a saved fit needs only the step.
         share = step / plan.steps
         self._torch.param_groups[0]["lr"] = plan.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
         order = np.random.default_rng((plan.seed, stage, step)).permutation(len(self._train.x))
@@ -107,8 +107,8 @@ class _Adam:
 class _LBFGS:
     """An advance is a chunk of iterations, each on all rows.
 
-    Where a line search meets numbers that are not finite it turns back. Where a chunk ends in such all the same, as
-    when float32 cannot hold a product of gradients, it is done again from its start by what remembers no gradients.
+    A line search turns back from numbers that are not finite. A chunk may still end in such numbers, for example if a
+    product of gradients is too large for float32. Then the chunk is repeated from its start with an empty history.
     """
 
     def __init__(self, network: nn.Module, train: Samples, plan: FitSection, goal: Objective) -> None:
@@ -160,7 +160,7 @@ class _LBFGS:
         if torch.isfinite(value) and all(torch.isfinite(gradient).all() for gradient in gradients):
             self._first = value.detach() if self._first is None else self._first
             return value
-        # Flat and higher than where the chunk began: NaN would be taken for a way down, and spread.
+        # A flat value above the start of the chunk makes the line search turn back; it would accept NaN as lower.
         for gradient in gradients:
             gradient.zero_()
         most = torch.finfo(value.dtype).max

@@ -1,4 +1,4 @@
-"""A step of a fit, and a look at the network after it."""
+"""The results of a step of a fit, and of the evaluation after it."""
 
 import math
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from training.fitting.evaluation import answers
 
 @dataclass(frozen=True)
 class Advance:
-    """What an optimizer did.
+    """The result of an advance of an optimizer.
 
     Attributes:
-        step: Steps then done on this grid.
-        train_loss: Without any price of edges.
-        at_end: No further step would lower the loss.
+        step: Number of steps done on this grid.
+        train_loss: Training loss without the penalty on edges.
+        at_end: True if no further step would lower the loss.
     """
 
     step: int
@@ -27,9 +27,9 @@ class Advance:
 
 @dataclass(frozen=True)
 class Record:
-    """One line of the loss curve, after ``step`` steps on this grid (0 where the network has none).
+    """One point of the loss curve, after ``step`` steps on this grid (``grid_size`` 0: the network has no grid).
 
-    Under Adam the training loss is the mean over the epoch's batches, as they came.
+    With Adam the training loss is the mean over the epoch's batches, each before its step.
     """
 
     grid_size: int
@@ -42,7 +42,7 @@ class Record:
 def evaluate(
     network: nn.Module, place: tuple[int, int], train_loss: float, validation: Samples, task: Task
 ) -> Record | None:
-    """Look at the validation rows at ``place`` (grid size, step); None where a number is not finite."""
+    """Evaluate the network on the validation rows at ``place`` (grid size, step); None if a loss is not finite."""
     outputs = answers(network, validation.x)
     validation_loss = float(loss(task, outputs, validation.y))
     if not (math.isfinite(train_loss) and math.isfinite(validation_loss)):

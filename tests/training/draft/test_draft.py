@@ -58,7 +58,7 @@ def test_a_shops_table_becomes_a_recipe_that_says_why(tmp_path: Path) -> None:
     assert recipe.data.columns == ("age", "town", "member", "paid")
     assert recipe.data.categories == {"town": ("Bonn", "Ulm"), "member": ("False", "True")}
     assert (recipe.task.kind, recipe.split.kind, recipe.data.missing) == ("classification", "stratified", "refuse")
-    assert '#   "order_id": an id by its name, a value of its own in every row' in recipe.text
+    assert '#   "order_id": an id by its name, different in every row' in recipe.text
     assert '#   "note": text, 200 different ones' in recipe.text
     assert '"age",  # whole numbers, 18 to 89' in recipe.text
     assert 'kind = "classification"  # the target holds words, 2 different ones' in recipe.text
@@ -162,7 +162,7 @@ def test_a_rare_class_is_split_by_chance(tmp_path: Path) -> None:
 def test_constant_columns_stay_and_a_lone_counter_is_an_input(tmp_path: Path) -> None:
     """A constant is kept with a comment; a column in order is not left out where nothing else is there."""
     constant = drafted(tmp_path, shop().assign(shop_number=7), "paid")
-    assert '"shop_number",  # always 7: says nothing, gets weight zero' in constant.text
+    assert '"shop_number",  # always 7: useless, gets weight zero' in constant.text
     assert "shop_number" in prepare(constant).warnings[0]
     line = drafted(tmp_path, pd.DataFrame({"x": range(50), "y": np.sin(np.arange(50.0))}), "y")
     assert line.data.columns == ("x",)
@@ -205,7 +205,7 @@ def test_tables_too_small_are_refused(tmp_path: Path) -> None:
         drafted(tmp_path, shop()[["paid"]], "paid")
     with pytest.raises(DataError, match="the target is the same in every row"):
         drafted(tmp_path, shop(1), "paid")
-    with pytest.raises(DataError, match=r"t\.csv: 5 rows to learn from; wanted at least 10"):
+    with pytest.raises(DataError, match=r"t\.csv: 5 rows to train on; wanted at least 10"):
         drafted(tmp_path, shop(5), "paid")
 
 

@@ -166,7 +166,7 @@ def test_what_levenberg_and_marquardt_cannot_fit_is_refused_before_any_step() ->
     rows, plan = toy(20, 0), LEVENBERG.model_copy(update={"grids": (3, 300)})
     with pytest.raises(FitRefused, match="at most 4096 parameters, and the network has 4560 on grid 300; wanted fewer"):
         next(fit_steps(begin(network(), plan), rows, rows, plan, "regression"))
-    with pytest.raises(FitRefused, match="follows the loss alone; to sparsify, wanted lbfgs or adam"):
+    with pytest.raises(FitRefused, match="cannot add a penalty to the loss; to sparsify, wanted lbfgs or adam"):
         next(fit_steps(begin(network(), LEVENBERG), rows, rows, LEVENBERG, "regression", SparsifySection()))
 
 
