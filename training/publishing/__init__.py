@@ -1,5 +1,5 @@
 """From a network to a version in a model repository.
 
-`export` lowers it and writes the files, `verify` compares them with the network in float64, `manifest` describes them,
-`publish` puts them into the repository: whole or not at all, never over another version.
+`export` lowers the network and makes the files, `verify` compares them with the network in float64, `manifest`
+describes them. `publish` puts them into the repository: whole or not at all, never over another version.
 """

@@ -1,4 +1,4 @@
-"""From a network to the files of a version: graphs that were held against float64, and the network itself."""
+"""From a network to the files of a version: verified graphs, and the network itself."""
 
 import platform
 from collections.abc import Mapping, Sequence
@@ -22,17 +22,17 @@ from training.publishing.verify import Verification, VerificationFailed, verify
 from training.threads import torch_threads
 
 MODEL, EXPLAIN, NETWORK = "model.onnx", "explain.onnx", "network.safetensors"
-# Edges of one run of explain.onnx.
+# The memory for the edges of one run of explain.onnx.
 _MAX_EDGE_BYTES = 64 * 1024**2
 _EXPLAINED_ROWS = 64
-# Graphs are chosen on fewer rows than they are verified on, and by their answers, not by what their edges say: where
-# what seemed good enough is not, closer ones are looked for.
+# The lowering checks fewer rows than the verification, and no edges. If a graph passes the first and fails the second,
+# the lowering is repeated with these shares of the tolerance.
 _SHARES = (1.0, 1 / 2, 1 / 4, 1 / 8)
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A network with what stands before and behind it."""
+    """A network with the transforms of its inputs and outputs; None: there is none."""
 
     kan: KAN
     inputs: InputTransform | None
@@ -45,8 +45,8 @@ class Plan:
 
     Attributes:
         tolerance: Bound on the error against float64.
-        tune_for: Numbers of rows for which strategies are timed; empty: none is.
-        precision: Of each layer's largest product.
+        tune_for: Batch sizes, in rows, for which strategies are timed; empty: nothing is timed.
+        precision: Number format of each layer's largest product.
     """
 
     tolerance: float
@@ -56,13 +56,13 @@ class Plan:
 
 @dataclass(frozen=True)
 class Exported:
-    """Graphs that passed.
+    """Graphs that passed the verification.
 
     Attributes:
-        trained: What they compute.
-        plan: How they were made.
+        trained: The network that the graphs compute.
+        plan: The plan of the export.
         lowered: The graphs.
-        verification: How far they are from float64.
+        verification: The errors of the graphs against float64.
     """
 
     trained: Trained
@@ -78,18 +78,18 @@ def export(
     training_rows: NDArray[np.float32] | None = None,
     scale: NDArray[np.float64] | None = None,
 ) -> Exported:
-    """Lower and verify.
+    """Lower a network and verify the graphs.
 
     Args:
         trained: The network.
-        plan: How.
-        training_rows: ``[rows, features]``, raw, NaN where missing; or
-        scale: ``[outputs]``, what errors are relative to, where the rows are not at hand.
+        plan: How to export.
+        training_rows: ``[rows, features]``, raw, NaN for a gap; None: the rows are not available.
+        scale: ``[outputs]``, the divisor of errors; needed without ``training_rows``.
 
     Raises:
-        VerificationFailed: no graph is within the tolerance; tells of the first that was tried.
+        VerificationFailed: no graph is within the tolerance. The message is about the first graph tried.
     """
-    # Torch's threads go on spinning for a while after each operation, beside the runs that are timed.
+    # Torch's idle threads spin for a while after each operation and would disturb the timing.
     with torch_threads(1):
         return _export(trained, plan, training_rows, scale)
 
@@ -102,7 +102,7 @@ def _export(
         try:
             return _within(share * plan.tolerance, trained, plan, training_rows, scale)
         except LoweringError as error:
-            # That nothing comes as close as was asked for in vain says less than how far off what was found is.
+            # An earlier refusal is raised instead: it tells the error of a graph that was found.
             raise (refused or VerificationFailed(str(error))) from None
         except VerificationFailed as error:
             refused = refused or error
@@ -117,7 +117,7 @@ def _within(
     training_rows: NDArray[np.float32] | None,
     scale: NDArray[np.float64] | None,
 ) -> Exported:
-    """Graphs that were looked for with the error ``wanted``, held to the plan's tolerance."""
+    """Lower with the tolerance ``wanted``, then verify with the plan's tolerance."""
     kan, inputs, outputs = trained.kan, trained.inputs, trained.outputs
     lowered = lower(
         kan,
@@ -144,7 +144,7 @@ def _within(
 
 
 def files(exported: Exported, manifest: pb.ModelManifest, others: Mapping[str, bytes]) -> Files:
-    """The version's files: graphs, which say in their metadata_props whose they are, network, and others by name."""
+    """The version's files: the graphs, with model and version in their metadata_props; the network; the others."""
     lowered, trained = exported.lowered, exported.trained
     metadata = {
         "model": manifest.name,
@@ -163,12 +163,12 @@ def files(exported: Exported, manifest: pb.ModelManifest, others: Mapping[str, b
 
 
 def network_bytes(trained: Trained) -> bytes:
-    """What network.safetensors holds."""
+    """The content of network.safetensors."""
     return checkpoint.to_bytes(trained.kan, trained.inputs, trained.outputs)
 
 
 def describe(exported: Exported, precision_loss: Mapping[str, float]) -> pb.Lowering:
-    """What the manifest says of the graph."""
+    """The manifest's description of the graph."""
     lowered, plan, verification = exported.lowered, exported.plan, exported.verification
     layers = [
         pb.LayerLowering(
@@ -202,7 +202,7 @@ def describe(exported: Exported, precision_loss: Mapping[str, float]) -> pb.Lowe
 
 
 def explanation(kan: KAN) -> pb.Explanation:
-    """What the manifest says of explain.onnx."""
+    """The manifest's description of explain.onnx."""
     edges = [
         pb.TensorSpec(name=edges_name(index), datatype="FP32", shape=[-1, layer.outputs, layer.inputs])
         for index, layer in enumerate(kan.layers)

@@ -1,4 +1,4 @@
-"""The manifest of a model version: what it takes, gives, was trained on and measured."""
+"""The manifest of a model version: inputs, outputs, training data, graph and metrics."""
 
 import datetime
 import importlib.metadata
@@ -20,9 +20,9 @@ from training.fitting.evaluation import answers, block_rows
 from training.publishing.export import Exported, Trained, describe, explanation
 from training.recipe.config import Recipe
 
-# The metric that counts rows without a finite answer; other metrics are of the rest.
+# The metric that counts rows without a finite answer. The other metrics are computed on the rest.
 UNANSWERED = "unanswered_rows"
-# Begins the names of the metrics of the version that learned on, in the manifest of its successor.
+# Prefix of the previous version's metrics in the manifest of a version that was trained further.
 BEFORE = "before_test_"
 _HISTOGRAM_BINS = 20
 _TASKS = {"regression": pb.TASK_REGRESSION, "classification": pb.TASK_CLASSIFICATION}
@@ -37,15 +37,15 @@ def build_manifest(
     beside: Mapping[str, float] | None = None,
     attribution: Sequence[float] = (),
 ) -> pb.ModelManifest:
-    """Everything but version and files, which :mod:`training.publishing.publish` fills in.
+    """The manifest without version and files, which :mod:`training.publishing.publish` fills in.
 
     Args:
-        recipe: What was asked.
+        recipe: The recipe.
         dataset: The table.
         exported: The network and its graph.
-        formula: One line an output, or nothing.
-        beside: Metrics of what was trained beside it, by name.
-        attribution: How much the answers depend on each feature, or nothing.
+        formula: One line per output, or "".
+        beside: Further metrics by name, for example those of the baseline.
+        attribution: The score of each feature, or empty.
     """
     metrics, precision_loss = _metrics(dataset, exported)
     manifest = of_network(exported, precision_loss)
@@ -70,7 +70,7 @@ def build_manifest(
 
 
 def of_network(exported: Exported, precision_loss: Mapping[str, float]) -> pb.ModelManifest:
-    """What a network and its graphs say of themselves, whatever they were made from: tensors, shape, lowering."""
+    """The part of the manifest that depends on network and graphs only: tensors, shape, lowering."""
     kan, graph = exported.trained.kan, exported.lowered.model.graph
     first = kan.layers[0]
     return pb.ModelManifest(
@@ -92,20 +92,20 @@ def of_network(exported: Exported, precision_loss: Mapping[str, float]) -> pb.Mo
 
 
 def histogram(values: Numbers) -> pb.Histogram:
-    """How often which values come: ``[rows]``, one or more, finite, and not all of them one huge number."""
+    """The histogram of ``[1 or more rows]``: finite values that are not all the same huge number."""
     counts, edges = np.histogram(values, bins=min(_HISTOGRAM_BINS, len(np.unique(values))))
     return pb.Histogram(edges=edges, counts=counts)
 
 
 def output_names(classes: Sequence[str], target: str, outputs: int) -> tuple[str, ...]:
-    """One a network's output: the classes, the target, or the target with a number."""
+    """One name per output of the network: the classes, the target, or the target with a number."""
     if classes:
         return tuple(classes)
     return (target,) if outputs == 1 else tuple(f"{target} {number}" for number in range(1, outputs + 1))
 
 
 def timestamp() -> str:
-    """Now, as manifests say it."""
+    """The current time in the format of manifests: ISO 8601, UTC, whole seconds."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
@@ -115,7 +115,7 @@ def library_version() -> str:
 
 
 def outline(recipe: Recipe, dataset: Dataset) -> pb.ModelManifest:
-    """What is known of a version before it is trained: name, task, classes, columns, features, recipe."""
+    """The part of the manifest that is known before training: name, task, classes, columns, features, recipe."""
     return pb.ModelManifest(
         name=recipe.model.name,
         task=_TASKS[dataset.task],
@@ -128,7 +128,7 @@ def outline(recipe: Recipe, dataset: Dataset) -> pb.ModelManifest:
 
 
 def _metrics(dataset: Dataset, exported: Exported) -> tuple[dict[str, float], dict[str, float]]:
-    """Metrics of what will be served, and how much better those of the float32 network are where it is not that."""
+    """The metrics of the served graph and, for float16 or int8, how much the metrics lost against float32."""
     trained = exported.trained
     metrics = evaluate(dataset, lambda rows: predict(trained, dataset.x[rows]))
     if exported.plan.precision == "float32":
@@ -140,20 +140,20 @@ def _metrics(dataset: Dataset, exported: Exported) -> tuple[dict[str, float], di
 
 
 def _served(session: Session, dataset: Dataset, rows: RowNumbers, block: int) -> Numbers:
-    """Answers of the graph, so many rows at a time."""
+    """Answers of the graph, computed in blocks of rows."""
     x = dataset.x[rows].astype(np.float32)
     blocks = range(0, len(x), block)
     served = np.concatenate([session.run(x[start : start + block])[0] for start in blocks]).astype(np.float64)
-    # scikit-learn wants probabilities that sum to one in float64.
+    # scikit-learn requires probabilities that sum to 1 in float64.
     return served / served.sum(axis=1, keepdims=True) if dataset.task == "classification" else served
 
 
 def evaluate(dataset: Dataset, predict: Callable[[RowNumbers], Numbers]) -> dict[str, float]:
-    """Metrics on the rows that were held out, by name; targets in raw units.
+    """Metrics on validation and test rows, by name; targets in raw units.
 
     Args:
         dataset: The table.
-        predict: Which rows of it -> answers ``[rows, outputs]``.
+        predict: Takes row numbers, returns the answers ``[rows, outputs]`` to these rows.
     """
     parts = {"validation": dataset.validation, "test": dataset.test}
     return {
@@ -164,33 +164,33 @@ def evaluate(dataset: Dataset, predict: Callable[[RowNumbers], Numbers]) -> dict
 
 
 def predict(trained: Trained, x: Numbers) -> Numbers:
-    """Probabilities ``[rows, classes]`` or raw predictions ``[rows, targets]`` by torch, in the network's own type.
+    """Probabilities ``[rows, classes]`` or raw predictions ``[rows, targets]``, by torch in the network's type.
 
     Args:
         trained: The network.
         x: ``[rows, features]``, raw.
     """
     rows = torch.from_numpy(x).to(trained.kan.dtype)
-    # In float64 after the network: scikit-learn wants probabilities that sum to one.
+    # float64 after the network: scikit-learn requires probabilities that sum to 1.
     y = answers(trained.kan, rows if trained.inputs is None else trained.inputs(rows)).double()
     result: Numbers = (y if trained.outputs is None else trained.outputs(y)).numpy()
     return result
 
 
 def scores_of_answered(task: Task, truth: Numbers | RowNumbers, answers: Numbers) -> dict[str, float]:
-    """As :func:`scores`, of the rows that have an answer; where some have none, ``UNANSWERED`` says how many."""
+    """:func:`scores` of the rows with a finite answer. ``UNANSWERED`` counts the others, if there are any."""
     answered = np.isfinite(answers).all(axis=1)
     silent = {} if answered.all() else {UNANSWERED: float((~answered).sum())}
     return silent | (scores(task, truth[answered], answers[answered]) if answered.any() else {})
 
 
 def scores(task: Task, truth: Numbers | RowNumbers, answers: Numbers) -> dict[str, float]:
-    """How good answers are: accuracy and log loss, or root mean square error, mean absolute error and R².
+    """Scores of answers: accuracy and log loss, or root mean square error, mean absolute error and R².
 
     Args:
-        task: What was predicted.
-        truth: int64 ``[rows]`` classes, or ``[rows, targets]`` in raw units.
-        answers: ``[rows, outputs]``, probabilities that sum to one or raw predictions; finite.
+        task: Classification or regression.
+        truth: The true values: int64 ``[rows]`` classes, or ``[rows, targets]`` in raw units.
+        answers: ``[rows, outputs]``, probabilities that sum to 1, or raw predictions; finite.
     """
     if task == "classification":
         return {
@@ -201,7 +201,7 @@ def scores(task: Task, truth: Numbers | RowNumbers, answers: Numbers) -> dict[st
         "rmse": float(sk.root_mean_squared_error(truth, answers)),
         "mae": float(sk.mean_absolute_error(truth, answers)),
     }
-    # R² compares with the variance of the truth: it needs two rows that differ.
+    # R² divides by the variance of the truth, so it needs two different values.
     return found | ({"r2": float(sk.r2_score(truth, answers))} if np.ptp(truth) > 0 else {})
 
 
@@ -226,7 +226,7 @@ def _feature(dataset: Dataset, place: int, feature: Feature, low: float, high: f
     imputed = dataset.imputed[place]
     if imputed is not None:
         message.imputed = imputed
-    # Of a constant there is nothing to count, and numpy cannot part a huge one into bins.
+    # A constant gets no histogram: it says nothing, and numpy cannot make bins around a huge number.
     if len(values) and not dataset.constant[place]:
         message.histogram.CopyFrom(histogram(values))
     return message

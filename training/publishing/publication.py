@@ -1,8 +1,8 @@
-"""What a run keeps while it publishes, so that it publishes once.
+"""Publish the result of a run once, even if the run is stopped while it publishes.
 
-A version gets its name at one moment, and the run ends at a later one: between them the process may be killed, or the
-disk be full. The run then still has its state. Gone on with, it makes the same network again, to the bit; by that, and
-by its recipe, it knows the version that is its own.
+Between the rename of the version's folder and the end of the run, the process may be killed or the disk may be full.
+The run then still has its state, and when it is resumed it makes the same network again, bit for bit. So a version
+with the same network and recipe, published after the run's note, is the run's own.
 """
 
 import hashlib
@@ -28,42 +28,42 @@ def publish_once(
     resumed: bool,
     after: int | None = None,
 ) -> Published:
-    """Publish what a run made, or find the version that it published before it was stopped.
+    """Publish the result of a run, or find the version that the run published before it was stopped.
 
     Args:
-        folder: Of the run.
+        folder: The folder of the run.
         models: The model repository.
-        manifest: As :func:`training.publishing.publish.publish` gets it.
-        files: Likewise.
+        manifest: As for :func:`training.publishing.publish.publish`.
+        files: As for :func:`training.publishing.publish.publish`.
         network: The bytes of network.safetensors.
-        resumed: Whether the run is gone on with; one that begins has published nothing.
-        after: As :func:`training.publishing.publish.publish` gets it.
+        resumed: Whether the run was resumed; a new run has published nothing.
+        after: As for :func:`training.publishing.publish.publish`.
 
     Raises:
         PublishError: as :func:`training.publishing.publish.publish`.
     """
     model_folder = models / manifest.name
     if resumed and (found := _published_before(folder, model_folder, network, manifest.recipe)):
-        told = f"version {found.manifest.version} was published before the run was stopped; no other one is"
+        told = f"version {found.manifest.version} was published before the run was stopped; it is not published again"
         return replace(found, notes=(told, *configure_triton(model_folder, found.manifest)))
     _announce(folder, model_folder, network)
     return publish(models, manifest, files, after=after)
 
 
 def forget(folder: Path) -> None:
-    """The run has ended."""
+    """Remove the note, because the run has ended."""
     (folder / _NAME).unlink(missing_ok=True)
 
 
 def _announce(folder: Path, model_folder: Path, network: bytes) -> None:
-    """Note which network is about to be published, and which version is the newest so far."""
+    """Write a note with the sha256 of the network to publish, and the newest version so far."""
     newest = max(published_versions(model_folder), default=0)
     content = {"newest_version": newest, "network_sha256": hashlib.sha256(network).hexdigest()}
     checkpoint.write_atomically(folder / _NAME, json.dumps(content).encode())
 
 
 def _published_before(folder: Path, model_folder: Path, network: bytes, recipe: str) -> Published | None:
-    """The version that came after the note, with the same network and recipe."""
+    """The version with the same network and recipe that was published after the note; None: there is none."""
     try:
         noted = json.loads((folder / _NAME).read_bytes())
         newest, sha256 = int(noted["newest_version"]), str(noted["network_sha256"])

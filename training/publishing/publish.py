@@ -17,7 +17,7 @@ from kan_api.v1.manifest_pb2 import File, ModelManifest
 from training.errors import TrainingError
 from training.publishing.triton import CONFIG_NAME, config_text, fits, is_generated
 
-# Content by file name, for a version's number, which is certain only once the folder has its name.
+# Takes the number of the version, returns content by file name. The number is certain only when the folder is renamed.
 Files = Callable[[int], Mapping[str, bytes]]
 
 
@@ -31,8 +31,8 @@ class Published:
 
     Attributes:
         folder: ``models/<name>/<version>``.
-        manifest: As written there.
-        notes: What else a person should know of it, a line each.
+        manifest: The manifest in that folder.
+        notes: Further lines for the user.
     """
 
     folder: Path
@@ -43,18 +43,18 @@ class Published:
 def publish(models: Path, manifest: ModelManifest, files: Files, *, after: int | None = None) -> Published:
     """Write the next version of a model.
 
-    The files are written to a hidden folder beside it, flushed to disk, and renamed into place. Where two publish
-    at once, the one that comes second takes the number after. Then Triton's config.pbtxt is written.
+    The files are written to a hidden folder beside the versions, flushed to disk, and renamed into place. If two
+    processes publish at once, the second one takes the next number. Then Triton's config.pbtxt is written.
 
     Args:
-        models: The model repository; made when it is not there.
-        manifest: Its name says which model; version and files are filled in here.
-        files: Version -> content by file name ("model.onnx").
-        after: The version that it must follow directly; None: whichever is the newest.
+        models: The model repository; it is created if it does not exist.
+        manifest: Its name is the model; version and files are filled in here.
+        files: Takes the version, returns content by file name ("model.onnx").
+        after: The version that the new one must follow directly; None: any.
 
     Raises:
-        PublishError: the model's versions so far take other inputs, another version came between, or the folder cannot
-            be written. Where config.pbtxt alone cannot, the version is published and a note says so.
+        PublishError: the newest version has other inputs, task or classes; another version came between; or the folder
+            cannot be written. If only config.pbtxt cannot be written, the version is published and a note says so.
     """
     check_successor(models, manifest)
     model_folder = models / manifest.name
@@ -74,15 +74,15 @@ def publish(models: Path, manifest: ModelManifest, files: Files, *, after: int |
 
 
 def check_successor(models: Path, manifest: ModelManifest) -> None:
-    """Refuse a version that could not stand in for the model's newest one, and a repository that cannot be written.
+    """Refuse a version that cannot replace the model's newest one, and a repository that cannot be written.
 
     Args:
         models: The model repository.
-        manifest: Of the new version, as far as it is known; its name, features, task, classes and size are looked at.
+        manifest: The new version's manifest so far; its name, features, task, classes and size are checked.
 
     Raises:
-        PublishError: inputs, task or classes differ (the message says which), the manifest is larger than kan-serve
-            takes, or no folder can be made there.
+        PublishError: inputs, task or classes differ (the message says which); the manifest is larger than kan-serve
+            accepts; or no folder can be created there.
     """
     name = manifest.name
     _check_writable(models / name)
@@ -92,19 +92,19 @@ def check_successor(models: Path, manifest: ModelManifest) -> None:
         return
     before = read_manifest(models / name / str(versions[-1]))
     if before is None:
-        return  # A broken version binds nobody.
+        return  # A version that cannot be read sets no requirements.
     if reason := difference(before, manifest):
         raise PublishError(f"model {name}: this version cannot follow: {reason}; give the new model a name of its own")
 
 
 def configure_triton(model_folder: Path, manifest: ModelManifest) -> tuple[str, ...]:
-    """Write Triton's config.pbtxt for a version just published, or for the one that came after it meanwhile.
+    """Write Triton's config.pbtxt for a version that was just published, or for a newer one.
 
-    Whichever of two publishers writes last, the file is the newest version's. One that a person has changed stays while
-    its tensors are the version's; where they are not it is kept as ``config.pbtxt.before-<version>``.
+    If two processes publish at once, the file is always that of the newest version. A file that a user has changed
+    stays if its tensors are those of the version. Otherwise it is kept as ``config.pbtxt.before-<version>``.
 
     Returns:
-        Why the file cannot be written, if it cannot; the version stands all the same.
+        A warning if the file cannot be written, else nothing. The version is published in both cases.
     """
     newest: ModelManifest | None = manifest
     try:
@@ -112,7 +112,7 @@ def configure_triton(model_folder: Path, manifest: ModelManifest) -> tuple[str, 
             written = newest.version
             _write_config(model_folder, newest)
             last = published_versions(model_folder)[-1]
-            # Another was published meanwhile: its config may have been written before ours.
+            # A version that was published meanwhile may have written its file before this one.
             newest = read_manifest(model_folder / str(last)) if last > written else None
     except OSError as error:
         return (
@@ -130,7 +130,7 @@ def published_versions(model_folder: Path) -> list[int]:
 
 
 def read_manifest(folder: Path) -> ModelManifest | None:
-    """A version's manifest; None where it cannot be read."""
+    """A version's manifest; None if it cannot be read."""
     try:
         return json_format.Parse((folder / "manifest.json").read_bytes(), ModelManifest(), ignore_unknown_fields=True)
     except (OSError, ValueError, json_format.ParseError):
@@ -138,7 +138,7 @@ def read_manifest(folder: Path) -> ModelManifest | None:
 
 
 def _check_writable(folder: Path) -> None:
-    """Before hours of training rather than after: the nearest folder that exists must take a new one."""
+    """Check, before hours of training, that the nearest existing folder can be written to."""
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not nearest.is_dir():
         raise PublishError(f"{folder}: cannot publish: {nearest} is no folder")
@@ -154,9 +154,11 @@ def _rename_to_next_version(
         written = _write_version(temporary, manifest, version, files(version))
         folder = model_folder / str(version)
         if after is not None and version != after + 1:
-            raise PublishError(f"{model_folder}: version {version - 1} came meanwhile, after version {after}")
+            raise PublishError(
+                f"{model_folder}: version {version - 1} was published meanwhile; wanted {after} as the newest version"
+            )
         try:
-            temporary.rename(folder)  # Fails where the target holds anything: no version is ever overwritten.
+            temporary.rename(folder)  # Fails if the target is not empty: no version is ever overwritten.
         except OSError:
             if not folder.exists():
                 raise
@@ -181,12 +183,12 @@ def _write_version(folder: Path, manifest: ModelManifest, version: int, files: M
 
 
 def _text(manifest: ModelManifest) -> bytes:
-    """What manifest.json holds; kan-serve refuses a larger one than kan_api.limits allows, so nobody publishes it."""
+    """The content of manifest.json. One above the limits in kan_api.limits is refused, as kan-serve would refuse it."""
     text = json_format.MessageToJson(
         manifest,
         preserving_proto_field_name=True,
         ensure_ascii=False,
-        # Zeros and empty words too: a reader without protobuf does not know which fields there could be.
+        # Zeros and empty strings too, so that a reader without the .proto file sees all fields.
         always_print_fields_with_no_presence=True,
     ).encode()
     reason = excess(manifest)
@@ -194,7 +196,7 @@ def _text(manifest: ModelManifest) -> bytes:
         reason = f"manifest.json has {len(text)} bytes, at most {MAX_MANIFEST_BYTES} are allowed"
     if reason:
         raise PublishError(
-            f"model {manifest.name} cannot be published, as kan-serve would refuse it: {reason}; "
+            f"model {manifest.name} cannot be published, because kan-serve would refuse it: {reason}; "
             "give it fewer columns, fewer words and classes, or shorter texts"
         )
     return text
@@ -215,7 +217,7 @@ def _write_config(model_folder: Path, manifest: ModelManifest) -> None:
         if fits(text, manifest):
             return
         _write(model_folder / f"{CONFIG_NAME}.before-{manifest.version}", present)
-    # Written in a folder of its own, since publishers on several machines may share the repository.
+    # Written in a new folder first, because processes on several machines may publish to the same repository.
     with tempfile.TemporaryDirectory(prefix=".publishing-", dir=model_folder) as temporary:
         file = Path(temporary) / CONFIG_NAME
         _write(file, config_text(manifest).encode())
@@ -231,7 +233,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Make names in the folder survive a power cut."""
+    """Flush the folder to disk, so that its file names survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

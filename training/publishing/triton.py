@@ -1,7 +1,8 @@
-"""config.pbtxt: what Triton wants to know of a model, so that it serves the repository's folder as it is.
+"""config.pbtxt: Triton's configuration of a model, so that Triton serves the repository's folder unchanged.
 
-Triton's schema (``inference.ModelConfig``) cannot be one of ours: a process that also loads Triton's client would hold
-it twice. The few fields that matter are declared in a pool of their own; in text form only names count.
+The schema (``inference.ModelConfig``) is not in protobuf's default pool: Triton's client registers it there too, and
+registering it twice is an error. The few fields that matter are declared in a pool of their own. In text format only
+the fields' names count.
 """
 
 import re
@@ -14,18 +15,19 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 from kan_api.v1.manifest_pb2 import ModelManifest, TensorSpec
 
 CONFIG_NAME = "config.pbtxt"
-# The default of kan-serve's max_request_rows: a client meets the same bound, whoever serves.
+# The default of kan-serve's max_request_rows, so that both servers accept the same number of rows.
 MAX_BATCH_ROWS = 4096
 
 _FP32 = 11  # inference.DataType.TYPE_FP32
-# A list as Triton's guide writes it, `instance_group [ … ]`; strings and comments are matched so as to be left alone.
+# Matches a list as in Triton's guide, `instance_group [ … ]`. Strings and comments match too, so that a list inside
+# them is not changed.
 _BARE_LIST = re.compile(r"""\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|\#[^\n]*|(?P<field>\w+)\s*\[""")
 
 _HEADER = """\
 # For Triton; kan-serve does not read it. Written by kan-train, which keeps what you change or add here
 # as long as the tensors are those of the newest version.
 """
-# Names, numbers and types as in Triton's model_config.proto; data types that no model of ours has are left out.
+# Names, numbers and types as in Triton's model_config.proto, without data types that our models never have.
 _SCHEMA = """
 name: "triton_model_config.proto" syntax: "proto3"
 enum_type { name: "DataType" value { name: "TYPE_INVALID" number: 0 } value { name: "TYPE_FP32" number: 11 } }
@@ -61,8 +63,9 @@ message_type {
 def config_text(manifest: ModelManifest) -> str:
     """The content of ``models/<name>/config.pbtxt``: protobuf text, with the tensors of the manifest.
 
-    Source: Triton's model configuration (``model_config.proto`` and its user guide). Of the shapes the rows are left
-    out: ``max_batch_size`` stands for them.
+    The shapes have no dimension for rows, because ``max_batch_size`` is set.
+
+    Source: Triton's model configuration (``model_config.proto`` and its user guide).
     """
     return _text(
         manifest.name,
@@ -72,7 +75,7 @@ def config_text(manifest: ModelManifest) -> str:
 
 
 def is_generated(text: str) -> bool:
-    """Whether a config.pbtxt is as `config_text` writes it for some model: nobody has put anything of their own in."""
+    """Whether `config_text` could have written this config.pbtxt, so that it has no changes by a user."""
     config = _parse(text)
     return config is not None and text == _text(
         config.name,
@@ -82,9 +85,9 @@ def is_generated(text: str) -> bool:
 
 
 def fits(text: str, manifest: ModelManifest) -> bool:
-    """Whether Triton can serve a version with this config.pbtxt: every tensor it names is the version's.
+    """Whether Triton can serve a version with this config.pbtxt: the version has every tensor that it names.
 
-    Tensors that it does not name are no fault: Triton fills them in from the graph.
+    Tensors may be missing in the file: Triton reads them from the graph.
     """
     config = _parse(text)
     return (
@@ -104,14 +107,14 @@ def _text(name: str, inputs: list[tuple[str, Sequence[int]]], outputs: list[tupl
         input=[{"name": tensor, "data_type": _FP32, "dims": dims} for tensor, dims in inputs],
         output=[{"name": tensor, "data_type": _FP32, "dims": dims} for tensor, dims in outputs],
         version_policy={"latest": {"num_versions": 1}},
-        # Empty: requests that wait are put together as soon as the model is free, as kan-serve does.
+        # Without options Triton batches waiting requests as soon as the model is free, as kan-serve does.
         dynamic_batching={},
     )
     return _HEADER + text_format.MessageToString(config, as_utf8=True)
 
 
 def _are_among(tensors: Any, specs: Sequence[TensorSpec]) -> bool:
-    """Name, type and width; whoever sets max_batch_size to 0 gives the rows' -1 as well."""
+    """Whether name, type and width agree. With max_batch_size 0 a shape also has -1 for the rows."""
     wanted = {spec.name: list(spec.shape) for spec in specs}
     return all(
         tensor.name in wanted
@@ -122,8 +125,8 @@ def _are_among(tensors: Any, specs: Sequence[TensorSpec]) -> bool:
 
 
 def _parse(text: str) -> Any:
-    """A ModelConfig of the fields above, the others passed over; None where the text is none."""
-    # Only behind a colon does the parser pass over a list in a field that it does not know.
+    """A ModelConfig with the fields above, without all others; None if the text is no ModelConfig."""
+    # The parser can skip a list in an unknown field only after a colon, so the colon is added.
     text = _BARE_LIST.sub(lambda match: f"{match['field']}: [" if match["field"] else match[0], text)
     try:
         return text_format.Parse(text, _config_class()(), allow_unknown_field=True)

@@ -1,4 +1,4 @@
-"""Hold the ONNX graphs against the network in float64, everywhere a client's rows can lie."""
+"""Compare the ONNX graphs with the network in float64, on all kinds of rows that a client can send."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from training.errors import TrainingError
 
 Rows32 = NDArray[np.float32]
 Values64 = NDArray[np.float64]
-# Explaining takes as many times longer as there are outputs.
+# The explaining graph is slower, about as many times as there are outputs, so only every 16th row is compared.
 _EXPLAINED_EVERY = 16
 
 
@@ -23,11 +23,11 @@ class VerificationFailed(TrainingError):
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found.
+    """The result of a verification that passed.
 
     Attributes:
-        errors: The largest differences.
-        scale: ``[outputs]``, what they are relative to.
+        errors: The largest errors.
+        scale: ``[outputs]``, the divisor of errors.
     """
 
     errors: Comparison
@@ -46,21 +46,24 @@ def verify(
     explained_rows: int = 64,
     scale: Values64 | None = None,
 ) -> Verification:
-    """Compare onnxruntime with torch in float64, both fed the same float32 rows.
+    """Compare onnxruntime with torch in float64 on the same float32 rows.
 
     Args:
         model: The graph.
-        kan: The network it was lowered from.
-        inputs: What stands before the network.
-        outputs: What stands behind it.
-        training_rows: ``[rows, features]``, raw, NaN where missing; None where they are not at hand.
+        kan: The network of the graph.
+        inputs: The transform of the inputs; None: there is none.
+        outputs: The transform of the outputs; None: there is none.
+        training_rows: ``[rows, features]``, raw, NaN for a gap; None: the rows are not available.
         tolerance: Bound on the relative error.
-        explained: The graph that gives edges too; its edges are held to the same bound, on fewer rows.
-        explained_rows: Rows a run of it, which bounds the memory.
-        scale: ``[outputs]``, what errors are relative to; needed where the training rows are not at hand.
+        explained: The graph that also gives edges; its edges have the same bound, on fewer rows.
+        explained_rows: Rows per run of ``explained``, which bounds the memory.
+        scale: ``[outputs]``, the divisor of errors; needed without ``training_rows``.
+
+    Returns:
+        The largest errors.
 
     Raises:
-        VerificationFailed: a larger error, or NaN on one side only; the message names the region.
+        VerificationFailed: a larger error, or NaN on one side only. The message names the region.
     """
     reference = Reference(kan, inputs, outputs, training_rows=training_rows, scale=scale)
     found = reference.compare(model)

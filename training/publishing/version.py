@@ -1,4 +1,4 @@
-"""A published version as it is on disk: its manifest, its network, and what stands before and behind that."""
+"""Read a published version from disk: its manifest, and its network with the transforms."""
 
 import hashlib
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ from training.publishing.publish import published_versions, read_manifest
 
 
 class VersionError(TrainingError):
-    """A version cannot be used for what was asked."""
+    """A version cannot be used: it is missing, old, incomplete or changed."""
 
 
 @dataclass(frozen=True)
 class Version:
-    """A version that is whole.
+    """A complete version.
 
     Attributes:
         folder: ``models/<name>/<version>``, absolute.
-        manifest: As published.
-        trained: The network, equal to the bit to the one that was trained.
-        output_scale: ``[outputs]``, what errors are relative to, as training found it.
+        manifest: The published manifest.
+        trained: The network, bit for bit the one that was trained.
+        output_scale: ``[outputs]``, the divisor of errors, from the manifest.
     """
 
     folder: Path
@@ -36,20 +36,20 @@ class Version:
 
 
 def read_newest(folder: Path, advice: str) -> Version:
-    """Read a version that is its model's newest: an older one, used again, would bring an old network back.
+    """Read the newest version of a model. An older one is refused, because its network would replace the newest one.
 
     Args:
         folder: ``models/<name>/<version>``.
-        advice: What the message says to do with the newest one where this is not it.
+        advice: What to do with the newest version; for the message, if ``folder`` is an older one.
 
     Raises:
-        VersionError: no such version, a newer one, one without its network, or one that was changed.
+        VersionError: the version does not exist, is not the newest, has no network, or was changed.
     """
     folder = folder.absolute()
     manifest = read_manifest(folder)
     if manifest is None:
         raise VersionError(
-            f"{folder}: no model version: wanted a folder models/NAME/VERSION with a whole manifest.json"
+            f"{folder}: no model version; wanted a folder models/NAME/VERSION with a whole manifest.json"
         )
     if (manifest.name, str(manifest.version)) != (folder.parent.name, folder.name):
         raise VersionError(

@@ -1,4 +1,4 @@
-"""The formula of a whole network, as manifests and reports tell it."""
+"""The formula of a whole network, for manifests and reports."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,20 +7,20 @@ from kan_model.formula.expression import formula
 from training.publishing.export import Trained
 
 _DIGITS = 4
-# For people: what rounding left beside a whole number.
+# Numbers this close to a whole number are whole up to rounding.
 _NEAR = 1e-12
-# Ways from a feature to an output; longer formulas nobody reads.
+# The most paths from a feature to an output; nobody reads longer formulas.
 _MOST_TERMS = 500
 
 
 @dataclass(frozen=True)
 class WholeFormula:
-    """The formula, one line an output, in raw units.
+    """The formula, one line per output, in raw units.
 
     Attributes:
-        text: As plain text; empty where there is no whole formula.
+        text: Plain text; empty if there is no formula of the whole network.
         latex: The right-hand sides as LaTeX, without dollar signs.
-        notes: What to know about it, or why there is none.
+        notes: Remarks on the formula, or why there is none.
     """
 
     text: str
@@ -29,12 +29,12 @@ class WholeFormula:
 
 
 def whole_formula(trained: Trained, features: Sequence[str], outputs: Sequence[str]) -> WholeFormula:
-    """The formula of the network, where there is one that is short enough to be read.
+    """The formula of the network, if there is one with at most 500 terms.
 
     Args:
         trained: The network.
-        features: Their names.
-        outputs: Their names.
+        features: Names of the features.
+        outputs: Names of the outputs.
     """
     try:
         found = formula(

@@ -1,4 +1,4 @@
-"""What people read after a run: report.html, its charts, and the lines at the end of a command."""
+"""The output of a run for people: report.html, its charts, and the lines that a command prints at its end."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
-"""Pictures of a training run: the loss by grids, and how the answers to held-out rows lie to the truth.
+"""Pictures of a training run: the loss by grids, and the answers to held-out rows against the truth.
 
-Figures of matplotlib, made without pyplot: nothing global changes.
+The figures are matplotlib's, made without pyplot, so no global state changes.
 """
 
 from collections.abc import Sequence
@@ -15,21 +15,21 @@ from training.fitting.record import Record
 Values = NDArray[np.float64]
 
 _TRAIN_COLOUR, _VALIDATION_COLOUR = "0.55", "#1f4e79"
-# Classes whose names and counts can still be read.
+# The names and counts of more classes are too small to read.
 _MOST_CLASSES = 20
 _MOST_POINTS = 5000
 
 
 def staircase(history: Sequence[Record]) -> Figure:
-    """Training and validation loss, step by step, a shade for each grid: with finer grids the loss falls in steps.
+    """Training and validation loss by evaluation, with a shade per grid. Finer grids make the loss fall like a stair.
 
-    What is kept is the best of the last fit: a network that was pruned is another one than that before.
+    The mark "kept" is the best evaluation of the last fit, because pruning makes a new network and a new fit.
 
     Args:
-        history: Of :class:`training.fitting.fit.FitState`, in order.
+        history: The records of :class:`training.fitting.fit.FitState`, in order.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there are no records.
 
     Source: arXiv 2404.19756, fig. 2.3.
     """
@@ -55,26 +55,28 @@ def staircase(history: Sequence[Record]) -> Figure:
         begin = end
     if min(min(record.train_loss, record.validation_loss) for record in history) > 0:
         axes.set_yscale("log")
-    axes.set(xlabel="looks at the validation rows", ylabel="loss", xlim=(-0.5, len(history) - 0.5))
+    axes.set(xlabel="evaluations on the validation rows", ylabel="loss", xlim=(-0.5, len(history) - 0.5))
     axes.legend(frameon=False)
     return figure
 
 
 def _fits_again(history: Sequence[Record]) -> list[int]:
-    """Where a fit of another network begins, as after pruning: the first look is one before any step."""
+    """Indices at which the fit of a new network begins, as after pruning: its first evaluation is before any step."""
     return [place for place, record in enumerate(history) if place > 0 and record.step == 0]
 
 
 def confusion(classes: Sequence[str], truth: NDArray[np.int64], answers: NDArray[np.int64]) -> Figure:
-    """How many rows of each class (down) were answered as which (across); of many classes those with most mistakes.
+    """The confusion matrix: counts of rows by true class (down) and answered class (across).
+
+    Of more than 20 classes it shows those with the most mistakes.
 
     Args:
-        classes: Their names.
-        truth: ``[rows]``, numbers of classes.
-        answers: ``[rows]``, likewise.
+        classes: Names of the classes.
+        truth: ``[rows]``, numbers of the true classes.
+        answers: ``[rows]``, numbers of the answered classes.
 
     Raises:
-        ValueError: no rows, not as many of both, or a number that is no class.
+        ValueError: no rows, arrays of different lengths, or a number that is no class.
     """
     _check_pair(truth, answers)
     if min(truth.min(), answers.min()) < 0 or max(truth.max(), answers.max()) >= len(classes):
@@ -103,15 +105,15 @@ def confusion(classes: Sequence[str], truth: NDArray[np.int64], answers: NDArray
 
 
 def residuals(name: str, truth: Values, answers: Values) -> Figure:
-    """Answer less truth over the truth, and how often which difference comes.
+    """Answer − truth plotted against the truth, and a histogram of these differences.
 
     Args:
-        name: Of the target, in its own unit.
-        truth: ``[rows]``.
-        answers: ``[rows]``.
+        name: Name of the target.
+        truth: ``[rows]``, in the target's unit.
+        answers: ``[rows]``, in the target's unit.
 
     Raises:
-        ValueError: no rows, not as many of both, or a number that is not finite.
+        ValueError: no rows, arrays of different lengths, or a number that is not finite.
     """
     _check_pair(truth, answers)
     if not (np.isfinite(truth).all() and np.isfinite(answers).all()):
@@ -130,4 +132,4 @@ def residuals(name: str, truth: Values, answers: Values) -> Figure:
 
 def _check_pair(truth: NDArray[np.generic], answers: NDArray[np.generic]) -> None:
     if truth.ndim != 1 or truth.shape != answers.shape or not len(truth):
-        raise ValueError(f"truth has shape {truth.shape}, answers have {answers.shape}; wanted [rows] twice, 1 or more")
+        raise ValueError(f"truth has shape {truth.shape}, answers have {answers.shape}; wanted [1 or more] for both")

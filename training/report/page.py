@@ -1,4 +1,4 @@
-"""Pieces of an HTML page that loads nothing and runs nothing; whatever text is given stays text."""
+"""Pieces of an HTML page that loads nothing and runs nothing. All given text is escaped."""
 
 import base64
 import io
@@ -35,34 +35,34 @@ def page(title: str, parts: Iterable[str]) -> bytes:
 
 
 def section(title: str, parts: Iterable[str]) -> str:
-    """A heading and what stands below it; nothing where nothing does."""
+    """A heading and the parts below it; "" if the parts are empty."""
     content = "".join(parts)
     return f"<h2>{escape(title)}</h2>\n{content}\n" if content else ""
 
 
 def paragraph(text: str, kind: str = "") -> str:
-    """Text."""
+    """A paragraph of text; ``kind`` is its CSS class."""
     mark = f' class="{kind}"' if kind else ""
     return f"<p{mark}>{escape(text)}</p>\n"
 
 
 def verbatim(text: str) -> str:
-    """Text with its own line ends; nothing for none."""
+    """Text with its own line breaks; "" for no text."""
     return f"<pre>{escape(text)}</pre>\n" if text else ""
 
 
 def folded(title: str, content: str) -> str:
-    """What is seen when its title is clicked; the content is HTML."""
+    """Content that appears when its title is clicked; ``content`` is HTML."""
     return f"<details><summary>{escape(title)}</summary>\n{content}</details>\n"
 
 
 def bullets(lines: Sequence[str]) -> str:
-    """A list; nothing for none."""
+    """A bulleted list; "" for no lines."""
     return "<ul>\n" + "".join(f"<li>{escape(line)}</li>\n" for line in lines) + "</ul>\n" if lines else ""
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool = True) -> str:
-    """Cells are text; all but the first of a line are numbers."""
+    """A table of text cells. With ``numbers`` all cells but the first of a line are set as numbers."""
 
     def line(cells: Sequence[str], tag: str) -> str:
         marks = ["" if not place or not numbers else ' class="number"' for place in range(len(cells))]
@@ -72,15 +72,15 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool =
 
 
 def number(value: float | None) -> str:
-    """Five digits; nothing for none."""
+    """The number with five digits; "" for None."""
     return "" if value is None else f"{value:.5g}"
 
 
 def image(figure: Figure, text: str, kind: str = "whole") -> str:
-    """A picture inside the page; ``text`` stands for it where it cannot be seen."""
+    """A picture inside the page; ``text`` is shown if the picture cannot be."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a box stands for it
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # A box is drawn instead.
         figure.savefig(buffer, format="png", dpi=_DOTS_PER_INCH)
     content = base64.b64encode(buffer.getvalue()).decode()
     return f'<img class="{kind}" alt="{escape(text)}" src="data:image/png;base64,{content}">\n'

@@ -1,4 +1,4 @@
-"""report.html of a version: what was learned, from what, and how well, as one file that needs no other."""
+"""report.html of a version: the network, its data and its scores, as one self-contained file."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ from training.report.charts import confusion, residuals, staircase
 from training.report.page import bullets, folded, image, number, page, paragraph, section, table, verbatim
 
 NAME = "report.html"
-# What a page is wide enough for.
+# Limits that fit the width of the page.
 _MOST_CURVES, _MOST_EDGES = 16, 4
 _MOST_FEATURES = 200
-# Rows that tell the shape of the curves.
+# Rows over which curves are drawn.
 _ROWS = 1000
-# Rows of which all edges are in memory at once.
+# Rows whose edges are in memory at once.
 _EDGE_ROWS = 64
-# Beginnings of the names of metrics, and what a person calls those rows.
+# Prefixes of the names of metrics, and the heading of their column.
 _PARTS = {
     "train_": "training rows",
     "validation_": "validation rows",
@@ -38,11 +38,11 @@ _PARTS = {
 
 @dataclass(frozen=True)
 class Judged:
-    """Answers to rows whose truth is known.
+    """Answers to rows with known true values.
 
     Attributes:
-        which: What a person calls these rows, as "held-out rows".
-        truth: int64 ``[rows]`` classes, or ``[rows, 1]`` in raw units.
+        which: Name of these rows on the page, such as "held-out rows".
+        truth: The true values: int64 ``[rows]`` classes, or ``[rows, 1]`` in raw units.
         answers: ``[rows, outputs]``: probabilities, or raw predictions; finite.
     """
 
@@ -64,12 +64,12 @@ def report(
     """The page, in UTF-8. It loads nothing and runs nothing.
 
     Args:
-        manifest: Of the version; its number is not needed.
-        trained: The network with what stands before and behind it.
-        rows: ``[rows, features]``, raw, over which curves are drawn; some of many are enough.
-        judged: What pictures of answers are made of; None: there are no such rows.
-        history: Of the fit; empty where it is not known.
-        notes: What was done to the network after the fit, and what else to know of it, a line each.
+        manifest: The manifest of the version; it need not have a version number yet.
+        trained: The network with its transforms.
+        rows: ``[rows, features]``, raw: curves are drawn over at most 1,000 of them.
+        judged: Answers for the pictures of answers; None: there are none.
+        history: The records of the fit; empty if they are not known.
+        notes: Lines on the steps after the fit, and other remarks.
         latex: The manifest's formula as LaTeX, to be copied.
     """
     title = f"{manifest.name}: {manifest.target or 'classes'}"
@@ -99,10 +99,10 @@ def _about(manifest: ModelManifest) -> str:
 
 
 def _metrics(manifest: ModelManifest) -> str:
-    """A line a metric, a column a part of the data."""
+    """A table with one line per metric and one column per part of the data."""
     parts = [part for part in _PARTS if any(name.startswith(part) for name in manifest.metrics)]
     if not parts:
-        return paragraph("Not measured: that takes rows with their truth, and an answer to each.")
+        return paragraph("Not measured: there were no rows with known true values.")
     names = sorted({name.removeprefix(part) for part in parts for name in manifest.metrics if name.startswith(part)})
     rows = [
         [name.replace("_", " "), *(number(manifest.metrics.get(f"{part}{name}")) for part in parts)] for name in names
@@ -123,7 +123,7 @@ def _answers(manifest: ModelManifest, judged: Judged | None) -> Iterator[str]:
 
 
 def _network(manifest: ModelManifest, trained: Trained, raw: Numbers) -> Iterator[str]:
-    """The diagram, and the edges of the first layer that matter most."""
+    """The diagram, and the four strongest edges of the first layer."""
     kan = trained.kan
     x = torch.from_numpy(raw[:: max(1, len(raw) // _ROWS)])
     given = (x if trained.inputs is None else trained.inputs(x)).to(kan.dtype)
@@ -136,12 +136,12 @@ def _network(manifest: ModelManifest, trained: Trained, raw: Numbers) -> Iterato
     yield image(diagram(kan, rows, names=names, outputs=outputs, most_curves=_MOST_CURVES), "the network")
     with torch.no_grad():
         values = next(edge_values(kan, rows))
-    # An edge that adds the same to every row is not worth a picture; rounding gives it a deviation.
+    # A constant edge gets no picture. It is found by its range, because rounding can give it a standard deviation.
     strength = torch.where(values.amax(dim=0) > values.amin(dim=0), values.std(dim=0), 0.0)
     for place in strength.flatten().argsort(descending=True)[:_MOST_EDGES].tolist():
         output, input_ = divmod(place, kan.width[0])
         if strength[output, input_] > 0:
-            # The only layer feeds the outputs themselves.
+            # In a network of one layer the edges feed the outputs.
             fed = outputs[output] if len(kan.layers) == 1 else f"node {output}"
             title, axis = f"{names[input_]} to {fed}", f"{names[input_]}, as the network reads it"
             figure = edge_detail(kan, rows, 0, output, input_, name=axis, title=title)
@@ -155,7 +155,7 @@ def _formula(manifest: ModelManifest, latex: str) -> Iterator[str]:
 
 
 def _answered(kan: KAN, rows: Tensor) -> Tensor:
-    """The rows to which every edge has an answer: a logarithm has none left of 0."""
+    """The rows for which every edge is finite: a logarithm is not for arguments below 0."""
     kept = torch.isfinite(rows).all(dim=1)
     with torch.no_grad():
         for x, some in zip(torch.split(rows, _EDGE_ROWS), torch.split(kept, _EDGE_ROWS), strict=True):
@@ -174,7 +174,7 @@ def _data(manifest: ModelManifest) -> str:
         "rows held out": data.test_rows,
         "rows left out": data.dropped_rows,
     }
-    # Of an imported network that a count is 0 means that it is not known.
+    # For an imported network a count of 0 means that it is not known.
     told = {name: count for name, count in counts.items() if count or not manifest.HasField("origin")}
     text = ""
     if data.source:
@@ -205,7 +205,7 @@ def _remark(feature: Feature) -> str:
 
 def _origin(manifest: ModelManifest) -> Iterator[str]:
     origin = manifest.origin
-    yield paragraph(f"{origin.kind} trained it; how, its files do not say. They were:")
+    yield paragraph(f"{origin.kind} trained it; its files do not tell how. The files were:")
     rows = [[file.name, f"{file.size_bytes:,}", file.sha256] for file in origin.files]
     yield table(["file", "bytes", "sha256"], rows, numbers=False)
     yield paragraph("Imported by:")

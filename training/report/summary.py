@@ -1,4 +1,4 @@
-"""What a command tells at its end."""
+"""The lines that a command prints at its end."""
 
 import shlex
 from collections.abc import Iterator
@@ -9,23 +9,23 @@ from training.publishing.manifest import UNANSWERED
 from training.publishing.publish import Published
 from training.report.report import NAME as REPORT
 
-# Of a formula that is shown in the terminal; report.html has longer ones.
+# Longer formulas are not shown in the terminal; report.html has them.
 _MOST_CHARACTERS = 200
 
 
 def of_run(published: Published, held_out: Path) -> str:
-    """After training.
+    """The lines after training.
 
     Args:
         published: The version.
-        held_out: Where the rows are that it never saw.
+        held_out: The file of the test rows.
     """
     manifest, lowering = published.manifest, published.manifest.lowering
     silent = manifest.metrics.get(f"test_{UNANSWERED}", 0)
     unanswered = (
-        [f"  warning   no answer to {silent:.0f} held-out rows; what is told is of the others"] if silent else []
+        [f"  warning   no answer to {silent:.0f} held-out rows; the scores are of the others"] if silent else []
     )
-    # R² compares with that answer; below zero the model is worse.
+    # R² is 0 for a model that always answers the mean.
     useless = ["  warning   worse than always answering the mean"] if manifest.metrics.get("test_r2", 1.0) < 0 else []
     losses = ", ".join(
         f"{name.removeprefix('test_')} {value:+.4g}"
@@ -38,7 +38,7 @@ def of_run(published: Published, held_out: Path) -> str:
 
 
 def of_import(published: Published) -> str:
-    """After an import; metrics where there were rows to judge by."""
+    """The lines after an import, with metrics if there were rows to compute them."""
     data = published.manifest.data
     parts = (("train_", "training ", data.train_rows), ("test_", "held out ", data.test_rows))
     judged = [
@@ -58,7 +58,7 @@ def _network(published: Published) -> Iterator[str]:
     yield from (f"  formula   {line}" for line in lines if len(line) <= _MOST_CHARACTERS)
     if longer := sum(len(line) > _MOST_CHARACTERS for line in lines):
         several = f"{longer} more: " if longer < len(lines) else ""
-        yield f"  formula   {several}too long to be shown here; it stands in {published.folder / REPORT}"
+        yield f"  formula   {several}too long to be shown here; see {published.folder / REPORT}"
     shape = ", ".join(map(str, network.width))
     yield f"  network   [{shape}], grid {network.grid_size}, degree {network.degree}, {network.parameters} parameters"
 
@@ -82,10 +82,10 @@ def _metrics(manifest: ModelManifest, part: str) -> str:
 
 
 def of_tuning(published: Published) -> str:
-    """After timing strategies: what was tried, as a table: microseconds by rows, a line a strategy."""
+    """The lines after tuning: a table with one line per strategy and its microseconds per batch size."""
     manifest = published.manifest
     lines = [f"published {published.folder}", *(f"  {note}" for note in published.notes)]
-    lines.append(f"  runs of {manifest.preferred_rows} rows are cheapest by the row")
+    lines.append(f"  runs of {manifest.preferred_rows} rows take the least time per row")
     for index, layer in enumerate(manifest.lowering.layers):
         for candidate in layer.candidates:
             times = "".join(f"{1e6 * timing.seconds:10.1f}" for timing in candidate.timings)

@@ -343,7 +343,7 @@ def test_a_run_that_broke_after_it_published_publishes_no_more(
     run.folder.held_out.rmdir()
     resumed = train(replace(run, resume=True), Quiet())
     assert resumed.manifest.version == 1
-    assert "version 1 was published before the run was stopped; no other one is" in resumed.notes
+    assert "version 1 was published before the run was stopped; it is not published again" in resumed.notes
     assert published_versions(tmp_path / "models" / "flowers") == [1]
     assert not run.folder.has_state()
     assert train(run, Quiet()).manifest.version == 2

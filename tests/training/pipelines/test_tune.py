@@ -114,7 +114,7 @@ def test_a_version_that_comes_meanwhile_is_not_put_aside(published: Published, t
     """The network of version 1 must not stand over that of version 2."""
     run = Run(load_recipe(tmp_path / "flowers.toml"), tmp_path / "models", RunFolder(tmp_path / "run"))
     train(run, Watcher())
-    with pytest.raises(PublishError, match="version 2 came meanwhile, after version 1"):
+    with pytest.raises(PublishError, match="version 2 was published meanwhile; wanted 1"):
         publish(tmp_path / "models", published.manifest, lambda _: {"model.onnx": b""}, after=1)
     assert not published.folder.with_name("3").exists()
 

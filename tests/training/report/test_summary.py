@@ -24,7 +24,7 @@ def test_of_a_long_one_it_says_where_it_is() -> None:
     """Nobody has to guess that there is one."""
     long = "y = " + " + ".join(["sin(a)"] * 50)
     (line,) = shown(long)
-    assert "too long to be shown here; it stands in models/m/1/report.html" in line
+    assert "too long to be shown here; see models/m/1/report.html" in line
     assert [line.split(";")[0] for line in shown(f"x = a\n{long}")] == [
         "formula   x = a",
         "formula   1 more: too long to be shown here",
