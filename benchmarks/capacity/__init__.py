@@ -1,1 +1,1 @@
-"""How many replicas a load needs, simulated with measured costs. ``python -m benchmarks.capacity --rate 20000``."""
+"""Simulate how many replicas a load needs, with measured costs: ``python -m benchmarks.capacity --rate 20000``."""

@@ -1,7 +1,7 @@
-"""How many replicas a load needs, on paper, with measured costs: ``python -m benchmarks.capacity --rate 20000``.
+"""Simulate how many replicas a load needs, with measured costs: ``python -m benchmarks.capacity --rate 20000``.
 
-A planning tool: it knows what a request, a run and a row cost a core, and nothing of networks, neighbours and pauses.
-``--check`` holds it against a real kan-serve.
+This is a planning tool. It knows the processor time of a request, a run and a row. It does not model the network, other
+processes on the machine, or pauses. ``--check`` compares it with a real kan-serve.
 """
 
 import argparse
@@ -27,21 +27,23 @@ from benchmarks.common.surroundings import surroundings
 
 _MODULE = "benchmarks.capacity"
 _PACKAGES = ("kan-serving", "grpcio", "onnxruntime", "numpy")
-# Of the measurement of costs; --check takes its own.
+# For the measurement of costs; --check has its own.
 _SECONDS, _ROUNDS = 1.0, 3
-# A real replica keeps up with some 0.7 of what its costs promise (--check), and a machine's speed changes by a third.
+# A real replica keeps up with about 0.7 of the simulated rate (--check), and a machine's speed changes by a third.
 _MARGIN = 1.5
-_MOST_REPLICAS = 2**14  # past that all arrivals of a run are too few to tell
+_MOST_REPLICAS = 2**14  # With more replicas the simulated requests are too few for a result.
 
 
 @dataclass(frozen=True)
 class Tried:
-    """A number of replicas, twice: all up, and with one killed in the middle.
+    """The simulations of a number of replicas: one with all up, one with a replica killed in the middle.
 
     Attributes:
-        replicas: How many.
-        whole, lost: What became of the requests.
-        away_p99_seconds, away_refused_share: Of those alone who came while one was away, or waited for it.
+        replicas: Number of replicas.
+        whole: The result with all replicas up.
+        lost: The result with a replica killed.
+        away_p99_seconds: p99 latency of only the requests that arrived or waited while a replica was away.
+        away_refused_share: The share of these requests that was refused.
     """
 
     replicas: int
@@ -51,19 +53,19 @@ class Tried:
     away_refused_share: float
 
     def holds(self, p99_seconds: float) -> bool:
-        """Whether p99 stays below that and everybody is answered, with one away too."""
+        """Whether p99 is at most this and every request is answered, also while a replica is away."""
         refused = self.whole.refused_share or self.lost.refused_share
         return not refused and max(self.whole.percentile_seconds(99), self.away_p99_seconds) <= p99_seconds
 
 
 def attempt(arrivals: Arrivals, fleet: Fleet, costs: Costs, away_seconds: float) -> Tried:
-    """The arrivals over a fleet, twice.
+    """Simulate the arrivals on a fleet twice: with all replicas up, and with one killed.
 
     Args:
-        arrivals: What comes.
-        fleet: What answers.
-        costs: Of a replica.
-        away_seconds: How long the killed one is.
+        arrivals: The requests.
+        fleet: The replicas.
+        costs: The costs of a replica.
+        away_seconds: How long the killed replica is away.
     """
     at_seconds = float(arrivals.seconds[-1]) / 2
     lost = simulate(arrivals, fleet, costs.seconds, Loss(at_seconds, away_seconds))
@@ -76,7 +78,7 @@ def attempt(arrivals: Arrivals, fleet: Fleet, costs: Costs, away_seconds: float)
 
 
 def smallest(holds: Callable[[int], bool], least: int, most: int = _MOST_REPLICAS) -> int | None:
-    """The smallest number from `least` on that holds, if more always hold too; None where `most` does not."""
+    """The smallest number from `least` to `most` that holds, by bisection; None if `most` does not hold."""
     below, above = least - 1, least
     while not holds(above):
         if above >= most:
@@ -89,7 +91,7 @@ def smallest(holds: Callable[[int], bool], least: int, most: int = _MOST_REPLICA
 
 
 def table(tried: Sequence[Tried], p99_seconds: float) -> str:
-    """Every number of replicas that was tried."""
+    """The results as a table, one line per number of replicas."""
     head = [
         "N",
         "utilisation",
@@ -123,7 +125,7 @@ def _milliseconds(seconds: float) -> str:
 
 
 def main() -> None:
-    """Measure or read the costs, try numbers of replicas, print the table."""
+    """Measure or read the costs, simulate numbers of replicas, print the table."""
     arguments = _arguments()
     print(surroundings(f"`{' '.join(['python', '-m', _MODULE, *sys.argv[1:]])}`", _PACKAGES), flush=True)
     try:
@@ -151,7 +153,7 @@ def main() -> None:
             holds(replicas)
         print(table(list(tried.values()), p99_seconds))
         return
-    # Fewer cannot, however full their runs are.
+    # The search starts at the number whose processor time is enough with full batches; fewer cannot hold.
     a_request = costs.request_seconds + rows * (costs.row_seconds + costs.run_seconds / arguments.max_batch_rows)
     found = smallest(holds, max(1, math.ceil(arrivals.rate * a_request)))
     print(table([tried[replicas] for replicas in sorted(tried)], p99_seconds))
@@ -176,12 +178,12 @@ def _arrivals(arguments: argparse.Namespace) -> Arrivals:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=f"python -m {_MODULE}", description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--rate", type=float, help="requests a second by a Poisson process")
+    what.add_argument("--rate", type=float, help="requests per second, as a Poisson process")
     what.add_argument("--trace", type=Path, metavar="CSV", help="replay a file with the columns seconds[,rows]")
-    what.add_argument("--check", action="store_true", help="hold the simulation against a real kan-serve (7 minutes)")
-    parser.add_argument("--rows", type=int, default=1, help="of each request (with --rate)")
+    what.add_argument("--check", action="store_true", help="compare the simulation with a real kan-serve (7 minutes)")
+    parser.add_argument("--rows", type=int, default=1, help="rows per request (with --rate)")
     parser.add_argument(
-        "--requests", type=int, default=200_000, help="how many are replayed (with --rate; %(default)s)"
+        "--requests", type=int, default=200_000, help="number of simulated requests (with --rate; %(default)s)"
     )
     parser.add_argument(
         "--bursts",
@@ -191,13 +193,15 @@ def _arguments() -> argparse.Namespace:
         help="FACTOR times the rate for SECONDS out of EVERY_SECONDS (with --rate)",
     )
     parser.add_argument(
-        "--replicas", type=int, nargs="+", metavar="N", help="these alone; else the smallest that holds"
+        "--replicas", type=int, nargs="+", metavar="N", help="simulate these numbers; else find the smallest that holds"
     )
     parser.add_argument(
-        "--p99-ms", type=float, default=5.0, help="what p99 in the service may be (default: %(default)g)"
+        "--p99-ms", type=float, default=5.0, help="the largest p99 latency in the service (default: %(default)g)"
     )
-    parser.add_argument("--margin", type=float, default=_MARGIN, help="costs times so many (default: %(default)g)")
-    parser.add_argument("--away-seconds", type=float, default=10.0, help="how long a killed replica is (%(default)g)")
+    parser.add_argument("--margin", type=float, default=_MARGIN, help="factor on the costs (default: %(default)g)")
+    parser.add_argument(
+        "--away-seconds", type=float, default=10.0, help="how long a killed replica is away (%(default)g)"
+    )
     parser.add_argument("--balancer", choices=BALANCERS, default="least requests", help="default: %(default)s")
     parser.add_argument("--front-end", choices=servers.FRONT_ENDS, default="grpcio", help="default: %(default)s")
     parser.add_argument("--max-batch-rows", type=int, default=512, help="as in kan-serve (default: %(default)s)")
@@ -206,7 +210,7 @@ def _arguments() -> argparse.Namespace:
         "--costs",
         type=Path,
         metavar="FILE",
-        help="of benchmarks.serving --json; else they are measured (15 seconds)",
+        help="costs from a file of benchmarks.serving --json; else they are measured (15 seconds)",
     )
     arguments = parser.parse_args()
     low = [

@@ -1,4 +1,4 @@
-"""When requests come and how many rows they bring: by chance, in bursts, or as somebody recorded them."""
+"""Arrival times and rows of requests: random, in bursts, or from a recorded trace."""
 
 import csv
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ class Arrivals:
     """Requests in order.
 
     Args:
-        seconds: [requests], when each comes, from 0 on, never falling.
-        rows: [requests], what each brings, 1 or more.
+        seconds: [requests], the arrival times, ascending from 0 or more.
+        rows: [requests], the rows of each, 1 or more.
     """
 
     seconds: NDArray[np.float64]
@@ -26,18 +26,18 @@ class Arrivals:
 
     @property
     def rate(self) -> float:
-        """Requests a second, over the whole."""
+        """Requests per second, on average."""
         return len(self.seconds) / float(self.seconds[-1])
 
 
 @dataclass(frozen=True)
 class Bursts:
-    """Times of more.
+    """Periods with a higher rate.
 
     Args:
-        factor: How many times the rate it is then.
-        every_seconds: From the start of one to the start of the next.
-        seconds: How long one lasts, less than that.
+        factor: The rate in a burst, as a multiple of the rate outside.
+        every_seconds: Time from the start of a burst to the start of the next.
+        seconds: Length of a burst, less than `every_seconds`.
     """
 
     factor: float
@@ -46,16 +46,16 @@ class Bursts:
 
 
 def poisson(rate: float, count: int, rows: int = 1, bursts: Bursts | None = None, seed: int = 0) -> Arrivals:
-    """Requests that know nothing of one another: a Poisson process.
+    """Independent requests: a Poisson process.
 
     Args:
-        rate: Requests a second; outside bursts where there are some.
-        count: Requests.
-        rows: Of each.
-        bursts: Times of more; a cycle ends with one.
-        seed: Of the random numbers.
+        rate: Requests per second outside of bursts.
+        count: Number of requests.
+        rows: Rows per request.
+        bursts: Periods with a higher rate, each at the end of its cycle; None: there are none.
+        seed: Seed of the random numbers.
     """
-    # A process of rate 1, its time stretched: it passes faster while there is more.
+    # A process of rate 1 whose time runs faster in bursts.
     expected = np.cumsum(np.random.default_rng(seed).exponential(size=count))
     if bursts is None:
         seconds = expected / rate
@@ -71,12 +71,12 @@ def poisson(rate: float, count: int, rows: int = 1, bursts: Bursts | None = None
 
 
 def read_trace(path: Path) -> Arrivals:
-    """A recorded trace: a CSV file with the columns seconds and, where they are not always 1, rows; a head says so.
+    """Read a recorded trace: a CSV file with the header "seconds" or "seconds,rows"; without rows each request has 1.
 
-    Seconds may begin anywhere; here the first request comes at 0.
+    The times may start at any number; they are shifted so that the first request arrives at 0.
 
     Raises:
-        TraceError: The file is not such a table; says which line.
+        TraceError: the file is not such a table. The message names the line.
     """
     seconds: list[float] = []
     rows: list[int] = []

@@ -1,4 +1,4 @@
-"""The simulation beside a real kan-serve: costs, and loads by a schedule that had no part in them, in one run."""
+"""Compare the simulation with a real kan-serve, in one run: the costs, and other loads that follow a schedule."""
 
 import math
 import statistics
@@ -23,7 +23,7 @@ def check(front_ends: Sequence[str]) -> None:
     """Measure each front end, simulate the same rates, print both.
 
     Raises:
-        CostError, LoadError, ServerError: It could not be measured.
+        CostError, LoadError, ServerError: a front end could not be measured.
     """
     loads = [
         Load(f"Predict by a schedule, {share:.0%} of capacity", "predict", 1, 64, ("ours",), of_capacity=share)
@@ -44,14 +44,14 @@ def check(front_ends: Sequence[str]) -> None:
 
 
 def _capacity(results: Results, front_end: str, loads: Sequence[Load], costs: Costs) -> str:
-    """What it keeps up with, and what the costs say of the fullest runs."""
+    """The measured rate that a replica keeps up with, and the rate that its costs give for full batches."""
     seen = [seen.rate / load.of_capacity for load in loads for seen in results.seen[server_name(front_end), load]]
     found, rows = statistics.median(rate for rate in seen if not math.isnan(rate)), Fleet(1).max_batch_rows
     return f"it keeps up with {found:,.0f} requests/s, simulated {rows / costs.seconds(rows, rows):,.0f}"
 
 
 def _row(results: Results, front_end: str, load: Load, costs: Costs) -> list[str]:
-    """What was seen, the median and the range of the rounds, and what the simulation says of the same rate."""
+    """The measured numbers (median and range over the rounds) and the simulated ones for the same rate."""
     name = server_name(front_end)
     seen = [each for each in results.seen[name, load] if not math.isnan(each.rate)]
     rate = statistics.median(each.rate for each in seen)

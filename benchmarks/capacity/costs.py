@@ -1,8 +1,8 @@
-"""What a request, a run and a row cost one replica, from measured loads.
+"""The processor time of a request, a run and a row in one replica, from measured loads.
 
-Processor time a request = request + run · runs a request + row · rows a request: three unknowns, by least squares over
-loads that differ in both. A run's share is more than the model's: it is all that happens once for those who come
-together, the waking and the reading too.
+Processor time per request = request + run · (runs per request) + row · (rows per request). The three unknowns come from
+least squares over loads that differ in both. The cost of a run is more than the model's: it includes all work that is
+done once for requests that arrive together, such as waking up and reading.
 """
 
 import json
@@ -21,25 +21,25 @@ from benchmarks.common.served_models import ServedModel
 from benchmarks.serving.contenders import server_name
 from benchmarks.serving.loads import INFER_ROWS, ONE_RAW, SIXTEEN, SIXTY_FOUR, Load, Results, run_rounds
 
-# They come from nobody's own client, and are the same in benchmarks.serving.
+# None of these uses grpc's own client. They are the same as in benchmarks.serving.
 LOADS = (ONE_RAW, SIXTEEN, SIXTY_FOUR, INFER_ROWS)
 
-# Smallest singular value of loads that differ.
+# Loads count as different if their smallest singular value is above this.
 _APART = 0.1
 
 
 class CostError(Exception):
-    """The costs cannot be told from what was measured."""
+    """The costs cannot be computed from the measured loads."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """One load.
+    """The measurement of one load.
 
     Args:
-        cpu_seconds: Of the server's whole tree, for each request.
-        runs: For each request: less than 1 where several share one.
-        rows: Of each request.
+        cpu_seconds: Processor time of the server's tree of processes, per request.
+        runs: Runs per request: less than 1 if several requests share a run.
+        rows: Rows per request.
     """
 
     cpu_seconds: float
@@ -49,11 +49,13 @@ class Point:
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds of a replica's core.
+    """Processor time on a replica's core.
 
     Attributes:
-        request_seconds, run_seconds, row_seconds: For each.
-        misfit: How far the worst of the loads is from what they say, as a share of it.
+        request_seconds: Per request.
+        run_seconds: Per run.
+        row_seconds: Per row.
+        misfit: The largest relative error of the fit over the loads.
     """
 
     request_seconds: float
@@ -62,29 +64,29 @@ class Costs:
     misfit: float = 0.0
 
     def seconds(self, requests: int, rows: int) -> float:
-        """Of one run."""
+        """Processor time of one run with this many requests and rows."""
         return self.run_seconds + self.request_seconds * requests + self.row_seconds * rows
 
     def __str__(self) -> str:
         request, run, row = (1e6 * each for each in (self.request_seconds, self.run_seconds, self.row_seconds))
         off = f"the worst load is {self.misfit:.0%} off"
-        return f"{request:.0f} µs a request, {run:.0f} µs a run, {row:.2f} µs a row; {off}"
+        return f"{request:.0f} µs per request, {run:.0f} µs per run, {row:.2f} µs per row; {off}"
 
     def slower(self, factor: float) -> "Costs":
-        """The same where everything takes so many times as long."""
+        """The costs of a replica on which everything takes `factor` times as long."""
         request, run, row = (factor * each for each in (self.request_seconds, self.run_seconds, self.row_seconds))
         return Costs(request, run, row, self.misfit)
 
 
 def fit(points: Sequence[Point]) -> Costs:
-    """Costs that miss the points by as little as can be, each by its share; none below 0.
+    """The costs, 0 or more, that fit the points best in relative error.
 
     Raises:
-        CostError: The points do not tell the three apart.
+        CostError: the points do not determine the three costs.
     """
     wanted = np.array([point.cpu_seconds for point in points])
     parts = np.array([(1.0, point.runs, point.rows) for point in points]).reshape(-1, 3)
-    # In units of the largest: loads that differ by their noise alone do not count as different.
+    # In units of the largest, so that loads that differ only by noise do not count as different.
     if len(points) < 3 or np.linalg.matrix_rank(parts / parts.max(axis=0), tol=_APART) < 3:
         raise CostError(f"{len(points)} loads do not tell request, run and row apart: {points}")
     found, _ = nnls(parts / wanted[:, None], np.ones(len(points)))
@@ -94,10 +96,10 @@ def fit(points: Sequence[Point]) -> Costs:
 
 
 def from_results(results: Results, front_end: str) -> Costs:
-    """From what run_rounds saw of :data:`LOADS`.
+    """The costs from the results of run_rounds for :data:`LOADS`.
 
     Raises:
-        CostError: As in fit.
+        CostError: as in fit.
     """
     name = server_name(front_end)
     points = []
@@ -109,10 +111,10 @@ def from_results(results: Results, front_end: str) -> Costs:
 
 
 def from_json(path: Path, front_end: str) -> Costs:
-    """From the file that ``python -m benchmarks.serving --json FILE`` wrote.
+    """The costs from a file that ``python -m benchmarks.serving --json FILE`` wrote.
 
     Raises:
-        CostError: The file lacks those loads.
+        CostError: the file lacks these loads.
     """
     known = {load.name: load for load in LOADS}
     points = []
@@ -120,7 +122,7 @@ def from_json(path: Path, front_end: str) -> Costs:
         if found["server"] != server_name(front_end) or found["load"] not in known:
             continue
         if not found.get("rows_a_run"):
-            raise CostError(f"{path} does not say how many rows a run had: an earlier version wrote it")
+            raise CostError(f"{path} has no numbers of rows per run; wanted a file of this version of the benchmark")
         load = known[found["load"]]
         cpu_seconds = statistics.median(seen["server_cpu_seconds"] / seen["requests"] for seen in found["rounds"])
         points.append(Point(cpu_seconds, load.rows / statistics.median(found["rows_a_run"]), load.rows))
@@ -128,17 +130,17 @@ def from_json(path: Path, front_end: str) -> Costs:
 
 
 def measure(model: ServedModel, front_end: str, more: Sequence[Load], rounds: int, seconds: float) -> Results:
-    """A real kan-serve under :data:`LOADS` and some more, on a core of its own where there are two: a replica is one.
+    """Measure a real kan-serve under :data:`LOADS` and more loads. With two cores or more it runs on one alone.
 
     Args:
-        model: What it serves.
+        model: The model to serve.
         front_end: "grpcio" or "envoy".
-        more: Loads beside them, in the same rounds.
-        rounds: How often each.
-        seconds: Length of each.
+        more: Further loads, in the same rounds.
+        rounds: Number of rounds.
+        seconds: Length of each load.
 
     Raises:
-        ServerError, LoadError: It did not start, or answered wrong.
+        ServerError, LoadError: the server did not start, or gave a wrong answer.
     """
     cores = sorted(os.sched_getaffinity(0))
     with (
@@ -151,7 +153,7 @@ def measure(model: ServedModel, front_end: str, more: Sequence[Load], rounds: in
 
 @contextmanager
 def _on(cores: list[int]) -> Iterator[None]:
-    """Processes started meanwhile stay on these cores."""
+    """Pin processes that are started inside the `with` block to these cores."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
     try:

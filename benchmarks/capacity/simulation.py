@@ -1,7 +1,7 @@
-"""Replicas of kan-serve behind a balancer, event by event: no clock, no threads, the same every time.
+"""Simulate replicas of kan-serve behind a balancer, event by event: no clock, no threads, the same result every time.
 
-A replica is one core with our batcher's rule: whatever waits when a run ends is the next run, up to so many rows; who
-would pass the bound of the queue is refused at once. How long a run takes is somebody else's to say.
+A replica is one core with the batcher's rule: when a run ends, all waiting rows are the next run, up to max_batch_rows.
+A request that would exceed max_queue_rows is refused at once. The caller gives the time of a run.
 """
 
 import heapq
@@ -20,21 +20,22 @@ from benchmarks.capacity.arrivals import Arrivals
 
 Balancer = Literal["round robin", "least requests", "random"]
 BALANCERS: tuple[Balancer, ...] = ("round robin", "least requests", "random")
-# Of a run with so many requests that were in no run before, and so many rows.
+# Takes the number of requests in a run that were in no earlier run, and the number of rows.
 RunSeconds = Callable[[int, int], float]
-# Mean of Envoy's first pause before it tries again: by chance between 0 and 10 ms (deploy/envoy/envoy.yaml).
+# The mean of Envoy's first pause before a retry, which is random between 0 and 10 ms (deploy/envoy/envoy.yaml).
 _RETRY_SECONDS = 5e-3
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """What answers.
+    """The replicas and their balancer.
 
     Args:
-        replicas: How many.
-        balancer: Who gets the next request. "least requests" is Envoy's: of two replicas drawn by chance, the one that
-            has fewer.
-        max_batch_rows, max_queue_rows: As in kan-serve's settings.
+        replicas: Number of replicas.
+        balancer: How the replica of the next request is chosen. "least requests" is Envoy's: of two random replicas
+            the one with fewer requests.
+        max_batch_rows: As in kan-serve's settings.
+        max_queue_rows: As in kan-serve's settings.
     """
 
     replicas: int
@@ -45,11 +46,11 @@ class Fleet:
 
 @dataclass(frozen=True)
 class Loss:
-    """One replica ends as if killed, and comes back empty. What it had is tried again on another, once it is missed.
+    """One replica is killed and comes back empty. Its requests are retried on other replicas.
 
     Args:
-        at_seconds: When.
-        away_seconds: For how long.
+        at_seconds: Time of the kill.
+        away_seconds: How long the replica is away.
     """
 
     at_seconds: float
@@ -58,17 +59,16 @@ class Loss:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the requests.
+    """The result of a simulation.
 
     Attributes:
-        latency_seconds: [requests], from arrival to the end of the run with the last of its rows; NaN where there was
-            no answer.
-        shed: Requests refused since the queue was full.
-        failed: Requests that found no replica.
-        utilisation: Share of the replicas' time that they ran, time away left out.
-        rows_a_run: On average.
-        inside: Requests that waited or ran, on average over time.
-        end_seconds: When the last thing happened.
+        latency_seconds: [requests], from arrival to the end of the run with the request's last row; NaN: no answer.
+        shed: Number of requests refused because the queue was full.
+        failed: Number of requests for which no replica was up.
+        utilisation: Share of time in which the replicas ran, without the time away.
+        rows_a_run: Average number of rows per run.
+        inside: Average number of requests that waited or ran.
+        end_seconds: Time of the last event.
     """
 
     latency_seconds: NDArray[np.float64]
@@ -81,11 +81,11 @@ class Outcome:
 
     @property
     def refused_share(self) -> float:
-        """Share of the requests that got no answer."""
+        """The share of the requests without an answer."""
         return (self.shed + self.failed) / len(self.latency_seconds)
 
     def percentile_seconds(self, percent: float) -> float:
-        """Of the latencies of what was answered; NaN where nothing was."""
+        """A percentile of the latencies of answered requests; NaN if none was answered."""
         answered = self.latency_seconds[~np.isnan(self.latency_seconds)]
         return float(np.percentile(answered, percent)) if len(answered) else float("nan")
 
@@ -93,23 +93,23 @@ class Outcome:
 def simulate(
     arrivals: Arrivals, fleet: Fleet, run_seconds: RunSeconds, loss: Loss | None = None, seed: int = 0
 ) -> Outcome:
-    """Replay the arrivals.
+    """Simulate the arrivals on a fleet.
 
     Args:
-        arrivals: What comes.
-        fleet: What answers.
-        run_seconds: How long a run takes.
-        loss: Of one replica; None for none.
-        seed: Of the balancer's random numbers.
+        arrivals: The requests.
+        fleet: The replicas.
+        run_seconds: Gives the time of a run.
+        loss: The loss of one replica; None: there is none.
+        seed: Seed of the balancer's random numbers.
     """
     return _Simulation(arrivals, fleet, run_seconds, loss, seed).outcome()
 
 
 @dataclass(eq=False, slots=True)
 class _Replica:
-    queue: deque[tuple[int, int]] = field(default_factory=deque)  # number of the request, rows of it that wait
+    queue: deque[tuple[int, int]] = field(default_factory=deque)  # (number of the request, its waiting rows)
     queue_rows: int = 0
-    batch: list[int] | None = None  # requests whose last rows run now; None where nothing runs
+    batch: list[int] | None = None  # requests whose last rows run now; None: nothing runs
     run_number: int = -1
     run_started: float = 0.0
     requests: int = 0
@@ -123,7 +123,7 @@ class _Simulation:
         self._random = random.Random(seed)
         self._alive = [_Replica() for _ in range(fleet.replicas)]
         self._turn = 0
-        # What will happen: when, a number that keeps the order of what happens at once, what.
+        # Future events: (time, number that orders events of the same time, function).
         self._events: list[tuple[float, int, Callable[[float, int], None]]] = []
         self._numbers = count()
         self._running: dict[int, _Replica] = {}
@@ -132,7 +132,7 @@ class _Simulation:
         self._busy_seconds = self._alive_seconds = self._inside_seconds = self._now = 0.0
 
     def outcome(self) -> Outcome:
-        """All of it, once."""
+        """Run the whole simulation; call it once."""
         if self._loss is not None:
             self._at(self._loss.at_seconds, self._lose)
         for number, seconds in enumerate(self._seconds):
@@ -159,7 +159,7 @@ class _Simulation:
         happens(now, number)
 
     def _at(self, seconds: float, happens: Callable[[float, int], None]) -> int:
-        """Let something happen then; gives its number."""
+        """Add an event at this time; returns the event's number."""
         number = next(self._numbers)
         heapq.heappush(self._events, (seconds, number, happens))
         return number
@@ -170,7 +170,7 @@ class _Simulation:
         self._now = now
 
     def _offer(self, number: int, now: float) -> None:
-        """Give a request to a replica."""
+        """Offer a request to a replica, which takes or refuses it."""
         replica = self._choose() if self._alive else None
         rows = self._rows[number]
         if replica is None or replica.queue_rows + rows > self._fleet.max_queue_rows:
@@ -196,7 +196,7 @@ class _Simulation:
         return other if other.requests < one.requests else one
 
     def _start(self, replica: _Replica, now: float) -> None:
-        """Run what waits, as far as there is room; a request that is too long goes on in the next run."""
+        """Start a run with the waiting rows, up to max_batch_rows. A longer request continues in the next run."""
         room, fresh, queue = self._fleet.max_batch_rows, 0, replica.queue
         replica.batch = []
         while queue and room:
@@ -218,7 +218,7 @@ class _Simulation:
         self._run_rows += rows
 
     def _end(self, now: float, number: int) -> None:
-        """A run ends, unless its replica ended before."""
+        """End a run, unless its replica was killed before."""
         replica = self._running.pop(number, None)
         if replica is None:
             return

@@ -1,1 +1,1 @@
-"""What several benchmarks share: the load generator, servers as processes, models to serve, tables and verdicts."""
+"""Shared by several benchmarks: the load generator, servers as processes, models to serve, tables and verdicts."""

@@ -1,4 +1,4 @@
-"""Answers checked at the speed of a load: numbers seen before by their bytes, new ones by what they say."""
+"""Check answers at the speed of a load: known answers by their bytes, new ones by their numbers."""
 
 from collections.abc import Sequence
 
@@ -9,20 +9,20 @@ from kan_api.v1 import prediction_pb2
 from open_inference import grpc_predict_v2_pb2 as inference_pb2
 
 _ABSOLUTE, _RELATIVE = 1e-5, 1e-4
-# Batches of other sizes round otherwise; a model has no more ways to round than this.
+# The rounding of an answer depends on the size of its batch; a model has at most this many different roundings.
 _MOST_ROUNDINGS = 64
 
 
 class WrongAnswer(Exception):
-    """A server answered what the model does not."""
+    """A server's answer is not the model's."""
 
 
 class Answers:
     """Checks answers to the exchanges of a job.
 
-    The right numbers are onnxruntime's own for the same rows alone. A server that puts rows of several callers into
-    one batch may round otherwise: bytes that are new are decoded, compared within 1e-5 + 1e-4·|answer|, and known from
-    then on.
+    The right numbers are those of onnxruntime for the same rows alone. A server that batches the rows of several
+    callers may round differently. So new bytes are decoded and compared within 1e-5 + 1e-4·|answer|; from then on they
+    are known.
     """
 
     def __init__(self, form: Form, exchanges: Sequence[Exchange]) -> None:
@@ -31,7 +31,7 @@ class Answers:
         self._known = [[exchange.answer] for exchange in exchanges]
 
     def check(self, number: int, message: bytes) -> None:
-        """Raise WrongAnswer unless the message answers exchange `number` (modulo how many there are)."""
+        """Raise WrongAnswer unless the message answers exchange `number` (modulo the number of exchanges)."""
         number %= len(self._known)
         for numbers in self._known[number]:
             if numbers in message:
@@ -45,7 +45,7 @@ class Answers:
         numbers = decode(self._form, message)
         found, wanted = np.frombuffer(numbers, "<f4"), np.frombuffer(exchange.answer, "<f4")
         if found.shape != wanted.shape or not np.allclose(found, wanted, rtol=_RELATIVE, atol=_ABSOLUTE):
-            raise WrongAnswer(f"exchange {number}: came {found[:8]} ({found.size} numbers), wanted {wanted[:8]}")
+            raise WrongAnswer(f"exchange {number}: got {found[:8]} ({found.size} numbers), wanted {wanted[:8]}")
         if len(known) == _MOST_ROUNDINGS:
             raise WrongAnswer(f"exchange {number}: more than {_MOST_ROUNDINGS} answers that differ in their last bits")
         known.append(numbers)
@@ -55,7 +55,7 @@ def decode(form: Form, message: bytes) -> bytes:
     """The float32 numbers of an answer.
 
     Raises:
-        WrongAnswer: It holds none.
+        WrongAnswer: the message holds no numbers.
     """
     if form == "infer":
         response = inference_pb2.ModelInferResponse.FromString(message)

@@ -1,9 +1,10 @@
-"""The least of HTTP/2 that a load generator needs: gRPC calls at some 10 µs each, where grpc's own client takes 100.
+"""A minimal HTTP/2 client for the load generator: a gRPC call costs about 10 µs here, 100 µs with grpc's own client.
 
-Sources: RFC 9113 (frames, flow control), RFC 7541 (headers), the gRPC protocol over HTTP/2. It sends the headers that
-grpc's clients send, indexed from the second call on, as theirs are. It reads no headers: a call is answered when its
-stream ends after exactly one whole message, and a status other than OK comes without one. Whoever checks the messages
-has checked the calls. Whatever it does not expect is an error, never ignored.
+The client sends the same headers as grpc's clients, indexed from the second call on, as theirs are. It reads no
+headers: a call is answered when its stream ends after exactly one whole message, and a call with a status other than OK
+has no message. So checking the messages checks the calls. Anything unexpected raises an error.
+
+Sources: RFC 9113 (frames, flow control), RFC 7541 (headers), the gRPC protocol over HTTP/2.
 """
 
 import socket
@@ -27,15 +28,15 @@ _TIMEOUT_SECONDS = 30
 class Connection:
     """One connection, for calls of one method: many unary calls, or one stream of requests.
 
-    Nothing is sent before :meth:`flush`. A stream may get at most 2 GB of answers: its window is never renewed.
+    Nothing is sent before :meth:`flush`. A stream can receive at most 2 GB of answers: its window is never renewed.
 
     Args:
         address: "host:port".
         path: Full gRPC path, "/package.Service/Method".
 
     Raises:
-        OSError: Nobody listens there.
-        ValueError: What came is not what this client understands.
+        OSError: no server listens there.
+        ValueError: the server sent something that this client does not support.
     """
 
     def __init__(self, address: str, path: str) -> None:
@@ -45,8 +46,8 @@ class Connection:
         self._headers, self._next_headers = _header_blocks(path, address)
         self._next_stream = 1
         self._calls: dict[int, int] = {}  # stream -> tag
-        self._parts: dict[int, bytes] = {}  # stream -> what came so far
-        self._conversation = 0  # the stream of requests, 0 where there is none
+        self._parts: dict[int, bytes] = {}  # stream -> bytes received so far
+        self._conversation = 0  # number of the stream of requests, 0: there is none
         self._window = _DEFAULT_WINDOW_BYTES
         self._stream_window = 0  # of the stream of requests
         self._initial_window = _DEFAULT_WINDOW_BYTES
@@ -68,15 +69,15 @@ class Connection:
         self.flush()
 
     def fileno(self) -> int:
-        """The socket's, for select."""
+        """The socket's file descriptor, for select."""
         return self._socket.fileno()
 
     def close(self) -> None:
-        """Close it; calls that are open end."""
+        """Close the connection; open calls end."""
         self._socket.close()
 
     def call(self, tag: int, message: bytes) -> None:
-        """Make a unary call; its answer comes with the tag. Waits in here where the server's window is closed."""
+        """Make a unary call; its answer has the same tag. The call waits here while the server's window is full."""
         if len(message) + _PREFIX_BYTES > min(self._initial_window, self._max_frame_bytes):
             raise ValueError(f"the message has {len(message)} bytes; wanted what fits one frame and a new window")
         if self._waiting or not self._call(tag, message):
@@ -88,18 +89,18 @@ class Connection:
         self._stream_window = self._initial_window
 
     def send(self, message: bytes) -> None:
-        """Send a message on the stream of requests; waits in here where the server's windows are closed."""
+        """Send a message on the stream of requests; it waits here while the server's windows are full."""
         if self._waiting or not self._send(message):
             self._waiting.append((0, message))
 
     def flush(self) -> None:
-        """Hand everything to the socket, in one piece."""
+        """Write all pending bytes to the socket at once."""
         if self._out:
             self._socket.sendall(b"".join(self._out))
             self._out.clear()
 
     def receive(self) -> list[tuple[int, bytes]]:
-        """Read once, and give the answers that are whole now: (tag of the call, message); tag 0 for the stream."""
+        """Read once and return the complete answers: (tag of the call, message); tag 0 for the stream."""
         came = self._socket.recv(_READ_BYTES)
         if not came:
             raise ValueError("the server closed the connection")
@@ -117,7 +118,7 @@ class Connection:
                 self._data(stream, flags, data[start:stop], answers)
             elif kind == _HEADERS:
                 if flags & _PADDED or not flags & _END_HEADERS:
-                    raise ValueError("the server's headers are padded or go on in another frame")
+                    raise ValueError("the server's headers are padded or continue in another frame; wanted one frame")
                 if flags & _END_STREAM:
                     self._end(stream, answers)
             else:
@@ -127,7 +128,7 @@ class Connection:
 
     def _open(self, tag: int, flags: int) -> int:
         if len(self._calls) >= self._max_streams:
-            raise ValueError(f"the server takes {self._max_streams} calls at once on a connection; wanted one more")
+            raise ValueError(f"the server accepts {self._max_streams} calls at once per connection; wanted one more")
         stream = self._next_stream
         self._next_stream += 2
         self._calls[stream] = tag
@@ -168,7 +169,7 @@ class Connection:
             self._end(stream, answers)
 
     def _whole(self, payload: bytes, answers: list[tuple[int, bytes]]) -> bytes:
-        """Take the whole messages of the stream off the bytes; what is left."""
+        """Append the whole messages of the stream to `answers`; return the bytes after them."""
         position = 0
         while len(payload) - position >= _PREFIX_BYTES:
             stop = position + _PREFIX_BYTES + int.from_bytes(payload[position + 1 : position + _PREFIX_BYTES], "big")
@@ -199,7 +200,7 @@ class Connection:
             if not flags & _ACK:
                 self._settings(payload)
         elif kind == _RST_STREAM and stream not in self._calls:
-            pass  # of a call that has its answer
+            pass  # The call has its answer already.
         else:
             what = {_RST_STREAM: "reset a call", _GOAWAY: "is closing the connection"}.get(kind, f"sent frame {kind}")
             raise ValueError(f"the server {what}")
@@ -241,7 +242,7 @@ def _message_frame(stream: int, flags: int, message: bytes) -> bytes:
 
 
 def _header_blocks(path: str, authority: str) -> tuple[bytes, bytes]:
-    """The headers of the first call, which put them into the server's table, and of those after it, which name them."""
+    """The headers of the first call, which the server stores in its table, and of later calls, which refer to them."""
     methods = b"\x83\x86"  # :method POST and :scheme http of the static table
     fields = [
         (":path", path),

@@ -1,8 +1,8 @@
 """The load generator, in a process of its own (``python -m benchmarks.common.load``), driven by :class:`LoadProcess`.
 
-It takes pickled jobs from its input and gives what it saw. Callers are no threads and no tasks: one loop waits for the
-connections, checks each answer and sends its caller's next request. A call costs it some 10 µs, so that it is not what
-is measured; what it did cost is told with every number.
+The process reads pickled jobs from its input and writes results. Callers are neither threads nor tasks: one loop waits
+for the connections, checks each answer and sends the caller's next request. A call costs the generator about 10 µs, so
+it is not the bottleneck; every result tells its own processor time too.
 """
 
 import ctypes
@@ -27,9 +27,9 @@ from benchmarks.common.processes import cpu_seconds, stolen_seconds, tree
 
 _CALLERS_A_CONNECTION = 16
 _SCHEDULE_CONNECTIONS = 4
-# grpc's servers refuse calls where a thousand wait to be read.
+# grpc's servers refuse calls when a thousand wait to be read.
 _MOST_IN_FLIGHT = 900
-# Who keeps up with a schedule has no more open at its end than this share of what was sent, or so many.
+# A server keeps up with a schedule if at its end at most this share of the calls is open, or at most this number.
 _OPEN_SHARE, _OPEN_AT_LEAST = 0.01, 64
 _WARM_UP_SECONDS = 0.3
 _TIMEOUT_SECONDS = 30.0
@@ -38,11 +38,11 @@ _PR_SET_TIMERSLACK = 29
 
 
 class LoadError(Exception):
-    """A load could not be measured: an error, a wrong answer, silence."""
+    """A load could not be measured: an error, a wrong answer, or no answer."""
 
 
 class LoadProcess:
-    """The generator's process; use it as a context."""
+    """The process of the load generator; use it in a `with` statement."""
 
     def __enter__(self) -> "LoadProcess":
         command = [sys.executable, "-m", "benchmarks.common.load"]
@@ -60,10 +60,10 @@ class LoadProcess:
         self._process.wait()
 
     def run(self, job: Job) -> Seen:
-        """Do a job, and wait for it.
+        """Run a job and wait for its result.
 
         Raises:
-            LoadError: What went wrong, with the job.
+            LoadError: the load could not be measured. The message tells why, and the job.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -76,10 +76,10 @@ class LoadProcess:
 
 
 def main() -> None:
-    """Do jobs until the input ends."""
-    # Else a wait may end 50 µs late, which a schedule would show.
+    """Run jobs until the input ends."""
+    # Without this a wait can end 50 µs late, which would delay a schedule.
     ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
-    gc.disable()  # nothing here makes cycles, and a collection would lengthen whatever is open
+    gc.disable()  # Nothing here makes reference cycles, and a collection would delay the open calls.
     with suppress(EOFError):
         while True:
             _do(pickle.load(sys.stdin.buffer), sys.stdout.buffer)
@@ -101,7 +101,7 @@ def _do(job: Job, out: IO[bytes]) -> None:
 
 
 class _Meter:
-    """Counts from the end of the warm-up on; :meth:`seen` gives what came since."""
+    """Counts requests and time from the end of the warm-up on; :meth:`seen` returns the result."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -112,7 +112,7 @@ class _Meter:
         self.late: list[float] = []
 
     def start(self) -> None:
-        """Count from now on."""
+        """Start counting."""
         self._cpu, self._load_cpu = cpu_seconds(tree(self._job.pid)), time.process_time()
         self._stolen = stolen_seconds()
         self.counting = True
@@ -121,24 +121,24 @@ class _Meter:
             self.ends = self.starts + self._job.seconds
 
     def seen(self) -> Seen:
-        """What there was until now."""
+        """The result so far."""
         seconds = time.perf_counter() - self.starts
         load_cpu = time.process_time() - self._load_cpu
         cpu = cpu_seconds(tree(self._job.pid)) - self._cpu
         if not self.latencies:
-            raise LoadError("no answer came while it was measured")
+            raise LoadError("no answer came during the measurement; wanted at least one")
         p50, p99 = np.percentile(self.latencies, [50, 99])
         late = float(np.percentile(self.late, 99)) if self.late else 0.0
         stolen = stolen_seconds() - self._stolen
         return Seen(len(self.latencies), seconds, cpu, load_cpu, float(p50), float(p99), late, stolen)
 
     def overrun(self) -> Seen:
-        """What there is to say where the server did not keep up."""
+        """The result if the server did not keep up: all latencies are NaN."""
         return Seen(1, math.nan, math.nan, math.nan, math.nan, math.nan, math.nan)
 
 
 def _with_callers(job: Job) -> Seen:
-    """Callers that each wait for one answer before they ask again."""
+    """Run a job whose callers each wait for an answer before the next request."""
     answers, meter = Answers(job.form, job.exchanges), _Meter(job)
     requests = [exchange.request for exchange in job.exchanges]
     stream = job.form == "stream"
@@ -185,8 +185,8 @@ def _ask(connection: Connection, caller: int, requests: list[bytes], *, stream: 
         connection.send(request)
     else:
         connection.call(caller, request)
-    # Each on its own, as callers do who know nothing of one another: requests sent in one piece would be cheaper for
-    # the server, for Envoy by a quarter.
+    # Each request is flushed alone, as independent callers do. Requests sent in one write are cheaper for the server,
+    # for Envoy by a quarter.
     connection.flush()
 
 
@@ -198,9 +198,10 @@ def _identity(answer: bytes) -> int:
 
 
 def _by_schedule(job: Job) -> Seen:
-    """Requests that arrive as a Poisson process, whatever became of those before; latency from the scheduled moment.
+    """Run a job whose requests arrive as a Poisson process, whether or not earlier ones have answers.
 
-    Where too many have no answer the server does not keep up, and nothing is said of latencies: they grow with time.
+    Latencies count from the scheduled time. If too many requests have no answer, the server does not keep up; then
+    there are no latencies, because they grow with time.
     """
     answers, meter = Answers(job.form, job.exchanges), _Meter(job)
     gaps = np.random.default_rng(_SEED).exponential(
@@ -234,7 +235,8 @@ def _by_schedule(job: Job) -> Seen:
                 meter.start()
         overrun |= sent - answered > max(_OPEN_AT_LEAST, _OPEN_SHARE * sent)
         found = meter.overrun() if overrun else meter.seen()
-        while answered < sent:  # closing now would cancel them, which is work for the server beside the next load
+        # Open calls are waited for: closing would cancel them, and that would cost the server time in the next load.
+        while answered < sent:
             ready = select.select(connections, (), (), _TIMEOUT_SECONDS)[0]
             if not ready:
                 raise LoadError(f"no answer in {_TIMEOUT_SECONDS:g} s to {sent - answered} calls")
@@ -248,7 +250,7 @@ def _by_schedule(job: Job) -> Seen:
 
 
 def _with_grpc_client(job: Job) -> Seen:
-    """One caller with grpc's own blocking client."""
+    """Run a job with one caller that uses grpc's own blocking client."""
     answers, meter = Answers(job.form, job.exchanges), _Meter(job)
     with closing(grpc.insecure_channel(job.address)) as channel:
         ask: Any = channel.unary_unary(job.path)

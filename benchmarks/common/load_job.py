@@ -1,18 +1,18 @@
-"""What the load generator is told, and what it tells."""
+"""The jobs of the load generator, and their results."""
 
 from dataclasses import dataclass, field
 from typing import Literal
 
-# How answers are decoded where their numbers are new: each form is a message of its own.
+# The kind of message; an answer with new bytes is decoded accordingly.
 Form = Literal["predict", "infer", "stream", "echo"]
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """A request and the answer that is right.
+    """A request and its right answer.
 
     Args:
-        request: The message as it goes over the wire.
+        request: The serialized message.
         answer: [rows, columns] float32 numbers in row-major order.
     """
 
@@ -28,13 +28,14 @@ class Job:
         address: "host:port" of the server.
         pid: The server's first process.
         path: gRPC path of the method.
-        form: What answers look like; "echo" answers are that many zero bytes.
-        exchanges: Caller n asks number n, modulo how many there are.
-        callers: Who each wait for one answer before they ask again; messages in flight on a stream.
-        seconds: How long is measured, after a warm-up; 0 where `requests` says.
-        requests: How many are sent; 0 where `seconds` says.
-        rate: Requests a second that arrive whether answers came or not; 0 where callers wait.
-        grpc_client: Whether grpc's own blocking client asks, for one caller alone.
+        form: Kind of message; an "echo" answer is as many zero bytes as `exchanges` has.
+        exchanges: Caller n sends number n, modulo the number of exchanges.
+        callers: Number of callers that each wait for an answer before the next request; on a stream: the number of
+            messages in flight.
+        seconds: Length of the measurement after a warm-up; 0: `requests` limits it.
+        requests: Number of requests; 0: `seconds` limits the measurement.
+        rate: Requests per second that arrive independently of the answers; 0: callers wait for answers.
+        grpc_client: Use grpc's own blocking client, with one caller.
     """
 
     address: str
@@ -51,15 +52,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a load saw.
+    """The result of a load.
 
     Attributes:
-        requests, seconds: Answered while it was measured, and how long that was.
-        server_cpu_seconds, load_cpu_seconds: Processor time of the server's tree and of the generator meanwhile.
-        p50_seconds, p99_seconds: Latencies; where requests arrive by a schedule, from the scheduled moment. All is NaN
-            where the server did not keep up with it.
-        late_p99_seconds: How much later than scheduled requests were sent; 0 where there is no schedule.
-        stolen_seconds: Processor time that the machine's host gave to others meanwhile.
+        requests: Number of requests answered during the measurement.
+        seconds: Length of the measurement.
+        server_cpu_seconds: Processor time of the server's tree of processes during the measurement.
+        load_cpu_seconds: Processor time of the generator during the measurement.
+        p50_seconds: Median latency; with a rate it counts from the scheduled time. NaN if the server did not keep up.
+        p99_seconds: 99th percentile of the latency, likewise.
+        late_p99_seconds: 99th percentile of the delay between schedule and sending; 0 without a rate.
+        stolen_seconds: Processor time that the host gave to other machines during the measurement.
     """
 
     requests: int
@@ -73,25 +76,25 @@ class Seen:
 
     @property
     def rate(self) -> float:
-        """Requests a second."""
+        """Requests per second."""
         return self.requests / self.seconds
 
     @property
     def server_cpu(self) -> float:
-        """Processor seconds of the server for each request."""
+        """Processor seconds of the server per request."""
         return self.server_cpu_seconds / self.requests
 
     @property
     def load_cpu(self) -> float:
-        """Processor seconds of the generator for each request."""
+        """Processor seconds of the generator per request."""
         return self.load_cpu_seconds / self.requests
 
     @property
     def p99_over_p50(self) -> float:
-        """How much longer the slow requests take than most."""
+        """The ratio of the 99th percentile to the median of the latency."""
         return self.p99_seconds / self.p50_seconds
 
     @property
     def load_busy(self) -> float:
-        """Share of the time that the generator computed: where it nears 1, the generator is what is measured."""
+        """Share of the time that the generator was busy. Near 1 the generator is the bottleneck, not the server."""
         return self.load_cpu_seconds / self.seconds

@@ -1,4 +1,4 @@
-"""Markdown tables that read well in a terminal too."""
+"""Markdown tables that are readable in a terminal too."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from benchmarks.common.verdict import Verdict
 
 
 def bounds_row(verdict: Verdict) -> list[str]:
-    """The columns must and aim, each with whether it holds."""
+    """The cells of the columns must and aim, each with a mark that tells whether the bound holds."""
     sign = "≤" if verdict.at_most else "≥"
     row = []
     for bound, word in ((verdict.must, "MISSED"), (verdict.aim, "not reached")):

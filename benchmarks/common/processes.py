@@ -1,4 +1,4 @@
-"""A server's whole tree of processes, and the machine, as Linux tells it: processor time and memory."""
+"""Processor time and memory of a server's tree of processes, and stolen time of the machine, from Linux's /proc."""
 
 import os
 import re
@@ -9,7 +9,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def tree(pid: int) -> list[int]:
-    """The process and all that descend from it."""
+    """The pids of the process and of all its descendants."""
     children: dict[int, list[int]] = defaultdict(list)
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and (fields := _stat(int(entry.name))) is not None:
@@ -21,18 +21,18 @@ def tree(pid: int) -> list[int]:
 
 
 def cpu_seconds(pids: list[int]) -> float:
-    """Processor time so far of all threads of these processes; one that has ended counts nothing."""
+    """Processor time so far of all threads of these processes; a process that has ended counts 0."""
     return sum(int(f[11]) + int(f[12]) for pid in pids if (f := _stat(pid)) is not None) / _TICKS
 
 
 def stolen_seconds() -> float:
-    """Processor time so far that this machine wanted and its host gave to others, over all processors."""
+    """Stolen time so far over all processors: this machine was ready to run, and its host ran other machines."""
     fields = Path("/proc/stat").read_text("ascii").split("\n", 1)[0].split()
     return int(fields[8]) / _TICKS
 
 
 def memory_mb(pid: int, kind: str = "Rss") -> float:
-    """Memory of the tree, in MB: "Rss", pages that processes share counted in each, or "Pss", counted once."""
+    """Memory of the tree in MB. "Rss" counts shared pages in each process, "Pss" counts them once."""
     total_kb = 0
     for one in tree(pid):
         found = re.search(rf"^{kind}:\s+(\d+) kB$", Path(f"/proc/{one}/smaps_rollup").read_text("ascii"), re.MULTILINE)
@@ -42,7 +42,7 @@ def memory_mb(pid: int, kind: str = "Rss") -> float:
 
 
 def _stat(pid: int) -> list[str] | None:
-    """The fields behind the name, the state first; None where the process has ended."""
+    """The fields of /proc/PID/stat after the name, the state first; None if the process has ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text("ascii", errors="replace").rsplit(")", 1)[1].split()
     except (FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""The models that the serving benchmark serves, their messages, and what onnxruntime itself answers to those."""
+"""The models that the serving benchmark serves, requests for them, and onnxruntime's answers to these."""
 
 import time
 from dataclasses import dataclass
@@ -23,7 +23,8 @@ PREDICT = "/kan_api.v1.PredictionService/Predict"
 PREDICT_STREAM = "/kan_api.v1.PredictionService/PredictStream"
 MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
 _WIDTH = (16, 32, 4)
-# Wide and deep enough that one row waits for the weights to come from memory; sines cost the same in every row.
+# The weights are too large for the cache, so a single row waits for memory and a batch shares the wait. The sines add
+# a cost per row.
 _SLOW_WIDTH, _SLOW_LAYERS, _SLOW_SINES = 512, 28, 8
 
 
@@ -32,8 +33,8 @@ class ServedModel:
     """A model in a repository of its own.
 
     Args:
-        repository: The folder that kan-serve gets.
-        path: Its model.onnx.
+        repository: The folder for kan-serve.
+        path: The model.onnx in it.
     """
 
     repository: Path
@@ -49,14 +50,14 @@ class ServedModel:
         return np.ascontiguousarray(prediction, "<f4").tobytes()
 
     def exchanges(self, form: str, rows: int, count: int) -> tuple[Exchange, ...]:
-        """So many requests of so many rows, all different, in the form of "predict", "infer" or "stream"."""
+        """`count` different requests of `rows` rows, in the form "predict", "infer" or "stream", with their answers."""
         generator = np.random.default_rng(rows)
         batches = generator.uniform(-1, 1, (count, rows, _WIDTH[0])).astype(np.float32)
         encode = _infer if form == "infer" else _predict
         return tuple(Exchange(encode(batch, str(number)), self.answer(batch)) for number, batch in enumerate(batches))
 
     def row_seconds(self, rows: int) -> float:
-        """Processor time of one row in a run of so many, by the quickest of some runs."""
+        """Processor time per row in a run of `rows` rows, from the fastest of several runs."""
         batch = np.random.default_rng(rows).uniform(-1, 1, (rows, _WIDTH[0])).astype(np.float32)
         times = []
         for _ in range(30):
@@ -67,13 +68,13 @@ class ServedModel:
 
 
 def small(folder: Path) -> ServedModel:
-    """The [16,32,4] KAN, tuned here; its weights are random."""
+    """A [16,32,4] KAN with random weights, tuned on this machine."""
     lowered = lower(KAN(KANConfig(_WIDTH, grid_size=8), seed=0))
     return _published(folder, lowered.model, lowered.preferred_rows)
 
 
 def slow(folder: Path) -> ServedModel:
-    """A chain of linear maps and sines: some 900 µs for one row, and less than half of that a row in a batch of 32."""
+    """A chain of linear maps and sines: about 900 µs for one row, less than half of that per row in a batch of 32."""
     generator = np.random.default_rng(0)
     weights, nodes, name = [], [], "features"
     sizes = (_WIDTH[0], *[_SLOW_WIDTH] * _SLOW_LAYERS, _WIDTH[-1])

@@ -1,4 +1,4 @@
-"""Server processes: started, waited for, asked once by grpc's own client, ended."""
+"""Server processes: start one, wait until it is ready, check one answer with grpc's own client, end it."""
 
 import os
 import signal
@@ -23,25 +23,26 @@ _START_SECONDS = 90.0
 _STOP_SECONDS = 15.0
 _LOG_CHARACTERS = 2000
 _BENCHMARKS = Path(__file__).parents[1]
-# As long as our answer to one row.
+# The size of our answer to one row.
 _ECHO_BYTES = 80
 ECHO_ANSWER = bytes(_ECHO_BYTES)
 FRONT_ENDS = ("grpcio", "envoy")
 ECHOES = ("sync echo", "aio echo")
-# MLServer's adaptive batching, off: with 16 requests and 1 ms, and with all else tried, it was a tenth slower or more.
+# MLServer's adaptive batching is off: with 16 requests and 1 ms, and with all other values tried, it was slower by at
+# least a tenth.
 _MLSERVER_BATCHING = ("0", "0")
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server that is up.
+    """A running server.
 
     Args:
-        name: In the tables.
-        role: Which loads it gets: "ours", "echo", "peer", "slow".
+        name: Name in the tables.
+        role: "ours", "echo", "peer" or "slow"; it decides which loads the server gets.
         address: "host:port" for gRPC.
-        pid: Its first process; others descend from it.
-        http_address: Where its metrics are; "" where it has none of ours.
+        pid: The server's first process; its others are descendants.
+        http_address: "host:port" of its metrics; "" for a server without kan-serve's metrics.
     """
 
     name: str
@@ -52,18 +53,18 @@ class Server:
 
 
 class ServerError(Exception):
-    """A server did not start, or answers something else."""
+    """A server did not start, or gave a wrong answer."""
 
 
 def front_ends() -> tuple[str, ...]:
-    """The front ends that kan-serve has here."""
+    """The front ends of kan-serve that are installed here."""
     shown = subprocess.run([sys.executable, "-m", "service.cli", "--help"], capture_output=True, text=True, check=True)
     return FRONT_ENDS if "--frontend" in shown.stdout else FRONT_ENDS[:1]
 
 
 @contextmanager
 def ours(name: str, role: str, model: ServedModel, front_end: str, *flags: str) -> Iterator[Server]:
-    """kan-serve with that model behind that front end."""
+    """Start kan-serve with this model and front end."""
     command = [sys.executable, "-m", "service.cli", "--models", str(model.repository), "--grpc-port", "0"]
     command += ["--http-port", "0", *flags]
     if front_end != FRONT_ENDS[0]:
@@ -71,7 +72,7 @@ def ours(name: str, role: str, model: ServedModel, front_end: str, *flags: str) 
     with _running(command) as process:
         line = process.first_line()
         if not line.startswith("kan-serve ready:"):
-            raise ServerError(f"{name}: kan-serve said {line!r}; wanted that it is ready\n{process.log_end()}")
+            raise ServerError(f"{name}: kan-serve printed {line!r}; wanted kan-serve ready:\n{process.log_end()}")
         words = dict(word.split("=", 1) for word in line.split() if "=" in word)
         server = Server(name, role, words["grpc"], process.popen.pid, words["http"])
         _ask_once(server, process, PREDICT, "predict", model.exchanges("predict", 1, 1)[0])
@@ -80,7 +81,7 @@ def ours(name: str, role: str, model: ServedModel, front_end: str, *flags: str) 
 
 @contextmanager
 def echo(name: str) -> Iterator[Server]:
-    """A bare grpcio server, sync or aio."""
+    """Start a bare grpcio server, sync or aio."""
     command = [sys.executable, "-m", "benchmarks.serving.echo_server", name.split()[0], str(_ECHO_BYTES)]
     with _running(command) as process:
         yield Server(name, "echo", f"127.0.0.1:{process.first_line().strip()}", process.popen.pid)
@@ -88,7 +89,7 @@ def echo(name: str) -> Iterator[Server]:
 
 @contextmanager
 def shape(name: str, model: ServedModel) -> Iterator[Server]:
-    """A prototype of shape_server.py."""
+    """Start a prototype of shape_server.py."""
     command = [sys.executable, "-m", "benchmarks.serving.shape_server", name, str(model.path)]
     with _running(command) as process:
         yield Server(name, "ours", f"127.0.0.1:{process.first_line().strip()}", process.popen.pid)
@@ -96,7 +97,7 @@ def shape(name: str, model: ServedModel) -> Iterator[Server]:
 
 @contextmanager
 def peer(name: str, python: Path, model: ServedModel) -> Iterator[Server]:
-    """A peer out of its own environment; everything it prints goes to nowhere but an error's message."""
+    """Start a peer from its own environment. Its output is shown only in error messages."""
     grpc_port, *others = _free_ports({"kserve": 2}.get(name, 3))
     command = [
         str(python),
@@ -107,7 +108,7 @@ def peer(name: str, python: Path, model: ServedModel) -> Iterator[Server]:
     ]
     if name == "mlserver":
         command += _MLSERVER_BATCHING
-    # Triton's Python backend would take the system's libpython for that of its own Python.
+    # Without LD_LIBRARY_PATH, Triton's Python backend loads the system's libpython instead of its own.
     environment = {"PYTHONPATH": str(_BENCHMARKS.parent), "LD_LIBRARY_PATH": str(python.resolve().parents[1] / "lib")}
     with _running(command, environment) as process:
         server = Server(name, "peer", f"127.0.0.1:{grpc_port}", process.popen.pid)
@@ -117,7 +118,7 @@ def peer(name: str, python: Path, model: ServedModel) -> Iterator[Server]:
 
 @contextmanager
 def _running(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Iterator["_Process"]:
-    """The process, in a group of its own, all of which is gone at the end."""
+    """Start a process in its own group; at the end the whole group is killed."""
     with tempfile.TemporaryDirectory() as folder, open(Path(folder) / "log", "w") as log:
         process = subprocess.Popen(
             command,
@@ -142,9 +143,9 @@ def _running(command: Sequence[str], environment: Mapping[str, str] | None = Non
 
 
 def _ask_once(server: Server, process: "_Process", path: str, form: Form, exchange: Exchange) -> None:
-    """Until it answers, by grpc's own client, which reads the status that the load generator does not."""
+    """Ask until the server answers, with grpc's own client: unlike the load generator it reads the status."""
     until = time.monotonic() + _START_SECONDS
-    # grpc's own pauses between tries grow to minutes.
+    # By default grpc's pauses between connection attempts grow to minutes.
     with grpc.insecure_channel(server.address, options=[("grpc.max_reconnect_backoff_ms", 500)]) as channel:
         ask: Any = channel.unary_unary(path)
         while True:
@@ -164,12 +165,12 @@ class _Process:
     log: Path
 
     def first_line(self) -> str:
-        """What it says first, which it does when it is ready."""
+        """The first line of output; a server prints it when it is ready."""
         assert self.popen.stdout is not None
         return self.popen.stdout.readline()
 
     def log_end(self) -> str:
-        """What it logged last."""
+        """The end of the log."""
         return self.log.read_text(errors="replace")[-_LOG_CHARACTERS:]
 
 

@@ -1,4 +1,4 @@
-"""onnxruntime as every candidate is run: one thread, any large batch in blocks where a block is given."""
+"""Run a candidate in onnxruntime: on one thread, large batches in blocks if the candidate has a block size."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ Rows = NDArray[np.float32]
 
 
 def open_session(model: bytes) -> Any:
-    """A session on the CPU: one intra-op thread, one inter-op thread, all else as onnxruntime has it."""
+    """A session on the CPU with one intra-op thread and one inter-op thread; all other options are the defaults."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -22,20 +22,20 @@ def open_session(model: bytes) -> Any:
 
 
 def open_model(model: onnx.ModelProto) -> Any:
-    """The same for a model in memory."""
+    """:func:`open_session` for a model in memory."""
     return open_session(model.SerializeToString())
 
 
 def caller(session: Any, inputs: tuple[Rows, ...], block_rows: int) -> Callable[[], list[Rows]]:
-    """A call that answers all rows, in blocks of ``block_rows`` where there are more.
+    """A function that computes the answers to all rows, in blocks of at most ``block_rows`` rows.
 
     Args:
-        session: What open_session gave.
+        session: The result of open_session.
         inputs: One array ``[rows, columns]`` for each input of the model.
-        block_rows: Rows of one run at most.
+        block_rows: The most rows of one run.
 
     Returns:
-        A function; it gives the model's outputs, all rows of each.
+        A function that returns the model's outputs, all rows of each.
     """
     names = [tensor.name for tensor in session.get_inputs()]
     rows = len(inputs[0])

@@ -1,4 +1,4 @@
-"""Where and when something was measured, as Markdown."""
+"""Where and when a benchmark was measured, as Markdown."""
 
 import datetime
 import os
@@ -21,7 +21,7 @@ def surroundings(command: str, packages: Sequence[str]) -> str:
 
 
 def _processor() -> str:
-    """The processor's own name where Linux tells it."""
+    """The processor's name from Linux, else the one that Python knows."""
     facts = Path("/proc/cpuinfo")
     lines = facts.read_text(encoding="utf-8").splitlines() if facts.exists() else []
     names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))

@@ -8,11 +8,15 @@ class Verdict:
     """One number and its bounds.
 
     Attributes:
-        network, policy, what, rows: Which number this is; for the server, its front end stands for the network.
-        measured: By medians where it is a time.
-        by_minima: The same by minima; None where it is no time.
-        must, aim: The bounds; None where nothing is said.
-        at_most: True where the number has to stay below its bounds.
+        network: Name of the network; for the server: the front end.
+        policy: The policy outside the domain.
+        what: Name of the number.
+        rows: The rows that it was measured on.
+        measured: The number; for a time, from medians.
+        by_minima: For a time, the number from minima; else None.
+        must: The bound that must hold.
+        aim: The bound that is aimed at; None: there is none.
+        at_most: True if the bounds are upper bounds.
     """
 
     network: str
@@ -26,6 +30,6 @@ class Verdict:
     at_most: bool
 
     def keeps(self, bound: float) -> bool:
-        """Whether the bound holds, by medians and by minima; it does not where nothing could be measured (NaN)."""
+        """Whether the bound holds, by medians and by minima. It does not hold for NaN (nothing was measured)."""
         values = (self.measured,) if self.by_minima is None else (self.measured, self.by_minima)
         return all(value <= bound if self.at_most else value >= bound for value in values)

@@ -1,1 +1,1 @@
-"""The lowering beside its peers: accuracy, time and memory of the graphs. ``python -m benchmarks.lowering``."""
+"""The lowering compared with peers: accuracy, time and memory of the graphs. ``python -m benchmarks.lowering``."""

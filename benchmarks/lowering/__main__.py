@@ -1,6 +1,6 @@
-"""Ours against the peers, every bound of the lowering held: ``python -m benchmarks.lowering``.
+"""Compare our graphs with those of peers and check every bound: ``python -m benchmarks.lowering``.
 
-Ends with exit code 1 where a bound that must hold does not.
+The exit code is 1 if a bound that must hold does not.
 """
 
 import argparse
@@ -17,12 +17,12 @@ from benchmarks.lowering.table import network_table, verdict_table
 from benchmarks.lowering.verdicts import verdicts
 
 _PACKAGES = ("kan-serving", "onnxruntime", "onnx", "torch", "onnxscript", "numpy", "pykan", "inkan")
-# (seconds for the samples of one network and row count, rounds at least).
+# (seconds for the samples of one network and row count, smallest number of rounds).
 _FULL, _QUICK = (20.0, 9), (1.0, 3)
 
 
 def main() -> None:
-    """Measure every network, print the tables, judge."""
+    """Measure every network, print the tables, check the bounds."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.lowering", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="less than 2 minutes; the full run takes less than 10")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""How far a float32 graph is from the same network in float64."""
+"""The error of a float32 graph against the same network in float64."""
 
 import copy
 
@@ -11,13 +11,13 @@ from benchmarks.lowering.networks import SEED
 from kan_model import KAN
 
 SAMPLES = 1024
-# From the middle of the domain, in widths of it: both |x| = 3 for [−1, 1] and three whole domains lie within.
+# How far rows reach from the middle of the domain, in widths of the domain: for [−1, 1] up to |x| = 6.
 REACH_DOMAINS = 3.0
 _BLOCK_ROWS = 256
 
 
 def rows_inside(kan: KAN) -> Rows:
-    """Rows of the domain: random ones, then every knot of each input, the ends included; ``[rows, inputs]``."""
+    """Rows inside the domain: random ones, then every knot of each input, the ends included; ``[rows, inputs]``."""
     low, high, knots = _grid(kan)
     draws = np.random.default_rng(SEED).random((SAMPLES, len(low)))
     degree = kan.layers[0].degree
@@ -25,7 +25,7 @@ def rows_inside(kan: KAN) -> Rows:
 
 
 def rows_outside(kan: KAN) -> Rows:
-    """Rows that reach from inside the domain to REACH_DOMAINS widths from its middle, and the knots beyond it."""
+    """Rows inside and outside the domain, up to REACH_DOMAINS widths from its middle, and the knots beyond it."""
     low, high, knots = _grid(kan)
     draws = np.random.default_rng(SEED + 1).uniform(-1, 1, (SAMPLES, len(low)))
     reach = np.linspace(0.5, REACH_DOMAINS, SAMPLES)[:, None] * (high - low)
@@ -34,10 +34,10 @@ def rows_outside(kan: KAN) -> Rows:
 
 
 def errors(session: object, kan: KAN) -> tuple[float, float]:
-    """Largest difference from ``kan`` in float64, inside the domain and up to REACH_DOMAINS of it.
+    """The largest errors against ``kan`` in float64: inside the domain, and outside up to REACH_DOMAINS widths.
 
-    Each output's difference is in units of its range inside the domain; outside in units of its own size where that
-    is larger. The reference reads the same float32 rows.
+    An output's error is relative to its range inside the domain; outside, relative to the range or to the output
+    itself, whichever is larger. The reference reads the same float32 rows.
     """
     inside, outside = rows_inside(kan), rows_outside(kan)
     wanted_inside, wanted_outside = _reference(kan, inside), _reference(kan, outside)
@@ -50,7 +50,7 @@ def errors(session: object, kan: KAN) -> tuple[float, float]:
 
 
 def share_of_hidden_outside(kan: KAN) -> float | None:
-    """The share of hidden activations that leave their domain while every input is inside; None: nothing is hidden."""
+    """The share of hidden activations outside their domain for inputs inside; None: there is no hidden layer."""
     if len(kan.layers) == 1:
         return None
     x, left = torch.from_numpy(rows_inside(kan)), []

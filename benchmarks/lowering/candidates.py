@@ -1,4 +1,4 @@
-"""All that is measured on one network: ours under each policy, the peers, and the floor."""
+"""The candidates for one network: ours under each policy, the peers, and the bare MatMul."""
 
 from dataclasses import dataclass, replace
 
@@ -16,7 +16,7 @@ from kan_model.network.layer import Outside
 TOLERANCE = 1e-5
 PEER, FLOOR = "efficient-kan", "bare MatMul"
 MOST_ROWS = max(ROW_COUNTS)
-# What the peers would gain by blocks too.
+# The block size with which a peer is measured again, to show what it gains from blocks.
 _PEER_BLOCK_ROWS = 32
 
 
@@ -25,13 +25,13 @@ class Candidate:
     """A model and how it is run.
 
     Attributes:
-        name: As it stands in the table.
-        note: What runs, in a few words.
+        name: Name in the table.
+        note: A short description for the table.
         model: float32 rows in, float32 rows out.
-        batch: What it is fed, MOST_ROWS rows for each input of the model; smaller batches are the first rows.
-        answers_for: The network whose outputs it gives; None where it has weights of its own.
-        block_rows: A larger batch is run in blocks of so many rows.
-        row_counts: Batches that it is timed on.
+        batch: Its inputs, MOST_ROWS rows for each input of the model; smaller batches are the first rows.
+        answers_for: The network whose outputs it must give; None: it has weights of its own.
+        block_rows: A larger batch is run in blocks of this many rows.
+        row_counts: Batch sizes on which it is timed.
     """
 
     name: str
@@ -46,7 +46,8 @@ class Candidate:
 def candidates(network: Network) -> list[Candidate]:
     """Every candidate for a network.
 
-    All peers decay beyond their knots: they carry the weights of the network that decays, and are compared with it.
+    The splines of all peers decay beyond their knots. So they get the weights of the network with the policy ``decay``,
+    and are compared with it.
     """
     decaying = build(network, "decay")
     rows = rows_inside(decaying)[:MOST_ROWS]
@@ -54,7 +55,7 @@ def candidates(network: Network) -> list[Candidate]:
 
 
 def ours(policy: Outside) -> str:
-    """The name of ours under a policy."""
+    """The name of our graph under a policy."""
     return f"ours, {policy}"
 
 
@@ -91,7 +92,7 @@ def _floor(kan: KAN) -> list[Candidate]:
 
 
 def _in_blocks(candidate: Candidate) -> Candidate:
-    """The same on the largest batch only, cut into blocks."""
+    """The candidate on the largest batch only, cut into blocks."""
     return replace(
         candidate,
         name=f"{candidate.name}, in blocks",

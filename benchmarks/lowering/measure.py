@@ -1,4 +1,4 @@
-"""One network: every candidate made, compared with float64, then timed side by side."""
+"""Measure one network: make every candidate, compare it with float64, then time all side by side."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,19 +10,19 @@ from benchmarks.lowering.memory import growth_mb
 from benchmarks.lowering.networks import POLICIES, ROW_COUNTS, Network, build
 from benchmarks.lowering.timing import Timing, interleave
 
-# A peer further than this from float64 does not compute the same thing: its time would say nothing.
+# A peer with a larger error does not compute the same function, so its time cannot be compared.
 _PEER_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What became of a candidate.
+    """The result of a candidate.
 
     Attributes:
-        candidate: Which one.
-        errors: Against float64, inside the domain and up to three domains; None where there is nothing to compare.
-        timings: By row count.
-        memory_mb: Growth over the loaded session for the largest batch; None where it is not asked for.
+        candidate: The candidate.
+        errors: Errors against float64, inside the domain and outside; None: it has weights of its own.
+        timings: Times by row count.
+        memory_mb: Growth over the loaded session for the largest batch; None: not measured.
     """
 
     candidate: Candidate
@@ -33,12 +33,12 @@ class Measured:
 
 @dataclass(frozen=True)
 class Result:
-    """A network and what became of its candidates.
+    """The results of a network.
 
     Attributes:
-        network: Which one.
-        hidden_outside: Share of hidden activations beyond their domain; None where nothing is hidden.
-        measured: By candidate's name.
+        network: The network.
+        hidden_outside: Share of hidden activations outside their domain; None: there is no hidden layer.
+        measured: Results by the candidate's name.
     """
 
     network: Network
@@ -46,20 +46,20 @@ class Result:
     measured: dict[str, Measured]
 
     def timing(self, name: str, rows: int) -> Timing:
-        """Time of the candidate of that name for so many rows."""
+        """Time of the candidate with this name for this number of rows."""
         return self.measured[name].timings[rows]
 
 
 def measure(network: Network, seconds: float, min_rounds: int) -> Result:
-    """Everything about one network.
+    """Measure all candidates of a network.
 
     Args:
-        network: Which one.
-        seconds: For the samples of one row count.
-        min_rounds: Samples of each candidate at least.
+        network: The network.
+        seconds: Time for the samples of one row count.
+        min_rounds: The smallest number of samples of each candidate.
 
     Raises:
-        ValueError: a peer's outputs are not those of the network whose weights it was given.
+        ValueError: a peer's outputs are not those of the network whose weights it has.
     """
     opened = [(candidate, open_model(candidate.model)) for candidate in candidates(network)]
     compared = [_compare(candidate, session) for candidate, session in opened]

@@ -1,4 +1,4 @@
-"""Memory that a session needs for a batch, above itself: measured in a process that does nothing else."""
+"""Memory that a session needs for a batch, in addition to its own: measured in a separate process."""
 
 import math
 import re
@@ -16,9 +16,9 @@ BYTES_PER_MB = 1e6
 
 
 def growth_mb(model: onnx.ModelProto, rows: int, block_rows: int) -> float:
-    """Peak of the resident memory while ``rows`` rows are answered, over that of the loaded session, in MB.
+    """The peak of resident memory during a run of ``rows`` rows, minus that of the loaded session, in MB.
 
-    NaN where the system is not Linux, which alone tells the peak since a given moment.
+    NaN on systems other than Linux, which cannot reset the peak.
     """
     if sys.platform != "linux":
         return math.nan
@@ -34,7 +34,7 @@ def _main(path: str, rows: int, block_rows: int) -> None:
     columns = session.get_inputs()[0].shape[1]
     batch = np.random.default_rng(0).uniform(-1, 1, (rows, columns)).astype(np.float32)
     answer = caller(session, (batch,), block_rows)
-    # 5: the peak starts again from what is resident now; loading has a peak of its own.
+    # Writing 5 resets the peak to the memory that is resident now, because loading has a higher peak.
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     before = _resident_bytes("VmRSS")
     answer()

@@ -1,4 +1,4 @@
-"""The networks that are measured, and the bounds that ours must keep on them."""
+"""The networks that are measured, and the bounds that our graphs must keep on them."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,9 @@ from kan_model.network.layer import Outside
 SEED = 0
 POLICIES: tuple[Outside, ...] = ("clamp", "decay")
 ROW_COUNTS = (1, 32, 1024)
-# Half the domain of the first layer, so that hidden activations leave it now and then, as they do in trained networks.
+# Half the domain of the first layer, so that some hidden activations are outside, as in trained networks.
 HIDDEN_DOMAIN = (-0.5, 0.5)
-# Widest over narrowest interval of a non-uniform grid.
+# The ratio of the widest to the narrowest interval of a grid that is not uniform.
 WIDTH_RATIO = 4.0
 
 
@@ -21,8 +21,8 @@ class Bounds:
     """One number for each of ROW_COUNTS.
 
     Attributes:
-        must: What has to hold.
-        aim: What is hoped for; None where nothing is said.
+        must: The bounds that must hold.
+        aim: The bounds that are aimed at; None: there are none.
     """
 
     must: tuple[float, float, float]
@@ -31,16 +31,16 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Network:
-    """A cubic KAN of random weights.
+    """A cubic KAN with random weights, and its bounds.
 
     Attributes:
-        name: As it stands in the table.
-        width: Nodes per layer, inputs first.
-        grid_size: Intervals of every spline.
-        speedup: For each policy, how many times faster than efficient-kan's export, at least.
-        over_matmul: Time over that of the bare MatMul under clamp, at most; None where nothing is said.
-        memory_mb: Growth over the loaded session for the largest batch, at most; None where nothing is said.
-        uniform: False: every input has a grid of its own, with intervals of random widths.
+        name: Name in the table.
+        width: Nodes per level, inputs first.
+        grid_size: Number of intervals of every spline.
+        speedup: For each policy the smallest ratio of efficient-kan's time to ours.
+        over_matmul: The largest ratio of our time to the bare MatMul's under clamp; None: there is no bound.
+        memory_mb: The largest growth over the loaded session for the largest batch; None: there is no bound.
+        uniform: False: every input has its own grid, with intervals of random widths.
     """
 
     name: str
@@ -90,7 +90,7 @@ NETWORKS = (
 
 
 def build(network: Network, outside: Outside) -> KAN:
-    """The network under a policy; its weights are the same under both."""
+    """The network with a policy; both policies have the same weights."""
     config = KANConfig(network.width, network.grid_size, outside=outside, hidden_domain=HIDDEN_DOMAIN)
     kan = KAN(config, seed=SEED)
     if network.uniform:
@@ -100,7 +100,7 @@ def build(network: Network, outside: Outside) -> KAN:
 
 
 def _on_random_grids(layer: KANLayer, generator: torch.Generator) -> KANLayer:
-    """The layer's weights on other knots: each input's grid spans the domain by intervals of random widths."""
+    """The layer with the same weights on grids whose intervals have random widths, one grid per input."""
     degree, intervals = layer.degree, layer.grid_size + 2 * layer.degree
     draws = torch.rand(layer.inputs, intervals, generator=generator, dtype=torch.float64)
     steps = torch.cumsum(1 + (WIDTH_RATIO - 1) * draws, dim=1)

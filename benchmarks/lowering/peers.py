@@ -1,4 +1,4 @@
-"""What ours is measured against, each as the ONNX model that a user of it gets."""
+"""The peers, each as the ONNX model that its users get."""
 
 import logging
 import warnings
@@ -18,10 +18,10 @@ from kan_model import KAN, KANLayer
 
 
 class EfficientKANLayer(nn.Module):
-    """A layer as efficient-kan publishes it: Cox–de Boor over an extended grid, and a linear map a branch.
+    """A layer as in efficient-kan: Cox–de Boor over an extended grid, and one linear map per branch.
 
-    Written from the formula: base_weight·silu(x) + spline_weight·B(x), B by the recursion of Cox and de Boor,
-    every basis function falling to zero beyond its knots. The scale of the splines is folded into spline_weight.
+    The layer is written from the formula base_weight·silu(x) + spline_weight·B(x). B follows the Cox–de Boor recursion;
+    every basis function falls to zero beyond its knots. The scale of the splines is multiplied into spline_weight.
     """
 
     grid: Tensor
@@ -72,8 +72,8 @@ def pykan_speed(kan: KAN) -> onnx.ModelProto:
 def inkan_model(kan: KAN, basis_mode: str) -> onnx.ModelProto:
     """Inkan with the weights of ``kan``; its policy is decay.
 
-    It knows one uniform grid for all inputs of a layer: of other grids it keeps the number of intervals and the
-    domain of the first input, so that only its time can be compared.
+    Inkan has one uniform grid for all inputs of a layer. For other grids only the number of intervals and the first
+    input's domain are kept, so only its time can be compared.
 
     Args:
         kan: A network of cubic splines.
@@ -109,9 +109,10 @@ def mlp_of_equal_parameters(kan: KAN) -> onnx.ModelProto:
 
 
 def bare_matmul(kan: KAN) -> onnx.ModelProto:
-    """Only the products that a KAN cannot do without: one MatMul a layer, each fed by an input of its own.
+    """Only the products that every KAN needs: one MatMul per layer, each with its own input.
 
-    Input ``basis{i}`` is [rows, inputs·(grid_size + degree + 1)]: every basis function and silu, as if they were free.
+    Input ``basis{i}`` is [rows, inputs·(grid_size + degree + 1)]: the values of all basis functions and silu, as if
+    they cost nothing.
     """
     random = np.random.default_rng(SEED)
     nodes, fed, given, weights = [], [], [], []
@@ -128,7 +129,7 @@ def bare_matmul(kan: KAN) -> onnx.ModelProto:
 
 
 def matmul_columns(layer: KANLayer) -> int:
-    """Columns of what the layer's MatMul reads."""
+    """The number of columns that the layer's MatMul reads."""
     return layer.inputs * (layer.grid_size + layer.degree + 1)
 
 
@@ -142,8 +143,8 @@ def _mlp(width: Sequence[int]) -> onnx.ModelProto:
 
 
 def _export(module: nn.Module, columns: int) -> onnx.ModelProto:
-    """As torch.onnx writes it, with any number of rows."""
-    # The exporter's own deprecations, operators of a torchvision that is not there, attributes that pykan sets.
+    """The module exported by torch.onnx, for any number of rows."""
+    # Hide warnings on the exporter's own deprecations, on a missing torchvision, and on attributes that pykan sets.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""What was measured, as Markdown tables that read well in a terminal too."""
+"""The results as Markdown tables that are readable in a terminal too."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from benchmarks.lowering.networks import ROW_COUNTS
 
 
 def network_table(result: Result) -> str:
-    """Every candidate of a network: errors, then for each row count its time and what that is beside peer and floor."""
+    """A line per candidate: its errors, then for each row count its time and the ratios to peer and bare MatMul."""
     head = ["candidate", "what runs", "error inside", "to 3 domains"]
     for rows in ROW_COUNTS:
         head += [f"N={rows}: µs min (median)", "× faster", "/ MatMul"]
@@ -19,7 +19,7 @@ def network_table(result: Result) -> str:
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> str:
-    """Every bound beside what was measured."""
+    """A line per bound, with the number that was measured."""
     head = ["network", "policy", "what", "N", "measured", "by minima", "must", "", "aim", ""]
     return render([head, *(_verdict_row(verdict) for verdict in verdicts)])
 

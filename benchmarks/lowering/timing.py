@@ -1,4 +1,4 @@
-"""Time many candidates side by side, so that whatever else the machine does hits all of them alike."""
+"""Time many candidates side by side, so that other work of the machine affects all of them equally."""
 
 import gc
 import math
@@ -9,17 +9,18 @@ from dataclasses import dataclass
 
 _SAMPLE_SECONDS = 2e-3
 _MAX_CALLS = 200
-# From here on a call is so long that cold caches at its start do not show.
+# In a call this long, cold caches at its start do not matter.
 _LONG_CALL_SECONDS = 2e-2
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of processor time a call; all candidates run in the calling thread alone.
+    """Seconds of processor time per call; all candidates run in the calling thread.
 
     Attributes:
-        minimum, median: Over the samples, each the mean of some calls in a row.
-        samples: How many.
+        minimum: The smallest sample; a sample is the mean of several calls in a row.
+        median: The median of the samples.
+        samples: Number of samples.
     """
 
     minimum: float
@@ -28,12 +29,11 @@ class Timing:
 
 
 def interleave(calls: Sequence[Callable[[], object]], seconds: float, min_rounds: int) -> list[Timing]:
-    """Sample every call once a round, round after round, for about ``seconds``, at least ``min_rounds`` times.
+    """Sample every call once per round, for about ``seconds`` and at least ``min_rounds`` rounds.
 
-    A sample is some untimed calls, so that the caches hold what this candidate needs and not what the one before
-    it left there, then as many timed ones as fill two milliseconds. The clock is the processor time of this thread:
-    what the call would take on an idle machine. By the wall's clock a neighbour's process, which interrupts long calls
-    more often than short ones, would flatter whoever is fast.
+    A sample begins with some untimed calls, so that the caches hold this candidate's data and not the one's before.
+    Then come as many timed calls as fill two milliseconds. The clock is the processor time of this thread, which is
+    the time on an idle machine. Wall time would favour fast candidates: other processes interrupt long calls more.
     """
     samples: list[list[float]] = [[] for _ in calls]
     plans = [_plan(call) for call in calls]

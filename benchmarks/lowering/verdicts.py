@@ -1,4 +1,4 @@
-"""The bounds of the networks held against what was measured."""
+"""Check the bounds of the networks against the results."""
 
 import math
 from collections.abc import Iterator

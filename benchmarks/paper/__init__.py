@@ -1,1 +1,1 @@
-"""Experiments of arXiv 2404.19756 run again here. Each is a command: ``python -m benchmarks.paper.staircase``."""
+"""Experiments of arXiv 2404.19756, repeated. Each is a command: ``python -m benchmarks.paper.staircase``."""

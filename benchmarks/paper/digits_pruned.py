@@ -1,7 +1,7 @@
-"""Half of the edges and fewer: handwritten digits, sparsified, pruned and trained on (arXiv 2404.19756, section 2.5.1).
+"""Digits with half of the edges and fewer: sparsify, prune, train again (arXiv 2404.19756, section 2.5.1).
 
-Data, split, network and optimizer are those of training/recipes/digits.toml; accuracies are on its test rows, which
-nothing is chosen by. To see them: ``python -m benchmarks.paper.digits_pruned``.
+Data, split, network and optimizer are those of training/recipes/digits.toml. Accuracies are on its test rows, which
+are used for no choice. Run it with ``python -m benchmarks.paper.digits_pruned``.
 """
 
 import math
@@ -22,10 +22,10 @@ from training.data.split import RowNumbers
 from training.recipe.config import Recipe, load_recipe
 from training.threads import torch_threads
 
-# λ of the paper, with μ1 = μ2 = 1; as what follows, chosen on the validation rows.
+# λ of the paper, with μ1 = μ2 = 1. This and the numbers below were chosen on the validation rows.
 PENALTY = 1e-3
 SHARES = (1 / 2, 1 / 4, 1 / 8)
-# After pruning: a third of the epochs of the recipe, at two fifths of its learning rate.
+# After pruning: a third of the recipe's epochs, at two fifths of its learning rate.
 _LATER_EPOCHS = 1 / 3
 _LATER_LEARNING_RATE = 0.4
 _RECIPE = Path(__file__).parents[2] / "training" / "recipes" / "digits.toml"
@@ -33,14 +33,15 @@ _RECIPE = Path(__file__).parents[2] / "training" / "recipes" / "digits.toml"
 
 @dataclass(frozen=True)
 class Line:
-    """One network.
+    """The line of one network in the table.
 
     Attributes:
-        name: How it came about.
-        edges: How many it has.
-        width: Its nodes, level by level.
-        pruned_accuracy: Share of the test rows told right before it was trained on; of one never pruned, its accuracy.
-        accuracy: Share of the test rows told right.
+        name: How the network was made.
+        edges: Number of edges.
+        width: Number of nodes, level by level.
+        pruned_accuracy: Accuracy on the test rows after pruning and before the further training; of a network that is
+            not pruned, its accuracy.
+        accuracy: Accuracy on the test rows.
     """
 
     name: str
@@ -51,10 +52,10 @@ class Line:
 
 
 def digits_pruned(seed: int = 0) -> tuple[Line, ...]:
-    """The recipe's network, one trained with the penalty, and what is left of that with fewer and fewer edges.
+    """The recipe's network, one trained with the penalty, and that one pruned to fewer and fewer edges.
 
     Args:
-        seed: Of first weights and batches.
+        seed: Seed of initial weights and batches.
     """
     recipe = load_recipe(_RECIPE)
     recipe = recipe.model_copy(update={"fit": recipe.fit.model_copy(update={"seed": seed})})
@@ -77,7 +78,7 @@ def digits_pruned(seed: int = 0) -> tuple[Line, ...]:
 
 
 def table(lines: tuple[Line, ...]) -> str:
-    """The networks as text, a line each."""
+    """The networks as text, one line each."""
     rows = [f"{'network':<28} {'edges':>5} {'width':>12} {'test accuracy':>14} {'trained on':>11}"]
     for line in lines:
         width = "-".join(map(str, line.width))
@@ -88,7 +89,7 @@ def table(lines: tuple[Line, ...]) -> str:
 def _train(
     kan: KAN, train: Samples, recipe: Recipe, *, factor: float, epochs: float = 1.0, learning_rate: float = 1.0
 ) -> None:
-    """AdamW on cross entropy + factor · penalty, half a cosine of the rate; shares of the recipe's epochs and rate."""
+    """AdamW on cross entropy + factor · penalty; `epochs` and `learning_rate` are shares of the recipe's numbers."""
     plan = recipe.fit
     assert plan.batch_rows is not None
     optimizer = torch.optim.AdamW(kan.parameters(), weight_decay=plan.weight_decay)

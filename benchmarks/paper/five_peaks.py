@@ -1,8 +1,8 @@
-"""Learning on without forgetting: five Gaussian peaks that come one at a time (arXiv 2404.19756, Fig. 3.4).
+"""Training further without forgetting: five Gaussian peaks, one after another (arXiv 2404.19756, Fig. 3.4).
 
-A KAN of one edge learns each peak by :func:`training.fitting.continual.fit_on`. An MLP of as many parameters goes on
-from one peak to the next by the same optimizer, for ten times as many iterations. To see both after each phase:
-``python -m benchmarks.paper.five_peaks``.
+A KAN with one edge is fitted to each peak by :func:`training.fitting.continual.fit_on`. An MLP with as many parameters
+is fitted to one peak after another by the same optimizer, with ten times as many iterations. Run it with
+``python -m benchmarks.paper.five_peaks``; it prints both after each phase.
 """
 
 import sys
@@ -22,7 +22,7 @@ from training.threads import torch_threads
 PEAKS = 5
 GRID_SIZE = 200
 KAN_PLAN = FitSection(optimizer="lbfgs", steps=100)
-# With 100 iterations the MLP does not even learn the peak that it is shown.
+# With 100 iterations the MLP does not even fit the newest peak.
 MLP_PLAN = FitSection(optimizer="lbfgs", steps=1000)
 _ROWS_PER_PEAK = 100
 _JUDGING_ROWS_PER_PEAK = 997
@@ -33,9 +33,9 @@ class Errors:
     """Root mean square errors of one network.
 
     Attributes:
-        newest: Over the peak that it was shown last.
-        seen: Over the peaks that it was shown so far.
-        all_peaks: Over all five.
+        newest: Over the newest peak.
+        seen: Over all peaks so far.
+        all_peaks: Over all five peaks.
     """
 
     newest: float
@@ -45,10 +45,10 @@ class Errors:
 
 @dataclass(frozen=True)
 class Phase:
-    """After learning one more peak.
+    """The errors after one more peak.
 
     Attributes:
-        peaks: How many it was shown, one after another.
+        peaks: Number of peaks so far.
         kan: Errors of the KAN.
         mlp: Errors of the MLP.
     """
@@ -60,11 +60,11 @@ class Phase:
 
 @dataclass(frozen=True)
 class FivePeaks:
-    """The experiment's outcome.
+    """The result of the experiment.
 
     Attributes:
-        kan_parameters: Numbers in the KAN.
-        mlp_parameters: Numbers in the MLP.
+        kan_parameters: Number of the KAN's parameters.
+        mlp_parameters: Number of the MLP's parameters.
         phases: One for each peak.
     """
 
@@ -74,11 +74,11 @@ class FivePeaks:
 
 
 def five_peaks(dtype: torch.dtype = torch.float64, seed: int = 0) -> FivePeaks:
-    """Show both networks one peak after another, 100 rows each.
+    """Fit both networks to one peak after another, with 100 rows each.
 
     Args:
-        dtype: Type of both networks.
-        seed: Of the MLP's first weights; the KAN starts as zero.
+        dtype: Float type of both networks.
+        seed: Seed of the MLP's initial weights; the KAN starts as the zero function.
     """
     kan = _flat_kan(dtype)
     mlp: nn.Module = mlp_like(kan, seed=seed)
@@ -94,13 +94,13 @@ def five_peaks(dtype: torch.dtype = torch.float64, seed: int = 0) -> FivePeaks:
 
 
 def target(x: Tensor) -> Tensor:
-    """Five peaks exp(-300 (x - c)²), c = -0.8, -0.4, 0, 0.4, 0.8; of the shape of ``x``."""
+    """Five peaks exp(-300 (x - c)²), c = -0.8, -0.4, 0, 0.4, 0.8; the result has the shape of ``x``."""
     centres = torch.linspace(-0.8, 0.8, PEAKS, dtype=torch.float64)
     return torch.exp(-300 * (x.double().unsqueeze(-1) - centres) ** 2).sum(dim=-1).to(x)
 
 
 def table(outcome: FivePeaks) -> str:
-    """The outcome as text, a line a phase."""
+    """The result as text, one line per phase."""
     lines = [
         f"RMSE of a KAN of {outcome.kan_parameters} parameters and an MLP of {outcome.mlp_parameters}, "
         "shown one peak after another",
@@ -113,20 +113,20 @@ def table(outcome: FivePeaks) -> str:
 
 
 def _flat_kan(dtype: torch.dtype) -> KAN:
-    """A KAN [1, 1] that is zero everywhere and has no base branch, as pykan's tutorial has it."""
+    """A KAN [1, 1] that is zero everywhere and has no base branch, as in pykan's tutorial."""
     kan = KAN(KANConfig((1, 1), grid_size=GRID_SIZE, noise=0.0), dtype=dtype)
     layer = kan.layers[0]
     return KAN.of_layers([layer.changed(base_weight=torch.zeros_like(layer.base_weight.detach()))])
 
 
 def _region(peak: int, rows: int) -> Tensor:
-    """Rows ``[rows, 1]`` evenly over the fifth of [-1, 1] that holds a peak, in the middle of equal cells."""
+    """Evenly spaced rows ``[rows, 1]`` in the fifth of [-1, 1] around a peak: the middles of equal cells."""
     cells = (torch.arange(rows, dtype=torch.float64) + 0.5) / rows
     return (-1 + 2 * (peak + cells) / PEAKS).unsqueeze(1)
 
 
 def _errors(network: nn.Module, shown: int, dtype: torch.dtype) -> Errors:
-    """Errors on rows between those learned from."""
+    """Errors on rows between the training rows."""
     squares = []
     with torch.no_grad():
         for peak in range(PEAKS):

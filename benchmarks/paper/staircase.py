@@ -1,9 +1,9 @@
-"""Grid extension beside pykan (arXiv 2404.19756, fig. 2.3): ``python -m benchmarks.paper.staircase``.
+"""Grid extension compared with pykan (arXiv 2404.19756, fig. 2.3): ``python -m benchmarks.paper.staircase``.
 
 f = exp(sin(πx) + y²) on [-1, 1]², 1000 training points, a [2,5,1] KAN in float64, grids of 3 to 50 intervals, one
-thread. pykan makes 200 LBFGS steps on each grid, of up to 20 iterations each, and its network is the best of all steps
-on the very test points. Ours makes 150 steps of Levenberg and Marquardt on each, and is the one that 1000 validation
-points choose.
+thread. pykan does 200 LBFGS steps on each grid, of up to 20 iterations each; its network is the best of all steps on
+the test points themselves. Ours does 150 Levenberg–Marquardt steps on each grid; its network is chosen by 1000
+validation points.
 """
 
 import argparse
@@ -34,7 +34,7 @@ OUR_STEPS, PYKANS_STEPS = 150, 200
 
 @dataclass(frozen=True)
 class Outcome:
-    """One seed: test RMSE after each grid (the best so far), and CPU seconds of all."""
+    """The result of one seed: test RMSE after each grid (the best so far), and CPU seconds of the whole run."""
 
     rmse: tuple[float, ...]
     cpu_seconds: float
@@ -47,7 +47,7 @@ def points(seed: int) -> tuple[Tensor, Tensor]:
 
 
 def ours(seed: int) -> Outcome:
-    """Before each grid the hidden domains move to what reaches them."""
+    """Train with our library; before each grid the hidden domains move to the hidden values."""
     train, validation, test = (points(3 * seed + part) for part in range(3))
     start = time.process_time()
     kan = KAN(KANConfig(WIDTH, grid_size=GRIDS[0]), seed=seed, dtype=torch.float64)
@@ -61,7 +61,7 @@ def ours(seed: int) -> Outcome:
 
 
 def pykans(seed: int) -> Outcome:
-    """As pykan's own example does it."""
+    """Train with pykan, as in its own example."""
     import kan as pykan
 
     train, _, test = (points(3 * seed + part) for part in range(3))
@@ -70,7 +70,7 @@ def pykans(seed: int) -> Outcome:
     start = time.process_time()
     best, found = math.inf, []
     quiet = contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO())
-    with quiet[0], quiet[1], tempfile.TemporaryDirectory() as folder:  # it writes a history there, whatever it is told
+    with quiet[0], quiet[1], tempfile.TemporaryDirectory() as folder:  # pykan always writes a history there.
         model: Any = pykan.KAN(width=list(WIDTH), grid=GRIDS[0], k=3, seed=seed, auto_save=False, ckpt_path=folder)
         for grid_size in GRIDS:
             if grid_size != GRIDS[0]:
@@ -89,10 +89,10 @@ def rmse(kan: KAN, rows: tuple[Tensor, Tensor]) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Both, seed by seed; ends with 1 where a bound does not hold."""
+    """Run both for each seed; the exit code is 1 if a bound does not hold."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.paper.staircase", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=5, help="how many (default: 5)")
-    parser.add_argument("--no-pykan", action="store_true", help="ours alone")
+    parser.add_argument("--seeds", type=int, default=5, help="number of seeds (default: 5)")
+    parser.add_argument("--no-pykan", action="store_true", help="run only ours")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     outcomes: dict[str, list[Outcome]] = {"ours": [], "pykan": []}

@@ -1,12 +1,12 @@
-"""Formulas from samples alone: exp(sin(πx) + y²) by a [2,1,1] and xy by a [2,2,1] KAN.
+"""Recover formulas from samples: exp(sin(πx) + y²) by a [2,1,1] and xy by a [2,2,1] KAN.
 
-``python -m benchmarks.paper.symbolic_recovery`` prints what was found.
+``python -m benchmarks.paper.symbolic_recovery`` prints the formulas.
 
-1000 points on [-1, 1]² in float64. LBFGS on grids of 3, 5, 10 and 20 intervals from some seeds; of these the least
-validation loss. The first layer becomes symbolic, the second is trained once more around it, then it becomes symbolic
-too, and the constants are fitted. That is done with complexity at several weights, for a sum has many exact formulas
-(xy is also half of cos(arcsin x - arcsin y) - cos(arcsin x + arcsin y)): of those as good as exact on the validation
-points the one with the least complexity.
+There are 1000 points on [-1, 1]² in float64. LBFGS trains on grids of 3, 5, 10 and 20 intervals from several seeds; the
+network with the lowest validation loss is used. The first layer becomes symbolic, the second is trained again and
+becomes symbolic too, and the constants are fitted. This is repeated with several weights of the complexity, because a
+function has many exact formulas: xy is also half of cos(arcsin x - arcsin y) - cos(arcsin x + arcsin y). Of those that
+are exact on the validation points the one with the lowest complexity is taken.
 
 Source: arXiv 2404.19756, sections 2.5.1 and 3.1.
 """
@@ -29,15 +29,15 @@ from kan_model.symbolic.constants import fit_constants
 GRIDS = (3, 5, 10, 20)
 WEIGHTS = (1.0, 4.0)
 STEPS = 120
-# Root mean square error over range on validation points below which formulas are equally right.
+# Formulas with a smaller relative error (RMSE / range) on the validation points count as exact.
 EXACT = 1e-5
-# Numbers as near as this to a whole one are shown as that one.
+# A number this close to a whole number is shown as the whole number.
 NEAR = 1e-4
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A function of x and y on [-1, 1]², and the network and seeds that look for it."""
+    """A function of x and y on [-1, 1]², and the width and seeds of the networks that are trained on it."""
 
     name: str
     function: Callable[[Tensor], Tensor]
@@ -47,15 +47,15 @@ class Problem:
 
 @dataclass(frozen=True)
 class Recovery:
-    """What was found.
+    """The formula found for a problem.
 
     Attributes:
-        name: The truth.
-        kan: A network of symbolic edges.
-        formula: It as text.
-        spline_error: Root mean square error of the splines on test points, over the range of the truth.
-        max_error: Greatest error of the formula on test points, over the range of the truth.
-        cpu_seconds: For all of it.
+        name: The true formula.
+        kan: The network with symbolic edges.
+        formula: The formula found, as text.
+        spline_error: RMSE of the splines on test points, relative to the range of the true values.
+        max_error: The largest error of the formula on test points, relative to the range of the true values.
+        cpu_seconds: Processor time of the whole search.
     """
 
     name: str
@@ -101,7 +101,7 @@ def _points(problem: Problem, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def _train(width: Sequence[int], seed: int, x: Tensor, y: Tensor) -> KAN | None:
-    """The network of a seed; None where LBFGS diverges so far that the hidden grids are left behind altogether."""
+    """The network of a seed; None if LBFGS diverges so far that no hidden value is near its grid."""
     kan = KAN(KANConfig(tuple(width), grid_size=GRIDS[0]), seed=seed, dtype=torch.float64)
     for grid_size in GRIDS:
         try:
@@ -112,7 +112,7 @@ def _train(width: Sequence[int], seed: int, x: Tensor, y: Tensor) -> KAN | None:
 
 
 def _fitted(kan: KAN, x: Tensor, y: Tensor) -> KAN:
-    """Trained in two rounds, each on hidden grids that span what reaches them."""
+    """Train in two rounds; before each round the hidden grids move to the hidden values."""
     for _ in range(2):
         kan = _on_what_comes(kan, x)
         optimizer = torch.optim.LBFGS(
@@ -135,7 +135,7 @@ def _closure(kan: KAN, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor) -
 
 
 def _on_what_comes(kan: KAN, x: Tensor) -> KAN:
-    """The network with the domains of its hidden grids around what reaches them, and a margin."""
+    """The network with hidden domains that are the ranges of the hidden values, plus a margin."""
     layers = [kan.layers[0]]
     with torch.no_grad():
         for layer in kan.layers[1:]:
@@ -165,7 +165,7 @@ def _complexity(kan: KAN) -> int:
 
 
 def main() -> None:
-    """Both problems, on one thread."""
+    """Solve both problems on one thread and print the formulas."""
     torch.set_num_threads(1)
     for problem in PROBLEMS:
         found = recover(problem)

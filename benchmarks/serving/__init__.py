@@ -1,1 +1,1 @@
-"""The server beside bare grpcio echoes and other servers, under load. ``python -m benchmarks.serving``."""
+"""The server compared with bare grpcio echoes and other servers, under load. ``python -m benchmarks.serving``."""

@@ -1,7 +1,7 @@
-"""Our server beside bare grpcio echoes and its peers, every bound held: ``python -m benchmarks.serving``.
+"""Compare our server with bare grpcio echoes and peers and check every bound: ``python -m benchmarks.serving``.
 
-Every server is up all the time; loads run one after another, each on one server after the other, round after round, so
-that noise meets all alike. Ends with exit code 1 where a bound that must hold does not, or an answer is wrong.
+All servers run all the time. Loads run one after another, each on one server after the other, round after round, so
+that noise affects all equally. The exit code is 1 if a bound that must hold does not, or if an answer is wrong.
 """
 
 import argparse
@@ -45,9 +45,9 @@ from benchmarks.serving.table import generator_remark, load_table, memory_table,
 
 _MODULE = "benchmarks.serving"
 _PACKAGES = ("kan-serving", "grpcio", "protobuf", "onnxruntime", "uvloop", "numpy")
-# (rounds, seconds of each load, requests that memory may grow over).
+# (rounds, seconds of each load, requests of the memory test).
 _FULL, _QUICK = (5, 2.0, 1_000_000), (1, 0.5, 20_000)
-# What each part needs; a bound is judged where all its numbers are there.
+# The loads that each part needs. A bound is checked if all its numbers were measured.
 _PARTS: dict[str, tuple[Load, ...]] = {
     "echo": (ONE, ONE_RAW, SIXTEEN, SIXTY_FOUR),
     "peers": (INFER_SIXTEEN, INFER_SIXTY_FOUR, INFER_ROWS),
@@ -60,14 +60,14 @@ _PARTS: dict[str, tuple[Load, ...]] = {
 
 
 def main() -> None:
-    """Measure, print the tables, judge."""
+    """Measure, print the tables, check the bounds."""
     arguments = _arguments()
     started = time.monotonic()
     parts = arguments.only or list(_PARTS)
     if "peers" in parts and not arguments.no_peers and not namespace.alone():
         peers.set_up()
         namespace.enter(_MODULE, sys.argv[1:])
-        print("no network namespace is to be had here, so the peers, which listen on every address, are left out\n")
+        print("network namespaces are not allowed here, so the peers, which listen on every address, are left out\n")
         arguments.no_peers = True
     try:
         findings = _measure(arguments, parts)
@@ -84,13 +84,13 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=f"python -m {_MODULE}", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one short round, to see that all of it works")
+    parser.add_argument("--quick", action="store_true", help="one short round, to see that everything works")
     parser.add_argument("--rounds", type=int, help=f"rounds (default: {_FULL[0]})")
     parser.add_argument("--seconds", type=float, help=f"length of each load (default: {_FULL[1]:g})")
-    parser.add_argument("--requests", type=int, help=f"how many memory may grow over (default: {_FULL[2]})")
+    parser.add_argument("--requests", type=int, help=f"requests of the memory test (default: {_FULL[2]})")
     parser.add_argument("--only", nargs="+", choices=_PARTS, metavar="PART", help=f"of {', '.join(_PARTS)}")
     parser.add_argument("--no-peers", action="store_true", help="leave the peers out")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every number to FILE too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write every number to FILE")
     arguments = parser.parse_args()
     defaults = _QUICK if arguments.quick else _FULL
     for name, value in zip(("rounds", "seconds", "requests"), defaults, strict=True):
@@ -102,7 +102,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _measure(arguments: argparse.Namespace, parts: Sequence[str]) -> Findings:
-    """Everything that was asked for; tables are printed as they come."""
+    """Measure all requested parts; each table is printed when it is complete."""
     front_ends = servers.front_ends()
     installed = peers.peers() if "peers" in parts and not arguments.no_peers else {}
     versions = "".join(f", {name} {peers.version(name)}" for name in installed)
@@ -121,7 +121,7 @@ def _measure(arguments: argparse.Namespace, parts: Sequence[str]) -> Findings:
         if "metrics" in parts:
             _measure_metrics(findings, model, front_ends)
         if "memory" in parts:
-            with ThreadPoolExecutor() as pool:  # all at once: memory does not depend on the pace
+            with ThreadPoolExecutor() as pool:  # All front ends at once: memory does not depend on the speed.
                 found = pool.map(lambda front_end: measure_memory(front_end, model, arguments.requests), front_ends)
                 findings.memory = dict(zip(front_ends, found, strict=True))
             print(f"#### Memory\n\n{memory_table(findings.memory)}", flush=True)
@@ -129,12 +129,15 @@ def _measure(arguments: argparse.Namespace, parts: Sequence[str]) -> Findings:
 
 
 def _measure_metrics(findings: Findings, model: ServedModel, front_ends: Sequence[str]) -> None:
-    """The metrics of one request, in batches as large as each front end had."""
+    """Measure the cost of one request's metrics, in batches as large as each front end's."""
     for front_end in front_ends:
         batch_rows = statistics.median(findings.results.batch_rows[server_name(front_end), SIXTEEN])
         seconds = metrics_seconds(model, model.exchanges("predict", 1, 1)[0], batch_rows)
         findings.metrics_seconds[front_end] = seconds
-        print(f"Metrics, {front_end}: {1e6 * seconds:.1f} µs a request in batches of {batch_rows:.1f}.\n", flush=True)
+        print(
+            f"Metrics, {front_end}: {1e6 * seconds:.1f} µs per request in batches of {batch_rows:.1f}.\n",
+            flush=True,
+        )
 
 
 def _as_json(findings: Findings, judged: Sequence[Verdict]) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""The bounds of the serving benchmark held against what was measured."""
+"""Check the bounds of the serving benchmark against the results."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,20 +21,20 @@ from benchmarks.serving.loads import (
 )
 from benchmarks.serving.memory import Memory
 
-# The slow model has to be slow, and cheaper in runs of so many rows, or its batches say nothing.
+# Batching helps only if a row of the slow model is cheaper in a run of this many rows; a bound checks it.
 MANY_ROWS = 32
 
 
 @dataclass
 class Findings:
-    """Everything that was measured.
+    """All results.
 
     Attributes:
-        results: Of the loads.
+        results: Results of the loads.
         peers: Names of the peers that took part.
         metrics_seconds: Processor time of the metrics of one request, by front end.
-        memory: By front end.
-        slow_row_seconds: Time of a row of the slow model alone, and of one in a run of :data:`MANY_ROWS`.
+        memory: Memory, by front end.
+        slow_row_seconds: Time per row of the slow model: alone, and in a run of :data:`MANY_ROWS` rows.
     """
 
     results: Results = field(default_factory=Results)
@@ -44,7 +44,7 @@ class Findings:
     slow_row_seconds: tuple[float, float] | None = None
 
 
-# From findings and front end; None where it was not measured.
+# Takes findings and front end, returns a number; None: not measured.
 _Measure = Callable[[Findings, str], float | None]
 
 
@@ -58,7 +58,7 @@ class _Row:
 
 
 def verdicts(findings: Findings) -> Iterator[Verdict]:
-    """Every bound whose number was measured."""
+    """The verdict on every bound whose number was measured."""
     if findings.slow_row_seconds is not None:
         one, many = findings.slow_row_seconds
         yield Verdict("–", "", "slow model alone: µs a row", "1 row", 1e6 * one, None, 500, None, at_most=False)
@@ -93,7 +93,7 @@ def _ratio(
 
 
 def _stream(findings: Findings, front_end: str) -> float | None:
-    """Messages a second on one stream, beside calls a second of the grpcio front end with as many callers."""
+    """Messages per second on one stream / calls per second of the grpcio front end with as many callers."""
     stream = findings.results.median(server_name(front_end), STREAM, "rate")
     unary = findings.results.median(server_name("grpcio"), SIXTY_FOUR, "rate")
     return None if stream is None or unary is None else stream / unary

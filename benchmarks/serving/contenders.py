@@ -1,4 +1,4 @@
-"""Which servers take part in the serving benchmark, all up at once."""
+"""Start the servers of the serving benchmark, all at once."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,12 +11,12 @@ from benchmarks.serving.loads import Load
 
 
 def server_name(front_end: str) -> str:
-    """Our server with the small model, in the tables."""
+    """The name of our server with the small model in the tables."""
     return f"ours, {front_end}"
 
 
 def slow_name(front_end: str, *, batched: bool) -> str:
-    """Our server with the slow model, in the tables."""
+    """The name of our server with the slow model in the tables."""
     return f"ours, {front_end}, {'batched' if batched else 'unbatched'}"
 
 
@@ -28,17 +28,17 @@ def contenders(
     front_ends: Sequence[str],
     peers: Mapping[str, Path],
 ) -> Iterator[list[tuple[Server, ServedModel]]]:
-    """Start every server that gets one of the loads; gives each with the model that it serves.
+    """Start every server that gets one of the loads; yields each with the model that it serves.
 
     Args:
-        loads: Those to come.
-        model: Small, what most of them serve.
-        slow_model: What those with the role "slow" serve.
-        front_ends: Of our server.
-        peers: Python of each, by name.
+        loads: The loads to run.
+        model: The small model, which most servers serve.
+        slow_model: The model of servers with the role "slow".
+        front_ends: Front ends of our server.
+        peers: The Python interpreter of each peer, by name.
 
     Raises:
-        ServerError: One does not start, or answers something else than the model.
+        ServerError: a server does not start, or gives a wrong answer.
     """
     roles = {role for load in loads for role in load.roles}
     with ExitStack() as stack:

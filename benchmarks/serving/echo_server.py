@@ -1,6 +1,6 @@
-"""A bare grpcio server that answers every call with the same bytes: the floor under any Python gRPC server.
+"""A bare grpcio server that answers every call with the same bytes: no Python gRPC server is cheaper.
 
-``python -m benchmarks.serving.echo_server sync|aio BYTES`` prints its port and serves until it is ended.
+``python -m benchmarks.serving.echo_server sync|aio BYTES`` prints its port and serves until it is killed.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""The loads of the serving benchmark, and what was seen of them."""
+"""The loads of the serving benchmark, and their results."""
 
 import math
 import re
@@ -20,16 +20,16 @@ _PATHS = {"predict": PREDICT, "infer": MODEL_INFER, "stream": PREDICT_STREAM}
 
 @dataclass(frozen=True)
 class Load:
-    """What is asked of a server.
+    """A kind of load.
 
     Args:
-        name: In the tables.
-        form: Whose message is sent.
-        rows: Rows of each request.
+        name: Name in the tables.
+        form: Kind of message.
+        rows: Rows per request.
         callers: As in Job.
-        roles: Servers that get it.
+        roles: Roles of the servers that get this load.
         grpc_client: As in Job.
-        of_capacity: Share of the server's capacity that arrives by a schedule; 0 for none.
+        of_capacity: The rate of a schedule, as a share of the server's capacity; 0: callers wait for answers.
     """
 
     name: str
@@ -52,9 +52,9 @@ STREAM = Load("PredictStream, 64 in flight", "stream", 1, 64, ("ours",))
 SCHEDULE = Load("Predict by a schedule, 60 % of capacity", "predict", 1, 64, ("ours",), of_capacity=0.6)
 SLOW = Load("Predict, slow model, 64 callers", "predict", 1, 64, ("slow",))
 
-# Capacity is looked for in steps, from this share of what the callers get who wait.
+# The search for a server's capacity starts at this share of the rate of waiting callers and grows by this factor.
 _FIRST_STEP, _STEP = 0.3, 1.15
-# How often a load is tried until the machine's host has given its processors to nobody else meanwhile.
+# The most tries of a load; it is repeated if the host gave processor time to other machines meanwhile.
 _TRIES = 4
 
 # In the order in which they run.
@@ -74,12 +74,12 @@ LOADS = (
 
 @dataclass
 class Results:
-    """What was seen, round after round.
+    """The results of all rounds.
 
     Attributes:
-        seen: By server's name and load, a number a round.
-        batch_rows: Rows a run, as the server's own metrics tell.
-        repeated: How many loads were done again because the machine's host had given processor time to others.
+        seen: Results by server's name and load, one per round.
+        batch_rows: Rows per run, from the server's own metrics, likewise.
+        repeated: Number of loads that were repeated because the host gave processor time to other machines.
     """
 
     seen: dict[tuple[str, Load], list[Seen]] = field(default_factory=lambda: defaultdict(list))
@@ -87,9 +87,9 @@ class Results:
     repeated: int = 0
 
     def median(self, server: str, load: Load, what: str) -> float | None:
-        """Median over the rounds of one of Seen's numbers; None where it was not measured.
+        """The median over the rounds of one of Seen's numbers; None: not measured.
 
-        NaN where most rounds have none.
+        NaN if the number is NaN in most rounds.
         """
         values = [getattr(seen, what) for seen in self.seen.get((server, load), ())]
         if not values:
@@ -98,11 +98,11 @@ class Results:
         return statistics.median(numbers) if len(numbers) > len(values) / 2 else math.nan
 
     def servers(self, load: Load) -> list[str]:
-        """The servers that had this load."""
+        """The names of the servers that had this load."""
         return [server for server, one in self.seen if one == load]
 
     def medians(self, servers: Sequence[str], load: Load, what: str) -> list[float]:
-        """The same for each of the servers that has it."""
+        """:meth:`median` for each of the servers that had the load."""
         found = (self.median(server, load, what) for server in servers)
         return [value for value in found if value is not None]
 
@@ -110,27 +110,29 @@ class Results:
 def run_rounds(
     servers: Sequence[tuple[Server, ServedModel]], loads: Sequence[Load], rounds: int, seconds: float
 ) -> Results:
-    """Each load on each server that gets it, one after the other, round after round; each round begins with the next.
+    """Run each load on each of its servers, one after the other, round after round.
+
+    Each round begins with another server, so that none always follows the same one.
 
     Args:
-        servers: Those that are up, with the models they serve.
-        loads: What is asked of them.
-        rounds: How often.
+        servers: The running servers, with the models they serve.
+        loads: The loads.
+        rounds: Number of rounds.
         seconds: Length of each load.
 
     Raises:
-        LoadError: An error, or a wrong answer.
+        LoadError: an error, or a wrong answer.
     """
     results = Results()
     with LoadProcess() as generator:
         for number in range(rounds):
             for load in loads:
                 mine = [(server, model) for server, model in servers if server.role in load.roles]
-                first = number % max(1, len(mine))  # nobody always comes after the load that leaves the machine hot
+                first = number % max(1, len(mine))  # No server always runs after the load that heats the machine.
                 for server, model in (*mine[first:], *mine[:first]):
                     rate = 0.0
                     if load.of_capacity:
-                        # Measured at once before: the machine's speed changes within a round by a third.
+                        # Measured directly before the load: the machine's speed changes by a third within a round.
                         rate = load.of_capacity * _capacity(generator, server, model, load, seconds)
                     job = _job(server, model, load, seconds, rate)
                     for attempt in range(_TRIES):
@@ -148,13 +150,13 @@ def run_rounds(
 
 
 def _capacity(generator: LoadProcess, server: Server, model: ServedModel, load: Load, seconds: float) -> float:
-    """The highest rate of a schedule that the server keeps up with, in requests a second.
+    """The highest rate of a schedule that the server keeps up with, in requests per second.
 
-    Callers who wait get more out of it: they come in step, all at once after each batch, which no schedule does.
+    It is lower than the rate of waiting callers: these send together after each batch, so their batches are fuller.
     """
 
     def keeps_up(rate: float) -> bool:
-        # Twice, lest a pause at the end of the first pass for the most that the server can do.
+        # Two tries, so that a pause of the machine at the end of the first does not count as the limit.
         job = _job(server, model, load, seconds, rate)
         return any(not math.isnan(generator.run(job).rate) for _ in range(2))
 
@@ -190,7 +192,7 @@ def _exchanges(model: ServedModel, form: str, rows: int, count: int) -> tuple[Ex
 
 
 def _batches(server: Server) -> tuple[float, float]:
-    """Rows and runs so far, as the server's metrics tell; zeros where it has none."""
+    """Rows and runs so far, from the server's metrics; zeros for a server without metrics."""
     if not server.http_address:
         return 0.0, 0.0
     with urllib.request.urlopen(f"http://{server.http_address}/metrics", timeout=10) as response:

@@ -1,4 +1,4 @@
-"""Memory of a server of its own with the small model, before, during and after a million requests."""
+"""Memory of a separate server with the small model, before, during and after a million requests."""
 
 from dataclasses import dataclass
 
@@ -9,21 +9,21 @@ from benchmarks.common.served_models import PREDICT, PREDICT_STREAM, ServedModel
 from benchmarks.common.servers import ours
 
 _CALLERS = 64
-# Of all requests, as calls of their own; the others go over one stream, which is quicker.
+# The share of requests sent as unary calls; the others go over one stream, which is faster.
 _UNARY_SHARE = 0.2
 _WARM_UP_SHARE = 0.05
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Resident memory of a server's processes together, in MB.
+    """Resident memory of all processes of a server, in MB.
 
     Attributes:
-        fresh_mb: Loaded, one request answered.
-        warm_mb: After the requests of the warm-up.
-        end_mb: After as many requests more as were asked for.
-        end_shared_once_mb: The same with pages that the processes share counted once (PSS).
-        requests: How many lay between.
+        fresh_mb: After loading and one request.
+        warm_mb: After the warm-up.
+        end_mb: After all further requests.
+        end_shared_once_mb: As `end_mb`, with shared pages counted once (PSS).
+        requests: Number of requests after the warm-up.
     """
 
     fresh_mb: float
@@ -34,15 +34,15 @@ class Memory:
 
     @property
     def growth_mb(self) -> float:
-        """From the warm-up's end on."""
+        """The growth since the end of the warm-up."""
         return self.end_mb - self.warm_mb
 
 
 def measure_memory(front_end: str, model: ServedModel, requests: int) -> Memory:
-    """Start a server, warm it up, ask it so many times from 64 callers and over a stream.
+    """Start a server, warm it up, and send it this many requests, from 64 callers and over a stream.
 
     Raises:
-        LoadError: An error, or a wrong answer.
+        LoadError: an error, or a wrong answer.
     """
     with ours(f"memory, {front_end}", "ours", model, front_end) as server, LoadProcess() as load:
         fresh = memory_mb(server.pid)

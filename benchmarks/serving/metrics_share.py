@@ -1,8 +1,8 @@
-"""What the metrics of one request cost, in process: calls with them and calls with metrics that do nothing, in turn.
+"""The processor time of the metrics of one request, measured in one process.
 
-Two servers would differ by 1 % of a request, which is less than a machine's noise; the same calls in one process, in
-turn, differ by the metrics alone. Calls come in groups as large as the batches that the server itself made, since some
-metrics are counted once a batch.
+Calls with metrics and calls with metrics that do nothing alternate, so they differ only by the metrics. Two servers
+would not show the difference: it is 1 % of a request, less than a machine's noise. Calls come in groups as large as the
+server's batches, because some metrics are counted once per batch.
 """
 
 import asyncio
@@ -26,9 +26,9 @@ def metrics_seconds(model: ServedModel, exchange: Exchange, batch_rows: float) -
     """Processor time of the metrics of one request.
 
     Args:
-        model: What answers.
-        exchange: A Predict request of one row.
-        batch_rows: Rows of a batch, as the server at work has them.
+        model: The model to serve.
+        exchange: A Predict request with one row.
+        batch_rows: Average rows of a batch in the running server.
     """
     return asyncio.run(_metrics_seconds(model, exchange.request, max(1, round(batch_rows))))
 
@@ -61,7 +61,7 @@ async def _metrics_seconds(model: ServedModel, request: bytes, together: int) ->
 
 
 class _Silent(Metrics):
-    """Metrics of a server that counts no requests."""
+    """Metrics that count no requests."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A network of its own: a namespace that has nothing but its loopback, since some peers listen on every address."""
+"""Run in a network namespace that has only the loopback interface, because some peers listen on every address."""
 
 import os
 import shutil
@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 
 def alone() -> bool:
-    """Whether this process sees no interface but loopback."""
+    """Whether this process has no network interface except loopback."""
     return [name for _, name in socket.if_nameindex()] == ["lo"]
 
 
 def enter(module: str, arguments: Sequence[str]) -> None:
-    """Run the module again in a namespace, in the place of this process; comes back where that is not allowed."""
+    """Replace this process by the module in a new namespace; returns if that is not allowed."""
     if shutil.which("ip") is None:
         return
     for way in (["unshare", "--net"], ["unshare", "--net", "--user", "--map-root-user"]):

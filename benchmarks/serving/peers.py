@@ -1,6 +1,6 @@
-"""The peers of the serving benchmark, each in an environment of its own: ``python -m benchmarks.serving.peers``.
+"""Install the peers of the serving benchmark, each in its own environment: ``python -m benchmarks.serving.peers``.
 
-They are kept in build/peers, which git ignores, and are never dependencies of this project.
+The environments are in build/peers, which git ignores. The peers are not dependencies of this project.
 """
 
 import shutil
@@ -20,14 +20,14 @@ _INSTALL_SECONDS = 600.0
 
 
 def main() -> None:
-    """Set up what is missing."""
+    """Install the missing peers and print where each one is."""
     set_up()
     for name in _REQUIREMENTS:
-        print(f"{name}: {peers().get(name, 'cannot be had here')}")
+        print(f"{name}: {peers().get(name, 'cannot be installed here')}")
 
 
 def set_up() -> None:
-    """Install the peers that are not there yet; says so and goes on where one cannot be had."""
+    """Install the missing peers; one that cannot be installed is reported and left out."""
     for name, requirements in _REQUIREMENTS.items():
         if _stamp(name).exists() and _stamp(name).read_text("utf-8") == "\n".join(requirements):
             continue
@@ -43,16 +43,16 @@ def set_up() -> None:
         if failure is None:
             _stamp(name).write_text("\n".join(requirements), "utf-8")
         else:
-            print(f"{name} cannot be had and is left out: {failure}", file=sys.stderr)
+            print(f"{name} cannot be installed and is left out: {failure}", file=sys.stderr)
 
 
 def peers() -> dict[str, Path]:
-    """Python of each peer that is there, by name."""
+    """The Python interpreter of each installed peer, by name."""
     return {name: _python(name) for name in _REQUIREMENTS if _stamp(name).exists()}
 
 
 def version(name: str) -> str:
-    """The peer's version, as its own Python tells it."""
+    """The version of an installed peer."""
     script = f"import importlib.metadata; print(importlib.metadata.version('{_PACKAGES[name]}'))"
     return subprocess.run([_python(name), "-c", script], capture_output=True, text=True, check=True).stdout.strip()
 

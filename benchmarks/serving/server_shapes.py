@@ -1,6 +1,7 @@
-"""Which shape of a Python gRPC server costs least with a small model: ``python -m benchmarks.serving.server_shapes``.
+"""Compare designs of a Python gRPC server with a small model: ``python -m benchmarks.serving.server_shapes``.
 
-Bare prototypes (shape_server.py), ours with everything, and echoes without a model, all up at once and taken in turn.
+The servers are bare prototypes (shape_server.py), our full server, and echoes without a model. All run at once and get
+the loads in turn.
 """
 
 import argparse

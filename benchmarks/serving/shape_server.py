@@ -1,12 +1,12 @@
-"""Shapes that a grpcio server of a small model can have, bare: no metrics, no versions, the least of checks.
+"""Designs of a grpcio server for a small model, as bare prototypes: no metrics, no versions, hardly any checks.
 
-``python -m benchmarks.serving.shape_server SHAPE MODEL.onnx`` prints its port and serves until it is ended. Shapes:
+``python -m benchmarks.serving.shape_server SHAPE MODEL.onnx`` prints its port and serves until it is killed. Shapes:
 
-aio-inline      grpc.aio on uvloop; each request is run where it comes in
-aio-batch       the same; what came in one turn of the loop is run together in the next
-aio-thread      the same; runs are in a thread beside the loop
-sync-N          a sync server of N threads; each request is run in its own
-leader-N        the same; whoever finds the session free runs everybody's rows
+aio-inline      grpc.aio on uvloop; the handler of each request runs the model
+aio-batch       the same; requests of one turn of the event loop run together in the next turn
+aio-thread      the same; the model runs in a separate thread
+sync-N          a sync server with N threads; each request runs the model in its own thread
+leader-N        the same; the thread that finds the session free runs the rows of all waiting threads
 """
 
 import asyncio
@@ -115,7 +115,7 @@ async def _serve_aio(shape: str, run: Callable[[Rows], Rows]) -> None:
 
 
 class _Leader:
-    """Rows of many threads: whoever finds the session free runs those of all."""
+    """Batches the rows of many threads: the thread that finds the session free runs all waiting rows."""
 
     def __init__(self, run: Callable[[Rows], Rows]) -> None:
         self._run = run
@@ -123,7 +123,7 @@ class _Leader:
         self._waiting: deque[tuple[Rows, list[Rows]]] = deque()
 
     def submit(self, rows: Rows) -> Rows:
-        """The answer to some rows."""
+        """The answer to these rows."""
         answer: list[Rows] = []
         self._waiting.append((rows, answer))
         while not answer:

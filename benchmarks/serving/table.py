@@ -1,4 +1,4 @@
-"""What the serving benchmark measured, as Markdown tables."""
+"""The results of the serving benchmark as Markdown tables."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -10,14 +10,14 @@ from benchmarks.serving.memory import Memory
 
 
 def load_table(results: Results) -> str:
-    """Every load on every server that had it, by medians."""
+    """The medians of every load on each of its servers."""
     head = ["load", "server", "requests/s", "server µs", "p50 ms", "p99 ms", "rows a run", "generator µs", "busy"]
     body = [_load_row(results, server, load) for load in LOADS for server in results.servers(load)]
     return render([head, *body])
 
 
 def generator_remark(results: Results) -> str:
-    """How near the generator came to being what is measured."""
+    """A remark on how busy the generator was: a generator that is always busy measures itself."""
     busiest = max(
         (results.median(server, load, "load_busy") or 0.0, server, load.name)
         for load in LOADS
@@ -31,13 +31,13 @@ def generator_remark(results: Results) -> str:
     return (
         f"The generator was busy for {busiest[0]:.0%} of the time at most ({busiest[1]}: {busiest[2]}): alone, it "
         f"could ask {1 / busiest[0]:.1f} times as fast. Where it follows a schedule, 99 % of the requests were sent "
-        f"less than {1e3 * latest:.2f} ms late. {results.repeated} loads were done again since the machine's host had "
-        f"given processor time to others; {disturbed} of {len(loads)} were so at the last try too.\n"
+        f"less than {1e3 * latest:.2f} ms late. {results.repeated} loads were repeated because the machine's host gave "
+        f"processor time to other machines; {disturbed} of {len(loads)} were still disturbed at the last try.\n"
     )
 
 
 def memory_table(memory: Mapping[str, Memory]) -> str:
-    """Memory of our servers."""
+    """The memory of our servers."""
     head = ["server", "fresh MB", "warm MB", "requests more", "end MB", "shared pages once, MB"]
     body = [
         [
@@ -54,7 +54,7 @@ def memory_table(memory: Mapping[str, Memory]) -> str:
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> str:
-    """Every bound beside what was measured."""
+    """A line per bound, with the number that was measured."""
     head = ["front end", "what", "load", "measured", "must", "", "aim", ""]
     body = [
         [verdict.network, verdict.what, verdict.rows, f"{verdict.measured:.3g}", *bounds_row(verdict)]

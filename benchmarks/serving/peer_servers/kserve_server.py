@@ -1,6 +1,6 @@
-"""KServe's model server with the model behind it: ``python kserve_server.py MODEL GRPC_PORT HTTP_PORT``.
+"""KServe's model server with the model: ``python kserve_server.py MODEL GRPC_PORT HTTP_PORT``.
 
-It has no batching of its own (KServe's is an agent beside it, for HTTP alone). Its log of latencies is off.
+It has no batching: KServe's batching is a separate agent, for HTTP only. Its log of latencies is off.
 """
 
 import logging

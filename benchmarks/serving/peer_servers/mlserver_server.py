@@ -1,8 +1,8 @@
 """MLServer with the model: ``python mlserver_server.py MODEL GRPC_PORT HTTP_PORT METRICS_PORT REQUESTS SECONDS``.
 
-The model runs in the server's own process rather than in a worker beside it (``parallel_workers`` 0): that would cost a
-hop a request and gain nothing for a small model. REQUESTS and SECONDS are its adaptive batching: it waits so long for
-so many; 0 turns it off. The path of the model's file comes to MLServer's runtime by the environment.
+The model runs in the server's own process, not in a worker process (``parallel_workers`` 0): a worker costs a hop per
+request and gains nothing for a small model. REQUESTS and SECONDS set the adaptive batching: it waits up to SECONDS for
+REQUESTS requests; 0 turns it off. MLServer's runtime reads the path of the model from the environment.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ class OnnxModel(MLModel):  # type: ignore[misc]
     """The model."""
 
     async def load(self) -> bool:
-        """Open it."""
+        """Open the model."""
         self._session = open_session(os.environ["BENCHMARK_MODEL"])
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        """Answer a request, or those of a batch."""
+        """Answer a request, or the requests of a batch."""
         rows = NumpyCodec.decode_input(payload.inputs[0])
         (prediction,) = self._session.run(["prediction"], {"features": rows})
         output = NumpyCodec.encode_output("prediction", prediction)

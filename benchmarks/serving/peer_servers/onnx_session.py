@@ -1,4 +1,4 @@
-"""The session that every peer runs: onnxruntime on one thread, as ours does."""
+"""The session that every peer runs: onnxruntime on one thread, as in our server."""
 
 import os
 
@@ -8,7 +8,7 @@ import onnxruntime
 
 
 def open_session(path: str) -> onnxruntime.InferenceSession:
-    """The model of that file on the CPU."""
+    """A session for the model in this file, on the CPU."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

@@ -1,6 +1,6 @@
 """PyTriton, a Python function behind Triton: ``python pytriton_server.py MODEL GRPC_PORT HTTP_PORT METRICS_PORT``.
 
-Triton's dynamic batching is on, without a delay: what waited while the function was busy is its next batch.
+Triton's dynamic batching is on, without a delay: requests that wait while the function is busy are its next batch.
 """
 
 import sys
@@ -13,7 +13,7 @@ from pytriton.triton import Triton, TritonConfig
 
 from benchmarks.serving.peer_servers.onnx_session import open_session
 
-# Eight requests of 64 rows: with less, none of those would share a batch.
+# Eight requests of 64 rows; with a smaller limit such requests would not share a batch.
 _MOST_ROWS = 512
 
 

@@ -78,5 +78,5 @@ def test_file_without_what_is_needed_is_refused(tmp_path: Path) -> None:
     for load in json.loads(json.dumps(content))["loads"]:
         del load["rows_a_run"]
         path.write_text(json.dumps({"loads": [load]}))
-        with pytest.raises(CostError, match="earlier version"):
+        with pytest.raises(CostError, match="rows per run"):
             from_json(path, "envoy")
