@@ -1,4 +1,4 @@
-"""Networks to try things on."""
+"""Networks for the tests."""
 
 from collections.abc import Callable, Iterator
 

@@ -122,7 +122,7 @@ def test_one_row(name: str) -> None:
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_rows_that_are_all_the_same(name: str) -> None:
-    """Grids stay, nothing depends on anything, constants fit; only what weighs edges by how they vary has no answer."""
+    """With equal rows grids stay and constants fit; only functions that weigh edges by their variation refuse."""
     rows = good(1).repeat(40, 1)
     if name == "prune":
         with pytest.raises(ValueError, match="the same to all rows; wanted rows, or a network, that tell edges apart"):

@@ -1,4 +1,4 @@
-"""Pictures show the network's own numbers, and can be read."""
+"""Pictures show the network's own numbers and are readable."""
 
 import io
 import itertools
@@ -35,7 +35,7 @@ def _frames(figure: Figure) -> list[tuple[np.ndarray, np.ndarray, float]]:
 
 
 def _shape(values: np.ndarray) -> np.ndarray:
-    """Free of where and how large it is drawn."""
+    """The curve's shape, independent of its place and size in the picture."""
     result: np.ndarray = (values - values.min()) / np.ptp(values)
     return result
 
@@ -151,7 +151,7 @@ def test_what_cannot_be_drawn_is_refused(make_kan: MakeKAN) -> None:
 
 
 def test_a_network_without_edges_is_its_nodes(make_kan: MakeKAN) -> None:
-    """Everything pruned: a picture all the same."""
+    """A network whose edges are all pruned gives a picture of its nodes."""
     kan = make_kan((2, 2))
     empty = KAN.of_layers([kan.layers[0].changed(edge_mask=torch.zeros(2, 2, dtype=kan.dtype))])
     figure = diagram(empty, _rows(kan))

@@ -1,4 +1,4 @@
-"""Bad input to fits and runs: an error that says what came and what was wanted, or finite numbers."""
+"""Bad input to fits and runs gives an error that says what was found and wanted, or finite numbers."""
 
 import contextlib
 import json
@@ -139,7 +139,7 @@ def test_few_or_odd_samples_leave_finite_weights(name: str, grid_size: int, samp
 
 @pytest.mark.parametrize("name", [name for name in FITS if name.startswith("fit,") or name == "fit_on"])
 def test_one_class_leaves_finite_weights(name: str) -> None:
-    """All rows of class 1: it is always said."""
+    """If all rows are of class 1, the answer is always class 1."""
     fitted = FITS[name](network(), Samples(rows(), torch.ones(40, dtype=torch.int64)))
     assert all(bool(torch.isfinite(tensor).all()) for tensor in fitted.state_dict().values())
 
@@ -154,7 +154,7 @@ def test_a_function_outside_its_domain_is_named(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in FITS if name != "fit_baseline"])
 def test_a_network_of_nan_is_refused(name: str) -> None:
-    """Never more NaN."""
+    """A network with NaN is refused."""
     kan = network()
     kan.layers[1].coefficients.data[0, 0, 0] = math.nan
     with pytest.raises((ValueError, TrainingError), match=r"not finite|nan"):
@@ -217,7 +217,7 @@ REFUSED_TABLES: dict[str, tuple[pd.DataFrame, str, str]] = {
 
 @pytest.mark.parametrize("what", REFUSED_TABLES)
 def test_tables_that_are_none_are_refused(what: str, tmp_path: Path) -> None:
-    """One message, and nothing is published."""
+    """A flawed table gives one message, and nothing is published."""
     frame, kind, said = REFUSED_TABLES[what]
     with pytest.raises(TrainingError, match=said):
         train(run_of(frame, tmp_path, kind=kind), Quiet())

@@ -1,4 +1,4 @@
-"""kan-train as a person runs it: a real process."""
+"""kan-train as a real process."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The walk of docs/kan.md runs, prints what stands there, and makes the pictures that are shown."""
+"""The code of docs/kan.md runs, prints the output shown there, and makes the pictures shown there."""
 
 import ast
 import json

@@ -1,4 +1,4 @@
-"""kan-train uses what an older commit published, and goes on with runs that it began."""
+"""kan-train uses versions that an older commit published, and resumes runs that it began."""
 
 import json
 import shutil

@@ -52,7 +52,7 @@ def uniform(rows: int, inputs: int, seed: int = 0) -> torch.Tensor:
 @pytest.mark.parametrize("outside", ["clamp", "decay"])
 @pytest.mark.parametrize("uneven", [False, True])
 def test_statistics_are_numpys(make_kan: Callable[..., KAN], outside: Outside, uneven: bool) -> None:
-    """Over rows that take several chunks, in both layers, with a bias, symbolic and masked edges; of the nodes too."""
+    """Statistics of edges and nodes equal NumPy's, over several chunks of rows and with all kinds of edges."""
     kan = make_kan((3, 4, 2), outside=outside, uneven=uneven, degree=2)
     kan.layers[0].edge_mask[0, 1] = 0
     symbolic = kan.layers[0].with_symbolic([SymbolicEdge(1, 2, "sin", 2.0, 0.3, 0.5, -1.0)])
@@ -70,7 +70,7 @@ def test_statistics_are_numpys(make_kan: Callable[..., KAN], outside: Outside, u
 
 
 def test_large_means_take_nothing_from_the_standard_deviation() -> None:
-    """X + 1e8 varies as x does; a constant, however large, does not vary at all."""
+    """X + 1e8 has the standard deviation of x; a constant, however large, has 0."""
     kan = KAN.of_layers([formula_layer(2, 1, [linear(0, 0, 1.0, 1e8), linear(0, 1, 0.0, 1e8 / 3)])])
     x = uniform(300_000, 2)
     (got,) = edge_statistics(kan, x)
@@ -79,7 +79,7 @@ def test_large_means_take_nothing_from_the_standard_deviation() -> None:
 
 
 def test_scores_follow_the_contributions_back(make_kan: Callable[..., KAN]) -> None:
-    """Edge by edge: node's score · std(edge) / std(node), summed into the node that is read."""
+    """An edge's score is its node's score · std(edge) / std(node); a node's is the sum over the edges that read it."""
     kan = make_kan((3, 4, 2))
     kan.layers[0].edge_mask[2] = 0
     x = torch.randn(500, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -105,7 +105,7 @@ def test_scores_follow_the_contributions_back(make_kan: Callable[..., KAN]) -> N
 
 
 def test_scores_are_pykans(make_kan: Callable[..., KAN]) -> None:
-    """Of pykan 0.2.8 with the same numbers; it adds 1e-4 to the nodes' standard deviations, which are 1 or so here."""
+    """Scores equal those of pykan 0.2.8, which adds 1e-4 to the nodes' standard deviations (about 1 here)."""
     pytest.importorskip("kan")
     kan = make_kan((3, 4, 2), outside="decay")
     x = torch.randn(500, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -127,7 +127,7 @@ def test_scores_are_pykans(make_kan: Callable[..., KAN]) -> None:
 
 
 def test_outputs_may_be_scaled_and_shifted(make_kan: Callable[..., KAN]) -> None:
-    """Each by its own numbers: the scores stay."""
+    """Scaling and shifting each output by its own numbers leaves the scores unchanged."""
     kan = make_kan()
     x = torch.randn(200, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     factor = torch.tensor([1e-6, -1e6], dtype=torch.float64)
@@ -143,7 +143,7 @@ def test_outputs_may_be_scaled_and_shifted(make_kan: Callable[..., KAN]) -> None
 
 
 def test_each_output_can_be_explained_alone(make_kan: Callable[..., KAN]) -> None:
-    """It begins with the whole score; the mean over the outputs is the score of all."""
+    """One output alone has the score 1; the mean over the outputs is the score of all outputs."""
     kan = make_kan()
     x = torch.randn(200, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     alone = [attribute(kan, x, output=k) for k in range(2)]
@@ -154,13 +154,13 @@ def test_each_output_can_be_explained_alone(make_kan: Callable[..., KAN]) -> Non
 
 
 def test_a_sum_of_independent_inputs_has_known_scores() -> None:
-    """2·x + y with x, y of the same distribution: 2/√5 and 1/√5; the third input is not read."""
+    """2·x + y, with x and y of the same distribution, has the scores 2/√5 and 1/√5; an input without edges has 0."""
     kan = KAN.of_layers([formula_layer(3, 1, [linear(0, 0, 2.0), linear(0, 1, 1.0)])])
     np.testing.assert_allclose(attribute(kan, uniform(100_000, 3)).inputs, [2 / 5**0.5, 1 / 5**0.5, 0], rtol=0.01)
 
 
 def test_constant_nodes_give_no_score_and_no_nan() -> None:
-    """An output that no edge feeds, and a node whose edges cancel each other but for rounding."""
+    """An output without edges, and a node whose edges cancel each other up to rounding, give no score and no NaN."""
     first = formula_layer(2, 2, [linear(0, 0, 0.1), linear(0, 0 + 1, -0.1), linear(1, 0, 1.0)])
     second = formula_layer(2, 2, [linear(0, 0, 1.0), linear(0, 1, 1.0)], [0.0, 7.0])
     x = uniform(100, 1).expand(100, 2).contiguous()
@@ -174,7 +174,7 @@ def test_constant_nodes_give_no_score_and_no_nan() -> None:
 
 
 def test_a_network_in_float32_is_scored_in_float64_and_left_as_it_is(make_kan: Callable[..., KAN]) -> None:
-    """Its numbers and its type."""
+    """A float32 network keeps its numbers and its type."""
     kan = make_kan(dtype=torch.float32)
     x = torch.randn(200, 3, generator=torch.Generator().manual_seed(0))
     got = attribute(kan, x)
@@ -192,7 +192,7 @@ def test_only_inputs_that_are_multiplied_interact() -> None:
 
 
 def test_a_third_input_shares_in_the_interaction() -> None:
-    """(x + y + z)²: each pair brings about 4/9 of the variance 3·4/45 + 3·4/9 = 8/5."""
+    """In (x + y + z)² each pair contributes 4/9 to the variance 3·4/45 + 3·4/9 = 8/5."""
     first = formula_layer(3, 1, [linear(0, i, 1.0) for i in range(3)])
     got = interactions(KAN.of_layers([first, formula_layer(1, 1, [square(0, 0, 1.0)])]), uniform(20_000, 3))
     np.testing.assert_allclose(got[np.triu_indices(3, 1)], 5 / 18, rtol=0.04)
@@ -200,7 +200,7 @@ def test_a_third_input_shares_in_the_interaction() -> None:
 
 @pytest.mark.parametrize("width", [(4, 2), (4, 1, 1)])
 def test_an_additive_network_has_no_interactions(make_kan: Callable[..., KAN], width: tuple[int, ...]) -> None:
-    """One layer, or a second one that is linear, whatever its edges are."""
+    """A network of one layer, or with a linear second layer, has no interactions."""
     kan = make_kan(width, dtype=torch.float32)
     if len(width) > 2:
         kan = KAN.of_layers([kan.layers[0], formula_layer(1, 1, [linear(0, 0, 2.0)])])
@@ -209,7 +209,7 @@ def test_an_additive_network_has_no_interactions(make_kan: Callable[..., KAN], w
 
 
 def test_interactions_are_those_of_the_definition(make_kan: Callable[..., KAN]) -> None:
-    """With two rows each is the other's partner: the mixed second difference, by four calls of the network."""
+    """With two rows, each the other's partner, the result is the mixed second difference of four network calls."""
     kan = make_kan((3, 4, 2))
     x = uniform(2, 3)
     with torch.no_grad():
@@ -224,14 +224,14 @@ def test_interactions_are_those_of_the_definition(make_kan: Callable[..., KAN]) 
 
 
 def test_the_same_seed_gives_the_same(make_kan: Callable[..., KAN]) -> None:
-    """To the bit; another draws other rows."""
+    """The same seed gives the same bits; another seed draws other rows."""
     kan, x = make_kan(), uniform(50, 3)
     np.testing.assert_array_equal(interactions(kan, x, seed=1), interactions(kan, x, seed=1))
     assert not np.array_equal(interactions(kan, x, seed=1), interactions(kan, x, seed=2))
 
 
 def test_what_cannot_be_scored_is_refused(make_kan: Callable[..., KAN]) -> None:
-    """Rows with NaN, one row where a spread is wanted, an output that is not there."""
+    """Rows with NaN, a single row for a standard deviation, and an output that does not exist are refused."""
     kan = make_kan()
     for function in (attribute, interactions):
         with pytest.raises(ValueError, match=r"rows have shape \(1, 3\); wanted \[2 or more rows, 3 inputs\]"):
@@ -253,7 +253,7 @@ def test_what_cannot_be_scored_is_refused(make_kan: Callable[..., KAN]) -> None:
 
 
 def test_a_wide_network_is_scored_in_chunks() -> None:
-    """More numbers in a row than a chunk has: one row at a time, the same scores."""
+    """A row with more numbers than a chunk is computed alone, with the same scores."""
     kan = KAN(KANConfig((300, 4000, 1), grid_size=1, degree=1))
     got = attribute(kan, torch.randn(3, 300, generator=torch.Generator().manual_seed(0)))
     assert np.isfinite(got.inputs).all()

@@ -1,4 +1,4 @@
-"""Edges on rows, and rows that no edge can read."""
+"""Edge outputs on rows, and rows that are refused."""
 
 from collections.abc import Callable
 
@@ -53,7 +53,7 @@ def test_an_edge_that_is_not_finite_is_named(make_kan: Callable[..., KAN]) -> No
 
 
 def test_the_first_flaw_is_found_in_any_row(make_kan: Callable[..., KAN]) -> None:
-    """What edge_values says of the rows, looked at in parts; nothing where every edge has an answer."""
+    """The first flaw is the message of edge_values, from any chunk of rows; None if every edge is finite."""
     kan = make_kan((3, 2)).layers[0].with_symbolic([SymbolicEdge(1, 2, "log", 1, 0, 1, 0)])
     rows = torch.ones(3000, 3, dtype=torch.float64)
     assert first_flaw(KAN.of_layers([kan]), rows) is None

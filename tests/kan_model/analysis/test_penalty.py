@@ -78,7 +78,7 @@ def test_penalty_is_the_papers_formula(
 
 
 def test_pykans_edges_have_the_same_penalty(make_kan: Callable[..., KAN]) -> None:
-    """The paper's formula over what pykan 0.2.8 says that the same edges answer (its own penalty is another by now)."""
+    """The paper's formula over pykan 0.2.8's edge outputs gives our penalty (pykan's own penalty has changed since)."""
     pytest.importorskip("kan")
     kan = make_kan((3, 4, 2), outside="decay")
     x = torch.randn(100, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -128,7 +128,7 @@ def test_gradients_agree_with_finite_differences(make_kan: Callable[..., KAN]) -
 @pytest.mark.parametrize("factor", [0.0, 1e-44, 1e-30, 1e-14])
 @pytest.mark.parametrize("dead", ["all", "first layer", "last layer", "one edge", "one node"])
 def test_value_and_gradient_are_finite_at_zero(dtype: torch.dtype, factor: float, dead: str) -> None:
-    """Whatever is zero, or next to it, also in float32's subnormal numbers."""
+    """Value and gradient are finite for edges that are zero or nearly zero, also for float32's subnormal numbers."""
     kan = KAN(KANConfig((3, 4, 2), noise=0.5), dtype=dtype)
     with torch.no_grad():
         for layer in {"all": kan.layers, "first layer": kan.layers[:1], "last layer": kan.layers[1:]}.get(dead, ()):
@@ -207,13 +207,13 @@ def test_training_with_the_penalty_leaves_what_is_needed(make_kan: Callable[...,
 def test_factors_that_are_none_are_refused(
     make_kan: Callable[..., KAN], options: dict[str, float], message: str
 ) -> None:
-    """By name."""
+    """A factor below 0 or not finite is refused by its name."""
     with pytest.raises(ValueError, match=message):
         penalty(make_kan(), torch.zeros(2, 3), **options)
 
 
 def test_rows_that_are_none_are_refused(make_kan: Callable[..., KAN]) -> None:
-    """Before they turn into weights that are NaN."""
+    """Rows that the network cannot read are refused, before they make weights NaN."""
     for rows in (torch.full((2, 3), torch.nan), torch.zeros(0, 3), torch.zeros(2, 2)):
         with pytest.raises(ValueError, match="rows h"):
             penalty(make_kan(), rows)

@@ -1,4 +1,4 @@
-"""Pruned networks are smaller, near to what they were, and as good as any other network."""
+"""Pruned networks are smaller, have almost the same function, and work like any other network."""
 
 import copy
 import itertools
@@ -48,7 +48,7 @@ def weak(make_kan: Callable[..., KAN]) -> KAN:
 
 
 def test_weak_nodes_and_inputs_are_gone(weak: KAN) -> None:
-    """For real: the network is [3, 3, 2], knows which nodes it was, and is near to the function."""
+    """The network is [3, 3, 2], lists the nodes that it kept, and has almost the same function."""
     x = normal(500, 4)
     pruned = prune(weak, x, edge_threshold=0)
     assert pruned.kan.width == (3, 3, 2)
@@ -66,7 +66,7 @@ def test_weak_nodes_and_inputs_are_gone(weak: KAN) -> None:
 
 
 def test_inputs_may_be_kept(weak: KAN) -> None:
-    """The same function with its edges to the weak input gone, which is still read from the rows."""
+    """With keep_inputs the weak input loses its edges, but rows still have its column."""
     x = normal(500, 4)
     kept, dropped = prune(weak, x, keep_inputs=True), prune(weak, x)
     assert kept.kan.width == (4, 3, 2)
@@ -83,7 +83,7 @@ def test_inputs_may_be_kept(weak: KAN) -> None:
 def test_with_thresholds_of_zero_the_function_stays(
     make_kan: Callable[..., KAN], degree: int, outside: Outside, uneven: bool
 ) -> None:
-    """To 1e-12, on other rows too: what goes is what nothing reads, and what no input reaches, a constant."""
+    """The function stays the same to 1e-12, also on other rows: only nodes without a path are removed."""
     kan = make_kan((3, 5, 4, 2), degree=degree, outside=outside, uneven=uneven)
     first, second, third = kan.layers
     # Input 1 and hidden node 2 are not read; hidden node 3 is fed by no edge, and has a bias.
@@ -102,7 +102,7 @@ def test_with_thresholds_of_zero_the_function_stays(
 
 
 def test_a_whole_network_at_zero_is_a_copy(make_kan: Callable[..., KAN]) -> None:
-    """To the bit, without biases, on memory of its own."""
+    """The copy has the same bits, no biases, and its own memory."""
     kan = make_kan((3, 4, 2), uneven=True, dtype=torch.float32)
     before = copy.deepcopy(kan.state_dict())
     pruned = prune(kan, normal(50, 3), node_threshold=0, edge_threshold=0).kan
@@ -114,7 +114,7 @@ def test_a_whole_network_at_zero_is_a_copy(make_kan: Callable[..., KAN]) -> None
 
 
 def test_what_is_removed_is_replaced_by_its_mean(make_kan: Callable[..., KAN]) -> None:
-    """Of one layer: the bias is the mean of the removed edges, which moves the answer by their spread and no more."""
+    """In one layer the bias is the mean of the removed edges, so the answer changes by at most their spread."""
     kan = make_kan((4, 1))
     layer = kan.layers[0].changed(bias=torch.tensor([5.0], dtype=torch.float64))
     x = normal(300, 4)
@@ -133,7 +133,7 @@ def test_what_is_removed_is_replaced_by_its_mean(make_kan: Callable[..., KAN]) -
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_every_output_keeps_its_mean(make_kan: Callable[..., KAN], dtype: torch.dtype) -> None:
-    """Also through several layers, each of which moves what the next one reads."""
+    """Every output keeps its mean, also through several layers, each of which changes the inputs of the next."""
     kan = make_kan((3, 6, 5, 2), dtype=dtype)
     x = normal(400, 3).to(dtype)
     pruned = prune(kan, x, edges=25, keep_inputs=True)
@@ -146,7 +146,7 @@ def test_every_output_keeps_its_mean(make_kan: Callable[..., KAN], dtype: torch.
 
 
 def test_a_product_with_idle_nodes_becomes_the_product_alone(make_kan: Callable[..., KAN]) -> None:
-    """(x + y)²/4 - (x - y)²/4 in [3, 5, 1], everything else a thousandth: [2, 2, 1] is left, six edges, and x·y."""
+    """A [3, 5, 1] of (x + y)²/4 - (x - y)²/4 and edges a thousandth as strong becomes a [2, 2, 1] of six edges: x·y."""
     kan = make_kan((3, 5, 1))
     factors = [[5e-4 if (o, i) not in {(1, 0), (1, 1), (4, 0), (4, 1)} else 1.0 for i in range(3)] for o in range(5)]
     first = scaled(kan.layers[0], factors).with_symbolic(
@@ -177,7 +177,7 @@ def test_scaling_the_target_changes_nothing(make_kan: Callable[..., KAN]) -> Non
 
 
 def test_thresholds_are_those_of_the_scores(make_kan: Callable[..., KAN]) -> None:
-    """Edge by edge; all edges that are left are above theirs, and of the others one on a way is below."""
+    """All kept edges are above their thresholds; a removed edge is below, or on no path without those that are."""
     kan = make_kan((3, 6, 2))
     x = normal(200, 3)
     pruned = prune(kan, x, node_threshold=0, edge_threshold=0.25)
@@ -191,7 +191,7 @@ def test_thresholds_are_those_of_the_scores(make_kan: Callable[..., KAN]) -> Non
 
 
 def test_by_number_the_strongest_edges_are_left(make_kan: Callable[..., KAN]) -> None:
-    """At most so many, each on a way from an input to an output; more edges include fewer; all of them are all.
+    """At most the given number of edges is kept, each on a path; a larger number keeps these and more.
 
     Of fewer than six the strongest make no way yet.
     """
@@ -216,7 +216,7 @@ def test_by_number_the_strongest_edges_are_left(make_kan: Callable[..., KAN]) ->
 
 
 def test_by_number_thresholds_are_not_used(make_kan: Callable[..., KAN]) -> None:
-    """As many as asked for, where every edge is on a way."""
+    """The given number of edges is kept if every edge is on a path; the thresholds are ignored."""
     pruned = prune(make_kan((3, 1)), normal(50, 3), node_threshold=1, edge_threshold=1, edges=2)
     assert pruned.left_edges == 2
 
@@ -239,7 +239,7 @@ def test_an_output_without_edges_answers_its_mean(make_kan: Callable[..., KAN]) 
 
 @pytest.fixture
 def pruned(make_kan: Callable[..., KAN]) -> Pruned:
-    """Half of a network in float32 with uneven knots, a symbolic edge and edges to be masked."""
+    """A float32 network with uneven knots and a symbolic edge, pruned to half of its edges."""
     kan = make_kan((4, 6, 2), dtype=torch.float32, uneven=True)
     kan = KAN.of_layers([kan.layers[0].with_symbolic([SymbolicEdge(1, 2, "tanh", 2.0, 0.3, 3.0, 0.0)]), kan.layers[1]])
     result = prune(kan, normal(200, 4), edges=18)
@@ -250,7 +250,7 @@ def pruned(make_kan: Callable[..., KAN]) -> Pruned:
 
 
 def test_a_pruned_network_can_be_copied_and_saved(pruned: Pruned) -> None:
-    """Deep copy, state dict and checkpoint answer the same to the bit."""
+    """Deep copy, state dict and checkpoint of a pruned network give the same bits."""
     kan = pruned.kan
     x = normal(50, kan.width[0]).float()
     other = copy.deepcopy(kan)
@@ -300,7 +300,7 @@ def test_a_pruned_network_learns_on(pruned: Pruned, optimizer: str) -> None:
 
 
 def test_a_pruned_network_is_lowered(pruned: Pruned) -> None:
-    """What onnxruntime answers is what torch does in float64."""
+    """The lowered pruned network answers as torch does in float64."""
     rows = normal(200, pruned.kan.width[0]).float()
     session = open_session(lower(pruned.kan, tune_for=()).model)
     with torch.no_grad():
@@ -327,7 +327,7 @@ def test_what_would_leave_nothing_is_refused(
 
 
 def test_thresholds_that_part_inputs_from_outputs_are_refused(make_kan: Callable[..., KAN]) -> None:
-    """The strongest edge of the first layer leads to a node that the strongest one of the second does not read.
+    """Thresholds that leave no path are refused: the strongest edges of the two layers do not meet in a node.
 
     Node 0 is fed by one strong edge, and read by two edges of two outputs; node 1 by two, read by one.
     """
@@ -343,7 +343,7 @@ def test_thresholds_that_part_inputs_from_outputs_are_refused(make_kan: Callable
 
 
 def test_rows_that_tell_nothing_are_refused(make_kan: Callable[..., KAN]) -> None:
-    """NaN, one row, rows that are all the same, and a network that is a constant."""
+    """NaN, a single row, equal rows, and a constant network are refused."""
     kan = make_kan()
     with pytest.raises(ValueError, match="1 of 2 rows hold NaN"):
         prune(kan, torch.tensor([[0, torch.nan, 0], [0, 0, 0]]))

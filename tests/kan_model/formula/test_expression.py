@@ -49,14 +49,14 @@ def _chain(*functions: str) -> KAN:
 
 
 def _rows(count: int = 200) -> Values:
-    """Raw rows, whose scaled features by INPUTS lie in [-1, 1]."""
+    """Raw rows; INPUTS scales their features to [-1, 1]."""
     scaled = np.random.default_rng(1).uniform(-1, 1, (count, 3))
     rows: Values = scaled / INPUTS.scale.astype(float) + INPUTS.center.astype(float)
     return rows
 
 
 def _random_kan(width: Sequence[int], seed: int, functions: Sequence[str] = tuple(FUNCTIONS)) -> KAN:
-    """Symbolic edges of these functions in turn, a fifth of the edges missing, biases; calm on INPUTS of _rows."""
+    """A network of symbolic edges with these functions in turn, a fifth pruned, with biases; moderate on _rows."""
     random = np.random.default_rng(seed)
     names = cycle(random.permutation(list(functions)).tolist())
     with torch.no_grad():
@@ -78,7 +78,7 @@ def _random_kan(width: Sequence[int], seed: int, functions: Sequence[str] = tupl
 
 
 def _network(kan: KAN, rows: Values, inputs: InputTransform | None, outputs: Affine | None) -> Values:
-    """The network in float64 with what stands around it."""
+    """The network in float64 with its transforms."""
     with torch.no_grad():
         x = torch.from_numpy(np.asarray(rows, dtype=np.float64))
         y = copy.deepcopy(kan).double()(x if inputs is None else inputs(x))
@@ -96,7 +96,7 @@ def _composed(found: Formula, rows: Values) -> Values:
 @pytest.mark.parametrize("width", [(3, 2), (3, 4, 2), (3, 4, 3, 2)])
 @pytest.mark.parametrize("seed", range(4))
 def test_the_formula_is_the_network(width: tuple[int, ...], seed: int) -> None:
-    """In raw units, from one to three layers, with biases and edges that are not there: to 1e-10."""
+    """In raw units, for one to three layers with biases and pruned edges, the formula equals the network to 1e-10."""
     kan, rows = _random_kan(width, seed), _rows()
     found = formula(kan, inputs=INPUTS, outputs=OUTPUTS)
     wanted = _network(kan, rows, INPUTS, OUTPUTS)
@@ -115,7 +115,7 @@ def test_networks_of_these_tests_have_every_function() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_formula_is_the_lowering(seed: int) -> None:
-    """What onnxruntime says of the same float32 rows, within 1e-5 of the output's range."""
+    """The formula equals onnxruntime's answers to the same float32 rows, within 1e-5 of the output's range."""
     # The lowering also tries features up to 1e6, where the others are too large or too steep for float32.
     tame = ("0", "x", "abs", "tanh", "arctan", "sigmoid", "silu", "gaussian")
     kan = _random_kan((3, 4, 2), seed, tame).float()
@@ -126,7 +126,7 @@ def test_the_formula_is_the_lowering(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_formula_is_the_graph(seed: int) -> None:
-    """The same for all functions, three layers deep, on the network's own rows."""
+    """The formula equals the graph for all functions, three layers deep, on the network's own rows."""
     kan = _random_kan((3, 4, 3, 2), seed).float()
     rows = _rows().astype(np.float32)
     graph = predicting_model(kan, INPUTS, OUTPUTS, STRATEGIES[:1] * 3)
@@ -139,7 +139,7 @@ def _same_within_float32(got: NDArray[np.float32], wanted: Values) -> None:
 
 
 def test_a_product_is_found_from_its_network() -> None:
-    """(a + b)²/4 − (a − b)²/4 is a·b, where that is asked for; as it stands, it has both squares."""
+    """(a + b)²/4 − (a − b)²/4 becomes a·b with simplify; without it both squares stay."""
     sums = [SymbolicEdge(0, 0, "x", 1, 0, 1, 0), SymbolicEdge(0, 1, "x", 1, 0, 1, 0)]
     sums += [SymbolicEdge(1, 0, "x", 1, 0, 1, 0), SymbolicEdge(1, 1, "x", -1, 0, 1, 0)]
     squares = [SymbolicEdge(0, 0, "x^2", 1, 0, 0.25, 0), SymbolicEdge(0, 1, "x^2", 1, 0, -0.25, 0)]
@@ -176,7 +176,7 @@ def test_ieee_answers_beyond_the_domain(name: str) -> None:
 
 
 def test_an_infinity_goes_on_through_further_layers() -> None:
-    """exp(−1/x) at 0 is 0 or infinite, and the logarithm of a negative number NaN, through to the last layer."""
+    """Infinities and NaN go through further layers: exp(−1/x) at 0 is 0 or infinite, log(−1) is NaN."""
     pole = KAN.of_layers([_chain("1/x").layers[0], _layer([SymbolicEdge(0, 0, "exp", -1, 0, 1, 0)], 1, 1)])
     assert formula(pole).evaluate([[0.0], [1.0]])[:, 0].tolist() == [0.0, math.exp(-1)]
     assert np.isnan(formula(_chain("log", "arctan")).evaluate([[-1.0]])).all()
@@ -193,7 +193,7 @@ def test_evaluating_keeps_the_domain_that_sympy_forgets(inner: str, outer: str) 
 
 @pytest.mark.parametrize(("name", "value"), [("log", -1.0), ("1/x", 0.0), ("log", 0.0), ("sqrt", -1.0), ("sin", 0.5)])
 def test_functions_of_constants_are_numbers(name: str, value: float) -> None:
-    """A node that nothing feeds is its bias; a function of it is what float64 says, not iπ or z∞."""
+    """A node without edges is its bias; a function of it is the float64 result, not iπ or z∞."""
     first = _layer([], 1, 1, [value])
     kan = KAN.of_layers([first, _layer([SymbolicEdge(0, 0, name, 1, 0, 2, 0)], 1, 1)])
     found = formula(kan)
@@ -204,7 +204,7 @@ def test_functions_of_constants_are_numbers(name: str, value: float) -> None:
 
 
 def test_a_root_of_what_is_negative_everywhere_is_no_complex_number() -> None:
-    """√(−e^x): NaN as the network says, in the formula too."""
+    """√(−e^x) is NaN in the formula, as in the network."""
     kan = KAN.of_layers(
         [_layer([SymbolicEdge(0, 0, "exp", 1, 0, -1, 0)], 1, 1), _layer([SymbolicEdge(0, 0, "sqrt", 1, 0, 1, 0)], 1, 1)]
     )
@@ -214,7 +214,7 @@ def test_a_root_of_what_is_negative_everywhere_is_no_complex_number() -> None:
 
 @pytest.mark.parametrize("name", ["exp", "sigmoid", "silu"])
 def test_large_shifts_stay_inside_of_exponentials(name: str) -> None:
-    """Years as they are: e^(2020.25 − x) and not 1e877·e^(−x), which no float64 can say."""
+    """With years as inputs the formula has e^(2020.25 − x), not 1e877·e^(−x), which is beyond float64."""
     inputs = InputTransform(np.array([2020.25], np.float32), np.array([1], np.float32))
     kan = KAN.of_layers([_layer([SymbolicEdge(0, 0, name, -1.5, 0, 1, 0)], 1, 1)])
     found = formula(kan, inputs=inputs, names=["year"], digits=3)
@@ -231,7 +231,7 @@ def test_large_shifts_stay_inside_of_exponentials(name: str) -> None:
 def test_splines_that_are_kept_are_still_known(
     make_kan: Callable[..., KAN], outside: str, degree: int, dtype: torch.dtype
 ) -> None:
-    """A network of splines, symbolic edges and edges that are not there, on uneven knots: inside and outside."""
+    """`evaluate` knows kept splines: with symbolic and pruned edges, on uneven knots, inside and outside the domain."""
     kan = make_kan(outside=outside, degree=degree, dtype=dtype, uneven=True)
     mask = torch.ones(4, 3, dtype=dtype)
     mask[2] = 0
@@ -250,7 +250,7 @@ def test_splines_that_are_kept_are_still_known(
 
 
 def test_splines_are_refused_by_place_and_number(make_kan: Callable[..., KAN]) -> None:
-    """The first of them, how many there are and what can be done; one that reads a constant is none."""
+    """The error names the first spline, the number of splines and the remedy; a spline of a constant does not count."""
     with pytest.raises(
         ValueError, match=r"20 edges are splines, the first of them in layer 0 from input 0 to output 0"
     ):
@@ -267,7 +267,7 @@ def test_splines_are_refused_by_place_and_number(make_kan: Callable[..., KAN]) -
 
 
 def test_a_spline_that_no_output_depends_on_is_no_obstacle(make_kan: Callable[..., KAN]) -> None:
-    """It feeds a hidden node that nobody reads."""
+    """A spline to a hidden node that no edge reads is no obstacle."""
     first = make_kan((1, 2)).layers[0].with_symbolic([SymbolicEdge(0, 0, "sin", 1, 0, 1, 0)])
     kan = KAN.of_layers([first, _layer([SymbolicEdge(0, 0, "x", 1, 0, 1, 0)], 2, 1)])
     assert formula(kan, names=["t"]).text == ("sin(t)",)
@@ -298,7 +298,7 @@ NAMES = [
 
 @pytest.fixture(scope="module")
 def of_names() -> Formula:
-    """The square or the exponential of every column, each with a factor of its own, in one sum."""
+    """The formula of a sum of squares or exponentials of all columns, each with its own factor."""
     count = len(NAMES)
     first = [SymbolicEdge(index, index, "exp" if index % 2 else "x^2", 1 + index, 0, 1, 0) for index in range(count)]
     edges = [SymbolicEdge(0, index, "x", 1, 0, 1 / (1 + index), 0) for index in range(count)]
@@ -323,14 +323,14 @@ def test_columns_of_any_name_are_distinct_symbols(of_names: Formula) -> None:
 
 
 def test_text_says_the_columns_own_names(of_names: Formula) -> None:
-    """As they are, in backticks where they are no identifiers."""
+    """The text has the columns' own names, in backticks if they are no identifiers."""
     assert all(name in of_names.text[0] for name in NAMES)
     for written in ("`petal width (cm)`", "`lambda`", "`a [8]`", "größe", "`sin`"):
         assert written in of_names.text[0]
 
 
 def test_latex_of_any_name_compiles(of_names: Formula) -> None:
-    """In mathtext; mathematical names as mathematics writes them, others upright."""
+    """LaTeX of any name compiles in mathtext; mathematical names are set as in mathematics, others upright."""
     assert len(MathTextParser("path").parse(f"${of_names.latex[0]}$").glyphs) > 300
     for written in (r"\text{petal width (cm)}", r"\lambda", "x_{1}", r"\theta_{2}", r"\text{a\_b}", r"100\%"):
         assert written in of_names.latex[0]
@@ -368,20 +368,20 @@ def test_numbers_are_rounded_for_people_only(digits: int) -> None:
 
 
 def test_numbers_near_whole_ones_become_whole_where_asked() -> None:
-    """1.0000003·x + 1e-8 is x within 1e-6, and not by itself."""
+    """1.0000003·x + 1e-8 becomes x with near = 1e-6, and stays without it."""
     kan = KAN.of_layers([_layer([SymbolicEdge(0, 0, "x^2", 1.0000003, 1e-8, 2.0000001, 0)], 1, 1)])
     assert formula(kan, names=["x"], near=1e-6).text == ("2*x**2",)
     assert formula(kan, names=["x"]).text == ("2.0000001*(1.0000003*x + 1e-8)**2",)
 
 
 def test_no_factor_becomes_zero() -> None:
-    """1e-7 of an income is not nothing; a constant of 1e-8 beside it is, where that is asked for."""
+    """A factor of 1e-7 stays, since an income times 1e-7 matters; a constant of 1e-8 becomes 0 with `near`."""
     kan = KAN.of_layers([_layer([SymbolicEdge(0, 0, "sin", 1e-7, 1e-8, 0.5, 2e-7)], 1, 1)])
     assert formula(kan, names=["income"], near=1e-6).text == ("0.5*sin(1e-7*income)",)
 
 
 def test_numbers_that_would_undo_the_formula_stay() -> None:
-    """1/(sin(1.0000001·x) − sin(x)) is no division by zero."""
+    """Numbers stay if the formula would divide by zero without them: 1/(sin(1.0000001·x) − sin(x))."""
     sines = [SymbolicEdge(0, 0, "sin", 1.0000001, 0, 1, 0), SymbolicEdge(1, 0, "sin", 1, 0, 1, 0)]
     difference = [SymbolicEdge(0, 0, "x", 1, 0, 1, 0), SymbolicEdge(0, 1, "x", 1, 0, -1, 0)]
     kan = KAN.of_layers([_layer(sines, 1, 2), _layer(difference, 2, 1), *_chain("1/x").layers])
@@ -391,7 +391,7 @@ def test_numbers_that_would_undo_the_formula_stay() -> None:
 
 
 def test_simplifying_does_not_expand_without_end() -> None:
-    """((Σ xᵢ)⁵)⁵ has millions of terms without brackets: it stays, and stays quick."""
+    """((Σ xᵢ)⁵)⁵ has millions of terms when expanded: it is not expanded, and simplifying is fast."""
     width = 8
     sums = [SymbolicEdge(0, index, "x", 1, 0, 1, 0) for index in range(width)]
     kan = KAN.of_layers([_layer(sums, width, 1), *_chain("x^5", "x^5").layers])
@@ -441,7 +441,7 @@ def test_options_out_of_range_are_refused(options: dict[str, object], message: s
 
 
 def test_a_network_that_went_astray_is_refused() -> None:
-    """NaN among its constants, by name."""
+    """A network with NaN among its constants is refused, with the name of the constant."""
     kan = _random_kan((3, 4, 2), 0)
     with torch.no_grad():
         kan.layers[1].symbolic_affine[0, 1] = math.nan  # type: ignore[index]

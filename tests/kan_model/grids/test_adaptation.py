@@ -49,13 +49,13 @@ def fitted(kan: KAN, x: Tensor, y: Tensor, steps: int) -> KAN:
 
 
 def error(kan: KAN, x: Tensor, y: Tensor) -> float:
-    """Root of the mean square, in standard deviations of the target."""
+    """Root mean square error, in standard deviations of the target."""
     with torch.no_grad():
         return float((kan(x) - y).square().mean().sqrt() / y.std())
 
 
 def difference(one: KAN, other: KAN, x: Tensor) -> Tensor:
-    """Largest of each output, over its range, in float64."""
+    """The largest difference of each output, relative to its range, in float64."""
     with torch.no_grad():
         before, after = (copy.deepcopy(kan).double()(x.double()) for kan in (one, other))
     share: Tensor = (before - after).abs().amax(dim=0) / (before.amax(dim=0) - before.amin(dim=0))
@@ -86,7 +86,7 @@ def paper(x: Tensor) -> Tensor:
 @pytest.mark.parametrize("outside", ["clamp", "decay"])
 @pytest.mark.parametrize("grid_size", [5, 10])
 def test_a_trained_network_on_its_own_domain_moves_by_little(grid_size: int, outside: Outside) -> None:
-    """Where the first layer's domain was right already, all grids go all the way at the same size, hidden ones too.
+    """If the first layer's domain fits the data, all grids move all the way at the same size, hidden ones too.
 
     Networks that LBFGS ended with, here 0.3 to 0.9 % away: elsewhere it ends with others.
     """
@@ -108,7 +108,7 @@ def test_a_trained_network_on_its_own_domain_moves_by_little(grid_size: int, out
 def test_no_output_moves_by_more_than_is_allowed(
     width: tuple[int, ...], degree: int, outside: Outside, bound: float, dtype: torch.dtype
 ) -> None:
-    """Trained networks whose data leave all their domains: the grids stop on their way."""
+    """If the data leave all domains, the grids stop where an output would change by more than is allowed."""
     x = normal(500, 3).to(dtype)
     y = torch.cat([torch.tanh(x[:, :1] + x[:, 1:2]), torch.sin(2 * x[:, 2:])], dim=1)
     kan = fitted(KAN(KANConfig(width, degree=degree, outside=outside, domain=(-2, 2)), dtype=dtype), x, y, 60)
@@ -122,7 +122,7 @@ def test_no_output_moves_by_more_than_is_allowed(
 
 
 def test_nothing_moves_where_nothing_may(make_kan: Callable[..., KAN]) -> None:
-    """A bound of zero gives the same network, knots that are not uniform among them."""
+    """A bound of zero gives the same network, also with knots that are not uniform."""
     kan = make_kan(uneven=True)
     adapted = adapt_grid(kan, normal(100, 3), max_moved=0)
     assert adapted.strength == (0.0, 0.0)
@@ -132,7 +132,7 @@ def test_nothing_moves_where_nothing_may(make_kan: Callable[..., KAN]) -> None:
 
 @pytest.mark.parametrize("degree", [1, 2, 3, 4, 5])
 def test_one_edge_is_scipys_least_squares_spline(make_kan: Callable[..., KAN], degree: int) -> None:
-    """Same knots, same data: make_lsq_spline's coefficients, to 1e-8."""
+    """One edge gets SciPy's make_lsq_spline coefficients for the same knots and data, to 1e-8."""
     kan = make_kan((1, 1), degree=degree, grid_size=6)
     x = torch.sort(uniform(500, 1), dim=0).values
     layer = adapt_grid(kan, x, grid_size=5, max_moved=math.inf).kan.layers[0]
@@ -143,7 +143,7 @@ def test_one_edge_is_scipys_least_squares_spline(make_kan: Callable[..., KAN], d
 
 
 def test_beyond_the_old_domain_the_old_answer_is_fitted(make_kan: Callable[..., KAN]) -> None:
-    """SciPy again: the targets are the old spline at clipped rows under clamp; the base branch is not touched."""
+    """Under clamp the fit follows SciPy's old spline at clipped rows; the base branch stays unchanged."""
     kan = make_kan((1, 1), grid_size=4)
     x = torch.sort(uniform(500, 1) * 2, dim=0).values
     layer = adapt_grid(kan, x, grid_size=12, max_moved=math.inf).kan.layers[0]
@@ -157,7 +157,7 @@ def test_beyond_the_old_domain_the_old_answer_is_fitted(make_kan: Callable[..., 
 
 @pytest.mark.parametrize("uneven", [False, True])
 def test_domains_hold_what_reaches_them(make_kan: Callable[..., KAN], uneven: bool) -> None:
-    """In every layer, with a margin; an even spread alone gives uniform grids."""
+    """In every layer the domain holds the layer's inputs plus a margin; uniform_share = 1 gives uniform grids."""
     kan, x = make_kan(uneven=uneven), uniform(500, 3) * 3
     adapted = adapt_grid(kan, x, uniform_share=1, margin=0.1, max_moved=math.inf)
     for old, new in zip(kan.layers, adapted.kan.layers, strict=True):
@@ -169,7 +169,7 @@ def test_domains_hold_what_reaches_them(make_kan: Callable[..., KAN], uneven: bo
 
 
 def test_knots_are_quantiles(make_kan: Callable[..., KAN]) -> None:
-    """Of the data alone as NumPy gives them, but for the hundredth of an even grid; in between for any mixture."""
+    """Without mixture the knots are NumPy's quantiles up to the hundredth of an even grid; else in between."""
     kan, x = make_kan((2, 1), grid_size=10), torch.exp(normal(2000, 2))
 
     def inner(uniform_share: float) -> np.ndarray:
@@ -186,7 +186,7 @@ def test_knots_are_quantiles(make_kan: Callable[..., KAN]) -> None:
 
 
 def test_rows_in_many_parts_are_fitted_as_one(make_kan: Callable[..., KAN]) -> None:
-    """Rows that come 200 times each say what they say once."""
+    """Repeating every row 200 times gives the same fit."""
     kan, x = make_kan((3, 2), grid_size=100, degree=1), uniform(100, 3)
     once, often = adapt_grid(kan, x, max_moved=math.inf), adapt_grid(kan, x.repeat(200, 1), max_moved=math.inf)
     for name, tensor in once.kan.state_dict().items():
@@ -206,7 +206,7 @@ def test_the_same_fit_reaches_a_lower_error_on_adapted_grids(target: str) -> Non
 
 
 def _left_by_adapted_grids(target: str, seed: int) -> tuple[float, float]:
-    """The error of a fit on adapted grids over that of the same fit on even ones: on its rows, and on others."""
+    """The ratio of the errors with adapted and with even grids: on the training rows, and on others."""
     random = np.random.default_rng(seed)
     if target == "narrow":
         wide = random.random((2000, 1)) < 0.1
@@ -231,7 +231,7 @@ def _left_by_adapted_grids(target: str, seed: int) -> tuple[float, float]:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("column", COLUMNS)
 def test_degenerate_features_get_grids_that_stand(column: str, dtype: torch.dtype, grid_size: int) -> None:
-    """No interval below a hundredth of an even one, no curve wild between the rows, the function kept."""
+    """Degenerate features get intervals of at least a hundredth of an even one and the same function."""
     random = np.random.default_rng(0)
     x = torch.from_numpy(np.stack([COLUMNS[column](random), random.uniform(-1, 1, ROWS)], axis=1)).to(dtype)
     kan = KAN(KANConfig((2, 2, 1), grid_size=4, noise=0.5), dtype=dtype)
@@ -248,7 +248,7 @@ def test_degenerate_features_get_grids_that_stand(column: str, dtype: torch.dtyp
 
 @pytest.mark.parametrize("value", [0.25, -40.0])
 def test_a_constant_feature_keeps_the_width_of_its_grid(make_kan: Callable[..., KAN], value: float) -> None:
-    """Where it is inside, nothing changes; elsewhere the domain lies around it."""
+    """A constant inside the domain changes nothing; for one outside, the domain moves around it with the same width."""
     kan = make_kan((1, 2))
     old = kan.layers[0].domain[0]
     x = torch.full((10, 1), value, dtype=torch.float64)
@@ -258,7 +258,7 @@ def test_a_constant_feature_keeps_the_width_of_its_grid(make_kan: Callable[..., 
 
 
 def test_between_few_rows_the_old_curves_are_kept(make_kan: Callable[..., KAN]) -> None:
-    """Ten rows on 60 intervals: within 1 % of the old layer on the whole new domain, not at the rows alone."""
+    """With ten rows on 60 intervals the new layer is within 1 % of the old one on the whole domain."""
     kan = make_kan((1, 1), grid_size=5)
     adapted = adapt_grid(kan, uniform(10, 1), grid_size=60).kan
     low, high = adapted.layers[0].domain[0].tolist()
@@ -268,7 +268,7 @@ def test_between_few_rows_the_old_curves_are_kept(make_kan: Callable[..., KAN]) 
 
 @pytest.mark.parametrize("domain", [(-1.0, 1.0), (500.0, 600.0)])
 def test_far_values_do_not_widen_a_domain(domain: tuple[float, float]) -> None:
-    """One row of a thousand, a thousand times as far, on either side: neither beyond the rest nor the old domain."""
+    """One outlier in a thousand rows, a thousand times as far, does not widen a domain beyond the old one."""
     x = 500 + 20 * uniform(1000, 1)
     x[:2] = torch.tensor([[1e5], [-1e5]], dtype=torch.float64)
     kan = KAN(KANConfig((1, 1), domain=domain), dtype=torch.float64)
@@ -278,7 +278,7 @@ def test_far_values_do_not_widen_a_domain(domain: tuple[float, float]) -> None:
 
 
 def test_what_is_no_spline_is_left(make_kan: Callable[..., KAN]) -> None:
-    """Masks, formulas, biases, base weights, the policy: as they were, and the argument too."""
+    """Masks, formulas, biases, base weights and policy stay as they were, and the argument is not changed."""
     first, second = make_kan(outside="decay").layers
     mask = torch.ones(4, 3, dtype=torch.float64)
     mask[1] = 0
@@ -299,7 +299,7 @@ def test_what_is_no_spline_is_left(make_kan: Callable[..., KAN]) -> None:
 
 
 def test_a_finer_grid_moves_less(make_kan: Callable[..., KAN]) -> None:
-    """Four times the intervals: no output moves by more than a third of what it moved."""
+    """With four times the intervals no output changes by more than a third of its change with the old number."""
     kan, x = make_kan(), uniform(1000, 3)
     coarse, fine = (adapt_grid(kan, x, grid_size=size, max_moved=math.inf) for size in (5, 20))
     assert max(fine.moved) < max(coarse.moved) / 3

@@ -1,4 +1,4 @@
-"""Where intervals end, of one feature."""
+"""Breaks of one feature."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def values(count: int = 500) -> np.ndarray:
 
 
 def test_breaks_are_numpys_quantiles_of_the_values() -> None:
-    """Without an even share and a margin, but for the hundredth that keeps every interval from vanishing."""
+    """Without mixture and margin the breaks are NumPy's quantiles, up to the hundredth that keeps intervals above 0."""
     x = values()
     inside = x[(x < np.quantile(x, 0.99))]
     got = feature_breaks(inside, OLD, 0.0, 0.0, STEP)
@@ -51,7 +51,7 @@ def test_values_that_do_not_vary_keep_the_grid_that_holds_them(x: np.ndarray) ->
     ids=["equal, elsewhere", "two", "one other", "one far away", "tiny", "far from zero", "huge"],
 )
 def test_breaks_are_finite_and_ascend(x: np.ndarray) -> None:
-    """No interval vanishes, whatever the values."""
+    """The breaks are finite and ascending, whatever the values."""
     breaks = feature_breaks(x, OLD, 0.2, 0.01, STEP)
     assert breaks.shape == OLD.shape
     assert np.isfinite(breaks).all()

@@ -1,4 +1,4 @@
-"""Refined splines are held against SciPy's, on grids that follow heavy tails."""
+"""Refined splines compared with SciPy's, on grids that follow heavy tails."""
 
 import math
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def heavy(name: str) -> torch.Tensor:
 
 
 def adapted(rows: torch.Tensor, size: int, degree: int, outside: Outside, dtype: torch.dtype) -> KAN:
-    """Three layers of random splines whose grids follow what the rows bring them."""
+    """Three layers of random splines whose grids follow their inputs."""
     domain = tuple(zip(rows.amin(dim=0).tolist(), rows.amax(dim=0).tolist(), strict=True))
     config = KANConfig((2, 3, 2, 1), grid_size=size, degree=degree, outside=outside, domain=domain, noise=0.5)
     moved = adapt_grid(KAN(config, seed=0, dtype=dtype), rows, max_moved=math.inf).kan
@@ -51,7 +51,7 @@ def adapted(rows: torch.Tensor, size: int, degree: int, outside: Outside, dtype:
 
 
 def breaks(layer: KANLayer, feature: int) -> Values:
-    """Where the intervals of a feature end, in float64."""
+    """The breaks of a feature, in float64."""
     inner: Values = layer.all_knots()[feature, layer.degree : -layer.degree].double().numpy()
     return inner
 
@@ -69,7 +69,7 @@ def inside(*grids: Values) -> Values:
 
 
 def moved(before: BSpline, after: BSpline, points: Values) -> float:
-    """The largest difference of two splines over the range of the first, of the curve that moves most."""
+    """The largest difference of two splines relative to the range of the first, over all curves."""
     old, new = before(points), after(points)
     return float((np.abs(new - old).max(axis=0) / np.ptp(old, axis=0)).max())
 
@@ -81,7 +81,7 @@ def moved(before: BSpline, after: BSpline, points: Values) -> float:
 def test_adapted_splines_of_every_layer_are_refined_exactly(
     tail: str, degree: int, outside: Outside, dtype: torch.dtype
 ) -> None:
-    """To any size: the same curves in every interval, however narrow, by SciPy's evaluation; knots are only added."""
+    """For any size the curves stay the same in every interval by SciPy's evaluation; knots are only added."""
     for size, finer in SIZES:
         kan = adapted(heavy(tail), size, degree, outside, dtype)
         refined = refine_grid(kan, finer)
@@ -104,7 +104,7 @@ def test_a_network_on_heavy_tails_answers_as_before_everywhere(tail: str) -> Non
 
 
 def test_the_same_size_changes_no_bit() -> None:
-    """Neither of the coefficients nor of the knots, uniform or not, those beyond the ends among them."""
+    """The same size changes no bit of coefficients or knots, uniform or not, also beyond the ends."""
     kan = adapted(heavy("Pareto"), 10, 3, "decay", torch.float32)
     layer = kan.layers[0]
     assert layer.knots is not None
@@ -129,7 +129,7 @@ def test_insertion_gives_the_spline_that_scipy_gives() -> None:
 
 @pytest.mark.parametrize(("size", "finer"), [(10, 12), (10, 15), (7, 18), (3, 10)])
 def test_knots_stay_dense_where_they_were_dense(size: int, finer: int) -> None:
-    """Numbers of pieces of two intervals differ by one at most, and each half of the grid gets its share of them."""
+    """Two intervals get equally many pieces, give or take one, and each half of the grid gets its share."""
     kan = adapted(heavy("wide log-normal"), size, 3, "clamp", torch.float64)
     before, after = (breaks(each.layers[0], 0) for each in (kan, refine_grid(kan, finer)))
     pieces = np.diff(np.searchsorted(after, before))
@@ -142,7 +142,7 @@ def test_knots_stay_dense_where_they_were_dense(size: int, finer: int) -> None:
 @pytest.mark.parametrize("degree", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("spread", [1, 30, 3000])
 def test_least_squares_on_other_knots_is_near_the_best(degree: int, spread: int) -> None:
-    """Neighbouring intervals up to 3000 : 1: the largest error is at most 3 times that of SciPy's least squares.
+    """With neighbouring intervals up to 3000 : 1 the largest error is at most 3 times that of SciPy's least squares.
 
     SciPy's is given 20 points an interval, once all alike and once with every interval weighing the same.
     """

@@ -1,4 +1,4 @@
-"""What efficient-kan trained answers the same here, or is refused."""
+"""A network of efficient-kan gives the same answers here, or is refused."""
 
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -127,12 +127,12 @@ def _equal(kan: KAN, other: KAN) -> bool:
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
 def test_wrappers_are_looked_through(prefix: str) -> None:
-    """DataParallel, torch.compile, both."""
+    """The prefixes of DataParallel, of torch.compile and of both are removed."""
     assert _equal(from_efficient_kan(_prefixed(prefix, _state())), from_efficient_kan(_state()))
 
 
 def test_a_kan_inside_a_larger_model_is_taken_by_its_prefix() -> None:
-    """Not by itself, since the rest would be lost in silence; the message says how."""
+    """A KAN inside a larger model needs its prefix, because the rest would be lost; the message says so."""
     state = _prefixed("head.kan.", _state()) | {"encoder.weight": torch.ones(3, 3), "layers.0.bias": torch.ones(2)}
     assert _equal(from_efficient_kan(state, prefix="head.kan."), from_efficient_kan(_state()))
     told = r"no layer of efficient-kan in head\.kan\..* and 4 more; .*prefix, here head\.kan\.$"
@@ -165,7 +165,7 @@ def _module(activation: nn.Module) -> nn.Module:
 
 
 def test_a_module_is_taken_over_and_asked_for_its_activation() -> None:
-    """SiLU, also in a larger model; of others the layer is named."""
+    """A module is imported if its activation is SiLU, also inside a larger model; otherwise the layer is named."""
     assert _equal(from_efficient_kan(_module(nn.SiLU())), from_efficient_kan(_state()))
     larger = nn.Sequential(nn.Linear(3, 3), _module(nn.SiLU()))
     assert _equal(from_efficient_kan(larger, prefix="1."), from_efficient_kan(_state()))
@@ -267,7 +267,7 @@ def _torn(path: Path) -> None:
     ],
 )
 def test_files_of_something_else_are_refused(tmp_path: Path, write: Callable[[Path], Any], message: str) -> None:
-    """With the file; no code in it is run."""
+    """Files of another kind are refused by name; no code in them is run."""
     write(tmp_path / "kan.pt")
     with pytest.raises(InteropError, match=rf"kan\.pt: .*{message}"):
         load_efficient_kan_checkpoint(tmp_path / "kan.pt")

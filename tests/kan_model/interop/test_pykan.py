@@ -1,4 +1,4 @@
-"""What pykan trained answers the same here, or is refused."""
+"""A network of pykan gives the same answers here, or is refused."""
 
 import sys
 import warnings
@@ -26,7 +26,7 @@ with warnings.catch_warnings():
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A network writes ./model wherever it stands, also with auto_save=False."""
+    """A folder for pykan, whose networks write ./model into the working folder, also with auto_save=False."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model").mkdir()
     return tmp_path
@@ -99,7 +99,7 @@ def test_a_trained_network_answers_the_same(width: list[int], options: dict[str,
 
 
 def test_layers_may_differ_in_grid_and_degree() -> None:
-    """Each has its own."""
+    """Each layer may have its own grid size and degree."""
     model = pykan.KAN(width=[2, 3, 2], grid=[4, 7], k=[2, 4], seed=1, auto_save=False)
     kan = from_pykan(model)
     assert [(layer.grid_size, layer.degree) for layer in kan.layers] == [(4, 2), (7, 4)]
@@ -221,7 +221,7 @@ def test_too_few_columns_and_columns_twice_are_refused() -> None:
 
 
 def test_a_refined_network_answers_the_same() -> None:
-    """The finer network, not the first."""
+    """A network refined in pykan is imported with its finer grid."""
     model = _trained([2, 3, 1])
     model.get_act(_rows(2))
     refined = model.refine(12)

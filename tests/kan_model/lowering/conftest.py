@@ -32,7 +32,7 @@ def float64_answers() -> Callable[[KAN, Rows], Values]:
 
 @pytest.fixture(scope="session")
 def rows_of_all_kinds() -> Callable[[KAN], Rows]:
-    """Rows inside the first layer's domain, on its knots, at its ends, 3 domains outside, one feature up to 1e6."""
+    """Rows inside the domain, on its knots, at its ends, 3 domains outside, and with one feature up to 1e6."""
 
     def rows(kan: KAN) -> Rows:
         random = np.random.default_rng(0)
@@ -77,7 +77,7 @@ def with_mask() -> Callable[[KANLayer, NDArray[np.bool_]], KANLayer]:
 def with_every_kind_of_edge(
     with_mask: Callable[[KANLayer, NDArray[np.bool_]], KANLayer],
 ) -> Callable[[KAN], KAN]:
-    """Of a network [3, 4, 2] one with splines, pruned edges and symbolic edges, also on the same input and node.
+    """A copy of a [3, 4, 2] network with splines, pruned edges and symbolic edges, also on the same input and node.
 
     Nobody reads input 1. Nothing feeds hidden node 2, which is read; hidden node 3 is fed and not read.
     """

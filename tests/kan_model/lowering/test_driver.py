@@ -43,7 +43,7 @@ def test_what_is_kept_is_within_the_tolerance(
 
 
 def test_without_tuning_the_same_network_gives_the_same_bytes(make_kan: Callable[..., KAN]) -> None:
-    """Both models, and the report."""
+    """Without tuning the same network gives the same bytes of both models and the same report."""
     first, second = (lower(make_kan(uneven=True), tune_for=(), metadata={"a": "b", "c": "d"}) for _ in range(2))
     assert first.model.SerializeToString() == second.model.SerializeToString()
     assert first.explained.SerializeToString() == second.explained.SerializeToString()
@@ -73,7 +73,7 @@ def test_both_models_answer_the_same_with_transforms(make_kan: Callable[..., KAN
 
 
 def test_errors_are_those_on_training_rows_too(make_kan: Callable[..., KAN]) -> None:
-    """On a thousandth of the range the same error is a thousand times as large, and nothing is good enough."""
+    """With training rows on a thousandth of the range the relative error is 1,000 times larger: all fail."""
     kan = make_kan((2, 1), dtype=torch.float32)
     rows = np.full((2, 2), 0.25, np.float32)
     rows[1] += 1e-4
@@ -85,7 +85,7 @@ def test_errors_are_those_on_training_rows_too(make_kan: Callable[..., KAN]) -> 
 @pytest.mark.parametrize("name", ["base_weight", "coefficients", "edge_mask", "domain"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_numbers_that_are_not_finite_are_refused(make_kan: Callable[..., KAN], name: str, value: float) -> None:
-    """The layer, what, and how many."""
+    """Numbers that are not finite are refused with layer, tensor and count."""
     kan = make_kan()
     with torch.no_grad():
         getattr(kan.layers[1], name).flatten()[0] = value
@@ -94,7 +94,7 @@ def test_numbers_that_are_not_finite_are_refused(make_kan: Callable[..., KAN], n
 
 
 def test_knots_that_meet_are_refused(make_kan: Callable[..., KAN]) -> None:
-    """In the network, or once float32 has rounded them; the layer and the feature are named."""
+    """Knots that coincide, in the network or after rounding to float32, are refused with layer and feature."""
     kan = make_kan(uneven=True)
     knots = kan.layers[0].knots
     assert knots is not None
@@ -110,7 +110,7 @@ def test_knots_that_meet_are_refused(make_kan: Callable[..., KAN]) -> None:
 
 @pytest.mark.parametrize("degree", [0, 6])
 def test_degrees_that_no_strategy_knows_are_refused(make_kan: Callable[..., KAN], degree: int) -> None:
-    """Degree 1 to 5."""
+    """Degrees outside 1 to 5 are refused."""
     kan = make_kan(grid_size=9)
     kan.layers[1].degree = degree
     with pytest.raises(LoweringError, match=f"layer 1: degree is {degree}; wanted 1 to 5"):
@@ -119,14 +119,14 @@ def test_degrees_that_no_strategy_knows_are_refused(make_kan: Callable[..., KAN]
 
 @pytest.mark.parametrize("tolerance", [0.0, -1e-5, np.nan, np.inf])
 def test_a_tolerance_that_is_none_is_refused(make_kan: Callable[..., KAN], tolerance: float) -> None:
-    """Zero, a negative number, NaN, infinity."""
+    """A tolerance of zero, below zero, NaN or infinity is refused."""
     with pytest.raises(LoweringError, match=r"tolerance is .*; wanted a number above 0"):
         lower(make_kan(), tolerance=tolerance)
 
 
 @pytest.mark.parametrize("tune_for", [(0,), (1, -3)])
 def test_no_rows_cannot_be_tuned_for(make_kan: Callable[..., KAN], tune_for: tuple[int, ...]) -> None:
-    """One row or more."""
+    """A batch size below one row is refused."""
     with pytest.raises(LoweringError, match=r"tune_for is .*wanted numbers of rows, 1 or more"):
         lower(make_kan(), tune_for=tune_for)
 

@@ -1,4 +1,4 @@
-"""Graphs as the standard wants them, and no node too many."""
+"""Graphs follow the standard and have no redundant node."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -116,7 +116,7 @@ def test_a_model_gives_values_under_the_names_told() -> None:
 
 
 def test_what_float32_cannot_hold_becomes_infinite() -> None:
-    """Without a warning: the error of the graph tells."""
+    """A constant beyond float32 becomes infinite without a warning; the error of the graph shows it."""
     graph = GraphBuilder("x", 1)
     model = graph.build({"y": (graph.op("Mul", ["x", graph.floats([1e300], "large")], "product"), (1,))}, "name", {})
     assert np.isinf(run(model, np.ones((1, 1), np.float32)))

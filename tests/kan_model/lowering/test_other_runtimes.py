@@ -80,7 +80,7 @@ NETWORKS: dict[str, KAN] = {
 
 @cache
 def lowered(network: str, task: str) -> Case:
-    """Lowered once for all runtimes; without tuning, so that every machine tests the same graph."""
+    """A network lowered without tuning, so that every machine tests the same graph."""
     kan = NETWORKS[network]
     model = lower(kan, inputs=INPUTS, outputs=OUTPUTS[task], tune_for=()).model
     rows = rows_for(kan)

@@ -1,4 +1,4 @@
-"""Checkpoints come back to the bit, or not at all."""
+"""Checkpoints are read back bit for bit, or refused."""
 
 import json
 from collections.abc import Callable
@@ -45,7 +45,7 @@ def test_transforms_come_back_with_the_network(
 
 
 def test_transforms_of_something_else_are_refused() -> None:
-    """One clear error."""
+    """Transforms in a file of another kind are refused with one clear error."""
     with pytest.raises(ValueError, match="not a KAN checkpoint"):
         checkpoint.transforms(b"x" * 100)
 
@@ -74,7 +74,7 @@ def _symbolic(kan: KAN) -> KAN:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_symbolic_edges_are_saved_to_the_bit(make_kan: Callable[..., KAN], dtype: torch.dtype) -> None:
-    """Places, functions and numbers, also numbers that training has spoilt."""
+    """Places, functions and numbers of symbolic edges are saved bit for bit, also NaN after a diverged training."""
     kan = _symbolic(make_kan(dtype=dtype))
     loaded = checkpoint.from_bytes(checkpoint.to_bytes(kan))
     assert loaded.layers[0].symbolic == kan.layers[0].symbolic

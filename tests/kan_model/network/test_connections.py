@@ -1,4 +1,4 @@
-"""Ways from inputs to outputs."""
+"""Paths from inputs to outputs."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from kan_model.network.connections import reachable_from_inputs, reaching_output
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.6, 1.0])
 def test_fed_and_read_nodes_are_those_that_walks_reach(share: float) -> None:
-    """As many walks as the product of the layers' matrices counts, from any input or to any output."""
+    """A node is reachable if the product of the layers' matrices counts a path from an input, or to an output."""
     random = np.random.default_rng(0)
     edges = [random.random((5, 3)) < share, random.random((4, 5)) < share, random.random((2, 4)) < share]
     counts = [layer.astype(int) for layer in edges]

@@ -74,7 +74,7 @@ def _run_onnx(name: str, x: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def test_every_function_has_a_reference() -> None:
-    """None goes untested, and each stands under its own name."""
+    """Every function has a reference, under its own name."""
     assert {name: function.name for name, function in FUNCTIONS.items()} == {name: name for name in REFERENCES}
 
 
@@ -207,6 +207,6 @@ def test_every_function_of_pykan_is_here() -> None:
 
 
 def test_an_alias_stands_for_a_function_that_is_there() -> None:
-    """And is not itself the name of one."""
+    """An alias is the name of an existing function's second name, and is not itself a function."""
     assert set(ALIASES.values()) <= set(FUNCTIONS)
     assert not set(ALIASES) & set(FUNCTIONS)

@@ -63,7 +63,7 @@ def test_edge_outputs_sum_to_the_nodes(make_kan: Callable[..., KAN], symbolic_la
 
 
 def test_a_masked_input_has_no_influence(make_kan: Callable[..., KAN]) -> None:
-    """Edges that are not there add nothing, whatever comes in, and get no gradient."""
+    """Pruned edges add nothing, whatever the input, and get no gradient."""
     layer = make_kan((3, 2)).layers[0]
     layer.edge_mask[:, 1] = 0
     x = torch.zeros(2, 3, dtype=torch.float64)
@@ -95,7 +95,7 @@ def test_symbolic_edges_are_their_formula_alone(symbolic_layer: KANLayer, make_k
 
 
 def test_symbolic_edges_come_back_as_they_were_given(symbolic_layer: KANLayer, make_kan: Callable[..., KAN]) -> None:
-    """In their order, with their numbers; a layer without any has none and no parameter for them."""
+    """Symbolic edges come back in their order with their numbers; a layer without any has no parameter for them."""
     assert symbolic_layer.symbolic_places == ((1, 2), (0, 0), (0, 2))
     assert symbolic_layer.symbolic_functions == ("sin", "gaussian", "sin")
     assert symbolic_layer.symbolic[1] == SymbolicEdge(0, 0, "gaussian", 1.5, -0.2, -0.7, 0.4)

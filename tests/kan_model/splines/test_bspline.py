@@ -43,7 +43,7 @@ def uniform_cases(draw: st.DrawFn) -> tuple[torch.Tensor, int, int, int]:
 @settings(deadline=None, max_examples=60)
 @given(uniform_cases())
 def test_closed_form_and_recursion_equal_scipy_on_uniform_grids(case: tuple[torch.Tensor, int, int, int]) -> None:
-    """Inside, on knots and outside, both forms are SciPy's basis functions to 1e-12."""
+    """Inside, on knots and outside, both forms equal SciPy's basis functions to 1e-12."""
     domain, grid_size, degree, seed = case
     knots = uniform_knots(domain, grid_size, degree)
     low, high = domain.T

@@ -1,4 +1,4 @@
-"""Edges become the formulas that they were made of."""
+"""Splines fitted to formulas become these formulas again."""
 
 import copy
 import math
@@ -117,7 +117,7 @@ def test_weight_trades_error_for_complexity() -> None:
 @pytest.mark.parametrize("outside", ["clamp", "decay"])
 @pytest.mark.parametrize("degree", [1, 3, 5])
 def test_every_kind_of_network_becomes_symbolic(degree: int, outside: Outside, uneven: bool) -> None:
-    """exp(sin(πx) + y²) from its splines; the second layer lives on what the first one feeds."""
+    """Splines of exp(sin(πx) + y²) become the formula; the second layer is fitted on the first layer's outputs."""
     first = layer_of(
         [[lambda x: torch.sin(math.pi * x), torch.square]], degree=degree, outside=outside, uneven=uneven, grid_size=60
     )
@@ -145,7 +145,7 @@ def test_later_edges_are_fitted_on_what_reaches_them() -> None:
 
 
 def test_what_is_not_good_enough_stays_a_spline() -> None:
-    """With the best that was found, and the network as it was."""
+    """An edge without a good formula stays a spline; the report has the best candidate, the network is unchanged."""
     kan = KAN.of_layers([layer_of([[lambda x: torch.sin(25 * x) * x, torch.exp]])])
     x = rows_of(2)
     found = auto_symbolic(kan, x, functions=["x", "sin", "exp", "tanh"])
@@ -202,7 +202,7 @@ def test_a_long_search_can_be_ended_between_edges(make_kan: Callable[..., KAN]) 
 
 
 def test_a_flat_edge_becomes_a_constant() -> None:
-    """Nothing of the input is left in it: c = 0."""
+    """A flat edge becomes a constant: c = 0."""
     layer = layer_of([[lambda x: 0 * x, torch.exp]])
     found = auto_symbolic(KAN.of_layers([layer]), rows_of(2), functions=["x", "exp"])
     assert found.edges[0].best is not None
@@ -210,7 +210,7 @@ def test_a_flat_edge_becomes_a_constant() -> None:
 
 
 def test_the_network_is_left_as_it_is(make_kan: Callable[..., KAN]) -> None:
-    """By all three, and their results share no numbers with it."""
+    """suggest, fix and auto do not change the network, and their results share no memory with it."""
     kan, x = make_kan((2, 2, 1)), rows_of(2)
     before = copy.deepcopy(kan.state_dict())
     best = suggest_symbolic(kan, x, 1, 0, 1, functions=["x"])[0]
@@ -251,7 +251,7 @@ def test_the_result_lowers_to_onnx(dtype: torch.dtype) -> None:
     ],
 )
 def test_bad_rows_are_refused(make_kan: Callable[..., KAN], rows: Tensor, message: str) -> None:
-    """By suggest and auto."""
+    """suggest_symbolic and auto_symbolic refuse bad rows."""
     kan = make_kan((2, 1))
     with pytest.raises(ValueError, match=message):
         suggest_symbolic(kan, rows, 0, 0, 0)

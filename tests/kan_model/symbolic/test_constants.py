@@ -1,4 +1,4 @@
-"""The constants of formulas are trained, and nothing beside them."""
+"""Only the constants of formulas are trained."""
 
 import copy
 import math
@@ -56,7 +56,7 @@ def truth(x: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("name", ["sqrt", "x^1.5", "arcsin", "arccos"])
 def test_a_row_at_the_end_of_a_function_stops_no_training(name: str) -> None:
-    """Its slope is infinite there, or 0 · ∞, and a step further it is NaN: c and d are found all the same."""
+    """A row at the end of a domain, with an infinite slope, does not stop the fit: c and d are found."""
     functions: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
         "sqrt": np.sqrt,
         "x^1.5": lambda x: x**1.5,
@@ -72,7 +72,7 @@ def test_a_row_at_the_end_of_a_function_stops_no_training(name: str) -> None:
 
 
 def test_constants_reach_the_truth() -> None:
-    """To 1e-6, from some per cent away: π is π."""
+    """From some percent away the constants reach the true ones to 1e-6, π among them."""
     x = rows_of(2)
     fitted = fit_constants(paper_kan(), x, truth(x))
     sine, square = fitted.layers[0].symbolic

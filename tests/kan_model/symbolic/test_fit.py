@@ -27,7 +27,7 @@ NAMES = [name for name in FUNCTIONS if name != "0"]
 
 
 def samples(name: str, *, count: int = 500, noise: float = 0.0) -> tuple[Tensor, Tensor]:
-    """2·f(a·x + b) - 0.7 on random x in [-1, 1], and noise of that share of its deviation."""
+    """Samples of 2·f(a·x + b) - 0.7 on random x in [-1, 1], plus noise as a share of its standard deviation."""
     a, b = INSIDE.get(name, (1.5, 0.2))
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(count, dtype=torch.float64, generator=generator) * 2 - 1
@@ -69,7 +69,7 @@ def test_each_function_finds_its_own_samples_again(name: str) -> None:
     ],
 )
 def test_constants_are_the_plainest_ones(name: str, a: float, b: float, c: float, d: float) -> None:
-    """Where several say the same, those of the formula that a person would write."""
+    """Of equivalent constants the plainest are given, as a person would write them."""
     (fit,) = fit_functions(*samples(name), [name])
     assert (fit.a, fit.b, fit.c, fit.d) == pytest.approx((a, b, c, d), abs=1e-6)
 
@@ -93,7 +93,7 @@ def test_with_noise_it_is_the_least_squares_solution(name: str) -> None:
 @pytest.mark.parametrize("periods", [3.5, 10, 40, 200])
 @pytest.mark.parametrize("name", ["sin", "cos"])
 def test_a_wave_of_many_periods_is_found(name: str, periods: float) -> None:
-    """On random x and in noise: no sine of SciPy's curve_fit, started at the truth, is closer."""
+    """A wave of many periods is found at random x and in noise, as close as by SciPy started at the truth."""
     x, _ = samples("x", count=1000)
     x = 1e3 + 50 * x
     generator = torch.Generator().manual_seed(1)
@@ -110,7 +110,7 @@ def test_a_wave_of_many_periods_is_found(name: str, periods: float) -> None:
 
 
 def test_few_samples_of_a_slow_wave_are_no_fast_one() -> None:
-    """On equal steps every wave has a fast one that meets the same samples; the slow one is the answer."""
+    """At equal steps a fast wave fits the samples as well as the slow one; the slow one is the result."""
     x = torch.linspace(-1, 1, 21, dtype=torch.float64)
     for name in ("sin", "cos"):
         (fit,) = fit_functions(x, torch.sin(3 * x + 0.2), [name])
@@ -185,7 +185,7 @@ def test_one_x_with_several_y_is_a_bad_constant() -> None:
 
 
 def test_as_many_constants_as_points_are_no_evidence() -> None:
-    """Two different x are on a line and say nothing of any other function."""
+    """Two different x fit a line and any other function, so only the line is given."""
     fits = fit_functions(torch.tensor([0.0, 1.0, 1.0, 0.0]), torch.tensor([5.0, 7.0, 7.0, 5.0]))
     assert [(fit.function, fit.a, fit.b) for fit in fits] == [("x", 1.0, 0.0)]
     assert (fits[0].c, fits[0].d, fits[0].r2) == pytest.approx((2, 5, 1))
@@ -214,7 +214,7 @@ def test_what_cannot_be_fitted_is_refused(
 
 
 def test_the_samples_are_left_as_they_are() -> None:
-    """And their order does not matter."""
+    """The samples are not changed, and their order does not matter."""
     x, y = samples("sin", noise=0.01)
     before = x.clone(), y.clone()
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(1))

@@ -1,4 +1,4 @@
-"""Frequencies of samples at any places."""
+"""Frequencies of unevenly spaced samples."""
 
 import math
 
@@ -30,7 +30,7 @@ def test_the_highest_peak_is_that_of_lomb_and_scargle(seed: int) -> None:
 
 
 def test_several_waves_come_by_height() -> None:
-    """The higher first; the slow one, the highest of all, is not asked for."""
+    """Frequencies come by height, highest first; the slow wave, the highest of all, is below the bound."""
     u = places(2000)
     v = 5 * torch.sin(4 * u) + 2 * torch.cos(151 * u) + torch.sin(60 * u)
     found = strongest_frequencies(u, v - v.mean(), above=10.0, count=2)
@@ -48,7 +48,7 @@ def test_no_frequency_is_beyond_what_the_samples_can_tell() -> None:
 
 
 def test_many_samples_are_enough_for_a_thousand_periods() -> None:
-    """And no frequency is higher, however many there are."""
+    """With many samples 1,024 periods are found, and no higher frequency."""
     u = places(50_000)
     v = torch.sin(1000 * 2 * math.pi / 2 * u)
     (found,) = strongest_frequencies(u, v - v.mean(), above=10.0, count=1)

@@ -14,7 +14,7 @@ def table(*cells: str) -> Table:
 
 
 def test_numbers_are_python_floats_and_missing_cells_nan() -> None:
-    """Every spelling of nothing is NaN; every other cell is what float() makes of it."""
+    """Every spelling of a missing cell is NaN; every other cell is its float()."""
     got = numbers(table("1", " 2.5 ", "-1e-3", "", "NA", "nan", "?", "NULL", "None", "n/a"), "c")
     np.testing.assert_array_equal(got, [1.0, 2.5, -0.001] + [np.nan] * 7)
 

@@ -1,4 +1,4 @@
-"""From recipe to matrices: what is learned from is what the table says."""
+"""From recipe to matrices: the dataset holds the table's values."""
 
 import io
 from pathlib import Path
@@ -74,7 +74,7 @@ def test_features_are_the_columns_in_order_and_words_one_hot(tmp_path: Path) -> 
 
 
 def test_features_are_rounded_to_float32_and_the_target_is_not(tmp_path: Path) -> None:
-    """What trains is what the service will get."""
+    """Features are rounded to float32, as the service gets them; the target is not."""
     frame = make_table().assign(age=0.1)
     frame.loc[0, "age"] = 0.3
     dataset = prepared(tmp_path, frame)
@@ -84,7 +84,7 @@ def test_features_are_rounded_to_float32_and_the_target_is_not(tmp_path: Path) -
 
 
 def test_classes_are_words_in_order(tmp_path: Path) -> None:
-    """Y is the place of the row's word among the classes; numbers go by size, not by letter."""
+    """Y is the index of the row's word in the classes; numbers are sorted by size, not as text."""
     frame = make_table()
     dataset = prepared(tmp_path, frame, target="kind", task="classification")
     assert dataset.classes == ("no", "yes")
@@ -131,13 +131,13 @@ def test_constant_features_are_kept_marked_and_named(tmp_path: Path) -> None:
 
 
 def test_a_column_without_a_training_value_is_constant_under_median(tmp_path: Path) -> None:
-    """Nothing to take a median of: 0 is imputed, and the feature has no say."""
+    """A column without a training value has no median: 0 is imputed, and the feature is constant."""
     dataset = prepared(tmp_path, make_table().assign(age=np.nan), data='missing = "median"')
     assert (dataset.imputed[3], dataset.constant[3]) == (0.0, True)
 
 
 def test_numbers_that_float32_cannot_tell_apart_are_warned_about(tmp_path: Path) -> None:
-    """Time stamps in seconds lose their last digits: the user hears of it."""
+    """Time stamps in seconds lose their last digits in float32: there is a warning."""
     dataset = prepared(tmp_path, make_table().assign(age=1_600_000_000 + np.arange(60)))
     assert 'column "age" has 60 different values, of which float32 keeps' in dataset.warnings[-1]
 
@@ -181,7 +181,7 @@ def test_rows_without_a_time_are_refused_or_dropped(tmp_path: Path) -> None:
 
 
 def test_a_space_makes_no_other_group(tmp_path: Path) -> None:
-    """One customer spelled with a space behind, too, is one: none of their rows train while others judge."""
+    """A group name with a trailing space is the same group, so its rows are all in one part."""
     who = np.arange(60) // 4
     frame = make_table().assign(who=[f"c{group}{' ' * (row % 3)}" for row, group in enumerate(who)])
     dataset = prepared(tmp_path, frame, split='kind = "group"\ncolumn = "who"')
@@ -291,7 +291,7 @@ def test_tables_too_small_or_all_gaps_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_class_that_never_trains_is_warned_about(tmp_path: Path) -> None:
-    """By chance a rare class may be in the test rows only: training goes on and says so."""
+    """If a rare class is in the test rows only, training continues with a warning."""
     frame = make_table()
     frame.loc[0, "kind"] = "rare"
     dataset = prepared(tmp_path, frame, target="kind", task="classification", split='kind = "time"\ncolumn = "day"')

@@ -1,4 +1,4 @@
-"""What stands around the network follows from the training rows."""
+"""The transforms around the network are computed from the training rows."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ from training.recipe.config import load_recipe
 
 @pytest.mark.parametrize("scaling", ["minmax", "standard", "none"])
 def test_training_rows_fill_the_domain_exactly(write_recipe: Callable[..., Path], scaling: str) -> None:
-    """Each feature's splines live from its lowest to its highest training value; only spread features are scaled."""
+    """The domain of a feature is the range of its training values; only features that vary are scaled."""
     recipe = load_recipe(write_recipe())
     dataset = prepare(recipe)
     transform = input_transform(dataset, scaling)  # type: ignore[arg-type]
@@ -34,7 +34,7 @@ def test_training_rows_fill_the_domain_exactly(write_recipe: Callable[..., Path]
 
 
 def test_a_constant_feature_has_weight_zero(write_recipe: Callable[..., Path]) -> None:
-    """Whatever a client sends for it, the answer is the same."""
+    """A constant feature has no edges: the answer is the same for every value."""
     recipe = load_recipe(write_recipe())
     dataset = prepare(recipe)
     transform = input_transform(dataset, "minmax")
@@ -47,7 +47,7 @@ def test_a_constant_feature_has_weight_zero(write_recipe: Callable[..., Path]) -
 
 
 def test_targets_are_scaled_and_come_back(write_recipe: Callable[..., Path]) -> None:
-    """What the network learns has mean 0 and deviation 1; the output transform undoes it."""
+    """The network's targets have mean 0 and standard deviation 1; the output transform reverses the scaling."""
     recipe = load_recipe(write_recipe())
     dataset = prepare(recipe)
     outputs = output_transform(dataset)
@@ -59,7 +59,7 @@ def test_targets_are_scaled_and_come_back(write_recipe: Callable[..., Path]) -> 
 
 
 def test_classes_go_through_a_softmax(write_recipe: Callable[..., Path]) -> None:
-    """One output a class."""
+    """A classifier has one output per class and a softmax."""
     recipe = load_recipe(write_recipe(target="kind", kind="classification"))
     dataset = prepare(recipe)
     assert isinstance(output_transform(dataset), Softmax)
@@ -83,7 +83,7 @@ def test_values_that_float32_cannot_tell_apart_are_refused(
 def test_a_grid_too_fine_for_a_column_without_scaling_is_refused_before_the_fit(
     write_recipe: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """Knots that meet in float32 are an error that names the column and what to change."""
+    """Knots that coincide in float32 are refused before the fit, with the column and the remedy."""
     path = write_recipe(grids="[3, 50]")
     table = pd.read_csv(tmp_path / "flowers.csv")
     table["length"] = 1e6 + np.linspace(0, 1.5, len(table))

@@ -56,7 +56,7 @@ def test_a_class_too_small_to_split_is_named() -> None:
 
 
 def test_time_goes_from_training_to_test() -> None:
-    """No row that trains is later than one that judges."""
+    """No training row is later than a test row."""
     times = np.random.default_rng(0).permutation(100).astype(np.float64)
     split = time_split(SplitSection(kind="time", column="t"), times)
     assert all_rows(split) == list(range(100))
@@ -103,7 +103,7 @@ def test_no_time_is_in_two_parts(times: list[float], shares: tuple[float, float]
 
 @given(times=TIMES, seed=st.integers(0, 9))
 def test_the_order_of_the_rows_moves_no_time(times: list[float], seed: int) -> None:
-    """Of a shuffled table the same times train, validate and test."""
+    """Shuffling the table's rows changes no time's part."""
     cells = np.array(times, dtype=np.float64)
     if len(set(times)) < 3:
         return
@@ -117,7 +117,7 @@ def test_the_order_of_the_rows_moves_no_time(times: list[float], seed: int) -> N
 def test_where_the_time_changes_at_the_shares_rows_are_cut_by_count(
     times: list[float], shares: tuple[float, float]
 ) -> None:
-    """The rule of 9536bcd, after so many rows whatever their times, where it put no time into two parts."""
+    """If the time changes exactly at the shares, the split equals that of 9536bcd, which cut by the number of rows."""
     cells, section = np.array(times, dtype=np.float64), by_time(*shares)
     train, validation, test = _wanted(section, len(cells))
     if min(train, validation, test) < 1:
@@ -141,7 +141,7 @@ def test_too_few_times_are_told_with_column_and_remedy(days: int, told: str) -> 
 
 
 def test_a_part_with_less_than_half_of_its_rows_is_told() -> None:
-    """One day holds nearly all rows: nothing leaks, and a person hears how few train."""
+    """If one day has nearly all rows, no time is in two parts, and a warning tells the sizes."""
     times = np.concatenate([np.arange(9.0), np.full(191, 9.0)])
     split = time_split(by_time(), times)
     assert [len(split.train), len(split.validation), len(split.test)] == [8, 1, 191]

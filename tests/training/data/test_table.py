@@ -1,4 +1,4 @@
-"""Tables as people have them: every separator, every flaw."""
+"""Tables from users: all separators, all kinds of flaws."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def read(folder: Path, content: str | bytes, name: str = "t.csv") -> Table:
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_separators_and_line_ends_are_recognised(tmp_path: Path, separator: str, end: str) -> None:
-    """Whatever cuts the cells, the cells are the same; a byte order mark is no part of a name."""
+    """All separators and line ends give the same cells; a byte order mark is no part of a name."""
     rows = [["a", "b"], ["1", '"x,;|y"'], ["2", '"line\nbreak"']]
     table = read(tmp_path, "\ufeff" + end.join(separator.join(row) for row in rows))
     assert {name: cells.tolist() for name, cells in table.cells.items()} == {

@@ -89,7 +89,7 @@ def test_dates_in_order_split_by_time(tmp_path: Path) -> None:
 def test_a_time_split_is_proposed_where_its_parts_have_their_rows(
     tmp_path: Path, rows_of_a_day: list[int], kind: str
 ) -> None:
-    """No day is in two parts, and each part has at least half of its share; where that cannot be, it goes by chance."""
+    """A time split is proposed if each part gets at least half of its share with days kept whole."""
     day = np.repeat(pd.date_range("2020-01-01", periods=len(rows_of_a_day)).astype(str), rows_of_a_day)
     frame = shop().assign(day=day)
     recipe = drafted(tmp_path, frame, "paid")
@@ -210,7 +210,7 @@ def test_tables_too_small_are_refused(tmp_path: Path) -> None:
 
 
 def test_thousands_of_columns_are_drafted(tmp_path: Path) -> None:
-    """A wide table is no other case."""
+    """A table with thousands of columns gets a recipe."""
     frame = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 3000)), columns=[f"c{i}" for i in range(3000)])
     assert prepare(drafted(tmp_path, frame, "c7")).x.shape == (40, 2999)
 
@@ -304,7 +304,7 @@ def test_any_table_gives_a_recipe_that_runs_or_one_clear_error(frame: pd.DataFra
 
 
 def test_columns_that_float32_cannot_tell_apart_are_left_out(tmp_path: Path) -> None:
-    """A time stamp in seconds is named in a comment, and the recipe still runs."""
+    """A column of time stamps in seconds is left out with a comment, and the recipe runs."""
     table = pd.DataFrame({"x": np.linspace(0, 1, 60) ** 2, "ts": 1.7e9 + np.random.default_rng(0).permutation(60)})
     table["y"] = table["x"] * 3 + 1
     table.to_csv(tmp_path / "t.csv", index=False)
@@ -323,7 +323,7 @@ def test_decimal_commas_are_named(tmp_path: Path) -> None:
 
 
 def test_columns_left_out_are_told_and_of_many_the_first_ten(tmp_path: Path) -> None:
-    """One cell that is no number takes a whole column away: nobody should find out from the model's error."""
+    """One cell that is no number leaves out a whole column, so the terminal lists the first ten columns left out."""
     frame = shop()
     frame.loc[5, "age"] = np.inf
     frame.to_csv(tmp_path / "shop.csv", index=False)

@@ -1,4 +1,4 @@
-"""The MLP beside a KAN: its size, and that the KAN's own loop trains it."""
+"""The baseline MLP: its size, and that the KAN's own loop trains it."""
 
 import itertools
 import math
@@ -31,7 +31,7 @@ def linears(network: nn.Sequential) -> list[nn.Linear]:
 
 
 def same(first: nn.Module, second: nn.Module) -> bool:
-    """Whether all parameters are equal to the bit."""
+    """Whether all parameters have the same bits."""
     return all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
 
 
@@ -59,7 +59,7 @@ def test_an_mlp_has_the_kans_parameters_within_5_percent(width: tuple[int, ...],
 @pytest.mark.parametrize("width", [(1, 1), (2, 1), (3, 2, 1), (8, 3), (12, 1)])
 @pytest.mark.parametrize("grid_size", [1, 3, 5, 12])
 def test_widths_are_the_best_of_all(width: tuple[int, ...], grid_size: int) -> None:
-    """By trying every pair: as alike as 5 % allow, then as near as can be; the nearest where none is within 5 %."""
+    """Of all pairs of widths the most equal within 5 % is taken; if none is within 5 %, the nearest."""
     kan = KAN(KANConfig(width, grid_size=grid_size))
     wanted = parameter_count(kan)
 

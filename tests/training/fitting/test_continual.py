@@ -1,4 +1,4 @@
-"""Learning on moves what the new rows touch, to where least squares wants it, and nothing else."""
+"""A further fit changes only the coefficients that the new rows touch, to the least-squares solution."""
 
 import copy
 import math
@@ -102,7 +102,7 @@ def same_numbers(before: KAN, after: Continued) -> bool:
 def test_one_layer_answers_rows_elsewhere_as_before_to_the_bit(
     degree: int, outside: Outside, dtype: torch.dtype, uneven: bool, plan: FitSection
 ) -> None:
-    """A basis function spans degree + 1 intervals: rows beyond all that the new ones touch are answered the same."""
+    """A row that shares no basis function with the new rows keeps its answer, bit for bit."""
     kan = one_layer(degree=degree, outside=outside, dtype=dtype, uneven=uneven)
     new = uniform(60, 2, 1.2, 1.9)
     knots = kan.layers[0].all_knots()[0].double()
@@ -123,7 +123,7 @@ def test_one_layer_answers_rows_elsewhere_as_before_to_the_bit(
 def test_only_touched_coefficients_of_a_deep_network_move(
     plan: FitSection, outside: Outside, dtype: torch.dtype
 ) -> None:
-    """Those are what SciPy says the rows reach in each layer; all else, symbolic edges and masks too, is bit-equal."""
+    """Only coefficients of basis functions that SciPy finds not zero change; all other numbers keep their bits."""
     kan = every_kind_of_edge(outside, dtype)
     before = copy.deepcopy(kan.state_dict())
     new = uniform(40, 3, 0.3, 0.9).to(dtype)
@@ -141,7 +141,7 @@ def test_only_touched_coefficients_of_a_deep_network_move(
 
 
 def test_a_layer_that_is_all_symbolic_has_nothing_to_move() -> None:
-    """The splines behind it learn alone: four edges x, then a sum of waves."""
+    """After an all-symbolic layer (four edges x) only the splines of the next layer are fitted."""
     places = [(output, input_) for output in range(2) for input_ in range(2)]
     first = KAN(KANConfig((2, 2))).layers[0].with_symbolic([SymbolicEdge(*each, "x", 1, 0, 1, 0) for each in places])
     kan, new = KAN.of_layers([first, KAN(KANConfig((2, 1))).layers[0]]), uniform(50, 2, -0.5, 0.5).float()
@@ -195,7 +195,7 @@ def test_the_same_rows_and_seed_give_the_same_network(plan: FitSection) -> None:
 
 @pytest.mark.parametrize("plan", [LBFGS, ADAM])
 def test_old_rows_that_are_protected_are_answered_as_before_in_a_deep_network(plan: FitSection) -> None:
-    """To the bit: their hidden values stay, layer by layer; the new rows are learned with what is left."""
+    """Protected rows keep their answers, bit for bit; the new rows are fitted with the other coefficients."""
     start = KAN(KANConfig((2, 5, 1), grid_size=8))
     old, other_old = (torch.cat([uniform(300, 1, -1, 0, seed), uniform(300, 1, -1, 1, seed + 1)], 1) for seed in (0, 2))
     new = torch.cat([uniform(300, 1, 0, 1, 4), uniform(300, 1, -1, 1, 5)], dim=1)
@@ -278,7 +278,7 @@ def test_a_class_is_learned_where_it_appears_and_nowhere_else(plan: FitSection) 
 
 
 def test_one_row_is_enough() -> None:
-    """A single row is met exactly; 2·4 coefficients move."""
+    """A single row is fitted exactly; 2·4 coefficients change."""
     kan = one_layer(features=1)
     row, target = torch.tensor([[0.31]]).double(), torch.tensor([[2.0, -1.0]]).double()
     found = fit_on(kan, row, target)
@@ -287,7 +287,7 @@ def test_one_row_is_enough() -> None:
 
 
 def test_rows_outside_the_domain_are_counted_and_touch_the_end_under_clamp() -> None:
-    """A row far outside moves what its domain's end touches; inputs that no spline reads are inside anywhere."""
+    """Under clamp a row outside touches the coefficients at the domain's end; unread inputs do not count."""
     kan = one_layer()
     rows = torch.tensor([[50.0, 0.0], [2.0, -2.0], [0.0, -2.1], [0.0, 0.0]]).double()
     found = fit_on(kan, rows, waves(rows).expand(-1, 2))

@@ -35,7 +35,7 @@ def test_a_small_table_is_one_block() -> None:
 
 
 def test_no_forward_pass_holds_more_than_a_block() -> None:
-    """A look at 150 validation rows of a wide network: at most 64 rows at once, all of them seen."""
+    """An evaluation of a wide network on 150 validation rows runs at most 64 rows at once, and all of them."""
     kan = KAN(KANConfig((100, 1), grid_size=700), seed=0)
     seen: list[int] = []
     kan.layers[0].register_forward_hook(lambda _, given, __: seen.append(len(given[0])))

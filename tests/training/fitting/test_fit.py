@@ -1,4 +1,4 @@
-"""Fitting converges, repeats, goes on where it stopped, and survives bad numbers."""
+"""A fit converges, is repeatable, continues from a saved state, and survives numbers that are not finite."""
 
 import copy
 
@@ -78,7 +78,7 @@ def test_a_seed_makes_a_fit_repeatable_and_leaves_the_network_given_alone(plan: 
 def test_a_fit_gone_on_with_equals_one_that_never_stopped(
     plan: FitSection, stop_after: int, dtype: torch.dtype, task: Task
 ) -> None:
-    """Stopping anywhere, between steps or grids, changes nothing to the bit."""
+    """A fit stopped between steps or grids and continued gives the same bits."""
     plan = plan.model_copy(update={"steps": 30 if plan is LBFGS else 3, "grids": (3, 5)})
     train, validation, start = toy(100, 0, dtype), toy(50, 1, dtype), network(dtype)
     if task == "classification":
@@ -108,7 +108,7 @@ def test_the_best_network_on_validation_rows_is_kept() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("grids", [(5,), (6, 7)])
 def test_a_fit_is_no_worse_than_what_it_was_given(grids: tuple[int, ...], dtype: torch.dtype) -> None:
-    """Steps that only do harm: the network that came is the result, to the bit, though the plan has other grids."""
+    """If every step makes the loss worse, the given network is the result, bit for bit, on its own grid."""
     coarse = FitSection(optimizer="lbfgs", grids=(5,), steps=60)
     given = fit(network(dtype), toy(200, 0, dtype), toy(100, 1, dtype), coarse, "regression").best
     validation, harmful = toy(100, 1, dtype), FitSection(grids=grids, steps=3, learning_rate=5.0)
@@ -122,7 +122,7 @@ def test_a_fit_is_no_worse_than_what_it_was_given(grids: tuple[int, ...], dtype:
 
 
 def test_a_step_to_infinity_ends_its_grid_and_keeps_the_best() -> None:
-    """Targets turned to NaN half-way: the fit ends with the network from before."""
+    """If targets become NaN half-way, the fit ends with the best network from before."""
     train = toy(50, 0)
     state = begin(network(), LBFGS)
     steps = fit_steps(state, train, toy(50, 1), LBFGS, "regression")
@@ -136,7 +136,7 @@ def test_a_step_to_infinity_ends_its_grid_and_keeps_the_best() -> None:
 
 @pytest.mark.parametrize("plan", [LBFGS, ADAM, LEVENBERG])
 def test_a_fit_without_any_finite_loss_says_so(plan: FitSection) -> None:
-    """Never NaN weights: an error with what to change."""
+    """Without any finite loss the fit raises an error with the remedy, and gives no NaN weights."""
     train = toy(20, 0)
     train.y.fill_(1e200)
     with pytest.raises(TrainingDiverged, match="not finite on grid 3; wanted") as caught:

@@ -1,4 +1,4 @@
-"""Grids follow the rows before each stage, where a recipe asks for it; the fit keeps its word all the same."""
+"""With [adapt] grids follow the rows before each stage; the fit still keeps the best network."""
 
 import copy
 import math
@@ -91,7 +91,7 @@ def test_the_best_is_the_best_although_grids_moved(plan: FitSection) -> None:
 
 
 def test_a_second_grid_that_does_harm_is_not_kept() -> None:
-    """Grids three times as wide as the rows, and one step that goes nowhere: the network of the first grid stays."""
+    """If the second grid only makes the loss worse, the network of the first grid is kept."""
     train, validation = skewed(300, 0), skewed(150, 1)
     plan = FitSection(optimizer="adam", grids=(12,), steps=60, learning_rate=0.05)
     state = begin(network(), plan, train, ADAPT)
@@ -110,7 +110,7 @@ def test_a_second_grid_that_does_harm_is_not_kept() -> None:
 @pytest.mark.parametrize("plan", PLANS)
 @pytest.mark.parametrize("stop_after", [2, 3, 5])
 def test_it_is_gone_on_with_to_the_bit(plan: FitSection, stop_after: int) -> None:
-    """Stopped between steps or just after grids moved."""
+    """A fit stopped between steps or just after an adaptation continues with the same bits."""
     train, validation, through = skewed(300, 0), skewed(150, 1), run(plan, ADAPT)
     steps = fit_steps(begin(network(), plan, train, ADAPT), train, validation, plan, "regression", adapt=ADAPT)
     for _ in range(stop_after):

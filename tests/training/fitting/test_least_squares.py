@@ -1,4 +1,4 @@
-"""Levenberg–Marquardt finds what SciPy finds, and does no harm where it cannot go on."""
+"""Levenberg–Marquardt reaches SciPy's solution, and changes nothing if no step lowers the loss."""
 
 import copy
 import math
@@ -56,7 +56,7 @@ def test_a_linear_problem_is_solved_by_numpys_least_squares() -> None:
 
 
 def test_it_comes_as_far_as_scipys() -> None:
-    """From the same start, after as many steps, within a tenth of the loss of MINPACK's or below."""
+    """From the same start and after as many steps the loss is at most 1.1 times MINPACK's."""
     kan, train = KAN(KANConfig((2, 2, 1), grid_size=3), dtype=torch.float64), toy(150, 0)
     steps = 40
     start = torch.cat([parameter.detach().flatten() for parameter in kan.parameters()]).numpy()
@@ -116,7 +116,7 @@ def test_float32_networks_and_several_outputs() -> None:
 
 
 def test_validation_rows_choose() -> None:
-    """Few rows, much noise and many coefficients: the network is not the last."""
+    """With few noisy rows and many coefficients, validation rows choose a network before the last step."""
     kan, validation, few = KAN(KANConfig((2, 5, 1), grid_size=10), dtype=torch.float64), toy(300, 1), toy(150, 0)
     noise = torch.randn(150, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     found = fitted(kan, Samples(few.x, few.y + noise), validation, 30)

@@ -1,4 +1,4 @@
-"""A published version learns on from new rows, and becomes the next version."""
+"""A published version is trained further on new rows, and the result is the next version."""
 
 import hashlib
 import json

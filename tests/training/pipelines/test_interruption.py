@@ -1,4 +1,4 @@
-"""A wish to stop, by Ctrl-C or by whoever ends the process."""
+"""A request to stop, by Ctrl-C or SIGTERM."""
 
 import signal
 

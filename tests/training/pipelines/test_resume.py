@@ -1,4 +1,4 @@
-"""A run that is gone on with keeps its split: no row that may have trained judges."""
+"""A resumed run keeps its split: no training row becomes a test row."""
 
 import shutil
 import signal

@@ -1,4 +1,4 @@
-"""Full-batch LBFGS survives what makes others NaN, and the best grid is kept."""
+"""Full-batch LBFGS keeps finite weights under bad conditions, and the best grid is kept."""
 
 import copy
 import math

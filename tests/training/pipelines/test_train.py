@@ -1,4 +1,4 @@
-"""From a table to a version that says what is in it, and whose graph answers as torch does."""
+"""From a table to a version with a complete manifest, whose graph answers as torch does."""
 
 import json
 import signal

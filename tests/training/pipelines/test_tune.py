@@ -111,7 +111,7 @@ def test_a_manifest_that_makes_no_sense_is_refused(
 
 
 def test_a_version_that_comes_meanwhile_is_not_put_aside(published: Published, tmp_path: Path) -> None:
-    """The network of version 1 must not stand over that of version 2."""
+    """Tuning version 1 is refused if version 2 was published meanwhile: it would bring version 1's network back."""
     run = Run(load_recipe(tmp_path / "flowers.toml"), tmp_path / "models", RunFolder(tmp_path / "run"))
     train(run, Watcher())
     with pytest.raises(PublishError, match="version 2 was published meanwhile; wanted 1"):

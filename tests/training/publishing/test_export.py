@@ -1,4 +1,4 @@
-"""From a network to graphs that hold on all rows that they are verified on, not only on those that chose them."""
+"""From a network to graphs that pass the verification, not only the checks of the lowering."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def kan() -> KAN:
 
 
 def between(kan: KAN) -> tuple[float, tuple[str, ...]]:
-    """A tolerance that the first choice seems to meet, and does not meet; and that choice."""
+    """A tolerance that the first choice meets in the lowering's checks but not in the verification; and that choice."""
     lowered = lower(kan, tolerance=1e-3, tune_for=(), training_rows=ROWS)
     verified = verify(lowered.model, kan, None, None, ROWS, 1.0).errors.max_relative_error
     assert verified > lowered.report.max_relative_error, "chosen on as many rows as it is verified on"
@@ -27,7 +27,7 @@ def between(kan: KAN) -> tuple[float, tuple[str, ...]]:
 
 
 def test_a_graph_that_fails_where_it_was_not_looked_at_gives_way_to_a_closer_one(kan: KAN) -> None:
-    """The tolerance is met by other strategies, so that it is not the network that is refused."""
+    """If a graph fails the verification, other strategies are tried before the network is refused."""
     tolerance, first = between(kan)
     exported = export(Trained(kan, None, None), Plan(tolerance, (), "float32"), training_rows=ROWS)
     assert exported.lowered.strategies != first
@@ -35,7 +35,7 @@ def test_a_graph_that_fails_where_it_was_not_looked_at_gives_way_to_a_closer_one
 
 
 def test_edges_that_are_not_told_closely_enough_are_told_by_other_strategies() -> None:
-    """Edges are no part of the choice; a graph whose answers are right and whose edges are not gives way too."""
+    """A graph with right answers and wrong edges is replaced too, although the lowering does not check edges."""
     kan = KAN(KANConfig((2, 2, 1), grid_size=10, noise=1.0), seed=1)
     lowered = lower(kan, tolerance=1e-3, tune_for=(), training_rows=ROWS)
     reference = Reference(kan, training_rows=ROWS)
@@ -49,6 +49,6 @@ def test_edges_that_are_not_told_closely_enough_are_told_by_other_strategies() -
 
 
 def test_what_nothing_meets_is_refused() -> None:
-    """Float32 has seven digits."""
+    """A tolerance below float32's precision is refused."""
     with pytest.raises(VerificationFailed, match="no strategy is within the tolerance 1e-12"):
         export(Trained(KAN(KANConfig((2, 1))), None, None), Plan(1e-12, (), "float32"), training_rows=ROWS)

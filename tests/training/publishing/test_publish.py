@@ -1,4 +1,4 @@
-"""Versions appear whole, in order, and never over another."""
+"""Versions are published whole, in order, and never over another."""
 
 import hashlib
 import json
@@ -31,7 +31,7 @@ def always(files: Mapping[str, bytes]) -> Files:
 
 
 def manifest(*features: str, output: str = "prediction") -> ModelManifest:
-    """The least a publisher needs."""
+    """A minimal manifest."""
     names = features or ("a", "b")
     return ModelManifest(
         name="flowers",
@@ -113,7 +113,7 @@ def test_other_inputs_need_another_name(tmp_path: Path) -> None:
 
 
 def test_another_task_or_other_classes_need_another_name(tmp_path: Path) -> None:
-    """Who reads probabilities by position must not get others under the old name."""
+    """Another task or other classes are refused, because clients read probabilities by position."""
 
     def classifier(*classes: str) -> ModelManifest:
         return ModelManifest(name="flowers", task=TASK_CLASSIFICATION, classes=classes, features=[Feature(name="a")])
@@ -142,7 +142,7 @@ def test_another_task_or_other_classes_need_another_name(tmp_path: Path) -> None
     ids=["recipe", "target", "classes", "bytes"],
 )
 def test_what_kan_serve_would_refuse_is_not_published(tmp_path: Path, change: ModelManifest, reason: str) -> None:
-    """Neither before the fit nor after it; the sentence says what is too large, and nothing is written."""
+    """A manifest that kan-serve would refuse is refused before the fit and at publication, with the reason."""
     large = manifest()
     large.MergeFrom(change)
     with pytest.raises(PublishError, match=f"kan-serve would refuse it: {reason}; give it fewer"):
@@ -176,7 +176,7 @@ def test_a_repository_that_is_a_file_is_said_to_be_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("torn", [b"{", b"\xff\xfe"])
 def test_a_broken_newest_version_binds_nobody(tmp_path: Path, torn: bytes) -> None:
-    """Its number is passed over, its torn manifest ignored."""
+    """A broken newest version is ignored, except that its number is taken."""
     (tmp_path / "flowers" / "7").mkdir(parents=True)
     (tmp_path / "flowers" / "7" / "manifest.json").write_bytes(torn)
     assert publish(tmp_path, manifest(), always({"model.onnx": b""})).manifest.version == 8
@@ -196,7 +196,7 @@ def test_tritons_file_follows_the_newest_version(tmp_path: Path) -> None:
 
 
 def test_a_publisher_that_comes_late_does_not_bring_an_old_file_back(tmp_path: Path) -> None:
-    """Who published version 1 and writes Triton's file after version 2 was published writes version 2's."""
+    """If version 2 was published before version 1's file for Triton is written, the file is version 2's."""
     first = publish(tmp_path, manifest(), always({"model.onnx": b""}))
     publish(tmp_path, manifest(output="mean"), always({"model.onnx": b""}))
     configure_triton(tmp_path / "flowers", first.manifest)
@@ -204,7 +204,7 @@ def test_a_publisher_that_comes_late_does_not_bring_an_old_file_back(tmp_path: P
 
 
 def test_what_a_person_put_into_tritons_file_is_not_lost(tmp_path: Path) -> None:
-    """It stays while its tensors are the model's; where they are not, it is kept under the version's name."""
+    """A file that a user changed stays if its tensors are the model's; else it is kept under another name."""
     config = tmp_path / "flowers" / "config.pbtxt"
     publish(tmp_path, manifest(), always({"model.onnx": b""}))
     edited = config.read_text() + "instance_group [ { count: 4 kind: KIND_GPU } ]\n"

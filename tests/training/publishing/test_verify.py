@@ -1,4 +1,4 @@
-"""Verification finds what is wrong with a graph, and passes what is right."""
+"""Verification finds errors of a graph and accepts right graphs."""
 
 import numpy as np
 import onnx
@@ -52,7 +52,7 @@ def test_a_changed_weight_is_found(outputs: Affine | Softmax) -> None:
 
 
 def test_a_graph_that_only_fails_outside_the_domain_is_found() -> None:
-    """The wrong policy is true inside the first layer's domain, and refused for what it says beyond."""
+    """A graph with the wrong policy is right inside the domain and refused for its answers outside."""
     clamp, decay = (KAN(KANConfig((2, 1), noise=1.0, outside=outside)) for outside in ("clamp", "decay"))
     model = lower(decay, inputs=INPUTS, outputs=REGRESSION).model
     with pytest.raises(VerificationFailed, match="outside"):

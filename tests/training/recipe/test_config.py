@@ -1,4 +1,4 @@
-"""The recipe: what it may say, and what each mistake in it is answered with."""
+"""The recipe: valid keys, and the message for each mistake."""
 
 from importlib import resources
 from pathlib import Path
@@ -26,7 +26,7 @@ LEVENBERG = TABLE + '[fit]\noptimizer = "levenberg-marquardt"\n'
 
 
 def parse(text: str) -> Recipe:
-    """The recipe as if it lay in the folder `place`."""
+    """The recipe parsed as a file in the folder `place`."""
     return parse_recipe(text, folder=Path("place"), name="r.toml")
 
 

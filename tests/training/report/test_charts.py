@@ -18,7 +18,7 @@ def _texts(figure: Figure) -> list[str]:
 
 
 def test_the_staircase_shows_every_look() -> None:
-    """Both curves as they were, each grid named, the kept network marked where the validation loss was least."""
+    """The chart has both loss curves, the names of the grids, and a mark at the lowest validation loss."""
     history = [Record(3, i, 1 / (i + 1), 1.1 / (i + 1), 0.5) for i in range(4)]
     history += [Record(5, i + 1, 0.1 / (i + 1), 0.2 + i, 0.5) for i in range(3)]
     figure = staircase(history)
@@ -31,7 +31,7 @@ def test_the_staircase_shows_every_look() -> None:
 
 
 def test_what_is_kept_after_pruning_is_the_pruned_network() -> None:
-    """The fit that comes after it begins before its first step; the larger network before it was better and is gone."""
+    """After pruning the mark is in the last fit, although the larger network before was better."""
     history = [Record(3, i, 1.0, loss, 0.5) for i, loss in enumerate((0.9, 0.1, 0.2), start=1)]
     history += [Record(3, i, 1.0, loss, 0.5) for i, loss in enumerate((0.8, 0.3, 0.4))]
     figure = staircase(history)
@@ -41,7 +41,7 @@ def test_what_is_kept_after_pruning_is_the_pruned_network() -> None:
 
 
 def test_a_loss_of_zero_is_drawn() -> None:
-    """A logarithm cannot show it."""
+    """A loss of zero is drawn on a linear axis, because a logarithmic one cannot show it."""
     assert staircase([Record(3, 1, 0.0, 0.0, 1.0)]).axes[0].get_yscale() == "linear"
 
 

@@ -1,4 +1,4 @@
-"""Pages hold what they are given as text."""
+"""Pages escape all given text."""
 
 from html import escape
 
@@ -36,5 +36,5 @@ def test_nothing_makes_nothing() -> None:
 
 
 def test_a_page_may_load_and_run_nothing() -> None:
-    """The browser itself is told."""
+    """A content security policy forbids loading and running anything."""
     assert "default-src 'none'; img-src data:" in page("t", []).decode()

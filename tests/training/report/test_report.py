@@ -1,4 +1,4 @@
-"""The report says what the manifest says, and needs nothing else."""
+"""The report shows the manifest and is self-contained."""
 
 import base64
 import re
@@ -88,7 +88,7 @@ def test_what_stood_beside_it_is_in_the_report(wave: Callable[[str], Recipe], tm
 
 
 def test_a_tuned_version_keeps_the_report(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
-    """It is the same network, and its table is not at hand."""
+    """A tuned version keeps its report, because the network is the same."""
     first = _published(write_recipe(), tmp_path)
     second = tune(first.folder, [1])
     assert (second.folder / "report.html").read_bytes() == (first.folder / "report.html").read_bytes()

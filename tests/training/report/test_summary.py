@@ -1,4 +1,4 @@
-"""What a command tells at its end."""
+"""The lines that a command prints at its end."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def test_a_short_formula_is_shown() -> None:
 
 
 def test_of_a_long_one_it_says_where_it_is() -> None:
-    """Nobody has to guess that there is one."""
+    """For a formula that is too long the summary names the file that has it."""
     long = "y = " + " + ".join(["sin(a)"] * 50)
     (line,) = shown(long)
     assert "too long to be shown here; see models/m/1/report.html" in line

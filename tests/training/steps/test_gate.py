@@ -1,4 +1,4 @@
-"""A step whose network is worse than allowed, or has no answer to some row, is taken back."""
+"""A step is undone if its network is worse than allowed or has no finite answer to some row."""
 
 import copy
 import math

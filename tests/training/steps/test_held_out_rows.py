@@ -1,4 +1,4 @@
-"""Held-out rows judge a network. They do not decide whether it is published, even where it has no answer to them."""
+"""Held-out rows test a network. They do not decide whether it is published, even if it has no finite answer to them."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The judge of graphs: it passes what is right and finds what is wrong, wherever that lies."""
+"""The comparison accepts right graphs and finds errors in every region."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ INPUTS = InputTransform(
 
 
 def model_of(kan: KAN, inputs: InputTransform | None = None, outputs: OutputTransform | None = None) -> onnx.ModelProto:
-    """A graph of it."""
+    """The network's graph."""
     return predicting_model(kan, inputs, outputs, [ClosedForm()] * len(kan.layers))
 
 
@@ -45,7 +45,7 @@ def changed(kan: KAN, **parts: object) -> KAN:
 def test_a_right_graph_passes(
     make_kan: Callable[..., KAN], inputs: InputTransform | None, outputs: OutputTransform | None
 ) -> None:
-    """Everywhere, far outside and missing values among it; the same comparison the second time."""
+    """A right graph passes in all regions, also far outside and with gaps; repeating gives the same result."""
     kan = make_kan(dtype=torch.float32)
     found = [Reference(kan, inputs, outputs, rows_per_region=64).compare(model_of(kan, inputs, outputs)) for _ in "ab"]
     assert found[0] == found[1]
@@ -102,14 +102,14 @@ def test_nan_on_one_side_only_is_no_equality(make_kan: Callable[..., KAN], lost_
 def test_nan_of_a_pruned_edge_may_be_either(
     make_kan: Callable[..., KAN], with_mask: Callable[[KANLayer, NDArray[np.bool_]], KANLayer]
 ) -> None:
-    """A dense product says 0 · NaN where the network's edges say nothing: output 0 does not read input 1."""
+    """A dense product may give 0 · NaN for a pruned edge: output 0 does not read input 1."""
     kan = KAN.of_layers([with_mask(make_kan((2, 2)).layers[0], np.array([[1, 0], [1, 1]], bool))])
     dense = model_of(kan)
     assert Reference(kan, rows_per_region=16).compare(dense).max_relative_error < 1e-5
 
 
 def test_a_graph_need_not_have_the_nan_of_a_pruned_edge(make_kan: Callable[..., KAN]) -> None:
-    """Symbolic edges are no product: input 1 is missing, and output 0, which does not read it, is a number."""
+    """Symbolic edges are no product, so output 0, which does not read the missing input 1, may be a number."""
     (layer,) = make_kan((2, 2)).layers
     layer.edge_mask.zero_()
     edges = [SymbolicEdge(place, place, "sin", 1, 0, 1, 0) for place in (0, 1)]
@@ -127,7 +127,7 @@ def test_nan_of_an_edge_that_is_there_must_be(make_kan: Callable[..., KAN]) -> N
 
 
 def test_classes_far_outside_are_judged_before_the_softmax(make_kan: Callable[..., KAN]) -> None:
-    """Where one class is certain, a wrong logit does not show in the probabilities; it is found all the same."""
+    """A wrong logit does not show in the probabilities if one class is certain; before the softmax it is found."""
     kan = make_kan((1, 2))
     weight = torch.tensor([[50.0], [-50.0]], dtype=torch.float64)
     wrong = weight * torch.tensor([[1.0], [1.01]], dtype=torch.float64)
@@ -194,7 +194,7 @@ def test_rows_to_be_timed_are_like_those_to_be_served(make_kan: Callable[..., KA
 
 
 def test_an_infinite_answer_is_an_infinite_error(make_kan: Callable[..., KAN]) -> None:
-    """Where the graph overflows."""
+    """If the graph overflows, the error is infinite."""
     kan = make_kan((1, 1))
     model = model_of(kan)
     for tensor in model.graph.initializer:

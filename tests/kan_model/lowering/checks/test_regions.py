@@ -45,7 +45,7 @@ def test_the_table_is_looked_at_as_it_is_and_imputed(make_kan: Callable[..., KAN
 
 
 def test_the_same_network_gives_the_same_rows(make_kan: Callable[..., KAN]) -> None:
-    """So that two graphs are held against the same."""
+    """The same network gives the same rows, so that graphs can be compared."""
     first, second = (rows_by_region(make_kan((2, 1)), INPUTS, TABLE, 20) for _ in "ab")
     for name, rows in first.items():
         np.testing.assert_array_equal(rows, second[name])

@@ -1,4 +1,4 @@
-"""What float32 leaves open of an answer, and that nothing else is let pass."""
+"""The error that float32 alone can cause is computed, and nothing more is excused."""
 
 from collections.abc import Callable
 
@@ -19,7 +19,7 @@ MakeKAN = Callable[..., KAN]
 
 
 def _symbolic(width: tuple[int, ...], *layers: list[SymbolicEdge]) -> KAN:
-    """A network of these edges alone."""
+    """A network with only these edges."""
     kan = KAN(KANConfig(width), dtype=torch.float64)
     return KAN.of_layers(
         [
@@ -43,7 +43,7 @@ def test_a_sine_of_a_large_number_is_open_by_what_its_argument_is() -> None:
 
 
 def test_numbers_that_float32_does_not_hold_are_seen() -> None:
-    """The exponential passes it on the way, though the logarithm takes it back."""
+    """log(exp(x)) overflows on the way, though the result is small."""
     kan = _symbolic((1, 1, 1), [SymbolicEdge(0, 0, "exp", 1, 0, 1, 0)], [SymbolicEdge(0, 0, "log", 1, 0, 1, 0)])
     found = rounding(kan, torch.tensor([[80.0], [100.0]], dtype=torch.float64))
     assert found.overflow.tolist() == [False, True]
@@ -58,14 +58,14 @@ def test_a_function_may_pass_it_before_its_factor() -> None:
 
 @pytest.mark.parametrize("function", ["sin", "cos", "exp", "x^5", "tanh", "log", "sqrt", "1/sqrt(x)", "arcsin"])
 def test_networks_with_such_edges_are_lowered(function: str, make_kan: MakeKAN) -> None:
-    """Beside splines, with features up to 1e6, also where some have no answer: a formula can be served."""
+    """Networks with symbolic edges are lowered, with features up to 1e6, also if some rows have no answer."""
     first, second = make_kan((2, 3, 1)).layers
     kan = KAN.of_layers([first.with_symbolic([SymbolicEdge(1, 0, function, 0.7, 0.8, 1.0, 0.0)]), second])
     assert lower(kan, tune_for=()).report.max_relative_error <= 1e-5
 
 
 def test_a_shift_is_rounded_too() -> None:
-    """sin(x + 1000) is open by what 1000 is, however small x."""
+    """In sin(x + 1000) the rounding of 1000 counts, however small x is."""
     edge = SymbolicEdge(0, 0, "sin", 1.0, 1000.0, 1.0, 0.0)
     found = rounding(_symbolic((1, 1), [edge]), torch.tensor([[1e-3]], dtype=torch.float64))
     wanted = 2.0**-24 * 1000 * abs(np.cos(1000))
@@ -73,7 +73,7 @@ def test_a_shift_is_rounded_too() -> None:
 
 
 def test_beside_a_pole_all_is_open() -> None:
-    """No try tells how near the pole is; a wave that is nearly zero is not lost."""
+    """Next to a pole the whole answer is open; near the zero of a wave it is not."""
     x = torch.tensor([[1.0], [float(np.pi / 2) + 1e-8]], dtype=torch.float64)
     found = rounding(_symbolic((1, 1), [SymbolicEdge(0, 0, "tan", 1.0, 0.0, -2.0, 5.0)]), x)
     assert found.lost.tolist() == [False, True]
@@ -106,7 +106,7 @@ def test_networks_with_poles_are_lowered(function: str, a: float, b: float) -> N
 @pytest.mark.parametrize(("function", "a", "b"), _STEEP_EDGES)
 @pytest.mark.parametrize("change", [1e-4, -1e-4])
 def test_a_wrong_shift_is_found_beside_poles_too(function: str, a: float, b: float, change: float) -> None:
-    """What is let pass beside a pole hides no error: a shift off by 1e-4 is found."""
+    """What is excused next to a pole hides no error: a shift off by 1e-4 is found."""
     kan = _symbolic((1, 1), [SymbolicEdge(0, 0, function, a, b, 1.3, -0.4)])
     wrong = _symbolic((1, 1), [SymbolicEdge(0, 0, function, a, b + change, 1.3, -0.4)])
     model = predicting_model(wrong, None, None, [ClosedForm()])
@@ -136,7 +136,7 @@ def test_of_splines_no_edge_is_open(make_kan: MakeKAN) -> None:
 
 @pytest.mark.parametrize("change", [1e-4, -1e-4])
 def test_a_wrong_constant_is_still_found(change: float) -> None:
-    """Where rows are like those of training, nothing is open: a frequency off by 1e-4 is far beyond the tolerance."""
+    """For rows like those of training nothing is excused: a frequency off by 1e-4 is far beyond the tolerance."""
     kan = _symbolic((1, 1), [_SINE])
     model = lower(kan, tune_for=()).model
     assert Reference(kan).compare(model).max_relative_error < 1e-6
@@ -154,6 +154,6 @@ def test_a_wrong_constant_is_still_found(change: float) -> None:
 
 
 def test_of_splines_nothing_is_open(make_kan: MakeKAN) -> None:
-    """The bound of networks without symbolic edges is what it was: their far rows are held to every digit."""
+    """For splines alone nothing is excused, also far outside."""
     kan = make_kan()
     assert left_open(kan, torch.full((3, 3), 1e6, dtype=torch.float64), None).max() == 0

@@ -1,4 +1,4 @@
-"""The unit of errors: the range of the answers, or what they are read in."""
+"""The divisor of errors: the range of the answers, or their unit."""
 
 import numpy as np
 

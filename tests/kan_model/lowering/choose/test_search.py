@@ -1,4 +1,4 @@
-"""Which strategy each layer takes: by errors, by time, and all together."""
+"""The choice of each layer's strategy: by error, by time, and for the whole network."""
 
 import copy
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def mixed_kan(make_kan: Callable[..., KAN]) -> KAN:
 
 
 def test_a_candidate_beyond_the_tolerance_is_told_and_never_kept(make_kan: Callable[..., KAN]) -> None:
-    """Radial powers on 20 intervals of random coefficients: first in order, and too far off."""
+    """Radial powers on 20 intervals of random coefficients come first in order, but exceed the tolerance: not kept."""
     kan = make_kan((4, 2), grid_size=20, dtype=torch.float32)
     for tune_for in ((), (1,)):
         lowered = lower(kan, tune_for=tune_for)
@@ -119,7 +119,7 @@ def test_whatever_the_tolerance_the_whole_network_is_within_it(make_kan: Callabl
 
 
 def test_the_layer_that_is_off_by_itself_is_blamed() -> None:
-    """Of a straight line and a fine grid far from zero, the latter, in either order."""
+    """Of a straight line and a fine grid far from zero the message names the latter, in either order."""
     straight = KAN(KANConfig((3, 3), grid_size=1, degree=1, domain=(-1, 1))).layers[0]
     fine = KAN(KANConfig((3, 3), grid_size=50, degree=5, domain=(10, 11), noise=1.0)).layers[0]
     for index, layers in ((1, [straight, fine]), (0, [fine, straight])):

@@ -1,4 +1,4 @@
-"""Timing: everything asked for is measured; how fast it is, is the machine's affair."""
+"""Timing: all models and batch sizes are measured; the tests do not check how fast they are."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,7 @@ def test_every_model_is_timed_for_every_number_of_rows(make_kan: Callable[..., K
 
 
 def test_no_model_and_no_count() -> None:
-    """Nothing to measure gives nothing."""
+    """Without models or batch sizes the result is empty."""
     assert seconds_by_rows([], np.zeros((1, 1), np.float32), ()) == []
 
 

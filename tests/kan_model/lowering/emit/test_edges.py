@@ -66,7 +66,7 @@ def test_edges_are_those_of_the_network(
 def test_any_pruned_network_is_explained(
     kept: float, seed: int, with_mask: Callable[[KANLayer, NDArray[np.bool_]], KANLayer]
 ) -> None:
-    """Whatever edges are left: those to nodes that an answer depends on are the network's."""
+    """For any pruned network, edges to nodes that an answer depends on are the network's."""
     random = np.random.default_rng(seed)
     layers = KAN(KANConfig((3, 3, 3, 2), noise=0.5), dtype=torch.float64).layers
     masks = [random.random((layer.outputs, layer.inputs)) < kept for layer in layers]
@@ -96,7 +96,7 @@ def edges_of(kan: KAN, rows: Rows) -> list[Values]:
 def test_a_missing_value_marks_its_own_edges(
     strategy: Strategy, make_kan: Callable[..., KAN], written_by: WrittenBy
 ) -> None:
-    """In the first layer NaN stands on the edges of the feature that is missing, and on no other."""
+    """In the first layer only the edges of the missing feature are NaN."""
     kan = make_kan(grid_size=8)
     rows = np.zeros((2, 3), np.float32)
     rows[1, 2] = np.nan
@@ -111,7 +111,7 @@ def test_a_missing_value_marks_its_own_edges(
 def test_a_layer_without_edges_explains_nothing(
     strategy: Strategy, make_kan: Callable[..., KAN], with_mask: Callable[[KANLayer, NDArray[np.bool_]], KANLayer]
 ) -> None:
-    """Everything pruned: zeros in the shapes that were promised."""
+    """If everything is pruned, the edges are zeros of the right shapes."""
     kan = make_kan((2, 3, 1), grid_size=9)
     kan = KAN.of_layers([with_mask(layer, np.zeros((layer.outputs, layer.inputs), bool)) for layer in kan.layers])
     outputs = open_session(explaining_model(kan, None, None, [strategy] * 2)).run(np.ones((4, 2), np.float32))

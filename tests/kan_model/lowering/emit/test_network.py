@@ -1,4 +1,4 @@
-"""Whole graphs: what stands before and after the layers, and what a row is answered."""
+"""Whole graphs: the transforms around the layers, and the answer to a row."""
 
 from collections.abc import Callable
 
@@ -50,7 +50,7 @@ def test_regression_comes_out_in_raw_units(make_kan: Callable[..., KAN], float64
 def test_only_features_that_are_read_are_imputed_and_scaled(
     make_kan: Callable[..., KAN], with_mask: Callable[[KANLayer, NDArray[np.bool_]], KANLayer]
 ) -> None:
-    """Each by its own numbers: feature 1 is dropped at once, whatever it holds."""
+    """Only features with edges are imputed and scaled; feature 1 is dropped first, whatever its value."""
     kan = KAN.of_layers([with_mask(make_kan((3, 1)).layers[0], np.array([[1, 0, 1]], bool))])
     model = predicting_model(kan, INPUTS, None, [ClosedForm()])
     first = model.graph.node[0]
@@ -87,7 +87,7 @@ def test_any_number_of_rows(
 
 
 def test_layers_may_be_written_by_different_strategies(make_kan: Callable[..., KAN], float64_answers: Answers) -> None:
-    """Each by its own: four layers, every pair of neighbours another."""
+    """Four layers are written by different strategies, with every pair of neighbours."""
     kan = make_kan((3, 4, 3, 4, 2), dtype=torch.float32, grid_size=6)
     by_name = {strategy.name: strategy for strategy in STRATEGIES}
     strategies = [by_name[name] for name in ("pieces", "truncated_powers", "cox_de_boor", "segments_5")]
@@ -100,7 +100,7 @@ def test_layers_may_be_written_by_different_strategies(make_kan: Callable[..., K
 
 
 def test_metadata_goes_into_both_models(make_kan: Callable[..., KAN]) -> None:
-    """As metadata_props."""
+    """Metadata become metadata_props of both models."""
     for model in (
         predicting_model(make_kan((1, 1)), None, None, [ClosedForm()], metadata={"version": "3"}),
         explaining_model(make_kan((1, 1)), None, None, [ClosedForm()], {"version": "3"}),

@@ -1,4 +1,4 @@
-"""Nodes: as few matrix products as there can be, and nothing large is copied for them."""
+"""Node values take as few matrix products as possible, without large copies."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""float16 and int8: smaller numbers, larger errors, and both are told."""
+"""float16 and int8: smaller weights and larger errors, both in the report."""
 
 from collections.abc import Callable
 
@@ -80,7 +80,7 @@ def test_a_row_is_answered_the_same_in_any_company(
     make_kan: Callable[..., KAN],
     written_by: Callable[[KAN, Strategy], list[Strategy]],
 ) -> None:
-    """Alone, beside a row far outside, beside a missing value: the service batches what callers send."""
+    """A row's answer is the same alone, beside a row far outside and beside a gap: the service batches requests."""
     kan = make_kan(dtype=torch.float32, grid_size=6)
     model = predicting_model(kan, None, None, written_by(kan, strategy), precision)
     rows = np.array([[0.5, -0.25, 0.75], [1e6, -1e6, 1e6], [np.nan, 0, 0]], np.float32)
@@ -109,7 +109,7 @@ def test_int8_takes_the_steps_that_it_is_told() -> None:
 
 
 def test_all_weights_zero_are_zero() -> None:
-    """No step of size zero."""
+    """All weights zero: the step is not 0, and the product is 0."""
     values = np.ones((3, 5), np.float32)
     for precision in ("float16", "int8"):
         np.testing.assert_array_equal(product(values, np.zeros((5, 2)), precision), [[1, 1000]] * 3)

@@ -54,7 +54,7 @@ def test_any_pruned_network_is_the_same_function(
 def test_graphs_of_pruned_networks_answer_the_same(
     kept: float, outside: Outside, strategy: Strategy, seed: int, with_mask: WithMask, float64_answers: Answers
 ) -> None:
-    """By each strategy, within float32."""
+    """Graphs of pruned networks answer the same with every strategy, within float32."""
     random = np.random.default_rng(seed)
     kan = pruned(KAN(KANConfig((4, 3, 3, 2), grid_size=6, outside=outside, noise=0.5)), with_mask, random, kept)
     strategies = [strategy if strategy.applies(layer) else STRATEGIES[-1] for layer in kan.layers]
@@ -124,7 +124,7 @@ def test_a_network_without_edges_answers_zero(strategy: Strategy, with_mask: Wit
 
 
 def test_nodes_that_nobody_reads_may_be_infinite(make_kan: Callable[..., KAN], with_mask: WithMask) -> None:
-    """log(0) of an unread node says nothing, as 0 · NaN of a pruned edge is no edge."""
+    """An infinite node that no edge reads, such as log(0), has no effect: 0 · NaN of a pruned edge does not count."""
     kan = make_kan((2, 2, 1))
     first = with_mask(kan.layers[0], np.array([[1, 0], [0, 0]], bool))
     first = first.with_symbolic([SymbolicEdge(1, 1, "log", 1, 0, 1, 0)])

@@ -1,4 +1,4 @@
-"""Symbolic edges in graphs: what the layer says in float64."""
+"""Symbolic edges in graphs give the layer's values in float64."""
 
 from collections.abc import Callable
 
@@ -148,7 +148,7 @@ def test_symbolic_edges_alone_still_add_constants(make_kan: Callable[..., KAN]) 
 
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
 def test_every_function_of_the_library_is_within_the_tolerance_everywhere(name: str) -> None:
-    """Also exp, which float32 cannot hold where float64 still does: nothing is asked of it there."""
+    """Every function is within the tolerance, also exp; where exp exceeds float32 nothing is compared."""
     layer = KANLayer(
         torch.zeros(1, 1),
         torch.zeros(1, 1, 4),

@@ -33,7 +33,7 @@ def test_the_basis_weighs_its_coefficients(outside: Outside, uneven: bool, make_
 
 
 def test_equal_grids_are_solved_once(make_kan: Callable[..., KAN]) -> None:
-    """The functions are asked for one input only, and all inputs have its weights."""
+    """For equal grids the functions are computed for one input only, and all inputs get its weights."""
     layer = make_kan((2, 3, 4)).layers[1]
     asked = []
 

@@ -1,4 +1,4 @@
-"""The closed form: both ways to reach units of an interval, and its few operators."""
+"""The closed form: both ways to scale to intervals, and its few operators."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def test_domains_shared_of_one_size_and_any(
 
 
 def test_it_is_for_uniform_grids(make_kan: Callable[..., KAN]) -> None:
-    """Of any size, and no others."""
+    """The closed form applies to uniform grids of any size, and to no others."""
     assert ClosedForm().applies(make_kan(grid_size=100).layers[0])
     assert not ClosedForm().applies(make_kan(uneven=True).layers[0])
 

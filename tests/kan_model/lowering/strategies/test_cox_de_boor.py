@@ -1,4 +1,4 @@
-"""The recursion: on every grid, and true to it."""
+"""The Cox–de Boor recursion: correct on every grid."""
 
 from collections.abc import Callable
 
@@ -38,7 +38,7 @@ def test_columns_are_the_basis(degree: int, uneven: bool, outside: Outside, make
 
 
 def test_it_applies_to_every_layer(make_kan: Callable[..., KAN]) -> None:
-    """The last resort."""
+    """Cox–de Boor applies to every layer."""
     for outside in ("clamp", "decay"):
         for uneven in (False, True):
             layers = make_kan(grid_size=60, degree=5, outside=outside, uneven=uneven).layers

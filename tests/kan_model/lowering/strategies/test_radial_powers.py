@@ -1,4 +1,4 @@
-"""Powers of the distance from each knot: which layers, how many columns, and what they cost in digits."""
+"""Radial powers: the layers that they apply to, their number of columns, and the digits that they lose."""
 
 from collections.abc import Callable
 
@@ -56,7 +56,7 @@ def test_even_and_odd_degrees(
 def test_columns_are_as_few_as_the_space_has_dimensions(
     polynomial: Polynomial, degree: int, grid_size: int, make_kan: Callable[..., KAN]
 ) -> None:
-    """G + degree with the constant."""
+    """The number of columns, with the constant, is G + degree: the dimension of the spline space."""
     layer = make_kan((2, 3), degree=degree, grid_size=grid_size).layers[0]
     columns = RadialPowers(polynomial).emit(GraphBuilder("x", 2), layer, "x")
     assert sum(len(term.weight) for term in columns.terms) + 1 == grid_size + degree

@@ -1,4 +1,4 @@
-"""Segments: how many columns, and the digits that they keep on fine grids."""
+"""Segments: their number of columns, and the digits that they keep on fine grids."""
 
 from collections.abc import Callable
 

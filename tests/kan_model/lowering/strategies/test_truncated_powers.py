@@ -1,4 +1,4 @@
-"""Truncated powers: which layers, how many columns, and what they cost in digits."""
+"""Truncated powers: the layers that they apply to, their number of columns, and the digits that they lose."""
 
 from collections.abc import Callable
 

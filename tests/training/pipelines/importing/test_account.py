@@ -1,4 +1,4 @@
-"""An imported version tells what is known of its network, and nothing else."""
+"""The manifest and report of an imported version state only what is known of the network."""
 
 import hashlib
 import re
