@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kan_model.analysis.edge_values import checked_rows, edge_values
+from kan_model.analysis.edge_values import check_rows, edge_values
 from kan_model.network.network import KAN
 
 Values = NDArray[np.float64]
@@ -78,7 +78,7 @@ def diagram(
     outputs = _labels("outputs", outputs, kan.width[-1], "y")
     if most_curves < 1:
         raise ValueError(f"most_curves is {most_curves}; wanted 1 or more")
-    layers = _edges(kan, checked_rows(kan, rows, at_least=2)[:_MOST_ROWS].to(kan.dtype))
+    layers = _edges(kan, check_rows(kan, rows, at_least=2)[:_MOST_ROWS].to(kan.dtype))
     drawn = [sorted(edges, key=lambda edge: -edge.strength)[:most_curves] for edges in layers]
     levels = _levels(kan.width, drawn)
     breadth = max(4.0, _CURVE_WIDTH * 1.25 * max(*map(len, drawn), *map(len, levels)))
@@ -130,7 +130,7 @@ def edge_detail(
     if not (0 <= output < one.outputs and 0 <= input_ < one.inputs) or not one.active_edges[output, input_]:
         raise ValueError(f"layer {layer} has no edge from input {input_} to output {output}")
     with torch.no_grad():
-        x = checked_rows(kan, rows, at_least=2).to(kan.dtype)
+        x = check_rows(kan, rows, at_least=2).to(kan.dtype)
         for before in kan.layers[:layer]:
             x = before(x)
         data = x[:, input_]
@@ -232,14 +232,14 @@ def _draw_layer(
         # A rectangle, not Axes: an Axes takes a hundred times as long to draw.
         axes.add_patch(Rectangle((x - half, middle - half), 2 * half, 2 * half, facecolor="white", edgecolor=colour,
                                  alpha=opacity, linewidth=0.8, zorder=2))  # fmt: skip
-        axes.plot(x + 0.9 * half * _centred(edge.x), middle + 0.9 * half * _centred(edge.y), color=colour,
+        axes.plot(x + 0.9 * half * _rescale(edge.x), middle + 0.9 * half * _rescale(edge.y), color=colour,
                   alpha=opacity, linewidth=1.5, zorder=3, gid=f"edge {edge.input} {edge.output}")  # fmt: skip
         if edge.function:
             axes.text(x - 0.95 * half, middle + 0.95 * half, edge.function, ha="left", va="top", fontsize=7,
                       color=colour, zorder=4, parse_math=False, bbox=_ON_CURVES)  # fmt: skip
 
 
-def _centred(values: Values) -> Values:
+def _rescale(values: Values) -> Values:
     """The values shifted and scaled to run from -1 to 1; a constant becomes 0."""
     low, high = float(values.min()), float(values.max())
     result: Values = (2 * values - low - high) / ((high - low) or 1.0)

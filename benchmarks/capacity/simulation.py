@@ -240,10 +240,10 @@ class _Simulation:
             self._busy_seconds += now - replica.run_started
             del self._running[replica.run_number]
         for each in again:
-            self._at(now + _RETRY_SECONDS, partial(self._again, each))
+            self._at(now + _RETRY_SECONDS, partial(self._retry, each))
         self._at(now + self._loss.away_seconds, self._return)
 
-    def _again(self, request: int, now: float, _: int) -> None:
+    def _retry(self, request: int, now: float, _: int) -> None:
         self._offer(request, now)
 
     def _return(self, _: float, __: int) -> None:

@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks.common.answers import Answers
 from benchmarks.common.http2 import Connection
-from benchmarks.common.load_job import Job, Seen
+from benchmarks.common.load_job import Job, LoadResult
 from benchmarks.common.processes import cpu_seconds, stolen_seconds, tree
 
 _CALLERS_A_CONNECTION = 16
@@ -59,7 +59,7 @@ class LoadProcess:
         self._process.terminate()
         self._process.wait()
 
-    def run(self, job: Job) -> Seen:
+    def run(self, job: Job) -> LoadResult:
         """Run a job and wait for its result.
 
         Raises:
@@ -70,7 +70,7 @@ class LoadProcess:
         pickle.dump(job, self._process.stdin)
         self._process.stdin.flush()
         found = pickle.load(self._process.stdout)
-        if isinstance(found, Seen):
+        if isinstance(found, LoadResult):
             return found
         raise LoadError(f"{job}: {found}")
 
@@ -86,7 +86,7 @@ def main() -> None:
 
 
 def _do(job: Job, out: IO[bytes]) -> None:
-    found: Seen | str
+    found: LoadResult | str
     try:
         if job.grpc_client:
             found = _with_grpc_client(job)
@@ -101,7 +101,7 @@ def _do(job: Job, out: IO[bytes]) -> None:
 
 
 class _Meter:
-    """Counts requests and time from the end of the warm-up on; :meth:`seen` returns the result."""
+    """Counts requests and time from the end of the warm-up on; :meth:`result` returns the result."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -120,7 +120,7 @@ class _Meter:
         if self._job.seconds:
             self.ends = self.starts + self._job.seconds
 
-    def seen(self) -> Seen:
+    def result(self) -> LoadResult:
         """The result so far."""
         seconds = time.perf_counter() - self.starts
         load_cpu = time.process_time() - self._load_cpu
@@ -130,14 +130,14 @@ class _Meter:
         p50, p99 = np.percentile(self.latencies, [50, 99])
         late = float(np.percentile(self.late, 99)) if self.late else 0.0
         stolen = stolen_seconds() - self._stolen
-        return Seen(len(self.latencies), seconds, cpu, load_cpu, float(p50), float(p99), late, stolen)
+        return LoadResult(len(self.latencies), seconds, cpu, load_cpu, float(p50), float(p99), late, stolen)
 
-    def overrun(self) -> Seen:
+    def overrun(self) -> LoadResult:
         """The result if the server did not keep up: all latencies are NaN."""
-        return Seen(1, math.nan, math.nan, math.nan, math.nan, math.nan, math.nan)
+        return LoadResult(1, math.nan, math.nan, math.nan, math.nan, math.nan, math.nan)
 
 
-def _with_callers(job: Job) -> Seen:
+def _with_callers(job: Job) -> LoadResult:
     """Run a job whose callers each wait for an answer before the next request."""
     answers, meter = Answers(job.form, job.exchanges), _Meter(job)
     requests = [exchange.request for exchange in job.exchanges]
@@ -172,8 +172,8 @@ def _with_callers(job: Job) -> Seen:
                         open_calls -= 1
                 connection.flush()
             if found is None and meter.counting and time.perf_counter() >= meter.ends:
-                found = meter.seen()
-        return meter.seen() if found is None else found
+                found = meter.result()
+        return meter.result() if found is None else found
     finally:
         for connection in connections:
             connection.close()
@@ -197,7 +197,7 @@ def _identity(answer: bytes) -> int:
     return int(answer[2 : 2 + answer[1]])
 
 
-def _by_schedule(job: Job) -> Seen:
+def _by_schedule(job: Job) -> LoadResult:
     """Run a job whose requests arrive as a Poisson process, whether or not earlier ones have answers.
 
     Latencies count from the scheduled time. If too many requests have no answer, the server does not keep up; then
@@ -234,7 +234,7 @@ def _by_schedule(job: Job) -> Seen:
             if not meter.counting and now >= meter.starts:
                 meter.start()
         overrun |= sent - answered > max(_OPEN_AT_LEAST, _OPEN_SHARE * sent)
-        found = meter.overrun() if overrun else meter.seen()
+        found = meter.overrun() if overrun else meter.result()
         # Open calls are waited for: closing would cancel them, and that would cost the server time in the next load.
         while answered < sent:
             ready = select.select(connections, (), (), _TIMEOUT_SECONDS)[0]
@@ -249,7 +249,7 @@ def _by_schedule(job: Job) -> Seen:
             connection.close()
 
 
-def _with_grpc_client(job: Job) -> Seen:
+def _with_grpc_client(job: Job) -> LoadResult:
     """Run a job with one caller that uses grpc's own blocking client."""
     answers, meter = Answers(job.form, job.exchanges), _Meter(job)
     with closing(grpc.insecure_channel(job.address)) as channel:
@@ -265,7 +265,7 @@ def _with_grpc_client(job: Job) -> Seen:
             number += 1
             if meter.counting:
                 meter.latencies.append(now - before)
-        return meter.seen()
+        return meter.result()
 
 
 if __name__ == "__main__":

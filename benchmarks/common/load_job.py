@@ -51,7 +51,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Seen:
+class LoadResult:
     """The result of a load.
 
     Attributes:

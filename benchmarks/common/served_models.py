@@ -70,7 +70,7 @@ class ServedModel:
 def small(folder: Path) -> ServedModel:
     """A [16,32,4] KAN with random weights, tuned on this machine."""
     lowered = lower(KAN(KANConfig(_WIDTH, grid_size=8), seed=0))
-    return _published(folder, lowered.model, lowered.preferred_rows)
+    return _publish(folder, lowered.model, lowered.preferred_rows)
 
 
 def slow(folder: Path) -> ServedModel:
@@ -95,10 +95,10 @@ def slow(folder: Path) -> ServedModel:
         weights,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    return _published(folder, model, preferred_rows=0)
+    return _publish(folder, model, preferred_rows=0)
 
 
-def _published(folder: Path, model: onnx.ModelProto, preferred_rows: int) -> ServedModel:
+def _publish(folder: Path, model: onnx.ModelProto, preferred_rows: int) -> ServedModel:
     manifest = manifest_pb2.ModelManifest(
         name=NAME,
         task=manifest_pb2.TASK_REGRESSION,

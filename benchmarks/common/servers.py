@@ -69,7 +69,7 @@ def ours(name: str, role: str, model: ServedModel, front_end: str, *flags: str) 
     command += ["--http-port", "0", *flags]
     if front_end != FRONT_ENDS[0]:
         command += ["--frontend", front_end]
-    with _running(command) as process:
+    with _run_process(command) as process:
         line = process.first_line()
         if not line.startswith("kan-serve ready:"):
             raise ServerError(f"{name}: kan-serve printed {line!r}; wanted kan-serve ready:\n{process.log_end()}")
@@ -83,7 +83,7 @@ def ours(name: str, role: str, model: ServedModel, front_end: str, *flags: str) 
 def echo(name: str) -> Iterator[Server]:
     """Start a bare grpcio server, sync or aio."""
     command = [sys.executable, "-m", "benchmarks.serving.echo_server", name.split()[0], str(_ECHO_BYTES)]
-    with _running(command) as process:
+    with _run_process(command) as process:
         yield Server(name, "echo", f"127.0.0.1:{process.first_line().strip()}", process.popen.pid)
 
 
@@ -91,7 +91,7 @@ def echo(name: str) -> Iterator[Server]:
 def shape(name: str, model: ServedModel) -> Iterator[Server]:
     """Start a prototype of shape_server.py."""
     command = [sys.executable, "-m", "benchmarks.serving.shape_server", name, str(model.path)]
-    with _running(command) as process:
+    with _run_process(command) as process:
         yield Server(name, "ours", f"127.0.0.1:{process.first_line().strip()}", process.popen.pid)
 
 
@@ -110,14 +110,14 @@ def peer(name: str, python: Path, model: ServedModel) -> Iterator[Server]:
         command += _MLSERVER_BATCHING
     # Without LD_LIBRARY_PATH, Triton's Python backend loads the system's libpython instead of its own.
     environment = {"PYTHONPATH": str(_BENCHMARKS.parent), "LD_LIBRARY_PATH": str(python.resolve().parents[1] / "lib")}
-    with _running(command, environment) as process:
+    with _run_process(command, environment) as process:
         server = Server(name, "peer", f"127.0.0.1:{grpc_port}", process.popen.pid)
         _ask_once(server, process, MODEL_INFER, "infer", model.exchanges("infer", 1, 1)[0])
         yield server
 
 
 @contextmanager
-def _running(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Iterator["_Process"]:
+def _run_process(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Iterator["_Process"]:
     """Start a process in its own group; at the end the whole group is killed."""
     with tempfile.TemporaryDirectory() as folder, open(Path(folder) / "log", "w") as log:
         process = subprocess.Popen(

@@ -70,7 +70,7 @@ def _ours(network: Network, policy: Outside, rows: Rows) -> Candidate:
 def _peers(network: Network, kan: KAN, rows: Rows) -> list[Candidate]:
     efficient = Candidate(PEER, "Cox–de Boor", peers.efficient_kan(kan), (rows,), kan)
     speedy = Candidate("pykan", "speed mode", peers.pykan_speed(kan), (rows,), kan)
-    found = [efficient, _in_blocks(efficient), speedy]
+    found = [efficient, _cut_into_blocks(efficient), speedy]
     for mode in ("local", "dense"):
         model = peers.inkan_model(kan, mode)
         if network.uniform:
@@ -88,10 +88,10 @@ def _floor(kan: KAN) -> list[Candidate]:
     columns = [peers.matmul_columns(layer) for layer in kan.layers]
     batch = tuple(random.standard_normal((MOST_ROWS, count), dtype=np.float32) for count in columns)
     floor = Candidate(FLOOR, "one a layer, random input", peers.bare_matmul(kan), batch)
-    return [floor, _in_blocks(floor)]
+    return [floor, _cut_into_blocks(floor)]
 
 
-def _in_blocks(candidate: Candidate) -> Candidate:
+def _cut_into_blocks(candidate: Candidate) -> Candidate:
     """The candidate on the largest batch only, cut into blocks."""
     return replace(
         candidate,

@@ -96,10 +96,10 @@ def build(network: Network, outside: Outside) -> KAN:
     if network.uniform:
         return kan
     generator = torch.Generator().manual_seed(SEED)
-    return KAN.of_layers([_on_random_grids(layer, generator) for layer in kan.layers])
+    return KAN.of_layers([_set_random_grids(layer, generator) for layer in kan.layers])
 
 
-def _on_random_grids(layer: KANLayer, generator: torch.Generator) -> KANLayer:
+def _set_random_grids(layer: KANLayer, generator: torch.Generator) -> KANLayer:
     """The layer with the same weights on grids whose intervals have random widths, one grid per input."""
     degree, intervals = layer.degree, layer.grid_size + 2 * layer.degree
     draws = torch.rand(layer.inputs, intervals, generator=generator, dtype=torch.float64)

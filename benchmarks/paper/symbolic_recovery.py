@@ -105,16 +105,16 @@ def _train(width: Sequence[int], seed: int, x: Tensor, y: Tensor) -> KAN | None:
     kan = KAN(KANConfig(tuple(width), grid_size=GRIDS[0]), seed=seed, dtype=torch.float64)
     for grid_size in GRIDS:
         try:
-            kan = _fitted(refine_grid(kan, grid_size), x, y)
+            kan = _fit(refine_grid(kan, grid_size), x, y)
         except ValueError:
             return None
     return kan
 
 
-def _fitted(kan: KAN, x: Tensor, y: Tensor) -> KAN:
+def _fit(kan: KAN, x: Tensor, y: Tensor) -> KAN:
     """Train in two rounds; before each round the hidden grids move to the hidden values."""
     for _ in range(2):
-        kan = _on_what_comes(kan, x)
+        kan = _move_hidden_grids(kan, x)
         optimizer = torch.optim.LBFGS(
             kan.parameters(), max_iter=STEPS // 2, history_size=20, tolerance_change=0.0, line_search_fn="strong_wolfe"
         )
@@ -134,7 +134,7 @@ def _closure(kan: KAN, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor) -
     return closure
 
 
-def _on_what_comes(kan: KAN, x: Tensor) -> KAN:
+def _move_hidden_grids(kan: KAN, x: Tensor) -> KAN:
     """The network with hidden domains that are the ranges of the hidden values, plus a margin."""
     layers = [kan.layers[0]]
     with torch.no_grad():
@@ -150,7 +150,7 @@ def _symbolic(kan: KAN, x: Tensor, y: Tensor, weight: float) -> KAN:
     for layer in range(len(kan.layers)):
         kan = auto_symbolic(kan, x, min_r2=0.9, layers=[layer], weight=weight).kan
         if layer + 1 < len(kan.layers):
-            kan = _fitted(kan, x, y)
+            kan = _fit(kan, x, y)
     return fit_constants(kan, x, y, steps=600)
 
 

@@ -64,7 +64,7 @@ def main() -> None:
     arguments = _arguments()
     started = time.monotonic()
     parts = arguments.only or list(_PARTS)
-    if "peers" in parts and not arguments.no_peers and not namespace.alone():
+    if "peers" in parts and not arguments.no_peers and not namespace.is_alone():
         peers.set_up()
         namespace.enter(_MODULE, sys.argv[1:])
         print("network namespaces are not allowed here, so the peers, which listen on every address, are left out\n")

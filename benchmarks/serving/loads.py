@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from benchmarks.common.load import LoadProcess
-from benchmarks.common.load_job import Exchange, Form, Job, Seen
+from benchmarks.common.load_job import Exchange, Form, Job, LoadResult
 from benchmarks.common.served_models import MODEL_INFER, PREDICT, PREDICT_STREAM, ServedModel
 from benchmarks.common.servers import ECHO_ANSWER, Server
 
@@ -82,7 +82,7 @@ class Results:
         repeated: Number of loads that were repeated because the host gave processor time to other machines.
     """
 
-    seen: dict[tuple[str, Load], list[Seen]] = field(default_factory=lambda: defaultdict(list))
+    seen: dict[tuple[str, Load], list[LoadResult]] = field(default_factory=lambda: defaultdict(list))
     batch_rows: dict[tuple[str, Load], list[float]] = field(default_factory=lambda: defaultdict(list))
     repeated: int = 0
 

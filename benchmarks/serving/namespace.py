@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 
-def alone() -> bool:
+def is_alone() -> bool:
     """Whether this process has no network interface except loopback."""
     return [name for _, name in socket.if_nameindex()] == ["lo"]
 

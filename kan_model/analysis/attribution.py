@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kan_model.analysis.edge_values import checked_rows, edge_values, first_flaw
+from kan_model.analysis.edge_values import check_rows, edge_values, first_flaw
 from kan_model.network.network import KAN
 
 Values = NDArray[np.float64]
@@ -63,10 +63,10 @@ def edge_statistics(kan: KAN, rows: Tensor) -> tuple[EdgeStatistics, ...]:
         rows: ``[rows, inputs]``; the memory used does not grow with their number.
 
     Raises:
-        ValueError: rows that :func:`kan_model.analysis.edge_values.checked_rows` refuses, or an edge that is not finite
+        ValueError: rows that :func:`kan_model.analysis.edge_values.check_rows` refuses, or an edge that is not finite
             on them.
     """
-    exact, rows = _exact(kan, rows, at_least=1)
+    exact, rows = _to_float64(kan, rows, at_least=1)
     return _statistics(exact, rows)
 
 
@@ -94,7 +94,7 @@ def attribute(kan: KAN, rows: Tensor, *, output: int | None = None) -> Attributi
     outputs = kan.width[-1]
     if output is not None and not 0 <= output < outputs:
         raise ValueError(f"output is {output}; wanted 0 to {outputs - 1}")
-    exact, rows = _exact(kan, rows, at_least=2)
+    exact, rows = _to_float64(kan, rows, at_least=2)
     score = np.full(outputs, 1 / outputs) if output is None else np.eye(outputs)[output]
     nodes: list[Values] = [score]
     edges: list[Values] = []
@@ -128,12 +128,12 @@ def interactions(kan: KAN, rows: Tensor, *, seed: int = 0) -> Values:
         ``[inputs, inputs]``, symmetric, 0 on the diagonal.
 
     Raises:
-        ValueError: rows that :func:`kan_model.analysis.edge_values.checked_rows` refuses, fewer than two, or a network
+        ValueError: rows that :func:`kan_model.analysis.edge_values.check_rows` refuses, fewer than two, or a network
             that is not finite on them or on their mixtures.
 
     Source: Liu and Owen, Estimating mean dimensionality of ANOVA decompositions, 2006 (superset importance).
     """
-    exact, rows = _exact(kan, rows, at_least=2)
+    exact, rows = _to_float64(kan, rows, at_least=2)
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed)).to(rows.device)
     others = torch.empty_like(rows)
     # Each row gets its neighbour in a random ring, so no row gets itself.
@@ -182,9 +182,9 @@ def _add_second_differences(kan: KAN, x: Tensor, other: Tensor, squares: Tensor)
     return answers
 
 
-def _exact(kan: KAN, rows: Tensor, *, at_least: int) -> tuple[KAN, Tensor]:
+def _to_float64(kan: KAN, rows: Tensor, *, at_least: int) -> tuple[KAN, Tensor]:
     exact = copy.deepcopy(kan).double()
-    return exact, checked_rows(kan, rows, at_least=at_least).detach().to(exact.layers[0].base_weight)
+    return exact, check_rows(kan, rows, at_least=at_least).detach().to(exact.layers[0].base_weight)
 
 
 def _chunks(rows: Tensor, numbers: int) -> tuple[Tensor, ...]:

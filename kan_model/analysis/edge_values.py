@@ -12,7 +12,7 @@ from kan_model.network.network import KAN
 _ROWS = 1024
 
 
-def checked_rows(kan: KAN, rows: Tensor, *, at_least: int = 1) -> Tensor:
+def check_rows(kan: KAN, rows: Tensor, *, at_least: int = 1) -> Tensor:
     """Return the rows unchanged, if the network can read them.
 
     Args:

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from kan_model.analysis.edge_values import checked_rows, edge_values
+from kan_model.analysis.edge_values import check_rows, edge_values
 from kan_model.network.network import KAN
 
 # A layer with a smaller L1 is dead. The entropy's gradient grows as 1 / L1 and would exceed all other gradients.
@@ -37,7 +37,7 @@ def penalty(kan: KAN, rows: Tensor, *, l1: float = 1.0, entropy: float = 1.0) ->
         0-dim, of the network's type, differentiable.
 
     Raises:
-        ValueError: rows that :func:`kan_model.analysis.edge_values.checked_rows` refuses; an edge that is not finite
+        ValueError: rows that :func:`kan_model.analysis.edge_values.check_rows` refuses; an edge that is not finite
             on them; a factor that is below 0 or not finite.
 
     Source: arXiv 2404.19756, eq. 2.17 to 2.20.
@@ -45,7 +45,7 @@ def penalty(kan: KAN, rows: Tensor, *, l1: float = 1.0, entropy: float = 1.0) ->
     for name, factor in (("l1", l1), ("entropy", entropy)):
         if not (math.isfinite(factor) and factor >= 0):
             raise ValueError(f"{name} is {factor}; wanted a number, 0 or more")
-    checked_rows(kan, rows)
+    check_rows(kan, rows)
     total = torch.zeros((), dtype=torch.float64, device=kan.layers[0].base_weight.device)
     for edges in edge_values(kan, rows.to(kan.layers[0].base_weight)):
         sizes = edges.abs().mean(dim=0).double()

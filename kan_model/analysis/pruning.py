@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from kan_model.analysis.attribution import Attribution, attribute
-from kan_model.analysis.edge_values import checked_rows
+from kan_model.analysis.edge_values import check_rows
 from kan_model.network.connections import (
     Flags,
     Indices,
     active_edges,
     reachable_from_inputs,
     reaching_outputs,
-    with_nodes,
+    select_nodes,
 )
 from kan_model.network.layer import KANLayer
 from kan_model.network.network import KAN
@@ -94,17 +94,17 @@ def prune(
     if not scores.inputs.any():
         raise ValueError("the network answers the same to all rows, so no edge has a score; wanted answers that differ")
     if edges is None:
-        kept = _connected(_above(scores, active, node_threshold, edge_threshold))
+        kept = _keep_connected(_keep_above(scores, active, node_threshold, edge_threshold))
     else:
-        kept = _strongest(scores, active, edges)
+        kept = _keep_strongest(scores, active, edges)
     if not any(layer.any() for layer in kept):
         given = f"edges={edges}" if edges is not None else f"{node_threshold=}, {edge_threshold=}"
         raise ValueError(f"with {given} no path from an input to an output is left; wanted to keep more edges")
     nodes: list[Indices] = [np.flatnonzero(layer.any(axis=0)) for layer in kept] + [np.arange(kan.width[-1])]
     if keep_inputs:
         nodes[0] = np.arange(kan.width[0])
-    masked = _with_the_same_means(kan, kept, rows)
-    layers = [with_nodes(layer, nodes[index], nodes[index + 1]) for index, layer in enumerate(masked)]
+    masked = _keep_means(kan, kept, rows)
+    layers = [select_nodes(layer, nodes[index], nodes[index + 1]) for index, layer in enumerate(masked)]
     return Pruned(
         KAN.of_layers(layers),
         tuple(tuple(level.tolist()) for level in nodes),
@@ -121,7 +121,9 @@ def _check(node_threshold: float, edge_threshold: float, edges: int | None) -> N
         raise ValueError(f"edges is {edges}; wanted 1 or more")
 
 
-def _above(scores: Attribution, active: Sequence[Flags], node_threshold: float, edge_threshold: float) -> list[Flags]:
+def _keep_above(
+    scores: Attribution, active: Sequence[Flags], node_threshold: float, edge_threshold: float
+) -> list[Flags]:
     """Edges above the edge threshold whose two nodes are above the node threshold."""
     nodes = [level >= node_threshold * level.max() for level in scores.nodes]
     nodes[-1][:] = True
@@ -131,13 +133,13 @@ def _above(scores: Attribution, active: Sequence[Flags], node_threshold: float, 
     ]
 
 
-def _connected(edges: Sequence[Flags]) -> list[Flags]:
+def _keep_connected(edges: Sequence[Flags]) -> list[Flags]:
     """The edges that are on a path from an input to an output."""
     is_fed, is_read = reachable_from_inputs(edges), reaching_outputs(edges)
     return [layer & is_fed[index] & is_read[index + 1][:, None] for index, layer in enumerate(edges)]
 
 
-def _strongest(scores: Attribution, active: Sequence[Flags], count: int) -> list[Flags]:
+def _keep_strongest(scores: Attribution, active: Sequence[Flags], count: int) -> list[Flags]:
     """The longest list of strongest edges of which at most ``count`` are connected, without the others."""
     flat = np.concatenate([np.where(a, s, -1.0).ravel() for a, s in zip(active, scores.edges, strict=True)])
     ranks = np.empty(len(flat), np.int64)
@@ -146,7 +148,7 @@ def _strongest(scores: Attribution, active: Sequence[Flags], count: int) -> list
     by_layer = [part.reshape(a.shape) for part, a in zip(np.split(ranks, ends), active, strict=True)]
 
     def kept(strongest: int) -> list[Flags]:
-        return _connected([a & (rank < strongest) for a, rank in zip(active, by_layer, strict=True)])
+        return _keep_connected([a & (rank < strongest) for a, rank in zip(active, by_layer, strict=True)])
 
     def left(strongest: int) -> int:
         return sum(int(layer.sum()) for layer in kept(strongest))
@@ -155,12 +157,12 @@ def _strongest(scores: Attribution, active: Sequence[Flags], count: int) -> list
     return kept(bisect.bisect_right(range(1, len(flat) + 1), count, key=left))
 
 
-def _with_the_same_means(kan: KAN, kept: Sequence[Flags], rows: Tensor) -> list[KANLayer]:
+def _keep_means(kan: KAN, kept: Sequence[Flags], rows: Tensor) -> list[KANLayer]:
     """Layers with only the kept edges, and with biases that leave the mean of every node as it was."""
-    before = checked_rows(kan, rows).to(kan.layers[0].base_weight.detach().double())
+    before = check_rows(kan, rows).to(kan.layers[0].base_weight.detach().double())
     after, changed, layers = before, False, []
     for layer, edges in zip(kan.layers, kept, strict=True):
-        masked = _masked(layer, edges)
+        masked = _mask_edges(layer, edges)
         before = _nodes(layer, before)
         changed = changed or not np.array_equal(edges, layer.active_edges.cpu().numpy())
         if changed:
@@ -172,7 +174,7 @@ def _with_the_same_means(kan: KAN, kept: Sequence[Flags], rows: Tensor) -> list[
     return layers
 
 
-def _masked(layer: KANLayer, edges: Flags) -> KANLayer:
+def _mask_edges(layer: KANLayer, edges: Flags) -> KANLayer:
     """A copy with only these edges; the numbers of all others are 0."""
     keep = torch.from_numpy(edges).to(layer.edge_mask.device)
     return layer.changed(

@@ -9,7 +9,7 @@ import sympy
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from kan_model.formula.short import rounded, shortened
+from kan_model.formula.short import round_numbers, shorten
 from kan_model.formula.steps import (
     Flags,
     Values,
@@ -99,7 +99,7 @@ def formula(
             phi_{layer}_{output}_{input}; ``evaluate`` computes them.
         near: In ``shown``, a number this close to a whole number becomes the whole number: 0 to 0.5.
         simplify: In ``shown``, each formula takes the shortest of the forms of
-            :func:`kan_model.formula.short.shortened`.
+            :func:`kan_model.formula.short.shorten`.
         max_terms: The most paths from a feature to an output, over all outputs; this bounds the formulas' length.
 
     Returns:
@@ -119,8 +119,8 @@ def formula(
     _check_terms(live, max_terms)
     own = columns(names)
     expressions = _expressions(kan, live, inputs, outputs, own.symbols)
-    short = [shortened(each, near=near, simplify=simplify) for each in expressions]
-    shown = tuple(rounded(each, digits) for each in short)
+    short = [shorten(each, near=near, simplify=simplify) for each in expressions]
+    shown = tuple(round_numbers(each, digits) for each in short)
     return Formula(
         expressions,
         shown,

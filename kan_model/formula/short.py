@@ -11,7 +11,7 @@ _MOST_OPERATIONS = 300
 _MOST_TERMS = 200
 
 
-def shortened(expression: sympy.Expr, *, near: float = 0.0, simplify: bool = False) -> sympy.Expr:
+def shorten(expression: sympy.Expr, *, near: float = 0.0, simplify: bool = False) -> sympy.Expr:
     """A formula with rounder numbers or in a shorter form, easier to read.
 
     Args:
@@ -28,25 +28,25 @@ def shortened(expression: sympy.Expr, *, near: float = 0.0, simplify: bool = Fal
     def whole(value: float) -> float:
         return round(value) if abs(value - round(value)) <= near else value
 
-    expression = _with_numbers(expression, whole)
+    expression = _change_numbers(expression, whole)
     if not simplify or sympy.count_ops(expression) > _MOST_OPERATIONS:
         return expression
     # The other forms contain new numbers, and some are whole up to rounding.
-    forms = [_with_numbers(form, whole) for form in _forms(expression)]
-    return min(forms, key=lambda form: (_beyond(form), sympy.count_ops(form)))
+    forms = [_change_numbers(form, whole) for form in _forms(expression)]
+    return min(forms, key=lambda form: (_count_beyond_float64(form), sympy.count_ops(form)))
 
 
-def rounded(expression: sympy.Expr, digits: int | None) -> sympy.Expr:
+def round_numbers(expression: sympy.Expr, digits: int | None) -> sympy.Expr:
     """The formula with its numbers rounded to ``digits`` significant digits; None: unchanged."""
     if digits is None:
         return expression
     before = None
     while expression != before:  # sympy multiplies rounded numbers, as in 2·(0.314·x): the product is rounded again.
-        before, expression = expression, _with_numbers(expression, lambda value: float(f"{value:.{digits}g}"))
+        before, expression = expression, _change_numbers(expression, lambda value: float(f"{value:.{digits}g}"))
     return expression
 
 
-def _with_numbers(expression: sympy.Expr, change: Callable[[float], float]) -> sympy.Expr:
+def _change_numbers(expression: sympy.Expr, change: Callable[[float], float]) -> sympy.Expr:
     """The formula with every Float changed; whole results become integers.
 
     The formula stays unchanged if the change would make a number that is not real or not a float64.
@@ -62,10 +62,10 @@ def _with_numbers(expression: sympy.Expr, change: Callable[[float], float]) -> s
         result = expression.xreplace(changes)
     except OverflowError:  # The formula became a number such as e^(e^(10^30)).
         return expression
-    return expression if _beyond(result) > _beyond(expression) else result
+    return expression if _count_beyond_float64(result) > _count_beyond_float64(expression) else result
 
 
-def _beyond(expression: sympy.Expr) -> int:
+def _count_beyond_float64(expression: sympy.Expr) -> int:
     """How many numbers in it are not real, or outside the range of float64."""
     undefined = expression.atoms(type(sympy.I), type(sympy.zoo), type(sympy.nan), type(sympy.oo), type(-sympy.oo))
     return len(undefined) + sum(not 0 < abs(float(each)) < math.inf for each in expression.atoms(sympy.Float))

@@ -50,10 +50,10 @@ def number(value: float) -> sympy.Expr:
 
 def line(factor: sympy.Expr, value: sympy.Expr, shift: sympy.Expr) -> sympy.Expr:
     """factor·value + shift, expanded: 2·(x + 1) + 3 becomes 2·x + 5."""
-    return _tidy(sympy.Add(*(factor * term for term in sympy.Add.make_args(value)), shift))
+    return _restore_integers(sympy.Add(*(factor * term for term in sympy.Add.make_args(value)), shift))
 
 
-def _tidy(value: sympy.Expr) -> sympy.Expr:
+def _restore_integers(value: sympy.Expr) -> sympy.Expr:
     """Whole numbers that arithmetic made floats become integers again."""
     terms = [term.as_coeff_Mul() for term in sympy.Add.make_args(value)]
     if not any(_is_whole_float(factor) for factor, _ in terms):
@@ -149,13 +149,13 @@ def _symbolic(edge: SymbolicEdge, value: sympy.Expr) -> sympy.Expr:
         # Computed with torch: sympy gives log(-1) = iπ and 1/0 = z∞ instead of NaN and ∞.
         result = number(function.torch(torch.tensor(float(argument), dtype=torch.float64)).item())
     else:
-        result = _applied(function, argument)
+        result = _apply_function(function, argument)
         # An imaginary result: the root or logarithm of an argument that is negative for all real inputs.
         result = sympy.nan if result.has(sympy.I) else result
     return line(c, result, d)
 
 
-def _applied(function: Function, argument: sympy.Expr) -> sympy.Expr:
+def _apply_function(function: Function, argument: sympy.Expr) -> sympy.Expr:
     """The function of the argument, with large shifts inside exponentials.
 
     e^(x − 2020.25) is written as 0.78·e^(x − 2020); sympy alone would write 3e-878·e^x, and 3e-878 is 0 in float64.

@@ -44,14 +44,14 @@ def columns(names: Sequence[str]) -> Columns:
     texts: list[str] = []
     latex: list[str] = []
     for index, name in enumerate(names):
-        own = _distinct(name if name.strip() else f"{name}[{index}]", f" [{index}]", texts)
+        own = _make_distinct(name if name.strip() else f"{name}[{index}]", f" [{index}]", texts)
         texts.append(own)
-        symbols.append(_distinct(_identifier(name, index), f"_{index}", symbols))
-        short = _mathematical(name)
-        latex.append(f"\\text{{{_escaped(own)}}}" if short is None or short in latex else short)
+        symbols.append(_make_distinct(_identifier(name, index), f"_{index}", symbols))
+        short = _format_as_mathematics(name)
+        latex.append(f"\\text{{{_escape(own)}}}" if short is None or short in latex else short)
     for index, (written, own) in enumerate(zip(latex, texts, strict=True)):
         if latex.count(written) > 1:  # The names differ in spaces only.
-            latex[index] = f"\\text{{{_escaped(own)} [{index}]}}"
+            latex[index] = f"\\text{{{_escape(own)} [{index}]}}"
     quoted = (each if each == symbol else f"`{each}`" for each, symbol in zip(texts, symbols, strict=True))
     return Columns(tuple(sympy.Symbol(symbol, real=True) for symbol in symbols), tuple(quoted), tuple(latex))
 
@@ -68,13 +68,13 @@ def to_latex(expression: sympy.Expr, columns: Columns) -> str:
     return latex
 
 
-def _distinct(name: str, mark: str, taken: Sequence[str]) -> str:
+def _make_distinct(name: str, mark: str, taken: Sequence[str]) -> str:
     while name in taken:
         name += mark
     return name
 
 
-def _escaped(name: str) -> str:
+def _escape(name: str) -> str:
     return " ".join(name.split()).translate(_ESCAPED)
 
 
@@ -86,17 +86,17 @@ def _identifier(name: str, index: int) -> str:
         return f"x_{index}"
     if not result.isidentifier():
         result = f"x_{result}"
-    if keyword.iskeyword(result) or result.startswith("phi_") or _means_something(result):
+    if keyword.iskeyword(result) or result.startswith("phi_") or _is_taken(result):
         result += "_"
     return result
 
 
-def _means_something(name: str) -> bool:
+def _is_taken(name: str) -> bool:
     """Whether the name is a function or constant of a library that may read the formula: sympy, numpy or Python."""
     return any(name in vars(module) for module in (sympy, np, builtins))
 
 
-def _mathematical(name: str) -> str | None:
+def _format_as_mathematics(name: str) -> str | None:
     r"""The name as mathematics: x, x_{1}, \theta, \theta_{1}; None if it is a word."""
     found = re.fullmatch(r"([A-Za-z]+?)_?(\d*)", name)
     if found is None:

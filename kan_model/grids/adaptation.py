@@ -92,14 +92,16 @@ def adapt_grid(
         for index, layer in enumerate(kan.layers):
             size = layer.grid_size if grid_size is None else grid_size
             grids = layer_breaks(old[index], fed[index], size, uniform_share, margin, layer.domain.dtype)
-            way = _Way(layer, old[index], grids, fed[index], values, tuple(old[index + 1 :]), fed[-1])
-            strength, moved_layer = _as_far_as(max_moved * (index + 1) / len(old), way)
+            way = _GridMove(layer, old[index], grids, fed[index], values, tuple(old[index + 1 :]), fed[-1])
+            strength, moved_layer = _move_grids(max_moved * (index + 1) / len(old), way)
             new.append(moved_layer)
             strengths.append(strength)
             values = _answers(moved_layer.changed().double(), values)
         alone = [_answers(layer.changed().double(), x) for layer, x in zip(new, fed, strict=False)]
-        by_layer = [float(_moved(before, after).max()) for before, after in zip(fed[1:], alone, strict=True)]
-    return Adaptation(KAN.of_layers(new), tuple(_moved(fed[-1], values).tolist()), tuple(by_layer), tuple(strengths))
+        by_layer = [float(_largest_change(before, after).max()) for before, after in zip(fed[1:], alone, strict=True)]
+    return Adaptation(
+        KAN.of_layers(new), tuple(_largest_change(fed[-1], values).tolist()), tuple(by_layer), tuple(strengths)
+    )
 
 
 def _check(
@@ -142,7 +144,7 @@ def _parts(layer: KANLayer, rows: int) -> list[slice]:
     return [slice(start, start + step) for start in range(0, rows, step)]
 
 
-def _moved(before: Tensor, after: Tensor) -> Tensor:
+def _largest_change(before: Tensor, after: Tensor) -> Tensor:
     """``[nodes]``: the largest difference as a share of the range; NaN if it is not finite."""
     largest = before.abs().amax(dim=0)
     scale = before.amax(dim=0) - before.amin(dim=0)
@@ -154,7 +156,7 @@ def _moved(before: Tensor, after: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class _Way:
+class _GridMove:
     """How a layer goes from its old grids to those that follow the data.
 
     Attributes:
@@ -181,14 +183,14 @@ class _Way:
         if strength == 0 and old.shape[1] == self.layer.grid_size + 1:
             layer = self.layer.changed()
         else:
-            layer = _on_breaks(self.layer, self.exact, torch.lerp(old, wanted, strength), self.x)
+            layer = _fit_to_breaks(self.layer, self.exact, torch.lerp(old, wanted, strength), self.x)
         values = _answers(layer.changed().double(), self.values)
         for following in self.after:
             values = _answers(following, values)
-        return float(_moved(self.outputs, values).max()), layer
+        return float(_largest_change(self.outputs, values).max()), layer
 
 
-def _as_far_as(allowed: float, way: _Way) -> tuple[float, KANLayer]:
+def _move_grids(allowed: float, way: _GridMove) -> tuple[float, KANLayer]:
     """The largest share of the move that changes no output by more than ``allowed``, and the layer after it."""
     least = math.inf
     for strength in _STRENGTHS:
@@ -202,7 +204,7 @@ def _as_far_as(allowed: float, way: _Way) -> tuple[float, KANLayer]:
     )
 
 
-def _on_breaks(layer: KANLayer, old: KANLayer, breaks: Tensor, x: Tensor) -> KANLayer:
+def _fit_to_breaks(layer: KANLayer, old: KANLayer, breaks: Tensor, x: Tensor) -> KANLayer:
     """The layer fitted to new grids; ``old`` is the same layer in float64."""
     degree, size = layer.degree, breaks.shape[1] - 1
     parts = {"coefficients": layer.coefficients.new_zeros(layer.outputs, layer.inputs, size + degree)}

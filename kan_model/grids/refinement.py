@@ -56,7 +56,7 @@ def replace_knots(layer: KANLayer, knots: Tensor) -> KANLayer:
     _check_replacement(layer, knots)
     old, new = layer.all_knots().double(), knots.double()
     change = _projection(old, new, layer.degree)
-    return _on_grid(layer, change, knots=knots)
+    return _change_grid(layer, change, knots=knots)
 
 
 def _check_replacement(layer: KANLayer, knots: Tensor) -> None:
@@ -84,12 +84,12 @@ def _refine_layer(layer: KANLayer, grid_size: int, index: int) -> KANLayer:
         # In units of the domain all uniform grids are the same, so one matrix serves all inputs.
         unit = torch.tensor([[0.0, 1.0]], dtype=torch.float64, device=layer.domain.device)
         old, new = (uniform_knots(unit, size, layer.degree) for size in (layer.grid_size, grid_size))
-        return _on_grid(layer, _change(old, new, layer.degree), domain=layer.domain)
+        return _change_grid(layer, _change(old, new, layer.degree), domain=layer.domain)
     old = layer.knots.double()
     # Knots are compared as they will be stored, rounded to the layer's type: an old knot then equals its copy.
     new = _subdivide(old, layer.grid_size, grid_size, layer.degree).to(layer.knots.dtype).double()
     check_grid(new, layer.degree)
-    return _on_grid(layer, _change(old, new, layer.degree), knots=new.to(layer.knots.dtype))
+    return _change_grid(layer, _change(old, new, layer.degree), knots=new.to(layer.knots.dtype))
 
 
 def _subdivide(knots: Tensor, old_size: int, new_size: int, degree: int) -> Tensor:
@@ -141,7 +141,9 @@ def _projection(old: Tensor, new: Tensor, degree: int) -> Tensor:
     return fit_coefficients(points, basis(points, old, degree), new, degree, weights).transpose(1, 2)
 
 
-def _on_grid(layer: KANLayer, change: Tensor, *, domain: Tensor | None = None, knots: Tensor | None = None) -> KANLayer:
+def _change_grid(
+    layer: KANLayer, change: Tensor, *, domain: Tensor | None = None, knots: Tensor | None = None
+) -> KANLayer:
     """A copy of the layer on another grid, its coefficients multiplied by ``change`` ([inputs or 1, new, old])."""
     change = change.expand(layer.inputs, -1, -1)
     coefficients = torch.einsum("inb,oib->oin", change, layer.coefficients.detach().double())

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from kan_model.interop.parts import InteropError, make_layer, read_tensors, take, taken_dtype
+from kan_model.interop.parts import InteropError, check_dtype, make_layer, read_tensors, take
 from kan_model.network.layer import KANLayer
 from kan_model.network.network import KAN
 
@@ -46,7 +46,7 @@ def from_efficient_kan(source: nn.Module | Mapping[str, Any], *, prefix: str | N
     if isinstance(source, nn.Module):
         _check_activations(source, prefix or "")
         source = source.state_dict()
-    tensors = _of_the_kan(source, prefix)
+    tensors = _select_kan(source, prefix)
     found = {int(match[1]) for match in map(_KEY.fullmatch, tensors) if match}
     if found != set(range(len(found))):
         raise InteropError(f"the layers are {sorted(found)}; wanted 0, 1, … without a gap")
@@ -87,24 +87,24 @@ def _layer(tensors: Mapping[str, Tensor], index: int) -> KANLayer:
         take(tensors, name + "grid", (inputs, "grid_size + 2·spline_order + 1")),
         take(tensors, name + "base_weight", (outputs, inputs)),
         coefficients,
-        dtype=taken_dtype(tensors[name + "spline_weight"], name + "spline_weight"),
+        dtype=check_dtype(tensors[name + "spline_weight"], name + "spline_weight"),
     )
 
 
-def _of_the_kan(state: Mapping[str, Any], prefix: str | None) -> dict[str, Tensor]:
+def _select_kan(state: Mapping[str, Any], prefix: str | None) -> dict[str, Tensor]:
     """The tensors of the KAN under efficient-kan's own names."""
     if prefix is None:
-        named = {_without_wrappers(str(name)): value for name, value in state.items()}
+        named = {_strip_wrappers(str(name)): value for name, value in state.items()}
     else:
         named = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     if not any(map(_KEY.fullmatch, named)):
         raise InteropError(
-            f"no layer of efficient-kan in {_listed(list(state))}; wanted {_PUBLISHED}{_prefix_hint(state)}"
+            f"no layer of efficient-kan in {_list_names(list(state))}; wanted {_PUBLISHED}{_prefix_hint(state)}"
         )
     others = [name for name in named if not _KEY.fullmatch(name)]
     if others:
         hint = _prefix_hint(state) if prefix is None else ""
-        raise InteropError(f"beside a KAN there is {_listed(others)}; wanted {_PUBLISHED}{hint}")
+        raise InteropError(f"beside a KAN there is {_list_names(others)}; wanted {_PUBLISHED}{hint}")
     for name, value in named.items():
         if not isinstance(value, Tensor):
             raise InteropError(f"{name} is a {type(value).__name__}; wanted a tensor")
@@ -127,11 +127,11 @@ def _check_activations(model: nn.Module, prefix: str) -> None:
             raise InteropError(f"{name}: its base activation is {activation}; wanted SiLU")
 
 
-def _without_wrappers(name: str) -> str:
+def _strip_wrappers(name: str) -> str:
     while name.startswith(_WRAPPERS):
         name = name.split(".", 1)[1]
     return name
 
 
-def _listed(names: list[str]) -> str:
+def _list_names(names: list[str]) -> str:
     return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "") if names else "nothing"

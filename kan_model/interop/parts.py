@@ -28,20 +28,20 @@ def take(tensors: Mapping[str, Tensor], name: str, shape: Sequence[int | str]) -
         InteropError: the tensor is missing, has another shape, or holds NaN or infinities.
     """
     if name not in tensors:
-        raise InteropError(f"{name} is missing; wanted a tensor {_written(shape)}")
+        raise InteropError(f"{name} is missing; wanted a tensor {_format_shape(shape)}")
     tensor = tensors[name].detach()
     fits = tensor.ndim == len(shape) and all(
         isinstance(wanted, str) or found == wanted for found, wanted in zip(tensor.shape, shape, strict=True)
     )
     if not fits:
-        raise InteropError(f"{name} has shape {_written(tensor.shape)}; wanted {_written(shape)}")
+        raise InteropError(f"{name} has shape {_format_shape(tensor.shape)}; wanted {_format_shape(shape)}")
     bad = int((~torch.isfinite(tensor)).sum())
     if bad:
         raise InteropError(f"{bad} of {tensor.numel()} numbers in {name} are not finite")
     return tensor.to("cpu", torch.float64)
 
 
-def taken_dtype(tensor: Tensor, name: str) -> torch.dtype:
+def check_dtype(tensor: Tensor, name: str) -> torch.dtype:
     """The float type of a tensor; the imported network has the same.
 
     Raises:
@@ -140,5 +140,5 @@ def _is_uniform(knots: Tensor, degree: int) -> bool:
     return bool((off <= torch.minimum(rounding, 4e-6 * interval)).all())
 
 
-def _written(shape: Sequence[int | str]) -> str:
+def _format_shape(shape: Sequence[int | str]) -> str:
     return f"[{', '.join(map(str, shape))}]"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import silu
 
-from kan_model.interop.parts import InteropError, make_layer, take, taken_dtype
+from kan_model.interop.parts import InteropError, check_dtype, make_layer, take
 from kan_model.network.functions import FUNCTIONS
 from kan_model.network.layer import KANLayer
 from kan_model.network.network import KAN
@@ -89,7 +89,7 @@ def from_pykan(model: Any, *, inputs: int | None = None) -> KAN:
         )
     )
     columns = [int(column) for column in model.input_id]
-    return KAN.of_layers([_on_columns(kan.layers[0], columns, inputs), *kan.layers[1:]])
+    return KAN.of_layers([_add_unread_columns(kan.layers[0], columns, inputs), *kan.layers[1:]])
 
 
 def convert(network: PykanNetwork) -> KAN:
@@ -112,7 +112,7 @@ def _layer(network: PykanNetwork, index: int) -> KANLayer:
     tensors, where = network.tensors, f"layer {index}"
     spline, symbolic = f"act_fun.{index}.", f"symbolic_fun.{index}."
     coefficients = take(tensors, spline + "coef", ("inputs", "outputs", "grid + k"))
-    dtype = taken_dtype(tensors[spline + "coef"], spline + "coef")
+    dtype = check_dtype(tensors[spline + "coef"], spline + "coef")
     inputs, outputs, _ = coefficients.shape
     knots = take(tensors, spline + "grid", (inputs, "grid + 2k + 1"))
     mask, scale_base, scale_spline = (
@@ -127,7 +127,7 @@ def _layer(network: PykanNetwork, index: int) -> KANLayer:
     weight = scale.unsqueeze(1) * mask
     base = torch.zeros_like(weight) if network.base_functions[index] == "zero" else weight * scale_base
     coefficients = (weight * scale_spline).unsqueeze(-1) * coefficients.transpose(0, 1)
-    knots, coefficients = _on_points(knots, coefficients)
+    knots, coefficients = _replace_point_grids(knots, coefficients)
     edges: list[SymbolicEdge] = []
     if network.function_names is not None:
         affine = take(tensors, symbolic + "affine", (outputs, inputs, 4))
@@ -139,7 +139,7 @@ def _layer(network: PykanNetwork, index: int) -> KANLayer:
     return make_layer(where, knots, base, coefficients, dtype=dtype, edge_mask=mask != 0, symbolic=edges, bias=bias)
 
 
-def _on_points(knots: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor]:
+def _replace_point_grids(knots: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor]:
     """Replace a grid whose knots are all equal (pykan makes one for a constant column). Its splines are 0 in pykan."""
     points = (knots == knots[:, :1]).all(dim=1)
     places = torch.arange(knots.shape[1], dtype=knots.dtype) - (knots.shape[1] - 1) / 2
@@ -171,7 +171,7 @@ def _symbolic(
     return edges, constants
 
 
-def _on_columns(layer: KANLayer, columns: Sequence[int], inputs: int | None) -> KANLayer:
+def _add_unread_columns(layer: KANLayer, columns: Sequence[int], inputs: int | None) -> KANLayer:
     """The layer extended to read ``inputs`` columns. The added columns have no edges and the first column's grid."""
     if len(columns) != layer.inputs or len(set(columns)) != len(columns) or min(columns) < 0:
         raise InteropError(f"input_id is {columns}; wanted {layer.inputs} different columns, 0 or more")

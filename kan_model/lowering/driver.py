@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from kan_model.lowering.checks.reference import Reference
 from kan_model.lowering.choose.report import LayerReport, LoweringError, Report
-from kan_model.lowering.choose.search import SCREENING_ROWS, Search, applicable, combine, screen, timed
+from kan_model.lowering.choose.search import (
+    SCREENING_ROWS,
+    Search,
+    applicable_strategies,
+    combine,
+    screen,
+    time_options,
+)
 from kan_model.lowering.choose.timing import preferred_rows
 from kan_model.lowering.emit.network import explaining_model, predicting_model
 from kan_model.lowering.emit.precision import PRECISIONS, Precision
@@ -107,10 +114,10 @@ def lower(
         kan, inputs, outputs, training_rows=training_rows, scale=scale, rows_per_region=SCREENING_ROWS
     )
     search = Search(kan, inputs, outputs, precision, reference)
-    candidates = [applicable(layer, index, strategies, precision) for index, layer in enumerate(kan.layers)]
+    candidates = [applicable_strategies(layer, index, strategies, precision) for index, layer in enumerate(kan.layers)]
     layers = screen(search, candidates, tolerance)
     if tune_for:
-        layers = [timed(search, index, options, tune_for) for index, options in enumerate(layers)]
+        layers = [time_options(search, index, options, tune_for) for index, options in enumerate(layers)]
     chosen, error = combine(search, layers, tolerance)
     kept = [each.strategy for each in chosen]
     model = predicting_model(kan, inputs, outputs, kept, precision, metadata)

@@ -41,7 +41,7 @@ def active_edges(layers: Sequence[KANLayer]) -> list[Flags]:
     return [layer.active_edges.cpu().numpy() for layer in layers]
 
 
-def with_nodes(layer: KANLayer, inputs: Indices, outputs: Indices) -> KANLayer:
+def select_nodes(layer: KANLayer, inputs: Indices, outputs: Indices) -> KANLayer:
     """The layer with only some of its inputs and outputs (ascending indices)."""
     if len(inputs) == layer.inputs and len(outputs) == layer.outputs:
         return layer

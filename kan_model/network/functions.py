@@ -97,7 +97,7 @@ def _one_and_a_half(graph: "GraphBuilder", x: str) -> str:
     return graph.op("Mul", [x, graph.op("Sqrt", [x], "sqrt")], "one_and_a_half")
 
 
-def _sloped(function: Callable[[Tensor], Tensor], end: float) -> Callable[[Tensor], Tensor]:
+def _flatten_end(function: Callable[[Tensor], Tensor], end: float) -> Callable[[Tensor], Tensor]:
     """Set a function's gradient to 0 where |x| is ``end``; without this it is infinite there.
 
     For example the gradient of sqrt is infinite at 0. One such row would make all weights NaN (0 · ∞); with a gradient
@@ -106,7 +106,7 @@ def _sloped(function: Callable[[Tensor], Tensor], end: float) -> Callable[[Tenso
     return lambda x: function(torch.where(torch.abs(x) == end, x.detach(), x))
 
 
-_root = _sloped(torch.sqrt, 0.0)
+_root = _flatten_end(torch.sqrt, 0.0)
 
 
 def _of_square(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
@@ -209,8 +209,8 @@ _ROWS = (
     Function("sinh", torch.sinh, _operator("Sinh"), _sympy("sinh"), _everywhere, 5),
     Function("cosh", torch.cosh, _operator("Cosh"), _sympy("cosh"), _everywhere, 5),
     Function("tanh", torch.tanh, _operator("Tanh"), _sympy("tanh"), _everywhere, 3),
-    Function("arcsin", _sloped(torch.asin, 1.0), _operator("Asin"), _sympy("asin"), _up_to_one, 4),
-    Function("arccos", _sloped(torch.acos, 1.0), _operator("Acos"), _sympy("acos"), _up_to_one, 4),
+    Function("arcsin", _flatten_end(torch.asin, 1.0), _operator("Asin"), _sympy("asin"), _up_to_one, 4),
+    Function("arccos", _flatten_end(torch.acos, 1.0), _operator("Acos"), _sympy("acos"), _up_to_one, 4),
     Function("arctan", torch.atan, _operator("Atan"), _sympy("atan"), _everywhere, 4),
     Function("arctanh", torch.atanh, _operator("Atanh"), _sympy("atanh"), _below_one, 4),
     # The sign of NaN is 0 in torch.

@@ -109,7 +109,7 @@ def suggest_symbolic(
         ValueError: an edge that does not exist or is symbolic; rows that the network cannot read; unknown functions; a
             negative weight.
     """
-    x = _checked(kan, rows, weight)
+    x = _check_rows(kan, rows, weight)
     _check_layer(kan, layer)
     active = kan.layers[layer].active_edges
     outputs, inputs = active.shape
@@ -169,14 +169,14 @@ def auto_symbolic(
         ValueError: rows that the network cannot read; min_r2 outside its range; a layer that does not exist; unknown
             functions; a negative weight.
     """
-    x = _checked(kan, rows, weight)
+    x = _check_rows(kan, rows, weight)
     if not 0 < min_r2 <= 1:
         raise ValueError(f"min_r2 is {min_r2}; wanted above 0, at most 1")
     chosen = range(len(kan.layers)) if layers is None else layers
     for index in chosen:
         _check_layer(kan, index)
     # The layer's inputs in the network's own float type: at the end of a domain, rounding decides between a number
-    # and NaN. For example log(x − 1) at x = 1 + 1e-9 is NaN or −∞ in float32.
+    # and an infinity or NaN. For example log(x − 1) at x = 1 + 1e-9 is −∞ in float32.
     own = rows.detach().to(kan.layers[0].base_weight)
     after: list[KANLayer] = []
     reports: list[EdgeReport] = []
@@ -246,7 +246,7 @@ def _check_layer(kan: KAN, layer: int) -> None:
         raise ValueError(f"layer is {layer}; wanted 0 to {len(kan.layers) - 1}")
 
 
-def _checked(kan: KAN, rows: Tensor, weight: float) -> Tensor:
+def _check_rows(kan: KAN, rows: Tensor, weight: float) -> Tensor:
     """The rows in float64, if they and the weight are valid."""
     if not 0 <= weight < math.inf:
         raise ValueError(f"weight is {weight}; wanted a number of 0 or more")

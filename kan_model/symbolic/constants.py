@@ -40,7 +40,7 @@ def fit_constants(kan: KAN, rows: Tensor, targets: Tensor, *, steps: int = 200) 
         ValueError: shapes that do not fit; NaN or infinite numbers; a network without symbolic edges and biases; a
             network that is not finite on the rows.
     """
-    x, y = _checked(kan, rows, targets, steps)
+    x, y = _check_samples(kan, rows, targets, steps)
     start = {name: value.detach().double() for name, value in _constants(kan).items()}
     frozen = {name: value.detach().double() for name, value in kan.state_dict().items() if value.is_floating_point()}
     if not start:
@@ -56,29 +56,29 @@ def fit_constants(kan: KAN, rows: Tensor, targets: Tensor, *, steps: int = 200) 
         flaw = first_flaw(copy.deepcopy(kan).double(), x) or "the squared error is too large for float64"
         raise ValueError(f"the network has no finite error on these rows: {flaw}")
     scale = _scales(lambda constants: functional_call(kan, frozen | constants, (x,)) / spread, start)
-    scale = {name: value * _free(kan, name).to(value) for name, value in scale.items()}
+    scale = {name: value * _fitted_mask(kan, name).to(value) for name, value in scale.items()}
     found = _descend(loss_of, start, scale, at_start, steps)
-    if found.met_wall:
+    if found.left_domain:
         # If a row is at the end of a domain, such as 0 for sqrt, almost every step along all constants leaves the
         # domain and gives NaN. Steps along c, d and the biases cannot: they are outside the functions. So a descent
         # along these comes first, then one along all.
         outside = {name: value * _OUTSIDE.to(value) if value.ndim == 2 else value for name, value in scale.items()}
         found = _descend(loss_of, found.constants, outside, found.loss, steps)
         found = _descend(loss_of, found.constants, scale, found.loss, steps)
-    fitted = _with_constants(kan, found.constants)
-    same = _with_constants(kan, start)
+    fitted = _set_constants(kan, found.constants)
+    same = _set_constants(kan, start)
     # Constants at the end of a function's domain may be outside of it after rounding to the network's type, so the
     # rounded networks are compared.
     return fitted if _error(fitted, x, y) < _error(same, x, y) else same
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Descent:
     """The best constants of a descent, their loss, and whether a step gave NaN or an infinity."""
 
     constants: dict[str, Tensor]
     loss: float
-    met_wall: bool
+    left_domain: bool
 
 
 def _descend(
@@ -87,7 +87,7 @@ def _descend(
     scale: dict[str, Tensor],
     at_start: float,
     steps: int,
-) -> _Found:
+) -> _Descent:
     """Run LBFGS from ``start`` with steps in units of ``scale``; a constant with the unit 0 is fixed."""
     moves = {name: torch.zeros_like(value, requires_grad=True) for name, value in start.items()}
     best, met_wall = (at_start, start), False
@@ -119,7 +119,7 @@ def _descend(
         return value
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
-    return _Found(best[1], best[0], met_wall)
+    return _Descent(best[1], best[0], met_wall)
 
 
 def _constants(kan: KAN) -> dict[str, Tensor]:
@@ -131,7 +131,7 @@ def _constants(kan: KAN) -> dict[str, Tensor]:
     }
 
 
-def _free(kan: KAN, name: str) -> Tensor:
+def _fitted_mask(kan: KAN, name: str) -> Tensor:
     """1 for constants that are fitted, 0 for redundant ones. For example `a` in c·(a·x)² is redundant: c absorbs it."""
     _, index, kind = name.split(".")
     if kind == "bias":
@@ -168,7 +168,7 @@ def _scales(outputs_of: Callable[[dict[str, Tensor]], Tensor], start: dict[str, 
     }
 
 
-def _with_constants(kan: KAN, constants: dict[str, Tensor]) -> KAN:
+def _set_constants(kan: KAN, constants: dict[str, Tensor]) -> KAN:
     layers = []
     for index, layer in enumerate(kan.layers):
         parts: dict[str, Any] = {}
@@ -190,7 +190,7 @@ def _error(kan: KAN, x: Tensor, y: Tensor) -> float:
     return error if error < torch.inf else torch.inf
 
 
-def _checked(kan: KAN, rows: Tensor, targets: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+def _check_samples(kan: KAN, rows: Tensor, targets: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     """Rows and targets in float64 on the network's device, if they and ``steps`` are valid."""
     inputs, outputs = kan.width[0], kan.width[-1]
     if rows.ndim != 2 or rows.shape[1] != inputs or not len(rows):

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kan_model.network.functions import FUNCTIONS
 from kan_model.symbolic.invariance import invariance_of
-from kan_model.symbolic.polish import linear, loss_of
+from kan_model.symbolic.polish import fit_linear, loss_of
 from kan_model.symbolic.search import EdgeSamples, search
 
 # A curve has a pole between the samples if its range there is this many times its range on the samples.
@@ -74,7 +74,7 @@ def fit_functions(
         invariance = invariance_of(name)
         if name == "x" or invariance.free_constants < different:
             found = search(FUNCTIONS[name].torch, invariance, samples)
-            fit = None if found is None else _in_units(name, *found, samples, dtype)
+            fit = None if found is None else _fit_in_units(name, *found, samples, dtype)
             if fit is not None:
                 fits.append(fit)
     return tuple(fits)
@@ -92,7 +92,7 @@ def _check(x: Tensor, y: Tensor, names: Sequence[str]) -> None:
         raise ValueError(f"functions are {list(names)}; wanted some of {', '.join(FUNCTIONS)}")
 
 
-def _in_units(name: str, a: float, b: float, samples: EdgeSamples, dtype: torch.dtype) -> Fit | None:
+def _fit_in_units(name: str, a: float, b: float, samples: EdgeSamples, dtype: torch.dtype) -> Fit | None:
     """The fit in the units of x and y, with the plainest constants that are finite on x; None if there are none."""
     function = FUNCTIONS[name].torch
     low, high = float(samples.x[0]), float(samples.x[-1])
@@ -111,7 +111,7 @@ def _in_units(name: str, a: float, b: float, samples: EdgeSamples, dtype: torch.
     else:
         return None
     values = function(a * samples.x + shift)
-    _, factor = linear(values, samples.y)
+    _, factor = fit_linear(values, samples.y)
     c, mean = float(factor), float(values.mean())
     d = float(samples.y.mean()) - c * mean
     loss = float(loss_of(values, samples.y - samples.y.mean()))

@@ -38,7 +38,7 @@ def polish(
         with torch.enable_grad():
             values = function(t)
             (slope,) = torch.autograd.grad(values.sum(), t)
-        centred, factor = linear(values.detach(), v)
+        centred, factor = fit_linear(values.detach(), v)
         # At the end of the domain of sqrt or arcsin the slope is infinite. Such a sample does not affect the step.
         slope = torch.where(torch.isfinite(slope), slope, 0) * factor.unsqueeze(1)
         jacobian = slope.unsqueeze(2) * inside
@@ -64,12 +64,12 @@ def polish(
 
 def loss_of(values: Tensor, v: Tensor) -> Tensor:
     """1 − R² of the best c·values + d: ``[…]`` for values ``[…, samples]``; infinity if it is not finite."""
-    centred, factor = linear(values, v)
+    centred, factor = fit_linear(values, v)
     loss = (v - factor.unsqueeze(-1) * centred).square().mean(dim=-1) / v.square().mean()
     return torch.where(torch.isfinite(loss), loss, torch.inf)
 
 
-def linear(values: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+def fit_linear(values: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     """The values minus their mean, and the c of the best fit c·values + d of v; NaN if the values do not vary."""
     v = v - v.mean()
     mean = values.mean(dim=-1, keepdim=True)

@@ -54,7 +54,7 @@ class EdgeSamples:
         v = y - y.mean()
         return cls(x, y, (x - centre) / half, v / v.square().mean().sqrt(), centre, half)
 
-    def some(self, count: int) -> tuple[Tensor, Tensor]:
+    def subset(self, count: int) -> tuple[Tensor, Tensor]:
         """Scaled x and y of at most ``count`` samples, the first and the last included."""
         if len(self.u) <= count:
             return self.u, self.v
@@ -66,7 +66,7 @@ def search(
     function: Callable[[Tensor], Tensor], invariance: Invariance, samples: EdgeSamples
 ) -> tuple[float, float] | None:
     """The best a and b for the scaled samples (u, v); None if the function is not finite on them."""
-    u, v = samples.some(_SEARCH_POINTS)
+    u, v = samples.subset(_SEARCH_POINTS)
     a, b, spacing = _starts(function, invariance, u, v)
     if invariance.wave:
         waves = _fast_waves(function, samples)
@@ -75,17 +75,17 @@ def search(
         return None
     # In one dimension more samples cost little. They are needed to locate the jump of sgn, whose slope is 0.
     if invariance.scale or invariance.shift:
-        u, v = samples.some(_POLISH_POINTS)
+        u, v = samples.subset(_POLISH_POINTS)
     a, b = _zoom(function, u, v, a, b, spacing)
     moves = torch.tensor([not invariance.scale, not invariance.shift], dtype=torch.float64)
-    a, b = polish(function, *samples.some(_POLISH_POINTS), a, b, moves)
+    a, b = polish(function, *samples.subset(_POLISH_POINTS), a, b, moves)
     loss = loss_of(function(a.unsqueeze(1) * samples.u + b.unsqueeze(1)), samples.v)
     best = loss.argmin(dim=0, keepdim=True)
     if not torch.isfinite(loss[best]):
         return None
     a, b, loss = a[best], b[best], loss[best]
     if len(samples.u) > _POLISH_POINTS:
-        last_a, last_b = polish(function, *samples.some(_LAST_POINTS), a, b, moves)
+        last_a, last_b = polish(function, *samples.subset(_LAST_POINTS), a, b, moves)
         # Compared on all samples: the function may not be finite on some that the refinement did not use.
         if loss_of(function(last_a * samples.u + last_b), samples.v) < loss:
             a, b = last_a, last_b
@@ -120,7 +120,7 @@ def _starts(
 def _fast_waves(function: Callable[[Tensor], Tensor], samples: EdgeSamples) -> tuple[Tensor, Tensor, Tensor]:
     """Starts with higher frequencies than the grid of :func:`_starts`; the same kind of result."""
     a = strongest_frequencies(samples.u, samples.v, above=float(_POSITIVE[-1]), count=_WAVES)
-    u, v = samples.some(_POLISH_POINTS)
+    u, v = samples.subset(_POLISH_POINTS)
     loss = loss_of(function(a.view(-1, 1, 1) * u + _HALF_TURN.unsqueeze(1)), v)
     spacing = torch.tensor([[FREQUENCY_STEP], [float(_HALF_TURN.diff()[0])]], dtype=torch.float64)
     return a, _HALF_TURN[loss.argmin(dim=1)], spacing.expand(2, len(a))

@@ -33,7 +33,7 @@ def numbers(table: Table, column: str) -> NDArray[np.float64]:
         DataError: a cell is neither a number nor missing, or is infinite or too large for float32. The message names
             the first such cell.
     """
-    values, is_text = parsed_numbers(table.cells[column])
+    values, is_text = parse_numbers(table.cells[column])
     if is_text.any():
         row = int(np.argmax(is_text))
         cell = str(table.cells[column][row])
@@ -49,7 +49,7 @@ def numbers(table: Table, column: str) -> NDArray[np.float64]:
     return values
 
 
-def parsed_numbers(cells: Cells) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def parse_numbers(cells: Cells) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """The cells as float64 [rows], NaN where missing or text; and bool [rows], True where the cell is text."""
     if cells.dtype != object:
         return cells, np.zeros(len(cells), dtype=bool)
@@ -97,7 +97,7 @@ def class_words(table: Table, column: str) -> Cells:
     Returns:
         str [rows] (dtype object), "" where the cell is missing.
     """
-    values, is_text = parsed_numbers(table.cells[column])
+    values, is_text = parse_numbers(table.cells[column])
     if not is_text.any() and not np.isnan(values).all():
         return np.array([_word(value) for value in values], dtype=object)
     return np.array([cell.strip() for cell in words(table, column)], dtype=object)
@@ -125,7 +125,7 @@ def times(table: Table, column: str) -> NDArray[np.float64]:
         DataError: the cells are neither numbers nor dates of one format; or it is unclear which number of a date is
             the day and which the month.
     """
-    values, is_text = parsed_numbers(table.cells[column])
+    values, is_text = parse_numbers(table.cells[column])
     if not is_text.any():
         return values
     cells = words(table, column)

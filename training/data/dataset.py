@@ -9,9 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from training.data.column import class_words, numbers, times, words
-from training.data.encoding import Column, Feature, Numbers, encoded_classes, feature_block, features_of
+from training.data.encoding import Column, Feature, Numbers, encode_classes, feature_block, features_of
 from training.data.float32_limits import target_flaw
-from training.data.missing import kept_rows, medians
+from training.data.missing import medians, select_rows
 from training.data.source import load_source
 from training.data.split import RowNumbers, Split, group_split, random_split, shortage, stratified_split, time_split
 from training.data.table import Cells, Table
@@ -85,17 +85,17 @@ def prepare_table(
     features = features_of(table, columns)
     blocks = [feature_block(table, column) for column in columns]
     is_classification = recipe.task.kind == "classification"
-    goals = class_words(table, target) if is_classification else numbers(table, target)
-    marks = _split_key(recipe, table)
-    kept = kept_rows(recipe, table, columns, blocks, target, goals, marks)
+    target_cells = class_words(table, target) if is_classification else numbers(table, target)
+    split_key = _split_key(recipe, table)
+    kept = select_rows(recipe, table, columns, blocks, target, target_cells, split_key)
 
     x = np.concatenate(blocks, axis=1)[kept]
-    y: Numbers | RowNumbers = goals[kept].reshape(-1, 1)
+    y: Numbers | RowNumbers = target_cells[kept].reshape(-1, 1)
     classes: tuple[str, ...] = ()
     if is_classification:
-        y, classes = encoded_classes(table, target, goals[kept], known_classes)
+        y, classes = encode_classes(table, target, target_cells[kept], known_classes)
     try:
-        split = _split(recipe, marks[kept], y, classes)
+        split = _split(recipe, split_key[kept], y, classes)
     except DataError as error:
         raise DataError(f"{table.source}: {error}") from None
     if len(np.unique(y[split.train])) == 1 and known_classes is None:

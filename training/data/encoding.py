@@ -78,7 +78,7 @@ def feature_block(table: Table, column: Column) -> Numbers:
     return block
 
 
-def encoded_classes(
+def encode_classes(
     table: Table, target: str, target_words: Cells, known: tuple[str, ...] | None = None
 ) -> tuple[RowNumbers, tuple[str, ...]]:
     """Number the target's words.
@@ -103,7 +103,7 @@ def encoded_classes(
             more = ", …" if len(known) > _WORDS_SHOWN else ""
             raise table.problem(target, f"{quoted(strange[0])} is none of the classes {shown}{more}")
         places = {name: place for place, name in enumerate(known)}
-        return np.array([places[goal] for goal in target_words], dtype=np.int64), known
+        return np.array([places[word] for word in target_words], dtype=np.int64), known
     if len(names) == 1:
         raise table.problem(target, f"the target is {quoted(target_words[0])} in every row; there is nothing to learn")
     if len(names) == len(target_words) and len(target_words) > 2:
@@ -115,4 +115,4 @@ def encoded_classes(
     except ValueError:
         classes = tuple(sorted(names))
     places = {name: place for place, name in enumerate(classes)}
-    return np.array([places[goal] for goal in target_words], dtype=np.int64), classes
+    return np.array([places[word] for word in target_words], dtype=np.int64), classes

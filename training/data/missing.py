@@ -11,7 +11,7 @@ from training.errors import DataError
 from training.recipe.config import Recipe
 
 
-def kept_rows(
+def select_rows(
     recipe: Recipe,
     table: Table,
     columns: tuple[Column, ...],
@@ -39,9 +39,9 @@ def kept_rows(
     """
     mode = recipe.data.missing
     gaps = {column.name: np.isnan(block[:, 0]) for column, block in zip(columns, blocks, strict=True)}
-    no_goal, no_mark = _gap(target_cells), _gap(split_key)
+    no_target, no_key = _gap(target_cells), _gap(split_key)
     if mode == "drop_rows":
-        dropped = no_goal | no_mark | np.logical_or.reduce(list(gaps.values()))
+        dropped = no_target | no_key | np.logical_or.reduce(list(gaps.values()))
         if dropped.all():
             raise DataError(f"{table.source}: every row has a missing cell, so drop_rows leaves no row")
         return cast(NDArray[np.bool_], ~dropped)
@@ -57,12 +57,14 @@ def kept_rows(
                 f'{_count(table, gap)}, and words have no median; add the empty word "" to its list in '
                 '[data.categories], or set [data] missing = "drop_rows"',
             )
-    if no_goal.any():
-        raise table.problem(target, f'the target: {_count(table, no_goal)}; remove them, or set missing = "drop_rows"')
-    if no_mark.any():
+    if no_target.any():
+        raise table.problem(
+            target, f'the target: {_count(table, no_target)}; remove them, or set missing = "drop_rows"'
+        )
+    if no_key.any():
         raise table.problem(
             recipe.split.column or "",
-            f'[split] column: {_count(table, no_mark)}; fill them, or set [data] missing = "drop_rows"',
+            f'[split] column: {_count(table, no_key)}; fill them, or set [data] missing = "drop_rows"',
         )
     return np.ones(table.rows, dtype=bool)
 

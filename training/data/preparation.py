@@ -26,7 +26,7 @@ def input_transform(dataset: Dataset, scaling: Scaling) -> InputTransform:
     Raises:
         DataError: float32 arithmetic cannot scale a feature's values.
     """
-    x = _filled(dataset)[dataset.train]
+    x = _impute(dataset)[dataset.train]
     low, high = x.min(axis=0), x.max(axis=0)
     constant = np.array(dataset.constant)
     width = np.where(constant, 1.0, high - low)
@@ -98,11 +98,11 @@ def samples(
 
 def feature_ranges(dataset: Dataset) -> tuple[Numbers, Numbers]:
     """The smallest and largest value of each feature in the training rows, after imputation, in raw units."""
-    x = _filled(dataset)[dataset.train]
+    x = _impute(dataset)[dataset.train]
     return x.min(axis=0), x.max(axis=0)
 
 
-def _filled(dataset: Dataset) -> Numbers:
+def _impute(dataset: Dataset) -> Numbers:
     imputed = np.array([np.nan if value is None else value for value in dataset.imputed])
     return np.where(np.isnan(dataset.x), imputed, dataset.x)
 

@@ -25,10 +25,10 @@ def load_source(data: DataSection) -> tuple[Table, tuple[str, ...], str]:
     match data.source:
         case "sklearn:digits":
             bundle: Any = datasets.load_digits()
-            table = _bundled("sklearn:digits", bundle.data, bundle.feature_names, bundle.target)
+            table = _sklearn_table("sklearn:digits", bundle.data, bundle.feature_names, bundle.target)
         case "sklearn:diabetes":
             bundle = datasets.load_diabetes(scaled=False)
-            table = _bundled("sklearn:diabetes", bundle.data, bundle.feature_names, bundle.target)
+            table = _sklearn_table("sklearn:diabetes", bundle.data, bundle.feature_names, bundle.target)
         case "toy:exp(sin(pi*x)+y^2)":
             table = _toy(data.rows, data.seed)
         case _:
@@ -37,7 +37,7 @@ def load_source(data: DataSection) -> tuple[Table, tuple[str, ...], str]:
     return table, tuple(inputs), target
 
 
-def _bundled(source: str, inputs: Any, names: list[str], target: Any) -> Table:
+def _sklearn_table(source: str, inputs: Any, names: list[str], target: Any) -> Table:
     """One of scikit-learn's tables, in raw units, as a client sends them."""
     cells = {name: np.asarray(inputs[:, place], dtype=np.float64) for place, name in enumerate(names)}
     cells["target"] = np.asarray(target, dtype=np.float64)

@@ -93,7 +93,7 @@ def read_table(path: Path) -> Table:
 
 
 def _read_csv(path: Path) -> Table:
-    text = _decoded(path)
+    text = _decode(path)
     if not text.strip():
         raise DataError(f"{path}: the file is empty")
     separator = _separator(text)
@@ -115,7 +115,7 @@ def _read_csv(path: Path) -> Table:
     return Table(path.name, cells, len(rows), np.array(lines, dtype=np.int64), len(header) - len(cells))
 
 
-def _decoded(path: Path) -> str:
+def _decode(path: Path) -> str:
     content = path.read_bytes()
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DataError(f"{path}: the file is UTF-16; save it as UTF-8")
@@ -171,7 +171,7 @@ def _read_parquet(path: Path) -> Table:
         frame = frame.reset_index()
     header = [str(name) for name in frame.columns]
     _refuse_twice(path, header)
-    cells = {name: _typed(frame.iloc[:, place]) for place, name in enumerate(header) if name.strip()}
+    cells = {name: _to_cells(frame.iloc[:, place]) for place, name in enumerate(header) if name.strip()}
     return Table(path.name, cells, len(frame), None, len(header) - len(cells))
 
 
@@ -183,7 +183,7 @@ def _refuse_twice(path: Path, header: list[str]) -> None:
         seen[name] = place
 
 
-def _typed(column: "pd.Series[Any]") -> Cells:
+def _to_cells(column: "pd.Series[Any]") -> Cells:
     """Numbers as float64; everything else as text, dates in ISO 8601."""
     missing = column.isna().tolist()
     if pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column):

@@ -108,7 +108,7 @@ def _render(inspection: Inspection, proposal: Proposal, split: SplitChoice, fold
         "columns = [  # the inputs, in the order of the file",
         *(f"  {_string(facts.name)},  # {_describe(facts)}" for facts in proposal.inputs),
         "]",
-        *_left_out(inspection, proposal),
+        *_left_out_lines(inspection, proposal),
         f"missing = {_string(proposal.missing)}  # {proposal.why_missing}",
         "",
         *_categories(proposal),
@@ -144,7 +144,7 @@ def _render(inspection: Inspection, proposal: Proposal, split: SplitChoice, fold
     return "\n".join(lines) + "\n"
 
 
-def _left_out(inspection: Inspection, proposal: Proposal) -> list[str]:
+def _left_out_lines(inspection: Inspection, proposal: Proposal) -> list[str]:
     lines = [f"#   {_comment(name)}: {_comment_text(why)}" for name, why in proposal.left_out]
     if inspection.table.unnamed_columns:
         lines.append(f"#   {inspection.table.unnamed_columns} without a name (a row number, mostly)")
@@ -164,7 +164,7 @@ def _categories(proposal: Proposal) -> list[str]:
 
 def _describe(facts: ColumnFacts) -> str:
     if facts.kind == "numbers":
-        what = f"{'whole numbers' if facts.whole else 'numbers'}, {facts.low:g} to {facts.high:g}"
+        what = f"{'whole numbers' if facts.is_whole else 'numbers'}, {facts.low:g} to {facts.high:g}"
         if facts.distinct == 1:
             what = f"always {facts.low:g}: useless, gets weight zero"
     elif facts.kind == "words":

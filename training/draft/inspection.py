@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.column import looks_like_dates, parsed_numbers, times, words
+from training.data.column import looks_like_dates, parse_numbers, times, words
 from training.data.float32_limits import input_flaw
 from training.data.table import Table, read_table
 from training.errors import DataError, quoted
@@ -25,8 +25,8 @@ class ColumnFacts:
     missing    number of cells without a value
     distinct   number of different values, without missing ones
     low, high  range of numbers, else NaN
-    whole      True if all numbers are whole
-    ordered    True if numbers or dates never fall, or never rise, from row to row
+    is_whole   True if all numbers are whole
+    is_ordered True if numbers or dates never fall, or never rise, from row to row
     words      the words of a column of words, in alphabetical order
     flaw       why the column's numbers cannot be used (an infinite cell, a few cells of text), or ""
     """
@@ -37,8 +37,8 @@ class ColumnFacts:
     distinct: int
     low: float = np.nan
     high: float = np.nan
-    whole: bool = False
-    ordered: bool = False
+    is_whole: bool = False
+    is_ordered: bool = False
     words: tuple[str, ...] = ()
     flaw: str = ""
 
@@ -73,7 +73,7 @@ def inspect(path: Path, target: str) -> Inspection:
 
 
 def _facts(table: Table, name: str) -> ColumnFacts:
-    values, is_text = parsed_numbers(table.cells[name])
+    values, is_text = parse_numbers(table.cells[name])
     texts = int(is_text.sum())
     present = values[~np.isnan(values)]
     if texts == 0 and len(present):
@@ -91,7 +91,7 @@ def _facts(table: Table, name: str) -> ColumnFacts:
             return ColumnFacts(name, "dates", missing, len(distinct))
         # Counted as times: two spellings of one time, for example in two time zones, count once.
         return ColumnFacts(
-            name, "dates", missing, len(np.unique(seconds[~np.isnan(seconds)])), ordered=_ordered(seconds)
+            name, "dates", missing, len(np.unique(seconds[~np.isnan(seconds)])), is_ordered=_is_ordered(seconds)
         )
     if len(distinct) <= MOST_WORDS:
         return ColumnFacts(name, "words", missing, len(distinct), words=tuple(distinct))
@@ -118,13 +118,13 @@ def _number_facts(table: Table, name: str, values: NDArray[np.float64]) -> Colum
         distinct=len(np.unique(present)),
         low=float(present.min()),
         high=float(present.max()),
-        whole=bool((present == np.floor(present)).all()),
-        ordered=_ordered(values),
+        is_whole=bool((present == np.floor(present)).all()),
+        is_ordered=_is_ordered(values),
         flaw=flaw,
     )
 
 
-def _ordered(values: NDArray[np.float64]) -> bool:
+def _is_ordered(values: NDArray[np.float64]) -> bool:
     if np.isnan(values).any() or len(values) < 2 or np.isinf(values).any():
         return False
     steps = np.diff(values)

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.column import class_words, has_decimal_commas, parsed_numbers, words
+from training.data.column import class_words, has_decimal_commas, parse_numbers, words
 from training.data.split import SMALLEST_CLASS_ROWS
 from training.draft.inspection import ColumnFacts, Inspection
 from training.errors import DataError, quoted
@@ -62,13 +62,13 @@ def propose(inspection: Inspection) -> Proposal:
         DataError: the target cannot be predicted, or no column is left as an input.
     """
     task, why_task = _task(inspection)
-    goal = inspection.facts(inspection.target)
+    target = inspection.facts(inspection.target)
     others = [facts for facts in inspection.columns if facts.name != inspection.target]
     left_out = {facts.name: why for facts in others if (why := _why_left_out(inspection, facts))}
     if len(left_out) == len(others):
         # A column that only looks like a counter is better than no input.
         left_out = {facts.name: left_out[facts.name] for facts in others if not _is_counter(inspection, facts)}
-    if goal.missing:
+    if target.missing:
         for facts in others:
             if facts.missing > _SPARSE_SHARE * inspection.table.rows and facts.name not in left_out:
                 left_out[facts.name] = f"{facts.missing} cells are missing, and rows with missing cells are dropped"
@@ -94,26 +94,28 @@ def propose(inspection: Inspection) -> Proposal:
 
 
 def _task(inspection: Inspection) -> tuple[Literal["classification", "regression"], str]:
-    table, goal = inspection.table, inspection.facts(inspection.target)
-    if goal.kind == "empty":
-        raise table.problem(goal.name, "the target is missing in every row")
-    if goal.distinct == 1:
-        raise table.problem(goal.name, "the target is the same in every row; there is nothing to learn")
-    if goal.flaw:
-        raise table.problem(goal.name, f"the target: {goal.flaw}")
-    if goal.kind in ("words", "text") and has_decimal_commas(table.cells[goal.name]):
-        raise table.problem(goal.name, "the target holds decimal commas; wanted numbers with a decimal point")
-    if goal.kind == "dates":
-        raise table.problem(goal.name, "the target holds dates; wanted numbers or the words of classes")
-    filled = table.rows - goal.missing
-    if goal.kind == "numbers":
-        few = goal.distinct == 2 or (goal.distinct <= _MOST_CLASSES_OF_NUMBERS and goal.distinct * 10 <= filled)
-        if goal.whole and few:
-            return "classification", f"whole numbers, {goal.distinct} different ones"
-        return "regression", f"numbers, {goal.distinct:,} different ones"
-    if goal.distinct == filled and filled > 2:
-        raise table.problem(goal.name, f"the target holds {filled} texts, each of them once; nothing repeats to learn")
-    return "classification", f"words, {goal.distinct} different ones"
+    table, target = inspection.table, inspection.facts(inspection.target)
+    if target.kind == "empty":
+        raise table.problem(target.name, "the target is missing in every row")
+    if target.distinct == 1:
+        raise table.problem(target.name, "the target is the same in every row; there is nothing to learn")
+    if target.flaw:
+        raise table.problem(target.name, f"the target: {target.flaw}")
+    if target.kind in ("words", "text") and has_decimal_commas(table.cells[target.name]):
+        raise table.problem(target.name, "the target holds decimal commas; wanted numbers with a decimal point")
+    if target.kind == "dates":
+        raise table.problem(target.name, "the target holds dates; wanted numbers or the words of classes")
+    filled = table.rows - target.missing
+    if target.kind == "numbers":
+        few = target.distinct == 2 or (target.distinct <= _MOST_CLASSES_OF_NUMBERS and target.distinct * 10 <= filled)
+        if target.is_whole and few:
+            return "classification", f"whole numbers, {target.distinct} different ones"
+        return "regression", f"numbers, {target.distinct:,} different ones"
+    if target.distinct == filled and filled > 2:
+        raise table.problem(
+            target.name, f"the target holds {filled} texts, each of them once; nothing repeats to learn"
+        )
+    return "classification", f"words, {target.distinct} different ones"
 
 
 def _why_left_out(inspection: Inspection, facts: ColumnFacts) -> str:
@@ -137,29 +139,29 @@ def _why_left_out(inspection: Inspection, facts: ColumnFacts) -> str:
 
 
 def _is_id(facts: ColumnFacts) -> bool:
-    can_be = facts.whole or facts.kind in ("words", "text")
+    can_be = facts.is_whole or facts.kind in ("words", "text")
     return can_be and bool(_PLAIN_ID.search(facts.name) or _CAMEL_ID.search(facts.name))
 
 
 def _is_counter(inspection: Inspection, facts: ColumnFacts) -> bool:
-    return facts.whole and facts.ordered and not facts.flaw and facts.distinct == inspection.table.rows
+    return facts.is_whole and facts.is_ordered and not facts.flaw and facts.distinct == inspection.table.rows
 
 
 def _missing(
     inspection: Inspection, inputs: tuple[ColumnFacts, ...]
 ) -> tuple[Literal["refuse", "median", "drop_rows"], str]:
     rows = inspection.table.rows
-    goal = inspection.facts(inspection.target)
+    target = inspection.facts(inspection.target)
     incomplete = np.zeros(rows, dtype=bool)
     for facts in inputs:
         if facts.missing:
             incomplete |= _gap(inspection, facts)
     count = int(incomplete.sum())
-    if goal.missing:
-        count = int((incomplete | (class_words(inspection.table, goal.name) == "")).sum())
+    if target.missing:
+        count = int((incomplete | (class_words(inspection.table, target.name) == "")).sum())
         return (
             "drop_rows",
-            f"the target is missing in {goal.missing:,} of {rows:,} rows; target or inputs in {count:,}, all dropped",
+            f"the target is missing in {target.missing:,} of {rows:,} rows; target or inputs in {count:,}, all dropped",
         )
     if count == 0:
         return "refuse", "no cell is missing"
@@ -174,7 +176,7 @@ def _missing(
 
 def _gap(inspection: Inspection, facts: ColumnFacts) -> NDArray[np.bool_]:
     if facts.kind == "numbers":
-        return np.isnan(parsed_numbers(inspection.table.cells[facts.name])[0])
+        return np.isnan(parse_numbers(inspection.table.cells[facts.name])[0])
     return np.asarray(words(inspection.table, facts.name) == "", dtype=bool)
 
 
@@ -183,7 +185,7 @@ def _splits(inspection: Inspection, task: str) -> tuple[SplitChoice, ...]:
     choices = [
         SplitChoice("time", facts.name, "the rows are in order of this date: the past predicts what came later")
         for facts in others
-        if facts.kind == "dates" and facts.ordered and facts.distinct >= _FEWEST_DATES
+        if facts.kind == "dates" and facts.is_ordered and facts.distinct >= _FEWEST_DATES
     ]
     choices += [
         SplitChoice("group", facts.name, f"{facts.distinct:,} ids repeat: rows of one id stay together")

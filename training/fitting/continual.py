@@ -71,7 +71,7 @@ def fit_on(
     validation: Samples | None = None,
     old_rows: Tensor | None = None,
     protect_old: bool = False,
-    looked: Callable[[Record], None] | None = None,
+    on_evaluation: Callable[[Record], None] | None = None,
 ) -> Continued:
     """Fit only the coefficients that the new rows touch.
 
@@ -97,7 +97,7 @@ def fit_on(
         validation: Rows that choose the best step, the unchanged network included; None: the new rows choose.
         old_rows: ``[rows, inputs]``, for which the change of the answers is reported; they are not fitted.
         protect_old: Freeze the coefficients that the old rows touch.
-        looked: Called with the record of each evaluation.
+        on_evaluation: Called with the record of each evaluation.
 
     Returns:
         The new network, and what changed.
@@ -113,9 +113,9 @@ def fit_on(
     if plan.weight_decay > 0:
         raise ValueError(f"weight_decay is {plan.weight_decay:g}; wanted 0, because it changes every coefficient")
     _check_network(kan)
-    new = _checked(kan, Samples(new_rows, new_targets), task, "new")
-    choosing = new if validation is None else _checked(kan, validation, task, "validation")
-    old = None if old_rows is None else _checked_rows(kan, old_rows, "old")
+    new = _check_samples(kan, Samples(new_rows, new_targets), task, "new")
+    validation = new if validation is None else _check_samples(kan, validation, task, "validation")
+    old = None if old_rows is None else _check_rows(kan, old_rows, "old")
     if flaw := first_flaw(kan, new.x):
         raise TrainingDiverged(f"the loss is not finite before the first step; {flaw}")
     rows_outside = _count_outside(kan, new.x)
@@ -126,8 +126,10 @@ def fit_on(
             "wanted rows inside the domain of some spline"
         )
     if protect_old:
-        free = _without(free, kan, old)
-    found = fit_module(_OfFree(kan, free), _double(new), _double(choosing), plan, task, looked=looked)
+        free = _exclude_touched(free, kan, old)
+    found = fit_module(
+        _FreeCoefficients(kan, free), _to_float64(new), _to_float64(validation), plan, task, on_evaluation=on_evaluation
+    )
     fitted = found.best.network_like(kan)
     drift = None if old is None else _drift(_answers(kan, old), _answers(fitted, old))
     return Continued(fitted, free, rows_outside, drift, found.history)
@@ -154,7 +156,7 @@ def touched_coefficients(kan: KAN, rows: Tensor) -> tuple[Tensor, ...]:
     return tuple((layer.edge_mask != 0).unsqueeze(2) & seen for layer, seen in zip(kan.layers, reached, strict=True))
 
 
-class _OfFree(nn.Module):
+class _FreeCoefficients(nn.Module):
     """The network in float64 as a function of the free coefficients, which are one vector of parameters.
 
     Frozen numbers are not parameters, so the optimizer cannot change them.
@@ -192,7 +194,7 @@ class _OfFree(nn.Module):
         ]
 
 
-def _without(touched: Sequence[Tensor], kan: KAN, old: Tensor | None) -> tuple[Tensor, ...]:
+def _exclude_touched(touched: Sequence[Tensor], kan: KAN, old: Tensor | None) -> tuple[Tensor, ...]:
     """The touched coefficients that the old rows do not touch."""
     if old is None:
         raise ValueError("protect_old without old_rows; wanted the rows to protect")
@@ -205,7 +207,7 @@ def _without(touched: Sequence[Tensor], kan: KAN, old: Tensor | None) -> tuple[T
     return free
 
 
-def _double(samples: Samples) -> Samples:
+def _to_float64(samples: Samples) -> Samples:
     return Samples(samples.x.double(), samples.y.double() if samples.y.is_floating_point() else samples.y)
 
 
@@ -233,9 +235,9 @@ def _check_network(kan: KAN) -> None:
             raise ValueError(f"{name} of the network has numbers that are not finite; wanted finite numbers")
 
 
-def _checked(kan: KAN, samples: Samples, task: Task, which: str) -> Samples:
+def _check_samples(kan: KAN, samples: Samples, task: Task, which: str) -> Samples:
     """The samples in the network's type."""
-    x, y = _checked_rows(kan, samples.x, which), samples.y
+    x, y = _check_rows(kan, samples.x, which), samples.y
     outputs = kan.width[-1]
     shape = (len(x),) if task == "classification" else (len(x), outputs)
     if y.shape != shape:
@@ -252,7 +254,7 @@ def _checked(kan: KAN, samples: Samples, task: Task, which: str) -> Samples:
     return Samples(x, y.detach())
 
 
-def _checked_rows(kan: KAN, rows: Tensor, which: str) -> Tensor:
+def _check_rows(kan: KAN, rows: Tensor, which: str) -> Tensor:
     """The rows in the network's type."""
     if rows.ndim != 2 or rows.shape[1] != kan.width[0] or len(rows) == 0:
         raise ValueError(f"the {which} rows have shape {tuple(rows.shape)}; wanted [1 or more, {kan.width[0]}]")

@@ -128,13 +128,13 @@ def fit_steps(
     """
     check_samples(state.kan, train, task, "training")
     check_samples(state.kan, validation, task, "validation")
-    goal = Objective(task, sparsify)
+    objective = Objective(task, sparsify)
     if plan.optimizer == "levenberg-marquardt":
         check_parameters(parameters_on(state.kan, plan.grids[-1]), plan.grids[-1])
     if _is_new(state):
         _count_start(state, train, validation, task)
     while state.stage < len(plan.grids):
-        optimizer = optimizer_for(state.kan, train, plan, goal)
+        optimizer = optimizer_for(state.kan, train, plan, objective)
         if state.optimizer:
             optimizer.load_state_dict(state.optimizer)
         while state.step < plan.steps:
@@ -168,7 +168,7 @@ def _count_start(state: FitState, train: Samples, validation: Samples, task: Tas
     """Evaluate the given network and the same network on the first grid, and keep the better one as the best."""
     given = state.best
     for network in (state.kan, given):
-        record = _look_before(network, train, validation, task)
+        record = _evaluate_start(network, train, validation, task)
         if record is not None and record.validation_loss < state.best_loss:
             state.best_loss, state.best = record.validation_loss, copy.deepcopy(network)
 
@@ -180,7 +180,7 @@ def fit_module(
     plan: FitSection,
     task: Task,
     check: Callable[[], None] | None = None,
-    looked: Callable[[Record], None] | None = None,
+    on_evaluation: Callable[[Record], None] | None = None,
 ) -> ModuleFit[Network]:
     """Fit any network as :func:`fit_steps` fits a KAN on one grid. Parameters without a gradient are not changed.
 
@@ -194,7 +194,7 @@ def fit_module(
         plan: Optimizer, steps and so on; its grids are not used.
         task: The loss to minimize.
         check: Called before each step; it may raise to end the fit.
-        looked: Called with the record of each evaluation.
+        on_evaluation: Called with the record of each evaluation.
 
     Raises:
         FitRefused: samples that :func:`training.data.samples.check_samples` refuses; more than 4096 parameters with
@@ -205,15 +205,15 @@ def fit_module(
     check_samples(network, validation, task, "validation")
     current = copy.deepcopy(network)
     optimizer = optimizer_for(current, train, plan, Objective(task))
-    record = _look_before(current, train, validation, task)
+    record = _evaluate_start(current, train, validation, task)
     if record is None:
         flaw = _flaw(network, train) or "wanted rows and targets of a usual size"
         raise TrainingDiverged(f"the loss is not finite before the first step; {flaw}")
     best, lowest, history, at_end = network, math.inf, [], False
     while record is not None:
         history.append(record)
-        if looked is not None:
-            looked(record)
+        if on_evaluation is not None:
+            on_evaluation(record)
         if record.validation_loss < lowest:
             best, lowest = copy.deepcopy(current), record.validation_loss
         if record.step >= plan.steps or at_end:
@@ -225,7 +225,7 @@ def fit_module(
     return ModuleFit(best, tuple(history))
 
 
-def _look_before(network: nn.Module, train: Samples, validation: Samples, task: Task) -> Record | None:
+def _evaluate_start(network: nn.Module, train: Samples, validation: Samples, task: Task) -> Record | None:
     """Evaluate a network before its first step."""
     return evaluate(network, (0, 0), float(loss(task, answers(network, train.x), train.y)), validation, task)
 

@@ -30,12 +30,12 @@ def first_grid(kan: KAN, grid_size: int, rows: Tensor, adapt: AdaptSection | Non
     start = refine_grid(kan, grid_size)
     if adapt is None:
         return start
-    return KAN.of_layers([_adapted(start, grid_size, rows, adapt).layers[0], *start.layers[1:]])
+    return KAN.of_layers([_adapt(start, grid_size, rows, adapt).layers[0], *start.layers[1:]])
 
 
 def next_grid(kan: KAN, grid_size: int, rows: Tensor, adapt: AdaptSection | None) -> KAN:
     """The network on a finer grid; with ``adapt`` the grids of all layers follow the rows. See :func:`first_grid`."""
-    return refine_grid(kan, grid_size) if adapt is None else _adapted(kan, grid_size, rows, adapt)
+    return refine_grid(kan, grid_size) if adapt is None else _adapt(kan, grid_size, rows, adapt)
 
 
 def parameters_on(kan: KAN, grid_size: int) -> int:
@@ -44,7 +44,7 @@ def parameters_on(kan: KAN, grid_size: int) -> int:
     return more + sum(parameter.numel() for parameter in kan.parameters())
 
 
-def _adapted(kan: KAN, grid_size: int, rows: Tensor, adapt: AdaptSection) -> KAN:
+def _adapt(kan: KAN, grid_size: int, rows: Tensor, adapt: AdaptSection) -> KAN:
     some = rows[:: -(-len(rows) // _ROWS)]
     try:
         # The grids move all the way, however much the answers change: the fit that follows corrects it.

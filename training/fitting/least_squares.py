@@ -161,7 +161,7 @@ class LeastSquares:
             gradient += part.flatten(0, 1).T @ r.flatten()
             if self.task == "classification":
                 squares += part.square().sum()
-                part = _weighted(part, a.softmax(dim=1))
+                part = _weight_rows(part, a.softmax(dim=1))
             matrix += part.flatten(0, 1).T @ part.flatten(0, 1)
         if self.task == "regression":
             return matrix, gradient, matrix.diagonal().mean()
@@ -173,7 +173,7 @@ class LeastSquares:
         return answers.softmax(dim=1) - nn.functional.one_hot(self.y, answers.shape[1])
 
 
-def _weighted(jacobian: Tensor, p: Tensor) -> Tensor:
+def _weight_rows(jacobian: Tensor, p: Tensor) -> Tensor:
     """SᵀJ for each row, with S = diag √p − p √pᵀ. Then S Sᵀ = diag p − p pᵀ, without subtracting squares.
 
     Args:

@@ -54,17 +54,17 @@ class Objective:
         return value + self.sparsify.penalty * edges
 
 
-def optimizer_for(network: nn.Module, train: Samples, plan: FitSection, goal: Objective) -> Optimizer:
+def optimizer_for(network: nn.Module, train: Samples, plan: FitSection, objective: Objective) -> Optimizer:
     """The plan's optimizer, for the parameters that have a gradient.
 
     Raises:
         FitRefused: too many parameters for Levenberg–Marquardt, or a penalty, which is no sum of squares.
     """
     if plan.optimizer == "levenberg-marquardt":
-        if goal.sparsify is not None:
+        if objective.sparsify is not None:
             raise FitRefused("levenberg-marquardt cannot add a penalty to the loss; to sparsify, wanted lbfgs or adam")
-        return LevenbergMarquardt(network, train, goal.task)
-    return (_Adam if plan.optimizer == "adam" else _LBFGS)(network, train, plan, goal)
+        return LevenbergMarquardt(network, train, objective.task)
+    return (_Adam if plan.optimizer == "adam" else _LBFGS)(network, train, plan, objective)
 
 
 def _free(network: nn.Module) -> list[nn.Parameter]:
@@ -74,8 +74,8 @@ def _free(network: nn.Module) -> list[nn.Parameter]:
 class _Adam:
     """An advance is an epoch of mini-batches. The learning rate falls by half a cosine on each grid."""
 
-    def __init__(self, network: nn.Module, train: Samples, plan: FitSection, goal: Objective) -> None:
-        self._network, self._train, self._plan, self._goal = network, train, plan, goal
+    def __init__(self, network: nn.Module, train: Samples, plan: FitSection, objective: Objective) -> None:
+        self._network, self._train, self._plan, self._objective = network, train, plan, objective
         self._torch = torch.optim.AdamW(_free(network), lr=plan.learning_rate, weight_decay=plan.weight_decay)
 
     def state_dict(self) -> dict[str, Any]:
@@ -97,8 +97,8 @@ class _Adam:
         for rows in torch.split(order, self._plan.batch_rows or len(order)):
             self._torch.zero_grad()
             x = self._train.x[rows]
-            batch_loss = loss(self._goal.task, self._network(x), self._train.y[rows])
-            torch.autograd.backward(self._goal.with_penalty(batch_loss, self._network, x))
+            batch_loss = loss(self._objective.task, self._network(x), self._train.y[rows])
+            torch.autograd.backward(self._objective.with_penalty(batch_loss, self._network, x))
             self._torch.step()
             total += float(batch_loss.detach()) * len(rows)
         return total / len(order)
@@ -111,8 +111,8 @@ class _LBFGS:
     product of gradients is too large for float32. Then the chunk is repeated from its start with an empty history.
     """
 
-    def __init__(self, network: nn.Module, train: Samples, plan: FitSection, goal: Objective) -> None:
-        self._network, self._train, self._plan, self._goal = network, train, plan, goal
+    def __init__(self, network: nn.Module, train: Samples, plan: FitSection, objective: Objective) -> None:
+        self._network, self._train, self._plan, self._objective = network, train, plan, objective
         self._first: Tensor | None = None
         self._torch = torch.optim.LBFGS(
             _free(network),
@@ -154,7 +154,7 @@ class _LBFGS:
 
     def _closure(self) -> Tensor:
         self._torch.zero_grad()
-        value = self._goal.with_penalty(self._loss(), self._network, self._train.x)
+        value = self._objective.with_penalty(self._loss(), self._network, self._train.x)
         torch.autograd.backward(value)
         gradients = [p.grad for p in _free(self._network) if p.grad is not None]
         if torch.isfinite(value) and all(torch.isfinite(gradient).all() for gradient in gradients):
@@ -167,4 +167,4 @@ class _LBFGS:
         return torch.full_like(value, most) if self._first is None else (10 * self._first).clamp(max=most)
 
     def _loss(self) -> Tensor:
-        return loss(self._goal.task, self._network(self._train.x), self._train.y)
+        return loss(self._objective.task, self._network(self._train.x), self._train.y)

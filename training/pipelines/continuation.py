@@ -70,7 +70,7 @@ def learn_on(recipe: Recipe, begin: Start, looked: Callable[[Record], None]) -> 
                 validation=validation,
                 old_rows=None if begin.old_rows is None else scaled(version, begin.old_rows).to(kan.dtype),
                 protect_old=recipe.fit.protect_old,
-                looked=lambda record: looked(replace(record, grid_size=grid)),
+                on_evaluation=lambda record: looked(replace(record, grid_size=grid)),
             )
     except ValueError as error:
         raise ContinuationError(f"{dataset.source}: {error}") from None

@@ -100,7 +100,7 @@ def _export(
     refused: VerificationFailed | None = None
     for share in _SHARES:
         try:
-            return _within(share * plan.tolerance, trained, plan, training_rows, scale)
+            return _export_within(share * plan.tolerance, trained, plan, training_rows, scale)
         except LoweringError as error:
             # An earlier refusal is raised instead: it tells the error of a graph that was found.
             raise (refused or VerificationFailed(str(error))) from None
@@ -110,7 +110,7 @@ def _export(
     raise refused
 
 
-def _within(
+def _export_within(
     wanted: float,
     trained: Trained,
     plan: Plan,
@@ -157,7 +157,7 @@ def files(exported: Exported, manifest: pb.ModelManifest, others: Mapping[str, b
     def of_version(version: int) -> Mapping[str, bytes]:
         props = metadata | {"version": str(version)}
         graphs = {MODEL: lowered.model, EXPLAIN: lowered.explained}
-        return {name: _stamped(model, props) for name, model in graphs.items()} | {NETWORK: network, **others}
+        return {name: _add_metadata(model, props) for name, model in graphs.items()} | {NETWORK: network, **others}
 
     return of_version
 
@@ -211,7 +211,7 @@ def explanation(kan: KAN) -> pb.Explanation:
     return pb.Explanation(edges=edges, max_rows=max(1, _MAX_EDGE_BYTES // row_bytes))
 
 
-def _stamped(model: onnx.ModelProto, props: Mapping[str, str]) -> bytes:
+def _add_metadata(model: onnx.ModelProto, props: Mapping[str, str]) -> bytes:
     stamped = onnx.ModelProto()
     stamped.CopyFrom(model)
     helper.set_model_props(stamped, dict(props))

@@ -135,11 +135,11 @@ def _metrics(dataset: Dataset, exported: Exported) -> tuple[dict[str, float], di
         return metrics, {}
     session = open_session(exported.lowered.model)
     block = block_rows(trained.kan)
-    served = evaluate(dataset, lambda rows: _served(session, dataset, rows, block))
+    served = evaluate(dataset, lambda rows: _run_graph(session, dataset, rows, block))
     return served, {name: value - served[name] for name, value in metrics.items()}
 
 
-def _served(session: Session, dataset: Dataset, rows: RowNumbers, block: int) -> Numbers:
+def _run_graph(session: Session, dataset: Dataset, rows: RowNumbers, block: int) -> Numbers:
     """Answers of the graph, computed in blocks of rows."""
     x = dataset.x[rows].astype(np.float32)
     blocks = range(0, len(x), block)

@@ -43,10 +43,10 @@ def publish_once(
         PublishError: as :func:`training.publishing.publish.publish`.
     """
     model_folder = models / manifest.name
-    if resumed and (found := _published_before(folder, model_folder, network, manifest.recipe)):
-        told = f"version {found.manifest.version} was published before the run was stopped; it is not published again"
-        return replace(found, notes=(told, *configure_triton(model_folder, found.manifest)))
-    _announce(folder, model_folder, network)
+    if resumed and (found := _find_published(folder, model_folder, network, manifest.recipe)):
+        note = f"version {found.manifest.version} was published before the run was stopped; it is not published again"
+        return replace(found, notes=(note, *configure_triton(model_folder, found.manifest)))
+    _write_note(folder, model_folder, network)
     return publish(models, manifest, files, after=after)
 
 
@@ -55,14 +55,14 @@ def forget(folder: Path) -> None:
     (folder / _NAME).unlink(missing_ok=True)
 
 
-def _announce(folder: Path, model_folder: Path, network: bytes) -> None:
+def _write_note(folder: Path, model_folder: Path, network: bytes) -> None:
     """Write a note with the sha256 of the network to publish, and the newest version so far."""
     newest = max(published_versions(model_folder), default=0)
     content = {"newest_version": newest, "network_sha256": hashlib.sha256(network).hexdigest()}
     checkpoint.write_atomically(folder / _NAME, json.dumps(content).encode())
 
 
-def _published_before(folder: Path, model_folder: Path, network: bytes, recipe: str) -> Published | None:
+def _find_published(folder: Path, model_folder: Path, network: bytes, recipe: str) -> Published | None:
     """The version with the same network and recipe that was published after the note; None: there is none."""
     try:
         noted = json.loads((folder / _NAME).read_bytes())

@@ -59,11 +59,11 @@ def read_newest(folder: Path, advice: str) -> Version:
     newest = published_versions(folder.parent)[-1]
     if str(newest) != folder.name:
         raise VersionError(f"{folder}: version {newest} is newer; {advice}: {folder.parent / str(newest)}")
-    trained = _trained(folder, manifest)
-    return Version(folder, manifest, trained, _output_scale(folder, manifest, trained))
+    trained = _read_network(folder, manifest)
+    return Version(folder, manifest, trained, _read_output_scale(folder, manifest, trained))
 
 
-def _trained(folder: Path, manifest: ModelManifest) -> Trained:
+def _read_network(folder: Path, manifest: ModelManifest) -> Trained:
     listed = {file.name: file.sha256 for file in manifest.files}
     if NETWORK not in listed:
         raise VersionError(
@@ -80,7 +80,7 @@ def _trained(folder: Path, manifest: ModelManifest) -> Trained:
         raise VersionError(f"{folder / NETWORK}: {error}") from None
 
 
-def _output_scale(folder: Path, manifest: ModelManifest, trained: Trained) -> NDArray[np.float64]:
+def _read_output_scale(folder: Path, manifest: ModelManifest, trained: Trained) -> NDArray[np.float64]:
     scale = np.array(manifest.lowering.output_scale)
     width = trained.kan.width
     if (len(manifest.features), len(scale)) != (width[0], width[-1]) or not np.all((scale > 0) & np.isfinite(scale)):

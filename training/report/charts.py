@@ -40,7 +40,7 @@ def staircase(history: Sequence[Record]) -> Figure:
     numbers = np.arange(len(history))
     axes.plot(numbers, [record.train_loss for record in history], color=_TRAIN_COLOUR, label="training")
     axes.plot(numbers, [record.validation_loss for record in history], color=_VALIDATION_COLOUR, label="validation")
-    again = _fits_again(history)
+    again = _fit_starts(history)
     latest = again[-1] if again else 0
     best = latest + int(np.argmin([record.validation_loss for record in history[latest:]]))
     for number, begin in enumerate(again):
@@ -60,7 +60,7 @@ def staircase(history: Sequence[Record]) -> Figure:
     return figure
 
 
-def _fits_again(history: Sequence[Record]) -> list[int]:
+def _fit_starts(history: Sequence[Record]) -> list[int]:
     """Indices at which the fit of a new network begins, as after pruning: its first evaluation is before any step."""
     return [place for place, record in enumerate(history) if place > 0 and record.step == 0]
 

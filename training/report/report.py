@@ -127,7 +127,7 @@ def _network(manifest: ModelManifest, trained: Trained, raw: Numbers) -> Iterato
     kan = trained.kan
     x = torch.from_numpy(raw[:: max(1, len(raw) // _ROWS)])
     given = (x if trained.inputs is None else trained.inputs(x)).to(kan.dtype)
-    rows = _answered(kan, given)
+    rows = _answered_rows(kan, given)
     if len(rows) < 2:
         yield paragraph(f"No pictures: the network has no answer to {len(given) - len(rows)} of {len(given)} rows.")
         return
@@ -154,7 +154,7 @@ def _formula(manifest: ModelManifest, latex: str) -> Iterator[str]:
         yield folded("its right-hand side as LaTeX", verbatim(latex))
 
 
-def _answered(kan: KAN, rows: Tensor) -> Tensor:
+def _answered_rows(kan: KAN, rows: Tensor) -> Tensor:
     """The rows for which every edge is finite: a logarithm is not for arguments below 0."""
     kept = torch.isfinite(rows).all(dim=1)
     with torch.no_grad():
@@ -175,10 +175,10 @@ def _data(manifest: ModelManifest) -> str:
         "rows left out": data.dropped_rows,
     }
     # For an imported network a count of 0 means that it is not known.
-    told = {name: count for name, count in counts.items() if count or not manifest.HasField("origin")}
+    shown = {name: count for name, count in counts.items() if count or not manifest.HasField("origin")}
     text = ""
     if data.source:
-        rows = [["table", data.source], *([name, f"{count:,}"] for name, count in told.items())]
+        rows = [["table", data.source], *([name, f"{count:,}"] for name, count in shown.items())]
         text = table([], [*rows, ["fingerprint", data.fingerprint]], numbers=False)
     if not data.train_rows:
         text += paragraph("The rows that trained it are not known; the ranges below are those of its first grids.")

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from kan_model.lowering.checks.regions import ENDS, FAR, INSIDE, KNOTS, OUTSIDE, TABLE, Rows32, Values64, rows_by_region
-from kan_model.lowering.checks.rounding import edges_left_open, left_open, steep
+from kan_model.lowering.checks.rounding import float32_edge_errors, float32_error, is_steep
 from kan_model.lowering.checks.scale import scale_of_errors
-from kan_model.lowering.emit.pruned import without_pruned
+from kan_model.lowering.emit.pruned import remove_pruned
 from kan_model.network.layer import KANLayer
 from kan_model.network.network import KAN
 from kan_model.network.transform import Affine, InputTransform, OutputTransform, Softmax
@@ -49,17 +49,17 @@ class _Wanted:
         size: ``[rows, outputs]``, the size of the answers. Outside the domain errors may be relative to it.
         may_be_nan: ``[rows, outputs]``, True where a graph may give NaN: in a dense product a pruned edge adds
             0 · NaN = NaN.
-        open: ``[rows, outputs]``, the error that float32 alone can cause. It is subtracted from a graph's error.
+        float32_error: ``[rows, outputs]``, the error that float32 alone can cause, subtracted from a graph's error.
     """
 
     answers: Values64
     size: Values64
     may_be_nan: NDArray[np.bool_]
-    open: Values64
+    float32_error: Values64
 
-    def each(self, step: int) -> "_Wanted":
+    def every_nth(self, step: int) -> "_Wanted":
         """Of every ``step``-th row."""
-        return _Wanted(self.answers[::step], self.size[::step], self.may_be_nan[::step], self.open[::step])
+        return _Wanted(self.answers[::step], self.size[::step], self.may_be_nan[::step], self.float32_error[::step])
 
 
 class Reference:
@@ -92,7 +92,7 @@ class Reference:
         self._kan, self._inputs, self._outputs = copy.deepcopy(kan).double(), inputs, outputs
         self._softmax = isinstance(outputs, Softmax)
         self._unread = np.ones(kan.width[0], bool)
-        self._left = without_pruned(kan).nodes
+        self._left = remove_pruned(kan).nodes
         self._unread[self._left[0]] = False
         self._regions = rows_by_region(self._kan, inputs, training_rows, rows_per_region)
         self._wanted = {region: self._answers(region, rows) for region, rows in self._regions.items()}
@@ -112,16 +112,20 @@ class Reference:
         """
         abs_error, worst, where, count = 0.0, 0.0, "nowhere", 0
         for region, all_rows in self._regions.items():
-            rows, wanted = all_rows[::every], self._wanted[region].each(every)
+            rows, wanted = all_rows[::every], self._wanted[region].every_nth(every)
             count += len(rows)
-            got = _answers_of(model, rows, block_rows, before_softmax=region == FAR and self._softmax)
+            got = _run_model(model, rows, block_rows, before_softmax=region == FAR and self._softmax)
             # Answers beyond the range of float32 are not compared.
-            beyond = (np.abs(np.nan_to_num(wanted.size, nan=0.0)) > np.finfo(np.float32).max) | np.isinf(wanted.open)
+            beyond = (np.abs(np.nan_to_num(wanted.size, nan=0.0)) > np.finfo(np.float32).max) | np.isinf(
+                wanted.float32_error
+            )
             missing, expected = np.isnan(got), np.isnan(wanted.answers)
             if np.any((expected & ~missing | missing & ~expected & ~wanted.may_be_nan) & ~beyond):
                 return Comparison(np.inf, np.inf, f"{region}: NaN on one side only", count)
             with np.errstate(invalid="ignore"):  # ∞ − ∞; these answers are beyond float32.
-                error = np.nan_to_num(np.abs(got - wanted.answers) - wanted.open, nan=0.0, posinf=np.inf).clip(min=0)
+                error = np.nan_to_num(np.abs(got - wanted.answers) - wanted.float32_error, nan=0.0, posinf=np.inf).clip(
+                    min=0
+                )
             error[beyond] = 0.0
             outside = region.startswith("outside")
             size = np.maximum(self.scale, np.nan_to_num(np.abs(wanted.size))) if outside else self.scale
@@ -138,21 +142,23 @@ class Reference:
         """
         session = open_session(model)
         return max(
-            self._edges_of(session, self._regions[region][:_EDGE_ROWS], block_rows, outside=region == OUTSIDE)
+            self._compare_region_edges(
+                session, self._regions[region][:_EDGE_ROWS], block_rows, outside=region == OUTSIDE
+            )
             for region in (INSIDE, KNOTS, ENDS, OUTSIDE)
         )
 
-    def _edges_of(self, session: Session, rows: Rows32, block_rows: int, *, outside: bool) -> float:
+    def _compare_region_edges(self, session: Session, rows: Rows32, block_rows: int, *, outside: bool) -> float:
         runs = [session.run(block)[1:] for block in _blocks(rows, block_rows)]
         worst = 0.0
         x = torch.from_numpy(rows).double()
         with torch.no_grad():
             x = x if self._inputs is None else self._inputs(x)
-            opened = edges_left_open(self._kan, x)
-            for layer, left, some, *got in zip(self._kan.layers, self._left[1:], opened, *runs, strict=True):
+            inherent = float32_edge_errors(self._kan, x)
+            for layer, left, some, *got in zip(self._kan.layers, self._left[1:], inherent, *runs, strict=True):
                 wanted = layer.edge_outputs(x)[:, left].numpy()
                 x = layer(x)
-                spare = some if outside else np.where(steep(some), some, 0.0)
+                spare = some if outside else np.where(is_steep(some), some, 0.0)
                 error = _edge_error(np.concatenate(got)[:, left], wanted, x.numpy()[:, left], spare[:, left])
                 worst = np.inf if not error >= 0 else max(worst, float(error))
         return worst
@@ -178,28 +184,28 @@ class Reference:
             x = x if self._inputs is None else self._inputs(x)
             if region == FAR:
                 answers, size = self._terms(x)
-                return _Wanted(answers, size, np.isnan(answers), self._open(region, x))
-            answers = self._finished(self._kan(x))
+                return _Wanted(answers, size, np.isnan(answers), self._float32_error(region, x))
+            answers = self._apply_outputs(self._kan(x))
             missing = np.isnan(answers)
             broken = np.flatnonzero(missing.any(axis=1))
             for start in range(0, len(broken), _EDGE_ROWS):
                 part = broken[start : start + _EDGE_ROWS]
-                answers[part] = self._finished(self._edge_by_edge(x[part]))
-            return _Wanted(answers, answers, missing, self._open(region, x))
+                answers[part] = self._apply_outputs(self._sum_active_edges(x[part]))
+            return _Wanted(answers, answers, missing, self._float32_error(region, x))
 
-    def _open(self, region: str, x: torch.Tensor) -> Values64:
+    def _float32_error(self, region: str, x: torch.Tensor) -> Values64:
         """The error that float32 alone can cause: 0 for training rows, inside the domain only at steep places."""
         if region in TABLE:
             return np.zeros((len(x), self._kan.width[-1]))
-        opened = left_open(self._kan, x, self._outputs)
+        inherent = float32_error(self._kan, x, self._outputs)
         if not region.startswith("outside"):
-            opened = np.where(steep(opened), opened, 0.0)
+            inherent = np.where(is_steep(inherent), inherent, 0.0)
         if self._softmax and region != FAR:
             # A probability changes by less than the largest change of a logit, whichever logit that is.
-            opened = np.broadcast_to(opened.max(axis=1, keepdims=True), opened.shape)
-        return opened
+            inherent = np.broadcast_to(inherent.max(axis=1, keepdims=True), inherent.shape)
+        return inherent
 
-    def _edge_by_edge(self, x: torch.Tensor) -> torch.Tensor:
+    def _sum_active_edges(self, x: torch.Tensor) -> torch.Tensor:
         """The network with pruned edges left out of the sums, so that there is no 0 · NaN."""
         for layer in self._kan.layers:
             edges = torch.where(layer.active_edges, layer.edge_outputs(x), 0.0)
@@ -220,15 +226,15 @@ class Reference:
             total, absolute = self._outputs(total), absolute * torch.from_numpy(self._outputs.scale).double()
         return total.numpy(), absolute.numpy()
 
-    def _finished(self, y: torch.Tensor) -> Values64:
+    def _apply_outputs(self, y: torch.Tensor) -> Values64:
         result: Values64 = (y if self._outputs is None else self._outputs(y)).numpy()
         return result
 
 
-def _edge_error(got: Rows32, wanted: Values64, nodes: Values64, opened: Values64) -> float:
+def _edge_error(got: Rows32, wanted: Values64, nodes: Values64, inherent: Values64) -> float:
     """The largest error of edges, relative to the largest of them or the range of their node.
 
-    ``opened``, the error that float32 alone can cause, is subtracted first. An edge that is NaN on both sides has the
+    ``inherent``, the error that float32 alone can cause, is subtracted first. An edge that is NaN on both sides has the
     error 0.
     """
     finite = np.isfinite(nodes).all(axis=1)
@@ -236,8 +242,8 @@ def _edge_error(got: Rows32, wanted: Values64, nodes: Values64, opened: Values64
     largest = np.where(np.isfinite(wanted), np.abs(wanted), 0).max(axis=(0, 2))
     size = np.maximum(np.maximum(extent, largest), np.finfo(np.float32).tiny)[:, None]
     with np.errstate(invalid="ignore"):  # ∞ − ∞
-        error = (np.abs(got - wanted) - opened).clip(min=0) / size
-    error[np.isinf(opened) | (np.isnan(got) & np.isnan(wanted)) | (got == wanted)] = 0
+        error = (np.abs(got - wanted) - inherent).clip(min=0) / size
+    error[np.isinf(inherent) | (np.isnan(got) & np.isnan(wanted)) | (got == wanted)] = 0
     return float(error.max())
 
 
@@ -246,8 +252,8 @@ def _nodes(layer: KANLayer, edges: torch.Tensor) -> torch.Tensor:
     return edges.sum(dim=2) if layer.bias is None else edges.sum(dim=2) + layer.bias
 
 
-def _answers_of(model: onnx.ModelProto, rows: Rows32, block_rows: int, *, before_softmax: bool) -> Rows32:
-    session = open_session(_before_softmax(model) if before_softmax else model)
+def _run_model(model: onnx.ModelProto, rows: Rows32, block_rows: int, *, before_softmax: bool) -> Rows32:
+    session = open_session(_remove_softmax(model) if before_softmax else model)
     return np.concatenate([session.run(block)[0] for block in _blocks(rows, block_rows)])
 
 
@@ -255,7 +261,7 @@ def _blocks(rows: Rows32, size: int) -> Iterator[Rows32]:
     return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
-def _before_softmax(model: onnx.ModelProto) -> onnx.ModelProto:
+def _remove_softmax(model: onnx.ModelProto) -> onnx.ModelProto:
     """The same graph without its last node, the softmax."""
     shorter = copy.deepcopy(model)
     softmax = shorter.graph.node.pop()

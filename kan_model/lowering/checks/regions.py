@@ -35,8 +35,8 @@ def rows_by_region(
     """
     random = np.random.default_rng(0)
     first = kan.layers[0]
-    knots = _raw(inputs, first.all_knots().detach().numpy().T)
-    low, high = _raw(inputs, first.domain.detach().numpy().T)
+    knots = _unscale(inputs, first.all_knots().detach().numpy().T)
+    low, high = _unscale(inputs, first.domain.detach().numpy().T)
     middle, half = (low + high) / 2, (high - low) / 2
     features = first.inputs
     feature = np.arange(count) % features
@@ -52,7 +52,7 @@ def rows_by_region(
     if training_rows is not None:
         # Evenly from the whole table, which may be sorted.
         some = training_rows[np.unique(np.linspace(0, len(training_rows) - 1, count).astype(int))]
-        seen = dict(zip(TABLE, (_filled(inputs, some), some), strict=True))
+        seen = dict(zip(TABLE, (_impute(inputs, some), some), strict=True))
     regions = seen | {
         INSIDE: inside,
         "missing values": missing,
@@ -65,12 +65,12 @@ def rows_by_region(
     return {name: rows.astype(np.float32) for name, rows in regions.items()}
 
 
-def _raw(inputs: InputTransform | None, scaled: Values64) -> Values64:
+def _unscale(inputs: InputTransform | None, scaled: Values64) -> Values64:
     """Raw features for network inputs."""
     return scaled if inputs is None else scaled / inputs.scale + inputs.center
 
 
-def _filled(inputs: InputTransform | None, rows: Rows32) -> Rows32:
+def _impute(inputs: InputTransform | None, rows: Rows32) -> Rows32:
     """The rows with NaN replaced by the imputed values."""
     if inputs is None or inputs.imputed is None:
         return rows

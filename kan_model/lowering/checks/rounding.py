@@ -1,8 +1,7 @@
 """The error that float32 alone can cause in an answer: the change of the answer when every number is rounded.
 
-A graph in float32 cannot be better than this, so this error is subtracted from its own. "Open" in the names below
-means: not determined in float32. Two examples: sin(1e6 · x) changes completely if the seventh digit of x changes, and
-log(exp(100)) is 100, but exp(100) is infinite in float32.
+A graph in float32 cannot be better than this, so this error is subtracted from its own. Two examples: sin(1e6 · x)
+changes completely if the seventh digit of x changes; log(exp(100)) is 100, but exp(100) is infinite in float32.
 """
 
 import copy
@@ -27,7 +26,7 @@ _LARGEST = float(np.finfo(np.float32).max)
 # A graph rounds several times from node to node, the tries here once; so their spread is multiplied by this.
 _ROUNDINGS = 4.0
 # If rounding changes a function's value by more than this share, the argument may be next to a pole. Then random tries
-# do not bound the error, so the whole answer is open.
+# do not bound the error, so the error is infinite.
 _LOST = 0.5
 # A place is steep if its error is this many times the median error.
 _STEEP = 10.0
@@ -51,7 +50,7 @@ class Rounding:
     lost: NDArray[np.bool_]
 
 
-def left_open(kan: KAN, x: Tensor, outputs: OutputTransform | None) -> Values:
+def float32_error(kan: KAN, x: Tensor, outputs: OutputTransform | None) -> Values:
     """The error that float32 alone can cause in each answer before any softmax.
 
     Args:
@@ -71,7 +70,7 @@ def left_open(kan: KAN, x: Tensor, outputs: OutputTransform | None) -> Values:
     return spread * np.abs(outputs.scale) if isinstance(outputs, Affine) else spread
 
 
-def edges_left_open(kan: KAN, x: Tensor) -> list[Values]:
+def float32_edge_errors(kan: KAN, x: Tensor) -> list[Values]:
     """The error that float32 alone can cause in each edge.
 
     Args:
@@ -79,33 +78,33 @@ def edges_left_open(kan: KAN, x: Tensor) -> list[Values]:
         x: ``[rows, inputs]``, float64, imputed and scaled.
 
     Returns:
-        ``[rows, outputs, inputs]`` of each layer; 0 or infinite as in :func:`left_open`.
+        ``[rows, outputs, inputs]`` of each layer; 0 or infinite as in :func:`float32_error`.
     """
     if not any(layer.symbolic_places for layer in kan.layers):
         return [np.zeros((len(x), layer.outputs, layer.inputs)) for layer in kan.layers]
     generator = torch.Generator().manual_seed(0)
-    exact, _ = _through(kan, x)
+    exact, _ = _propagate(kan, x)
     spread = [torch.zeros_like(edges) for edges in exact]
     closed = torch.zeros(len(x), dtype=torch.bool)
     for _ in range(_TRIES):
-        moved, _ = _through(_with_rounded_constants(kan, generator), x, generator)
+        moved, _ = _propagate(_round_constants(kan, generator), x, generator)
         for layer, before, after, most in zip(kan.layers, exact, moved, spread, strict=True):
             apart = (after - before).abs()
             apart[after.isnan() & before.isnan()] = 0.0
             torch.maximum(most, apart.nan_to_num(nan=torch.inf, posinf=torch.inf), out=most)
-            closed |= _lost(layer, before, after) | _overflowed(layer, after)
+            closed |= _is_lost(layer, before, after) | _has_overflow(layer, after)
     for most in spread:
         most[closed] = torch.inf
     return [_ROUNDINGS * most.numpy() for most in spread]
 
 
-def steep(opened: Values) -> NDArray[np.bool_]:
-    """True where the error ``opened`` is 10 times its median over the rows, ``[rows, outputs]``.
+def is_steep(inherent: Values) -> NDArray[np.bool_]:
+    """True where the error is 10 times its median over the rows, ``[rows, outputs]``.
 
     This is so next to a pole, or next to the end of a logarithm's domain. A fast wave is not steep in this sense: its
     error is the same in all rows.
     """
-    flagged: NDArray[np.bool_] = opened > _STEEP * np.median(opened, axis=0)
+    flagged: NDArray[np.bool_] = inherent > _STEEP * np.median(inherent, axis=0)
     return flagged
 
 
@@ -121,8 +120,8 @@ def rounding(kan: KAN, x: Tensor) -> Rounding:
     """
     generator = torch.Generator().manual_seed(0)
     chunk_rows = max(1, _CHUNK_NUMBERS // max(layer.edge_mask.numel() for layer in kan.layers))
-    rounded = [_with_rounded_constants(kan, generator) for _ in range(_TRIES)]
-    parts = [_of_chunk(kan, rounded, rows, generator) for rows in torch.split(x, chunk_rows)]
+    rounded = [_round_constants(kan, generator) for _ in range(_TRIES)]
+    parts = [_round_chunk(kan, rounded, rows, generator) for rows in torch.split(x, chunk_rows)]
     spread, overflow, lost = (torch.cat(each).numpy() for each in zip(*parts, strict=True))
     return Rounding(spread, overflow, lost)
 
@@ -131,7 +130,7 @@ def _noise(shape: torch.Size, generator: torch.Generator) -> Tensor:
     return _ROUNDING * (2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1)
 
 
-def _with_rounded_constants(kan: KAN, generator: torch.Generator) -> KAN:
+def _round_constants(kan: KAN, generator: torch.Generator) -> KAN:
     """A copy whose symbolic constants are changed at random, each by up to half a unit in the last place."""
     kan = copy.deepcopy(kan)
     with torch.no_grad():
@@ -141,22 +140,24 @@ def _with_rounded_constants(kan: KAN, generator: torch.Generator) -> KAN:
     return kan
 
 
-def _of_chunk(kan: KAN, rounded: Sequence[KAN], x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+def _round_chunk(
+    kan: KAN, rounded: Sequence[KAN], x: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
     overflow, lost = torch.zeros(2, len(x), dtype=torch.bool)
-    exact_edges, exact = _through(kan, x)
+    exact_edges, exact = _propagate(kan, x)
     spread = torch.zeros_like(exact)
     for other in rounded:
-        moved_edges, moved = _through(other, x, generator)
+        moved_edges, moved = _propagate(other, x, generator)
         for layer, before, after in zip(other.layers, exact_edges, moved_edges, strict=True):
-            lost |= _lost(layer, before, after)
-            overflow |= _overflowed(layer, after)
+            lost |= _is_lost(layer, before, after)
+            overflow |= _has_overflow(layer, after)
         apart = (moved - exact).abs()
         apart[moved.isnan() & exact.isnan()] = 0.0
         spread = torch.maximum(spread, apart.nan_to_num(nan=torch.inf, posinf=torch.inf))
     return spread, overflow, lost
 
 
-def _through(kan: KAN, x: Tensor, generator: torch.Generator | None = None) -> tuple[list[Tensor], Tensor]:
+def _propagate(kan: KAN, x: Tensor, generator: torch.Generator | None = None) -> tuple[list[Tensor], Tensor]:
     """The edges of each layer and the answers. With a generator, every number is rounded at random."""
     found = []
     with torch.no_grad():
@@ -181,7 +182,7 @@ def _nodes(layer: KANLayer, edges: Tensor) -> Tensor:
     return edges.sum(dim=2) if layer.bias is None else edges.sum(dim=2) + layer.bias
 
 
-def _overflowed(layer: KANLayer, edges: Tensor) -> Tensor:
+def _has_overflow(layer: KANLayer, edges: Tensor) -> Tensor:
     """``[rows]``: True if a node, or a symbolic function before its factor c, is too large for float32."""
     passed = (edges.abs().sum(dim=2) > _LARGEST).any(dim=1)
     if layer.symbolic_affine is None:
@@ -191,7 +192,7 @@ def _overflowed(layer: KANLayer, edges: Tensor) -> Tensor:
     return passed | ((edges[:, outputs, inputs] - d).abs() > c * _LARGEST).any(dim=1)
 
 
-def _lost(layer: KANLayer, exact: Tensor, moved: Tensor) -> Tensor:
+def _is_lost(layer: KANLayer, exact: Tensor, moved: Tensor) -> Tensor:
     """``[rows]``: True if rounding changes a symbolic function's large value by more than half.
 
     ``exact`` and ``moved`` are edges ``[rows, outputs, inputs]``.

@@ -30,7 +30,7 @@ class Option:
 
     strategy: Strategy
     candidate: StrategyTrial
-    within: bool = False
+    is_within: bool = False
 
 
 class Search:
@@ -66,7 +66,9 @@ class Search:
         return StrategyTrial(strategies[index].name, error.max_relative_error, error.region, {})
 
 
-def applicable(layer: KANLayer, index: int, strategies: Sequence[Strategy], precision: Precision) -> Sequence[Strategy]:
+def applicable_strategies(
+    layer: KANLayer, index: int, strategies: Sequence[Strategy], precision: Precision
+) -> Sequence[Strategy]:
     """The strategies that can write a layer.
 
     Raises:
@@ -101,21 +103,21 @@ def screen(search: Search, candidates: Sequence[Sequence[Strategy]], tolerance: 
             break
         standing = [option.strategy for option in best]
     if any(_error(option) > tolerance for option in best):
-        raise LoweringError(_too_far(search, best, tolerance))
-    return [_within(options, tolerance, search.precision) for options in layers]
+        raise LoweringError(_describe_failure(search, best, tolerance))
+    return [_mark_within(options, tolerance, search.precision) for options in layers]
 
 
-def _within(options: list[Option], tolerance: float, precision: Precision) -> list[Option]:
+def _mark_within(options: list[Option], tolerance: float, precision: Precision) -> list[Option]:
     """Mark the options that are within the error bound, and put them first.
 
     In float16 and int8 the bound is stricter: a strategy with cancellation loses many digits and gains little time.
     """
     most = tolerance if precision == "float32" else min(tolerance, _COARSE * min(map(_error, options)))
     marked = [replace(option, within=_error(option) <= most) for option in options]
-    return sorted(marked, key=lambda option: not option.within)
+    return sorted(marked, key=lambda option: not option.is_within)
 
 
-def _too_far(search: Search, best: Sequence[Option], tolerance: float) -> str:
+def _describe_failure(search: Search, best: Sequence[Option], tolerance: float) -> str:
     """The message of a LoweringError. It names the layer that has the largest error alone."""
     alone = [
         Reference(KAN.of_layers([layer]), rows_per_region=SCREENING_ROWS)
@@ -132,10 +134,10 @@ def _too_far(search: Search, best: Sequence[Option], tolerance: float) -> str:
     )
 
 
-def timed(search: Search, index: int, options: Sequence[Option], tune_for: Sequence[int]) -> list[Option]:
+def time_options(search: Search, index: int, options: Sequence[Option], tune_for: Sequence[int]) -> list[Option]:
     """Time the options that are within the error bound; these come first, the fastest first."""
     alone = KAN.of_layers([search.kan.layers[index]])
-    good = [option for option in options if option.within]
+    good = [option for option in options if option.is_within]
     models = [predicting_model(alone, None, None, [option.strategy], search.precision) for option in good]
     rows = search.reference.hidden_rows(index, LARGEST_BLOCK)
     measured = [
@@ -145,7 +147,7 @@ def timed(search: Search, index: int, options: Sequence[Option], tune_for: Seque
     fastest = min(map(_slowness, measured))
     # The sort is stable: options that are equally fast stay in the order of preference.
     measured.sort(key=lambda option: max(_slowness(option), fastest + _AS_FAST))
-    return measured + [option for option in options if not option.within]
+    return measured + [option for option in options if not option.is_within]
 
 
 def _error(option: Option) -> float:
@@ -167,29 +169,29 @@ def combine(search: Search, layers: Sequence[Sequence[Option]], tolerance: float
     Raises:
         LoweringError: no combination tried is within the tolerance.
     """
-    chosen = [next(option for option in options if option.within) for options in layers]
+    chosen = [next(option for option in options if option.is_within) for options in layers]
     most_exact = [min(options, key=_error) for options in layers]
-    while _together(search, chosen) > tolerance:
+    while _combined_error(search, chosen) > tolerance:
         gains = [_error(now) - _error(best) for now, best in zip(chosen, most_exact, strict=True)]
         worst = int(np.argmax(gains))
         if gains[worst] <= 0:
-            raise LoweringError(_too_far(search, chosen, tolerance))
-        chosen[worst] = _first_enough(search, chosen, worst, layers[worst], tolerance) or most_exact[worst]
+            raise LoweringError(_describe_failure(search, chosen, tolerance))
+        chosen[worst] = _first_within(search, chosen, worst, layers[worst], tolerance) or most_exact[worst]
     # A layer that became more exact early may be more exact than needed now, after later layers changed too.
     for index, options in enumerate(layers):
-        chosen[index] = _first_enough(search, chosen, index, options, tolerance) or chosen[index]
-    return chosen, _together(search, chosen)
+        chosen[index] = _first_within(search, chosen, index, options, tolerance) or chosen[index]
+    return chosen, _combined_error(search, chosen)
 
 
-def _together(search: Search, options: Sequence[Option]) -> float:
+def _combined_error(search: Search, options: Sequence[Option]) -> float:
     return search.error([each.strategy for each in options]).max_relative_error
 
 
-def _first_enough(
+def _first_within(
     search: Search, chosen: Sequence[Option], index: int, options: Sequence[Option], tolerance: float
 ) -> Option | None:
     """The first option of a layer with which the whole network is within the tolerance; None: there is none."""
     for option in options:
-        if option.within and _together(search, [*chosen[:index], option, *chosen[index + 1 :]]) <= tolerance:
+        if option.is_within and _combined_error(search, [*chosen[:index], option, *chosen[index + 1 :]]) <= tolerance:
             return option
     return None

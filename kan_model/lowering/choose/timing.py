@@ -13,7 +13,7 @@ Rows32 = NDArray[np.float32]
 # A larger batch is timed in blocks of the faster of these sizes: in larger blocks, temporaries do not fit the cache.
 _BATCH_BLOCKS = (32, 128)
 LARGEST_BLOCK = max(_BATCH_BLOCKS)
-_FIRST_LOOKS = 4
+_FIRST_RUNS = 4
 _REPEATS = 15
 _SECONDS_PER_REPEAT = 5e-4
 # A graph this many times slower than the fastest in the first runs is not timed further.
@@ -74,7 +74,7 @@ def cheapest_block(seconds: Mapping[int, float]) -> int:
 def _race(sessions: Sequence[Session], feeds: Sequence[Rows32]) -> list[float]:
     """Seconds of one run of each session. The repeats take turns, so that all get the same noise of the machine."""
     # The first runs allocate memory, so the fastest of a few counts.
-    best = [min(_seconds(*each, 1) for _ in range(_FIRST_LOOKS)) for each in zip(sessions, feeds, strict=True)]
+    best = [min(_seconds(*each, 1) for _ in range(_FIRST_RUNS)) for each in zip(sessions, feeds, strict=True)]
     by_row = [seconds / len(feed) for seconds, feed in zip(best, feeds, strict=True)]
     running = [i for i, seconds in enumerate(by_row) if seconds <= _HOPELESS * min(by_row) or len(feeds[i]) == 1]
     runs = [max(1, round(_SECONDS_PER_REPEAT / seconds)) for seconds in best]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from kan_model.lowering.emit.edges import emit_edges
 from kan_model.lowering.emit.nodes import emit_nodes
 from kan_model.lowering.emit.precision import Precision
-from kan_model.lowering.emit.pruned import without_pruned
+from kan_model.lowering.emit.pruned import remove_pruned
 from kan_model.lowering.strategies.strategy import Strategy
 from kan_model.network.network import KAN
 from kan_model.network.transform import InputTransform, OutputTransform, Softmax
@@ -29,7 +29,7 @@ def predicting_model(
     metadata: Mapping[str, str] | None = None,
 ) -> onnx.ModelProto:
     """The model ``features`` [rows, inputs] -> outputs, with one strategy per layer, without pruned nodes."""
-    compact = without_pruned(kan)
+    compact = remove_pruned(kan)
     graph = GraphBuilder(INPUT_NAME, kan.width[0])
     value = _emit_inputs(graph, INPUT_NAME, inputs, compact.nodes[0], kan.width[0])
     for index, layer in enumerate(compact.layers):
@@ -50,7 +50,7 @@ def explaining_model(
 
     Edges to nodes that no answer depends on are zero.
     """
-    compact = without_pruned(kan)
+    compact = remove_pruned(kan)
     graph = GraphBuilder(INPUT_NAME, kan.width[0])
     value = _emit_inputs(graph, INPUT_NAME, inputs, compact.nodes[0], kan.width[0])
     edges = {}
@@ -61,7 +61,7 @@ def explaining_model(
         if np.any(constant := compact.constant(index)):
             value = graph.op("Add", [value, graph.floats(constant, "constant")], "nodes")
         fixed = compact.fixed[index]
-        placed = _emit_placed(graph, each, fixed, compact.nodes[index + 1], compact.nodes[index])
+        placed = _emit_at_places(graph, each, fixed, compact.nodes[index + 1], compact.nodes[index])
         edges[edges_name(index)] = (placed, fixed.shape)
     value = _emit_outputs(graph, value, outputs)
     return graph.build({output_name(outputs): (value, kan.width[-1:]), **edges}, "kan_explained", metadata or {})
@@ -77,7 +77,7 @@ def edges_name(layer: int) -> str:
     return f"layer{layer}_edges"
 
 
-def _emit_placed(graph: GraphBuilder, edges: str, fixed: Values, outputs: Indices, inputs: Indices) -> str:
+def _emit_at_places(graph: GraphBuilder, edges: str, fixed: Values, outputs: Indices, inputs: Indices) -> str:
     """Write the kept nodes' edges at their places among all edges; the others are ``fixed`` ([outputs, inputs])."""
     for axis, (nodes, count) in enumerate(zip((outputs, inputs), fixed.shape, strict=True), start=1):
         if len(nodes) == count:

@@ -7,7 +7,7 @@ from kan_model.lowering.emit.precision import Precision, emit_product
 from kan_model.lowering.emit.silu import base_weights, emit_silu
 from kan_model.lowering.emit.symbolic_edges import emit_symbolic_nodes
 from kan_model.lowering.strategies.strategy import Gathered, Strategy, Term
-from kan_model.network.connections import with_nodes
+from kan_model.network.connections import select_nodes
 from kan_model.network.layer import KANLayer
 from kan_model.onnx_graph import GraphBuilder
 
@@ -35,7 +35,7 @@ def emit_nodes(
         nothing = np.zeros((layer.inputs, layer.outputs))
         return emit_product(graph, x, nothing, graph.floats(constant, "constant"))
     if len(read) < layer.inputs:
-        layer = with_nodes(layer, read, np.arange(layer.outputs))
+        layer = select_nodes(layer, read, np.arange(layer.outputs))
         x = graph.op("Gather", [x, graph.integers(read, "spline_inputs")], "read", axis=1)
     return _emit_edges(graph, layer, x, strategy, precision, constant, total)
 

@@ -13,7 +13,7 @@ from kan_model.network.connections import (
     active_edges,
     reachable_from_inputs,
     reaching_outputs,
-    with_nodes,
+    select_nodes,
 )
 from kan_model.network.layer import KANLayer
 from kan_model.network.network import KAN
@@ -44,11 +44,11 @@ class Compact:
         return constant
 
 
-def without_pruned(kan: KAN) -> Compact:
+def remove_pruned(kan: KAN) -> Compact:
     """Leave out nodes on no path from an input to an output. Outputs stay, and at least one node of each level."""
     active = active_edges(kan.layers)
     is_fed, is_read = reachable_from_inputs(active), reaching_outputs(active)
-    alive = _alive(is_fed, is_read)
+    alive = _nodes_to_keep(is_fed, is_read)
     nodes = tuple(np.flatnonzero(level) for level in alive)
     exact = copy.deepcopy(kan).double()
     layers, fixed, biases = [], [], []
@@ -63,12 +63,12 @@ def without_pruned(kan: KAN) -> Compact:
         values = torch.from_numpy(edges.sum(axis=1) + biases[-1])
         edges[np.ix_(nodes[index + 1], nodes[index])] = 0
         fixed.append(edges)
-        left = with_nodes(layer, nodes[index], nodes[index + 1])
+        left = select_nodes(layer, nodes[index], nodes[index + 1])
         layers.append(left if left.bias is None else left.changed(bias=None))
     return Compact(tuple(layers), nodes, tuple(fixed), tuple(biases))
 
 
-def _alive(fed: list[Flags], read: list[Flags]) -> list[Flags]:
+def _nodes_to_keep(fed: list[Flags], read: list[Flags]) -> list[Flags]:
     """Flags of the nodes to keep."""
     alive = [before & after for before, after in zip(fed, read, strict=True)]
     alive[-1][:] = True

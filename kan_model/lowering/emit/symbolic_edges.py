@@ -27,7 +27,7 @@ def emit_symbolic_nodes(graph: GraphBuilder, layer: KANLayer, x: str) -> str:
     places = np.full((layer.outputs, most), len(edges))
     for output, own in enumerate(by_output):
         places[output, : len(own)] = own
-    placed = _emit_placed(graph, values, places, len(edges))
+    placed = _emit_at_places(graph, values, places, len(edges))
     return graph.op("ReduceSum", [placed, graph.integers([2], "edges_axis")], "symbolic", keepdims=0)
 
 
@@ -37,7 +37,7 @@ def emit_symbolic_edges(graph: GraphBuilder, layer: KANLayer, x: str) -> str:
     places = np.full((layer.outputs, layer.inputs), len(edges))
     for place, edge in enumerate(edges):
         places[edge.output, edge.input] = place
-    return _emit_placed(graph, values, places, len(edges))
+    return _emit_at_places(graph, values, places, len(edges))
 
 
 def _emit_edges(graph: GraphBuilder, layer: KANLayer, x: str) -> tuple[list[SymbolicEdge], str]:
@@ -60,7 +60,7 @@ def _emit_function(graph: GraphBuilder, layer: KANLayer, x: str, edges: list[Sym
     return FUNCTIONS[edges[0].function].onnx(graph, x)
 
 
-def _emit_placed(graph: GraphBuilder, values: str, places: Places, zero: int) -> str:
+def _emit_at_places(graph: GraphBuilder, values: str, places: Places, zero: int) -> str:
     """Write ``[rows, *places]``: the values ``[rows, edges]`` by index; the index ``zero`` gives 0."""
     if np.any(places == zero):
         values = graph.op("Pad", [values, graph.integers([0, 0, 0, 1], "one_more")], "symbolic_and_zero")

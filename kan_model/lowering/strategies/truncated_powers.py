@@ -74,12 +74,12 @@ def _plan(layer: KANLayer) -> _Plan:
     left, right = list(knots[: len(knots) // 2][::-1]), list(knots[len(knots) // 2 :])
     if len(left) < len(right):
         centre = right[0]
-        return _Plan(_alternating([centre, *left], right), layer.degree - 1, centre)
+        return _Plan(_alternate([centre, *left], right), layer.degree - 1, centre)
     centre = as_float32(layer.domain.detach().double().numpy().mean(axis=1))
-    return _Plan(_alternating(left, right), layer.degree, centre)
+    return _Plan(_alternate(left, right), layer.degree, centre)
 
 
-def _alternating(left: list[Values], right: list[Values]) -> list[Values]:
+def _alternate(left: list[Values], right: list[Values]) -> list[Values]:
     return [start for pair in zip(left, right, strict=True) for start in (-pair[0], pair[1])]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.capacity.costs import LOADS, CostError, Costs, Point, fit, from_json, from_results
-from benchmarks.common.load_job import Seen
+from benchmarks.common.load_job import LoadResult
 from benchmarks.serving.__main__ import _as_json
 from benchmarks.serving.bounds import Findings
 from benchmarks.serving.contenders import server_name
@@ -15,9 +15,9 @@ from benchmarks.serving.loads import Results
 TRUE = Costs(50e-6, 270e-6, 1e-6)
 
 
-def _seen(rows: int, rows_a_run: float) -> Seen:
+def _seen(rows: int, rows_a_run: float) -> LoadResult:
     cpu_seconds = TRUE.request_seconds + TRUE.run_seconds * rows / rows_a_run + TRUE.row_seconds * rows
-    return Seen(1000, 1.0, 1000 * cpu_seconds, 0.1, 1e-3, 2e-3)
+    return LoadResult(1000, 1.0, 1000 * cpu_seconds, 0.1, 1e-3, 2e-3)
 
 
 def _results() -> Results:

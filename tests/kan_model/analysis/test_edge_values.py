@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kan_model import KAN
-from kan_model.analysis.edge_values import checked_rows, edge_values, first_flaw
+from kan_model.analysis.edge_values import check_rows, edge_values, first_flaw
 from kan_model.network.symbolic_edge import SymbolicEdge
 
 NAN, INFINITY = float("nan"), float("inf")
@@ -38,7 +38,7 @@ def test_rows_that_the_network_cannot_read_are_refused(
 ) -> None:
     """What came, and what was wanted."""
     with pytest.raises(ValueError, match=message):
-        checked_rows(make_kan(), rows, at_least=2)
+        check_rows(make_kan(), rows, at_least=2)
 
 
 def test_an_edge_that_is_not_finite_is_named(make_kan: Callable[..., KAN]) -> None:

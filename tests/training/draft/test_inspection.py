@@ -43,10 +43,16 @@ def test_each_column_is_told_by_what_it_holds(tmp_path: Path) -> None:
         "y": "numbers",
     }
     counter, real, town = found.facts("counter"), found.facts("real"), found.facts("town")
-    assert (counter.whole, counter.ordered, counter.distinct, counter.low, counter.high) == (True, True, 30, 0, 29)
-    assert (real.whole, real.ordered, real.missing) == (False, False, 1)
+    assert (counter.is_whole, counter.is_ordered, counter.distinct, counter.low, counter.high) == (
+        True,
+        True,
+        30,
+        0,
+        29,
+    )
+    assert (real.is_whole, real.is_ordered, real.missing) == (False, False, 1)
     assert (town.words, town.missing, town.distinct) == (("Bonn", "Ulm"), 10, 2)
-    assert found.facts("day").ordered
+    assert found.facts("day").is_ordered
     assert 'row 30 (line 31) holds "oops"' in found.facts("dirty").flaw
     assert "not finite in float32" in found.facts("huge").flaw
     assert found.facts("truth").words == ("False", "True")

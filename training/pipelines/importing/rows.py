@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.column import class_words, numbers
-from training.data.encoding import Numbers, encoded_classes
+from training.data.encoding import Numbers, encode_classes
 from training.data.float32_limits import input_flaw
 from training.data.split import RowNumbers
 from training.data.table import Table, read_table
@@ -137,7 +137,7 @@ def _truth(table: Table, goal: Target) -> Numbers | RowNumbers | None:
         return _filled(table, goal.target).reshape(-1, 1)
     words = class_words(table, goal.target)
     _check_present(table, goal.target, words == "")
-    return encoded_classes(table, goal.target, words, goal.classes)[0]
+    return encode_classes(table, goal.target, words, goal.classes)[0]
 
 
 def _check_present(table: Table, name: str, missing: NDArray[np.bool_]) -> None:

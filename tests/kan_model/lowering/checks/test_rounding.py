@@ -11,7 +11,7 @@ from onnx import numpy_helper
 from kan_model import KAN, KANConfig, SymbolicEdge
 from kan_model.lowering import lower
 from kan_model.lowering.checks.reference import Reference
-from kan_model.lowering.checks.rounding import edges_left_open, left_open, rounding
+from kan_model.lowering.checks.rounding import float32_edge_errors, float32_error, rounding
 from kan_model.lowering.emit.network import explaining_model, predicting_model
 from kan_model.lowering.strategies.closed_form import ClosedForm
 
@@ -130,7 +130,7 @@ def test_edges_that_explain_are_held_likewise(function: str, a: float, b: float)
 
 def test_of_splines_no_edge_is_open(make_kan: MakeKAN) -> None:
     """Edges of networks without symbolic ones are held to every digit."""
-    opened = edges_left_open(make_kan(), torch.full((3, 3), 1e3, dtype=torch.float64))
+    opened = float32_edge_errors(make_kan(), torch.full((3, 3), 1e3, dtype=torch.float64))
     assert all(not layer.any() for layer in opened)
 
 
@@ -156,4 +156,4 @@ def test_a_wrong_constant_is_still_found(change: float) -> None:
 def test_of_splines_nothing_is_open(make_kan: MakeKAN) -> None:
     """For splines alone nothing is excused, also far outside."""
     kan = make_kan()
-    assert left_open(kan, torch.full((3, 3), 1e6, dtype=torch.float64), None).max() == 0
+    assert float32_error(kan, torch.full((3, 3), 1e6, dtype=torch.float64), None).max() == 0

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from kan_model import KAN, KANConfig
 from kan_model.lowering.driver import STRATEGIES
 from kan_model.lowering.emit.network import predicting_model
-from kan_model.lowering.emit.pruned import Compact, without_pruned
+from kan_model.lowering.emit.pruned import Compact, remove_pruned
 from kan_model.lowering.strategies.strategy import Strategy
-from kan_model.network.connections import with_nodes
+from kan_model.network.connections import select_nodes
 from kan_model.network.layer import KANLayer, Outside
 from kan_model.network.symbolic_edge import SymbolicEdge
 from kan_model.onnx_runtime import run
@@ -41,7 +41,7 @@ def test_any_pruned_network_is_the_same_function(
     kan = pruned(KAN(KANConfig(width, noise=0.5), dtype=torch.float64), with_mask, random, kept)
     x = torch.from_numpy(random.uniform(-2, 2, (20, width[0])))
     with torch.no_grad():
-        torch.testing.assert_close(answers_of(without_pruned(kan), x), kan(x), rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(answers_of(remove_pruned(kan), x), kan(x), rtol=1e-12, atol=1e-12)
 
 
 @settings(deadline=None, max_examples=25)
@@ -73,7 +73,7 @@ def test_pruned_nodes_cost_nothing(strategy: Strategy, with_mask: WithMask) -> N
     second[:, [0, 2, 3]] = True
     large = KAN.of_layers([with_mask(layers[0], first), with_mask(layers[1], second)])
     small = KAN(KANConfig((2, 3, 2), grid_size=9, domain=(domain[1], domain[4])))
-    assert without_pruned(large).nodes[0].tolist() == [1, 4]
+    assert remove_pruned(large).nodes[0].tolist() == [1, 4]
     graphs = [predicting_model(kan, None, None, [strategy] * 2).graph for kan in (large, small)]
     operators = [Counter(node.op_type for node in graph.node) for graph in graphs]
     assert operators[0] - operators[1] == Counter({"Gather": 1})
@@ -87,7 +87,7 @@ def test_a_constant_node_reaches_further_layers(with_mask: WithMask, float64_ans
     kan = KAN(KANConfig((2, 2, 2, 1), noise=0.5), dtype=torch.float64)
     masks = [np.array([[1, 1], [0, 0]], bool), np.array([[1, 0], [0, 1]], bool), np.array([[1, 1]], bool)]
     kan = KAN.of_layers([with_mask(layer, mask) for layer, mask in zip(kan.layers, masks, strict=True)])
-    compact = without_pruned(kan)
+    compact = remove_pruned(kan)
     assert [len(nodes) for nodes in compact.nodes] == [2, 1, 1, 1]
     x = torch.zeros(1, 1, dtype=torch.float64)
     with torch.no_grad():
@@ -106,7 +106,7 @@ def test_a_constant_node_that_stays_feeds_nodes_that_do_not(with_mask: WithMask)
     kan = KAN(KANConfig((1, 1, 2, 1), noise=0.5), dtype=torch.float64)
     masks = ([[0]], [[0], [1]], [[1, 1]])
     kan = KAN.of_layers([with_mask(layer, np.array(m, bool)) for layer, m in zip(kan.layers, masks, strict=True)])
-    compact = without_pruned(kan)
+    compact = remove_pruned(kan)
     assert [nodes.tolist() for nodes in compact.nodes] == [[0], [0], [0], [0]]
     x = torch.linspace(-2, 2, 5, dtype=torch.float64)[:, None]
     with torch.no_grad():
@@ -163,13 +163,13 @@ def test_a_part_of_a_layer_is_its_edges_between_those_nodes(make_kan: Callable[.
         layer = make_kan(uneven=uneven).layers[0]
         layer = layer.with_symbolic([SymbolicEdge(3, 2, "sin", 1, 2, 3, 4), SymbolicEdge(0, 0, "exp", 1, 0, 1, 0)])
         inputs, outputs = np.array([1, 2]), np.array([0, 3])
-        part = with_nodes(layer, inputs, outputs)
+        part = select_nodes(layer, inputs, outputs)
         x = torch.linspace(-2, 2, 30, dtype=torch.float64).reshape(10, 3)
         with torch.no_grad():
             wanted = layer.edge_outputs(x)[:, [0, 3]][:, :, [1, 2]]
             torch.testing.assert_close(part.edge_outputs(x[:, 1:]), wanted, rtol=0, atol=0)
         assert [edge.function for edge in part.symbolic] == ["sin"]
-        assert with_nodes(layer, np.arange(3), np.arange(4)) is layer
+        assert select_nodes(layer, np.arange(3), np.arange(4)) is layer
 
 
 def pruned(kan: KAN, with_mask: WithMask, random: np.random.Generator, kept: float) -> KAN:
