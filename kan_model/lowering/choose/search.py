@@ -113,7 +113,7 @@ def _mark_within(options: list[Option], tolerance: float, precision: Precision) 
     In float16 and int8 the bound is stricter: a strategy with cancellation loses many digits and gains little time.
     """
     most = tolerance if precision == "float32" else min(tolerance, _COARSE * min(map(_error, options)))
-    marked = [replace(option, within=_error(option) <= most) for option in options]
+    marked = [replace(option, is_within=_error(option) <= most) for option in options]
     return sorted(marked, key=lambda option: not option.is_within)
 
 
