@@ -97,7 +97,10 @@ def test_paths_count_from_the_recipe(tmp_path: Path) -> None:
         (TABLE + "[network]\ndegree = 6", "[network] degree = 6: wanted at most 5"),
         (TABLE + "[network]\nhidden = [0]", "[network] hidden, entry 1 = 0: wanted at least 1"),
         (TABLE + "[split]\ntest = 1.0", "[split] test = 1.0: wanted less than 1"),
-        (TABLE + "[split]\ntest = 0.5\nvalidation = 0.5", "[split]: validation = 0.5, test = 0.5 leave no training row"),
+        (
+            TABLE + "[split]\ntest = 0.5\nvalidation = 0.5",
+            "[split]: validation = 0.5, test = 0.5 leave no training row",
+        ),
         (TABLE + '[split]\nkind = "time"', '[split]: kind = "time" needs column'),
         (TABLE + '[split]\nkind = "random"\ncolumn = "a"', '[split]: column is for kind = "time" or "group"'),
         (TABLE + '[split]\nkind = "stratified"', 'needs [task] kind = "classification"'),
