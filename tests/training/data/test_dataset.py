@@ -282,7 +282,7 @@ def test_tables_too_small_or_all_gaps_are_refused(tmp_path: Path) -> None:
     """Nine rows, and no row left."""
     with pytest.raises(DataError, match="9 rows to train on; wanted at least 10"):
         prepared(tmp_path, make_table(9))
-    with pytest.raises(DataError, match="drop_rows leaves none"):
+    with pytest.raises(DataError, match="drop_rows leaves no row"):
         prepared(tmp_path, make_table().assign(age=np.nan), data='missing = "drop_rows"')
     frame = make_table()
     frame.loc[0, "kind"] = "rare"
