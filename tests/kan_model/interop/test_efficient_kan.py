@@ -209,7 +209,7 @@ def _replace(name: str, value: Any) -> Callable[[State], None]:
         (_replace("layers.3.grid", torch.zeros(1, 12)), r"the layers are \[0, 1, 3\]; wanted 0, 1, … without a gap"),
         (lambda state: state.update(_state((3, 5))), "a layer of 5 outputs is followed by one of 4 inputs"),
         (_replace("layers.0.spline_weight", torch.zeros(4, 3, 8).half()), "spline_weight is torch.float16; wanted"),
-        (_set("layers.0.spline_scaler", ..., 3e38), "layer 0: a coefficient times its scales is more than"),
+        (_set("layers.0.spline_scaler", ..., 3e38), "layer 0: a coefficient times its scales is too large for"),
         (lambda state: state.clear(), "no layer of efficient-kan in nothing; wanted"),
     ],
 )
