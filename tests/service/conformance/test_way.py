@@ -1,0 +1,68 @@
+"""How many files of ours one request enters on its way down, from the front end's handler to the session's run.
+
+Somebody who follows a request reads these files. To see them: pytest -rP tests/service/conformance/test_way.py
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+
+from kan_api.v1 import prediction_pb2 as pb
+from open_inference import grpc_predict_v2_pb2 as oip
+
+_ROWS = np.ones((1, 4), np.float32).tobytes()
+_PREDICT = pb.PredictRequest(model="affine", features=pb.Matrix(rows=1, columns=4, raw=_ROWS))
+_MODEL_INFER = oip.ModelInferRequest(
+    model_name="affine",
+    inputs=[oip.ModelInferRequest.InferInputTensor(name="x", datatype="FP32", shape=[1, 4])],
+    raw_input_contents=[_ROWS],
+)
+# Above this, a change has made the way longer: fold the new file into one that is on the way already.
+_MOST_FILES = {
+    ("grpcio", "Predict"): 11,
+    ("grpcio", "ModelInfer"): 11,
+    ("envoy", "Predict"): 16,
+    ("envoy", "ModelInfer"): 16,
+}
+_CALLS = 9
+
+
+@pytest.mark.parametrize(
+    ("path", "request_bytes"),
+    [
+        ("/kan_api.v1.PredictionService/Predict", _PREDICT.SerializeToString()),
+        ("/inference.GRPCInferenceService/ModelInfer", _MODEL_INFER.SerializeToString()),
+    ],
+    ids=["Predict", "ModelInfer"],
+)
+def test_the_way_down_is_short(
+    start: Callable[..., Any],
+    frontend: str,
+    write_model: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    request_bytes: bytes,
+) -> None:
+    """A request that arrives alone enters no more files of ours than the bound, before its rows are run."""
+    write_model("affine")
+    monkeypatch.setenv("KAN_TESTS_WAY", str(tmp_path / "ways"))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).with_name("way")), prepend=os.pathsep)
+    server = start("--poll-seconds", "0")
+    (tmp_path / "ways").unlink(missing_ok=True)  # warm-up runs are none of a request
+    with grpc.insecure_channel(server.grpc) as channel:
+        for _ in range(_CALLS):
+            channel.unary_unary(path)(request_bytes, timeout=60)
+    ways = [tuple(json.loads(line)) for line in (tmp_path / "ways").read_text().splitlines()]
+    assert len(ways) == _CALLS
+    # The usual one: every sixteenth request that arrives alone opens a batch window, which the next one meets.
+    ((files, _),) = Counter(ways).most_common(1)
+    print(frontend, path, len(files), *files, sep="\n  ")
+    assert len(files) <= _MOST_FILES[frontend, path.rpartition("/")[2]]
