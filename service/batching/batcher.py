@@ -5,27 +5,21 @@ Nothing here knows gRPC, protobuf or onnxruntime. One event loop owns a batcher;
 
 import asyncio
 import logging
-import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
-from service.batching.batch import attempt, deliver, run_failed
+import numpy as np
+
 from service.batching.batch_window import BatchWindow
+from service.batching.delivery import deliver, run_failure
+from service.batching.pace import Pace
 from service.batching.request_queue import BatchObserver, Outputs, Part, Request, RequestQueue, Result, Rows
 from service.errors import Draining, InvalidRequest, ModelNotReady
 
 __all__ = ["BatchObserver", "Batcher", "Outputs", "Result", "Rows"]
 
 _log = logging.getLogger(__name__)
-
-# The time of a row is a mean that forgets: so many runs count.
-_RUNS_REMEMBERED = 8
-# For so long after an interactive request the next is looked out for: a batch then holds no more bulk rows than run in
-# _BULK_SECONDS, since a request that comes waits for the batch that runs, perhaps for one whose turn bulk is, and for
-# its own. Fewer than _LEAST_BULK_ROWS would cost too much a row.
-_INTERACTIVE_SECONDS = 1.0
-_BULK_SECONDS, _LEAST_BULK_ROWS = 1e-3, 32
 
 
 class Batcher:
@@ -68,8 +62,7 @@ class Batcher:
         self._queue = RequestQueue(max_queue_rows, observer)
         self._batch: list[Part] = []  # what runs now
         self._later: asyncio.TimerHandle | None = None
-        self._mean_rows = self._mean_seconds = 0.0  # of the last runs
-        self._interactive_came = -math.inf
+        self._pace = Pace(max_batch_rows)
         inline = executor is None and not max_queue_delay_seconds
         self._at_once_rows = min(max_batch_rows, max_queue_rows) if inline else 0
         turns = quiet_turns if executor is None else 0
@@ -105,11 +98,11 @@ class Batcher:
         self._admit(rows)
         now = self._clock()
         if not bulk:
-            self._interactive_came = now
+            self._pace.interactive_arrived = now
         if self._may_run_at_once(rows, deadline, now, bulk):
             return self._run_at_once(rows, now)
         request = Request(rows, deadline, now, asyncio.get_running_loop().create_future(), bulk)
-        self._queue.put(request, self._row_seconds())
+        self._queue.put(request, self._pace.row_seconds())
         self._window.arrived()
         self._wake()
         try:
@@ -132,7 +125,8 @@ class Batcher:
         for request in self._queue.waiting():
             self._queue.discard(request, "draining", Draining("the server stopped before these rows were run"))
         await self.drain()
-        self._run = _closed  # what it holds is large, and the garbage collector may not look at a batcher (server.py)
+        # What it holds is large, and the garbage collector may not look at a batcher (server.py).
+        self._run = _refuse_closed
 
     def _admit(self, rows: Rows) -> None:
         """Refuse what may not wait, however empty the queue."""
@@ -147,16 +141,17 @@ class Batcher:
     def _may_run_at_once(self, rows: Rows, deadline: float | None, now: float, bulk: bool) -> bool:
         """Whether a request need not wait for its turn on the loop."""
         late = deadline is not None and now >= deadline
-        company = self._window.concurrent or self._window.is_open or self._queue
-        most_rows = min(self._at_once_rows, self._max_bulk_rows(now)) if bulk else self._at_once_rows
-        return not (company or late or len(rows) > most_rows)
+        concurrent = self._window.concurrent or self._window.is_open or self._queue.rows
+        most_rows = min(self._at_once_rows, self._pace.max_bulk_rows(now)) if bulk else self._at_once_rows
+        return not (concurrent or late or len(rows) > most_rows)
 
     def _run_at_once(self, rows: Rows, started: float) -> Result:
         """Run one request alone, in its caller's turn of the loop."""
         try:
+            # Before the run, since a run that hangs has to be seen too.
             self._observer.accepted(len(rows))
             self._observer.waited(0.0)
-            outcome = attempt(self._run, (rows,))
+            outcome = _attempt(self._run, (rows,))
             seconds = self._ran(len(rows), started, outcome)
             self._window.arrived_alone(started, started + seconds)
         except BaseException as error:
@@ -165,7 +160,7 @@ class Batcher:
                 raise
             outcome = error
         if isinstance(outcome, Exception):
-            raise run_failed(outcome)
+            raise run_failure(outcome)
         return Result(tuple(outcome), 0.0, seconds)
 
     def _wake(self) -> None:
@@ -196,13 +191,13 @@ class Batcher:
             return
         try:
             started = self._clock()
-            self._batch = self._queue.take(self.max_batch_rows, started, self._max_bulk_rows(started))
+            self._batch = self._queue.take(self.max_batch_rows, started, self._pace.max_bulk_rows(started))
             if not self._batch:
                 self._settle()
                 return
             blocks = [request.rows[start:stop] for request, start, stop in self._batch]
             if self._executor is None:
-                self._finish(started, attempt(self._run, blocks))
+                self._finish(started, _attempt(self._run, blocks))
             else:
                 self._dispatch_to_thread(self._executor, started, blocks)
         except BaseException as error:
@@ -219,7 +214,7 @@ class Batcher:
             except BaseException as error:
                 self._die(error)
 
-        asyncio.get_running_loop().run_in_executor(executor, attempt, self._run, blocks).add_done_callback(finish)
+        asyncio.get_running_loop().run_in_executor(executor, _attempt, self._run, blocks).add_done_callback(finish)
 
     def _finish(self, started: float, outcome: Outputs | Exception) -> None:
         """Give each request of the batch its rows, or the error, and go on."""
@@ -240,26 +235,14 @@ class Batcher:
             _log.error("a run failed", exc_info=outcome)
         else:
             self._observer.ran(rows, seconds)
-            self._mean_rows += (rows - self._mean_rows) / _RUNS_REMEMBERED
-            self._mean_seconds += (seconds - self._mean_seconds) / _RUNS_REMEMBERED
+            self._pace.note(rows, seconds)
         return seconds
-
-    def _row_seconds(self) -> float:
-        """Time that a row took of late; 0 where nothing has run."""
-        return self._mean_seconds / self._mean_rows if self._mean_rows else 0.0
-
-    def _max_bulk_rows(self, now: float) -> int:
-        """Most bulk rows of a batch: fewer while interactive requests come."""
-        row_seconds = self._row_seconds()
-        if not row_seconds or now - self._interactive_came > _INTERACTIVE_SECONDS:
-            return self.max_batch_rows
-        return min(self.max_batch_rows, max(_LEAST_BULK_ROWS, int(_BULK_SECONDS / row_seconds)))
 
     def _fail(self, batch: list[Part], cause: BaseException) -> None:
         """Tell the callers of a batch that its run failed; rows of theirs that still wait are not run."""
         for part in batch:
             self._queue.forget(part.request)
-            part.request.fail(run_failed(cause))
+            part.request.fail(run_failure(cause))
 
     def _die(self, cause: BaseException) -> None:
         """A fault of the batcher's own: let nobody wait for ever, and take nothing new."""
@@ -276,5 +259,18 @@ class Batcher:
             self._idle.set()
 
 
-def _closed(rows: Rows) -> Outputs:
+def _attempt(run: Callable[[Rows], Outputs], blocks: Sequence[Rows]) -> Outputs | Exception:
+    """Outputs of one run over all blocks, or what went wrong in it; may be called in a thread."""
+    try:
+        rows = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+        outputs = run(rows)
+        for output in outputs:
+            if len(output) != len(rows):
+                raise ValueError(f"the model gave {len(output)} rows for {len(rows)}")
+    except Exception as error:
+        return error
+    return outputs
+
+
+def _refuse_closed(rows: Rows) -> Outputs:
     raise RuntimeError(f"{len(rows)} rows for a batcher that is closed")

@@ -29,13 +29,13 @@ _SHARES = 16
 class BatchObserver(Protocol):
     """Who is told what a batcher does; ModelMetrics is one."""
 
-    def accepted(self, rows: int) -> None:
+    def accepted(self, rows: int, /) -> None:
         """A request of so many rows was taken into the queue."""
 
     def queued(self, rows: int) -> None:
         """So many rows wait now."""
 
-    def waited(self, seconds: float) -> None:
+    def waited(self, seconds: float, /) -> None:
         """A request waited so long before its first run."""
 
     def ran(self, rows: int, seconds: float) -> None:

@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,21 +47,30 @@ class BucketCounts:
 
     Args:
         bounds: Upper bounds of the buckets, ascending. A number equal to a bound is in that bucket.
+
+    Attributes:
+        keep: Records a number at the lowest cost: an append, never a sort. Its callers call `sort_when_many` as often.
     """
 
-    __slots__ = ("_bounds", "_counts", "_kept", "_sorting", "_total")
+    __slots__ = ("_bounds", "_counts", "_kept", "_sorting", "_total", "keep")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self._bounds = np.array(bounds, np.float64)
         self._counts = np.zeros(len(bounds) + 1, np.int64)
         self._total = 0.0
         self._kept: deque[float] = deque()
+        self.keep: Callable[[float], None] = self._kept.append
         self._sorting = threading.Lock()
 
     def note(self, number: float) -> None:
         """Record a number."""
         self._kept.append(number)
-        # If the lock is taken, another thread is sorting the kept numbers already.
+        if len(self._kept) >= _MOST_KEPT:
+            self.sort_when_many()
+
+    def sort_when_many(self) -> None:
+        """Sort the kept numbers if they are many."""
+        # If the lock is taken, another thread is sorting them already.
         if len(self._kept) >= _MOST_KEPT and self._sorting.acquire(blocking=False):
             try:
                 self._sort()

@@ -48,6 +48,8 @@ class ModelMetrics:
         batch_limit_rows, queue_limit_rows: Most rows of one run, and most rows that may wait; None before a load.
         rejections: Rejected requests, by reason.
         provider: Device of the runs, such as "cpu"; None before a load.
+        accepted: Counts a request that the queue accepted, with its rows.
+        waited: Records the wait of a request for its first run, in seconds.
     """
 
     def __init__(self, died: Callable[[], None]) -> None:
@@ -55,6 +57,9 @@ class ModelMetrics:
         self.queue_seconds = BucketCounts(SECONDS)
         self.compute_seconds = BucketCounts(SECONDS)
         self.request_rows = BucketCounts(ROWS)
+        # Called before each run, so a bare append; the sorting comes after it.
+        self.accepted: Callable[[int], None] = self.request_rows.keep
+        self.waited: Callable[[float], None] = self.queue_seconds.keep
         self.queue_rows = 0
         self.batch_limit_rows: int | None = None
         self.queue_limit_rows: int | None = None
@@ -85,18 +90,12 @@ class ModelMetrics:
         buckets.note(seconds)
         if compute_seconds is not None and code == "OK":
             self._compute.add(compute_seconds)
-
-    def accepted(self, rows: int) -> None:
-        """Count a request that the queue accepted, with its rows."""
-        self.request_rows.note(rows)
+        elif compute_seconds is not None:  # a failed run has sorted nothing
+            self._sort_when_many()
 
     def queued(self, rows: int) -> None:
         """Set the number of rows that wait now."""
         self.queue_rows = rows
-
-    def waited(self, seconds: float) -> None:
-        """Record the wait of a request for its first run."""
-        self.queue_seconds.note(seconds)
 
     def ran(self, rows: int, seconds: float) -> None:
         """Count one run of the model, with its rows and its duration."""
@@ -106,6 +105,7 @@ class ModelMetrics:
             batch = self._batches[rows] = Duration()
         batch.add(seconds)
         self._last_run_seconds = time.time()
+        self._sort_when_many()
 
     def rejected(self, reason: Rejection) -> None:
         """Count a rejected request."""
@@ -136,3 +136,8 @@ class ModelMetrics:
             batches=self._batches,
             last_run_seconds=self._last_run_seconds,
         )
+
+    def _sort_when_many(self) -> None:
+        """Bound what `accepted` and `waited` keep."""
+        self.request_rows.sort_when_many()
+        self.queue_seconds.sort_when_many()

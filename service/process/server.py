@@ -11,7 +11,7 @@ from service.metrics.metrics import Metrics
 from service.process.probes import Probes
 from service.process.stop import ANSWERED, CLOSED, LONGEST_READ_SECONDS, READ, Stop
 from service.process.threads import where_threads_are
-from service.protocols import open_inference, prediction, reflection
+from service.protocols import open_inference, prediction, reflection, triton
 from service.protocols.health import SERVICE, Health
 from service.registry.model.onnx_runtime import onnxruntime
 from service.registry.model.session import provider_in_use
@@ -147,7 +147,8 @@ async def start(settings: Settings, start_front: StartFront | None = None) -> Se
     methods = calls.table(
         [
             *prediction.methods(registry, prediction.limits_of(settings)),
-            *open_inference.methods(registry, settings.max_request_rows),
+            *open_inference.methods(registry, settings.max_request_rows, triton.EXTENSIONS),
+            *triton.methods(registry, settings.max_request_rows),
             *health.methods(),
             *reflection.methods((*services, SERVICE)),
         ]

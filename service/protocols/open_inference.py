@@ -1,52 +1,97 @@
 """The Open Inference Protocol, inference.GRPCInferenceService: each method a short function from bytes to bytes.
 
-Source: the protocol's version 2 as KServe publishes it; ModelStreamInfer and what triton.py holds are Triton's.
+Triton's extensions add methods to the same service: triton.py holds them, and nothing here knows of them but the
+parameters of a request that Triton names.
+
+Source: the protocol's version 2 as KServe publishes it.
 """
 
 import math
+import re
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from importlib.metadata import version as installed_version
 
 from open_inference import grpc_predict_v2_pb2 as pb
 from service.errors import InvalidRequest, ModelNotReady
-from service.protocols import codec, triton
-from service.protocols.triton import ready_versions, version_named
-from service.registry.registry import Registry
-from service.rpc.calls import BidiStream, Method, RequestContext, Unary, parse
-from service.rpc.status import RpcError
+from service.protocols.open_inference_codec import choose_outputs, decode_infer, encode_infer
+from service.registry.registry import Registry, State
+from service.rpc.calls import Method, RequestContext, Unary, parse
 
 SERVICE = "inference.GRPCInferenceService"
+# The metrics' label of every method, Triton's too.
+PROTOCOL = "open_inference"
+PLATFORM = "onnxruntime_onnx"
+# A request's parameter "priority": 1 is interactive, 2 is bulk.
+PRIORITY_LEVELS = 2
+
+_VERSION = re.compile(r"[1-9][0-9]{0,17}")
 
 
-def methods(registry: Registry, max_request_rows: int) -> list[Method]:
-    """The service's methods.
+def methods(registry: Registry, max_request_rows: int, extensions: Iterable[str] = ()) -> list[Method]:
+    """The protocol's own methods.
 
     Args:
-        registry: Who knows the models.
+        registry: Knows the models.
         max_request_rows: Most rows that one request may bring.
+        extensions: Names of the extensions whose methods stand beside these.
     """
     return [
-        _method("ServerLive", _server_live),
-        _method("ServerReady", partial(_server_ready, registry)),
-        _method("ModelReady", partial(_model_ready, registry)),
-        _method("ServerMetadata", _server_metadata),
-        _method("ModelMetadata", partial(_model_metadata, registry)),
-        _method("ModelInfer", partial(_model_infer, registry, max_request_rows)),
-        BidiStream(
-            f"/{SERVICE}/ModelStreamInfer",
-            "open_inference",
-            partial(_model_stream_infer, registry, max_request_rows),
-            _stream_failure,
-        ),
-        *(_method(name, answer) for name, answer in triton.answers(registry, max_request_rows).items()),
+        method("ServerLive", _server_live),
+        method("ServerReady", partial(_server_ready, registry)),
+        method("ModelReady", partial(_model_ready, registry)),
+        method("ServerMetadata", partial(_server_metadata, tuple(extensions))),
+        method("ModelMetadata", partial(_model_metadata, registry)),
+        method("ModelInfer", partial(_model_infer, registry, max_request_rows)),
     ]
 
 
-def _method(name: str, answer: Callable[[RequestContext, bytes], Awaitable[bytes]]) -> Method:
-    return Unary(f"/{SERVICE}/{name}", "open_inference", answer)
+def method(name: str, answer: Callable[[RequestContext, bytes], Awaitable[bytes]]) -> Method:
+    """A method of the service, for the table."""
+    return Unary(f"/{SERVICE}/{name}", PROTOCOL, answer)
+
+
+def read_version(version: str) -> int | None:
+    """The version that a request names; None for the latest.
+
+    Raises:
+        InvalidRequest: It is no number.
+    """
+    if not version:
+        return None
+    if not _VERSION.fullmatch(version):
+        raise InvalidRequest(f"model version is {version!r}; wanted a number such as '3', or '' for the latest")
+    return int(version)
+
+
+def list_ready_versions(registry: Registry, name: str) -> list[int]:
+    """The versions of a model that answer, oldest first."""
+    return [status.version for status in registry.statuses() if status.name == name and status.state is State.READY]
+
+
+async def infer(
+    registry: Registry, max_request_rows: int, call: RequestContext, request: bytes, response: pb.ModelInferResponse
+) -> None:
+    """Run the rows of a ModelInfer request.
+
+    Args:
+        registry: Knows the models.
+        max_request_rows: Most rows that one request may bring.
+        call: Gets the model and version that answered, and the time of the runs.
+        request: The message as it came over the wire.
+        response: Gets the answer.
+    """
+    message = parse(pb.ModelInferRequest, request)
+    with await registry.lease_or_wait(message.model_name, read_version(message.model_version), call.deadline) as model:
+        call.model, call.version, call.inference = model.name, str(model.version), True
+        chosen = choose_outputs(message, model)
+        deadline, bulk = _read_deadline(call, message), _is_bulk(message)
+        rows = decode_infer(message, model, max_request_rows)
+        result = await model.batcher.submit(rows, deadline, bulk=bulk)
+        call.compute_seconds = result.compute_seconds
+        response.model_name, response.model_version, response.id = model.name, str(model.version), message.id
+        encode_infer(response, result.outputs, model, chosen)
 
 
 async def _server_live(_call: RequestContext, request: bytes) -> bytes:
@@ -65,7 +110,7 @@ async def _model_ready(registry: Registry, call: RequestContext, request: bytes)
     """ModelReady: whether a version that the server knows answers."""
     message = parse(pb.ModelReadyRequest, request)
     try:
-        with registry.lease(message.name, version_named(message.version)) as model:
+        with registry.lease(message.name, read_version(message.version)) as model:
             call.model, call.version = model.name, str(model.version)
             ready = not registry.draining
     except ModelNotReady:
@@ -73,82 +118,49 @@ async def _model_ready(registry: Registry, call: RequestContext, request: bytes)
     return pb.ModelReadyResponse(ready=ready).SerializeToString()
 
 
-async def _server_metadata(_call: RequestContext, request: bytes) -> bytes:
-    """ServerMetadata: who answers."""
+async def _server_metadata(extensions: tuple[str, ...], _call: RequestContext, request: bytes) -> bytes:
+    """ServerMetadata: the server's name and version, and its extensions."""
     parse(pb.ServerMetadataRequest, request)
     return pb.ServerMetadataResponse(
-        name="kan-serve", version=installed_version("kan-serving"), extensions=triton.EXTENSIONS
+        name="kan-serve", version=installed_version("kan-serving"), extensions=extensions
     ).SerializeToString()
 
 
 async def _model_metadata(registry: Registry, call: RequestContext, request: bytes) -> bytes:
     """ModelMetadata: the tensors of a version that is ready, and the versions there are."""
     message = parse(pb.ModelMetadataRequest, request)
-    with await registry.lease_or_wait(message.name, version_named(message.version), call.deadline) as model:
+    with await registry.lease_or_wait(message.name, read_version(message.version), call.deadline) as model:
         call.model, call.version = model.name, str(model.version)
-        response = pb.ModelMetadataResponse(name=model.name, platform=triton.PLATFORM)
+        response = pb.ModelMetadataResponse(name=model.name, platform=PLATFORM)
         for tensors, specs in ((response.inputs, model.manifest.inputs), (response.outputs, model.tensors.outputs)):
             for spec in specs:
                 tensors.add(name=spec.name, datatype=spec.datatype, shape=spec.shape)
-    response.versions.extend(map(str, ready_versions(registry, message.name)))
+    response.versions.extend(map(str, list_ready_versions(registry, message.name)))
     return response.SerializeToString()
 
 
 async def _model_infer(registry: Registry, max_request_rows: int, call: RequestContext, request: bytes) -> bytes:
     """ModelInfer: rows in, one answer a row out."""
     response = pb.ModelInferResponse()
-    await _infer(registry, max_request_rows, call, request, response)
+    await infer(registry, max_request_rows, call, request, response)
     return response.SerializeToString()
 
 
-async def _model_stream_infer(registry: Registry, max_request_rows: int, call: RequestContext, request: bytes) -> bytes:
-    """ModelStreamInfer: one request of a stream."""
-    response = pb.ModelStreamInferResponse()
-    await _infer(registry, max_request_rows, call, request, response.infer_response)
-    # Triton says so on every stream: each of its requests may have several answers.
-    response.infer_response.parameters["triton_final_response"].bool_param = True
-    return response.SerializeToString()
-
-
-def _stream_failure(request: bytes, error: RpcError) -> bytes:
-    """What a stream gives where a request failed; Triton has no field for the code, so it goes before the message."""
-    response = pb.ModelStreamInferResponse(error_message=f"{error.code.name}: {error.message}")
-    with suppress(InvalidRequest):
-        response.infer_response.id = parse(pb.ModelInferRequest, request).id
-    return response.SerializeToString()
-
-
-async def _infer(
-    registry: Registry, max_request_rows: int, call: RequestContext, request: bytes, response: pb.ModelInferResponse
-) -> None:
-    """Compute the rows of a request and put the answer into the response."""
-    message = parse(pb.ModelInferRequest, request)
-    with await registry.lease_or_wait(message.model_name, version_named(message.model_version), call.deadline) as model:
-        call.model, call.version, call.inference = model.name, str(model.version), True
-        wanted = codec.wanted_outputs(message, model)
-        deadline, bulk = _deadline(call, message), _bulk(message)
-        rows = codec.decode_infer(message, model, max_request_rows)
-        result = await model.batcher.submit(rows, deadline, bulk=bulk)
-        call.compute_seconds = result.compute_seconds
-        response.model_name, response.model_version, response.id = model.name, str(model.version), message.id
-        codec.encode_infer(response, result.outputs, model, wanted)
-
-
-def _deadline(call: RequestContext, message: pb.ModelInferRequest) -> float | None:
+def _read_deadline(call: RequestContext, message: pb.ModelInferRequest) -> float | None:
     """The call's deadline, or the request's own where that is sooner: its parameter "timeout", in microseconds."""
-    microseconds = _parameter(message, "timeout", "microseconds, 0 or more")
+    microseconds = _read_parameter(message, "timeout", "microseconds, 0 or more")
     if not microseconds:  # Triton's word for none
         return call.deadline
     return min(time.monotonic() + microseconds / 1e6, math.inf if call.deadline is None else call.deadline)
 
 
-def _bulk(message: pb.ModelInferRequest) -> bool:
+def _is_bulk(message: pb.ModelInferRequest) -> bool:
     """Whether others go first: by Triton's parameter "priority", which is 1 for the first; 0 is the default."""
-    wanted = f"0 or 1 (interactive) or {triton.PRIORITY_LEVELS} (bulk)"
-    return _parameter(message, "priority", wanted, triton.PRIORITY_LEVELS) == triton.PRIORITY_LEVELS
+    wanted = f"0 or 1 (interactive) or {PRIORITY_LEVELS} (bulk)"
+    return _read_parameter(message, "priority", wanted, PRIORITY_LEVELS) == PRIORITY_LEVELS
 
 
-def _parameter(message: pb.ModelInferRequest, name: str, wanted: str, most: float = math.inf) -> int:
+def _read_parameter(message: pb.ModelInferRequest, name: str, wanted: str, most: float = math.inf) -> int:
     """A parameter of a request that is a whole number, 0 where it has none of that name.
 
     Args:

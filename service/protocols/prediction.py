@@ -7,7 +7,7 @@ from functools import partial
 from kan_api.v1 import prediction_pb2 as pb
 from kan_api.v1.manifest_pb2 import ModelManifest
 from service.errors import InvalidRequest
-from service.protocols import codec
+from service.protocols.prediction_codec import decode_matrix, encode_matrix
 from service.registry.registry import Registry, State
 from service.rpc.calls import BidiStream, Method, RequestContext, Unary, parse
 from service.rpc.status import RpcError, shortened
@@ -70,12 +70,12 @@ def _method(name: str, answer: Callable[[RequestContext, bytes], Awaitable[bytes
 
 async def _predict(registry: Registry, max_request_rows: int, call: RequestContext, request: bytes) -> bytes:
     """Predict: rows in, one answer a row out."""
-    return (await _prediction(registry, max_request_rows, call, request)).SerializeToString()
+    return (await _answer(registry, max_request_rows, call, request)).SerializeToString()
 
 
 async def _predict_stream(registry: Registry, max_request_rows: int, call: RequestContext, request: bytes) -> bytes:
     """PredictStream: one request of a stream."""
-    prediction = await _prediction(registry, max_request_rows, call, request)
+    prediction = await _answer(registry, max_request_rows, call, request)
     return pb.PredictStreamResponse(id=prediction.id, prediction=prediction).SerializeToString()
 
 
@@ -91,16 +91,16 @@ def _stream_failure(request: bytes, error: RpcError) -> bytes:
     return response.SerializeToString()
 
 
-async def _prediction(
+async def _answer(
     registry: Registry, max_request_rows: int, call: RequestContext, request: bytes
 ) -> pb.PredictResponse:
-    """The answer to the rows of a request."""
+    """Run the rows of a request."""
     message = parse(pb.PredictRequest, request)
-    with await registry.lease_or_wait(message.model, _version(message.version), call.deadline) as model:
+    with await registry.lease_or_wait(message.model, _read_version(message.version), call.deadline) as model:
         call.model, call.version, call.inference = model.name, str(model.version), True
-        bulk = _bulk(message.priority)
+        bulk = _is_bulk(message.priority)
         features = message.features
-        rows = codec.decode_matrix(features, model, max_request_rows)
+        rows = decode_matrix(features, model, max_request_rows)
         result = await model.batcher.submit(rows, call.deadline, bulk=bulk)
         call.compute_seconds = result.compute_seconds
         response = pb.PredictResponse(
@@ -114,7 +114,7 @@ async def _prediction(
         for name, values in zip(model.tensors.graph_names, result.outputs, strict=True):
             output = response.outputs.add()
             output.name = name
-            codec.encode_matrix(output.values, values, raw=raw)
+            encode_matrix(output.values, values, raw=raw)
         return response
 
 
@@ -139,12 +139,12 @@ async def _list_models(registry: Registry, _call: RequestContext, request: bytes
 async def _get_model(registry: Registry, limits: pb.Limits, call: RequestContext, request: bytes) -> bytes:
     """GetModel: the manifest of a version that is ready, and what the server takes at once."""
     message = parse(pb.GetModelRequest, request)
-    with await registry.lease_or_wait(message.model, _version(message.version), call.deadline) as model:
+    with await registry.lease_or_wait(message.model, _read_version(message.version), call.deadline) as model:
         call.model, call.version = model.name, str(model.version)
-        return _described(model.manifest, limits).SerializeToString()
+        return _describe(model.manifest, limits).SerializeToString()
 
 
-def _described(manifest: ModelManifest, limits: pb.Limits) -> pb.GetModelResponse:
+def _describe(manifest: ModelManifest, limits: pb.Limits) -> pb.GetModelResponse:
     """The answer of GetModel, without what is dispensable where it would be longer than callers take."""
     response = pb.GetModelResponse(manifest=manifest, limits=limits)
     most_bytes = min(_MOST_MANIFEST_BYTES, limits.max_message_bytes) - _ENVELOPE_BYTES
@@ -163,14 +163,14 @@ def _described(manifest: ModelManifest, limits: pb.Limits) -> pb.GetModelRespons
     return response
 
 
-def _version(version: int) -> int | None:
+def _read_version(version: int) -> int | None:
     """The version that a request names; None for the latest."""
     if version < 0:
         raise InvalidRequest(f"version is {version}; wanted 1 or more, or 0 for the latest")
     return version or None
 
 
-def _bulk(priority: int) -> bool:
+def _is_bulk(priority: int) -> bool:
     """Whether others go first; protobuf lets through numbers that the enum does not have."""
     if priority not in (pb.PRIORITY_UNSPECIFIED, pb.PRIORITY_BULK):
         raise InvalidRequest(f"priority is {priority}; wanted 0 (interactive) or {pb.PRIORITY_BULK} (PRIORITY_BULK)")

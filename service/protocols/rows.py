@@ -1,4 +1,4 @@
-"""Rows as numbers, whatever message they came in: shape, bytes and values, checked."""
+"""Rows as numbers, whatever message they came in: the checks of shape, bytes and values that both protocols share."""
 
 from typing import Any
 
@@ -32,9 +32,9 @@ def from_raw(where: str, raw: bytes, dtype: np.dtype[Any], rows: int, columns: i
     return np.frombuffer(raw, dtype).reshape(rows, columns)
 
 
-def checked(where: str, numbers: NDArray[Any], model: LiveModel) -> Rows:
+def to_finite_rows(where: str, numbers: NDArray[Any], model: LiveModel) -> Rows:
     """The numbers as float32; refused where one is infinite, does not fit, or is NaN and not imputed."""
-    rows: Rows = numbers if numbers.dtype == np.float32 else _narrowed(numbers)
+    rows: Rows = numbers if numbers.dtype == np.float32 else _narrow(numbers)
     finite = np.isfinite(rows)
     if b"\0" not in finite.tobytes():  # a quarter of the time of finite.all()
         return rows
@@ -49,12 +49,12 @@ def checked(where: str, numbers: NDArray[Any], model: LiveModel) -> Rows:
     return rows
 
 
-def raw_numbers(values: NDArray[Any]) -> bytes:
+def to_raw(values: NDArray[Any]) -> bytes:
     """Little-endian float32 bytes in row-major order."""
     return values.astype(FLOAT32, copy=False).tobytes()
 
 
-def _narrowed(numbers: NDArray[Any]) -> Rows:
+def _narrow(numbers: NDArray[Any]) -> Rows:
     """Numbers of another type as float32, infinite where they are too large for it."""
     with np.errstate(over="ignore"):
         return numbers.astype(np.float32)

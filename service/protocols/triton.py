@@ -1,10 +1,11 @@
-"""Triton's extensions of the Open Inference Protocol: configuration, statistics, the repository; the rest says no.
+"""Triton's extensions of the Open Inference Protocol: streams, configuration, statistics, the repository.
 
-Each method is a short function from bytes to bytes, as in open_inference.py, whose service they are part of.
+Each method is a short function from bytes to bytes, as in open_inference.py, whose service they are part of. The
+extensions that this server does not have are refused by name.
 """
 
-import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -12,22 +13,27 @@ from kan_api.v1.manifest_pb2 import TensorSpec
 from open_inference import grpc_predict_v2_pb2 as pb
 from open_inference import model_config_pb2
 from service.errors import Draining, InvalidRequest, ModelNotReady, StartupError, Unsupported
-from service.metrics.statistics import Duration, Statistics
-from service.registry.model.live_model import LiveModel
+from service.protocols.open_inference import (
+    PLATFORM,
+    PRIORITY_LEVELS,
+    PROTOCOL,
+    SERVICE,
+    infer,
+    list_ready_versions,
+    method,
+    read_version,
+)
+from service.protocols.triton_statistics import model_statistics
 from service.registry.registry import Registry, State
-from service.rpc.calls import RequestContext, parse
-from service.rpc.status import shortened
+from service.rpc.calls import BidiStream, Method, RequestContext, parse
+from service.rpc.status import RpcError, shortened
 
-PLATFORM = "onnxruntime_onnx"
 # Triton's names of the extensions that are here; perf_analyzer asks for statistics only where they are named.
 EXTENSIONS = ("model_configuration", "model_repository", "statistics")
-# A request's parameter "priority": 1 is interactive, 2 is bulk.
-PRIORITY_LEVELS = 2
 
 _DATA_TYPES = {"FP32": model_config_pb2.TYPE_FP32, "BYTES": model_config_pb2.TYPE_STRING}
 # Triton's words; it shows a version that failed to load as UNAVAILABLE, with a reason.
 _STATES = {State.LOADING: "LOADING", State.READY: "READY", State.LINGERING: "READY", State.REFUSED: "UNAVAILABLE"}
-_VERSION = re.compile(r"[1-9][0-9]{0,17}")
 _SHARED_MEMORY = "this server reads no shared memory; send the tensors in the request"
 _UNSUPPORTED = {
     **{
@@ -40,56 +46,55 @@ _UNSUPPORTED = {
 }
 
 
-def answers(
-    registry: Registry, max_request_rows: int
-) -> Mapping[str, Callable[[RequestContext, bytes], Awaitable[bytes]]]:
-    """The extensions' handlers, by method name.
+def methods(registry: Registry, max_request_rows: int) -> list[Method]:
+    """The extensions' methods.
 
     Args:
-        registry: Who knows the models.
+        registry: Knows the models.
         max_request_rows: Most rows that one request may bring.
     """
-    return {
-        "ModelConfig": partial(_model_config, registry, max_request_rows),
-        "ModelStatistics": partial(_model_statistics, registry),
-        "RepositoryIndex": partial(_repository_index, registry),
-        "RepositoryModelLoad": partial(_repository_model_load, registry),
-        "RepositoryModelUnload": partial(_repository_model_unload, registry),
-        **{name: partial(_unsupported, name, sentence) for name, sentence in _UNSUPPORTED.items()},
-    }
+    stream = partial(_model_stream_infer, registry, max_request_rows)
+    return [
+        BidiStream(f"/{SERVICE}/ModelStreamInfer", PROTOCOL, stream, _answer_failure),
+        method("ModelConfig", partial(_model_config, registry, max_request_rows)),
+        method("ModelStatistics", partial(model_statistics, registry)),
+        method("RepositoryIndex", partial(_repository_index, registry)),
+        method("RepositoryModelLoad", partial(_repository_model_load, registry)),
+        method("RepositoryModelUnload", partial(_repository_model_unload, registry)),
+        *(method(name, partial(_refuse, name, sentence)) for name, sentence in _UNSUPPORTED.items()),
+    ]
 
 
-def version_named(version: str) -> int | None:
-    """The version that a request names; None for the latest.
-
-    Raises:
-        InvalidRequest: It is no number.
-    """
-    if not version:
-        return None
-    if not _VERSION.fullmatch(version):
-        raise InvalidRequest(f"model version is {version!r}; wanted a number such as '3', or '' for the latest")
-    return int(version)
+async def _model_stream_infer(registry: Registry, max_request_rows: int, call: RequestContext, request: bytes) -> bytes:
+    """ModelStreamInfer: one request of a stream."""
+    response = pb.ModelStreamInferResponse()
+    await infer(registry, max_request_rows, call, request, response.infer_response)
+    # Triton says so on every stream: each of its requests may have several answers.
+    response.infer_response.parameters["triton_final_response"].bool_param = True
+    return response.SerializeToString()
 
 
-def ready_versions(registry: Registry, name: str) -> list[int]:
-    """The versions of a model that answer, oldest first."""
-    return [status.version for status in registry.statuses() if status.name == name and status.state is State.READY]
+def _answer_failure(request: bytes, error: RpcError) -> bytes:
+    """What a stream gives where a request failed; Triton has no field for the code, so it goes before the message."""
+    response = pb.ModelStreamInferResponse(error_message=f"{error.code.name}: {error.message}")
+    with suppress(InvalidRequest):
+        response.infer_response.id = parse(pb.ModelInferRequest, request).id
+    return response.SerializeToString()
 
 
 async def _model_config(registry: Registry, max_request_rows: int, call: RequestContext, request: bytes) -> bytes:
     """ModelConfig: what Triton's configuration file of this model would say."""
     message = parse(pb.ModelConfigRequest, request)
-    with await registry.lease_or_wait(message.name, version_named(message.version), call.deadline) as model:
+    with await registry.lease_or_wait(message.name, read_version(message.version), call.deadline) as model:
         call.model, call.version = model.name, str(model.version)
         config = model_config_pb2.ModelConfig(
             name=model.name,
             platform=PLATFORM,
             backend="onnxruntime",
-            version_policy={"specific": {"versions": ready_versions(registry, model.name)}},
+            version_policy={"specific": {"versions": list_ready_versions(registry, model.name)}},
             max_batch_size=max_request_rows,
-            input=map(_configured, model.manifest.inputs),
-            output=map(_configured, model.tensors.outputs),
+            input=map(_describe_tensor, model.manifest.inputs),
+            output=map(_describe_tensor, model.tensors.outputs),
             default_model_filename="model.onnx",
             dynamic_batching={
                 "preferred_batch_size": [model.batcher.max_batch_rows],
@@ -100,27 +105,9 @@ async def _model_config(registry: Registry, max_request_rows: int, call: Request
     return pb.ModelConfigResponse(config=config).SerializeToString()
 
 
-def _configured(spec: TensorSpec) -> Mapping[str, Any]:
+def _describe_tensor(spec: TensorSpec) -> Mapping[str, Any]:
     """A tensor as the configuration has it: without its rows, for which max_batch_size stands."""
     return {"name": spec.name, "data_type": _DATA_TYPES[spec.datatype], "dims": spec.shape[1:]}
-
-
-async def _model_statistics(registry: Registry, call: RequestContext, request: bytes) -> bytes:
-    """ModelStatistics: of one version, of a model's versions, or of all models, as far as they answer."""
-    message = parse(pb.ModelStatisticsRequest, request)
-    version = version_named(message.version)
-    if message.name:
-        with registry.lease(message.name, version) as model:
-            call.model, call.version = model.name, str(model.version)
-    elif version is not None:
-        raise InvalidRequest(f"version is {message.version!r} and name is ''; wanted a model's name beside it")
-    response = pb.ModelStatisticsResponse()
-    for status in registry.statuses():
-        asked = message.name in ("", status.name) and version in (None, status.version)
-        if asked and status.answers:
-            with registry.lease(status.name, status.version) as model:
-                response.model_stats.append(_statistics(model, model.metrics.statistics()))
-    return response.SerializeToString()
 
 
 async def _repository_index(registry: Registry, _call: RequestContext, request: bytes) -> bytes:
@@ -170,7 +157,7 @@ async def _repository_model_unload(registry: Registry, _call: RequestContext, re
     return pb.RepositoryModelUnloadResponse().SerializeToString()
 
 
-async def _unsupported(name: str, sentence: str, _call: RequestContext, _request: bytes) -> bytes:
+async def _refuse(name: str, sentence: str, _call: RequestContext, _request: bytes) -> bytes:
     """A method that the protocol has and this server does not."""
     raise Unsupported(f"{name}: {sentence}")
 
@@ -184,40 +171,3 @@ def _check_allowed(registry: Registry) -> None:
 def _check_repository(name: str) -> None:
     if name:
         raise InvalidRequest(f"repository_name is {name!r}; wanted '': there is one, without a name")
-
-
-def _statistics(model: LiveModel, statistics: Statistics) -> pb.ModelStatistics:
-    """The sums of one version as a message."""
-    return pb.ModelStatistics(
-        name=model.name,
-        version=str(model.version),
-        last_inference=int(statistics.last_run_seconds * 1e3),
-        inference_count=statistics.rows,
-        execution_count=statistics.runs,
-        inference_stats=pb.InferStatistics(
-            success=_duration(statistics.success),
-            fail=_duration(statistics.fail),
-            queue=_duration(statistics.queue),
-            compute_input=_not_timed(statistics.compute),
-            compute_infer=_duration(statistics.compute),
-            compute_output=_not_timed(statistics.compute),
-        ),
-        batch_stats=[
-            pb.InferBatchStatistics(
-                batch_size=rows,
-                compute_input=_not_timed(runs),
-                compute_infer=_duration(runs),
-                compute_output=_not_timed(runs),
-            )
-            for rows, runs in sorted(statistics.batches.items())
-        ],
-    )
-
-
-def _duration(duration: Duration) -> pb.StatisticDuration:
-    return pb.StatisticDuration(count=duration.count, ns=int(duration.seconds * 1e9))
-
-
-def _not_timed(duration: Duration) -> pb.StatisticDuration:
-    """What is counted without its time; perf_analyzer ends at once where the three compute counts differ."""
-    return pb.StatisticDuration(count=duration.count)

@@ -1,7 +1,8 @@
 """Every version that was tried: its state, its leases, and which version of a model is the latest."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -103,10 +104,22 @@ class Entry:
 _NONE: Mapping[int, Entry] = MappingProxyType({})
 
 
+async def _come_never(_name: str, _version: int | None, _deadline: float | None) -> bool:
+    return False
+
+
 class Entries:
-    """Entries by model and version. Used on one event loop. They may be changed during an iteration."""
+    """Entries by model and version. Used on one event loop. They may be changed during an iteration.
+
+    Attributes:
+        complete: False while models are loading: an unknown version may still come.
+        wait_for: Waits for a version that does not answer but is on its way; returns whether there was one. Takes the
+            arguments of `lease_or_wait` and raises its errors.
+    """
 
     def __init__(self) -> None:
+        self.complete = False
+        self.wait_for: Callable[[str, int | None, float | None], Awaitable[bool]] = _come_never
         self._by_name: dict[str, dict[int, Entry]] = {}
         self._latest: dict[str, Entry] = {}  # models without a ready version are absent
 
@@ -155,6 +168,44 @@ class Entries:
     def ready(self) -> set[tuple[str, int]]:
         """(name, version) of the versions that answer and stay. Lingering versions are not among them."""
         return {(entry.name, entry.version) for entry in self if entry.state is State.READY}
+
+    def lease(self, name: str, version: int | None = None) -> AbstractContextManager[LiveModel, None]:
+        """A lease of a model for one with block, which must be entered at once. The model is not closed before its end.
+
+        Args:
+            name: The model.
+            version: None for the latest that is ready.
+
+        Raises:
+            ModelNotFound: There is no such model or version. The message lists the known ones.
+            ModelNotReady: It is loading, was refused, or its batcher broke.
+        """
+        entry = self.find(name, version, complete=self.complete)
+        if reason := entry.unready_reason():
+            raise ModelNotReady(f"model {name!r} version {entry.version} does not answer: {reason}")
+        return entry
+
+    async def lease_or_wait(
+        self, name: str, version: int | None = None, deadline: float | None = None
+    ) -> AbstractContextManager[LiveModel, None]:
+        """A lease as :meth:`lease` gives it, after a wait if the version is not loaded yet.
+
+        Args:
+            name: The model.
+            version: None for the latest that is ready.
+            deadline: Of the call, in monotonic seconds. The wait takes at most 80 % of the remaining time; without a
+                deadline at most 5 s.
+
+        Raises:
+            ModelNotFound: The repository has no such model or version, or none that the policy allows.
+            ModelNotReady: The version was not loaded in time, was refused, or its batcher broke.
+        """
+        try:
+            return self.lease(name, version)
+        except (ModelNotFound, ModelNotReady):
+            if not await self.wait_for(name, version, deadline):
+                raise
+        return self.lease(name, version)
 
     def find(self, name: str, version: int | None, *, complete: bool) -> Entry:
         """The entry for a request.

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager
 
 from service.errors import Draining, ModelNotFound, ModelNotReady, StartupError, StorageError
 from service.metrics.metrics import Metrics
@@ -13,7 +12,6 @@ from service.registry.change_signal import ChangeSignal
 from service.registry.entries import Entries, Entry, State, VersionStatus, shown
 from service.registry.listing import Listing
 from service.registry.loader import Loader
-from service.registry.model.live_model import LiveModel
 from service.registry.model.session import provider_in_use
 from service.registry.retries import Retries
 from service.registry.succession import Succession
@@ -40,6 +38,10 @@ class Registry:
         settings: Address of the repository, and how models run.
         metrics: Counts loads and refusals, and shows readiness.
 
+    Attributes:
+        lease, lease_or_wait: As those of :class:`service.registry.entries.Entries`, and not wrapped: every request
+            calls one of them.
+
     Raises:
         StartupError: The address of the repository is invalid.
     """
@@ -51,6 +53,8 @@ class Registry:
         self._source = open_source(settings)
         self._listing = Listing(settings.linger_seconds)
         self._entries = Entries()
+        self._entries.wait_for = self._wait_for
+        self.lease, self.lease_or_wait = self._entries.lease, self._entries.lease_or_wait
         self._loader = Loader(self._source, settings, metrics, self._listing.of, self._load_changed)
         self._succession = Succession(self._entries, self._loader, metrics, settings)
         self._retries = Retries(self._entries, self._source)
@@ -65,8 +69,7 @@ class Registry:
         self._watcher: Watcher | None = None
         self._notify: Callable[[], None] = lambda: None
         self._start_error = ""  # the storage error that load_all met and logged
-        self._started = False  # load_all has ended
-        self._loaded = False  # load_all has ended, and the repository has been read
+        self._started = False  # load_all has ended; the entries are complete once the repository has been read too
         self._draining = False
         self._gone: set[str] = set()
 
@@ -91,9 +94,9 @@ class Registry:
                 raise
             self._start_error = str(error)
             _log.error("%s; %s", error, "what the cache holds is served" if serves else "it is tried again")
-            self._loaded = serves
+            self._entries.complete = serves
         else:
-            self._loaded = True
+            self._entries.complete = True
         if self._loader.failure is not None:
             raise self._loader.failure
         self._started = True
@@ -134,7 +137,7 @@ class Registry:
                 for entry in self._entries.of(name).values():
                     entry.held = False
                 self._settle(name)
-            self._loaded = self._loaded or self._started
+            self._entries.complete = self._entries.complete or self._started
             await self._source.mark_used(self._entries.ready())
         storage_error = self._source.last_error or storage_error
         if storage_error is not None:
@@ -191,60 +194,6 @@ class Registry:
         self._notify = changed
         self._watcher = Watcher(self.scan, self._settings.poll_seconds, self._start_error)
 
-    def lease(self, name: str, version: int | None = None) -> AbstractContextManager[LiveModel, None]:
-        """A lease of a model for one with block, which must be entered at once. The model is not closed before its end.
-
-        Args:
-            name: The model.
-            version: None for the latest that is ready.
-
-        Raises:
-            ModelNotFound: There is no such model or version. The message lists the known ones.
-            ModelNotReady: It is loading, was refused, or its batcher broke.
-        """
-        entry = self._entries.find(name, version, complete=self._loaded)
-        if reason := entry.unready_reason():
-            raise ModelNotReady(f"model {name!r} version {entry.version} does not answer: {reason}")
-        return entry
-
-    async def lease_or_wait(
-        self, name: str, version: int | None = None, deadline: float | None = None
-    ) -> AbstractContextManager[LiveModel, None]:
-        """A lease as :meth:`lease` gives it, after a wait if the version is not loaded yet.
-
-        Another replica may serve a version already that was published after the last scan here. So an unknown version
-        makes this server scan the repository again, at most once a second.
-
-        Args:
-            name: The model.
-            version: None for the latest that is ready.
-            deadline: Of the call, in monotonic seconds. The wait takes at most 80 % of the remaining time; without a
-                deadline at most 5 s.
-
-        Raises:
-            ModelNotFound: The repository has no such model or version, or none that the policy allows.
-            ModelNotReady: The version was not loaded in time, was refused, or its batcher broke.
-        """
-        try:
-            return self.lease(name, version)
-        except (ModelNotFound, ModelNotReady):
-            if not self._may_come(name, version):
-                raise
-        seconds = _WAIT_SECONDS if deadline is None else _WAIT_PART * (deadline - time.monotonic())
-        try:
-            async with asyncio.timeout(seconds):
-                await self._awaited.until_settled(name, version, lambda: self._draining)
-        except TimeoutError:
-            which = "" if version is None else f" version {version}"
-            raise ModelNotReady(
-                f"model {shown(name)}{which} is not loaded after {seconds:.3g} s; another replica may have it"
-            ) from None
-        except StartupError as error:
-            raise ModelNotReady(str(error)) from error
-        if self._draining:
-            raise Draining("the server is stopping and loads nothing new")
-        return self.lease(name, version)
-
     def statuses(self) -> list[VersionStatus]:
         """The status of every version that was tried, sorted by name and version."""
         return self._entries.statuses()
@@ -270,7 +219,7 @@ class Registry:
         """
         if self._draining:
             return "draining"
-        if not self._loaded:
+        if not self._entries.complete:
             return self._start_error or "models are loading"
         if self._watcher is not None and not self._watcher.alive:
             return "the repository is not scanned any more; restart the server"
@@ -321,9 +270,32 @@ class Registry:
         await self._retries.close()
         await self._loader.close()
 
+    async def _wait_for(self, name: str, version: int | None, deadline: float | None) -> bool:
+        """Wait for a version that is on its way (:attr:`service.registry.entries.Entries.wait_for`).
+
+        Another replica may serve a version already that was published after the last scan here. So an unknown version
+        makes this server scan the repository again, at most once a second.
+        """
+        if not self._may_come(name, version):
+            return False
+        seconds = _WAIT_SECONDS if deadline is None else _WAIT_PART * (deadline - time.monotonic())
+        try:
+            async with asyncio.timeout(seconds):
+                await self._awaited.until_settled(name, version, lambda: self._draining)
+        except TimeoutError:
+            which = "" if version is None else f" version {version}"
+            raise ModelNotReady(
+                f"model {shown(name)}{which} is not loaded after {seconds:.3g} s; another replica may have it"
+            ) from None
+        except StartupError as error:
+            raise ModelNotReady(str(error)) from error
+        if self._draining:
+            raise Draining("the server is stopping and loads nothing new")
+        return True
+
     def _may_come(self, name: str, version: int | None) -> bool:
         """Whether a version that does not answer now may answer soon."""
-        if not self._loaded or self._draining or name in self._unloaded:
+        if not self._entries.complete or self._draining or name in self._unloaded:
             return False
         if self._awaited.is_loading(name, version):
             return True

@@ -14,7 +14,7 @@ import atheris
 
 with atheris.instrument_imports(include=["service"]):
     from service.metrics.metrics import Metrics
-    from service.protocols import open_inference, prediction
+    from service.protocols import open_inference, prediction, triton
     from service.protocols.health import Health
     from service.registry.registry import Registry
     from service.rpc import calls
@@ -40,6 +40,7 @@ class Target:
             [
                 *prediction.methods(registry, prediction.limits_of(settings)),
                 *open_inference.methods(registry, 64),
+                *triton.methods(registry, 64),
                 *Health(registry, (prediction.SERVICE, open_inference.SERVICE)).methods(),
             ]
         )

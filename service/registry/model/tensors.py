@@ -1,7 +1,5 @@
 """The tensors of a model in the Open Inference Protocol: those of its graph, and for a classification the labels."""
 
-import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -58,8 +56,3 @@ class Tensors:
         """
         best = np.where(np.isnan(probabilities).any(axis=1), -1, probabilities.argmax(axis=1))
         return [self._words[place] for place in best.tolist()]
-
-
-def raw_words(words: Sequence[bytes]) -> bytes:
-    """Words as raw contents of datatype BYTES: each word follows its length in 4 bytes, little-endian."""
-    return b"".join(struct.pack("<I", len(word)) + word for word in words)

@@ -84,3 +84,15 @@ def quick_switches() -> Iterator[None]:
     sys.setswitchinterval(1e-5)
     yield
     sys.setswitchinterval(before)
+
+
+def test_kept_numbers_count_and_are_bounded() -> None:
+    """`keep` counts as `note` does; with `sort_when_many` after each, no more than 1024 numbers are kept."""
+    tally = BucketCounts(BOUNDS)
+    most = 0
+    for _ in range(5000):
+        tally.keep(1.5)
+        tally.sort_when_many()
+        most = max(most, len(tally._kept))
+    assert most < 1024
+    assert tally.read().counts.tolist() == [0, 5000, 0, 0]

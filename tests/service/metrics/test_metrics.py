@@ -287,3 +287,17 @@ def test_a_dead_version_is_shown_as_not_ready() -> None:
     metrics.model("digits", "2").died()
     samples = _scrape(metrics)
     assert [samples["kan_model_ready", (("model", "digits"), ("version", version))] for version in "12"] == [1, 0]
+
+
+@pytest.mark.parametrize("code", ["OK", "INTERNAL"])
+def test_what_waits_for_sorting_is_bounded(code: str) -> None:
+    """Requests are counted before their run by a bare append; the run, or the failed request, sorts them."""
+    model = Metrics().model("digits", "1")
+    for _ in range(3000):
+        model.accepted(1)
+        model.waited(0.0)
+        if code == "OK":
+            model.ran(1, 0.001)
+        model.request("kan_api", code, 0.001, 0.0)
+    assert max(len(counts._kept) for counts in (model.request_rows, model.queue_seconds)) < 1024
+    assert (model.request_rows.read().count, model.queue_seconds.read().count) == (3000, 3000)

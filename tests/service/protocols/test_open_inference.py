@@ -13,6 +13,11 @@ import pytest
 from numpy.typing import NDArray
 
 from open_inference import grpc_predict_v2_pb2 as pb
+from service.metrics.metrics import Metrics
+from service.protocols import open_inference
+from service.registry.registry import Registry
+from service.rpc.calls import RequestContext, Unary
+from service.settings import Settings
 
 Serving = Callable[..., AbstractAsyncContextManager[Any]]
 WriteModel = Callable[..., Path]
@@ -264,3 +269,18 @@ async def _until(reached: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
         while not reached():  # noqa: ASYNC110 - a metric cannot be waited for
             await asyncio.sleep(0.001)
+
+
+def test_the_base_stands_without_its_extensions(models: Path) -> None:
+    """By itself it has the standard's six methods, and names no extension."""
+    methods = open_inference.methods(Registry(Settings(models=models), Metrics()), 8)
+    names = {method.path.rpartition("/")[2]: method for method in methods}
+    assert set(names) == {"ServerLive", "ServerReady", "ServerMetadata", "ModelReady", "ModelMetadata", "ModelInfer"}
+    metadata = names["ServerMetadata"]
+    assert isinstance(metadata, Unary)
+
+    async def check() -> None:
+        answer = await metadata.answer(RequestContext(), b"")
+        assert list(pb.ServerMetadataResponse.FromString(answer).extensions) == []
+
+    asyncio.run(check())

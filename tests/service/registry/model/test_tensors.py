@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, ModelManifest
-from service.registry.model.tensors import Tensors, raw_words
+from service.registry.model.tensors import Tensors
 
 
 def _manifest(classes: list[str], *outputs: str) -> ModelManifest:
@@ -50,9 +50,3 @@ def test_a_label_is_the_first_of_the_largest() -> None:
     rows = np.array([[0.2, 0.4, 0.4], [1, 0, 0], [0.3, 0.3, 0.3], [nan, 1, 0], [1, 0, nan], [nan] * 3, [0, 0, 1]])
     assert tensors.labels(rows.astype(np.float32)) == ["ünï".encode(), b"", b"", b"", b"", b"", b"c"]
     assert tensors.labels(np.zeros((0, 3), np.float32)) == []
-
-
-def test_each_word_comes_after_its_length() -> None:
-    """Four bytes, little-endian; the empty word is its length alone."""
-    assert raw_words([b"ab", b"", b"c" * 300]) == b"\x02\0\0\0ab" + bytes(4) + b"\x2c\x01\0\0" + b"c" * 300
-    assert raw_words([]) == b""

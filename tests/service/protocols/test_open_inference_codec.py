@@ -4,30 +4,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
-from numpy.typing import NDArray
 
-from kan_api.v1.prediction_pb2 import Matrix
 from open_inference.grpc_predict_v2_pb2 import InferTensorContents, ModelInferRequest, ModelInferResponse
 from service.errors import InvalidRequest
 from service.metrics.metrics import Metrics
-from service.protocols.codec import Wanted, decode_infer, decode_matrix, encode_infer, encode_matrix, wanted_outputs
+from service.protocols.open_inference_codec import (
+    ChosenOutputs,
+    choose_outputs,
+    decode_infer,
+    encode_infer,
+    to_raw_words,
+)
 from service.registry.model.live_model import LiveModel, load
 from service.repository.disk import read_version
 from service.settings import Settings
 
 _MOST_ROWS = 8
-_ROWS = np.array([[1, 2, 3, 4], [-5, 0.5, 0, 1e30]], np.float32)
-_INT8_BYTES = np.arange(8, dtype=np.int8).tobytes()
-
-
-@pytest.fixture
-def model(models: Path, write_model: Callable[..., Path]) -> LiveModel:
-    """Four features, none imputed."""
-    write_model("affine")
-    return load(read_version(models, "affine", 1), Settings(models=models), Metrics())
 
 
 @pytest.fixture
@@ -35,19 +27,6 @@ def classifier(models: Path, write_model: Callable[..., Path]) -> LiveModel:
     """Four features; probabilities y of red, green and blue."""
     write_model("classifier")
     return load(read_version(models, "classifier", 1), Settings(models=models), Metrics())
-
-
-@pytest.fixture
-def imputing(models: Path, write_model: Callable[..., Path]) -> LiveModel:
-    """Two features, both imputed."""
-    write_model("imputed")
-    return load(read_version(models, "imputed", 1), Settings(models=models), Metrics())
-
-
-def _matrix(values: NDArray[np.float32], *, raw: bool) -> Matrix:
-    matrix = Matrix()
-    encode_matrix(matrix, values, raw=raw)
-    return matrix
 
 
 def _infer(
@@ -58,59 +37,6 @@ def _infer(
     if raw is not None:
         request.raw_input_contents.append(raw)
     return request
-
-
-def test_both_forms_of_a_matrix_are_the_same_rows(model: LiveModel) -> None:
-    """Raw bytes and listed values decode to the rows they were made from."""
-    for raw in (True, False):
-        decoded = decode_matrix(_matrix(_ROWS, raw=raw), model, _MOST_ROWS)
-        assert decoded.dtype == np.float32
-        np.testing.assert_array_equal(decoded, _ROWS)
-
-
-@given(hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=5)), st.booleans())
-def test_encoding_keeps_every_bit(values: NDArray[np.float32], raw: bool) -> None:
-    """The output of a model arrives unchanged, also NaN and infinities."""
-    matrix = _matrix(values, raw=raw)
-    back = np.frombuffer(matrix.raw, "<f4") if raw else np.array(matrix.values, np.float32)
-    np.testing.assert_array_equal(back.reshape(matrix.rows, matrix.columns), values)
-
-
-@pytest.mark.parametrize(
-    ("matrix", "message"),
-    [
-        (Matrix(), "features has 0 columns; model 'affine' wants 4"),
-        (Matrix(rows=1, columns=3, values=[1, 2, 3]), "features has 3 columns; model 'affine' wants 4"),
-        (Matrix(rows=0, columns=4), "features has 0 rows; wanted 1 to 8"),
-        (Matrix(rows=-1, columns=4), "features has -1 rows; wanted 1 to 8"),
-        (Matrix(rows=9, columns=4, raw=bytes(144)), "features has 9 rows; wanted 1 to 8"),
-        (Matrix(rows=2**62, columns=4), "features has 4611686018427387904 rows"),
-        (Matrix(rows=1, columns=-4), "features has -4 columns"),
-        (Matrix(rows=1, columns=4), r"features.raw: 0 bytes came; wanted 16 \(1 rows of 4, 4 bytes each\)"),
-        (Matrix(rows=2, columns=4, raw=bytes(16)), "features.raw: 16 bytes came; wanted 32"),
-        (Matrix(rows=1, columns=4, raw=bytes(17)), "features.raw: 17 bytes came; wanted 16"),
-        (Matrix(rows=1, columns=4, values=[1]), "features.values holds 1 numbers; wanted 4"),
-        (Matrix(rows=1, columns=4, raw=bytes(16), values=[0] * 4), "both raw and values"),
-        (
-            Matrix(rows=1, columns=4, values=[0, 1, float("inf"), 0]),
-            r"row 0, column 2 \('x2'\) is inf; wanted a finite",
-        ),
-        (Matrix(rows=1, columns=4, values=[0, 1, 2, float("-inf")]), r"row 0, column 3 \('x3'\) is -inf"),
-        (Matrix(rows=2, columns=4, values=[0] * 5 + [float("nan"), 0, 0]), r"row 1, column 1 \('x1'\) is nan"),
-    ],
-)
-def test_a_matrix_that_does_not_fit_is_refused(model: LiveModel, matrix: Matrix, message: str) -> None:
-    """Each refusal names the field, what came and what was wanted."""
-    with pytest.raises(InvalidRequest, match=message):
-        decode_matrix(matrix, model, _MOST_ROWS)
-
-
-def test_nan_is_a_missing_value_where_the_model_imputes(imputing: LiveModel) -> None:
-    """NaN is allowed if the manifest has a value for it; infinity is not."""
-    rows = np.array([[np.nan, 1], [2, np.nan]], np.float32)
-    np.testing.assert_array_equal(decode_matrix(_matrix(rows, raw=True), imputing, _MOST_ROWS), rows)
-    with pytest.raises(InvalidRequest, match="is inf; wanted a finite float32, or NaN for a missing value"):
-        decode_matrix(Matrix(rows=1, columns=2, values=[np.nan, np.inf]), imputing, _MOST_ROWS)
 
 
 @pytest.mark.parametrize(
@@ -185,10 +111,10 @@ def test_outputs_are_answered_in_the_form_of_the_request(model: LiveModel) -> No
     values = np.array([[1], [2]], np.float32)
     for raw in (True, False):
         request = _infer(raw=bytes(32)) if raw else _infer(fp32_contents=[0] * 8)
-        wanted = wanted_outputs(request, model)
-        assert wanted == Wanted(("y",), raw)
+        chosen = choose_outputs(request, model)
+        assert chosen == ChosenOutputs(("y",), raw)
         response = ModelInferResponse()
-        encode_infer(response, [values], model, wanted)
+        encode_infer(response, [values], model, chosen)
         assert (response.outputs[0].name, response.outputs[0].datatype, list(response.outputs[0].shape)) == (
             "y",
             "FP32",
@@ -210,7 +136,7 @@ def test_outputs_are_answered_in_the_form_of_the_request(model: LiveModel) -> No
 def test_outputs_that_cannot_be_given_are_refused(model: LiveModel, outputs: list[Any], message: str) -> None:
     """An output that does not exist, is named twice, or is wanted in an unknown form."""
     with pytest.raises(InvalidRequest, match=message):
-        wanted_outputs(ModelInferRequest(outputs=outputs), model)
+        choose_outputs(ModelInferRequest(outputs=outputs), model)
 
 
 def _words(raw: bytes) -> list[bytes]:
@@ -232,7 +158,7 @@ def test_labels_come_where_they_are_asked_for(classifier: LiveModel, names: list
     for name in names:
         request.outputs.add(name=name)
     response = ModelInferResponse()
-    encode_infer(response, [probabilities], classifier, wanted_outputs(request, classifier))
+    encode_infer(response, [probabilities], classifier, choose_outputs(request, classifier))
     assert [tensor.name for tensor in response.outputs] == names
     assert len(response.raw_output_contents) == (len(names) if raw else 0)
     place = names.index("label")
@@ -242,10 +168,16 @@ def test_labels_come_where_they_are_asked_for(classifier: LiveModel, names: list
     assert words == [b"blue", b"red", b""]
 
 
-def test_who_names_no_output_gets_no_labels(classifier: LiveModel) -> None:
+def test_a_request_without_named_outputs_gets_no_labels(classifier: LiveModel) -> None:
     """Without named outputs the response has the outputs of the graph only."""
-    assert wanted_outputs(_infer(raw=bytes(32)), classifier).names == ("y",)
+    assert choose_outputs(_infer(raw=bytes(32)), classifier).names == ("y",)
     with pytest.raises(InvalidRequest, match=r"output 'z' is asked for; wanted one of \['y', 'label'\]"):
-        wanted_outputs(ModelInferRequest(outputs=[{"name": "z"}]), classifier)
+        choose_outputs(ModelInferRequest(outputs=[{"name": "z"}]), classifier)
     with pytest.raises(InvalidRequest, match="output 'label' is asked for twice"):
-        wanted_outputs(ModelInferRequest(outputs=[{"name": "label"}, {"name": "label"}]), classifier)
+        choose_outputs(ModelInferRequest(outputs=[{"name": "label"}, {"name": "label"}]), classifier)
+
+
+def test_each_word_comes_after_its_length() -> None:
+    """Four bytes, little-endian; the empty word is its length alone."""
+    assert to_raw_words([b"ab", b"", b"c" * 300]) == b"\x02\0\0\0ab" + bytes(4) + b"\x2c\x01\0\0" + b"c" * 300
+    assert to_raw_words([]) == b""

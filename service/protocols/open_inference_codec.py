@@ -1,5 +1,9 @@
-"""Messages to float32 rows and back. Nothing is guessed: what does not fit is refused, field by field."""
+"""Tensors of the Open Inference Protocol to float32 rows, and a model's outputs to tensors.
 
+Nothing is guessed: what does not fit is refused, field by field.
+"""
+
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,12 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kan_api.v1.prediction_pb2 import Matrix
 from open_inference.grpc_predict_v2_pb2 import InferTensorContents, ModelInferRequest, ModelInferResponse
 from service.errors import InvalidRequest
-from service.protocols.rows import FLOAT32, Rows, check_shape, checked, from_raw, raw_numbers
+from service.protocols.rows import FLOAT32, Rows, check_shape, from_raw, to_finite_rows, to_raw
 from service.registry.model.live_model import LiveModel
-from service.registry.model.tensors import raw_words
 
 # Open Inference datatypes that are taken: little-endian numpy type of the raw bytes, field of the typed contents.
 _DATATYPES: Mapping[str, tuple[np.dtype[Any], str]] = {
@@ -31,51 +33,19 @@ _DATATYPES: Mapping[str, tuple[np.dtype[Any], str]] = {
 _UNSUPPORTED_PARAMETERS = ("shared_memory_region", "classification")
 
 
-def decode_matrix(matrix: Matrix, model: LiveModel, max_request_rows: int) -> Rows:
-    """The rows of a Predict request.
+def decode_infer(request: ModelInferRequest, model: LiveModel, max_request_rows: int) -> Rows:
+    """The rows of a ModelInfer request, from raw or typed contents; integers and FP64 become float32.
 
     Args:
-        matrix: As it came.
-        model: Who is to answer; gives the features and which of them may be NaN.
+        request: As it came.
+        model: Is to answer; gives the features and which of them may be NaN.
         max_request_rows: Most rows that one request may bring.
 
     Returns:
         float32 [rows, features], finite except NaN where the model imputes; may be a read-only view of the message.
 
     Raises:
-        InvalidRequest: The matrix does not fit the model; the message names the field.
-    """
-    rows, columns, raw, values = matrix.rows, matrix.columns, matrix.raw, matrix.values
-    check_shape("features", rows, columns, model, max_request_rows)
-    if not values:
-        return checked("features", from_raw("features.raw", raw, FLOAT32, rows, columns), model)
-    if raw:
-        raise InvalidRequest("features has both raw and values; wanted one of them")
-    count = rows * columns
-    if len(values) != count:
-        raise InvalidRequest(f"features.values holds {len(values)} numbers; wanted {count} ({rows} rows of {columns})")
-    return checked("features", np.array(values, np.float32).reshape(rows, columns), model)
-
-
-def encode_matrix(matrix: Matrix, values: NDArray[Any], *, raw: bool) -> None:
-    """Put a model's output into a message, a field at a time: that costs half of making it of keywords.
-
-    Args:
-        matrix: Gets the numbers; empty.
-        values: float32 [rows, columns].
-        raw: As bytes (the fast way) or as a list of numbers (the readable way).
-    """
-    matrix.rows, matrix.columns = values.shape
-    if raw:
-        matrix.raw = raw_numbers(values)
-    else:
-        matrix.values.extend(values.ravel().tolist())
-
-
-def decode_infer(request: ModelInferRequest, model: LiveModel, max_request_rows: int) -> Rows:
-    """The rows of a ModelInfer request, from raw or typed contents; integers and FP64 become float32.
-
-    Args, Returns and Raises as those of :func:`decode_matrix`.
+        InvalidRequest: The request does not fit the model; the message names the field.
     """
     tensor = _only_input(request, model)
     where = f"input {tensor.name!r}"
@@ -94,22 +64,23 @@ def decode_infer(request: ModelInferRequest, model: LiveModel, max_request_rows:
         numbers = from_raw(f"{where}: raw contents", _only_raw(raws, tensor, where), dtype, rows, columns)
     else:
         numbers = _from_typed(where, tensor, dtype, field, rows * columns).reshape(rows, columns)
-    return checked(where, numbers, model)
+    return to_finite_rows(where, numbers, model)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ChosenOutputs:
     """Which outputs a ModelInfer request asks for, by name, and in what form."""
 
     names: tuple[str, ...]
     raw: bool
 
 
-def wanted_outputs(request: ModelInferRequest, model: LiveModel) -> Wanted:
+def choose_outputs(request: ModelInferRequest, model: LiveModel) -> ChosenOutputs:
     """What a ModelInfer request wants back, raw where it came raw: the outputs that it names, else all of the graph.
 
-    Labels come to those alone who name them. Who names nothing gets what Triton answers from the same folder, so that
-    a client that reads each output as numbers goes on doing so, and no words are made that nobody reads.
+    Labels are returned only if the request names that output. Without named outputs the response equals Triton's for
+    the same folder: a client that reads each output as numbers goes on doing so, and no words are made that nobody
+    reads.
 
     Raises:
         InvalidRequest: An output is named twice, or the model has none of that name.
@@ -117,7 +88,7 @@ def wanted_outputs(request: ModelInferRequest, model: LiveModel) -> Wanted:
     raw = bool(request.raw_input_contents)
     tensors = model.tensors
     if not request.outputs:
-        return Wanted(tensors.graph_names, raw)
+        return ChosenOutputs(tensors.graph_names, raw)
     names: list[str] = []
     for output in request.outputs:
         where = f"output {output.name!r}"
@@ -127,40 +98,45 @@ def wanted_outputs(request: ModelInferRequest, model: LiveModel) -> Wanted:
         if output.name in names:
             raise InvalidRequest(f"{where} is asked for twice; wanted each output once")
         names.append(output.name)
-    return Wanted(tuple(names), raw)
+    return ChosenOutputs(tuple(names), raw)
 
 
 def encode_infer(
-    response: ModelInferResponse, outputs: Sequence[NDArray[Any]], model: LiveModel, wanted: Wanted
+    response: ModelInferResponse, outputs: Sequence[NDArray[Any]], model: LiveModel, chosen: ChosenOutputs
 ) -> None:
-    """Put what is wanted of a model's outputs into a ModelInfer response.
+    """Put the chosen ones of a model's outputs into a ModelInfer response.
 
     Args:
         response: Gets the tensors.
         outputs: All outputs of the graph, float32 [rows, columns] each, in the manifest's order.
         model: Gives their names, and the labels of a classification.
-        wanted: Which of them, and in what form.
+        chosen: Which of them, and in what form.
     """
     tensors = model.tensors
-    for name in wanted.names:
+    for name in chosen.names:
         tensor = response.outputs.add()
         tensor.name = name
         if name == tensors.label_name:
             words = tensors.labels(outputs[0])
             tensor.datatype = "BYTES"
             tensor.shape.extend((len(words), 1))
-            if wanted.raw:
-                response.raw_output_contents.append(raw_words(words))
+            if chosen.raw:
+                response.raw_output_contents.append(to_raw_words(words))
             else:
                 tensor.contents.bytes_contents.extend(words)
             continue
         values = outputs[tensors.graph_names.index(name)]
         tensor.datatype = "FP32"
         tensor.shape.extend(values.shape)
-        if wanted.raw:
-            response.raw_output_contents.append(raw_numbers(values))
+        if chosen.raw:
+            response.raw_output_contents.append(to_raw(values))
         else:
             tensor.contents.fp32_contents.extend(values.ravel().tolist())
+
+
+def to_raw_words(words: Sequence[bytes]) -> bytes:
+    """Words as raw contents of datatype BYTES: each word follows its length in 4 bytes, little-endian."""
+    return b"".join(struct.pack("<I", len(word)) + word for word in words)
 
 
 def _only_input(request: ModelInferRequest, model: LiveModel) -> ModelInferRequest.InferInputTensor:
@@ -184,7 +160,7 @@ def _only_raw(raws: Sequence[bytes], tensor: ModelInferRequest.InferInputTensor,
     """Raw contents, which come one an input, and instead of typed ones."""
     if len(raws) != 1:
         raise InvalidRequest(f"raw_input_contents has {len(raws)} entries; wanted 1, for {where}")
-    if tensor.HasField("contents") and (filled := _filled(tensor.contents)):
+    if tensor.HasField("contents") and (filled := _filled_fields(tensor.contents)):
         raise InvalidRequest(f"{where} has contents.{filled[0]} beside raw_input_contents; wanted one of them")
     return raws[0]
 
@@ -193,7 +169,7 @@ def _from_typed(
     where: str, tensor: ModelInferRequest.InferInputTensor, dtype: np.dtype[Any], field: str, count: int
 ) -> NDArray[Any]:
     """Numbers from the one field of typed contents that the datatype goes with."""
-    filled = _filled(tensor.contents)
+    filled = _filled_fields(tensor.contents)
     if filled and filled != [field]:
         raise InvalidRequest(
             f"{where}: contents has {', '.join(filled)}; wanted {field} alone, for datatype {tensor.datatype}"
@@ -215,7 +191,7 @@ def _from_typed(
     return wide
 
 
-def _filled(contents: InferTensorContents) -> list[str]:
+def _filled_fields(contents: InferTensorContents) -> list[str]:
     """Names of the fields of typed contents that hold something."""
     return [field.name for field, _ in contents.ListFields()]
 

@@ -1,24 +1,14 @@
-"""One run: rows of several requests put together, and the outputs split over them again."""
+"""Splits the outputs of one run over the requests of its batch; says why there are none.
 
-from collections.abc import Callable, Sequence
+Example: a batch holds 2 rows of one request and 5 of another; the first gets rows 0 and 1 of each output.
+"""
+
+from collections.abc import Sequence
 
 import numpy as np
 
-from service.batching.request_queue import Outputs, Part, Result, Rows
+from service.batching.request_queue import Outputs, Part, Result
 from service.errors import InferenceFailed
-
-
-def attempt(run: Callable[[Rows], Outputs], blocks: Sequence[Rows]) -> Outputs | Exception:
-    """Outputs of one run over all blocks, or what went wrong in it; may be called in a thread."""
-    try:
-        rows = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-        outputs = run(rows)
-        for output in outputs:
-            if len(output) != len(rows):
-                raise ValueError(f"the model gave {len(output)} rows for {len(rows)}")
-    except Exception as error:
-        return error
-    return outputs
 
 
 def deliver(batch: Sequence[Part], outputs: Outputs, batch_seconds: float) -> None:
@@ -38,7 +28,7 @@ def deliver(batch: Sequence[Part], outputs: Outputs, batch_seconds: float) -> No
             request.future.set_result(Result(tuple(block), request.queue_seconds, request.compute_seconds))
 
 
-def run_failed(cause: BaseException) -> InferenceFailed:
+def run_failure(cause: BaseException) -> InferenceFailed:
     """What each caller of a failed run is told; an error of its own, since each raises it."""
     error = InferenceFailed(f"the run that held these rows failed: {cause!r}")
     error.__cause__ = cause
