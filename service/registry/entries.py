@@ -225,12 +225,12 @@ class Entries:
         if not entries:
             if not complete:
                 # Clients retry a ModelNotReady. They do not retry a ModelNotFound.
-                raise ModelNotReady(f"model {shown(name)} does not answer: models are loading")
-            raise ModelNotFound(f"model {shown(name)} is unknown; there is {_listed(sorted(self._by_name))}")
+                raise ModelNotReady(f"model {quote_name(name)} does not answer: models are loading")
+            raise ModelNotFound(f"model {quote_name(name)} is unknown; there is {_join_some(sorted(self._by_name))}")
         if version is None:
             return entries[max(entries)]
         if version not in entries:
-            raise ModelNotFound(f"model {name!r} has no version {version} here; there is {_listed(sorted(entries))}")
+            raise ModelNotFound(f"model {name!r} has no version {version} here; there is {_join_some(sorted(entries))}")
         return entries[version]
 
     def statuses(self) -> list[VersionStatus]:
@@ -248,12 +248,12 @@ class Entries:
         ]
 
 
-def shown(name: str) -> str:
+def quote_name(name: str) -> str:
     """A name from a request in quotes, cut to a length that fits a message."""
     return repr(name if len(name) <= 80 else name[:80] + "…")
 
 
-def _listed(items: list[str] | list[int]) -> str:
+def _join_some(items: list[str] | list[int]) -> str:
     """Names or versions for a message."""
     more = f" and {len(items) - _NAMES_SHOWN} more" if len(items) > _NAMES_SHOWN else ""
     return ", ".join(map(str, items[:_NAMES_SHOWN])) + more if items else "none"

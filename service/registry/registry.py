@@ -9,7 +9,7 @@ from service.errors import Draining, ModelNotFound, ModelNotReady, StartupError,
 from service.metrics.metrics import Metrics
 from service.registry.awaited_versions import AwaitedVersions
 from service.registry.change_signal import ChangeSignal
-from service.registry.entries import Entries, Entry, State, VersionStatus, shown
+from service.registry.entries import Entries, Entry, State, VersionStatus, quote_name
 from service.registry.listing import Listing
 from service.registry.loader import Loader
 from service.registry.model.session import provider_in_use
@@ -156,7 +156,7 @@ class Registry:
             self._listing.update(await self._source.list_models(), time.monotonic())
             descending, _ = self._policy.wanted(name, self._listing.of(name))
             if not descending:
-                raise ModelNotFound(f"the repository has no version of model {shown(name)} to load")
+                raise ModelNotFound(f"the repository has no version of model {quote_name(name)} to load")
             self._unloaded.discard(name)
             for entry in self._entries.of(name).values():
                 entry.held = False
@@ -285,7 +285,7 @@ class Registry:
         except TimeoutError:
             which = "" if version is None else f" version {version}"
             raise ModelNotReady(
-                f"model {shown(name)}{which} is not loaded after {seconds:.3g} s; another replica may have it"
+                f"model {quote_name(name)}{which} is not loaded after {seconds:.3g} s; another replica may have it"
             ) from None
         except StartupError as error:
             raise ModelNotReady(str(error)) from error
