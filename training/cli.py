@@ -157,17 +157,18 @@ def _row_counts(text: str) -> tuple[int, ...]:
 def _run(options: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from training.pipelines.interruption import terminated_as_interrupted
+    from training.pipelines.interruption import interrupt_on_termination
     from training.pipelines.progress import ProgressBar
+    from training.pipelines.run import Run
     from training.pipelines.run_folder import RunFolder
-    from training.pipelines.train import Run, train
+    from training.pipelines.train import train
     from training.recipe.config import load_recipe
     from training.report.summary import of_run
 
     recipe = load_recipe(options.recipe)
     folder = RunFolder(options.runs / recipe.model.name)
     run = Run(recipe, options.models, folder, resume=options.resume, fresh=options.fresh)
-    with terminated_as_interrupted(), ProgressBar(recipe, Console(stderr=True)) as progress:
+    with interrupt_on_termination(), ProgressBar(recipe, Console(stderr=True)) as progress:
         published = train(run, progress)
     print(of_run(published, folder.held_out))
 

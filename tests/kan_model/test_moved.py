@@ -31,6 +31,7 @@ OLD = {
     "training.report.NAME": "training.report.report",
     "training.importing.import_network": "training.pipelines.importing",
     "training.pipeline.train": "training.pipelines.train",
+    "training.continuation.learn_on": "training.pipelines.continuation",
 }
 
 

@@ -22,8 +22,10 @@ from training.errors import TrainingError
 from training.fitting.baseline import fit_baseline
 from training.fitting.continual import fit_on
 from training.fitting.fit import FitState, fit, fit_module
+from training.pipelines.run import Run
 from training.pipelines.run_folder import RunFolder
-from training.pipelines.train import Run, Watcher, train
+from training.pipelines.train import train
+from training.pipelines.watcher import Watcher
 from training.recipe.config import parse_recipe
 from training.recipe.fit_sections import FitSection
 

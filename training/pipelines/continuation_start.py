@@ -35,7 +35,7 @@ class Start:
     old_rows: Numbers | None
 
 
-def start(recipe: Recipe, models: Path) -> Start:
+def read_start(recipe: Recipe, models: Path) -> Start:
     """Read the version and both tables.
 
     Args:
@@ -57,8 +57,8 @@ def start(recipe: Recipe, models: Path) -> Start:
     _check_same(version, recipe, columns, target)
     dataset = prepare_table(recipe, table, inputs, target, known_classes=tuple(version.manifest.classes))
     _check_filled(version, table.source, dataset.x)
-    old_rows = None if recipe.fit.old_table is None else _old_rows(version, recipe, columns)
-    return Start(version, replace(dataset, warnings=(*dataset.warnings, *_warnings(version, dataset))), old_rows)
+    old_rows = None if recipe.fit.old_table is None else _read_old_rows(version, recipe, columns)
+    return Start(version, replace(dataset, warnings=(*dataset.warnings, *_write_warnings(version, dataset))), old_rows)
 
 
 def _check_place(version: Version, recipe: Recipe, models: Path) -> None:
@@ -95,17 +95,17 @@ def _check_same(version: Version, recipe: Recipe, columns: Sequence[Column], tar
     now = list(columns)
     if was != now:
         place = next((i for i, (a, b) in enumerate(zip(was, now, strict=False)) if a != b), min(len(was), len(now)))
-        before, here = (_said(each[place]) if place < len(each) else "nothing" for each in (was, now))
+        before, here = (_describe_column(each[place]) if place < len(each) else "nothing" for each in (was, now))
         raise VersionError(f"{version.folder}: takes {before} as column {place + 1}; the recipe has {here}")
 
 
-def _said(column: Column) -> str:
+def _describe_column(column: Column) -> str:
     words = ", ".join(map(quoted, column.categories))
     return quoted(column.name) + (f" with the words {words}" if words else " with numbers")
 
 
 def _check_filled(version: Version, source: str, x: Numbers) -> None:
-    gap = np.isnan(scaled(version, x).numpy())
+    gap = np.isnan(scale_rows(version, x).numpy())
     if gap.any():
         place = int(gap.any(axis=0).argmax())
         raise DataError(
@@ -115,7 +115,7 @@ def _check_filled(version: Version, source: str, x: Numbers) -> None:
         )
 
 
-def _old_rows(version: Version, recipe: Recipe, columns: Sequence[Column]) -> Numbers:
+def _read_old_rows(version: Version, recipe: Recipe, columns: Sequence[Column]) -> Numbers:
     assert recipe.fit.old_table is not None
     table: Table = read_table(recipe.fit.old_table)
     for column in columns:
@@ -129,13 +129,13 @@ def _old_rows(version: Version, recipe: Recipe, columns: Sequence[Column]) -> Nu
     return x
 
 
-def scaled(version: Version, x: Numbers) -> Tensor:
+def scale_rows(version: Version, x: Numbers) -> Tensor:
     """Rows ``[rows, features]`` as the version's network sees them, in float64."""
     raw, inputs = torch.from_numpy(x), version.trained.inputs
     return raw if inputs is None else inputs(raw)
 
 
-def _warnings(version: Version, dataset: Dataset) -> list[str]:
+def _write_warnings(version: Version, dataset: Dataset) -> list[str]:
     number, warnings = version.manifest.version, []
     woken = [
         feature.name
@@ -145,18 +145,18 @@ def _warnings(version: Version, dataset: Dataset) -> list[str]:
     if woken:
         warnings.append(
             f"{len(woken)} inputs that held one value when version {number} was trained have weight zero and keep it, "
-            f"though their values differ now: {_shown(woken)}"
+            f"though their values differ now: {_list_names(woken)}"
         )
     learned = set(dataset.y[dataset.train].ravel().tolist())
     absent = [name for code, name in enumerate(dataset.classes) if code not in learned]
     if absent:
         warnings.append(
             f"{len(absent)} of {len(dataset.classes)} classes have no new row to train, and may be answered less often "
-            f"where the new rows lie: {_shown(absent)}"
+            f"where the new rows lie: {_list_names(absent)}"
         )
     return warnings
 
 
-def _shown(names: Sequence[str]) -> str:
+def _list_names(names: Sequence[str]) -> str:
     more = f" and {len(names) - _NAMES_SHOWN} more" * (len(names) > _NAMES_SHOWN)
     return ", ".join(map(quoted, names[:_NAMES_SHOWN])) + more

@@ -16,7 +16,7 @@ class Interruption:
 
 
 @contextmanager
-def interruption() -> Iterator[Interruption]:
+def catch_interruption() -> Iterator[Interruption]:
     """Within the block the first SIGINT or SIGTERM only sets ``requested``; the second one acts as usual."""
     state = Interruption()
 
@@ -38,7 +38,7 @@ def interruption() -> Iterator[Interruption]:
 
 
 @contextmanager
-def terminated_as_interrupted() -> Iterator[None]:
+def interrupt_on_termination() -> Iterator[None]:
     """Within the block SIGTERM raises KeyboardInterrupt, as SIGINT does: whoever ends the process is a person too."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -51,8 +51,8 @@ def check_older_split(
             f"an older kan-train began this run, and its time split had rows of one time of column {column} in two "
             "parts; run with --fresh, which cuts where the time changes"
         )
-    first = _first_record(recipe, dataset, kan, train, validation)
-    if first is None or not state.history or not _same(first, state.history[0]):
+    first = _repeat_first_step(recipe, dataset, kan, train, validation)
+    if first is None or not state.history or not _is_same(first, state.history[0]):
         raise RunError(
             f"an older kan-train began this run, and its first step does not come out the same on today's rows: column "
             f"{column} of [split] was edited since, or the run was begun on another machine; undo the edit, resume "
@@ -66,7 +66,9 @@ def _cuts_through_a_time(recipe: Recipe, dataset: Dataset) -> bool:
     return cuts != (len(dataset.test), len(dataset.validation))
 
 
-def _first_record(recipe: Recipe, dataset: Dataset, kan: KAN, train: Samples, validation: Samples) -> Record | None:
+def _repeat_first_step(
+    recipe: Recipe, dataset: Dataset, kan: KAN, train: Samples, validation: Samples
+) -> Record | None:
     """The first line of the loss curve on today's rows; None where a number in it is not finite."""
     plan, start = recipe.fit, begin(kan, recipe.fit, train, recipe.adapt).kan
     with torch_threads(threads_for(kan, plan.batch_rows or len(train.x))):
@@ -74,6 +76,6 @@ def _first_record(recipe: Recipe, dataset: Dataset, kan: KAN, train: Samples, va
         return evaluate(start, (start.layers[0].grid_size, done.step), done.train_loss, validation, dataset.task)
 
 
-def _same(now: Record, kept: Record) -> bool:
+def _is_same(now: Record, kept: Record) -> bool:
     pairs = ((now.train_loss, kept.train_loss), (now.validation_loss, kept.validation_loss))
     return all(math.isclose(a, b, rel_tol=_LAST_DIGITS) for a, b in pairs)

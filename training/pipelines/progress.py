@@ -10,7 +10,7 @@ from training.data.dataset import Dataset
 from training.data.objective import METRIC
 from training.fitting.fit import FitState
 from training.fitting.record import Record
-from training.pipelines.train import Watcher
+from training.pipelines.watcher import Watcher
 from training.recipe.config import Recipe
 
 _NAME_COLUMNS = 10

@@ -69,8 +69,8 @@ class RunFolder:
             # An older kan-train reads "identity" and does not compare splits: without that name it refuses this state.
             "followed": identity.followed,
             "split": identity.split,
-            "kan": _tensor(state.kan),
-            "best": _tensor(state.best),
+            "kan": _encode_network(state.kan),
+            "best": _encode_network(state.best),
             "best_loss": state.best_loss,
             "stage": state.stage,
             "step": state.step,
@@ -95,7 +95,7 @@ class RunFolder:
         try:
             content: dict[str, Any] = torch.load(self._state, weights_only=True)
             split: str | None = content.get("split")
-            followed, state = content["identity" if split is None else "followed"], _state(content)
+            followed, state = content["identity" if split is None else "followed"], _read_state(content)
         except Exception as error:
             raise RunError(f"{self._state}: cannot read it ({type(error).__name__}); run with --fresh") from error
         if followed != identity.followed:
@@ -120,10 +120,10 @@ class RunFolder:
         checkpoint.write_atomically(self.held_out, text.encode())
 
 
-def _state(content: dict[str, Any]) -> FitState:
+def _read_state(content: dict[str, Any]) -> FitState:
     return FitState(
-        kan=_kan(content["kan"]),
-        best=_kan(content["best"]),
+        kan=_decode_network(content["kan"]),
+        best=_decode_network(content["best"]),
         best_loss=content["best_loss"],
         stage=content["stage"],
         step=content["step"],
@@ -133,9 +133,9 @@ def _state(content: dict[str, Any]) -> FitState:
     )
 
 
-def _tensor(kan: KAN) -> torch.Tensor:
+def _encode_network(kan: KAN) -> torch.Tensor:
     return torch.frombuffer(bytearray(checkpoint.to_bytes(kan)), dtype=torch.uint8)
 
 
-def _kan(content: torch.Tensor) -> KAN:
+def _decode_network(content: torch.Tensor) -> KAN:
     return checkpoint.from_bytes(content.numpy().tobytes())

@@ -31,14 +31,14 @@ def tune(folder: Path, tune_for: Sequence[int] | None = None) -> Published:
     version = read_newest(folder, "tune that one")
     folder, manifest = version.folder, version.manifest
     check_successor(folder.parent.parent, manifest)
-    exported = export(version.trained, _plan(folder, manifest, tune_for), scale=version.output_scale)
-    tuned = _tuned(manifest, exported)
+    exported = export(version.trained, _read_plan(folder, manifest, tune_for), scale=version.output_scale)
+    tuned = _update_manifest(manifest, exported)
     # What was learned is the same, and the table it is told with is not at hand.
     report = {REPORT: (folder / REPORT).read_bytes()} if (folder / REPORT).is_file() else {}
     return publish(folder.parent.parent, tuned, files(exported, tuned, report), after=manifest.version)
 
 
-def _plan(folder: Path, manifest: ModelManifest, tune_for: Sequence[int] | None) -> Plan:
+def _read_plan(folder: Path, manifest: ModelManifest, tune_for: Sequence[int] | None) -> Plan:
     """As the version was made, for the numbers of rows that are asked for."""
     lowering = manifest.lowering
     rows = tuple(dict.fromkeys(tune_for or lowering.tuned_for or _ROWS))
@@ -51,7 +51,7 @@ def _plan(folder: Path, manifest: ModelManifest, tune_for: Sequence[int] | None)
     return Plan(lowering.tolerance, rows, precision)
 
 
-def _tuned(manifest: ModelManifest, exported: Exported) -> ModelManifest:
+def _update_manifest(manifest: ModelManifest, exported: Exported) -> ModelManifest:
     tuned = ModelManifest()
     tuned.CopyFrom(manifest)
     tuned.created, tuned.library_version = timestamp(), library_version()

@@ -2,16 +2,16 @@
 
 from kan_model import KAN
 from training.recipe.config import Recipe
-from training.steps.attribution import attributed
-from training.steps.baseline import compared
-from training.steps.pruning import pruned
+from training.steps.attribution import add_attribution
+from training.steps.baseline import compare_with_mlp
+from training.steps.pruning import prune_network
 from training.steps.state import Check, Finished, OnMessage, StepData, StepFailed, ignore_message
-from training.steps.symbolic import symbolic
+from training.steps.symbolic import find_formulas
 
 __all__ = ["Finished", "StepData", "StepFailed", "finish"]
 
 
-def finish(kan: KAN, recipe: Recipe, table: StepData, check: Check, told: OnMessage = ignore_message) -> Finished:
+def finish(kan: KAN, recipe: Recipe, table: StepData, check: Check, on_message: OnMessage = ignore_message) -> Finished:
     """Prune, find formulas and look around, as far as the recipe asks for it; the same network gives the same result.
 
     A step whose network is too much worse than the one before, or has no answer to some row, is taken back: the last
@@ -22,23 +22,23 @@ def finish(kan: KAN, recipe: Recipe, table: StepData, check: Check, told: OnMess
         recipe: With or without [prune], [symbolic], [attribution] and [baseline].
         table: Training rows say what may go and what a formula has to meet, validation rows choose.
         check: Called often; it may raise to end the work.
-        told: Called with a line when something begins that takes its time.
+        on_message: Called with a line when something begins that takes its time.
 
     Raises:
         StepFailed: nothing would be left, no MLP of this size.
     """
     done = Finished(kan)
     if recipe.prune is not None:
-        told("prune: cutting edges, fitting the others again")
-        done = pruned(done, recipe.prune, recipe.fit, table, check)
+        on_message("prune: cutting edges, fitting the others again")
+        done = prune_network(done, recipe.prune, recipe.fit, table, check)
         check()
     if recipe.symbolic is not None:
-        done = symbolic(done, recipe.symbolic, recipe.prune, table, check, told)
+        done = find_formulas(done, recipe.symbolic, recipe.prune, table, check, on_message)
         check()
     if recipe.attribution is not None:
-        done = attributed(done, recipe.attribution, table)
+        done = add_attribution(done, recipe.attribution, table)
         check()
     if recipe.baseline is not None:
-        told("baseline: fitting an MLP")
-        done = compared(done, kan, recipe.baseline, recipe.fit, table, check)
+        on_message("baseline: fitting an MLP")
+        done = compare_with_mlp(done, kan, recipe.baseline, recipe.fit, table, check)
     return done

@@ -20,7 +20,7 @@ _MOST_PAIRED = 64
 _LEAST_SHARE = 1e-3
 
 
-def attributed(done: Finished, section: AttributionSection, table: StepData) -> Finished:
+def add_attribution(done: Finished, section: AttributionSection, table: StepData) -> Finished:
     """The same network, and what its answers to training rows depend on."""
     rows = table.train.x[:: -(-len(table.train.x) // _ROWS)]
     names = [feature.name for feature in table.dataset.features]
@@ -28,13 +28,13 @@ def attributed(done: Finished, section: AttributionSection, table: StepData) -> 
         scores = attribute(done.kan, rows).inputs
     except ValueError as error:
         return replace(done, notes=(*done.notes, f"attribution: {error}"))
-    shown = ", ".join(f"{quoted(names[place])} {scores[place]:.2g}" for place in _largest(scores, section.inputs))
+    shown = ", ".join(f"{quoted(names[place])} {scores[place]:.2g}" for place in _find_largest(scores, section.inputs))
     more = f" and {len(names) - section.inputs} more" if len(names) > section.inputs else ""
-    notes = [f"attribution: {shown}{more}", *_together(done.kan, rows, names, section.pairs)]
+    notes = [f"attribution: {shown}{more}", *_describe_pairs(done.kan, rows, names, section.pairs)]
     return replace(done, notes=(*done.notes, *notes), attribution=tuple(scores.tolist()))
 
 
-def _together(kan: KAN, rows: Tensor, names: list[str], most: int) -> Iterator[str]:
+def _describe_pairs(kan: KAN, rows: Tensor, names: list[str], most: int) -> Iterator[str]:
     if most == 0 or len(names) == 1:
         return
     if len(names) > _MOST_PAIRED:
@@ -49,12 +49,12 @@ def _together(kan: KAN, rows: Tensor, names: list[str], most: int) -> Iterator[s
     pairs = shares[first, second]
     told = [
         f"{quoted(names[first[place]])} with {quoted(names[second[place]])} {pairs[place]:.2g}"
-        for place in _largest(pairs, most)
+        for place in _find_largest(pairs, most)
         if pairs[place] > _LEAST_SHARE
     ]
     yield f"pairs, share of the variance: {', '.join(told)}" if told else "pairs: none act together"
 
 
-def _largest(values: NDArray[np.float64], most: int) -> list[int]:
+def _find_largest(values: NDArray[np.float64], most: int) -> list[int]:
     places: list[int] = np.argsort(-values, kind="stable")[:most].tolist()
     return places

@@ -14,7 +14,7 @@ from training.recipe.fit_sections import BaselineSection, FitSection
 from training.steps.state import Check, Finished, StepData, StepFailed
 
 
-def compared(
+def compare_with_mlp(
     done: Finished, fitted: KAN, section: BaselineSection, plan: FitSection, table: StepData, check: Check
 ) -> Finished:
     """The same network, and how good an MLP of the size of the fitted one is."""

@@ -17,7 +17,7 @@ _HINT = "change [verify] tolerance and go on with --resume, or train with fewer 
 _FAR, _STEPS, _STEEP = 10.0, 20_001, 1.0
 
 
-def of_fit(state: FitState, start: KAN, plan: FitSection, table: StepData) -> list[str]:
+def diagnose_fit(state: FitState, start: KAN, plan: FitSection, table: StepData) -> list[str]:
     """What a person should know of a fit that ended.
 
     Args:
@@ -51,17 +51,17 @@ def of_fit(state: FitState, start: KAN, plan: FitSection, table: StepData) -> li
     return notes + ([worse] if best > before else [])
 
 
-def refusal_hint(kan: KAN) -> str:
+def suggest_change(kan: KAN) -> str:
     """What could be changed where the graph of this network is refused; the functions that may be at fault by name."""
     steep = [
         f"{', '.join(names)} (layer {index})"
         for index, layer in enumerate(kan.layers)
-        if (names := _steep(layer.symbolic_functions))
+        if (names := _find_steep(layer.symbolic_functions))
     ]
     return f"{_HINT}, or name [symbolic] functions without {' and '.join(steep)}" if steep else _HINT
 
 
-def _steep(functions: Sequence[str]) -> list[str]:
+def _find_steep(functions: Sequence[str]) -> list[str]:
     """Those of which float32 cannot be near to float64 everywhere: steep somewhere, or without an answer."""
     x = torch.linspace(-_FAR, _FAR, _STEPS, dtype=torch.float64)
     found = []

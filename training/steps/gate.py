@@ -35,14 +35,14 @@ class Silence:
     text: str
 
 
-def silence(kan: KAN, table: StepData) -> Silence | None:
+def find_silence(kan: KAN, table: StepData) -> Silence | None:
     """Which rows have no finite answer, and by which edge; None where all have one."""
     for which, rows in _parts(kan, table):
         silent = (~torch.isfinite(answers(kan, rows))).any(dim=1).nonzero()[:, 0].tolist()
         if silent:
             named = ", ".join(map(str, silent[:_MOST_ROWS]))
             more = f" and {len(silent) - _MOST_ROWS} more" if len(silent) > _MOST_ROWS else ""
-            edge, fault = _fault(kan, rows[silent[:1]], table)
+            edge, fault = _find_fault(kan, rows[silent[:1]], table)
             return Silence(
                 edge, f"{fault}; no answer to {len(silent)} of {len(rows)} {which} rows (from 0: {named}{more})"
             )
@@ -71,7 +71,7 @@ def _loss_of_a_constant(table: StepData) -> float:
     return float(torch.special.entr(shares).sum())
 
 
-def _fault(kan: KAN, x: Tensor, table: StepData) -> tuple[tuple[int, int, int] | None, str]:
+def _find_fault(kan: KAN, x: Tensor, table: StepData) -> tuple[tuple[int, int, int] | None, str]:
     """The first edge that has no finite answer to this row, and its words."""
     with torch.no_grad():
         for index, layer in enumerate(kan.layers):

@@ -15,7 +15,7 @@ from training.steps.state import Check, Finished, StepData, StepFailed, validati
 _MOST_CUTS = 3
 
 
-def pruned(done: Finished, section: PruneSection, plan: FitSection, table: StepData, check: Check) -> Finished:
+def prune_network(done: Finished, section: PruneSection, plan: FitSection, table: StepData, check: Check) -> Finished:
     """Without the edges that matter least; raises :class:`StepFailed` where nothing would be left.
 
     What matters little after the second fit goes too: edges that share their work in the first fit do so no more. A
@@ -32,7 +32,7 @@ def pruned(done: Finished, section: PruneSection, plan: FitSection, table: StepD
         candidate, records = smaller.kan, tuple[Record, ...]()
         if steps:
             again = fit_module(candidate, table.train, table.validation, plan, table.dataset.task, check)
-            candidate, records = again.best, _on_grid(again.best, again.history)
+            candidate, records = again.best, _add_grid_size(again.best, again.history)
         if declined := decline(candidate, before, section.max_loss_increase, table):
             break
         kan, history = candidate, [*history, *records]
@@ -68,5 +68,5 @@ def cut(kan: KAN, section: PruneSection, table: StepData) -> Pruned:
         raise StepFailed(f"[prune]: {error}") from None
 
 
-def _on_grid(kan: KAN, history: Sequence[Record]) -> tuple[Record, ...]:
+def _add_grid_size(kan: KAN, history: Sequence[Record]) -> tuple[Record, ...]:
     return tuple(replace(record, grid_size=kan.layers[0].grid_size) for record in history)

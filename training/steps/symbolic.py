@@ -14,7 +14,7 @@ from training.fitting.fit import fit_module
 from training.publishing.export import Trained
 from training.publishing.whole_formula import WholeFormula, whole_formula
 from training.recipe.fit_sections import FitSection, PruneSection, SymbolicSection
-from training.steps.gate import decline, silence
+from training.steps.gate import decline, find_silence
 from training.steps.pruning import cut
 from training.steps.state import Check, Finished, OnMessage, StepData, StepFailed, validation_loss
 
@@ -22,23 +22,23 @@ from training.steps.state import Check, Finished, OnMessage, StepData, StepFaile
 _MOST_NAMED = 6
 
 
-def symbolic(
+def find_formulas(
     done: Finished,
     section: SymbolicSection,
     pruning: PruneSection | None,
     table: StepData,
     check: Check,
-    told: OnMessage,
+    on_message: OnMessage,
 ) -> Finished:
     """With formulas where they come close, and without what matters little beside them, where edges may go.
 
     A network that has no answer to some row, or is worse than the section allows, is dropped for the last one before.
     """
-    kan, edges, notes = _with_formulas(done.kan, section, table, check, told)
+    kan, edges, notes = _fix_formulas(done.kan, section, table, check, on_message)
     if not any(edge.fixed for edge in edges):
         text = f"symbolic: no function meets any of {len(edges)} edges with R² {section.min_r2:g}; all stay splines"
         return replace(done, notes=(*done.notes, *(notes or [text])))
-    kan, dropped = _fitted_constants(kan, section.constants_steps, table, check)
+    kan, dropped = _refit_constants(kan, section.constants_steps, table, check)
     notes += dropped
     before = validation_loss(done.kan, table)
     if declined := decline(kan, before, section.max_loss_increase, table):
@@ -47,52 +47,52 @@ def symbolic(
         return replace(done, notes=(*done.notes, *notes, text))
     # Noise that a spline had learned is no function's, and next to nothing once the formulas fit.
     if pruning is not None and (smaller := cut(kan, pruning, table)).removed_edges:
-        smaller_kan, dropped, declined = _without(smaller, before, section, table, check)
+        smaller_kan, dropped, declined = _fit_smaller(smaller, before, section, table, check)
         if declined:
             notes.append(f"formulas not pruned: {smaller.left_edges} edges would be left, {declined}")
         else:
             kan, notes = smaller_kan, [*notes, *dropped]
-            edges = [_renumbered(edge, smaller) for edge in edges if smaller.edges[edge.layer][edge.output, edge.input]]
+            edges = [_renumber(edge, smaller) for edge in edges if smaller.edges[edge.layer][edge.output, edge.input]]
     splines = [edge for edge in edges if not edge.fixed]
     notes += [
-        f"symbolic: {len(edges) - len(splines)} of {len(edges)} edges are formulas ({_counted(kan)}); validation loss "
-        f"{before:.3g} of the splines, {validation_loss(kan, table):.3g} of the formulas"
+        f"symbolic: {len(edges) - len(splines)} of {len(edges)} edges are formulas ({_count_functions(kan)}); "
+        f"validation loss {before:.3g} of the splines, {validation_loss(kan, table):.3g} of the formulas"
     ]
-    if limited := _limited(kan):
+    if limited := _list_limited_functions(kan):
         notes.append(f"{', '.join(limited)}: rows outside the training ranges may be answered with NaN")
     if splines:
-        notes += [_left(splines), "no formula of the whole network: it has splines"]
+        notes += [_describe_splines(splines), "no formula of the whole network: it has splines"]
         return replace(done, kan=kan, notes=(*done.notes, *notes))
-    found = _formula(kan, table)
+    found = _write_formula(kan, table)
     notes = [*done.notes, *notes, *found.notes]
     return replace(done, kan=kan, notes=tuple(notes), formula=found.text, latex=found.latex)
 
 
-def _without(
+def _fit_smaller(
     smaller: Pruned, before: float, section: SymbolicSection, table: StepData, check: Check
 ) -> tuple[KAN, list[str], str | None]:
     """The smaller network fitted again, what to say of it, and why it is dropped; None where it is not."""
     # An edge that goes moves what reaches the logarithms behind it.
-    if flaw := silence(smaller.kan, table):
+    if flaw := find_silence(smaller.kan, table):
         return smaller.kan, [], flaw.text
-    kan, notes = _fitted_constants(smaller.kan, section.constants_steps, table, check)
+    kan, notes = _refit_constants(smaller.kan, section.constants_steps, table, check)
     return kan, notes, decline(kan, before, section.max_loss_increase, table)
 
 
-def _renumbered(edge: EdgeReport, smaller: Pruned) -> EdgeReport:
+def _renumber(edge: EdgeReport, smaller: Pruned) -> EdgeReport:
     """The same edge by the numbers of its nodes in the smaller network."""
     inputs, outputs = smaller.nodes[edge.layer], smaller.nodes[edge.layer + 1]
     return replace(edge, input=inputs.index(edge.input), output=outputs.index(edge.output))
 
 
-def _with_formulas(
-    kan: KAN, section: SymbolicSection, table: StepData, check: Check, told: OnMessage
+def _fix_formulas(
+    kan: KAN, section: SymbolicSection, table: StepData, check: Check, on_message: OnMessage
 ) -> tuple[KAN, list[EdgeReport], list[str]]:
     """The network, what became of its edges, and of those that have no answer to some row, why they stay splines."""
     edges: list[EdgeReport] = []
     silent: list[str] = []
     for layer in range(len(kan.layers)):
-        told(
+        on_message(
             f"symbolic: layer {layer}, {int(kan.layers[layer].edge_mask.count_nonzero())} edges, all functions on each"
         )
         try:
@@ -107,7 +107,7 @@ def _with_formulas(
             )
         except ValueError as error:
             raise StepFailed(f"[symbolic]: {error}") from None
-        kan, of_layer, flaws = _that_answer(kan, found, layer, table)
+        kan, of_layer, flaws = _keep_those_that_answer(kan, found, layer, table)
         edges += of_layer
         silent += flaws
         check()
@@ -116,12 +116,12 @@ def _with_formulas(
     return kan, edges, notes + ([f"warning   and {more} more formulas without an answer to some row"] * (more > 0))
 
 
-def _that_answer(
+def _keep_those_that_answer(
     before: KAN, found: Symbolized, layer: int, table: StepData
 ) -> tuple[KAN, Sequence[EdgeReport], list[str]]:
     """Those of a layer's formulas that have an answer to all rows; the other edges stay as they were."""
     kan, edges, flaws = found.kan, found.edges, []
-    while flaw := silence(kan, table):
+    while flaw := find_silence(kan, table):
         flaws.append(flaw.text)
         # Where no edge of this layer is at fault, none of its formulas can be blamed, and none is kept.
         blamed = flaw.edge is not None and any((edge.layer, edge.output, edge.input) == flaw.edge for edge in edges)
@@ -137,20 +137,20 @@ def _that_answer(
     return kan, edges, flaws
 
 
-def _fitted_constants(kan: KAN, steps: int, table: StepData, check: Check) -> tuple[KAN, list[str]]:
+def _refit_constants(kan: KAN, steps: int, table: StepData, check: Check) -> tuple[KAN, list[str]]:
     """The constants of all formulas fitted together, splines as they are, and what to say of it.
 
     The network that came where the other one is worse, or has no answer to some row.
     """
     if steps == 0:
         return kan, []
-    better = _better_constants(kan, steps, table, check)
-    if flaw := silence(better, table):
+    better = _improve_constants(kan, steps, table, check)
+    if flaw := find_silence(better, table):
         return kan, [f"warning   the formulas' constants stay as they were, since fitted together: {flaw.text}"]
     return better, []
 
 
-def _better_constants(kan: KAN, steps: int, table: StepData, check: Check) -> KAN:
+def _improve_constants(kan: KAN, steps: int, table: StepData, check: Check) -> KAN:
     if table.dataset.task == "regression":
         better = fit_constants(kan, table.train.x, table.train.y, steps=steps)
         return better if validation_loss(better, table) < validation_loss(kan, table) else kan
@@ -163,25 +163,25 @@ def _better_constants(kan: KAN, steps: int, table: StepData, check: Check) -> KA
     return KAN.of_layers([layer.changed() for layer in best.layers])
 
 
-def _formula(kan: KAN, table: StepData) -> WholeFormula:
+def _write_formula(kan: KAN, table: StepData) -> WholeFormula:
     dataset = table.dataset
     trained = Trained(kan, table.inputs, table.outputs)
     return whole_formula(trained, [feature.name for feature in dataset.features], dataset.classes or (dataset.target,))
 
 
-def _counted(kan: KAN) -> str:
+def _count_functions(kan: KAN) -> str:
     """The functions of its edges, the most frequent first."""
     counts = Counter(function for layer in kan.layers for function in layer.symbolic_functions)
     return ", ".join(f"{count} {function}" for function, count in counts.most_common())
 
 
-def _limited(kan: KAN) -> list[str]:
+def _list_limited_functions(kan: KAN) -> list[str]:
     """The functions of its edges that have no answer to some number, poles apart that no float is."""
     used = {function for layer in kan.layers for function in layer.symbolic_functions}
     return sorted(name for name in used if not FUNCTIONS[name].guard(torch.tensor([-2.0, 0.0, 2.0])).all())
 
 
-def _left(splines: Sequence[EdgeReport]) -> str:
+def _describe_splines(splines: Sequence[EdgeReport]) -> str:
     named = ", ".join(
         f"layer {edge.layer} from {edge.input} to {edge.output}"
         + (f" (nearest: {edge.best.edge.function}, R² {edge.best.r2:.3f})" if edge.best else "")

@@ -23,9 +23,11 @@ from training.errors import Interrupted, RecipeError, TrainingError
 from training.fitting.continual import touched_coefficients
 from training.fitting.fit import begin
 from training.fitting.record import Record
+from training.pipelines.run import Run
 from training.pipelines.run_folder import RunFolder
 from training.pipelines.run_identity import RunIdentity
-from training.pipelines.train import Run, Watcher, train
+from training.pipelines.train import train
+from training.pipelines.watcher import Watcher
 from training.publishing.publish import Published, read_manifest
 from training.recipe.config import load_recipe
 

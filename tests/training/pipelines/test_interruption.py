@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from training.pipelines.interruption import interruption, terminated_as_interrupted
+from training.pipelines.interruption import catch_interruption, interrupt_on_termination
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
@@ -14,8 +14,8 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM]
 def test_the_first_is_a_wish_and_the_second_acts(number: signal.Signals) -> None:
     """Whichever comes first; the handlers of before are back after it."""
     before = [signal.getsignal(each) for each in SIGNALS]
-    with terminated_as_interrupted():
-        with pytest.raises(KeyboardInterrupt), interruption() as stop:  # noqa: PT012
+    with interrupt_on_termination():
+        with pytest.raises(KeyboardInterrupt), catch_interruption() as stop:  # noqa: PT012
             assert not stop.requested
             signal.raise_signal(number)
             assert stop.requested
@@ -28,7 +28,7 @@ def test_the_first_is_a_wish_and_the_second_acts(number: signal.Signals) -> None
 def test_without_a_wish_nothing_is_left_changed() -> None:
     """The handlers are those of before."""
     before = [signal.getsignal(each) for each in SIGNALS]
-    with interruption() as stop:
+    with catch_interruption() as stop:
         assert [signal.getsignal(each) for each in SIGNALS] != before
     assert not stop.requested
     assert [signal.getsignal(each) for each in SIGNALS] == before

@@ -14,8 +14,10 @@ import torch
 from training.data.dataset import Dataset, prepare
 from training.errors import Interrupted
 from training.fitting.fit import FitState
+from training.pipelines.run import Run
 from training.pipelines.run_folder import RunError, RunFolder
-from training.pipelines.train import Run, Watcher, train
+from training.pipelines.train import train
+from training.pipelines.watcher import Watcher
 from training.recipe.config import Recipe, load_recipe
 
 # A table, three recipes and the states that kan-train of 9536bcd kept of them: SIGINT came in the second grid.

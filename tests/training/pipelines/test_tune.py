@@ -13,9 +13,11 @@ from kan_api.v1.manifest_pb2 import ModelManifest
 from kan_model.onnx_runtime import run as run_model
 from training.data.dataset import prepare
 from training.errors import TrainingError
+from training.pipelines.run import Run
 from training.pipelines.run_folder import RunFolder
-from training.pipelines.train import Run, Watcher, train
+from training.pipelines.train import train
 from training.pipelines.tune import tune
+from training.pipelines.watcher import Watcher
 from training.publishing.publish import Published, PublishError, publish
 from training.publishing.version import VersionError
 from training.recipe.config import load_recipe

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from training.pipelines.run import Run
 from training.pipelines.run_folder import RunFolder
-from training.pipelines.train import Run, Watcher, train
+from training.pipelines.train import train
 from training.pipelines.tune import tune
+from training.pipelines.watcher import Watcher
 from training.publishing.publish import Published
 from training.recipe.config import Recipe, load_recipe
 

@@ -9,8 +9,10 @@ import pytest
 
 from training.data.dataset import prepare
 from training.errors import RecipeError
+from training.pipelines.run import Run
 from training.pipelines.run_folder import RunFolder
-from training.pipelines.train import Run, Watcher, train
+from training.pipelines.train import train
+from training.pipelines.watcher import Watcher
 from training.publishing.publish import Published
 from training.recipe.config import Recipe, parse_recipe
 

@@ -38,8 +38,10 @@ def test_the_manifest_holds_both(wave: Callable[[str], Recipe], tmp_path: Path) 
     """A run's metrics of the network stay its own; those of the MLP stand beside them, for classes too."""
     recipe = wave("[baseline]\n")
     text = recipe.text.replace('target = "y"', 'target = "kind"').replace("regression", "classification")
+    from training.pipelines.run import Run
     from training.pipelines.run_folder import RunFolder
-    from training.pipelines.train import Run, Watcher, train
+    from training.pipelines.train import train
+    from training.pipelines.watcher import Watcher
     from training.recipe.config import parse_recipe
 
     classes = parse_recipe(text.replace("lbfgs", "adam").replace("steps = 40", "steps = 3"), folder=tmp_path, name="r")

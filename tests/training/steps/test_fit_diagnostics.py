@@ -12,7 +12,7 @@ from training.fitting.fit import FitState, TrainingDiverged
 from training.recipe.config import Recipe
 from training.recipe.fit_sections import FitSection
 from training.steps import StepData
-from training.steps.fit_diagnostics import of_fit, refusal_hint
+from training.steps.fit_diagnostics import diagnose_fit, suggest_change
 
 
 @pytest.fixture
@@ -32,9 +32,9 @@ def test_a_fit_that_ends_far_worse_than_it_began_has_diverged(begun: tuple[KAN, 
     kan, table, loss = begun
     state = FitState(kan, kan, best_loss=11 * loss)
     with pytest.raises(TrainingDiverged, match=r"smaller learning_rate \(now 0\.5\) or scaled rows"):
-        of_fit(state, kan, FitSection(learning_rate=0.5), table)
+        diagnose_fit(state, kan, FitSection(learning_rate=0.5), table)
     with pytest.raises(TrainingDiverged, match=rf"{11 * loss:.3g}, {loss:.3g} before .* wanted scaled rows"):
-        of_fit(state, kan, FitSection(optimizer="levenberg-marquardt"), table)
+        diagnose_fit(state, kan, FitSection(optimizer="levenberg-marquardt"), table)
 
 
 @pytest.mark.parametrize(("times", "notes"), [(0.5, 0), (1.5, 1)])
@@ -43,7 +43,7 @@ def test_one_that_ends_a_little_worse_is_a_warning(
 ) -> None:
     """Few validation rows can be an accident."""
     kan, table, loss = begun
-    told = of_fit(FitState(kan, kan, best_loss=times * loss), kan, FitSection(), table)
+    told = diagnose_fit(FitState(kan, kan, best_loss=times * loss), kan, FitSection(), table)
     assert len(told) == notes
     assert all(note.startswith("warning   no step was better") for note in told)
 
@@ -51,19 +51,19 @@ def test_one_that_ends_a_little_worse_is_a_warning(
 def test_a_grid_that_ended_early_is_told(begun: tuple[KAN, StepData, float]) -> None:
     """By its size."""
     kan, table, _ = begun
-    told = of_fit(FitState(kan, kan, best_loss=0.0, diverged=[8]), kan, FitSection(), table)
+    told = diagnose_fit(FitState(kan, kan, best_loss=0.0, diverged=[8]), kan, FitSection(), table)
     assert [note.split(":")[0] for note in told] == ["grid 8"]
 
 
 def test_functions_that_may_be_at_fault_are_named_with_their_layer() -> None:
     """Steep ones, and those without an answer somewhere; sin and x^2 are neither; splines have none."""
     kan = KAN(KANConfig((3, 2, 1)))
-    assert "functions" not in refusal_hint(kan)
+    assert "functions" not in suggest_change(kan)
     calm = kan.layers[1].changed(
         symbolic=[SymbolicEdge(0, 0, "sin", 1, 0, 1, 0), SymbolicEdge(0, 1, "x^2", 1, 0, 1, 0)]
     )
     first = [SymbolicEdge(0, 0, "tan", 1, 0, 1, 0), SymbolicEdge(1, 1, "exp", 1, 0, 1, 0)]
     steep = kan.layers[0].changed(symbolic=[*first, SymbolicEdge(1, 2, "log", 1, 0, 1, 0)])
-    assert "functions" not in refusal_hint(KAN.of_layers([kan.layers[0], calm]))
-    hint = refusal_hint(KAN.of_layers([steep, calm]))
+    assert "functions" not in suggest_change(KAN.of_layers([kan.layers[0], calm]))
+    hint = suggest_change(KAN.of_layers([steep, calm]))
     assert hint.endswith(", or name [symbolic] functions without exp, log, tan (layer 0)")

@@ -18,7 +18,7 @@ from training.data.preparation import input_transform, new_network, output_trans
 from training.fitting.fit import fit
 from training.recipe.config import Recipe, parse_recipe
 from training.steps import StepData, finish
-from training.steps.gate import decline, silence
+from training.steps.gate import decline, find_silence
 from training.steps.state import validation_loss
 
 Wave = Callable[[str], Recipe]
@@ -57,13 +57,13 @@ def falling(folder: Path, sections: str, *, wall: float) -> Recipe:
 
 def test_all_rows_answered_is_no_silence(wave: Wave) -> None:
     """Splines answer everywhere."""
-    assert silence(*beginning(wave(""))) is None
+    assert find_silence(*beginning(wave(""))) is None
 
 
 def test_silence_names_edge_function_and_rows(wave: Wave) -> None:
     """The first edge at fault, what it is given, how many rows of which part, and the numbers of some."""
     kan, table = beginning(wave(""))
-    found = silence(of_formulas(kan, SymbolicEdge(0, 1, "log", 1.0, 0.0, 1.0, 0.0)), table)
+    found = find_silence(of_formulas(kan, SymbolicEdge(0, 1, "log", 1.0, 0.0, 1.0, 0.0)), table)
     assert found is not None
     assert found.edge == (0, 0, 1)
     silent = (table.train.x[:, 1] <= 0).nonzero()[:, 0].tolist()
@@ -82,7 +82,7 @@ def test_rows_that_did_not_train_need_an_answer_too(wave: Wave, part: str) -> No
     dataset.x[rows[4], 2] = 50.0
     changed = StepData.of(dataset, table.inputs, table.outputs, kan.dtype)
     end = float(table.train.x[:, 2].max()) + 2
-    found = silence(of_formulas(kan, SymbolicEdge(0, 2, "sqrt", -1.0, end, 1.0, 0.0)), changed)
+    found = find_silence(of_formulas(kan, SymbolicEdge(0, 2, "sqrt", -1.0, end, 1.0, 0.0)), changed)
     assert found is not None
     assert found.edge == (0, 0, 2)
     assert f"no answer to 1 of {len(rows)} {part} rows (from 0: 4)" in found.text
@@ -142,7 +142,7 @@ def test_constants_that_move_a_logarithm_past_a_row_are_taken_back(tmp_path: Pat
     kan, table = fitted(recipe)
     done = finish(kan, recipe, table, lambda: None)
     assert done.kan.layers[0].symbolic_functions == ("log",)
-    assert silence(done.kan, table) is None
+    assert find_silence(done.kan, table) is None
     assert done.notes[0].startswith(
         "warning   the formulas' constants stay as they were, since fitted together: log on"
     )

@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 
 from training.data.objective import Task
+from training.pipelines.run import Run
 from training.pipelines.run_folder import RunFolder
-from training.pipelines.train import Run, Watcher, train
+from training.pipelines.train import train
+from training.pipelines.watcher import Watcher
 from training.publishing.manifest import UNANSWERED, scores, scores_of_answered
 from training.publishing.publish import Published
 from training.recipe.config import parse_recipe

@@ -22,9 +22,11 @@ from training.data.preparation import input_transform, new_network, output_trans
 from training.errors import RecipeError
 from training.fitting.fit import FitState, begin, fit_steps
 from training.fitting.record import Record
+from training.pipelines.run import Run
 from training.pipelines.run_folder import RunFolder
 from training.pipelines.run_identity import identity_of
-from training.pipelines.train import Run, Watcher, train
+from training.pipelines.train import train
+from training.pipelines.watcher import Watcher
 from training.publishing.publish import Published
 from training.publishing.verify import VerificationFailed
 from training.recipe.config import Recipe, load_recipe, parse_recipe

@@ -8,8 +8,15 @@ import numpy as np
 from kan_model import KAN
 from kan_model.interop import load_efficient_kan_checkpoint, load_pykan_checkpoint
 from kan_model.network.transform import Softmax
-from training.pipelines.importing.account import drawn, judge, outline, read_known, summary, tell_formula
-from training.pipelines.importing.origin import CHECKPOINT_ENDINGS, origin
+from training.pipelines.importing.account import (
+    choose_curve_rows,
+    judge,
+    outline,
+    read_known,
+    summarize_table,
+    tell_formula,
+)
+from training.pipelines.importing.origin import CHECKPOINT_ENDINGS, describe_origin
 from training.pipelines.importing.wanted import Import, ImportRefused, check_name, check_task
 from training.publishing.export import Plan, Trained, export, files
 from training.publishing.manifest import of_network
@@ -38,8 +45,8 @@ def import_network(wanted: Import) -> Published:
         VerificationFailed, PublishError: as in training.
     """
     check_name(wanted.name)
-    kan = _network(wanted)
-    taken = origin(wanted)
+    kan = _load_network(wanted)
+    taken = describe_origin(wanted)
     check_task(wanted, kan.width[-1])
     known = read_known(wanted, kan)
     expected = outline(wanted, kan, known)
@@ -56,11 +63,11 @@ def import_network(wanted: Import) -> Published:
     manifest = of_network(exported, {})
     manifest.MergeFrom(expected)
     manifest.origin.CopyFrom(taken)
-    manifest.data.CopyFrom(summary(known))
+    manifest.data.CopyFrom(summarize_table(known))
     judged, notes = judge(manifest, trained, known)
     told = tell_formula(manifest, trained)
     notes = (*notes, *told.notes)
-    rows, how = drawn(kan, known)
+    rows, how = choose_curve_rows(kan, known)
     page = report(manifest, trained, rows, judged=judged, latex=told.latex, notes=(*notes, *how))
     published = publish(wanted.models, manifest, files(exported, manifest, {REPORT: page}))
     return replace(published, notes=(*notes, *published.notes))
@@ -75,7 +82,7 @@ def _stem_hint(path: Path) -> str:
     return f"{text}, the beginning of {' and '.join(f'…{ending}' for ending in CHECKPOINT_ENDINGS)}"
 
 
-def _network(wanted: Import) -> KAN:
+def _load_network(wanted: Import) -> KAN:
     if wanted.kind == "pykan" and wanted.prefix is not None:
         raise ImportRefused("a prefix is for a KAN inside a larger model of efficient-kan; pykan's checkpoint has none")
     path = wanted.path

@@ -65,7 +65,7 @@ def read_known(wanted: Import, kan: KAN) -> Known:
         return Known(data.names, data.x.min(axis=0), data.x.max(axis=0), data, held_out)
     names = held_out.names if held_out else names
     assert names is not None, "of held-out rows, or made above"
-    return Known(names, *_domain(kan), None, held_out)
+    return Known(names, *_read_domain(kan), None, held_out)
 
 
 def outline(wanted: Import, kan: KAN, known: Known) -> pb.ModelManifest:
@@ -91,7 +91,7 @@ def outline(wanted: Import, kan: KAN, known: Known) -> pb.ModelManifest:
     )
 
 
-def summary(known: Known) -> pb.DataSummary:
+def summarize_table(known: Known) -> pb.DataSummary:
     """Of the table; empty without one."""
     data, held_out = known.data, known.held_out
     table = data or held_out
@@ -141,18 +141,18 @@ def tell_formula(manifest: pb.ModelManifest, trained: Trained) -> WholeFormula:
     return replace(found, notes=()) if splines and not found.text else found
 
 
-def drawn(kan: KAN, known: Known) -> tuple[Numbers, tuple[str, ...]]:
+def choose_curve_rows(kan: KAN, known: Known) -> tuple[Numbers, tuple[str, ...]]:
     """Rows for the curves of the report, and what to say of them."""
     for given in (known.data, known.held_out):
         # One row is a point of a curve.
         if given is not None and len(given.x) > 1:
             return given.x, ()
-    low, high = _domain(kan)
+    low, high = _read_domain(kan)
     text = "no table tells where the data lie: curves are drawn over rows spread evenly over the network's first grids"
     return spread(low, high, _SPREAD_ROWS), (text,)
 
 
-def _domain(kan: KAN) -> tuple[Numbers, Numbers]:
+def _read_domain(kan: KAN) -> tuple[Numbers, Numbers]:
     ends = kan.layers[0].domain.detach().double().numpy()
     return ends[:, 0], ends[:, 1]
 

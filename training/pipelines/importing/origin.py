@@ -11,7 +11,7 @@ from training.pipelines.importing.wanted import Import
 CHECKPOINT_ENDINGS = ("_config.yml", "_state")
 
 
-def origin(wanted: Import) -> pb.Origin:
+def describe_origin(wanted: Import) -> pb.Origin:
     """What the manifest says of it. The files must be there."""
     path = wanted.path
     paths = [path]
@@ -21,10 +21,10 @@ def origin(wanted: Import) -> pb.Origin:
     for each in paths:
         content = each.read_bytes()
         found.append(pb.File(name=each.name, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content)))
-    return pb.Origin(kind=wanted.kind, files=found, command=_command(wanted))
+    return pb.Origin(kind=wanted.kind, files=found, command=_write_command(wanted))
 
 
-def _command(wanted: Import) -> str:
+def _write_command(wanted: Import) -> str:
     """As it could be given again where the files lie; the repository is not named, nor what is so by default."""
     rows = ",".join(map(str, wanted.tune_for)) or "none"
     words = ["kan-train", "import", wanted.kind, wanted.path.name, "--name", wanted.name]

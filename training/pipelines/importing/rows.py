@@ -62,8 +62,8 @@ def read_training(path: Path, width: int, goal: Target) -> Given:
             apart; where the target is there, a cell of it that is no number or none of the classes.
     """
     table = read_table(path)
-    names = _other_columns(table, path, width, goal.target)
-    given = _given(table, names, goal)
+    names = _find_other_columns(table, path, width, goal.target)
+    given = _read_given(table, names, goal)
     for place, name in enumerate(names):
         if flaw := input_flaw(float(given.x[:, place].min()), float(given.x[:, place].max())):
             raise table.problem(name, flaw)
@@ -91,10 +91,10 @@ def read_held_out(path: Path, width: int, names: Sequence[str] | None, goal: Tar
             f"target {quoted(goal.target)} is one number"
         )
     if names is None:
-        names = _other_columns(table, path, width, goal.target)
+        names = _find_other_columns(table, path, width, goal.target)
     for name in names:
         table.require(name, "an input")
-    return _given(table, tuple(names), goal)
+    return _read_given(table, tuple(names), goal)
 
 
 def spread(low: Numbers, high: Numbers, rows: int) -> Numbers:
@@ -110,7 +110,7 @@ def spread(low: Numbers, high: Numbers, rows: int) -> Numbers:
     return x
 
 
-def _other_columns(table: Table, path: Path, width: int, target: str) -> tuple[str, ...]:
+def _find_other_columns(table: Table, path: Path, width: int, target: str) -> tuple[str, ...]:
     names = tuple(name for name in table.cells if name != target)
     if len(names) != width:
         without = f" beside the target {quoted(target)}" if target in table.cells else ""
@@ -118,23 +118,23 @@ def _other_columns(table: Table, path: Path, width: int, target: str) -> tuple[s
     return names
 
 
-def _given(table: Table, names: tuple[str, ...], goal: Target) -> Given:
+def _read_given(table: Table, names: tuple[str, ...], goal: Target) -> Given:
     # As clients send them.
-    x = np.stack([_filled(table, name) for name in names], axis=1).astype(np.float32).astype(np.float64)
-    return Given(table.source, names, x, _truth(table, goal), goal.target in table.cells)
+    x = np.stack([_read_filled(table, name) for name in names], axis=1).astype(np.float32).astype(np.float64)
+    return Given(table.source, names, x, _read_truth(table, goal), goal.target in table.cells)
 
 
-def _filled(table: Table, name: str) -> Numbers:
+def _read_filled(table: Table, name: str) -> Numbers:
     values = numbers(table, name)
     _check_present(table, name, np.isnan(values))
     return values
 
 
-def _truth(table: Table, goal: Target) -> Numbers | RowNumbers | None:
+def _read_truth(table: Table, goal: Target) -> Numbers | RowNumbers | None:
     if goal.target not in table.cells or (not goal.classes and goal.outputs > 1):
         return None
     if not goal.classes:
-        return _filled(table, goal.target).reshape(-1, 1)
+        return _read_filled(table, goal.target).reshape(-1, 1)
     words = class_words(table, goal.target)
     _check_present(table, goal.target, words == "")
     return encode_classes(table, goal.target, words, goal.classes)[0]

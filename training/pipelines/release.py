@@ -1,0 +1,101 @@
+"""What every run ends with, whichever way it went: verified graphs, the report, the publication."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from kan_api.v1.manifest_pb2 import ModelManifest
+from training.data.dataset import Dataset, held_out_table
+from training.data.encoding import Numbers
+from training.fitting.record import Record
+from training.pipelines.run import Run
+from training.publishing.export import Exported, Plan, Trained, export, files, network_bytes
+from training.publishing.manifest import predict
+from training.publishing.publication import forget, publish_once
+from training.publishing.publish import Published
+from training.publishing.verify import VerificationFailed
+from training.recipe.config import Recipe
+from training.report.report import NAME as REPORT
+from training.report.report import Judged, report
+
+
+def export_graphs(
+    recipe: Recipe,
+    dataset: Dataset,
+    trained: Trained,
+    hint: str,
+    scale: Numbers | None = None,
+    notes: Sequence[str] = (),
+) -> Exported:
+    """Lower the network to graphs, and verify them.
+
+    Args:
+        recipe: Gives tolerance, precision and what to tune for.
+        dataset: Its training rows are what the graphs are verified on.
+        trained: The network between its transforms.
+        hint: What to change where the graphs are refused.
+        scale: ``[outputs]``, what differences are relative to; from the training rows when left out.
+        notes: What was done to the network; a refusal repeats them, since that may be mended.
+
+    Raises:
+        VerificationFailed: the graphs' answers differ too much from torch's.
+    """
+    plan = Plan(recipe.verify.tolerance, recipe.lowering.tune_for, recipe.lowering.precision)
+    rows = dataset.x[dataset.train].astype(np.float32)
+    try:
+        return export(trained, plan, training_rows=rows, scale=scale)
+    except VerificationFailed as error:
+        raise VerificationFailed("\n  ".join([f"{error}; {hint}", *notes])) from None
+
+
+def make_report(
+    dataset: Dataset,
+    trained: Trained,
+    manifest: ModelManifest,
+    history: Sequence[Record],
+    notes: Sequence[str],
+    latex: str = "",
+) -> bytes:
+    """Make report.html; its pictures of answers show held-out rows, which neither trained nor chose."""
+    truth, answers = dataset.y[dataset.test], predict(trained, dataset.x[dataset.test])
+    answered = np.isfinite(answers).all(axis=1)
+    judged = Judged("held-out rows", truth[answered], answers[answered]) if answered.any() else None
+    return report(manifest, trained, dataset.x[dataset.train], judged=judged, history=history, notes=notes, latex=latex)
+
+
+def publish_version(
+    run: Run,
+    dataset: Dataset,
+    manifest: ModelManifest,
+    exported: Exported,
+    page: bytes,
+    notes: tuple[str, ...],
+    after: int | None = None,
+) -> Published:
+    """Publish, and drop the run's state.
+
+    A run that is stopped in between keeps its state; resumed, it does not publish a second time.
+
+    Args:
+        run: What and where.
+        dataset: Its held-out rows are kept beside the network.
+        manifest: Of the version.
+        exported: Its graphs.
+        page: Its report.
+        notes: Go before the publication's own.
+        after: The version that the next one must follow; any when left out.
+    """
+    published = publish_once(
+        run.folder.path,
+        run.models,
+        manifest,
+        files(exported, manifest, {REPORT: page}),
+        network_bytes(exported.trained),
+        resumed=run.resume,
+        after=after,
+    )
+    run.folder.save_result(exported.trained.kan, held_out_table(dataset))
+    run.folder.drop_state()
+    forget(run.folder.path)
+    return replace(published, notes=(*notes, *published.notes))
