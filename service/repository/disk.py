@@ -12,6 +12,7 @@ from typing import Final
 
 from kan_api.limits import DEFAULT_MAX_MODEL_BYTES, MAX_MANIFEST_BYTES
 from kan_api.v1.manifest_pb2 import File, ModelManifest
+from kan_api.version_folder import version_number
 from service.errors import ModelRefused, StartupError
 from service.repository.external_data import external_files
 from service.repository.manifest import file_entry, parse_manifest
@@ -31,7 +32,6 @@ __all__ = [
     "model_name",
     "read_manifest",
     "read_version",
-    "version_number",
 ]
 
 Version = tuple[str, int]
@@ -43,8 +43,6 @@ STRANGE_NAME = "wanted a name of letters, digits, '_', '-' and '.', and no '-' o
 
 # Most files of a version that are checked for changes; kan-train writes five.
 _MOST_FILES = 64
-# At most 18 digits: every version then fits the protocol's int64. No leading zero: one version, one folder.
-_VERSION = re.compile(r"[1-9][0-9]{0,17}")
 # Names go into labels of metrics, log lines and messages, so they have no spaces, line ends or bytes that are no text.
 # They are as long as the name of a folder may be; object storage allows longer ones.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
@@ -73,11 +71,6 @@ class Artefact:
 def model_name(text: str) -> str | None:
     """The name of a folder if it is a valid name of a model; otherwise None."""
     return text if _NAME.fullmatch(text) else None
-
-
-def version_number(text: str) -> int | None:
-    """The number of a version from the name of its folder; None if the name is no number of a version."""
-    return int(text) if _VERSION.fullmatch(text) else None
 
 
 def list_models(root: Path, passed_over: Callable[[str, str], None] = lambda _name, _why: None) -> list[Version]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from kan_api.v1.manifest_pb2 import File, ModelManifest
+from kan_api.version_folder import version_number
 from service.errors import ModelRefused, StorageError
 from service.repository import disk
 from service.repository.cache import Cache
@@ -192,7 +193,7 @@ class _StorageSource:
         for path, file in files.items():
             name, _, rest = path.partition("/")
             number, _, of_version = rest.partition("/")
-            version = disk.version_number(number)
+            version = version_number(number)
             if version is None or name.startswith("."):
                 continue
             if disk.model_name(name) is None:

@@ -14,6 +14,7 @@ from kan_api.compatibility import difference
 from kan_api.excess import excess
 from kan_api.limits import DEFAULT_MAX_MODEL_BYTES, MAX_MANIFEST_BYTES
 from kan_api.v1.manifest_pb2 import File, ModelManifest
+from kan_api.version_folder import MAX_VERSION, version_number
 from training.errors import TrainingError
 from training.publishing.triton import CONFIG_NAME, config_text, fits, is_generated
 
@@ -82,7 +83,7 @@ def check_successor(models: Path, manifest: ModelManifest) -> None:
 
     Raises:
         PublishError: inputs, task or classes differ (the message says which); the manifest is larger than kan-serve
-            accepts; or no folder can be created there.
+            accepts; no number is left for a version; or no folder can be created there.
     """
     name = manifest.name
     _check_writable(models / name)
@@ -90,6 +91,7 @@ def check_successor(models: Path, manifest: ModelManifest) -> None:
     versions = published_versions(models / name)
     if not versions:
         return
+    _check_number(models / name, versions[-1] + 1)
     before = read_manifest(models / name / str(versions[-1]))
     if before is None:
         return  # A version that cannot be read sets no requirements.
@@ -126,7 +128,8 @@ def published_versions(model_folder: Path) -> list[int]:
     """Version numbers in a model's folder, ascending."""
     if not model_folder.is_dir():
         return []
-    return sorted(int(path.name) for path in model_folder.iterdir() if path.name.isdecimal() and path.is_dir())
+    numbered = [(version_number(path.name), path) for path in model_folder.iterdir()]
+    return sorted(version for version, path in numbered if version is not None and path.is_dir())
 
 
 def read_manifest(folder: Path) -> ModelManifest | None:
@@ -146,11 +149,20 @@ def _check_writable(folder: Path) -> None:
         raise PublishError(f"{folder}: cannot publish: no permission to write to {nearest}")
 
 
+def _check_number(model_folder: Path, version: int) -> None:
+    if version > MAX_VERSION:
+        raise PublishError(
+            f"{model_folder}: cannot publish: the next version would be {version}, and {MAX_VERSION} is the largest; "
+            f"remove the folder {model_folder / str(MAX_VERSION)}, or give the new model a name of its own"
+        )
+
+
 def _rename_to_next_version(
     model_folder: Path, temporary: Path, manifest: ModelManifest, files: Files, after: int | None
 ) -> Published:
     version = max(published_versions(model_folder), default=0) + 1
     while True:
+        _check_number(model_folder, version)
         written = _write_version(temporary, manifest, version, files(version))
         folder = model_folder / str(version)
         if after is not None and version != after + 1:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kan_api.v1.manifest_pb2 import ModelManifest
+from kan_api.version_folder import MAX_VERSION, version_number
 from kan_model.network import checkpoint
 from training.errors import TrainingError
 from training.publishing.export import NETWORK, Trained
@@ -46,6 +47,11 @@ def read_newest(folder: Path, advice: str) -> Version:
         VersionError: the version does not exist, is not the newest, has no network, or was changed.
     """
     folder = folder.absolute()
+    if version_number(folder.name) is None:
+        raise VersionError(
+            f"{folder}: no model version: wanted a folder models/NAME/VERSION, where VERSION is a number from 1 to "
+            f"{MAX_VERSION}"
+        )
     manifest = read_manifest(folder)
     if manifest is None:
         raise VersionError(

@@ -84,6 +84,15 @@ def test_a_damaged_version_is_refused(published: Published, damage: Callable[[Pa
     assert [path.name for path in folder.parent.iterdir() if path.name.isdecimal()] == [folder.name]
 
 
+def test_a_folder_that_no_version_can_have_is_refused(published: Published) -> None:
+    """Also where its manifest names the same number: kan-serve would never look at it."""
+    path = published.folder / "manifest.json"
+    path.write_text(path.read_text().replace('"version": "1"', f'"version": "{2**62}"'))
+    folder = published.folder.rename(published.folder.with_name(str(2**62)))
+    with pytest.raises(VersionError, match=r"no model version: .* VERSION is a number from 1 to 999999999999999999"):
+        tune(folder)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -182,6 +182,24 @@ def test_a_broken_newest_version_binds_nobody(tmp_path: Path, torn: bytes) -> No
     assert publish(tmp_path, manifest(), always({"model.onnx": b""})).manifest.version == 8
 
 
+def test_a_folder_that_kan_serve_would_not_look_at_counts_for_nothing(tmp_path: Path) -> None:
+    """The next version is the one after the newest that is served, whatever other folders are called."""
+    for name in ("2", "007", "٣", "4611686018427387904", "9" * 30):
+        (tmp_path / "flowers" / name).mkdir(parents=True)
+    assert publish(tmp_path, manifest(), always({"model.onnx": b""})).manifest.version == 3
+
+
+def test_after_the_largest_version_nothing_is_published(tmp_path: Path) -> None:
+    """The message says so before the fit, and names the folder; at the end of a fit it is the same."""
+    last = tmp_path / "flowers" / "999999999999999999"
+    last.mkdir(parents=True)
+    with pytest.raises(PublishError, match=f"999999999999999999 is the largest; remove the folder {last}"):
+        check_successor(tmp_path, manifest())
+    with pytest.raises(PublishError, match="is the largest"):
+        publish(tmp_path, manifest(), always({"model.onnx": b""}))
+    assert list(last.parent.iterdir()) == [last]
+
+
 def test_tritons_file_follows_the_newest_version(tmp_path: Path) -> None:
     """Written beside the versions; where a version's tensors are others, and nobody changed it, it is written anew."""
     config = tmp_path / "flowers" / "config.pbtxt"
