@@ -238,7 +238,8 @@ def summary(server: Server, host: str) -> str:
     shown = f"[{host}]" if ":" in host else host
     ready = [f"{status.name}/{status.version}" for status in server.registry.statuses() if status.state is State.READY]
     if not ready:
-        _log.warning("no model answers: %s", server.registry.unready_reason())
+        reason = server.registry.no_versions_reason or server.registry.unready_reason()
+        _log.warning("no model answers: %s", reason)
     state = "ready" if server.registry.ready() else "not ready"
     return (
         f"kan-serve {state}: grpc={shown}:{server.front.port} http={shown}:{server.http_port} models={','.join(ready)}"

@@ -229,6 +229,11 @@ class Registry:
                 return f"model {entry.name!r} version {entry.version} does not answer: {reason}"
         return "" if served else "no model is ready"
 
+    @property
+    def no_versions_reason(self) -> str:
+        """What an operator should know if the repository holds no version at all; "" if it holds one."""
+        return self._source.no_versions_reason
+
     async def drain(self) -> None:
         """Turn readiness off, refuse new rows, and wait until every accepted row is answered."""
         self._draining = True

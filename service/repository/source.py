@@ -15,6 +15,7 @@ from service.repository import disk
 from service.repository.cache import Cache
 from service.repository.daemon_thread import in_daemon_thread
 from service.repository.disk import Artefact, Version
+from service.repository.layout import explain_no_versions
 from service.repository.manifest import file_entry
 from service.repository.passed_over import PassedOver
 from service.repository.storage import Storage, StoredFile
@@ -33,11 +34,13 @@ class Source(Protocol):
         read_seconds: Longest time to read a version; None if the source has its own limits.
         looked_back: How many older versions are read for the comparison with a new version. Example with 4: a mistake
             that is published again is refused each time, until the last 4 versions all contain it.
+        no_versions_reason: Why the last scan found no version; "" if it found one, or if the reason is not known.
     """
 
     last_error: StorageError | None
     read_seconds: float | None
     looked_back: int
+    no_versions_reason: str
 
     async def list_models(self) -> list[Version]:
         """Scan the repository: every (name, version), sorted.
@@ -89,11 +92,16 @@ class _FolderSource:
         self.last_error: StorageError | None = None
         self.read_seconds: float | None = read_seconds
         self.looked_back = 16
+        self.no_versions_reason = ""
         self._root, self._max_model_bytes = root, max_model_bytes
         self._passed_over = PassedOver()
 
     async def list_models(self) -> list[Version]:
-        found = await in_daemon_thread(partial(disk.list_models, self._root, self._passed_over.note), "list")
+        def scan() -> tuple[list[Version], str]:
+            found = disk.list_models(self._root, self._passed_over.note)
+            return found, "" if found else explain_no_versions(self._root)
+
+        found, self.no_versions_reason = await in_daemon_thread(scan, "list")
         self._passed_over.end_scan()
         return found
 
@@ -130,6 +138,7 @@ class _StorageSource:
         self.last_error: StorageError | None = None
         self.read_seconds: float | None = None
         self.looked_back = 4  # each is a download at the start
+        self.no_versions_reason = ""
         self._storage, self._cache, self._max_model_bytes = storage, cache, max_model_bytes
         self._listing: dict[Version, dict[str, StoredFile]] | None = None
         self._passed_over = PassedOver()

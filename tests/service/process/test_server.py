@@ -222,15 +222,20 @@ def test_a_connection_that_says_nothing_does_not_hold_up_the_end(kan_serve: KanS
     assert stop_seconds(2) < stop_seconds(1)
 
 
-def test_an_empty_repository_is_not_called_ready(models: Path) -> None:
-    """The line on standard output says the same as /readyz."""
-    command = [sys.executable, "-m", "service.cli", "--models", str(models), "--grpc-port", "0", "--http-port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+def test_a_folder_without_versions_is_not_called_ready(models: Path, write_model: WriteModel) -> None:
+    """The line on standard output says the same as /readyz; the warning names the folder that was probably meant."""
+    given = write_model("affine").parent
+    command = [sys.executable, "-m", "service.cli", "--models", str(given), "--grpc-port", "0", "--http-port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
+        assert process.stderr is not None
         try:
             line = process.stdout.readline()
             assert line.startswith("kan-serve not ready: grpc=127.0.0.1:")
             assert _status(line.split("http=")[1].split()[0], "/readyz") == 503
+            warning = process.stderr.readline()
+            assert "no model answers" in warning
+            assert f"looks like one model's folder: pass --models {models}" in warning
         finally:
             process.terminate()
 
