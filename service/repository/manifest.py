@@ -83,6 +83,7 @@ def check_manifest(manifest: ModelManifest, max_message_bytes: int) -> None:
             "manifest", f"manifest.json has {len(manifest.features)} features and an input of {columns} columns"
         )
     _check_features(manifest)
+    _check_counts(manifest)
     _check_messages(manifest, max_message_bytes)
 
 
@@ -105,6 +106,20 @@ def _check_features(manifest: ModelManifest) -> None:
             f"manifest.json has {len(encoded)} features by its columns and {len(features)} by its features; "
             f"number {place + 1} differs",
         )
+
+
+def _check_counts(manifest: ModelManifest) -> None:
+    """Counts that the server computes with: the rows of a run, and the memory that a version holds."""
+    network = manifest.network
+    counts = {
+        "preferred_rows": [manifest.preferred_rows],
+        "network.width": network.width,
+        "network.grid_size": [network.grid_size],
+        "network.degree": [network.degree],
+    }
+    for name, values in counts.items():
+        if (least := min(values, default=0)) < 0:
+            raise ModelRefused("manifest", f"manifest.json gives {least} for {name}, wanted 0 or more")
 
 
 def _check_messages(manifest: ModelManifest, max_message_bytes: int) -> None:

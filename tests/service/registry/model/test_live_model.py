@@ -106,13 +106,31 @@ def test_a_closed_model_takes_nothing(models: Path, write_model: Callable[..., P
     asyncio.run(test())
 
 
-@pytest.mark.parametrize(("preferred_rows", "wanted"), [(0, 512), (16, 16), (1024, 512), (-5, 512)])
+@pytest.mark.parametrize(("preferred_rows", "wanted"), [(0, 512), (16, 16), (1024, 512)])
 def test_preferred_rows_bound_the_block(
     models: Path, write_model: Callable[..., Path], preferred_rows: int, wanted: int
 ) -> None:
-    """The block that the graph was tuned for is used if it is smaller. A negative number is ignored."""
+    """The block that the graph was tuned for is used if it is smaller; 0 means that none was measured."""
     write_model("affine", change=lambda manifest: setattr(manifest, "preferred_rows", preferred_rows))
     assert _load(models, "affine").batcher.max_batch_rows == wanted
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda manifest: setattr(manifest, "preferred_rows", -5), "gives -5 for preferred_rows, wanted 0 or more"),
+        (lambda manifest: setattr(manifest.network, "degree", -1000), "gives -1000 for network.degree"),
+        (lambda manifest: setattr(manifest.network, "grid_size", -1), "gives -1 for network.grid_size"),
+        (lambda manifest: manifest.network.width.extend([4, -2, 1]), "gives -2 for network.width"),
+    ],
+)
+def test_a_count_below_zero_is_refused_by_name(
+    models: Path, write_model: Callable[..., Path], change: Callable[[ModelManifest], object], message: str
+) -> None:
+    """Every count that the server computes with."""
+    write_model("affine", change=change)
+    with pytest.raises(ModelRefused, match=message):
+        _load(models, "affine")
 
 
 def test_its_bounds_are_told_to_the_metrics(models: Path, write_model: Callable[..., Path]) -> None:
