@@ -185,6 +185,8 @@ def _format(options: argparse.Namespace) -> Format:
 def _opened(file: str) -> Iterator[BinaryIO]:
     """The file, or standard input for "-"."""
     if file == "-":
+        if sys.stdin is None:  # closed at the start, as by <&-
+            raise InvalidInput("standard input is closed; wanted rows there, or a file")
         yield sys.stdin.buffer
         return
     with Path(file).open("rb") as stream:

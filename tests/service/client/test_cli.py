@@ -202,6 +202,14 @@ def test_wrong_input_is_one_line_and_exit_code_2(address: str, call: Call) -> No
         assert wanted in err
 
 
+def test_closed_standard_input_is_one_line_and_exit_code_2(nobody: str) -> None:
+    """As wrong input is, and no server is asked."""
+    closed = ["sh", "-c", 'exec "$@" <&-', "sh", *COMMAND, "predict", "affine", "-"]
+    done = subprocess.run(closed, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "kan-client: standard input is closed; wanted rows there, or a file\n"
+
+
 @pytest.mark.parametrize("arguments", [("predict",), ("predict", "m", "--model-version", "0"), ("fly",), ()])
 def test_a_wrong_command_line_is_exit_code_2(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
     """As argparse says it."""
