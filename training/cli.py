@@ -6,8 +6,12 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from training.errors import Interrupted, TrainingError
+from training.errors import Interrupted, RecipeError, TrainingError
+
+if TYPE_CHECKING:
+    from training.recipe.config import Recipe
 
 # Torch and pandas take seconds to import, so each command imports them itself. --help then answers at once, and Ctrl-C
 # during the import is handled by main().
@@ -162,15 +166,29 @@ def _run(options: argparse.Namespace) -> None:
     from training.pipelines.run import Run
     from training.pipelines.run_folder import RunFolder
     from training.pipelines.train import train
-    from training.recipe.config import load_recipe
     from training.report.summary import of_run
 
-    recipe = load_recipe(options.recipe)
+    recipe = _recipe(options.recipe)
     folder = RunFolder(options.runs / recipe.model.name)
     run = Run(recipe, options.models, folder, resume=options.resume, fresh=options.fresh)
     with interrupt_on_termination(), ProgressBar(recipe, Console(stderr=True)) as progress:
         published = train(run, progress)
     print(of_run(published, folder.held_out))
+
+
+def _recipe(path: Path) -> "Recipe":
+    from training.data.table import PARQUET_SUFFIXES, TEXT_SUFFIXES
+    from training.recipe.config import load_recipe
+
+    try:
+        return load_recipe(path)
+    except RecipeError:
+        if path.suffix.lower() not in (*TEXT_SUFFIXES, *PARQUET_SUFFIXES) or not path.is_file():
+            raise
+        raise RecipeError(
+            f"{path}: a recipe is wanted, and this looks like a table; "
+            f"`kan-train init {shlex.quote(str(path))} --target COLUMN` writes a recipe for it"
+        ) from None
 
 
 def _init(options: argparse.Namespace) -> None:

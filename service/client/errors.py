@@ -121,4 +121,6 @@ def _unavailable(address: str, details: str) -> str:
     # Only the text of grpc's message tells whether the server is absent or has answered UNAVAILABLE itself.
     if any(word in details.lower() for word in ("failed to connect", "dns", "resol")):
         return f"no server at {address}: is kan-serve running? ({details})"
+    if "it was refused: " in details:  # kan-serve's word for a version that another call will not find either
+        return f"{address} does not serve it: {details}; publish the model again, or put a version back that loads"
     return f"{address} is not ready: {details}; try again in a moment"

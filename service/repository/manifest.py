@@ -9,7 +9,9 @@ from google.protobuf import json_format
 from kan_api.excess import excess
 from kan_api.limits import MAX_TEXT_CHARACTERS, MAX_WIDTH
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, File, ModelManifest
-from service.errors import ModelRefused
+from service.errors import ModelRefused, excerpt
+
+_WANTED = "an object in JSON: a kan_api.v1.ModelManifest"
 
 
 def parse_manifest(content: bytes) -> ModelManifest:
@@ -21,12 +23,16 @@ def parse_manifest(content: bytes) -> ModelManifest:
     Raises:
         ModelRefused: It is not a manifest, or one of its fields is larger than kan_api.limits allows.
     """
+    if not content.strip():
+        raise ModelRefused("manifest", f"manifest.json is empty, wanted {_WANTED}")
     try:
         document = json.loads(content.decode(), object_pairs_hook=_object)
+        if not isinstance(document, dict):
+            raise ModelRefused("manifest", f"manifest.json holds {_kind(document)}, wanted {_WANTED}")
         manifest = json_format.ParseDict(document, ModelManifest(), ignore_unknown_fields=True)
     except (ModelRefused, MemoryError):
         raise
-    except Exception as error:  # json_format raises AttributeError and others if the document is not a JSON object
+    except Exception as error:  # json_format raises AttributeError and others if a field is of another kind
         raise ModelRefused("manifest", f"manifest.json is not a kan_api.v1.ModelManifest: {error}") from error
     if what := excess(manifest):
         raise _too_large(what)
@@ -130,6 +136,13 @@ def _check_messages(manifest: ModelManifest, max_message_bytes: int) -> None:
             raise ModelRefused(
                 "size", f"{what} takes {size_bytes} bytes of a message, --max-message-bytes allows {max_message_bytes}"
             )
+
+
+def _kind(document: object) -> str:
+    """The kind of a JSON document that is not an object."""
+    if document is None:
+        return "null"
+    return "a list" if isinstance(document, list) else f"one value, {excerpt(repr(document), 60)}"
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

@@ -85,6 +85,11 @@ def test_ctrl_c_keeps_the_run_and_resume_finishes_it(
         (["init", "none.csv", "--target", "x"], "none.csv"),
         (["init", "flowers.csv", "--target", "wieght"], "weight"),
         (["run", "flowers.toml", "--models", "flowers.csv"], "flowers.csv"),
+        (
+            ["run", "flowers.csv"],
+            "a recipe is wanted, and this looks like a table; `kan-train init flowers.csv --target",
+        ),
+        (["run", "absent.csv"], "absent.csv: there is no such recipe"),
     ],
 )
 def test_a_mistake_is_one_message_and_exit_code_2(

@@ -59,7 +59,7 @@ def provider_in_use(settings: Settings) -> Literal["cpu", "cuda"]:
         return "cpu"
     raise StartupError(
         f"provider {settings.provider!r} is absent: onnxruntime {onnxruntime.__version__} here has "
-        f"{', '.join(available)}; install onnxruntime-gpu, or set allow_fallback to run on the CPU"
+        f"{', '.join(available)}; install onnxruntime-gpu, or pass --allow-fallback to run on the CPU"
     )
 
 
@@ -103,7 +103,10 @@ def open_session(model_bytes: bytes, settings: Settings, external: Mapping[str, 
         raise ModelRefused("graph", f"onnxruntime does not open model.onnx: {error}") from error
     # If CUDA's libraries are missing, onnxruntime falls back to the CPU with only a warning.
     if session.get_providers()[0] != providers[0] and not settings.allow_fallback:
-        raise StartupError(f"provider {provider!r} does not work here: the session runs on {session.get_providers()}")
+        raise StartupError(
+            f"provider {provider!r} does not work here: the session runs on {session.get_providers()}; pass "
+            "--allow-fallback if it may run there"
+        )
     return session
 
 

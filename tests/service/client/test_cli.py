@@ -103,6 +103,10 @@ def test_a_refused_model_is_listed_with_its_reason(
     assert "8 bytes" in broken
     code, out, _ = call("health", "broken", "--address", other)
     assert (code, out) == (1, "NOT_SERVING\n")
+    code, out, err = call("predict", "broken", "--address", other, stdin="x0\n1\n")
+    assert (code, out) == (1, "")
+    assert "it was refused: model.onnx has 8 bytes" in err
+    assert err.endswith("; publish the model again, or put a version back that loads\n")
 
 
 @pytest.mark.parametrize("source", ["file", "stdin"])

@@ -299,6 +299,24 @@ def test_a_manifest_that_is_none_is_refused(models: Path, write_model: Callable[
     _refused(models, "manifest", r"manifest\.json")
 
 
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "is empty"),
+        (b" \n", "is empty"),
+        (b"null", "holds null"),
+        (b"[]", "holds a list"),
+        (b'"affine"', "holds one value, 'affine'"),
+    ],
+)
+def test_a_manifest_that_is_no_object_is_told_as_what_it_is(
+    models: Path, write_model: Callable[..., Path], content: bytes, found: str
+) -> None:
+    """The reason says what was found and what was wanted, not what a parser made of it."""
+    (write_model("affine") / "manifest.json").write_bytes(content)
+    _refused(models, "manifest", rf"manifest\.json {found}, wanted an object in JSON: a kan_api\.v1\.ModelManifest")
+
+
 def test_fields_of_a_newer_library_are_passed_over(models: Path, write_model: Callable[..., Path]) -> None:
     """A manifest with a field that this version does not know still serves."""
     file = write_model("affine") / "manifest.json"

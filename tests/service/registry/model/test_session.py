@@ -34,7 +34,7 @@ def test_cuda_asked_for_and_absent_is_an_error_unless_allowed(
     # As onnxruntime says without its GPU package, also on a machine that has it.
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     for refused in (provider_in_use, partial(open_session, model_bytes)):
-        with pytest.raises(StartupError, match="allow_fallback"):
+        with pytest.raises(StartupError, match="pass --allow-fallback to run on the CPU"):
             refused(Settings(provider="cuda"))
     assert provider_of(open_session(model_bytes, Settings(provider="cuda", allow_fallback=True))) == "cpu"
     assert provider_of(open_session(model_bytes, Settings())) == "cpu"
@@ -48,7 +48,9 @@ def test_cuda_that_is_listed_and_does_not_work_is_an_error_unless_allowed(
     """As the GPU package without CUDA's libraries: it lists CUDA, and the session that it opens is on the CPU."""
     listed = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: listed)
-    with pytest.raises(StartupError, match=r"does not work here: the session runs on \['CPUExecutionProvider'\]"):
+    with pytest.raises(
+        StartupError, match=r"does not work here: the session runs on \['CPUExecutionProvider'\]; pass --allow-fallback"
+    ):
         open_session(model_bytes, Settings(provider="cuda"))
     allowed = Settings(provider="cuda", allow_fallback=True)
     assert provider_in_use(allowed) == "cuda"  # what is asked for; not what the session got
