@@ -2,8 +2,6 @@
 
 import hashlib
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +14,7 @@ from kan_api.limits import DEFAULT_MAX_MODEL_BYTES, MAX_MANIFEST_BYTES
 from kan_api.v1.manifest_pb2 import File, ModelManifest
 from kan_api.version_folder import MAX_VERSION, version_number
 from training.errors import TrainingError
+from training.publishing.staging import remove_abandoned, staging_folder
 from training.publishing.triton import CONFIG_NAME, config_text, fits, is_generated
 
 # Takes the number of the version, returns content by file name. The number is certain only when the folder is renamed.
@@ -46,6 +45,7 @@ def publish(models: Path, manifest: ModelManifest, files: Files, *, after: int |
 
     The files are written to a hidden folder beside the versions, flushed to disk, and renamed into place. If two
     processes publish at once, the second one takes the next number. Then Triton's config.pbtxt is written.
+    Hidden folders that killed publishers left are removed.
 
     Args:
         models: The model repository; it is created if it does not exist.
@@ -61,17 +61,15 @@ def publish(models: Path, manifest: ModelManifest, files: Files, *, after: int |
     model_folder = models / manifest.name
     try:
         model_folder.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".publishing-", dir=model_folder))
-        temporary.chmod(0o755)
-        try:
+        warnings = remove_abandoned(model_folder)
+        with staging_folder(model_folder) as temporary:
             published = _rename_to_next_version(model_folder, temporary, manifest, files, after)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
         raise PublishError(
             f"{model_folder}: cannot publish: {error.strerror} ({error.filename or manifest.name})"
         ) from error
-    return replace(published, notes=(*published.notes, *configure_triton(model_folder, published.manifest)))
+    notes = (*published.notes, *configure_triton(model_folder, published.manifest), *warnings)
+    return replace(published, notes=notes)
 
 
 def check_successor(models: Path, manifest: ModelManifest) -> None:
@@ -230,8 +228,8 @@ def _write_config(model_folder: Path, manifest: ModelManifest) -> None:
             return
         _write(model_folder / f"{CONFIG_NAME}.before-{manifest.version}", present)
     # Written in a new folder first, because processes on several machines may publish to the same repository.
-    with tempfile.TemporaryDirectory(prefix=".publishing-", dir=model_folder) as temporary:
-        file = Path(temporary) / CONFIG_NAME
+    with staging_folder(model_folder) as temporary:
+        file = temporary / CONFIG_NAME
         _write(file, config_text(manifest).encode())
         file.replace(path)
     _flush_folder(model_folder)
