@@ -116,6 +116,7 @@ def test_a_load_on_request_that_hangs_holds_up_no_look(models: Path, write_model
         starting = asyncio.create_task(registry.load_all())
         await until(lambda: ready(registry) == ["imputed/1"])
         loading = asyncio.create_task(registry.load("affine"))
+        await asyncio.sleep(0)  # scans take turns in the order in which they are asked for: this load's comes first
         write_model("imputed", 2)
         await registry.scan()
         await until(lambda: ready(registry) == ["imputed/2"])
