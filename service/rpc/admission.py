@@ -1,16 +1,16 @@
-"""How much of its callers' requests a server holds at once: calls, streams and bytes.
+"""Bounds on what a server holds for its callers at once: calls, streams and bytes.
 
-A call is admitted before anything of it is read, and refused at once where too many are open. Bytes count from their
-arrival, those of unfinished requests too. Where they pass the bound, the callers who send slowest lose their place: a
-stuck caller holds bytes for ever, and honest callers must not be refused because of it.
+A call is admitted before anything of it is read, and refused at once if too many are open. Bytes count from their
+arrival, also those of unfinished requests. If they pass the bound, the slowest senders lose their place: a stuck caller
+holds bytes for ever, and honest callers must not be refused because of it.
 
 Example: 64 MiB may be held, and 1,000 callers send 1 MB each of a longer message, then nothing. About 60 of them are
-held. Each further MB takes the place of a caller who has been silent for longest. A complete message keeps its place;
-where complete messages alone fill the bound, the next one is refused.
+held. Each further MB takes the place of the caller that has been silent for longest. A complete message keeps its
+place; if complete messages alone fill the bound, the next one is refused.
 
-Answers count too, from the moment that a front end sends them until their callers have read them; they have a bound of
-their own, so that callers who do not read keep nobody from asking. Where answers pass it, or calls their number, those
-callers lose their answers who have had longer for them than the slowest caller that is honest.
+Answers count from the moment that a front end sends them until the caller has read them. They have a bound of their
+own, so that unread answers do not keep other callers from sending requests. If answers pass that bound, or calls reach
+their number, a caller loses its answer once it has had longer than :func:`reading_seconds`.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ APART_MAX_MESSAGE_BYTES = 64 * 1024
 
 
 def is_apart(method: Method) -> bool:
-    """Whether a method's calls count apart from those that bring rows."""
+    """Whether the calls of a method count apart from calls with rows."""
     return method.protocol in _APART_PROTOCOLS or method.path in _APART_PATHS
 
 
@@ -63,12 +63,12 @@ class Bounds:
 
 
 def bounds(settings: Settings) -> Bounds:
-    """What the settings say."""
+    """The bounds in the settings."""
     return Bounds(settings.max_calls, settings.max_streams, settings.max_inflight_bytes)
 
 
 APART = Bounds(calls=1000, streams=16, held_bytes=16 * APART_MAX_MESSAGE_BYTES)
-# Callers who watch the health stay for ever, one for each client: they take no place of those who ask and leave.
+# A health watch stays open for ever, one for each client: it takes no place of a health check, which ends at once.
 WATCHES = Bounds(calls=16_384, streams=1, held_bytes=16_384 * 1024)
 
 
@@ -86,7 +86,7 @@ class Held:
     """What one call holds. Made by :meth:`Admission.admit`; ends with :meth:`close`.
 
     Attributes:
-        evicted: Another call has its place now: its caller is to be told :meth:`refusal`.
+        evicted: Another call has its place now; the caller gets :meth:`refusal`.
         lost: It was evicted because its caller does not read: its connection is to be closed, as nothing can be told.
         held_bytes: Of its requests, and of a stream's answers that are not taken.
         received_bytes: Of a message that is not complete; `held_bytes` has them too.
@@ -259,16 +259,16 @@ class Admission:
         self._streams.discard(held)
 
     def grow(self, held: Held, more_bytes: int) -> None:
-        """A call holds so much more, or less; where that is too much, somebody makes room."""
+        """Count more bytes of a call, or fewer; other calls make room if that is too much."""
         self.held_bytes += more_bytes
         if self.held_bytes > self._bounds.held_bytes and more_bytes > 0:
             self._make_room(held)
 
     def answer(self, answer_bytes: int) -> None:
-        """A call's answer is there; callers who do not read theirs make room for it.
+        """Count the answer of a call; overdue answers make room for it.
 
         Raises:
-            Overloaded: Answers that were not due yet leave no room for it.
+            Overloaded: Answers that are not overdue leave no room for it.
         """
         most_bytes = self._bounds.held_bytes
         if self.answer_bytes + answer_bytes > most_bytes:
@@ -292,13 +292,13 @@ class Admission:
         )
 
     def _overdue(self, those: Iterable[Held]) -> list[Held]:
-        """Calls whose callers do not read their answers, the latest first."""
+        """Calls whose answers have been unread for too long, the most overdue first."""
         now = self.now()
         late = [held for held in those if held.is_overdue(now) and not held.evicted]
         return sorted(late, key=lambda held: held.unread_since or 0.0)
 
     def _make_room(self, newest: Held) -> None:
-        """Evict streams whose answers nobody reads, then calls that have sent least in the time that they have had."""
+        """Evict streams with overdue answers, then the calls that send slowest."""
         now = self.now()
 
         def bytes_a_second(held: Held) -> float:

@@ -147,9 +147,10 @@ def test_an_answer_takes_the_place_of_its_request(admission: Admission) -> None:
 
 
 def test_answers_that_are_overdue_make_room(clock: _Clock) -> None:
-    """Who has had time for theirs loses it, the latest first, once another needs the room; else the newest is refused.
+    """Overdue answers are lost, the most overdue first, once a new answer needs the room.
 
-    A caller who takes 4 MiB a second, or a second for any answer, is never among them.
+    If none is overdue, the new answer is refused. A caller that reads 4 MiB a second, or any answer within a second, is
+    never overdue.
     """
     admission = Admission(Bounds(calls=8, streams=2, held_bytes=24 * 2**20), clock)
     cancelled: list[Held] = []
