@@ -1,7 +1,7 @@
 """A gRPC channel for asyncio. connection.py is the same for threads."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Final, TypeVar, cast
 
@@ -10,13 +10,14 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from service.client.channel import Options, Target
-from service.client.connection import Deadline, Pause, Rpc, Steps, serialized, stream_error
+from service.client.connection import Deadline, Rpc, Steps, Wait, serialized, stream_error
 from service.client.errors import ClientError, cancelled, from_rpc_error
 
 _CLOSED = "the client is closed"
 
 _Response = TypeVar("_Response", bound=Message, covariant=True)
 _Result = TypeVar("_Result")
+_Step = TypeVar("_Step")
 
 
 class AsyncConnection:
@@ -29,32 +30,20 @@ class AsyncConnection:
 
     async def run(self, steps: Steps[_Result], deadline: Deadline) -> _Result:
         """As :meth:`Connection.run`; a task that is cancelled cancels its call."""
-        try:
-            step = next(steps)
-            while True:
-                try:
-                    answer = await self._take(step, deadline)
-                except ClientError as error:
-                    step = steps.throw(error)
-                else:
-                    step = steps.send(answer)
-        except StopIteration as done:
-            return cast(_Result, done.value)
+        return await drive(steps, lambda step: self.take(step, deadline))
 
-    async def _take(self, step: Rpc[Message] | Pause, deadline: Deadline) -> Message | None:
-        if isinstance(step, Rpc):
-            return await self._call(step, deadline)
-        await asyncio.sleep(step.within(deadline, self._repeats))
-        return None
-
-    async def _call(self, rpc: Rpc[_Response], deadline: Deadline) -> _Response:
+    async def take(self, step: Rpc[Message] | Wait, deadline: Deadline) -> Message | None:
+        """As :meth:`Connection.take`."""
+        if isinstance(step, Wait):
+            await asyncio.sleep(step.within(deadline, self._repeats))
+            return None
         method = self._channel.unary_unary(
-            rpc.path,
-            request_serializer=type(rpc.request).SerializeToString,
-            response_deserializer=rpc.response.FromString,
+            step.path,
+            request_serializer=serialized,
+            response_deserializer=step.response.FromString,
         )
         with self._errors(deadline):
-            return await method(rpc.request, timeout=deadline.left())
+            return await method(step.request, timeout=deadline.left())
 
     async def stream(
         self, path: str, requests: AsyncGenerator[Message, None], response: type[_Response], deadline: Deadline
@@ -119,3 +108,20 @@ class AsyncConnection:
             if task is None or task.cancelling():
                 raise
             raise cancelled(self.address) from None
+
+
+async def drive(
+    steps: Generator[_Step, Message | None, _Result], take: Callable[[_Step], Awaitable[Message | None]]
+) -> _Result:
+    """As :func:`service.client.connection.drive`."""
+    try:
+        step = next(steps)
+        while True:
+            try:
+                answer = await take(step)
+            except ClientError as error:
+                step = steps.throw(error)
+            else:
+                step = steps.send(answer)
+    except StopIteration as done:
+        return cast(_Result, done.value)

@@ -1,8 +1,7 @@
 """A gRPC channel for threads, with deadlines and without generated stubs."""
 
 import time
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Final, Generic, Self, TypeAlias, TypeVar, cast
 
@@ -21,6 +20,7 @@ _TRY_SHARE = 0.8
 
 _Response = TypeVar("_Response", bound=Message, covariant=True)
 _Result = TypeVar("_Result")
+_Step = TypeVar("_Step")
 
 
 @dataclass(frozen=True)
@@ -42,24 +42,29 @@ class Rpc(Generic[_Response]):
 
 
 @dataclass(frozen=True)
-class Pause:
-    """A wait before a call is sent again.
+class Wait:
+    """A wait of so many seconds, or until the deadline."""
+
+    seconds: float
+
+    def within(self, deadline: "Deadline", repeats: bool) -> float:  # noqa: ARG002 - Pause uses it
+        """How many seconds to wait, within the time that is left."""
+        return min(self.seconds, deadline.left())
+
+
+@dataclass(frozen=True)
+class Pause(Wait):
+    """A wait before a refused call is sent again.
 
     error    the reason for the wait; raised if a wait is useless: retries are switched off, or the deadline is too near
     least    seconds before which another try is useless
-    seconds  how long to wait
     """
 
     error: Overloaded
     least: float
-    seconds: float
-
-    def over(self) -> "Steps[None]":
-        """The wait as a step: `yield from pause.over()`."""
-        yield self
 
     def within(self, deadline: "Deadline", repeats: bool) -> float:
-        """How many seconds to wait, within the time that is left.
+        """As :meth:`Wait.within`; some of the time is left for the call.
 
         Raises:
             Overloaded: `error`, when a wait is useless.
@@ -72,8 +77,8 @@ class Pause:
 
 # A generator that does its calls one after the other and leaves the transport to its runner, :meth:`Connection.run` or
 # :meth:`AsyncConnection.run`. It yields a call and is sent the response; if the call fails, a ClientError is thrown in.
-# It yields a pause to wait.
-Steps: TypeAlias = Generator["Rpc[Message] | Pause", Message | None, _Result]
+# It yields a wait to wait.
+Steps: TypeAlias = Generator["Rpc[Message] | Wait", Message | None, _Result]
 
 
 @dataclass(frozen=True)
@@ -130,32 +135,22 @@ class Connection:
             ClientError: when a call fails; one of its subclasses if one fits.
             ValueError: when the connection is closed.
         """
-        try:
-            step = next(steps)
-            while True:
-                try:
-                    answer = self._take(step, deadline)
-                except ClientError as error:
-                    step = steps.throw(error)
-                else:
-                    step = steps.send(answer)
-        except StopIteration as done:
-            return cast(_Result, done.value)
+        return drive(steps, lambda step: self.take(step, deadline))
 
-    def _take(self, step: Rpc[Message] | Pause, deadline: Deadline) -> Message | None:
-        if isinstance(step, Rpc):
-            return self._call(step, deadline)
-        time.sleep(step.within(deadline, self._repeats))
-        return None
-
-    def _call(self, rpc: Rpc[_Response], deadline: Deadline) -> _Response:
+    def take(self, step: Rpc[Message] | Wait, deadline: Deadline) -> Message | None:
+        """Do one call or wait."""
+        if isinstance(step, Wait):
+            time.sleep(step.within(deadline, self._repeats))
+            return None
         method = self._channel.unary_unary(
-            rpc.path,
-            request_serializer=type(rpc.request).SerializeToString,
-            response_deserializer=rpc.response.FromString,
+            step.path,
+            request_serializer=serialized,
+            response_deserializer=step.response.FromString,
         )
-        with self._errors(deadline):
-            return method(rpc.request, timeout=deadline.left())
+        try:
+            return method(step.request, timeout=deadline.left())
+        except grpc.RpcError as error:
+            raise from_rpc_error(error, self.address, deadline.seconds) from error
 
     def stream(
         self, path: str, requests: Iterator[Message], response: type[_Response], deadline: Deadline
@@ -186,13 +181,28 @@ class Connection:
         """Close the channel; calls in flight are cancelled."""
         self._channel.close()
 
-    @contextmanager
-    def _errors(self, deadline: Deadline) -> Iterator[None]:
-        """Turn errors of grpc into errors of this client."""
-        try:
-            yield
-        except grpc.RpcError as error:
-            raise from_rpc_error(error, self.address, deadline.seconds) from error
+
+def drive(steps: Generator[_Step, Message | None, _Result], take: Callable[[_Step], Message | None]) -> _Result:
+    """Run a generator of steps.
+
+    Args:
+        steps: the generator. It gets the result of each step, or the ClientError that the step raised.
+        take: does one step.
+
+    Returns:
+        The return value of the generator.
+    """
+    try:
+        step = next(steps)
+        while True:
+            try:
+                answer = take(step)
+            except ClientError as error:
+                step = steps.throw(error)
+            else:
+                step = steps.send(answer)
+    except StopIteration as done:
+        return cast(_Result, done.value)
 
 
 def serialized(message: Message) -> bytes:

@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, suppress
 
+from google.protobuf.message import Message
+
 from kan_api.v1.prediction_pb2 import PredictRequest, PredictStreamResponse
 from service.client.answers import Prediction
-from service.client.async_connection import AsyncConnection
-from service.client.errors import Overloaded, Unavailable
-from service.client.streaming.block_stream import PATH, Block, BlockStream, backoff_seconds, broke_off
+from service.client.async_connection import AsyncConnection, drive
+from service.client.connection import Rpc, Wait
+from service.client.streaming.block_stream import PATH, BlockStream, StreamStep
 from service.client.streaming.conversation import RowsLike
 
 Blocks = Iterator[RowsLike] | AsyncIterator[RowsLike]
@@ -19,105 +21,81 @@ async def predictions(
 ) -> AsyncGenerator[Prediction, None]:
     """As :func:`service.client.streaming.streams.predictions`; the task that reads `blocks` is cancelled at the end."""
     await connection.run(stream.begin(), stream.deadline)
-    feed = _Feed(stream, blocks)
+    tasks = _Tasks(connection, stream, blocks)
     try:
-        async with aclosing(_answered(connection, stream, feed)) as answered:
-            async for block in answered:
-                prediction = await connection.run(stream.prediction(block), stream.deadline)
-                stream.settle(block, prediction is not None)
-                feed.changed.set()
-                if prediction is not None:
-                    yield prediction
-        if feed.failure is not None:
-            raise feed.failure
-        stream.check_all_answered()
+        while (prediction := await tasks.next_prediction()) is not None:
+            yield prediction
     finally:
-        await feed.close()
+        await tasks.close()
 
 
-async def _answered(connection: AsyncConnection, stream: BlockStream, feed: "_Feed") -> AsyncGenerator[Block, None]:
-    """As :func:`service.client.streaming.streams._answered`."""
-    attempts, deadline = 0, stream.deadline
-    while True:
-        attempts += 1
-        has_answers = False
-        try:
-            async with aclosing(connection.stream(PATH, feed.requests(), PredictStreamResponse, deadline)) as answers:
-                async for answer in answers:
-                    if attempts < stream.max_attempts and broke_off(answer):
-                        break
-                    attempts, has_answers = 1, True
-                    stream.answer_arrived(answer)
-                    feed.changed.set()
-                    while (block := stream.ready()) is not None:
-                        yield block
-                else:
-                    if not (has_answers and stream.has_unsent()):
-                        return
-                    attempts = 0
-                    continue
-        except Overloaded as error:
-            attempts = 0
-            await asyncio.sleep(stream.refused(error))
-            continue
-        except Unavailable:
-            if attempts >= stream.max_attempts:
-                raise
-        await asyncio.sleep(min(backoff_seconds(attempts), deadline.left()))
+class _Tasks:
+    """The tasks of one stream: our reader of blocks, the connection's reader of requests, and the caller's."""
 
-
-class _Feed:
-    """Reads blocks in its own task while there is room, and gives their requests to the open stream."""
-
-    def __init__(self, stream: BlockStream, blocks: Blocks) -> None:
-        self.failure: BaseException | None = None
-        self.changed = asyncio.Event()
+    def __init__(self, connection: AsyncConnection, stream: BlockStream, blocks: Blocks) -> None:
+        self._connection = connection
         self._stream = stream
         self._blocks = blocks
-        self._all_read = False
-        self._closed = False
+        self._answers: AsyncGenerator[PredictStreamResponse, None] | None = None
+        self._changed = asyncio.Event()
         self._reading = asyncio.create_task(self._read(), name="read blocks")
 
-    async def requests(self) -> AsyncGenerator[PredictRequest, None]:
-        """The requests for a stream that is opened now. The previous stream has ended."""
-        self._stream.restart()
-        while True:
-            pause_seconds = self._stream.pause_seconds()
-            if (request := self._stream.next_to_send()) is not None:
+    async def next_prediction(self) -> Prediction | None:
+        """The next prediction; None after the last."""
+        prediction = await drive(self._stream.next_prediction(), self._take)
+        self._changed.set()
+        return prediction
+
+    async def close(self) -> None:
+        """Cancel the stream and stop reading blocks."""
+        if self._answers is not None:
+            await self._answers.aclose()
+        self._reading.cancel()
+        await asyncio.gather(self._reading, return_exceptions=True)
+
+    async def _take(self, step: Rpc[Message] | Wait | StreamStep) -> Message | None:
+        self._changed.set()
+        if not isinstance(step, StreamStep):
+            return await self._connection.take(step, self._stream.deadline)
+        if step is StreamStep.OPEN:
+            requests = self._requests(self._stream.opened)
+            self._answers = self._connection.stream(PATH, requests, PredictStreamResponse, self._stream.deadline)
+        elif self._answers is not None:
+            if step is StreamStep.RECEIVE:
+                return await anext(self._answers, None)
+            await self._answers.aclose()
+        return None
+
+    async def _requests(self, opened: int) -> AsyncGenerator[PredictRequest, None]:
+        """The requests for the stream of that number."""
+        while not self._stream.has_sent_all(opened):
+            pause_seconds = self._stream.in_flight.pause_seconds()
+            if (request := self._stream.in_flight.next_to_send()) is not None:
                 yield request
-            elif self._all_read and not self._stream.has_unsent():
-                return
             else:
                 await self._wait(pause_seconds or None)
 
     async def _wait(self, seconds: float | None) -> None:
         """Wait until something has changed, at most that many seconds; None waits without a limit."""
-        self.changed.clear()
+        self._changed.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self.changed.wait()
-
-    async def close(self) -> None:
-        """Stop reading blocks."""
-        self._closed = True
-        self._reading.cancel()
-        await asyncio.gather(self._reading, return_exceptions=True)
+                await self._changed.wait()
 
     async def _read(self) -> None:
         try:
             async with aclosing(_asynchronous(self._blocks)) as blocks:
                 async for block in blocks:
                     taken = self._stream.block(block)
-                    while not self._stream.has_room(taken):
+                    while not self._stream.in_flight.has_room(taken):
                         await self._wait(None)
-                    self._stream.add(taken)
-                    self.changed.set()
+                    self._stream.in_flight.add(taken)
+                    self._changed.set()
         except BaseException as error:
-            if not self._closed:  # `predictions` raises it
-                self.failure = error
-        finally:
-            self._all_read = True
-            self.changed.set()
+            self._stream.end(error)
+        else:
+            self._stream.end(None)
+        self._changed.set()
 
 
 async def _asynchronous(blocks: Blocks) -> AsyncGenerator[RowsLike, None]:

@@ -1,76 +1,59 @@
-"""The state of a stream of blocks, without a transport: the blocks in flight, and their answers in order."""
+"""A stream of blocks, without a transport: what is sent, what each answer means, and when another stream is opened."""
 
+import enum
 import logging
 import random
-import time
-from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Generator, Mapping
+from typing import Final, TypeAlias, TypeVar, cast
 
 import grpc
 import numpy as np
+from google.protobuf.message import Message
 
 from kan_api.v1 import manifest_pb2, prediction_pb2
 from service.client.answers import Prediction, joined
-from service.client.connection import Deadline, Steps
-from service.client.errors import ClientError, InvalidInput, Overloaded, from_status
+from service.client.connection import Deadline, Rpc, Steps, Wait
+from service.client.errors import ClientError, InvalidInput, Overloaded, Unavailable, from_status
 from service.client.limits import widest
-from service.client.rows import Matrix
+from service.client.streaming.blocks_in_flight import Block, BlocksInFlight
 from service.client.streaming.chunks import VersionGone, predict_request
 from service.client.streaming.conversation import (
     MOST_FRESH_STARTS,
     Conversation,
-    Records,
     RowsLike,
     encoded,
     given,
     inputs_of,
 )
-from service.client.streaming.pace import Pace
 
 PATH: Final = "/kan_api.v1.PredictionService/PredictStream"
-
-# Most blocks in flight: a server computes at most this many of one stream at once.
-MOST_BLOCKS: Final = 64
 
 _FAILURES: Final[Mapping[int, grpc.StatusCode]] = {
     code.value[0]: code for code in grpc.StatusCode if code is not grpc.StatusCode.OK
 }
+_UNAVAILABLE: Final = grpc.StatusCode.UNAVAILABLE.value[0]
 _log = logging.getLogger("service.client")
+_Result = TypeVar("_Result")
 
 
-@dataclass(eq=False)
-class Block:
-    """One block of rows in flight.
+class StreamStep(enum.Enum):
+    """What the transport does next: open a stream, give its next answer (None at its end), or close it."""
 
-    given         the rows as the caller gave them
-    request       the rows as they are sent
-    encoded_for   the manifest of the version that they are encoded for
-    fresh_starts  how often the block was predicted again because of another version
-    """
+    OPEN = enum.auto()
+    RECEIVE = enum.auto()
+    CLOSE = enum.auto()
 
-    given: Matrix | Records
-    request: prediction_pb2.PredictRequest
-    encoded_for: manifest_pb2.ModelManifest
-    fresh_starts: int = 0
 
-    @property
-    def id(self) -> str:
-        """The number of the block as text, counted from 0."""
-        return self.request.id
-
-    @property
-    def rows(self) -> int:
-        """The number of rows."""
-        return self.request.features.rows
+# As :data:`service.client.connection.Steps`, with steps of a stream among them.
+StreamSteps: TypeAlias = Generator[Rpc[Message] | Wait | StreamStep, Message | None, _Result]
 
 
 class BlockStream:
     """The blocks of one stream, numbered from 0. If the stream breaks, blocks without an answer are sent again.
 
-    Three parties use it. The reader of blocks calls `block`, `has_room` and `add`. The writer of requests calls
-    `next_to_send`. The reader of answers calls the rest. Parties in several threads must lock each call.
+    Three parties use it. The reader of blocks calls `block`, adds the result to `in_flight`, and calls `end` after the
+    last. The writer of requests takes those of `in_flight` until `has_sent_all`. The reader of answers runs
+    `next_prediction`. In several threads they need a lock: only `block` and the steps themselves run without it.
 
     Args:
         conversation: gives manifests.
@@ -80,6 +63,11 @@ class BlockStream:
         deadline: for the whole stream.
         max_attempts: most times that a block is sent; 1 means no retries.
         address: the server, as messages name it.
+
+    Attributes:
+        deadline: for the whole stream.
+        in_flight: the blocks without a settled answer.
+        opened: how many streams were opened.
     """
 
     def __init__(
@@ -93,22 +81,21 @@ class BlockStream:
         address: str,
     ) -> None:
         self.deadline: Final = deadline
-        self.max_attempts: Final = max_attempts
+        self.opened = 0
         self._conversation = conversation
         self._model = model
         self._version = version
         self._bulk = bulk
+        self._max_attempts = max_attempts
         self._address = address
         self._manifest = manifest_pb2.ModelManifest()
-        self._pace = Pace(1)
-        self._most_rows = 1
+        self.in_flight = BlocksInFlight(1)
         self._blocks = 0
-        self._open_blocks: dict[str, Block] = {}  # oldest first
-        self._rows = 0
-        self._to_send: deque[Block] = deque()
-        self._sent: dict[str, int] = {}  # rows of blocks that were sent and have no answer
-        self._answers: dict[str, prediction_pb2.PredictStreamResponse] = {}
-        self._paused_until = 0.0
+        self._all_read = False
+        self._read_error: BaseException | None = None
+        self._is_open = False
+        self._has_answers = False  # the open stream
+        self._failures = 0  # streams in a row that broke without any answer
 
     def begin(self) -> Steps[None]:
         """Fetch the manifest, which says how rows are encoded. Must be called first.
@@ -118,8 +105,7 @@ class BlockStream:
         """
         self._manifest = yield from self._conversation.manifest(self._model, self._version)
         # The rows in flight are limited to one request's share, so that one stream does not fill the server's queue.
-        self._most_rows = self._conversation.limits.shared_rows(widest(self._manifest))
-        self._pace = Pace(self._most_rows)
+        self.in_flight = BlocksInFlight(self._conversation.limits.shared_rows(widest(self._manifest)))
 
     def block(self, rows: RowsLike) -> Block:
         """Encode the next block.
@@ -128,94 +114,106 @@ class BlockStream:
             InvalidInput: when the rows do not fit the model, or are more than one request may hold.
         """
         number, self._blocks = self._blocks, self._blocks + 1
-        try:
-            taken = given(rows)
-        except InvalidInput as error:
-            raise InvalidInput(f"block {number}: {error}") from error
-        return self._encoded(number, taken, self._manifest)
+        return self._encoded(number, rows, self._manifest)
 
-    def has_room(self, block: Block) -> bool:
-        """Whether this block may be added to those in flight. One block alone always may."""
-        rows = self._rows + block.rows
-        return not self._open_blocks or (len(self._open_blocks) < MOST_BLOCKS and rows <= self._most_rows)
+    def end(self, error: BaseException | None) -> None:
+        """All blocks are read, or reading failed: `next_prediction` raises the error after the last answer."""
+        self._all_read, self._read_error = True, error
 
-    def add(self, block: Block) -> None:
-        """Put a block in flight, until its answer is settled."""
-        self._open_blocks[block.id] = block
-        self._to_send.append(block)
-        self._rows += block.rows
+    def has_sent_all(self, opened: int) -> bool:
+        """Whether the stream of this number gets no more requests."""
+        return opened != self.opened or (self._all_read and not self.in_flight.has_unsent())
 
-    def restart(self) -> None:
-        """Send all blocks without an answer again, the oldest first, because a new stream is open."""
-        self._to_send = deque(block for block in self._open_blocks.values() if block.id not in self._answers)
-        self._sent.clear()
+    def next_prediction(self) -> StreamSteps[Prediction | None]:
+        """The next prediction, in the order of the blocks; None after the last.
 
-    def next_to_send(self) -> prediction_pb2.PredictRequest | None:
-        """The request to send next; None if none may be sent now."""
-        if not self._to_send or self.pause_seconds():
-            return None
-        rows = self._to_send[0].rows
-        if self._sent and sum(self._sent.values()) + rows > self._pace.rows:
-            return None
-        block = self._to_send.popleft()
-        self._sent[block.id] = rows
-        return block.request
+        Raises:
+            ClientError: when a block failed, or the stream did.
+            BaseException: when reading the blocks raised it.
+        """
+        while True:
+            while (ready := self.in_flight.ready()) is not None:
+                block, answer = ready
+                prediction = yield from self._prediction(block, answer)
+                if prediction is not None:
+                    self.in_flight.settle(block)
+                    return prediction
+                self.in_flight.send_again(block.id)
+            if (next_answer := (yield from self._next_answer())) is None:
+                break
+            self._answer_arrived(next_answer)
+        if self._read_error is not None:
+            raise self._read_error
+        if self.in_flight:
+            raise ClientError(f"the stream ended without answers to {len(self.in_flight)} blocks; is this a kan-serve?")
+        return None
 
-    def has_unsent(self) -> bool:
-        """Whether blocks wait to be sent, or to be sent again."""
-        return bool(self._to_send)
+    def _next_answer(self) -> StreamSteps[prediction_pb2.PredictStreamResponse | None]:
+        """The next answer; None after the last. If a stream breaks, another one is opened.
 
-    def pause_seconds(self) -> float:
-        """The rest of the pause after a full server refused a block; 0 if requests may be sent."""
-        return max(0.0, self._paused_until - time.monotonic())
+        An answer resets the count of failures: `max_attempts` limits consecutive attempts without any answer.
+        """
+        while True:
+            if not self._is_open:
+                self._is_open, self._has_answers = True, False
+                self.opened += 1
+                self.in_flight.send_all_again()
+                yield StreamStep.OPEN
+            try:
+                answer = cast(prediction_pb2.PredictStreamResponse | None, (yield StreamStep.RECEIVE))
+            except Overloaded as error:
+                self._is_open, self._failures = False, 0
+                yield self.in_flight.pace.refused(error)
+                continue
+            except Unavailable:
+                if self._failures + 1 >= self._max_attempts:
+                    raise
+            else:
+                if answer is None:
+                    self._is_open, self._failures = False, 0
+                    # The requests may have ended before the last block was refused, or had to be sent again for another
+                    # version. It is sent on another stream.
+                    if self._has_answers and self.in_flight.has_unsent():
+                        continue
+                    return None
+                # This answer says that the server is stopping. The stream is about to end.
+                if answer.failure.code != _UNAVAILABLE or self._failures + 1 >= self._max_attempts:
+                    self._has_answers, self._failures = True, 0
+                    return answer
+                yield StreamStep.CLOSE
+            self._is_open = False
+            self._failures += 1
+            yield Wait(_backoff_seconds(self._failures))
 
-    def answer_arrived(self, answer: prediction_pb2.PredictStreamResponse) -> None:
+    def _answer_arrived(self, answer: prediction_pb2.PredictStreamResponse) -> None:
         """Keep an answer until its turn comes. If a full server refused the block, send it again after a pause.
 
         Raises:
             ClientError: when no block waits for this answer.
         """
-        block = self._open_blocks.get(answer.id)
-        if block is None or answer.id in self._answers:
+        if not self.in_flight.is_awaited(answer.id):
             raise ClientError(f"an answer came to block {answer.id!r}, which was not sent; is this a kan-serve?")
-        self._sent.pop(answer.id, None)
-        if self._may_come_again(answer):
-            self._to_send.appendleft(block)
-            return
-        self._pace.answered()
-        self._answers[answer.id] = answer
-
-    def refused(self, error: Overloaded) -> float:
-        """Seconds to wait after a full server refused the stream or a block.
-
-        Raises:
-            Overloaded: the error itself, when a wait is useless.
-        """
-        return self._pace.refused(error).within(self.deadline, self.max_attempts > 1)
-
-    def ready(self) -> Block | None:
-        """The oldest block in flight if its answer has arrived; otherwise None."""
-        oldest = next(iter(self._open_blocks.values()), None)
-        return oldest if oldest is not None and oldest.id in self._answers else None
-
-    def settle(self, block: Block, answered: bool) -> None:
-        """Remove the block of `ready` if it is answered; otherwise send it again."""
-        del self._answers[block.id]
-        if answered:
-            self._rows -= self._open_blocks.pop(block.id).rows
+        error = self._error(answer) if answer.WhichOneof("result") == "failure" else None
+        if isinstance(error, Overloaded) and self._starts_pause(error):
+            self.in_flight.send_again(answer.id)
         else:
-            self._to_send.appendleft(block)
+            self.in_flight.keep(answer)
 
-    def prediction(self, block: Block) -> Steps[Prediction | None]:
-        """The prediction for a block; None if the block must be sent again for another version.
+    def _starts_pause(self, error: Overloaded) -> bool:
+        """Send nothing for a while, then the refused block again. False if that is useless."""
+        if not self.in_flight.pause_seconds():  # a server that refuses several at once starts one pause
+            try:
+                self.in_flight.pause(self.in_flight.pace.refused(error).within(self.deadline, self._max_attempts > 1))
+            except Overloaded:
+                return False
+        return True
 
-        Args:
-            block: the result of `ready`.
+    def _prediction(self, block: Block, answer: prediction_pb2.PredictStreamResponse) -> Steps[Prediction | None]:
+        """The prediction in an answer; None if the block must be sent again for another version.
 
         Raises:
             ClientError: when the answer reports a failure or does not fit the block; one of its subclasses if one fits.
         """
-        answer = self._answers[block.id]
         if answer.WhichOneof("result") != "prediction":
             raise self._error(answer)
         version = answer.prediction.version
@@ -234,8 +232,7 @@ class BlockStream:
                     f"block {block.id} was answered by version {version}, which takes other columns than version "
                     f"{block.encoded_for.version}; send it and the rest on a new stream"
                 )
-            anew = self._encoded(int(block.id), block.given, manifest)
-            block.request, block.encoded_for = anew.request, manifest
+            block.request, block.encoded_for = self._encoded(int(block.id), block.given, manifest).request, manifest
             block.fresh_starts += 1
             self._manifest = manifest
             return None
@@ -243,20 +240,10 @@ class BlockStream:
             self._manifest = manifest
         return joined(manifest, [answer.prediction], block.rows)
 
-    def check_all_answered(self) -> None:
-        """Check, at the end of the stream, that every block has its answer.
-
-        Raises:
-            ClientError: when a block has none.
-        """
-        if self._open_blocks:
-            raise ClientError(
-                f"the stream ended without answers to {len(self._open_blocks)} blocks; is this a kan-serve?"
-            )
-
-    def _encoded(self, number: int, rows: Matrix | Records, manifest: manifest_pb2.ModelManifest) -> Block:
+    def _encoded(self, number: int, rows: RowsLike, manifest: manifest_pb2.ModelManifest) -> Block:
         try:
-            matrix = encoded(manifest, rows)
+            taken = given(rows)
+            matrix = encoded(manifest, taken)
         except InvalidInput as error:
             raise InvalidInput(f"block {number}: {error}") from error
         most = self._conversation.limits.most_rows(max(matrix.shape[1], widest(manifest)))
@@ -264,22 +251,7 @@ class BlockStream:
             raise InvalidInput(f"block {number} has {len(matrix)} rows, wanted at most {most} of {matrix.shape[1]}")
         request = predict_request(self._model, matrix, self._version or 0, self._bulk)
         request.id = str(number)
-        return Block(rows, request, manifest)
-
-    def _may_come_again(self, answer: prediction_pb2.PredictStreamResponse) -> bool:
-        """Whether a full server refused a block that may be sent again. If so, start the pause."""
-        if answer.WhichOneof("result") != "failure":
-            return False
-        error = self._error(answer)
-        if not isinstance(error, Overloaded):
-            return False
-        if self.pause_seconds():
-            return True  # the server refused several at once; the pause has begun already
-        try:
-            self._paused_until = time.monotonic() + self.refused(error)
-        except Overloaded:
-            return False
-        return True
+        return Block(taken, request, manifest)
 
     def _error(self, answer: prediction_pb2.PredictStreamResponse) -> ClientError:
         """The error for an answer that reports a failure."""
@@ -289,12 +261,6 @@ class BlockStream:
         return from_status(code, details, self._address, self.deadline.seconds, after if after > 0 else None)
 
 
-def broke_off(answer: prediction_pb2.PredictStreamResponse) -> bool:
-    """Whether an answer says that the server is stopping. The stream is about to end then."""
-    unavailable: int = grpc.StatusCode.UNAVAILABLE.value[0]
-    return answer.failure.code == unavailable
-
-
-def backoff_seconds(attempts: int) -> float:
+def _backoff_seconds(failures: int) -> float:
     """How long to wait after that many attempts without an answer; the same times as in gRPC's own retries."""
-    return min(1.0, 0.1 * 2.0 ** (attempts - 1)) * random.uniform(0.8, 1.2)
+    return min(1.0, 0.1 * 2.0 ** (failures - 1)) * random.uniform(0.8, 1.2)

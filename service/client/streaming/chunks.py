@@ -31,7 +31,7 @@ def answer_to(rpc: Rpc[_Response]) -> Steps[_Response]:
         try:
             return (yield from rpc.answer())
         except Overloaded as error:
-            yield from pace.refused(error).over()
+            yield pace.refused(error)
 
 
 def of_version(ask: Callable[[], Steps[_Response]]) -> Steps[_Response]:
@@ -85,7 +85,7 @@ def chunk_answers(
         try:
             answers.append((yield from (of_version(rpc.answer) if request.version else rpc.answer())))
         except Overloaded as error:
-            yield from pace.refused(error).over()
+            yield pace.refused(error)
         else:
             pace.answered()
             start += len(chunk)

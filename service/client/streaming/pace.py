@@ -57,4 +57,4 @@ class Pace:
         self.rows = max(1, self._most_rows // _LEAST_SHARE, self.rows // 2)
         grown = min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2.0 ** (self._refusals - 1))
         seconds = max(error.retry_after_seconds, grown) * random.uniform(1.0, 1.5)
-        return Pause(error, error.retry_after_seconds, seconds)
+        return Pause(seconds, error, error.retry_after_seconds)
