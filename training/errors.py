@@ -1,8 +1,6 @@
 """Errors that the user of kan-train can correct: one message each, no traceback."""
 
-import json
-
-_SHOWN_CHARACTERS = 60
+from kan_api.cells import quoted as quoted
 
 
 class TrainingError(Exception):
@@ -23,9 +21,3 @@ class FitRefused(TrainingError, ValueError):
 
 class Interrupted(TrainingError):
     """The user stopped the run; it can be resumed."""
-
-
-def quoted(text: str) -> str:
-    """A name or a cell in double quotes, on one line, with at most 60 characters."""
-    shown = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
-    return json.dumps(shown, ensure_ascii=False)

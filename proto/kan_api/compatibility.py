@@ -11,12 +11,10 @@ Three things are not compared:
   that differ there, and a published version is served.
 """
 
-import json
 from collections.abc import Sequence
 
+from kan_api.cells import quoted
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, Feature, ModelManifest
-
-_SHOWN_CHARACTERS = 60
 
 
 def difference(older: ModelManifest, newer: ModelManifest) -> str:
@@ -72,15 +70,9 @@ def _counts(older: Sequence[object], newer: Sequence[object]) -> str:
 
 def _origin(feature: Feature) -> str:
     """The column and the word of a feature, for two features with the same name."""
-    column = f"column {_shown(feature.column)}"
-    return f"word {_shown(feature.category)} of {column}" if feature.category else column
+    column = f"column {quoted(feature.column)}"
+    return f"word {quoted(feature.category)} of {column}" if feature.category else column
 
 
 def _quoted(names: Sequence[str], place: int) -> str:
-    return _shown(names[place - 1]) if place <= len(names) else "nothing"
-
-
-def _shown(name: str) -> str:
-    """A name in double quotes on one line, shortened if it is long."""
-    short = name if len(name) <= _SHOWN_CHARACTERS else name[: _SHOWN_CHARACTERS - 1] + "…"
-    return json.dumps(short, ensure_ascii=False)
+    return quoted(names[place - 1]) if place <= len(names) else "nothing"

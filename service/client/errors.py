@@ -1,12 +1,12 @@
 """Errors that a caller of the service can get, as one tree. Every message says what to do next."""
 
-import json
 from typing import cast
 
 import grpc
 
+from kan_api.cells import quoted
+
 _PUSHBACK = "grpc-retry-pushback-ms"
-_SHOWN_CHARACTERS = 60
 _SHOWN_NAMES = 10
 
 
@@ -103,12 +103,6 @@ def cancelled(address: str) -> ClientError:
     result = ClientError(f"{address} failed with CANCELLED: the client was closed")
     result.code = grpc.StatusCode.CANCELLED
     return result
-
-
-def quoted(text: str) -> str:
-    """A name or a cell in double quotes on one line, shortened when long."""
-    shown = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
-    return json.dumps(shown, ensure_ascii=False)
 
 
 def listed(names: list[str]) -> str:

@@ -8,12 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kan_api.cells import MISSING_NUMBERS, MISSING_WORDS, quoted
 from kan_api.v1.manifest_pb2 import Column, ModelManifest
-from service.client.errors import InvalidInput, listed, quoted
-
-# The same words as in training/data/column.py; a test compares the two. A cell is compared in lower case, stripped.
-MISSING_WORDS = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "<na>", "?"})
-MISSING_NUMBERS = MISSING_WORDS | {"none"}
+from service.client.errors import InvalidInput, listed
 
 _LARGEST = float(np.finfo(np.float32).max)
 

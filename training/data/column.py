@@ -8,13 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from kan_api.cells import MISSING_NUMBERS, MISSING_WORDS
 from training.data.table import Cells, Table
 from training.errors import quoted
-
-# Cells are compared in lower case without surrounding spaces. "None" may be a category (no masonry, no damage), so it
-# means a missing cell only in a column of numbers.
-MISSING_WORDS = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "<na>", "?"})
-MISSING_NUMBERS = MISSING_WORDS | {"none"}
 
 _LARGEST = float(np.finfo(np.float32).max)
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")

@@ -8,8 +8,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
+from kan_api.cells import quoted
 from service.client.command.printed import ByteLines
-from service.client.errors import InvalidInput, listed, quoted
+from service.client.errors import InvalidInput, listed
 from service.client.rows import TableRows, rows_of
 
 Format = Literal["csv", "jsonl"]

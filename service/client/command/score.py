@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
+from kan_api.cells import quoted
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
 from service.client.answers import Prediction
-from service.client.errors import quoted
 from service.client.rows import TableRows, numbers_of, word_of
 
 

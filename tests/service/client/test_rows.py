@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 from kan_api.v1.manifest_pb2 import Column, Feature, ModelManifest
 from service.client.errors import InvalidInput
 from service.client.rows import (
-    MISSING_NUMBERS,
-    MISSING_WORDS,
     TableRows,
     features,
     matrix_of,
@@ -20,7 +18,6 @@ from service.client.rows import (
     rows_of,
     word_of,
 )
-from training.data import column as training_column
 from training.data import encoding as training_encoding
 from training.data.table import Table
 from training.errors import DataError
@@ -173,12 +170,6 @@ def test_what_is_no_matrix_of_numbers_is_refused(rows: object, wanted: str) -> N
     """Each message says what came."""
     with pytest.raises(InvalidInput, match=wanted):
         matrix_of(rows)  # type: ignore[arg-type]
-
-
-def test_the_missing_words_are_those_of_training() -> None:
-    """Copied, since the service may not import training; here they are held together."""
-    assert MISSING_WORDS == training_column.MISSING_WORDS
-    assert MISSING_NUMBERS == training_column.MISSING_NUMBERS
 
 
 TEXTS = st.one_of(
