@@ -19,6 +19,18 @@ def variable(name: str) -> str:
     return f"KAN_{name.upper()}"
 
 
+def _seconds(default: float, description: str, *, positive: bool = False, most: float | None = 86400) -> Any:
+    """A field for a number of seconds, from 0 or above 0."""
+    return Field(
+        default=default,
+        ge=None if positive else 0,
+        gt=0 if positive else None,
+        le=most,
+        allow_inf_nan=False,
+        description=description,
+    )
+
+
 class Settings(BaseModel):
     """Every setting of a server, checked and frozen. The command line has a flag for each field.
 
@@ -42,27 +54,17 @@ class Settings(BaseModel):
         default="latest",
         description='Versions that are served: "latest", "latest:2" or "all"; for one model add ",digits=3".',
     )
-    poll_seconds: float = Field(
-        default=5.0,
-        ge=0,
-        le=86400,
-        allow_inf_nan=False,
-        description="Interval between searches for new versions in the repository; 0: only at the start.",
+    poll_seconds: float = _seconds(
+        5.0, "Interval between searches for new versions in the repository; 0: only at the start."
     )
-    max_load_seconds: float = Field(
-        default=60.0,
-        gt=0,
-        le=86400,
-        allow_inf_nan=False,
-        description="Longest time to read and check a version in a folder, and again to open it and warm it up. A "
+    max_load_seconds: float = _seconds(
+        60.0,
+        "Longest time to read and check a version in a folder, and again to open it and warm it up. A "
         "version that takes longer is refused.",
+        positive=True,
     )
-    linger_seconds: float = Field(
-        default=60.0,
-        ge=0,
-        le=86400,
-        allow_inf_nan=False,
-        description="How long a superseded version still answers requests that name it; 0: not at all.",
+    linger_seconds: float = _seconds(
+        60.0, "How long a superseded version still answers requests that name it; 0: not at all."
     )
     linger_bytes: int = Field(
         default=64 * 2**20,
@@ -96,12 +98,8 @@ class Settings(BaseModel):
     max_queue_rows: int = Field(
         default=8192, ge=1, le=2**24, description="Most rows that may wait for a model; more are refused at once."
     )
-    max_queue_delay_seconds: float = Field(
-        default=0.0,
-        ge=0,
-        le=10,
-        allow_inf_nan=False,
-        description="Longest wait for a batch to fill; 0: a batch never waits for more rows.",
+    max_queue_delay_seconds: float = _seconds(
+        0.0, "Longest wait for a batch to fill; 0: a batch never waits for more rows.", most=10
     )
     max_message_bytes: int = Field(
         default=16 * 2**20, ge=1024, le=2**31 - 1, description="Largest gRPC message, request or answer."
@@ -130,37 +128,19 @@ class Settings(BaseModel):
         default="none",
         description="Compression of answers, for callers that accept it. Requests may use any of these.",
     )
-    keepalive_seconds: float = Field(
-        default=60.0,
-        ge=0,
-        le=86400,
-        allow_inf_nan=False,
-        description="Interval of keepalive pings on an idle connection; 0: never.",
+    keepalive_seconds: float = _seconds(60.0, "Interval of keepalive pings on an idle connection; 0: never.")
+    keepalive_timeout_seconds: float = _seconds(
+        20.0, "A connection is closed if a keepalive ping has no answer for this long.", positive=True, most=3600
     )
-    keepalive_timeout_seconds: float = Field(
-        default=20.0,
-        gt=0,
-        le=3600,
-        allow_inf_nan=False,
-        description="A connection is closed if a keepalive ping has no answer for this long.",
+    max_connection_age_seconds: float = _seconds(
+        0.0,
+        "Age at which a connection is closed, so that callers connect to other replicas too; 0: never.",
+        most=86400 * 365,
     )
-    max_connection_age_seconds: float = Field(
-        default=0.0,
-        ge=0,
-        le=86400 * 365,
-        allow_inf_nan=False,
-        description="Age at which a connection is closed, so that callers connect to other replicas too; 0: never.",
+    max_connection_age_grace_seconds: float = _seconds(
+        30.0, "How long calls may continue on a connection that is closed for its age.", positive=True
     )
-    max_connection_age_grace_seconds: float = Field(
-        default=30.0,
-        gt=0,
-        le=86400,
-        allow_inf_nan=False,
-        description="How long calls may continue on a connection that is closed for its age.",
-    )
-    grace_seconds: float = Field(
-        default=30.0, ge=0, allow_inf_nan=False, description="Longest wait for accepted requests when the server stops."
-    )
+    grace_seconds: float = _seconds(30.0, "Longest wait for accepted requests when the server stops.", most=None)
     provider: Literal["cpu", "cuda"] = Field(default="cpu", description="Device that runs the models.")
     allow_fallback: bool = Field(default=False, description="Run on the CPU if CUDA is set but not available.")
     intra_op_threads: int = Field(default=1, ge=1, le=1024, description="Threads that one run of a model may use.")

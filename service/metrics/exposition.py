@@ -1,7 +1,7 @@
 """The counts of versions and models as metric families of Prometheus."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
@@ -50,40 +50,31 @@ class ModelSeries:
     swaps: int = 0
 
 
+# Name, text, bounds, and how the counts of a version are read.
+_HISTOGRAMS: Sequence[tuple[str, str, Sequence[float], Callable[[ModelMetrics], Snapshot]]] = (
+    (
+        "kan_queue_duration_seconds",
+        "Time that a request waited for its first run.",
+        SECONDS,
+        lambda counts: counts.queue_seconds.read(),
+    ),
+    (
+        "kan_compute_duration_seconds",
+        "Time of one run of a model.",
+        SECONDS,
+        lambda counts: counts.compute_seconds.read(),
+    ),
+    ("kan_request_rows", "Rows per accepted request.", ROWS, lambda counts: counts.request_rows.read()),
+    ("kan_batch_rows", "Rows per run of a model.", ROWS, ModelMetrics.batch_rows),
+)
 Versions = Sequence[tuple[tuple[str, str], VersionSeries]]
 
 
 def families(versions: Versions, models: Mapping[str, ModelSeries]) -> Iterator[Metric]:
     """All metrics of versions, labelled (model, version), and of models, labelled by name."""
     yield from _of_answers(versions)
-    yield _histogram(
-        "kan_queue_duration_seconds",
-        "Time that a request waited for its first run.",
-        _MODEL,
-        SECONDS,
-        ((labels, version.counts.queue_seconds.read()) for labels, version in versions),
-    )
-    yield _histogram(
-        "kan_compute_duration_seconds",
-        "Time of one run of a model.",
-        _MODEL,
-        SECONDS,
-        ((labels, version.counts.compute_seconds.read()) for labels, version in versions),
-    )
-    yield _histogram(
-        "kan_request_rows",
-        "Rows per accepted request.",
-        _MODEL,
-        ROWS,
-        ((labels, version.counts.request_rows.read()) for labels, version in versions),
-    )
-    yield _histogram(
-        "kan_batch_rows",
-        "Rows per run of a model.",
-        _MODEL,
-        ROWS,
-        ((labels, version.counts.batch_rows()) for labels, version in versions),
-    )
+    for name, text, bounds, read in _HISTOGRAMS:
+        yield _histogram(name, text, _MODEL, bounds, ((labels, read(version.counts)) for labels, version in versions))
     yield from _of_queues(versions)
     yield from _of_lives(versions)
     yield from _of_models(models)
