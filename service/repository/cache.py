@@ -49,7 +49,7 @@ class Cache:
         try:
             self.root = (folder or _default_folder()) / name
             self.root.mkdir(parents=True, exist_ok=True)
-            with self._alone():
+            with self._lock():
                 self._remove_abandoned()
         except OSError as error:
             where = str(folder or "of this user")
@@ -73,8 +73,8 @@ class Cache:
         Raises:
             StorageError: The disk is full, or cannot be written.
         """
-        with _told("written"):
-            with self._alone():
+        with _raise_storage_error("written"):
+            with self._lock():
                 folder = Path(tempfile.mkdtemp(prefix=".", dir=self.root))
                 lock = (folder / _LOCK).open("w")
                 fcntl.flock(lock, fcntl.LOCK_EX)
@@ -95,7 +95,7 @@ class Cache:
         Raises:
             StorageError: The disk has too little room.
         """
-        with _told("read"):
+        with _raise_storage_error("read"):
             free = shutil.disk_usage(self.root).free
         if free < size_bytes:
             raise StorageError(f"cache folder {str(self.root)!r} has less room than the {size_bytes} bytes of {file}")
@@ -107,7 +107,7 @@ class Cache:
             StorageError: The disk is full, or cannot be written.
         """
         target = self.root / name / str(version)
-        with _told("written"), self._alone():
+        with _raise_storage_error("written"), self._lock():
             (staging / name / str(version) / "stamp").write_text(fingerprint)
             target.parent.mkdir(exist_ok=True)
             with suppress(FileNotFoundError):
@@ -129,7 +129,7 @@ class Cache:
         """
         models = {name for name, _ in listed}
         now = self._clock()
-        with _told("written"), self._alone():
+        with _raise_storage_error("written"), self._lock():
             self._remove_abandoned()
             for name, version in list_models(self.root):
                 folder = self.root / name / str(version)
@@ -138,7 +138,7 @@ class Cache:
                     for file in folder.iterdir():
                         os.utime(file, (now, now))
                     continue
-                age = now - _used(folder)
+                age = now - _last_used(folder)
                 if age > _UNUSED_SECONDS or (withdrawn and age > _YOUNG_SECONDS):
                     self._remove(folder)
 
@@ -164,7 +164,7 @@ class Cache:
                 shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _lock(self) -> Iterator[None]:
         """Hold the lock of the cache, so that no other server moves a version or removes a folder meanwhile."""
         with (self.root / _LOCK).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -172,15 +172,15 @@ class Cache:
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
-    """Turn an OSError into a StorageError."""
+def _raise_storage_error(what: str) -> Iterator[None]:
+    """Raise a StorageError in the place of an OSError."""
     try:
         yield
     except OSError as error:
         raise StorageError(f"the cache folder cannot be {what}: {error}") from error
 
 
-def _used(folder: Path) -> float:
+def _last_used(folder: Path) -> float:
     """The time when a server last marked a version as used, or put it here."""
     try:
         return (folder / "stamp").stat().st_mtime
