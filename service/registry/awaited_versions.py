@@ -1,14 +1,23 @@
 """Requests for versions that are not loaded yet, but may be in the repository already."""
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable, Collection
 
-from service.errors import ModelNotReady
+from service.errors import Draining, ModelNotReady, StartupError
 from service.registry.change_signal import ChangeSignal
-from service.registry.entries import Entries
+from service.registry.entries import Entries, quote_name
 from service.registry.listing import Listing
 from service.registry.loader import Loader
 from service.registry.shared_scan import SharedScan
-from service.version_policy import VersionPolicy
+from service.repository.disk import model_name
+from service.settings import Settings
+
+# Longest wait of a call for a version that is being loaded: without a deadline in seconds, with a deadline as a part of
+# the remaining time. The caller needs the rest to ask another replica.
+_WAIT_SECONDS, _WAIT_PART = 5.0, 0.8
+# One in this many of max_calls may wait for a version: each takes the place of another call.
+_WAITING_SHARE = 8
 
 
 class AwaitedVersions:
@@ -17,57 +26,56 @@ class AwaitedVersions:
     Args:
         entries: The versions that were tried.
         listing: The versions in the repository.
-        policy: Which versions may be served.
         loader: Loads a version that no scan has loaded.
         scan: Scans the repository.
-        changes: Signals the end of each load.
+        changes: Signals the end of each load, and the start of a drain.
         unloaded: Models that were unloaded. Their versions are not loaded here.
-        most_waiting: Most requests that may wait at once. Each takes the place of another call (`max_calls`).
+        settings: Which versions may be served, how many calls may be open, and whether the server scans.
     """
 
     def __init__(
         self,
         entries: Entries,
         listing: Listing,
-        policy: VersionPolicy,
         loader: Loader,
         scan: Callable[[], Awaitable[None]],
         changes: ChangeSignal,
         unloaded: Collection[str],
-        most_waiting: int,
+        settings: Settings,
     ) -> None:
         self._entries = entries
         self._listing = listing
-        self._policy = policy
         self._loader = loader
         self._shared_scan = SharedScan(scan)
         self._changes = changes
         self._unloaded = unloaded
-        self._most_waiting = most_waiting
+        self._policy = settings.version_policy
+        self._polls = settings.poll_seconds > 0
+        self._most_waiting = max(1, settings.max_calls // _WAITING_SHARE)
         self._waiting = 0
 
-    async def until_settled(self, name: str, version: int | None, given_up: Callable[[], bool]) -> None:
-        """Scan the repository for a version, and return when its load is over or when there is none.
+    async def wait_for(self, name: str, version: int | None, deadline: float | None) -> bool:
+        """Wait for a version that is on its way (:attr:`service.registry.entries.Entries.wait_for`).
 
-        Args:
-            name: The model.
-            version: None for any of its versions.
-            given_up: Returns True to end the wait early. It is called at each signal of `changes`.
-
-        Raises:
-            ModelNotReady: Too many requests wait already.
-            StartupError: The repository cannot be read.
+        Another replica may serve a version already that was published after the last scan here. So an unknown version
+        makes this server scan the repository again, at most once a second.
         """
-        if self._waiting >= self._most_waiting:
-            raise ModelNotReady(f"{self._waiting} callers wait for versions that are not loaded; try again later")
-        self._waiting += 1
+        if not self._may_come(name, version):
+            return False
+        seconds = _WAIT_SECONDS if deadline is None else _WAIT_PART * (deadline - time.monotonic())
         try:
-            if not self.is_loading(name, version):
-                await self._shared_scan.run()
-                self._load_passed_over(name, version)
-            await self._changes.until(lambda: given_up() or not self.is_loading(name, version))
-        finally:
-            self._waiting -= 1
+            async with asyncio.timeout(seconds):
+                await self._until_settled(name, version)
+        except TimeoutError:
+            which = "" if version is None else f" version {version}"
+            raise ModelNotReady(
+                f"model {quote_name(name)}{which} is not loaded after {seconds:.3g} s; another replica may have it"
+            ) from None
+        except StartupError as error:
+            raise ModelNotReady(str(error)) from error
+        if self._entries.draining:
+            raise Draining("the server is stopping and loads nothing new")
+        return True
 
     def is_loading(self, name: str, version: int | None) -> bool:
         """Whether the version is being loaded; with None, whether any version of the model is."""
@@ -78,6 +86,29 @@ class AwaitedVersions:
     async def close(self) -> None:
         """Cancel the scans."""
         await self._shared_scan.close()
+
+    def _may_come(self, name: str, version: int | None) -> bool:
+        """Whether a version that does not answer now may answer soon."""
+        if not self._entries.complete or self._entries.draining or name in self._unloaded:
+            return False
+        if self.is_loading(name, version):
+            return True
+        known = self._entries.of(name)
+        unknown = not known if version is None else version not in known
+        return unknown and self._polls and model_name(name) is not None
+
+    async def _until_settled(self, name: str, version: int | None) -> None:
+        """Scan the repository for a version, and return when its load is over or when there is none."""
+        if self._waiting >= self._most_waiting:
+            raise ModelNotReady(f"{self._waiting} callers wait for versions that are not loaded; try again later")
+        self._waiting += 1
+        try:
+            if not self.is_loading(name, version):
+                await self._shared_scan.run()
+                self._load_passed_over(name, version)
+            await self._changes.until(lambda: self._entries.draining or not self.is_loading(name, version))
+        finally:
+            self._waiting -= 1
 
     def _load_passed_over(self, name: str, version: int | None) -> None:
         """Load a version that was published and superseded between two scans: another replica may have served it."""

@@ -112,13 +112,14 @@ class Entries:
     """Entries by model and version. Used on one event loop. They may be changed during an iteration.
 
     Attributes:
+        draining: Whether the server is stopping: no version is loaded any more.
         complete: False while models are loading: an unknown version may still come.
         wait_for: Waits for a version that does not answer but is on its way; returns whether there was one. Takes the
             arguments of `lease_or_wait` and raises its errors.
     """
 
     def __init__(self) -> None:
-        self.complete = False
+        self.complete = self.draining = False
         self.wait_for: Callable[[str, int | None, float | None], Awaitable[bool]] = _come_never
         self._by_name: dict[str, dict[int, Entry]] = {}
         self._latest: dict[str, Entry] = {}  # models without a ready version are absent

@@ -100,7 +100,7 @@ class Loader:
         """Try to load one version, and record the result in its entry."""
         began = time.monotonic()
         try:
-            model = await self._opened(entry)
+            model = await self._open(entry)
         except StorageError as error:
             entry.reason, entry.held, self.last_error = str(error), True, error
         except ModelRefused as refused:
@@ -116,7 +116,7 @@ class Loader:
         entry.load, entry.slow = None, False
         self._changed(entry)
 
-    async def _opened(self, entry: Entry) -> LiveModel:
+    async def _open(self, entry: Entry) -> LiveModel:
         """Read a version, compare it with its predecessors, open it and warm it up."""
         limit_seconds, halt = self._settings.max_load_seconds, Halt()
         try:

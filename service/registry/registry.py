@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
-from service.errors import Draining, ModelNotFound, ModelNotReady, StartupError, StorageError
+from service.errors import Draining, ModelNotFound, ModelNotReady, StorageError
 from service.metrics.metrics import Metrics
 from service.registry.awaited_versions import AwaitedVersions
 from service.registry.change_signal import ChangeSignal
@@ -16,19 +16,12 @@ from service.registry.model.session import provider_in_use
 from service.registry.retries import Retries
 from service.registry.succession import Succession
 from service.registry.watcher import Watcher
-from service.repository.disk import model_name
 from service.repository.source import open_source
 from service.settings import Settings
 
 __all__ = ["Registry", "State", "VersionStatus"]
 
 _log = logging.getLogger(__name__)
-
-# Longest wait of a call for a version that is being loaded: without a deadline in seconds, with a deadline as a part of
-# the remaining time. The caller needs the rest to ask another replica.
-_WAIT_SECONDS, _WAIT_PART = 5.0, 0.8
-# One in this many of max_calls may wait for a version.
-_WAITING_SHARE = 8
 
 
 class Registry:
@@ -53,7 +46,6 @@ class Registry:
         self._source = open_source(settings)
         self._listing = Listing(settings.linger_seconds)
         self._entries = Entries()
-        self._entries.wait_for = self._wait_for
         self.lease, self.lease_or_wait = self._entries.lease, self._entries.lease_or_wait
         self._loader = Loader(self._source, settings, metrics, self._listing.of, self._load_changed)
         self._succession = Succession(self._entries, self._loader, metrics, settings)
@@ -61,17 +53,14 @@ class Registry:
         self._changes = ChangeSignal()
         self._unloaded: set[str] = set()
         self._awaited = AwaitedVersions(
-            *(self._entries, self._listing, self._policy, self._loader, self.scan, self._changes),
-            unloaded=self._unloaded,
-            most_waiting=max(1, settings.max_calls // _WAITING_SHARE),
+            self._entries, self._listing, self._loader, self.scan, self._changes, self._unloaded, settings
         )
+        self._entries.wait_for = self._awaited.wait_for
         self._scanning = asyncio.Lock()
         self._watcher: Watcher | None = None
         self._notify: Callable[[], None] = lambda: None
         self._start_error = ""  # the storage error that load_all met and logged
         self._started = False  # load_all has ended; the entries are complete once the repository has been read too
-        self._draining = False
-        self._gone: set[str] = set()
 
     async def load_all(self) -> None:
         """Load the versions that the version policy asks for, and wait for the loads.
@@ -128,9 +117,9 @@ class Registry:
         storage_error = self._take_storage_error()
         async with self._scanning:
             changed = self._listing.update(await self._source.list_models(), time.monotonic())
-            self._note_removed_models()
+            self._succession.forget_removed(self._listing.names)
             await self._retries.check()
-            self._compare_again(changed)
+            self._retries.compare_again(changed)
             for name in self._listing.names:
                 if name in self._unloaded:
                     continue
@@ -162,8 +151,8 @@ class Registry:
                 entry.held = False
                 entry.due = entry.state is State.REFUSED
             self._settle(name)
-        await self._changes.until(lambda: self._draining or not self._awaited.is_loading(name, None))
-        if self._draining:
+        await self._changes.until(lambda: self._entries.draining or not self._awaited.is_loading(name, None))
+        if self._entries.draining:
             raise Draining("the server is stopping and loads nothing new")
         async with self._scanning:
             await self._source.mark_used(self._entries.ready())
@@ -206,7 +195,7 @@ class Registry:
     @property
     def draining(self) -> bool:
         """True from drain() or close() on. Leases are still given, but batchers refuse new rows."""
-        return self._draining
+        return self._entries.draining
 
     def ready(self) -> bool:
         """Whether the server should get requests."""
@@ -217,7 +206,7 @@ class Registry:
 
         A refused model does not make the server unready. A broken batcher does, because only a restart helps.
         """
-        if self._draining:
+        if self._entries.draining:
             return "draining"
         if not self._entries.complete:
             return self._start_error or "models are loading"
@@ -236,7 +225,7 @@ class Registry:
 
     async def drain(self) -> None:
         """Turn readiness off, refuse new rows, and wait until every accepted row is answered."""
-        self._draining = True
+        self._entries.draining = True
         self._report_change()
         models = self._succession.models()
         for model in models:
@@ -245,7 +234,7 @@ class Registry:
 
     async def close(self) -> None:
         """Close every model. Rows that still wait fail with Draining."""
-        self._draining = True
+        self._entries.draining = True
         await self._stop_loading()
         await self._succession.close()
 
@@ -275,42 +264,9 @@ class Registry:
         await self._retries.close()
         await self._loader.close()
 
-    async def _wait_for(self, name: str, version: int | None, deadline: float | None) -> bool:
-        """Wait for a version that is on its way (:attr:`service.registry.entries.Entries.wait_for`).
-
-        Another replica may serve a version already that was published after the last scan here. So an unknown version
-        makes this server scan the repository again, at most once a second.
-        """
-        if not self._may_come(name, version):
-            return False
-        seconds = _WAIT_SECONDS if deadline is None else _WAIT_PART * (deadline - time.monotonic())
-        try:
-            async with asyncio.timeout(seconds):
-                await self._awaited.until_settled(name, version, lambda: self._draining)
-        except TimeoutError:
-            which = "" if version is None else f" version {version}"
-            raise ModelNotReady(
-                f"model {quote_name(name)}{which} is not loaded after {seconds:.3g} s; another replica may have it"
-            ) from None
-        except StartupError as error:
-            raise ModelNotReady(str(error)) from error
-        if self._draining:
-            raise Draining("the server is stopping and loads nothing new")
-        return True
-
-    def _may_come(self, name: str, version: int | None) -> bool:
-        """Whether a version that does not answer now may answer soon."""
-        if not self._entries.complete or self._draining or name in self._unloaded:
-            return False
-        if self._awaited.is_loading(name, version):
-            return True
-        known = self._entries.of(name)
-        unknown = not known if version is None else version not in known
-        return unknown and self._settings.poll_seconds > 0 and model_name(name) is not None
-
     def _load_changed(self, entry: Entry) -> None:
         """A load has ended or become slow."""
-        if self._draining or entry.name in self._unloaded:
+        if self._entries.draining or entry.name in self._unloaded:
             return
         self._settle(entry.name)
         self._report_change()
@@ -322,21 +278,3 @@ class Registry:
         """Wake the requests that wait for a version, and call the callback of `watch`."""
         self._changes.notify()
         self._notify()
-
-    def _compare_again(self, changed: Collection[str]) -> None:
-        """Try incompatible versions again if the versions of their model have changed."""
-        for name in changed:
-            for entry in self._entries.of(name).values():
-                if entry.refusal is not None and entry.refusal.kind == "incompatible":
-                    entry.due = True
-
-    def _note_removed_models(self) -> None:
-        """Forget unloaded versions of models whose files are gone, and warn once of models that still answer."""
-        gone = {name for name in self._entries.names() if name not in self._listing.names}
-        for name in gone:
-            for entry in [each for each in self._entries.of(name).values() if each.model is None]:
-                self._succession.retire(entry)
-        gone.intersection_update(self._entries.names())
-        for name in sorted(gone - self._gone):
-            _log.warning("model %s: its files are gone; its loaded versions answer until the server is restarted", name)
-        self._gone = gone

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from service.registry.entries import Entries, Entry, State
 from service.repository.source import Source
@@ -32,6 +32,12 @@ class Retries:
                 return
             self._checking = asyncio.create_task(self._check(due), name="check refused versions")
         await asyncio.wait({self._checking}, timeout=_PATIENCE_SECONDS)
+
+    def compare_again(self, changed: Collection[str]) -> None:
+        """Try incompatible versions again if the versions of their model have changed."""
+        for entry in (entry for name in changed for entry in self._entries.of(name).values()):
+            if entry.refusal is not None and entry.refusal.kind == "incompatible":
+                entry.due = True
 
     async def close(self) -> None:
         """Cancel the check."""

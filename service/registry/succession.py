@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from service.metrics.metrics import Metrics
 from service.registry.entries import Entries, Entry, State
@@ -39,6 +39,7 @@ class Succession:
             )
         self._lingering = Lingering(settings.linger_seconds, self._linger_room_bytes, self.retire)
         self._retiring: dict[asyncio.Task[None], LiveModel] = {}
+        self._gone: set[str] = set()  # models without files whose versions still answer
 
     def settle(self, name: str, wanted: Sequence[int], count: int) -> None:
         """Load the newest versions of a model that can be loaded, and retire its other versions once those answer.
@@ -91,6 +92,17 @@ class Succession:
         task = asyncio.create_task(self._close_unused(entry, entry.model), name=f"retire {entry.name}/{entry.version}")
         self._retiring[task] = entry.model
         task.add_done_callback(lambda done: self._retiring.pop(done))
+
+    def forget_removed(self, there: Collection[str]) -> None:
+        """Forget unloaded versions of models whose files are gone, and warn once of models that still answer."""
+        gone = {name for name in self._entries.names() if name not in there}
+        for name in gone:
+            for entry in [each for each in self._entries.of(name).values() if each.model is None]:
+                self.retire(entry)
+        gone.intersection_update(self._entries.names())
+        for name in sorted(gone - self._gone):
+            _log.warning("model %s: its files are gone; its loaded versions answer until the server is restarted", name)
+        self._gone = gone
 
     def models(self) -> list[LiveModel]:
         """Every model that was loaded and is not closed yet."""
