@@ -41,7 +41,6 @@ class LiveModel:
         tensors: Its inputs and outputs for the Open Inference Protocol.
         batcher: Takes rows and gives outputs in the order of manifest.outputs.
         metrics: The metrics of this version.
-        provider: The device that its session really runs on: "cpu" or "cuda".
         inline: True if runs are short enough for the event loop.
         file_bytes: Size of its graph and weights on disk.
         memory_bytes: Upper estimate of the memory of its session.
@@ -52,7 +51,6 @@ class LiveModel:
         manifest: ModelManifest,
         batcher: Batcher,
         metrics: ModelMetrics,
-        provider: str,
         executor: ThreadPoolExecutor | None,
         file_bytes: int,
         memory_bytes: int,
@@ -65,7 +63,6 @@ class LiveModel:
         self.imputes: NDArray[np.bool_] = np.array([feature.HasField("imputed") for feature in manifest.features])
         self.batcher = batcher
         self.metrics = metrics
-        self.provider = provider
         self.inline = executor is None
         self.file_bytes = file_bytes
         self.memory_bytes = memory_bytes
@@ -109,7 +106,7 @@ def load(artefact: Artefact, settings: Settings, metrics: Metrics, halt: Halt | 
     executor = ThreadPoolExecutor(1, f"run-{manifest.name}") if seconds > _INLINE_SECONDS else None
     model_metrics = metrics.model(manifest.name, str(manifest.version))
     model_metrics.limits(batch_rows=max_batch_rows, queue_rows=settings.max_queue_rows)
-    model_metrics.provider = provider = provider_of(session)
+    model_metrics.provider = provider_of(session)
     batcher = Batcher(
         model,
         max_batch_rows=max_batch_rows,
@@ -120,7 +117,7 @@ def load(artefact: Artefact, settings: Settings, metrics: Metrics, halt: Halt | 
         observer=model_metrics,
     )
     held = memory_bytes(manifest, artefact.size_bytes, max_batch_rows)
-    return LiveModel(manifest, batcher, model_metrics, provider, executor, artefact.size_bytes, held)
+    return LiveModel(manifest, batcher, model_metrics, executor, artefact.size_bytes, held)
 
 
 def _check_tensors(kind: str, tensors: Sequence[Any], specs: Sequence[TensorSpec]) -> None:
