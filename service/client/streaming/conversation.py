@@ -38,7 +38,31 @@ class Conversation:
 
     def predict(self, model: str, rows: RowsLike, version: int | None, bulk: bool) -> Steps[Prediction]:
         """Predict the rows, all with one version of the model."""
-        return self._predict(model, given(rows), version, bulk)
+        taken = given(rows)
+        pinned, begun_anew = version, 0
+        while True:
+            # The rows are encoded for the version that answered last, which spares a call: nearly always all versions
+            # of a model have the same inputs. The comparison below finds the exceptions.
+            encoded_for = yield from self.manifest(model, pinned or self._last_versions.get(model))
+            matrix = encoded(encoded_for, taken)
+            try:
+                chunk_rows = self.limits.shared_rows(max(matrix.shape[1], widest(encoded_for)))
+                answers = yield from chunk_answers(model, matrix, pinned, bulk, chunk_rows)
+                answered = answers[0].version
+                manifest = yield from self.manifest_of(model, answered)
+            except VersionGone as gone:
+                if version:
+                    raise
+                if begun_anew == MOST_FRESH_STARTS:
+                    raise NotFound(f"{gone}; {begun_anew} versions before it went too: try again later") from gone
+                pinned, begun_anew = None, begun_anew + 1
+                _log.warning("%s; the rows are predicted again with the newest version", gone)
+                continue
+            self._last_versions[model] = answered
+            if isinstance(taken, np.ndarray) or inputs_of(encoded_for) == inputs_of(manifest):
+                return joined(manifest, answers, len(matrix))
+            # A version with other inputs was published under the same name. Encode the rows again, for that version.
+            pinned = answered
 
     def models(self) -> Steps[list[ModelInfo]]:
         """Every model version that the server knows."""
@@ -82,32 +106,6 @@ class Conversation:
         self.limits = Limits.of(response)
         self._manifests[model, response.manifest.version] = response.manifest
         return response.manifest
-
-    def _predict(self, model: str, rows: Matrix | Records, version: int | None, bulk: bool) -> Steps[Prediction]:
-        pinned, begun_anew = version, 0
-        while True:
-            # The rows are encoded for the version that answered last, which spares a call: nearly always all versions
-            # of a model have the same inputs. The comparison below finds the exceptions.
-            encoded_for = yield from self.manifest(model, pinned or self._last_versions.get(model))
-            matrix = encoded(encoded_for, rows)
-            try:
-                chunk_rows = self.limits.shared_rows(max(matrix.shape[1], widest(encoded_for)))
-                answers = yield from chunk_answers(model, matrix, pinned, bulk, chunk_rows)
-                answered = answers[0].version
-                manifest = yield from self.manifest_of(model, answered)
-            except VersionGone as gone:
-                if version:
-                    raise
-                if begun_anew == MOST_FRESH_STARTS:
-                    raise NotFound(f"{gone}; {begun_anew} versions before it went too: try again later") from gone
-                pinned, begun_anew = None, begun_anew + 1
-                _log.warning("%s; the rows are predicted again with the newest version", gone)
-                continue
-            self._last_versions[model] = answered
-            if isinstance(rows, np.ndarray) or inputs_of(encoded_for) == inputs_of(manifest):
-                return joined(manifest, answers, len(matrix))
-            # A version with other inputs was published under the same name. Encode the rows again, for that version.
-            pinned = answered
 
 
 def _get_model(model: str, version: int) -> Rpc[prediction_pb2.GetModelResponse]:

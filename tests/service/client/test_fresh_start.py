@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from service.client import AsyncClient, Client, ClientError, NotFound
 from service.client.channel import options, target
 from service.client.command.predict_file import IncompleteTable, PredictionJob, predict_file
-from service.client.connection import Connection, Deadline, Pause, Rpc, Steps
+from service.client.connection import Connection, Deadline, Rpc, Steps, Wait
 from service.client.streaming.conversation import Conversation
 
 Floats = NDArray[np.float32]
@@ -59,7 +59,7 @@ def versions(
     return lambda count: Versions(models, write_model, kan_serve, count)
 
 
-def interrupted(steps: Steps[Any], then: Callable[[], object], times: int) -> Generator[Rpc[Any] | Pause, Any, Any]:
+def interrupted(steps: Steps[Any], then: Callable[[], object], times: int) -> Generator[Rpc[Any] | Wait, Any, Any]:
     """The steps, with an action after the first answer of each of the first versions."""
     seen: set[int] = set()
     try:
