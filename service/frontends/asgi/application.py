@@ -26,8 +26,7 @@ from service.frontends.asgi.open_call import (
     one_message,
 )
 from service.frontends.connections import Connections
-from service.frontends.envoy import deadline_header
-from service.frontends.envoy.peer_header import peer_in
+from service.frontends.envoy import call_headers
 from service.metrics.metrics import Metrics
 from service.rpc import calls
 from service.rpc.admission import APART_MAX_MESSAGE_BYTES, Admission, Bounds, Held, apart_bounds, is_apart
@@ -106,13 +105,13 @@ class AsgiFront:
             if method is None:
                 raise RpcError(Code.UNIMPLEMENTED, f"there is no method {scope['path']!r}")
             deadline = None
-            if (timeout := deadline_header.timeout_in(headers)) is not None:
+            if (timeout := call_headers.timeout_in(headers)) is not None:
                 deadline = time.monotonic() + framing.timeout_seconds(timeout)
             encoding = headers.get(b"grpc-encoding", b"identity").decode("latin-1")
             answering = "identity"
             if self._compressions:
                 answering = framing.accepted_encoding(headers.get(b"grpc-accept-encoding", b""), self._compressions)
-            held, deframer = self._admitted(method, task, encoding, peer_in(headers))
+            held, deframer = self._admitted(method, task, encoding, call_headers.peer_in(headers))
         except RpcError as error:
             await end(send, error, started=False)
             return

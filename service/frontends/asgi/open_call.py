@@ -5,11 +5,12 @@ import base64
 import binascii
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from service.frontends.asgi import framing
 from service.frontends.asgi.framing import Deframer
-from service.frontends.envoy import deadline_header, message_header, peer_header
+from service.frontends.envoy import call_headers, message_header
 from service.rpc.admission import Held
 from service.rpc.calls import RequestContext
 from service.rpc.limits import UNREAD_BYTES
@@ -35,8 +36,8 @@ _NO_METADATA = (
     b"host",
     message_header.HEADER,
     message_header.NO_PLACE_HEADER.encode(),
-    deadline_header.HEADER,
-    peer_header.HEADER,
+    call_headers.TIMEOUT,
+    call_headers.PEER,
 )
 
 
@@ -56,6 +57,7 @@ _START = {
 }
 
 
+@dataclass(eq=False, slots=True)
 class OpenCall:
     """A call that is being answered.
 
@@ -64,41 +66,17 @@ class OpenCall:
             request came in a header, it gives the body first.
     """
 
-    __slots__ = (
-        *(
-            "_small_pieces",
-            "body_read",
-            "deadline",
-            "encoding",
-            "headers",
-            "held",
-            "late",
-            "receive",
-            "send",
-            "started",
-        ),
-        "task",
-    )
-
-    def __init__(
-        self,
-        task: "asyncio.Task[Any]",
-        receive: Receive,
-        send: Send,
-        deadline: float | None,
-        encoding: str,
-        headers: Mapping[bytes, bytes],
-        held: Held,
-    ) -> None:
-        self.task = task
-        self.receive = receive
-        self.send = send
-        self.deadline = deadline
-        self.encoding = encoding
-        self.headers = headers
-        self.held = held
-        self._small_pieces = 0
-        self.body_read = self.started = self.late = False
+    task: "asyncio.Task[Any]"
+    receive: Receive
+    send: Send
+    deadline: float | None
+    encoding: str
+    headers: Mapping[bytes, bytes]
+    held: Held
+    body_read: bool = False
+    started: bool = False
+    late: bool = False
+    _small_pieces: int = 0
 
     def call(self) -> RequestContext:
         """What the methods know of it."""

@@ -14,7 +14,7 @@ from google.protobuf.descriptor import FileDescriptor
 
 from kan_api.v1 import prediction_pb2
 from service.frontends.address import is_any_ipv6
-from service.frontends.envoy import deadline_header, message_header, peer_header, routes
+from service.frontends.envoy import call_headers, message_header, routes
 from service.rpc.limits import CONNECTION_STREAMS, MESSAGES_IN_FLIGHT, UNREAD_BYTES
 from service.settings import Settings
 
@@ -102,11 +102,7 @@ def configuration(
                 "envoy.http.early_header_mutation.header_mutation",
                 "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
                 {
-                    "mutations": [
-                        *({"remove": name} for name in dropped),
-                        *deadline_header.mutations(),
-                        *peer_header.mutations(),
-                    ]
+                    "mutations": [*({"remove": name} for name in dropped), *call_headers.mutations()],
                 },
             )
         ],

@@ -5,7 +5,7 @@ import base64
 from typing import Any
 
 from service.frontends.asgi.open_call import OpenCall
-from service.frontends.envoy import deadline_header, message_header
+from service.frontends.envoy import call_headers, message_header
 
 
 def test_metadata_is_what_grpc_itself_would_give() -> None:
@@ -21,7 +21,7 @@ def test_metadata_is_what_grpc_itself_would_give() -> None:
         b"broken-bin": b"A",
         b"host": b"localhost",
         message_header.HEADER: b"AAAA",
-        deadline_header.HEADER: b"1S",
+        call_headers.TIMEOUT: b"1S",
         b"bare-bin": base64.b64encode(binary).rstrip(b"="),
     }
 
