@@ -166,7 +166,7 @@ def _predict(client: Client, options: argparse.Namespace) -> int:
         all_probabilities=options.all,
         target=options.target,
     )
-    with _opened(options.file) as stream:
+    with _open(options.file) as stream:
         score = predict_file(client, table, stream, sys.stdout, _tell)
     if score:
         sys.stdout.flush()
@@ -182,7 +182,7 @@ def _format(options: argparse.Namespace) -> Format:
 
 
 @contextlib.contextmanager
-def _opened(file: str) -> Iterator[BinaryIO]:
+def _open(file: str) -> Iterator[BinaryIO]:
     """The file, or standard input for "-"."""
     if file == "-":
         if sys.stdin is None:  # closed at the start, as by <&-

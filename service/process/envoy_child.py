@@ -20,7 +20,7 @@ from service.metrics.metrics import Metrics
 from service.process import log, server
 from service.process.stop import LEFT, Stop
 from service.process.threads import where_threads_are, within
-from service.rpc.admission import bounds
+from service.rpc.bounds import bounds
 from service.rpc.calls import Method
 from service.settings import Settings
 

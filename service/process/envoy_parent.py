@@ -30,13 +30,7 @@ class _Stopped(Exception):
 
 
 async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop) -> bool:
-    """Serve until a stop is asked for, then drain.
-
-    Args:
-        settings: The settings of the server.
-        announce: Gets one line when the models are loaded, with the ports and the versions that answer. Scripts wait
-            for it.
-        stop: Ends serving, and limits the time of the drain.
+    """As :func:`service.process.server.serve`, with the server inside Envoy.
 
     Returns:
         Whether everything ended. False if the server inside Envoy hung, or ended without a report, and was abandoned.
@@ -45,7 +39,7 @@ async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop)
         StartupError: The server cannot start, or Envoy ended by itself.
     """
     try:
-        async with _running(settings, stop) as (process, control):
+        async with _run_envoy(settings, stop) as (process, control):
             return await _serve(process, control, announce, stop)
     except _Stopped:
         return True
@@ -64,7 +58,7 @@ async def _serve(process: EnvoyProcess, control: Control, announce: Callable[[st
         control.send(stop=stop.asked_at)
         # This task is not awaited, because an Envoy that hangs does not answer.
         draining = asyncio.create_task(_start_draining(process), name="start draining")
-        all_ended = await _drained(control, reports, stop)
+        all_ended = await _wait_for_drain(control, reports, stop)
         if all_ended:
             flush = asyncio.create_task(_flush(process), name="flush")
             if not await stop.wait(flush, CLOSED):
@@ -96,14 +90,14 @@ def _admin_may_be_gone() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _running(settings: Settings, stop: Stop) -> AsyncIterator[tuple[EnvoyProcess, Control]]:
+async def _run_envoy(settings: Settings, stop: Stop) -> AsyncIterator[tuple[EnvoyProcess, Control]]:
     """An Envoy with the server inside it, and the control connection to that server."""
     ours, theirs = socket.socketpair()
     control = await Control.on_socket(ours)
     try:
         try:
             with theirs:
-                process = await _started(settings, stop, theirs)
+                process = await _start_envoy(settings, stop, theirs)
         except StartupError as error:
             # The report of the server inside Envoy has the cause. Envoy's exit code does not.
             async for report in control.messages():
@@ -118,7 +112,7 @@ async def _running(settings: Settings, stop: Stop) -> AsyncIterator[tuple[EnvoyP
         control.close()
 
 
-async def _started(settings: Settings, stop: Stop, theirs: socket.socket) -> EnvoyProcess:
+async def _start_envoy(settings: Settings, stop: Stop, theirs: socket.socket) -> EnvoyProcess:
     """Start Envoy. If a stop is asked for meanwhile, end it and raise _Stopped."""
     theirs.set_inheritable(True)
     environment = {FD_VARIABLE: str(theirs.fileno()), SETTINGS_VARIABLE: settings.model_dump_json()}
@@ -173,7 +167,7 @@ class _Reports:
         await asyncio.gather(self.over, return_exceptions=True)
 
 
-async def _drained(control: Control, reports: _Reports, stop: Stop) -> bool:
+async def _wait_for_drain(control: Control, reports: _Reports, stop: Stop) -> bool:
     """Wait until the server inside Envoy has answered all accepted requests; False if it hangs or has ended."""
     at_once = asyncio.create_task(stop.at_once.wait(), name="at once")
     await asyncio.wait({reports.over, at_once}, timeout=stop.remaining(CLOSED), return_when=asyncio.FIRST_COMPLETED)

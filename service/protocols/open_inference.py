@@ -7,12 +7,12 @@ Source: the protocol's version 2 as KServe publishes it.
 """
 
 import math
-import re
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from importlib.metadata import version as installed_version
 
+from kan_api.version_folder import version_number
 from open_inference import grpc_predict_v2_pb2 as pb
 from service.errors import InvalidRequest, ModelNotReady
 from service.protocols.open_inference_codec import choose_outputs, decode_infer, encode_infer
@@ -25,8 +25,6 @@ PROTOCOL = "open_inference"
 PLATFORM = "onnxruntime_onnx"
 # A request's parameter "priority": 1 is interactive, 2 is bulk.
 PRIORITY_LEVELS = 2
-
-_VERSION = re.compile(r"[1-9][0-9]{0,17}")
 
 
 def methods(registry: Registry, max_request_rows: int, extensions: Iterable[str] = ()) -> list[Method]:
@@ -60,9 +58,10 @@ def read_version(version: str) -> int | None:
     """
     if not version:
         return None
-    if not _VERSION.fullmatch(version):
+    number = version_number(version)
+    if number is None:
         raise InvalidRequest(f"model version is {version!r}; wanted a number such as '3', or '' for the latest")
-    return int(version)
+    return number
 
 
 def list_ready_versions(registry: Registry, name: str) -> list[int]:

@@ -10,7 +10,7 @@ from service.errors import InvalidRequest
 from service.protocols.prediction_codec import decode_matrix, encode_matrix
 from service.registry.registry import Registry, State
 from service.rpc.calls import BidiStream, Method, RequestContext, Unary, parse
-from service.rpc.status import RpcError, shortened
+from service.rpc.status import RpcError, shorten
 from service.settings import Settings
 
 SERVICE = "kan_api.v1.PredictionService"
@@ -127,7 +127,7 @@ async def _list_models(registry: Registry, _call: RequestContext, request: bytes
             name=status.name,
             version=status.version,
             state=_STATES[status.state],
-            reason=shortened(status.reason),
+            reason=shorten(status.reason),
             latest=status.latest,
         )
         if status.manifest is not None:

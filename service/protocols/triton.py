@@ -26,7 +26,7 @@ from service.protocols.open_inference import (
 from service.protocols.triton_statistics import model_statistics
 from service.registry.registry import Registry, State
 from service.rpc.calls import BidiStream, Method, RequestContext, parse
-from service.rpc.status import RpcError, shortened
+from service.rpc.status import RpcError, shorten
 
 # Triton's names of the extensions that are here; perf_analyzer asks for statistics only where they are named.
 EXTENSIONS = ("model_configuration", "model_repository", "statistics")
@@ -120,7 +120,7 @@ async def _repository_index(registry: Registry, _call: RequestContext, request: 
                 name=status.name,
                 version=str(status.version),
                 state=_STATES[status.state],
-                reason=shortened(status.reason),
+                reason=shorten(status.reason),
             )
             for status in registry.statuses()
             if status.answers or not message.ready

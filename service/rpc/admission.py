@@ -16,12 +16,10 @@ their number, a caller loses its answer once it has had longer than :func:`readi
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from service.errors import Overloaded
-from service.rpc.calls import Method, ServerStream
+from service.rpc.bounds import Bounds
 from service.rpc.limits import UNREAD_BYTES
-from service.settings import Settings
 
 # A refused caller is told to come back after this time: stuck calls have lost their places by then.
 _RETRY_SECONDS = 0.2
@@ -33,48 +31,6 @@ _SHORTEST_SECONDS = 1e-3
 # three times to the other side of the world and back.
 _SLOWEST_BYTES_A_SECOND = 4 * 2**20
 _SHORTEST_READING_SECONDS = 1.0
-
-# Methods that tell whether the server lives and what it serves. Their messages are short, and a full server must answer
-# them: they are admitted apart.
-_APART_PROTOCOLS = ("health", "reflection")
-_APART_PATHS = tuple(f"/inference.GRPCInferenceService/{name}" for name in ("ServerLive", "ServerReady", "ModelReady"))
-APART_MAX_MESSAGE_BYTES = 64 * 1024
-
-
-def is_apart(method: Method) -> bool:
-    """Whether the calls of a method count apart from calls with rows."""
-    return method.protocol in _APART_PROTOCOLS or method.path in _APART_PATHS
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """Most that is held at once.
-
-    Args:
-        calls: With one request.
-        streams: Of requests.
-        held_bytes: Of requests, complete or not, and of a stream's answers that its caller has not taken. As much again
-            of other answers that callers have not read.
-    """
-
-    calls: int
-    streams: int
-    held_bytes: int
-
-
-def bounds(settings: Settings) -> Bounds:
-    """The bounds in the settings."""
-    return Bounds(settings.max_calls, settings.max_streams, settings.max_inflight_bytes)
-
-
-APART = Bounds(calls=1000, streams=16, held_bytes=16 * APART_MAX_MESSAGE_BYTES)
-# A health watch stays open for ever, one for each client: it takes no place of a health check, which ends at once.
-WATCHES = Bounds(calls=16_384, streams=1, held_bytes=16_384 * 1024)
-
-
-def apart_bounds(method: Method) -> Bounds:
-    """Bounds of a method that counts apart; methods of other bounds take none of its places."""
-    return WATCHES if isinstance(method, ServerStream) else APART
 
 
 def reading_seconds(answer_bytes: int) -> float:
@@ -118,11 +74,7 @@ class Held:
         """
         if not self.received_bytes:  # a message begins: the silence before it was no slowness
             self.since = self._admission.now()
-        more_bytes = unfinished_bytes - self.received_bytes
-        self.received_bytes = unfinished_bytes
-        self._grow(more_bytes)
-        if self.evicted:
-            raise self.refusal()
+        self._receive(unfinished_bytes, unfinished_bytes)
 
     def complete(self, message_bytes: int) -> None:
         """Say that the one message of a call is here: it keeps its place until it is answered.
@@ -130,11 +82,7 @@ class Held:
         Raises:
             Overloaded: There is no room for it.
         """
-        more_bytes = message_bytes - self.received_bytes
-        self.received_bytes = 0
-        self._grow(more_bytes)
-        if self.evicted:
-            raise self.refusal()
+        self._receive(message_bytes, 0)
 
     def answer(self, answer_bytes: int) -> None:
         """Count the one answer of a call in the place of its request, until the call is over.
@@ -156,7 +104,7 @@ class Held:
         if self.evicted:
             self._cancel()
 
-    def answered(self, request_bytes: int, answer_bytes: int) -> None:
+    def count_answer(self, request_bytes: int, answer_bytes: int) -> None:
         """Count a stream's answer in the place of its request; the call is cancelled where there is no room for it."""
         if self.unread_since is None:
             self.unread_since = self._admission.now()
@@ -165,7 +113,7 @@ class Held:
         if self.evicted:
             self._cancel()
 
-    def taken(self, answer_bytes: int) -> None:
+    def release_answer(self, answer_bytes: int) -> None:
         """The caller has taken an answer."""
         self.unread_bytes -= answer_bytes
         self.unread_since = self._admission.now() if self.unread_bytes > 0 else None
@@ -201,6 +149,13 @@ class Held:
         self.held_bytes = self.answer_bytes = 0
         self._closed = True
         self._cancel = bool  # nothing: what it refers to may be the call, which is freed sooner without
+
+    def _receive(self, here_bytes: int, unfinished_bytes: int) -> None:
+        more_bytes = here_bytes - self.received_bytes
+        self.received_bytes = unfinished_bytes
+        self._grow(more_bytes)
+        if self.evicted:
+            raise self.refusal()
 
     def _grow(self, more_bytes: int) -> None:
         if self.evicted or self._closed:

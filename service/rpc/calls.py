@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError, Message
 
 from service.errors import AnswerTooLarge, InferenceFailed, InvalidRequest, Overloaded, ServiceError
 from service.metrics.metrics import Metrics, ModelMetrics
-from service.rpc.status import Code, RpcError, shortened, status_of
+from service.rpc.status import Code, RpcError, shorten, status_of
 
 # What a caller sent beside the message: pairs of key, in lower case, and value.
 Metadata = Callable[[], Iterable[tuple[str, str | bytes]]]
@@ -184,12 +184,12 @@ def _hold(hold: Callable[[int], None], answer_bytes: int, model: ModelMetrics) -
         raise
 
 
-def unread(metrics: Metrics) -> None:
+def count_unread(metrics: Metrics) -> None:
     """Count an answer that its caller did not read, and has lost; the request is counted as answered."""
     metrics.model("", "").rejected("unread")
 
 
-def refused(method: Method, error: Overloaded, metrics: Metrics) -> RpcError:
+def count_refusal(method: Method, error: Overloaded, metrics: Metrics) -> RpcError:
     """Count a call that was refused before its handler knew of it; gives what its caller is told."""
     model = _count(method, RequestContext(), Code.RESOURCE_EXHAUSTED.name, 0.0, metrics)
     model.rejected("overload")
@@ -235,15 +235,15 @@ def _failure(method: Method, call: RequestContext, error: BaseException) -> RpcE
         late = call.deadline is not None and time.monotonic() >= call.deadline - _DEADLINE_SLACK_SECONDS
         return RpcError(Code.DEADLINE_EXCEEDED if late else Code.CANCELLED, "the caller has gone")
     if not isinstance(error, ServiceError):
-        _log.error("%s failed%s", method.path, _named(call), exc_info=error)
+        _log.error("%s failed%s", method.path, _describe_call(call), exc_info=error)
         return RpcError(Code.INTERNAL, "the server failed to answer; its log says why")
-    if isinstance(error, InferenceFailed) and (name := _named(call)):
+    if isinstance(error, InferenceFailed) and (name := _describe_call(call)):
         _log.error("%s failed%s: %s", method.path, name, error)  # the run's own failure is logged once, for all
     retry_after_seconds = error.retry_after_seconds if isinstance(error, Overloaded) else None
-    return RpcError(status_of(error), shortened(str(error)), retry_after_seconds)
+    return RpcError(status_of(error), shorten(str(error)), retry_after_seconds)
 
 
-def _named(call: RequestContext) -> str:
+def _describe_call(call: RequestContext) -> str:
     """Which request it is, by what callers and proxies name requests with; "" where they did not."""
     metadata = dict(call.metadata())
     names = [f"{key} {metadata[key]!r:.100}" for key in _NAMING_KEYS if key in metadata]

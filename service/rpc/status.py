@@ -87,6 +87,6 @@ def status_of(error: ServiceError) -> Code:
     return next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), Code.INTERNAL)
 
 
-def shortened(message: str) -> str:
+def shorten(message: str) -> str:
     """A message that fits into trailers: names and values in it come from callers and may be long."""
     return excerpt(message, _LONGEST_MESSAGE)

@@ -50,7 +50,7 @@ async def duplex(
             answered = await invoke(method, part, request, metrics, max_answer_bytes)
         except RpcError as error:
             answered = method.failure(request, error)
-        held.answered(len(request), len(answered))
+        held.count_answer(len(request), len(answered))
         answers.put_nowait(answered)
 
     async def read() -> None:
@@ -82,7 +82,7 @@ async def duplex(
             if given := [one for one in ready if one is not None]:
                 yield given
             for one in given:
-                held.taken(len(one))
+                held.release_answer(len(one))
                 room.release()
         if reading.cancelled():
             raise RpcError(Code.UNAVAILABLE, "the server is stopping; what has no answer was not read")

@@ -29,7 +29,8 @@ from service.frontends.connections import Connections
 from service.frontends.envoy import call_headers
 from service.metrics.metrics import Metrics
 from service.rpc import calls
-from service.rpc.admission import APART_MAX_MESSAGE_BYTES, Admission, Bounds, Held, apart_bounds, is_apart
+from service.rpc.admission import Admission, Held
+from service.rpc.bounds import APART_MAX_MESSAGE_BYTES, Bounds, apart_bounds, is_apart
 from service.rpc.calls import BidiStream, Method, ServerStream, Unary
 from service.rpc.status import LATE, Code, RpcError
 from service.rpc.streams import duplex
@@ -111,7 +112,7 @@ class AsgiFront:
             answering = "identity"
             if self._compressions:
                 answering = framing.accepted_encoding(headers.get(b"grpc-accept-encoding", b""), self._compressions)
-            held, deframer = self._admitted(method, task, encoding, call_headers.peer_in(headers))
+            held, deframer = self._admit(method, task, encoding, call_headers.peer_in(headers))
         except RpcError as error:
             await end(send, error, started=False)
             return
@@ -122,14 +123,14 @@ class AsgiFront:
         except RpcError as error:
             await end(send, error, started=call.started)
         except Overloaded as error:
-            await end(send, calls.refused(method, error, self._metrics), started=call.started)
+            await end(send, calls.count_refusal(method, error, self._metrics), started=call.started)
         except asyncio.CancelledError:
             if call.late:
                 await end(send, LATE, started=call.started)
             elif held.lost:
-                calls.unread(self._metrics)  # its connection is closed
+                calls.count_unread(self._metrics)  # its connection is closed
             elif held.evicted:
-                await end(send, calls.refused(method, held.refusal(), self._metrics), started=call.started)
+                await end(send, calls.count_refusal(method, held.refusal(), self._metrics), started=call.started)
             elif self._stopping.is_set():
                 await end(send, _STOPPED, started=call.started)
             # else the caller has gone
@@ -138,9 +139,7 @@ class AsgiFront:
             self._open.discard(call)
             self._settle()
 
-    def _admitted(
-        self, method: Method, task: "asyncio.Task[object]", encoding: str, peer: str
-    ) -> tuple[Held, Deframer]:
+    def _admit(self, method: Method, task: "asyncio.Task[object]", encoding: str, peer: str) -> tuple[Held, Deframer]:
         """A place for a call, and what takes its messages apart; RpcError where there is none."""
 
         def cancel() -> None:
@@ -153,7 +152,7 @@ class AsgiFront:
         try:
             held = admission.admit(stream=isinstance(method, BidiStream), cancel=cancel)
         except Overloaded as error:
-            raise calls.refused(method, error, self._metrics) from error
+            raise calls.count_refusal(method, error, self._metrics) from error
         bound = self._max_message_bytes if apart is None else min(self._max_message_bytes, APART_MAX_MESSAGE_BYTES)
         return held, Deframer(bound, encoding)
 

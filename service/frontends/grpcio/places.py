@@ -91,7 +91,7 @@ class Place:
         try:
             held = self._places.admission.admit(stream=isinstance(self._method, BidiStream), cancel=self._cancel)
         except Overloaded as error:
-            await self._abort(calls.refused(self._method, error, self._places.metrics))
+            await self._abort(calls.count_refusal(self._method, error, self._places.metrics))
         self._held = held
         # Not at the end of the handler: gRPC holds the answer until the caller has read it.
         self._context.add_done_callback(self._leave)  # type: ignore[arg-type]
@@ -123,10 +123,10 @@ class Place:
         if isinstance(error, RpcError):
             await self._abort(error)
         if isinstance(error, Overloaded):
-            await self._abort(calls.refused(self._method, error, self._places.metrics))
+            await self._abort(calls.count_refusal(self._method, error, self._places.metrics))
         if isinstance(error, asyncio.CancelledError) and self._held and self._held.evicted and not self._ended:
             self._task.uncancel()
-            await self._abort(calls.refused(self._method, self._held.refusal(), self._places.metrics))
+            await self._abort(calls.count_refusal(self._method, self._held.refusal(), self._places.metrics))
 
     def _cancel(self) -> None:
         """Another call needs its place: its caller is told, or has not read what it was told."""
@@ -134,7 +134,7 @@ class Place:
             self._task.cancel()
         elif not self._ended:
             self._ended = True
-            calls.unread(self._places.metrics)
+            calls.count_unread(self._places.metrics)
             self._places.unread.end(self._task, self._peer or self._context.peer())
 
     def _leave(self, _: Context) -> None:

@@ -19,7 +19,8 @@ from service.frontends.grpcio.receiving import Receiving, longest_seconds
 from service.frontends.grpcio.unread import Unread
 from service.metrics.metrics import Metrics
 from service.rpc import calls
-from service.rpc.admission import APART, WATCHES, Admission, apart_bounds, bounds, is_apart
+from service.rpc.admission import Admission
+from service.rpc.bounds import APART, WATCHES, apart_bounds, bounds, is_apart
 from service.rpc.calls import BidiStream, Metadata, Method, RequestContext, ServerStream, Unary
 from service.rpc.limits import APART_RECEIVING, CONNECTION_STREAMS, UNREAD_BYTES
 from service.rpc.memory import give_back

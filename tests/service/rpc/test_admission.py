@@ -6,7 +6,8 @@ from contextlib import suppress
 import pytest
 
 from service.errors import Overloaded
-from service.rpc.admission import Admission, Bounds, Held
+from service.rpc.admission import Admission, Held
+from service.rpc.bounds import Bounds
 
 
 class _Clock:
@@ -91,7 +92,7 @@ def test_nothing_is_held_once_all_calls_are_over(admission: Admission) -> None:
         held.receive(100 * number)
     for held in streams:
         held.take(300)
-        held.answered(300, 50)
+        held.count_answer(300, 50)
         held.receive(40)
     for held in (*calls, *streams):
         held.close()
@@ -109,10 +110,10 @@ def test_a_stream_that_holds_its_share_is_read_no_further(admission: Admission) 
         await asyncio.wait_for(held.room(), 20)
         held.take(1)
         waiting = asyncio.create_task(held.room())
-        held.answered(201, 250)
+        held.count_answer(201, 250)
         await asyncio.sleep(0)
         assert not waiting.done()
-        held.taken(50)
+        held.release_answer(50)
         await asyncio.wait_for(waiting, 20)
 
     asyncio.run(check())
@@ -199,7 +200,7 @@ def test_a_stream_that_is_read_keeps_its_place(admission: Admission, clock: _Clo
     stream = _call(admission, cancelled, stream=True)
     clock.seconds = 90.0
     stream.take(10)
-    stream.answered(10, 10)
+    stream.count_answer(10, 10)
     for _ in range(4):
         with suppress(Overloaded):
             _call(admission, cancelled).receive(250)

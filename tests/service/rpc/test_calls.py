@@ -8,7 +8,8 @@ from google.protobuf.wrappers_pb2 import StringValue
 
 from service.errors import InvalidRequest, ModelNotFound, Overloaded
 from service.metrics.metrics import Metrics
-from service.rpc.admission import Admission, Bounds, Held
+from service.rpc.admission import Admission, Held
+from service.rpc.bounds import Bounds
 from service.rpc.calls import BidiStream, RequestContext, ServerStream, Unary, invoke, parse, stream, table
 from service.rpc.limits import MESSAGES_IN_FLIGHT
 from service.rpc.status import Code, RpcError, status_of

@@ -8,7 +8,8 @@ import pytest
 
 from service.errors import Overloaded
 from service.frontends.grpcio.receiving import Receiving, longest_seconds
-from service.rpc.admission import Admission, Bounds, Held
+from service.rpc.admission import Admission, Held
+from service.rpc.bounds import Bounds
 
 _ADMISSION = Bounds(calls=1000, streams=1, held_bytes=1000)
 
