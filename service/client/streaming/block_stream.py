@@ -2,7 +2,6 @@
 
 import enum
 import logging
-import random
 from collections.abc import Generator, Mapping
 from typing import Final, TypeAlias, TypeVar, cast
 
@@ -25,6 +24,7 @@ from service.client.streaming.conversation import (
     given,
     inputs_of,
 )
+from service.client.streaming.pace import backoff_seconds
 
 PATH: Final = "/kan_api.v1.PredictionService/PredictStream"
 
@@ -183,7 +183,7 @@ class BlockStream:
                 yield StreamStep.CLOSE
             self._is_open = False
             self._failures += 1
-            yield Wait(_backoff_seconds(self._failures))
+            yield Wait(backoff_seconds(self._failures))
 
     def _answer_arrived(self, answer: prediction_pb2.PredictStreamResponse) -> None:
         """Keep an answer until its turn comes. If a full server refused the block, send it again after a pause.
@@ -259,8 +259,3 @@ class BlockStream:
         details = f"block {answer.id}: {answer.failure.message}"
         after = answer.failure.retry_after_seconds
         return from_status(code, details, self._address, self.deadline.seconds, after if after > 0 else None)
-
-
-def _backoff_seconds(failures: int) -> float:
-    """How long to wait after that many attempts without an answer; the same times as in gRPC's own retries."""
-    return min(1.0, 0.1 * 2.0 ** (failures - 1)) * random.uniform(0.8, 1.2)

@@ -58,3 +58,8 @@ class Pace:
         grown = min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2.0 ** (self._refusals - 1))
         seconds = max(error.retry_after_seconds, grown) * random.uniform(1.0, 1.5)
         return Pause(seconds, error, error.retry_after_seconds)
+
+
+def backoff_seconds(failures: int) -> float:
+    """How long to wait after that many attempts without an answer; the same times as in gRPC's own retries."""
+    return min(1.0, 0.1 * 2.0 ** (failures - 1)) * random.uniform(0.8, 1.2)
