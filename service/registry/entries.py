@@ -4,49 +4,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from enum import StrEnum
 from types import MappingProxyType
 
 from kan_api.v1.manifest_pb2 import ModelManifest
 from service.errors import ModelNotFound, ModelNotReady
 from service.registry.model.live_model import LiveModel
 from service.registry.refusal import Refusal
+from service.registry.version_status import State, VersionStatus
 
 # Enough names to find a typing error in, and few enough for a status message.
 _NAMES_SHOWN = 20
-
-
-class State(StrEnum):
-    """The state of a version."""
-
-    LOADING = "loading"
-    READY = "ready"
-    # Superseded; it still answers requests that name its number.
-    LINGERING = "lingering"
-    REFUSED = "refused"
-
-
-@dataclass(frozen=True)
-class VersionStatus:
-    """The status of one version, for listings.
-
-    Attributes:
-        reason: Why it does not answer, or will soon stop to answer; "" for a version that answers and stays.
-        latest: True for the version that answers requests without a version number.
-        manifest: None until it was read and verified.
-    """
-
-    name: str
-    version: int
-    state: State
-    reason: str
-    latest: bool
-    manifest: ModelManifest | None
-
-    @property
-    def answers(self) -> bool:
-        """Whether requests that name this version are answered."""
-        return self.state in (State.READY, State.LINGERING)
 
 
 @dataclass(eq=False)

@@ -8,11 +8,11 @@ from functools import partial
 
 from service.errors import StartupError, StorageError
 from service.metrics.metrics import Metrics
-from service.registry.entries import Entry, State
+from service.registry.entries import Entry
 from service.registry.model.live_model import LiveModel, load
 from service.registry.model.session import Halt
-from service.registry.refusal import refusal
-from service.registry.shortage import lacks_resources
+from service.registry.refusal import lacks_resources, refusal
+from service.registry.version_status import State
 from service.repository.daemon_thread import in_daemon_thread
 from service.repository.disk import ModelRefused
 from service.repository.predecessors import Predecessors

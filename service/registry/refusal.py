@@ -1,7 +1,8 @@
 """When a refused version is tried again: after its files have changed, or after a pause if resources were short."""
 
+import errno
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 # A version is usually repaired soon after its refusal. So its files are checked at every scan for a minute, and only
@@ -13,6 +14,20 @@ _REST_SECONDS = 60.0
 _PAUSES_SECONDS: Mapping[str, tuple[float, float]] = {"resources": (5.0, 300.0), "slow": (60.0, 3600.0)}
 # A random factor up to this one, so that versions that failed together are not tried again together.
 _SPREAD = 1.5
+# Errors that mean too little memory, threads or open files.
+_SHORTAGE_NUMBERS = (errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE)
+# In lower case. onnxruntime, CUDA and Python's threads report it only as text.
+_SHORTAGE_WORDS = (
+    "bad_alloc",
+    "bad allocation",
+    "failed to allocate memory",
+    "out of memory",
+    "cannot allocate memory",
+    "alloc_failed",
+    "pthread_create",
+    "can't start new thread",
+    "resource temporarily unavailable",
+)
 
 
 @dataclass(frozen=True)
@@ -63,3 +78,21 @@ def refusal(kind: str, now: float, fingerprint: object, before: Refusal | None) 
     first_seconds, longest_seconds = _PAUSES_SECONDS[kind]
     pause_seconds = min(longest_seconds, first_seconds * 2.0 ** min(failures - 1, 20)) * random.uniform(1, _SPREAD)
     return Refusal(kind, now, now, fingerprint, failures, now + pause_seconds)
+
+
+def lacks_resources(error: BaseException) -> bool:
+    """Whether the error, or one of its causes, reports too little memory, or too few threads or open files."""
+    return any(_lacks(each) for each in _causes(error))
+
+
+def _lacks(error: BaseException) -> bool:
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _SHORTAGE_NUMBERS):
+        return True
+    text = str(error)[:2000].lower()
+    return any(words in text for words in _SHORTAGE_WORDS)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__

@@ -9,12 +9,13 @@ from service.errors import Draining, ModelNotFound, ModelNotReady, StorageError
 from service.metrics.metrics import Metrics
 from service.registry.awaited_versions import AwaitedVersions
 from service.registry.change_signal import ChangeSignal
-from service.registry.entries import Entries, Entry, State, VersionStatus, quote_name
+from service.registry.entries import Entries, Entry, quote_name
 from service.registry.listing import Listing
 from service.registry.loader import Loader
 from service.registry.model.session import provider_in_use
 from service.registry.retries import Retries
 from service.registry.succession import Succession
+from service.registry.version_status import State, VersionStatus
 from service.registry.watcher import Watcher
 from service.repository.source import open_source
 from service.settings import Settings

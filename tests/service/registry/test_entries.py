@@ -3,7 +3,8 @@
 import pytest
 
 from service.errors import ModelNotFound, ModelNotReady
-from service.registry.entries import Entries, Entry, State
+from service.registry.entries import Entries, Entry
+from service.registry.version_status import State
 
 
 def _ready(entries: Entries, name: str, version: int) -> Entry:
