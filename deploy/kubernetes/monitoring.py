@@ -5,10 +5,11 @@ The Helm chart, which cannot read outside its folder, gets the same rules, and p
 Run as ``python deploy/kubernetes/monitoring.py`` to write them, with ``--check`` to see whether they are in step.
 """
 
-import argparse
 import sys
 import textwrap
 from pathlib import Path
+
+from deploy.generated import write_or_check
 
 _DEPLOY = Path(__file__).parents[1]
 _RULES = _DEPLOY / "prometheus" / "rules"
@@ -55,19 +56,5 @@ def prometheus_rule(file: str, text: str) -> str:
     return head + textwrap.indent(text, "  ")
 
 
-def main() -> int:
-    """Write what is made, or say what is out of step; 1 where something is."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; end with 1 where a file is out of step")
-    check: bool = parser.parse_args().check
-    stale = [path for path, text in files().items() if not path.exists() or path.read_text() != text]
-    for path in stale:
-        if check:
-            print(f"{path} is out of step: run {Path(__file__).name}", file=sys.stderr)
-        else:
-            path.write_text(files()[path])
-    return int(check and bool(stale))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(files, __doc__))

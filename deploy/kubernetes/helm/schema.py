@@ -3,12 +3,12 @@
 Run as ``python deploy/kubernetes/helm/schema.py`` to write it, with ``--check`` to see whether it is in step.
 """
 
-import argparse
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
+from deploy.generated import write_or_check
 from service.settings import Settings, variable
 
 _FILE = Path(__file__).with_name("values.schema.json")
@@ -101,19 +101,5 @@ def files() -> dict[Path, str]:
     return {_FILE: json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"}
 
 
-def main() -> int:
-    """Write it, or say that it is out of step; 1 where it is."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; end with 1 where the file is out of step")
-    check: bool = parser.parse_args().check
-    stale = [path for path, text in files().items() if not path.exists() or path.read_text() != text]
-    for path in stale:
-        if check:
-            print(f"{path} is out of step: run {Path(__file__).name}", file=sys.stderr)
-        else:
-            path.write_text(files()[path])
-    return int(check and bool(stale))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(files, __doc__))

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from grafana_foundation_sdk.models import units
 
+from deploy.generated import write_or_check
 from deploy.grafana import dashboards, promises
 from service.rpc.status import Code
 
@@ -81,14 +82,14 @@ def test_the_check_sees_what_is_out_of_step(
     """It names each file that is absent or changed, fails and writes nothing; what was written is in step."""
     monkeypatch.setattr(dashboards, "_FOLDER", tmp_path)
     monkeypatch.setattr(sys, "argv", ["dashboards.py"])
-    assert dashboards.main() == 0
+    assert write_or_check(dashboards.files, None) == 0
     assert {file.name for file in tmp_path.iterdir()} == {"serving.json", "models.json"}
     monkeypatch.setattr(sys, "argv", ["dashboards.py", "--check"])
-    assert dashboards.main() == 0
+    assert write_or_check(dashboards.files, None) == 0
     (tmp_path / "serving.json").write_text("{}\n")
     (tmp_path / "models.json").unlink()
     capsys.readouterr()
-    assert dashboards.main() == 1
+    assert write_or_check(dashboards.files, None) == 1
     complaint = capsys.readouterr().err
     assert "serving.json is out of step" in complaint
     assert "models.json is out of step" in complaint
