@@ -5,10 +5,11 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import dashboard
 
 from deploy.grafana import promises
-from deploy.grafana.panels import bars, lines, query, states
+from deploy.grafana.panels import bars, lines, query
 from deploy.grafana.promises import runbook
 from deploy.grafana.queries import ALL, CALLERS, ENVOY, MODEL, OF_VERSION, PROCESS, REQUESTS, SHARES, quantile, rate
 from deploy.grafana.tables import column, now, rows
+from deploy.grafana.versions import answering, refused
 
 # That another version took over is counted for the model.
 _OF_MODEL = f'{MODEL},instance=~"$instance"'
@@ -43,13 +44,7 @@ def versions() -> list[Builder[dashboard.Panel]]:
         height=7,
     )
     return [
-        states(
-            "Versions that answer",
-            "On how many instances each version answers. Red, 0: refused, broken, or in a stop."
-            + runbook("KanModelUnavailable", "KanReplicasDiffer"),
-            query(f"sum by (model, version) (kan_model_ready{{{ALL}}})", OF_VERSION),
-            width=8,
-        ),
+        answering("Versions that answer", ALL, "model, version", OF_VERSION, width=8),
         bars(
             lines(
                 "Versions that took over",
@@ -63,19 +58,7 @@ def versions() -> list[Builder[dashboard.Panel]]:
                 width=4,
             )
         ),
-        lines(
-            "Versions refused",
-            "On how many instances a version is refused now, and why. The version before it answers on, where there "
-            "is one." + runbook("KanVersionRefused"),
-            "short",
-            query(
-                f"count by (model, version, reason) (kan_model_refused_total{{{ALL}}} > 0 and on (job, instance, "
-                "model, version) kan_model_ready == 0)",
-                "{{model}} {{version}}: {{reason}}",
-            ),
-            width=4,
-            empty="None is refused",
-        ),
+        refused(ALL, "model, version", OF_VERSION, width=4),
         column(runs, "Up for", "dtdurations"),
     ]
 
@@ -151,12 +134,6 @@ def envoy() -> list[timeseries.Panel]:
             "From a call's arrival at Envoy to its end there, retries and streams as a whole among them. Far above the "
             "latency inside the servers: the network, or callers who read slowly.",
             "ms",
-            *(
-                query(
-                    quantile(share, "envoy_http_downstream_rq_time_bucket", CALLERS),
-                    name,
-                )
-                for share, name in SHARES
-            ),
+            *(query(quantile(share, "envoy_http_downstream_rq_time_bucket", CALLERS), name) for share, name in SHARES),
         ),
     ]

@@ -5,10 +5,11 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import dashboard
 
 from deploy.grafana import boards, promises
-from deploy.grafana.panels import bars, lines, query, stacked, states
+from deploy.grafana.panels import bars, lines, query, stacked
 from deploy.grafana.promises import runbook
 from deploy.grafana.queries import MODEL, REQUESTS, VERSION, known, mean, quantile, rate
 from deploy.grafana.tables import column, now, rows
+from deploy.grafana.versions import answering, refused
 
 _BY = "sum by (model, version)"
 _OF = "{{version}}"
@@ -154,13 +155,7 @@ def _runs() -> list[Builder[dashboard.Panel]]:
 
 def _life() -> list[Builder[dashboard.Panel]]:
     return [
-        states(
-            "Ready by version",
-            "On how many instances each version answers. Red, 0: refused, broken, or in a stop."
-            + runbook("KanModelUnavailable", "KanReplicasDiffer"),
-            query(f"sum by (version) (kan_model_ready{{{VERSION}}})", _OF),
-            width=6,
-        ),
+        answering("Ready by version", VERSION, "version", _OF, width=6),
         lines(
             "Load time",
             "To read, check and warm up a version: the mean of all loads since each instance's start. It adds to a "
@@ -172,18 +167,7 @@ def _life() -> list[Builder[dashboard.Panel]]:
                 "{{instance}}",
             ),
         ),
-        lines(
-            "Versions refused",
-            "On how many instances a version is refused now, and why. The version before it answers on, where there "
-            "is one." + runbook("KanVersionRefused"),
-            "short",
-            query(
-                f"count by (version, reason) (kan_model_refused_total{{{VERSION}}} > 0 "
-                "and on (job, instance, model, version) kan_model_ready == 0)",
-                f"{_OF}: {{{{reason}}}}",
-            ),
-            empty="None is refused",
-        ),
+        refused(VERSION, "version", _OF, width=6),
         bars(
             lines(
                 "Times that another version took over",

@@ -49,10 +49,8 @@ def tile(
         .decimals(decimals)
         .thresholds(thresholds(steps))
         .color_scheme(_by_thresholds())
-        .span(3)
-        .height(4)
     )
-    return finished(panel, title, text, unit, queries)
+    return finished(panel, title, text, unit, queries, width=3, height=4)
 
 
 def lines(
@@ -85,24 +83,17 @@ def lines(
         .fill_opacity(8)
         .show_points(shapes.VisibilityMode.NEVER)
         .axis_soft_min(0)
-        .legend(
-            common.VizLegendOptions()
-            .show_legend(True)
-            .display_mode(shapes.LegendDisplayMode.LIST)
-            .placement(shapes.LegendPlacement.BOTTOM)
-        )
+        .legend(_legend(shown=True))
         .tooltip(common.VizTooltipOptions().mode(shapes.TooltipDisplayMode.MULTI).sort(shapes.SortOrder.DESCENDING))
         .thresholds(thresholds(limit))
         .no_value(empty)
-        .span(width)
-        .height(height)
     )
     if len(limit) > 1:
         dashed = shapes.GraphTresholdsStyleMode.DASHED
         panel = panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(dashed))
     if most is not None:
         panel = panel.axis_soft_max(most)
-    return finished(panel, title, text, unit, queries)
+    return finished(panel, title, text, unit, queries, width=width, height=height)
 
 
 def stacked(panel: timeseries.Panel) -> timeseries.Panel:
@@ -137,11 +128,9 @@ def heat(title: str, text: str, expression: str, *, width: int, height: int) -> 
         .show_legend()
         # Cells wide enough to be seen.
         .max_data_points(120)
-        .span(width)
-        .height(height)
     )
     buckets = query(expression, "{{le}}").format(PromQueryFormat.HEATMAP)
-    return finished(panel, title, text, "s", [buckets])
+    return finished(panel, title, text, "s", [buckets], width=width, height=height)
 
 
 def states(title: str, text: str, wanted: prometheus.Dataquery, *, width: int, height: int = 7) -> statetimeline.Panel:
@@ -153,20 +142,13 @@ def states(title: str, text: str, wanted: prometheus.Dataquery, *, width: int, h
         .row_height(0.8)
         .line_width(0)
         .fill_opacity(70)
-        .legend(
-            common.VizLegendOptions()
-            .show_legend(False)
-            .display_mode(shapes.LegendDisplayMode.LIST)
-            .placement(shapes.LegendPlacement.BOTTOM)
-        )
+        .legend(_legend(shown=False))
         .thresholds(thresholds(((None, "red"), (1, "green"))))
         .color_scheme(_by_thresholds())
         .no_value("No model is known")
         .decimals(0)
-        .span(width)
-        .height(height)
     )
-    return finished(panel, title, text, "short", [wanted])
+    return finished(panel, title, text, "short", [wanted], width=width, height=height)
 
 
 def steps_of(steps: Steps) -> dashboard.DynamicConfigValue:
@@ -185,13 +167,20 @@ def thresholds(steps: Steps) -> builders.ThresholdsConfig:
     return builders.ThresholdsConfig().mode(dashboard.ThresholdsMode.ABSOLUTE).steps(wanted)
 
 
+def _legend(*, shown: bool) -> common.VizLegendOptions:
+    options = common.VizLegendOptions().show_legend(shown).display_mode(shapes.LegendDisplayMode.LIST)
+    return options.placement(shapes.LegendPlacement.BOTTOM)
+
+
 def _by_thresholds() -> builders.FieldColor:
     return builders.FieldColor().mode(dashboard.FieldColorModeId.THRESHOLDS)
 
 
-def finished(panel: _P, title: str, text: str, unit: str, queries: Sequence[prometheus.Dataquery]) -> _P:
-    """The same with what every panel has: words, a unit, the data source, and queries called A, B, …"""
-    panel = panel.title(title).description(text).unit(unit).datasource(PROMETHEUS)
+def finished(
+    panel: _P, title: str, text: str, unit: str, queries: Sequence[prometheus.Dataquery], *, width: int, height: int
+) -> _P:
+    """The same with what every panel has: words, a unit, a size, the data source, and queries called A, B, …"""
+    panel = panel.title(title).description(text).unit(unit).span(width).height(height).datasource(PROMETHEUS)
     for letter, wanted in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", queries, strict=False):
         panel = panel.with_target(wanted.ref_id(letter).datasource(PROMETHEUS))
     return panel

@@ -37,7 +37,7 @@ def rows(
         height: In rows of the grid.
         empty: Words where there is nothing to list.
     """
-    panel = table.Panel().show_header(True).no_value(empty).thresholds(thresholds(GREEN)).span(width).height(height)
+    panel = table.Panel().show_header(True).no_value(empty).thresholds(thresholds(GREEN))
     # One frame a query: without their times, rows with the same labels become one row.
     panel = panel.with_transformation(
         dashboard.DataTransformerConfig(id_val="filterFieldsByName", options={"exclude": {"names": ["Time"]}})
@@ -46,7 +46,7 @@ def rows(
     order = {name: index for index, name in enumerate(columns)}
     organize = {"excludeByName": {"Time": True}, "indexByName": order, "renameByName": columns}
     panel = panel.with_transformation(dashboard.DataTransformerConfig(id_val="organize", options=organize))
-    return finished(panel, title, text, unit, queries)
+    return finished(panel, title, text, unit, queries, width=width, height=height)
 
 
 def column(
