@@ -19,7 +19,7 @@ from benchmarks.capacity.check import check
 from benchmarks.capacity.costs import CostError, Costs, from_json, from_results, measure
 from benchmarks.capacity.simulation import BALANCERS, Fleet, Loss, Outcome, simulate
 from benchmarks.common import servers
-from benchmarks.common.load import LoadError
+from benchmarks.common.load_job import LoadError
 from benchmarks.common.markdown import render
 from benchmarks.common.served_models import small
 from benchmarks.common.servers import ServerError

@@ -58,11 +58,8 @@ class Connection:
         self._rest = b""
         self._ready = False
         settings = struct.pack(">HLHL", _ENABLE_PUSH, 0, _INITIAL_WINDOW_SIZE, _MOST_WINDOW_BYTES)
-        self._out = [
-            _PREFACE,
-            _frame(_SETTINGS, 0, 0, settings),
-            _frame(_WINDOW_UPDATE, 0, 0, (_MOST_WINDOW_BYTES - _DEFAULT_WINDOW_BYTES).to_bytes(4, "big")),
-        ]
+        wider = (_MOST_WINDOW_BYTES - _DEFAULT_WINDOW_BYTES).to_bytes(4, "big")
+        self._out = [_PREFACE, _frame(_SETTINGS, 0, 0, settings), _frame(_WINDOW_UPDATE, 0, 0, wider)]
         self.flush()
         while not self._ready:
             self.receive()
@@ -85,7 +82,7 @@ class Connection:
 
     def open_stream(self) -> None:
         """Open the stream of requests."""
-        self._conversation = self._open(0, _END_HEADERS)
+        self._conversation = self._open(0)
         self._stream_window = self._initial_window
 
     def send(self, message: bytes) -> None:
@@ -126,13 +123,13 @@ class Connection:
         self._rest = data[position:]
         return answers
 
-    def _open(self, tag: int, flags: int) -> int:
+    def _open(self, tag: int) -> int:
         if len(self._calls) >= self._max_streams:
             raise ValueError(f"the server accepts {self._max_streams} calls at once per connection; wanted one more")
         stream = self._next_stream
         self._next_stream += 2
         self._calls[stream] = tag
-        self._out.append(_frame(_HEADERS, flags, stream, self._headers))
+        self._out.append(_frame(_HEADERS, _END_HEADERS, stream, self._headers))
         self._headers = self._next_headers
         return stream
 
@@ -141,8 +138,7 @@ class Connection:
         if size > self._window:
             return False
         self._window -= size
-        stream = self._open(tag, _END_HEADERS)
-        self._out.append(_message_frame(stream, _END_STREAM, message))
+        self._out.append(_message_frame(self._open(tag), _END_STREAM, message))
         return True
 
     def _send(self, message: bytes) -> bool:
@@ -161,9 +157,7 @@ class Connection:
         if self._unrenewed_bytes > _RENEW_BYTES:
             self._out.append(_frame(_WINDOW_UPDATE, 0, 0, self._unrenewed_bytes.to_bytes(4, "big")))
             self._unrenewed_bytes = 0
-        before = self._parts.get(stream)
-        if before is not None:
-            payload = before + payload
+        payload = self._parts.get(stream, b"") + payload
         self._parts[stream] = self._whole(payload, answers) if stream == self._conversation else payload
         if flags & _END_STREAM:
             self._end(stream, answers)
@@ -193,15 +187,13 @@ class Connection:
     def _control(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
         if kind == _WINDOW_UPDATE:
             self._widen(stream, int.from_bytes(payload, "big"))
+        elif kind in (_PING, _SETTINGS) and flags & _ACK:
+            pass
         elif kind == _PING:
-            if not flags & _ACK:
-                self._out.append(_frame(_PING, _ACK, 0, payload))
+            self._out.append(_frame(_PING, _ACK, 0, payload))
         elif kind == _SETTINGS:
-            if not flags & _ACK:
-                self._settings(payload)
-        elif kind == _RST_STREAM and stream not in self._calls:
-            pass  # The call has its answer already.
-        else:
+            self._settings(payload)
+        elif kind != _RST_STREAM or stream in self._calls:  # Else the call has its answer already.
             what = {_RST_STREAM: "reset a call", _GOAWAY: "is closing the connection"}.get(kind, f"sent frame {kind}")
             raise ValueError(f"the server {what}")
 
@@ -236,9 +228,7 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
 
 
 def _message_frame(stream: int, flags: int, message: bytes) -> bytes:
-    size = len(message) + _PREFIX_BYTES
-    head = _FRAME.pack(size >> 8, size & 255, _DATA, flags, stream)
-    return head + b"\0" + len(message).to_bytes(4, "big") + message
+    return _frame(_DATA, flags, stream, b"\0" + len(message).to_bytes(4, "big") + message)
 
 
 def _header_blocks(path: str, authority: str) -> tuple[bytes, bytes]:

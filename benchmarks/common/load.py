@@ -1,4 +1,5 @@
-"""The load generator, in a process of its own (``python -m benchmarks.common.load``), driven by :class:`LoadProcess`.
+"""The load generator, in a process of its own (``python -m benchmarks.common.load``), driven by
+:class:`benchmarks.common.load_process.LoadProcess`.
 
 The process reads pickled jobs from its input and writes results. Callers are neither threads nor tasks: one loop waits
 for the connections, checks each answer and sends the caller's next request. A call costs the generator about 10 µs, so
@@ -10,11 +11,9 @@ import gc
 import math
 import pickle
 import select
-import subprocess
 import sys
 import time
-from contextlib import closing, suppress
-from types import TracebackType
+from contextlib import ExitStack, closing, suppress
 from typing import IO, Any
 
 import grpc
@@ -22,7 +21,7 @@ import numpy as np
 
 from benchmarks.common.answers import Answers
 from benchmarks.common.http2 import Connection
-from benchmarks.common.load_job import Job, LoadResult
+from benchmarks.common.load_job import Job, LoadError, LoadResult
 from benchmarks.common.processes import cpu_seconds, stolen_seconds, tree
 
 _CALLERS_A_CONNECTION = 16
@@ -35,44 +34,6 @@ _WARM_UP_SECONDS = 0.3
 _TIMEOUT_SECONDS = 30.0
 _SEED = 0
 _PR_SET_TIMERSLACK = 29
-
-
-class LoadError(Exception):
-    """A load could not be measured: an error, a wrong answer, or no answer."""
-
-
-class LoadProcess:
-    """The process of the load generator; use it in a `with` statement."""
-
-    def __enter__(self) -> "LoadProcess":
-        command = [sys.executable, "-m", "benchmarks.common.load"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None
-            with suppress(BrokenPipeError):
-                pipe.close()
-        self._process.terminate()
-        self._process.wait()
-
-    def run(self, job: Job) -> LoadResult:
-        """Run a job and wait for its result.
-
-        Raises:
-            LoadError: the load could not be measured. The message tells why, and the job.
-        """
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        pickle.dump(job, self._process.stdin)
-        self._process.stdin.flush()
-        found = pickle.load(self._process.stdout)
-        if isinstance(found, LoadResult):
-            return found
-        raise LoadError(f"{job}: {found}")
 
 
 def main() -> None:
@@ -143,8 +104,8 @@ def _with_callers(job: Job) -> LoadResult:
     requests = [exchange.request for exchange in job.exchanges]
     stream = job.form == "stream"
     a_connection = job.callers if stream else _CALLERS_A_CONNECTION
-    connections = [Connection(job.address, job.path) for _ in range(-(-job.callers // a_connection))]
-    try:
+    with ExitStack() as stack:
+        connections = _connect(stack, job, -(-job.callers // a_connection))
         if stream:
             connections[0].open_stream()
         asked = [time.perf_counter()] * job.callers
@@ -152,9 +113,7 @@ def _with_callers(job: Job) -> LoadResult:
             _ask(connections[caller // a_connection], caller, requests, stream=stream)
         sent, open_calls, found = job.callers, job.callers, None
         while open_calls:
-            ready = select.select(connections, (), (), _TIMEOUT_SECONDS)[0]
-            if not ready:
-                raise LoadError(f"no answer in {_TIMEOUT_SECONDS:g} s to {open_calls} calls")
+            ready = _wait(connections, open_calls)
             if not meter.counting and time.perf_counter() >= meter.starts:
                 meter.start()
             for connection in ready:
@@ -174,9 +133,18 @@ def _with_callers(job: Job) -> LoadResult:
             if found is None and meter.counting and time.perf_counter() >= meter.ends:
                 found = meter.result()
         return meter.result() if found is None else found
-    finally:
-        for connection in connections:
-            connection.close()
+
+
+def _connect(stack: ExitStack, job: Job, count: int) -> list[Connection]:
+    return [stack.enter_context(closing(Connection(job.address, job.path))) for _ in range(count)]
+
+
+def _wait(connections: list[Connection], open_calls: int) -> list[Connection]:
+    """The connections that have something to read."""
+    ready = select.select(connections, (), (), _TIMEOUT_SECONDS)[0]
+    if not ready:
+        raise LoadError(f"no answer in {_TIMEOUT_SECONDS:g} s to {open_calls} calls")
+    return ready
 
 
 def _ask(connection: Connection, caller: int, requests: list[bytes], *, stream: bool) -> None:
@@ -209,8 +177,8 @@ def _by_schedule(job: Job) -> LoadResult:
     )
     schedule = (np.cumsum(gaps) + time.perf_counter()).tolist()
     requests = [exchange.request for exchange in job.exchanges]
-    connections = [Connection(job.address, job.path) for _ in range(_SCHEDULE_CONNECTIONS)]
-    try:
+    with ExitStack() as stack:
+        connections = _connect(stack, job, _SCHEDULE_CONNECTIONS)
         sent = answered = 0
         overrun = False
         while (now := time.perf_counter()) < meter.ends:
@@ -237,16 +205,10 @@ def _by_schedule(job: Job) -> LoadResult:
         found = meter.overrun() if overrun else meter.result()
         # Open calls are waited for: closing would cancel them, and that would cost the server time in the next load.
         while answered < sent:
-            ready = select.select(connections, (), (), _TIMEOUT_SECONDS)[0]
-            if not ready:
-                raise LoadError(f"no answer in {_TIMEOUT_SECONDS:g} s to {sent - answered} calls")
-            for connection in ready:
+            for connection in _wait(connections, sent - answered):
                 answered += len(connection.receive())
                 connection.flush()
         return found
-    finally:
-        for connection in connections:
-            connection.close()
 
 
 def _with_grpc_client(job: Job) -> LoadResult:

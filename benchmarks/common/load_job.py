@@ -7,6 +7,10 @@ from typing import Literal
 Form = Literal["predict", "infer", "stream", "echo"]
 
 
+class LoadError(Exception):
+    """A load could not be measured: an error, a wrong answer, or no answer."""
+
+
 @dataclass(frozen=True)
 class Exchange:
     """A request and its right answer.

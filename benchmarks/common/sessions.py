@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
 from service.registry.model.onnx_runtime import onnxruntime
@@ -19,11 +18,6 @@ def open_session(model: bytes) -> Any:
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def open_model(model: onnx.ModelProto) -> Any:
-    """:func:`open_session` for a model in memory."""
-    return open_session(model.SerializeToString())
 
 
 def caller(session: Any, inputs: tuple[Rows, ...], block_rows: int) -> Callable[[], list[Rows]]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.common.sessions import caller, open_model
+from benchmarks.common.sessions import caller, open_session
 from benchmarks.lowering.accuracy import errors, share_of_hidden_outside
 from benchmarks.lowering.candidates import MOST_ROWS, PEER, Candidate, candidates, ours
 from benchmarks.lowering.memory import growth_mb
@@ -61,7 +61,7 @@ def measure(network: Network, seconds: float, min_rounds: int) -> Result:
     Raises:
         ValueError: a peer's outputs are not those of the network whose weights it has.
     """
-    opened = [(candidate, open_model(candidate.model)) for candidate in candidates(network)]
+    opened = [(candidate, open_session(candidate.model.SerializeToString())) for candidate in candidates(network)]
     compared = [_compare(candidate, session) for candidate, session in opened]
     timings: list[dict[int, Timing]] = [{} for _ in opened]
     for rows in ROW_COUNTS:

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.common import servers
-from benchmarks.common.load import LoadError
+from benchmarks.common.load_job import LoadError
 from benchmarks.common.served_models import ServedModel, slow, small
 from benchmarks.common.servers import ServerError
 from benchmarks.common.surroundings import surroundings

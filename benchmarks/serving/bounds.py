@@ -1,6 +1,6 @@
 """Check the bounds of the serving benchmark against the results."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.common.servers import ECHOES
@@ -46,6 +46,8 @@ class Findings:
 
 # Takes findings and front end, returns a number; None: not measured.
 _Measure = Callable[[Findings, str], float | None]
+# What must hold, and what is aimed at.
+_Bound = tuple[float, float | None]
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ class _Row:
     load: str
     measure: _Measure
     at_most: bool
-    bounds: Mapping[str, tuple[float, float | None]]  # front end -> must, aim
+    grpcio: _Bound
+    envoy: _Bound
 
 
 def verdicts(findings: Findings) -> Iterator[Verdict]:
@@ -65,31 +68,40 @@ def verdicts(findings: Findings) -> Iterator[Verdict]:
         rows = f"{MANY_ROWS} rows / 1 row"
         yield Verdict("–", "", "slow model alone: time of a row", rows, many / one, None, 0.5, None, at_most=True)
     for row in _ROWS:
-        for front_end, (must, aim) in row.bounds.items():
+        for front_end, (must, aim) in (("grpcio", row.grpcio), ("envoy", row.envoy)):
             measured = row.measure(findings, front_end)
             if measured is not None:
                 yield Verdict(front_end, "", row.what, row.load, measured, None, must, aim, row.at_most)
 
 
-def _over_echo(load: Load, what: str, best: Callable[[list[float]], float]) -> _Measure:
-    return lambda findings, front_end: _ratio(findings, front_end, load, what, ECHOES, best)
+def _over_echo(what: str, load: Load, number: str, grpcio: _Bound, envoy: _Bound) -> _Row:
+    return _over_best(f"{what} / better echo", load, number, lambda _: ECHOES, grpcio, envoy)
 
 
-def _over_peers(load: Load, what: str, best: Callable[[list[float]], float]) -> _Measure:
-    return lambda findings, front_end: _ratio(findings, front_end, load, what, findings.peers, best)
+def _over_peer(what: str, load: Load, number: str, grpcio: _Bound, envoy: _Bound) -> _Row:
+    return _over_best(f"{what} / best peer", load, number, lambda findings: findings.peers, grpcio, envoy)
 
 
-def _ratio(
-    findings: Findings,
-    front_end: str,
-    load: Load,
+def _over_best(
     what: str,
-    others: tuple[str, ...],
-    best: Callable[[list[float]], float],
-) -> float | None:
-    ours = findings.results.median(server_name(front_end), load, what)
-    theirs = findings.results.medians(others, load, what)
-    return None if ours is None or not theirs else ours / best(theirs)
+    load: Load,
+    number: str,
+    others: Callable[[Findings], Sequence[str]],
+    grpcio: _Bound,
+    envoy: _Bound,
+) -> _Row:
+    """Our number divided by the best of the others. A high rate is good; of all other numbers a low one."""
+    is_rate = number == "rate"
+
+    def measure(findings: Findings, front_end: str) -> float | None:
+        ours = findings.results.median(server_name(front_end), load, number)
+        theirs = findings.results.medians(others(findings), load, number)
+        return None if ours is None or not theirs else ours / (max if is_rate else min)(theirs)
+
+    rows, callers = (
+        f"{count} {noun}{'s' * (count > 1)}" for count, noun in ((load.rows, "row"), (load.callers, "caller"))
+    )
+    return _Row(what, f"{rows}, {callers}", measure, not is_rate, grpcio, envoy)
 
 
 def _stream(findings: Findings, front_end: str) -> float | None:
@@ -116,83 +128,27 @@ def _metrics(findings: Findings, front_end: str) -> float | None:
     return None if whole is None or part is None else 100 * part / whole
 
 
-def _memory(what: Callable[[Memory], float]) -> _Measure:
-    return lambda findings, front_end: what(findings.memory[front_end]) if front_end in findings.memory else None
+def _memory(findings: Findings, front_end: str) -> float | None:
+    return findings.memory[front_end].end_mb if front_end in findings.memory else None
 
 
-def _both(
-    grpcio: tuple[float, float | None], envoy: tuple[float, float | None]
-) -> Mapping[str, tuple[float, float | None]]:
-    return {"grpcio": grpcio, "envoy": envoy}
+def _growth(findings: Findings, front_end: str) -> float | None:
+    return findings.memory[front_end].growth_mb if front_end in findings.memory else None
 
 
 _ROWS = (
-    _Row(
-        "server CPU a request / better echo",
-        "1 row, 16 callers",
-        _over_echo(SIXTEEN, "server_cpu", min),
-        True,
-        _both((1.6, 1.4), (0.9, 0.6)),
-    ),
-    _Row(
-        "requests a second / better echo",
-        "1 row, 16 callers",
-        _over_echo(SIXTEEN, "rate", max),
-        False,
-        _both((0.65, 0.75), (1.0, 1.5)),
-    ),
-    _Row(
-        "requests a second / better echo",
-        "1 row, 64 callers",
-        _over_echo(SIXTY_FOUR, "rate", max),
-        False,
-        _both((0.6, 0.75), (1.4, 2.2)),
-    ),
-    _Row(
-        "requests a second / best peer",
-        "1 row, 16 callers",
-        _over_peers(INFER_SIXTEEN, "rate", max),
-        False,
-        _both((1.4, 1.6), (2, 3)),
-    ),
-    _Row(
-        "requests a second / best peer",
-        "1 row, 64 callers",
-        _over_peers(INFER_SIXTY_FOUR, "rate", max),
-        False,
-        _both((1.2, 1.4), (2.4, 4.5)),
-    ),
-    _Row(
-        "p99 / best peer",
-        "1 row, 16 callers",
-        _over_peers(INFER_SIXTEEN, "p99_seconds", min),
-        True,
-        _both((0.75, 0.6), (0.5, 0.35)),
-    ),
-    _Row(
-        "p50 / better echo",
-        "1 row, 1 caller",
-        _over_echo(ONE, "p50_seconds", min),
-        True,
-        _both((1.35, 1.2), (1.4, 1.1)),
-    ),
-    _Row("stream's messages / grpcio's calls a second", "1 row, 64 in flight", _stream, False, _both((1.2, 2), (2, 3))),
-    _Row(
-        "rows a second / best peer",
-        "64 rows, 8 callers",
-        _over_peers(INFER_ROWS, "rate", max),
-        False,
-        _both((1.4, 2), (1.4, 2)),
-    ),
-    _Row("slow model: batched / unbatched", "1 row, 64 callers", _slow, False, _both((1.3, 1.7), (1.3, 1.7))),
-    _Row("p99 / p50 by a schedule", "60 % of capacity", _schedule, True, _both((6, 4), (6, 4))),
-    _Row("metrics' share of a request's CPU, %", "1 row, 16 callers", _metrics, True, _both((5, 2), (8, 4))),
-    _Row("memory, MB", "one small model", _memory(lambda memory: memory.end_mb), True, _both((120, None), (220, None))),
-    _Row(
-        "memory's growth, MB",
-        "a million requests",
-        _memory(lambda memory: memory.growth_mb),
-        True,
-        _both((4, None), (8, None)),
-    ),
+    _over_echo("server CPU a request", SIXTEEN, "server_cpu", (1.6, 1.4), (0.9, 0.6)),
+    _over_echo("requests a second", SIXTEEN, "rate", (0.65, 0.75), (1.0, 1.5)),
+    _over_echo("requests a second", SIXTY_FOUR, "rate", (0.6, 0.75), (1.4, 2.2)),
+    _over_peer("requests a second", INFER_SIXTEEN, "rate", (1.4, 1.6), (2, 3)),
+    _over_peer("requests a second", INFER_SIXTY_FOUR, "rate", (1.2, 1.4), (2.4, 4.5)),
+    _over_peer("p99", INFER_SIXTEEN, "p99_seconds", (0.75, 0.6), (0.5, 0.35)),
+    _over_echo("p50", ONE, "p50_seconds", (1.35, 1.2), (1.4, 1.1)),
+    _Row("stream's messages / grpcio's calls a second", "1 row, 64 in flight", _stream, False, (1.2, 2), (2, 3)),
+    _over_peer("rows a second", INFER_ROWS, "rate", (1.4, 2), (1.4, 2)),
+    _Row("slow model: batched / unbatched", "1 row, 64 callers", _slow, False, (1.3, 1.7), (1.3, 1.7)),
+    _Row("p99 / p50 by a schedule", "60 % of capacity", _schedule, True, (6, 4), (6, 4)),
+    _Row("metrics' share of a request's CPU, %", "1 row, 16 callers", _metrics, True, (5, 2), (8, 4)),
+    _Row("memory, MB", "one small model", _memory, True, (120, None), (220, None)),
+    _Row("memory's growth, MB", "a million requests", _growth, True, (4, None), (8, None)),
 )

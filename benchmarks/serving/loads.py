@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-from benchmarks.common.load import LoadProcess
 from benchmarks.common.load_job import Exchange, Form, Job, LoadResult
+from benchmarks.common.load_process import LoadProcess
 from benchmarks.common.served_models import MODEL_INFER, PREDICT, PREDICT_STREAM, ServedModel
 from benchmarks.common.servers import ECHO_ANSWER, Server
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from benchmarks.common.load import LoadProcess
 from benchmarks.common.load_job import Job
+from benchmarks.common.load_process import LoadProcess
 from benchmarks.common.processes import memory_mb
 from benchmarks.common.served_models import PREDICT, PREDICT_STREAM, ServedModel
 from benchmarks.common.servers import ours
