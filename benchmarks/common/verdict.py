@@ -1,6 +1,6 @@
 """A number and its bounds."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 
 @dataclass(frozen=True)
@@ -9,25 +9,26 @@ class Verdict:
 
     Attributes:
         network: Name of the network; for the server: the front end.
-        policy: The policy outside the domain.
         what: Name of the number.
         rows: The rows that it was measured on.
         measured: The number; for a time, from medians.
-        by_minima: For a time, the number from minima; else None.
         must: The bound that must hold.
-        aim: The bound that is aimed at; None: there is none.
         at_most: True if the bounds are upper bounds.
+        aim: The bound that is aimed at; None: there is none.
+        by_minima: For a time, the number from minima; else None.
+        policy: The network's policy outside the domain; "" for the server.
     """
 
     network: str
-    policy: str
     what: str
     rows: str
     measured: float
-    by_minima: float | None
     must: float
-    aim: float | None
+    _: KW_ONLY
     at_most: bool
+    aim: float | None = None
+    by_minima: float | None = None
+    policy: str = ""
 
     def keeps(self, bound: float) -> bool:
         """Whether the bound holds, by medians and by minima. It does not hold for NaN (nothing was measured)."""

@@ -19,14 +19,17 @@ def _accuracy(result: Result) -> Iterator[Verdict]:
     for policy in POLICIES:
         found = result.measured[ours(policy)].errors
         worst = max(found) if found is not None else math.nan
-        yield Verdict(result.network.name, policy, "error to 3 domains", "", worst, None, TOLERANCE, None, at_most=True)
+        yield Verdict(result.network.name, "error to 3 domains", "", worst, TOLERANCE, at_most=True, policy=policy)
 
 
 def _speedups(result: Result) -> Iterator[Verdict]:
     for policy, bounds in result.network.speedup.items():
         for rows, must, aim in _each(bounds):
             peer, mine = result.timing(PEER, rows), result.timing(ours(policy), rows)
-            yield _ratio(result, policy, f"× faster than {PEER}", rows, peer, mine, must, aim, at_most=False)
+            what, ratio = f"× faster than {PEER}", _ratio(peer, mine)
+            yield Verdict(
+                result.network.name, what, str(rows), must=must, at_most=False, aim=aim, policy=policy, **ratio
+            )
 
 
 def _over_matmul(result: Result) -> Iterator[Verdict]:
@@ -34,7 +37,8 @@ def _over_matmul(result: Result) -> Iterator[Verdict]:
         return
     for rows, must, aim in _each(result.network.over_matmul):
         mine, floor = result.timing(ours("clamp"), rows), result.timing(FLOOR, rows)
-        yield _ratio(result, "clamp", f"time / {FLOOR}", rows, mine, floor, must, aim, at_most=True)
+        what, ratio = f"time / {FLOOR}", _ratio(mine, floor)
+        yield Verdict(result.network.name, what, str(rows), must=must, at_most=True, aim=aim, policy="clamp", **ratio)
 
 
 def _memory(result: Result) -> Iterator[Verdict]:
@@ -42,18 +46,9 @@ def _memory(result: Result) -> Iterator[Verdict]:
         return
     for policy in POLICIES:
         grown = result.measured[ours(policy)].memory_mb
-        measured, must = math.nan if grown is None else grown, result.network.memory_mb
-        yield Verdict(
-            result.network.name,
-            policy,
-            "MB above the session",
-            str(ROW_COUNTS[-1]),
-            measured,
-            None,
-            must,
-            None,
-            at_most=True,
-        )
+        measured, rows = math.nan if grown is None else grown, str(ROW_COUNTS[-1])
+        name, most = result.network.name, result.network.memory_mb
+        yield Verdict(name, "MB above the session", rows, measured, most, at_most=True, policy=policy)
 
 
 def _each(bounds: Bounds) -> Iterator[tuple[int, float, float | None]]:
@@ -61,17 +56,5 @@ def _each(bounds: Bounds) -> Iterator[tuple[int, float, float | None]]:
     return zip(ROW_COUNTS, bounds.must, aims, strict=True)
 
 
-def _ratio(
-    result: Result,
-    policy: str,
-    what: str,
-    rows: int,
-    above: Timing,
-    below: Timing,
-    must: float,
-    aim: float | None,
-    *,
-    at_most: bool,
-) -> Verdict:
-    by_medians, by_minima = above.median / below.median, above.minimum / below.minimum
-    return Verdict(result.network.name, policy, what, str(rows), by_medians, by_minima, must, aim, at_most)
+def _ratio(above: Timing, below: Timing) -> dict[str, float]:
+    return {"measured": above.median / below.median, "by_minima": above.minimum / below.minimum}

@@ -64,14 +64,14 @@ def verdicts(findings: Findings) -> Iterator[Verdict]:
     """The verdict on every bound whose number was measured."""
     if findings.slow_row_seconds is not None:
         one, many = findings.slow_row_seconds
-        yield Verdict("–", "", "slow model alone: µs a row", "1 row", 1e6 * one, None, 500, None, at_most=False)
+        yield Verdict("–", "slow model alone: µs a row", "1 row", 1e6 * one, 500, at_most=False)
         rows = f"{MANY_ROWS} rows / 1 row"
-        yield Verdict("–", "", "slow model alone: time of a row", rows, many / one, None, 0.5, None, at_most=True)
+        yield Verdict("–", "slow model alone: time of a row", rows, many / one, 0.5, at_most=True)
     for row in _ROWS:
         for front_end, (must, aim) in (("grpcio", row.grpcio), ("envoy", row.envoy)):
             measured = row.measure(findings, front_end)
             if measured is not None:
-                yield Verdict(front_end, "", row.what, row.load, measured, None, must, aim, row.at_most)
+                yield Verdict(front_end, row.what, row.load, measured, must, at_most=row.at_most, aim=aim)
 
 
 def _over_echo(what: str, load: Load, number: str, grpcio: _Bound, envoy: _Bound) -> _Row:
