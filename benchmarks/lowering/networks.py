@@ -67,12 +67,7 @@ NETWORKS = (
         {"clamp": Bounds((3.5, 7, 11), (4.5, 10, 16)), "decay": Bounds((2.8, 5, 7))},
         memory_mb=40,
     ),
-    Network(
-        "[16,32,4] G=8",
-        (16, 32, 4),
-        8,
-        {"clamp": Bounds((2, 5, 7), (3, 7, 10)), "decay": Bounds((2, 4.2, 5))},
-    ),
+    Network("[16,32,4] G=8", (16, 32, 4), 8, {"clamp": Bounds((2, 5, 7), (3, 7, 10)), "decay": Bounds((2, 4.2, 5))}),
     Network(
         "[64,64] G=5, non-uniform",
         (64, 64),
@@ -80,12 +75,7 @@ NETWORKS = (
         {"clamp": Bounds((1.3, 1.8, 2), (2, 3, 4)), "decay": Bounds((1.3, 1.8, 2))},
         uniform=False,
     ),
-    Network(
-        "[64,64] G=100",
-        (64, 64),
-        100,
-        {"clamp": Bounds((3, 3.5, 8), (4, 5, 14)), "decay": Bounds((3, 3.5, 8))},
-    ),
+    Network("[64,64] G=100", (64, 64), 100, {"clamp": Bounds((3, 3.5, 8), (4, 5, 14)), "decay": Bounds((3, 3.5, 8))}),
 )
 
 

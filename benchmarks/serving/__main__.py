@@ -21,24 +21,10 @@ from benchmarks.common.served_models import ServedModel, slow, small
 from benchmarks.common.servers import ServerError
 from benchmarks.common.surroundings import surroundings
 from benchmarks.common.verdict import Verdict
-from benchmarks.serving import namespace, peers
+from benchmarks.serving import loads, namespace, peers
 from benchmarks.serving.bounds import MANY_ROWS, Findings, verdicts
 from benchmarks.serving.contenders import contenders, server_name
-from benchmarks.serving.loads import (
-    INFER_ROWS,
-    INFER_SIXTEEN,
-    INFER_SIXTY_FOUR,
-    LOADS,
-    ONE,
-    ONE_RAW,
-    SCHEDULE,
-    SIXTEEN,
-    SIXTY_FOUR,
-    SLOW,
-    STREAM,
-    Load,
-    run_rounds,
-)
+from benchmarks.serving.loads import Load, run_rounds
 from benchmarks.serving.memory import measure_memory
 from benchmarks.serving.metrics_share import metrics_seconds
 from benchmarks.serving.table import generator_remark, load_table, memory_table, verdict_table
@@ -49,12 +35,12 @@ _PACKAGES = ("kan-serving", "grpcio", "protobuf", "onnxruntime", "uvloop", "nump
 _FULL, _QUICK = (5, 2.0, 1_000_000), (1, 0.5, 20_000)
 # The loads that each part needs. A bound is checked if all its numbers were measured.
 _PARTS: dict[str, tuple[Load, ...]] = {
-    "echo": (ONE, ONE_RAW, SIXTEEN, SIXTY_FOUR),
-    "peers": (INFER_SIXTEEN, INFER_SIXTY_FOUR, INFER_ROWS),
-    "stream": (SIXTY_FOUR, STREAM),
-    "schedule": (SIXTEEN, SIXTY_FOUR, SCHEDULE),
-    "slow": (SLOW,),
-    "metrics": (SIXTEEN,),
+    "echo": (loads.ONE, loads.ONE_RAW, loads.SIXTEEN, loads.SIXTY_FOUR),
+    "peers": (loads.INFER_SIXTEEN, loads.INFER_SIXTY_FOUR, loads.INFER_ROWS),
+    "stream": (loads.SIXTY_FOUR, loads.STREAM),
+    "schedule": (loads.SIXTEEN, loads.SIXTY_FOUR, loads.SCHEDULE),
+    "slow": (loads.SLOW,),
+    "metrics": (loads.SIXTEEN,),
     "memory": (),
 }
 
@@ -111,12 +97,12 @@ def _measure(arguments: argparse.Namespace, parts: Sequence[str]) -> Findings:
     findings = Findings(peers=tuple(installed))
     with tempfile.TemporaryDirectory() as folder:
         model, slow_model = small(Path(folder) / "small"), slow(Path(folder) / "slow")
-        loads = [load for load in LOADS if any(load in _PARTS[part] for part in parts)]
-        if SLOW in loads:
+        wanted = [load for load in loads.LOADS if any(load in _PARTS[part] for part in parts)]
+        if loads.SLOW in wanted:
             findings.slow_row_seconds = slow_model.row_seconds(1), slow_model.row_seconds(MANY_ROWS)
-        if loads:
-            with contenders(loads, model, slow_model, front_ends, installed) as up:
-                findings.results = run_rounds(up, loads, arguments.rounds, arguments.seconds)
+        if wanted:
+            with contenders(wanted, model, slow_model, front_ends, installed) as up:
+                findings.results = run_rounds(up, wanted, arguments.rounds, arguments.seconds)
             print(f"#### Loads\n\n{load_table(findings.results)}\n{generator_remark(findings.results)}", flush=True)
         if "metrics" in parts:
             _measure_metrics(findings, model, front_ends)
@@ -131,13 +117,10 @@ def _measure(arguments: argparse.Namespace, parts: Sequence[str]) -> Findings:
 def _measure_metrics(findings: Findings, model: ServedModel, front_ends: Sequence[str]) -> None:
     """Measure the cost of one request's metrics, in batches as large as each front end's."""
     for front_end in front_ends:
-        batch_rows = statistics.median(findings.results.batch_rows[server_name(front_end), SIXTEEN])
+        batch_rows = statistics.median(findings.results.batch_rows[server_name(front_end), loads.SIXTEEN])
         seconds = metrics_seconds(model, model.exchanges("predict", 1, 1)[0], batch_rows)
         findings.metrics_seconds[front_end] = seconds
-        print(
-            f"Metrics, {front_end}: {1e6 * seconds:.1f} µs per request in batches of {batch_rows:.1f}.\n",
-            flush=True,
-        )
+        print(f"Metrics, {front_end}: {1e6 * seconds:.1f} µs per request in batches of {batch_rows:.1f}.\n", flush=True)
 
 
 def _as_json(findings: Findings, judged: Sequence[Verdict]) -> dict[str, object]:

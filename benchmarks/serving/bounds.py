@@ -5,20 +5,9 @@ from dataclasses import dataclass, field
 
 from benchmarks.common.servers import ECHOES
 from benchmarks.common.verdict import Verdict
+from benchmarks.serving import loads
 from benchmarks.serving.contenders import server_name, slow_name
-from benchmarks.serving.loads import (
-    INFER_ROWS,
-    INFER_SIXTEEN,
-    INFER_SIXTY_FOUR,
-    ONE,
-    SCHEDULE,
-    SIXTEEN,
-    SIXTY_FOUR,
-    SLOW,
-    STREAM,
-    Load,
-    Results,
-)
+from benchmarks.serving.loads import Load, Results
 from benchmarks.serving.memory import Memory
 
 # Batching helps only if a row of the slow model is cheaper in a run of this many rows; a bound checks it.
@@ -83,12 +72,7 @@ def _over_peer(what: str, load: Load, number: str, grpcio: _Bound, envoy: _Bound
 
 
 def _over_best(
-    what: str,
-    load: Load,
-    number: str,
-    others: Callable[[Findings], Sequence[str]],
-    grpcio: _Bound,
-    envoy: _Bound,
+    what: str, load: Load, number: str, others: Callable[[Findings], Sequence[str]], grpcio: _Bound, envoy: _Bound
 ) -> _Row:
     """Our number divided by the best of the others. A high rate is good; of all other numbers a low one."""
     is_rate = number == "rate"
@@ -106,24 +90,24 @@ def _over_best(
 
 def _stream(findings: Findings, front_end: str) -> float | None:
     """Messages per second on one stream / calls per second of the grpcio front end with as many callers."""
-    stream = findings.results.median(server_name(front_end), STREAM, "rate")
-    unary = findings.results.median(server_name("grpcio"), SIXTY_FOUR, "rate")
+    stream = findings.results.median(server_name(front_end), loads.STREAM, "rate")
+    unary = findings.results.median(server_name("grpcio"), loads.SIXTY_FOUR, "rate")
     return None if stream is None or unary is None else stream / unary
 
 
 def _slow(findings: Findings, front_end: str) -> float | None:
     batched, unbatched = (
-        findings.results.median(slow_name(front_end, batched=kind), SLOW, "rate") for kind in (True, False)
+        findings.results.median(slow_name(front_end, batched=kind), loads.SLOW, "rate") for kind in (True, False)
     )
     return None if batched is None or unbatched is None else batched / unbatched
 
 
 def _schedule(findings: Findings, front_end: str) -> float | None:
-    return findings.results.median(server_name(front_end), SCHEDULE, "p99_over_p50")
+    return findings.results.median(server_name(front_end), loads.SCHEDULE, "p99_over_p50")
 
 
 def _metrics(findings: Findings, front_end: str) -> float | None:
-    whole = findings.results.median(server_name(front_end), SIXTEEN, "server_cpu")
+    whole = findings.results.median(server_name(front_end), loads.SIXTEEN, "server_cpu")
     part = findings.metrics_seconds.get(front_end)
     return None if whole is None or part is None else 100 * part / whole
 
@@ -137,15 +121,15 @@ def _growth(findings: Findings, front_end: str) -> float | None:
 
 
 _ROWS = (
-    _over_echo("server CPU a request", SIXTEEN, "server_cpu", (1.6, 1.4), (0.9, 0.6)),
-    _over_echo("requests a second", SIXTEEN, "rate", (0.65, 0.75), (1.0, 1.5)),
-    _over_echo("requests a second", SIXTY_FOUR, "rate", (0.6, 0.75), (1.4, 2.2)),
-    _over_peer("requests a second", INFER_SIXTEEN, "rate", (1.4, 1.6), (2, 3)),
-    _over_peer("requests a second", INFER_SIXTY_FOUR, "rate", (1.2, 1.4), (2.4, 4.5)),
-    _over_peer("p99", INFER_SIXTEEN, "p99_seconds", (0.75, 0.6), (0.5, 0.35)),
-    _over_echo("p50", ONE, "p50_seconds", (1.35, 1.2), (1.4, 1.1)),
+    _over_echo("server CPU a request", loads.SIXTEEN, "server_cpu", (1.6, 1.4), (0.9, 0.6)),
+    _over_echo("requests a second", loads.SIXTEEN, "rate", (0.65, 0.75), (1.0, 1.5)),
+    _over_echo("requests a second", loads.SIXTY_FOUR, "rate", (0.6, 0.75), (1.4, 2.2)),
+    _over_peer("requests a second", loads.INFER_SIXTEEN, "rate", (1.4, 1.6), (2, 3)),
+    _over_peer("requests a second", loads.INFER_SIXTY_FOUR, "rate", (1.2, 1.4), (2.4, 4.5)),
+    _over_peer("p99", loads.INFER_SIXTEEN, "p99_seconds", (0.75, 0.6), (0.5, 0.35)),
+    _over_echo("p50", loads.ONE, "p50_seconds", (1.35, 1.2), (1.4, 1.1)),
     _Row("stream's messages / grpcio's calls a second", "1 row, 64 in flight", _stream, False, (1.2, 2), (2, 3)),
-    _over_peer("rows a second", INFER_ROWS, "rate", (1.4, 2), (1.4, 2)),
+    _over_peer("rows a second", loads.INFER_ROWS, "rate", (1.4, 2), (1.4, 2)),
     _Row("slow model: batched / unbatched", "1 row, 64 callers", _slow, False, (1.3, 1.7), (1.3, 1.7)),
     _Row("p99 / p50 by a schedule", "60 % of capacity", _schedule, True, (6, 4), (6, 4)),
     _Row("metrics' share of a request's CPU, %", "1 row, 16 callers", _metrics, True, (5, 2), (8, 4)),

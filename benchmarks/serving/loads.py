@@ -58,18 +58,7 @@ _FIRST_STEP, _STEP = 0.3, 1.15
 _TRIES = 4
 
 # In the order in which they run.
-LOADS = (
-    ONE,
-    ONE_RAW,
-    SIXTEEN,
-    SIXTY_FOUR,
-    SCHEDULE,
-    STREAM,
-    INFER_SIXTEEN,
-    INFER_SIXTY_FOUR,
-    INFER_ROWS,
-    SLOW,
-)
+LOADS = (ONE, ONE_RAW, SIXTEEN, SIXTY_FOUR, SCHEDULE, STREAM, INFER_SIXTEEN, INFER_SIXTY_FOUR, INFER_ROWS, SLOW)
 
 
 @dataclass

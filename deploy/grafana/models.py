@@ -66,10 +66,7 @@ def _table() -> table.Panel:
         height=8,
         empty="No model is known",
     )
-    links = {
-        "Model": [("Panels of this model", _PANELS)],
-        "Version": [("This version in Serving", _SERVING)],
-    }
+    links = {"Model": [("Panels of this model", _PANELS)], "Version": [("This version in Serving", _SERVING)]}
     for name, unit, decimals, steps in columns.values():
         panel = column(panel, name, unit, decimals=decimals, steps=steps, links=links.get(name, ()))
     return panel
