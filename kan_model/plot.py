@@ -14,7 +14,8 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kan_model.analysis.edge_values import check_rows, edge_values
+from kan_model.analysis.edge_values import edge_values
+from kan_model.network.checks import check_edge, check_rows
 from kan_model.network.network import KAN
 
 Values = NDArray[np.float64]
@@ -68,9 +69,6 @@ def diagram(
         outputs: Names of the outputs; None: y1, y2, …
         most_curves: How many edges of each layer are drawn, 1 or more.
 
-    Returns:
-        The figure.
-
     Raises:
         ValueError: rows that the network cannot read, the wrong number of names, or ``most_curves`` below 1.
     """
@@ -83,7 +81,7 @@ def diagram(
     levels = _levels(kan.width, drawn)
     breadth = max(4.0, _CURVE_WIDTH * 1.25 * max(*map(len, drawn), *map(len, levels)))
     height = _LEVEL_HEIGHT * len(drawn)
-    places = [_spread(level, breadth) for level in levels]
+    places = [{node: breadth * (place + 0.5) / len(level) for place, node in enumerate(level)} for level in levels]
     below, above = (len(level) * _NAME_WIDTH > breadth for level in (levels[0], levels[-1]))
     low, high = -(_ASLANT if below else _UPRIGHT), height + (_ASLANT if above else _UPRIGHT)
     figure = Figure(figsize=(breadth + _LEFT + _MARGIN, high - low))
@@ -117,18 +115,11 @@ def edge_detail(
         name: Label of the x axis: the name of the node that the edge reads.
         title: Title of the figure; empty: the numbers of the layer and nodes.
 
-    Returns:
-        The figure.
-
     Raises:
         ValueError: rows that the network cannot read; an edge that does not exist or has no finite value; a node that
             the edge reads is not finite on some rows.
     """
-    if not 0 <= layer < len(kan.layers):
-        raise ValueError(f"layer is {layer}; wanted 0 to {len(kan.layers) - 1}")
-    one = kan.layers[layer]
-    if not (0 <= output < one.outputs and 0 <= input_ < one.inputs) or not one.active_edges[output, input_]:
-        raise ValueError(f"layer {layer} has no edge from input {input_} to output {output}")
+    one = check_edge(kan, layer, output, input_)
     with torch.no_grad():
         x = check_rows(kan, rows, at_least=2).to(kan.dtype)
         for before in kan.layers[:layer]:
@@ -181,7 +172,7 @@ def _short(name: str, length: int = _NAME_LENGTH) -> str:
 
 def _edges(kan: KAN, rows: Tensor) -> list[list[_Edge]]:
     """Every active edge, with its curve over the range that its input has in the rows."""
-    found = []
+    found: list[list[_Edge]] = []
     x = rows
     with torch.no_grad():
         for layer, values in zip(kan.layers, edge_values(kan, rows), strict=True):
@@ -192,12 +183,9 @@ def _edges(kan: KAN, rows: Tensor) -> list[list[_Edge]]:
             line = low + (high - low) * share
             curves, at = layer.edge_outputs(line).double().numpy(), line.double().numpy()
             functions = dict(zip(layer.symbolic_places, layer.symbolic_functions, strict=True))
-            found.append(
-                [
-                    _Edge(to, of, strength[to, of], at[:, of], curves[:, to, of], functions.get((to, of)))
-                    for to, of in layer.active_edges.nonzero().tolist()
-                ]
-            )
+            found.append([])
+            for to, of in layer.active_edges.nonzero().tolist():
+                found[-1].append(_Edge(to, of, strength[to, of], at[:, of], curves[:, to, of], functions.get((to, of))))
             x = layer(x)
     return found
 
@@ -210,11 +198,6 @@ def _levels(width: Sequence[int], drawn: Sequence[Sequence[_Edge]]) -> list[list
         below = {edge.output for edge in drawn[index - 1]} if index else set()
         levels.append(list(range(count)) if count <= _MOST_CURVES // 2 else sorted(above | below))
     return levels
-
-
-def _spread(nodes: Sequence[int], breadth: float) -> dict[int, float]:
-    """The x of each node, evenly spaced from left to right."""
-    return {node: breadth * (place + 0.5) / len(nodes) for place, node in enumerate(nodes)}
 
 
 def _draw_layer(

@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kan_model.analysis.edge_values import check_rows, edge_values, first_flaw
+from kan_model.analysis.edge_values import edge_values, first_flaw
+from kan_model.network.checks import check_rows
 from kan_model.network.network import KAN
 
 Values = NDArray[np.float64]
@@ -63,7 +64,7 @@ def edge_statistics(kan: KAN, rows: Tensor) -> tuple[EdgeStatistics, ...]:
         rows: ``[rows, inputs]``; the memory used does not grow with their number.
 
     Raises:
-        ValueError: rows that :func:`kan_model.analysis.edge_values.check_rows` refuses, or an edge that is not finite
+        ValueError: rows that :func:`kan_model.network.checks.check_rows` refuses, or an edge that is not finite
             on them.
     """
     exact, rows = _to_float64(kan, rows, at_least=1)
@@ -128,7 +129,7 @@ def interactions(kan: KAN, rows: Tensor, *, seed: int = 0) -> Values:
         ``[inputs, inputs]``, symmetric, 0 on the diagonal.
 
     Raises:
-        ValueError: rows that :func:`kan_model.analysis.edge_values.check_rows` refuses, fewer than two, or a network
+        ValueError: rows that :func:`kan_model.network.checks.check_rows` refuses, fewer than two, or a network
             that is not finite on them or on their mixtures.
 
     Source: Liu and Owen, Estimating mean dimensionality of ANOVA decompositions, 2006 (superset importance).

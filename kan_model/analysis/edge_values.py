@@ -2,38 +2,16 @@
 
 from collections import deque
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from kan_model.moved import old_attribute
 from kan_model.network.network import KAN
 
 # Rows per chunk: the edges of one chunk are in memory at once.
 _ROWS = 1024
-
-
-def check_rows(kan: KAN, rows: Tensor, *, at_least: int = 1) -> Tensor:
-    """Return the rows unchanged, if the network can read them.
-
-    Args:
-        kan: The network.
-        rows: ``[rows, inputs]``.
-        at_least: The smallest number of rows.
-
-    Raises:
-        ValueError: another shape, too few rows, NaN or an infinity.
-    """
-    if rows.ndim != 2 or rows.shape[1] != kan.width[0] or len(rows) < at_least:
-        raise ValueError(
-            f"rows have shape {tuple(rows.shape)}; wanted [{at_least} or more rows, {kan.width[0]} inputs]"
-        )
-    bad = ~torch.isfinite(rows).all(dim=1)
-    if bad.any():
-        raise ValueError(
-            f"{int(bad.sum())} of {len(rows)} rows hold NaN or an infinity, row {int(bad.nonzero()[0])} first; "
-            "wanted finite numbers"
-        )
-    return rows
 
 
 def edge_values(kan: KAN, x: Tensor) -> Iterator[Tensor]:
@@ -82,3 +60,7 @@ def _flaw(edges: Tensor, index: int) -> str:
         f"layer {index}: the edge from input {input_} to output {output} answers {edges[row, output, input_].item()} "
         f"to row {row}; wanted finite numbers"
     )
+
+
+def __getattr__(name: str) -> Any:
+    return old_attribute(__name__, name, "kan_model.network.checks")

@@ -5,7 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from kan_model.analysis.edge_values import check_rows, edge_values
+from kan_model.analysis.edge_values import edge_values
+from kan_model.network.checks import check_rows
 from kan_model.network.network import KAN
 
 # A layer with a smaller L1 is dead. The entropy's gradient grows as 1 / L1 and would exceed all other gradients.
@@ -37,7 +38,7 @@ def penalty(kan: KAN, rows: Tensor, *, l1: float = 1.0, entropy: float = 1.0) ->
         0-dim, of the network's type, differentiable.
 
     Raises:
-        ValueError: rows that :func:`kan_model.analysis.edge_values.check_rows` refuses; an edge that is not finite
+        ValueError: rows that :func:`kan_model.network.checks.check_rows` refuses; an edge that is not finite
             on them; a factor that is below 0 or not finite.
 
     Source: arXiv 2404.19756, eq. 2.17 to 2.20.

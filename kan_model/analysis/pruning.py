@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from kan_model.analysis.attribution import Attribution, attribute
-from kan_model.analysis.edge_values import check_rows
+from kan_model.network.checks import check_rows
 from kan_model.network.connections import (
     Flags,
     Indices,
@@ -135,8 +135,7 @@ def _keep_above(
 
 def _keep_connected(edges: Sequence[Flags]) -> list[Flags]:
     """The edges that are on a path from an input to an output."""
-    is_fed, is_read = reachable_from_inputs(edges), reaching_outputs(edges)
-    return [layer & is_fed[index] & is_read[index + 1][:, None] for index, layer in enumerate(edges)]
+    return reachable_from_inputs(reaching_outputs(edges))
 
 
 def _keep_strongest(scores: Attribution, active: Sequence[Flags], count: int) -> list[Flags]:

@@ -9,36 +9,15 @@ import sympy
 import torch
 from numpy.typing import NDArray
 
+from kan_model.network.connections import Flags, single_edge
 from kan_model.network.functions import FUNCTIONS, Function
 from kan_model.network.layer import KANLayer
-from kan_model.network.network import KAN
 from kan_model.network.symbolic_edge import SymbolicEdge
 
 Values = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 Place = tuple[int, int, int]
 # sympy writes e^(x + b) as e^b·e^x. This is allowed up to |b| = 50: e^50 is 5e21.
 _LARGE_EXPONENT = 50
-
-
-def live_edges(kan: KAN) -> list[Flags]:
-    """Edges that are not pruned and that an output depends on: ``[outputs, inputs]`` of each layer."""
-    live: list[Flags] = []
-    read: Flags = np.ones(kan.width[-1], bool)
-    for layer in reversed(kan.layers):
-        live.insert(0, layer.active_edges.cpu().numpy() & read[:, None])
-        read = np.any(live[0], axis=0)
-    return live
-
-
-def varying_edges(live: list[Flags]) -> list[Flags]:
-    """The live edges whose input is not a constant."""
-    result: list[Flags] = []
-    varies: Flags = np.ones(live[0].shape[1], bool)
-    for edges in live:
-        result.append(edges & varies)
-        varies = np.any(result[-1], axis=1)
-    return result
 
 
 def number(value: float) -> sympy.Expr:
@@ -121,16 +100,7 @@ def _symbolic_edges(layer: KANLayer) -> dict[tuple[int, int], SymbolicEdge]:
 
 def spline(layer: KANLayer, output: int, input_: int) -> Callable[[Values], Values]:
     """One edge as a function of float64 numbers ``[rows]``."""
-    one, grid = slice(output, output + 1), slice(input_, input_ + 1)
-    alone = KANLayer(
-        layer.base_weight.detach()[one, grid].double(),
-        layer.coefficients.detach()[one, grid].double(),
-        degree=layer.degree,
-        outside=layer.outside,
-        domain=layer.domain[grid].double() if layer.knots is None else None,
-        knots=None if layer.knots is None else layer.knots[grid].double(),
-        edge_mask=layer.edge_mask[one, grid].double(),
-    )
+    alone = single_edge(layer, output, input_)
 
     def apply(values: Values) -> Values:
         x = torch.from_numpy(np.ascontiguousarray(values)).to(alone.domain.device)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from kan_model.grids.breaks import layer_breaks
+from kan_model.network.checks import check_rows
 from kan_model.network.layer import KANLayer
 from kan_model.network.network import KAN
 
@@ -107,12 +108,7 @@ def adapt_grid(
 def _check(
     kan: KAN, rows: Tensor, grid_size: int | None, uniform_share: float, margin: float, max_moved: float
 ) -> None:
-    if rows.ndim != 2 or rows.shape[1] != kan.width[0] or len(rows) < 2:
-        raise ValueError(f"rows have shape {tuple(rows.shape)}; wanted [2 or more, {kan.width[0]}]")
-    bad = ~torch.isfinite(rows.to(kan.dtype)).all(dim=1)
-    if bad.any():
-        row = int(bad.nonzero()[0])
-        raise ValueError(f"row {row} is {rows[row].tolist()}; wanted finite numbers that {kan.dtype} can hold")
+    check_rows(kan, rows, at_least=2)
     if grid_size is not None and grid_size < 1:
         raise ValueError(f"grid_size is {grid_size}; wanted 1 or more intervals")
     if not 0 <= uniform_share <= 1:
@@ -128,20 +124,18 @@ def _nodes(layers: list[KANLayer], x: Tensor) -> list[Tensor]:
     fed = [x]
     for index, layer in enumerate(layers):
         fed.append(_answers(layer, fed[-1]))
-        bad = ~torch.isfinite(fed[-1]).all(dim=1)
-        if bad.any():
+        if (bad := ~torch.isfinite(fed[-1]).all(dim=1)).any():
             row = int(bad.nonzero()[0])
             raise ValueError(f"layer {index} answers row {row} with {fed[-1][row].tolist()}; wanted finite numbers")
     return fed
 
 
 def _answers(layer: KANLayer, x: Tensor) -> Tensor:
-    return torch.cat([layer(x[part]) for part in _parts(layer, len(x))])
+    return torch.cat([layer(rows) for rows in _chunks(layer, x)])
 
 
-def _parts(layer: KANLayer, rows: int) -> list[slice]:
-    step = max(1, _CHUNK_VALUES // layer.coefficients[0].numel())
-    return [slice(start, start + step) for start in range(0, rows, step)]
+def _chunks(layer: KANLayer, x: Tensor) -> tuple[Tensor, ...]:
+    return torch.split(x, max(1, _CHUNK_VALUES // layer.coefficients[0].numel()))
 
 
 def _largest_change(before: Tensor, after: Tensor) -> Tensor:
@@ -237,10 +231,10 @@ def _change(old: KANLayer, new: KANLayer, x: Tensor) -> Tensor:
     to_even = torch.linalg.solve_triangular(r, torch.eye(r.shape[1], dtype=r.dtype, device=r.device), upper=True)
     gram, moment = torch.zeros_like(r), torch.zeros_like(fit)
     weight = len(points) / len(x)
-    for part in _parts(new, len(x)):
-        at_rows = (new.basis(x[part]).transpose(0, 1) @ to_even).transpose(1, 2)
+    for rows in _chunks(new, x):
+        at_rows = (new.basis(rows).transpose(0, 1) @ to_even).transpose(1, 2)
         gram += weight * at_rows @ at_rows.transpose(1, 2)
-        moment += weight * at_rows @ old.basis(x[part]).transpose(0, 1)
+        moment += weight * at_rows @ old.basis(rows).transpose(0, 1)
     density, directions = torch.linalg.eigh(gram)
     missing = directions.transpose(1, 2) @ (moment - gram @ fit)
     correction = torch.where(density > _THINNEST, 1 / density.clamp(min=_THINNEST), 0.0)

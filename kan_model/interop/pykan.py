@@ -9,14 +9,13 @@ from torch import Tensor
 from torch.nn.functional import silu
 
 from kan_model.interop.parts import InteropError, check_dtype, make_layer, take
-from kan_model.network.functions import FUNCTIONS
+from kan_model.network.functions import ALIASES, FUNCTIONS
 from kan_model.network.layer import KANLayer
 from kan_model.network.network import KAN
 from kan_model.network.symbolic_edge import SymbolicEdge
 
-# pykan's function "0" makes the edge the constant d. _SAME: pykan's second names of two functions, and ours.
+# pykan's function "0" makes the edge the constant d.
 _ZERO = "0"
-_SAME = {"x^0.5": "sqrt", "1/x^0.5": "1/sqrt(x)"}
 _ATTRIBUTES = (
     "act_fun",
     "symbolic_fun",
@@ -162,7 +161,7 @@ def _symbolic(
             constants[output] += d
             continue
         edge = _edge(where, output, input_)
-        function = _SAME.get(name, name)
+        function = ALIASES.get(name, name)
         if function not in FUNCTIONS:
             raise InteropError(f"{edge}: its function is {name!r}; wanted one of {', '.join(FUNCTIONS)}")
         if is_spline[output, input_]:
@@ -208,7 +207,7 @@ def _check_functions(layer: Any, where: str) -> None:
     points = _PROBE.to(layer.affine)
     for output, input_ in layer.mask.nonzero().tolist():
         name = layer.funs_name[output][input_]
-        function = FUNCTIONS.get(_SAME.get(name, name))
+        function = FUNCTIONS.get(ALIASES.get(name, name))
         if function is None and name != _ZERO:
             continue
         expected = function.torch(points) if function else torch.zeros_like(points)

@@ -1,4 +1,4 @@
-"""Nodes on a path from an input to an output, and the part of a layer between some of its nodes."""
+"""Edges on a path from an input to an output, and the part of a layer between some of its nodes."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -12,28 +12,32 @@ Indices = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 
-def reachable_from_inputs(edges: Sequence[Flags]) -> list[Flags]:
-    """Flags of the nodes that a path from an input reaches: ``[nodes]`` of each level, inputs first.
-
-    Args:
-        edges: ``[outputs, inputs]`` of each layer: the active edges.
-    """
-    levels: list[Flags] = [np.ones(edges[0].shape[1], bool)]
-    for layer in edges:
-        levels.append(np.any(layer & levels[-1], axis=1))
-    return levels
-
-
 def reaching_outputs(edges: Sequence[Flags]) -> list[Flags]:
-    """Flags of the nodes with a path to an output: ``[nodes]`` of each level, inputs first.
+    """The edges from which a path leads to an output: ``[outputs, inputs]`` of each layer.
 
     Args:
-        edges: As for :func:`reachable_from_inputs`.
+        edges: ``[outputs, inputs]`` of each layer, such as the active edges.
     """
-    levels: list[Flags] = [np.ones(edges[-1].shape[0], bool)]
+    found: list[Flags] = []
+    is_read: Flags = np.ones(edges[-1].shape[0], bool)
     for layer in reversed(edges):
-        levels.insert(0, np.any(layer & levels[0][:, None], axis=0))
-    return levels
+        found.insert(0, layer & is_read[:, None])
+        is_read = np.any(found[0], axis=0)
+    return found
+
+
+def reachable_from_inputs(edges: Sequence[Flags]) -> list[Flags]:
+    """The edges to which a path leads from an input: ``[outputs, inputs]`` of each layer. All others are constants.
+
+    Args:
+        edges: As for :func:`reaching_outputs`.
+    """
+    found: list[Flags] = []
+    is_fed: Flags = np.ones(edges[0].shape[1], bool)
+    for layer in edges:
+        found.append(layer & is_fed)
+        is_fed = np.any(found[-1], axis=1)
+    return found
 
 
 def active_edges(layers: Sequence[KANLayer]) -> list[Flags]:
@@ -60,3 +64,8 @@ def select_nodes(layer: KANLayer, inputs: Indices, outputs: Indices) -> KANLayer
         symbolic=symbolic,
         bias=None if layer.bias is None else layer.bias.detach()[outputs],
     )
+
+
+def single_edge(layer: KANLayer, output: int, input_: int) -> KANLayer:
+    """A layer in float64 with only this edge, without a bias."""
+    return select_nodes(layer, np.array([input_]), np.array([output])).changed(bias=None).double()

@@ -175,12 +175,7 @@ _ROWS = (
     Function("1/x^2", _of_square(torch.reciprocal), _over_of(_square), lambda x: 1 / x**2, _not_zero, 2),
     Function("1/x^3", lambda x: torch.reciprocal(x * x * x), _over_of(_cube), lambda x: 1 / x**3, _not_zero, 3),
     Function(
-        "1/x^4",
-        _of_square(lambda square: torch.reciprocal(square * square)),
-        _over_of(_fourth),
-        lambda x: 1 / x**4,
-        _not_zero,
-        4,
+        "1/x^4", _of_square(lambda s: torch.reciprocal(s * s)), _over_of(_fourth), lambda x: 1 / x**4, _not_zero, 4
     ),
     Function(
         "1/x^5",

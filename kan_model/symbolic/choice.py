@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from kan_model.network.checks import check_edge, check_layer, check_rows
+from kan_model.network.connections import single_edge
 from kan_model.network.functions import FUNCTIONS
 from kan_model.network.layer import KANLayer
 from kan_model.network.network import KAN
@@ -109,13 +111,8 @@ def suggest_symbolic(
         ValueError: an edge that does not exist or is symbolic; rows that the network cannot read; unknown functions; a
             negative weight.
     """
-    x = _check_rows(kan, rows, weight)
-    _check_layer(kan, layer)
-    active = kan.layers[layer].active_edges
-    outputs, inputs = active.shape
-    if not (0 <= output < outputs and 0 <= input_ < inputs and active[output, input_]):
-        raise ValueError(f"layer {layer} has no edge from input {input_} to output {output}")
-    if (output, input_) in kan.layers[layer].symbolic_places:
+    x = _check(kan, rows, weight)
+    if (output, input_) in check_edge(kan, layer, output, input_).symbolic_places:
         raise ValueError(f"layer {layer}: the edge from input {input_} to output {output} is symbolic already")
     with torch.no_grad():
         for before in kan.layers[:layer]:
@@ -131,7 +128,7 @@ def fix_symbolic(kan: KAN, layer: int, edge: SymbolicEdge) -> KAN:
     Raises:
         ValueError: the layer or the edge does not exist.
     """
-    _check_layer(kan, layer)
+    check_layer(kan, layer)
     layers = [copy.deepcopy(each) for each in kan.layers]
     layers[layer] = layers[layer].with_symbolic([edge])
     return KAN.of_layers(layers)
@@ -169,12 +166,12 @@ def auto_symbolic(
         ValueError: rows that the network cannot read; min_r2 outside its range; a layer that does not exist; unknown
             functions; a negative weight.
     """
-    x = _check_rows(kan, rows, weight)
+    x = _check(kan, rows, weight)
     if not 0 < min_r2 <= 1:
         raise ValueError(f"min_r2 is {min_r2}; wanted above 0, at most 1")
     chosen = range(len(kan.layers)) if layers is None else layers
     for index in chosen:
-        _check_layer(kan, index)
+        check_layer(kan, index)
     # The layer's inputs in the network's own float type: at the end of a domain, rounding decides between a number
     # and an infinity or NaN. For example log(x − 1) at x = 1 + 1e-9 is −∞ in float32.
     own = rows.detach().to(kan.layers[0].base_weight)
@@ -205,7 +202,7 @@ def _candidates(
     layer: KANLayer, index: int, x: Tensor, output: int, input_: int, functions: Sequence[str] | None, weight: float
 ) -> tuple[Candidate, ...]:
     """The candidates of a spline edge, best first, for inputs ``[rows, inputs]`` of its layer in float64."""
-    values = _one_edge(layer, output, input_)(x[:, [input_]]).squeeze(1)
+    values = single_edge(layer, output, input_)(x[:, [input_]]).squeeze(1)
     try:
         fits = fit_functions(x[:, input_], values, functions, dtype=layer.base_weight.dtype)
     except ValueError as error:
@@ -227,33 +224,8 @@ def _candidate(fit: Fit, layer: int, output: int, input_: int, weight: float) ->
     return Candidate(layer, edge, fit.r2, complexity, score)
 
 
-def _one_edge(layer: KANLayer, output: int, input_: int) -> KANLayer:
-    """A layer with only this edge, in float64."""
-    own = copy.deepcopy(layer).double()
-    grid = {"domain": own.domain[[input_]]} if own.knots is None else {"knots": own.knots[[input_]]}
-    return own.changed(
-        base_weight=own.base_weight.detach()[[output]][:, [input_]],
-        coefficients=own.coefficients.detach()[[output]][:, [input_]],
-        edge_mask=own.edge_mask[[output]][:, [input_]],
-        symbolic=(),
-        bias=None,
-        **grid,
-    )
-
-
-def _check_layer(kan: KAN, layer: int) -> None:
-    if not 0 <= layer < len(kan.layers):
-        raise ValueError(f"layer is {layer}; wanted 0 to {len(kan.layers) - 1}")
-
-
-def _check_rows(kan: KAN, rows: Tensor, weight: float) -> Tensor:
+def _check(kan: KAN, rows: Tensor, weight: float) -> Tensor:
     """The rows in float64, if they and the weight are valid."""
     if not 0 <= weight < math.inf:
         raise ValueError(f"weight is {weight}; wanted a number of 0 or more")
-    inputs = kan.width[0]
-    if rows.ndim != 2 or rows.shape[1] != inputs or len(rows) < 2:
-        raise ValueError(f"rows have shape {tuple(rows.shape)}; wanted [2 or more, {inputs}]")
-    if not torch.isfinite(rows).all():
-        row, feature = (~torch.isfinite(rows)).nonzero()[0].tolist()
-        raise ValueError(f"row {row} has {float(rows[row, feature])} in feature {feature}; wanted finite numbers")
-    return rows.detach().double().to(kan.layers[0].base_weight.device)
+    return check_rows(kan, rows, at_least=2).detach().double().to(kan.layers[0].base_weight.device)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from kan_model.analysis.edge_values import first_flaw
+from kan_model.network.checks import check_rows
 from kan_model.network.network import KAN
 from kan_model.network.symbolic_edge import SymbolicEdge
 from kan_model.symbolic.invariance import invariance_of
@@ -192,15 +193,12 @@ def _error(kan: KAN, x: Tensor, y: Tensor) -> float:
 
 def _check_samples(kan: KAN, rows: Tensor, targets: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     """Rows and targets in float64 on the network's device, if they and ``steps`` are valid."""
-    inputs, outputs = kan.width[0], kan.width[-1]
-    if rows.ndim != 2 or rows.shape[1] != inputs or not len(rows):
-        raise ValueError(f"rows have shape {tuple(rows.shape)}; wanted [1 or more, {inputs}]")
-    if targets.shape != (len(rows), outputs):
-        raise ValueError(f"targets have shape {tuple(targets.shape)}; wanted {[len(rows), outputs]}")
-    for name, values in (("rows", rows), ("targets", targets)):
-        if not torch.isfinite(values).all():
-            row, column = (~torch.isfinite(values)).nonzero()[0].tolist()
-            raise ValueError(f"{name} have {float(values[row, column])} in row {row}, column {column}; wanted numbers")
+    check_rows(kan, rows)
+    if targets.shape != (len(rows), kan.width[-1]):
+        raise ValueError(f"targets have shape {tuple(targets.shape)}; wanted {[len(rows), kan.width[-1]]}")
+    if not torch.isfinite(targets).all():
+        row, column = (~torch.isfinite(targets)).nonzero()[0].tolist()
+        raise ValueError(f"targets have {float(targets[row, column])} in row {row}, column {column}; wanted numbers")
     if steps < 1:
         raise ValueError(f"steps is {steps}; wanted 1 or more")
     device = kan.layers[0].base_weight.device

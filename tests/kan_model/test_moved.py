@@ -19,6 +19,7 @@ OLD = {
     "kan_model.symbolic_choice.Symbolized": "kan_model.symbolic.choice",
     "kan_model.grid.refine_grid": "kan_model.grids.refinement",
     "kan_model.penalty.penalty": "kan_model.analysis.penalty",
+    "kan_model.edge_values.check_rows": "kan_model.network.checks",
     "kan_model.checkpoint.save": "kan_model.network.checkpoint",
     "kan_model.lowering.graph.GraphBuilder": "kan_model.onnx_graph",
     "training.samples.Samples": "training.data.samples",

@@ -10,10 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from kan_model.lowering.checks.regions import ENDS, FAR, INSIDE, KNOTS, OUTSIDE, TABLE, Rows32, Values64, rows_by_region
-from kan_model.lowering.checks.rounding import float32_edge_errors, float32_error, is_steep
+from kan_model.lowering.checks.rounding import float32_edge_errors, float32_error, is_steep, propagate, sum_edges
 from kan_model.lowering.checks.scale import scale_of_errors
 from kan_model.lowering.emit.pruned import remove_pruned
-from kan_model.network.layer import KANLayer
 from kan_model.network.network import KAN
 from kan_model.network.transform import Affine, InputTransform, OutputTransform, Softmax
 from kan_model.onnx_runtime import Session, open_session
@@ -114,7 +113,8 @@ class Reference:
         for region, all_rows in self._regions.items():
             rows, wanted = all_rows[::every], self._wanted[region].every_nth(every)
             count += len(rows)
-            got = _run_model(model, rows, block_rows, before_softmax=region == FAR and self._softmax)
+            session = open_session(_remove_softmax(model) if region == FAR and self._softmax else model)
+            got = np.concatenate([session.run(block)[0] for block in _blocks(rows, block_rows)])
             # Answers beyond the range of float32 are not compared.
             beyond = (np.abs(np.nan_to_num(wanted.size, nan=0.0)) > np.finfo(np.float32).max) | np.isinf(
                 wanted.float32_error
@@ -141,14 +141,10 @@ class Reference:
         The regions compared are: inside the domain, on knots, at the ends, and outside up to three domains.
         """
         session = open_session(model)
-        return max(
-            self._compare_region_edges(
-                session, self._regions[region][:_EDGE_ROWS], block_rows, outside=region == OUTSIDE
-            )
-            for region in (INSIDE, KNOTS, ENDS, OUTSIDE)
-        )
+        return max(self._compare_region_edges(session, region, block_rows) for region in (INSIDE, KNOTS, ENDS, OUTSIDE))
 
-    def _compare_region_edges(self, session: Session, rows: Rows32, block_rows: int, *, outside: bool) -> float:
+    def _compare_region_edges(self, session: Session, region: str, block_rows: int) -> float:
+        rows = self._regions[region][:_EDGE_ROWS]
         runs = [session.run(block)[1:] for block in _blocks(rows, block_rows)]
         worst = 0.0
         x = torch.from_numpy(rows).double()
@@ -158,7 +154,7 @@ class Reference:
             for layer, left, some, *got in zip(self._kan.layers, self._left[1:], inherent, *runs, strict=True):
                 wanted = layer.edge_outputs(x)[:, left].numpy()
                 x = layer(x)
-                spare = some if outside else np.where(is_steep(some), some, 0.0)
+                spare = some if region == OUTSIDE else np.where(is_steep(some), some, 0.0)
                 error = _edge_error(np.concatenate(got)[:, left], wanted, x.numpy()[:, left], spare[:, left])
                 worst = np.inf if not error >= 0 else max(worst, float(error))
         return worst
@@ -190,7 +186,7 @@ class Reference:
             broken = np.flatnonzero(missing.any(axis=1))
             for start in range(0, len(broken), _EDGE_ROWS):
                 part = broken[start : start + _EDGE_ROWS]
-                answers[part] = self._apply_outputs(self._sum_active_edges(x[part]))
+                answers[part] = self._apply_outputs(propagate(self._kan, x[part])[1])
             return _Wanted(answers, answers, missing, self._float32_error(region, x))
 
     def _float32_error(self, region: str, x: torch.Tensor) -> Values64:
@@ -205,13 +201,6 @@ class Reference:
             inherent = np.broadcast_to(inherent.max(axis=1, keepdims=True), inherent.shape)
         return inherent
 
-    def _sum_active_edges(self, x: torch.Tensor) -> torch.Tensor:
-        """The network with pruned edges left out of the sums, so that there is no 0 · NaN."""
-        for layer in self._kan.layers:
-            edges = torch.where(layer.active_edges, layer.edge_outputs(x), 0.0)
-            x = _nodes(layer, edges)
-        return x
-
     def _terms(self, x: torch.Tensor) -> tuple[Values64, Values64]:
         """The answers before any softmax, and for each answer the sum of its terms' absolute values."""
         for layer in self._kan.layers[:-1]:
@@ -219,7 +208,7 @@ class Reference:
         answers, size = [], []
         for part in torch.split(x, _EDGE_ROWS):
             edges = self._kan.layers[-1].edge_outputs(part)
-            answers.append(_nodes(self._kan.layers[-1], edges))
+            answers.append(sum_edges(self._kan.layers[-1], edges))
             size.append(edges.abs().sum(dim=2))
         total, absolute = torch.cat(answers), torch.cat(size)
         if isinstance(self._outputs, Affine):
@@ -245,16 +234,6 @@ def _edge_error(got: Rows32, wanted: Values64, nodes: Values64, inherent: Values
         error = (np.abs(got - wanted) - inherent).clip(min=0) / size
     error[np.isinf(inherent) | (np.isnan(got) & np.isnan(wanted)) | (got == wanted)] = 0
     return float(error.max())
-
-
-def _nodes(layer: KANLayer, edges: torch.Tensor) -> torch.Tensor:
-    """Node values ``[rows, outputs]`` for edges ``[rows, outputs, inputs]``."""
-    return edges.sum(dim=2) if layer.bias is None else edges.sum(dim=2) + layer.bias
-
-
-def _run_model(model: onnx.ModelProto, rows: Rows32, block_rows: int, *, before_softmax: bool) -> Rows32:
-    session = open_session(_remove_softmax(model) if before_softmax else model)
-    return np.concatenate([session.run(block)[0] for block in _blocks(rows, block_rows)])
 
 
 def _blocks(rows: Rows32, size: int) -> Iterator[Rows32]:

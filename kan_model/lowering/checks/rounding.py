@@ -83,11 +83,11 @@ def float32_edge_errors(kan: KAN, x: Tensor) -> list[Values]:
     if not any(layer.symbolic_places for layer in kan.layers):
         return [np.zeros((len(x), layer.outputs, layer.inputs)) for layer in kan.layers]
     generator = torch.Generator().manual_seed(0)
-    exact, _ = _propagate(kan, x)
+    exact, _ = propagate(kan, x)
     spread = [torch.zeros_like(edges) for edges in exact]
     closed = torch.zeros(len(x), dtype=torch.bool)
     for _ in range(_TRIES):
-        moved, _ = _propagate(_round_constants(kan, generator), x, generator)
+        moved, _ = propagate(_round_constants(kan, generator), x, generator)
         for layer, before, after, most in zip(kan.layers, exact, moved, spread, strict=True):
             apart = (after - before).abs()
             apart[after.isnan() & before.isnan()] = 0.0
@@ -144,10 +144,10 @@ def _round_chunk(
     kan: KAN, rounded: Sequence[KAN], x: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     overflow, lost = torch.zeros(2, len(x), dtype=torch.bool)
-    exact_edges, exact = _propagate(kan, x)
+    exact_edges, exact = propagate(kan, x)
     spread = torch.zeros_like(exact)
     for other in rounded:
-        moved_edges, moved = _propagate(other, x, generator)
+        moved_edges, moved = propagate(other, x, generator)
         for layer, before, after in zip(other.layers, exact_edges, moved_edges, strict=True):
             lost |= _is_lost(layer, before, after)
             overflow |= _has_overflow(layer, after)
@@ -157,28 +157,27 @@ def _round_chunk(
     return spread, overflow, lost
 
 
-def _propagate(kan: KAN, x: Tensor, generator: torch.Generator | None = None) -> tuple[list[Tensor], Tensor]:
-    """The edges of each layer and the answers. With a generator, every number is rounded at random."""
+def propagate(kan: KAN, x: Tensor, generator: torch.Generator | None = None) -> tuple[list[Tensor], Tensor]:
+    """The edges of each layer and the answers. With a generator, every number is rounded at random.
+
+    Pruned edges are 0, never 0 · NaN.
+    """
     found = []
     with torch.no_grad():
         if generator is not None:
             x = x * (1 + _noise(x.shape, generator))
         for layer in kan.layers:
-            edges = _edges(layer, x)
+            edges = torch.where(layer.active_edges, layer.edge_outputs(x), 0.0)
             found.append(edges)
-            x = _nodes(layer, edges)
+            x = sum_edges(layer, edges)
             if generator is not None:
                 size = edges.abs().sum(dim=2).nan_to_num(posinf=0.0)
                 x = x + size * _noise(x.shape, generator)
     return found, x
 
 
-def _edges(layer: KANLayer, x: Tensor) -> Tensor:
-    """Edge outputs ``[rows, outputs, inputs]``; pruned edges are 0, never 0 · NaN."""
-    return torch.where(layer.active_edges, layer.edge_outputs(x), 0.0)
-
-
-def _nodes(layer: KANLayer, edges: Tensor) -> Tensor:
+def sum_edges(layer: KANLayer, edges: Tensor) -> Tensor:
+    """Node values ``[rows, outputs]`` for edges ``[rows, outputs, inputs]``."""
     return edges.sum(dim=2) if layer.bias is None else edges.sum(dim=2) + layer.bias
 
 

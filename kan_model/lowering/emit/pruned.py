@@ -7,14 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kan_model.network.connections import (
-    Flags,
-    Indices,
-    active_edges,
-    reachable_from_inputs,
-    reaching_outputs,
-    select_nodes,
-)
+from kan_model.network.connections import Indices, active_edges, reachable_from_inputs, reaching_outputs, select_nodes
 from kan_model.network.layer import KANLayer
 from kan_model.network.network import KAN
 
@@ -46,10 +39,11 @@ class Compact:
 
 def remove_pruned(kan: KAN) -> Compact:
     """Leave out nodes on no path from an input to an output. Outputs stay, and at least one node of each level."""
-    active = active_edges(kan.layers)
-    is_fed, is_read = reachable_from_inputs(active), reaching_outputs(active)
-    alive = _nodes_to_keep(is_fed, is_read)
-    nodes = tuple(np.flatnonzero(level) for level in alive)
+    live = reaching_outputs(active_edges(kan.layers))
+    varying = reachable_from_inputs(live)
+    kept = [np.flatnonzero(edges.any(axis=0)) for edges in varying]
+    # A level keeps at least one node, because a layer needs one.
+    nodes = (*(level if len(level) else np.array([0]) for level in kept), np.arange(kan.width[-1]))
     exact = copy.deepcopy(kan).double()
     layers, fixed, biases = [], [], []
     values = torch.zeros(kan.width[0], dtype=torch.float64)
@@ -57,7 +51,7 @@ def remove_pruned(kan: KAN) -> Compact:
         with torch.no_grad():
             edges = exact.layers[index].edge_outputs(values[None])[0].numpy()
         # Only edges from constant nodes keep a value here. A pruned edge is 0, even where it computes 0 · NaN.
-        edges[~(active[index] & is_read[index + 1][:, None] & ~is_fed[index])] = 0
+        edges[~live[index] | varying[index]] = 0
         bias = exact.layers[index].bias
         biases.append(np.zeros(layer.outputs) if bias is None else bias.detach().numpy())
         values = torch.from_numpy(edges.sum(axis=1) + biases[-1])
@@ -66,13 +60,3 @@ def remove_pruned(kan: KAN) -> Compact:
         left = select_nodes(layer, nodes[index], nodes[index + 1])
         layers.append(left if left.bias is None else left.changed(bias=None))
     return Compact(tuple(layers), nodes, tuple(fixed), tuple(biases))
-
-
-def _nodes_to_keep(fed: list[Flags], read: list[Flags]) -> list[Flags]:
-    """Flags of the nodes to keep."""
-    alive = [before & after for before, after in zip(fed, read, strict=True)]
-    alive[-1][:] = True
-    for level in alive:
-        # A level keeps at least one node, because a layer needs one.
-        level[0] |= not level.any()
-    return alive

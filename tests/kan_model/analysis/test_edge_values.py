@@ -6,10 +6,8 @@ import pytest
 import torch
 
 from kan_model import KAN
-from kan_model.analysis.edge_values import check_rows, edge_values, first_flaw
+from kan_model.analysis.edge_values import edge_values, first_flaw
 from kan_model.network.symbolic_edge import SymbolicEdge
-
-NAN, INFINITY = float("nan"), float("inf")
 
 
 def test_edges_are_those_of_each_layer_behind_the_ones_before(make_kan: Callable[..., KAN]) -> None:
@@ -21,24 +19,6 @@ def test_edges_are_those_of_each_layer_behind_the_ones_before(make_kan: Callable
     first, second = edge_values(kan, x)
     torch.testing.assert_close(first, kan.layers[0].edge_outputs(x), rtol=0, atol=0)
     torch.testing.assert_close(second.sum(dim=2), kan(x), rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        (torch.zeros(5, 2), r"rows have shape \(5, 2\); wanted \[2 or more rows, 3 inputs\]"),
-        (torch.zeros(3), r"rows have shape \(3,\)"),
-        (torch.zeros(0, 3), r"rows have shape \(0, 3\)"),
-        (torch.zeros(1, 3), r"rows have shape \(1, 3\)"),
-        (torch.tensor([[0, 0, 0], [0, NAN, 0], [INFINITY, 0, 0]]), "2 of 3 rows hold NaN or an infinity, row 1 first"),
-    ],
-)
-def test_rows_that_the_network_cannot_read_are_refused(
-    make_kan: Callable[..., KAN], rows: torch.Tensor, message: str
-) -> None:
-    """What came, and what was wanted."""
-    with pytest.raises(ValueError, match=message):
-        check_rows(make_kan(), rows, at_least=2)
 
 
 def test_an_edge_that_is_not_finite_is_named(make_kan: Callable[..., KAN]) -> None:

@@ -320,12 +320,15 @@ def test_an_adapted_network_lowers(make_kan: Callable[..., KAN]) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (torch.zeros(10, 2), r"rows have shape \(10, 2\); wanted \[2 or more, 3\]"),
+        (torch.zeros(10, 2), r"rows have shape \(10, 2\); wanted \[2 or more rows, 3"),
         (torch.zeros(1, 3), r"rows have shape \(1, 3\); wanted \[2 or more"),
         (torch.zeros(0, 3), r"rows have shape \(0, 3\); wanted \[2 or more"),
         (torch.zeros(3), r"rows have shape \(3,\)"),
-        (torch.tensor([[0.0, 0, 0], [0, math.nan, 0]]), r"row 1 is \[0.0, nan, 0.0\]; wanted finite"),
-        (torch.tensor([[1e300, 0.0, 0.0], [0, 0, 0]], dtype=torch.float64), r"row 0 is .*float32 can hold"),
+        (torch.tensor([[0.0, 0, 0], [0, math.nan, 0]]), "row 1 first: input 1 is nan; wanted finite"),
+        (
+            torch.tensor([[1e300, 0.0, 0.0], [0, 0, 0]], dtype=torch.float64),
+            "row 0 first: input 0 is 1e\\+300; .*float32 can hold",
+        ),
     ],
 )
 def test_rows_that_are_none_are_refused(make_kan: Callable[..., KAN], rows: Tensor, message: str) -> None:

@@ -242,12 +242,12 @@ def test_the_result_lowers_to_onnx(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (torch.zeros(1, 2), r"rows have shape \(1, 2\); wanted \[2 or more, 2\]"),
+        (torch.zeros(1, 2), r"rows have shape \(1, 2\); wanted \[2 or more rows, 2"),
         (torch.zeros(0, 2), r"rows have shape \(0, 2\)"),
         (torch.zeros(5, 3), r"rows have shape \(5, 3\)"),
         (torch.zeros(5), r"rows have shape \(5,\)"),
-        (torch.tensor([[0.0, 1.0], [math.nan, 2.0]]), "row 1 has nan in feature 0; wanted finite numbers"),
-        (torch.tensor([[0.0, math.inf], [1.0, 2.0]]), "row 0 has inf in feature 1; wanted finite numbers"),
+        (torch.tensor([[0.0, 1.0], [math.nan, 2.0]]), "row 1 first: input 0 is nan; wanted finite numbers"),
+        (torch.tensor([[0.0, math.inf], [1.0, 2.0]]), "row 0 first: input 1 is inf; wanted finite numbers"),
     ],
 )
 def test_bad_rows_are_refused(make_kan: Callable[..., KAN], rows: Tensor, message: str) -> None:

@@ -177,11 +177,11 @@ def test_the_result_lowers_to_onnx() -> None:
 @pytest.mark.parametrize(
     ("rows", "targets", "steps", "message"),
     [
-        (torch.zeros(0, 2), torch.zeros(0, 1), 9, r"rows have shape \(0, 2\); wanted \[1 or more, 2\]"),
+        (torch.zeros(0, 2), torch.zeros(0, 1), 9, r"rows have shape \(0, 2\); wanted \[1 or more rows, 2"),
         (torch.zeros(3, 1), torch.zeros(3, 1), 9, r"rows have shape \(3, 1\)"),
         (torch.zeros(3, 2), torch.zeros(3), 9, r"targets have shape \(3,\); wanted \[3, 1\]"),
         (torch.zeros(3, 2), torch.zeros(2, 1), 9, r"targets have shape \(2, 1\); wanted \[3, 1\]"),
-        (torch.full((3, 2), math.nan), torch.zeros(3, 1), 9, "rows have nan in row 0, column 0; wanted numbers"),
+        (torch.full((3, 2), math.nan), torch.zeros(3, 1), 9, "row 0 first: input 0 is nan; wanted finite numbers"),
         (torch.zeros(3, 2), torch.full((3, 1), math.inf), 9, "targets have inf in row 0, column 0; wanted numbers"),
         (torch.zeros(3, 2), torch.zeros(3, 1), 0, "steps is 0; wanted 1 or more"),
     ],
