@@ -48,6 +48,61 @@ def test_stratified_parts_hold_every_class(sizes: list[int], test: float) -> Non
         assert abs((codes[split.test] == code).sum() - size * test) <= 1
 
 
+@pytest.mark.parametrize(("test", "validation"), [(0.05, 0.9), (0.9, 0.05), (0.45, 0.5)])
+def test_a_small_class_is_in_every_part_whatever_the_shares(test: float, validation: float) -> None:
+    """Where a part asks for nearly all rows, it leaves one of each class to the other two."""
+    codes = np.repeat(np.arange(6), [3, 4, 5, 7, 10, 40])
+    section = SplitSection(kind="stratified", test=test, validation=validation)
+    split = stratified_split(section, codes, list("abcdef"))
+    assert all_rows(split) == list(range(len(codes)))
+    assert all(set(codes[part]) == set(codes) for part in (split.train, split.validation, split.test))
+
+
+def split_by_chance(kind: str, seed: int = 0) -> Split:
+    """120 rows, of which each kind of random split takes 65, 15 and 20 %; three classes, forty groups."""
+    if kind == "random":
+        return random_split(SplitSection(seed=seed), 120)
+    if kind == "stratified":
+        return stratified_split(SplitSection(kind="stratified", seed=seed), np.arange(120) % 3, ["a", "b", "c"])
+    groups = (np.arange(120) % 40).astype(str).astype(object)
+    return group_split(SplitSection(kind="group", column="who", seed=seed), groups)
+
+
+@pytest.mark.parametrize("kind", ["random", "stratified", "group"])
+def test_every_seed_gives_another_split_in_file_order(kind: str) -> None:
+    """The seed alone decides which rows a part holds; within a part rows stand as in the file."""
+    splits = [split_by_chance(kind, seed) for seed in range(5)]
+    assert len({split.fingerprint() for split in splits}) == 5
+    assert split_by_chance(kind, 3).fingerprint() == splits[3].fingerprint()
+    for split in splits:
+        assert all((np.diff(part) > 0).all() for part in (split.train, split.validation, split.test))
+
+
+def test_a_fingerprint_tells_every_part_and_border() -> None:
+    """The same rows cut elsewhere, or another row in any one part, give another fingerprint."""
+    cuts = [([0, 1], [2], [3]), ([0], [1, 2], [3]), ([0], [1], [2, 3]), ([4, 1], [2], [3]), ([0, 1], [4], [3])]
+    splits = [Split(*(np.array(part, dtype=np.int64) for part in parts)) for parts in [*cuts, ([0, 1], [2], [4])]]
+    assert len({split.fingerprint() for split in splits}) == len(splits)
+
+
+def test_a_class_without_rows_is_left_out_of_a_stratified_split() -> None:
+    """A continued model knows classes that new rows may not hold."""
+    codes = np.array([0] * 10 + [2] * 10)
+    split = stratified_split(SplitSection(kind="stratified"), codes, ["a", "absent", "c"])
+    assert all_rows(split) == list(range(20))
+    assert all(set(codes[part]) == {0, 2} for part in (split.train, split.validation, split.test))
+
+
+@pytest.mark.parametrize(
+    ("rows", "validation", "message"), [(9, 0.15, "9 rows to train on"), (30, 0.01, "no row for the validation part")]
+)
+def test_a_stratified_split_has_the_limits_of_a_random_one(rows: int, validation: float, message: str) -> None:
+    """The table's size and the shares are checked before any class is."""
+    section = SplitSection(kind="stratified", validation=validation)
+    with pytest.raises(DataError, match=message):
+        stratified_split(section, np.arange(rows) % 3, ["a", "b", "c"])
+
+
 def test_a_class_too_small_to_split_is_named() -> None:
     """Two rows cannot be in three parts."""
     codes = np.array([0] * 20 + [1] * 2)
@@ -152,6 +207,13 @@ def test_a_part_with_less_than_half_of_its_rows_is_told() -> None:
     assert shortage(by_time(), time_split(by_time(), np.arange(200.0))) == ""
 
 
+@pytest.mark.parametrize(("sizes", "is_short"), [((145, 15, 40), False), ((146, 14, 40), True), ((65, 65, 70), False)])
+def test_half_of_the_wanted_rows_is_no_shortage(sizes: tuple[int, int, int], is_short: bool) -> None:
+    """130, 30 and 40 are wanted: a part with half of that is not told, a part with one row less is."""
+    parts = np.split(np.arange(200), [sizes[0], sizes[0] + sizes[1]])
+    assert (shortage(by_time(), Split(*parts)) != "") is is_short
+
+
 def _wanted(section: SplitSection, rows: int) -> tuple[int, int, int]:
     test, validation = round(rows * section.test), round(rows * section.validation)
     return rows - test - validation, validation, test
@@ -176,6 +238,15 @@ def test_groups_stay_together(groups: list[str]) -> None:
     assert [set(shuffled[part]) for part in (again.train, again.validation, again.test)] == parts
 
 
+@pytest.mark.parametrize("sizes", [(40, 30, 30), (25, 25, 25, 25), (8, 1, 1), (1, 1, 98), (50, 48, 1, 1)])
+def test_few_groups_fill_every_part(sizes: tuple[int, ...]) -> None:
+    """Also where the training rows lack more than a part that is still empty."""
+    groups = np.repeat(np.arange(len(sizes)), sizes).astype(str).astype(object)
+    split = group_split(SplitSection(kind="group", column="who"), groups)
+    assert all(len(set(groups[part])) >= 1 for part in (split.train, split.validation, split.test))
+    assert all_rows(split) == list(range(len(groups)))
+
+
 def test_many_small_groups_come_near_to_the_fractions() -> None:
     """With 200 groups of five, the parts are as large as asked for."""
     split = group_split(
@@ -183,6 +254,13 @@ def test_many_small_groups_come_near_to_the_fractions() -> None:
     )
     assert abs(len(split.test) - 200) <= 5
     assert abs(len(split.validation) - 150) <= 5
+
+
+def test_a_large_group_takes_its_place_before_small_ones() -> None:
+    """A group with half of 100 rows and 50 rows that are a group each: the parts are exactly as large as asked for."""
+    groups = np.array(["large"] * 50 + [str(number) for number in range(50)], dtype=object)
+    split = group_split(SplitSection(kind="group", column="who"), groups)
+    assert (len(split.train), len(split.validation), len(split.test)) == (65, 15, 20)
 
 
 def test_too_few_rows_are_refused() -> None:
