@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import stat
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +15,7 @@ from google.protobuf.message import Message
 
 from kan_api.limits import DEFAULT_MAX_MODEL_BYTES
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, Feature, ModelManifest, TensorSpec
+from kan_api.version_folder import MAX_VERSION
 from training.publishing.publish import (
     Files,
     PublishError,
@@ -52,6 +55,45 @@ def test_versions_count_up_and_hold_what_was_given(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "flowers").iterdir()) == ["1", "2", "config.pbtxt"]
 
 
+def test_the_callers_manifest_stays_as_it_was(tmp_path: Path) -> None:
+    """Version and files are the publication's: those that the given manifest lists are not the new version's."""
+    given, before = manifest(), manifest()
+    for each in (given, before):
+        each.files.add(name="of another version")
+    published = publish(tmp_path, given, always({"model.onnx": b"one"}))
+    assert given == before
+    assert [file.name for file in published.manifest.files] == ["model.onnx"]
+
+
+def test_a_version_is_on_disk_before_it_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a power cut a version is whole or absent: files, then their names, then the rename are flushed to disk."""
+    model_folder, flush = tmp_path / "flowers", os.fsync
+    flushed: list[tuple[str, int, bool]] = []
+
+    def record(descriptor: int) -> None:
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        name = "the version's folder" if path.name.startswith(".publishing-") else path.name
+        size = path.stat().st_size if path.is_file() else 0
+        flushed.append((name, size, (model_folder / "1").exists()))
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", record)
+    folder = publish(tmp_path, manifest(), always({"model.onnx": b"one", "network": b"three"})).folder
+    assert flushed[:5] == [
+        ("model.onnx", 3, False),
+        ("network", 5, False),
+        ("manifest.json", (folder / "manifest.json").stat().st_size, False),
+        ("the version's folder", 0, False),
+        ("flowers", 0, True),
+    ]
+
+
+def test_a_server_of_another_user_may_read_a_version(tmp_path: Path) -> None:
+    """Its folder is as open as any other, not the publisher's alone as temporary folders are."""
+    folder = publish(tmp_path, manifest(), always({"model.onnx": b""})).folder
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+
+
 def test_a_manifest_holds_every_field_also_those_of_value_zero(tmp_path: Path) -> None:
     """A reader without protobuf finds each field of each message; `imputed` only where NaN is allowed."""
     given = manifest("from zero")
@@ -76,6 +118,34 @@ def test_a_manifest_without_its_zeros_is_read_as_one_with_them(tmp_path: Path) -
     (folder / "manifest.json").write_text(json_format.MessageToJson(whole, preserving_proto_field_name=True))
     assert '"low"' not in (folder / "manifest.json").read_text()
     assert read_manifest(folder) == whole
+
+
+def test_a_manifest_of_a_newer_library_is_read(tmp_path: Path) -> None:
+    """A field that this library does not know is skipped, and the version still says which inputs may follow."""
+    path = publish(tmp_path, manifest(), always({"model.onnx": b"one"})).folder / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "from_tomorrow": {"a": 1}}))
+    with pytest.raises(PublishError, match="takes other inputs"):
+        check_successor(tmp_path, manifest("c"))
+
+
+def overtaken_at(version: int, models: Path) -> Files:
+    """While the files of this version are made, another process publishes it."""
+
+    def files(number: int) -> dict[str, bytes]:
+        if number == version:
+            publish(models, manifest(), always({"model.onnx": b"theirs"}))
+        return {"model.onnx": b"ours"}
+
+    return files
+
+
+def test_a_version_that_must_follow_another_is_not_published_after_a_third(tmp_path: Path) -> None:
+    """`after` holds at the rename: a version that appears while the files are written counts too."""
+    publish(tmp_path, manifest(), always({"model.onnx": b"one"}))
+    with pytest.raises(PublishError, match="version 2 was published meanwhile; wanted 1"):
+        publish(tmp_path, manifest(), overtaken_at(2, tmp_path), after=1)
+    assert sorted(path.name for path in (tmp_path / "flowers").iterdir()) == ["1", "2", "config.pbtxt"]
+    assert (tmp_path / "flowers" / "2" / "model.onnx").read_bytes() == b"theirs"
 
 
 def test_publishers_at_once_each_get_a_number(tmp_path: Path) -> None:
@@ -160,6 +230,14 @@ def test_a_model_that_needs_a_setting_says_so(tmp_path: Path) -> None:
     )
 
 
+def test_a_model_that_needs_no_setting_has_no_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exactly as large as kan-serve takes by default; its limit is for model.onnx, not for files beside it."""
+    monkeypatch.setattr("training.publishing.publish.DEFAULT_MAX_MODEL_BYTES", 3)
+    assert publish(tmp_path, manifest(), always({"model.onnx": b"one", "explain.onnx": b"three"})).notes == ()
+    (note,) = publish(tmp_path, manifest(), always({"model.onnx": b"four"})).notes
+    assert note.startswith("model.onnx has 4 bytes")
+
+
 def test_a_failing_write_leaves_nothing(tmp_path: Path) -> None:
     """A file name that cannot be written: an error, and the repository as it was."""
     with pytest.raises(PublishError, match="cannot publish"):
@@ -170,8 +248,19 @@ def test_a_failing_write_leaves_nothing(tmp_path: Path) -> None:
 def test_a_repository_that_is_a_file_is_said_to_be_one(tmp_path: Path) -> None:
     """No traceback for a wrong --models."""
     (tmp_path / "models").write_text("")
+    with pytest.raises(PublishError, match="models is no folder"):
+        check_successor(tmp_path / "models", manifest())
     with pytest.raises(PublishError, match="cannot publish"):
         publish(tmp_path / "models", manifest(), always({"model.onnx": b""}))
+
+
+def test_a_rename_that_fails_is_told(tmp_path: Path) -> None:
+    """If the number is not taken, the next one would not help: a link to nowhere stands in the folder's place."""
+    (tmp_path / "flowers").mkdir()
+    (tmp_path / "flowers" / "1").symlink_to("nowhere")
+    with pytest.raises(PublishError, match="cannot publish: Not a directory"):
+        publish(tmp_path, manifest(), always({"model.onnx": b""}))
+    assert [path.name for path in (tmp_path / "flowers").iterdir()] == ["1"]
 
 
 @pytest.mark.parametrize("torn", [b"{", b"\xff\xfe"])
@@ -180,6 +269,24 @@ def test_a_broken_newest_version_binds_nobody(tmp_path: Path, torn: bytes) -> No
     (tmp_path / "flowers" / "7").mkdir(parents=True)
     (tmp_path / "flowers" / "7" / "manifest.json").write_bytes(torn)
     assert publish(tmp_path, manifest(), always({"model.onnx": b""})).manifest.version == 8
+
+
+def test_the_newest_version_binds_not_the_oldest(tmp_path: Path) -> None:
+    """A broken first version does not free the next ones from what the second one requires."""
+    first = publish(tmp_path, manifest("a"), always({"model.onnx": b""})).folder
+    publish(tmp_path, manifest("a"), always({"model.onnx": b""}))
+    (first / "manifest.json").write_bytes(b"{")
+    with pytest.raises(PublishError, match="takes other inputs"):
+        publish(tmp_path, manifest("c"), always({"model.onnx": b""}))
+
+
+def test_a_file_named_as_a_version_is_none(tmp_path: Path) -> None:
+    """It takes its own number, because nothing is overwritten, and no number before it."""
+    (tmp_path / "flowers").mkdir()
+    for name in ("1", "5"):
+        (tmp_path / "flowers" / name).write_text("")
+    assert publish(tmp_path, manifest(), always({"model.onnx": b""})).manifest.version == 2
+    assert published_versions(tmp_path / "flowers") == [2]
 
 
 def test_a_folder_that_kan_serve_would_not_look_at_counts_for_nothing(tmp_path: Path) -> None:
@@ -198,6 +305,15 @@ def test_after_the_largest_version_nothing_is_published(tmp_path: Path) -> None:
     with pytest.raises(PublishError, match="is the largest"):
         publish(tmp_path, manifest(), always({"model.onnx": b""}))
     assert list(last.parent.iterdir()) == [last]
+
+
+def test_the_largest_version_is_published_once(tmp_path: Path) -> None:
+    """Of two publishers at once, one gets the last number; the other is refused, not given a number without meaning."""
+    (tmp_path / "flowers" / "999999999999999998").mkdir(parents=True)
+    with pytest.raises(PublishError, match="the next version would be 1000000000000000000"):
+        publish(tmp_path, manifest(), overtaken_at(MAX_VERSION, tmp_path))
+    assert published_versions(tmp_path / "flowers") == [MAX_VERSION - 1, MAX_VERSION]
+    assert (tmp_path / "flowers" / str(MAX_VERSION) / "model.onnx").read_bytes() == b"theirs"
 
 
 def test_tritons_file_follows_the_newest_version(tmp_path: Path) -> None:
@@ -219,6 +335,16 @@ def test_a_publisher_that_comes_late_does_not_bring_an_old_file_back(tmp_path: P
     publish(tmp_path, manifest(output="mean"), always({"model.onnx": b""}))
     configure_triton(tmp_path / "flowers", first.manifest)
     assert (tmp_path / "flowers" / "config.pbtxt").read_text() == config_text(manifest(output="mean"))
+
+
+def test_tritons_file_is_never_half_written(tmp_path: Path) -> None:
+    """A new file replaces it: what a reader has open, here by another name, keeps the content that it had."""
+    config = tmp_path / "flowers" / "config.pbtxt"
+    publish(tmp_path, manifest(), always({"model.onnx": b""}))
+    os.link(config, tmp_path / "open")
+    publish(tmp_path, manifest(output="mean"), always({"model.onnx": b""}))
+    assert config.read_text() == config_text(manifest(output="mean"))
+    assert (tmp_path / "open").read_text() == config_text(manifest())
 
 
 def test_what_a_person_put_into_tritons_file_is_not_lost(tmp_path: Path) -> None:

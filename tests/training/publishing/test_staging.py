@@ -1,5 +1,7 @@
 """What a killed publisher leaves is removed by the next one; what a live one uses is not."""
 
+import fcntl
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,6 +11,7 @@ import pytest
 
 from kan_api.v1.manifest_pb2 import Feature, ModelManifest
 from training.publishing.publish import Published, publish
+from training.publishing.staging import remove_abandoned, staging_folder
 
 _MANIFEST = ModelManifest(name="flowers", features=[Feature(name="a")])
 _PUBLISHER = """
@@ -86,3 +89,43 @@ def test_a_folder_of_which_nothing_is_known_is_left_and_named(tmp_path: Path, na
     assert _hidden(tmp_path) == [folder]
     (note,) = published.notes
     assert note.startswith(f"warning   {folder} is a publisher's")
+
+
+def test_without_an_id_of_the_boot_nothing_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A free lock says nothing if the folder may be of another machine."""
+    monkeypatch.setattr("training.publishing.staging._BOOT_ID", tmp_path / "no such file")
+    folder = tmp_path / "flowers" / ".publishing-267fbofq"
+    folder.mkdir(parents=True)
+    (note,) = _publish(tmp_path).notes
+    assert _hidden(tmp_path) == [folder]
+    assert note.startswith(f"warning   {folder} is a publisher's")
+
+
+def test_a_folder_that_is_removed_before_it_is_locked_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another publisher may come between the folder and its lock, and takes it for abandoned."""
+    lock = fcntl.flock
+
+    def overtaken(descriptor: int, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        assert remove_abandoned(tmp_path) == ()
+        assert list(tmp_path.iterdir()) == []
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", overtaken)
+    with staging_folder(tmp_path) as folder:
+        assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_publication_leaves_no_file_open(tmp_path: Path) -> None:
+    """A notebook publishes a thousand times; what the lock was held on is closed each time."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", "")
+    abandoned = tmp_path / "flowers" / f".publishing-{boot}-267fbofq"
+    open_files = []
+    for _ in range(3):
+        abandoned.mkdir(parents=True)
+        assert _publish(tmp_path).notes == ()
+        assert not abandoned.exists()
+        open_files.append(len(os.listdir("/proc/self/fd")))
+    assert open_files == [open_files[0]] * 3
