@@ -68,6 +68,31 @@ def test_replace_knots_keeps_the_function_when_the_new_grid_can_hold_it(make_kan
     torch.testing.assert_close(replace_knots(layer, finer.all_knots())(x), layer(x), atol=1e-9, rtol=0)
 
 
+@pytest.mark.parametrize("degree", [1, 2, 3, 4, 5])
+def test_knots_beyond_the_domain_repeat_the_interval_beside_them(make_kan: Callable[..., KAN], degree: int) -> None:
+    """Under decay they shape the tails: the first interval repeats before the domain, the last one after it."""
+    layer = refine_grid(make_kan((3, 2), degree=degree, uneven=True), 12).layers[0]
+    steps = layer.all_knots().diff(dim=1)
+    torch.testing.assert_close(steps[:, :degree], steps[:, degree : degree + 1].expand(-1, degree))
+    torch.testing.assert_close(steps[:, -degree:], steps[:, -degree - 1 : -degree].expand(-1, degree))
+
+
+def test_a_wider_domain_keeps_the_function_on_the_old_one(make_kan: Callable[..., KAN]) -> None:
+    """The fit is where both domains overlap: beyond the old one there is nothing to keep, and nothing to give up for.
+
+    The new grid holds the old breaks, so the function on the old domain is one of its splines.
+    """
+    layer = make_kan((3, 2), grid_size=4, uneven=True).layers[0]
+    layer = layer.changed(base_weight=torch.zeros_like(layer.base_weight))
+    inner = layer.all_knots()[:, 3:-3]
+    steps = torch.tensor([0.3, 1.0, 1.7, 2.9, 3.1], dtype=torch.float64)
+    wider = replace_knots(layer, torch.cat([inner[:, :1] - steps.flip(0), inner, inner[:, -1:] + steps], dim=1))
+    low, high = layer.domain.T
+    x = low + (high - low) * torch.linspace(0, 1, 200, dtype=torch.float64).unsqueeze(1)
+    torch.testing.assert_close(wider(x), layer(x), atol=1e-9, rtol=0)
+    assert wider.grid_size == 8
+
+
 @pytest.mark.parametrize("uneven", [False, True])
 def test_symbolic_edges_are_carried_along(make_kan: Callable[..., KAN], uneven: bool) -> None:
     """Their numbers do not change, and neither does the function beside them, by refining or by other knots."""

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy.interpolate import BSpline
+from scipy.interpolate import BSpline, make_lsq_spline
 
 from kan_model.splines.bspline import (
     basis,
@@ -94,6 +94,33 @@ def test_nan_stays_nan() -> None:
 
 
 @pytest.mark.parametrize("degree", DEGREES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_beyond_the_knots_all_is_zero_however_far(degree: int, dtype: torch.dtype) -> None:
+    """The largest numbers of the type and infinity give 0, not NaN."""
+    knots = uniform_knots(torch.tensor([[-1.0, 1.0]], dtype=dtype), 5, degree)
+    largest = torch.finfo(dtype).max
+    x = torch.tensor([[largest], [-largest], [float("inf")], [float("-inf")]], dtype=dtype)
+    assert torch.equal(basis(x, knots, degree), torch.zeros(4, 1, 5 + degree, dtype=dtype))
+
+
+@pytest.mark.parametrize("degree", DEGREES)
+def test_weights_are_those_of_squared_differences(degree: int) -> None:
+    """As SciPy's make_lsq_spline, which weighs the differences before they are squared."""
+    random = np.random.default_rng(0)
+    x, y, weights = np.sort(random.uniform(-1, 1, 60)), random.normal(size=60), random.uniform(0.1, 10, 60)
+    knots = uniform_knots(torch.tensor([[-1.0, 1.0]], dtype=torch.float64), 4, degree)
+    fitted = fit_coefficients(
+        torch.from_numpy(x)[:, None],
+        torch.from_numpy(y)[:, None, None],
+        knots,
+        degree,
+        torch.from_numpy(weights)[:, None],
+    )
+    expected = make_lsq_spline(x, y, knots[0].numpy(), degree, w=np.sqrt(weights)).c
+    np.testing.assert_allclose(fitted[0, 0], expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("degree", DEGREES)
 def test_fit_gives_back_the_coefficients_of_a_spline(degree: int) -> None:
     """Least squares on a spline's own values is that spline."""
     domain = torch.tensor([[-2.0, 1.0], [0.0, 5.0]], dtype=torch.float64)
@@ -133,6 +160,8 @@ def test_insertion_equals_scipys_knot_insertion(degree: int) -> None:
         ([[float(i) for i in range(20)]], 6, "degree is 6"),
         ([[0.0, 1, 1, 2, 3, 4]], 2, "feature 0"),
         ([[0.0, 1, 2, 3], [0.0, 1, float("nan"), 3]], 1, "feature 1"),
+        ([[0.0, 1, 2, float("inf")]], 1, "feature 0"),
+        ([[float("-inf"), 1, 2, 3]], 1, "feature 0"),
         ([[0.0, 1, 2]], 1, "at least 4"),
     ],
 )

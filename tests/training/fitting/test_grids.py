@@ -61,6 +61,25 @@ def test_first_the_grids_of_inputs_move_then_all() -> None:
     assert [layer.grid_size for layer in later.layers] == [8, 8]
 
 
+def test_grids_follow_rows_of_the_whole_table() -> None:
+    """Of more rows than grids follow, every step-th counts: a table in time order ends elsewhere than it begins."""
+    rows = torch.linspace(-1, 1, 10_001, dtype=torch.float64).unsqueeze(1).expand(-1, 2)
+    grown = first_grid(network(), 4, rows, AdaptSection(uniform_share=0, margin=0)).layers[0]
+    wanted = torch.tensor([[-1.0, 1.0]] * 2, dtype=torch.float64)
+    torch.testing.assert_close(grown.domain, wanted, atol=1e-3, rtol=0)
+    torch.testing.assert_close(grown.all_knots()[:, 5], torch.zeros(2, dtype=torch.float64), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize(("share", "middle"), [(0.0, 0.99 * 0.25 + 0.01 * 0.5), (1.0, 0.5)])
+def test_a_recipes_margin_and_share_are_those_of_the_grid(share: float, middle: float) -> None:
+    """The median of squares from 0 to 1 is 1/4, of which 1 % goes to the even grid; a share of 1 is the even grid."""
+    rows = (torch.linspace(0, 1, 1001, dtype=torch.float64) ** 2).unsqueeze(1).expand(-1, 2)
+    adapt = AdaptSection(uniform_share=share, margin=0.25)
+    grown = next_grid(first_grid(network((2, 1)), 4, rows, adapt), 4, rows, adapt).layers[0]
+    torch.testing.assert_close(grown.domain, torch.tensor([[-0.25, 1.25]] * 2, dtype=torch.float64))
+    torch.testing.assert_close(grown.all_knots()[0, 5], torch.tensor(middle, dtype=torch.float64), atol=1e-3, rtol=0)
+
+
 def test_without_the_section_grids_are_refined_only() -> None:
     """The same network as ``refine_grid`` gives, to the bit."""
     rows, kan = skewed(50, 0).x, network()
