@@ -121,6 +121,63 @@ def test_no_output_moves_by_more_than_is_allowed(
     assert max(adapt_grid(kan, x, max_moved=math.inf).moved) > bound
 
 
+def test_each_layer_uses_its_share_of_what_is_allowed() -> None:
+    """After the first of three layers a third of the bound is used at most, so that later layers can move too."""
+    x = normal(500, 3)
+    kan = fitted(
+        KAN(KANConfig((3, 3, 3, 1), domain=(-2, 2)), dtype=torch.float64), x, torch.sin(x[:, :1] + x[:, 1:2]), 40
+    )
+    adapted = adapt_grid(kan, x, max_moved=0.01)
+    for count in (1, 2, 3):
+        mixed = KAN.of_layers([*adapted.kan.layers[:count], *kan.layers[count:]])
+        assert difference(kan, mixed, x).max() <= 0.01 * count / 3
+    assert min(adapted.strength) > 0
+
+
+def test_no_layer_is_fitted_to_the_errors_of_another(make_kan: Callable[..., KAN]) -> None:
+    """The second layer is the one that results from it alone, on the values that the old first layer gives."""
+    kan, x = make_kan(), normal(300, 3)
+    first, second = kan.layers
+    together = adapt_grid(kan, x, max_moved=math.inf)
+    assert together.moved_by_layer[0] > 1e-3
+    alone = adapt_grid(KAN.of_layers([second]), first(x).detach(), max_moved=math.inf).kan.layers[0].state_dict()
+    for name, tensor in together.kan.layers[1].state_dict().items():
+        torch.testing.assert_close(tensor, alone[name], rtol=1e-9, atol=1e-9)
+
+
+def test_a_constant_output_is_judged_by_its_value(make_kan: Callable[..., KAN]) -> None:
+    """Equal coefficients give a constant but for rounding, and its last digits hold no grid back."""
+    layer = make_kan((3, 1)).layers[0]
+    layer = layer.changed(
+        coefficients=torch.full_like(layer.coefficients, 0.7), base_weight=torch.zeros_like(layer.base_weight)
+    )
+    adapted = adapt_grid(KAN.of_layers([layer]), uniform(300, 3), uniform_share=0, max_moved=1e-9)
+    assert adapted.strength == (1.0,)
+    assert adapted.moved[0] < 1e-12
+
+
+@pytest.mark.parametrize("degree", [1, 2, 3, 4, 5])
+def test_knots_beyond_the_domain_repeat_the_interval_beside_them(make_kan: Callable[..., KAN], degree: int) -> None:
+    """Under decay they shape the tails: the first interval repeats before the domain, the last one after it."""
+    layer = adapt_grid(make_kan((2, 1), degree=degree), torch.exp(normal(500, 2)), max_moved=math.inf).kan.layers[0]
+    steps = layer.all_knots().diff(dim=1)
+    assert (steps[:, -1] > 2 * steps[:, 0]).all()
+    torch.testing.assert_close(steps[:, :degree], steps[:, degree : degree + 1].expand(-1, degree))
+    torch.testing.assert_close(steps[:, -degree:], steps[:, -degree - 1 : -degree].expand(-1, degree))
+
+
+def test_knots_follow_rows_that_are_nearly_even(make_kan: Callable[..., KAN]) -> None:
+    """By half a percent of the domain: a uniform grid takes its place only if there is no difference."""
+    share = torch.linspace(0, 1, 2001, dtype=torch.float64).unsqueeze(1)
+    x = share + 0.005 * torch.sin(2 * math.pi * share)
+    knots = (
+        adapt_grid(make_kan((1, 1), grid_size=4), x, uniform_share=0, margin=0, max_moved=math.inf).kan.layers[0].knots
+    )
+    assert knots is not None
+    wanted = [0, 0.25 + 0.99 * 0.005, 0.5, 0.75 - 0.99 * 0.005, 1]
+    np.testing.assert_allclose(knots[0, 3:-3], wanted, rtol=0, atol=1e-5)
+
+
 def test_nothing_moves_where_nothing_may(make_kan: Callable[..., KAN]) -> None:
     """A bound of zero gives the same network, also with knots that are not uniform."""
     kan = make_kan(uneven=True)
