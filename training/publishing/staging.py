@@ -78,8 +78,7 @@ def _removed_or_in_use(folder: Path) -> bool:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if _is_open_at(folder, descriptor):  # else it has become a version since
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
     except BlockingIOError:
         return True
     except OSError:
