@@ -79,6 +79,6 @@ def feature_breaks(values: Vector, old: Vector, uniform_share: float, margin: fl
     mixture = (1 - uniform_share) * np.concatenate([[0], shares / shares[-1], [1]]) + uniform_share * even
     breaks = np.interp(np.linspace(0, 1, size + 1), mixture, places)
     breaks[0], breaks[-1] = places[0], places[-1]
-    floor = min(1.0, max(_NARROWEST, size * narrowest / (places[-1] - places[0])))
+    floor = max(_NARROWEST, size * narrowest / (places[-1] - places[0]))
     result: Vector = (1 - floor) * breaks + floor * np.linspace(places[0], places[-1], size + 1)
     return result

@@ -84,12 +84,13 @@ def _refine_layer(layer: KANLayer, grid_size: int, index: int) -> KANLayer:
         # In units of the domain all uniform grids are the same, so one matrix serves all inputs.
         unit = torch.tensor([[0.0, 1.0]], dtype=torch.float64, device=layer.domain.device)
         old, new = (uniform_knots(unit, size, layer.degree) for size in (layer.grid_size, grid_size))
-        return _change_grid(layer, _change(old, new, layer.degree), domain=layer.domain)
+        method = _projection if grid_size % layer.grid_size else insertion_matrix
+        return _change_grid(layer, method(old, new, layer.degree), domain=layer.domain)
     old = layer.knots.double()
-    # Knots are compared as they will be stored, rounded to the layer's type: an old knot then equals its copy.
+    # Knots are rounded as they will be stored, so that the coefficients are those for the stored knots.
     new = _subdivide(old, layer.grid_size, grid_size, layer.degree).to(layer.knots.dtype).double()
     check_grid(new, layer.degree)
-    return _change_grid(layer, _change(old, new, layer.degree), knots=new.to(layer.knots.dtype))
+    return _change_grid(layer, insertion_matrix(old, new, layer.degree), knots=new.to(layer.knots.dtype))
 
 
 def _subdivide(knots: Tensor, old_size: int, new_size: int, degree: int) -> Tensor:
@@ -106,18 +107,6 @@ def _subdivide(knots: Tensor, old_size: int, new_size: int, degree: int) -> Tens
     before = inner[:, :1] - steps.flip(0) * (inner[:, 1:2] - inner[:, :1])
     after = inner[:, -1:] + steps * (inner[:, -1:] - inner[:, -2:-1])
     return torch.cat([before, inner, after], dim=1)
-
-
-def _change(old: Tensor, new: Tensor, degree: int) -> Tensor:
-    """``[inputs, new coefficients, old coefficients]``: insertion if knots were only added, else least squares."""
-    old_breaks, new_breaks = (knots[:, degree:-degree] for knots in (old, new))
-    kept = (old_breaks.unsqueeze(2) == new_breaks.unsqueeze(1)).any(dim=2).all(dim=1)
-    kept &= (old_breaks[:, 0] == new_breaks[:, 0]) & (old_breaks[:, -1] == new_breaks[:, -1])
-    change = old.new_empty(len(old), new.shape[1] - degree - 1, old.shape[1] - degree - 1)
-    for features, method in ((kept, insertion_matrix), (~kept, _projection)):
-        if features.any():
-            change[features] = method(old[features], new[features], degree)
-    return change
 
 
 def _projection(old: Tensor, new: Tensor, degree: int) -> Tensor:
