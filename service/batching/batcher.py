@@ -121,7 +121,6 @@ class Batcher:
 
     async def close(self) -> None:
         """Refuse what is new, fail what waits with Draining, and wait for the run that is under way."""
-        self._draining = True
         for request in self._queue.waiting():
             self._queue.discard(request, "draining", Draining("the server stopped before these rows were run"))
         await self.drain()
@@ -141,7 +140,8 @@ class Batcher:
     def _may_run_at_once(self, rows: Rows, deadline: float | None, now: float, bulk: bool) -> bool:
         """Whether a request need not wait for its turn on the loop."""
         late = deadline is not None and now >= deadline
-        concurrent = self._window.concurrent or self._window.is_open or self._queue.rows
+        # Wherever a request may run at once, a window is open while others wait.
+        concurrent = self._window.concurrent or self._window.is_open
         most_rows = min(self._at_once_rows, self._pace.max_bulk_rows(now)) if bulk else self._at_once_rows
         return not (concurrent or late or len(rows) > most_rows)
 
@@ -187,8 +187,6 @@ class Batcher:
         if self._later:
             self._later.cancel()
         self._later = None
-        if not self._queue:
-            return
         try:
             started = self._clock()
             self._batch = self._queue.take(self.max_batch_rows, started, self._pace.max_bulk_rows(started))

@@ -256,6 +256,27 @@ def test_after_many_alone_only_who_comes_close_behind_is_gathered() -> None:
     _run(test())
 
 
+def test_after_many_alone_who_comes_within_the_time_of_the_last_run_is_gathered() -> None:
+    """A run of 2 ms: a request 1 ms after its answer is close to it, so those that follow run in one batch."""
+    witness, clock = Witness(), Clock()
+
+    def run(rows: Rows) -> Outputs:
+        clock.now += 2e-3
+        return _double(rows)
+
+    async def test() -> None:
+        batcher = _batcher(run, witness=witness, clock=clock, quiet_turns=3)
+        for pause in [1.0] * 6 + [1e-3]:
+            clock.now += pause
+            await batcher.submit(_rows(1))
+            if pause == 1.0:
+                await _turns(5)
+        await asyncio.gather(*await _one_a_turn(batcher, 3))
+        assert witness.of("ran")[6:] == [1, 3]
+
+    _run(test())
+
+
 def test_every_sixteenth_alone_looks_out_for_company() -> None:
     """So concurrent requests soon run in one batch, even if none arrives within 100 µs of another's answer."""
     witness, clock = Witness(), Clock()
@@ -279,8 +300,10 @@ def test_a_gathering_ends_where_the_batch_is_full() -> None:
 
     async def test() -> None:
         batcher = _batcher(witness=witness, quiet_turns=1000, max_batch_rows=4)
-        await asyncio.gather(*await _one_a_turn(batcher, 5))
+        asked = await _one_a_turn(batcher, 5)
+        await _turns()
         assert witness.of("ran") == [1, 4]
+        await asyncio.gather(*asked)
 
     _run(test())
 
@@ -360,6 +383,7 @@ def test_a_run_at_once_that_fails_tells_its_caller_only(caplog: pytest.LogCaptur
     with caplog.at_level(logging.ERROR):
         _run(test())
     assert [record.message for record in caplog.records] == ["a run failed"]
+    assert "FloatingPointError" in caplog.text, "the traceback is there too"
 
 
 def test_a_batcher_that_breaks_in_a_run_at_once_is_dead(caplog: pytest.LogCaptureFixture) -> None:
@@ -379,6 +403,43 @@ def test_a_batcher_that_breaks_in_a_run_at_once_is_dead(caplog: pytest.LogCaptur
     with caplog.at_level(logging.CRITICAL):
         _run(test())
     assert "a batcher broke" in caplog.text
+
+
+def test_a_run_that_hangs_is_seen() -> None:
+    """A request is reported as accepted before its run begins, also if it runs at once."""
+
+    async def test() -> None:
+        witness, before = Witness(), list[tuple[str, object]]()
+
+        def run(rows: Rows) -> Outputs:
+            before.extend(witness.events)
+            return _double(rows)
+
+        await _batcher(run, witness=witness).submit(_rows(2))
+        assert before == [("accepted", 2), ("waited", 0.0)]
+
+    _run(test())
+
+
+@pytest.mark.parametrize("crowd", [False, True])
+def test_an_interrupt_in_a_run_is_no_answer(crowd: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """It ends the event loop, as anywhere else, and the batcher takes nothing new."""
+    batchers: list[Batcher] = []
+
+    def run(rows: Rows) -> Outputs:
+        if len(rows) == 2:
+            raise KeyboardInterrupt
+        return _double(rows)
+
+    async def test() -> None:
+        batchers.append(_batcher(run))
+        if crowd:
+            await _crowd(batchers[0])
+        await batchers[0].submit(_rows(2))
+
+    with caplog.at_level(logging.CRITICAL), pytest.raises(KeyboardInterrupt):
+        _run(test())
+    assert not batchers[0].alive
 
 
 def test_one_request_alone_is_run_without_a_copy() -> None:
@@ -428,6 +489,8 @@ def test_times_are_those_of_the_clock() -> None:
         first, second = await asyncio.gather(batcher.submit(_rows(4)), batcher.submit(_rows(1)))
         assert (first.queue_seconds, first.compute_seconds) == (0.0, 0.5)
         assert (second.queue_seconds, second.compute_seconds) == (0.5, 0.25)
+        alone = await _batcher(run, clock=clock).submit(_rows(1))
+        assert (alone.queue_seconds, alone.compute_seconds) == (0.0, 0.25)
 
     _run(test())
 
@@ -470,6 +533,43 @@ def test_what_waits_while_the_thread_is_busy_is_the_next_batch() -> None:
             for index, task in enumerate(others):
                 _check(_rows(2, index), await task)
             assert gate.runs == [1, 6]
+
+    _run(test())
+
+
+def test_a_free_thread_waits_for_no_quiet_turns() -> None:
+    """A request whose model runs in a thread is handed over in the next turn: the loop stays free to receive others."""
+
+    async def test() -> None:
+        witness = Witness()
+        with ThreadPoolExecutor(1) as executor:
+            batcher = _batcher(witness=witness, executor=executor, quiet_turns=1000)
+            asked = asyncio.create_task(batcher.submit(_rows(1)))
+            await _turns()
+            assert witness.of("waited") == [0.0]
+            await asked
+
+    _run(test())
+
+
+def test_who_is_refused_is_told_when_there_is_room() -> None:
+    """The rows that wait, times what a row took of late: 4 rows of 0.5 s."""
+
+    async def test() -> None:
+        clock = Clock()
+
+        def run(rows: Rows) -> Outputs:
+            clock.now += 0.5 * len(rows)
+            return _double(rows)
+
+        batcher = _batcher(run, clock=clock, max_queue_rows=5, quiet_turns=3)
+        await _crowd(batcher)
+        waiting = asyncio.create_task(batcher.submit(_rows(4)))
+        await _turns(1)
+        with pytest.raises(Overloaded) as caught:
+            await batcher.submit(_rows(2))
+        assert caught.value.retry_after_seconds == pytest.approx(2)
+        await waiting
 
     _run(test())
 
@@ -540,6 +640,33 @@ def test_a_caller_cancelled_in_its_run_harms_nobody() -> None:
             assert witness.of("rejected") == []
 
     _run(test())
+
+
+def test_a_caller_who_left_a_run_that_fails_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    """The other callers of that run get its error, and the batcher goes on."""
+
+    async def test() -> None:
+        gate = Gate()
+
+        def run(rows: Rows) -> Outputs:
+            gate(rows)
+            raise FloatingPointError
+
+        with ThreadPoolExecutor(1) as executor:
+            batcher = _batcher(run, executor=executor)
+            leaver, mate = (asyncio.create_task(batcher.submit(_rows(2, index))) for index in range(2))
+            await _turns()
+            assert await asyncio.to_thread(gate.entered.wait, 20)
+            leaver.cancel()
+            await _turns()
+            gate.open.set()
+            with pytest.raises(InferenceFailed):
+                await mate
+            assert batcher.alive
+
+    with caplog.at_level(logging.ERROR):
+        _run(test())
+    assert [record.message for record in caplog.records] == ["a run failed"]
 
 
 def test_the_rest_of_a_large_request_is_not_run_once_its_caller_left() -> None:
@@ -656,6 +783,7 @@ def test_a_failing_run_fails_its_own_requests_only(caplog: pytest.LogCaptureFixt
     with caplog.at_level(logging.ERROR):
         _run(test())
     assert [record.message for record in caplog.records] == ["a run failed"]
+    assert "FloatingPointError" in caplog.text, "the traceback is there too"
 
 
 def test_a_large_request_whose_block_fails_is_over() -> None:
@@ -679,7 +807,10 @@ def test_a_large_request_whose_block_fails_is_over() -> None:
     _run(test())
 
 
-@pytest.mark.parametrize("outputs", [[np.zeros((5, 1))], [np.float32(1.0)], [None]])
+@pytest.mark.parametrize(
+    "outputs",
+    [[np.zeros((5, 1))], [np.zeros((1, 1))], [np.zeros((2, 1)), np.zeros((3, 1))], [np.float32(1.0)], [None]],
+)
 def test_outputs_of_another_length_are_an_error_never_shifted_rows(outputs: Outputs) -> None:
     """A model that gives too many, too few or no rows fails the run: no request gets the answer of another."""
 
@@ -808,13 +939,55 @@ def test_drain_ends_when_the_last_caller_leaves() -> None:
     _run(test())
 
 
+def test_drain_ends_when_the_batcher_breaks(caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing more is answered, so drain() returns."""
+
+    async def test() -> None:
+        gate, witness = Gate(), Witness(broken=True)
+        with ThreadPoolExecutor(1) as executor:
+            batcher = _batcher(gate, executor=executor, witness=witness)
+            asked = [await _busy(gate, batcher), asyncio.create_task(batcher.submit(_rows(2)))]
+            await _turns()
+            drain = asyncio.create_task(batcher.drain())
+            await _turns()
+            gate.open.set()
+            await drain
+            assert all(isinstance(outcome, InferenceFailed) for outcome in await _outcomes(asked))
+
+    with caplog.at_level(logging.CRITICAL):
+        _run(test())
+    assert "a batcher broke" in caplog.text
+
+
+def test_drain_ends_when_all_that_waits_is_late() -> None:
+    """No run follows, and drain() returns."""
+
+    async def test() -> None:
+        clock, gate = Clock(), Gate()
+        with ThreadPoolExecutor(1) as executor:
+            batcher = _batcher(gate, executor=executor, clock=clock)
+            first = await _busy(gate, batcher)
+            late = asyncio.create_task(batcher.submit(_rows(2), clock.now + 1))
+            await _turns()
+            drain = asyncio.create_task(batcher.drain())
+            clock.now += 2
+            gate.open.set()
+            await drain
+            await first
+            with pytest.raises(DeadlineExceeded):
+                await late
+            assert gate.runs == [1]
+
+    _run(test())
+
+
 def test_close_fails_what_waits_and_waits_for_the_run() -> None:
     """After the grace period waiting requests fail, and the request in the current run gets its answer."""
 
     async def test() -> None:
-        gate = Gate()
+        gate, witness = Gate(), Witness()
         with ThreadPoolExecutor(1) as executor:
-            batcher = _batcher(gate, executor=executor)
+            batcher = _batcher(gate, executor=executor, witness=witness)
             running = await _busy(gate, batcher)
             waiting = asyncio.create_task(batcher.submit(_rows(2)))
             await _turns()
@@ -825,6 +998,7 @@ def test_close_fails_what_waits_and_waits_for_the_run() -> None:
             gate.open.set()
             await closing
             _check(_rows(1), await running)
+            assert witness.of("rejected") == ["draining"]
 
     _run(test())
 
@@ -846,22 +1020,23 @@ def test_a_delay_holds_back_until_the_batch_is_full() -> None:
     _run(test())
 
 
-def test_a_delay_that_a_full_batch_ended_starts_no_second_run() -> None:
-    """The timer of a delay is void once its batch runs: later requests wait for the thread."""
+@pytest.mark.parametrize("sizes", [(1, 3), (1, 1, 2)])
+def test_a_delay_that_a_full_batch_ended_starts_no_second_run(sizes: Sequence[int]) -> None:
+    """The one timer of a delay is void once its batch runs: later requests wait for the thread."""
 
     async def test() -> None:
         gate, over = Gate(), asyncio.Event()
         with ThreadPoolExecutor(1) as executor:
-            batcher = _batcher(gate, executor=executor, max_queue_delay_seconds=0.01, max_batch_rows=4)
-            tasks = [asyncio.create_task(batcher.submit(_rows(1)))]
-            await _turns()
-            asyncio.get_running_loop().call_later(0.02, over.set)  # after the delay, on the same timers
-            tasks.append(asyncio.create_task(batcher.submit(_rows(3, 5.0))))
-            await _turns()
-            tasks.append(asyncio.create_task(batcher.submit(_rows(2, 7.0))))
+            batcher = _batcher(gate, executor=executor, max_queue_delay_seconds=0.05, max_batch_rows=4)
+            requests = [_rows(size, 5.0 * index) for index, size in enumerate((*sizes, 2))]
+            tasks = []
+            for rows in requests:
+                tasks.append(asyncio.create_task(batcher.submit(rows)))
+                await _turns()
+            asyncio.get_running_loop().call_later(0.1, over.set)  # after the delay, on the same timers
             await over.wait()
             gate.open.set()
-            for rows, task in zip((_rows(1), _rows(3, 5.0), _rows(2, 7.0)), tasks, strict=True):
+            for rows, task in zip(requests, tasks, strict=True):
                 _check(rows, await task)
             assert gate.runs == [4, 2]
 
@@ -897,21 +1072,25 @@ def test_drain_does_not_wait_for_a_delay() -> None:
     """During a drain no request waits for a batch to fill."""
 
     async def test() -> None:
-        batcher = _batcher(max_queue_delay_seconds=1000)
+        witness = Witness()
+        batcher = _batcher(witness=witness, max_queue_delay_seconds=1000)
+        await batcher.submit(_rows(8))  # a full batch
         task = asyncio.create_task(batcher.submit(_rows(1)))
         await _turns()
         await batcher.drain()
+        assert witness.of("ran") == [8, 1]
         _check(_rows(1), await task)
 
     _run(test())
 
 
-def test_a_broken_batcher_lets_nobody_hang(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_a_broken_batcher_lets_nobody_hang(in_thread: bool, caplog: pytest.LogCaptureFixture) -> None:
     """An error of the batcher itself fails all waiting requests and is visible outside. Later requests are refused."""
 
-    async def test() -> None:
+    async def test(executor: Executor | None) -> None:
         witness = Witness()
-        batcher = _batcher(witness=witness, max_batch_rows=2)
+        batcher = _batcher(witness=witness, max_batch_rows=2, executor=executor)
         await _crowd(batcher)
         witness.broken = True
         outcomes = await _outcomes(map(batcher.submit, [_rows(2), _rows(2), _rows(3)]))
@@ -922,8 +1101,8 @@ def test_a_broken_batcher_lets_nobody_hang(caplog: pytest.LogCaptureFixture) -> 
             await batcher.submit(_rows(1))
         await batcher.drain()
 
-    with caplog.at_level(logging.CRITICAL):
-        _run(test())
+    with caplog.at_level(logging.CRITICAL), ThreadPoolExecutor(1) as executor:
+        _run(test(executor if in_thread else None))
     assert "a batcher broke" in caplog.text
 
 

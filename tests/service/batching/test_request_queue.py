@@ -113,6 +113,26 @@ def test_a_long_bulk_request_waits_beside_short_ones(loop: asyncio.AbstractEvent
         assert not queue
 
 
+def test_one_long_bulk_request_at_a_time_counts_in_part(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
+    """The next long one counts in full while the first waits."""
+    queue = RequestQueue(160, metrics)
+    for _ in range(2):
+        queue.put(_request(loop, 50, bulk=True))
+    with pytest.raises(Overloaded, match="100 bulk rows"):
+        queue.put(_request(loop, 50, bulk=True))
+
+
+def test_in_a_small_queue_a_long_bulk_request_counts_as_one_row(
+    loop: asyncio.AbstractEventLoop, metrics: ModelMetrics
+) -> None:
+    """A sixteenth of 8 rows is less than a row, yet it takes some room beside short ones."""
+    queue = RequestQueue(8, metrics)
+    for rows in (4, 1, 1, 1):
+        queue.put(_request(loop, rows, bulk=True))
+    with pytest.raises(Overloaded, match="7 bulk rows"):
+        queue.put(_request(loop, 1, bulk=True))
+
+
 @pytest.mark.parametrize("leaves", [False, True])
 def test_the_rows_of_a_long_bulk_request_are_freed_with_it(
     loop: asyncio.AbstractEventLoop, metrics: ModelMetrics, leaves: bool
@@ -151,13 +171,16 @@ def test_few_bulk_rows_follow_interactive_ones(loop: asyncio.AbstractEventLoop, 
     assert _rows(queue.take(50, NOW, 20)) == [(True, 20)]
 
 
-def test_a_bulk_request_alone_may_fill_the_queue(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
+@pytest.mark.parametrize("rows", [10, 1])
+def test_a_bulk_request_alone_may_fill_the_queue(
+    loop: asyncio.AbstractEventLoop, metrics: ModelMetrics, rows: int
+) -> None:
     """The largest request that the server takes is not refused for ever because it is bulk."""
-    queue = RequestQueue(10, metrics)
-    queue.put(_request(loop, 10, bulk=True))
-    with pytest.raises(Overloaded, match="10 rows wait"):
+    queue = RequestQueue(rows, metrics)
+    queue.put(_request(loop, rows, bulk=True))
+    with pytest.raises(Overloaded, match=f"{rows} .*rows wait"):
         queue.put(_request(loop, 1, bulk=True))
-    assert queue.rows == 10
+    assert queue.rows == rows
 
 
 def test_late_and_cancelled_bulk_requests_are_not_taken(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
