@@ -98,6 +98,9 @@ def test_a_long_bulk_request_waits_beside_short_ones(loop: asyncio.AbstractEvent
     for _ in range(7):
         queue.put(_request(loop, 10, bulk=True))
     queue.put(_request(loop, 60, bulk=True))
+    other = _request(loop, 10)
+    queue.put(other)
+    queue.discard(other, "cancelled")  # the end of another request changes nothing
     for rows in (60, 1):
         with pytest.raises(Overloaded, match="130 bulk rows wait"):
             queue.put(_request(loop, rows, bulk=True))
@@ -120,6 +123,17 @@ def test_one_long_bulk_request_at_a_time_counts_in_part(loop: asyncio.AbstractEv
         queue.put(_request(loop, 50, bulk=True))
     with pytest.raises(Overloaded, match="100 bulk rows"):
         queue.put(_request(loop, 50, bulk=True))
+
+
+def test_of_a_long_bulk_request_the_waiting_rows_count(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
+    """With 5 of its 60 rows left it counts as 5: no less, or short ones would find too much room, and no more."""
+    queue = RequestQueue(160, metrics)
+    queue.put(_request(loop, 60, bulk=True))
+    queue.take(55, NOW)
+    for rows in (*[10] * 7, 5):
+        queue.put(_request(loop, rows, bulk=True))
+    with pytest.raises(Overloaded, match="80 bulk rows"):
+        queue.put(_request(loop, 1, bulk=True))
 
 
 def test_in_a_small_queue_a_long_bulk_request_counts_as_one_row(
@@ -163,12 +177,17 @@ def test_a_batch_takes_no_more_bulk_rows_than_it_may(loop: asyncio.AbstractEvent
 
 
 def test_few_bulk_rows_follow_interactive_ones(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
-    """With a bound, they get a quarter of the rows of a bulk batch: an interactive caller waits for this batch."""
+    """With a bound, they get a quarter of the rows of a bulk batch: an interactive caller waits for this batch.
+
+    One row is the least.
+    """
     queue = RequestQueue(1000, metrics)
     queue.put(_request(loop, 100, bulk=True))
     queue.put(_request(loop, 3))
     assert _rows(queue.take(50, NOW, 20)) == [(False, 3), (True, 5)]
     assert _rows(queue.take(50, NOW, 20)) == [(True, 20)]
+    queue.put(_request(loop, 3))
+    assert _rows(queue.take(50, NOW, 3)) == [(False, 3), (True, 1)]
 
 
 @pytest.mark.parametrize("rows", [10, 1])
@@ -190,9 +209,19 @@ def test_late_and_cancelled_bulk_requests_are_not_taken(loop: asyncio.AbstractEv
     for request in (late, gone, good):
         queue.put(request)
     gone.future.cancel()
-    assert queue.take(8, NOW + 2) == [Part(good, 0, 1)]
+    assert queue.take(8, NOW + 1) == [Part(good, 0, 1)]
     assert isinstance(late.future.exception(), DeadlineExceeded)
     assert not queue
+
+
+def test_who_is_late_is_told_how_many_rows_were_not_run(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
+    """Only those: the first rows of a large request may have been run before."""
+    queue = RequestQueue(100, metrics)
+    late = _request(loop, 5, deadline=NOW + 1)
+    queue.put(late)
+    queue.take(2, NOW)
+    assert queue.take(2, NOW + 1) == []
+    assert "3 rows" in str(late.future.exception())
 
 
 def test_bulk_rows_of_another_width_wait_for_a_batch_of_their_own(
