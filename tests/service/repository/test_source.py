@@ -112,10 +112,15 @@ def test_versions_come_and_are_taken_back(
     _run(test())
 
 
+@pytest.mark.parametrize("on_request", [True, False])
 def test_a_load_on_request_tidies_up(
-    settings: Callable[..., Settings], write_model: WriteModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Callable[..., Settings],
+    write_model: WriteModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    on_request: bool,
 ) -> None:
-    """Otherwise a server that never scans by itself would cache every version that it has served."""
+    """So does a scan, which a server may never do. Otherwise every version that was served would stay cached."""
     write_model("affine", 1)
     monkeypatch.setattr("service.repository.cache._UNUSED_SECONDS", -1.0)
 
@@ -123,7 +128,11 @@ def test_a_load_on_request_tidies_up(
         registry = Registry(settings(poll_seconds=0), Metrics())
         await registry.load_all()
         write_model("affine", 2)
-        await registry.load("affine")
+        if on_request:
+            await registry.load("affine")
+        else:
+            await registry.refresh()
+            await registry.scan()
         assert _ready(registry) == ["affine/2"]
         await registry.close()
 
@@ -347,6 +356,35 @@ def test_what_cannot_be_read_now_is_not_refused(
         cut.off = set()
         await registry.refresh()
         assert _ready(registry) == ["affine/2", "classifier/1"]
+        await registry.close()
+
+    _run(test())
+
+
+def test_a_scan_tells_of_the_loads_that_the_one_before_began(
+    settings: Callable[..., Settings], write_model: WriteModel, cut: _Cut
+) -> None:
+    """It raises their error, once, and the metric shows the repository as not seen: no scan waits for its own loads."""
+    write_model("affine", 1)
+
+    async def test() -> None:
+        metrics = Metrics()
+        registry = Registry(settings(), metrics)
+        await registry.load_all()
+        seen = _seen(metrics)
+        write_model("affine", 2)
+        cut.off = {"cat_file"}
+        await registry.scan()
+        while not any("no route to host" in one.reason for one in registry.statuses()):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        assert _seen(metrics) > seen
+        seen = _seen(metrics)
+        cut.off = set()
+        with pytest.raises(StorageError, match="affine/2"):
+            await registry.scan()
+        assert _seen(metrics) == seen
+        await registry.scan()
+        assert _seen(metrics) > seen
         await registry.close()
 
     _run(test())
