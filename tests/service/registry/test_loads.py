@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.errors import ModelNotReady
+from service.errors import Draining, ModelNotReady
 from service.metrics.metrics import Metrics
 from service.registry.model.onnx_runtime import onnxruntime
 from service.registry.registry import Registry, State
@@ -124,6 +124,24 @@ def test_a_load_on_request_that_hangs_holds_up_no_look(models: Path, write_model
         with pytest.raises(ModelNotReady, match="unloaded meanwhile"):
             await loading
         await starting
+        await registry.close()
+
+    run(test())
+
+
+def test_a_stop_ends_a_load_on_request(models: Path, write_model: WriteModel, endless: Endless) -> None:
+    """Its caller is told of the stop, though the previous version still answered."""
+    write_model("affine", 1)
+
+    async def test() -> None:
+        registry, _ = registry_of(models, max_load_seconds=600)
+        await registry.load_all()
+        endless(write_model("affine", 2))
+        loading = asyncio.create_task(registry.load("affine"))
+        await until(lambda: len(registry.statuses()) == 2)
+        await registry.drain()
+        with pytest.raises(Draining):
+            await loading
         await registry.close()
 
     run(test())

@@ -415,12 +415,48 @@ def test_a_model_is_unloaded_and_loaded_again(models: Path, write_model: Callabl
     run(test())
 
 
+def test_a_load_on_request_ends_with_the_version_that_can_be_served(
+    models: Path, write_model: Callable[..., Path]
+) -> None:
+    """The newest one is refused, so the previous one is loaded, and the request waits for it."""
+    write_model("affine", 1)
+    (write_model("affine", 2) / "model.onnx").write_bytes(b"half")
+
+    async def test() -> None:
+        registry, _ = registry_of(models)
+        await registry.load_all()
+        await registry.unload("affine")
+        await registry.load("affine")
+        assert ready(registry) == [("affine", 1)]
+        await registry.close()
+
+    run(test())
+
+
+def test_an_unload_is_reported(models: Path, write_model: Callable[..., Path]) -> None:
+    """The callback of `watch` learns of it at once, because health answers follow it."""
+    write_model("affine", 1)
+
+    async def test() -> None:
+        registry, _ = registry_of(models, poll_seconds=3600)
+        await registry.load_all()
+        served: list[list[tuple[str, int]]] = []
+        registry.watch(lambda: served.append(ready(registry)))
+        await registry.unload("affine")
+        assert served == [[]]
+        await registry.close()
+
+    run(test())
+
+
 def test_loading_says_why_it_cannot(models: Path, write_model: Callable[..., Path]) -> None:
     """Nothing on disk, or nothing that is whole."""
     (write_model("affine", 1) / "model.onnx").write_bytes(b"half")
 
     async def test() -> None:
         registry, _ = registry_of(models)
+        with pytest.raises(ModelNotFound):
+            await registry.unload("affine")
         await registry.load_all()
         with pytest.raises(ModelNotFound, match="no version of model 'nobody'"):
             await registry.load("nobody")

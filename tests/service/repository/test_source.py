@@ -281,10 +281,11 @@ def test_a_start_with_neither(settings: Callable[..., Settings], models: Path) -
 
 
 class _Cut:
-    """A storage whose network can be cut for one kind of call, "find" or "cat_file"."""
+    """A storage whose network can be cut for one kind of call, "find" or "cat_file"; counts the calls that failed."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.off: set[str] = set()
+        self.failed = 0
         system = importlib.import_module("fsspec.implementations.local").LocalFileSystem
         for name in ("find", "cat_file"):
             self._wrap(system, name, monkeypatch)
@@ -294,6 +295,7 @@ class _Cut:
 
         def call(*arguments: Any, **keywords: Any) -> Any:
             if name in self.off:
+                self.failed += 1
                 raise ConnectionError("no route to host")
             return whole(*arguments, **keywords)
 
@@ -356,6 +358,46 @@ def test_what_cannot_be_read_now_is_not_refused(
         cut.off = set()
         await registry.refresh()
         assert _ready(registry) == ["affine/2", "classifier/1"]
+        await registry.close()
+
+    _run(test())
+
+
+def test_scans_do_not_repeat_the_error_of_the_start(
+    settings: Callable[..., Settings], cut: _Cut, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is in the log once, however often the storage is tried again."""
+    cut.off = {"find"}
+
+    async def test() -> None:
+        registry = Registry(settings(poll_seconds=0.01), Metrics())
+        await registry.load_all()
+        registry.watch(lambda: None)
+        while cut.failed < 4:  # noqa: ASYNC110 - another thread's
+            await asyncio.sleep(0)
+        await registry.close()
+
+    _run(test())
+    (line,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert line.endswith("it is tried again")
+
+
+def test_what_could_not_be_read_is_loaded_on_request(
+    settings: Callable[..., Settings], write_model: WriteModel, cut: _Cut
+) -> None:
+    """At once, without waiting for the next scan."""
+    write_model("affine", 1)
+
+    async def test() -> None:
+        registry = Registry(settings(), Metrics())
+        await registry.load_all()
+        write_model("affine", 2)
+        cut.off = {"cat_file"}
+        with pytest.raises(StorageError):
+            await registry.refresh()
+        cut.off = set()
+        await registry.load("affine")
+        assert _ready(registry) == ["affine/2"]
         await registry.close()
 
     _run(test())
