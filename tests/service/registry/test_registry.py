@@ -229,10 +229,53 @@ def test_a_broken_batcher_takes_readiness_with_it(models: Path, write_model: Cal
     _run(test())
 
 
-def test_drain_loses_nothing_that_was_accepted(
-    gate: Any, models: Path, write_model: Callable[..., Path], answer: Callable[..., Any]
+def test_a_superseded_version_that_breaks_takes_no_readiness_with_it(
+    models: Path, write_model: Callable[..., Path]
 ) -> None:
-    """At drain() readiness ends at once, accepted rows are answered, new rows are refused."""
+    """It answers no more, but requests without a version number are answered by the new one."""
+    write_model("slow", 1)
+
+    async def test() -> None:
+        registry = _registry(models)
+        await registry.load_all()
+        write_model("slow", 2)
+        await registry.refresh()
+        with registry.lease("slow", 1) as model:
+            assert model._executor is not None
+            model._executor.shutdown()
+            with pytest.raises(Exception, match="shutdown"):
+                await model.batcher.submit(np.zeros((1, 4), np.float32))
+        assert [status.state for status in registry.statuses()] == [State.REFUSED, State.READY]
+        assert registry.unready_reason() == ""
+        await registry.close()
+
+    _run(test())
+
+
+def test_a_drain_is_reported(models: Path, write_model: Callable[..., Path]) -> None:
+    """The callback of `watch` learns of it at once, because health answers follow it."""
+    write_model("affine")
+
+    async def test() -> None:
+        registry = _registry(models, poll_seconds=3600)
+        await registry.load_all()
+        reasons: list[str] = []
+        registry.watch(lambda: reasons.append(registry.unready_reason()))
+        await registry.drain()
+        assert reasons == ["draining"]
+        await registry.close()
+
+    _run(test())
+
+
+@pytest.mark.parametrize("unloaded", [False, True])
+def test_drain_loses_nothing_that_was_accepted(
+    gate: Any, models: Path, write_model: Callable[..., Path], answer: Callable[..., Any], unloaded: bool
+) -> None:
+    """At drain() readiness ends at once, accepted rows are answered, new rows are refused.
+
+    The same holds for a version that was unloaded before and still has rows.
+    """
     write_model("slow")
     write_model("affine")
 
@@ -245,6 +288,8 @@ def test_drain_loses_nothing_that_was_accepted(
             with gate.closed():
                 accepted = [asyncio.create_task(slow.batcher.submit(rows)) for _ in range(3)]
                 await asyncio.sleep(0)
+                if unloaded:
+                    await registry.unload("slow")
                 drain = asyncio.create_task(registry.drain())
                 # One turn turns readiness off, the next reaches the batchers.
                 await asyncio.sleep(0)

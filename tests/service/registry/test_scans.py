@@ -1,17 +1,28 @@
-"""Scans of the repository and requests to load take turns."""
+"""Scans of the repository: they take turns with requests to load, and a stop ends them."""
 
 import asyncio
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from service.errors import Draining
 from service.metrics.metrics import Metrics
 from service.registry.registry import Registry
 from service.settings import Settings
+
+
+def _run(test: Coroutine[Any, Any, None]) -> None:
+    """Run a test on an event loop, bounded."""
+
+    async def bounded() -> None:
+        async with asyncio.timeout(60):
+            await test
+
+    asyncio.run(bounded())
 
 
 @pytest.mark.parametrize("second", ["a scan", "a load on request"])
@@ -47,6 +58,49 @@ def test_no_scan_begins_before_the_last_one_ended(
         await registry.close()
 
     try:
-        asyncio.run(test())
+        _run(test())
+    finally:
+        go_on.set()
+
+
+@pytest.mark.parametrize("stop", [Registry.drain, Registry.close])
+def test_a_stop_ends_whatever_is_under_way(
+    stop: Callable[[Registry], Coroutine[Any, Any, None]],
+    models: Path,
+    write_model: Callable[..., Path],
+    endless: Callable[[Path], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The scans, a load, a check of a refused version and a request that waits, whatever hangs. No task is left."""
+    write_model("affine", 1)
+    refused = write_model("affine", 2)
+    (refused / "model.onnx").write_bytes(b"half")
+    go_on = threading.Event()
+    scandir = os.scandir
+
+    def held(folder: Any) -> Any:
+        if folder == refused:
+            go_on.wait()
+        return scandir(folder)
+
+    async def test() -> None:
+        registry = Registry(Settings(models=models, poll_seconds=3600, max_load_seconds=600), Metrics())
+        await registry.load_all()
+        registry.watch(lambda: None)
+        monkeypatch.setattr(os, "scandir", held)
+        endless(write_model("affine", 1, name="endless"))
+        await registry.scan()
+        waiting = asyncio.create_task(registry.lease_or_wait("affine", 3))
+        await asyncio.sleep(0)
+        names = {task.get_name() for task in asyncio.all_tasks()}
+        assert names >= {"watch", "load endless/1", "check refused versions", "scan for a request"}
+        await stop(registry)
+        with pytest.raises(Draining):
+            await waiting
+        assert (registry.draining, registry.unready_reason()) == (True, "draining")
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    try:
+        _run(test())
     finally:
         go_on.set()
