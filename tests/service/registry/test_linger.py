@@ -120,7 +120,7 @@ def test_the_way_back_acts_at_once(models: Path, write_model: WriteModel) -> Non
 
 
 def test_an_unload_acts_at_once(models: Path, write_model: WriteModel) -> None:
-    """It closes lingering versions too, and no scan loads the model again."""
+    """It closes lingering versions too, and no request for the model scans the repository."""
     write_model("affine", 1)
 
     async def test() -> None:
@@ -130,6 +130,7 @@ def test_an_unload_acts_at_once(models: Path, write_model: WriteModel) -> None:
         await registry.refresh()
         await registry.unload("affine")
         assert states(registry) == {}
+        shutil.rmtree(models)  # a scan would fail
         for version in (None, 1, 2):
             with pytest.raises(ModelNotFound):
                 await registry.lease_or_wait("affine", version)
@@ -202,7 +203,10 @@ def test_a_version_that_was_passed_over_between_two_looks_answers_by_its_number(
 
 
 def test_a_wait_ends_with_its_deadline(models: Path, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The answer tells clients to ask another replica, which they do. A stop ends the wait too."""
+    """The answer tells clients to ask another replica, which they do. A stop ends the wait too.
+
+    Without a deadline the wait has a limit of its own.
+    """
     write_model("affine", 1)
     opens, go_on = threading.Event(), threading.Event()
     open_session = onnxruntime.InferenceSession
@@ -217,8 +221,14 @@ def test_a_wait_ends_with_its_deadline(models: Path, write_model: WriteModel, mo
         await registry.load_all()
         write_model("affine", 2)
         monkeypatch.setattr(onnxruntime, "InferenceSession", held)
-        with pytest.raises(ModelNotReady, match="another replica may have it"):
+        with pytest.raises(ModelNotReady, match="another replica may have it") as caught:
             await registry.lease_or_wait("affine", 2, time.monotonic() + 0.2)
+        # A fifth of the time is left, in which the caller asks another replica.
+        assert float(str(caught.value).split(" after ")[1].split()[0]) <= 0.16
+        with monkeypatch.context() as patch:
+            patch.setattr("service.registry.registry._WAIT_SECONDS", 0.01)
+            with pytest.raises(ModelNotReady, match=r"after 0\.01 s"):
+                await registry.lease_or_wait("affine", 2)
         assert await answers(registry, None) == 1
         await asyncio.to_thread(opens.wait)
         waiting = asyncio.create_task(registry.lease_or_wait("affine", 2))
@@ -267,6 +277,9 @@ def test_what_is_not_there_is_told_after_one_look(models: Path, write_model: Wri
                 await registry.lease_or_wait(name, version)
         with pytest.raises(ModelNotReady, match="it was refused"):
             await registry.lease_or_wait("affine", 3)
+        shutil.rmtree(models)  # a scan would fail, but no model can have this name
+        with pytest.raises(ModelNotFound):
+            await registry.lease_or_wait("../affine", 1)
         await registry.close()
 
     run(test())

@@ -191,16 +191,23 @@ def test_while_loading_a_model_is_not_ready(gate: Any, models: Path, write_model
     _run(test())
 
 
-def test_before_the_repository_was_read_nothing_is_unknown(models: Path) -> None:
-    """A server that just started answers UNAVAILABLE, which clients repeat, and never NOT_FOUND."""
+def test_before_the_repository_was_read_nothing_is_unknown(models: Path, write_model: Callable[..., Path]) -> None:
+    """A server that just started answers UNAVAILABLE, which clients repeat, and never NOT_FOUND.
+
+    A request begins no scan of its own.
+    """
+    write_model("affine")
 
     async def test() -> None:
         registry = _registry(models)
-        with pytest.raises(ModelNotReady, match="models are loading"), registry.lease("affine"):
-            pass
+        for name in ("affine", "absent"):
+            with pytest.raises(ModelNotReady, match="models are loading"):
+                await registry.lease_or_wait(name)
+        assert registry.statuses() == []
         await registry.load_all()
-        with pytest.raises(ModelNotFound), registry.lease("affine"):
-            pass
+        with pytest.raises(ModelNotFound):
+            registry.lease("absent")
+        await registry.close()
 
     _run(test())
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from service.errors import Draining
+from service.errors import Draining, ModelNotFound
 from service.metrics.metrics import Metrics
 from service.registry.registry import Registry
 from service.settings import Settings
@@ -71,7 +71,10 @@ def test_a_stop_ends_whatever_is_under_way(
     endless: Callable[[Path], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The scans, a load, a check of a refused version and a request that waits, whatever hangs. No task is left."""
+    """The scans, a load, a check of a refused version and a request that waits, whatever hangs.
+
+    No task is left, and none begins after it.
+    """
     write_model("affine", 1)
     refused = write_model("affine", 2)
     (refused / "model.onnx").write_bytes(b"half")
@@ -98,6 +101,9 @@ def test_a_stop_ends_whatever_is_under_way(
         with pytest.raises(Draining):
             await waiting
         assert (registry.draining, registry.unready_reason()) == (True, "draining")
+        write_model("affine", 4)
+        with pytest.raises((Draining, ModelNotFound)):
+            await registry.lease_or_wait("affine", 4)
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     try:

@@ -147,6 +147,27 @@ def test_a_broken_version_is_refused_once_and_taken_when_it_is_whole(
     run(test())
 
 
+def test_a_broken_version_is_not_tried_again_because_another_comes(
+    models: Path, write_model: Callable[..., Path]
+) -> None:
+    """Its own files have not changed. Only a version that did not fit its predecessors is compared again."""
+    write_model("affine", 1)
+
+    async def test() -> None:
+        registry, metrics = registry_of(models)
+        await registry.load_all()
+        (write_model("affine", 3) / "model.onnx").write_bytes(b"half")
+        await registry.refresh()
+        write_model("affine", 2)
+        assert await registry.refresh()
+        assert ready(registry) == [("affine", 2)]
+        labels = {"model": "affine", "version": "3", "reason": "checksum"}
+        assert metrics.registry.get_sample_value("kan_model_refused_total", labels) == 1
+        await registry.close()
+
+    run(test())
+
+
 @pytest.mark.parametrize("way_out", ["removed", "a newer one", "the model removed", "the model unloaded"])
 def test_a_refused_version_that_nobody_wants_any_more_is_not_shown_as_one_that_should_answer(
     models: Path, write_model: Callable[..., Path], way_out: str
@@ -300,6 +321,30 @@ def test_files_that_vanish_do_not_take_the_service_with_them(models: Path, write
         await registry.close()
 
     run(test())
+
+
+def test_a_model_that_answers_without_files_is_logged_once(
+    models: Path, write_model: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    """And once more if its files come back and vanish again. A model that does not answer is not worth a warning."""
+    write_model("affine", 1)
+    (write_model("imputed", 1) / "model.onnx").write_bytes(b"half")
+
+    async def test() -> None:
+        registry, _ = registry_of(models)
+        await registry.load_all()
+        shutil.rmtree(models / "imputed")
+        for _ in range(2):
+            shutil.rmtree(models / "affine")
+            for _ in range(2):
+                await registry.refresh()
+            write_model("affine", 1)
+            await registry.refresh()
+        await registry.close()
+
+    run(test())
+    lines = [record.getMessage() for record in caplog.records if "files are gone" in record.getMessage()]
+    assert [line.split(":")[0] for line in lines] == ["model affine"] * 2
 
 
 def test_models_that_appear_are_served(models: Path, write_model: Callable[..., Path]) -> None:
