@@ -110,11 +110,13 @@ class Reference:
             The largest errors.
         """
         abs_error, worst, where, count = 0.0, 0.0, "nowhere", 0
+        session = open_session(model)
+        far_session = open_session(_remove_softmax(model)) if self._softmax else session
         for region, all_rows in self._regions.items():
             rows, wanted = all_rows[::every], self._wanted[region].every_nth(every)
             count += len(rows)
-            session = open_session(_remove_softmax(model) if region == FAR and self._softmax else model)
-            got = np.concatenate([session.run(block)[0] for block in _blocks(rows, block_rows)])
+            blocks = _blocks(rows, block_rows)
+            got = np.concatenate([(far_session if region == FAR else session).run(block)[0] for block in blocks])
             # Answers beyond the range of float32 are not compared.
             beyond = (np.abs(np.nan_to_num(wanted.size, nan=0.0)) > np.finfo(np.float32).max) | np.isinf(
                 wanted.float32_error
