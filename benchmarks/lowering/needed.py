@@ -1,0 +1,232 @@
+"""Which lowering strategies do trained networks need? ``python -m benchmarks.lowering.needed FILE``.
+
+200 small networks of different shapes, grids, degrees and policies are trained. For each network, tolerance and batch
+size the fastest graph within the tolerance is found, first with all strategies, then without each of them. A strategy
+is needed if without it no graph is within the tolerance, or if the fastest is then more than 5 % slower, three times.
+The results go to FILE, one line of JSON a network; a second run continues with the networks that FILE lacks. All of it
+takes 15 minutes of processor time with OPENBLAS_NUM_THREADS=1, which is also necessary on a busy machine.
+"""
+
+import argparse
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+
+from benchmarks.common.markdown import render
+from benchmarks.common.sessions import Rows, caller, open_session
+from benchmarks.lowering.timing import Timing, interleave
+from benchmarks.lowering.trained import setup, train
+from kan_model import KAN
+from kan_model.lowering import LoweringError
+from kan_model.lowering.checks.reference import Reference
+from kan_model.lowering.choose.search import SCREENING_ROWS, Option, Search, applicable_strategies, combine, screen
+from kan_model.lowering.choose.timing import LARGEST_BLOCK
+from kan_model.lowering.driver import STRATEGIES
+from kan_model.lowering.emit.network import predicting_model
+from kan_model.lowering.strategies.strategy import Strategy
+
+NETWORKS = 200
+TOLERANCES = (1e-4, 1e-5, 1e-6)
+MOST_LOSS = 1.05
+# 1024 rows run in blocks of the faster size, as in kan_model.lowering.choose.timing.
+_BLOCKS = {1: (1,), 64: (64,), 1024: (32, 128)}
+# Times within 3 % count as equal, as in kan_model.lowering.choose.search.
+_AS_FAST = 1.03
+_ROUNDS, _ROUNDS_AGAIN, _REPEATS = 5, 15, 3
+_NEAR = 1.3
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The strategies chosen for a network, and what leaving out one of them costs.
+
+    Attributes:
+        tolerance: The tolerance.
+        tune_for: The batch size in rows.
+        chosen: The strategy of each layer; empty: nothing is within the tolerance.
+        loss: By strategy the ratio of times without and with it, at least 1; infinite if without it nothing is within
+            the tolerance. Strategies that are missing here cost nothing.
+    """
+
+    tolerance: float
+    tune_for: int
+    chosen: tuple[str, ...]
+    loss: Mapping[str, float]
+
+
+def main() -> None:
+    """Measure the networks that FILE lacks, then print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.lowering.needed", description=__doc__)
+    parser.add_argument("file", type=Path, metavar="FILE", help="the results, one line of JSON a network")
+    parser.add_argument("--networks", type=int, default=NETWORKS, help=f"how many networks; {NETWORKS} if left out")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    for index in range(len(_read(arguments.file)), arguments.networks):
+        each = setup(index)
+        choices, seconds = measure(*train(each))
+        line = {"setup": asdict(each), "choices": [asdict(choice) for choice in choices], "seconds": seconds}
+        with arguments.file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        print(f"{index + 1} of {arguments.networks}: {each}", flush=True)
+    print(table(_read(arguments.file)))
+
+
+def table(results: Sequence[Mapping[str, Any]]) -> str:
+    """A line per strategy: how often it is chosen, how often needed, and the largest loss without it."""
+    choices = [choice for result in results for choice in result["choices"] if choice["chosen"]]
+    chosen = Counter(name for choice in choices for name in choice["chosen"])
+    layers = sum(chosen.values())
+    lines = [["left out", "chosen, % of layers", "networks that need it", "nothing else passes", "largest loss"]]
+    for name in (strategy.name for strategy in STRATEGIES):
+        losses = [[choice["loss"].get(name, 1.0) for choice in result["choices"]] for result in results]
+        finite = [loss for each in losses for loss in each if loss < math.inf]
+        lines.append(
+            [
+                name,
+                f"{100 * chosen[name] / layers:.1f}",
+                str(sum(max(each) > MOST_LOSS for each in losses)),
+                str(sum(max(each) == math.inf for each in losses)),
+                f"{100 * (max(finite) - 1):.0f} %",
+            ]
+        )
+    return f"{len(results)} networks, {len(choices)} choices, {layers} layers\n\n{render(lines)}"
+
+
+def measure(kan: KAN, rows: torch.Tensor) -> tuple[list[Choice], list[Any]]:
+    """The choices for one network.
+
+    Args:
+        kan: The trained network.
+        rows: ``[rows, inputs]``, its training rows.
+
+    Returns:
+        The choices, and for each layer by strategy the seconds at each batch size.
+    """
+    reference = Reference(kan, training_rows=rows.numpy(), rows_per_region=SCREENING_ROWS)
+    search = Search(kan, None, None, "float32", reference)
+    candidates = [applicable_strategies(layer, i, STRATEGIES, "float32") for i, layer in enumerate(kan.layers)]
+    timed = [_time_layer(search, i, each) for i, each in enumerate(candidates)]
+    choices = []
+    for tolerance in TOLERANCES:
+        try:
+            layers = screen(search, candidates, tolerance)
+        except LoweringError:
+            choices += [Choice(tolerance, tune_for, (), {}) for tune_for in _BLOCKS]
+            continue
+        for tune_for in _BLOCKS:
+            slowness = [{name: seconds[tune_for] for name, seconds in each.items()} for each in timed]
+            choices.append(_choose(search, layers, slowness, tolerance, tune_for))
+    return choices, timed
+
+
+def _time_layer(search: Search, index: int, strategies: Sequence[Strategy]) -> dict[str, dict[int, float]]:
+    """Seconds by strategy and batch size of one layer alone."""
+    alone = KAN.of_layers([search.kan.layers[index]])
+    models = [predicting_model(alone, None, None, [strategy]) for strategy in strategies]
+    rows = search.reference.hidden_rows(index, LARGEST_BLOCK)
+    by_size = {tune_for: _time(models, rows, tune_for, _ROUNDS) for tune_for in _BLOCKS}
+    return {
+        strategy.name: {tune_for: timings[place].minimum for tune_for, timings in by_size.items()}
+        for place, strategy in enumerate(strategies)
+    }
+
+
+def _choose(
+    search: Search,
+    layers: Sequence[Sequence[Option]],
+    slowness: Sequence[Mapping[str, float]],
+    tolerance: float,
+    tune_for: int,
+) -> Choice:
+    """The choice with all strategies, and the loss without each of the fastest."""
+    chosen = _fastest(search, layers, slowness, tolerance, as_fast=_AS_FAST)
+    fastest = _fastest(search, layers, slowness, tolerance)
+    if chosen is None or fastest is None:
+        return Choice(tolerance, tune_for, (), {})
+    loss = {}
+    for name in dict.fromkeys(strategy.name for strategy in fastest):
+        others = _fastest(search, layers, slowness, tolerance, left_out=name)
+        loss[name] = math.inf if others is None else _loss(search, slowness, tune_for, fastest, others)
+    return Choice(tolerance, tune_for, tuple(strategy.name for strategy in chosen), loss)
+
+
+def _fastest(
+    search: Search,
+    layers: Sequence[Sequence[Option]],
+    slowness: Sequence[Mapping[str, float]],
+    tolerance: float,
+    left_out: str = "",
+    as_fast: float = 1.0,
+) -> list[Strategy] | None:
+    """The fastest strategies with which the network is within the tolerance; None: there are none.
+
+    Strategies that take at most ``as_fast`` times as long as the fastest stay in the order of preference.
+    """
+    sorted_layers = []
+    for layer, times in zip(layers, slowness, strict=True):
+        options = [option for option in layer if option.strategy.name != left_out]
+        within = [times[option.strategy.name] for option in options if option.is_within]
+        if not within:
+            return None
+        fastest = min(within)
+        sorted_layers.append(sorted(options, key=lambda each: max(times[each.strategy.name], as_fast * fastest)))
+    try:
+        return [option.strategy for option in combine(search, sorted_layers, tolerance)[0]]
+    except LoweringError:
+        return None
+
+
+def _loss(
+    search: Search,
+    slowness: Sequence[Mapping[str, float]],
+    tune_for: int,
+    fastest: Sequence[Strategy],
+    others: Sequence[Strategy],
+) -> float:
+    """The ratio of times with ``others`` and with ``fastest``, at least 1.
+
+    It is the largest ratio of any layer alone. If that is more than 5 %, the whole graphs are timed, and the ratio is
+    theirs: the smaller one of those by medians and by minima. Other work on the machine adds noise, so a ratio up to
+    1.3 is measured three times, and the smallest counts.
+    """
+    pairs = zip(slowness, others, fastest, strict=True)
+    ratio = max(times[other.name] / times[best.name] for times, other, best in pairs)
+    if ratio <= MOST_LOSS:
+        return max(ratio, 1.0)
+    models = [predicting_model(search.kan, None, None, each) for each in (others, fastest)]
+    rows, ratio = search.reference.rows_inside(LARGEST_BLOCK), math.inf
+    for _ in range(_REPEATS):
+        slow, fast = _time(models, rows, tune_for, _ROUNDS_AGAIN)
+        ratio = min(ratio, slow.minimum / fast.minimum, slow.median / fast.median)
+        if not MOST_LOSS < ratio <= _NEAR:
+            break
+    return max(ratio, 1.0)
+
+
+def _time(models: Sequence[onnx.ModelProto], rows: Rows, tune_for: int, rounds: int) -> list[Timing]:
+    """Processor time of each model for one batch, interleaved."""
+    sessions = [open_session(model) for model in models]
+    found = []
+    for block in _BLOCKS[tune_for]:
+        calls = [caller(session, (np.ascontiguousarray(rows[:block]),), block) for session in sessions]
+        blocks = tune_for / block
+        timings = interleave(calls, 0, rounds)
+        found.append([Timing(blocks * each.minimum, blocks * each.median, each.samples) for each in timings])
+    return [min(each, key=attrgetter("minimum")) for each in zip(*found, strict=True)]
+
+
+def _read(file: Path) -> list[Any]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
+
+
+if __name__ == "__main__":
+    main()
