@@ -90,7 +90,6 @@ class Registry:
         if self._loader.failure is not None:
             raise self._loader.failure
         self._started = True
-        self._report_change()
 
     async def refresh(self) -> bool:
         """Scan the repository again, and wait for the loads that this starts. Slow loads are not waited for.

@@ -2,6 +2,7 @@
 
 import pytest
 
+from kan_api.v1.manifest_pb2 import ModelManifest
 from service.errors import ModelNotFound, ModelNotReady
 from service.registry.entries import Entries, Entry
 from service.registry.version_status import State
@@ -60,3 +61,58 @@ def test_statuses_come_in_order() -> None:
         _ready(entries, name, version)
     found = [(status.name, status.version, status.latest) for status in entries.statuses()]
     assert found == [("a", 1, True), ("b", 9, False), ("b", 10, True)]
+
+
+def test_a_superseded_version_is_not_the_latest() -> None:
+    """It answers by its number, yet an older one that is ready is the latest, and it is not among those."""
+    entries = Entries()
+    superseded, older = _ready(entries, "affine", 2), _ready(entries, "affine", 1)
+    superseded.state = State.LINGERING
+    entries.choose_latest("affine")
+    assert entries.latest("affine") is older
+    assert entries.ready() == {("affine", 1)}
+    older.state = State.REFUSED
+    entries.choose_latest("affine")
+    assert entries.latest("affine") is None
+    assert [status.answers for status in entries.statuses()] == [False, True]
+
+
+def test_entries_may_change_during_an_iteration() -> None:
+    """It gives those that were there at its beginning. A model whose versions were all removed has no name any more."""
+    entries = Entries()
+    for name, version in (("a", 1), ("a", 2), ("b", 1)):
+        entries.add(name, version)
+    seen = []
+    for entry in entries:
+        seen.append((entry.name, entry.version))
+        entries.remove(entry)
+        entries.add("c", len(seen))
+    assert seen == [("a", 1), ("a", 2), ("b", 1)]
+    assert entries.names() == ["c"]
+
+
+def test_a_version_that_does_not_answer_says_why() -> None:
+    """Refused or not readable, with the reason; otherwise it is loading. Listings omit the latter."""
+    entries = Entries()
+    entry = entries.add("affine", 1)
+    entry.manifest = ModelManifest(name="affine")
+    assert (entry.unready_reason(), entries.statuses()[0].reason) == ("it is loading", "")
+    entry.reason = "no route to host"
+    assert (entry.unready_reason(), entries.statuses()[0].reason) == ("no route to host", "no route to host")
+    entry.state = State.REFUSED
+    assert entry.unready_reason() == "it was refused: no route to host"
+    assert entries.statuses()[0].manifest is entry.manifest
+    assert not entries.statuses()[0].answers
+
+
+@pytest.mark.parametrize(("count", "end"), [(20, "m18, m19"), (22, "m18, m19 and 2 more")])
+def test_a_message_lists_a_bounded_number_of_names(count: int, end: str) -> None:
+    """Sorted, so that the nearest names are found."""
+    entries = Entries()
+    for number in reversed(range(count)):
+        entries.add(f"m{number:02}", 1)
+    with pytest.raises(ModelNotFound) as caught:
+        entries.find("x" * 80, None, complete=True)
+    message = str(caught.value)
+    assert message.startswith(f"model '{'x' * 80}' is unknown; there is m00, m01, ")
+    assert message.endswith(end)
