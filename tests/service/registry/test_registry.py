@@ -329,6 +329,25 @@ def test_settings_that_cannot_work_stop_the_start(models: Path) -> None:
     _run(test())
 
 
+@pytest.mark.filterwarnings("ignore:Specified provider 'CUDAExecutionProvider':UserWarning")
+def test_a_provider_that_fails_at_the_first_load_stops_the_start(
+    models: Path, write_model: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For example onnxruntime knows CUDA, but finds no GPU: a server on the CPU would be too slow without a word."""
+    from service.registry.model.onnx_runtime import onnxruntime
+
+    write_model("affine")
+    known = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: known)
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda **_: None)
+
+    async def test() -> None:
+        with pytest.raises(StartupError, match="cuda"):
+            await _registry(models, provider="cuda").load_all()
+
+    _run(test())
+
+
 def test_a_version_is_leased_until_its_last_block_ends(models: Path, write_model: Callable[..., Path]) -> None:
     """Blocks inside one another, one of which fails: a model that is unloaded answers until the last of them ends."""
     write_model("affine")
