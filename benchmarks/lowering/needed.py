@@ -214,7 +214,7 @@ def _loss(
 
 def _time(models: Sequence[onnx.ModelProto], rows: Rows, tune_for: int, rounds: int) -> list[Timing]:
     """Processor time of each model for one batch, interleaved."""
-    sessions = [open_session(model) for model in models]
+    sessions = [open_session(model.SerializeToString()) for model in models]
     found = []
     for block in _BLOCKS[tune_for]:
         calls = [caller(session, (np.ascontiguousarray(rows[:block]),), block) for session in sessions]
