@@ -125,7 +125,7 @@ def test_rows_that_are_all_the_same(name: str) -> None:
     """With equal rows grids stay and constants fit; only functions that weigh edges by their variation refuse."""
     rows = good(1).repeat(40, 1)
     if name == "prune":
-        with pytest.raises(ValueError, match="the same to all rows, so no edge has a score"):
+        with pytest.raises(ValueError, match="the same to all rows"):
             prune(network(), rows)
         return
     assert is_finite(FUNCTIONS[name](network(), rows))
@@ -199,9 +199,9 @@ def broken() -> KAN:
 
 NAN, INF = math.nan, math.inf
 REFUSED: dict[str, tuple[Callable[[], object], str]] = {
-    "duplicated knots": (lambda: layer(knots=knots((4, -1.5))), "feature 1 .*; wanted finite, strictly increasing"),
-    "knots that go back": (lambda: layer(knots=knots((4, -9.0))), "feature 1 .*; wanted finite, strictly increasing"),
-    "knots of NaN": (lambda: layer(knots=knots((4, NAN))), "feature 1 .*; wanted finite, strictly increasing"),
+    "duplicated knots": (lambda: layer(knots=knots((4, -1.5))), "feature 1 .*increasing"),
+    "knots that go back": (lambda: layer(knots=knots((4, -9.0))), "feature 1 .*increasing"),
+    "knots of NaN": (lambda: layer(knots=knots((4, NAN))), "feature 1 .*increasing"),
     "too few knots": (lambda: layer(knots=knots()[:, :7]), r"\(2, 7\); wanted"),
     "an empty domain": (lambda: layer(domain=torch.tensor([[-1.0, 1], [2, 2]])), "feature 1 .*; wanted"),
     "a domain turned round": (lambda: layer(domain=torch.tensor([[-1.0, 1], [1, -1]])), "feature 1 .*; wanted"),
@@ -209,7 +209,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "an endless domain": (lambda: layer(domain=torch.tensor([[-1.0, 1], [-INF, INF]])), "feature 1 .*; wanted"),
     "a grid too fine for the type": (
         lambda: layer(domain=torch.tensor([[-1, 1], [1000, 1000.0001]])),
-        "feature 1 .*; wanted finite, strictly increasing",
+        "feature 1 .*increasing",
     ),
     "base weights of NaN": (lambda: layer(base_weight=torch.tensor([[1, NAN]])), r"base_weight .* \[0, 1\]; wanted"),
     "coefficients of NaN": (lambda: layer(coefficients=torch.full((1, 2, 6), NAN)), "has 12 numbers .*; wanted none"),
@@ -220,7 +220,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "no interval": (lambda: KANConfig((2, 1), grid_size=0), "grid_size is 0; wanted"),
     "a domain that is a point": (lambda: KAN(KANConfig((2, 1), domain=(1, 1))), "feature 0 .*; wanted"),
     "no layer": (lambda: KAN.of_layers([]), "no layers; wanted"),
-    "a coarser grid": (lambda: refine_grid(network(), 4), "grid_size is 4, layer 0 has 5 already; wanted"),
+    "a coarser grid": (lambda: refine_grid(network(), 4), "grid_size is 4, layer 0 has 5"),
     "a grid too fine": (
         lambda: refine_grid(KAN.of_layers([layer(domain=torch.tensor([[0.0, 1], [1000, 1000.01]]))]), 3000),
         "feature 1 .*; wanted",
@@ -229,7 +229,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "other knots, duplicated": (lambda: replace_knots(layer(), knots((5, -0.5))), "feature 1 .*; wanted"),
     "adapted to no interval": (lambda: adapt_grid(network(), good(), grid_size=0), "grid_size is 0; wanted"),
     "a formula of NaN": (lambda: formula(broken(), splines="keep"), "layers.1.base_weight .*; wanted"),
-    "lowered NaN": (lambda: lower(broken(), tune_for=()), "layer 1: 1 of 6 numbers in base_weight are not finite"),
+    "lowered NaN": (lambda: lower(broken(), tune_for=()), "layer 1: 1 of 6 .*base_weight"),
     "lowered for other rows": (
         lambda: lower(network(), tune_for=(), training_rows=np.zeros((4, 3), np.float32)),
         r"\(4, 3\).*wanted",

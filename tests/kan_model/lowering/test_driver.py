@@ -77,7 +77,7 @@ def test_errors_are_those_on_training_rows_too(make_kan: Callable[..., KAN]) -> 
     kan = make_kan((2, 1), dtype=torch.float32)
     rows = np.full((2, 2), 0.25, np.float32)
     rows[1] += 1e-4
-    with pytest.raises(LoweringError, match="layer 0: no strategy is within the tolerance"):
+    with pytest.raises(LoweringError, match="layer 0: no strategy"):
         lower(kan, tune_for=(), training_rows=rows)
     assert lower(kan, tune_for=(), training_rows=rows, scale=np.array([1.0])).report.max_relative_error < 1e-5
 
@@ -89,7 +89,7 @@ def test_numbers_that_are_not_finite_are_refused(make_kan: Callable[..., KAN], n
     kan = make_kan()
     with torch.no_grad():
         getattr(kan.layers[1], name).flatten()[0] = value
-    with pytest.raises(LoweringError, match=rf"layer 1: 1 of \d+ numbers in {name} are not finite"):
+    with pytest.raises(LoweringError, match=rf"layer 1: 1 of .*{name} .*not finite"):
         lower(kan)
 
 
@@ -101,7 +101,7 @@ def test_knots_that_meet_are_refused(make_kan: Callable[..., KAN]) -> None:
     close = knots[1, 4] * (1 + 1e-12)
     for value in (knots[1, 4].clone(), close):
         knots[1, 5] = value
-        with pytest.raises(LoweringError, match=r"layer 0: knots of feature 1 .*strictly increasing"):
+        with pytest.raises(LoweringError, match=r"layer 0: .*feature 1 .*increasing"):
             lower(kan)
     narrow = KAN(KANConfig((1, 2, 1), hidden_domain=(1e6, 1e6 + 0.1)), dtype=torch.float64)
     with pytest.raises(LoweringError, match="layer 1: knots of feature 0"):
@@ -113,21 +113,21 @@ def test_degrees_that_no_strategy_knows_are_refused(make_kan: Callable[..., KAN]
     """Degrees outside 1 to 5 are refused."""
     kan = make_kan(grid_size=9)
     kan.layers[1].degree = degree
-    with pytest.raises(LoweringError, match=f"layer 1: degree is {degree}; wanted 1 to 5"):
+    with pytest.raises(LoweringError, match=f"degree is {degree}; wanted 1 to 5"):
         lower(kan)
 
 
 @pytest.mark.parametrize("tolerance", [0.0, -1e-5, np.nan, np.inf])
 def test_a_tolerance_that_is_none_is_refused(make_kan: Callable[..., KAN], tolerance: float) -> None:
     """A tolerance of zero, below zero, NaN or infinity is refused."""
-    with pytest.raises(LoweringError, match=r"tolerance is .*; wanted a number above 0"):
+    with pytest.raises(LoweringError, match=r"tolerance is .*above 0"):
         lower(make_kan(), tolerance=tolerance)
 
 
 @pytest.mark.parametrize("tune_for", [(0,), (1, -3)])
 def test_no_rows_cannot_be_tuned_for(make_kan: Callable[..., KAN], tune_for: tuple[int, ...]) -> None:
     """A batch size below one row is refused."""
-    with pytest.raises(LoweringError, match=r"tune_for is .*wanted numbers of rows, 1 or more"):
+    with pytest.raises(LoweringError, match=r"tune_for is .*1 or more"):
         lower(make_kan(), tune_for=tune_for)
 
 
@@ -150,7 +150,7 @@ def test_a_grid_that_none_of_the_strategies_can_write_is_refused(make_kan: Calla
     kan = make_kan(dtype=torch.float32)
     second = kan.layers[1]
     kan = KAN.of_layers([kan.layers[0], replace_knots(second, second.all_knots() * 1.01)])
-    with pytest.raises(LoweringError, match="layer 1: none of closed_form can write its grids"):
+    with pytest.raises(LoweringError, match="layer 1: none of closed_form"):
         lower(kan, strategies=only)
     assert lower(kan, tune_for=(), strategies=(*only, CoxDeBoor())).strategies == ("closed_form", "cox_de_boor")
 

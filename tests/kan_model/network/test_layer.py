@@ -252,7 +252,7 @@ def test_far_outside_a_decayed_spline_is_zero(make_kan: Callable[..., KAN], unif
         ({"domain": None}, "either domain"),
         ({"edge_mask": torch.ones(5, 5)}, "edge_mask has shape"),
         ({"bias": torch.zeros(3)}, r"bias has shape \(3,\); wanted \[2\]"),
-        ({"symbolic": [SymbolicEdge(2, 0, "x", 1, 0, 1, 0)]}, "to output 2; wanted inputs 0 to 2, outputs 0 to 1"),
+        ({"symbolic": [SymbolicEdge(2, 0, "x", 1, 0, 1, 0)]}, "to output 2; wanted"),
         ({"symbolic": [SymbolicEdge(0, -1, "x", 1, 0, 1, 0)]}, "from input -1"),
         ({"symbolic": [SymbolicEdge(1, 2, f, 1, 0, 1, 0) for f in ("x", "sin")]}, "2 symbolic edges from input 2"),
         ({"symbolic": [SymbolicEdge(1, 2, "x", 1, 0, 1e39, 0)]}, r"c=1e\+39.* cannot hold"),

@@ -44,7 +44,7 @@ def test_a_width_that_is_no_network_is_refused(options: dict[str, object], messa
 def test_layers_that_do_not_follow_each_other_are_refused() -> None:
     """Outputs of one are inputs of the next."""
     a, b = KAN(KANConfig((2, 3))).layers[0], KAN(KANConfig((4, 1))).layers[0]
-    with pytest.raises(ValueError, match="3 outputs is followed by one of 4"):
+    with pytest.raises(ValueError, match=r"3 outputs .* 4"):
         KAN.of_layers([a, b])
     with pytest.raises(ValueError, match="no layers"):
         KAN.of_layers([])

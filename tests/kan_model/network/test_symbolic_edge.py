@@ -10,7 +10,7 @@ from kan_model.network.symbolic_edge import SymbolicEdge
 
 def test_an_unknown_function_is_refused_with_the_list() -> None:
     """The error says where, what came and every name there is."""
-    with pytest.raises(ValueError, match="from input 2 to output 1: function is 'sine'; wanted one of x, ") as caught:
+    with pytest.raises(ValueError, match=r"input 2 to output 1: .*'sine'") as caught:
         SymbolicEdge(1, 2, "sine", 1.0, 0.0, 1.0, 0.0)
     assert str(caught.value).endswith(", ".join(FUNCTIONS))
 
@@ -21,7 +21,7 @@ def test_numbers_that_are_not_finite_are_refused_by_name(place: int, value: floa
     """Each of a, b, c and d."""
     numbers = [1.0, 0.0, 1.0, 0.0]
     numbers[place] = value
-    with pytest.raises(ValueError, match=rf"output 0: {'abcd'[place]} is {value}; wanted a finite number"):
+    with pytest.raises(ValueError, match=rf"{'abcd'[place]} is {value}"):
         SymbolicEdge(0, 3, "sin", *numbers)
 
 

@@ -264,9 +264,9 @@ def test_places_and_options_that_are_none_are_refused(make_kan: Callable[..., KA
     kan, x = make_kan((2, 1)), rows_of(2)
     with pytest.raises(ValueError, match="layer is 1; wanted 0 to 0"):
         suggest_symbolic(kan, x, 1, 0, 0)
-    with pytest.raises(ValueError, match="layer 0 has no edge from input 2 to output 0"):
+    with pytest.raises(ValueError, match="no edge from input 2 to output 0"):
         suggest_symbolic(kan, x, 0, 0, 2)
-    with pytest.raises(ValueError, match="weight is -1; wanted a number of 0 or more"):
+    with pytest.raises(ValueError, match="weight is -1"):
         suggest_symbolic(kan, x, 0, 0, 0, weight=-1)
     with pytest.raises(ValueError, match=r"functions are \['sine'\]"):
         suggest_symbolic(kan, x, 0, 0, 0, functions=["sine"])
@@ -275,7 +275,7 @@ def test_places_and_options_that_are_none_are_refused(make_kan: Callable[..., KA
     with pytest.raises(ValueError, match="symbolic edge from input 5"):
         fix_symbolic(kan, 0, SymbolicEdge(0, 5, "x", 1, 0, 1, 0))
     for min_r2 in (0.0, 1.5, math.nan):
-        with pytest.raises(ValueError, match=f"min_r2 is {min_r2}; wanted above 0, at most 1"):
+        with pytest.raises(ValueError, match=f"min_r2 is {min_r2}"):
             auto_symbolic(kan, x, min_r2=min_r2)
     with pytest.raises(ValueError, match="layer is 7; wanted 0 to 0"):
         auto_symbolic(kan, x, layers=[7])

@@ -198,5 +198,5 @@ def test_networks_without_constants_or_answers_are_refused(make_kan: Callable[..
     with pytest.raises(ValueError, match="no symbolic edge and no bias"):
         fit_constants(make_kan((2, 1)), x, truth(x))
     kan = KAN.of_layers([symbolic_layer([(0, 0, "log", 1, 0, 1, 0)], 1)])
-    with pytest.raises(ValueError, match=r"layer 0: the edge from input 0 to output 0 answers nan to row \d+"):
+    with pytest.raises(ValueError, match=r"input 0 to output 0 .*nan to row \d+"):
         fit_constants(kan, x[:, :1], x[:, :1])

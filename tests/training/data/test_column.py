@@ -79,7 +79,7 @@ def test_dates_that_can_be_read_two_ways_are_refused() -> None:
         times(table("01/02/2020", "03/02/2020"), "c")
     with pytest.raises(DataError, match='holds "soon"'):
         times(table("soon", "later"), "c")
-    with pytest.raises(DataError, match=r'row 2 \(line 3\) holds "31\.01\.2020"; wanted numbers, or dates of'):
+    with pytest.raises(DataError, match=r'line 3.*"31\.01\.2020"'):
         times(table("2020-01-31", "31.01.2020"), "c")
 
 

@@ -173,7 +173,7 @@ def test_rows_without_a_time_are_refused_or_dropped(tmp_path: Path) -> None:
     """An empty cell, and NaT as pandas writes a missing date as text, are no time; a row without one is in no part."""
     frame = make_table()
     frame.loc[6, "day"], frame.loc[7, "day"] = None, "NaT"
-    with pytest.raises(DataError, match=r'"day": \[split\] column: 2 cells are missing, the first in row 7'):
+    with pytest.raises(DataError, match=r'"day".* 2 cells are missing.* row 7'):
         prepared(tmp_path, frame, split='kind = "time"\ncolumn = "day"')
     dataset = prepared(tmp_path, frame, data='missing = "drop_rows"', split='kind = "time"\ncolumn = "day"')
     assert dataset.dropped_rows == 2
@@ -191,7 +191,7 @@ def test_a_space_makes_no_other_group(tmp_path: Path) -> None:
 
 def test_few_times_are_refused_and_uneven_ones_told(tmp_path: Path) -> None:
     """Two days cannot be three parts; of three days with 54, 3 and 3 rows the sizes of the parts are a warning."""
-    with pytest.raises(DataError, match=r"\"day\" holds 2 different times in 60 rows; a time split needs 3"):
+    with pytest.raises(DataError, match='"day" holds 2 '):
         prepared(tmp_path, make_table().assign(day=np.arange(60) % 2), split='kind = "time"\ncolumn = "day"')
     for kind in ("time", "group"):
         frame = make_table().assign(day=[1] * 54 + [2] * 3 + [3] * 3)
@@ -224,10 +224,10 @@ def test_held_out_rows_read_back_as_they_were(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("column", "row", "cell", "wanted"),
     [
-        ("age", 4, "old", 't.csv: column "age": row 5 (line 6) holds "old", wanted a number'),
+        ("age", 4, "old", 't.csv: column "age": row 5 (line 6) holds "old"'),
         ("age", 4, "inf", "row 5 (line 6) holds inf"),
         ("age", 4, "", 'column "age": 1 cell is missing, in row 5 (line 6); fill them, or set [data] missing'),
-        ("town", 9, "Rom", 'column "town": row 10 (line 11) holds "Rom", which is not among its words'),
+        ("town", 9, "Rom", 'column "town": row 10 (line 11) holds "Rom"'),
         ("town", 9, "", 'column "town": 1 cell is missing, in row 10 (line 11)'),
         ("price", 0, "", 'column "price": the target: 1 cell is missing, in row 1 (line 2)'),
         ("price", 0, "-inf", 'column "price": row 1 (line 2) holds -inf'),
@@ -257,36 +257,36 @@ def test_missing_words_have_no_median(tmp_path: Path) -> None:
 def test_targets_without_anything_to_learn_are_refused(tmp_path: Path) -> None:
     """Constant, all different, or constant where it trains."""
     frame = make_table()
-    with pytest.raises(DataError, match='column "price": the target is the same in every'):
+    with pytest.raises(DataError, match=r'"price": .*the same in every'):
         prepared(tmp_path, frame.assign(price=1.5))
-    with pytest.raises(DataError, match='column "kind": the target is "yes" in every row'):
+    with pytest.raises(DataError, match='"yes" in every row'):
         prepared(tmp_path, frame.assign(kind="yes"), target="kind", task="classification")
-    with pytest.raises(DataError, match="each of the 60 rows has a class of its own"):
+    with pytest.raises(DataError, match="class of its own"):
         prepared(tmp_path, frame.assign(kind=[f"k{i}" for i in range(60)]), target="kind", task="classification")
-    with pytest.raises(DataError, match="the same in every training row"):
+    with pytest.raises(DataError, match="every training row"):
         prepared(tmp_path, frame.assign(price=[2.0] * 12 + [1.0] * 48), split='kind = "time"\ncolumn = "day"')
 
 
 def test_columns_that_do_not_exist_are_answered_with_the_nearest(tmp_path: Path) -> None:
     """Target, input and the column of the split alike."""
     frame = make_table()
-    with pytest.raises(DataError, match='no column "prices" \\(the target\\); the nearest are "price"'):
+    with pytest.raises(DataError, match=r'"prices" .*nearest are "price"'):
         prepared(tmp_path, frame, target="prices")
-    with pytest.raises(DataError, match='no column "age" \\(an input in \\[data\\] columns\\)'):
+    with pytest.raises(DataError, match='no column "age"'):
         prepared(tmp_path, frame.drop(columns="age"))
-    with pytest.raises(DataError, match='no column "days" \\(\\[split\\] column\\); the nearest are "day"'):
+    with pytest.raises(DataError, match=r'"days" .*nearest are "day"'):
         prepared(tmp_path, frame, split='kind = "time"\ncolumn = "days"')
 
 
 def test_tables_too_small_or_all_gaps_are_refused(tmp_path: Path) -> None:
     """Nine rows, and no row left."""
-    with pytest.raises(DataError, match="9 rows to train on; wanted at least 10"):
+    with pytest.raises(DataError, match="9 rows"):
         prepared(tmp_path, make_table(9))
     with pytest.raises(DataError, match="drop_rows leaves no row"):
         prepared(tmp_path, make_table().assign(age=np.nan), data='missing = "drop_rows"')
     frame = make_table()
     frame.loc[0, "kind"] = "rare"
-    with pytest.raises(DataError, match='class "rare" has 1 row; a stratified split needs 3'):
+    with pytest.raises(DataError, match='"rare" has 1 row;'):
         prepared(tmp_path, frame, target="kind", task="classification", split='kind = "stratified"')
 
 

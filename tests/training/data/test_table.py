@@ -73,7 +73,7 @@ def test_missing_and_foreign_files_are_refused(tmp_path: Path) -> None:
     """No file, another kind of file, a folder, and bytes that are no Parquet."""
     with pytest.raises(DataError, match="there is no such file"):
         read_table(tmp_path / "none.csv")
-    with pytest.raises(DataError, match=r"wanted a file that ends in \.csv"):
+    with pytest.raises(DataError, match=r"ends in \.csv"):
         read(tmp_path, "a\n1\n", "t.xlsx")
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(DataError, match="cannot read it"):
@@ -115,7 +115,7 @@ def test_an_index_with_a_name_is_a_column(tmp_path: Path) -> None:
 
 def test_an_unknown_column_is_answered_with_the_nearest(tmp_path: Path) -> None:
     """A misspelt name is corrected, a lost header is suspected."""
-    with pytest.raises(DataError, match='no column "prise" \\(the target\\); the nearest are "price"'):
+    with pytest.raises(DataError, match=r'"prise" .*nearest are "price"'):
         read(tmp_path, "price,area\n1,2\n").require("prise", "the target")
     with pytest.raises(DataError, match='the nearest are "PRICE"'):
         read(tmp_path, "PRICE,area\n1,2\n").require("price", "the target")

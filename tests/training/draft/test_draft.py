@@ -201,11 +201,11 @@ def test_targets_that_cannot_be_learned_are_refused(tmp_path: Path, target: Any,
 
 def test_tables_too_small_are_refused(tmp_path: Path) -> None:
     """One row, and a target without inputs."""
-    with pytest.raises(DataError, match="no column is left to predict"):
+    with pytest.raises(DataError, match="no column is left"):
         drafted(tmp_path, shop()[["paid"]], "paid")
-    with pytest.raises(DataError, match="the target is the same in every row"):
+    with pytest.raises(DataError, match="the same in every row"):
         drafted(tmp_path, shop(1), "paid")
-    with pytest.raises(DataError, match=r"t\.csv: 5 rows to train on; wanted at least 10"):
+    with pytest.raises(DataError, match=r"t\.csv: 5 rows"):
         drafted(tmp_path, shop(5), "paid")
 
 

@@ -202,5 +202,5 @@ def test_what_is_no_such_mlp_is_refused() -> None:
     with pytest.raises(ValueError, match="activation is 'tanh'"):
         mlp_like(kan, activation="tanh")  # type: ignore[arg-type]
     endless = Samples(sine(5, 0).x, torch.full((5, 1), 1e30))
-    with pytest.raises(TrainingError, match="not finite before the first step"):
+    with pytest.raises(TrainingError, match="before the first step"):
         fit_baseline(kan, endless, endless, ADAM, "regression")

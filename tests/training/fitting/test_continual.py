@@ -261,7 +261,7 @@ def test_a_step_to_infinity_keeps_the_last_good_network() -> None:
 def test_a_loss_beyond_all_numbers_is_refused() -> None:
     """Targets whose square overflows float64."""
     kan, new = one_layer(), uniform(5, 2, 0.0, 1.0)
-    with pytest.raises(TrainingError, match="not finite before the first step"):
+    with pytest.raises(TrainingError, match="before the first step"):
         fit_on(kan, new, torch.full((5, 2), 1e200, dtype=torch.float64))
 
 
@@ -301,7 +301,7 @@ def test_rows_outside_the_domain_are_counted_and_touch_the_end_under_clamp() -> 
 def test_rows_that_touch_nothing_are_refused() -> None:
     """Beyond the last knot under decay, or where all edges are symbolic or not there."""
     kan, far = one_layer(outside="decay"), torch.full((3, 2), 50.0)
-    with pytest.raises(ValueError, match=r"touch no spline coefficient \(3 of 3 lie outside the domain\)"):
+    with pytest.raises(ValueError, match="3 of 3 lie outside"):
         fit_on(kan, far, torch.zeros(3, 2))
     kan = one_layer()
     kan.layers[0].edge_mask.zero_()
@@ -312,9 +312,9 @@ def test_rows_that_touch_nothing_are_refused() -> None:
 def test_protection_that_leaves_nothing_is_refused() -> None:
     """Old rows everywhere, or none given at all."""
     kan, new = one_layer(), uniform(20, 2, 0.0, 1.0)
-    with pytest.raises(ValueError, match="protect_old without old_rows"):
+    with pytest.raises(ValueError, match="without old_rows"):
         fit_on(kan, new, waves(new).expand(-1, 2), protect_old=True)
-    with pytest.raises(ValueError, match="old rows touch every spline coefficient that the new ones touch"):
+    with pytest.raises(ValueError, match="old rows touch every"):
         fit_on(kan, new, waves(new).expand(-1, 2), old_rows=new, protect_old=True)
 
 
@@ -325,16 +325,16 @@ CLASSES = Samples(torch.zeros(4, 2), torch.zeros(4, dtype=torch.int64))
 @pytest.mark.parametrize(
     ("samples", "message"),
     [
-        (replace(GOOD, x=torch.zeros(0, 2)), r"new rows have shape \(0, 2\); wanted \[1 or more, 2\]"),
+        (replace(GOOD, x=torch.zeros(0, 2)), r"new rows .*\(0, 2\); wanted \[1 or more"),
         (replace(GOOD, x=torch.zeros(4, 3)), r"new rows have shape \(4, 3\)"),
         (replace(GOOD, x=torch.zeros(4)), r"new rows have shape \(4,\)"),
-        (replace(GOOD, x=torch.full((4, 2), math.nan)), "4 of the new rows are not finite in torch.float32"),
+        (replace(GOOD, x=torch.full((4, 2), math.nan)), "4 of the new rows .*float32"),
         (replace(GOOD, x=torch.full((4, 2), 1e60, dtype=torch.float64)), "4 of the new rows are not finite"),
-        (replace(GOOD, y=torch.zeros(4)), r"new targets have shape \(4,\); wanted \(4, 2\) for regression"),
+        (replace(GOOD, y=torch.zeros(4)), r"new targets .*\(4,\); wanted \(4, 2\)"),
         (replace(GOOD, y=torch.zeros(4, 1)), r"new targets have shape \(4, 1\)"),
-        (replace(GOOD, y=torch.full((4, 2), math.inf)), "some of the new targets are not finite"),
-        (replace(CLASSES, y=torch.full((4,), 2)), "new classes are torch.int64 from 2 to 2; wanted int64 from 0 to 1"),
-        (replace(CLASSES, y=torch.zeros(4)), "new classes are torch.float32 from 0.0 to 0.0"),
+        (replace(GOOD, y=torch.full((4, 2), math.inf)), "new targets are not finite"),
+        (replace(CLASSES, y=torch.full((4,), 2)), "new classes .*from 2 to 2; wanted .*0 to 1"),
+        (replace(CLASSES, y=torch.zeros(4)), r"new classes are torch\.float32"),
         (replace(CLASSES, y=torch.full((4,), -100)), "from -100 to -100"),
         (replace(CLASSES, y=torch.zeros(4, 2, dtype=torch.int64)), r"wanted \(4,\) for classification"),
     ],
@@ -353,12 +353,12 @@ def test_other_mistakes_are_refused() -> None:
         fit_on(kan, GOOD.x, GOOD.y, plan=ADAM.model_copy(update={"weight_decay": 0.1}))
     with pytest.raises(ValueError, match="old rows have shape"):
         fit_on(kan, GOOD.x, GOOD.y, old_rows=torch.zeros(2, 1))
-    with pytest.raises(ValueError, match="validation rows have shape"):
+    with pytest.raises(ValueError, match="validation rows"):
         fit_on(kan, GOOD.x, GOOD.y, validation=Samples(torch.zeros(2, 1), torch.zeros(2, 2)))
     broken = copy.deepcopy(kan)
     with torch.no_grad():
         broken.layers[0].base_weight[0, 0] = math.nan
-    with pytest.raises(ValueError, match=r"layers.0.base_weight of the network has numbers that are not finite"):
+    with pytest.raises(ValueError, match=r"base_weight .*not finite"):
         fit_on(broken, GOOD.x, GOOD.y)
 
 

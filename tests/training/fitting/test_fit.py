@@ -164,9 +164,9 @@ def test_a_grid_ends_where_no_step_lowers_the_loss() -> None:
 def test_what_levenberg_and_marquardt_cannot_fit_is_refused_before_any_step() -> None:
     """Too many parameters on the last grid although the first would do, and a price of edges."""
     rows, plan = toy(20, 0), LEVENBERG.model_copy(update={"grids": (3, 300)})
-    with pytest.raises(FitRefused, match="at most 4096 parameters, and the network has 4560 on grid 300; wanted fewer"):
+    with pytest.raises(FitRefused, match=r"4096 .* 4560 .*grid 300"):
         next(fit_steps(begin(network(), plan), rows, rows, plan, "regression"))
-    with pytest.raises(FitRefused, match="cannot add a penalty to the loss; to sparsify, wanted lbfgs or adam"):
+    with pytest.raises(FitRefused, match="cannot add a penalty"):
         next(fit_steps(begin(network(), LEVENBERG), rows, rows, LEVENBERG, "regression", SparsifySection()))
 
 

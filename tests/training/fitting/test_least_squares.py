@@ -128,7 +128,7 @@ def test_validation_rows_choose() -> None:
 def test_what_cannot_be_fitted_is_refused() -> None:
     """The error says what came and what was wanted."""
     rows = toy(20, 0, torch.float32)
-    with pytest.raises(FitRefused, match=r"at most 4096 parameters, and the network has 4320; wanted fewer hidden"):
+    with pytest.raises(FitRefused, match=r"4096 .* 4320"):
         fitted(KAN(KANConfig((2, 160, 1))), rows, rows, 1)
     huge = Samples(rows.x, 1e30 * rows.y)
     with pytest.raises(TrainingDiverged, match="before the first step"):

@@ -235,7 +235,7 @@ def test_formulas_alone_cannot_learn_on(tmp_path: Path) -> None:
     """Not the rows are at fault: there is no coefficient."""
     symbolic = FIRST.replace("[3]", "[]") + '\n[symbolic]\nfunctions = ["x", "x^2", "sin"]\nmin_r2 = 0.01'
     folder = _trained(tmp_path, sections=symbolic)
-    with pytest.raises(TrainingError, match=r"models/flowers/1: its network has formulas only"):
+    with pytest.raises(TrainingError, match=r"flowers/1: .*formulas only"):
         run(recipe(folder))
 
 
@@ -309,7 +309,7 @@ def test_an_unknown_class_is_refused(kind_folder: Path) -> None:
     rows = table(1, 1, 9, 300)
     rows.loc[7, "kind"] = "huge"
     rows.to_csv(kind_folder / "new.csv", index=False)
-    with pytest.raises(TrainingError, match='"huge" is none of the classes "big", "middle", "small"'):
+    with pytest.raises(TrainingError, match=r'"huge" is none of .*"middle"'):
         run(recipe(kind_folder, target="kind", kind="classification"))
     assert not (kind_folder / "models" / "flowers" / "2").exists()
 
@@ -364,20 +364,20 @@ def _no_imputing(folder: Path) -> None:
     [
         ({"model": 'continue_from = "models/flowers/9"'}, None, "no model version"),
         ({"model": 'continue_from = "models/flowers"'}, None, "no model version"),
-        ({}, _tamper, "sha256 is not the one in manifest.json"),
+        ({}, _tamper, "sha256 is not the one"),
         ({}, lambda folder: (folder / "network.safetensors").unlink(), "cannot read it"),
-        ({}, _forget_network, r"holds no network.safetensors \(kan-serving .* wrote it\); train it anew"),
+        ({}, _forget_network, r"no network\.safetensors"),
         ({}, lambda folder: shutil.copytree(folder, folder.with_name("2")), "version 2 is newer; continue from that"),
-        ({}, _no_imputing, r'column "width": 10 cells are missing, and version 1 puts nothing in their place'),
+        ({}, _no_imputing, '"width": 10 cells .*version 1 puts nothing'),
         ({"target": "kind", "kind": "classification"}, None, "was trained for regression"),
         ({"target": "fixed", "columns": '["length", "color", "width"]'}, None, 'predicts "weight".*has "fixed"'),
         ({"columns": '["length", "color", "fixed", "width"]'}, None, 'takes "fixed" with numbers as column 2'),
-        ({"columns": '["length", "fixed", "color"]'}, None, 'takes "width" with numbers as column 4.*has nothing'),
-        ({"words": '["blue", "red"]'}, None, 'takes "color" with the words "red", "blue"'),
+        ({"columns": '["length", "fixed", "color"]'}, None, 'takes "width" .*column 4.*has nothing'),
+        ({"words": '["blue", "red"]'}, None, 'takes "color" .*"red", "blue"'),
         ({"path": "none.csv"}, None, "there is no such file"),
         ({"sections": ON.replace("flowers.csv", "none.csv")}, None, "none.csv: there is no such file"),
-        ({"sections": ON + "\nprotect_old = true"}, None, "the old rows touch every spline coefficient"),
-        ({"sections": ON + "\n[verify]\ntolerance = 1.5e-7"}, None, "change .verify. tolerance and run it again"),
+        ({"sections": ON + "\nprotect_old = true"}, None, "old rows touch every"),
+        ({"sections": ON + "\n[verify]\ntolerance = 1.5e-7"}, None, "change .verify. tolerance"),
     ],
 )
 def test_what_does_not_fit_is_refused(
@@ -396,23 +396,23 @@ def test_what_does_not_fit_is_refused(
 def test_another_name_or_repository_is_refused(folder: Path) -> None:
     """What learns on is the same model."""
     path = recipe(folder)
-    with pytest.raises(TrainingError, match=r"lies in the repository .*models, and .*other is published to"):
+    with pytest.raises(TrainingError, match="other is published to"):
         train(Run(load_recipe(path), folder / "other", RunFolder(folder / "run")), Quiet())
     path.write_text(path.read_text().replace('name = "flowers"', 'name = "trees"'))
-    with pytest.raises(TrainingError, match=r"is a version of flowers, and \[model\] name is trees"):
+    with pytest.raises(TrainingError, match=r"flowers, .* trees"):
         run(path)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"sections": "[fit]\ngrids = [5]"}, r"\[fit\] grids: not with \[model\] continue_from"),
-        ({"sections": "[network]\nhidden = [3]"}, r"\[network\]: not with \[model\] continue_from"),
-        ({"sections": '[inputs]\nscaling = "none"'}, r"\[inputs\]: not with \[model\] continue_from"),
-        ({"sections": "[prune]\n[sparsify]"}, r"\[prune\], \[sparsify\]: not with \[model\] continue_from"),
+        ({"sections": "[fit]\ngrids = [5]"}, r"\[fit\] grids: .*continue_from"),
+        ({"sections": "[network]\nhidden = [3]"}, r"\[network\]: .*continue_from"),
+        ({"sections": '[inputs]\nscaling = "none"'}, r"\[inputs\]: .*continue_from"),
+        ({"sections": "[prune]\n[sparsify]"}, r"\[prune\], \[sparsify\]: .*continue_from"),
         ({"sections": "[fit]\nweight_decay = 0.1"}, r"\[fit\] weight_decay: wanted 0"),
         ({"sections": "[fit]\nprotect_old = true"}, r"\[fit\]: protect_old needs old_table"),
-        ({"model": "", "sections": '[fit]\nold_table = "a.csv"'}, r"old_table: only with \[model\] continue_from"),
+        ({"model": "", "sections": '[fit]\nold_table = "a.csv"'}, "old_table: only with .*continue_from"),
     ],
 )
 def test_keys_that_do_not_fit_together(tmp_path: Path, changes: dict[str, str], message: str) -> None:
@@ -454,7 +454,7 @@ def test_ctrl_c_publishes_nothing_and_says_so(folder: Path) -> None:
         def on_prepared(self, dataset: Dataset) -> None:
             signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(Interrupted, match="nothing was published: a continuation is run again from its start"):
+    with pytest.raises(Interrupted, match="nothing was published"):
         run(recipe(folder), Interrupting())
     assert not (folder / "models" / "flowers" / "2").exists()
 
@@ -462,7 +462,7 @@ def test_ctrl_c_publishes_nothing_and_says_so(folder: Path) -> None:
 def test_unfinished_runs_are_not_lost(folder: Path) -> None:
     """--resume is for them; a continuation drops them only when told."""
     loaded, kept = load_recipe(recipe(folder)), RunFolder(folder / "run")
-    with pytest.raises(TrainingError, match="a continuation keeps no state"):
+    with pytest.raises(TrainingError, match="keeps no state"):
         train(Run(loaded, folder / "models", kept, resume=True), Quiet())
     network = checkpoint.load(folder / "models" / "flowers" / "1" / "network.safetensors")
     kept.save_state(begin(network, loaded.fit.model_copy(update={"grids": (8,)})), RunIdentity("of another recipe", ""))

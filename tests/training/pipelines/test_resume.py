@@ -119,7 +119,7 @@ def test_a_run_whose_parts_are_others_is_refused_by_name(run: Callable[[str], Ru
     edit_split_column(halfway.recipe, edit)
     assert set(before.train.tolist()) & set(prepare(halfway.recipe).test.tolist())
     watching = Watching()
-    with pytest.raises(RunError, match=f'undo the edit of column "{name}", or run with --fresh'):
+    with pytest.raises(RunError, match=f'"{name}", or run with --fresh'):
         train(halfway, watching)
     assert (watching.steps, halfway.models.exists()) == (0, False)
 
@@ -146,7 +146,7 @@ def test_an_older_run_whose_column_was_edited_is_refused_by_name(
     older = kept_by_older(run(name))
     edit_split_column(older.recipe, edit)
     watching = Watching()
-    with pytest.raises(RunError, match=f'first step does not come out the same .* column "{name}" of \\[split\\]'):
+    with pytest.raises(RunError, match=f'first step .*"{name}" of \\[split\\]'):
         train(older, watching)
     assert (watching.steps, older.models.exists()) == (0, False)
 
@@ -155,7 +155,7 @@ def test_an_older_run_whose_time_split_leaks_is_refused_by_name(run: Callable[[s
     """Seven rows a week, cut after 78: week 11 both trains and chooses, so that the run is begun anew."""
     older = kept_by_older(run("week"))
     watching = Watching()
-    with pytest.raises(RunError, match='rows of one time of column "week" in two parts; run with --fresh'):
+    with pytest.raises(RunError, match=r'"week" in two parts.*--fresh'):
         train(older, watching)
     assert (watching.steps, older.models.exists()) == (0, False)
     assert train(replace(older, resume=False, fresh=True), watching).manifest.version == 1

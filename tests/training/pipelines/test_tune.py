@@ -61,7 +61,7 @@ def test_tuning_again_works_on_what_tuning_made(published: Published) -> None:
 def test_an_older_version_is_not_brought_back(published: Published) -> None:
     """Its network may be another; the message names the newest."""
     tune(published.folder, (1,))
-    with pytest.raises(VersionError, match=r"version 2 is newer; tune that one: .*/2"):
+    with pytest.raises(VersionError, match=r"newer; .*/2"):
         tune(published.folder, (1,))
 
 
@@ -89,7 +89,7 @@ def test_a_folder_that_no_version_can_have_is_refused(published: Published) -> N
     path = published.folder / "manifest.json"
     path.write_text(path.read_text().replace('"version": "1"', f'"version": "{2**62}"'))
     folder = published.folder.rename(published.folder.with_name(str(2**62)))
-    with pytest.raises(VersionError, match=r"no model version: .* VERSION is a number from 1 to 999999999999999999"):
+    with pytest.raises(VersionError, match="no model version"):
         tune(folder)
 
 
@@ -125,7 +125,7 @@ def test_a_version_that_comes_meanwhile_is_not_put_aside(published: Published, t
     """Tuning version 1 is refused if version 2 was published meanwhile: it would bring version 1's network back."""
     run = Run(load_recipe(tmp_path / "flowers.toml"), tmp_path / "models", RunFolder(tmp_path / "run"))
     train(run, Watcher())
-    with pytest.raises(PublishError, match="version 2 was published meanwhile; wanted 1"):
+    with pytest.raises(PublishError, match=r"version 2 .*meanwhile"):
         publish(tmp_path / "models", published.manifest, lambda _: {"model.onnx": b""}, after=1)
     assert not published.folder.with_name("3").exists()
 
@@ -149,6 +149,6 @@ def test_a_version_from_before_networks_were_kept_is_refused(published: Publishe
     path = published.folder / "manifest.json"
     text = path.read_text().replace("network.safetensors", "other.safetensors")
     path.write_text(text)
-    with pytest.raises(VersionError, match=r"holds no network.safetensors \(kan-serving .* wrote it\); train it anew"):
+    with pytest.raises(VersionError, match=r"no network\.safetensors"):
         tune(published.folder)
     assert isinstance(published.manifest, ModelManifest)

@@ -65,7 +65,7 @@ def test_a_graph_without_the_imputation_is_found() -> None:
     """NaN where float64 has a number."""
     kan = network()
     model = lower(kan, inputs=InputTransform(INPUTS.center, INPUTS.scale), outputs=REGRESSION).model
-    with pytest.raises(VerificationFailed, match="missing values: NaN on one side only"):
+    with pytest.raises(VerificationFailed, match="NaN on one side"):
         check(model, kan)
 
 
@@ -90,5 +90,5 @@ def test_the_tolerance_decides() -> None:
     """A bound below float32's own error is missed, and the message says by how much and where."""
     kan = network()
     model = lower(kan, inputs=INPUTS, outputs=REGRESSION).model
-    with pytest.raises(VerificationFailed, match=r"by \d.*e-\d+ of the output's range \(.*\); wanted 1e-12"):
+    with pytest.raises(VerificationFailed, match=r"by \d.*e-\d+ .*; wanted 1e-12"):
         verify(model, kan, INPUTS, REGRESSION, ROWS, 1e-12)

@@ -31,9 +31,9 @@ def test_a_fit_that_ends_far_worse_than_it_began_has_diverged(begun: tuple[KAN, 
     """Both losses are told and what to change; Levenberg-Marquardt has no learning rate."""
     kan, table, loss = begun
     state = FitState(kan, kan, best_loss=11 * loss)
-    with pytest.raises(TrainingDiverged, match=r"smaller learning_rate \(now 0\.5\) or scaled rows"):
+    with pytest.raises(TrainingDiverged, match=r"now 0\.5\) or scaled rows"):
         diagnose_fit(state, kan, FitSection(learning_rate=0.5), table)
-    with pytest.raises(TrainingDiverged, match=rf"{11 * loss:.3g}, {loss:.3g} before .* wanted scaled rows"):
+    with pytest.raises(TrainingDiverged, match=rf"{11 * loss:.3g}, {loss:.3g} before .*scaled rows"):
         diagnose_fit(state, kan, FitSection(optimizer="levenberg-marquardt"), table)
 
 

@@ -244,7 +244,7 @@ def test_a_step_that_fails_keeps_the_fit(wave: Callable[[str], Recipe], tmp_path
     hopeless = wave("[prune]\nedges = 1\n").model_copy(
         update={"network": wave("").network.model_copy(update={"hidden": (2,)})}
     )
-    with pytest.raises(StepFailed, match=r"\[prune\]: with edges=1 no path from an input to an output"):
+    with pytest.raises(StepFailed, match=r"\[prune\]: .*no path"):
         published(hopeless, tmp_path / "a")
     assert not (tmp_path / "a" / "models").exists()
     mended = hopeless.model_copy(update={"prune": wave("[prune]\nedges = 5").prune})

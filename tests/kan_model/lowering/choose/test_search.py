@@ -123,7 +123,7 @@ def test_the_layer_that_is_off_by_itself_is_blamed() -> None:
     straight = KAN(KANConfig((3, 3), grid_size=1, degree=1, domain=(-1, 1))).layers[0]
     fine = KAN(KANConfig((3, 3), grid_size=50, degree=5, domain=(10, 11), noise=1.0)).layers[0]
     for index, layers in ((1, [straight, fine]), (0, [fine, straight])):
-        with pytest.raises(LoweringError, match=f"layer {index}: no strategy is within the tolerance 1e-09"):
+        with pytest.raises(LoweringError, match=f"layer {index}: no strategy"):
             lower(KAN.of_layers(layers), tolerance=1e-9)
 
 

@@ -41,10 +41,10 @@ def test_held_out_columns_go_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b,y\n1,2,3\n1,,3\n", r'column "b": row 2 \(line 3\) is missing or NaN'),
-        ("a,b,y\n1,2,3\n1,2,nan\n", r'column "y": row 2 \(line 3\) is missing or NaN'),
-        ("a,b,y\n1,2,x\n", 'column "y": row 1 .* holds "x", wanted a number'),
-        ("a,b,y\n1,inf,3\n", "wanted a finite number of float32"),
+        ("a,b,y\n1,2,3\n1,,3\n", r'"b": row 2 \(line 3\) is missing'),
+        ("a,b,y\n1,2,3\n1,2,nan\n", r'"y": row 2 \(line 3\) is missing'),
+        ("a,b,y\n1,2,x\n", '"y": row 1 .*"x"'),
+        ("a,b,y\n1,inf,3\n", "finite number of float32"),
         ("a,b\n1,2\n", 'no column "y" .the target.'),
         ("a,y\n1,2\n", 'no column "b" .an input.'),
     ],
@@ -67,5 +67,5 @@ def test_several_outputs_without_classes_have_no_truth(tmp_path: Path) -> None:
 def test_inputs_that_float32_cannot_tell_apart_are_refused(tmp_path: Path) -> None:
     """A client could send no row between."""
     (tmp_path / "t.csv").write_text("a,b\n16777216,1\n16777218,2\n")
-    with pytest.raises(DataError, match='column "a": values that span 2 at a size of'):
+    with pytest.raises(DataError, match=r'"a": .*span 2'):
         read_training(tmp_path / "t.csv", 2, NUMBER)
