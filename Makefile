@@ -2,9 +2,12 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 WEB := tests/kan_model/lowering tests/service/client
+# How many processes share the tests. 3 are best on two cores, because tests also wait; 0 means pytest's own alone.
+WORKERS ?= 3
+SHARED := -n $(WORKERS) --dist worksteal
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help demo docs test test-deploy test-faults test-install test-web bench bench-serving check format proto deploy clean
+.PHONY: help demo docs test test-deploy test-faults test-install test-slow test-web bench bench-serving check format proto deploy clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,8 +19,11 @@ docs: .venv/.installed-docs  ## Build the documentation site in site/; python3 -
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	$(BIN)/python -m pytest -m docs tests/docs
 
-test: .venv/.installed-test  ## Run every test that needs no Docker, Node or minutes of trouble
-	$(BIN)/python -m pytest
+test: .venv/.installed-test  ## Run every quick test that needs no Docker or Node (4 minutes; WORKERS=3 processes)
+	$(BIN)/python -m pytest $(SHARED)
+
+test-slow: .venv/.installed-test  ## Run the tests that train for long or start many processes (WORKERS=3 processes)
+	$(BIN)/python -m pytest $(SHARED) -m slow
 
 test-faults: .venv/.installed-faults  ## Servers under load and in trouble: swaps, overload, stuck clients, lost files (4 minutes)
 	$(BIN)/python -m pytest -m faults tests/faults

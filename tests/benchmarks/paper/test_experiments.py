@@ -11,7 +11,7 @@ from kan_model.onnx_runtime import run
 from training.threads import torch_threads
 
 # Up to half a minute of one core; beside other work on the machine it takes several times as long.
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.name)
