@@ -149,7 +149,7 @@ def edge_detail(
     if not function:
         upper.plot(knots.numpy(), np.zeros(len(knots)), "|", color="0.4", transform=upper.get_xaxis_transform(), ms=10)
     # In float64: float32 has too few numbers to divide a narrow range into 60 bins.
-    lower.hist(data.double().numpy(), bins=60, color="0.6")
+    lower.stairs(*np.histogram(data.double().numpy(), bins=60), fill=True, color="0.6")
     lower.set_ylabel("rows")
     lower.set_xlabel(_short(name, _TITLE_LENGTH) or f"input {input_}", parse_math=False)
     return figure

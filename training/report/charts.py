@@ -125,7 +125,7 @@ def residuals(name: str, truth: Values, answers: Values) -> Figure:
     left.plot(truth[some], (answers - truth)[some], ".", color=_VALIDATION_COLOUR, alpha=0.5, markersize=4)
     left.set_xlabel(f"true {name}", parse_math=False)
     left.set_ylabel("answer − truth")
-    right.hist(answers - truth, bins=40, orientation="horizontal", color="0.6")
+    right.stairs(*np.histogram(answers - truth, bins=40), orientation="horizontal", fill=True, color="0.6")
     right.set_xlabel("rows")
     return figure
 
