@@ -4,7 +4,6 @@ BIN := .venv/bin
 WEB := tests/kan_model/lowering tests/service/client
 # How many processes share the tests. 3 are best on two cores, because tests also wait; 0 means pytest's own alone.
 WORKERS ?= 3
-SHARED := -n $(WORKERS) --dist worksteal
 export ORT_DISABLE_TELEMETRY := 1
 
 .PHONY: help demo docs test test-deploy test-faults test-install test-slow test-web bench bench-serving check format proto deploy clean
@@ -20,10 +19,10 @@ docs: .venv/.installed-docs  ## Build the documentation site in site/; python3 -
 	$(BIN)/python -m pytest -m docs tests/docs
 
 test: .venv/.installed-test  ## Run every quick test that needs no Docker or Node (4 minutes; WORKERS=3 processes)
-	$(BIN)/python -m pytest $(SHARED)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test-slow: .venv/.installed-test  ## Run the tests that train for long or start many processes (WORKERS=3 processes)
-	$(BIN)/python -m pytest $(SHARED) -m slow
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m slow
 
 test-faults: .venv/.installed-faults  ## Servers under load and in trouble: swaps, overload, stuck clients, lost files (4 minutes)
 	$(BIN)/python -m pytest -m faults tests/faults

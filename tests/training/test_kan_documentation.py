@@ -26,7 +26,7 @@ NUMBER = re.compile(r"-?\d+\.\d+(?:e[-+]?\d+)?")
 # Errors at the end of a fit hang on the machine's rounding: 15 % apart with targets changed by 1e-12 of themselves.
 LOOSE, CLOSE = (0.5, 1e-4), (0.01, 0.0)
 
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 def run(command: list[str], folder: Path) -> str:

@@ -27,7 +27,7 @@ from training.pipelines.train import train
 from training.pipelines.watcher import Watcher
 from training.publishing.export import Trained
 from training.publishing.manifest import predict
-from training.publishing.publish import published_versions
+from training.publishing.publish import Published, published_versions
 from training.recipe.config import load_recipe
 
 
@@ -83,12 +83,10 @@ def test_a_table_becomes_a_version_that_answers_as_torch(
     assert ("test_rmse" if kind == "regression" else "test_accuracy") in manifest.metrics
 
 
-def test_the_graphs_say_what_they_are(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+def test_the_graphs_say_what_they_are(flowers: Published, tmp_path: Path) -> None:
     """Both carry name, version, degree, grid and library version; the manifest lists all files."""
-    recipe = load_recipe(write_recipe())
-    run = Run(recipe, tmp_path / "models", RunFolder(tmp_path / "run"))
-    for version in ("1", "2"):
-        published = train(run, Quiet())
+    run = Run(load_recipe(tmp_path / "flowers.toml"), tmp_path / "models", RunFolder(tmp_path / "run"))
+    for version, published in (("1", flowers), ("2", train(run, Quiet()))):
         for name in ("model.onnx", "explain.onnx"):
             props = {prop.key: prop.value for prop in onnx.load(published.folder / name).metadata_props}
             assert props == {
@@ -102,17 +100,13 @@ def test_the_graphs_say_what_they_are(write_recipe: Callable[..., Path], tmp_pat
     assert [file.name for file in published.manifest.files] == names
 
 
-def test_the_explaining_graph_is_what_the_manifest_says(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+def test_the_explaining_graph_is_what_the_manifest_says(flowers: Published, tmp_path: Path) -> None:
     """The same answers as model.onnx, and edges of the shapes in the manifest that sum to them."""
-    recipe = load_recipe(write_recipe())
-    published = train(Run(recipe, tmp_path / "models", RunFolder(tmp_path / "run")), Quiet())
-    dataset = prepare(recipe)
+    dataset = prepare(load_recipe(tmp_path / "flowers.toml"))
     rows = dataset.x[dataset.test].astype(np.float32)
-    answers, *edges = open_session(onnx.load(published.folder / "explain.onnx")).run(rows)
-    np.testing.assert_allclose(
-        answers, run_model(onnx.load(published.folder / "model.onnx"), rows), rtol=1e-4, atol=1e-4
-    )
-    explanation = published.manifest.explanation
+    answers, *edges = open_session(onnx.load(flowers.folder / "explain.onnx")).run(rows)
+    np.testing.assert_allclose(answers, run_model(onnx.load(flowers.folder / "model.onnx"), rows), rtol=1e-4, atol=1e-4)
+    explanation = flowers.manifest.explanation
     assert [list(each.shape[1:]) for each in edges] == [list(spec.shape[1:]) for spec in explanation.edges]
     outputs = output_transform(dataset)
     assert isinstance(outputs, Affine)
@@ -146,19 +140,26 @@ def test_a_coarser_number_format_is_stated_with_what_it_costs(
     assert manifest.lowering.precision_loss["test_accuracy"] == pytest.approx(lost)
 
 
-def test_held_out_rows_are_kept_as_a_user_has_them(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+@pytest.mark.usefixtures("flowers")
+def test_held_out_rows_are_kept_as_a_user_has_them(tmp_path: Path) -> None:
     """Raw columns with words and empty cells, and the target."""
-    recipe = load_recipe(write_recipe())
-    run = Run(recipe, tmp_path / "models", RunFolder(tmp_path / "run"))
-    train(run, Quiet())
-    table = pd.read_csv(run.folder.held_out)
+    table = pd.read_csv(RunFolder(tmp_path / "run").held_out)
     assert list(table.columns) == ["length", "fixed", "color", "width", "weight"]
     assert set(table["color"]) == {"red", "blue"}
-    assert len(table) == len(prepare(recipe).test)
+    assert len(table) == len(prepare(load_recipe(tmp_path / "flowers.toml")).test)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "lbfgs", "levenberg-marquardt"])
-@pytest.mark.parametrize("sections", ["", "[adapt]\n"])
+@pytest.mark.parametrize(
+    ("optimizer", "sections"),
+    [
+        ("adam", ""),
+        ("lbfgs", "[adapt]\n"),
+        ("levenberg-marquardt", ""),
+        pytest.param("adam", "[adapt]\n", marks=pytest.mark.slow),
+        pytest.param("lbfgs", "", marks=pytest.mark.slow),
+        pytest.param("levenberg-marquardt", "[adapt]\n", marks=pytest.mark.slow),
+    ],
+)
 def test_a_run_gone_on_with_publishes_the_same_graph(
     write_recipe: Callable[..., Path], tmp_path: Path, optimizer: str, sections: str
 ) -> None:
@@ -308,9 +309,9 @@ def test_a_repository_that_cannot_be_is_refused_before_training(
     assert watcher.steps == 0
 
 
+@pytest.mark.usefixtures("flowers")
 def test_other_inputs_are_refused_before_training(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
     """Nobody waits for a fit that cannot be published."""
-    train(Run(load_recipe(write_recipe()), tmp_path / "models", RunFolder(tmp_path / "run")), Quiet())
     other = load_recipe(write_recipe(columns='["length", "width"]', categories=""))
     watcher = Quiet()
     with pytest.raises(TrainingError, match="takes other inputs"):
