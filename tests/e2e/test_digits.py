@@ -23,6 +23,9 @@ from training.recipe.config import load_recipe
 RECIPE = Path(__file__).parents[2] / "training" / "recipes" / "digits.toml"
 Truth = tuple[NDArray[np.float32], NDArray[np.float64], list[str]]
 
+# It trains digits.
+pytestmark = pytest.mark.slow
+
 # Runs in a process of its own: tritonclient registers the protocol's messages a second time.
 TRITON = """
 import json, sys

@@ -17,6 +17,9 @@ import pytest
 
 from service.client import Client
 
+# It trains digits.
+pytestmark = pytest.mark.slow
+
 CONFIG = """
 global: {{scrape_interval: 250ms}}
 scrape_configs:

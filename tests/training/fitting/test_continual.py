@@ -193,7 +193,7 @@ def test_the_same_rows_and_seed_give_the_same_network(plan: FitSection) -> None:
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-@pytest.mark.parametrize("plan", [LBFGS, ADAM])
+@pytest.mark.parametrize("plan", [LBFGS, pytest.param(ADAM, marks=pytest.mark.slow)])
 def test_old_rows_that_are_protected_are_answered_as_before_in_a_deep_network(plan: FitSection) -> None:
     """Protected rows keep their answers, bit for bit; the new rows are fitted with the other coefficients."""
     start = KAN(KANConfig((2, 5, 1), grid_size=8))

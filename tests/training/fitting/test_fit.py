@@ -52,6 +52,7 @@ def test_each_grid_lowers_the_loss(plan: FitSection) -> None:
     assert error < 0.01
 
 
+@pytest.mark.slow
 def test_adam_converges_in_mini_batches() -> None:
     """Mini-batches learn a circle to 97 % of rows never seen."""
     state = fit(network(torch.float32, 2), spirals(1000, 0), spirals(300, 1), ADAM, "classification")

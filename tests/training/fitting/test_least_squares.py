@@ -55,6 +55,7 @@ def test_a_linear_problem_is_solved_by_numpys_least_squares() -> None:
     assert rmse(found, train) == pytest.approx(np.sqrt(np.mean((design @ solution - target) ** 2)), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_it_comes_as_far_as_scipys() -> None:
     """From the same start and after as many steps the loss is at most 1.1 times MINPACK's."""
     kan, train = KAN(KANConfig((2, 2, 1), grid_size=3), dtype=torch.float64), toy(150, 0)
@@ -73,6 +74,7 @@ def test_it_comes_as_far_as_scipys() -> None:
     assert len(train.x) * ours.history[-1].train_loss <= 1.1 * 2 * theirs.cost
 
 
+@pytest.mark.slow
 def test_it_leaves_lbfgs_far_behind() -> None:
     """The paper's staircase, in three steps: a third of the error of five times as many LBFGS iterations."""
     train, validation, test = toy(1000, 0), toy(1000, 1), toy(1000, 2)
@@ -199,7 +201,7 @@ def test_a_deep_network_of_classes_comes_lower_than_by_lbfgs() -> None:
     assert ours.history[-1].train_loss < 0.8 * theirs.history[-1].train_loss
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.float64, marks=pytest.mark.slow)])
 def test_classes_that_are_told_apart_for_sure_stay_finite(dtype: torch.dtype) -> None:
     """The lowest loss is at infinity: on the way there every network answers with numbers, however long it goes on."""
     x = torch.linspace(-1, 1, 40, dtype=dtype)[:, None]

@@ -231,6 +231,7 @@ def test_where_no_step_is_better_the_next_version_says_so(folder: Path) -> None:
     assert published.manifest.features[0].histogram != manifest.features[0].histogram
 
 
+@pytest.mark.slow
 def test_formulas_alone_cannot_learn_on(tmp_path: Path) -> None:
     """Not the rows are at fault: there is no coefficient."""
     symbolic = FIRST.replace("[3]", "[]") + '\n[symbolic]\nfunctions = ["x", "x^2", "sin"]\nmin_r2 = 0.01'
@@ -239,6 +240,7 @@ def test_formulas_alone_cannot_learn_on(tmp_path: Path) -> None:
         run(recipe(folder))
 
 
+@pytest.mark.slow
 def test_version_after_version(second: Published, tmp_path: Path) -> None:
     """Version 4 stems from 3, 3 from 2, 2 from 1; it is served."""
     folder = shutil.copytree(second.folder.parents[2], tmp_path / "copy")
@@ -255,6 +257,7 @@ def test_the_same_recipe_gives_the_same_network(second: Published, folder: Path)
     assert (again.folder / "network.safetensors").read_bytes() == (second.folder / "network.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_protected_rows_are_answered_as_before(tmp_path: Path) -> None:
     """A network of one layer, old rows from elsewhere: their answers stay to the bit."""
     folder = _trained(tmp_path, sections=FIRST.replace("[3]", "[]"))

@@ -272,6 +272,7 @@ def test_a_wish_to_stop_is_heard_within_a_step(wave: Callable[[str], Recipe], se
         finish(kan, recipe, table, stop)
 
 
+@pytest.mark.slow
 def test_the_formula_recipe_finds_the_formula(tmp_path: Path) -> None:
     """exp(sin(πx) + y²): the graph is within 1e-3 of the range of the truth, the report shows the formula."""
     with resources.as_file(resources.files("training") / "recipes" / "formula.toml") as path:

@@ -386,6 +386,7 @@ def test_an_iterator_that_waits_does_not_hold_up_the_deadline(server: Any) -> No
     assert let_go(gone)
 
 
+@pytest.mark.slow
 @both
 def test_a_server_that_stops_ends_a_stream_that_is_not_repeated(
     server: Any, kan_serve: Callable[..., Any], answer: Answer, ask: Ask
@@ -410,7 +411,10 @@ def test_a_server_that_stops_ends_a_stream_that_is_not_repeated(
 
 
 @both
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
+@pytest.mark.parametrize(
+    "how",
+    [pytest.param(signal.SIGTERM, marks=pytest.mark.slow, id="stopped"), pytest.param(signal.SIGKILL, id="killed")],
+)
 def test_a_stream_goes_on_with_another_server(
     server: Any, kan_serve: Callable[..., Any], answer: Answer, metrics: Any, ask: Ask, how: signal.Signals
 ) -> None:
