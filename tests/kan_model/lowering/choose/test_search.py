@@ -92,6 +92,7 @@ def test_errors_that_add_up_make_layers_more_exact(make_kan: Callable[..., KAN])
     assert tight.strategies == ("radial_powers_monomials", "radial_powers", "radial_powers")
 
 
+@pytest.mark.slow
 def test_whatever_the_tolerance_the_whole_network_is_within_it(make_kan: Callable[..., KAN]) -> None:
     """Also where no single layer's exchange is enough; and no layer could keep what stands before its own."""
     kan = make_kan((3, 4, 4, 2), grid_size=8, dtype=torch.float32, seed=1)
