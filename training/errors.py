@@ -1,6 +1,10 @@
 """Errors that the user of kan-train can correct: one message each, no traceback."""
 
+from collections.abc import Sequence
+
 from kan_api.cells import quoted as quoted
+
+_SHOWN_NAMES = 10
 
 
 class TrainingError(Exception):
@@ -21,3 +25,9 @@ class FitRefused(TrainingError, ValueError):
 
 class Interrupted(TrainingError):
     """The user stopped the run; it can be resumed."""
+
+
+def quoted_list(names: Sequence[str]) -> str:
+    """Names as :func:`quoted` writes them, with commas; at most 10 of them, then the number of the others."""
+    more = len(names) - _SHOWN_NAMES
+    return ", ".join(map(quoted, names[:_SHOWN_NAMES])) + f" and {more} more" * (more > 0)

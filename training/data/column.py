@@ -35,32 +35,36 @@ def numbers(table: Table, column: str) -> NDArray[np.float64]:
         cell = str(table.cells[column][row])
         hint = "decimals are written with a point" if _DECIMAL_COMMA.fullmatch(cell) else "is it a word?"
         raise table.problem(column, f"{table.place(row)} holds {quoted(cell)}, wanted a number ({hint})")
-    too_large = np.abs(values) > _LARGEST
-    if too_large.any():
-        row = int(np.argmax(too_large))
-        raise table.problem(
-            column,
-            f"{table.place(row)} holds {values[row]:g}, wanted a finite number of float32 (below {_LARGEST:.1e})",
-        )
+    if flaw := too_large(table, values):
+        raise table.problem(column, flaw)
     return values
+
+
+def too_large(table: Table, values: NDArray[np.float64]) -> str:
+    """Which of a column's numbers is the first that float32 cannot hold; "" if it can hold all."""
+    beyond = np.abs(values) > _LARGEST
+    if not beyond.any():
+        return ""
+    row = int(np.argmax(beyond))
+    return f"{table.place(row)} holds {values[row]:g}, wanted a finite number of float32 (below {_LARGEST:.1e})"
 
 
 def parse_numbers(cells: Cells) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """The cells as float64 [rows], NaN where missing or text; and bool [rows], True where the cell is text."""
     if cells.dtype != object:
         return cells, np.zeros(len(cells), dtype=bool)
-    values = np.full(len(cells), np.nan)
-    is_text = np.zeros(len(cells), dtype=bool)
-    for row, cell in enumerate(cells):
-        try:
-            values[row] = float(cell)
-        except ValueError:
-            is_text[row] = cell.strip().lower() not in MISSING_NUMBERS
-        else:
-            # float() reads 1_000 as a thousand; in a table it is text.
-            is_text[row] = "_" in cell
-    values[is_text] = np.nan
-    return values, is_text
+    found = [_number(cell) for cell in cells.tolist()]
+    return np.array(found, dtype=np.float64), np.array([value is None for value in found], dtype=bool)
+
+
+def _number(cell: str) -> float | None:
+    """NaN for a missing cell, None for text."""
+    try:
+        value = float(cell)
+    except ValueError:
+        return np.nan if cell.strip().lower() in MISSING_NUMBERS else None
+    # float() reads 1_000 as a thousand; in a table it is text.
+    return None if "_" in cell else value
 
 
 def words(table: Table, column: str, known: Collection[str] = ()) -> Cells:
@@ -77,14 +81,8 @@ def words(table: Table, column: str, known: Collection[str] = ()) -> Cells:
     cells = table.cells[column]
     if cells.dtype != object:
         cells = np.array([_word(value) for value in cells], dtype=object)
-    gone = {
-        cell for cell in set(cells.tolist()) if cell not in known and cell.strip().lower() in MISSING_WORDS and cell
-    }
-    if not gone:
-        return cells
-    result = cells.copy()
-    result[[cell in gone for cell in cells]] = ""
-    return result
+    spelled = {cell: cell if cell in known or cell.strip().lower() not in MISSING_WORDS else "" for cell in set(cells)}
+    return np.array([spelled[cell] for cell in cells], dtype=object)
 
 
 def class_words(table: Table, column: str) -> Cells:

@@ -15,10 +15,9 @@ from training.data.missing import medians, select_rows
 from training.data.source import load_source
 from training.data.split import RowNumbers, Split, group_split, random_split, shortage, stratified_split, time_split
 from training.data.table import Cells, Table
-from training.errors import DataError, quoted
+from training.errors import DataError, quoted, quoted_list
 from training.recipe.config import Recipe
 
-_NAMES_SHOWN = 10
 _WHOLE_IN_FLOAT32 = 2**24
 
 
@@ -119,7 +118,7 @@ def prepare_table(
         constant=constant,
         warnings=(
             *(_constant_warnings(features, constant) if known_classes is None else ()),
-            *_rounding_warnings(table, columns),
+            *_rounding_warnings(table, columns, blocks),
             *_shortage_warnings(recipe, split),
             *(_class_warnings(y, classes, split) if known_classes is None else ()),
         ),
@@ -191,25 +190,23 @@ def _constant(x: Numbers, imputed: tuple[float | None, ...]) -> tuple[bool, ...]
 
 
 def _constant_warnings(features: tuple[Feature, ...], constant: tuple[bool, ...]) -> list[str]:
-    names = [quoted(feature.name) for feature, same in zip(features, constant, strict=True) if same]
+    names = [feature.name for feature, same in zip(features, constant, strict=True) if same]
     if not names:
         return []
-    shown = ", ".join(names[:_NAMES_SHOWN]) + (f" and {len(names) - _NAMES_SHOWN} more" * (len(names) > _NAMES_SHOWN))
     return [
-        f"{len(names)} of {len(features)} inputs hold one value only in the training rows and get weight zero: {shown}"
+        f"{len(names)} of {len(features)} inputs hold one value only in the training rows and get weight zero: "
+        f"{quoted_list(names)}"
     ]
 
 
-def _rounding_warnings(table: Table, columns: tuple[Column, ...]) -> list[str]:
+def _rounding_warnings(table: Table, columns: tuple[Column, ...], blocks: list[Numbers]) -> list[str]:
     """Warn if float32 makes different numbers of a column equal: large whole numbers, mostly keys or time stamps."""
     warnings = []
-    for column in columns:
-        if column.categories:
+    for column, block in zip(columns, blocks, strict=True):
+        if column.categories or not (np.abs(block) >= _WHOLE_IN_FLOAT32).any():
             continue
         values = numbers(table, column.name)
         values = values[~np.isnan(values)]
-        if not (np.abs(values) > _WHOLE_IN_FLOAT32).any():
-            continue
         exact, rounded = len(np.unique(values)), len(np.unique(values.astype(np.float32)))
         if rounded < exact:
             warnings.append(
@@ -224,14 +221,18 @@ def _shortage_warnings(recipe: Recipe, split: Split) -> list[str]:
 
 
 def _class_warnings(y: Cells, classes: tuple[str, ...], split: Split) -> list[str]:
-    learned = set(y[split.train].ravel().tolist())
-    absent = [quoted(name) for code, name in enumerate(classes) if code not in learned]
+    absent = classes_without_rows(classes, y[split.train])
     if not absent:
         return []
-    shown = ", ".join(absent[:_NAMES_SHOWN]) + (
-        f" and {len(absent) - _NAMES_SHOWN} more" * (len(absent) > _NAMES_SHOWN)
-    )
-    return [f"{len(absent)} of {len(classes)} classes have no training row and cannot be learned: {shown}"]
+    return [
+        f"{len(absent)} of {len(classes)} classes have no training row and cannot be learned: {quoted_list(absent)}"
+    ]
+
+
+def classes_without_rows(classes: tuple[str, ...], y: Cells) -> list[str]:
+    """The classes whose number is not in ``y``."""
+    present = set(y.ravel().tolist())
+    return [name for code, name in enumerate(classes) if code not in present]
 
 
 def _fingerprint(features: tuple[Feature, ...], x: Numbers, y: Cells, classes: tuple[str, ...]) -> str:

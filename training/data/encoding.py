@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from training.data.column import numbers, words
 from training.data.split import RowNumbers
 from training.data.table import Cells, Table
-from training.errors import DataError, quoted
-
-_WORDS_SHOWN = 10
+from training.errors import DataError, quoted, quoted_list
 
 Numbers = NDArray[np.float64]
 
@@ -61,17 +60,14 @@ def feature_block(table: Table, column: Column) -> Numbers:
     if not column.categories:
         return numbers(table, column.name).astype(np.float32).astype(np.float64).reshape(-1, 1)
     cells = words(table, column.name, known=column.categories)
-    places = {word: place for place, word in enumerate(column.categories)}
-    codes = np.array([places.get(cell, -1) for cell in cells])
+    codes = _places(cells, column.categories)
     unknown = (codes < 0) & (cells != "")
     if unknown.any():
         row = int(np.argmax(unknown))
-        shown = ", ".join(quoted(word) for word in column.categories[:_WORDS_SHOWN])
-        more = ", …" if len(column.categories) > _WORDS_SHOWN else ""
         raise table.problem(
             column.name,
             f"{table.place(row)} holds {quoted(str(cells[row]))}, which is not among its words in [data.categories]: "
-            f"{shown}{more}",
+            f"{quoted_list(column.categories)}",
         )
     block: Numbers = np.eye(len(column.categories))[codes]
     block[codes < 0] = np.nan
@@ -99,11 +95,8 @@ def encode_classes(
     names = set(target_words.tolist())
     if known is not None:
         if strange := sorted(names - set(known)):
-            shown = ", ".join(quoted(word) for word in known[:_WORDS_SHOWN])
-            more = ", …" if len(known) > _WORDS_SHOWN else ""
-            raise table.problem(target, f"{quoted(strange[0])} is none of the classes {shown}{more}")
-        places = {name: place for place, name in enumerate(known)}
-        return np.array([places[word] for word in target_words], dtype=np.int64), known
+            raise table.problem(target, f"{quoted(strange[0])} is none of the classes {quoted_list(known)}")
+        return _places(target_words, known), known
     if len(names) == 1:
         raise table.problem(target, f"the target is {quoted(target_words[0])} in every row; there is nothing to learn")
     if len(names) == len(target_words) and len(target_words) > 2:
@@ -114,5 +107,9 @@ def encode_classes(
         classes = tuple(sorted(names, key=lambda name: (float(name), name)))
     except ValueError:
         classes = tuple(sorted(names))
-    places = {name: place for place, name in enumerate(classes)}
-    return np.array([places[word] for word in target_words], dtype=np.int64), classes
+    return _places(target_words, classes), classes
+
+
+def _places(cells: Cells, words: tuple[str, ...]) -> RowNumbers:
+    """The place of each cell among the words; -1 for a cell that is none of them."""
+    return pd.Index(words, dtype=object).get_indexer(pd.Index(cells, dtype=object)).astype(np.int64)

@@ -49,22 +49,22 @@ def select_rows(
         gap = gaps[column.name]
         if gap.any() and mode == "refuse":
             raise table.problem(
-                column.name, f'{_count(table, gap)}; fill them, or set [data] missing = "median" or "drop_rows"'
+                column.name, f'{count_missing(table, gap)}; fill them, or set [data] missing = "median" or "drop_rows"'
             )
         if gap.any() and column.categories:
             raise table.problem(
                 column.name,
-                f'{_count(table, gap)}, and words have no median; add the empty word "" to its list in '
+                f'{count_missing(table, gap)}, and words have no median; add the empty word "" to its list in '
                 '[data.categories], or set [data] missing = "drop_rows"',
             )
     if no_target.any():
         raise table.problem(
-            target, f'the target: {_count(table, no_target)}; remove them, or set missing = "drop_rows"'
+            target, f'the target: {count_missing(table, no_target)}; remove them, or set missing = "drop_rows"'
         )
     if no_key.any():
         raise table.problem(
             recipe.split.column or "",
-            f'[split] column: {_count(table, no_key)}; fill them, or set [data] missing = "drop_rows"',
+            f'[split] column: {count_missing(table, no_key)}; fill them, or set [data] missing = "drop_rows"',
         )
     return np.ones(table.rows, dtype=bool)
 
@@ -73,7 +73,8 @@ def _gap(cells: Cells) -> NDArray[np.bool_]:
     return np.asarray(np.isnan(cells) if cells.dtype != object else cells == "", dtype=bool)
 
 
-def _count(table: Table, gap: NDArray[np.bool_]) -> str:
+def count_missing(table: Table, gap: NDArray[np.bool_]) -> str:
+    """How many cells are missing, and where the first one is."""
     rows = np.flatnonzero(gap)
     if len(rows) == 1:
         return f"1 cell is missing, in {table.place(rows[0])}"

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow
 from numpy.typing import NDArray
 
-from training.errors import DataError, quoted
+from training.errors import DataError, quoted, quoted_list
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 PARQUET_SUFFIXES = (".parquet", ".pq")
@@ -23,7 +23,7 @@ PARQUET_SUFFIXES = (".parquet", ".pq")
 _SEPARATORS = (",", ";", "\t", "|")
 _SNIFFED_RECORDS = 50
 _LARGEST_CELL_BYTES = 2**24
-_WHOLE_IN_FLOAT64 = 2**53
+_EXACT = 2**53
 
 Cells = NDArray[Any]
 
@@ -57,9 +57,7 @@ class Table:
         names = list(self.cells)
         near = difflib.get_close_matches(column, names, n=3, cutoff=0.5)
         near += [name for name in names if name.strip().lower() == column.strip().lower() and name not in near]
-        shown = ", ".join(quoted(name) for name in near or names[:10])
-        more = f" and {len(names) - 10} more" if not near and len(names) > 10 else ""
-        known = f"the nearest are {shown}" if near else f"the columns are {shown}{more}"
+        known = f"the nearest are {quoted_list(near)}" if near else f"the columns are {quoted_list(names)}"
         if all(re.fullmatch(r"\s*[-+.\deE]+\s*", name) for name in names):
             known += "; the first line holds numbers only, is the header missing?"
         raise DataError(f"{self.source}: there is no column {quoted(column)} ({why}); {known}")
@@ -110,8 +108,8 @@ def _read_csv(path: Path) -> Table:
             )
         rows.append(record)
         lines.append(line)
-    columns = zip(*rows, strict=True) if rows else iter([()] * len(header))
-    cells = {name: _texts(list(column)) for name, column in zip(header, columns, strict=True) if name.strip()}
+    columns = np.array(rows, dtype=object).reshape(len(rows), len(header)).T
+    cells = {name: column.copy() for name, column in zip(header, columns, strict=True) if name.strip()}
     return Table(path.name, cells, len(rows), np.array(lines, dtype=np.int64), len(header) - len(cells))
 
 
@@ -185,28 +183,13 @@ def _refuse_twice(path: Path, header: list[str]) -> None:
 
 def _to_cells(column: "pd.Series[Any]") -> Cells:
     """Numbers as float64; everything else as text, dates in ISO 8601."""
-    missing = column.isna().tolist()
-    if pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column):
-        values = [_text(value, gone) for value, gone in zip(column.tolist(), missing, strict=True)]
-        return _texts(values)
-    if pd.api.types.is_complex_dtype(column):
-        return _texts([str(value) for value in column.tolist()])
-    is_whole = pd.api.types.is_integer_dtype(column)
-    if is_whole and bool((column.dropna().abs() > _WHOLE_IN_FLOAT64).any()):
-        # float64 would make different numbers of this size equal; they are mostly keys, so they stay text.
-        return _texts(["" if gone else str(value) for value, gone in zip(column.tolist(), missing, strict=True)])
-    return cast(Cells, column.to_numpy(dtype=np.float64, na_value=np.nan))
-
-
-def _text(value: object, missing: bool) -> str:
-    if missing:
-        return ""
-    if isinstance(value, (datetime.datetime, datetime.date)):
-        return value.isoformat()
-    return str(value)
-
-
-def _texts(values: list[str]) -> Cells:
-    cells = np.empty(len(values), dtype=object)
-    cells[:] = values
+    types, present = pd.api.types, column.dropna()
+    is_number = types.is_numeric_dtype(column) and not types.is_bool_dtype(column)
+    # float64 would make different whole numbers of this size equal; they are mostly keys, so they stay text.
+    if is_number and not (types.is_integer_dtype(column) and not present.between(-_EXACT, _EXACT).all()):
+        return cast(Cells, column.to_numpy(dtype=np.float64, na_value=np.nan))
+    cells = np.full(len(column), "", dtype=object)
+    cells[column.notna().to_numpy()] = [
+        value.isoformat() if isinstance(value, datetime.date) else str(value) for value in present.tolist()
+    ]
     return cells

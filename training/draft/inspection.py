@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.column import looks_like_dates, parse_numbers, times, words
+from training.data.column import looks_like_dates, parse_numbers, times, too_large, words
 from training.data.float32_limits import input_flaw
 from training.data.table import Table, read_table
 from training.errors import DataError, quoted
@@ -104,12 +104,8 @@ def _facts(table: Table, name: str) -> ColumnFacts:
 
 def _number_facts(table: Table, name: str, values: NDArray[np.float64]) -> ColumnFacts:
     present = values[~np.isnan(values)]
-    too_large = np.abs(values) > np.finfo(np.float32).max
-    flaw = ""
-    if too_large.any():
-        row = int(np.argmax(too_large))
-        flaw = f"{table.place(row)} holds {values[row]:g}, which is not finite in float32"
-    elif reason := input_flaw(float(present.min()), float(present.max())):
+    flaw = too_large(table, values)
+    if not flaw and (reason := input_flaw(float(present.min()), float(present.max()))):
         flaw = f"it holds {reason}"
     return ColumnFacts(
         name,

@@ -9,15 +9,13 @@ import torch
 from torch import Tensor
 
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION
-from training.data.dataset import Dataset, prepare_table
+from training.data.dataset import Dataset, classes_without_rows, prepare_table
 from training.data.encoding import Column, Numbers, feature_block
 from training.data.source import load_source
 from training.data.table import Table, read_table
-from training.errors import DataError, quoted
+from training.errors import DataError, quoted, quoted_list
 from training.publishing.version import Version, VersionError, read_newest
 from training.recipe.config import Recipe
-
-_NAMES_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -145,18 +143,11 @@ def _write_warnings(version: Version, dataset: Dataset) -> list[str]:
     if woken:
         warnings.append(
             f"{len(woken)} inputs that held one value when version {number} was trained have weight zero and keep it, "
-            f"though their values differ now: {_list_names(woken)}"
+            f"though their values differ now: {quoted_list(woken)}"
         )
-    learned = set(dataset.y[dataset.train].ravel().tolist())
-    absent = [name for code, name in enumerate(dataset.classes) if code not in learned]
-    if absent:
+    if absent := classes_without_rows(dataset.classes, dataset.y[dataset.train]):
         warnings.append(
             f"{len(absent)} of {len(dataset.classes)} classes have no new row to train, and may be answered less often "
-            f"where the new rows lie: {_list_names(absent)}"
+            f"where the new rows lie: {quoted_list(absent)}"
         )
     return warnings
-
-
-def _list_names(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMES_SHOWN} more" * (len(names) > _NAMES_SHOWN)
-    return ", ".join(map(quoted, names[:_NAMES_SHOWN])) + more

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from training.data.column import class_words, numbers
 from training.data.encoding import Numbers, encode_classes
 from training.data.float32_limits import input_flaw
+from training.data.missing import count_missing
 from training.data.split import RowNumbers
 from training.data.table import Table, read_table
 from training.errors import DataError, quoted
@@ -142,5 +143,4 @@ def _read_truth(table: Table, goal: Target) -> Numbers | RowNumbers | None:
 
 def _check_present(table: Table, name: str, missing: NDArray[np.bool_]) -> None:
     if missing.any():
-        where = table.place(int(np.argmax(missing)))
-        raise table.problem(name, f"{where} is missing or NaN; wanted a value in every row")
+        raise table.problem(name, f"{count_missing(table, missing)}; wanted a value in every row")

@@ -180,7 +180,7 @@ def test_it_is_a_version_like_any_other(folder: Path, state: State) -> None:
             ["efficient-kan", "net.pt", "--data", "narrow.csv", "--target", "b"],
             'narrow.csv: 1 columns beside the target "b"',
         ),
-        (["efficient-kan", "net.pt", "--data", "nan.csv"], 'nan.csv: column "b": row 2 (line 3) is missing or NaN'),
+        (["efficient-kan", "net.pt", "--data", "nan.csv"], 'nan.csv: column "b": 1 cell is missing, in row 2 (line 3)'),
         (["efficient-kan", "net.pt", "--held-out", "none.csv"], "none.csv: there is no such file"),
         (["efficient-kan", "net.pt", "--held-out", "good.csv"], 'there is no column "target" (the target)'),
         (["efficient-kan", "net.pt", "--held-out", "good.csv", "--target", "c"], "the network has 2 outputs"),
