@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from training.errors import Interrupted, RecipeError, TrainingError
+from training.recipe import MAX_ROWS
 
 if TYPE_CHECKING:
     from training.recipe.config import Recipe
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 EXIT_SYSTEM = 1
 EXIT_MISTAKE = 2
 EXIT_INTERRUPTED = 130
-_MAX_ROWS = 65_536
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -153,8 +153,8 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _row_counts(text: str) -> tuple[int, ...]:
     counts = tuple(int(word) if word.isdecimal() else 0 for word in text.split(","))
-    if not all(1 <= count <= _MAX_ROWS for count in counts):
-        raise argparse.ArgumentTypeError(f"{text!r}: wanted numbers from 1 to {_MAX_ROWS}, such as 1,32,1024")
+    if not all(1 <= count <= MAX_ROWS for count in counts):
+        raise argparse.ArgumentTypeError(f"{text!r}: wanted numbers from 1 to {MAX_ROWS}, such as 1,32,1024")
     return counts
 
 

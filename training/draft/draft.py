@@ -72,17 +72,13 @@ def write_recipe(path: Path, text: str) -> None:
         RecipeError: the file exists already (it is not changed), or cannot be written.
     """
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp") as file:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+            os.fchmod(file.fileno(), 0o644)
             # A link, unlike a rename, never replaces an existing file.
-            os.link(temporary, path)
-        finally:
-            os.unlink(temporary)
+            os.link(file.name, path)
     except FileExistsError:
         raise RecipeError(f"{path}: the file exists already; move it away, or edit it") from None
     except OSError as error:

@@ -11,9 +11,9 @@ from training.publishing.export import Exported, Plan, describe, explanation, ex
 from training.publishing.manifest import library_version, timestamp
 from training.publishing.publish import Published, check_successor, publish
 from training.publishing.version import VersionError, read_newest
+from training.recipe import MAX_ROWS
 from training.report.report import NAME as REPORT
 
-MAX_ROWS = 65_536
 _ROWS = (1, 32, 1024)
 
 

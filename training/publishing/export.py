@@ -71,6 +71,7 @@ class Exported:
     verification: Verification
 
 
+@torch_threads(1)  # Torch's idle threads spin for a while after each operation and would disturb the timing.
 def export(
     trained: Trained,
     plan: Plan,
@@ -89,14 +90,6 @@ def export(
     Raises:
         VerificationFailed: no graph is within the tolerance. The message is about the first graph tried.
     """
-    # Torch's idle threads spin for a while after each operation and would disturb the timing.
-    with torch_threads(1):
-        return _export(trained, plan, training_rows, scale)
-
-
-def _export(
-    trained: Trained, plan: Plan, training_rows: NDArray[np.float32] | None, scale: NDArray[np.float64] | None
-) -> Exported:
     refused: VerificationFailed | None = None
     for share in _SHARES:
         try:

@@ -12,7 +12,7 @@ from kan_api.v1 import manifest_pb2 as pb
 from kan_model import parameter_count
 from kan_model.onnx_runtime import Session, open_session
 from training.data.dataset import Dataset
-from training.data.encoding import Feature, Numbers
+from training.data.encoding import Numbers
 from training.data.objective import Task
 from training.data.preparation import feature_ranges
 from training.data.split import RowNumbers
@@ -206,13 +206,12 @@ def scores(task: Task, truth: Numbers | RowNumbers, answers: Numbers) -> dict[st
 
 
 def _features(dataset: Dataset) -> list[pb.Feature]:
-    low, high = feature_ranges(dataset)
-    return [
-        _feature(dataset, place, feature, low[place], high[place]) for place, feature in enumerate(dataset.features)
-    ]
+    ranges = zip(*feature_ranges(dataset), strict=True)
+    return [_feature(dataset, place, low, high) for place, (low, high) in enumerate(ranges)]
 
 
-def _feature(dataset: Dataset, place: int, feature: Feature, low: float, high: float) -> pb.Feature:
+def _feature(dataset: Dataset, place: int, low: float, high: float) -> pb.Feature:
+    feature = dataset.features[place]
     values = dataset.x[dataset.train, place]
     values = values[~np.isnan(values)]
     message = pb.Feature(

@@ -5,3 +5,6 @@
 
 To add an option: a field with its range in one of the sections, the code that reads it, a line in docs/recipes.md.
 """
+
+# The largest batch, in rows, for which strategies can be timed.
+MAX_ROWS = 65_536

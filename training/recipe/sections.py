@@ -6,12 +6,13 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from training.errors import quoted
+from training.recipe import MAX_ROWS
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 # TOML has only lists, so strict=False: strict pydantic accepts only tuples here.
 Words = Annotated[tuple[str, ...], Field(strict=False)]
-RowCount = Annotated[int, Field(ge=1, le=65_536)]
+RowCount = Annotated[int, Field(ge=1, le=MAX_ROWS)]
 Counts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)]
 
 
