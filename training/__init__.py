@@ -8,61 +8,29 @@ from typing import Any
 
 from kan_model.moved import old_module, serve_old_names
 
-_MOVED = {
-    "config": "recipe.config",
-    "sections": "recipe.sections",
-    "fit_sections": "recipe.fit_sections",
-    "recipe_mistakes": "recipe.mistakes",
-    "table": "data.table",
-    "column": "data.column",
-    "missing": "data.missing",
-    "encoding": "data.encoding",
-    "split": "data.split",
-    "source": "data.source",
-    "magnitude": "data.float32_limits",
-    "samples": "data.samples",
-    "objective": "data.objective",
-    "preparation": "data.preparation",
-    "inspection": "draft.inspection",
-    "proposal": "draft.proposal",
-    "fit": "fitting.fit",
-    "optimizers": "fitting.optimizers",
-    "least_squares": "fitting.least_squares",
-    "grids": "fitting.grids",
-    "record": "fitting.record",
-    "evaluation": "fitting.evaluation",
-    "continual": "fitting.continual",
-    "baseline": "fitting.baseline",
-    "remarks": "steps.fit_diagnostics",
-    "export": "publishing.export",
-    "publish": "publishing.publish",
-    "publication": "publishing.publication",
-    "manifest": "publishing.manifest",
-    "triton": "publishing.triton",
-    "verify": "publishing.verify",
-    "version": "publishing.version",
-    "whole_formula": "publishing.whole_formula",
-    "charts": "report.charts",
-    "page": "report.page",
-    "summary": "report.summary",
-    "pipeline": "pipelines.train",
-    "importing": "pipelines.importing",
-    "continuation": "pipelines.continuation",
-    "continuation_start": "pipelines.continuation_start",
-    "tune": "pipelines.tune",
-    "run_folder": "pipelines.run_folder",
-    "run_identity": "pipelines.run_identity",
-    "older_run": "pipelines.older_run",
-    "progress": "pipelines.progress",
-    "interruption": "pipelines.interruption",
-    "importing.account": "pipelines.importing.account",
-    "importing.origin": "pipelines.importing.origin",
-    "importing.rows": "pipelines.importing.rows",
-    "importing.wanted": "pipelines.importing.wanted",
+# Modules that were in `training` itself and kept their names, by their room.
+_ROOMS = {
+    "recipe": "config sections fit_sections",
+    "data": "table column missing encoding split source samples objective preparation",
+    "draft": "inspection proposal",
+    "fitting": "fit optimizers least_squares grids record evaluation continual baseline",
+    "publishing": "export publish publication manifest triton verify version whole_formula",
+    "report": "charts page summary",
+    "pipelines": "importing continuation continuation_start tune run_folder older_run progress interruption",
+    "pipelines.importing": "importing.account importing.origin importing.rows importing.wanted",
 }
+_RENAMED = {
+    "recipe_mistakes": "recipe.mistakes",
+    "magnitude": "data.float32_limits",
+    "remarks": "steps.fit_diagnostics",
+    "pipeline": "pipelines.train",
+    "run_identity": "pipelines.run_folder",
+    "pipelines.run_identity": "pipelines.run_folder",
+}
+_KEPT = {old: f"{room}.{old.rpartition('.')[2]}" for room, modules in _ROOMS.items() for old in modules.split()}
 
 serve_old_names(
-    {f"{__name__}.{old}": f"{__name__}.{new}" for old, new in _MOVED.items()}
+    {f"{__name__}.{old}": f"{__name__}.{new}" for old, new in (_KEPT | _RENAMED).items()}
     | {
         "training.experiments": "benchmarks.paper",
         "training.experiments.digits_pruned": "benchmarks.paper.digits_pruned",

@@ -36,25 +36,36 @@ def check_samples(network: nn.Module, samples: Samples, task: Task, which: str) 
         FitRefused: no rows; numbers that are not finite or not of the network's type; classes that are no int64 from 0
             on; shapes that do not fit together or to the network.
     """
-    x, y = samples.x, samples.y
-    inputs, outputs = (network.width[0], network.width[-1]) if isinstance(network, KAN) else (None, None)
-    if x.ndim != 2 or len(x) == 0 or inputs not in (None, x.shape[1]):
-        raise FitRefused(f"the {which} rows have shape {tuple(x.shape)}; wanted [1 or more, {inputs or 'inputs'}]")
-    shape = (len(x),) if task == "classification" else (len(x), outputs or y.shape[-1])
+    check_rows(network, samples.x, which)
+    y, rows = samples.y, len(samples.x)
+    outputs = network.width[-1] if isinstance(network, KAN) else None
+    shape = (rows,) if task == "classification" else (rows, outputs or y.shape[-1])
     if tuple(y.shape) != shape:
         raise FitRefused(f"the {which} targets have shape {tuple(y.shape)}; wanted {shape} for {task}")
-    dtype = next(network.parameters()).dtype
-    for what, values in (("rows", x), ("targets", y)) if task == "regression" else (("rows", x),):
-        if values.dtype != dtype:
-            raise FitRefused(f"the {which} {what} are of {values.dtype}; wanted {dtype}, the network's type")
-        bad = ~torch.isfinite(values).all(dim=1)
-        if bad.any():
-            raise FitRefused(
-                f"{int(bad.sum())} of {len(x)} {which} {what} hold NaN or an infinity, row {int(bad.nonzero()[0])} "
-                "first; wanted finite numbers: leave such rows out or fill them"
-            )
-    if task == "classification" and (y.dtype != torch.int64 or y.min() < 0 or y.max() >= (outputs or torch.inf)):
+    if task == "regression":
+        _check_values(network, y, f"{which} targets")
+    elif y.dtype != torch.int64 or y.min() < 0 or y.max() >= (outputs or torch.inf):
         raise FitRefused(
             f"the {which} classes are {y.dtype} from {y.min()} to {y.max()}; wanted int64 from 0 to "
             f"{'the number of outputs - 1' if outputs is None else outputs - 1}"
+        )
+
+
+def check_rows(network: nn.Module, x: Tensor, which: str) -> None:
+    """Refuse rows without targets as :func:`check_samples` does."""
+    inputs = network.width[0] if isinstance(network, KAN) else None
+    if x.ndim != 2 or len(x) == 0 or inputs not in (None, x.shape[1]):
+        raise FitRefused(f"the {which} rows have shape {tuple(x.shape)}; wanted [1 or more, {inputs or 'inputs'}]")
+    _check_values(network, x, f"{which} rows")
+
+
+def _check_values(network: nn.Module, values: Tensor, what: str) -> None:
+    dtype = next(network.parameters()).dtype
+    if values.dtype != dtype:
+        raise FitRefused(f"the {what} are of {values.dtype}; wanted {dtype}, the network's type")
+    bad = ~torch.isfinite(values).all(dim=1)
+    if bad.any():
+        raise FitRefused(
+            f"{int(bad.sum())} of {len(values)} {what} are not finite in {dtype}, row {int(bad.nonzero()[0])} first; "
+            "wanted finite numbers: leave such rows out or fill them"
         )

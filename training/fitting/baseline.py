@@ -66,7 +66,7 @@ def fit_baseline(
         judging: Rows for ``loss`` and ``score``; None: the validation rows.
         depth: Number of hidden layers, 1 or 2.
         activation: Activation of the hidden nodes.
-        check: Called before each step; it may raise to end the fit.
+        check: Called after each evaluation; it may raise to end the fit.
 
     Raises:
         ValueError: as :func:`mlp_like`, or samples that :func:`training.data.samples.check_samples` refuses.

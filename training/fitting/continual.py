@@ -16,14 +16,13 @@ from torch.func import functional_call
 from kan_model import KAN
 from kan_model.analysis.edge_values import first_flaw
 from training.data.objective import Task
-from training.data.samples import Samples
+from training.data.samples import Samples, check_rows, check_samples
+from training.fitting.evaluation import answers, block_rows
 from training.fitting.fit import TrainingDiverged, fit_module
 from training.fitting.record import Record
 from training.recipe.fit_sections import FitSection
 
 LBFGS = FitSection(optimizer="lbfgs", steps=100)
-# Rows whose basis functions are in memory at once.
-_BLOCK_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,9 @@ def fit_on(
     _check_network(kan)
     new = _check_samples(kan, Samples(new_rows, new_targets), task, "new")
     validation = new if validation is None else _check_samples(kan, validation, task, "validation")
-    old = None if old_rows is None else _check_rows(kan, old_rows, "old")
+    old = None if old_rows is None else old_rows.detach().to(kan.layers[0].coefficients)
+    if old is not None:
+        check_rows(kan, old, "old")
     if flaw := first_flaw(kan, new.x):
         raise TrainingDiverged(f"the loss is not finite before the first step; {flaw}")
     rows_outside = _count_outside(kan, new.x)
@@ -131,7 +132,7 @@ def fit_on(
         _FreeCoefficients(kan, free), _to_float64(new), _to_float64(validation), plan, task, on_evaluation=on_evaluation
     )
     fitted = found.best.network_like(kan)
-    drift = None if old is None else _drift(_answers(kan, old), _answers(fitted, old))
+    drift = None if old is None else _drift(answers(kan, old).double(), answers(fitted, old).double())
     return Continued(fitted, free, rows_outside, drift, found.history)
 
 
@@ -148,7 +149,7 @@ def touched_coefficients(kan: KAN, rows: Tensor) -> tuple[Tensor, ...]:
     """
     reached = [torch.zeros_like(layer.coefficients[0], dtype=torch.bool) for layer in kan.layers]
     with torch.no_grad():
-        for block in torch.split(rows, _BLOCK_ROWS):
+        for block in torch.split(rows, block_rows(kan)):
             x = block
             for seen, layer in zip(reached, kan.layers, strict=True):
                 seen |= (layer.basis(x) != 0).any(dim=0)
@@ -171,8 +172,8 @@ class _FreeCoefficients(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         names = (f"layers.{index}.coefficients" for index in range(len(self._free)))
-        answers: Tensor = functional_call(self._frozen, dict(zip(names, self._coefficients(), strict=True)), (x,))
-        return answers
+        outputs: Tensor = functional_call(self._frozen, dict(zip(names, self._coefficients(), strict=True)), (x,))
+        return outputs
 
     def network_like(self, kan: KAN) -> KAN:
         """The network in the type of the original ``kan``, with all frozen numbers copied from it."""
@@ -218,11 +219,6 @@ def _count_outside(kan: KAN, rows: Tensor) -> int:
     return int(outside.any(dim=1).sum())
 
 
-def _answers(kan: KAN, rows: Tensor) -> Tensor:
-    with torch.no_grad():
-        return torch.cat([kan(block) for block in torch.split(rows, _BLOCK_ROWS)]).double()
-
-
 def _drift(before: Tensor, after: Tensor) -> Drift:
     width = before.amax(dim=0) - before.amin(dim=0)
     moved = (after - before).abs() / torch.where(width > 0, width, 1.0)
@@ -237,32 +233,8 @@ def _check_network(kan: KAN) -> None:
 
 def _check_samples(kan: KAN, samples: Samples, task: Task, which: str) -> Samples:
     """The samples in the network's type."""
-    x, y = _check_rows(kan, samples.x, which), samples.y
-    outputs = kan.width[-1]
-    shape = (len(x),) if task == "classification" else (len(x), outputs)
-    if y.shape != shape:
-        raise ValueError(f"the {which} targets have shape {tuple(y.shape)}; wanted {shape} for {task}")
-    if task == "regression":
-        y = y.to(kan.layers[0].coefficients)
-        if not torch.isfinite(y).all():
-            raise ValueError(f"some of the {which} targets are not finite in {kan.dtype}; wanted numbers")
-    elif y.dtype != torch.int64 or y.min() < 0 or y.max() >= outputs:
-        raise ValueError(
-            f"the {which} classes are {y.dtype} from {y.min()} to {y.max()}; wanted int64 from 0 to {outputs - 1}, "
-            "the network's outputs"
-        )
-    return Samples(x, y.detach())
-
-
-def _check_rows(kan: KAN, rows: Tensor, which: str) -> Tensor:
-    """The rows in the network's type."""
-    if rows.ndim != 2 or rows.shape[1] != kan.width[0] or len(rows) == 0:
-        raise ValueError(f"the {which} rows have shape {tuple(rows.shape)}; wanted [1 or more, {kan.width[0]}]")
-    rows = rows.to(kan.layers[0].coefficients)
-    bad = ~torch.isfinite(rows).all(dim=1)
-    if bad.any():
-        raise ValueError(
-            f"{int(bad.sum())} of the {which} rows are not finite in {kan.dtype}, first row "
-            f"{int(bad.nonzero()[0])}; wanted numbers"
-        )
-    return rows.detach()
+    like = kan.layers[0].coefficients
+    y = samples.y.to(like) if task == "regression" else samples.y
+    result = Samples(samples.x.detach().to(like), y.detach())
+    check_samples(kan, result, task, which)
+    return result

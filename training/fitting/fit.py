@@ -4,6 +4,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 from torch import nn
@@ -16,7 +17,7 @@ from training.errors import TrainingError
 from training.fitting.evaluation import answers
 from training.fitting.grids import first_grid, next_grid, parameters_on
 from training.fitting.least_squares import check_parameters
-from training.fitting.optimizers import Objective, optimizer_for
+from training.fitting.optimizers import Objective, Optimizer, optimizer_for
 from training.fitting.record import Record, evaluate
 from training.recipe.fit_sections import AdaptSection, FitSection, SparsifySection
 
@@ -131,25 +132,23 @@ def fit_steps(
     objective = Objective(task, sparsify)
     if plan.optimizer == "levenberg-marquardt":
         check_parameters(parameters_on(state.kan, plan.grids[-1]), plan.grids[-1])
-    if _is_new(state):
+    if not state.history and state.best_loss == math.inf:  # Nothing was evaluated; a saved state has a best loss.
         _count_start(state, train, validation, task)
     while state.stage < len(plan.grids):
         optimizer = optimizer_for(state.kan, train, plan, objective)
         if state.optimizer:
             optimizer.load_state_dict(state.optimizer)
-        while state.step < plan.steps:
-            done = optimizer.advance((state.stage, state.step))
-            record = evaluate(state.kan, (state.kan.layers[0].grid_size, done.step), done.train_loss, validation, task)
-            if record is None:
-                state.step, state.kan = plan.steps, copy.deepcopy(state.best)
-                state.diverged.append(plan.grids[state.stage])
-                break
+        place = (state.stage, state.step)
+        for step, record in _steps(state.kan, optimizer, place, plan.steps, validation, task):
+            state.step = step
             state.history.append(record)
             if record.validation_loss < state.best_loss:
                 state.best_loss, state.best = record.validation_loss, copy.deepcopy(state.kan)
-            state.step = plan.steps if done.at_end else done.step
             state.optimizer = optimizer.state_dict()
             yield state
+        if state.step < plan.steps:
+            state.kan = copy.deepcopy(state.best)
+            state.diverged.append(plan.grids[state.stage])
         if not state.history:
             flaw = _flaw(state.best, train) or f"wanted {_remedy(plan)}"
             raise TrainingDiverged(f"the loss is not finite on grid {plan.grids[state.stage]}; {flaw}")
@@ -157,11 +156,6 @@ def fit_steps(
         if state.stage < len(plan.grids):
             state.kan = next_grid(state.best, plan.grids[state.stage], train.x, adapt)
         yield state
-
-
-def _is_new(state: FitState) -> bool:
-    """Whether there was no evaluation so far. A saved state has a best loss."""
-    return not state.history and state.best_loss == math.inf
 
 
 def _count_start(state: FitState, train: Samples, validation: Samples, task: Task) -> None:
@@ -193,7 +187,7 @@ def fit_module(
         validation: Rows that choose the best network.
         plan: Optimizer, steps and so on; its grids are not used.
         task: The loss to minimize.
-        check: Called before each step; it may raise to end the fit.
+        check: Called after each evaluation; it may raise to end the fit.
         on_evaluation: Called with the record of each evaluation.
 
     Raises:
@@ -205,29 +199,42 @@ def fit_module(
     check_samples(network, validation, task, "validation")
     current = copy.deepcopy(network)
     optimizer = optimizer_for(current, train, plan, Objective(task))
-    record = _evaluate_start(current, train, validation, task)
-    if record is None:
+    start = _evaluate_start(current, train, validation, task)
+    if start is None:
         flaw = _flaw(network, train) or "wanted rows and targets of a usual size"
         raise TrainingDiverged(f"the loss is not finite before the first step; {flaw}")
-    best, lowest, history, at_end = network, math.inf, [], False
-    while record is not None:
+    best, lowest, history = network, math.inf, []
+    for _, record in chain([(0, start)], _steps(current, optimizer, (0, 0), plan.steps, validation, task)):
         history.append(record)
         if on_evaluation is not None:
             on_evaluation(record)
         if record.validation_loss < lowest:
             best, lowest = copy.deepcopy(current), record.validation_loss
-        if record.step >= plan.steps or at_end:
-            break
         if check is not None:
             check()
-        done = optimizer.advance((0, record.step))
-        record, at_end = evaluate(current, (0, done.step), done.train_loss, validation, task), done.at_end
     return ModuleFit(best, tuple(history))
+
+
+def _steps(
+    network: nn.Module, optimizer: Optimizer, place: tuple[int, int], steps: int, validation: Samples, task: Task
+) -> Iterator[tuple[int, Record]]:
+    """Go on from ``place`` (grid, steps done) to the end of the grid: the number of steps done, and the record.
+
+    The number is ``steps`` if the optimizer finds no lower loss. Numbers that are not finite end the iteration early.
+    """
+    stage, step = place
+    while step < steps:
+        done = optimizer.advance((stage, step))
+        record = evaluate(network, done.step, done.train_loss, validation, task)
+        if record is None:
+            return
+        step = steps if done.at_end else done.step
+        yield step, record
 
 
 def _evaluate_start(network: nn.Module, train: Samples, validation: Samples, task: Task) -> Record | None:
     """Evaluate a network before its first step."""
-    return evaluate(network, (0, 0), float(loss(task, answers(network, train.x), train.y)), validation, task)
+    return evaluate(network, 0, float(loss(task, answers(network, train.x), train.y)), validation, task)
 
 
 def _flaw(network: nn.Module, train: Samples) -> str:

@@ -8,35 +8,31 @@ after that step depend on every training row and its place, and the kept state h
 """
 
 import math
+from contextlib import suppress
 
 from kan_model import KAN
 from training.data.dataset import Dataset
-from training.data.samples import Samples
 from training.data.split import wanted_rows
 from training.errors import quoted
-from training.fitting.fit import FitState, begin
-from training.fitting.optimizers import Objective, optimizer_for
-from training.fitting.record import Record, evaluate
+from training.fitting.fit import FitState, TrainingDiverged, begin, fit_steps
+from training.fitting.record import Record
 from training.pipelines.run_folder import RunError
 from training.recipe.config import Recipe
+from training.steps import StepData
 from training.threads import threads_for, torch_threads
 
 # Adam's first losses on other processors differ by up to 2e-7; another row in a part moves them by about 1 / rows.
 _LAST_DIGITS = 1e-6
 
 
-def check_older_split(
-    state: FitState, recipe: Recipe, dataset: Dataset, kan: KAN, train: Samples, validation: Samples
-) -> None:
+def check_older_split(state: FitState, recipe: Recipe, kan: KAN, table: StepData) -> None:
     """Refuse to go on where today's split is not, or may not be, the one that the run began with.
 
     Args:
         state: As the older kan-train kept it; recipe, features and target are those of today.
         recipe: Of today.
-        dataset: Of today.
         kan: The network before the fit.
-        train: The rows that train.
-        validation: The rows that choose the best network.
+        table: The rows of today.
 
     Raises:
         RunError: the older time split had rows of one time in two parts, or the first step of the fit ends elsewhere
@@ -46,12 +42,12 @@ def check_older_split(
     if section.column is None:
         return  # Chance and classes alone decide, and both are in what was compared.
     column = quoted(section.column)
-    if section.kind == "time" and _cuts_through_a_time(recipe, dataset):
+    if section.kind == "time" and _cuts_through_a_time(recipe, table.dataset):
         raise RunError(
             f"an older kan-train began this run, and its time split had rows of one time of column {column} in two "
             "parts; run with --fresh, which cuts where the time changes"
         )
-    first = _repeat_first_step(recipe, dataset, kan, train, validation)
+    first = _repeat_first_step(recipe, kan, table)
     if first is None or not state.history or not _is_same(first, state.history[0]):
         raise RunError(
             f"an older kan-train began this run, and its first step does not come out the same on today's rows: column "
@@ -66,14 +62,13 @@ def _cuts_through_a_time(recipe: Recipe, dataset: Dataset) -> bool:
     return cuts != (len(dataset.test), len(dataset.validation))
 
 
-def _repeat_first_step(
-    recipe: Recipe, dataset: Dataset, kan: KAN, train: Samples, validation: Samples
-) -> Record | None:
+def _repeat_first_step(recipe: Recipe, kan: KAN, table: StepData) -> Record | None:
     """The first line of the loss curve on today's rows; None where a number in it is not finite."""
-    plan, start = recipe.fit, begin(kan, recipe.fit, train, recipe.adapt).kan
-    with torch_threads(threads_for(kan, plan.batch_rows or len(train.x))):
-        done = optimizer_for(start, train, plan, Objective(dataset.task, recipe.sparsify)).advance((0, 0))
-        return evaluate(start, (start.layers[0].grid_size, done.step), done.train_loss, validation, dataset.task)
+    plan, train, task = recipe.fit, table.train, table.dataset.task
+    start = begin(kan, plan, train, recipe.adapt)
+    with torch_threads(threads_for(kan, plan.batch_rows or len(train.x))), suppress(TrainingDiverged):
+        return next(fit_steps(start, train, table.validation, plan, task, recipe.sparsify, recipe.adapt)).history[0]
+    return None
 
 
 def _is_same(now: Record, kept: Record) -> bool:

@@ -2,6 +2,7 @@
 
 import csv
 import fcntl
+import hashlib
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +15,12 @@ import torch
 
 from kan_model import KAN
 from kan_model.network import checkpoint
+from training.data.dataset import Dataset
+from training.data.split import Split
 from training.errors import TrainingError, quoted
 from training.fitting.fit import FitState
 from training.fitting.record import Record
-from training.pipelines.run_identity import RunIdentity
+from training.recipe.config import Recipe
 
 
 class RunError(TrainingError):
@@ -25,11 +28,27 @@ class RunError(TrainingError):
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A state as it was kept; `names_split` is false where an older kan-train kept it, without its split."""
+class RunIdentity:
+    """A kept state may be gone on with where `followed` and `split` are still the same.
 
-    state: FitState
-    names_split: bool
+    Attributes:
+        followed: sha256 of the recipe's sections that the fit follows and of features and target.
+        split: sha256 of the row numbers of each part. The column that a time or group split goes by is no feature, so
+            that `followed` says nothing of it.
+        column: What a time or group split goes by, for messages.
+    """
+
+    followed: str
+    split: str
+    column: str | None = None
+
+
+def identity_of(recipe: Recipe, dataset: Dataset) -> RunIdentity:
+    """The identity of a run: comments, and sections on what comes after the fit, may change."""
+    sections = {"split", "inputs", "network", "fit", "adapt", "sparsify", "task"}
+    followed = recipe.model_dump_json(include=sections) + dataset.fingerprint
+    parts = Split(dataset.train, dataset.validation, dataset.test)
+    return RunIdentity(hashlib.sha256(followed.encode()).hexdigest(), parts.fingerprint(), recipe.split.column)
 
 
 class RunFolder:
@@ -81,8 +100,8 @@ class RunFolder:
         torch.save(content, buffer)
         checkpoint.write_atomically(self._state, buffer.getvalue())
 
-    def load_state(self, identity: RunIdentity) -> Kept:
-        """The fit as it was kept.
+    def load_state(self, identity: RunIdentity) -> tuple[FitState, bool]:
+        """The fit as it was kept, and whether its split was kept too; an older kan-train kept none.
 
         Args:
             identity: Of recipe and table; a state of others cannot be gone on with.
@@ -106,7 +125,7 @@ class RunFolder:
                 f"{self.path}: other rows train, choose and judge than when the run was stopped, and rows that it has "
                 f"learned may be among those that judge; {remedy}run with --fresh"
             )
-        return Kept(state, split is not None)
+        return state, split is not None
 
     def drop_state(self) -> None:
         """Forget an unfinished run."""

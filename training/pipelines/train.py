@@ -4,10 +4,8 @@ import time
 from dataclasses import replace
 
 from kan_model import KAN
-from kan_model.network.transform import InputTransform, OutputTransform
-from training.data.dataset import Dataset, prepare
-from training.data.preparation import input_transform, new_network, output_transform, samples
-from training.data.samples import Samples
+from training.data.dataset import prepare
+from training.data.preparation import input_transform, new_network, output_transform
 from training.errors import Interrupted
 from training.fitting.fit import FitState, begin, fit_steps
 from training.pipelines.continuation import continue_version
@@ -15,8 +13,7 @@ from training.pipelines.interruption import Interruption, catch_interruption
 from training.pipelines.older_run import check_older_split
 from training.pipelines.release import export_graphs, make_report, publish_version
 from training.pipelines.run import Run
-from training.pipelines.run_folder import RunError
-from training.pipelines.run_identity import RunIdentity, identity_of
+from training.pipelines.run_folder import RunError, RunIdentity, identity_of
 from training.pipelines.watcher import Watcher
 from training.publishing.export import Trained
 from training.publishing.manifest import build_manifest, outline
@@ -49,16 +46,17 @@ def _train_anew(run: Run, watcher: Watcher) -> Published:
     recipe = run.recipe
     dataset = prepare(recipe)
     check_successor(run.models, outline(recipe, dataset))
-    inputs, outputs = input_transform(dataset, recipe.inputs.scaling), output_transform(dataset)
+    inputs = input_transform(dataset, recipe.inputs.scaling)
     with catch_interruption() as stop:
         watcher.on_prepared(dataset)
-        state = _fit_network(run, dataset, inputs, outputs, stop, watcher)
-        table = StepData.of(dataset, inputs, outputs, state.best.dtype)
-        diagnostics = diagnose_fit(state, new_network(dataset, recipe, inputs), recipe.fit, table)
+        kan = new_network(dataset, recipe, inputs)
+        table = StepData.of(dataset, inputs, output_transform(dataset), kan.dtype)
+        state = _fit_network(run, kan, table, stop, watcher)
+        diagnostics = diagnose_fit(state, kan, recipe.fit, table)
         with torch_threads(threads_for(state.best, recipe.fit.batch_rows or len(dataset.train))):
             finished = finish(state.best, recipe, table, lambda: _stop_if_asked(stop, run), watcher.on_message)
         finished = replace(finished, notes=(*diagnostics, *finished.notes))
-        trained = Trained(finished.kan, inputs, outputs)
+        trained = Trained(finished.kan, table.inputs, table.outputs)
         exported = export_graphs(recipe, dataset, trained, suggest_change(finished.kan), notes=finished.notes)
         _stop_if_asked(stop, run)
         manifest = build_manifest(
@@ -75,25 +73,15 @@ def _train_anew(run: Run, watcher: Watcher) -> Published:
         return publish_version(run, dataset, manifest, exported, page, finished.notes)
 
 
-def _fit_network(
-    run: Run,
-    dataset: Dataset,
-    inputs: InputTransform,
-    outputs: OutputTransform,
-    stop: Interruption,
-    watcher: Watcher,
-) -> FitState:
+def _fit_network(run: Run, kan: KAN, table: StepData, stop: Interruption, watcher: Watcher) -> FitState:
     """Go through the fit; keep its state from time to time and when asked to stop."""
     plan = run.recipe.fit
-    kan = new_network(dataset, run.recipe, inputs)
-    train_rows, validation = (
-        samples(dataset, rows, inputs, outputs, kan.dtype) for rows in (dataset.train, dataset.validation)
-    )
-    identity = identity_of(run.recipe, dataset)
-    state = _start_or_resume(run, dataset, kan, train_rows, validation, identity)
+    identity = identity_of(run.recipe, table.dataset)
+    state = _start_or_resume(run, kan, table, identity)
     kept = time.monotonic()
-    steps = fit_steps(state, train_rows, validation, plan, dataset.task, run.recipe.sparsify, run.recipe.adapt)
-    with torch_threads(threads_for(kan, plan.batch_rows or len(train_rows.x))):
+    task, recipe = table.dataset.task, run.recipe
+    steps = fit_steps(state, table.train, table.validation, plan, task, recipe.sparsify, recipe.adapt)
+    with torch_threads(threads_for(kan, plan.batch_rows or len(table.train.x))):
         for state in steps:
             watcher.on_step(state)
             asked = stop.requested  # read once: it may turn true between two looks
@@ -107,19 +95,17 @@ def _fit_network(
     return state
 
 
-def _start_or_resume(
-    run: Run, dataset: Dataset, kan: KAN, train_rows: Samples, validation: Samples, identity: RunIdentity
-) -> FitState:
+def _start_or_resume(run: Run, kan: KAN, table: StepData, identity: RunIdentity) -> FitState:
     if run.resume:
-        kept = run.folder.load_state(identity)
-        if not kept.names_split:
-            check_older_split(kept.state, run.recipe, dataset, kan, train_rows, validation)
-        return kept.state
+        state, has_split = run.folder.load_state(identity)
+        if not has_split:
+            check_older_split(state, run.recipe, kan, table)
+        return state
     if run.folder.has_state() and not run.fresh:
         raise RunError(
             f"{run.folder.path} holds an unfinished run; go on with it by --resume, or start anew by --fresh"
         )
-    return begin(kan, run.recipe.fit, train_rows, run.recipe.adapt)
+    return begin(kan, run.recipe.fit, table.train, run.recipe.adapt)
 
 
 def _stop_if_asked(stop: Interruption, run: Run) -> None:

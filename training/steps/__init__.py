@@ -5,13 +5,13 @@ from training.recipe.config import Recipe
 from training.steps.attribution import add_attribution
 from training.steps.baseline import compare_with_mlp
 from training.steps.pruning import prune_network
-from training.steps.state import Check, Finished, OnMessage, StepData, StepFailed, ignore_message
+from training.steps.state import Check, Finished, OnMessage, StepData, StepFailed
 from training.steps.symbolic import find_formulas
 
 __all__ = ["Finished", "StepData", "StepFailed", "finish"]
 
 
-def finish(kan: KAN, recipe: Recipe, table: StepData, check: Check, on_message: OnMessage = ignore_message) -> Finished:
+def finish(kan: KAN, recipe: Recipe, table: StepData, check: Check, on_message: OnMessage = lambda _: None) -> Finished:
     """Prune, find formulas and look around, as far as the recipe asks for it; the same network gives the same result.
 
     A step whose network is too much worse than the one before, or has no answer to some row, is taken back: the last

@@ -1,6 +1,5 @@
 """[prune]: a smaller network, fitted again."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from kan_model import KAN, prune
@@ -32,7 +31,7 @@ def prune_network(done: Finished, section: PruneSection, plan: FitSection, table
         candidate, records = smaller.kan, tuple[Record, ...]()
         if steps:
             again = fit_module(candidate, table.train, table.validation, plan, table.dataset.task, check)
-            candidate, records = again.best, _add_grid_size(again.best, again.history)
+            candidate, records = again.best, again.history
         if declined := decline(candidate, before, section.max_loss_increase, table):
             break
         kan, history = candidate, [*history, *records]
@@ -66,7 +65,3 @@ def cut(kan: KAN, section: PruneSection, table: StepData) -> Pruned:
         )
     except ValueError as error:
         raise StepFailed(f"[prune]: {error}") from None
-
-
-def _add_grid_size(kan: KAN, history: Sequence[Record]) -> tuple[Record, ...]:
-    return tuple(replace(record, grid_size=kan.layers[0].grid_size) for record in history)

@@ -19,10 +19,6 @@ Check = Callable[[], None]
 OnMessage = Callable[[str], None]
 
 
-def ignore_message(_text: str) -> None:
-    """For those who want no lines."""
-
-
 class StepFailed(TrainingError):
     """A step after the fit cannot be done as the recipe asks."""
 

@@ -40,7 +40,7 @@ def test_no_forward_pass_holds_more_than_a_block() -> None:
     seen: list[int] = []
     kan.layers[0].register_forward_hook(lambda _, given, __: seen.append(len(given[0])))
     x = rows(150, 100).float()
-    assert evaluate(kan, (1, 1), 0.0, Samples(x, x[:, :1]), "regression") is not None
+    assert evaluate(kan, 1, 0.0, Samples(x, x[:, :1]), "regression") is not None
     assert sum(seen) == 150
     assert max(seen) <= block_rows(kan) == 64
 

@@ -24,8 +24,7 @@ from training.fitting.continual import touched_coefficients
 from training.fitting.fit import begin
 from training.fitting.record import Record
 from training.pipelines.run import Run
-from training.pipelines.run_folder import RunFolder
-from training.pipelines.run_identity import RunIdentity
+from training.pipelines.run_folder import RunFolder, RunIdentity
 from training.pipelines.train import train
 from training.pipelines.watcher import Watcher
 from training.publishing.publish import Published, read_manifest

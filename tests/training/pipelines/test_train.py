@@ -21,8 +21,7 @@ from training.data.preparation import input_transform, output_transform
 from training.errors import Interrupted, TrainingError
 from training.fitting.fit import FitState
 from training.pipelines.run import Run
-from training.pipelines.run_folder import RunError, RunFolder
-from training.pipelines.run_identity import RunIdentity, identity_of
+from training.pipelines.run_folder import RunError, RunFolder, RunIdentity, identity_of
 from training.pipelines.train import train
 from training.pipelines.watcher import Watcher
 from training.publishing.export import Trained

@@ -23,8 +23,7 @@ from training.errors import RecipeError
 from training.fitting.fit import FitState, begin, fit_steps
 from training.fitting.record import Record
 from training.pipelines.run import Run
-from training.pipelines.run_folder import RunFolder
-from training.pipelines.run_identity import identity_of
+from training.pipelines.run_folder import RunFolder, identity_of
 from training.pipelines.train import train
 from training.pipelines.watcher import Watcher
 from training.publishing.publish import Published

@@ -41,20 +41,10 @@ def test_held_out_columns_go_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b,y
-1,2,3
-1,,3
-", r'"b": 1 cell .* row 2 \(line 3\)'),
-        ("a,b,y
-1,2,3
-1,2,nan
-", r'"y": 1 cell .* row 2 \(line 3\)'),
-        ("a,b,y
-1,2,x
-", '"y": row 1 .*"x"'),
-        ("a,b,y
-1,inf,3
-", "finite number of float32"),
+        ("a,b,y\n1,2,3\n1,,3\n", r'"b": 1 cell .* row 2 \(line 3\)'),
+        ("a,b,y\n1,2,3\n1,2,nan\n", r'"y": 1 cell .* row 2 \(line 3\)'),
+        ("a,b,y\n1,2,x\n", '"y": row 1 .*"x"'),
+        ("a,b,y\n1,inf,3\n", "finite number of float32"),
         ("a,b\n1,2\n", 'no column "y" .the target.'),
         ("a,y\n1,2\n", 'no column "b" .an input.'),
     ],
