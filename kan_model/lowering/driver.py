@@ -37,7 +37,6 @@ from kan_model.splines.bspline import check_grid
 # In order of preference, which decides if nothing is timed.
 STRATEGIES: tuple[Strategy, ...] = (
     RadialPowers(),
-    RadialPowers("monomials"),
     TruncatedPowers(),
     ClosedForm(),
     Segments(5),

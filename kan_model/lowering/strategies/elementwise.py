@@ -3,7 +3,6 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from kan_model.lowering.strategies.strategy import Term, Weights
 from kan_model.onnx_graph import GraphBuilder
 
 Values = NDArray[np.float64]
@@ -34,27 +33,3 @@ def power(graph: GraphBuilder, x: str, exponent: int) -> str:
         if bit == "1":
             result = graph.op("Mul", [result, x], "power")
     return result
-
-
-def emit_monomials(
-    graph: GraphBuilder, x: str, domain: tuple[Values, Values], centre: Values, weight: Weights
-) -> list[Term]:
-    """Write the powers 1, 2, … of x − centre, one for each row of ``weight``.
-
-    Args:
-        graph: The graph to write to.
-        x: ``[rows, inputs]``, inside the domain.
-        domain: The ends of the domain, ``[inputs]`` each.
-        centre: ``[inputs]``, rounded to float32.
-        weight: ``[powers, inputs, outputs]``.
-    """
-    if len(weight) and np.any(centre):
-        x = graph.op("Sub", [x, graph.floats(centre, "centre")], "centred")
-    least, most = float((domain[0] - centre).min()), float((domain[1] - centre).max())
-    value, terms = x, []
-    for exponent in range(1, len(weight) + 1):
-        if exponent > 1:
-            value = graph.op("Mul", [value, x], "monomial")
-        low, high = (least**exponent, most**exponent) if exponent % 2 else (0.0, max(-least, most) ** exponent)
-        terms.append(Term(value, weight[exponent - 1 : exponent], low, high))
-    return terms

@@ -1,13 +1,10 @@
 """Powers of the distance from each knot: the fastest strategy for coarse grids under ``clamp``."""
 
-from dataclasses import dataclass
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
 from kan_model.lowering.strategies.change_of_basis import as_float32, inner_knots, spline_weights
-from kan_model.lowering.strategies.elementwise import clip, emit_monomials, power, repeat
+from kan_model.lowering.strategies.elementwise import clip, power, repeat
 from kan_model.lowering.strategies.strategy import Columns, Term
 from kan_model.network.layer import KANLayer
 from kan_model.onnx_graph import GraphBuilder
@@ -16,10 +13,7 @@ Values = NDArray[np.float64]
 # With more intervals the powers cancel too many digits.
 _MAX_INTERVALS = 32
 
-Polynomial = Literal["ends", "monomials"]
 
-
-@dataclass(frozen=True)
 class RadialPowers:
     """Any grid, any degree, ``clamp`` only.
 
@@ -27,42 +21,25 @@ class RadialPowers:
     function is (x − t)·|x − t|^(degree − 1). Its last derivative jumps at t, as that of (x − t)₊^degree does, and it
     needs no mirrored copy of x. Example, degree 1 on [0, 2] with a knot at 1: the hat at 1 is 1 − |x − 1|.
 
-    Attributes:
-        polynomial: The form of the polynomial. "ends": x and such powers at the domain's ends; this takes the fewest
-            operators and is best for single rows. "monomials": the powers 1 … degree of x − centre; this takes a few
-            small operators more but fewer columns, and is best for many rows.
+    The polynomial is x and such powers at the domain's ends and beyond: this takes the fewest operators.
     """
 
-    polynomial: Polynomial = "ends"
-
-    @property
-    def name(self) -> str:
-        """The name in the manifest."""
-        return "radial_powers" if self.polynomial == "ends" else "radial_powers_monomials"
-
-    @property
-    def has_product(self) -> bool:
-        """Always true: the weights are fixed."""
-        return True
+    name = "radial_powers"
+    has_product = True
 
     def applies(self, layer: KANLayer) -> bool:
-        """True under clamp, up to 32 intervals. For degree 1 both forms are equal, so only "ends" applies."""
-        own = self.polynomial == "ends" or layer.degree > 1
-        return own and layer.outside == "clamp" and layer.grid_size <= _MAX_INTERVALS
+        """True under clamp, up to 32 intervals."""
+        return layer.outside == "clamp" and layer.grid_size <= _MAX_INTERVALS
 
     def emit(self, graph: GraphBuilder, layer: KANLayer, x: str) -> Columns:
         """See :class:`kan_model.lowering.strategies.strategy.Strategy`."""
         degree = layer.degree
         low, high = layer.domain.detach().double().numpy().T
-        if self.polynomial == "ends":
-            knots, monomials, centre = _knots(layer, degree - 1), 1, np.zeros_like(low)
-        else:
-            knots, monomials, centre = inner_knots(layer), degree, as_float32((low + high) / 2)
+        knots = _knots(layer, degree - 1)
 
         def functions(points: Values, part: slice) -> Values:
-            around = points - centre[part]
-            polynomial = [around**exponent for exponent in (*range(1, monomials + 1), 0)]
-            return np.concatenate([_radial(points - knots[:, None, part], degree), np.stack(polynomial)])
+            powers = _radial(points - knots[:, None, part], degree)
+            return np.concatenate([powers, np.stack([points, np.ones_like(points)])])
 
         weight = spline_weights(layer, functions)
         inside = clip(graph, x, low, high)
@@ -76,7 +53,7 @@ class RadialPowers:
             if degree % 2:
                 least, most = 0.0, max(_radial(low - knots, degree).max(), most)
             terms.append(Term(value, weight[:count], float(least), float(most)))
-        terms += emit_monomials(graph, inside, (low, high), centre, weight[count:-1])
+        terms.append(Term(inside, weight[count:-1], float(low.min()), float(high.max())))
         return Columns(tuple(terms), weight[-1])
 
 

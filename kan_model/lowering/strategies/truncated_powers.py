@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kan_model.lowering.strategies.change_of_basis import as_float32, inner_knots, spline_weights
-from kan_model.lowering.strategies.elementwise import clip, emit_monomials, power, repeat
-from kan_model.lowering.strategies.strategy import Columns, Term
+from kan_model.lowering.strategies.elementwise import clip, power, repeat
+from kan_model.lowering.strategies.strategy import Columns, Term, Weights
 from kan_model.network.layer import KANLayer
 from kan_model.onnx_graph import GraphBuilder
 
@@ -49,7 +49,7 @@ class TruncatedPowers:
             ends = [-low, high] * (count // 2)
             longest = max(float((end - start).max()) for end, start in zip(ends, plan.starts, strict=True))
             terms.append(Term(power(graph, beyond, layer.degree), weight[:count], 0.0, longest**layer.degree))
-        terms += emit_monomials(graph, inside, (low, high), plan.centre, weight[count:-1])
+        terms += _emit_monomials(graph, inside, (low, high), plan.centre, weight[count:-1])
         return Columns(tuple(terms), weight[-1])
 
 
@@ -90,3 +90,27 @@ def _functions(points: Values, plan: _Plan, part: slice, degree: int) -> Values:
     ]
     monomials = [(points - plan.centre[part]) ** exponent for exponent in range(1, plan.monomials + 1)]
     return np.stack([*powers, *monomials, np.ones_like(points)])
+
+
+def _emit_monomials(
+    graph: GraphBuilder, x: str, domain: tuple[Values, Values], centre: Values, weight: Weights
+) -> list[Term]:
+    """Write the powers 1, 2, … of x − centre, one for each row of ``weight``.
+
+    Args:
+        graph: The graph to write to.
+        x: ``[rows, inputs]``, inside the domain.
+        domain: The ends of the domain, ``[inputs]`` each.
+        centre: ``[inputs]``, rounded to float32.
+        weight: ``[powers, inputs, outputs]``.
+    """
+    if len(weight) and np.any(centre):
+        x = graph.op("Sub", [x, graph.floats(centre, "centre")], "centred")
+    least, most = float((domain[0] - centre).min()), float((domain[1] - centre).max())
+    value, terms = x, []
+    for exponent in range(1, len(weight) + 1):
+        if exponent > 1:
+            value = graph.op("Mul", [value, x], "monomial")
+        low, high = (least**exponent, most**exponent) if exponent % 2 else (0.0, max(-least, most) ** exponent)
+        terms.append(Term(value, weight[exponent - 1 : exponent], low, high))
+    return terms

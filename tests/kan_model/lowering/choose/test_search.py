@@ -89,7 +89,7 @@ def test_errors_that_add_up_make_layers_more_exact(make_kan: Callable[..., KAN])
     assert max(alone) < between < loose.report.max_relative_error
     tight = lower(kan, tune_for=(), tolerance=between)
     assert tight.report.max_relative_error <= between
-    assert tight.strategies == ("radial_powers_monomials", "radial_powers", "radial_powers")
+    assert tight.strategies == ("truncated_powers", "radial_powers", "radial_powers")
 
 
 @pytest.mark.slow

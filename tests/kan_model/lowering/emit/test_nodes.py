@@ -24,7 +24,6 @@ Answers = Callable[[KAN, NDArray[np.float32]], NDArray[np.float64]]
 ROWS = np.random.default_rng(0).uniform(-2, 2, (50, 3)).astype(np.float32)
 DENSE: tuple[Strategy, ...] = (
     RadialPowers(),
-    RadialPowers("monomials"),
     TruncatedPowers(),
     ClosedForm(),
     Segments(5),

@@ -9,33 +9,25 @@ from numpy.typing import NDArray
 
 from kan_model import KAN, KANConfig
 from kan_model.lowering.emit.network import predicting_model
-from kan_model.lowering.strategies.radial_powers import Polynomial, RadialPowers
+from kan_model.lowering.strategies.radial_powers import RadialPowers
 from kan_model.onnx_graph import GraphBuilder
 from kan_model.onnx_runtime import run
 
 Answers = Callable[[KAN, NDArray[np.float32]], NDArray[np.float64]]
 Domain = tuple[float, float] | tuple[tuple[float, float], ...]
-POLYNOMIALS: tuple[Polynomial, ...] = ("ends", "monomials")
 
 
 def test_they_are_for_coarse_grids_under_clamp(make_kan: Callable[..., KAN]) -> None:
-    """Never under decay, where they do not end; up to 32 intervals; monomials where they differ from the other form."""
+    """Never under decay, where they do not end; up to 32 intervals."""
     for uneven in (False, True):
-        for polynomial in POLYNOMIALS:
-            strategy = RadialPowers(polynomial)
-            assert strategy.applies(make_kan(grid_size=32, uneven=uneven).layers[0])
-            assert not strategy.applies(make_kan(grid_size=33, uneven=uneven).layers[0])
-            assert not strategy.applies(make_kan(grid_size=2, outside="decay", uneven=uneven).layers[0])
-    straight = make_kan(degree=1).layers[0]
-    assert RadialPowers("ends").applies(straight)
-    assert not RadialPowers("monomials").applies(straight)
+        assert RadialPowers().applies(make_kan(grid_size=32, uneven=uneven).layers[0])
+        assert not RadialPowers().applies(make_kan(grid_size=33, uneven=uneven).layers[0])
+        assert not RadialPowers().applies(make_kan(grid_size=2, outside="decay", uneven=uneven).layers[0])
 
 
-@pytest.mark.parametrize("polynomial", POLYNOMIALS)
 @pytest.mark.parametrize("degree", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize(("grid_size", "uneven"), [(1, False), (5, False), (1, True), (3, True)])
 def test_even_and_odd_degrees(
-    polynomial: Polynomial,
     degree: int,
     grid_size: int,
     uneven: bool,
@@ -45,20 +37,19 @@ def test_even_and_odd_degrees(
     """With and without knots inside, on equal and unequal intervals: the same function as in float64."""
     kan = make_kan((2, 3), degree=degree, grid_size=grid_size, uneven=uneven)
     rows = np.random.default_rng(0).uniform(-3, 3, (60, 2)).astype(np.float32)
-    model = predicting_model(kan, None, None, [RadialPowers(polynomial)])
+    model = predicting_model(kan, None, None, [RadialPowers()])
     # High degrees cost digits (test_strategies holds how many); a wrong column is off by the answer itself.
     np.testing.assert_allclose(run(model, rows), float64_answers(kan, rows), atol=1e-2 if degree == 5 else 3e-4)
 
 
-@pytest.mark.parametrize("polynomial", POLYNOMIALS)
 @pytest.mark.parametrize("grid_size", [1, 2, 5, 6])
 @pytest.mark.parametrize("degree", [2, 3, 4, 5])
 def test_columns_are_as_few_as_the_space_has_dimensions(
-    polynomial: Polynomial, degree: int, grid_size: int, make_kan: Callable[..., KAN]
+    degree: int, grid_size: int, make_kan: Callable[..., KAN]
 ) -> None:
     """The number of columns, with the constant, is G + degree: the dimension of the spline space."""
     layer = make_kan((2, 3), degree=degree, grid_size=grid_size).layers[0]
-    columns = RadialPowers(polynomial).emit(GraphBuilder("x", 2), layer, "x")
+    columns = RadialPowers().emit(GraphBuilder("x", 2), layer, "x")
     assert sum(len(term.weight) for term in columns.terms) + 1 == grid_size + degree
     assert columns.constant.shape == (2, 3)
 
@@ -71,17 +62,16 @@ def test_the_fewest_ops_are_written(make_kan: Callable[..., KAN]) -> None:
     assert kinds == ["Abs", "Clip", "Gemm", "Gemm", "Gemm", "Mul", "Mul", "Mul", "Sigmoid", "Sub", "Tile"]
 
 
-@pytest.mark.parametrize("polynomial", POLYNOMIALS)
 @pytest.mark.parametrize("degree", [2, 3, 4, 5])
 @pytest.mark.parametrize("domain", [(-1, 1), (2, 3), ((-3, -1), (-1, 5), (0, 1))])
-def test_columns_lie_between_what_is_told(polynomial: Polynomial, degree: int, domain: Domain) -> None:
+def test_columns_lie_between_what_is_told(degree: int, domain: Domain) -> None:
     """For every input, and the ends are met: int8 has 255 steps between them."""
     layer = KAN(KANConfig((3, 2), grid_size=5, degree=degree, outside="clamp", domain=domain), seed=0).layers[0]
     low, high = layer.domain.double().numpy().T
     rows = (low + (high - low) * np.linspace(-0.5, 1.5, 401)[:, None]).astype(np.float32)
-    for index in range(len(RadialPowers(polynomial).emit(GraphBuilder("x", 3), layer, "x").terms)):
+    for index in range(len(RadialPowers().emit(GraphBuilder("x", 3), layer, "x").terms)):
         graph = GraphBuilder("x", 3)
-        term = RadialPowers(polynomial).emit(graph, layer, "x").terms[index]
+        term = RadialPowers().emit(graph, layer, "x").terms[index]
         values = run(graph.build({"columns": (term.value, (3 * len(term.weight),))}, "columns", {}), rows)
         size = term.high - term.low
         assert term.low - 1e-5 * size <= values.min() <= term.low + 0.01 * size

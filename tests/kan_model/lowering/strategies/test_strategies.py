@@ -280,7 +280,7 @@ def _of_truncated_powers(layer: KANLayer) -> Values:
 def _of_radial_powers(layer: KANLayer) -> Values:
     """Half the jump of a truncated power, on the way to the farther end; of the polynomial's terms the condition.
 
-    They start at 0, 1, −1, 2 in units of the domain, beside x; as powers of x − centre they are no larger.
+    They start at 0, 1, −1, 2 in units of the domain, beside x.
     """
     degree, size = layer.degree, _size(layer)
     jumps, knots = _jumps(layer) / (2 * factorial(degree)), layer.all_knots().detach().double().numpy()
@@ -362,7 +362,6 @@ def _polynomial_condition(starts: tuple[float, ...], exponents: int, centre: flo
 
 CONDITIONS: Mapping[str, Callable[[KANLayer], Values]] = {
     "radial_powers": _of_radial_powers,
-    "radial_powers_monomials": _of_radial_powers,
     "truncated_powers": _of_truncated_powers,
     "closed_form": _of_closed_form,
     "segments_5": _of_segments(5),
