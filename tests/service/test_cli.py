@@ -1,7 +1,5 @@
 import json
-import logging
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,15 +7,7 @@ import pytest
 from service.cli import main
 from service.settings import Settings
 
-
-@pytest.fixture(autouse=True)
-def _logging() -> Iterator[None]:
-    """Restores the logging of the process."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
+pytestmark = pytest.mark.usefixtures("logging_restored")
 
 
 def _lines(capsys: pytest.CaptureFixture[str]) -> list[str]:

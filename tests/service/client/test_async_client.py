@@ -4,7 +4,6 @@ import asyncio
 import inspect
 import socket
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -13,6 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 from service.client import AsyncClient, Client, ClientError, Health
+from tests.kit.gate import Gate
+from tests.kit.kan_serve import Start
+from tests.kit.metrics import codes
+from tests.kit.repository import WriteModel
 
 Floats = NDArray[np.float32]
 Answer = Callable[[str, Floats], Floats]
@@ -22,7 +25,7 @@ RECORDS = [{f"x{place}": float(value) for place, value in enumerate(row)} for ro
 
 
 @pytest.fixture
-def server(gate: Any, kan_serve: Callable[..., Any], write_model: Callable[..., Path]) -> Any:
+def server(gate: Gate, kan_serve: Start, write_model: WriteModel) -> Any:
     """A kan-serve of affine (version 2), classifier and slow, which the gate holds."""
     write_model("affine", version=2)
     write_model("classifier")
@@ -73,7 +76,7 @@ def test_both_clients_answer_the_same(server: Any, answer: Answer) -> None:
         assert manifest == client.manifest("classifier")
 
 
-def test_both_clients_fail_the_same(gate: Any, server: Any) -> None:
+def test_both_clients_fail_the_same(gate: Gate, server: Any) -> None:
     """The same class, the same status, the same words."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         nobody = f"127.0.0.1:{listener.getsockname()[1]}"
@@ -116,7 +119,7 @@ def test_hundreds_of_calls_at_once(server: Any, answer: Answer) -> None:
         np.testing.assert_allclose(got, answer("affine", rows), atol=1e-5)
 
 
-def test_a_cancelled_task_cancels_its_call_alone(gate: Any, server: Any, answer: Answer, metrics: Any) -> None:
+def test_a_cancelled_task_cancels_its_call_alone(gate: Gate, server: Any, answer: Answer) -> None:
     """The server drops its call, other calls are answered, and the client still works."""
 
     async def ask() -> Floats:
@@ -124,7 +127,7 @@ def test_a_cancelled_task_cancels_its_call_alone(gate: Any, server: Any, answer:
             await client.manifest("slow", 1)
             with gate.closed():
                 crowd = [asyncio.create_task(client.predict("slow", np.zeros((4096, 4)))) for _ in range(3)]
-                while not await asyncio.to_thread(metrics.waiting_rows, server.http):
+                while not await asyncio.to_thread(server.sample, "kan_queue_rows"):
                     pass
                 neighbours = [asyncio.create_task(client.predict("affine", ROWS)) for _ in range(10)]
                 for one in crowd:
@@ -133,7 +136,7 @@ def test_a_cancelled_task_cancels_its_call_alone(gate: Any, server: Any, answer:
                     with pytest.raises(asyncio.CancelledError):
                         await one
                 answers = await asyncio.gather(*neighbours)
-                while not (await asyncio.to_thread(metrics.codes, server.http, "slow"))["CANCELLED"]:
+                while not (await asyncio.to_thread(codes, server.http, "slow"))["CANCELLED"]:
                     pass
             assert (await client.predict("slow", ROWS)).values.shape == (5, 1)
             return np.concatenate([got.values for got in answers])
@@ -175,12 +178,12 @@ def test_a_client_is_used_inside_its_block() -> None:
     client = AsyncClient("127.0.0.1:1")
 
     async def ask() -> None:
-        with pytest.raises(ValueError, match="inside an `async with`"):
+        with pytest.raises(ValueError, match="async with"):
             await client.models()
         async with client:
-            with pytest.raises(ValueError, match="connected already"):
+            with pytest.raises(ValueError, match="already"):
                 await client.__aenter__()
-        with pytest.raises(ValueError, match="inside an `async with`"):
+        with pytest.raises(ValueError, match="async with"):
             await client.models()
 
     asyncio.run(ask())

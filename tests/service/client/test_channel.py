@@ -24,21 +24,21 @@ def test_several_addresses_are_one_target() -> None:
 @pytest.mark.parametrize("addresses", ["a:1,b:1", "10.0.0.1:1,[::1]:1", ["10.0.0.1:1", "localhost:1"]])
 def test_a_list_of_names_is_refused(addresses: str | list[str]) -> None:
     """A list of names is nothing that gRPC takes. The message says which forms it takes."""
-    with pytest.raises(ValueError, match=r"IP addresses of one family .* dns:///name:port"):
+    with pytest.raises(ValueError, match="dns:///name:port"):
         target(addresses)
 
 
 @pytest.mark.parametrize("addresses", [[], "", ",", "10.0.0.1:1,", ["10.0.0.1"], "dns:///a", "dns:///a:1,b:1/"])
 def test_every_address_has_a_host_and_a_port(addresses: str | list[str]) -> None:
     """The mistake is found before any call."""
-    with pytest.raises(ValueError, match=r"wanted host:port as in 127\.0\.0\.1:8001"):
+    with pytest.raises(ValueError, match="host:port"):
         target(addresses)
 
 
 @pytest.mark.parametrize("attempts", [0, 6, -1])
 def test_attempts_are_bounded(attempts: int) -> None:
     """More than five would be five in silence."""
-    with pytest.raises(ValueError, match=f"max_attempts is {attempts}, wanted 1"):
+    with pytest.raises(ValueError, match="max_attempts"):
         options(several=False, max_attempts=attempts, wait_for_ready=False)
 
 

@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +19,8 @@ from numpy.typing import NDArray
 
 from kan_api.v1 import manifest_pb2
 from service.client import cli
+from tests.kit.kan_serve import Start
+from tests.kit.repository import WriteModel
 
 Floats = NDArray[np.float32]
 Answer = Callable[[str, Floats], Floats]
@@ -39,7 +40,7 @@ def words(manifest: manifest_pb2.ModelManifest) -> None:
 
 
 @pytest.fixture
-def address(kan_serve: Callable[..., Any], write_model: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> str:
+def address(kan_serve: Start, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch) -> str:
     """A kan-serve of affine, classifier and paint, which takes words; kan-client finds it by KAN_ADDRESS."""
     write_model("affine", version=2)
     write_model("classifier")
@@ -92,7 +93,7 @@ def test_models_and_health(address: str, call: Call) -> None:
 
 
 def test_a_refused_model_is_listed_with_its_reason(
-    address: str, kan_serve: Callable[..., Any], write_model: Callable[..., Path], call: Call
+    address: str, kan_serve: Start, write_model: WriteModel, call: Call
 ) -> None:
     """The other models are listed too. `health` of the server or of the model fails."""
     (write_model("affine", name="broken") / "model.onnx").write_bytes(b"no model")
@@ -256,7 +257,7 @@ def test_a_full_disk_is_one_line_and_exit_code_1(address: str) -> None:
     assert (done.returncode, done.stderr) == (1, "kan-client: [Errno 28] No space left on device\n")
 
 
-def test_answers_are_utf8_whatever_the_locale(kan_serve: Callable[..., Any], write_model: Callable[..., Path]) -> None:
+def test_answers_are_utf8_whatever_the_locale(kan_serve: Start, write_model: WriteModel) -> None:
     """As the input is; a label beyond Latin-1 is no crash."""
     write_model("classifier", change=lambda manifest: manifest.classes.__setitem__(slice(0, 3), ["赤", "緑", "青"]))
     done = subprocess.run(

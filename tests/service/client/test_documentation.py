@@ -20,6 +20,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from kan_api.v1.manifest_pb2 import ModelManifest
 from service.rpc.status import Code
+from tests.kit.kan_serve import Start
+from tests.kit.repository import WriteModel
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs" / "clients.md").read_text()
@@ -74,7 +76,7 @@ def run(command: list[str], code: str, **environment: str) -> str:
 
 
 @pytest.fixture
-def address(kan_serve: Callable[..., Any], write_model: Callable[..., Path]) -> str:
+def address(kan_serve: Start, write_model: WriteModel) -> str:
     """A kan-serve of a model like that of digits."""
     weights = np.random.default_rng(0).normal(size=(FEATURES, CLASSES)).astype(np.float32)
     graph = helper.make_graph(
@@ -151,7 +153,7 @@ LARGEST_MESSAGE = 4096
 
 
 @pytest.fixture
-def envoy(kan_serve: Callable[..., Any], write_model: Callable[..., Path]) -> str:
+def envoy(kan_serve: Start, write_model: WriteModel) -> str:
     """A kan-serve behind Envoy: "iris", "imputed" (2 features, NaN allowed), "fails" at numbers above 4, "broken"."""
 
     def iris(manifest: ModelManifest) -> None:

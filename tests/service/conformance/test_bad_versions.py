@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,9 @@ import grpc.aio
 import pytest
 
 from kan_api.v1 import prediction_pb2 as pb
+from tests.kit.calls import ask, predict
+from tests.kit.kan_serve import KanServe, Start
+from tests.kit.repository import WriteModel, make_endless
 
 _FLAGS = ("--poll-seconds", "0.1", "--max-load-seconds", "5")
 
@@ -35,17 +37,9 @@ def _edit(folder: Path, change: Callable[[Any], object]) -> None:
 
 
 @pytest.mark.parametrize("trouble", ["8 TB", "2^62 columns", "2^40 columns", "a run that never returns"])
-def test_a_bad_version_is_refused_alone(
-    start: Callable[..., Any],
-    models: Path,
-    write_model: Callable[..., Path],
-    endless: Callable[[Path], None],
-    predict: Callable[..., Any],
-    until: Callable[..., Any],
-    trouble: str,
-) -> None:
+def test_a_bad_version_is_refused_alone(start: Start, models: Path, write_model: WriteModel, trouble: str) -> None:
     """The version before it answers, the server stays ready, the next good one is taken; after a restart, too."""
-    spoil = {"8 TB": _sparse, "2^62 columns": _wide(62), "2^40 columns": _wide(40)}.get(trouble, endless)
+    spoil = {"8 TB": _sparse, "2^62 columns": _wide(62), "2^40 columns": _wide(40)}.get(trouble, make_endless)
     write_model("affine", 1)
     write_model("slow", 1)
 
@@ -56,20 +50,15 @@ def test_a_bad_version_is_refused_alone(
         hidden.rename(folder)
 
     async def versions(channel: grpc.aio.Channel) -> dict[tuple[str, int], int]:
-        method: Any = channel.unary_unary(
-            "/kan_api.v1.PredictionService/ListModels",
-            pb.ListModelsRequest.SerializeToString,
-            pb.ListModelsResponse.FromString,
-        )
-        response = await method(pb.ListModelsRequest(), timeout=20)
+        response = await ask(channel, "ListModels")
         return {(each.name, each.version): each.state for each in response.models}
 
-    async def ask(server: Any, bad: int, good: int) -> None:
+    async def check(server: KanServe, bad: int, good: int) -> None:
         async with grpc.aio.insecure_channel(server.grpc) as channel:
             async with asyncio.timeout(60):
                 while (await versions(channel)).get(("affine", bad)) != pb.MODEL_STATE_REFUSED:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
-            assert await asyncio.to_thread(_is_ready, server)
+            assert await asyncio.to_thread(server.is_ready)
             assert (await predict(channel, "slow")).version == 1
             write_model("affine", good)
             async with asyncio.timeout(60):
@@ -78,14 +67,8 @@ def test_a_bad_version_is_refused_alone(
 
     server = start(*_FLAGS)
     publish_bad(2)
-    asyncio.run(ask(server, 2, 3))
-    server.process.terminate()
-    code, _, log = server.finish()
+    asyncio.run(check(server, 2, 3))
+    code, log = server.stop()
     assert (code, log.count("affine version 2 refused")) == (0, 1)
     publish_bad(4)
-    asyncio.run(ask(start(*_FLAGS), 4, 5))
-
-
-def _is_ready(server: Any) -> bool:
-    with urllib.request.urlopen(f"http://{server.http}/readyz", timeout=10) as answer:
-        return bool(answer.status == 200)
+    asyncio.run(check(start(*_FLAGS), 4, 5))

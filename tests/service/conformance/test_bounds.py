@@ -2,10 +2,7 @@
 
 import asyncio
 import socket
-import struct
-from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -13,33 +10,27 @@ import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2
 
-Start = Callable[..., Any]
-WriteModel = Callable[..., Path]
+from tests.kit import http2
+from tests.kit.calls import predict
+from tests.kit.kan_serve import KanServe, Start
+from tests.kit.repository import WriteModel
+from tests.kit.waiting import wait_for
 
 _PREDICT, _STREAM = (f"/kan_api.v1.PredictionService/{name}" for name in ("Predict", "PredictStream"))
 _CHECK, _WATCH = (f"/grpc.health.v1.Health/{name}" for name in ("Check", "Watch"))
 
 
-def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    """One HTTP/2 frame (RFC 9113, section 4.1)."""
-    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
-
-
-def _unfinished(server: Any, path: str, calls: int, declared_bytes: int, sent_bytes: int) -> socket.socket:
+def _unfinished(server: KanServe, path: str, calls: int, declared_bytes: int, sent_bytes: int) -> socket.socket:
     """A connection with calls that have each begun a message of that many bytes and stopped."""
-    fields = {":method": "POST", ":scheme": "http", ":path": path, ":authority": "test"}
-    fields |= {"content-type": "application/grpc", "te": "trailers"}
-    block = b"".join(b"\0" + b"".join(bytes([len(text)]) + text.encode() for text in field) for field in fields.items())
-    host, port = server.grpc.rsplit(":", 1)
-    connection = socket.create_connection((host, int(port)), 20)
-    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(4, 0, 0, b""))
+    connection = http2.connect(server.grpc)
+    connection.sendall(http2.hello())
+    begun = http2.message(bytes(declared_bytes))[: 5 + sent_bytes]
     for stream in range(1, 2 * calls, 2):
-        begun = b"\0" + declared_bytes.to_bytes(4, "big") + bytes(sent_bytes)
-        connection.sendall(_frame(1, 4, stream, block) + _frame(0, 0, stream, begun))
+        connection.sendall(http2.call(path, stream) + http2.frame(http2.DATA, 0, stream, begun))
     return connection
 
 
-def _health(server: Any) -> int:
+def _health(server: KanServe) -> int:
     """The status of the server in the health service, over a new connection."""
     with grpc.insecure_channel(server.grpc, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
         method: Any = channel.unary_unary(_CHECK)
@@ -47,9 +38,7 @@ def _health(server: Any) -> int:
 
 
 @pytest.mark.parametrize("path", [_PREDICT, _STREAM])
-def test_calls_beyond_the_bound(
-    path: str, start: Start, write_model: WriteModel, predict: Any, sample: Any, until: Any
-) -> None:
+def test_calls_beyond_the_bound(path: str, start: Start, write_model: WriteModel) -> None:
     """They are refused at once with a time for the next try, and counted. Health still answers. Later calls succeed."""
     write_model("affine")
     # As many as are open may be received at once, so that none waits for another.
@@ -58,7 +47,7 @@ def test_calls_beyond_the_bound(
 
     async def refused() -> bool:
         """Whether one more call is refused, as it should be."""
-        async with grpc.aio.insecure_channel(server.grpc, options=[("grpc.enable_retries", 0)]) as channel:
+        async with server.channel() as channel:
             stream: Any = channel.stream_stream(path)
             try:
                 call = stream()
@@ -84,14 +73,14 @@ def test_calls_beyond_the_bound(
             return True
 
     def eventually(condition: Any) -> None:
-        asyncio.run(until(lambda: asyncio.run(condition())))
+        wait_for(lambda: asyncio.run(condition()))
 
     # Those that Envoy waits for itself do not count there.
     with _unfinished(server, path, 8 + 4, declared_bytes=100, sent_bytes=10):
         eventually(refused)
         assert _health(server) == serving
-        assert sample(server, "kan_rejected_total", model="", reason="overload") >= 1
-        assert sample(server, "kan_requests_total", model="", code="RESOURCE_EXHAUSTED") >= 1
+        assert server.sample("kan_rejected_total", model="", reason="overload") >= 1
+        assert server.sample("kan_requests_total", model="", code="RESOURCE_EXHAUSTED") >= 1
     eventually(answered)
 
 
@@ -111,7 +100,7 @@ def test_watchers_take_nobodys_place(start: Start, write_model: WriteModel) -> N
         assert _health(server) == serving
 
 
-def test_unfinished_requests_stop_nobody(start: Start, write_model: WriteModel, predict: Any) -> None:
+def test_unfinished_requests_stop_nobody(start: Start, write_model: WriteModel) -> None:
     """Two hundred calls on two connections have begun a large message and stopped: other calls are answered."""
     write_model("affine")
     server = start("--max-inflight-bytes", str(2**20), "--max-message-bytes", str(2**20))
@@ -129,7 +118,7 @@ def test_unfinished_requests_stop_nobody(start: Start, write_model: WriteModel, 
         assert _health(server) == health_pb2.HealthCheckResponse.SERVING
 
 
-def test_requests_beyond_the_bytes(start: Start, write_model: WriteModel, predict: Any, sample: Any) -> None:
+def test_requests_beyond_the_bytes(start: Start, write_model: WriteModel) -> None:
     """Many large requests at once: each is answered, or refused as overload; the server holds no more of them."""
     write_model("slow")
     flags = ("--max-inflight-bytes", str(2**20), "--max-message-bytes", str(2**20), "--max-queue-rows", str(2**20))
@@ -137,13 +126,13 @@ def test_requests_beyond_the_bytes(start: Start, write_model: WriteModel, predic
     identity = "x" * 300_000
 
     async def ask() -> list[grpc.StatusCode]:
-        async with grpc.aio.insecure_channel(server.grpc, options=[("grpc.enable_retries", 0)]) as channel:
-            calls = [predict(channel, "slow", 512, 60, id=identity) for _ in range(12)]
+        async with server.channel() as channel:
+            calls = [predict(channel, "slow", 512, id=identity) for _ in range(12)]
             await asyncio.gather(*calls, return_exceptions=True)
             return [await call.code() for call in calls]
 
     codes = asyncio.run(ask())
     assert set(codes) == {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}, codes
     refused = codes.count(grpc.StatusCode.RESOURCE_EXHAUSTED)
-    assert sample(server, "kan_rejected_total", reason="overload") == refused
-    assert sample(server, "kan_requests_total", code="RESOURCE_EXHAUSTED") == refused
+    assert server.sample("kan_rejected_total", reason="overload") == refused
+    assert server.sample("kan_requests_total", code="RESOURCE_EXHAUSTED") == refused

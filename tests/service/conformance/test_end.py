@@ -5,7 +5,7 @@ import ctypes
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ import psutil
 import pytest
 
 from kan_api.v1 import prediction_pb2 as pb
-
-Start = Callable[..., Any]
-WriteModel = Callable[..., Path]
+from tests.kit.graphs import endless_where_large
+from tests.kit.kan_serve import KanServe, Start
+from tests.kit.repository import WriteModel, replace_graph
+from tests.kit.waiting import until_elsewhere, wait_for
 
 _GRACE_SECONDS = 1.0
 # The contract, whatever hangs: docs/operations.md.
@@ -36,7 +37,7 @@ def _hang(channel: grpc.aio.Channel) -> Any:
     return method(pb.PredictRequest(model="endless", features=features).SerializeToString())
 
 
-def _seconds_to_end(server: Any) -> float:
+def _seconds_to_end(server: KanServe) -> float:
     """Wait for the end of the process; how long that took."""
     began = time.monotonic()
     server.process.wait(60)
@@ -44,21 +45,19 @@ def _seconds_to_end(server: Any) -> float:
 
 
 @pytest.mark.parametrize("wide", [False, True], ids=["on the event loop", "in a thread"])
-def test_a_run_that_never_returns(
-    start: Start, write_endless: Callable[..., None], sample: Any, until: Any, wide: bool
-) -> None:
+def test_a_run_that_never_returns(start: Start, write_model: WriteModel, wide: bool) -> None:
     """After SIGTERM the process ends within grace + 5 s.
 
     The caller gets a status; exit code and log report the hang.
     """
-    write_endless(wide=wide)
+    replace_graph(write_model("affine", name="endless"), endless_where_large(wide=wide))
     server = start("--grace-seconds", str(_GRACE_SECONDS))
 
     async def check() -> None:
         async with grpc.aio.insecure_channel(server.grpc) as channel:
             call = asyncio.ensure_future(_hang(channel))
-            await until(lambda: sample(server, "kan_request_rows_count", model="endless") == 1)
-            server.process.send_signal(signal.SIGTERM)
+            await until_elsewhere(lambda: server.sample("kan_request_rows_count", model="endless") == 1)
+            server.signal(signal.SIGTERM)
             seconds = await asyncio.to_thread(_seconds_to_end, server)
             assert _GRACE_SECONDS <= seconds <= _LONGEST_STOP_SECONDS
             with pytest.raises(grpc.aio.AioRpcError):
@@ -71,31 +70,24 @@ def test_a_run_that_never_returns(
 
 
 @pytest.mark.parametrize("wide", [False, True], ids=["on the event loop", "in a thread"])
-def test_a_second_signal_ends_a_run_that_never_returns(
-    start: Start, write_endless: Callable[..., None], sample: Any, until: Any, wide: bool
-) -> None:
+def test_a_second_signal_ends_a_run_that_never_returns(start: Start, write_model: WriteModel, wide: bool) -> None:
     """At once, whatever the grace period; with 0, since that was asked for."""
-    write_endless(wide=wide)
+    replace_graph(write_model("affine", name="endless"), endless_where_large(wide=wide))
     server = start("--grace-seconds", "600")
 
     async def check() -> None:
         async with grpc.aio.insecure_channel(server.grpc) as channel:
             call = asyncio.ensure_future(_hang(channel))
-            await until(lambda: sample(server, "kan_request_rows_count", model="endless") == 1)
-            server.process.send_signal(signal.SIGTERM)
-            await asyncio.to_thread(_said, server, "SIGTERM: stopping")
-            server.process.send_signal(signal.SIGTERM)
+            await until_elsewhere(lambda: server.sample("kan_request_rows_count", model="endless") == 1)
+            server.signal(signal.SIGTERM)
+            await until_elsewhere(lambda: "SIGTERM: stopping" in server.log.read_text())
+            server.signal(signal.SIGTERM)
             assert await asyncio.to_thread(_seconds_to_end, server) <= _AT_ONCE_SECONDS
             with pytest.raises(grpc.aio.AioRpcError):
                 await call
 
     asyncio.run(check())
     assert server.process.returncode == _ENDED
-
-
-def _said(server: Any, words: str) -> None:
-    """Read the log up to a line that holds these words."""
-    assert any(words in line for line in server.process.stderr), words
 
 
 @pytest.fixture
@@ -120,18 +112,18 @@ def nobody(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("signals", [1, 2])
 def test_a_read_that_never_returns(
-    start: Start, write_model: WriteModel, models: Path, nobody: Path, until: Any, signals: int
+    start: Start, write_model: WriteModel, models: Path, nobody: Path, signals: int
 ) -> None:
     """A repository whose file system hangs delays the end of the process no more than a run does."""
     write_model("affine")
     server = start("--grace-seconds", str(_GRACE_SECONDS) if signals == 1 else "600", "--poll-seconds", "0.05")
     # Beside the model's versions, so that a look at them asks the file system.
     (models / "affine" / "2").symlink_to(nobody)
-    asyncio.run(until(lambda: _waits_for_fuse(server.process.pid)))
-    server.process.send_signal(signal.SIGTERM)
+    wait_for(lambda: _waits_for_fuse(server.process.pid))
+    server.signal(signal.SIGTERM)
     if signals == 2:
-        _said(server, "SIGTERM: stopping")
-        server.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: "SIGTERM: stopping" in server.log.read_text())
+        server.signal(signal.SIGTERM)
     seconds = _seconds_to_end(server)
     assert seconds <= (_LONGEST_STOP_SECONDS if signals == 1 else _AT_ONCE_SECONDS)
     assert server.process.returncode == _ENDED, "all that was accepted was answered"

@@ -2,18 +2,14 @@
 
 import asyncio
 import socket
-import subprocess
-import sys
-import urllib.request
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import grpc.aio
 import pytest
 
-Start = Callable[..., Any]
-WriteModel = Callable[..., Path]
+from tests.kit.calls import predict
+from tests.kit.kan_serve import Start, get, run_kan_serve
+from tests.kit.repository import WriteModel
 
 
 def _shown(address: str) -> str:
@@ -41,7 +37,7 @@ def _is_here(address: str) -> bool:
         ("localhost", ["127.0.0.1", "::1"]),
     ],
 )
-def test_it_is_reached_by(start: Start, write_model: WriteModel, predict: Any, host: str, addresses: list[str]) -> None:
+def test_it_is_reached_by(start: Start, write_model: WriteModel, host: str, addresses: list[str]) -> None:
     """Every address that the host stands for takes calls, metrics and probes, on one port each."""
     write_model("affine")
     here = [address for address in addresses if _is_here(address)]
@@ -57,18 +53,14 @@ def test_it_is_reached_by(start: Start, write_model: WriteModel, predict: Any, h
 
     for address in here:
         asyncio.run(check(address))
-        with urllib.request.urlopen(f"http://{_shown(address)}:{ports[1]}/readyz", timeout=20) as answer:
-            assert answer.status == 200
+        assert get(f"{_shown(address)}:{ports[1]}", "/readyz")[0] == 200
 
 
 @pytest.mark.parametrize("host", ["nowhere.invalid", "x" * 64 + ".invalid", "192.0.2.1"])
 @pytest.mark.parametrize("port", ["0", "65001"])
 def test_a_host_that_is_not_here(models: Path, frontend: str, host: str, port: str) -> None:
     """It gives one line with the host, and exit code 1, also if any free port would do."""
-    command = [sys.executable, "-m", "service.cli", "--models", str(models), "--frontend", frontend, "--host", host]
-    done = subprocess.run(
-        [*command, "--grpc-port", port, "--http-port", "0"], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = run_kan_serve(models, "--frontend", frontend, "--host", host, "--grpc-port", port)
     assert done.returncode == 1, done.stderr
     (line,) = done.stderr.splitlines()
     assert line.startswith("kan-serve: cannot listen for ")
@@ -81,13 +73,6 @@ def test_an_address_of_localhost_that_is_taken(models: Path, frontend: str) -> N
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         with socket.create_server((address, 0), family=family) as taken:
             port = str(taken.getsockname()[1])
-            flags = ["--models", str(models), "--frontend", frontend, "--host", "localhost", "--http-port", "0"]
-            done = subprocess.run(
-                [sys.executable, "-m", "service.cli", *flags, "--grpc-port", port],
-                capture_output=True,
-                text=True,
-                timeout=60,
-                check=False,
-            )
+            done = run_kan_serve(models, "--frontend", frontend, "--host", "localhost", "--grpc-port", port)
         assert done.returncode == 1, done.stderr
         assert f"cannot listen for gRPC on localhost:{port}: Address already in use" in done.stderr

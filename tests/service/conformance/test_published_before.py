@@ -21,8 +21,8 @@ from kan_api.v1 import prediction_pb2 as pb
 from kan_api.v1.manifest_pb2 import ModelManifest
 from open_inference import grpc_predict_v2_pb2 as oip
 from service.client import Client
-
-Start = Callable[..., Any]
+from tests.kit.calls import matrix
+from tests.kit.kan_serve import Start
 
 PUBLISHED = Path(__file__).parents[2] / "published" / "9536bcd"
 MODELS = ("digits", "field", "flats", "formula")
@@ -79,9 +79,7 @@ def _caller(channel: grpc.Channel) -> Callable[[str, str, Any, Any], Any]:
 
 
 def _predict_request(name: str, rows: NDArray[np.float32]) -> pb.PredictRequest:
-    return pb.PredictRequest(
-        model=name, features=pb.Matrix(rows=rows.shape[0], columns=rows.shape[1], raw=rows.tobytes())
-    )
+    return pb.PredictRequest(model=name, features=matrix(rows))
 
 
 def _infer_request(name: str, rows: NDArray[np.float32], input_name: str, outputs: Sequence[str]) -> Any:

@@ -1,9 +1,7 @@
 """Bulk callers beside each other and beside interactive ones, with the default settings, for every front end."""
 
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -12,15 +10,15 @@ from numpy.typing import NDArray
 
 from kan_api.v1 import prediction_pb2
 from service.client import Client
+from tests.kit.graphs import Answer
+from tests.kit.kan_serve import Start
+from tests.kit.repository import WriteModel
 
 Floats = NDArray[np.float32]
 
 
 def test_eight_bulk_callers_and_an_interactive_one_are_all_answered(
-    start: Callable[..., Any],
-    write_model: Callable[..., Path],
-    answer: Callable[[str, Floats], Floats],
-    sample: Callable[..., float],
+    start: Start, write_model: WriteModel, answer: Answer
 ) -> None:
     """Each gets numpy's answers, and none is refused even once: all of them fit."""
     write_model("classifier")
@@ -46,12 +44,12 @@ def test_eight_bulk_callers_and_an_interactive_one_are_all_answered(
         finally:
             over.set()
         assert beside.result() > 0
-    assert sample(server, "kan_requests_total", model="classifier", code="RESOURCE_EXHAUSTED") == 0
+    assert server.sample("kan_requests_total", model="classifier", code="RESOURCE_EXHAUSTED") == 0
     # Requests of 512 rows: 40 a caller.
-    assert sample(server, "kan_request_rows_count", model="classifier") == 8 * 40 + beside.result()
+    assert server.sample("kan_request_rows_count", model="classifier") == 8 * 40 + beside.result()
 
 
-def test_a_server_tells_what_it_takes(start: Callable[..., Any], write_model: Callable[..., Path]) -> None:
+def test_a_server_tells_what_it_takes(start: Start, write_model: WriteModel) -> None:
     """The limits are those of the settings.
 
     If a manifest is too large for a message, fields without use are left out.

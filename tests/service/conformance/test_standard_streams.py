@@ -1,18 +1,19 @@
 """Standard output and error that are closed, full or unread: the server serves, and ends as always."""
 
-import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from tests.kit.programs import free_ports
+from tests.kit.repository import WriteModel
+from tests.kit.waiting import wait_for
 
 _CLOSED = {"stdin": "<&-", "stdout": ">&-", "stderr": "2>&-"}
 _FULL = {"stdout": ">/dev/full", "stderr": "2>/dev/full"}
@@ -23,12 +24,11 @@ Launch = Callable[[str], "subprocess.Popen[bytes]"]
 @pytest.fixture
 def http() -> str:
     """An address for the HTTP port; the line that would tell it may be lost here."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return f"127.0.0.1:{free.getsockname()[1]}"
+    return f"127.0.0.1:{free_ports(1)[0]}"
 
 
 @pytest.fixture
-def launch(models: Path, frontend: str, http: str, until: Any) -> Iterator[Launch]:
+def launch(models: Path, frontend: str, http: str) -> Iterator[Launch]:
     """Starts kan-serve with a shell's redirections, and waits until it is ready."""
     started: list[subprocess.Popen[bytes]] = []
 
@@ -42,7 +42,7 @@ def launch(models: Path, frontend: str, http: str, until: Any) -> Iterator[Launc
                 stderr=subprocess.PIPE,
             )
         )
-        asyncio.run(until(lambda: _is_ready(started[-1], http)))
+        wait_for(lambda: _is_ready(started[-1], http))
         return started[-1]
 
     yield start
@@ -64,7 +64,7 @@ def _is_ready(process: "subprocess.Popen[bytes]", http: str) -> bool:
     "redirections",
     [*_CLOSED.values(), " ".join(_CLOSED.values()), *_FULL.values(), " ".join(_FULL.values())],
 )
-def test_streams_that_take_nothing(launch: Launch, write_model: Callable[..., Path], redirections: str) -> None:
+def test_streams_that_take_nothing(launch: Launch, write_model: WriteModel, redirections: str) -> None:
     """Closed or full: the server answers, and SIGTERM ends it with 0."""
     write_model("affine")
     process = launch(redirections)
@@ -74,7 +74,7 @@ def test_streams_that_take_nothing(launch: Launch, write_model: Callable[..., Pa
     assert b"Traceback" not in log
 
 
-def test_a_reader_that_goes(launch: Launch, write_model: Callable[..., Path]) -> None:
+def test_a_reader_that_goes(launch: Launch, write_model: WriteModel) -> None:
     """Of the log and of the line that says ready: both are written to a pipe that is broken."""
     write_model("affine")
     reader, writer = os.pipe()

@@ -1,10 +1,7 @@
 """Streams: many in flight, failures in their place, cancellation, back-pressure, health's watch."""
 
 import asyncio
-import socket
 import struct
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -13,21 +10,21 @@ import numpy as np
 from grpc_health.v1 import health_pb2
 
 from kan_api.v1 import prediction_pb2 as pb
-
-Start = Callable[..., Any]
-WriteModel = Callable[..., Path]
-
-_STREAM = "/kan_api.v1.PredictionService/PredictStream"
+from tests.kit import http2
+from tests.kit.calls import predict
+from tests.kit.gate import Gate
+from tests.kit.kan_serve import Start
+from tests.kit.protocols import KanApi
+from tests.kit.repository import WriteModel
+from tests.kit.waiting import until_elsewhere
 
 
 def _request(key: str, model: str, rows: int = 1, columns: int = 4) -> bytes:
-    raw = np.full((rows, columns), float(key), np.float32).tobytes()
-    features = pb.Matrix(rows=rows, columns=columns, raw=raw)
-    return pb.PredictRequest(id=key, model=model, features=features).SerializeToString()
+    return KanApi.request(model, np.full((rows, columns), float(key), np.float32), key)
 
 
 def _open(channel: grpc.aio.Channel, seconds: float | None = 60) -> Any:
-    method: Any = channel.stream_stream(_STREAM, None, pb.PredictStreamResponse.FromString)
+    method: Any = channel.stream_stream(KanApi.stream_path, None, pb.PredictStreamResponse.FromString)
     return method(timeout=seconds)
 
 
@@ -61,48 +58,31 @@ def test_each_message_gets_its_answer(start: Start, write_model: WriteModel, ans
     asyncio.run(check())
 
 
-def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    return struct.pack(">HBBBL", len(payload) >> 8, len(payload) & 255, kind, flags, stream) + payload
-
-
-def _header(name: str, value: str) -> bytes:
-    """A literal header without indexing (RFC 7541, 6.2.2)."""
-    return b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
-
-
 def test_a_client_may_update_its_window_after_each_answer(start: Start, write_model: WriteModel) -> None:
     """GRPC's clients do: many answers in one frame, and as many WINDOW_UPDATE frames back, are no flood."""
     write_model("affine")
     server = start()
     rounds, together = 10, 50
-    data, headers, settings, window_update = 0, 1, 4, 8
-    message = _request("1", "affine")
-    several = (b"\0" + len(message).to_bytes(4, "big") + message) * together
-    fields = {":method": "POST", ":scheme": "http", ":path": _STREAM, ":authority": "test"}
-    fields |= {"content-type": "application/grpc", "te": "trailers"}
-    host, port = server.grpc.rsplit(":", 1)
-    with socket.create_connection((host, int(port)), 20) as connection, connection.makefile("rb") as incoming:
-        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(settings, 0, 0, b""))
-        connection.sendall(_frame(headers, 4, 1, b"".join(_header(*field) for field in fields.items())))
+    several = http2.message(_request("1", "affine")) * together
+    with http2.connect(server.grpc) as connection, connection.makefile("rb") as incoming:
+        connection.sendall(http2.hello() + http2.call(KanApi.stream_path))
         answers = b""
         for number in range(rounds):
-            connection.sendall(_frame(data, number == rounds - 1, 1, several))
+            connection.sendall(http2.frame(http2.DATA, number == rounds - 1, 1, several))
             while answers.count(b"affine") < together * (number + 1):
                 high, low, kind, _, stream = struct.unpack(">HBBBL", incoming.read(9))
                 payload = incoming.read(high << 8 | low)
-                if kind == data and stream == 1:
+                if kind == http2.DATA and stream == 1:
                     answers += payload
             for _ in range(2 * together):
-                connection.sendall(_frame(window_update, 0, 1, struct.pack(">L", 1)))
+                connection.sendall(http2.window(1, 1))
         kind = flags = 0
-        while not (kind == headers and flags & 1):  # the trailers
+        while not (kind == http2.HEADERS and flags & http2.END_STREAM):  # the trailers
             high, low, kind, flags, _ = struct.unpack(">HBBBL", incoming.read(9))
             incoming.read(high << 8 | low)
 
 
-def test_a_stream_that_is_cancelled_leaves_the_queue(
-    gate: Any, start: Start, write_model: WriteModel, predict: Any, sample: Any, until: Any
-) -> None:
+def test_a_stream_that_is_cancelled_leaves_the_queue(gate: Gate, start: Start, write_model: WriteModel) -> None:
     """Its waiting requests are not run. Other callers are answered."""
     write_model("slow")
     server = start()
@@ -111,21 +91,21 @@ def test_a_stream_that_is_cancelled_leaves_the_queue(
         async with grpc.aio.insecure_channel(server.grpc) as channel:
             with gate.closed():
                 busy = asyncio.ensure_future(predict(channel, "slow", 4096))
-                await until(lambda: sample(server, "kan_queue_rows", model="slow") > 0)
+                await until_elsewhere(lambda: server.sample("kan_queue_rows", model="slow") > 0)
                 stream = _open(channel)
                 for index in range(16):
                     await stream.write(_request(str(index), "slow", 8))
-                await until(lambda: sample(server, "kan_request_rows_count", model="slow") == 17)
+                await until_elsewhere(lambda: server.sample("kan_request_rows_count", model="slow") == 17)
                 stream.cancel()
-                await until(lambda: sample(server, "kan_rejected_total", model="slow", reason="cancelled") == 16)
+                await until_elsewhere(
+                    lambda: server.sample("kan_rejected_total", model="slow", reason="cancelled") == 16
+                )
             assert (await busy).outputs[0].values.rows == 4096
 
     asyncio.run(check())
 
 
-def test_a_caller_who_does_not_read_is_held_back(
-    start: Start, write_model: WriteModel, predict: Any, until: Any, sample: Any
-) -> None:
+def test_a_caller_who_does_not_read_is_held_back(start: Start, write_model: WriteModel) -> None:
     """The server reads only as far ahead as its limit. Other callers are answered, and in the end all answers come."""
     write_model("affine")
     server = start("--max-queue-rows", "1000000")
@@ -142,7 +122,7 @@ def test_a_caller_who_does_not_read_is_held_back(
                 await stream.done_writing()
 
             writing = asyncio.create_task(write())
-            await until(lambda: sample(server, "kan_request_rows_count", model="affine") >= 64)
+            await until_elsewhere(lambda: server.sample("kan_request_rows_count", model="affine") >= 64)
             async with grpc.aio.insecure_channel(server.grpc) as other:
                 for _ in range(20):
                     await predict(other, "affine")

@@ -6,7 +6,6 @@ Somebody who follows a request reads these files. To see them: pytest -rP tests/
 import json
 import os
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,8 @@ import pytest
 
 from kan_api.v1 import prediction_pb2 as pb
 from open_inference import grpc_predict_v2_pb2 as oip
+from tests.kit.kan_serve import Start
+from tests.kit.repository import WriteModel
 
 _ROWS = np.ones((1, 4), np.float32).tobytes()
 _PREDICT = pb.PredictRequest(model="affine", features=pb.Matrix(rows=1, columns=4, raw=_ROWS))
@@ -43,9 +44,9 @@ _CALLS = 9
     ids=["Predict", "ModelInfer"],
 )
 def test_the_way_down_is_short(
-    start: Callable[..., Any],
+    start: Start,
     frontend: str,
-    write_model: Callable[..., Path],
+    write_model: WriteModel,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     path: str,

@@ -5,20 +5,11 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.metrics.metrics import Metrics
+from tests.kit.clock import Clock
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 KEPT_SECONDS = 15 * 60
-
-
-class Clock:
-    """Seconds that pass when the test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

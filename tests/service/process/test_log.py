@@ -1,21 +1,12 @@
 import json
 import logging
-from collections.abc import Iterator
 from typing import Literal
 
 import pytest
 
 from service.process import log
 
-
-@pytest.fixture(autouse=True)
-def _logging() -> Iterator[None]:
-    """Restores the logging of the process."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
+pytestmark = pytest.mark.usefixtures("logging_restored")
 
 
 def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,4 @@
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +13,8 @@ from hypothesis import strategies as st
 
 from kan_api.v1 import prediction_pb2
 from open_inference import grpc_predict_v2_pb2
-
-Serving = Callable[..., AbstractAsyncContextManager[Any]]
+from tests.kit.kan_serve import Serving
+from tests.kit.repository import WriteModel
 
 _PREDICTION = "/kan_api.v1.PredictionService/"
 _INFERENCE = "/inference.GRPCInferenceService/"
@@ -79,7 +77,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("models")
 
 
-def test_no_bytes_are_internal(serving: Serving, write_model: Callable[..., Path]) -> None:
+def test_no_bytes_are_internal(serving: Serving, write_model: WriteModel) -> None:
     """For any bytes to any method, the status is never INTERNAL or UNKNOWN, and the server answers afterwards."""
     write_model("affine")
 

@@ -1,7 +1,5 @@
 import asyncio
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -12,8 +10,8 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 
-Serving = Callable[..., AbstractAsyncContextManager[Any]]
-WriteModel = Callable[..., Path]
+from tests.kit.kan_serve import Serving
+from tests.kit.repository import WriteModel
 
 _SERVING, _NOT_SERVING = pb.HealthCheckResponse.SERVING, pb.HealthCheckResponse.NOT_SERVING
 _NAMES = ("", "kan_api.v1.PredictionService", "inference.GRPCInferenceService", "grpc.health.v1.Health", "affine")

@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,13 @@ from service.protocols.open_inference_codec import (
 from service.registry.model.live_model import LiveModel, load
 from service.repository.disk import read_version
 from service.settings import Settings
+from tests.kit.repository import WriteModel
 
 _MOST_ROWS = 8
 
 
 @pytest.fixture
-def classifier(models: Path, write_model: Callable[..., Path]) -> LiveModel:
+def classifier(models: Path, write_model: WriteModel) -> LiveModel:
     """Four features; probabilities y of red, green and blue."""
     write_model("classifier")
     return load(read_version(models, "classifier", 1), Settings(models=models), Metrics())
@@ -171,9 +171,9 @@ def test_labels_come_where_they_are_asked_for(classifier: LiveModel, names: list
 def test_a_request_without_named_outputs_gets_no_labels(classifier: LiveModel) -> None:
     """Without named outputs the response has the outputs of the graph only."""
     assert choose_outputs(_infer(raw=bytes(32)), classifier).names == ("y",)
-    with pytest.raises(InvalidRequest, match=r"output 'z' is asked for; wanted one of \['y', 'label'\]"):
+    with pytest.raises(InvalidRequest, match="'z'"):
         choose_outputs(ModelInferRequest(outputs=[{"name": "z"}]), classifier)
-    with pytest.raises(InvalidRequest, match="output 'label' is asked for twice"):
+    with pytest.raises(InvalidRequest, match="twice"):
         choose_outputs(ModelInferRequest(outputs=[{"name": "label"}, {"name": "label"}]), classifier)
 
 

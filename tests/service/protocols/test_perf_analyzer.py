@@ -4,14 +4,14 @@ import re
 import shutil
 import subprocess
 import sysconfig
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
 from open_inference import grpc_predict_v2_pb2 as pb
+from tests.kit.kan_serve import Start
+from tests.kit.repository import WriteModel
 
 _PERF_ANALYZER = shutil.which("perf_analyzer", path=sysconfig.get_path("scripts"))
 _SERVER = (
@@ -23,9 +23,7 @@ _SERVER = (
 
 @pytest.mark.skipif(_PERF_ANALYZER is None, reason="perf-analyzer has no wheel for this platform")
 @pytest.mark.parametrize("mode", [["--sync"], ["--async"], ["--streaming"]], ids=str)
-def test_perf_analyzer_runs_unchanged(
-    kan_serve: Callable[..., Any], write_model: Callable[..., Path], mode: list[str]
-) -> None:
+def test_perf_analyzer_runs_unchanged(kan_serve: Start, write_model: WriteModel, mode: list[str]) -> None:
     """All requests are answered in each mode, and the server's statistics tell of them, whole and as printed."""
     write_model("affine")
     server = kan_serve()

@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +14,14 @@ from service.protocols.prediction_codec import decode_matrix, encode_matrix
 from service.registry.model.live_model import LiveModel, load
 from service.repository.disk import read_version
 from service.settings import Settings
+from tests.kit.repository import WriteModel
 
 _MOST_ROWS = 8
 _ROWS = np.array([[1, 2, 3, 4], [-5, 0.5, 0, 1e30]], np.float32)
 
 
 @pytest.fixture
-def imputing(models: Path, write_model: Callable[..., Path]) -> LiveModel:
+def imputing(models: Path, write_model: WriteModel) -> LiveModel:
     """Two features, both imputed."""
     write_model("imputed")
     return load(read_version(models, "imputed", 1), Settings(models=models), Metrics())
@@ -82,5 +82,5 @@ def test_nan_is_a_missing_value_where_the_model_imputes(imputing: LiveModel) -> 
     """NaN is allowed if the manifest has a value for it; infinity is not."""
     rows = np.array([[np.nan, 1], [2, np.nan]], np.float32)
     np.testing.assert_array_equal(decode_matrix(_matrix(rows, raw=True), imputing, _MOST_ROWS), rows)
-    with pytest.raises(InvalidRequest, match="is inf; wanted a finite float32, or NaN for a missing value"):
+    with pytest.raises(InvalidRequest, match="inf"):
         decode_matrix(Matrix(rows=1, columns=2, values=[np.nan, np.inf]), imputing, _MOST_ROWS)

@@ -1,9 +1,7 @@
 """Streams of requests over a real socket, in both protocols."""
 
 import asyncio
-from collections.abc import Callable, Iterable
-from contextlib import AbstractAsyncContextManager
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 import grpc
@@ -14,69 +12,24 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kan_api.v1 import prediction_pb2
-from open_inference import grpc_predict_v2_pb2
+from tests.kit.gate import Gate
+from tests.kit.graphs import Answer
+from tests.kit.kan_serve import Serving
+from tests.kit.metrics import counted
+from tests.kit.protocols import PROTOCOLS, Protocol
+from tests.kit.repository import WriteModel
+from tests.kit.waiting import until
 
-Serving = Callable[..., AbstractAsyncContextManager[Any]]
-WriteModel = Callable[..., Path]
-Answer = Callable[[str, NDArray[np.float32]], NDArray[np.float32]]
 Rows = NDArray[np.float32]
 
 _ROWS = np.array([[0.5, -1, 2, 0], [1, 1, 1, 1], [-3, 0.25, 0, 8]], np.float32)
 
 
-class _KanApi:
-    """PredictStream: how to build requests, and its answers as (id, code, message or values)."""
-
-    path = "/kan_api.v1.PredictionService/PredictStream"
-    protocol = "kan_api"
-
-    @staticmethod
-    def request(key: str, model: str, rows: Rows) -> bytes:
-        matrix = prediction_pb2.Matrix(rows=rows.shape[0], columns=rows.shape[1], raw=rows.tobytes())
-        return prediction_pb2.PredictRequest(id=key, model=model, features=matrix).SerializeToString()
-
-    @staticmethod
-    def answer(data: bytes) -> tuple[str, str, Any]:
-        message = prediction_pb2.PredictStreamResponse.FromString(data)
-        if message.WhichOneof("result") == "failure":
-            codes = {code.value[0]: code.name for code in grpc.StatusCode}
-            return message.id, codes[message.failure.code], message.failure.message
-        assert message.prediction.id == message.id
-        return message.id, "OK", np.frombuffer(message.prediction.outputs[0].values.raw, "<f4")
-
-
-class _OpenInference:
-    """ModelStreamInfer, likewise."""
-
-    path = "/inference.GRPCInferenceService/ModelStreamInfer"
-    protocol = "open_inference"
-
-    @staticmethod
-    def request(key: str, model: str, rows: Rows) -> bytes:
-        return grpc_predict_v2_pb2.ModelInferRequest(
-            id=key,
-            model_name=model,
-            inputs=[{"name": "x", "datatype": "FP32", "shape": rows.shape}],
-            raw_input_contents=[rows.tobytes()],
-        ).SerializeToString()
-
-    @staticmethod
-    def answer(data: bytes) -> tuple[str, str, Any]:
-        message = grpc_predict_v2_pb2.ModelStreamInferResponse.FromString(data)
-        if message.error_message:
-            code, _, told = message.error_message.partition(": ")
-            return message.infer_response.id, code, told
-        assert message.infer_response.parameters["triton_final_response"].bool_param
-        return message.infer_response.id, "OK", np.frombuffer(message.infer_response.raw_output_contents[0], "<f4")
-
-
-Protocol = type[_KanApi] | type[_OpenInference]
-both = pytest.mark.parametrize("protocol", [_KanApi, _OpenInference])
+both = pytest.mark.parametrize("protocol", PROTOCOLS)
 
 
 def _open(channel: grpc.aio.Channel, protocol: Protocol, seconds: float = 60) -> Any:
-    method: Any = channel.stream_stream(protocol.path)
+    method: Any = channel.stream_stream(protocol.stream_path)
     return method(timeout=seconds)
 
 
@@ -90,14 +43,14 @@ async def _ask(channel: grpc.aio.Channel, protocol: Protocol, messages: Iterable
         await stream.done_writing()
 
     writing = asyncio.create_task(write())
-    answers = [protocol.answer(data) async for data in stream]
+    answers = [protocol.stream_answer(data)[:3] async for data in stream]
     await writing
     return answers
 
 
 @both
 def test_many_requests_share_one_stream(
-    gate: Any, serving: Serving, write_model: WriteModel, answer: Answer, protocol: Protocol
+    gate: Gate, serving: Serving, write_model: WriteModel, answer: Answer, protocol: Protocol
 ) -> None:
     """Each request gets numpy's answer with its id, in fewer runs than there are requests."""
     write_model("slow")
@@ -105,23 +58,23 @@ def test_many_requests_share_one_stream(
 
     async def check() -> None:
         async with serving() as (server, channel):
-            messages = [protocol.request(str(index), "slow", row) for index, row in enumerate(rows)]
+            messages = [protocol.request("slow", row, str(index)) for index, row in enumerate(rows)]
             with gate.closed():
                 asking = asyncio.create_task(_ask(channel, protocol, messages))
-                await _until(lambda: _sample(server, "kan_request_rows_count", "slow") >= 10)
+                await until(lambda: counted(server, "kan_request_rows_count", model="slow") >= 10)
             answers = await asking
             assert {code for _, code, _ in answers} == {"OK"}
             values = {int(key): float(value[0]) for key, _, value in answers}
             expected = answer("slow", rows[:, 0])[:, 0]
             np.testing.assert_allclose([values[index] for index in range(200)], expected, rtol=1e-4)
-            assert _sample(server, "kan_batch_rows_count", "slow") < 200
+            assert counted(server, "kan_batch_rows_count", model="slow") < 200
             assert _requests(server, "slow", protocol, "OK") == 200
 
     asyncio.run(check())
 
 
 @both
-def test_answers_overtake(gate: Any, serving: Serving, write_model: WriteModel, protocol: Protocol) -> None:
+def test_answers_overtake(gate: Gate, serving: Serving, write_model: WriteModel, protocol: Protocol) -> None:
     """A quick request does not wait for a slow one that was sent before it on the same stream."""
     write_model("slow")
     write_model("affine")
@@ -130,10 +83,10 @@ def test_answers_overtake(gate: Any, serving: Serving, write_model: WriteModel, 
         async with serving() as (_, channel):
             stream = _open(channel, protocol)
             with gate.closed():
-                await stream.write(protocol.request("slow", "slow", _ROWS))
-                await stream.write(protocol.request("quick", "affine", _ROWS))
-                assert protocol.answer(await stream.read())[:2] == ("quick", "OK")
-            assert protocol.answer(await stream.read())[:2] == ("slow", "OK")
+                await stream.write(protocol.request("slow", _ROWS, "slow"))
+                await stream.write(protocol.request("affine", _ROWS, "quick"))
+                assert protocol.stream_answer(await stream.read())[:2] == ("quick", "OK")
+            assert protocol.stream_answer(await stream.read())[:2] == ("slow", "OK")
 
     asyncio.run(check())
 
@@ -143,16 +96,16 @@ def test_a_request_that_fails_ends_nothing(serving: Serving, write_model: WriteM
     """The answer of each wrong request has its error code, and is counted. The others are answered."""
     write_model("affine")
     mistakes = [
-        (protocol.request("narrow", "affine", _ROWS[:, :3]), "narrow", "INVALID_ARGUMENT", "has 3 columns"),
-        (protocol.request("absent", "absent", _ROWS), "absent", "NOT_FOUND", "affine"),
-        (protocol.request("inf", "affine", np.full_like(_ROWS, np.inf)), "inf", "INVALID_ARGUMENT", "wanted a finite"),
+        (protocol.request("affine", _ROWS[:, :3], "narrow"), "narrow", "INVALID_ARGUMENT", "has 3 columns"),
+        (protocol.request("absent", _ROWS, "absent"), "absent", "NOT_FOUND", "affine"),
+        (protocol.request("affine", np.full_like(_ROWS, np.inf), "inf"), "inf", "INVALID_ARGUMENT", "wanted a finite"),
         (b"\xff\xff", "", "INVALID_ARGUMENT", "2 bytes are no"),
         (b"", "", "NOT_FOUND", "unknown"),
     ]
 
     async def check() -> None:
         async with serving() as (server, channel):
-            right = [protocol.request(f"right{index}", "affine", _ROWS) for index in range(len(mistakes))]
+            right = [protocol.request("affine", _ROWS, f"right{index}") for index in range(len(mistakes))]
             wrong = [message for message, *_ in mistakes]
             answers = await _ask(channel, protocol, [one for pair in zip(wrong, right, strict=True) for one in pair])
             assert sorted(key for key, code, _ in answers if code == "OK") == [
@@ -170,17 +123,17 @@ def test_a_request_that_fails_ends_nothing(serving: Serving, write_model: WriteM
 
 @both
 def test_a_stream_cannot_flood_the_queue(
-    gate: Any, serving: Serving, write_model: WriteModel, protocol: Protocol
+    gate: Gate, serving: Serving, write_model: WriteModel, protocol: Protocol
 ) -> None:
     """However many requests are sent at once, no more wait than the queue holds: the stream is read no further."""
     write_model("slow")
 
     async def check() -> None:
         async with serving(max_queue_rows=64, max_request_rows=64) as (server, channel):
-            messages = [protocol.request(str(index), "slow", _ROWS[:1]) for index in range(500)]
+            messages = [protocol.request("slow", _ROWS[:1], str(index)) for index in range(500)]
             with gate.closed():
                 asking = asyncio.create_task(_ask(channel, protocol, messages))
-                await _until(lambda: _sample(server, "kan_queue_rows", "slow") >= 63)  # and one runs
+                await until(lambda: counted(server, "kan_queue_rows", model="slow") >= 63)  # and one runs
             answers = await asking
             assert [code for _, code, _ in answers] == ["OK"] * 500
 
@@ -189,7 +142,7 @@ def test_a_stream_cannot_flood_the_queue(
 
 @both
 def test_a_caller_who_leaves_a_stream_takes_nobody_along(
-    gate: Any, serving: Serving, write_model: WriteModel, protocol: Protocol
+    gate: Gate, serving: Serving, write_model: WriteModel, protocol: Protocol
 ) -> None:
     """Cancelling a stream drops its rows and counts each request; another stream's requests are answered."""
     write_model("slow")
@@ -199,15 +152,15 @@ def test_a_caller_who_leaves_a_stream_takes_nobody_along(
             leaving = _open(channel, protocol)
             with gate.closed():
                 for index in range(8):
-                    await leaving.write(protocol.request(str(index), "slow", np.ones((512, 4), np.float32)))
-                await _until(lambda: _sample(server, "kan_request_rows_count", "slow") == 8)
-                staying = asyncio.create_task(_ask(channel, protocol, [protocol.request("stays", "slow", _ROWS)]))
-                await _until(lambda: _sample(server, "kan_request_rows_count", "slow") == 9)
+                    await leaving.write(protocol.request("slow", np.ones((512, 4), np.float32), str(index)))
+                await until(lambda: counted(server, "kan_request_rows_count", model="slow") == 8)
+                staying = asyncio.create_task(_ask(channel, protocol, [protocol.request("slow", _ROWS, "stays")]))
+                await until(lambda: counted(server, "kan_request_rows_count", model="slow") == 9)
                 leaving.cancel()
-                await _until(lambda: _requests(server, "slow", protocol, "CANCELLED") == 8)
+                await until(lambda: _requests(server, "slow", protocol, "CANCELLED") == 8)
             assert [(key, code) for key, code, _ in await staying] == [("stays", "OK")]
             assert _requests(server, "slow", protocol, "OK") == 1
-            assert _sample(server, "kan_batch_rows_sum", "slow") == 512 + len(
+            assert counted(server, "kan_batch_rows_sum", model="slow") == 512 + len(
                 _ROWS
             )  # the run under way, and who stayed
 
@@ -215,7 +168,7 @@ def test_a_caller_who_leaves_a_stream_takes_nobody_along(
 
 
 @both
-def test_a_stream_has_one_deadline(gate: Any, serving: Serving, write_model: WriteModel, protocol: Protocol) -> None:
+def test_a_stream_has_one_deadline(gate: Gate, serving: Serving, write_model: WriteModel, protocol: Protocol) -> None:
     """At the deadline, unanswered requests end with the stream, and are counted as DEADLINE_EXCEEDED."""
     write_model("slow")
 
@@ -225,23 +178,23 @@ def test_a_stream_has_one_deadline(gate: Any, serving: Serving, write_model: Wri
             async def read_on(stream: Any) -> None:
                 while True:
                     # The server may see it first, and say so in the request's place.
-                    assert protocol.answer(await stream.read())[1] == "DEADLINE_EXCEEDED"
+                    assert protocol.stream_answer(await stream.read())[1] == "DEADLINE_EXCEEDED"
 
             with gate.closed():
                 stream = _open(channel, protocol, seconds=2)  # long enough for both to arrive
-                await stream.write(protocol.request("runs", "slow", _ROWS))
-                await stream.write(protocol.request("waits", "slow", _ROWS))
+                await stream.write(protocol.request("slow", _ROWS, "runs"))
+                await stream.write(protocol.request("slow", _ROWS, "waits"))
                 with pytest.raises(grpc.aio.AioRpcError) as caught:
                     await read_on(stream)
                 assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-                await _until(lambda: _requests(server, "slow", protocol, "DEADLINE_EXCEEDED") == 2)
+                await until(lambda: _requests(server, "slow", protocol, "DEADLINE_EXCEEDED") == 2)
 
     asyncio.run(check())
 
 
 @both
 def test_a_stop_answers_what_was_read_and_ends_the_stream(
-    gate: Any, serving: Serving, write_model: WriteModel, protocol: Protocol, monkeypatch: pytest.MonkeyPatch
+    gate: Gate, serving: Serving, write_model: WriteModel, protocol: Protocol, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Requests that were accepted are answered, the stream ends as UNAVAILABLE, and an idle one holds up no stop."""
     monkeypatch.setattr("service.process.server.LONGEST_READ_SECONDS", 600.0)
@@ -250,19 +203,19 @@ def test_a_stop_answers_what_was_read_and_ends_the_stream(
     async def check() -> None:
         async with serving() as (server, channel):
             idle, busy = _open(channel, protocol), _open(channel, protocol)
-            await idle.write(protocol.request("first", "slow", _ROWS))
-            assert protocol.answer(await idle.read())[1] == "OK"
+            await idle.write(protocol.request("slow", _ROWS, "first"))
+            assert protocol.stream_answer(await idle.read())[1] == "OK"
             with gate.closed():
                 for index in range(8):
-                    await busy.write(protocol.request(str(index), "slow", _ROWS))
-                await _until(lambda: _sample(server, "kan_request_rows_count", "slow") == 9)
+                    await busy.write(protocol.request("slow", _ROWS, str(index)))
+                await until(lambda: counted(server, "kan_request_rows_count", model="slow") == 9)
                 stop = asyncio.create_task(server.stop(grace_seconds=600))
                 await asyncio.sleep(0)
             async with asyncio.timeout(60):
-                answers = [protocol.answer(await busy.read()) for _ in range(8)]
+                answers = [protocol.stream_answer(await busy.read())[:3] for _ in range(8)]
                 assert sorted((key, code) for key, code, _ in answers) == [(str(index), "OK") for index in range(8)]
                 for stream in (idle, busy):
-                    with pytest.raises(grpc.aio.AioRpcError, match="the server is stopping") as caught:
+                    with pytest.raises(grpc.aio.AioRpcError, match="stopping") as caught:
                         await stream.read()
                     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
                 await stop
@@ -280,11 +233,11 @@ def test_a_message_past_the_bound_ends_its_stream_alone(
     async def check() -> None:
         async with serving(max_message_bytes=2048) as (_, channel):
             stream = _open(channel, protocol)
-            await stream.write(protocol.request("big", "affine", np.zeros((256, 4), np.float32)))
+            await stream.write(protocol.request("affine", np.zeros((256, 4), np.float32), "big"))
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await stream.read()
             assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-            answers = await _ask(channel, protocol, [protocol.request("small", "affine", _ROWS)])
+            answers = await _ask(channel, protocol, [protocol.request("affine", _ROWS, "small")])
             assert [(key, code) for key, code, _ in answers] == [("small", "OK")]
 
     asyncio.run(check())
@@ -307,7 +260,7 @@ def test_a_stream_without_requests_ends_well(serving: Serving, write_model: Writ
 def test_no_bytes_on_a_stream_are_internal(serving: Serving, write_model: WriteModel, protocol: Protocol) -> None:
     """For any bytes, each message gets one answer, never INTERNAL, and the stream goes on."""
     write_model("affine")
-    whole = protocol.request("a7", "affine", _ROWS)
+    whole = protocol.request("affine", _ROWS, "a7")
 
     def mutated(cut: int, length: int, junk: bytes) -> bytes:
         return whole[:cut] + junk + whole[cut + length :]
@@ -331,19 +284,5 @@ def test_no_bytes_on_a_stream_are_internal(serving: Serving, write_model: WriteM
             runner.run(context.__aexit__(None, None, None))
 
 
-def _sample(server: Any, name: str, model: str) -> float:
-    value: float | None = server.metrics.registry.get_sample_value(name, {"model": model, "version": "1"})
-    return value or 0.0
-
-
 def _requests(server: Any, model: str, protocol: Protocol, code: str) -> float:
-    labels = {"model": model, "version": "1", "protocol": protocol.protocol, "code": code}
-    value: float | None = server.metrics.registry.get_sample_value("kan_requests_total", labels)
-    return value or 0.0
-
-
-async def _until(reached: Callable[[], bool]) -> None:
-    """Give the event loop turns until something is so."""
-    async with asyncio.timeout(60):
-        while not reached():  # noqa: ASYNC110 - a metric cannot be waited for
-            await asyncio.sleep(0.001)
+    return counted(server, "kan_requests_total", model=model, protocol=protocol.name, code=code)

@@ -1,8 +1,6 @@
 import asyncio
 import shutil
 import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -12,35 +10,11 @@ import pytest
 
 from open_inference import grpc_predict_v2_pb2 as pb
 from open_inference import model_config_pb2
-
-Serving = Callable[..., AbstractAsyncContextManager[Any]]
-WriteModel = Callable[..., Path]
+from tests.kit.calls import ask_inference, failure_of, infer
+from tests.kit.kan_serve import Serving
+from tests.kit.repository import WriteModel
 
 _ROWS = np.array([[0.5, -1, 2, 0], [1, 1, 1, 1], [-3, 0.25, 0, 8]], np.float32)
-
-
-async def _call(channel: grpc.aio.Channel, name: str, /, **fields: Any) -> Any:
-    request = getattr(pb, f"{name}Request")(**fields)
-    method: Any = channel.unary_unary(
-        f"/inference.GRPCInferenceService/{name}",
-        type(request).SerializeToString,
-        getattr(pb, f"{name}Response").FromString,
-    )
-    return await method(request, timeout=60)
-
-
-async def _infer(channel: grpc.aio.Channel, model: str, rows: Any = _ROWS, **fields: Any) -> Any:
-    tensor = {"name": "x", "datatype": "FP32", "shape": rows.shape}
-    return await _call(
-        channel, "ModelInfer", model_name=model, inputs=[tensor], raw_input_contents=[rows.tobytes()], **fields
-    )
-
-
-async def _code(answer: Any) -> tuple[str, str]:
-    """Status and message of a call that must fail."""
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await answer
-    return caught.value.code().name, caught.value.details() or ""
 
 
 def test_the_configuration_is_what_a_client_may_send(serving: Serving, write_model: WriteModel) -> None:
@@ -50,7 +24,7 @@ def test_the_configuration_is_what_a_client_may_send(serving: Serving, write_mod
 
     async def check() -> None:
         async with serving(versions="all", max_request_rows=128, max_batch_rows=16) as (_, channel):
-            config = (await _call(channel, "ModelConfig", name="classifier", version="2")).config
+            config = (await ask_inference(channel, "ModelConfig", name="classifier", version="2")).config
             assert (config.name, config.platform, config.backend) == ("classifier", "onnxruntime_onnx", "onnxruntime")
             assert config.default_model_filename == "model.onnx"
             fp32, words = model_config_pb2.TYPE_FP32, model_config_pb2.TYPE_STRING
@@ -61,8 +35,10 @@ def test_the_configuration_is_what_a_client_may_send(serving: Serving, write_mod
             assert list(batching.preferred_batch_size) == [16]
             assert (batching.priority_levels, batching.default_priority_level) == (2, 1)
             assert list(config.version_policy.specific.versions) == [2, 3]
-            assert (await _code(_call(channel, "ModelConfig", name="absent")))[0] == "NOT_FOUND"
-            assert (await _code(_call(channel, "ModelConfig", name="classifier", version="x")))[0] == "INVALID_ARGUMENT"
+            assert (await failure_of(ask_inference(channel, "ModelConfig", name="absent")))[0] == "NOT_FOUND"
+            assert (await failure_of(ask_inference(channel, "ModelConfig", name="classifier", version="x")))[
+                0
+            ] == "INVALID_ARGUMENT"
 
     asyncio.run(check())
 
@@ -73,14 +49,14 @@ def test_statistics_grow_with_requests(serving: Serving, write_model: WriteModel
 
     async def check() -> None:
         async with serving() as (_, channel):
-            (none,) = (await _call(channel, "ModelStatistics", name="affine", version="1")).model_stats
+            (none,) = (await ask_inference(channel, "ModelStatistics", name="affine", version="1")).model_stats
             assert (none.name, none.version, none.last_inference, none.inference_count) == ("affine", "1", 0, 0)
             before = time.time()
             for rows in (_ROWS, _ROWS, _ROWS[:1]):
-                await _infer(channel, "affine", rows)
-            await _code(_infer(channel, "affine", _ROWS[:, :2]))
-            await _call(channel, "ModelMetadata", name="affine")
-            (one,) = (await _call(channel, "ModelStatistics", name="affine")).model_stats
+                await infer(channel, "affine", rows)
+            await failure_of(infer(channel, "affine", _ROWS[:, :2]))
+            await ask_inference(channel, "ModelMetadata", name="affine")
+            (one,) = (await ask_inference(channel, "ModelStatistics", name="affine")).model_stats
             assert (one.inference_count, one.execution_count) == (7, 3)
             assert before * 1e3 - 1 <= one.last_inference <= time.time() * 1e3
             assert [(batch.batch_size, batch.compute_infer.count) for batch in one.batch_stats] == [(1, 1), (3, 2)]
@@ -104,7 +80,7 @@ def test_statistics_are_of_one_version_or_of_all(serving: Serving, write_model: 
         async with serving(versions="all") as (_, channel):
 
             async def asked(**fields: str) -> list[tuple[str, str]]:
-                answer = await _call(channel, "ModelStatistics", **fields)
+                answer = await ask_inference(channel, "ModelStatistics", **fields)
                 return [(one.name, one.version) for one in answer.model_stats]
 
             assert await asked() == [("affine", "1"), ("affine", "2"), ("classifier", "1")]
@@ -116,7 +92,7 @@ def test_statistics_are_of_one_version_or_of_all(serving: Serving, write_model: 
                 ({"name": "affine", "version": "x"}, "INVALID_ARGUMENT"),
                 ({"version": "1"}, "INVALID_ARGUMENT"),
             ):
-                assert (await _code(_call(channel, "ModelStatistics", **fields)))[0] == code
+                assert (await failure_of(ask_inference(channel, "ModelStatistics", **fields)))[0] == code
 
     asyncio.run(check())
 
@@ -128,14 +104,18 @@ def test_the_index_lists_versions_with_state_and_reason(serving: Serving, write_
 
     async def check() -> None:
         async with serving() as (_, channel):
-            index = (await _call(channel, "RepositoryIndex")).models
+            index = (await ask_inference(channel, "RepositoryIndex")).models
             assert [(one.name, one.version, one.state) for one in index] == [
                 ("affine", "1", "READY"),
                 ("affine", "2", "UNAVAILABLE"),
             ]
             assert "model.onnx" in index[1].reason
-            assert [one.version for one in (await _call(channel, "RepositoryIndex", ready=True)).models] == ["1"]
-            assert (await _code(_call(channel, "RepositoryIndex", repository_name="b")))[0] == "INVALID_ARGUMENT"
+            assert [one.version for one in (await ask_inference(channel, "RepositoryIndex", ready=True)).models] == [
+                "1"
+            ]
+            assert (await failure_of(ask_inference(channel, "RepositoryIndex", repository_name="b")))[
+                0
+            ] == "INVALID_ARGUMENT"
 
     asyncio.run(check())
 
@@ -147,9 +127,9 @@ def test_nobody_takes_a_model_away_unless_it_is_allowed(serving: Serving, write_
     async def check() -> None:
         async with serving() as (_, channel):
             for name in ("Load", "Unload"):
-                code, message = await _code(_call(channel, f"RepositoryModel{name}", model_name="affine"))
+                code, message = await failure_of(ask_inference(channel, f"RepositoryModel{name}", model_name="affine"))
                 assert (code, "allow_load" in message) == ("UNIMPLEMENTED", True)
-            assert (await _infer(channel, "affine")).model_version == "1"
+            assert (await infer(channel, "affine", _ROWS)).model_version == "1"
 
     asyncio.run(check())
 
@@ -163,12 +143,12 @@ def test_a_model_is_unloaded_and_loaded_again(serving: Serving, write_model: Wri
         async with serving(poll_seconds=0, allow_load=True) as (_, channel):
             # As Triton's client sends it.
             parameters = {"unload_dependents": {"bool_param": False}}
-            await _call(channel, "RepositoryModelUnload", model_name="affine", parameters=parameters)
-            assert (await _code(_infer(channel, "affine")))[0] == "NOT_FOUND"
-            assert (await _infer(channel, "classifier")).model_version == "1"
+            await ask_inference(channel, "RepositoryModelUnload", model_name="affine", parameters=parameters)
+            assert (await failure_of(infer(channel, "affine", _ROWS)))[0] == "NOT_FOUND"
+            assert (await infer(channel, "classifier", _ROWS)).model_version == "1"
             write_model("affine", version=2)
-            await _call(channel, "RepositoryModelLoad", model_name="affine")
-            assert (await _infer(channel, "affine")).model_version == "2"
+            await ask_inference(channel, "RepositoryModelLoad", model_name="affine")
+            assert (await infer(channel, "affine", _ROWS)).model_version == "2"
 
     asyncio.run(check())
 
@@ -192,14 +172,18 @@ def test_what_cannot_be_loaded_says_why(serving: Serving, write_model: WriteMode
                 ("Unload", {"model_name": "affine", "repository_name": "b"}, "INVALID_ARGUMENT", "repository_name"),
                 ("Unload", {"model_name": "affine", "parameters": override}, "INVALID_ARGUMENT", "'config'"),
             ):
-                status = await _code(_call(channel, f"RepositoryModel{name}", **fields))
+                status = await failure_of(ask_inference(channel, f"RepositoryModel{name}", **fields))
                 assert status[0] == code, (name, fields, status)
                 assert message in status[1], (name, fields, status)
             shutil.rmtree(models)
-            assert (await _code(_call(channel, "RepositoryModelLoad", model_name="affine")))[0] == "UNAVAILABLE"
-            assert (await _infer(channel, "affine")).model_version == "1"
+            assert (await failure_of(ask_inference(channel, "RepositoryModelLoad", model_name="affine")))[
+                0
+            ] == "UNAVAILABLE"
+            assert (await infer(channel, "affine", _ROWS)).model_version == "1"
             await server.registry.drain()
-            assert (await _code(_call(channel, "RepositoryModelLoad", model_name="affine")))[0] == "UNAVAILABLE"
+            assert (await failure_of(ask_inference(channel, "RepositoryModelLoad", model_name="affine")))[
+                0
+            ] == "UNAVAILABLE"
 
     asyncio.run(check())
 
@@ -221,7 +205,7 @@ def test_what_is_not_here_says_so(serving: Serving, name: str, sentence: str) ->
 
     async def check() -> None:
         async with serving() as (_, channel):
-            code, message = await _code(_call(channel, name))
+            code, message = await failure_of(ask_inference(channel, name))
             assert code == "UNIMPLEMENTED"
             assert message.startswith(f"{name}: ")
             assert sentence in message

@@ -13,6 +13,8 @@ import pytest
 
 from kan_model.lowering.emit.network import INPUT_NAME, output_name
 from kan_model.network.transform import Softmax
+from tests.kit.kan_serve import Start
+from tests.kit.repository import WriteModel
 
 _ROWS = [[0.5, -1.0, 2.0, 0.0], [1.0, 1.0, 1.0, 1.0], [-3.0, 0.25, 0.0, 8.0]]
 
@@ -225,7 +227,7 @@ def _run(code: str, *arguments: str) -> Any:
 
 
 def test_tritons_client_gets_numpys_answers(
-    kan_serve: Callable[..., Any], write_model: Callable[..., Path], answer: Callable[..., Any]
+    kan_serve: Start, write_model: WriteModel, answer: Callable[..., Any]
 ) -> None:
     """Liveness, metadata, index and inference work unchanged. Errors have their status."""
     write_model("classifier", version=2)
@@ -251,7 +253,7 @@ def test_tritons_client_gets_numpys_answers(
 
 @pytest.mark.parametrize("script", [_LABELS, _AIO_LABELS], ids=["sync", "aio"])
 def test_tritons_client_reads_labels(
-    kan_serve: Callable[..., Any], write_model: Callable[..., Path], answer: Callable[..., Any], script: str
+    kan_serve: Start, write_model: WriteModel, answer: Callable[..., Any], script: str
 ) -> None:
     """If asked for, alone or with probabilities. A request may be bulk."""
     write_model("classifier")
@@ -266,8 +268,8 @@ def test_tritons_client_reads_labels(
 
 @pytest.mark.parametrize(("script", "mistakes"), [(_STREAM, 1), (_AIO_STREAM, 0)], ids=["sync", "aio"])
 def test_tritons_streams_get_numpys_answers(
-    kan_serve: Callable[..., Any],
-    write_model: Callable[..., Path],
+    kan_serve: Start,
+    write_model: WriteModel,
     answer: Callable[..., Any],
     script: str,
     mistakes: int,
@@ -283,7 +285,7 @@ def test_tritons_streams_get_numpys_answers(
     assert all("INVALID_ARGUMENT: input 'x' has 3 columns" in error for error in seen["errors"])
 
 
-def test_the_documented_stream_runs(kan_serve: Callable[..., Any], write_model: Callable[..., Path]) -> None:
+def test_the_documented_stream_runs(kan_serve: Start, write_model: WriteModel) -> None:
     """The example of docs/clients.md prints an answer for each of its requests."""
     text = (Path(__file__).parents[3] / "docs" / "clients.md").read_text()
     (code,) = re.findall(r"^## Streams of requests$.*?^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
@@ -298,9 +300,7 @@ def test_the_documented_stream_runs(kan_serve: Callable[..., Any], write_model: 
     assert sorted(line.split(": ")[0] for line in done.stdout.splitlines()) == sorted(map(str, range(100)))
 
 
-def test_tritons_client_configures_counts_and_loads(
-    kan_serve: Callable[..., Any], write_model: Callable[..., Path]
-) -> None:
+def test_tritons_client_configures_counts_and_loads(kan_serve: Start, write_model: WriteModel) -> None:
     """Configuration, statistics, load and unload work unchanged. Other methods are UNIMPLEMENTED, with a message."""
     write_model("classifier")
     seen = _run(_EXTENSIONS, kan_serve("--allow-load").grpc)

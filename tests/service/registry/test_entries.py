@@ -44,13 +44,13 @@ def test_what_is_not_there_is_told_by_kind() -> None:
     If no version answers, the newest is given.
     """
     entries = Entries()
-    with pytest.raises(ModelNotReady, match="models are loading"):
+    with pytest.raises(ModelNotReady, match="loading"):
         entries.find("affine", None, complete=False)
     newest = max((entries.add("affine", version) for version in (3, 1)), key=lambda entry: entry.version)
     assert entries.find("affine", None, complete=True) is newest
-    with pytest.raises(ModelNotFound, match="has no version 2 here; there is 1, 3"):
+    with pytest.raises(ModelNotFound, match="1, 3"):
         entries.find("affine", 2, complete=True)
-    with pytest.raises(ModelNotFound, match=r"'a{80}…' is unknown; there is affine"):
+    with pytest.raises(ModelNotFound, match=r"'a{80}…'"):
         entries.find("a" * 100, None, complete=True)
 
 

@@ -11,8 +11,7 @@ from kan_api.v1.manifest_pb2 import ModelManifest
 from service.metrics.metrics import Metrics
 from service.registry.registry import Registry, State
 from service.settings import Settings
-
-WriteModel = Callable[..., Path]
+from tests.kit.repository import WriteModel
 
 
 def reverse_classes(manifest: ModelManifest) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +15,10 @@ from service.metrics.metrics import Metrics
 from service.registry.model.onnx_runtime import onnxruntime
 from service.registry.registry import Registry, State
 from service.settings import Settings
-
-WriteModel = Callable[..., Path]
-Endless = Callable[[Path], None]
+from tests.kit.repository import WriteModel, make_endless
+from tests.kit.waiting import run_test, until
 
 ROWS = np.ones((1, 4), np.float32)
-
-
-def run(test: Coroutine[Any, Any, None]) -> None:
-    """Run a test on an event loop, bounded."""
-
-    async def bounded() -> None:
-        async with asyncio.timeout(90):
-            await test
-
-    asyncio.run(bounded())
 
 
 def registry_of(models: Path, **settings: Any) -> tuple[Registry, Metrics]:
@@ -50,13 +39,7 @@ def state(registry: Registry, version: int) -> State:
     return next(one.state for one in registry.statuses() if (one.name, one.version) == ("affine", version))
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until something holds."""
-    while not holds():  # noqa: ASYNC110 - threads have no event for this
-        await asyncio.sleep(0.01)
-
-
-def test_a_load_that_hangs_holds_up_no_other_model(models: Path, write_model: WriteModel, endless: Endless) -> None:
+def test_a_load_that_hangs_holds_up_no_other_model(models: Path, write_model: WriteModel) -> None:
     """The new version of another model is loaded. The one that hangs is refused, and its predecessor answers."""
     write_model("affine", 1)
     write_model("imputed", 1)
@@ -64,7 +47,7 @@ def test_a_load_that_hangs_holds_up_no_other_model(models: Path, write_model: Wr
     async def test() -> None:
         registry, metrics = registry_of(models)
         await registry.load_all()
-        endless(write_model("affine", 2))
+        make_endless(write_model("affine", 2))
         await registry.scan()
         write_model("imputed", 2)
         await registry.scan()
@@ -78,15 +61,13 @@ def test_a_load_that_hangs_holds_up_no_other_model(models: Path, write_model: Wr
         assert ready(registry) == ["affine/3", "imputed/2"]
         await registry.close()
 
-    run(test())
+    run_test(test())
 
 
-def test_after_a_restart_everything_else_answers_while_a_load_hangs(
-    models: Path, write_model: WriteModel, endless: Endless
-) -> None:
+def test_after_a_restart_everything_else_answers_while_a_load_hangs(models: Path, write_model: WriteModel) -> None:
     """The server is ready for the other models. Once the load that hangs is refused, its predecessor is loaded."""
     write_model("affine", 1)
-    endless(write_model("affine", 2))
+    make_endless(write_model("affine", 2))
     write_model("imputed", 1)
 
     async def test() -> None:
@@ -103,12 +84,12 @@ def test_after_a_restart_everything_else_answers_while_a_load_hangs(
         assert metrics.registry.get_sample_value("kan_model_refused_total", labels) == 1
         await registry.close()
 
-    run(test())
+    run_test(test())
 
 
-def test_a_load_on_request_that_hangs_holds_up_no_look(models: Path, write_model: WriteModel, endless: Endless) -> None:
+def test_a_load_on_request_that_hangs_holds_up_no_look(models: Path, write_model: WriteModel) -> None:
     """Scans go on for other models. An unload ends the wait, with an error for the waiting call."""
-    endless(write_model("affine", 1))
+    make_endless(write_model("affine", 1))
     write_model("imputed", 1)
 
     async def test() -> None:
@@ -121,22 +102,22 @@ def test_a_load_on_request_that_hangs_holds_up_no_look(models: Path, write_model
         await registry.scan()
         await until(lambda: ready(registry) == ["imputed/2"])
         await registry.unload("affine")
-        with pytest.raises(ModelNotReady, match="unloaded meanwhile"):
+        with pytest.raises(ModelNotReady, match="unloaded"):
             await loading
         await starting
         await registry.close()
 
-    run(test())
+    run_test(test())
 
 
-def test_a_stop_ends_a_load_on_request(models: Path, write_model: WriteModel, endless: Endless) -> None:
+def test_a_stop_ends_a_load_on_request(models: Path, write_model: WriteModel) -> None:
     """Its caller is told of the stop, though the previous version still answered."""
     write_model("affine", 1)
 
     async def test() -> None:
         registry, _ = registry_of(models, max_load_seconds=600)
         await registry.load_all()
-        endless(write_model("affine", 2))
+        make_endless(write_model("affine", 2))
         loading = asyncio.create_task(registry.load("affine"))
         await until(lambda: len(registry.statuses()) == 2)
         await registry.drain()
@@ -144,14 +125,12 @@ def test_a_stop_ends_a_load_on_request(models: Path, write_model: WriteModel, en
             await loading
         await registry.close()
 
-    run(test())
+    run_test(test())
 
 
-def test_a_run_that_hangs_at_warm_up_ends_with_its_load(
-    models: Path, write_model: WriteModel, endless: Endless
-) -> None:
+def test_a_run_that_hangs_at_warm_up_ends_with_its_load(models: Path, write_model: WriteModel) -> None:
     """Its thread would keep a core busy for good."""
-    endless(write_model("affine", 1))
+    make_endless(write_model("affine", 1))
 
     async def test() -> None:
         registry, _ = registry_of(models, max_load_seconds=0.5)
@@ -161,7 +140,7 @@ def test_a_run_that_hangs_at_warm_up_ends_with_its_load(
         await until(lambda: {thread.name for thread in threading.enumerate()} <= before)
         await registry.close()
 
-    run(test())
+    run_test(test())
 
 
 @pytest.mark.parametrize("fault", [MemoryError("no room"), ValueError("told to fail"), OverflowError("too large")])
@@ -193,7 +172,7 @@ def test_whatever_a_load_raises_refuses_that_version_alone(
         await registry.close()
 
     with caplog.at_level(logging.INFO):
-        run(test())
+        run_test(test())
     assert "affine version 2 refused" in caplog.text
 
 
@@ -220,7 +199,7 @@ def test_a_version_for_which_there_was_no_memory_is_tried_again(
             patch.setattr(onnxruntime, "InferenceSession", _raises(fault))
             await registry.load_all()
             assert state(registry, 1) is State.REFUSED
-            with pytest.raises(ModelNotReady, match="it was refused"):
+            with pytest.raises(ModelNotReady, match="refused"):
                 await registry.load("affine")
         labels = {"model": "affine", "version": "1", "reason": "resources"}
         assert metrics.registry.get_sample_value("kan_model_refused_total", labels) == 2
@@ -228,7 +207,7 @@ def test_a_version_for_which_there_was_no_memory_is_tried_again(
         await until(lambda: ready(registry) == ["affine/1"])
         await registry.close()
 
-    run(test())
+    run_test(test())
 
 
 def test_a_version_that_took_too_long_is_tried_again(
@@ -255,7 +234,7 @@ def test_a_version_that_took_too_long_is_tried_again(
         await registry.close()
 
     try:
-        run(test())
+        run_test(test())
     finally:
         go_on.set()
 
@@ -278,7 +257,7 @@ def test_a_version_whose_files_are_at_fault_is_not_tried_again(
         assert metrics.registry.get_sample_value("kan_model_refused_total", labels) == 1
         await registry.close()
 
-    run(test())
+    run_test(test())
 
 
 def test_at_most_four_versions_load_at_once(
@@ -306,5 +285,5 @@ def test_at_most_four_versions_load_at_once(
         assert len(ready(registry)) == 12
         await registry.close()
 
-    run(test())
+    run_test(test())
     assert most <= 4

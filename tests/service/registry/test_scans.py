@@ -13,21 +13,13 @@ from service.errors import Draining, ModelNotFound
 from service.metrics.metrics import Metrics
 from service.registry.registry import Registry
 from service.settings import Settings
-
-
-def _run(test: Coroutine[Any, Any, None]) -> None:
-    """Run a test on an event loop, bounded."""
-
-    async def bounded() -> None:
-        async with asyncio.timeout(60):
-            await test
-
-    asyncio.run(bounded())
+from tests.kit.repository import WriteModel, make_endless
+from tests.kit.waiting import run_test
 
 
 @pytest.mark.parametrize("second", ["a scan", "a load on request"])
 def test_no_scan_begins_before_the_last_one_ended(
-    second: str, models: Path, write_model: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    second: str, models: Path, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An old listing that arrives after a newer one would take versions back that are published."""
     write_model("affine", 1)
@@ -58,7 +50,7 @@ def test_no_scan_begins_before_the_last_one_ended(
         await registry.close()
 
     try:
-        _run(test())
+        run_test(test())
     finally:
         go_on.set()
 
@@ -67,8 +59,7 @@ def test_no_scan_begins_before_the_last_one_ended(
 def test_a_stop_ends_whatever_is_under_way(
     stop: Callable[[Registry], Coroutine[Any, Any, None]],
     models: Path,
-    write_model: Callable[..., Path],
-    endless: Callable[[Path], None],
+    write_model: WriteModel,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The scans, a load, a check of a refused version and a request that waits, whatever hangs.
@@ -91,7 +82,7 @@ def test_a_stop_ends_whatever_is_under_way(
         await registry.load_all()
         registry.watch(lambda: None)
         monkeypatch.setattr(os, "scandir", held)
-        endless(write_model("affine", 1, name="endless"))
+        make_endless(write_model("affine", 1, name="endless"))
         await registry.scan()
         waiting = asyncio.create_task(registry.lease_or_wait("affine", 3))
         await asyncio.sleep(0)
@@ -107,6 +98,6 @@ def test_a_stop_ends_whatever_is_under_way(
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     try:
-        _run(test())
+        run_test(test())
     finally:
         go_on.set()

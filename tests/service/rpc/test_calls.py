@@ -95,7 +95,7 @@ def test_an_answer_that_no_message_holds_is_refused_and_counted() -> None:
     async def answer(call: RequestContext, request: bytes) -> bytes:
         return bytes(101)
 
-    with pytest.raises(RpcError, match="101 bytes, more than the 100 of max_message_bytes; send fewer rows") as caught:
+    with pytest.raises(RpcError, match="max_message_bytes") as caught:
         asyncio.run(invoke(Unary("/a.B/C", "test", answer), RequestContext(), b"", metrics, 100))
     assert caught.value.code is Code.RESOURCE_EXHAUSTED
     assert _count(metrics, "RESOURCE_EXHAUSTED") == 1
@@ -293,7 +293,7 @@ def test_a_server_that_stops_answers_what_it_has_read() -> None:
             stopping.set()
             asyncio.get_running_loop().call_later(0.01, working.set)
             assert await anext(answers) == b"slow"
-            with pytest.raises(RpcError, match="the server is stopping") as caught:
+            with pytest.raises(RpcError, match="stopping") as caught:
                 await anext(answers)
         assert caught.value.code is Code.UNAVAILABLE
 
@@ -323,7 +323,7 @@ def test_a_transport_that_fails_ends_its_stream() -> None:
 def test_bytes_that_do_not_parse_are_an_invalid_request() -> None:
     """Bytes that are no message are the caller's mistake."""
     assert parse(StringValue, StringValue(value="x").SerializeToString()).value == "x"
-    with pytest.raises(InvalidRequest, match=r"2 bytes are no google\.protobuf\.StringValue"):
+    with pytest.raises(InvalidRequest, match="StringValue"):
         parse(StringValue, b"\x0a\xff")
 
 
@@ -331,5 +331,5 @@ def test_two_methods_of_one_path_are_refused() -> None:
     """A method cannot hide another."""
     method = _failing(KeyError())
     assert table([method]) == {"/a.B/C": method}
-    with pytest.raises(ValueError, match="two methods have the path"):
+    with pytest.raises(ValueError, match="path"):
         table([method, method])

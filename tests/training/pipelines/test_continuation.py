@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 
 from kan_model.network import checkpoint
 from kan_model.onnx_runtime import run as run_model
+from tests.kit.watcher import Quiet
 from training.cli import main
 from training.data.dataset import Dataset, prepare
 from training.errors import Interrupted, RecipeError, TrainingError
@@ -26,7 +27,6 @@ from training.fitting.record import Record
 from training.pipelines.run import Run
 from training.pipelines.run_folder import RunFolder, RunIdentity
 from training.pipelines.train import train
-from training.pipelines.watcher import Watcher
 from training.publishing.publish import Published, read_manifest
 from training.recipe.config import load_recipe
 
@@ -51,20 +51,6 @@ FIRST = "[network]\nhidden = [3]\n[fit]\ngrids = [8]\nsteps = 30"
 ON = '[fit]\noptimizer = "lbfgs"\nsteps = 20\nold_table = "flowers.csv"'
 # Of classes that are easily told apart LBFGS makes logits so steep that float32 does not follow.
 GENTLY = "[fit]\nsteps = 30"
-
-
-class Quiet(Watcher):
-    """Watches, and keeps the warnings."""
-
-    def __init__(self) -> None:
-        self.warnings: tuple[str, ...] = ()
-        self.looks: list[tuple[Record, bool]] = []
-
-    def on_prepared(self, dataset: Dataset) -> None:
-        self.warnings = dataset.warnings
-
-    def on_evaluation(self, record: Record, *, ended: bool) -> None:
-        self.looks.append((record, ended))
 
 
 def table(seed: int, low: float, high: float, rows: int = 200) -> pd.DataFrame:
@@ -427,7 +413,7 @@ def test_each_look_is_told_as_it_comes(folder: Path) -> None:
     """From before the first step to the last one, on the version's grid; the end once."""
     watcher = Quiet()
     run(recipe(folder), watcher)
-    records, ends = zip(*watcher.looks, strict=True)
+    records, ends = zip(*watcher.evaluations, strict=True)
     # LBFGS looks every ten steps.
     assert [record.step for record in records] == [0, 10, 20, 20]
     assert {record.grid_size for record in records} == {8}

@@ -16,6 +16,7 @@ from kan_model.network import checkpoint
 from kan_model.network.transform import Affine
 from kan_model.onnx_runtime import open_session
 from kan_model.onnx_runtime import run as run_model
+from tests.kit.watcher import Quiet
 from training.data.dataset import Dataset, prepare
 from training.data.preparation import input_transform, output_transform
 from training.errors import Interrupted, TrainingError
@@ -23,26 +24,10 @@ from training.fitting.fit import FitState
 from training.pipelines.run import Run
 from training.pipelines.run_folder import RunError, RunFolder, RunIdentity, identity_of
 from training.pipelines.train import train
-from training.pipelines.watcher import Watcher
 from training.publishing.export import Trained
 from training.publishing.manifest import predict
 from training.publishing.publish import Published, published_versions
 from training.recipe.config import load_recipe
-
-
-class Quiet(Watcher):
-    """A watcher that stops by an error after so many steps."""
-
-    def __init__(self, stop_after: int | None = None) -> None:
-        self.steps, self.stop_after = 0, stop_after
-
-    def on_prepared(self, dataset: Dataset) -> None:
-        self.warnings = dataset.warnings
-
-    def on_step(self, state: FitState) -> None:
-        self.steps += 1
-        if self.steps == self.stop_after:
-            raise KeyboardInterrupt
 
 
 def _by_torch(dataset: Dataset, kan: KAN) -> np.ndarray:

@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, closing
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -29,6 +28,10 @@ from service.client import (
     Prediction,
     Unavailable,
 )
+from tests.kit.gate import Gate
+from tests.kit.kan_serve import Start
+from tests.kit.metrics import codes
+from tests.kit.repository import WriteModel
 
 Floats = NDArray[np.float32]
 Answer = Callable[[str, Floats], Floats]
@@ -88,7 +91,7 @@ both = pytest.mark.parametrize("ask", [ask_blocking, ask_asyncio], ids=["blockin
 
 
 @pytest.fixture
-def server(gate: Any, kan_serve: Callable[..., Any], write_model: Callable[..., Path]) -> Any:
+def server(gate: Gate, kan_serve: Start, write_model: WriteModel) -> Any:
     """A kan-serve of affine, classifier and slow, which the gate holds."""
     for kind in ("affine", "classifier", "slow"):
         write_model(kind)
@@ -101,9 +104,7 @@ def blocks_of(count: int) -> list[Floats]:
 
 
 @both
-def test_answers_come_in_the_order_of_the_blocks(
-    gate: Any, server: Any, answer: Answer, metrics: Any, ask: Ask
-) -> None:
+def test_answers_come_in_the_order_of_the_blocks(gate: Gate, server: Any, answer: Answer, ask: Ask) -> None:
     """Each block gets numpy's answer, whatever overtakes it; many share a run."""
     blocks = blocks_of(500)
     outcome = ask(server.grpc, "classifier", iter(blocks))
@@ -113,14 +114,14 @@ def test_answers_come_in_the_order_of_the_blocks(
         np.testing.assert_allclose(prediction.values, expected, atol=1e-6)
         assert prediction.labels == tuple(["red", "green", "blue"][place] for place in expected.argmax(axis=1))
         assert (prediction.model, prediction.version) == ("classifier", 1)
-    assert metrics.codes(server.http, "classifier")["OK"] == 501  # and one for the manifest
+    assert codes(server.http, "classifier")["OK"] == 501  # and one for the manifest
     with gate.closed(), ThreadPoolExecutor(1) as pool:
         asking = pool.submit(ask, server.grpc, "slow", [ROWS[:1]] * 200)
-        while metrics.taken(server.http, "slow") < 10:
+        while server.sample("kan_request_rows_count", model="slow") < 10:
             pass
         gate.open()
         assert len(asking.result().predictions) == 200
-    assert metrics.runs(server.http, "slow") < 200
+    assert server.sample("kan_batch_rows_count", model="slow") < 200
 
 
 @both
@@ -199,11 +200,11 @@ def test_what_the_callers_iterator_raises_is_raised(server: Any, ask: Ask) -> No
 def test_blocks_that_are_none_are_told_at_once() -> None:
     """Before any call, for blocks that are not iterable, an invalid timeout, and a client that is not connected."""
     with Client("127.0.0.1:1") as client:
-        with pytest.raises(TypeError, match="'int' object is not iterable"):
+        with pytest.raises(TypeError, match="iterable"):
             client.predict_stream("affine", 5)  # type: ignore[arg-type]
-        with pytest.raises(ValueError, match="timeout_seconds is 0, wanted a positive number"):
+        with pytest.raises(ValueError, match="timeout_seconds"):
             client.predict_stream("affine", [], timeout_seconds=0)
-    with pytest.raises(ValueError, match="inside an `async with`"):
+    with pytest.raises(ValueError, match="async with"):
         AsyncClient("127.0.0.1:1").predict_stream("affine", [])
 
 
@@ -275,14 +276,14 @@ def test_a_stream_of_asyncio_reads_no_further_than_it_is_taken(server: Any) -> N
     assert let_go(endless.gone)
 
 
-def test_a_stream_that_is_left_after_its_server_ended_it_leaves_nothing(server: Any, metrics: Any) -> None:
+def test_a_stream_that_is_left_after_its_server_ended_it_leaves_nothing(server: Any) -> None:
     """Not even a task of grpc, which would wait for ever for the status behind unread answers."""
 
     async def ask() -> None:
         async with AsyncClient(server.grpc, 60) as client:
             async with aclosing(client.predict_stream("affine", [ROWS] * 30)) as stream:
                 await anext(stream)
-                while (await asyncio.to_thread(metrics.codes, server.http, "affine"))["OK"] < 31:
+                while (await asyncio.to_thread(codes, server.http, "affine"))["OK"] < 31:
                     pass
                 others = asyncio.all_tasks() - {asyncio.current_task()}
                 _, left = await asyncio.wait(others, timeout=10) if others else (set(), set())
@@ -292,7 +293,7 @@ def test_a_stream_that_is_left_after_its_server_ended_it_leaves_nothing(server: 
     asyncio.run(ask())
 
 
-def test_a_dropped_stream_is_cancelled(server: Any, metrics: Any) -> None:
+def test_a_dropped_stream_is_cancelled(server: Any) -> None:
     """It is enough to leave the loop: the server drops the requests in flight, and the iterator is released."""
     endless = Endless(4096)
     with Client(server.grpc, 60) as client:
@@ -300,12 +301,12 @@ def test_a_dropped_stream_is_cancelled(server: Any, metrics: Any) -> None:
             break
         assert endless.gone.wait(10)
         # The block that ran goes on; it alone was under way.
-        while metrics.waiting_rows(server.http):
+        while server.sample("kan_queue_rows"):
             pass
         assert client.predict("affine", ROWS).version == 1
 
 
-def test_a_cancelled_task_cancels_its_stream_alone(gate: Any, server: Any, metrics: Any) -> None:
+def test_a_cancelled_task_cancels_its_stream_alone(gate: Gate, server: Any) -> None:
     """Its iterator is cancelled with it, the server counts it, and the client goes on."""
     ended: list[type[BaseException] | None] = []
 
@@ -326,12 +327,12 @@ def test_a_cancelled_task_cancels_its_stream_alone(gate: Any, server: Any, metri
 
             with gate.closed():
                 task = asyncio.create_task(consume())
-                while not await asyncio.to_thread(metrics.waiting_rows, server.http):
+                while not await asyncio.to_thread(server.sample, "kan_queue_rows"):
                     pass
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await task
-                while not (await asyncio.to_thread(metrics.codes, server.http, "slow"))["CANCELLED"]:
+                while not (await asyncio.to_thread(codes, server.http, "slow"))["CANCELLED"]:
                     pass
             await alone()
             assert (await client.predict("affine", ROWS)).version == 1
@@ -358,7 +359,7 @@ def test_the_next_block_may_depend_on_the_last_answer(server: Any, answer: Answe
 
 
 @both
-def test_a_stream_has_one_deadline(gate: Any, server: Any, ask: Ask) -> None:
+def test_a_stream_has_one_deadline(gate: Gate, server: Any, ask: Ask) -> None:
     """It ends when its time is over, both while the model runs and while the caller's iterator blocks."""
     with gate.closed():
         late = ask(server.grpc, "slow", [ROWS] * 3, seconds=0.3)
@@ -389,7 +390,7 @@ def test_an_iterator_that_waits_does_not_hold_up_the_deadline(server: Any) -> No
 @pytest.mark.slow
 @both
 def test_a_server_that_stops_ends_a_stream_that_is_not_repeated(
-    server: Any, kan_serve: Callable[..., Any], answer: Answer, ask: Ask
+    server: Any, kan_serve: Start, answer: Answer, ask: Ask
 ) -> None:
     """The answers so far are complete and in order. Another server answers the rest of the blocks."""
     blocks = blocks_of(5000)
@@ -416,7 +417,7 @@ def test_a_server_that_stops_ends_a_stream_that_is_not_repeated(
     [pytest.param(signal.SIGTERM, marks=pytest.mark.slow, id="stopped"), pytest.param(signal.SIGKILL, id="killed")],
 )
 def test_a_stream_goes_on_with_another_server(
-    server: Any, kan_serve: Callable[..., Any], answer: Answer, metrics: Any, ask: Ask, how: signal.Signals
+    server: Any, kan_serve: Start, answer: Answer, ask: Ask, how: signal.Signals
 ) -> None:
     """One of two servers stops during the stream: every block is answered once, in order."""
     servers = [server, kan_serve()]
@@ -425,7 +426,7 @@ def test_a_stream_goes_on_with_another_server(
     def stopping() -> Iterator[Floats]:
         for number, block in enumerate(blocks):
             if number == 1000:
-                busy = max(servers, key=lambda one: metrics.codes(one.http, "affine")["OK"])
+                busy = max(servers, key=lambda one: codes(one.http, "affine")["OK"])
                 busy.process.send_signal(how)
             yield block
 
@@ -450,9 +451,7 @@ def test_a_server_that_is_gone_ends_a_stream(server: Any, ask: Ask) -> None:
 
 
 @both
-def test_a_stream_outlives_its_connection(
-    kan_serve: Callable[..., Any], write_model: Callable[..., Path], ask: Ask
-) -> None:
+def test_a_stream_outlives_its_connection(kan_serve: Start, write_model: WriteModel, ask: Ask) -> None:
     """A server that closes connections of some age fails no block."""
     write_model("affine")
     address = kan_serve("--max-connection-age-seconds", "0.2", "--max-connection-age-grace-seconds", "0.2").grpc
@@ -468,9 +467,7 @@ def test_a_stream_outlives_its_connection(
 
 
 @both
-def test_a_new_version_takes_over_within_a_stream(
-    kan_serve: Callable[..., Any], write_model: Callable[..., Path], ask: Ask
-) -> None:
+def test_a_new_version_takes_over_within_a_stream(kan_serve: Start, write_model: WriteModel, ask: Ask) -> None:
     """No block fails, and its labels are those of the version that answered it."""
 
     def other(manifest: manifest_pb2.ModelManifest) -> None:
@@ -507,7 +504,7 @@ def backwards(manifest: manifest_pb2.ModelManifest) -> None:
 
 @both
 def test_rows_by_name_outlive_a_version_with_other_columns(
-    kan_serve: Callable[..., Any], write_model: Callable[..., Path], answer: Answer, ask: Ask
+    kan_serve: Start, write_model: WriteModel, answer: Answer, ask: Ask
 ) -> None:
     """A block that was encoded for one version and answered by another is encoded and sent again."""
     write_model("affine")
@@ -531,7 +528,7 @@ def test_rows_by_name_outlive_a_version_with_other_columns(
 
 @both
 def test_numbers_in_the_order_of_columns_end_a_stream_where_that_changes(
-    kan_serve: Callable[..., Any], write_model: Callable[..., Path], ask: Ask
+    kan_serve: Start, write_model: WriteModel, ask: Ask
 ) -> None:
     """Rows in one version's order are never passed off as another's."""
     write_model("affine")
@@ -548,7 +545,7 @@ def test_numbers_in_the_order_of_columns_end_a_stream_where_that_changes(
     assert "answered by version 2, which takes other columns than version 1" in str(outcome.error)
 
 
-def test_bulk_lets_others_go_first(gate: Any, server: Any, metrics: Any) -> None:
+def test_bulk_lets_others_go_first(gate: Gate, server: Any) -> None:
     """A few interactive rows are answered while many bulk rows, which arrived before them, still wait."""
     large = np.zeros((4096, 4), np.float32)
     with Client(server.grpc, 60) as client, ThreadPoolExecutor(4) as pool:
@@ -558,10 +555,10 @@ def test_bulk_lets_others_go_first(gate: Any, server: Any, metrics: Any) -> None
         ):
             with gate.closed():
                 bulk = [pool.submit(work) for _ in range(3)]  # one request of theirs runs, the others wait
-                while not metrics.waiting_rows(server.http):
+                while not server.sample("kan_queue_rows"):
                     pass
                 interactive = pool.submit(client.predict, "slow", ROWS)
-                while metrics.waiting_rows(server.http) % 2 == 0:  # those in bulk come in even numbers, five are not
+                while server.sample("kan_queue_rows") % 2 == 0:  # those in bulk come in even numbers, five are not
                     pass
                 gate.let(3)  # the run under way, and two more, of which one may be bulk's turn
                 assert interactive.result().values.shape == (5, 1)

@@ -73,7 +73,7 @@ def test_what_is_held_is_what_came() -> None:
 
 def test_a_long_message_is_refused_before_it_is_here() -> None:
     """The length in the prefix is enough."""
-    with pytest.raises(RpcError, match=r"larger than max \(11 vs. 10\)") as caught:
+    with pytest.raises(RpcError, match="larger than max") as caught:
         Deframer(10).feed(b"\0\0\0\0\x0b")
     assert _code(caught) == "RESOURCE_EXHAUSTED"
 

@@ -1,6 +1,5 @@
 """Sessions of onnxruntime: providers, and the two ways of rows through them."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,7 +7,6 @@ from types import SimpleNamespace
 import numpy as np
 import onnx
 import pytest
-from numpy.typing import NDArray
 
 from kan_api.v1.manifest_pb2 import TensorSpec
 from service.errors import StartupError
@@ -16,12 +14,12 @@ from service.registry.model.onnx_runtime import onnxruntime
 from service.registry.model.session import bound_run, open_session, plain_run, provider_in_use, provider_of
 from service.repository.disk import read_version
 from service.settings import Settings
-
-Answer = Callable[[str, NDArray[np.float32]], NDArray[np.float32]]
+from tests.kit.graphs import Answer
+from tests.kit.repository import WriteModel
 
 
 @pytest.fixture
-def model_bytes(models: Path, write_model: Callable[..., Path]) -> bytes:
+def model_bytes(models: Path, write_model: WriteModel) -> bytes:
     """A graph that any provider takes."""
     write_model("affine")
     return read_version(models, "affine", 1).model_bytes
@@ -34,7 +32,7 @@ def test_cuda_asked_for_and_absent_is_an_error_unless_allowed(
     # As onnxruntime says without its GPU package, also on a machine that has it.
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     for refused in (provider_in_use, partial(open_session, model_bytes)):
-        with pytest.raises(StartupError, match="pass --allow-fallback to run on the CPU"):
+        with pytest.raises(StartupError, match="--allow-fallback"):
             refused(Settings(provider="cuda"))
     assert provider_of(open_session(model_bytes, Settings(provider="cuda", allow_fallback=True))) == "cpu"
     assert provider_of(open_session(model_bytes, Settings())) == "cpu"
@@ -48,9 +46,7 @@ def test_cuda_that_is_listed_and_does_not_work_is_an_error_unless_allowed(
     """As the GPU package without CUDA's libraries: it lists CUDA, and the session that it opens is on the CPU."""
     listed = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: listed)
-    with pytest.raises(
-        StartupError, match=r"does not work here: the session runs on \['CPUExecutionProvider'\]; pass --allow-fallback"
-    ):
+    with pytest.raises(StartupError, match="CPUExecutionProvider"):
         open_session(model_bytes, Settings(provider="cuda"))
     allowed = Settings(provider="cuda", allow_fallback=True)
     assert provider_in_use(allowed) == "cuda"  # what is asked for; not what the session got
@@ -68,7 +64,7 @@ def test_a_sessions_provider_is_the_first_of_its_own() -> None:
     assert of("ROCMExecutionProvider", "CPUExecutionProvider") == "ROCMExecutionProvider"
 
 
-def test_a_bound_run_answers_as_a_plain_one(models: Path, write_model: Callable[..., Path], answer: Answer) -> None:
+def test_a_bound_run_answers_as_a_plain_one(models: Path, write_model: WriteModel, answer: Answer) -> None:
     """The way of a device, on the CPU: any number of rows, and no answer changes when the next batch runs."""
     write_model("classifier")
     artefact = read_version(models, "classifier", 1)
@@ -82,7 +78,7 @@ def test_a_bound_run_answers_as_a_plain_one(models: Path, write_model: Callable[
         np.testing.assert_allclose(given, answer("classifier", rows), rtol=1e-5)
 
 
-def test_a_bound_run_keeps_the_manifests_order_of_outputs(models: Path, write_model: Callable[..., Path]) -> None:
+def test_a_bound_run_keeps_the_manifests_order_of_outputs(models: Path, write_model: WriteModel) -> None:
     """Two outputs, in the manifest the other way round than in the graph."""
     write_model("affine")
     artefact = read_version(models, "affine", 1)
@@ -98,9 +94,7 @@ def test_a_bound_run_keeps_the_manifests_order_of_outputs(models: Path, write_mo
             assert y.any()
 
 
-def test_one_row_is_answered_as_any_number_of_rows(
-    models: Path, write_model: Callable[..., Path], answer: Answer
-) -> None:
+def test_one_row_is_answered_as_any_number_of_rows(models: Path, write_model: WriteModel, answer: Answer) -> None:
     """Numbers as numpy's, from a memory of their own: no answer changes when the next row runs."""
     write_model("classifier")
     artefact = read_version(models, "classifier", 1)
@@ -111,7 +105,7 @@ def test_one_row_is_answered_as_any_number_of_rows(
         np.testing.assert_allclose(given, answer("classifier", row), rtol=1e-5)
 
 
-def test_one_row_of_another_width_fails(models: Path, write_model: Callable[..., Path]) -> None:
+def test_one_row_of_another_width_fails(models: Path, write_model: WriteModel) -> None:
     """It is not stretched to the width of the model."""
     write_model("affine")
     artefact = read_version(models, "affine", 1)
@@ -120,7 +114,7 @@ def test_one_row_of_another_width_fails(models: Path, write_model: Callable[...,
         run(np.ones((1, 1), np.float32))
 
 
-def test_one_row_where_the_input_is_an_output_too(models: Path, write_model: Callable[..., Path]) -> None:
+def test_one_row_where_the_input_is_an_output_too(models: Path, write_model: WriteModel) -> None:
     """The row comes back unchanged."""
     write_model("affine")
     artefact = read_version(models, "affine", 1)
@@ -133,7 +127,7 @@ def test_one_row_where_the_input_is_an_output_too(models: Path, write_model: Cal
 
 
 def test_onnxruntime_writes_no_lines_of_its_own(
-    models: Path, write_model: Callable[..., Path], capfd: pytest.CaptureFixture[str]
+    models: Path, write_model: WriteModel, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Its message about a graph that fails to open or run is in the error only, with a bounded length."""
     write_model("affine")

@@ -1,7 +1,7 @@
 """Python imports this at its start where this folder is in PYTHONPATH: from then on runs of slow models wait at a gate.
 
 onnxruntime still computes every answer. While there is a pipe at $KAN_TESTS_GATE, a run of a graph named "slow" first
-reads one byte from it: the test that made the pipe (conftest.py in the folder above) writes a byte a run.
+reads one byte from it: the test that made the pipe (`Gate` in __init__.py) writes a byte a run.
 """
 
 import os
