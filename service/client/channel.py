@@ -20,8 +20,10 @@ _OPTIONS: Final = (
     ("grpc.max_receive_message_length", -1),
     # By default a channel waits at least a second after a refused connection, longer than the retries of a call last.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
+    # Whatever its name says, this is how long a connection may take until the server has said its settings. A busy or
+    # distant server takes more than a tenth of a second, and each connection that is given up costs a call an attempt.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
     # By default a gRPC server closes a connection that pings more often than every five minutes. The timeout works
     # without pings too: Linux drops a connection without acknowledgements for that long (TCP_USER_TIMEOUT). The call is
     # then retried on a new connection.

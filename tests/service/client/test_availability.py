@@ -101,6 +101,19 @@ def test_a_server_that_loads_is_waited_for(models: Path, write_model: WriteModel
     asyncio.run(run())
 
 
+def test_a_server_that_is_slow_to_greet_costs_no_attempt(kan_serve: Start, write_model: WriteModel) -> None:
+    """Its half second is longer than the wait after a refused connection, and the call without repeats is answered."""
+    write_model("affine")
+    server = kan_serve()
+    server.signal(signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as pool, Client(server.grpc, 60, max_attempts=1) as client:
+        began = time.monotonic()
+        waiting = pool.submit(client.predict, "affine", ROWS)
+        wait_for(lambda: waiting.done() or time.monotonic() > began + 0.5)
+        server.signal(signal.SIGCONT)
+        assert waiting.result().version == 1
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="TCP_USER_TIMEOUT is Linux's")
 def test_a_vanished_server_is_given_up_after_five_seconds(kan_serve: Start, write_model: WriteModel) -> None:
     """The kernel closes a connection on which nothing is acknowledged for that long."""
