@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -14,13 +13,13 @@ from numpy.typing import NDArray
 
 from kan_model.network import checkpoint
 from service.client import Client
+from tests.kit.digits import RECIPE, ServedDigits
 from training.data.dataset import prepare
 from training.data.preparation import input_transform, output_transform
 from training.publishing.export import Trained
 from training.publishing.manifest import predict
 from training.recipe.config import load_recipe
 
-RECIPE = Path(__file__).parents[2] / "training" / "recipes" / "digits.toml"
 Truth = tuple[NDArray[np.float32], NDArray[np.float64], list[str]]
 
 # It trains digits.
@@ -42,19 +41,12 @@ print(json.dumps({"metadata": metadata, "answer": answer.tolist()}))
 """
 
 
-class Digits(Protocol):
-    """What the fixture of conftest.py gives."""
-
-    runs: Path
-    grpc: str
-
-
 @pytest.fixture(scope="module")
-def truth(digits: Digits) -> Truth:
+def truth(digits: ServedDigits) -> Truth:
     """Held-out rows, torch's probabilities for them in the network's own float32, and their labels."""
     recipe = load_recipe(RECIPE)
     dataset = prepare(recipe)
-    kan = checkpoint.load(digits.runs / "digits" / "kan.safetensors")
+    kan = checkpoint.load(digits.run / "kan.safetensors")
     assert kan.dtype == torch.float32
     inputs = input_transform(dataset, recipe.inputs.scaling)
     expected = predict(Trained(kan, inputs, output_transform(dataset)), dataset.x[dataset.test])
@@ -62,10 +54,10 @@ def truth(digits: Digits) -> Truth:
     return dataset.x[dataset.test].astype(np.float32), expected, labels
 
 
-def test_accuracy_and_rows_over_grpc(digits: Digits, truth: Truth) -> None:
+def test_accuracy_and_rows_over_grpc(digits: ServedDigits, truth: Truth) -> None:
     """94 % of the scans never seen (here 97), each row's probabilities within 1e-5 of torch's, the same classes."""
     rows, expected, labels = truth
-    with Client(digits.grpc) as client:
+    with Client(digits.server.grpc) as client:
         prediction = client.predict("digits", rows)
         alone = np.concatenate([client.predict("digits", row).values for row in rows[:50]])
         accuracy = client.manifest("digits").metrics["test_accuracy"]
@@ -78,27 +70,27 @@ def test_accuracy_and_rows_over_grpc(digits: Digits, truth: Truth) -> None:
     assert right == pytest.approx(accuracy, abs=1e-12)
 
 
-def test_the_held_out_csv_gives_the_same_answers_by_name(digits: Digits, truth: Truth) -> None:
+def test_the_held_out_csv_gives_the_same_answers_by_name(digits: ServedDigits, truth: Truth) -> None:
     """What training keeps for a person is what it was judged on; kan-client reads it."""
     _, expected, _ = truth
-    held_out = digits.runs / "digits" / "held_out.csv"
+    held_out = digits.run / "held_out.csv"
     table = pd.read_csv(held_out).drop(columns="target")
-    with Client(digits.grpc) as client:
+    with Client(digits.server.grpc) as client:
         by_name = client.predict("digits", table[table.columns[::-1]]).values
     np.testing.assert_allclose(by_name, expected, atol=1e-5, rtol=0)
     command = [sys.executable, "-m", "service.client.cli", "predict", "digits", str(held_out), "--target", "target"]
-    done = subprocess.run([*command, "--address", digits.grpc], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([*command, "--address", digits.server.grpc], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "accuracy 0.9" in done.stderr
     assert len(done.stdout.splitlines()) == len(expected) + 1
 
 
-def test_tritons_own_client_gets_the_same_answers(digits: Digits, truth: Truth, tmp_path: Path) -> None:
+def test_tritons_own_client_gets_the_same_answers(digits: ServedDigits, truth: Truth, tmp_path: Path) -> None:
     """tritonclient[grpc] lists metadata and infers, in a process of its own."""
     rows, expected, _ = truth
     np.save(tmp_path / "rows.npy", rows)
     done = subprocess.run(
-        [sys.executable, "-c", TRITON, digits.grpc, str(tmp_path / "rows.npy")],
+        [sys.executable, "-c", TRITON, digits.server.grpc, str(tmp_path / "rows.npy")],
         capture_output=True,
         text=True,
         timeout=300,

@@ -1,7 +1,6 @@
 """Networks of other libraries, imported and served by real processes."""
 
 import subprocess
-import sys
 import warnings
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +13,8 @@ import torch
 
 from kan_model.interop import load_efficient_kan_checkpoint
 from service.client import Client
+from tests.kit.digits import BIN
+from tests.kit.kan_serve import serving
 
 with warnings.catch_warnings():
     # Its docstrings hold backslashes, of which Python warns when it compiles them.
@@ -21,7 +22,6 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", "invalid escape sequence", DeprecationWarning)
     import kan as pykan
 
-BIN = Path(sys.executable).parent
 ROWS = np.random.default_rng(0).uniform(-1, 1, (100, 2)).astype(np.float32)
 
 
@@ -71,21 +71,12 @@ def test_imported_networks_answer_over_grpc_as_in_torch(folder: Path) -> None:
         numbers = model.double()(torch.from_numpy(ROWS).double()).numpy()
         logits = load_efficient_kan_checkpoint(folder / "net.pt").double()(torch.from_numpy(ROWS).double())
         probabilities = torch.softmax(logits, dim=1).numpy()
-    command = [str(BIN / "kan-serve"), "--models", "models", "--grpc-port", "0", "--http-port", "0"]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        try:
-            line = server.stdout.readline()
-            assert line.startswith("kan-serve ready:"), line
-            addresses = dict(part.split("=", 1) for part in line.split() if "=" in part)
-            with Client(addresses["grpc"]) as client:
-                table = pd.DataFrame(ROWS[:, ::-1], columns=["width", "length"])
-                fields, kinds = client.predict("field", table), client.predict("kinds", ROWS)
-                manifest = client.manifest("field")
-                assert (manifest.target, manifest.origin.kind) == ("yield", "pykan")
-        finally:
-            server.terminate()
-            assert server.wait(40) == 0
+    program = [str(BIN / "kan-serve")]
+    with serving("models", log=folder / "log", program=program, folder=folder) as server, Client(server.grpc) as client:
+        table = pd.DataFrame(ROWS[:, ::-1], columns=["width", "length"])
+        fields, kinds = client.predict("field", table), client.predict("kinds", ROWS)
+        manifest = client.manifest("field")
+        assert (manifest.target, manifest.origin.kind) == ("yield", "pykan")
     np.testing.assert_allclose(fields.values, numbers, atol=1e-5 * np.ptp(numbers), rtol=0)
     np.testing.assert_allclose(kinds.values, probabilities, atol=1e-5, rtol=0)
     assert kinds.labels is not None

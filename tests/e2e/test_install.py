@@ -6,9 +6,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import pytest
+
+from tests.kit.digits import ServedDigits
+from tests.kit.kan_serve import serving
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.install, pytest.mark.timeout(900)]
@@ -30,14 +32,6 @@ quoted(1)
 """
 
 
-class Digits(Protocol):
-    """What the fixture of conftest.py gives."""
-
-    models: Path
-    runs: Path
-    grpc: str
-
-
 @pytest.fixture(scope="module")
 def install(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Build the wheel once; give a new environment's programs with the wheel and one extra."""
@@ -54,7 +48,9 @@ def install(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return make
 
 
-def test_serve_serves_without_torch_on_the_newest_protobuf(install: Callable[[str], Path], digits: Digits) -> None:
+def test_serve_serves_without_torch_on_the_newest_protobuf(
+    install: Callable[[str], Path], digits: ServedDigits, tmp_path: Path
+) -> None:
     """[serve] alone loads a published model and answers; torch and onnx are not there, protobuf is 7 or newer."""
     programs = install("serve")
     listed = json.loads(run(str(programs / "python"), "-m", "pip", "list", "--format=json"))
@@ -63,23 +59,17 @@ def test_serve_serves_without_torch_on_the_newest_protobuf(install: Callable[[st
     assert int(packages["protobuf"].split(".")[0]) >= 7
     code = "import service.process.server, sys; assert 'torch' not in sys.modules"
     run(str(programs / "python"), "-c", code)
-    command = [str(programs / "kan-serve"), "--models", str(digits.models), "--grpc-port", "0", "--http-port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=programs) as server:
-        assert server.stdout is not None
-        try:
-            address = server.stdout.readline().split("grpc=")[1].split()[0]
-            assert accuracy(programs, address, digits) >= 0.94
-        finally:
-            server.terminate()
-            assert server.wait(40) == 0
+    program = [str(programs / "kan-serve")]
+    with serving(digits.models, log=tmp_path / "log", program=program, folder=programs) as server:
+        assert accuracy(programs, server.grpc, digits) >= 0.94
 
 
-def test_client_alone_can_call(install: Callable[[str], Path], digits: Digits) -> None:
+def test_client_alone_can_call(install: Callable[[str], Path], digits: ServedDigits) -> None:
     """[client] is numpy, grpcio and protobuf: enough for kan-client."""
     programs = install("client")
     listed = json.loads(run(str(programs / "python"), "-m", "pip", "list", "--format=json"))
     assert not {"torch", "onnxruntime", "pydantic", "prometheus-client"} & {package["name"] for package in listed}
-    assert accuracy(programs, digits.grpc, digits) >= 0.94
+    assert accuracy(programs, digits.server.grpc, digits) >= 0.94
 
 
 def test_mypy_sees_our_types_from_outside(install: Callable[[str], Path], tmp_path: Path) -> None:
@@ -99,9 +89,9 @@ def test_mypy_sees_our_types_from_outside(install: Callable[[str], Path], tmp_pa
     assert found == ["arg-type]"] * 5, done.stdout
 
 
-def accuracy(programs: Path, address: str, digits: Digits) -> float:
+def accuracy(programs: Path, address: str, digits: ServedDigits) -> float:
     """What kan-client measures on the held-out rows."""
-    held_out = digits.runs / "digits" / "held_out.csv"
+    held_out = digits.run / "held_out.csv"
     command = [str(programs / "kan-client"), "predict", "digits", str(held_out), "--target", "target"]
     done = subprocess.run([*command, "--address", address], cwd=programs, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

@@ -10,6 +10,10 @@ import grpc.aio
 import numpy as np
 import pytest
 
+from tests.kit.kan_serve import Start
+from tests.kit.protocols import PROTOCOLS
+from tests.kit.waiting import until_elsewhere
+
 pytestmark = pytest.mark.faults
 
 # A batch is as large as this, and is run as soon as it is full: who is in which batch is then certain.
@@ -39,14 +43,14 @@ def _asks(protocol: Any, channel: grpc.aio.Channel) -> Callable[..., Any]:
     return ask
 
 
-@pytest.fixture(params=[0, 1], ids=["kan_api", "open_inference"])
-def protocol(request: pytest.FixtureRequest, protocols: Any) -> Any:
+@pytest.fixture(params=PROTOCOLS, ids=["kan_api", "open_inference"])
+def protocol(request: pytest.FixtureRequest) -> Any:
     """Each protocol in turn."""
-    return protocols[request.param]
+    return request.param
 
 
 def test_rows_of_another_width_leave_their_mates_alone(
-    kan_serve: Callable[..., Any], publish_version: Callable[..., Path], protocol: Any
+    kan_serve: Start, publish_version: Callable[..., Path], protocol: Any
 ) -> None:
     """They are refused with INVALID_ARGUMENT, between requests that fill one batch and are answered."""
     publish_version("picky")
@@ -66,26 +70,21 @@ def test_rows_of_another_width_leave_their_mates_alone(
 
 
 def test_a_caller_who_leaves_leaves_its_mates_alone(
-    kan_serve: Callable[..., Any], publish_version: Callable[..., Path], protocol: Any
+    kan_serve: Start, publish_version: Callable[..., Path], protocol: Any
 ) -> None:
     """Its row is not run, and those who came before and after it are answered."""
     publish_version("picky")
     server = kan_serve(*_FULL_BATCHES)
 
-    async def wait_for(rows: int) -> None:
-        async with asyncio.timeout(60):
-            while await asyncio.to_thread(server.sample, "kan_queue_rows") != rows:  # noqa: ASYNC110 - another process
-                await asyncio.sleep(0)
-
     async def check() -> None:
         async with server.channel() as channel:
             ask = _asks(protocol, channel)
             before = [asyncio.create_task(ask(_row(place))) for place in range(3)]
-            await wait_for(3)
+            await until_elsewhere(lambda: server.sample("kan_queue_rows") == 3)
             leaves = asyncio.create_task(ask(_row(3)))
-            await wait_for(4)
+            await until_elsewhere(lambda: server.sample("kan_queue_rows") == 4)
             leaves.cancel()
-            await wait_for(3)
+            await until_elsewhere(lambda: server.sample("kan_queue_rows") == 3)
             after = [asyncio.create_task(ask(_row(place % 4))) for place in range(3, _BATCH_ROWS)]
             outcomes = await _outcomes([*before, *after])
         assert outcomes == [[10 * (place % 4 + 1) + 1] for place in range(_BATCH_ROWS)], outcomes
@@ -96,7 +95,7 @@ def test_a_caller_who_leaves_leaves_its_mates_alone(
 
 
 def test_a_run_that_fails_fails_no_other_run(
-    kan_serve: Callable[..., Any], publish_version: Callable[..., Path], protocol: Any
+    kan_serve: Start, publish_version: Callable[..., Path], protocol: Any
 ) -> None:
     """A value on which onnxruntime gives up, between requests that each fill a batch: they are answered."""
     publish_version("picky")
@@ -113,14 +112,14 @@ def test_a_run_that_fails_fails_no_other_run(
         assert outcomes == ["INTERNAL" if place % 3 == 1 else right for place in range(30)], outcomes
 
     asyncio.run(check())
-    assert server.ready()
+    assert server.is_ready()
     code, log = server.stop()
     assert code == 0, log
     assert log.count("a run failed") == 10, log
 
 
 def test_the_log_names_the_request_that_failed(
-    kan_serve: Callable[..., Any], publish_version: Callable[..., Path], protocol: Any
+    kan_serve: Start, publish_version: Callable[..., Path], protocol: Any
 ) -> None:
     """By the x-request-id that its caller, or a proxy, gave it."""
     publish_version("picky")
@@ -137,7 +136,7 @@ def test_the_log_names_the_request_that_failed(
 
 
 def test_who_shared_a_run_that_fails_is_answered_or_told(
-    kan_serve: Callable[..., Any], publish_version: Callable[..., Path], protocol: Any
+    kan_serve: Start, publish_version: Callable[..., Path], protocol: Any
 ) -> None:
     """One row fails the run of eight callers: none waits for ever or gets a wrong number, the next eight are answered.
 
@@ -158,4 +157,4 @@ def test_who_shared_a_run_that_fails_is_answered_or_told(
         assert after == right, after
 
     asyncio.run(check())
-    assert server.ready()
+    assert server.is_ready()

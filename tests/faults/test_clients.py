@@ -3,11 +3,8 @@
 import asyncio
 import resource
 import signal
-import socket
-import struct
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from tests.kit import http2
+from tests.kit.kan_serve import KanServe, Start
+from tests.kit.protocols import PROTOCOLS, KanApi
+from tests.kit.waiting import wait_for
 
 pytestmark = pytest.mark.faults
 
@@ -42,45 +44,26 @@ asyncio.run(main())
 """
 
 
-def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    """One HTTP/2 frame (RFC 9113, section 4.1)."""
-    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
-
-
-def _headers(path: str) -> bytes:
-    """A HEADERS frame that opens stream 1 and leaves it open; fields as literals (RFC 7541, section 6.2.2)."""
-    fields = {
-        ":method": "POST",
-        ":scheme": "http",
-        ":path": path,
-        ":authority": "localhost",
-        "content-type": "application/grpc",
-        "te": "trailers",
-    }
-    block = b"".join(b"\0" + b"".join(bytes([len(text)]) + text.encode() for text in field) for field in fields.items())
-    return _frame(1, 4, 1, block)
-
-
-_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_HELLO = _PREFACE + _frame(4, 0, 0, b"")
 _UNARY, _STREAM = ("/kan_api.v1.PredictionService/" + name for name in ("Predict", "PredictStream"))
+_HELLO = http2.hello()
+_ENDLESS = b"\0\xff\xff\xff\xff" + b"x" * 1000
 _STUCK = {
     "nothing": b"",
-    "half a preface": _PREFACE[:12],
+    "half a preface": http2.PREFACE[:12],
     "half a frame": _HELLO[:-4],
     "settings": _HELLO,
-    "headers and no message": _HELLO + _headers(_UNARY),
-    "headers and no message, on a stream": _HELLO + _headers(_STREAM),
-    "half a message": _HELLO + _headers(_UNARY) + _frame(0, 0, 1, b"\0\0\0\1\0" + b"x" * 10),
-    "half a length": _HELLO + _headers(_UNARY) + _frame(0, 0, 1, b"\0\0"),
-    "an endless message": _HELLO + _headers(_STREAM) + _frame(0, 0, 1, b"\0\xff\xff\xff\xff" + b"x" * 1000),
+    "headers and no message": _HELLO + http2.call(_UNARY),
+    "headers and no message, on a stream": _HELLO + http2.call(_STREAM),
+    "half a message": _HELLO + http2.call(_UNARY) + http2.frame(http2.DATA, 0, 1, b"\0\0\0\1\0" + b"x" * 10),
+    "half a length": _HELLO + http2.call(_UNARY) + http2.frame(http2.DATA, 0, 1, b"\0\0"),
+    "an endless message": _HELLO + http2.call(_STREAM) + http2.frame(http2.DATA, 0, 1, _ENDLESS),
     "another protocol": b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "noise": bytes(range(256)) * 4,
 }
 
 
 @pytest.fixture
-def server(kan_serve: Callable[..., Any], publish_version: Callable[..., Path]) -> Any:
+def server(kan_serve: Start, publish_version: Callable[..., Path]) -> Any:
     """A server of "kan" with room for many connections."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 3 * _CONNECTIONS  # Envoy has one more for each
@@ -92,14 +75,14 @@ def server(kan_serve: Callable[..., Any], publish_version: Callable[..., Path]) 
 
 
 @pytest.fixture
-def answers(server: Any, protocols: Any, graphs: Any) -> Callable[[], None]:
+def answers(server: KanServe, graphs: Any) -> Callable[[], None]:
     """Fails unless new callers of both protocols are answered."""
     expected = graphs.answer("kan", _ROW) + 1
 
     async def ask() -> None:
         for _ in range(4):
             async with server.channel() as channel:
-                for protocol in protocols:
+                for protocol in PROTOCOLS:
                     method = channel.unary_unary(protocol.path)
                     calls = [method(protocol.request("kan", _ROW), timeout=90) for _ in range(8)]
                     for answer in await asyncio.gather(*calls):
@@ -109,46 +92,35 @@ def answers(server: Any, protocols: Any, graphs: Any) -> Callable[[], None]:
 
 
 @pytest.fixture
-def leaves_nothing(server: Any, answers: Callable[[], None]) -> Iterator[None]:
+def leaves_nothing(server: KanServe, answers: Callable[[], None]) -> Iterator[None]:
     """Around a test: afterwards the server is ready, answers, and has closed what it opened."""
     answers()
     before = server.open_files()
     yield
     answers()
-    assert server.ready()
-    _wait(lambda: server.open_files() <= before, lambda: f"{server.open_files()} files are open, {before} were before")
+    assert server.is_ready()
+    wait_for(lambda: server.open_files() <= before, f"no more open files than before, {before}")
     waiting = server.sample("kan_queue_rows")
     assert waiting == 0, f"{waiting:g} rows wait for ever"
     log = server.log.read_text()
     assert "Traceback" not in log, log
 
 
-def _wait(met: Callable[[], bool], seen: Callable[[], str], seconds: float = 90) -> None:
-    until = time.monotonic() + seconds
-    while not met():
-        assert time.monotonic() < until, f"after {seconds} s {seen()}"
-
-
-def _connect(server: Any) -> socket.socket:
-    host, port = server.grpc.rsplit(":", 1)
-    return socket.create_connection((host, int(port)), timeout=90)
-
-
 @pytest.mark.usefixtures("leaves_nothing")
 @pytest.mark.parametrize("said", _STUCK)
-def test_clients_that_stop_in_the_middle(server: Any, answers: Callable[[], None], said: str) -> None:
+def test_clients_that_stop_in_the_middle(server: KanServe, answers: Callable[[], None], said: str) -> None:
     """Fifty connections that say so much and then nothing."""
     with ExitStack() as stack:
         for _ in range(50):
-            stack.enter_context(_connect(server)).sendall(_STUCK[said])
+            stack.enter_context(http2.connect(server.grpc)).sendall(_STUCK[said])
         answers()
 
 
-def test_stuck_clients_do_not_hold_up_the_end(server: Any, answers: Callable[[], None]) -> None:
+def test_stuck_clients_do_not_hold_up_the_end(server: KanServe, answers: Callable[[], None]) -> None:
     """One connection of each sort, and SIGTERM: the server ends, long before its 30 seconds of grace are over."""
     with ExitStack() as stack:
         for said in _STUCK.values():
-            stack.enter_context(_connect(server)).sendall(said)
+            stack.enter_context(http2.connect(server.grpc)).sendall(said)
         answers()
         code, log = server.stop()
     assert code == 0, log
@@ -157,16 +129,15 @@ def test_stuck_clients_do_not_hold_up_the_end(server: Any, answers: Callable[[],
 
 
 @pytest.mark.usefixtures("leaves_nothing")
-def test_a_client_that_never_reads(server: Any, answers: Callable[[], None], protocols: Any, graphs: Any) -> None:
+def test_a_client_that_never_reads(server: KanServe, answers: Callable[[], None], graphs: Any) -> None:
     """It can write no more after a while, and costs little memory; once it reads, all its answers are there."""
-    protocol = protocols[0]
-    request = protocol.request("kan", _MANY_ROWS)
+    request = KanApi.request("kan", _MANY_ROWS)
     most = 20_000
 
     async def check() -> None:
         before = server.resident_bytes()
         async with server.channel() as channel:
-            stream = channel.stream_stream(protocol.stream_path)()
+            stream = channel.stream_stream(KanApi.stream_path)()
             written = 0
             for _ in range(most):
                 writing = asyncio.ensure_future(stream.write(request))
@@ -183,8 +154,8 @@ def test_a_client_that_never_reads(server: Any, answers: Callable[[], None], pro
             )
             expected = graphs.answer("kan", _ROW) + 1
             for _ in range(written):
-                _, version, values = protocol.stream_answer(await stream.read())
-                assert version == 1, f"{version}: {values}"
+                _, code, values, version = KanApi.stream_answer(await stream.read())
+                assert (code, version) == ("OK", 1), values
                 np.testing.assert_allclose(values, np.repeat(expected, len(_MANY_ROWS)), atol=1e-4)
             await writing
 
@@ -192,10 +163,10 @@ def test_a_client_that_never_reads(server: Any, answers: Callable[[], None], pro
 
 
 @pytest.mark.usefixtures("leaves_nothing")
-def test_a_client_that_is_stopped_and_killed(server: Any, answers: Callable[[], None], protocols: Any) -> None:
+def test_a_client_that_is_stopped_and_killed(server: KanServe, answers: Callable[[], None]) -> None:
     """Its process is frozen while it streams (the connection stays, nobody reads), and later killed."""
-    request = protocols[0].request("kan", _MANY_ROWS)
-    command = [sys.executable, "-c", _CLIENT, server.grpc, protocols[0].stream_path]
+    request = KanApi.request("kan", _MANY_ROWS)
+    command = [sys.executable, "-c", _CLIENT, server.grpc, KanApi.stream_path]
     with ExitStack() as stack:
         clients = []
         for _ in range(3):
@@ -212,24 +183,21 @@ def test_a_client_that_is_stopped_and_killed(server: Any, answers: Callable[[], 
             client.send_signal(signal.SIGSTOP)
         before = server.resident_bytes()
         answers()
-        _wait(
-            lambda: bool(server.sample("kan_queue_rows") == 0),
-            lambda: f"{server.sample('kan_queue_rows'):g} rows of frozen clients wait",
-        )
+        wait_for(lambda: server.sample("kan_queue_rows") == 0, "the rows of frozen clients to be gone")
         answers()
         grown = server.resident_bytes() - before
         assert grown < 64e6, f"{grown / 1e6:.0f} MB more for three clients that are frozen"
 
 
 @pytest.mark.usefixtures("leaves_nothing")
-def test_a_thousand_connections(server: Any, answers: Callable[[], None], protocols: Any) -> None:
+def test_a_thousand_connections(server: KanServe, answers: Callable[[], None]) -> None:
     """They are all taken, real calls go through on every tenth of them and beside them."""
     before = server.open_files()
 
     async def call_on_many() -> None:
         channels = [server.channel() for _ in range(_CONNECTIONS // 10)]
         methods = [
-            (channel.unary_unary(each.path), each) for channel, each in zip(channels, protocols * 50, strict=True)
+            (channel.unary_unary(each.path), each) for channel, each in zip(channels, PROTOCOLS * 50, strict=True)
         ]
         for _ in range(3):
             await asyncio.gather(*(method(each.request("kan", _ROW), timeout=90) for method, each in methods))
@@ -241,5 +209,5 @@ def test_a_thousand_connections(server: Any, answers: Callable[[], None], protoc
 
     with ExitStack() as stack:
         for _ in range(_CONNECTIONS - _CONNECTIONS // 10):
-            stack.enter_context(_connect(server)).sendall(_HELLO)
+            stack.enter_context(http2.connect(server.grpc)).sendall(_HELLO)
         asyncio.run(call_on_many())

@@ -15,6 +15,11 @@ import grpc.aio
 import numpy as np
 import pytest
 
+from tests.kit.gate import Gate
+from tests.kit.kan_serve import Start
+from tests.kit.protocols import PROTOCOLS, KanApi
+from tests.kit.waiting import until_elsewhere
+
 pytestmark = pytest.mark.faults
 
 _ROW = np.array([[0, 1, 2, 0.5]], np.float32)
@@ -52,12 +57,7 @@ def wall_clock(tmp_path: Path) -> WallClock:
 
 
 def test_the_wall_clock_jumps(
-    gate: Any,
-    wall_clock: WallClock,
-    kan_serve: Callable[..., Any],
-    publish_version: Callable[..., Path],
-    protocols: Any,
-    graphs: Any,
+    gate: Gate, wall_clock: WallClock, kan_serve: Start, publish_version: Callable[..., Path], graphs: Any
 ) -> None:
     """Ten days on, back, years on and back, each while requests wait.
 
@@ -72,11 +72,6 @@ def test_the_wall_clock_jumps(
     expected = graphs.answer("kan", _ROW)
     began = time.monotonic()
 
-    async def wait_for(rows: int, model: str) -> None:
-        async with asyncio.timeout(60):
-            while await asyncio.to_thread(server.sample, "kan_queue_rows", model=model) < rows:  # noqa: ASYNC110
-                await asyncio.sleep(0)
-
     async def check(days: int, version: int) -> None:
         async with server.channel() as channel:
 
@@ -85,11 +80,11 @@ def test_the_wall_clock_jumps(
                 return protocol.answer(await method(protocol.request(model, rows), timeout=seconds))
 
             with gate.closed():
-                busy = asyncio.create_task(ask(protocols[0], "slow", _MANY_ROWS, 100))
-                await wait_for(1, "slow")
-                late = [asyncio.create_task(ask(protocol, "slow", _ROW, _SHORT_SECONDS)) for protocol in protocols]
-                held = [asyncio.create_task(ask(protocol, "kan", _ROW, 100)) for protocol in protocols]
-                await wait_for(len(protocols), "kan")
+                busy = asyncio.create_task(ask(KanApi, "slow", _MANY_ROWS, 100))
+                await until_elsewhere(lambda: server.sample("kan_queue_rows", model="slow") >= 1)
+                late = [asyncio.create_task(ask(protocol, "slow", _ROW, _SHORT_SECONDS)) for protocol in PROTOCOLS]
+                held = [asyncio.create_task(ask(protocol, "kan", _ROW, 100)) for protocol in PROTOCOLS]
+                await until_elsewhere(lambda: server.sample("kan_queue_rows", model="kan") >= len(PROTOCOLS))
                 wall_clock.jump(days)
                 for _, got, values in await asyncio.gather(*held):
                     np.testing.assert_allclose(values, expected + got, atol=1e-4)
@@ -98,16 +93,14 @@ def test_the_wall_clock_jumps(
                     assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED, error
             await busy
             await asyncio.to_thread(publish_version, "kan")
-            async with asyncio.timeout(60):
-                while not await asyncio.to_thread(server.sample, "kan_model_ready", model="kan", version=str(version)):
-                    pass
+            await until_elsewhere(lambda: server.sample("kan_model_ready", model="kan", version=str(version)) == 1)
 
     for version, days in enumerate(_JUMPS_DAYS, start=2):
         asyncio.run(check(days, version))
         date = (datetime.now(UTC) + timedelta(days=days)).date()
         newest = server.log.read_text().splitlines()[-1]
         assert newest.startswith(str(date)), f"the clock did not jump to {date}: the log says {newest!r}"
-        assert server.ready()
+        assert server.is_ready()
     lasted = time.monotonic() - began
     for name in ("request", "queue", "compute", "model_load"):
         total = server.sample(f"kan_{name}_duration_seconds_sum")

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import grpc
 import numpy as np
@@ -18,6 +18,9 @@ import pytest
 from kan_api.v1 import prediction_pb2
 from service.rpc.memory import most_bytes
 from service.settings import Settings
+from tests.kit import http2
+from tests.kit.kan_serve import Start
+from tests.kit.protocols import PROTOCOLS, KanApi
 
 pytestmark = pytest.mark.faults
 
@@ -30,9 +33,7 @@ _UNREAD_CALLS, _UNREAD_CONNECTIONS, _TEXT_CHARACTERS, _MOST_UNREAD_BYTES = 200, 
 _ROWS = np.array([[0, 1, 2, 0.5]], np.float32)
 
 
-def test_memory_does_not_grow(
-    kan_serve: Callable[..., Any], publish_version: Callable[..., Path], protocols: Any, graphs: Any
-) -> None:
+def test_memory_does_not_grow(kan_serve: Start, publish_version: Callable[..., Path], graphs: Any) -> None:
     """60,000 requests, unary in both protocols and on streams, leave at most 4 MB more than the 15,000 before them."""
     publish_version("kan")
     server = kan_serve()
@@ -64,8 +65,8 @@ def test_memory_does_not_grow(
         """A third each; connections come and go too."""
         share = requests // 3 // 8
         await asyncio.gather(
-            *(unary(protocol, share) for protocol in protocols for _ in range(8)),
-            *(stream(protocols[0], share) for _ in range(8)),
+            *(unary(protocol, share) for protocol in PROTOCOLS for _ in range(8)),
+            *(stream(KanApi, share) for _ in range(8)),
         )
 
     asyncio.run(load(_WARM_UP))
@@ -85,23 +86,14 @@ class _Stuck:
     Frames and settings: RFC 9113, sections 4.1 and 6.
     """
 
-    _DATA, _HEADERS, _RESET, _SETTINGS, _WINDOW_UPDATE = 0, 1, 3, 4, 8
-    _INITIAL_WINDOW_SIZE = 4
-
     def __init__(self, address: str, path: str, calls: int) -> None:
-        host, port = address.rsplit(":", 1)
-        self.socket = socket.create_connection((host, int(port)), 20)
-        fields = {":method": "POST", ":scheme": "http", ":path": path, ":authority": "test"}
-        fields |= {"content-type": "application/grpc", "te": "trailers"}
-        block = b"".join(b"\0" + b"".join(bytes([len(t)]) + t.encode() for t in field) for field in fields.items())
+        self.socket = http2.connect(address)
         self.ended = 0
         self._left = dict.fromkeys(range(1, 2 * calls, 2), _SENT_BYTES)
         self._window = self._initial_window = 65535
         self._windows = dict.fromkeys(self._left, self._initial_window)
         self._incoming = b""
-        self._outgoing = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + self._frame(self._SETTINGS, 0, b"")
-        for stream in self._left:
-            self._outgoing += self._frame(self._HEADERS, stream, block, flags=4)
+        self._outgoing = http2.hello() + b"".join(http2.call(path, stream) for stream in self._left)
         self.socket.setblocking(False)
 
     @property
@@ -128,7 +120,7 @@ class _Stuck:
             if size < 5 or len(self._outgoing) > 2**18:
                 continue
             begin = b"\0" + (_SENT_BYTES + 1).to_bytes(4, "big") if left == _SENT_BYTES else b""
-            self._outgoing += self._frame(self._DATA, stream, begin + bytes(size - len(begin)))
+            self._outgoing += http2.frame(http2.DATA, 0, stream, begin + bytes(size - len(begin)))
             self._left[stream] -= size
             self._windows[stream] -= size
             self._window -= size
@@ -136,24 +128,20 @@ class _Stuck:
             self._outgoing = self._outgoing[self.socket.send(self._outgoing) :] if self._outgoing else b""
 
     def _take(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
-        if kind == self._SETTINGS and not flags & 1:
-            self._outgoing += self._frame(self._SETTINGS, 0, b"", flags=1)
+        if kind == http2.SETTINGS and not flags & 1:
+            self._outgoing += http2.frame(http2.SETTINGS, 1, 0, b"")
             for at in range(0, len(payload), 6):
                 name, value = struct.unpack(">HI", payload[at : at + 6])
-                if name == self._INITIAL_WINDOW_SIZE:
+                if name == http2.INITIAL_WINDOW_SIZE:
                     self._windows = {each: window + value - 65535 for each, window in self._windows.items()}
-        elif kind == self._WINDOW_UPDATE and stream:
+        elif kind == http2.WINDOW_UPDATE and stream:
             self._windows[stream] = self._windows.get(stream, 0) + int.from_bytes(payload, "big")
-        elif kind == self._WINDOW_UPDATE:
+        elif kind == http2.WINDOW_UPDATE:
             self._window += int.from_bytes(payload, "big")
-        elif kind == self._RESET or (kind == self._HEADERS and flags & 1):
+        elif kind == http2.RESET or (kind == http2.HEADERS and flags & 1):
             self.ended += stream in self._windows
             self._windows.pop(stream, None)
             self._left.pop(stream, None)
-
-    @staticmethod
-    def _frame(kind: int, stream: int, payload: bytes, flags: int = 0) -> bytes:
-        return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
 
 
 def _run(those: Iterable[_Stuck], until: Callable[[], bool]) -> None:
@@ -172,7 +160,11 @@ def _run(those: Iterable[_Stuck], until: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
 def test_a_thousand_unfinished_requests(
-    stream: bool, kan_serve: Callable[..., Any], publish_version: Callable[..., Path], protocols: Any, graphs: Any
+    stream: bool,
+    frontend: Literal["grpcio", "envoy"],
+    kan_serve: Start,
+    publish_version: Callable[..., Path],
+    graphs: Any,
 ) -> None:
     """1,000 requests that send 1 MB each and stop, three rounds: under 400 MB, nothing grows, others are answered.
 
@@ -180,16 +172,15 @@ def test_a_thousand_unfinished_requests(
     """
     folder = publish_version("kan")
     server = kan_serve()
-    kan_api, _ = protocols
-    path = kan_api.stream_path if stream else kan_api.path
+    path = KanApi.stream_path if stream else KanApi.path
     peaks: list[int] = []
     after: list[int] = []
 
     async def ask(rounds: int) -> None:
         async with server.channel() as channel:
             for _ in range(rounds):
-                answer = await channel.unary_unary(kan_api.path)(kan_api.request("kan", _ROWS), timeout=60)
-                np.testing.assert_allclose(kan_api.answer(answer)[2], graphs.answer("kan", _ROWS) + 1, atol=1e-4)
+                answer = await channel.unary_unary(KanApi.path)(KanApi.request("kan", _ROWS), timeout=60)
+                np.testing.assert_allclose(KanApi.answer(answer)[2], graphs.answer("kan", _ROWS) + 1, atol=1e-4)
 
     for _ in range(3):
         seen: list[int] = []
@@ -216,7 +207,7 @@ def test_a_thousand_unfinished_requests(
     told = f"peaks {[round(each / 1e6) for each in peaks]} MB, after {[round(each / 1e6) for each in after]} MB"
     assert max(peaks) < _MOST_BYTES, told
     assert after[-1] <= _MOST_RATIO * after[0], told
-    settings = Settings(frontend=server.frontend)
+    settings = Settings(frontend=frontend)
     assert max(peaks) <= most_bytes(settings, sum(file.stat().st_size for file in folder.iterdir())), told
     assert server.sample("kan_rejected_total", reason="overload") >= _UNFINISHED, told
 
@@ -226,24 +217,19 @@ _GET_MODEL = "/kan_api.v1.PredictionService/GetModel"
 
 def _ask_and_do_not_read(address: str, calls: int, window: int) -> socket.socket:
     """A connection that asks for a manifest so many times, and never reads; streams have a window of so many bytes."""
-    frame = _Stuck._frame
-    fields = {":method": "POST", ":scheme": "http", ":path": _GET_MODEL, ":authority": "test"}
-    fields |= {"content-type": "application/grpc", "te": "trailers"}
-    block = b"".join(b"\0" + b"".join(bytes([len(t)]) + t.encode() for t in field) for field in fields.items())
-    message = prediction_pb2.GetModelRequest(model="kan").SerializeToString()
-    host, port = address.rsplit(":", 1)
-    connection = socket.create_connection((host, int(port)), 60)
-    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, struct.pack(">HI", 4, window)))
-    connection.sendall(frame(8, 0, struct.pack(">I", 2**30)))
-    for stream in range(1, 2 * calls, 2):
-        framed = b"\0" + len(message).to_bytes(4, "big") + message
-        connection.sendall(frame(1, stream, block, flags=4) + frame(0, stream, framed, flags=1))
+    request = prediction_pb2.GetModelRequest(model="kan").SerializeToString()
+    connection = http2.ask_and_do_not_read(address, _GET_MODEL, request, calls, window)
+    connection.sendall(http2.window(2**30))
     return connection
 
 
 @pytest.mark.parametrize("window", [0, 2**31 - 1], ids=["no window", "a window"])
 def test_answers_that_nobody_reads(
-    window: int, kan_serve: Callable[..., Any], publish_version: Callable[..., Path], protocols: Any, graphs: Any
+    window: int,
+    frontend: Literal["grpcio", "envoy"],
+    kan_serve: Start,
+    publish_version: Callable[..., Path],
+    graphs: Any,
 ) -> None:
     """200 answers of 3 MB, twice: the server's bound holds, others are answered, and large answers soon go through.
 
@@ -255,13 +241,12 @@ def test_answers_that_nobody_reads(
     manifest["origin"] = {"command": "x" * _TEXT_CHARACTERS}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     server = kan_serve()
-    kan_api, _ = protocols
     peaks: list[int] = []
 
     async def ask() -> None:
         async with server.channel() as channel:
-            answer = await channel.unary_unary(kan_api.path)(kan_api.request("kan", _ROWS), timeout=60)
-            np.testing.assert_allclose(kan_api.answer(answer)[2], graphs.answer("kan", _ROWS) + 1, atol=1e-4)
+            answer = await channel.unary_unary(KanApi.path)(KanApi.request("kan", _ROWS), timeout=60)
+            np.testing.assert_allclose(KanApi.answer(answer)[2], graphs.answer("kan", _ROWS) + 1, atol=1e-4)
 
     async def large() -> bool:
         async with server.channel() as channel:
@@ -291,5 +276,5 @@ def test_answers_that_nobody_reads(
     told = f"peaks {[round(each / 1e6) for each in peaks]} MB"
     assert max(peaks) < _MOST_UNREAD_BYTES, told
     assert peaks[1] <= _MOST_RATIO * peaks[0], told
-    settings = Settings(frontend=server.frontend)
+    settings = Settings(frontend=frontend)
     assert max(peaks) <= most_bytes(settings, sum(file.stat().st_size for file in folder.iterdir())), told

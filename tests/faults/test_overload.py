@@ -11,6 +11,10 @@ import grpc.aio
 import numpy as np
 import pytest
 
+from tests.kit.gate import Gate
+from tests.kit.kan_serve import Start
+from tests.kit.protocols import PROTOCOLS, KanApi
+
 pytestmark = pytest.mark.faults
 
 _REQUEST_ROWS = 64
@@ -24,7 +28,7 @@ _ROWS = np.tile(np.array([[0, 1, 2, 0.5]], np.float32), (_REQUEST_ROWS, 1))
 
 
 def test_five_times_what_the_queue_holds_is_shed_and_the_rest_answered(
-    gate: Any, kan_serve: Callable[..., Any], publish_version: Callable[..., Path], protocols: Any, graphs: Any
+    gate: Gate, kan_serve: Start, publish_version: Callable[..., Path], graphs: Any
 ) -> None:
     """While the model is held, requests beyond the bound are told so, and when to come again; the others are answered.
 
@@ -38,7 +42,7 @@ def test_five_times_what_the_queue_holds_is_shed_and_the_rest_answered(
 
     async def overload(rounds: int) -> None:
         channels = [server.channel() for _ in range(4)]
-        methods = [(channel.unary_unary(each.path), each) for channel in channels for each in protocols]
+        methods = [(channel.unary_unary(each.path), each) for channel in channels for each in PROTOCOLS]
         for _ in range(rounds):
             await overload_once(methods)
         await asyncio.gather(*(channel.close() for channel in channels))
@@ -72,7 +76,7 @@ def test_five_times_what_the_queue_holds_is_shed_and_the_rest_answered(
     async def learn() -> None:
         """A first run tells the server how long a row takes: before it no pause can be told."""
         async with server.channel() as channel:
-            await channel.unary_unary(protocols[0].path)(protocols[0].request("slow", _ROWS), timeout=100)
+            await channel.unary_unary(KanApi.path)(KanApi.request("slow", _ROWS), timeout=100)
 
     asyncio.run(learn())
     asyncio.run(overload(_WARM_UP_ROUNDS))
@@ -80,4 +84,4 @@ def test_five_times_what_the_queue_holds_is_shed_and_the_rest_answered(
     asyncio.run(overload(_ROUNDS))
     grown = server.resident_bytes() - warm_bytes
     assert grown <= 4e6, f"memory grew by {grown / 1e6:.1f} MB after the warm-up"
-    assert server.ready()
+    assert server.is_ready()

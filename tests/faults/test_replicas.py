@@ -10,24 +10,19 @@ import grpc
 import numpy as np
 import pytest
 
-from kan_api.v1 import prediction_pb2 as pb
+from tests.kit.kan_serve import Start
+from tests.kit.protocols import KanApi
 
 pytestmark = pytest.mark.faults
 
-_PATH = "/kan_api.v1.PredictionService/Predict"
 _ROWS = np.array([[0, 1, 2, 0.5], [1, 2, 0, 1.5]], np.float32)
 _VERSIONS, _SECONDS_A_VERSION = 6, 1.5
-
-
-def _request(version: int) -> bytes:
-    features = pb.Matrix(rows=_ROWS.shape[0], columns=_ROWS.shape[1], raw=_ROWS.tobytes())
-    return pb.PredictRequest(model="kan", version=version, features=features).SerializeToString()
 
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("replicas", [2, 3])
 def test_a_version_that_one_replica_answered_with_is_answered_by_all(
-    kan_serve: Callable[..., Any], publish_version: Callable[..., Path], graphs: Any, replicas: int
+    kan_serve: Start, publish_version: Callable[..., Path], graphs: Any, replicas: int
 ) -> None:
     """Callers take the latest from one replica and ask each of them for it by number: no call fails, none is wrong.
 
@@ -46,13 +41,13 @@ def test_a_version_that_one_replica_answered_with_is_answered_by_all(
             version = 0
             for method in [methods[first], *methods]:
                 try:
-                    response = pb.PredictResponse.FromString(await method(_request(version), timeout=30))
+                    request = KanApi.request("kan", _ROWS, version=version)
+                    _, got, values = KanApi.answer(await method(request, timeout=30))
                 except grpc.aio.AioRpcError as error:
                     failures.append(f"version {version}: {error.code().name}: {error.details()}")
                     continue
-                assert version in (0, response.version)
-                version = response.version
-                values = np.frombuffer(response.outputs[0].values.raw, "<f4")
+                assert version in (0, got)
+                version = got
                 np.testing.assert_allclose(values, expected + version, atol=1e-4)
                 answered.add(version)
 
@@ -68,7 +63,7 @@ def test_a_version_that_one_replica_answered_with_is_answered_by_all(
     async def run() -> None:
         async with contextlib.AsyncExitStack() as stack:
             channels = [await stack.enter_async_context(server.channel()) for server in servers]
-            methods = [channel.unary_unary(_PATH) for channel in channels]
+            methods = [channel.unary_unary(KanApi.path) for channel in channels]
             async with asyncio.TaskGroup() as callers:
                 for first in range(replicas):
                     callers.create_task(call_on(first, methods))

@@ -2,13 +2,16 @@
 
 import asyncio
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+from tests.kit.kan_serve import KanServe, Start
+from tests.kit.protocols import PROTOCOLS
+from tests.kit.waiting import wait_for
 
 pytestmark = pytest.mark.faults
 
@@ -17,16 +20,14 @@ _POLL = ("--poll-seconds", "0.02")
 
 
 @pytest.fixture
-def serve_under_load(
-    kan_serve: Callable[..., Any], publish_version: Callable[..., Path], protocols: Any, graphs: Any
-) -> Callable[..., Any]:
+def serve_under_load(kan_serve: Start, publish_version: Callable[..., Path], graphs: Any) -> Callable[..., Any]:
     """Serves version 1, has callers ask all through some trouble, and gives the server.
 
     Call it with the trouble: a function of the server, run in a thread. Every answer must be right for its version.
     """
     expected = graphs.answer("kan", _ROWS)
 
-    async def run(server: Any, trouble: Callable[[Any], None]) -> None:
+    async def run(server: KanServe, trouble: Callable[[Any], None]) -> None:
         stop = asyncio.Event()
 
         async def call_on(protocol: Any) -> None:
@@ -37,7 +38,7 @@ def serve_under_load(
                     np.testing.assert_allclose(values, expected + version, atol=1e-4)
 
         async with asyncio.TaskGroup() as callers:
-            for protocol in protocols:
+            for protocol in PROTOCOLS:
                 for _ in range(2):
                     callers.create_task(call_on(protocol))
             try:
@@ -49,27 +50,21 @@ def serve_under_load(
         publish_version("kan")
         server = kan_serve(*_POLL)
         asyncio.run(run(server, trouble))
-        assert server.ready()
+        assert server.is_ready()
         return server
 
     return serve
 
 
-def _wait(met: Callable[[], bool], what: str) -> None:
-    until = time.monotonic() + 90
-    while not met():
-        assert time.monotonic() < until, f"{what} did not happen in 90 s"
+def _wait_for_log(server: KanServe, text: str, times: int = 1) -> None:
+    wait_for(lambda: server.log.read_text().count(text) == times, f"{text!r} {times} times in the log")
 
 
-def _wait_for_log(server: Any, text: str, times: int = 1) -> None:
-    _wait(lambda: server.log.read_text().count(text) == times, f"{text!r} {times} times in the log")
-
-
-def _wait_for_version(server: Any, version: int) -> None:
+def _wait_for_version(server: KanServe, version: int) -> None:
     def serves() -> bool:
         return bool(server.sample("kan_model_ready", model="kan", version=str(version)) == 1)
 
-    _wait(serves, f"version {version}")
+    wait_for(serves, f"version {version}")
 
 
 def test_files_of_a_served_model_vanish(
@@ -77,7 +72,7 @@ def test_files_of_a_served_model_vanish(
 ) -> None:
     """Its loaded version still answers, one line is logged, and a later version is loaded."""
 
-    def trouble(server: Any) -> None:
+    def trouble(server: KanServe) -> None:
         (models / "kan" / "1" / "model.onnx").unlink()
         (models / "kan" / "1" / "manifest.json").unlink()
         (models / "kan" / "1").rmdir()
@@ -95,7 +90,7 @@ def test_the_repository_itself_vanishes(
 ) -> None:
     """Loaded versions still answer, one line is logged; when the folder is back it is scanned again."""
 
-    def trouble(server: Any) -> None:
+    def trouble(server: KanServe) -> None:
         away = models.with_name("away")
         for times in (1, 2):
             models.rename(away)
@@ -110,7 +105,7 @@ def test_the_repository_itself_vanishes(
 def test_the_repository_turns_into_a_file(serve_under_load: Callable[..., Any], models: Path) -> None:
     """The same where a file stands in the folder's place."""
 
-    def trouble(server: Any) -> None:
+    def trouble(server: KanServe) -> None:
         models.rename(models.with_name("away"))
         models.write_text("no folder")
         _wait_for_log(server, "loaded models still answer")
@@ -132,7 +127,7 @@ def test_a_version_that_is_half_copied(
     whole = tmp_path / "whole"
     publish_version("kan", whole)
 
-    def trouble(server: Any) -> None:
+    def trouble(server: KanServe) -> None:
         source = publish_version("kan", whole)
         target = models / "kan" / source.name
         target.mkdir()
@@ -140,8 +135,8 @@ def test_a_version_that_is_half_copied(
             content = (source / file).read_bytes()
             if missing != file:
                 (target / file).write_bytes(content[: len(content) // 2] if missing.endswith(f" {file}") else content)
-        _wait(lambda: server.sample("kan_model_refused_total", model="kan", version="2") >= 1, "a refusal")
-        assert server.ready(), "a version that is refused took readiness away"
+        wait_for(lambda: server.sample("kan_model_refused_total", model="kan", version="2") >= 1, "a refusal")
+        assert server.is_ready(), "a version that is refused took readiness away"
         for file in ("model.onnx", "manifest.json"):
             shutil.copy(source / file, target / file)
         _wait_for_version(server, 2)
@@ -154,7 +149,7 @@ def test_files_come_and_go_all_the_time(
 ) -> None:
     """Files that vanish between being listed and being read break nothing, and the next version is taken."""
 
-    def trouble(server: Any) -> None:
+    def trouble(server: KanServe) -> None:
         for _ in range(100):
             shutil.rmtree(publish_version("kan"))
         _wait_for_version(server, int(publish_version("kan").name))

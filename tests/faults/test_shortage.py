@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from google.protobuf import json_format
-from onnx import numpy_helper
 
-from kan_api.v1 import manifest_pb2
+from tests.kit.graphs import constant
+from tests.kit.kan_serve import Start
+from tests.kit.protocols import KanApi
+from tests.kit.repository import read_manifest
+from tests.kit.waiting import wait_for
 from training.publishing.publish import publish
 
 pytestmark = pytest.mark.faults
@@ -26,7 +28,7 @@ _SPARE_BYTES = 128 * 2**20
 def _heavy(graph: bytes) -> bytes:
     """The same graph with a constant that nothing reads."""
     model = onnx.ModelProto.FromString(graph)
-    model.graph.initializer.append(numpy_helper.from_array(np.zeros(_PADDING_BYTES, np.uint8), "padding"))
+    model.graph.initializer.append(constant("padding", np.zeros(_PADDING_BYTES, np.uint8)))
     return model.SerializeToString()
 
 
@@ -36,41 +38,30 @@ def _limit(pid: int, bytes_: int) -> None:
 
 @pytest.mark.timeout(240)
 def test_a_version_that_there_was_no_memory_for_answers_once_there_is(
-    kan_serve: Callable[..., Any],
-    publish_version: Callable[..., Path],
-    models: Path,
-    graphs: Any,
-    protocols: Any,
+    kan_serve: Start, publish_version: Callable[..., Path], models: Path, graphs: Any
 ) -> None:
     """Its files are whole: it is refused for now, the old one answers, and nobody has to publish or restart."""
     publish_version("kan")
     server = kan_serve("--poll-seconds", "0.2", "--max-model-bytes", str(2**30))
-    protocol = protocols[0]
     before = {process.pid: process.memory_info().vms for process in server.processes()}
     for pid, found in before.items():
         _limit(pid, found + _SPARE_BYTES)
-    text = (models / "kan" / "1" / "manifest.json").read_text()
-    manifest = json_format.Parse(text, manifest_pb2.ModelManifest())
+    manifest = read_manifest(models / "kan" / "1")
     publish(models, manifest, lambda version: {"model.onnx": _heavy(graphs.shifted("kan", version))})
 
     async def answered_by(version: int) -> None:
         async with server.channel() as channel:
-            method = channel.unary_unary(protocol.path)
+            method = channel.unary_unary(KanApi.path)
             async with asyncio.timeout(90):
                 while True:
-                    _, got, values = protocol.answer(await method(protocol.request("kan", _ROWS), timeout=30))
+                    _, got, values = KanApi.answer(await method(KanApi.request("kan", _ROWS), timeout=30))
                     np.testing.assert_allclose(values, graphs.answer("kan", _ROWS) + got, atol=1e-4)
                     if got == version:
                         return
                     await asyncio.sleep(0.05)
 
-    async def refused() -> None:
-        async with asyncio.timeout(90):
-            while not await asyncio.to_thread(server.sample, "kan_model_refused_total", reason="resources"):  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
-
-    asyncio.run(refused())
-    assert server.ready()
+    wait_for(lambda: server.sample("kan_model_refused_total", reason="resources") > 0, "a refusal")
+    assert server.is_ready()
     asyncio.run(answered_by(1))
     for pid in before:
         _limit(pid, resource.RLIM_INFINITY)

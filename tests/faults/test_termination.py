@@ -14,6 +14,9 @@ import grpc.aio
 import numpy as np
 import pytest
 
+from tests.kit.kan_serve import Start
+from tests.kit.protocols import PROTOCOLS, KanApi
+
 pytestmark = pytest.mark.faults
 
 _CALLERS = 24  # of each protocol and model
@@ -21,9 +24,7 @@ _STREAMS, _IN_FLIGHT = 4, 32
 _ROWS = np.array([[0, 1, 2, 3], [1, 2, 0, 1]] * 8, np.float32)
 
 
-def test_a_stop_under_load_loses_nothing(
-    kan_serve: Callable[..., Any], publish_version: Callable[..., Path], protocols: Any, graphs: Any
-) -> None:
+def test_a_stop_under_load_loses_nothing(kan_serve: Start, publish_version: Callable[..., Path], graphs: Any) -> None:
     """As many predictions are answered as were taken up, to the last one; all others are told UNAVAILABLE.
 
     Callers repeat nothing and leave at the first refusal. Predictions are held to this, unary and on streams, of a
@@ -61,12 +62,12 @@ def test_a_stop_under_load_loses_nothing(
             try:
                 stream: Any = channel.stream_stream(protocol.stream_path)
                 for answer in stream(iter(messages.get, None), timeout=60):
-                    _, code, values = protocol.stream_answer(answer)
-                    if isinstance(code, str):
-                        seen[f"{code} on a stream"] += 1
-                    else:
+                    _, code, values, _ = protocol.stream_answer(answer)
+                    if code == "OK":
                         check(kind, values)
                         messages.put(request)
+                    else:
+                        seen[f"{code} on a stream"] += 1
             except grpc.RpcError as error:
                 seen[f"end of a stream: {error.code().name}"] += 1
             finally:
@@ -75,20 +76,20 @@ def test_a_stop_under_load_loses_nothing(
     async def load() -> float:
         callers: list[asyncio.Future[None]] = [
             asyncio.ensure_future(call_on(protocol, kind))
-            for protocol in protocols
+            for protocol in PROTOCOLS
             for kind in expected
             for _ in range(_CALLERS)
         ]
         callers += [
-            asyncio.get_running_loop().run_in_executor(threads, stream_on, protocols[0], kind)
+            asyncio.get_running_loop().run_in_executor(threads, stream_on, KanApi, kind)
             for kind in expected
             for _ in range(_STREAMS)
         ]
         async with asyncio.timeout(90):
             while seen["OK"] < 2000 or await asyncio.to_thread(server.sample, "kan_queue_rows", model="slow") < 512:  # noqa: ASYNC110
                 await asyncio.sleep(0)
-        server.process.send_signal(signal.SIGTERM)
-        while await asyncio.to_thread(server.ready):
+        server.signal(signal.SIGTERM)
+        while await asyncio.to_thread(server.is_ready):
             pass
         # Nothing is taken up from now on, and what was is still being answered.
         taken = await asyncio.to_thread(server.sample, "kan_request_rows_count")

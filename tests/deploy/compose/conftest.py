@@ -6,34 +6,24 @@ import re
 import shlex
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import grpc
+import numpy as np
 import pytest
 
-from kan_api.v1 import prediction_pb2 as pb
+from tests.deploy.engine import Engine
+from tests.kit.load import Load, calling
+from tests.kit.protocols import KanApi
+from tests.kit.waiting import wait_for
 
 ROOT = Path(__file__).parents[3]
 FILES = ("-f", str(ROOT / "deploy/compose.yaml"), "-f", str(ROOT / "tests/deploy/compose.ci.yaml"))
 ADDRESS = "127.0.0.1:8001"
-CALLERS = 4
 DOCUMENTED = "docker compose -f deploy/compose.yaml"
-_PREDICT = "/kan_api.v1.PredictionService/Predict"
-
-
-class Engine(Protocol):
-    """What the fixture of conftest.py gives."""
-
-    environment: dict[str, str]
-
-    def docker(self, *arguments: str, timeout: float = 120, check: bool = True) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -95,7 +85,7 @@ class Stack:
 
     def await_healthy(self, container: str) -> None:
         """Until its health check passes."""
-        await_until(
+        wait_for(
             lambda: self.inspect(container)["State"].get("Health", {}).get("Status") == "healthy",
             f"{container} healthy",
         )
@@ -114,65 +104,15 @@ def stack(engine: Engine, digits: Path) -> Iterator[Stack]:
         del os.environ["KAN_PUBLISHED"]
 
 
-@dataclass
-class Load:
-    """Callers that never try again, and what became of their calls."""
-
-    answered: int = 0
-    failures: list[str] = field(default_factory=list)
-
-
 @contextmanager
-def calling() -> Iterator[Load]:
-    """Callers that ask without a pause, until the block ends."""
-    found, over, lock = Load(), threading.Event(), threading.Lock()
-    request = pb.PredictRequest(
-        model="digits", features=pb.Matrix(rows=1, columns=64, values=[0.0] * 64)
-    ).SerializeToString()
-
-    def call() -> None:
-        with grpc.insecure_channel(
-            ADDRESS, [("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
-        ) as channel:
-            predict: Callable[..., bytes] = channel.unary_unary(_PREDICT)
-            while not over.is_set():
-                try:
-                    predict(request, timeout=30)
-                except grpc.RpcError as error:
-                    with lock:
-                        found.failures.append(f"{error.code()}: {error.details()}")
-                    # A connection that is refused is asked for again without a pause.
-                    over.wait(0.05)
-                else:
-                    with lock:
-                        found.answered += 1
-
-    with ThreadPoolExecutor(CALLERS) as pool:
-        calls = [pool.submit(call) for _ in range(CALLERS)]
-        try:
-            await_until(lambda: found.answered >= 10 * CALLERS, "the callers are answered")
-            yield found
-        finally:
-            over.set()
-    for each in calls:
-        each.result()
-
-
-def await_until(condition: Callable[[], bool], what: str, seconds: float = 90) -> None:
-    """Ask again and again, other programs being as fast as they are."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(0.2)
+def _calling() -> Iterator[Load]:
+    request = KanApi.request("digits", np.zeros((1, 64), np.float32))
+    with calling(ADDRESS, request) as found:
+        wait_for(lambda: found.answered >= 40, "the callers are answered")
+        yield found
 
 
 @pytest.fixture
 def load() -> Callable[[], AbstractContextManager[Load]]:
-    """Callers that ask without a pause, until the block ends."""
-    return calling
-
-
-@pytest.fixture
-def wait_until() -> Callable[..., None]:
-    """Ask again and again until a condition holds; fails with the words that are given."""
-    return await_until
+    """Callers that ask without a pause, until the block ends; some are answered when it begins."""
+    return _calling

@@ -15,6 +15,7 @@ import onnxruntime
 import pytest
 
 from service.client import Client
+from tests.kit.waiting import wait_for
 
 pytestmark = [pytest.mark.deploy, pytest.mark.timeout(600)]
 
@@ -59,25 +60,25 @@ def test_runbooks_can_be_followed(stack: Any) -> None:
     assert stack.documented("c.request('GET', '/readyz')").strip() == "ok"
 
 
-def test_going_back_by_the_documented_command(stack: Any, load: Any, wait_until: Any) -> None:
+def test_going_back_by_the_documented_command(stack: Any, load: Any) -> None:
     """Of two versions the newest is removed from the volume: replicas answer with the one before, and no call fails."""
     publish = (
         'cd /models/digits && cp -r 1 .2 && sed -i \'s/"version": "1"/"version": "2"/\' .2/manifest.json && mv .2 2'
     )
     with load() as found:
         stack.compose("run", "--rm", "-T", "--entrypoint", "sh", "train", "-c", publish)
-        wait_until(lambda: stack.versions() == ["2", "2"], "both have the new version")
+        wait_for(lambda: stack.versions() == ["2", "2"], "both have the new version")
         stack.documented("rm train -r /models/digits/2")
-        wait_until(lambda: stack.versions() == ["1", "1"], "both are back")
+        wait_for(lambda: stack.versions() == ["1", "1"], "both are back")
         answered = found.answered
-        wait_until(lambda: found.answered > answered + 100, "calls afterwards")
+        wait_for(lambda: found.answered > answered + 100, "calls afterwards")
     assert found.failures == []
 
 
-def test_every_call_may_go_to_any_replica(stack: Any, load: Any, wait_until: Any) -> None:
+def test_every_call_may_go_to_any_replica(stack: Any, load: Any) -> None:
     """One connection's calls reach both replicas; Prometheus scrapes both, Envoy, itself and Alertmanager."""
     with load():
-        wait_until(lambda: len(query('rate(kan_requests_total{model="digits"}[1m]) > 0')) == 2, "both are called")
+        wait_for(lambda: len(query('rate(kan_requests_total{model="digits"}[1m]) > 0')) == 2, "both are called")
     targets = json.load(urllib.request.urlopen(f"{PROMETHEUS}/api/v1/targets", timeout=10))["data"]["activeTargets"]
     jobs = sorted(target["labels"]["job"] for target in targets)
     assert jobs == ["alertmanager", "kan-envoy", "kan-serve", "kan-serve", "prometheus"]
@@ -131,26 +132,26 @@ def test_the_image_is_small_and_holds_no_torch(stack: Any) -> None:
     assert not {"torch", "sympy", "matplotlib", "pyvoy"} & set(packages.split())
 
 
-def test_a_killed_replica_comes_back_and_no_call_fails(stack: Any, load: Any, wait_until: Any) -> None:
+def test_a_killed_replica_comes_back_and_no_call_fails(stack: Any, load: Any) -> None:
     """SIGKILL on one process while calls are in flight: Envoy asks the other one, and the engine starts it again."""
     container = stack.containers("kan-serve")[0]
     with load() as found:
         os.kill(stack.inspect(container)["State"]["Pid"], signal.SIGKILL)
-        wait_until(lambda: bool(stack.inspect(container)["RestartCount"] == 1), "it is started again")
+        wait_for(lambda: bool(stack.inspect(container)["RestartCount"] == 1), "it is started again")
         stack.await_healthy(container)
         answered = found.answered
-        wait_until(lambda: found.answered > answered + 100, "calls after its return")
+        wait_for(lambda: found.answered > answered + 100, "calls after its return")
     assert found.failures == []
 
 
-def test_a_rolling_restart_fails_no_call(stack: Any, load: Any, wait_until: Any) -> None:
+def test_a_rolling_restart_fails_no_call(stack: Any, load: Any) -> None:
     """One replica after the other drains, ends and returns under load; callers notice nothing."""
     with load() as found:
         for container in stack.containers("kan-serve"):
             stack.engine.docker("restart", "--time", "45", container)
             stack.await_healthy(container)
-            answered = found.answered
-            wait_until(lambda before=answered: found.answered > before + 100, "calls after its return")
+            wanted = found.answered + 100
+            wait_for(lambda wanted=wanted: bool(found.answered > wanted), "calls after its return")  # type: ignore[misc]
     assert found.failures == []
     assert found.answered > 500
 

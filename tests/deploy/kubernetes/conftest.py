@@ -1,9 +1,6 @@
 """What `kubectl apply -k` would send, folder by folder."""
 
-import os
-import shutil
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,6 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from tests.kit.programs import find_program
 
 KUBERNETES = Path(__file__).parents[3] / "deploy" / "kubernetes"
 FOLDERS = sorted(
@@ -71,27 +70,13 @@ class Manifests:
         return {name: value for name, value in values.items() if name.startswith("KAN_")}
 
 
-def _program(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        assert "CI" not in os.environ, f"{name} is not installed; .ci/run installs it"
-        pytest.skip(f"{name} is not installed")
-    return found
-
-
 @cache
 def _built(folder: str) -> Manifests:
-    command = [_program("kubectl"), "kustomize", str(KUBERNETES / folder)]
+    command = [find_program("kubectl"), "kustomize", str(KUBERNETES / folder)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stderr == "", "kustomize warns"
     return Manifests(folder, list(yaml.safe_load_all(done.stdout)))
-
-
-@pytest.fixture
-def program() -> Callable[[str], str]:
-    """Finds a program of the system; without it the test is skipped, but not in CI, which has all."""
-    return _program
 
 
 @pytest.fixture(params=FOLDERS)

@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +9,14 @@ import pytest
 import yaml
 
 from deploy.kubernetes import monitoring
+from tests.kit.programs import find_program
 
 pytestmark = pytest.mark.deploy
 
 ROOT = Path(__file__).parents[3]
 
 
-def test_rules_are_those_of_compose(overlay: Any, program: Callable[[str], str], tmp_path: Path) -> None:
+def test_rules_are_those_of_compose(overlay: Any, tmp_path: Path) -> None:
     """What is committed is what the generator makes, holds the groups of the rule files, and promtool takes them."""
     assert {path: path.read_text() for path in monitoring.files()} == monitoring.files()
     groups = []
@@ -27,7 +27,7 @@ def test_rules_are_those_of_compose(overlay: Any, program: Callable[[str], str],
     file = tmp_path / "rules.yaml"
     file.write_text(yaml.safe_dump({"groups": groups}))
     done = subprocess.run(
-        [program("promtool"), "check", "rules", str(file)], capture_output=True, text=True, timeout=60
+        [find_program("promtool"), "check", "rules", str(file)], capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -42,9 +42,7 @@ def test_every_pod_is_scraped_once(overlay: Any) -> None:
     assert [each["path"] for each in monitor["endpoints"]] == ["/metrics"]
 
 
-def test_the_adapter_gives_the_autoscaler_rows_a_pod(
-    deployment: Any, program: Callable[[str], str], tmp_path: Path
-) -> None:
+def test_the_adapter_gives_the_autoscaler_rows_a_pod(deployment: Any, tmp_path: Path) -> None:
     """In Prometheus' own rule tests the adapter's query is the mean of the rows that wait in a pod, over its models."""
     adapter = yaml.safe_load((ROOT / "deploy" / "kubernetes" / "prometheus-adapter-values.yaml").read_text())
     (rule,) = adapter["rules"]["custom"]
@@ -79,5 +77,7 @@ def test_the_adapter_gives_the_autoscaler_rows_a_pod(
     }
     file = tmp_path / "test.yaml"
     file.write_text(yaml.safe_dump({"evaluation_interval": "15s", "tests": [test]}))
-    done = subprocess.run([program("promtool"), "test", "rules", str(file)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [find_program("promtool"), "test", "rules", str(file)], capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -3,12 +3,13 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from tests.kit.programs import find_program
 
 pytestmark = pytest.mark.deploy
 
@@ -48,12 +49,14 @@ def test_a_slip_of_the_pen_is_found(overlay: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("component", sorted(path.name for path in (KUBERNETES / "components").iterdir()))
-def test_every_component_goes_with_the_base(component: str, program: Callable[[str], str], tmp_path: Path) -> None:
+def test_every_component_goes_with_the_base(component: str, tmp_path: Path) -> None:
     """Whoever writes an overlay of their own may take any of them."""
     there = Path(os.path.relpath(KUBERNETES, tmp_path.resolve()))
     overlay = {"resources": [str(there / "base")], "components": [str(there / "components" / component)]}
     (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
-    done = subprocess.run([program("kubectl"), "kustomize", str(tmp_path)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [find_program("kubectl"), "kustomize", str(tmp_path)], capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
 

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +20,10 @@ import yaml
 
 from service.client import Client
 from service.client.errors import Unavailable
+from tests.kit.kan_serve import KanServe
+from tests.kit.programs import find_program, running
+from tests.kit.repository import cut_short, write_version
+from tests.kit.waiting import wait_for
 
 pytestmark = [pytest.mark.deploy, pytest.mark.timeout(240)]
 
@@ -27,24 +31,7 @@ DEPLOY = Path(__file__).parents[3] / "deploy"
 RULES = sorted((DEPLOY / "prometheus" / "rules").glob("*.yaml"))
 REQUESTS, ROWS = 20, 8
 
-Running = Callable[..., AbstractContextManager[Callable[[str], str]]]
-Program = Callable[[str], str]
 Start = Callable[[str], AbstractContextManager[str]]
-Until = Callable[[Callable[[], Any], str], Any]
-
-
-class Server(Protocol):
-    """What the fixture of conftest.py gives."""
-
-    process: Any
-    grpc: str
-    http: str
-
-
-class Envoy(Protocol):
-    """What the fixture of conftest.py gives."""
-
-    callers: str
 
 
 class Webhook:
@@ -95,7 +82,6 @@ class Watched:
     prometheus: str
     alertmanager: str
     webhook: Webhook
-    until: Until
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """What Prometheus answers now."""
@@ -109,7 +95,7 @@ class Watched:
 
     def told(self, name: str, status: str = "firing") -> dict[str, Any]:
         """The first alert of this name and status that reaches the webhook."""
-        alert: dict[str, Any] = self.until(lambda: self.webhook.named(name, status), f"{name}, {status}")[0]
+        alert: dict[str, Any] = wait_for(lambda: self.webhook.named(name, status), f"{name}, {status}")[0]
         return alert
 
     def keeps_back(self, name: str) -> None:
@@ -119,7 +105,7 @@ class Watched:
             alerts = _fetch(f"{self.alertmanager}/api/v2/alerts")
             return any(each["labels"]["alertname"] == name and each["status"]["inhibitedBy"] for each in alerts)
 
-        self.until(kept, f"{name} to be kept back")
+        wait_for(kept, f"{name} to be kept back")
 
 
 @pytest.fixture
@@ -130,7 +116,7 @@ def webhook() -> Iterator[Webhook]:
 
 
 @pytest.fixture
-def alertmanager(webhook: Webhook, program: Program, running: Running, tmp_path: Path) -> Iterator[str]:
+def alertmanager(webhook: Webhook, tmp_path: Path) -> Iterator[str]:
     """Alertmanager as deployed, telling the webhook at once; its address."""
     configuration = yaml.safe_load((DEPLOY / "alertmanager" / "alertmanager.yml").read_text())
     (tmp_path / "url").write_text(f"{webhook.url}\n")
@@ -140,21 +126,22 @@ def alertmanager(webhook: Webhook, program: Program, running: Running, tmp_path:
     file = tmp_path / "alertmanager.yml"
     file.write_text(yaml.safe_dump(configuration))
     with running(
-        program("prometheus-alertmanager"),
+        find_program("prometheus-alertmanager"),
         f"--config.file={file}",
         f"--storage.path={tmp_path / 'alertmanager'}",
         "--cluster.listen-address=",
         "--web.listen-address=127.0.0.1:0",
+        log=tmp_path / "alertmanager.log",
     ) as line_with:
         # With port 0, only its log says which port it got.
         yield line_with('msg="Listening on"').split("address=")[1].split()[0]
 
 
 @pytest.fixture
-def watched(start_prometheus: Start, alertmanager: str, webhook: Webhook, until: Until) -> Iterator[Watched]:
+def watched(start_prometheus: Start, alertmanager: str, webhook: Webhook) -> Iterator[Watched]:
     """Prometheus as deployed, but for addresses and times, telling Alertmanager."""
     with start_prometheus(alertmanager) as prometheus:
-        yield Watched(f"http://{prometheus}", f"http://{alertmanager}", webhook, until)
+        yield Watched(f"http://{prometheus}", f"http://{alertmanager}", webhook)
 
 
 def _fetch(address: str) -> Any:
@@ -175,14 +162,13 @@ def _expressions() -> list[str]:
     return [rule["expr"] for group in groups for rule in group["rules"]]
 
 
-def test_all_rules_work_on_what_real_servers_export(servers: list[Server], envoy: Envoy, watched: Watched) -> None:
+def test_all_rules_work_on_what_real_servers_export(servers: list[KanServe], envoy: Any, watched: Watched) -> None:
     """After a short load every recording rule has data, no expression fails, and where all is well no alert fires."""
     rows = np.ones((ROWS, 4), np.float32)
     # With either front end the counters that alerts rest on are there before the first call.
     for server in servers:
-        with urllib.request.urlopen(f"http://{server.http}/metrics", timeout=10) as page:
-            birth = 'kan_requests_total{code="INTERNAL",model="mean",protocol="kan_api",version="1"} 0.0'
-            assert birth in page.read().decode()
+        birth = 'kan_requests_total{code="INTERNAL",model="mean",protocol="kan_api",version="1"} 0.0'
+        assert birth in server.get("/metrics")[1]
 
     def without_data() -> set[str]:
         for address in (*(server.grpc for server in servers), envoy.callers):
@@ -193,7 +179,7 @@ def test_all_rules_work_on_what_real_servers_export(servers: list[Server], envoy
         assert len(recorded) > 30 or not recorded
         return {name for name in recorded if not watched.query(name)} if recorded else {"all"}
 
-    watched.until(lambda: not without_data(), "data of every recording rule")
+    wait_for(lambda: not without_data(), "data of every recording rule")
     for expression in _expressions():
         watched.query(expression)
 
@@ -201,7 +187,7 @@ def test_all_rules_work_on_what_real_servers_export(servers: list[Server], envoy
         rules = watched.rules()
         return [] if any(rule["health"] == "unknown" for rule in rules) else rules
 
-    rules = watched.until(evaluated, "an evaluation of every rule")
+    rules = wait_for(evaluated, "an evaluation of every rule")
     assert len(rules) == len(_expressions())
     assert [rule for rule in rules if rule["health"] != "ok" or rule.get("lastError")] == []
     (up,) = watched.query("kan_service:instances_up:count")
@@ -215,11 +201,9 @@ def test_all_rules_work_on_what_real_servers_export(servers: list[Server], envoy
     assert watched.query('ALERTS{alertstate="firing"}') == []
 
 
-def test_a_refused_version_reaches_a_person_and_so_does_its_end(
-    models: Path, publish_broken: Callable[[], None], watched: Watched
-) -> None:
+def test_a_refused_version_reaches_a_person_and_so_does_its_end(models: Path, watched: Watched) -> None:
     """The message says which version, why, and where to read on; once the version is gone so is the alert."""
-    publish_broken()
+    write_version(models, "affine", 2, "mean", spoil=cut_short)
     alert = watched.told("KanVersionRefused")
     labels = {"model": "mean", "version": "2", "reason": "checksum", "severity": "ticket"}
     assert alert["labels"] == {"alertname": "KanVersionRefused", **labels}
@@ -232,7 +216,7 @@ def test_a_refused_version_reaches_a_person_and_so_does_its_end(
 
 
 def test_one_instance_gone_is_a_ticket_and_both_are_a_page(
-    servers: list[Server], envoy: Envoy, watched: Watched
+    servers: list[KanServe], envoy: Any, watched: Watched
 ) -> None:
     """What follows from another alert is kept back: one message says that the service is down; what callers then get
     from Envoy alone, which no replica counts, is counted there.
@@ -256,7 +240,7 @@ def test_one_instance_gone_is_a_ticket_and_both_are_a_page(
             client.predict("mean", np.ones((ROWS, 4), np.float32))
         return watched.query("kan_envoy:request_errors:rate5m > 0")
 
-    (failures,) = watched.until(failures_of_envoy, "failures that Envoy makes")
+    (failures,) = wait_for(failures_of_envoy, "failures that Envoy makes")
     assert failures["metric"] == {"__name__": "kan_envoy:request_errors:rate5m", "job": "kan-envoy"}
     watched.keeps_back("KanCallersFail")
     watched.keeps_back("KanEnvoyNoHealthyHost")

@@ -9,13 +9,16 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pytest
 
 from service.client import Client
 from service.client.errors import InvalidInput, NotFound
+from tests.kit.kan_serve import KanServe
+from tests.kit.repository import cut_short, write_version
+from tests.kit.waiting import wait_for
 
 pytestmark = [pytest.mark.deploy, pytest.mark.timeout(240)]
 
@@ -29,22 +32,6 @@ EMPTY_WHERE_WELL = {
     "Versions refused": "a refused version: the counter has no series before it is refused",
     "Versions that took over (mark)": "a second version: a mark for each change, and no mark without one",
 }
-
-Until = Callable[[Callable[[], Any], str], Any]
-Publish = Callable[[], None]
-
-
-class Server(Protocol):
-    """What the fixture of conftest.py gives."""
-
-    grpc: str
-    http: str
-
-
-class Envoy(Protocol):
-    """What the fixture of conftest.py gives."""
-
-    callers: str
 
 
 @dataclass(frozen=True)
@@ -134,7 +121,7 @@ def chosen_one_by_one(prometheus: Prometheus, made: dict[str, Any]) -> dict[str,
     return chosen
 
 
-def call(servers: list[Server], envoy: Envoy) -> None:
+def call(servers: list[KanServe], envoy: Any) -> None:
     """A short load, directly and through Envoy, with some requests that are refused."""
     rows = np.ones((8, 4), np.float32)
     for address in (*(server.grpc for server in servers), envoy.callers):
@@ -147,14 +134,7 @@ def call(servers: list[Server], envoy: Envoy) -> None:
                 client.predict("mean", rows[:, :3])
 
 
-def test_every_query_has_data(
-    servers: list[Server],
-    envoy: Envoy,
-    prometheus: Prometheus,
-    publish_another: Publish,
-    publish_broken: Publish,
-    until: Until,
-) -> None:
+def test_every_query_has_data(models: Path, servers: list[KanServe], envoy: Any, prometheus: Prometheus) -> None:
     """After a short load each gives numbers, but for those that wait for trouble; after trouble these do too."""
     wanted = list(queries())
 
@@ -170,14 +150,14 @@ def test_every_query_has_data(
             return without == empty
 
         try:
-            until(settled, "data")
+            wait_for(settled, "data")
         except AssertionError as error:
             raise AssertionError(f"without data: {without}; may be: {empty}") from error
 
     wait_for_all_but(set(EMPTY_WHERE_WELL))
-    publish_another()
-    until(lambda: prometheus.series('kan_model_ready{version="2"} == 1'), "the second version")
-    publish_broken()
+    write_version(models, "affine", 2, "mean")
+    wait_for(lambda: prometheus.series('kan_model_ready{version="2"} == 1'), "the second version")
+    write_version(models, "affine", 3, "mean", spoil=cut_short)
     wait_for_all_but(set())
 
     # As the lists at the top offer them, and with legends that say what a line is.
@@ -193,7 +173,7 @@ def test_every_query_has_data(
             assert len(found) == 1, f"{query}: one name for {len(found)} lines"
 
 
-def test_columns_of_tables_are_there(servers: list[Server], envoy: Envoy, prometheus: Prometheus, until: Until) -> None:
+def test_columns_of_tables_are_there(servers: list[KanServe], envoy: Any, prometheus: Prometheus) -> None:
     """A table's columns are labels and queries that there are, and its queries have the same labels, to be one row."""
     for file in BOARDS:
         for panel in board(file)["panels"]:
@@ -206,6 +186,6 @@ def test_columns_of_tables_are_there(servers: list[Server], envoy: Envoy, promet
                     names = [{name for each in some for name in each if name != "__name__"} for some in found]
                     return names if all(names) else []
 
-                (same,) = {frozenset(each) for each in until(labels, panel["title"])}
+                (same,) = {frozenset(each) for each in wait_for(labels, panel["title"])}
                 columns = set(panel["transformations"][-1]["options"]["renameByName"])
                 assert columns == same | set(letters if len(letters) > 1 else ["Value"])

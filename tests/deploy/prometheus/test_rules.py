@@ -13,6 +13,7 @@ from prometheus_client.utils import floatToGoString
 from service.metrics.metrics import Metrics
 from service.metrics.model_metrics import SECONDS
 from service.rpc.status import Code
+from tests.kit.programs import find_program
 
 pytestmark = pytest.mark.deploy
 
@@ -40,10 +41,10 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def run(program: Callable[[str], str]) -> Run:
+def run() -> Run:
     """Runs a program to its end; call it with its name and its arguments."""
     return lambda name, *arguments: subprocess.run(
-        [program(name), *arguments], capture_output=True, text=True, timeout=100
+        [find_program(name), *arguments], capture_output=True, text=True, timeout=100
     )
 
 

@@ -3,12 +3,13 @@
 import os
 import re
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from tests.kit.programs import find_program
 
 pytestmark = pytest.mark.deploy
 
@@ -52,9 +53,9 @@ def _kustomize(kubectl: str, folder: Path) -> dict[tuple[str, str], Any]:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_every_overlay_is_a_file_of_values(overlay: str, chart: Any, program: Callable[[str], str]) -> None:
+def test_every_overlay_is_a_file_of_values(overlay: str, chart: Any) -> None:
     """Object by object, field by field: Helm's defaults and files of values give what the overlays give."""
-    wanted = _kustomize(program("kubectl"), KUBERNETES / "overlays" / overlay)
+    wanted = _kustomize(find_program("kubectl"), KUBERNETES / "overlays" / overlay)
     file = OVERLAYS[overlay]
     given = _by_name(chart.release(chart.values(file) if file else None).objects)
     assert len(wanted) >= 11
@@ -70,7 +71,7 @@ def test_no_overlay_is_left_out() -> None:
     assert files == {file for file in OVERLAYS.values() if file}
 
 
-def test_components_are_values(chart: Any, program: Callable[[str], str], tmp_path: Path) -> None:
+def test_components_are_values(chart: Any, tmp_path: Path) -> None:
     """An overlay of base and gateway, without monitoring, in a namespace of its own: two values and a flag."""
     there = Path(os.path.relpath(KUBERNETES, tmp_path.resolve()))
     overlay = {
@@ -83,4 +84,4 @@ def test_components_are_values(chart: Any, program: Callable[[str], str], tmp_pa
     values = {"monitoring": {"enabled": False}, "gateway": {"enabled": True}}
     given = _by_name(chart.release(values, namespace="elsewhere").objects)
     assert ("GRPCRoute", "kan-serve") in given
-    assert given == _kustomize(program("kubectl"), tmp_path)
+    assert given == _kustomize(find_program("kubectl"), tmp_path)
