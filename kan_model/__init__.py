@@ -1,28 +1,35 @@
 """Kolmogorov–Arnold networks: splines, layers, grids, pruning, formulas, interop, and their lowering to ONNX.
 
-Four modules are loaded on first use, because they import other libraries: :mod:`kan_model.lowering` (onnx,
-onnxruntime), :mod:`kan_model.formula` (sympy), :mod:`kan_model.plot` (matplotlib) and :mod:`kan_model.interop`.
+Nothing is loaded before its first use: ``kan_model.KAN`` loads torch, :mod:`kan_model.lowering` onnx and onnxruntime,
+:mod:`kan_model.formula` sympy and :mod:`kan_model.plot` matplotlib.
 """
 
 import importlib
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from kan_model.analysis.attribution import Attribution, attribute, interactions
-from kan_model.analysis.pruning import Pruned, prune
-from kan_model.grids.adaptation import Adaptation, adapt_grid
-from kan_model.grids.refinement import refine_grid
 from kan_model.moved import old_module, serve_old_names
-from kan_model.network import checkpoint
-from kan_model.network.functions import ALIASES, FUNCTIONS
-from kan_model.network.layer import KANLayer
-from kan_model.network.network import KAN, KANConfig, parameter_count
-from kan_model.network.symbolic_edge import SymbolicEdge
-from kan_model.symbolic.choice import Candidate, EdgeReport, Symbolized, auto_symbolic, fix_symbolic, suggest_symbolic
-from kan_model.symbolic.constants import fit_constants
 
 if TYPE_CHECKING:
     from kan_model import formula, interop, lowering, plot
+    from kan_model.analysis.attribution import Attribution, attribute, interactions
+    from kan_model.analysis.pruning import Pruned, prune
+    from kan_model.grids.adaptation import Adaptation, adapt_grid
+    from kan_model.grids.refinement import refine_grid
+    from kan_model.network import checkpoint
+    from kan_model.network.functions import ALIASES, FUNCTIONS
+    from kan_model.network.layer import KANLayer
+    from kan_model.network.network import KAN, KANConfig, parameter_count
+    from kan_model.network.symbolic_edge import SymbolicEdge
+    from kan_model.symbolic.choice import (
+        Candidate,
+        EdgeReport,
+        Symbolized,
+        auto_symbolic,
+        fix_symbolic,
+        suggest_symbolic,
+    )
+    from kan_model.symbolic.constants import fit_constants
 
 __all__ = [
     "ALIASES",
@@ -54,7 +61,31 @@ __all__ = [
     "suggest_symbolic",
 ]
 
-_ON_FIRST_USE = ("formula", "interop", "lowering", "plot")
+_ROOMS = ("analysis", "formula", "grids", "interop", "lowering", "network", "plot", "splines", "symbolic")
+_HOMES = {
+    "Attribution": "analysis.attribution",
+    "attribute": "analysis.attribution",
+    "interactions": "analysis.attribution",
+    "Pruned": "analysis.pruning",
+    "prune": "analysis.pruning",
+    "Adaptation": "grids.adaptation",
+    "adapt_grid": "grids.adaptation",
+    "refine_grid": "grids.refinement",
+    "ALIASES": "network.functions",
+    "FUNCTIONS": "network.functions",
+    "KANLayer": "network.layer",
+    "KAN": "network.network",
+    "KANConfig": "network.network",
+    "parameter_count": "network.network",
+    "SymbolicEdge": "network.symbolic_edge",
+    "Candidate": "symbolic.choice",
+    "EdgeReport": "symbolic.choice",
+    "Symbolized": "symbolic.choice",
+    "auto_symbolic": "symbolic.choice",
+    "fix_symbolic": "symbolic.choice",
+    "suggest_symbolic": "symbolic.choice",
+    "fit_constants": "symbolic.constants",
+}
 
 _MOVED = {
     "bspline": "splines.bspline",
@@ -110,9 +141,17 @@ serve_old_names({f"{__name__}.{old}": f"{__name__}.{new}" for old, new in _MOVED
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ON_FIRST_USE:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    if name in _ROOMS:
         return importlib.import_module(f"{__name__}.{name}")
+    if name == "checkpoint":
+        return importlib.import_module(f"{__name__}.network.checkpoint")
     if name in ("auto", "fix", "suggest"):
         warnings.warn(f"{__name__}.{name} is {__name__}.{name}_symbolic now", DeprecationWarning, stacklevel=2)
-        return globals()[f"{name}_symbolic"]
+        return __getattr__(f"{name}_symbolic")
     return old_module(__name__, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_ROOMS})

@@ -80,14 +80,23 @@ def test_an_attribute_that_never_was_is_an_attribute_error() -> None:
 
 
 def test_importing_the_package_is_light() -> None:
-    """``import kan_model`` loads no onnx, onnxruntime, sympy or matplotlib, and sets no environment variable."""
+    """``import kan_model`` loads none of the libraries that take seconds, and sets no environment variable."""
     program = (
         "import os, sys; before = dict(os.environ); import kan_model; assert os.environ == before;"
-        "print(*sorted({'onnx', 'onnxruntime', 'sympy', 'matplotlib'} & set(sys.modules)));"
+        "print(*sorted({'torch', 'onnx', 'onnxruntime', 'sympy', 'matplotlib'} & set(sys.modules)));"
         "print(kan_model.lowering.lower.__name__)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "\nlower\n"
+
+
+def test_every_public_name_is_there() -> None:
+    """Each name of ``__all__`` is found on its first use, as an attribute and by ``from kan_model import``."""
+    assert set(kan_model.__all__) <= set(dir(kan_model))
+    for name in kan_model.__all__:
+        namespace: dict[str, object] = {}
+        exec(f"from kan_model import {name}", namespace)
+        assert namespace[name] is getattr(kan_model, name)
 
 
 @pytest.mark.parametrize("name", ["auto", "fix", "suggest"])

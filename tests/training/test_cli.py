@@ -118,3 +118,10 @@ def test_the_process_ends_with_the_code_and_no_traceback(tmp_path: Path) -> None
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("kan-train: none.toml")
     assert done.stderr.count("\n") == 1
+
+
+def test_the_command_starts_before_torch_does() -> None:
+    """``kan-train --help`` loads neither torch nor pandas: it answers at once, and Ctrl-C meets no half-made import."""
+    program = "import sys, training.cli; print(*sorted({'torch', 'pandas', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
