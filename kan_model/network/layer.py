@@ -1,5 +1,6 @@
 """One layer of a KAN: a learnable function of one variable on every edge, sums on the nodes."""
 
+import operator
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -9,8 +10,10 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, silu
 
 from kan_model.network.functions import FUNCTIONS
+from kan_model.network.spline_product import spline_product
 from kan_model.network.symbolic_edge import SymbolicEdge
 from kan_model.splines.bspline import basis, check_grid, uniform_basis, uniform_knots
+from kan_model.splines.cells import Cells, cells_of
 
 Outside = Literal["clamp", "decay"]
 
@@ -48,6 +51,7 @@ class KANLayer(nn.Module):
     _symbolic_order: Tensor
     _symbolic_outputs: Tensor
     _symbolic_inputs: Tensor
+    _kept: tuple[tuple[Tensor | None, ...], tuple[int | None, ...], tuple[bool, Cells]] | None = None
 
     def __init__(
         self,
@@ -173,9 +177,13 @@ class KANLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Node values ``[rows, outputs]`` for inputs ``[rows, inputs]``."""
-        base_weight = self.base_weight * self.edge_mask
-        coefficients = self.coefficients * self.edge_mask.unsqueeze(-1)
-        nodes = linear(silu(x), base_weight, self.bias) + linear(self.basis(x).flatten(1), coefficients.flatten(1))
+        base_weight, coefficients = self.base_weight, self.coefficients
+        is_whole, cells = self._prepared()
+        if not is_whole:
+            base_weight = base_weight * self.edge_mask
+            coefficients = coefficients * self.edge_mask.unsqueeze(-1)
+        splines = spline_product(x, coefficients, cells, self.basis)
+        nodes = splines + linear(silu(x), base_weight, self.bias)
         if self.symbolic_affine is None:
             return nodes
         return nodes.index_add(1, self._symbolic_outputs, self._symbolic_values(x, self.symbolic_affine))
@@ -201,6 +209,25 @@ class KANLayer(nn.Module):
     def all_knots(self) -> Tensor:
         """Knots ``[inputs, grid_size + 2·degree + 1]``, uniform or not."""
         return uniform_knots(self.domain, self.grid_size, self.degree) if self.knots is None else self.knots
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy prepares its own."""
+        return {name: value for name, value in self.__dict__.items() if name != "_kept"}
+
+    def _prepared(self) -> tuple[bool, Cells]:
+        """Whether no edge is masked, and the cells; made again where a buffer was replaced or changed in place."""
+        buffers = (self.edge_mask, self.domain, self.knots)
+        # A tensor of torch.inference_mode does not say when it is changed.
+        changes = tuple(None if each is None or each.is_inference() else each._version for each in buffers)
+        kept = self._kept
+        if kept is not None and kept[1] == changes and all(map(operator.is_, kept[0], buffers)):
+            return kept[2]
+        made = (
+            bool((self.edge_mask == 1).all()),
+            cells_of(self.domain, self.knots, self.grid_size, self.degree, self.outside),
+        )
+        self._kept = None if self.edge_mask.is_inference() or self.domain.is_inference() else (buffers, changes, made)
+        return made
 
     def _set_symbolic(self, edges: Sequence[SymbolicEdge]) -> None:
         self.symbolic_places = tuple((edge.output, edge.input) for edge in edges)

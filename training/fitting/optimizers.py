@@ -76,7 +76,8 @@ class _Adam:
 
     def __init__(self, network: nn.Module, train: Samples, plan: FitSection, objective: Objective) -> None:
         self._network, self._train, self._plan, self._objective = network, train, plan, objective
-        self._torch = torch.optim.AdamW(_free(network), lr=plan.learning_rate, weight_decay=plan.weight_decay)
+        rates = {"lr": plan.learning_rate, "weight_decay": plan.weight_decay}
+        self._torch = torch.optim.AdamW(_free(network), fused=True, **rates)
 
     def state_dict(self) -> dict[str, Any]:
         return self._torch.state_dict()
