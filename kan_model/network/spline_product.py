@@ -43,16 +43,17 @@ class _SplineProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, coefficients: Tensor, cells: Cells, basis: Basis) -> Tensor:
         """Write the operand, block by block, and multiply it."""
-        weights = coefficients.flatten(1)
-        operand, nodes = x.new_empty(len(x), weights.shape[1]), x.new_empty(len(x), len(weights))
-        for rows in _blocks(len(x), weights.shape[1]):
-            place = cells.locate(x[rows])
-            block, start = operand[rows].zero_(), place.start()
-            flat = block.view(-1)
+        weights, is_kept = coefficients.flatten(1), ctx.needs_input_grad[1]
+        operand = x.new_empty(len(x) if is_kept else min(len(x), _block_rows(weights)), weights.shape[1])
+        nodes = x.new_empty(len(x), len(weights))
+        for rows in _blocks(len(x), weights):
+            part = x[rows]
+            place, block = cells.locate(part), (operand[rows] if is_kept else operand[: len(part)]).zero_()
+            flat, start = block.view(-1), place.start()
             for function, values in enumerate(place.values()):
                 flat[function:].put_(start, values)
             torch.mm(block, weights.t(), out=nodes[rows])
-        ctx.save_for_backward(x, coefficients, operand if ctx.needs_input_grad[1] else None)
+        ctx.save_for_backward(x, coefficients, operand if is_kept else None)
         ctx.cells, ctx.basis = cells, basis
         return nodes
 
@@ -94,7 +95,7 @@ def _is_watched(*tensors: Tensor) -> bool:
 
 def _gradient_of_x(x: Tensor, weights: Tensor, cells: Cells, of_nodes: Tensor) -> Tensor:
     of_x = torch.empty_like(x)
-    for rows in _blocks(len(x), weights.shape[1]):
+    for rows in _blocks(len(x), weights):
         place = cells.locate(x[rows])
         flat, start = torch.mm(of_nodes[rows], weights).view(-1), place.start()
         of_u = torch.zeros_like(start, dtype=x.dtype)
@@ -112,6 +113,10 @@ def _plain_gradients(
     return (next(found) if needed[0] else None), (next(found) if needed[1] else None)
 
 
-def _blocks(rows: int, numbers: int) -> Iterator[slice]:
-    step = max(1, _BLOCK_NUMBERS // numbers)
+def _blocks(rows: int, weights: Tensor) -> Iterator[slice]:
+    step = _block_rows(weights)
     return (slice(start, start + step) for start in range(0, rows, step))
+
+
+def _block_rows(weights: Tensor) -> int:
+    return max(1, _BLOCK_NUMBERS // weights.shape[1])
