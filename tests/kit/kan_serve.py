@@ -127,11 +127,13 @@ class KanServe:
         return code, log
 
     def kill(self) -> None:
-        """End it and what it started, if it still runs."""
+        """End it and what it started, if it still runs. A second call does nothing."""
         for process in self.processes() if self.process.poll() is None else []:
             with suppress(psutil.NoSuchProcess):  # a child ends with its parent
                 process.kill()
-        self.process.communicate()
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
 
 Start = Callable[..., KanServe]

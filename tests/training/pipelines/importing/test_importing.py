@@ -199,7 +199,7 @@ def test_it_is_a_version_like_any_other(folder: Path, state: State) -> None:
         (["pykan", "saved_state"], "wanted PATH as it was given to saveckpt, without _state: saved"),
         (["pykan", "saved_config.yml"], "wanted PATH as it was given to saveckpt, without _config.yml: saved"),
         (["efficient-kan", "net.pt", *YES, "--data", "strange.csv"], '"maybe" is none of the classes "no", "yes"'),
-        (["efficient-kan", "net.pt", *YES, "--held-out", "untold.csv"], 'column "kind": row 1 (line 2) is missing'),
+        (["efficient-kan", "net.pt", *YES, "--held-out", "untold.csv"], 'column "kind": 1 cell is missing, in row 1'),
         (["efficient-kan", "net.pt", *YES, "--held-out", "narrow.csv"], 'there is no column "kind"'),
         (["efficient-kan", "net.pt", "--data", "word.csv"], 'word.csv: column "b": row 1 (line 2) holds "red"'),
     ],
