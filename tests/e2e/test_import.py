@@ -61,6 +61,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_imported_networks_answer_over_grpc_as_in_torch(folder: Path) -> None:
     """A number by pykan's own forward pass, by column name; classes with their labels."""
     model = _pykan(folder)

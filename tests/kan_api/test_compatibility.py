@@ -75,6 +75,7 @@ def test_what_training_may_change_is_no_difference() -> None:
     assert difference(older, newer) == ""
 
 
+@pytest.mark.slow
 def test_the_sentence_is_bounded() -> None:
     """Names of 20 MB, or of signs that take six characters to show, give one line of at most 2,000 characters."""
     for sign in ("é", "\n", "\0"):

@@ -131,6 +131,7 @@ def test_rows_that_are_all_the_same(name: str) -> None:
     assert is_finite(FUNCTIONS[name](network(), rows))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("grid_size", "rows"),
     [(100, good(5)), (100, with_a(30.0)), (5, good() * 1e20), (5, good().double()), (5, (good() * 5).long())],

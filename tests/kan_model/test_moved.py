@@ -56,6 +56,7 @@ def test_an_old_name_is_the_new_object_and_warns() -> None:
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
+@pytest.mark.slow
 def test_an_old_module_is_an_attribute_of_its_package() -> None:
     """``import kan_model`` once loaded its modules: they are still there as attributes, and warn."""
     program = "import warnings; warnings.simplefilter('ignore'); import kan_model, training as t; "
@@ -79,6 +80,7 @@ def test_an_attribute_that_never_was_is_an_attribute_error() -> None:
         moved.old_attribute("kan_model.network", "nothing", "kan_model.network.network")
 
 
+@pytest.mark.slow
 def test_importing_the_package_is_light() -> None:
     """``import kan_model`` loads none of the libraries that take seconds, and sets no environment variable."""
     program = (

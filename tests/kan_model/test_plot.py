@@ -159,6 +159,7 @@ def test_a_network_without_edges_is_its_nodes(make_kan: MakeKAN) -> None:
     assert {"x1", "x2", "y1", "y2"} <= set(_texts(figure))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [(3, 2, 1), (1, 1), (11, 2, 11), (64, 3, 30)])
 @pytest.mark.parametrize("name", ["MEAN_$T$ of all days (°C)", "two\nlines of a name that goes on"])
 def test_no_text_is_cut_off(make_kan: MakeKAN, width: tuple[int, ...], name: str) -> None:

@@ -226,6 +226,7 @@ def test_tables_that_are_none_are_refused(what: str, tmp_path: Path) -> None:
     assert not list((tmp_path / "models").glob("bad/*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("frame", "kind", "more", "grids"),
     [
@@ -259,6 +260,7 @@ def test_a_grid_finer_than_the_rows_is_refused(tmp_path: Path) -> None:
     assert train(run_of(table(), tmp_path, grids="[3, 39]"), Quiet()).manifest.network.grid_size in (3, 39)
 
 
+@pytest.mark.slow
 def test_a_run_whose_second_grid_diverges_publishes_the_first(tmp_path: Path) -> None:
     """The network of the first grid, and a note that says so; the same run without its second grid has the same one."""
     frame = table()

@@ -22,6 +22,7 @@ def kan_train(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     return subprocess.run([KAN_TRAIN, *arguments], cwd=folder, capture_output=True, text=True, timeout=600)
 
 
+@pytest.mark.slow
 def test_init_then_run_needs_no_edit(tmp_path: Path) -> None:
     """A table of one's own: two commands to a published model."""
     random = np.random.default_rng(0)
@@ -112,6 +113,7 @@ def test_a_mistake_is_one_message_and_exit_code_2(
     assert {path.name for path in tmp_path.iterdir()} - before <= {"runs"}
 
 
+@pytest.mark.slow
 def test_the_process_ends_with_the_code_and_no_traceback(tmp_path: Path) -> None:
     """What `main` returns is the exit code of kan-train, and standard error has the message alone."""
     done = kan_train(tmp_path, "run", "none.toml")

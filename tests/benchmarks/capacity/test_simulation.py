@@ -33,6 +33,7 @@ def test_one_by_one_at_a_constant_pace_is_m_d_1(load: float) -> None:
     assert outcome.utilisation == pytest.approx(load, rel=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("load", [0.3, 0.7])
 def test_one_by_one_with_exponential_runs_is_m_m_1(load: float) -> None:
     """Time in the service is exponential with rate µ - λ: its mean and every percentile."""

@@ -26,6 +26,7 @@ def outcome(outcomes: list[FivePeaks]) -> FivePeaks:
     return outcomes[0]
 
 
+@pytest.mark.slow
 def test_the_kan_keeps_every_peak(outcome: FivePeaks) -> None:
     """RMSE over all peaks shown stays below 1e-4, and so does that over all five at the end (wanted: 1e-3).
 

@@ -49,6 +49,7 @@ def uniform(rows: int, inputs: int, seed: int = 0) -> torch.Tensor:
     return torch.rand(rows, inputs, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outside", ["clamp", "decay"])
 @pytest.mark.parametrize("uneven", [False, True])
 def test_statistics_are_numpys(make_kan: Callable[..., KAN], outside: Outside, uneven: bool) -> None:

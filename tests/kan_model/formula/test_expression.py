@@ -93,6 +93,7 @@ def _composed(found: Formula, rows: Values) -> Values:
         return np.stack([np.broadcast_to(column, len(rows)) for column in function(rows.T)], axis=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [(3, 2), (3, 4, 2), (3, 4, 3, 2)])
 @pytest.mark.parametrize("seed", range(4))
 def test_the_formula_is_the_network(width: tuple[int, ...], seed: int) -> None:
@@ -113,6 +114,7 @@ def test_networks_of_these_tests_have_every_function() -> None:
     assert {name for layer in layers for name in layer.symbolic_functions} == set(FUNCTIONS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_the_formula_is_the_lowering(seed: int) -> None:
     """The formula equals onnxruntime's answers to the same float32 rows, within 1e-5 of the output's range."""
@@ -334,6 +336,7 @@ def test_latex_of_any_name_compiles(of_names: Formula) -> None:
         assert written in of_names.latex[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "digits"), [(0, None), (1, 3), (2, 3), (3, 3)])
 def test_latex_of_any_network_compiles(seed: int, digits: int | None) -> None:
     """Every function, three layers deep, in mathtext."""

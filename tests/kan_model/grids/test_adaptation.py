@@ -83,6 +83,7 @@ def paper(x: Tensor) -> Tensor:
     return torch.exp(torch.sin(math.pi * x[:, :1]) + x[:, 1:2] ** 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outside", ["clamp", "decay"])
 @pytest.mark.parametrize("grid_size", [5, 10])
 def test_a_trained_network_on_its_own_domain_moves_by_little(grid_size: int, outside: Outside) -> None:
@@ -101,6 +102,7 @@ def test_a_trained_network_on_its_own_domain_moves_by_little(grid_size: int, out
     assert max(adapted.moved_by_layer) < 0.03
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(
     ("width", "degree", "outside", "bound"), [((3, 4, 2), 3, "clamp", 0.01), ((3, 3, 3, 2), 2, "decay", 0.001)]
@@ -250,6 +252,7 @@ def test_rows_in_many_parts_are_fitted_as_one(make_kan: Callable[..., KAN]) -> N
         torch.testing.assert_close(often.kan.state_dict()[name], tensor, rtol=1e-7, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["narrow", "log-normal"])
 def test_the_same_fit_reaches_a_lower_error_on_adapted_grids(target: str) -> None:
     """Concentrated data: 90 % near 0, where sin(20 x) turns; log-normal features; held-out rows too.
@@ -284,6 +287,7 @@ def _left_by_adapted_grids(target: str, seed: int) -> tuple[float, float]:
     return learned, held_out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grid_size", [4, 50])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("column", COLUMNS)

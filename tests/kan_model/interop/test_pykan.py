@@ -78,6 +78,7 @@ def _assert_same(model: Any, kan: KAN, *, lowered: bool = False) -> None:
         np.testing.assert_array_less(np.abs(answers - expected.numpy()), 1e-5 * size.numpy())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("width", "options"),
     [
@@ -197,6 +198,7 @@ def test_prune_keeps_the_function() -> None:
     _assert_same(model, from_pykan(model))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("inputs", "width"), [(None, 3), (5, 5)])
 def test_columns_that_pruning_left_out_have_no_edges(inputs: int | None, width: int) -> None:
     """The network reads the rows that the model reads, in the order of its input_id."""

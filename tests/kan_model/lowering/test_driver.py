@@ -20,6 +20,7 @@ from kan_model.network.transform import Affine, InputTransform
 from kan_model.onnx_runtime import open_session
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outside", ["clamp", "decay"])
 @pytest.mark.parametrize("degree", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("uneven", [False, True])

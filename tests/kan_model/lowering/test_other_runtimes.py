@@ -95,6 +95,7 @@ def case(request: pytest.FixtureRequest) -> Case:
     return lowered(*request.param)
 
 
+@pytest.mark.slow
 def test_onnx_reference_evaluator(case: Case) -> None:
     """The definition of the ops, in numpy."""
     (answers,) = ReferenceEvaluator(case.model).run(None, {case.model.graph.input[0].name: case.rows})

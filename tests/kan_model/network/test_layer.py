@@ -207,6 +207,7 @@ def test_a_formula_outside_its_domain_spoils_only_its_own_node(make_kan: Callabl
     assert torch.isnan(layer(x)).tolist() == [[False, True], [False, False]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("uniform", [True, False])
 @pytest.mark.parametrize("outside", ["clamp", "decay"])
 @pytest.mark.parametrize("pole", ["1/x", "log"])

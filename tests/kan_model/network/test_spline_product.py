@@ -92,6 +92,7 @@ def test_float32_is_no_further_from_float64_than_twice_the_plain_formula(outside
     assert (errors[0] <= 2 * errors[1] + torch.finfo(torch.float32).eps).all(), errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outside", ["clamp", "decay"])
 @pytest.mark.parametrize("uneven", [False, True])
 def test_gradients_and_gradients_of_gradients_are_those_of_finite_differences(outside: Outside, uneven: bool) -> None:

@@ -76,6 +76,7 @@ def layer_of(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRUTHS)
 @pytest.mark.parametrize("noise", [0.0, 0.05])
 def test_a_spline_is_known_again(name: str, noise: float) -> None:
@@ -113,6 +114,7 @@ def test_weight_trades_error_for_complexity() -> None:
     assert suggest_symbolic(kan, x, 0, 0, 0, weight=20, functions=["exp", "x"])[0].edge.function == "x"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("uneven", [False, True])
 @pytest.mark.parametrize("outside", ["clamp", "decay"])
 @pytest.mark.parametrize("degree", [1, 3, 5])

@@ -54,6 +54,7 @@ def truth(x: Tensor) -> Tensor:
     return torch.exp(torch.sin(math.pi * x[:, :1]) + x[:, 1:] ** 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sqrt", "x^1.5", "arcsin", "arccos"])
 def test_a_row_at_the_end_of_a_function_stops_no_training(name: str) -> None:
     """A row at the end of a domain, with an infinite slope, does not stop the fit: c and d are found."""

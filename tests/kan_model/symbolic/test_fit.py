@@ -137,6 +137,7 @@ def test_x_far_from_zero_loses_no_digits() -> None:
         assert abs(fit.d) < 1e5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sqrt", "log", "arcsin", "1/x", "arctanh"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_every_fit_is_finite_on_its_samples(name: str, dtype: torch.dtype) -> None:

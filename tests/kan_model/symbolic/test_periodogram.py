@@ -16,6 +16,7 @@ def places(count: int, *, seed: int = 0) -> torch.Tensor:
     return torch.from_numpy(np.sort(np.concatenate([[-1.0, 1.0], random.uniform(-1, 1, count - 2)])))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_the_highest_peak_is_that_of_lomb_and_scargle(seed: int) -> None:
     """SciPy's periodogram on a fine ladder has its maximum within half a step of the frequency that is found."""

@@ -30,6 +30,7 @@ ROWS: NDArray[np.float32] = np.ones((2, 4), np.float32)
 CALLERS = 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_one_of_two_servers_stops_and_no_call_fails(
     kan_serve: Start, write_model: WriteModel, how: signal.Signals
@@ -188,6 +189,7 @@ def test_repeats_end_with_the_deadline(kan_serve: Start, write_model: WriteModel
         assert time.monotonic() - began < 1.0
 
 
+@pytest.mark.slow
 def test_shed_load_is_not_repeated_where_repeats_are_off(gate: Gate, kan_serve: Start, write_model: WriteModel) -> None:
     """A request without room in the queue is refused at once. The server counts one request for each refusal."""
     write_model("slow")

@@ -148,6 +148,7 @@ def _check(out: str, wanted: Floats) -> None:
         np.testing.assert_allclose(float(probability), probabilities.max(), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_rows_go_in_chunks(address: str, call: Call, answer: Answer, tmp_path: Path) -> None:
     """Every row is answered, in order, and scored against the truth in the file."""
     rows = np.random.default_rng(0).normal(size=(100_000, 4)).round(3)

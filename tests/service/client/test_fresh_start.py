@@ -107,6 +107,7 @@ def test_a_table_begins_anew_three_times_at_most(versions: Callable[[int], Versi
     assert ask(served.server.grpc, 3, served.drop).version == 3
 
 
+@pytest.mark.slow
 def test_a_table_whose_versions_all_go_fails(versions: Callable[[int], Versions]) -> None:
     """The fourth removed version is one too many."""
     served = versions(6)
@@ -160,6 +161,7 @@ def predict(address: str, text: Gated, output: TextIO, told: list[str], style: A
         return predict_file(client, table, text, output, told.append)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["w", "a"])
 @pytest.mark.parametrize("seekable", [True, False], ids=["file", "pipe"])
 def test_a_file_of_answers_begins_anew(
@@ -192,6 +194,7 @@ def test_a_file_whose_versions_all_go_is_left_empty(versions: Callable[[int], Ve
     assert path.read_text() == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("style", "last"),
     [
@@ -218,6 +221,7 @@ def test_a_pipe_that_got_rows_is_told_that_they_are_not_all(
         np.testing.assert_allclose(np.array(lines[1:-1], float), answer("slow", ROWS[:4096])[:, 0], atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seekable", [True, False], ids=["file", "pipe"])
 def test_a_pipe_that_got_nothing_begins_anew(
     versions: Callable[[int], Versions], answer: Answer, seekable: bool
@@ -254,6 +258,7 @@ def stream_asyncio(address: Any, blocks: Iterator[Floats]) -> list[tuple[int, Fl
     return asyncio.run(ask())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ask_stream", [stream_blocking, stream_asyncio])
 def test_a_stream_outlives_the_version_that_it_began_with(
     versions: Callable[[int], Versions], answer: Answer, ask_stream: Callable[..., list[tuple[int, Floats]]]
@@ -274,6 +279,7 @@ def test_a_stream_outlives_the_version_that_it_began_with(
         np.testing.assert_allclose(values, answer(KINDS[version], block), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_version_that_one_server_lacks_is_asked_of_the_other(
     write_model: WriteModel,
     kan_serve: Start,
@@ -292,6 +298,7 @@ def test_a_version_that_one_server_lacks_is_asked_of_the_other(
     assert caplog.messages == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("replicas", [2, 3])
 def test_publications_fail_nobody_who_asks_several_replicas(
     models: Path, write_model: WriteModel, kan_serve: Start, answer: Answer, replicas: int

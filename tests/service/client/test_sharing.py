@@ -95,6 +95,7 @@ def joined(predictions: list[Prediction]) -> Floats:
     return np.concatenate([prediction.values for prediction in predictions])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bulk", [True, False], ids=["bulk", "interactive"])
 @pytest.mark.parametrize("ask", [ask_blocking, ask_asyncio, stream_blocking, stream_asyncio])
 def test_more_callers_than_there_is_room_for_are_all_answered(
@@ -107,6 +108,7 @@ def test_more_callers_than_there_is_room_for_are_all_answered(
     assert set(codes(crowded.http, "classifier")) <= {"OK", "RESOURCE_EXHAUSTED"}
 
 
+@pytest.mark.slow
 def test_kan_clients_at_once_are_all_answered(crowded: Any, answer: Answer, tmp_path: Path) -> None:
     """A process each, and files longer than all that the server can hold."""
     rows = rows_of(0, 4100).round(3)

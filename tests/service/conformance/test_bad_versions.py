@@ -36,6 +36,7 @@ def _edit(folder: Path, change: Callable[[Any], object]) -> None:
     file.write_text(json.dumps(manifest))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", ["8 TB", "2^62 columns", "2^40 columns", "a run that never returns"])
 def test_a_bad_version_is_refused_alone(start: Start, models: Path, write_model: WriteModel, trouble: str) -> None:
     """The version before it answers, the server stays ready, the next good one is taken; after a restart, too."""

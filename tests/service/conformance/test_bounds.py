@@ -37,6 +37,7 @@ def _health(server: KanServe) -> int:
         return int(health_pb2.HealthCheckResponse.FromString(method(b"", timeout=20)).status)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [_PREDICT, _STREAM])
 def test_calls_beyond_the_bound(path: str, start: Start, write_model: WriteModel) -> None:
     """They are refused at once with a time for the next try, and counted. Health still answers. Later calls succeed."""
@@ -84,6 +85,7 @@ def test_calls_beyond_the_bound(path: str, start: Start, write_model: WriteModel
     eventually(answered)
 
 
+@pytest.mark.slow
 def test_watchers_take_nobodys_place(start: Start, write_model: WriteModel) -> None:
     """Eleven hundred callers watch the health: each gets the changes, and health still answers."""
     write_model("affine")

@@ -258,6 +258,7 @@ def test_a_caller_who_leaves_is_dropped(gate: Gate, start: Start, write_model: W
     asyncio.run(check())
 
 
+@pytest.mark.slow
 def test_who_is_shed_is_told_when_to_come_again(gate: Gate, start: Start, write_model: WriteModel) -> None:
     """A full queue answers RESOURCE_EXHAUSTED with a pause in the trailers that gRPC's retries know."""
     write_model("slow")
@@ -284,6 +285,7 @@ def test_who_is_shed_is_told_when_to_come_again(gate: Gate, start: Start, write_
     asyncio.run(check())
 
 
+@pytest.mark.slow
 def test_bulk_waits_for_interactive(gate: Gate, start: Start, write_model: WriteModel) -> None:
     """Interactive requests that arrive after many bulk ones are answered before most of them. No request is lost."""
     write_model("slow")

@@ -44,6 +44,7 @@ def _seconds_to_end(server: KanServe) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wide", [False, True], ids=["on the event loop", "in a thread"])
 def test_a_run_that_never_returns(start: Start, write_model: WriteModel, wide: bool) -> None:
     """After SIGTERM the process ends within grace + 5 s.
@@ -69,6 +70,7 @@ def test_a_run_that_never_returns(start: Start, write_model: WriteModel, wide: b
     assert "session.py" in log, "the log says where it hangs"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wide", [False, True], ids=["on the event loop", "in a thread"])
 def test_a_second_signal_ends_a_run_that_never_returns(start: Start, write_model: WriteModel, wide: bool) -> None:
     """At once, whatever the grace period; with 0, since that was asked for."""
@@ -110,6 +112,7 @@ def nobody(tmp_path: Path) -> Iterator[Path]:
         libc.umount2(bytes(folder), _MNT_DETACH)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signals", [1, 2])
 def test_a_read_that_never_returns(
     start: Start, write_model: WriteModel, models: Path, nobody: Path, signals: int

@@ -323,6 +323,7 @@ def test_json_by_its_content_type(kind: str, server: KanServe) -> None:
     assert (status, json.loads(text)["models"][0]["name"]) == (200, "affine")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("headers", "query"),
     [

@@ -27,6 +27,7 @@ def _is_here(address: str) -> bool:
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("host", "addresses"),
     [
@@ -56,6 +57,7 @@ def test_it_is_reached_by(start: Start, write_model: WriteModel, host: str, addr
         assert get(f"{_shown(address)}:{ports[1]}", "/readyz")[0] == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", ["nowhere.invalid", "x" * 64 + ".invalid", "192.0.2.1"])
 @pytest.mark.parametrize("port", ["0", "65001"])
 def test_a_host_that_is_not_here(models: Path, frontend: str, host: str, port: str) -> None:

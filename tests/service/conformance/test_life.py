@@ -27,6 +27,7 @@ def _frames(address: str) -> Iterator[int]:
             yield head[3]
 
 
+@pytest.mark.slow
 def test_sigterm_answers_what_was_accepted(gate: Gate, start: Start, write_model: WriteModel) -> None:
     """Requests in the queue are answered, later ones are UNAVAILABLE, and the process ends with 0."""
     write_model("slow")
@@ -48,6 +49,7 @@ def test_sigterm_answers_what_was_accepted(gate: Gate, start: Start, write_model
     asyncio.run(check())
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_the_drain(gate: Gate, start: Start, write_model: WriteModel) -> None:
     """Requests that still wait get UNAVAILABLE. The process ends with 0 long before its grace period is over."""
     write_model("slow")
@@ -102,6 +104,7 @@ def test_no_models_folder(models: Path, frontend: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_connections_age(start: Start, write_model: WriteModel) -> None:
     """A connection is closed at its age, and a caller that keeps calling loses no call."""
     write_model("affine")

@@ -26,6 +26,7 @@ def _named(manifest: ModelManifest, change: Callable[[ModelManifest], object]) -
     change(manifest)
 
 
+@pytest.mark.slow
 def test_versions_that_are_too_large_are_refused_alone(start: Start, models: Path, write_model: WriteModel) -> None:
     """8 TB of model, a width of 2^40, a recipe of 17 MB, a name of 20 MB, one of 300 kB: the version before answers.
 

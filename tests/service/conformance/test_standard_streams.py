@@ -60,6 +60,7 @@ def _is_ready(process: "subprocess.Popen[bytes]", http: str) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "redirections",
     [*_CLOSED.values(), " ".join(_CLOSED.values()), *_FULL.values(), " ".join(_FULL.values())],

@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import numpy as np
+import pytest
 from grpc_health.v1 import health_pb2
 
 from kan_api.v1 import prediction_pb2 as pb
@@ -105,6 +106,7 @@ def test_a_stream_that_is_cancelled_leaves_the_queue(gate: Gate, start: Start, w
     asyncio.run(check())
 
 
+@pytest.mark.slow
 def test_a_caller_who_does_not_read_is_held_back(start: Start, write_model: WriteModel) -> None:
     """The server reads only as far ahead as its limit. Other callers are answered, and in the end all answers come."""
     write_model("affine")

@@ -44,6 +44,7 @@ async def _whole(server: KanServe) -> bool:
         return bool(code == grpc.StatusCode.OK)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "calls", "answer_bytes"),
     [((), 3, 300_000), (("--max-calls", "8"), 8, 100_000)],

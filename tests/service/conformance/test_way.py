@@ -35,6 +35,7 @@ _MOST_FILES = {
 _CALLS = 9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "request_bytes"),
     [

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from open_inference import grpc_predict_v2_pb2 as pb
 from service.metrics.metrics import Metrics
@@ -120,6 +121,7 @@ def test_a_request_may_bring_its_own_deadline(gate: Gate, serving: Serving, writ
     asyncio.run(check())
 
 
+@pytest.mark.slow
 def test_bulk_lets_others_go_first(gate: Gate, serving: Serving, write_model: WriteModel) -> None:
     """The parameter "priority": 2 is bulk, which waits for interactive requests; 0 and 1 are interactive.
 

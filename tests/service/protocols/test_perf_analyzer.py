@@ -21,6 +21,7 @@ _SERVER = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(_PERF_ANALYZER is None, reason="perf-analyzer has no wheel for this platform")
 @pytest.mark.parametrize("mode", [["--sync"], ["--async"], ["--streaming"]], ids=str)
 def test_perf_analyzer_runs_unchanged(kan_serve: Start, write_model: WriteModel, mode: list[str]) -> None:

@@ -121,6 +121,7 @@ def test_a_request_that_fails_ends_nothing(serving: Serving, write_model: WriteM
     asyncio.run(check())
 
 
+@pytest.mark.slow
 @both
 def test_a_stream_cannot_flood_the_queue(
     gate: Gate, serving: Serving, write_model: WriteModel, protocol: Protocol

@@ -39,6 +39,7 @@ def state(registry: Registry, version: int) -> State:
     return next(one.state for one in registry.statuses() if (one.name, one.version) == ("affine", version))
 
 
+@pytest.mark.slow
 def test_a_load_that_hangs_holds_up_no_other_model(models: Path, write_model: WriteModel) -> None:
     """The new version of another model is loaded. The one that hangs is refused, and its predecessor answers."""
     write_model("affine", 1)
@@ -64,6 +65,7 @@ def test_a_load_that_hangs_holds_up_no_other_model(models: Path, write_model: Wr
     run_test(test())
 
 
+@pytest.mark.slow
 def test_after_a_restart_everything_else_answers_while_a_load_hangs(models: Path, write_model: WriteModel) -> None:
     """The server is ready for the other models. Once the load that hangs is refused, its predecessor is loaded."""
     write_model("affine", 1)

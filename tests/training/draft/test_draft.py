@@ -281,6 +281,7 @@ def tables(draw: st.DrawFn) -> pd.DataFrame:
     return pd.DataFrame(columns, dtype=object)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(frame=tables())
 def test_any_table_gives_a_recipe_that_runs_or_one_clear_error(frame: pd.DataFrame) -> None:

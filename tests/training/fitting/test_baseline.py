@@ -103,6 +103,7 @@ def test_first_weights_are_those_of_a_linear_layer_and_follow_the_seed(dtype: to
         assert layer.weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [1, 2])
 @pytest.mark.parametrize("activation", ["silu", "relu"])
 @pytest.mark.parametrize("plan", [LBFGS, ADAM])
@@ -122,6 +123,7 @@ def test_it_learns_a_sine(plan: FitSection, activation: Activation, depth: int) 
     assert isinstance(found.network[1], nn.SiLU if activation == "silu" else nn.ReLU)
 
 
+@pytest.mark.slow
 def test_classes_are_learned_too() -> None:
     """A circle; accuracy and cross entropy on the validation rows, by scikit-learn."""
 

@@ -88,6 +88,7 @@ def same_numbers(before: KAN, after: Continued) -> bool:
     return then.keys() == now.keys() and all(torch.equal(then[name], now[name]) for name in then)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plan", [LBFGS, ADAM])
 @pytest.mark.parametrize("uneven", [False, True])
 @pytest.mark.parametrize(
@@ -117,6 +118,7 @@ def test_one_layer_answers_rows_elsewhere_as_before_to_the_bit(
     assert after < 0.1 * before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plan", [LBFGS, ADAM])
 @pytest.mark.parametrize("outside", ["clamp", "decay"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -180,6 +182,7 @@ def test_float32_networks_are_fitted_in_float64_and_rounded_once() -> None:
     assert torch.equal(rounded.coefficients, exact.coefficients.float())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plan", [LBFGS, ADAM])
 def test_the_same_rows_and_seed_give_the_same_network(plan: FitSection) -> None:
     """To the bit, whatever was drawn from torch's generator between."""
@@ -362,6 +365,7 @@ def test_other_mistakes_are_refused() -> None:
         fit_on(broken, GOOD.x, GOOD.y)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outside", ["clamp", "decay"])
 def test_the_new_network_lowers_to_onnx(outside: Outside) -> None:
     """Its graph answers as torch does, near the new rows and elsewhere."""

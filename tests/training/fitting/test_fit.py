@@ -72,6 +72,7 @@ def test_a_seed_makes_a_fit_repeatable_and_leaves_the_network_given_alone(plan: 
     assert all(torch.equal(kan.state_dict()[name], tensor) for name, tensor in before.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plan", [LBFGS, ADAM, LEVENBERG])
 @pytest.mark.parametrize("stop_after", [1, 3, 4])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -126,6 +126,7 @@ def test_a_second_grid_that_does_harm_is_not_kept() -> None:
     assert (state.best_loss, state.best.layers[0].grid_size) == (lowest, 12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plan", PLANS)
 @pytest.mark.parametrize("stop_after", [2, 3, 5])
 def test_it_is_gone_on_with_to_the_bit(plan: FitSection, stop_after: int) -> None:

@@ -191,6 +191,7 @@ def test_classes_of_a_linear_network_come_to_where_scikit_learn_comes() -> None:
     assert ours.history[-1].train_loss == pytest.approx(log_loss(rows.y, theirs.predict_proba(design)), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_deep_network_of_classes_comes_lower_than_by_lbfgs() -> None:
     """The same network and rows: in 40 steps below four fifths of the loss of 200 LBFGS iterations (here a half)."""
     kan, rows = KAN(KANConfig((2, 4, 5), grid_size=5), dtype=torch.float64), angles(5, 500, 0)

@@ -130,6 +130,7 @@ def kind_folder(kinds: Path, tmp_path: Path) -> Path:
     return shutil.copytree(kinds, tmp_path / "copy")
 
 
+@pytest.mark.slow
 def test_only_what_the_new_rows_touch_moves(second: Published) -> None:
     """All other numbers, scaling too, are equal to the bit; the new rows are answered better, the next number taken."""
     folder = second.folder.parents[2]
@@ -258,6 +259,7 @@ def test_protected_rows_are_answered_as_before(tmp_path: Path) -> None:
     ).read_bytes()
 
 
+@pytest.mark.slow
 def test_classes_that_do_not_come_keep_their_places(kind_folder: Path) -> None:
     """Rows of one class only: it is learned under its old number."""
     rows = table(1, 1, 9, 300)
@@ -281,6 +283,7 @@ def test_classes_that_do_not_come_keep_their_places(kind_folder: Path) -> None:
     assert published.manifest.metrics["test_accuracy"] == pytest.approx((found == held_out["kind"]).mean())
 
 
+@pytest.mark.slow
 def test_a_stratified_split_goes_without_a_class(kind_folder: Path) -> None:
     """Each part has each class that comes."""
     rows = table(1, 1, 9, 300)
@@ -447,6 +450,7 @@ def test_ctrl_c_publishes_nothing_and_says_so(folder: Path) -> None:
     assert not (folder / "models" / "flowers" / "2").exists()
 
 
+@pytest.mark.slow
 def test_unfinished_runs_are_not_lost(folder: Path) -> None:
     """--resume is for them; a continuation drops them only when told."""
     loaded, kept = load_recipe(recipe(folder)), RunFolder(folder / "run")
@@ -461,6 +465,7 @@ def test_unfinished_runs_are_not_lost(folder: Path) -> None:
     assert not kept.has_state()
 
 
+@pytest.mark.slow
 def test_the_command_tells_what_came_of_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Version, coefficients that could move, drift."""
     arguments = ["run", str(recipe(folder)), "--models", str(folder / "models"), "--runs", str(folder / "runs")]

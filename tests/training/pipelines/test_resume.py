@@ -93,6 +93,7 @@ def edit_split_column(recipe: Recipe, edit: Edit) -> None:
     table.to_csv(path, index=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edit", [None, renamed], ids=["unedited", "same parts"])
 @pytest.mark.parametrize("name", ["day", "week", "customer"])
 def test_a_run_whose_parts_are_the_same_ends_as_if_it_had_never_stopped(
@@ -124,6 +125,7 @@ def test_a_run_whose_parts_are_others_is_refused_by_name(run: Callable[[str], Ru
     assert (watching.steps, halfway.models.exists()) == (0, False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["day", "customer"])
 def test_an_older_run_goes_on_on_the_split_that_it_began_with(run: Callable[[str], Run], name: str) -> None:
     """Its state says nothing of the split: where the first step comes out the same, the split is the same."""

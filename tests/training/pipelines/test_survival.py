@@ -125,6 +125,7 @@ def all_finite(state: FitState) -> bool:
     return all(bool(torch.isfinite(t).all()) for t in tensors) and bool(np.isfinite(losses).all())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 @pytest.mark.parametrize(
     ("outside", "sparsify"), [("clamp", None), ("decay", SparsifySection())], ids=["clamp, plain", "decay, sparsify"]
@@ -175,6 +176,7 @@ def test_grids_follow_rows_that_determine_no_spline(name: str, outside: Outside,
     torch.testing.assert_close(new, old, rtol=0, atol=1e-4 if dtype == torch.float32 else 1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sparsify", [None, SparsifySection()], ids=["plain", "sparsify"])
 @pytest.mark.parametrize("width", [(2, 2), (2, 5, 2)])
 @pytest.mark.parametrize("rows", [2, 100])

@@ -67,6 +67,7 @@ def test_a_table_becomes_a_version_that_answers_as_torch(
     assert ("test_rmse" if kind == "regression" else "test_accuracy") in manifest.metrics
 
 
+@pytest.mark.slow
 def test_the_graphs_say_what_they_are(flowers: Published, tmp_path: Path) -> None:
     """Both carry name, version, degree, grid and library version; the manifest lists all files."""
     run = Run(load_recipe(tmp_path / "flowers.toml"), tmp_path / "models", RunFolder(tmp_path / "run"))
@@ -98,6 +99,7 @@ def test_the_explaining_graph_is_what_the_manifest_says(flowers: Published, tmp_
     assert explanation.max_rows * sum(each[0].nbytes for each in edges) <= 64 * 1024**2
 
 
+@pytest.mark.slow
 def test_a_coarser_number_format_is_stated_with_what_it_costs(
     write_recipe: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -234,6 +236,7 @@ def test_resuming_needs_the_same_recipe_and_something_to_resume(
     assert train(Run(other, tmp_path / "models", folder, fresh=True), Quiet()).manifest.version == 1
 
 
+@pytest.mark.slow
 def test_a_huge_constant_is_published_with_weight_zero(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
     """A column that holds 1e17 in every row says nothing, and breaks nothing."""
     path = write_recipe()
@@ -266,6 +269,7 @@ def test_two_runs_of_one_model_do_not_share_a_folder(write_recipe: Callable[...,
         train(run, Quiet())
 
 
+@pytest.mark.slow
 def test_a_tolerance_that_nothing_meets_publishes_nothing(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
     """The error comes before the repository is touched; with a larger one the fit need not be done again."""
     path = write_recipe(kind="classification", target="kind")
@@ -318,6 +322,7 @@ def test_a_file_for_triton_that_cannot_be_written_ends_the_run_all_the_same(
     assert published_versions(tmp_path / "models" / "flowers") == [1]
 
 
+@pytest.mark.slow
 def test_a_run_that_broke_after_it_published_publishes_no_more(
     write_recipe: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -336,6 +341,7 @@ def test_a_run_that_broke_after_it_published_publishes_no_more(
     assert train(run, Quiet()).manifest.version == 2
 
 
+@pytest.mark.slow
 def test_another_recipe_of_later_steps_is_published_after_one_that_broke(
     write_recipe: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -128,6 +128,7 @@ def test_a_version_that_comes_meanwhile_is_not_put_aside(published: Published, t
     assert not published.folder.with_name("3").exists()
 
 
+@pytest.mark.slow
 def test_metrics_of_a_coarse_format_become_those_of_the_network(
     write_recipe: Callable[..., Path], tmp_path: Path
 ) -> None:

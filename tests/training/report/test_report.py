@@ -46,6 +46,7 @@ def _published(path: Path, tmp_path: Path) -> Published:
     return train(Run(load_recipe(path), tmp_path / "models", RunFolder(tmp_path / "run")), Watcher())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["regression", "classification"])
 def test_the_report_of_a_version(kind: str, write_recipe: Callable[..., Path], tmp_path: Path) -> None:
     """What the manifest says, in whole HTML; pictures inside; nothing to load or to run."""

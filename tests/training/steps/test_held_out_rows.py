@@ -72,6 +72,7 @@ def test_rows_without_an_answer_are_counted_and_the_others_scored(classes: bool)
     assert scores_of_answered(task, truth, np.full_like(answers, np.nan)) == {UNANSWERED: 9.0}
 
 
+@pytest.mark.slow
 def test_a_version_learns_on_although_a_held_out_row_has_no_answer(tmp_path: Path) -> None:
     """New rows of which the last one lies beyond the logarithm: published, counted, and told by notes and summary."""
     random = np.random.default_rng(1)

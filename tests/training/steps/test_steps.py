@@ -153,6 +153,7 @@ def test_a_number_of_edges_and_no_second_fit(wave: Callable[[str], Recipe]) -> N
     assert finished.history == ()
 
 
+@pytest.mark.slow
 def test_the_formula_in_raw_units_is_the_truth(wave: Callable[[str], Recipe], tmp_path: Path) -> None:
     """Scaled inputs and targets: what the manifest shows, read by sympy, gives the table's target to its 4 digits."""
     recipe = wave('[prune]\nedge_threshold = 0.1\n[symbolic]\nfunctions = ["x", "x^2", "exp", "sin", "tanh"]')
@@ -175,6 +176,7 @@ def test_the_formula_in_raw_units_is_the_truth(wave: Callable[[str], Recipe], tm
     assert r"\sin" in latex[1]
 
 
+@pytest.mark.slow
 def test_long_steps_are_told_as_they_begin(wave: Callable[[str], Recipe], tmp_path: Path) -> None:
     """In their order, of the formulas how many edges wait for one in each layer."""
     watcher = Counting()
@@ -189,6 +191,7 @@ def test_long_steps_are_told_as_they_begin(wave: Callable[[str], Recipe], tmp_pa
     assert "symbolic: layer 0, 2 edges" in watcher.lines[1]
 
 
+@pytest.mark.slow
 def test_a_refusal_tells_what_was_done(wave: Callable[[str], Recipe], tmp_path: Path) -> None:
     """A person can choose a remedy only by knowing which functions there are; those at fault are named."""
     text = wave('[prune]\n[symbolic]\nfunctions = ["x", "sin"]\nmin_r2 = 0.1\n[verify]\ntolerance = 1e-15').text
@@ -208,6 +211,7 @@ def test_a_refusal_tells_what_was_done(wave: Callable[[str], Recipe], tmp_path: 
     assert "edges are formulas" in notes[1]
 
 
+@pytest.mark.slow
 def test_what_stays_a_spline_is_said(wave: Callable[[str], Recipe], tmp_path: Path) -> None:
     """With straight lines only, the sine stays a spline, and there is no formula; b is a line."""
     version = published(wave('[prune]\nedge_threshold = 0.1\n[symbolic]\nfunctions = ["x"]'), tmp_path)
@@ -225,6 +229,7 @@ def test_no_edge_is_met_by_any_function(wave: Callable[[str], Recipe], tmp_path:
     assert version.notes == ("symbolic: no function meets any of 3 edges with R² 0.9999; all stay splines",)
 
 
+@pytest.mark.slow
 def test_classes_have_formulas_of_logits(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
     """Of a table with missing values: one line a class, and the notes say softmax and imputed."""
     path = write_recipe(kind="classification", target="kind", grids="[5]", steps=150)
@@ -238,6 +243,7 @@ def test_classes_have_formulas_of_logits(write_recipe: Callable[..., Path], tmp_
     assert version.manifest.metrics["test_accuracy"] > 0.7
 
 
+@pytest.mark.slow
 def test_a_step_that_fails_keeps_the_fit(wave: Callable[[str], Recipe], tmp_path: Path) -> None:
     """Nothing is published; with other steps --resume goes on without fitting, to the bytes of a run in one go."""
     hopeless = wave("[prune]\nedges = 1\n").model_copy(

@@ -101,6 +101,7 @@ _STEEP_EDGES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("function", "a", "b"), _STEEP_EDGES)
 def test_networks_with_poles_are_lowered(function: str, a: float, b: float) -> None:
     """Beside a pole no graph in float32 is right to 1e-5; everywhere else this one is, on eight times the rows too."""
@@ -109,6 +110,7 @@ def test_networks_with_poles_are_lowered(function: str, a: float, b: float) -> N
     assert Reference(kan).compare(model).max_relative_error <= 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("function", "a", "b"), _STEEP_EDGES)
 @pytest.mark.parametrize("change", [1e-4, -1e-4])
 def test_a_wrong_shift_is_found_beside_poles_too(function: str, a: float, b: float, change: float) -> None:

@@ -23,6 +23,7 @@ Values = NDArray[np.float64]
 WrittenBy = Callable[[KAN, Strategy], list[Strategy]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: strategy.name)
 @pytest.mark.parametrize("outside", ["clamp", "decay"])
 @pytest.mark.parametrize("uneven", [False, True])

@@ -27,6 +27,7 @@ WithMask = Callable[[KANLayer, NDArray[np.bool_]], KANLayer]
 Answers = Callable[[KAN, Rows], Values]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(
     width=st.lists(st.integers(1, 5), min_size=2, max_size=5).map(tuple),

@@ -146,6 +146,7 @@ def test_symbolic_edges_alone_still_add_constants(make_kan: Callable[..., KAN]) 
     np.testing.assert_allclose(got, wanted, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
 def test_every_function_of_the_library_is_within_the_tolerance_everywhere(name: str) -> None:
     """Every function is within the tolerance, also exp; where exp exceeds float32 nothing is compared."""

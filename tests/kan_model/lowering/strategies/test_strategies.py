@@ -111,6 +111,7 @@ def test_every_strategy_equals_scipy_inside_the_domain(kan: KAN, rows_of_all_kin
         assert_within(np.abs(got - wanted), bound(kan, strategy, rows), strategy)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(kan=networks(), data=st.data())
 def test_missing_values_reach_their_own_rows_only(kan: KAN, data: st.DataObject, rows_of_all_kinds: RowsOf) -> None:
@@ -136,6 +137,7 @@ def test_missing_values_reach_their_own_rows_only(kan: KAN, data: st.DataObject,
         np.testing.assert_array_equal(after[~touched], before[~touched], err_msg=strategy.name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outside", ["clamp", "decay"])
 @pytest.mark.parametrize("degree", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("rows", [1, 2])

@@ -103,6 +103,7 @@ def blocks_of(count: int) -> list[Floats]:
     return [np.random.default_rng(seed).normal(size=(1 + seed % 5, 4)).astype(np.float32) for seed in range(count)]
 
 
+@pytest.mark.slow
 @both
 def test_answers_come_in_the_order_of_the_blocks(gate: Gate, server: Any, answer: Answer, ask: Ask) -> None:
     """Each block gets numpy's answer, whatever overtakes it; many share a run."""
@@ -182,6 +183,7 @@ def test_a_wrong_block_raises_in_its_place(server: Any, answer: Answer, ask: Ask
             np.testing.assert_allclose(values, answer("affine", rows), atol=1e-5)
 
 
+@pytest.mark.slow
 @both
 def test_what_the_callers_iterator_raises_is_raised(server: Any, ask: Ask) -> None:
     """The same error object, after the answers to all earlier blocks; also for the first block."""
@@ -243,6 +245,7 @@ class Endless:
             self.gone.set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rows", "most_read_ahead"), [(1, MOST_READ_AHEAD), (250, 2 + 2), (4096, 1 + 2)])
 def test_a_stream_reads_no_further_than_it_is_taken(server: Any, rows: int, most_read_ahead: int) -> None:
     """From an endless iterator only the taken blocks and those in flight are read. Closing ends everything."""
@@ -450,6 +453,7 @@ def test_a_server_that_is_gone_ends_a_stream(server: Any, ask: Ask) -> None:
     assert len(outcome.predictions) >= 100 - MOST_READ_AHEAD
 
 
+@pytest.mark.slow
 @both
 def test_a_stream_outlives_its_connection(kan_serve: Start, write_model: WriteModel, ask: Ask) -> None:
     """A server that closes connections of some age fails no block."""
@@ -502,6 +506,7 @@ def backwards(manifest: manifest_pb2.ModelManifest) -> None:
     manifest.features.extend(features)
 
 
+@pytest.mark.slow
 @both
 def test_rows_by_name_outlive_a_version_with_other_columns(
     kan_serve: Start, write_model: WriteModel, answer: Answer, ask: Ask
@@ -545,6 +550,7 @@ def test_numbers_in_the_order_of_columns_end_a_stream_where_that_changes(
     assert "answered by version 2, which takes other columns than version 1" in str(outcome.error)
 
 
+@pytest.mark.slow
 def test_bulk_lets_others_go_first(gate: Gate, server: Any) -> None:
     """A few interactive rows are answered while many bulk rows, which arrived before them, still wait."""
     large = np.zeros((4096, 4), np.float32)

@@ -120,6 +120,7 @@ def test_without_a_table_there_are_curves_and_no_numbers(kinds: Path) -> None:
     assert (manifest.data.ByteSize(), dict(manifest.metrics), manifest.recipe, manifest.formula) == (0, {}, "", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["data", "held_out"])
 def test_one_row_is_judged_and_draws_nothing(kinds: Path, option: str) -> None:
     """A point is no curve: those are drawn over the grids."""
@@ -194,6 +195,7 @@ def test_the_terminal_tells_both_scores(kinds: Path, capsys: pytest.CaptureFixtu
     assert f"held out  40 rows: accuracy {manifest.metrics['test_accuracy']:.4g}, log loss " in told
 
 
+@pytest.mark.slow
 def test_it_learns_on(kinds: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A recipe goes on from an imported version; the next one says from which, and no longer where that came from."""
     _import_kinds(data=Path("train.csv"))

@@ -55,6 +55,7 @@ def _run(published: Published, rows: NDArray[Any], file: str = "model.onnx") -> 
     return open_session(onnx.load(published.folder / file)).run(rows.astype(np.float32))
 
 
+@pytest.mark.slow
 def test_a_pykan_network_with_its_table(folder: Path) -> None:
     """It answers as pykan does; ranges, histograms and metrics are the table's; all files are listed."""
     table = pd.DataFrame(np.random.default_rng(0).uniform(-2, 2, (150, 3)).astype(np.float32), columns=["a", "b", "c"])
@@ -142,6 +143,7 @@ def test_a_column_of_one_value_is_no_constant_where_the_network_reads_it(folder:
     assert [feature.HasField("histogram") for feature in published.manifest.features] == [True, False, False]
 
 
+@pytest.mark.slow
 def test_it_is_a_version_like_any_other(folder: Path, state: State) -> None:
     """The next import is the next version, and `tune` lowers it again from itself alone."""
     torch.save(state(), "net.pt")

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from training.pipelines.importing import Import, import_network
 from training.publishing.publish import read_manifest
 
 
+@pytest.mark.slow
 def test_the_command_imports_the_same_again(folder: Path, state: Callable[..., Mapping[str, Tensor]]) -> None:
     """All options, names with commas, quotes and spaces; given again it makes the next version, alike but for time."""
     (folder / "deep").mkdir()
