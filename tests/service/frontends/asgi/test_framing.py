@@ -91,7 +91,7 @@ def test_a_bomb_is_refused(encoding: str) -> None:
     [
         ("gzip", b"no gzip at all", "INVALID_ARGUMENT", "a message is no gzip"),
         ("deflate", b"", "INVALID_ARGUMENT", "a message in deflate is cut short"),
-        ("gzip", gzip.compress(bytes(1000))[:-9], "INVALID_ARGUMENT", "a message in gzip is cut short"),
+        ("gzip", gzip.compress(bytes(1000), mtime=0)[:-9], "INVALID_ARGUMENT", "a message in gzip is cut short"),
         ("snappy", b"x", "UNIMPLEMENTED", "grpc-encoding is 'snappy'; wanted one of ['gzip', 'deflate']"),
         ("identity", b"x", "UNIMPLEMENTED", "grpc-encoding is 'identity'"),
     ],
