@@ -3,6 +3,7 @@
 import os
 import re
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -39,6 +40,22 @@ def memory_mb(pid: int, kind: str = "Rss") -> float:
         assert found, f"no {kind} in /proc/{one}/smaps_rollup"
         total_kb += int(found[1])
     return total_kb * 1024 / 1e6
+
+
+def peak_growth_mb(call: Callable[[], object]) -> float:
+    """How far the peak of this process's memory is above the memory before the call, in MB."""
+    # Writing 5 resets the peak to the memory that is resident now.
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    before = _own_kb("VmRSS")
+    call()
+    return (_own_kb("VmHWM") - before) * 1024 / 1e6
+
+
+def _own_kb(field: str) -> int:
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    found = re.search(rf"^{field}:\s+(\d+) kB$", status, re.MULTILINE)
+    assert found, f"no {field} in /proc/self/status"
+    return int(found[1])
 
 
 def _stat(pid: int) -> list[str] | None:

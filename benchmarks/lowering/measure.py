@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.common.sessions import caller, open_session
+from benchmarks.common.timing import Timing, interleave
 from benchmarks.lowering.accuracy import errors, share_of_hidden_outside
 from benchmarks.lowering.candidates import MOST_ROWS, PEER, Candidate, candidates, ours
 from benchmarks.lowering.memory import growth_mb
 from benchmarks.lowering.networks import POLICIES, ROW_COUNTS, Network, build
-from benchmarks.lowering.timing import Timing, interleave
 
 # A peer with a larger error does not compute the same function, so its time cannot be compared.
 _PEER_TOLERANCE = 1e-4

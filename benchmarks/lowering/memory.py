@@ -1,7 +1,6 @@
 """Memory that a session needs for a batch, in addition to its own: measured in a separate process."""
 
 import math
-import re
 import subprocess
 import sys
 import tempfile
@@ -10,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from benchmarks.common.processes import peak_growth_mb
 from benchmarks.common.sessions import caller, open_session
-
-BYTES_PER_MB = 1e6
 
 
 def growth_mb(model: onnx.ModelProto, rows: int, block_rows: int) -> float:
@@ -34,18 +32,7 @@ def _main(path: str, rows: int, block_rows: int) -> None:
     columns = session.get_inputs()[0].shape[1]
     batch = np.random.default_rng(0).uniform(-1, 1, (rows, columns)).astype(np.float32)
     answer = caller(session, (batch,), block_rows)
-    # Writing 5 resets the peak to the memory that is resident now, because loading has a higher peak.
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    before = _resident_bytes("VmRSS")
-    answer()
-    print((_resident_bytes("VmHWM") - before) / BYTES_PER_MB)
-
-
-def _resident_bytes(field: str) -> int:
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    found = re.search(rf"^{field}:\s+(\d+) kB$", status, re.MULTILINE)
-    assert found, f"no {field} in /proc/self/status"
-    return int(found[1]) * 1024
+    print(peak_growth_mb(answer))
 
 
 if __name__ == "__main__":

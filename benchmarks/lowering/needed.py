@@ -21,7 +21,7 @@ import torch
 
 from benchmarks.common.markdown import render
 from benchmarks.common.sessions import caller, open_session
-from benchmarks.lowering.timing import interleave
+from benchmarks.common.timing import interleave
 from benchmarks.lowering.trained import setup, train
 from kan_model import KAN
 from kan_model.lowering import LoweringError

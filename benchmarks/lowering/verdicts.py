@@ -3,11 +3,11 @@
 import math
 from collections.abc import Iterator
 
+from benchmarks.common.timing import Timing
 from benchmarks.common.verdict import Verdict
 from benchmarks.lowering.candidates import FLOOR, PEER, TOLERANCE, ours
 from benchmarks.lowering.measure import Result
 from benchmarks.lowering.networks import POLICIES, ROW_COUNTS, Bounds
-from benchmarks.lowering.timing import Timing
 
 
 def verdicts(result: Result) -> list[Verdict]:
