@@ -49,7 +49,7 @@ def main() -> None:
     print(
         """
 Where to look next
-   models/digits/                               what was published: model.onnx and manifest.json
+   models/digits/                               what was published: model.onnx, manifest.json and report.html
    source .venv/bin/activate                    the commands above on your path
    kan-serve                                    serve it again (gRPC 8001, metrics 8002); then: kan-client models
    kan-train init DATA.csv --target COLUMN      your own table

@@ -61,7 +61,7 @@ __all__ = [
     "suggest_symbolic",
 ]
 
-_ROOMS = ("analysis", "formula", "grids", "interop", "lowering", "network", "plot", "splines", "symbolic")
+_ROOMS = ("analysis", "grids", "network", "splines", "symbolic")
 _HOMES = {
     "Attribution": "analysis.attribution",
     "attribute": "analysis.attribution",
@@ -141,12 +141,15 @@ serve_old_names({f"{__name__}.{old}": f"{__name__}.{new}" for old, new in _MOVED
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    if name in _ROOMS:
+    if name in ("formula", "interop", "lowering", "plot"):
         return importlib.import_module(f"{__name__}.{name}")
-    if name == "checkpoint":
-        return importlib.import_module(f"{__name__}.network.checkpoint")
+    if name in _HOMES or name in _ROOMS or name == "checkpoint":
+        # All at once, so that kan_model.network.layer and the like are attributes too.
+        for home in {*_HOMES.values(), "network.checkpoint"}:
+            importlib.import_module(f"{__name__}.{home}")
+        place = _HOMES.get(name, "network.checkpoint" if name == "checkpoint" else name)
+        found = importlib.import_module(f"{__name__}.{place}")
+        return getattr(found, name) if name in _HOMES else found
     if name in ("auto", "fix", "suggest"):
         warnings.warn(f"{__name__}.{name} is {__name__}.{name}_symbolic now", DeprecationWarning, stacklevel=2)
         return __getattr__(f"{name}_symbolic")

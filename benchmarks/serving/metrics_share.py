@@ -73,5 +73,5 @@ class _Silent(Metrics):
         return self._silent
 
 
-def _ignore(*_: object) -> None:
+def _ignore(*_: object, **__: object) -> None:
     pass

@@ -16,8 +16,8 @@ from kan_model.network.connections import (
     Flags,
     Indices,
     active_edges,
-    reachable_from_inputs,
-    reaching_outputs,
+    edges_from_inputs,
+    edges_to_outputs,
     select_nodes,
 )
 from kan_model.network.layer import KANLayer
@@ -135,7 +135,7 @@ def _keep_above(
 
 def _keep_connected(edges: Sequence[Flags]) -> list[Flags]:
     """The edges that are on a path from an input to an output."""
-    return reachable_from_inputs(reaching_outputs(edges))
+    return edges_from_inputs(edges_to_outputs(edges))
 
 
 def _keep_strongest(scores: Attribution, active: Sequence[Flags], count: int) -> list[Flags]:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from kan_model.formula.short import round_numbers, shorten
 from kan_model.formula.steps import Values, line, node_expressions, node_function, number
 from kan_model.formula.text import columns, to_latex, to_text
-from kan_model.network.connections import Flags, active_edges, reachable_from_inputs, reaching_outputs
+from kan_model.network.connections import Flags, active_edges, edges_from_inputs, edges_to_outputs
 from kan_model.network.network import KAN
 from kan_model.network.transform import Affine, InputTransform, OutputTransform, Softmax
 
@@ -104,8 +104,8 @@ def formula(
     names = tuple(f"x_{index}" for index in range(kan.width[0])) if names is None else tuple(names)
     _check_options(kan, names, digits, splines, near)
     _check_numbers(kan, inputs, outputs)
-    live = reaching_outputs(active_edges(kan.layers))
-    kept = _splines(kan, reachable_from_inputs(live))
+    live = edges_to_outputs(active_edges(kan.layers))
+    kept = _splines(kan, edges_from_inputs(live))
     if kept and splines == "refuse":
         raise ValueError(_splines_left(kept))
     _check_terms(live, max_terms)

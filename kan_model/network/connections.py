@@ -12,7 +12,7 @@ Indices = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 
-def reaching_outputs(edges: Sequence[Flags]) -> list[Flags]:
+def edges_to_outputs(edges: Sequence[Flags]) -> list[Flags]:
     """The edges from which a path leads to an output: ``[outputs, inputs]`` of each layer.
 
     Args:
@@ -26,11 +26,11 @@ def reaching_outputs(edges: Sequence[Flags]) -> list[Flags]:
     return found
 
 
-def reachable_from_inputs(edges: Sequence[Flags]) -> list[Flags]:
+def edges_from_inputs(edges: Sequence[Flags]) -> list[Flags]:
     """The edges to which a path leads from an input: ``[outputs, inputs]`` of each layer. All others are constants.
 
     Args:
-        edges: As for :func:`reaching_outputs`.
+        edges: As for :func:`edges_to_outputs`.
     """
     found: list[Flags] = []
     is_fed: Flags = np.ones(edges[0].shape[1], bool)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, silu
 
 from kan_model.network.functions import FUNCTIONS
-from kan_model.network.spline_product import spline_product
+from kan_model.network.spline_product import is_watched, plain_product, spline_product
 from kan_model.network.symbolic_edge import SymbolicEdge
 from kan_model.splines.bspline import basis, check_grid, uniform_basis, uniform_knots
 from kan_model.splines.cells import Cells, cells_of
@@ -51,7 +51,7 @@ class KANLayer(nn.Module):
     _symbolic_order: Tensor
     _symbolic_outputs: Tensor
     _symbolic_inputs: Tensor
-    _kept: tuple[tuple[Tensor | None, ...], tuple[int | None, ...], tuple[bool, Cells]] | None = None
+    _kept: tuple[tuple[Tensor | None, ...], tuple[int, ...], tuple[bool, Cells]] | None = None
 
     def __init__(
         self,
@@ -176,14 +176,28 @@ class KANLayer(nn.Module):
         return KANLayer(**(own | parts))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Node values ``[rows, outputs]`` for inputs ``[rows, inputs]``."""
-        base_weight, coefficients = self.base_weight, self.coefficients
-        is_whole, cells = self._prepared()
-        if not is_whole:
-            base_weight = base_weight * self.edge_mask
-            coefficients = coefficients * self.edge_mask.unsqueeze(-1)
-        splines = spline_product(x, coefficients, cells, self.basis)
-        nodes = splines + linear(silu(x), base_weight, self.bias)
+        """Node values ``[rows, outputs]`` for inputs ``[rows, inputs]``.
+
+        Raises:
+            ValueError: an x of another shape.
+        """
+        if x.ndim != 2 or x.shape[1] != self.inputs:
+            raise ValueError(f"x has shape {list(x.shape)}; wanted [rows, {self.inputs}]")
+        buffers = (self.edge_mask, self.domain, self.knots)
+        if is_watched(x, self.base_weight, self.coefficients) or any(
+            each is not None and each.requires_grad for each in buffers
+        ):
+            coefficients = self.coefficients * self.edge_mask.unsqueeze(-1)
+            base = linear(silu(x), self.base_weight * self.edge_mask, self.bias)
+            nodes = base + plain_product(x, coefficients, self.basis)
+        else:
+            is_whole, cells = self._prepared()
+            base_weight, coefficients = self.base_weight, self.coefficients
+            if not is_whole:
+                base_weight = base_weight * self.edge_mask
+                coefficients = coefficients * self.edge_mask.unsqueeze(-1)
+            base = linear(silu(x), base_weight, self.bias)
+            nodes = base + spline_product(x, coefficients, cells, self.basis)
         if self.symbolic_affine is None:
             return nodes
         return nodes.index_add(1, self._symbolic_outputs, self._symbolic_values(x, self.symbolic_affine))
@@ -215,18 +229,20 @@ class KANLayer(nn.Module):
         return {name: value for name, value in self.__dict__.items() if name != "_kept"}
 
     def _prepared(self) -> tuple[bool, Cells]:
-        """Whether no edge is masked, and the cells; made again where a buffer was replaced or changed in place."""
+        """Whether no edge is masked, and the cells; made again where a buffer was replaced or changed in place.
+
+        A change through ``.data`` is not noticed.
+        """
         buffers = (self.edge_mask, self.domain, self.knots)
         # A tensor of torch.inference_mode does not say when it is changed.
-        changes = tuple(None if each is None or each.is_inference() else each._version for each in buffers)
+        can_keep = not any(each is not None and each.is_inference() for each in buffers)
+        changes = tuple(each._version for each in buffers if each is not None) if can_keep else ()
         kept = self._kept
-        if kept is not None and kept[1] == changes and all(map(operator.is_, kept[0], buffers)):
+        if can_keep and kept is not None and kept[1] == changes and all(map(operator.is_, kept[0], buffers)):
             return kept[2]
-        made = (
-            bool((self.edge_mask == 1).all()),
-            cells_of(self.domain, self.knots, self.grid_size, self.degree, self.outside),
-        )
-        self._kept = None if self.edge_mask.is_inference() or self.domain.is_inference() else (buffers, changes, made)
+        is_whole = bool((self.edge_mask == 1).all())
+        made = is_whole, cells_of(self.domain, self.knots, self.grid_size, self.degree, self.outside)
+        self._kept = (buffers, changes, made) if can_keep else None
         return made
 
     def _set_symbolic(self, edges: Sequence[SymbolicEdge]) -> None:

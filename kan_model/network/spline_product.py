@@ -5,6 +5,8 @@ backward pass takes their slopes from the same cells. Rows are worked in blocks 
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeAlias
 
 import torch
@@ -17,10 +19,11 @@ from kan_model.splines.cells import Cells
 Basis: TypeAlias = Callable[[Tensor], Tensor]
 # Numbers of the operand in one block of rows: 4 MiB in float32. Smaller blocks cost more calls than they save.
 _BLOCK_NUMBERS = 2**20
+_plain = ContextVar("plain", default=False)
 
 
 def spline_product(x: Tensor, coefficients: Tensor, cells: Cells, basis: Basis) -> Tensor:
-    """What `plain_product` gives, faster, wherever torch itself need not see each operation.
+    """What `plain_product` gives, faster. Not for tensors that `is_watched`.
 
     Args:
         x: ``[rows, inputs]``.
@@ -31,10 +34,41 @@ def spline_product(x: Tensor, coefficients: Tensor, cells: Cells, basis: Basis) 
     Returns:
         ``[rows, outputs]``.
     """
-    if _is_watched(x, coefficients):
-        return plain_product(x, coefficients, basis)
     nodes: Tensor = _SplineProduct.apply(x, coefficients, cells, basis)  # type: ignore[no-untyped-call]
     return nodes
+
+
+@contextmanager
+def plain_arithmetic() -> Iterator[None]:
+    """Within the block layers and optimizers compute as before version 0.1 had this product, to the bit."""
+    token = _plain.set(True)
+    try:
+        yield
+    finally:
+        _plain.reset(token)
+
+
+def is_plain() -> bool:
+    """Whether this is within `plain_arithmetic`."""
+    return _plain.get()
+
+
+def is_watched(x: Tensor, *others: Tensor | None) -> bool:
+    """Whether something follows each operation on the tensors, so that only `plain_product` will do.
+
+    It may be torch.func, torch.compile, torch.export, a trace, a dispatch mode, autocast or forward-mode
+    differentiation; tensors without data; `plain_arithmetic`.
+    """
+    return (
+        is_plain()
+        or torch.compiler.is_compiling()
+        or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        or torch._C._are_functorch_transforms_active()
+        or torch._C._len_torch_dispatch_stack() > 0
+        or x.is_meta
+        or torch.is_autocast_enabled(x.device.type)
+        or any(each is not None and unpack_dual(each).tangent is not None for each in (x, *others))  # type: ignore[no-untyped-call]
+    )
 
 
 class _SplineProduct(torch.autograd.Function):
@@ -51,7 +85,7 @@ class _SplineProduct(torch.autograd.Function):
             place, block = cells.locate(part), (operand[rows] if is_kept else operand[: len(part)]).zero_()
             flat, start = block.view(-1), place.start()
             for function, values in enumerate(place.values()):
-                flat[function:].put_(start, values)
+                flat[function:].scatter_(0, start, values)
             torch.mm(block, weights.t(), out=nodes[rows])
         ctx.save_for_backward(x, coefficients, operand if is_kept else None)
         ctx.cells, ctx.basis = cells, basis
@@ -83,26 +117,17 @@ def plain_product(x: Tensor, coefficients: Tensor, basis: Basis) -> Tensor:
     return linear(basis(x).flatten(1), coefficients.flatten(1))
 
 
-def _is_watched(*tensors: Tensor) -> bool:
-    """Whether torch.func, torch.compile, a trace or forward-mode differentiation follows the operations."""
-    return (
-        torch._C._are_functorch_transforms_active()
-        or torch.compiler.is_compiling()
-        or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-        or any(unpack_dual(each).tangent is not None for each in tensors)  # type: ignore[no-untyped-call]
-    )
-
-
 def _gradient_of_x(x: Tensor, weights: Tensor, cells: Cells, of_nodes: Tensor) -> Tensor:
-    of_x = torch.empty_like(x)
+    """Nothing is changed in place, so that torch can run it on many gradients at once."""
+    parts = [torch.empty_like(x[:0])]
     for rows in _blocks(len(x), weights):
         place = cells.locate(x[rows])
         flat, start = torch.mm(of_nodes[rows], weights).view(-1), place.start()
         of_u = torch.zeros_like(start, dtype=x.dtype)
         for function, slopes in enumerate(place.slopes()):
-            of_u.addcmul_(flat[function:].index_select(0, start), slopes)
-        torch.mul(of_u.view_as(place.u).mul_(place.scale), cells.is_inside(x[rows]), out=of_x[rows])
-    return of_x
+            of_u = torch.addcmul(of_u, flat[function:].index_select(0, start), slopes)
+        parts.append(of_u.view_as(place.u) * place.scale * cells.is_inside(x[rows]))
+    return torch.cat(parts)
 
 
 def _plain_gradients(

@@ -25,8 +25,8 @@ class Cells:
         count: Number of basis functions of a feature.
         edges: ``[features, cells + 1]``, where the cells of a feature begin and end.
         beyond: Number of cells below the domain, and above it. A cell's first function is its number less this.
-        values: ``[tables, degree + 1, degree + 1]``, power by function. One table serves all cells where the grid is
-            uniform and the cells are those of the domain; else there is one a feature and cell, in this order.
+        values: ``[tables, degree + 1, degree + 1]``, power by function. Uniform grids have one table for all cells of
+            the domain, or one a cell where cells are beyond it too; other grids have one a feature and cell.
         is_uniform: Whether the cells of a feature have one width.
     """
 
@@ -110,8 +110,10 @@ class Place:
             for power in range(1, powers):
                 torch.mul(by_power[power - 1], u, out=by_power[power])
             return table[0].t() @ by_power
-        begin = torch.arange(0, len(table), self.cells.cells, device=u.device)
-        rows = table.flatten(1).index_select(0, (self.number + begin).flatten())
+        number = self.number
+        if not self.cells.is_uniform:
+            number = number + torch.arange(0, len(table), self.cells.cells, device=u.device)
+        rows = table.flatten(1).index_select(0, number.flatten())
         found = rows.t().contiguous().view(powers, -1, len(u))
         values = found[-1]
         for power in range(powers - 2, -1, -1):
@@ -129,18 +131,26 @@ def cells_of(domain: Tensor, knots: Tensor | None, grid_size: int, degree: int, 
         degree: Degree of the splines.
         outside: "clamp": the cells are those of the domain. "decay": those beyond it too.
     """
-    every = uniform_knots(domain.double(), grid_size, degree) if knots is None else knots.double()
-    numbers = torch.arange(grid_size + 2 * degree, device=domain.device)
+    if knots is None:
+        every = uniform_knots(domain.double(), grid_size, degree)
+        every[:, [degree, -degree - 1]] = domain.double()
+        # A table is the same for all features, and says nothing of where they are.
+        tabled = uniform_knots(torch.tensor([[0.0, grid_size]], dtype=torch.float64), grid_size, degree)
+    else:
+        every = tabled = knots.double()
+    numbers = torch.arange(grid_size + 2 * degree)
+    beyond = degree
     if outside == "clamp":
-        numbers = numbers[degree : degree + grid_size]
-    is_same = knots is None and outside == "clamp"
-    table = _polynomials(every[:1] if is_same else every, numbers[:1] if is_same else numbers, degree)
+        numbers, beyond = numbers[degree : degree + grid_size], 0
+    every = every[:, int(numbers[0]) : int(numbers[-1]) + 2]
+    one_serves_all = knots is None and outside == "clamp"
+    table = _polynomials(tabled.cpu(), numbers[:1] if one_serves_all else numbers, degree)
     return Cells(
         degree,
         grid_size + degree,
-        every[:, [*numbers.tolist(), int(numbers[-1]) + 1]].to(domain.dtype).contiguous(),
-        0 if outside == "clamp" else degree,
-        table.to(domain.dtype).contiguous(),
+        every.to(domain.dtype).contiguous(),
+        beyond,
+        table.to(domain).contiguous(),
         knots is None,
     )
 

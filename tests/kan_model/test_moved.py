@@ -86,10 +86,11 @@ def test_importing_the_package_is_light() -> None:
     program = (
         "import os, sys; before = dict(os.environ); import kan_model; assert os.environ == before;"
         "print(*sorted({'torch', 'onnx', 'onnxruntime', 'sympy', 'matplotlib'} & set(sys.modules)));"
-        "print(kan_model.lowering.lower.__name__)"
+        "print(kan_model.lowering.lower.__name__);"
+        "print(kan_model.network.transform.__name__, kan_model.grids.breaks.__name__)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout == "\nlower\n"
+    assert done.stdout == "\nlower\nkan_model.network.transform kan_model.grids.breaks\n"
 
 
 def test_every_public_name_is_there() -> None:

@@ -184,7 +184,7 @@ def _refuse_twice(path: Path, header: list[str]) -> None:
 def _to_cells(column: "pd.Series[Any]") -> Cells:
     """Numbers as float64; everything else as text, dates in ISO 8601."""
     types, present = pd.api.types, column.dropna()
-    is_number = types.is_numeric_dtype(column) and not types.is_bool_dtype(column)
+    is_number = types.is_numeric_dtype(column) and not (types.is_bool_dtype(column) or types.is_complex_dtype(column))
     # float64 would make different whole numbers of this size equal; they are mostly keys, so they stay text.
     if is_number and not (types.is_integer_dtype(column) and not present.between(-_EXACT, _EXACT).all()):
         return cast(Cells, column.to_numpy(dtype=np.float64, na_value=np.nan))

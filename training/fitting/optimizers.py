@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from kan_model import KAN
 from kan_model.analysis.penalty import penalty
+from kan_model.network.spline_product import is_plain
 from training.data.objective import Task, loss
 from training.data.samples import Samples
 from training.errors import FitRefused
@@ -76,8 +77,9 @@ class _Adam:
 
     def __init__(self, network: nn.Module, train: Samples, plan: FitSection, objective: Objective) -> None:
         self._network, self._train, self._plan, self._objective = network, train, plan, objective
-        rates = {"lr": plan.learning_rate, "weight_decay": plan.weight_decay}
-        self._torch = torch.optim.AdamW(_free(network), fused=True, **rates)
+        self._torch = torch.optim.AdamW(
+            _free(network), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=not is_plain()
+        )
 
     def state_dict(self) -> dict[str, Any]:
         return self._torch.state_dict()

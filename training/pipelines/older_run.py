@@ -11,6 +11,7 @@ import math
 from contextlib import suppress
 
 from kan_model import KAN
+from kan_model.network.spline_product import plain_arithmetic
 from training.data.dataset import Dataset
 from training.data.split import wanted_rows
 from training.errors import quoted
@@ -66,7 +67,8 @@ def _repeat_first_step(recipe: Recipe, kan: KAN, table: StepData) -> Record | No
     """The first line of the loss curve on today's rows; None where a number in it is not finite."""
     plan, train, task = recipe.fit, table.train, table.dataset.task
     start = begin(kan, plan, train, recipe.adapt)
-    with torch_threads(threads_for(kan, plan.batch_rows or len(train.x))), suppress(TrainingDiverged):
+    threads = torch_threads(threads_for(kan, plan.batch_rows or len(train.x)))
+    with plain_arithmetic(), threads, suppress(TrainingDiverged):
         return next(fit_steps(start, train, table.validation, plan, task, recipe.sparsify, recipe.adapt)).history[0]
     return None
 

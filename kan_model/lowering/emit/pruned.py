@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kan_model.network.connections import Indices, active_edges, reachable_from_inputs, reaching_outputs, select_nodes
+from kan_model.network.connections import Indices, active_edges, edges_from_inputs, edges_to_outputs, select_nodes
 from kan_model.network.layer import KANLayer
 from kan_model.network.network import KAN
 
@@ -39,8 +39,8 @@ class Compact:
 
 def remove_pruned(kan: KAN) -> Compact:
     """Leave out nodes on no path from an input to an output. Outputs stay, and at least one node of each level."""
-    live = reaching_outputs(active_edges(kan.layers))
-    varying = reachable_from_inputs(live)
+    live = edges_to_outputs(active_edges(kan.layers))
+    varying = edges_from_inputs(live)
     kept = [np.flatnonzero(edges.any(axis=0)) for edges in varying]
     # A level keeps at least one node, because a layer needs one.
     nodes = (*(level if len(level) else np.array([0]) for level in kept), np.arange(kan.width[-1]))

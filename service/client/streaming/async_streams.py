@@ -48,10 +48,12 @@ class _Tasks:
 
     async def close(self) -> None:
         """Cancel the stream and stop reading blocks."""
-        if self._answers is not None:
-            await self._answers.aclose()
-        self._reading.cancel()
-        await asyncio.gather(self._reading, return_exceptions=True)
+        try:
+            if self._answers is not None:
+                await self._answers.aclose()
+        finally:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
 
     async def _take(self, step: Rpc[Message] | Wait | StreamStep) -> Message | None:
         self._changed.set()

@@ -58,11 +58,13 @@ class _Threads:
 
     def close(self) -> None:
         """Cancel the stream and stop reading blocks."""
-        if self._answers is not None:
-            self._answers.close()
-        with self._turn:
-            self._closed = True
-            self._turn.notify_all()
+        try:
+            if self._answers is not None:
+                self._answers.close()
+        finally:
+            with self._turn:
+                self._closed = True
+                self._turn.notify_all()
 
     def _take(self, step: Rpc[Message] | Wait | StreamStep) -> Message | None:
         """Do one step, while others take their turns."""

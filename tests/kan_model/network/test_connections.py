@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kan_model.network.connections import reachable_from_inputs, reaching_outputs
+from kan_model.network.connections import edges_from_inputs, edges_to_outputs
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.6, 1.0])
@@ -18,7 +18,7 @@ def test_edges_are_reachable_if_a_walk_goes_through_them(share: float) -> None:
     back: list[NDArray[np.int64]] = [np.ones(2, int)]
     for layer in reversed(edges):
         back.insert(0, back[0] @ layer.astype(int))
-    found = zip(edges, reachable_from_inputs(edges), reaching_outputs(edges), strict=True)
+    found = zip(edges, edges_from_inputs(edges), edges_to_outputs(edges), strict=True)
     for index, (layer, from_inputs, to_outputs) in enumerate(found):
         assert from_inputs.tolist() == (layer & (walks[index] > 0)).tolist()
         assert to_outputs.tolist() == (layer & (back[index + 1] > 0)[:, None]).tolist()

@@ -12,7 +12,7 @@ from torch.autograd import forward_ad
 
 from kan_model import KANLayer
 from kan_model.network import spline_product as module
-from kan_model.network.spline_product import plain_product, spline_product
+from kan_model.network.spline_product import plain_arithmetic, plain_product, spline_product
 from kan_model.splines.cells import Cells, cells_of
 
 Outside = Literal["clamp", "decay"]
@@ -171,3 +171,71 @@ def test_a_layer_follows_changes_of_its_buffers() -> None:
     other.domain.mul_(2)
     layer.load_state_dict(other.state_dict())
     torch.testing.assert_close(layer(x), other.edge_outputs(x).sum(2))
+
+
+def test_a_column_far_from_zero_spoils_no_other() -> None:
+    """Seconds since 1970 beside a column in [-1, 1]: the layer is the sum of its edges, for both policies."""
+    for outside in ("clamp", "decay"):
+        domain = torch.tensor([[1.7e9, 1.7e9 + 1], [-1, 1], [-1, 1]], dtype=torch.float64)
+        layer = make_layer(3, outside, False).changed(domain=domain)
+        masked = layer.changed(edge_mask=torch.tensor([[0.0, 1, 1]] * 2, dtype=torch.float64))
+        x = domain[:, 0] + torch.rand(50, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        torch.testing.assert_close(masked(x), masked.edge_outputs(x).sum(2), atol=1e-12, rtol=1e-12)
+
+
+def test_an_x_of_another_shape_is_refused() -> None:
+    """One row must be [1, inputs]; another number of columns is no row of this layer."""
+    layer = make_layer(3, "clamp", False)
+    for shape in ((3,), (4, 2), (2, 4, 3)):
+        with pytest.raises(ValueError, match="wanted"):
+            layer(torch.zeros(shape, dtype=torch.float64))
+
+
+def test_the_gradient_reaches_the_end_of_the_domain() -> None:
+    """As torch.clamp's: a row exactly at an end of the domain has the slope of the spline."""
+    for seed in range(40):
+        ends = torch.rand(3, 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).cumsum(1)
+        layer = make_layer(3, "clamp", False).changed(domain=ends)
+        x = ends.t().clone().requires_grad_()
+        for ours, plain in zip(
+            with_gradients(product(layer, x), x, layer.coefficients),
+            with_gradients(plain_product(x, layer.coefficients, layer.basis), x, layer.coefficients),
+            strict=True,
+        ):
+            torch.testing.assert_close(ours, plain, atol=1e-11, rtol=1e-11)
+
+
+def test_what_follows_each_operation_gets_the_plain_formula() -> None:
+    """Autocast, an ensemble by vmap, torch.export, gradients in batches and of a domain, deterministic algorithms."""
+    layer = make_layer(3, "clamp", False, dtype=torch.float32)
+    x = rows_for(layer)
+    wanted = layer(x).detach()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(layer(x).float(), wanted, atol=0.2, rtol=0.1)
+    parameters, buffers = torch.func.stack_module_state([layer, copy.deepcopy(layer)])
+    both = torch.func.vmap(lambda p, b: torch.func.functional_call(layer, (p, b), (x,)))(parameters, buffers)
+    torch.testing.assert_close(both[1], wanted)
+    torch.testing.assert_close(torch.export.export(layer, (x,)).module()(x), wanted)
+    x.requires_grad_()
+    nodes = layer(x)
+    one_by_one = [torch.autograd.grad(nodes.sum(0)[node], x, retain_graph=True)[0] for node in (0, 1)]
+    (batched,) = torch.autograd.grad(nodes.sum(0), x, torch.eye(2), is_grads_batched=True)
+    torch.testing.assert_close(batched, torch.stack(one_by_one))
+    domain = layer.domain.clone().requires_grad_()
+    (found,) = torch.autograd.grad(torch.func.functional_call(layer, {"domain": domain}, (x,)).sum(), domain)
+    assert found.count_nonzero() > 0
+    torch.use_deterministic_algorithms(True)
+    try:
+        torch.testing.assert_close(layer(x), wanted)
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+def test_plain_arithmetic_is_the_plain_formula_to_the_bit() -> None:
+    """Runs that an older kan-train began are judged by what it computed."""
+    layer = make_layer(3, "clamp", False)
+    x = rows_for(layer)
+    with plain_arithmetic():
+        found = layer(x)
+    plain = torch.nn.functional.silu(x) @ layer.base_weight.T + plain_product(x, layer.coefficients, layer.basis)
+    torch.testing.assert_close(found, plain, atol=0, rtol=0)
