@@ -1,6 +1,5 @@
 """One layer of a KAN: a learnable function of one variable on every edge, sums on the nodes."""
 
-import operator
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -10,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, silu
 
 from kan_model.network.functions import FUNCTIONS
+from kan_model.network.preparation import Preparation, prepare
 from kan_model.network.spline_product import is_watched, plain_product, spline_product
 from kan_model.network.symbolic_edge import SymbolicEdge
 from kan_model.splines.bspline import basis, check_grid, uniform_basis, uniform_knots
-from kan_model.splines.cells import Cells, cells_of
 
 Outside = Literal["clamp", "decay"]
 
@@ -51,7 +50,7 @@ class KANLayer(nn.Module):
     _symbolic_order: Tensor
     _symbolic_outputs: Tensor
     _symbolic_inputs: Tensor
-    _kept: tuple[tuple[Tensor | None, ...], tuple[int, ...], tuple[bool, Cells]] | None = None
+    _preparation: Preparation | None = None
 
     def __init__(
         self,
@@ -184,20 +183,19 @@ class KANLayer(nn.Module):
         if x.ndim != 2 or x.shape[1] != self.inputs:
             raise ValueError(f"x has shape {list(x.shape)}; wanted [rows, {self.inputs}]")
         buffers = (self.edge_mask, self.domain, self.knots)
-        if is_watched(x, self.base_weight, self.coefficients) or any(
-            each is not None and each.requires_grad for each in buffers
-        ):
-            coefficients = self.coefficients * self.edge_mask.unsqueeze(-1)
-            base = linear(silu(x), self.base_weight * self.edge_mask, self.bias)
+        base_weight, coefficients = self.base_weight, self.coefficients
+        is_plain = is_watched(x, base_weight, coefficients) or any(each.requires_grad for each in self.buffers())
+        if not is_plain and (self._preparation is None or not self._preparation.is_of(buffers)):
+            self._preparation = prepare(buffers, self.grid_size, self.degree, self.outside)
+        ready = None if is_plain else self._preparation
+        if ready is None or not ready.is_whole:
+            base_weight = base_weight * self.edge_mask
+            coefficients = coefficients * self.edge_mask.unsqueeze(-1)
+        base = linear(silu(x), base_weight, self.bias)
+        if ready is None:
             nodes = base + plain_product(x, coefficients, self.basis)
         else:
-            is_whole, cells = self._prepared()
-            base_weight, coefficients = self.base_weight, self.coefficients
-            if not is_whole:
-                base_weight = base_weight * self.edge_mask
-                coefficients = coefficients * self.edge_mask.unsqueeze(-1)
-            base = linear(silu(x), base_weight, self.bias)
-            nodes = base + spline_product(x, coefficients, cells, self.basis)
+            nodes = base + spline_product(x, coefficients, ready.cells, self.basis)
         if self.symbolic_affine is None:
             return nodes
         return nodes.index_add(1, self._symbolic_outputs, self._symbolic_values(x, self.symbolic_affine))
@@ -226,24 +224,7 @@ class KANLayer(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy prepares its own."""
-        return {name: value for name, value in self.__dict__.items() if name != "_kept"}
-
-    def _prepared(self) -> tuple[bool, Cells]:
-        """Whether no edge is masked, and the cells; made again where a buffer was replaced or changed in place.
-
-        A change through ``.data`` is not noticed.
-        """
-        buffers = (self.edge_mask, self.domain, self.knots)
-        # A tensor of torch.inference_mode does not say when it is changed.
-        can_keep = not any(each is not None and each.is_inference() for each in buffers)
-        changes = tuple(each._version for each in buffers if each is not None) if can_keep else ()
-        kept = self._kept
-        if can_keep and kept is not None and kept[1] == changes and all(map(operator.is_, kept[0], buffers)):
-            return kept[2]
-        is_whole = bool((self.edge_mask == 1).all())
-        made = is_whole, cells_of(self.domain, self.knots, self.grid_size, self.degree, self.outside)
-        self._kept = (buffers, changes, made) if can_keep else None
-        return made
+        return {name: value for name, value in self.__dict__.items() if name != "_preparation"}
 
     def _set_symbolic(self, edges: Sequence[SymbolicEdge]) -> None:
         self.symbolic_places = tuple((edge.output, edge.input) for edge in edges)
