@@ -14,7 +14,7 @@ from kan_api.limits import DEFAULT_MAX_MODEL_BYTES, MAX_MANIFEST_BYTES
 from kan_api.v1.manifest_pb2 import File, ModelManifest
 from kan_api.version_folder import MAX_VERSION, version_number
 from training.errors import TrainingError
-from training.publishing.staging import remove_abandoned, staging_folder
+from training.publishing.staging import flush_folder, remove_abandoned, staging_folder, write_file
 from training.publishing.triton import CONFIG_NAME, config_text, fits, is_generated
 
 # Takes the number of the version, returns content by file name. The number is certain only when the folder is renamed.
@@ -174,7 +174,7 @@ def _rename_to_next_version(
                 raise
             version += 1
             continue
-        _flush_folder(model_folder)
+        flush_folder(model_folder)
         return Published(folder, written, _notes(written))
 
 
@@ -185,10 +185,10 @@ def _write_version(folder: Path, manifest: ModelManifest, version: int, files: M
     complete.version = version
     del complete.files[:]
     for name, content in files.items():
-        _write(folder / name, content)
+        write_file(folder / name, content)
         complete.files.append(File(name=name, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content)))
-    _write(folder / "manifest.json", _text(complete))
-    _flush_folder(folder)
+    write_file(folder / "manifest.json", _text(complete))
+    flush_folder(folder)
     return complete
 
 
@@ -226,26 +226,10 @@ def _write_config(model_folder: Path, manifest: ModelManifest) -> None:
     if present and not is_generated(text := present.decode(errors="replace")):
         if fits(text, manifest):
             return
-        _write(model_folder / f"{CONFIG_NAME}.before-{manifest.version}", present)
+        write_file(model_folder / f"{CONFIG_NAME}.before-{manifest.version}", present)
     # Written in a new folder first, because processes on several machines may publish to the same repository.
     with staging_folder(model_folder) as temporary:
         file = temporary / CONFIG_NAME
-        _write(file, config_text(manifest).encode())
+        write_file(file, config_text(manifest).encode())
         file.replace(path)
-    _flush_folder(model_folder)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    """Flush the folder to disk, so that its file names survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    flush_folder(model_folder)

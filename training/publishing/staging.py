@@ -47,6 +47,23 @@ def remove_abandoned(model_folder: Path) -> tuple[str, ...]:
     return tuple(warnings)
 
 
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file and flush it to disk."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def flush_folder(folder: Path) -> None:
+    """Flush the folder to disk, so that its file names survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _own_prefix() -> str:
     """How names of folders begin that are locked on this boot of this machine; _PREFIX alone where it has no id."""
     try:
