@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, silu
+from torch.nn.functional import silu
 
+from kan_model.network.edge_sums import edge_sums, is_watched, plain_edge_sums
 from kan_model.network.functions import FUNCTIONS
 from kan_model.network.preparation import Preparation, prepare
-from kan_model.network.spline_product import is_watched, plain_product, spline_product
 from kan_model.network.symbolic_edge import SymbolicEdge
 from kan_model.splines.bspline import basis, check_grid, uniform_basis, uniform_knots
 
@@ -184,18 +184,20 @@ class KANLayer(nn.Module):
             raise ValueError(f"x has shape {list(x.shape)}; wanted [rows, {self.inputs}]")
         buffers = (self.edge_mask, self.domain, self.knots)
         base_weight, coefficients = self.base_weight, self.coefficients
-        is_plain = is_watched(x, base_weight, coefficients) or any(each.requires_grad for each in self.buffers())
+        is_plain = is_watched(x, base_weight, coefficients) or any(
+            each is not None and each.requires_grad for each in buffers
+        )
         if not is_plain and (self._preparation is None or not self._preparation.is_of(buffers)):
             self._preparation = prepare(buffers, self.grid_size, self.degree, self.outside)
         ready = None if is_plain else self._preparation
         if ready is None or not ready.is_whole:
             base_weight = base_weight * self.edge_mask
             coefficients = coefficients * self.edge_mask.unsqueeze(-1)
-        base = linear(silu(x), base_weight, self.bias)
         if ready is None:
-            nodes = base + plain_product(x, coefficients, self.basis)
+            nodes = plain_edge_sums(x, base_weight, coefficients, self.basis, self.bias)
         else:
-            nodes = base + spline_product(x, coefficients, ready.cells, self.basis)
+            nodes = edge_sums(x, base_weight, coefficients, ready.splines, self.basis)
+            nodes = nodes if self.bias is None else nodes + self.bias
         if self.symbolic_affine is None:
             return nodes
         return nodes.index_add(1, self._symbolic_outputs, self._symbolic_values(x, self.symbolic_affine))

@@ -94,7 +94,8 @@ class KAN(nn.Module):
         """Outputs ``[rows, width[-1]]`` for inputs ``[rows, width[0]]``."""
         for layer in self.layers:
             x = layer(x)
-        return x
+        # Callers may view it in another shape.
+        return x.contiguous()
 
 
 def parameter_count(network: nn.Module) -> int:

@@ -5,9 +5,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from kan_model.splines.cells import Cells, cells_of
+from kan_model.network.edge_sums import Splines
+from kan_model.splines.cells import cells_of
+from kan_model.splines.planes import uneven_planes, uniform_planes
 
 Buffers = tuple[Tensor, Tensor, Tensor | None]
+# With more basis functions a feature, the cells cost less than the planes.
+_FEW_FUNCTIONS = 24
 
 
 @dataclass(frozen=True)
@@ -16,13 +20,13 @@ class Preparation:
 
     Attributes:
         is_whole: Whether no edge is masked.
-        cells: The cells of the grids.
+        splines: The basis functions, as they are computed.
         buffers: The edge mask, the domain and the knots that both were made from.
         changes: How often each buffer had been changed in place.
     """
 
     is_whole: bool
-    cells: Cells
+    splines: Splines
     buffers: Buffers
     changes: tuple[int, ...] | None
 
@@ -38,8 +42,13 @@ class Preparation:
 def prepare(buffers: Buffers, grid_size: int, degree: int, outside: str) -> Preparation:
     """Read a layer's edge mask, domain and knots (None: uniform grids)."""
     edge_mask, domain, knots = buffers
-    cells = cells_of(domain, knots, grid_size, degree, outside)
-    return Preparation(bool((edge_mask == 1).all()), cells, buffers, _changes(buffers))
+    if grid_size + degree > _FEW_FUNCTIONS or (degree == 1 and knots is not None):
+        splines: Splines = cells_of(domain, knots, grid_size, degree, outside)
+    elif knots is None:
+        splines = uniform_planes(domain, grid_size, degree, outside)
+    else:
+        splines = uneven_planes(knots, degree, outside)
+    return Preparation(bool((edge_mask == 1).all()), splines, buffers, _changes(buffers))
 
 
 def _changes(buffers: Buffers) -> tuple[int, ...] | None:

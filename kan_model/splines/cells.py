@@ -1,19 +1,22 @@
 """The basis functions that are not 0 at a point: degree + 1 of them, as polynomials on the cell that holds the point.
 
 On one cell (from a knot to the next) each basis function is a polynomial of u, the place within the cell from 0 to 1.
-A row of values [1, u, u², …] times the cell's matrix gives the degree + 1 values; the derivatives' matrix gives the
-slopes. Nothing is computed for the functions that are 0 there.
+A cell's matrix times the powers [1, u, u², …] gives the degree + 1 values. Nothing is computed for the functions that
+are 0 there, so the cost does not grow with the number of intervals.
 
-Example, degree 1: on every cell the two functions are 1 − u and u, so the matrix (power by function) is
-[[1, 0], [−1, 1]].
+Example, degree 1: on every cell the two functions are 1 − u and u, so the matrix (function by power) is
+[[1, −1], [0, 1]].
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from kan_model.splines.bspline import uniform_knots
+
+# Fewer points take more calls than they save.
+_BLOCK_POINTS = 2**14
 
 
 @dataclass(frozen=True)
@@ -25,8 +28,8 @@ class Cells:
         count: Number of basis functions of a feature.
         edges: ``[features, cells + 1]``, where the cells of a feature begin and end.
         beyond: Number of cells below the domain, and above it. A cell's first function is its number less this.
-        values: ``[tables, degree + 1, degree + 1]``, power by function. Uniform grids have one table for all cells of
-            the domain, or one a cell where cells are beyond it too; other grids have one a feature and cell.
+        polynomials: ``[degree + 1 functions, degree + 1 powers, tables]``. Uniform grids have one table for all cells
+            of the domain, or one a cell where cells are beyond it too; other grids have one a feature and cell.
         is_uniform: Whether the cells of a feature have one width.
     """
 
@@ -34,7 +37,7 @@ class Cells:
     count: int
     edges: Tensor
     beyond: int
-    values: Tensor
+    polynomials: Tensor
     is_uniform: bool
 
     @property
@@ -42,41 +45,85 @@ class Cells:
         """Number of cells of a feature."""
         return self.edges.shape[1] - 1
 
-    def locate(self, x: Tensor) -> "Place":
-        """Find the cells of x ``[rows, features]``. Beyond the first and the last cell it is the next one."""
-        if self.is_uniform:
-            low, high = self.edges[:, self.beyond], self.edges[:, -1 - self.beyond]
-            scale = (self.cells - 2 * self.beyond) / (high - low)
-            # Counted from the end of the domain, where x is most accurate.
-            u = (x - low).mul_(scale).clamp_(-self.beyond, self.cells - self.beyond)
-            number = u.floor().clamp_(-self.beyond, self.cells - self.beyond - 1)
-            return Place(self, self._whole(number), u.sub_(number), scale)
-        inner = self.edges[:, 1:-1].contiguous()
-        number = torch.searchsorted(inner, x.t().contiguous(), right=True).t()
-        begin = torch.arange(0, self.edges.numel(), self.cells + 1, device=x.device)
-        ends = self.edges.flatten().unfold(0, 2, 1).index_select(0, (number + begin).flatten()).view(*x.shape, 2)
-        left, right = ends.unbind(-1)
-        scale = 1 / (right - left)
-        return Place(self, number, ((x - left) * scale).clamp_(0, 1), scale)
+    @property
+    def block_points(self) -> int:
+        """How many points are best worked at once."""
+        return _BLOCK_POINTS
 
-    def _whole(self, number: Tensor) -> Tensor:
-        """Cells counted from the first one, as whole numbers. NaN gets some cell; its place in the cell stays NaN."""
-        return number.to(torch.int64).add_(self.beyond).clamp_(0, self.cells - 1)
+    def of(self, features: slice) -> "Cells":
+        """Those of some of the features."""
+        polynomials = self.polynomials
+        if not self.is_uniform:
+            polynomials = polynomials[..., features.start * self.cells : features.stop * self.cells]
+        return replace(self, edges=self.edges[features], polynomials=polynomials)
+
+    def new_slopes(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Memory for what :meth:`write` keeps for :meth:`pull_back`: the first listed functions, and the slopes."""
+        return torch.empty_like(x, dtype=torch.int64), x.new_empty(len(x), self.degree + 1, x.shape[1])
+
+    def write(self, x: Tensor, values: Tensor, slopes: tuple[Tensor, ...]) -> None:
+        """Write the values at x, and their slopes if there is memory for them.
+
+        Args:
+            x: ``[features, points]``.
+            values: ``[features, functions, points]``.
+            slopes: From :meth:`new_slopes`, or none.
+        """
+        place = self.locate(x)
+        listed, rising = place.values_and_slopes()
+        first, flat = place.first_function(), values.zero_().view(-1)
+        start = self._starts(first)
+        for function, each in enumerate(listed):
+            flat[function * x.shape[1] :].scatter_(0, start, each.view(-1))
+        if slopes:
+            slopes[0].copy_(first)
+            torch.mul(rising, place.scale, out=slopes[1].transpose(0, 1))
+
+    def pull_back(self, gradient: Tensor, x: Tensor, slopes: tuple[Tensor, ...]) -> Tensor:
+        """The gradient of x ``[features, points]`` from that of the values ``[features, functions, points]``."""
+        flat, start = gradient.flatten(), self._starts(slopes[0])
+        of_x = torch.zeros_like(x)
+        for function in range(self.degree + 1):
+            taken = flat[function * x.shape[1] :].index_select(0, start).view_as(x)
+            of_x = torch.addcmul(of_x, taken, slopes[1][:, function])
+        return of_x * self.is_inside(x)
+
+    def _starts(self, first: Tensor) -> Tensor:
+        """Where the first listed functions ``[features, points]`` are in ``[features, functions, points]``, flat."""
+        features, points = first.shape
+        begin = torch.arange(features, device=first.device).mul_(self.count * points).unsqueeze(1)
+        return torch.add(begin + torch.arange(points, device=first.device), first, alpha=points).view(-1)
+
+    def locate(self, x: Tensor) -> "Place":
+        """Find the cells of x ``[features, points]``. Beyond the first and the last cell it is the next one."""
+        if not self.is_uniform:
+            number = torch.searchsorted(self.edges[:, 1:-1].contiguous(), x, right=True)
+            left, right = self.edges.gather(1, number), self.edges.gather(1, number + 1)
+            scale = 1 / (right - left)
+            return Place(self, number, ((x - left) * scale).clamp_(0, 1), scale)
+        low, high = self.edges[:, self.beyond, None], self.edges[:, -1 - self.beyond, None]
+        scale = (self.cells - 2 * self.beyond) / (high - low)
+        # Counted from the end of the domain, where x is most accurate.
+        u = (x - low).mul_(scale).clamp_(-self.beyond, self.cells - self.beyond)
+        number = u.floor().clamp_(max=self.cells - self.beyond - 1)
+        # NaN gets some cell; its place in the cell stays NaN.
+        whole = number.to(torch.int64).add_(self.beyond).clamp_(0, self.cells - 1)
+        return Place(self, whole, u.sub_(number), scale)
 
     def is_inside(self, x: Tensor) -> Tensor:
-        """Whether x ``[rows, features]`` is in a cell: bool of its shape. Elsewhere splines are constant."""
-        return (x >= self.edges[:, 0]) & (x <= self.edges[:, -1])
+        """Whether x ``[features, points]`` is in a cell: bool of its shape. Elsewhere splines are constant."""
+        return (x >= self.edges[:, :1]) & (x <= self.edges[:, -1:])
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the numbers of some rows are in their cells.
+    """Where some points are in their cells.
 
     Attributes:
         cells: The grids.
-        number: ``[rows, features]``, the cell of each number; int64.
-        u: ``[rows, features]``, the place in the cell, 0 to 1.
-        scale: ``[features]`` or ``[rows, features]``, du/dx: 1 by the width of the cell.
+        number: ``[features, points]``, the cell of each point; int64.
+        u: ``[features, points]``, the place in the cell, 0 to 1.
+        scale: ``[features, 1 or points]``, du/dx: 1 by the width of the cell.
     """
 
     cells: Cells
@@ -84,41 +131,34 @@ class Place:
     u: Tensor
     scale: Tensor
 
-    def start(self) -> Tensor:
-        """``[rows · features]``: the first listed function's place in ``[rows, features, count]``, as one number."""
-        cells, first = self.cells, self.number
-        if cells.beyond:
-            first = (first - cells.beyond).clamp_(0, cells.count - cells.degree - 1)
-        return first.flatten() + torch.arange(0, first.numel() * cells.count, cells.count, device=first.device)
+    def first_function(self) -> Tensor:
+        """``[features, points]``: the number of the first listed function."""
+        cells = self.cells
+        return (self.number - cells.beyond).clamp_(0, cells.count - cells.degree - 1) if cells.beyond else self.number
 
-    def values(self) -> Tensor:
-        """``[degree + 1, rows · features]``, the values of the listed functions."""
-        return self._polynomials(self.cells.values)
-
-    def slopes(self) -> Tensor:
-        """``[degree + 1, rows · features]``, the derivatives of the listed functions by u."""
-        table = self.cells.values[:, 1:]
-        orders = torch.arange(1, self.cells.degree + 1, dtype=table.dtype, device=table.device)
-        return self._polynomials(table * orders[:, None])
-
-    def _polynomials(self, table: Tensor) -> Tensor:
-        """The polynomials of a table ``[tables, powers, functions]`` at u."""
-        u, powers = self.u.flatten(), table.shape[1]
-        if len(table) == 1:
+    def values_and_slopes(self) -> tuple[Tensor, Tensor]:
+        """The listed functions at the points and their derivatives by u: ``[degree + 1, features, points]``."""
+        cells, u = self.cells, self.u.view(-1)
+        functions, powers, tables = cells.polynomials.shape
+        shape = (functions, *self.u.shape)
+        if tables == 1:
+            matrix = cells.polynomials[..., 0]
             by_power = u.new_empty(powers, len(u))
             by_power[0] = 1
             for power in range(1, powers):
                 torch.mul(by_power[power - 1], u, out=by_power[power])
-            return table[0].t() @ by_power
-        number = self.number
-        if not self.cells.is_uniform:
-            number = number + torch.arange(0, len(table), self.cells.cells, device=u.device)
-        rows = table.flatten(1).index_select(0, number.flatten())
-        found = rows.t().contiguous().view(powers, -1, len(u))
-        values = found[-1]
+            orders = torch.arange(1, powers, dtype=u.dtype, device=u.device)
+            return (matrix @ by_power).view(shape), ((matrix[:, 1:] * orders) @ by_power[:-1]).view(shape)
+        table = self.number
+        if not cells.is_uniform:
+            table = table + torch.arange(len(table), device=u.device).mul_(cells.cells).unsqueeze(1)
+        chosen = cells.polynomials.flatten(0, 1).index_select(1, table.view(-1)).view(functions, powers, -1)
+        # By Horner's rule, for the values and the derivatives at once.
+        values, slopes = chosen[:, -1], torch.zeros_like(chosen[:, -1])
         for power in range(powers - 2, -1, -1):
-            values = torch.addcmul(found[power], values, u)
-        return values
+            slopes = torch.addcmul(values, slopes, u)
+            values = torch.addcmul(chosen[:, power], values, u)
+        return values.view(shape), slopes.view(shape)
 
 
 def cells_of(domain: Tensor, knots: Tensor | None, grid_size: int, degree: int, outside: str) -> Cells:
@@ -156,7 +196,7 @@ def cells_of(domain: Tensor, knots: Tensor | None, grid_size: int, degree: int, 
 
 
 def _polynomials(knots: Tensor, numbers: Tensor, degree: int) -> Tensor:
-    """Each cell's matrix, ``[features · cells, degree + 1, degree + 1]``, power by function, by de Boor's recursion.
+    """Each cell's polynomials, ``[functions, powers, features · cells]``, by de Boor's recursion.
 
     A factor of the recursion is linear in u: with x = left + width·u, (x − s)/(e − s) is offset + slope·u. Its numbers
     are never above 1, because the support from s to e holds the cell.
@@ -185,4 +225,4 @@ def _polynomials(knots: Tensor, numbers: Tensor, degree: int) -> Tensor:
     place = listed[:, None] + torch.arange(degree + 1, device=knots.device)
     is_there = (place >= 0) & (place <= degree)
     chosen = values[:, torch.arange(len(numbers), device=knots.device)[:, None], place.clamp(0, degree)]
-    return (chosen * is_there[..., None]).transpose(2, 3).flatten(0, 1)
+    return (chosen * is_there[..., None]).flatten(0, 1).permute(1, 2, 0)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from kan_model import KAN
 from kan_model.analysis.penalty import penalty
-from kan_model.network.spline_product import is_plain
+from kan_model.network.edge_sums import is_plain
 from training.data.objective import Task, loss
 from training.data.samples import Samples
 from training.errors import FitRefused

@@ -2,20 +2,22 @@
 
 import itertools
 
-import numpy as np
 import pytest
 import torch
-from scipy.interpolate import BSpline
 
 from kan_model.splines.bspline import uniform_knots
 from kan_model.splines.cells import cells_of
+from tests.kit.scipy_basis import scipy_basis
 
 CASES = list(itertools.product((1, 2, 3, 4, 5), (1, 2, 9), ("clamp", "decay"), (False, True)))
 
 
 @pytest.mark.parametrize(("degree", "grid_size", "outside", "uneven"), CASES)
 def test_values_and_slopes_are_scipys(degree: int, grid_size: int, outside: str, uneven: bool) -> None:
-    """At random points of the cells, written to their places: every basis function and its derivative by SciPy."""
+    """At random points: every basis function, and the derivative of each by way of a gradient of 1 for it alone.
+
+    The cells of the second feature alone give its values.
+    """
     random = torch.Generator().manual_seed(degree)
     domain = torch.tensor([[-1.0, 2.0], [0.0, 0.5]], dtype=torch.float64)
     knots = uniform_knots(domain, grid_size, degree)
@@ -24,19 +26,19 @@ def test_values_and_slopes_are_scipys(degree: int, grid_size: int, outside: str,
         domain = knots[:, [degree, -degree - 1]]
     cells = cells_of(domain, knots if uneven else None, grid_size, degree, outside)
     ends = domain if outside == "clamp" else knots[:, [0, -1]]
-    x = ends[:, 0] + (ends[:, 1] - ends[:, 0]) * torch.rand(40, 2, generator=random, dtype=torch.float64)
-    place, start = cells.locate(x), cells.locate(x).start()
-    for found, order in ((place.values(), 0), (place.slopes() * (place.scale * torch.ones_like(x)).flatten(), 1)):
-        every = torch.zeros(x.numel() * (grid_size + degree), dtype=torch.float64)
-        for function, numbers in enumerate(found):
-            every[start + function] = numbers
-        wanted = np.zeros((40, 2, grid_size + degree))
-        for feature, index in np.ndindex(2, grid_size + degree):
-            support = knots[feature, index : index + degree + 2].numpy()
-            element = BSpline.basis_element(support, extrapolate=False)
-            values = element(x[:, feature].numpy()) if order == 0 else element.derivative()(x[:, feature].numpy())
-            wanted[:, feature, index] = np.nan_to_num(values)
-        np.testing.assert_allclose(every.view(wanted.shape), wanted, atol=1e-12 * max(1, np.abs(wanted).max()), rtol=0)
+    x = ends[:, :1] + (ends[:, 1:] - ends[:, :1]) * torch.rand(2, 40, generator=random, dtype=torch.float64)
+    values, slopes = torch.empty(2, cells.count, 40, dtype=torch.float64), cells.new_slopes(x)
+    cells.write(x, values, slopes)
+    torch.testing.assert_close(values, scipy_basis(x, knots, degree), atol=1e-12, rtol=0)
+    wanted = scipy_basis(x, knots, degree, derivative=1)
+    for function in range(cells.count):
+        gradient = torch.zeros_like(values)
+        gradient[:, function] = 1
+        found = cells.pull_back(gradient, x, slopes)
+        torch.testing.assert_close(found, wanted[:, function], atol=1e-12 * float(wanted.abs().max()), rtol=0)
+    second = torch.empty(1, cells.count, 40, dtype=torch.float64)
+    cells.of(slice(1, 2)).write(x[1:], second, ())
+    torch.testing.assert_close(second, values[1:], atol=1e-14, rtol=1e-14)
 
 
 @pytest.mark.parametrize("uneven", [False, True])
@@ -45,10 +47,10 @@ def test_numbers_beyond_the_cells_are_at_their_end(uneven: bool) -> None:
     knots = torch.tensor([[0.0, 1.0, 2.0, 4.0, 5.0, 6.0, 7.0]]) if uneven else None
     domain = torch.tensor([[2.0, 5.0]])
     cells = cells_of(domain, knots, 2, 2, "clamp")
-    x = torch.tensor([[-1e30], [1.9], [2.0], [5.0], [5.1], [float("inf")], [float("nan")]])
+    x = torch.tensor([[-1e30, 1.9, 2.0, 5.0, 5.1, float("inf"), float("nan")]])
     place = cells.locate(x)
     assert cells.is_inside(x).flatten().tolist() == [False, False, True, True, False, False, False]
-    assert place.u[:6].flatten().tolist() == [0, 0, 0, 1, 1, 1]
+    assert place.u[0, :6].tolist() == [0, 0, 0, 1, 1, 1]
     assert place.number.flatten().tolist()[:6] == [0, 0, 0, 1, 1, 1]
-    assert place.u[6].isnan()
-    assert 0 <= int(place.number[6]) < cells.cells
+    assert place.u[0, 6].isnan()
+    assert 0 <= int(place.number[0, 6]) < cells.cells

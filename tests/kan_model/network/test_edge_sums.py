@@ -11,14 +11,17 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from kan_model import KANLayer
-from kan_model.network import spline_product as module
-from kan_model.network.spline_product import plain_arithmetic, plain_product, spline_product
+from kan_model.network import edge_sums as module
+from kan_model.network.edge_sums import Splines, edge_sums, plain_arithmetic, plain_edge_sums
 from kan_model.splines.cells import Cells, cells_of
+from kan_model.splines.planes import UnevenPlanes, UniformPlanes, uneven_planes, uniform_planes
 
 Outside = Literal["clamp", "decay"]
+Way = Literal["cells", "planes"]
 CASES = [
-    (degree, outside, uneven)
-    for degree, outside, uneven in itertools.product((1, 2, 3, 4, 5), ("clamp", "decay"), (False, True))
+    case
+    for case in itertools.product((1, 2, 3, 4, 5), ("clamp", "decay"), (False, True), ("cells", "planes"))
+    if case[0] > 1 or not case[2] or case[3] == "cells"
 ]
 
 
@@ -42,48 +45,64 @@ def rows_for(layer: KANLayer, rows: int = 60) -> Tensor:
     return (knots[:, 0] + (knots[:, -1] - knots[:, 0]) * share).to(layer.coefficients.dtype)
 
 
-def cells(layer: KANLayer) -> Cells:
-    """The cells of a layer's grids."""
-    return cells_of(layer.domain, layer.knots, layer.grid_size, layer.degree, layer.outside)
+def splines_of(layer: KANLayer, way: Way) -> Splines:
+    """The layer's basis functions, computed in one of the two ways."""
+    if way == "cells":
+        return cells_of(layer.domain, layer.knots, layer.grid_size, layer.degree, layer.outside)
+    if layer.knots is None:
+        return uniform_planes(layer.domain, layer.grid_size, layer.degree, layer.outside)
+    return uneven_planes(layer.knots, layer.degree, layer.outside)
 
 
-def product(layer: KANLayer, x: Tensor, coefficients: Tensor | None = None) -> Tensor:
-    """The fast product of a layer."""
-    return spline_product(x, layer.coefficients if coefficients is None else coefficients, cells(layer), layer.basis)
+def sums(
+    layer: KANLayer, way: Way, x: Tensor, base_weight: Tensor | None = None, coefficients: Tensor | None = None
+) -> Tensor:
+    """The fast sums of a layer, with its own parameters or others."""
+    base_weight = layer.base_weight if base_weight is None else base_weight
+    coefficients = layer.coefficients if coefficients is None else coefficients
+    return edge_sums(x, base_weight, coefficients, splines_of(layer, way), layer.basis)
 
 
-def with_gradients(nodes: Tensor, x: Tensor, coefficients: Tensor) -> list[Tensor]:
+def plain_sums(layer: KANLayer, x: Tensor) -> Tensor:
+    """The same by the plain formula."""
+    return plain_edge_sums(x, layer.base_weight, layer.coefficients, layer.basis)
+
+
+def with_gradients(nodes: Tensor, x: Tensor, layer: KANLayer) -> list[Tensor]:
     """The nodes and the gradients of a smooth function of them."""
-    return [nodes.detach(), *torch.autograd.grad(nodes.sin().sum(), (x, coefficients))]
+    return [nodes.detach(), *torch.autograd.grad(nodes.sin().sum(), (x, layer.base_weight, layer.coefficients))]
 
 
-@pytest.mark.parametrize(("degree", "outside", "uneven"), CASES)
+@pytest.mark.parametrize(("degree", "outside", "uneven", "way"), CASES)
 @pytest.mark.parametrize("grid_size", [1, 5, 20])
-def test_the_product_and_its_gradients_are_those_of_the_plain_formula(
-    degree: int, outside: Outside, uneven: bool, grid_size: int
+def test_the_sums_and_their_gradients_are_those_of_the_plain_formula(
+    degree: int, outside: Outside, uneven: bool, way: Way, grid_size: int
 ) -> None:
     """In float64 they differ by at most 1e-12 of the largest number, on every kind of grid."""
     layer = make_layer(degree, outside, uneven, grid_size=grid_size)
     x = rows_for(layer).requires_grad_()
-    found = with_gradients(product(layer, x), x, layer.coefficients)
-    wanted = with_gradients(plain_product(x, layer.coefficients, layer.basis), x, layer.coefficients)
+    found = with_gradients(sums(layer, way, x), x, layer)
+    wanted = with_gradients(plain_sums(layer, x), x, layer)
     for ours, plain in zip(found, wanted, strict=True):
         torch.testing.assert_close(ours, plain, atol=1e-12 * float(plain.abs().max()), rtol=0)
 
 
 @pytest.mark.parametrize("outside", ["clamp", "decay"])
 @pytest.mark.parametrize("uneven", [False, True])
-def test_float32_is_no_further_from_float64_than_twice_the_plain_formula(outside: Outside, uneven: bool) -> None:
+@pytest.mark.parametrize("way", ["cells", "planes"])
+def test_float32_is_no_further_from_float64_than_twice_the_plain_formula(
+    outside: Outside, uneven: bool, way: Way
+) -> None:
     """Over all degrees, the largest error of the nodes and of each gradient, as a share of the largest number."""
-    errors = torch.zeros(2, 3)
-    for degree in (1, 2, 3, 4, 5):
+    errors = torch.zeros(2, 4)
+    for degree in (2, 3, 4, 5) if uneven and way == "planes" else (1, 2, 3, 4, 5):
         layer = make_layer(degree, outside, uneven, grid_size=20, dtype=torch.float32)
         exact = copy.deepcopy(layer).double()
         x, x64 = (rows_for(layer, 2000).to(dtype).requires_grad_() for dtype in (torch.float32, torch.float64))
-        truth = plain_product(x64, exact.coefficients, exact.basis)
-        reference = [truth, *torch.autograd.grad(truth.sum(), (x64, exact.coefficients))]
-        for kind, nodes in enumerate((product(layer, x), plain_product(x, layer.coefficients, layer.basis))):
-            found = [nodes, *torch.autograd.grad(nodes.sum(), (x, layer.coefficients))]
+        truth = plain_sums(exact, x64)
+        reference = [truth, *torch.autograd.grad(truth.sum(), (x64, exact.base_weight, exact.coefficients))]
+        for kind, nodes in enumerate((sums(layer, way, x), plain_sums(layer, x))):
+            found = [nodes, *torch.autograd.grad(nodes.sum(), (x, layer.base_weight, layer.coefficients))]
             shares = [
                 float(((a - b).abs().max() / b.abs().max()).detach()) for a, b in zip(found, reference, strict=True)
             ]
@@ -95,14 +114,21 @@ def test_float32_is_no_further_from_float64_than_twice_the_plain_formula(outside
 @pytest.mark.slow
 @pytest.mark.parametrize("outside", ["clamp", "decay"])
 @pytest.mark.parametrize("uneven", [False, True])
-def test_gradients_and_gradients_of_gradients_are_those_of_finite_differences(outside: Outside, uneven: bool) -> None:
+@pytest.mark.parametrize("way", ["cells", "planes"])
+def test_gradients_and_gradients_of_gradients_are_those_of_finite_differences(
+    outside: Outside, uneven: bool, way: Way
+) -> None:
     """Torch's gradcheck and gradgradcheck, away from knots and from the ends, where a clamp has no derivative."""
     layer = make_layer(3, outside, uneven)
     low, high = layer.domain.T
     x = (low + (high - low) * torch.linspace(0.07, 0.93, 7, dtype=torch.float64)[:, None]).requires_grad_()
-    coefficients = layer.coefficients.detach().clone().requires_grad_()
-    assert torch.autograd.gradcheck(lambda *both: product(layer, *both), (x, coefficients))
-    assert torch.autograd.gradgradcheck(lambda *both: product(layer, *both), (x, coefficients))
+    inputs = (
+        x,
+        layer.base_weight.detach().clone().requires_grad_(),
+        layer.coefficients.detach().clone().requires_grad_(),
+    )
+    assert torch.autograd.gradcheck(lambda *every: sums(layer, way, *every), inputs)
+    assert torch.autograd.gradgradcheck(lambda *every: sums(layer, way, *every), inputs)
 
 
 # torch's own forward mode uses what torch deprecates.
@@ -122,33 +148,46 @@ def test_torch_func_and_forward_mode_see_the_plain_formula() -> None:
 
 
 @pytest.mark.parametrize("uneven", [False, True])
-def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch, uneven: bool) -> None:
-    """A block of one row, of some rows that do not divide all, and of all rows give the same nodes and gradients."""
+@pytest.mark.parametrize("way", ["cells", "planes"])
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch, uneven: bool, way: Way) -> None:
+    """Blocks of one row or feature, or of some that do not divide all, give the same nodes and gradients."""
     layer = make_layer(3, "decay", uneven)
     x = rows_for(layer).requires_grad_()
-    whole = with_gradients(product(layer, x), x, layer.coefficients)
-    for rows in (1, 7):
-        monkeypatch.setattr(module, "_BLOCK_NUMBERS", rows * layer.coefficients[0].numel())
-        for ours, wanted in zip(with_gradients(product(layer, x), x, layer.coefficients), whole, strict=True):
+    whole = with_gradients(sums(layer, way, x), x, layer)
+    for rows, points in ((1, 1), (7, 7), (7, 2**20), (2**20, 2 * 60)):
+        monkeypatch.setattr(module, "_ROWS", rows)
+        for kind in (Cells, UniformPlanes, UnevenPlanes):
+            monkeypatch.setattr(kind, "block_points", points)
+        for ours, wanted in zip(with_gradients(sums(layer, way, x), x, layer), whole, strict=True):
             torch.testing.assert_close(ours, wanted, atol=1e-13, rtol=1e-13)
-    assert product(layer, x[:0]).shape == (0, 2)
+        with torch.no_grad():
+            torch.testing.assert_close(sums(layer, way, x), whole[0], atol=1e-13, rtol=1e-13)
+    none = x[:0].detach().requires_grad_()
+    for ours, wanted in zip(with_gradients(sums(layer, way, none), none, layer), whole, strict=True):
+        assert ours.shape[1:] == wanted.shape[1:]
+        assert not ours.any()
 
 
-@pytest.mark.parametrize(("degree", "outside", "uneven"), CASES)
-def test_numbers_that_are_not_finite_spoil_no_other_row(degree: int, outside: Outside, uneven: bool) -> None:
-    """NaN gives NaN in its row alone, also in the gradient. An infinite number is one beyond all knots."""
+@pytest.mark.parametrize(("degree", "outside", "uneven", "way"), CASES)
+def test_numbers_that_are_not_finite_spoil_no_other_row(degree: int, outside: Outside, uneven: bool, way: Way) -> None:
+    """NaN gives NaN in its row alone, also in the gradient. Splines at infinity are what they are beyond all knots."""
     layer = make_layer(degree, outside, uneven)
     x = rows_for(layer, 8)
     far = x.clone()
     x[2, 0], x[5, 1], x[6, 2] = float("nan"), float("inf"), float("-inf")
     far[5, 1], far[6, 2] = 1e6, -1e6
-    x.requires_grad_()
-    nodes = product(layer, x)
-    (gradient,) = torch.autograd.grad(nodes.sum(), x)
-    others = [0, 1, 3, 4, 5, 6, 7]
+    nodes = sums(layer, way, x.requires_grad_())
+    (gradient,) = torch.autograd.grad(nodes[[0, 1, 2, 3, 4, 7]].sum(), x)
     assert nodes[2].isnan().all()
-    assert gradient[others].isfinite().all()
-    torch.testing.assert_close(nodes[others], plain_product(far[others], layer.coefficients, layer.basis))
+    assert gradient[[0, 1, 3, 4, 7]].isfinite().all()
+    torch.testing.assert_close(nodes[[0, 1, 3, 4, 7]], plain_sums(layer, far)[[0, 1, 3, 4, 7]])
+    splines = splines_of(layer, way)
+    values = torch.empty(3, splines.count, 8, dtype=torch.float64)
+    splines.write(x.detach().t().contiguous(), values, ())
+    wanted = layer.basis(far).permute(1, 2, 0)
+    assert values[0, :, 2].isnan().any()
+    values[0, :, 2] = wanted[0, :, 2]
+    torch.testing.assert_close(values, wanted)
 
 
 def test_a_layer_follows_changes_of_its_buffers() -> None:
@@ -191,15 +230,16 @@ def test_an_x_of_another_shape_is_refused() -> None:
             layer(torch.zeros(shape, dtype=torch.float64))
 
 
-def test_the_gradient_reaches_the_end_of_the_domain() -> None:
+@pytest.mark.parametrize("way", ["cells", "planes"])
+def test_the_gradient_reaches_the_end_of_the_domain(way: Way) -> None:
     """As torch.clamp's: a row exactly at an end of the domain has the slope of the spline."""
     for seed in range(40):
         ends = torch.rand(3, 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).cumsum(1)
         layer = make_layer(3, "clamp", False).changed(domain=ends)
         x = ends.t().clone().requires_grad_()
         for ours, plain in zip(
-            with_gradients(product(layer, x), x, layer.coefficients),
-            with_gradients(plain_product(x, layer.coefficients, layer.basis), x, layer.coefficients),
+            with_gradients(sums(layer, way, x), x, layer),
+            with_gradients(plain_sums(layer, x), x, layer),
             strict=True,
         ):
             torch.testing.assert_close(ours, plain, atol=1e-11, rtol=1e-11)
@@ -219,8 +259,10 @@ def test_what_follows_each_operation_gets_the_plain_formula() -> None:
     x.requires_grad_()
     nodes = layer(x)
     one_by_one = [torch.autograd.grad(nodes.sum(0)[node], x, retain_graph=True)[0] for node in (0, 1)]
-    (batched,) = torch.autograd.grad(nodes.sum(0), x, torch.eye(2), is_grads_batched=True)
+    (batched,) = torch.autograd.grad(nodes.sum(0), x, torch.eye(2), is_grads_batched=True, retain_graph=True)
     torch.testing.assert_close(batched, torch.stack(one_by_one))
+    mapped = torch.func.vmap(lambda each: torch.autograd.grad(nodes.sum(0), x, each, retain_graph=True)[0])
+    torch.testing.assert_close(mapped(torch.eye(2)), torch.stack(one_by_one))
     domain = layer.domain.clone().requires_grad_()
     (found,) = torch.autograd.grad(torch.func.functional_call(layer, {"domain": domain}, (x,)).sum(), domain)
     assert found.count_nonzero() > 0
@@ -237,5 +279,7 @@ def test_plain_arithmetic_is_the_plain_formula_to_the_bit() -> None:
     x = rows_for(layer)
     with plain_arithmetic():
         found = layer(x)
-    plain = torch.nn.functional.silu(x) @ layer.base_weight.T + plain_product(x, layer.coefficients, layer.basis)
+    plain = (
+        torch.nn.functional.silu(x) @ layer.base_weight.T + layer.basis(x).flatten(1) @ layer.coefficients.flatten(1).T
+    )
     torch.testing.assert_close(found, plain, atol=0, rtol=0)

@@ -1,0 +1,223 @@
+"""All basis functions at every point, plane by plane: a plane holds one function of one feature at all points.
+
+For grids of few intervals this costs less than finding the cell of each point (:mod:`kan_model.splines.cells`): each
+operation runs over whole planes, and nothing is gathered or scattered. Points stand side by side in memory, so a plane
+is one stretch of it.
+"""
+
+from dataclasses import dataclass, replace
+from math import factorial
+
+import torch
+from torch import Tensor
+
+from kan_model.splines.bspline import cardinal_terms
+
+# 512 KiB in float32: smaller blocks take more calls than they save.
+_BLOCK_NUMBERS = 2**17
+
+
+@dataclass(frozen=True)
+class UniformPlanes:
+    """Uniform grids, in the closed form of :func:`kan_model.splines.bspline.uniform_basis`.
+
+    Distances are multiplied by the degree-th root of 1 / degree!, so the largest term needs no factor of its own.
+
+    Attributes:
+        degree: Degree of the splines.
+        low: ``[features, 1]``, where the domain begins.
+        high: ``[features, 1]``, where it ends.
+        scale: ``[features, 1]``, distance by difference in x.
+        factor: ``[features, 1]``, what the slopes that :meth:`write` keeps lack.
+        centres: ``[functions, 1]``, each function's centre, less the domain's begin, as a negative distance.
+        reach: The distance from a function's centre at which its support ends; no dimension.
+        step: How much less the reach of each further term is.
+        factors: The factor of each further term.
+        is_clamped: Whether x beyond the domain is taken to its end.
+    """
+
+    degree: int
+    low: Tensor
+    high: Tensor
+    scale: Tensor
+    factor: Tensor
+    centres: Tensor
+    reach: Tensor
+    step: float
+    factors: tuple[float, ...]
+    is_clamped: bool
+
+    @property
+    def count(self) -> int:
+        """Number of basis functions of a feature."""
+        return len(self.centres)
+
+    @property
+    def block_points(self) -> int:
+        """How many points are best worked at once."""
+        return _BLOCK_NUMBERS // self.count
+
+    def of(self, features: slice) -> "UniformPlanes":
+        """Those of some of the features."""
+        low, high, scale, factor = (each[features] for each in (self.low, self.high, self.scale, self.factor))
+        return replace(self, low=low, high=high, scale=scale, factor=factor)
+
+    def new_slopes(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Memory for what :meth:`write` keeps for :meth:`pull_back`: the slopes, and which points have them."""
+        return x.new_empty(len(x), self.count, x.shape[1]), torch.empty_like(x, dtype=torch.bool)
+
+    def write(self, x: Tensor, values: Tensor, slopes: tuple[Tensor, ...]) -> None:
+        """Write the values at x, and their slopes if there is memory for them.
+
+        Args:
+            x: ``[features, points]``.
+            values: ``[features, functions, points]``.
+            slopes: From :meth:`new_slopes`, or none.
+        """
+        near = torch.clamp(x, self.low, self.high) if self.is_clamped else x
+        signed = self.centres + (near - self.low).mul_(self.scale).unsqueeze(1)
+        if not slopes:
+            distance, power = signed.abs_(), torch.empty_like(values)
+        else:
+            distance, power = signed.abs(), slopes[0]
+        # Of each term (reach − distance)₊, the power one less than the degree: its slope, and a factor of its value.
+        left = torch.sub(self.reach, distance, out=distance).clamp_min_(0)
+        _raise(left, self.degree - 1, power)
+        torch.mul(power, left, out=values)
+        if slopes:
+            power = torch.empty_like(values)
+        for factor in self.factors:
+            _raise(left.sub_(self.step).clamp_min_(0), self.degree - 1, power)
+            values.addcmul_(power, left, value=factor)
+            if slopes:
+                slopes[0].add_(power, alpha=factor)
+        if slopes:
+            slopes[0].mul_(signed.sign_())
+            torch.eq(x, near, out=slopes[1])
+
+    def pull_back(self, gradient: Tensor, _x: Tensor, slopes: tuple[Tensor, ...]) -> Tensor:
+        """The gradient of x ``[features, points]`` from that of the values ``[features, functions, points]``."""
+        of_x = gradient.mul_(slopes[0]).sum(1).mul_(self.factor)
+        return of_x.mul_(slopes[1]) if self.is_clamped else of_x
+
+
+@dataclass(frozen=True)
+class UnevenPlanes:
+    """Any grids, by de Boor's recursion from the functions of degree 1.
+
+    Attributes:
+        degree: Degree of the splines, 2 at least.
+        knots: ``[features, knots, 1]``.
+        shares: For each degree below: ``[features, supports, 1]``, 1 by the length of the support of each function of
+            one degree less.
+        low: ``[features, 1]``, where splines begin to be constant, going down.
+        high: ``[features, 1]``, going up.
+        is_clamped: Whether that is at the ends of the domain.
+    """
+
+    degree: int
+    knots: Tensor
+    shares: tuple[Tensor, ...]
+    low: Tensor
+    high: Tensor
+    is_clamped: bool
+
+    @property
+    def count(self) -> int:
+        """Number of basis functions of a feature."""
+        return self.knots.shape[1] - self.degree - 1
+
+    @property
+    def block_points(self) -> int:
+        """How many points are best worked at once."""
+        return _BLOCK_NUMBERS // self.count
+
+    def of(self, features: slice) -> "UnevenPlanes":
+        """Those of some of the features."""
+        shares = tuple(each[features] for each in self.shares)
+        return replace(
+            self, knots=self.knots[features], shares=shares, low=self.low[features], high=self.high[features]
+        )
+
+    def new_slopes(self, x: Tensor) -> tuple[Tensor, ...]:
+        """As :meth:`UniformPlanes.new_slopes`."""
+        return x.new_empty(len(x), self.count, x.shape[1]), torch.empty_like(x, dtype=torch.bool)
+
+    def write(self, x: Tensor, values: Tensor, slopes: tuple[Tensor, ...]) -> None:
+        """As :meth:`UniformPlanes.write`."""
+        near = torch.clamp(x, self.low, self.high)
+        above = near.unsqueeze(1) - self.knots
+        # Of degree 1: rising to 1 at the next knot, falling to 0 at the one after it.
+        share = self.shares[0]
+        part = torch.minimum(above[:, :-2] * share[:, :-1], above[:, 2:] * -share[:, 1:]).clamp_min_(0)
+        for order, share in enumerate(self.shares[1:], 2):
+            part.mul_(share)
+            out = values if order == self.degree else None
+            if order == self.degree and slopes:
+                torch.sub(part[:, :-1], part[:, 1:], out=slopes[0])
+            rising = torch.mul(above[:, : -order - 1], part[:, :-1], out=out)
+            part = rising.addcmul_(above[:, order + 1 :], part[:, 1:], value=-1)
+        if slopes:
+            torch.eq(x, near, out=slopes[1])
+
+    def pull_back(self, gradient: Tensor, _x: Tensor, slopes: tuple[Tensor, ...]) -> Tensor:
+        """As :meth:`UniformPlanes.pull_back`."""
+        return gradient.mul_(slopes[0]).sum(1).mul_(self.degree).mul_(slopes[1])
+
+
+def uniform_planes(domain: Tensor, grid_size: int, degree: int, outside: str) -> UniformPlanes:
+    """The planes of uniform grids.
+
+    Args:
+        domain: ``[features, 2]``.
+        grid_size: Number of intervals.
+        degree: Degree of the splines.
+        outside: "clamp" or "decay".
+    """
+    low, high = domain[:, :1].double(), domain[:, 1:].double()
+    root = (1 / factorial(degree)) ** (1 / degree)
+    (reach, _), *further = cardinal_terms(degree)
+    centres = torch.arange(grid_size + degree, dtype=torch.float64) + ((degree + 1) / 2 - degree)
+    return UniformPlanes(
+        degree,
+        domain[:, :1].contiguous(),
+        domain[:, 1:].contiguous(),
+        (grid_size * root / (high - low)).to(domain),
+        (-degree * grid_size * root / (high - low)).to(domain),
+        (centres * -root).unsqueeze(1).to(domain),
+        torch.tensor(reach * root, dtype=torch.float64).to(domain),
+        root,
+        tuple(factor * factorial(degree) for _, factor in further),
+        outside == "clamp",
+    )
+
+
+def uneven_planes(knots: Tensor, degree: int, outside: str) -> UnevenPlanes:
+    """The planes of any grids.
+
+    Args:
+        knots: ``[features, knots]``.
+        degree: Degree of the splines, 2 at least.
+        outside: "clamp" or "decay".
+    """
+    exact, ends = knots.double(), (degree, -degree - 1) if outside == "clamp" else (0, -1)
+    shares = [1 / (exact[:, order:] - exact[:, :-order]) for order in range(1, degree + 1)]
+    return UnevenPlanes(
+        degree,
+        knots.unsqueeze(2),
+        tuple(each.unsqueeze(2).to(knots) for each in shares),
+        knots[:, ends[0], None],
+        knots[:, ends[1], None],
+        outside == "clamp",
+    )
+
+
+def _raise(base: Tensor, exponent: int, out: Tensor) -> None:
+    """Of exponent 0: 1 where the base is above 0, the slope of (base)₊."""
+    if exponent == 0:
+        torch.sign(base, out=out)
+    elif exponent == 2:
+        # Half the time of torch.pow.
+        torch.mul(base, base, out=out)
+    else:
+        torch.pow(base, exponent, out=out)

@@ -1,0 +1,71 @@
+"""Planes of basis functions against SciPy."""
+
+import itertools
+
+import pytest
+import torch
+from torch import Tensor
+
+from kan_model.splines.bspline import uniform_knots
+from kan_model.splines.planes import UnevenPlanes, UniformPlanes, uneven_planes, uniform_planes
+from tests.kit.scipy_basis import scipy_basis
+
+CASES = [
+    case
+    for case in itertools.product((1, 2, 3, 4, 5), (1, 2, 9), ("clamp", "decay"), (False, True))
+    if case[0] > 1 or not case[3]
+]
+
+
+def make_planes(
+    degree: int, grid_size: int, outside: str, uneven: bool
+) -> tuple[UniformPlanes | UnevenPlanes, Tensor, Tensor]:
+    """The planes of two features, their knots, and the interval of each in which splines are not constant."""
+    domain = torch.tensor([[-1.0, 2.0], [0.0, 0.5]], dtype=torch.float64)
+    knots = uniform_knots(domain, grid_size, degree)
+    if uneven:
+        random = torch.Generator().manual_seed(degree)
+        knots = torch.cumsum(torch.rand(knots.shape, generator=random, dtype=torch.float64) + 0.1, dim=1)
+    planes = uneven_planes(knots, degree, outside) if uneven else uniform_planes(domain, grid_size, degree, outside)
+    return planes, knots, knots[:, [degree, -degree - 1]] if outside == "clamp" else knots[:, [0, -1]]
+
+
+@pytest.mark.parametrize(("degree", "grid_size", "outside", "uneven"), CASES)
+def test_values_and_slopes_are_scipys(degree: int, grid_size: int, outside: str, uneven: bool) -> None:
+    """At random points: every basis function, and the derivative of each by way of a gradient of 1 for it alone."""
+    planes, knots, ends = make_planes(degree, grid_size, outside, uneven)
+    random = torch.Generator().manual_seed(0)
+    x = ends[:, :1] + (ends[:, 1:] - ends[:, :1]) * torch.rand(2, 40, generator=random, dtype=torch.float64)
+    values, slopes = torch.empty(2, planes.count, 40, dtype=torch.float64), planes.new_slopes(x)
+    planes.write(x, values, slopes)
+    torch.testing.assert_close(values, scipy_basis(x, knots, degree), atol=1e-12, rtol=0)
+    wanted = scipy_basis(x, knots, degree, derivative=1)
+    for function in range(planes.count):
+        gradient = torch.zeros_like(values)
+        gradient[:, function] = 1
+        found = planes.pull_back(gradient, x, slopes)
+        torch.testing.assert_close(found, wanted[:, function], atol=1e-12 * float(wanted.abs().max()), rtol=0)
+
+
+@pytest.mark.parametrize(("degree", "grid_size", "outside", "uneven"), CASES)
+def test_some_features_are_as_among_all(degree: int, grid_size: int, outside: str, uneven: bool) -> None:
+    """The planes of the second feature alone give its values, with and without slopes."""
+    planes, _, ends = make_planes(degree, grid_size, outside, uneven)
+    x = ends.lerp(ends.flip(1), 0.3)
+    values, second = torch.empty(2, planes.count, 2, dtype=torch.float64), torch.empty(1, planes.count, 2).double()
+    planes.write(x, values, planes.new_slopes(x))
+    planes.of(slice(1, 2)).write(x[1:], second, ())
+    torch.testing.assert_close(second, values[1:], atol=1e-14, rtol=1e-14)
+
+
+@pytest.mark.parametrize("uneven", [False, True])
+def test_beyond_the_domain_a_clamped_spline_is_constant(uneven: bool) -> None:
+    """The values are those at the end, and no gradient comes back; at the end itself one does."""
+    planes, _, ends = make_planes(3, 4, "clamp", uneven)
+    x = torch.cat([ends[:, 1:], ends[:, 1:] + torch.tensor([1e-6, 1e30], dtype=torch.float64)], dim=1)
+    values, slopes = torch.empty(2, planes.count, 3, dtype=torch.float64), planes.new_slopes(x)
+    planes.write(x, values, slopes)
+    torch.testing.assert_close(values[..., 1:], values[..., :1].expand(-1, -1, 2), atol=0, rtol=0)
+    gradient = planes.pull_back(torch.arange(planes.count).double().view(1, -1, 1).repeat(2, 1, 3), x, slopes)
+    assert (gradient[:, 0] != 0).all()
+    assert not gradient[:, 1:].any()
