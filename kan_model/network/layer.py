@@ -1,6 +1,5 @@
 """One layer of a KAN: a learnable function of one variable on every edge, sums on the nodes."""
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -9,9 +8,10 @@ from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from kan_model.network.edge_sums import edge_sums, is_watched, plain_edge_sums
-from kan_model.network.functions import FUNCTIONS
+from kan_model.network.part_checks import check_finite, check_shapes
 from kan_model.network.preparation import Preparation, prepare
 from kan_model.network.symbolic_edge import SymbolicEdge
+from kan_model.network.symbolic_values import affine_tensor, check_places, group_by_function, symbolic_values
 from kan_model.splines.bspline import basis, check_grid, uniform_basis, uniform_knots
 
 Outside = Literal["clamp", "decay"]
@@ -45,7 +45,7 @@ class KANLayer(nn.Module):
     symbolic_functions: tuple[str, ...]
     symbolic_affine: Tensor | None
     bias: Tensor | None
-    # In this order edges with the same function are neighbours, so each function is computed once for all its edges.
+    # As of Groups in symbolic_values.py.
     _symbolic_counts: dict[str, int]
     _symbolic_order: Tensor
     _symbolic_outputs: Tensor
@@ -85,22 +85,9 @@ class KANLayer(nn.Module):
             check_grid(knots, degree)
             domain = knots[:, [degree, -degree - 1]]
         assert domain is not None
-        inputs = domain.shape[0]
-        if base_weight.ndim != 2 or base_weight.shape[1] != inputs:
-            raise ValueError(f"base_weight has shape {tuple(base_weight.shape)}; wanted [outputs, {inputs}]")
-        if coefficients.shape[:-1] != base_weight.shape or self.grid_size < 1:
-            raise ValueError(
-                f"coefficients have shape {tuple(coefficients.shape)}; wanted "
-                f"{[*base_weight.shape, f'grid_size + {degree}']}"
-            )
-        if edge_mask is not None and edge_mask.shape != base_weight.shape:
-            raise ValueError(f"edge_mask has shape {tuple(edge_mask.shape)}; wanted {tuple(base_weight.shape)}")
-        if bias is not None and bias.shape != base_weight.shape[:1]:
-            raise ValueError(f"bias has shape {tuple(bias.shape)}; wanted {[base_weight.shape[0]]}")
-        if knots is not None and knots.shape[1] != self.grid_size + 2 * degree + 1:
-            raise ValueError(f"{knots.shape[1]} knots per input; wanted {self.grid_size + 2 * degree + 1}")
+        check_shapes(base_weight, coefficients, degree, domain=domain, knots=knots, edge_mask=edge_mask, bias=bias)
         check_grid(uniform_knots(domain, self.grid_size, degree), degree)
-        _check_numbers(base_weight=base_weight, coefficients=coefficients, edge_mask=edge_mask, bias=bias)
+        check_finite(base_weight=base_weight, coefficients=coefficients, edge_mask=edge_mask, bias=bias)
         # Contiguous, because LBFGS flattens gradients with view(), and gradients have their parameters' strides.
         self.base_weight = nn.Parameter(base_weight.contiguous())
         self.coefficients = nn.Parameter(coefficients.contiguous())
@@ -235,39 +222,15 @@ class KANLayer(nn.Module):
             # No parameter at all, so that the optimiser, state_dict and checkpoints are those of a layer without it.
             self.register_parameter("symbolic_affine", None)
             return
-        for (output, input_), count in Counter(self.symbolic_places).items():
-            if not (0 <= output < self.outputs and 0 <= input_ < self.inputs):
-                raise ValueError(
-                    f"symbolic edge from input {input_} to output {output}; "
-                    f"wanted inputs 0 to {self.inputs - 1}, outputs 0 to {self.outputs - 1}"
-                )
-            if count > 1:
-                raise ValueError(f"{count} symbolic edges from input {input_} to output {output}; wanted one at most")
-        affine = torch.tensor([edge.affine for edge in edges], dtype=torch.float64).to(self.base_weight)
-        if not torch.isfinite(affine).all():
-            edge = edges[int((~torch.isfinite(affine)).any(dim=1).nonzero()[0])]
-            raise ValueError(f"{edge} has a number that {affine.dtype} cannot hold; wanted smaller ones")
-        self.symbolic_affine = nn.Parameter(affine)
-        self._symbolic_counts = dict(sorted(Counter(self.symbolic_functions).items()))
-        order = torch.tensor(sorted(range(len(edges)), key=lambda index: self.symbolic_functions[index]))
-        outputs, inputs = torch.tensor(self.symbolic_places)[order].T
-        for name, indices in (("order", order), ("outputs", outputs), ("inputs", inputs)):
-            self.register_buffer(f"_symbolic_{name}", indices.to(affine.device), persistent=False)
+        check_places(edges, self.outputs, self.inputs)
+        self.symbolic_affine = nn.Parameter(affine_tensor(edges, self.base_weight))
+        # Buffers, so that they move with the layer; in no state_dict, because they follow from places and functions.
+        self._symbolic_counts, *indices = group_by_function(edges, self.base_weight.device)
+        for name, tensor in zip(("order", "outputs", "inputs"), indices, strict=True):
+            self.register_buffer(f"_symbolic_{name}", tensor, persistent=False)
         self.edge_mask = self.edge_mask.clone()
         self.edge_mask[self._symbolic_outputs, self._symbolic_inputs] = 0
 
     def _symbolic_values(self, x: Tensor, affine: Tensor) -> Tensor:
-        """c·f(a·x + b) + d of each symbolic edge, ``[rows, symbolic edges]``, sorted by function."""
-        a, b, c, d = affine[self._symbolic_order].T
-        arguments = a * x[:, self._symbolic_inputs] + b
-        parts = arguments.split(list(self._symbolic_counts.values()), dim=1)
-        values = [FUNCTIONS[name].torch(part) for name, part in zip(self._symbolic_counts, parts, strict=True)]
-        result: Tensor = c * torch.cat(values, dim=1) + d
-        return result
-
-
-def _check_numbers(**tensors: Tensor | None) -> None:
-    for name, tensor in tensors.items():
-        if tensor is not None and (bad := ~torch.isfinite(tensor)).any():
-            place = bad.nonzero()[0].tolist()
-            raise ValueError(f"{name} has {int(bad.sum())} numbers that are not finite, first at {place}; wanted none")
+        """Of each symbolic edge, ``[rows, symbolic edges]``, in the order of ``_symbolic_outputs``."""
+        return symbolic_values(x[:, self._symbolic_inputs], affine[self._symbolic_order], self._symbolic_counts)

@@ -243,36 +243,6 @@ def test_far_outside_a_decayed_spline_is_zero(make_kan: Callable[..., KAN], unif
     assert torch.isnan(layer.basis(torch.full((1, 3), math.nan, dtype=dtype))).any(dim=2).all()
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"outside": "wrap"}, "outside is 'wrap'"),
-        ({"base_weight": torch.zeros(2, 4)}, "base_weight has shape"),
-        ({"coefficients": torch.zeros(2, 3, 2)}, "coefficients have shape"),
-        ({"domain": torch.tensor([[0.0, 1], [1.0, 1], [0.0, 1]])}, "feature 1"),
-        ({"domain": None}, "either domain"),
-        ({"edge_mask": torch.ones(5, 5)}, "edge_mask has shape"),
-        ({"bias": torch.zeros(3)}, r"bias has shape \(3,\); wanted \[2\]"),
-        ({"symbolic": [SymbolicEdge(2, 0, "x", 1, 0, 1, 0)]}, "to output 2; wanted"),
-        ({"symbolic": [SymbolicEdge(0, -1, "x", 1, 0, 1, 0)]}, "from input -1"),
-        ({"symbolic": [SymbolicEdge(1, 2, f, 1, 0, 1, 0) for f in ("x", "sin")]}, "2 symbolic edges from input 2"),
-        ({"symbolic": [SymbolicEdge(1, 2, "x", 1, 0, 1e39, 0)]}, r"c=1e\+39.* cannot hold"),
-        ({"degree": 6, "coefficients": torch.zeros(2, 3, 11)}, "degree is 6"),
-    ],
-)
-def test_parts_that_do_not_fit_are_refused(changes: dict[str, object], message: str) -> None:
-    """The error says what came and what was wanted."""
-    parts: dict[str, object] = {
-        "base_weight": torch.zeros(2, 3),
-        "coefficients": torch.zeros(2, 3, 8),
-        "degree": 3,
-        "outside": "clamp",
-        "domain": torch.tensor([[0.0, 1]] * 3),
-    }
-    with pytest.raises(ValueError, match=message):
-        KANLayer(**(parts | changes))  # type: ignore[arg-type]
-
-
 def test_a_bias_is_added_to_the_nodes(make_kan: Callable[..., KAN]) -> None:
     """It is on no edge, is trained, and goes along into copies; a layer without one has no such parameter."""
     layer = make_kan().layers[0]
