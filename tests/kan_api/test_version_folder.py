@@ -6,7 +6,7 @@ import pytest
 
 from kan_api.version_folder import MAX_VERSION, version_number
 from service.repository.disk import list_models
-from training.publishing.publish import published_versions
+from training.publishing.repository import published_versions
 
 _NUMBERS = ["1", "20", "999999999999999999"]
 # An Arabic 3, 2^62, and others that Python reads as numbers.

@@ -13,7 +13,9 @@ from pathlib import Path
 from kan_api.v1.manifest_pb2 import ModelManifest
 from kan_model.network import checkpoint
 from training.publishing.export import NETWORK
-from training.publishing.publish import Files, Published, configure_triton, publish, published_versions, read_manifest
+from training.publishing.publish import Files, Published, publish
+from training.publishing.repository import published_versions, read_manifest
+from training.publishing.triton import configure_triton
 
 _NAME = "publishing.json"
 

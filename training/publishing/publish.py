@@ -12,10 +12,11 @@ from kan_api.compatibility import difference
 from kan_api.excess import excess
 from kan_api.limits import DEFAULT_MAX_MODEL_BYTES, MAX_MANIFEST_BYTES
 from kan_api.v1.manifest_pb2 import File, ModelManifest
-from kan_api.version_folder import MAX_VERSION, version_number
+from kan_api.version_folder import MAX_VERSION
 from training.errors import TrainingError
+from training.publishing.repository import published_versions, read_manifest
 from training.publishing.staging import flush_folder, remove_abandoned, staging_folder, write_file
-from training.publishing.triton import CONFIG_NAME, config_text, fits, is_generated
+from training.publishing.triton import configure_triton
 
 # Takes the number of the version, returns content by file name. The number is certain only when the folder is renamed.
 Files = Callable[[int], Mapping[str, bytes]]
@@ -95,47 +96,6 @@ def check_successor(models: Path, manifest: ModelManifest) -> None:
         return  # A version that cannot be read sets no requirements.
     if reason := difference(before, manifest):
         raise PublishError(f"model {name}: this version cannot follow: {reason}; give the new model a name of its own")
-
-
-def configure_triton(model_folder: Path, manifest: ModelManifest) -> tuple[str, ...]:
-    """Write Triton's config.pbtxt for a version that was just published, or for a newer one.
-
-    If two processes publish at once, the file is always that of the newest version. A file that a user has changed
-    stays if its tensors are those of the version. Otherwise it is kept as ``config.pbtxt.before-<version>``.
-
-    Returns:
-        A warning if the file cannot be written, else nothing. The version is published in both cases.
-    """
-    newest: ModelManifest | None = manifest
-    try:
-        while newest is not None:
-            written = newest.version
-            _write_config(model_folder, newest)
-            last = published_versions(model_folder)[-1]
-            # A version that was published meanwhile may have written its file before this one.
-            newest = read_manifest(model_folder / str(last)) if last > written else None
-    except OSError as error:
-        return (
-            f"warning   version {manifest.version} is published and can be served; {CONFIG_NAME}, which only Triton "
-            f"reads, cannot be written: {error.strerror} ({error.filename}); the next version tries again",
-        )
-    return ()
-
-
-def published_versions(model_folder: Path) -> list[int]:
-    """Version numbers in a model's folder, ascending."""
-    if not model_folder.is_dir():
-        return []
-    numbered = [(version_number(path.name), path) for path in model_folder.iterdir()]
-    return sorted(version for version, path in numbered if version is not None and path.is_dir())
-
-
-def read_manifest(folder: Path) -> ModelManifest | None:
-    """A version's manifest; None if it cannot be read."""
-    try:
-        return json_format.Parse((folder / "manifest.json").read_bytes(), ModelManifest(), ignore_unknown_fields=True)
-    except (OSError, ValueError, json_format.ParseError):
-        return None
 
 
 def _check_writable(folder: Path) -> None:
@@ -218,18 +178,3 @@ def _notes(manifest: ModelManifest) -> tuple[str, ...]:
         for file in manifest.files
         if file.name == "model.onnx" and file.size_bytes > DEFAULT_MAX_MODEL_BYTES
     )
-
-
-def _write_config(model_folder: Path, manifest: ModelManifest) -> None:
-    path = model_folder / CONFIG_NAME
-    present = path.read_bytes() if path.exists() else b""
-    if present and not is_generated(text := present.decode(errors="replace")):
-        if fits(text, manifest):
-            return
-        write_file(model_folder / f"{CONFIG_NAME}.before-{manifest.version}", present)
-    # Written in a new folder first, because processes on several machines may publish to the same repository.
-    with staging_folder(model_folder) as temporary:
-        file = temporary / CONFIG_NAME
-        write_file(file, config_text(manifest).encode())
-        file.replace(path)
-    flush_folder(model_folder)

@@ -8,11 +8,14 @@ the fields' names count.
 import re
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 
 from kan_api.v1.manifest_pb2 import ModelManifest, TensorSpec
+from training.publishing.repository import published_versions, read_manifest
+from training.publishing.staging import flush_folder, staging_folder, write_file
 
 CONFIG_NAME = "config.pbtxt"
 # The default of kan-serve's max_request_rows, so that both servers accept the same number of rows.
@@ -60,6 +63,31 @@ message_type {
 """
 
 
+def configure_triton(model_folder: Path, manifest: ModelManifest) -> tuple[str, ...]:
+    """Write Triton's config.pbtxt for a version that was just published, or for a newer one.
+
+    If two processes publish at once, the file is always that of the newest version. A file that a user has changed
+    stays if its tensors are those of the version. Otherwise it is kept as ``config.pbtxt.before-<version>``.
+
+    Returns:
+        A warning if the file cannot be written, else nothing. The version is published in both cases.
+    """
+    newest: ModelManifest | None = manifest
+    try:
+        while newest is not None:
+            written = newest.version
+            _write_config(model_folder, newest)
+            last = published_versions(model_folder)[-1]
+            # A version that was published meanwhile may have written its file before this one.
+            newest = read_manifest(model_folder / str(last)) if last > written else None
+    except OSError as error:
+        return (
+            f"warning   version {manifest.version} is published and can be served; {CONFIG_NAME}, which only Triton "
+            f"reads, cannot be written: {error.strerror} ({error.filename}); the next version tries again",
+        )
+    return ()
+
+
 def config_text(manifest: ModelManifest) -> str:
     """The content of ``models/<name>/config.pbtxt``: protobuf text, with the tensors of the manifest.
 
@@ -96,6 +124,21 @@ def fits(text: str, manifest: ModelManifest) -> bool:
         and _are_among(config.input, manifest.inputs)
         and _are_among(config.output, manifest.outputs)
     )
+
+
+def _write_config(model_folder: Path, manifest: ModelManifest) -> None:
+    path = model_folder / CONFIG_NAME
+    present = path.read_bytes() if path.exists() else b""
+    if present and not is_generated(text := present.decode(errors="replace")):
+        if fits(text, manifest):
+            return
+        write_file(model_folder / f"{CONFIG_NAME}.before-{manifest.version}", present)
+    # Written in a new folder first, because processes on several machines may publish to the same repository.
+    with staging_folder(model_folder) as temporary:
+        file = temporary / CONFIG_NAME
+        write_file(file, config_text(manifest).encode())
+        file.replace(path)
+    flush_folder(model_folder)
 
 
 def _text(name: str, inputs: list[tuple[str, Sequence[int]]], outputs: list[tuple[str, Sequence[int]]]) -> str:

@@ -12,7 +12,7 @@ from kan_api.version_folder import MAX_VERSION, version_number
 from kan_model.network import checkpoint
 from training.errors import TrainingError
 from training.publishing.export import NETWORK, Trained
-from training.publishing.publish import published_versions, read_manifest
+from training.publishing.repository import published_versions, read_manifest
 
 
 class VersionError(TrainingError):

@@ -27,7 +27,8 @@ from training.fitting.record import Record
 from training.pipelines.run import Run
 from training.pipelines.run_folder import RunFolder, RunIdentity
 from training.pipelines.train import train
-from training.publishing.publish import Published, read_manifest
+from training.publishing.publish import Published
+from training.publishing.repository import read_manifest
 from training.recipe.config import load_recipe
 
 RECIPE = """

@@ -26,7 +26,8 @@ from training.pipelines.run_folder import RunError, RunFolder, RunIdentity, iden
 from training.pipelines.train import train
 from training.publishing.export import Trained
 from training.publishing.manifest import predict
-from training.publishing.publish import Published, published_versions
+from training.publishing.publish import Published
+from training.publishing.repository import published_versions
 from training.recipe.config import load_recipe
 
 

@@ -7,7 +7,8 @@ import pytest
 from kan_api.v1.manifest_pb2 import Feature, ModelManifest
 from training.publishing.export import NETWORK
 from training.publishing.publication import forget, publish_once
-from training.publishing.publish import Files, Published, PublishError, publish, published_versions
+from training.publishing.publish import Files, Published, PublishError, publish
+from training.publishing.repository import published_versions
 
 
 def manifest(recipe: str = "recipe") -> ModelManifest:

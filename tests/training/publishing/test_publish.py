@@ -16,15 +16,8 @@ from google.protobuf.message import Message
 from kan_api.limits import DEFAULT_MAX_MODEL_BYTES
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, Feature, ModelManifest, TensorSpec
 from kan_api.version_folder import MAX_VERSION
-from training.publishing.publish import (
-    Files,
-    PublishError,
-    check_successor,
-    configure_triton,
-    publish,
-    published_versions,
-    read_manifest,
-)
+from training.publishing.publish import Files, PublishError, check_successor, publish
+from training.publishing.repository import published_versions
 from training.publishing.triton import config_text
 
 
@@ -108,16 +101,6 @@ def test_a_manifest_holds_every_field_also_those_of_value_zero(tmp_path: Path) -
     assert "imputed" not in feature
     assert (written["task"], written["classes"], written["continued_from"]) == ("TASK_UNSPECIFIED", [], "0")
     assert json_format.Parse(text, ModelManifest()) == published.manifest
-
-
-def test_a_manifest_without_its_zeros_is_read_as_one_with_them(tmp_path: Path) -> None:
-    """As kan-train wrote them before: nothing that was published becomes unreadable."""
-    folder = publish(tmp_path, manifest(), always({"model.onnx": b"one"})).folder
-    whole = read_manifest(folder)
-    assert whole is not None
-    (folder / "manifest.json").write_text(json_format.MessageToJson(whole, preserving_proto_field_name=True))
-    assert '"low"' not in (folder / "manifest.json").read_text()
-    assert read_manifest(folder) == whole
 
 
 def test_a_manifest_of_a_newer_library_is_read(tmp_path: Path) -> None:
@@ -314,61 +297,6 @@ def test_the_largest_version_is_published_once(tmp_path: Path) -> None:
         publish(tmp_path, manifest(), overtaken_at(MAX_VERSION, tmp_path))
     assert published_versions(tmp_path / "flowers") == [MAX_VERSION - 1, MAX_VERSION]
     assert (tmp_path / "flowers" / str(MAX_VERSION) / "model.onnx").read_bytes() == b"theirs"
-
-
-def test_tritons_file_follows_the_newest_version(tmp_path: Path) -> None:
-    """Written beside the versions; where a version's tensors are others, and nobody changed it, it is written anew."""
-    config = tmp_path / "flowers" / "config.pbtxt"
-    publish(tmp_path, manifest(), always({"model.onnx": b""}))
-    assert config.read_text() == config_text(manifest())
-    publish(tmp_path, manifest(output="mean"), always({"model.onnx": b""}))
-    assert config.read_text() == config_text(manifest(output="mean"))
-    config.unlink()
-    publish(tmp_path, manifest(output="mean"), always({"model.onnx": b""}))
-    assert config.read_text() == config_text(manifest(output="mean"))
-    assert sorted(path.name for path in config.parent.iterdir()) == ["1", "2", "3", "config.pbtxt"]
-
-
-def test_a_publisher_that_comes_late_does_not_bring_an_old_file_back(tmp_path: Path) -> None:
-    """If version 2 was published before version 1's file for Triton is written, the file is version 2's."""
-    first = publish(tmp_path, manifest(), always({"model.onnx": b""}))
-    publish(tmp_path, manifest(output="mean"), always({"model.onnx": b""}))
-    configure_triton(tmp_path / "flowers", first.manifest)
-    assert (tmp_path / "flowers" / "config.pbtxt").read_text() == config_text(manifest(output="mean"))
-
-
-def test_tritons_file_is_never_half_written(tmp_path: Path) -> None:
-    """A new file replaces it: what a reader has open, here by another name, keeps the content that it had."""
-    config = tmp_path / "flowers" / "config.pbtxt"
-    publish(tmp_path, manifest(), always({"model.onnx": b""}))
-    os.link(config, tmp_path / "open")
-    publish(tmp_path, manifest(output="mean"), always({"model.onnx": b""}))
-    assert config.read_text() == config_text(manifest(output="mean"))
-    assert (tmp_path / "open").read_text() == config_text(manifest())
-
-
-def test_what_a_person_put_into_tritons_file_is_not_lost(tmp_path: Path) -> None:
-    """A file that a user changed stays if its tensors are the model's; else it is kept under another name."""
-    config = tmp_path / "flowers" / "config.pbtxt"
-    publish(tmp_path, manifest(), always({"model.onnx": b""}))
-    edited = config.read_text() + "instance_group [ { count: 4 kind: KIND_GPU } ]\n"
-    config.write_text(edited)
-    publish(tmp_path, manifest(), always({"model.onnx": b""}))
-    assert config.read_text() == edited
-    publish(tmp_path, manifest(output="mean"), always({"model.onnx": b""}))
-    assert config.read_text() == config_text(manifest(output="mean"))
-    assert (config.parent / "config.pbtxt.before-3").read_text() == edited
-    assert published_versions(config.parent) == [1, 2, 3]
-
-
-def test_a_file_for_triton_that_cannot_be_written_leaves_the_version(tmp_path: Path) -> None:
-    """A note says so, and that it is published; the caller knows the version."""
-    (tmp_path / "flowers" / "config.pbtxt").mkdir(parents=True)
-    published = publish(tmp_path, manifest(), always({"model.onnx": b"one"}))
-    assert published.manifest.version == 1
-    (note,) = published.notes
-    assert note.startswith("warning   version 1 is published and can be served; config.pbtxt")
-    assert (tmp_path / "flowers" / "1" / "model.onnx").read_bytes() == b"one"
 
 
 def _check_complete(written: dict[str, Any], message: Message) -> None:

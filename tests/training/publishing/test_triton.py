@@ -1,8 +1,10 @@
-"""config.pbtxt as Triton itself reads it."""
+"""config.pbtxt as Triton itself reads it, and when it is written."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import onnx
@@ -12,7 +14,9 @@ from onnx import TensorProto, helper
 from kan_api.v1.manifest_pb2 import ModelManifest, TensorSpec
 from service.registry.model.onnx_runtime import onnxruntime
 from service.settings import Settings
-from training.publishing.triton import MAX_BATCH_ROWS, config_text, fits, is_generated
+from training.publishing.publish import publish
+from training.publishing.repository import published_versions
+from training.publishing.triton import MAX_BATCH_ROWS, config_text, configure_triton, fits, is_generated
 
 # A process of its own: Triton's messages and ours of the same names cannot live in one.
 _PARSE = """
@@ -126,3 +130,58 @@ def test_a_file_fits_when_all_it_names_is_the_models(text: str, fit: bool) -> No
     """A tensor of another name, type, width or side, another model, or no text of that kind: it does not."""
     assert fits(text, manifest()) is fit
     assert not is_generated(text)
+
+
+def test_tritons_file_follows_the_newest_version(tmp_path: Path) -> None:
+    """Written beside the versions; where a version's tensors are others, and nobody changed it, it is written anew."""
+    config = tmp_path / "flowers" / "config.pbtxt"
+    publish(tmp_path, manifest(), lambda _: {"model.onnx": b""})
+    assert config.read_text() == config_text(manifest())
+    publish(tmp_path, manifest(outputs="mean"), lambda _: {"model.onnx": b""})
+    assert config.read_text() == config_text(manifest(outputs="mean"))
+    config.unlink()
+    publish(tmp_path, manifest(outputs="mean"), lambda _: {"model.onnx": b""})
+    assert config.read_text() == config_text(manifest(outputs="mean"))
+    assert sorted(path.name for path in config.parent.iterdir()) == ["1", "2", "3", "config.pbtxt"]
+
+
+def test_a_publisher_that_comes_late_does_not_bring_an_old_file_back(tmp_path: Path) -> None:
+    """If version 2 was published before version 1's file for Triton is written, the file is version 2's."""
+    first = publish(tmp_path, manifest(), lambda _: {"model.onnx": b""})
+    publish(tmp_path, manifest(outputs="mean"), lambda _: {"model.onnx": b""})
+    configure_triton(tmp_path / "flowers", first.manifest)
+    assert (tmp_path / "flowers" / "config.pbtxt").read_text() == config_text(manifest(outputs="mean"))
+
+
+def test_tritons_file_is_never_half_written(tmp_path: Path) -> None:
+    """A new file replaces it: what a reader has open, here by another name, keeps the content that it had."""
+    config = tmp_path / "flowers" / "config.pbtxt"
+    publish(tmp_path, manifest(), lambda _: {"model.onnx": b""})
+    os.link(config, tmp_path / "open")
+    publish(tmp_path, manifest(outputs="mean"), lambda _: {"model.onnx": b""})
+    assert config.read_text() == config_text(manifest(outputs="mean"))
+    assert (tmp_path / "open").read_text() == config_text(manifest())
+
+
+def test_what_a_person_put_into_tritons_file_is_not_lost(tmp_path: Path) -> None:
+    """A file that a user changed stays if its tensors are the model's; else it is kept under another name."""
+    config = tmp_path / "flowers" / "config.pbtxt"
+    publish(tmp_path, manifest(), lambda _: {"model.onnx": b""})
+    edited = config.read_text() + "instance_group [ { count: 4 kind: KIND_GPU } ]\n"
+    config.write_text(edited)
+    publish(tmp_path, manifest(), lambda _: {"model.onnx": b""})
+    assert config.read_text() == edited
+    publish(tmp_path, manifest(outputs="mean"), lambda _: {"model.onnx": b""})
+    assert config.read_text() == config_text(manifest(outputs="mean"))
+    assert (config.parent / "config.pbtxt.before-3").read_text() == edited
+    assert published_versions(config.parent) == [1, 2, 3]
+
+
+def test_a_file_for_triton_that_cannot_be_written_leaves_the_version(tmp_path: Path) -> None:
+    """A note says so, and that it is published; the caller knows the version."""
+    (tmp_path / "flowers" / "config.pbtxt").mkdir(parents=True)
+    published = publish(tmp_path, manifest(), lambda _: {"model.onnx": b"one"})
+    assert published.manifest.version == 1
+    (note,) = published.notes
+    assert note.startswith("warning   version 1 is published and can be served; config.pbtxt")
+    assert (tmp_path / "flowers" / "1" / "model.onnx").read_bytes() == b"one"

@@ -19,7 +19,8 @@ from torch import Tensor
 from kan_model.interop import load_efficient_kan_checkpoint
 from training.cli import main
 from training.pipelines.importing import Import, import_network
-from training.publishing.publish import Published, read_manifest
+from training.publishing.publish import Published
+from training.publishing.repository import read_manifest
 
 with warnings.catch_warnings():
     # Its docstrings hold backslashes, of which Python warns when it compiles them.

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from training.cli import main
 from training.pipelines.importing import Import, import_network
-from training.publishing.publish import read_manifest
+from training.publishing.repository import read_manifest
 
 
 @pytest.mark.slow
