@@ -12,22 +12,21 @@ from concurrent.futures import Executor
 import numpy as np
 
 from service.batching.batch_window import BatchWindow
-from service.batching.delivery import deliver, run_failure
+from service.batching.delivery import check_lengths, deliver, run_failure
 from service.batching.pace import Pace
-from service.batching.request_queue import BatchObserver, Outputs, Part, Request, RequestQueue, Result, Rows
+from service.batching.queue_delay import QueueDelay
+from service.batching.request import BatchObserver, Outputs, Part, Request, Result, Rows
+from service.batching.request_queue import RequestQueue
 from service.errors import Draining, InvalidRequest, ModelNotReady
-
-__all__ = ["BatchObserver", "Batcher", "Outputs", "Result", "Rows"]
 
 _log = logging.getLogger(__name__)
 
 
 class Batcher:
-    """Runs what waits, together, whenever the callable is free.
+    """Runs waiting requests together whenever the callable is free.
 
-    While requests come one by one, each is run at once, in its caller's turn of the event loop: waiting for the next
-    turn costs more than a small model's run. Who comes soon after another is gathered with those who follow, and they
-    are run together once the loop has been quiet; until one comes alone (batch_window.py says how soon that is).
+    A request that arrives alone runs at once, in its caller's turn of the event loop: waiting for the next turn costs
+    more than the run of a small model. Requests that arrive close together run together, after a batch window.
 
     Args:
         run: Takes rows [n, features], n ≤ max_batch_rows, and gives outputs of n rows each. Never called twice at once.
@@ -35,8 +34,7 @@ class Batcher:
         max_queue_rows: Most rows that may wait; a request that would pass it is refused at once.
         max_queue_delay_seconds: How long a request may be held back for a batch to fill; 0 holds nothing back.
         executor: Where `run` runs; on the event loop itself when left out.
-        quiet_turns: How many turns of the event loop without a new request end a gathering; 0 where all who come at
-            once come in the same turn. Without meaning where there is an executor.
+        quiet_turns: As for :class:`service.batching.batch_window.BatchWindow`; not used with an executor.
         observer: Who is told.
         clock: Monotonic seconds; deadlines are on it.
     """
@@ -55,13 +53,12 @@ class Batcher:
     ) -> None:
         self.max_batch_rows = max_batch_rows
         self._run = run
-        self._max_queue_delay_seconds = max_queue_delay_seconds
         self._executor = executor
         self._observer = observer
         self._clock = clock
         self._queue = RequestQueue(max_queue_rows, observer)
         self._batch: list[Part] = []  # what runs now
-        self._later: asyncio.TimerHandle | None = None
+        self._delay = QueueDelay(max_queue_delay_seconds, max_batch_rows, self._queue, clock, self._dispatch)
         self._pace = Pace(max_batch_rows)
         inline = executor is None and not max_queue_delay_seconds
         self._at_once_rows = min(max_batch_rows, max_queue_rows) if inline else 0
@@ -164,29 +161,17 @@ class Batcher:
         return Result(tuple(outcome), 0.0, seconds)
 
     def _wake(self) -> None:
-        """See to it that what waits is run: soon, or when the oldest request has been held back long enough."""
+        """See to it that waiting requests run: soon, or after the queue delay."""
         if self._batch or self._window.is_open or not self._queue:
             return
-        hold_seconds = self._hold_seconds()
-        if hold_seconds > 0:
-            self._later = self._later or asyncio.get_running_loop().call_later(hold_seconds, self._dispatch)
-        else:
-            # Not at once: callers who are nearly there come along, and between two inline runs everything else on the
-            # loop gets its turn.
+        if self._draining or not self._delay.hold():
+            # In a later turn: other callers may arrive, and between inline runs the rest of the loop gets its turn.
             self._window.open()
-
-    def _hold_seconds(self) -> float:
-        """How long to hold the queue back for a fuller batch."""
-        if not self._max_queue_delay_seconds or self._draining or self._queue.rows >= self.max_batch_rows:
-            return 0.0
-        return self._queue.hold_until(self._max_queue_delay_seconds) - self._clock()
 
     def _dispatch(self) -> None:
         """Form one batch of what waits and run it."""
         self._window.close()
-        if self._later:
-            self._later.cancel()
-        self._later = None
+        self._delay.cancel()
         try:
             started = self._clock()
             self._batch = self._queue.take(self.max_batch_rows, started, self._pace.max_bulk_rows(started))
@@ -219,7 +204,7 @@ class Batcher:
         rows = sum(stop - start for _, start, stop in self._batch)
         batch_seconds = self._ran(rows, started, outcome)
         if isinstance(outcome, Exception):
-            self._fail(self._batch, outcome)
+            self._queue.fail((part.request for part in self._batch), outcome)
         else:
             deliver(self._batch, outcome, batch_seconds)
         self._batch = []
@@ -236,17 +221,11 @@ class Batcher:
             self._pace.note(rows, seconds)
         return seconds
 
-    def _fail(self, batch: list[Part], cause: BaseException) -> None:
-        """Tell the callers of a batch that its run failed; rows of theirs that still wait are not run."""
-        for part in batch:
-            self._queue.forget(part.request)
-            part.request.fail(run_failure(cause))
-
     def _die(self, cause: BaseException) -> None:
         """A fault of the batcher's own: let nobody wait for ever, and take nothing new."""
         _log.critical("a batcher broke", exc_info=cause)
         self._death = cause
-        self._fail(self._batch + [Part(request, 0, 0) for request in self._queue.waiting()], cause)
+        self._queue.fail([*(part.request for part in self._batch), *self._queue.waiting()], cause)
         self._batch = []
         self._settle()
         self._observer.died()
@@ -261,13 +240,9 @@ def _attempt(run: Callable[[Rows], Outputs], blocks: Sequence[Rows]) -> Outputs 
     """Outputs of one run over all blocks, or what went wrong in it; may be called in a thread."""
     try:
         rows = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-        outputs = run(rows)
-        for output in outputs:
-            if len(output) != len(rows):
-                raise ValueError(f"the model gave {len(output)} rows for {len(rows)}")
+        return check_lengths(run(rows), len(rows))
     except Exception as error:
         return error
-    return outputs
 
 
 def _refuse_closed(rows: Rows) -> Outputs:

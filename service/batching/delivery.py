@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from service.batching.request_queue import Outputs, Part, Result
+from service.batching.request import Outputs, Part, Result
 from service.errors import InferenceFailed
 
 
@@ -26,6 +26,18 @@ def deliver(batch: Sequence[Part], outputs: Outputs, batch_seconds: float) -> No
             block = [np.concatenate(pieces) for pieces in zip(*request.blocks, strict=True)]
         if not request.future.done():
             request.future.set_result(Result(tuple(block), request.queue_seconds, request.compute_seconds))
+
+
+def check_lengths(outputs: Outputs, rows: int) -> Outputs:
+    """Return the outputs unchanged, if they can be split.
+
+    Raises:
+        ValueError: an output has another number of rows than the run.
+    """
+    for output in outputs:
+        if len(output) != rows:
+            raise ValueError(f"the model gave {len(output)} rows for {rows}")
+    return outputs
 
 
 def run_failure(cause: BaseException) -> InferenceFailed:

@@ -1,87 +1,19 @@
 """Requests that wait to be run: two priorities, bounded in rows, taken in blocks in order of arrival."""
 
-import asyncio
-import math
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, NoReturn, Protocol
+from collections.abc import Iterable
+from typing import NoReturn
 
-import numpy as np
-from numpy.typing import NDArray
-
+from service.batching.delivery import run_failure
+from service.batching.request import BatchObserver, Part, Rejection, Request
 from service.errors import DeadlineExceeded, Overloaded, ServiceError
 
-Rows = NDArray[np.float32]
-Outputs = Sequence[NDArray[Any]]
-Rejection = Literal["overload", "deadline", "cancelled", "draining"]
-
-# A timer may ring so much too late: a deadline so soon after it would be missed.
-_TIMER_SECONDS = 1e-3
 # While both kinds wait, bulk requests come first in every such batch, and last in all others.
 _BULK_TURN_BATCHES = 4
 # Where bulk rows are bounded, so many times fewer follow interactive rows in one batch.
 _COMPANY = 4
 # A bulk request longer than this share of the queue counts as that: it waits beside shorter ones, for the same room.
 _SHARES = 16
-
-
-class BatchObserver(Protocol):
-    """Who is told what a batcher does; ModelMetrics is one."""
-
-    def accepted(self, rows: int, /) -> None:
-        """A request of so many rows was taken into the queue."""
-
-    def queued(self, rows: int) -> None:
-        """So many rows wait now."""
-
-    def waited(self, seconds: float, /) -> None:
-        """A request waited so long before its first run."""
-
-    def ran(self, rows: int, seconds: float) -> None:
-        """The model ran on so many rows for so long."""
-
-    def rejected(self, reason: Rejection) -> None:
-        """A request ended before all of its rows were run."""
-
-    def died(self) -> None:
-        """The batcher broke and refuses everything from now on."""
-
-
-class Result(NamedTuple):
-    """What one request gets: outputs with as many rows as it brought, its wait, and the time of its runs."""
-
-    outputs: tuple[NDArray[Any], ...]
-    queue_seconds: float
-    compute_seconds: float
-
-
-@dataclass(eq=False, slots=True)
-class Request:
-    """Rows of one caller. Rows before `taken` are run or running, the rest wait."""
-
-    rows: Rows
-    deadline: float | None
-    arrived: float
-    future: asyncio.Future[Result]
-    bulk: bool = False
-    taken: int = 0
-    queue_seconds: float = 0.0
-    compute_seconds: float = 0.0
-    blocks: list[Outputs] = field(default_factory=list)
-
-    def fail(self, error: ServiceError) -> None:
-        """Tell the caller, if it still listens."""
-        if not self.future.done():
-            self.future.set_exception(error)
-
-
-class Part(NamedTuple):
-    """Rows [start, stop) of a request, in one batch."""
-
-    request: Request
-    start: int
-    stop: int
 
 
 class RequestQueue:
@@ -190,16 +122,15 @@ class RequestQueue:
         self._change(request, request.taken - len(request.rows))
         return True
 
+    def fail(self, requests: Iterable[Request], cause: BaseException) -> None:
+        """Tell the callers that their run failed; rows of theirs that still wait are not run."""
+        for request in requests:
+            self.forget(request)
+            request.fail(run_failure(cause))
+
     def waiting(self) -> list[Request]:
         """All requests with waiting rows; of each kind, oldest first."""
         return [*self._interactive, *self._bulk]
-
-    def hold_until(self, delay_seconds: float) -> float:
-        """When the oldest of what waits will have been held back so long; at once where that might miss a deadline."""
-        requests = self.waiting()
-        until = min(request.arrived for request in requests) + delay_seconds
-        late = any(request.deadline is not None and request.deadline <= until + _TIMER_SECONDS for request in requests)
-        return -math.inf if late else until
 
     def _excess_rows(self) -> int:
         """Waiting rows of the long bulk request that do not count."""

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from kan_api.v1.manifest_pb2 import ModelManifest
-from service.batching.request_queue import Outputs, Rows
+from service.batching.request import Outputs, Rows
 from service.errors import ModelRefused, StartupError
 from service.registry.model.onnx_runtime import onnxruntime
 from service.settings import Settings

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.batching.batcher import Batcher, Outputs, Result, Rows
+from service.batching.batcher import Batcher
+from service.batching.request import Outputs, Result, Rows
 from service.errors import DeadlineExceeded, Draining, InferenceFailed, InvalidRequest, ModelNotReady, Overloaded
 from tests.kit.clock import Clock
 from tests.kit.waiting import run_test

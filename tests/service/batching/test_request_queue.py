@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from service.batching.request_queue import Part, Request, RequestQueue
+from service.batching.request import Part, Request
+from service.batching.request_queue import RequestQueue
 from service.errors import DeadlineExceeded, Overloaded
 from service.metrics.metrics import Metrics
 from service.metrics.model_metrics import ModelMetrics
@@ -232,23 +233,3 @@ def test_bulk_rows_of_another_width_wait_for_a_batch_of_their_own(
     for request in (_request(loop, 1, bulk=True, width=3), _request(loop, 1), _request(loop, 1, bulk=True)):
         queue.put(request)
     assert [_rows(queue.take(8, NOW)) for _ in range(3)] == [[(False, 1)], [(True, 1)], [(True, 1)]]
-
-
-def test_what_waits_is_held_back_from_its_oldest_on(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
-    """A delay counts from the oldest request of either priority.
-
-    It is void if a deadline lies in it or shortly after it.
-    """
-    queue = RequestQueue(100, metrics)
-    queue.put(_request(loop, 1))
-    older = _request(loop, 1, bulk=True)
-    older.arrived = NOW - 3
-    queue.put(older)
-    assert queue.hold_until(5) == NOW + 2
-    for deadline in (NOW + 1, NOW + 2, NOW + 2.0005):
-        request = _request(loop, 1, deadline=deadline)
-        queue.put(request)
-        assert queue.hold_until(5) < NOW
-        queue.forget(request)
-    queue.put(_request(loop, 1, deadline=NOW + 2.01))
-    assert queue.hold_until(5) == NOW + 2

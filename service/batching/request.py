@@ -1,0 +1,73 @@
+"""A request on its way through a batcher: its rows, its result, and who is told of it."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import ServiceError
+
+Rows = NDArray[np.float32]
+Outputs = Sequence[NDArray[Any]]
+Rejection = Literal["overload", "deadline", "cancelled", "draining"]
+
+
+class BatchObserver(Protocol):
+    """Who is told what a batcher does; ModelMetrics is one."""
+
+    def accepted(self, rows: int, /) -> None:
+        """A request of so many rows was taken into the queue."""
+
+    def queued(self, rows: int) -> None:
+        """So many rows wait now."""
+
+    def waited(self, seconds: float, /) -> None:
+        """A request waited so long before its first run."""
+
+    def ran(self, rows: int, seconds: float) -> None:
+        """The model ran on so many rows for so long."""
+
+    def rejected(self, reason: Rejection) -> None:
+        """A request ended before all of its rows were run."""
+
+    def died(self) -> None:
+        """The batcher broke and refuses everything from now on."""
+
+
+class Result(NamedTuple):
+    """What one request gets: outputs with as many rows as it brought, its wait, and the time of its runs."""
+
+    outputs: tuple[NDArray[Any], ...]
+    queue_seconds: float
+    compute_seconds: float
+
+
+@dataclass(eq=False, slots=True)
+class Request:
+    """Rows of one caller. Rows before `taken` are run or running, the rest wait."""
+
+    rows: Rows
+    deadline: float | None
+    arrived: float
+    future: asyncio.Future[Result]
+    bulk: bool = False
+    taken: int = 0
+    queue_seconds: float = 0.0
+    compute_seconds: float = 0.0
+    blocks: list[Outputs] = field(default_factory=list)
+
+    def fail(self, error: ServiceError) -> None:
+        """Tell the caller, if it still listens."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class Part(NamedTuple):
+    """Rows [start, stop) of a request, in one batch."""
+
+    request: Request
+    start: int
+    stop: int
