@@ -10,32 +10,22 @@ place; if complete messages alone fill the bound, the next one is refused.
 
 Answers count from the moment that a front end sends them until the caller has read them. They have a bound of their
 own, so that unread answers do not keep other callers from sending requests. If answers pass that bound, or calls reach
-their number, a caller loses its answer once it has had longer than :func:`reading_seconds`.
+their number, a caller loses its answer once it has had longer than :func:`service.rpc.eviction.reading_seconds`.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from service.errors import Overloaded
 from service.rpc.bounds import Bounds
+from service.rpc.eviction import find_overdue, find_slowest, is_overdue
 from service.rpc.limits import UNREAD_BYTES
 
 # A refused caller is told to come back after this time: stuck calls have lost their places by then.
 _RETRY_SECONDS = 0.2
 # Eviction goes on down to this share of the bound: to find the slowest calls costs a look at every call.
 _KEPT_SHARE = 7 / 8
-# Within a shorter time a caller's speed says nothing.
-_SHORTEST_SECONDS = 1e-3
-# A caller who takes an answer slower than this loses it once others need its room. Any answer has a second: that is
-# three times to the other side of the world and back.
-_SLOWEST_BYTES_A_SECOND = 4 * 2**20
-_SHORTEST_READING_SECONDS = 1.0
-
-
-def reading_seconds(answer_bytes: int) -> float:
-    """The time that the caller may take to read so much while others need its room."""
-    return max(_SHORTEST_READING_SECONDS, answer_bytes / _SLOWEST_BYTES_A_SECOND)
 
 
 class Held:
@@ -119,10 +109,6 @@ class Held:
         self.unread_since = self._admission.now() if self.unread_bytes > 0 else None
         self._grow(-answer_bytes)
 
-    def is_overdue(self, now: float) -> bool:
-        """Whether its caller has had longer for its answers than an honest one needs."""
-        return self.unread_since is not None and now - self.unread_since > reading_seconds(self.unread_bytes)
-
     async def room(self) -> None:
         """Wait until this stream holds little enough to read more of it."""
         while self.held_bytes - self.received_bytes > self._admission.stream_bytes:
@@ -135,7 +121,7 @@ class Held:
         self._admission.answer_bytes -= self.answer_bytes
         self.held_bytes = self.answer_bytes = 0
         self.evicted = True
-        self.lost = self.is_overdue(self._admission.now())
+        self.lost = is_overdue(self, self._admission.now())
         if self is not newest:
             self._cancel()
 
@@ -198,7 +184,7 @@ class Admission:
         """
         opened, most = (self._streams, self._bounds.streams) if stream else (self._calls, self._bounds.calls)
         if len(opened) >= most:
-            for late in self._overdue(opened):
+            for late in find_overdue(opened, self.now()):
                 late.evict()
             kind, setting = ("streams", "max_streams") if stream else ("calls", "max_calls")
             raise Overloaded(f"{most} {kind} are open, the most that are taken at once ({setting})", _RETRY_SECONDS)
@@ -227,7 +213,7 @@ class Admission:
         """
         most_bytes = self._bounds.held_bytes
         if self.answer_bytes + answer_bytes > most_bytes:
-            for late in self._overdue(self._calls):
+            for late in find_overdue(self._calls, self.now()):
                 if late.answer_bytes and self.answer_bytes + answer_bytes > _KEPT_SHARE * most_bytes:
                     late.evict()
             if self.answer_bytes + answer_bytes > most_bytes:
@@ -246,22 +232,11 @@ class Admission:
             _RETRY_SECONDS,
         )
 
-    def _overdue(self, those: Iterable[Held]) -> list[Held]:
-        """Calls whose answers have been unread for too long, the most overdue first."""
-        now = self.now()
-        late = [held for held in those if held.is_overdue(now) and not held.evicted]
-        return sorted(late, key=lambda held: held.unread_since or 0.0)
-
     def _make_room(self, newest: Held) -> None:
         """Evict streams with overdue answers, then the calls that send slowest."""
         now = self.now()
-
-        def bytes_a_second(held: Held) -> float:
-            return held.received_bytes / max(now - held.since, _SHORTEST_SECONDS)
-
-        late = [held for held in self._overdue(self._streams) if held.held_bytes]
-        slow = [held for held in (*self._calls, *self._streams) if held.received_bytes]
-        for held in (*late, *sorted(slow, key=bytes_a_second)):
+        late = [held for held in find_overdue(self._streams, now) if held.held_bytes]
+        for held in (*late, *find_slowest((*self._calls, *self._streams), now)):
             if self.held_bytes <= _KEPT_SHARE * self._bounds.held_bytes:
                 return
             if not held.evicted:
