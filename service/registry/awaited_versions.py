@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Collection
 from service.errors import Draining, ModelNotReady, StartupError
 from service.registry.change_signal import ChangeSignal
 from service.registry.entries import Entries, quote_name
-from service.registry.listing import Listing
 from service.registry.loader import Loader
-from service.registry.shared_scan import SharedScan
+from service.registry.scanning.listing import Listing
+from service.registry.scanning.shared_scan import SharedScan
 from service.repository.disk import model_name
 from service.settings import Settings
 

@@ -38,7 +38,6 @@ class Loader:
         changed: Is called with a version when its load becomes slow, and when its load ends.
 
     Attributes:
-        last_error: The last failure to read from storage. The registry resets it to None.
         failure: An error that must stop the start of the server, because CUDA is set and does not work; None without.
     """
 
@@ -50,8 +49,8 @@ class Loader:
         versions: Callable[[str], Sequence[int]],
         changed: Callable[[Entry], None],
     ) -> None:
-        self.last_error: StorageError | None = None
         self.failure: StartupError | None = None
+        self._storage_error: StorageError | None = None
         self._source = source
         self._settings = settings
         self._metrics = metrics
@@ -73,6 +72,11 @@ class Loader:
             entry.load = asyncio.create_task(self._run(entry), name=f"load {entry.name}/{entry.version}")
             self._loading[entry.load] = entry
             entry.load.add_done_callback(lambda done: self._loading.pop(done, None))
+
+    def take_error(self) -> StorageError | None:
+        """The last failure to read from storage since the previous call of this method."""
+        storage_error, self._storage_error = self._storage_error, None
+        return storage_error
 
     async def close(self) -> None:
         """Cancel all loads. A thread that hangs is abandoned."""
@@ -102,7 +106,7 @@ class Loader:
         try:
             model = await self._open(entry)
         except StorageError as error:
-            entry.reason, entry.held, self.last_error = str(error), True, error
+            entry.reason, entry.held, self._storage_error = str(error), True, error
         except ModelRefused as refused:
             self._refuse(entry, refused)
         except StartupError as error:

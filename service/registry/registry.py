@@ -1,4 +1,4 @@
-"""The registry: from name and version to a live model. Loads, swaps, leases, readiness."""
+"""The registry: from name and version to a live model. Loads, swaps, leases."""
 
 import asyncio
 import logging
@@ -10,13 +10,14 @@ from service.metrics.metrics import Metrics
 from service.registry.awaited_versions import AwaitedVersions
 from service.registry.change_signal import ChangeSignal
 from service.registry.entries import Entries, Entry, quote_name
-from service.registry.listing import Listing
 from service.registry.loader import Loader
 from service.registry.model.session import provider_in_use
+from service.registry.readiness import Readiness
 from service.registry.retries import Retries
+from service.registry.scanning.listing import Listing
+from service.registry.scanning.watcher import Watcher
 from service.registry.succession import Succession
 from service.registry.version_status import State, VersionStatus
-from service.registry.watcher import Watcher
 from service.repository.source import open_source
 from service.settings import Settings
 
@@ -33,8 +34,9 @@ class Registry:
         metrics: Counts loads and refusals, and shows readiness.
 
     Attributes:
-        lease, lease_or_wait: As those of :class:`service.registry.entries.Entries`, and not wrapped: every request
-            calls one of them.
+        lease, lease_or_wait, statuses: As those of :class:`service.registry.entries.Entries`, and not wrapped: every
+            request calls one of the first two.
+        ready, unready_reason: As those of :class:`service.registry.readiness.Readiness`.
 
     Raises:
         StartupError: The address of the repository is invalid.
@@ -48,6 +50,9 @@ class Registry:
         self._listing = Listing(settings.linger_seconds)
         self._entries = Entries()
         self.lease, self.lease_or_wait = self._entries.lease, self._entries.lease_or_wait
+        self.statuses = self._entries.statuses
+        self._readiness = Readiness(self._entries)
+        self.ready, self.unready_reason = self._readiness.ready, self._readiness.unready_reason
         self._loader = Loader(self._source, settings, metrics, self._listing.of, self._load_changed)
         self._succession = Succession(self._entries, self._loader, metrics, settings)
         self._retries = Retries(self._entries, self._source)
@@ -58,9 +63,7 @@ class Registry:
         )
         self._entries.wait_for = self._awaited.wait_for
         self._scanning = asyncio.Lock()
-        self._watcher: Watcher | None = None
         self._notify: Callable[[], None] = lambda: None
-        self._start_error = ""  # the storage error that load_all met and logged
         self._started = False  # load_all has ended; the entries are complete once the repository has been read too
 
     async def load_all(self) -> None:
@@ -77,12 +80,12 @@ class Registry:
         """
         provider_in_use(self._settings)
         try:
-            await self._scan_and_load()
+            await self.refresh()
         except StorageError as error:
             serves = bool(self._entries.ready())
             if not serves and not (error.may_pass and self._settings.poll_seconds):
                 raise
-            self._start_error = str(error)
+            self._readiness.start_error = str(error)
             _log.error("%s; %s", error, "what the cache holds is served" if serves else "it is tried again")
             self._entries.complete = serves
         else:
@@ -101,7 +104,13 @@ class Registry:
             StartupError: The repository or a wanted version cannot be read. Everything else was done.
         """
         before = self._entries.ready()
-        await self._scan_and_load()
+        try:
+            await self.scan()
+        finally:
+            await self._changes.until(self._nothing_quick_is_loading)
+        storage_error = self._loader.take_error()
+        if storage_error is not None:
+            raise storage_error
         return self._entries.ready() != before
 
     async def scan(self) -> None:
@@ -114,7 +123,7 @@ class Registry:
             StartupError: The repository cannot be read, or a version that the previous scan wanted. Everything else was
                 done.
         """
-        storage_error = self._take_storage_error()
+        storage_error = self._loader.take_error()
         async with self._scanning:
             changed = self._listing.update(await self._source.list_models(), time.monotonic())
             self._succession.forget_removed(self._listing.names)
@@ -181,11 +190,7 @@ class Registry:
             changed: Is called after each change in the versions that answer.
         """
         self._notify = changed
-        self._watcher = Watcher(self.scan, self._settings.poll_seconds, self._start_error)
-
-    def statuses(self) -> list[VersionStatus]:
-        """The status of every version that was tried, sorted by name and version."""
-        return self._entries.statuses()
+        self._readiness.watcher = Watcher(self.scan, self._settings.poll_seconds, self._readiness.start_error)
 
     @property
     def callers_may_load(self) -> bool:
@@ -196,27 +201,6 @@ class Registry:
     def draining(self) -> bool:
         """True from drain() or close() on. Leases are still given, but batchers refuse new rows."""
         return self._entries.draining
-
-    def ready(self) -> bool:
-        """Whether the server should get requests."""
-        return not self.unready_reason()
-
-    def unready_reason(self) -> str:
-        """Why the server should get no requests; "" if it should.
-
-        A refused model does not make the server unready. A broken batcher does, because only a restart helps.
-        """
-        if self._entries.draining:
-            return "draining"
-        if not self._entries.complete:
-            return self._start_error or "models are loading"
-        if self._watcher is not None and not self._watcher.alive:
-            return "the repository is not scanned any more; restart the server"
-        served = [entry for entry in self._entries if entry.model and entry.state is State.READY]
-        for entry in served:
-            if reason := entry.unready_reason():
-                return f"model {entry.name!r} version {entry.version} does not answer: {reason}"
-        return "" if served else "no model is ready"
 
     @property
     def no_versions_reason(self) -> str:
@@ -238,28 +222,14 @@ class Registry:
         await self._stop_loading()
         await self._succession.close()
 
-    async def _scan_and_load(self) -> None:
-        try:
-            await self.scan()
-        finally:
-            await self._changes.until(self._nothing_quick_is_loading)
-        storage_error = self._take_storage_error()
-        if storage_error is not None:
-            raise storage_error
-
     def _nothing_quick_is_loading(self) -> bool:
         """Whether the wait for loads is over. Slow loads are waited for only while no model answers."""
         loading = self._loader.loading
         return all(entry.slow for entry in loading) and (not loading or bool(self._entries.ready()))
 
-    def _take_storage_error(self) -> StorageError | None:
-        """The last error of reading versions since the previous call of this method."""
-        storage_error, self._loader.last_error = self._loader.last_error, None
-        return storage_error
-
     async def _stop_loading(self) -> None:
-        if self._watcher is not None:
-            await self._watcher.stop()
+        if self._readiness.watcher is not None:
+            await self._readiness.watcher.stop()
         await self._awaited.close()
         await self._retries.close()
         await self._loader.close()

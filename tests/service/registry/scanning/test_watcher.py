@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from service.errors import StorageError
-from service.registry.watcher import Watcher
+from service.registry.scanning.watcher import Watcher
 
 
 def test_each_trouble_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
