@@ -61,7 +61,7 @@ class Health(enum.IntEnum):
     SERVICE_UNKNOWN = 3
 
 
-def joined(
+def join_answers(
     manifest: manifest_pb2.ModelManifest, answers: Sequence[prediction_pb2.PredictResponse], rows: int
 ) -> Prediction:
     """One prediction from the answers to consecutive requests.
@@ -75,7 +75,7 @@ def joined(
         ClientError: when the answers do not fit the rows or the manifest.
     """
     outputs = {
-        output.name: np.concatenate([_decoded(answer.outputs[place].values) for answer in answers])
+        output.name: np.concatenate([_decode(answer.outputs[place].values) for answer in answers])
         for place, output in enumerate(answers[0].outputs)
     }
     if not outputs or any(len(values) != rows for values in outputs.values()):
@@ -105,7 +105,7 @@ def model_info(status: prediction_pb2.ModelStatus) -> ModelInfo:
     )
 
 
-def _decoded(matrix: prediction_pb2.Matrix) -> Matrix:
+def _decode(matrix: prediction_pb2.Matrix) -> Matrix:
     numbers = np.frombuffer(matrix.raw, dtype="<f4") if matrix.raw else np.array(matrix.values)
     return numbers.astype(np.float32).reshape(matrix.rows, matrix.columns)
 

@@ -80,11 +80,11 @@ class AsyncClient:
         `blocks` may be an asynchronous iterable too. Another task on the event loop reads it and ends with the
         generator. If you leave the loop over the generator early, close it (``contextlib.aclosing``).
         """
-        given = aiter(blocks) if isinstance(blocks, AsyncIterable) else iter(blocks)
+        iterator = aiter(blocks) if isinstance(blocks, AsyncIterable) else iter(blocks)
         deadline = self._deadline(timeout_seconds)
-        connection = self._connected()
+        connection = self._require_connection()
         stream = BlockStream(self._conversation, model, version, bulk, deadline, self._max_attempts, connection.address)
-        return predictions(connection, stream, given)
+        return predictions(connection, stream, iterator)
 
     async def models(self, timeout_seconds: float | None = None) -> list[ModelInfo]:
         """As :meth:`service.client.client.Client.models`."""
@@ -101,9 +101,9 @@ class AsyncClient:
         return await self._run(self._conversation.health(service), timeout_seconds)
 
     async def _run(self, steps: Steps[_Result], timeout_seconds: float | None) -> _Result:
-        return await self._connected().run(steps, self._deadline(timeout_seconds))
+        return await self._require_connection().run(steps, self._deadline(timeout_seconds))
 
-    def _connected(self) -> AsyncConnection:
+    def _require_connection(self) -> AsyncConnection:
         if self._connection is None:
             raise ValueError("the client is not connected; use it inside an `async with`")
         return self._connection

@@ -10,8 +10,8 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from service.client.channel import Options, Target
-from service.client.connection import Deadline, Rpc, Steps, Wait, serialized, stream_error
-from service.client.errors import ClientError, cancelled, from_rpc_error
+from service.client.connection import Deadline, Rpc, Steps, Wait, serialize, stream_error
+from service.client.errors import ClientError, cancellation, from_rpc_error
 
 _CLOSED = "the client is closed"
 
@@ -24,7 +24,7 @@ class AsyncConnection:
     """As :class:`Connection`, for the tasks of one event loop. Create it while the loop runs."""
 
     def __init__(self, target: Target, options: Options, repeats: bool) -> None:
-        self.address: Final = target.shown
+        self.address: Final = target.address
         self._repeats = repeats
         self._channel = grpc.aio.insecure_channel(target.uri, options=options)
 
@@ -39,7 +39,7 @@ class AsyncConnection:
             return None
         method = self._channel.unary_unary(
             step.path,
-            request_serializer=serialized,
+            request_serializer=serialize,
             response_deserializer=step.response.FromString,
         )
         with self._errors(deadline):
@@ -54,7 +54,7 @@ class AsyncConnection:
         a task of grpc.aio never ends if the server has ended the stream and we cancel it with unread answers.
         """
         method = self._channel.stream_stream(
-            path, request_serializer=serialized, response_deserializer=response.FromString
+            path, request_serializer=serialize, response_deserializer=response.FromString
         )
         with self._errors(deadline):
             call = method(timeout=deadline.left())
@@ -107,7 +107,7 @@ class AsyncConnection:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            raise cancelled(self.address) from None
+            raise cancellation(self.address) from None
 
 
 async def drive(

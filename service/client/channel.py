@@ -42,12 +42,12 @@ class Target:
     """One server, or several equal servers.
 
     uri      the target as gRPC takes it
-    shown    the addresses as the caller wrote them, for messages
+    address  the addresses as the caller wrote them, for messages
     several  whether calls are spread over several servers
     """
 
     uri: str
-    shown: str
+    address: str
     several: bool
 
 
@@ -63,22 +63,22 @@ def target(addresses: str | Sequence[str]) -> Target:
         ValueError: when an address has another form.
     """
     if isinstance(addresses, str) and addresses.startswith(_NAME_OF_SEVERAL):
-        _checked(addresses.removeprefix(_NAME_OF_SEVERAL))
+        _read_host(addresses.removeprefix(_NAME_OF_SEVERAL))
         return Target(addresses, addresses, several=True)
-    given = addresses.split(",") if isinstance(addresses, str) else list(addresses)
-    hosts = [_checked(address.strip()) for address in given]
-    shown = ",".join(address.strip() for address in given)
+    parts = addresses.split(",") if isinstance(addresses, str) else list(addresses)
+    hosts = [_read_host(part.strip()) for part in parts]
+    address = ",".join(part.strip() for part in parts)
     if not hosts:
         raise ValueError("there is no address, wanted host:port as in 127.0.0.1:8001")
     if len(hosts) == 1:
-        return Target(shown, shown, several=False)
+        return Target(address, address, several=False)
     families = {_family(host) for host in hosts}
     if len(families) > 1 or None in families:
         raise ValueError(
-            f"the addresses are {shown!r}, wanted IP addresses of one family with ports (gRPC takes no list of names; "
-            f"one name that stands for several servers is written {_NAME_OF_SEVERAL}name:port)"
+            f"the addresses are {address!r}, wanted IP addresses of one family with ports (gRPC takes no list of "
+            f"names; one name that stands for several servers is written {_NAME_OF_SEVERAL}name:port)"
         )
-    return Target(f"ipv{families.pop()}:{shown}", shown, several=True)
+    return Target(f"ipv{families.pop()}:{address}", address, several=True)
 
 
 def options(several: bool, max_attempts: int, wait_for_ready: bool) -> Options:
@@ -121,7 +121,7 @@ def _service_config(several: bool, max_attempts: int, wait_for_ready: bool) -> d
     return config
 
 
-def _checked(address: str) -> str:
+def _read_host(address: str) -> str:
     """The host in "host:port"; ValueError for another form."""
     host, _, port = address.rpartition(":")
     # Without a port grpc would use 443 in silence.

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         client = Client(options.address, options.timeout_seconds)
     except ValueError as error:
-        return _failed(str(error), _WRONG_INPUT)
+        return _fail(str(error), _WRONG_INPUT)
     run: Callable[[Client, argparse.Namespace], int] = options.run
     try:
         with client:
@@ -44,17 +44,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
             return code
     except (InvalidInput, NotFound) as error:
-        return _failed(str(error), _WRONG_INPUT)
+        return _fail(str(error), _WRONG_INPUT)
     except ClientError as error:
-        return _failed(str(error), _FAILED)
+        return _fail(str(error), _FAILED)
     except OSError as error:
         # An error of opening a file names the file. An error of reading or writing does not.
         if error.filename is not None:
-            return _failed(f"{error.filename}: cannot read it: {error.strerror}", _WRONG_INPUT)
+            return _fail(f"{error.filename}: cannot read it: {error.strerror}", _WRONG_INPUT)
         # Python flushes stdout again at exit. Without this line it would report the same error again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         # The reader of our output may have ended, as in `kan-client … | head`: that is no error.
-        return 128 + signal.SIGPIPE if isinstance(error, BrokenPipeError) else _failed(str(error), _FAILED)
+        return 128 + signal.SIGPIPE if isinstance(error, BrokenPipeError) else _fail(str(error), _FAILED)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
 
@@ -148,7 +148,7 @@ def _health(client: Client, options: argparse.Namespace) -> int:
     try:
         health = client.health(options.model)
     except NotFound as error:
-        return _failed(str(error), _FAILED)
+        return _fail(str(error), _FAILED)
     print(health.name)
     return _OK if health.name == "SERVING" else _FAILED
 
@@ -193,7 +193,7 @@ def _open(file: str) -> Iterator[BinaryIO]:
         yield stream
 
 
-def _failed(message: str, code: int) -> int:
+def _fail(message: str, code: int) -> int:
     _tell(message)
     return code
 

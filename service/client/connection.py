@@ -117,7 +117,7 @@ class Connection:
     """
 
     def __init__(self, target: Target, options: Options, repeats: bool) -> None:
-        self.address: Final = target.shown
+        self.address: Final = target.address
         self._repeats = repeats
         self._channel = grpc.insecure_channel(target.uri, options=options)
 
@@ -144,7 +144,7 @@ class Connection:
             return None
         method = self._channel.unary_unary(
             step.path,
-            request_serializer=serialized,
+            request_serializer=serialize,
             response_deserializer=step.response.FromString,
         )
         try:
@@ -167,7 +167,7 @@ class Connection:
             ClientError, ValueError: as :meth:`run`.
         """
         method = self._channel.stream_stream(
-            path, request_serializer=serialized, response_deserializer=response.FromString
+            path, request_serializer=serialize, response_deserializer=response.FromString
         )
         call = method(requests, timeout=deadline.left())
         try:
@@ -205,7 +205,7 @@ def drive(steps: Generator[_Step, Message | None, _Result], take: Callable[[_Ste
         return cast(_Result, done.value)
 
 
-def serialized(message: Message) -> bytes:
+def serialize(message: Message) -> bytes:
     """The message as bytes."""
     return message.SerializeToString()
 

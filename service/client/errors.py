@@ -98,14 +98,14 @@ def _pushback_seconds(call: grpc.Call) -> float | None:
     return int(text) / 1e3 if text.isascii() and text.isdecimal() else None
 
 
-def cancelled(address: str) -> ClientError:
+def cancellation(address: str) -> ClientError:
     """The error of a call that was waiting when its client was closed."""
     result = ClientError(f"{address} failed with CANCELLED: the client was closed")
     result.code = grpc.StatusCode.CANCELLED
     return result
 
 
-def listed(names: list[str]) -> str:
+def list_names(names: list[str]) -> str:
     """Names in double quotes. Of a long list, the first ten and the number of the others."""
     more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
     return ", ".join(quoted(name) for name in names[:_SHOWN_NAMES]) + more

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kan_api.cells import MISSING_NUMBERS, MISSING_WORDS, quoted
 from kan_api.v1.manifest_pb2 import Column, ModelManifest
-from service.client.errors import InvalidInput, listed
+from service.client.errors import InvalidInput, list_names
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -47,17 +47,17 @@ def matrix_of(rows: ArrayLike) -> Matrix:
             too large for float32.
     """
     try:
-        given = np.asarray(rows)
+        array = np.asarray(rows)
     except ValueError:
         raise InvalidInput("the rows are not all of one length; wanted numbers [rows, features]") from None
-    if given.dtype.kind not in "biuf":
+    if array.dtype.kind not in "biuf":
         raise InvalidInput(
-            f"wanted numbers [rows, features], got an array of {given.dtype}; give rows with words as dicts "
+            f"wanted numbers [rows, features], got an array of {array.dtype}; give rows with words as dicts "
             'by column name (of a DataFrame: frame.to_dict("records"))'
         )
-    if given.ndim not in (1, 2) or given.size == 0:
-        raise InvalidInput(f"wanted numbers [rows, features], at least one row, got shape {list(given.shape)}")
-    table = np.atleast_2d(given)
+    if array.ndim not in (1, 2) or array.size == 0:
+        raise InvalidInput(f"wanted numbers [rows, features], at least one row, got shape {list(array.shape)}")
+    table = np.atleast_2d(array)
     with np.errstate(over="ignore"):
         matrix = table.astype(np.float32)
     infinite = np.isinf(matrix)
@@ -80,21 +80,21 @@ def rows_of(
     Raises:
         InvalidInput: when a record is no mapping or lacks a column.
     """
-    taken: list[Mapping[str, object]] = []
+    mappings: list[Mapping[str, object]] = []
     for row, record in enumerate(records):
         if not isinstance(record, Mapping):
             raise InvalidInput(f"{place(row)} is a {type(record).__name__}, wanted cells by column name")
         absent = [name for name in names if name not in record]
         if absent:
+            present = list_names([str(name) for name in record]) or "nothing"
             raise InvalidInput(
-                f"{place(row)} lacks {_columns(absent)}; it has {listed([str(name) for name in record]) or 'nothing'} "
-                "(a missing value is None, in JSON null)"
+                f"{place(row)} lacks {_columns(absent)}; it has {present} (a missing value is None, in JSON null)"
             )
-        taken.append(record)
+        mappings.append(record)
     wanted = set(names)
-    ignored = dict.fromkeys(str(name) for record in taken for name in record if name not in wanted)
-    columns = {name: [record[name] for record in taken] for name in names}
-    return TableRows(columns, len(taken), place, tuple(ignored))
+    ignored = dict.fromkeys(str(name) for record in mappings for name in record if name not in wanted)
+    columns = {name: [record[name] for record in mappings] for name in names}
+    return TableRows(columns, len(mappings), place, tuple(ignored))
 
 
 def features(manifest: ModelManifest, rows: TableRows) -> Matrix:
@@ -214,7 +214,7 @@ def _codes(column: Column, rows: TableRows, features_of_words: list[int]) -> lis
             code = None if word is None else known.get(word)
         if code is None:
             what = f"holds no word ({_shown(cell)})" if word == "" else f"holds {_shown(cell)}"
-            raise _fault(row, column.name, rows, f"{what}, wanted one of {listed(list(column.categories))}")
+            raise _fault(row, column.name, rows, f"{what}, wanted one of {list_names(list(column.categories))}")
         codes.append(code)
     return codes
 
@@ -236,7 +236,7 @@ def _spellings(cell: object) -> tuple[str, ...]:
 
 
 def _columns(names: list[str]) -> str:
-    return f"{'column' if len(names) == 1 else 'columns'} {listed(names)}"
+    return f"{'column' if len(names) == 1 else 'columns'} {list_names(names)}"
 
 
 def _shown(cell: object) -> str:

@@ -18,7 +18,7 @@ from service.client.command.answer_table import Cell, Style, cells, column_names
 from service.client.command.printed import Printed, Replay
 from service.client.command.row_file import Format, read_blocks
 from service.client.command.score import Accuracy, Deviation, score_for
-from service.client.errors import ClientError, NotFound, listed
+from service.client.errors import ClientError, NotFound, list_names
 from service.client.limits import MAX_REQUEST_ROWS
 from service.client.rows import features
 from service.client.streaming.conversation import MOST_FRESH_STARTS
@@ -120,7 +120,7 @@ class _Pass:
         blocks = read_blocks(text, job.source, job.file_format, wanted, block_rows)
         for number, block in enumerate(blocks):
             if number == 0 and block.ignored:
-                self._tell(f"{job.source}: ignored {listed(list(block.ignored))}")
+                self._tell(f"{job.source}: ignored {list_names(list(block.ignored))}")
             # A full block means a long file. The server computes callers with a few rows first.
             bulk = block.count == block_rows
             prediction = self._client.predict(job.model, features(manifest, block), manifest.version, bulk=bulk)

@@ -10,7 +10,7 @@ from typing import Literal
 
 from kan_api.cells import quoted
 from service.client.command.printed import ByteLines
-from service.client.errors import InvalidInput, listed
+from service.client.errors import InvalidInput, list_names
 from service.client.rows import TableRows, rows_of
 
 Format = Literal["csv", "jsonl"]
@@ -159,11 +159,11 @@ def _check_header(source: str, header: list[str], names: Sequence[str]) -> None:
     absent = [name for name in names if name not in header]
     if len(absent) == len(names) and all(re.fullmatch(r"\s*[-+.\deE]*\s*", name) for name in header):
         raise InvalidInput(
-            f"{source}: the first line holds {listed(header)}; a header is needed: the names of the columns, "
-            f"{listed(list(names))}, in any order"
+            f"{source}: the first line holds {list_names(header)}; a header is needed: the names of the columns, "
+            f"{list_names(list(names))}, in any order"
         )
     if absent:
         near = dict.fromkeys(name for one in absent for name in difflib.get_close_matches(one, header, n=1))
-        hint = f"; near: {listed(list(near))}" if near else ""
+        hint = f"; near: {list_names(list(near))}" if near else ""
         count = "column" if len(absent) == 1 else "columns"
-        raise InvalidInput(f"{source}: {count} {listed(absent)} missing; the header has {listed(header)}{hint}")
+        raise InvalidInput(f"{source}: {count} {list_names(absent)} missing; the header has {list_names(header)}{hint}")

@@ -88,10 +88,10 @@ class _Tasks:
         try:
             async with aclosing(_asynchronous(self._blocks)) as blocks:
                 async for block in blocks:
-                    taken = self._stream.block(block)
-                    while not self._stream.in_flight.has_room(taken):
+                    encoded_block = self._stream.block(block)
+                    while not self._stream.in_flight.has_room(encoded_block):
                         await self._wait(None)
-                    self._stream.in_flight.add(taken)
+                    self._stream.in_flight.add(encoded_block)
                     self._changed.set()
         except BaseException as error:
             self._stream.end(error)

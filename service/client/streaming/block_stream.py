@@ -10,20 +10,14 @@ import numpy as np
 from google.protobuf.message import Message
 
 from kan_api.v1 import manifest_pb2, prediction_pb2
-from service.client.answers import Prediction, joined
+from service.client.answers import Prediction, join_answers
 from service.client.connection import Deadline, Rpc, Steps, Wait
-from service.client.errors import ClientError, InvalidInput, Overloaded, Unavailable, from_status
+from service.client.errors import ClientError, Overloaded, Unavailable, from_status
 from service.client.limits import widest
-from service.client.streaming.blocks_in_flight import Block, BlocksInFlight
-from service.client.streaming.chunks import VersionGone, predict_request
-from service.client.streaming.conversation import (
-    MOST_FRESH_STARTS,
-    Conversation,
-    RowsLike,
-    encoded,
-    given,
-    inputs_of,
-)
+from service.client.streaming.block import Block, BlockEncoder
+from service.client.streaming.blocks_in_flight import BlocksInFlight
+from service.client.streaming.chunks import VersionGone
+from service.client.streaming.conversation import MOST_FRESH_STARTS, Conversation, RowsLike, inputs_of
 from service.client.streaming.pace import backoff_seconds
 
 PATH: Final = "/kan_api.v1.PredictionService/PredictStream"
@@ -85,7 +79,7 @@ class BlockStream:
         self._conversation = conversation
         self._model = model
         self._version = version
-        self._bulk = bulk
+        self._encoder = BlockEncoder(conversation, model, version, bulk)
         self._max_attempts = max_attempts
         self._address = address
         self._manifest = manifest_pb2.ModelManifest()
@@ -114,7 +108,7 @@ class BlockStream:
             InvalidInput: when the rows do not fit the model, or are more than one request may hold.
         """
         number, self._blocks = self._blocks, self._blocks + 1
-        return self._encoded(number, rows, self._manifest)
+        return self._encoder.encode(number, rows, self._manifest)
 
     def end(self, error: BaseException | None) -> None:
         """All blocks are read, or reading failed: `next_prediction` raises the error after the last answer."""
@@ -163,7 +157,7 @@ class BlockStream:
                 answer = cast(prediction_pb2.PredictStreamResponse | None, (yield StreamStep.RECEIVE))
             except Overloaded as error:
                 self._is_open, self._failures = False, 0
-                yield self.in_flight.pace.refused(error)
+                yield self.in_flight.pace.count_refusal(error)
                 continue
             except Unavailable:
                 if self._failures + 1 >= self._max_attempts:
@@ -203,7 +197,8 @@ class BlockStream:
         """Send nothing for a while, then the refused block again. False if that is useless."""
         if not self.in_flight.pause_seconds():  # a server that refuses several at once starts one pause
             try:
-                self.in_flight.pause(self.in_flight.pace.refused(error).within(self.deadline, self._max_attempts > 1))
+                pause = self.in_flight.pace.count_refusal(error)
+                self.in_flight.pause(pause.within(self.deadline, self._max_attempts > 1))
             except Overloaded:
                 return False
         return True
@@ -227,31 +222,19 @@ class BlockStream:
             block.fresh_starts += 1
             return None
         if inputs_of(manifest) != inputs_of(block.encoded_for):
-            if not may_begin_anew or isinstance(block.given, np.ndarray):
+            if not may_begin_anew or isinstance(block.caller_rows, np.ndarray):
                 raise ClientError(
                     f"block {block.id} was answered by version {version}, which takes other columns than version "
                     f"{block.encoded_for.version}; send it and the rest on a new stream"
                 )
-            block.request, block.encoded_for = self._encoded(int(block.id), block.given, manifest).request, manifest
+            again = self._encoder.encode(int(block.id), block.caller_rows, manifest)
+            block.request, block.encoded_for = again.request, manifest
             block.fresh_starts += 1
             self._manifest = manifest
             return None
-        if not isinstance(block.given, np.ndarray):
+        if not isinstance(block.caller_rows, np.ndarray):
             self._manifest = manifest
-        return joined(manifest, [answer.prediction], block.rows)
-
-    def _encoded(self, number: int, rows: RowsLike, manifest: manifest_pb2.ModelManifest) -> Block:
-        try:
-            taken = given(rows)
-            matrix = encoded(manifest, taken)
-        except InvalidInput as error:
-            raise InvalidInput(f"block {number}: {error}") from error
-        most = self._conversation.limits.most_rows(max(matrix.shape[1], widest(manifest)))
-        if len(matrix) > most:
-            raise InvalidInput(f"block {number} has {len(matrix)} rows, wanted at most {most} of {matrix.shape[1]}")
-        request = predict_request(self._model, matrix, self._version or 0, self._bulk)
-        request.id = str(number)
-        return Block(taken, request, manifest)
+        return join_answers(manifest, [answer.prediction], block.rows)
 
     def _error(self, answer: prediction_pb2.PredictStreamResponse) -> ClientError:
         """The error for an answer that reports a failure."""

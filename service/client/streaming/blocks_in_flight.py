@@ -2,42 +2,14 @@
 
 import time
 from collections import deque
-from dataclasses import dataclass
 from typing import Final
 
-from kan_api.v1 import manifest_pb2, prediction_pb2
-from service.client.rows import Matrix
-from service.client.streaming.conversation import Records
+from kan_api.v1 import prediction_pb2
+from service.client.streaming.block import Block
 from service.client.streaming.pace import Pace
 
 # Most blocks in flight: a server computes at most this many of one stream at once.
 MOST_BLOCKS: Final = 64
-
-
-@dataclass(eq=False)
-class Block:
-    """One block of rows in flight.
-
-    given         the rows as the caller gave them
-    request       the rows as they are sent
-    encoded_for   the manifest of the version that they are encoded for
-    fresh_starts  how often the block was predicted again because of another version
-    """
-
-    given: Matrix | Records
-    request: prediction_pb2.PredictRequest
-    encoded_for: manifest_pb2.ModelManifest
-    fresh_starts: int = 0
-
-    @property
-    def id(self) -> str:
-        """The number of the block as text, counted from 0."""
-        return self.request.id
-
-    @property
-    def rows(self) -> int:
-        """The number of rows."""
-        return self.request.features.rows
 
 
 class BlocksInFlight:
@@ -114,7 +86,7 @@ class BlocksInFlight:
     def keep(self, answer: prediction_pb2.PredictStreamResponse) -> None:
         """Keep an answer until its turn comes."""
         self._sent.pop(answer.id, None)
-        self.pace.answered()
+        self.pace.count_answer()
         self._answers[answer.id] = answer
 
     def ready(self) -> tuple[Block, prediction_pb2.PredictStreamResponse] | None:

@@ -31,7 +31,7 @@ def answer_to(rpc: Rpc[_Response]) -> Steps[_Response]:
         try:
             return (yield from rpc.answer())
         except Overloaded as error:
-            yield pace.refused(error)
+            yield pace.count_refusal(error)
 
 
 def of_version(ask: Callable[[], Steps[_Response]]) -> Steps[_Response]:
@@ -85,9 +85,9 @@ def chunk_answers(
         try:
             answers.append((yield from (of_version(rpc.answer) if request.version else rpc.answer())))
         except Overloaded as error:
-            yield pace.refused(error)
+            yield pace.count_refusal(error)
         else:
-            pace.answered()
+            pace.count_answer()
             start += len(chunk)
     return answers
 

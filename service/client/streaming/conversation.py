@@ -9,7 +9,7 @@ from google.protobuf import wrappers_pb2
 from numpy.typing import ArrayLike
 
 from kan_api.v1 import manifest_pb2, prediction_pb2
-from service.client.answers import Health, ModelInfo, Prediction, joined, model_info
+from service.client.answers import Health, ModelInfo, Prediction, join_answers, model_info
 from service.client.connection import Rpc, Steps
 from service.client.errors import NotFound
 from service.client.limits import Limits, widest
@@ -23,6 +23,7 @@ _log = logging.getLogger("service.client")
 
 Records: TypeAlias = Sequence[Mapping[str, object]]
 RowsLike: TypeAlias = ArrayLike | Mapping[str, object] | Records
+CallerRows: TypeAlias = Matrix | Records
 
 
 class Conversation:
@@ -38,13 +39,13 @@ class Conversation:
 
     def predict(self, model: str, rows: RowsLike, version: int | None, bulk: bool) -> Steps[Prediction]:
         """Predict the rows, all with one version of the model."""
-        taken = given(rows)
+        caller_rows = read_rows(rows)
         pinned, begun_anew = version, 0
         while True:
             # The rows are encoded for the version that answered last, which spares a call: nearly always all versions
             # of a model have the same inputs. The comparison below finds the exceptions.
             encoded_for = yield from self.manifest(model, pinned or self._last_versions.get(model))
-            matrix = encoded(encoded_for, taken)
+            matrix = encode_rows(encoded_for, caller_rows)
             try:
                 chunk_rows = self.limits.shared_rows(max(matrix.shape[1], widest(encoded_for)))
                 answers = yield from chunk_answers(model, matrix, pinned, bulk, chunk_rows)
@@ -59,8 +60,8 @@ class Conversation:
                 _log.warning("%s; the rows are predicted again with the newest version", gone)
                 continue
             self._last_versions[model] = answered
-            if isinstance(taken, np.ndarray) or inputs_of(encoded_for) == inputs_of(manifest):
-                return joined(manifest, answers, len(matrix))
+            if isinstance(caller_rows, np.ndarray) or inputs_of(encoded_for) == inputs_of(manifest):
+                return join_answers(manifest, answers, len(matrix))
             # A version with other inputs was published under the same name. Encode the rows again, for that version.
             pinned = answered
 
@@ -80,7 +81,7 @@ class Conversation:
         known = self._manifests.get((model, version)) if version else None
         if known is not None:
             return known
-        return self._learned(model, (yield from answer_to(_get_model(model, version or 0))))
+        return self._remember(model, (yield from answer_to(_get_model(model, version or 0))))
 
     def manifest_of(self, model: str, answered: int) -> Steps[manifest_pb2.ModelManifest]:
         """The manifest of a version that has answered.
@@ -91,7 +92,7 @@ class Conversation:
         known = self._manifests.get((model, answered))
         if known is not None:
             return known
-        return self._learned(model, (yield from of_version(lambda: answer_to(_get_model(model, answered)))))
+        return self._remember(model, (yield from of_version(lambda: answer_to(_get_model(model, answered)))))
 
     def health(self, service: str) -> Steps[Health]:
         """Whether the server or one of its models answers."""
@@ -101,7 +102,7 @@ class Conversation:
         response = yield from answer_to(Rpc("/grpc.health.v1.Health/Check", request, wrappers_pb2.Int32Value))
         return Health(response.value)
 
-    def _learned(self, model: str, response: prediction_pb2.GetModelResponse) -> manifest_pb2.ModelManifest:
+    def _remember(self, model: str, response: prediction_pb2.GetModelResponse) -> manifest_pb2.ModelManifest:
         """Keep the limits and the manifest of an answer to GetModel."""
         self.limits = Limits.of(response)
         self._manifests[model, response.manifest.version] = response.manifest
@@ -113,7 +114,7 @@ def _get_model(model: str, version: int) -> Rpc[prediction_pb2.GetModelResponse]
     return Rpc("/kan_api.v1.PredictionService/GetModel", request, prediction_pb2.GetModelResponse)
 
 
-def given(rows: RowsLike) -> Matrix | Records:
+def read_rows(rows: RowsLike) -> CallerRows:
     """The caller's rows in one of two forms: numbers in the model's order, or one mapping a row.
 
     Raises:
@@ -129,7 +130,7 @@ def given(rows: RowsLike) -> Matrix | Records:
     return matrix_of(rows)  # type: ignore[arg-type]  # rows is no mapping here
 
 
-def encoded(manifest: manifest_pb2.ModelManifest, rows: Matrix | Records) -> Matrix:
+def encode_rows(manifest: manifest_pb2.ModelManifest, rows: CallerRows) -> Matrix:
     """The rows as the model takes them.
 
     Raises:

@@ -37,12 +37,12 @@ class Pace:
         self.rows = self._most_rows = most_rows
         self._refusals = 0  # in a row
 
-    def answered(self) -> None:
+    def count_answer(self) -> None:
         """A request was answered."""
         self._refusals = 0
         self.rows = min(self._most_rows, self.rows + max(1, self._most_rows // _SHARES))
 
-    def refused(self, error: Overloaded) -> Pause:
+    def count_refusal(self, error: Overloaded) -> Pause:
         """A request was refused.
 
         Returns:
@@ -55,8 +55,8 @@ class Pace:
             raise error
         self._refusals += 1
         self.rows = max(1, self._most_rows // _LEAST_SHARE, self.rows // 2)
-        grown = min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2.0 ** (self._refusals - 1))
-        seconds = max(error.retry_after_seconds, grown) * random.uniform(1.0, 1.5)
+        least = min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2.0 ** (self._refusals - 1))
+        seconds = max(error.retry_after_seconds, least) * random.uniform(1.0, 1.5)
         return Pause(seconds, error, error.retry_after_seconds)
 
 

@@ -104,13 +104,13 @@ class _Threads:
     def _read(self) -> None:
         try:
             for block in self._blocks:
-                taken = self._stream.block(block)
+                encoded_block = self._stream.block(block)
                 with self._turn:
-                    while not (self._closed or self._stream.in_flight.has_room(taken)):
+                    while not (self._closed or self._stream.in_flight.has_room(encoded_block)):
                         self._turn.wait()
                     if self._closed:
                         return
-                    self._stream.in_flight.add(taken)
+                    self._stream.in_flight.add(encoded_block)
                     self._turn.notify_all()
         except BaseException as error:
             self._end(error)

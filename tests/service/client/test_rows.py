@@ -33,7 +33,7 @@ MANIFEST = ModelManifest(
 )
 
 
-def encoded(*records: dict[str, object]) -> list[list[float]]:
+def encode(*records: dict[str, object]) -> list[list[float]]:
     """The encoded records, as lists."""
     rows = rows_of(records, [column.name for column in MANIFEST.columns])
     matrix = features(MANIFEST, rows)
@@ -48,7 +48,7 @@ def column_rows(cells: Sequence[object]) -> TableRows:
 
 def test_columns_are_taken_by_name_and_words_become_zero_and_one() -> None:
     """The order of the keys does not matter. Features have the order of the manifest."""
-    got = encoded(
+    got = encode(
         {"dose": 2, "colour": "blue", "age": "7"}, {"age": 1.5, "extra": object(), "colour": "red", "dose": "0"}
     )
     assert got == [[7.0, 0.0, 1.0, 2.0], [1.5, 1.0, 0.0, 0.0]]
@@ -57,9 +57,9 @@ def test_columns_are_taken_by_name_and_words_become_zero_and_one() -> None:
 @pytest.mark.parametrize("cell", [None, "", " NA ", "none", "?", math.nan, "nan", np.float32("nan")])
 def test_a_missing_number_is_nan_where_the_model_imputes_and_else_an_error(cell: object) -> None:
     """Every spelling of nothing is treated alike."""
-    assert math.isnan(encoded({"age": cell, "colour": "red", "dose": 1})[0][0])
+    assert math.isnan(encode({"age": cell, "colour": "red", "dose": 1})[0][0])
     with pytest.raises(InvalidInput, match=r'rows\[0\]: column "dose" holds no value .*, wanted a number'):
-        encoded({"age": 1, "colour": "red", "dose": cell})
+        encode({"age": 1, "colour": "red", "dose": cell})
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_what_is_no_number_is_named_with_row_and_column(cell: object, wanted: st
 def test_an_unknown_word_is_named_with_the_known_ones(cell: object, wanted: str) -> None:
     """Row, column, word and what was wanted are in the message."""
     with pytest.raises(InvalidInput, match=r'rows\[0\]: column "colour" ' + wanted):
-        encoded({"age": 1, "colour": cell, "dose": 1})
+        encode({"age": 1, "colour": cell, "dose": 1})
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def stream_blocking(address: str, asked: list[Floats], bulk: bool) -> list[Float
     """A stream each by Client, in blocks of three rows and of twenty, which alone are more than a caller's share."""
 
     def ask(rows: Floats) -> Floats:
-        return joined(list(client.predict_stream("classifier", blocks_of(rows), bulk=bulk)))
+        return join_values(list(client.predict_stream("classifier", blocks_of(rows), bulk=bulk)))
 
     with Client(address, 60) as client, ThreadPoolExecutor(len(asked)) as pool:
         return list(pool.map(ask, asked))
@@ -71,7 +71,7 @@ def stream_asyncio(address: str, asked: list[Floats], bulk: bool) -> list[Floats
     """The same by AsyncClient."""
 
     async def ask(client: AsyncClient, rows: Floats) -> Floats:
-        return joined([got async for got in client.predict_stream("classifier", blocks_of(rows), bulk=bulk)])
+        return join_values([got async for got in client.predict_stream("classifier", blocks_of(rows), bulk=bulk)])
 
     async def ask_all() -> list[Floats]:
         async with AsyncClient(address, 60) as client:
@@ -90,7 +90,7 @@ def blocks_of(rows: Floats) -> Iterator[Floats]:
         start += lengths[number % 4]
 
 
-def joined(predictions: list[Prediction]) -> Floats:
+def join_values(predictions: list[Prediction]) -> Floats:
     """The answers to all blocks."""
     return np.concatenate([prediction.values for prediction in predictions])
 
@@ -218,7 +218,7 @@ def predict_asyncio(address: str, rows: Floats, seconds: float = 60) -> Floats:
 def blocks_blocking(address: str, rows: Floats, seconds: float = 60) -> Floats:
     """By a stream of Client, in one block."""
     with Client(address, seconds) as client:
-        return joined(list(client.predict_stream("m", [rows])))
+        return join_values(list(client.predict_stream("m", [rows])))
 
 
 def blocks_asyncio(address: str, rows: Floats, seconds: float = 60) -> Floats:
@@ -226,7 +226,7 @@ def blocks_asyncio(address: str, rows: Floats, seconds: float = 60) -> Floats:
 
     async def ask() -> Floats:
         async with AsyncClient(address, seconds) as client:
-            return joined([got async for got in client.predict_stream("m", [rows])])
+            return join_values([got async for got in client.predict_stream("m", [rows])])
 
     return asyncio.run(ask())
 
