@@ -4,88 +4,20 @@ Nothing is loaded before its first use: ``kan_model.KAN`` loads torch, :mod:`kan
 :mod:`kan_model.formula` sympy and :mod:`kan_model.plot` matplotlib.
 """
 
+import ast
 import importlib
+import pkgutil
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kan_model.moved import old_module, serve_old_names
 
-if TYPE_CHECKING:
-    from kan_model import formula, interop, lowering, plot
-    from kan_model.analysis.attribution import Attribution, attribute, interactions
-    from kan_model.analysis.pruning import Pruned, prune
-    from kan_model.grids.adaptation import Adaptation, adapt_grid
-    from kan_model.grids.refinement import refine_grid
-    from kan_model.network import checkpoint
-    from kan_model.network.functions import ALIASES, FUNCTIONS
-    from kan_model.network.layer import KANLayer
-    from kan_model.network.network import KAN, KANConfig, parameter_count
-    from kan_model.network.symbolic_edge import SymbolicEdge
-    from kan_model.symbolic.choice import (
-        Candidate,
-        EdgeReport,
-        Symbolized,
-        auto_symbolic,
-        fix_symbolic,
-        suggest_symbolic,
-    )
-    from kan_model.symbolic.constants import fit_constants
-
-__all__ = [
-    "ALIASES",
-    "FUNCTIONS",
-    "KAN",
-    "Adaptation",
-    "Attribution",
-    "Candidate",
-    "EdgeReport",
-    "KANConfig",
-    "KANLayer",
-    "Pruned",
-    "SymbolicEdge",
-    "Symbolized",
-    "adapt_grid",
-    "attribute",
-    "auto_symbolic",
-    "checkpoint",
-    "fit_constants",
-    "fix_symbolic",
-    "formula",
-    "interactions",
-    "interop",
-    "lowering",
-    "parameter_count",
-    "plot",
-    "prune",
-    "refine_grid",
-    "suggest_symbolic",
-]
-
+# The home of each public name: the module or package from which __init__.pyi imports it, for type checkers too.
+_STUB = ast.parse(pkgutil.get_data(__name__, "__init__.pyi"))
+_IMPORTS = [each for each in _STUB.body if isinstance(each, ast.ImportFrom) and each.module.startswith(__name__)]
+_HOMES = {alias.name: each.module for each in _IMPORTS for alias in each.names}
 _ROOMS = ("analysis", "grids", "network", "splines", "symbolic")
-_HOMES = {
-    "Attribution": "analysis.attribution",
-    "attribute": "analysis.attribution",
-    "interactions": "analysis.attribution",
-    "Pruned": "analysis.pruning",
-    "prune": "analysis.pruning",
-    "Adaptation": "grids.adaptation",
-    "adapt_grid": "grids.adaptation",
-    "refine_grid": "grids.refinement",
-    "ALIASES": "network.functions",
-    "FUNCTIONS": "network.functions",
-    "KANLayer": "network.layer",
-    "KAN": "network.network",
-    "KANConfig": "network.network",
-    "parameter_count": "network.network",
-    "SymbolicEdge": "network.symbolic_edge",
-    "Candidate": "symbolic.choice",
-    "EdgeReport": "symbolic.choice",
-    "Symbolized": "symbolic.choice",
-    "auto_symbolic": "symbolic.choice",
-    "fix_symbolic": "symbolic.choice",
-    "suggest_symbolic": "symbolic.choice",
-    "fit_constants": "symbolic.constants",
-}
+__all__ = sorted(_HOMES)
 
 _MOVED = {
     "bspline": "splines.bspline",
@@ -141,19 +73,25 @@ serve_old_names({f"{__name__}.{old}": f"{__name__}.{new}" for old, new in _MOVED
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("formula", "interop", "lowering", "plot"):
+    if _HOMES.get(name) == __name__:  # a room that loads more than torch
         return importlib.import_module(f"{__name__}.{name}")
-    if name in _HOMES or name in _ROOMS or name == "checkpoint":
+    if name in _HOMES or name in _ROOMS:
         # All at once, so that kan_model.network.layer and the like are attributes too.
-        for home in {*_HOMES.values(), "network.checkpoint"}:
-            importlib.import_module(f"{__name__}.{home}")
-        place = _HOMES.get(name, "network.checkpoint" if name == "checkpoint" else name)
-        found = importlib.import_module(f"{__name__}.{place}")
-        return getattr(found, name) if name in _HOMES else found
+        for each, home in _HOMES.items():
+            if home != __name__:
+                _load(home, each)
+        return _load(_HOMES.get(name, __name__), name)
     if name in ("auto", "fix", "suggest"):
         warnings.warn(f"{__name__}.{name} is {__name__}.{name}_symbolic now", DeprecationWarning, stacklevel=2)
         return __getattr__(f"{name}_symbolic")
     return old_module(__name__, name)
+
+
+def _load(home: str, name: str) -> Any:
+    """What ``from home import name`` gives: a module of a package, an attribute of a module."""
+    module = importlib.import_module(home)
+    is_package = hasattr(module, "__path__")
+    return importlib.import_module(f"{home}.{name}") if is_package else getattr(module, name)
 
 
 def __dir__() -> list[str]:
