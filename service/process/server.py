@@ -35,7 +35,7 @@ StartFront = Callable[[Mapping[str, calls.Method], Metrics, Settings], Awaitable
 
 
 class Server:
-    """A server that listens. :func:`start` creates it and :meth:`stop` ends it.
+    """A server that listens. :func:`start` creates it and :meth:`finish` ends it.
 
     Attributes:
         registry: Its models.
@@ -73,21 +73,12 @@ class Server:
         if self._poll:
             self.registry.watch(self._health.changed)
 
-    async def stop(self, grace_seconds: float) -> bool:
-        """As :meth:`finish`, with a stop that begins now.
-
-        Args:
-            grace_seconds: Longest wait for accepted requests. After it, open requests fail with UNAVAILABLE.
-        """
-        stop = Stop(grace_seconds)
-        stop.ask()
-        return await self.finish(stop)
-
     async def finish(self, stop: Stop) -> bool:
         """Stop and lose no accepted request: readiness off, refuse new requests, drain, close, metrics last.
 
         Args:
-            stop: A stop that was asked for. Its milestones limit the waits.
+            stop: A stop that was asked for. Its milestones limit the waits; after the grace period open requests fail
+                with UNAVAILABLE.
 
         Returns:
             Whether everything ended. False if a run has not returned and is abandoned.

@@ -191,7 +191,16 @@ async def serving_here(models: Path, **settings: Any) -> AsyncIterator[tuple[Any
         async with grpc.aio.insecure_channel(f"127.0.0.1:{server.front.port}") as channel:
             yield server, channel
     finally:
-        await server.stop(grace_seconds=5)
+        await stop_here(server, grace_seconds=5)
+
+
+async def stop_here(server: Any, grace_seconds: float) -> None:
+    """Stop a server in this process, as the first signal stops a kan-serve."""
+    from service.process.stop import Stop
+
+    stop = Stop(grace_seconds)
+    stop.ask()
+    await server.finish(stop)
 
 
 def run_kan_serve(models: Path | str, *flags: str) -> "subprocess.CompletedProcess[str]":

@@ -74,11 +74,6 @@ class BlockingControl:
             for line in self._file:
                 yield json.loads(line)
 
-    def close(self) -> None:
-        """Hang up."""
-        self._file.close()
-        self._socket.close()
-
 
 def _line(message: dict[str, Any]) -> bytes:
     return json.dumps(message).encode() + b"\n"

@@ -17,7 +17,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from service.process.server import start
 from service.protocols import health, open_inference, prediction
 from service.settings import Settings
-from tests.kit.kan_serve import get, serving
+from tests.kit.kan_serve import get, serving, stop_here
 from tests.kit.repository import write_version
 
 KUBERNETES = Path(__file__).parents[3] / "deploy" / "kubernetes"
@@ -82,7 +82,7 @@ def _passing(container: dict[str, Any], models: Path, state: str) -> set[str]:
             assert bool(serving) == ("readinessProbe" in passing)
             return passing
         finally:
-            await server.stop(grace_seconds=5)
+            await stop_here(server, grace_seconds=5)
 
     return asyncio.run(ask())
 

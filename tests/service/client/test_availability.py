@@ -21,7 +21,7 @@ from service.client import AsyncClient, Client, ClientError, DeadlineExceeded, H
 from service.process.server import start
 from service.settings import Settings
 from tests.kit.gate import Gate
-from tests.kit.kan_serve import Start
+from tests.kit.kan_serve import Start, stop_here
 from tests.kit.metrics import codes
 from tests.kit.repository import WriteModel
 from tests.kit.waiting import wait_for
@@ -97,7 +97,7 @@ def test_a_server_that_loads_is_waited_for(models: Path, write_model: WriteModel
                 await server.load()
                 assert (await waiting).version == 1
         finally:
-            await server.stop(5)
+            await stop_here(server, grace_seconds=5)
 
     asyncio.run(run())
 

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from kan_api.v1 import prediction_pb2 as pb
 from service.errors import StartupError
 from service.process.probes import Probes
-from tests.kit.kan_serve import Serving, get
+from tests.kit.kan_serve import Serving, get, stop_here
 from tests.kit.repository import WriteModel
 
 # Name, kind and labels of every metric.
@@ -141,6 +141,6 @@ def test_a_caller_who_says_nothing_holds_up_nobody(serving: Serving) -> None:
             with socket.create_connection(("127.0.0.1", server.http_port)):
                 assert (await asyncio.to_thread(get, f"127.0.0.1:{server.http_port}", "/livez"))[0] == 200
                 async with asyncio.timeout(60):
-                    await server.stop(grace_seconds=1)
+                    await stop_here(server, grace_seconds=1)
 
     asyncio.run(check())

@@ -18,7 +18,7 @@ from service.settings import Settings
 from tests.kit import http2
 from tests.kit.calls import predict
 from tests.kit.gate import Gate
-from tests.kit.kan_serve import KanServe, Serving, Start
+from tests.kit.kan_serve import KanServe, Serving, Start, stop_here
 from tests.kit.metrics import counted
 from tests.kit.repository import WriteModel
 from tests.kit.waiting import until, wait_for
@@ -51,7 +51,7 @@ def test_the_grace_period_bounds_the_stop(gate: Gate, serving: Serving, write_mo
             with gate.closed():
                 calls = [asyncio.ensure_future(predict(channel, "slow", 512)) for _ in range(16)]
                 await until(lambda: counted(server, "kan_request_rows_count") == 16)
-                stop = asyncio.create_task(server.stop(grace_seconds=0))
+                stop = asyncio.create_task(stop_here(server, grace_seconds=0))
                 await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)  # one that waited: no run ends
             await stop
             answers = await asyncio.gather(*calls, return_exceptions=True)

@@ -10,7 +10,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 
-from tests.kit.kan_serve import Serving
+from tests.kit.kan_serve import Serving, stop_here
 from tests.kit.repository import WriteModel
 
 _SERVING, _NOT_SERVING = pb.HealthCheckResponse.SERVING, pb.HealthCheckResponse.NOT_SERVING
@@ -83,7 +83,7 @@ def test_watch_tells_changes_and_ends_with_the_server(serving: Serving, write_mo
             unknown = _stub(channel).Watch(pb.HealthCheckRequest(service="absent"), timeout=60)
             assert (await watch.read()).status == _SERVING
             assert (await unknown.read()).status == pb.HealthCheckResponse.SERVICE_UNKNOWN
-            stop = asyncio.create_task(server.stop(grace_seconds=60))
+            stop = asyncio.create_task(stop_here(server, grace_seconds=60))
             assert (await watch.read()).status == _NOT_SERVING
             assert await watch.read() is grpc.aio.EOF
             await stop
@@ -107,7 +107,7 @@ def test_a_watcher_may_leave(serving: Serving, write_model: WriteModel, monkeypa
                 while server.metrics.registry.get_sample_value("kan_requests_total", labels) != 1:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             async with asyncio.timeout(60):
-                await server.stop(grace_seconds=600)
+                await stop_here(server, grace_seconds=600)
 
     asyncio.run(check())
 

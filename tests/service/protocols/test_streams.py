@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tests.kit.gate import Gate
 from tests.kit.graphs import Answer
-from tests.kit.kan_serve import Serving
+from tests.kit.kan_serve import Serving, stop_here
 from tests.kit.metrics import counted
 from tests.kit.protocols import PROTOCOLS, Protocol
 from tests.kit.repository import WriteModel
@@ -210,7 +210,7 @@ def test_a_stop_answers_what_was_read_and_ends_the_stream(
                 for index in range(8):
                     await busy.write(protocol.request("slow", _ROWS, str(index)))
                 await until(lambda: counted(server, "kan_request_rows_count", model="slow") == 9)
-                stop = asyncio.create_task(server.stop(grace_seconds=600))
+                stop = asyncio.create_task(stop_here(server, grace_seconds=600))
                 await asyncio.sleep(0)
             async with asyncio.timeout(60):
                 answers = [protocol.stream_answer(await busy.read())[:3] for _ in range(8)]

@@ -179,12 +179,15 @@ def test_a_folder_needs_none(tmp_path: Path) -> None:
     code = f"""
 import asyncio, sys
 from service.process import server
+from service.process.stop import Stop
 from service.settings import Settings
 
 async def main():
     started = await server.start(Settings(models={str(tmp_path)!r}, grpc_port=0, http_port=0))
     await started.load()
-    await started.stop(0)
+    stop = Stop(0)
+    stop.ask()
+    await started.finish(stop)
 
 asyncio.run(main())
 print([name for name in ("fsspec", "s3fs", "botocore") if name in sys.modules])

@@ -34,6 +34,6 @@ def test_the_end_that_blocks() -> None:
         control.close()
         assert await asyncio.to_thread(lambda: list(blocking.messages())) == [{"port": 1}, {"stop": 2.5}]
         blocking.send(stopped=True)
-        blocking.close()
+        theirs.close()
 
     asyncio.run(check())
