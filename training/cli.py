@@ -5,6 +5,7 @@ import csv
 import shlex
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,7 @@ def new_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="kan-train", description="Train a KAN on a table and publish it for kan-serve."
     )
+    parser.add_argument("--version", action="version", version=f"kan-train {version('kan-serving')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="train from a recipe and publish the next version of its model")

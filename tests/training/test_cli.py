@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,13 @@ def test_the_process_ends_with_the_code_and_no_traceback(tmp_path: Path) -> None
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("kan-train: none.toml")
     assert done.stderr.count("\n") == 1
+
+
+def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:
+    """As kan-serve and kan-client print theirs."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"kan-train {version('kan-serving')}\n")
 
 
 def test_the_command_starts_before_torch_does() -> None:
