@@ -1,9 +1,11 @@
 """Memory that a session needs for a batch, in addition to its own: measured in a separate process."""
 
+import argparse
 import math
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +29,18 @@ def growth_mb(model: onnx.ModelProto, rows: int, block_rows: int) -> float:
         return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
-def _main(path: str, rows: int, block_rows: int) -> None:
-    session = open_session(Path(path).read_bytes())
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure in this process, and print the MB."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.lowering.memory", description=__doc__)
+    parser.add_argument("model", type=Path, metavar="FILE", help="the graph")
+    parser.add_argument("rows", type=int, help="rows of the batch")
+    parser.add_argument("block_rows", type=int, help="rows of one run")
+    options = parser.parse_args(arguments)
+    session = open_session(options.model.read_bytes())
     columns = session.get_inputs()[0].shape[1]
-    batch = np.random.default_rng(0).uniform(-1, 1, (rows, columns)).astype(np.float32)
-    answer = caller(session, (batch,), block_rows)
-    print(peak_growth_mb(answer))
+    batch = np.random.default_rng(0).uniform(-1, 1, (options.rows, columns)).astype(np.float32)
+    print(peak_growth_mb(caller(session, (batch,), options.block_rows)))
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    main()

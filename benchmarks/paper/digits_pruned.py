@@ -4,8 +4,9 @@ Data, split, network and optimizer are those of training/recipes/digits.toml. Ac
 are used for no choice. Run it with ``python -m benchmarks.paper.digits_pruned``.
 """
 
+import argparse
 import math
-import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,6 +123,13 @@ def _accuracy(kan: KAN, rows: Samples) -> float:
         return float((kan(rows.x).argmax(dim=1) == rows.y).double().mean())
 
 
-if __name__ == "__main__":
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the networks."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.paper.digits_pruned", description=__doc__)
+    parser.parse_args(arguments)
     with torch_threads(1):
-        sys.stdout.write(table(digits_pruned()) + "\n")
+        print(table(digits_pruned()))
+
+
+if __name__ == "__main__":
+    main()

@@ -5,7 +5,8 @@ is fitted to one peak after another by the same optimizer, with ten times as man
 ``python -m benchmarks.paper.five_peaks``; it prints both after each phase.
 """
 
-import sys
+import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -136,6 +137,13 @@ def _errors(network: nn.Module, shown: int, dtype: torch.dtype) -> Errors:
     return Errors(*(float(part.mean().sqrt()) for part in (means[shown - 1], means[:shown], means)))
 
 
-if __name__ == "__main__":
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the errors of both after each phase."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.paper.five_peaks", description=__doc__)
+    parser.parse_args(arguments)
     with torch_threads(1):
-        sys.stdout.write(table(five_peaks()) + "\n")
+        print(table(five_peaks()))
+
+
+if __name__ == "__main__":
+    main()

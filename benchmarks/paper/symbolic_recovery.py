@@ -11,6 +11,7 @@ are exact on the validation points the one with the lowest complexity is taken.
 Source: arXiv 2404.19756, sections 2.5.1 and 3.1.
 """
 
+import argparse
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -164,8 +165,10 @@ def _complexity(kan: KAN) -> int:
     return 1000 * splines + sum(FUNCTIONS[name].complexity for each in kan.layers for name in each.symbolic_functions)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Solve both problems on one thread and print the formulas."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.paper.symbolic_recovery", description=__doc__)
+    parser.parse_args(arguments)
     torch.set_num_threads(1)
     for problem in PROBLEMS:
         found = recover(problem)

@@ -1,7 +1,9 @@
 """The memory of a step: how far a process grows in it, ours and by the plain formula."""
 
+import argparse
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +39,11 @@ class _Plain(nn.Module):
         return x
 
 
-def _main(kind: str) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure in this process, and print the MB."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.training.memory", description=__doc__)
+    parser.add_argument("kind", choices=("ours", "plain"), help="how layers compute their splines")
+    kind = parser.parse_args(arguments).kind
     torch.set_num_threads(1)
     x, y = batch(LARGEST)
     network = _Plain(new_kan(LARGEST)) if kind == "plain" else new_kan(LARGEST)
@@ -47,4 +53,4 @@ def _main(kind: str) -> None:
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1])
+    main()
