@@ -119,100 +119,84 @@ def measure(kan: KAN, rows: torch.Tensor) -> list[Choice]:
         except LoweringError:
             choices += [Choice(tolerance, tune_for, (), {}) for tune_for in _BLOCKS]
             continue
-        choices += [_choose(search, layers, timed[tune_for], tolerance, tune_for) for tune_for in _BLOCKS]
+        choices += [_Trial(search, layers, tolerance, size).choose(timed[size]) for size in _BLOCKS]
     return choices
 
 
-def _choose(
-    search: Search,
-    layers: Sequence[Sequence[Option]],
-    slowness: Sequence[Mapping[str, float]],
-    tolerance: float,
-    tune_for: int,
-) -> Choice:
-    """The choice with all strategies, and the loss without each of the fastest."""
-    chosen = _fastest(search, layers, slowness, tolerance, as_fast=_AS_FAST)
-    fastest = _fastest(search, layers, slowness, tolerance)
-    if chosen is None or fastest is None:
-        return Choice(tolerance, tune_for, (), {})
-    names = dict.fromkeys(strategy.name for strategy in fastest)
-    loss = {name: _loss(search, layers, slowness, tolerance, tune_for, name) for name in names}
-    return Choice(tolerance, tune_for, tuple(strategy.name for strategy in chosen), loss)
+@dataclass(frozen=True)
+class _Trial:
+    """One network, tolerance and batch size. ``slowness`` is the time of each strategy, layer by layer.
 
-
-def _loss(
-    search: Search,
-    layers: Sequence[Sequence[Option]],
-    slowness: Sequence[Mapping[str, float]],
-    tolerance: float,
-    tune_for: int,
-    name: str,
-) -> float:
-    """The ratio of times without and with a strategy, at least 1.
-
-    Other work on the machine adds noise. So if the ratio is between 1.05 and 1.5, all strategies that are about as fast
-    are timed again, up to three times, and the smallest ratio counts.
+    Attributes:
+        search: Holds the network.
+        layers: The strategies of each layer, in the order of preference.
+        tolerance: The tolerance.
+        tune_for: The batch size in rows.
     """
-    ratio = _ratio(search, layers, slowness, tolerance, name)
-    for _ in range(_REPEATS):
-        if not MOST_LOSS < ratio <= _NEAR:
-            break
-        again = [_time_again(search, i, *each, tune_for) for i, each in enumerate(zip(layers, slowness, strict=True))]
-        ratio = min(ratio, _ratio(search, layers, again, tolerance, name))
-    return ratio
 
+    search: Search
+    layers: Sequence[Sequence[Option]]
+    tolerance: float
+    tune_for: int
 
-def _ratio(
-    search: Search,
-    layers: Sequence[Sequence[Option]],
-    slowness: Sequence[Mapping[str, float]],
-    tolerance: float,
-    name: str,
-) -> float:
-    """The largest ratio of a layer's times without and with the strategy; infinite if nothing is within without it."""
-    fastest = _fastest(search, layers, slowness, tolerance)
-    others = _fastest(search, layers, slowness, tolerance, left_out=name)
-    if fastest is None or others is None:
-        return math.inf
-    pairs = zip(slowness, others, fastest, strict=True)
-    return max(1.0, *(times[other.name] / times[best.name] for times, other, best in pairs))
+    def choose(self, slowness: Sequence[Mapping[str, float]]) -> Choice:
+        """The choice with all strategies, and the loss without each of the fastest."""
+        chosen = self._find_fastest(slowness, as_fast=_AS_FAST)
+        fastest = self._find_fastest(slowness)
+        if chosen is None or fastest is None:
+            return Choice(self.tolerance, self.tune_for, (), {})
+        names = dict.fromkeys(strategy.name for strategy in fastest)
+        loss = {name: self._measure_loss(slowness, name) for name in names}
+        return Choice(self.tolerance, self.tune_for, tuple(strategy.name for strategy in chosen), loss)
 
+    def _measure_loss(self, slowness: Sequence[Mapping[str, float]], name: str) -> float:
+        """The ratio of times without and with a strategy, at least 1.
 
-def _time_again(
-    search: Search, index: int, layer: Sequence[Option], slowness: Mapping[str, float], tune_for: int
-) -> dict[str, float]:
-    """New times of the strategies of one layer that are within the tolerance and about as fast as the fastest."""
-    within = [option.strategy for option in layer if option.is_within]
-    fastest = min(slowness[strategy.name] for strategy in within)
-    near = [strategy for strategy in within if slowness[strategy.name] <= _NEAR * fastest]
-    timings = _time_layer(search, index, near, tune_for, _ROUNDS_AGAIN)
-    return {**slowness, **timings}
+        Other work on the machine adds noise. So if the ratio is between 1.05 and 1.5, all strategies that are about as
+        fast are timed again, up to three times, and the smallest ratio counts.
+        """
+        ratio = self._ratio(slowness, name)
+        for _ in range(_REPEATS):
+            if not MOST_LOSS < ratio <= _NEAR:
+                break
+            again = [self._time_again(index, times) for index, times in enumerate(slowness)]
+            ratio = min(ratio, self._ratio(again, name))
+        return ratio
 
+    def _ratio(self, slowness: Sequence[Mapping[str, float]], name: str) -> float:
+        """The largest ratio of a layer's times without and with the strategy; infinite if nothing passes without it."""
+        fastest, others = self._find_fastest(slowness), self._find_fastest(slowness, left_out=name)
+        if fastest is None or others is None:
+            return math.inf
+        pairs = zip(slowness, others, fastest, strict=True)
+        return max(1.0, *(times[other.name] / times[best.name] for times, other, best in pairs))
 
-def _fastest(
-    search: Search,
-    layers: Sequence[Sequence[Option]],
-    slowness: Sequence[Mapping[str, float]],
-    tolerance: float,
-    left_out: str = "",
-    as_fast: float = 1.0,
-) -> list[Strategy] | None:
-    """The fastest strategies with which the network is within the tolerance; None: there are none.
+    def _time_again(self, index: int, slowness: Mapping[str, float]) -> dict[str, float]:
+        """New times of the strategies of one layer that are within the tolerance and about as fast as the fastest."""
+        within = [option.strategy for option in self.layers[index] if option.is_within]
+        fastest = min(slowness[strategy.name] for strategy in within)
+        near = [strategy for strategy in within if slowness[strategy.name] <= _NEAR * fastest]
+        return {**slowness, **_time_layer(self.search, index, near, self.tune_for, _ROUNDS_AGAIN)}
 
-    Strategies that take at most ``as_fast`` times as long as the fastest stay in the order of preference.
-    """
-    sorted_layers = []
-    for layer, times in zip(layers, slowness, strict=True):
-        options = [option for option in layer if option.strategy.name != left_out]
-        within = [times[option.strategy.name] for option in options if option.is_within]
-        if not within:
+    def _find_fastest(
+        self, slowness: Sequence[Mapping[str, float]], left_out: str = "", as_fast: float = 1.0
+    ) -> list[Strategy] | None:
+        """The fastest strategies with which the network is within the tolerance; None: there are none.
+
+        Strategies that take at most ``as_fast`` times as long as the fastest stay in the order of preference.
+        """
+        sorted_layers = []
+        for layer, times in zip(self.layers, slowness, strict=True):
+            options = [option for option in layer if option.strategy.name != left_out]
+            within = [times[option.strategy.name] for option in options if option.is_within]
+            if not within:
+                return None
+            fastest = min(within)
+            sorted_layers.append(sorted(options, key=lambda each: max(times[each.strategy.name], as_fast * fastest)))
+        try:
+            return [option.strategy for option in combine(self.search, sorted_layers, self.tolerance)[0]]
+        except LoweringError:
             return None
-        fastest = min(within)
-        sorted_layers.append(sorted(options, key=lambda each: max(times[each.strategy.name], as_fast * fastest)))
-    try:
-        return [option.strategy for option in combine(search, sorted_layers, tolerance)[0]]
-    except LoweringError:
-        return None
 
 
 def _time_layer(
