@@ -153,7 +153,7 @@ def numbers_of(name: str, rows: TableRows) -> NDArray[np.float64]:
     too_large = np.abs(values) > _LARGEST
     if too_large.any():
         row = int(np.argmax(too_large))
-        raise _fault(row, name, rows, f"holds {_shown(cells[row])}, {_FINITE_WANTED}")
+        raise _fault(row, name, rows, f"holds {_show(cells[row])}, {_FINITE_WANTED}")
     return values
 
 
@@ -165,7 +165,7 @@ def _numbers(name: str, rows: TableRows, may_be_missing: bool) -> NDArray[np.flo
     missing = np.isnan(values)
     if missing.any() and not may_be_missing:
         row = int(np.argmax(missing))
-        raise _fault(row, name, rows, f"holds no value ({_shown(rows.columns[name][row])}), wanted a number")
+        raise _fault(row, name, rows, f"holds no value ({_show(rows.columns[name][row])}), wanted a number")
     return values
 
 
@@ -200,7 +200,7 @@ def _number(row: int, name: str, rows: TableRows) -> float:
             pass
     comma = isinstance(cell, str) and re.fullmatch(r"\s*-?\d+,\d+\s*", cell)
     hint = " (decimals are written with a point)" if comma else ""
-    raise _fault(row, name, rows, f"holds {_shown(cell)}, wanted a number{hint}")
+    raise _fault(row, name, rows, f"holds {_show(cell)}, wanted a number{hint}")
 
 
 def _codes(column: Column, rows: TableRows, features_of_words: list[int]) -> list[int]:
@@ -213,7 +213,7 @@ def _codes(column: Column, rows: TableRows, features_of_words: list[int]) -> lis
             word = word_of(cell, known)
             code = None if word is None else known.get(word)
         if code is None:
-            what = f"holds no word ({_shown(cell)})" if word == "" else f"holds {_shown(cell)}"
+            what = f"holds no word ({_show(cell)})" if word == "" else f"holds {_show(cell)}"
             raise _fault(row, column.name, rows, f"{what}, wanted one of {list_names(list(column.categories))}")
         codes.append(code)
     return codes
@@ -239,7 +239,7 @@ def _columns(names: list[str]) -> str:
     return f"{'column' if len(names) == 1 else 'columns'} {list_names(names)}"
 
 
-def _shown(cell: object) -> str:
+def _show(cell: object) -> str:
     return quoted(cell) if isinstance(cell, str) else repr(cell)[:60]
 
 

@@ -127,14 +127,14 @@ def _separator(head: list[str], names: Sequence[str]) -> str:
     """The separator that gives the most of the wanted names; among equals, the one that gives the most cells."""
     wanted = set(names)
 
-    def found(separator: str) -> tuple[int, int]:
+    def count_cells(separator: str) -> tuple[int, int]:
         try:
             cells = next((record for record in csv.reader(head, delimiter=separator, strict=True) if record), [])
         except csv.Error:
             return (0, 0)
         return (len(wanted.intersection(cells)), len(cells))
 
-    return max(_SEPARATORS, key=found)
+    return max(_SEPARATORS, key=count_cells)
 
 
 def _records(lines: Iterator[str], source: str, separator: str) -> Iterator[tuple[int, list[str]]]:

@@ -35,8 +35,8 @@ class Accuracy:
         """The score as one line of text."""
         if not self._rows:
             return f"accuracy unknown: no row has a value in column {quoted(self._target)}"
-        left_out = _left_out(self._without_truth)
-        text = f"accuracy {self._right / self._rows:.4f} ({self._right} of {self._rows} rows{left_out})"
+        rest = _describe_rest(self._without_truth)
+        text = f"accuracy {self._right / self._rows:.4f} ({self._right} of {self._rows} rows{rest})"
         if self._unknown:
             text += f"; {self._unknown} hold no class of the model, the first is {quoted(self._first_unknown)}"
         return text
@@ -76,7 +76,7 @@ class Deviation:
             return f"RMSE unknown: no row has a value in column {quoted(self._target)}"
         rmse = math.sqrt(self._squares / self._rows)
         r2 = f"{1 - self._squares / self._spread:.4f}" if self._spread else "undefined (the truth is constant)"
-        return f"RMSE {rmse:.6g}, R² {r2} ({self._rows} rows{_left_out(self._without_truth)})"
+        return f"RMSE {rmse:.6g}, R² {r2} ({self._rows} rows{_describe_rest(self._without_truth)})"
 
 
 def score_for(manifest: ModelManifest, target: str) -> Accuracy | Deviation:
@@ -86,5 +86,5 @@ def score_for(manifest: ModelManifest, target: str) -> Accuracy | Deviation:
     return Deviation(target)
 
 
-def _left_out(rows: int) -> str:
+def _describe_rest(rows: int) -> str:
     return f", {rows} without a true value left out" if rows else ""
