@@ -123,12 +123,12 @@ async def turns(count: int = 3) -> None:
         await asyncio.sleep(0)
 
 
-async def begin_run(held: HeldRun, batcher: Batcher, rows: int = 1) -> "asyncio.Task[Result]":
-    """Start a request and return once its run has begun."""
-    first = asyncio.create_task(batcher.submit(some_rows(rows)))
+async def begin_run(held: HeldRun, batcher: Batcher, *sizes: int) -> list["asyncio.Task[Result]"]:
+    """Send requests of so many rows in one turn, and return once their run has begun."""
+    asked = [asyncio.create_task(batcher.submit(some_rows(rows, place))) for place, rows in enumerate(sizes)]
     await turns()
     assert await asyncio.to_thread(held.entered.wait, 20)
-    return first
+    return asked
 
 
 async def send_crowd(batcher: Batcher) -> None:

@@ -16,6 +16,7 @@ from tests.kit.batching import (
     begin_run,
     check_answer,
     double,
+    double_in,
     new_batcher,
     outcomes_of,
     send_crowd,
@@ -26,7 +27,7 @@ from tests.kit.clock import Clock
 from tests.kit.waiting import run_test
 
 
-def test_callers_who_wait_together_run_together_and_get_their_own_rows() -> None:
+def test_requests_of_one_turn_run_together_and_get_their_own_rows() -> None:
     """Requests of one turn of the loop make one batch, and each gets the rows that it sent."""
 
     async def test() -> None:
@@ -101,11 +102,7 @@ def test_times_are_those_of_the_clock() -> None:
 
     async def test() -> None:
         clock = Clock(100.0)
-
-        def run(rows: Rows) -> Outputs:
-            clock.now += 0.25
-            return double(rows)
-
+        run = double_in(clock, 0.25)
         batcher = new_batcher(run, clock=clock, max_batch_rows=2)
         first, second = await asyncio.gather(batcher.submit(some_rows(4)), batcher.submit(some_rows(1)))
         assert (first.queue_seconds, first.compute_seconds) == (0.0, 0.5)
@@ -142,18 +139,18 @@ def test_what_waits_while_the_thread_is_busy_is_the_next_batch() -> None:
     """In a worker thread too there are never two runs at once, and all waiting requests run in one batch."""
 
     async def test() -> None:
-        gate = HeldRun()
+        held = HeldRun()
         with ThreadPoolExecutor(1) as executor:
-            batcher = new_batcher(gate, executor=executor)
-            first = await begin_run(gate, batcher)
+            batcher = new_batcher(held, executor=executor)
+            (first,) = await begin_run(held, batcher, 1)
             others = [asyncio.create_task(batcher.submit(some_rows(2, index))) for index in range(3)]
             await turns()
-            assert gate.runs == [1]
-            gate.open.set()
+            assert held.runs == [1]
+            held.open.set()
             check_answer(some_rows(1), await first)
             for index, task in enumerate(others):
                 check_answer(some_rows(2, index), await task)
-            assert gate.runs == [1, 6]
+            assert held.runs == [1, 6]
 
     run_test(test())
 

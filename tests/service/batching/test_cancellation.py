@@ -29,23 +29,23 @@ def test_a_cancelled_caller_frees_its_rows_at_once_and_harms_nobody() -> None:
     """The rows of a cancelled request are never run and make room at once. Other requests get their own answers."""
 
     async def test() -> None:
-        gate, witness = HeldRun(), Witness()
+        held, witness = HeldRun(), Witness()
         with ThreadPoolExecutor(1) as executor:
-            batcher = new_batcher(gate, executor=executor, max_queue_rows=6, witness=witness)
-            first = await begin_run(gate, batcher)
+            batcher = new_batcher(held, executor=executor, max_queue_rows=6, witness=witness)
+            (first,) = await begin_run(held, batcher, 1)
             before, leaver, after = (asyncio.create_task(batcher.submit(some_rows(2, index))) for index in range(3))
             await turns()
             leaver.cancel()
             await turns()
             newcomer = asyncio.create_task(batcher.submit(some_rows(2, 9.0)))
             await turns()
-            gate.open.set()
+            held.open.set()
             outcomes = await outcomes_of([first, before, leaver, after, newcomer])
             assert isinstance(outcomes[2], asyncio.CancelledError)
             check_answer(some_rows(2, 0), await before)
             check_answer(some_rows(2, 2), await after)
             check_answer(some_rows(2, 9.0), await newcomer)
-            assert gate.runs == [1, 6]
+            assert held.runs == [1, 6]
             assert witness.of("rejected") == ["cancelled"]
 
     run_test(test())
@@ -55,40 +55,36 @@ def test_a_caller_cancelled_in_its_run_harms_nobody() -> None:
     """Leaving while the rows are being computed leaves the batch mates their answers, and counts as no rejection."""
 
     async def test() -> None:
-        gate, witness = HeldRun(), Witness()
+        held, witness = HeldRun(), Witness()
         with ThreadPoolExecutor(1) as executor:
-            batcher = new_batcher(gate, executor=executor, witness=witness)
-            leaver, mate = (asyncio.create_task(batcher.submit(some_rows(2, index))) for index in range(2))
-            await turns()
-            assert await asyncio.to_thread(gate.entered.wait, 20)
+            batcher = new_batcher(held, executor=executor, witness=witness)
+            leaver, mate = await begin_run(held, batcher, 2, 2)
             leaver.cancel()
             await turns()
-            gate.open.set()
+            held.open.set()
             check_answer(some_rows(2, 1), await mate)
-            assert gate.runs == [4]
+            assert held.runs == [4]
             assert witness.of("rejected") == []
 
     run_test(test())
 
 
-def test_a_caller_who_left_a_run_that_fails_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_caller_that_left_a_run_that_fails_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
     """The other callers of that run get its error, and the batcher goes on."""
 
     async def test() -> None:
-        gate = HeldRun()
+        held = HeldRun()
 
         def run(rows: Rows) -> Outputs:
-            gate(rows)
+            held(rows)
             raise FloatingPointError
 
         with ThreadPoolExecutor(1) as executor:
             batcher = new_batcher(run, executor=executor)
-            leaver, mate = (asyncio.create_task(batcher.submit(some_rows(2, index))) for index in range(2))
-            await turns()
-            assert await asyncio.to_thread(gate.entered.wait, 20)
+            leaver, mate = await begin_run(held, batcher, 2, 2)
             leaver.cancel()
             await turns()
-            gate.open.set()
+            held.open.set()
             with pytest.raises(InferenceFailed):
                 await mate
             assert batcher.alive
@@ -102,17 +98,15 @@ def test_the_rest_of_a_large_request_is_not_run_once_its_caller_left() -> None:
     """Cancelling between blocks stops the work."""
 
     async def test() -> None:
-        gate = HeldRun()
+        held = HeldRun()
         with ThreadPoolExecutor(1) as executor:
-            batcher = new_batcher(gate, executor=executor, max_batch_rows=4)
-            large = asyncio.create_task(batcher.submit(some_rows(40)))
-            await turns()
-            assert await asyncio.to_thread(gate.entered.wait, 20)
+            batcher = new_batcher(held, executor=executor, max_batch_rows=4)
+            (large,) = await begin_run(held, batcher, 40)
             large.cancel()
             await turns()
-            gate.open.set()
+            held.open.set()
             await batcher.drain()
-            assert gate.runs == [4]
+            assert held.runs == [4]
 
     run_test(test())
 

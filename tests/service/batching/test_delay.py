@@ -33,9 +33,9 @@ def test_a_delay_that_a_full_batch_ended_starts_no_second_run(sizes: Sequence[in
     """The one timer of a delay is void once its batch runs: later requests wait for the thread."""
 
     async def test() -> None:
-        gate, over = HeldRun(), asyncio.Event()
+        held, over = HeldRun(), asyncio.Event()
         with ThreadPoolExecutor(1) as executor:
-            batcher = new_batcher(gate, executor=executor, max_queue_delay_seconds=0.05, max_batch_rows=4)
+            batcher = new_batcher(held, executor=executor, max_queue_delay_seconds=0.05, max_batch_rows=4)
             requests = [some_rows(size, 5.0 * index) for index, size in enumerate((*sizes, 2))]
             tasks = []
             for rows in requests:
@@ -43,10 +43,10 @@ def test_a_delay_that_a_full_batch_ended_starts_no_second_run(sizes: Sequence[in
                 await turns()
             asyncio.get_running_loop().call_later(0.1, over.set)  # after the delay, on the same timers
             await over.wait()
-            gate.open.set()
+            held.open.set()
             for rows, task in zip(requests, tasks, strict=True):
                 check_answer(rows, await task)
-            assert gate.runs == [4, 2]
+            assert held.runs == [4, 2]
 
     run_test(test())
 

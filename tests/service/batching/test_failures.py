@@ -8,7 +8,17 @@ import pytest
 
 from service.batching.batcher import Batcher, Outputs, Result, Rows
 from service.errors import InferenceFailed, ModelNotReady
-from tests.kit.batching import Witness, check_answer, double, new_batcher, outcomes_of, send_crowd, some_rows, turns
+from tests.kit.batching import (
+    Witness,
+    check_answer,
+    double,
+    double_no_negative,
+    new_batcher,
+    outcomes_of,
+    send_crowd,
+    some_rows,
+    turns,
+)
 from tests.kit.waiting import run_test
 
 
@@ -16,13 +26,8 @@ def test_a_run_at_once_that_fails_tells_its_caller_only(caplog: pytest.LogCaptur
     """The cause is chained, the log has one line, and the next request is answered."""
 
     async def test() -> None:
-        def run(rows: Rows) -> Outputs:
-            if (rows < 0).any():
-                raise FloatingPointError("negative")
-            return double(rows)
-
         witness = Witness()
-        batcher = new_batcher(run, witness=witness)
+        batcher = new_batcher(double_no_negative, witness=witness)
         with pytest.raises(InferenceFailed, match="negative") as caught:
             await batcher.submit(some_rows(1, -100.0))
         assert isinstance(caught.value.__cause__, FloatingPointError)
@@ -41,12 +46,7 @@ def test_a_failing_run_fails_its_own_requests_only(caplog: pytest.LogCaptureFixt
     """Every request of the failed run gets the cause. The next run works, and the log has one line."""
 
     async def test() -> None:
-        def run(rows: Rows) -> Outputs:
-            if (rows < 0).any():
-                raise FloatingPointError("negative")
-            return double(rows)
-
-        batcher = new_batcher(run, max_batch_rows=4)
+        batcher = new_batcher(double_no_negative, max_batch_rows=4)
         await send_crowd(batcher)
         outcomes = await outcomes_of(map(batcher.submit, [some_rows(2), some_rows(2, -100.0), some_rows(4, 7.0)]))
         for failed in outcomes[:2]:

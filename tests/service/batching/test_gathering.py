@@ -2,8 +2,8 @@
 
 import asyncio
 
-from service.batching.batcher import Batcher, Outputs, Rows
-from tests.kit.batching import Witness, check_answer, double, new_batcher, send_one_a_turn, some_rows, turns
+from service.batching.batcher import Batcher
+from tests.kit.batching import Witness, check_answer, double_in, new_batcher, send_one_a_turn, some_rows, turns
 from tests.kit.clock import Clock
 from tests.kit.waiting import run_test
 
@@ -18,13 +18,13 @@ def test_of_a_first_crowd_one_is_run_at_once_and_the_others_together() -> None:
             await asyncio.gather(*(batcher.submit(some_rows(rows)) for rows in turn))
             await turns()
         assert witness.of("ran") == [1, 5, 3, 2, 3, 1, 1]
-        # Who came in a crowd waited in the queue, and so did the first who came alone after it.
+        # The requests of a crowd waited in the queue, and so did the first one alone after it.
         assert witness.of("queued") == [2, 5, 3, 0, 1, 3, 2, 0, 2, 0, 1, 0]
 
     run_test(test())
 
 
-def test_who_come_turn_after_turn_are_gathered_until_it_is_quiet() -> None:
+def test_requests_that_arrive_turn_after_turn_are_gathered_until_it_is_quiet() -> None:
     """The first request runs at once, those in the next quiet turns run in one batch.
 
     A later request runs alone at once.
@@ -48,7 +48,7 @@ def test_who_come_turn_after_turn_are_gathered_until_it_is_quiet() -> None:
     run_test(test())
 
 
-def test_after_many_alone_only_who_comes_close_behind_is_gathered() -> None:
+def test_after_many_alone_only_a_request_close_behind_another_is_gathered() -> None:
     """After four runs alone no batch window opens, until a request arrives within 100 µs of another's answer."""
     witness, clock = Witness(), Clock(100.0)
 
@@ -69,16 +69,12 @@ def test_after_many_alone_only_who_comes_close_behind_is_gathered() -> None:
     run_test(test())
 
 
-def test_after_many_alone_who_comes_within_the_time_of_the_last_run_is_gathered() -> None:
+def test_after_many_alone_a_request_within_the_time_of_the_last_run_is_gathered() -> None:
     """A run of 2 ms: a request 1 ms after its answer is close to it, so those that follow run in one batch."""
     witness, clock = Witness(), Clock(100.0)
 
-    def run(rows: Rows) -> Outputs:
-        clock.now += 2e-3
-        return double(rows)
-
     async def test() -> None:
-        batcher = new_batcher(run, witness=witness, clock=clock, quiet_turns=3)
+        batcher = new_batcher(double_in(clock, 2e-3), witness=witness, clock=clock, quiet_turns=3)
         for pause in [1.0] * 6 + [1e-3]:
             clock.now += pause
             await batcher.submit(some_rows(1))
@@ -90,7 +86,7 @@ def test_after_many_alone_who_comes_within_the_time_of_the_last_run_is_gathered(
     run_test(test())
 
 
-def test_every_sixteenth_alone_looks_out_for_company() -> None:
+def test_every_sixteenth_request_alone_opens_a_window() -> None:
     """So concurrent requests soon run in one batch, even if none arrives within 100 µs of another's answer.
 
     After that batch the first ones alone open windows again.
@@ -146,16 +142,12 @@ def test_a_gathering_ends_after_a_millisecond() -> None:
     run_test(test())
 
 
-def test_a_long_run_at_once_gathers_who_came_meanwhile() -> None:
+def test_a_long_run_at_once_gathers_the_requests_that_arrived_meanwhile() -> None:
     """After a run longer than a gathering the next ones are still run together."""
     witness, clock = Witness(), Clock(100.0)
 
-    def run(rows: Rows) -> Outputs:
-        clock.now += 2e-3
-        return double(rows)
-
     async def test() -> None:
-        batcher = new_batcher(run, witness=witness, clock=clock, quiet_turns=3)
+        batcher = new_batcher(double_in(clock, 2e-3), witness=witness, clock=clock, quiet_turns=3)
         await asyncio.gather(*await send_one_a_turn(batcher, 6))
         assert witness.of("ran") == [1, 5]
 

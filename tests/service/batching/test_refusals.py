@@ -5,14 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from service.batching.batcher import Outputs, Rows
 from service.errors import DeadlineExceeded, Draining, InvalidRequest, Overloaded
 from tests.kit.batching import (
     HeldRun,
     Witness,
     begin_run,
     check_answer,
-    double,
+    double_in,
     new_batcher,
     outcomes_of,
     send_crowd,
@@ -23,7 +22,7 @@ from tests.kit.clock import Clock
 from tests.kit.waiting import run_test
 
 
-def test_what_may_not_run_at_once_is_refused_as_ever() -> None:
+def test_an_idle_batcher_refuses_what_a_busy_one_refuses() -> None:
     """An idle batcher too refuses requests past its bound, past a deadline, without rows, or after its end."""
 
     async def test() -> None:
@@ -57,17 +56,17 @@ def test_rows_past_the_bound_are_refused_at_once() -> None:
     """A full queue refuses before anything waits, says by how much, and takes rows again once there is room."""
 
     async def test() -> None:
-        gate, witness = HeldRun(), Witness()
+        held, witness = HeldRun(), Witness()
         with ThreadPoolExecutor(1) as executor:
-            batcher = new_batcher(gate, executor=executor, max_queue_rows=5, witness=witness)
-            first = await begin_run(gate, batcher)
+            batcher = new_batcher(held, executor=executor, max_queue_rows=5, witness=witness)
+            (first,) = await begin_run(held, batcher, 1)
             waiting = asyncio.create_task(batcher.submit(some_rows(4)))
             await turns()
             with pytest.raises(Overloaded, match="bound of 5"):
                 await batcher.submit(some_rows(2))
             fits = asyncio.create_task(batcher.submit(some_rows(1)))
             await turns()
-            gate.open.set()
+            held.open.set()
             await asyncio.gather(first, waiting, fits)
             check_answer(some_rows(5), await batcher.submit(some_rows(5)))
             assert witness.of("rejected") == ["overload"]
@@ -75,17 +74,12 @@ def test_rows_past_the_bound_are_refused_at_once() -> None:
     run_test(test())
 
 
-def test_who_is_refused_is_told_when_there_is_room() -> None:
+def test_a_refusal_tells_when_there_is_room() -> None:
     """The rows that wait, times what a row took of late: 4 rows of 0.5 s."""
 
     async def test() -> None:
         clock = Clock(100.0)
-
-        def run(rows: Rows) -> Outputs:
-            clock.now += 0.5 * len(rows)
-            return double(rows)
-
-        batcher = new_batcher(run, clock=clock, max_queue_rows=5, quiet_turns=3)
+        batcher = new_batcher(double_in(clock, row_seconds=0.5), clock=clock, max_queue_rows=5, quiet_turns=3)
         await send_crowd(batcher)
         waiting = asyncio.create_task(batcher.submit(some_rows(4)))
         await turns(1)
@@ -101,20 +95,20 @@ def test_late_rows_are_not_run() -> None:
     """A deadline that passes in the queue fails its own request, unrun; one already past is refused at the door."""
 
     async def test() -> None:
-        clock, gate, witness = Clock(100.0), HeldRun(), Witness()
+        clock, held, witness = Clock(100.0), HeldRun(), Witness()
         with ThreadPoolExecutor(1) as executor:
-            batcher = new_batcher(gate, executor=executor, clock=clock, witness=witness)
-            first = await begin_run(gate, batcher)
+            batcher = new_batcher(held, executor=executor, clock=clock, witness=witness)
+            (first,) = await begin_run(held, batcher, 1)
             late = asyncio.create_task(batcher.submit(some_rows(2), clock.now + 1))
             in_time = asyncio.create_task(batcher.submit(some_rows(3), clock.now + 3))
             await turns()
             clock.now += 2
-            gate.open.set()
+            held.open.set()
             outcomes = await outcomes_of([first, late, in_time])
             assert isinstance(outcomes[1], DeadlineExceeded)
             assert "2 rows unrun after 2.0" in str(outcomes[1])
             check_answer(some_rows(3), await in_time)
-            assert gate.runs == [1, 3]
+            assert held.runs == [1, 3]
             with pytest.raises(DeadlineExceeded):
                 await batcher.submit(some_rows(1), clock.now)
             assert witness.of("rejected") == ["deadline", "deadline"]

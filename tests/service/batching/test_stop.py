@@ -29,17 +29,17 @@ def test_drain_answers_what_was_accepted_and_refuses_the_rest() -> None:
     """drain() returns after the last accepted row is answered; twice at once is fine."""
 
     async def test() -> None:
-        gate, witness = HeldRun(), Witness()
+        held, witness = HeldRun(), Witness()
         with ThreadPoolExecutor(1) as executor:
-            batcher = new_batcher(gate, executor=executor, witness=witness)
-            accepted = [await begin_run(gate, batcher), asyncio.create_task(batcher.submit(some_rows(20, 3.0)))]
+            batcher = new_batcher(held, executor=executor, witness=witness)
+            accepted = [*await begin_run(held, batcher, 1), asyncio.create_task(batcher.submit(some_rows(20, 3.0)))]
             await turns()
             drains = [asyncio.create_task(batcher.drain()) for _ in range(2)]
             await turns()
             with pytest.raises(Draining):
                 await batcher.submit(some_rows(1))
             assert not any(drain.done() for drain in drains)
-            gate.open.set()
+            held.open.set()
             await asyncio.gather(*drains)
             check_answer(some_rows(1), await accepted[0])
             check_answer(some_rows(20, 3.0), await accepted[1])
@@ -68,14 +68,14 @@ def test_drain_ends_when_the_batcher_breaks(caplog: pytest.LogCaptureFixture) ->
     """Nothing more is answered, so drain() returns."""
 
     async def test() -> None:
-        gate, witness = HeldRun(), Witness(broken=True)
+        held, witness = HeldRun(), Witness(broken=True)
         with ThreadPoolExecutor(1) as executor:
-            batcher = new_batcher(gate, executor=executor, witness=witness)
-            asked = [await begin_run(gate, batcher), asyncio.create_task(batcher.submit(some_rows(2)))]
+            batcher = new_batcher(held, executor=executor, witness=witness)
+            asked = [*await begin_run(held, batcher, 1), asyncio.create_task(batcher.submit(some_rows(2)))]
             await turns()
             drain = asyncio.create_task(batcher.drain())
             await turns()
-            gate.open.set()
+            held.open.set()
             await drain
             assert all(isinstance(outcome, InferenceFailed) for outcome in await outcomes_of(asked))
 
@@ -88,20 +88,20 @@ def test_drain_ends_when_all_that_waits_is_late() -> None:
     """No run follows, and drain() returns."""
 
     async def test() -> None:
-        clock, gate = Clock(100.0), HeldRun()
+        clock, held = Clock(100.0), HeldRun()
         with ThreadPoolExecutor(1) as executor:
-            batcher = new_batcher(gate, executor=executor, clock=clock)
-            first = await begin_run(gate, batcher)
+            batcher = new_batcher(held, executor=executor, clock=clock)
+            (first,) = await begin_run(held, batcher, 1)
             late = asyncio.create_task(batcher.submit(some_rows(2), clock.now + 1))
             await turns()
             drain = asyncio.create_task(batcher.drain())
             clock.now += 2
-            gate.open.set()
+            held.open.set()
             await drain
             await first
             with pytest.raises(DeadlineExceeded):
                 await late
-            assert gate.runs == [1]
+            assert held.runs == [1]
 
     run_test(test())
 
@@ -110,17 +110,17 @@ def test_close_fails_what_waits_and_waits_for_the_run() -> None:
     """After the grace period waiting requests fail, and the request in the current run gets its answer."""
 
     async def test() -> None:
-        gate, witness = HeldRun(), Witness()
+        held, witness = HeldRun(), Witness()
         with ThreadPoolExecutor(1) as executor:
-            batcher = new_batcher(gate, executor=executor, witness=witness)
-            running = await begin_run(gate, batcher)
+            batcher = new_batcher(held, executor=executor, witness=witness)
+            (running,) = await begin_run(held, batcher, 1)
             waiting = asyncio.create_task(batcher.submit(some_rows(2)))
             await turns()
             closing = asyncio.create_task(batcher.close())
             with pytest.raises(Draining):
                 await waiting
             assert not closing.done()
-            gate.open.set()
+            held.open.set()
             await closing
             check_answer(some_rows(1), await running)
             assert witness.of("rejected") == ["draining"]
