@@ -13,6 +13,7 @@ from service.errors import Draining, ModelNotFound
 from service.metrics.metrics import Metrics
 from service.registry.registry import Registry
 from service.settings import Settings
+from tests.kit.registry import loaded_registry
 from tests.kit.repository import WriteModel, make_endless
 from tests.kit.waiting import run_test
 
@@ -33,21 +34,19 @@ def test_no_scan_begins_before_the_last_one_ended(
         return found
 
     async def test() -> None:
-        registry = Registry(Settings(models=models), Metrics())
-        await registry.load_all()
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "scandir", held)
-            scans = [asyncio.create_task(registry.scan())]
-            while not hangs.is_set():  # noqa: ASYNC110 - another thread's
+        async with loaded_registry(Settings(models=models)) as registry:
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "scandir", held)
+                scans = [asyncio.create_task(registry.scan())]
+                while not hangs.is_set():  # noqa: ASYNC110 - another thread's
+                    await asyncio.sleep(0)
+            write_model("affine", 2)
+            scans.append(asyncio.create_task(registry.scan() if second == "a scan" else registry.load("affine")))
+            for _ in range(10):
                 await asyncio.sleep(0)
-        write_model("affine", 2)
-        scans.append(asyncio.create_task(registry.scan() if second == "a scan" else registry.load("affine")))
-        for _ in range(10):
-            await asyncio.sleep(0)
-        assert [thread.name for thread in threading.enumerate()].count("list") == 1
-        go_on.set()
-        await asyncio.gather(*scans)
-        await registry.close()
+            assert [thread.name for thread in threading.enumerate()].count("list") == 1
+            go_on.set()
+            await asyncio.gather(*scans)
 
     try:
         run_test(test())

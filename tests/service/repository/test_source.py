@@ -21,6 +21,7 @@ from service.registry.registry import Registry, State
 from service.repository.disk import ModelRefused
 from service.repository.source import open_source
 from service.settings import Settings
+from tests.kit.registry import loaded_registry, ready_versions
 from tests.kit.repository import WriteModel, move_weights
 from tests.kit.waiting import run_test
 
@@ -44,10 +45,6 @@ def _cached(tmp_path: Path) -> list[str]:
     )
 
 
-def _ready(registry: Registry) -> list[str]:
-    return [f"{one.name}/{one.version}" for one in registry.statuses() if one.state is State.READY]
-
-
 def _seen(metrics: Metrics) -> float:
     value = metrics.registry.get_sample_value("kan_repository_seen_timestamp_seconds")
     assert value is not None
@@ -67,7 +64,7 @@ def test_what_is_wanted_is_fetched_and_answers(
         registry = Registry(settings(), metrics)
         assert _seen(metrics) == 0
         await registry.load_all()
-        assert _ready(registry) == ["affine/10", "classifier/2"]
+        assert ready_versions(registry) == ["affine/10", "classifier/2"]
         rows = np.ones((3, 4), np.float32)
         with registry.lease("affine") as model:
             np.testing.assert_allclose((await model.batcher.submit(rows)).outputs[0], answer("affine", rows))
@@ -86,18 +83,16 @@ def test_versions_come_and_are_taken_back(
     write_model("affine", 1)
 
     async def test() -> None:
-        registry = Registry(settings(), Metrics())
-        await registry.load_all()
-        folder = write_model("affine", 2)
-        assert await registry.refresh()
-        assert _ready(registry) == ["affine/2"]
-        shutil.rmtree(folder)
-        assert await registry.refresh()
-        assert _ready(registry) == ["affine/1"]
-        shutil.rmtree(models / "affine")
-        assert not await registry.refresh()
-        assert _ready(registry) == ["affine/1"]
-        await registry.close()
+        async with loaded_registry(settings()) as registry:
+            folder = write_model("affine", 2)
+            assert await registry.refresh()
+            assert ready_versions(registry) == ["affine/2"]
+            shutil.rmtree(folder)
+            assert await registry.refresh()
+            assert ready_versions(registry) == ["affine/1"]
+            shutil.rmtree(models / "affine")
+            assert not await registry.refresh()
+            assert ready_versions(registry) == ["affine/1"]
 
     run_test(test())
 
@@ -115,16 +110,14 @@ def test_a_load_on_request_tidies_up(
     monkeypatch.setattr("service.repository.cache._UNUSED_SECONDS", -1.0)
 
     async def test() -> None:
-        registry = Registry(settings(poll_seconds=0), Metrics())
-        await registry.load_all()
-        write_model("affine", 2)
-        if on_request:
-            await registry.load("affine")
-        else:
-            await registry.refresh()
-            await registry.scan()
-        assert _ready(registry) == ["affine/2"]
-        await registry.close()
+        async with loaded_registry(settings(poll_seconds=0)) as registry:
+            write_model("affine", 2)
+            if on_request:
+                await registry.load("affine")
+            else:
+                await registry.refresh()
+                await registry.scan()
+            assert ready_versions(registry) == ["affine/2"]
 
     run_test(test())
     assert _cached(tmp_path) == [f"affine/2/{file}" for file in ("manifest.json", "model.onnx", "stamp")]
@@ -139,13 +132,11 @@ def test_a_version_without_a_manifest_is_none_yet(
     (folder / "manifest.json").rename(tmp_path / "manifest.json")
 
     async def test() -> None:
-        registry = Registry(settings(), Metrics())
-        await registry.load_all()
-        assert [status.version for status in registry.statuses()] == [1]
-        (tmp_path / "manifest.json").rename(folder / "manifest.json")
-        await registry.refresh()
-        assert _ready(registry) == ["affine/2"]
-        await registry.close()
+        async with loaded_registry(settings()) as registry:
+            assert [status.version for status in registry.statuses()] == [1]
+            (tmp_path / "manifest.json").rename(folder / "manifest.json")
+            await registry.refresh()
+            assert ready_versions(registry) == ["affine/2"]
 
     run_test(test())
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
@@ -179,21 +170,19 @@ def test_a_broken_version_is_refused_once_and_never_cached(
 
     async def test() -> None:
         metrics = Metrics()
-        registry = Registry(settings(), metrics)
-        await registry.load_all()
-        await registry.refresh()
-        labels = {"model": "affine", "version": "2", "reason": kind}
-        assert metrics.registry.get_sample_value("kan_model_refused_total", labels) == 1
-        refused = next(status for status in registry.statuses() if status.state is State.REFUSED)
-        assert match in refused.reason
-        assert _ready(registry) == ["affine/1"]
-        assert "affine/2/model.onnx" not in _cached(tmp_path)
-        for name, content in whole.items():
-            (folder / name).write_bytes(content)
-        await registry.refresh()
-        assert _ready(registry) == ["affine/2"]
-        assert next(status for status in registry.statuses() if status.version == 2).reason == ""
-        await registry.close()
+        async with loaded_registry(settings(), metrics) as registry:
+            await registry.refresh()
+            labels = {"model": "affine", "version": "2", "reason": kind}
+            assert metrics.registry.get_sample_value("kan_model_refused_total", labels) == 1
+            refused = next(status for status in registry.statuses() if status.state is State.REFUSED)
+            assert match in refused.reason
+            assert ready_versions(registry) == ["affine/1"]
+            assert "affine/2/model.onnx" not in _cached(tmp_path)
+            for name, content in whole.items():
+                (folder / name).write_bytes(content)
+            await registry.refresh()
+            assert ready_versions(registry) == ["affine/2"]
+            assert next(status for status in registry.statuses() if status.version == 2).reason == ""
 
     run_test(test())
     assert caplog.text.count("affine version 2 refused") == 1
@@ -218,10 +207,8 @@ def test_an_older_version_that_cannot_be_read_keeps_no_newer_one_away(
 
     async def test() -> None:
         monkeypatch.setattr(system, "cat_file", cat_file)
-        registry = Registry(settings(), Metrics())
-        await registry.load_all()
-        assert _ready(registry) == ["affine/2"]
-        await registry.close()
+        async with loaded_registry(settings()) as registry:
+            assert ready_versions(registry) == ["affine/2"]
 
     run_test(test())
     assert "new versions are not compared with version 1" in caplog.text
@@ -240,19 +227,17 @@ def test_a_start_without_storage_serves_what_the_cache_holds(
         await first.close()
         shutil.move(models, away)
         metrics = Metrics()
-        registry = Registry(settings(), metrics)
-        await registry.load_all()
-        assert registry.ready()
-        assert _ready(registry) == ["affine/1"]
-        with pytest.raises(StorageError):
-            await registry.refresh()
-        assert _seen(metrics) == 0
-        shutil.move(away, models)
-        write_model("affine", 2)
-        assert await registry.refresh()
-        assert _ready(registry) == ["affine/2"]
-        assert _seen(metrics) > 0
-        await registry.close()
+        async with loaded_registry(settings(), metrics) as registry:
+            assert registry.ready()
+            assert ready_versions(registry) == ["affine/1"]
+            with pytest.raises(StorageError):
+                await registry.refresh()
+            assert _seen(metrics) == 0
+            shutil.move(away, models)
+            write_model("affine", 2)
+            assert await registry.refresh()
+            assert ready_versions(registry) == ["affine/2"]
+            assert _seen(metrics) > 0
 
     run_test(test())
     (line,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
@@ -309,17 +294,15 @@ def test_a_start_waits_for_storage_that_may_come_back(
     async def test() -> None:
         with pytest.raises(StorageError, match="no route to host"):
             await Registry(settings(poll_seconds=0), Metrics()).load_all()
-        registry = Registry(settings(), Metrics())
-        await registry.load_all()
-        assert not registry.ready()
-        with pytest.raises(ModelNotReady), registry.lease("affine"):
-            pass
-        if what == "find":
-            assert "no route to host" in registry.unready_reason()
-        cut.off = set()
-        await registry.refresh()
-        assert registry.ready()
-        await registry.close()
+        async with loaded_registry(settings()) as registry:
+            assert not registry.ready()
+            with pytest.raises(ModelNotReady), registry.lease("affine"):
+                pass
+            if what == "find":
+                assert "no route to host" in registry.unready_reason()
+            cut.off = set()
+            await registry.refresh()
+            assert registry.ready()
 
     run_test(test())
 
@@ -333,22 +316,20 @@ def test_what_cannot_be_read_now_is_not_refused(
 
     async def test() -> None:
         metrics = Metrics()
-        registry = Registry(settings(), metrics)
-        await registry.load_all()
-        write_model("affine", 2)
-        cut.off = {"cat_file"}
-        for _ in range(2):
-            with pytest.raises(StorageError, match="affine/2"):
-                await registry.refresh()
-        assert _ready(registry) == ["affine/1", "classifier/1"]
-        assert registry.ready()
-        assert "kan_model_refused_total" not in {
-            sample.name for metric in metrics.registry.collect() for sample in metric.samples
-        }
-        cut.off = set()
-        await registry.refresh()
-        assert _ready(registry) == ["affine/2", "classifier/1"]
-        await registry.close()
+        async with loaded_registry(settings(), metrics) as registry:
+            write_model("affine", 2)
+            cut.off = {"cat_file"}
+            for _ in range(2):
+                with pytest.raises(StorageError, match="affine/2"):
+                    await registry.refresh()
+            assert ready_versions(registry) == ["affine/1", "classifier/1"]
+            assert registry.ready()
+            assert "kan_model_refused_total" not in {
+                sample.name for metric in metrics.registry.collect() for sample in metric.samples
+            }
+            cut.off = set()
+            await registry.refresh()
+            assert ready_versions(registry) == ["affine/2", "classifier/1"]
 
     run_test(test())
 
@@ -360,12 +341,10 @@ def test_scans_do_not_repeat_the_error_of_the_start(
     cut.off = {"find"}
 
     async def test() -> None:
-        registry = Registry(settings(poll_seconds=0.01), Metrics())
-        await registry.load_all()
-        registry.watch(lambda: None)
-        while cut.failed < 4:  # noqa: ASYNC110 - another thread's
-            await asyncio.sleep(0)
-        await registry.close()
+        async with loaded_registry(settings(poll_seconds=0.01)) as registry:
+            registry.watch(lambda: None)
+            while cut.failed < 4:  # noqa: ASYNC110 - another thread's
+                await asyncio.sleep(0)
 
     run_test(test())
     (line,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
@@ -379,16 +358,14 @@ def test_what_could_not_be_read_is_loaded_on_request(
     write_model("affine", 1)
 
     async def test() -> None:
-        registry = Registry(settings(), Metrics())
-        await registry.load_all()
-        write_model("affine", 2)
-        cut.off = {"cat_file"}
-        with pytest.raises(StorageError):
-            await registry.refresh()
-        cut.off = set()
-        await registry.load("affine")
-        assert _ready(registry) == ["affine/2"]
-        await registry.close()
+        async with loaded_registry(settings()) as registry:
+            write_model("affine", 2)
+            cut.off = {"cat_file"}
+            with pytest.raises(StorageError):
+                await registry.refresh()
+            cut.off = set()
+            await registry.load("affine")
+            assert ready_versions(registry) == ["affine/2"]
 
     run_test(test())
 
@@ -401,23 +378,21 @@ def test_a_scan_tells_of_the_loads_that_the_one_before_began(
 
     async def test() -> None:
         metrics = Metrics()
-        registry = Registry(settings(), metrics)
-        await registry.load_all()
-        seen = _seen(metrics)
-        write_model("affine", 2)
-        cut.off = {"cat_file"}
-        await registry.scan()
-        while not any("no route to host" in one.reason for one in registry.statuses()):  # noqa: ASYNC110
-            await asyncio.sleep(0)
-        assert _seen(metrics) > seen
-        seen = _seen(metrics)
-        cut.off = set()
-        with pytest.raises(StorageError, match="affine/2"):
+        async with loaded_registry(settings(), metrics) as registry:
+            seen = _seen(metrics)
+            write_model("affine", 2)
+            cut.off = {"cat_file"}
             await registry.scan()
-        assert _seen(metrics) == seen
-        await registry.scan()
-        assert _seen(metrics) > seen
-        await registry.close()
+            while not any("no route to host" in one.reason for one in registry.statuses()):  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            assert _seen(metrics) > seen
+            seen = _seen(metrics)
+            cut.off = set()
+            with pytest.raises(StorageError, match="affine/2"):
+                await registry.scan()
+            assert _seen(metrics) == seen
+            await registry.scan()
+            assert _seen(metrics) > seen
 
     run_test(test())
 
@@ -431,10 +406,8 @@ def test_a_start_with_a_warm_cache_fetches_nothing(
     async def test() -> None:
         for off in (set(), {"cat_file"}):
             cut.off = off
-            registry = Registry(settings(), Metrics())
-            await registry.load_all()
-            assert _ready(registry) == ["affine/1"]
-            await registry.close()
+            async with loaded_registry(settings()) as registry:
+                assert ready_versions(registry) == ["affine/1"]
 
     run_test(test())
 
@@ -446,10 +419,8 @@ def test_a_damaged_cache_is_fetched_anew(
     write_model("affine", 1)
 
     async def serves() -> None:
-        registry = Registry(settings(), Metrics())
-        await registry.load_all()
-        assert _ready(registry) == ["affine/1"]
-        await registry.close()
+        async with loaded_registry(settings()) as registry:
+            assert ready_versions(registry) == ["affine/1"]
 
     run_test(serves())
     (file,) = (tmp_path / "cache").rglob("model.onnx")
@@ -580,15 +551,13 @@ def test_external_data_that_does_not_fit_is_refused_until_it_does(
     harm(folder / "weights.bin")
 
     async def test() -> None:
-        registry = Registry(settings(), Metrics())
-        await registry.load_all()
-        (status,) = registry.statuses()
-        assert (status.state, match in status.reason) == (State.REFUSED, True)
-        assert _cached(tmp_path) == []
-        (folder / "weights.bin").write_bytes(weights)
-        await registry.refresh()
-        assert _ready(registry) == ["affine/1"]
-        await registry.close()
+        async with loaded_registry(settings()) as registry:
+            (status,) = registry.statuses()
+            assert (status.state, match in status.reason) == (State.REFUSED, True)
+            assert _cached(tmp_path) == []
+            (folder / "weights.bin").write_bytes(weights)
+            await registry.refresh()
+            assert ready_versions(registry) == ["affine/1"]
 
     run_test(test())
 
@@ -619,14 +588,12 @@ def test_a_cache_that_has_gone(
     write_model("affine", 1)
 
     async def test() -> None:
-        registry = Registry(settings(), Metrics())
-        await registry.load_all()
-        shutil.rmtree(tmp_path / "cache")
-        write_model("affine", 2)
-        with pytest.raises(StorageError, match="cannot be written"):
-            await registry.refresh()
-        assert _ready(registry) == ["affine/1"]
-        await registry.close()
+        async with loaded_registry(settings()) as registry:
+            shutil.rmtree(tmp_path / "cache")
+            write_model("affine", 2)
+            with pytest.raises(StorageError, match="cannot be written"):
+                await registry.refresh()
+            assert ready_versions(registry) == ["affine/1"]
 
     run_test(test())
 
@@ -788,18 +755,16 @@ def test_the_event_loop_turns_while_storage_hangs(
         raise ConnectionError
 
     async def test() -> None:
-        registry = Registry(settings(), Metrics())
-        await registry.load_all()
-        monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem.find", hang)
-        looking = asyncio.create_task(registry.refresh())
-        while not hangs.is_set():  # noqa: ASYNC110 - another thread's
-            await asyncio.sleep(0)
-        with registry.lease("affine") as model:
-            assert (await model.batcher.submit(np.ones((1, 4), np.float32))).outputs
-        looking.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await looking
-        await registry.close()
+        async with loaded_registry(settings()) as registry:
+            monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem.find", hang)
+            looking = asyncio.create_task(registry.refresh())
+            while not hangs.is_set():  # noqa: ASYNC110 - another thread's
+                await asyncio.sleep(0)
+            with registry.lease("affine") as model:
+                assert (await model.batcher.submit(np.ones((1, 4), np.float32))).outputs
+            looking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await looking
 
     try:
         run_test(test())
