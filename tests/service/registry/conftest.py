@@ -1,3 +1,5 @@
+"""Loads that a test holds."""
+
 from collections.abc import Iterator
 
 import pytest
