@@ -381,14 +381,14 @@ def test_an_adapted_network_lowers(make_kan: Callable[..., KAN]) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (torch.zeros(10, 2), r"rows have shape \(10, 2\); wanted \[2 or more rows, 3"),
-        (torch.zeros(1, 3), r"rows have shape \(1, 3\); wanted \[2 or more"),
-        (torch.zeros(0, 3), r"rows have shape \(0, 3\); wanted \[2 or more"),
+        (torch.zeros(10, 2), r"\(10, 2\)"),
+        (torch.zeros(1, 3), r"\(1, 3\)"),
+        (torch.zeros(0, 3), r"\(0, 3\)"),
         (torch.zeros(3), r"rows have shape \(3,\)"),
-        (torch.tensor([[0.0, 0, 0], [0, math.nan, 0]]), "row 1 first: input 1 is nan; wanted finite"),
+        (torch.tensor([[0.0, 0, 0], [0, math.nan, 0]]), "row 1 .*input 1 is nan"),
         (
             torch.tensor([[1e300, 0.0, 0.0], [0, 0, 0]], dtype=torch.float64),
-            "row 0 first: input 0 is 1e\\+300; .*float32 can hold",
+            "row 0 .*input 0 is 1e\\+300",
         ),
     ],
 )
@@ -415,7 +415,7 @@ def test_arguments_out_of_range_are_refused(make_kan: Callable[..., KAN], name: 
 
 def test_a_grid_too_coarse_for_the_bound_is_refused(make_kan: Callable[..., KAN]) -> None:
     """With what it would have moved."""
-    with pytest.raises(ValueError, match=r"2 intervals .* by 0\.\d+ of its"):
+    with pytest.raises(ValueError, match=r"2 intervals .* 0\.\d+ of"):
         adapt_grid(make_kan((3, 2)), uniform(300, 3), grid_size=2)
 
 

@@ -55,7 +55,7 @@ def test_float32_networks_refine_within_float32(make_kan: Callable[..., KAN]) ->
 
 def test_coarser_is_refused(make_kan: Callable[..., KAN]) -> None:
     """A refinement has at least as many intervals."""
-    with pytest.raises(ValueError, match="grid_size is 3, layer 0 has 5"):
+    with pytest.raises(ValueError, match="grid_size is 3"):
         refine_grid(make_kan(), 3)
 
 
@@ -112,10 +112,10 @@ def test_symbolic_edges_are_carried_along(make_kan: Callable[..., KAN], uneven: 
     [
         ([-2.0, -1.0, 0.0, 0.0, 1.0, 2.0], r"feature 1 .*increasing"),
         ([-2.0, -1.0, 0.5, 0.0, 1.0, 2.0], r"feature 1 .*increasing"),
-        ([-2.0, -1.0, 0.0, torch.nan, 1.0, 2.0], r"knots of feature 1 are .* finite"),
+        ([-2.0, -1.0, 0.0, torch.nan, 1.0, 2.0], r"feature 1 .* finite"),
         ([4.0, 5.0, 6.0, 7.0, 8.0, 9.0], r"feature 1 .*\[5.0, 8.0\].*overlaps"),
         # A domain that only touches the old one has no point inside both.
-        ([-4.5, -3.5, -3.0, -2.5, -1.5, -0.5], r"feature 1 .*\[-3.5, -1.5\]; .* \[-1.5, 1.3"),
+        ([-4.5, -3.5, -3.0, -2.5, -1.5, -0.5], r"feature 1 .*\[-3.5, -1.5\]"),
     ],
 )
 def test_knots_that_no_fit_can_use_are_refused(make_kan: Callable[..., KAN], row: list[float], message: str) -> None:
@@ -139,5 +139,5 @@ def test_refining_until_knots_meet_is_refused(grid_size: int) -> None:
     domain = torch.tensor([[1e6, 1e6 + 5]])
     config = KANConfig((1, 1), domain=(1e6, 1e6 + 5))
     layer = replace_knots(KAN(config).layers[0], uniform_knots(domain, 5, 3))
-    with pytest.raises(ValueError, match="knots of feature 0 are"):
+    with pytest.raises(ValueError, match="knots of feature 0"):
         refine_grid(KAN.of_layers([layer]), grid_size)

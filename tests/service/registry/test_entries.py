@@ -114,5 +114,6 @@ def test_a_message_lists_a_bounded_number_of_names(count: int, end: str) -> None
     with pytest.raises(ModelNotFound) as caught:
         entries.find("x" * 80, None, complete=True)
     message = str(caught.value)
-    assert message.startswith(f"model '{'x' * 80}' is unknown; there is m00, m01, ")
+    assert f"'{'x' * 80}' is unknown" in message
+    assert "m00, m01, " in message
     assert message.endswith(end)

@@ -80,7 +80,7 @@ def test_a_broken_newest_version_leaves_the_one_before_and_is_seen(
 
     with caplog.at_level(logging.INFO):
         run_test(test())
-    assert "model affine version 3 refused: model.onnx has 4 bytes" in caplog.text
+    assert "affine version 3 refused: " in caplog.text
     assert "model affine version 2 ready" in caplog.text
 
 

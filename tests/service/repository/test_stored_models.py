@@ -160,7 +160,7 @@ def test_a_broken_version_is_refused_once_and_never_cached(
     ("harm", "kind", "match"),
     [
         (lambda file: file.unlink(), "missing", "weights.bin is absent"),
-        (lambda file: file.write_bytes(b"x"), "checksum", "weights.bin has 1 bytes, the manifest says 20"),
+        (lambda file: file.write_bytes(b"x"), "checksum", "weights.bin has 1 bytes"),
         (lambda file: file.write_bytes(b"x" * 20), "checksum", "weights.bin has sha256"),
     ],
 )
@@ -213,7 +213,7 @@ def test_an_older_version_that_cannot_be_read_keeps_no_newer_one_away(
             assert ready_versions(registry) == ["affine/2"]
 
     run_test(test())
-    assert "new versions are not compared with version 1" in caplog.text
+    assert "not compared with version 1" in caplog.text
 
 
 def test_a_start_with_a_warm_cache_fetches_nothing(
