@@ -26,7 +26,7 @@ def test_an_edge_that_is_not_finite_is_named(make_kan: Callable[..., KAN]) -> No
     """Layer, input, output, row and value."""
     kan = make_kan((3, 4, 2))
     log = kan.layers[1].with_symbolic([SymbolicEdge(1, 2, "log", 0.0, -1.0, 1.0, 0.0)])
-    with pytest.raises(ValueError, match=r"layer 1: .*input 2 .*nan to row 0"):
+    with pytest.raises(ValueError, match=r"layer 1: .*input 2 .*nan"):
         list(edge_values(KAN.of_layers([kan.layers[0], log]), torch.zeros(2, 3, dtype=torch.float64)))
     large = kan.layers[0].with_symbolic([SymbolicEdge(0, i, "x", 0.0, 1.0, 1e308, 0.0) for i in range(3)])
     with pytest.raises(ValueError, match=r"layer 0: .*too large"):

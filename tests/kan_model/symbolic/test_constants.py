@@ -199,5 +199,5 @@ def test_networks_without_constants_or_answers_are_refused(make_kan: Callable[..
     with pytest.raises(ValueError, match="no symbolic edge"):
         fit_constants(make_kan((2, 1)), x, truth(x))
     kan = KAN.of_layers([symbolic_layer([(0, 0, "log", 1, 0, 1, 0)], 1)])
-    with pytest.raises(ValueError, match=r"input 0 .*nan to row \d+"):
+    with pytest.raises(ValueError, match=r"input 0 .*nan"):
         fit_constants(kan, x[:, :1], x[:, :1])
