@@ -266,7 +266,7 @@ class Registry:
 
     def _load_changed(self, entry: Entry) -> None:
         """A load has ended or become slow."""
-        if self._entries.draining or entry.name in self._unloaded:
+        if self._entries.draining:
             return
         self._settle(entry.name)
         self._report_change()
