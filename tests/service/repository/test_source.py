@@ -239,7 +239,7 @@ def test_what_was_refused_is_not_kept_in_memory(settings: Callable[..., Settings
         gc.enable()
 
 
-def test_who_asked_may_go(
+def test_a_caller_that_asked_may_leave(
     settings: Callable[..., Settings], write_model: WriteModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For example a caller that asked for a load and was cancelled: its work ends before the next scan begins."""
