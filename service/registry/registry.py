@@ -171,7 +171,6 @@ class Registry:
         self._unloaded.add(name)
         for entry in list(self._entries.of(name).values()):
             self._succession.retire(entry)
-        self._entries.remove_model(name)
         self._report_change()
 
     def watch(self, changed: Callable[[], None]) -> None:

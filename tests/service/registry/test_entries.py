@@ -25,7 +25,8 @@ def test_the_latest_is_the_newest_that_is_ready() -> None:
     entries.remove(second)
     assert entries.latest("affine") is first
     assert entries.ready() == {("affine", 1)}
-    entries.remove_model("affine")
+    entries.remove(first)
+    entries.remove(entries.add("affine", 10))
     assert entries.latest("affine") is None
     assert (list(entries), entries.names()) == ([], [])
 
@@ -89,6 +90,8 @@ def test_entries_may_change_during_an_iteration() -> None:
         entries.add("c", len(seen))
     assert seen == [("a", 1), ("a", 2), ("b", 1)]
     assert entries.names() == ["c"]
+    with pytest.raises(ModelNotFound, match=r"there is c$"):
+        entries.find("a", None, complete=True)
 
 
 def test_a_version_that_does_not_answer_says_why() -> None:

@@ -178,6 +178,27 @@ def test_a_version_that_was_passed_over_between_two_looks_answers_by_its_number(
     run_test(test())
 
 
+def test_a_version_that_was_passed_over_long_ago_stays_closed(
+    models: Path, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It counts as new for as long as a superseded version lingers; no replica serves it after that."""
+    write_model("affine", 1)
+    monotonic, later = time.monotonic, [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + later[0])
+
+    async def test() -> None:
+        async with loaded_registry(Settings(models=models, poll_seconds=3600, linger_seconds=20)) as registry:
+            write_model("affine", 2)
+            write_model("affine", 3)
+            await registry.refresh()
+            later[0] += 21
+            with pytest.raises(ModelNotFound, match="no version 2"):
+                await registry.lease_or_wait("affine", 2)
+            assert await answers(registry, None) == 3
+
+    run_test(test())
+
+
 def test_a_wait_ends_with_its_deadline(
     models: Path, write_model: WriteModel, held_loads: HeldLoads, monkeypatch: pytest.MonkeyPatch
 ) -> None:

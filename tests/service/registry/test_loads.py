@@ -82,6 +82,24 @@ def test_after_a_restart_everything_else_answers_while_a_load_hangs(models: Path
     run_test(test())
 
 
+def test_a_slow_load_is_not_waited_for_while_another_model_answers(
+    models: Path, write_model: WriteModel, held_loads: HeldLoads
+) -> None:
+    """A load is slow after a sixth of its time: `refresh` returns, and the load goes on."""
+    write_model("imputed", 1)
+
+    async def test() -> None:
+        async with loaded_registry(brief_settings(models, max_load_seconds=3)) as registry:
+            write_model("affine", 1)
+            held_loads.holding = True
+            assert not await registry.refresh()
+            assert state(registry, 1) is State.LOADING
+            held_loads.go_on.set()
+            await until(lambda: ready_versions(registry) == ["affine/1", "imputed/1"])
+
+    run_test(test())
+
+
 def test_a_load_on_request_that_hangs_holds_up_no_look(models: Path, write_model: WriteModel) -> None:
     """Scans go on for other models. An unload ends the wait, with an error for the waiting call."""
     make_endless(write_model("affine", 1))

@@ -14,8 +14,9 @@ from service.errors import Draining, ModelNotFound, ModelNotReady, StartupError
 from service.metrics.metrics import Metrics
 from service.registry.registry import Registry, State
 from service.settings import Settings
+from tests.kit.batching import turns
 from tests.kit.gate import Gate
-from tests.kit.registry import loaded_registry
+from tests.kit.registry import HeldLoads, loaded_registry
 from tests.kit.repository import WriteModel
 from tests.kit.waiting import run_test
 
@@ -121,6 +122,7 @@ def test_an_empty_repository_is_live_and_not_ready(models: Path) -> None:
         await registry.load_all()
         assert not registry.ready()
         assert registry.statuses() == []
+        assert "holds nothing" in registry.no_versions_reason
         with pytest.raises(ModelNotFound, match="none"), registry.lease("affine"):
             pass
         await registry.drain()
@@ -283,6 +285,48 @@ def test_drain_loses_nothing_that_was_accepted(
                 assert all(task.done() for task in accepted)
                 for task in accepted:
                     np.testing.assert_allclose((await task).outputs[0], answer("slow", rows), rtol=1e-4, atol=1e-6)
+
+    run_test(test())
+
+
+def test_a_close_ends_every_model(models: Path, write_model: WriteModel) -> None:
+    """No drain came before it: a model takes no rows any more."""
+    write_model("affine")
+
+    async def test() -> None:
+        async with loaded_registry(Settings(models=models)) as registry:
+            with registry.lease("affine") as model:
+                pass
+        with pytest.raises(Draining):
+            await model.batcher.submit(np.zeros((1, 4), np.float32))
+
+    run_test(test())
+
+
+def test_a_close_ends_loads_before_it_ends_models(
+    gate: Gate, models: Path, write_model: WriteModel, held_loads: HeldLoads
+) -> None:
+    """Otherwise a load could end while it waits for the run of a model, and the new model would stay open."""
+    write_model("slow")
+
+    async def test() -> None:
+        registry = Registry(Settings(models=models), Metrics())
+        await registry.load_all()
+        write_model("affine")
+        held_loads.holding = True
+        await registry.scan()
+        await asyncio.to_thread(held_loads.begun.wait)
+        with registry.lease("slow") as slow, gate.closed():
+            running = asyncio.create_task(slow.batcher.submit(np.zeros((1, 4), np.float32)))
+            await turns()
+            closing = asyncio.create_task(registry.close())
+            await turns()
+            await held_loads.end_in_next_turn()
+            await turns()
+            assert not closing.done()
+            assert {one.name: one.state for one in registry.statuses()}["affine"] is State.LOADING
+        await closing
+        await running
 
     run_test(test())
 

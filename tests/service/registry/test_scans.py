@@ -13,7 +13,8 @@ from service.errors import Draining, ModelNotFound
 from service.metrics.metrics import Metrics
 from service.registry.registry import Registry
 from service.settings import Settings
-from tests.kit.registry import loaded_registry
+from tests.kit.batching import turns
+from tests.kit.registry import HeldLoads, loaded_registry, ready_versions
 from tests.kit.repository import WriteModel, make_endless
 from tests.kit.waiting import run_test
 
@@ -47,6 +48,41 @@ def test_no_scan_begins_before_the_last_one_ended(
             assert [thread.name for thread in threading.enumerate()].count("list") == 1
             go_on.set()
             await asyncio.gather(*scans)
+
+    try:
+        run_test(test())
+    finally:
+        go_on.set()
+
+
+def test_a_load_on_request_ends_after_the_scan_beside_it(
+    models: Path, write_model: WriteModel, held_loads: HeldLoads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A source is called once at a time, and the last call of a load tells it which versions answer."""
+    write_model("affine", 1)
+    hangs, go_on = threading.Event(), threading.Event()
+    scandir = os.scandir
+
+    def held(*given: Any) -> Any:
+        hangs.set()
+        go_on.wait()
+        return scandir(*given)
+
+    async def test() -> None:
+        async with loaded_registry(Settings(models=models)) as registry:
+            write_model("affine", 2)
+            held_loads.holding = True
+            loading = asyncio.create_task(registry.load("affine"))
+            await asyncio.to_thread(held_loads.begun.wait)
+            monkeypatch.setattr(os, "scandir", held)
+            scanning = asyncio.create_task(registry.scan())
+            await asyncio.to_thread(hangs.wait)
+            await held_loads.end_in_next_turn()
+            await turns(10)
+            assert ready_versions(registry) == ["affine/2"]
+            assert not loading.done()
+            go_on.set()
+            await asyncio.gather(loading, scanning)
 
     try:
         run_test(test())

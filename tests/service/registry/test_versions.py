@@ -385,7 +385,7 @@ def test_a_version_that_is_changed_in_place_is_left_as_it_was_loaded(models: Pat
 
 
 def test_a_model_is_unloaded_and_loaded_again(models: Path, write_model: WriteModel) -> None:
-    """After an unload, no new version is loaded until a request loads the model."""
+    """After an unload, no new version is loaded until a request loads the model. From then on scans find new ones."""
     write_model("affine", 1)
     write_model("imputed", 1)
 
@@ -401,6 +401,9 @@ def test_a_model_is_unloaded_and_loaded_again(models: Path, write_model: WriteMo
             assert ready_versions(registry) == ["imputed/1"]
             await registry.load("affine")
             assert ready_versions(registry) == ["affine/2", "imputed/1"]
+            write_model("affine", 3)
+            await registry.refresh()
+            assert ready_versions(registry) == ["affine/3", "imputed/1"]
 
     run_test(test())
 
@@ -429,6 +432,19 @@ def test_an_unload_is_reported(models: Path, write_model: WriteModel) -> None:
             registry.watch(lambda: served.append(ready_versions(registry)))
             await registry.unload("affine")
             assert served == [[]]
+
+    run_test(test())
+
+
+def test_of_versions_that_are_all_refused_the_newest_says_why(models: Path, write_model: WriteModel) -> None:
+    """It is the one that should answer."""
+    (write_model("affine", 1) / "model.onnx").write_bytes(b"half")
+    (write_model("affine", 2) / "model.onnx").write_bytes(b"another half")
+
+    async def test() -> None:
+        async with loaded_registry(Settings(models=models)) as registry:
+            with pytest.raises(ModelNotReady, match=r"version 2 .*12 bytes"):
+                await registry.load("affine")
 
     run_test(test())
 
