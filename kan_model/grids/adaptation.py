@@ -144,8 +144,7 @@ def _largest_change(before: Tensor, after: Tensor) -> Tensor:
     scale = before.amax(dim=0) - before.amin(dim=0)
     # A computed constant may vary in its last digits.
     scale = torch.where(scale > 1e-9 * largest, scale, largest)
-    difference = (after - before).abs().amax(dim=0)
-    share = torch.where(difference > 0, difference / scale.clamp(min=_SMALLEST), difference)
+    share = (after - before).abs().amax(dim=0) / scale.clamp(min=_SMALLEST)
     return torch.where(torch.isfinite(share), share, torch.nan)
 
 

@@ -62,7 +62,7 @@ def feature_breaks(values: Vector, old: Vector, uniform_share: float, margin: fl
     low, high = np.quantile(values, [0.01, 0.99])
     far = (values < low - _REACH * (high - low)) | (values > high + _REACH * (high - low))
     near = values[~far]
-    values = np.clip(values, min(old[0], near.min()), max(old[-1], near.max())) if far.any() else values
+    values = np.clip(values, min(old[0], near.min()), max(old[-1], near.max()))
     low, high = values.min(), values.max()
     narrowest = step * max(abs(low), abs(high), _SMALLEST)
     if high - low <= size * narrowest:

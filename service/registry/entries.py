@@ -97,7 +97,7 @@ class Entries:
 
     def names(self) -> list[str]:
         """The models with at least one version that was tried."""
-        return [name for name, entries in self._by_name.items() if entries]
+        return list(self._by_name)
 
     def of(self, name: str) -> Mapping[int, Entry]:
         """A model's entries, by version."""
@@ -117,13 +117,11 @@ class Entries:
 
     def remove(self, entry: Entry) -> None:
         """Forget a version."""
-        del self._by_name[entry.name][entry.version]
+        entries = self._by_name[entry.name]
+        del entries[entry.version]
+        if not entries:
+            del self._by_name[entry.name]
         self.choose_latest(entry.name)
-
-    def remove_model(self, name: str) -> None:
-        """Forget all versions of a model."""
-        self._by_name.pop(name, None)
-        self._latest.pop(name, None)
 
     def choose_latest(self, name: str) -> None:
         """Choose the latest version again. Call it after a version became ready or stopped to be."""

@@ -139,6 +139,10 @@ class Loader:
             ) from error
         finally:
             halt.set()  # otherwise a run that hangs would keep a core busy for ever
+            if entry.load is None:
+                # Cancelled in the turn of the event loop in which it ends: the cancellation is not here yet. Without
+                # this line a version that was unloaded would be told as ready, or as refused, until a restart.
+                raise asyncio.CancelledError
 
     def _accept(self, entry: Entry, model: LiveModel, seconds: float) -> None:
         entry.model, entry.state, entry.reason, entry.refusal = model, State.READY, "", None

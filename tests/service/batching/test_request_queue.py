@@ -215,7 +215,9 @@ def test_late_and_cancelled_bulk_requests_are_not_taken(loop: asyncio.AbstractEv
     assert not queue
 
 
-def test_who_is_late_is_told_how_many_rows_were_not_run(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
+def test_a_late_request_is_told_how_many_rows_were_not_run(
+    loop: asyncio.AbstractEventLoop, metrics: ModelMetrics
+) -> None:
     """Only those: the first rows of a large request may have been run before."""
     queue = RequestQueue(100, metrics)
     late = _request(loop, 5, deadline=NOW + 1)

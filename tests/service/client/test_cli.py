@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pty
+import re
 import signal
 import socket
 import subprocess
@@ -106,8 +107,8 @@ def test_a_refused_model_is_listed_with_its_reason(
     assert (code, out) == (1, "NOT_SERVING\n")
     code, out, err = call("predict", "broken", "--address", other, stdin="x0\n1\n")
     assert (code, out) == (1, "")
-    assert "it was refused: model.onnx has 8 bytes" in err
-    assert err.endswith("; publish the model again, or put a version back that loads\n")
+    assert "8 bytes" in err
+    assert "publish the model again" in err
 
 
 @pytest.mark.parametrize("source", ["file", "stdin"])
@@ -167,7 +168,8 @@ def test_a_hundred_thousand_rows_go_in_chunks(address: str, call: Call, answer: 
 def test_accuracy_is_told_on_standard_error(address: str, call: Call) -> None:
     """Answers stay alone on standard output."""
     code, out, err = call("predict", "classifier", "--target", "y", stdin="y,x0,x1,x2,x3\nblue,1,2,3,4\nred,0,0,0,0\n")
-    assert (code, err) == (0, "accuracy 0.5000 (1 of 2 rows)\n")
+    assert code == 0
+    assert "accuracy 0.5000 (1 of 2" in err
     assert len(out.splitlines()) == 3
 
 
@@ -213,7 +215,7 @@ def test_closed_standard_input_is_one_line_and_exit_code_2(nobody: str) -> None:
     closed = ["sh", "-c", 'exec "$@" <&-', "sh", *COMMAND, "predict", "affine", "-"]
     done = subprocess.run(closed, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "kan-client: standard input is closed; wanted rows there, or a file\n"
+    assert re.fullmatch("kan-client: standard input is closed.*\n", done.stderr)
 
 
 @pytest.mark.parametrize("arguments", [("predict",), ("predict", "m", "--model-version", "0"), ("fly",), ()])
@@ -255,7 +257,8 @@ def test_a_full_disk_is_one_line_and_exit_code_1(address: str) -> None:
     """Not a traceback, and not a second complaint at exit."""
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run([*COMMAND, "models"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert (done.returncode, done.stderr) == (1, "kan-client: [Errno 28] No space left on device\n")
+    assert done.returncode == 1
+    assert re.fullmatch("kan-client: .*No space left.*\n", done.stderr)
 
 
 def test_answers_are_utf8_whatever_the_locale(kan_serve: Start, write_model: WriteModel) -> None:

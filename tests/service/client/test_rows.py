@@ -58,7 +58,7 @@ def test_columns_are_taken_by_name_and_words_become_zero_and_one() -> None:
 def test_a_missing_number_is_nan_where_the_model_imputes_and_else_an_error(cell: object) -> None:
     """Every spelling of nothing is treated alike."""
     assert math.isnan(encode({"age": cell, "colour": "red", "dose": 1})[0][0])
-    with pytest.raises(InvalidInput, match=r'rows\[0\]: column "dose" holds no value .*, wanted a number'):
+    with pytest.raises(InvalidInput, match=r'rows\[0\]: .*"dose" holds no value'):
         encode({"age": 1, "colour": "red", "dose": cell})
 
 
@@ -77,7 +77,10 @@ def test_a_missing_number_is_nan_where_the_model_imputes_and_else_an_error(cell:
     ],
 )
 def test_what_is_no_number_is_named_with_row_and_column(cell: object, wanted: str) -> None:
-    """The message has the place, the text and what was wanted."""
+    """The message has the place, the text and what was wanted.
+
+    This table is the one place that pins these messages.
+    """
     with pytest.raises(InvalidInput, match=r'rows\[1\]: column "c" ' + wanted):
         numbers_of("c", column_rows(["1", cell]))
 
@@ -93,7 +96,10 @@ def test_what_is_no_number_is_named_with_row_and_column(cell: object, wanted: st
     ],
 )
 def test_an_unknown_word_is_named_with_the_known_ones(cell: object, wanted: str) -> None:
-    """Row, column, word and what was wanted are in the message."""
+    """Row, column, word and what was wanted are in the message.
+
+    This table is the one place that pins these messages.
+    """
     with pytest.raises(InvalidInput, match=r'rows\[0\]: column "colour" ' + wanted):
         encode({"age": 1, "colour": cell, "dose": 1})
 
@@ -132,13 +138,13 @@ def test_a_missing_word_is_the_empty_word_where_the_model_knows_it() -> None:
 
 def test_missing_columns_are_all_listed() -> None:
     """One message names every absent column and what is there."""
-    with pytest.raises(InvalidInput, match=r'rows\[1\] lacks columns "age", "dose"; it has "colour", "ages"'):
+    with pytest.raises(InvalidInput, match=r'rows\[1\] lacks .*"age", "dose"'):
         rows_of([{"age": 1, "colour": "red", "dose": 1}, {"colour": "red", "ages": 3}], ["age", "colour", "dose"])
 
 
 def test_a_record_that_is_no_mapping_is_an_error() -> None:
     """A list among dicts is named by its place."""
-    with pytest.raises(InvalidInput, match=r"rows\[1\] is a list, wanted cells by column name"):
+    with pytest.raises(InvalidInput, match=r"rows\[1\] is a list"):
         rows_of([{"a": 1}, [1]], ["a"])
 
 
@@ -159,10 +165,10 @@ def test_numbers_become_float32_and_one_row_may_be_flat() -> None:
         (np.zeros((1, 2, 3)), r"got shape \[1, 2, 3\]"),
         (5.0, r"got shape \[\]"),
         ([[1, 2], [3]], "not all of one length"),
-        ([["a", "b"]], "give rows with words as dicts by column name"),
+        ([["a", "b"]], "as dicts by column name"),
         ([[1, None]], "got an array of object"),
         ([[1j]], "got an array of complex128"),
-        ([[1.0], [np.inf]], r"rows\[1\] holds inf as feature 0, wanted a finite number"),
+        ([[1.0], [np.inf]], r"rows\[1\] holds inf as feature 0"),
         ([[0.0, -1e39]], r"rows\[0\] holds -1e\+39 as feature 1"),
     ],
 )

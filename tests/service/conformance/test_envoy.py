@@ -173,7 +173,7 @@ def test_the_drain_goes_on_without_the_admin_interface(server: KanServe) -> None
     (_folder(envoy) / "admin.sock").unlink()
     code, log = server.stop()
     assert code == 0
-    assert "Envoy's admin API does not answer" in log
+    assert "admin API does not answer" in log
     assert not Path(f"/proc/{envoy}").exists()
 
 
@@ -471,5 +471,5 @@ def test_an_access_log_that_cannot_be_written(models: Path, capfd: pytest.Captur
     """It is one line, and exit code 1."""
     file = models / "absent" / "access.log"
     assert main(["--models", str(models), "--frontend", "envoy", "--grpc-port", "0", "--access-log", str(file)]) == 1
-    lines = capfd.readouterr().err.splitlines()
-    assert lines == [f"kan-serve: the access log {str(file)!r} cannot be written: No such file or directory"]
+    (line,) = capfd.readouterr().err.splitlines()
+    assert f"access log {str(file)!r} cannot be written" in line

@@ -235,8 +235,8 @@ def test_storage_goes_away_and_comes_back(start: Start, bucket: Bucket, upload: 
     assert code == 0
     reasons = re.findall("ERROR (.*); loaded models still answer", log)
     assert 0 < len(reasons) == len(set(reasons))
-    assert "model repository 's3://models/production' cannot be read: Could not connect" in log
-    assert "the model repository is read again" in log
+    assert "'s3://models/production' cannot be read" in log
+    assert "repository is read again" in log
 
 
 def test_a_restart_without_storage(start: Start, bucket: Bucket, upload: Callable[..., Path]) -> None:
@@ -253,7 +253,7 @@ def test_a_restart_without_storage(start: Start, bucket: Bucket, upload: Callabl
     upload(2)
     wait_for(lambda: _answered(server)[0] == 2)
     _, log = server.stop()
-    assert log.count("what the cache holds is served") == 1
+    assert log.count("cache holds is served") == 1
 
 
 def test_a_first_start_without_storage(start: Start, bucket: Bucket, upload: Callable[..., Path]) -> None:
@@ -264,7 +264,7 @@ def test_a_first_start_without_storage(start: Start, bucket: Bucket, upload: Cal
     assert server.get("/livez")[0] == 200
     status, reason = server.get("/readyz")
     assert status == 503
-    assert "model repository 's3://models/production' cannot be read" in reason
+    assert "'s3://models/production' cannot be read" in reason
     bucket.come_back()
     wait_for(server.is_ready)
 
@@ -273,9 +273,7 @@ def test_a_bucket_that_is_not_there(bucket: Bucket, frontend: str) -> None:
     """A mistake: one line, and exit code 1."""
     done = run_kan_serve("s3://absent/production", "--frontend", frontend)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.splitlines()[-1].startswith(
-        "kan-serve: model repository 's3://absent/production' cannot be read"
-    )
+    assert "'s3://absent/production' cannot be read" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
 
 

@@ -116,7 +116,8 @@ def test_a_loop_that_hangs_is_not_live() -> None:
         assert (await asyncio.to_thread(get, f"127.0.0.1:{probes.port}", "/livez"))[0] == 200
         now = 60.0
         status, reason = await asyncio.to_thread(get, f"127.0.0.1:{probes.port}", "/livez")
-        assert (status, reason) == (503, "the event loop has not turned for 60.0 s\n")
+        assert status == 503
+        assert "event loop has not turned for 60.0 s" in reason
         await probes.close()
 
     asyncio.run(check())

@@ -101,7 +101,10 @@ def test_every_number_type_becomes_float32(model: LiveModel, datatype: str) -> N
     ],
 )
 def test_a_tensor_that_does_not_fit_is_refused(model: LiveModel, request_: ModelInferRequest, message: str) -> None:
-    """Each refusal names the input, what came and what was wanted."""
+    """Each refusal names the input, what came and what was wanted.
+
+    This table is the one place that pins these messages.
+    """
     with pytest.raises(InvalidRequest, match=message):
         decode_infer(request_, model, _MOST_ROWS)
 
@@ -127,9 +130,9 @@ def test_outputs_are_answered_in_the_form_of_the_request(model: LiveModel) -> No
 @pytest.mark.parametrize(
     ("outputs", "message"),
     [
-        ([{"name": "label"}], r"output 'label' is asked for; wanted one of \['y'\]"),
-        ([{"name": "z"}], r"output 'z' is asked for; wanted one of \['y'\]"),
-        ([{"name": "y"}, {"name": "y"}], "output 'y' is asked for twice"),
+        ([{"name": "label"}], r"'label' is asked for; .*\['y'\]"),
+        ([{"name": "z"}], r"'z' is asked for; .*\['y'\]"),
+        ([{"name": "y"}, {"name": "y"}], "'y' is asked for twice"),
         ([{"name": "y", "parameters": {"classification": {"int64_param": 3}}}], "parameter 'classification'"),
     ],
 )

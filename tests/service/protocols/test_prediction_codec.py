@@ -73,7 +73,10 @@ def test_encoding_keeps_every_bit(values: NDArray[np.float32], raw: bool) -> Non
     ],
 )
 def test_a_matrix_that_does_not_fit_is_refused(model: LiveModel, matrix: Matrix, message: str) -> None:
-    """Each refusal names the field, what came and what was wanted."""
+    """Each refusal names the field, what came and what was wanted.
+
+    This table is the one place that pins these messages.
+    """
     with pytest.raises(InvalidRequest, match=message):
         decode_matrix(matrix, model, _MOST_ROWS)
 

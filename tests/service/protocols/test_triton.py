@@ -192,7 +192,7 @@ def test_what_cannot_be_loaded_says_why(serving: Serving, write_model: WriteMode
     ("name", "sentence"),
     [
         *(
-            (f"{kind}SharedMemory{what}", "send the tensors in the request")
+            (f"{kind}SharedMemory{what}", "send the tensors")
             for kind in ("System", "Cuda")
             for what in ("Status", "Register", "Unregister")
         ),

@@ -25,7 +25,8 @@ def test_the_latest_is_the_newest_that_is_ready() -> None:
     entries.remove(second)
     assert entries.latest("affine") is first
     assert entries.ready() == {("affine", 1)}
-    entries.remove_model("affine")
+    entries.remove(first)
+    entries.remove(entries.add("affine", 10))
     assert entries.latest("affine") is None
     assert (list(entries), entries.names()) == ([], [])
 
@@ -89,6 +90,8 @@ def test_entries_may_change_during_an_iteration() -> None:
         entries.add("c", len(seen))
     assert seen == [("a", 1), ("a", 2), ("b", 1)]
     assert entries.names() == ["c"]
+    with pytest.raises(ModelNotFound, match=r"there is c$"):
+        entries.find("a", None, complete=True)
 
 
 def test_a_version_that_does_not_answer_says_why() -> None:
@@ -114,5 +117,6 @@ def test_a_message_lists_a_bounded_number_of_names(count: int, end: str) -> None
     with pytest.raises(ModelNotFound) as caught:
         entries.find("x" * 80, None, complete=True)
     message = str(caught.value)
-    assert message.startswith(f"model '{'x' * 80}' is unknown; there is m00, m01, ")
+    assert f"'{'x' * 80}' is unknown" in message
+    assert "m00, m01, " in message
     assert message.endswith(end)

@@ -11,6 +11,7 @@ from kan_api.v1.manifest_pb2 import ModelManifest
 from service.metrics.metrics import Metrics
 from service.registry.registry import Registry, State
 from service.settings import Settings
+from tests.kit.registry import loaded_registry
 from tests.kit.repository import WriteModel
 
 
@@ -103,15 +104,13 @@ def test_a_version_is_compared_again_once_the_ones_before_it_are_gone(models: Pa
     old = write_model("affine", 1, name="digits")
 
     async def test() -> None:
-        registry = Registry(Settings(models=models, linger_seconds=0), Metrics())
-        await registry.load_all()
-        write_model("imputed", 2, name="digits")
-        await registry.refresh()
-        assert ready(registry) == [1]
-        old.rename(models / "aside")
-        await registry.refresh()
-        assert ready(registry) == [2]
-        await registry.close()
+        async with loaded_registry(Settings(models=models, linger_seconds=0)) as registry:
+            write_model("imputed", 2, name="digits")
+            await registry.refresh()
+            assert ready(registry) == [1]
+            old.rename(models / "aside")
+            await registry.refresh()
+            assert ready(registry) == [2]
 
     asyncio.run(test())
 
@@ -122,12 +121,10 @@ def test_a_version_by_itself_is_held_against_nothing(models: Path, write_model: 
     newest = write_model("imputed", 2, name="digits")
 
     async def test() -> None:
-        registry = Registry(Settings(models=models, linger_seconds=0, allow_incompatible="digits"), Metrics())
-        await registry.load_all()
-        assert ready(registry) == [2]
-        newest.rename(models / "aside")
-        await registry.refresh()
-        assert ready(registry) == [1]
-        await registry.close()
+        async with loaded_registry(Settings(models=models, linger_seconds=0, allow_incompatible="digits")) as registry:
+            assert ready(registry) == [2]
+            newest.rename(models / "aside")
+            await registry.refresh()
+            assert ready(registry) == [1]
 
     asyncio.run(test())

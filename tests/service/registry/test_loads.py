@@ -15,23 +15,16 @@ from service.metrics.metrics import Metrics
 from service.registry.model.onnx_runtime import onnxruntime
 from service.registry.registry import Registry, State
 from service.settings import Settings
+from tests.kit.registry import HeldLoads, loaded_registry, ready_versions
 from tests.kit.repository import WriteModel, make_endless
 from tests.kit.waiting import run_test, until
 
 ROWS = np.ones((1, 4), np.float32)
 
 
-def registry_of(models: Path, **settings: Any) -> tuple[Registry, Metrics]:
-    """A registry with short time limits, and its metrics."""
-    metrics = Metrics()
-    return Registry(
-        Settings(**{"models": models, "linger_seconds": 0, "max_load_seconds": 3, **settings}), metrics
-    ), metrics
-
-
-def ready(registry: Registry) -> list[str]:
-    """The versions that answer."""
-    return [f"{one.name}/{one.version}" for one in registry.statuses() if one.state is State.READY]
+def brief_settings(models: Path, **more: Any) -> Settings:
+    """Settings with short time limits."""
+    return Settings(**{"models": models, "linger_seconds": 0, "max_load_seconds": 3, **more})
 
 
 def state(registry: Registry, version: int) -> State:
@@ -46,21 +39,20 @@ def test_a_load_that_hangs_holds_up_no_other_model(models: Path, write_model: Wr
     write_model("imputed", 1)
 
     async def test() -> None:
-        registry, metrics = registry_of(models)
-        await registry.load_all()
-        make_endless(write_model("affine", 2))
-        await registry.scan()
-        write_model("imputed", 2)
-        await registry.scan()
-        await until(lambda: "imputed/2" in ready(registry))
-        await until(lambda: state(registry, 2) is State.REFUSED)
-        assert ready(registry) == ["affine/1", "imputed/2"]
-        labels = {"model": "affine", "version": "2", "reason": "slow"}
-        assert metrics.registry.get_sample_value("kan_model_refused_total", labels) == 1
-        write_model("affine", 3)
-        assert await registry.refresh()
-        assert ready(registry) == ["affine/3", "imputed/2"]
-        await registry.close()
+        metrics = Metrics()
+        async with loaded_registry(brief_settings(models), metrics) as registry:
+            make_endless(write_model("affine", 2))
+            await registry.scan()
+            write_model("imputed", 2)
+            await registry.scan()
+            await until(lambda: "imputed/2" in ready_versions(registry))
+            await until(lambda: state(registry, 2) is State.REFUSED)
+            assert ready_versions(registry) == ["affine/1", "imputed/2"]
+            labels = {"model": "affine", "version": "2", "reason": "slow"}
+            assert metrics.registry.get_sample_value("kan_model_refused_total", labels) == 1
+            write_model("affine", 3)
+            assert await registry.refresh()
+            assert ready_versions(registry) == ["affine/3", "imputed/2"]
 
     run_test(test())
 
@@ -73,18 +65,37 @@ def test_after_a_restart_everything_else_answers_while_a_load_hangs(models: Path
     write_model("imputed", 1)
 
     async def test() -> None:
-        registry, metrics = registry_of(models, max_load_seconds=6, poll_seconds=0.05)
+        metrics = Metrics()
+        registry = Registry(brief_settings(models, max_load_seconds=6, poll_seconds=0.05), metrics)
         starting = asyncio.create_task(registry.load_all())
-        await until(lambda: ready(registry) == ["imputed/1"])
+        await until(lambda: ready_versions(registry) == ["imputed/1"])
         await starting
         assert registry.ready()
         registry.watch(lambda: None)
-        await until(lambda: ready(registry) == ["affine/1", "imputed/1"])
+        await until(lambda: ready_versions(registry) == ["affine/1", "imputed/1"])
         with registry.lease("affine") as model:
             assert (await model.batcher.submit(ROWS)).outputs[0].shape == (1, 1)
         labels = {"model": "affine", "version": "2", "reason": "slow"}
         assert metrics.registry.get_sample_value("kan_model_refused_total", labels) == 1
         await registry.close()
+
+    run_test(test())
+
+
+def test_a_slow_load_is_not_waited_for_while_another_model_answers(
+    models: Path, write_model: WriteModel, held_loads: HeldLoads
+) -> None:
+    """A load is slow after a sixth of its time: `refresh` returns, and the load goes on."""
+    write_model("imputed", 1)
+
+    async def test() -> None:
+        async with loaded_registry(brief_settings(models, max_load_seconds=3)) as registry:
+            write_model("affine", 1)
+            held_loads.holding = True
+            assert not await registry.refresh()
+            assert state(registry, 1) is State.LOADING
+            held_loads.go_on.set()
+            await until(lambda: ready_versions(registry) == ["affine/1", "imputed/1"])
 
     run_test(test())
 
@@ -95,14 +106,14 @@ def test_a_load_on_request_that_hangs_holds_up_no_look(models: Path, write_model
     write_model("imputed", 1)
 
     async def test() -> None:
-        registry, _ = registry_of(models, max_load_seconds=600)
+        registry = Registry(brief_settings(models, max_load_seconds=600), Metrics())
         starting = asyncio.create_task(registry.load_all())
-        await until(lambda: ready(registry) == ["imputed/1"])
+        await until(lambda: ready_versions(registry) == ["imputed/1"])
         loading = asyncio.create_task(registry.load("affine"))
         await asyncio.sleep(0)  # scans take turns in the order in which they are asked for: this load's comes first
         write_model("imputed", 2)
         await registry.scan()
-        await until(lambda: ready(registry) == ["imputed/2"])
+        await until(lambda: ready_versions(registry) == ["imputed/2"])
         await registry.unload("affine")
         with pytest.raises(ModelNotReady, match="unloaded"):
             await loading
@@ -117,15 +128,13 @@ def test_a_stop_ends_a_load_on_request(models: Path, write_model: WriteModel) ->
     write_model("affine", 1)
 
     async def test() -> None:
-        registry, _ = registry_of(models, max_load_seconds=600)
-        await registry.load_all()
-        make_endless(write_model("affine", 2))
-        loading = asyncio.create_task(registry.load("affine"))
-        await until(lambda: len(registry.statuses()) == 2)
-        await registry.drain()
-        with pytest.raises(Draining):
-            await loading
-        await registry.close()
+        async with loaded_registry(brief_settings(models, max_load_seconds=600)) as registry:
+            make_endless(write_model("affine", 2))
+            loading = asyncio.create_task(registry.load("affine"))
+            await until(lambda: len(registry.statuses()) == 2)
+            await registry.drain()
+            with pytest.raises(Draining):
+                await loading
 
     run_test(test())
 
@@ -135,7 +144,7 @@ def test_a_run_that_hangs_at_warm_up_ends_with_its_load(models: Path, write_mode
     make_endless(write_model("affine", 1))
 
     async def test() -> None:
-        registry, _ = registry_of(models, max_load_seconds=0.5)
+        registry = Registry(brief_settings(models, max_load_seconds=0.5), Metrics())
         before = {thread.name for thread in threading.enumerate()}
         await registry.load_all()
         assert not registry.ready()
@@ -158,20 +167,18 @@ def test_whatever_a_load_raises_refuses_that_version_alone(
     write_model("imputed", 1)
 
     async def test() -> None:
-        registry, _ = registry_of(models, poll_seconds=0.01)
-        await registry.load_all()
-        registry.watch(lambda: None)
-        write_model("affine", 2)
-        with monkeypatch.context() as patch:
-            patch.setattr(onnxruntime, "SessionOptions", _raises(fault))
-            await until(lambda: len(registry.statuses()) == 3 and state(registry, 2) is State.REFUSED)
-        assert ready(registry) == ["affine/1", "imputed/1"]
-        assert registry.ready()
-        (refused,) = [one for one in registry.statuses() if one.state is State.REFUSED]
-        assert repr(fault) in refused.reason
-        write_model("affine", 3)
-        await until(lambda: "affine/3" in ready(registry))
-        await registry.close()
+        async with loaded_registry(brief_settings(models, poll_seconds=0.01)) as registry:
+            registry.watch(lambda: None)
+            write_model("affine", 2)
+            with monkeypatch.context() as patch:
+                patch.setattr(onnxruntime, "SessionOptions", _raises(fault))
+                await until(lambda: len(registry.statuses()) == 3 and state(registry, 2) is State.REFUSED)
+            assert ready_versions(registry) == ["affine/1", "imputed/1"]
+            assert registry.ready()
+            (refused,) = [one for one in registry.statuses() if one.state is State.REFUSED]
+            assert repr(fault) in refused.reason
+            write_model("affine", 3)
+            await until(lambda: "affine/3" in ready_versions(registry))
 
     with caplog.at_level(logging.INFO):
         run_test(test())
@@ -196,7 +203,8 @@ def test_a_version_for_which_there_was_no_memory_is_tried_again(
     monkeypatch.setattr("service.registry.refusal._PAUSES_SECONDS", {"resources": (0.05, 0.05)})
 
     async def test() -> None:
-        registry, metrics = registry_of(models, poll_seconds=0.01)
+        metrics = Metrics()
+        registry = Registry(brief_settings(models, poll_seconds=0.01), metrics)
         with monkeypatch.context() as patch:
             patch.setattr(onnxruntime, "InferenceSession", _raises(fault))
             await registry.load_all()
@@ -206,39 +214,30 @@ def test_a_version_for_which_there_was_no_memory_is_tried_again(
         labels = {"model": "affine", "version": "1", "reason": "resources"}
         assert metrics.registry.get_sample_value("kan_model_refused_total", labels) == 2
         registry.watch(lambda: None)
-        await until(lambda: ready(registry) == ["affine/1"])
+        await until(lambda: ready_versions(registry) == ["affine/1"])
         await registry.close()
 
     run_test(test())
 
 
 def test_a_version_that_took_too_long_is_tried_again(
-    models: Path, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch
+    models: Path, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch, held_loads: HeldLoads
 ) -> None:
     """Other loads of a start may have slowed it down; its files have not changed."""
     write_model("affine", 1)
     monkeypatch.setattr("service.registry.refusal._PAUSES_SECONDS", {"slow": (0.05, 0.05)})
-    go_on = threading.Event()
-    open_session = onnxruntime.InferenceSession
-
-    def held(*given: Any, **more: Any) -> Any:
-        go_on.wait()
-        return open_session(*given, **more)
 
     async def test() -> None:
-        registry, _ = registry_of(models, poll_seconds=0.01, max_load_seconds=0.5)
-        with monkeypatch.context() as patch:
-            patch.setattr(onnxruntime, "InferenceSession", held)
-            await registry.load_all()
+        registry = Registry(brief_settings(models, poll_seconds=0.01, max_load_seconds=0.5), Metrics())
+        held_loads.holding = True
+        await registry.load_all()
+        held_loads.holding = False
         assert state(registry, 1) is State.REFUSED
         registry.watch(lambda: None)
-        await until(lambda: ready(registry) == ["affine/1"])
+        await until(lambda: ready_versions(registry) == ["affine/1"])
         await registry.close()
 
-    try:
-        run_test(test())
-    finally:
-        go_on.set()
+    run_test(test())
 
 
 def test_a_version_whose_files_are_at_fault_is_not_tried_again(
@@ -249,7 +248,8 @@ def test_a_version_whose_files_are_at_fault_is_not_tried_again(
     monkeypatch.setattr("service.registry.refusal._PAUSES_SECONDS", {"resources": (0.0, 0.0)})
 
     async def test() -> None:
-        registry, metrics = registry_of(models)
+        metrics = Metrics()
+        registry = Registry(brief_settings(models), metrics)
         with monkeypatch.context() as patch:
             patch.setattr(onnxruntime, "InferenceSession", _raises(ValueError("no graph")))
             await registry.load_all()
@@ -282,10 +282,8 @@ def test_at_most_four_versions_load_at_once(
 
     async def test() -> None:
         monkeypatch.setattr(onnxruntime, "InferenceSession", counted)
-        registry, _ = registry_of(models, max_load_seconds=60)
-        await registry.load_all()
-        assert len(ready(registry)) == 12
-        await registry.close()
+        async with loaded_registry(brief_settings(models, max_load_seconds=60)) as registry:
+            assert len(ready_versions(registry)) == 12
 
     run_test(test())
     assert most <= 4

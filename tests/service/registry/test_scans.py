@@ -13,6 +13,8 @@ from service.errors import Draining, ModelNotFound
 from service.metrics.metrics import Metrics
 from service.registry.registry import Registry
 from service.settings import Settings
+from tests.kit.batching import turns
+from tests.kit.registry import HeldLoads, loaded_registry, ready_versions
 from tests.kit.repository import WriteModel, make_endless
 from tests.kit.waiting import run_test
 
@@ -33,21 +35,54 @@ def test_no_scan_begins_before_the_last_one_ended(
         return found
 
     async def test() -> None:
-        registry = Registry(Settings(models=models), Metrics())
-        await registry.load_all()
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "scandir", held)
-            scans = [asyncio.create_task(registry.scan())]
-            while not hangs.is_set():  # noqa: ASYNC110 - another thread's
+        async with loaded_registry(Settings(models=models)) as registry:
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "scandir", held)
+                scans = [asyncio.create_task(registry.scan())]
+                while not hangs.is_set():  # noqa: ASYNC110 - another thread's
+                    await asyncio.sleep(0)
+            write_model("affine", 2)
+            scans.append(asyncio.create_task(registry.scan() if second == "a scan" else registry.load("affine")))
+            for _ in range(10):
                 await asyncio.sleep(0)
-        write_model("affine", 2)
-        scans.append(asyncio.create_task(registry.scan() if second == "a scan" else registry.load("affine")))
-        for _ in range(10):
-            await asyncio.sleep(0)
-        assert [thread.name for thread in threading.enumerate()].count("list") == 1
+            assert [thread.name for thread in threading.enumerate()].count("list") == 1
+            go_on.set()
+            await asyncio.gather(*scans)
+
+    try:
+        run_test(test())
+    finally:
         go_on.set()
-        await asyncio.gather(*scans)
-        await registry.close()
+
+
+def test_a_load_on_request_ends_after_the_scan_beside_it(
+    models: Path, write_model: WriteModel, held_loads: HeldLoads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A source is called once at a time, and the last call of a load tells it which versions answer."""
+    write_model("affine", 1)
+    hangs, go_on = threading.Event(), threading.Event()
+    scandir = os.scandir
+
+    def held(*given: Any) -> Any:
+        hangs.set()
+        go_on.wait()
+        return scandir(*given)
+
+    async def test() -> None:
+        async with loaded_registry(Settings(models=models)) as registry:
+            write_model("affine", 2)
+            held_loads.holding = True
+            loading = asyncio.create_task(registry.load("affine"))
+            await asyncio.to_thread(held_loads.begun.wait)
+            monkeypatch.setattr(os, "scandir", held)
+            scanning = asyncio.create_task(registry.scan())
+            await asyncio.to_thread(hangs.wait)
+            await held_loads.end_in_next_turn()
+            await turns(10)
+            assert ready_versions(registry) == ["affine/2"]
+            assert not loading.done()
+            go_on.set()
+            await asyncio.gather(loading, scanning)
 
     try:
         run_test(test())

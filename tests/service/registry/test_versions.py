@@ -16,21 +16,11 @@ from service.metrics.metrics import Metrics
 from service.registry.registry import Registry, State
 from service.settings import Settings
 from service.version_policy import parse_version_policy
+from tests.kit.registry import loaded_registry, ready_versions
 from tests.kit.repository import WriteModel
 from tests.kit.waiting import run_test
 
 ROWS = np.ones((1, 4), np.float32)
-
-
-def registry_of(models: Path, **settings: Any) -> tuple[Registry, Metrics]:
-    """A registry and its metrics."""
-    metrics = Metrics()
-    return Registry(Settings(models=models, **settings), metrics), metrics
-
-
-def ready(registry: Registry) -> list[tuple[str, int]]:
-    """The versions that answer."""
-    return [(status.name, status.version) for status in registry.statuses() if status.state is State.READY]
 
 
 @pytest.mark.parametrize(
@@ -70,15 +60,13 @@ def test_the_policy_decides_what_is_loaded(
         write_model("affine", version)
 
     async def test() -> None:
-        registry, _ = registry_of(models, versions=versions)
-        await registry.load_all()
-        assert [version for _, version in ready(registry)] == served
-        for version in served:
-            with registry.lease("affine", version) as model:
-                assert model.version == version
-        with registry.lease("affine") as model:
-            assert model.version == served[-1]
-        await registry.close()
+        async with loaded_registry(Settings(models=models, versions=versions)) as registry:
+            assert ready_versions(registry) == [f"affine/{version}" for version in served]
+            for version in served:
+                with registry.lease("affine", version) as model:
+                    assert model.version == version
+            with registry.lease("affine") as model:
+                assert model.version == served[-1]
 
     run_test(test())
 
@@ -88,23 +76,22 @@ def test_a_new_version_takes_over_and_the_old_one_finishes_what_it_has(models: P
     write_model("affine", 1)
 
     async def test() -> None:
-        registry, metrics = registry_of(models, linger_seconds=0)
-        await registry.load_all()
-        with registry.lease("affine") as old:
-            write_model("affine", 2)
-            assert await registry.refresh()
-            with registry.lease("affine") as new:
-                assert (old.version, new.version) == (1, 2)
-            with pytest.raises(ModelNotFound, match="no version 1"), registry.lease("affine", 1):
-                pass
-            assert (await old.batcher.submit(ROWS)).outputs[0].shape == (1, 1)
-            assert metrics.registry.get_sample_value("kan_model_ready", {"model": "affine", "version": "1"}) == 1
-        await asyncio.gather(*registry._succession._retiring)
-        assert metrics.registry.get_sample_value("kan_model_ready", {"model": "affine", "version": "1"}) is None
-        assert metrics.registry.get_sample_value("kan_model_ready", {"model": "affine", "version": "2"}) == 1
-        assert metrics.registry.get_sample_value("kan_model_swaps_total", {"model": "affine"}) == 1
-        assert not await registry.refresh()
-        await registry.close()
+        metrics = Metrics()
+        async with loaded_registry(Settings(models=models, linger_seconds=0), metrics) as registry:
+            with registry.lease("affine") as old:
+                write_model("affine", 2)
+                assert await registry.refresh()
+                with registry.lease("affine") as new:
+                    assert (old.version, new.version) == (1, 2)
+                with pytest.raises(ModelNotFound, match="no version 1"), registry.lease("affine", 1):
+                    pass
+                assert (await old.batcher.submit(ROWS)).outputs[0].shape == (1, 1)
+                assert metrics.registry.get_sample_value("kan_model_ready", {"model": "affine", "version": "1"}) == 1
+            await asyncio.gather(*registry._succession._retiring)
+            assert metrics.registry.get_sample_value("kan_model_ready", {"model": "affine", "version": "1"}) is None
+            assert metrics.registry.get_sample_value("kan_model_ready", {"model": "affine", "version": "2"}) == 1
+            assert metrics.registry.get_sample_value("kan_model_swaps_total", {"model": "affine"}) == 1
+            assert not await registry.refresh()
 
     run_test(test())
 
@@ -114,23 +101,22 @@ def test_a_broken_version_is_refused_once_and_taken_when_it_is_whole(models: Pat
     write_model("affine", 1)
 
     async def test() -> None:
-        registry, metrics = registry_of(models)
-        await registry.load_all()
-        folder = write_model("affine", 2)
-        whole = (folder / "model.onnx").read_bytes()
-        (folder / "model.onnx").write_bytes(whole[:20])
-        for _ in range(3):
-            await registry.refresh()
-            assert ready(registry) == [("affine", 1)]
-        counted = metrics.registry.get_sample_value(
-            "kan_model_refused_total", {"model": "affine", "version": "2", "reason": "checksum"}
-        )
-        assert counted == 1
-        assert registry.ready()
-        (folder / "model.onnx").write_bytes(whole)
-        assert await registry.refresh()
-        assert ready(registry) == [("affine", 2)]
-        await registry.close()
+        metrics = Metrics()
+        async with loaded_registry(Settings(models=models), metrics) as registry:
+            folder = write_model("affine", 2)
+            whole = (folder / "model.onnx").read_bytes()
+            (folder / "model.onnx").write_bytes(whole[:20])
+            for _ in range(3):
+                await registry.refresh()
+                assert ready_versions(registry) == ["affine/1"]
+            counted = metrics.registry.get_sample_value(
+                "kan_model_refused_total", {"model": "affine", "version": "2", "reason": "checksum"}
+            )
+            assert counted == 1
+            assert registry.ready()
+            (folder / "model.onnx").write_bytes(whole)
+            assert await registry.refresh()
+            assert ready_versions(registry) == ["affine/2"]
 
     run_test(test())
 
@@ -140,16 +126,15 @@ def test_a_broken_version_is_not_tried_again_because_another_comes(models: Path,
     write_model("affine", 1)
 
     async def test() -> None:
-        registry, metrics = registry_of(models)
-        await registry.load_all()
-        (write_model("affine", 3) / "model.onnx").write_bytes(b"half")
-        await registry.refresh()
-        write_model("affine", 2)
-        assert await registry.refresh()
-        assert ready(registry) == [("affine", 2)]
-        labels = {"model": "affine", "version": "3", "reason": "checksum"}
-        assert metrics.registry.get_sample_value("kan_model_refused_total", labels) == 1
-        await registry.close()
+        metrics = Metrics()
+        async with loaded_registry(Settings(models=models), metrics) as registry:
+            (write_model("affine", 3) / "model.onnx").write_bytes(b"half")
+            await registry.refresh()
+            write_model("affine", 2)
+            assert await registry.refresh()
+            assert ready_versions(registry) == ["affine/2"]
+            labels = {"model": "affine", "version": "3", "reason": "checksum"}
+            assert metrics.registry.get_sample_value("kan_model_refused_total", labels) == 1
 
     run_test(test())
 
@@ -166,22 +151,21 @@ def test_a_refused_version_that_nobody_wants_any_more_is_not_shown_as_one_that_s
         shutil.rmtree(models / "affine" / "1")
 
     async def test() -> None:
-        registry, metrics = registry_of(models)
-        await registry.load_all()
-        labels = {"model": "affine", "version": "2"}
-        assert metrics.registry.get_sample_value("kan_model_ready", labels) == 0
-        match way_out:
-            case "removed":
-                shutil.rmtree(broken)
-            case "a newer one":
-                write_model("affine", 3)
-            case "the model removed":
-                shutil.rmtree(models / "affine")
-            case _:
-                await registry.unload("affine")
-        await registry.refresh()
-        assert metrics.registry.get_sample_value("kan_model_ready", labels) is None
-        await registry.close()
+        metrics = Metrics()
+        async with loaded_registry(Settings(models=models), metrics) as registry:
+            labels = {"model": "affine", "version": "2"}
+            assert metrics.registry.get_sample_value("kan_model_ready", labels) == 0
+            match way_out:
+                case "removed":
+                    shutil.rmtree(broken)
+                case "a newer one":
+                    write_model("affine", 3)
+                case "the model removed":
+                    shutil.rmtree(models / "affine")
+                case _:
+                    await registry.unload("affine")
+            await registry.refresh()
+            assert metrics.registry.get_sample_value("kan_model_ready", labels) is None
 
     run_test(test())
 
@@ -196,12 +180,11 @@ def test_a_refused_version_that_is_wanted_is_shown_whatever_else_answers(
     (write_model("affine", 2) / "model.onnx").write_bytes(b"")
 
     async def test() -> None:
-        registry, metrics = registry_of(models, versions=policy)
-        await registry.load_all()
-        await registry.refresh()
-        assert ready(registry) == [("affine", 1), ("affine", 3)]
-        assert metrics.registry.get_sample_value("kan_model_ready", {"model": "affine", "version": "2"}) == 0
-        await registry.close()
+        metrics = Metrics()
+        async with loaded_registry(Settings(models=models, versions=policy), metrics) as registry:
+            await registry.refresh()
+            assert ready_versions(registry) == ["affine/1", "affine/3"]
+            assert metrics.registry.get_sample_value("kan_model_ready", {"model": "affine", "version": "2"}) == 0
 
     run_test(test())
 
@@ -212,12 +195,10 @@ def test_taking_the_newest_away_goes_back_to_the_one_before(models: Path, write_
     newest = write_model("affine", 2)
 
     async def test() -> None:
-        registry, _ = registry_of(models)
-        await registry.load_all()
-        shutil.rmtree(newest)
-        assert await registry.refresh()
-        assert ready(registry) == [("affine", 1)]
-        await registry.close()
+        async with loaded_registry(Settings(models=models)) as registry:
+            shutil.rmtree(newest)
+            assert await registry.refresh()
+            assert ready_versions(registry) == ["affine/1"]
 
     run_test(test())
 
@@ -229,15 +210,13 @@ def test_a_refused_model_whose_files_are_gone_is_unknown(models: Path, write_mod
     (write_model("imputed", 2) / "model.onnx").write_bytes(b"half")
 
     async def test() -> None:
-        registry, _ = registry_of(models)
-        await registry.load_all()
-        shutil.rmtree(models / "affine")
-        shutil.rmtree(models / "imputed" / "2")
-        await registry.refresh()
-        assert [(one.name, one.version, one.state) for one in registry.statuses()] == [("imputed", 1, State.READY)]
-        with pytest.raises(ModelNotFound, match="unknown"):
-            registry.lease("affine")
-        await registry.close()
+        async with loaded_registry(Settings(models=models)) as registry:
+            shutil.rmtree(models / "affine")
+            shutil.rmtree(models / "imputed" / "2")
+            await registry.refresh()
+            assert [(one.name, one.version, one.state) for one in registry.statuses()] == [("imputed", 1, State.READY)]
+            with pytest.raises(ModelNotFound, match="unknown"):
+                registry.lease("affine")
 
     run_test(test())
 
@@ -250,14 +229,12 @@ def test_a_refused_version_that_is_not_wanted_stays_refused_when_its_files_chang
     (refused / "model.onnx").write_bytes(b"half")
 
     async def test() -> None:
-        registry, _ = registry_of(models)
-        await registry.load_all()
-        write_model("affine", 2)
-        await registry.refresh()
-        (refused / "model.onnx").write_bytes(b"another half")
-        await registry.refresh()
-        assert {one.version: one.state for one in registry.statuses()} == {1: State.REFUSED, 2: State.READY}
-        await registry.close()
+        async with loaded_registry(Settings(models=models)) as registry:
+            write_model("affine", 2)
+            await registry.refresh()
+            (refused / "model.onnx").write_bytes(b"another half")
+            await registry.refresh()
+            assert {one.version: one.state for one in registry.statuses()} == {1: State.REFUSED, 2: State.READY}
 
     run_test(test())
 
@@ -271,18 +248,16 @@ def test_a_folder_that_is_no_model_is_logged_once_and_again_when_it_comes_back(
     strange.mkdir()
 
     async def test() -> None:
-        registry, _ = registry_of(models)
-        await registry.load_all()
-        for _ in range(3):
+        async with loaded_registry(Settings(models=models)) as registry:
+            for _ in range(3):
+                await registry.refresh()
+            assert caplog.text.count("folder 'lost+found' is passed over") == 1
+            strange.rmdir()
             await registry.refresh()
-        assert caplog.text.count("folder 'lost+found' is passed over") == 1
-        strange.rmdir()
-        await registry.refresh()
-        strange.mkdir()
-        for _ in range(3):
-            await registry.refresh()
-        assert caplog.text.count("folder 'lost+found' is passed over") == 2
-        await registry.close()
+            strange.mkdir()
+            for _ in range(3):
+                await registry.refresh()
+            assert caplog.text.count("folder 'lost+found' is passed over") == 2
 
     run_test(test())
 
@@ -292,19 +267,17 @@ def test_files_that_vanish_do_not_take_the_service_with_them(models: Path, write
     folder = write_model("affine", 1)
 
     async def test() -> None:
-        registry, _ = registry_of(models)
-        await registry.load_all()
-        for gone in (folder, folder.parent):
-            shutil.rmtree(gone)
-            await registry.refresh()
-            assert ready(registry) == [("affine", 1)]
-        os.rmdir(models)
-        with pytest.raises(StartupError, match="cannot be read"):
-            await registry.refresh()
-        with registry.lease("affine") as model:
-            assert (await model.batcher.submit(ROWS)).outputs[0].shape == (1, 1)
-        assert registry.ready()
-        await registry.close()
+        async with loaded_registry(Settings(models=models)) as registry:
+            for gone in (folder, folder.parent):
+                shutil.rmtree(gone)
+                await registry.refresh()
+                assert ready_versions(registry) == ["affine/1"]
+            os.rmdir(models)
+            with pytest.raises(StartupError, match="cannot be read"):
+                await registry.refresh()
+            with registry.lease("affine") as model:
+                assert (await model.batcher.submit(ROWS)).outputs[0].shape == (1, 1)
+            assert registry.ready()
 
     run_test(test())
 
@@ -317,16 +290,14 @@ def test_a_model_that_answers_without_files_is_logged_once(
     (write_model("imputed", 1) / "model.onnx").write_bytes(b"half")
 
     async def test() -> None:
-        registry, _ = registry_of(models)
-        await registry.load_all()
-        shutil.rmtree(models / "imputed")
-        for _ in range(2):
-            shutil.rmtree(models / "affine")
+        async with loaded_registry(Settings(models=models)) as registry:
+            shutil.rmtree(models / "imputed")
             for _ in range(2):
+                shutil.rmtree(models / "affine")
+                for _ in range(2):
+                    await registry.refresh()
+                write_model("affine", 1)
                 await registry.refresh()
-            write_model("affine", 1)
-            await registry.refresh()
-        await registry.close()
 
     run_test(test())
     lines = [record.getMessage() for record in caplog.records if "files are gone" in record.getMessage()]
@@ -337,16 +308,14 @@ def test_models_that_appear_are_served(models: Path, write_model: WriteModel) ->
     """From an empty repository to readiness without a restart, by looking every now and then."""
 
     async def test() -> None:
-        registry, _ = registry_of(models, poll_seconds=0.01)
-        await registry.load_all()
-        changed = asyncio.Event()
-        registry.watch(changed.set)
-        assert registry.unready_reason() == "no model is ready"
-        write_model("imputed")
-        await changed.wait()
-        assert registry.ready()
-        await registry.drain()
-        await registry.close()
+        async with loaded_registry(Settings(models=models, poll_seconds=0.01)) as registry:
+            changed = asyncio.Event()
+            registry.watch(changed.set)
+            assert registry.unready_reason() == "no model is ready"
+            write_model("imputed")
+            await changed.wait()
+            assert registry.ready()
+            await registry.drain()
 
     run_test(test())
 
@@ -359,14 +328,12 @@ def test_a_watch_that_dies_takes_readiness_with_it(models: Path, write_model: Wr
     write_model("affine")
 
     async def test() -> None:
-        registry, _ = registry_of(models)
-        await registry.load_all()
-        registry.watch(lambda: None)
-        (watch,) = [task for task in asyncio.all_tasks() if task.get_name() == "watch"]
-        watch.cancel()
-        await asyncio.wait({watch})
-        assert "not scanned any more" in registry.unready_reason()
-        await registry.close()
+        async with loaded_registry(Settings(models=models)) as registry:
+            registry.watch(lambda: None)
+            (watch,) = [task for task in asyncio.all_tasks() if task.get_name() == "watch"]
+            watch.cancel()
+            await asyncio.wait({watch})
+            assert "not scanned any more" in registry.unready_reason()
 
     run_test(test())
 
@@ -384,7 +351,7 @@ def test_swaps_under_load_lose_nothing(models: Path, write_model: WriteModel, an
                 np.testing.assert_allclose(result.outputs[0], answer("affine", ROWS))
 
     async def test() -> None:
-        registry, _ = registry_of(models)
+        registry = Registry(Settings(models=models), Metrics())
         await registry.load_all()
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as callers:
@@ -408,36 +375,35 @@ def test_a_version_that_is_changed_in_place_is_left_as_it_was_loaded(models: Pat
     folder = write_model("affine", 1)
 
     async def test() -> None:
-        registry, _ = registry_of(models)
-        await registry.load_all()
-        (folder / "model.onnx").write_bytes(b"other")
-        os.utime(folder / "model.onnx", (1, 1))
-        assert not await registry.refresh()
-        assert ready(registry) == [("affine", 1)]
-        await registry.close()
+        async with loaded_registry(Settings(models=models)) as registry:
+            (folder / "model.onnx").write_bytes(b"other")
+            os.utime(folder / "model.onnx", (1, 1))
+            assert not await registry.refresh()
+            assert ready_versions(registry) == ["affine/1"]
 
     run_test(test())
 
 
 def test_a_model_is_unloaded_and_loaded_again(models: Path, write_model: WriteModel) -> None:
-    """After an unload, no new version is loaded until a request loads the model."""
+    """After an unload, no new version is loaded until a request loads the model. From then on scans find new ones."""
     write_model("affine", 1)
     write_model("imputed", 1)
 
     async def test() -> None:
-        registry, _ = registry_of(models)
-        await registry.load_all()
-        with registry.lease("affine") as model:
-            await registry.unload("affine")
-            assert (await model.batcher.submit(ROWS)).outputs[0].shape == (1, 1)
-        with pytest.raises(ModelNotFound, match="unknown"), registry.lease("affine"):
-            pass
-        write_model("affine", 2)
-        await registry.refresh()
-        assert ready(registry) == [("imputed", 1)]
-        await registry.load("affine")
-        assert ready(registry) == [("affine", 2), ("imputed", 1)]
-        await registry.close()
+        async with loaded_registry(Settings(models=models)) as registry:
+            with registry.lease("affine") as model:
+                await registry.unload("affine")
+                assert (await model.batcher.submit(ROWS)).outputs[0].shape == (1, 1)
+            with pytest.raises(ModelNotFound, match="unknown"), registry.lease("affine"):
+                pass
+            write_model("affine", 2)
+            await registry.refresh()
+            assert ready_versions(registry) == ["imputed/1"]
+            await registry.load("affine")
+            assert ready_versions(registry) == ["affine/2", "imputed/1"]
+            write_model("affine", 3)
+            await registry.refresh()
+            assert ready_versions(registry) == ["affine/3", "imputed/1"]
 
     run_test(test())
 
@@ -448,12 +414,10 @@ def test_a_load_on_request_ends_with_the_version_that_can_be_served(models: Path
     (write_model("affine", 2) / "model.onnx").write_bytes(b"half")
 
     async def test() -> None:
-        registry, _ = registry_of(models)
-        await registry.load_all()
-        await registry.unload("affine")
-        await registry.load("affine")
-        assert ready(registry) == [("affine", 1)]
-        await registry.close()
+        async with loaded_registry(Settings(models=models)) as registry:
+            await registry.unload("affine")
+            await registry.load("affine")
+            assert ready_versions(registry) == ["affine/1"]
 
     run_test(test())
 
@@ -463,13 +427,24 @@ def test_an_unload_is_reported(models: Path, write_model: WriteModel) -> None:
     write_model("affine", 1)
 
     async def test() -> None:
-        registry, _ = registry_of(models, poll_seconds=3600)
-        await registry.load_all()
-        served: list[list[tuple[str, int]]] = []
-        registry.watch(lambda: served.append(ready(registry)))
-        await registry.unload("affine")
-        assert served == [[]]
-        await registry.close()
+        async with loaded_registry(Settings(models=models, poll_seconds=3600)) as registry:
+            served: list[list[str]] = []
+            registry.watch(lambda: served.append(ready_versions(registry)))
+            await registry.unload("affine")
+            assert served == [[]]
+
+    run_test(test())
+
+
+def test_of_versions_that_are_all_refused_the_newest_says_why(models: Path, write_model: WriteModel) -> None:
+    """It is the one that should answer."""
+    (write_model("affine", 1) / "model.onnx").write_bytes(b"half")
+    (write_model("affine", 2) / "model.onnx").write_bytes(b"another half")
+
+    async def test() -> None:
+        async with loaded_registry(Settings(models=models)) as registry:
+            with pytest.raises(ModelNotReady, match=r"version 2 .*12 bytes"):
+                await registry.load("affine")
 
     run_test(test())
 
@@ -479,7 +454,7 @@ def test_loading_says_why_it_cannot(models: Path, write_model: WriteModel) -> No
     (write_model("affine", 1) / "model.onnx").write_bytes(b"half")
 
     async def test() -> None:
-        registry, _ = registry_of(models)
+        registry = Registry(Settings(models=models), Metrics())
         with pytest.raises(ModelNotFound):
             await registry.unload("affine")
         await registry.load_all()

@@ -78,13 +78,13 @@ def _leave_by_the_root(folder: Path, move: Callable[..., None]) -> None:
 @pytest.mark.parametrize(
     ("harm", "kind", "reason"),
     [
-        (_unlist, "manifest", r"lists weights\.bin 0 times, wanted once"),
-        (_change, "checksum", r"weights\.bin has sha256 .*, the manifest says"),
-        (_cut, "checksum", r"weights\.bin has 0 bytes, the manifest says 20"),
+        (_unlist, "manifest", r"weights\.bin 0 times"),
+        (_change, "checksum", r"weights\.bin has sha256"),
+        (_cut, "checksum", r"weights\.bin has 0 bytes"),
         (_remove, "missing", r"weights\.bin is absent"),
-        (_link, "missing", r"weights\.bin is no file: it is a link"),
-        (_leave_by_a_path, "graph", r"external data in '\.\./weights\.bin', wanted the name of a file beside it"),
-        (_leave_by_the_root, "graph", "external data in '/.*', wanted the name of a file beside it"),
+        (_link, "missing", r"weights\.bin is no file"),
+        (_leave_by_a_path, "graph", r"external data in '\.\./weights\.bin'"),
+        (_leave_by_the_root, "graph", "external data in '/.*'"),
     ],
 )
 def test_other_weights_are_refused(

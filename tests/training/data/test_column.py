@@ -30,7 +30,10 @@ def test_numbers_are_python_floats_and_missing_cells_nan() -> None:
     ],
 )
 def test_what_is_no_number_is_named_with_column_and_row(cell: str, wanted: str) -> None:
-    """The first cell at fault is shown."""
+    """The first cell at fault is shown.
+
+    This table is the one place that pins these messages.
+    """
     with pytest.raises(DataError) as caught:
         numbers(table("1", cell), "c")
     assert wanted in str(caught.value)
@@ -75,7 +78,7 @@ def test_times_are_in_order(cells: tuple[str, str]) -> None:
 
 def test_dates_that_can_be_read_two_ways_are_refused() -> None:
     """Day or month first is not guessed, nor is text taken for a date."""
-    with pytest.raises(DataError, match="may be day or month first"):
+    with pytest.raises(DataError, match="day or month"):
         times(table("01/02/2020", "03/02/2020"), "c")
     with pytest.raises(DataError, match='holds "soon"'):
         times(table("soon", "later"), "c")

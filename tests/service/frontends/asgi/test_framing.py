@@ -90,10 +90,10 @@ def test_a_bomb_is_refused(encoding: str) -> None:
     ("encoding", "message", "code", "text"),
     [
         ("gzip", b"no gzip at all", "INVALID_ARGUMENT", "a message is no gzip"),
-        ("deflate", b"", "INVALID_ARGUMENT", "a message in deflate is cut short"),
-        ("gzip", gzip.compress(bytes(1000), mtime=0)[:-9], "INVALID_ARGUMENT", "a message in gzip is cut short"),
-        ("snappy", b"x", "UNIMPLEMENTED", "grpc-encoding is 'snappy'; wanted one of ['gzip', 'deflate']"),
-        ("identity", b"x", "UNIMPLEMENTED", "grpc-encoding is 'identity'"),
+        ("deflate", b"", "INVALID_ARGUMENT", "deflate is cut short"),
+        ("gzip", gzip.compress(bytes(1000), mtime=0)[:-9], "INVALID_ARGUMENT", "gzip is cut short"),
+        ("snappy", b"x", "UNIMPLEMENTED", "'snappy'"),
+        ("identity", b"x", "UNIMPLEMENTED", "'identity'"),
     ],
 )
 def test_what_does_not_decompress(encoding: str, message: bytes, code: str, text: str) -> None:

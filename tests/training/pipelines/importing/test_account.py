@@ -145,9 +145,10 @@ def test_several_numbers_have_names_and_are_not_judged(kinds: Path) -> None:
     """One column is no truth to two outputs."""
     published = _import_kinds(classes=(), data=Path("train.csv"))
     assert dict(published.manifest.metrics) == {}
-    assert published.notes == ("not judged by train.csv: the network has 2 outputs, its target is one column",)
+    (note,) = published.notes
+    assert note.startswith("not judged by train.csv: ")
     assert "Not measured" in _page(published)
-    assert published.notes[0] in _page(published)
+    assert note in _page(published)
 
 
 def test_a_network_of_formulas_tells_its_formula(folder: Path) -> None:
@@ -182,7 +183,7 @@ def test_rows_without_an_answer_are_said_and_not_scored(folder: Path, capsys: py
     assert page.count("data:image/png;base64,") == 3
     table.assign(a=-table["a"].abs()).assign(y=1.0).to_csv("rows.csv", index=False)
     assert main([*arguments, "--held-out", "rows.csv"]) == 0
-    assert "No pictures: the network has no answer to 50 of 50 rows" in Path("models/law/2/report.html").read_text()
+    assert "no answer to 50 of 50" in Path("models/law/2/report.html").read_text()
 
 
 def test_the_terminal_tells_both_scores(kinds: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -60,7 +60,7 @@ def test_several_outputs_without_classes_have_no_truth(tmp_path: Path) -> None:
     """The table that trained them is read all the same; to judge by it is refused."""
     (tmp_path / "t.csv").write_text("a,b,y\n1,2,3\n")
     assert read_training(tmp_path / "t.csv", 2, Target("y", (), 2)).truth is None
-    with pytest.raises(DataError, match="the network has 2 outputs"):
+    with pytest.raises(DataError, match="network has 2 outputs"):
         read_held_out(tmp_path / "t.csv", 2, None, Target("y", (), 2))
 
 
