@@ -35,3 +35,10 @@ def foreground() -> Iterator[None]:
 def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Gate:
     """The gate of this test's slow models; ask for it before what starts a server."""
     return Gate.at(tmp_path / "gate", monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def module_gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
+    """The gate of a server that the tests of a module share."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield Gate.at(tmp_path_factory.mktemp("gate") / "gate", patch)
