@@ -5,6 +5,8 @@ WEB := tests/kan_model/lowering tests/service/client
 # How many processes share the tests. 3 are best on two cores, because tests also wait; 0 means pytest's own alone.
 WORKERS ?= 3
 export ORT_DISABLE_TELEMETRY := 1
+# The tests start hundreds of processes. Each would compile our modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo docs test test-deploy test-faults test-install test-slow test-web bench bench-serving check format proto deploy clean
 
