@@ -450,11 +450,11 @@ def test_a_stream_goes_on_with_another_server(
 ) -> None:
     """One of two servers stops during the stream: every block is answered once, in order."""
     servers = [own_server, kan_serve()]
-    blocks = blocks_of(3000)
+    blocks = blocks_of(900)
 
     def stopping() -> Iterator[Floats]:
         for number, block in enumerate(blocks):
-            if number == 1000:
+            if number == 300:
                 busy = max(servers, key=lambda one: codes(one.http, "affine")["OK"])
                 busy.process.send_signal(how)
             yield block
