@@ -163,6 +163,7 @@ def _records(name: str, manifest: ModelManifest) -> list[dict[str, object]]:
     ]
 
 
+@pytest.mark.parametrize("frontend", ["grpcio", pytest.param("envoy", marks=pytest.mark.slow)], scope="module")
 def test_kan_client_prints_as_before(address: str) -> None:
     """A CSV file with words, gaps, quotes, columns in another order and one too many; an unknown word is named."""
     for name in MODELS:
