@@ -65,7 +65,7 @@ def test_ctrl_c_keeps_the_run_and_resume_finishes_it(
     number: signal.Signals,
 ) -> None:
     """The first Ctrl-C or SIGTERM says how to go on and exits with 130; --resume ends in a published model."""
-    recipe = write_recipe(steps=600)
+    recipe = write_recipe(steps=250)
     process = subprocess.Popen(
         [KAN_TRAIN, "run", str(recipe)], cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=os.environ
     )
