@@ -70,6 +70,7 @@ deploy: .venv/.installed-dev  ## Make deploy/'s dashboards and Kubernetes' rules
 
 clean:  ## Remove what make made; models/ and runs/ stay
 	rm -rf .venv $(WEB:=/node_modules) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist site
+	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/bin/pip:
 	@test -n "$(PYTHON)" || { echo "make: no python3.11 or python3 found; set PYTHON=/path/to/python" >&2; exit 1; }
