@@ -5,6 +5,8 @@ WEB := tests/kan_model/lowering tests/service/client
 # How many processes share the tests. 3 are best on two cores, because tests also wait; 0 means pytest's own alone.
 WORKERS ?= 3
 export ORT_DISABLE_TELEMETRY := 1
+# The tests start hundreds of processes. Each would compile our modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo docs test test-deploy test-faults test-install test-slow test-web bench bench-serving check format proto deploy clean
 
@@ -68,6 +70,7 @@ deploy: .venv/.installed-dev  ## Make deploy/'s dashboards and Kubernetes' rules
 
 clean:  ## Remove what make made; models/ and runs/ stay
 	rm -rf .venv $(WEB:=/node_modules) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist site
+	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/bin/pip:
 	@test -n "$(PYTHON)" || { echo "make: no python3.11 or python3 found; set PYTHON=/path/to/python" >&2; exit 1; }

@@ -74,22 +74,23 @@ class FivePeaks:
     phases: tuple[Phase, ...]
 
 
-def five_peaks(dtype: torch.dtype = torch.float64, seed: int = 0) -> FivePeaks:
+def five_peaks(dtype: torch.dtype = torch.float64, seed: int = 0, mlp_steps: int = MLP_PLAN.steps) -> FivePeaks:
     """Fit both networks to one peak after another, with 100 rows each.
 
     Args:
         dtype: Float type of both networks.
         seed: Seed of the MLP's initial weights; the KAN starts as the zero function.
+        mlp_steps: The MLP's iterations a peak; with a tenth of them it meets some of the peaks.
     """
     kan = _flat_kan(dtype)
     mlp: nn.Module = mlp_like(kan, seed=seed)
     kan_parameters, mlp_parameters = parameter_count(kan), parameter_count(mlp)
-    phases = []
+    phases, mlp_plan = [], MLP_PLAN.model_copy(update={"steps": mlp_steps})
     for peak in range(PEAKS):
         rows = _region(peak, _ROWS_PER_PEAK).to(dtype)
         shown = Samples(rows, target(rows))
         kan = fit_on(kan, shown.x, shown.y, plan=KAN_PLAN).kan
-        mlp = fit_module(mlp, shown, shown, MLP_PLAN, "regression").best
+        mlp = fit_module(mlp, shown, shown, mlp_plan, "regression").best
         phases.append(Phase(peak + 1, _errors(kan, peak + 1, dtype), _errors(mlp, peak + 1, dtype)))
     return FivePeaks(kan_parameters, mlp_parameters, tuple(phases))
 

@@ -134,6 +134,7 @@ def test_a_fit_that_it_began_goes_on(folder: Path, capsys: pytest.CaptureFixture
     assert not (folder / "runs" / "flats" / "state.pt").exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_it_began_goes_on_after_the_fit(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Stopped while functions were tried: nothing is fitted anew, and the formula is found."""
     assert main(["run", "recipes/formula.toml", "--resume"]) == 0

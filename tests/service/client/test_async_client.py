@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from service.client import AsyncClient, Client, ClientError, Health
 from tests.kit.gate import Gate
-from tests.kit.kan_serve import Start
+from tests.kit.kan_serve import KanServe, serving
 from tests.kit.metrics import codes
-from tests.kit.repository import WriteModel
+from tests.kit.repository import write_version
 
 Floats = NDArray[np.float32]
 Answer = Callable[[str, Floats], Floats]
@@ -24,13 +24,21 @@ ROWS = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
 RECORDS = [{f"x{place}": float(value) for place, value in enumerate(row)} for row in ROWS]
 
 
-@pytest.fixture
-def server(gate: Gate, kan_serve: Start, write_model: WriteModel) -> Any:
-    """A kan-serve of affine (version 2), classifier and slow, which the gate holds."""
-    write_model("affine", version=2)
-    write_model("classifier")
-    write_model("slow")
-    return kan_serve()
+@pytest.fixture(scope="module")
+def gate(module_gate: Gate) -> Gate:
+    """Of the server that the tests share."""
+    return module_gate
+
+
+@pytest.fixture(scope="module")
+def server(gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KanServe]:
+    """A kan-serve of affine (version 2), classifier and slow, which the gate holds; the tests share it."""
+    folder = tmp_path_factory.mktemp("shared")
+    write_version(folder / "models", "affine", version=2)
+    write_version(folder / "models", "classifier")
+    write_version(folder / "models", "slow")
+    with serving(folder / "models", log=folder / "log") as started:
+        yield started
 
 
 def test_both_clients_have_the_same_methods() -> None:
@@ -49,7 +57,7 @@ def test_both_clients_have_the_same_methods() -> None:
     assert inspect.signature(AsyncClient) == inspect.signature(Client)
 
 
-def test_both_clients_answer_the_same(server: Any, answer: Answer) -> None:
+def test_both_clients_answer_the_same(server: KanServe, answer: Answer) -> None:
     """Numbers, rows by name, more rows than one request holds, labels, lists, manifests and health."""
     many = np.random.default_rng(1).normal(size=(10_000, 4)).astype(np.float32)
 
@@ -76,7 +84,7 @@ def test_both_clients_answer_the_same(server: Any, answer: Answer) -> None:
         assert manifest == client.manifest("classifier")
 
 
-def test_both_clients_fail_the_same(gate: Gate, server: Any) -> None:
+def test_both_clients_fail_the_same(gate: Gate, server: KanServe) -> None:
     """The same class, the same status, the same words."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         nobody = f"127.0.0.1:{listener.getsockname()[1]}"
@@ -107,7 +115,7 @@ def test_both_clients_fail_the_same(gate: Gate, server: Any) -> None:
         assert getattr(other, "code", None) is getattr(failed.value, "code", None)
 
 
-def test_hundreds_of_calls_at_once(server: Any, answer: Answer) -> None:
+def test_hundreds_of_calls_at_once(server: KanServe, answer: Answer) -> None:
     """Every task gets the answers to its own rows."""
     asked = [np.random.default_rng(seed).normal(size=(1 + seed % 5, 4)).astype(np.float32) for seed in range(500)]
 
@@ -119,15 +127,16 @@ def test_hundreds_of_calls_at_once(server: Any, answer: Answer) -> None:
         np.testing.assert_allclose(got, answer("affine", rows), atol=1e-5)
 
 
-def test_a_cancelled_task_cancels_its_call_alone(gate: Gate, server: Any, answer: Answer) -> None:
+def test_a_cancelled_task_cancels_its_call_alone(gate: Gate, server: KanServe, answer: Answer) -> None:
     """The server drops its call, other calls are answered, and the client still works."""
+    before, cancelled = _arrivals(server), codes(server.http, "slow")["CANCELLED"]
 
     async def ask() -> Floats:
         async with AsyncClient(server.grpc, timeout_seconds=60) as client:
             await client.manifest("slow", 1)
             with gate.closed():
                 crowd = [asyncio.create_task(client.predict("slow", np.zeros((4096, 4)))) for _ in range(3)]
-                while not await asyncio.to_thread(server.sample, "kan_queue_rows"):
+                while await asyncio.to_thread(_arrivals, server) < before + len(crowd):
                     pass
                 neighbours = [asyncio.create_task(client.predict("affine", ROWS)) for _ in range(10)]
                 for one in crowd:
@@ -136,12 +145,17 @@ def test_a_cancelled_task_cancels_its_call_alone(gate: Gate, server: Any, answer
                     with pytest.raises(asyncio.CancelledError):
                         await one
                 answers = await asyncio.gather(*neighbours)
-                while not (await asyncio.to_thread(codes, server.http, "slow"))["CANCELLED"]:
+                while (await asyncio.to_thread(codes, server.http, "slow"))["CANCELLED"] == cancelled:
                     pass
             assert (await client.predict("slow", ROWS)).values.shape == (5, 1)
             return np.concatenate([got.values for got in answers])
 
     np.testing.assert_allclose(asyncio.run(ask()), np.tile(answer("affine", ROWS), (10, 1)), atol=1e-5)
+
+
+def _arrivals(server: KanServe) -> float:
+    """How many requests to slow the server has had so far."""
+    return server.sample("kan_request_rows_count", model="slow")
 
 
 def test_a_timeout_of_the_caller_is_the_callers() -> None:

@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,23 @@ from service.client import AsyncClient, Client, ClientError, DeadlineExceeded, H
 from service.process.server import start
 from service.settings import Settings
 from tests.kit.gate import Gate
-from tests.kit.kan_serve import Start, stop_here
+from tests.kit.kan_serve import KanServe, Start, serving, stop_here
 from tests.kit.metrics import codes
-from tests.kit.repository import WriteModel
+from tests.kit.repository import WriteModel, write_version
 from tests.kit.waiting import wait_for
 
 ROWS: NDArray[np.float32] = np.ones((2, 4), np.float32)
 CALLERS = 16
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KanServe]:
+    """A kan-serve of affine and of a version that it refuses, broken; the tests that stop no server share it."""
+    folder = tmp_path_factory.mktemp("shared")
+    write_version(folder / "models", "affine")
+    (write_version(folder / "models", "affine", name="broken") / "model.onnx").write_bytes(b"no model")
+    with serving(folder / "models", log=folder / "log") as started:
+        yield started
 
 
 @pytest.mark.slow
@@ -102,10 +113,8 @@ def test_a_server_that_loads_is_waited_for(models: Path, write_model: WriteModel
     asyncio.run(run())
 
 
-def test_a_server_that_is_slow_to_greet_costs_no_attempt(kan_serve: Start, write_model: WriteModel) -> None:
+def test_a_server_that_is_slow_to_greet_costs_no_attempt(server: KanServe) -> None:
     """Its half second is longer than the wait after a refused connection, and the call without repeats is answered."""
-    write_model("affine")
-    server = kan_serve()
     server.signal(signal.SIGSTOP)
     with ThreadPoolExecutor(1) as pool, Client(server.grpc, 60, max_attempts=1) as client:
         began = time.monotonic()
@@ -116,10 +125,8 @@ def test_a_server_that_is_slow_to_greet_costs_no_attempt(kan_serve: Start, write
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="TCP_USER_TIMEOUT is Linux's")
-def test_a_vanished_server_is_given_up_after_five_seconds(kan_serve: Start, write_model: WriteModel) -> None:
+def test_a_vanished_server_is_given_up_after_five_seconds(server: KanServe) -> None:
     """The kernel closes a connection on which nothing is acknowledged for that long."""
-    write_model("affine")
-    server = kan_serve()
     port = server.grpc.rpartition(":")[2]
     timeouts = []
     with Client(server.grpc) as client:
@@ -133,15 +140,13 @@ def test_a_vanished_server_is_given_up_after_five_seconds(kan_serve: Start, writ
 
 
 @pytest.mark.parametrize("attempts", [1, 3])
-def test_unavailable_is_repeated_so_often(kan_serve: Start, write_model: WriteModel, attempts: int) -> None:
+def test_unavailable_is_repeated_so_often(server: KanServe, attempts: int) -> None:
     """The server counts the attempts."""
-    write_model("affine")
-    (write_model("affine", name="broken") / "model.onnx").write_bytes(b"no model")
-    server = kan_serve()
+    # A model that does not answer has no name in the metrics.
+    before = codes(server.http, "")
     with Client(server.grpc, max_attempts=attempts) as client, pytest.raises(Unavailable):
         client.predict("broken", ROWS)
-    # A model that does not answer has no name in the metrics.
-    assert codes(server.http, "") == {"UNAVAILABLE": attempts}
+    assert codes(server.http, "") - before == {"UNAVAILABLE": attempts}
 
 
 class Refusing(grpc.GenericRpcHandler):
@@ -176,11 +181,8 @@ def test_between_repeats_lie_waits_that_grow() -> None:
     assert (waits >= 0.8 * np.array([0.1, 0.2, 0.4])).all(), waits
 
 
-def test_repeats_end_with_the_deadline(kan_serve: Start, write_model: WriteModel) -> None:
+def test_repeats_end_with_the_deadline(server: KanServe) -> None:
     """A call is never longer than it may be."""
-    write_model("affine")
-    (write_model("affine", name="broken") / "model.onnx").write_bytes(b"no model")
-    server = kan_serve()
     with Client(server.grpc) as client:
         began = time.monotonic()
         with pytest.raises(ClientError) as failed:

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from kan_api.v1 import manifest_pb2
 from service.client import cli
-from tests.kit.kan_serve import Start
-from tests.kit.repository import WriteModel
+from tests.kit.kan_serve import KanServe, Start, serving
+from tests.kit.repository import WriteModel, write_version
 
 Floats = NDArray[np.float32]
 Answer = Callable[[str, Floats], Floats]
@@ -40,15 +40,23 @@ def words(manifest: manifest_pb2.ModelManifest) -> None:
         manifest.features.add(name=f"colour={word}", column="colour", category=word, high=1.0)
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KanServe]:
+    """A kan-serve of affine, classifier and paint, which takes words; the tests share it."""
+    folder = tmp_path_factory.mktemp("shared")
+    models = folder / "models"
+    write_version(models, "affine", version=2)
+    write_version(models, "classifier")
+    write_version(models, "classifier", name="paint", change=words)
+    with serving(models, log=folder / "log") as started:
+        yield started
+
+
 @pytest.fixture
-def address(kan_serve: Start, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A kan-serve of affine, classifier and paint, which takes words; kan-client finds it by KAN_ADDRESS."""
-    write_model("affine", version=2)
-    write_model("classifier")
-    write_model("classifier", name="paint", change=words)
-    found: str = kan_serve().grpc
-    monkeypatch.setenv("KAN_ADDRESS", found)
-    return found
+def address(server: KanServe, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of the server; kan-client finds it by KAN_ADDRESS."""
+    monkeypatch.setenv("KAN_ADDRESS", server.grpc)
+    return server.grpc
 
 
 @pytest.fixture
@@ -93,13 +101,13 @@ def test_models_and_health(address: str, call: Call) -> None:
     assert "'nope' is unknown" in err
 
 
-def test_a_refused_model_is_listed_with_its_reason(
-    address: str, kan_serve: Start, write_model: WriteModel, call: Call
-) -> None:
+def test_a_refused_model_is_listed_with_its_reason(kan_serve: Start, write_model: WriteModel, call: Call) -> None:
     """The other models are listed too. `health` of the server or of the model fails."""
+    write_model("affine")
     (write_model("affine", name="broken") / "model.onnx").write_bytes(b"no model")
     other = kan_serve().grpc
     _, out, _ = call("models", "--address", other)
+    assert any(line.split()[:3] == ["affine", "1", "ready"] for line in out.splitlines())
     broken = next(line for line in out.splitlines() if line.startswith("broken"))
     assert broken.split()[1:3] == ["1", "refused"]
     assert "8 bytes" in broken

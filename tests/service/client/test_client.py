@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import grpc
 import numpy as np
@@ -26,8 +25,8 @@ from service.client import (
     NotFound,
     Unavailable,
 )
-from tests.kit.kan_serve import Start
-from tests.kit.repository import WriteModel
+from tests.kit.kan_serve import KanServe, Start, serving
+from tests.kit.repository import WriteModel, write_version
 
 Floats = NDArray[np.float32]
 Answer = Callable[[str, Floats], Floats]
@@ -53,17 +52,20 @@ def backwards(manifest: manifest_pb2.ModelManifest) -> None:
     manifest.features.extend(features)
 
 
-@pytest.fixture
-def server(kan_serve: Start, write_model: WriteModel) -> Any:
-    """A kan-serve of affine (version 2), classifier, imputed and paint, which takes words."""
-    write_model("affine", version=2)
-    write_model("classifier")
-    write_model("imputed")
-    write_model("classifier", name="paint", change=words)
-    return kan_serve()
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KanServe]:
+    """A kan-serve of affine (version 2), classifier, imputed and paint, which takes words; the tests share it."""
+    folder = tmp_path_factory.mktemp("shared")
+    models = folder / "models"
+    write_version(models, "affine", version=2)
+    write_version(models, "classifier")
+    write_version(models, "imputed")
+    write_version(models, "classifier", name="paint", change=words)
+    with serving(models, log=folder / "log") as started:
+        yield started
 
 
-def test_numbers_in_numbers_out(server: Any, answer: Answer) -> None:
+def test_numbers_in_numbers_out(server: KanServe, answer: Answer) -> None:
     """Probabilities and values equal numpy's. A flat list is one row, and NaN is allowed for an imputed feature."""
     with Client(server.grpc) as client:
         got = client.predict("classifier", ROWS)
@@ -80,7 +82,7 @@ def test_numbers_in_numbers_out(server: Any, answer: Answer) -> None:
         np.testing.assert_allclose(client.predict("imputed", [[np.nan, 3.0]]).values, [[4.0]])
 
 
-def test_rows_by_name(server: Any, answer: Answer) -> None:
+def test_rows_by_name(server: KanServe, answer: Answer) -> None:
     """Dicts and DataFrames go by column name in any order; words and missing cells are encoded as the model wants."""
     with Client(server.grpc) as client:
         records: list[dict[str, object]] = [{"colour": "blue", "weight": 2.5}, {"weight": "1", "colour": None, "id": 3}]
@@ -97,7 +99,7 @@ def test_rows_by_name(server: Any, answer: Answer) -> None:
             client.predict("paint", [{"weight": 1}])
 
 
-def test_more_rows_than_one_request_holds(server: Any, answer: Answer) -> None:
+def test_more_rows_than_one_request_holds(server: KanServe, answer: Answer) -> None:
     """The answers to a hundred thousand rows come in order, all from one version."""
     rows = np.random.default_rng(1).normal(size=(100_000, 4))
     with Client(server.grpc) as client:
@@ -106,7 +108,7 @@ def test_more_rows_than_one_request_holds(server: Any, answer: Answer) -> None:
     np.testing.assert_allclose(got.values, answer("affine", rows.astype(np.float32)), atol=1e-4)
 
 
-def test_models_are_listed_and_versions_chosen(server: Any) -> None:
+def test_models_are_listed_and_versions_chosen(server: KanServe) -> None:
     """None is the latest."""
     with Client(server.grpc) as client:
         assert client.predict("affine", ROWS).version == 2
@@ -121,7 +123,7 @@ def test_models_are_listed_and_versions_chosen(server: Any) -> None:
         ]
 
 
-def test_what_the_server_refuses(server: Any) -> None:
+def test_what_the_server_refuses(server: KanServe) -> None:
     """Each refusal is an error of its own, with the status and the server's words."""
     with Client(server.grpc) as client:
         with pytest.raises(NotFound, match="unknown") as unknown:
@@ -138,7 +140,7 @@ def test_what_the_server_refuses(server: Any) -> None:
             client.predict("affine", [])
 
 
-def test_health_of_the_server_and_of_a_model(server: Any) -> None:
+def test_health_of_the_server_and_of_a_model(server: KanServe) -> None:
     """As grpc.health.v1 has it; a model that is not there is an error."""
     with Client(server.grpc) as client:
         assert client.health() is Health.SERVING
@@ -147,7 +149,7 @@ def test_health_of_the_server_and_of_a_model(server: Any) -> None:
             client.health("nope")
 
 
-def test_threads_may_share_a_client(server: Any, answer: Answer) -> None:
+def test_threads_may_share_a_client(server: KanServe, answer: Answer) -> None:
     """Every thread gets the answers to its own rows."""
     wrong = []
     with Client(server.grpc) as client:
@@ -233,22 +235,18 @@ def forwarding(to: str, cut: int, cut_after_bytes: int = 0) -> Iterator[tuple[st
             thread.join()
 
 
-def test_a_call_is_sent_again_when_the_connection_is_cut(
-    kan_serve: Start, write_model: WriteModel, answer: Answer
-) -> None:
+def test_a_call_is_sent_again_when_the_connection_is_cut(server: KanServe, answer: Answer) -> None:
     """Two cut connections are not noticed by the caller."""
-    write_model("affine")
-    with forwarding(kan_serve().grpc, cut=2) as (address, came):
+    with forwarding(server.grpc, cut=2) as (address, came):
         with Client(address) as client:
             got = client.predict("affine", ROWS)
         assert came[0] == 3
     np.testing.assert_allclose(got.values, answer("affine", ROWS), atol=1e-5)
 
 
-def test_a_call_of_megabytes_is_sent_again_too(kan_serve: Start, write_model: WriteModel) -> None:
+def test_a_call_of_megabytes_is_sent_again_too(server: KanServe) -> None:
     """The retry reaches the server, which refuses that many columns with an error of its own."""
-    write_model("affine")
-    with forwarding(kan_serve().grpc, cut=2, cut_after_bytes=10**6) as (address, came):
+    with forwarding(server.grpc, cut=2, cut_after_bytes=10**6) as (address, came):
         with Client(address) as client, pytest.raises(InvalidInput, match="refused"):
             client.predict("affine", np.ones((4000, 1000)))
         assert came[0] == 3

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from kan_api.v1.manifest_pb2 import ModelManifest
 from service.rpc.status import Code
-from tests.kit.kan_serve import Start
-from tests.kit.repository import WriteModel
+from tests.kit.kan_serve import serving
+from tests.kit.repository import write_version
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs" / "clients.md").read_text()
@@ -75,9 +75,10 @@ def run(command: list[str], code: str, **environment: str) -> str:
     return done.stdout
 
 
-@pytest.fixture
-def address(kan_serve: Start, write_model: WriteModel) -> str:
-    """A kan-serve of a model like that of digits."""
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A kan-serve of a model like that of digits; the tests share it."""
+    folder = tmp_path_factory.mktemp("shared")
     weights = np.random.default_rng(0).normal(size=(FEATURES, CLASSES)).astype(np.float32)
     graph = helper.make_graph(
         [
@@ -102,9 +103,9 @@ def address(kan_serve: Start, write_model: WriteModel) -> str:
             manifest.features.add(name=f"x{place}", column=f"x{place}", high=16)
         manifest.files[0].sha256, manifest.files[0].size_bytes = hashlib.sha256(content).hexdigest(), len(content)
 
-    (write_model("classifier", name="digits", change=digits) / "model.onnx").write_bytes(content)
-    found: str = kan_serve().grpc
-    return found
+    (write_version(folder / "models", "classifier", name="digits", change=digits) / "model.onnx").write_bytes(content)
+    with serving(folder / "models", log=folder / "log") as server:
+        yield server.grpc
 
 
 def test_python(address: str) -> None:
@@ -152,16 +153,18 @@ IRIS = np.array([[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]], np.float32)
 LARGEST_MESSAGE = 4096
 
 
-@pytest.fixture
-def envoy(kan_serve: Start, write_model: WriteModel) -> str:
+@pytest.fixture(scope="module")
+def envoy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A kan-serve behind Envoy: "iris", "imputed" (2 features, NaN allowed), "fails" at numbers above 4, "broken"."""
+    folder = tmp_path_factory.mktemp("envoy")
+    models = folder / "models"
 
     def iris(manifest: ModelManifest) -> None:
         manifest.classes[:] = ["setosa", "versicolor", "virginica"]
 
-    write_model("classifier", name="iris", change=iris)
-    write_model("imputed")
-    (write_model("affine", name="broken") / "model.onnx").write_bytes(b"no graph")
+    write_version(models, "classifier", name="iris", change=iris)
+    write_version(models, "imputed")
+    (write_version(models, "affine", name="broken") / "model.onnx").write_bytes(b"no graph")
     graph = helper.make_graph(
         [
             helper.make_node("Cast", ["x"], ["place"], to=TensorProto.INT64),
@@ -180,9 +183,10 @@ def envoy(kan_serve: Start, write_model: WriteModel) -> str:
     def fails(manifest: ModelManifest) -> None:
         manifest.files[0].sha256, manifest.files[0].size_bytes = hashlib.sha256(content).hexdigest(), len(content)
 
-    (write_model("affine", name="fails", change=fails) / "model.onnx").write_bytes(content)
-    found: str = kan_serve("--frontend", "envoy", "--max-message-bytes", str(LARGEST_MESSAGE)).grpc
-    return found
+    (write_version(models, "affine", name="fails", change=fails) / "model.onnx").write_bytes(content)
+    flags = ("--frontend", "envoy", "--max-message-bytes", str(LARGEST_MESSAGE))
+    with serving(models, *flags, log=folder / "log") as server:
+        yield server.grpc
 
 
 def post(address: str, method: str, body: bytes, **headers: str) -> tuple[int, str]:

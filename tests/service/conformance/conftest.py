@@ -7,9 +7,9 @@ import pytest
 from tests.kit.kan_serve import FRONTENDS, Start
 
 
-@pytest.fixture(params=FRONTENDS)
+@pytest.fixture(params=FRONTENDS, scope="module")
 def frontend(request: pytest.FixtureRequest) -> str:
-    """The front end under test."""
+    """The front end under test; the tests of a file may share a server of it."""
     return str(request.param)
 
 

@@ -1,7 +1,7 @@
 """Unary calls: answers, codes, messages, compression, deadlines, cancellation."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, suppress
 from typing import Any
 
@@ -18,8 +18,8 @@ from service.registry.model.onnx_runtime import onnxruntime
 from tests.kit.calls import failure_of, matrix, predict
 from tests.kit.gate import Gate
 from tests.kit.graphs import Answer
-from tests.kit.kan_serve import Start
-from tests.kit.repository import WriteModel
+from tests.kit.kan_serve import KanServe, Start, serving
+from tests.kit.repository import WriteModel, write_version
 from tests.kit.waiting import until_elsewhere
 
 _PREDICTION = "/kan_api.v1.PredictionService/"
@@ -27,10 +27,26 @@ _INFERENCE = "/inference.GRPCInferenceService/"
 _ROWS = np.array([[0.5, -1, 2, 0], [1, 1, 1, 1], [-3, 0.25, 0, 8]], np.float32)
 
 
-def test_every_service_answers(start: Start, write_model: WriteModel, answer: Answer) -> None:
+@pytest.fixture(scope="module")
+def shared_gate(module_gate: Gate) -> Gate:
+    """Of the slow model of the server that tests share."""
+    return module_gate
+
+
+@pytest.fixture(scope="module")
+def server(frontend: str, shared_gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KanServe]:
+    """A kan-serve of affine, classifier (version 3) and slow, messages up to 1 MiB; tests share it and its counters."""
+    folder = tmp_path_factory.mktemp("shared")
+    write_version(folder / "models", "affine")
+    write_version(folder / "models", "classifier", 3)
+    write_version(folder / "models", "slow")
+    flags = ("--frontend", frontend, "--max-message-bytes", str(2**20))
+    with serving(folder / "models", *flags, log=folder / "log") as started:
+        yield started
+
+
+def test_every_service_answers(server: KanServe, answer: Answer) -> None:
     """Both protocols give numpy's numbers; health, reflection and the lists of models are there."""
-    write_model("classifier", 3)
-    server = start()
 
     async def check() -> None:
         async with grpc.aio.insecure_channel(server.grpc) as channel:
@@ -52,7 +68,7 @@ def test_every_service_answers(start: Start, write_model: WriteModel, answer: An
             inferred = await ask(_INFERENCE + "ModelInfer", infer, oip.ModelInferResponse)
             assert inferred.raw_output_contents[0] == predicted.outputs[0].values.raw
             listed = await ask(_PREDICTION + "ListModels", pb.ListModelsRequest(), pb.ListModelsResponse)
-            assert [model.name for model in listed.models] == ["classifier"]
+            assert [model.name for model in listed.models] == ["affine", "classifier", "slow"]
             live = await ask(_INFERENCE + "ServerLive", oip.ServerLiveRequest(), oip.ServerLiveResponse)
             assert live.live
             health = await ask(
@@ -96,10 +112,8 @@ _MISTAKES: list[tuple[str, bytes, str, str]] = [
 ]
 
 
-def test_what_does_not_fit_gets_its_status(start: Start, write_model: WriteModel) -> None:
+def test_what_does_not_fit_gets_its_status(server: KanServe) -> None:
     """Each error has its status and says what was wanted, in any script. The server answers after each."""
-    write_model("affine")
-    server = start("--max-message-bytes", str(2**20))
 
     async def check() -> None:
         async with grpc.aio.insecure_channel(server.grpc) as channel:
@@ -207,52 +221,53 @@ def test_metrics_say_where_a_model_really_runs(start: Start, write_model: WriteM
     assert server.sample("kan_build_info") == 1
 
 
-def test_a_deadline_ends_a_call_that_waits(gate: Gate, start: Start, write_model: WriteModel) -> None:
+def _arrived(server: KanServe) -> float:
+    """How many requests to slow came so far."""
+    return server.sample("kan_request_rows_count", model="slow")
+
+
+def _rejected(server: KanServe, *reasons: str) -> float:
+    """How many of them were rejected for one of these reasons."""
+    return sum(server.sample("kan_rejected_total", model="slow", reason=reason) for reason in reasons)
+
+
+def test_a_deadline_ends_a_call_that_waits(shared_gate: Gate, server: KanServe) -> None:
     """The caller gets DEADLINE_EXCEEDED, its rows are not run, and its neighbours are answered."""
-    write_model("slow")
-    server = start()
+    arrived, rows = _arrived(server), server.sample("kan_batch_rows_sum", model="slow")
+    rejected = _rejected(server, "deadline", "cancelled")
 
     async def check() -> None:
         async with grpc.aio.insecure_channel(server.grpc) as channel:
-            with gate.closed():
+            with shared_gate.closed():
                 busy = [asyncio.ensure_future(predict(channel, "slow", 512)) for _ in range(4)]
                 await until_elsewhere(lambda: server.sample("kan_queue_rows", model="slow") == 3 * 512)
                 seconds = 1.0
-                while server.sample("kan_request_rows_count", model="slow") == 4:  # until one is in time to arrive
+                while _arrived(server) == arrived + 4:  # until one is in time to arrive
                     seconds *= 2
                     assert (await failure_of(predict(channel, "slow", 64, seconds=seconds)))[0] == "DEADLINE_EXCEEDED"
             for answered in await asyncio.gather(*busy):
                 assert answered.outputs[0].values.rows == 512
-            assert server.sample("kan_batch_rows_sum", model="slow") == 4 * 512
-            rejected = {"model": "slow", "reason": "deadline"}
-            await until_elsewhere(
-                lambda: (
-                    server.sample("kan_rejected_total", **rejected)
-                    + server.sample("kan_rejected_total", model="slow", reason="cancelled")
-                    == 1
-                )
-            )
+            assert server.sample("kan_batch_rows_sum", model="slow") == rows + 4 * 512
+            await until_elsewhere(lambda: _rejected(server, "deadline", "cancelled") == rejected + 1)
 
     asyncio.run(check())
 
 
-def test_a_caller_who_leaves_is_dropped(gate: Gate, start: Start, write_model: WriteModel) -> None:
+def test_a_caller_who_leaves_is_dropped(shared_gate: Gate, server: KanServe) -> None:
     """The rows of cancelled calls leave the queue without a run. Other calls are answered."""
-    write_model("slow")
-    server = start()
+    arrived, cancelled = _arrived(server), _rejected(server, "cancelled")
 
     async def check() -> None:
         async with grpc.aio.insecure_channel(server.grpc) as channel:
-            with gate.closed():
+            with shared_gate.closed():
                 busy = asyncio.ensure_future(predict(channel, "slow", 4096))
                 await until_elsewhere(lambda: server.sample("kan_queue_rows", model="slow") > 0)
                 leaving = [asyncio.ensure_future(predict(channel, "slow", 32)) for _ in range(8)]
                 staying = [asyncio.ensure_future(predict(channel, "slow", 32)) for _ in range(8)]
-                await until_elsewhere(lambda: server.sample("kan_request_rows_count", model="slow") == 17)
+                await until_elsewhere(lambda: _arrived(server) == arrived + 17)
                 for call in leaving:
                     call.cancel()
-                cancelled = {"model": "slow", "reason": "cancelled"}
-                await until_elsewhere(lambda: server.sample("kan_rejected_total", **cancelled) == 8)
+                await until_elsewhere(lambda: _rejected(server, "cancelled") == cancelled + 8)
             assert [one.outputs[0].values.rows for one in await asyncio.gather(busy, *staying)] == [4096, *[32] * 8]
 
     asyncio.run(check())

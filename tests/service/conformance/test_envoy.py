@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,14 +32,23 @@ from tests.kit import http2
 from tests.kit.calls import predict
 from tests.kit.gate import Gate
 from tests.kit.graphs import endless_where_large
-from tests.kit.kan_serve import KanServe, Start
-from tests.kit.repository import WriteModel, replace_graph
+from tests.kit.kan_serve import KanServe, Start, serving
+from tests.kit.repository import WriteModel, replace_graph, write_version
 from tests.kit.waiting import until_elsewhere, wait_for
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KanServe]:
+    """A server of the model "affine" behind Envoy; the tests that end neither share it."""
+    folder = tmp_path_factory.mktemp("shared")
+    write_version(folder / "models", "affine")
+    with serving(folder / "models", "--frontend", "envoy", log=folder / "log") as started:
+        yield started
+
+
 @pytest.fixture
-def server(kan_serve: Start, write_model: WriteModel) -> Any:
-    """A server of the model "affine" behind Envoy."""
+def own_server(kan_serve: Start, write_model: WriteModel) -> Any:
+    """The same for one test, which may end it."""
     write_model("affine")
     return kan_serve("--frontend", "envoy")
 
@@ -62,11 +72,11 @@ def _gone(pid: int) -> None:
         os.close(descriptor)
 
 
-def test_envoy_ends_with_kan_serve(server: KanServe) -> None:
+def test_envoy_ends_with_kan_serve(own_server: KanServe) -> None:
     """Killed, kan-serve leaves neither an Envoy nor its folder behind."""
-    (envoy,) = _children(server.process.pid)
+    (envoy,) = _children(own_server.process.pid)
     folder = _folder(envoy)
-    server.process.kill()
+    own_server.process.kill()
     _gone(envoy)
     assert not folder.exists()
 
@@ -148,30 +158,30 @@ def test_envoy_ends_with_kan_serve_after_the_drain(gate: Gate, kan_serve: Start,
     asyncio.run(check())
 
 
-def test_kan_serve_ends_with_envoy(server: KanServe) -> None:
+def test_kan_serve_ends_with_envoy(own_server: KanServe) -> None:
     """If Envoy is killed, kan-serve logs it and ends with exit code 1, so that a supervisor restarts it."""
-    (envoy,) = _children(server.process.pid)
+    (envoy,) = _children(own_server.process.pid)
     os.kill(envoy, signal.SIGKILL)
-    code, _, log = server.finish()
+    code, _, log = own_server.finish()
     assert code == 1
     assert "code -9" in log
 
 
-def test_the_admin_interface_is_private(server: KanServe) -> None:
+def test_the_admin_interface_is_private(own_server: KanServe) -> None:
     """Envoy's admin API is a socket in a folder that only this user can access. It is removed after the stop."""
-    (envoy,) = _children(server.process.pid)
+    (envoy,) = _children(own_server.process.pid)
     folder = _folder(envoy)
     assert folder.stat().st_mode & 0o077 == 0
     assert (folder / "admin.sock").is_socket()
-    assert server.stop()[0] == 0
+    assert own_server.stop()[0] == 0
     assert not folder.exists()
 
 
-def test_the_drain_goes_on_without_the_admin_interface(server: KanServe) -> None:
+def test_the_drain_goes_on_without_the_admin_interface(own_server: KanServe) -> None:
     """If Envoy's admin API is gone, kan-serve logs it, drains the rest and ends with exit code 0."""
-    (envoy,) = _children(server.process.pid)
+    (envoy,) = _children(own_server.process.pid)
     (_folder(envoy) / "admin.sock").unlink()
-    code, log = server.stop()
+    code, log = own_server.stop()
     assert code == 0
     assert "admin API does not answer" in log
     assert not Path(f"/proc/{envoy}").exists()
@@ -405,21 +415,21 @@ def test_the_deadline_of_json_that_is_computed(gate: Gate, kan_serve: Start, wri
     assert json.loads(answer.split(b"\r\n\r\n", 1)[1])["code"] == int(Code.DEADLINE_EXCEEDED)
 
 
-def test_a_stop_while_json_is_converted(server: KanServe) -> None:
+def test_a_stop_while_json_is_converted(own_server: KanServe) -> None:
     """Bodies that are complete when the stop begins get an answer: the result or a refusal."""
     values = ",".join(["0.1" + 115 * "0"] * (4 * 4000))
     body = f'{{"model": "affine", "features": {{"rows": 4000, "columns": 4, "values": [{values}]}}}}'.encode()
     assert 1.8 * 2**20 < len(body) < 2**21
     head = ("content-type: application/json", "connection: close", f"content-length: {len(body)}")
-    connections = [_begun(server, "Predict", *head) for _ in range(16)]
+    connections = [_begun(own_server, "Predict", *head) for _ in range(16)]
     for connection in connections:
         connection.sendall(body)
-    server.process.terminate()
+    own_server.process.terminate()
     answers = [b"".join(iter(partial(connection.recv, 2**16), b"")) for connection in connections]
     for connection in connections:
         connection.close()
     assert {answer[:13] for answer in answers} <= {b"HTTP/1.1 200 ", b"HTTP/1.1 503 "}, [a[:300] for a in answers]
-    assert server.finish()[0] == 0
+    assert own_server.finish()[0] == 0
 
 
 def _peak_mb(pid: int) -> float:

@@ -6,7 +6,7 @@ import json
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from kan_api.v1.manifest_pb2 import ModelManifest
 from open_inference import grpc_predict_v2_pb2 as oip
 from service.client import Client
 from tests.kit.calls import matrix
-from tests.kit.kan_serve import Start
+from tests.kit.kan_serve import serving
 
 PUBLISHED = Path(__file__).parents[2] / "published" / "9536bcd"
 MODELS = ("digits", "field", "flats", "formula")
@@ -62,10 +62,12 @@ class Before:
         assert (np.abs(answers - expected) <= TOLERANCE * size).all(), (self.manifest.name, answers, expected)
 
 
-@pytest.fixture
-def models() -> Path:
-    """The repository, in its place; `start` serves it."""
-    return PUBLISHED / "models"
+@pytest.fixture(scope="module")
+def address(frontend: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A kan-serve of the repository, in its place; the tests share it."""
+    log = tmp_path_factory.mktemp("shared") / "log"
+    with serving(PUBLISHED / "models", "--frontend", frontend, log=log) as server:
+        yield server.grpc
 
 
 def _caller(channel: grpc.Channel) -> Callable[[str, str, Any, Any], Any]:
@@ -91,9 +93,9 @@ def _infer_request(name: str, rows: NDArray[np.float32], input_name: str, output
     )
 
 
-def test_both_protocols_answer_as_before(start: Start) -> None:
+def test_both_protocols_answer_as_before(address: str) -> None:
     """Numbers within the tolerance; classes and metadata the same."""
-    with grpc.insecure_channel(start().grpc) as channel:
+    with grpc.insecure_channel(address) as channel:
         call = _caller(channel)
         for name in MODELS:
             before = Before.read(name)
@@ -115,9 +117,9 @@ def test_both_protocols_answer_as_before(start: Start) -> None:
             assert words == ([] if labels is None else [_raw_words(labels)])
 
 
-def test_both_protocols_refuse_as_before(start: Start) -> None:
+def test_both_protocols_refuse_as_before(address: str) -> None:
     """The same code for a missing value that is not imputed, a NaN for a word's feature, and a missing column."""
-    with grpc.insecure_channel(start().grpc) as channel:
+    with grpc.insecure_channel(address) as channel:
         call = _caller(channel)
         for name in MODELS:
             before = Before.read(name)
@@ -137,9 +139,9 @@ def _raw_words(words: Sequence[str]) -> bytes:
     return b"".join(struct.pack("<I", len(word.encode())) + word.encode() for word in words)
 
 
-def test_the_client_is_answered_as_before(start: Start) -> None:
+def test_the_client_is_answered_as_before(address: str) -> None:
     """Rows by column name, with words and gaps, are encoded as that commit encoded them; its manifest is whole."""
-    with Client(start().grpc, timeout_seconds=60) as client:
+    with Client(address, timeout_seconds=60) as client:
         for name in MODELS:
             before = Before.read(name)
             assert client.manifest(name) == before.manifest
@@ -161,9 +163,9 @@ def _records(name: str, manifest: ModelManifest) -> list[dict[str, object]]:
     ]
 
 
-def test_kan_client_prints_as_before(start: Start) -> None:
+@pytest.mark.parametrize("frontend", ["grpcio", pytest.param("envoy", marks=pytest.mark.slow)], scope="module")
+def test_kan_client_prints_as_before(address: str) -> None:
     """A CSV file with words, gaps, quotes, columns in another order and one too many; an unknown word is named."""
-    address = start().grpc
     for name in MODELS:
         before = Before.read(name)
         done = _kan_client("predict", name, str(PUBLISHED / "requests" / f"{name}.csv"), "--all", "--address", address)

@@ -2,6 +2,7 @@
 
 import asyncio
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -14,10 +15,26 @@ from kan_api.v1 import prediction_pb2 as pb
 from tests.kit import http2
 from tests.kit.calls import predict
 from tests.kit.gate import Gate
-from tests.kit.kan_serve import Start
+from tests.kit.kan_serve import KanServe, Start, serving
 from tests.kit.protocols import KanApi
-from tests.kit.repository import WriteModel
+from tests.kit.repository import WriteModel, write_version
 from tests.kit.waiting import until_elsewhere
+
+
+@pytest.fixture(scope="module")
+def gate(module_gate: Gate) -> Gate:
+    """Of the server that the tests share."""
+    return module_gate
+
+
+@pytest.fixture(scope="module")
+def server(frontend: str, gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KanServe]:
+    """A kan-serve of affine and slow, which the gate holds; the tests that do not stop it share it."""
+    folder = tmp_path_factory.mktemp("shared")
+    for kind in ("affine", "slow"):
+        write_version(folder / "models", kind)
+    with serving(folder / "models", "--frontend", frontend, log=folder / "log") as started:
+        yield started
 
 
 def _request(key: str, model: str, rows: int = 1, columns: int = 4) -> bytes:
@@ -29,10 +46,8 @@ def _open(channel: grpc.aio.Channel, seconds: float | None = 60) -> Any:
     return method(timeout=seconds)
 
 
-def test_each_message_gets_its_answer(start: Start, write_model: WriteModel, answer: Any) -> None:
+def test_each_message_gets_its_answer(server: KanServe, answer: Any) -> None:
     """Numbers by id as numpy has them; a message that fails gets a failure and ends nothing."""
-    write_model("affine")
-    server = start()
 
     async def check() -> None:
         async with grpc.aio.insecure_channel(server.grpc) as channel:
@@ -59,10 +74,8 @@ def test_each_message_gets_its_answer(start: Start, write_model: WriteModel, ans
     asyncio.run(check())
 
 
-def test_a_client_may_update_its_window_after_each_answer(start: Start, write_model: WriteModel) -> None:
+def test_a_client_may_update_its_window_after_each_answer(server: KanServe) -> None:
     """GRPC's clients do: many answers in one frame, and as many WINDOW_UPDATE frames back, are no flood."""
-    write_model("affine")
-    server = start()
     rounds, together = 10, 50
     several = http2.message(_request("1", "affine")) * together
     with http2.connect(server.grpc) as connection, connection.makefile("rb") as incoming:
@@ -83,10 +96,8 @@ def test_a_client_may_update_its_window_after_each_answer(start: Start, write_mo
             incoming.read(high << 8 | low)
 
 
-def test_a_stream_that_is_cancelled_leaves_the_queue(gate: Gate, start: Start, write_model: WriteModel) -> None:
-    """Its waiting requests are not run. Other callers are answered."""
-    write_model("slow")
-    server = start()
+def test_a_stream_that_is_cancelled_leaves_the_queue(gate: Gate, server: KanServe) -> None:
+    """Its waiting requests are not run. Other callers are answered. No other test asks the model slow."""
 
     async def check() -> None:
         async with grpc.aio.insecure_channel(server.grpc) as channel:
@@ -137,10 +148,8 @@ def test_a_caller_who_does_not_read_is_held_back(start: Start, write_model: Writ
     asyncio.run(check())
 
 
-def test_a_deadline_ends_a_stream(start: Start, write_model: WriteModel) -> None:
+def test_a_deadline_ends_a_stream(server: KanServe) -> None:
     """A stream that is open when its deadline passes ends with DEADLINE_EXCEEDED, and the server goes on."""
-    write_model("affine")
-    server = start()
 
     async def check() -> None:
         async with grpc.aio.insecure_channel(server.grpc) as channel:

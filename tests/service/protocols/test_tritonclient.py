@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,8 @@ import pytest
 
 from kan_model.lowering.emit.network import INPUT_NAME, output_name
 from kan_model.network.transform import Softmax
-from tests.kit.kan_serve import Start
-from tests.kit.repository import WriteModel
+from tests.kit.kan_serve import Start, serving
+from tests.kit.repository import WriteModel, write_version
 
 _ROWS = [[0.5, -1.0, 2.0, 0.0], [1.0, 1.0, 1.0, 1.0], [-3.0, 0.25, 0.0, 8.0]]
 
@@ -226,12 +226,19 @@ def _run(code: str, *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_tritons_client_gets_numpys_answers(
-    kan_serve: Start, write_model: WriteModel, answer: Callable[..., Any]
-) -> None:
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A kan-serve of classifier (version 2), and the same as digits; the tests share it."""
+    folder = tmp_path_factory.mktemp("shared")
+    write_version(folder / "models", "classifier", version=2)
+    write_version(folder / "models", "classifier", name="digits")
+    with serving(folder / "models", log=folder / "log") as server:
+        yield server.grpc
+
+
+def test_tritons_client_gets_numpys_answers(address: str, answer: Callable[..., Any]) -> None:
     """Liveness, metadata, index and inference work unchanged. Errors have their status."""
-    write_model("classifier", version=2)
-    seen = _run(_CALLS, kan_serve().grpc, json.dumps(_ROWS))
+    seen = _run(_CALLS, address, json.dumps(_ROWS))
     assert seen["live"]
     assert seen["ready"]
     assert seen["model_ready"]
@@ -243,7 +250,10 @@ def test_tritons_client_gets_numpys_answers(
         {"name": "y", "datatype": "FP32", "shape": ["-1", "3"]},
         {"name": "label", "datatype": "BYTES", "shape": ["-1", "1"]},
     ]
-    assert seen["index"]["models"] == [{"name": "classifier", "version": "2", "state": "READY"}]
+    assert seen["index"]["models"] == [
+        {"name": "classifier", "version": "2", "state": "READY"},
+        {"name": "digits", "version": "1", "state": "READY"},
+    ]
     np.testing.assert_allclose(seen["answer"], answer("classifier", np.array(_ROWS, np.float32)), rtol=1e-5)
     assert seen["id"] == "a7"
     assert seen["narrow"][0] == "StatusCode.INVALID_ARGUMENT"
@@ -252,14 +262,11 @@ def test_tritons_client_gets_numpys_answers(
 
 
 @pytest.mark.parametrize("script", [_LABELS, _AIO_LABELS], ids=["sync", "aio"])
-def test_tritons_client_reads_labels(
-    kan_serve: Start, write_model: WriteModel, answer: Callable[..., Any], script: str
-) -> None:
+def test_tritons_client_reads_labels(address: str, answer: Callable[..., Any], script: str) -> None:
     """If asked for, alone or with probabilities. A request may be bulk."""
-    write_model("classifier")
     expected = answer("classifier", np.array(_ROWS, np.float32))
     labels = [[["red", "green", "blue"][place]] for place in expected.argmax(axis=1)]
-    seen = _run(script, kan_serve().grpc, json.dumps(_ROWS))
+    seen = _run(script, address, json.dumps(_ROWS))
     assert seen["both"]["label"] == labels
     np.testing.assert_allclose(seen["both"]["y"], expected, rtol=1e-5)
     assert seen.get("label", {"y": None, "label": labels}) == {"y": None, "label": labels}
@@ -268,15 +275,10 @@ def test_tritons_client_reads_labels(
 
 @pytest.mark.parametrize(("script", "mistakes"), [(_STREAM, 1), (_AIO_STREAM, 0)], ids=["sync", "aio"])
 def test_tritons_streams_get_numpys_answers(
-    kan_serve: Start,
-    write_model: WriteModel,
-    answer: Callable[..., Any],
-    script: str,
-    mistakes: int,
+    address: str, answer: Callable[..., Any], script: str, mistakes: int
 ) -> None:
     """start_stream and stream_infer work unchanged: each request is answered under its id, a wrong one alone fails."""
-    write_model("classifier")
-    seen = _run(script, kan_serve().grpc, json.dumps(_ROWS))
+    seen = _run(script, address, json.dumps(_ROWS))
     assert set(seen["answers"]) == {*map(str, range(100)), *["last"] * mistakes}
     expected = answer("classifier", np.array(_ROWS, np.float32))
     for request_id, values in seen["answers"].items():
@@ -285,16 +287,15 @@ def test_tritons_streams_get_numpys_answers(
     assert all("INVALID_ARGUMENT: input 'x' has 3 columns" in error for error in seen["errors"])
 
 
-def test_the_documented_stream_runs(kan_serve: Start, write_model: WriteModel) -> None:
+def test_the_documented_stream_runs(address: str) -> None:
     """The example of docs/clients.md prints an answer for each of its requests."""
     text = (Path(__file__).parents[3] / "docs" / "clients.md").read_text()
     (code,) = re.findall(r"^## Streams of requests$.*?^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    write_model("classifier", name="digits")
     # Of the demo model, whose tensors training names; this one has others.
     assert f'"{INPUT_NAME}"' in code
     assert f"'{output_name(Softmax())}'" in code
     code = code.replace(f'"{INPUT_NAME}"', '"x"').replace(f"'{output_name(Softmax())}'", "'y'")
-    code = code.replace("64", "4").replace("127.0.0.1:8001", kan_serve().grpc)
+    code = code.replace("64", "4").replace("127.0.0.1:8001", address)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert sorted(line.split(": ")[0] for line in done.stdout.splitlines()) == sorted(map(str, range(100)))

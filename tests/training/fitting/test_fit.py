@@ -1,6 +1,7 @@
 """A fit converges, is repeatable, continues from a saved state, and survives numbers that are not finite."""
 
 import copy
+import itertools
 
 import pytest
 import torch
@@ -72,11 +73,15 @@ def test_a_seed_makes_a_fit_repeatable_and_leaves_the_network_given_alone(plan: 
     assert all(torch.equal(kan.state_dict()[name], tensor) for name, tensor in before.items())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("plan", [LBFGS, ADAM, LEVENBERG])
-@pytest.mark.parametrize("stop_after", [1, 3, 4])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("task", ["regression", "classification"])
+@pytest.mark.parametrize(
+    ("stop_after", "dtype", "task"),
+    [
+        # One of them for each optimizer, the others in `make test-slow`.
+        pytest.param(*case, marks=() if case == (1, torch.float32, "regression") else pytest.mark.slow)
+        for case in itertools.product([1, 3, 4], [torch.float32, torch.float64], ["regression", "classification"])
+    ],
+)
 def test_a_fit_gone_on_with_equals_one_that_never_stopped(
     plan: FitSection, stop_after: int, dtype: torch.dtype, task: Task
 ) -> None:

@@ -87,10 +87,22 @@ def _uneven_knots(random: np.random.Generator, low: Values, size: Values, grid_s
     return result
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(kan=networks())
 def test_every_strategy_equals_float64(kan: KAN, rows_of_all_kinds: RowsOf, float64_answers: Answers) -> None:
     """Within the bound for every finite input: inside, on knots, at the ends, outside, one feature up to 1e6."""
+    _check_strategies(kan, rows_of_all_kinds, float64_answers)
+
+
+@pytest.mark.slow
+@settings(deadline=None, max_examples=100)
+@given(kan=networks())
+def test_every_strategy_equals_float64_for_many(kan: KAN, rows_of_all_kinds: RowsOf, float64_answers: Answers) -> None:
+    """The same of more networks."""
+    _check_strategies(kan, rows_of_all_kinds, float64_answers)
+
+
+def _check_strategies(kan: KAN, rows_of_all_kinds: RowsOf, float64_answers: Answers) -> None:
     rows = rows_of_all_kinds(kan)
     wanted = float64_answers(kan, rows)
     for strategy in applicable(kan):

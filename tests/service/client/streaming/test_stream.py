@@ -29,9 +29,9 @@ from service.client import (
     Unavailable,
 )
 from tests.kit.gate import Gate
-from tests.kit.kan_serve import Start
+from tests.kit.kan_serve import KanServe, Start, serving
 from tests.kit.metrics import codes
-from tests.kit.repository import WriteModel
+from tests.kit.repository import WriteModel, write_version
 
 Floats = NDArray[np.float32]
 Answer = Callable[[str, Floats], Floats]
@@ -90,10 +90,29 @@ Ask = Callable[..., Outcome]
 both = pytest.mark.parametrize("ask", [ask_blocking, ask_asyncio], ids=["blocking", "asyncio"])
 
 
+KINDS = ("affine", "classifier", "slow")
+
+
+@pytest.fixture(scope="module")
+def gate(module_gate: Gate) -> Gate:
+    """Of the server that the tests share."""
+    return module_gate
+
+
+@pytest.fixture(scope="module")
+def server(gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KanServe]:
+    """A kan-serve of affine, classifier and slow, which the gate holds. The tests share it, so its counters go on."""
+    folder = tmp_path_factory.mktemp("shared")
+    for kind in KINDS:
+        write_version(folder / "models", kind)
+    with serving(folder / "models", log=folder / "log") as started:
+        yield started
+
+
 @pytest.fixture
-def server(gate: Gate, kan_serve: Start, write_model: WriteModel) -> Any:
-    """A kan-serve of affine, classifier and slow, which the gate holds."""
-    for kind in ("affine", "classifier", "slow"):
+def own_server(gate: Gate, kan_serve: Start, write_model: WriteModel) -> KanServe:
+    """The same for one test, which may stop it; its counters begin at 0."""
+    for kind in KINDS:
         write_model(kind)
     return kan_serve()
 
@@ -105,28 +124,28 @@ def blocks_of(count: int) -> list[Floats]:
 
 @pytest.mark.slow
 @both
-def test_answers_come_in_the_order_of_the_blocks(gate: Gate, server: Any, answer: Answer, ask: Ask) -> None:
+def test_answers_come_in_the_order_of_the_blocks(gate: Gate, own_server: KanServe, answer: Answer, ask: Ask) -> None:
     """Each block gets numpy's answer, whatever overtakes it; many share a run."""
     blocks = blocks_of(500)
-    outcome = ask(server.grpc, "classifier", iter(blocks))
+    outcome = ask(own_server.grpc, "classifier", iter(blocks))
     assert outcome.error is None
     for block, prediction in zip(blocks, outcome.predictions, strict=True):
         expected = answer("classifier", block)
         np.testing.assert_allclose(prediction.values, expected, atol=1e-6)
         assert prediction.labels == tuple(["red", "green", "blue"][place] for place in expected.argmax(axis=1))
         assert (prediction.model, prediction.version) == ("classifier", 1)
-    assert codes(server.http, "classifier")["OK"] == 501  # and one for the manifest
+    assert codes(own_server.http, "classifier")["OK"] == 501  # and one for the manifest
     with gate.closed(), ThreadPoolExecutor(1) as pool:
-        asking = pool.submit(ask, server.grpc, "slow", [ROWS[:1]] * 200)
-        while server.sample("kan_request_rows_count", model="slow") < 10:
+        asking = pool.submit(ask, own_server.grpc, "slow", [ROWS[:1]] * 200)
+        while own_server.sample("kan_request_rows_count", model="slow") < 10:
             pass
         gate.open()
         assert len(asking.result().predictions) == 200
-    assert server.sample("kan_batch_rows_count", model="slow") < 200
+    assert own_server.sample("kan_batch_rows_count", model="slow") < 200
 
 
 @both
-def test_blocks_may_be_rows_by_name(server: Any, answer: Answer, ask: Ask) -> None:
+def test_blocks_may_be_rows_by_name(server: KanServe, answer: Answer, ask: Ask) -> None:
     """As predict takes them: arrays, one row, dicts by column name; from any iterable."""
     records = [{f"x{place}": float(value) for place, value in enumerate(row)} for row in ROWS]
     outcome = ask(server.grpc, "affine", (ROWS, ROWS[0], records, records[0]), version=1, bulk=True)
@@ -136,7 +155,7 @@ def test_blocks_may_be_rows_by_name(server: Any, answer: Answer, ask: Ask) -> No
         np.testing.assert_allclose(values, wanted, atol=1e-5)
 
 
-def test_blocks_may_be_asynchronous(server: Any, answer: Answer) -> None:
+def test_blocks_may_be_asynchronous(server: KanServe, answer: Answer) -> None:
     """The asyncio client takes an asynchronous iterator too."""
 
     async def blocks() -> AsyncIterator[Floats]:
@@ -150,7 +169,7 @@ def test_blocks_may_be_asynchronous(server: Any, answer: Answer) -> None:
 
 
 @both
-def test_no_blocks_no_answers(server: Any, ask: Ask) -> None:
+def test_no_blocks_no_answers(server: KanServe, ask: Ask) -> None:
     """An empty iterator is no mistake; a model that is not there is one, even so."""
     outcome = ask(server.grpc, "affine", [])
     assert (outcome.predictions, outcome.error) == ([], None)
@@ -171,7 +190,7 @@ WRONG_BLOCKS: list[tuple[Any, str]] = [
 
 
 @both
-def test_a_wrong_block_raises_in_its_place(server: Any, answer: Answer, ask: Ask) -> None:
+def test_a_wrong_block_raises_in_its_place(server: KanServe, answer: Answer, ask: Ask) -> None:
     """Client and server errors alike: all blocks before the wrong one are answered first, and none after it."""
     for wrong, message in WRONG_BLOCKS:
         outcome = ask(server.grpc, "affine", [ROWS, ROWS[:2], wrong, ROWS])
@@ -185,7 +204,7 @@ def test_a_wrong_block_raises_in_its_place(server: Any, answer: Answer, ask: Ask
 
 @pytest.mark.slow
 @both
-def test_what_the_callers_iterator_raises_is_raised(server: Any, ask: Ask) -> None:
+def test_what_the_callers_iterator_raises_is_raised(server: KanServe, ask: Ask) -> None:
     """The same error object, after the answers to all earlier blocks; also for the first block."""
 
     def broken(count: int, error: BaseException) -> Iterator[Floats]:
@@ -228,6 +247,11 @@ async def alone() -> None:
         assert not late
 
 
+def arrivals(server: KanServe) -> float:
+    """How many requests to slow the server has had so far."""
+    return server.sample("kan_request_rows_count", model="slow")
+
+
 class Endless:
     """Endless blocks. Counts the blocks that were read, and records when the iterator is released."""
 
@@ -247,7 +271,7 @@ class Endless:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("rows", "most_read_ahead"), [(1, MOST_READ_AHEAD), (250, 2 + 2), (4096, 1 + 2)])
-def test_a_stream_reads_no_further_than_it_is_taken(server: Any, rows: int, most_read_ahead: int) -> None:
+def test_a_stream_reads_no_further_than_it_is_taken(server: KanServe, rows: int, most_read_ahead: int) -> None:
     """From an endless iterator only the taken blocks and those in flight are read. Closing ends everything."""
     endless = Endless(rows)
     with Client(server.grpc, 60) as client:
@@ -259,7 +283,7 @@ def test_a_stream_reads_no_further_than_it_is_taken(server: Any, rows: int, most
         assert client.predict("affine", ROWS).version == 1
 
 
-def test_a_stream_of_asyncio_reads_no_further_than_it_is_taken(server: Any) -> None:
+def test_a_stream_of_asyncio_reads_no_further_than_it_is_taken(server: KanServe) -> None:
     """The same, and no task is left when the loop over it is left."""
     endless = Endless(1)
 
@@ -279,14 +303,15 @@ def test_a_stream_of_asyncio_reads_no_further_than_it_is_taken(server: Any) -> N
     assert let_go(endless.gone)
 
 
-def test_a_stream_that_is_left_after_its_server_ended_it_leaves_nothing(server: Any) -> None:
+def test_a_stream_that_is_left_after_its_server_ended_it_leaves_nothing(server: KanServe) -> None:
     """Not even a task of grpc, which would wait for ever for the status behind unread answers."""
+    before = codes(server.http, "affine")["OK"]
 
     async def ask() -> None:
         async with AsyncClient(server.grpc, 60) as client:
             async with aclosing(client.predict_stream("affine", [ROWS] * 30)) as stream:
                 await anext(stream)
-                while (await asyncio.to_thread(codes, server.http, "affine"))["OK"] < 31:
+                while (await asyncio.to_thread(codes, server.http, "affine"))["OK"] < before + 31:
                     pass
                 others = asyncio.all_tasks() - {asyncio.current_task()}
                 _, left = await asyncio.wait(others, timeout=10) if others else (set(), set())
@@ -296,7 +321,7 @@ def test_a_stream_that_is_left_after_its_server_ended_it_leaves_nothing(server: 
     asyncio.run(ask())
 
 
-def test_a_dropped_stream_is_cancelled(server: Any) -> None:
+def test_a_dropped_stream_is_cancelled(server: KanServe) -> None:
     """It is enough to leave the loop: the server drops the requests in flight, and the iterator is released."""
     endless = Endless(4096)
     with Client(server.grpc, 60) as client:
@@ -309,9 +334,10 @@ def test_a_dropped_stream_is_cancelled(server: Any) -> None:
         assert client.predict("affine", ROWS).version == 1
 
 
-def test_a_cancelled_task_cancels_its_stream_alone(gate: Gate, server: Any) -> None:
+def test_a_cancelled_task_cancels_its_stream_alone(gate: Gate, server: KanServe) -> None:
     """Its iterator is cancelled with it, the server counts it, and the client goes on."""
     ended: list[type[BaseException] | None] = []
+    arrived, cancelled = arrivals(server), codes(server.http, "slow")["CANCELLED"]
 
     async def blocks() -> AsyncIterator[Floats]:
         try:
@@ -330,12 +356,12 @@ def test_a_cancelled_task_cancels_its_stream_alone(gate: Gate, server: Any) -> N
 
             with gate.closed():
                 task = asyncio.create_task(consume())
-                while not await asyncio.to_thread(server.sample, "kan_queue_rows"):
+                while await asyncio.to_thread(arrivals, server) == arrived:
                     pass
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await task
-                while not (await asyncio.to_thread(codes, server.http, "slow"))["CANCELLED"]:
+                while (await asyncio.to_thread(codes, server.http, "slow"))["CANCELLED"] == cancelled:
                     pass
             await alone()
             assert (await client.predict("affine", ROWS)).version == 1
@@ -344,7 +370,7 @@ def test_a_cancelled_task_cancels_its_stream_alone(gate: Gate, server: Any) -> N
     assert ended == [asyncio.CancelledError]
 
 
-def test_the_next_block_may_depend_on_the_last_answer(server: Any, answer: Answer) -> None:
+def test_the_next_block_may_depend_on_the_last_answer(server: KanServe, answer: Answer) -> None:
     """Each answer comes as soon as it is ready, even if few blocks have been read."""
     following: queue.Queue[Floats | None] = queue.Queue()
 
@@ -362,7 +388,7 @@ def test_the_next_block_may_depend_on_the_last_answer(server: Any, answer: Answe
 
 
 @both
-def test_a_stream_has_one_deadline(gate: Gate, server: Any, ask: Ask) -> None:
+def test_a_stream_has_one_deadline(gate: Gate, server: KanServe, ask: Ask) -> None:
     """It ends when its time is over, both while the model runs and while the caller's iterator blocks."""
     with gate.closed():
         late = ask(server.grpc, "slow", [ROWS] * 3, seconds=0.3)
@@ -370,7 +396,7 @@ def test_a_stream_has_one_deadline(gate: Gate, server: Any, ask: Ask) -> None:
     assert "within 0.3 s" in str(late.error)
 
 
-def test_an_iterator_that_waits_does_not_hold_up_the_deadline(server: Any) -> None:
+def test_an_iterator_that_waits_does_not_hold_up_the_deadline(server: KanServe) -> None:
     """The stream ends though the iterator does not; it is let go once it does."""
     waiting, gone = threading.Event(), threading.Event()
 
@@ -393,7 +419,7 @@ def test_an_iterator_that_waits_does_not_hold_up_the_deadline(server: Any) -> No
 @pytest.mark.slow
 @both
 def test_a_server_that_stops_ends_a_stream_that_is_not_repeated(
-    server: Any, kan_serve: Start, answer: Answer, ask: Ask
+    own_server: KanServe, kan_serve: Start, answer: Answer, ask: Ask
 ) -> None:
     """The answers so far are complete and in order. Another server answers the rest of the blocks."""
     blocks = blocks_of(5000)
@@ -401,17 +427,17 @@ def test_a_server_that_stops_ends_a_stream_that_is_not_repeated(
     def stopping() -> Iterator[Floats]:
         for number, block in enumerate(blocks):
             if number == 1000:
-                server.process.send_signal(signal.SIGTERM)
+                own_server.process.send_signal(signal.SIGTERM)
             yield block
 
-    first = ask(server.grpc, "affine", stopping(), attempts=1)
+    first = ask(own_server.grpc, "affine", stopping(), attempts=1)
     assert isinstance(first.error, Unavailable), first.error
     assert 1000 - MOST_READ_AHEAD <= len(first.predictions) < 5000
     rest = ask(kan_serve().grpc, "affine", blocks[len(first.predictions) :])
     assert rest.error is None
     for block, values in zip(blocks, first.values + rest.values, strict=True):
         np.testing.assert_allclose(values, answer("affine", block), atol=1e-5)
-    assert server.finish()[0] == 0
+    assert own_server.finish()[0] == 0
 
 
 @both
@@ -420,15 +446,15 @@ def test_a_server_that_stops_ends_a_stream_that_is_not_repeated(
     [pytest.param(signal.SIGTERM, marks=pytest.mark.slow, id="stopped"), pytest.param(signal.SIGKILL, id="killed")],
 )
 def test_a_stream_goes_on_with_another_server(
-    server: Any, kan_serve: Start, answer: Answer, ask: Ask, how: signal.Signals
+    own_server: KanServe, kan_serve: Start, answer: Answer, ask: Ask, how: signal.Signals
 ) -> None:
     """One of two servers stops during the stream: every block is answered once, in order."""
-    servers = [server, kan_serve()]
-    blocks = blocks_of(3000)
+    servers = [own_server, kan_serve()]
+    blocks = blocks_of(900)
 
     def stopping() -> Iterator[Floats]:
         for number, block in enumerate(blocks):
-            if number == 1000:
+            if number == 300:
                 busy = max(servers, key=lambda one: codes(one.http, "affine")["OK"])
                 busy.process.send_signal(how)
             yield block
@@ -440,15 +466,15 @@ def test_a_stream_goes_on_with_another_server(
 
 
 @both
-def test_a_server_that_is_gone_ends_a_stream(server: Any, ask: Ask) -> None:
+def test_a_server_that_is_gone_ends_a_stream(own_server: KanServe, ask: Ask) -> None:
     """If there is no other server, the error comes once and soon."""
 
     def stopping() -> Iterator[Floats]:
         yield from [ROWS] * 100
-        server.process.send_signal(signal.SIGTERM)
+        own_server.process.send_signal(signal.SIGTERM)
         yield from itertools.repeat(ROWS)
 
-    outcome = ask(server.grpc, "affine", stopping())
+    outcome = ask(own_server.grpc, "affine", stopping())
     assert isinstance(outcome.error, Unavailable)
     assert len(outcome.predictions) >= 100 - MOST_READ_AHEAD
 
@@ -551,20 +577,20 @@ def test_numbers_in_the_order_of_columns_end_a_stream_where_that_changes(
 
 
 @pytest.mark.slow
-def test_bulk_lets_others_go_first(gate: Gate, server: Any) -> None:
+def test_bulk_lets_others_go_first(gate: Gate, own_server: KanServe) -> None:
     """A few interactive rows are answered while many bulk rows, which arrived before them, still wait."""
     large = np.zeros((4096, 4), np.float32)
-    with Client(server.grpc, 60) as client, ThreadPoolExecutor(4) as pool:
+    with Client(own_server.grpc, 60) as client, ThreadPoolExecutor(4) as pool:
         for work in (
             lambda: [client.predict("slow", large, bulk=True)],
             lambda: list(client.predict_stream("slow", [large], bulk=True)),
         ):
             with gate.closed():
                 bulk = [pool.submit(work) for _ in range(3)]  # one request of theirs runs, the others wait
-                while not server.sample("kan_queue_rows"):
+                while not own_server.sample("kan_queue_rows"):
                     pass
                 interactive = pool.submit(client.predict, "slow", ROWS)
-                while server.sample("kan_queue_rows") % 2 == 0:  # those in bulk come in even numbers, five are not
+                while own_server.sample("kan_queue_rows") % 2 == 0:  # those in bulk come in even numbers, five are not
                     pass
                 gate.let(3)  # the run under way, and two more, of which one may be bulk's turn
                 assert interactive.result().values.shape == (5, 1)
@@ -573,7 +599,7 @@ def test_bulk_lets_others_go_first(gate: Gate, server: Any) -> None:
                 assert one.result()[0].values.shape == (4096, 1)
 
 
-def test_closing_the_client_ends_its_streams(server: Any) -> None:
+def test_closing_the_client_ends_its_streams(server: KanServe) -> None:
     """Both clients say so in one word, and the iterator is let go."""
     endless = Endless(1)
     client = Client(server.grpc, 60)
