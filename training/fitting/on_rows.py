@@ -1,0 +1,124 @@
+"""A network on rows that stay the same, as a function of one vector of parameters, in float64.
+
+This is what a least-squares solver sees. The derivatives of a KAN are written layer by layer; those of any other
+network come from torch.func.
+"""
+
+import copy
+from collections.abc import Mapping
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, jacrev, vmap
+
+from kan_model import KAN, KANLayer
+from kan_model.network.jacobian import parameter_columns, write_jacobian
+from kan_model.network.known_rows import KnownRows
+from training.fitting.evaluation import answers, block_rows
+
+
+class OnRows(Protocol):
+    """The answers to some rows as a function of the parameters that have a gradient."""
+
+    @property
+    def outputs(self) -> int:
+        """The number of answers of a row."""
+
+    @property
+    def start(self) -> Tensor:
+        """The parameters of the network as a vector, ``[parameters]``."""
+
+    def parts(self, place: Tensor) -> dict[str, Tensor]:
+        """The parameters by name, for a vector ``[parameters]``."""
+
+    def answers(self, place: Tensor) -> Tensor:
+        """The answers with these parameters, ``[rows, outputs]``."""
+
+    def write_jacobian(self, place: Tensor, rows: slice, found: Tensor) -> Tensor:
+        """Write the derivatives of some rows' answers to ``[rows, outputs, parameters]``; returns these answers."""
+
+
+def on_rows(network: nn.Module, x: Tensor) -> OnRows:
+    """The network, which is not changed, on rows ``[rows, inputs]``. It computes each row alone."""
+    return _KANOnRows(network, x) if _is_plain_kan(network) else _ModuleOnRows(network, x)
+
+
+def _is_plain_kan(network: nn.Module) -> bool:
+    """Whether the network is layers and nothing else, none of them twice."""
+    if type(network) is not KAN:
+        return False
+    layers = list(network.layers)
+    return len(set(layers)) == len(layers) and all(type(layer) is KANLayer for layer in layers)
+
+
+class _Parameters:
+    """A copy of a network in float64, and the parameters of it that have a gradient."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = copy.deepcopy(network).double()
+        self.free = {name: p.detach().clone() for name, p in self.network.named_parameters() if p.requires_grad}
+        self.columns = parameter_columns(self.free)
+        self.network.requires_grad_(False)
+
+    @property
+    def start(self) -> Tensor:
+        return torch.cat([parameter.flatten() for parameter in self.free.values()])
+
+    def parts(self, place: Tensor) -> dict[str, Tensor]:
+        return {name: place[self.columns[name]].view_as(old) for name, old in self.free.items()}
+
+
+class _KANOnRows(_Parameters):
+    """Layer by layer. What the first layer makes of the rows without its parameters is computed once, up to 64 MiB."""
+
+    def __init__(self, network: nn.Module, x: Tensor) -> None:
+        super().__init__(network)
+        assert isinstance(self.network, KAN)
+        self._kan, self._x = self.network, x.double()
+        self._known = KnownRows.of(self._kan, self._x)
+        self.outputs = self._kan.width[-1]
+
+    def answers(self, place: Tensor) -> Tensor:
+        self._set(place)
+        if self._known is None:
+            return answers(self._kan, self._x)
+        step = block_rows(self._kan)
+        blocks = (self._known[start : start + step] for start in range(0, len(self._x), step))
+        with torch.no_grad():
+            return torch.cat([block.answers(self._kan) for block in blocks])
+
+    def write_jacobian(self, place: Tensor, rows: slice, found: Tensor) -> Tensor:
+        self._set(place)
+        some = self._x[rows] if self._known is None else self._known[rows]
+        return write_jacobian(self._kan, some, self.columns, found)
+
+    def _set(self, place: Tensor) -> None:
+        with torch.no_grad():
+            for name, values in self.parts(place).items():
+                self._kan.get_parameter(name).copy_(values)
+
+
+class _ModuleOnRows(_Parameters):
+    """Any network, by torch.func."""
+
+    def __init__(self, network: nn.Module, x: Tensor) -> None:
+        super().__init__(network)
+        self._x = x.double()
+        with torch.no_grad():
+            self.outputs: int = self.network(self._x[:1]).shape[1]
+        self._jacobian = vmap(jacrev(lambda place, row: self._call(self.parts(place), row[None])[0]), (None, 0))
+
+    def answers(self, place: Tensor) -> Tensor:
+        parts = self.parts(place)
+        with torch.no_grad():
+            return torch.cat([self._call(parts, x) for x in torch.split(self._x, block_rows(self.network))])
+
+    def write_jacobian(self, place: Tensor, rows: slice, found: Tensor) -> Tensor:
+        found.copy_(self._jacobian(place, self._x[rows]).detach())
+        with torch.no_grad():
+            return self._call(self.parts(place), self._x[rows])
+
+    def _call(self, parts: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        outputs: Tensor = functional_call(self.network, dict(parts), (x,))
+        return outputs
