@@ -117,7 +117,7 @@ class _Derivatives:
 
     def write(self, name: str, found: Tensor) -> None:
         """Write those by the parameter of this name to ``[rows, answers, numbers of the parameter]``."""
-        found = found.unflatten(-1, self._layer.get_parameter(name).shape)
+        found = found.view(*found.shape[:2], *self._layer.get_parameter(name).shape)
         if name == "bias":
             found.copy_(self._sensitivity)
         elif name == "base_weight":

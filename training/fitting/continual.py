@@ -167,6 +167,8 @@ class _FreeCoefficients(nn.Module):
         super().__init__()
         self._frozen = copy.deepcopy(kan).double().requires_grad_(False)
         self._free = tuple(free)
+        # Found once: finding them waits for a GPU to finish its work.
+        self._places = [mask.flatten().nonzero()[:, 0] for mask in free]
         present = [layer.coefficients[mask] for layer, mask in zip(self._frozen.layers, free, strict=True)]
         self.values = nn.Parameter(torch.cat(present))
 
@@ -186,12 +188,12 @@ class _FreeCoefficients(nn.Module):
         return result
 
     def _coefficients(self) -> list[Tensor]:
-        parts = torch.split(self.values, [int(mask.sum()) for mask in self._free])
-        layers = zip(self._frozen.layers, self._free, parts, strict=True)
+        parts = torch.split(self.values, [len(places) for places in self._places])
+        layers = zip(self._frozen.layers, self._places, parts, strict=True)
         # index_copy, because masked_scatter does not work under vmap, which Levenberg–Marquardt uses.
         return [
-            layer.coefficients.flatten().index_copy(0, mask.flatten().nonzero()[:, 0], part).view_as(mask)
-            for layer, mask, part in layers
+            layer.coefficients.flatten().index_copy(0, places, part).view_as(layer.coefficients)
+            for layer, places, part in layers
         ]
 
 

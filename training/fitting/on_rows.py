@@ -1,11 +1,13 @@
-"""A network on rows that stay the same, as a function of one vector of parameters, in float64.
+"""A network on rows that stay the same from step to step.
 
-This is what a least-squares solver sees. The derivatives of a KAN are written layer by layer; those of any other
+`repeated_answers` is for first-order optimizers. A least-squares solver sees `OnRows`: the answers as a function of one
+vector of parameters, in float64. The derivatives of a KAN are written layer by layer; those of any other
 network come from torch.func.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -15,7 +17,20 @@ from torch.func import functional_call, jacrev, vmap
 from kan_model import KAN, KANLayer
 from kan_model.network.jacobian import parameter_columns, write_jacobian
 from kan_model.network.known_rows import KnownRows
+from kan_model.network.spline_product import is_plain
 from training.fitting.evaluation import answers, block_rows
+
+
+def repeated_answers(network: nn.Module, x: Tensor) -> Callable[[], Tensor]:
+    """A function that gives the network's answers to rows ``[rows, inputs]``, with gradients of its parameters.
+
+    For a KAN, what the first layer makes of the rows without its parameters is computed once, up to 64 MiB.
+    """
+    if isinstance(network, KAN) and _is_plain_kan(network) and not is_plain():
+        known = KnownRows.of(network, x)
+        if known is not None:
+            return partial(known.answers, network)
+    return partial(network, x)
 
 
 class OnRows(Protocol):
