@@ -5,8 +5,7 @@ import torch
 from torch import nn
 
 from kan_model import KAN, KANConfig
-from kan_model.network import known_rows
-from training.fitting import evaluation
+from kan_model.network import blocks, known_rows
 from training.fitting.on_rows import on_rows
 
 
@@ -43,8 +42,8 @@ def test_the_derivatives_are_the_changes_of_the_answers(
     """Central differences of every answer, with the first layer's basis kept or not, and in blocks of rows."""
     if not is_kept:
         monkeypatch.setattr(known_rows, "_MOST_NUMBERS", 0)
-    monkeypatch.setattr(evaluation, "_BLOCK_VALUES", 1)
-    monkeypatch.setattr(evaluation, "_LEAST_ROWS", 4)
+    monkeypatch.setattr(blocks, "_BLOCK_VALUES", 1)
+    monkeypatch.setattr(blocks, "_LEAST_ROWS", 4)
     network = networks()[name]
     x = torch.rand(10, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 2 - 1
     model = on_rows(network, x)
