@@ -19,6 +19,7 @@ from training.data.objective import Task
 from training.data.samples import Samples, check_rows, check_samples
 from training.fitting.evaluation import answers, block_rows
 from training.fitting.fit import TrainingDiverged, fit_module
+from training.fitting.on_rows import OnRows, SomeOnRows, on_rows
 from training.fitting.record import Record
 from training.recipe.fit_sections import FitSection
 
@@ -177,6 +178,16 @@ class _FreeCoefficients(nn.Module):
         outputs: Tensor = functional_call(self._frozen, dict(zip(names, self._coefficients(), strict=True)), (x,))
         return outputs
 
+    def on_rows(self, x: Tensor) -> OnRows:
+        """For Levenberg–Marquardt: the network on rows ``[rows, inputs]``."""
+        pairs = zip(self._frozen.layers, self._coefficients(), strict=True)
+        layers = [layer.changed(coefficients=found.detach()) for layer, found in pairs]
+        kan = KAN.of_layers(layers).requires_grad_(False)
+        for layer in layers:
+            layer.coefficients.requires_grad_(True)
+        is_free = torch.cat([mask.flatten() for mask in self._free])
+        return SomeOnRows(on_rows(kan, x), is_free.nonzero()[:, 0], "values")
+
     def network_like(self, kan: KAN) -> KAN:
         """The network in the type of the original ``kan``, with all frozen numbers copied from it."""
         layers = []
@@ -190,7 +201,6 @@ class _FreeCoefficients(nn.Module):
     def _coefficients(self) -> list[Tensor]:
         parts = torch.split(self.values, [len(places) for places in self._places])
         layers = zip(self._frozen.layers, self._places, parts, strict=True)
-        # index_copy, because masked_scatter does not work under vmap, which Levenberg–Marquardt uses.
         return [
             layer.coefficients.flatten().index_copy(0, places, part).view_as(layer.coefficients)
             for layer, places, part in layers

@@ -8,7 +8,7 @@ network come from torch.func.
 import copy
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -54,8 +54,18 @@ class OnRows(Protocol):
         """Write the derivatives of some rows' answers to ``[rows, outputs, parameters]``; returns these answers."""
 
 
+@runtime_checkable
+class HasOnRows(Protocol):
+    """A network that knows a better way than torch.func."""
+
+    def on_rows(self, x: Tensor) -> OnRows:
+        """The network, which is not changed, on rows ``[rows, inputs]``."""
+
+
 def on_rows(network: nn.Module, x: Tensor) -> OnRows:
     """The network, which is not changed, on rows ``[rows, inputs]``. It computes each row alone."""
+    if isinstance(network, HasOnRows):
+        return network.on_rows(x)
     return _KANOnRows(network, x) if _is_plain_kan(network) else _ModuleOnRows(network, x)
 
 
@@ -112,6 +122,43 @@ class _KANOnRows(_Parameters):
         with torch.no_grad():
             for name, values in self.parts(place).items():
                 self._kan.get_parameter(name).copy_(values)
+
+
+class SomeOnRows:
+    """Only some numbers of the parameters of another model can change.
+
+    Args:
+        model: With all its parameters.
+        places: int64 ``[parameters]``, their places in the vector of the model.
+        name: Their name as one parameter.
+    """
+
+    def __init__(self, model: OnRows, places: Tensor, name: str) -> None:
+        self._model, self._places, self._name = model, places, name
+        self._whole, self.outputs = model.start, model.outputs
+
+    @property
+    def start(self) -> Tensor:
+        """As of :class:`OnRows`."""
+        return self._whole[self._places]
+
+    def parts(self, place: Tensor) -> dict[str, Tensor]:
+        """As of :class:`OnRows`."""
+        return {self._name: place}
+
+    def answers(self, place: Tensor) -> Tensor:
+        """As of :class:`OnRows`."""
+        return self._model.answers(self._with(place))
+
+    def write_jacobian(self, place: Tensor, rows: slice, found: Tensor) -> Tensor:
+        """As of :class:`OnRows`."""
+        every = found.new_empty(*found.shape[:2], len(self._whole))
+        answers = self._model.write_jacobian(self._with(place), rows, every)
+        torch.index_select(every, 2, self._places, out=found)
+        return answers
+
+    def _with(self, place: Tensor) -> Tensor:
+        return self._whole.index_copy(0, self._places, place)
 
 
 class _ModuleOnRows(_Parameters):

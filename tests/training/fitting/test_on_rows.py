@@ -6,7 +6,7 @@ from torch import nn
 
 from kan_model import KAN, KANConfig
 from kan_model.network import blocks, known_rows
-from training.fitting.on_rows import on_rows
+from training.fitting.on_rows import SomeOnRows, on_rows
 
 
 class TwiceThrough(nn.Module):
@@ -66,3 +66,20 @@ def test_the_network_is_not_changed() -> None:
     for parameter, values in zip(network.parameters(), before, strict=True):
         assert torch.equal(parameter, values)
         assert parameter.requires_grad
+
+
+def test_some_numbers_of_the_parameters() -> None:
+    """Answers and derivatives are those of the whole model at these places; the others stay."""
+    kan = networks()["KAN"]
+    x = torch.rand(10, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    whole, places = on_rows(kan, x), torch.tensor([5, 0, 30])
+    some = SomeOnRows(whole, places, "values")
+    torch.testing.assert_close(some.start, whole.start[places])
+    moved = whole.start.index_add(0, places, torch.ones(3, dtype=torch.float64))
+    torch.testing.assert_close(some.answers(some.start + 1), whole.answers(moved))
+    found = torch.empty(4, 2, 3, dtype=torch.float64)
+    every = torch.empty(4, 2, len(whole.start), dtype=torch.float64)
+    some.write_jacobian(some.start + 1, slice(2, 6), found)
+    whole.write_jacobian(moved, slice(2, 6), every)
+    torch.testing.assert_close(found, every[..., places])
+    assert list(some.parts(some.start)) == ["values"]
