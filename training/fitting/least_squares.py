@@ -88,7 +88,8 @@ def _step(problem: LeastSquares, place: Tensor, damping: float) -> tuple[Tensor,
     normal = problem.normal(place)
     before = problem.loss(place)
     matrix, diagonal = normal.matrix, normal.matrix.diagonal().clone()
-    if not torch.isfinite(matrix).all():
+    # Its numbers are sums of squares: none of the matrix is larger, and a NaN in the Jacobian is on the diagonal too.
+    if not torch.isfinite(diagonal).all():
         return None
     for _ in range(_TRIES):
         torch.add(diagonal, damping * normal.scale, out=matrix.diagonal())
