@@ -59,7 +59,7 @@ def most_rows(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
         if isinstance(module, KANLayer):
             seen.append(len(given[0]))
 
-    handle = nn.modules.module.register_module_forward_pre_hook(note)  # type: ignore[arg-type]
+    handle = nn.modules.module.register_module_forward_pre_hook(note)
     yield lambda: max(seen)
     handle.remove()
 

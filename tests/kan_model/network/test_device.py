@@ -46,6 +46,7 @@ STEPS: dict[str, Callable[[KAN, Tensor], Tensor]] = {
     "penalty": lambda kan, x: unchecked_penalty(kan, x),
     "Jacobian": lambda kan, x: jacobian(kan, x),
 }
+CHECKED: dict[str, Callable[[KAN, Tensor], Tensor]] = {"checked penalty": lambda kan, x: penalty(kan, x)}
 
 
 @pytest.mark.parametrize("outside", ["clamp", "decay"])
@@ -65,10 +66,10 @@ def test_a_step_makes_nothing_on_the_cpu_and_reads_no_number(name: str, outside:
 
 
 @has_cuda
-@pytest.mark.parametrize("name", [*STEPS, "checked penalty"])
+@pytest.mark.parametrize("name", [*STEPS, *CHECKED])
 def test_a_step_on_cuda_is_the_step_on_the_cpu(name: str) -> None:
     """Values and gradients within float64's rounding."""
-    step = {**STEPS, "checked penalty": lambda kan, x: penalty(kan, x)}[name]
+    step = (STEPS | CHECKED)[name]
     here, there = network(), network().cuda()
     ours, theirs = step(here, rows()), step(there, rows().cuda())
     torch.testing.assert_close(theirs.cpu(), ours, rtol=1e-10, atol=1e-12)
