@@ -48,6 +48,8 @@ class LevenbergMarquardt:
         self._network, self._train, self._task = network, train, task
         self._problem = LeastSquares.of(network, train, task)
         self._place, self._damping = self._problem.model.start, _FIRST_DAMPING
+        self._loss: float | None = None
+        self._is_exact = all(parameter.dtype == torch.float64 for parameter in network.parameters())
 
     def state_dict(self) -> dict[str, Any]:
         """The parameters before rounding, and the damping."""
@@ -56,17 +58,24 @@ class LevenbergMarquardt:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from a saved state."""
         self._place, self._damping = state_dict["place"].to(self._place), state_dict["damping"]
+        self._loss = None
 
     def advance(self, place: tuple[int, int]) -> Advance:
         """Do one step from ``place`` (index of the grid in the plan, steps done on it)."""
-        found = _step(self._problem, self._place, self._damping)
+        before = self._problem.loss(self._place) if self._loss is None else self._loss
+        found = _step(self._problem, self._place, before, self._damping)
+        self._loss = before
         if found is not None:
-            self._place, self._damping = found
+            self._place, self._loss, self._damping = found
             with torch.no_grad():
                 for name, values in self._problem.model.parts(self._place).items():
                     self._network.get_parameter(name).copy_(values)
-        train_loss = float(loss(self._task, answers(self._network, self._train.x), self._train.y))
+        # A network in float64 has these parameters, any other one has them rounded.
+        train_loss = self._loss if self._is_exact else self._loss_of_network()
         return Advance(place[1] + 1, train_loss, at_end=found is None)
+
+    def _loss_of_network(self) -> float:
+        return float(loss(self._task, answers(self._network, self._train.x), self._train.y))
 
 
 def check_parameters(count: int, grid_size: int | None = None) -> None:
@@ -83,10 +92,16 @@ def check_parameters(count: int, grid_size: int | None = None) -> None:
         )
 
 
-def _step(problem: LeastSquares, place: Tensor, damping: float) -> tuple[Tensor, float] | None:
-    """The next parameters and the damping to start with there; None if no step lowers the loss."""
+def _step(problem: LeastSquares, place: Tensor, before: float, damping: float) -> tuple[Tensor, float, float] | None:
+    """The next parameters, their loss, and the damping to start with there; None if no step lowers the loss.
+
+    Args:
+        problem: The fit.
+        place: ``[parameters]``.
+        before: The loss there.
+        damping: The first one to try.
+    """
     normal = problem.normal(place)
-    before = problem.loss(place)
     matrix, diagonal = normal.matrix, normal.matrix.diagonal().clone()
     # Its numbers are sums of squares: none of the matrix is larger, and a NaN in the Jacobian is on the diagonal too.
     if not torch.isfinite(diagonal).all():
@@ -96,7 +111,8 @@ def _step(problem: LeastSquares, place: Tensor, damping: float) -> tuple[Tensor,
         factor, failed = torch.linalg.cholesky_ex(matrix)
         if not failed:
             tried = place - torch.cholesky_solve(normal.gradient[:, None], factor)[:, 0]
-            if problem.loss(tried) < before:  # False for NaN.
-                return tried, max(_LEAST_DAMPING[problem.task], damping * _LESS)
+            after = problem.loss(tried)
+            if after < before:  # False for NaN.
+                return tried, after, max(_LEAST_DAMPING[problem.task], damping * _LESS)
         damping *= _MORE
     return None
