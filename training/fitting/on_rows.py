@@ -70,11 +70,12 @@ def on_rows(network: nn.Module, x: Tensor) -> OnRows:
 
 
 def _is_plain_kan(network: nn.Module) -> bool:
-    """Whether the network is layers and nothing else, none of them twice."""
+    """Whether the network is layers and nothing else: none of them twice, no class and no hook of the user's own."""
     if type(network) is not KAN:
         return False
     layers = list(network.layers)
-    return len(set(layers)) == len(layers) and all(type(layer) is KANLayer for layer in layers)
+    hooks = any(module._forward_hooks or module._forward_pre_hooks for module in (network, *layers))
+    return len(set(layers)) == len(layers) and all(type(layer) is KANLayer for layer in layers) and not hooks
 
 
 class _Parameters:

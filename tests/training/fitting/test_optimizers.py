@@ -51,6 +51,15 @@ def test_the_first_basis_is_computed_once(name: str, monkeypatch: pytest.MonkeyP
     assert kept[-1] < kept[0]
 
 
+def test_a_layer_with_a_hook_is_called_in_every_step() -> None:
+    """What users hang into a layer sees each forward pass of a fit."""
+    kan = KAN(KANConfig((2, 3, 1), grid_size=4), dtype=torch.float64)
+    seen: list[None] = []
+    kan.layers[0].register_forward_hook(lambda *_: seen.append(None))
+    three_advances(PLANS["lbfgs"], kan)
+    assert len(seen) > 3
+
+
 def test_a_penalty_that_is_not_finite_ends_a_fit_and_does_not_raise() -> None:
     """A huge network: the loss after the step is not a number, which `fit` takes as the end of the grid."""
     kan = KAN(KANConfig((2, 3, 1), grid_size=4), dtype=torch.float64)
