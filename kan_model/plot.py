@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kan_model.analysis.edge_values import edge_values
+from kan_model.network.blocks import answers
 from kan_model.network.checks import check_edge, check_rows
-from kan_model.network.network import KAN
+from kan_model.network.network import KAN, on_cpu
 
 Values = NDArray[np.float64]
 
@@ -76,7 +77,7 @@ def diagram(
     outputs = _labels("outputs", outputs, kan.width[-1], "y")
     if most_curves < 1:
         raise ValueError(f"most_curves is {most_curves}; wanted 1 or more")
-    layers = _edges(kan, check_rows(kan, rows, at_least=2)[:_MOST_ROWS].to(kan.dtype))
+    layers = _edges(on_cpu(kan), check_rows(kan, rows, at_least=2)[:_MOST_ROWS].detach().cpu().to(kan.dtype))
     drawn = [sorted(edges, key=lambda edge: -edge.strength)[:most_curves] for edges in layers]
     levels = _levels(kan.width, drawn)
     breadth = max(4.0, _CURVE_WIDTH * 1.25 * max(*map(len, drawn), *map(len, levels)))
@@ -119,18 +120,17 @@ def edge_detail(
         ValueError: rows that the network cannot read; an edge that does not exist or has no finite value; a node that
             the edge reads is not finite on some rows.
     """
-    one = check_edge(kan, layer, output, input_)
+    check_edge(kan, layer, output, input_)
+    kan, x = on_cpu(kan), check_rows(kan, rows, at_least=2).detach().cpu().to(kan.dtype)
+    one = kan.layers[layer]
     with torch.no_grad():
-        x = check_rows(kan, rows, at_least=2).to(kan.dtype)
-        for before in kan.layers[:layer]:
-            x = before(x)
-        data = x[:, input_]
+        data = (answers(KAN.of_layers(kan.layers[:layer]), x) if layer else x)[:, input_]
         if not torch.isfinite(data).all():
             raise ValueError(f"node {input_} before layer {layer} is not finite on some rows; wanted others")
         low, high = torch.minimum(data.min(), one.domain[input_, 0]), torch.maximum(data.max(), one.domain[input_, 1])
         margin = 0.05 * (high - low)
         line = torch.linspace(float(low - margin), float(high + margin), 2 * _CURVE_POINTS, dtype=kan.dtype)
-        points = x[:1].expand(len(line), -1).clone()
+        points = torch.zeros(len(line), one.inputs, dtype=kan.dtype)
         points[:, input_] = line
         curve = one.edge_outputs(points)[:, output, input_]
         if not torch.isfinite(curve).any():

@@ -24,15 +24,23 @@ def edge_values(kan: KAN, x: Tensor) -> Iterator[Tensor]:
     Raises:
         ValueError: an edge gives NaN or an infinity, for example log of a negative number.
     """
-    for index, layer in enumerate(kan.layers):
-        edges = layer.edge_outputs(x)
-        x = edges.sum(dim=2)
-        # The nodes are checked instead of the edges: there are fewer, and a sum is not finite if an edge is not.
-        if not torch.isfinite(x).all():
+    for index, (edges, sums) in enumerate(edges_and_sums(kan, x)):
+        # The sums are checked instead of the edges: there are fewer, and a sum is not finite if an edge is not.
+        if not torch.isfinite(sums).all():
             raise ValueError(_flaw(edges, index))
         yield edges
-        if layer.bias is not None:
-            x = x + layer.bias
+
+
+def edges_and_sums(kan: KAN, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Each layer's edge outputs, and their sums for each node, ``[rows, outputs]``.
+
+    Nothing is checked, so a GPU need not be waited for.
+    """
+    for layer in kan.layers:
+        edges = layer.edge_outputs(x)
+        sums = edges.sum(dim=2)
+        yield edges, sums
+        x = sums if layer.bias is None else sums + layer.bias
 
 
 def first_flaw(kan: KAN, rows: Tensor) -> str | None:

@@ -1,11 +1,12 @@
 """The sparsity penalty of training: it makes edges small, and few of them large."""
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
-from kan_model.analysis.edge_values import edge_values
+from kan_model.analysis.edge_values import edge_values, edges_and_sums
 from kan_model.network.checks import check_rows
 from kan_model.network.network import KAN
 
@@ -47,8 +48,26 @@ def penalty(kan: KAN, rows: Tensor, *, l1: float = 1.0, entropy: float = 1.0) ->
         if not (math.isfinite(factor) and factor >= 0):
             raise ValueError(f"{name} is {factor}; wanted a number, 0 or more")
     check_rows(kan, rows)
+    return _add_up(kan, edge_values(kan, rows.to(kan.layers[0].base_weight)), l1, entropy)
+
+
+def unchecked_penalty(kan: KAN, rows: Tensor, *, l1: float = 1.0, entropy: float = 1.0) -> Tensor:
+    """:func:`penalty` without its checks, for a step of training: a GPU need not be waited for.
+
+    The result is not finite if an edge is not.
+
+    Args:
+        kan: The network.
+        rows: ``[rows, inputs]``, of the network's type and on its device.
+        l1: As for :func:`penalty`.
+        entropy: As for :func:`penalty`.
+    """
+    return _add_up(kan, (edges for edges, _ in edges_and_sums(kan, rows)), l1, entropy)
+
+
+def _add_up(kan: KAN, edges_of_layers: Iterable[Tensor], l1: float, entropy: float) -> Tensor:
     total = torch.zeros((), dtype=torch.float64, device=kan.layers[0].base_weight.device)
-    for edges in edge_values(kan, rows.to(kan.layers[0].base_weight)):
+    for edges in edges_of_layers:
         sizes = edges.abs().mean(dim=0).double()
         total = total + l1 * sizes.sum() + entropy * _entropy(sizes)
     return total.to(kan.dtype)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from kan_model.analysis.attribution import Attribution, attribute
+from kan_model.network.blocks import answers
 from kan_model.network.checks import check_rows
 from kan_model.network.connections import (
     Flags,
@@ -22,8 +23,6 @@ from kan_model.network.connections import (
 )
 from kan_model.network.layer import KANLayer
 from kan_model.network.network import KAN
-
-_CHUNK_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -185,7 +184,5 @@ def _mask_edges(layer: KANLayer, edges: Flags) -> KANLayer:
 
 
 def _nodes(layer: KANLayer, x: Tensor) -> Tensor:
-    """The layer's nodes ``[rows, outputs]`` in float64, chunk by chunk."""
-    exact = copy.deepcopy(layer).double()
-    with torch.no_grad():
-        return torch.cat([exact(rows) for rows in torch.split(x, _CHUNK_ROWS)])
+    """The layer's nodes ``[rows, outputs]`` in float64, block by block."""
+    return answers(copy.deepcopy(layer).double(), x)

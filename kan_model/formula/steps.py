@@ -9,6 +9,7 @@ import sympy
 import torch
 from numpy.typing import NDArray
 
+from kan_model.network.blocks import answers
 from kan_model.network.connections import Flags, single_edge
 from kan_model.network.functions import FUNCTIONS, Function
 from kan_model.network.layer import KANLayer
@@ -104,8 +105,7 @@ def spline(layer: KANLayer, output: int, input_: int) -> Callable[[Values], Valu
 
     def apply(values: Values) -> Values:
         x = torch.from_numpy(np.ascontiguousarray(values)).to(alone.domain.device)
-        with torch.no_grad():
-            result: Values = alone(x[:, None])[:, 0].cpu().numpy()
+        result: Values = answers(alone, x[:, None])[:, 0].cpu().numpy()
         return result
 
     return apply

@@ -29,7 +29,7 @@ from kan_model.lowering.strategies.radial_powers import RadialPowers
 from kan_model.lowering.strategies.segments import Segments
 from kan_model.lowering.strategies.strategy import Strategy
 from kan_model.lowering.strategies.truncated_powers import TruncatedPowers
-from kan_model.network.network import KAN
+from kan_model.network.network import KAN, on_cpu
 from kan_model.network.transform import InputTransform, OutputTransform
 from kan_model.onnx_graph import check
 from kan_model.splines.bspline import check_grid
@@ -106,6 +106,7 @@ def lower(
         LoweringError: numbers that are not finite; training rows of another shape; a grid that makes no spline; no
             strategy within the tolerance. The message names the layer, the cause and the best error reached.
     """
+    kan = on_cpu(kan)
     _check(kan, tolerance, tune_for, precision)
     if training_rows is not None and (training_rows.ndim != 2 or training_rows.shape[1] != kan.width[0]):
         raise LoweringError(f"training_rows have shape {training_rows.shape}; wanted [rows, {kan.width[0]}]")

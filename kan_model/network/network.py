@@ -1,5 +1,6 @@
 """A Kolmogorov–Arnold network: layers of learnable edge functions, one after another."""
 
+import copy
 import itertools
 import math
 from collections.abc import Sequence
@@ -96,6 +97,12 @@ class KAN(nn.Module):
             x = layer(x)
         # Callers may view it in another shape.
         return x.contiguous()
+
+
+def on_cpu(kan: KAN) -> KAN:
+    """The network itself if it is on the CPU, else a copy there: for parts that compute with NumPy."""
+    tensors = itertools.chain(kan.parameters(), kan.buffers())
+    return kan if all(tensor.device.type == "cpu" for tensor in tensors) else copy.deepcopy(kan).cpu()
 
 
 def parameter_count(network: nn.Module) -> int:

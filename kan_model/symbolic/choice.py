@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from kan_model.network.blocks import answers
 from kan_model.network.checks import check_edge, check_layer, check_rows
 from kan_model.network.connections import single_edge
 from kan_model.network.functions import FUNCTIONS
@@ -116,7 +117,7 @@ def suggest_symbolic(
         raise ValueError(f"layer {layer}: the edge from input {input_} to output {output} is symbolic already")
     with torch.no_grad():
         for before in kan.layers[:layer]:
-            x = copy.deepcopy(before).double()(x)
+            x = answers(copy.deepcopy(before).double(), x)
         return _candidates(kan.layers[layer], layer, x, output, input_, functions, weight)
 
 
@@ -188,7 +189,7 @@ def auto_symbolic(
                 best = next(iter(good or ranked), None)
                 found.append(EdgeReport(index, output, input_, best, bool(good)))
             fixed = layer.with_symbolic([report.best.edge for report in found if report.best and report.fixed])
-            x, own = copy.deepcopy(fixed).double()(x), fixed(own)
+            x, own = answers(copy.deepcopy(fixed).double(), x), answers(fixed, own)
             after.append(fixed)
             reports += found
     return Symbolized(KAN.of_layers(after), tuple(reports))
@@ -202,7 +203,7 @@ def _candidates(
     layer: KANLayer, index: int, x: Tensor, output: int, input_: int, functions: Sequence[str] | None, weight: float
 ) -> tuple[Candidate, ...]:
     """The candidates of a spline edge, best first, for inputs ``[rows, inputs]`` of its layer in float64."""
-    values = single_edge(layer, output, input_)(x[:, [input_]]).squeeze(1)
+    values = answers(single_edge(layer, output, input_), x[:, [input_]]).squeeze(1)
     try:
         fits = fit_functions(x[:, input_], values, functions, dtype=layer.base_weight.dtype)
     except ValueError as error:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from kan_model.analysis.edge_values import first_flaw
+from kan_model.network.blocks import answers
 from kan_model.network.checks import check_rows
 from kan_model.network.network import KAN
 from kan_model.network.symbolic_edge import SymbolicEdge
@@ -186,8 +187,7 @@ def _set_constants(kan: KAN, constants: dict[str, Tensor]) -> KAN:
 
 def _error(kan: KAN, x: Tensor, y: Tensor) -> float:
     """Mean squared error of the network in its own float type; infinity instead of NaN."""
-    with torch.no_grad():
-        error = float((kan(x.to(kan.dtype)).double() - y).square().mean())
+    error = float((answers(kan, x.to(kan.dtype)).double() - y).square().mean())
     return error if error < torch.inf else torch.inf
 
 

@@ -12,6 +12,7 @@ from torch import nn
 from kan_model import KAN, parameter_count
 from training.data.objective import Task, loss, score
 from training.data.samples import Samples, check_samples
+from training.fitting.evaluation import answers
 from training.fitting.fit import fit_module
 from training.fitting.record import Record
 from training.recipe.fit_sections import FitSection
@@ -78,13 +79,12 @@ def fit_baseline(
     whole = plan.model_copy(update={"steps": plan.steps * len(plan.grids)})
     found = fit_module(network, train, validation, whole, task, check)
     judging = validation if judging is None else judging
-    with torch.no_grad():
-        answers = found.best(judging.x)
+    outputs = answers(found.best, judging.x)
     return Baseline(
         found.best,
         parameter_count(found.best),
-        float(loss(task, answers, judging.y)),
-        score(task, answers, judging.y),
+        float(loss(task, outputs, judging.y)),
+        score(task, outputs, judging.y),
         found.history,
     )
 

@@ -19,6 +19,7 @@ from training.data.objective import Task
 from training.data.samples import Samples, check_rows, check_samples
 from training.fitting.evaluation import answers, block_rows
 from training.fitting.fit import TrainingDiverged, fit_module
+from training.fitting.on_rows import OnRows, SomeOnRows, on_rows
 from training.fitting.record import Record
 from training.recipe.fit_sections import FitSection
 
@@ -167,6 +168,8 @@ class _FreeCoefficients(nn.Module):
         super().__init__()
         self._frozen = copy.deepcopy(kan).double().requires_grad_(False)
         self._free = tuple(free)
+        # Found once: finding them waits for a GPU to finish its work.
+        self._places = [mask.flatten().nonzero()[:, 0] for mask in free]
         present = [layer.coefficients[mask] for layer, mask in zip(self._frozen.layers, free, strict=True)]
         self.values = nn.Parameter(torch.cat(present))
 
@@ -174,6 +177,16 @@ class _FreeCoefficients(nn.Module):
         names = (f"layers.{index}.coefficients" for index in range(len(self._free)))
         outputs: Tensor = functional_call(self._frozen, dict(zip(names, self._coefficients(), strict=True)), (x,))
         return outputs
+
+    def on_rows(self, x: Tensor) -> OnRows:
+        """For Levenberg–Marquardt: the network on rows ``[rows, inputs]``."""
+        pairs = zip(self._frozen.layers, self._coefficients(), strict=True)
+        layers = [layer.changed(coefficients=found.detach()) for layer, found in pairs]
+        kan = KAN.of_layers(layers).requires_grad_(False)
+        for layer in layers:
+            layer.coefficients.requires_grad_(True)
+        is_free = torch.cat([mask.flatten() for mask in self._free])
+        return SomeOnRows(on_rows(kan, x), is_free.nonzero()[:, 0], "values")
 
     def network_like(self, kan: KAN) -> KAN:
         """The network in the type of the original ``kan``, with all frozen numbers copied from it."""
@@ -186,12 +199,11 @@ class _FreeCoefficients(nn.Module):
         return result
 
     def _coefficients(self) -> list[Tensor]:
-        parts = torch.split(self.values, [int(mask.sum()) for mask in self._free])
-        layers = zip(self._frozen.layers, self._free, parts, strict=True)
-        # index_copy, because masked_scatter does not work under vmap, which Levenberg–Marquardt uses.
+        parts = torch.split(self.values, [len(places) for places in self._places])
+        layers = zip(self._frozen.layers, self._places, parts, strict=True)
         return [
-            layer.coefficients.flatten().index_copy(0, mask.flatten().nonzero()[:, 0], part).view_as(mask)
-            for layer, mask, part in layers
+            layer.coefficients.flatten().index_copy(0, places, part).view_as(layer.coefficients)
+            for layer, places, part in layers
         ]
 
 

@@ -5,23 +5,20 @@ the real problem is almost linear. LBFGS knows one direction at a time and takes
 uses the same step: the generalised Gauss–Newton matrix of the cross entropy is a least-squares matrix too.
 """
 
-import copy
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, jacrev, vmap
 
 from training.data.objective import Task, loss
 from training.data.samples import Samples
 from training.errors import FitRefused
+from training.fitting.evaluation import answers
+from training.fitting.normal_equations import LeastSquares
 from training.fitting.record import Advance
 
 # The matrix of the normal equations has parameters² numbers: 128 MiB for 4096.
 MOST_PARAMETERS = 4096
-# Numbers of the Jacobian that are in memory at once.
-_CHUNK_NUMBERS = 2**22
 _FIRST_DAMPING = 1e-2
 # If the classes can be separated perfectly, the loss has no minimum; damping keeps the logits finite.
 _LEAST_DAMPING: dict[Task, float] = {"regression": 1e-14, "classification": 1e-8}
@@ -47,9 +44,12 @@ class LevenbergMarquardt:
         Raises:
             FitRefused: more than 4096 parameters.
         """
+        check_parameters(sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad))
         self._network, self._train, self._task = network, train, task
         self._problem = LeastSquares.of(network, train, task)
-        self._place, self._damping = self._problem.start, _FIRST_DAMPING
+        self._place, self._damping = self._problem.model.start, _FIRST_DAMPING
+        self._loss: float | None = None
+        self._is_exact = all(parameter.dtype == torch.float64 for parameter in network.parameters())
 
     def state_dict(self) -> dict[str, Any]:
         """The parameters before rounding, and the damping."""
@@ -57,19 +57,25 @@ class LevenbergMarquardt:
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from a saved state."""
-        self._place, self._damping = state_dict["place"], state_dict["damping"]
+        self._place, self._damping = state_dict["place"].to(self._place), state_dict["damping"]
+        self._loss = None
 
     def advance(self, place: tuple[int, int]) -> Advance:
         """Do one step from ``place`` (index of the grid in the plan, steps done on it)."""
-        found = _step(self._problem, self._place, self._damping)
+        before = self._problem.loss(self._place) if self._loss is None else self._loss
+        found = _step(self._problem, self._place, before, self._damping)
+        self._loss = before
         if found is not None:
-            self._place, self._damping = found
+            self._place, self._loss, self._damping = found
             with torch.no_grad():
-                for name, values in self._problem.parts(self._place).items():
+                for name, values in self._problem.model.parts(self._place).items():
                     self._network.get_parameter(name).copy_(values)
-        with torch.no_grad():
-            train_loss = float(loss(self._task, self._network(self._train.x), self._train.y))
+        # A network in float64 has these parameters, any other one has them rounded.
+        train_loss = self._loss if self._is_exact else self._loss_of_network()
         return Advance(place[1] + 1, train_loss, at_end=found is None)
+
+    def _loss_of_network(self) -> float:
+        return float(loss(self._task, answers(self._network, self._train.x), self._train.y))
 
 
 def check_parameters(count: int, grid_size: int | None = None) -> None:
@@ -86,116 +92,27 @@ def check_parameters(count: int, grid_size: int | None = None) -> None:
         )
 
 
-@dataclass(frozen=True)
-class LeastSquares:
-    """The network as a function of one vector of parameters, and the rows; all in float64.
-
-    Attributes:
-        network: A copy of the network.
-        free: The initial values of the parameters to fit.
-        x: ``[rows, inputs]``.
-        y: ``[rows, outputs]``, or classes ``[rows]``.
-        task: The loss to minimize.
-    """
-
-    network: nn.Module
-    free: dict[str, Tensor]
-    x: Tensor
-    y: Tensor
-    task: Task
-
-    @classmethod
-    def of(cls, network: nn.Module, train: Samples, task: Task) -> "LeastSquares":
-        """The problem of fitting a network, which is not changed.
-
-        Raises:
-            FitRefused: more than 4096 parameters.
-        """
-        exact = copy.deepcopy(network).double()
-        free = {name: p.detach().clone() for name, p in exact.named_parameters() if p.requires_grad}
-        check_parameters(sum(parameter.numel() for parameter in free.values()))
-        y = train.y if task == "classification" else train.y.double()
-        return cls(exact, free, train.x.double(), y, task)
-
-    @property
-    def start(self) -> Tensor:
-        """The initial parameters as a vector, ``[parameters]``."""
-        return torch.cat([parameter.flatten() for parameter in self.free.values()])
-
-    def parts(self, place: Tensor) -> dict[str, Tensor]:
-        """The parameters by name, for a vector ``[parameters]``."""
-        pieces = torch.split(place, [parameter.numel() for parameter in self.free.values()])
-        return {name: piece.view_as(old) for (name, old), piece in zip(self.free.items(), pieces, strict=True)}
-
-    def answers(self, place: Tensor, x: Tensor) -> Tensor:
-        """The network's answers ``[rows, outputs]`` with these parameters."""
-        answers: Tensor = functional_call(self.network, self.parts(place), (x,))
-        return answers
-
-    def loss(self, place: Tensor) -> float:
-        """The mean loss over the rows with these parameters."""
-        with torch.no_grad():
-            return float(loss(self.task, self.answers(place, self.x), self.y))
-
-    def normal(self, place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Gauss–Newton matrix, gradient and scale of the damping, as sums over the rows.
-
-        J is the Jacobian of the answers, p their softmax. Matrix and gradient are
-
-        - regression: JᵀJ and Jᵀ(answers − targets), half the gradient of the squared error;
-        - classification: Jᵀ(diag p − p pᵀ)J and Jᵀ(p − one-hot), of the cross entropy.
-
-        The scale is the mean of the diagonal of JᵀJ, for a classification divided by the number of classes. It does not
-        go to 0 as p goes to 0 and 1.
-        """
-        with torch.no_grad():
-            answers = self.answers(place, self.x)
-            residual = self._residual(answers)
-        rows = max(1, _CHUNK_NUMBERS // (len(place) * answers.shape[1]))
-        jacobian = vmap(jacrev(lambda at, row: self.answers(at, row[None])[0]), (None, 0))
-        matrix = torch.zeros(len(place), len(place), dtype=torch.float64)
-        gradient, squares = torch.zeros(len(place), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
-        parts = (torch.split(each, rows) for each in (self.x, answers, residual))
-        for x, a, r in zip(*parts, strict=True):
-            part = jacobian(place, x).detach()
-            gradient += part.flatten(0, 1).T @ r.flatten()
-            if self.task == "classification":
-                squares += part.square().sum()
-                part = _weight_rows(part, a.softmax(dim=1))
-            matrix += part.flatten(0, 1).T @ part.flatten(0, 1)
-        if self.task == "regression":
-            return matrix, gradient, matrix.diagonal().mean()
-        return matrix, gradient, squares / (len(place) * answers.shape[1])
-
-    def _residual(self, answers: Tensor) -> Tensor:
-        if self.task == "regression":
-            return answers - self.y
-        return answers.softmax(dim=1) - nn.functional.one_hot(self.y, answers.shape[1])
-
-
-def _weight_rows(jacobian: Tensor, p: Tensor) -> Tensor:
-    """SᵀJ for each row, with S = diag √p − p √pᵀ. Then S Sᵀ = diag p − p pᵀ, without subtracting squares.
+def _step(problem: LeastSquares, place: Tensor, before: float, damping: float) -> tuple[Tensor, float, float] | None:
+    """The next parameters, their loss, and the damping to start with there; None if no step lowers the loss.
 
     Args:
-        jacobian: ``[rows, outputs, parameters]``.
-        p: ``[rows, outputs]``; each row sums to 1.
+        problem: The fit.
+        place: ``[parameters]``.
+        before: The loss there.
+        damping: The first one to try.
     """
-    mean = (p.unsqueeze(2) * jacobian).sum(dim=1, keepdim=True)
-    return p.sqrt().unsqueeze(2) * (jacobian - mean)
-
-
-def _step(problem: LeastSquares, place: Tensor, damping: float) -> tuple[Tensor, float] | None:
-    """The next parameters and the damping to start with there; None if no step lowers the loss."""
-    matrix, gradient, scale = problem.normal(place)
-    before = problem.loss(place)
-    if not torch.isfinite(matrix).all():
+    normal = problem.normal(place)
+    matrix, diagonal = normal.matrix, normal.matrix.diagonal().clone()
+    # Its numbers are sums of squares: none of the matrix is larger, and a NaN in the Jacobian is on the diagonal too.
+    if not torch.isfinite(diagonal).all():
         return None
-    identity = torch.eye(len(place), dtype=torch.float64)
     for _ in range(_TRIES):
-        factor, failed = torch.linalg.cholesky_ex(matrix + damping * scale * identity)
+        torch.add(diagonal, damping * normal.scale, out=matrix.diagonal())
+        factor, failed = torch.linalg.cholesky_ex(matrix)
         if not failed:
-            tried = place - torch.cholesky_solve(gradient[:, None], factor)[:, 0]
-            if problem.loss(tried) < before:  # False for NaN.
-                return tried, max(_LEAST_DAMPING[problem.task], damping * _LESS)
+            tried = place - torch.cholesky_solve(normal.gradient[:, None], factor)[:, 0]
+            after = problem.loss(tried)
+            if after < before:  # False for NaN.
+                return tried, after, max(_LEAST_DAMPING[problem.task], damping * _LESS)
         damping *= _MORE
     return None

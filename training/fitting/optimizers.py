@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from kan_model import KAN
-from kan_model.analysis.penalty import penalty
+from kan_model.analysis.penalty import unchecked_penalty
 from kan_model.network.edge_sums import is_plain
 from training.data.objective import Task, loss
 from training.data.samples import Samples
 from training.errors import FitRefused
 from training.fitting.least_squares import LevenbergMarquardt
+from training.fitting.on_rows import repeated_answers
 from training.fitting.record import Advance
 from training.recipe.fit_sections import FitSection, SparsifySection
 
@@ -46,12 +47,11 @@ class Objective:
 
     def with_penalty(self, value: Tensor, network: nn.Module, x: Tensor) -> Tensor:
         """The loss ``value`` plus the penalty on edges for the rows ``x``."""
-        # A loss that is not finite ends the fit, and the penalty of such a network cannot be computed.
-        if self.sparsify is None or not torch.isfinite(value):
+        if self.sparsify is None:
             return value
         assert isinstance(network, KAN)
         rows = x[:: -(-len(x) // _PENALTY_ROWS)]
-        edges = penalty(network, rows, l1=self.sparsify.l1, entropy=self.sparsify.entropy)
+        edges = unchecked_penalty(network, rows, l1=self.sparsify.l1, entropy=self.sparsify.entropy)
         return value + self.sparsify.penalty * edges
 
 
@@ -80,6 +80,9 @@ class _Adam:
         self._torch = torch.optim.AdamW(
             _free(network), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=not is_plain()
         )
+        # One batch of all rows needs no order.
+        is_whole = (plan.batch_rows or len(train.x)) >= len(train.x) and not is_plain()
+        self._answer_all = repeated_answers(network, train.x) if is_whole else None
 
     def state_dict(self) -> dict[str, Any]:
         return self._torch.state_dict()
@@ -92,19 +95,26 @@ class _Adam:
         # The learning rate is computed from the step, so a saved fit needs only the step.
         share = step / plan.steps
         self._torch.param_groups[0]["lr"] = plan.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
-        order = np.random.default_rng((plan.seed, stage, step)).permutation(len(self._train.x))
-        return Advance(step + 1, self._epoch(torch.from_numpy(order)))
+        if self._answer_all is not None:
+            return Advance(step + 1, float(self._step(self._answer_all(), self._train)))
+        count = len(self._train.x)
+        order = torch.from_numpy(np.random.default_rng((plan.seed, stage, step)).permutation(count))
+        batches = torch.split(order.to(self._train.x.device), plan.batch_rows or count)
+        # Read once at the end of the epoch: each reading waits for a GPU to finish its work.
+        losses = torch.stack([self._step_on(rows) for rows in batches]).tolist()
+        return Advance(step + 1, sum(value * len(rows) for value, rows in zip(losses, batches, strict=True)) / count)
 
-    def _epoch(self, order: Tensor) -> float:
-        total = 0.0
-        for rows in torch.split(order, self._plan.batch_rows or len(order)):
-            self._torch.zero_grad()
-            x = self._train.x[rows]
-            batch_loss = loss(self._objective.task, self._network(x), self._train.y[rows])
-            torch.autograd.backward(self._objective.with_penalty(batch_loss, self._network, x))
-            self._torch.step()
-            total += float(batch_loss.detach()) * len(rows)
-        return total / len(order)
+    def _step_on(self, rows: Tensor) -> Tensor:
+        batch = Samples(self._train.x[rows], self._train.y[rows])
+        return self._step(self._network(batch.x), batch)
+
+    def _step(self, outputs: Tensor, batch: Samples) -> Tensor:
+        """Do one step; returns the loss before it, without the penalty."""
+        batch_loss = loss(self._objective.task, outputs, batch.y)
+        self._torch.zero_grad()
+        torch.autograd.backward(self._objective.with_penalty(batch_loss, self._network, batch.x))
+        self._torch.step()
+        return batch_loss.detach()
 
 
 class _LBFGS:
@@ -116,6 +126,7 @@ class _LBFGS:
 
     def __init__(self, network: nn.Module, train: Samples, plan: FitSection, objective: Objective) -> None:
         self._network, self._train, self._plan, self._objective = network, train, plan, objective
+        self._answers = repeated_answers(network, train.x)
         self._first: Tensor | None = None
         self._torch = torch.optim.LBFGS(
             _free(network),
@@ -170,4 +181,4 @@ class _LBFGS:
         return torch.full_like(value, most) if self._first is None else (10 * self._first).clamp(max=most)
 
     def _loss(self) -> Tensor:
-        return loss(self._objective.task, self._network(self._train.x), self._train.y)
+        return loss(self._objective.task, self._answers(), self._train.y)

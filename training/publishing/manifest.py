@@ -170,10 +170,10 @@ def predict(trained: Trained, x: Numbers) -> Numbers:
         trained: The network.
         x: ``[rows, features]``, raw.
     """
-    rows = torch.from_numpy(x).to(trained.kan.dtype)
+    rows = torch.from_numpy(x).to(trained.kan.layers[0].base_weight)
     # float64 after the network: scikit-learn requires probabilities that sum to 1.
     y = answers(trained.kan, rows if trained.inputs is None else trained.inputs(rows)).double()
-    result: Numbers = (y if trained.outputs is None else trained.outputs(y)).numpy()
+    result: Numbers = (y if trained.outputs is None else trained.outputs(y)).cpu().numpy()
     return result
 
 

@@ -13,7 +13,7 @@ from kan_model.lowering.checks.regions import ENDS, FAR, INSIDE, KNOTS, OUTSIDE,
 from kan_model.lowering.checks.rounding import float32_edge_errors, float32_error, is_steep, propagate, sum_edges
 from kan_model.lowering.checks.scale import scale_of_errors
 from kan_model.lowering.emit.pruned import remove_pruned
-from kan_model.network.network import KAN
+from kan_model.network.network import KAN, on_cpu
 from kan_model.network.transform import Affine, InputTransform, OutputTransform, Softmax
 from kan_model.onnx_runtime import Session, open_session
 
@@ -88,6 +88,7 @@ class Reference:
             scale: ``[outputs]``; None: the range of the answers to the training rows, or to rows inside the domain.
             rows_per_region: Number of rows of each region.
         """
+        kan = on_cpu(kan)
         self._kan, self._inputs, self._outputs = copy.deepcopy(kan).double(), inputs, outputs
         self._softmax = isinstance(outputs, Softmax)
         self._unread = np.ones(kan.width[0], bool)

@@ -161,7 +161,8 @@ def test_a_grid_ends_where_no_step_lowers_the_loss() -> None:
     steps = fit_steps(start, met, met, plan, "regression")
     stopped = copy.deepcopy(next(steps))
     *_, through = steps
-    assert [(record.step, record.train_loss) for record in through.history] == [(1, 0.0)]
+    assert [record.step for record in through.history] == [1]
+    assert through.history[0].train_loss <= 1e-30
     assert all(torch.equal(a, b) for a, b in zip(through.kan.parameters(), before.parameters(), strict=True))
     for _ in fit_steps(stopped, met, met, plan, "regression"):
         pass

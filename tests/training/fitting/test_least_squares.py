@@ -10,7 +10,6 @@ from scipy.optimize import least_squares
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from torch import nn
-from torch.func import grad, jacrev
 
 from kan_model import KAN, KANConfig, SymbolicEdge, refine_grid
 from training.data.objective import Task
@@ -19,7 +18,6 @@ from training.errors import FitRefused
 from training.fitting.baseline import fit_baseline
 from training.fitting.continual import fit_on
 from training.fitting.fit import ModuleFit, Network, TrainingDiverged, fit_module
-from training.fitting.least_squares import LeastSquares
 from training.recipe.fit_sections import FitSection
 from training.threads import torch_threads
 
@@ -145,34 +143,6 @@ def angles(classes: int, rows: int, seed: int, dtype: torch.dtype = torch.float6
     other = torch.randint(classes, (rows,), generator=generator)
     wrong = torch.rand(rows, generator=generator) < 0.1
     return Samples(x, torch.where(wrong, other, angle.long().clamp(max=classes - 1)))
-
-
-def test_the_matrix_of_classes_is_the_hessian_where_the_network_is_linear() -> None:
-    """One layer is linear in its parameters: autograd's Hessian and gradient of the summed cross entropy."""
-    kan, rows = KAN(KANConfig((2, 3), grid_size=4), seed=1, dtype=torch.float64), angles(3, 60, 0)
-    problem = LeastSquares.of(kan, rows, "classification")
-
-    def summed(place: torch.Tensor) -> torch.Tensor:
-        return nn.functional.cross_entropy(problem.answers(place, rows.x), rows.y, reduction="sum")
-
-    place = 3 * problem.start
-    matrix, gradient, _ = problem.normal(place)
-    torch.testing.assert_close(matrix, jacrev(jacrev(summed))(place), rtol=1e-10, atol=1e-12)
-    torch.testing.assert_close(gradient, grad(summed)(place), rtol=1e-10, atol=1e-12)
-
-
-def test_the_matrix_of_classes_leaves_out_only_the_curvature_of_the_network() -> None:
-    """Two layers, all in one: JᵀHJ with autograd's Jacobian of the answers and Hessian of the loss in them."""
-    kan, rows = KAN(KANConfig((2, 2, 3), grid_size=3), seed=1, dtype=torch.float64), angles(3, 30, 0)
-    problem = LeastSquares.of(kan, rows, "classification")
-    place = problem.start
-    jacobian = jacrev(lambda at: problem.answers(at, rows.x).flatten())(place)
-
-    def summed(answers: torch.Tensor) -> torch.Tensor:
-        return nn.functional.cross_entropy(answers.view(-1, 3), rows.y, reduction="sum")
-
-    curvature = jacrev(jacrev(summed))(problem.answers(place, rows.x).detach().flatten())
-    torch.testing.assert_close(problem.normal(place)[0], jacobian.T @ curvature @ jacobian, rtol=1e-10, atol=1e-12)
 
 
 def test_classes_of_a_linear_network_come_to_where_scikit_learn_comes() -> None:

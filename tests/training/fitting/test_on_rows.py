@@ -1,0 +1,85 @@
+"""What a least-squares solver sees of a network."""
+
+import pytest
+import torch
+from torch import nn
+
+from kan_model import KAN, KANConfig
+from kan_model.network import blocks, known_rows
+from training.fitting.on_rows import SomeOnRows, on_rows
+
+
+class TwiceThrough(nn.Module):
+    """A network that is no plain KAN: one layer occurs twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        (layer,) = KAN(KANConfig((2, 2), grid_size=3), dtype=torch.float64).layers
+        self.kan = KAN.of_layers([layer, layer])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The answers."""
+        answers: torch.Tensor = self.kan(x)
+        return answers
+
+
+def networks() -> dict[str, nn.Module]:
+    """Networks of two inputs, in float64."""
+    kan = KAN(KANConfig((2, 3, 2), grid_size=4), dtype=torch.float64)
+    return {
+        "KAN": kan,
+        "layer twice": TwiceThrough().kan,
+        "wrapped": TwiceThrough(),
+        "linear": nn.Linear(2, 2).double(),
+    }
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+@pytest.mark.parametrize("name", networks())
+def test_the_derivatives_are_the_changes_of_the_answers(
+    name: str, is_kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Central differences of every answer, with the first layer's basis kept or not, and in blocks of rows."""
+    if not is_kept:
+        monkeypatch.setattr(known_rows, "_MOST_NUMBERS", 0)
+    monkeypatch.setattr(blocks, "_BLOCK_VALUES", 1)
+    monkeypatch.setattr(blocks, "_LEAST_ROWS", 4)
+    network = networks()[name]
+    x = torch.rand(10, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    model = on_rows(network, x)
+    place = model.start
+    torch.testing.assert_close(model.answers(place), network(x).detach(), rtol=1e-12, atol=1e-12)
+    found = torch.empty(3, model.outputs, len(place), dtype=torch.float64)
+    answers = model.write_jacobian(place, slice(5, 8), found)
+    torch.testing.assert_close(answers, network(x[5:8]).detach(), rtol=1e-12, atol=1e-12)
+    for column, step in enumerate(1e-6 * torch.eye(len(place), dtype=torch.float64)):
+        change = (model.answers(place + step) - model.answers(place - step))[5:8] / 2e-6
+        torch.testing.assert_close(found[..., column], change, rtol=1e-6, atol=1e-7)
+
+
+def test_the_network_is_not_changed() -> None:
+    """Its parameters keep their values, their type and their gradients' wish."""
+    network = KAN(KANConfig((2, 3, 1)))
+    before = [parameter.detach().clone() for parameter in network.parameters()]
+    model = on_rows(network, torch.zeros(4, 2))
+    model.answers(model.start + 1)
+    for parameter, values in zip(network.parameters(), before, strict=True):
+        assert torch.equal(parameter, values)
+        assert parameter.requires_grad
+
+
+def test_some_numbers_of_the_parameters() -> None:
+    """Answers and derivatives are those of the whole model at these places; the others stay."""
+    kan = networks()["KAN"]
+    x = torch.rand(10, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    whole, places = on_rows(kan, x), torch.tensor([5, 0, 30])
+    some = SomeOnRows(whole, places, "values")
+    torch.testing.assert_close(some.start, whole.start[places])
+    moved = whole.start.index_add(0, places, torch.ones(3, dtype=torch.float64))
+    torch.testing.assert_close(some.answers(some.start + 1), whole.answers(moved))
+    found = torch.empty(4, 2, 3, dtype=torch.float64)
+    every = torch.empty(4, 2, len(whole.start), dtype=torch.float64)
+    some.write_jacobian(some.start + 1, slice(2, 6), found)
+    whole.write_jacobian(moved, slice(2, 6), every)
+    torch.testing.assert_close(found, every[..., places])
+    assert list(some.parts(some.start)) == ["values"]
