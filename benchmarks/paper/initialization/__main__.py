@@ -18,11 +18,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run what the file of results lacks, then print errors, equations and the verdict."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.paper.initialization", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two seeds and a fiftieth of the steps: says nothing")
-    parser.add_argument("--results", type=Path, metavar="FILE", help="go on with FILE (default: by --quick or not)")
+    parser.add_argument("--results", type=Path, metavar="FILE", help="go on with FILE (default: in runs/)")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="only these experiments, e.g. digits")
     options = parser.parse_args(arguments)
     seeds, share = _QUICK if options.quick else _FULL
-    path = options.results or Path("initialization-quick.json" if options.quick else "initialization.json")
+    path = options.results or Path("runs", "initialization-quick.json" if options.quick else "initialization.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
     plan = [each for each in experiments() if options.only is None or each.name in options.only]
     with torch_threads(1):
         results = run_study(plan, path, seeds, share)

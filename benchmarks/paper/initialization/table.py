@@ -68,10 +68,11 @@ def cells_of(results: Sequence[Result]) -> Cells:
 
 def error_table(cells: Cells) -> str:
     """Medians and quartiles; a start that is worse than the paper's is marked."""
-    rows = [["experiment", "layers", *STARTS]]
+    starts = [start for start in STARTS if any(place[2] == start for place in cells)]
+    rows = [["experiment", "layers", *starts]]
     for experiment, depth in dict.fromkeys(place[:2] for place in cells):
         reference = cells.get((experiment, depth, "paper"))
-        found = [cells.get((experiment, depth, start)) for start in STARTS]
+        found = [cells.get((experiment, depth, start)) for start in starts]
         rows.append([experiment, str(depth), *(_shown(cell, reference) for cell in found)])
     return render(rows)
 
@@ -82,9 +83,10 @@ def equation_table(results: Sequence[Result]) -> str:
     for each in results:
         if each.part:
             errors.setdefault((each.part, each.depth), {}).setdefault(each.start, []).append(each.error)
-    rows = [["equation", "layers", *STARTS]]
-    for (part, depth), starts in sorted(errors.items(), key=lambda item: item[0][1]):
-        medians = (f"{statistics.median(starts[start]):.2e}" if start in starts else "" for start in STARTS)
+    starts = [start for start in STARTS if any(start in by_start for by_start in errors.values())]
+    rows = [["equation", "layers", *starts]]
+    for (part, depth), by_start in sorted(errors.items(), key=lambda item: item[0][1]):
+        medians = (f"{statistics.median(by_start[start]):.2e}" if start in by_start else "" for start in starts)
         rows.append([part, str(depth), *medians])
     return render(rows)
 
