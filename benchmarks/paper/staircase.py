@@ -24,6 +24,7 @@ from torch import Tensor
 from benchmarks.common.markdown import render
 from kan_model import KAN, KANConfig, refine_grid
 from kan_model.grids.adaptation import adapt_grid
+from kan_model.network.initialization import Initialization
 from training.data.samples import Samples
 from training.fitting.fit import fit_module
 from training.recipe.fit_sections import FitSection
@@ -46,14 +47,21 @@ def points(seed: int) -> tuple[Tensor, Tensor]:
     return x, torch.exp(torch.sin(math.pi * x[:, :1]) + x[:, 1:] ** 2)
 
 
-def ours(seed: int) -> Outcome:
+def ours(
+    seed: int,
+    width: tuple[int, ...] = WIDTH,
+    grids: Sequence[int] = GRIDS,
+    steps: int = OUR_STEPS,
+    initialization: Initialization = "paper",
+) -> Outcome:
     """Train with our library; before each grid the hidden domains move to the hidden values."""
     train, validation, test = (points(3 * seed + part) for part in range(3))
     start = time.process_time()
-    kan = KAN(KANConfig(WIDTH, grid_size=GRIDS[0]), seed=seed, dtype=torch.float64)
-    plan = FitSection(optimizer="levenberg-marquardt", steps=OUR_STEPS)
+    config = KANConfig(width, grid_size=grids[0], initialization=initialization)
+    kan = KAN(config, seed=seed, dtype=torch.float64)
+    plan = FitSection(optimizer="levenberg-marquardt", steps=steps)
     found = []
-    for grid_size in GRIDS:
+    for grid_size in grids:
         kan = adapt_grid(refine_grid(kan, grid_size), train[0], uniform_share=1.0, max_moved=math.inf).kan
         kan = fit_module(kan, Samples(*train), Samples(*validation), plan, "regression").best
         found.append(rmse(kan, test))

@@ -2,16 +2,18 @@
 
 import copy
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from kan_model.network.initialization import INITIALIZATIONS, Initialization, LayerShape
 from kan_model.network.layer import KANLayer, Outside
+from kan_model.splines.bspline import check_grid, uniform_knots
 
 Interval = tuple[float, float]
+_NOISE = 0.1
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,10 @@ class KANConfig:
             "decay" lets the basis functions fall to zero.
         domain: The domain of the first layer's splines: one interval for all inputs, or one per input.
         hidden_domain: The domain of the splines in all further layers.
-        noise: Size of the initial coefficients: their standard deviation is noise / √(inputs of the layer).
+        noise: Size of the initial coefficients: their standard deviation is noise / √(inputs of the layer). Only for
+            initialization = "paper"; the others have their own sizes.
+        initialization: The random start: "paper", "power-law" or "variance-preserving", as
+            :mod:`kan_model.network.initialization` defines them.
     """
 
     width: tuple[int, ...]
@@ -35,14 +40,15 @@ class KANConfig:
     outside: Outside = "clamp"
     domain: Interval | tuple[Interval, ...] = (-1.0, 1.0)
     hidden_domain: Interval = (-1.0, 1.0)
-    noise: float = 0.1
+    noise: float = _NOISE
+    initialization: Initialization = "paper"
 
     def __post_init__(self) -> None:
         """Refuse numbers that make no network.
 
         Raises:
-            ValueError: fewer than two levels of nodes, a level without nodes, no intervals, or the wrong number of
-                domains.
+            ValueError: fewer than two levels of nodes, a level without nodes, no intervals, the wrong number of
+                domains, an unknown initialization, or noise for one that does not read it.
         """
         if len(self.width) < 2 or min(self.width) < 1:
             raise ValueError(f"width is {self.width}; wanted at least two numbers of nodes, each 1 or more")
@@ -52,10 +58,17 @@ class KANConfig:
             raise ValueError(
                 f"domain has {len(self.domain)} intervals; wanted one, or one for each of {self.width[0]} inputs"
             )
+        if self.initialization not in INITIALIZATIONS:
+            wanted = ", ".join(f'"{name}"' for name in INITIALIZATIONS)
+            raise ValueError(f"initialization is {self.initialization!r}; wanted one of {wanted}")
+        if self.initialization != "paper" and self.noise != _NOISE:
+            raise ValueError(
+                f'noise is {self.noise} and initialization "{self.initialization}"; noise is for "paper" only'
+            )
 
 
 class KAN(nn.Module):
-    """A KAN. ``KAN(config, seed=...)`` has the paper's random start; the same seed gives the same network."""
+    """A KAN. ``KAN(config, seed=...)`` has the config's random start; the same seed gives the same network."""
 
     def __init__(self, config: KANConfig, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
@@ -118,18 +131,16 @@ def parameter_count(network: nn.Module) -> int:
 
 
 def _new_layer(config: KANConfig, index: int, generator: torch.Generator, dtype: torch.dtype) -> KANLayer:
-    """A layer with the paper's random start: Xavier for the base branch, small noise for the splines."""
     inputs, outputs = config.width[index : index + 2]
-    # The paper gives the noise of one edge. A node sums all its edges, so its own noise would grow with their number.
-    noise = config.noise / math.sqrt(inputs)
-    draws = torch.randn(outputs, inputs, config.grid_size + config.degree, generator=generator, dtype=torch.float64)
-    bound = math.sqrt(6 / (inputs + outputs))
-    base = (torch.rand(outputs, inputs, generator=generator, dtype=torch.float64) * 2 - 1) * bound
-    domain = torch.tensor(config.domain if index == 0 else config.hidden_domain, dtype=torch.float64)
+    given = torch.tensor(config.domain if index == 0 else config.hidden_domain, dtype=torch.float64)
+    domain = given.expand(inputs, 2)
+    check_grid(uniform_knots(domain, config.grid_size, config.degree), config.degree)
+    shape = LayerShape(outputs, config.grid_size, config.degree, domain, config.hidden_domain, config.noise)
+    base_weight, coefficients = INITIALIZATIONS[config.initialization](shape, generator)
     return KANLayer(
-        base.to(dtype),
-        (draws * noise).to(dtype),
+        base_weight.to(dtype),
+        coefficients.to(dtype),
         degree=config.degree,
         outside=config.outside,
-        domain=domain.expand(inputs, 2).to(dtype),
+        domain=domain.to(dtype),
     )

@@ -74,6 +74,7 @@ def new_network(dataset: Dataset, recipe: Recipe, transform: InputTransform) -> 
         degree=recipe.network.degree,
         outside=recipe.network.outside,
         domain=tuple((float(a), float(b)) for a, b in zip(low, high, strict=True)),
+        initialization=recipe.network.initialization,
     )
     kan = KAN(config, seed=recipe.fit.seed, dtype=dtype)
     kan.layers[0].edge_mask[:, constant] = 0

@@ -46,7 +46,9 @@ class RunIdentity:
 def identity_of(recipe: Recipe, dataset: Dataset) -> RunIdentity:
     """The identity of a run: comments, and sections on what comes after the fit, may change."""
     sections = {"split", "inputs", "network", "fit", "adapt", "sparsify", "task"}
-    followed = recipe.model_dump_json(include=sections) + dataset.fingerprint
+    # Runs that an older kan-train began start as the paper has it, and their recipes had no key for it.
+    older = {"network": {"initialization"}} if recipe.network.initialization == "paper" else None
+    followed = recipe.model_dump_json(include=sections, exclude=older) + dataset.fingerprint
     parts = Split(dataset.train, dataset.validation, dataset.test)
     return RunIdentity(hashlib.sha256(followed.encode()).hexdigest(), parts.fingerprint(), recipe.split.column)
 

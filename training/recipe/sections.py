@@ -119,6 +119,7 @@ class NetworkSection(Section):
     degree: int = Field(default=3, ge=1, le=5)
     outside: Literal["clamp", "decay"] = "clamp"
     dtype: Literal["float32", "float64"] = "float32"
+    initialization: Literal["paper", "power-law", "variance-preserving"] = "paper"
 
 
 class VerifySection(Section):

@@ -33,6 +33,19 @@ def test_training_rows_fill_the_domain_exactly(write_recipe: Callable[..., Path]
         torch.testing.assert_close(x[:, moving].std(dim=0, correction=0), torch.ones(int(moving.sum())))
 
 
+def test_a_recipe_names_the_random_start(write_recipe: Callable[..., Path]) -> None:
+    """Another initialization than the paper's gives other weights, from the same seed; the splines start near 0."""
+    recipe = load_recipe(write_recipe())
+    section = recipe.network.model_copy(update={"initialization": "power-law"})
+    dataset = prepare(recipe)
+    transform = input_transform(dataset, "minmax")
+    paper, power_law = (
+        new_network(dataset, recipe.model_copy(update={"network": network}), transform).layers[0]
+        for network in (recipe.network, section)
+    )
+    assert float(power_law.coefficients.detach().abs().max()) < 0.1 * float(paper.coefficients.detach().abs().max())
+
+
 def test_a_constant_feature_has_weight_zero(write_recipe: Callable[..., Path]) -> None:
     """A constant feature has no edges: the answer is the same for every value."""
     recipe = load_recipe(write_recipe())

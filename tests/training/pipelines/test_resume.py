@@ -175,3 +175,18 @@ def test_an_older_run_that_was_split_by_chance_goes_on(run: Callable[[str], Run]
     content["identity"] = content.pop("followed")
     torch.save(content, state)
     assert train(halfway, Watching()).manifest.version == 1
+
+
+def test_a_run_is_not_gone_on_with_from_another_random_start(run: Callable[[str], Run]) -> None:
+    """The kept networks began elsewhere: the recipe counts as changed. The default start, said or not, is the same."""
+    halfway = stopped(run("day"))
+    network = halfway.recipe.network
+    other = halfway.recipe.model_copy(
+        update={"network": network.model_copy(update={"initialization": "variance-preserving"})}
+    )
+    with pytest.raises(RunError, match="recipe or data changed"):
+        train(replace(halfway, recipe=other), Watching())
+    said = halfway.recipe.model_copy(
+        update={"network": network.model_validate(network.model_dump(exclude_unset=True) | {"initialization": "paper"})}
+    )
+    assert train(replace(halfway, recipe=said), Watching()).manifest.version == 1

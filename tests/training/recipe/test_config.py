@@ -96,6 +96,7 @@ def test_paths_count_from_the_recipe(tmp_path: Path) -> None:
         (TABLE.replace("[data]", 'continue_from = "models/x/3"\n[data]', 1) + "[adapt]", "[adapt]: not with [model]"),
         (TABLE + "[network]\ndegree = 6", "[network] degree = 6: wanted at most 5"),
         (TABLE + "[network]\nhidden = [0]", "[network] hidden, entry 1 = 0: wanted at least 1"),
+        (TABLE + '[network]\ninitialization = "he"', '[network] initialization = "he": wanted "paper", "power-law" or'),
         (TABLE + "[split]\ntest = 1.0", "[split] test = 1.0: wanted less than 1"),
         (
             TABLE + "[split]\ntest = 0.5\nvalidation = 0.5",
