@@ -8,17 +8,20 @@ made and multiplied. The backward pass is written by hand.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any, Protocol, Self, TypeAlias
+from typing import Any, NamedTuple, Protocol, Self, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn.functional import linear, silu
 
+from kan_model.splines.workspace import Workspace
+
 Basis: TypeAlias = Callable[[Tensor], Tensor]
 # More rows are worked in parts, so that one feature's functions fit a cache.
 _ROWS = 2**13
+# More numbers than these are made again for the backward pass: 4 MiB in float32.
+_MOST_KEPT = 2**20
 _plain = ContextVar("plain", default=False)
 
 
@@ -36,20 +39,21 @@ class Splines(Protocol):
     def block_points(self) -> int:
         """How many points are best worked at once: more do not fit the cache, fewer take more calls than they save."""
 
-    def new_slopes(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Memory for what :meth:`write` keeps for :meth:`pull_back`. Each tensor begins with the features."""
+    @property
+    def slope_count(self) -> int:
+        """Numbers that :meth:`write` keeps of a point for :meth:`pull_back`."""
 
-    def write(self, x: Tensor, values: Tensor, slopes: tuple[Tensor, ...]) -> None:
-        """Write the values at x ``[features, points]``, and their slopes if there is memory for them.
+    def write(self, x: Tensor, values: Tensor, slopes: Tensor | None) -> None:
+        """Write the values at x, and their slopes if there is memory for them.
 
         Args:
             x: ``[features, points]``.
             values: ``[features, functions, points]``.
-            slopes: From :meth:`new_slopes`, or none.
+            slopes: ``[features, slope_count, points]``, or None.
         """
 
-    def pull_back(self, gradient: Tensor, x: Tensor, slopes: tuple[Tensor, ...]) -> Tensor:
-        """The gradient of x ``[features, points]`` from that of the values. It may be written over ``gradient``."""
+    def pull_back(self, gradient: Tensor, x: Tensor, slopes: Tensor) -> Tensor:
+        """The gradient of x ``[features, points]`` from that of the values, which may be overwritten."""
 
 
 def edge_sums(x: Tensor, base_weight: Tensor, coefficients: Tensor, splines: Splines, basis: Basis) -> Tensor:
@@ -133,88 +137,96 @@ class _EdgeSums(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, base_weight: Tensor, coefficients: Tensor, splines: Splines, basis: Basis
     ) -> Tensor:
-        """Multiply the values block by block. If one block holds all, it is kept for the backward pass."""
+        """Multiply the values block by block. If they are few, they are kept for the backward pass."""
         columns = x.t().contiguous()
         activated = silu(columns)
         sums = torch.mm(base_weight, activated)
-        is_one = _block_size(splines, columns) == len(columns)
-        for block in _write(splines, columns, has_slopes=is_one and ctx.needs_input_grad[0]):
+        has_gradient = any(ctx.needs_input_grad)
+        written = _Written(splines, columns, is_kept=has_gradient, has_slopes=ctx.needs_input_grad[0])
+        for block in written.blocks():
             sums.addmm_(coefficients[:, block.features].flatten(1), block.values.flatten(0, 1))
-        kept = (block.values, *block.slopes) if is_one else ()
-        ctx.save_for_backward(x, base_weight, coefficients, columns, activated, *kept)
-        ctx.splines, ctx.basis = splines, basis
+        ctx.save_for_backward(x, base_weight, coefficients, columns, activated)
+        ctx.splines, ctx.basis, ctx.kept = splines, basis, written if written.is_kept else None
         return sums.t()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """The gradients of x, base_weight and coefficients.
-
-        Blocks are written again. To keep them takes longer, because the system clears each new page of memory: 2.5 to
-        6 µs for 1,024 numbers on the machine of benchmarks/README.md.
-        """
-        (of_nodes,), (x, base_weight, coefficients, columns, activated, *kept) = gradients, ctx.saved_tensors
+        """The gradients of x, base_weight and coefficients. Values that were not kept are written again."""
+        (of_nodes,), (x, base_weight, coefficients, columns, activated) = gradients, ctx.saved_tensors
         needed = ctx.needs_input_grad[:3]
         if torch.is_grad_enabled() or _is_batch(of_nodes):
             return *_plain_gradients((x, base_weight, coefficients), ctx.basis, of_nodes, needed), None, None
-        of_sums, splines = of_nodes.t(), ctx.splines
+        of_sums = of_nodes.t()
         of_x, of_base_weight, of_coefficients = (
             torch.empty_like(each) if is_needed else None
             for each, is_needed in zip((columns, base_weight, coefficients), needed, strict=True)
         )
         if of_base_weight is not None:
             torch.mm(of_sums, activated.t(), out=of_base_weight)
-        if kept:
-            blocks = iter([_Block(slice(None), splines, kept[0], tuple(kept[1:]))])
-        else:
-            blocks = _write(splines, columns, has_slopes=needed[0])
-        for block in blocks:
+        written = ctx.kept or _Written(ctx.splines, columns, is_kept=False, has_slopes=needed[0])
+        for block in written.blocks():
             some, values = block.features, block.values.flatten(0, 1)
             if of_coefficients is not None:
                 torch.mm(of_sums, values.t(), out=of_coefficients[:, some].flatten(1))
-            if of_x is not None:
-                of_values = torch.mm(coefficients[:, some].flatten(1).t(), of_sums).view_as(block.values)
-                of_x[some] = block.splines.pull_back(of_values, columns[some], block.slopes)
+            if of_x is not None and block.slopes is not None:
+                of_values = Workspace((len(values), len(x)), values)
+                torch.mm(coefficients[:, some].flatten(1).t(), of_sums, out=of_values.array)
+                of_x[some] = block.splines.pull_back(of_values.array.view_as(block.values), columns[some], block.slopes)
         if of_x is not None:
             of_x.add_(torch.ops.aten.silu_backward(torch.mm(base_weight.t(), of_sums), columns))
         return None if of_x is None else of_x.t(), of_base_weight, of_coefficients, None, None
 
 
-def _is_batch(gradient: Tensor) -> bool:
-    """Whether it stands for many gradients: those of torch.func.vmap, or of torch.autograd.grad's is_grads_batched."""
-    return torch._C._are_functorch_transforms_active() or torch._C._functorch.is_legacy_batchedtensor(gradient)
-
-
-@dataclass(frozen=True)
-class _Block:
-    """The values of some features' basis functions, ``[some features, functions, rows]``, and perhaps their slopes."""
+class _Block(NamedTuple):
+    """Some features: ``values [some features, functions, rows]`` of their basis functions, perhaps slopes."""
 
     features: slice
     splines: Splines
     values: Tensor
-    slopes: tuple[Tensor, ...]
+    slopes: Tensor | None
 
 
-def _write(splines: Splines, columns: Tensor, *, has_slopes: bool) -> Iterator[_Block]:
-    """All blocks, one after the other in the same memory."""
-    size = _block_size(splines, columns)
-    values = columns.new_empty(size, splines.count, columns.shape[1])
-    slopes = splines.new_slopes(columns[:size]) if has_slopes else ()
-    if size == len(columns):
-        splines.write(columns, values, slopes)
-        yield _Block(slice(None), splines, values, slopes)
-        return
-    for start in range(0, len(columns), size):
-        some = slice(start, min(start + size, len(columns)))
-        count = some.stop - start
-        block = _Block(some, splines.of(some), values[:count], tuple(each[:count] for each in slopes))
-        block.splines.write(columns[some], block.values, block.slopes)
-        yield block
+class _Written:
+    """The values of all features' basis functions, and perhaps their slopes: all kept, or one block at a time."""
+
+    def __init__(self, splines: Splines, columns: Tensor, *, is_kept: bool, has_slopes: bool) -> None:
+        features, rows = columns.shape
+        numbers = features * rows * (splines.count + splines.slope_count * has_slopes)
+        self.is_kept = is_kept and numbers <= _MOST_KEPT
+        self._splines, self._columns, self._is_there = splines, columns, False
+        self._size = max(1, min(features, splines.block_points // max(1, rows)))
+        held = features if self.is_kept else self._size
+        # Borrowed until this object is deleted, with the graph that holds it.
+        self._values = Workspace((held, splines.count, rows), columns)
+        self._slopes = Workspace((held, splines.slope_count, rows), columns) if has_slopes else None
+
+    def blocks(self) -> Iterator[_Block]:
+        """All blocks in turn, one if they are kept. One that is not kept lasts until the next."""
+        values, slopes = self._values.array, None if self._slopes is None else self._slopes.array
+        if not self.is_kept:
+            return self._write(values, slopes)
+        if not self._is_there:
+            for _ in self._write(values, slopes):
+                self._is_there = True
+        return iter((_Block(slice(None), self._splines, values, slopes),))
+
+    def _write(self, values: Tensor, slopes: Tensor | None) -> Iterator[_Block]:
+        columns, features, size = self._columns, len(self._columns), self._size
+        if size == features:
+            self._splines.write(columns, values, slopes)
+            yield _Block(slice(None), self._splines, values, slopes)
+            return
+        for start in range(0, features, size):
+            some = slice(start, min(start + size, features))
+            place = some if self.is_kept else slice(0, some.stop - start)
+            block = _Block(some, self._splines.of(some), values[place], None if slopes is None else slopes[place])
+            block.splines.write(columns[some], block.values, block.slopes)
+            yield block
 
 
-def _block_size(splines: Splines, columns: Tensor) -> int:
-    """Number of features in a block."""
-    features, rows = columns.shape
-    return max(1, min(features, splines.block_points // max(1, rows)))
+def _is_batch(gradient: Tensor) -> bool:
+    """Whether it stands for many gradients: those of torch.func.vmap, or of torch.autograd.grad's is_grads_batched."""
+    return torch._C._are_functorch_transforms_active() or torch._C._functorch.is_legacy_batchedtensor(gradient)
 
 
 def _plain_gradients(

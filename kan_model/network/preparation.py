@@ -11,7 +11,7 @@ from kan_model.splines.planes import uneven_planes, uniform_planes
 
 Buffers = tuple[Tensor, Tensor, Tensor | None]
 # With more basis functions a feature, the cells cost less than the planes.
-_FEW_FUNCTIONS = 24
+_FEW_FUNCTIONS = 16
 
 
 @dataclass(frozen=True)

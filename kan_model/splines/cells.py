@@ -57,36 +57,35 @@ class Cells:
             polynomials = polynomials[..., features.start * self.cells : features.stop * self.cells]
         return replace(self, edges=self.edges[features], polynomials=polynomials)
 
-    def new_slopes(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Memory for what :meth:`write` keeps for :meth:`pull_back`: the first listed functions, and the slopes."""
-        return torch.empty_like(x, dtype=torch.int64), x.new_empty(len(x), self.degree + 1, x.shape[1])
+    @property
+    def slope_count(self) -> int:
+        """Numbers that :meth:`write` keeps of a point for :meth:`pull_back`."""
+        return self.degree + 1
 
-    def write(self, x: Tensor, values: Tensor, slopes: tuple[Tensor, ...]) -> None:
-        """Write the values at x, and their slopes if there is memory for them.
+    def write(self, x: Tensor, values: Tensor, slopes: Tensor | None) -> None:
+        """Write the values at x, and the slopes of the listed functions if there is memory for them.
 
         Args:
             x: ``[features, points]``.
             values: ``[features, functions, points]``.
-            slopes: From :meth:`new_slopes`, or none.
+            slopes: ``[features, degree + 1, points]``, or None.
         """
         place = self.locate(x)
         listed, rising = place.values_and_slopes()
-        first, flat = place.first_function(), values.zero_().view(-1)
-        start = self._starts(first)
+        flat, start = values.zero_().view(-1), self._starts(place.first_function())
         for function, each in enumerate(listed):
             flat[function * x.shape[1] :].scatter_(0, start, each.view(-1))
-        if slopes:
-            slopes[0].copy_(first)
-            torch.mul(rising, place.scale, out=slopes[1].transpose(0, 1))
+        if slopes is not None:
+            torch.mul(rising, place.scale, out=slopes.transpose(0, 1))
 
-    def pull_back(self, gradient: Tensor, x: Tensor, slopes: tuple[Tensor, ...]) -> Tensor:
+    def pull_back(self, gradient: Tensor, x: Tensor, slopes: Tensor) -> Tensor:
         """The gradient of x ``[features, points]`` from that of the values ``[features, functions, points]``."""
-        flat, start = gradient.flatten(), self._starts(slopes[0])
+        flat, start = gradient.flatten(), self._starts(self.locate(x).first_function())
         of_x = torch.zeros_like(x)
         for function in range(self.degree + 1):
             taken = flat[function * x.shape[1] :].index_select(0, start).view_as(x)
-            of_x = torch.addcmul(of_x, taken, slopes[1][:, function])
-        return of_x * self.is_inside(x)
+            of_x.addcmul_(taken, slopes[:, function])
+        return of_x.mul_(self.is_inside(x))
 
     def _starts(self, first: Tensor) -> Tensor:
         """Where the first listed functions ``[features, points]`` are in ``[features, functions, points]``, flat."""

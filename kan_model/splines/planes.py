@@ -5,16 +5,17 @@ operation runs over whole planes, and nothing is gathered or scattered. Points s
 is one stretch of it.
 """
 
+import math
 from dataclasses import dataclass, replace
-from math import factorial
 
 import torch
 from torch import Tensor
 
 from kan_model.splines.bspline import cardinal_terms
+from kan_model.splines.workspace import Workspace
 
-# 512 KiB in float32: smaller blocks take more calls than they save.
-_BLOCK_NUMBERS = 2**17
+# 1 MiB in float32: smaller blocks take more calls than they save.
+_BLOCK_NUMBERS = 2**18
 
 
 @dataclass(frozen=True)
@@ -62,43 +63,41 @@ class UniformPlanes:
         low, high, scale, factor = (each[features] for each in (self.low, self.high, self.scale, self.factor))
         return replace(self, low=low, high=high, scale=scale, factor=factor)
 
-    def new_slopes(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Memory for what :meth:`write` keeps for :meth:`pull_back`: the slopes, and which points have them."""
-        return x.new_empty(len(x), self.count, x.shape[1]), torch.empty_like(x, dtype=torch.bool)
+    @property
+    def slope_count(self) -> int:
+        """Numbers that :meth:`write` keeps of a point for :meth:`pull_back`."""
+        return self.count
 
-    def write(self, x: Tensor, values: Tensor, slopes: tuple[Tensor, ...]) -> None:
+    def write(self, x: Tensor, values: Tensor, slopes: Tensor | None) -> None:
         """Write the values at x, and their slopes if there is memory for them.
 
         Args:
             x: ``[features, points]``.
             values: ``[features, functions, points]``.
-            slopes: From :meth:`new_slopes`, or none.
+            slopes: ``[features, functions, points]``, or None.
         """
+        memory = Workspace((3, *values.shape), values)
+        signed, left, power = memory.array
         near = torch.clamp(x, self.low, self.high) if self.is_clamped else x
-        signed = self.centres + (near - self.low).mul_(self.scale).unsqueeze(1)
-        if not slopes:
-            distance, power = signed.abs_(), torch.empty_like(values)
-        else:
-            distance, power = signed.abs(), slopes[0]
+        torch.add(self.centres, (near - self.low).mul_(self.scale).unsqueeze(1), out=signed)
+        torch.abs(signed, out=left)
         # Of each term (reach − distance)₊, the power one less than the degree: its slope, and a factor of its value.
-        left = torch.sub(self.reach, distance, out=distance).clamp_min_(0)
-        _raise(left, self.degree - 1, power)
-        torch.mul(power, left, out=values)
-        if slopes:
-            power = torch.empty_like(values)
+        torch.sub(self.reach, left, out=left).clamp_min_(0)
+        first = power if slopes is None else slopes
+        _raise(left, self.degree - 1, first)
+        torch.mul(first, left, out=values)
         for factor in self.factors:
             _raise(left.sub_(self.step).clamp_min_(0), self.degree - 1, power)
             values.addcmul_(power, left, value=factor)
-            if slopes:
-                slopes[0].add_(power, alpha=factor)
-        if slopes:
-            slopes[0].mul_(signed.sign_())
-            torch.eq(x, near, out=slopes[1])
+            if slopes is not None:
+                slopes.add_(power, alpha=factor)
+        if slopes is not None:
+            slopes.mul_(signed.sign_())
 
-    def pull_back(self, gradient: Tensor, _x: Tensor, slopes: tuple[Tensor, ...]) -> Tensor:
-        """The gradient of x ``[features, points]`` from that of the values ``[features, functions, points]``."""
-        of_x = gradient.mul_(slopes[0]).sum(1).mul_(self.factor)
-        return of_x.mul_(slopes[1]) if self.is_clamped else of_x
+    def pull_back(self, gradient: Tensor, x: Tensor, slopes: Tensor) -> Tensor:
+        """The gradient of x ``[features, points]`` from that of the values, which is overwritten."""
+        of_x = gradient.mul_(slopes).sum(1).mul_(self.factor)
+        return of_x.mul_(torch.clamp(x, self.low, self.high) == x) if self.is_clamped else of_x
 
 
 @dataclass(frozen=True)
@@ -139,30 +138,36 @@ class UnevenPlanes:
             self, knots=self.knots[features], shares=shares, low=self.low[features], high=self.high[features]
         )
 
-    def new_slopes(self, x: Tensor) -> tuple[Tensor, ...]:
-        """As :meth:`UniformPlanes.new_slopes`."""
-        return x.new_empty(len(x), self.count, x.shape[1]), torch.empty_like(x, dtype=torch.bool)
+    @property
+    def slope_count(self) -> int:
+        """Numbers that :meth:`write` keeps of a point for :meth:`pull_back`."""
+        return self.count
 
-    def write(self, x: Tensor, values: Tensor, slopes: tuple[Tensor, ...]) -> None:
+    def write(self, x: Tensor, values: Tensor, slopes: Tensor | None) -> None:
         """As :meth:`UniformPlanes.write`."""
-        near = torch.clamp(x, self.low, self.high)
-        above = near.unsqueeze(1) - self.knots
+        (features, points), knots = x.shape, self.knots.shape[1]
+        distances, hats = Workspace((features, knots, points), x), Workspace((2, features, knots - 2, points), x)
+        above, (part, other) = distances.array, hats.array
+        torch.sub(torch.clamp(x, self.low, self.high).unsqueeze(1), self.knots, out=above)
         # Of degree 1: rising to 1 at the next knot, falling to 0 at the one after it.
         share = self.shares[0]
-        part = torch.minimum(above[:, :-2] * share[:, :-1], above[:, 2:] * -share[:, 1:]).clamp_min_(0)
+        torch.mul(above[:, :-2], share[:, :-1], out=part)
+        torch.mul(above[:, 2:], -share[:, 1:], out=other)
+        torch.minimum(part, other, out=part).clamp_min_(0)
         for order, share in enumerate(self.shares[1:], 2):
             part.mul_(share)
-            out = values if order == self.degree else None
-            if order == self.degree and slopes:
-                torch.sub(part[:, :-1], part[:, 1:], out=slopes[0])
-            rising = torch.mul(above[:, : -order - 1], part[:, :-1], out=out)
-            part = rising.addcmul_(above[:, order + 1 :], part[:, 1:], value=-1)
-        if slopes:
-            torch.eq(x, near, out=slopes[1])
+            if order == self.degree and slopes is not None:
+                torch.sub(part[:, :-1], part[:, 1:], out=slopes)
+            shape = (features, knots - order - 1, points)
+            found = values if order == self.degree else other.view(-1)[: math.prod(shape)].view(shape)
+            torch.mul(above[:, : -order - 1], part[:, :-1], out=found)
+            found.addcmul_(above[:, order + 1 :], part[:, 1:], value=-1)
+            part, other = found, part
 
-    def pull_back(self, gradient: Tensor, _x: Tensor, slopes: tuple[Tensor, ...]) -> Tensor:
+    def pull_back(self, gradient: Tensor, x: Tensor, slopes: Tensor) -> Tensor:
         """As :meth:`UniformPlanes.pull_back`."""
-        return gradient.mul_(slopes[0]).sum(1).mul_(self.degree).mul_(slopes[1])
+        of_x = gradient.mul_(slopes).sum(1).mul_(self.degree)
+        return of_x.mul_(torch.clamp(x, self.low, self.high) == x)
 
 
 def uniform_planes(domain: Tensor, grid_size: int, degree: int, outside: str) -> UniformPlanes:
@@ -175,7 +180,7 @@ def uniform_planes(domain: Tensor, grid_size: int, degree: int, outside: str) ->
         outside: "clamp" or "decay".
     """
     low, high = domain[:, :1].double(), domain[:, 1:].double()
-    root = (1 / factorial(degree)) ** (1 / degree)
+    root = (1 / math.factorial(degree)) ** (1 / degree)
     (reach, _), *further = cardinal_terms(degree)
     centres = torch.arange(grid_size + degree, dtype=torch.float64) + ((degree + 1) / 2 - degree)
     return UniformPlanes(
@@ -187,7 +192,7 @@ def uniform_planes(domain: Tensor, grid_size: int, degree: int, outside: str) ->
         (centres * -root).unsqueeze(1).to(domain),
         torch.tensor(reach * root, dtype=torch.float64).to(domain),
         root,
-        tuple(factor * factorial(degree) for _, factor in further),
+        tuple(factor * math.factorial(degree) for _, factor in further),
         outside == "clamp",
     )
 

@@ -183,7 +183,7 @@ def test_numbers_that_are_not_finite_spoil_no_other_row(degree: int, outside: Ou
     torch.testing.assert_close(nodes[[0, 1, 3, 4, 7]], plain_sums(layer, far)[[0, 1, 3, 4, 7]])
     splines = splines_of(layer, way)
     values = torch.empty(3, splines.count, 8, dtype=torch.float64)
-    splines.write(x.detach().t().contiguous(), values, ())
+    splines.write(x.detach().t().contiguous(), values, None)
     wanted = layer.basis(far).permute(1, 2, 0)
     assert values[0, :, 2].isnan().any()
     values[0, :, 2] = wanted[0, :, 2]
@@ -283,3 +283,19 @@ def test_plain_arithmetic_is_the_plain_formula_to_the_bit() -> None:
         torch.nn.functional.silu(x) @ layer.base_weight.T + layer.basis(x).flatten(1) @ layer.coefficients.flatten(1).T
     )
     torch.testing.assert_close(found, plain, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("way", ["cells", "planes"])
+def test_graphs_that_live_at_once_share_no_memory(way: Way) -> None:
+    """Three forward passes before any backward pass, one of them twice: gradients are those of each pass alone."""
+    layer = make_layer(3, "clamp", False)
+    batches = [rows_for(layer, 3000) * scale for scale in (1, 0.5, 0.25)]
+    wanted = [with_gradients(plain_sums(layer, each), x, layer) for each in batches for x in [each.requires_grad_()]]
+    nodes = [sums(layer, way, each) for each in batches]
+    for index in (1, 0, 2):
+        inputs = (batches[index], layer.base_weight, layer.coefficients)
+        for _ in range(2):
+            found = torch.autograd.grad(nodes[index].sin().sum(), inputs, retain_graph=True)
+            for ours, plain in zip(found, wanted[index][1:], strict=True):
+                torch.testing.assert_close(ours, plain, atol=1e-11, rtol=1e-11)
+        nodes[index] = sums(layer, way, batches[index])
