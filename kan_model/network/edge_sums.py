@@ -194,7 +194,9 @@ class _Written:
         numbers = features * rows * (splines.count + splines.slope_count * has_slopes)
         self.is_kept = is_kept and numbers <= _MOST_KEPT
         self._splines, self._columns, self._is_there = splines, columns, False
-        self._size = max(1, min(features, splines.block_points // max(1, rows)))
+        # Blocks of about the same size: a small rest would cost as many calls as a whole one.
+        number = max(1, round(features * rows / splines.block_points))
+        self._size = -(-features // min(features, number))
         held = features if self.is_kept else self._size
         # Borrowed until this object is deleted, with the graph that holds it.
         self._values = Workspace((held, splines.count, rows), columns)

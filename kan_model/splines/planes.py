@@ -14,8 +14,8 @@ from torch import Tensor
 from kan_model.splines.bspline import cardinal_terms
 from kan_model.splines.workspace import Workspace
 
-# 1 MiB in float32: smaller blocks take more calls than they save.
-_BLOCK_NUMBERS = 2**18
+# 512 KiB in float32: smaller blocks take more calls than they save.
+_BLOCK_NUMBERS = 2**17
 
 
 @dataclass(frozen=True)
