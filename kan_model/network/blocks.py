@@ -1,7 +1,8 @@
 """Answers of a network to many rows, block by block, so that memory does not grow with the table.
 
-Per row, a layer holds the values of all its inputs' basis functions. A block has so few rows that these take at most
-32 MiB in float64. A smaller table is one block, with the same numbers as one forward pass.
+By the plain formula a layer holds, per row, the values of all its inputs' basis functions. A block has so few rows that
+these take at most 32 MiB in float64, but 64 rows at least. A smaller table is one block, with the same numbers as one
+forward pass.
 """
 
 import torch

@@ -1,8 +1,9 @@
 """The sums of a layer's learned edges, at little more than the price of their matrix product.
 
 The work is done on transposed arrays, [features, functions, rows], so that each operation that makes the basis
-functions runs over a long stretch of memory. A block of features at a time, small enough for a processor's cache, is
-made and multiplied. The backward pass is written by hand.
+functions runs over a long stretch of memory, and on a block of features at a time, which fits a processor's cache. The
+backward pass is written by hand. It uses the basis functions again if they are few, and else makes them again, which
+costs less than new memory for them.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from kan_model.splines.workspace import Workspace
 Basis: TypeAlias = Callable[[Tensor], Tensor]
 # More rows are worked in parts, so that one feature's functions fit a cache.
 _ROWS = 2**13
-# More numbers than these are made again for the backward pass: 4 MiB in float32.
+# More numbers of a layer are made again for the backward pass: 4 MiB in float32. Others live as long as the graph.
 _MOST_KEPT = 2**20
 _plain = ContextVar("plain", default=False)
 
@@ -32,12 +33,12 @@ class Splines(Protocol):
     def count(self) -> int:
         """Number of basis functions of a feature."""
 
-    def of(self, features: slice) -> Self:
-        """Those of some of the features."""
+    def select(self, features: slice) -> Self:
+        """The basis functions of some features."""
 
     @property
     def block_points(self) -> int:
-        """How many points are best worked at once: more do not fit the cache, fewer take more calls than they save."""
+        """Points per block. Larger blocks do not fit the cache; smaller ones cost more in calls."""
 
     @property
     def slope_count(self) -> int:
@@ -57,7 +58,7 @@ class Splines(Protocol):
 
 
 def edge_sums(x: Tensor, base_weight: Tensor, coefficients: Tensor, splines: Splines, basis: Basis) -> Tensor:
-    """What `plain_edge_sums` gives, faster. Not for tensors that `is_watched`.
+    """The sums of `plain_edge_sums`, computed faster. Do not call it if `is_watched` returns True.
 
     Args:
         x: ``[rows, inputs]``.
@@ -67,10 +68,10 @@ def edge_sums(x: Tensor, base_weight: Tensor, coefficients: Tensor, splines: Spl
         basis: As for `plain_edge_sums`.
 
     Returns:
-        ``[rows, outputs]``; the rows of one output stand side by side in memory.
+        ``[rows, outputs]``, perhaps transposed in memory.
     """
-    others = (base_weight, coefficients, splines, basis)
     parts = (x,) if len(x) <= _ROWS else torch.split(x, _ROWS)
+    others = (base_weight, coefficients, splines, basis, len(parts) == 1 and torch.is_grad_enabled())
     sums: list[Tensor] = [_EdgeSums.apply(part, *others) for part in parts]  # type: ignore[no-untyped-call]
     return sums[0] if len(sums) == 1 else torch.cat(sums)
 
@@ -95,7 +96,7 @@ def plain_edge_sums(
 
 @contextmanager
 def plain_arithmetic() -> Iterator[None]:
-    """Within the block layers and optimizers compute as before version 0.1 had this module, to the bit."""
+    """Within the block layers, Adam and LBFGS compute as before this module existed, to the bit."""
     token = _plain.set(True)
     try:
         yield
@@ -135,18 +136,17 @@ class _EdgeSums(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, base_weight: Tensor, coefficients: Tensor, splines: Splines, basis: Basis
+        ctx: Any, x: Tensor, base_weight: Tensor, coefficients: Tensor, splines: Splines, basis: Basis, may_keep: bool
     ) -> Tensor:
-        """Multiply the values block by block. If they are few, they are kept for the backward pass."""
+        """Multiply the values block by block. They are kept for the backward pass if they are few and may be kept."""
         columns = x.t().contiguous()
         activated = silu(columns)
         sums = torch.mm(base_weight, activated)
-        has_gradient = any(ctx.needs_input_grad)
-        written = _Written(splines, columns, is_kept=has_gradient, has_slopes=ctx.needs_input_grad[0])
-        for block in written.blocks():
+        values = _BasisValues(splines, columns, may_keep=may_keep, has_slopes=may_keep and ctx.needs_input_grad[0])
+        for block in values.blocks():
             sums.addmm_(coefficients[:, block.features].flatten(1), block.values.flatten(0, 1))
         ctx.save_for_backward(x, base_weight, coefficients, columns, activated)
-        ctx.splines, ctx.basis, ctx.kept = splines, basis, written if written.is_kept else None
+        ctx.splines, ctx.basis, ctx.kept = splines, basis, values if values.is_kept else None
         return sums.t()
 
     @staticmethod
@@ -155,16 +155,16 @@ class _EdgeSums(torch.autograd.Function):
         (of_nodes,), (x, base_weight, coefficients, columns, activated) = gradients, ctx.saved_tensors
         needed = ctx.needs_input_grad[:3]
         if torch.is_grad_enabled() or _is_batch(of_nodes):
-            return *_plain_gradients((x, base_weight, coefficients), ctx.basis, of_nodes, needed), None, None
+            return *_plain_gradients((x, base_weight, coefficients), ctx.basis, of_nodes, needed), None, None, None
         of_sums = of_nodes.t()
         of_x, of_base_weight, of_coefficients = (
-            torch.empty_like(each) if is_needed else None
+            torch.empty_like(each, memory_format=torch.contiguous_format) if is_needed else None
             for each, is_needed in zip((columns, base_weight, coefficients), needed, strict=True)
         )
         if of_base_weight is not None:
             torch.mm(of_sums, activated.t(), out=of_base_weight)
-        written = ctx.kept or _Written(ctx.splines, columns, is_kept=False, has_slopes=needed[0])
-        for block in written.blocks():
+        every = ctx.kept or _BasisValues(ctx.splines, columns, may_keep=False, has_slopes=needed[0])
+        for block in every.blocks():
             some, values = block.features, block.values.flatten(0, 1)
             if of_coefficients is not None:
                 torch.mm(of_sums, values.t(), out=of_coefficients[:, some].flatten(1))
@@ -174,7 +174,7 @@ class _EdgeSums(torch.autograd.Function):
                 of_x[some] = block.splines.pull_back(of_values.array.view_as(block.values), columns[some], block.slopes)
         if of_x is not None:
             of_x.add_(torch.ops.aten.silu_backward(torch.mm(base_weight.t(), of_sums), columns))
-        return None if of_x is None else of_x.t(), of_base_weight, of_coefficients, None, None
+        return None if of_x is None else of_x.t(), of_base_weight, of_coefficients, None, None, None
 
 
 class _Block(NamedTuple):
@@ -186,14 +186,14 @@ class _Block(NamedTuple):
     slopes: Tensor | None
 
 
-class _Written:
+class _BasisValues:
     """The values of all features' basis functions, and perhaps their slopes: all kept, or one block at a time."""
 
-    def __init__(self, splines: Splines, columns: Tensor, *, is_kept: bool, has_slopes: bool) -> None:
+    def __init__(self, splines: Splines, columns: Tensor, *, may_keep: bool, has_slopes: bool) -> None:
         features, rows = columns.shape
         numbers = features * rows * (splines.count + splines.slope_count * has_slopes)
-        self.is_kept = is_kept and numbers <= _MOST_KEPT
-        self._splines, self._columns, self._is_there = splines, columns, False
+        self.is_kept = may_keep and numbers <= _MOST_KEPT
+        self._splines, self._columns, self._is_filled = splines, columns, False
         # Blocks of about the same size: a small rest would cost as many calls as a whole one.
         number = max(1, round(features * rows / splines.block_points))
         self._size = -(-features // min(features, number))
@@ -207,9 +207,10 @@ class _Written:
         values, slopes = self._values.array, None if self._slopes is None else self._slopes.array
         if not self.is_kept:
             return self._write(values, slopes)
-        if not self._is_there:
+        if not self._is_filled:
             for _ in self._write(values, slopes):
-                self._is_there = True
+                pass
+            self._is_filled = True
         return iter((_Block(slice(None), self._splines, values, slopes),))
 
     def _write(self, values: Tensor, slopes: Tensor | None) -> Iterator[_Block]:
@@ -221,7 +222,7 @@ class _Written:
         for start in range(0, features, size):
             some = slice(start, min(start + size, features))
             place = some if self.is_kept else slice(0, some.stop - start)
-            block = _Block(some, self._splines.of(some), values[place], None if slopes is None else slopes[place])
+            block = _Block(some, self._splines.select(some), values[place], None if slopes is None else slopes[place])
             block.splines.write(columns[some], block.values, block.slopes)
             yield block
 

@@ -86,7 +86,12 @@ def power_law(shape: LayerShape, generator: Generator) -> Weights:
     Source: arXiv 2509.03417, the power-law initialization.
     """
     terms = shape.inputs * (shape.functions + 1)
-    return _normal(shape, torch.tensor(terms**-_BASE_EXPONENT), torch.tensor(terms**-_SPLINE_EXPONENT), generator)
+    return _normal(
+        shape,
+        torch.tensor(terms**-_BASE_EXPONENT, dtype=torch.float64),
+        torch.tensor(terms**-_SPLINE_EXPONENT, dtype=torch.float64),
+        generator,
+    )
 
 
 def variance_preserving(shape: LayerShape, generator: Generator) -> Weights:

@@ -1,4 +1,4 @@
-"""What a layer's buffers come to for its fast product, kept until one of them changes."""
+"""What `edge_sums` needs of a layer's buffers, kept until one of them changes."""
 
 import operator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Preparation:
     Attributes:
         is_whole: Whether no edge is masked.
         splines: The basis functions, as they are computed.
-        buffers: The edge mask, the domain and the knots that both were made from.
+        buffers: The edge mask, the domain and the knots that `is_whole` and `splines` were made from.
         changes: How often each buffer had been changed in place.
     """
 

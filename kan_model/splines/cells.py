@@ -50,8 +50,8 @@ class Cells:
         """How many points are best worked at once."""
         return _BLOCK_POINTS
 
-    def of(self, features: slice) -> "Cells":
-        """Those of some of the features."""
+    def select(self, features: slice) -> "Cells":
+        """The cells of some features."""
         polynomials = self.polynomials
         if not self.is_uniform:
             polynomials = polynomials[..., features.start * self.cells : features.stop * self.cells]
@@ -187,7 +187,7 @@ def cells_of(domain: Tensor, knots: Tensor | None, grid_size: int, degree: int, 
     return Cells(
         degree,
         grid_size + degree,
-        every.to(domain.dtype).contiguous(),
+        every.to(domain.dtype, copy=True).contiguous(),
         beyond,
         table.to(domain).contiguous(),
         knots is None,

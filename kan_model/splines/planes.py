@@ -29,8 +29,8 @@ class UniformPlanes:
         low: ``[features, 1]``, where the domain begins.
         high: ``[features, 1]``, where it ends.
         scale: ``[features, 1]``, distance by difference in x.
-        factor: ``[features, 1]``, what the slopes that :meth:`write` keeps lack.
-        centres: ``[functions, 1]``, each function's centre, less the domain's begin, as a negative distance.
+        factor: ``[features, 1]``, from the kept slopes to derivatives by x.
+        centres: ``[functions, 1]``, from each function's centre to where the domain begins, as a distance.
         reach: The distance from a function's centre at which its support ends; no dimension.
         step: How much less the reach of each further term is.
         factors: The factor of each further term.
@@ -58,8 +58,8 @@ class UniformPlanes:
         """How many points are best worked at once."""
         return _BLOCK_NUMBERS // self.count
 
-    def of(self, features: slice) -> "UniformPlanes":
-        """Those of some of the features."""
+    def select(self, features: slice) -> "UniformPlanes":
+        """The planes of some features."""
         low, high, scale, factor = (each[features] for each in (self.low, self.high, self.scale, self.factor))
         return replace(self, low=low, high=high, scale=scale, factor=factor)
 
@@ -109,9 +109,8 @@ class UnevenPlanes:
         knots: ``[features, knots, 1]``.
         shares: For each degree below: ``[features, supports, 1]``, 1 by the length of the support of each function of
             one degree less.
-        low: ``[features, 1]``, where splines begin to be constant, going down.
-        high: ``[features, 1]``, going up.
-        is_clamped: Whether that is at the ends of the domain.
+        low: ``[features, 1]``: x below it is moved to it.
+        high: ``[features, 1]``: x above it is moved to it.
     """
 
     degree: int
@@ -119,7 +118,6 @@ class UnevenPlanes:
     shares: tuple[Tensor, ...]
     low: Tensor
     high: Tensor
-    is_clamped: bool
 
     @property
     def count(self) -> int:
@@ -131,8 +129,8 @@ class UnevenPlanes:
         """How many points are best worked at once."""
         return _BLOCK_NUMBERS // self.count
 
-    def of(self, features: slice) -> "UnevenPlanes":
-        """Those of some of the features."""
+    def select(self, features: slice) -> "UnevenPlanes":
+        """The planes of some features."""
         shares = tuple(each[features] for each in self.shares)
         return replace(
             self, knots=self.knots[features], shares=shares, low=self.low[features], high=self.high[features]
@@ -185,8 +183,8 @@ def uniform_planes(domain: Tensor, grid_size: int, degree: int, outside: str) ->
     centres = torch.arange(grid_size + degree, dtype=torch.float64) + ((degree + 1) / 2 - degree)
     return UniformPlanes(
         degree,
-        domain[:, :1].contiguous(),
-        domain[:, 1:].contiguous(),
+        domain[:, :1].clone(),
+        domain[:, 1:].clone(),
         (grid_size * root / (high - low)).to(domain),
         (-degree * grid_size * root / (high - low)).to(domain),
         (centres * -root).unsqueeze(1).to(domain),
@@ -209,11 +207,10 @@ def uneven_planes(knots: Tensor, degree: int, outside: str) -> UnevenPlanes:
     shares = [1 / (exact[:, order:] - exact[:, :-order]) for order in range(1, degree + 1)]
     return UnevenPlanes(
         degree,
-        knots.unsqueeze(2),
+        knots.unsqueeze(2).clone(),
         tuple(each.unsqueeze(2).to(knots) for each in shares),
-        knots[:, ends[0], None],
-        knots[:, ends[1], None],
-        outside == "clamp",
+        knots[:, ends[0], None].clone(),
+        knots[:, ends[1], None].clone(),
     )
 
 

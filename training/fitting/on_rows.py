@@ -20,6 +20,9 @@ from kan_model.network.jacobian import parameter_columns, write_jacobian
 from kan_model.network.known_rows import KnownRows
 from training.fitting.evaluation import answers, block_rows
 
+# Derivatives by all parameters of a model that are written at once: 16 MiB.
+_BLOCK_NUMBERS = 2**21
+
 
 def repeated_answers(network: nn.Module, x: Tensor) -> Callable[[], Tensor]:
     """A function that gives the network's answers to rows ``[rows, inputs]``, with gradients of its parameters.
@@ -74,7 +77,10 @@ def _is_plain_kan(network: nn.Module) -> bool:
     if type(network) is not KAN:
         return False
     layers = list(network.layers)
-    hooks = any(module._forward_hooks or module._forward_pre_hooks for module in (network, *layers))
+    hooks = any(
+        each._forward_hooks or each._forward_pre_hooks or each._backward_hooks or each._backward_pre_hooks
+        for each in (network, *layers)
+    )
     return len(set(layers)) == len(layers) and all(type(layer) is KANLayer for layer in layers) and not hooks
 
 
@@ -153,10 +159,16 @@ class SomeOnRows:
 
     def write_jacobian(self, place: Tensor, rows: slice, found: Tensor) -> Tensor:
         """As of :class:`OnRows`."""
-        every = found.new_empty(*found.shape[:2], len(self._whole))
-        answers = self._model.write_jacobian(self._with(place), rows, every)
-        torch.index_select(every, 2, self._places, out=found)
-        return answers
+        # The model writes the derivatives by all its parameters, which may be many more.
+        step = max(1, _BLOCK_NUMBERS // (self.outputs * len(self._whole)))
+        every = found.new_empty(min(step, len(found)), self.outputs, len(self._whole))
+        answers = []
+        for start in range(0, len(found), step):
+            part = found[start : start + step]
+            some = slice(rows.start + start, rows.start + start + len(part))
+            answers.append(self._model.write_jacobian(self._with(place), some, every[: len(part)]))
+            part.copy_(every[: len(part)].index_select(2, self._places))
+        return torch.cat(answers)
 
     def _with(self, place: Tensor) -> Tensor:
         return self._whole.index_copy(0, self._places, place)

@@ -299,3 +299,31 @@ def test_graphs_that_live_at_once_share_no_memory(way: Way) -> None:
             for ours, plain in zip(found, wanted[index][1:], strict=True):
                 torch.testing.assert_close(ours, plain, atol=1e-11, rtol=1e-11)
         nodes[index] = sums(layer, way, batches[index])
+
+
+@pytest.mark.parametrize("rows", [60, 30_000])
+def test_coefficients_in_another_order_of_memory_get_their_gradient(rows: int) -> None:
+    """A parameter that is a transposed tensor: values kept or made again, the gradient is that of the plain formula."""
+    layer = make_layer(3, "clamp", False)
+    x = rows_for(layer, rows).requires_grad_()
+    turned = layer.coefficients.detach().permute(2, 1, 0).contiguous().permute(2, 1, 0)
+    layer.coefficients = torch.nn.Parameter(turned)
+    assert not layer.coefficients.is_contiguous()
+    found, wanted = with_gradients(layer(x), x, layer), with_gradients(plain_sums(layer, x), x, layer)
+    for ours, plain in zip(found, wanted, strict=True):
+        torch.testing.assert_close(ours, plain, atol=1e-9, rtol=1e-9)
+
+
+@pytest.mark.parametrize("uneven", [False, True])
+def test_a_grid_that_moves_after_the_forward_pass_moves_no_gradient(
+    uneven: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Values that are made again for the backward pass are those of the grid that the forward pass had."""
+    monkeypatch.setattr(module, "_MOST_KEPT", 0)
+    layer = make_layer(3, "clamp", uneven)
+    x = rows_for(layer).requires_grad_()
+    wanted = with_gradients(plain_sums(layer, x), x, layer)
+    nodes = layer(x)
+    (layer.domain if layer.knots is None else layer.knots).add_(0.1)
+    for ours, plain in zip(with_gradients(nodes, x, layer), wanted, strict=True):
+        torch.testing.assert_close(ours, plain, atol=1e-11, rtol=1e-11)

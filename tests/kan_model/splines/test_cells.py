@@ -40,7 +40,7 @@ def test_values_and_slopes_are_scipys(degree: int, grid_size: int, outside: str,
         found = cells.pull_back(gradient, x, slopes)
         torch.testing.assert_close(found, wanted[:, function], atol=1e-12 * float(wanted.abs().max()), rtol=0)
     second = torch.empty(1, cells.count, 40, dtype=torch.float64)
-    cells.of(slice(1, 2)).write(x[1:], second, None)
+    cells.select(slice(1, 2)).write(x[1:], second, None)
     torch.testing.assert_close(second, values[1:], atol=1e-14, rtol=1e-14)
 
 

@@ -57,7 +57,7 @@ def test_some_features_are_as_among_all(degree: int, grid_size: int, outside: st
     x = ends.lerp(ends.flip(1), 0.3)
     values, second = torch.empty(2, planes.count, 2, dtype=torch.float64), torch.empty(1, planes.count, 2).double()
     planes.write(x, values, torch.empty(len(x), planes.slope_count, x.shape[1], dtype=torch.float64))
-    planes.of(slice(1, 2)).write(x[1:], second, None)
+    planes.select(slice(1, 2)).write(x[1:], second, None)
     torch.testing.assert_close(second, values[1:], atol=1e-14, rtol=1e-14)
 
 
