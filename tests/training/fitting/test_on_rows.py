@@ -6,6 +6,7 @@ from torch import nn
 
 from kan_model import KAN, KANConfig
 from kan_model.network import blocks, known_rows
+from training.fitting import on_rows as module
 from training.fitting.on_rows import SomeOnRows, on_rows
 
 
@@ -83,3 +84,25 @@ def test_some_numbers_of_the_parameters() -> None:
     whole.write_jacobian(moved, slice(2, 6), every)
     torch.testing.assert_close(found, every[..., places])
     assert list(some.parts(some.start)) == ["values"]
+
+
+def test_few_of_many_parameters_take_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their derivatives are read from blocks of so many numbers of all derivatives, with the same result."""
+    whole = on_rows(networks()["KAN"], torch.rand(30, 2, dtype=torch.float64))
+    some = SomeOnRows(whole, torch.tensor([3, 40]), "values")
+    found, wanted = torch.empty(20, 2, 2, dtype=torch.float64), torch.empty(20, 2, 2, dtype=torch.float64)
+    answers = some.write_jacobian(some.start, slice(10, 30), wanted)
+    sizes: list[int] = []
+    write = whole.write_jacobian
+
+    def recorded(place: torch.Tensor, rows: slice, part: torch.Tensor) -> torch.Tensor:
+        sizes.append(part.numel())
+        return write(place, rows, part)
+
+    monkeypatch.setattr(whole, "write_jacobian", recorded)
+    limit = 3 * 2 * len(whole.start)
+    monkeypatch.setattr(module, "_BLOCK_NUMBERS", limit)
+    torch.testing.assert_close(some.write_jacobian(some.start, slice(10, 30), found), answers)
+    torch.testing.assert_close(found, wanted)
+    assert max(sizes) <= limit
+    assert len(sizes) == 7
