@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kan_model.analysis.edge_values import edge_values
-from kan_model.network.blocks import answers
 from kan_model.network.checks import check_edge, check_rows
 from kan_model.network.network import KAN, on_cpu
+from kan_model.rows.blocks import answers
 
 Values = NDArray[np.float64]
 

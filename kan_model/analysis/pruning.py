@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from kan_model.analysis.attribution import Attribution, attribute
-from kan_model.network.blocks import answers
 from kan_model.network.checks import check_rows
 from kan_model.network.connections import (
     Flags,
@@ -23,6 +22,7 @@ from kan_model.network.connections import (
 )
 from kan_model.network.layer import KANLayer
 from kan_model.network.network import KAN
+from kan_model.rows.blocks import answers
 
 
 @dataclass(frozen=True)

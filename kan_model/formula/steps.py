@@ -9,11 +9,11 @@ import sympy
 import torch
 from numpy.typing import NDArray
 
-from kan_model.network.blocks import answers
 from kan_model.network.connections import Flags, single_edge
 from kan_model.network.functions import FUNCTIONS, Function
 from kan_model.network.layer import KANLayer
 from kan_model.network.symbolic_edge import SymbolicEdge
+from kan_model.rows.blocks import answers
 
 Values = NDArray[np.float64]
 Place = tuple[int, int, int]

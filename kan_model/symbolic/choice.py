@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kan_model.network.blocks import answers
 from kan_model.network.checks import check_edge, check_layer, check_rows
 from kan_model.network.connections import single_edge
 from kan_model.network.functions import FUNCTIONS
 from kan_model.network.layer import KANLayer
 from kan_model.network.network import KAN
 from kan_model.network.symbolic_edge import SymbolicEdge
+from kan_model.rows.blocks import answers
 from kan_model.symbolic.fit import Fit, fit_functions
 from kan_model.symbolic.invariance import invariance_of
 

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.func import functional_call
 
 from kan_model.analysis.edge_values import first_flaw
-from kan_model.network.blocks import answers
 from kan_model.network.checks import check_rows
 from kan_model.network.network import KAN
 from kan_model.network.symbolic_edge import SymbolicEdge
+from kan_model.rows.blocks import answers
 from kan_model.symbolic.invariance import invariance_of
 
 # 1 for c and d, which are outside the function, 0 for a and b.

@@ -13,9 +13,9 @@ from kan_model.analysis.penalty import penalty, unchecked_penalty
 from kan_model.formula.expression import formula
 from kan_model.grids.adaptation import adapt_grid
 from kan_model.lowering.driver import lower
-from kan_model.network.jacobian import jacobian
-from kan_model.network.known_rows import KnownRows
 from kan_model.plot import diagram, edge_detail
+from kan_model.rows.jacobian import jacobian
+from kan_model.rows.known_rows import KnownRows
 
 has_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from kan_model import KAN, KANConfig
-from kan_model.network import blocks, known_rows
+from kan_model.rows import blocks, known_rows
 from training.fitting import on_rows as module
 from training.fitting.on_rows import SomeOnRows, on_rows
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from kan_model import KAN, KANConfig
-from kan_model.network import known_rows
 from kan_model.network.layer import KANLayer
+from kan_model.rows import known_rows
 from training.data.samples import Samples
 from training.fitting.optimizers import Objective, optimizer_for
 from training.recipe.fit_sections import FitSection, SparsifySection

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from kan_model import KAN, SymbolicEdge
-from kan_model.network import known_rows
-from kan_model.network.known_rows import KnownRows
 from kan_model.network.layer import Outside
+from kan_model.rows import known_rows
+from kan_model.rows.known_rows import KnownRows
 
 MakeKAN = Callable[..., KAN]
 

@@ -10,10 +10,10 @@ from kan_model import KAN, KANConfig, auto_symbolic, prune
 from kan_model.analysis.edge_values import first_flaw
 from kan_model.formula.expression import formula
 from kan_model.grids.adaptation import adapt_grid
-from kan_model.network import blocks
-from kan_model.network.blocks import answers, block_rows
 from kan_model.network.layer import KANLayer
 from kan_model.plot import diagram, edge_detail
+from kan_model.rows import blocks
+from kan_model.rows.blocks import answers, block_rows
 
 
 def random_rows(count: int, inputs: int) -> Tensor:

@@ -8,9 +8,9 @@ from torch import Tensor
 from torch.func import functional_call, jacrev, vmap
 
 from kan_model import KAN, SymbolicEdge
-from kan_model.network.jacobian import jacobian, parameter_columns, write_jacobian
-from kan_model.network.known_rows import KnownRows
 from kan_model.network.layer import Outside
+from kan_model.rows.jacobian import jacobian, parameter_columns, write_jacobian
+from kan_model.rows.known_rows import KnownRows
 
 MakeKAN = Callable[..., KAN]
 

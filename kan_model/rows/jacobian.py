@@ -20,9 +20,9 @@ from torch.func import functional_call
 from torch.nn.functional import silu
 
 from kan_model.network.functions import FUNCTIONS
-from kan_model.network.known_rows import KnownRows
 from kan_model.network.layer import KANLayer
 from kan_model.network.network import KAN
+from kan_model.rows.known_rows import KnownRows
 
 
 def jacobian(kan: KAN, x: Tensor) -> Tensor:
