@@ -45,7 +45,7 @@ class KANLayer(nn.Module):
     symbolic_functions: tuple[str, ...]
     symbolic_affine: Tensor | None
     bias: Tensor | None
-    # As of Groups in symbolic_values.py.
+    # The fields of Groups (symbolic_values.py).
     _symbolic_counts: dict[str, int]
     _symbolic_order: Tensor
     _symbolic_outputs: Tensor

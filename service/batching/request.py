@@ -1,4 +1,4 @@
-"""A request on its way through a batcher: its rows, its result, and who is told of it."""
+"""A request on its way through a batcher: its rows, its result, and the observer of a batcher."""
 
 import asyncio
 from collections.abc import Sequence
@@ -16,19 +16,19 @@ Rejection = Literal["overload", "deadline", "cancelled", "draining"]
 
 
 class BatchObserver(Protocol):
-    """Who is told what a batcher does; ModelMetrics is one."""
+    """What a batcher reports to; ModelMetrics is one."""
 
     def accepted(self, rows: int, /) -> None:
-        """A request of so many rows was taken into the queue."""
+        """A request with ``rows`` rows was taken into the queue."""
 
     def queued(self, rows: int) -> None:
-        """So many rows wait now."""
+        """``rows`` rows wait now."""
 
     def waited(self, seconds: float, /) -> None:
-        """A request waited so long before its first run."""
+        """A request waited for ``seconds`` before its first run."""
 
     def ran(self, rows: int, seconds: float) -> None:
-        """The model ran on so many rows for so long."""
+        """The model ran on ``rows`` rows, for ``seconds``."""
 
     def rejected(self, reason: Rejection) -> None:
         """A request ended before all of its rows were run."""
@@ -60,7 +60,7 @@ class Request:
     blocks: list[Outputs] = field(default_factory=list)
 
     def fail(self, error: ServiceError) -> None:
-        """Tell the caller, if it still listens."""
+        """Give the caller the error, if it still waits."""
         if not self.future.done():
             self.future.set_exception(error)
 

@@ -8,33 +8,34 @@ from service.batching.delivery import run_failure
 from service.batching.request import BatchObserver, Part, Rejection, Request
 from service.errors import DeadlineExceeded, Overloaded, ServiceError
 
-# While both kinds wait, bulk requests come first in every such batch, and last in all others.
+# While both kinds wait, bulk requests come first in every fourth batch, and last in all others.
 _BULK_TURN_BATCHES = 4
-# Where bulk rows are bounded, so many times fewer follow interactive rows in one batch.
-_COMPANY = 4
-# A bulk request longer than this share of the queue counts as that: it waits beside shorter ones, for the same room.
+# Behind interactive rows a batch takes a quarter of the bulk rows that it may take without them.
+_BULK_BEHIND_INTERACTIVE = 4
+# A bulk request longer than a sixteenth of the queue counts as a sixteenth.
 _SHARES = 16
 
 
 class RequestQueue:
-    """At most max_rows rows wait; of each kind, first come, first served.
+    """At most max_rows rows wait. Within each kind of request the order is first come, first served.
 
-    Interactive requests are taken before bulk ones, save that every fourth batch takes bulk requests first: under any
-    load of interactive requests, those in bulk get a quarter of the runs. Bulk rows may fill half of the queue, so that
-    they never shut interactive requests out. Of one long bulk request at a time, no more rows count against that half
-    than a sixteenth of the queue: else it would never find room beside short ones, which need less of it. Interactive
-    requests do not count the rest of its rows either; so many more than max_rows may wait then.
+    Interactive requests are taken before bulk requests, but every fourth batch takes bulk requests first. So bulk
+    requests get a quarter of the runs under any interactive load. Bulk rows may fill half of the queue, so there is
+    always room for interactive requests.
+
+    A long bulk request would find no room beside short ones, which need less. Therefore one long bulk request at a time
+    counts as a sixteenth of the queue only. The rest of its rows may wait above max_rows.
 
     Args:
         max_rows: Most rows that may wait.
-        observer: Who is told of every change.
+        observer: It gets a report of every change.
     """
 
     def __init__(self, max_rows: int, observer: BatchObserver) -> None:
         self.rows = 0
         self._max_rows = max_rows
         self._observer = observer
-        # Linked lists with keys: a caller who leaves is taken out at once, wherever it stands.
+        # Linked lists with keys: a cancelled request is taken out at once, wherever it stands.
         self._interactive: OrderedDict[Request, None] = OrderedDict()
         self._bulk: OrderedDict[Request, None] = OrderedDict()
         self._bulk_rows = 0
@@ -75,19 +76,19 @@ class RequestQueue:
         self._observer.accepted(rows)
 
     def take(self, max_rows: int, now: float, max_bulk_rows: int | None = None) -> list[Part]:
-        """The next batch of at most max_rows rows. Callers who left are passed over, late ones fail.
+        """The next batch of at most max_rows rows. Cancelled requests are skipped, late ones fail.
 
         Args:
             max_rows: Most rows of the batch.
             now: The moment.
-            max_bulk_rows: Most of them in bulk, and four times as many as may follow interactive rows, whose callers
-                wait for them; without bound when left out.
+            max_bulk_rows: Most bulk rows of the batch; a quarter of them behind interactive rows, because the callers
+                of those wait for the whole batch. Without bound when left out.
         """
         self._batches += 1
         batch: list[Part] = []
         room, bulk_room = max_rows, max_rows if max_bulk_rows is None else max_bulk_rows
         if max_bulk_rows is not None and self._interactive and self._batches % _BULK_TURN_BATCHES:
-            bulk_room = max(1, max_bulk_rows // _COMPANY)
+            bulk_room = max(1, max_bulk_rows // _BULK_BEHIND_INTERACTIVE)
         bulk_first = self._batches % _BULK_TURN_BATCHES == 0
         for requests in (self._bulk, self._interactive) if bulk_first else (self._interactive, self._bulk):
             is_bulk = requests is self._bulk

@@ -43,7 +43,7 @@ class Rpc(Generic[_Response]):
 
 @dataclass(frozen=True)
 class Wait:
-    """A wait of so many seconds, or until the deadline."""
+    """A wait of ``seconds``, or until the deadline if that is earlier."""
 
     seconds: float
 

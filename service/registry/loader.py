@@ -140,8 +140,8 @@ class Loader:
         finally:
             halt.set()  # otherwise a run that hangs would keep a core busy for ever
             if entry.load is None:
-                # Cancelled in the turn of the event loop in which it ends: the cancellation is not here yet. Without
-                # this line a version that was unloaded would be told as ready, or as refused, until a restart.
+                # The load was cancelled in the turn of the event loop in which it ends; the cancellation arrives in the
+                # next turn. Without this line an unloaded version would be reported as ready or refused.
                 raise asyncio.CancelledError
 
     def _accept(self, entry: Entry, model: LiveModel, seconds: float) -> None:

@@ -1,10 +1,10 @@
-"""Which calls lose their places to others: those whose callers do not read, then those whose callers send slowest."""
+"""Which calls are evicted: first those with answers that nobody reads, then those that send slowest."""
 
 from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
-# A caller who takes an answer slower than this loses it once others need its room. Any answer has a second: that is
-# three times to the other side of the world and back.
+# Below this speed of reading, an answer may be dropped when others need its room. Every answer gets at least one
+# second, which is about three intercontinental round trips.
 _SLOWEST_BYTES_A_SECOND = 4 * 2**20
 _SHORTEST_READING_SECONDS = 1.0
 # Within a shorter time a caller's speed says nothing.
@@ -25,12 +25,12 @@ _Call = TypeVar("_Call", bound=Evictable)
 
 
 def reading_seconds(answer_bytes: int) -> float:
-    """The time that the caller may take to read so much while others need its room."""
+    """The time that a caller may take to read ``answer_bytes`` while others need the room."""
     return max(_SHORTEST_READING_SECONDS, answer_bytes / _SLOWEST_BYTES_A_SECOND)
 
 
 def is_overdue(call: Evictable, now: float) -> bool:
-    """Whether the caller has had longer for its answers than an honest one needs."""
+    """Whether the caller has had longer for its answers than :func:`reading_seconds`."""
     return call.unread_since is not None and now - call.unread_since > reading_seconds(call.unread_bytes)
 
 

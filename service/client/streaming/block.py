@@ -14,10 +14,11 @@ from service.client.streaming.conversation import CallerRows, Conversation, Rows
 class Block:
     """One block of rows in flight.
 
-    caller_rows   the rows as the caller gave them
-    request       the rows as they are sent
-    encoded_for   the manifest of the version that they are encoded for
-    fresh_starts  how often the block was predicted again because of another version
+    Attributes:
+        caller_rows: The rows as the caller gave them.
+        request: The rows as they are sent.
+        encoded_for: The manifest of the version that they are encoded for.
+        fresh_starts: How often the block was predicted again because of another version.
     """
 
     caller_rows: CallerRows

@@ -76,7 +76,7 @@ class BlocksInFlight:
         self._to_send.appendleft(self._blocks[block_id])
 
     def pause(self, seconds: float) -> None:
-        """Send nothing for so long, because a full server refused a block."""
+        """Send nothing for ``seconds``, because a full server refused a block."""
         self._paused_until = time.monotonic() + seconds
 
     def pause_seconds(self) -> float:
