@@ -15,8 +15,8 @@ import pytest
 
 from kan_api.v1 import prediction_pb2 as pb
 from open_inference import grpc_predict_v2_pb2 as oip
-from tests.kit.kan_serve import Start
-from tests.kit.repository import WriteModel
+from tests.kit.models.repository import WriteModel
+from tests.kit.server.kan_serve import Start
 
 _ROWS = np.ones((1, 4), np.float32).tobytes()
 _PREDICT = pb.PredictRequest(model="affine", features=pb.Matrix(rows=1, columns=4, raw=_ROWS))
