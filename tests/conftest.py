@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.gate import Gate
+from tests.kit.server.gate import Gate
 
 # Before anything imports torch, and for every process that a test starts. Two threads that wait for each other after
 # each of many small products stand still where other work keeps the processors busy. The environment may say otherwise.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.engine import Engine, running_engine
-from tests.kit.digits import train_digits
+from tests.kit.models.digits import train_digits
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.kit.digits import BIN, ServedDigits, train_digits
-from tests.kit.kan_serve import serving
+from tests.kit.models.digits import BIN, ServedDigits, train_digits
+from tests.kit.server.kan_serve import serving
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kan_model.network import checkpoint
 from service.client import Client
-from tests.kit.digits import RECIPE, ServedDigits
+from tests.kit.models.digits import RECIPE, ServedDigits
 from training.data.dataset import prepare
 from training.data.preparation import input_transform, output_transform
 from training.publishing.export import Trained

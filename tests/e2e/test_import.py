@@ -13,8 +13,8 @@ import torch
 
 from kan_model.interop import load_efficient_kan_checkpoint
 from service.client import Client
-from tests.kit.digits import BIN
-from tests.kit.kan_serve import serving
+from tests.kit.models.digits import BIN
+from tests.kit.server.kan_serve import serving
 
 with warnings.catch_warnings():
     # Its docstrings hold backslashes, of which Python warns when it compiles them.

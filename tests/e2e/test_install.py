@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.digits import ServedDigits
-from tests.kit.kan_serve import serving
+from tests.kit.models.digits import ServedDigits
+from tests.kit.server.kan_serve import serving
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.install, pytest.mark.timeout(900)]

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from service.client import Client
-from tests.kit.digits import ServedDigits
-from tests.kit.programs import find_program, running
+from tests.kit.models.digits import ServedDigits
+from tests.kit.server.programs import find_program, running
 from tests.kit.waiting import wait_for
 
 # It trains digits.

@@ -14,8 +14,8 @@ from onnx import TensorProto, helper
 from kan_api.v1 import manifest_pb2
 from kan_model import KAN, KANConfig
 from kan_model.lowering import lower
-from tests.kit.graphs import build, constant, turning
-from tests.kit.kan_serve import FRONTENDS, Start, starter
+from tests.kit.models.graphs import build, constant, turning
+from tests.kit.server.kan_serve import FRONTENDS, Start, starter
 from training.publishing.publish import publish
 
 Rows = NDArray[np.float32]

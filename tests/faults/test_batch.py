@@ -10,8 +10,8 @@ import grpc.aio
 import numpy as np
 import pytest
 
-from tests.kit.kan_serve import Start
-from tests.kit.protocols import PROTOCOLS
+from tests.kit.callers.protocols import PROTOCOLS
+from tests.kit.server.kan_serve import Start
 from tests.kit.waiting import until_elsewhere
 
 pytestmark = pytest.mark.faults

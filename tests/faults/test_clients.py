@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.kit import http2
-from tests.kit.kan_serve import KanServe, Start
-from tests.kit.protocols import PROTOCOLS, KanApi
+from tests.kit.callers import http2
+from tests.kit.callers.protocols import PROTOCOLS, KanApi
+from tests.kit.server.kan_serve import KanServe, Start
 from tests.kit.waiting import wait_for
 
 pytestmark = pytest.mark.faults

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.kit.kan_serve import KanServe, Start
-from tests.kit.protocols import PROTOCOLS
+from tests.kit.callers.protocols import PROTOCOLS
+from tests.kit.server.kan_serve import KanServe, Start
 from tests.kit.waiting import wait_for
 from training.publishing.publish import PublishError
 

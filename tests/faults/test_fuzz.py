@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2
 
 from kan_api.v1 import prediction_pb2
 from open_inference import grpc_predict_v2_pb2
-from tests.kit.protocols import PROTOCOLS
+from tests.kit.callers.protocols import PROTOCOLS
 
 pytestmark = pytest.mark.faults
 

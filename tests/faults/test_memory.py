@@ -18,9 +18,9 @@ import pytest
 from kan_api.v1 import prediction_pb2
 from service.rpc.memory import most_bytes
 from service.settings import Settings
-from tests.kit import http2
-from tests.kit.kan_serve import Start
-from tests.kit.protocols import PROTOCOLS, KanApi
+from tests.kit.callers import http2
+from tests.kit.callers.protocols import PROTOCOLS, KanApi
+from tests.kit.server.kan_serve import Start
 
 pytestmark = pytest.mark.faults
 

@@ -11,9 +11,9 @@ import grpc.aio
 import numpy as np
 import pytest
 
-from tests.kit.gate import Gate
-from tests.kit.kan_serve import Start
-from tests.kit.protocols import PROTOCOLS, KanApi
+from tests.kit.callers.protocols import PROTOCOLS, KanApi
+from tests.kit.server.gate import Gate
+from tests.kit.server.kan_serve import Start
 
 pytestmark = pytest.mark.faults
 

@@ -10,8 +10,8 @@ import grpc
 import numpy as np
 import pytest
 
-from tests.kit.kan_serve import Start
-from tests.kit.protocols import KanApi
+from tests.kit.callers.protocols import KanApi
+from tests.kit.server.kan_serve import Start
 
 pytestmark = pytest.mark.faults
 

@@ -10,10 +10,10 @@ import numpy as np
 import onnx
 import pytest
 
-from tests.kit.graphs import constant
-from tests.kit.kan_serve import Start
-from tests.kit.protocols import KanApi
-from tests.kit.repository import read_manifest
+from tests.kit.callers.protocols import KanApi
+from tests.kit.models.graphs import constant
+from tests.kit.models.repository import read_manifest
+from tests.kit.server.kan_serve import Start
 from tests.kit.waiting import wait_for
 from training.publishing.publish import publish
 

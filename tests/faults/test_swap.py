@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.kit.kan_serve import Start
-from tests.kit.protocols import PROTOCOLS, KanApi
+from tests.kit.callers.protocols import PROTOCOLS, KanApi
+from tests.kit.server.kan_serve import Start
 
 pytestmark = pytest.mark.faults
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.graphs import KINDS, Answer
-from tests.kit.kan_serve import Serving, Start, serving_here, starter
-from tests.kit.repository import WriteModel, write_version
+from tests.kit.models.graphs import KINDS, Answer
+from tests.kit.models.repository import WriteModel, write_version
+from tests.kit.server.kan_serve import Serving, Start, serving_here, starter
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from tests.deploy.engine import Engine
-from tests.kit.load import Load, calling
-from tests.kit.protocols import KanApi
+from tests.kit.callers.load import Load, calling
+from tests.kit.callers.protocols import KanApi
 from tests.kit.waiting import wait_for
 
 ROOT = Path(__file__).parents[3]

@@ -16,11 +16,11 @@ import psutil
 import pytest
 import yaml
 
-from tests.kit import metrics
-from tests.kit.kan_serve import KanServe
-from tests.kit.load import Load, calling, connected
-from tests.kit.programs import free_ports
-from tests.kit.protocols import KanApi
+from tests.kit.callers.load import Load, calling, connected
+from tests.kit.callers.protocols import KanApi
+from tests.kit.server import metrics
+from tests.kit.server.kan_serve import KanServe
+from tests.kit.server.programs import free_ports
 from tests.kit.waiting import wait_for
 
 FOLDER = Path(__file__).parents[3] / "deploy" / "envoy"

@@ -14,8 +14,8 @@ import grpc
 import pytest
 import yaml
 
-from tests.kit import http2
-from tests.kit.protocols import KanApi
+from tests.kit.callers import http2
+from tests.kit.callers.protocols import KanApi
 from tests.kit.waiting import wait_for
 
 pytestmark = pytest.mark.deploy

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from deploy.kubernetes import monitoring
-from tests.kit.programs import find_program
+from tests.kit.server.programs import find_program
 
 pytestmark = pytest.mark.deploy
 

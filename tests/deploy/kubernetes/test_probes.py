@@ -17,8 +17,8 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from service.process.server import start
 from service.protocols import health, open_inference, prediction
 from service.settings import Settings
-from tests.kit.kan_serve import get, serving, stop_here
-from tests.kit.repository import write_version
+from tests.kit.models.repository import write_version
+from tests.kit.server.kan_serve import get, serving, stop_here
 
 KUBERNETES = Path(__file__).parents[3] / "deploy" / "kubernetes"
 MODEL = "affine"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.kit.programs import find_program
+from tests.kit.server.programs import find_program
 
 pytestmark = pytest.mark.deploy
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.kit.kan_serve import FRONTENDS, KanServe, starter
-from tests.kit.programs import find_program, free_ports, running
-from tests.kit.repository import write_version
+from tests.kit.models.repository import write_version
+from tests.kit.server.kan_serve import FRONTENDS, KanServe, starter
+from tests.kit.server.programs import find_program, free_ports, running
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 # Of what is seconds and minutes in production.

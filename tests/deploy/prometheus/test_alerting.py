@@ -20,9 +20,9 @@ import yaml
 
 from service.client import Client
 from service.client.errors import Unavailable
-from tests.kit.kan_serve import KanServe
-from tests.kit.programs import find_program, running
-from tests.kit.repository import cut_short, write_version
+from tests.kit.models.repository import cut_short, write_version
+from tests.kit.server.kan_serve import KanServe
+from tests.kit.server.programs import find_program, running
 from tests.kit.waiting import wait_for
 
 pytestmark = [pytest.mark.deploy, pytest.mark.timeout(240)]

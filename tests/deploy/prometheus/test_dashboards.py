@@ -16,8 +16,8 @@ import pytest
 
 from service.client import Client
 from service.client.errors import InvalidInput, NotFound
-from tests.kit.kan_serve import KanServe
-from tests.kit.repository import cut_short, write_version
+from tests.kit.models.repository import cut_short, write_version
+from tests.kit.server.kan_serve import KanServe
 from tests.kit.waiting import wait_for
 
 pytestmark = [pytest.mark.deploy, pytest.mark.timeout(240)]

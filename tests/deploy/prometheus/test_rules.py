@@ -13,7 +13,7 @@ from prometheus_client.utils import floatToGoString
 from service.metrics.metrics import Metrics
 from service.metrics.model_metrics import SECONDS
 from service.rpc.status import Code
-from tests.kit.programs import find_program
+from tests.kit.server.programs import find_program
 
 pytestmark = pytest.mark.deploy
 

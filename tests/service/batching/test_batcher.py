@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.batching.request import Outputs, Result, Rows
-from tests.kit.batching import (
+from tests.kit.clock import Clock
+from tests.kit.parts.batching import (
     HeldRun,
     Witness,
     begin_run,
@@ -23,7 +24,6 @@ from tests.kit.batching import (
     some_rows,
     turns,
 )
-from tests.kit.clock import Clock
 from tests.kit.waiting import run_test
 
 

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from service.batching.request import Outputs, Rows
-from tests.kit.batching import check_answer, double, new_batcher, send_crowd, some_rows
 from tests.kit.clock import Clock
+from tests.kit.parts.batching import check_answer, double, new_batcher, send_crowd, some_rows
 from tests.kit.waiting import run_test
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from service.batching.request import Outputs, Result, Rows
 from service.errors import InferenceFailed
-from tests.kit.batching import (
+from tests.kit.parts.batching import (
     HeldRun,
     Witness,
     begin_run,

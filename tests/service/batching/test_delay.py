@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.kit.batching import HeldRun, Witness, check_answer, new_batcher, some_rows, turns
 from tests.kit.clock import Clock
+from tests.kit.parts.batching import HeldRun, Witness, check_answer, new_batcher, some_rows, turns
 from tests.kit.waiting import run_test
 
 

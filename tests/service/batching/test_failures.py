@@ -9,7 +9,7 @@ import pytest
 from service.batching.batcher import Batcher
 from service.batching.request import Outputs, Result, Rows
 from service.errors import InferenceFailed, ModelNotReady
-from tests.kit.batching import (
+from tests.kit.parts.batching import (
     Witness,
     check_answer,
     double,

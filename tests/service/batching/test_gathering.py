@@ -3,8 +3,8 @@
 import asyncio
 
 from service.batching.batcher import Batcher
-from tests.kit.batching import Witness, check_answer, double_in, new_batcher, send_one_a_turn, some_rows, turns
 from tests.kit.clock import Clock
+from tests.kit.parts.batching import Witness, check_answer, double_in, new_batcher, send_one_a_turn, some_rows, turns
 from tests.kit.waiting import run_test
 
 

@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from service.errors import DeadlineExceeded, Draining, InvalidRequest, Overloaded
-from tests.kit.batching import (
+from tests.kit.clock import Clock
+from tests.kit.parts.batching import (
     HeldRun,
     Witness,
     begin_run,
@@ -18,7 +19,6 @@ from tests.kit.batching import (
     some_rows,
     turns,
 )
-from tests.kit.clock import Clock
 from tests.kit.waiting import run_test
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from service.batching.request import Outputs, Rows
 from service.errors import DeadlineExceeded, Draining, InferenceFailed
-from tests.kit.batching import (
+from tests.kit.clock import Clock
+from tests.kit.parts.batching import (
     HeldRun,
     Witness,
     begin_run,
@@ -21,7 +22,6 @@ from tests.kit.batching import (
     some_rows,
     turns,
 )
-from tests.kit.clock import Clock
 from tests.kit.waiting import run_test
 
 

@@ -12,10 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 from service.client import AsyncClient, Client, ClientError, Health
-from tests.kit.gate import Gate
-from tests.kit.kan_serve import KanServe, serving
-from tests.kit.metrics import codes
-from tests.kit.repository import write_version
+from tests.kit.models.repository import write_version
+from tests.kit.server.gate import Gate
+from tests.kit.server.kan_serve import KanServe, serving
+from tests.kit.server.metrics import codes
 
 Floats = NDArray[np.float32]
 Answer = Callable[[str, Floats], Floats]

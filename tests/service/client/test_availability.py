@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from service.client import AsyncClient, Client, ClientError, DeadlineExceeded, Health, Overloaded, Unavailable
 from service.process.server import start
 from service.settings import Settings
-from tests.kit.gate import Gate
-from tests.kit.kan_serve import KanServe, Start, serving, stop_here
-from tests.kit.metrics import codes
-from tests.kit.repository import WriteModel, write_version
+from tests.kit.models.repository import WriteModel, write_version
+from tests.kit.server.gate import Gate
+from tests.kit.server.kan_serve import KanServe, Start, serving, stop_here
+from tests.kit.server.metrics import codes
 from tests.kit.waiting import wait_for
 
 ROWS: NDArray[np.float32] = np.ones((2, 4), np.float32)

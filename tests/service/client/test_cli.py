@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from kan_api.v1 import manifest_pb2
 from service.client import cli
-from tests.kit.kan_serve import KanServe, Start, serving
-from tests.kit.repository import WriteModel, write_version
+from tests.kit.models.repository import WriteModel, write_version
+from tests.kit.server.kan_serve import KanServe, Start, serving
 
 Floats = NDArray[np.float32]
 Answer = Callable[[str, Floats], Floats]

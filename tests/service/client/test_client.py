@@ -25,8 +25,8 @@ from service.client import (
     NotFound,
     Unavailable,
 )
-from tests.kit.kan_serve import KanServe, Start, serving
-from tests.kit.repository import WriteModel, write_version
+from tests.kit.models.repository import WriteModel, write_version
+from tests.kit.server.kan_serve import KanServe, Start, serving
 
 Floats = NDArray[np.float32]
 Answer = Callable[[str, Floats], Floats]

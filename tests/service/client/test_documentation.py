@@ -20,8 +20,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from kan_api.v1.manifest_pb2 import ModelManifest
 from service.rpc.status import Code
-from tests.kit.kan_serve import serving
-from tests.kit.repository import write_version
+from tests.kit.models.repository import write_version
+from tests.kit.server.kan_serve import serving
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs" / "clients.md").read_text()

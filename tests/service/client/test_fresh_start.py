@@ -20,8 +20,8 @@ from service.client.channel import options, target
 from service.client.command.predict_file import IncompleteTable, PredictionJob, predict_file
 from service.client.connection import Connection, Deadline, Rpc, Steps, Wait
 from service.client.streaming.conversation import Conversation
-from tests.kit.kan_serve import Start
-from tests.kit.repository import WriteModel
+from tests.kit.models.repository import WriteModel
+from tests.kit.server.kan_serve import Start
 
 Floats = NDArray[np.float32]
 Answer = Callable[[str, Floats], Floats]

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from kan_api.v1 import manifest_pb2, prediction_pb2
 from service.client import AsyncClient, Client, DeadlineExceeded, Overloaded, Prediction
-from tests.kit.kan_serve import Start
-from tests.kit.metrics import codes
-from tests.kit.repository import WriteModel
+from tests.kit.models.repository import WriteModel
+from tests.kit.server.kan_serve import Start
+from tests.kit.server.metrics import codes
 
 Floats = NDArray[np.float32]
 Answer = Callable[[str, Floats], Floats]

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from tests.kit.kan_serve import FRONTENDS, Start
+from tests.kit.server.kan_serve import FRONTENDS, Start
 
 
 @pytest.fixture(params=FRONTENDS, scope="module")

@@ -11,9 +11,9 @@ import grpc.aio
 import pytest
 
 from kan_api.v1 import prediction_pb2 as pb
-from tests.kit.calls import ask, predict
-from tests.kit.kan_serve import KanServe, Start
-from tests.kit.repository import WriteModel, make_endless
+from tests.kit.callers.calls import ask, predict
+from tests.kit.models.repository import WriteModel, make_endless
+from tests.kit.server.kan_serve import KanServe, Start
 
 _FLAGS = ("--poll-seconds", "0.1", "--max-load-seconds", "5")
 

@@ -10,10 +10,10 @@ import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2
 
-from tests.kit import http2
-from tests.kit.calls import predict
-from tests.kit.kan_serve import KanServe, Start
-from tests.kit.repository import WriteModel
+from tests.kit.callers import http2
+from tests.kit.callers.calls import predict
+from tests.kit.models.repository import WriteModel
+from tests.kit.server.kan_serve import KanServe, Start
 from tests.kit.waiting import wait_for
 
 _PREDICT, _STREAM = (f"/kan_api.v1.PredictionService/{name}" for name in ("Predict", "PredictStream"))

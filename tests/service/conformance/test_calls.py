@@ -15,11 +15,11 @@ from grpc_reflection.v1alpha import reflection_pb2
 from kan_api.v1 import prediction_pb2 as pb
 from open_inference import grpc_predict_v2_pb2 as oip
 from service.registry.model.onnx_runtime import onnxruntime
-from tests.kit.calls import failure_of, matrix, predict
-from tests.kit.gate import Gate
-from tests.kit.graphs import Answer
-from tests.kit.kan_serve import KanServe, Start, serving
-from tests.kit.repository import WriteModel, write_version
+from tests.kit.callers.calls import failure_of, matrix, predict
+from tests.kit.models.graphs import Answer
+from tests.kit.models.repository import WriteModel, write_version
+from tests.kit.server.gate import Gate
+from tests.kit.server.kan_serve import KanServe, Start, serving
 from tests.kit.waiting import until_elsewhere
 
 _PREDICTION = "/kan_api.v1.PredictionService/"

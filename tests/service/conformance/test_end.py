@@ -16,9 +16,9 @@ import psutil
 import pytest
 
 from kan_api.v1 import prediction_pb2 as pb
-from tests.kit.graphs import endless_where_large
-from tests.kit.kan_serve import KanServe, Start
-from tests.kit.repository import WriteModel, replace_graph
+from tests.kit.models.graphs import endless_where_large
+from tests.kit.models.repository import WriteModel, replace_graph
+from tests.kit.server.kan_serve import KanServe, Start
 from tests.kit.waiting import until_elsewhere, wait_for
 
 _GRACE_SECONDS = 1.0

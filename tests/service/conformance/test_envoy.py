@@ -28,12 +28,12 @@ from service.cli import main
 from service.frontends.envoy import message_header
 from service.process.stop import GONE
 from service.rpc.status import Code
-from tests.kit import http2
-from tests.kit.calls import predict
-from tests.kit.gate import Gate
-from tests.kit.graphs import endless_where_large
-from tests.kit.kan_serve import KanServe, Start, serving
-from tests.kit.repository import WriteModel, replace_graph, write_version
+from tests.kit.callers import http2
+from tests.kit.callers.calls import predict
+from tests.kit.models.graphs import endless_where_large
+from tests.kit.models.repository import WriteModel, replace_graph, write_version
+from tests.kit.server.gate import Gate
+from tests.kit.server.kan_serve import KanServe, Start, serving
 from tests.kit.waiting import until_elsewhere, wait_for
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import grpc.aio
 import pytest
 
-from tests.kit.calls import predict
-from tests.kit.kan_serve import Start, get, run_kan_serve
-from tests.kit.repository import WriteModel
+from tests.kit.callers.calls import predict
+from tests.kit.models.repository import WriteModel
+from tests.kit.server.kan_serve import Start, get, run_kan_serve
 
 
 def _shown(address: str) -> str:

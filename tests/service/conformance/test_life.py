@@ -9,11 +9,11 @@ import grpc
 import grpc.aio
 import pytest
 
-from tests.kit import http2
-from tests.kit.calls import ask_inference, failure_of, predict
-from tests.kit.gate import Gate
-from tests.kit.kan_serve import Start, run_kan_serve
-from tests.kit.repository import WriteModel
+from tests.kit.callers import http2
+from tests.kit.callers.calls import ask_inference, failure_of, predict
+from tests.kit.models.repository import WriteModel
+from tests.kit.server.gate import Gate
+from tests.kit.server.kan_serve import Start, run_kan_serve
 from tests.kit.waiting import until_elsewhere
 
 

@@ -22,9 +22,9 @@ import pytest
 from service.client import Client
 from service.errors import StorageError
 from service.repository.storage import Storage
-from tests.kit.calls import predict
-from tests.kit.kan_serve import KanServe, Start, run_kan_serve
-from tests.kit.repository import WriteModel, move_weights
+from tests.kit.callers.calls import predict
+from tests.kit.models.repository import WriteModel, move_weights
+from tests.kit.server.kan_serve import KanServe, Start, run_kan_serve
 from tests.kit.waiting import wait_for
 
 pytestmark = [pytest.mark.deploy, pytest.mark.filterwarnings("ignore::DeprecationWarning")]

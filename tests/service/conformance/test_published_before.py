@@ -21,8 +21,8 @@ from kan_api.v1 import prediction_pb2 as pb
 from kan_api.v1.manifest_pb2 import ModelManifest
 from open_inference import grpc_predict_v2_pb2 as oip
 from service.client import Client
-from tests.kit.calls import matrix
-from tests.kit.kan_serve import serving
+from tests.kit.callers.calls import matrix
+from tests.kit.server.kan_serve import serving
 
 PUBLISHED = Path(__file__).parents[2] / "published" / "9536bcd"
 MODELS = ("digits", "field", "flats", "formula")

@@ -13,9 +13,9 @@ import pytest
 from kan_api.v1 import prediction_pb2 as pb
 from kan_api.v1.manifest_pb2 import ModelManifest
 from service.client import Client
-from tests.kit.calls import ask, ask_inference
-from tests.kit.kan_serve import Start
-from tests.kit.repository import WriteModel, move_weights
+from tests.kit.callers.calls import ask, ask_inference
+from tests.kit.models.repository import WriteModel, move_weights
+from tests.kit.server.kan_serve import Start
 from tests.kit.waiting import until_elsewhere
 
 _ONES = np.ones((1, 4), np.float32)

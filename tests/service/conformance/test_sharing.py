@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from kan_api.v1 import prediction_pb2
 from service.client import Client
-from tests.kit.graphs import Answer
-from tests.kit.kan_serve import Start
-from tests.kit.repository import WriteModel
+from tests.kit.models.graphs import Answer
+from tests.kit.models.repository import WriteModel
+from tests.kit.server.kan_serve import Start
 
 Floats = NDArray[np.float32]
 

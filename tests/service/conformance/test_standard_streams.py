@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.programs import free_ports
-from tests.kit.repository import WriteModel
+from tests.kit.models.repository import WriteModel
+from tests.kit.server.programs import free_ports
 from tests.kit.waiting import wait_for
 
 _CLOSED = {"stdin": "<&-", "stdout": ">&-", "stderr": "2>&-"}

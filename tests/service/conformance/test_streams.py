@@ -12,12 +12,12 @@ import pytest
 from grpc_health.v1 import health_pb2
 
 from kan_api.v1 import prediction_pb2 as pb
-from tests.kit import http2
-from tests.kit.calls import predict
-from tests.kit.gate import Gate
-from tests.kit.kan_serve import KanServe, Start, serving
-from tests.kit.protocols import KanApi
-from tests.kit.repository import WriteModel, write_version
+from tests.kit.callers import http2
+from tests.kit.callers.calls import predict
+from tests.kit.callers.protocols import KanApi
+from tests.kit.models.repository import WriteModel, write_version
+from tests.kit.server.gate import Gate
+from tests.kit.server.kan_serve import KanServe, Start, serving
 from tests.kit.waiting import until_elsewhere
 
 

@@ -10,10 +10,10 @@ import grpc.aio
 import pytest
 
 from kan_api.v1 import prediction_pb2 as pb
-from tests.kit import http2
-from tests.kit.calls import ask
-from tests.kit.kan_serve import KanServe, Start
-from tests.kit.repository import WriteModel
+from tests.kit.callers import http2
+from tests.kit.callers.calls import ask
+from tests.kit.models.repository import WriteModel
+from tests.kit.server.kan_serve import KanServe, Start
 from tests.kit.waiting import wait_for
 
 _PATH = "/kan_api.v1.PredictionService/GetModel"

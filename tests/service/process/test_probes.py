@@ -12,8 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from kan_api.v1 import prediction_pb2 as pb
 from service.errors import StartupError
 from service.process.probes import Probes
-from tests.kit.kan_serve import Serving, get, stop_here
-from tests.kit.repository import WriteModel
+from tests.kit.models.repository import WriteModel
+from tests.kit.server.kan_serve import Serving, get, stop_here
 
 # Name, kind and labels of every metric.
 _METRICS = {

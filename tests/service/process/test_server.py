@@ -15,12 +15,12 @@ from service.client import Client
 from service.errors import StartupError
 from service.process.server import start
 from service.settings import Settings
-from tests.kit import http2
-from tests.kit.calls import predict
-from tests.kit.gate import Gate
-from tests.kit.kan_serve import KanServe, Serving, Start, stop_here
-from tests.kit.metrics import counted
-from tests.kit.repository import WriteModel
+from tests.kit.callers import http2
+from tests.kit.callers.calls import predict
+from tests.kit.models.repository import WriteModel
+from tests.kit.server.gate import Gate
+from tests.kit.server.kan_serve import KanServe, Serving, Start, stop_here
+from tests.kit.server.metrics import counted
 from tests.kit.waiting import until, wait_for
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from kan_api.v1 import prediction_pb2
 from open_inference import grpc_predict_v2_pb2
-from tests.kit.kan_serve import Serving
-from tests.kit.repository import WriteModel
+from tests.kit.models.repository import WriteModel
+from tests.kit.server.kan_serve import Serving
 
 _PREDICTION = "/kan_api.v1.PredictionService/"
 _INFERENCE = "/inference.GRPCInferenceService/"

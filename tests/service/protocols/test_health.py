@@ -10,8 +10,8 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 
-from tests.kit.kan_serve import Serving, stop_here
-from tests.kit.repository import WriteModel
+from tests.kit.models.repository import WriteModel
+from tests.kit.server.kan_serve import Serving, stop_here
 
 _SERVING, _NOT_SERVING = pb.HealthCheckResponse.SERVING, pb.HealthCheckResponse.NOT_SERVING
 _NAMES = ("", "kan_api.v1.PredictionService", "inference.GRPCInferenceService", "grpc.health.v1.Health", "affine")

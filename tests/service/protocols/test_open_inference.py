@@ -13,11 +13,11 @@ from service.protocols import open_inference
 from service.registry.registry import Registry
 from service.rpc.calls import RequestContext, Unary
 from service.settings import Settings
-from tests.kit.calls import ask_inference, failure_of, infer
-from tests.kit.gate import Gate
-from tests.kit.graphs import Answer
-from tests.kit.kan_serve import Serving
-from tests.kit.repository import WriteModel
+from tests.kit.callers.calls import ask_inference, failure_of, infer
+from tests.kit.models.graphs import Answer
+from tests.kit.models.repository import WriteModel
+from tests.kit.server.gate import Gate
+from tests.kit.server.kan_serve import Serving
 from tests.kit.waiting import until
 
 _ROWS = np.array([[0.5, -1, 2, 0], [1, 1, 1, 1], [-3, 0.25, 0, 8]], np.float32)

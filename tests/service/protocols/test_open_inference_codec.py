@@ -17,7 +17,7 @@ from service.protocols.open_inference_codec import (
 from service.registry.model.live_model import LiveModel, load
 from service.repository.disk import read_version
 from service.settings import Settings
-from tests.kit.repository import WriteModel
+from tests.kit.models.repository import WriteModel
 
 _MOST_ROWS = 8
 

@@ -10,8 +10,8 @@ import grpc
 import pytest
 
 from open_inference import grpc_predict_v2_pb2 as pb
-from tests.kit.kan_serve import Start
-from tests.kit.repository import WriteModel
+from tests.kit.models.repository import WriteModel
+from tests.kit.server.kan_serve import Start
 
 _PERF_ANALYZER = shutil.which("perf_analyzer", path=sysconfig.get_path("scripts"))
 _SERVER = (

@@ -6,12 +6,12 @@ import pytest
 
 from kan_api.v1 import prediction_pb2 as pb
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION
-from tests.kit.calls import ask, failure_of, predict
-from tests.kit.gate import Gate
-from tests.kit.graphs import Answer
-from tests.kit.kan_serve import Serving
-from tests.kit.metrics import counted
-from tests.kit.repository import WriteModel
+from tests.kit.callers.calls import ask, failure_of, predict
+from tests.kit.models.graphs import Answer
+from tests.kit.models.repository import WriteModel
+from tests.kit.server.gate import Gate
+from tests.kit.server.kan_serve import Serving
+from tests.kit.server.metrics import counted
 from tests.kit.waiting import until
 
 _ROWS = np.array([[0.5, -1, 2, 0], [1, 1, 1, 1], [-3, 0.25, 0, 8]], np.float32)

@@ -14,7 +14,7 @@ from service.protocols.prediction_codec import decode_matrix, encode_matrix
 from service.registry.model.live_model import LiveModel, load
 from service.repository.disk import read_version
 from service.settings import Settings
-from tests.kit.repository import WriteModel
+from tests.kit.models.repository import WriteModel
 
 _MOST_ROWS = 8
 _ROWS = np.array([[1, 2, 3, 4], [-5, 0.5, 0, 1e30]], np.float32)

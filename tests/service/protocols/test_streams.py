@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tests.kit.gate import Gate
-from tests.kit.graphs import Answer
-from tests.kit.kan_serve import Serving, stop_here
-from tests.kit.metrics import counted
-from tests.kit.protocols import PROTOCOLS, Protocol
-from tests.kit.repository import WriteModel
+from tests.kit.callers.protocols import PROTOCOLS, Protocol
+from tests.kit.models.graphs import Answer
+from tests.kit.models.repository import WriteModel
+from tests.kit.server.gate import Gate
+from tests.kit.server.kan_serve import Serving, stop_here
+from tests.kit.server.metrics import counted
 from tests.kit.waiting import until
 
 Rows = NDArray[np.float32]

@@ -10,9 +10,9 @@ import pytest
 
 from open_inference import grpc_predict_v2_pb2 as pb
 from open_inference import model_config_pb2
-from tests.kit.calls import ask_inference, failure_of, infer
-from tests.kit.kan_serve import Serving
-from tests.kit.repository import WriteModel
+from tests.kit.callers.calls import ask_inference, failure_of, infer
+from tests.kit.models.repository import WriteModel
+from tests.kit.server.kan_serve import Serving
 
 _ROWS = np.array([[0.5, -1, 2, 0], [1, 1, 1, 1], [-3, 0.25, 0, 8]], np.float32)
 

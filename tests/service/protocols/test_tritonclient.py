@@ -13,8 +13,8 @@ import pytest
 
 from kan_model.lowering.emit.network import INPUT_NAME, output_name
 from kan_model.network.transform import Softmax
-from tests.kit.kan_serve import Start, serving
-from tests.kit.repository import WriteModel, write_version
+from tests.kit.models.repository import WriteModel, write_version
+from tests.kit.server.kan_serve import Start, serving
 
 _ROWS = [[0.5, -1.0, 2.0, 0.0], [1.0, 1.0, 1.0, 1.0], [-3.0, 0.25, 0.0, 8.0]]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.kit.registry import HeldLoads
+from tests.kit.parts.registry import HeldLoads
 
 
 @pytest.fixture

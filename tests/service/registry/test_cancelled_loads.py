@@ -8,9 +8,9 @@ import pytest
 from service.metrics.metrics import Metrics
 from service.registry.registry import Registry
 from service.settings import Settings
-from tests.kit.batching import turns
-from tests.kit.registry import HeldLoads, loaded_registry
-from tests.kit.repository import WriteModel
+from tests.kit.models.repository import WriteModel
+from tests.kit.parts.batching import turns
+from tests.kit.parts.registry import HeldLoads, loaded_registry
 from tests.kit.waiting import run_test
 
 

@@ -11,8 +11,8 @@ from kan_api.v1.manifest_pb2 import ModelManifest
 from service.metrics.metrics import Metrics
 from service.registry.registry import Registry, State
 from service.settings import Settings
-from tests.kit.registry import loaded_registry
-from tests.kit.repository import WriteModel
+from tests.kit.models.repository import WriteModel
+from tests.kit.parts.registry import loaded_registry
 
 
 def reverse_classes(manifest: ModelManifest) -> None:

@@ -12,8 +12,8 @@ from service.errors import Draining, ModelNotFound, ModelNotReady
 from service.metrics.metrics import Metrics
 from service.registry.registry import Registry, State
 from service.settings import Settings
-from tests.kit.registry import HeldLoads, loaded_registry
-from tests.kit.repository import WriteModel
+from tests.kit.models.repository import WriteModel
+from tests.kit.parts.registry import HeldLoads, loaded_registry
 from tests.kit.waiting import run_test
 
 ROWS = np.ones((1, 4), np.float32)

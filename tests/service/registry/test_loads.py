@@ -15,8 +15,8 @@ from service.metrics.metrics import Metrics
 from service.registry.model.onnx_runtime import onnxruntime
 from service.registry.registry import Registry, State
 from service.settings import Settings
-from tests.kit.registry import HeldLoads, loaded_registry, ready_versions
-from tests.kit.repository import WriteModel, make_endless
+from tests.kit.models.repository import WriteModel, make_endless
+from tests.kit.parts.registry import HeldLoads, loaded_registry, ready_versions
 from tests.kit.waiting import run_test, until
 
 ROWS = np.ones((1, 4), np.float32)

@@ -14,10 +14,10 @@ from service.errors import Draining, ModelNotFound, ModelNotReady, StartupError
 from service.metrics.metrics import Metrics
 from service.registry.registry import Registry, State
 from service.settings import Settings
-from tests.kit.batching import turns
-from tests.kit.gate import Gate
-from tests.kit.registry import HeldLoads, loaded_registry
-from tests.kit.repository import WriteModel
+from tests.kit.models.repository import WriteModel
+from tests.kit.parts.batching import turns
+from tests.kit.parts.registry import HeldLoads, loaded_registry
+from tests.kit.server.gate import Gate
 from tests.kit.waiting import run_test
 
 

@@ -13,9 +13,9 @@ from service.errors import Draining, ModelNotFound
 from service.metrics.metrics import Metrics
 from service.registry.registry import Registry
 from service.settings import Settings
-from tests.kit.batching import turns
-from tests.kit.registry import HeldLoads, loaded_registry, ready_versions
-from tests.kit.repository import WriteModel, make_endless
+from tests.kit.models.repository import WriteModel, make_endless
+from tests.kit.parts.batching import turns
+from tests.kit.parts.registry import HeldLoads, loaded_registry, ready_versions
 from tests.kit.waiting import run_test
 
 

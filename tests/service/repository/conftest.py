@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service.settings import Settings
-from tests.kit.storage import Outage
+from tests.kit.parts.storage import Outage
 
 
 @pytest.fixture

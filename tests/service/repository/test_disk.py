@@ -12,7 +12,7 @@ from kan_api.v1.manifest_pb2 import ModelManifest, TensorSpec
 from service.errors import ModelRefused, StartupError
 from service.repository.disk import fingerprint, list_models, read_version
 from service.repository.regular_file import read_regular_file
-from tests.kit.repository import WriteModel
+from tests.kit.models.repository import WriteModel
 
 
 def _refused(models: Path, kind: str, match: str) -> None:

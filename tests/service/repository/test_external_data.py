@@ -18,8 +18,8 @@ from service.registry.model.live_model import load
 from service.repository.disk import read_version
 from service.repository.external_data import external_files
 from service.settings import Settings
-from tests.kit.graphs import Answer
-from tests.kit.repository import WriteModel, move_weights
+from tests.kit.models.graphs import Answer
+from tests.kit.models.repository import WriteModel, move_weights
 
 _ROWS = np.array([[0, 1, 2, 0.5], [3, -1, 0, 1]], np.float32)
 

@@ -15,9 +15,9 @@ from service.errors import ModelNotReady, StorageError
 from service.metrics.metrics import Metrics
 from service.registry.registry import Registry
 from service.settings import Settings
-from tests.kit.registry import loaded_registry, ready_versions
-from tests.kit.repository import WriteModel
-from tests.kit.storage import Outage, seen_seconds
+from tests.kit.models.repository import WriteModel
+from tests.kit.parts.registry import loaded_registry, ready_versions
+from tests.kit.parts.storage import Outage, seen_seconds
 from tests.kit.waiting import run_test
 
 

@@ -18,8 +18,8 @@ from service.errors import StorageError
 from service.repository.disk import ModelRefused
 from service.repository.source import open_source
 from service.settings import Settings
-from tests.kit.repository import WriteModel, move_weights
-from tests.kit.storage import cached_files
+from tests.kit.models.repository import WriteModel, move_weights
+from tests.kit.parts.storage import cached_files
 from tests.kit.waiting import run_test
 
 

@@ -13,9 +13,9 @@ import pytest
 from service.metrics.metrics import Metrics
 from service.registry.registry import Registry, State
 from service.settings import Settings
-from tests.kit.registry import loaded_registry, ready_versions
-from tests.kit.repository import WriteModel, move_weights
-from tests.kit.storage import Outage, cached_files, seen_seconds
+from tests.kit.models.repository import WriteModel, move_weights
+from tests.kit.parts.registry import loaded_registry, ready_versions
+from tests.kit.parts.storage import Outage, cached_files, seen_seconds
 from tests.kit.waiting import run_test
 
 

@@ -28,10 +28,10 @@ from service.client import (
     Prediction,
     Unavailable,
 )
-from tests.kit.gate import Gate
-from tests.kit.kan_serve import KanServe, Start, serving
-from tests.kit.metrics import codes
-from tests.kit.repository import WriteModel, write_version
+from tests.kit.models.repository import WriteModel, write_version
+from tests.kit.server.gate import Gate
+from tests.kit.server.kan_serve import KanServe, Start, serving
+from tests.kit.server.metrics import codes
 
 Floats = NDArray[np.float32]
 Answer = Callable[[str, Floats], Floats]

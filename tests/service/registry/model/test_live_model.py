@@ -17,9 +17,9 @@ from service.registry.model.live_model import LiveModel, load
 from service.registry.model.onnx_runtime import onnxruntime
 from service.repository.disk import Artefact, read_version
 from service.settings import Settings
-from tests.kit.gate import Gate
-from tests.kit.graphs import Answer
-from tests.kit.repository import WriteModel
+from tests.kit.models.graphs import Answer
+from tests.kit.models.repository import WriteModel
+from tests.kit.server.gate import Gate
 
 
 def _load(models: Path, kind: str, **settings: object) -> LiveModel:

@@ -14,8 +14,8 @@ from service.registry.model.onnx_runtime import onnxruntime
 from service.registry.model.session import bound_run, open_session, plain_run, provider_in_use, provider_of
 from service.repository.disk import read_version
 from service.settings import Settings
-from tests.kit.graphs import Answer
-from tests.kit.repository import WriteModel
+from tests.kit.models.graphs import Answer
+from tests.kit.models.repository import WriteModel
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 
 import grpc
 
-from tests.kit.protocols import KanApi
+from tests.kit.callers.protocols import KanApi
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """How many files of ours one request enters on its way down, from the front end's handler to the session's run.
 
-Somebody who follows a request reads these files. To see them: pytest -rP tests/service/conformance/test_way.py
+Somebody who follows a request reads these files. To see them: pytest -m slow -rP tests/service/way
 """
 
 import json
@@ -15,8 +15,8 @@ import pytest
 
 from kan_api.v1 import prediction_pb2 as pb
 from open_inference import grpc_predict_v2_pb2 as oip
-from tests.kit.kan_serve import Start
-from tests.kit.repository import WriteModel
+from tests.kit.models.repository import WriteModel
+from tests.kit.server.kan_serve import FRONTENDS, Start
 
 _ROWS = np.ones((1, 4), np.float32).tobytes()
 _PREDICT = pb.PredictRequest(model="affine", features=pb.Matrix(rows=1, columns=4, raw=_ROWS))
@@ -44,20 +44,21 @@ _CALLS = 9
     ],
     ids=["Predict", "ModelInfer"],
 )
+@pytest.mark.parametrize("frontend", FRONTENDS)
 def test_the_way_down_is_short(
-    start: Start,
-    frontend: str,
+    kan_serve: Start,
     write_model: WriteModel,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    frontend: str,
     path: str,
     request_bytes: bytes,
 ) -> None:
     """A request that arrives alone enters no more files of ours than the bound, before its rows are run."""
     write_model("affine")
     monkeypatch.setenv("KAN_TESTS_WAY", str(tmp_path / "ways"))
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).with_name("way")), prepend=os.pathsep)
-    server = start("--poll-seconds", "0")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+    server = kan_serve("--frontend", frontend, "--poll-seconds", "0")
     (tmp_path / "ways").unlink(missing_ok=True)  # warm-up runs are none of a request
     with grpc.insecure_channel(server.grpc) as channel:
         method: Any = channel.unary_unary(path)

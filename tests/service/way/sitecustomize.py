@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 from types import FrameType
 
-_ROOT = str(Path(__file__).parents[4])
+_ROOT = str(Path(__file__).parents[3])
 _OURS = (f"{_ROOT}/service/", f"{_ROOT}/proto/kan_api/")
 # File and function.
 _HANDLERS = {("service/frontends/grpcio/server.py", "service"), ("service/process/envoy_child.py", "__call__")}

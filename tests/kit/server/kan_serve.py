@@ -15,7 +15,7 @@ from typing import Any
 import grpc.aio
 import psutil
 
-from tests.kit import metrics
+from tests.kit.server import metrics
 
 FRONTENDS = ("grpcio", "envoy")
 # The program of this environment, as a module: there need be no script.

@@ -5,10 +5,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.kit.kan_serve import KanServe
+from tests.kit.server.kan_serve import KanServe
 
 BIN = Path(sys.executable).parent
-RECIPE = Path(__file__).parents[2] / "training" / "recipes" / "digits.toml"
+RECIPE = Path(__file__).parents[3] / "training" / "recipes" / "digits.toml"
 
 
 @dataclass(frozen=True)

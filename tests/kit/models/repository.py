@@ -10,8 +10,8 @@ from google.protobuf import json_format
 from onnx import TensorProto
 
 from kan_api.v1 import manifest_pb2
-from tests.kit import graphs
-from tests.kit.graphs import KINDS
+from tests.kit.models import graphs
+from tests.kit.models.graphs import KINDS
 
 Change = Callable[[manifest_pb2.ModelManifest], object]
 WriteModel = Callable[..., Path]

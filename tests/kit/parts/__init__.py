@@ -1,0 +1,5 @@
+"""Parts of the service in this process, without a server.
+
+- `batching`: a batcher of numpy callables, and what it reported.
+- `registry`: a registry of models, and loads that a test holds. `storage`: storage that fails.
+"""
