@@ -56,7 +56,7 @@ check: .venv/.installed-dev  ## Format, lint, types, import contracts, generated
 	$(BIN)/python deploy/kubernetes/monitoring.py --check
 	$(BIN)/python deploy/kubernetes/helm/schema.py --check
 	$(BIN)/python deploy/grafana/dashboards.py --check
-	$(BIN)/python docs/generate/diagrams.py --check
+	$(BIN)/python docs/generate/drawings/diagrams.py --check
 
 format: .venv/.installed-dev  ## Format and fix what can be fixed
 	$(BIN)/ruff check --fix .
@@ -65,11 +65,11 @@ format: .venv/.installed-dev  ## Format and fix what can be fixed
 proto: .venv/.installed-dev  ## Generate Python from the .proto files
 	$(BIN)/python proto/generate.py
 
-deploy: .venv/.installed-dev  ## Make deploy/'s dashboards and Kubernetes' rules, and docs/diagrams, from their sources
+deploy: .venv/.installed-dev  ## Make deploy/'s dashboards and Kubernetes' rules, and docs/pictures/diagrams, from their sources
 	$(BIN)/python deploy/kubernetes/monitoring.py
 	$(BIN)/python deploy/kubernetes/helm/schema.py
 	$(BIN)/python deploy/grafana/dashboards.py
-	$(BIN)/python docs/generate/diagrams.py
+	$(BIN)/python docs/generate/drawings/diagrams.py
 
 clean:  ## Remove what make made; models/ and runs/ stay
 	rm -rf .venv $(WEB:=/node_modules) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist site

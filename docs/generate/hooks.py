@@ -8,10 +8,11 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from docs.generate import api, outside
-from docs.generate.alerts import alerts
-from docs.generate.moved import RUNBOOKS
+from docs.generate import outside
 from docs.generate.pages import generated_pages, prepared
+from docs.generate.reference import api
+from docs.generate.sources.alerts import alerts
+from docs.generate.sources.moved import RUNBOOKS
 
 
 def on_config(config: MkDocsConfig) -> None:

@@ -1,12 +1,12 @@
 """All pages of the site that are no file of docs/, as Markdown by their place."""
 
-from docs.generate import api, commands, functions, metrics, protocols, recipe, runbooks, settings
-from docs.generate.links import PAGES, for_the_site
-from docs.generate.markdown import for_python_markdown, headings, replaced_section, section, with_anchors
-from docs.generate.moved import ROOT, RUNBOOKS, Moved, anchor_of, moved_sections
+from docs.generate.reference import api, commands, functions, metrics, protocols, recipe, runbooks, settings
+from docs.generate.sources.links import PAGES, for_the_site
+from docs.generate.sources.moved import ROOT, RUNBOOKS, Moved, anchor_of, moved_sections
+from docs.generate.text.markdown import for_python_markdown, headings, replaced_section, section, with_anchors
 
 _README = "README.md"
-_LAYOUT = "\n![The panels of {title}](../diagrams/dashboard-{name}.svg)\n"
+_LAYOUT = "\n![The panels of {title}](../pictures/diagrams/dashboard-{name}.svg)\n"
 
 
 def generated_pages() -> dict[str, str]:

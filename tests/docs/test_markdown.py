@@ -8,9 +8,9 @@ import markdown
 import pytest
 from markdown_it import MarkdownIt
 
-from docs.generate.links import for_the_site
-from docs.generate.markdown import for_python_markdown, replaced_section, section
 from docs.generate.pages import prepared
+from docs.generate.sources.links import for_the_site
+from docs.generate.text.markdown import for_python_markdown, replaced_section, section
 
 pytestmark = pytest.mark.docs
 

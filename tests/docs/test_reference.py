@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from docs.generate import api, commands, metrics, protocols, settings
-from docs.generate.alerts import alerts
 from docs.generate.pages import generated_pages
-from docs.generate.recipe import sections
-from docs.generate.tables import code, default
+from docs.generate.reference import api, commands, metrics, protocols, settings
+from docs.generate.reference.recipe import sections
+from docs.generate.sources.alerts import alerts
+from docs.generate.text.tables import code, default
 from kan_api.v1 import manifest_pb2, prediction_pb2
 from kan_model.network import functions
 from open_inference import grpc_predict_v2_pb2, model_config_pb2
@@ -131,8 +131,8 @@ def test_defaults_are_told(value: object, shown: str) -> None:
 
 
 def test_drawings_name_rooms_that_are_there() -> None:
-    """A room that moves takes its name in docs/diagrams along."""
-    text = "".join(path.read_text() for path in (DOCS / "diagrams").glob("*-way.svg"))
+    """A room that moves takes its name in docs/pictures/diagrams along."""
+    text = "".join(path.read_text() for path in (DOCS / "pictures" / "diagrams").glob("*-way.svg"))
     rooms = set(re.findall(r"\b(?:kan_model|training|service)(?:\.\w+)+", text))
     assert len(rooms) >= 8
     assert all((DOCS.parent / room.replace(".", "/")).is_dir() for room in rooms)

@@ -1,16 +1,16 @@
-"""The drawings in docs/diagrams: the two ways, and the layout of each dashboard.
+"""The drawings in docs/pictures/diagrams: the two ways, and the layout of each dashboard.
 
-Run as ``python docs/generate/diagrams.py`` to write them, with ``--check`` to see whether they are in step.
+Run as ``python docs/generate/drawings/diagrams.py`` to write them, with ``--check`` to see whether they are in step.
 """
 
 import sys
 from pathlib import Path
 
 from deploy.generated import write_or_check
-from docs.generate.dashboards import layout
-from docs.generate.ways import request_way, training_way
+from docs.generate.drawings.dashboards import layout
+from docs.generate.drawings.ways import request_way, training_way
 
-_FOLDER = Path(__file__).parents[1] / "diagrams"
+_FOLDER = Path(__file__).parents[2] / "pictures" / "diagrams"
 
 
 def files() -> dict[Path, str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from prometheus_client.core import Metric
 
-from docs.generate.tables import code, table
+from docs.generate.text.tables import code, table
 from service.metrics.metrics import Metrics
 
 _HEAD = """# Metrics

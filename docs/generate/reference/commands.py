@@ -7,7 +7,7 @@ from functools import partial
 import service.cli
 import service.client.cli
 import training.cli
-from docs.generate.tables import code_block
+from docs.generate.text.tables import code_block
 
 _WIDTH = 100
 

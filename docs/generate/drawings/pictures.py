@@ -1,7 +1,7 @@
 """The two pictures that come from a real run of training/recipes/formula.toml: network and formula, and the report.
 
-Run as ``python docs/generate/pictures.py``, with chromium on the path, after a change to the pictures of
-:mod:`kan_model.plot` or to report.html. The files are kept in docs/diagrams, as README.md shows one of them.
+Run as ``python docs/generate/drawings/pictures.py``, with chromium on the path, after a change to the pictures of
+:mod:`kan_model.plot` or to report.html. The files are kept in docs/pictures/diagrams, as README.md shows one of them.
 """
 
 import json
@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from kan_model.network.checkpoint import load
 from kan_model.plot import diagram
 
-ROOT = Path(__file__).parents[2]
-_FOLDER = ROOT / "docs" / "diagrams"
+ROOT = Path(__file__).parents[3]
+_FOLDER = ROOT / "docs" / "pictures" / "diagrams"
 _RECIPE = ROOT / "training" / "recipes" / "formula.toml"
 _DOTS_PER_INCH = 110
 _REPORT_WIDTH, _REPORT_HEIGHT = 900, 2040

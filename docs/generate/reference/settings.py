@@ -1,6 +1,6 @@
 """The settings of kan-serve, from `service.settings.Settings`."""
 
-from docs.generate.tables import code, default, table, wanted
+from docs.generate.text.tables import code, default, table, wanted
 from service.settings import Settings, variable
 
 _HEAD = """# Settings of kan-serve

@@ -5,9 +5,9 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from docs.generate.svg import Drawing
+from docs.generate.drawings.svg import Drawing
 
-_BOARDS = Path(__file__).parents[2] / "deploy" / "grafana" / "dashboards"
+_BOARDS = Path(__file__).parents[3] / "deploy" / "grafana" / "dashboards"
 # Grafana's grid has 24 columns.
 _COLUMN, _ROW, _GAP = 42, 16, 4
 _COLOURS = {"row": "#ffffff", "stat": "#dff0e0", "table": "#f5edd8"}

@@ -4,8 +4,8 @@ import os.path
 import re
 from pathlib import PurePosixPath
 
-from docs.generate.markdown import blocks_of_text, headings
-from docs.generate.moved import ROOT, anchor_of, moved_anchors
+from docs.generate.sources.moved import ROOT, anchor_of, moved_anchors
+from docs.generate.text.markdown import blocks_of_text, headings
 
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
 # Files outside docs/ that are pages.

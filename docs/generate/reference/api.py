@@ -3,10 +3,10 @@
 import ast
 from pathlib import Path
 
-from docs.generate.docstrings import without_roles
-from docs.generate.tables import table
+from docs.generate.sources.docstrings import without_roles
+from docs.generate.text.tables import table
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 INDEX = "reference/api/index.md"
 _PACKAGES = {"kan_model": ROOT, "training": ROOT, "service": ROOT, "kan_api": ROOT / "proto"}
 # Their own pages say what is in them: generated code, and old names that warn.

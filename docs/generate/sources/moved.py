@@ -9,10 +9,10 @@ from pathlib import Path
 
 from pymdownx.slugs import slugify
 
-from docs.generate.alerts import alerts
-from docs.generate.markdown import headings, section
+from docs.generate.sources.alerts import alerts
+from docs.generate.text.markdown import headings, section
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RUNBOOKS = "runbooks/index.md"
 anchor_of = slugify(case="lower")
 

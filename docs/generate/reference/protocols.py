@@ -14,9 +14,9 @@ from google.protobuf.descriptor_pb2 import (
 )
 from grpc_tools import protoc
 
-from docs.generate.tables import code, code_block, table
+from docs.generate.text.tables import code, code_block, table
 
-_PROTO = Path(__file__).parents[2] / "proto"
+_PROTO = Path(__file__).parents[3] / "proto"
 # Page, file, title.
 _FILES = {
     "reference/protocols/prediction.md": ("kan_api/v1/prediction.proto", "Protocol kan_api.v1"),

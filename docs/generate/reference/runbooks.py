@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from docs.generate.alerts import alerts
-from docs.generate.markdown import headings
-from docs.generate.tables import code_block, table
+from docs.generate.sources.alerts import alerts
+from docs.generate.text.markdown import headings
+from docs.generate.text.tables import code_block, table
 
 
 def page(heading: str, body: str) -> str:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from docs.generate.docstrings import without_roles
-from docs.generate.tables import code, default, table, wanted
+from docs.generate.sources.docstrings import without_roles
+from docs.generate.text.tables import code, default, table, wanted
 from training.recipe.config import Recipe
 
 _HEAD = """# Recipe

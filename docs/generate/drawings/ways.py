@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from docs.generate.svg import Drawing
+from docs.generate.drawings.svg import Drawing
 
 # The words in each box: what happens, then the room where it does.
 _TRAINING = (

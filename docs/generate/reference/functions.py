@@ -1,6 +1,6 @@
 """The symbolic library, from the table that holds it."""
 
-from docs.generate.tables import code, table
+from docs.generate.text.tables import code, table
 from kan_model.network.functions import ALIASES, FUNCTIONS
 
 _HEAD = """# Symbolic functions

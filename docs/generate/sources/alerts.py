@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-_RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "rules"
+_RULES = Path(__file__).parents[3] / "deploy" / "prometheus" / "rules"
 
 
 @cache
