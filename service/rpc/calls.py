@@ -1,8 +1,8 @@
 """What a call is, without a transport: bytes in, bytes out, and a status code where it fails.
 
 A front end turns what comes over the wire into a :class:`RequestContext` and bytes, looks the method up in the table
-and hands both to :func:`invoke`, :func:`stream` or :func:`service.rpc.streams.duplex`. Each request is measured and
-counted here, once for every protocol.
+and hands both to :func:`invoke`, :func:`answer_server_stream` or :func:`service.rpc.streams.answer_bidi_stream`. Each
+request is measured and counted here, once for every protocol.
 """
 
 import asyncio
@@ -159,7 +159,7 @@ async def invoke(
     return answer
 
 
-async def stream(
+async def answer_server_stream(
     method: ServerStream, call: RequestContext, request: bytes, metrics: Metrics
 ) -> AsyncGenerator[bytes, None]:
     """Answer one call many times, and count it once; arguments and errors as those of :func:`invoke`."""

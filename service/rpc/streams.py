@@ -10,7 +10,7 @@ from service.rpc.limits import MESSAGES_IN_FLIGHT
 from service.rpc.status import Code, RpcError
 
 
-async def duplex(
+async def answer_bidi_stream(
     method: BidiStream,
     call: RequestContext,
     held: Held,
@@ -25,7 +25,7 @@ async def duplex(
 
     Args:
         method: From the table.
-        call: The whole stream's; each request gets a Call with the same deadline and metadata.
+        call: The whole stream's; each request gets a context of its own with the same deadline and metadata.
         held: What the stream holds; cancelled with the stream where that is too much.
         requests: The messages as they come over the wire; at most :data:`service.rpc.limits.MESSAGES_IN_FLIGHT` are
             read whose answers are not taken, and no more while they are many bytes.

@@ -33,7 +33,7 @@ from service.rpc.admission import Admission, Held
 from service.rpc.bounds import APART_MAX_MESSAGE_BYTES, Bounds, apart_bounds, is_apart
 from service.rpc.calls import BidiStream, Method, ServerStream, Unary
 from service.rpc.status import LATE, Code, RpcError
-from service.rpc.streams import duplex
+from service.rpc.streams import answer_bidi_stream
 
 _log = logging.getLogger(__name__)
 
@@ -167,10 +167,10 @@ class AsgiFront:
                 return
             case ServerStream():
                 request = await one_message(call, deframer)
-                answers = _one_by_one(calls.stream(method, call.call(), request, self._metrics))
+                answers = _one_by_one(calls.answer_server_stream(method, call.call(), request, self._metrics))
             case BidiStream():
                 requests = messages(call, deframer)
-                answers = duplex(
+                answers = answer_bidi_stream(
                     *(method, call.call(), call.held, requests, self._metrics, self._max_message_bytes, self._stopping)
                 )
         async with aclosing(answers) as ready:

@@ -24,7 +24,7 @@ from service.rpc.bounds import APART, WATCHES, apart_bounds, bounds, is_apart
 from service.rpc.calls import BidiStream, Metadata, Method, RequestContext, ServerStream, Unary
 from service.rpc.limits import APART_RECEIVING, CONNECTION_STREAMS, UNREAD_BYTES
 from service.rpc.memory import give_back
-from service.rpc.streams import duplex
+from service.rpc.streams import answer_bidi_stream
 from service.settings import Settings
 
 _Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes] | None"
@@ -190,7 +190,9 @@ class _Table(grpc.GenericRpcHandler):
         async def answers(_: AsyncIterator[bytes], context: Context) -> None:
             async with places.place(method, context) as place:
                 request = await places.message(place.held, context)
-                async with aclosing(calls.stream(method, _call(context), request, self._metrics)) as ready:
+                async with aclosing(
+                    calls.answer_server_stream(method, _call(context), request, self._metrics)
+                ) as ready:
                     async for answer in ready:
                         await context.write(answer)
 
@@ -201,7 +203,7 @@ class _Table(grpc.GenericRpcHandler):
 
         async def answers(_: AsyncIterator[bytes], context: Context) -> None:
             async with places.place(method, context) as place:
-                stream = duplex(
+                stream = answer_bidi_stream(
                     *(method, _call(context), place.held, places.messages(place.held, context)),
                     *(self._metrics, self._max_message_bytes, self.stopping),
                 )

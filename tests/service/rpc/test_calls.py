@@ -10,10 +10,19 @@ from service.errors import InvalidRequest, ModelNotFound, Overloaded
 from service.metrics.metrics import Metrics
 from service.rpc.admission import Admission, Held
 from service.rpc.bounds import Bounds
-from service.rpc.calls import BidiStream, RequestContext, ServerStream, Unary, invoke, parse, stream, table
+from service.rpc.calls import (
+    BidiStream,
+    RequestContext,
+    ServerStream,
+    Unary,
+    answer_server_stream,
+    invoke,
+    parse,
+    table,
+)
 from service.rpc.limits import MESSAGES_IN_FLIGHT
 from service.rpc.status import Code, RpcError, status_of
-from service.rpc.streams import duplex
+from service.rpc.streams import answer_bidi_stream
 
 
 def _failing(error: BaseException) -> Unary:
@@ -160,7 +169,9 @@ def test_a_stream_is_one_request() -> None:
     async def collect() -> list[bytes]:
         return [
             answer
-            async for answer in stream(ServerStream("/a.B/C", "test", answers), RequestContext(), b"abc", metrics)
+            async for answer in answer_server_stream(
+                ServerStream("/a.B/C", "test", answers), RequestContext(), b"abc", metrics
+            )
         ]
 
     assert asyncio.run(collect()) == [b"a", b"b", b"c"]
@@ -187,7 +198,9 @@ def _conversation(
     """Answers one by one."""
 
     async def answers() -> AsyncGenerator[bytes, None]:
-        together = duplex(method, RequestContext(), _held(), requests, metrics, 100, stopping or asyncio.Event())
+        together = answer_bidi_stream(
+            method, RequestContext(), _held(), requests, metrics, 100, stopping or asyncio.Event()
+        )
         async with aclosing(together) as ready:
             async for several in ready:
                 for one in several:
@@ -238,7 +251,7 @@ def test_a_stream_is_read_as_far_as_answers_are_taken() -> None:
         method = BidiStream("/a.B/C", "test", answer, _failure)
         taken = 0
         async with aclosing(
-            duplex(method, RequestContext(), _held(), requests, Metrics(), 100, asyncio.Event())
+            answer_bidi_stream(method, RequestContext(), _held(), requests, Metrics(), 100, asyncio.Event())
         ) as answers:
             async for several in answers:
                 for _ in range(1000):  # turns enough to read them all
