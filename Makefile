@@ -20,13 +20,13 @@ docs: .venv/.installed-docs  ## Build the documentation site in site/; python3 -
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	$(BIN)/python -m pytest -m docs tests/docs
 
-test: .venv/.installed-test  ## Run every quick test that needs no Docker or Node (4 minutes; WORKERS=3 processes)
+test: .venv/.installed-test  ## Run every quick test that needs no Docker or Node (3 minutes; WORKERS=3 processes)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test-slow: .venv/.installed-test  ## Run the tests that train for long or start many processes (WORKERS=3 processes)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m slow
 
-test-faults: .venv/.installed-faults  ## Servers under load and in trouble: swaps, overload, stuck clients, lost files (4 minutes)
+test-faults: .venv/.installed-faults  ## Servers under load and in trouble: swaps, overload, stuck clients, lost files (8 minutes)
 	$(BIN)/python -m pytest -m faults tests/faults
 
 test-deploy: .venv/.installed-deploy  ## Run what deploy/ holds: containers, Prometheus, Alertmanager, Envoy, manifests (5 minutes)
