@@ -1,5 +1,6 @@
 """Write an ONNX graph node by node. The name of each value tells its layer and its meaning ("layer0/silu")."""
 
+import copy
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -126,3 +127,11 @@ def check(model: onnx.ModelProto) -> None:
     """
     onnx.checker.check_model(model, full_check=True)
     onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+
+
+def remove_last_node(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy without the last node: it answers what that node, such as a softmax, reads first."""
+    shorter = copy.deepcopy(model)
+    last = shorter.graph.node.pop()
+    shorter.graph.output[0].name = last.input[0]
+    return shorter

@@ -232,5 +232,5 @@ class KANLayer(nn.Module):
         self.edge_mask[self._symbolic_outputs, self._symbolic_inputs] = 0
 
     def _symbolic_values(self, x: Tensor, affine: Tensor) -> Tensor:
-        """Of each symbolic edge, ``[rows, symbolic edges]``, in the order of ``_symbolic_outputs``."""
+        """The values of the symbolic edges, ``[rows, symbolic edges]``, in the order of ``_symbolic_outputs``."""
         return symbolic_values(x[:, self._symbolic_inputs], affine[self._symbolic_order], self._symbolic_counts)

@@ -81,7 +81,8 @@ class UniformPlanes:
         near = torch.clamp(x, self.low, self.high) if self.is_clamped else x
         torch.add(self.centres, (near - self.low).mul_(self.scale).unsqueeze(1), out=signed)
         torch.abs(signed, out=left)
-        # Of each term (reach − distance)₊, the power one less than the degree: its slope, and a factor of its value.
+        # A term is left^degree, left = (reach − distance)₊. Its slope needs left^(degree − 1); times left that is the
+        # term itself.
         torch.sub(self.reach, left, out=left).clamp_min_(0)
         first = power if slopes is None else slopes
         _raise(left, self.degree - 1, first)

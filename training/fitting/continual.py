@@ -5,13 +5,11 @@ of four intervals, so rows in one region do not touch the coefficients of anothe
 the answers everywhere, and are frozen.
 """
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call
+from torch import Tensor
 
 from kan_model import KAN
 from kan_model.analysis.edge_values import first_flaw
@@ -19,7 +17,7 @@ from training.data.objective import Task
 from training.data.samples import Samples, check_rows, check_samples
 from training.fitting.evaluation import answers, block_rows
 from training.fitting.fit import TrainingDiverged, fit_module
-from training.fitting.on_rows import OnRows, SomeOnRows, on_rows
+from training.fitting.free_coefficients import FreeCoefficients, check_finite
 from training.fitting.record import Record
 from training.recipe.fit_sections import FitSection
 
@@ -112,7 +110,7 @@ def fit_on(
     """
     if plan.weight_decay > 0:
         raise ValueError(f"weight_decay is {plan.weight_decay:g}; wanted 0, because it changes every coefficient")
-    _check_network(kan)
+    check_finite(kan)
     new = _check_samples(kan, Samples(new_rows, new_targets), task, "new")
     validation = new if validation is None else _check_samples(kan, validation, task, "validation")
     old = None if old_rows is None else old_rows.detach().to(kan.layers[0].coefficients)
@@ -130,7 +128,7 @@ def fit_on(
     if protect_old:
         free = _exclude_touched(free, kan, old)
     found = fit_module(
-        _FreeCoefficients(kan, free), _to_float64(new), _to_float64(validation), plan, task, on_evaluation=on_evaluation
+        FreeCoefficients(kan, free), _to_float64(new), _to_float64(validation), plan, task, on_evaluation=on_evaluation
     )
     fitted = found.best.network_like(kan)
     drift = None if old is None else _drift(answers(kan, old).double(), answers(fitted, old).double())
@@ -156,55 +154,6 @@ def touched_coefficients(kan: KAN, rows: Tensor) -> tuple[Tensor, ...]:
                 seen |= (layer.basis(x) != 0).any(dim=0)
                 x = layer(x)
     return tuple((layer.edge_mask != 0).unsqueeze(2) & seen for layer, seen in zip(kan.layers, reached, strict=True))
-
-
-class _FreeCoefficients(nn.Module):
-    """The network in float64 as a function of the free coefficients, which are one vector of parameters.
-
-    Frozen numbers are not parameters, so the optimizer cannot change them.
-    """
-
-    def __init__(self, kan: KAN, free: Sequence[Tensor]) -> None:
-        super().__init__()
-        self._frozen = copy.deepcopy(kan).double().requires_grad_(False)
-        self._free = tuple(free)
-        # Found once: finding them waits for a GPU to finish its work.
-        self._places = [mask.flatten().nonzero()[:, 0] for mask in free]
-        present = [layer.coefficients[mask] for layer, mask in zip(self._frozen.layers, free, strict=True)]
-        self.values = nn.Parameter(torch.cat(present))
-
-    def forward(self, x: Tensor) -> Tensor:
-        names = (f"layers.{index}.coefficients" for index in range(len(self._free)))
-        outputs: Tensor = functional_call(self._frozen, dict(zip(names, self._coefficients(), strict=True)), (x,))
-        return outputs
-
-    def on_rows(self, x: Tensor) -> OnRows:
-        """For Levenberg–Marquardt: the network on rows ``[rows, inputs]``."""
-        pairs = zip(self._frozen.layers, self._coefficients(), strict=True)
-        layers = [layer.changed(coefficients=found.detach()) for layer, found in pairs]
-        kan = KAN.of_layers(layers).requires_grad_(False)
-        for layer in layers:
-            layer.coefficients.requires_grad_(True)
-        is_free = torch.cat([mask.flatten() for mask in self._free])
-        return SomeOnRows(on_rows(kan, x), is_free.nonzero()[:, 0], "values")
-
-    def network_like(self, kan: KAN) -> KAN:
-        """The network in the type of the original ``kan``, with all frozen numbers copied from it."""
-        layers = []
-        for layer, mask, fitted in zip(kan.layers, self._free, self._coefficients(), strict=True):
-            before = layer.coefficients.detach()
-            layers.append(layer.changed(coefficients=torch.where(mask, fitted.detach().to(before), before)))
-        result = KAN.of_layers(layers)
-        _check_network(result)
-        return result
-
-    def _coefficients(self) -> list[Tensor]:
-        parts = torch.split(self.values, [len(places) for places in self._places])
-        layers = zip(self._frozen.layers, self._places, parts, strict=True)
-        return [
-            layer.coefficients.flatten().index_copy(0, places, part).view_as(layer.coefficients)
-            for layer, places, part in layers
-        ]
 
 
 def _exclude_touched(touched: Sequence[Tensor], kan: KAN, old: Tensor | None) -> tuple[Tensor, ...]:
@@ -235,12 +184,6 @@ def _drift(before: Tensor, after: Tensor) -> Drift:
     width = before.amax(dim=0) - before.amin(dim=0)
     moved = (after - before).abs() / torch.where(width > 0, width, 1.0)
     return Drift(float(moved.max()), float(moved.square().mean().sqrt()))
-
-
-def _check_network(kan: KAN) -> None:
-    for name, parameter in kan.named_parameters():
-        if not torch.isfinite(parameter).all():
-            raise ValueError(f"{name} of the network has numbers that are not finite; wanted finite numbers")
 
 
 def _check_samples(kan: KAN, samples: Samples, task: Task, which: str) -> Samples:

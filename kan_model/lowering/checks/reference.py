@@ -15,6 +15,7 @@ from kan_model.lowering.checks.scale import scale_of_errors
 from kan_model.lowering.emit.pruned import remove_pruned
 from kan_model.network.network import KAN, on_cpu
 from kan_model.network.transform import Affine, InputTransform, OutputTransform, Softmax
+from kan_model.onnx_graph import remove_last_node
 from kan_model.onnx_runtime import Session, open_session
 
 # Rows whose edges are held at once; bounds the memory.
@@ -112,7 +113,7 @@ class Reference:
         """
         abs_error, worst, where, count = 0.0, 0.0, "nowhere", 0
         session = open_session(model)
-        far_session = open_session(_remove_softmax(model)) if self._softmax else session
+        far_session = open_session(remove_last_node(model)) if self._softmax else session
         for region, all_rows in self._regions.items():
             rows, wanted = all_rows[::every], self._wanted[region].every_nth(every)
             count += len(rows)
@@ -241,11 +242,3 @@ def _edge_error(got: Rows32, wanted: Values64, nodes: Values64, inherent: Values
 
 def _blocks(rows: Rows32, size: int) -> Iterator[Rows32]:
     return (rows[start : start + size] for start in range(0, len(rows), size))
-
-
-def _remove_softmax(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same graph without its last node, the softmax."""
-    shorter = copy.deepcopy(model)
-    softmax = shorter.graph.node.pop()
-    shorter.graph.output[0].name = softmax.input[0]
-    return shorter

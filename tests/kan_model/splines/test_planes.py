@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kan_model.splines.bspline import uniform_knots
 from kan_model.splines.planes import UnevenPlanes, UniformPlanes, uneven_planes, uniform_planes
-from tests.kit.scipy_basis import scipy_basis
+from tests.kit.scipy_basis import check_values_and_slopes
 
 CASES = [
     case
@@ -36,18 +36,7 @@ def test_values_and_slopes_are_scipys(degree: int, grid_size: int, outside: str,
     planes, knots, ends = make_planes(degree, grid_size, outside, uneven)
     random = torch.Generator().manual_seed(0)
     x = ends[:, :1] + (ends[:, 1:] - ends[:, :1]) * torch.rand(2, 40, generator=random, dtype=torch.float64)
-    values, slopes = (
-        torch.empty(2, planes.count, 40, dtype=torch.float64),
-        torch.empty(len(x), planes.slope_count, x.shape[1], dtype=torch.float64),
-    )
-    planes.write(x, values, slopes)
-    torch.testing.assert_close(values, scipy_basis(x, knots, degree), atol=1e-12, rtol=0)
-    wanted = scipy_basis(x, knots, degree, derivative=1)
-    for function in range(planes.count):
-        gradient = torch.zeros_like(values)
-        gradient[:, function] = 1
-        found = planes.pull_back(gradient, x, slopes)
-        torch.testing.assert_close(found, wanted[:, function], atol=1e-12 * float(wanted.abs().max()), rtol=0)
+    check_values_and_slopes(planes, x, knots, degree)
 
 
 @pytest.mark.parametrize(("degree", "grid_size", "outside", "uneven"), CASES)
