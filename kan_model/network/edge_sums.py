@@ -6,7 +6,8 @@ backward pass is written by hand. It uses the basis functions again if they are 
 costs less than new memory for them.
 """
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple, Protocol, Self, TypeAlias
@@ -23,6 +24,7 @@ Basis: TypeAlias = Callable[[Tensor], Tensor]
 _ROWS = 2**13
 # More numbers of a layer are made again for the backward pass: 4 MiB in float32. Others live as long as the graph.
 _MOST_KEPT = 2**20
+_ALL = slice(None)
 _plain = ContextVar("plain", default=False)
 
 
@@ -53,8 +55,8 @@ class Splines(Protocol):
             slopes: ``[features, slope_count, points]``, or None.
         """
 
-    def pull_back(self, gradient: Tensor, x: Tensor, slopes: Tensor) -> Tensor:
-        """The gradient of x ``[features, points]`` from that of the values, which may be overwritten."""
+    def pull_back(self, gradient: Tensor, x: Tensor, slopes: Tensor, of_x: Tensor) -> None:
+        """Add to the gradient of x ``[features, points]`` what that of the values, perhaps overwritten, makes of it."""
 
 
 def edge_sums(x: Tensor, base_weight: Tensor, coefficients: Tensor, splines: Splines, basis: Basis) -> Tensor:
@@ -144,7 +146,7 @@ class _EdgeSums(torch.autograd.Function):
         sums = torch.mm(base_weight, activated)
         values = _BasisValues(splines, columns, may_keep=may_keep, has_slopes=may_keep and ctx.needs_input_grad[0])
         for block in values.blocks():
-            sums.addmm_(coefficients[:, block.features].flatten(1), block.values.flatten(0, 1))
+            sums.addmm_(_flat(coefficients, block.features), block.values.flatten(0, 1))
         ctx.save_for_backward(x, base_weight, coefficients, columns, activated)
         ctx.splines, ctx.basis, ctx.kept = splines, basis, values if values.is_kept else None
         return sums.t()
@@ -157,23 +159,21 @@ class _EdgeSums(torch.autograd.Function):
         if torch.is_grad_enabled() or _is_batch(of_nodes):
             return *_plain_gradients((x, base_weight, coefficients), ctx.basis, of_nodes, needed), None, None, None
         of_sums = of_nodes.t()
-        of_x, of_base_weight, of_coefficients = (
-            torch.empty_like(each, memory_format=torch.contiguous_format) if is_needed else None
-            for each, is_needed in zip((columns, base_weight, coefficients), needed, strict=True)
-        )
-        if of_base_weight is not None:
-            torch.mm(of_sums, activated.t(), out=of_base_weight)
+        of_x = None
+        if needed[0]:
+            of_x = torch.ops.aten.silu_backward.default(torch.mm(base_weight.t(), of_sums), columns)
+        of_base_weight = torch.mm(of_sums, activated.t()) if needed[1] else None
+        of_coefficients = coefficients.new_empty(coefficients.shape) if needed[2] else None
         every = ctx.kept or _BasisValues(ctx.splines, columns, may_keep=False, has_slopes=needed[0])
         for block in every.blocks():
             some, values = block.features, block.values.flatten(0, 1)
             if of_coefficients is not None:
-                torch.mm(of_sums, values.t(), out=of_coefficients[:, some].flatten(1))
+                torch.mm(of_sums, values.t(), out=_flat(of_coefficients, some))
             if of_x is not None and block.slopes is not None:
                 of_values = Workspace((len(values), len(x)), values)
-                torch.mm(coefficients[:, some].flatten(1).t(), of_sums, out=of_values.array)
-                of_x[some] = block.splines.pull_back(of_values.array.view_as(block.values), columns[some], block.slopes)
-        if of_x is not None:
-            of_x.add_(torch.ops.aten.silu_backward(torch.mm(base_weight.t(), of_sums), columns))
+                torch.mm(_flat(coefficients, some).t(), of_sums, out=of_values.array)
+                of_basis = of_values.array.view(block.values.shape)
+                block.splines.pull_back(of_basis, columns[some], block.slopes, of_x[some])
         return None if of_x is None else of_x.t(), of_base_weight, of_coefficients, None, None, None
 
 
@@ -202,29 +202,33 @@ class _BasisValues:
         self._values = Workspace((held, splines.count, rows), columns)
         self._slopes = Workspace((held, splines.slope_count, rows), columns) if has_slopes else None
 
-    def blocks(self) -> Iterator[_Block]:
+    def blocks(self) -> Iterable[_Block]:
         """All blocks in turn, one if they are kept. One that is not kept lasts until the next."""
         values, slopes = self._values.array, None if self._slopes is None else self._slopes.array
-        if not self.is_kept:
+        is_one = self._size == len(self._columns)
+        if not is_one and not self.is_kept:
             return self._write(values, slopes)
         if not self._is_filled:
-            for _ in self._write(values, slopes):
-                pass
+            if is_one:
+                self._splines.write(self._columns, values, slopes)
+            else:
+                deque(self._write(values, slopes), maxlen=0)
             self._is_filled = True
-        return iter((_Block(slice(None), self._splines, values, slopes),))
+        return (_Block(_ALL, self._splines, values, slopes),)
 
     def _write(self, values: Tensor, slopes: Tensor | None) -> Iterator[_Block]:
         columns, features, size = self._columns, len(self._columns), self._size
-        if size == features:
-            self._splines.write(columns, values, slopes)
-            yield _Block(slice(None), self._splines, values, slopes)
-            return
         for start in range(0, features, size):
             some = slice(start, min(start + size, features))
             place = some if self.is_kept else slice(0, some.stop - start)
             block = _Block(some, self._splines.select(some), values[place], None if slopes is None else slopes[place])
             block.splines.write(columns[some], block.values, block.slopes)
             yield block
+
+
+def _flat(coefficients: Tensor, some: slice) -> Tensor:
+    """Those of some features, ``[outputs, features · functions]``."""
+    return (coefficients if some is _ALL else coefficients[:, some]).flatten(1)
 
 
 def _is_batch(gradient: Tensor) -> bool:

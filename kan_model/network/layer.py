@@ -167,16 +167,10 @@ class KANLayer(nn.Module):
         Raises:
             ValueError: an x of another shape.
         """
-        if x.ndim != 2 or x.shape[1] != self.inputs:
-            raise ValueError(f"x has shape {list(x.shape)}; wanted [rows, {self.inputs}]")
-        buffers = (self.edge_mask, self.domain, self.knots)
         base_weight, coefficients = self.base_weight, self.coefficients
-        is_plain = is_watched(x, base_weight, coefficients) or any(
-            each is not None and each.requires_grad for each in buffers
-        )
-        if not is_plain and (self._preparation is None or not self._preparation.is_of(buffers)):
-            self._preparation = prepare(buffers, self.grid_size, self.degree, self.outside)
-        ready = None if is_plain else self._preparation
+        if x.ndim != 2 or x.shape[1] != base_weight.shape[1]:
+            raise ValueError(f"x has shape {list(x.shape)}; wanted [rows, {self.inputs}]")
+        ready = None if is_watched(x, base_weight, coefficients) else self._ready()
         if ready is None or not ready.is_whole:
             base_weight = base_weight * self.edge_mask
             coefficients = coefficients * self.edge_mask.unsqueeze(-1)
@@ -188,6 +182,15 @@ class KANLayer(nn.Module):
         if self.symbolic_affine is None:
             return nodes
         return nodes.index_add(1, self._symbolic_outputs, self._symbolic_values(x, self.symbolic_affine))
+
+    def _ready(self) -> Preparation | None:
+        """What `edge_sums` needs; None if a gradient by a buffer is wanted."""
+        buffers = (mask, domain, knots) = (self.edge_mask, self.domain, self.knots)
+        if mask.requires_grad or domain.requires_grad or (knots is not None and knots.requires_grad):
+            return None
+        if self._preparation is None or not self._preparation.is_of(buffers):
+            self._preparation = prepare(buffers, self.grid_size, self.degree, self.outside)
+        return self._preparation
 
     def edge_outputs(self, x: Tensor) -> Tensor:
         """The output of each edge, ``[rows, outputs, inputs]``. Their sum over inputs plus the bias is the node."""

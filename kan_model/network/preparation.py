@@ -7,7 +7,8 @@ from torch import Tensor
 
 from kan_model.network.edge_sums import Splines
 from kan_model.splines.cells import cells_of
-from kan_model.splines.planes import uneven_planes, uniform_planes
+from kan_model.splines.planes import uniform_planes
+from kan_model.splines.uneven_planes import uneven_planes
 
 Buffers = tuple[Tensor, Tensor, Tensor | None]
 # With more basis functions a feature, the cells cost less than the planes.

@@ -14,9 +14,14 @@ import torch
 from torch import Tensor
 
 from kan_model.splines.bspline import uniform_knots
+from kan_model.splines.workspace import Workspace
 
 # Fewer points take more calls than they save.
 _BLOCK_POINTS = 2**14
+# Among more edges a binary search finds a cell faster than a comparison with each.
+_MOST_COMPARED = 128
+# Whole numbers, by how many bytes they take.
+_WHOLE = {8: torch.int64, 4: torch.int32, 2: torch.int16}
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ class Cells:
     @property
     def slope_count(self) -> int:
         """Numbers that :meth:`write` keeps of a point for :meth:`pull_back`."""
-        return self.degree + 1
+        return self.degree + 2
 
     def write(self, x: Tensor, values: Tensor, slopes: Tensor | None) -> None:
         """Write the values at x, and the slopes of the listed functions if there is memory for them.
@@ -68,24 +73,28 @@ class Cells:
         Args:
             x: ``[features, points]``.
             values: ``[features, functions, points]``.
-            slopes: ``[features, degree + 1, points]``, or None.
+            slopes: ``[features, degree + 2, points]``, or None. The last of them is the number of the first listed
+                function, as a whole number of the same size.
         """
         place = self.locate(x)
         listed, rising = place.values_and_slopes()
-        flat, start = values.zero_().view(-1), self._starts(place.first_function())
+        first = place.first_function()
+        flat, start = values.zero_().view(-1), self._starts(first)
         for function, each in enumerate(listed):
             flat[function * x.shape[1] :].scatter_(0, start, each.view(-1))
         if slopes is not None:
-            torch.mul(rising, place.scale, out=slopes.transpose(0, 1))
+            torch.mul(rising, place.scale, out=slopes[:, :-1].transpose(0, 1))
+            slopes[:, -1].view(_WHOLE[slopes.itemsize]).copy_(first)
 
-    def pull_back(self, gradient: Tensor, x: Tensor, slopes: Tensor) -> Tensor:
-        """The gradient of x ``[features, points]`` from that of the values ``[features, functions, points]``."""
-        flat, start = gradient.flatten(), self._starts(self.locate(x).first_function())
-        of_x = torch.zeros_like(x)
+    def pull_back(self, gradient: Tensor, x: Tensor, slopes: Tensor, of_x: Tensor) -> None:
+        """Add to the gradient of x ``[features, points]`` what that of the values makes of it."""
+        first = slopes[:, -1].view(_WHOLE[slopes.itemsize])
+        flat, start = gradient.flatten(), self._starts(first)
+        found = torch.zeros_like(x)
         for function in range(self.degree + 1):
             taken = flat[function * x.shape[1] :].index_select(0, start).view_as(x)
-            of_x.addcmul_(taken, slopes[:, function])
-        return of_x.mul_(self.is_inside(x))
+            found.addcmul_(taken, slopes[:, function])
+        of_x.add_(found.mul_(self.is_inside(x)))
 
     def _starts(self, first: Tensor) -> Tensor:
         """Where the first listed functions ``[features, points]`` are in ``[features, functions, points]``, flat."""
@@ -96,7 +105,7 @@ class Cells:
     def locate(self, x: Tensor) -> "Place":
         """Find the cells of x ``[features, points]``. Beyond the first and the last cell it is the next one."""
         if not self.is_uniform:
-            number = torch.searchsorted(self.edges[:, 1:-1].contiguous(), x, right=True)
+            number = self._search(x)
             left, right = self.edges.gather(1, number), self.edges.gather(1, number + 1)
             scale = 1 / (right - left)
             return Place(self, number, ((x - left) * scale).clamp_(0, 1), scale)
@@ -108,6 +117,16 @@ class Cells:
         # NaN gets some cell; its place in the cell stays NaN.
         whole = number.to(torch.int64).add_(self.beyond).clamp_(0, self.cells - 1)
         return Place(self, whole, u.sub_(number), scale)
+
+    def _search(self, x: Tensor) -> Tensor:
+        """The cell of each x ``[features, points]``: int64 of its shape."""
+        between = self.edges[:, 1:-1]
+        if between.shape[1] > _MOST_COMPARED:
+            return torch.searchsorted(between.contiguous(), x, right=True)
+        memory = Workspace((len(x), between.shape[1], x.shape[1]), x)
+        # Written as floats: torch adds those several times faster than bool.
+        reached = torch.ge(x.unsqueeze(1), between.unsqueeze(2), out=memory.array)
+        return reached.sum(1).to(torch.int64)
 
     def is_inside(self, x: Tensor) -> Tensor:
         """Whether x ``[features, points]`` is in a cell: bool of its shape. Elsewhere splines are constant."""

@@ -2,7 +2,7 @@
 
 For grids of few intervals this costs less than finding the cell of each point (:mod:`kan_model.splines.cells`): each
 operation runs over whole planes, and nothing is gathered or scattered. Points stand side by side in memory, so a plane
-is one stretch of it.
+is one stretch of it. These are the planes of uniform grids; :mod:`kan_model.splines.uneven_planes` has those of others.
 """
 
 import math
@@ -14,8 +14,8 @@ from torch import Tensor
 from kan_model.splines.bspline import cardinal_terms
 from kan_model.splines.workspace import Workspace
 
-# 512 KiB in float32: smaller blocks take more calls than they save.
-_BLOCK_NUMBERS = 2**17
+# 1 MiB in float32: smaller blocks take more calls than they save.
+BLOCK_NUMBERS = 2**18
 
 
 @dataclass(frozen=True)
@@ -26,25 +26,21 @@ class UniformPlanes:
 
     Attributes:
         degree: Degree of the splines.
-        low: ``[features, 1]``, where the domain begins.
-        high: ``[features, 1]``, where it ends.
-        scale: ``[features, 1]``, distance by difference in x.
-        factor: ``[features, 1]``, from the kept slopes to derivatives by x.
-        centres: ``[functions, 1]``, from each function's centre to where the domain begins, as a distance.
+        domain: Where the features' domains begin and end, and the scale from x to distances.
+        centres: ``[functions, 1]``, from each function's centre to where the domain begins, as a distance; with a
+            `Shared` domain to x = 0.
         reach: The distance from a function's centre at which its support ends; no dimension.
-        step: How much less the reach of each further term is.
+        step: How much less the reach of each further term is; no dimension. A tensor, because torch would convert a
+            number each time.
         factors: The factor of each further term.
         is_clamped: Whether x beyond the domain is taken to its end.
     """
 
     degree: int
-    low: Tensor
-    high: Tensor
-    scale: Tensor
-    factor: Tensor
+    domain: "Shared | Own"
     centres: Tensor
     reach: Tensor
-    step: float
+    step: Tensor
     factors: tuple[float, ...]
     is_clamped: bool
 
@@ -56,12 +52,12 @@ class UniformPlanes:
     @property
     def block_points(self) -> int:
         """How many points are best worked at once."""
-        return _BLOCK_NUMBERS // self.count
+        return BLOCK_NUMBERS // self.count
 
     def select(self, features: slice) -> "UniformPlanes":
         """The planes of some features."""
-        low, high, scale, factor = (each[features] for each in (self.low, self.high, self.scale, self.factor))
-        return replace(self, low=low, high=high, scale=scale, factor=factor)
+        domain = self.domain.select(features)
+        return self if domain is self.domain else replace(self, domain=domain)
 
     @property
     def slope_count(self) -> int:
@@ -76,97 +72,114 @@ class UniformPlanes:
             values: ``[features, functions, points]``.
             slopes: ``[features, functions, points]``, or None.
         """
-        memory = Workspace((3, *values.shape), values)
-        signed, left, power = memory.array
-        near = torch.clamp(x, self.low, self.high) if self.is_clamped else x
-        torch.add(self.centres, (near - self.low).mul_(self.scale).unsqueeze(1), out=signed)
+        if slopes is None:
+            self._write_values(x, values)
+            return
+        memory = Workspace((2, *values.shape), values)
+        signed, left = memory.array.unbind()
+        self._write_distances(x, signed)
         torch.abs(signed, out=left)
         # A term is left^degree, left = (reach − distance)₊. Its slope needs left^(degree − 1); times left that is the
         # term itself.
         torch.sub(self.reach, left, out=left).clamp_min_(0)
-        first = power if slopes is None else slopes
-        _raise(left, self.degree - 1, first)
-        torch.mul(first, left, out=values)
+        torch.mul(_raise(left, self.degree - 1, slopes), left, out=values)
         for factor in self.factors:
-            _raise(left.sub_(self.step).clamp_min_(0), self.degree - 1, power)
+            left.sub_(self.step).clamp_min_(0)
+            if self.degree == 3:
+                # The last term: it may be overwritten.
+                slopes.addcmul_(left, left, value=factor)
+                values.add_(left.pow_(3), alpha=factor)
+                continue
+            power = _raise(left, self.degree - 1, torch.empty_like(left))
             values.addcmul_(power, left, value=factor)
-            if slopes is not None:
-                slopes.add_(power, alpha=factor)
-        if slopes is not None:
-            slopes.mul_(signed.sign_())
+            slopes.add_(power, alpha=factor)
+        slopes.mul_(signed.sign_())
 
-    def pull_back(self, gradient: Tensor, x: Tensor, slopes: Tensor) -> Tensor:
-        """The gradient of x ``[features, points]`` from that of the values, which is overwritten."""
-        of_x = gradient.mul_(slopes).sum(1).mul_(self.factor)
-        return of_x.mul_(torch.clamp(x, self.low, self.high) == x) if self.is_clamped else of_x
+    def pull_back(self, gradient: Tensor, x: Tensor, slopes: Tensor, of_x: Tensor) -> None:
+        """Add to the gradient of x ``[features, points]`` what that of the values makes, which is overwritten."""
+        of_near = gradient.mul_(slopes).sum(1)
+        # A distance from the centre grows as the term falls.
+        self.domain.add_gradient(of_near, x if self.is_clamped else None, of_x, -self.degree)
+
+    def _write_values(self, x: Tensor, values: Tensor) -> None:
+        """The same terms in fewer operations and less memory."""
+        memory = Workspace(tuple(values.shape), values)
+        left = memory.array
+        self._write_distances(x, left)
+        torch.sub(self.reach, left.abs_(), out=left).clamp_min_(0)
+        _raise(left, self.degree, values)
+        for number, factor in enumerate(self.factors, 1):
+            left.sub_(self.step).clamp_min_(0)
+            # The last term needs nothing of what it overwrites.
+            is_last = number == len(self.factors) and self.degree < 5
+            values.add_(_raise(left, self.degree, left if is_last else torch.empty_like(left)), alpha=factor)
+
+    def _write_distances(self, x: Tensor, out: Tensor) -> None:
+        near, factor = self.domain.scaled(x, self.is_clamped)
+        torch.add(self.centres, near.unsqueeze(1), alpha=factor, out=out)
 
 
 @dataclass(frozen=True)
-class UnevenPlanes:
-    """Any grids, by de Boor's recursion from the functions of degree 1.
+class Shared:
+    """One domain of all features, in numbers: operations on them cost less than on a column of tensors.
 
     Attributes:
-        degree: Degree of the splines, 2 at least.
-        knots: ``[features, knots, 1]``.
-        shares: For each degree below: ``[features, supports, 1]``, 1 by the length of the support of each function of
-            one degree less.
-        low: ``[features, 1]``: x below it is moved to it.
-        high: ``[features, 1]``: x above it is moved to it.
+        low: Where the domain begins.
+        high: Where it ends.
+        scale: Distance by difference in x.
+        below: The number of the type next below ``low``.
+        above: The number of the type next above ``high``.
     """
 
-    degree: int
-    knots: Tensor
-    shares: tuple[Tensor, ...]
+    low: float
+    high: float
+    scale: float
+    below: float
+    above: float
+
+    def select(self, _features: slice) -> "Shared":
+        """Itself, for any features."""
+        return self
+
+    def scaled(self, x: Tensor, is_clamped: bool) -> tuple[Tensor, float]:
+        """A tensor and the factor that makes distances from x = 0 of it."""
+        return torch.clamp(x, self.low, self.high) if is_clamped else x, self.scale
+
+    def add_gradient(self, of_near: Tensor, x: Tensor | None, of_x: Tensor, factor: int) -> None:
+        """Add the gradient of distances, times a factor, to that of x. With an x, it is 0 beyond the domain."""
+        if x is not None:
+            of_near = torch.ops.aten.hardtanh_backward.default(of_near, x, self.below, self.above)
+        of_x.add_(of_near, alpha=factor * self.scale)
+
+
+@dataclass(frozen=True)
+class Own:
+    """A domain a feature.
+
+    Attributes:
+        low: ``[features, 1]``, where the domain begins.
+        high: ``[features, 1]``, where it ends.
+        scale: ``[features, 1]``, distance by difference in x.
+    """
+
     low: Tensor
     high: Tensor
+    scale: Tensor
 
-    @property
-    def count(self) -> int:
-        """Number of basis functions of a feature."""
-        return self.knots.shape[1] - self.degree - 1
+    def select(self, features: slice) -> "Own":
+        """The domains of some features."""
+        return Own(self.low[features], self.high[features], self.scale[features])
 
-    @property
-    def block_points(self) -> int:
-        """How many points are best worked at once."""
-        return _BLOCK_NUMBERS // self.count
+    def scaled(self, x: Tensor, is_clamped: bool) -> tuple[Tensor, float]:
+        """A tensor and the factor that makes distances from where the domain begins of it."""
+        near = torch.clamp(x, self.low, self.high) if is_clamped else x
+        return (near - self.low).mul_(self.scale), 1
 
-    def select(self, features: slice) -> "UnevenPlanes":
-        """The planes of some features."""
-        shares = tuple(each[features] for each in self.shares)
-        return replace(
-            self, knots=self.knots[features], shares=shares, low=self.low[features], high=self.high[features]
-        )
-
-    @property
-    def slope_count(self) -> int:
-        """Numbers that :meth:`write` keeps of a point for :meth:`pull_back`."""
-        return self.count
-
-    def write(self, x: Tensor, values: Tensor, slopes: Tensor | None) -> None:
-        """As :meth:`UniformPlanes.write`."""
-        (features, points), knots = x.shape, self.knots.shape[1]
-        distances, hats = Workspace((features, knots, points), x), Workspace((2, features, knots - 2, points), x)
-        above, (part, other) = distances.array, hats.array
-        torch.sub(torch.clamp(x, self.low, self.high).unsqueeze(1), self.knots, out=above)
-        # Of degree 1: rising to 1 at the next knot, falling to 0 at the one after it.
-        share = self.shares[0]
-        torch.mul(above[:, :-2], share[:, :-1], out=part)
-        torch.mul(above[:, 2:], -share[:, 1:], out=other)
-        torch.minimum(part, other, out=part).clamp_min_(0)
-        for order, share in enumerate(self.shares[1:], 2):
-            part.mul_(share)
-            if order == self.degree and slopes is not None:
-                torch.sub(part[:, :-1], part[:, 1:], out=slopes)
-            shape = (features, knots - order - 1, points)
-            found = values if order == self.degree else other.view(-1)[: math.prod(shape)].view(shape)
-            torch.mul(above[:, : -order - 1], part[:, :-1], out=found)
-            found.addcmul_(above[:, order + 1 :], part[:, 1:], value=-1)
-            part, other = found, part
-
-    def pull_back(self, gradient: Tensor, x: Tensor, slopes: Tensor) -> Tensor:
-        """As :meth:`UniformPlanes.pull_back`."""
-        of_x = gradient.mul_(slopes).sum(1).mul_(self.degree)
-        return of_x.mul_(torch.clamp(x, self.low, self.high) == x)
+    def add_gradient(self, of_near: Tensor, x: Tensor | None, of_x: Tensor, factor: int) -> None:
+        """As :meth:`Shared.add_gradient`."""
+        if x is not None:
+            of_near.mul_(torch.clamp(x, self.low, self.high) == x)
+        of_x.addcmul_(of_near, self.scale, value=factor)
 
 
 def uniform_planes(domain: Tensor, grid_size: int, degree: int, outside: str) -> UniformPlanes:
@@ -178,49 +191,42 @@ def uniform_planes(domain: Tensor, grid_size: int, degree: int, outside: str) ->
         degree: Degree of the splines.
         outside: "clamp" or "decay".
     """
-    low, high = domain[:, :1].double(), domain[:, 1:].double()
+    exact = domain.double()
+    low, high = exact[:, :1], exact[:, 1:]
     root = (1 / math.factorial(degree)) ** (1 / degree)
     (reach, _), *further = cardinal_terms(degree)
-    centres = torch.arange(grid_size + degree, dtype=torch.float64) + ((degree + 1) / 2 - degree)
+    centres = (torch.arange(grid_size + degree, dtype=torch.float64) + ((degree + 1) / 2 - degree)) * -root
+    scale = grid_size * root / (high - low)
+    found: Shared | Own = Own(domain[:, :1].clone(), domain[:, 1:].clone(), scale.to(domain))
+    # Far from 0, distances from x = 0 would lose digits.
+    if bool((exact == exact[:1]).all()) and float(exact[0].abs().max()) <= float(exact[0, 1] - exact[0, 0]):
+        ends = domain[0].cpu()
+        below, above = torch.nextafter(ends, torch.tensor([-math.inf, math.inf], dtype=ends.dtype)).tolist()
+        found = Shared(float(ends[0]), float(ends[1]), float(scale[0]), below, above)
+        centres = centres - float(low[0]) * float(scale[0])
     return UniformPlanes(
         degree,
-        domain[:, :1].clone(),
-        domain[:, 1:].clone(),
-        (grid_size * root / (high - low)).to(domain),
-        (-degree * grid_size * root / (high - low)).to(domain),
-        (centres * -root).unsqueeze(1).to(domain),
-        torch.tensor(reach * root, dtype=torch.float64).to(domain),
-        root,
-        tuple(factor * math.factorial(degree) for _, factor in further),
-        outside == "clamp",
+        found,
+        centres.unsqueeze(1).to(domain),
+        reach=torch.tensor(reach * root, dtype=torch.float64).to(domain),
+        step=torch.tensor(root, dtype=torch.float64).to(domain),
+        factors=tuple(factor * math.factorial(degree) for _, factor in further),
+        is_clamped=outside == "clamp",
     )
 
 
-def uneven_planes(knots: Tensor, degree: int, outside: str) -> UnevenPlanes:
-    """The planes of any grids.
+def _raise(base: Tensor, exponent: int, out: Tensor) -> Tensor:
+    """Write base^exponent. Of exponent 0: 1 where the base is above 0, the slope of (base)₊.
 
-    Args:
-        knots: ``[features, knots]``.
-        degree: Degree of the splines, 2 at least.
-        outside: "clamp" or "decay".
+    ``out`` may be the base itself, except for exponent 5. torch.pow is fast for exponent 3 alone.
     """
-    exact, ends = knots.double(), (degree, -degree - 1) if outside == "clamp" else (0, -1)
-    shares = [1 / (exact[:, order:] - exact[:, :-order]) for order in range(1, degree + 1)]
-    return UnevenPlanes(
-        degree,
-        knots.unsqueeze(2).clone(),
-        tuple(each.unsqueeze(2).to(knots) for each in shares),
-        knots[:, ends[0], None].clone(),
-        knots[:, ends[1], None].clone(),
-    )
-
-
-def _raise(base: Tensor, exponent: int, out: Tensor) -> None:
-    """Of exponent 0: 1 where the base is above 0, the slope of (base)₊."""
     if exponent == 0:
-        torch.sign(base, out=out)
-    elif exponent == 2:
-        # Half the time of torch.pow.
-        torch.mul(base, base, out=out)
-    else:
-        torch.pow(base, exponent, out=out)
+        return torch.sign(base, out=out)
+    if exponent == 1:
+        return out.copy_(base)
+    if exponent == 3:
+        return torch.pow(base, 3, out=out)
+    torch.mul(base, base, out=out)
+    if exponent >= 4:
+        out.mul_(out)
+    return out.mul_(base) if exponent == 5 else out

@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 
@@ -46,3 +47,14 @@ def test_numbers_beyond_the_cells_are_at_their_end(uneven: bool) -> None:
     assert place.number.flatten().tolist()[:6] == [0, 0, 0, 1, 1, 1]
     assert place.u[0, 6].isnan()
     assert 0 <= int(place.number[0, 6]) < cells.cells
+
+
+@pytest.mark.parametrize("grid_size", [2, 129, 130])
+def test_a_cell_holds_its_points(grid_size: int) -> None:
+    """On uneven grids of few and of many cells an edge belongs to the cell on its right, as in numpy.searchsorted."""
+    random = torch.Generator().manual_seed(grid_size)
+    knots = torch.cumsum(torch.rand(1, grid_size + 5, generator=random, dtype=torch.float64) + 0.1, dim=1)
+    cells = cells_of(knots[:, [2, -3]], knots, grid_size, 2, "clamp")
+    x = torch.cat([knots[:, 2:-2], torch.lerp(knots[:, 2:-3], knots[:, 3:-2], 0.5)], dim=1)
+    between = cells.edges[0, 1:-1].numpy()
+    assert cells.locate(x).number[0].tolist() == np.searchsorted(between, x[0].numpy(), side="right").tolist()

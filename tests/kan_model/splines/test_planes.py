@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from kan_model.splines.bspline import uniform_knots
-from kan_model.splines.planes import UnevenPlanes, UniformPlanes, uneven_planes, uniform_planes
+from kan_model.splines.planes import Own, Shared, UniformPlanes, uniform_planes
+from kan_model.splines.uneven_planes import UnevenPlanes, uneven_planes
 from tests.kit.scipy_basis import check_values_and_slopes
 
 CASES = [
@@ -61,6 +62,36 @@ def test_beyond_the_domain_a_clamped_spline_is_constant(uneven: bool) -> None:
     )
     planes.write(x, values, slopes)
     torch.testing.assert_close(values[..., 1:], values[..., :1].expand(-1, -1, 2), atol=0, rtol=0)
-    gradient = planes.pull_back(torch.arange(planes.count).double().view(1, -1, 1).repeat(2, 1, 3), x, slopes)
+    gradient = torch.zeros_like(x)
+    planes.pull_back(torch.arange(planes.count).double().view(1, -1, 1).repeat(2, 1, 3), x, slopes, gradient)
     assert (gradient[:, 0] != 0).all()
     assert not gradient[:, 1:].any()
+
+
+@pytest.mark.parametrize("outside", ["clamp", "decay"])
+@pytest.mark.parametrize("degree", [1, 2, 3, 4, 5])
+def test_one_domain_of_all_features_gives_scipys_values(degree: int, outside: str) -> None:
+    """Its ends are numbers; values and derivatives are SciPy's, and those of features with domains of their own."""
+    domain = torch.tensor([[-1.0, 0.5]], dtype=torch.float64).expand(2, 2)
+    shared, own = uniform_planes(domain, 4, degree, outside), uniform_planes(domain + 1e6, 4, degree, outside)
+    assert isinstance(shared.domain, Shared)
+    assert isinstance(own.domain, Own)
+    knots = uniform_knots(domain, 4, degree)
+    x = torch.rand(2, 40, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 1.5 - 1
+    values = check_values_and_slopes(shared, x, knots, degree)
+    others = torch.empty_like(values)
+    own.write(x + 1e6, others, None)
+    # 1e6 has 2e-10 units of rounding.
+    torch.testing.assert_close(others, values, atol=1e-9, rtol=0)
+
+
+def test_the_ends_of_one_domain_have_a_gradient() -> None:
+    """At an end the gradient is that of a feature with a domain of its own, beyond it 0, as for torch.clamp."""
+    domain = torch.tensor([[-1.0, 0.5]]).expand(2, 2)
+    x = torch.tensor([[-1.0, 0.5, -1.0 - 2e-7, 0.5 + 1e-7]]).expand(2, 4)
+    planes = uniform_planes(domain, 4, 3, "clamp")
+    values, slopes, gradient = torch.empty(2, 7, 4), torch.empty(2, 7, 4), torch.zeros(2, 4)
+    planes.write(x, values, slopes)
+    planes.pull_back(torch.arange(7.0).view(1, 7, 1).repeat(2, 1, 4), x, slopes, gradient)
+    assert (gradient[:, :2] != 0).all()
+    assert not gradient[:, 2:].any()
