@@ -37,7 +37,7 @@ def refine_grid(kan: KAN, grid_size: int) -> KAN:
     Raises:
         ValueError: grid_size is smaller than the grid of some layer, or so large that knots coincide.
     """
-    return KAN.of_layers([_refine_layer(layer, grid_size, index) for index, layer in enumerate(kan.layers)])
+    return kan.with_layers([_refine_layer(layer, grid_size, index) for index, layer in enumerate(kan.layers)])
 
 
 def replace_knots(layer: KANLayer, knots: Tensor) -> KANLayer:
