@@ -77,15 +77,15 @@ def connected_blocks(layer: KANLayer) -> list[tuple[Indices, Indices]]:
     Blocks are in the order of their first input. Nodes without an edge are in none. Example: a layer of edges 0 -> 0,
     1 -> 0 and 2 -> 1 has the blocks ([0, 1], [0]) and ([2], [1]).
     """
-    edges = layer.active_edges.cpu().numpy()
-    left = edges.any(axis=0)
+    edges: Flags = layer.active_edges.cpu().numpy()
+    left: Flags = np.any(edges, axis=0)
     blocks = []
     while left.any():
         inputs = np.zeros_like(left)
         inputs[np.argmax(left)] = True
         while True:
-            outputs = edges[:, inputs].any(axis=1)
-            reached = edges[outputs].any(axis=0)
+            outputs: Flags = np.any(edges[:, inputs], axis=1)
+            reached: Flags = np.any(edges[outputs], axis=0)
             if np.array_equal(reached, inputs):
                 break
             inputs = reached

@@ -48,7 +48,7 @@ def test_trained_and_adapted_members(mean_of: MeanOf, rows: Tensor, hidden: tupl
     """Members trained from seeds of their own, their hidden grids moved to their data, and refined: to 1e-12."""
     x = rows[:80]
     y = torch.stack([x[:, 0] * x[:, 1], torch.sin(3 * x[:, 2])], dim=1)
-    members = []
+    members: list[KAN] = []
     for seed in range(3):
         kan = KAN(KANConfig((3, *hidden, 2), outside=outside), seed=seed, dtype=torch.float64)
         optimizer = torch.optim.LBFGS(kan.parameters(), max_iter=6, line_search_fn="strong_wolfe")
@@ -82,7 +82,7 @@ def test_hidden_nodes_stand_side_by_side(make_members: MakeMembers) -> None:
     assert kan.members is not None
     assert kan.members.nodes == ((4, 5, 6), (3, 4, 5))
     blocks = [torch.ones(3, 4), torch.ones(4, 5), torch.ones(5, 6)]
-    assert torch.equal(kan.layers[1].edge_mask, torch.block_diag(*blocks).double())
+    assert torch.equal(kan.layers[1].edge_mask, torch.block_diag(*blocks).double())  # type: ignore[no-untyped-call]
 
 
 def test_members_of_one_layer_get_a_layer_that_adds(make_members: MakeMembers) -> None:

@@ -101,7 +101,7 @@ def in_blocks() -> Callable[..., KAN]:
 
     def changed(kan: KAN, *, scattered: bool = False, symbolic: bool = False) -> KAN:
         assert kan.width == (3, 12, 9, 2)
-        mask = torch.block_diag(*(torch.ones(outputs, inputs) for inputs, outputs in BLOCKS)).to(kan.dtype)
+        mask = torch.block_diag(*(torch.ones(outputs, inputs) for inputs, outputs in BLOCKS)).to(kan.dtype)  # type: ignore[no-untyped-call]
         edges = [SymbolicEdge(3, 4, "sin", 1.5, 0.25, 0.5, -0.125), SymbolicEdge(2, 5, "x^2", 1.0, 0.0, 0.25, 0.5)]
         middle = kan.layers[1].changed(edge_mask=mask, symbolic=edges if symbolic else ())
         if scattered:

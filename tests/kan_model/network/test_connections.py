@@ -48,9 +48,9 @@ def test_blocks_are_connected_components(share: float) -> None:
     )
     graph = np.block([[np.zeros((12, 12)), edges.T], [edges, np.zeros((9, 9))]])
     count, label = connected_components(csr_array(graph), directed=False)
-    wanted = [(np.flatnonzero(label[:12] == each), np.flatnonzero(label[12:] == each)) for each in range(count)]
-    wanted = sorted(([i.tolist(), o.tolist()] for i, o in wanted if len(i) and len(o)), key=lambda block: block[0][0])
-    assert [[i.tolist(), o.tolist()] for i, o in connected_blocks(layer)] == wanted
+    parts = [[np.flatnonzero(nodes == each).tolist() for nodes in (label[:12], label[12:])] for each in range(count)]
+    wanted = sorted((part for part in parts if all(part)), key=lambda part: part[0][0])
+    assert [[inputs.tolist(), outputs.tolist()] for inputs, outputs in connected_blocks(layer)] == wanted
 
 
 def test_a_symbolic_edge_connects(make_kan: Callable[..., KAN]) -> None:

@@ -23,7 +23,7 @@ def moved(kan: KAN, seed: int) -> KAN:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in result.parameters():
-            parameter += 0.05 * torch.randn(parameter.shape, generator=generator).to(parameter)
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator).to(parameter))
     return result
 
 

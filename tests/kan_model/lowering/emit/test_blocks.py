@@ -107,7 +107,7 @@ def test_lossy_formats(
 def test_explained_edges_are_those_of_the_whole_layer(make_kan: MakeKAN, in_blocks: MakeKAN) -> None:
     """The graph that gives every edge has all of them, 0 between blocks, whatever the parts of the other graph."""
     kan = in_blocks(make_kan((3, 12, 9, 2)), scattered=True, symbolic=True)
-    strategies = [OTHERS, InBlocks(ClosedForm(), 4), OTHERS]
+    strategies: list[Strategy] = [OTHERS, InBlocks(ClosedForm(), 4), OTHERS]
     rows = np.random.default_rng(0).uniform(-1, 1, (20, 3)).astype(np.float32)
     answers, _, edges, _ = open_session(explaining_model(kan, None, None, strategies)).run(rows)
     np.testing.assert_allclose(answers, run(predicting_model(kan, None, None, strategies), rows), atol=1e-4)

@@ -36,10 +36,10 @@ def test_counts_that_are_tried(make_kan: MakeKAN, in_blocks: MakeKAN) -> None:
     assert [part_counts(layer) for layer in kan.layers] == [[], [2, 4], []]
     layer = make_kan((6, 6)).layers[0]
     assert part_counts(layer.changed(edge_mask=torch.eye(6).double())) == [2, 4, 6]
-    mask = torch.block_diag(torch.ones(5, 5), torch.ones(1, 1)).double()
+    mask = torch.block_diag(torch.ones(5, 5), torch.ones(1, 1)).double()  # type: ignore[no-untyped-call]
     assert 25 + 1 > 0.7 * 36
     assert part_counts(layer.changed(edge_mask=mask)) == [2]
-    mask = torch.block_diag(torch.ones(6, 5), torch.ones(0, 1)).double()
+    mask = torch.block_diag(torch.ones(6, 5), torch.ones(0, 1)).double()  # type: ignore[no-untyped-call]
     assert part_counts(layer.changed(edge_mask=mask)) == []
     formulas = [SymbolicEdge(node, node, "sin", 1.0, 0.0, 1.0, 0.0) for node in range(6)]
     assert part_counts(layer.changed(edge_mask=torch.zeros(6, 6).double(), symbolic=formulas)) == []
