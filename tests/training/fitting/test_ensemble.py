@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from kan_model import KAN, KANConfig, mean_network, members_of
+from kan_model import KAN, KANConfig, align_grids, mean_network, members_of
 from training.data.samples import Samples
-from training.fitting.fit import fit
-from training.recipe.fit_sections import FitSection
+from training.fitting.fit import begin, fit, fit_steps
+from training.recipe.fit_sections import AdaptSection, FitSection
 
 LBFGS = FitSection(optimizer="lbfgs", grids=(3, 6), steps=8)
 ADAM = FitSection(optimizer="adam", grids=(3, 6), steps=20, batch_rows=64, learning_rate=0.02, weight_decay=0.01)
@@ -35,3 +35,21 @@ def test_members_are_fitted_together_and_stay_members(plan: FitSection) -> None:
         torch.testing.assert_close(mean, best(validation.x), rtol=1e-10, atol=1e-10)
         between = torch.where(best.layers[1].edge_mask == 0, best.layers[1].base_weight, 0)
     assert not between.any()
+
+
+def test_adapted_members_that_ended_on_different_grids() -> None:
+    """Grids that followed the same rows have the same domains, so knot insertion gives all the same grids."""
+    train, validation = product(300, 0), product(100, 1)
+    members = []
+    for seed, grids in enumerate([(3,), (3, 6), (5,)]):
+        plan = FitSection(optimizer="lbfgs", grids=grids, steps=4)
+        kan = KAN(KANConfig((2, 3, 2, 1), grid_size=3), seed=seed, dtype=torch.float64)
+        state = begin(kan, plan, train, AdaptSection())
+        for _ in fit_steps(state, train, validation, plan, "regression", adapt=AdaptSection()):
+            pass
+        members.append(state.kan)
+    assert [kan.layers[0].grid_size for kan in members] == [3, 6, 5]
+    mean = mean_network(align_grids(members))
+    with torch.no_grad():
+        wanted = torch.stack([kan(2 * validation.x) for kan in members]).mean(dim=0)
+        torch.testing.assert_close(mean(2 * validation.x), wanted, rtol=1e-9, atol=1e-9)
