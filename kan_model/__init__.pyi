@@ -11,13 +11,17 @@ from kan_model.analysis.attribution import attribute as attribute
 from kan_model.analysis.attribution import interactions as interactions
 from kan_model.analysis.pruning import Pruned as Pruned
 from kan_model.analysis.pruning import prune as prune
+from kan_model.ensemble.mean import mean_network as mean_network
+from kan_model.ensemble.members import members_of as members_of
 from kan_model.grids.adaptation import Adaptation as Adaptation
 from kan_model.grids.adaptation import adapt_grid as adapt_grid
+from kan_model.grids.alignment import align_grids as align_grids
 from kan_model.grids.refinement import refine_grid as refine_grid
 from kan_model.network import checkpoint as checkpoint
 from kan_model.network.functions import ALIASES as ALIASES
 from kan_model.network.functions import FUNCTIONS as FUNCTIONS
 from kan_model.network.layer import KANLayer as KANLayer
+from kan_model.network.members import Members as Members
 from kan_model.network.network import KAN as KAN
 from kan_model.network.network import KANConfig as KANConfig
 from kan_model.network.network import parameter_count as parameter_count

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from kan_model.analysis.attribution import Attribution, attribute
+from kan_model.ensemble.members import members_of
 from kan_model.network.checks import check_rows
 from kan_model.network.connections import (
     Flags,
@@ -70,7 +71,8 @@ def prune(
     without a path go, and the function stays the same. Scaling a target changes nothing.
 
     A removed edge is replaced by its mean on the rows: the node that it fed gets a bias, so that the node's mean on
-    the rows stays the same. This holds in later layers too, whose inputs have changed.
+    the rows stays the same. This holds in later layers too, whose inputs have changed. It also holds for each member of
+    a network that is the mean of several (:mod:`kan_model.ensemble`).
 
     Args:
         kan: The network; it is not changed.
@@ -105,7 +107,7 @@ def prune(
     masked = _keep_means(kan, kept, rows)
     layers = [select_nodes(layer, nodes[index], nodes[index + 1]) for index, layer in enumerate(masked)]
     return Pruned(
-        KAN.of_layers(layers),
+        _keep_members(kan, KAN.of_layers(layers), nodes, rows),
         tuple(tuple(level.tolist()) for level in nodes),
         tuple(kept),
         sum(int(before.sum() - after.sum()) for before, after in zip(active, kept, strict=True)),
@@ -170,6 +172,21 @@ def _keep_means(kan: KAN, kept: Sequence[Flags], rows: Tensor) -> list[KANLayer]
         after = _nodes(masked, after)
         layers.append(masked)
     return layers
+
+
+def _keep_members(kan: KAN, smaller: KAN, nodes: Sequence[Indices], rows: Tensor) -> KAN:
+    """The smaller network with the members' nodes that are left, and with the mean of each member as it was."""
+    if kan.members is None:
+        return smaller
+    same = KAN.of_layers(smaller.layers, kan.members.kept(nodes[1:-1], kan.members.shifts))
+    x = rows.to(kan.layers[0].base_weight.detach().double())
+    before = [answers(each.double(), x).mean(dim=0) for each in members_of(kan)]
+    after = [answers(each.double(), x[:, nodes[0]]).mean(dim=0) for each in members_of(same)]
+    shifts = [
+        (was.new_tensor(shift) + was - now).tolist()
+        for shift, was, now in zip(kan.members.shifts, before, after, strict=True)
+    ]
+    return KAN.of_layers(smaller.layers, kan.members.kept(nodes[1:-1], shifts))
 
 
 def _mask_edges(layer: KANLayer, edges: Flags) -> KANLayer:

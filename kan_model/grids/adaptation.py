@@ -101,7 +101,7 @@ def adapt_grid(
         alone = [_answers(layer.changed().double(), x) for layer, x in zip(new, fed, strict=False)]
         by_layer = [float(_largest_change(before, after).max()) for before, after in zip(fed[1:], alone, strict=True)]
     return Adaptation(
-        KAN.of_layers(new), tuple(_largest_change(fed[-1], values).tolist()), tuple(by_layer), tuple(strengths)
+        kan.with_layers(new), tuple(_largest_change(fed[-1], values).tolist()), tuple(by_layer), tuple(strengths)
     )
 
 

@@ -14,6 +14,7 @@ from safetensors.torch import save as save_tensors
 from torch import nn
 
 from kan_model.network.layer import KANLayer
+from kan_model.network.members import Members
 from kan_model.network.network import KAN
 from kan_model.network.symbolic_edge import SymbolicEdge
 from kan_model.network.transform import Affine, InputTransform, OutputTransform, Softmax
@@ -33,6 +34,9 @@ def to_bytes(kan: KAN, inputs: InputTransform | None = None, outputs: OutputTran
     tensors = {name: tensor.detach().contiguous().clone() for name, tensor in kan.state_dict().items()}
     if isinstance(outputs, Softmax):
         description["softmax"] = True
+    if kan.members is not None:
+        # No new version: a library that does not know members reads the network alone, which answers the same.
+        description["members"] = vars(kan.members)
     for prefix, transform in (("inputs", inputs), ("outputs", outputs if isinstance(outputs, Affine) else None)):
         for name, values in vars(transform).items() if transform else ():
             if values is not None:
@@ -50,9 +54,10 @@ def from_bytes(content: bytes) -> KAN:
         description = _description(content)
         tensors = load_tensors(content)
         layers = [_layer(tensors, index, options) for index, options in enumerate(description["layers"])]
+        members = _members(description.get("members"))
     except (SafetensorError, KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"not a KAN checkpoint: {error}") from error
-    return KAN.of_layers(layers)
+    return KAN.of_layers(layers, members)
 
 
 def transforms(content: bytes) -> tuple[InputTransform | None, OutputTransform | None]:
@@ -115,6 +120,10 @@ def _description(content: bytes) -> dict[str, Any]:
         known = ", ".join(map(str, FORMAT_VERSIONS))
         raise ValueError(f"format version {description['format_version']}; this library reads {known}")
     return description
+
+
+def _members(written: dict[str, Any] | None) -> Members | None:
+    return None if written is None else Members(*(tuple(map(tuple, written[name])) for name in ("nodes", "shifts")))
 
 
 def _options(layer: KANLayer) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from kan_model.network.initialization import INITIALIZATIONS, Initialization, LayerShape
 from kan_model.network.layer import KANLayer, Outside
+from kan_model.network.members import Members
 from kan_model.splines.bspline import check_grid, uniform_knots
 
 Interval = tuple[float, float]
@@ -68,7 +69,14 @@ class KANConfig:
 
 
 class KAN(nn.Module):
-    """A KAN. ``KAN(config, seed=...)`` has the config's random start; the same seed gives the same network."""
+    """A KAN. ``KAN(config, seed=...)`` has the config's random start; the same seed gives the same network.
+
+    Attributes:
+        layers: The layers, first layer first.
+        members: Which nodes belong to which member, if the network is the mean of several (:mod:`kan_model.ensemble`).
+    """
+
+    members: Members | None = None
 
     def __init__(self, config: KANConfig, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
@@ -78,11 +86,12 @@ class KAN(nn.Module):
         )
 
     @classmethod
-    def of_layers(cls, layers: Sequence[KANLayer]) -> "KAN":
+    def of_layers(cls, layers: Sequence[KANLayer], members: Members | None = None) -> "KAN":
         """A KAN of existing layers, which it shares.
 
         Raises:
-            ValueError: no layers, or a layer whose inputs are not as many as the outputs of the layer before it.
+            ValueError: no layers; a layer whose inputs are not as many as the outputs of the layer before it; members
+                of a network of another width.
         """
         if not layers:
             raise ValueError("no layers; wanted at least one")
@@ -92,7 +101,18 @@ class KAN(nn.Module):
         kan = cls.__new__(cls)
         nn.Module.__init__(kan)
         kan.layers = nn.ModuleList(layers)  # type: ignore[assignment]
+        if members is not None and members.width != kan.width[1:]:
+            raise ValueError(f"members are of {list(members.width)} nodes behind the inputs; wanted {kan.width[1:]}")
+        kan.members = members
         return kan
+
+    def with_layers(self, layers: Sequence[KANLayer]) -> "KAN":
+        """A KAN of other layers, which it shares, between the same nodes. It has the same members.
+
+        Raises:
+            ValueError: as :meth:`of_layers`.
+        """
+        return KAN.of_layers(layers, self.members)
 
     @property
     def width(self) -> tuple[int, ...]:

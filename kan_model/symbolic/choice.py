@@ -132,7 +132,7 @@ def fix_symbolic(kan: KAN, layer: int, edge: SymbolicEdge) -> KAN:
     check_layer(kan, layer)
     layers = [copy.deepcopy(each) for each in kan.layers]
     layers[layer] = layers[layer].with_symbolic([edge])
-    return KAN.of_layers(layers)
+    return kan.with_layers(layers)
 
 
 def auto_symbolic(
@@ -192,7 +192,7 @@ def auto_symbolic(
             x, own = answers(copy.deepcopy(fixed).double(), x), answers(fixed, own)
             after.append(fixed)
             reports += found
-    return Symbolized(KAN.of_layers(after), tuple(reports))
+    return Symbolized(kan.with_layers(after), tuple(reports))
 
 
 def _splines(layer: KANLayer) -> Iterator[tuple[int, int]]:

@@ -182,7 +182,7 @@ def _set_constants(kan: KAN, constants: dict[str, Tensor]) -> KAN:
             edges = zip(layer.symbolic_places, layer.symbolic_functions, affine.tolist(), strict=True)
             parts["symbolic"] = [SymbolicEdge(*place, function, *numbers) for place, function, numbers in edges]
         layers.append(layer.changed(**parts))
-    return KAN.of_layers(layers)
+    return kan.with_layers(layers)
 
 
 def _error(kan: KAN, x: Tensor, y: Tensor) -> float:

@@ -56,7 +56,7 @@ class FreeCoefficients(nn.Module):
         for layer, mask, fitted in zip(kan.layers, self._free, self._coefficients(), strict=True):
             before = layer.coefficients.detach()
             layers.append(layer.changed(coefficients=torch.where(mask, fitted.detach().to(before), before)))
-        result = KAN.of_layers(layers)
+        result = kan.with_layers(layers)
         check_finite(result)
         return result
 

@@ -30,7 +30,7 @@ def first_grid(kan: KAN, grid_size: int, rows: Tensor, adapt: AdaptSection | Non
     start = refine_grid(kan, grid_size)
     if adapt is None:
         return start
-    return KAN.of_layers([_adapt(start, grid_size, rows, adapt).layers[0], *start.layers[1:]])
+    return start.with_layers([_adapt(start, grid_size, rows, adapt).layers[0], *start.layers[1:]])
 
 
 def next_grid(kan: KAN, grid_size: int, rows: Tensor, adapt: AdaptSection | None) -> KAN:

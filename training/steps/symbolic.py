@@ -131,7 +131,7 @@ def _keep_those_that_answer(
         )
         formulas = [edge.best.edge for edge in edges if edge.best and edge.fixed]
         layers = [each.with_symbolic(formulas) if index == layer else each for index, each in enumerate(before.layers)]
-        kan = KAN.of_layers(layers)
+        kan = before.with_layers(layers)
         if not formulas:
             break
     return kan, edges, flaws
@@ -160,7 +160,7 @@ def _improve_constants(kan: KAN, steps: int, table: StepData, check: Check) -> K
     # Not LBFGS: where classes can be told apart for sure, its line search follows the logits to infinity.
     plan = FitSection(optimizer="adam", steps=steps, batch_rows=None)
     best = fit_module(free, table.train, table.validation, plan, table.dataset.task, check).best
-    return KAN.of_layers([layer.changed() for layer in best.layers])
+    return kan.with_layers([layer.changed() for layer in best.layers])
 
 
 def _write_formula(kan: KAN, table: StepData) -> WholeFormula:

@@ -4,15 +4,18 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from kan_model import KAN
 from kan_model.network import checkpoint
+from kan_model.network.members import Members
 from kan_model.network.symbolic_edge import SymbolicEdge
 from kan_model.network.transform import Affine, InputTransform, Softmax
 
@@ -162,3 +165,41 @@ def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
     """FileNotFoundError, as for any file."""
     with pytest.raises(FileNotFoundError):
         checkpoint.load(tmp_path / "none.safetensors")
+
+
+def _header(content: bytes) -> dict[str, Any]:
+    """Our part of a checkpoint's header."""
+    metadata = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+    description: dict[str, Any] = json.loads(metadata["kan"])
+    return description
+
+
+def test_members_are_saved_with_the_network(make_kan: Callable[..., KAN]) -> None:
+    """They come back as they were, in the version that older libraries read; a network without them has no such key."""
+    layers = make_kan().layers
+    members = Members(((1, 3),), ((0.1, 1 / 3), (-0.1, -1 / 3)))
+    content = checkpoint.to_bytes(KAN.of_layers(layers, members))
+    assert checkpoint.from_bytes(content).members == members
+    assert _header(content)["format_version"] == 1
+    plain = checkpoint.to_bytes(KAN.of_layers(layers))
+    assert "members" not in _header(plain)
+    assert checkpoint.from_bytes(plain).members is None
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"nodes": [[1, 1]], "shifts": [[0.0, 0.0], [0.0, 0.0]]},
+        {"nodes": [[1, 3]], "shifts": [[0.0], [0.0]]},
+        {"nodes": [[1, 3]]},
+        {"nodes": 4, "shifts": "none"},
+        [4],
+    ],
+)
+def test_members_that_do_not_fit_are_refused(make_kan: Callable[..., KAN], members: object) -> None:
+    """A file whose members have other nodes than its layers, or are something else, is refused."""
+    content = checkpoint.to_bytes(make_kan())
+    description = _header(content) | {"members": members}
+    changed = save_tensors(load_tensors(content), metadata={"kan": json.dumps(description)})
+    with pytest.raises(ValueError, match=r"members|not a KAN checkpoint"):
+        checkpoint.from_bytes(changed)
