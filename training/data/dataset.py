@@ -8,15 +8,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from training.data.column import class_words, numbers, times, words
+from training.data.column import numbers, times, words
 from training.data.encoding import Column, Feature, Numbers, encode_classes, feature_block, features_of
-from training.data.float32_limits import target_flaw
 from training.data.missing import medians, select_rows
 from training.data.source import load_source
 from training.data.split import RowNumbers, Split, group_split, random_split, shortage, stratified_split, time_split
 from training.data.table import Cells, Table
+from training.data.target import check_numbers, read_target
 from training.errors import DataError, quoted, quoted_list
 from training.recipe.config import Recipe
+from training.recipe.sections import TargetScale
 
 _WHOLE_IN_FLOAT32 = 2**24
 
@@ -32,6 +33,7 @@ class Dataset:
     constant     per feature: True if all training rows have the same value, after imputation
     fingerprint  sha256 over features and target
     source       the name of a file or "sklearn:digits"; never a full path
+    target_scale "log": the network is fitted to the logarithms of y
     """
 
     columns: tuple[Column, ...]
@@ -50,6 +52,7 @@ class Dataset:
     dropped_rows: int
     fingerprint: str
     source: str
+    target_scale: TargetScale = "linear"
 
 
 def prepare(recipe: Recipe) -> Dataset:
@@ -84,7 +87,7 @@ def prepare_table(
     features = features_of(table, columns)
     blocks = [feature_block(table, column) for column in columns]
     is_classification = recipe.task.kind == "classification"
-    target_cells = class_words(table, target) if is_classification else numbers(table, target)
+    target_cells = read_target(recipe, table, target)
     split_key = _split_key(recipe, table)
     kept = select_rows(recipe, table, columns, blocks, target, target_cells, split_key)
 
@@ -99,8 +102,8 @@ def prepare_table(
         raise DataError(f"{table.source}: {error}") from None
     if len(np.unique(y[split.train])) == 1 and known_classes is None:
         raise table.problem(target, "the target is the same in every training row; there is nothing to learn")
-    if not is_classification and (flaw := target_flaw(float(y.min()), float(y.max()), recipe.verify.tolerance)):
-        raise table.problem(target, f"the target holds {flaw}")
+    if not is_classification:
+        check_numbers(recipe, table, target, y, kept)
     imputed = medians(recipe, x[split.train], columns)
     constant = _constant(x[split.train], imputed)
     return Dataset(
@@ -125,6 +128,7 @@ def prepare_table(
         dropped_rows=table.rows - int(kept.sum()),
         fingerprint=_fingerprint(features, x, y, classes),
         source=table.source,
+        target_scale=recipe.task.target_scale,
     )
 
 

@@ -35,3 +35,19 @@ def target_flaw(low: float, high: float, tolerance: float) -> str:
             f"that span, and [verify] tolerance is {tolerance:g}; {advice}"
         )
     return ""
+
+
+def logarithm_flaw(low: float, high: float, tolerance: float) -> str:
+    """As :func:`target_flaw`, for numbers above 0 that are the exp of a prediction: the bound is on the logarithms."""
+    ends = float(np.log(low)), float(np.log(high))
+    # The exp rounds by half a unit in the last place, which is an error of 2^-24 in the logarithm.
+    rounding = float(np.spacing(np.float32(max(1.0, *map(abs, ends))))) / 2
+    span = ends[1] - ends[0]
+    if high > _LARGEST or low < 1 / _LARGEST:
+        return f"values from {low:.3g} to {high:.3g}; float32 cannot hold them: rescale the column"
+    if rounding > tolerance * span:
+        return (
+            f"values from {low:.6g} to {high:.6g}: float32 rounds their logarithms by {rounding:.1g}, which is more "
+            f'than [verify] tolerance {tolerance:g} of the range of the logarithms; use [task] target_scale = "linear"'
+        )
+    return ""

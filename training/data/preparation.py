@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from kan_model import KAN, KANConfig
-from kan_model.network.transform import Affine, InputTransform, OutputTransform, Softmax
+from kan_model.network.transform import Affine, Exponential, InputTransform, OutputTransform, Softmax
 from kan_model.splines.bspline import uniform_knots
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
@@ -46,10 +46,16 @@ def input_transform(dataset: Dataset, scaling: Scaling) -> InputTransform:
 
 
 def output_transform(dataset: Dataset) -> OutputTransform:
-    """Softmax for a classification; for a regression the mean and standard deviation of the training rows."""
+    """Softmax for a classification; for a regression the mean and standard deviation of the training rows.
+
+    On a log scale they are those of the logarithms, and exp is the last step.
+    """
     if dataset.task == "classification":
         return Softmax()
     y = dataset.y[dataset.train]
+    if dataset.target_scale == "log":
+        logarithms = np.log(y)
+        return Exponential(logarithms.mean(axis=0).astype(np.float32), logarithms.std(axis=0).astype(np.float32))
     return Affine(y.mean(axis=0).astype(np.float32), y.std(axis=0).astype(np.float32))
 
 
@@ -92,6 +98,8 @@ def samples(
     raw = torch.from_numpy(dataset.x[rows])
     x = (raw if inputs is None else inputs(raw)).to(dtype)
     y = torch.from_numpy(dataset.y[rows])
+    if isinstance(outputs, Exponential):
+        y, outputs = torch.log(y), outputs.logarithm
     if isinstance(outputs, Affine):
         y = ((y - torch.from_numpy(outputs.center)) / torch.from_numpy(outputs.scale)).to(dtype)
     return Samples(x, y)

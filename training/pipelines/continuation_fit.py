@@ -13,7 +13,8 @@ from training.fitting.continual import Continued, fit_on
 from training.fitting.record import Record
 from training.pipelines.continuation_start import Start, scale_rows
 from training.publishing.export import Trained
-from training.publishing.manifest import BEFORE, UNANSWERED, predict, scores_of_answered
+from training.publishing.manifest import BEFORE, predict
+from training.publishing.metrics import UNANSWERED, score_rows
 from training.recipe.config import Recipe
 from training.threads import threads_for, torch_threads
 
@@ -77,8 +78,7 @@ def learn_on(recipe: Recipe, start: Start, on_evaluation: Callable[[Record], Non
     history = tuple(replace(record, grid_size=grid) for record in continued.history)
     trained = Trained(continued.kan, inputs, outputs)
     before, after = (
-        scores_of_answered(dataset.task, dataset.y[dataset.test], predict(each, dataset.x[dataset.test]))
-        for each in (version.trained, trained)
+        score_rows(dataset, dataset.test, predict(each, dataset.x[dataset.test])) for each in (version.trained, trained)
     )
     return Learned(trained, continued, history, _write_notes(start, continued, before, after), before)
 

@@ -87,6 +87,12 @@ def _check_same(version: Version, recipe: Recipe, columns: Sequence[Column], tar
     task = "classification" if manifest.task == TASK_CLASSIFICATION else "regression"
     if task != recipe.task.kind:
         raise VersionError(f"{version.folder}: was trained for {task}; the recipe has [task] kind = {recipe.task.kind}")
+    scale = manifest.objective.target_scale or "linear"
+    if scale != recipe.task.target_scale:
+        raise VersionError(
+            f"{version.folder}: was fitted on a {scale} scale; the recipe has [task] target_scale = "
+            f"{recipe.task.target_scale}"
+        )
     if manifest.target != target:
         raise VersionError(f"{version.folder}: predicts {quoted(manifest.target)}; the recipe has {quoted(target)}")
     was = [Column(column.name, tuple(column.categories)) for column in manifest.columns]

@@ -13,6 +13,7 @@ Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 # TOML has only lists, so strict=False: strict pydantic accepts only tuples here.
 Words = Annotated[tuple[str, ...], Field(strict=False)]
 RowCount = Annotated[int, Field(ge=1, le=MAX_ROWS)]
+TargetScale = Literal["linear", "log"]
 Counts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)]
 
 
@@ -79,9 +80,16 @@ class DataSection(Section):
 
 
 class TaskSection(Section):
-    """[task]: whether the target is one of several classes or a number."""
+    """[task]: whether the target is one of several classes or a number, and the scale on which a number is fitted."""
 
     kind: Literal["classification", "regression"]
+    target_scale: TargetScale = "linear"
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.kind == "classification" and (idle := self.model_fields_set - {"kind"}):
+            raise ValueError(f'{", ".join(sorted(idle))}: only with kind = "regression"')
+        return self
 
 
 class SplitSection(Section):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kan_api.v1.manifest_pb2 import ModelManifest
-from training.publishing.manifest import UNANSWERED
+from training.publishing.metrics import UNANSWERED
 from training.publishing.publish import Published
 from training.report.report import NAME as REPORT
 

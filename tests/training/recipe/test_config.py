@@ -102,6 +102,11 @@ def test_paths_count_from_the_recipe(tmp_path: Path) -> None:
             TABLE + "[split]\ntest = 0.5\nvalidation = 0.5",
             "[split]: validation = 0.5, test = 0.5 leave no training row",
         ),
+        (TABLE + 'target_scale = "sqrt"', '[task] target_scale = "sqrt": wanted "linear" or "log"'),
+        (
+            TABLE.replace('"regression"', '"classification"\ntarget_scale = "log"'),
+            '[task]: target_scale: only with kind = "regression"',
+        ),
         (TABLE + '[split]\nkind = "time"', '[split]: kind = "time" needs column'),
         (TABLE + '[split]\nkind = "random"\ncolumn = "a"', '[split]: column is for kind = "time" or "group"'),
         (TABLE + '[split]\nkind = "stratified"', 'needs [task] kind = "classification"'),

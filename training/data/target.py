@@ -1,0 +1,77 @@
+"""The target: its cells as numbers or classes, and what a scale asks of it."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data.column import class_words, numbers
+from training.data.encoding import Numbers
+from training.data.float32_limits import logarithm_flaw, target_flaw
+from training.data.table import Cells, Table
+from training.recipe.config import Recipe
+
+# The skewness of an exponential distribution is 2, that of a normal one 0.
+_SKEWED = 1.0
+
+
+def read_target(recipe: Recipe, table: Table, target: str) -> Cells:
+    """The target's cells: words for a classification, else numbers; "" or NaN where missing.
+
+    Raises:
+        DataError: a cell that should be a number is none. The message names the first such cell.
+    """
+    return class_words(table, target) if recipe.task.kind == "classification" else numbers(table, target)
+
+
+def check_numbers(recipe: Recipe, table: Table, target: str, y: Numbers, kept: NDArray[np.bool_]) -> None:
+    """Refuse a numeric target that float32 cannot hold, or that the recipe's scale does not allow.
+
+    Args:
+        recipe: [task] says what is asked of the target.
+        table: The rows, for messages.
+        target: Name of the target.
+        y: ``[kept rows, 1]``, finite.
+        kept: bool ``[rows]``, which rows of the table ``y`` is of.
+
+    Raises:
+        DataError: the message names the first row, or says what float32 cannot hold.
+    """
+    tolerance = recipe.verify.tolerance
+    if recipe.task.target_scale == "linear":
+        if flaw := target_flaw(float(y.min()), float(y.max()), tolerance):
+            raise table.problem(target, f"the target holds {flaw}")
+        return
+    if (y <= 0).any():
+        first = int(np.argmax(y[:, 0] <= 0))
+        raise table.problem(
+            target,
+            f'{table.place(int(np.flatnonzero(kept)[first]))} holds {y[first, 0]:g}; [task] target_scale = "log" needs '
+            f"numbers above 0, and {int((y <= 0).sum())} of {len(y)} are not: use the linear scale",
+        )
+    if flaw := logarithm_flaw(float(y.min()), float(y.max()), tolerance):
+        raise table.problem(target, f"the target holds {flaw}")
+
+
+def is_positive_and_skewed(values: Numbers) -> bool:
+    """Whether a target is one for ``[task] target_scale = "log"``: above 0, with a long tail that its logarithm lacks.
+
+    The rule: the skewness of the values is above 1, and that of their logarithms is closer to 0. For prices, incomes
+    and sizes it is so. For counts with a 0 and for numbers around a mean it is not.
+
+    Args:
+        values: The target, any shape; NaN is left out.
+    """
+    values = values[~np.isnan(values)]
+    if len(values) == 0 or values.min() <= 0:
+        return False
+    skewness = _skewness(values)
+    return skewness > _SKEWED and abs(_skewness(np.log(values))) < skewness
+
+
+def _skewness(values: Numbers) -> float:
+    """The third standardized moment; 0 for a constant."""
+    deviations = values - values.mean()
+    scale = float(np.abs(deviations).max())
+    if scale == 0:
+        return 0.0
+    deviations /= scale  # The third power of a large number would overflow.
+    return float((deviations**3).mean() / (deviations**2).mean() ** 1.5)
