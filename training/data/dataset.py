@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from training.data.column import numbers, times, words
+from training.data.column import numbers
 from training.data.encoding import Column, Feature, Numbers, encode_classes, feature_block, features_of
 from training.data.missing import medians, select_rows
 from training.data.source import load_source
-from training.data.split import RowNumbers, Split, group_split, random_split, shortage, stratified_split, time_split
+from training.data.split import RowNumbers, Split, read_split_key, shortage, split_rows
 from training.data.table import Cells, Table
 from training.data.target import check_numbers, read_target
+from training.data.weights import weigh
 from training.errors import DataError, quoted, quoted_list
 from training.recipe.config import Recipe
 from training.recipe.sections import TargetScale
@@ -34,6 +35,8 @@ class Dataset:
     fingerprint  sha256 over features and target
     source       the name of a file or "sklearn:digits"; never a full path
     target_scale "log": the network is fitted to the logarithms of y
+    weights      float64 [rows], 0 or more, in the loss and the metrics; None: all rows count alike
+    class_weights  of each class, in the loss; empty: all 1
     """
 
     columns: tuple[Column, ...]
@@ -53,6 +56,8 @@ class Dataset:
     fingerprint: str
     source: str
     target_scale: TargetScale = "linear"
+    weights: Numbers | None = None
+    class_weights: tuple[float, ...] = ()
 
 
 def prepare(recipe: Recipe) -> Dataset:
@@ -88,7 +93,7 @@ def prepare_table(
     blocks = [feature_block(table, column) for column in columns]
     is_classification = recipe.task.kind == "classification"
     target_cells = read_target(recipe, table, target)
-    split_key = _split_key(recipe, table)
+    split_key = read_split_key(recipe.split, table)
     kept = select_rows(recipe, table, columns, blocks, target, target_cells, split_key)
 
     x = np.concatenate(blocks, axis=1)[kept]
@@ -97,10 +102,12 @@ def prepare_table(
     if is_classification:
         y, classes = encode_classes(table, target, target_cells[kept], known_classes)
     try:
-        split = _split(recipe, split_key[kept], y, classes)
+        split = split_rows(recipe.split, split_key[kept], y, classes)
     except DataError as error:
         raise DataError(f"{table.source}: {error}") from None
-    if len(np.unique(y[split.train])) == 1 and known_classes is None:
+    weights, class_weights = weigh(recipe, table, kept, y, classes, split)
+    counted = split.train if weights is None else split.train[weights[split.train] > 0]
+    if len(np.unique(y[counted])) == 1 and known_classes is None:
         raise table.problem(target, "the target is the same in every training row; there is nothing to learn")
     if not is_classification:
         check_numbers(recipe, table, target, y, kept)
@@ -126,9 +133,11 @@ def prepare_table(
             *(_class_warnings(y, classes, split) if known_classes is None else ()),
         ),
         dropped_rows=table.rows - int(kept.sum()),
-        fingerprint=_fingerprint(features, x, y, classes),
+        fingerprint=_fingerprint(features, x, y, classes, weights),
         source=table.source,
         target_scale=recipe.task.target_scale,
+        weights=weights,
+        class_weights=class_weights,
     )
 
 
@@ -161,31 +170,8 @@ def _require_columns(recipe: Recipe, table: Table, inputs: tuple[str, ...], targ
         table.require(name, "an input in [data] columns")
     if recipe.split.column is not None:
         table.require(recipe.split.column, "[split] column")
-
-
-def _split_key(recipe: Recipe, table: Table) -> Cells:
-    """The split's key of each row: a time (NaN: missing), a group ("": missing), or 0 for a split without a column."""
-    column = recipe.split.column
-    if column is None:
-        return np.zeros(table.rows)
-    if recipe.split.kind == "time":
-        return times(table, column)
-    # Groups are stripped: otherwise "a" and "a " could be in different parts, and training rows of a group would leak
-    # into the test.
-    return np.array([word.strip() for word in words(table, column)], dtype=object)
-
-
-def _split(recipe: Recipe, split_key: Cells, y: Cells, classes: tuple[str, ...]) -> Split:
-    section = recipe.split
-    match section.kind:
-        case "random":
-            return random_split(section, len(y))
-        case "stratified":
-            return stratified_split(section, y, classes)
-        case "time":
-            return time_split(section, split_key)
-        case "group":
-            return group_split(section, split_key)
+    if recipe.data.weights is not None:
+        table.require(recipe.data.weights, "[data] weights")
 
 
 def _constant(x: Numbers, imputed: tuple[float | None, ...]) -> tuple[bool, ...]:
@@ -239,9 +225,12 @@ def classes_without_rows(classes: tuple[str, ...], y: Cells) -> list[str]:
     return [name for code, name in enumerate(classes) if code not in present]
 
 
-def _fingerprint(features: tuple[Feature, ...], x: Numbers, y: Cells, classes: tuple[str, ...]) -> str:
+def _fingerprint(
+    features: tuple[Feature, ...], x: Numbers, y: Cells, classes: tuple[str, ...], weights: Numbers | None
+) -> str:
     digest = hashlib.sha256(repr(([feature.name for feature in features], classes, x.shape, y.shape)).encode())
     # All NaNs get one bit pattern, and so do 0.0 and -0.0.
     digest.update(np.where(np.isnan(x), np.nan, x + 0.0).astype("<f4").tobytes())
     digest.update(y.astype("<i8" if classes else "<f8").tobytes())
+    digest.update(b"" if weights is None else weights.astype("<f8").tobytes())
     return digest.hexdigest()

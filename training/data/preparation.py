@@ -48,15 +48,19 @@ def input_transform(dataset: Dataset, scaling: Scaling) -> InputTransform:
 def output_transform(dataset: Dataset) -> OutputTransform:
     """Softmax for a classification; for a regression the mean and standard deviation of the training rows.
 
-    On a log scale they are those of the logarithms, and exp is the last step.
+    On a log scale they are those of the logarithms, and exp is the last step. Rows count as their weights say.
     """
     if dataset.task == "classification":
         return Softmax()
-    y = dataset.y[dataset.train]
-    if dataset.target_scale == "log":
-        logarithms = np.log(y)
-        return Exponential(logarithms.mean(axis=0).astype(np.float32), logarithms.std(axis=0).astype(np.float32))
-    return Affine(y.mean(axis=0).astype(np.float32), y.std(axis=0).astype(np.float32))
+    is_log = dataset.target_scale == "log"
+    y = np.log(dataset.y[dataset.train]) if is_log else dataset.y[dataset.train]
+    if dataset.weights is None:
+        center, scale = y.mean(axis=0), y.std(axis=0)
+    else:
+        weights = dataset.weights[dataset.train]
+        center = np.average(y, axis=0, weights=weights)
+        scale = np.sqrt(np.average((y - center) ** 2, axis=0, weights=weights))
+    return (Exponential if is_log else Affine)(center.astype(np.float32), scale.astype(np.float32))
 
 
 def new_network(dataset: Dataset, recipe: Recipe, transform: InputTransform) -> KAN:
@@ -94,7 +98,7 @@ def samples(
     outputs: OutputTransform | None,
     dtype: torch.dtype,
 ) -> Samples:
-    """The rows with imputed and scaled inputs and scaled targets, in the network's type."""
+    """The rows with imputed and scaled inputs, scaled targets, and weights of mean 1, in the network's type."""
     raw = torch.from_numpy(dataset.x[rows])
     x = (raw if inputs is None else inputs(raw)).to(dtype)
     y = torch.from_numpy(dataset.y[rows])
@@ -102,7 +106,17 @@ def samples(
         y, outputs = torch.log(y), outputs.logarithm
     if isinstance(outputs, Affine):
         y = ((y - torch.from_numpy(outputs.center)) / torch.from_numpy(outputs.scale)).to(dtype)
-    return Samples(x, y)
+    return Samples(x, y, _weights(dataset, rows, dtype))
+
+
+def _weights(dataset: Dataset, rows: RowNumbers, dtype: torch.dtype) -> Tensor | None:
+    """The weights of rows in the loss: those of the rows times those of their classes; None if all count alike."""
+    if dataset.weights is None and not dataset.class_weights:
+        return None
+    weights = np.ones(len(rows)) if dataset.weights is None else dataset.weights[rows]
+    if dataset.class_weights:
+        weights = weights * np.array(dataset.class_weights)[dataset.y[rows]]
+    return torch.from_numpy(weights / weights.mean()).to(dtype)
 
 
 def feature_ranges(dataset: Dataset) -> tuple[Numbers, Numbers]:

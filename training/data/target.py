@@ -22,7 +22,7 @@ def read_target(recipe: Recipe, table: Table, target: str) -> Cells:
     return class_words(table, target) if recipe.task.kind == "classification" else numbers(table, target)
 
 
-def check_numbers(recipe: Recipe, table: Table, target: str, y: Numbers, kept: NDArray[np.bool_]) -> None:
+def check_numbers(recipe: Recipe, table: Table, target: str, y: Cells, kept: NDArray[np.bool_]) -> None:
     """Refuse a numeric target that float32 cannot hold, or that the recipe's scale does not allow.
 
     Args:

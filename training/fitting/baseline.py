@@ -83,8 +83,8 @@ def fit_baseline(
     return Baseline(
         found.best,
         parameter_count(found.best),
-        float(loss(task, outputs, judging.y)),
-        score(task, outputs, judging.y),
+        float(loss(task, outputs, judging.y, judging.weights)),
+        score(task, outputs, judging.y, judging.weights),
         found.history,
     )
 

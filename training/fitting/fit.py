@@ -234,7 +234,7 @@ def _steps(
 
 def _evaluate_start(network: nn.Module, train: Samples, validation: Samples, task: Task) -> Record | None:
     """Evaluate a network before its first step."""
-    return evaluate(network, 0, float(loss(task, answers(network, train.x), train.y)), validation, task)
+    return evaluate(network, 0, float(loss(task, answers(network, train.x), train.y, train.weights)), validation, task)
 
 
 def _flaw(network: nn.Module, train: Samples) -> str:

@@ -75,7 +75,7 @@ class LevenbergMarquardt:
         return Advance(place[1] + 1, train_loss, at_end=found is None)
 
     def _loss_of_network(self) -> float:
-        return float(loss(self._task, answers(self._network, self._train.x), self._train.y))
+        return float(loss(self._task, answers(self._network, self._train.x), self._train.y, self._train.weights))
 
 
 def check_parameters(count: int, grid_size: int | None = None) -> None:

@@ -105,12 +105,12 @@ class _Adam:
         return Advance(step + 1, sum(value * len(rows) for value, rows in zip(losses, batches, strict=True)) / count)
 
     def _step_on(self, rows: Tensor) -> Tensor:
-        batch = Samples(self._train.x[rows], self._train.y[rows])
+        batch = self._train[rows]
         return self._step(self._network(batch.x), batch)
 
     def _step(self, outputs: Tensor, batch: Samples) -> Tensor:
         """Do one step; returns the loss before it, without the penalty."""
-        batch_loss = loss(self._objective.task, outputs, batch.y)
+        batch_loss = loss(self._objective.task, outputs, batch.y, batch.weights)
         self._torch.zero_grad()
         torch.autograd.backward(self._objective.with_penalty(batch_loss, self._network, batch.x))
         self._torch.step()
@@ -181,4 +181,4 @@ class _LBFGS:
         return torch.full_like(value, most) if self._first is None else (10 * self._first).clamp(max=most)
 
     def _loss(self) -> Tensor:
-        return loss(self._objective.task, self._answers(), self._train.y)
+        return loss(self._objective.task, self._answers(), self._train.y, self._train.weights)

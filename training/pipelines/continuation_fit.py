@@ -71,6 +71,7 @@ def learn_on(recipe: Recipe, start: Start, on_evaluation: Callable[[Record], Non
                 validation=validation,
                 old_rows=None if start.old_rows is None else scale_rows(version, start.old_rows).to(kan.dtype),
                 protect_old=recipe.fit.protect_old,
+                new_weights=new.weights,
                 on_evaluation=lambda record: on_evaluation(replace(record, grid_size=grid)),
             )
     except ValueError as error:

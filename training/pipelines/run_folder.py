@@ -47,7 +47,10 @@ def identity_of(recipe: Recipe, dataset: Dataset) -> RunIdentity:
     """The identity of a run: comments, and sections on what comes after the fit, may change."""
     sections = {"split", "inputs", "network", "fit", "adapt", "sparsify", "task"}
     # Recipes of runs that an older kan-train began had no key for these; what it did is the default of each.
-    newer = {"network": {"initialization": "paper"}, "task": {"target_scale": "linear"}}
+    newer: dict[str, dict[str, object]] = {
+        "network": {"initialization": "paper"},
+        "task": {"target_scale": "linear", "class_weights": None},
+    }
     idle = {
         section: {key for key, default in keys.items() if getattr(getattr(recipe, section), key) == default}
         for section, keys in newer.items()

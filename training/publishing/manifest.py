@@ -124,7 +124,16 @@ def outline(recipe: Recipe, dataset: Dataset) -> pb.ModelManifest:
         columns=[pb.Column(name=column.name, categories=column.categories) for column in dataset.columns],
         features=_features(dataset),
         recipe=recipe.text,
-        objective=pb.Objective(target_scale=dataset.target_scale) if dataset.task == "regression" else None,
+        objective=_objective(recipe, dataset),
+    )
+
+
+def _objective(recipe: Recipe, dataset: Dataset) -> pb.Objective:
+    """What the network is fitted to."""
+    return pb.Objective(
+        target_scale=dataset.target_scale if dataset.task == "regression" else "",
+        weights=recipe.data.weights or "",
+        class_weights=dataset.class_weights,
     )
 
 

@@ -32,22 +32,36 @@ def evaluate(dataset: Dataset, predict: Callable[[RowNumbers], Numbers]) -> dict
 
 def score_rows(dataset: Dataset, rows: RowNumbers, answers: Numbers) -> dict[str, float]:
     """:func:`scores_of_answered` of answers ``[rows, outputs]`` to rows of a table."""
-    return scores_of_answered(dataset.task, dataset.y[rows], answers, target_scale=dataset.target_scale)
+    weights = None if dataset.weights is None else dataset.weights[rows]
+    return scores_of_answered(
+        dataset.task, dataset.y[rows], answers, target_scale=dataset.target_scale, weights=weights
+    )
 
 
 def scores_of_answered(
-    task: Task, truth: Numbers | RowNumbers, answers: Numbers, *, target_scale: TargetScale = "linear"
+    task: Task,
+    truth: Numbers | RowNumbers,
+    answers: Numbers,
+    *,
+    target_scale: TargetScale = "linear",
+    weights: Numbers | None = None,
 ) -> dict[str, float]:
     """:func:`scores` of the rows with a finite answer. ``UNANSWERED`` counts the others, if there are any."""
     answered = np.isfinite(answers).all(axis=1)
     silent = {} if answered.all() else {UNANSWERED: float((~answered).sum())}
-    if not answered.any():
+    some = None if weights is None else weights[answered]
+    if not answered.any() or (some is not None and not some.any()):
         return silent
-    return silent | scores(task, truth[answered], answers[answered], target_scale=target_scale)
+    return silent | scores(task, truth[answered], answers[answered], target_scale=target_scale, weights=some)
 
 
 def scores(
-    task: Task, truth: Numbers | RowNumbers, answers: Numbers, *, target_scale: TargetScale = "linear"
+    task: Task,
+    truth: Numbers | RowNumbers,
+    answers: Numbers,
+    *,
+    target_scale: TargetScale = "linear",
+    weights: Numbers | None = None,
 ) -> dict[str, float]:
     """Scores of answers: accuracy and log loss, or root mean square error, mean absolute error and R².
 
@@ -57,19 +71,22 @@ def scores(
         answers: ``[rows, outputs]``, probabilities that sum to 1, or raw predictions; finite.
         target_scale: With "log" the root mean square error of the logarithms too, ``log_rmse``: 0.1 means that answers
             are typically 10 % off.
+        weights: ``[rows]``, how much each row counts, one of them above 0; None: all alike.
     """
     if task == "classification":
+        classes = list(range(answers.shape[1]))
         return {
-            "accuracy": float(sk.accuracy_score(truth, answers.argmax(axis=1))),
-            "log_loss": float(sk.log_loss(truth, answers, labels=list(range(answers.shape[1])))),
+            "accuracy": float(sk.accuracy_score(truth, answers.argmax(axis=1), sample_weight=weights)),
+            "log_loss": float(sk.log_loss(truth, answers, labels=classes, sample_weight=weights)),
         }
     found = {
-        "rmse": float(sk.root_mean_squared_error(truth, answers)),
-        "mae": float(sk.mean_absolute_error(truth, answers)),
+        "rmse": float(sk.root_mean_squared_error(truth, answers, sample_weight=weights)),
+        "mae": float(sk.mean_absolute_error(truth, answers, sample_weight=weights)),
     }
     if target_scale == "log":
         # An answer that float32 rounds to 0 has no logarithm.
         logarithms = np.log(np.maximum(answers, np.finfo(np.float32).tiny))
-        found["log_rmse"] = float(sk.root_mean_squared_error(np.log(truth), logarithms))
+        found["log_rmse"] = float(sk.root_mean_squared_error(np.log(truth), logarithms, sample_weight=weights))
     # R² divides by the variance of the truth, so it needs two different values.
-    return found | ({"r2": float(sk.r2_score(truth, answers))} if np.ptp(truth) > 0 else {})
+    varies = np.ptp(truth if weights is None else truth[weights > 0]) > 0
+    return found | ({"r2": float(sk.r2_score(truth, answers, sample_weight=weights))} if varies else {})

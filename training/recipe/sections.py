@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from training.errors import quoted
 from training.recipe import MAX_ROWS
@@ -14,6 +14,23 @@ Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 Words = Annotated[tuple[str, ...], Field(strict=False)]
 RowCount = Annotated[int, Field(ge=1, le=MAX_ROWS)]
 TargetScale = Literal["linear", "log"]
+
+
+def _check_class_weights(given: object) -> object:
+    """Messages of our own: pydantic's would be about each type of the union."""
+    is_table = isinstance(given, dict) and bool(given)
+    bad = {} if not isinstance(given, dict) else {name: w for name, w in given.items() if not _is_weight(w)}
+    if given != "balanced" and (bad or not is_table):
+        found = ", ".join(f"{quoted(str(name))} = {weight}" for name, weight in bad.items()) or repr(given)
+        raise ValueError(f'got {found}; wanted "balanced", or a table of classes with numbers above 0')
+    return given
+
+
+def _is_weight(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+
+
+ClassWeights = Annotated[Literal["balanced"] | dict[str, float], BeforeValidator(_check_class_weights)]
 Counts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)]
 
 
@@ -40,6 +57,7 @@ class DataSection(Section):
     source: Literal["sklearn:digits", "sklearn:diabetes", "toy:exp(sin(pi*x)+y^2)"] | None = None
     target: str = ""
     columns: Words = ()
+    weights: str | None = None
     missing: Literal["refuse", "median", "drop_rows"] = "refuse"
     categories: dict[str, Words] = Field(default_factory=dict)
     rows: int = Field(default=1000, ge=10, le=10_000_000)
@@ -52,7 +70,7 @@ class DataSection(Section):
             raise ValueError('wanted either path = "DATA.csv" or source = "sklearn:digits", exactly one of them')
         if "path" in given:
             self._check_table()
-        elif idle := given & {"target", "columns", "missing", "categories"}:
+        elif idle := given & {"target", "columns", "missing", "categories", "weights"}:
             raise ValueError(f"{', '.join(sorted(idle))}: only with path; a source brings its own columns and target")
         is_toy = self.source is not None and self.source.startswith("toy:")
         if not is_toy and (idle := given & {"rows", "seed"}):
@@ -70,6 +88,10 @@ class DataSection(Section):
             raise ValueError("columns holds an empty name")
         if self.target in self.columns:
             raise ValueError(f"the target {quoted(self.target)} is among the inputs in columns")
+        if self.weights is not None and self.weights in ("", self.target, *self.columns):
+            raise ValueError(
+                f"weights is {quoted(self.weights)}; wanted a column that is neither the target nor among the inputs"
+            )
         for column, words in self.categories.items():
             if column not in self.columns:
                 raise ValueError(f"categories has {quoted(column)}, which is not in columns")
@@ -84,11 +106,15 @@ class TaskSection(Section):
 
     kind: Literal["classification", "regression"]
     target_scale: TargetScale = "linear"
+    class_weights: ClassWeights | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.kind == "classification" and (idle := self.model_fields_set - {"kind"}):
+        given = self.model_fields_set
+        if self.kind == "classification" and (idle := given - {"kind", "class_weights"}):
             raise ValueError(f'{", ".join(sorted(idle))}: only with kind = "regression"')
+        if self.kind == "regression" and "class_weights" in given:
+            raise ValueError('class_weights: only with kind = "classification"')
         return self
 
 

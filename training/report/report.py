@@ -179,6 +179,7 @@ def _data(manifest: ModelManifest) -> str:
     text = ""
     if data.source:
         rows = [["table", data.source], *([name, f"{count:,}"] for name, count in shown.items())]
+        rows += [["rows count by column", manifest.objective.weights]] if manifest.objective.weights else []
         text = table([], [*rows, ["fingerprint", data.fingerprint]], numbers=False)
     if not data.train_rows:
         text += paragraph("The rows that trained it are not known; the ranges below are those of its first grids.")

@@ -64,10 +64,13 @@ def _parts(kan: KAN, table: StepData) -> Iterator[tuple[str, Tensor]]:
 
 
 def _loss_of_a_constant(table: StepData) -> float:
-    y = table.train.y
+    y, weights = table.train.y, table.train.weights
     if table.dataset.task == "regression":
-        return float(torch.var(y, dim=0, correction=0).mean())
-    shares = torch.bincount(y).double() / len(y)
+        if weights is None:
+            return float(torch.var(y, dim=0, correction=0).mean())
+        mean = (weights[:, None] * y).mean(dim=0)
+        return float((weights[:, None] * (y - mean).square()).mean())
+    shares = torch.bincount(y, weights).double() / len(y)
     return float(torch.special.entr(shares).sum())
 
 

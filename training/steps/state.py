@@ -75,4 +75,5 @@ class StepData:
 
 def validation_loss(kan: KAN, table: StepData) -> float:
     """Of the rows that choose, without any penalty."""
-    return float(loss(table.dataset.task, answers(kan, table.validation.x), table.validation.y))
+    rows = table.validation
+    return float(loss(table.dataset.task, answers(kan, rows.x), rows.y, rows.weights))

@@ -151,7 +151,7 @@ def _refit_constants(kan: KAN, steps: int, table: StepData, check: Check) -> tup
 
 
 def _improve_constants(kan: KAN, steps: int, table: StepData, check: Check) -> KAN:
-    if table.dataset.task == "regression":
+    if table.dataset.task == "regression" and table.train.weights is None:
         better = fit_constants(kan, table.train.x, table.train.y, steps=steps)
         return better if validation_loss(better, table) < validation_loss(kan, table) else kan
     free = copy.deepcopy(kan)

@@ -186,10 +186,14 @@ class Origin(_message.Message):
     def __init__(self, kind: _Optional[str] = ..., files: _Optional[_Iterable[_Union[File, _Mapping]]] = ..., command: _Optional[str] = ...) -> None: ...
 
 class Objective(_message.Message):
-    __slots__ = ("target_scale",)
+    __slots__ = ("target_scale", "weights", "class_weights")
     TARGET_SCALE_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    CLASS_WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     target_scale: str
-    def __init__(self, target_scale: _Optional[str] = ...) -> None: ...
+    weights: str
+    class_weights: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, target_scale: _Optional[str] = ..., weights: _Optional[str] = ..., class_weights: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class ModelManifest(_message.Message):
     __slots__ = ("name", "version", "created", "library_version", "task", "target", "classes", "inputs", "outputs", "columns", "features", "network", "lowering", "metrics", "data", "files", "preferred_rows", "recipe", "formula", "explanation", "continued_from", "origin", "objective")

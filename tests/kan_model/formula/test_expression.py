@@ -412,7 +412,7 @@ def test_what_formulas_leave_out_is_said() -> None:
 def test_an_exp_behind_the_network_is_in_the_formula() -> None:
     """The formula is of the answers, not of their logarithms."""
     kan = _random_kan((3, 2), 0)
-    outputs = Exponential(OUTPUTS.center / 10, OUTPUTS.scale / 10)
+    outputs = Exponential(OUTPUTS.center / np.float32(10), OUTPUTS.scale / np.float32(10))
     found = formula(kan, inputs=INPUTS, outputs=outputs)
     wanted = np.exp(_network(kan, _rows(), INPUTS, outputs.logarithm))
     np.testing.assert_allclose(found.evaluate(_rows()), wanted, rtol=1e-10)

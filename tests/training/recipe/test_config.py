@@ -22,6 +22,7 @@ kind = "regression"
 """
 
 
+CLASSES = TABLE.replace('"regression"', '"classification"')
 LEVENBERG = TABLE + '[fit]\noptimizer = "levenberg-marquardt"\n'
 
 
@@ -102,6 +103,13 @@ def test_paths_count_from_the_recipe(tmp_path: Path) -> None:
             TABLE + "[split]\ntest = 0.5\nvalidation = 0.5",
             "[split]: validation = 0.5, test = 0.5 leave no training row",
         ),
+        (TABLE.replace("target =", 'weights = "area"\ntarget ='), '[data]: weights is "area"; wanted a column that is'),
+        ("[model]\nname = 'a'\n[data]\nsource = 'sklearn:digits'\nweights = 'x'", "[data]: weights: only with path"),
+        (TABLE + 'class_weights = "balanced"', '[task]: class_weights: only with kind = "classification"'),
+        (CLASSES + 'class_weights = "even"', "[task] class_weights: got 'even'; wanted \"balanced\", or"),
+        (CLASSES + "class_weights = { a = 0 }", 'class_weights: got "a" = 0; wanted "balanced", or a table'),
+        (CLASSES + 'class_weights = { a = "2" }', 'class_weights: got "a" = 2; wanted "balanced", or a table'),
+        (CLASSES + "class_weights = {}", "class_weights: got {}; wanted"),
         (TABLE + 'target_scale = "sqrt"', '[task] target_scale = "sqrt": wanted "linear" or "log"'),
         (
             TABLE.replace('"regression"', '"classification"\ntarget_scale = "log"'),
