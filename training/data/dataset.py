@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from training.data.column import numbers
 from training.data.encoding import Column, Feature, Numbers, encode_classes, feature_block, features_of
 from training.data.missing import medians, select_rows
+from training.data.objective import LossFunction
 from training.data.source import load_source
 from training.data.split import RowNumbers, Split, read_split_key, shortage, split_rows
 from training.data.table import Cells, Table
@@ -34,6 +35,7 @@ class Dataset:
     constant     per feature: True if all training rows have the same value, after imputation
     fingerprint  sha256 over features and target
     source       the name of a file or "sklearn:digits"; never a full path
+    loss         what training minimizes, in the unit of the target
     target_scale "log": the network is fitted to the logarithms of y
     weights      float64 [rows], 0 or more, in the loss and the metrics; None: all rows count alike
     class_weights  of each class, in the loss; empty: all 1
@@ -55,6 +57,7 @@ class Dataset:
     dropped_rows: int
     fingerprint: str
     source: str
+    loss: LossFunction
     target_scale: TargetScale = "linear"
     weights: Numbers | None = None
     class_weights: tuple[float, ...] = ()
@@ -135,6 +138,7 @@ def prepare_table(
         dropped_rows=table.rows - int(kept.sum()),
         fingerprint=_fingerprint(features, x, y, classes, weights),
         source=table.source,
+        loss=LossFunction.of(recipe.task),
         target_scale=recipe.task.target_scale,
         weights=weights,
         class_weights=class_weights,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from kan_model import KAN
-from training.data.objective import Task
+from training.data.objective import Loss, loss_function
 from training.errors import FitRefused
 
 
@@ -29,7 +29,7 @@ class Samples:
         return Samples(self.x[rows], self.y[rows], None if self.weights is None else self.weights[rows])
 
 
-def check_samples(network: nn.Module, samples: Samples, task: Task, which: str) -> None:
+def check_samples(network: nn.Module, samples: Samples, task: Loss, which: str) -> None:
     """Refuse samples that a network cannot be fitted to.
 
     Args:
@@ -43,6 +43,7 @@ def check_samples(network: nn.Module, samples: Samples, task: Task, which: str) 
             on; shapes that do not fit together or to the network; weights that are negative or all 0.
     """
     check_rows(network, samples.x, which)
+    task = loss_function(task).task
     y, rows = samples.y, len(samples.x)
     outputs = network.width[-1] if isinstance(network, KAN) else None
     shape = (rows,) if task == "classification" else (rows, outputs or y.shape[-1])

@@ -1,4 +1,4 @@
-"""The target: its cells as numbers or classes, and what a scale asks of it."""
+"""The target: its cells as numbers or classes, and what scale and objective ask of it."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ def read_target(recipe: Recipe, table: Table, target: str) -> Cells:
 
 
 def check_numbers(recipe: Recipe, table: Table, target: str, y: Cells, kept: NDArray[np.bool_]) -> None:
-    """Refuse a numeric target that float32 cannot hold, or that the recipe's scale does not allow.
+    """Refuse a numeric target that float32 cannot hold, or that the recipe's scale or objective does not allow.
 
     Args:
         recipe: [task] says what is asked of the target.
@@ -35,19 +35,20 @@ def check_numbers(recipe: Recipe, table: Table, target: str, y: Cells, kept: NDA
     Raises:
         DataError: the message names the first row, or says what float32 cannot hold.
     """
-    tolerance = recipe.verify.tolerance
-    if recipe.task.target_scale == "linear":
-        if flaw := target_flaw(float(y.min()), float(y.max()), tolerance):
-            raise table.problem(target, f"the target holds {flaw}")
-        return
-    if (y <= 0).any():
-        first = int(np.argmax(y[:, 0] <= 0))
+    task, tolerance = recipe.task, recipe.verify.tolerance
+    key = f'objective = "{task.objective}"' if task.objective in ("poisson", "gamma") else 'target_scale = "log"'
+    logarithms = task.target_scale == "log" or task.objective == "gamma"
+    low = y < 0 if task.objective == "poisson" else y <= 0
+    if (logarithms or task.objective == "poisson") and low.any():
+        first = int(np.argmax(low.any(axis=1)))
+        wanted = "numbers above 0" if logarithms else "counts or rates, 0 or more"
         raise table.problem(
             target,
-            f'{table.place(int(np.flatnonzero(kept)[first]))} holds {y[first, 0]:g}; [task] target_scale = "log" needs '
-            f"numbers above 0, and {int((y <= 0).sum())} of {len(y)} are not: use the linear scale",
+            f"{table.place(int(np.flatnonzero(kept)[first]))} holds {y[first].min():g}; [task] {key} needs {wanted}, "
+            f"and {int(low.sum())} of {len(y)} are not",
         )
-    if flaw := logarithm_flaw(float(y.min()), float(y.max()), tolerance):
+    find_flaw = logarithm_flaw if logarithms else target_flaw
+    if flaw := find_flaw(float(y.min()), float(y.max()), tolerance):
         raise table.problem(target, f"the target holds {flaw}")
 
 

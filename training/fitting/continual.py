@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kan_model import KAN
 from kan_model.analysis.edge_values import first_flaw
-from training.data.objective import Task
+from training.data.objective import Loss, loss_function
 from training.data.samples import Samples, check_rows, check_samples
 from training.fitting.evaluation import answers, block_rows
 from training.fitting.fit import TrainingDiverged, fit_module
@@ -64,7 +64,7 @@ def fit_on(
     new_rows: Tensor,
     new_targets: Tensor,
     *,
-    task: Task = "regression",
+    task: Loss = "regression",
     plan: FitSection = LBFGS,
     validation: Samples | None = None,
     old_rows: Tensor | None = None,
@@ -189,10 +189,10 @@ def _drift(before: Tensor, after: Tensor) -> Drift:
     return Drift(float(moved.max()), float(moved.square().mean().sqrt()))
 
 
-def _check_samples(kan: KAN, samples: Samples, task: Task, which: str) -> Samples:
+def _check_samples(kan: KAN, samples: Samples, task: Loss, which: str) -> Samples:
     """The samples in the network's type."""
     like = kan.layers[0].coefficients
-    y = samples.y.to(like) if task == "regression" else samples.y
+    y = samples.y.to(like) if loss_function(task).task == "regression" else samples.y
     weights = None if samples.weights is None else samples.weights.to(like)
     result = Samples(samples.x.detach().to(like), y.detach(), weights)
     check_samples(kan, result, task, which)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from kan_model import KAN
 from kan_model.analysis.penalty import unchecked_penalty
 from kan_model.network.edge_sums import is_plain
-from training.data.objective import Task, loss
+from training.data.objective import Loss, loss
 from training.data.samples import Samples
 from training.errors import FitRefused
 from training.fitting.least_squares import LevenbergMarquardt
@@ -42,7 +42,7 @@ class Optimizer(Protocol):
 class Objective:
     """What the optimizer minimizes: the loss of the task plus the penalty on edges."""
 
-    task: Task
+    task: Loss
     sparsify: SparsifySection | None = None
 
     def with_penalty(self, value: Tensor, network: nn.Module, x: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from kan_model import KAN
-from training.data.objective import Task, loss, score
+from training.data.objective import Loss, loss, score
 from training.data.samples import Samples
 from training.fitting.evaluation import answers
 
@@ -40,7 +40,7 @@ class Record:
     validation_score: float
 
 
-def evaluate(network: nn.Module, step: int, train_loss: float, validation: Samples, task: Task) -> Record | None:
+def evaluate(network: nn.Module, step: int, train_loss: float, validation: Samples, task: Loss) -> Record | None:
     """Evaluate the network on the validation rows after ``step`` steps on its grid; None if a loss is not finite."""
     outputs = answers(network, validation.x)
     validation_loss = float(loss(task, outputs, validation.y, validation.weights))

@@ -7,7 +7,7 @@ import numpy as np
 
 from kan_api.v1.manifest_pb2 import Feature, ModelManifest
 from training.data.encoding import Numbers
-from training.data.preparation import samples
+from training.data.preparation import fitted_loss, samples
 from training.errors import TrainingError
 from training.fitting.continual import Continued, fit_on
 from training.fitting.record import Record
@@ -66,7 +66,7 @@ def learn_on(recipe: Recipe, start: Start, on_evaluation: Callable[[Record], Non
                 kan,
                 new.x,
                 new.y,
-                task=dataset.task,
+                task=fitted_loss(dataset, outputs),
                 plan=recipe.fit,
                 validation=validation,
                 old_rows=None if start.old_rows is None else scale_rows(version, start.old_rows).to(kan.dtype),

@@ -49,7 +49,13 @@ def identity_of(recipe: Recipe, dataset: Dataset) -> RunIdentity:
     # Recipes of runs that an older kan-train began had no key for these; what it did is the default of each.
     newer: dict[str, dict[str, object]] = {
         "network": {"initialization": "paper"},
-        "task": {"target_scale": "linear", "class_weights": None},
+        "task": {
+            "objective": "squared_error",
+            "quantile": None,
+            "huber_delta": None,
+            "target_scale": "linear",
+            "class_weights": None,
+        },
     }
     idle = {
         section: {key for key, default in keys.items() if getattr(getattr(recipe, section), key) == default}

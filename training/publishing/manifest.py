@@ -130,8 +130,12 @@ def outline(recipe: Recipe, dataset: Dataset) -> pb.ModelManifest:
 
 def _objective(recipe: Recipe, dataset: Dataset) -> pb.Objective:
     """What the network is fitted to."""
+    task, is_regression = recipe.task, dataset.task == "regression"
     return pb.Objective(
-        target_scale=dataset.target_scale if dataset.task == "regression" else "",
+        loss=task.objective if is_regression else "",
+        quantile=task.quantile or 0.0,
+        huber_delta=task.huber_delta or 0.0,
+        target_scale=dataset.target_scale if is_regression else "",
         weights=recipe.data.weights or "",
         class_weights=dataset.class_weights,
     )

@@ -65,6 +65,11 @@ class _Document(Section):
                 '[sparsify]: not with [fit] optimizer = "levenberg-marquardt", which cannot add a penalty to the loss; '
                 "wanted lbfgs or adam"
             )
+        if self.task.objective != "squared_error" and self.fit.optimizer == "levenberg-marquardt":
+            raise ValueError(
+                f'[task] objective = "{self.task.objective}": not with [fit] optimizer = "levenberg-marquardt", which '
+                "takes squared error only; wanted adam or lbfgs"
+            )
         self._check_continuation()
         return self
 

@@ -14,6 +14,7 @@ Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 Words = Annotated[tuple[str, ...], Field(strict=False)]
 RowCount = Annotated[int, Field(ge=1, le=MAX_ROWS)]
 TargetScale = Literal["linear", "log"]
+ObjectiveName = Literal["squared_error", "mae", "huber", "quantile", "poisson", "gamma"]
 
 
 def _check_class_weights(given: object) -> object:
@@ -102,9 +103,12 @@ class DataSection(Section):
 
 
 class TaskSection(Section):
-    """[task]: whether the target is one of several classes or a number, and the scale on which a number is fitted."""
+    """[task]: whether the target is one of several classes or a number, what is minimized, and on which scale."""
 
     kind: Literal["classification", "regression"]
+    objective: ObjectiveName = "squared_error"
+    quantile: Fraction | None = None
+    huber_delta: Annotated[float, Field(gt=0.0)] | None = None
     target_scale: TargetScale = "linear"
     class_weights: ClassWeights | None = None
 
@@ -115,7 +119,24 @@ class TaskSection(Section):
             raise ValueError(f'{", ".join(sorted(idle))}: only with kind = "regression"')
         if self.kind == "regression" and "class_weights" in given:
             raise ValueError('class_weights: only with kind = "classification"')
+        self._check_objective()
         return self
+
+    def _check_objective(self) -> None:
+        for key, objective, what in (
+            ("quantile", "quantile", "the share of rows whose target is below the answer, e.g. 0.9"),
+            ("huber_delta", "huber", "the error above which it counts linearly, in the unit of the target"),
+        ):
+            given = getattr(self, key) is not None
+            if given and self.objective != objective:
+                raise ValueError(f'{key}: only with objective = "{objective}"')
+            if not given and self.objective == objective:
+                raise ValueError(f'objective = "{objective}" needs {key}: {what}')
+        if self.objective in ("poisson", "gamma") and self.target_scale == "log":
+            raise ValueError(
+                f'target_scale = "log": not with objective = "{self.objective}", whose log link is part of it; leave '
+                "target_scale out"
+            )
 
 
 class SplitSection(Section):

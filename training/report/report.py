@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, Feature, ModelManifest
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, Feature, ModelManifest, Objective
 from kan_model import KAN
 from kan_model.analysis.edge_values import edge_values
 from kan_model.plot import diagram, edge_detail
@@ -95,7 +95,20 @@ def _about(manifest: ModelManifest) -> str:
     return (
         f"KAN [{shape}], {network.parameters:,} parameters, grids of {network.grid_size} intervals, degree "
         f"{network.degree}. {made} {manifest.created} with kan-serving {manifest.library_version}."
+        f"{_what_it_answers(manifest.objective)}"
     )
+
+
+def _what_it_answers(objective: Objective) -> str:
+    """A sentence on a loss other than squared error."""
+    said = {
+        "mae": "the median of similar rows",
+        "huber": f"the mean of similar rows, without errors above {number(objective.huber_delta)}",
+        "quantile": f"the {number(objective.quantile)} quantile of similar rows",
+        "poisson": "the mean of counts (Poisson deviance)",
+        "gamma": "the mean of amounts (gamma deviance)",
+    }
+    return f" It answers {said[objective.loss]}." if objective.loss in said else ""
 
 
 def _metrics(manifest: ModelManifest) -> str:

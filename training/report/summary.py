@@ -25,8 +25,12 @@ def of_run(published: Published, held_out: Path) -> str:
     unanswered = (
         [f"  warning   no answer to {silent:.0f} held-out rows; the scores are of the others"] if silent else []
     )
-    # R² is 0 for a model that always answers the mean.
-    useless = ["  warning   worse than always answering the mean"] if manifest.metrics.get("test_r2", 1.0) < 0 else []
+    # R² is 0 for a model that always answers the mean, and D² for the best constant of another loss.
+    metrics, constant = manifest.metrics, "the mean"
+    explained = metrics.get("test_r2", 1.0)
+    if "test_deviance_explained" in metrics:
+        explained, constant = metrics["test_deviance_explained"], "one number"
+    useless = [f"  warning   worse than always answering {constant}"] if explained < 0 else []
     losses = ", ".join(
         f"{name.removeprefix('test_')} {value:+.4g}"
         for name, value in sorted(lowering.precision_loss.items())

@@ -25,7 +25,7 @@ def compare_with_mlp(
             table.train,
             table.validation,
             plan,
-            dataset.task,
+            table.loss,
             depth=section.depth,
             activation=section.activation,
             check=check,

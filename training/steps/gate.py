@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from kan_model import KAN
+from training.data.objective import best_constant, loss
 from training.data.preparation import samples
 from training.fitting.evaluation import answers
 from training.steps.state import StepData, validation_loss
@@ -66,6 +67,8 @@ def _parts(kan: KAN, table: StepData) -> Iterator[tuple[str, Tensor]]:
 def _loss_of_a_constant(table: StepData) -> float:
     y, weights = table.train.y, table.train.weights
     if table.dataset.task == "regression":
+        if table.loss.name != "squared_error":
+            return float(loss(table.loss, best_constant(table.loss, y, weights).expand_as(y), y, weights))
         if weights is None:
             return float(torch.var(y, dim=0, correction=0).mean())
         mean = (weights[:, None] * y).mean(dim=0)

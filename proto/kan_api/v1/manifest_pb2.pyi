@@ -186,14 +186,20 @@ class Origin(_message.Message):
     def __init__(self, kind: _Optional[str] = ..., files: _Optional[_Iterable[_Union[File, _Mapping]]] = ..., command: _Optional[str] = ...) -> None: ...
 
 class Objective(_message.Message):
-    __slots__ = ("target_scale", "weights", "class_weights")
+    __slots__ = ("target_scale", "weights", "class_weights", "loss", "quantile", "huber_delta")
     TARGET_SCALE_FIELD_NUMBER: _ClassVar[int]
     WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     CLASS_WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    LOSS_FIELD_NUMBER: _ClassVar[int]
+    QUANTILE_FIELD_NUMBER: _ClassVar[int]
+    HUBER_DELTA_FIELD_NUMBER: _ClassVar[int]
     target_scale: str
     weights: str
     class_weights: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, target_scale: _Optional[str] = ..., weights: _Optional[str] = ..., class_weights: _Optional[_Iterable[float]] = ...) -> None: ...
+    loss: str
+    quantile: float
+    huber_delta: float
+    def __init__(self, target_scale: _Optional[str] = ..., weights: _Optional[str] = ..., class_weights: _Optional[_Iterable[float]] = ..., loss: _Optional[str] = ..., quantile: _Optional[float] = ..., huber_delta: _Optional[float] = ...) -> None: ...
 
 class ModelManifest(_message.Message):
     __slots__ = ("name", "version", "created", "library_version", "task", "target", "classes", "inputs", "outputs", "columns", "features", "network", "lowering", "metrics", "data", "files", "preferred_rows", "recipe", "formula", "explanation", "continued_from", "origin", "objective")

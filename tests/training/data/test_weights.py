@@ -97,10 +97,10 @@ def test_balanced_classes_are_those_of_scikit_learn() -> None:
     y = np.array([0] * 30 + [1] * 9 + [2])
     classes = ("a", "b", "c")
     found = weigh_classes("t.csv", "balanced", classes, y, None)
-    np.testing.assert_allclose(found, compute_class_weight("balanced", classes=np.arange(3), y=y))
-    weights = np.arange(40) % 3 + 0.5
+    np.testing.assert_allclose(np.array(found), compute_class_weight("balanced", classes=np.arange(3), y=y))
+    weights = np.arange(40, dtype=np.float64) % 3 + 0.5
     sums = np.bincount(y, weights)
-    np.testing.assert_allclose(weigh_classes("t.csv", "balanced", classes, y, weights) * sums, sums.sum() / 3)
+    np.testing.assert_allclose(np.array(weigh_classes("t.csv", "balanced", classes, y, weights)) * sums, sums.sum() / 3)
 
 
 def test_a_class_without_rows_changes_no_other() -> None:

@@ -110,6 +110,18 @@ def test_paths_count_from_the_recipe(tmp_path: Path) -> None:
         (CLASSES + "class_weights = { a = 0 }", 'class_weights: got "a" = 0; wanted "balanced", or a table'),
         (CLASSES + 'class_weights = { a = "2" }', 'class_weights: got "a" = 2; wanted "balanced", or a table'),
         (CLASSES + "class_weights = {}", "class_weights: got {}; wanted"),
+        (TABLE + 'objective = "mse"', '[task] objective = "mse": wanted "squared_error", "mae", "huber"'),
+        (TABLE + 'objective = "quantile"', '[task]: objective = "quantile" needs quantile: the share of rows'),
+        (TABLE + 'objective = "quantile"\nquantile = 1.0', "[task] quantile = 1.0: wanted less than 1"),
+        (TABLE + "quantile = 0.5", '[task]: quantile: only with objective = "quantile"'),
+        (TABLE + 'objective = "huber"', '[task]: objective = "huber" needs huber_delta: the error above which'),
+        (TABLE + 'objective = "huber"\nhuber_delta = 0.0', "[task] huber_delta = 0.0: wanted more than 0"),
+        (TABLE + 'objective = "gamma"\ntarget_scale = "log"', '[task]: target_scale = "log": not with objective = "ga'),
+        (CLASSES + 'objective = "mae"', '[task]: objective: only with kind = "regression"'),
+        (
+            TABLE + 'objective = "mae"\n[fit]\noptimizer = "levenberg-marquardt"',
+            '[task] objective = "mae": not with [fit] optimizer = "levenberg-marquardt", which takes squared',
+        ),
         (TABLE + 'target_scale = "sqrt"', '[task] target_scale = "sqrt": wanted "linear" or "log"'),
         (
             TABLE.replace('"regression"', '"classification"\ntarget_scale = "log"'),
