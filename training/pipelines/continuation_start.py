@@ -81,7 +81,7 @@ def _check_splines(version: Version) -> None:
         )
 
 
-def _check_same(version: Version, recipe: Recipe, columns: Sequence[Column], target: str) -> None:
+def _check_same(version: Version, recipe: Recipe, columns: Sequence[Column], target: str | tuple[str, ...]) -> None:
     """Task, target and input columns, with their words, are those of the version."""
     manifest = version.manifest
     task = "classification" if manifest.task == TASK_CLASSIFICATION else "regression"
@@ -93,8 +93,10 @@ def _check_same(version: Version, recipe: Recipe, columns: Sequence[Column], tar
     for key, before in keys.items():
         if before != (here := getattr(recipe.task, key)):
             raise VersionError(f'{version.folder}: was trained with [task] {key} = "{before}"; the recipe has "{here}"')
-    if manifest.target != target:
-        raise VersionError(f"{version.folder}: predicts {quoted(manifest.target)}; the recipe has {quoted(target)}")
+    predicted = tuple(manifest.targets) or (manifest.target,)
+    wanted = (target,) if isinstance(target, str) else target
+    if predicted != wanted:
+        raise VersionError(f"{version.folder}: predicts {quoted_list(predicted)}; the recipe has {quoted_list(wanted)}")
     was = [Column(column.name, tuple(column.categories)) for column in manifest.columns]
     now = list(columns)
     if was != now:

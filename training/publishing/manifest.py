@@ -97,10 +97,10 @@ def histogram(values: Numbers) -> pb.Histogram:
     return pb.Histogram(edges=edges, counts=counts)
 
 
-def output_names(classes: Sequence[str], target: str, outputs: int) -> tuple[str, ...]:
-    """One name per output of the network: the classes, the target, or the target with a number."""
-    if classes:
-        return tuple(classes)
+def output_names(classes: Sequence[str], target: str, outputs: int, targets: Sequence[str] = ()) -> tuple[str, ...]:
+    """One name per output of the network: the classes, the targets, or the one target with a number."""
+    if classes or targets:
+        return tuple(classes or targets)
     return (target,) if outputs == 1 else tuple(f"{target} {number}" for number in range(1, outputs + 1))
 
 
@@ -119,7 +119,8 @@ def outline(recipe: Recipe, dataset: Dataset) -> pb.ModelManifest:
     return pb.ModelManifest(
         name=recipe.model.name,
         task=_TASKS[dataset.task],
-        target=dataset.target,
+        target=dataset.target if len(dataset.targets) == 1 else "",
+        targets=dataset.targets if len(dataset.targets) > 1 else (),
         classes=dataset.classes,
         columns=[pb.Column(name=column.name, categories=column.categories) for column in dataset.columns],
         features=_features(dataset),

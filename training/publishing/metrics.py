@@ -1,6 +1,6 @@
 """The metrics of answers to rows with known true values, in the names of the manifest."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -38,7 +38,12 @@ def score_rows(dataset: Dataset, rows: RowNumbers, answers: Numbers) -> dict[str
     """:func:`scores_of_answered` of answers ``[rows, outputs]`` to rows of a table."""
     weights = None if dataset.weights is None else dataset.weights[rows]
     return scores_of_answered(
-        dataset.loss, dataset.y[rows], answers, target_scale=dataset.target_scale, weights=weights
+        dataset.loss,
+        dataset.y[rows],
+        answers,
+        target_scale=dataset.target_scale,
+        weights=weights,
+        targets=dataset.targets,
     )
 
 
@@ -49,6 +54,7 @@ def scores_of_answered(
     *,
     target_scale: TargetScale = "linear",
     weights: Numbers | None = None,
+    targets: Sequence[str] = (),
 ) -> dict[str, float]:
     """:func:`scores` of the rows with a finite answer. ``UNANSWERED`` counts the others, if there are any."""
     answered = np.isfinite(answers).all(axis=1)
@@ -56,7 +62,8 @@ def scores_of_answered(
     some = None if weights is None else weights[answered]
     if not answered.any() or (some is not None and not some.any()):
         return silent
-    return silent | scores(task, truth[answered], answers[answered], target_scale=target_scale, weights=some)
+    found = scores(task, truth[answered], answers[answered], target_scale=target_scale, weights=some, targets=targets)
+    return silent | found
 
 
 def scores(
@@ -66,6 +73,7 @@ def scores(
     *,
     target_scale: TargetScale = "linear",
     weights: Numbers | None = None,
+    targets: Sequence[str] = (),
 ) -> dict[str, float]:
     """Scores of answers: accuracy and log loss, or root mean square error, mean absolute error and R².
 
@@ -76,8 +84,20 @@ def scores(
         target_scale: With "log" the root mean square error of the logarithms too, ``log_rmse``: 0.1 means that answers
             are typically 10 % off.
         weights: ``[rows]``, how much each row counts, one of them above 0; None: all alike.
+        targets: Names of the targets. Of several the scores are means over the targets, and ``rmse_of_<name>`` and so
+            on are those of each.
     """
     function = loss_function(task)
+    if function.task == "regression" and truth.shape[1] > 1:
+        columns = [
+            scores(function, truth[:, [j]], answers[:, [j]], target_scale=target_scale, weights=weights)
+            for j in range(truth.shape[1])
+        ]
+        return _mean_of(columns) | {
+            f"{name}_of_{target}": value
+            for target, found in zip(targets, columns, strict=False)
+            for name, value in found.items()
+        }
     if function.task == "classification":
         classes = list(range(answers.shape[1]))
         return {
@@ -94,6 +114,15 @@ def scores(
     varies = bool(np.ptp(truth if weights is None else truth[weights > 0]) > 0)
     found |= {"r2": float(sk.r2_score(truth, answers, sample_weight=weights))} if varies else {}
     return found | _scores_of_loss(function, truth, answers, weights, varies)
+
+
+def _mean_of(columns: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The mean of each score that all targets have."""
+    return {
+        name: float(np.mean([found[name] for found in columns]))
+        for name in columns[0]
+        if all(name in found for found in columns)
+    }
 
 
 def _scores_of_loss(

@@ -31,6 +31,18 @@ def _is_weight(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
 
 
+def _check_target(given: object) -> object:
+    """One name, or a tuple of two or more."""
+    if isinstance(given, str):
+        return given
+    if not isinstance(given, list) or not given or not all(isinstance(name, str) and name for name in given):
+        raise ValueError(f"got {given!r}; wanted the name of a column, or a list of such names")
+    if twice := sorted({name for name in given if given.count(name) > 1}):
+        raise ValueError(f"names {quoted(twice[0])} twice")
+    return tuple(given) if len(given) > 1 else given[0]
+
+
+Target = Annotated[str | tuple[str, ...], BeforeValidator(_check_target)]
 ClassWeights = Annotated[Literal["balanced"] | dict[str, float], BeforeValidator(_check_class_weights)]
 Counts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)]
 
@@ -56,13 +68,18 @@ class DataSection(Section):
 
     path: Annotated[Path | None, Field(strict=False)] = None
     source: Literal["sklearn:digits", "sklearn:diabetes", "toy:exp(sin(pi*x)+y^2)"] | None = None
-    target: str = ""
+    target: Target = ""
     columns: Words = ()
     weights: str | None = None
     missing: Literal["refuse", "median", "drop_rows"] = "refuse"
     categories: dict[str, Words] = Field(default_factory=dict)
     rows: int = Field(default=1000, ge=10, le=10_000_000)
     seed: Seed = 0
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The names of all targets."""
+        return (self.target,) if isinstance(self.target, str) else self.target
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -87,9 +104,9 @@ class DataSection(Section):
             raise ValueError(f"columns names {quoted(twice[0])} twice")
         if "" in self.columns:
             raise ValueError("columns holds an empty name")
-        if self.target in self.columns:
-            raise ValueError(f"the target {quoted(self.target)} is among the inputs in columns")
-        if self.weights is not None and self.weights in ("", self.target, *self.columns):
+        if known := [name for name in self.targets if name in self.columns]:
+            raise ValueError(f"the target {quoted(known[0])} is among the inputs in columns")
+        if self.weights is not None and self.weights in ("", *self.targets, *self.columns):
             raise ValueError(
                 f"weights is {quoted(self.weights)}; wanted a column that is neither the target nor among the inputs"
             )

@@ -42,7 +42,7 @@ class Judged:
 
     Attributes:
         which: Name of these rows on the page, such as "held-out rows".
-        truth: The true values: int64 ``[rows]`` classes, or ``[rows, 1]`` in raw units.
+        truth: The true values: int64 ``[rows]`` classes, or ``[rows, targets]`` in raw units.
         answers: ``[rows, outputs]``: probabilities, or raw predictions; finite.
     """
 
@@ -72,7 +72,7 @@ def report(
         notes: Lines on the steps after the fit, and other remarks.
         latex: The manifest's formula as LaTeX, to be copied.
     """
-    title = f"{manifest.name}: {manifest.target or 'classes'}"
+    title = f"{manifest.name}: {manifest.target or ', '.join(manifest.targets) or 'classes'}"
     parts = [
         paragraph(_about(manifest), "about"),
         section("How well it does", [_metrics(manifest), *_answers(manifest, judged)]),
@@ -132,7 +132,8 @@ def _answers(manifest: ModelManifest, judged: Judged | None) -> Iterator[str]:
         picture = confusion(manifest.classes, truth.astype("int64"), answers.argmax(axis=1))
         yield image(picture, "confusion matrix")
     else:
-        yield image(residuals(manifest.target, truth[:, 0].astype("float64"), answers[:, 0]), "residuals")
+        for place, name in enumerate(manifest.targets or [manifest.target]):
+            yield image(residuals(name, truth[:, place].astype("float64"), answers[:, place]), "residuals")
 
 
 def _network(manifest: ModelManifest, trained: Trained, raw: Numbers) -> Iterator[str]:
@@ -145,7 +146,7 @@ def _network(manifest: ModelManifest, trained: Trained, raw: Numbers) -> Iterato
         yield paragraph(f"No pictures: the network has no answer to {len(given) - len(rows)} of {len(given)} rows.")
         return
     names = [feature.name for feature in manifest.features]
-    outputs = output_names(manifest.classes, manifest.target, kan.width[-1])
+    outputs = output_names(manifest.classes, manifest.target, kan.width[-1], manifest.targets)
     yield image(diagram(kan, rows, names=names, outputs=outputs, most_curves=_MOST_CURVES), "the network")
     with torch.no_grad():
         values = next(edge_values(kan, rows))

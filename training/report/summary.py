@@ -38,7 +38,8 @@ def of_run(published: Published, held_out: Path) -> str:
     )
     precision = f" in {lowering.precision}; float32 less this: {losses}" if losses else ""
     judged = f"  held out  {manifest.data.test_rows} rows: {_metrics(manifest, 'test_')}  ({held_out})"
-    return "\n".join([*_network(published), judged, *unanswered, *useless, *_graph(published, precision)])
+    each = [f"  {target}: {_metrics(manifest, 'test_', f'_of_{target}')}" for target in manifest.targets]
+    return "\n".join([*_network(published), judged, *each, *unanswered, *useless, *_graph(published, precision)])
 
 
 def of_import(published: Published) -> str:
@@ -77,11 +78,13 @@ def _graph(published: Published, precision: str = "") -> Iterator[str]:
     yield "  serve it  kan-serve --models " + shlex.quote(str(published.folder.parent.parent))
 
 
-def _metrics(manifest: ModelManifest, part: str) -> str:
+def _metrics(manifest: ModelManifest, part: str, of: str = "") -> str:
+    """The metrics of a part of the rows: ``of`` one target, or else the others."""
+    ends = tuple(f"_of_{target}" for target in manifest.targets)
     return ", ".join(
-        f"{name.removeprefix(part).replace('_', ' ')} {value:.4g}"
+        f"{name.removeprefix(part).removesuffix(of).replace('_', ' ')} {value:.4g}"
         for name, value in sorted(manifest.metrics.items())
-        if name.startswith(part)
+        if name.startswith(part) and (name.endswith(of) if of else not name.endswith(ends))
     )
 
 
