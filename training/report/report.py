@@ -100,7 +100,7 @@ def _about(manifest: ModelManifest) -> str:
 
 
 def _what_it_answers(objective: Objective) -> str:
-    """A sentence on a loss other than squared error."""
+    """Sentences on a loss other than squared error, and on a log scale."""
     said = {
         "mae": "the median of similar rows",
         "huber": f"the mean of similar rows, without errors above {number(objective.huber_delta)}",
@@ -108,7 +108,9 @@ def _what_it_answers(objective: Objective) -> str:
         "poisson": "the mean of counts (Poisson deviance)",
         "gamma": "the mean of amounts (gamma deviance)",
     }
-    return f" It answers {said[objective.loss]}." if objective.loss in said else ""
+    sentences = [f"It answers {said[objective.loss]}."] if objective.loss in said else []
+    sentences += ["It is fitted to logarithms of the target."] if objective.target_scale == "log" else []
+    return "".join(f" {sentence}" for sentence in sentences)
 
 
 def _metrics(manifest: ModelManifest) -> str:

@@ -18,6 +18,7 @@ from training.fitting.fit import fit
 from training.pipelines.run import Run
 from training.pipelines.run_folder import RunFolder, identity_of
 from training.pipelines.train import train
+from training.pipelines.tune import tune
 from training.pipelines.watcher import Watcher
 from training.publishing.publish import Published
 from training.recipe.config import Recipe, load_recipe
@@ -59,7 +60,20 @@ def test_a_version_answers_in_raw_units(write_recipe: Write, tmp_path: Path) -> 
     assert manifest.metrics["test_rmse"] == pytest.approx(np.sqrt(np.mean((answers - truth) ** 2)), rel=1e-4)
     log_rmse = np.sqrt(np.mean((np.log(answers) - np.log(truth)) ** 2))
     assert manifest.metrics["test_log_rmse"] == pytest.approx(log_rmse, rel=1e-4)
-    assert b"log rmse" in (published.folder / "report.html").read_bytes()
+    page = (published.folder / "report.html").read_bytes()
+    assert b"log rmse" in page
+    assert b"fitted to logarithms" in page
+
+
+def test_a_version_is_tuned_with_its_exp(write_recipe: Write, tmp_path: Path) -> None:
+    """The next version answers the same; its errors are divided by the range of the logarithms, which is kept."""
+    first = publish(read(write_recipe(), 'target_scale = "log"'), tmp_path)
+    second = tune(first.folder, [1])
+    rows = np.random.default_rng(0).uniform(1, 9, (20, 5)).astype(np.float32)
+    answers = [run_model(onnx.load(each.folder / "model.onnx"), rows) for each in (first, second)]
+    np.testing.assert_allclose(answers[0], answers[1], rtol=1e-4)
+    assert second.manifest.lowering.output_scale == first.manifest.lowering.output_scale
+    assert second.manifest.objective.target_scale == "log"
 
 
 def test_it_is_the_network_of_the_logarithms(write_recipe: Write, tmp_path: Path) -> None:
