@@ -105,7 +105,7 @@ class _Adam:
         return Advance(step + 1, sum(value * len(rows) for value, rows in zip(losses, batches, strict=True)) / count)
 
     def _step_on(self, rows: Tensor) -> Tensor:
-        batch = self._train[rows]
+        batch = self._train.take(rows)
         return self._step(self._network(batch.x), batch)
 
     def _step(self, outputs: Tensor, batch: Samples) -> Tensor:
