@@ -11,7 +11,7 @@ from torch import nn
 
 from kan_model import KAN, refine_grid
 from kan_model.analysis.edge_values import first_flaw
-from training.data.objective import Task, loss
+from training.data.objective import Loss, loss
 from training.data.samples import Samples, check_samples
 from training.errors import TrainingError
 from training.fitting.evaluation import answers
@@ -66,7 +66,7 @@ class ModuleFit(Generic[Network]):
     history: tuple[Record, ...]
 
 
-def fit(kan: KAN, train: Samples, validation: Samples, plan: FitSection, task: Task) -> FitState:
+def fit(kan: KAN, train: Samples, validation: Samples, plan: FitSection, task: Loss) -> FitState:
     """Run :func:`fit_steps` to its end; ``.best`` of the result is the trained network."""
     state = begin(kan, plan)
     for _ in fit_steps(state, train, validation, plan, task):
@@ -100,7 +100,7 @@ def fit_steps(
     train: Samples,
     validation: Samples,
     plan: FitSection,
-    task: Task,
+    task: Loss,
     sparsify: SparsifySection | None = None,
     adapt: AdaptSection | None = None,
 ) -> Iterator[FitState]:
@@ -158,7 +158,7 @@ def fit_steps(
         yield state
 
 
-def _count_start(state: FitState, train: Samples, validation: Samples, task: Task) -> None:
+def _count_start(state: FitState, train: Samples, validation: Samples, task: Loss) -> None:
     """Evaluate the given network and the same network on the first grid, and keep the better one as the best."""
     given = state.best
     for network in (state.kan, given):
@@ -172,7 +172,7 @@ def fit_module(
     train: Samples,
     validation: Samples,
     plan: FitSection,
-    task: Task,
+    task: Loss,
     check: Callable[[], None] | None = None,
     on_evaluation: Callable[[Record], None] | None = None,
 ) -> ModuleFit[Network]:
@@ -216,7 +216,7 @@ def fit_module(
 
 
 def _steps(
-    network: nn.Module, optimizer: Optimizer, place: tuple[int, int], steps: int, validation: Samples, task: Task
+    network: nn.Module, optimizer: Optimizer, place: tuple[int, int], steps: int, validation: Samples, task: Loss
 ) -> Iterator[tuple[int, Record]]:
     """Go on from ``place`` (grid, steps done) to the end of the grid: the number of steps done, and the record.
 
@@ -232,9 +232,9 @@ def _steps(
         yield step, record
 
 
-def _evaluate_start(network: nn.Module, train: Samples, validation: Samples, task: Task) -> Record | None:
+def _evaluate_start(network: nn.Module, train: Samples, validation: Samples, task: Loss) -> Record | None:
     """Evaluate a network before its first step."""
-    return evaluate(network, 0, float(loss(task, answers(network, train.x), train.y)), validation, task)
+    return evaluate(network, 0, float(loss(task, answers(network, train.x), train.y, train.weights)), validation, task)
 
 
 def _flaw(network: nn.Module, train: Samples) -> str:

@@ -79,7 +79,7 @@ def _fit_network(run: Run, kan: KAN, table: StepData, stop: Interruption, watche
     identity = identity_of(run.recipe, table.dataset)
     state = _start_or_resume(run, kan, table, identity)
     kept = time.monotonic()
-    task, recipe = table.dataset.task, run.recipe
+    task, recipe = table.loss, run.recipe
     steps = fit_steps(state, table.train, table.validation, plan, task, recipe.sparsify, recipe.adapt)
     with torch_threads(threads_for(kan, plan.batch_rows or len(table.train.x))):
         for state in steps:
