@@ -191,10 +191,18 @@ WRONG = [
     (("affine",), "1,2,3,4\n", 'standard input: the first line holds "1", "2", "3", "4"; a header is needed'),
     (("affine",), "", "standard input: the file is empty"),
     (("affine",), "x0,x1\n1,2\n", 'standard input: columns "x2", "x3" missing; the header has "x0", "x1"'),
-    (("affine",), "x0,x1,x2,x3\n1,2,3,4\n1,2,z,4\n", 'row 2 (line 3): column "x2" holds "z", wanted a number'),
-    (("affine",), "x0,x1,x2,x3\n1,,3,4\n", 'row 1 (line 2): column "x1" holds no value (""), wanted a number'),
     (
-        ("paint",),
+        ("affine", "--strict"),
+        "x0,x1,x2,x3\n1,2,3,4\n1,2,z,4\n",
+        'row 2 (line 3): column "x2" holds "z", wanted a number',
+    ),
+    (
+        ("affine", "--strict"),
+        "x0,x1,x2,x3\n1,,3,4\n",
+        'row 1 (line 2): column "x1" holds no value (""), wanted a number',
+    ),
+    (
+        ("paint", "--strict"),
         "weight,colour\n1,grün\n",
         'column "colour" holds "grün", wanted one of "rot", "blau, \\"hell\\""',
     ),
