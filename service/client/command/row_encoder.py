@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from kan_api.v1.manifest_pb2 import Column, ModelManifest
 from service.client.command.reading.file_block import FileBlock, pick_rows
 from service.client.errors import InvalidInput
-from service.client.rows import Matrix, features
+from service.client.rows import Matrix, TableRows, features
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class RowEncoder:
         rows, faults = block.rows, dict(block.faults)
         good = [row for row in range(rows.count) if row not in faults]
         for part in self._parts:
-            faults |= find_refused(good, lambda chosen, part=part: features(part, pick_rows(rows, chosen)))
+            faults |= find_refused(good, partial(_check, part, rows))
             good = [row for row in good if row not in faults]
         return EncodedBlock(good, features(self._manifest, pick_rows(rows, good)) if good else None, faults)
 
@@ -83,6 +83,10 @@ def find_refused(rows: Sequence[int], check: Callable[[Sequence[int]], object]) 
         half = len(rows) // 2
         return find_refused(rows[:half], check) | find_refused(rows[half:], check)
     return {}
+
+
+def _check(part: ModelManifest, rows: TableRows, chosen: Sequence[int]) -> None:
+    features(part, pick_rows(rows, chosen))
 
 
 def _part_of(manifest: ModelManifest, column: Column) -> ModelManifest:

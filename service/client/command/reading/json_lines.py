@@ -59,8 +59,9 @@ def _find_faults(
     for row, record in enumerate(records):
         if row in known:
             continue
+        place = placing(row)
         try:
-            rows_of([record], names, lambda _, row=row: placing(row))
+            rows_of([record], names, lambda _: place)  # noqa: B023 - called before the next row
         except InvalidInput as error:
             faults[row] = str(error)
     return faults

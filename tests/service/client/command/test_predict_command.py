@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -274,12 +275,12 @@ def test_messages_on_a_terminal_have_no_line_of_progress_for_a_short_table(serve
     assert "\x1b" not in err
 
 
-def start(server: KanServe, output: object) -> "subprocess.Popen[str]":
+def start(server: KanServe, output: IO[str] | int) -> "subprocess.Popen[str]":
     """A `kan-client predict affine` that waits for its standard input."""
     return subprocess.Popen(
         [*COMMAND, "affine", "--address", server.grpc, "--timeout-seconds", "60"],
         stdin=subprocess.PIPE,
-        stdout=output,  # type: ignore[arg-type]
+        stdout=output,
         stderr=subprocess.PIPE,
         text=True,
     )

@@ -38,10 +38,12 @@ class Gateway(grpc.GenericRpcHandler):
         method = handler_call_details.method
 
         def pass_on(request: bytes, context: grpc.ServicerContext) -> bytes:
+            call: Any = self._channel.unary_unary(method)
             try:
-                answer: bytes = self._channel.unary_unary(method)(request, timeout=60)
+                answer: bytes = call(request, timeout=60)
             except grpc.RpcError as error:
-                context.abort(error.code(), error.details())  # type: ignore[attr-defined]
+                failed: Any = error
+                context.abort(failed.code(), failed.details())
             if method.endswith("/GetModel"):
                 response = GetModelResponse.FromString(answer)
                 self._change(response)

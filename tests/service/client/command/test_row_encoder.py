@@ -1,5 +1,8 @@
 """The good rows of a block, against each row encoded alone."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -43,7 +46,7 @@ def test_each_row_fares_as_if_it_stood_alone(rows: list[tuple[object, object, ob
     """A good row is encoded, and a bad row has the message that it would have alone. The order holds."""
     block = block_of(rows, {row: "unread" for row in unread if row < len(rows)})
     encoded = RowEncoder(MANIFEST).encode_good(block)
-    matrix = iter(encoded.matrix if encoded.matrix is not None else [])
+    matrix: Iterator[Any] = iter([] if encoded.matrix is None else encoded.matrix)
     for row in range(len(rows)):
         if row in block.faults:
             assert encoded.faults[row] == "unread"

@@ -13,8 +13,10 @@ CELLS = st.text(st.sampled_from('ab",;\n\r'), max_size=4)
 
 def read(text: str, size: int) -> tuple[list[list[str]], dict[int, str], list[int]]:
     """All records of a text, their faults, and the line where each begins."""
-    records, faults, starts = Records(iter(text.splitlines(keepends=True)), ","), {}, []
+    records = Records(iter(text.splitlines(keepends=True)), ",")
     found: list[list[str]] = []
+    faults: dict[int, str] = {}
+    starts: list[int] = []
     while (block := records.next_block(size)).records:
         faults |= {len(found) + row: why for row, why in block.faults.items()}
         starts += [block.line_of(row) for row in range(len(block.records))]
