@@ -1,6 +1,7 @@
 """The rows of a block as the model takes them. A row that does not fit the model is found, and the others go on."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -42,25 +43,28 @@ class RowEncoder:
         """
         if block.faults:
             raise InvalidInput(block.faults[min(block.faults)])
-        return EncodedBlock(range(block.rows.count), features(self._manifest, block.rows), {})
+        return self._encode(block.rows, range(block.rows.count), {})
 
     def encode_good(self, block: FileBlock) -> EncodedBlock:
         """Encode the rows of a block that fit the model."""
-        try:
-            return self.encode(block)
-        except InvalidInput:
-            pass  # some rows do not fit
         rows, faults = block.rows, dict(block.faults)
-        good = [row for row in range(rows.count) if row not in faults]
+        good = [row for row in range(rows.count) if row not in faults] if faults else range(rows.count)
+        with suppress(InvalidInput):  # some rows do not fit
+            return self._encode(rows, good, faults)
         for part in self._parts:
             faults |= find_refused(good, partial(_check, part, rows))
             good = [row for row in good if row not in faults]
-        return EncodedBlock(good, features(self._manifest, pick_rows(rows, good)) if good else None, faults)
+        return self._encode(rows, good, faults)
+
+    def _encode(self, rows: TableRows, good: Sequence[int], faults: dict[int, str]) -> EncodedBlock:
+        if len(good) < rows.count:
+            rows = pick_rows(rows, good)
+        return EncodedBlock(good, features(self._manifest, rows) if good else None, faults)
 
     @cached_property
     def _parts(self) -> list[ModelManifest]:
-        """The manifest with each column alone, and as it is. A search within one column costs the others nothing."""
-        return [*(_part_of(self._manifest, column) for column in self._manifest.columns), self._manifest]
+        """The manifest with each column alone. A search within one column costs the others nothing."""
+        return [_part_of(self._manifest, column) for column in self._manifest.columns]
 
 
 def find_refused(rows: Sequence[int], check: Callable[[Sequence[int]], object]) -> dict[int, str]:
@@ -86,7 +90,8 @@ def find_refused(rows: Sequence[int], check: Callable[[Sequence[int]], object]) 
 
 
 def _check(part: ModelManifest, rows: TableRows, chosen: Sequence[int]) -> None:
-    features(part, pick_rows(rows, chosen))
+    names = [column.name for column in part.columns]
+    features(part, pick_rows(rows, chosen, names))
 
 
 def _part_of(manifest: ModelManifest, column: Column) -> ModelManifest:

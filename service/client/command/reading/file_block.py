@@ -1,6 +1,6 @@
 """Some rows of a file, those among them that cannot be read, and rows taken out of a block."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from service.client.rows import TableRows
@@ -18,9 +18,18 @@ class FileBlock:
     faults: Mapping[int, str]
 
 
-def pick_rows(rows: TableRows, chosen: Sequence[int]) -> TableRows:
-    """The table of the chosen rows, in that order. Their places in the file stay."""
-    columns = {name: [cells[row] for row in chosen] for name, cells in rows.columns.items()}
+def pick_rows(rows: TableRows, chosen: Sequence[int], names: Iterable[str] | None = None) -> TableRows:
+    """The table of the chosen rows, in that order. Their places in the file stay.
+
+    Args:
+        rows: the table.
+        chosen: the numbers of the rows.
+        names: the columns to take; None takes all.
+    """
+    columns = {}
+    for name in rows.columns if names is None else names:
+        cells = rows.columns[name]
+        columns[name] = [cells[row] for row in chosen]
     return TableRows(columns, len(chosen), lambda row: rows.place(chosen[row]), rows.ignored)
 
 
