@@ -1,4 +1,4 @@
-"""kan-client: list models, predict the rows of a file, ask for health."""
+"""kan-client: list models, describe one, predict the rows of a file, ask for health."""
 
 import argparse
 import os
@@ -9,11 +9,12 @@ from importlib.metadata import version
 
 from service.client.client import Client
 from service.client.command.answer_table import table_lines
-from service.client.command.predict_command import add_predict
+from service.client.command.model_table import model_lines
+from service.client.command.predict_command import add_model_version, add_predict
 from service.client.errors import ClientError, InvalidInput, NotFound
 
 _OK, _FAILED, _WRONG_INPUT = 0, 1, 2
-_DESCRIPTION = "Call a kan-serve: list its models, predict the rows of a file, ask for health."
+_DESCRIPTION = "Call a kan-serve: list its models, describe one, predict the rows of a file, ask for health."
 _EXIT_CODES = (
     "exit codes: 0 done, 1 the server failed or is not there, 2 wrong input, 3 done, but some rows of the file are bad "
     "and have no answer, 130 interrupted"
@@ -79,6 +80,11 @@ def new_parser() -> argparse.ArgumentParser:
     models = commands.add_parser("models", parents=[common], help="list the server's models")
     models.set_defaults(run=_models)
 
+    describe = commands.add_parser("describe", parents=[common], help="list the columns that a model wants")
+    describe.set_defaults(run=_describe)
+    describe.add_argument("model", metavar="MODEL")
+    add_model_version(describe)
+
     add_predict(commands, common, _EXIT_CODES)
 
     health = commands.add_parser("health", parents=[common], help="exit with 0 when the server or the model answers")
@@ -106,6 +112,11 @@ def _models(client: Client, options: argparse.Namespace) -> int:
     ]
     names = ["model", "version", "state", "latest", "task", "features", "reason"]
     sys.stdout.writelines(table_lines(names, rows, [name in ("version", "features") for name in names]))
+    return _OK
+
+
+def _describe(client: Client, options: argparse.Namespace) -> int:
+    sys.stdout.writelines(model_lines(client.manifest(options.model, options.model_version)))
     return _OK
 
 

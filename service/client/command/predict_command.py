@@ -43,7 +43,7 @@ def add_predict(
         default="-",
         help="CSV with a header, or JSON lines; columns are found by name, in any order; - or nothing: standard input",
     )
-    predict.add_argument("--model-version", type=_version, metavar="N", help="default: the latest that is ready")
+    add_model_version(predict)
     predict.add_argument(
         "--format",
         choices=("csv", "jsonl"),
@@ -75,6 +75,11 @@ def add_predict(
         help="refuse the file at its first bad row; else such a row gets an empty answer, standard error says why, and "
         "the exit code is 3",
     )
+
+
+def add_model_version(command: argparse.ArgumentParser) -> None:
+    """Add the option that chooses a version."""
+    command.add_argument("--model-version", type=_version, metavar="N", help="default: the latest that is ready")
 
 
 def _predict(client: Client, options: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 """One attempt to answer a whole table with one version. A bad row gets an empty answer; the others are answered."""
 
 import re
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
@@ -76,7 +77,7 @@ class TablePass:
         for number, block in enumerate(blocks):
             rows = block.rows
             if number == 0 and rows.ignored:
-                self._tell(f"{job.source}: ignored {list_names(list(rows.ignored))}")
+                self._tell(f"{job.source}: ignored {list_names(list(rows.ignored))}{self._target_hint(rows.ignored)}")
             # A full block means a long file. The server computes callers with a few rows first.
             prediction, encoded = self._predict(block, bulk=rows.count == block_rows)
             unscored = self._add_to_score(block, encoded, prediction) if prediction else {}
@@ -87,6 +88,13 @@ class TablePass:
             kept = [rows.columns[name] for name in job.keep]
             yield from cells_of_all_rows(answers, len(self._names), encoded.faults, kept, rows.count)
             self._show_progress(self._bad_rows.rows, text.share_read())
+
+    def _target_hint(self, ignored: Sequence[str]) -> str:
+        """If the file seems to have the true values, how to compare the answers with them."""
+        target = self._manifest.target
+        return (
+            f"; --target {shlex.quote(target)} compares the answers with the true values" if target in ignored else ""
+        )
 
     def _predict(self, block: FileBlock, bulk: bool) -> tuple[Prediction | None, EncodedBlock]:
         """The answers to the good rows of a block, None without a good row; and which rows they are."""

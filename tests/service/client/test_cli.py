@@ -101,6 +101,24 @@ def test_models_and_health(address: str, call: Call) -> None:
     assert "'nope' is unknown" in err
 
 
+def test_a_model_is_described(address: str, call: Call) -> None:
+    """The columns that it wants, for somebody without the file that it was trained on."""
+    code, out, err = call("describe", "paint")
+    assert (code, err) == (0, "")
+    assert out.startswith('paint version 1 answers "y", one of "red", "green", "blue"')
+    assert [line.split()[0] for line in out.splitlines()[2:]] == ["column", "weight", "colour"]
+    assert call("describe", "affine", "--model-version", "2")[0] == 0
+    assert call("describe", "affine", "--model-version", "1")[0] == 2
+    assert call("describe", "nope")[:2] == (2, "")
+
+
+def test_a_column_of_true_values_is_noticed(address: str, call: Call) -> None:
+    """It is ignored, and the message says how to compare."""
+    code, _, err = call("predict", "affine", stdin="x0,x1,x2,x3,y,z\n1,2,3,4,5,6\n")
+    assert code == 0
+    assert err == 'kan-client: standard input: ignored "y", "z"; --target y compares the answers with the true values\n'
+
+
 def test_a_refused_model_is_listed_with_its_reason(kan_serve: Start, write_model: WriteModel, call: Call) -> None:
     """The other models are listed too. `health` of the server or of the model fails."""
     write_model("affine")
