@@ -34,9 +34,9 @@ def _describe_cells(column: Column, manifest: ModelManifest) -> str:
 
 def _describe_gaps(column: Column, manifest: ModelManifest) -> str:
     if column.categories:
-        return "is a word of its own" if "" in column.categories else "has no answer"
+        return "is a word of its own" if "" in column.categories else "gives no answer"
     feature = _feature_of(column, manifest)
-    return f"counts as {feature.imputed:.6g}" if feature.HasField("imputed") else "has no answer"
+    return f"counts as {feature.imputed:.6g}" if feature.HasField("imputed") else "gives no answer"
 
 
 def _feature_of(column: Column, manifest: ModelManifest) -> Feature:

@@ -135,7 +135,7 @@ def _version(text: str) -> int:
 
 def _columns(text: str) -> list[str]:
     try:
-        names = next(csv.reader([text], strict=True), [])
+        names = next(csv.reader([text], skipinitialspace=True, strict=True), [])
     except csv.Error as error:
         raise argparse.ArgumentTypeError(f"wanted names with commas between them, got {text!r}: {error}") from None
     if not names or "" in names:

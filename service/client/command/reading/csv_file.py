@@ -108,6 +108,11 @@ def _check_header(source: str, header: list[str], names: Sequence[str]) -> None:
                 f"{source}: columns {header.index(name) + 1} and {place + 1} are both called {quoted(name)}"
             )
     absent = [name for name in names if name not in header]
+    if absent and header[0].lstrip()[:1] in ("[", "{"):
+        raise InvalidInput(
+            f"{source}: this seems to be JSON, read as CSV; wanted --format jsonl, with one object on each line (in "
+            'pandas: to_json(..., orient="records", lines=True))'
+        )
     if len(absent) == len(names) and all(re.fullmatch(r"\s*[-+.\deE]*\s*", name) for name in header):
         raise InvalidInput(
             f"{source}: the first line holds {list_names(header)}; a header is needed: the names of the columns, "

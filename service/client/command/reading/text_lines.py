@@ -7,6 +7,14 @@ from typing import Final, Protocol
 from service.client.errors import InvalidInput
 
 _LONGEST_LINE_BYTES: Final = 2**24
+# The first bytes of files that people take for text, and what to do with them.
+_NO_TEXT: Final = {
+    b"\xff\xfe": "the text is UTF-16; save it as UTF-8",
+    b"\xfe\xff": "the text is UTF-16; save it as UTF-8",
+    b"PAR1": "this is Parquet; wanted CSV or JSON lines (in pandas: read_parquet(...).to_csv(..., index=False))",
+    b"\x1f\x8b": "this is compressed; wanted text (on a shell: zcat FILE | kan-client predict MODEL)",
+    b"PK\x03\x04": "this is a spreadsheet or a zip file; wanted text (save a spreadsheet as 'CSV UTF-8')",
+}
 
 
 class ByteLines(Protocol):
@@ -36,7 +44,7 @@ class TextLines:
         """Each line. The bytes that are not UTF-8 are replaced by U+FFFD.
 
         Raises:
-            InvalidInput: when the text is UTF-16, or a line is longer than 16 MiB.
+            InvalidInput: when the text is UTF-16 or no text at all, or a line is longer than 16 MiB.
         """
         for number in itertools.count(1):
             content = self._stream.readline(_LONGEST_LINE_BYTES)
@@ -46,8 +54,10 @@ class TextLines:
                 raise InvalidInput(
                     f"{self._source}: line {number} is longer than {_LONGEST_LINE_BYTES} bytes; is this text?"
                 )
-            if number == 1 and content.startswith((b"\xff\xfe", b"\xfe\xff")):
-                raise InvalidInput(f"{self._source}: the text is UTF-16; save it as UTF-8")
+            if number == 1:
+                for beginning, what in _NO_TEXT.items():
+                    if content.startswith(beginning):
+                        raise InvalidInput(f"{self._source}: {what}")
             encoding = "utf-8-sig" if number == 1 else "utf-8"
             try:
                 line = content.decode(encoding)

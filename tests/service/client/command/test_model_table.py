@@ -22,8 +22,8 @@ def test_each_column_has_its_ground_and_its_gaps() -> None:
     assert [line.rstrip() for line in table] == [
         "column  holds                                 an empty cell",
         "age     numbers, 1 to 99.5 in training        counts as 40",
-        'colour  words: "red", "blue, dark"            has no answer',
-        "dose    numbers, -1e-09 to 1e+07 in training  has no answer",
+        'colour  words: "red", "blue, dark"            gives no answer',
+        "dose    numbers, -1e-09 to 1e+07 in training  gives no answer",
     ]
 
 

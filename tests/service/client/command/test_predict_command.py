@@ -144,7 +144,7 @@ def test_words_that_training_never_saw_have_no_answer(call: Call) -> None:
 def test_kept_columns_stand_before_the_answer(call: Call, style: str) -> None:
     """Text is kept as it is, also of a bad row. The answer is predicted_<target>; inputs can be kept too."""
     text = 'id,x0,x1,x2,x3,"na,me"\n007,1,2,3,4,"a ""b"",\nc"\n ,1,2,x,4,\n'
-    code, out, err = call("classifier", "--keep", 'id,"na,me"', "--keep", "x0", "--output", style, stdin=text)
+    code, out, err = call("classifier", "--keep", 'id, "na,me"', "--keep", "x0", "--output", style, stdin=text)
     assert code == 3
     assert "ignored" not in err
     if style == "csv":

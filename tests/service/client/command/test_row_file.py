@@ -100,7 +100,12 @@ def test_a_header_alone_has_no_rows() -> None:
         (b'"a"x,b\n1,2\n', "t: line 1: not readable as CSV"),
         (b"a,b\xfc\n1,2\n", "t: line 1 holds the byte 0xFC, which is not UTF-8"),
         ("a,b\n1,2\n".encode("utf-16"), "t: the text is UTF-16"),
-        (b"PAR1\x15\x04\xff", "not UTF-8"),
+        (b"PAR1\x15\x04\xff", "t: this is Parquet; wanted CSV or JSON lines"),
+        (b"\x1f\x8b\x08", "t: this is compressed; .* zcat"),
+        (b"PK\x03\x04\x14", "t: this is a spreadsheet or a zip file"),
+        (b"\x93a,b\n", "t: line 1 holds the byte 0x93, which is not UTF-8"),
+        (b'[{"a":1,"b":2}]', "t: this seems to be JSON, read as CSV; wanted --format jsonl"),
+        (b'{"a":1,"b":2}\n', "t: this seems to be JSON, read as CSV; wanted --format jsonl"),
         (b"a" * 2**24, "t: line 1 is longer than 16777216 bytes"),
     ],
 )
