@@ -31,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     options = new_parser().parse_args(arguments)
+    if sys.stdout is None:  # closed at the start, as by >&-
+        return _fail("standard output is closed; wanted a place for the answers", _WRONG_INPUT)
     try:
         client = Client(options.address, options.timeout_seconds)
     except ValueError as error:

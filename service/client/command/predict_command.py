@@ -101,12 +101,13 @@ def _predict(client: Client, options: argparse.Namespace) -> int:
         keep=tuple(options.keep),
         strict=options.strict,
     )
-    progress = Progress(sys.stderr, is_shown=sys.stderr.isatty() and not to_people)
+    messages = sys.stderr or io.StringIO()  # closed at the start, as by 2>&-: nobody reads them
+    progress = Progress(messages, is_shown=messages.isatty() and not to_people)
     with _open(options.file) as stream, contextlib.closing(progress), _end_on_sigterm():
         outcome = predict_file(client, job, stream, sys.stdout, progress.tell, progress.show)
     if outcome.score:
         sys.stdout.flush()
-        sys.stderr.write(f"{outcome.score}\n")
+        messages.write(f"{outcome.score}\n")
     return _BAD_ROWS if outcome.has_bad_row else _OK
 
 

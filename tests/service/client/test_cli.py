@@ -252,6 +252,24 @@ def test_closed_standard_input_is_one_line_and_exit_code_2(nobody: str) -> None:
     assert re.fullmatch("kan-client: standard input is closed.*\n", done.stderr)
 
 
+def test_closed_standard_output_is_one_line_and_exit_code_2(nobody: str) -> None:
+    """No traceback, for any command."""
+    for arguments in (["predict", "affine", "-"], ["models"]):
+        closed = ["sh", "-c", 'exec "$@" >&-', "sh", *COMMAND, *arguments]
+        done = subprocess.run(closed, stderr=subprocess.PIPE, text=True, check=False, stdin=subprocess.DEVNULL)
+        assert done.returncode == 2
+        assert re.fullmatch("kan-client: standard output is closed.*\n", done.stderr)
+
+
+def test_closed_standard_error_ends_no_table(address: str) -> None:
+    """Messages are lost, answers are not."""
+    closed = ["sh", "-c", 'exec "$@" 2>&-', "sh", *COMMAND, "predict", "affine", "--target", "y"]
+    done = subprocess.run(
+        closed, input="x0,x1,x2,x3,y\n1,2,3,4,5\n1,2,x,4,5\n", stdout=subprocess.PIPE, text=True, check=False
+    )
+    assert (done.returncode, len(done.stdout.splitlines())) == (3, 3)
+
+
 @pytest.mark.parametrize("arguments", [("predict",), ("predict", "m", "--model-version", "0"), ("fly",), ()])
 def test_a_wrong_command_line_is_exit_code_2(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
     """As argparse says it."""
