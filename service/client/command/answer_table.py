@@ -22,17 +22,9 @@ _ALIGNED_ROWS = 1000
 _PLAIN = (np.float32, str)
 
 
-def column_names(manifest: ModelManifest, all_probabilities: bool, beside_kept: bool = False) -> list[str]:
-    """The names of the columns that `cells` gives.
-
-    Args:
-        manifest: of the model.
-        all_probabilities: as of `cells`.
-        beside_kept: whether columns of the file stand beside the answer, so that its name has to differ from theirs.
-    """
+def column_names(manifest: ModelManifest, all_probabilities: bool) -> list[str]:
+    """The names of the columns that `cells` gives."""
     target = manifest.target or "prediction"
-    if beside_kept and manifest.target:
-        target = f"predicted_{target}"
     if manifest.task != TASK_CLASSIFICATION:
         width = int(manifest.outputs[0].shape[-1]) if manifest.outputs else 1
         return [target] if width <= 1 else [f"{target}_{place}" for place in range(width)]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from kan_api.cells import quoted
-from kan_api.v1.manifest_pb2 import ModelManifest
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
 from service.client.command.answer_table import Style, column_names
 from service.client.command.row_file import Format
 from service.client.errors import InvalidInput
@@ -40,12 +40,16 @@ class PredictionJob:
         return list(dict.fromkeys([*(column.name for column in manifest.columns), *target, *self.keep]))
 
     def columns_of_answer(self, manifest: ModelManifest) -> list[str]:
-        """The names of the columns of an answer.
+        """The names of the columns of an answer. Beside columns of the file, a target is called predicted_<target>.
 
         Raises:
             InvalidInput: when a column to keep has one of these names.
         """
-        names = column_names(manifest, self.all_probabilities, beside_kept=bool(self.keep))
+        names = column_names(manifest, self.all_probabilities)
+        if self.keep and manifest.target:
+            # Of classes, the label alone has the target's name; the others are probabilities.
+            targets = 1 if manifest.task == TASK_CLASSIFICATION else len(names)
+            names = [f"predicted_{name}" if place < targets else name for place, name in enumerate(names)]
         for name in self.keep:
             if name in names:
                 raise InvalidInput(
