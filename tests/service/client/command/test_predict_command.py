@@ -19,8 +19,8 @@ import pytest
 from kan_api.v1 import manifest_pb2
 from service.client import cli
 from tests.kit.models.graphs import KINDS
-from tests.kit.models.repository import write_version
-from tests.kit.server.kan_serve import KanServe, serving
+from tests.kit.models.repository import WriteModel, write_version
+from tests.kit.server.kan_serve import KanServe, Start, serving
 from tests.kit.waiting import wait_for
 
 COMMAND = [sys.executable, "-m", "service.client.cli", "predict"]
@@ -239,6 +239,23 @@ def test_an_interrupted_table_leaves_nothing_in_a_file(
         assert process.stderr is not None
         assert process.stderr.read() == ""
     assert path.read_text() == ""
+
+
+def test_a_server_that_goes_away_leaves_nothing_in_a_file(
+    kan_serve: Start, write_model: WriteModel, tmp_path: Path
+) -> None:
+    """The exit code is 1, and the message says which server it was."""
+    write_model("affine")
+    server = kan_serve()
+    path = tmp_path / "answers.csv"
+    with path.open("w") as output, start(server, output) as process:
+        feed_a_block(process)
+        wait_for(lambda: path.stat().st_size > 0)
+        server.kill()
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, path.read_text()) == (1, "")
+    assert f"no server at {server.grpc}" in err
+    assert err.count("\n") == 1
 
 
 @pytest.mark.usefixtures("foreground")
