@@ -46,9 +46,8 @@ class PredictionJob:
             InvalidInput: when a column to keep has one of these names.
         """
         names = column_names(manifest, self.all_probabilities)
-        if self.keep and manifest.target:
-            # Of classes, the label alone has the target's name; the others are probabilities.
-            targets = 1 if manifest.task == TASK_CLASSIFICATION else len(names)
+        if self.keep:
+            targets = len(target_names(manifest))
             names = [f"predicted_{name}" if place < targets else name for place, name in enumerate(names)]
         for name in self.keep:
             if name in names:
@@ -57,6 +56,17 @@ class PredictionJob:
                     "name; rename it in the file"
                 )
         return names
+
+
+def target_names(manifest: ModelManifest) -> list[str]:
+    """The first columns of an answer, which are named after columns of the training table; none for a nameless target.
+
+    Of classes that is the label; the other columns are probabilities.
+    """
+    names = column_names(manifest, all_probabilities=False)
+    if not manifest.target and names[0].startswith("prediction"):
+        return []
+    return names[:1] if manifest.task == TASK_CLASSIFICATION else names
 
 
 @dataclass(frozen=True)

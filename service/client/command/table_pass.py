@@ -11,7 +11,7 @@ from service.client.answers import Prediction
 from service.client.client import Client
 from service.client.command.answer_table import Cell, cells, cells_of_all_rows, lines
 from service.client.command.bad_rows import BadRows
-from service.client.command.prediction_job import PredictionJob
+from service.client.command.prediction_job import PredictionJob, target_names
 from service.client.command.printed import Printed, Replay
 from service.client.command.reading.file_block import FileBlock, pick_rows
 from service.client.command.row_encoder import EncodedBlock, RowEncoder, find_refused
@@ -91,10 +91,10 @@ class TablePass:
 
     def _target_hint(self, ignored: Sequence[str]) -> str:
         """If the file seems to have the true values, how to compare the answers with them."""
-        target = self._manifest.target
-        return (
-            f"; --target {shlex.quote(target)} compares the answers with the true values" if target in ignored else ""
-        )
+        for target in target_names(self._manifest):
+            if target in ignored:
+                return f"; --target {shlex.quote(target)} compares the answers with the true values"
+        return ""
 
     def _predict(self, block: FileBlock, bulk: bool) -> tuple[Prediction | None, EncodedBlock]:
         """The answers to the good rows of a block, None without a good row; and which rows they are."""
