@@ -106,7 +106,6 @@ def _predict(client: Client, options: argparse.Namespace) -> int:
     with _open(options.file) as stream, contextlib.closing(progress), _end_on_sigterm():
         outcome = predict_file(client, job, stream, sys.stdout, progress.tell, progress.show)
     if outcome.score:
-        sys.stdout.flush()
         messages.write(f"{outcome.score}\n")
     return _BAD_ROWS if outcome.has_bad_row else _OK
 

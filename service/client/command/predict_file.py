@@ -58,7 +58,9 @@ def predict_file(
     """
     text, printed = Replay(stream), Printed(output)
     try:
-        return _answer(client, job, text, printed, tell, show_progress)
+        outcome = _answer(client, job, text, printed, tell, show_progress)
+        printed.flush()  # here, because an interrupt or a full disk must not leave a part of the table
+        return outcome
     except BrokenPipeError:
         raise  # nobody reads the output any more
     except (Exception, KeyboardInterrupt, SystemExit) as error:

@@ -41,6 +41,10 @@ class Printed:
             encoding = self._stream.encoding or "utf-8"
             self.write(line.encode(encoding, "replace").decode(encoding))
 
+    def flush(self) -> None:
+        """Hand all lines to the system."""
+        self._stream.flush()
+
     def take_back(self) -> bool:
         """Remove all printed lines; False if that is impossible.
 
@@ -53,9 +57,16 @@ class Printed:
             return True
         if self._start is None:
             return False
-        self._stream.flush()
+        file = self._stream.fileno()
+        try:
+            self._stream.flush()
+        except OSError:
+            # Nothing more can be written, but a part that was written can be removed.
+            if os.fstat(file).st_size <= self._start + self._bytes:
+                os.ftruncate(file, self._start)
+            raise
         # An interrupt may have kept the last line from being written.
-        if not self._start <= os.fstat(self._stream.fileno()).st_size <= self._start + self._bytes:
+        if not self._start <= os.fstat(file).st_size <= self._start + self._bytes:
             return False
         self._stream.buffer.seek(self._start)
         self._stream.buffer.truncate(self._start)

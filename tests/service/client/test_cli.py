@@ -313,6 +313,16 @@ def test_a_full_disk_is_one_line_and_exit_code_1(address: str) -> None:
     assert re.fullmatch("kan-client: .*No space left.*\n", done.stderr)
 
 
+def test_a_disk_that_fills_up_keeps_no_part_of_a_table(address: str, tmp_path: Path) -> None:
+    """A bound on the size of files stands for the disk."""
+    path = tmp_path / "answers.csv"
+    bounded = ["sh", "-c", 'ulimit -f 16; exec "$@" > "$0"', str(path), *COMMAND, "predict", "affine"]
+    rows = "x0,x1,x2,x3\n" + "1,2,3,4\n" * 20_000
+    done = subprocess.run(bounded, input=rows, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, path.read_text()) == (1, "")
+    assert re.fullmatch("kan-client: .*File too large\n", done.stderr)
+
+
 def test_answers_are_utf8_whatever_the_locale(kan_serve: Start, write_model: WriteModel) -> None:
     """As the input is; a label beyond Latin-1 is no crash."""
     write_model("classifier", change=lambda manifest: manifest.classes.__setitem__(slice(0, 3), ["赤", "緑", "青"]))
