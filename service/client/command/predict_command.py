@@ -20,6 +20,7 @@ from service.client.errors import InvalidInput
 
 _OK: Final = 0
 _BAD_ROWS: Final = 3
+_ENDING_SIGNALS: Final = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _JSON_SUFFIXES: Final = (".jsonl", ".ndjson")
 
 
@@ -103,7 +104,7 @@ def _predict(client: Client, options: argparse.Namespace) -> int:
     )
     messages = sys.stderr or io.StringIO()  # closed at the start, as by 2>&-: nobody reads them
     progress = Progress(messages, is_shown=messages.isatty() and not to_people)
-    with _open(options.file) as stream, contextlib.closing(progress), _end_on_sigterm():
+    with _open(options.file) as stream, contextlib.closing(progress), _end_on_signals():
         outcome = predict_file(client, job, stream, sys.stdout, progress.tell, progress.show)
     if outcome.score:
         messages.write(f"{outcome.score}\n")
@@ -111,20 +112,22 @@ def _predict(client: Client, options: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _end_on_sigterm() -> Iterator[None]:
-    """SIGTERM ends the command as an interrupt does, so that it leaves no file with half of the answers."""
+def _end_on_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the command as an interrupt does, so that it leaves no file with half of the answers."""
 
     def end(number: int, _: object) -> None:
         sys.exit(128 + number)
 
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, end)
+    before = {}
+    if threading.current_thread() is threading.main_thread():  # others may not set handlers
+        for number in _ENDING_SIGNALS:
+            if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP, and that holds
+                before[number] = signal.signal(number, end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _version(text: str) -> int:

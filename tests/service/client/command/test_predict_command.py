@@ -224,7 +224,7 @@ def test_classes_are_scored_without_bad_rows(call: Call) -> None:
     assert "accuracy 0.5000 (1 of 2 rows)" in err
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 @pytest.mark.usefixtures("foreground")
 def test_an_interrupted_table_leaves_nothing_in_a_file(
     server: KanServe, tmp_path: Path, number: signal.Signals, code: int
