@@ -1,26 +1,24 @@
-"""kan-client: list models, predict the rows of a file, ask for health."""
+"""kan-client: list models, describe one, predict the rows of a file, ask for health."""
 
 import argparse
-import contextlib
-import io
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
-from pathlib import Path
-from typing import BinaryIO
 
 from service.client.client import Client
 from service.client.command.answer_table import table_lines
-from service.client.command.predict_file import PredictionJob, predict_file
-from service.client.command.row_file import Format
+from service.client.command.model_table import model_lines
+from service.client.command.predict_command import add_model_version, add_predict
 from service.client.errors import ClientError, InvalidInput, NotFound
 
 _OK, _FAILED, _WRONG_INPUT = 0, 1, 2
-_JSON_SUFFIXES = (".jsonl", ".ndjson")
-_DESCRIPTION = "Call a kan-serve: list its models, predict the rows of a file, ask for health."
-_EXIT_CODES = "exit codes: 0 done, 1 the server failed or is not there, 2 wrong input, 130 interrupted"
+_DESCRIPTION = "Call a kan-serve: list its models, describe one, predict the rows of a file, ask for health."
+_EXIT_CODES = (
+    "exit codes: 0 done, 1 the server failed or is not there, 2 wrong input, 3 done, but some rows of the file are bad "
+    "and have no answer, 130 interrupted"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     options = new_parser().parse_args(arguments)
+    if sys.stdout is None:  # closed at the start, as by >&-
+        return _fail("standard output is closed; wanted a place for the answers", _WRONG_INPUT)
     try:
         client = Client(options.address, options.timeout_seconds)
     except ValueError as error:
@@ -82,44 +82,17 @@ def new_parser() -> argparse.ArgumentParser:
     models = commands.add_parser("models", parents=[common], help="list the server's models")
     models.set_defaults(run=_models)
 
-    predict = commands.add_parser("predict", parents=[common], help="predict the rows of a file", epilog=_EXIT_CODES)
-    predict.set_defaults(run=_predict)
-    predict.add_argument("model", metavar="MODEL")
-    predict.add_argument(
-        "file",
-        metavar="FILE",
-        nargs="?",
-        default="-",
-        help="CSV with a header, or JSON lines; columns are found by name, in any order; - or nothing: standard input",
-    )
-    predict.add_argument("--model-version", type=_version, metavar="N", help="default: the latest that is ready")
-    predict.add_argument(
-        "--format",
-        choices=("csv", "jsonl"),
-        help=f"of the file (default: jsonl for {' and '.join(_JSON_SUFFIXES)}, else csv)",
-    )
-    predict.add_argument(
-        "--output",
-        choices=("table", "csv", "json"),
-        help="default: table on a terminal, else csv; json: one object a line",
-    )
-    predict.add_argument(
-        "--all", action="store_true", help="print the probability of every class, not only the label's"
-    )
-    predict.add_argument(
-        "--target", metavar="COLUMN", help="column of the file with the true values: print how good the predictions are"
-    )
+    describe = commands.add_parser("describe", parents=[common], help="list the columns that a model wants")
+    describe.set_defaults(run=_describe)
+    describe.add_argument("model", metavar="MODEL")
+    add_model_version(describe)
+
+    add_predict(commands, common, _EXIT_CODES)
 
     health = commands.add_parser("health", parents=[common], help="exit with 0 when the server or the model answers")
     health.set_defaults(run=_health)
     health.add_argument("model", metavar="MODEL", nargs="?", default="")
     return parser
-
-
-def _version(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and 0 < int(text) < 2**63):
-        raise argparse.ArgumentTypeError(f"wanted a whole number from 1, got {text!r}")
-    return int(text)
 
 
 def _models(client: Client, options: argparse.Namespace) -> int:
@@ -144,6 +117,11 @@ def _models(client: Client, options: argparse.Namespace) -> int:
     return _OK
 
 
+def _describe(client: Client, options: argparse.Namespace) -> int:
+    sys.stdout.writelines(model_lines(client.manifest(options.model, options.model_version)))
+    return _OK
+
+
 def _health(client: Client, options: argparse.Namespace) -> int:
     try:
         health = client.health(options.model)
@@ -151,46 +129,6 @@ def _health(client: Client, options: argparse.Namespace) -> int:
         return _fail(str(error), _FAILED)
     print(health.name)
     return _OK if health.name == "SERVING" else _FAILED
-
-
-def _predict(client: Client, options: argparse.Namespace) -> int:
-    if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
-        # The output is UTF-8, as the input is, under any locale.
-        sys.stdout.reconfigure(encoding="utf-8")
-    table = PredictionJob(
-        model=options.model,
-        version=options.model_version,
-        source="standard input" if options.file == "-" else options.file,
-        file_format=_format(options),
-        style=options.output or ("table" if sys.stdout.isatty() else "csv"),
-        all_probabilities=options.all,
-        target=options.target,
-    )
-    with _open(options.file) as stream:
-        score = predict_file(client, table, stream, sys.stdout, _tell)
-    if score:
-        sys.stdout.flush()
-        print(score, file=sys.stderr)
-    return _OK
-
-
-def _format(options: argparse.Namespace) -> Format:
-    if options.format:
-        chosen: Format = options.format
-        return chosen
-    return "jsonl" if options.file.lower().endswith(_JSON_SUFFIXES) else "csv"
-
-
-@contextlib.contextmanager
-def _open(file: str) -> Iterator[BinaryIO]:
-    """The file, or standard input for "-"."""
-    if file == "-":
-        if sys.stdin is None:  # closed at the start, as by <&-
-            raise InvalidInput("standard input is closed; wanted rows there, or a file")
-        yield sys.stdin.buffer
-        return
-    with Path(file).open("rb") as stream:
-        yield stream
 
 
 def _fail(message: str, code: int) -> int:

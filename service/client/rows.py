@@ -165,7 +165,8 @@ def _numbers(name: str, rows: TableRows, may_be_missing: bool) -> NDArray[np.flo
     missing = np.isnan(values)
     if missing.any() and not may_be_missing:
         row = int(np.argmax(missing))
-        raise _fault(row, name, rows, f"holds no value ({_show(rows.columns[name][row])}), wanted a number")
+        what = f"holds no value ({_show(rows.columns[name][row])}), wanted a number"
+        raise _fault(row, name, rows, f"{what}, because the model fills in no gaps of this column")
     return values
 
 

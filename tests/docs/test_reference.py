@@ -79,7 +79,7 @@ def test_metrics_have_the_names_of_the_written_table() -> None:
 def test_every_command_is_there() -> None:
     """With its help, as the program prints it."""
     page = commands.page()
-    train, client = ("run", "init", "tune", "import"), ("models", "predict", "health")
+    train, client = ("run", "init", "tune", "import"), ("models", "describe", "predict", "health")
     for name in ("kan-serve", *(f"kan-train {each}" for each in train), *(f"kan-client {each}" for each in client)):
         assert f"# {name}\n\n```text\nusage: {name} " in page
 

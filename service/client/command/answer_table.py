@@ -4,7 +4,8 @@ import csv
 import io
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -13,10 +14,12 @@ from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
 from service.client.answers import Prediction
 
 Style = Literal["table", "csv", "json"]
-# A label is None where the model answered NaN.
-Cell = str | np.float32 | None
+# A number of an answer is np.float32. A label is None if the model answered NaN. All cells of an answer are None if the
+# row has no answer. A cell that is kept from the file is text, or of one of JSON's types.
+Cell = object
 
 _ALIGNED_ROWS = 1000
+_PLAIN = (np.float32, str)
 
 
 def column_names(manifest: ModelManifest, all_probabilities: bool) -> list[str]:
@@ -39,6 +42,30 @@ def cells(prediction: Prediction, all_probabilities: bool) -> Iterator[Sequence[
         return
     for label, probabilities in zip(prediction.labels, prediction.values, strict=True):
         yield (label, *probabilities) if all_probabilities else (label, probabilities.max())
+
+
+def cells_of_all_rows(
+    answers: Iterator[Sequence[Cell]],
+    width: int,
+    unanswered: Container[int],
+    kept: Sequence[Sequence[object]],
+    rows: int,
+) -> Iterator[Sequence[Cell]]:
+    """The cells of each row of a block, with kept columns before the answer.
+
+    Args:
+        answers: the cells of the rows that have an answer, in order.
+        width: number of cells of an answer.
+        unanswered: the numbers of the rows without an answer: their answer is empty.
+        kept: the cells of each column that is kept.
+        rows: number of rows of the block.
+    """
+    if not kept and not unanswered:
+        yield from answers
+        return
+    nothing = (None,) * width
+    for row, keys in enumerate(zip(*kept, strict=True) if kept else itertools.repeat((), rows)):
+        yield (*keys, *(nothing if row in unanswered else next(answers)))
 
 
 def lines(style: Style, names: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterator[str]:
@@ -85,8 +112,7 @@ def _csv_lines(names: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterator
     # The header waits for the first row, so that wrong input prints nothing.
     first = list(itertools.islice(rest, 1))
     for row in itertools.chain([names], first, rest):
-        # str() of a float32 is the shortest text that parses to the same number.
-        writer.writerow(["" if cell is None else str(cell) for cell in row])
+        writer.writerow(map(_text, row))
         yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()
@@ -98,13 +124,27 @@ def _json_lines(names: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterato
         yield json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def _text(cell: Cell) -> str:
+    """A cell in CSV."""
+    if isinstance(cell, _PLAIN):
+        # str() of a float32 is the shortest text that parses to the same number.
+        return str(cell)
+    return "" if cell is None else json.dumps(cell, ensure_ascii=False)
+
+
 def _short(cell: Cell) -> str:
-    if cell is None:
-        return "?"
-    return cell if isinstance(cell, str) else f"{cell:.6g}"
+    """A cell in a table for people: on one line."""
+    if isinstance(cell, np.float32):
+        return f"{cell:.6g}"
+    return "?" if cell is None else " ".join(_text(cell).split())
 
 
-def _json_value(cell: Cell) -> str | float | None:
-    if cell is None or isinstance(cell, str):
-        return cell
-    return float(str(cell)) if np.isfinite(cell) else None
+def _json_value(cell: Cell) -> object:
+    """A cell in JSON, which has no NaN and no infinity."""
+    if isinstance(cell, np.float32):
+        return float(str(cell)) if np.isfinite(cell) else None
+    if isinstance(cell, float):
+        return cell if math.isfinite(cell) else None
+    if isinstance(cell, dict):
+        return {name: _json_value(part) for name, part in cell.items()}
+    return [_json_value(part) for part in cell] if isinstance(cell, list) else cell

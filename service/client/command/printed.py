@@ -3,17 +3,10 @@
 import os
 import stat
 from collections import deque
-from typing import BinaryIO, Final, Protocol, TextIO
+from typing import BinaryIO, Final, TextIO
 
 # The beginning of a table on a pipe is kept up to this size, so that it can be read a second time.
 _MOST_HELD_BYTES: Final = 2**26
-
-
-class ByteLines(Protocol):
-    """A stream of lines."""
-
-    def readline(self, size: int = ..., /) -> bytes:
-        r"""The next line with its "\n", cut after `size` bytes; b"" at the end of the stream."""
 
 
 class Printed:
@@ -35,23 +28,45 @@ class Printed:
         return self._start is not None
 
     def write(self, line: str) -> None:
-        """Print one line."""
-        self._stream.write(line)
+        """Print one line. A character that the stream cannot hold becomes a question mark."""
+        # Counted first: an interrupt may come right after the write, and then the line must be removable too.
         self.lines += 1
-        if self._start is not None:
-            self._bytes += len(line.encode())
+        try:
+            if self._start is not None:
+                self._bytes += len(line.encode())
+            self._stream.write(line)
+        except UnicodeEncodeError:
+            # JSON may hold half of a surrogate pair, and a terminal may have another encoding than UTF-8.
+            self.lines -= 1
+            encoding = self._stream.encoding or "utf-8"
+            self.write(line.encode(encoding, "replace").decode(encoding))
+
+    def flush(self) -> None:
+        """Hand all lines to the system."""
+        self._stream.flush()
 
     def take_back(self) -> bool:
         """Remove all printed lines; False if that is impossible.
 
         Lines on a pipe or a terminal have been read. In a file, another process may have written behind them.
+
+        Raises:
+            OSError: when the lines cannot be written completely, as on a full disk.
         """
         if not self.lines:
             return True
         if self._start is None:
             return False
-        self._stream.flush()
-        if os.fstat(self._stream.fileno()).st_size != self._start + self._bytes:
+        file = self._stream.fileno()
+        try:
+            self._stream.flush()
+        except OSError:
+            # Nothing more can be written, but a part that was written can be removed.
+            if os.fstat(file).st_size <= self._start + self._bytes:
+                os.ftruncate(file, self._start)
+            raise
+        # An interrupt may have kept the last line from being written.
+        if not self._start <= os.fstat(file).st_size <= self._start + self._bytes:
             return False
         self._stream.buffer.seek(self._start)
         self._stream.buffer.truncate(self._start)
@@ -72,9 +87,10 @@ class Replay:
         self._held: list[bytes] | None = None if stream.seekable() else []
         self._held_bytes = 0
         self._again: deque[bytes] = deque()
+        self._size = _size(stream)
 
     def readline(self, size: int = -1, /) -> bytes:
-        """As ByteLines.readline."""
+        r"""The next line with its "\n", cut after `size` bytes; b"" at the end of the stream."""
         line = self._again.popleft() if self._again else self._stream.readline(size)
         if self._held is not None:
             self._held.append(line)
@@ -82,6 +98,10 @@ class Replay:
             if self._held_bytes > _MOST_HELD_BYTES:
                 self.let_go()
         return line
+
+    def share_read(self) -> float | None:
+        """How much of a file has been read, from 0 to 1; None for a pipe."""
+        return min(1.0, self._stream.tell() / self._size) if self._size else None
 
     def let_go(self) -> None:
         """Keep the lines of a pipe no longer: the table will not be read a second time."""
@@ -111,6 +131,14 @@ def _start(stream: TextIO) -> int | None:
     # If the shell opened the file with ">>", each line goes to the end of the file, whatever `tell` says. With ">" it
     # goes to the current position. If another process has written behind it, take_back finds that by the file's size.
     return status.st_size if _appends(stream) else stream.buffer.tell()
+
+
+def _size(stream: BinaryIO) -> int:
+    """The size of a file in bytes; 0 if the stream is not a file."""
+    try:
+        return os.fstat(stream.fileno()).st_size if stream.seekable() else 0
+    except OSError:  # the stream has no file descriptor
+        return 0
 
 
 def _appends(stream: TextIO) -> bool:

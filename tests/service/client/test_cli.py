@@ -101,6 +101,24 @@ def test_models_and_health(address: str, call: Call) -> None:
     assert "'nope' is unknown" in err
 
 
+def test_a_model_is_described(address: str, call: Call) -> None:
+    """The columns that it wants, for somebody without the file that it was trained on."""
+    code, out, err = call("describe", "paint")
+    assert (code, err) == (0, "")
+    assert out.startswith('paint version 1 answers "y", one of "red", "green", "blue"')
+    assert [line.split()[0] for line in out.splitlines()[2:]] == ["column", "weight", "colour"]
+    assert call("describe", "affine", "--model-version", "2")[0] == 0
+    assert call("describe", "affine", "--model-version", "1")[0] == 2
+    assert call("describe", "nope")[:2] == (2, "")
+
+
+def test_a_column_of_true_values_is_noticed(address: str, call: Call) -> None:
+    """It is ignored, and the message says how to compare."""
+    code, _, err = call("predict", "affine", stdin="x0,x1,x2,x3,y,z\n1,2,3,4,5,6\n")
+    assert code == 0
+    assert err == 'kan-client: standard input: ignored "y", "z"; --target y compares the answers with the true values\n'
+
+
 def test_a_refused_model_is_listed_with_its_reason(kan_serve: Start, write_model: WriteModel, call: Call) -> None:
     """The other models are listed too. `health` of the server or of the model fails."""
     write_model("affine")
@@ -191,10 +209,18 @@ WRONG = [
     (("affine",), "1,2,3,4\n", 'standard input: the first line holds "1", "2", "3", "4"; a header is needed'),
     (("affine",), "", "standard input: the file is empty"),
     (("affine",), "x0,x1\n1,2\n", 'standard input: columns "x2", "x3" missing; the header has "x0", "x1"'),
-    (("affine",), "x0,x1,x2,x3\n1,2,3,4\n1,2,z,4\n", 'row 2 (line 3): column "x2" holds "z", wanted a number'),
-    (("affine",), "x0,x1,x2,x3\n1,,3,4\n", 'row 1 (line 2): column "x1" holds no value (""), wanted a number'),
     (
-        ("paint",),
+        ("affine", "--strict"),
+        "x0,x1,x2,x3\n1,2,3,4\n1,2,z,4\n",
+        'row 2 (line 3): column "x2" holds "z", wanted a number',
+    ),
+    (
+        ("affine", "--strict"),
+        "x0,x1,x2,x3\n1,,3,4\n",
+        'row 1 (line 2): column "x1" holds no value (""), wanted a number',
+    ),
+    (
+        ("paint", "--strict"),
         "weight,colour\n1,grün\n",
         'column "colour" holds "grün", wanted one of "rot", "blau, \\"hell\\""',
     ),
@@ -224,6 +250,24 @@ def test_closed_standard_input_is_one_line_and_exit_code_2(nobody: str) -> None:
     done = subprocess.run(closed, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch("kan-client: standard input is closed.*\n", done.stderr)
+
+
+def test_closed_standard_output_is_one_line_and_exit_code_2(nobody: str) -> None:
+    """No traceback, for any command."""
+    for arguments in (["predict", "affine", "-"], ["models"]):
+        closed = ["sh", "-c", 'exec "$@" >&-', "sh", *COMMAND, *arguments]
+        done = subprocess.run(closed, stderr=subprocess.PIPE, text=True, check=False, stdin=subprocess.DEVNULL)
+        assert done.returncode == 2
+        assert re.fullmatch("kan-client: standard output is closed.*\n", done.stderr)
+
+
+def test_closed_standard_error_ends_no_table(address: str) -> None:
+    """Messages are lost, answers are not."""
+    closed = ["sh", "-c", 'exec "$@" 2>&-', "sh", *COMMAND, "predict", "affine", "--target", "y"]
+    done = subprocess.run(
+        closed, input="x0,x1,x2,x3,y\n1,2,3,4,5\n1,2,x,4,5\n", stdout=subprocess.PIPE, text=True, check=False
+    )
+    assert (done.returncode, len(done.stdout.splitlines())) == (3, 3)
 
 
 @pytest.mark.parametrize("arguments", [("predict",), ("predict", "m", "--model-version", "0"), ("fly",), ()])
@@ -267,6 +311,16 @@ def test_a_full_disk_is_one_line_and_exit_code_1(address: str) -> None:
         done = subprocess.run([*COMMAND, "models"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
     assert re.fullmatch("kan-client: .*No space left.*\n", done.stderr)
+
+
+def test_a_disk_that_fills_up_keeps_no_part_of_a_table(address: str, tmp_path: Path) -> None:
+    """A bound on the size of files stands for the disk."""
+    path = tmp_path / "answers.csv"
+    bounded = ["sh", "-c", 'ulimit -f 16; exec "$@" > "$0"', str(path), *COMMAND, "predict", "affine"]
+    rows = "x0,x1,x2,x3\n" + "1,2,3,4\n" * 20_000
+    done = subprocess.run(bounded, input=rows, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, path.read_text()) == (1, "")
+    assert re.fullmatch("kan-client: .*File too large\n", done.stderr)
 
 
 def test_answers_are_utf8_whatever_the_locale(kan_serve: Start, write_model: WriteModel) -> None:

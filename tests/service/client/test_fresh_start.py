@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from service.client import AsyncClient, Client, ClientError, NotFound
 from service.client.channel import options, target
-from service.client.command.predict_file import IncompleteTable, PredictionJob, predict_file
+from service.client.command.predict_file import IncompleteTable, Outcome, PredictionJob, predict_file
 from service.client.connection import Connection, Deadline, Rpc, Steps, Wait
 from service.client.streaming.conversation import Conversation
 from tests.kit.models.repository import WriteModel
@@ -153,7 +153,7 @@ class Gated(io.BytesIO):
         return super().readline(size)
 
 
-def predict(address: str, text: Gated, output: TextIO, told: list[str], style: Any = "csv", **changes: Any) -> str:
+def predict(address: str, text: Gated, output: TextIO, told: list[str], style: Any = "csv", **changes: Any) -> Outcome:
     """Run `kan-client predict`."""
     fields: dict[str, Any] = {"model": NAME, "version": None, "target": None, "all_probabilities": False, **changes}
     table = PredictionJob(source="rows.csv", file_format="csv", style=style, **fields)

@@ -177,8 +177,10 @@ def test_kan_client_prints_as_before(address: str) -> None:
         assert [row[:-width] for row in printed[1:]] == [row[:-width] for row in expected[1:]]
         before.check([row[-width:] for row in printed[1:]])
     unknown = str(PUBLISHED / "requests" / "flats_unknown_word.csv")
-    done = _kan_client("predict", "flats", unknown, "--address", address)
+    done = _kan_client("predict", "flats", unknown, "--strict", "--address", address)
     assert (done.returncode, done.stdout, '"Nordstadt"' in done.stderr) == (2, "", True), done.stderr
+    done = _kan_client("predict", "flats", unknown, "--address", address)
+    assert (done.returncode, '"Nordstadt"' in done.stderr) == (3, True), done.stderr
 
 
 def _kan_client(*arguments: str) -> "subprocess.CompletedProcess[str]":

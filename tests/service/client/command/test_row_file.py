@@ -4,6 +4,7 @@ import csv
 import io
 import itertools
 import json
+import re
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,15 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.client.command.reading.file_block import FileBlock
 from service.client.command.row_file import Format, read_blocks
 from service.client.errors import InvalidInput
-from service.client.rows import TableRows
 from training.data.table import read_table
 
 
 def blocks(
     content: bytes, file_format: Format = "csv", names: tuple[str, ...] = ("a", "b"), size: int = 100
-) -> list[TableRows]:
+) -> list[FileBlock]:
     """All blocks of a file called t."""
     return list(read_blocks(io.BytesIO(content), "t", file_format, names, size))
 
@@ -28,7 +29,7 @@ def blocks(
 def cells(content: bytes, file_format: Format = "csv", names: tuple[str, ...] = ("a", "b")) -> dict[str, list[object]]:
     """All cells by column."""
     read = blocks(content, file_format, names)
-    return {name: [cell for block in read for cell in block.columns[name]] for name in names}
+    return {name: [cell for block in read for cell in block.rows.columns[name]] for name in names}
 
 
 @pytest.mark.parametrize(
@@ -58,8 +59,8 @@ def test_quotes_may_hold_separators_quotes_and_line_ends() -> None:
 
 def test_unknown_columns_are_named() -> None:
     """All unknown columns except those without a name."""
-    assert blocks(b"z,a,,y,b\n1,2,3,4,5\n")[0].ignored == ("z", "y")
-    assert blocks(b'{"z":1,"a":2,"b":3}\n{"a":2,"b":3,"y":0}\n', "jsonl")[0].ignored == ("z", "y")
+    assert blocks(b"z,a,,y,b\n1,2,3,4,5\n")[0].rows.ignored == ("z", "y")
+    assert blocks(b'{"z":1,"a":2,"b":3}\n{"a":2,"b":3,"y":0}\n', "jsonl")[0].rows.ignored == ("z", "y")
 
 
 def test_json_lines_keep_their_types() -> None:
@@ -71,8 +72,8 @@ def test_json_lines_keep_their_types() -> None:
 def test_blocks_are_bounded_and_name_their_rows() -> None:
     """Rows are numbered through the whole file. The line of a row is the first line of its record."""
     read = blocks(b'a,b\n1,"x\ny"\n\n2,z\n3,z\n', size=2)
-    assert [block.count for block in read] == [2, 1]
-    assert [read[0].place(0), read[0].place(1), read[1].place(0)] == [
+    assert [block.rows.count for block in read] == [2, 1]
+    assert [read[0].rows.place(0), read[0].rows.place(1), read[1].rows.place(0)] == [
         "t: row 1 (line 2)",
         "t: row 2 (line 5)",
         "t: row 3 (line 6)",
@@ -95,12 +96,16 @@ def test_a_header_alone_has_no_rows() -> None:
         (b"c,d\n1,2\n", 't: columns "a", "b" missing'),
         (b"A,b \n1,2\n", 't: columns "a", "b" missing; the header has "A", "b "; near: "b "'),
         (b"a,b,a\n1,2,3\n", 't: columns 1 and 3 are both called "a"'),
-        (b"a,b\n1,2\n3\n", r't: row 2 \(line 3\) has 1 cells, the header has 2; the separator is taken to be ","'),
-        (b"a,b\n1,2,3\n", r"t: row 1 \(line 2\) has 3 cells"),
-        (b'a,b\n1,"x\n', "t: line 2: not readable as CSV: unexpected end of data"),
-        (b"a,b\n1,\xfc\n", "t: line 2 holds the byte 0xFC, which is not UTF-8"),
+        (b'a,b"\n1,2\n', 't: column "b" missing'),
+        (b'"a"x,b\n1,2\n', "t: line 1: not readable as CSV"),
+        (b"a,b\xfc\n1,2\n", "t: line 1 holds the byte 0xFC, which is not UTF-8"),
         ("a,b\n1,2\n".encode("utf-16"), "t: the text is UTF-16"),
-        (b"PAR1\x15\x04\xff", "not UTF-8"),
+        (b"PAR1\x15\x04\xff", "t: this is Parquet; wanted CSV or JSON lines"),
+        (b"\x1f\x8b\x08", "t: this is compressed; .* zcat"),
+        (b"PK\x03\x04\x14", "t: this is a spreadsheet or a zip file"),
+        (b"\x93a,b\n", "t: line 1 holds the byte 0x93, which is not UTF-8"),
+        (b'[{"a":1,"b":2}]', "t: this seems to be JSON, read as CSV; wanted --format jsonl"),
+        (b'{"a":1,"b":2}\n', "t: this seems to be JSON, read as CSV; wanted --format jsonl"),
         (b"a" * 2**24, "t: line 1 is longer than 16777216 bytes"),
     ],
 )
@@ -113,24 +118,77 @@ def test_what_is_no_csv_is_told_with_its_line(content: bytes, wanted: str) -> No
         blocks(content)
 
 
+def faults(content: bytes, file_format: Format = "csv", size: int = 100) -> dict[int, str]:
+    """The faults of all rows, by the number of the row in the file."""
+    found: dict[int, str] = {}
+    first = 0
+    for block in blocks(content, file_format, size=size):
+        found |= {first + row: why for row, why in block.faults.items()}
+        first += block.rows.count
+    return found
+
+
 @pytest.mark.parametrize(
     ("content", "wanted"),
     [
-        (
-            b'{"a":1,"b":2}\n{"a":1}\n',
-            r't: row 2 \(line 2\) lacks column "b"; it has "a" \(a missing value',
-        ),
-        (b"[1,2]\n", r"t: row 1 \(line 1\) is a list, wanted cells by column name"),
-        (b"\na,b\n", r"t: row 1 \(line 2\) is not one JSON object on one line"),
-        (b"[" * 100_000, r"t: row 1 \(line 1\) is not one JSON object on one line"),
-        (b'{"a":1,\n"b":2}', r"t: row 1 \(line 1\) is not one JSON object on one line"),
+        (b"3", r't: row 2 \(line 3\) has 1 cells, the header has 2; the separator is taken to be ","'),
+        (b"1,2,3", r"t: row 2 \(line 3\) has 3 cells"),
+        (b'1,"x"y', r"t: row 2 \(line 3\) is not readable as CSV: .* a quote inside a cell is written twice"),
+        (b'1,"x', r"t: row 2 \(line 3\) is not readable as CSV"),
+        (b"1,\xfc", r"t: row 2 \(line 3\) holds the byte 0xFC, which is not UTF-8"),
     ],
 )
-def test_what_is_no_json_line_is_told_with_its_line(content: bytes, wanted: str) -> None:
-    """Each message says what came and what was wanted.
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_a_row_of_csv_that_is_not_readable_costs_no_other_row(content: bytes, wanted: str, size: int) -> None:
+    """It stays in its place, with empty cells. The rows before and after it are read."""
+    text = b"a,b\n1,p\n" + content + b"\n\n3,r\n4,s\n"
+    [(row, why)] = faults(text, size=size).items()
+    assert row == 1
+    assert re.match(wanted, why)
+    assert cells(text) == {"a": ["1", "", "3", "4"], "b": ["p", "", "r", "s"]}
 
-    This table is the one place that pins these messages.
-    """
+
+def test_rows_of_several_lines_keep_their_lines_beside_a_faulty_one() -> None:
+    """A row is named by its first line, also behind a row with a wrong quote and a row that is not UTF-8."""
+    text = b'a,b\n1,"p\n\nq"\n2,"x"y\n\n3,"r\n\xfc"\n4\n'
+    assert [re.sub(r"\).*", ")", why) for why in faults(text).values()] == [
+        "t: row 2 (line 5)",
+        "t: row 3 (line 7)",
+        "t: row 4 (line 9)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted"),
+    [
+        (b'{"a":1}', r't: row 2 \(line 2\) lacks column "b"; it has "a" \(a missing value'),
+        (b"[1,2]", r"t: row 2 \(line 2\) is a list, wanted cells by column name"),
+        (b"a,b", r"t: row 2 \(line 2\) is not one JSON object on one line"),
+        (b"[" * 100_000, r"t: row 2 \(line 2\) is not one JSON object on one line"),
+        (b'{"a":"\xfc"}', r"t: row 2 \(line 2\) holds the byte 0xFC, which is not UTF-8"),
+    ],
+)
+def test_a_row_of_json_that_is_not_readable_costs_no_other_row(content: bytes, wanted: str) -> None:
+    """It stays in its place, with the cells that are known."""
+    text = b'{"a":1,"b":2}\n' + content + b'\n{"a":3,"b":4}\n'
+    [(row, why)] = faults(text, "jsonl").items()
+    assert row == 1
+    assert re.match(wanted, why)
+    known = 1 if content == b'{"a":1}' else None
+    assert cells(text, "jsonl") == {"a": [1, known, 3], "b": [2, None, 4]}
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted"),
+    [
+        (b'{"a":1}\n{"a":2,"c":3}\n', r't: row 1 \(line 1\) lacks column "b"'),
+        (b"a,b\n1,2\n", r"t: row 1 \(line 1\) is not one JSON object on one line"),
+        (b'{"a":1,\n"b":2}', r"t: row 1 \(line 1\) is not one JSON object on one line"),
+        (b'7\n{"a":1}\n', r't: row 2 \(line 2\) lacks column "b"'),
+    ],
+)
+def test_json_lines_without_a_column_at_all_are_refused(content: bytes, wanted: str) -> None:
+    """A column that no row has is no fault of one row. JSON lines have no header that would show it."""
     with pytest.raises(InvalidInput, match=wanted):
         blocks(content, "jsonl")
 
@@ -176,7 +234,7 @@ def test_memory_does_not_grow_with_the_file(file_format: Format) -> None:
     tracemalloc.start()
     try:
         for _ in range(20):
-            assert next(read).count == 1000
+            assert next(read).rows.count == 1000
         _, peak_bytes = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -188,4 +246,4 @@ def test_a_real_file_may_be_read(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(b"a,b\n1,2\n")
     with path.open("rb") as stream:
-        assert [block.count for block in read_blocks(stream, "t", "csv", ("a", "b"), 10)] == [1]
+        assert [block.rows.count for block in read_blocks(stream, "t", "csv", ("a", "b"), 10)] == [1]

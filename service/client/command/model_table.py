@@ -1,0 +1,43 @@
+"""What a model wants and answers, as a table for people: its columns, what they held in training, gaps."""
+
+from collections.abc import Iterator
+
+from kan_api.cells import quoted
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, Column, Feature, ModelManifest
+from service.client.command.answer_table import table_lines
+from service.client.errors import list_names
+
+
+def model_lines(manifest: ModelManifest) -> Iterator[str]:
+    r"""The lines of the table, each with its "\n".
+
+    Args:
+        manifest: of the model.
+    """
+    target = quoted(manifest.target) if manifest.target else "a prediction"
+    kind = f"one of {list_names(list(manifest.classes))}" if manifest.task == TASK_CLASSIFICATION else "a number"
+    yield f"{manifest.name} version {manifest.version} answers {target}, {kind}, to rows with these columns:\n"
+    yield "\n"
+    rows = [
+        [column.name, _describe_cells(column, manifest), _describe_gaps(column, manifest)]
+        for column in manifest.columns
+    ]
+    yield from table_lines(["column", "holds", "an empty cell"], rows, [False] * 3)
+
+
+def _describe_cells(column: Column, manifest: ModelManifest) -> str:
+    if column.categories:
+        return f"words: {list_names([word for word in column.categories if word])}"
+    feature = _feature_of(column, manifest)
+    return f"numbers, {feature.low:.6g} to {feature.high:.6g} in training"
+
+
+def _describe_gaps(column: Column, manifest: ModelManifest) -> str:
+    if column.categories:
+        return "is a word of its own" if "" in column.categories else "gives no answer"
+    feature = _feature_of(column, manifest)
+    return f"counts as {feature.imputed:.6g}" if feature.HasField("imputed") else "gives no answer"
+
+
+def _feature_of(column: Column, manifest: ModelManifest) -> Feature:
+    return next((feature for feature in manifest.features if feature.column == column.name), Feature())

@@ -1,0 +1,165 @@
+"""The command `kan-client predict`: its options, its input and its exit code."""
+
+import argparse
+import contextlib
+import csv
+import io
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from kan_api.cells import quoted
+from service.client.client import Client
+from service.client.command.predict_file import PredictionJob, predict_file
+from service.client.command.progress import Progress
+from service.client.command.row_file import Format
+from service.client.errors import InvalidInput
+
+_OK: Final = 0
+_BAD_ROWS: Final = 3
+_ENDING_SIGNALS: Final = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_JSON_SUFFIXES: Final = (".jsonl", ".ndjson")
+
+
+def add_predict(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", common: argparse.ArgumentParser, epilog: str
+) -> None:
+    """Add the command to a command line.
+
+    Args:
+        commands: gets the command.
+        common: the options of every command.
+        epilog: the last paragraph of the help.
+    """
+    predict = commands.add_parser("predict", parents=[common], help="predict the rows of a file", epilog=epilog)
+    predict.set_defaults(run=_predict)
+    predict.add_argument("model", metavar="MODEL")
+    predict.add_argument(
+        "file",
+        metavar="FILE",
+        nargs="?",
+        default="-",
+        help="CSV with a header, or JSON lines; columns are found by name, in any order; - or nothing: standard input",
+    )
+    add_model_version(predict)
+    predict.add_argument(
+        "--format",
+        choices=("csv", "jsonl"),
+        help=f"of the file (default: jsonl for {' and '.join(_JSON_SUFFIXES)}, else csv)",
+    )
+    predict.add_argument(
+        "--output",
+        choices=("table", "csv", "json"),
+        help="default: table on a terminal, else csv; json: one object a line",
+    )
+    predict.add_argument(
+        "--all", action="store_true", help="print the probability of every class, not only the label's"
+    )
+    predict.add_argument(
+        "--target", metavar="COLUMN", help="column of the file with the true values: print how good the predictions are"
+    )
+    predict.add_argument(
+        "--keep",
+        type=_columns,
+        action="extend",
+        default=[],
+        metavar="COLUMNS",
+        help="columns of the file to print before the answers, such as id,date (a name with a comma in double quotes); "
+        "the answer's column is then predicted_TARGET",
+    )
+    predict.add_argument(
+        "--strict",
+        action="store_true",
+        help="refuse the file at its first bad row; else such a row gets an empty answer, standard error says why, and "
+        "the exit code is 3",
+    )
+
+
+def add_model_version(command: argparse.ArgumentParser) -> None:
+    """Add the option that chooses a version."""
+    command.add_argument("--model-version", type=_version, metavar="N", help="default: the latest that is ready")
+
+
+def _predict(client: Client, options: argparse.Namespace) -> int:
+    for place, name in enumerate(options.keep):
+        if name in options.keep[:place]:
+            raise InvalidInput(f"--keep names the column {quoted(name)} twice")
+    to_people = sys.stdout.isatty()
+    if isinstance(sys.stdout, io.TextIOWrapper) and not to_people:
+        # The output is UTF-8, as the input is, under any locale.
+        sys.stdout.reconfigure(encoding="utf-8")
+    job = PredictionJob(
+        model=options.model,
+        version=options.model_version,
+        source="standard input" if options.file == "-" else options.file,
+        file_format=_format(options),
+        style=options.output or ("table" if to_people else "csv"),
+        all_probabilities=options.all,
+        target=options.target,
+        keep=tuple(options.keep),
+        strict=options.strict,
+    )
+    messages = sys.stderr or io.StringIO()  # closed at the start, as by 2>&-: nobody reads them
+    progress = Progress(messages, is_shown=messages.isatty() and not to_people)
+    with _open(options.file) as stream, contextlib.closing(progress), _end_on_signals():
+        outcome = predict_file(client, job, stream, sys.stdout, progress.tell, progress.show)
+    if outcome.score:
+        messages.write(f"{outcome.score}\n")
+    return _BAD_ROWS if outcome.has_bad_row else _OK
+
+
+@contextlib.contextmanager
+def _end_on_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the command as an interrupt does, so that it leaves no file with half of the answers."""
+
+    def end(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():  # others may not set handlers
+        for number in _ENDING_SIGNALS:
+            if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP, and that holds
+                before[number] = signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _version(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) < 2**63):
+        raise argparse.ArgumentTypeError(f"wanted a whole number from 1, got {text!r}")
+    return int(text)
+
+
+def _columns(text: str) -> list[str]:
+    try:
+        names = next(csv.reader([text], skipinitialspace=True, strict=True), [])
+    except csv.Error as error:
+        raise argparse.ArgumentTypeError(f"wanted names with commas between them, got {text!r}: {error}") from None
+    if not names or "" in names:
+        raise argparse.ArgumentTypeError(f"wanted names of columns with commas between them, got {text!r}")
+    return names
+
+
+def _format(options: argparse.Namespace) -> Format:
+    if options.format:
+        chosen: Format = options.format
+        return chosen
+    return "jsonl" if options.file.lower().endswith(_JSON_SUFFIXES) else "csv"
+
+
+@contextlib.contextmanager
+def _open(file: str) -> Iterator[BinaryIO]:
+    """The file, or standard input for "-"."""
+    if file == "-":
+        if sys.stdin is None:  # closed at the start, as by <&-
+            raise InvalidInput("standard input is closed; wanted rows there, or a file")
+        yield sys.stdin.buffer
+        return
+    with Path(file).open("rb") as stream:
+        yield stream

@@ -1,0 +1,81 @@
+"""The options of one `kan-client predict`, and its result."""
+
+from dataclasses import dataclass
+
+from kan_api.cells import quoted
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
+from service.client.command.answer_table import Style, column_names
+from service.client.command.row_file import Format
+from service.client.errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class PredictionJob:
+    """The options of one `kan-client predict`.
+
+    model              name of the model
+    version            a number; None is the latest that is ready when the table begins
+    source             name of the file, for messages
+    file_format        format of the file
+    style              format of the answers
+    all_probabilities  whether to print the probability of every class, not only the label's
+    target             column with the true values; None if there is none
+    keep               columns of the file to print before the answers
+    strict             whether one bad row refuses the file
+    """
+
+    model: str
+    version: int | None
+    source: str
+    file_format: Format
+    style: Style
+    all_probabilities: bool
+    target: str | None
+    keep: tuple[str, ...] = ()
+    strict: bool = False
+
+    def columns_to_read(self, manifest: ModelManifest) -> list[str]:
+        """The columns that the file must have."""
+        target = [self.target] if self.target else []
+        return list(dict.fromkeys([*(column.name for column in manifest.columns), *target, *self.keep]))
+
+    def columns_of_answer(self, manifest: ModelManifest) -> list[str]:
+        """The names of the columns of an answer. Beside columns of the file, a target is called predicted_<target>.
+
+        Raises:
+            InvalidInput: when a column to keep has one of these names.
+        """
+        names = column_names(manifest, self.all_probabilities)
+        if self.keep:
+            targets = len(target_names(manifest))
+            names = [f"predicted_{name}" if place < targets else name for place, name in enumerate(names)]
+        for name in self.keep:
+            if name in names:
+                raise InvalidInput(
+                    f"{self.source}: column {quoted(name)} cannot be kept, because a column of the answer has that "
+                    "name; rename it in the file"
+                )
+        return names
+
+
+def target_names(manifest: ModelManifest) -> list[str]:
+    """The first columns of an answer, which are named after columns of the training table; none for a nameless target.
+
+    Of classes that is the label; the other columns are probabilities.
+    """
+    names = column_names(manifest, all_probabilities=False)
+    if not manifest.target and names[0].startswith("prediction"):
+        return []
+    return names[:1] if manifest.task == TASK_CLASSIFICATION else names
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of one `kan-client predict`.
+
+    score        how good the answers are, as one line; "" without a target
+    has_bad_row  whether a row got no answer, or could not be compared with its true value
+    """
+
+    score: str
+    has_bad_row: bool

@@ -1,0 +1,52 @@
+"""Messages on standard error, and below them one line of progress on a terminal while a long table is answered."""
+
+import time
+from collections.abc import Callable
+from typing import Final, TextIO
+
+# A table that takes less time needs no line.
+_FIRST_SECONDS: Final = 3.0
+_EVERY_SECONDS: Final = 0.5
+_CLEAR: Final = "\r\x1b[K"
+
+
+class Progress:
+    """A line of progress that is replaced every half second, after the first three seconds.
+
+    Args:
+        stream: standard error.
+        is_shown: whether there is a line at all: the stream is a terminal, and the answers go elsewhere.
+        clock: gives monotonic seconds.
+    """
+
+    def __init__(self, stream: TextIO, is_shown: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._is_shown = is_shown
+        self._clock = clock
+        self._start = clock()
+        self._next = self._start + _FIRST_SECONDS
+        self._is_visible = False
+
+    def show(self, rows: int, share: float | None) -> None:
+        """Show how many rows are answered, and what share of the file that is if it is known."""
+        if not self._is_shown or (now := self._clock()) < self._next:
+            return
+        self._next = now + _EVERY_SECONDS
+        percent = f" ({share:.0%} of the file)" if share is not None else ""
+        rate = rows / (now - self._start)
+        self._stream.write(f"{_CLEAR}kan-client: {rows:,} rows{percent}, {rate:,.0f} a second")
+        self._stream.flush()
+        self._is_visible = True
+
+    def tell(self, message: str) -> None:
+        """Write a message on a line of its own, where the line of progress was."""
+        self.close()
+        self._stream.write(f"kan-client: {' '.join(message.split())}\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Remove the line of progress."""
+        if self._is_visible:
+            self._stream.write(_CLEAR)
+            self._stream.flush()
+            self._is_visible = False

@@ -1,0 +1,42 @@
+"""What a model wants, as lines of text."""
+
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, Column, Feature, ModelManifest
+from service.client.command.model_table import model_lines
+
+COLUMNS = [Column(name="age"), Column(name="colour", categories=["red", "blue, dark"]), Column(name="dose")]
+FEATURES = [
+    Feature(name="age", column="age", low=1.0, high=99.5, imputed=40.0),
+    Feature(name="colour=red", column="colour", category="red", high=1.0),
+    Feature(name="colour=blue", column="colour", category="blue, dark", high=1.0),
+    Feature(name="dose", column="dose", low=-1e-9, high=1e7),
+]
+
+
+def test_each_column_has_its_ground_and_its_gaps() -> None:
+    """Numbers have their range in training, words are all named. A gap is filled in or refused."""
+    manifest = ModelManifest(
+        name="m", version=3, target="price", task=TASK_REGRESSION, columns=COLUMNS, features=FEATURES
+    )
+    first, empty, *table = model_lines(manifest)
+    assert (first, empty) == ('m version 3 answers "price", a number, to rows with these columns:\n', "\n")
+    assert [line.rstrip() for line in table] == [
+        "column  holds                                 an empty cell",
+        "age     numbers, 1 to 99.5 in training        counts as 40",
+        'colour  words: "red", "blue, dark"            gives no answer',
+        "dose    numbers, -1e-09 to 1e+07 in training  gives no answer",
+    ]
+
+
+def test_a_gap_may_be_a_word_and_a_model_may_have_no_target_name() -> None:
+    """Classes are named."""
+    manifest = ModelManifest(
+        name="m",
+        version=1,
+        task=TASK_CLASSIFICATION,
+        classes=["a", "b"],
+        columns=[Column(name="colour", categories=["", "red"])],
+    )
+    text = "".join(model_lines(manifest))
+    assert 'answers a prediction, one of "a", "b"' in text
+    assert 'words: "red"' in text
+    assert "is a word of its own" in text

@@ -1,0 +1,45 @@
+"""The line of progress."""
+
+import io
+
+from service.client.command.progress import Progress
+
+
+def test_a_short_table_needs_no_line() -> None:
+    """The line appears after three seconds, and is replaced at most every half second."""
+    stream, now = io.StringIO(), [0.0]
+    progress = Progress(stream, True, lambda: now[0])
+    progress.show(1000, 0.1)
+    assert stream.getvalue() == ""
+    now[0] = 4.0
+    progress.show(2_000_000, 0.25)
+    now[0] = 4.4
+    progress.show(2_100_000, 0.3)
+    assert stream.getvalue() == "\r\x1b[Kkan-client: 2,000,000 rows (25% of the file), 500,000 a second"
+
+
+def test_messages_stand_on_lines_of_their_own() -> None:
+    """A message replaces the line of progress; so does the end."""
+    stream, now = io.StringIO(), [0.0]
+    progress = Progress(stream, True, lambda: now[0])
+    progress.tell("first")
+    now[0] = 4.0
+    progress.show(8, None)
+    progress.tell("second\nmessage")
+    progress.close()
+    now[0] = 5.0
+    progress.show(10, None)
+    progress.close()
+    assert stream.getvalue() == (
+        "kan-client: first\n\r\x1b[Kkan-client: 8 rows, 2 a second\r\x1b[Kkan-client: second message\n"
+        "\r\x1b[Kkan-client: 10 rows, 2 a second\r\x1b[K"
+    )
+
+
+def test_without_a_terminal_there_is_no_line() -> None:
+    """A file of messages holds messages only."""
+    stream, now = io.StringIO(), [0.0]
+    progress = Progress(stream, False, lambda: now[0])
+    now[0] = 100.0
+    progress.show(1000, None)
+    assert stream.getvalue() == ""
