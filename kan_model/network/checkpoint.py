@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
@@ -18,8 +17,9 @@ from kan_model.network.network import KAN
 from kan_model.network.symbolic_edge import SymbolicEdge
 from kan_model.network.transform import Affine, InputTransform, OutputTransform, Softmax
 
-# Version 2 adds symbolic edges, version 3 biases. A network that has neither is written as 1, for older libraries.
-FORMAT_VERSIONS = (1, 2, 3)
+# Version 2 adds symbolic edges, version 3 biases, version 4 gap inputs. A network without them is written as 1,
+# for older libraries.
+FORMAT_VERSIONS = (1, 2, 3, 4)
 
 
 def to_bytes(kan: KAN, inputs: InputTransform | None = None, outputs: OutputTransform | None = None) -> bytes:
@@ -28,6 +28,8 @@ def to_bytes(kan: KAN, inputs: InputTransform | None = None, outputs: OutputTran
     version = 2 if any("symbolic" in options for options in layers) else 1
     if any(layer.bias is not None for layer in kan.layers):
         version = 3
+    if inputs is not None and inputs.gaps is not None:
+        version = 4
     description: dict[str, Any] = {"format_version": version, "layers": layers}
     # safetensors refuses tensors that are views of others.
     tensors = {name: tensor.detach().contiguous().clone() for name, tensor in kan.state_dict().items()}
@@ -103,7 +105,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _vectors(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, NDArray[np.float32]]:
+def _vectors(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, NDArray[Any]]:
     return {name.removeprefix(prefix): each.numpy() for name, each in tensors.items() if name.startswith(prefix)}
 
 

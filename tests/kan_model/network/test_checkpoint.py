@@ -26,6 +26,7 @@ INPUTS = InputTransform(
     [
         (None, None),
         (INPUTS, Softmax()),
+        (replace(INPUTS, imputed=np.array([6, 7], np.float32), gaps=np.array([1])), Softmax()),
         (replace(INPUTS, imputed=None), Affine(np.array([1, 2], np.float32), np.array([3, 4], np.float32))),
     ],
 )
@@ -42,6 +43,18 @@ def test_transforms_come_back_with_the_network(
         for name, values in vars(wanted).items() if wanted else ():
             np.testing.assert_array_equal(getattr(got, name), values)
     assert checkpoint.to_bytes(checkpoint.from_bytes(content)) == checkpoint.to_bytes(kan)
+
+
+def test_gap_inputs_are_a_format_of_their_own(make_kan: Callable[..., KAN]) -> None:
+    """An older library, which has no gap inputs, refuses the file; a file without them is the one that it was."""
+
+    def format_version(inputs: InputTransform) -> int:
+        content = checkpoint.to_bytes(make_kan(), inputs)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        return int(json.loads(header["__metadata__"]["kan"])["format_version"])
+
+    assert format_version(INPUTS) == 1
+    assert format_version(replace(INPUTS, gaps=np.array([1]))) == 4
 
 
 def test_transforms_of_something_else_are_refused() -> None:
