@@ -9,9 +9,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from training.data.column import class_words, numbers, times, words
-from training.data.encoding import Column, Feature, Numbers, encode_classes, feature_block, features_of
+from training.data.encoding import (
+    Column,
+    Feature,
+    Numbers,
+    encode_classes,
+    feature_block,
+    features_of,
+    gap_input_name,
+)
 from training.data.float32_limits import target_flaw
-from training.data.missing import medians, select_rows
+from training.data.missing import gap_places, medians, select_rows
 from training.data.source import load_source
 from training.data.split import RowNumbers, Split, group_split, random_split, shortage, stratified_split, time_split
 from training.data.table import Cells, Table
@@ -29,6 +37,7 @@ class Dataset:
     y            int64 [rows], indices into `classes`; or float64 [rows, 1] in the target's unit (then no `classes`)
     train, validation, test   int64 row numbers, disjoint, together all rows
     imputed      per feature: the value for a missing cell (median of the training rows); None: no cell may be missing
+    gaps         places of the features with a gap input: one more input of the network, 1 where the cell is missing
     constant     per feature: True if all training rows have the same value, after imputation
     fingerprint  sha256 over features and target
     source       the name of a file or "sklearn:digits"; never a full path
@@ -45,11 +54,18 @@ class Dataset:
     validation: RowNumbers
     test: RowNumbers
     imputed: tuple[float | None, ...]
+    gaps: tuple[int, ...]
     constant: tuple[bool, ...]
     warnings: tuple[str, ...]
     dropped_rows: int
     fingerprint: str
     source: str
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """One name per input of the network: the features, then the gap inputs."""
+        names = [feature.name for feature in self.features]
+        return (*names, *(gap_input_name(names[place]) for place in self.gaps))
 
 
 def prepare(recipe: Recipe) -> Dataset:
@@ -115,6 +131,7 @@ def prepare_table(
         validation=split.validation,
         test=split.test,
         imputed=imputed,
+        gaps=gap_places(recipe, x[split.train], imputed),
         constant=constant,
         warnings=(
             *(_constant_warnings(features, constant) if known_classes is None else ()),

@@ -48,6 +48,11 @@ def features_of(table: Table, columns: tuple[Column, ...]) -> tuple[Feature, ...
     return tuple(features)
 
 
+def gap_input_name(feature: str) -> str:
+    """The name of the network input that is 1 where the feature is missing."""
+    return f"{feature} missing"
+
+
 def feature_block(table: Table, column: Column) -> Numbers:
     """The features of one column.
 

@@ -105,7 +105,7 @@ def _render(inspection: Inspection, proposal: Proposal, split: SplitChoice, fold
         *(f"  {_string(facts.name)},  # {_describe(facts)}" for facts in proposal.inputs),
         "]",
         *_left_out_lines(inspection, proposal),
-        f"missing = {_string(proposal.missing)}  # {proposal.why_missing}",
+        f'missing = "indicator"  # {proposal.gaps}',
         "",
         *_categories(proposal),
         "[task]",
@@ -151,7 +151,7 @@ def _categories(proposal: Proposal) -> list[str]:
     lines = []
     for facts in proposal.inputs:
         if facts.words:
-            words = [""] * (proposal.missing == "median" and facts.missing > 0) + list(facts.words)
+            words = [""] * (facts.missing > 0) + list(facts.words)
             lines.append(f"{_string(facts.name)} = [{', '.join(map(_string, words))}]")
     if not lines:
         return []

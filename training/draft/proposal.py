@@ -7,14 +7,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.column import class_words, has_decimal_commas, parse_numbers, words
+from training.data.column import has_decimal_commas, parse_numbers, words
 from training.data.split import SMALLEST_CLASS_ROWS
 from training.draft.inspection import ColumnFacts, Inspection
 from training.errors import DataError, quoted
 
 _MOST_CLASSES_OF_NUMBERS = 20
-_DROPPED_SHARE = 0.05
-_SPARSE_SHARE = 0.3
 _FEWEST_DATES = 10
 _CAMEL_ID = re.compile(r"[a-z](?:Id|ID|Uuid|UUID)$")
 _PLAIN_ID = re.compile(r"(?:^|[^a-z])(?:id|uuid|guid)$", re.IGNORECASE)
@@ -43,14 +41,16 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Proposal:
-    """Choices for a recipe. `splits` are in order of preference, because the first may not work on the table."""
+    """Choices for a recipe. `splits` are in order of preference, because the first may not work on the table.
+
+    `gaps` says how many rows miss a cell, and what becomes of them.
+    """
 
     task: Literal["classification", "regression"]
     why_task: str
     inputs: tuple[ColumnFacts, ...]
     left_out: tuple[tuple[str, str], ...]
-    missing: Literal["refuse", "median", "drop_rows"]
-    why_missing: str
+    gaps: str
     splits: tuple[SplitChoice, ...]
     sizes: Sizes
 
@@ -62,16 +62,11 @@ def propose(inspection: Inspection) -> Proposal:
         DataError: the target cannot be predicted, or no column is left as an input.
     """
     task, why_task = _task(inspection)
-    target = inspection.facts(inspection.target)
     others = [facts for facts in inspection.columns if facts.name != inspection.target]
     left_out = {facts.name: why for facts in others if (why := _why_left_out(inspection, facts))}
     if len(left_out) == len(others):
         # A column that only looks like a counter is better than no input.
         left_out = {facts.name: left_out[facts.name] for facts in others if not _is_counter(inspection, facts)}
-    if target.missing:
-        for facts in others:
-            if facts.missing > _SPARSE_SHARE * inspection.table.rows and facts.name not in left_out:
-                left_out[facts.name] = f"{facts.missing} cells are missing, and rows with missing cells are dropped"
     inputs = tuple(facts for facts in others if facts.name not in left_out)
     if not inputs:
         reasons = "; ".join(f"{quoted(name)}: {why}" for name, why in list(left_out.items())[:5])
@@ -79,15 +74,13 @@ def propose(inspection: Inspection) -> Proposal:
             f"{inspection.table.source}: no column is left to predict {quoted(inspection.target)} from"
             + (f" ({reasons})" if reasons else "")
         )
-    missing, why_missing = _missing(inspection, inputs)
     width = sum(len(facts.words) or 1 for facts in inputs)
     return Proposal(
         task=task,
         why_task=why_task,
         inputs=inputs,
         left_out=tuple(left_out.items()),
-        missing=missing,
-        why_missing=why_missing,
+        gaps=_describe_gaps(inspection, inputs),
         splits=_splits(inspection, task),
         sizes=_sizes(inspection.table.rows, width),
     )
@@ -147,31 +140,23 @@ def _is_counter(inspection: Inspection, facts: ColumnFacts) -> bool:
     return facts.is_whole and facts.is_ordered and not facts.flaw and facts.distinct == inspection.table.rows
 
 
-def _missing(
-    inspection: Inspection, inputs: tuple[ColumnFacts, ...]
-) -> tuple[Literal["refuse", "median", "drop_rows"], str]:
+def _describe_gaps(inspection: Inspection, inputs: tuple[ColumnFacts, ...]) -> str:
+    """The comment on missing = "indicator", which costs no row that is served."""
     rows = inspection.table.rows
     target = inspection.facts(inspection.target)
     incomplete = np.zeros(rows, dtype=bool)
     for facts in inputs:
         if facts.missing:
             incomplete |= _gap(inspection, facts)
-    count = int(incomplete.sum())
-    if target.missing:
-        count = int((incomplete | (class_words(inspection.table, target.name) == "")).sum())
-        return (
-            "drop_rows",
-            f"the target is missing in {target.missing:,} of {rows:,} rows; target or inputs in {count:,}, all dropped",
-        )
-    if count == 0:
-        return "refuse", "no cell is missing"
-    of_rows = f"{count:,} of {rows:,} rows miss at least one input"
-    if count <= _DROPPED_SHARE * rows:
-        return "drop_rows", f'{of_rows}; few enough to drop ("median" would let the model answer such rows)'
-    how = "numbers are imputed inside the model"
+    if count := int(incomplete.sum()):
+        text = f"{count:,} of {rows:,} rows miss an input: the model fills in the median and is told of the gap"
+    else:
+        text = "no cell is missing; if a row that is served lacks one, the model fills in the median"
     if any(facts.words and facts.missing for facts in inputs):
-        how += ', "" is a word of its own'
-    return "median", f"{of_rows}; too many to drop: {how}"
+        text += ', "" is a word of its own'
+    if target.missing:
+        text += f"; the {target.missing:,} rows without a target are dropped"
+    return text
 
 
 def _gap(inspection: Inspection, facts: ColumnFacts) -> NDArray[np.bool_]:

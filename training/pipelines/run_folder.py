@@ -49,6 +49,9 @@ def identity_of(recipe: Recipe, dataset: Dataset) -> RunIdentity:
     # Runs that an older kan-train began start as the paper has it, and their recipes had no key for it.
     older = {"network": {"initialization"}} if recipe.network.initialization == "paper" else None
     followed = recipe.model_dump_json(include=sections, exclude=older) + dataset.fingerprint
+    if dataset.gaps:
+        # The fingerprint tells nothing of inputs that are made in the graph.
+        followed += f"gaps {dataset.gaps}"
     parts = Split(dataset.train, dataset.validation, dataset.test)
     return RunIdentity(hashlib.sha256(followed.encode()).hexdigest(), parts.fingerprint(), recipe.split.column)
 

@@ -10,9 +10,10 @@ from sklearn import metrics as sk
 
 from kan_api.v1 import manifest_pb2 as pb
 from kan_model import parameter_count
+from kan_model.network.transform import count_features
 from kan_model.onnx_runtime import Session, open_session
 from training.data.dataset import Dataset
-from training.data.encoding import Numbers
+from training.data.encoding import Numbers, gap_input_name
 from training.data.objective import Task
 from training.data.preparation import feature_ranges
 from training.data.split import RowNumbers
@@ -73,10 +74,11 @@ def of_network(exported: Exported, precision_loss: Mapping[str, float]) -> pb.Mo
     """The part of the manifest that depends on network and graphs only: tensors, shape, lowering."""
     kan, graph = exported.trained.kan, exported.lowered.model.graph
     first = kan.layers[0]
+    features = count_features(kan.width[0], exported.trained.inputs)
     return pb.ModelManifest(
         created=timestamp(),
         library_version=library_version(),
-        inputs=[pb.TensorSpec(name=graph.input[0].name, datatype="FP32", shape=[-1, kan.width[0]])],
+        inputs=[pb.TensorSpec(name=graph.input[0].name, datatype="FP32", shape=[-1, features])],
         outputs=[pb.TensorSpec(name=graph.output[0].name, datatype="FP32", shape=[-1, kan.width[-1]])],
         network=pb.Network(
             width=kan.width,
@@ -102,6 +104,12 @@ def output_names(classes: Sequence[str], target: str, outputs: int) -> tuple[str
     if classes:
         return tuple(classes)
     return (target,) if outputs == 1 else tuple(f"{target} {number}" for number in range(1, outputs + 1))
+
+
+def input_names(manifest: pb.ModelManifest) -> list[str]:
+    """One name per input of the network: the features, then the gap inputs."""
+    names = [feature.name for feature in manifest.features]
+    return names + [gap_input_name(feature.name) for feature in manifest.features if feature.has_gap_input]
 
 
 def timestamp() -> str:
@@ -222,6 +230,7 @@ def _feature(dataset: Dataset, place: int, low: float, high: float) -> pb.Featur
         high=high,
         constant=dataset.constant[place],
     )
+    message.has_gap_input = place in dataset.gaps
     imputed = dataset.imputed[place]
     if imputed is not None:
         message.imputed = imputed

@@ -39,7 +39,7 @@ class DataSection(Section):
     source: Literal["sklearn:digits", "sklearn:diabetes", "toy:exp(sin(pi*x)+y^2)"] | None = None
     target: str = ""
     columns: Words = ()
-    missing: Literal["refuse", "median", "drop_rows"] = "refuse"
+    missing: Literal["refuse", "median", "indicator", "drop_rows"] = "refuse"
     categories: dict[str, Words] = Field(default_factory=dict)
     rows: int = Field(default=1000, ge=10, le=10_000_000)
     seed: Seed = 0

@@ -43,7 +43,7 @@ class Histogram(_message.Message):
     def __init__(self, edges: _Optional[_Iterable[float]] = ..., counts: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Feature(_message.Message):
-    __slots__ = ("name", "column", "category", "low", "high", "imputed", "constant", "histogram", "attribution")
+    __slots__ = ("name", "column", "category", "low", "high", "imputed", "constant", "histogram", "attribution", "has_gap_input")
     NAME_FIELD_NUMBER: _ClassVar[int]
     COLUMN_FIELD_NUMBER: _ClassVar[int]
     CATEGORY_FIELD_NUMBER: _ClassVar[int]
@@ -53,6 +53,7 @@ class Feature(_message.Message):
     CONSTANT_FIELD_NUMBER: _ClassVar[int]
     HISTOGRAM_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTION_FIELD_NUMBER: _ClassVar[int]
+    HAS_GAP_INPUT_FIELD_NUMBER: _ClassVar[int]
     name: str
     column: str
     category: str
@@ -62,7 +63,8 @@ class Feature(_message.Message):
     constant: bool
     histogram: Histogram
     attribution: float
-    def __init__(self, name: _Optional[str] = ..., column: _Optional[str] = ..., category: _Optional[str] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., imputed: _Optional[float] = ..., constant: _Optional[bool] = ..., histogram: _Optional[_Union[Histogram, _Mapping]] = ..., attribution: _Optional[float] = ...) -> None: ...
+    has_gap_input: bool
+    def __init__(self, name: _Optional[str] = ..., column: _Optional[str] = ..., category: _Optional[str] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., imputed: _Optional[float] = ..., constant: _Optional[bool] = ..., histogram: _Optional[_Union[Histogram, _Mapping]] = ..., attribution: _Optional[float] = ..., has_gap_input: _Optional[bool] = ...) -> None: ...
 
 class Network(_message.Message):
     __slots__ = ("width", "grid_size", "degree", "outside", "parameters")

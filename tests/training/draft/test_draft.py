@@ -57,7 +57,7 @@ def test_a_shops_table_becomes_a_recipe_that_says_why(tmp_path: Path) -> None:
     recipe = drafted(tmp_path, shop(), "returned")
     assert recipe.data.columns == ("age", "town", "member", "paid")
     assert recipe.data.categories == {"town": ("Bonn", "Ulm"), "member": ("False", "True")}
-    assert (recipe.task.kind, recipe.split.kind, recipe.data.missing) == ("classification", "stratified", "refuse")
+    assert (recipe.task.kind, recipe.split.kind, recipe.data.missing) == ("classification", "stratified", "indicator")
     assert '#   "order_id": an id by its name' in recipe.text
     assert '#   "note": text, 200 different ones' in recipe.text
     assert '"age",  # whole numbers, 18 to 89' in recipe.text
@@ -123,30 +123,30 @@ def test_words_that_end_like_ids_are_not_ids(tmp_path: Path, name: str) -> None:
     assert name in drafted(tmp_path, frame.round(0), "returned").data.columns
 
 
-def test_few_gaps_drop_rows_and_many_are_imputed(tmp_path: Path) -> None:
-    """The share of rows with gaps decides, and the comment holds the count."""
-    frame = shop()
-    frame.loc[:3, "age"] = np.nan
-    few = drafted(tmp_path, frame, "paid")
-    assert few.data.missing == "drop_rows"
-    assert "4 of 200 rows" in few.text
-    frame.loc[:50, "age"] = np.nan
-    frame.loc[20:30, "town"] = None
-    many = drafted(tmp_path, frame, "paid")
-    assert many.data.missing == "median"
-    assert many.data.categories["town"] == ("", "Bonn", "Ulm")
-    assert "51 missing" in many.text
-    assert prepare(many).imputed[0] is not None
+@pytest.mark.parametrize("gaps", [0, 4, 150])
+def test_gaps_cost_no_row(tmp_path: Path, gaps: int) -> None:
+    """However many rows miss a cell, all of them train, and a gap is imputed in every column of numbers."""
+    frame = shop().astype({"town": object})
+    frame.loc[: gaps - 1, "age"] = np.nan
+    frame.loc[: gaps // 2 - 1, "town"] = None
+    recipe = drafted(tmp_path, frame, "paid")
+    assert recipe.data.missing == "indicator"
+    assert recipe.data.categories["town"] == ("", "Bonn", "Ulm")[not gaps :]
+    assert (f"{gaps} of 200 rows" if gaps else "no cell is missing") in recipe.text
+    dataset = prepare(recipe)
+    assert dataset.dropped_rows == 0
+    assert dataset.imputed[0] is not None
+    assert dataset.gaps == ((0,) if gaps else ())
 
 
-def test_gaps_in_the_target_drop_rows_and_sparse_columns(tmp_path: Path) -> None:
-    """A row without a target cannot be learned from; a column that would cost a third of the rows is left out."""
+def test_gaps_in_the_target_drop_their_rows_alone(tmp_path: Path) -> None:
+    """A row without a target cannot be learned from; a column that half of the rows lack stays an input."""
     frame = shop()
     frame.loc[:9, "paid"] = np.nan
     frame.loc[100:, "age"] = np.nan
     recipe = drafted(tmp_path, frame, "paid")
-    assert recipe.data.missing == "drop_rows"
-    assert "age" not in recipe.data.columns
+    assert "age" in recipe.data.columns
+    assert "10 rows without a target" in recipe.text
     assert prepare(recipe).dropped_rows == 10
 
 
