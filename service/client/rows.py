@@ -2,15 +2,17 @@
 
 import numbers
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kan_api.cells import MISSING_NUMBERS, MISSING_WORDS, quoted
+from kan_api.cells import MISSING_NUMBERS, quoted
 from kan_api.v1.manifest_pb2 import Column, ModelManifest
 from service.client.errors import InvalidInput, list_names
+from service.client.other_words import OtherWords
+from service.client.words import word_of
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -97,12 +99,13 @@ def rows_of(
     return TableRows(columns, len(mappings), place, tuple(ignored))
 
 
-def features(manifest: ModelManifest, rows: TableRows) -> Matrix:
+def features(manifest: ModelManifest, rows: TableRows, others: OtherWords | None = None) -> Matrix:
     """Encode a table of numbers and words as features: a word becomes a 1 in the feature of its category.
 
     Args:
         manifest: has the columns of the table and the features of the model.
         rows: a table with at least the columns of the manifest.
+        others: counts the words that the model takes as "other", once all rows are encoded.
 
     Returns:
         float32 [rows, features], in the order of the manifest's features. A missing number that the model imputes is
@@ -113,28 +116,20 @@ def features(manifest: ModelManifest, rows: TableRows) -> Matrix:
     """
     places = {(feature.column, feature.category): place for place, feature in enumerate(manifest.features)}
     matrix = np.zeros((rows.count, len(manifest.features)), dtype=np.float32)
+    found: list[tuple[str, list[object]]] = []
     for column in manifest.columns:
         if column.categories:
             chosen = _codes(column, rows, [places[column.name, word] for word in column.categories])
-            matrix[np.arange(rows.count), chosen] = 1.0
+            known = np.flatnonzero(chosen >= 0)
+            matrix[known, chosen[known]] = 1.0
+            found.append((column.name, [rows.columns[column.name][row] for row in np.flatnonzero(chosen < 0).tolist()]))
         else:
             place = places[column.name, ""]
             matrix[:, place] = _numbers(column.name, rows, manifest.features[place].HasField("imputed"))
+    if others is not None:
+        for name, cells in found:
+            others.add(name, cells)
     return matrix
-
-
-def word_of(cell: object, known: Collection[str]) -> str | None:
-    """The word in a cell; "" if the cell is missing, None if it is of another type, for example a list.
-
-    A known category is never read as a missing cell, for example "NA" for Namibia.
-    """
-    spellings = _spellings(cell)
-    for spelling in spellings:
-        if spelling in known:
-            return spelling
-    if not spellings:
-        return None
-    return "" if spellings[0].strip().lower() in MISSING_WORDS else spellings[0]
 
 
 def numbers_of(name: str, rows: TableRows) -> NDArray[np.float64]:
@@ -203,36 +198,20 @@ def _number(row: int, name: str, rows: TableRows) -> float:
     raise _fault(row, name, rows, f"holds {_show(cell)}, wanted a number{hint}")
 
 
-def _codes(column: Column, rows: TableRows, features_of_words: list[int]) -> list[int]:
-    """For each row, the feature that is 1."""
+def _codes(column: Column, rows: TableRows, features_of_words: list[int]) -> NDArray[np.int64]:
+    """For each row, the feature that is 1; -1 for a word that is taken as "other"."""
     known = dict(zip(column.categories, features_of_words, strict=True))
     codes = []
     for row, cell in enumerate(rows.columns[column.name]):
         code = known.get(cell) if isinstance(cell, str) else None
         if code is None:
             word = word_of(cell, known)
-            code = None if word is None else known.get(word)
+            code = None if word is None else known.get(word, -1 if column.unseen_is_other else None)
         if code is None:
             what = f"holds no word ({_show(cell)})" if word == "" else f"holds {_show(cell)}"
             raise _fault(row, column.name, rows, f"{what}, wanted one of {list_names(list(column.categories))}")
         codes.append(code)
-    return codes
-
-
-def _spellings(cell: object) -> tuple[str, ...]:
-    """The ways to write a cell as a word. Text has one; the number 3 of JSON has two, "3" and "3.0"."""
-    if isinstance(cell, str):
-        return (cell,)
-    if cell is None:
-        return ("",)
-    if isinstance(cell, bool):
-        return (str(cell), str(cell).lower())
-    if isinstance(cell, numbers.Integral):
-        return (str(int(cell)), f"{int(cell)}.0")
-    if isinstance(cell, numbers.Real):
-        value = float(cell)
-        return (str(int(value)), repr(value)) if value.is_integer() else (repr(value),)
-    return ()
+    return np.array(codes, dtype=np.int64)
 
 
 def _columns(names: list[str]) -> str:

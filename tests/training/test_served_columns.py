@@ -1,9 +1,11 @@
 """From a table as it is to answers: files, a training, a kan-serve, a client by column names.
 
-The model of this file has gaps in a column of numbers and in a column of words.
+The model of this file has gaps in a column of numbers and in a column of words; a rare town is pooled.
 """
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +33,7 @@ path = "shop.csv"
 target = "paid"
 columns = ["age", "height", "town"]
 missing = "indicator"
+unseen = "other"
 [data.categories]
 town = ["", "Bonn", "Ulm"]
 [task]
@@ -58,6 +61,7 @@ def shop(rows: int = 300) -> pd.DataFrame:
     ).astype({"town": object})
     frame.loc[::6, "age"] = np.nan
     frame.loc[3::7, "town"] = None
+    frame.loc[4::50, "town"] = 'Rom, "Italia"\nx'
     frame["paid"] = frame["age"].fillna(300) / 10 + (frame["town"] == "Ulm") * 5 + random.normal(0, 0.1, rows)
     return frame
 
@@ -73,9 +77,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def client(folder: Path) -> Iterator[Client]:
-    """A client of a kan-serve of the model."""
-    with serving(folder / "models", log=folder / "log") as server, Client(server.grpc) as connected:
+def address(folder: Path) -> Iterator[str]:
+    """The address of a kan-serve of the model."""
+    with serving(folder / "models", log=folder / "log") as server:
+        yield server.grpc
+
+
+@pytest.fixture(scope="module")
+def client(address: str) -> Iterator[Client]:
+    """A client of that server."""
+    with Client(address) as connected:
         yield connected
 
 
@@ -129,6 +140,21 @@ def test_the_held_out_rows_are_answered_from_their_file(client: Client, folder: 
     answers = client.predict("shop", frame.where(frame.notna(), None)).values[:, 0]
     rmse = np.sqrt(np.mean((answers - frame["paid"].astype(float)) ** 2))
     assert rmse == pytest.approx(client.manifest("shop").metrics["test_rmse"], rel=1e-4)
+
+
+def test_words_that_training_never_saw_are_answered_and_counted(client: Client, folder: Path, address: str) -> None:
+    """By the client in Python, and by kan-client from a file with commas and line ends in its words."""
+    rows = [{"age": 40, "height": 170, "town": town} for town in ("Ulm", 'Rom, "Italia"\nx', "Atlantis", "Ulm")]
+    found = client.predict("shop", rows)
+    assert (found.other_cells, client.predict("shop", rows[:1]).other_cells) == (2, 0)
+    assert found.values[1] == found.values[2] != found.values[0]
+    assert [block.other_cells for block in client.predict_stream("shop", [rows[:1], rows[1:]])] == [0, 2]
+    pd.DataFrame(rows).to_csv(folder / "rows.csv", index=False)
+    command = [sys.executable, "-m", "service.client.cli", "predict", "shop", str(folder / "rows.csv")]
+    done = subprocess.run([*command, "--address", address], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert [float(line) for line in done.stdout.splitlines()[1:]] == pytest.approx(found.values[:, 0].tolist())
+    assert "2 cells of 1 column hold words that training never saw" in done.stderr
 
 
 def test_tuned_and_continued_versions_have_the_gap_inputs_too(folder: Path, tmp_path: Path) -> None:

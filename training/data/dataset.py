@@ -1,6 +1,7 @@
 """From a recipe to matrices: features, target and the rows of each part."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,11 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from training.data.column import class_words, numbers, times, words
+from training.data.column import class_words, numbers, words
 from training.data.encoding import (
     Column,
     Feature,
     Numbers,
+    columns_of,
     encode_classes,
     feature_block,
     features_of,
@@ -20,9 +22,11 @@ from training.data.encoding import (
 )
 from training.data.float32_limits import target_flaw
 from training.data.missing import gap_places, medians, select_rows
+from training.data.parts import split_key, split_rows
 from training.data.source import load_source
-from training.data.split import RowNumbers, Split, group_split, random_split, shortage, stratified_split, time_split
+from training.data.split import RowNumbers, Split, shortage
 from training.data.table import Cells, Table
+from training.data.unseen import mask_words
 from training.errors import DataError, quoted, quoted_list
 from training.recipe.config import Recipe
 
@@ -39,6 +43,7 @@ class Dataset:
     imputed      per feature: the value for a missing cell (median of the training rows); None: no cell may be missing
     gaps         places of the features with a gap input: one more input of the network, 1 where the cell is missing
     constant     per feature: True if all training rows have the same value, after imputation
+    spelled      the cells [rows] of each column whose features do not tell them: words that are taken as "other"
     fingerprint  sha256 over features and target
     source       the name of a file or "sklearn:digits"; never a full path
     """
@@ -58,6 +63,7 @@ class Dataset:
     constant: tuple[bool, ...]
     warnings: tuple[str, ...]
     dropped_rows: int
+    spelled: Mapping[str, Cells]
     fingerprint: str
     source: str
 
@@ -96,13 +102,13 @@ def prepare_table(
         DataError: as `prepare`.
     """
     _require_columns(recipe, table, inputs, target)
-    columns = tuple(Column(name, recipe.data.categories.get(name, ())) for name in inputs)
+    columns = columns_of(recipe.data, inputs)
     features = features_of(table, columns)
     blocks = [feature_block(table, column) for column in columns]
     is_classification = recipe.task.kind == "classification"
     target_cells = class_words(table, target) if is_classification else numbers(table, target)
-    split_key = _split_key(recipe, table)
-    kept = select_rows(recipe, table, columns, blocks, target, target_cells, split_key)
+    key = split_key(recipe, table)
+    kept = select_rows(recipe, table, columns, blocks, target, target_cells, key)
 
     x = np.concatenate(blocks, axis=1)[kept]
     y: Numbers | RowNumbers = target_cells[kept].reshape(-1, 1)
@@ -110,13 +116,14 @@ def prepare_table(
     if is_classification:
         y, classes = encode_classes(table, target, target_cells[kept], known_classes)
     try:
-        split = _split(recipe, split_key[kept], y, classes)
+        split = split_rows(recipe, key[kept], y, classes)
     except DataError as error:
         raise DataError(f"{table.source}: {error}") from None
     if len(np.unique(y[split.train])) == 1 and known_classes is None:
         raise table.problem(target, "the target is the same in every training row; there is nothing to learn")
     if not is_classification and (flaw := target_flaw(float(y.min()), float(y.max()), recipe.verify.tolerance)):
         raise table.problem(target, f"the target holds {flaw}")
+    x = mask_words(x, columns, split.train, recipe.fit.seed)
     imputed = medians(recipe, x[split.train], columns)
     constant = _constant(x[split.train], imputed)
     return Dataset(
@@ -140,6 +147,9 @@ def prepare_table(
             *(_class_warnings(y, classes, split) if known_classes is None else ()),
         ),
         dropped_rows=table.rows - int(kept.sum()),
+        spelled={
+            column.name: words(table, column.name, column.categories)[kept] for column in columns if column.takes_other
+        },
         fingerprint=_fingerprint(features, x, y, classes),
         source=table.source,
     )
@@ -156,10 +166,11 @@ def held_out_table(dataset: Dataset) -> pd.DataFrame:
     cells: dict[str, NDArray[np.float32] | Cells | Numbers] = {}
     place = 0
     for column in dataset.columns:
-        width = max(1, len(column.categories))
-        block = x[:, place : place + width]
-        place += width
-        if column.categories:
+        block = x[:, place : place + column.width]
+        place += column.width
+        if column.name in dataset.spelled:
+            cells[column.name] = dataset.spelled[column.name][dataset.test]
+        elif column.categories:
             cells[column.name] = np.array(column.categories, dtype=object)[block.argmax(axis=1)]
         else:
             cells[column.name] = block[:, 0].astype(np.float32)
@@ -174,31 +185,6 @@ def _require_columns(recipe: Recipe, table: Table, inputs: tuple[str, ...], targ
         table.require(name, "an input in [data] columns")
     if recipe.split.column is not None:
         table.require(recipe.split.column, "[split] column")
-
-
-def _split_key(recipe: Recipe, table: Table) -> Cells:
-    """The split's key of each row: a time (NaN: missing), a group ("": missing), or 0 for a split without a column."""
-    column = recipe.split.column
-    if column is None:
-        return np.zeros(table.rows)
-    if recipe.split.kind == "time":
-        return times(table, column)
-    # Groups are stripped: otherwise "a" and "a " could be in different parts, and training rows of a group would leak
-    # into the test.
-    return np.array([word.strip() for word in words(table, column)], dtype=object)
-
-
-def _split(recipe: Recipe, split_key: Cells, y: Cells, classes: tuple[str, ...]) -> Split:
-    section = recipe.split
-    match section.kind:
-        case "random":
-            return random_split(section, len(y))
-        case "stratified":
-            return stratified_split(section, y, classes)
-        case "time":
-            return time_split(section, split_key)
-        case "group":
-            return group_split(section, split_key)
 
 
 def _constant(x: Numbers, imputed: tuple[float | None, ...]) -> tuple[bool, ...]:

@@ -1,5 +1,6 @@
 """Columns of numbers and words as features, and words of the target as classes."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,16 +11,26 @@ from training.data.column import numbers, words
 from training.data.split import RowNumbers
 from training.data.table import Cells, Table
 from training.errors import DataError, quoted, quoted_list
+from training.recipe.sections import DataSection
 
 Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the user's table: of numbers, or of the words in ``categories`` ("" is a missing cell)."""
+    """A column of the user's table: of numbers, or of the words in ``categories`` ("" is a missing cell).
+
+    With ``takes_other`` a cell that is none of the words is "other": all features of the column are 0.
+    """
 
     name: str
     categories: tuple[str, ...] = ()
+    takes_other: bool = False
+
+    @property
+    def width(self) -> int:
+        """Number of features."""
+        return max(1, len(self.categories))
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,12 @@ class Feature:
     name: str
     column: str
     category: str | None = None
+
+
+def columns_of(data: DataSection, names: Iterable[str]) -> tuple[Column, ...]:
+    """The columns of these names, as the recipe encodes them."""
+    words = data.categories
+    return tuple(Column(name, words.get(name, ()), name in words and data.unseen == "other") for name in names)
 
 
 def features_of(table: Table, columns: tuple[Column, ...]) -> tuple[Feature, ...]:
@@ -57,7 +74,8 @@ def feature_block(table: Table, column: Column) -> Numbers:
     """The features of one column.
 
     Returns:
-        float64 [rows, 1 or number of words], rounded to float32; a row of NaN where the cell is missing.
+        float64 [rows, 1 or number of words], rounded to float32; a row of NaN where the cell is missing; a row of zeros
+        where it is "other".
 
     Raises:
         DataError: a cell is no number, or none of the column's words. The message names the first such cell.
@@ -67,15 +85,15 @@ def feature_block(table: Table, column: Column) -> Numbers:
     cells = words(table, column.name, known=column.categories)
     codes = _places(cells, column.categories)
     unknown = (codes < 0) & (cells != "")
-    if unknown.any():
+    if not column.takes_other and unknown.any():
         row = int(np.argmax(unknown))
         raise table.problem(
             column.name,
             f"{table.place(row)} holds {quoted(str(cells[row]))}, which is not among its words in [data.categories]: "
-            f"{quoted_list(column.categories)}",
+            f'{quoted_list(column.categories)}; or set [data] unseen = "other"',
         )
     block: Numbers = np.eye(len(column.categories))[codes]
-    block[codes < 0] = np.nan
+    block[codes < 0] = 0.0 if column.takes_other else np.nan
     return block
 
 

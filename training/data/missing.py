@@ -103,7 +103,7 @@ def medians(recipe: Recipe, x: Numbers, columns: tuple[Column, ...]) -> tuple[fl
     imputed: list[float | None] = []
     for column in columns:
         if column.categories or recipe.data.missing not in ("median", "indicator"):
-            imputed += [None] * max(1, len(column.categories))
+            imputed += [None] * column.width
             continue
         present = x[:, len(imputed)]
         present = present[~np.isnan(present)]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from training.data.dataset import prepare_table
 from training.data.split import Split, shortage
-from training.draft.inspection import ColumnFacts, Inspection
+from training.draft.inspection import FEWEST_ROWS_OF_WORD, ColumnFacts, Inspection
 from training.draft.proposal import Proposal, SplitChoice, propose
 from training.errors import DataError, RecipeError, quoted
 from training.recipe.config import parse_recipe
@@ -106,6 +106,7 @@ def _render(inspection: Inspection, proposal: Proposal, split: SplitChoice, fold
         "]",
         *_left_out_lines(inspection, proposal),
         f'missing = "indicator"  # {proposal.gaps}',
+        *_unseen(proposal),
         "",
         *_categories(proposal),
         "[task]",
@@ -147,15 +148,29 @@ def _left_out_lines(inspection: Inspection, proposal: Proposal) -> list[str]:
     return ["# Left out:", *lines] if lines else []
 
 
+def _unseen(proposal: Proposal) -> list[str]:
+    if not any(facts.words for facts in proposal.inputs):
+        return []
+    return ['unseen = "other"  # a word that is none of those below is answered as "other", not refused']
+
+
 def _categories(proposal: Proposal) -> list[str]:
-    lines = []
-    for facts in proposal.inputs:
-        if facts.words:
-            words = [""] * (facts.missing > 0) + list(facts.words)
-            lines.append(f"{_string(facts.name)} = [{', '.join(map(_string, words))}]")
+    lines = [
+        f"{_string(facts.name)} = [{', '.join(map(_string, facts.own_words))}]{_describe_rare(facts)}"
+        for facts in proposal.inputs
+        if facts.words
+    ]
     if not lines:
         return []
     return ["[data.categories]  # columns of words: one 0/1 input for each word", *lines, ""]
+
+
+def _describe_rare(facts: ColumnFacts) -> str:
+    if not facts.rare:
+        return ""
+    shown = ", ".join(_comment(word) for word in facts.rare[:_WORDS_SHOWN])
+    more = f" and {len(facts.rare) - _WORDS_SHOWN} more" if len(facts.rare) > _WORDS_SHOWN else ""
+    return f"  # other: {shown}{more}, in fewer than {FEWEST_ROWS_OF_WORD} rows each"
 
 
 def _describe(facts: ColumnFacts) -> str:

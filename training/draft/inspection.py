@@ -1,5 +1,6 @@
 """Inspect a table column by column: the facts from which a recipe is drafted."""
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,6 +14,7 @@ from training.data.table import Table, read_table
 from training.errors import DataError, quoted
 
 MOST_WORDS = 20
+FEWEST_ROWS_OF_WORD = 5
 
 Kind = Literal["empty", "numbers", "words", "text", "dates"]
 
@@ -28,6 +30,7 @@ class ColumnFacts:
     is_whole   True if all numbers are whole
     is_ordered True if numbers or dates never fall, or never rise, from row to row
     words      the words of a column of words, in alphabetical order
+    rare       those of them that fewer than 5 rows hold; empty if all are rare
     flaw       why the column's numbers cannot be used (an infinite cell, a few cells of text), or ""
     """
 
@@ -40,7 +43,14 @@ class ColumnFacts:
     is_whole: bool = False
     is_ordered: bool = False
     words: tuple[str, ...] = ()
+    rare: tuple[str, ...] = ()
     flaw: str = ""
+
+    @property
+    def own_words(self) -> tuple[str, ...]:
+        """The words that get an input of their own: "" if cells are missing, then all that are not rare."""
+        kept = tuple(word for word in self.words if word not in self.rare)
+        return ("", *kept) if kept and self.missing else kept
 
 
 @dataclass(frozen=True)
@@ -94,7 +104,11 @@ def _facts(table: Table, name: str) -> ColumnFacts:
             name, "dates", missing, len(np.unique(seconds[~np.isnan(seconds)])), is_ordered=_is_ordered(seconds)
         )
     if len(distinct) <= MOST_WORDS:
-        return ColumnFacts(name, "words", missing, len(distinct), words=tuple(distinct))
+        counts = Counter(filled)
+        rare = tuple(word for word in distinct if counts[word] < FEWEST_ROWS_OF_WORD)
+        if len(rare) == len(distinct):
+            rare = ()
+        return ColumnFacts(name, "words", missing, len(distinct), words=tuple(distinct), rare=rare)
     flaw = ""
     if len(present) > texts:
         row = int(np.argmax(is_text))

@@ -74,7 +74,7 @@ def propose(inspection: Inspection) -> Proposal:
             f"{inspection.table.source}: no column is left to predict {quoted(inspection.target)} from"
             + (f" ({reasons})" if reasons else "")
         )
-    width = sum(len(facts.words) or 1 for facts in inputs)
+    width = sum(len(facts.own_words) or 1 for facts in inputs)
     return Proposal(
         task=task,
         why_task=why_task,

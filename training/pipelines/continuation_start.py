@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION
 from training.data.dataset import Dataset, classes_without_rows, prepare_table
-from training.data.encoding import Column, Numbers, feature_block
+from training.data.encoding import Column, Numbers, columns_of, feature_block
 from training.data.source import load_source
 from training.data.table import Table, read_table
 from training.errors import DataError, quoted, quoted_list
@@ -51,7 +51,7 @@ def read_start(recipe: Recipe, models: Path) -> Start:
     _check_place(version, recipe, models)
     _check_splines(version)
     table, inputs, target = load_source(recipe.data)
-    columns = tuple(Column(name, recipe.data.categories.get(name, ())) for name in inputs)
+    columns = columns_of(recipe.data, inputs)
     _check_same(version, recipe, columns, target)
     dataset = prepare_table(recipe, table, inputs, target, known_classes=tuple(version.manifest.classes))
     _check_filled(version, table.source, dataset.x)
@@ -89,7 +89,7 @@ def _check_same(version: Version, recipe: Recipe, columns: Sequence[Column], tar
         raise VersionError(f"{version.folder}: was trained for {task}; the recipe has [task] kind = {recipe.task.kind}")
     if manifest.target != target:
         raise VersionError(f"{version.folder}: predicts {quoted(manifest.target)}; the recipe has {quoted(target)}")
-    was = [Column(column.name, tuple(column.categories)) for column in manifest.columns]
+    was = [Column(column.name, tuple(column.categories), column.unseen_is_other) for column in manifest.columns]
     now = list(columns)
     if was != now:
         place = next((i for i, (a, b) in enumerate(zip(was, now, strict=False)) if a != b), min(len(was), len(now)))
@@ -99,7 +99,8 @@ def _check_same(version: Version, recipe: Recipe, columns: Sequence[Column], tar
 
 def _describe_column(column: Column) -> str:
     words = ", ".join(map(quoted, column.categories))
-    return quoted(column.name) + (f" with the words {words}" if words else " with numbers")
+    other = ' and unseen = "other"' if column.takes_other else ""
+    return quoted(column.name) + (f" with the words {words}{other}" if words else " with numbers")
 
 
 def _check_filled(version: Version, source: str, x: Numbers) -> None:

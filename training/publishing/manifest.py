@@ -129,7 +129,10 @@ def outline(recipe: Recipe, dataset: Dataset) -> pb.ModelManifest:
         task=_TASKS[dataset.task],
         target=dataset.target,
         classes=dataset.classes,
-        columns=[pb.Column(name=column.name, categories=column.categories) for column in dataset.columns],
+        columns=[
+            pb.Column(name=column.name, categories=column.categories, unseen_is_other=column.takes_other)
+            for column in dataset.columns
+        ],
         features=_features(dataset),
         recipe=recipe.text,
     )

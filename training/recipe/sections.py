@@ -41,6 +41,7 @@ class DataSection(Section):
     columns: Words = ()
     missing: Literal["refuse", "median", "indicator", "drop_rows"] = "refuse"
     categories: dict[str, Words] = Field(default_factory=dict)
+    unseen: Literal["refuse", "other"] = "refuse"
     rows: int = Field(default=1000, ge=10, le=10_000_000)
     seed: Seed = 0
 
@@ -51,7 +52,7 @@ class DataSection(Section):
             raise ValueError('wanted either path = "DATA.csv" or source = "sklearn:digits", exactly one of them')
         if "path" in given:
             self._check_table()
-        elif idle := given & {"target", "columns", "missing", "categories"}:
+        elif idle := given & {"target", "columns", "missing", "categories", "unseen"}:
             raise ValueError(f"{', '.join(sorted(idle))}: only with path; a source brings its own columns and target")
         is_toy = self.source is not None and self.source.startswith("toy:")
         if not is_toy and (idle := given & {"rows", "seed"}):
@@ -69,6 +70,8 @@ class DataSection(Section):
             raise ValueError("columns holds an empty name")
         if self.target in self.columns:
             raise ValueError(f"the target {quoted(self.target)} is among the inputs in columns")
+        if self.unseen == "other" and not self.categories:
+            raise ValueError('unseen = "other": only with [data.categories], the columns of words')
         for column, words in self.categories.items():
             if column not in self.columns:
                 raise ValueError(f"categories has {quoted(column)}, which is not in columns")

@@ -27,12 +27,14 @@ class TensorSpec(_message.Message):
     def __init__(self, name: _Optional[str] = ..., datatype: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Column(_message.Message):
-    __slots__ = ("name", "categories")
+    __slots__ = ("name", "categories", "unseen_is_other")
     NAME_FIELD_NUMBER: _ClassVar[int]
     CATEGORIES_FIELD_NUMBER: _ClassVar[int]
+    UNSEEN_IS_OTHER_FIELD_NUMBER: _ClassVar[int]
     name: str
     categories: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., categories: _Optional[_Iterable[str]] = ...) -> None: ...
+    unseen_is_other: bool
+    def __init__(self, name: _Optional[str] = ..., categories: _Optional[_Iterable[str]] = ..., unseen_is_other: _Optional[bool] = ...) -> None: ...
 
 class Histogram(_message.Message):
     __slots__ = ("edges", "counts")

@@ -20,6 +20,7 @@ from service.client.command.row_file import Format, read_blocks
 from service.client.command.score import Accuracy, Deviation, score_for
 from service.client.errors import ClientError, NotFound, list_names
 from service.client.limits import MAX_REQUEST_ROWS
+from service.client.other_words import OtherWords
 from service.client.rows import features
 from service.client.streaming.conversation import MOST_FRESH_STARTS
 
@@ -78,7 +79,11 @@ def predict_file(
     manifest = client.manifest(job.model, job.version)
     for begun_anew in range(MOST_FRESH_STARTS + 1):
         try:
-            return _Pass(client, job, manifest, tell if not begun_anew else _silent).run(text, printed)
+            attempt = _Pass(client, job, manifest, tell if not begun_anew else _silent)
+            score = attempt.run(text, printed)
+            if others := attempt.others.summary():
+                tell(f"{job.source}: {others}")
+            return score
         except NotFound as gone:
             if job.version:
                 raise
@@ -102,6 +107,7 @@ class _Pass:
         self._manifest = manifest
         self._tell = tell
         self._score: Accuracy | Deviation | None = score_for(manifest, job.target) if job.target else None
+        self.others = OtherWords()
 
     def run(self, text: Replay, printed: Printed) -> str:
         """Print all answers and return the score as one line."""
@@ -123,7 +129,9 @@ class _Pass:
                 self._tell(f"{job.source}: ignored {list_names(list(block.ignored))}")
             # A full block means a long file. The server computes callers with a few rows first.
             bulk = block.count == block_rows
-            prediction = self._client.predict(job.model, features(manifest, block), manifest.version, bulk=bulk)
+            prediction = self._client.predict(
+                job.model, features(manifest, block, self.others), manifest.version, bulk=bulk
+            )
             if self._score:
                 self._score.add(block, prediction)
             if not printed.is_file:

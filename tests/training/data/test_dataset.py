@@ -276,6 +276,30 @@ def test_a_cell_at_fault_is_named_with_column_and_row(
     assert wanted in str(caught.value)
 
 
+def test_other_words_are_zeros_and_are_kept_for_the_held_out_rows(tmp_path: Path) -> None:
+    """Rare, missing and odd words have no input of their own; the file of the held-out rows has them as they were."""
+    frame = make_table().astype({"town": object})
+    frame.loc[::4, "town"] = 'Rom, "Italia"\nx'
+    frame.loc[1::4, "town"] = None
+    dataset = prepared(tmp_path, frame, data='unseen = "other"')
+    known = frame["town"].isin(["Bonn", "Köln", "Ulm"]).to_numpy()
+    for rows in (dataset.validation, dataset.test):
+        np.testing.assert_array_equal(dataset.x[rows, :3].sum(axis=1) == 1, known[rows])
+    assert (dataset.x[dataset.train, :3].sum(axis=1) == 1).sum() < known[dataset.train].sum()
+    assert not np.isnan(dataset.x).any()
+    assert held_out_table(dataset)["town"].tolist() == frame["town"].fillna("")[dataset.test].tolist()
+
+
+def test_without_the_key_features_and_fingerprint_stay(tmp_path: Path) -> None:
+    """The key changes training rows alone: validation and test rows are the same to the bit."""
+    refusing, other = (prepared(tmp_path, make_table(), data=f'unseen = "{mode}"') for mode in ("refuse", "other"))
+    assert refusing.fingerprint == prepared(tmp_path, make_table()).fingerprint != other.fingerprint
+    rest = np.concatenate([refusing.validation, refusing.test])
+    np.testing.assert_array_equal(refusing.x[rest], other.x[rest])
+    assert refusing.features == other.features
+    assert refusing.constant == other.constant
+
+
 def test_missing_words_have_no_median(tmp_path: Path) -> None:
     """Under median a missing word needs the empty word in the recipe; the message says so."""
     frame = make_table()

@@ -139,6 +139,25 @@ def test_gaps_cost_no_row(tmp_path: Path, gaps: int) -> None:
     assert dataset.gaps == ((0,) if gaps else ())
 
 
+def test_rare_words_are_pooled_and_unseen_words_are_answered(tmp_path: Path) -> None:
+    """A word of fewer than five rows has no input of its own; the comment names it. Without words there is no key."""
+    frame = shop().astype({"town": object})
+    frame.loc[:3, "town"] = 'Rom, "Italia"\nx'
+    frame.loc[5:9, "town"] = "Oslo"
+    recipe = drafted(tmp_path, frame, "paid")
+    assert (recipe.data.unseen, recipe.data.categories["town"]) == ("other", ("Bonn", "Oslo", "Ulm"))
+    assert '# other: "Rom, \\"Italia\\"\\nx", in fewer than 5 rows' in recipe.text
+    assert prepare(recipe).dropped_rows == 0
+    numbers = drafted(tmp_path, shop()[["age", "paid"]], "paid")
+    assert "unseen" not in numbers.text
+
+
+def test_a_column_of_rare_words_alone_keeps_them(tmp_path: Path) -> None:
+    """With a few rows of each word there is nothing to pool them with."""
+    frame = shop(20).assign(town=[f"town {row // 4}" for row in range(20)])
+    assert len(drafted(tmp_path, frame, "paid").data.categories["town"]) == 5
+
+
 def test_gaps_in_the_target_drop_their_rows_alone(tmp_path: Path) -> None:
     """A row without a target cannot be learned from; a column that half of the rows lack stays an input."""
     frame = shop()

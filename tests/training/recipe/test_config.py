@@ -22,6 +22,7 @@ kind = "regression"
 """
 
 
+NO_WORDS = TABLE.replace('[data.categories]\ntown = ["Ulm", "Bonn"]', 'unseen = "other"')
 LEVENBERG = TABLE + '[fit]\noptimizer = "levenberg-marquardt"\n'
 
 
@@ -116,6 +117,12 @@ def test_paths_count_from_the_recipe(tmp_path: Path) -> None:
         (TABLE.replace('["area", "town"]', '["area"]'), '[data]: categories has "town", which is not in columns'),
         (TABLE.replace('"Bonn"', '"Ulm"'), '[data]: categories of "town" names a word twice'),
         (TABLE.replace('"Bonn"', "7"), '[data.categories] "town", entry 2 = 7: wanted text'),
+        (
+            TABLE.replace('"houses.csv"', '"houses.csv"\nunseen = "ignore"'),
+            '[data] unseen = "ignore": wanted "refuse" or',
+        ),
+        ("[model]\nname = 'a'\n[data]\nsource = 'sklearn:digits'\nunseen = 'other'", "[data]: unseen: only with path"),
+        (NO_WORDS, '[data]: unseen = "other": only with [data.categories]'),
         (TABLE.replace('"houses.csv"', '"houses.csv"\nrows = 50'), "[data]: rows: only with a toy source"),
         ("[model]\nname = 'a'\n[data]\nsource = 'sklearn:iris'\n", '[data] source = "sklearn:iris": wanted'),
         ("[model]\nname = 'a'\n[data]\nsource = 'sklearn:digits'\ntarget = 'x'", "[data]: target: only with path"),
