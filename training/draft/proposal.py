@@ -14,6 +14,8 @@ from training.errors import DataError, quoted
 
 _MOST_CLASSES_OF_NUMBERS = 20
 _FEWEST_DATES = 10
+# If whole numbers were drawn from their range by chance, this many pairs of rows would be equal.
+_MOST_EXPECTED_PAIRS = 10
 _CAMEL_ID = re.compile(r"[a-z](?:Id|ID|Uuid|UUID)$")
 _PLAIN_ID = re.compile(r"(?:^|[^a-z])(?:id|uuid|guid)$", re.IGNORECASE)
 
@@ -123,7 +125,8 @@ def _why_left_out(inspection: Inspection, facts: ColumnFacts) -> str:
     if _is_id(facts):
         return "an id by its name, different in every row" if all_different else "an id by its name, repeated"
     if _is_counter(inspection, facts):
-        return "whole numbers, each once and in order: an id or a row number"
+        order = "and in order" if facts.is_ordered else "and close together, in no order"
+        return f"whole numbers, each once {order}: an id or a row number"
     if facts.kind in ("words", "text") and has_decimal_commas(inspection.table.cells[facts.name]):
         return "decimal commas; an input must be a number with a decimal point"
     if facts.kind == "text":
@@ -137,7 +140,16 @@ def _is_id(facts: ColumnFacts) -> bool:
 
 
 def _is_counter(inspection: Inspection, facts: ColumnFacts) -> bool:
-    return facts.is_whole and facts.is_ordered and not facts.flaw and facts.distinct == inspection.table.rows
+    """Whether a column numbers the rows: each whole number is there once, in order or too close together for chance.
+
+    Measurements repeat. Of n numbers drawn from a range of N, n²/2N pairs are equal on average (the birthday problem),
+    for example 25 pairs of 1,000 numbers from 1 to 20,000. If there is none, somebody has counted.
+    """
+    rows = inspection.table.rows
+    if not facts.is_whole or facts.flaw or facts.distinct != rows:
+        return False
+    expected_pairs = rows * (rows - 1) / 2 / (facts.high - facts.low + 1)
+    return facts.is_ordered or expected_pairs >= _MOST_EXPECTED_PAIRS
 
 
 def _describe_gaps(inspection: Inspection, inputs: tuple[ColumnFacts, ...]) -> str:

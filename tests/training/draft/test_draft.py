@@ -178,6 +178,30 @@ def test_a_rare_class_is_split_by_chance(tmp_path: Path) -> None:
     assert "fewer than the 3 rows" in recipe.text
 
 
+@pytest.mark.parametrize("largest", [200, 240, 1500])
+def test_row_numbers_are_recognized_in_any_order(tmp_path: Path, largest: int) -> None:
+    """Rows that were shuffled, or drawn from a longer table, keep their numbers; the column is left out."""
+    numbers = np.random.default_rng(0).permutation(largest)[:200] + 1
+    recipe = drafted(tmp_path, shop().assign(nr=numbers), "paid")
+    assert "nr" not in recipe.data.columns
+    assert '"nr": whole numbers, each once and close together' in recipe.text
+
+
+@pytest.mark.parametrize(
+    "cells", [np.random.default_rng(0).permutation(100_000)[:200], np.append(np.arange(199), 5), np.arange(200) / 3]
+)
+def test_measurements_are_no_row_numbers(tmp_path: Path, cells: Any) -> None:
+    """Numbers far apart are different by chance; a number that repeats, or has decimals, counts nothing."""
+    cells = np.random.default_rng(1).permutation(cells)
+    assert "nr" in drafted(tmp_path, shop().assign(nr=cells), "paid").data.columns
+
+
+def test_shuffled_row_numbers_are_an_input_if_there_is_no_other(tmp_path: Path) -> None:
+    """As with a counter in order: better than no input."""
+    frame = pd.DataFrame({"x": np.random.default_rng(0).permutation(50)})
+    assert drafted(tmp_path, frame.assign(y=np.sin(frame["x"])), "y").data.columns == ("x",)
+
+
 def test_constant_columns_stay_and_a_lone_counter_is_an_input(tmp_path: Path) -> None:
     """A constant is kept with a comment; a column in order is not left out where nothing else is there."""
     constant = drafted(tmp_path, shop().assign(shop_number=7), "paid")
