@@ -100,7 +100,7 @@ def rows_of(
 
 
 def features(manifest: ModelManifest, rows: TableRows, others: OtherWords | None = None) -> Matrix:
-    """Encode a table of numbers and words as features: a word becomes a 1 in the feature of its category.
+    """Encode a table as features: a word becomes a 1 in the feature of its category, or the numbers that it has.
 
     Args:
         manifest: has the columns of the table and the features of the model.
@@ -118,11 +118,16 @@ def features(manifest: ModelManifest, rows: TableRows, others: OtherWords | None
     matrix = np.zeros((rows.count, len(manifest.features)), dtype=np.float32)
     found: list[tuple[str, list[object]]] = []
     for column in manifest.columns:
-        if column.categories:
-            chosen = _codes(column, rows, [places[column.name, word] for word in column.categories])
-            known = np.flatnonzero(chosen >= 0)
-            matrix[known, chosen[known]] = 1.0
-            found.append((column.name, [rows.columns[column.name][row] for row in np.flatnonzero(chosen < 0).tolist()]))
+        if column.categories or column.HasField("statistics"):
+            codes = _codes(column, rows)
+            if column.categories:
+                known = np.flatnonzero(codes >= 0)
+                features_of_words = np.array([places[column.name, word] for word in column.categories])
+                matrix[known, features_of_words[codes[known]]] = 1.0
+            else:
+                own = [place for place, feature in enumerate(manifest.features) if feature.column == column.name]
+                matrix[:, own] = _numbers_of_words(column)[codes]
+            found.append((column.name, [rows.columns[column.name][row] for row in np.flatnonzero(codes < 0).tolist()]))
         else:
             place = places[column.name, ""]
             matrix[:, place] = _numbers(column.name, rows, manifest.features[place].HasField("imputed"))
@@ -198,18 +203,27 @@ def _number(row: int, name: str, rows: TableRows) -> float:
     raise _fault(row, name, rows, f"holds {_show(cell)}, wanted a number{hint}")
 
 
-def _codes(column: Column, rows: TableRows, features_of_words: list[int]) -> NDArray[np.int64]:
-    """For each row, the feature that is 1; -1 for a word that is taken as "other"."""
-    known = dict(zip(column.categories, features_of_words, strict=True))
+def _numbers_of_words(column: Column) -> Matrix:
+    """The numbers [words + 1, numbers of a word] of a column by target statistics; the last row is for other words."""
+    found = column.statistics
+    return np.array([*found.values, *found.prior], dtype=np.float32).reshape(-1, len(found.prior))
+
+
+def _codes(column: Column, rows: TableRows) -> NDArray[np.int64]:
+    """For each row, the place of its word in the column's list; -1 for a word that is taken as "other"."""
+    by_target = column.HasField("statistics")
+    known = {word: place for place, word in enumerate(column.statistics.words if by_target else column.categories)}
+    strange = -1 if by_target or column.unseen_is_other else None
     codes = []
     for row, cell in enumerate(rows.columns[column.name]):
         code = known.get(cell) if isinstance(cell, str) else None
         if code is None:
             word = word_of(cell, known)
-            code = None if word is None else known.get(word, -1 if column.unseen_is_other else None)
+            code = None if word is None else known.get(word, strange)
         if code is None:
+            wanted = "wanted a word" if by_target else f"wanted one of {list_names(list(column.categories))}"
             what = f"holds no word ({_show(cell)})" if word == "" else f"holds {_show(cell)}"
-            raise _fault(row, column.name, rows, f"{what}, wanted one of {list_names(list(column.categories))}")
+            raise _fault(row, column.name, rows, f"{what}, {wanted}")
         codes.append(code)
     return np.array(codes, dtype=np.int64)
 

@@ -1,6 +1,7 @@
 """From a table as it is to answers: files, a training, a kan-serve, a client by column names.
 
-The model of this file has gaps in a column of numbers and in a column of words; a rare town is pooled.
+The model of this file has gaps in a column of numbers and in a column of words; a rare town is pooled. Streets
+enter by the target.
 """
 
 import shutil
@@ -31,9 +32,10 @@ name = "shop"
 [data]
 path = "shop.csv"
 target = "paid"
-columns = ["age", "height", "town"]
+columns = ["age", "height", "town", "street"]
 missing = "indicator"
 unseen = "other"
+by_target = ["street"]
 [data.categories]
 town = ["", "Bonn", "Ulm"]
 [task]
@@ -57,6 +59,7 @@ def shop(rows: int = 300) -> pd.DataFrame:
             "age": random.uniform(18, 90, rows),
             "height": random.normal(170, 10, rows),
             "town": random.choice(["Bonn", "Ulm"], rows),
+            "street": [f"street {code}" for code in random.integers(0, 30, rows)],
         }
     ).astype({"town": object})
     frame.loc[::6, "age"] = np.nan
@@ -98,22 +101,31 @@ def manifest(client: Client) -> ModelManifest:
 
 def test_the_network_is_told_of_a_gap_and_callers_send_the_column_once(manifest: ModelManifest) -> None:
     """The features are the columns; the one with gaps in training is marked, and its gap input has a spline."""
-    assert [feature.name for feature in manifest.features] == ["age", "height", "town=", "town=Bonn", "town=Ulm"]
-    assert [feature.has_gap_input for feature in manifest.features] == [True, False, False, False, False]
-    assert manifest.inputs[0].shape == [-1, 5]
-    assert list(manifest.network.width) == [6, 3, 1]
-    assert manifest.explanation.edges[0].shape == [-1, 3, 6]
+    assert [feature.name for feature in manifest.features] == [
+        "age",
+        "height",
+        "town=",
+        "town=Bonn",
+        "town=Ulm",
+        "street by target",
+    ]
+    assert [feature.has_gap_input for feature in manifest.features] == [True, *[False] * 5]
+    assert manifest.inputs[0].shape == [-1, 6]
+    assert list(manifest.network.width) == [7, 3, 1]
+    assert manifest.explanation.edges[0].shape == [-1, 3, 7]
 
 
 def test_rows_with_gaps_are_answered_as_torch_answers_them(client: Client, folder: Path) -> None:
     """A gap where training had some, and where it had none: imputed in both, and told in the first."""
     rows = [
-        {"age": age, "height": height, "town": town}
+        {"age": age, "height": height, "town": town, "street": "street 1"}
         for age in (40, None)
         for height in (170, "")
         for town in ("Ulm", None)
     ]
     answers = client.predict("shop", rows).values
+    statistics = client.manifest("shop").columns[3].statistics
+    street = dict(zip(statistics.words, statistics.values, strict=True))["street 1"]
     raw = [
         [
             np.nan if row["age"] is None else 40,
@@ -121,6 +133,7 @@ def test_rows_with_gaps_are_answered_as_torch_answers_them(client: Client, folde
             not row["town"],
             0,
             bool(row["town"]),
+            street,
         ]
         for row in rows
     ]
@@ -128,7 +141,7 @@ def test_rows_with_gaps_are_answered_as_torch_answers_them(client: Client, folde
     np.testing.assert_allclose(answers, predict(trained, np.array(raw, dtype=np.float64)), rtol=1e-4)
     median = client.manifest("shop").features[0].imputed
     known, unknown = client.predict(
-        "shop", [{"age": age, "height": 170, "town": "Ulm"} for age in (median, None)]
+        "shop", [{"age": age, "height": 170, "town": "Ulm", "street": ""} for age in (median, None)]
     ).values
     assert unknown > known + 5
 
@@ -144,7 +157,10 @@ def test_the_held_out_rows_are_answered_from_their_file(client: Client, folder: 
 
 def test_words_that_training_never_saw_are_answered_and_counted(client: Client, folder: Path, address: str) -> None:
     """By the client in Python, and by kan-client from a file with commas and line ends in its words."""
-    rows = [{"age": 40, "height": 170, "town": town} for town in ("Ulm", 'Rom, "Italia"\nx', "Atlantis", "Ulm")]
+    rows = [
+        {"age": 40, "height": 170, "town": town, "street": "street 1"}
+        for town in ("Ulm", 'Rom, "Italia"\nx', "Atlantis", "Ulm")
+    ]
     found = client.predict("shop", rows)
     assert (found.other_cells, client.predict("shop", rows[:1]).other_cells) == (2, 0)
     assert found.values[1] == found.values[2] != found.values[0]
@@ -162,12 +178,12 @@ def test_tuned_and_continued_versions_have_the_gap_inputs_too(folder: Path, tmp_
     models = tmp_path / "models"
     shutil.copytree(folder / "models", models)
     tuned = tune(models / "shop" / "1", [1])
-    assert list(tuned.manifest.network.width) == [6, 3, 1]
+    assert list(tuned.manifest.network.width) == [7, 3, 1]
     shop().dropna().to_csv(tmp_path / "shop.csv", index=False)
     text = RECIPE.replace("[network]\nhidden = [3]\n", "").replace("grids = [3]\n", "").replace("[attribution]\n", "")
     recipe = text.replace('name = "shop"', 'name = "shop"\ncontinue_from = "models/shop/2"')
     (tmp_path / "more.toml").write_text(recipe)
     continued = train(Run(load_recipe(tmp_path / "more.toml"), models, RunFolder(tmp_path / "run")), Watcher())
     assert continued.manifest.features[0].has_gap_input
-    assert list(continued.manifest.network.width) == [6, 3, 1]
-    assert continued.manifest.inputs[0].shape == [-1, 5]
+    assert list(continued.manifest.network.width) == [7, 3, 1]
+    assert continued.manifest.inputs[0].shape == [-1, 6]

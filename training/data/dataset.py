@@ -20,17 +20,15 @@ from training.data.encoding import (
     features_of,
     gap_input_name,
 )
-from training.data.float32_limits import target_flaw
+from training.data.float32_limits import rounding_warnings, target_flaw
+from training.data.learned_features import learn_features
 from training.data.missing import gap_places, medians, select_rows
 from training.data.parts import split_key, split_rows
 from training.data.source import load_source
 from training.data.split import RowNumbers, Split, shortage
 from training.data.table import Cells, Table
-from training.data.unseen import mask_words
-from training.errors import DataError, quoted, quoted_list
+from training.errors import DataError, quoted_list
 from training.recipe.config import Recipe
-
-_WHOLE_IN_FLOAT32 = 2**24
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,13 @@ def prepare(recipe: Recipe) -> Dataset:
 
 
 def prepare_table(
-    recipe: Recipe, table: Table, inputs: tuple[str, ...], target: str, *, known_classes: tuple[str, ...] | None = None
+    recipe: Recipe,
+    table: Table,
+    inputs: tuple[str, ...],
+    target: str,
+    *,
+    known_classes: tuple[str, ...] | None = None,
+    known_columns: tuple[Column, ...] | None = None,
 ) -> Dataset:
     """Prepare a table that is already in memory.
 
@@ -97,20 +101,19 @@ def prepare_table(
         known_classes: For a published version that is trained further: its classes, in its order (empty for a
             regression). The rows may lack some and must have no other. Warnings that only matter for a first training,
             such as constant inputs, are left out. None: a first training.
+        known_columns: For such a version: its columns with their target statistics. None: as the recipe has them.
 
     Raises:
         DataError: as `prepare`.
     """
     _require_columns(recipe, table, inputs, target)
-    columns = columns_of(recipe.data, inputs)
-    features = features_of(table, columns)
+    columns = known_columns or columns_of(recipe.data, inputs)
     blocks = [feature_block(table, column) for column in columns]
     is_classification = recipe.task.kind == "classification"
     target_cells = class_words(table, target) if is_classification else numbers(table, target)
     key = split_key(recipe, table)
     kept = select_rows(recipe, table, columns, blocks, target, target_cells, key)
 
-    x = np.concatenate(blocks, axis=1)[kept]
     y: Numbers | RowNumbers = target_cells[kept].reshape(-1, 1)
     classes: tuple[str, ...] = ()
     if is_classification:
@@ -123,7 +126,8 @@ def prepare_table(
         raise table.problem(target, "the target is the same in every training row; there is nothing to learn")
     if not is_classification and (flaw := target_flaw(float(y.min()), float(y.max()), recipe.verify.tolerance)):
         raise table.problem(target, f"the target holds {flaw}")
-    x = mask_words(x, columns, split.train, recipe.fit.seed)
+    columns, x = learn_features(table, columns, blocks, kept, y, classes, split.train, recipe.fit.seed)
+    features = features_of(table, columns)
     imputed = medians(recipe, x[split.train], columns)
     constant = _constant(x[split.train], imputed)
     return Dataset(
@@ -142,13 +146,13 @@ def prepare_table(
         constant=constant,
         warnings=(
             *(_constant_warnings(features, constant) if known_classes is None else ()),
-            *_rounding_warnings(table, columns, blocks),
+            *rounding_warnings(table, columns, blocks),
             *_shortage_warnings(recipe, split),
             *(_class_warnings(y, classes, split) if known_classes is None else ()),
         ),
         dropped_rows=table.rows - int(kept.sum()),
         spelled={
-            column.name: words(table, column.name, column.categories)[kept] for column in columns if column.takes_other
+            column.name: words(table, column.name, column.categories)[kept] for column in columns if column.keeps_cells
         },
         fingerprint=_fingerprint(features, x, y, classes),
         source=table.source,
@@ -200,22 +204,6 @@ def _constant_warnings(features: tuple[Feature, ...], constant: tuple[bool, ...]
         f"{len(names)} of {len(features)} inputs hold one value only in the training rows and get weight zero: "
         f"{quoted_list(names)}"
     ]
-
-
-def _rounding_warnings(table: Table, columns: tuple[Column, ...], blocks: list[Numbers]) -> list[str]:
-    """Warn if float32 makes different numbers of a column equal: large whole numbers, mostly keys or time stamps."""
-    warnings = []
-    for column, block in zip(columns, blocks, strict=True):
-        if column.categories or not (np.abs(block) >= _WHOLE_IN_FLOAT32).any():
-            continue
-        values = numbers(table, column.name)
-        values = values[~np.isnan(values)]
-        exact, rounded = len(np.unique(values)), len(np.unique(values.astype(np.float32)))
-        if rounded < exact:
-            warnings.append(
-                f"column {quoted(column.name)} has {exact} different values, of which float32 keeps {rounded}"
-            )
-    return warnings
 
 
 def _shortage_warnings(recipe: Recipe, split: Split) -> list[str]:

@@ -1,7 +1,7 @@
 """Columns of numbers and words as features, and words of the target as classes."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from training.data.column import numbers, words
 from training.data.split import RowNumbers
 from training.data.table import Cells, Table
+from training.data.target_statistics import Statistics
 from training.errors import DataError, quoted, quoted_list
 from training.recipe.sections import DataSection
 
@@ -20,22 +21,38 @@ Numbers = NDArray[np.float64]
 class Column:
     """A column of the user's table: of numbers, or of the words in ``categories`` ("" is a missing cell).
 
-    With ``takes_other`` a cell that is none of the words is "other": all features of the column are 0.
+    With ``takes_other`` a cell that is none of the words is "other": all features of the column are 0. With
+    ``by_target`` any word is encoded by the ``statistics``, which are None until they are known.
     """
 
     name: str
     categories: tuple[str, ...] = ()
     takes_other: bool = False
+    by_target: bool = False
+    statistics: Statistics | None = field(default=None, compare=False)
+
+    @property
+    def is_of_words(self) -> bool:
+        """Whether the cells are words, not numbers."""
+        return self.by_target or bool(self.categories)
+
+    @property
+    def keeps_cells(self) -> bool:
+        """Whether the features may not tell the cell, so that a table of the rows needs the cells themselves."""
+        return self.by_target or self.takes_other
 
     @property
     def width(self) -> int:
         """Number of features."""
-        return max(1, len(self.categories))
+        return len(self.statistics.prior) if self.statistics else max(1, len(self.categories))
 
 
 @dataclass(frozen=True)
 class Feature:
-    """A column of the matrix: numbers; or, for a column of words, 1 where the word is `category`, else 0."""
+    """A column of the matrix: numbers; or, for a column of words, 1 where the word is `category`, else 0.
+
+    For a column by target statistics with several numbers, `category` is the class that a number is about.
+    """
 
     name: str
     column: str
@@ -45,7 +62,10 @@ class Feature:
 def columns_of(data: DataSection, names: Iterable[str]) -> tuple[Column, ...]:
     """The columns of these names, as the recipe encodes them."""
     words = data.categories
-    return tuple(Column(name, words.get(name, ()), name in words and data.unseen == "other") for name in names)
+    return tuple(
+        Column(name, words.get(name, ()), name in words and data.unseen == "other", name in data.by_target)
+        for name in names
+    )
 
 
 def features_of(table: Table, columns: tuple[Column, ...]) -> tuple[Feature, ...]:
@@ -57,7 +77,12 @@ def features_of(table: Table, columns: tuple[Column, ...]) -> tuple[Feature, ...
     features = []
     for column in columns:
         features += [Feature(f"{column.name}={word}", column.name, word) for word in column.categories]
-        features += [Feature(column.name, column.name)] * (not column.categories)
+        if column.statistics:
+            labels = column.statistics.labels
+            features += [Feature(f"{column.name} by target: {each}", column.name, each) for each in labels]
+            features += [Feature(f"{column.name} by target", column.name)] * (not labels)
+        elif not column.categories:
+            features.append(Feature(column.name, column.name))
     names = [feature.name for feature in features]
     if len(set(names)) < len(names):
         twice = next(name for place, name in enumerate(names) if name in names[:place])
@@ -75,11 +100,14 @@ def feature_block(table: Table, column: Column) -> Numbers:
 
     Returns:
         float64 [rows, 1 or number of words], rounded to float32; a row of NaN where the cell is missing; a row of zeros
-        where it is "other".
+        where it is "other". Of a column by target statistics: their numbers, or 0 as long as they are not known.
 
     Raises:
         DataError: a cell is no number, or none of the column's words. The message names the first such cell.
     """
+    if column.by_target:
+        cells = words(table, column.name)
+        return column.statistics.encode(cells) if column.statistics else np.zeros((len(cells), 1))
     if not column.categories:
         return numbers(table, column.name).astype(np.float32).astype(np.float64).reshape(-1, 1)
     cells = words(table, column.name, known=column.categories)

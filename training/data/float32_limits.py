@@ -2,10 +2,16 @@
 
 import numpy as np
 
+from training.data.column import numbers
+from training.data.encoding import Column, Numbers
+from training.data.table import Table
+from training.errors import quoted
+
 # float32 ends at 3e38: sums of values below this bound, and their inverses, stay within it.
 _LARGEST = 1e30
 # In a column whose range is a smaller share of its values' size, float32 has fewer than 17 different values.
 _SMALLEST_SPAN = 1e-6
+_WHOLE_IN_FLOAT32 = 2**24
 
 
 def input_flaw(low: float, high: float) -> str:
@@ -35,3 +41,19 @@ def target_flaw(low: float, high: float, tolerance: float) -> str:
             f"that span, and [verify] tolerance is {tolerance:g}; {advice}"
         )
     return ""
+
+
+def rounding_warnings(table: Table, columns: tuple[Column, ...], blocks: list[Numbers]) -> list[str]:
+    """Warn if float32 makes different numbers of a column equal: large whole numbers, mostly keys or time stamps."""
+    warnings = []
+    for column, block in zip(columns, blocks, strict=True):
+        if column.is_of_words or not (np.abs(block) >= _WHOLE_IN_FLOAT32).any():
+            continue
+        values = numbers(table, column.name)
+        values = values[~np.isnan(values)]
+        exact, rounded = len(np.unique(values)), len(np.unique(values.astype(np.float32)))
+        if rounded < exact:
+            warnings.append(
+                f"column {quoted(column.name)} has {exact} different values, of which float32 keeps {rounded}"
+            )
+    return warnings

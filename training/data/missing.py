@@ -102,7 +102,7 @@ def medians(recipe: Recipe, x: Numbers, columns: tuple[Column, ...]) -> tuple[fl
     """
     imputed: list[float | None] = []
     for column in columns:
-        if column.categories or recipe.data.missing not in ("median", "indicator"):
+        if column.is_of_words or recipe.data.missing not in ("median", "indicator"):
             imputed += [None] * column.width
             continue
         present = x[:, len(imputed)]

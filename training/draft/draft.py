@@ -107,6 +107,7 @@ def _render(inspection: Inspection, proposal: Proposal, split: SplitChoice, fold
         *_left_out_lines(inspection, proposal),
         f'missing = "indicator"  # {proposal.gaps}',
         *_unseen(proposal),
+        *_by_target(proposal),
         "",
         *_categories(proposal),
         "[task]",
@@ -152,6 +153,13 @@ def _unseen(proposal: Proposal) -> list[str]:
     if not any(facts.words for facts in proposal.inputs):
         return []
     return ['unseen = "other"  # a word that is none of those below is answered as "other", not refused']
+
+
+def _by_target(proposal: Proposal) -> list[str]:
+    names = [_string(facts.name) for facts in proposal.inputs if facts.kind == "text"]
+    if not names:
+        return []
+    return [f"by_target = [{', '.join(names)}]  # many words: each enters as the mean of the target over its rows"]
 
 
 def _categories(proposal: Proposal) -> list[str]:

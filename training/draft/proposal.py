@@ -14,6 +14,8 @@ from training.errors import DataError, quoted
 
 _MOST_CLASSES_OF_NUMBERS = 20
 _FEWEST_DATES = 10
+# On average, for a column whose words enter by the mean of the target over their rows.
+_FEWEST_ROWS_A_WORD = 2
 # If whole numbers were drawn from their range by chance, this many pairs of rows would be equal.
 _MOST_EXPECTED_PAIRS = 10
 _CAMEL_ID = re.compile(r"[a-z](?:Id|ID|Uuid|UUID)$")
@@ -76,7 +78,8 @@ def propose(inspection: Inspection) -> Proposal:
             f"{inspection.table.source}: no column is left to predict {quoted(inspection.target)} from"
             + (f" ({reasons})" if reasons else "")
         )
-    width = sum(len(facts.own_words) or 1 for facts in inputs)
+    numbers_a_word = max(1, inspection.facts(inspection.target).distinct - 1) if task == "classification" else 1
+    width = sum(numbers_a_word if facts.kind == "text" else len(facts.own_words) or 1 for facts in inputs)
     return Proposal(
         task=task,
         why_task=why_task,
@@ -129,8 +132,8 @@ def _why_left_out(inspection: Inspection, facts: ColumnFacts) -> str:
         return f"whole numbers, each once {order}: an id or a row number"
     if facts.kind in ("words", "text") and has_decimal_commas(inspection.table.cells[facts.name]):
         return "decimal commas; an input must be a number with a decimal point"
-    if facts.kind == "text":
-        return f"text, {facts.distinct:,} different ones; too many for categories"
+    if facts.kind == "text" and facts.distinct * _FEWEST_ROWS_A_WORD > filled:
+        return f"text, {facts.distinct:,} different ones in {filled:,} rows; too few rows of each to learn from"
     return ""
 
 

@@ -14,6 +14,7 @@ from training.data.encoding import Column, Numbers, columns_of, feature_block
 from training.data.source import load_source
 from training.data.table import Table, read_table
 from training.errors import DataError, quoted, quoted_list
+from training.publishing.columns import columns_of_manifest
 from training.publishing.version import Version, VersionError, read_newest
 from training.recipe.config import Recipe
 
@@ -53,7 +54,10 @@ def read_start(recipe: Recipe, models: Path) -> Start:
     table, inputs, target = load_source(recipe.data)
     columns = columns_of(recipe.data, inputs)
     _check_same(version, recipe, columns, target)
-    dataset = prepare_table(recipe, table, inputs, target, known_classes=tuple(version.manifest.classes))
+    columns = columns_of_manifest(version.manifest)
+    dataset = prepare_table(
+        recipe, table, inputs, target, known_classes=tuple(version.manifest.classes), known_columns=columns
+    )
     _check_filled(version, table.source, dataset.x)
     old_rows = None if recipe.fit.old_table is None else _read_old_rows(version, recipe, columns)
     return Start(version, replace(dataset, warnings=(*dataset.warnings, *_write_warnings(version, dataset))), old_rows)
@@ -89,7 +93,7 @@ def _check_same(version: Version, recipe: Recipe, columns: Sequence[Column], tar
         raise VersionError(f"{version.folder}: was trained for {task}; the recipe has [task] kind = {recipe.task.kind}")
     if manifest.target != target:
         raise VersionError(f"{version.folder}: predicts {quoted(manifest.target)}; the recipe has {quoted(target)}")
-    was = [Column(column.name, tuple(column.categories), column.unseen_is_other) for column in manifest.columns]
+    was = list(columns_of_manifest(manifest))
     now = list(columns)
     if was != now:
         place = next((i for i, (a, b) in enumerate(zip(was, now, strict=False)) if a != b), min(len(was), len(now)))
@@ -99,6 +103,8 @@ def _check_same(version: Version, recipe: Recipe, columns: Sequence[Column], tar
 
 def _describe_column(column: Column) -> str:
     words = ", ".join(map(quoted, column.categories))
+    if column.by_target:
+        return f"{quoted(column.name)} by_target"
     other = ' and unseen = "other"' if column.takes_other else ""
     return quoted(column.name) + (f" with the words {words}{other}" if words else " with numbers")
 

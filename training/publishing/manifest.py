@@ -18,6 +18,7 @@ from training.data.objective import Task
 from training.data.preparation import feature_ranges
 from training.data.split import RowNumbers
 from training.fitting.evaluation import answers, block_rows
+from training.publishing.columns import column_message
 from training.publishing.export import Exported, Trained, describe, explanation
 from training.recipe.config import Recipe
 
@@ -129,10 +130,7 @@ def outline(recipe: Recipe, dataset: Dataset) -> pb.ModelManifest:
         task=_TASKS[dataset.task],
         target=dataset.target,
         classes=dataset.classes,
-        columns=[
-            pb.Column(name=column.name, categories=column.categories, unseen_is_other=column.takes_other)
-            for column in dataset.columns
-        ],
+        columns=list(map(column_message, dataset.columns)),
         features=_features(dataset),
         recipe=recipe.text,
     )

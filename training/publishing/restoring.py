@@ -37,14 +37,16 @@ def restoring_keys(before: ModelManifest, now: ModelManifest) -> str:
 
 
 def _encoding(column: Column) -> Sequence[object]:
-    return list(column.categories)
+    return column.HasField("statistics"), list(column.categories)
 
 
 def _keys(column: Column) -> Iterator[str]:
-    if column.categories:
+    if column.HasField("statistics"):
+        yield f"[data] by_target with {quoted(column.name)}"
+    elif column.categories:
         yield f"[data.categories] {quoted(column.name)} = {_toml(list(column.categories))}"
     else:
-        yield f"{quoted(column.name)} as numbers, not in [data.categories]"
+        yield f"{quoted(column.name)} as numbers, neither in by_target nor in [data.categories]"
 
 
 def _toml(words: list[str]) -> str:

@@ -42,6 +42,7 @@ class DataSection(Section):
     missing: Literal["refuse", "median", "indicator", "drop_rows"] = "refuse"
     categories: dict[str, Words] = Field(default_factory=dict)
     unseen: Literal["refuse", "other"] = "refuse"
+    by_target: Words = ()
     rows: int = Field(default=1000, ge=10, le=10_000_000)
     seed: Seed = 0
 
@@ -52,7 +53,7 @@ class DataSection(Section):
             raise ValueError('wanted either path = "DATA.csv" or source = "sklearn:digits", exactly one of them')
         if "path" in given:
             self._check_table()
-        elif idle := given & {"target", "columns", "missing", "categories", "unseen"}:
+        elif idle := given & {"target", "columns", "missing", "categories", "unseen", "by_target"}:
             raise ValueError(f"{', '.join(sorted(idle))}: only with path; a source brings its own columns and target")
         is_toy = self.source is not None and self.source.startswith("toy:")
         if not is_toy and (idle := given & {"rows", "seed"}):
@@ -70,6 +71,13 @@ class DataSection(Section):
             raise ValueError("columns holds an empty name")
         if self.target in self.columns:
             raise ValueError(f"the target {quoted(self.target)} is among the inputs in columns")
+        for column in self.by_target:
+            if column not in self.columns:
+                raise ValueError(f"by_target has {quoted(column)}, which is not in columns")
+            if column in self.categories:
+                raise ValueError(f"{quoted(column)} is in by_target and in categories; wanted one of them")
+        if len(set(self.by_target)) < len(self.by_target):
+            raise ValueError("by_target names a column twice")
         if self.unseen == "other" and not self.categories:
             raise ValueError('unseen = "other": only with [data.categories], the columns of words')
         for column, words in self.categories.items():

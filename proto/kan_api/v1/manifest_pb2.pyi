@@ -26,15 +26,27 @@ class TensorSpec(_message.Message):
     shape: _containers.RepeatedScalarFieldContainer[int]
     def __init__(self, name: _Optional[str] = ..., datatype: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ...) -> None: ...
 
+class TargetStatistics(_message.Message):
+    __slots__ = ("words", "values", "prior")
+    WORDS_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    PRIOR_FIELD_NUMBER: _ClassVar[int]
+    words: _containers.RepeatedScalarFieldContainer[str]
+    values: _containers.RepeatedScalarFieldContainer[float]
+    prior: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, words: _Optional[_Iterable[str]] = ..., values: _Optional[_Iterable[float]] = ..., prior: _Optional[_Iterable[float]] = ...) -> None: ...
+
 class Column(_message.Message):
-    __slots__ = ("name", "categories", "unseen_is_other")
+    __slots__ = ("name", "categories", "unseen_is_other", "statistics")
     NAME_FIELD_NUMBER: _ClassVar[int]
     CATEGORIES_FIELD_NUMBER: _ClassVar[int]
     UNSEEN_IS_OTHER_FIELD_NUMBER: _ClassVar[int]
+    STATISTICS_FIELD_NUMBER: _ClassVar[int]
     name: str
     categories: _containers.RepeatedScalarFieldContainer[str]
     unseen_is_other: bool
-    def __init__(self, name: _Optional[str] = ..., categories: _Optional[_Iterable[str]] = ..., unseen_is_other: _Optional[bool] = ...) -> None: ...
+    statistics: TargetStatistics
+    def __init__(self, name: _Optional[str] = ..., categories: _Optional[_Iterable[str]] = ..., unseen_is_other: _Optional[bool] = ..., statistics: _Optional[_Union[TargetStatistics, _Mapping]] = ...) -> None: ...
 
 class Histogram(_message.Message):
     __slots__ = ("edges", "counts")

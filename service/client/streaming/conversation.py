@@ -145,7 +145,5 @@ def encode_rows(manifest: manifest_pb2.ModelManifest, rows: CallerRows, others: 
 
 def inputs_of(manifest: manifest_pb2.ModelManifest) -> list[tuple[object, ...]]:
     """Everything in a manifest that the encoding of rows depends on."""
-    columns: list[tuple[object, ...]] = [
-        (column.name, column.unseen_is_other, *column.categories) for column in manifest.columns
-    ]
+    columns: list[tuple[object, ...]] = [(column.SerializeToString(deterministic=True),) for column in manifest.columns]
     return columns + [(one.column, one.category, one.HasField("imputed")) for one in manifest.features]

@@ -59,7 +59,7 @@ def test_a_shops_table_becomes_a_recipe_that_says_why(tmp_path: Path) -> None:
     assert recipe.data.categories == {"town": ("Bonn", "Ulm"), "member": ("False", "True")}
     assert (recipe.task.kind, recipe.split.kind, recipe.data.missing) == ("classification", "stratified", "indicator")
     assert '#   "order_id": an id by its name' in recipe.text
-    assert '#   "note": text, 200 different ones' in recipe.text
+    assert '#   "note": text, 200 different ones in 200 rows' in recipe.text
     assert '"age",  # whole numbers, 18 to 89' in recipe.text
     assert 'kind = "classification"  # the target holds words, 2 different ones' in recipe.text
     assert prepare(recipe).x.shape == (200, 6)
@@ -176,6 +176,16 @@ def test_a_rare_class_is_split_by_chance(tmp_path: Path) -> None:
     recipe = drafted(tmp_path, frame, "returned")
     assert recipe.split.kind == "random"
     assert "fewer than the 3 rows" in recipe.text
+
+
+@pytest.mark.parametrize(("target", "inputs"), [("paid", 1), ("returned", 1), ("size", 2)])
+def test_columns_of_many_words_enter_by_the_target(tmp_path: Path, target: str, inputs: int) -> None:
+    """One number, or one for each class but the first; the recipe runs and says why."""
+    frame = shop().assign(street=[f"street, {row % 40}" for row in range(200)], size=[*"SML" * 66, *"SM"])
+    recipe = drafted(tmp_path, frame, target)
+    assert recipe.data.by_target == ("street",)
+    assert '"street",  # text, 40 different ones' in recipe.text
+    assert sum(feature.column == "street" for feature in prepare(recipe).features) == inputs
 
 
 @pytest.mark.parametrize("largest", [200, 240, 1500])

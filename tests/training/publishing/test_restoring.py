@@ -37,6 +37,14 @@ def test_the_keys_are_those_of_the_published_version(now: ModelManifest, wanted:
     assert bool(found) == bool(wanted)
 
 
+def test_a_column_by_target_is_restored_by_that_key() -> None:
+    """And one that was of numbers, or of a list of words, by what it was."""
+    by_target = manifest(age=[], town=[], size=[])
+    by_target.columns[1].statistics.SetInParent()
+    assert '[data] by_target with "town"' in restoring_keys(by_target, OLD)
+    assert '[data.categories] "town" =' in restoring_keys(OLD, by_target)
+
+
 def test_long_lists_of_words_are_found_in_the_manifest() -> None:
     """A message stays readable: the recipe of the version has the words."""
     old = manifest(town=[f"word {number}" for number in range(200)])

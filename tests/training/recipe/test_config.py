@@ -23,6 +23,7 @@ kind = "regression"
 
 
 NO_WORDS = TABLE.replace('[data.categories]\ntown = ["Ulm", "Bonn"]', 'unseen = "other"')
+BY_TARGET = TABLE.replace("[data.categories]", "by_target = [{}]\n[data.categories]")
 LEVENBERG = TABLE + '[fit]\noptimizer = "levenberg-marquardt"\n'
 
 
@@ -122,6 +123,9 @@ def test_paths_count_from_the_recipe(tmp_path: Path) -> None:
             '[data] unseen = "ignore": wanted "refuse" or',
         ),
         ("[model]\nname = 'a'\n[data]\nsource = 'sklearn:digits'\nunseen = 'other'", "[data]: unseen: only with path"),
+        (BY_TARGET.format('"where"'), '[data]: by_target has "where", which is not in columns'),
+        (BY_TARGET.format('"town"'), '[data]: "town" is in by_target and in categories; wanted one of them'),
+        (BY_TARGET.format('"area", "area"'), "[data]: by_target names a column twice"),
         (NO_WORDS, '[data]: unseen = "other": only with [data.categories]'),
         (TABLE.replace('"houses.csv"', '"houses.csv"\nrows = 50'), "[data]: rows: only with a toy source"),
         ("[model]\nname = 'a'\n[data]\nsource = 'sklearn:iris'\n", '[data] source = "sklearn:iris": wanted'),

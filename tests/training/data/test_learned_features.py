@@ -3,7 +3,7 @@
 import numpy as np
 
 from training.data.encoding import Column
-from training.data.unseen import mask_words
+from training.data.learned_features import mask_words
 
 TOWN, SIZE, KIND = Column("town", ("a", "b", "c"), True), Column("size"), Column("kind", ("x", "y"), True)
 COLUMNS = (TOWN, SIZE, KIND)
