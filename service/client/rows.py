@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from kan_api.cells import MISSING_NUMBERS, quoted
 from kan_api.v1.manifest_pb2 import Column, ModelManifest
+from service.client.dates import encode_dates
 from service.client.errors import InvalidInput, list_names
 from service.client.other_words import OtherWords
-from service.client.words import word_of
+from service.client.words import numbers_of_words, word_of
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -126,8 +127,11 @@ def features(manifest: ModelManifest, rows: TableRows, others: OtherWords | None
                 matrix[known, features_of_words[codes[known]]] = 1.0
             else:
                 own = [place for place, feature in enumerate(manifest.features) if feature.column == column.name]
-                matrix[:, own] = _numbers_of_words(column)[codes]
+                matrix[:, own] = numbers_of_words(column.statistics)[codes]
             found.append((column.name, [rows.columns[column.name][row] for row in np.flatnonzero(codes < 0).tolist()]))
+        elif column.HasField("date"):
+            own = [place for place, feature in enumerate(manifest.features) if feature.column == column.name]
+            matrix[:, own] = _dates(column, rows, manifest.features[own[0]].HasField("imputed"))
         else:
             place = places[column.name, ""]
             matrix[:, place] = _numbers(column.name, rows, manifest.features[place].HasField("imputed"))
@@ -169,6 +173,18 @@ def _numbers(name: str, rows: TableRows, may_be_missing: bool) -> NDArray[np.flo
     return values
 
 
+def _dates(column: Column, rows: TableRows, may_be_missing: bool) -> NDArray[np.float64]:
+    values, strange = encode_dates(column.date, rows.columns[column.name])
+    wanted = f"wanted a date of the format {quoted(column.date.format)}"
+    if strange is not None:
+        raise _fault(strange, column.name, rows, f"holds {_show(rows.columns[column.name][strange])}, {wanted}")
+    missing = np.isnan(values[:, 0])
+    if missing.any() and not may_be_missing:
+        row = int(np.argmax(missing))
+        raise _fault(row, column.name, rows, f"holds no value ({_show(rows.columns[column.name][row])}), {wanted}")
+    return values
+
+
 def _plain_numbers(cells: Sequence[object]) -> NDArray[np.float64] | None:
     """The numbers of a column where every cell is the text of a number, fast; None for any other column."""
     texts = [cell for cell in cells if isinstance(cell, str)]
@@ -201,12 +217,6 @@ def _number(row: int, name: str, rows: TableRows) -> float:
     comma = isinstance(cell, str) and re.fullmatch(r"\s*-?\d+,\d+\s*", cell)
     hint = " (decimals are written with a point)" if comma else ""
     raise _fault(row, name, rows, f"holds {_show(cell)}, wanted a number{hint}")
-
-
-def _numbers_of_words(column: Column) -> Matrix:
-    """The numbers [words + 1, numbers of a word] of a column by target statistics; the last row is for other words."""
-    found = column.statistics
-    return np.array([*found.values, *found.prior], dtype=np.float32).reshape(-1, len(found.prior))
 
 
 def _codes(column: Column, rows: TableRows) -> NDArray[np.int64]:

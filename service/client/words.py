@@ -1,9 +1,13 @@
-"""The word in a cell, whichever type JSON or Python gave it."""
+"""The word in a cell, whichever type JSON or Python gave it, and the numbers of words."""
 
 import numbers
 from collections.abc import Collection
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kan_api.cells import MISSING_WORDS
+from kan_api.v1.manifest_pb2 import TargetStatistics
 
 
 def word_of(cell: object, known: Collection[str]) -> str | None:
@@ -18,6 +22,11 @@ def word_of(cell: object, known: Collection[str]) -> str | None:
     if not spellings:
         return None
     return "" if spellings[0].strip().lower() in MISSING_WORDS else spellings[0]
+
+
+def numbers_of_words(statistics: TargetStatistics) -> NDArray[np.float32]:
+    """The numbers [words + 1, numbers of a word] of a column by target statistics; the last row is for other words."""
+    return np.array([*statistics.values, *statistics.prior], dtype=np.float32).reshape(-1, len(statistics.prior))
 
 
 def _spellings(cell: object) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from google.protobuf import json_format
 
+from kan_api.dates import PARTS
 from kan_api.excess import excess
 from kan_api.limits import MAX_TEXT_CHARACTERS, MAX_WIDTH
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, Column, File, ModelManifest
@@ -103,9 +104,9 @@ def _check_features(manifest: ModelManifest) -> None:
     """Check that columns and features agree: clients encode the columns as features."""
     encoded = [(column.name, word) for column in manifest.columns for word in column.categories or _numbers(column)]
     features = [(feature.column, feature.category) for feature in manifest.features]
-    # The numbers of a word may be called as one likes, so their names are not compared.
-    by_target = {column.name for column in manifest.columns if column.HasField("statistics")}
-    features = [(column, "" if column in by_target else word) for column, word in features]
+    # The numbers of a word or a date may be called as one likes, so their names are not compared.
+    several = {column.name for column in manifest.columns if column.HasField("statistics") or column.HasField("date")}
+    features = [(column, "" if column in several else word) for column, word in features]
     if encoded != features:
         place = next(
             (i for i, (a, b) in enumerate(zip(encoded, features, strict=False)) if a != b),
@@ -120,6 +121,8 @@ def _check_features(manifest: ModelManifest) -> None:
 
 def _numbers(column: Column) -> list[str]:
     """An empty word for each number that a cell of the column becomes."""
+    if column.HasField("date"):
+        return [""] * len(PARTS)
     if not column.HasField("statistics"):
         return [""]
     found, name = column.statistics, f"column {excerpt(repr(column.name), 60)}"

@@ -1,7 +1,7 @@
 """From a table as it is to answers: files, a training, a kan-serve, a client by column names.
 
 The model of this file has gaps in a column of numbers and in a column of words; a rare town is pooled. Streets
-enter by the target.
+enter by the target, and there is a date.
 """
 
 import shutil
@@ -32,12 +32,14 @@ name = "shop"
 [data]
 path = "shop.csv"
 target = "paid"
-columns = ["age", "height", "town", "street"]
+columns = ["age", "height", "town", "street", "day"]
 missing = "indicator"
 unseen = "other"
 by_target = ["street"]
 [data.categories]
 town = ["", "Bonn", "Ulm"]
+[data.dates]
+day = "%d.%m.%Y"
 [task]
 kind = "regression"
 [network]
@@ -60,6 +62,7 @@ def shop(rows: int = 300) -> pd.DataFrame:
             "height": random.normal(170, 10, rows),
             "town": random.choice(["Bonn", "Ulm"], rows),
             "street": [f"street {code}" for code in random.integers(0, 30, rows)],
+            "day": pd.date_range("2024-01-01", periods=rows).strftime("%d.%m.%Y"),
         }
     ).astype({"town": object})
     frame.loc[::6, "age"] = np.nan
@@ -101,30 +104,26 @@ def manifest(client: Client) -> ModelManifest:
 
 def test_the_network_is_told_of_a_gap_and_callers_send_the_column_once(manifest: ModelManifest) -> None:
     """The features are the columns; the one with gaps in training is marked, and its gap input has a spline."""
-    assert [feature.name for feature in manifest.features] == [
-        "age",
-        "height",
-        "town=",
-        "town=Bonn",
-        "town=Ulm",
-        "street by target",
-    ]
-    assert [feature.has_gap_input for feature in manifest.features] == [True, *[False] * 5]
-    assert manifest.inputs[0].shape == [-1, 6]
-    assert list(manifest.network.width) == [7, 3, 1]
-    assert manifest.explanation.edges[0].shape == [-1, 3, 7]
+    words = ["town=", "town=Bonn", "town=Ulm", "street by target"]
+    names = ["age", "height", *words, "day: days", "day: month", "day: weekday"]
+    assert [feature.name for feature in manifest.features] == names
+    assert [feature.has_gap_input for feature in manifest.features] == [True, *[False] * 8]
+    assert manifest.inputs[0].shape == [-1, 9]
+    assert list(manifest.network.width) == [10, 3, 1]
+    assert manifest.explanation.edges[0].shape == [-1, 3, 10]
 
 
 def test_rows_with_gaps_are_answered_as_torch_answers_them(client: Client, folder: Path) -> None:
     """A gap where training had some, and where it had none: imputed in both, and told in the first."""
     rows = [
-        {"age": age, "height": height, "town": town, "street": "street 1"}
+        {"age": age, "height": height, "town": town, "street": "street 1", "day": "05.02.2024"}
         for age in (40, None)
         for height in (170, "")
         for town in ("Ulm", None)
     ]
     answers = client.predict("shop", rows).values
-    statistics = client.manifest("shop").columns[3].statistics
+    manifest = client.manifest("shop")
+    statistics = manifest.columns[3].statistics
     street = dict(zip(statistics.words, statistics.values, strict=True))["street 1"]
     raw = [
         [
@@ -134,15 +133,17 @@ def test_rows_with_gaps_are_answered_as_torch_answers_them(client: Client, folde
             0,
             bool(row["town"]),
             street,
+            (pd.Timestamp("2024-02-05") - pd.Timestamp(manifest.columns[4].date.first_day)).days,
+            2,
+            1,
         ]
         for row in rows
     ]
     trained = read_newest(folder / "models" / "shop" / "1", "").trained
     np.testing.assert_allclose(answers, predict(trained, np.array(raw, dtype=np.float64)), rtol=1e-4)
-    median = client.manifest("shop").features[0].imputed
-    known, unknown = client.predict(
-        "shop", [{"age": age, "height": 170, "town": "Ulm", "street": ""} for age in (median, None)]
-    ).values
+    median = manifest.features[0].imputed
+    rest = {"height": 170, "town": "Ulm", "street": "", "day": "05.02.2024"}
+    known, unknown = client.predict("shop", [{"age": age, **rest} for age in (median, None)]).values
     assert unknown > known + 5
 
 
@@ -158,7 +159,7 @@ def test_the_held_out_rows_are_answered_from_their_file(client: Client, folder: 
 def test_words_that_training_never_saw_are_answered_and_counted(client: Client, folder: Path, address: str) -> None:
     """By the client in Python, and by kan-client from a file with commas and line ends in its words."""
     rows = [
-        {"age": 40, "height": 170, "town": town, "street": "street 1"}
+        {"age": 40, "height": 170, "town": town, "street": "street 1", "day": "05.02.2024"}
         for town in ("Ulm", 'Rom, "Italia"\nx', "Atlantis", "Ulm")
     ]
     found = client.predict("shop", rows)
@@ -178,12 +179,12 @@ def test_tuned_and_continued_versions_have_the_gap_inputs_too(folder: Path, tmp_
     models = tmp_path / "models"
     shutil.copytree(folder / "models", models)
     tuned = tune(models / "shop" / "1", [1])
-    assert list(tuned.manifest.network.width) == [7, 3, 1]
+    assert list(tuned.manifest.network.width) == [10, 3, 1]
     shop().dropna().to_csv(tmp_path / "shop.csv", index=False)
     text = RECIPE.replace("[network]\nhidden = [3]\n", "").replace("grids = [3]\n", "").replace("[attribution]\n", "")
     recipe = text.replace('name = "shop"', 'name = "shop"\ncontinue_from = "models/shop/2"')
     (tmp_path / "more.toml").write_text(recipe)
     continued = train(Run(load_recipe(tmp_path / "more.toml"), models, RunFolder(tmp_path / "run")), Watcher())
     assert continued.manifest.features[0].has_gap_input
-    assert list(continued.manifest.network.width) == [7, 3, 1]
-    assert continued.manifest.inputs[0].shape == [-1, 6]
+    assert list(continued.manifest.network.width) == [10, 3, 1]
+    assert continued.manifest.inputs[0].shape == [-1, 9]

@@ -142,7 +142,7 @@ def prepare_table(
         validation=split.validation,
         test=split.test,
         imputed=imputed,
-        gaps=gap_places(recipe, x[split.train], imputed),
+        gaps=gap_places(recipe, x[split.train], columns, imputed),
         constant=constant,
         warnings=(
             *(_constant_warnings(features, constant) if known_classes is None else ()),

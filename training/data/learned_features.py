@@ -1,5 +1,6 @@
-"""Features that the training rows decide: target statistics of words, and masked words for those never seen."""
+"""Features that the training rows decide: target statistics of words, the first day, masked words for unseen ones."""
 
+import datetime
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,7 @@ from numpy.typing import NDArray
 
 from kan_api.limits import MAX_WIDTH
 from training.data.column import words
-from training.data.encoding import Column, Numbers
+from training.data.encoding import Column, Numbers, feature_block
 from training.data.split import RowNumbers
 from training.data.table import Table
 from training.data.target_statistics import MOST_WORDS, fit_statistics
@@ -25,11 +26,11 @@ def learn_features(
     train: RowNumbers,
     seed: int,
 ) -> tuple[tuple[Column, ...], Numbers]:
-    """The columns with their target statistics, and the features of the kept rows.
+    """The columns with their target statistics and first days, and the features of the kept rows.
 
     Args:
         table: The rows.
-        columns: The columns; statistics that a column has already are not fitted again.
+        columns: The columns; statistics and a first day that a column has already stay.
         blocks: The features of each column, float64 [rows, features of the column].
         kept: The rows that are kept, bool [rows].
         y: The target of the kept rows.
@@ -48,10 +49,20 @@ def learn_features(
             statistics, numbers = fit_statistics(words(table, column.name)[kept], y, classes, train, seed, most_words)
             learned.append(replace(column, statistics=statistics))
             features.append(numbers)
+        elif column.date_format and column.first_day is None:
+            learned.append(replace(column, first_day=_first_day(block[kept][train, 0])))
+            features.append(feature_block(table, learned[-1])[kept])
         else:
             learned.append(column)
             features.append(block[kept])
     return tuple(learned), mask_words(np.concatenate(features, axis=1), tuple(learned), train, seed)
+
+
+def _first_day(days: Numbers) -> datetime.date:
+    """The first of the days since 1970 in the training rows; the first day of 1970 if all are missing."""
+    present = days[~np.isnan(days)]
+    first = int(np.floor(present.min())) if len(present) else 0
+    return datetime.date(1970, 1, 1) + datetime.timedelta(days=first)
 
 
 def mask_words(x: Numbers, columns: tuple[Column, ...], train: RowNumbers, seed: int) -> Numbers:

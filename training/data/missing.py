@@ -105,25 +105,31 @@ def medians(recipe: Recipe, x: Numbers, columns: tuple[Column, ...]) -> tuple[fl
         if column.is_of_words or recipe.data.missing not in ("median", "indicator"):
             imputed += [None] * column.width
             continue
-        present = x[:, len(imputed)]
-        present = present[~np.isnan(present)]
-        imputed.append(float(np.float32(np.median(present))) if len(present) else 0.0)
+        for _ in range(column.width):
+            present = x[:, len(imputed)]
+            present = present[~np.isnan(present)]
+            imputed.append(float(np.float32(np.median(present))) if len(present) else 0.0)
     return tuple(imputed)
 
 
-def gap_places(recipe: Recipe, x: Numbers, imputed: tuple[float | None, ...]) -> tuple[int, ...]:
+def gap_places(
+    recipe: Recipe, x: Numbers, columns: tuple[Column, ...], imputed: tuple[float | None, ...]
+) -> tuple[int, ...]:
     """The features whose gaps the network is told by one more 0/1 input each.
 
     Args:
         recipe: [data] missing tells whether there are such inputs.
         x: float64 [training rows, features].
+        columns: The columns of the features.
         imputed: The result of :func:`medians`.
 
     Returns:
-        The places of the imputed features that some training rows have and some lack. If all lack it, or none does, the
-        input would be constant.
+        The place of the first feature of each column that is imputed, and that some training rows have and some lack.
+        If all lack it, or none does, the input would be constant.
     """
     if recipe.data.missing != "indicator":
         return ()
     share = np.isnan(x).mean(axis=0)
-    return tuple(place for place, value in enumerate(imputed) if value is not None and 0 < share[place] < 1)
+    ends = np.cumsum([column.width for column in columns]).tolist()
+    firsts = [end - column.width for end, column in zip(ends, columns, strict=True)]
+    return tuple(place for place in firsts if imputed[place] is not None and 0 < share[place] < 1)

@@ -110,6 +110,7 @@ def _render(inspection: Inspection, proposal: Proposal, split: SplitChoice, fold
         *_by_target(proposal),
         "",
         *_categories(proposal),
+        *_dates(proposal),
         "[task]",
         f"kind = {_string(proposal.task)}  # the target holds {proposal.why_task}",
         "",
@@ -171,6 +172,15 @@ def _categories(proposal: Proposal) -> list[str]:
     if not lines:
         return []
     return ["[data.categories]  # columns of words: one 0/1 input for each word", *lines, ""]
+
+
+def _dates(proposal: Proposal) -> list[str]:
+    lines = [
+        f"{_string(facts.name)} = {_string(facts.date_form)}" for facts in proposal.inputs if facts.kind == "dates"
+    ]
+    if not lines:
+        return []
+    return ["[data.dates]  # three inputs each: days since the first day, month, weekday", *lines, ""]
 
 
 def _describe_rare(facts: ColumnFacts) -> str:

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from kan_api.dates import PARTS
 from training.data.column import has_decimal_commas, parse_numbers, words
 from training.data.split import SMALLEST_CLASS_ROWS
 from training.draft.inspection import ColumnFacts, Inspection
@@ -79,7 +80,7 @@ def propose(inspection: Inspection) -> Proposal:
             + (f" ({reasons})" if reasons else "")
         )
     numbers_a_word = max(1, inspection.facts(inspection.target).distinct - 1) if task == "classification" else 1
-    width = sum(numbers_a_word if facts.kind == "text" else len(facts.own_words) or 1 for facts in inputs)
+    width = sum(_count_features(facts, numbers_a_word) for facts in inputs)
     return Proposal(
         task=task,
         why_task=why_task,
@@ -89,6 +90,12 @@ def propose(inspection: Inspection) -> Proposal:
         splits=_splits(inspection, task),
         sizes=_sizes(inspection.table.rows, width),
     )
+
+
+def _count_features(facts: ColumnFacts, numbers_a_word: int) -> int:
+    if facts.kind == "dates":
+        return len(PARTS)
+    return numbers_a_word if facts.kind == "text" else max(1, len(facts.own_words))
 
 
 def _task(inspection: Inspection) -> tuple[Literal["classification", "regression"], str]:
@@ -123,8 +130,8 @@ def _why_left_out(inspection: Inspection, facts: ColumnFacts) -> str:
         return facts.flaw
     if facts.kind == "empty":
         return "no cell holds a value"
-    if facts.kind == "dates":
-        return "dates; an input must be a number, e.g. the hour or the month"
+    if facts.kind == "dates" and not facts.date_form:
+        return "dates of a format that is none of those of [data.dates]"
     if _is_id(facts):
         return "an id by its name, different in every row" if all_different else "an id by its name, repeated"
     if _is_counter(inspection, facts):

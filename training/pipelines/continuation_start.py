@@ -103,6 +103,8 @@ def _check_same(version: Version, recipe: Recipe, columns: Sequence[Column], tar
 
 def _describe_column(column: Column) -> str:
     words = ", ".join(map(quoted, column.categories))
+    if column.date_format:
+        return f"{quoted(column.name)} with dates of the format {quoted(column.date_format)}"
     if column.by_target:
         return f"{quoted(column.name)} by_target"
     other = ' and unseen = "other"' if column.takes_other else ""

@@ -1,5 +1,7 @@
 """The columns of a table in the manifest, written and read again."""
 
+import datetime
+
 from kan_api.v1 import manifest_pb2 as pb
 from training.data.encoding import Column
 from training.data.target_statistics import Statistics
@@ -11,6 +13,8 @@ def column_message(column: Column) -> pb.Column:
     if (statistics := column.statistics) is not None:
         values = [number for numbers in statistics.values for number in numbers]
         message.statistics.CopyFrom(pb.TargetStatistics(words=statistics.words, values=values, prior=statistics.prior))
+    if column.first_day is not None:
+        message.date.CopyFrom(pb.DateEncoding(format=column.date_format, first_day=column.first_day.isoformat()))
     return message
 
 
@@ -20,6 +24,9 @@ def columns_of_manifest(manifest: pb.ModelManifest) -> tuple[Column, ...]:
 
 
 def _read_column(manifest: pb.ModelManifest, column: pb.Column) -> Column:
+    if column.HasField("date"):
+        first_day = datetime.date.fromisoformat(column.date.first_day)
+        return Column(column.name, date_format=column.date.format, first_day=first_day)
     if not column.HasField("statistics"):
         return Column(column.name, tuple(column.categories), column.unseen_is_other)
     found, width = column.statistics, len(column.statistics.prior)

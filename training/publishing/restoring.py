@@ -37,16 +37,18 @@ def restoring_keys(before: ModelManifest, now: ModelManifest) -> str:
 
 
 def _encoding(column: Column) -> Sequence[object]:
-    return column.HasField("statistics"), list(column.categories)
+    return column.HasField("statistics"), column.date.format, list(column.categories)
 
 
 def _keys(column: Column) -> Iterator[str]:
     if column.HasField("statistics"):
         yield f"[data] by_target with {quoted(column.name)}"
+    elif column.HasField("date"):
+        yield f"[data.dates] {quoted(column.name)} = {quoted(column.date.format)}"
     elif column.categories:
         yield f"[data.categories] {quoted(column.name)} = {_toml(list(column.categories))}"
     else:
-        yield f"{quoted(column.name)} as numbers, neither in by_target nor in [data.categories]"
+        yield f"{quoted(column.name)} as numbers, not in by_target, [data.categories] or [data.dates]"
 
 
 def _toml(words: list[str]) -> str:

@@ -36,17 +36,27 @@ class TargetStatistics(_message.Message):
     prior: _containers.RepeatedScalarFieldContainer[float]
     def __init__(self, words: _Optional[_Iterable[str]] = ..., values: _Optional[_Iterable[float]] = ..., prior: _Optional[_Iterable[float]] = ...) -> None: ...
 
+class DateEncoding(_message.Message):
+    __slots__ = ("format", "first_day")
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    FIRST_DAY_FIELD_NUMBER: _ClassVar[int]
+    format: str
+    first_day: str
+    def __init__(self, format: _Optional[str] = ..., first_day: _Optional[str] = ...) -> None: ...
+
 class Column(_message.Message):
-    __slots__ = ("name", "categories", "unseen_is_other", "statistics")
+    __slots__ = ("name", "categories", "unseen_is_other", "statistics", "date")
     NAME_FIELD_NUMBER: _ClassVar[int]
     CATEGORIES_FIELD_NUMBER: _ClassVar[int]
     UNSEEN_IS_OTHER_FIELD_NUMBER: _ClassVar[int]
     STATISTICS_FIELD_NUMBER: _ClassVar[int]
+    DATE_FIELD_NUMBER: _ClassVar[int]
     name: str
     categories: _containers.RepeatedScalarFieldContainer[str]
     unseen_is_other: bool
     statistics: TargetStatistics
-    def __init__(self, name: _Optional[str] = ..., categories: _Optional[_Iterable[str]] = ..., unseen_is_other: _Optional[bool] = ..., statistics: _Optional[_Union[TargetStatistics, _Mapping]] = ...) -> None: ...
+    date: DateEncoding
+    def __init__(self, name: _Optional[str] = ..., categories: _Optional[_Iterable[str]] = ..., unseen_is_other: _Optional[bool] = ..., statistics: _Optional[_Union[TargetStatistics, _Mapping]] = ..., date: _Optional[_Union[DateEncoding, _Mapping]] = ...) -> None: ...
 
 class Histogram(_message.Message):
     __slots__ = ("edges", "counts")

@@ -73,13 +73,46 @@ def test_parquet_and_csv_of_one_table_draft_the_same(tmp_path: Path) -> None:
 
 
 def test_dates_in_order_split_by_time(tmp_path: Path) -> None:
-    """Rows in order of a date: the past predicts, and the date is no input."""
+    """Rows in order of a date: the past predicts. The date is an input too, in any order of the rows."""
     frame = shop().assign(day=pd.date_range("2020-01-01", periods=200).astype(str))
     recipe = drafted(tmp_path, frame, "paid")
     assert (recipe.split.kind, recipe.split.column) == ("time", "day")
-    assert "day" not in recipe.data.columns
     shuffled = drafted(tmp_path, frame.sample(frac=1.0, random_state=0), "paid")
     assert shuffled.split.kind == "random"
+    for each in (recipe, shuffled):
+        assert each.data.dates == {"day": "iso"}
+        names = [feature.name for feature in prepare(each).features if feature.column == "day"]
+        assert names == ["day: days", "day: month", "day: weekday"]
+
+
+@pytest.mark.parametrize(
+    "form", ["%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y %H:%M", "%d %b %Y", "%Y/%m/%d %H:%M:%S", "%d-%b-%Y"]
+)
+def test_the_format_of_dates_is_found(tmp_path: Path, form: str) -> None:
+    """Where some day is beyond 12, day and month cannot be mixed up."""
+    day = pd.date_range("2020-01-01", periods=200).strftime(form)
+    recipe = drafted(tmp_path, shop().assign(day=day), "paid")
+    assert recipe.data.dates == {"day": form}
+
+
+@pytest.mark.parametrize(
+    ("cell", "wanted"), [("soon", 'row 151 (line 152) holds "soon"'), ("2020-13-01", 'holds "2020-13-01"')]
+)
+def test_a_column_with_one_bad_date_is_left_out_with_the_row(tmp_path: Path, cell: str, wanted: str) -> None:
+    """The reason names the row, so that a person can mend it."""
+    day = pd.date_range("2020-01-01", periods=200).astype(str).to_numpy().astype(object)
+    day[150] = cell
+    recipe = drafted(tmp_path, shop().assign(day=day), "paid")
+    assert "day" not in recipe.data.columns
+    assert wanted in recipe.text
+
+
+def test_dates_that_may_be_day_or_month_first_are_left_out(tmp_path: Path) -> None:
+    """With no day beyond 12 nobody knows."""
+    day = [f"{1 + row % 12:02}/{1 + row % 11:02}/2020" for row in range(200)]
+    recipe = drafted(tmp_path, shop().assign(day=day), "paid")
+    assert "day" not in recipe.data.columns
+    assert "may be day or month first" in recipe.text
 
 
 @pytest.mark.parametrize(

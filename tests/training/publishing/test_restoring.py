@@ -45,6 +45,15 @@ def test_a_column_by_target_is_restored_by_that_key() -> None:
     assert '[data.categories] "town" =' in restoring_keys(OLD, by_target)
 
 
+def test_a_column_of_dates_is_restored_by_its_format() -> None:
+    """And one that was of numbers by leaving it out there."""
+    dates = manifest(age=[], town=[], size=[])
+    dates.columns[0].date.format = "%d.%m.%Y"
+    numbers = manifest(age=[], town=[], size=[])
+    assert restoring_keys(dates, numbers) == '[data.dates] "age" = "%d.%m.%Y"'
+    assert '"age" as numbers' in restoring_keys(numbers, dates)
+
+
 def test_long_lists_of_words_are_found_in_the_manifest() -> None:
     """A message stays readable: the recipe of the version has the words."""
     old = manifest(town=[f"word {number}" for number in range(200)])

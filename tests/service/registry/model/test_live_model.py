@@ -239,6 +239,7 @@ def test_a_graph_that_fails_at_warm_up_is_refused(models: Path, write_model: Wri
         (lambda manifest: _by_target(manifest, [1, 2, 3], [1]), "3 numbers for 2 words, wanted 1 each"),
         (lambda manifest: _by_target(manifest, [1, np.inf], [1]), "not finite"),
         (lambda manifest: _by_target(manifest, [1, 2, 3, 4], [1, 2]), "5 features by its columns and 4"),
+        (lambda manifest: manifest.columns[2].date.SetInParent(), "6 features by its columns and 4"),
         (lambda manifest: manifest.ClearField("task"), "no task"),
         (lambda manifest: setattr(manifest, "task", TASK_CLASSIFICATION), r"0 classes"),
         (lambda manifest: manifest.outputs[0].shape.append(1), r"wanted FP32 \[-1, columns\]"),
