@@ -31,7 +31,7 @@ from kan_model.lowering.strategies.segments import Segments
 from kan_model.lowering.strategies.strategy import Strategy
 from kan_model.lowering.strategies.truncated_powers import TruncatedPowers
 from kan_model.network.network import KAN, on_cpu
-from kan_model.network.transform import InputTransform, OutputTransform
+from kan_model.network.transform import InputTransform, OutputTransform, count_features
 from kan_model.onnx_graph import check
 from kan_model.splines.bspline import check_grid
 
@@ -109,8 +109,9 @@ def lower(
     """
     kan = on_cpu(kan)
     _check(kan, tolerance, tune_for, precision)
-    if training_rows is not None and (training_rows.ndim != 2 or training_rows.shape[1] != kan.width[0]):
-        raise LoweringError(f"training_rows have shape {training_rows.shape}; wanted [rows, {kan.width[0]}]")
+    features = count_features(kan.width[0], inputs)
+    if training_rows is not None and (training_rows.ndim != 2 or training_rows.shape[1] != features):
+        raise LoweringError(f"training_rows have shape {training_rows.shape}; wanted [rows, {features}]")
     reference = Reference(
         kan, inputs, outputs, training_rows=training_rows, scale=scale, rows_per_region=SCREENING_ROWS
     )

@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
@@ -19,8 +18,8 @@ from kan_model.network.network import KAN
 from kan_model.network.symbolic_edge import SymbolicEdge
 from kan_model.network.transform import Affine, Exponential, InputTransform, OutputTransform, Softmax
 
-# Version 2 adds symbolic edges, version 3 biases, version 4 an exp of the outputs. A network without these is written
-# as 1, for older libraries.
+# Version 2 adds symbolic edges, version 3 biases, version 4 gap inputs and an exp of the outputs. A network without
+# these is written as 1, for older libraries.
 FORMAT_VERSIONS = (1, 2, 3, 4)
 
 
@@ -30,7 +29,7 @@ def to_bytes(kan: KAN, inputs: InputTransform | None = None, outputs: OutputTran
     version = 2 if any("symbolic" in options for options in layers) else 1
     if any(layer.bias is not None for layer in kan.layers):
         version = 3
-    if isinstance(outputs, Exponential):
+    if isinstance(outputs, Exponential) or (inputs is not None and inputs.gaps is not None):
         version = 4
     description: dict[str, Any] = {"format_version": version, "layers": layers}
     # safetensors refuses tensors that are views of others.
@@ -114,7 +113,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _vectors(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, NDArray[np.float32]]:
+def _vectors(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, NDArray[Any]]:
     return {name.removeprefix(prefix): each.numpy() for name, each in tensors.items() if name.startswith(prefix)}
 
 

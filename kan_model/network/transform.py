@@ -11,27 +11,42 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Vector = NDArray[np.float32]
+Places = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class InputTransform:
-    """(x − center)·scale, after NaN is replaced by ``imputed``.
+    """(x − center)·scale, after NaN is replaced by ``imputed`` and the gap inputs are appended.
+
+    A gap input is 1 where its feature is NaN, else 0. For example, 2 features of which the second has a gap input make
+    3 network inputs: the row [5, NaN] becomes [5, imputed, 1] before it is scaled.
 
     Attributes:
-        center: ``[features]``, in raw units.
-        scale: ``[features]``, in 1 / raw units.
+        center: ``[inputs]``, in raw units: the features, then the gap inputs.
+        scale: ``[inputs]``, in 1 / raw units.
         imputed: ``[features]``, in raw units; NaN for a feature whose gaps stay NaN. None: no feature is imputed.
+        gaps: int64 ``[gap inputs]``, the places of the features that have a gap input; these features are imputed.
+            None: no feature has one, and the network has an input for each feature.
     """
 
     center: Vector
     scale: Vector
     imputed: Vector | None = None
+    gaps: Places | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Network inputs ``[rows, features]`` for raw features, in the type of ``x``."""
+        """Network inputs ``[rows, inputs]`` for raw features ``[rows, features]``, in the type of ``x``."""
+        missing = torch.isnan(x)
         if self.imputed is not None:
-            x = torch.where(torch.isnan(x), torch.from_numpy(self.imputed).to(x), x)
+            x = torch.where(missing, torch.from_numpy(self.imputed).to(x), x)
+        if self.gaps is not None:
+            x = torch.cat([x, missing[:, torch.from_numpy(self.gaps)].to(x)], dim=1)
         return (x - torch.from_numpy(self.center).to(x)) * torch.from_numpy(self.scale).to(x)
+
+
+def count_features(network_inputs: int, transform: InputTransform | None) -> int:
+    """Features of a raw row: the network's inputs without the gap inputs."""
+    return network_inputs - (0 if transform is None or transform.gaps is None else len(transform.gaps))
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,10 @@ Callers keep the name of a model and send the same requests as before. So a newe
 the same order, the same task, the same classes in the same order and, if it has several targets, these in the same
 order. A feature is its name, its column and its word.
 
-Three things are not compared:
+Four things are not compared:
 
 - `imputed`, because it depends on the training rows whether a missing cell can be answered.
+- `unseen_is_other`, because whether a cell without a known word can be answered does not change the other cells.
 - The words of a column, because the features have them in the same order.
 - The number of outputs of a regression whose targets are not named. If another network is imported under the same
   name, training publishes versions that differ there, and a published version is served.

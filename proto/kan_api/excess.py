@@ -20,7 +20,10 @@ def excess(manifest: ModelManifest) -> str:
     counts = {
         "features": len(manifest.features),
         "columns": len(manifest.columns),
-        "words of the columns": sum(len(column.categories) for column in manifest.columns),
+        "words of the columns": sum(
+            len(column.categories) + len(column.statistics.words) for column in manifest.columns
+        ),
+        "numbers of the columns' words": sum(len(column.statistics.values) for column in manifest.columns),
         "classes": len(manifest.classes),
         "columns of the inputs": _columns(manifest.inputs),
         "columns of the outputs": _columns(manifest.outputs),

@@ -19,6 +19,7 @@ class Prediction:
     labels           the most likely class of each row, or None for a row whose answer is NaN; for regression None
     queue_seconds    time that the rows waited in the queue, summed over their requests
     compute_seconds  duration of the runs that computed the rows, summed over their requests
+    other_cells      cells that hold none of their column's words and were taken as "other"
     """
 
     model: str
@@ -27,6 +28,7 @@ class Prediction:
     labels: tuple[str | None, ...] | None
     queue_seconds: float
     compute_seconds: float
+    other_cells: int = 0
 
     @property
     def values(self) -> Matrix:
@@ -62,7 +64,10 @@ class Health(enum.IntEnum):
 
 
 def join_answers(
-    manifest: manifest_pb2.ModelManifest, answers: Sequence[prediction_pb2.PredictResponse], rows: int
+    manifest: manifest_pb2.ModelManifest,
+    answers: Sequence[prediction_pb2.PredictResponse],
+    rows: int,
+    other_cells: int = 0,
 ) -> Prediction:
     """One prediction from the answers to consecutive requests.
 
@@ -70,6 +75,7 @@ def join_answers(
         manifest: the manifest of the version that answered.
         answers: at least one.
         rows: the number of rows that were sent.
+        other_cells: see :class:`Prediction`.
 
     Raises:
         ClientError: when the answers do not fit the rows or the manifest.
@@ -89,6 +95,7 @@ def join_answers(
         labels=_labels(manifest, next(iter(outputs.values()))),
         queue_seconds=sum(answer.queue_seconds for answer in answers),
         compute_seconds=sum(answer.compute_seconds for answer in answers),
+        other_cells=other_cells,
     )
 
 

@@ -2,15 +2,18 @@
 
 import numbers
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kan_api.cells import MISSING_NUMBERS, MISSING_WORDS, quoted
+from kan_api.cells import MISSING_NUMBERS, quoted
 from kan_api.v1.manifest_pb2 import Column, ModelManifest
+from service.client.dates import encode_dates
 from service.client.errors import InvalidInput, list_names
+from service.client.other_words import OtherWords
+from service.client.words import numbers_of_words, word_of
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -97,12 +100,13 @@ def rows_of(
     return TableRows(columns, len(mappings), place, tuple(ignored))
 
 
-def features(manifest: ModelManifest, rows: TableRows) -> Matrix:
-    """Encode a table of numbers and words as features: a word becomes a 1 in the feature of its category.
+def features(manifest: ModelManifest, rows: TableRows, others: OtherWords | None = None) -> Matrix:
+    """Encode a table as features: a word becomes a 1 in the feature of its category, or the numbers that it has.
 
     Args:
         manifest: has the columns of the table and the features of the model.
         rows: a table with at least the columns of the manifest.
+        others: counts the words that the model takes as "other", once all rows are encoded.
 
     Returns:
         float32 [rows, features], in the order of the manifest's features. A missing number that the model imputes is
@@ -113,28 +117,28 @@ def features(manifest: ModelManifest, rows: TableRows) -> Matrix:
     """
     places = {(feature.column, feature.category): place for place, feature in enumerate(manifest.features)}
     matrix = np.zeros((rows.count, len(manifest.features)), dtype=np.float32)
+    found: list[tuple[str, list[object]]] = []
     for column in manifest.columns:
-        if column.categories:
-            chosen = _codes(column, rows, [places[column.name, word] for word in column.categories])
-            matrix[np.arange(rows.count), chosen] = 1.0
+        if column.categories or column.HasField("statistics"):
+            codes = _codes(column, rows)
+            if column.categories:
+                known = np.flatnonzero(codes >= 0)
+                features_of_words = np.array([places[column.name, word] for word in column.categories])
+                matrix[known, features_of_words[codes[known]]] = 1.0
+            else:
+                own = [place for place, feature in enumerate(manifest.features) if feature.column == column.name]
+                matrix[:, own] = numbers_of_words(column.statistics)[codes]
+            found.append((column.name, [rows.columns[column.name][row] for row in np.flatnonzero(codes < 0).tolist()]))
+        elif column.HasField("date"):
+            own = [place for place, feature in enumerate(manifest.features) if feature.column == column.name]
+            matrix[:, own] = _dates(column, rows, manifest.features[own[0]].HasField("imputed"))
         else:
             place = places[column.name, ""]
             matrix[:, place] = _numbers(column.name, rows, manifest.features[place].HasField("imputed"))
+    if others is not None:
+        for name, cells in found:
+            others.add(name, cells)
     return matrix
-
-
-def word_of(cell: object, known: Collection[str]) -> str | None:
-    """The word in a cell; "" if the cell is missing, None if it is of another type, for example a list.
-
-    A known category is never read as a missing cell, for example "NA" for Namibia.
-    """
-    spellings = _spellings(cell)
-    for spelling in spellings:
-        if spelling in known:
-            return spelling
-    if not spellings:
-        return None
-    return "" if spellings[0].strip().lower() in MISSING_WORDS else spellings[0]
 
 
 def numbers_of(name: str, rows: TableRows) -> NDArray[np.float64]:
@@ -167,6 +171,18 @@ def _numbers(name: str, rows: TableRows, may_be_missing: bool) -> NDArray[np.flo
         row = int(np.argmax(missing))
         what = f"holds no value ({_show(rows.columns[name][row])}), wanted a number"
         raise _fault(row, name, rows, f"{what}, because the model fills in no gaps of this column")
+    return values
+
+
+def _dates(column: Column, rows: TableRows, may_be_missing: bool) -> NDArray[np.float64]:
+    values, strange = encode_dates(column.date, rows.columns[column.name])
+    wanted = f"wanted a date of the format {quoted(column.date.format)}"
+    if strange is not None:
+        raise _fault(strange, column.name, rows, f"holds {_show(rows.columns[column.name][strange])}, {wanted}")
+    missing = np.isnan(values[:, 0])
+    if missing.any() and not may_be_missing:
+        row = int(np.argmax(missing))
+        raise _fault(row, column.name, rows, f"holds no value ({_show(rows.columns[column.name][row])}), {wanted}")
     return values
 
 
@@ -204,36 +220,23 @@ def _number(row: int, name: str, rows: TableRows) -> float:
     raise _fault(row, name, rows, f"holds {_show(cell)}, wanted a number{hint}")
 
 
-def _codes(column: Column, rows: TableRows, features_of_words: list[int]) -> list[int]:
-    """For each row, the feature that is 1."""
-    known = dict(zip(column.categories, features_of_words, strict=True))
+def _codes(column: Column, rows: TableRows) -> NDArray[np.int64]:
+    """For each row, the place of its word in the column's list; -1 for a word that is taken as "other"."""
+    by_target = column.HasField("statistics")
+    known = {word: place for place, word in enumerate(column.statistics.words if by_target else column.categories)}
+    strange = -1 if by_target or column.unseen_is_other else None
     codes = []
     for row, cell in enumerate(rows.columns[column.name]):
         code = known.get(cell) if isinstance(cell, str) else None
         if code is None:
             word = word_of(cell, known)
-            code = None if word is None else known.get(word)
+            code = None if word is None else known.get(word, strange)
         if code is None:
+            wanted = "wanted a word" if by_target else f"wanted one of {list_names(list(column.categories))}"
             what = f"holds no word ({_show(cell)})" if word == "" else f"holds {_show(cell)}"
-            raise _fault(row, column.name, rows, f"{what}, wanted one of {list_names(list(column.categories))}")
+            raise _fault(row, column.name, rows, f"{what}, {wanted}")
         codes.append(code)
-    return codes
-
-
-def _spellings(cell: object) -> tuple[str, ...]:
-    """The ways to write a cell as a word. Text has one; the number 3 of JSON has two, "3" and "3.0"."""
-    if isinstance(cell, str):
-        return (cell,)
-    if cell is None:
-        return ("",)
-    if isinstance(cell, bool):
-        return (str(cell), str(cell).lower())
-    if isinstance(cell, numbers.Integral):
-        return (str(int(cell)), f"{int(cell)}.0")
-    if isinstance(cell, numbers.Real):
-        value = float(cell)
-        return (str(int(value)), repr(value)) if value.is_integer() else (repr(value),)
-    return ()
+    return np.array(codes, dtype=np.int64)
 
 
 def _columns(names: list[str]) -> str:

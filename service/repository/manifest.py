@@ -1,14 +1,16 @@
 """Parse manifest.json, and check it against the bounds of kan_api.limits and for contradictions."""
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf import json_format
 
+from kan_api.dates import PARTS
 from kan_api.excess import excess
 from kan_api.limits import MAX_TEXT_CHARACTERS, MAX_WIDTH
-from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, File, ModelManifest
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, Column, File, ModelManifest
 from service.errors import ModelRefused, excerpt
 
 _WANTED = "an object in JSON: a kan_api.v1.ModelManifest"
@@ -100,8 +102,11 @@ def row_bytes(manifest: ModelManifest) -> int:
 
 def _check_features(manifest: ModelManifest) -> None:
     """Check that columns and features agree: clients encode the columns as features."""
-    encoded = [(column.name, word) for column in manifest.columns for word in column.categories or ("",)]
+    encoded = [(column.name, word) for column in manifest.columns for word in column.categories or _numbers(column)]
     features = [(feature.column, feature.category) for feature in manifest.features]
+    # The numbers of a word or a date may be called as one likes, so their names are not compared.
+    several = {column.name for column in manifest.columns if column.HasField("statistics") or column.HasField("date")}
+    features = [(column, "" if column in several else word) for column, word in features]
     if encoded != features:
         place = next(
             (i for i, (a, b) in enumerate(zip(encoded, features, strict=False)) if a != b),
@@ -112,6 +117,24 @@ def _check_features(manifest: ModelManifest) -> None:
             f"manifest.json has {len(encoded)} features by its columns and {len(features)} by its features; "
             f"number {place + 1} differs",
         )
+
+
+def _numbers(column: Column) -> list[str]:
+    """An empty word for each number that a cell of the column becomes."""
+    if column.HasField("date"):
+        return [""] * len(PARTS)
+    if not column.HasField("statistics"):
+        return [""]
+    found, name = column.statistics, f"column {excerpt(repr(column.name), 60)}"
+    if not found.prior or len(found.values) != len(found.words) * len(found.prior):
+        raise ModelRefused(
+            "manifest",
+            f"manifest.json gives {name} {len(found.values)} numbers for {len(found.words)} words, "
+            f"wanted {len(found.prior)} each, at least one",
+        )
+    if not all(map(math.isfinite, (*found.values, *found.prior))):
+        raise ModelRefused("manifest", f"manifest.json gives {name} numbers that are not finite")
+    return [""] * len(found.prior)
 
 
 def _check_counts(manifest: ModelManifest) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.kit.server.kan_serve import serving
 from training.cli import main
 
 KAN_TRAIN = Path(sys.executable).with_name("kan-train")
@@ -42,6 +43,49 @@ def test_init_then_run_needs_no_edit(tmp_path: Path) -> None:
     again = kan_train(tmp_path, "init", "houses.csv", "--target", "price")
     assert again.returncode == 2
     assert "houses.toml" in again.stderr
+
+
+@pytest.mark.slow
+def test_a_table_as_it_is_goes_through_without_an_edit_and_every_row_is_answered(tmp_path: Path) -> None:
+    """Gaps, rare and unseen words, many words, dates, shuffled row numbers, constants: init, run, serve, predict."""
+    random = np.random.default_rng(0)
+    day = pd.date_range("2023-01-01", periods=500)
+    table = pd.DataFrame(
+        {
+            "nr": np.arange(500),
+            "day": day.strftime("%d/%m/%Y"),
+            "x": random.normal(0, 2, 500),
+            "colour": random.choice(["a, b", 'c "d"', "e\nf"], 500),
+            "street": [f"street {code}" for code in random.integers(0, 40, 500)],
+            "same": 7,
+            "word": "always",
+            "late": random.normal(size=500),
+            "bad": day.astype(str),
+        }
+    ).astype({"colour": object, "bad": object})
+    table.loc[::9, ["x", "day", "street", "colour"]] = None
+    table.loc[[3, 5], "colour"] = ["rare", "once"]
+    table.loc[7, "bad"] = "soon"
+    table["price"] = table["x"].fillna(5) ** 2 + (table["colour"] == "a, b") * 3 + day.month
+    table.loc[::50, "price"] = np.nan
+    table.sample(frac=1.0, random_state=0).to_csv(tmp_path / "houses.csv", index=False)
+    first = kan_train(tmp_path, "init", "houses.csv", "--target", "price")
+    assert (first.returncode, first.stderr) == (0, "")
+    assert [line.split(": ")[1] for line in first.stdout.splitlines() if line.startswith("left out")] == [
+        '"nr"',
+        '"bad"',
+    ]
+    second = kan_train(tmp_path, "run", "houses.toml")
+    assert second.returncode == 0, second.stderr
+    served = table.assign(colour="new", late=None, street=None, same=8).drop(columns=["price", "nr"])
+    served.to_csv(tmp_path / "served.csv", index=False)
+    with serving(tmp_path / "models", log=tmp_path / "log") as server:
+        command = [str(KAN_TRAIN.with_name("kan-client")), "predict", "houses", "served.csv", "--address", server.grpc]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert np.isfinite([float(line) for line in done.stdout.splitlines()[1:]]).all()
+    assert len(done.stdout.splitlines()) == 501
+    assert "500 cells of 1 column hold words that training never saw" in done.stderr
 
 
 @pytest.mark.slow

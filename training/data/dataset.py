@@ -1,6 +1,7 @@
 """From a recipe to matrices: features, target and the rows of each part."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,9 +9,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from training.data.encoding import Column, Feature, Numbers, encode_classes, feature_block, features_of
+from training.data.column import words
+from training.data.encoding import (
+    Column,
+    Feature,
+    Numbers,
+    columns_of,
+    encode_classes,
+    feature_block,
+    features_of,
+    gap_input_name,
+)
 from training.data.float32_limits import warn_of_rounding
-from training.data.missing import medians, select_rows
+from training.data.learned_features import learn_features
+from training.data.missing import gap_places, medians, select_rows
 from training.data.objective import LossFunction
 from training.data.source import load_source
 from training.data.split import RowNumbers, Split, read_split_key, shortage, split_rows
@@ -30,7 +42,9 @@ class Dataset:
     y            int64 [rows], indices into `classes`; or float64 [rows, targets] in raw units (then no `classes`)
     train, validation, test   int64 row numbers, disjoint, together all rows
     imputed      per feature: the value for a missing cell (median of the training rows); None: no cell may be missing
+    gaps         places of the features with a gap input: one more input of the network, 1 where the cell is missing
     constant     per feature: True if all training rows have the same value, after imputation
+    spelled      the cells [rows] of each column whose features do not tell them: words that are taken as "other"
     fingerprint  sha256 over features and target
     source       the name of a file or "sklearn:digits"; never a full path
     loss         what training minimizes, in the unit of the target
@@ -50,9 +64,11 @@ class Dataset:
     validation: RowNumbers
     test: RowNumbers
     imputed: tuple[float | None, ...]
+    gaps: tuple[int, ...]
     constant: tuple[bool, ...]
     warnings: tuple[str, ...]
     dropped_rows: int
+    spelled: Mapping[str, Cells]
     fingerprint: str
     source: str
     loss: LossFunction
@@ -64,6 +80,12 @@ class Dataset:
     def target(self) -> str:
         """The target; the names of several with commas, for people."""
         return ", ".join(self.targets)
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """One name per input of the network: the features, then the gap inputs."""
+        names = [feature.name for feature in self.features]
+        return (*names, *(gap_input_name(names[place]) for place in self.gaps))
 
 
 def prepare(recipe: Recipe) -> Dataset:
@@ -83,6 +105,7 @@ def prepare_table(
     target: str | tuple[str, ...],
     *,
     known_classes: tuple[str, ...] | None = None,
+    known_columns: tuple[Column, ...] | None = None,
 ) -> Dataset:
     """Prepare a table that is already in memory.
 
@@ -94,14 +117,14 @@ def prepare_table(
         known_classes: For a published version that is trained further: its classes, in its order (empty for a
             regression). The rows may lack some and must have no other. Warnings that only matter for a first training,
             such as constant inputs, are left out. None: a first training.
+        known_columns: For such a version: its columns with their target statistics. None: as the recipe has them.
 
     Raises:
         DataError: as `prepare`.
     """
     targets = (target,) if isinstance(target, str) else target
     _require_columns(recipe, table, inputs, targets)
-    columns = tuple(Column(name, recipe.data.categories.get(name, ())) for name in inputs)
-    features = features_of(table, columns)
+    columns = known_columns or columns_of(recipe.data, inputs)
     blocks = [feature_block(table, column) for column in columns]
     is_classification = recipe.task.kind == "classification"
     cells = [read_target(recipe, table, name) for name in targets]
@@ -109,7 +132,6 @@ def prepare_table(
     kept = select_rows(recipe, table, columns, blocks, targets[0], cells[0], split_key)
     kept = keep_targets(recipe, table, targets, cells, kept)
 
-    x = np.concatenate(blocks, axis=1)[kept]
     y: Numbers | RowNumbers = np.stack(cells, axis=1)[kept]
     classes: tuple[str, ...] = ()
     if is_classification:
@@ -124,6 +146,8 @@ def prepare_table(
         check_varies(table, targets, y[counted].reshape(len(counted), -1))
     if not is_classification:
         check_numbers(recipe, table, targets, y, kept)
+    columns, x = learn_features(table, columns, blocks, kept, y, classes, split.train, recipe.fit.seed)
+    features = features_of(table, columns)
     imputed = medians(recipe, x[split.train], columns)
     constant = _constant(x[split.train], imputed)
     return Dataset(
@@ -138,6 +162,7 @@ def prepare_table(
         validation=split.validation,
         test=split.test,
         imputed=imputed,
+        gaps=gap_places(recipe, x[split.train], columns, imputed),
         constant=constant,
         warnings=(
             *(_constant_warnings(features, constant) if known_classes is None else ()),
@@ -146,6 +171,9 @@ def prepare_table(
             *(_class_warnings(y, classes, split) if known_classes is None else ()),
         ),
         dropped_rows=table.rows - int(kept.sum()),
+        spelled={
+            column.name: words(table, column.name, column.categories)[kept] for column in columns if column.keeps_cells
+        },
         fingerprint=_fingerprint(features, x, y, classes, weights),
         source=table.source,
         loss=LossFunction.of(recipe.task),
@@ -166,10 +194,11 @@ def held_out_table(dataset: Dataset) -> pd.DataFrame:
     cells: dict[str, NDArray[np.float32] | Cells | Numbers] = {}
     place = 0
     for column in dataset.columns:
-        width = max(1, len(column.categories))
-        block = x[:, place : place + width]
-        place += width
-        if column.categories:
+        block = x[:, place : place + column.width]
+        place += column.width
+        if column.name in dataset.spelled:
+            cells[column.name] = dataset.spelled[column.name][dataset.test]
+        elif column.categories:
             cells[column.name] = np.array(column.categories, dtype=object)[block.argmax(axis=1)]
         else:
             cells[column.name] = block[:, 0].astype(np.float32)

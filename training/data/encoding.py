@@ -1,34 +1,85 @@
 """Columns of numbers and words as features, and words of the target as classes."""
 
-from dataclasses import dataclass
+import datetime
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from kan_api.dates import PARTS, date_numbers, is_missing_date, read_date
 from training.data.column import numbers, words
 from training.data.split import RowNumbers
 from training.data.table import Cells, Table
+from training.data.target_statistics import Statistics
 from training.errors import DataError, quoted, quoted_list
+from training.recipe.sections import DataSection
 
 Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the user's table: of numbers, or of the words in ``categories`` ("" is a missing cell)."""
+    """A column of the user's table: of numbers, or of the words in ``categories`` ("" is a missing cell).
+
+    With ``takes_other`` a cell that is none of the words is "other": all features of the column are 0. With
+    ``by_target`` any word is encoded by the ``statistics``, which are None until they are known. With a
+    ``date_format`` of kan_api.dates the cells are dates, and days count from ``first_day``, of the training rows.
+    """
 
     name: str
     categories: tuple[str, ...] = ()
+    takes_other: bool = False
+    by_target: bool = False
+    statistics: Statistics | None = field(default=None, compare=False)
+    date_format: str = ""
+    first_day: datetime.date | None = field(default=None, compare=False)
+
+    @property
+    def is_of_words(self) -> bool:
+        """Whether the cells are words, not numbers or dates."""
+        return self.by_target or bool(self.categories)
+
+    @property
+    def keeps_cells(self) -> bool:
+        """Whether the features may not tell the cell, so that a table of the rows needs the cells themselves."""
+        return self.by_target or self.takes_other or bool(self.date_format)
+
+    @property
+    def width(self) -> int:
+        """Number of features."""
+        if self.date_format:
+            return len(PARTS)
+        return len(self.statistics.prior) if self.statistics else max(1, len(self.categories))
 
 
 @dataclass(frozen=True)
 class Feature:
-    """A column of the matrix: numbers; or, for a column of words, 1 where the word is `category`, else 0."""
+    """A column of the matrix: numbers; or, for a column of words, 1 where the word is `category`, else 0.
+
+    For a column by target statistics with several numbers, `category` is the class that a number is about; for a
+    column of dates it is "days", "month" or "weekday".
+    """
 
     name: str
     column: str
     category: str | None = None
+
+
+def columns_of(data: DataSection, names: Iterable[str]) -> tuple[Column, ...]:
+    """The columns of these names, as the recipe encodes them."""
+    words = data.categories
+    return tuple(
+        Column(
+            name,
+            words.get(name, ()),
+            name in words and data.unseen == "other",
+            name in data.by_target,
+            date_format=data.dates.get(name, ""),
+        )
+        for name in names
+    )
 
 
 def features_of(table: Table, columns: tuple[Column, ...]) -> tuple[Feature, ...]:
@@ -40,7 +91,14 @@ def features_of(table: Table, columns: tuple[Column, ...]) -> tuple[Feature, ...
     features = []
     for column in columns:
         features += [Feature(f"{column.name}={word}", column.name, word) for word in column.categories]
-        features += [Feature(column.name, column.name)] * (not column.categories)
+        if column.statistics:
+            labels = column.statistics.labels
+            features += [Feature(f"{column.name} by target: {each}", column.name, each) for each in labels]
+            features += [Feature(f"{column.name} by target", column.name)] * (not labels)
+        elif column.date_format:
+            features += [Feature(f"{column.name}: {part}", column.name, part) for part in PARTS]
+        elif not column.categories:
+            features.append(Feature(column.name, column.name))
     names = [feature.name for feature in features]
     if len(set(names)) < len(names):
         twice = next(name for place, name in enumerate(names) if name in names[:place])
@@ -48,30 +106,63 @@ def features_of(table: Table, columns: tuple[Column, ...]) -> tuple[Feature, ...
     return tuple(features)
 
 
+def gap_input_name(feature: str) -> str:
+    """The name of the network input that is 1 where the feature is missing."""
+    return f"{feature} missing"
+
+
 def feature_block(table: Table, column: Column) -> Numbers:
     """The features of one column.
 
     Returns:
-        float64 [rows, 1 or number of words], rounded to float32; a row of NaN where the cell is missing.
+        float64 [rows, features of the column], rounded to float32; a row of NaN where the cell is missing; a row of
+        zeros where it is "other". As long as they are not known, 0 for target statistics, and days since 1970.
 
     Raises:
         DataError: a cell is no number, or none of the column's words. The message names the first such cell.
     """
+    if column.by_target:
+        cells = words(table, column.name)
+        return column.statistics.encode(cells) if column.statistics else np.zeros((len(cells), 1))
+    if column.date_format:
+        return _date_block(table, column)
     if not column.categories:
         return numbers(table, column.name).astype(np.float32).astype(np.float64).reshape(-1, 1)
     cells = words(table, column.name, known=column.categories)
     codes = _places(cells, column.categories)
     unknown = (codes < 0) & (cells != "")
-    if unknown.any():
+    if not column.takes_other and unknown.any():
         row = int(np.argmax(unknown))
         raise table.problem(
             column.name,
             f"{table.place(row)} holds {quoted(str(cells[row]))}, which is not among its words in [data.categories]: "
-            f"{quoted_list(column.categories)}",
+            f'{quoted_list(column.categories)}; or set [data] unseen = "other"',
         )
     block: Numbers = np.eye(len(column.categories))[codes]
-    block[codes < 0] = np.nan
+    block[codes < 0] = 0.0 if column.takes_other else np.nan
     return block
+
+
+def _date_block(table: Table, column: Column) -> Numbers:
+    cells = words(table, column.name)
+    first_day = column.first_day or datetime.date(1970, 1, 1)
+    read: dict[str, tuple[float, float, float]] = {}
+    for cell in set(cells):
+        moment = None if is_missing_date(cell) else read_date(cell, column.date_format)
+        if moment is not None:
+            read[cell] = date_numbers(moment, first_day)
+        elif is_missing_date(cell):
+            read[cell] = (np.nan, np.nan, np.nan)
+    strange = np.array([cell not in read for cell in cells])
+    if strange.any():
+        row = int(np.argmax(strange))
+        raise table.problem(
+            column.name,
+            f"{table.place(row)} holds {quoted(str(cells[row]))}, which is no date of the format "
+            f"{quoted(column.date_format)} in [data.dates]",
+        )
+    block = np.array([read[cell] for cell in cells]).reshape(-1, len(PARTS))
+    return block if column.first_day is None else block.astype(np.float32).astype(np.float64)
 
 
 def encode_classes(

@@ -63,7 +63,7 @@ def warn_of_rounding(table: Table, columns: tuple[Column, ...], blocks: list[Num
     """Warn if float32 makes different numbers of a column equal: large whole numbers, mostly keys or time stamps."""
     warnings = []
     for column, block in zip(columns, blocks, strict=True):
-        if column.categories or not (np.abs(block) >= _WHOLE_IN_FLOAT32).any():
+        if column.is_of_words or column.date_format or not (np.abs(block) >= _WHOLE_IN_FLOAT32).any():
             continue
         values = numbers(table, column.name)
         values = values[~np.isnan(values)]

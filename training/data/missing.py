@@ -1,4 +1,4 @@
-"""Missing cells: refused, dropped with their row, or imputed by the graph."""
+"""Missing cells: refused, dropped with their row, or imputed by the graph, which may tell the network of the gap."""
 
 from typing import cast
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from training.data.encoding import Column, Numbers
 from training.data.table import Cells, Table
-from training.errors import DataError
+from training.errors import DataError, quoted
 from training.recipe.config import Recipe
 
 
@@ -32,7 +32,8 @@ def select_rows(
         split_key: The split's key of each row, float64 or str [rows], NaN or "" where missing.
 
     Returns:
-        bool [rows]: all True unless the recipe drops rows.
+        bool [rows]: all True unless the recipe drops rows. "indicator" drops only rows without a target or split key,
+        because they teach nothing.
 
     Raises:
         DataError: cells are missing that must not be. The message gives the column, how many, and the first row.
@@ -49,7 +50,8 @@ def select_rows(
         gap = gaps[column.name]
         if gap.any() and mode == "refuse":
             raise table.problem(
-                column.name, f'{count_missing(table, gap)}; fill them, or set [data] missing = "median" or "drop_rows"'
+                column.name,
+                f'{count_missing(table, gap)}; fill them, or set [data] missing = "indicator", "median" or "drop_rows"',
             )
         if gap.any() and column.categories:
             raise table.problem(
@@ -57,6 +59,11 @@ def select_rows(
                 f'{count_missing(table, gap)}, and words have no median; add the empty word "" to its list in '
                 '[data.categories], or set [data] missing = "drop_rows"',
             )
+    if mode == "indicator":
+        kept = ~(no_target | no_key)
+        if not kept.any():
+            raise DataError(f"{table.source}: no row has a value in column {quoted(target)}, the target")
+        return kept
     if no_target.any():
         raise table.problem(
             target, f'the target: {count_missing(table, no_target)}; remove them, or set missing = "drop_rows"'
@@ -90,14 +97,39 @@ def medians(recipe: Recipe, x: Numbers, columns: tuple[Column, ...]) -> tuple[fl
         columns: The columns of the features.
 
     Returns:
-        Per feature the median, rounded to float32; 0 if no training row has a value; None if nothing is imputed.
+        Per feature the median, rounded to float32; 0 if no training row has a value; None if nothing is imputed. With
+        "indicator" columns without a gap in training have a value too: a served row may have one.
     """
     imputed: list[float | None] = []
     for column in columns:
-        if column.categories or recipe.data.missing != "median":
-            imputed += [None] * max(1, len(column.categories))
+        if column.is_of_words or recipe.data.missing not in ("median", "indicator"):
+            imputed += [None] * column.width
             continue
-        present = x[:, len(imputed)]
-        present = present[~np.isnan(present)]
-        imputed.append(float(np.float32(np.median(present))) if len(present) else 0.0)
+        for _ in range(column.width):
+            present = x[:, len(imputed)]
+            present = present[~np.isnan(present)]
+            imputed.append(float(np.float32(np.median(present))) if len(present) else 0.0)
     return tuple(imputed)
+
+
+def gap_places(
+    recipe: Recipe, x: Numbers, columns: tuple[Column, ...], imputed: tuple[float | None, ...]
+) -> tuple[int, ...]:
+    """The features whose gaps the network is told by one more 0/1 input each.
+
+    Args:
+        recipe: [data] missing tells whether there are such inputs.
+        x: float64 [training rows, features].
+        columns: The columns of the features.
+        imputed: The result of :func:`medians`.
+
+    Returns:
+        The place of the first feature of each column that is imputed, and that some training rows have and some lack.
+        If all lack it, or none does, the input would be constant.
+    """
+    if recipe.data.missing != "indicator":
+        return ()
+    share = np.isnan(x).mean(axis=0)
+    ends = np.cumsum([column.width for column in columns]).tolist()
+    firsts = [end - column.width for end, column in zip(ends, columns, strict=True)]
+    return tuple(place for place in firsts if imputed[place] is not None and 0 < share[place] < 1)

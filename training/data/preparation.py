@@ -4,6 +4,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from kan_model import KAN, KANConfig
@@ -24,14 +25,14 @@ _QUARTILES_APART = 1.349
 
 
 def input_transform(dataset: Dataset, scaling: Scaling) -> InputTransform:
-    """Imputation and scaling, computed from the training rows; constant features are only centred.
+    """Imputation, gap inputs and scaling, computed from the training rows; constant features are only centred.
 
     Raises:
         DataError: float32 arithmetic cannot scale a feature's values.
     """
-    x = _impute(dataset)[dataset.train]
+    x = _append_gaps(dataset, _impute(dataset))[dataset.train]
     low, high = x.min(axis=0), x.max(axis=0)
-    constant = np.array(dataset.constant)
+    constant = _constant_inputs(dataset)
     width = np.where(constant, 1.0, high - low)
     _check_magnitude(dataset, low, high)
     if scaling == "minmax":
@@ -45,6 +46,7 @@ def input_transform(dataset: Dataset, scaling: Scaling) -> InputTransform:
         center.astype(np.float32),
         scale.astype(np.float32),
         None if np.isnan(imputed).all() else np.array(imputed, dtype=np.float32),
+        np.array(dataset.gaps, dtype=np.int64) if dataset.gaps else None,
     )
 
 
@@ -98,12 +100,12 @@ def new_network(dataset: Dataset, recipe: Recipe, transform: InputTransform) -> 
     dtype = getattr(torch, recipe.network.dtype)
     scaled = transform(torch.from_numpy(dataset.x[dataset.train]))
     low, high = scaled.min(dim=0).values, scaled.max(dim=0).values
-    constant = torch.tensor(dataset.constant)
+    constant = torch.from_numpy(_constant_inputs(dataset))
     low, high = torch.where(constant, -1.0, low), torch.where(constant, 1.0, high)
     _check_knots(dataset, torch.stack([low, high], dim=1).to(dtype), recipe)
     outputs = len(dataset.classes) or dataset.y.shape[1]
     config = KANConfig(
-        width=(dataset.x.shape[1], *recipe.network.hidden, outputs),
+        width=(scaled.shape[1], *recipe.network.hidden, outputs),
         grid_size=recipe.fit.grids[0],
         degree=recipe.network.degree,
         outside=recipe.network.outside,
@@ -156,6 +158,16 @@ def _impute(dataset: Dataset) -> Numbers:
     return np.where(np.isnan(dataset.x), imputed, dataset.x)
 
 
+def _append_gaps(dataset: Dataset, x: Numbers) -> Numbers:
+    """The rows with the gap inputs behind the features."""
+    return np.concatenate([x, np.isnan(dataset.x[:, list(dataset.gaps)])], axis=1) if dataset.gaps else x
+
+
+def _constant_inputs(dataset: Dataset) -> NDArray[np.bool_]:
+    """Bool [network inputs]; a gap input always varies."""
+    return np.array([*dataset.constant, *(False for _ in dataset.gaps)])
+
+
 def _check_rows(dataset: Dataset, recipe: Recipe) -> None:
     """Refuse a grid with more intervals than training rows: the rows cannot determine its splines."""
     finest, rows = recipe.fit.grids[-1], len(dataset.train)
@@ -171,7 +183,7 @@ def _check_knots(dataset: Dataset, domain: Tensor, recipe: Recipe) -> None:
     knots = uniform_knots(domain, recipe.fit.grids[-1], recipe.network.degree)
     meeting = (torch.diff(knots, dim=1) <= 0).any(dim=1)
     if meeting.any():
-        name = dataset.features[int(meeting.nonzero()[0])].name
+        name = dataset.input_names[int(meeting.nonzero()[0])]
         raise DataError(
             f"{dataset.source}: column {quoted(name)} is too narrow for {recipe.fit.grids[-1]} intervals without "
             'scaling; wanted [inputs] scaling = "minmax" or fewer intervals'
@@ -179,6 +191,6 @@ def _check_knots(dataset: Dataset, domain: Tensor, recipe: Recipe) -> None:
 
 
 def _check_magnitude(dataset: Dataset, low: Numbers, high: Numbers) -> None:
-    for feature, smallest, largest in zip(dataset.features, low, high, strict=True):
+    for name, smallest, largest in zip(dataset.input_names, low, high, strict=True):
         if flaw := input_flaw(float(smallest), float(largest)):
-            raise DataError(f"{dataset.source}: column {quoted(feature.name)} holds {flaw}")
+            raise DataError(f"{dataset.source}: column {quoted(name)} holds {flaw}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from training.data.dataset import prepare_table
 from training.data.split import Split, shortage
-from training.draft.inspection import ColumnFacts, Inspection
+from training.draft.inspection import FEWEST_ROWS_OF_WORD, ColumnFacts, Inspection
 from training.draft.proposal import Proposal, SplitChoice, propose
 from training.errors import DataError, RecipeError, quoted
 from training.recipe.config import parse_recipe
@@ -105,9 +105,12 @@ def _render(inspection: Inspection, proposal: Proposal, split: SplitChoice, fold
         *(f"  {_string(facts.name)},  # {_describe(facts)}" for facts in proposal.inputs),
         "]",
         *_left_out_lines(inspection, proposal),
-        f"missing = {_string(proposal.missing)}  # {proposal.why_missing}",
+        f'missing = "indicator"  # {proposal.gaps}',
+        *_unseen(proposal),
+        *_by_target(proposal),
         "",
         *_categories(proposal),
+        *_dates(proposal),
         "[task]",
         f"kind = {_string(proposal.task)}  # the target holds {proposal.why_task}",
         "",
@@ -147,15 +150,45 @@ def _left_out_lines(inspection: Inspection, proposal: Proposal) -> list[str]:
     return ["# Left out:", *lines] if lines else []
 
 
+def _unseen(proposal: Proposal) -> list[str]:
+    if not any(facts.words for facts in proposal.inputs):
+        return []
+    return ['unseen = "other"  # a word that is none of those below is answered as "other", not refused']
+
+
+def _by_target(proposal: Proposal) -> list[str]:
+    names = [_string(facts.name) for facts in proposal.inputs if facts.kind == "text"]
+    if not names:
+        return []
+    return [f"by_target = [{', '.join(names)}]  # many words: each enters as the mean of the target over its rows"]
+
+
 def _categories(proposal: Proposal) -> list[str]:
-    lines = []
-    for facts in proposal.inputs:
-        if facts.words:
-            words = [""] * (proposal.missing == "median" and facts.missing > 0) + list(facts.words)
-            lines.append(f"{_string(facts.name)} = [{', '.join(map(_string, words))}]")
+    lines = [
+        f"{_string(facts.name)} = [{', '.join(map(_string, facts.own_words))}]{_describe_rare(facts)}"
+        for facts in proposal.inputs
+        if facts.words
+    ]
     if not lines:
         return []
     return ["[data.categories]  # columns of words: one 0/1 input for each word", *lines, ""]
+
+
+def _dates(proposal: Proposal) -> list[str]:
+    lines = [
+        f"{_string(facts.name)} = {_string(facts.date_form)}" for facts in proposal.inputs if facts.kind == "dates"
+    ]
+    if not lines:
+        return []
+    return ["[data.dates]  # three inputs each: days since the first day, month, weekday", *lines, ""]
+
+
+def _describe_rare(facts: ColumnFacts) -> str:
+    if not facts.rare:
+        return ""
+    shown = ", ".join(_comment(word) for word in facts.rare[:_WORDS_SHOWN])
+    more = f" and {len(facts.rare) - _WORDS_SHOWN} more" if len(facts.rare) > _WORDS_SHOWN else ""
+    return f"  # other: {shown}{more}, in fewer than {FEWEST_ROWS_OF_WORD} rows each"
 
 
 def _describe(facts: ColumnFacts) -> str:

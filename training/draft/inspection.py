@@ -1,5 +1,6 @@
 """Inspect a table column by column: the facts from which a recipe is drafted."""
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -7,12 +8,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from kan_api.dates import FORMATS, is_missing_date, read_date
 from training.data.column import looks_like_dates, parse_numbers, times, too_large, words
 from training.data.float32_limits import input_flaw
 from training.data.table import Table, read_table
 from training.errors import DataError, quoted
 
 MOST_WORDS = 20
+FEWEST_ROWS_OF_WORD = 5
 
 Kind = Literal["empty", "numbers", "words", "text", "dates"]
 
@@ -26,8 +29,10 @@ class ColumnFacts:
     distinct   number of different values, without missing ones
     low, high  range of numbers, else NaN
     is_whole   True if all numbers are whole
+    date_form  the format of a column of dates, of kan_api.dates; "" if no format fits all
     is_ordered True if numbers or dates never fall, or never rise, from row to row
     words      the words of a column of words, in alphabetical order
+    rare       those of them that fewer than 5 rows hold; empty if all are rare
     flaw       why the column's numbers cannot be used (an infinite cell, a few cells of text), or ""
     """
 
@@ -39,8 +44,16 @@ class ColumnFacts:
     high: float = np.nan
     is_whole: bool = False
     is_ordered: bool = False
+    date_form: str = ""
     words: tuple[str, ...] = ()
+    rare: tuple[str, ...] = ()
     flaw: str = ""
+
+    @property
+    def own_words(self) -> tuple[str, ...]:
+        """The words that get an input of their own: "" if cells are missing, then all that are not rare."""
+        kept = tuple(word for word in self.words if word not in self.rare)
+        return ("", *kept) if kept and self.missing else kept
 
 
 @dataclass(frozen=True)
@@ -85,21 +98,36 @@ def _facts(table: Table, name: str) -> ColumnFacts:
     if not distinct:
         return ColumnFacts(name, "empty", missing, 0)
     if looks_like_dates(cells):
-        try:
-            seconds = times(table, name)
-        except DataError:
-            return ColumnFacts(name, "dates", missing, len(distinct))
-        # Counted as times: two spellings of one time, for example in two time zones, count once.
-        return ColumnFacts(
-            name, "dates", missing, len(np.unique(seconds[~np.isnan(seconds)])), is_ordered=_is_ordered(seconds)
-        )
+        return _date_facts(table, name, distinct)
     if len(distinct) <= MOST_WORDS:
-        return ColumnFacts(name, "words", missing, len(distinct), words=tuple(distinct))
+        counts = Counter(filled)
+        rare = tuple(word for word in distinct if counts[word] < FEWEST_ROWS_OF_WORD)
+        if len(rare) == len(distinct):
+            rare = ()
+        return ColumnFacts(name, "words", missing, len(distinct), words=tuple(distinct), rare=rare)
     flaw = ""
     if len(present) > texts:
         row = int(np.argmax(is_text))
         flaw = f"mostly numbers, but {table.place(row)} holds {quoted(str(cells[row]))} ({texts} cells like it)"
     return ColumnFacts(name, "text", missing, len(distinct), flaw=flaw)
+
+
+def _date_facts(table: Table, name: str, distinct: list[str]) -> ColumnFacts:
+    cells = words(table, name)
+    missing = sum(is_missing_date(cell) for cell in cells.tolist())
+    try:
+        seconds = times(table, name)
+    except DataError as error:
+        flaw = str(error).removeprefix(str(table.problem(name, "")))
+        return ColumnFacts(name, "dates", missing, len(distinct), flaw=flaw)
+    # Counted as times: two spellings of one time, for example in two time zones, count once.
+    count = len(np.unique(seconds[~np.isnan(seconds)]))
+    form = _date_form([word for word in distinct if not is_missing_date(word)])
+    return ColumnFacts(name, "dates", missing, count, is_ordered=_is_ordered(seconds), date_form=form)
+
+
+def _date_form(dates: list[str]) -> str:
+    return next((form for form in FORMATS if all(read_date(date, form) is not None for date in dates)), "")
 
 
 def _number_facts(table: Table, name: str, values: NDArray[np.float64]) -> ColumnFacts:

@@ -7,15 +7,18 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.column import class_words, has_decimal_commas, parse_numbers, words
+from kan_api.dates import PARTS
+from training.data.column import has_decimal_commas, parse_numbers, words
 from training.data.split import SMALLEST_CLASS_ROWS
 from training.draft.inspection import ColumnFacts, Inspection
 from training.errors import DataError, quoted
 
 _MOST_CLASSES_OF_NUMBERS = 20
-_DROPPED_SHARE = 0.05
-_SPARSE_SHARE = 0.3
 _FEWEST_DATES = 10
+# On average, for a column whose words enter by the mean of the target over their rows.
+_FEWEST_ROWS_A_WORD = 2
+# If whole numbers were drawn from their range by chance, this many pairs of rows would be equal.
+_MOST_EXPECTED_PAIRS = 10
 _CAMEL_ID = re.compile(r"[a-z](?:Id|ID|Uuid|UUID)$")
 _PLAIN_ID = re.compile(r"(?:^|[^a-z])(?:id|uuid|guid)$", re.IGNORECASE)
 
@@ -43,14 +46,16 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Proposal:
-    """Choices for a recipe. `splits` are in order of preference, because the first may not work on the table."""
+    """Choices for a recipe. `splits` are in order of preference, because the first may not work on the table.
+
+    `gaps` says how many rows miss a cell, and what becomes of them.
+    """
 
     task: Literal["classification", "regression"]
     why_task: str
     inputs: tuple[ColumnFacts, ...]
     left_out: tuple[tuple[str, str], ...]
-    missing: Literal["refuse", "median", "drop_rows"]
-    why_missing: str
+    gaps: str
     splits: tuple[SplitChoice, ...]
     sizes: Sizes
 
@@ -62,16 +67,11 @@ def propose(inspection: Inspection) -> Proposal:
         DataError: the target cannot be predicted, or no column is left as an input.
     """
     task, why_task = _task(inspection)
-    target = inspection.facts(inspection.target)
     others = [facts for facts in inspection.columns if facts.name != inspection.target]
     left_out = {facts.name: why for facts in others if (why := _why_left_out(inspection, facts))}
     if len(left_out) == len(others):
         # A column that only looks like a counter is better than no input.
         left_out = {facts.name: left_out[facts.name] for facts in others if not _is_counter(inspection, facts)}
-    if target.missing:
-        for facts in others:
-            if facts.missing > _SPARSE_SHARE * inspection.table.rows and facts.name not in left_out:
-                left_out[facts.name] = f"{facts.missing} cells are missing, and rows with missing cells are dropped"
     inputs = tuple(facts for facts in others if facts.name not in left_out)
     if not inputs:
         reasons = "; ".join(f"{quoted(name)}: {why}" for name, why in list(left_out.items())[:5])
@@ -79,18 +79,23 @@ def propose(inspection: Inspection) -> Proposal:
             f"{inspection.table.source}: no column is left to predict {quoted(inspection.target)} from"
             + (f" ({reasons})" if reasons else "")
         )
-    missing, why_missing = _missing(inspection, inputs)
-    width = sum(len(facts.words) or 1 for facts in inputs)
+    numbers_a_word = max(1, inspection.facts(inspection.target).distinct - 1) if task == "classification" else 1
+    width = sum(_count_features(facts, numbers_a_word) for facts in inputs)
     return Proposal(
         task=task,
         why_task=why_task,
         inputs=inputs,
         left_out=tuple(left_out.items()),
-        missing=missing,
-        why_missing=why_missing,
+        gaps=_describe_gaps(inspection, inputs),
         splits=_splits(inspection, task),
         sizes=_sizes(inspection.table.rows, width),
     )
+
+
+def _count_features(facts: ColumnFacts, numbers_a_word: int) -> int:
+    if facts.kind == "dates":
+        return len(PARTS)
+    return numbers_a_word if facts.kind == "text" else max(1, len(facts.own_words))
 
 
 def _task(inspection: Inspection) -> tuple[Literal["classification", "regression"], str]:
@@ -125,16 +130,17 @@ def _why_left_out(inspection: Inspection, facts: ColumnFacts) -> str:
         return facts.flaw
     if facts.kind == "empty":
         return "no cell holds a value"
-    if facts.kind == "dates":
-        return "dates; an input must be a number, e.g. the hour or the month"
+    if facts.kind == "dates" and not facts.date_form:
+        return "dates of a format that is none of those of [data.dates]"
     if _is_id(facts):
         return "an id by its name, different in every row" if all_different else "an id by its name, repeated"
     if _is_counter(inspection, facts):
-        return "whole numbers, each once and in order: an id or a row number"
+        order = "and in order" if facts.is_ordered else "and close together, in no order"
+        return f"whole numbers, each once {order}: an id or a row number"
     if facts.kind in ("words", "text") and has_decimal_commas(inspection.table.cells[facts.name]):
         return "decimal commas; an input must be a number with a decimal point"
-    if facts.kind == "text":
-        return f"text, {facts.distinct:,} different ones; too many for categories"
+    if facts.kind == "text" and facts.distinct * _FEWEST_ROWS_A_WORD > filled:
+        return f"text, {facts.distinct:,} different ones in {filled:,} rows; too few rows of each to learn from"
     return ""
 
 
@@ -144,34 +150,35 @@ def _is_id(facts: ColumnFacts) -> bool:
 
 
 def _is_counter(inspection: Inspection, facts: ColumnFacts) -> bool:
-    return facts.is_whole and facts.is_ordered and not facts.flaw and facts.distinct == inspection.table.rows
+    """Whether a column numbers the rows: each whole number is there once, in order or too close together for chance.
+
+    Measurements repeat. Of n numbers drawn from a range of N, n²/2N pairs are equal on average (the birthday problem),
+    for example 25 pairs of 1,000 numbers from 1 to 20,000. If there is none, somebody has counted.
+    """
+    rows = inspection.table.rows
+    if not facts.is_whole or facts.flaw or facts.distinct != rows:
+        return False
+    expected_pairs = rows * (rows - 1) / 2 / (facts.high - facts.low + 1)
+    return facts.is_ordered or expected_pairs >= _MOST_EXPECTED_PAIRS
 
 
-def _missing(
-    inspection: Inspection, inputs: tuple[ColumnFacts, ...]
-) -> tuple[Literal["refuse", "median", "drop_rows"], str]:
+def _describe_gaps(inspection: Inspection, inputs: tuple[ColumnFacts, ...]) -> str:
+    """The comment on missing = "indicator", which costs no row that is served."""
     rows = inspection.table.rows
     target = inspection.facts(inspection.target)
     incomplete = np.zeros(rows, dtype=bool)
     for facts in inputs:
         if facts.missing:
             incomplete |= _gap(inspection, facts)
-    count = int(incomplete.sum())
-    if target.missing:
-        count = int((incomplete | (class_words(inspection.table, target.name) == "")).sum())
-        return (
-            "drop_rows",
-            f"the target is missing in {target.missing:,} of {rows:,} rows; target or inputs in {count:,}, all dropped",
-        )
-    if count == 0:
-        return "refuse", "no cell is missing"
-    of_rows = f"{count:,} of {rows:,} rows miss at least one input"
-    if count <= _DROPPED_SHARE * rows:
-        return "drop_rows", f'{of_rows}; few enough to drop ("median" would let the model answer such rows)'
-    how = "numbers are imputed inside the model"
+    if count := int(incomplete.sum()):
+        text = f"{count:,} of {rows:,} rows miss an input: the model fills in the median and is told of the gap"
+    else:
+        text = "no cell is missing; if a row that is served lacks one, the model fills in the median"
     if any(facts.words and facts.missing for facts in inputs):
-        how += ', "" is a word of its own'
-    return "median", f"{of_rows}; too many to drop: {how}"
+        text += ', "" is a word of its own'
+    if target.missing:
+        text += f"; the {target.missing:,} rows without a target are dropped"
+    return text
 
 
 def _gap(inspection: Inspection, facts: ColumnFacts) -> NDArray[np.bool_]:

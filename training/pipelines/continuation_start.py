@@ -10,10 +10,11 @@ from torch import Tensor
 
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION
 from training.data.dataset import Dataset, classes_without_rows, prepare_table
-from training.data.encoding import Column, Numbers, feature_block
+from training.data.encoding import Column, Numbers, columns_of, feature_block
 from training.data.source import load_source
 from training.data.table import Table, read_table
 from training.errors import DataError, quoted, quoted_list
+from training.publishing.columns import columns_of_manifest
 from training.publishing.version import Version, VersionError, read_newest
 from training.recipe.config import Recipe
 
@@ -51,9 +52,12 @@ def read_start(recipe: Recipe, models: Path) -> Start:
     _check_place(version, recipe, models)
     _check_splines(version)
     table, inputs, target = load_source(recipe.data)
-    columns = tuple(Column(name, recipe.data.categories.get(name, ())) for name in inputs)
+    columns = columns_of(recipe.data, inputs)
     _check_same(version, recipe, columns, target)
-    dataset = prepare_table(recipe, table, inputs, target, known_classes=tuple(version.manifest.classes))
+    columns = columns_of_manifest(version.manifest)
+    dataset = prepare_table(
+        recipe, table, inputs, target, known_classes=tuple(version.manifest.classes), known_columns=columns
+    )
     _check_filled(version, table.source, dataset.x)
     old_rows = None if recipe.fit.old_table is None else _read_old_rows(version, recipe, columns)
     return Start(version, replace(dataset, warnings=(*dataset.warnings, *_write_warnings(version, dataset))), old_rows)
@@ -97,7 +101,7 @@ def _check_same(version: Version, recipe: Recipe, columns: Sequence[Column], tar
     wanted = (target,) if isinstance(target, str) else target
     if predicted != wanted:
         raise VersionError(f"{version.folder}: predicts {quoted_list(predicted)}; the recipe has {quoted_list(wanted)}")
-    was = [Column(column.name, tuple(column.categories)) for column in manifest.columns]
+    was = list(columns_of_manifest(manifest))
     now = list(columns)
     if was != now:
         place = next((i for i, (a, b) in enumerate(zip(was, now, strict=False)) if a != b), min(len(was), len(now)))
@@ -107,7 +111,12 @@ def _check_same(version: Version, recipe: Recipe, columns: Sequence[Column], tar
 
 def _describe_column(column: Column) -> str:
     words = ", ".join(map(quoted, column.categories))
-    return quoted(column.name) + (f" with the words {words}" if words else " with numbers")
+    if column.date_format:
+        return f"{quoted(column.name)} with dates of the format {quoted(column.date_format)}"
+    if column.by_target:
+        return f"{quoted(column.name)} by_target"
+    other = ' and unseen = "other"' if column.takes_other else ""
+    return quoted(column.name) + (f" with the words {words}{other}" if words else " with numbers")
 
 
 def _check_filled(version: Version, source: str, x: Numbers) -> None:

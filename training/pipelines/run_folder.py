@@ -62,6 +62,9 @@ def identity_of(recipe: Recipe, dataset: Dataset) -> RunIdentity:
         for section, keys in newer.items()
     }
     followed = recipe.model_dump_json(include=sections, exclude=idle) + dataset.fingerprint
+    if dataset.gaps:
+        # The fingerprint tells nothing of inputs that are made in the graph.
+        followed += f"gaps {dataset.gaps}"
     parts = Split(dataset.train, dataset.validation, dataset.test)
     return RunIdentity(hashlib.sha256(followed.encode()).hexdigest(), parts.fingerprint(), recipe.split.column)
 

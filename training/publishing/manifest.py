@@ -9,12 +9,14 @@ import torch
 
 from kan_api.v1 import manifest_pb2 as pb
 from kan_model import parameter_count
+from kan_model.network.transform import count_features
 from kan_model.onnx_runtime import Session, open_session
 from training.data.dataset import Dataset
-from training.data.encoding import Numbers
+from training.data.encoding import Numbers, gap_input_name
 from training.data.preparation import feature_ranges
 from training.data.split import RowNumbers
 from training.fitting.evaluation import answers, block_rows
+from training.publishing.columns import column_message
 from training.publishing.export import Exported, Trained, describe, explanation
 from training.publishing.metrics import UNANSWERED as UNANSWERED
 from training.publishing.metrics import evaluate as evaluate
@@ -73,10 +75,11 @@ def of_network(exported: Exported, precision_loss: Mapping[str, float]) -> pb.Mo
     """The part of the manifest that depends on network and graphs only: tensors, shape, lowering."""
     kan, graph = exported.trained.kan, exported.lowered.model.graph
     first = kan.layers[0]
+    features = count_features(kan.width[0], exported.trained.inputs)
     return pb.ModelManifest(
         created=timestamp(),
         library_version=library_version(),
-        inputs=[pb.TensorSpec(name=graph.input[0].name, datatype="FP32", shape=[-1, kan.width[0]])],
+        inputs=[pb.TensorSpec(name=graph.input[0].name, datatype="FP32", shape=[-1, features])],
         outputs=[pb.TensorSpec(name=graph.output[0].name, datatype="FP32", shape=[-1, kan.width[-1]])],
         network=pb.Network(
             width=kan.width,
@@ -104,6 +107,12 @@ def output_names(classes: Sequence[str], target: str, outputs: int, targets: Seq
     return (target,) if outputs == 1 else tuple(f"{target} {number}" for number in range(1, outputs + 1))
 
 
+def input_names(manifest: pb.ModelManifest) -> list[str]:
+    """One name per input of the network: the features, then the gap inputs."""
+    names = [feature.name for feature in manifest.features]
+    return names + [gap_input_name(feature.name) for feature in manifest.features if feature.has_gap_input]
+
+
 def timestamp() -> str:
     """The current time in the format of manifests: ISO 8601, UTC, whole seconds."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -122,7 +131,7 @@ def outline(recipe: Recipe, dataset: Dataset) -> pb.ModelManifest:
         target=dataset.target if len(dataset.targets) == 1 else "",
         targets=dataset.targets if len(dataset.targets) > 1 else (),
         classes=dataset.classes,
-        columns=[pb.Column(name=column.name, categories=column.categories) for column in dataset.columns],
+        columns=list(map(column_message, dataset.columns)),
         features=_features(dataset),
         recipe=recipe.text,
         objective=_objective(recipe, dataset),
@@ -194,6 +203,7 @@ def _feature(dataset: Dataset, place: int, low: float, high: float) -> pb.Featur
         high=high,
         constant=dataset.constant[place],
     )
+    message.has_gap_input = place in dataset.gaps
     imputed = dataset.imputed[place]
     if imputed is not None:
         message.imputed = imputed

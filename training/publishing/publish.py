@@ -15,6 +15,7 @@ from kan_api.v1.manifest_pb2 import File, ModelManifest
 from kan_api.version_folder import MAX_VERSION
 from training.errors import TrainingError
 from training.publishing.repository import published_versions, read_manifest
+from training.publishing.restoring import restoring_keys
 from training.publishing.staging import flush_folder, remove_abandoned, staging_folder, write_file
 from training.publishing.triton import configure_triton
 
@@ -95,7 +96,11 @@ def check_successor(models: Path, manifest: ModelManifest) -> None:
     if before is None:
         return  # A version that cannot be read sets no requirements.
     if reason := difference(before, manifest):
-        raise PublishError(f"model {name}: this version cannot follow: {reason}; give the new model a name of its own")
+        keys = restoring_keys(before, manifest)
+        remedy = f", or restore the inputs of version {before.version} by {keys}" if keys else ""
+        raise PublishError(
+            f"model {name}: this version cannot follow: {reason}; give the new model a name of its own{remedy}"
+        )
 
 
 def _check_writable(folder: Path) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from kan_api.v1.manifest_pb2 import ModelManifest
 from kan_api.version_folder import MAX_VERSION, version_number
 from kan_model.network import checkpoint
+from kan_model.network.transform import count_features
 from training.errors import TrainingError
 from training.publishing.export import NETWORK, Trained
 from training.publishing.repository import published_versions, read_manifest
@@ -88,10 +89,10 @@ def _read_network(folder: Path, manifest: ModelManifest) -> Trained:
 
 def _read_output_scale(folder: Path, manifest: ModelManifest, trained: Trained) -> NDArray[np.float64]:
     scale = np.array(manifest.lowering.output_scale)
-    width = trained.kan.width
-    if (len(manifest.features), len(scale)) != (width[0], width[-1]) or not np.all((scale > 0) & np.isfinite(scale)):
+    features, outputs = count_features(trained.kan.width[0], trained.inputs), trained.kan.width[-1]
+    if (len(manifest.features), len(scale)) != (features, outputs) or not np.all((scale > 0) & np.isfinite(scale)):
         raise VersionError(
             f"{folder}: its manifest.json has {len(manifest.features)} features and output_scale {scale.tolist()}; its "
-            f"network wants {width[0]} features and {width[-1]} numbers above 0"
+            f"network wants {features} features and {outputs} numbers above 0"
         )
     return scale

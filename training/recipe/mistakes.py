@@ -72,8 +72,8 @@ def _place(location: tuple[int | str, ...]) -> str:
     section, *keys = location
     if not keys:
         return f"[{section}]"
-    if section == "data" and keys[0] == "categories" and len(keys) > 1:
-        place = f"[data.categories] {quoted(str(keys[1]))}"
+    if section == "data" and keys[0] in ("categories", "dates") and len(keys) > 1:
+        place = f"[data.{keys[0]}] {quoted(str(keys[1]))}"
         keys = keys[2:]
     else:
         place = f"[{section}] {keys[0]}"

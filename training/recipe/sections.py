@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from kan_api.dates import FORMATS
 from training.errors import quoted
 from training.recipe import MAX_ROWS
 
@@ -71,8 +72,11 @@ class DataSection(Section):
     target: Target = ""
     columns: Words = ()
     weights: str | None = None
-    missing: Literal["refuse", "median", "drop_rows"] = "refuse"
+    missing: Literal["refuse", "median", "indicator", "drop_rows"] = "refuse"
     categories: dict[str, Words] = Field(default_factory=dict)
+    unseen: Literal["refuse", "other"] = "refuse"
+    by_target: Words = ()
+    dates: dict[str, str] = Field(default_factory=dict)
     rows: int = Field(default=1000, ge=10, le=10_000_000)
     seed: Seed = 0
 
@@ -88,7 +92,7 @@ class DataSection(Section):
             raise ValueError('wanted either path = "DATA.csv" or source = "sklearn:digits", exactly one of them')
         if "path" in given:
             self._check_table()
-        elif idle := given & {"target", "columns", "missing", "categories", "weights"}:
+        elif idle := given & {"target", "columns", "missing", "categories", "weights", "unseen", "by_target", "dates"}:
             raise ValueError(f"{', '.join(sorted(idle))}: only with path; a source brings its own columns and target")
         is_toy = self.source is not None and self.source.startswith("toy:")
         if not is_toy and (idle := given & {"rows", "seed"}):
@@ -110,6 +114,22 @@ class DataSection(Section):
             raise ValueError(
                 f"weights is {quoted(self.weights)}; wanted a column that is neither the target nor among the inputs"
             )
+        for column in self.by_target:
+            if column not in self.columns:
+                raise ValueError(f"by_target has {quoted(column)}, which is not in columns")
+            if column in self.categories:
+                raise ValueError(f"{quoted(column)} is in by_target and in categories; wanted one of them")
+        for column, form in self.dates.items():
+            if column not in self.columns:
+                raise ValueError(f"dates has {quoted(column)}, which is not in columns")
+            if column in self.categories or column in self.by_target:
+                raise ValueError(f"{quoted(column)} is in dates and in categories or by_target; wanted one of them")
+            if form not in FORMATS:
+                raise ValueError(f"dates of {quoted(column)} = {quoted(form)}; wanted one of {', '.join(FORMATS)}")
+        if len(set(self.by_target)) < len(self.by_target):
+            raise ValueError("by_target names a column twice")
+        if self.unseen == "other" and not self.categories:
+            raise ValueError('unseen = "other": only with [data.categories], the columns of words')
         for column, words in self.categories.items():
             if column not in self.columns:
                 raise ValueError(f"categories has {quoted(column)}, which is not in columns")

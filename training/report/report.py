@@ -14,7 +14,7 @@ from training.data.encoding import Numbers
 from training.data.split import RowNumbers
 from training.fitting.record import Record
 from training.publishing.export import Trained
-from training.publishing.manifest import BEFORE, output_names
+from training.publishing.manifest import BEFORE, input_names, output_names
 from training.report.charts import confusion, residuals, staircase
 from training.report.page import bullets, folded, image, number, page, paragraph, section, table, verbatim
 
@@ -147,7 +147,7 @@ def _network(manifest: ModelManifest, trained: Trained, raw: Numbers) -> Iterato
     if len(rows) < 2:
         yield paragraph(f"No pictures: the network has no answer to {len(given) - len(rows)} of {len(given)} rows.")
         return
-    names = [feature.name for feature in manifest.features]
+    names = input_names(manifest)
     outputs = output_names(manifest.classes, manifest.target, kan.width[-1], manifest.targets)
     yield image(diagram(kan, rows, names=names, outputs=outputs, most_curves=_MOST_CURVES), "the network")
     with torch.no_grad():
@@ -217,7 +217,10 @@ def _features(manifest: ModelManifest) -> str:
 def _remark(feature: Feature) -> str:
     if feature.constant:
         return "constant"
-    return f"{number(feature.imputed)} where missing" if feature.HasField("imputed") else ""
+    if not feature.HasField("imputed"):
+        return ""
+    told = ", and the network is told" if feature.has_gap_input else ""
+    return f"{number(feature.imputed)} where missing{told}"
 
 
 def _origin(manifest: ModelManifest) -> Iterator[str]:

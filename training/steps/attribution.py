@@ -23,7 +23,7 @@ _LEAST_SHARE = 1e-3
 def add_attribution(done: Finished, section: AttributionSection, table: StepData) -> Finished:
     """The same network, and what its answers to training rows depend on."""
     rows = table.train.x[:: -(-len(table.train.x) // _ROWS)]
-    names = [feature.name for feature in table.dataset.features]
+    names = list(table.dataset.input_names)
     try:
         scores = attribute(done.kan, rows).inputs
     except ValueError as error:

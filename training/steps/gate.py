@@ -85,7 +85,7 @@ def _find_fault(kan: KAN, x: Tensor, table: StepData) -> tuple[tuple[int, int, i
             if broken:
                 output, input_ = broken[0]
                 functions = dict(zip(layer.symbolic_places, layer.symbolic_functions, strict=True))
-                name = f" ({table.dataset.features[input_].name})" if index == 0 else ""
+                name = f" ({table.dataset.input_names[input_]})" if index == 0 else ""
                 text = (
                     f"{functions.get((output, input_), 'spline')} on the edge of layer {index} from {input_}{name} to "
                     f"{output} is given {x[0, input_].item():.4g}"

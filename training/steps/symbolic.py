@@ -166,7 +166,7 @@ def _improve_constants(kan: KAN, steps: int, table: StepData, check: Check) -> K
 def _write_formula(kan: KAN, table: StepData) -> WholeFormula:
     dataset = table.dataset
     trained = Trained(kan, table.inputs, table.outputs)
-    return whole_formula(trained, [feature.name for feature in dataset.features], dataset.classes or dataset.targets)
+    return whole_formula(trained, dataset.input_names, dataset.classes or dataset.targets)
 
 
 def _count_functions(kan: KAN) -> str:

@@ -15,7 +15,7 @@ from kan_model.lowering.checks.rounding import float32_edge_errors, float32_erro
 from kan_model.lowering.checks.scale import scale_of_errors
 from kan_model.lowering.emit.pruned import remove_pruned
 from kan_model.network.network import KAN, on_cpu
-from kan_model.network.transform import Affine, Exponential, InputTransform, OutputTransform, Softmax
+from kan_model.network.transform import Affine, Exponential, InputTransform, OutputTransform, Softmax, count_features
 from kan_model.onnx_graph import remove_last_node
 from kan_model.onnx_runtime import Session, open_session
 
@@ -96,9 +96,8 @@ class Reference:
         outputs = outputs.logarithm if isinstance(outputs, Exponential) else outputs
         self._kan, self._inputs, self._outputs = copy.deepcopy(kan).double(), inputs, outputs
         self._softmax = isinstance(outputs, Softmax)
-        self._unread = np.ones(kan.width[0], bool)
         self._left = remove_pruned(kan).nodes
-        self._unread[self._left[0]] = False
+        self._unread = _find_unread(self._left[0], count_features(kan.width[0], inputs), inputs)
         self._regions = rows_by_region(self._kan, inputs, training_rows, rows_per_region)
         self._wanted = {region: self._answers(region, rows) for region, rows in self._regions.items()}
         first = next(iter(self._wanted.values()))
@@ -228,6 +227,15 @@ class Reference:
     def _apply_outputs(self, y: torch.Tensor) -> Values64:
         result: Values64 = (y if self._outputs is None else self._outputs(y)).numpy()
         return result
+
+
+def _find_unread(read: NDArray[np.int64], features: int, inputs: InputTransform | None) -> NDArray[np.bool_]:
+    """Bool ``[features]``, True where no edge reads the feature, neither its value nor its gap input."""
+    unread = np.ones(features, bool)
+    unread[read[read < features]] = False
+    if inputs is not None and inputs.gaps is not None:
+        unread[inputs.gaps] = False
+    return unread
 
 
 def _edge_error(got: Rows32, wanted: Values64, nodes: Values64, inherent: Values64) -> float:

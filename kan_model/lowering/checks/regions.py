@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kan_model.network.network import KAN
-from kan_model.network.transform import InputTransform
+from kan_model.network.transform import InputTransform, count_features
 
 Rows32 = NDArray[np.float32]
 Values64 = NDArray[np.float64]
@@ -35,10 +35,10 @@ def rows_by_region(
     """
     random = np.random.default_rng(0)
     first = kan.layers[0]
-    knots = _unscale(inputs, first.all_knots().detach().numpy().T)
-    low, high = _unscale(inputs, first.domain.detach().numpy().T)
+    features = count_features(first.inputs, inputs)
+    knots = _unscale(inputs, first.all_knots().detach().numpy().T)[:, :features]
+    low, high = _unscale(inputs, first.domain.detach().numpy().T)[:, :features]
     middle, half = (low + high) / 2, (high - low) / 2
-    features = first.inputs
     feature = np.arange(count) % features
     inside = low + (high - low) * random.random((count, features))
     far = inside.copy()
@@ -66,7 +66,7 @@ def rows_by_region(
 
 
 def _unscale(inputs: InputTransform | None, scaled: Values64) -> Values64:
-    """Raw features for network inputs."""
+    """Raw features, and raw gap inputs behind them, for network inputs."""
     return scaled if inputs is None else scaled / inputs.scale + inputs.center
 
 

@@ -12,7 +12,7 @@ from kan_model.lowering.emit.precision import Precision
 from kan_model.lowering.emit.pruned import remove_pruned
 from kan_model.lowering.strategies.strategy import Strategy
 from kan_model.network.network import KAN
-from kan_model.network.transform import Exponential, InputTransform, OutputTransform, Softmax
+from kan_model.network.transform import Exponential, InputTransform, OutputTransform, Softmax, count_features
 from kan_model.onnx_graph import GraphBuilder
 
 Indices = NDArray[np.int64]
@@ -28,10 +28,11 @@ def predicting_model(
     precision: Precision = "float32",
     metadata: Mapping[str, str] | None = None,
 ) -> onnx.ModelProto:
-    """The model ``features`` [rows, inputs] -> outputs, with one strategy per layer, without pruned nodes."""
+    """The model ``features`` [rows, features] -> outputs, with one strategy per layer, without pruned nodes."""
     compact = remove_pruned(kan)
-    graph = GraphBuilder(INPUT_NAME, kan.width[0])
-    value = _emit_inputs(graph, INPUT_NAME, inputs, compact.nodes[0], kan.width[0])
+    features = count_features(kan.width[0], inputs)
+    graph = GraphBuilder(INPUT_NAME, features)
+    value = _emit_inputs(graph, inputs, compact.nodes[0], features)
     for index, layer in enumerate(compact.layers):
         graph.scope = f"layer{index}"
         value = emit_layer(graph, layer, value, strategies[index], precision, compact.constant(index))
@@ -51,8 +52,9 @@ def explaining_model(
     Edges to nodes that no answer depends on are zero.
     """
     compact = remove_pruned(kan)
-    graph = GraphBuilder(INPUT_NAME, kan.width[0])
-    value = _emit_inputs(graph, INPUT_NAME, inputs, compact.nodes[0], kan.width[0])
+    features = count_features(kan.width[0], inputs)
+    graph = GraphBuilder(INPUT_NAME, features)
+    value = _emit_inputs(graph, inputs, compact.nodes[0], features)
     edges = {}
     for index, layer in enumerate(compact.layers):
         graph.scope = f"layer{index}"
@@ -90,20 +92,40 @@ def _emit_at_places(graph: GraphBuilder, edges: str, fixed: Values, outputs: Ind
     return graph.op("Add", [edges, graph.floats(fixed, "fixed_edges")], "all_edges") if np.any(fixed) else edges
 
 
-def _emit_inputs(graph: GraphBuilder, x: str, transform: InputTransform | None, read: Indices, width: int) -> str:
+def _emit_inputs(graph: GraphBuilder, transform: InputTransform | None, read: Indices, features: int) -> str:
+    """The network's inputs at the places ``read``: features first, gap inputs behind them."""
     graph.scope = "inputs"
-    if len(read) < width:
-        x = graph.op("Gather", [x, graph.integers(read, "read_features")], "read", axis=1)
+    feature_places = read[read < features]
+    x = _emit_features(graph, transform, feature_places, features)
     if transform is None:
         return x
-    if transform.imputed is not None:
-        missing = graph.op("IsNaN", [x], "missing")
-        x = graph.op("Where", [missing, graph.floats(transform.imputed[read], "imputed_value"), x], "imputed")
+    if transform.gaps is not None and len(feature_places) < len(read):
+        flags = _emit_gaps(graph, transform.gaps[read[len(feature_places) :] - features])
+        x = graph.op("Concat", [x, flags], "with_gaps", axis=1) if len(feature_places) else flags
     if np.any(transform.center):
         x = graph.op("Sub", [x, graph.floats(transform.center[read], "center")], "centred")
     if np.any(transform.scale != 1):
         x = graph.op("Mul", [x, graph.floats(transform.scale[read], "scale")], "scaled")
     return x
+
+
+def _emit_features(graph: GraphBuilder, transform: InputTransform | None, places: Indices, features: int) -> str:
+    """The features at these places, with gaps imputed."""
+    x = INPUT_NAME
+    if not len(places):
+        return x
+    if len(places) < features:
+        x = graph.op("Gather", [x, graph.integers(places, "read_features")], "read", axis=1)
+    if transform is None or transform.imputed is None:
+        return x
+    missing = graph.op("IsNaN", [x], "missing")
+    return graph.op("Where", [missing, graph.floats(transform.imputed[places], "imputed_value"), x], "imputed")
+
+
+def _emit_gaps(graph: GraphBuilder, places: Indices) -> str:
+    """1 where the feature at each of these places is NaN, else 0."""
+    cells = graph.op("Gather", [INPUT_NAME, graph.integers(places, "features_with_gaps")], "cells", axis=1)
+    return graph.op("Cast", [graph.op("IsNaN", [cells], "gaps")], "gap_inputs", to=int(onnx.TensorProto.FLOAT))
 
 
 def _emit_outputs(graph: GraphBuilder, y: str, transform: OutputTransform | None) -> str:

@@ -26,13 +26,37 @@ class TensorSpec(_message.Message):
     shape: _containers.RepeatedScalarFieldContainer[int]
     def __init__(self, name: _Optional[str] = ..., datatype: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ...) -> None: ...
 
+class TargetStatistics(_message.Message):
+    __slots__ = ("words", "values", "prior")
+    WORDS_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    PRIOR_FIELD_NUMBER: _ClassVar[int]
+    words: _containers.RepeatedScalarFieldContainer[str]
+    values: _containers.RepeatedScalarFieldContainer[float]
+    prior: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, words: _Optional[_Iterable[str]] = ..., values: _Optional[_Iterable[float]] = ..., prior: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class DateEncoding(_message.Message):
+    __slots__ = ("format", "first_day")
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    FIRST_DAY_FIELD_NUMBER: _ClassVar[int]
+    format: str
+    first_day: str
+    def __init__(self, format: _Optional[str] = ..., first_day: _Optional[str] = ...) -> None: ...
+
 class Column(_message.Message):
-    __slots__ = ("name", "categories")
+    __slots__ = ("name", "categories", "unseen_is_other", "statistics", "date")
     NAME_FIELD_NUMBER: _ClassVar[int]
     CATEGORIES_FIELD_NUMBER: _ClassVar[int]
+    UNSEEN_IS_OTHER_FIELD_NUMBER: _ClassVar[int]
+    STATISTICS_FIELD_NUMBER: _ClassVar[int]
+    DATE_FIELD_NUMBER: _ClassVar[int]
     name: str
     categories: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., categories: _Optional[_Iterable[str]] = ...) -> None: ...
+    unseen_is_other: bool
+    statistics: TargetStatistics
+    date: DateEncoding
+    def __init__(self, name: _Optional[str] = ..., categories: _Optional[_Iterable[str]] = ..., unseen_is_other: _Optional[bool] = ..., statistics: _Optional[_Union[TargetStatistics, _Mapping]] = ..., date: _Optional[_Union[DateEncoding, _Mapping]] = ...) -> None: ...
 
 class Histogram(_message.Message):
     __slots__ = ("edges", "counts")
@@ -43,7 +67,7 @@ class Histogram(_message.Message):
     def __init__(self, edges: _Optional[_Iterable[float]] = ..., counts: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Feature(_message.Message):
-    __slots__ = ("name", "column", "category", "low", "high", "imputed", "constant", "histogram", "attribution")
+    __slots__ = ("name", "column", "category", "low", "high", "imputed", "constant", "histogram", "attribution", "has_gap_input")
     NAME_FIELD_NUMBER: _ClassVar[int]
     COLUMN_FIELD_NUMBER: _ClassVar[int]
     CATEGORY_FIELD_NUMBER: _ClassVar[int]
@@ -53,6 +77,7 @@ class Feature(_message.Message):
     CONSTANT_FIELD_NUMBER: _ClassVar[int]
     HISTOGRAM_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTION_FIELD_NUMBER: _ClassVar[int]
+    HAS_GAP_INPUT_FIELD_NUMBER: _ClassVar[int]
     name: str
     column: str
     category: str
@@ -62,7 +87,8 @@ class Feature(_message.Message):
     constant: bool
     histogram: Histogram
     attribution: float
-    def __init__(self, name: _Optional[str] = ..., column: _Optional[str] = ..., category: _Optional[str] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., imputed: _Optional[float] = ..., constant: _Optional[bool] = ..., histogram: _Optional[_Union[Histogram, _Mapping]] = ..., attribution: _Optional[float] = ...) -> None: ...
+    has_gap_input: bool
+    def __init__(self, name: _Optional[str] = ..., column: _Optional[str] = ..., category: _Optional[str] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., imputed: _Optional[float] = ..., constant: _Optional[bool] = ..., histogram: _Optional[_Union[Histogram, _Mapping]] = ..., attribution: _Optional[float] = ..., has_gap_input: _Optional[bool] = ...) -> None: ...
 
 class Network(_message.Message):
     __slots__ = ("width", "grid_size", "degree", "outside", "parameters")

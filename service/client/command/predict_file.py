@@ -84,8 +84,10 @@ def _answer(
     for begun_anew in range(MOST_FRESH_STARTS + 1):
         bad_rows.begin()
         try:
-            tell_once = tell if not begun_anew else _silent
-            score = TablePass(client, job, manifest, bad_rows, tell_once, show_progress).run(text, printed)
+            attempt = TablePass(client, job, manifest, bad_rows, tell if not begun_anew else _silent, show_progress)
+            score = attempt.run(text, printed)
+            if others := attempt.others.summary():
+                tell(f"{job.source}: {others}")
             return Outcome(score, has_bad_row=bad_rows.finish())
         except NotFound as gone:
             if job.version:

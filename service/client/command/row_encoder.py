@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from kan_api.v1.manifest_pb2 import Column, ModelManifest
 from service.client.command.reading.file_block import FileBlock, pick_rows
 from service.client.errors import InvalidInput
+from service.client.other_words import OtherWords
 from service.client.rows import Matrix, TableRows, features
 
 
@@ -30,10 +31,14 @@ class RowEncoder:
 
     Args:
         manifest: has the columns of the table and the features of the model.
+
+    Attributes:
+        others: counts the words of encoded rows that are taken as "other".
     """
 
     def __init__(self, manifest: ModelManifest) -> None:
         self._manifest = manifest
+        self.others = OtherWords()
 
     def encode(self, block: FileBlock) -> EncodedBlock:
         """Encode a block of which every row must fit the model.
@@ -59,7 +64,7 @@ class RowEncoder:
     def _encode(self, rows: TableRows, good: Sequence[int], faults: dict[int, str]) -> EncodedBlock:
         if len(good) < rows.count:
             rows = pick_rows(rows, good)
-        return EncodedBlock(good, features(self._manifest, rows) if good else None, faults)
+        return EncodedBlock(good, features(self._manifest, rows, self.others) if good else None, faults)
 
     @cached_property
     def _parts(self) -> list[ModelManifest]:

@@ -7,7 +7,8 @@ import numpy as np
 from kan_api.cells import quoted
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
 from service.client.answers import Prediction
-from service.client.rows import TableRows, numbers_of, word_of
+from service.client.rows import TableRows, numbers_of
+from service.client.words import word_of
 
 
 class Accuracy:

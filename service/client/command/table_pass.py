@@ -37,6 +37,9 @@ class TablePass:
         bad_rows: tells and counts the rows without an answer.
         tell: gets other messages for people.
         show_progress: gets the number of rows answered so far, and the share of the file that has been read.
+
+    Attributes:
+        others: counts the words that are taken as "other".
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class TablePass:
         self._tell = tell
         self._show_progress = show_progress
         self._encoder = RowEncoder(manifest)
+        self.others = self._encoder.others
         self._names = job.columns_of_answer(manifest)
         self._score = score_for(manifest, job.target) if job.target else None
 

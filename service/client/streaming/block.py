@@ -6,6 +6,7 @@ from typing import Final
 from kan_api.v1 import manifest_pb2, prediction_pb2
 from service.client.errors import InvalidInput
 from service.client.limits import widest
+from service.client.other_words import OtherWords
 from service.client.streaming.chunks import predict_request
 from service.client.streaming.conversation import CallerRows, Conversation, RowsLike, encode_rows, read_rows
 
@@ -18,12 +19,14 @@ class Block:
         caller_rows: The rows as the caller gave them.
         request: The rows as they are sent.
         encoded_for: The manifest of the version that they are encoded for.
+        other_cells: Cells that are taken as "other".
         fresh_starts: How often the block was predicted again because of another version.
     """
 
     caller_rows: CallerRows
     request: prediction_pb2.PredictRequest
     encoded_for: manifest_pb2.ModelManifest
+    other_cells: int = 0
     fresh_starts: int = 0
 
     @property
@@ -61,7 +64,8 @@ class BlockEncoder:
         """
         try:
             caller_rows = read_rows(rows)
-            matrix = encode_rows(manifest, caller_rows)
+            others = OtherWords()
+            matrix = encode_rows(manifest, caller_rows, others)
         except InvalidInput as error:
             raise InvalidInput(f"block {number}: {error}") from error
         most = self._conversation.limits.most_rows(max(matrix.shape[1], widest(manifest)))
@@ -69,4 +73,4 @@ class BlockEncoder:
             raise InvalidInput(f"block {number} has {len(matrix)} rows, wanted at most {most} of {matrix.shape[1]}")
         request = predict_request(self._model, matrix, self._version or 0, self._bulk)
         request.id = str(number)
-        return Block(caller_rows, request, manifest)
+        return Block(caller_rows, request, manifest, others.cells)

@@ -228,13 +228,13 @@ class BlockStream:
                     f"{block.encoded_for.version}; send it and the rest on a new stream"
                 )
             again = self._encoder.encode(int(block.id), block.caller_rows, manifest)
-            block.request, block.encoded_for = again.request, manifest
+            block.request, block.encoded_for, block.other_cells = again.request, manifest, again.other_cells
             block.fresh_starts += 1
             self._manifest = manifest
             return None
         if not isinstance(block.caller_rows, np.ndarray):
             self._manifest = manifest
-        return join_answers(manifest, [answer.prediction], block.rows)
+        return join_answers(manifest, [answer.prediction], block.rows, block.other_cells)
 
     def _error(self, answer: prediction_pb2.PredictStreamResponse) -> ClientError:
         """The error for an answer that reports a failure."""

@@ -13,6 +13,7 @@ from service.client.answers import Health, ModelInfo, Prediction, join_answers, 
 from service.client.connection import Rpc, Steps
 from service.client.errors import NotFound
 from service.client.limits import Limits, widest
+from service.client.other_words import OtherWords
 from service.client.rows import Matrix, features, matrix_of, rows_of
 from service.client.streaming.chunks import VersionGone, answer_to, chunk_answers, of_version
 
@@ -45,7 +46,8 @@ class Conversation:
             # The rows are encoded for the version that answered last, which spares a call: nearly always all versions
             # of a model have the same inputs. The comparison below finds the exceptions.
             encoded_for = yield from self.manifest(model, pinned or self._last_versions.get(model))
-            matrix = encode_rows(encoded_for, caller_rows)
+            others = OtherWords()
+            matrix = encode_rows(encoded_for, caller_rows, others)
             try:
                 chunk_rows = self.limits.shared_rows(max(matrix.shape[1], widest(encoded_for)))
                 answers = yield from chunk_answers(model, matrix, pinned, bulk, chunk_rows)
@@ -61,7 +63,7 @@ class Conversation:
                 continue
             self._last_versions[model] = answered
             if isinstance(caller_rows, np.ndarray) or inputs_of(encoded_for) == inputs_of(manifest):
-                return join_answers(manifest, answers, len(matrix))
+                return join_answers(manifest, answers, len(matrix), others.cells)
             # A version with other inputs was published under the same name. Encode the rows again, for that version.
             pinned = answered
 
@@ -130,18 +132,18 @@ def read_rows(rows: RowsLike) -> CallerRows:
     return matrix_of(rows)  # type: ignore[arg-type]  # rows is no mapping here
 
 
-def encode_rows(manifest: manifest_pb2.ModelManifest, rows: CallerRows) -> Matrix:
-    """The rows as the model takes them.
+def encode_rows(manifest: manifest_pb2.ModelManifest, rows: CallerRows, others: OtherWords) -> Matrix:
+    """The rows as the model takes them; `others` counts the words that it takes as "other".
 
     Raises:
         InvalidInput: when a row does not fit the manifest.
     """
     if isinstance(rows, np.ndarray):
         return rows
-    return features(manifest, rows_of(rows, [column.name for column in manifest.columns]))
+    return features(manifest, rows_of(rows, [column.name for column in manifest.columns]), others)
 
 
 def inputs_of(manifest: manifest_pb2.ModelManifest) -> list[tuple[object, ...]]:
     """Everything in a manifest that the encoding of rows depends on."""
-    columns: list[tuple[object, ...]] = [(column.name, *column.categories) for column in manifest.columns]
+    columns: list[tuple[object, ...]] = [(column.SerializeToString(deterministic=True),) for column in manifest.columns]
     return columns + [(one.column, one.category, one.HasField("imputed")) for one in manifest.features]

@@ -29,6 +29,7 @@ INPUTS = InputTransform(
     [
         (None, None),
         (INPUTS, Softmax()),
+        (replace(INPUTS, imputed=np.array([6, 7], np.float32), gaps=np.array([1])), Softmax()),
         (replace(INPUTS, imputed=None), Affine(np.array([1, 2], np.float32), np.array([3, 4], np.float32))),
         (INPUTS, Exponential(np.array([1, 2], np.float32), np.array([3, 4], np.float32))),
     ],
@@ -55,6 +56,18 @@ def test_libraries_that_know_no_exp_refuse_it(make_kan: Callable[..., KAN], tmp_
         (tmp_path / "kan.safetensors").write_bytes(checkpoint.to_bytes(make_kan(), INPUTS, outputs))
         with safe_open(tmp_path / "kan.safetensors", "pt") as file:
             assert json.loads(file.metadata()["kan"])["format_version"] == version
+
+
+def test_gap_inputs_are_a_format_of_their_own(make_kan: Callable[..., KAN]) -> None:
+    """An older library, which has no gap inputs, refuses the file; a file without them is the one that it was."""
+
+    def format_version(inputs: InputTransform) -> int:
+        content = checkpoint.to_bytes(make_kan(), inputs)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        return int(json.loads(header["__metadata__"]["kan"])["format_version"])
+
+    assert format_version(INPUTS) == 1
+    assert format_version(replace(INPUTS, gaps=np.array([1]))) == 4
 
 
 def test_transforms_of_something_else_are_refused() -> None:

@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 
 from kan_api.v1.manifest_pb2 import Column, Feature, ModelManifest
 from service.client.errors import InvalidInput
+from service.client.other_words import OtherWords
 from service.client.rows import (
     TableRows,
     features,
     matrix_of,
     numbers_of,
     rows_of,
-    word_of,
 )
+from service.client.words import word_of
 from training.data import encoding as training_encoding
 from training.data.table import Table
 from training.errors import DataError
@@ -136,6 +137,22 @@ def test_a_missing_word_is_the_empty_word_where_the_model_knows_it() -> None:
     assert features(manifest, column_rows(["n/a", "x", None, ""])).tolist() == [[1, 0], [0, 1], [1, 0], [1, 0]]
 
 
+def test_a_word_that_is_other_has_no_input_and_is_counted() -> None:
+    """Unknown words and missing cells are zeros where the column says so; what is no word stays an error."""
+    manifest = ModelManifest()
+    manifest.CopyFrom(MANIFEST)
+    manifest.columns[1].unseen_is_other = True
+    cells: list[object] = ["red", "green", None, "blue", 7]
+    rows = TableRows({"age": [1] * 5, "colour": cells, "dose": [2] * 5}, 5, lambda row: f"rows[{row}]")
+    others = OtherWords()
+    assert features(manifest, rows, others)[:, 1:3].tolist() == [[1, 0], [0, 0], [0, 0], [0, 1], [0, 0]]
+    assert others.cells == 3
+    bad = TableRows({"age": [1, 1], "colour": ["x", []], "dose": [2, 2]}, 2, lambda row: f"rows[{row}]")
+    with pytest.raises(InvalidInput, match=r"rows\[1\].*holds \[\], wanted one of"):
+        features(manifest, bad, others)
+    assert others.cells == 3
+
+
 def test_missing_columns_are_all_listed() -> None:
     """One message names every absent column and what is there."""
     with pytest.raises(InvalidInput, match=r'rows\[1\] lacks .*"age", "dose"'):
@@ -189,18 +206,20 @@ TEXTS = st.one_of(
 @given(
     st.lists(TEXTS, min_size=1, max_size=6),
     st.one_of(st.just([]), st.lists(TEXTS, min_size=1, max_size=4, unique=True)),
+    st.booleans(),
 )
-def test_every_cell_is_read_as_in_training(cells: list[str], categories: list[str]) -> None:
+def test_every_cell_is_read_as_in_training(cells: list[str], categories: list[str], other: bool) -> None:
     """The same matrix, or an error on both sides; a missing word, which training leaves out, is an error here."""
     words = tuple(categories)
     table = Table("t.csv", {"c": np.array(cells, dtype=object)}, len(cells))
     manifest = ModelManifest(
-        columns=[Column(name="c", categories=words)],
+        columns=[Column(name="c", categories=words, unseen_is_other=other)],
         features=[Feature(name=f"c={word}", column="c", category=word) for word in words]
         or [Feature(name="c", column="c", imputed=0.0)],
     )
     try:
-        wanted = training_encoding.feature_block(table, training_encoding.Column("c", words)).astype(np.float32)
+        column = training_encoding.Column("c", words, other and bool(words))
+        wanted = training_encoding.feature_block(table, column).astype(np.float32)
         agreed = not (words and np.isnan(wanted).any())
     except DataError:
         agreed = False

@@ -213,6 +213,14 @@ def test_a_pipe_that_takes_the_files_place_does_not_hang(tmp_path: Path) -> None
             lambda manifest: [column.categories.extend(["w"] * 16_385) for column in manifest.columns],
             "words of the columns are 65540, at most 65536",
         ),
+        (
+            lambda manifest: [column.statistics.words.extend(["w"] * 16_385) for column in manifest.columns],
+            "words of the columns are 65540, at most 65536",
+        ),
+        (
+            lambda manifest: [column.statistics.values.extend([1.0] * 16_385) for column in manifest.columns],
+            "numbers of the columns' words are 65540, at most 65536",
+        ),
         (lambda manifest: manifest.classes.extend([""] * 65_537), "classes has 65537 entries, at most 65536"),
         (lambda manifest: setattr(manifest, "recipe", "#" * 1_048_577), "recipe has 1048577 characters, at most 1048"),
         (lambda manifest: setattr(manifest, "formula", "x" * 2_000_000), "formula has 2000000 characters, at most 10"),

@@ -42,6 +42,7 @@ def prepared(
     words: str = '["Bonn", "Köln", "Ulm"]',
 ) -> Dataset:
     """The dataset of the table, written as CSV, by a recipe with these lines."""
+    columns = "" if "columns =" in data else 'columns = ["town", "age"]'
     frame.to_csv(folder / "t.csv", index=False)
     text = f"""
 [model]
@@ -49,7 +50,7 @@ name = "m"
 [data]
 path = "t.csv"
 target = "{target}"
-columns = ["town", "age"]
+{columns}
 {data}
 [data.categories]
 town = {words}
@@ -106,6 +107,31 @@ def test_missing_numbers_stay_nan_beside_the_median_of_the_training_rows(tmp_pat
     ages = frame["age"].astype(float).to_numpy()
     assert dataset.imputed[4] == np.float32(np.nanmedian(ages[dataset.train]))
     assert dataset.imputed[:4] == (None,) * 4
+
+
+def test_the_network_is_told_of_gaps_in_columns_that_have_some(tmp_path: Path) -> None:
+    """The columns and the values are those of median; a column that no row has, or every row, needs no gap input."""
+    frame = make_table().assign(size=np.arange(60.0), none=np.nan)
+    frame.loc[::5, "age"] = np.nan
+    lines = 'columns = ["town", "age", "size", "none"]\nmissing = '
+    median, told = (prepared(tmp_path, frame, data=lines + mode) for mode in ('"median"', '"indicator"'))
+    assert (median.gaps, told.gaps) == ((), (3,))
+    assert told.imputed == median.imputed
+    assert told.imputed[4] is not None
+    assert told.fingerprint == median.fingerprint
+    assert told.input_names == (*(feature.name for feature in told.features), "age missing")
+
+
+def test_rows_without_a_target_or_a_time_are_dropped_and_gaps_stay(tmp_path: Path) -> None:
+    """Such rows teach nothing, and no row that is served is lost by it; a table of only such rows is refused."""
+    frame = make_table()
+    frame.loc[:4, "price"] = np.nan
+    frame.loc[5:6, "day"] = None
+    frame.loc[10:15, "age"] = np.nan
+    dataset = prepared(tmp_path, frame, data='missing = "indicator"', split='kind = "time"\ncolumn = "day"')
+    assert (dataset.dropped_rows, int(np.isnan(dataset.x).sum())) == (7, 6)
+    with pytest.raises(DataError, match='no row has a value in column "price"'):
+        prepared(tmp_path, frame.assign(price=np.nan), data='missing = "indicator"')
 
 
 def test_rows_with_missing_cells_are_dropped_and_counted(tmp_path: Path) -> None:
@@ -248,6 +274,30 @@ def test_a_cell_at_fault_is_named_with_column_and_row(
     with pytest.raises(DataError) as caught:
         prepared(tmp_path, frame, split='kind = "time"\ncolumn = "day"')
     assert wanted in str(caught.value)
+
+
+def test_other_words_are_zeros_and_are_kept_for_the_held_out_rows(tmp_path: Path) -> None:
+    """Rare, missing and odd words have no input of their own; the file of the held-out rows has them as they were."""
+    frame = make_table().astype({"town": object})
+    frame.loc[::4, "town"] = 'Rom, "Italia"\nx'
+    frame.loc[1::4, "town"] = None
+    dataset = prepared(tmp_path, frame, data='unseen = "other"')
+    known = frame["town"].isin(["Bonn", "Köln", "Ulm"]).to_numpy()
+    for rows in (dataset.validation, dataset.test):
+        np.testing.assert_array_equal(dataset.x[rows, :3].sum(axis=1) == 1, known[rows])
+    assert (dataset.x[dataset.train, :3].sum(axis=1) == 1).sum() < known[dataset.train].sum()
+    assert not np.isnan(dataset.x).any()
+    assert held_out_table(dataset)["town"].tolist() == frame["town"].fillna("")[dataset.test].tolist()
+
+
+def test_without_the_key_features_and_fingerprint_stay(tmp_path: Path) -> None:
+    """The key changes training rows alone: validation and test rows are the same to the bit."""
+    refusing, other = (prepared(tmp_path, make_table(), data=f'unseen = "{mode}"') for mode in ("refuse", "other"))
+    assert refusing.fingerprint == prepared(tmp_path, make_table()).fingerprint != other.fingerprint
+    rest = np.concatenate([refusing.validation, refusing.test])
+    np.testing.assert_array_equal(refusing.x[rest], other.x[rest])
+    assert refusing.features == other.features
+    assert refusing.constant == other.constant
 
 
 def test_missing_words_have_no_median(tmp_path: Path) -> None:

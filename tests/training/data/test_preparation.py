@@ -106,3 +106,22 @@ def test_a_grid_too_fine_for_a_column_without_scaling_is_refused_before_the_fit(
     with pytest.raises(DataError, match='"length" is too narrow'):
         new_network(dataset, recipe, input_transform(dataset, "none"))
     new_network(dataset, recipe, input_transform(dataset, "minmax"))
+
+
+@pytest.mark.parametrize("scaling", ["minmax", "standard", "none"])
+def test_a_gap_is_one_more_input_of_the_network(write_recipe: Callable[..., Path], scaling: str) -> None:
+    """The features are those without it; one more input behind them differs between a gap and the median itself."""
+    recipe = load_recipe(write_recipe(missing="indicator"))
+    dataset = prepare(recipe)
+    transform = input_transform(dataset, scaling)  # type: ignore[arg-type]
+    kan = new_network(dataset, recipe, transform)
+    features = dataset.x.shape[1]
+    assert (dataset.gaps, kan.width[0]) == ((features - 1,), features + 1)
+    rows = torch.from_numpy(dataset.x[:2].copy())
+    rows[1] = rows[0] = rows[1]
+    rows[0, -1], rows[1, -1] = torch.nan, float(dataset.imputed[-1] or 0)
+    told = transform(rows)
+    assert torch.equal(told[0, :-1], told[1, :-1])
+    assert told[0, -1] > told[1, -1]
+    low, high = kan.layers[0].domain[-1].tolist()
+    assert (low, high) == pytest.approx((float(told[1, -1]), float(told[0, -1])))

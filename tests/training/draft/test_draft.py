@@ -57,9 +57,9 @@ def test_a_shops_table_becomes_a_recipe_that_says_why(tmp_path: Path) -> None:
     recipe = drafted(tmp_path, shop(), "returned")
     assert recipe.data.columns == ("age", "town", "member", "paid")
     assert recipe.data.categories == {"town": ("Bonn", "Ulm"), "member": ("False", "True")}
-    assert (recipe.task.kind, recipe.split.kind, recipe.data.missing) == ("classification", "stratified", "refuse")
+    assert (recipe.task.kind, recipe.split.kind, recipe.data.missing) == ("classification", "stratified", "indicator")
     assert '#   "order_id": an id by its name' in recipe.text
-    assert '#   "note": text, 200 different ones' in recipe.text
+    assert '#   "note": text, 200 different ones in 200 rows' in recipe.text
     assert '"age",  # whole numbers, 18 to 89' in recipe.text
     assert 'kind = "classification"  # the target holds words, 2 different ones' in recipe.text
     assert prepare(recipe).x.shape == (200, 6)
@@ -73,13 +73,46 @@ def test_parquet_and_csv_of_one_table_draft_the_same(tmp_path: Path) -> None:
 
 
 def test_dates_in_order_split_by_time(tmp_path: Path) -> None:
-    """Rows in order of a date: the past predicts, and the date is no input."""
+    """Rows in order of a date: the past predicts. The date is an input too, in any order of the rows."""
     frame = shop().assign(day=pd.date_range("2020-01-01", periods=200).astype(str))
     recipe = drafted(tmp_path, frame, "paid")
     assert (recipe.split.kind, recipe.split.column) == ("time", "day")
-    assert "day" not in recipe.data.columns
     shuffled = drafted(tmp_path, frame.sample(frac=1.0, random_state=0), "paid")
     assert shuffled.split.kind == "random"
+    for each in (recipe, shuffled):
+        assert each.data.dates == {"day": "iso"}
+        names = [feature.name for feature in prepare(each).features if feature.column == "day"]
+        assert names == ["day: days", "day: month", "day: weekday"]
+
+
+@pytest.mark.parametrize(
+    "form", ["%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y %H:%M", "%d %b %Y", "%Y/%m/%d %H:%M:%S", "%d-%b-%Y"]
+)
+def test_the_format_of_dates_is_found(tmp_path: Path, form: str) -> None:
+    """Where some day is beyond 12, day and month cannot be mixed up."""
+    day = pd.date_range("2020-01-01", periods=200).strftime(form)
+    recipe = drafted(tmp_path, shop().assign(day=day), "paid")
+    assert recipe.data.dates == {"day": form}
+
+
+@pytest.mark.parametrize(
+    ("cell", "wanted"), [("soon", 'row 151 (line 152) holds "soon"'), ("2020-13-01", 'holds "2020-13-01"')]
+)
+def test_a_column_with_one_bad_date_is_left_out_with_the_row(tmp_path: Path, cell: str, wanted: str) -> None:
+    """The reason names the row, so that a person can mend it."""
+    day = pd.date_range("2020-01-01", periods=200).astype(str).to_numpy().astype(object)
+    day[150] = cell
+    recipe = drafted(tmp_path, shop().assign(day=day), "paid")
+    assert "day" not in recipe.data.columns
+    assert wanted in recipe.text
+
+
+def test_dates_that_may_be_day_or_month_first_are_left_out(tmp_path: Path) -> None:
+    """With no day beyond 12 nobody knows."""
+    day = [f"{1 + row % 12:02}/{1 + row % 11:02}/2020" for row in range(200)]
+    recipe = drafted(tmp_path, shop().assign(day=day), "paid")
+    assert "day" not in recipe.data.columns
+    assert "may be day or month first" in recipe.text
 
 
 @pytest.mark.parametrize(
@@ -123,30 +156,49 @@ def test_words_that_end_like_ids_are_not_ids(tmp_path: Path, name: str) -> None:
     assert name in drafted(tmp_path, frame.round(0), "returned").data.columns
 
 
-def test_few_gaps_drop_rows_and_many_are_imputed(tmp_path: Path) -> None:
-    """The share of rows with gaps decides, and the comment holds the count."""
-    frame = shop()
-    frame.loc[:3, "age"] = np.nan
-    few = drafted(tmp_path, frame, "paid")
-    assert few.data.missing == "drop_rows"
-    assert "4 of 200 rows" in few.text
-    frame.loc[:50, "age"] = np.nan
-    frame.loc[20:30, "town"] = None
-    many = drafted(tmp_path, frame, "paid")
-    assert many.data.missing == "median"
-    assert many.data.categories["town"] == ("", "Bonn", "Ulm")
-    assert "51 missing" in many.text
-    assert prepare(many).imputed[0] is not None
+@pytest.mark.parametrize("gaps", [0, 4, 150])
+def test_gaps_cost_no_row(tmp_path: Path, gaps: int) -> None:
+    """However many rows miss a cell, all of them train, and a gap is imputed in every column of numbers."""
+    frame = shop().astype({"town": object})
+    frame.loc[: gaps - 1, "age"] = np.nan
+    frame.loc[: gaps // 2 - 1, "town"] = None
+    recipe = drafted(tmp_path, frame, "paid")
+    assert recipe.data.missing == "indicator"
+    assert recipe.data.categories["town"] == ("", "Bonn", "Ulm")[not gaps :]
+    assert (f"{gaps} of 200 rows" if gaps else "no cell is missing") in recipe.text
+    dataset = prepare(recipe)
+    assert dataset.dropped_rows == 0
+    assert dataset.imputed[0] is not None
+    assert dataset.gaps == ((0,) if gaps else ())
 
 
-def test_gaps_in_the_target_drop_rows_and_sparse_columns(tmp_path: Path) -> None:
-    """A row without a target cannot be learned from; a column that would cost a third of the rows is left out."""
+def test_rare_words_are_pooled_and_unseen_words_are_answered(tmp_path: Path) -> None:
+    """A word of fewer than five rows has no input of its own; the comment names it. Without words there is no key."""
+    frame = shop().astype({"town": object})
+    frame.loc[:3, "town"] = 'Rom, "Italia"\nx'
+    frame.loc[5:9, "town"] = "Oslo"
+    recipe = drafted(tmp_path, frame, "paid")
+    assert (recipe.data.unseen, recipe.data.categories["town"]) == ("other", ("Bonn", "Oslo", "Ulm"))
+    assert '# other: "Rom, \\"Italia\\"\\nx", in fewer than 5 rows' in recipe.text
+    assert prepare(recipe).dropped_rows == 0
+    numbers = drafted(tmp_path, shop()[["age", "paid"]], "paid")
+    assert "unseen" not in numbers.text
+
+
+def test_a_column_of_rare_words_alone_keeps_them(tmp_path: Path) -> None:
+    """With a few rows of each word there is nothing to pool them with."""
+    frame = shop(20).assign(town=[f"town {row // 4}" for row in range(20)])
+    assert len(drafted(tmp_path, frame, "paid").data.categories["town"]) == 5
+
+
+def test_gaps_in_the_target_drop_their_rows_alone(tmp_path: Path) -> None:
+    """A row without a target cannot be learned from; a column that half of the rows lack stays an input."""
     frame = shop()
     frame.loc[:9, "paid"] = np.nan
     frame.loc[100:, "age"] = np.nan
     recipe = drafted(tmp_path, frame, "paid")
-    assert recipe.data.missing == "drop_rows"
-    assert "age" not in recipe.data.columns
+    assert "age" in recipe.data.columns
+    assert "10 rows without a target" in recipe.text
     assert prepare(recipe).dropped_rows == 10
 
 
@@ -157,6 +209,40 @@ def test_a_rare_class_is_split_by_chance(tmp_path: Path) -> None:
     recipe = drafted(tmp_path, frame, "returned")
     assert recipe.split.kind == "random"
     assert "fewer than the 3 rows" in recipe.text
+
+
+@pytest.mark.parametrize(("target", "inputs"), [("paid", 1), ("returned", 1), ("size", 2)])
+def test_columns_of_many_words_enter_by_the_target(tmp_path: Path, target: str, inputs: int) -> None:
+    """One number, or one for each class but the first; the recipe runs and says why."""
+    frame = shop().assign(street=[f"street, {row % 40}" for row in range(200)], size=[*"SML" * 66, *"SM"])
+    recipe = drafted(tmp_path, frame, target)
+    assert recipe.data.by_target == ("street",)
+    assert '"street",  # text, 40 different ones' in recipe.text
+    assert sum(feature.column == "street" for feature in prepare(recipe).features) == inputs
+
+
+@pytest.mark.parametrize("largest", [200, 240, 1500])
+def test_row_numbers_are_recognized_in_any_order(tmp_path: Path, largest: int) -> None:
+    """Rows that were shuffled, or drawn from a longer table, keep their numbers; the column is left out."""
+    numbers = np.random.default_rng(0).permutation(largest)[:200] + 1
+    recipe = drafted(tmp_path, shop().assign(nr=numbers), "paid")
+    assert "nr" not in recipe.data.columns
+    assert '"nr": whole numbers, each once and close together' in recipe.text
+
+
+@pytest.mark.parametrize(
+    "cells", [np.random.default_rng(0).permutation(100_000)[:200], np.append(np.arange(199), 5), np.arange(200) / 3]
+)
+def test_measurements_are_no_row_numbers(tmp_path: Path, cells: Any) -> None:
+    """Numbers far apart are different by chance; a number that repeats, or has decimals, counts nothing."""
+    cells = np.random.default_rng(1).permutation(cells)
+    assert "nr" in drafted(tmp_path, shop().assign(nr=cells), "paid").data.columns
+
+
+def test_shuffled_row_numbers_are_an_input_if_there_is_no_other(tmp_path: Path) -> None:
+    """As with a counter in order: better than no input."""
+    frame = pd.DataFrame({"x": np.random.default_rng(0).permutation(50)})
+    assert drafted(tmp_path, frame.assign(y=np.sin(frame["x"])), "y").data.columns == ("x",)
 
 
 def test_constant_columns_stay_and_a_lone_counter_is_an_input(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ kind = "regression"
 
 
 CLASSES = TABLE.replace('"regression"', '"classification"')
+NO_WORDS = TABLE.replace('[data.categories]\ntown = ["Ulm", "Bonn"]', 'unseen = "other"')
+BY_TARGET = TABLE.replace("[data.categories]", "by_target = [{}]\n[data.categories]")
 LEVENBERG = TABLE + '[fit]\noptimizer = "levenberg-marquardt"\n'
 
 
@@ -146,6 +148,19 @@ def test_paths_count_from_the_recipe(tmp_path: Path) -> None:
         (TABLE.replace('["area", "town"]', '["area"]'), '[data]: categories has "town", which is not in columns'),
         (TABLE.replace('"Bonn"', '"Ulm"'), '[data]: categories of "town" names a word twice'),
         (TABLE.replace('"Bonn"', "7"), '[data.categories] "town", entry 2 = 7: wanted text'),
+        (
+            TABLE.replace('"houses.csv"', '"houses.csv"\nunseen = "ignore"'),
+            '[data] unseen = "ignore": wanted "refuse" or',
+        ),
+        ("[model]\nname = 'a'\n[data]\nsource = 'sklearn:digits'\nunseen = 'other'", "[data]: unseen: only with path"),
+        (BY_TARGET.format('"where"'), '[data]: by_target has "where", which is not in columns'),
+        (BY_TARGET.format('"town"'), '[data]: "town" is in by_target and in categories; wanted one of them'),
+        (BY_TARGET.format('"area", "area"'), "[data]: by_target names a column twice"),
+        (TABLE + '[data.dates]\nwhen = "iso"', '[data]: dates has "when", which is not in columns'),
+        (TABLE + '[data.dates]\ntown = "iso"', '[data]: "town" is in dates and in categories or by_target'),
+        (TABLE + '[data.dates]\narea = "%x"', '[data]: dates of "area" = "%x"; wanted one of iso, %Y-%m, '),
+        (TABLE + "[data.dates]\narea = 7", '[data.dates] "area" = 7: wanted text'),
+        (NO_WORDS, '[data]: unseen = "other": only with [data.categories]'),
         (TABLE.replace('"houses.csv"', '"houses.csv"\nrows = 50'), "[data]: rows: only with a toy source"),
         ("[model]\nname = 'a'\n[data]\nsource = 'sklearn:iris'\n", '[data] source = "sklearn:iris": wanted'),
         ("[model]\nname = 'a'\n[data]\nsource = 'sklearn:digits'\ntarget = 'x'", "[data]: target: only with path"),

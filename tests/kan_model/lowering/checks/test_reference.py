@@ -101,6 +101,21 @@ def test_nan_on_one_side_only_is_no_equality(make_kan: Callable[..., KAN], lost_
     assert found.region == "missing values: NaN on one side only"
 
 
+@pytest.mark.parametrize("read", [[1, 1], [0, 1]], ids=["value and gap", "gap alone"])
+def test_a_graph_that_does_not_tell_a_gap_is_found(
+    make_kan: Callable[..., KAN], with_mask: Callable[[KANLayer, NDArray[np.bool_]], KANLayer], read: list[int]
+) -> None:
+    """The rows with a missing value hold the gap input too, even if the feature's own value is not read."""
+    kan = KAN.of_layers([with_mask(make_kan((2, 1)).layers[0], np.array([read], bool))])
+    two = np.ones(2, np.float32)
+    telling = InputTransform(0 * two, two, np.zeros(1, np.float32), np.array([0]))
+    assert Reference(kan, telling, rows_per_region=16).compare(model_of(kan, telling)).max_relative_error < 1e-5
+    inverted = InputTransform(
+        np.array([0, 1], np.float32), np.array([1, -1], np.float32), telling.imputed, telling.gaps
+    )
+    assert Reference(kan, telling, rows_per_region=16).compare(model_of(kan, inverted)).max_relative_error > 1e-3
+
+
 def test_nan_of_a_pruned_edge_may_be_either(
     make_kan: Callable[..., KAN], with_mask: Callable[[KANLayer, NDArray[np.bool_]], KANLayer]
 ) -> None:

@@ -36,6 +36,35 @@ def test_transforms_are_part_of_the_graph(make_kan: Callable[..., KAN]) -> None:
     assert [output.name for output in model.graph.output] == ["probabilities"]
 
 
+# Feature 2 has no gap input and its gaps stay NaN; the network has five inputs for three features.
+WITH_GAPS = InputTransform(
+    np.array([1, 20, -3, 0.5, 0.5], np.float32),
+    np.array([0.5, 0.1, 2, 2, 2], np.float32),
+    np.array([1, 25, np.nan], np.float32),
+    np.array([1, 0]),
+)
+
+
+@pytest.mark.parametrize("read", [[0, 1, 2, 3, 4], [0, 2], [1, 3], [0, 2, 4], [3, 4], [4], [2, 3]])
+@pytest.mark.parametrize("explain", [False, True])
+def test_a_gap_is_imputed_and_told_to_the_network(
+    make_kan: Callable[..., KAN],
+    with_mask: Callable[[KANLayer, NDArray[np.bool_]], KANLayer],
+    read: list[int],
+    explain: bool,
+) -> None:
+    """The graph takes the raw columns only, whichever of features and gap inputs the network still reads."""
+    mask = np.zeros((2, 5), bool)
+    mask[:, read] = True
+    kan = KAN.of_layers([with_mask(make_kan((5, 2)).layers[0], mask)])
+    model = (explaining_model if explain else predicting_model)(kan, WITH_GAPS, None, [ClosedForm()])
+    with torch.no_grad():
+        scaled = WITH_GAPS(torch.from_numpy(ROWS).double())
+        expected = kan(torch.where(torch.tensor([place in read for place in range(5)]), scaled, 0.0)).numpy()
+    np.testing.assert_allclose(run(model, ROWS), expected, atol=1e-6)
+    assert model.graph.input[0].type.tensor_type.shape.dim[1].dim_value == 3
+
+
 def test_regression_comes_out_in_raw_units(make_kan: Callable[..., KAN], float64_answers: Answers) -> None:
     """An affine transform at the end; the output goes by the name of prediction."""
     kan = make_kan((2, 2), dtype=torch.float32)

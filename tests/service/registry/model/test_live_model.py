@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 
-from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest, TensorSpec
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest, TargetStatistics, TensorSpec
 from service.errors import Draining, ModelRefused
 from service.metrics.metrics import Metrics
 from service.registry.model.live_model import LiveModel, load
@@ -235,6 +235,11 @@ def test_a_graph_that_fails_at_warm_up_is_refused(models: Path, write_model: Wri
         (lambda manifest: setattr(manifest.inputs[0], "datatype", "FP64"), "FP64"),
         (lambda manifest: manifest.ClearField("columns"), "0 features"),
         (lambda manifest: setattr(manifest.features[2], "column", "other"), "number 3 differs"),
+        (lambda manifest: manifest.columns[2].statistics.SetInParent(), "0 numbers for 0 words, wanted 0 each"),
+        (lambda manifest: _by_target(manifest, [1, 2, 3], [1]), "3 numbers for 2 words, wanted 1 each"),
+        (lambda manifest: _by_target(manifest, [1, np.inf], [1]), "not finite"),
+        (lambda manifest: _by_target(manifest, [1, 2, 3, 4], [1, 2]), "5 features by its columns and 4"),
+        (lambda manifest: manifest.columns[2].date.SetInParent(), "6 features by its columns and 4"),
         (lambda manifest: manifest.ClearField("task"), "no task"),
         (lambda manifest: setattr(manifest, "task", TASK_CLASSIFICATION), r"0 classes"),
         (lambda manifest: manifest.outputs[0].shape.append(1), r"wanted FP32 \[-1, columns\]"),
@@ -248,6 +253,22 @@ def test_a_manifest_that_describes_no_matrix_is_refused(
     write_model("affine", change=change)
     with pytest.raises(ModelRefused, match=match):
         load(read_version(models, "affine", 1), Settings(), Metrics())
+
+
+def _by_target(manifest: ModelManifest, values: list[float], prior: list[float]) -> None:
+    """Make the third column one of two words that are encoded by these numbers."""
+    manifest.columns[2].statistics.MergeFrom(TargetStatistics(words=["a", "b"], values=values, prior=prior))
+
+
+def test_numbers_of_words_are_served(models: Path, write_model: WriteModel) -> None:
+    """A column of words by target statistics is one of numbers to the server, whatever its features are called."""
+
+    def change(manifest: ModelManifest) -> None:
+        _by_target(manifest, [1, 2], [1.5])
+        manifest.features[2].category = "class"
+
+    write_model("affine", change=change)
+    assert _load(models, "affine").features == 4
 
 
 def test_ranges_without_numbers_do_not_stop_the_warm_up(models: Path, write_model: WriteModel) -> None:

@@ -1,0 +1,67 @@
+"""A refusal to publish other inputs names the keys that restore them."""
+
+from pathlib import Path
+
+import pytest
+
+from kan_api.v1.manifest_pb2 import Column, Feature, ModelManifest
+from training.publishing.publish import PublishError, check_successor, publish
+from training.publishing.restoring import restoring_keys
+
+
+def manifest(**columns: list[str]) -> ModelManifest:
+    """A manifest whose columns have these words; no words: numbers."""
+    made = ModelManifest(name="shop", columns=[Column(name=name, categories=words) for name, words in columns.items()])
+    for name, words in columns.items():
+        made.features.extend(Feature(name=name + word, column=name, category=word) for word in words or [""])
+    return made
+
+
+OLD = manifest(age=[], town=["", "Bonn", 'Köln, "x"'], size=[])
+
+
+@pytest.mark.parametrize(
+    ("now", "wanted"),
+    [
+        (manifest(age=[], town=["Bonn"], size=[]), ['[data.categories] "town" = ["", "Bonn", "Köln, \\"x\\""]']),
+        (manifest(age=["1", "2"], town=list(OLD.columns[1].categories), size=[]), ['"age" as numbers']),
+        (manifest(age=[], size=[]), ['[data] columns = ["age", "town", "size"]']),
+        (manifest(age=["1"], town=["x"]), ["[data] columns =", '"age" as numbers', '"town" = [""']),
+        (OLD, []),
+    ],
+)
+def test_the_keys_are_those_of_the_published_version(now: ModelManifest, wanted: list[str]) -> None:
+    """Each column that differs is named with its words, or as numbers; and the list, where it differs."""
+    found = restoring_keys(OLD, now)
+    assert all(part in found for part in wanted)
+    assert bool(found) == bool(wanted)
+
+
+def test_a_column_by_target_is_restored_by_that_key() -> None:
+    """And one that was of numbers, or of a list of words, by what it was."""
+    by_target = manifest(age=[], town=[], size=[])
+    by_target.columns[1].statistics.SetInParent()
+    assert '[data] by_target with "town"' in restoring_keys(by_target, OLD)
+    assert '[data.categories] "town" =' in restoring_keys(OLD, by_target)
+
+
+def test_a_column_of_dates_is_restored_by_its_format() -> None:
+    """And one that was of numbers by leaving it out there."""
+    dates = manifest(age=[], town=[], size=[])
+    dates.columns[0].date.format = "%d.%m.%Y"
+    numbers = manifest(age=[], town=[], size=[])
+    assert restoring_keys(dates, numbers) == '[data.dates] "age" = "%d.%m.%Y"'
+    assert '"age" as numbers' in restoring_keys(numbers, dates)
+
+
+def test_long_lists_of_words_are_found_in_the_manifest() -> None:
+    """A message stays readable: the recipe of the version has the words."""
+    old = manifest(town=[f"word {number}" for number in range(200)])
+    assert "manifest.json of version 0" in restoring_keys(old, manifest(town=["a"]))
+
+
+def test_the_refusal_names_them(tmp_path: Path) -> None:
+    """Before the training, and when it publishes."""
+    publish(tmp_path, OLD, lambda _: {"model.onnx": b""})
+    with pytest.raises(PublishError, match=r'restore the inputs of version 1 by \[data.categories\] "town" = '):
+        check_successor(tmp_path, manifest(age=[], town=["Bonn"], size=[]))

@@ -1,0 +1,89 @@
+"""Features that the training rows decide: target statistics of words, the first day, masked words for unseen ones."""
+
+import datetime
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kan_api.limits import MAX_WIDTH
+from training.data.column import words
+from training.data.encoding import Column, Numbers, feature_block
+from training.data.split import RowNumbers
+from training.data.table import Table
+from training.data.target_statistics import MOST_WORDS, fit_statistics
+
+MASKED_SHARE = 0.02
+
+
+def learn_features(
+    table: Table,
+    columns: tuple[Column, ...],
+    blocks: list[Numbers],
+    kept: NDArray[np.bool_],
+    y: Numbers | RowNumbers,
+    classes: tuple[str, ...],
+    train: RowNumbers,
+    seed: int,
+) -> tuple[tuple[Column, ...], Numbers]:
+    """The columns with their target statistics and first days, and the features of the kept rows.
+
+    Args:
+        table: The rows.
+        columns: The columns; statistics and a first day that a column has already stay.
+        blocks: The features of each column, float64 [rows, features of the column].
+        kept: The rows that are kept, bool [rows].
+        y: The target of the kept rows.
+        classes: The classes; empty for a regression.
+        train: The training rows among the kept ones.
+        seed: Of the folds of the statistics, and of the masked words.
+
+    Returns:
+        The columns; and float64 [kept rows, features].
+    """
+    numbers_a_word = max(1, len(classes) - 1) * sum(column.by_target for column in columns)
+    learned, features = [], []
+    for column, block in zip(columns, blocks, strict=True):
+        if column.by_target and column.statistics is None:
+            most_words = min(MOST_WORDS, MAX_WIDTH // numbers_a_word)
+            statistics, numbers = fit_statistics(words(table, column.name)[kept], y, classes, train, seed, most_words)
+            learned.append(replace(column, statistics=statistics))
+            features.append(numbers)
+        elif column.date_format and column.first_day is None:
+            learned.append(replace(column, first_day=_first_day(block[kept][train, 0])))
+            features.append(feature_block(table, learned[-1])[kept])
+        else:
+            learned.append(column)
+            features.append(block[kept])
+    return tuple(learned), mask_words(np.concatenate(features, axis=1), tuple(learned), train, seed)
+
+
+def _first_day(days: Numbers) -> datetime.date:
+    """The first of the days since 1970 in the training rows; the first day of 1970 if all are missing."""
+    present = days[~np.isnan(days)]
+    first = int(np.floor(present.min())) if len(present) else 0
+    return datetime.date(1970, 1, 1) + datetime.timedelta(days=first)
+
+
+def mask_words(x: Numbers, columns: tuple[Column, ...], train: RowNumbers, seed: int) -> Numbers:
+    """The features with 2 % of the training rows' words taken as "other", at least one word a column.
+
+    Each column draws rows of its own. A column that holds one word only in the training rows is not masked: its inputs
+    stay constant, so that they get weight zero.
+
+    Args:
+        x: float64 [rows, features].
+        columns: The columns of the features; only those with ``takes_other`` are masked.
+        train: The training rows.
+        seed: Of the draws; the same seed masks the same rows.
+    """
+    masked = x.copy()
+    count = max(1, round(MASKED_SHARE * len(train)))
+    place = 0
+    for number, column in enumerate(columns):
+        block = slice(place, place + column.width)
+        place = block.stop
+        if column.takes_other and (x[train, block] != x[train[0], block]).any():
+            drawn = np.random.default_rng([seed, number]).choice(train, size=count, replace=False)
+            masked[drawn, block] = 0.0
+    return masked

@@ -1,0 +1,55 @@
+"""The keys of a recipe that give a model the inputs of its published version."""
+
+import json
+from collections.abc import Iterator, Sequence
+
+from kan_api.cells import quoted
+from kan_api.v1.manifest_pb2 import Column, ModelManifest
+
+_MOST_COLUMNS = 3
+_MOST_CHARACTERS = 600
+
+
+def restoring_keys(before: ModelManifest, now: ModelManifest) -> str:
+    """The keys of [data] in which the recipe of a version whose inputs differ has to follow the published one.
+
+    Args:
+        before: The manifest of the published version.
+        now: The manifest of the version that has other inputs.
+
+    Returns:
+        ``[data.categories] "town" = ["Bonn", "Ulm"]``, for example; "" if their columns are the same.
+    """
+    keys = []
+    if [column.name for column in before.columns] != [column.name for column in now.columns]:
+        keys.append(f"[data] columns = {_toml([column.name for column in before.columns])}")
+    encoded = {column.name: column for column in now.columns}
+    differing = [
+        column for column in before.columns if _encoding(column) != _encoding(encoded.get(column.name, column))
+    ]
+    keys += [key for column in differing[:_MOST_COLUMNS] for key in _keys(column)]
+    if len(differing) > _MOST_COLUMNS:
+        keys.append(f"and so for {len(differing) - _MOST_COLUMNS} more columns")
+    text = ", ".join(keys)
+    if len(text) > _MOST_CHARACTERS:
+        return f"[data] and [data.categories] as in the recipe in manifest.json of version {before.version}"
+    return text
+
+
+def _encoding(column: Column) -> Sequence[object]:
+    return column.HasField("statistics"), column.date.format, list(column.categories)
+
+
+def _keys(column: Column) -> Iterator[str]:
+    if column.HasField("statistics"):
+        yield f"[data] by_target with {quoted(column.name)}"
+    elif column.HasField("date"):
+        yield f"[data.dates] {quoted(column.name)} = {quoted(column.date.format)}"
+    elif column.categories:
+        yield f"[data.categories] {quoted(column.name)} = {_toml(list(column.categories))}"
+    else:
+        yield f"{quoted(column.name)} as numbers, not in by_target, [data.categories] or [data.dates]"
+
+
+def _toml(words: list[str]) -> str:
+    return json.dumps(words, ensure_ascii=False)
