@@ -177,6 +177,8 @@ def _read_keel(item: str) -> pd.DataFrame:
     words = table.select_dtypes("object").columns
     table[words] = table[words].apply(lambda column: column.str.strip())
     table.columns = [*(f"x{column}" for column in range(1, table.shape[1])), "target"]
+    if pd.api.types.is_float_dtype(table["target"]):
+        table["target"] = table["target"].astype(int)
     return table
 
 
