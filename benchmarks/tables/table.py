@@ -8,10 +8,12 @@ import numpy as np
 from benchmarks.common.markdown import bounds_row, render
 from benchmarks.tables.bounds import Judged
 from benchmarks.tables.cells import Cell
-from benchmarks.tables.compare import Estimate, error_ratio, loss_difference, mean_ranks
+from benchmarks.tables.compare import Estimate, error_ratio, loss_difference, mean_ranks, ranks_on
 from benchmarks.tables.findings import Findings
 from benchmarks.tables.methods.ours import NAME as OURS
 from benchmarks.tables.served import ROWS
+
+_NOTHING = Estimate(math.nan, math.nan, math.nan, 0)
 
 
 def error_tables(findings: Findings) -> str:
@@ -72,7 +74,7 @@ def summary_table(findings: Findings) -> str:
     body = []
     for method, rank in sorted(ranks.items(), key=lambda item: item[1].value):
         ratio, difference = (
-            Estimate(math.nan, math.nan, math.nan, 0) if method == OURS else compare(tables, OURS, method)
+            compare(tables, OURS, method) if OURS in ranks and method != OURS else _NOTHING
             for compare in (error_ratio, loss_difference)
         )
         body.append([method, _estimate(rank, 2), _estimate(ratio, 3), _estimate(difference, 3)])
@@ -120,8 +122,8 @@ def _error_row(findings: Findings, name: str) -> list[str]:
         cells = [cell for cell in findings.cells if (cell.table, cell.method) == (name, method)]
         shown = _shown(cells, mean)
         row.append(f"**{shown}**" if mean == best and math.isfinite(mean) else shown)
-    rank = mean_ranks([table], findings.methods)[OURS].value if OURS in findings.methods else math.nan
-    return [*row, f"{table.trivial.mean():.3f}", "" if math.isnan(rank) else f"{rank:g}"]
+    ranks = dict(zip(findings.methods, ranks_on(table, findings.methods), strict=True))
+    return [*row, f"{table.trivial.mean():.3f}", f"{ranks[OURS]:g}" if OURS in ranks else ""]
 
 
 def _shown(cells: Sequence[Cell], mean: float) -> str:

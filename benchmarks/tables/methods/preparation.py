@@ -76,5 +76,5 @@ def _are_dates(cells: pd.Series) -> bool:
 
 
 def _days(cells: pd.Series) -> pd.Series:
-    seconds = pd.to_datetime(cells, errors="coerce", utc=True) - pd.Timestamp(0, tz="UTC")
+    seconds = pd.to_datetime(cells, errors="coerce", utc=True, format="ISO8601") - pd.Timestamp(0, tz="UTC")
     return seconds.dt.total_seconds() / _SECONDS_A_DAY
