@@ -67,7 +67,7 @@ class Running:
 
 
 def run_process(job: Job, seconds: float, running: Running) -> tuple[Status, str]:
-    """Run one job in its own process group, and end the group after so many seconds.
+    """Run one job in its own process group. After so many seconds by the clock it hangs, and the group is ended.
 
     Returns:
         Whether it is done, was cut off or failed; what it printed, or the end of its error.
@@ -84,7 +84,7 @@ def run_process(job: Job, seconds: float, running: Running) -> tuple[Status, str
             try:
                 out, error = process.communicate(timeout=seconds)
             except subprocess.TimeoutExpired:
-                return "capped", ""
+                return "failed", f"it did not end within {seconds:g} s"
             finally:
                 running.end(process)
     if process.returncode == -signal.SIGXCPU:

@@ -45,11 +45,13 @@ class Peer:
 
     Attributes:
         fit: Fits it.
+        module: What it imports; its import does not count as part of the fit.
         packages: The packages whose versions change its answers.
         revision: Raise it when `fit` here changes: cells of other revisions are measured anew.
     """
 
     fit: Callable[[Problem], Answer]
+    module: str
     packages: tuple[str, ...]
     revision: int = 1
 
@@ -138,12 +140,12 @@ def fit_kanboost(problem: Problem) -> Answer:
 
 
 PEERS = {
-    "EBM": Peer(fit_ebm, ("interpret-core",)),
-    "HistGB": Peer(fit_hist_gradient_boosting, ("scikit-learn",)),
-    "LightGBM": Peer(fit_lightgbm, ("lightgbm",)),
-    "MLP": Peer(fit_mlp, ("scikit-learn",)),
-    "linear": Peer(fit_linear, ("scikit-learn",)),
-    "kanboost": Peer(fit_kanboost, ("kanboost", "torch")),
+    "EBM": Peer(fit_ebm, "interpret.glassbox", ("interpret-core",)),
+    "HistGB": Peer(fit_hist_gradient_boosting, "sklearn.ensemble", ("scikit-learn",)),
+    "LightGBM": Peer(fit_lightgbm, "lightgbm", ("lightgbm",)),
+    "MLP": Peer(fit_mlp, "sklearn.neural_network", ("scikit-learn",)),
+    "linear": Peer(fit_linear, "sklearn.linear_model", ("scikit-learn",)),
+    "kanboost": Peer(fit_kanboost, "kanboost", ("kanboost", "torch")),
 }
 
 

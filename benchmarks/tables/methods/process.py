@@ -5,6 +5,7 @@ when it has used its seconds.
 """
 
 import contextlib
+import importlib
 import json
 import resource
 import sys
@@ -73,6 +74,8 @@ def run(job: Job) -> Outcome:
         classes = np.unique(known)
         names = [str(each) for each in classes]
         known, truth = np.searchsorted(classes, known), np.searchsorted(classes, truth)
+    if job.method in PEERS:
+        importlib.import_module(PEERS[job.method].module)
     before = _cpu_seconds()
     if job.method == ours.NAME:
         keep = Path(job.keep)

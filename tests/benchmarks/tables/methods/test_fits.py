@@ -38,9 +38,11 @@ def test_fit_ends_with_its_processor_seconds(split: Split) -> None:
     assert run_process(_job(split, "MLP", 0), 300, Running()) == ("capped", "")
 
 
-def test_fit_ends_by_the_clock(split: Split) -> None:
-    """A process that hangs uses no processor time."""
-    assert run_process(_job(split, "MLP", 300), 0.1, Running()) == ("capped", "")
+def test_a_process_that_hangs_fails(split: Split) -> None:
+    """It uses no processor time, so it was not cut off: the next run tries it again."""
+    status, why = run_process(_job(split, "MLP", 300), 0.1, Running())
+    assert status == "failed"
+    assert "0.1 s" in why
 
 
 def test_a_stop_ends_what_runs_and_lets_nothing_start() -> None:
