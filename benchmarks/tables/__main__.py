@@ -101,4 +101,8 @@ def _text(findings: Findings, judged: Sequence[Judged], command: str) -> str:
 if __name__ == "__main__":
     # As Ctrl-C: the fits that run are ended too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on with what is measured", file=sys.stderr)
+        sys.exit(130)

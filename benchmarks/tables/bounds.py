@@ -70,6 +70,7 @@ def _served(findings: Findings) -> Iterator[Judged]:
             yield Judged(_verdict("answer's time / LightGBM's predict", f"{rows:,}", geometric_mean(ratios), must, aim))
     rows, aim = _COMPILED
     ratios = [each.ours[rows] / each.compiled[rows] for each in findings.served.values()]
+    ratios = [ratio for ratio in ratios if not math.isnan(ratio)]
     if ratios:
         # Only listed: no bound must hold.
         what = "answer's time / LightGBM's in onnxruntime"
