@@ -8,7 +8,7 @@ export ORT_DISABLE_TELEMETRY := 1
 # The tests start hundreds of processes. Each would compile our modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo docs test test-deploy test-faults test-install test-slow test-web bench bench-serving bench-training check format proto deploy clean
+.PHONY: help demo docs test test-deploy test-faults test-install test-slow test-web bench bench-serving bench-tables bench-training check format proto deploy clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ bench: .venv/.installed-bench  ## Measure the lowering against its peers (10 min
 
 bench-serving: .venv/.installed-bench  ## Measure the server against its peers, which it installs (12 minutes)
 	$(BIN)/python -m benchmarks.serving
+
+bench-tables: .venv/.installed-bench  ## Measure the default recipe's models against their peers on real tables (hours; it goes on where it stopped)
+	$(BIN)/python -m benchmarks.tables
 
 bench-training: .venv/.installed-bench  ## Measure a training step against its peers (3 minutes)
 	$(BIN)/python -m benchmarks.training
