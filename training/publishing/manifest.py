@@ -24,6 +24,14 @@ from training.recipe.config import Recipe
 UNANSWERED = "unanswered_rows"
 # Prefix of the previous version's metrics in the manifest of a version that was trained further.
 BEFORE = "before_test_"
+# Prefix of the metrics of each kind of baseline; "test_rmse" and so on follow. The MLP's has no kind in it, because it
+# was the only baseline of older versions.
+BASELINES = {
+    "trivial": "baseline_trivial_",
+    "linear": "baseline_linear_",
+    "boosted": "baseline_boosted_",
+    "mlp": "baseline_",
+}
 _HISTOGRAM_BINS = 20
 _TASKS = {"regression": pb.TASK_REGRESSION, "classification": pb.TASK_CLASSIFICATION}
 
@@ -130,12 +138,12 @@ def outline(recipe: Recipe, dataset: Dataset) -> pb.ModelManifest:
 def _metrics(dataset: Dataset, exported: Exported) -> tuple[dict[str, float], dict[str, float]]:
     """The metrics of the served graph and, for float16 or int8, how much the metrics lost against float32."""
     trained = exported.trained
-    metrics = evaluate(dataset, lambda rows: predict(trained, dataset.x[rows]))
+    metrics = evaluate(dataset, lambda rows: predict(trained, dataset.x[rows]), with_training=True)
     if exported.plan.precision == "float32":
         return metrics, {}
     session = open_session(exported.lowered.model)
     block = block_rows(trained.kan)
-    served = evaluate(dataset, lambda rows: _run_graph(session, dataset, rows, block))
+    served = evaluate(dataset, lambda rows: _run_graph(session, dataset, rows, block), with_training=True)
     return served, {name: value - served[name] for name, value in metrics.items()}
 
 
@@ -148,14 +156,19 @@ def _run_graph(session: Session, dataset: Dataset, rows: RowNumbers, block: int)
     return served / served.sum(axis=1, keepdims=True) if dataset.task == "classification" else served
 
 
-def evaluate(dataset: Dataset, predict: Callable[[RowNumbers], Numbers]) -> dict[str, float]:
+def evaluate(
+    dataset: Dataset, predict: Callable[[RowNumbers], Numbers], *, with_training: bool = False
+) -> dict[str, float]:
     """Metrics on validation and test rows, by name; targets in raw units.
 
     Args:
         dataset: The table.
         predict: Takes row numbers, returns the answers ``[rows, outputs]`` to these rows.
+        with_training: Also on the training rows, which show how far a network overfits.
     """
     parts = {"validation": dataset.validation, "test": dataset.test}
+    if with_training:
+        parts = {"train": dataset.train} | parts
     return {
         f"{part}_{name}": value
         for part, rows in parts.items()

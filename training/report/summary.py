@@ -6,8 +6,10 @@ from pathlib import Path
 
 from kan_api.v1.manifest_pb2 import ModelManifest
 from training.publishing.manifest import UNANSWERED
+from training.publishing.metric_names import shown_name
 from training.publishing.publish import Published
 from training.report.report import NAME as REPORT
+from training.report.verdict import judge_version
 
 # Longer formulas are not shown in the terminal; report.html has them.
 _MOST_CHARACTERS = 200
@@ -22,31 +24,38 @@ def of_run(published: Published, held_out: Path) -> str:
     """
     manifest, lowering = published.manifest, published.manifest.lowering
     silent = manifest.metrics.get(f"test_{UNANSWERED}", 0)
-    unanswered = (
-        [f"  warning   no answer to {silent:.0f} held-out rows; the scores are of the others"] if silent else []
-    )
-    # R² is 0 for a model that always answers the mean.
-    useless = ["  warning   worse than always answering the mean"] if manifest.metrics.get("test_r2", 1.0) < 0 else []
+    unanswered = [f"  warning   no answer to {silent:.0f} test rows; the scores are of the others"] if silent else []
     losses = ", ".join(
-        f"{name.removeprefix('test_')} {value:+.4g}"
+        f"{shown_name(name.removeprefix('test_'))} {value:+.4g}"
         for name, value in sorted(lowering.precision_loss.items())
         if name.startswith("test_")
     )
     precision = f" in {lowering.precision}; float32 less this: {losses}" if losses else ""
-    judged = f"  held out  {manifest.data.test_rows} rows: {_metrics(manifest, 'test_')}  ({held_out})"
-    return "\n".join([*_network(published), judged, *unanswered, *useless, *_graph(published, precision)])
+    judged = f"  test      {manifest.data.test_rows} rows: {_metrics(manifest, 'test_')}  ({held_out})"
+    verdict, warnings = judge_version(manifest)
+    return "\n".join(
+        [
+            *_network(published),
+            *_graph(published, precision),
+            judged,
+            *unanswered,
+            *([f"  verdict   {verdict}"] if verdict else []),
+            *(f"  warning   {warning}" for warning in warnings),
+            *_next_steps(published, held_out),
+        ]
+    )
 
 
 def of_import(published: Published) -> str:
     """The lines after an import, with metrics if there were rows to compute them."""
     data = published.manifest.data
-    parts = (("train_", "training ", data.train_rows), ("test_", "held out ", data.test_rows))
+    parts = (("train_", "training ", data.train_rows), ("test_", "test     ", data.test_rows))
     judged = [
         f"  {name} {rows} rows: {metrics}"
         for part, name, rows in parts
         if (metrics := _metrics(published.manifest, part))
     ]
-    return "\n".join([*_network(published), *judged, *_graph(published)])
+    return "\n".join([*_network(published), *_graph(published), *judged, *_next_steps(published)])
 
 
 def _network(published: Published) -> Iterator[str]:
@@ -70,12 +79,21 @@ def _graph(published: Published, precision: str = "") -> Iterator[str]:
         f"tolerance {lowering.tolerance:g}"
     )
     yield f"  lowering  {', '.join(lowering.strategies)}{precision}"
+
+
+def _next_steps(published: Published, held_out: Path | None = None) -> Iterator[str]:
+    """Where the report is, and the commands that serve the version and ask it."""
+    manifest = published.manifest
+    yield f"  report    {published.folder / REPORT}"
     yield "  serve it  kan-serve --models " + shlex.quote(str(published.folder.parent.parent))
+    if held_out is not None:
+        ask = ["kan-client", "predict", manifest.name, str(held_out), "--target", manifest.target]
+        yield "  ask it    " + shlex.join(ask)
 
 
 def _metrics(manifest: ModelManifest, part: str) -> str:
     return ", ".join(
-        f"{name.removeprefix(part).replace('_', ' ')} {value:.4g}"
+        f"{shown_name(name.removeprefix(part))} {value:.4g}"
         for name, value in sorted(manifest.metrics.items())
         if name.startswith(part)
     )
