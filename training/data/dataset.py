@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from training.data.column import class_words, numbers, times, words
-from training.data.encoding import Column, Feature, Numbers, encode_classes, feature_block, features_of
+from training.data.encoding import Column, Feature, Numbers, encode_classes, feature_matrix, features_of
 from training.data.float32_limits import target_flaw
 from training.data.missing import medians, select_rows
 from training.data.source import load_source
@@ -19,6 +19,7 @@ from training.errors import DataError, quoted, quoted_list
 from training.recipe.config import Recipe
 
 _WHOLE_IN_FLOAT32 = 2**24
+_BLOCK_ROWS = 2**16
 
 
 @dataclass(frozen=True)
@@ -82,13 +83,14 @@ def prepare_table(
     _require_columns(recipe, table, inputs, target)
     columns = tuple(Column(name, recipe.data.categories.get(name, ())) for name in inputs)
     features = features_of(table, columns)
-    blocks = [feature_block(table, column) for column in columns]
+    x, blocks = feature_matrix(table, columns)
     is_classification = recipe.task.kind == "classification"
     target_cells = class_words(table, target) if is_classification else numbers(table, target)
     split_key = _split_key(recipe, table)
     kept = select_rows(recipe, table, columns, blocks, target, target_cells, split_key)
 
-    x = np.concatenate(blocks, axis=1)[kept]
+    rounding = _rounding_warnings(table, columns, blocks)
+    x = x if kept.all() else x[kept]
     y: Numbers | RowNumbers = target_cells[kept].reshape(-1, 1)
     classes: tuple[str, ...] = ()
     if is_classification:
@@ -118,7 +120,7 @@ def prepare_table(
         constant=constant,
         warnings=(
             *(_constant_warnings(features, constant) if known_classes is None else ()),
-            *_rounding_warnings(table, columns, blocks),
+            *rounding,
             *_shortage_warnings(recipe, split),
             *(_class_warnings(y, classes, split) if known_classes is None else ()),
         ),
@@ -185,8 +187,11 @@ def _split(recipe: Recipe, split_key: Cells, y: Cells, classes: tuple[str, ...])
 
 
 def _constant(x: Numbers, imputed: tuple[float | None, ...]) -> tuple[bool, ...]:
-    filled = np.where(np.isnan(x), np.array([0.0 if value is None else value for value in imputed]), x)
-    return tuple(bool(same) for same in (filled == filled[:1]).all(axis=0))
+    same = []
+    for column, value in zip(x.T, imputed, strict=True):
+        filled = np.where(np.isnan(column), 0.0 if value is None else value, column)
+        same.append(bool((filled == filled[0]).all()))
+    return tuple(same)
 
 
 def _constant_warnings(features: tuple[Feature, ...], constant: tuple[bool, ...]) -> list[str]:
@@ -237,7 +242,9 @@ def classes_without_rows(classes: tuple[str, ...], y: Cells) -> list[str]:
 
 def _fingerprint(features: tuple[Feature, ...], x: Numbers, y: Cells, classes: tuple[str, ...]) -> str:
     digest = hashlib.sha256(repr(([feature.name for feature in features], classes, x.shape, y.shape)).encode())
-    # All NaNs get one bit pattern, and so do 0.0 and -0.0.
-    digest.update(np.where(np.isnan(x), np.nan, x + 0.0).astype("<f4").tobytes())
+    for start in range(0, len(x), _BLOCK_ROWS):
+        block = x[start : start + _BLOCK_ROWS]
+        # All NaNs get one bit pattern, and so do 0.0 and -0.0.
+        digest.update(np.where(np.isnan(block), np.nan, block + 0.0).astype("<f4").tobytes())
     digest.update(y.astype("<i8" if classes else "<f8").tobytes())
     return digest.hexdigest()

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.column import class_words, has_decimal_commas, parse_numbers, words
+from training.data.column import class_words, has_decimal_commas, words
 from training.data.split import SMALLEST_CLASS_ROWS
 from training.draft.inspection import ColumnFacts, Inspection
 from training.errors import DataError, quoted
@@ -176,7 +176,7 @@ def _missing(
 
 def _gap(inspection: Inspection, facts: ColumnFacts) -> NDArray[np.bool_]:
     if facts.kind == "numbers":
-        return np.isnan(parse_numbers(inspection.table.cells[facts.name])[0])
+        return np.isnan(inspection.table.numbers(facts.name)[0])
     return np.asarray(words(inspection.table, facts.name) == "", dtype=bool)
 
 
