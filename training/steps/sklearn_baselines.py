@@ -84,14 +84,14 @@ def _choose_rows(kind: Kind, dataset: Dataset) -> tuple[RowNumbers, str]:
     return chosen, f"baseline: the boosted trees are fitted to {most:,} of the {len(rows):,} training rows"
 
 
-def _classifier(kind: Kind, y: RowNumbers) -> Any:
+def _classifier(kind: Kind, y: Numbers | RowNumbers) -> Any:
     if kind == "trivial":
         return DummyClassifier(strategy="prior")
     if kind == "linear":
         return make_pipeline(StandardScaler(), LogisticRegression(max_iter=_LOGISTIC_STEPS))
     # Stopping early puts a tenth of the rows aside by class, so it needs two rows of each class, and few classes.
-    counts = np.bincount(y)
-    can_stop = counts[counts > 0].min() > 1 and 20 * len(counts) <= len(y)
+    _, counts = np.unique(y, return_counts=True)
+    can_stop = counts.min() > 1 and 20 * len(counts) <= len(y)
     return HistGradientBoostingClassifier(random_state=0, early_stopping="auto" if can_stop else False)
 
 

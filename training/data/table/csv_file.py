@@ -12,7 +12,7 @@ from training.data.table.table import Table
 from training.errors import DataError, quoted
 
 SNIFFED_RECORDS = 50
-_SEPARATORS = (",", ";", "\t", "|")
+SEPARATORS = (",", ";", "\t", "|")
 _LARGEST_CELL_BYTES = 2**24
 
 
@@ -69,7 +69,7 @@ def _decode(path: Path, content: bytes) -> str:
 def find_separator(text: str) -> str:
     """The separator that gives every one of the first records the same number of cells, as many as possible."""
     best, best_key = ",", (False, 1)
-    for candidate in _SEPARATORS:
+    for candidate in SEPARATORS:
         counts = []
         try:
             for record in csv.reader(io.StringIO(text, newline=""), delimiter=candidate):

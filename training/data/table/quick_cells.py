@@ -1,4 +1,4 @@
-"""The cells of a text file whose lines split at each separator: numbers as float64, text as different texts and codes.
+"""The cells of a text file that is cut quickly: numbers as float64, text as different texts and codes.
 
 Python's csv module makes one object a cell, so a million rows of 20 columns need more than a GiB. Here a column of
 numbers takes 8 bytes a row, and its spelling is cut from the file's bytes again when it is asked for.
@@ -107,7 +107,7 @@ class QuickCells(Mapping[str, Cells]):
                 use_threads=False, block_size=_BLOCK_BYTES, column_names=[str(place) for place in range(self._width)]
             ),
             parse_options=pyarrow.csv.ParseOptions(
-                delimiter=self._separator, quote_char=False, double_quote=False, escape_char=False
+                delimiter=self._separator, quote_char='"', double_quote=False, escape_char=False
             ),
             convert_options=pyarrow.csv.ConvertOptions(
                 check_utf8=False,
