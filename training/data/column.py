@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kan_api.cells import MISSING_NUMBERS, MISSING_WORDS
-from training.data.table import Cells, Table
+from kan_api.cells import MISSING_WORDS
+from training.data.table import Cells, Table, Texts, texts_of
+from training.data.table import parse_numbers as parse_numbers
 from training.errors import quoted
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -29,10 +30,11 @@ def numbers(table: Table, column: str) -> NDArray[np.float64]:
         DataError: a cell is neither a number nor missing, or is infinite or too large for float32. The message names
             the first such cell.
     """
-    values, is_text = parse_numbers(table.cells[column])
+    values, is_text = table.numbers(column)
     if is_text.any():
         row = int(np.argmax(is_text))
-        cell = str(table.cells[column][row])
+        texts = table.texts(column)
+        cell = str(texts.distinct[texts.codes[row]])
         hint = "decimals are written with a point" if _DECIMAL_COMMA.fullmatch(cell) else "is it a word?"
         raise table.problem(column, f"{table.place(row)} holds {quoted(cell)}, wanted a number ({hint})")
     if flaw := too_large(table, values):
@@ -49,24 +51,6 @@ def too_large(table: Table, values: NDArray[np.float64]) -> str:
     return f"{table.place(row)} holds {values[row]:g}, wanted a finite number of float32 (below {_LARGEST:.1e})"
 
 
-def parse_numbers(cells: Cells) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """The cells as float64 [rows], NaN where missing or text; and bool [rows], True where the cell is text."""
-    if cells.dtype != object:
-        return cells, np.zeros(len(cells), dtype=bool)
-    found = [_number(cell) for cell in cells.tolist()]
-    return np.array(found, dtype=np.float64), np.array([value is None for value in found], dtype=bool)
-
-
-def _number(cell: str) -> float | None:
-    """NaN for a missing cell, None for text."""
-    try:
-        value = float(cell)
-    except ValueError:
-        return np.nan if cell.strip().lower() in MISSING_NUMBERS else None
-    # float() reads 1_000 as a thousand; in a table it is text.
-    return None if "_" in cell else value
-
-
 def words(table: Table, column: str, known: Collection[str] = ()) -> Cells:
     """The column as words, spelled as in the file; whole numbers of a Parquet file have no ".0".
 
@@ -78,11 +62,16 @@ def words(table: Table, column: str, known: Collection[str] = ()) -> Cells:
     Returns:
         str [rows] (dtype object), "" where the cell is missing.
     """
-    cells = table.cells[column]
-    if cells.dtype != object:
-        cells = np.array([_word(value) for value in cells], dtype=object)
-    spelled = {cell: cell if cell in known or cell.strip().lower() not in MISSING_WORDS else "" for cell in set(cells)}
-    return np.array([spelled[cell] for cell in cells], dtype=object)
+    return distinct_words(table, column, known).cells()
+
+
+def distinct_words(table: Table, column: str, known: Collection[str] = ()) -> Texts:
+    """As :func:`words`, as different words and their codes; a word may be there twice: of "NA" and "" both are ""."""
+    texts = table.texts(column)
+    spelled = [
+        cell if cell in known or cell.strip().lower() not in MISSING_WORDS else "" for cell in texts.distinct.tolist()
+    ]
+    return Texts(np.array(spelled, dtype=object), texts.codes)
 
 
 def class_words(table: Table, column: str) -> Cells:
@@ -91,22 +80,17 @@ def class_words(table: Table, column: str) -> Cells:
     Returns:
         str [rows] (dtype object), "" where the cell is missing.
     """
-    values, is_text = parse_numbers(table.cells[column])
+    values, is_text = table.numbers(column)
     if not is_text.any() and not np.isnan(values).all():
-        return np.array([_word(value) for value in values], dtype=object)
-    return np.array([cell.strip() for cell in words(table, column)], dtype=object)
+        return texts_of(values).cells()
+    texts = distinct_words(table, column)
+    return Texts(np.array([cell.strip() for cell in texts.distinct], dtype=object), texts.codes).cells()
 
 
 def has_decimal_commas(cells: Cells) -> bool:
     """Whether text cells are numbers with a decimal comma, as spreadsheets in many countries write them."""
     present = [cell for cell in cells[:1000].tolist() if isinstance(cell, str) and cell.strip()]
     return bool(present) and sum(bool(_DECIMAL_COMMA.fullmatch(cell)) for cell in present) > len(present) / 2
-
-
-def _word(value: float) -> str:
-    if np.isnan(value):
-        return ""
-    return str(int(value)) if value.is_integer() else repr(float(value))
 
 
 def times(table: Table, column: str) -> NDArray[np.float64]:
@@ -119,7 +103,7 @@ def times(table: Table, column: str) -> NDArray[np.float64]:
         DataError: the cells are neither numbers nor dates of one format; or it is unclear which number of a date is
             the day and which the month.
     """
-    values, is_text = parse_numbers(table.cells[column])
+    values, is_text = table.numbers(column)
     if not is_text.any():
         return values
     cells = words(table, column)
@@ -152,7 +136,9 @@ def looks_like_dates(cells: Cells) -> bool:
 
 def _seconds(cells: Cells, form: str) -> NDArray[np.float64]:
     """Seconds since 1970, NaN where a cell is not of this format."""
-    stamps: Any = pd.to_datetime(pd.Series(cells, dtype=object), format=form, errors="coerce", utc=True)
+    texts = texts_of(cells)
+    stamps: Any = pd.to_datetime(pd.Series(texts.distinct, dtype=object), format=form, errors="coerce", utc=True)
     # Microseconds, because pandas' nanoseconds end in the year 2262.
     micros = stamps.astype("datetime64[us, UTC]").astype(np.int64).to_numpy()
-    return np.where(stamps.isna(), np.nan, micros / 1e6)
+    seconds: NDArray[np.float64] = np.where(stamps.isna(), np.nan, micros / 1e6)[texts.codes]
+    return seconds

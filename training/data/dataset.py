@@ -16,7 +16,7 @@ from training.data.encoding import (
     Numbers,
     columns_of,
     encode_classes,
-    feature_block,
+    feature_matrix,
     features_of,
     gap_input_name,
 )
@@ -32,6 +32,8 @@ from training.data.weights import weigh
 from training.errors import DataError, quoted_list
 from training.recipe.config import Recipe
 from training.recipe.sections import TargetScale
+
+_BLOCK_ROWS = 2**16
 
 
 @dataclass(frozen=True)
@@ -125,13 +127,14 @@ def prepare_table(
     targets = (target,) if isinstance(target, str) else target
     _require_columns(recipe, table, inputs, targets)
     columns = known_columns or columns_of(recipe.data, inputs)
-    blocks = [feature_block(table, column) for column in columns]
+    x, blocks = feature_matrix(table, columns)
     is_classification = recipe.task.kind == "classification"
     cells = [read_target(recipe, table, name) for name in targets]
     split_key = read_split_key(recipe.split, table)
     kept = select_rows(recipe, table, columns, blocks, targets[0], cells[0], split_key)
     kept = keep_targets(recipe, table, targets, cells, kept)
 
+    rounding = warn_of_rounding(table, columns, blocks)
     y: Numbers | RowNumbers = np.stack(cells, axis=1)[kept]
     classes: tuple[str, ...] = ()
     if is_classification:
@@ -146,7 +149,7 @@ def prepare_table(
         check_varies(table, targets, y[counted].reshape(len(counted), -1))
     if not is_classification:
         check_numbers(recipe, table, targets, y, kept)
-    columns, x = learn_features(table, columns, blocks, kept, y, classes, split.train, recipe.fit.seed)
+    columns, x = learn_features(table, columns, x, kept, y, classes, split.train, recipe.fit.seed)
     features = features_of(table, columns)
     imputed = medians(recipe, x[split.train], columns)
     constant = _constant(x[split.train], imputed)
@@ -166,7 +169,7 @@ def prepare_table(
         constant=constant,
         warnings=(
             *(_constant_warnings(features, constant) if known_classes is None else ()),
-            *warn_of_rounding(table, columns, blocks),
+            *rounding,
             *_shortage_warnings(recipe, split),
             *(_class_warnings(y, classes, split) if known_classes is None else ()),
         ),
@@ -221,8 +224,11 @@ def _require_columns(recipe: Recipe, table: Table, inputs: tuple[str, ...], targ
 
 
 def _constant(x: Numbers, imputed: tuple[float | None, ...]) -> tuple[bool, ...]:
-    filled = np.where(np.isnan(x), np.array([0.0 if value is None else value for value in imputed]), x)
-    return tuple(bool(same) for same in (filled == filled[:1]).all(axis=0))
+    same = []
+    for column, value in zip(x.T, imputed, strict=True):
+        filled = np.where(np.isnan(column), 0.0 if value is None else value, column)
+        same.append(bool((filled == filled[0]).all()))
+    return tuple(same)
 
 
 def _constant_warnings(features: tuple[Feature, ...], constant: tuple[bool, ...]) -> list[str]:
@@ -259,8 +265,10 @@ def _fingerprint(
     features: tuple[Feature, ...], x: Numbers, y: Cells, classes: tuple[str, ...], weights: Numbers | None
 ) -> str:
     digest = hashlib.sha256(repr(([feature.name for feature in features], classes, x.shape, y.shape)).encode())
-    # All NaNs get one bit pattern, and so do 0.0 and -0.0.
-    digest.update(np.where(np.isnan(x), np.nan, x + 0.0).astype("<f4").tobytes())
+    for start in range(0, len(x), _BLOCK_ROWS):
+        block = x[start : start + _BLOCK_ROWS]
+        # All NaNs get one bit pattern, and so do 0.0 and -0.0.
+        digest.update(np.where(np.isnan(block), np.nan, block + 0.0).astype("<f4").tobytes())
     digest.update(y.astype("<i8" if classes else "<f8").tobytes())
     digest.update(b"" if weights is None else weights.astype("<f8").tobytes())
     return digest.hexdigest()

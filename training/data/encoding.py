@@ -111,6 +111,23 @@ def gap_input_name(feature: str) -> str:
     return f"{feature} missing"
 
 
+def feature_matrix(table: Table, columns: tuple[Column, ...]) -> tuple[Numbers, list[Numbers]]:
+    """The features of all columns side by side.
+
+    Returns:
+        float64 [rows, features], and the part of each column in it, which is no copy.
+
+    Raises:
+        DataError: as :func:`feature_block`.
+    """
+    widths = [column.width for column in columns]
+    x = np.empty((table.rows, sum(widths)))
+    parts = np.split(x, np.cumsum(widths)[:-1], axis=1)
+    for part, column in zip(parts, columns, strict=True):
+        part[:] = feature_block(table, column)
+    return x, parts
+
+
 def feature_block(table: Table, column: Column) -> Numbers:
     """The features of one column.
 

@@ -19,7 +19,7 @@ MASKED_SHARE = 0.02
 def learn_features(
     table: Table,
     columns: tuple[Column, ...],
-    blocks: list[Numbers],
+    x: Numbers,
     kept: NDArray[np.bool_],
     y: Numbers | RowNumbers,
     classes: tuple[str, ...],
@@ -31,7 +31,8 @@ def learn_features(
     Args:
         table: The rows.
         columns: The columns; statistics and a first day that a column has already stay.
-        blocks: The features of each column, float64 [rows, features of the column].
+        x: The features of all rows, float64 [rows, features]: for a column that has to be learned what
+            :func:`training.data.encoding.feature_block` gives before.
         kept: The rows that are kept, bool [rows].
         y: The target of the kept rows.
         classes: The classes; empty for a regression.
@@ -42,7 +43,11 @@ def learn_features(
         The columns; and float64 [kept rows, features].
     """
     numbers_a_word = max(1, len(classes) - 1) * sum(column.by_target for column in columns)
+    x = x if kept.all() else x[kept]
+    if not any(_is_to_be_learned(column) or column.takes_other for column in columns):
+        return columns, x
     learned, features = [], []
+    blocks = np.split(x, np.cumsum([column.width for column in columns])[:-1], axis=1)
     for column, block in zip(columns, blocks, strict=True):
         if column.by_target and column.statistics is None:
             most_words = min(MOST_WORDS, MAX_WIDTH // numbers_a_word)
@@ -50,12 +55,16 @@ def learn_features(
             learned.append(replace(column, statistics=statistics))
             features.append(numbers)
         elif column.date_format and column.first_day is None:
-            learned.append(replace(column, first_day=_first_day(block[kept][train, 0])))
+            learned.append(replace(column, first_day=_first_day(block[train, 0])))
             features.append(feature_block(table, learned[-1])[kept])
         else:
             learned.append(column)
-            features.append(block[kept])
+            features.append(block)
     return tuple(learned), mask_words(np.concatenate(features, axis=1), tuple(learned), train, seed)
+
+
+def _is_to_be_learned(column: Column) -> bool:
+    return (column.by_target and column.statistics is None) or (bool(column.date_format) and column.first_day is None)
 
 
 def _first_day(days: Numbers) -> datetime.date:

@@ -138,6 +138,9 @@ def _render(inspection: Inspection, proposal: Proposal, split: SplitChoice, fold
         f"weight_decay = {sizes.weight_decay:g}  # the fewer rows, the more",
         "seed = 0",
         "",
+        "[baseline]  # models to compare with at the end; they are not published",
+        'kinds = ["trivial", "linear", "boosted"]',
+        "",
         *_FORMULA_COMMENT,
     ]
     return "\n".join(lines) + "\n"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kan_api.dates import FORMATS, is_missing_date, read_date
-from training.data.column import looks_like_dates, parse_numbers, times, too_large, words
+from training.data.column import looks_like_dates, times, too_large, words
 from training.data.float32_limits import input_flaw
 from training.data.table import Table, read_table
 from training.errors import DataError, quoted
@@ -86,7 +86,7 @@ def inspect(path: Path, target: str) -> Inspection:
 
 
 def _facts(table: Table, name: str) -> ColumnFacts:
-    values, is_text = parse_numbers(table.cells[name])
+    values, is_text = table.numbers(name)
     texts = int(is_text.sum())
     present = values[~np.isnan(values)]
     if texts == 0 and len(present):

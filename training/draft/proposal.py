@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kan_api.dates import PARTS
-from training.data.column import has_decimal_commas, parse_numbers, words
+from training.data.column import has_decimal_commas, words
 from training.data.split import SMALLEST_CLASS_ROWS
 from training.draft.inspection import ColumnFacts, Inspection
 from training.errors import DataError, quoted
@@ -183,7 +183,7 @@ def _describe_gaps(inspection: Inspection, inputs: tuple[ColumnFacts, ...]) -> s
 
 def _gap(inspection: Inspection, facts: ColumnFacts) -> NDArray[np.bool_]:
     if facts.kind == "numbers":
-        return np.isnan(parse_numbers(inspection.table.cells[facts.name])[0])
+        return np.isnan(inspection.table.numbers(facts.name)[0])
     return np.asarray(words(inspection.table, facts.name) == "", dtype=bool)
 
 

@@ -14,6 +14,7 @@ from training.fitting.record import Record
 from training.pipelines.continuation_start import Start, scale_rows
 from training.publishing.export import Trained
 from training.publishing.manifest import BEFORE, predict
+from training.publishing.metric_names import shown_name
 from training.publishing.metrics import UNANSWERED, score_rows
 from training.recipe.config import Recipe
 from training.threads import threads_for, torch_threads
@@ -122,13 +123,11 @@ def _write_notes(
         )
     else:
         changes = ", ".join(
-            f"{name.replace('_', ' ')} {before[name]:.4g} -> {value:.4g}"
-            for name, value in after.items()
-            if name in before
+            f"{shown_name(name)} {before[name]:.4g} -> {value:.4g}" for name, value in after.items() if name in before
         )
-        notes.append(f"new rows  {len(start.dataset.test)} held out, before and after: {changes}")
+        notes.append(f"new rows  {len(start.dataset.test)} test rows, before and after: {changes}")
     if silent := after.get(UNANSWERED):
-        notes.append(f"warning   no answer to {silent:.0f} of {len(start.dataset.test)} new rows held out")
+        notes.append(f"warning   no answer to {silent:.0f} of {len(start.dataset.test)} new test rows")
     if continued.rows_outside:
         notes.append(
             f"warning   {continued.rows_outside} of {len(start.dataset.train)} new rows lie outside the range of "

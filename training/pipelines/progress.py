@@ -49,7 +49,7 @@ class ProgressBar(Watcher):
 
     def on_prepared(self, dataset: Dataset) -> None:
         """Say what was read, and what a person should know about it."""
-        rows = f"{len(dataset.train)} rows to train, {len(dataset.validation)} to choose, {len(dataset.test)} held out"
+        rows = f"{len(dataset.train)} rows train, {len(dataset.validation)} validate, {len(dataset.test)} test"
         goal = f"{len(dataset.classes)} classes" if dataset.classes else dataset.target
         self._print(f"{dataset.source}: {len(dataset.features)} inputs -> {goal}; {rows}")
         if dataset.dropped_rows:

@@ -60,7 +60,7 @@ def make_report(
     """Make report.html; its pictures of answers show held-out rows, which neither trained nor chose."""
     truth, answers = dataset.y[dataset.test], predict(trained, dataset.x[dataset.test])
     answered = np.isfinite(answers).all(axis=1)
-    judged = Judged("held-out rows", truth[answered], answers[answered]) if answered.any() else None
+    judged = Judged("test rows", truth[answered], answers[answered]) if answered.any() else None
     return report(manifest, trained, dataset.x[dataset.train], judged=judged, history=history, notes=notes, latex=latex)
 
 

@@ -26,6 +26,14 @@ from training.recipe.config import Recipe
 
 # Prefix of the previous version's metrics in the manifest of a version that was trained further.
 BEFORE = "before_test_"
+# Prefix of the metrics of each kind of baseline; "test_rmse" and so on follow. The MLP's has no kind in it, because it
+# was the only baseline of older versions.
+BASELINES = {
+    "trivial": "baseline_trivial_",
+    "linear": "baseline_linear_",
+    "boosted": "baseline_boosted_",
+    "mlp": "baseline_",
+}
 _HISTOGRAM_BINS = 20
 _TASKS = {"regression": pb.TASK_REGRESSION, "classification": pb.TASK_CLASSIFICATION}
 
@@ -154,12 +162,12 @@ def _objective(recipe: Recipe, dataset: Dataset) -> pb.Objective:
 def _metrics(dataset: Dataset, exported: Exported) -> tuple[dict[str, float], dict[str, float]]:
     """The metrics of the served graph and, for float16 or int8, how much the metrics lost against float32."""
     trained = exported.trained
-    metrics = evaluate(dataset, lambda rows: predict(trained, dataset.x[rows]))
+    metrics = evaluate(dataset, lambda rows: predict(trained, dataset.x[rows]), with_training=True)
     if exported.plan.precision == "float32":
         return metrics, {}
     session = open_session(exported.lowered.model)
     block = block_rows(trained.kan)
-    served = evaluate(dataset, lambda rows: _run_graph(session, dataset, rows, block))
+    served = evaluate(dataset, lambda rows: _run_graph(session, dataset, rows, block), with_training=True)
     return served, {name: value - served[name] for name, value in metrics.items()}
 
 

@@ -19,14 +19,19 @@ from training.recipe.sections import TargetScale
 UNANSWERED = "unanswered_rows"
 
 
-def evaluate(dataset: Dataset, predict: Callable[[RowNumbers], Numbers]) -> dict[str, float]:
+def evaluate(
+    dataset: Dataset, predict: Callable[[RowNumbers], Numbers], *, with_training: bool = False
+) -> dict[str, float]:
     """Metrics on validation and test rows, by name; targets in raw units.
 
     Args:
         dataset: The table.
         predict: Takes row numbers, returns the answers ``[rows, outputs]`` to these rows.
+        with_training: Also on the training rows, which show how far a network overfits.
     """
     parts = {"validation": dataset.validation, "test": dataset.test}
+    if with_training:
+        parts = {"train": dataset.train} | parts
     return {
         f"{part}_{name}": value
         for part, rows in parts.items()

@@ -111,7 +111,23 @@ class AttributionSection(Section):
 
 
 class BaselineSection(Section):
-    """[baseline]: train a plain MLP with as many parameters as the network, by the same loop on the same rows."""
+    """[baseline]: models to compare the network with, fitted to the same training rows.
 
+    `trivial` always answers the mean or the class frequencies, `linear` is a ridge or logistic regression, `boosted`
+    are gradient boosted trees; all three are scikit-learn's. `mlp` is a plain MLP with as many parameters as the
+    network, trained by the same loop; only it has `depth` and `activation`.
+    """
+
+    kinds: Annotated[tuple[Literal["trivial", "linear", "boosted", "mlp"], ...], Field(strict=False)] = ("mlp",)
     depth: Literal[1, 2] = 2
     activation: Literal["silu", "relu"] = "silu"
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if not self.kinds:
+            raise ValueError('kinds is empty; wanted names, e.g. ["linear", "boosted"]; or leave the section out')
+        if len(set(self.kinds)) < len(self.kinds):
+            raise ValueError(f"kinds = {list(self.kinds)}: wanted each name once")
+        if "mlp" not in self.kinds and (idle := self.model_fields_set & {"depth", "activation"}):
+            raise ValueError(f'{", ".join(sorted(idle))}: only with "mlp" in kinds')
+        return self

@@ -14,9 +14,11 @@ from training.data.encoding import Numbers
 from training.data.split import RowNumbers
 from training.fitting.record import Record
 from training.publishing.export import Trained
-from training.publishing.manifest import BEFORE, input_names, output_names
+from training.publishing.manifest import BASELINES, BEFORE, input_names, output_names
+from training.publishing.metric_names import shown_name
 from training.report.charts import confusion, residuals, staircase
 from training.report.page import bullets, folded, image, number, page, paragraph, section, table, verbatim
+from training.report.verdict import baseline_name, judge_version
 
 NAME = "report.html"
 # Limits that fit the width of the page.
@@ -30,9 +32,8 @@ _EDGE_ROWS = 64
 _PARTS = {
     "train_": "training rows",
     "validation_": "validation rows",
-    "test_": "held-out rows",
-    BEFORE: "held-out rows, the version before",
-    "baseline_test_": "held-out rows, an MLP",
+    "test_": "test rows",
+    BEFORE: "test rows, the version before",
 }
 
 
@@ -41,7 +42,7 @@ class Judged:
     """Answers to rows with known true values.
 
     Attributes:
-        which: Name of these rows on the page, such as "held-out rows".
+        which: Name of these rows on the page, such as "test rows".
         truth: The true values: int64 ``[rows]`` classes, or ``[rows, targets]`` in raw units.
         answers: ``[rows, outputs]``: probabilities, or raw predictions; finite.
     """
@@ -75,7 +76,7 @@ def report(
     title = f"{manifest.name}: {manifest.target or ', '.join(manifest.targets) or 'classes'}"
     parts = [
         paragraph(_about(manifest), "about"),
-        section("How well it does", [_metrics(manifest), *_answers(manifest, judged)]),
+        section("How well it does", [_verdict(manifest), _metrics(manifest), *_answers(manifest, judged)]),
         section("What it learned", [*_formula(manifest, latex), bullets(notes), *_network(manifest, trained, rows)]),
         section("How it was learned", [image(staircase(history), "loss, grid by grid")] if history else []),
         section("The data", [_data(manifest), _features(manifest)]),
@@ -113,16 +114,23 @@ def _what_it_answers(objective: Objective) -> str:
     return "".join(f" {sentence}" for sentence in sentences)
 
 
+def _verdict(manifest: ModelManifest) -> str:
+    verdict, warnings = judge_version(manifest)
+    return "".join(paragraph(line) for line in (verdict, *(f"Warning: {warning}." for warning in warnings)) if line)
+
+
 def _metrics(manifest: ModelManifest) -> str:
-    """A table with one line per metric and one column per part of the data."""
-    parts = [part for part in _PARTS if any(name.startswith(part) for name in manifest.metrics)]
+    """A table with one column per metric and one line per part of the data, and per baseline on the test rows."""
+    is_classification = manifest.task == TASK_CLASSIFICATION
+    heads = _PARTS | {
+        f"{prefix}test_": f"test rows, {baseline_name(kind, is_classification)}" for kind, prefix in BASELINES.items()
+    }
+    parts = [part for part in heads if any(name.startswith(part) for name in manifest.metrics)]
     if not parts:
         return paragraph("Not measured: there were no rows with known true values.")
     names = sorted({name.removeprefix(part) for part in parts for name in manifest.metrics if name.startswith(part)})
-    rows = [
-        [name.replace("_", " "), *(number(manifest.metrics.get(f"{part}{name}")) for part in parts)] for name in names
-    ]
-    return table(["", *(_PARTS[part] for part in parts)], rows)
+    rows = [[heads[part], *(number(manifest.metrics.get(f"{part}{name}")) for name in names)] for part in parts]
+    return table(["", *map(shown_name, names)], rows)
 
 
 def _answers(manifest: ModelManifest, judged: Judged | None) -> Iterator[str]:
@@ -187,7 +195,7 @@ def _data(manifest: ModelManifest) -> str:
     counts = {
         "rows that trained": data.train_rows,
         "rows that chose the network": data.validation_rows,
-        "rows held out": data.test_rows,
+        "rows that tested it": data.test_rows,
         "rows left out": data.dropped_rows,
     }
     # For an imported network a count of 0 means that it is not known.

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kan_api.v1.manifest_pb2 import ModelManifest
+from training.publishing.metric_names import shown_name
 from training.publishing.metrics import UNANSWERED
 from training.publishing.publish import Published
 from training.report.report import NAME as REPORT
+from training.report.verdict import judge_version
 
 # Longer formulas are not shown in the terminal; report.html has them.
 _MOST_CHARACTERS = 200
@@ -22,36 +24,40 @@ def of_run(published: Published, held_out: Path) -> str:
     """
     manifest, lowering = published.manifest, published.manifest.lowering
     silent = manifest.metrics.get(f"test_{UNANSWERED}", 0)
-    unanswered = (
-        [f"  warning   no answer to {silent:.0f} held-out rows; the scores are of the others"] if silent else []
-    )
-    # R² is 0 for a model that always answers the mean, and D² for the best constant of another loss.
-    metrics, constant = manifest.metrics, "the mean"
-    explained = metrics.get("test_r2", 1.0)
-    if "test_deviance_explained" in metrics:
-        explained, constant = metrics["test_deviance_explained"], "one number"
-    useless = [f"  warning   worse than always answering {constant}"] if explained < 0 else []
+    unanswered = [f"  warning   no answer to {silent:.0f} test rows; the scores are of the others"] if silent else []
     losses = ", ".join(
-        f"{name.removeprefix('test_')} {value:+.4g}"
+        f"{shown_name(name.removeprefix('test_'))} {value:+.4g}"
         for name, value in sorted(lowering.precision_loss.items())
         if name.startswith("test_")
     )
     precision = f" in {lowering.precision}; float32 less this: {losses}" if losses else ""
-    judged = f"  held out  {manifest.data.test_rows} rows: {_metrics(manifest, 'test_')}  ({held_out})"
+    judged = f"  test      {manifest.data.test_rows} rows: {_metrics(manifest, 'test_')}  ({held_out})"
     each = [f"  {target}: {_metrics(manifest, 'test_', f'_of_{target}')}" for target in manifest.targets]
-    return "\n".join([*_network(published), judged, *each, *unanswered, *useless, *_graph(published, precision)])
+    verdict, warnings = judge_version(manifest)
+    return "\n".join(
+        [
+            *_network(published),
+            *_graph(published, precision),
+            judged,
+            *each,
+            *unanswered,
+            *([f"  verdict   {verdict}"] if verdict else []),
+            *(f"  warning   {warning}" for warning in warnings),
+            *_next_steps(published, held_out),
+        ]
+    )
 
 
 def of_import(published: Published) -> str:
     """The lines after an import, with metrics if there were rows to compute them."""
     data = published.manifest.data
-    parts = (("train_", "training ", data.train_rows), ("test_", "held out ", data.test_rows))
+    parts = (("train_", "training ", data.train_rows), ("test_", "test     ", data.test_rows))
     judged = [
         f"  {name} {rows} rows: {metrics}"
         for part, name, rows in parts
         if (metrics := _metrics(published.manifest, part))
     ]
-    return "\n".join([*_network(published), *judged, *_graph(published)])
+    return "\n".join([*_network(published), *_graph(published), *judged, *_next_steps(published)])
 
 
 def _network(published: Published) -> Iterator[str]:
@@ -75,14 +81,23 @@ def _graph(published: Published, precision: str = "") -> Iterator[str]:
         f"tolerance {lowering.tolerance:g}"
     )
     yield f"  lowering  {', '.join(lowering.strategies)}{precision}"
+
+
+def _next_steps(published: Published, held_out: Path | None = None) -> Iterator[str]:
+    """Where the report is, and the commands that serve the version and ask it."""
+    manifest = published.manifest
+    yield f"  report    {published.folder / REPORT}"
     yield "  serve it  kan-serve --models " + shlex.quote(str(published.folder.parent.parent))
+    if held_out is not None:
+        ask = ["kan-client", "predict", manifest.name, str(held_out), "--target", manifest.target]
+        yield "  ask it    " + shlex.join(ask)
 
 
 def _metrics(manifest: ModelManifest, part: str, of: str = "") -> str:
     """The metrics of a part of the rows: ``of`` one target, or else the others."""
     ends = tuple(f"_of_{target}" for target in manifest.targets)
     return ", ".join(
-        f"{name.removeprefix(part).removesuffix(of).replace('_', ' ')} {value:.4g}"
+        f"{shown_name(name.removeprefix(part).removesuffix(of))} {value:.4g}"
         for name, value in sorted(manifest.metrics.items())
         if name.startswith(part) and (name.endswith(of) if of else not name.endswith(ends))
     )

@@ -3,7 +3,7 @@
 from kan_model import KAN
 from training.recipe.config import Recipe
 from training.steps.attribution import add_attribution
-from training.steps.baseline import compare_with_mlp
+from training.steps.baseline import compare_with_baselines
 from training.steps.pruning import prune_network
 from training.steps.state import Check, Finished, OnMessage, StepData, StepFailed
 from training.steps.symbolic import find_formulas
@@ -39,6 +39,5 @@ def finish(kan: KAN, recipe: Recipe, table: StepData, check: Check, on_message: 
         done = add_attribution(done, recipe.attribution, table)
         check()
     if recipe.baseline is not None:
-        on_message("baseline: fitting an MLP")
-        done = compare_with_mlp(done, kan, recipe.baseline, recipe.fit, table, check)
+        done = compare_with_baselines(done, kan, recipe.baseline, recipe.fit, table, check, on_message)
     return done

@@ -200,8 +200,8 @@ def test_the_new_rows_are_judged_before_and_after(second: Published) -> None:
     metrics = second.manifest.metrics
     assert metrics["before_test_rmse"] == pytest.approx(before, rel=1e-4)
     assert metrics["test_rmse"] < metrics["before_test_rmse"]
-    assert any(f"rmse {before:.4g} -> {metrics['test_rmse']:.4g}" in note for note in second.notes)
-    assert "held-out rows, the version before" in (second.folder / "report.html").read_text()
+    assert any(f"RMSE {before:.4g} -> {metrics['test_rmse']:.4g}" in note for note in second.notes)
+    assert "test rows, the version before" in (second.folder / "report.html").read_text()
 
 
 def test_where_no_step_is_better_the_next_version_says_so(folder: Path) -> None:

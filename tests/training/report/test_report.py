@@ -81,11 +81,11 @@ def test_names_are_text(write_recipe: Callable[..., Path], tmp_path: Path) -> No
 
 
 def test_what_stood_beside_it_is_in_the_report(wave: Callable[[str], Recipe], tmp_path: Path) -> None:
-    """The MLP's scores have a column of their own, each feature the share of the answers' spread that it has."""
+    """The MLP's scores have a line of their own, each feature the share of the answers' spread that it has."""
     run = Run(wave("[baseline]\n[attribution]\n"), tmp_path / "models", RunFolder(tmp_path / "run"))
     published = train(run, Watcher())
     page, manifest = _Page((published.folder / "report.html").read_text(encoding="utf-8")), published.manifest
-    assert "held-out rows, an MLP" in page.text
+    assert "test rows, MLP" in page.text
     assert f"{manifest.metrics['baseline_test_r2']:.5g}" in page.text
     assert "attribution" in page.text
     assert all(f"{feature.attribution:.5g}" in page.text for feature in manifest.features)

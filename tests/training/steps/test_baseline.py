@@ -28,7 +28,7 @@ def test_the_baseline_is_judged_in_raw_units_on_the_same_rows(wave: Callable[[st
     assert metrics["baseline_test_r2"] == pytest.approx(1 - metrics["baseline_test_rmse"] ** 2 / variance)
     assert metrics["baseline_test_r2"] > 0.5
     (note,) = finished.notes
-    count = re.match(r"baseline: an MLP of (\d+) parameters, on the held-out rows: mae ", note)
+    count = re.match(r"baseline: an MLP of (\d+) parameters, on the test rows: MAE ", note)
     assert count is not None
     assert int(count[1]) == pytest.approx(parameter_count(kan), rel=0.05)
     assert all(a is b for a, b in zip(kan.parameters(), finished.kan.parameters(), strict=True))
@@ -51,6 +51,22 @@ def test_the_manifest_holds_both(wave: Callable[[str], Recipe], tmp_path: Path) 
     assert checkpoint.load(tmp_path / "run" / "kan.safetensors").width == (3, 2)
 
 
+def test_several_baselines_have_metrics_of_their_own(wave: Callable[[str], Recipe]) -> None:
+    """Each kind under its prefix, with the constant answer at R² 0; the MLP keeps the names that it had alone."""
+    recipe = wave('[baseline]\nkinds = ["trivial", "linear", "boosted", "mlp"]\ndepth = 1\n')
+    dataset = prepare(recipe)
+    inputs, outputs = input_transform(dataset, recipe.inputs.scaling), output_transform(dataset)
+    kan = new_network(dataset, recipe, inputs)
+    said: list[str] = []
+    finished = finish(kan, recipe, StepData.of(dataset, inputs, outputs, kan.dtype), lambda: None, said.append)
+    metrics = finished.metrics
+    assert metrics["baseline_trivial_test_r2"] == pytest.approx(0, abs=0.05)
+    linear, boosted = metrics["baseline_linear_test_r2"], metrics["baseline_boosted_test_r2"]
+    assert metrics["baseline_trivial_test_r2"] < linear < boosted < 1
+    assert {"baseline_linear_validation_rmse", "baseline_test_r2"} <= set(metrics)
+    assert said == ["baseline: fitting boosted trees", "baseline: fitting an MLP"]
+
+
 def test_it_stops_when_asked(wave: Callable[[str], Recipe]) -> None:
     """The check is called while the MLP learns."""
     recipe = wave("[baseline]\n")
@@ -70,6 +86,10 @@ def test_it_stops_when_asked(wave: Callable[[str], Recipe]) -> None:
     [
         ("[baseline]\ndepth = 3", "[baseline] depth = 3"),
         ('[baseline]\nactivation = "gelu"', '[baseline] activation = "gelu"'),
+        ('[baseline]\nkinds = ["forest"]', '[baseline] kinds, entry 1 = "forest": wanted "trivial", "linear"'),
+        ("[baseline]\nkinds = []", "kinds is empty"),
+        ('[baseline]\nkinds = ["linear", "linear"]', "wanted each name once"),
+        ('[baseline]\nkinds = ["linear"]\ndepth = 1', 'depth: only with "mlp" in kinds'),
     ],
 )
 def test_wrong_keys_are_refused(wave: Callable[[str], Recipe], section: str, message: str) -> None:

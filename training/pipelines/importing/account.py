@@ -113,7 +113,7 @@ def judge(manifest: pb.ModelManifest, trained: Trained, known: Known) -> tuple[J
     judged: Judged | None = None
     notes: list[str] = []
     task: Task = "classification" if manifest.classes else "regression"
-    for part, which, given in (("train", "training rows", known.data), ("test", "held-out rows", known.held_out)):
+    for part, which, given in (("train", "training rows", known.data), ("test", "test rows", known.held_out)):
         if given is None or not given.has_target:
             continue
         if given.truth is None:

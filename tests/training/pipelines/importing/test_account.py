@@ -97,7 +97,7 @@ def test_the_report_tells_where_it_comes_from(kinds: Path) -> None:
         origin.files[0].sha256,
         origin.command,
         "Trained by efficient-kan, imported",
-        "Answers to 40 held-out",
+        "Answers to 40 test rows",
     ):
         assert text in page
     for value in published.manifest.metrics.values():
@@ -194,7 +194,7 @@ def test_the_terminal_tells_both_scores(kinds: Path, capsys: pytest.CaptureFixtu
     manifest = read_manifest(Path("models/kinds/1"))
     assert manifest is not None
     assert f"training  60 rows: accuracy {manifest.metrics['train_accuracy']:.4g}, log loss " in told
-    assert f"held out  40 rows: accuracy {manifest.metrics['test_accuracy']:.4g}, log loss " in told
+    assert f"test      40 rows: accuracy {manifest.metrics['test_accuracy']:.4g}, log loss " in told
 
 
 @pytest.mark.slow

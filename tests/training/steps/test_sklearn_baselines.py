@@ -1,0 +1,146 @@
+"""The baselines of scikit-learn, against what is known of each."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from training.data.dataset import Dataset, prepare
+from training.data.objective import LossFunction
+from training.recipe.config import Recipe, load_recipe, parse_recipe
+from training.steps import sklearn_baselines
+from training.steps.sklearn_baselines import Kind, fit_sklearn_baseline
+
+
+@pytest.fixture
+def numbers(wave: Callable[[str], Recipe]) -> Dataset:
+    """3·sin(a) + b + 7."""
+    return prepare(wave(""))
+
+
+@pytest.fixture
+def kinds(wave: Callable[[str], Recipe], tmp_path: Path) -> Dataset:
+    """Whether it is high or low."""
+    text = wave("").text.replace('target = "y"', 'target = "kind"').replace("regression", "classification")
+    return prepare(parse_recipe(text.replace("lbfgs", "adam"), folder=tmp_path, name="r"))
+
+
+def test_the_trivial_one_answers_what_the_training_rows_say(numbers: Dataset, kinds: Dataset) -> None:
+    """Their mean; their class frequencies."""
+    answer, note = fit_sklearn_baseline("trivial", numbers)
+    np.testing.assert_allclose(answer(numbers.test), numbers.y[numbers.train].mean())
+    assert note == ""
+    answer, _ = fit_sklearn_baseline("trivial", kinds)
+    shares = np.bincount(kinds.y[kinds.train].astype(int)) / len(kinds.train)
+    np.testing.assert_allclose(answer(kinds.test), np.tile(shares, (len(kinds.test), 1)))
+
+
+def test_the_linear_one_misses_the_sine_and_the_trees_do_not(numbers: Dataset) -> None:
+    """In raw units on rows never seen: the line keeps the sine's spread as its error, the trees a part of it."""
+    truth = numbers.y[numbers.test]
+    linear, boosted = (fit_sklearn_baseline(kind, numbers)[0](numbers.test) for kind in ("linear", "boosted"))
+    assert linear.shape == boosted.shape == truth.shape
+    assert 1.0 < np.sqrt(((linear - truth) ** 2).mean()) < 2.2
+    assert np.sqrt(((boosted - truth) ** 2).mean()) < 0.8
+
+
+def test_columns_of_any_unit_are_alike_to_the_linear_one(kinds: Dataset) -> None:
+    """It is scikit-learn's logistic regression on standardized columns."""
+    x = (kinds.x - kinds.x[kinds.train].mean(axis=0)) / kinds.x[kinds.train].std(axis=0)
+    model = LogisticRegression().fit(x[kinds.train], kinds.y[kinds.train])
+    found = fit_sklearn_baseline("linear", kinds)[0](kinds.test)
+    np.testing.assert_allclose(found, model.predict_proba(x[kinds.test]), atol=1e-3)
+    scaled = replace(kinds, x=kinds.x * np.array([1e6, 1e-6, 1.0]))
+    np.testing.assert_allclose(fit_sklearn_baseline("linear", scaled)[0](kinds.test), found, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["trivial", "linear", "boosted"])
+def test_missing_cells_and_constant_columns_are_answered(
+    kind: sklearn_baselines.Kind, write_recipe: Callable[..., Path]
+) -> None:
+    """Every row has a finite answer."""
+    dataset = prepare(load_recipe(write_recipe()))
+    assert np.isnan(dataset.x).any()
+    assert np.isfinite(fit_sklearn_baseline(kind, dataset)[0](dataset.test)).all()
+
+
+@pytest.mark.parametrize("kind", ["trivial", "linear", "boosted"])
+def test_a_class_without_a_training_row_has_no_probability(kind: sklearn_baselines.Kind, kinds: Dataset) -> None:
+    """The others have their places, and sum to 1."""
+    dataset = replace(kinds, classes=("absent", *kinds.classes), y=kinds.y + 1)
+    found = fit_sklearn_baseline(kind, dataset)[0](kinds.test)
+    assert found.shape == (len(kinds.test), 3)
+    assert (found[:, 0] == 0).all()
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+
+
+def test_a_class_of_one_row_among_many_does_not_stop_the_trees() -> None:
+    """Stopping early would put rows aside by class, and of one row it cannot."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(12_000, 2))
+    y = (x[:, 0] > 0).astype(np.int64)
+    y[0] = 2
+    rows = np.arange(12_000)
+    dataset = _dataset(x, y, rows, ("a", "b", "c"))
+    found = fit_sklearn_baseline("boosted", dataset)[0](rows[1:])
+    assert (found.argmax(axis=1) == y[1:]).mean() > 0.99
+
+
+def test_several_targets_are_each_answered() -> None:
+    """One column of answers a target."""
+    x = np.random.default_rng(0).normal(size=(300, 2))
+    rows = np.arange(300)
+    dataset = _dataset(x, np.column_stack([x[:, 0], -3 * x[:, 1]]), rows, ())
+    for kind in ("trivial", "linear", "boosted"):
+        assert fit_sklearn_baseline(kind, dataset)[0](rows).shape == (300, 2)
+    np.testing.assert_allclose(fit_sklearn_baseline("linear", dataset)[0](rows), dataset.y, atol=0.1)
+
+
+def test_of_too_many_rows_the_trees_read_a_part_and_say_so(numbers: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sentence has both numbers; the same table gives the same part."""
+    monkeypatch.setattr(sklearn_baselines, "_MOST_BOOSTED_CELLS", 100)
+    answer, note = fit_sklearn_baseline("boosted", numbers)
+    assert note == f"baseline: the boosted trees are fitted to 100 of the {len(numbers.train)} training rows"
+    again, _ = fit_sklearn_baseline("boosted", numbers)
+    np.testing.assert_array_equal(answer(numbers.test), again(numbers.test))
+
+
+def _dataset(x: np.ndarray, y: np.ndarray, rows: np.ndarray, classes: tuple[str, ...]) -> Dataset:
+    return Dataset(
+        columns=(),
+        features=(),
+        x=x,
+        y=y,
+        targets=("y",),
+        task="classification" if classes else "regression",
+        classes=classes,
+        train=rows,
+        validation=rows,
+        test=rows,
+        imputed=(None,) * x.shape[1],
+        gaps=(),
+        constant=(False,) * x.shape[1],
+        warnings=(),
+        dropped_rows=0,
+        spelled={},
+        fingerprint="",
+        source="t",
+        loss=LossFunction("cross_entropy" if classes else "squared_error"),
+    )
+
+
+@pytest.mark.parametrize("kind", ["trivial", "linear", "boosted"])
+def test_a_row_of_weight_zero_teaches_nothing(kind: Kind, numbers: Dataset) -> None:
+    """With weights, the answers are those of a table without the rows of weight 0."""
+    weights = np.ones(len(numbers.x))
+    left_out = numbers.train[::3]
+    weights[left_out] = 0
+    rest = np.setdiff1d(numbers.train, left_out)
+    answer, _ = fit_sklearn_baseline(kind, replace(numbers, weights=weights, train=np.r_[rest, left_out]))
+    without, _ = fit_sklearn_baseline(kind, replace(numbers, train=rest))
+    if kind != "boosted":  # the trees' bins come from all rows
+        np.testing.assert_allclose(answer(numbers.test), without(numbers.test), atol=0.05)
+    assert answer(numbers.test).shape == (len(numbers.test), 1)
