@@ -50,7 +50,8 @@ def learn_features(
     blocks = np.split(x, np.cumsum([column.width for column in columns])[:-1], axis=1)
     for column, block in zip(columns, blocks, strict=True):
         if column.by_target and column.statistics is None:
-            most_words = min(MOST_WORDS, MAX_WIDTH // numbers_a_word)
+            # Half of what a manifest may hold: [data.categories] has words too.
+            most_words = min(MOST_WORDS, MAX_WIDTH // 2 // numbers_a_word)
             statistics, numbers = fit_statistics(words(table, column.name)[kept], y, classes, train, seed, most_words)
             learned.append(replace(column, statistics=statistics))
             features.append(numbers)
@@ -86,6 +87,8 @@ def mask_words(x: Numbers, columns: tuple[Column, ...], train: RowNumbers, seed:
         train: The training rows.
         seed: Of the draws; the same seed masks the same rows.
     """
+    if not any(column.takes_other for column in columns):
+        return x
     masked = x.copy()
     count = max(1, round(MASKED_SHARE * len(train)))
     place = 0

@@ -25,6 +25,7 @@ SMOOTHING = 10.0
 FOLDS = 5
 # Most words of a column in the manifest; rarer words get the prior.
 MOST_WORDS = 10_000
+MOST_CHARACTERS = 2**19
 
 Numbers = NDArray[np.float64]
 
@@ -93,10 +94,12 @@ def _targets(y: Numbers | RowNumbers, classes: tuple[str, ...]) -> Numbers:
 
 
 def _frequent_words(cells: Cells, most: int) -> tuple[str, ...]:
-    """The most frequent words, of equal ones the first in the alphabet; none that is too long for a manifest."""
+    """The most frequent words, of equal ones the first in the alphabet, as far as a manifest has room for them."""
     counts = Counter(cells.tolist())
     fitting = (word for word in counts if len(word) <= MAX_NAME_CHARACTERS)
-    return tuple(sorted(fitting, key=lambda word: (-counts[word], word))[:most])
+    ordered = sorted(fitting, key=lambda word: (-counts[word], word))[:most]
+    characters = np.cumsum([len(word) for word in ordered])
+    return tuple(ordered[: int((characters <= MOST_CHARACTERS).sum())])
 
 
 def _means(codes: RowNumbers, targets: Numbers, words: int) -> Numbers:

@@ -75,6 +75,13 @@ def test_a_word_too_long_for_a_manifest_gets_the_prior() -> None:
     assert statistics.words == ("short",)
 
 
+def test_long_words_leave_room_for_the_rest_of_the_manifest() -> None:
+    """The most frequent ones stay within half a million characters."""
+    cells = np.array([f"{row % 300:04}" * 1000 for row in range(600)], dtype=object)
+    statistics, _ = fit_statistics(cells, np.arange(600.0).reshape(-1, 1), (), np.arange(600), 0, 10_000)
+    assert len(statistics.words) == 2**19 // 4000
+
+
 def test_the_seed_draws_the_folds_and_the_most_frequent_words_are_kept() -> None:
     """The statistics have no chance in them; words beyond the bound get the prior, also in training."""
     cells, y, _ = table("regression")
