@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from training.errors import quoted
 _LARGEST = float(np.finfo(np.float32).max)
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")
 _DATE_LIKE = re.compile(r"\s*(\d{1,4}[-/.]\d{1,2}[-/.]\d|\d{4}-\d{2}\s*$|\d{1,2}[ -][A-Za-z]{3})")
+# Dates before 1678 and after 2261 are no dates for it.
+_HAS_NANOSECONDS = int(pd.__version__.split(".")[0]) < 3
 _DATE_FORMATS = ("ISO8601", "%Y/%m/%d", "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d %b %Y", "%d-%b-%Y")
 _SLASHED = tuple(f"{day}{clock}" for clock in ("", " %H:%M", " %H:%M:%S") for day in ("%m/%d/%Y", "%d/%m/%Y"))
 
@@ -140,5 +143,20 @@ def _seconds(cells: Cells, form: str) -> NDArray[np.float64]:
     stamps: Any = pd.to_datetime(pd.Series(texts.distinct, dtype=object), format=form, errors="coerce", utc=True)
     # Microseconds, because pandas' nanoseconds end in the year 2262.
     micros = stamps.astype("datetime64[us, UTC]").astype(np.int64).to_numpy()
-    seconds: NDArray[np.float64] = np.where(stamps.isna(), np.nan, micros / 1e6)[texts.codes]
-    return seconds
+    seconds: NDArray[np.float64] = np.where(stamps.isna(), np.nan, micros / 1e6)
+    if _HAS_NANOSECONDS:
+        for place in np.flatnonzero(np.isnan(seconds)):
+            seconds[place] = _seconds_of(texts.distinct[place], form)
+    of_cells: NDArray[np.float64] = seconds[texts.codes]
+    return of_cells
+
+
+def _seconds_of(text: str, form: str) -> float:
+    """A date that nanoseconds cannot hold, as pandas 3 reads it; NaN if the text is none."""
+    try:
+        moment = datetime.fromisoformat(text) if form == "ISO8601" else datetime.strptime(text, form)
+    except ValueError:
+        return np.nan
+    if 1678 <= moment.year <= 2261:
+        return np.nan
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

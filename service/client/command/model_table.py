@@ -26,13 +26,20 @@ def model_lines(manifest: ModelManifest) -> Iterator[str]:
 
 
 def _describe_cells(column: Column, manifest: ModelManifest) -> str:
+    if column.HasField("statistics"):
+        return "words, any"
+    if column.HasField("date"):
+        return f"dates ({column.date.format}), from {column.date.first_day} in training"
     if column.categories:
-        return f"words: {list_names([word for word in column.categories if word])}"
+        other = ", or any other" if column.unseen_is_other else ""
+        return f"words: {list_names([word for word in column.categories if word])}{other}"
     feature = _feature_of(column, manifest)
     return f"numbers, {feature.low:.6g} to {feature.high:.6g} in training"
 
 
 def _describe_gaps(column: Column, manifest: ModelManifest) -> str:
+    if column.unseen_is_other or column.HasField("statistics"):
+        return "counts as a word"
     if column.categories:
         return "is a word of its own" if "" in column.categories else "gives no answer"
     feature = _feature_of(column, manifest)
