@@ -31,6 +31,7 @@ class Dataset:
     imputed      per feature: the value for a missing cell (median of the training rows); None: no cell may be missing
     constant     per feature: True if all training rows have the same value, after imputation
     fingerprint  sha256 over features and target
+    groups       for a group split the number of each row's group, else None
     source       the name of a file or "sklearn:digits"; never a full path
     """
 
@@ -50,6 +51,7 @@ class Dataset:
     dropped_rows: int
     fingerprint: str
     source: str
+    groups: RowNumbers | None = None
 
 
 def prepare(recipe: Recipe) -> Dataset:
@@ -125,6 +127,7 @@ def prepare_table(
         dropped_rows=table.rows - int(kept.sum()),
         fingerprint=_fingerprint(features, x, y, classes),
         source=table.source,
+        groups=np.unique(split_key[kept].astype(str), return_inverse=True)[1] if recipe.split.kind == "group" else None,
     )
 
 

@@ -129,7 +129,7 @@ def fit_steps(
     """
     check_samples(state.kan, train, task, "training")
     check_samples(state.kan, validation, task, "validation")
-    objective = Objective(task, sparsify)
+    objective = Objective(task, sparsify, plan.smoothness)
     if plan.optimizer == "levenberg-marquardt":
         check_parameters(parameters_on(state.kan, plan.grids[-1]), plan.grids[-1])
     if not state.history and state.best_loss == math.inf:  # Nothing was evaluated; a saved state has a best loss.
@@ -198,7 +198,7 @@ def fit_module(
     check_samples(network, train, task, "training")
     check_samples(network, validation, task, "validation")
     current = copy.deepcopy(network)
-    optimizer = optimizer_for(current, train, plan, Objective(task))
+    optimizer = optimizer_for(current, train, plan, Objective(task, smoothness=plan.smoothness))
     start = _evaluate_start(current, train, validation, task)
     if start is None:
         flaw = _flaw(network, train) or "wanted rows and targets of a usual size"

@@ -46,9 +46,14 @@ class RunIdentity:
 def identity_of(recipe: Recipe, dataset: Dataset) -> RunIdentity:
     """The identity of a run: comments, and sections on what comes after the fit, may change."""
     sections = {"split", "inputs", "network", "fit", "adapt", "sparsify", "task"}
-    # Runs that an older kan-train began start as the paper has it, and their recipes had no key for it.
-    older = {"network": {"initialization"}} if recipe.network.initialization == "paper" else None
-    followed = recipe.model_dump_json(include=sections, exclude=older) + dataset.fingerprint
+    sections |= {"ensemble"} if recipe.ensemble is not None else set()
+    # Recipes of runs that an older kan-train began had no key for these; what it did is the default of each.
+    newer = {"network": {"initialization": "paper"}, "fit": {"schedule": "cosine", "smoothness": 0.0}}
+    idle = {
+        section: {key for key, default in keys.items() if getattr(getattr(recipe, section), key) == default}
+        for section, keys in newer.items()
+    }
+    followed = recipe.model_dump_json(include=sections, exclude=idle) + dataset.fingerprint
     parts = Split(dataset.train, dataset.validation, dataset.test)
     return RunIdentity(hashlib.sha256(followed.encode()).hexdigest(), parts.fingerprint(), recipe.split.column)
 
