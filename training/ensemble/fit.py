@@ -34,12 +34,19 @@ class DealtRows:
     Attributes:
         samples: Inputs and targets.
         folds: int64 ``[rows]``, the member that does not train on the row.
-        members: Number of members.
+        members: Number of members that are fitted now.
+        first: The first of them; the rows of other members' folds train all of these.
     """
 
     samples: Samples
     folds: Tensor
     members: int
+    first: int = 0
+
+    @property
+    def judging(self) -> Tensor:
+        """The numbers of the rows that one of these members leaves out."""
+        return ((self.folds >= self.first) & (self.folds < self.first + self.members)).nonzero()[:, 0]
 
 
 def begin_members(members: Sequence[KAN]) -> FitState:
@@ -108,20 +115,21 @@ def _fit_grid(state: FitState, rows: DealtRows, plan: FitSection, task: Task) ->
 
 def _evaluate(network: KAN, rows: DealtRows, step: int, train_loss: float, task: Task) -> Record:
     out_of_fold = out_of_fold_answers(network, rows)
-    y = rows.samples.y
+    y = rows.samples.y[rows.judging]
     validation_loss = float(loss(task, out_of_fold, y))
     return Record(network.layers[0].grid_size, step, train_loss, validation_loss, score(task, out_of_fold, y))
 
 
 def out_of_fold_answers(network: KAN, rows: DealtRows) -> Tensor:
-    """``[rows, outputs]``: each row's answer by the member that did not train on it.
+    """``[judging rows, outputs]``: each row's answer by the member that did not train on it.
 
     Args:
         network: The members side by side.
         rows: The rows and their folds.
     """
-    every = answers(network, rows.samples.x).view(len(rows.folds), rows.members, -1)
-    return every[torch.arange(len(rows.folds)), rows.folds]
+    some = rows.judging
+    every = answers(network, rows.samples.x[some]).view(len(some), rows.members, -1)
+    return every[torch.arange(len(some)), rows.folds[some] - rows.first]
 
 
 class _MembersAdam:
@@ -151,8 +159,9 @@ class _MembersAdam:
     def _step_on(self, batch: Tensor) -> Tensor:
         members = self._rows.members
         answered = self._network(self._rows.samples.x[batch]).view(len(batch), members, -1)
-        # The pairs of a row and a member that trains on it: all but one member of each row.
-        row, member = (self._rows.folds[batch][:, None] != torch.arange(members)).nonzero(as_tuple=True)
+        # The pairs of a row and a member that trains on it.
+        left_out_by = self._rows.folds[batch][:, None] - self._rows.first
+        row, member = (left_out_by != torch.arange(members)).nonzero(as_tuple=True)
         mean_loss = loss(self._task, answered[row, member], self._rows.samples.y[batch][row])
         self.torch.zero_grad()
         # Times the members: each gets the gradient that it would get alone.

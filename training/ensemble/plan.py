@@ -1,7 +1,7 @@
 """The fit of a recipe with [ensemble]: its rows, its start, its steps, its network."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -59,11 +59,15 @@ class EnsembleFit:
         rows = DealtRows(samples(dataset, numbers, inputs, outputs, dtype), folds, members)
         return cls(recipe, dataset, inputs, outputs, numbers, rows)
 
+    def some(self, first: int, end: int) -> "EnsembleFit":
+        """The fit of only the members from ``first`` to before ``end``."""
+        return replace(self, rows=replace(self.rows, first=first, members=end - first))
+
     def begin(self) -> FitState:
         """The state before the first step. Member m starts from the seed of the recipe plus m."""
         plan, x = self.recipe.fit, self.rows.samples.x
         members = []
-        for index in range(self.rows.members):
+        for index in range(self.rows.first, self.rows.first + self.rows.members):
             member = new_network(self.dataset, self.recipe, self.inputs, seed=plan.seed + index)
             check_samples(member, self.rows.samples, self.dataset.task, "training")
             members.append(standardize(first_grid(member, plan.grids[0], x, self.recipe.adapt), x))
@@ -76,6 +80,14 @@ class EnsembleFit:
     def network(self, state: FitState) -> KAN:
         """The mean of the best members, as one network."""
         return mean_network(separate(state.best, self.rows.members))
+
+    def chosen(self, state: FitState) -> Recipe:  # noqa: ARG002 - a search chooses
+        """The recipe whose keys the network was fitted by."""
+        return self.recipe
+
+    def notes(self, state: FitState) -> list[str]:  # noqa: ARG002 - a search has some
+        """None."""
+        return []
 
     def metrics(self, state: FitState) -> dict[str, float]:
         """The scores of the out-of-fold answers, by the names of the metrics of the validation rows."""

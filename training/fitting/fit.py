@@ -28,6 +28,27 @@ class TrainingDiverged(TrainingError):
     """The loss is not finite, and there is no earlier network to keep."""
 
 
+@dataclass(frozen=True)
+class Block:
+    """Some members of an ensemble, fitted by one candidate of a search.
+
+    Attributes:
+        candidate: Its index.
+        first: Index of the first member.
+        end: Index after the last member.
+        network: The members side by side.
+        loss: Loss of their out-of-fold answers; infinite if the fit diverged.
+        text: What to tell of it.
+    """
+
+    candidate: int
+    first: int
+    end: int
+    network: KAN
+    loss: float
+    text: str
+
+
 @dataclass
 class FitState:
     """A fit between two steps. A saved state continues as if the fit had never stopped.
@@ -41,6 +62,8 @@ class FitState:
         optimizer: State of the optimizer; empty at the start of a stage.
         history: One record per evaluation on the validation rows.
         diverged: Grid sizes whose fit ended early because numbers were not finite.
+        blocks: What a search has fitted so far.
+        share_done: The share of its work that a search has done; None: there is no search.
     """
 
     kan: KAN
@@ -51,6 +74,8 @@ class FitState:
     optimizer: dict[str, Any] = field(default_factory=dict)
     history: list[Record] = field(default_factory=list)
     diverged: list[int] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
+    share_done: float | None = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from kan_model import KAN
 from training.ensemble.plan import EnsembleFit
 from training.fitting.fit import FitState, begin, fit_steps
 from training.recipe.config import Recipe
+from training.search.fit import SearchFit
 from training.steps import StepData
 
 
@@ -23,6 +24,12 @@ class FreshFit(Protocol):
     def network(self, state: FitState) -> KAN:
         """The network of a fit that ended."""
 
+    def chosen(self, state: FitState) -> Recipe:
+        """The recipe whose keys the network was fitted by: the given one, or that of a search's winner."""
+
+    def notes(self, state: FitState) -> list[str]:
+        """What a person should know of the fit, for terminal and report."""
+
     def metrics(self, state: FitState) -> dict[str, float]:
         """Metrics that replace those of the same name, which the published network gives on the rows of a part."""
 
@@ -31,13 +38,14 @@ def fresh_fit(recipe: Recipe, kan: KAN, table: StepData) -> FreshFit:
     """The fit that the recipe asks for.
 
     Args:
-        recipe: With or without [ensemble].
+        recipe: With or without [ensemble] and [search].
         kan: A new network.
         table: The rows.
     """
     if recipe.ensemble is None:
         return SingleFit(recipe, kan, table)
-    return EnsembleFit.of(recipe, table.dataset, table.inputs, table.outputs, kan.dtype)
+    several = EnsembleFit if recipe.search is None else SearchFit
+    return several.of(recipe, table.dataset, table.inputs, table.outputs, kan.dtype)
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,14 @@ class SingleFit:
     def network(self, state: FitState) -> KAN:
         """The network with the lowest loss on the validation rows."""
         return state.best
+
+    def chosen(self, state: FitState) -> Recipe:  # noqa: ARG002 - a protocol's
+        """The recipe."""
+        return self.recipe
+
+    def notes(self, state: FitState) -> list[str]:  # noqa: ARG002 - a protocol's
+        """None."""
+        return []
 
     def metrics(self, state: FitState) -> dict[str, float]:  # noqa: ARG002 - a protocol's
         """None: the published network did not train on the validation rows."""

@@ -18,7 +18,7 @@ from kan_model.network import checkpoint
 from training.data.dataset import Dataset
 from training.data.split import Split
 from training.errors import TrainingError, quoted
-from training.fitting.fit import FitState
+from training.fitting.fit import Block, FitState
 from training.fitting.record import Record
 from training.recipe.config import Recipe
 
@@ -46,7 +46,7 @@ class RunIdentity:
 def identity_of(recipe: Recipe, dataset: Dataset) -> RunIdentity:
     """The identity of a run: comments, and sections on what comes after the fit, may change."""
     sections = {"split", "inputs", "network", "fit", "adapt", "sparsify", "task"}
-    sections |= {"ensemble"} if recipe.ensemble is not None else set()
+    sections |= {name for name in ("ensemble", "search") if getattr(recipe, name) is not None}
     # Recipes of runs that an older kan-train began had no key for these; what it did is the default of each.
     newer = {"network": {"initialization": "paper"}, "fit": {"schedule": "cosine", "smoothness": 0.0}}
     idle = {
@@ -103,6 +103,8 @@ class RunFolder:
             "optimizer": state.optimizer,
             "history": [asdict(record) for record in state.history],
             "diverged": state.diverged,
+            "blocks": [vars(block) | {"network": _encode_network(block.network)} for block in state.blocks],
+            "share_done": state.share_done,
         }
         torch.save(content, buffer)
         checkpoint.write_atomically(self._state, buffer.getvalue())
@@ -156,6 +158,9 @@ def _read_state(content: dict[str, Any]) -> FitState:
         optimizer=content["optimizer"],
         history=[Record(**record) for record in content["history"]],
         diverged=content["diverged"],
+        # An older kan-train had no search.
+        blocks=[Block(**block | {"network": _decode_network(block["network"])}) for block in content.get("blocks", ())],
+        share_done=content.get("share_done"),
     )
 
 

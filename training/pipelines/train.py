@@ -54,9 +54,9 @@ def _train_anew(run: Run, watcher: Watcher) -> Published:
         way = fresh_fit(recipe, kan, table)
         state = _fit_network(run, way, table, stop, watcher)
         network = way.network(state)
-        diagnostics = diagnose_fit(state, kan, recipe.fit, table)
+        diagnostics = [*diagnose_fit(state, kan, way.chosen(state).fit, table), *way.notes(state)]
         with torch_threads(threads_for(network, recipe.fit.batch_rows or len(dataset.train))):
-            finished = finish(network, recipe, table, lambda: _stop_if_asked(stop, run), watcher.on_message)
+            finished = finish(network, way.chosen(state), table, lambda: _stop_if_asked(stop, run), watcher.on_message)
         finished = replace(finished, notes=(*diagnostics, *finished.notes))
         trained = Trained(finished.kan, table.inputs, table.outputs)
         exported = export_graphs(recipe, dataset, trained, suggest_change(finished.kan), notes=finished.notes)
@@ -81,9 +81,12 @@ def _fit_network(run: Run, way: FreshFit, table: StepData, stop: Interruption, w
     state = _start_or_resume(run, way, table, identity)
     kept = time.monotonic()
     with torch_threads(threads_for(state.kan, run.recipe.fit.batch_rows or len(table.train.x))):
-        steps = way.steps(state)
+        steps, told = way.steps(state), len(state.blocks)
         for state in steps:
             watcher.on_step(state)
+            for block in state.blocks[told:]:
+                watcher.on_message(block.text)
+            told = len(state.blocks)
             asked = stop.requested  # read once: it may turn true between two looks
             if asked or time.monotonic() - kept > _SECONDS_BETWEEN_CHECKPOINTS:
                 run.folder.save_state(state, identity)

@@ -14,6 +14,7 @@ from training.recipe.fit_sections import (
     EnsembleSection,
     FitSection,
     PruneSection,
+    SearchSection,
     SparsifySection,
     SymbolicSection,
 )
@@ -32,7 +33,18 @@ from training.recipe.sections import (
 
 # Sections that a recipe with [model] continue_from must not have: the published version fixes them.
 _FRESH_ONLY = frozenset(
-    {"network", "inputs", "adapt", "sparsify", "prune", "symbolic", "attribution", "baseline", "ensemble"}
+    {
+        "network",
+        "inputs",
+        "adapt",
+        "ensemble",
+        "search",
+        "sparsify",
+        "prune",
+        "symbolic",
+        "attribution",
+        "baseline",
+    }
 )
 
 
@@ -48,6 +60,7 @@ class _Document(Section):
     fit: FitSection = Field(default_factory=lambda: FitSection(batch_rows=64))
     adapt: AdaptSection | None = None
     ensemble: EnsembleSection | None = None
+    search: SearchSection | None = None
     sparsify: SparsifySection | None = None
     prune: PruneSection | None = None
     symbolic: SymbolicSection | None = None
@@ -74,6 +87,8 @@ class _Document(Section):
             raise ValueError(
                 f"[ensemble]: not with {fault}; its members are fitted together by adam, without a penalty"
             )
+        if self.search is not None and self.ensemble is None:
+            raise ValueError("[search]: only with [ensemble]; the members' out-of-fold answers compare the candidates")
         self._check_continuation()
         return self
 

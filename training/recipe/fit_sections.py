@@ -68,6 +68,31 @@ class EnsembleSection(Section):
     members: int = Field(default=8, ge=2, le=32)
 
 
+class CandidateSection(Section):
+    """[[search.candidates]]: the keys of [network] and [fit] that a candidate changes."""
+
+    hidden: Counts | None = None
+    grids: Counts | None = None
+    steps: int | None = Field(default=None, ge=1)
+    batch_rows: int | None = Field(default=None, ge=1)
+    learning_rate: float | None = Field(default=None, gt=0.0, le=1e6)
+    weight_decay: float | None = Field(default=None, ge=0.0)
+    smoothness: float | None = Field(default=None, ge=0.0)
+
+    @model_validator(mode="after")
+    def _ascends(self) -> Self:
+        if self.grids is not None and (not self.grids or list(self.grids) != sorted(set(self.grids))):
+            raise ValueError(f"grids = {list(self.grids)}: wanted ascending grid sizes, e.g. [3, 5, 10]")
+        return self
+
+
+class SearchSection(Section):
+    """[search]: fit several candidates to some members each, and the best of them to all."""
+
+    budget: float = Field(default=2.0, gt=0.0)
+    candidates: Annotated[tuple[CandidateSection, ...], Field(strict=False, min_length=1, max_length=64)]
+
+
 class SparsifySection(Section):
     """[sparsify]: a penalty on large edges and on many of them (:func:`kan_model.analysis.penalty.penalty`)."""
 
