@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from training.data.column import class_words, has_decimal_commas, parse_numbers, words
 from training.data.split import SMALLEST_CLASS_ROWS
+from training.draft.fit_plan import FitPlan, plan_fit
 from training.draft.inspection import ColumnFacts, Inspection
 from training.errors import DataError, quoted
 
@@ -30,18 +31,6 @@ class SplitChoice:
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """Sizes of network and fit for a number of rows and inputs. The epochs take about a minute on a CPU."""
-
-    hidden: int
-    grids: tuple[int, ...]
-    epochs: int
-    batch_rows: int
-    learning_rate: float
-    weight_decay: float
-
-
-@dataclass(frozen=True)
 class Proposal:
     """Choices for a recipe. `splits` are in order of preference, because the first may not work on the table."""
 
@@ -52,7 +41,7 @@ class Proposal:
     missing: Literal["refuse", "median", "drop_rows"]
     why_missing: str
     splits: tuple[SplitChoice, ...]
-    sizes: Sizes
+    fit: FitPlan
 
 
 def propose(inspection: Inspection) -> Proposal:
@@ -89,7 +78,7 @@ def propose(inspection: Inspection) -> Proposal:
         missing=missing,
         why_missing=why_missing,
         splits=_splits(inspection, task),
-        sizes=_sizes(inspection.table.rows, width),
+        fit=plan_fit(inspection.table.rows, width, target.distinct if task == "classification" else 1),
     )
 
 
@@ -200,22 +189,3 @@ def _splits(inspection: Inspection, task: str) -> tuple[SplitChoice, ...]:
     else:
         why = "random: there is no column of plain dates in order and no column of ids that repeat"
     return (*choices, SplitChoice("random", None, why))
-
-
-def _sizes(rows: int, inputs: int) -> Sizes:
-    """Rules of thumb: fewer rows get a smaller and smoother network, more inputs get fewer and smaller steps."""
-    grids: tuple[int, ...]
-    if rows < 1000:
-        hidden, grids, batch_rows, weight_decay = 4, (3,), 32, 0.3
-    elif rows < 5000:
-        hidden, grids, batch_rows, weight_decay = 8, (3, 5), 64, 0.1
-    else:
-        hidden, grids, batch_rows, weight_decay = 16, (5, 10), 256, 0.01
-    if inputs > 100:
-        grids = grids[:1]
-    # A step changes the edges of all inputs at once, so more inputs need smaller steps.
-    learning_rate = 0.01 if inputs <= 100 else 0.002 if inputs <= 300 else 0.001
-    updates = 6000 * min(1.0, 300 / inputs)
-    updates_per_epoch = max(1.0, rows * 0.65 / batch_rows) * len(grids)
-    epochs = int(min(200, max(3, updates / updates_per_epoch)))
-    return Sizes(hidden, grids, epochs, batch_rows, learning_rate, weight_decay)
