@@ -14,7 +14,7 @@ from kan_model.formula.steps import Values, line, node_expressions, node_functio
 from kan_model.formula.text import columns, to_latex, to_text
 from kan_model.network.connections import Flags, active_edges, edges_from_inputs, edges_to_outputs
 from kan_model.network.network import KAN
-from kan_model.network.transform import Affine, InputTransform, OutputTransform, Softmax
+from kan_model.network.transform import Affine, Exponential, InputTransform, OutputTransform, Softmax
 
 Step = Callable[[Values], Values]
 
@@ -140,12 +140,12 @@ def _expressions(
         ]
     for index, layer in enumerate(kan.layers):
         values = node_expressions(index, layer, live[index], values)
-    if isinstance(outputs, Affine):
+    if isinstance(outputs, Affine | Exponential):
         values = [
             line(scale, value, center)
             for value, scale, center in zip(values, _numbers(outputs.scale), _numbers(outputs.center), strict=True)
         ]
-    return tuple(values)
+    return tuple(map(sympy.exp, values)) if isinstance(outputs, Exponential) else tuple(values)
 
 
 def _steps(kan: KAN, live: list[Flags], inputs: InputTransform | None, outputs: OutputTransform | None) -> list[Step]:
@@ -153,9 +153,11 @@ def _steps(kan: KAN, live: list[Flags], inputs: InputTransform | None, outputs: 
     if inputs is not None:
         shift, factor = inputs.center.astype(np.float64), inputs.scale.astype(np.float64)
         steps.insert(0, lambda x: (x - shift) * factor)
-    if isinstance(outputs, Affine):
+    if isinstance(outputs, Affine | Exponential):
         center, scale = outputs.center.astype(np.float64), outputs.scale.astype(np.float64)
         steps.append(lambda y: y * scale + center)
+    if isinstance(outputs, Exponential):
+        steps.append(np.exp)
     return steps
 
 
@@ -227,7 +229,7 @@ def _check_numbers(kan: KAN, inputs: InputTransform | None, outputs: OutputTrans
     for name, tensor in kan.state_dict().items():
         if not torch.isfinite(tensor).all():
             raise ValueError(f"{name} of the network has numbers that are not finite; wanted finite ones only")
-    affine = outputs if isinstance(outputs, Affine) else None
+    affine = None if isinstance(outputs, Softmax) else outputs
     for what, transform, width in (("inputs", inputs, kan.width[0]), ("outputs", affine, kan.width[-1])):
         if transform is None:
             continue

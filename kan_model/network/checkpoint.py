@@ -17,10 +17,11 @@ from kan_model.network.layer import KANLayer
 from kan_model.network.members import Members
 from kan_model.network.network import KAN
 from kan_model.network.symbolic_edge import SymbolicEdge
-from kan_model.network.transform import Affine, InputTransform, OutputTransform, Softmax
+from kan_model.network.transform import Affine, Exponential, InputTransform, OutputTransform, Softmax
 
-# Version 2 adds symbolic edges, version 3 biases. A network that has neither is written as 1, for older libraries.
-FORMAT_VERSIONS = (1, 2, 3)
+# Version 2 adds symbolic edges, version 3 biases, version 4 an exp of the outputs. A network without these is written
+# as 1, for older libraries.
+FORMAT_VERSIONS = (1, 2, 3, 4)
 
 
 def to_bytes(kan: KAN, inputs: InputTransform | None = None, outputs: OutputTransform | None = None) -> bytes:
@@ -29,6 +30,8 @@ def to_bytes(kan: KAN, inputs: InputTransform | None = None, outputs: OutputTran
     version = 2 if any("symbolic" in options for options in layers) else 1
     if any(layer.bias is not None for layer in kan.layers):
         version = 3
+    if isinstance(outputs, Exponential):
+        version = 4
     description: dict[str, Any] = {"format_version": version, "layers": layers}
     # safetensors refuses tensors that are views of others.
     tensors = {name: tensor.detach().contiguous().clone() for name, tensor in kan.state_dict().items()}
@@ -37,7 +40,9 @@ def to_bytes(kan: KAN, inputs: InputTransform | None = None, outputs: OutputTran
     if kan.members is not None:
         # No new version: a library that does not know members reads the network alone, which answers the same.
         description["members"] = vars(kan.members)
-    for prefix, transform in (("inputs", inputs), ("outputs", outputs if isinstance(outputs, Affine) else None)):
+    if isinstance(outputs, Exponential):
+        description["exponential"] = True
+    for prefix, transform in (("inputs", inputs), ("outputs", None if isinstance(outputs, Softmax) else outputs)):
         for name, values in vars(transform).items() if transform else ():
             if values is not None:
                 tensors[f"{prefix}.{name}"] = torch.from_numpy(values).clone()
@@ -67,14 +72,15 @@ def transforms(content: bytes) -> tuple[InputTransform | None, OutputTransform |
         ValueError: as :func:`from_bytes`.
     """
     try:
-        softmax = _description(content).get("softmax", False)
+        description = _description(content)
         tensors = load_tensors(content)
-        inputs, affine = _vectors(tensors, "inputs."), _vectors(tensors, "outputs.")
+        inputs, outputs = _vectors(tensors, "inputs."), _vectors(tensors, "outputs.")
         before = InputTransform(**inputs) if inputs else None
-        behind: OutputTransform | None = Affine(**affine) if affine else None
+        scaling = Exponential if description.get("exponential", False) else Affine
+        behind: OutputTransform | None = scaling(**outputs) if outputs else None
     except (SafetensorError, KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"not a KAN checkpoint: {error}") from error
-    return before, Softmax() if softmax else behind
+    return before, Softmax() if description.get("softmax", False) else behind
 
 
 def save(kan: KAN, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The transforms around a KAN: imputation and scaling of inputs, softmax or scaling of outputs.
+"""The transforms around a KAN: imputation and scaling of inputs; softmax, scaling or exp of outputs.
 
 Training (torch) and the graph (ONNX) use the same numbers, so they are stored as float32.
 """
@@ -60,4 +60,26 @@ class Affine:
         return y * torch.from_numpy(self.scale).to(y) + torch.from_numpy(self.center).to(y)
 
 
-OutputTransform = Softmax | Affine
+@dataclass(frozen=True)
+class Exponential:
+    """exp(y·scale + center): the positive answers of a network that gives their logarithms.
+
+    Attributes:
+        center: ``[outputs]``, a logarithm of the raw unit.
+        scale: ``[outputs]``, a factor of logarithms.
+    """
+
+    center: Vector
+    scale: Vector
+
+    @property
+    def logarithm(self) -> Affine:
+        """The transform without its exp: the logarithms of the answers."""
+        return Affine(self.center, self.scale)
+
+    def __call__(self, y: Tensor) -> Tensor:
+        """Raw values ``[rows, outputs]``, above 0, for network outputs."""
+        return torch.exp(self.logarithm(y))
+
+
+OutputTransform = Softmax | Affine | Exponential

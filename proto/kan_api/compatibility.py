@@ -1,14 +1,16 @@
 """Whether a newer version of a model can replace an older one. kan-train and kan-serve apply the same rule.
 
 Callers keep the name of a model and send the same requests as before. So a newer version must have the same features in
-the same order, the same task, and the same classes in the same order. A feature is its name, its column and its word.
+the same order, the same task, the same classes in the same order and, if it has several targets, these in the same
+order. A feature is its name, its column and its word.
 
 Three things are not compared:
 
 - `imputed`, because it depends on the training rows whether a missing cell can be answered.
 - The words of a column, because the features have them in the same order.
-- The number of outputs of a regression. If another network is imported under the same name, training publishes versions
-  that differ there, and a published version is served.
+- The number of outputs of a regression whose targets are not named. If another network is imported under the same
+  name, training publishes versions that differ there, and a published version is served.
+- The name of a single target.
 """
 
 from collections.abc import Sequence
@@ -35,6 +37,12 @@ def difference(older: ModelManifest, newer: ModelManifest) -> str:
         return (
             f"it answers otherwise than version {older.version}: {_counts(older.classes, newer.classes)}"
             f"class {place} is {was} there and {now} here"
+        )
+    if place := _first_difference(older.targets, newer.targets):
+        was, now = (_quoted(each.targets, place) for each in (older, newer))
+        return (
+            f"it answers otherwise than version {older.version}: {_counts(older.targets, newer.targets)}"
+            f"target {place} is {was} there and {now} here"
         )
     if place := _first_difference(list(map(_identity, older.features)), list(map(_identity, newer.features))):
         was, now = (_quoted([feature.name for feature in each.features], place) for each in (older, newer))

@@ -54,6 +54,19 @@ def test_what_callers_rely_on_must_stay(older: ModelManifest, newer: ModelManife
     assert difference(older, newer) == sentence
 
 
+def test_several_targets_must_stay() -> None:
+    """Their names, their order and their number; a caller reads an output by its place."""
+    older, newer = version(1, outputs=2), version(2, outputs=2)
+    older.targets[:], newer.targets[:] = ["a", "b"], ["b", "a"]
+    assert difference(older, newer) == ('it answers otherwise than version 1: target 1 is "a" there and "b" here')
+    del newer.targets[:]
+    assert difference(older, newer) == (
+        'it answers otherwise than version 1: 2 there and 0 here; target 1 is "a" there and nothing here'
+    )
+    older.targets[:], newer.targets[:] = ["a", "b"], ["a", "b"]
+    assert difference(older, newer) == ""
+
+
 def test_features_without_names_are_their_columns_and_words() -> None:
     """A manifest written by hand may leave names out; the sentence then tells columns and words."""
     older, newer = version(1), version(2)

@@ -1,29 +1,185 @@
-"""The loss that training minimizes, and the metric that people read."""
+"""The losses that training minimizes, and the metric that people read.
 
-from typing import Literal
+Each loss of a regression has an answer that is the best constant, and so tells what a fitted model answers:
+
+| loss | of an answer f to a target y | best constant |
+|---|---|---|
+| squared_error | (f − y)² | the mean |
+| huber | (f − y)², beyond δ 2δ·abs(f − y) − δ² | between mean and median |
+| mae | abs(f − y) | the median |
+| quantile | q·(y − f) if f is below y, else (1 − q)·(f − y) | the quantile q |
+| poisson | 2·(y·log y − y·f − y + exp f) | the mean, f its logarithm |
+| gamma | 2·(y·exp(−f) − 1 − log y + f) | the mean, f its logarithm |
+
+The last two are the deviances of the two distributions with a log link: the network gives the logarithm of its answer.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, mse_loss
 
+from training.recipe.sections import ObjectiveName, TaskSection
+
 Task = Literal["classification", "regression"]
 METRIC: dict[Task, str] = {"classification": "accuracy", "regression": "R²"}
+# The best constant of the Huber loss is found by so many reweighted means; it is exact to many digits after 20.
+_HUBER_STEPS = 50
 
 
-def loss(task: Task, outputs: Tensor, y: Tensor) -> Tensor:
-    """Mean loss over rows: cross entropy of logits, or squared error in units of the scaled target.
+@dataclass(frozen=True)
+class LossFunction:
+    """A loss and its numbers.
+
+    Attributes:
+        name: Which loss; "cross_entropy" is that of a classification.
+        quantile: For "quantile": the share of rows whose target is below the answer.
+        delta: For "huber", of each output or of all: the error above which it counts linearly. In the unit of the
+            targets that the loss is computed with.
+    """
+
+    name: ObjectiveName | Literal["cross_entropy"]
+    quantile: float = 0.5
+    delta: tuple[float, ...] = (1.0,)
+
+    @classmethod
+    def of(cls, section: TaskSection) -> Self:
+        """The loss that a recipe asks for, in the unit of the target."""
+        name = "cross_entropy" if section.kind == "classification" else section.objective
+        quantile = 0.5 if section.quantile is None else section.quantile
+        return cls(name, quantile, (1.0 if section.huber_delta is None else section.huber_delta,))
+
+    @property
+    def task(self) -> Task:
+        """The kind of targets."""
+        return "classification" if self.name == "cross_entropy" else "regression"
+
+    @property
+    def has_log_link(self) -> bool:
+        """Whether the network gives the logarithm of its answer."""
+        return self.name in ("poisson", "gamma")
+
+    @property
+    def metric(self) -> str:
+        """Name of :func:`score` for people."""
+        return METRIC[self.task] if self.name in ("cross_entropy", "squared_error") else "D²"
+
+    def in_units(self, scale: Tensor) -> "LossFunction":
+        """The same loss for targets that are divided by ``scale`` [outputs]."""
+        if self.name != "huber":
+            return self
+        delta = torch.tensor(self.delta, dtype=torch.float64) / scale.double()
+        return replace(self, delta=tuple(delta.tolist()))
+
+
+# A task stands for its usual loss.
+Loss = Task | LossFunction
+
+
+def loss_function(task: Loss) -> LossFunction:
+    """The loss of a task: cross entropy for a classification, squared error for a regression."""
+    if isinstance(task, LossFunction):
+        return task
+    return LossFunction("cross_entropy" if task == "classification" else "squared_error")
+
+
+def loss(task: Loss, outputs: Tensor, y: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Mean loss over rows and outputs.
 
     Args:
-        task: Classification: cross entropy. Regression: squared error.
+        task: Classification: cross entropy. Regression: squared error. Or another loss.
         outputs: ``[rows, outputs]``, the network's outputs before any transform.
-        y: int64 ``[rows]`` classes, or ``[rows, outputs]`` scaled targets.
+        y: int64 ``[rows]`` classes, or ``[rows, outputs]`` scaled targets; with a log link they are not logarithms.
+        weights: ``[rows]``, a factor of the loss of each row; None: all 1. With a mean of 1 over all rows the mean of
+            the losses of batches is the loss of all rows.
     """
-    return cross_entropy(outputs, y) if task == "classification" else mse_loss(outputs, y)
+    function = loss_function(task)
+    if weights is None and function.name in ("cross_entropy", "squared_error"):
+        return cross_entropy(outputs, y) if function.name == "cross_entropy" else mse_loss(outputs, y)
+    if function.name == "cross_entropy":
+        each = cross_entropy(outputs, y, reduction="none")
+    else:
+        each = _losses(function, outputs, y).mean(dim=1)
+    return each.mean() if weights is None else (weights * each).mean()
 
 
-def score(task: Task, outputs: Tensor, y: Tensor) -> float:
-    """Accuracy, the share of rows with the right class; or R², the share of variance explained. Higher is better."""
-    if task == "classification":
-        return float((outputs.argmax(dim=1) == y).double().mean())
-    variance = torch.var(y, correction=0)
-    return float(1 - mse_loss(outputs, y) / variance) if variance > 0 else float("nan")
+def score(task: Loss, outputs: Tensor, y: Tensor, weights: Tensor | None = None) -> float:
+    """Accuracy, the share of rows with the right class; or R², the share of variance explained. Higher is better.
+
+    Of other losses D²: the share of the loss of the best constant that the answers do without. With weights a row
+    counts as often as they say.
+    """
+    function = loss_function(task)
+    if function.name == "cross_entropy":
+        right = (outputs.argmax(dim=1) == y).double()
+        return float(right.mean() if weights is None else (weights * right).sum() / weights.sum())
+    if function.name != "squared_error":
+        constant = loss(function, best_constant(function, y, weights).expand_as(y), y, weights)
+        return float(1 - loss(function, outputs, y, weights) / constant) if constant > 0 else float("nan")
+    if weights is None:
+        variance = torch.var(y, correction=0)
+        return float(1 - mse_loss(outputs, y) / variance) if variance > 0 else float("nan")
+    share = weights[:, None] / weights.sum() / y.shape[1]
+    variance = (share * (y - (share * y).sum()).square()).sum()
+    return float(1 - (share * (outputs - y).square()).sum() / variance) if variance > 0 else float("nan")
+
+
+def best_constant(task: Loss, y: Tensor, weights: Tensor | None = None) -> Tensor:
+    """The outputs ``[outputs]`` of the best network that does not look at its inputs.
+
+    Args:
+        task: Regression, or one of its losses.
+        y: ``[rows, outputs]``.
+        weights: ``[rows]``; None: all 1.
+    """
+    function = loss_function(task)
+    share = torch.ones_like(y[:, :1]) if weights is None else weights[:, None].to(y)
+    share = share / share.sum()
+    if function.name in ("mae", "quantile"):
+        return _quantile(y, share[:, 0], function.quantile if function.name == "quantile" else 0.5)
+    if function.name == "huber":
+        delta = y.new_tensor(function.delta)
+        center = _quantile(y, share[:, 0], 0.5)
+        for _ in range(_HUBER_STEPS):
+            pull = share * (delta / (y - center).abs()).clamp(max=1.0)
+            center = (pull * y).sum(dim=0) / pull.sum(dim=0)
+        return center
+    mean = (share * y).sum(dim=0)
+    return mean.log() if function.has_log_link else mean
+
+
+def _losses(function: LossFunction, outputs: Tensor, y: Tensor) -> Tensor:
+    """Each loss ``[rows, outputs]`` of a regression; 0 is the least."""
+    match function.name:
+        case "mae":
+            return (outputs - y).abs()
+        case "huber":
+            delta, size = y.new_tensor(function.delta), (outputs - y).abs()
+            return torch.where(size <= delta, size.square(), delta * (2 * size - delta))
+        case "quantile":
+            short = y - outputs
+            return torch.maximum(function.quantile * short, (function.quantile - 1) * short)
+        case "poisson":
+            return 2 * (torch.xlogy(y, y) - y * outputs - y + outputs.exp())
+        case "gamma":
+            # expm1 keeps the digits of a small deviance.
+            apart = y.log() - outputs
+            return 2 * (torch.expm1(apart) - apart)
+        case _:
+            return (outputs - y).square()
+
+
+def _quantile(y: Tensor, share: Tensor, quantile: float) -> Tensor:
+    """The smallest value of each column so that at least ``quantile`` of the rows are not above it.
+
+    Args:
+        y: ``[rows, outputs]``.
+        share: ``[rows]``, which sums to 1.
+        quantile: Between 0 and 1.
+    """
+    ordered, order = y.sort(dim=0)
+    # Up to rounding of the sum.
+    reached = share[order].double().cumsum(dim=0) >= quantile - 1e-12
+    return ordered.gather(0, reached.int().argmax(dim=0, keepdim=True))[0]

@@ -7,17 +7,20 @@ import torch
 from torch import Tensor
 
 from kan_model import KAN, KANConfig
-from kan_model.network.transform import Affine, InputTransform, OutputTransform, Softmax
+from kan_model.network.transform import Affine, Exponential, InputTransform, OutputTransform, Softmax
 from kan_model.splines.bspline import uniform_knots
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
 from training.data.float32_limits import input_flaw
+from training.data.objective import LossFunction, best_constant
 from training.data.samples import Samples
 from training.data.split import RowNumbers
 from training.errors import DataError, quoted
 from training.recipe.config import Recipe
 
 Scaling = Literal["minmax", "standard", "none"]
+# Of a normal distribution, in standard deviations.
+_QUARTILES_APART = 1.349
 
 
 def input_transform(dataset: Dataset, scaling: Scaling) -> InputTransform:
@@ -46,11 +49,42 @@ def input_transform(dataset: Dataset, scaling: Scaling) -> InputTransform:
 
 
 def output_transform(dataset: Dataset) -> OutputTransform:
-    """Softmax for a classification; for a regression the mean and standard deviation of the training rows."""
+    """Softmax for a classification; for a regression center and scale of the targets of the training rows.
+
+    They are mean and standard deviation for squared error. For other losses the center is the best constant, and the
+    scale does not depend on outliers. On a log scale they are those of the logarithms, and exp is the last step, as it
+    is for a loss with a log link. Rows count as their weights say.
+    """
     if dataset.task == "classification":
         return Softmax()
-    y = dataset.y[dataset.train]
-    return Affine(y.mean(axis=0).astype(np.float32), y.std(axis=0).astype(np.float32))
+    is_log, function = dataset.target_scale == "log", dataset.loss
+    y = np.log(dataset.y[dataset.train]) if is_log else dataset.y[dataset.train]
+    weights = None if dataset.weights is None else dataset.weights[dataset.train]
+    if weights is None:
+        center, scale = y.mean(axis=0), y.std(axis=0)
+    else:
+        center = np.average(y, axis=0, weights=weights)
+        scale = np.sqrt(np.average((y - center) ** 2, axis=0, weights=weights))
+    if function.name != "squared_error":
+        targets, counts = torch.from_numpy(y), None if weights is None else torch.from_numpy(weights)
+        center = best_constant(function, targets, counts).numpy()
+        scale = np.ones_like(center) if function.has_log_link else _robust_scale(targets, counts, scale)
+    is_exp = is_log or function.has_log_link
+    return (Exponential if is_exp else Affine)(center.astype(np.float32), scale.astype(np.float32))
+
+
+def fitted_loss(dataset: Dataset, outputs: OutputTransform | None) -> LossFunction:
+    """What training minimizes, in the units of the network's outputs."""
+    if outputs is None or isinstance(outputs, Softmax):
+        return dataset.loss
+    return dataset.loss.in_units(torch.from_numpy(outputs.scale))
+
+
+def _robust_scale(y: Tensor, weights: Tensor | None, deviation: Numbers) -> Numbers:
+    """The standard deviation of a normal distribution with the same quartiles; the deviation where these are equal."""
+    low, high = (best_constant(LossFunction("quantile", share), y, weights).numpy() for share in (0.25, 0.75))
+    scale: Numbers = np.where(high > low, np.maximum((high - low) / _QUARTILES_APART, 1e-6 * deviation), deviation)
+    return scale
 
 
 def new_network(dataset: Dataset, recipe: Recipe, transform: InputTransform, *, seed: int | None = None) -> KAN:
@@ -94,13 +128,27 @@ def samples(
     outputs: OutputTransform | None,
     dtype: torch.dtype,
 ) -> Samples:
-    """The rows with imputed and scaled inputs and scaled targets, in the network's type."""
+    """The rows with imputed and scaled inputs, scaled targets, and weights of mean 1, in the network's type."""
     raw = torch.from_numpy(dataset.x[rows])
     x = (raw if inputs is None else inputs(raw)).to(dtype)
     y = torch.from_numpy(dataset.y[rows])
+    if isinstance(outputs, Exponential) and dataset.loss.has_log_link:
+        y = (y / torch.exp(torch.from_numpy(outputs.center).double())).to(dtype)
+    elif isinstance(outputs, Exponential):
+        y, outputs = torch.log(y), outputs.logarithm
     if isinstance(outputs, Affine):
         y = ((y - torch.from_numpy(outputs.center)) / torch.from_numpy(outputs.scale)).to(dtype)
-    return Samples(x, y)
+    return Samples(x, y, _weights(dataset, rows, dtype))
+
+
+def _weights(dataset: Dataset, rows: RowNumbers, dtype: torch.dtype) -> Tensor | None:
+    """The weights of rows in the loss: those of the rows times those of their classes; None if all count alike."""
+    if dataset.weights is None and not dataset.class_weights:
+        return None
+    weights = np.ones(len(rows)) if dataset.weights is None else dataset.weights[rows]
+    if dataset.class_weights:
+        weights = weights * np.array(dataset.class_weights)[dataset.y[rows]]
+    return torch.from_numpy(weights / weights.mean()).to(dtype)
 
 
 def feature_ranges(dataset: Dataset) -> tuple[Numbers, Numbers]:

@@ -11,11 +11,11 @@ from training.errors import RecipeError
 from training.recipe.sections import DataSection
 
 
-def load_source(data: DataSection) -> tuple[Table, tuple[str, ...], str]:
+def load_source(data: DataSection) -> tuple[Table, tuple[str, ...], str | tuple[str, ...]]:
     """The table of a recipe.
 
     Returns:
-        The table, the names of its input columns in order, and the name of its target column.
+        The table, the names of its input columns in order, and the name of its target column, or their names.
 
     Raises:
         DataError: the file cannot be read as a table.

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from training.data.column import times, words
+from training.data.table import Cells, Table
 from training.errors import DataError, quoted
 from training.recipe.sections import SplitSection
 
@@ -30,6 +32,41 @@ class Split:
         for rows in _as_tuple(self):
             digest.update(len(rows).to_bytes(8, "little") + rows.astype("<i8").tobytes())
         return digest.hexdigest()
+
+
+def read_split_key(section: SplitSection, table: Table) -> Cells:
+    """The split's key of each row: a time (NaN: missing), a group ("": missing), or 0 for a split without a column."""
+    column = section.column
+    if column is None:
+        return np.zeros(table.rows)
+    if section.kind == "time":
+        return times(table, column)
+    # Groups are stripped: otherwise "a" and "a " could be in different parts, and training rows of a group would leak
+    # into the test.
+    return np.array([word.strip() for word in words(table, column)], dtype=object)
+
+
+def split_rows(section: SplitSection, split_key: Cells, y: Cells, classes: tuple[str, ...]) -> Split:
+    """The parts of the rows.
+
+    Args:
+        section: Kind, fractions and seed.
+        split_key: As :func:`read_split_key` gives it, of the rows that are used; none is missing.
+        y: ``[rows]`` or ``[rows, targets]``; of a classification the class numbers.
+        classes: Names of the classes.
+
+    Raises:
+        DataError: too few rows, classes, times or groups.
+    """
+    match section.kind:
+        case "random":
+            return random_split(section, len(y))
+        case "stratified":
+            return stratified_split(section, y, classes)
+        case "time":
+            return time_split(section, split_key)
+        case "group":
+            return group_split(section, split_key)
 
 
 def random_split(section: SplitSection, rows: int) -> Split:

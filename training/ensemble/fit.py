@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from kan_model import KAN
-from training.data.objective import Task, loss, score
+from training.data.objective import Loss, loss, score
 from training.data.samples import Samples
 from training.ensemble.side_by_side import side_by_side
 from training.fitting.evaluation import answers
@@ -56,7 +56,7 @@ def begin_members(members: Sequence[KAN]) -> FitState:
 
 
 def fit_members(
-    state: FitState, rows: DealtRows, plan: FitSection, task: Task, adapt: AdaptSection | None = None
+    state: FitState, rows: DealtRows, plan: FitSection, task: Loss, adapt: AdaptSection | None = None
 ) -> Iterator[FitState]:
     """Fit all members in epochs of Adam and yield the state after each epoch.
 
@@ -91,7 +91,7 @@ def fit_members(
         yield state
 
 
-def _fit_grid(state: FitState, rows: DealtRows, plan: FitSection, task: Task) -> Iterator[FitState]:
+def _fit_grid(state: FitState, rows: DealtRows, plan: FitSection, task: Loss) -> Iterator[FitState]:
     adam = _MembersAdam(state.kan, rows, plan, task)
     if state.optimizer:
         adam.torch.load_state_dict(state.optimizer)
@@ -113,11 +113,11 @@ def _fit_grid(state: FitState, rows: DealtRows, plan: FitSection, task: Task) ->
         yield state
 
 
-def _evaluate(network: KAN, rows: DealtRows, step: int, train_loss: float, task: Task) -> Record:
-    out_of_fold = out_of_fold_answers(network, rows)
-    y = rows.samples.y[rows.judging]
-    validation_loss = float(loss(task, out_of_fold, y))
-    return Record(network.layers[0].grid_size, step, train_loss, validation_loss, score(task, out_of_fold, y))
+def _evaluate(network: KAN, rows: DealtRows, step: int, train_loss: float, task: Loss) -> Record:
+    answered, judged = out_of_fold_answers(network, rows), rows.samples[rows.judging]
+    validation_loss = float(loss(task, answered, judged.y, judged.weights))
+    validation_score = score(task, answered, judged.y, judged.weights)
+    return Record(network.layers[0].grid_size, step, train_loss, validation_loss, validation_score)
 
 
 def out_of_fold_answers(network: KAN, rows: DealtRows) -> Tensor:
@@ -135,7 +135,7 @@ def out_of_fold_answers(network: KAN, rows: DealtRows) -> Tensor:
 class _MembersAdam:
     """AdamW over batches of rows; the biases of nodes do not decay."""
 
-    def __init__(self, network: KAN, rows: DealtRows, plan: FitSection, task: Task) -> None:
+    def __init__(self, network: KAN, rows: DealtRows, plan: FitSection, task: Loss) -> None:
         self._network, self._rows, self._plan, self._task = network, rows, plan, task
         named = list(network.named_parameters())
         biases = [parameter for name, parameter in named if name.endswith("bias")]
@@ -162,7 +162,8 @@ class _MembersAdam:
         # The pairs of a row and a member that trains on it.
         left_out_by = self._rows.folds[batch][:, None] - self._rows.first
         row, member = (left_out_by != torch.arange(members)).nonzero(as_tuple=True)
-        mean_loss = loss(self._task, answered[row, member], self._rows.samples.y[batch][row])
+        samples = self._rows.samples[batch][row]
+        mean_loss = loss(self._task, answered[row, member], samples.y, samples.weights)
         self.torch.zero_grad()
         # Times the members: each gets the gradient that it would get alone.
         whole = mean_loss * members

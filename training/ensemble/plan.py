@@ -10,7 +10,7 @@ from kan_model import KAN, mean_network
 from kan_model.network.transform import InputTransform, OutputTransform
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
-from training.data.preparation import new_network, samples
+from training.data.preparation import fitted_loss, new_network, samples
 from training.data.samples import check_samples
 from training.data.split import RowNumbers
 from training.ensemble.fit import DealtRows, begin_members, fit_members, out_of_fold_answers
@@ -19,7 +19,7 @@ from training.ensemble.side_by_side import separate
 from training.ensemble.start import standardize
 from training.fitting.fit import FitState
 from training.fitting.grids import first_grid
-from training.publishing.manifest import scores_of_answered
+from training.publishing.metrics import score_rows
 from training.recipe.config import Recipe
 
 
@@ -75,7 +75,9 @@ class EnsembleFit:
 
     def steps(self, state: FitState) -> Iterator[FitState]:
         """As :func:`training.ensemble.fit.fit_members`."""
-        return fit_members(state, self.rows, self.recipe.fit, self.dataset.task, self.recipe.adapt)
+        return fit_members(
+            state, self.rows, self.recipe.fit, fitted_loss(self.dataset, self.outputs), self.recipe.adapt
+        )
 
     def network(self, state: FitState) -> KAN:
         """The mean of the best members, as one network."""
@@ -93,7 +95,7 @@ class EnsembleFit:
         """The scores of the out-of-fold answers, by the names of the metrics of the validation rows."""
         answered = self.outputs(out_of_fold_answers(state.best, self.rows).double())
         answers: Numbers = answered.numpy()
-        found = scores_of_answered(self.dataset.task, self.dataset.y[self.numbers], answers)
+        found = score_rows(self.dataset, self.numbers, answers)
         return {f"validation_{name}": value for name, value in found.items()}
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from kan_model import KAN, parameter_count
-from training.data.objective import Task, loss, score
+from training.data.objective import Loss, loss, score
 from training.data.samples import Samples, check_samples
 from training.fitting.evaluation import answers
 from training.fitting.fit import fit_module
@@ -46,7 +46,7 @@ def fit_baseline(
     train: Samples,
     validation: Samples,
     plan: FitSection,
-    task: Task,
+    task: Loss,
     *,
     judging: Samples | None = None,
     depth: int = 2,
@@ -83,8 +83,8 @@ def fit_baseline(
     return Baseline(
         found.best,
         parameter_count(found.best),
-        float(loss(task, outputs, judging.y)),
-        score(task, outputs, judging.y),
+        float(loss(task, outputs, judging.y, judging.weights)),
+        score(task, outputs, judging.y, judging.weights),
         found.history,
     )
 

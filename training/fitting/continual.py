@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kan_model import KAN
 from kan_model.analysis.edge_values import first_flaw
-from training.data.objective import Task
+from training.data.objective import Loss, loss_function
 from training.data.samples import Samples, check_rows, check_samples
 from training.fitting.evaluation import answers, block_rows
 from training.fitting.fit import TrainingDiverged, fit_module
@@ -64,11 +64,12 @@ def fit_on(
     new_rows: Tensor,
     new_targets: Tensor,
     *,
-    task: Task = "regression",
+    task: Loss = "regression",
     plan: FitSection = LBFGS,
     validation: Samples | None = None,
     old_rows: Tensor | None = None,
     protect_old: bool = False,
+    new_weights: Tensor | None = None,
     on_evaluation: Callable[[Record], None] | None = None,
 ) -> Continued:
     """Fit only the coefficients that the new rows touch.
@@ -95,6 +96,7 @@ def fit_on(
         validation: Rows that choose the best step, the unchanged network included; None: the new rows choose.
         old_rows: ``[rows, inputs]``, for which the change of the answers is reported; they are not fitted.
         protect_old: Freeze the coefficients that the old rows touch.
+        new_weights: ``[rows]`` of mean 1, how much each new row counts; None: all alike.
         on_evaluation: Called with the record of each evaluation.
 
     Returns:
@@ -111,7 +113,7 @@ def fit_on(
     if plan.weight_decay > 0:
         raise ValueError(f"weight_decay is {plan.weight_decay:g}; wanted 0, because it changes every coefficient")
     check_finite(kan)
-    new = _check_samples(kan, Samples(new_rows, new_targets), task, "new")
+    new = _check_samples(kan, Samples(new_rows, new_targets, new_weights), task, "new")
     validation = new if validation is None else _check_samples(kan, validation, task, "validation")
     old = None if old_rows is None else old_rows.detach().to(kan.layers[0].coefficients)
     if old is not None:
@@ -170,7 +172,8 @@ def _exclude_touched(touched: Sequence[Tensor], kan: KAN, old: Tensor | None) ->
 
 
 def _to_float64(samples: Samples) -> Samples:
-    return Samples(samples.x.double(), samples.y.double() if samples.y.is_floating_point() else samples.y)
+    y = samples.y.double() if samples.y.is_floating_point() else samples.y
+    return Samples(samples.x.double(), y, None if samples.weights is None else samples.weights.double())
 
 
 def _count_outside(kan: KAN, rows: Tensor) -> int:
@@ -186,10 +189,11 @@ def _drift(before: Tensor, after: Tensor) -> Drift:
     return Drift(float(moved.max()), float(moved.square().mean().sqrt()))
 
 
-def _check_samples(kan: KAN, samples: Samples, task: Task, which: str) -> Samples:
+def _check_samples(kan: KAN, samples: Samples, task: Loss, which: str) -> Samples:
     """The samples in the network's type."""
     like = kan.layers[0].coefficients
-    y = samples.y.to(like) if task == "regression" else samples.y
-    result = Samples(samples.x.detach().to(like), y.detach())
+    y = samples.y.to(like) if loss_function(task).task == "regression" else samples.y
+    weights = None if samples.weights is None else samples.weights.to(like)
+    result = Samples(samples.x.detach().to(like), y.detach(), weights)
     check_samples(kan, result, task, which)
     return result

@@ -3,15 +3,15 @@
 import copy
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from torch import nn
 
 from kan_model import KAN, refine_grid
 from kan_model.analysis.edge_values import first_flaw
-from training.data.objective import Task, loss
+from training.data.objective import Loss, loss
 from training.data.samples import Samples, check_samples
 from training.errors import TrainingError
 from training.fitting.evaluation import answers
@@ -19,6 +19,7 @@ from training.fitting.grids import first_grid, next_grid, parameters_on
 from training.fitting.least_squares import check_parameters
 from training.fitting.optimizers import Objective, Optimizer, optimizer_for
 from training.fitting.record import Record, evaluate
+from training.fitting.state import FitState as FitState
 from training.recipe.fit_sections import AdaptSection, FitSection, SparsifySection
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -26,56 +27,6 @@ Network = TypeVar("Network", bound=nn.Module)
 
 class TrainingDiverged(TrainingError):
     """The loss is not finite, and there is no earlier network to keep."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """Some members of an ensemble, fitted by one candidate of a search.
-
-    Attributes:
-        candidate: Its index.
-        first: Index of the first member.
-        end: Index after the last member.
-        network: The members side by side.
-        loss: Loss of their out-of-fold answers; infinite if the fit diverged.
-        text: What to tell of it.
-    """
-
-    candidate: int
-    first: int
-    end: int
-    network: KAN
-    loss: float
-    text: str
-
-
-@dataclass
-class FitState:
-    """A fit between two steps. A saved state continues as if the fit had never stopped.
-
-    Attributes:
-        kan: The current network.
-        best: The network with the lowest validation loss so far, on any grid; before any evaluation the given one.
-        best_loss: Validation loss of ``best``; infinite before any evaluation.
-        stage: Index of the current grid in the plan.
-        step: Number of steps done on this grid.
-        optimizer: State of the optimizer; empty at the start of a stage.
-        history: One record per evaluation on the validation rows.
-        diverged: Grid sizes whose fit ended early because numbers were not finite.
-        blocks: What a search has fitted so far.
-        share_done: The share of its work that a search has done; None: there is no search.
-    """
-
-    kan: KAN
-    best: KAN
-    best_loss: float = math.inf
-    stage: int = 0
-    step: int = 0
-    optimizer: dict[str, Any] = field(default_factory=dict)
-    history: list[Record] = field(default_factory=list)
-    diverged: list[int] = field(default_factory=list)
-    blocks: list[Block] = field(default_factory=list)
-    share_done: float | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +42,7 @@ class ModuleFit(Generic[Network]):
     history: tuple[Record, ...]
 
 
-def fit(kan: KAN, train: Samples, validation: Samples, plan: FitSection, task: Task) -> FitState:
+def fit(kan: KAN, train: Samples, validation: Samples, plan: FitSection, task: Loss) -> FitState:
     """Run :func:`fit_steps` to its end; ``.best`` of the result is the trained network."""
     state = begin(kan, plan)
     for _ in fit_steps(state, train, validation, plan, task):
@@ -125,7 +76,7 @@ def fit_steps(
     train: Samples,
     validation: Samples,
     plan: FitSection,
-    task: Task,
+    task: Loss,
     sparsify: SparsifySection | None = None,
     adapt: AdaptSection | None = None,
 ) -> Iterator[FitState]:
@@ -183,7 +134,7 @@ def fit_steps(
         yield state
 
 
-def _count_start(state: FitState, train: Samples, validation: Samples, task: Task) -> None:
+def _count_start(state: FitState, train: Samples, validation: Samples, task: Loss) -> None:
     """Evaluate the given network and the same network on the first grid, and keep the better one as the best."""
     given = state.best
     for network in (state.kan, given):
@@ -197,7 +148,7 @@ def fit_module(
     train: Samples,
     validation: Samples,
     plan: FitSection,
-    task: Task,
+    task: Loss,
     check: Callable[[], None] | None = None,
     on_evaluation: Callable[[Record], None] | None = None,
 ) -> ModuleFit[Network]:
@@ -241,7 +192,7 @@ def fit_module(
 
 
 def _steps(
-    network: nn.Module, optimizer: Optimizer, place: tuple[int, int], steps: int, validation: Samples, task: Task
+    network: nn.Module, optimizer: Optimizer, place: tuple[int, int], steps: int, validation: Samples, task: Loss
 ) -> Iterator[tuple[int, Record]]:
     """Go on from ``place`` (grid, steps done) to the end of the grid: the number of steps done, and the record.
 
@@ -257,9 +208,9 @@ def _steps(
         yield step, record
 
 
-def _evaluate_start(network: nn.Module, train: Samples, validation: Samples, task: Task) -> Record | None:
+def _evaluate_start(network: nn.Module, train: Samples, validation: Samples, task: Loss) -> Record | None:
     """Evaluate a network before its first step."""
-    return evaluate(network, 0, float(loss(task, answers(network, train.x), train.y)), validation, task)
+    return evaluate(network, 0, float(loss(task, answers(network, train.x), train.y, train.weights)), validation, task)
 
 
 def _flaw(network: nn.Module, train: Samples) -> str:

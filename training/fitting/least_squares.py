@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from training.data.objective import Task, loss
+from training.data.objective import Loss, Task, loss, loss_function
 from training.data.samples import Samples
 from training.errors import FitRefused
 from training.fitting.evaluation import answers
@@ -38,12 +38,19 @@ class LevenbergMarquardt:
     Schraudolph, Fast curvature matrix-vector products for second-order gradient descent (2002).
     """
 
-    def __init__(self, network: nn.Module, train: Samples, task: Task) -> None:
+    def __init__(self, network: nn.Module, train: Samples, task: Loss) -> None:
         """Prepare the fit of a network ``[rows, inputs]`` to ``[rows, outputs]`` that computes each row alone.
 
         Raises:
-            FitRefused: more than 4096 parameters.
+            FitRefused: more than 4096 parameters, or a loss that is neither squared error nor that of classes.
         """
+        function = loss_function(task)
+        if function.name not in ("squared_error", "cross_entropy"):
+            raise FitRefused(
+                f'levenberg-marquardt takes squared error only, and the objective is "{function.name}"; wanted adam or '
+                "lbfgs"
+            )
+        task = function.task
         check_parameters(sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad))
         self._network, self._train, self._task = network, train, task
         self._problem = LeastSquares.of(network, train, task)
@@ -75,7 +82,7 @@ class LevenbergMarquardt:
         return Advance(place[1] + 1, train_loss, at_end=found is None)
 
     def _loss_of_network(self) -> float:
-        return float(loss(self._task, answers(self._network, self._train.x), self._train.y))
+        return float(loss(self._task, answers(self._network, self._train.x), self._train.y, self._train.weights))
 
 
 def check_parameters(count: int, grid_size: int | None = None) -> None:

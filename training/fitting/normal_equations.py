@@ -38,20 +38,23 @@ class LeastSquares:
         model: The answers as a function of the parameters.
         y: ``[rows, outputs]``, or classes ``[rows]``.
         task: The loss to minimize.
+        weights: ``[rows]``; None: all 1.
     """
 
     model: OnRows
     y: Tensor
     task: Task
+    weights: Tensor | None = None
 
     @classmethod
     def of(cls, network: nn.Module, train: Samples, task: Task) -> "LeastSquares":
         """The problem of fitting a network, which is not changed."""
-        return cls(on_rows(network, train.x), train.y if task == "classification" else train.y.double(), task)
+        y = train.y if task == "classification" else train.y.double()
+        return cls(on_rows(network, train.x), y, task, None if train.weights is None else train.weights.double())
 
     def loss(self, place: Tensor) -> float:
         """The mean loss over the rows with these parameters."""
-        return float(loss(self.task, self.model.answers(place), self.y))
+        return float(loss(self.task, self.model.answers(place), self.y, self.weights))
 
     def normal(self, place: Tensor) -> NormalEquations:
         """The normal equations around these parameters.
@@ -60,6 +63,8 @@ class LeastSquares:
 
         - regression: JᵀJ and Jᵀ(answers − targets), half the gradient of the squared error;
         - classification: Jᵀ(diag p − p pᵀ)J and Jᵀ(p − one-hot), of the cross entropy.
+
+        With weights of rows, J and the residuals of a row have the root of its weight as a factor.
 
         The scale is the mean of the diagonal of JᵀJ, for a classification divided by the number of classes. It does not
         go to 0 as p goes to 0 and 1.
@@ -72,8 +77,13 @@ class LeastSquares:
             rows = slice(start, start + step)
             part = block[: len(self.y[rows])]
             answers = self.model.write_jacobian(place, rows, part)
+            residual = self._residual(answers, self.y[rows])
+            if self.weights is not None:
+                roots = self.weights[rows].sqrt()
+                part.mul_(roots[:, None, None])
+                residual = residual * roots[:, None]
             flat = part.flatten(0, 1)
-            gradient.addmv_(flat.t(), self._residual(answers, self.y[rows]).flatten())
+            gradient.addmv_(flat.t(), residual.flatten())
             if self.task == "classification":
                 squares += flat.square().sum()
                 _weight_rows(part, answers.softmax(dim=1))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from kan_model import KAN
 from kan_model.analysis.penalty import unchecked_penalty
 from kan_model.network.edge_sums import is_plain
-from training.data.objective import Task, loss
+from training.data.objective import Loss, loss
 from training.data.samples import Samples
 from training.errors import FitRefused
 from training.fitting.least_squares import LevenbergMarquardt
@@ -44,7 +44,7 @@ class Optimizer(Protocol):
 class Objective:
     """What the optimizer minimizes: the loss of the task plus the penalties on edges and on curves that bend."""
 
-    task: Task
+    task: Loss
     sparsify: SparsifySection | None = None
     smoothness: float = 0.0
 
@@ -117,12 +117,12 @@ class _Adam:
         self._torch.param_groups[0]["lr"] = self._plan.learning_rate * rate_at(self._plan.schedule, share)
 
     def _step_on(self, rows: Tensor) -> Tensor:
-        batch = Samples(self._train.x[rows], self._train.y[rows])
+        batch = self._train[rows]
         return self._step(self._network(batch.x), batch)
 
     def _step(self, outputs: Tensor, batch: Samples) -> Tensor:
         """Do one step; returns the loss before it, without the penalty."""
-        batch_loss = loss(self._objective.task, outputs, batch.y)
+        batch_loss = loss(self._objective.task, outputs, batch.y, batch.weights)
         self._torch.zero_grad()
         torch.autograd.backward(self._objective.with_penalty(batch_loss, self._network, batch.x))
         self._torch.step()
@@ -193,4 +193,4 @@ class _LBFGS:
         return torch.full_like(value, most) if self._first is None else (10 * self._first).clamp(max=most)
 
     def _loss(self) -> Tensor:
-        return loss(self._objective.task, self._answers(), self._train.y)
+        return loss(self._objective.task, self._answers(), self._train.y, self._train.weights)

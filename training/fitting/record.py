@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from kan_model import KAN
-from training.data.objective import Task, loss, score
+from training.data.objective import Loss, loss, score
 from training.data.samples import Samples
 from training.fitting.evaluation import answers
 
@@ -40,11 +40,11 @@ class Record:
     validation_score: float
 
 
-def evaluate(network: nn.Module, step: int, train_loss: float, validation: Samples, task: Task) -> Record | None:
+def evaluate(network: nn.Module, step: int, train_loss: float, validation: Samples, task: Loss) -> Record | None:
     """Evaluate the network on the validation rows after ``step`` steps on its grid; None if a loss is not finite."""
     outputs = answers(network, validation.x)
-    validation_loss = float(loss(task, outputs, validation.y))
+    validation_loss = float(loss(task, outputs, validation.y, validation.weights))
     if not (math.isfinite(train_loss) and math.isfinite(validation_loss)):
         return None
     grid_size = network.layers[0].grid_size if isinstance(network, KAN) else 0
-    return Record(grid_size, step, train_loss, validation_loss, score(task, outputs, validation.y))
+    return Record(grid_size, step, train_loss, validation_loss, score(task, outputs, validation.y, validation.weights))

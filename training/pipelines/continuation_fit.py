@@ -7,13 +7,14 @@ import numpy as np
 
 from kan_api.v1.manifest_pb2 import Feature, ModelManifest
 from training.data.encoding import Numbers
-from training.data.preparation import samples
+from training.data.preparation import fitted_loss, samples
 from training.errors import TrainingError
 from training.fitting.continual import Continued, fit_on
 from training.fitting.record import Record
 from training.pipelines.continuation_start import Start, scale_rows
 from training.publishing.export import Trained
-from training.publishing.manifest import BEFORE, UNANSWERED, predict, scores_of_answered
+from training.publishing.manifest import BEFORE, predict
+from training.publishing.metrics import UNANSWERED, score_rows
 from training.recipe.config import Recipe
 from training.threads import threads_for, torch_threads
 
@@ -65,11 +66,12 @@ def learn_on(recipe: Recipe, start: Start, on_evaluation: Callable[[Record], Non
                 kan,
                 new.x,
                 new.y,
-                task=dataset.task,
+                task=fitted_loss(dataset, outputs),
                 plan=recipe.fit,
                 validation=validation,
                 old_rows=None if start.old_rows is None else scale_rows(version, start.old_rows).to(kan.dtype),
                 protect_old=recipe.fit.protect_old,
+                new_weights=new.weights,
                 on_evaluation=lambda record: on_evaluation(replace(record, grid_size=grid)),
             )
     except ValueError as error:
@@ -77,8 +79,7 @@ def learn_on(recipe: Recipe, start: Start, on_evaluation: Callable[[Record], Non
     history = tuple(replace(record, grid_size=grid) for record in continued.history)
     trained = Trained(continued.kan, inputs, outputs)
     before, after = (
-        scores_of_answered(dataset.task, dataset.y[dataset.test], predict(each, dataset.x[dataset.test]))
-        for each in (version.trained, trained)
+        score_rows(dataset, dataset.test, predict(each, dataset.x[dataset.test])) for each in (version.trained, trained)
     )
     return Learned(trained, continued, history, _write_notes(start, continued, before, after), before)
 

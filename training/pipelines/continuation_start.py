@@ -81,20 +81,28 @@ def _check_splines(version: Version) -> None:
         )
 
 
-def _check_same(version: Version, recipe: Recipe, columns: Sequence[Column], target: str) -> None:
+def _check_same(version: Version, recipe: Recipe, columns: Sequence[Column], target: str | tuple[str, ...]) -> None:
     """Task, target and input columns, with their words, are those of the version."""
     manifest = version.manifest
     task = "classification" if manifest.task == TASK_CLASSIFICATION else "regression"
     if task != recipe.task.kind:
         raise VersionError(f"{version.folder}: was trained for {task}; the recipe has [task] kind = {recipe.task.kind}")
-    if manifest.target != target:
-        raise VersionError(f"{version.folder}: predicts {quoted(manifest.target)}; the recipe has {quoted(target)}")
+    fitted = manifest.objective
+    # An older version has no such fields. Quantile and delta may change: the transforms do not depend on them.
+    keys = {"objective": fitted.loss or "squared_error", "target_scale": fitted.target_scale or "linear"}
+    for key, before in keys.items():
+        if before != (here := getattr(recipe.task, key)):
+            raise VersionError(f'{version.folder}: was trained with [task] {key} = "{before}"; the recipe has "{here}"')
+    predicted = tuple(manifest.targets) or (manifest.target,)
+    wanted = (target,) if isinstance(target, str) else target
+    if predicted != wanted:
+        raise VersionError(f"{version.folder}: predicts {quoted_list(predicted)}; the recipe has {quoted_list(wanted)}")
     was = [Column(column.name, tuple(column.categories)) for column in manifest.columns]
     now = list(columns)
     if was != now:
         place = next((i for i, (a, b) in enumerate(zip(was, now, strict=False)) if a != b), min(len(was), len(now)))
-        before, here = (_describe_column(each[place]) if place < len(each) else "nothing" for each in (was, now))
-        raise VersionError(f"{version.folder}: takes {before} as column {place + 1}; the recipe has {here}")
+        there, given = (_describe_column(each[place]) if place < len(each) else "nothing" for each in (was, now))
+        raise VersionError(f"{version.folder}: takes {there} as column {place + 1}; the recipe has {given}")
 
 
 def _describe_column(column: Column) -> str:

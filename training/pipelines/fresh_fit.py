@@ -63,8 +63,7 @@ class SingleFit:
     def steps(self, state: FitState) -> Iterator[FitState]:
         """As :func:`training.fitting.fit.fit_steps`."""
         recipe, table = self.recipe, self.table
-        task = table.dataset.task
-        return fit_steps(state, table.train, table.validation, recipe.fit, task, recipe.sparsify, recipe.adapt)
+        return fit_steps(state, table.train, table.validation, recipe.fit, table.loss, recipe.sparsify, recipe.adapt)
 
     def network(self, state: FitState) -> KAN:
         """The network with the lowest loss on the validation rows."""

@@ -65,7 +65,7 @@ def _cuts_through_a_time(recipe: Recipe, dataset: Dataset) -> bool:
 
 def _repeat_first_step(recipe: Recipe, kan: KAN, table: StepData) -> Record | None:
     """The first line of the loss curve on today's rows; None where a number in it is not finite."""
-    plan, train, task = recipe.fit, table.train, table.dataset.task
+    plan, train, task = recipe.fit, table.train, table.loss
     start = begin(kan, plan, train, recipe.adapt)
     threads = torch_threads(threads_for(kan, plan.batch_rows or len(train.x)))
     with plain_arithmetic(), threads, suppress(TrainingDiverged):

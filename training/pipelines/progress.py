@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from training.data.dataset import Dataset
-from training.data.objective import METRIC
+from training.data.objective import LossFunction
 from training.fitting.fit import FitState
 from training.fitting.record import Record
 from training.pipelines.watcher import Watcher
@@ -74,7 +74,7 @@ class ProgressBar(Watcher):
         self._show(record, self._steps if ended else record.step, grid_ended=ended)
 
     def _show(self, last: Record, done: int, *, grid_ended: bool) -> None:
-        metric = f"{METRIC[self._recipe.task.kind]} {last.validation_score:.4f}"
+        metric = f"{LossFunction.of(self._recipe.task).metric} {last.validation_score:.4f}"
         loss = f"grid {last.grid_size}  loss {last.train_loss:.3g}"
         self._bar.update(self._task, completed=done, numbers=f"{loss}  {metric}")
         if grid_ended:

@@ -18,8 +18,8 @@ from kan_model.network import checkpoint
 from training.data.dataset import Dataset
 from training.data.split import Split
 from training.errors import TrainingError, quoted
-from training.fitting.fit import Block, FitState
 from training.fitting.record import Record
+from training.fitting.state import Block, FitState
 from training.recipe.config import Recipe
 
 
@@ -48,7 +48,17 @@ def identity_of(recipe: Recipe, dataset: Dataset) -> RunIdentity:
     sections = {"split", "inputs", "network", "fit", "adapt", "sparsify", "task"}
     sections |= {name for name in ("ensemble", "search") if getattr(recipe, name) is not None}
     # Recipes of runs that an older kan-train began had no key for these; what it did is the default of each.
-    newer = {"network": {"initialization": "paper"}, "fit": {"schedule": "cosine", "smoothness": 0.0}}
+    newer: dict[str, dict[str, object]] = {
+        "network": {"initialization": "paper"},
+        "fit": {"schedule": "cosine", "smoothness": 0.0},
+        "task": {
+            "objective": "squared_error",
+            "quantile": None,
+            "huber_delta": None,
+            "target_scale": "linear",
+            "class_weights": None,
+        },
+    }
     idle = {
         section: {key for key, default in keys.items() if getattr(getattr(recipe, section), key) == default}
         for section, keys in newer.items()

@@ -2,26 +2,26 @@
 
 import datetime
 import importlib.metadata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from sklearn import metrics as sk
 
 from kan_api.v1 import manifest_pb2 as pb
 from kan_model import parameter_count
 from kan_model.onnx_runtime import Session, open_session
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
-from training.data.objective import Task
 from training.data.preparation import feature_ranges
 from training.data.split import RowNumbers
 from training.fitting.evaluation import answers, block_rows
 from training.publishing.export import Exported, Trained, describe, explanation
+from training.publishing.metrics import UNANSWERED as UNANSWERED
+from training.publishing.metrics import evaluate as evaluate
+from training.publishing.metrics import scores as scores
+from training.publishing.metrics import scores_of_answered as scores_of_answered
 from training.recipe.config import Recipe
 
-# The metric that counts rows without a finite answer. The other metrics are computed on the rest.
-UNANSWERED = "unanswered_rows"
 # Prefix of the previous version's metrics in the manifest of a version that was trained further.
 BEFORE = "before_test_"
 _HISTOGRAM_BINS = 20
@@ -97,10 +97,10 @@ def histogram(values: Numbers) -> pb.Histogram:
     return pb.Histogram(edges=edges, counts=counts)
 
 
-def output_names(classes: Sequence[str], target: str, outputs: int) -> tuple[str, ...]:
-    """One name per output of the network: the classes, the target, or the target with a number."""
-    if classes:
-        return tuple(classes)
+def output_names(classes: Sequence[str], target: str, outputs: int, targets: Sequence[str] = ()) -> tuple[str, ...]:
+    """One name per output of the network: the classes, the targets, or the one target with a number."""
+    if classes or targets:
+        return tuple(classes or targets)
     return (target,) if outputs == 1 else tuple(f"{target} {number}" for number in range(1, outputs + 1))
 
 
@@ -119,11 +119,26 @@ def outline(recipe: Recipe, dataset: Dataset) -> pb.ModelManifest:
     return pb.ModelManifest(
         name=recipe.model.name,
         task=_TASKS[dataset.task],
-        target=dataset.target,
+        target=dataset.target if len(dataset.targets) == 1 else "",
+        targets=dataset.targets if len(dataset.targets) > 1 else (),
         classes=dataset.classes,
         columns=[pb.Column(name=column.name, categories=column.categories) for column in dataset.columns],
         features=_features(dataset),
         recipe=recipe.text,
+        objective=_objective(recipe, dataset),
+    )
+
+
+def _objective(recipe: Recipe, dataset: Dataset) -> pb.Objective:
+    """What the network is fitted to."""
+    task, is_regression = recipe.task, dataset.task == "regression"
+    return pb.Objective(
+        loss=task.objective if is_regression else "",
+        quantile=task.quantile or 0.0,
+        huber_delta=task.huber_delta or 0.0,
+        target_scale=dataset.target_scale if is_regression else "",
+        weights=recipe.data.weights or "",
+        class_weights=dataset.class_weights,
     )
 
 
@@ -148,21 +163,6 @@ def _run_graph(session: Session, dataset: Dataset, rows: RowNumbers, block: int)
     return served / served.sum(axis=1, keepdims=True) if dataset.task == "classification" else served
 
 
-def evaluate(dataset: Dataset, predict: Callable[[RowNumbers], Numbers]) -> dict[str, float]:
-    """Metrics on validation and test rows, by name; targets in raw units.
-
-    Args:
-        dataset: The table.
-        predict: Takes row numbers, returns the answers ``[rows, outputs]`` to these rows.
-    """
-    parts = {"validation": dataset.validation, "test": dataset.test}
-    return {
-        f"{part}_{name}": value
-        for part, rows in parts.items()
-        for name, value in scores_of_answered(dataset.task, dataset.y[rows], predict(rows)).items()
-    }
-
-
 def predict(trained: Trained, x: Numbers) -> Numbers:
     """Probabilities ``[rows, classes]`` or raw predictions ``[rows, targets]``, by torch in the network's type.
 
@@ -175,34 +175,6 @@ def predict(trained: Trained, x: Numbers) -> Numbers:
     y = answers(trained.kan, rows if trained.inputs is None else trained.inputs(rows)).double()
     result: Numbers = (y if trained.outputs is None else trained.outputs(y)).cpu().numpy()
     return result
-
-
-def scores_of_answered(task: Task, truth: Numbers | RowNumbers, answers: Numbers) -> dict[str, float]:
-    """:func:`scores` of the rows with a finite answer. ``UNANSWERED`` counts the others, if there are any."""
-    answered = np.isfinite(answers).all(axis=1)
-    silent = {} if answered.all() else {UNANSWERED: float((~answered).sum())}
-    return silent | (scores(task, truth[answered], answers[answered]) if answered.any() else {})
-
-
-def scores(task: Task, truth: Numbers | RowNumbers, answers: Numbers) -> dict[str, float]:
-    """Scores of answers: accuracy and log loss, or root mean square error, mean absolute error and R².
-
-    Args:
-        task: Classification or regression.
-        truth: The true values: int64 ``[rows]`` classes, or ``[rows, targets]`` in raw units.
-        answers: ``[rows, outputs]``, probabilities that sum to 1, or raw predictions; finite.
-    """
-    if task == "classification":
-        return {
-            "accuracy": float(sk.accuracy_score(truth, answers.argmax(axis=1))),
-            "log_loss": float(sk.log_loss(truth, answers, labels=list(range(answers.shape[1])))),
-        }
-    found = {
-        "rmse": float(sk.root_mean_squared_error(truth, answers)),
-        "mae": float(sk.mean_absolute_error(truth, answers)),
-    }
-    # R² divides by the variance of the truth, so it needs two different values.
-    return found | ({"r2": float(sk.r2_score(truth, answers))} if np.ptp(truth) > 0 else {})
 
 
 def _features(dataset: Dataset) -> list[pb.Feature]:

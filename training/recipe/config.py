@@ -75,7 +75,9 @@ class _Document(Section):
             raise ValueError('[split] kind = "stratified" needs [task] kind = "classification"')
         if self.split.column is not None and self.data.path is None:
             raise ValueError(f'[split] kind = "{self.split.kind}" needs a table of one\'s own: [data] path')
-        if self.split.column is not None and self.split.column == self.data.target:
+        if len(self.data.targets) > 1 and self.task.kind == "classification":
+            raise ValueError('[data] target names several columns: that needs [task] kind = "regression"')
+        if self.split.column is not None and self.split.column in self.data.targets:
             raise ValueError("[split] column is the target; wanted another column")
         if self.sparsify is not None and self.fit.optimizer == "levenberg-marquardt":
             raise ValueError(
@@ -89,6 +91,11 @@ class _Document(Section):
             )
         if self.search is not None and self.ensemble is None:
             raise ValueError("[search]: only with [ensemble]; the members' out-of-fold answers compare the candidates")
+        if self.task.objective != "squared_error" and self.fit.optimizer == "levenberg-marquardt":
+            raise ValueError(
+                f'[task] objective = "{self.task.objective}": not with [fit] optimizer = "levenberg-marquardt", which '
+                "takes squared error only; wanted adam or lbfgs"
+            )
         self._check_continuation()
         return self
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from training.errors import quoted
 from training.recipe import MAX_ROWS
@@ -13,6 +13,37 @@ Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 # TOML has only lists, so strict=False: strict pydantic accepts only tuples here.
 Words = Annotated[tuple[str, ...], Field(strict=False)]
 RowCount = Annotated[int, Field(ge=1, le=MAX_ROWS)]
+TargetScale = Literal["linear", "log"]
+ObjectiveName = Literal["squared_error", "mae", "huber", "quantile", "poisson", "gamma"]
+
+
+def _check_class_weights(given: object) -> object:
+    """Messages of our own: pydantic's would be about each type of the union."""
+    is_table = isinstance(given, dict) and bool(given)
+    bad = {} if not isinstance(given, dict) else {name: w for name, w in given.items() if not _is_weight(w)}
+    if given != "balanced" and (bad or not is_table):
+        found = ", ".join(f"{quoted(str(name))} = {weight}" for name, weight in bad.items()) or repr(given)
+        raise ValueError(f'got {found}; wanted "balanced", or a table of classes with numbers above 0')
+    return given
+
+
+def _is_weight(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+
+
+def _check_target(given: object) -> object:
+    """One name, or a tuple of two or more."""
+    if isinstance(given, str):
+        return given
+    if not isinstance(given, list) or not given or not all(isinstance(name, str) and name for name in given):
+        raise ValueError(f"got {given!r}; wanted the name of a column, or a list of such names")
+    if twice := sorted({name for name in given if given.count(name) > 1}):
+        raise ValueError(f"names {quoted(twice[0])} twice")
+    return tuple(given) if len(given) > 1 else given[0]
+
+
+Target = Annotated[str | tuple[str, ...], BeforeValidator(_check_target)]
+ClassWeights = Annotated[Literal["balanced"] | dict[str, float], BeforeValidator(_check_class_weights)]
 Counts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)]
 
 
@@ -37,12 +68,18 @@ class DataSection(Section):
 
     path: Annotated[Path | None, Field(strict=False)] = None
     source: Literal["sklearn:digits", "sklearn:diabetes", "toy:exp(sin(pi*x)+y^2)"] | None = None
-    target: str = ""
+    target: Target = ""
     columns: Words = ()
+    weights: str | None = None
     missing: Literal["refuse", "median", "drop_rows"] = "refuse"
     categories: dict[str, Words] = Field(default_factory=dict)
     rows: int = Field(default=1000, ge=10, le=10_000_000)
     seed: Seed = 0
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The names of all targets."""
+        return (self.target,) if isinstance(self.target, str) else self.target
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -51,7 +88,7 @@ class DataSection(Section):
             raise ValueError('wanted either path = "DATA.csv" or source = "sklearn:digits", exactly one of them')
         if "path" in given:
             self._check_table()
-        elif idle := given & {"target", "columns", "missing", "categories"}:
+        elif idle := given & {"target", "columns", "missing", "categories", "weights"}:
             raise ValueError(f"{', '.join(sorted(idle))}: only with path; a source brings its own columns and target")
         is_toy = self.source is not None and self.source.startswith("toy:")
         if not is_toy and (idle := given & {"rows", "seed"}):
@@ -67,8 +104,12 @@ class DataSection(Section):
             raise ValueError(f"columns names {quoted(twice[0])} twice")
         if "" in self.columns:
             raise ValueError("columns holds an empty name")
-        if self.target in self.columns:
-            raise ValueError(f"the target {quoted(self.target)} is among the inputs in columns")
+        if known := [name for name in self.targets if name in self.columns]:
+            raise ValueError(f"the target {quoted(known[0])} is among the inputs in columns")
+        if self.weights is not None and self.weights in ("", *self.targets, *self.columns):
+            raise ValueError(
+                f"weights is {quoted(self.weights)}; wanted a column that is neither the target nor among the inputs"
+            )
         for column, words in self.categories.items():
             if column not in self.columns:
                 raise ValueError(f"categories has {quoted(column)}, which is not in columns")
@@ -79,9 +120,40 @@ class DataSection(Section):
 
 
 class TaskSection(Section):
-    """[task]: whether the target is one of several classes or a number."""
+    """[task]: whether the target is one of several classes or a number, what is minimized, and on which scale."""
 
     kind: Literal["classification", "regression"]
+    objective: ObjectiveName = "squared_error"
+    quantile: Fraction | None = None
+    huber_delta: Annotated[float, Field(gt=0.0)] | None = None
+    target_scale: TargetScale = "linear"
+    class_weights: ClassWeights | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        given = self.model_fields_set
+        if self.kind == "classification" and (idle := given - {"kind", "class_weights"}):
+            raise ValueError(f'{", ".join(sorted(idle))}: only with kind = "regression"')
+        if self.kind == "regression" and "class_weights" in given:
+            raise ValueError('class_weights: only with kind = "classification"')
+        self._check_objective()
+        return self
+
+    def _check_objective(self) -> None:
+        for key, objective, what in (
+            ("quantile", "quantile", "the share of rows whose target is below the answer, e.g. 0.9"),
+            ("huber_delta", "huber", "the error above which it counts linearly, in the unit of the target"),
+        ):
+            given = getattr(self, key) is not None
+            if given and self.objective != objective:
+                raise ValueError(f'{key}: only with objective = "{objective}"')
+            if not given and self.objective == objective:
+                raise ValueError(f'objective = "{objective}" needs {key}: {what}')
+        if self.objective in ("poisson", "gamma") and self.target_scale == "log":
+            raise ValueError(
+                f'target_scale = "log": not with objective = "{self.objective}", whose log link is part of it; leave '
+                "target_scale out"
+            )
 
 
 class SplitSection(Section):

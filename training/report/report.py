@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, Feature, ModelManifest
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, Feature, ModelManifest, Objective
 from kan_model import KAN
 from kan_model.analysis.edge_values import edge_values
 from kan_model.plot import diagram, edge_detail
@@ -42,7 +42,7 @@ class Judged:
 
     Attributes:
         which: Name of these rows on the page, such as "held-out rows".
-        truth: The true values: int64 ``[rows]`` classes, or ``[rows, 1]`` in raw units.
+        truth: The true values: int64 ``[rows]`` classes, or ``[rows, targets]`` in raw units.
         answers: ``[rows, outputs]``: probabilities, or raw predictions; finite.
     """
 
@@ -72,7 +72,7 @@ def report(
         notes: Lines on the steps after the fit, and other remarks.
         latex: The manifest's formula as LaTeX, to be copied.
     """
-    title = f"{manifest.name}: {manifest.target or 'classes'}"
+    title = f"{manifest.name}: {manifest.target or ', '.join(manifest.targets) or 'classes'}"
     parts = [
         paragraph(_about(manifest), "about"),
         section("How well it does", [_metrics(manifest), *_answers(manifest, judged)]),
@@ -95,7 +95,22 @@ def _about(manifest: ModelManifest) -> str:
     return (
         f"KAN [{shape}], {network.parameters:,} parameters, grids of {network.grid_size} intervals, degree "
         f"{network.degree}. {made} {manifest.created} with kan-serving {manifest.library_version}."
+        f"{_what_it_answers(manifest.objective)}"
     )
+
+
+def _what_it_answers(objective: Objective) -> str:
+    """Sentences on a loss other than squared error, and on a log scale."""
+    said = {
+        "mae": "the median of similar rows",
+        "huber": f"the mean of similar rows, without errors above {number(objective.huber_delta)}",
+        "quantile": f"the {number(objective.quantile)} quantile of similar rows",
+        "poisson": "the mean of counts (Poisson deviance)",
+        "gamma": "the mean of amounts (gamma deviance)",
+    }
+    sentences = [f"It answers {said[objective.loss]}."] if objective.loss in said else []
+    sentences += ["It is fitted to logarithms of the target."] if objective.target_scale == "log" else []
+    return "".join(f" {sentence}" for sentence in sentences)
 
 
 def _metrics(manifest: ModelManifest) -> str:
@@ -119,7 +134,8 @@ def _answers(manifest: ModelManifest, judged: Judged | None) -> Iterator[str]:
         picture = confusion(manifest.classes, truth.astype("int64"), answers.argmax(axis=1))
         yield image(picture, "confusion matrix")
     else:
-        yield image(residuals(manifest.target, truth[:, 0].astype("float64"), answers[:, 0]), "residuals")
+        for place, name in enumerate(manifest.targets or [manifest.target]):
+            yield image(residuals(name, truth[:, place].astype("float64"), answers[:, place]), "residuals")
 
 
 def _network(manifest: ModelManifest, trained: Trained, raw: Numbers) -> Iterator[str]:
@@ -132,7 +148,7 @@ def _network(manifest: ModelManifest, trained: Trained, raw: Numbers) -> Iterato
         yield paragraph(f"No pictures: the network has no answer to {len(given) - len(rows)} of {len(given)} rows.")
         return
     names = [feature.name for feature in manifest.features]
-    outputs = output_names(manifest.classes, manifest.target, kan.width[-1])
+    outputs = output_names(manifest.classes, manifest.target, kan.width[-1], manifest.targets)
     yield image(diagram(kan, rows, names=names, outputs=outputs, most_curves=_MOST_CURVES), "the network")
     with torch.no_grad():
         values = next(edge_values(kan, rows))
@@ -179,6 +195,7 @@ def _data(manifest: ModelManifest) -> str:
     text = ""
     if data.source:
         rows = [["table", data.source], *([name, f"{count:,}"] for name, count in shown.items())]
+        rows += [["rows count by column", manifest.objective.weights]] if manifest.objective.weights else []
         text = table([], [*rows, ["fingerprint", data.fingerprint]], numbers=False)
     if not data.train_rows:
         text += paragraph("The rows that trained it are not known; the ranges below are those of its first grids.")

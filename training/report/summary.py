@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kan_api.v1.manifest_pb2 import ModelManifest
-from training.publishing.manifest import UNANSWERED
+from training.publishing.metrics import UNANSWERED
 from training.publishing.publish import Published
 from training.report.report import NAME as REPORT
 
@@ -25,8 +25,12 @@ def of_run(published: Published, held_out: Path) -> str:
     unanswered = (
         [f"  warning   no answer to {silent:.0f} held-out rows; the scores are of the others"] if silent else []
     )
-    # R² is 0 for a model that always answers the mean.
-    useless = ["  warning   worse than always answering the mean"] if manifest.metrics.get("test_r2", 1.0) < 0 else []
+    # R² is 0 for a model that always answers the mean, and D² for the best constant of another loss.
+    metrics, constant = manifest.metrics, "the mean"
+    explained = metrics.get("test_r2", 1.0)
+    if "test_deviance_explained" in metrics:
+        explained, constant = metrics["test_deviance_explained"], "one number"
+    useless = [f"  warning   worse than always answering {constant}"] if explained < 0 else []
     losses = ", ".join(
         f"{name.removeprefix('test_')} {value:+.4g}"
         for name, value in sorted(lowering.precision_loss.items())
@@ -34,7 +38,8 @@ def of_run(published: Published, held_out: Path) -> str:
     )
     precision = f" in {lowering.precision}; float32 less this: {losses}" if losses else ""
     judged = f"  held out  {manifest.data.test_rows} rows: {_metrics(manifest, 'test_')}  ({held_out})"
-    return "\n".join([*_network(published), judged, *unanswered, *useless, *_graph(published, precision)])
+    each = [f"  {target}: {_metrics(manifest, 'test_', f'_of_{target}')}" for target in manifest.targets]
+    return "\n".join([*_network(published), judged, *each, *unanswered, *useless, *_graph(published, precision)])
 
 
 def of_import(published: Published) -> str:
@@ -73,11 +78,13 @@ def _graph(published: Published, precision: str = "") -> Iterator[str]:
     yield "  serve it  kan-serve --models " + shlex.quote(str(published.folder.parent.parent))
 
 
-def _metrics(manifest: ModelManifest, part: str) -> str:
+def _metrics(manifest: ModelManifest, part: str, of: str = "") -> str:
+    """The metrics of a part of the rows: ``of`` one target, or else the others."""
+    ends = tuple(f"_of_{target}" for target in manifest.targets)
     return ", ".join(
-        f"{name.removeprefix(part).replace('_', ' ')} {value:.4g}"
+        f"{name.removeprefix(part).removesuffix(of).replace('_', ' ')} {value:.4g}"
         for name, value in sorted(manifest.metrics.items())
-        if name.startswith(part)
+        if name.startswith(part) and (name.endswith(of) if of else not name.endswith(ends))
     )
 
 

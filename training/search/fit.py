@@ -11,7 +11,8 @@ from kan_model.network.transform import InputTransform, OutputTransform
 from training.data.dataset import Dataset
 from training.ensemble.plan import EnsembleFit
 from training.ensemble.side_by_side import separate, side_by_side
-from training.fitting.fit import Block, FitState, TrainingDiverged
+from training.fitting.fit import TrainingDiverged
+from training.fitting.state import Block, FitState
 from training.recipe.config import Recipe
 from training.search.candidates import SearchPlan, plan_search
 from training.search.rounds import Round

@@ -9,7 +9,7 @@ from training.data.encoding import Numbers
 from training.data.split import RowNumbers
 from training.fitting.baseline import fit_baseline
 from training.fitting.evaluation import answers
-from training.publishing.manifest import evaluate
+from training.publishing.metrics import evaluate
 from training.recipe.fit_sections import BaselineSection, FitSection
 from training.steps.state import Check, Finished, StepData, StepFailed
 
@@ -25,7 +25,7 @@ def compare_with_mlp(
             table.train,
             table.validation,
             plan,
-            dataset.task,
+            table.loss,
             depth=section.depth,
             activation=section.activation,
             check=check,

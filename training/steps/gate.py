@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from kan_model import KAN
+from training.data.objective import best_constant, loss
 from training.data.preparation import samples
 from training.fitting.evaluation import answers
 from training.steps.state import StepData, validation_loss
@@ -64,10 +65,15 @@ def _parts(kan: KAN, table: StepData) -> Iterator[tuple[str, Tensor]]:
 
 
 def _loss_of_a_constant(table: StepData) -> float:
-    y = table.train.y
+    y, weights = table.train.y, table.train.weights
     if table.dataset.task == "regression":
-        return float(torch.var(y, dim=0, correction=0).mean())
-    shares = torch.bincount(y).double() / len(y)
+        if table.loss.name != "squared_error":
+            return float(loss(table.loss, best_constant(table.loss, y, weights).expand_as(y), y, weights))
+        if weights is None:
+            return float(torch.var(y, dim=0, correction=0).mean())
+        mean = (weights[:, None] * y).mean(dim=0)
+        return float((weights[:, None] * (y - mean).square()).mean())
+    shares = torch.bincount(y, weights).double() / len(y)
     return float(torch.special.entr(shares).sum())
 
 

@@ -30,7 +30,7 @@ def prune_network(done: Finished, section: PruneSection, plan: FitSection, table
     for _ in range(_MOST_CUTS):
         candidate, records = smaller.kan, tuple[Record, ...]()
         if steps:
-            again = fit_module(candidate, table.train, table.validation, plan, table.dataset.task, check)
+            again = fit_module(candidate, table.train, table.validation, plan, table.loss, check)
             candidate, records = again.best, again.history
         if declined := decline(candidate, before, section.max_loss_increase, table):
             break

@@ -8,8 +8,8 @@ import torch
 from kan_model import KAN
 from kan_model.network.transform import InputTransform, OutputTransform
 from training.data.dataset import Dataset
-from training.data.objective import loss
-from training.data.preparation import samples
+from training.data.objective import LossFunction, loss
+from training.data.preparation import fitted_loss, samples
 from training.data.samples import Samples
 from training.errors import TrainingError
 from training.fitting.evaluation import answers
@@ -56,6 +56,7 @@ class StepData:
         validation: Rows that choose the best network.
         inputs: What stands before the network.
         outputs: What stands behind it.
+        loss: What training minimizes, in the units of the network's outputs.
     """
 
     dataset: Dataset
@@ -63,6 +64,7 @@ class StepData:
     validation: Samples
     inputs: InputTransform
     outputs: OutputTransform
+    loss: LossFunction
 
     @classmethod
     def of(cls, dataset: Dataset, inputs: InputTransform, outputs: OutputTransform, dtype: torch.dtype) -> "StepData":
@@ -70,9 +72,10 @@ class StepData:
         train, validation = (
             samples(dataset, rows, inputs, outputs, dtype) for rows in (dataset.train, dataset.validation)
         )
-        return cls(dataset, train, validation, inputs, outputs)
+        return cls(dataset, train, validation, inputs, outputs, fitted_loss(dataset, outputs))
 
 
 def validation_loss(kan: KAN, table: StepData) -> float:
     """Of the rows that choose, without any penalty."""
-    return float(loss(table.dataset.task, answers(kan, table.validation.x), table.validation.y))
+    rows = table.validation
+    return float(loss(table.loss, answers(kan, rows.x), rows.y, rows.weights))

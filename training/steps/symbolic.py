@@ -151,7 +151,7 @@ def _refit_constants(kan: KAN, steps: int, table: StepData, check: Check) -> tup
 
 
 def _improve_constants(kan: KAN, steps: int, table: StepData, check: Check) -> KAN:
-    if table.dataset.task == "regression":
+    if table.loss.name == "squared_error" and table.train.weights is None:
         better = fit_constants(kan, table.train.x, table.train.y, steps=steps)
         return better if validation_loss(better, table) < validation_loss(kan, table) else kan
     free = copy.deepcopy(kan)
@@ -159,14 +159,14 @@ def _improve_constants(kan: KAN, steps: int, table: StepData, check: Check) -> K
         parameter.requires_grad_(name.endswith(("symbolic_affine", "bias")))
     # Not LBFGS: where classes can be told apart for sure, its line search follows the logits to infinity.
     plan = FitSection(optimizer="adam", steps=steps, batch_rows=None)
-    best = fit_module(free, table.train, table.validation, plan, table.dataset.task, check).best
+    best = fit_module(free, table.train, table.validation, plan, table.loss, check).best
     return kan.with_layers([layer.changed() for layer in best.layers])
 
 
 def _write_formula(kan: KAN, table: StepData) -> WholeFormula:
     dataset = table.dataset
     trained = Trained(kan, table.inputs, table.outputs)
-    return whole_formula(trained, [feature.name for feature in dataset.features], dataset.classes or (dataset.target,))
+    return whole_formula(trained, [feature.name for feature in dataset.features], dataset.classes or dataset.targets)
 
 
 def _count_functions(kan: KAN) -> str:

@@ -9,12 +9,13 @@ import onnx
 import torch
 from numpy.typing import NDArray
 
+from kan_model.lowering.checks.logarithms import exceed_float32, largest_error, take_logarithms
 from kan_model.lowering.checks.regions import ENDS, FAR, INSIDE, KNOTS, OUTSIDE, TABLE, Rows32, Values64, rows_by_region
 from kan_model.lowering.checks.rounding import float32_edge_errors, float32_error, is_steep, propagate, sum_edges
 from kan_model.lowering.checks.scale import scale_of_errors
 from kan_model.lowering.emit.pruned import remove_pruned
 from kan_model.network.network import KAN, on_cpu
-from kan_model.network.transform import Affine, InputTransform, OutputTransform, Softmax
+from kan_model.network.transform import Affine, Exponential, InputTransform, OutputTransform, Softmax
 from kan_model.onnx_graph import remove_last_node
 from kan_model.onnx_runtime import Session, open_session
 
@@ -45,7 +46,8 @@ class _Wanted:
     """The float64 answers to the rows of one region.
 
     Attributes:
-        answers: ``[rows, outputs]``. In the far region of a classifier: logits instead of probabilities.
+        answers: ``[rows, outputs]``. In the far region of a classifier: logits instead of probabilities. Of a network
+            whose last step is exp: logarithms.
         size: ``[rows, outputs]``, the size of the answers. Outside the domain errors may be relative to it.
         may_be_nan: ``[rows, outputs]``, True where a graph may give NaN: in a dense product a pruned edge adds
             0 · NaN = NaN.
@@ -90,6 +92,8 @@ class Reference:
             rows_per_region: Number of rows of each region.
         """
         kan = on_cpu(kan)
+        self._exp = isinstance(outputs, Exponential)
+        outputs = outputs.logarithm if isinstance(outputs, Exponential) else outputs
         self._kan, self._inputs, self._outputs = copy.deepcopy(kan).double(), inputs, outputs
         self._softmax = isinstance(outputs, Softmax)
         self._unread = np.ones(kan.width[0], bool)
@@ -119,10 +123,10 @@ class Reference:
             count += len(rows)
             blocks = _blocks(rows, block_rows)
             got = np.concatenate([(far_session if region == FAR else session).run(block)[0] for block in blocks])
+            answered, got = got, take_logarithms(got) if self._exp else got
             # Answers beyond the range of float32 are not compared.
-            beyond = (np.abs(np.nan_to_num(wanted.size, nan=0.0)) > np.finfo(np.float32).max) | np.isinf(
-                wanted.float32_error
-            )
+            beyond = np.abs(np.nan_to_num(wanted.size, nan=0.0)) > np.finfo(np.float32).max
+            beyond |= np.isinf(wanted.float32_error) | (self._exp & exceed_float32(wanted.answers))
             missing, expected = np.isnan(got), np.isnan(wanted.answers)
             if np.any((expected & ~missing | missing & ~expected & ~wanted.may_be_nan) & ~beyond):
                 return Comparison(np.inf, np.inf, f"{region}: NaN on one side only", count)
@@ -134,7 +138,9 @@ class Reference:
             outside = region.startswith("outside")
             size = np.maximum(self.scale, np.nan_to_num(np.abs(wanted.size))) if outside else self.scale
             relative = float((error / size).max())
-            abs_error = abs_error if outside else max(abs_error, float(error.max()))
+            if not outside:
+                largest = largest_error(answered, wanted.answers, beyond) if self._exp else float(error.max())
+                abs_error = max(abs_error, largest)
             if not relative <= worst:
                 worst, where = relative, region
         return Comparison(abs_error, worst, where, count)

@@ -12,7 +12,7 @@ from kan_model.lowering.emit.precision import Precision
 from kan_model.lowering.emit.pruned import remove_pruned
 from kan_model.lowering.strategies.strategy import Strategy
 from kan_model.network.network import KAN
-from kan_model.network.transform import InputTransform, OutputTransform, Softmax
+from kan_model.network.transform import Exponential, InputTransform, OutputTransform, Softmax
 from kan_model.onnx_graph import GraphBuilder
 
 Indices = NDArray[np.int64]
@@ -113,4 +113,5 @@ def _emit_outputs(graph: GraphBuilder, y: str, transform: OutputTransform | None
     if isinstance(transform, Softmax):
         return graph.op("Softmax", [y], "softmax", axis=1)
     scaled = graph.op("Mul", [y, graph.floats(transform.scale, "scale")], "scaled")
-    return graph.op("Add", [scaled, graph.floats(transform.center, "center")], "raw")
+    raw = graph.op("Add", [scaled, graph.floats(transform.center, "center")], "raw")
+    return graph.op("Exp", [raw], "exponential") if isinstance(transform, Exponential) else raw

@@ -22,6 +22,8 @@ _ALIGNED_ROWS = 1000
 def column_names(manifest: ModelManifest, all_probabilities: bool) -> list[str]:
     """The names of the columns that `cells` gives."""
     target = manifest.target or "prediction"
+    if manifest.targets:
+        return list(manifest.targets)
     if manifest.task != TASK_CLASSIFICATION:
         width = int(manifest.outputs[0].shape[-1]) if manifest.outputs else 1
         return [target] if width <= 1 else [f"{target}_{place}" for place in range(width)]

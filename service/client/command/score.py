@@ -45,8 +45,8 @@ class Accuracy:
 class Deviation:
     """Root mean square error and R² of predicted numbers. Rows without a true value are left out."""
 
-    def __init__(self, target: str) -> None:
-        self._target = target
+    def __init__(self, target: str, output: int = 0) -> None:
+        self._target, self._output = target, output
         self._rows = self._without_truth = 0
         self._mean = self._spread = self._squares = 0.0
 
@@ -59,7 +59,7 @@ class Deviation:
         truth = numbers_of(self._target, rows)
         is_known = ~np.isnan(truth)
         self._without_truth += int(np.count_nonzero(~is_known))
-        truth, errors = truth[is_known], (prediction.values[:, 0].astype(np.float64) - truth)[is_known]
+        truth, errors = truth[is_known], (prediction.values[:, self._output].astype(np.float64) - truth)[is_known]
         if not len(truth):
             return
         # Chan, Golub and LeVeque 1979: combine sums of squares about two means without loss of digits.
@@ -83,7 +83,9 @@ def score_for(manifest: ModelManifest, target: str) -> Accuracy | Deviation:
     """The score for the model's task: accuracy for classes, deviation for numbers; `target` has the true values."""
     if manifest.task == TASK_CLASSIFICATION:
         return Accuracy(target, tuple(manifest.classes))
-    return Deviation(target)
+    # Of several targets the column's own; a column of another name is compared with the first output.
+    names = list(manifest.targets)
+    return Deviation(target, names.index(target) if target in names else 0)
 
 
 def _describe_rest(rows: int) -> str:

@@ -19,7 +19,7 @@ from kan_model.lowering import lower
 from kan_model.lowering.driver import STRATEGIES
 from kan_model.lowering.emit.network import predicting_model
 from kan_model.network.functions import FUNCTIONS
-from kan_model.network.transform import Affine, InputTransform, Softmax
+from kan_model.network.transform import Affine, Exponential, InputTransform, Softmax
 from kan_model.onnx_runtime import run
 
 Values = NDArray[np.float64]
@@ -407,6 +407,18 @@ def test_what_formulas_leave_out_is_said() -> None:
     assert [note.split()[-1] for note in found.notes] == ["none.", "softmax."]
     np.testing.assert_allclose(found.evaluate(_rows()), _network(kan, _rows(), INPUTS, None), rtol=1e-10)
     assert formula(kan, inputs=INPUTS).notes == ()
+
+
+def test_an_exp_behind_the_network_is_in_the_formula() -> None:
+    """The formula is of the answers, not of their logarithms."""
+    kan = _random_kan((3, 2), 0)
+    outputs = Exponential(OUTPUTS.center / np.float32(10), OUTPUTS.scale / np.float32(10))
+    found = formula(kan, inputs=INPUTS, outputs=outputs)
+    wanted = np.exp(_network(kan, _rows(), INPUTS, outputs.logarithm))
+    np.testing.assert_allclose(found.evaluate(_rows()), wanted, rtol=1e-10)
+    computed = sympy.lambdify([found.symbols], found.expressions[0])(_rows().T)
+    np.testing.assert_allclose(computed, wanted[:, 0], rtol=1e-8)
+    assert found.notes == ()
 
 
 def test_the_network_is_left_as_it_is() -> None:

@@ -17,7 +17,7 @@ from kan_model import KAN
 from kan_model.network import checkpoint
 from kan_model.network.members import Members
 from kan_model.network.symbolic_edge import SymbolicEdge
-from kan_model.network.transform import Affine, InputTransform, Softmax
+from kan_model.network.transform import Affine, Exponential, InputTransform, OutputTransform, Softmax
 
 INPUTS = InputTransform(
     np.array([1, 2, 3], np.float32), np.array([4, 5, 6], np.float32), np.array([np.nan, 7, 8], np.float32)
@@ -30,10 +30,11 @@ INPUTS = InputTransform(
         (None, None),
         (INPUTS, Softmax()),
         (replace(INPUTS, imputed=None), Affine(np.array([1, 2], np.float32), np.array([3, 4], np.float32))),
+        (INPUTS, Exponential(np.array([1, 2], np.float32), np.array([3, 4], np.float32))),
     ],
 )
 def test_transforms_come_back_with_the_network(
-    make_kan: Callable[..., KAN], inputs: InputTransform | None, outputs: Affine | Softmax | None
+    make_kan: Callable[..., KAN], inputs: InputTransform | None, outputs: OutputTransform | None
 ) -> None:
     """To the bit, NaN where a missing value stays NaN; readers of the network alone are not disturbed."""
     kan = make_kan()
@@ -45,6 +46,15 @@ def test_transforms_come_back_with_the_network(
         for name, values in vars(wanted).items() if wanted else ():
             np.testing.assert_array_equal(getattr(got, name), values)
     assert checkpoint.to_bytes(checkpoint.from_bytes(content)) == checkpoint.to_bytes(kan)
+
+
+def test_libraries_that_know_no_exp_refuse_it(make_kan: Callable[..., KAN], tmp_path: Path) -> None:
+    """A library that ignored the exp would answer logarithms, so that the format has a version of its own."""
+    both = np.zeros(2, np.float32)
+    for outputs, version in ((Affine(both, both), 1), (Exponential(both, both), 4)):
+        (tmp_path / "kan.safetensors").write_bytes(checkpoint.to_bytes(make_kan(), INPUTS, outputs))
+        with safe_open(tmp_path / "kan.safetensors", "pt") as file:
+            assert json.loads(file.metadata()["kan"])["format_version"] == version
 
 
 def test_transforms_of_something_else_are_refused() -> None:

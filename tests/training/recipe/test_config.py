@@ -22,6 +22,7 @@ kind = "regression"
 """
 
 
+CLASSES = TABLE.replace('"regression"', '"classification"')
 LEVENBERG = TABLE + '[fit]\noptimizer = "levenberg-marquardt"\n'
 
 
@@ -101,6 +102,35 @@ def test_paths_count_from_the_recipe(tmp_path: Path) -> None:
         (
             TABLE + "[split]\ntest = 0.5\nvalidation = 0.5",
             "[split]: validation = 0.5, test = 0.5 leave no training row",
+        ),
+        (TABLE.replace("target =", 'weights = "area"\ntarget ='), '[data]: weights is "area"; wanted a column that is'),
+        ("[model]\nname = 'a'\n[data]\nsource = 'sklearn:digits'\nweights = 'x'", "[data]: weights: only with path"),
+        (TABLE + 'class_weights = "balanced"', '[task]: class_weights: only with kind = "classification"'),
+        (CLASSES + 'class_weights = "even"', "[task] class_weights: got 'even'; wanted \"balanced\", or"),
+        (CLASSES + "class_weights = { a = 0 }", 'class_weights: got "a" = 0; wanted "balanced", or a table'),
+        (CLASSES + 'class_weights = { a = "2" }', 'class_weights: got "a" = 2; wanted "balanced", or a table'),
+        (CLASSES + "class_weights = {}", "class_weights: got {}; wanted"),
+        (TABLE.replace('"price"', "3"), "[data] target: got 3; wanted the name of a column, or a list of such names"),
+        (TABLE.replace('"price"', "[]"), "[data] target: got []; wanted the name of a column"),
+        (TABLE.replace('"price"', '["p", "q", "p"]'), '[data] target: names "p" twice'),
+        (TABLE.replace('"price"', '["p", "town"]'), '[data]: the target "town" is among the inputs in columns'),
+        (CLASSES.replace('"price"', '["p", "q"]'), "[data] target names several columns: that needs [task] kind ="),
+        (TABLE + 'objective = "mse"', '[task] objective = "mse": wanted "squared_error", "mae", "huber"'),
+        (TABLE + 'objective = "quantile"', '[task]: objective = "quantile" needs quantile: the share of rows'),
+        (TABLE + 'objective = "quantile"\nquantile = 1.0', "[task] quantile = 1.0: wanted less than 1"),
+        (TABLE + "quantile = 0.5", '[task]: quantile: only with objective = "quantile"'),
+        (TABLE + 'objective = "huber"', '[task]: objective = "huber" needs huber_delta: the error above which'),
+        (TABLE + 'objective = "huber"\nhuber_delta = 0.0', "[task] huber_delta = 0.0: wanted more than 0"),
+        (TABLE + 'objective = "gamma"\ntarget_scale = "log"', '[task]: target_scale = "log": not with objective = "ga'),
+        (CLASSES + 'objective = "mae"', '[task]: objective: only with kind = "regression"'),
+        (
+            TABLE + 'objective = "mae"\n[fit]\noptimizer = "levenberg-marquardt"',
+            '[task] objective = "mae": not with [fit] optimizer = "levenberg-marquardt", which takes squared',
+        ),
+        (TABLE + 'target_scale = "sqrt"', '[task] target_scale = "sqrt": wanted "linear" or "log"'),
+        (
+            TABLE.replace('"regression"', '"classification"\ntarget_scale = "log"'),
+            '[task]: target_scale: only with kind = "regression"',
         ),
         (TABLE + '[split]\nkind = "time"', '[split]: kind = "time" needs column'),
         (TABLE + '[split]\nkind = "random"\ncolumn = "a"', '[split]: column is for kind = "time" or "group"'),

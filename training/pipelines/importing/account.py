@@ -13,7 +13,8 @@ from training.errors import quoted
 from training.pipelines.importing.rows import Given, Target, read_held_out, read_training, spread
 from training.pipelines.importing.wanted import Import, ImportRefused, check_different
 from training.publishing.export import Trained
-from training.publishing.manifest import histogram, output_names, predict, scores
+from training.publishing.manifest import histogram, output_names, predict
+from training.publishing.metrics import scores
 from training.publishing.whole_formula import WholeFormula, whole_formula
 from training.report.report import Judged
 

@@ -13,7 +13,7 @@ from kan_model.lowering.emit.network import explaining_model, predicting_model
 from kan_model.lowering.strategies.closed_form import ClosedForm
 from kan_model.lowering.strategies.strategy import Strategy
 from kan_model.network.layer import KANLayer
-from kan_model.network.transform import Affine, InputTransform, Softmax
+from kan_model.network.transform import Affine, Exponential, InputTransform, Softmax
 from kan_model.onnx_runtime import run
 
 Rows = NDArray[np.float32]
@@ -45,6 +45,17 @@ def test_regression_comes_out_in_raw_units(make_kan: Callable[..., KAN], float64
     expected = float64_answers(kan, rows) * outputs.scale + outputs.center
     np.testing.assert_allclose(run(model, rows), expected, rtol=1e-6, atol=1e-6)
     assert [output.name for output in model.graph.output] == ["prediction"]
+
+
+def test_an_exp_is_the_last_step(make_kan: Callable[..., KAN], float64_answers: Answers) -> None:
+    """Answers of a network that gives logarithms are positive and in raw units."""
+    kan = make_kan((2, 2), dtype=torch.float32)
+    outputs = Exponential(np.array([5, -5], np.float32), np.array([2, 0.1], np.float32))
+    model = predicting_model(kan, None, outputs, [ClosedForm()])
+    rows = np.array([[0.1, -0.5], [1.25, 0.75]], np.float32)
+    expected = np.exp(float64_answers(kan, rows) * outputs.scale + outputs.center)
+    np.testing.assert_allclose(run(model, rows), expected, rtol=3e-6)
+    assert (model.graph.node[-1].op_type, model.graph.output[0].name) == ("Exp", "prediction")
 
 
 def test_only_features_that_are_read_are_imputed_and_scaled(

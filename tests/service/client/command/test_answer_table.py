@@ -43,6 +43,13 @@ def test_a_classifier_gives_the_label_and_its_probability() -> None:
     ]
 
 
+def test_several_targets_are_columns_of_their_own() -> None:
+    """In the order of the manifest."""
+    manifest = ModelManifest(task=TASK_REGRESSION, targets=["far", "near"], outputs=REGRESSOR.outputs)
+    names, rows = column_names(manifest, False), cells(prediction([[1.5, 2], [3, 4]]), False)
+    assert "".join(lines("csv", names, rows)) == "far,near\n1.5,2.0\n3.0,4.0\n"
+
+
 def test_all_probabilities_are_named_by_their_class() -> None:
     """One column a class, in the manifest's order."""
     names = column_names(CLASSIFIER, True)

@@ -34,6 +34,18 @@ def test_the_task_decides_the_score() -> None:
     assert isinstance(score_for(ModelManifest(task=TASK_REGRESSION), "t"), Deviation)
 
 
+def test_a_target_among_several_is_compared_with_its_own_output() -> None:
+    """A column of another name is compared with the first output, as with one target."""
+    manifest = ModelManifest(task=TASK_REGRESSION, targets=["far", "t"])
+    found = Prediction("m", 1, {"y": np.array([[5, 1], [6, 2]], np.float32)}, None, 0.0, 0.0)
+    score = score_for(manifest, "t")
+    score.add(rows([1, 2]), found)
+    assert score.summary().startswith("RMSE 0, R² 1.0000")
+    first = score_for(ModelManifest(task=TASK_REGRESSION, targets=["far", "near"]), "t")
+    first.add(rows([5, 6]), found)
+    assert first.summary().startswith("RMSE 0, R² 1.0000")
+
+
 def test_accuracy_counts_over_blocks() -> None:
     """Rows without truth are left out, a label that the model could not give is wrong."""
     score = Accuracy("t", ("0", "1"))
