@@ -110,6 +110,7 @@ def _render(inspection: Inspection, proposal: Proposal, split: SplitChoice, fold
         *_categories(proposal),
         "[task]",
         f"kind = {_string(proposal.task)}  # the target holds {proposal.why_task}",
+        *(['target_scale = "log"  # its numbers are positive and of very different sizes'] * proposal.is_log_scale),
         "",
         "[split]",
         f"kind = {_string(split.kind)}  # {split.why}",

@@ -11,6 +11,7 @@ from training.data.column import class_words, has_decimal_commas, parse_numbers,
 from training.data.split import SMALLEST_CLASS_ROWS
 from training.draft.fit_plan import FitPlan, plan_fit
 from training.draft.inspection import ColumnFacts, Inspection
+from training.draft.target_scale import is_for_log_scale
 from training.errors import DataError, quoted
 
 _MOST_CLASSES_OF_NUMBERS = 20
@@ -42,6 +43,7 @@ class Proposal:
     why_missing: str
     splits: tuple[SplitChoice, ...]
     fit: FitPlan
+    is_log_scale: bool
 
 
 def propose(inspection: Inspection) -> Proposal:
@@ -78,6 +80,7 @@ def propose(inspection: Inspection) -> Proposal:
         missing=missing,
         why_missing=why_missing,
         splits=_splits(inspection, task),
+        is_log_scale=task == "regression" and is_for_log_scale(parse_numbers(inspection.table.cells[target.name])[0]),
         fit=plan_fit(inspection.table.rows, width, target.distinct if task == "classification" else 1),
     )
 

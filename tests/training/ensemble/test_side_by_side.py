@@ -36,7 +36,7 @@ def test_members_come_back() -> None:
 def test_no_step_connects_members() -> None:
     """The gradient of one member's answers leaves the other members' parameters alone."""
     joined = side_by_side(members((3, 4, 2)))
-    joined(torch.rand(20, 3, dtype=torch.float64))[:, :2].square().sum().backward()  # type: ignore[no-untyped-call]
+    joined(torch.rand(20, 3, dtype=torch.float64))[:, :2].square().sum().backward()
     for layer in joined.layers:
         gradient = layer.coefficients.grad
         assert gradient is not None
