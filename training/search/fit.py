@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -51,8 +51,9 @@ class SearchFit:
         rows = len(dataset.train) + len(dataset.validation)
         answers = len(dataset.classes) or dataset.y.shape[1]
         plan = plan_search(recipe, rows, dataset.x.shape[1], answers)
-        fits = [EnsembleFit.of(candidate.recipe, dataset, inputs, outputs, dtype) for candidate in plan.candidates]
-        return cls(plan, tuple(fits))
+        # Candidates change network and fit only, so they share the rows and the folds.
+        shared = EnsembleFit.of(recipe, dataset, inputs, outputs, dtype)
+        return cls(plan, tuple(replace(shared, recipe=candidate.recipe) for candidate in plan.candidates))
 
     def begin(self) -> FitState:
         """The state before the first step of the first candidate."""
