@@ -1,4 +1,4 @@
-"""Successive halving: every member is fitted by the winner, and candidates of a round by the same members."""
+"""The rounds: every member is fitted by the winner, and candidates of a round by the same members."""
 
 import pytest
 
@@ -6,10 +6,10 @@ from training.search.rounds import Round, fits_of_members, plan_rounds
 
 
 def test_the_example_of_the_room() -> None:
-    """4 candidates, 8 members: 16 fits of a member."""
+    """4 candidates, 8 members: 14 fits of a member."""
     rounds = plan_rounds(4, 8)
-    assert rounds == [Round(4, 0, 2), Round(2, 2, 4), Round(1, 4, 8)]
-    assert fits_of_members(rounds) == [8, 4, 2, 2]
+    assert rounds == [Round(4, 0, 2), Round(1, 2, 8)]
+    assert fits_of_members(rounds) == [8, 2, 2, 2]
 
 
 @pytest.mark.parametrize("members", [1, 2, 3, 4, 8, 13])
