@@ -50,7 +50,7 @@ def plan_fit(rows: int, inputs: int, outputs: int) -> FitPlan:
     trains = max(1, round(rows * _TRAINS))
     batch_rows = 128 if trains <= 16_000 else 256
     updates_per_epoch = max(1, math.ceil(trains / batch_rows))
-    members, hidden = (4, 16) if outputs == 1 else (8, 4) if outputs == 2 else (8, 8)
+    members, hidden = (4, 16) if outputs == 1 else (8, 4) if outputs == 2 else (8, 8 if trains <= 2 * _SMALL else 16)
     longer = max(1.0, math.sqrt(trains / _SMALL))
     grid = max(1, min(6, trains // 10))
     kinds = [
