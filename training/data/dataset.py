@@ -48,6 +48,7 @@ class Dataset:
     constant     per feature: True if all training rows have the same value, after imputation
     spelled      the cells [rows] of each column whose features do not tell them: words that are taken as "other"
     fingerprint  sha256 over features and target
+    groups       for a group split the number of each row's group, else None
     source       the name of a file or "sklearn:digits"; never a full path
     loss         what training minimizes, in the unit of the target
     target_scale "log": the network is fitted to the logarithms of y
@@ -77,6 +78,7 @@ class Dataset:
     target_scale: TargetScale = "linear"
     weights: Numbers | None = None
     class_weights: tuple[float, ...] = ()
+    groups: RowNumbers | None = None
 
     @property
     def target(self) -> str:
@@ -183,6 +185,7 @@ def prepare_table(
         target_scale=recipe.task.target_scale,
         weights=weights,
         class_weights=class_weights,
+        groups=np.unique(split_key[kept].astype(str), return_inverse=True)[1] if recipe.split.kind == "group" else None,
     )
 
 

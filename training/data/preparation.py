@@ -89,8 +89,14 @@ def _robust_scale(y: Tensor, weights: Tensor | None, deviation: Numbers) -> Numb
     return scale
 
 
-def new_network(dataset: Dataset, recipe: Recipe, transform: InputTransform) -> KAN:
+def new_network(dataset: Dataset, recipe: Recipe, transform: InputTransform, *, seed: int | None = None) -> KAN:
     """A new network whose domains are the ranges of the training rows. Constant features have no edges.
+
+    Args:
+        dataset: The table.
+        recipe: Shape of the network, grids, and seed.
+        transform: Imputation and scaling.
+        seed: Another seed than the recipe's, for a further network of the same shape.
 
     Raises:
         DataError: a column is too narrow for the finest grid, or a grid has more intervals than there are training
@@ -112,7 +118,7 @@ def new_network(dataset: Dataset, recipe: Recipe, transform: InputTransform) -> 
         domain=tuple((float(a), float(b)) for a, b in zip(low, high, strict=True)),
         initialization=recipe.network.initialization,
     )
-    kan = KAN(config, seed=recipe.fit.seed, dtype=dtype)
+    kan = KAN(config, seed=recipe.fit.seed if seed is None else seed, dtype=dtype)
     kan.layers[0].edge_mask[:, constant] = 0
     return kan
 

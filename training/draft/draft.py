@@ -8,6 +8,7 @@ from pathlib import Path
 
 from training.data.dataset import prepare_table
 from training.data.split import Split, shortage
+from training.draft.fit_plan import fit_lines
 from training.draft.inspection import FEWEST_ROWS_OF_WORD, ColumnFacts, Inspection
 from training.draft.proposal import Proposal, SplitChoice, propose
 from training.errors import DataError, RecipeError, quoted
@@ -16,7 +17,7 @@ from training.recipe.config import parse_recipe
 _WORDS_SHOWN = 5
 _FORMULA_COMMENT = (
     '# For a formula instead of splines: in [network] few nodes, such as hidden = [2]; in [fit] optimizer = "lbfgs",',
-    "# grids = [3, 6] and steps = 100, without batch_rows, learning_rate and weight_decay; and these sections:",
+    "# grids = [3, 6] and steps = 100, without its other keys; these sections in place of [adapt] to [search]:",
     "# [sparsify]",
     "# [prune]",
     "# [symbolic]",
@@ -89,7 +90,6 @@ def _render(inspection: Inspection, proposal: Proposal, split: SplitChoice, fold
     table = inspection.table
     relative = Path(os.path.relpath(inspection.path, folder)).as_posix()
     is_class = proposal.task == "classification"
-    sizes = proposal.sizes
     lines = [
         f"# Drafted by kan-train init from {_comment(table.source)}.",
         f"# The table: {table.rows:,} rows, {len(inspection.columns):,} columns.",
@@ -113,30 +113,19 @@ def _render(inspection: Inspection, proposal: Proposal, split: SplitChoice, fold
         *_dates(proposal),
         "[task]",
         f"kind = {_string(proposal.task)}  # the target holds {proposal.why_task}",
+        *(['target_scale = "log"  # its numbers are positive and of very different sizes'] * proposal.is_log_scale),
         "",
         "[split]",
         f"kind = {_string(split.kind)}  # {split.why}",
         *([f"column = {_string(split.column)}"] if split.column is not None else []),
-        "validation = 0.15  # share of the rows that choose the best network of the training",
+        "validation = 0.15  # share of the rows that judge steps after the fit; the fit trains on them too",
         "test = 0.2  # share of the rows that test the model; it is not trained on them",
         *(["seed = 0"] if split.kind != "time" else []),
         "",
         "[inputs]",
         'scaling = "minmax"',
         "",
-        "[network]",
-        f"hidden = [{sizes.hidden}]  # nodes between the inputs and {'the classes' if is_class else 'the output'}",
-        "degree = 3",
-        'outside = "clamp"',
-        "",
-        "[fit]",
-        'optimizer = "adam"',
-        f"grids = {list(sizes.grids)}  # intervals of each spline: coarse for few rows, finer for many",
-        f"steps = {sizes.epochs}  # per grid: epochs of adam, iterations of the other optimizers",
-        f"batch_rows = {sizes.batch_rows}",
-        f"learning_rate = {sizes.learning_rate:g}",
-        f"weight_decay = {sizes.weight_decay:g}  # the fewer rows, the more",
-        "seed = 0",
+        *fit_lines(proposal.fit, "the classes" if is_class else "the output"),
         "",
         "[baseline]  # models to compare with at the end; they are not published",
         'kinds = ["trivial", "linear", "boosted"]',

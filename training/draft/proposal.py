@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from kan_api.dates import PARTS
 from training.data.column import has_decimal_commas, words
 from training.data.split import SMALLEST_CLASS_ROWS
+from training.draft.fit_plan import FitPlan, plan_fit
 from training.draft.inspection import ColumnFacts, Inspection
+from training.draft.target_scale import is_for_log_scale
 from training.errors import DataError, quoted
 
 _MOST_CLASSES_OF_NUMBERS = 20
@@ -33,18 +35,6 @@ class SplitChoice:
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """Sizes of network and fit for a number of rows and inputs. The epochs take about a minute on a CPU."""
-
-    hidden: int
-    grids: tuple[int, ...]
-    epochs: int
-    batch_rows: int
-    learning_rate: float
-    weight_decay: float
-
-
-@dataclass(frozen=True)
 class Proposal:
     """Choices for a recipe. `splits` are in order of preference, because the first may not work on the table.
 
@@ -57,7 +47,8 @@ class Proposal:
     left_out: tuple[tuple[str, str], ...]
     gaps: str
     splits: tuple[SplitChoice, ...]
-    sizes: Sizes
+    fit: FitPlan
+    is_log_scale: bool
 
 
 def propose(inspection: Inspection) -> Proposal:
@@ -88,7 +79,8 @@ def propose(inspection: Inspection) -> Proposal:
         left_out=tuple(left_out.items()),
         gaps=_describe_gaps(inspection, inputs),
         splits=_splits(inspection, task),
-        sizes=_sizes(inspection.table.rows, width),
+        is_log_scale=task == "regression" and is_for_log_scale(parse_numbers(inspection.table.cells[target.name])[0]),
+        fit=plan_fit(inspection.table.rows, width, target.distinct if task == "classification" else 1),
     )
 
 
@@ -207,22 +199,3 @@ def _splits(inspection: Inspection, task: str) -> tuple[SplitChoice, ...]:
     else:
         why = "random: there is no column of plain dates in order and no column of ids that repeat"
     return (*choices, SplitChoice("random", None, why))
-
-
-def _sizes(rows: int, inputs: int) -> Sizes:
-    """Rules of thumb: fewer rows get a smaller and smoother network, more inputs get fewer and smaller steps."""
-    grids: tuple[int, ...]
-    if rows < 1000:
-        hidden, grids, batch_rows, weight_decay = 4, (3,), 32, 0.3
-    elif rows < 5000:
-        hidden, grids, batch_rows, weight_decay = 8, (3, 5), 64, 0.1
-    else:
-        hidden, grids, batch_rows, weight_decay = 16, (5, 10), 256, 0.01
-    if inputs > 100:
-        grids = grids[:1]
-    # A step changes the edges of all inputs at once, so more inputs need smaller steps.
-    learning_rate = 0.01 if inputs <= 100 else 0.002 if inputs <= 300 else 0.001
-    updates = 6000 * min(1.0, 300 / inputs)
-    updates_per_epoch = max(1.0, rows * 0.65 / batch_rows) * len(grids)
-    epochs = int(min(200, max(3, updates / updates_per_epoch)))
-    return Sizes(hidden, grids, epochs, batch_rows, learning_rate, weight_decay)

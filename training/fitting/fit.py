@@ -3,9 +3,9 @@
 import copy
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from torch import nn
 
@@ -19,6 +19,7 @@ from training.fitting.grids import first_grid, next_grid, parameters_on
 from training.fitting.least_squares import check_parameters
 from training.fitting.optimizers import Objective, Optimizer, optimizer_for
 from training.fitting.record import Record, evaluate
+from training.fitting.state import FitState as FitState
 from training.recipe.fit_sections import AdaptSection, FitSection, SparsifySection
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -26,31 +27,6 @@ Network = TypeVar("Network", bound=nn.Module)
 
 class TrainingDiverged(TrainingError):
     """The loss is not finite, and there is no earlier network to keep."""
-
-
-@dataclass
-class FitState:
-    """A fit between two steps. A saved state continues as if the fit had never stopped.
-
-    Attributes:
-        kan: The current network.
-        best: The network with the lowest validation loss so far, on any grid; before any evaluation the given one.
-        best_loss: Validation loss of ``best``; infinite before any evaluation.
-        stage: Index of the current grid in the plan.
-        step: Number of steps done on this grid.
-        optimizer: State of the optimizer; empty at the start of a stage.
-        history: One record per evaluation on the validation rows.
-        diverged: Grid sizes whose fit ended early because numbers were not finite.
-    """
-
-    kan: KAN
-    best: KAN
-    best_loss: float = math.inf
-    stage: int = 0
-    step: int = 0
-    optimizer: dict[str, Any] = field(default_factory=dict)
-    history: list[Record] = field(default_factory=list)
-    diverged: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -129,7 +105,7 @@ def fit_steps(
     """
     check_samples(state.kan, train, task, "training")
     check_samples(state.kan, validation, task, "validation")
-    objective = Objective(task, sparsify)
+    objective = Objective(task, sparsify, plan.smoothness)
     if plan.optimizer == "levenberg-marquardt":
         check_parameters(parameters_on(state.kan, plan.grids[-1]), plan.grids[-1])
     if not state.history and state.best_loss == math.inf:  # Nothing was evaluated; a saved state has a best loss.
@@ -198,7 +174,7 @@ def fit_module(
     check_samples(network, train, task, "training")
     check_samples(network, validation, task, "validation")
     current = copy.deepcopy(network)
-    optimizer = optimizer_for(current, train, plan, Objective(task))
+    optimizer = optimizer_for(current, train, plan, Objective(task, smoothness=plan.smoothness))
     start = _evaluate_start(current, train, validation, task)
     if start is None:
         flaw = _flaw(network, train) or "wanted rows and targets of a usual size"

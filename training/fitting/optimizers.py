@@ -17,6 +17,8 @@ from training.errors import FitRefused
 from training.fitting.least_squares import LevenbergMarquardt
 from training.fitting.on_rows import repeated_answers
 from training.fitting.record import Advance
+from training.fitting.schedule import rate_at
+from training.fitting.smoothness import roughness
 from training.recipe.fit_sections import FitSection, SparsifySection
 
 # LBFGS iterations per advance; between two advances are progress, checkpoint and interruption.
@@ -40,13 +42,16 @@ class Optimizer(Protocol):
 
 @dataclass(frozen=True)
 class Objective:
-    """What the optimizer minimizes: the loss of the task plus the penalty on edges."""
+    """What the optimizer minimizes: the loss of the task plus the penalties on edges and on curves that bend."""
 
     task: Loss
     sparsify: SparsifySection | None = None
+    smoothness: float = 0.0
 
     def with_penalty(self, value: Tensor, network: nn.Module, x: Tensor) -> Tensor:
-        """The loss ``value`` plus the penalty on edges for the rows ``x``."""
+        """The loss ``value`` plus the penalties for the rows ``x``; an MLP has no curves."""
+        if self.smoothness > 0 and isinstance(network, KAN):
+            value = value + self.smoothness * roughness(network)
         if self.sparsify is None:
             return value
         assert isinstance(network, KAN)
@@ -92,17 +97,24 @@ class _Adam:
 
     def advance(self, place: tuple[int, int]) -> Advance:
         plan, (stage, step) = self._plan, place
-        # The learning rate is computed from the step, so a saved fit needs only the step.
-        share = step / plan.steps
-        self._torch.param_groups[0]["lr"] = plan.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
+        self._set_rate(step / plan.steps)
         if self._answer_all is not None:
             return Advance(step + 1, float(self._step(self._answer_all(), self._train)))
         count = len(self._train.x)
         order = torch.from_numpy(np.random.default_rng((plan.seed, stage, step)).permutation(count))
         batches = torch.split(order.to(self._train.x.device), plan.batch_rows or count)
+        losses_of_batches = []
+        for number, rows in enumerate(batches):
+            if plan.schedule != "cosine":  # It changes from batch to batch: 5 % of the steps may be less than an epoch.
+                self._set_rate((step + number / len(batches)) / plan.steps)
+            losses_of_batches.append(self._step_on(rows))
         # Read once at the end of the epoch: each reading waits for a GPU to finish its work.
-        losses = torch.stack([self._step_on(rows) for rows in batches]).tolist()
+        losses = torch.stack(losses_of_batches).tolist()
         return Advance(step + 1, sum(value * len(rows) for value, rows in zip(losses, batches, strict=True)) / count)
+
+    def _set_rate(self, share: float) -> None:
+        """The learning rate is computed from the step, so a saved fit needs only the step."""
+        self._torch.param_groups[0]["lr"] = self._plan.learning_rate * rate_at(self._plan.schedule, share)
 
     def _step_on(self, rows: Tensor) -> Tensor:
         batch = self._train.take(rows)

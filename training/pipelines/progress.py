@@ -61,6 +61,8 @@ class ProgressBar(Watcher):
         """Move the bar; at the end of a grid, leave a line."""
         if state.history:
             done = state.stage * self._recipe.fit.steps + state.step
+            if state.share_done is not None:
+                done = round(state.share_done * self._steps)
             self._show(state.history[-1], done, grid_ended=state.step == 0)
 
     def on_message(self, text: str) -> None:

@@ -18,8 +18,8 @@ from kan_model.network import checkpoint
 from training.data.dataset import Dataset
 from training.data.split import Split
 from training.errors import TrainingError, quoted
-from training.fitting.fit import FitState
 from training.fitting.record import Record
+from training.fitting.state import Block, FitState
 from training.recipe.config import Recipe
 
 
@@ -46,9 +46,11 @@ class RunIdentity:
 def identity_of(recipe: Recipe, dataset: Dataset) -> RunIdentity:
     """The identity of a run: comments, and sections on what comes after the fit, may change."""
     sections = {"split", "inputs", "network", "fit", "adapt", "sparsify", "task"}
+    sections |= {name for name in ("ensemble", "search") if getattr(recipe, name) is not None}
     # Recipes of runs that an older kan-train began had no key for these; what it did is the default of each.
     newer: dict[str, dict[str, object]] = {
         "network": {"initialization": "paper"},
+        "fit": {"schedule": "cosine", "smoothness": 0.0},
         "task": {
             "objective": "squared_error",
             "quantile": None,
@@ -114,6 +116,8 @@ class RunFolder:
             "optimizer": state.optimizer,
             "history": [asdict(record) for record in state.history],
             "diverged": state.diverged,
+            "blocks": [vars(block) | {"network": _encode_network(block.network)} for block in state.blocks],
+            "share_done": state.share_done,
         }
         torch.save(content, buffer)
         checkpoint.write_atomically(self._state, buffer.getvalue())
@@ -167,6 +171,9 @@ def _read_state(content: dict[str, Any]) -> FitState:
         optimizer=content["optimizer"],
         history=[Record(**record) for record in content["history"]],
         diverged=content["diverged"],
+        # An older kan-train had no search.
+        blocks=[Block(**block | {"network": _decode_network(block["network"])}) for block in content.get("blocks", ())],
+        share_done=content.get("share_done"),
     )
 
 

@@ -3,12 +3,12 @@
 import time
 from dataclasses import replace
 
-from kan_model import KAN
 from training.data.dataset import prepare
 from training.data.preparation import input_transform, new_network, output_transform
 from training.errors import Interrupted
-from training.fitting.fit import FitState, begin, fit_steps
+from training.fitting.fit import FitState
 from training.pipelines.continuation import continue_version
+from training.pipelines.fresh_fit import FreshFit, SingleFit, fresh_fit
 from training.pipelines.interruption import Interruption, catch_interruption
 from training.pipelines.older_run import check_older_split
 from training.pipelines.release import export_graphs, make_report, publish_version
@@ -51,10 +51,12 @@ def _train_anew(run: Run, watcher: Watcher) -> Published:
         watcher.on_prepared(dataset)
         kan = new_network(dataset, recipe, inputs)
         table = StepData.of(dataset, inputs, output_transform(dataset), kan.dtype)
-        state = _fit_network(run, kan, table, stop, watcher)
-        diagnostics = diagnose_fit(state, kan, recipe.fit, table)
-        with torch_threads(threads_for(state.best, recipe.fit.batch_rows or len(dataset.train))):
-            finished = finish(state.best, recipe, table, lambda: _stop_if_asked(stop, run), watcher.on_message)
+        way = fresh_fit(recipe, kan, table)
+        state = _fit_network(run, way, table, stop, watcher)
+        network = way.network(state)
+        diagnostics = [*diagnose_fit(state, kan, way.chosen(state).fit, table), *way.notes(state)]
+        with torch_threads(threads_for(network, recipe.fit.batch_rows or len(dataset.train))):
+            finished = finish(network, way.chosen(state), table, lambda: _stop_if_asked(stop, run), watcher.on_message)
         finished = replace(finished, notes=(*diagnostics, *finished.notes))
         trained = Trained(finished.kan, table.inputs, table.outputs)
         exported = export_graphs(recipe, dataset, trained, suggest_change(finished.kan), notes=finished.notes)
@@ -64,7 +66,7 @@ def _train_anew(run: Run, watcher: Watcher) -> Published:
             dataset,
             exported,
             formula=finished.formula,
-            beside=finished.metrics,
+            beside={**way.metrics(state), **finished.metrics},
             attribution=finished.attribution,
         )
         history = [*state.history, *finished.history]
@@ -73,17 +75,18 @@ def _train_anew(run: Run, watcher: Watcher) -> Published:
         return publish_version(run, dataset, manifest, exported, page, finished.notes)
 
 
-def _fit_network(run: Run, kan: KAN, table: StepData, stop: Interruption, watcher: Watcher) -> FitState:
+def _fit_network(run: Run, way: FreshFit, table: StepData, stop: Interruption, watcher: Watcher) -> FitState:
     """Go through the fit; keep its state from time to time and when asked to stop."""
-    plan = run.recipe.fit
     identity = identity_of(run.recipe, table.dataset)
-    state = _start_or_resume(run, kan, table, identity)
+    state = _start_or_resume(run, way, table, identity)
     kept = time.monotonic()
-    task, recipe = table.loss, run.recipe
-    steps = fit_steps(state, table.train, table.validation, plan, task, recipe.sparsify, recipe.adapt)
-    with torch_threads(threads_for(kan, plan.batch_rows or len(table.train.x))):
+    with torch_threads(threads_for(state.kan, run.recipe.fit.batch_rows or len(table.train.x))):
+        steps, told = way.steps(state), len(state.blocks)
         for state in steps:
             watcher.on_step(state)
+            for block in state.blocks[told:]:
+                watcher.on_message(block.text)
+            told = len(state.blocks)
             asked = stop.requested  # read once: it may turn true between two looks
             if asked or time.monotonic() - kept > _SECONDS_BETWEEN_CHECKPOINTS:
                 run.folder.save_state(state, identity)
@@ -95,17 +98,17 @@ def _fit_network(run: Run, kan: KAN, table: StepData, stop: Interruption, watche
     return state
 
 
-def _start_or_resume(run: Run, kan: KAN, table: StepData, identity: RunIdentity) -> FitState:
+def _start_or_resume(run: Run, way: FreshFit, table: StepData, identity: RunIdentity) -> FitState:
     if run.resume:
         state, has_split = run.folder.load_state(identity)
-        if not has_split:
-            check_older_split(state, run.recipe, kan, table)
+        if not has_split and isinstance(way, SingleFit):
+            check_older_split(state, run.recipe, way.kan, table)
         return state
     if run.folder.has_state() and not run.fresh:
         raise RunError(
             f"{run.folder.path} holds an unfinished run; go on with it by --resume, or start anew by --fresh"
         )
-    return begin(kan, run.recipe.fit, table.train, run.recipe.adapt)
+    return way.begin()
 
 
 def _stop_if_asked(stop: Interruption, run: Run) -> None:

@@ -11,8 +11,10 @@ from training.recipe.fit_sections import (
     AdaptSection,
     AttributionSection,
     BaselineSection,
+    EnsembleSection,
     FitSection,
     PruneSection,
+    SearchSection,
     SparsifySection,
     SymbolicSection,
 )
@@ -30,7 +32,20 @@ from training.recipe.sections import (
 )
 
 # Sections that a recipe with [model] continue_from must not have: the published version fixes them.
-_FRESH_ONLY = frozenset({"network", "inputs", "adapt", "sparsify", "prune", "symbolic", "attribution", "baseline"})
+_FRESH_ONLY = frozenset(
+    {
+        "network",
+        "inputs",
+        "adapt",
+        "ensemble",
+        "search",
+        "sparsify",
+        "prune",
+        "symbolic",
+        "attribution",
+        "baseline",
+    }
+)
 
 
 class _Document(Section):
@@ -44,6 +59,8 @@ class _Document(Section):
     network: NetworkSection = NetworkSection()
     fit: FitSection = Field(default_factory=lambda: FitSection(batch_rows=64))
     adapt: AdaptSection | None = None
+    ensemble: EnsembleSection | None = None
+    search: SearchSection | None = None
     sparsify: SparsifySection | None = None
     prune: PruneSection | None = None
     symbolic: SymbolicSection | None = None
@@ -67,6 +84,13 @@ class _Document(Section):
                 '[sparsify]: not with [fit] optimizer = "levenberg-marquardt", which cannot add a penalty to the loss; '
                 "wanted lbfgs or adam"
             )
+        if self.ensemble is not None and (self.fit.optimizer != "adam" or self.sparsify is not None):
+            fault = "[sparsify]" if self.sparsify is not None else f'[fit] optimizer = "{self.fit.optimizer}"'
+            raise ValueError(
+                f"[ensemble]: not with {fault}; its members are fitted together by adam, without a penalty"
+            )
+        if self.search is not None and self.ensemble is None:
+            raise ValueError("[search]: only with [ensemble]; the members' out-of-fold answers compare the candidates")
         if self.task.objective != "squared_error" and self.fit.optimizer == "levenberg-marquardt":
             raise ValueError(
                 f'[task] objective = "{self.task.objective}": not with [fit] optimizer = "levenberg-marquardt", which '
@@ -86,11 +110,12 @@ class _Document(Section):
             )
         if "grids" in self.fit.model_fields_set:
             raise ValueError("[fit] grids: not with [model] continue_from; the version's grids stay")
-        if self.fit.weight_decay > 0:
-            raise ValueError(
-                "[fit] weight_decay: wanted 0 with [model] continue_from; it would shrink the edges that the new rows "
-                "do not reach"
-            )
+        for key in ("weight_decay", "smoothness"):
+            if getattr(self.fit, key) > 0:
+                raise ValueError(
+                    f"[fit] {key}: wanted 0 with [model] continue_from; it would change the edges that the new rows do "
+                    "not reach"
+                )
 
 
 class Recipe(_Document):

@@ -19,6 +19,8 @@ class FitSection(Section):
     # The bound keeps the steps of a line search, up to 1e25 times this, within float32.
     learning_rate: float = Field(default=0.01, gt=0.0, le=1e6)
     weight_decay: float = Field(default=0.0, ge=0.0)
+    schedule: Literal["cosine", "warm-up"] = "cosine"
+    smoothness: float = Field(default=0.0, ge=0.0)
     seed: Seed = 0
     old_table: Annotated[Path | None, Field(strict=False)] = None
     protect_old: bool = False
@@ -38,6 +40,10 @@ class FitSection(Section):
             raise ValueError(f"batch_rows is for adam; {self.optimizer} uses all training rows in each step")
         if self.optimizer != "adam" and self.weight_decay > 0:
             raise ValueError(f"weight_decay is for adam; {self.optimizer} minimizes the loss alone")
+        if self.optimizer != "adam" and self.schedule != "cosine":
+            raise ValueError(f"schedule is for adam; {self.optimizer} chooses the length of its steps")
+        if self.optimizer == "levenberg-marquardt" and self.smoothness > 0:
+            raise ValueError("smoothness is for adam and lbfgs; levenberg-marquardt cannot add a penalty to the loss")
         if self.optimizer == "levenberg-marquardt" and "learning_rate" in self.model_fields_set:
             raise ValueError("learning_rate is for adam and lbfgs; levenberg-marquardt chooses its own step length")
         if not self.grids:
@@ -54,6 +60,37 @@ class AdaptSection(Section):
 
     uniform_share: float = Field(default=0.2, ge=0.0, le=1.0)
     margin: float = Field(default=0.01, ge=0.0)
+
+
+class EnsembleSection(Section):
+    """[ensemble]: fit several networks, each without a fold of its own, and publish their mean as one network."""
+
+    members: int = Field(default=8, ge=2, le=32)
+
+
+class CandidateSection(Section):
+    """[[search.candidates]]: the keys of [network] and [fit] that a candidate changes."""
+
+    hidden: Counts | None = None
+    grids: Counts | None = None
+    steps: int | None = Field(default=None, ge=1)
+    batch_rows: int | None = Field(default=None, ge=1)
+    learning_rate: float | None = Field(default=None, gt=0.0, le=1e6)
+    weight_decay: float | None = Field(default=None, ge=0.0)
+    smoothness: float | None = Field(default=None, ge=0.0)
+
+    @model_validator(mode="after")
+    def _ascends(self) -> Self:
+        if self.grids is not None and (not self.grids or list(self.grids) != sorted(set(self.grids))):
+            raise ValueError(f"grids = {list(self.grids)}: wanted ascending grid sizes, e.g. [3, 5, 10]")
+        return self
+
+
+class SearchSection(Section):
+    """[search]: fit several candidates to some members each, and the best of them to all."""
+
+    budget: float = Field(default=2.0, gt=0.0)
+    candidates: Annotated[tuple[CandidateSection, ...], Field(strict=False, min_length=1, max_length=64)]
 
 
 class SparsifySection(Section):

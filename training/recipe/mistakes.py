@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from training.errors import quoted
+from training.recipe.fit_sections import CandidateSection
 
 _WANTED = {
     "int_type": "a whole number",
@@ -55,6 +56,9 @@ def _sections(document: type[BaseModel]) -> dict[str, list[str]]:
 def _line(details: ErrorDetails, sections: dict[str, list[str]]) -> str:
     location, kind, came = details["loc"], details["type"], details["input"]
     place = _place(location)
+    if kind == "extra_forbidden" and location[:2] == ("search", "candidates"):
+        name, place = str(location[3]), _place(location[:3])
+        return f"{place}: unknown key {quoted(name)}{_nearest(name, list(CandidateSection.model_fields), 'keys')}"
     if kind == "extra_forbidden":
         return _unknown(location, sections)
     if kind == "missing":
@@ -72,6 +76,8 @@ def _place(location: tuple[int | str, ...]) -> str:
     section, *keys = location
     if not keys:
         return f"[{section}]"
+    if section == "search" and len(keys) > 2 and isinstance(keys[1], int):
+        return f"[search] candidates, entry {keys[1] + 1}: {keys[2]}"
     if section == "data" and keys[0] in ("categories", "dates") and len(keys) > 1:
         place = f"[data.{keys[0]}] {quoted(str(keys[1]))}"
         keys = keys[2:]

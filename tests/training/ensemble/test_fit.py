@@ -1,0 +1,105 @@
+"""The joint fit: each member gets what it would get alone, and rows choose only for the member that left them out."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from kan_model import KAN, KANConfig
+from training.data.samples import Samples
+from training.ensemble.fit import DealtRows, begin_members, fit_members, out_of_fold_answers
+from training.ensemble.side_by_side import separate
+from training.fitting.fit import FitState, TrainingDiverged
+from training.recipe.fit_sections import FitSection
+
+PLAN = FitSection(grids=(4,), steps=6, batch_rows=16, learning_rate=0.02, schedule="warm-up", weight_decay=0.1)
+
+
+def rows(members: int, count: int = 60) -> DealtRows:
+    """Rows of a smooth function, dealt in turn."""
+    x = torch.rand(count, 2, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    y = torch.sin(3 * x[:, :1]) + x[:, 1:] ** 2
+    return DealtRows(Samples(x, y), torch.arange(count) % members, members)
+
+
+def start(members: int) -> FitState:
+    """Members of different seeds."""
+    return begin_members([KAN(KANConfig((2, 3, 1), grid_size=4), seed=seed) for seed in range(members)])
+
+
+def run(state: FitState, dealt: DealtRows, plan: FitSection = PLAN) -> FitState:
+    """The state at the end."""
+    for _ in fit_members(state, dealt, plan, "regression"):
+        pass
+    return state
+
+
+def test_a_fit_learns_and_keeps_its_best_step() -> None:
+    """The best loss is the lowest of the history, and that of the best network's out-of-fold answers."""
+    dealt = rows(3)
+    state = run(start(3), dealt, PLAN.model_copy(update={"steps": 60}))
+    assert state.best_loss == min(record.validation_loss for record in state.history)
+    answered = out_of_fold_answers(state.best, dealt)
+    assert float((answered - dealt.samples.y).square().mean()) == pytest.approx(state.best_loss)
+    assert state.best_loss < 0.1 * float(dealt.samples.y.var())
+    assert len(state.history) <= 40
+
+
+def test_a_row_never_changes_the_member_that_leaves_it_out() -> None:
+    """Other targets in fold 0 leave member 0 as it is, to the bit, and change the others."""
+    dealt = rows(3)
+    y = torch.where(dealt.folds[:, None] == 0, dealt.samples.y + 5, dealt.samples.y)
+    other = DealtRows(Samples(dealt.samples.x, y), dealt.folds, 3)
+    one, two = (separate(run(start(3), each).kan, 3) for each in (dealt, other))
+    torch.testing.assert_close(one[0].layers[0].coefficients, two[0].layers[0].coefficients, rtol=1e-4, atol=1e-6)
+    assert not torch.allclose(one[1].layers[0].coefficients, two[1].layers[0].coefficients, rtol=1e-2)
+
+
+def test_a_stopped_fit_goes_on_to_the_same_networks() -> None:
+    """From a copy of the state after each epoch."""
+    dealt = rows(2)
+    whole = run(start(2), dealt)
+    steps = fit_members(start(2), dealt, PLAN, "regression")
+    states = [copy.deepcopy(next(steps)) for _ in range(4)]
+    for halfway in states:
+        resumed = run(halfway, dealt)
+        assert torch.equal(resumed.best.layers[0].coefficients, whole.best.layers[0].coefficients)
+        assert resumed.history == whole.history
+
+
+def test_classes_are_fitted_too() -> None:
+    """The out-of-fold answers are right more often than the largest class."""
+    x = torch.rand(120, 2, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    y = (x[:, 0] > 0).long() + (x[:, 1] > 0.5).long()
+    dealt = DealtRows(Samples(x, y), torch.arange(120) % 2, 2)
+    state = begin_members([KAN(KANConfig((2, 3, 3), grid_size=4), seed=seed) for seed in range(2)])
+    for _ in fit_members(state, dealt, PLAN.model_copy(update={"steps": 40}), "classification"):
+        pass
+    assert state.history[-1].validation_score > 0.8
+
+
+def test_finer_grids_go_on_from_the_best_step() -> None:
+    """The second grid has its own records, and the networks have its size."""
+    dealt = rows(2)
+    state = run(start(2), dealt, PLAN.model_copy(update={"grids": (4, 8), "steps": 5}))
+    assert [record.grid_size for record in state.history] == [4] * 5 + [8] * 5
+    assert state.kan.layers[0].grid_size == 8
+
+
+def test_smoothness_bends_curves_less() -> None:
+    """A large penalty leaves smaller second differences."""
+    dealt = rows(2)
+    rough, smooth = (
+        run(start(2), dealt, PLAN.model_copy(update={"steps": 40, "smoothness": value})).kan for value in (0.0, 1.0)
+    )
+    bends = [
+        float(np.square(np.diff(kan.layers[0].coefficients.detach().numpy(), n=2)).sum()) for kan in (rough, smooth)
+    ]
+    assert bends[1] < 0.5 * bends[0]
+
+
+def test_numbers_that_are_not_finite_end_the_fit() -> None:
+    """From the first epoch on nothing can be kept."""
+    with pytest.raises(TrainingDiverged, match="smaller learning_rate"):
+        run(start(2), rows(2), PLAN.model_copy(update={"learning_rate": 1e30}))

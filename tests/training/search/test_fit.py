@@ -1,0 +1,136 @@
+"""The search: it keeps the better candidate, and an interrupted one goes on."""
+
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from kan_model.network import checkpoint
+from training.errors import Interrupted
+from training.fitting.fit import FitState, TrainingDiverged
+from training.pipelines.run import Run
+from training.pipelines.run_folder import RunError, RunFolder
+from training.pipelines.train import train
+from training.pipelines.watcher import Watcher
+from training.recipe.config import load_recipe
+
+SEARCH = """
+[adapt]
+[ensemble]
+members = 4
+[search]
+[[search.candidates]]
+hidden = [2]
+learning_rate = 1e-6
+[[search.candidates]]
+hidden = [4]
+learning_rate = 0.03
+[[search.candidates]]
+learning_rate = 1e-5
+"""
+
+
+class Watching(Watcher):
+    """Keeps messages and shares; after so many steps, SIGINT comes to this process."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.steps, self.stop_after = 0, stop_after
+        self.messages: list[str] = []
+        self.shares: list[float] = []
+
+    def on_step(self, state: FitState) -> None:
+        """Keep the share."""
+        self.steps += 1
+        assert state.share_done is not None
+        self.shares.append(state.share_done)
+        if self.steps == self.stop_after:
+            signal.raise_signal(signal.SIGINT)
+
+    def on_message(self, text: str) -> None:
+        """Keep the message."""
+        self.messages.append(text)
+
+
+@pytest.fixture
+def run(write_recipe: Callable[..., Path], tmp_path: Path) -> Callable[..., Run]:
+    """A run of a search whose second candidate is the only one that learns."""
+
+    def of(search: str = SEARCH) -> Run:
+        path = write_recipe(steps=8)
+        path.write_text(path.read_text() + search)
+        return Run(load_recipe(path), tmp_path / "models", RunFolder(tmp_path / "run"))
+
+    return of
+
+
+def test_the_candidate_with_the_lowest_loss_is_published(run: Callable[..., Run]) -> None:
+    """The network has its shape; the manifest says what each candidate reached, and the progress what is fitted."""
+    given, watching = run(), Watching()
+    published = train(given, watching)
+    assert list(published.manifest.network.width) == [5, 16, 1]
+    metrics = published.manifest.metrics
+    assert metrics["search_chosen_candidate"] == 2
+    losses = [metrics[f"search_candidate_{number}_loss"] for number in (1, 2, 3)]
+    assert min(losses) == losses[1]
+    assert sorted(metrics[f"search_candidate_{number}_members"] for number in (1, 2, 3)) == [1, 1, 4]
+    assert any("candidate 2 was chosen" in note for note in published.notes)
+    assert watching.messages[0].startswith("candidate 1 of 3, members 1 to 1: out-of-fold loss")
+    assert watching.shares == sorted(watching.shares)
+    assert watching.shares[-1] == 1.0
+
+
+def test_an_interrupted_search_goes_on_to_the_same_network(run: Callable[..., Run], tmp_path: Path) -> None:
+    """In the first candidate, between two of them, and in a later round: the same bytes, without fitting twice."""
+    given = run()
+    through = Watching()
+    whole = train(replace(given, models=tmp_path / "whole", folder=RunFolder(tmp_path / "other")), through)
+    for stop_after in (3, 9, 30):
+        folder = RunFolder(tmp_path / f"run{stop_after}")
+        halfway = replace(given, models=tmp_path / f"models{stop_after}", folder=folder)
+        with pytest.raises(Interrupted):
+            train(halfway, Watching(stop_after))
+        watching = Watching()
+        resumed = train(replace(halfway, resume=True), watching)
+        assert watching.steps == through.steps - stop_after
+        assert (resumed.folder / "model.onnx").read_bytes() == (whole.folder / "model.onnx").read_bytes()
+
+
+def test_another_search_in_the_folder_is_refused(run: Callable[..., Run]) -> None:
+    """Other candidates are another recipe."""
+    with pytest.raises(Interrupted):
+        train(run(), Watching(3))
+    other = run(SEARCH.replace("0.03", "0.04"))
+    with pytest.raises(RunError, match="recipe or data changed"):
+        train(replace(other, resume=True), Watching())
+
+
+def diverging(run: Run, numbers: tuple[int, ...]) -> Run:
+    """The run with a learning rate in some candidates that no recipe may have."""
+    search = run.recipe.search
+    assert search is not None
+    candidates = [
+        candidate.model_copy(update={"learning_rate": 1e30} if number in numbers else {})
+        for number, candidate in enumerate(search.candidates, 1)
+    ]
+    changed = search.model_copy(update={"candidates": tuple(candidates)})
+    return replace(run, recipe=run.recipe.model_copy(update={"search": changed}))
+
+
+def test_a_candidate_that_diverges_loses(run: Callable[..., Run]) -> None:
+    """Its numbers are not finite; the others go on. If all diverge, nothing is published."""
+    published = train(diverging(run(), (1,)), Watching())
+    assert published.manifest.metrics["search_chosen_candidate"] == 2
+    assert "search_candidate_1_loss" not in published.manifest.metrics
+    with pytest.raises(TrainingDiverged, match="smaller learning_rate"):
+        train(replace(diverging(run(), (1, 2, 3)), fresh=True), Watching())
+
+
+def test_a_tiny_budget_gives_a_sound_model(run: Callable[..., Run]) -> None:
+    """One epoch of one candidate."""
+    given = run(SEARCH.replace("[search]\n", "[search]\nbudget = 1e-9\n", 1))
+    published = train(given, Watching())
+    assert torch.isfinite(checkpoint.load(given.folder.path / "kan.safetensors")(torch.rand(9, 5))).all()
+    assert any("the budget allows" in note for note in published.notes)

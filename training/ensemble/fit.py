@@ -1,0 +1,174 @@
+"""Fit all members at once, and keep the step with the lowest loss of the out-of-fold answers."""
+
+import copy
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kan_model import KAN
+from training.data.objective import Loss, loss, score
+from training.data.samples import Samples
+from training.ensemble.side_by_side import side_by_side
+from training.fitting.evaluation import answers
+from training.fitting.fit import FitState, TrainingDiverged
+from training.fitting.grids import next_grid
+from training.fitting.record import Record
+from training.fitting.schedule import rate_at
+from training.fitting.smoothness import roughness
+from training.recipe.fit_sections import AdaptSection, FitSection
+
+# At most this many evaluations a grid: each costs a third of an epoch.
+_EVALUATIONS = 40
+# A shorter memory of squared gradients than the usual 0.999, which would not forget the start within few steps.
+_BETAS = (0.9, 0.99)
+
+
+@dataclass(frozen=True)
+class DealtRows:
+    """The rows that may train, each left out by one member.
+
+    Attributes:
+        samples: Inputs and targets.
+        folds: int64 ``[rows]``, the member that does not train on the row.
+        members: Number of members that are fitted now.
+        first: The first of them; the rows of other members' folds train all of these.
+    """
+
+    samples: Samples
+    folds: Tensor
+    members: int
+    first: int = 0
+
+    @property
+    def judging(self) -> Tensor:
+        """The numbers of the rows that one of these members leaves out."""
+        return ((self.folds >= self.first) & (self.folds < self.first + self.members)).nonzero()[:, 0]
+
+
+def begin_members(members: Sequence[KAN]) -> FitState:
+    """The state before the first step; its networks hold the members side by side."""
+    start = side_by_side(members)
+    return FitState(kan=start, best=copy.deepcopy(start))
+
+
+def fit_members(
+    state: FitState, rows: DealtRows, plan: FitSection, task: Loss, adapt: AdaptSection | None = None
+) -> Iterator[FitState]:
+    """Fit all members in epochs of Adam and yield the state after each epoch.
+
+    The same plan and rows give the same networks, also from a saved state. Members do not influence each other, except
+    that one step is kept for all. In the records the training loss is the mean over members, and the validation loss is
+    that of the out-of-fold answers. An epoch that gives numbers that are not finite ends its grid; the best networks
+    stay.
+
+    Args:
+        state: From :func:`begin_members`, or a saved state; it is changed and yielded again and again.
+        rows: The rows and their folds.
+        plan: The plan of each member's fit; the optimizer must be adam.
+        task: The loss to minimize.
+        adapt: How grids follow the rows before each further grid; None: they are only refined.
+
+    Raises:
+        TrainingDiverged: the loss was not finite from the first epoch on.
+    """
+    if not state.history and state.best_loss == math.inf:
+        record = _evaluate(state.best, rows, 0, math.nan, task)
+        state.best_loss = record.validation_loss if math.isfinite(record.validation_loss) else math.inf
+    while state.stage < len(plan.grids):
+        yield from _fit_grid(state, rows, plan, task)
+        if not state.history:
+            raise TrainingDiverged(
+                f"the loss is not finite on grid {plan.grids[state.stage]}; wanted a smaller learning_rate (now "
+                f"{plan.learning_rate:g}) or scaled rows and targets"
+            )
+        state.stage, state.step, state.optimizer = state.stage + 1, 0, {}
+        if state.stage < len(plan.grids):
+            state.kan = next_grid(state.best, plan.grids[state.stage], rows.samples.x, adapt)
+        yield state
+
+
+def _fit_grid(state: FitState, rows: DealtRows, plan: FitSection, task: Loss) -> Iterator[FitState]:
+    adam = _MembersAdam(state.kan, rows, plan, task)
+    if state.optimizer:
+        adam.torch.load_state_dict(state.optimizer)
+    every = -(-plan.steps // _EVALUATIONS)
+    while state.step < plan.steps:
+        train_loss = adam.run_epoch(state.stage, state.step)
+        is_due = (state.step + 1) % every == 0 or state.step + 1 == plan.steps
+        record = _evaluate(state.kan, rows, state.step + 1, train_loss, task) if is_due else None
+        if not math.isfinite(train_loss) or (record is not None and not math.isfinite(record.validation_loss)):
+            state.kan = copy.deepcopy(state.best)
+            state.diverged.append(plan.grids[state.stage])
+            return
+        state.step += 1
+        if record is not None:
+            state.history.append(record)
+            if record.validation_loss < state.best_loss:
+                state.best_loss, state.best = record.validation_loss, copy.deepcopy(state.kan)
+        state.optimizer = adam.torch.state_dict()
+        yield state
+
+
+def _evaluate(network: KAN, rows: DealtRows, step: int, train_loss: float, task: Loss) -> Record:
+    answered, judged = out_of_fold_answers(network, rows), rows.samples[rows.judging]
+    validation_loss = float(loss(task, answered, judged.y, judged.weights))
+    validation_score = score(task, answered, judged.y, judged.weights)
+    return Record(network.layers[0].grid_size, step, train_loss, validation_loss, validation_score)
+
+
+def out_of_fold_answers(network: KAN, rows: DealtRows) -> Tensor:
+    """``[judging rows, outputs]``: each row's answer by the member that did not train on it.
+
+    Args:
+        network: The members side by side.
+        rows: The rows and their folds.
+    """
+    some = rows.judging
+    every = answers(network, rows.samples.x[some]).view(len(some), rows.members, -1)
+    return every[torch.arange(len(some)), rows.folds[some] - rows.first]
+
+
+class _MembersAdam:
+    """AdamW over batches of rows; the biases of nodes do not decay."""
+
+    def __init__(self, network: KAN, rows: DealtRows, plan: FitSection, task: Loss) -> None:
+        self._network, self._rows, self._plan, self._task = network, rows, plan, task
+        named = list(network.named_parameters())
+        biases = [parameter for name, parameter in named if name.endswith("bias")]
+        others = [parameter for name, parameter in named if not name.endswith("bias")]
+        groups = [{"params": others, "weight_decay": plan.weight_decay}, {"params": biases, "weight_decay": 0.0}]
+        self.torch = torch.optim.AdamW(groups, lr=plan.learning_rate, betas=_BETAS, fused=True)
+
+    def run_epoch(self, stage: int, step: int) -> float:
+        """One pass over the rows; gives the mean loss over members and rows, each batch before its step."""
+        plan, count = self._plan, len(self._rows.folds)
+        order = torch.from_numpy(np.random.default_rng((plan.seed, stage, step)).permutation(count))
+        batches = torch.split(order, plan.batch_rows or count)
+        losses = []
+        for place, batch in enumerate(batches):
+            rate = plan.learning_rate * rate_at(plan.schedule, (step + place / len(batches)) / plan.steps)
+            for group in self.torch.param_groups:
+                group["lr"] = rate
+            losses.append(self._step_on(batch) * len(batch))
+        return float(torch.stack(losses).sum()) / count
+
+    def _step_on(self, batch: Tensor) -> Tensor:
+        members = self._rows.members
+        answered = self._network(self._rows.samples.x[batch]).view(len(batch), members, -1)
+        # The pairs of a row and a member that trains on it.
+        left_out_by = self._rows.folds[batch][:, None] - self._rows.first
+        row, member = (left_out_by != torch.arange(members)).nonzero(as_tuple=True)
+        samples = self._rows.samples[batch][row]
+        mean_loss = loss(self._task, answered[row, member], samples.y, samples.weights)
+        self.torch.zero_grad()
+        # Times the members: each gets the gradient that it would get alone.
+        whole = mean_loss * members
+        if self._plan.smoothness > 0:
+            whole = whole + self._plan.smoothness * roughness(self._network)
+        torch.autograd.backward(whole)
+        self.torch.step()
+        return mean_loss.detach()

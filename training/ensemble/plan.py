@@ -1,0 +1,107 @@
+"""The fit of a recipe with [ensemble]: its rows, its start, its steps, its network."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from kan_model import KAN, mean_network
+from kan_model.network.transform import InputTransform, OutputTransform
+from training.data.dataset import Dataset
+from training.data.encoding import Numbers
+from training.data.preparation import fitted_loss, new_network, samples
+from training.data.samples import check_samples
+from training.data.split import RowNumbers
+from training.ensemble.fit import DealtRows, begin_members, fit_members, out_of_fold_answers
+from training.ensemble.folds import deal_folds
+from training.ensemble.side_by_side import separate
+from training.ensemble.start import standardize
+from training.fitting.fit import FitState
+from training.fitting.grids import first_grid
+from training.publishing.metrics import score_rows
+from training.recipe.config import Recipe
+
+
+@dataclass(frozen=True)
+class EnsembleFit:
+    """How the members of one recipe are fitted.
+
+    Attributes:
+        recipe: With [ensemble].
+        dataset: The table.
+        inputs: What stands before the network.
+        outputs: What stands behind it.
+        numbers: Row numbers of the rows that may train, those of the training part first.
+        rows: These rows, and the member that leaves each out.
+    """
+
+    recipe: Recipe
+    dataset: Dataset
+    inputs: InputTransform
+    outputs: OutputTransform
+    numbers: RowNumbers
+    rows: DealtRows
+
+    @classmethod
+    def of(
+        cls, recipe: Recipe, dataset: Dataset, inputs: InputTransform, outputs: OutputTransform, dtype: torch.dtype
+    ) -> "EnsembleFit":
+        """Deal the rows of the training and the validation part.
+
+        Raises:
+            FitRefused: rows or targets are not finite in this type.
+        """
+        assert recipe.ensemble is not None
+        numbers = np.concatenate([dataset.train, dataset.validation])
+        members = min(recipe.ensemble.members, len(numbers))
+        folds = torch.from_numpy(_folds(recipe, dataset, numbers, members))
+        rows = DealtRows(samples(dataset, numbers, inputs, outputs, dtype), folds, members)
+        return cls(recipe, dataset, inputs, outputs, numbers, rows)
+
+    def some(self, first: int, end: int) -> "EnsembleFit":
+        """The fit of only the members from ``first`` to before ``end``."""
+        return replace(self, rows=replace(self.rows, first=first, members=end - first))
+
+    def begin(self) -> FitState:
+        """The state before the first step. Member m starts from the seed of the recipe plus m."""
+        plan, x = self.recipe.fit, self.rows.samples.x
+        members = []
+        for index in range(self.rows.first, self.rows.first + self.rows.members):
+            member = new_network(self.dataset, self.recipe, self.inputs, seed=plan.seed + index)
+            check_samples(member, self.rows.samples, self.dataset.task, "training")
+            members.append(standardize(first_grid(member, plan.grids[0], x, self.recipe.adapt), x))
+        return begin_members(members)
+
+    def steps(self, state: FitState) -> Iterator[FitState]:
+        """As :func:`training.ensemble.fit.fit_members`."""
+        return fit_members(
+            state, self.rows, self.recipe.fit, fitted_loss(self.dataset, self.outputs), self.recipe.adapt
+        )
+
+    def network(self, state: FitState) -> KAN:
+        """The mean of the best members, as one network."""
+        return mean_network(separate(state.best, self.rows.members))
+
+    def chosen(self, state: FitState) -> Recipe:  # noqa: ARG002 - a search chooses
+        """The recipe whose keys the network was fitted by."""
+        return self.recipe
+
+    def notes(self, state: FitState) -> list[str]:  # noqa: ARG002 - a search has some
+        """None."""
+        return []
+
+    def metrics(self, state: FitState) -> dict[str, float]:
+        """The scores of the out-of-fold answers, by the names of the metrics of the validation rows."""
+        answered = self.outputs(out_of_fold_answers(state.best, self.rows).double())
+        answers: Numbers = answered.numpy()
+        found = score_rows(self.dataset, self.numbers, answers)
+        return {f"validation_{name}": value for name, value in found.items()}
+
+
+def _folds(recipe: Recipe, dataset: Dataset, numbers: RowNumbers, members: int) -> RowNumbers:
+    if recipe.split.kind == "time":
+        # The rows are in order of their time; a fold is a stretch of time, since neighbours in time are alike.
+        return np.arange(len(numbers)) * members // len(numbers)
+    groups = None if dataset.groups is None else dataset.groups[numbers]
+    return deal_folds(members, dataset.y[numbers], recipe.fit.seed, groups)

@@ -1,0 +1,58 @@
+"""The state of a fit between two steps, which can be saved."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from kan_model import KAN
+from training.fitting.record import Record
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some members of an ensemble, fitted by one candidate of a search.
+
+    Attributes:
+        candidate: Its index.
+        first: Index of the first member.
+        end: Index after the last member.
+        network: The members side by side.
+        loss: Loss of their out-of-fold answers; infinite if the fit diverged.
+        text: What to tell of it.
+    """
+
+    candidate: int
+    first: int
+    end: int
+    network: KAN
+    loss: float
+    text: str
+
+
+@dataclass
+class FitState:
+    """A fit between two steps. A saved state continues as if the fit had never stopped.
+
+    Attributes:
+        kan: The current network.
+        best: The network with the lowest validation loss so far, on any grid; before any evaluation the given one.
+        best_loss: Validation loss of ``best``; infinite before any evaluation.
+        stage: Index of the current grid in the plan.
+        step: Number of steps done on this grid.
+        optimizer: State of the optimizer; empty at the start of a stage.
+        history: One record per evaluation on the validation rows.
+        diverged: Grid sizes whose fit ended early because numbers were not finite.
+        blocks: What a search has fitted so far.
+        share_done: The share of its work that a search has done; None: there is no search.
+    """
+
+    kan: KAN
+    best: KAN
+    best_loss: float = math.inf
+    stage: int = 0
+    step: int = 0
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    history: list[Record] = field(default_factory=list)
+    diverged: list[int] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
+    share_done: float | None = None

@@ -1,0 +1,82 @@
+"""The fit of a recipe that starts anew: of one network, or of the members of an ensemble."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from kan_model import KAN
+from training.ensemble.plan import EnsembleFit
+from training.fitting.fit import FitState, begin, fit_steps
+from training.recipe.config import Recipe
+from training.search.fit import SearchFit
+from training.steps import StepData
+
+
+class FreshFit(Protocol):
+    """From the rows of a recipe to a network. Its state between two steps can be saved."""
+
+    def begin(self) -> FitState:
+        """The state before the first step."""
+
+    def steps(self, state: FitState) -> Iterator[FitState]:
+        """Fit on from the state; yields it after each step."""
+
+    def network(self, state: FitState) -> KAN:
+        """The network of a fit that ended."""
+
+    def chosen(self, state: FitState) -> Recipe:
+        """The recipe whose keys the network was fitted by: the given one, or that of a search's winner."""
+
+    def notes(self, state: FitState) -> list[str]:
+        """What a person should know of the fit, for terminal and report."""
+
+    def metrics(self, state: FitState) -> dict[str, float]:
+        """Metrics that replace those of the same name, which the published network gives on the rows of a part."""
+
+
+def fresh_fit(recipe: Recipe, kan: KAN, table: StepData) -> FreshFit:
+    """The fit that the recipe asks for.
+
+    Args:
+        recipe: With or without [ensemble] and [search].
+        kan: A new network.
+        table: The rows.
+    """
+    if recipe.ensemble is None:
+        return SingleFit(recipe, kan, table)
+    several = EnsembleFit if recipe.search is None else SearchFit
+    return several.of(recipe, table.dataset, table.inputs, table.outputs, kan.dtype)
+
+
+@dataclass(frozen=True)
+class SingleFit:
+    """One network; the validation rows choose its best step."""
+
+    recipe: Recipe
+    kan: KAN
+    table: StepData
+
+    def begin(self) -> FitState:
+        """As :class:`FreshFit` says, and the others too."""
+        return begin(self.kan, self.recipe.fit, self.table.train, self.recipe.adapt)
+
+    def steps(self, state: FitState) -> Iterator[FitState]:
+        """As :func:`training.fitting.fit.fit_steps`."""
+        recipe, table = self.recipe, self.table
+        return fit_steps(state, table.train, table.validation, recipe.fit, table.loss, recipe.sparsify, recipe.adapt)
+
+    def network(self, state: FitState) -> KAN:
+        """The network with the lowest loss on the validation rows."""
+        return state.best
+
+    def chosen(self, state: FitState) -> Recipe:  # noqa: ARG002 - a protocol's
+        """The recipe."""
+        return self.recipe
+
+    def notes(self, state: FitState) -> list[str]:  # noqa: ARG002 - a protocol's
+        """None."""
+        return []
+
+    def metrics(self, state: FitState) -> dict[str, float]:  # noqa: ARG002 - a protocol's
+        """None: the published network did not train on the validation rows."""
+        return {}

@@ -1,0 +1,181 @@
+"""Go through the rounds of a search; its state after each step can be saved."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from kan_model import KAN
+from kan_model.network.transform import InputTransform, OutputTransform
+from training.data.dataset import Dataset
+from training.ensemble.plan import EnsembleFit
+from training.ensemble.side_by_side import separate, side_by_side
+from training.fitting.fit import TrainingDiverged
+from training.fitting.state import Block, FitState
+from training.recipe.config import Recipe
+from training.search.candidates import SearchPlan, plan_search
+from training.search.rounds import Round
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A candidate and the members that it fits next."""
+
+    candidate: int
+    first: int
+    end: int
+
+
+@dataclass(frozen=True)
+class SearchFit:
+    """The fit of a recipe with [search]: its steps go from block to block, and its network is that of the winner.
+
+    Attributes:
+        plan: Candidates and rounds.
+        fits: The fit of all members by each candidate, on the same folds.
+    """
+
+    plan: SearchPlan
+    fits: tuple[EnsembleFit, ...]
+
+    @classmethod
+    def of(
+        cls, recipe: Recipe, dataset: Dataset, inputs: InputTransform, outputs: OutputTransform, dtype: torch.dtype
+    ) -> "SearchFit":
+        """Plan the search within the recipe's budget.
+
+        Raises:
+            FitRefused: rows or targets are not finite in this type.
+        """
+        rows = len(dataset.train) + len(dataset.validation)
+        answers = len(dataset.classes) or dataset.y.shape[1]
+        plan = plan_search(recipe, rows, dataset.x.shape[1], answers)
+        # Candidates change network and fit only, so they share the rows and the folds.
+        shared = EnsembleFit.of(recipe, dataset, inputs, outputs, dtype)
+        return cls(plan, tuple(replace(shared, recipe=candidate.recipe) for candidate in plan.candidates))
+
+    def begin(self) -> FitState:
+        """The state before the first step of the first candidate."""
+        job = _next_job(self.plan.rounds, [])
+        assert job is not None
+        state = self._fit_of(job).begin()
+        state.share_done = 0.0
+        return state
+
+    def steps(self, state: FitState) -> Iterator[FitState]:
+        """Fit block after block; the state is changed and yielded again and again.
+
+        A candidate whose loss is not finite loses. At the end the state holds the winner's members.
+
+        Raises:
+            TrainingDiverged: no candidate's loss was finite.
+        """
+        while (job := _next_job(self.plan.rounds, state.blocks)) is not None:
+            yield from self._fit_block(state, job)
+            following = _next_job(self.plan.rounds, state.blocks)
+            if following is not None:
+                _restart(state, self._fit_of(following).begin())
+            else:
+                self._finish(state)
+            yield state
+
+    def network(self, state: FitState) -> KAN:
+        """The mean of the winner's members, as one network."""
+        return self._winner(state).network(state)
+
+    def chosen(self, state: FitState) -> Recipe:
+        """The recipe of the winner."""
+        return self._winner(state).recipe
+
+    def metrics(self, state: FitState) -> dict[str, float]:
+        """The scores of the winner's out-of-fold answers, and the losses that the search compared."""
+        found = self._winner(state).metrics(state)
+        for index in range(len(self.fits)):
+            if (loss := _loss(state.blocks, index)) < math.inf:
+                found[f"search_candidate_{index + 1}_loss"] = loss
+                found[f"search_candidate_{index + 1}_members"] = float(_members(state.blocks, index))
+        return found | {"search_chosen_candidate": float(_ranking(state.blocks)[0] + 1), "search_work": self.plan.work}
+
+    def notes(self, state: FitState) -> list[str]:
+        """What was compared, and what was chosen."""
+        lines = [
+            f"search    candidate {index + 1}: out-of-fold loss {_loss(state.blocks, index):.4g} "
+            f"({_members(state.blocks, index)} members): {candidate.text}"
+            for index, candidate in enumerate(self.plan.candidates)
+        ]
+        return [*self.plan.notes, *lines, f"search    candidate {_ranking(state.blocks)[0] + 1} was chosen"]
+
+    def _winner(self, state: FitState) -> EnsembleFit:
+        return self.fits[_ranking(state.blocks)[0]]
+
+    def _fit_of(self, job: _Job) -> EnsembleFit:
+        return self.fits[job.candidate].some(job.first, job.end)
+
+    def _fit_block(self, state: FitState, job: _Job) -> Iterator[FitState]:
+        fit, plan = self._fit_of(job), self.plan
+        done = sum(_work(plan, b) for b in state.blocks)
+        steps = fit.recipe.fit.steps * len(fit.recipe.fit.grids)
+        try:
+            for each in fit.steps(state):
+                ran = (each.stage * fit.recipe.fit.steps + each.step) / steps
+                each.share_done = min(1.0, (done + ran * _work(plan, job)) / plan.work)
+                # The end of the block comes with the start of the next one.
+                if each.stage < len(fit.recipe.fit.grids):
+                    yield each
+        except TrainingDiverged:
+            state.best_loss = math.inf
+        text = (
+            f"candidate {job.candidate + 1} of {len(self.fits)}, members {job.first + 1} to {job.end}: "
+            f"out-of-fold loss {state.best_loss:.4g}  ({plan.candidates[job.candidate].text})"
+        )
+        state.blocks.append(Block(job.candidate, job.first, job.end, state.best, state.best_loss, text))
+
+    def _finish(self, state: FitState) -> None:
+        winner = _ranking(state.blocks)[0]
+        own = sorted((block for block in state.blocks if block.candidate == winner), key=lambda block: block.first)
+        if not math.isfinite(sum(block.loss for block in own)):
+            rate = self.fits[winner].recipe.fit.learning_rate
+            raise TrainingDiverged(
+                f"the loss of every candidate is not finite; wanted a smaller learning_rate (now {rate:g})"
+            )
+        members = [member for block in own for member in separate(block.network, block.end - block.first)]
+        state.kan = state.best = side_by_side(members)
+        state.best_loss, state.share_done = _loss(state.blocks, winner), 1.0
+
+
+def _restart(state: FitState, start: FitState) -> None:
+    """Put a fit's start into the state of another one, whose blocks it keeps."""
+    for name in ("kan", "best", "best_loss", "stage", "step", "optimizer", "history", "diverged"):
+        setattr(state, name, getattr(start, name))
+
+
+def _next_job(rounds: Sequence[Round], blocks: Sequence[Block]) -> _Job | None:
+    """What is fitted after these blocks; None at the end of the last round."""
+    done = 0
+    for number, each in enumerate(rounds):
+        if done + each.candidates > len(blocks):
+            taking_part = range(each.candidates) if number == 0 else _ranking(blocks[:done])[: each.candidates]
+            return _Job(sorted(taking_part)[len(blocks) - done], each.first, each.end)
+        done += each.candidates
+    return None
+
+
+def _ranking(blocks: Sequence[Block]) -> list[int]:
+    """The candidates, the best first: those with more members before those with fewer, then by their loss."""
+    candidates = sorted({block.candidate for block in blocks})
+    return sorted(candidates, key=lambda index: (-_members(blocks, index), _loss(blocks, index), index))
+
+
+def _members(blocks: Sequence[Block], candidate: int) -> int:
+    return sum(block.end - block.first for block in blocks if block.candidate == candidate)
+
+
+def _loss(blocks: Sequence[Block], candidate: int) -> float:
+    """The mean out-of-fold loss over the members that the candidate fitted; folds have about the same size."""
+    own = [block for block in blocks if block.candidate == candidate]
+    return sum(block.loss * (block.end - block.first) for block in own) / _members(blocks, candidate)
+
+
+def _work(plan: SearchPlan, job: _Job | Block) -> float:
+    return plan.candidates[job.candidate].member_work * (job.end - job.first)
