@@ -70,7 +70,8 @@ def propose(inspection: Inspection) -> Proposal:
             f"{inspection.table.source}: no column is left to predict {quoted(inspection.target)} from"
             + (f" ({reasons})" if reasons else "")
         )
-    numbers_a_word = max(1, inspection.facts(inspection.target).distinct - 1) if task == "classification" else 1
+    target = inspection.facts(inspection.target)
+    numbers_a_word = max(1, target.distinct - 1) if task == "classification" else 1
     width = sum(_count_features(facts, numbers_a_word) for facts in inputs)
     return Proposal(
         task=task,
@@ -79,7 +80,7 @@ def propose(inspection: Inspection) -> Proposal:
         left_out=tuple(left_out.items()),
         gaps=_describe_gaps(inspection, inputs),
         splits=_splits(inspection, task),
-        is_log_scale=task == "regression" and is_for_log_scale(parse_numbers(inspection.table.cells[target.name])[0]),
+        is_log_scale=task == "regression" and is_for_log_scale(inspection.table.numbers(target.name)[0]),
         fit=plan_fit(inspection.table.rows, width, target.distinct if task == "classification" else 1),
     )
 
