@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 
 from kan_api.v1.manifest_pb2 import ModelManifest
-from training.data.dataset import Dataset, held_out_table
+from training.data.dataset import Dataset
 from training.data.encoding import Numbers
 from training.fitting.record import Record
+from training.pipelines.held_out import held_out_table
 from training.pipelines.run import Run
 from training.publishing.export import Exported, Plan, Trained, export, files, network_bytes
 from training.publishing.manifest import predict

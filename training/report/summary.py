@@ -89,7 +89,8 @@ def _next_steps(published: Published, held_out: Path | None = None) -> Iterator[
     yield f"  report    {published.folder / REPORT}"
     yield "  serve it  kan-serve --models " + shlex.quote(str(published.folder.parent.parent))
     if held_out is not None:
-        ask = ["kan-client", "predict", manifest.name, str(held_out), "--target", manifest.target]
+        ask = ["kan-client", "predict", manifest.name, str(held_out)]
+        ask += ["--target", manifest.target] if manifest.target else []  # of several, none comes first
         yield "  ask it    " + shlex.join(ask)
 
 

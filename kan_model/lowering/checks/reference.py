@@ -13,6 +13,7 @@ from kan_model.lowering.checks.logarithms import exceed_float32, largest_error, 
 from kan_model.lowering.checks.regions import ENDS, FAR, INSIDE, KNOTS, OUTSIDE, TABLE, Rows32, Values64, rows_by_region
 from kan_model.lowering.checks.rounding import float32_edge_errors, float32_error, is_steep, propagate, sum_edges
 from kan_model.lowering.checks.scale import scale_of_errors
+from kan_model.lowering.checks.unread import find_unread
 from kan_model.lowering.emit.pruned import remove_pruned
 from kan_model.network.network import KAN, on_cpu
 from kan_model.network.transform import Affine, Exponential, InputTransform, OutputTransform, Softmax, count_features
@@ -97,7 +98,7 @@ class Reference:
         self._kan, self._inputs, self._outputs = copy.deepcopy(kan).double(), inputs, outputs
         self._softmax = isinstance(outputs, Softmax)
         self._left = remove_pruned(kan).nodes
-        self._unread = _find_unread(self._left[0], count_features(kan.width[0], inputs), inputs)
+        self._unread = find_unread(self._left[0], count_features(kan.width[0], inputs), inputs)
         self._regions = rows_by_region(self._kan, inputs, training_rows, rows_per_region)
         self._wanted = {region: self._answers(region, rows) for region, rows in self._regions.items()}
         first = next(iter(self._wanted.values()))
@@ -227,15 +228,6 @@ class Reference:
     def _apply_outputs(self, y: torch.Tensor) -> Values64:
         result: Values64 = (y if self._outputs is None else self._outputs(y)).numpy()
         return result
-
-
-def _find_unread(read: NDArray[np.int64], features: int, inputs: InputTransform | None) -> NDArray[np.bool_]:
-    """Bool ``[features]``, True where no edge reads the feature, neither its value nor its gap input."""
-    unread = np.ones(features, bool)
-    unread[read[read < features]] = False
-    if inputs is not None and inputs.gaps is not None:
-        unread[inputs.gaps] = False
-    return unread
 
 
 def _edge_error(got: Rows32, wanted: Values64, nodes: Values64, inherent: Values64) -> float:

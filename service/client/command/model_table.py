@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from kan_api.cells import quoted
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, Column, Feature, ModelManifest
 from service.client.command.answer_table import table_lines
 from service.client.errors import list_names
@@ -14,7 +13,11 @@ def model_lines(manifest: ModelManifest) -> Iterator[str]:
     Args:
         manifest: of the model.
     """
-    target = quoted(manifest.target) if manifest.target else "a prediction"
+    target = (
+        list_names(list(manifest.targets) or [manifest.target])
+        if manifest.targets or manifest.target
+        else "a prediction"
+    )
     kind = f"one of {list_names(list(manifest.classes))}" if manifest.task == TASK_CLASSIFICATION else "a number"
     yield f"{manifest.name} version {manifest.version} answers {target}, {kind}, to rows with these columns:\n"
     yield "\n"

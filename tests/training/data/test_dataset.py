@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from sklearn import datasets
 
-from training.data.dataset import Dataset, held_out_table, prepare
+from training.data.dataset import Dataset, prepare
 from training.errors import DataError
+from training.pipelines.held_out import held_out_table
 from training.recipe.config import load_recipe, parse_recipe
 
 RECIPES = Path(__file__).parents[3] / "training" / "recipes"

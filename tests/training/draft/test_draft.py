@@ -14,12 +14,13 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from sklearn import datasets
 
-from training.data.dataset import held_out_table, prepare
+from training.data.dataset import prepare
 from training.data.encoding import feature_block
 from training.data.table import read_table
 from training.draft.draft import columns_left_out, draft_recipe, write_recipe
 from training.draft.inspection import inspect
 from training.errors import DataError, RecipeError
+from training.pipelines.held_out import held_out_table
 from training.recipe.config import Recipe, load_recipe, parse_recipe
 
 

@@ -11,8 +11,9 @@ import pytest
 from service.client.command.row_file import read_blocks
 from service.client.errors import InvalidInput
 from service.client.rows import TableRows, features
-from training.data.dataset import held_out_table, prepare
+from training.data.dataset import prepare
 from training.errors import DataError
+from training.pipelines.held_out import held_out_table
 from training.publishing.columns import columns_of_manifest
 from training.publishing.manifest import outline
 from training.recipe.config import Recipe, parse_recipe
