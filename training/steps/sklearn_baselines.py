@@ -28,6 +28,9 @@ Answer = Callable[[RowNumbers], Numbers]
 # Boosted trees grow one tree a class and round: with more rows times classes they would take minutes.
 _MOST_BOOSTED_CELLS = 500_000
 _LOGISTIC_STEPS = 1000
+# Where other processes keep the cores busy, the trees' threads wait for each other. On two busy cores a fit to 5,000
+# rows of 15 inputs took 25.6 s with two threads and 1.0 s with one.
+_THREADS = 1
 
 
 def fit_sklearn_baseline(kind: Kind, dataset: Dataset) -> tuple[Answer, str]:
@@ -50,20 +53,19 @@ def fit_sklearn_baseline(kind: Kind, dataset: Dataset) -> tuple[Answer, str]:
     if kind == "boosted" and not is_classification:
         # The trees learn one target each.
         model = MultiOutputRegressor(model)
-    # One thread: where other processes keep the cores busy, the trees' threads wait for each other. On two busy cores
-    # 5,000 rows of 15 inputs took 25.6 s with two threads and 1.0 s with one.
-    with threadpool_limits(1), warnings.catch_warnings():
+    with threadpool_limits(_THREADS), warnings.catch_warnings():
         # A logistic regression that stops before its optimum is still a fair baseline.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(x[rows], targets, **_weights(model, dataset, rows))
 
     def answer(asked: RowNumbers) -> Numbers:
-        if not is_classification:
-            return np.asarray(model.predict(x[asked]), dtype=np.float64).reshape(len(asked), -1)
-        # A class without a training row has the probability 0.
-        found = np.zeros((len(asked), len(dataset.classes)))
-        found[:, model.classes_] = model.predict_proba(x[asked])
-        return found
+        with threadpool_limits(_THREADS):
+            if not is_classification:
+                return np.asarray(model.predict(x[asked]), dtype=np.float64).reshape(len(asked), -1)
+            # A class without a training row has the probability 0.
+            found = np.zeros((len(asked), len(dataset.classes)))
+            found[:, model.classes_] = model.predict_proba(x[asked])
+            return found
 
     return answer, note
 

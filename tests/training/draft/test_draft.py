@@ -64,6 +64,8 @@ def test_a_shops_table_becomes_a_recipe_that_says_why(tmp_path: Path) -> None:
     assert '"age",  # whole numbers, 18 to 89' in recipe.text
     assert 'kind = "classification"  # the target holds words, 2 different ones' in recipe.text
     assert prepare(recipe).x.shape == (200, 6)
+    assert recipe.baseline is not None
+    assert recipe.baseline.kinds == ("trivial", "linear", "boosted")
 
 
 def test_parquet_and_csv_of_one_table_draft_the_same(tmp_path: Path) -> None:

@@ -86,5 +86,5 @@ def test_a_version_learns_on_although_a_held_out_row_has_no_answer(tmp_path: Pat
     assert second.manifest.metrics[f"test_{UNANSWERED}"] == 1
     assert second.manifest.metrics["test_r2"] > 0.9
     assert any(note.startswith("warning   no answer to 1 ") for note in second.notes)
-    assert "no answer to 1 held-out rows" in of_run(second, tmp_path)
+    assert "no answer to 1 test rows" in of_run(second, tmp_path)
     assert (second.folder / "report.html").stat().st_size > 0
