@@ -49,7 +49,8 @@ def collect(
                 tables[source.name] = measured
     for split in splits:
         rows[split.source.name] = split.rows
-    return Findings(tables, methods, [cell for cell in cells if cell.table in tables], rows, served)
+    times = {place: each for place, each in served.items() if place[0] in tables}
+    return Findings(tables, methods, [cell for cell in cells if cell.table in tables], rows, times)
 
 
 def _measured(

@@ -59,7 +59,9 @@ def test_a_bound_without_a_measured_table_does_not_hold(split: Split) -> None:
 
 def test_a_table_that_lacks_a_cell_is_left_out(split: Split) -> None:
     """Else a run that was stopped would rank two methods among three."""
-    assert not _collect(split, [_cell("ours", 0.2), _cell("EBM", 0.1)]).tables
+    lacking = _collect(split, [_cell("ours", 0.2), _cell("EBM", 0.1)])
+    assert not lacking.tables
+    assert not lacking.served
     cells = [_cell(method, 0.2, number) for method in METHODS for number in (0, 1)]
     assert _collect(split, cells).tables
     assert not _collect(split, cells[:-1]).tables
