@@ -176,10 +176,11 @@ def _quantile(y: Tensor, share: Tensor, quantile: float) -> Tensor:
 
     Args:
         y: ``[rows, outputs]``.
-        share: ``[rows]``, which sums to 1.
+        share: ``[rows]``, the weights.
         quantile: Between 0 and 1.
     """
     ordered, order = y.sort(dim=0)
-    # Up to rounding of the sum.
-    reached = share[order].double().cumsum(dim=0) >= quantile - 1e-12
+    sums = share.double()[order].cumsum(dim=0)
+    # Up to rounding of the sums. The last row always reaches it.
+    reached = sums >= (quantile - 1e-12) * sums[-1]
     return ordered.gather(0, reached.int().argmax(dim=0, keepdim=True))[0]

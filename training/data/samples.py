@@ -24,7 +24,7 @@ class Samples:
     y: Tensor
     weights: Tensor | None = None
 
-    def __getitem__(self, rows: Tensor) -> "Samples":
+    def take(self, rows: Tensor) -> "Samples":
         """Some of the rows, by their numbers; their weights stay as they are."""
         return Samples(self.x[rows], self.y[rows], None if self.weights is None else self.weights[rows])
 

@@ -117,7 +117,7 @@ class _Adam:
         self._torch.param_groups[0]["lr"] = self._plan.learning_rate * rate_at(self._plan.schedule, share)
 
     def _step_on(self, rows: Tensor) -> Tensor:
-        batch = self._train[rows]
+        batch = self._train.take(rows)
         return self._step(self._network(batch.x), batch)
 
     def _step(self, outputs: Tensor, batch: Samples) -> Tensor:

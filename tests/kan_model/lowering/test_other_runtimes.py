@@ -18,7 +18,7 @@ from kan_model import KAN, KANConfig
 from kan_model.grids.refinement import replace_knots
 from kan_model.lowering import lower
 from kan_model.network.layer import Outside
-from kan_model.network.transform import Affine, InputTransform, OutputTransform, Softmax
+from kan_model.network.transform import Affine, Exponential, InputTransform, OutputTransform, Softmax
 from kan_model.onnx_runtime import run
 
 Rows = NDArray[np.float32]
@@ -32,6 +32,7 @@ INPUTS = InputTransform(
 OUTPUTS: dict[str, OutputTransform] = {
     "classification": Softmax(),
     "regression": Affine(center=np.array([100, -5, 0], np.float32), scale=np.array([30, 0.1, 2], np.float32)),
+    "log-link": Exponential(center=np.array([7, -5, 0], np.float32), scale=np.array([0.5, 0.1, 1], np.float32)),
 }
 
 

@@ -133,6 +133,17 @@ def test_no_constant_is_better_than_the_best(name: str, weighted: bool) -> None:
         torch.testing.assert_close(best, best_constant(function, y[again]))
 
 
+@pytest.mark.parametrize("quantile", [1e-9, 1 - 1e-9])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_farthest_quantiles_are_the_least_and_the_largest_target(quantile: float, dtype: torch.dtype) -> None:
+    """Also where the weights do not sum to 1 in the last digits, and not among rows of weight 0."""
+    y = torch.arange(1000.0, dtype=dtype)[:, None]
+    weights = torch.full((1000,), 0.1, dtype=dtype)
+    weights[[0, 999]] = 0
+    best = best_constant(LossFunction("quantile", quantile), y, weights)
+    assert float(best) == (1 if quantile < 0.5 else 998)
+
+
 def test_a_huber_loss_lies_between_squared_and_absolute_error() -> None:
     """With a large delta it is the squared error; with a small one 2·delta times the absolute error."""
     outputs, y = numbers_of("huber")
