@@ -15,6 +15,7 @@ from kan_model.ensemble.mean import mean_network as mean_network
 from kan_model.ensemble.members import members_of as members_of
 from kan_model.grids.adaptation import Adaptation as Adaptation
 from kan_model.grids.adaptation import adapt_grid as adapt_grid
+from kan_model.grids.alignment import align_grids as align_grids
 from kan_model.grids.refinement import refine_grid as refine_grid
 from kan_model.network import checkpoint as checkpoint
 from kan_model.network.functions import ALIASES as ALIASES

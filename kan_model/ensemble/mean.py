@@ -7,15 +7,13 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
+from kan_model.ensemble.one_layer import mean_layer, with_hidden_nodes
 from kan_model.network.layer import KANLayer
 from kan_model.network.members import Members
 from kan_model.network.network import KAN
-from kan_model.network.symbolic_edge import SymbolicEdge
-
-_IDENTITY = "x"
 
 
-def mean_network(members: Sequence[KAN]) -> KAN:
+def mean_network(members: Sequence[KAN], *, keep_members: bool = True) -> KAN:
     """One network that answers the mean of the members' answers, before any transform of the outputs.
 
     The members' hidden nodes stand side by side, the first member's first; edges between members are masked. The last
@@ -23,14 +21,17 @@ def mean_network(members: Sequence[KAN]) -> KAN:
     hidden nodes, in pruned and in symbolic edges.
 
     Members of one layer have no hidden nodes. Their outputs become the hidden nodes of the mean, which a second layer
-    of identity edges x / members reads.
+    of identity edges x / members reads. Without ``keep_members`` the mean is one layer with the mean of each edge: one
+    curve for each input, as one member has, and its cost. Where an edge is a spline in one member and a formula in
+    another, or not the same formula, there is no such edge, and the mean has the second layer.
 
     Args:
         members: One network or more; they are not changed, and no memory is shared with them.
+        keep_members: Whether :func:`kan_model.ensemble.members.members_of` can give the members back.
 
     Returns:
-        The mean, with ``members`` set, of the members' type. In float64 it equals the mean of the members' answers to
-        about 1e-12 of their size.
+        The mean, of the members' type; with ``members`` set if they are kept. In float64 it equals the mean of the
+        members' answers to about 1e-12 of their size.
 
     Raises:
         ValueError: no members; members that differ in inputs, outputs, number of layers, type or device, in the degree,
@@ -41,12 +42,17 @@ def mean_network(members: Sequence[KAN]) -> KAN:
         raise ValueError("no members; wanted at least one network")
     for index, member in enumerate(members):
         _check_alike(members[0], member, index)
+    if len(members[0].layers) == 1:
+        mean = None if keep_members else mean_layer([member.layers[0] for member in members])
+        if mean is not None:
+            return KAN.of_layers([mean])
+        members = [with_hidden_nodes(member) for member in members]
     with torch.no_grad():
-        stacks = list(zip(*(_with_hidden_nodes(member).layers for member in members), strict=True))
+        stacks = list(zip(*(member.layers for member in members), strict=True))
         first, *middle, last = stacks
         layers = [_join(first, reads_same=True), *map(_join, middle), _join(_share(last), feeds_same=True)]
     nodes = tuple(tuple(layer.outputs for layer in stack) for stack in stacks[:-1])
-    return KAN.of_layers(layers, Members(nodes, _shifts(last)))
+    return KAN.of_layers(layers, Members(nodes, _shifts(last)) if keep_members else None)
 
 
 def _check_alike(first: KAN, other: KAN, index: int) -> None:
@@ -88,25 +94,6 @@ def _check_facts(index: int, wanted: Sequence[str], got: Sequence[str]) -> None:
 def _grid(kan: KAN, input_: int) -> str:
     low, high = kan.layers[0].domain[input_].tolist()
     return f"{kan.layers[0].grid_size} intervals from {low:g} to {high:g}"
-
-
-def _with_hidden_nodes(member: KAN) -> KAN:
-    """The member itself; if it has one layer, the same function with its outputs as hidden nodes."""
-    if len(member.layers) > 1:
-        return member
-    only = member.layers[0]
-    outputs, like = only.outputs, only.base_weight
-    edges = [SymbolicEdge(node, node, _IDENTITY, 1.0, 0.0, 1.0, 0.0) for node in range(outputs)]
-    identity = KANLayer(
-        like.new_zeros(outputs, outputs),
-        like.new_zeros(outputs, outputs, only.coefficients.shape[2]),
-        degree=only.degree,
-        outside=only.outside,
-        domain=like.new_tensor([[-1.0, 1.0]]).expand(outputs, 2),
-        edge_mask=like.new_zeros(outputs, outputs),
-        symbolic=edges,
-    )
-    return KAN.of_layers([only, identity])
 
 
 def _share(layers: Sequence[KANLayer]) -> list[KANLayer]:

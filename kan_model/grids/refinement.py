@@ -59,6 +59,24 @@ def replace_knots(layer: KANLayer, knots: Tensor) -> KANLayer:
     return _change_grid(layer, change, knots=knots)
 
 
+def insert_knots(layer: KANLayer, breaks: Tensor) -> KANLayer:
+    """The layer on finer grids that hold every knot of its own: the same function, as :func:`refine_grid` says.
+
+    Args:
+        layer: The layer; it is not changed.
+        breaks: ``[inputs, new grid_size + 1]``, the new knots from one end of the domain to the other, float64. They
+            hold all present ones, up to rounding.
+
+    Raises:
+        ValueError: knots that coincide in the layer's type.
+    """
+    # Knots are rounded as they will be stored, so that the coefficients are those for the stored knots.
+    new = _with_outer_knots(breaks, layer.degree).to(layer.domain.dtype).double()
+    check_grid(new, layer.degree)
+    change = insertion_matrix(layer.all_knots().double(), new, layer.degree)
+    return _change_grid(layer, change, knots=new.to(layer.domain.dtype))
+
+
 def _check_replacement(layer: KANLayer, knots: Tensor) -> None:
     check_grid(knots, layer.degree)
     if len(knots) != layer.inputs:
@@ -86,27 +104,29 @@ def _refine_layer(layer: KANLayer, grid_size: int, index: int) -> KANLayer:
         old, new = (uniform_knots(unit, size, layer.degree) for size in (layer.grid_size, grid_size))
         method = _projection if grid_size % layer.grid_size else insertion_matrix
         return _change_grid(layer, method(old, new, layer.degree), domain=layer.domain)
-    old = layer.knots.double()
-    # Knots are rounded as they will be stored, so that the coefficients are those for the stored knots.
-    new = _subdivide(old, layer.grid_size, grid_size, layer.degree).to(layer.knots.dtype).double()
-    check_grid(new, layer.degree)
-    return _change_grid(layer, insertion_matrix(old, new, layer.degree), knots=new.to(layer.knots.dtype))
+    return insert_knots(layer, subdivide(layer, grid_size))
 
 
-def _subdivide(knots: Tensor, old_size: int, new_size: int, degree: int) -> Tensor:
-    """The old knots with new ones between them, ``new_size`` intervals. Beyond each end its last interval repeats."""
-    inner = knots[:, degree : degree + old_size + 1]
+def subdivide(layer: KANLayer, new_size: int) -> Tensor:
+    """The knots inside the domain, with new ones between them: ``[inputs, new_size + 1]``, float64."""
+    old_size = layer.grid_size
+    knots = layer.all_knots().double()
+    inner = knots[:, layer.degree : layer.degree + old_size + 1]
     # Old interval i ends where new interval number (i + 1)·new_size // old_size ends, so each gets at least one piece.
     ends = torch.arange(old_size + 1, device=knots.device) * new_size // old_size
     pieces = ends.diff()
     cell = torch.repeat_interleave(pieces)
     share = (torch.arange(new_size, device=knots.device) - ends[cell]).to(knots) / pieces[cell]
     starts = inner[:, cell] + share * (inner[:, cell + 1] - inner[:, cell])
-    inner = torch.cat([starts, inner[:, -1:]], dim=1)
-    steps = torch.arange(1, degree + 1, dtype=knots.dtype, device=knots.device)
-    before = inner[:, :1] - steps.flip(0) * (inner[:, 1:2] - inner[:, :1])
-    after = inner[:, -1:] + steps * (inner[:, -1:] - inner[:, -2:-1])
-    return torch.cat([before, inner, after], dim=1)
+    return torch.cat([starts, inner[:, -1:]], dim=1)
+
+
+def _with_outer_knots(breaks: Tensor, degree: int) -> Tensor:
+    """The knots from end to end, and ``degree`` more beyond each end, where its last interval repeats."""
+    steps = torch.arange(1, degree + 1, dtype=breaks.dtype, device=breaks.device)
+    before = breaks[:, :1] - steps.flip(0) * (breaks[:, 1:2] - breaks[:, :1])
+    after = breaks[:, -1:] + steps * (breaks[:, -1:] - breaks[:, -2:-1])
+    return torch.cat([before, breaks, after], dim=1)
 
 
 def _projection(old: Tensor, new: Tensor, degree: int) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from kan_model.lowering.checks.reference import Reference
+from kan_model.lowering.choose.parts import time_parts
 from kan_model.lowering.choose.report import LayerReport, LoweringError, Report
 from kan_model.lowering.choose.search import (
     SCREENING_ROWS,
@@ -118,6 +119,7 @@ def lower(
     layers = screen(search, candidates, tolerance)
     if tune_for:
         layers = [time_options(search, index, options, tune_for) for index, options in enumerate(layers)]
+        layers = [time_parts(search, index, layers, tolerance, tune_for) for index in range(len(layers))]
     chosen, error = combine(search, layers, tolerance)
     kept = [each.strategy for each in chosen]
     model = predicting_model(kan, inputs, outputs, kept, precision, metadata)

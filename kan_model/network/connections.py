@@ -69,3 +69,26 @@ def select_nodes(layer: KANLayer, inputs: Indices, outputs: Indices) -> KANLayer
 def single_edge(layer: KANLayer, output: int, input_: int) -> KANLayer:
     """A layer in float64 with only this edge, without a bias."""
     return select_nodes(layer, np.array([input_]), np.array([output])).changed(bias=None).double()
+
+
+def connected_blocks(layer: KANLayer) -> list[tuple[Indices, Indices]]:
+    """The smallest blocks of a layer that share no node: the inputs and the outputs of each, ascending.
+
+    Blocks are in the order of their first input. Nodes without an edge are in none. Example: a layer of edges 0 -> 0,
+    1 -> 0 and 2 -> 1 has the blocks ([0, 1], [0]) and ([2], [1]).
+    """
+    edges: Flags = layer.active_edges.cpu().numpy()
+    left: Flags = np.any(edges, axis=0)
+    blocks = []
+    while left.any():
+        inputs = np.zeros_like(left)
+        inputs[np.argmax(left)] = True
+        while True:
+            outputs: Flags = np.any(edges[:, inputs], axis=1)
+            reached: Flags = np.any(edges[outputs], axis=0)
+            if np.array_equal(reached, inputs):
+                break
+            inputs = reached
+        blocks.append((np.flatnonzero(inputs), np.flatnonzero(outputs)))
+        left &= ~inputs
+    return blocks

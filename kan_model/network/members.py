@@ -64,7 +64,7 @@ class Members:
         start = sum(self.nodes[level][:member])
         return np.arange(start, start + self.nodes[level][member])
 
-    def kept(self, nodes: Sequence[Sequence[int]], shifts: Sequence[Sequence[float]]) -> "Members":
+    def kept(self, nodes: Sequence[Sequence[int] | Indices], shifts: Sequence[Sequence[float]]) -> "Members":
         """The members after other nodes are gone.
 
         Args:

@@ -61,6 +61,6 @@ class Report:
                 if candidate.max_relative_error > self.tolerance:
                     kept = f"too far off ({candidate.region})"
                 lines.append(
-                    f"layer {index}  {candidate.strategy:26} error {candidate.max_relative_error:.1e}  {times}  {kept}"
+                    f"layer {index}  {candidate.strategy:30} error {candidate.max_relative_error:.1e}  {times}  {kept}"
                 )
         return "\n".join(lines)

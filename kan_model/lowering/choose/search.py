@@ -96,7 +96,7 @@ def screen(search: Search, candidates: Sequence[Sequence[Strategy]], tolerance: 
             [Option(each, search.candidate([*standing[:i], each, *standing[i + 1 :]], i)) for each in options]
             for i, options in enumerate(candidates)
         ]
-        best = [min(options, key=_error) for options in layers]
+        best = [most_exact(options) for options in layers]
         if all(_error(option) <= tolerance for option in best):
             break
         if [option.strategy.name for option in best] == [each.name for each in standing]:
@@ -104,10 +104,10 @@ def screen(search: Search, candidates: Sequence[Sequence[Strategy]], tolerance: 
         standing = [option.strategy for option in best]
     if any(_error(option) > tolerance for option in best):
         raise LoweringError(_describe_failure(search, best, tolerance))
-    return [_mark_within(options, tolerance, search.precision) for options in layers]
+    return [mark_within(options, tolerance, search.precision) for options in layers]
 
 
-def _mark_within(options: list[Option], tolerance: float, precision: Precision) -> list[Option]:
+def mark_within(options: Sequence[Option], tolerance: float, precision: Precision) -> list[Option]:
     """Mark the options that are within the error bound, and put them first.
 
     In float16 and int8 the bound is stricter: a strategy with cancellation loses many digits and gains little time.
@@ -150,6 +150,11 @@ def time_options(search: Search, index: int, options: Sequence[Option], tune_for
     return measured + [option for option in options if not option.is_within]
 
 
+def most_exact(options: Sequence[Option]) -> Option:
+    """The option with the smallest error."""
+    return min(options, key=_error)
+
+
 def _error(option: Option) -> float:
     return option.candidate.max_relative_error
 
@@ -170,13 +175,13 @@ def combine(search: Search, layers: Sequence[Sequence[Option]], tolerance: float
         LoweringError: no combination tried is within the tolerance.
     """
     chosen = [next(option for option in options if option.is_within) for options in layers]
-    most_exact = [min(options, key=_error) for options in layers]
+    exact = [most_exact(options) for options in layers]
     while _combined_error(search, chosen) > tolerance:
-        gains = [_error(now) - _error(best) for now, best in zip(chosen, most_exact, strict=True)]
+        gains = [_error(now) - _error(best) for now, best in zip(chosen, exact, strict=True)]
         worst = int(np.argmax(gains))
         if gains[worst] <= 0:
             raise LoweringError(_describe_failure(search, chosen, tolerance))
-        chosen[worst] = _first_within(search, chosen, worst, layers[worst], tolerance) or most_exact[worst]
+        chosen[worst] = _first_within(search, chosen, worst, layers[worst], tolerance) or exact[worst]
     # A layer that became more exact early may be more exact than needed now, after later layers changed too.
     for index, options in enumerate(layers):
         chosen[index] = _first_within(search, chosen, index, options, tolerance) or chosen[index]

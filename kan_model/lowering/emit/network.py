@@ -6,8 +6,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from kan_model.lowering.emit.blocks import emit_layer
 from kan_model.lowering.emit.edges import emit_edges
-from kan_model.lowering.emit.nodes import emit_nodes
 from kan_model.lowering.emit.precision import Precision
 from kan_model.lowering.emit.pruned import remove_pruned
 from kan_model.lowering.strategies.strategy import Strategy
@@ -34,7 +34,7 @@ def predicting_model(
     value = _emit_inputs(graph, INPUT_NAME, inputs, compact.nodes[0], kan.width[0])
     for index, layer in enumerate(compact.layers):
         graph.scope = f"layer{index}"
-        value = emit_nodes(graph, layer, value, strategies[index], precision, compact.constant(index))
+        value = emit_layer(graph, layer, value, strategies[index], precision, compact.constant(index))
     value = _emit_outputs(graph, value, outputs)
     return graph.build({output_name(outputs): (value, kan.width[-1:])}, "kan", metadata or {})
 

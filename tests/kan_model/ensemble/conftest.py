@@ -81,10 +81,10 @@ def _mixed(layer: KANLayer, seed: int) -> KANLayer:
     generator = torch.Generator().manual_seed(seed)
     mask = (torch.rand(layer.outputs, layer.inputs, generator=generator) < 0.7).double()
     places = list(itertools.product(range(layer.outputs), range(layer.inputs)))
-    first, second = (places[each] for each in torch.randperm(len(places), generator=generator)[:2])
+    (output, input_), (other, read) = (places[each] for each in torch.randperm(len(places), generator=generator)[:2])
     edges = [
-        SymbolicEdge(*first, "sin", 1.5, 0.25, 0.5 + seed, -0.125),
-        SymbolicEdge(*second, "gaussian", 1.0, 0.0, 0.25, 1.5 + seed),
+        SymbolicEdge(output, input_, "sin", 1.5, 0.25, 0.5 + seed, -0.125),
+        SymbolicEdge(other, read, "gaussian", 1.0, 0.0, 0.25, 1.5 + seed),
     ]
     bias = torch.randn(layer.outputs, dtype=torch.float64, generator=generator)
     return layer.changed(edge_mask=mask, symbolic=edges, bias=bias if seed % 3 else None)

@@ -11,6 +11,7 @@ from kan_model import KAN, KANConfig, mean_network
 from kan_model.grids.adaptation import adapt_grid
 from kan_model.grids.refinement import refine_grid, replace_knots
 from kan_model.network.layer import Outside
+from kan_model.network.symbolic_edge import SymbolicEdge
 
 MakeMembers = Callable[..., list[KAN]]
 MeanOf = Callable[[Sequence[KAN], Tensor], Tensor]
@@ -48,7 +49,7 @@ def test_trained_and_adapted_members(mean_of: MeanOf, rows: Tensor, hidden: tupl
     """Members trained from seeds of their own, their hidden grids moved to their data, and refined: to 1e-12."""
     x = rows[:80]
     y = torch.stack([x[:, 0] * x[:, 1], torch.sin(3 * x[:, 2])], dim=1)
-    members = []
+    members: list[KAN] = []
     for seed in range(3):
         kan = KAN(KANConfig((3, *hidden, 2), outside=outside), seed=seed, dtype=torch.float64)
         optimizer = torch.optim.LBFGS(kan.parameters(), max_iter=6, line_search_fn="strong_wolfe")
@@ -82,7 +83,7 @@ def test_hidden_nodes_stand_side_by_side(make_members: MakeMembers) -> None:
     assert kan.members is not None
     assert kan.members.nodes == ((4, 5, 6), (3, 4, 5))
     blocks = [torch.ones(3, 4), torch.ones(4, 5), torch.ones(5, 6)]
-    assert torch.equal(kan.layers[1].edge_mask, torch.block_diag(*blocks).double())
+    assert torch.equal(kan.layers[1].edge_mask, torch.block_diag(*blocks).double())  # type: ignore[no-untyped-call]
 
 
 def test_members_of_one_layer_get_a_layer_that_adds(make_members: MakeMembers) -> None:
@@ -92,6 +93,43 @@ def test_members_of_one_layer_get_a_layer_that_adds(make_members: MakeMembers) -
     assert [(edge.output, edge.input, edge.function) for edge in kan.layers[1].symbolic] == [
         (place % 2, place, "x") for place in range(6)
     ]
+
+
+@pytest.mark.parametrize("uneven", [False, True])
+def test_one_layer_of_mean_edges(make_members: MakeMembers, mean_of: MeanOf, rows: Tensor, uneven: bool) -> None:
+    """Members of one layer that need not come back: one layer, with masks, biases and formulas that they share."""
+    members = make_members(1, uneven=uneven)
+    kan = mean_network(members, keep_members=False)
+    assert (kan.width, kan.members) == ((3, 2), None)
+    assert error(kan, mean_of(members, rows), rows) < 1e-12
+    masks = ([[1, 0, 0], [1, 1, 1]], [[0, 0, 0], [1, 0, 1]], [[1, 0, 0], [0, 1, 1]])
+    members = [
+        KAN.of_layers(
+            [
+                member.layers[0].changed(
+                    edge_mask=torch.tensor(mask).double(),
+                    symbolic=[SymbolicEdge(0, 1, "sin", 2.0, 0.5, 3.0 * index, 3.0)] if index else (),
+                    bias=torch.tensor([1.0, index]).double() if index else None,
+                )
+            ]
+        )
+        for index, (member, mask) in enumerate(zip(members, masks, strict=True))
+    ]
+    kan = mean_network(members, keep_members=False)
+    assert kan.layers[0].symbolic == (SymbolicEdge(0, 1, "sin", 2.0, 0.5, 3.0, 2.0),)
+    assert torch.equal(kan.layers[0].active_edges, torch.tensor([[True, True, False], [True, True, True]]))
+    assert error(kan, mean_of(members, rows), rows) < 1e-12
+
+
+def test_edges_that_have_no_mean(make_members: MakeMembers, mean_of: MeanOf, rows: Tensor) -> None:
+    """A spline and a formula, or two formulas, make no edge: the mean has a second layer."""
+    first, second, _ = make_members(1)
+    formulas = [SymbolicEdge(0, 1, function, 2.0, 0.5, 1.0, 0.0) for function in ("sin", "cos")]
+    sine, cosine = (KAN.of_layers([first.layers[0].with_symbolic([formula])]) for formula in formulas)
+    for members in ([sine, second], [sine, cosine]):
+        kan = mean_network(members, keep_members=False)
+        assert (kan.width, kan.members) == ((3, 4, 2), None)
+        assert error(kan, mean_of(members, rows), rows) < 1e-12
 
 
 def test_a_mean_of_means(make_members: MakeMembers, mean_of: MeanOf, rows: Tensor) -> None:

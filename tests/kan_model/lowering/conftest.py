@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -90,6 +91,44 @@ def with_every_kind_of_edge(
 
     return changed
 
+
+@pytest.fixture(scope="session")
+def in_blocks() -> Callable[..., KAN]:
+    """A copy of a [3, 12, 9, 2] network whose middle layer has the blocks of inputs and outputs of `BLOCKS`.
+
+    ``scattered`` gives the blocks nodes that are not neighbours. ``symbolic`` replaces two edges of the second block.
+    """
+
+    def changed(kan: KAN, *, scattered: bool = False, symbolic: bool = False) -> KAN:
+        assert kan.width == (3, 12, 9, 2)
+        mask = torch.block_diag(*(torch.ones(outputs, inputs) for inputs, outputs in BLOCKS)).to(kan.dtype)  # type: ignore[no-untyped-call]
+        edges = [SymbolicEdge(3, 4, "sin", 1.5, 0.25, 0.5, -0.125), SymbolicEdge(2, 5, "x^2", 1.0, 0.0, 0.25, 0.5)]
+        middle = kan.layers[1].changed(edge_mask=mask, symbolic=edges if symbolic else ())
+        if scattered:
+            random = np.random.default_rng(1)
+            middle = _in_order(middle, random.permutation(12), random.permutation(9))
+        return KAN.of_layers([kan.layers[0], middle, kan.layers[2]])
+
+    return changed
+
+
+def _in_order(layer: KANLayer, inputs: NDArray[np.int64], outputs: NDArray[np.int64]) -> KANLayer:
+    """The layer with its nodes in another order."""
+    rows = np.ix_(outputs, inputs)
+    places = [
+        replace(each, input=int(np.argmax(inputs == each.input)), output=int(np.argmax(outputs == each.output)))
+        for each in layer.symbolic
+    ]
+    return layer.changed(
+        base_weight=layer.base_weight.detach()[rows],
+        coefficients=layer.coefficients.detach()[rows],
+        edge_mask=layer.edge_mask[rows],
+        symbolic=places,
+    )
+
+
+# Inputs and outputs of each block: 12 inputs, 9 outputs.
+BLOCKS = ((4, 2), (2, 3), (5, 3), (1, 1))
 
 _FIRST: Sequence[SymbolicEdge] = (
     SymbolicEdge(1, 0, "sin", 1.5, 0.25, 0.5, -0.125),

@@ -1,0 +1,74 @@
+"""Members of one layer, which have no hidden nodes to stand side by side."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from kan_model.network.layer import KANLayer
+from kan_model.network.network import KAN
+from kan_model.network.symbolic_edge import SymbolicEdge
+
+_IDENTITY = "x"
+
+
+def with_hidden_nodes(member: KAN) -> KAN:
+    """The same function of two layers: the outputs become hidden nodes, which identity edges read."""
+    (only,) = member.layers
+    outputs, like = only.outputs, only.base_weight
+    identity = KANLayer(
+        like.new_zeros(outputs, outputs),
+        like.new_zeros(outputs, outputs, only.coefficients.shape[2]),
+        degree=only.degree,
+        outside=only.outside,
+        domain=like.new_tensor([[-1.0, 1.0]]).expand(outputs, 2),
+        edge_mask=like.new_zeros(outputs, outputs),
+        symbolic=[SymbolicEdge(node, node, _IDENTITY, 1.0, 0.0, 1.0, 0.0) for node in range(outputs)],
+    )
+    return KAN.of_layers([only, identity])
+
+
+def mean_layer(layers: Sequence[KANLayer]) -> KANLayer | None:
+    """The layer whose edges are the means of the layers' edges.
+
+    A layer has a spline or one function on an edge. So the functions of the edge must be the same in all layers, up to
+    c and d, and no layer may have a spline there.
+
+    Args:
+        layers: Layers between the same nodes, on the same grids.
+
+    Returns:
+        The layer; None if the mean of an edge is no edge.
+    """
+    symbolic = _mean_functions(layers)
+    if symbolic is None:
+        return None
+    masks = torch.stack([layer.edge_mask for layer in layers])
+    weights = torch.stack([layer.base_weight.detach() for layer in layers])
+    coefficients = torch.stack([layer.coefficients.detach() for layer in layers])
+    biases = [layer.bias.detach() for layer in layers if layer.bias is not None]
+    return layers[0].changed(
+        base_weight=(weights * masks).mean(dim=0),
+        coefficients=(coefficients * masks.unsqueeze(-1)).mean(dim=0),
+        edge_mask=(masks != 0).any(dim=0).to(masks),
+        symbolic=symbolic,
+        bias=_sum(biases) / len(layers) if biases else None,
+    )
+
+
+def _mean_functions(layers: Sequence[KANLayer]) -> list[SymbolicEdge] | None:
+    """The means of the symbolic edges; None if one of them is no symbolic edge."""
+    found: dict[tuple[int, int], SymbolicEdge] = {}
+    for edge in (edge for layer in layers for edge in layer.symbolic):
+        place, c, d = (edge.output, edge.input), edge.c / len(layers), edge.d / len(layers)
+        before = found.get(place)
+        if before is not None and (before.function, before.a, before.b) != (edge.function, edge.a, edge.b):
+            return None
+        c, d = (c, d) if before is None else (before.c + c, before.d + d)
+        found[place] = SymbolicEdge(*place, edge.function, edge.a, edge.b, c, d)
+    has_spline = torch.stack([layer.edge_mask != 0 for layer in layers]).any(dim=0)
+    return None if any(has_spline[place] for place in found) else list(found.values())
+
+
+def _sum(tensors: Sequence[Tensor]) -> Tensor:
+    return torch.stack(list(tensors)).sum(dim=0)
