@@ -114,7 +114,7 @@ def _fit_grid(state: FitState, rows: DealtRows, plan: FitSection, task: Loss) ->
 
 
 def _evaluate(network: KAN, rows: DealtRows, step: int, train_loss: float, task: Loss) -> Record:
-    answered, judged = out_of_fold_answers(network, rows), rows.samples[rows.judging]
+    answered, judged = out_of_fold_answers(network, rows), rows.samples.take(rows.judging)
     validation_loss = float(loss(task, answered, judged.y, judged.weights))
     validation_score = score(task, answered, judged.y, judged.weights)
     return Record(network.layers[0].grid_size, step, train_loss, validation_loss, validation_score)
@@ -162,7 +162,7 @@ class _MembersAdam:
         # The pairs of a row and a member that trains on it.
         left_out_by = self._rows.folds[batch][:, None] - self._rows.first
         row, member = (left_out_by != torch.arange(members)).nonzero(as_tuple=True)
-        samples = self._rows.samples[batch][row]
+        samples = self._rows.samples.take(batch[row])
         mean_loss = loss(self._task, answered[row, member], samples.y, samples.weights)
         self.torch.zero_grad()
         # Times the members: each gets the gradient that it would get alone.
