@@ -57,7 +57,6 @@ def plan_fit(rows: int, inputs: int, outputs: int) -> FitPlan:
         (600, 1.0, 0.0, "a middle way"),
         (150, 3.0, 0.01, "little: for tables with much noise"),
         (2000, 0.3, 0.0, "much: for tables with little noise"),
-        (5000, 0.3, 0.0, "most: the same, and many rows or steep curves"),
     ]
     # In few rows two candidates may have the same number of epochs, the largest.
     plans: dict[tuple[int, float], CandidatePlan] = {}

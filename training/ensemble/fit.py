@@ -162,7 +162,7 @@ class _MembersAdam:
         # The pairs of a row and a member that trains on it.
         left_out_by = self._rows.folds[batch][:, None] - self._rows.first
         row, member = (left_out_by != torch.arange(members)).nonzero(as_tuple=True)
-        samples = self._rows.samples.take(batch).take(row)
+        samples = self._rows.samples.take(batch[row])
         mean_loss = loss(self._task, answered[row, member], samples.y, samples.weights)
         self.torch.zero_grad()
         # Times the members: each gets the gradient that it would get alone.

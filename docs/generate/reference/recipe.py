@@ -26,16 +26,24 @@ def page() -> str:
             ]
             for key, schema in section["properties"].items()
         ]
-        assert title == f"[{name}]", f"the docstring of the section {name} begins with {title!r}"
+        assert title in (f"[{name}]", f"[[{name}]]"), f"the docstring of the section {name} begins with {title!r}"
         parts.append(f"## {title}\n\n{text[:1].upper()}{text[1:]}\n\n{table(['key', 'wanted', 'default'], rows)}")
     return "\n".join(parts)
 
 
 def sections() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Name and schema of each section, in the order of the recipe."""
+    """Name and schema of each section, in the order of the recipe. Lists of tables are sections after their own."""
     schema = Recipe.model_json_schema()
     for name, field in schema["properties"].items():
         if name == "text":  # the file itself, no section
             continue
         references = [each["$ref"] for each in (field, *field.get("anyOf", ())) if "$ref" in each]
-        yield name, schema["$defs"][references[0].rsplit("/", 1)[1]]
+        section = schema["$defs"][references[0].rsplit("/", 1)[1]]
+        lists = {key: each["items"]["$ref"] for key, each in section["properties"].items() if _is_of_tables(each)}
+        yield name, section | {"properties": {k: v for k, v in section["properties"].items() if k not in lists}}
+        for key, reference in lists.items():
+            yield f"{name}.{key}", schema["$defs"][reference.rsplit("/", 1)[1]]
+
+
+def _is_of_tables(schema: dict[str, Any]) -> bool:
+    return schema.get("type") == "array" and "$ref" in schema["items"]

@@ -28,6 +28,7 @@ learning_rate = 1e-6
 [[search.candidates]]
 hidden = [4]
 learning_rate = 0.03
+steps = 25
 [[search.candidates]]
 learning_rate = 1e-5
 """
