@@ -76,7 +76,7 @@ def test_a_version_answers_all_targets_in_order(tmp_path: Path) -> None:
     assert list(pd.read_csv(tmp_path / "run" / "held_out.csv").columns) == ["a", "b", "far", "near"]
     assert (published.folder / "report.html").read_bytes().count(b'alt="residuals"') == 2
     lines = of_run(published, tmp_path).splitlines()
-    assert any(line.startswith("  far: mae ") for line in lines)
+    assert any(line.startswith("  far: MAE ") for line in lines)
     assert "_of_" not in "".join(lines)
     assert " of far" not in next(line for line in lines if "held out" in line)
 
