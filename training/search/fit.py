@@ -101,7 +101,7 @@ class SearchFit:
         """What was compared, and what was chosen."""
         lines = [
             f"search    candidate {index + 1}: out-of-fold loss {_loss(state.blocks, index):.4g} "
-            f"({_members(state.blocks, index)} members): {candidate.text}"
+            f"({_count(_members(state.blocks, index))}): {candidate.text}"
             for index, candidate in enumerate(self.plan.candidates)
         ]
         return [*self.plan.notes, *lines, f"search    candidate {_ranking(state.blocks)[0] + 1} was chosen"]
@@ -142,6 +142,10 @@ class SearchFit:
         members = [member for block in own for member in separate(block.network, block.end - block.first)]
         state.kan = state.best = side_by_side(members)
         state.best_loss, state.share_done = _loss(state.blocks, winner), 1.0
+
+
+def _count(members: int) -> str:
+    return "1 member" if members == 1 else f"{members} members"
 
 
 def _restart(state: FitState, start: FitState) -> None:
