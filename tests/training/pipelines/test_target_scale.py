@@ -61,7 +61,7 @@ def test_a_version_answers_in_raw_units(write_recipe: Write, tmp_path: Path) -> 
     log_rmse = np.sqrt(np.mean((np.log(answers) - np.log(truth)) ** 2))
     assert manifest.metrics["test_log_rmse"] == pytest.approx(log_rmse, rel=1e-4)
     page = (published.folder / "report.html").read_bytes()
-    assert b"log rmse" in page
+    assert b"log RMSE" in page
     assert b"fitted to logarithms" in page
 
 
