@@ -149,7 +149,7 @@ def prepare_table(
         check_varies(table, targets, y[counted].reshape(len(counted), -1))
     if not is_classification:
         check_numbers(recipe, table, targets, y, kept)
-    columns, x = learn_features(table, columns, x, kept, y, classes, split.train, recipe.fit.seed)
+    columns, x = learn_features(table, columns, x, kept, y, classes, split.train, weights, recipe.fit.seed)
     features = features_of(table, columns)
     imputed = medians(recipe, x[split.train], columns)
     constant = _constant(x[split.train], imputed)

@@ -24,6 +24,7 @@ def learn_features(
     y: Numbers | RowNumbers,
     classes: tuple[str, ...],
     train: RowNumbers,
+    weights: Numbers | None,
     seed: int,
 ) -> tuple[tuple[Column, ...], Numbers]:
     """The columns with their target statistics and first days, and the features of the kept rows.
@@ -37,12 +38,14 @@ def learn_features(
         y: The target of the kept rows.
         classes: The classes; empty for a regression.
         train: The training rows among the kept ones.
+        weights: Of the kept rows; None: all count alike.
         seed: Of the folds of the statistics, and of the masked words.
 
     Returns:
         The columns; and float64 [kept rows, features].
     """
-    numbers_a_word = max(1, len(classes) - 1) * sum(column.by_target for column in columns)
+    numbers = len(classes) - 1 if classes else y.reshape(len(y), -1).shape[1]
+    numbers_a_word = max(1, numbers) * sum(column.by_target for column in columns)
     x = x if kept.all() else x[kept]
     if not any(_is_to_be_learned(column) or column.takes_other for column in columns):
         return columns, x
@@ -52,9 +55,10 @@ def learn_features(
         if column.by_target and column.statistics is None:
             # Half of what a manifest may hold: [data.categories] has words too.
             most_words = min(MOST_WORDS, MAX_WIDTH // 2 // numbers_a_word)
-            statistics, numbers = fit_statistics(words(table, column.name)[kept], y, classes, train, seed, most_words)
+            cells = words(table, column.name)[kept]
+            statistics, encoded = fit_statistics(cells, y, classes, train, seed, most_words, weights)
             learned.append(replace(column, statistics=statistics))
-            features.append(numbers)
+            features.append(encoded)
         elif column.date_format and column.first_day is None:
             learned.append(replace(column, first_day=_first_day(block[train, 0])))
             features.append(feature_block(table, learned[-1])[kept])

@@ -43,7 +43,7 @@ def keep_targets(
     """
     for name, values in zip(targets[1:], cells[1:], strict=True):
         missing = np.isnan(values) & kept
-        if missing.any() and recipe.data.missing != "drop_rows":
+        if missing.any() and recipe.data.missing not in ("drop_rows", "indicator"):
             raise table.problem(
                 name, f'a target: {count_missing(table, missing)}; remove them, or set missing = "drop_rows"'
             )

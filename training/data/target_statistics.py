@@ -54,7 +54,13 @@ class Statistics:
 
 
 def fit_statistics(
-    cells: Cells, y: Numbers | RowNumbers, classes: tuple[str, ...], train: RowNumbers, seed: int, most_words: int
+    cells: Cells,
+    y: Numbers | RowNumbers,
+    classes: tuple[str, ...],
+    train: RowNumbers,
+    seed: int,
+    most_words: int,
+    weights: Numbers | None = None,
 ) -> tuple[Statistics, Numbers]:
     """The numbers of a column of words.
 
@@ -65,20 +71,24 @@ def fit_statistics(
         train: The training rows; the targets of others are not read.
         seed: Of the folds.
         most_words: Most words; the most frequent ones are kept.
+        weights: Of each row, 0 or more; a row of weight 0 tells nothing. None: all count alike.
 
     Returns:
         The statistics of all training rows; and the numbers of each row, float64 [rows, numbers]: out of fold for the
         training rows, by the statistics for the others.
     """
     targets = _targets(y, classes)
-    words = _frequent_words(cells[train], most_words)
+    shares = np.ones(len(cells)) if weights is None else weights
+    words = _frequent_words(cells[train[shares[train] > 0]], most_words)
     codes = _places(cells, words)
-    table = _means(codes[train], targets[train], len(words))
+    table = _means(codes[train], targets[train], len(words), shares[train])
     block = table[codes]
     folds = np.random.default_rng(seed).permutation(len(train)) % FOLDS
     for fold in range(FOLDS):
         others, rows = train[folds != fold], train[folds == fold]
-        block[rows] = _means(codes[others], targets[others], len(words))[codes[rows]]
+        if not shares[others].any():
+            continue
+        block[rows] = _means(codes[others], targets[others], len(words), shares[others])[codes[rows]]
     rounded = table.astype(np.float32).astype(np.float64).tolist()
     labels = () if targets.shape[1] == 1 else (classes[1:] or tuple(map(str, range(1, targets.shape[1] + 1))))
     statistics = Statistics(words, tuple(map(tuple, rounded[:-1])), tuple(rounded[-1]), labels)
@@ -102,12 +112,13 @@ def _frequent_words(cells: Cells, most: int) -> tuple[str, ...]:
     return tuple(ordered[: int((characters <= MOST_CHARACTERS).sum())])
 
 
-def _means(codes: RowNumbers, targets: Numbers, words: int) -> Numbers:
+def _means(codes: RowNumbers, targets: Numbers, words: int, shares: Numbers) -> Numbers:
     """The smoothed mean of each word, and the mean of all rows as the last row: float64 [words + 1, numbers]."""
-    prior = targets.mean(axis=0)
+    prior = np.average(targets, axis=0, weights=shares)
     known = codes >= 0
-    rows = np.bincount(codes[known], minlength=words)[:, None]
-    sums = np.stack([np.bincount(codes[known], each[known], minlength=words) for each in targets.T], axis=1)
+    rows = np.bincount(codes[known], shares[known], minlength=words)[:, None]
+    weighted = targets * shares[:, None]
+    sums = np.stack([np.bincount(codes[known], each[known], minlength=words) for each in weighted.T], axis=1)
     return np.concatenate([(sums + SMOOTHING * prior) / (rows + SMOOTHING), prior[None]])
 
 

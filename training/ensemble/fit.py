@@ -148,20 +148,26 @@ class _MembersAdam:
         plan, count = self._plan, len(self._rows.folds)
         order = torch.from_numpy(np.random.default_rng((plan.seed, stage, step)).permutation(count))
         batches = torch.split(order, plan.batch_rows or count)
-        losses = []
+        losses, counted = [], 0
         for place, batch in enumerate(batches):
             rate = plan.learning_rate * rate_at(plan.schedule, (step + place / len(batches)) / plan.steps)
             for group in self.torch.param_groups:
                 group["lr"] = rate
-            losses.append(self._step_on(batch) * len(batch))
-        return float(torch.stack(losses).sum()) / count
+            mean_loss = self._step_on(batch)
+            if mean_loss is not None:
+                losses.append(mean_loss * len(batch))
+                counted += len(batch)
+        return float(torch.stack(losses).sum()) / counted if losses else math.nan
 
-    def _step_on(self, batch: Tensor) -> Tensor:
+    def _step_on(self, batch: Tensor) -> Tensor | None:
+        """Take one step; None if no member trains on any row of the batch."""
         members = self._rows.members
-        answered = self._network(self._rows.samples.x[batch]).view(len(batch), members, -1)
         # The pairs of a row and a member that trains on it.
         left_out_by = self._rows.folds[batch][:, None] - self._rows.first
         row, member = (left_out_by != torch.arange(members)).nonzero(as_tuple=True)
+        if len(row) == 0:
+            return None
+        answered = self._network(self._rows.samples.x[batch]).view(len(batch), members, -1)
         samples = self._rows.samples.take(batch[row])
         mean_loss = loss(self._task, answered[row, member], samples.y, samples.weights)
         self.torch.zero_grad()

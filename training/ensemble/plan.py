@@ -19,6 +19,7 @@ from training.ensemble.side_by_side import separate
 from training.ensemble.start import standardize
 from training.fitting.fit import FitState
 from training.fitting.grids import first_grid
+from training.fitting.state import note_divergence
 from training.publishing.metrics import score_rows
 from training.recipe.config import Recipe
 
@@ -54,7 +55,7 @@ class EnsembleFit:
         """
         assert recipe.ensemble is not None
         numbers = np.concatenate([dataset.train, dataset.validation])
-        members = min(recipe.ensemble.members, len(numbers))
+        members = most_members(recipe, dataset)
         folds = torch.from_numpy(_folds(recipe, dataset, numbers, members))
         rows = DealtRows(samples(dataset, numbers, inputs, outputs, dtype), folds, members)
         return cls(recipe, dataset, inputs, outputs, numbers, rows)
@@ -87,9 +88,9 @@ class EnsembleFit:
         """The recipe whose keys the network was fitted by."""
         return self.recipe
 
-    def notes(self, state: FitState) -> list[str]:  # noqa: ARG002 - a search has some
-        """None."""
-        return []
+    def notes(self, state: FitState) -> list[str]:
+        """On which grids the numbers were not finite. The start is one of the steps that are chosen from."""
+        return note_divergence(state)
 
     def metrics(self, state: FitState) -> dict[str, float]:
         """The scores of the out-of-fold answers, by the names of the metrics of the validation rows."""
@@ -97,6 +98,14 @@ class EnsembleFit:
         answers: Numbers = answered.numpy()
         found = score_rows(self.dataset, self.numbers, answers)
         return {f"validation_{name}": value for name, value in found.items()}
+
+
+def most_members(recipe: Recipe, dataset: Dataset) -> int:
+    """The members of the recipe, or fewer: each has to leave out a row, or a group."""
+    assert recipe.ensemble is not None
+    numbers = np.concatenate([dataset.train, dataset.validation])
+    folds = len(numbers) if dataset.groups is None else len(np.unique(dataset.groups[numbers]))
+    return min(recipe.ensemble.members, folds)
 
 
 def _folds(recipe: Recipe, dataset: Dataset, numbers: RowNumbers, members: int) -> RowNumbers:

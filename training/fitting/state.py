@@ -56,3 +56,11 @@ class FitState:
     diverged: list[int] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
     share_done: float | None = None
+
+
+def note_divergence(state: FitState) -> list[str]:
+    """On which grids the numbers of a fit were not finite."""
+    return [
+        f"grid {size}: the fit ended early in numbers that are not finite; the best network before that is kept"
+        for size in state.diverged
+    ]

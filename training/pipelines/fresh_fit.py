@@ -10,6 +10,7 @@ from training.fitting.fit import FitState, begin, fit_steps
 from training.recipe.config import Recipe
 from training.search.fit import SearchFit
 from training.steps import StepData
+from training.steps.fit_diagnostics import diagnose_fit
 
 
 class FreshFit(Protocol):
@@ -28,7 +29,11 @@ class FreshFit(Protocol):
         """The recipe whose keys the network was fitted by: the given one, or that of a search's winner."""
 
     def notes(self, state: FitState) -> list[str]:
-        """What a person should know of the fit, for terminal and report."""
+        """What a person should know of the fit, for terminal and report.
+
+        Raises:
+            TrainingDiverged: the fit is of no use.
+        """
 
     def metrics(self, state: FitState) -> dict[str, float]:
         """Metrics that replace those of the same name, which the published network gives on the rows of a part."""
@@ -73,9 +78,9 @@ class SingleFit:
         """The recipe."""
         return self.recipe
 
-    def notes(self, state: FitState) -> list[str]:  # noqa: ARG002 - a protocol's
-        """None."""
-        return []
+    def notes(self, state: FitState) -> list[str]:
+        """How the fit compares with its start."""
+        return diagnose_fit(state, self.kan, self.recipe.fit, self.table)
 
     def metrics(self, state: FitState) -> dict[str, float]:  # noqa: ARG002 - a protocol's
         """None: the published network did not train on the validation rows."""

@@ -19,7 +19,7 @@ from training.publishing.export import Trained
 from training.publishing.manifest import build_manifest, outline
 from training.publishing.publish import Published, check_successor
 from training.steps import StepData, finish
-from training.steps.fit_diagnostics import diagnose_fit, suggest_change
+from training.steps.fit_diagnostics import suggest_change
 from training.threads import threads_for, torch_threads
 
 __all__ = ["Run", "Watcher", "train"]
@@ -54,7 +54,7 @@ def _train_anew(run: Run, watcher: Watcher) -> Published:
         way = fresh_fit(recipe, kan, table)
         state = _fit_network(run, way, table, stop, watcher)
         network = way.network(state)
-        diagnostics = [*diagnose_fit(state, kan, way.chosen(state).fit, table), *way.notes(state)]
+        diagnostics = way.notes(state)
         with torch_threads(threads_for(network, recipe.fit.batch_rows or len(dataset.train))):
             finished = finish(network, way.chosen(state), table, lambda: _stop_if_asked(stop, run), watcher.on_message)
         finished = replace(finished, notes=(*diagnostics, *finished.notes))

@@ -26,7 +26,7 @@ def judge_version(manifest: ModelManifest) -> tuple[str, list[str]]:
         The scores on the test rows, "" where there are none; and at most two warnings.
     """
     is_classification = manifest.task == TASK_CLASSIFICATION
-    scores = ("accuracy", "log_loss") if is_classification else ("r2",)
+    scores = ("accuracy", "log_loss") if is_classification else (_explained(manifest),)
     if not _has(manifest, [f"test_{name}" for name in scores]):
         return "", []
     line = f"{_show(manifest, 'test_', scores)} on {manifest.data.test_rows} test rows"
@@ -49,24 +49,21 @@ def baseline_name(kind: str, is_classification: bool) -> str:
 
 def _warn_of_simpler(manifest: ModelManifest, is_classification: bool) -> Iterator[str]:
     """That a simpler model is as good on the test rows; only the simplest one is named."""
-    error = "log_loss" if is_classification else "rmse"
-    ours = manifest.metrics.get(f"test_{error}", math.nan)
+    metric, sign = _compared(manifest, is_classification)
+    ours = manifest.metrics.get(f"test_{metric}", math.nan)
     for kind, name in (("trivial", baseline_name("trivial", is_classification)), ("linear", "a linear model")):
-        theirs = manifest.metrics.get(f"{BASELINES[kind]}test_{error}")
-        if theirs is not None and ours >= theirs:
-            comparison = f"{shown_name(error)} {ours:.4g} against {theirs:.4g}"
+        theirs = manifest.metrics.get(f"{BASELINES[kind]}test_{metric}")
+        if theirs is not None and sign * ours >= sign * theirs:
+            comparison = f"{shown_name(metric)} {ours:.4g} against {theirs:.4g}"
             yield f"no better than {name}: {comparison} on the test rows"
             return
-    # R² is 0 for a model that always answers the mean, and D² for the best constant of another loss.
-    explained, constant = manifest.metrics.get("test_r2", 1.0), "the mean"
-    if "test_deviance_explained" in manifest.metrics:
-        explained, constant = manifest.metrics["test_deviance_explained"], "one number"
-    if explained < 0:
-        yield f"worse than always answering {constant}"
+    explained = _explained(manifest)
+    if manifest.metrics.get(f"test_{explained}", 1.0) < 0 and metric != "log_rmse":
+        yield f"worse than always answering {'the mean' if explained == 'r2' else 'one number'}"
 
 
 def _warn_of_overfitting(manifest: ModelManifest, is_classification: bool) -> Iterator[str]:
-    score = "accuracy" if is_classification else "r2"
+    score = "accuracy" if is_classification else _explained(manifest)
     if not _has(manifest, [f"train_{score}", f"validation_{score}"]):
         return
     train, validation = manifest.metrics[f"train_{score}"], manifest.metrics[f"validation_{score}"]
@@ -76,6 +73,20 @@ def _warn_of_overfitting(manifest: ModelManifest, is_classification: bool) -> It
             f"overfits: {shown_name(score)} {train:.3f} on the training rows, {validation:.3f} on the "
             "validation rows; a larger [fit] weight_decay, fewer hidden nodes or fewer intervals may help"
         )
+
+
+def _compared(manifest: ModelManifest, is_classification: bool) -> tuple[str, int]:
+    """The metric that models are compared by; and 1 if less of it is better, -1 if more."""
+    if is_classification:
+        return "log_loss", 1
+    if _explained(manifest) == "deviance_explained":
+        return "deviance_explained", -1
+    return ("log_rmse" if "test_log_rmse" in manifest.metrics else "rmse"), 1
+
+
+def _explained(manifest: ModelManifest) -> str:
+    """R², 0 for a model that always answers the mean; of another loss D², 0 for its best constant."""
+    return "deviance_explained" if "test_deviance_explained" in manifest.metrics else "r2"
 
 
 def _standard_error(score: float, rows: int, is_classification: bool) -> float:

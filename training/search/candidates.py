@@ -44,7 +44,7 @@ class SearchPlan:
     notes: tuple[str, ...]
 
 
-def plan_search(recipe: Recipe, rows: int, inputs: int, outputs: int) -> SearchPlan:
+def plan_search(recipe: Recipe, rows: int, inputs: int, outputs: int, members: int) -> SearchPlan:
     """The candidates and rounds that the budget allows.
 
     If not all candidates fit into it, those at the end of the list are left out. If not even the first one does, it
@@ -55,10 +55,10 @@ def plan_search(recipe: Recipe, rows: int, inputs: int, outputs: int) -> SearchP
         rows: Number of rows that may train.
         inputs: Number of features.
         outputs: Number of outputs.
+        members: Number of members.
     """
-    assert recipe.ensemble is not None
     assert recipe.search is not None
-    members, budget = min(recipe.ensemble.members, rows), recipe.search.budget * UNIT
+    budget = recipe.search.budget * UNIT
     every = [_candidate(recipe, section, rows, inputs, outputs) for section in recipe.search.candidates]
     notes: list[str] = []
     for count in range(len(every), 0, -1):

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from kan_model import KAN
+from kan_model import KAN, align_grids
 from kan_model.network.transform import InputTransform, OutputTransform
 from training.data.dataset import Dataset
-from training.ensemble.plan import EnsembleFit
+from training.ensemble.plan import EnsembleFit, most_members
 from training.ensemble.side_by_side import separate, side_by_side
 from training.fitting.fit import TrainingDiverged
 from training.fitting.state import Block, FitState
@@ -50,7 +50,7 @@ class SearchFit:
         """
         rows = len(dataset.train) + len(dataset.validation)
         answers = len(dataset.classes) or dataset.y.shape[1]
-        plan = plan_search(recipe, rows, dataset.x.shape[1], answers)
+        plan = plan_search(recipe, rows, dataset.x.shape[1], answers, most_members(recipe, dataset))
         # Candidates change network and fit only, so they share the rows and the folds.
         shared = EnsembleFit.of(recipe, dataset, inputs, outputs, dtype)
         return cls(plan, tuple(replace(shared, recipe=candidate.recipe) for candidate in plan.candidates))
@@ -140,7 +140,8 @@ class SearchFit:
                 f"the loss of every candidate is not finite; wanted a smaller learning_rate (now {rate:g})"
             )
         members = [member for block in own for member in separate(block.network, block.end - block.first)]
-        state.kan = state.best = side_by_side(members)
+        # The best networks of two blocks may be on different grids.
+        state.kan = state.best = side_by_side(align_grids(members))
         state.best_loss, state.share_done = _loss(state.blocks, winner), 1.0
 
 

@@ -6,6 +6,7 @@ import torch
 
 from kan_model import FUNCTIONS, KAN
 from training.fitting.fit import FitState, TrainingDiverged
+from training.fitting.state import note_divergence
 from training.recipe.fit_sections import FitSection
 from training.steps import StepData
 from training.steps.state import validation_loss
@@ -41,14 +42,10 @@ def diagnose_fit(state: FitState, start: KAN, plan: FitSection, table: StepData)
         raise TrainingDiverged(
             f"the fit ended worse than it began: {losses}; wanted {rate}scaled rows and targets, then --fresh"
         )
-    notes = [
-        f"grid {size}: the fit ended early in numbers that are not finite; the best network before that is kept"
-        for size in state.diverged
-    ]
     # A fit that an older version began did not count its start.
     kept = ", which is kept" if state.best_loss <= before else ""
     worse = f"warning   no step was better than the network before the first{kept}: {losses}"
-    return notes + ([worse] if best > before else [])
+    return note_divergence(state) + ([worse] if best > before else [])
 
 
 def suggest_change(kan: KAN) -> str:

@@ -92,3 +92,14 @@ def test_the_seed_draws_the_folds_and_the_most_frequent_words_are_kept() -> None
     assert first[0].words == tuple(words[np.argsort(-counts, kind="stable")[:3]])
     pooled = ~np.isin(cells[400:].astype(str), first[0].words)
     assert (first[1][400:][pooled] == first[0].prior[0]).all()
+
+
+def test_rows_count_by_their_weights() -> None:
+    """A row of weight 2 counts as two rows, a row of weight 0 as none, in means, prior and words."""
+    cells = np.array(["a", "a", "b", "b", "only here"], dtype=object)
+    y, weights = np.array([[1.0], [4.0], [2.0], [1000.0], [1000.0]]), np.array([2.0, 1.0, 1.0, 0.0, 0.0])
+    given, _ = fit_statistics(cells, y, (), np.arange(5), 0, 10, weights)
+    twice = np.array([0, 0, 1, 2])
+    wanted, _ = fit_statistics(cells[twice], y[twice], (), np.arange(4), 0, 10)
+    assert given.words == wanted.words == ("a", "b")
+    np.testing.assert_allclose([*given.values, given.prior], [*wanted.values, wanted.prior], rtol=1e-6)

@@ -66,3 +66,22 @@ def test_overfitting_is_told_where_it_is_more_than_chance() -> None:
 def test_without_scores_there_is_no_verdict() -> None:
     """As for an imported network without a table."""
     assert judge_version(version({})) == ("", [])
+
+
+@pytest.mark.parametrize(
+    ("ours", "linear", "words"),
+    [
+        ({"test_deviance_explained": 0.43, "test_r2": -1.0}, {"deviance_explained": 0.08, "rmse": 0.1}, []),
+        ({"test_deviance_explained": 0.05}, {"deviance_explained": 0.08}, ["deviance explained 0.05 against 0.08"]),
+        ({"test_log_rmse": 0.1}, {"log_rmse": 0.2, "rmse": 0.1}, []),
+        ({"test_log_rmse": 0.3}, {"log_rmse": 0.2, "rmse": 9.0}, ["log RMSE 0.3 against 0.2"]),
+    ],
+)
+def test_a_model_is_compared_by_what_it_was_fitted_to(
+    ours: dict[str, float], linear: dict[str, float], words: list[str]
+) -> None:
+    """Another loss than squared error by its D², a log scale by the error of the logarithms; not by RMSE."""
+    beside = {f"baseline_linear_test_{name}": value for name, value in linear.items()}
+    warnings = judge_version(version({"test_r2": 0.5, "test_rmse": 1.0} | ours | beside))[1]
+    assert len(warnings) == len(words)
+    assert all(word in warning for word, warning in zip(words, warnings, strict=True))

@@ -36,7 +36,7 @@ def recipe(write_recipe: Callable[..., Path]) -> Callable[[float], Recipe]:
 
 def test_candidates_change_their_keys_and_nothing_else(recipe: Callable[[float], Recipe]) -> None:
     """All other keys are those of the recipe."""
-    plan = plan_search(recipe(1.0), 100, 5, 1)
+    plan = plan_search(recipe(1.0), 100, 5, 1, 4)
     one, two = (candidate.recipe for candidate in plan.candidates)
     assert (one.fit.steps, one.network.hidden, one.fit.weight_decay) == (10, (3,), 0.0)
     assert (two.fit.steps, two.network.hidden, two.fit.weight_decay) == (5, (20,), 0.5)
@@ -46,7 +46,7 @@ def test_candidates_change_their_keys_and_nothing_else(recipe: Callable[[float],
 
 def test_work_is_epochs_times_rows_times_edges(recipe: Callable[[float], Recipe]) -> None:
     """Of one member: 10 · 100 · (5·3 + 3·1) and 5 · 100 · (5·20 + 20·1); the costlier one is counted as the winner."""
-    plan = plan_search(recipe(1.0), 100, 5, 1)
+    plan = plan_search(recipe(1.0), 100, 5, 1, 4)
     assert [candidate.member_work for candidate in plan.candidates] == [18_000, 60_000]
     assert plan.work == 4 * 60_000 + 18_000
     assert plan.notes == ()
@@ -55,7 +55,7 @@ def test_work_is_epochs_times_rows_times_edges(recipe: Callable[[float], Recipe]
 def test_what_the_budget_does_not_allow_is_left_out_and_said(recipe: Callable[[float], Recipe]) -> None:
     """First the last candidates, then epochs of the first one; one epoch is always left."""
     for budget, count, steps in ((100_000, 1, 10), (40_000, 1, 5), (1, 1, 1)):
-        plan = plan_search(recipe(budget / UNIT), 100, 5, 1)
+        plan = plan_search(recipe(budget / UNIT), 100, 5, 1, 4)
         assert [candidate.recipe.fit.steps for candidate in plan.candidates] == [steps] * count
         assert len(plan.notes) == 1
         assert plan.rounds[-1].end == 4
