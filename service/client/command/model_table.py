@@ -1,5 +1,6 @@
 """What a model wants and answers, as a table for people: its columns, what they held in training, gaps."""
 
+import datetime
 from collections.abc import Iterator
 
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, Column, Feature, ModelManifest
@@ -13,12 +14,10 @@ def model_lines(manifest: ModelManifest) -> Iterator[str]:
     Args:
         manifest: of the model.
     """
-    target = (
-        list_names(list(manifest.targets) or [manifest.target])
-        if manifest.targets or manifest.target
-        else "a prediction"
-    )
+    names = list(manifest.targets) or [manifest.target]
+    target = list_names(names) if any(names) else "a prediction"
     kind = f"one of {list_names(list(manifest.classes))}" if manifest.task == TASK_CLASSIFICATION else "a number"
+    kind = "a number each" if manifest.targets else kind
     yield f"{manifest.name} version {manifest.version} answers {target}, {kind}, to rows with these columns:\n"
     yield "\n"
     rows = [
@@ -41,12 +40,17 @@ def _describe_cells(column: Column, manifest: ModelManifest) -> str:
 
 
 def _describe_gaps(column: Column, manifest: ModelManifest) -> str:
-    if column.unseen_is_other or column.HasField("statistics"):
-        return "counts as a word"
+    if column.HasField("statistics") or "" in column.categories:
+        return "is a word of its own"
     if column.categories:
-        return "is a word of its own" if "" in column.categories else "gives no answer"
+        return "counts as another word" if column.unseen_is_other else "gives no answer"
     feature = _feature_of(column, manifest)
-    return f"counts as {feature.imputed:.6g}" if feature.HasField("imputed") else "gives no answer"
+    if not feature.HasField("imputed"):
+        return "gives no answer"
+    if column.HasField("date"):
+        first_day = datetime.date.fromisoformat(column.date.first_day)
+        return f"counts as {first_day + datetime.timedelta(days=feature.imputed)}"
+    return f"counts as {feature.imputed:.6g}"
 
 
 def _feature_of(column: Column, manifest: ModelManifest) -> Feature:

@@ -1,6 +1,6 @@
 """What a model wants, as lines of text."""
 
-from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, Column, Feature, ModelManifest
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, Column, DateEncoding, Feature, ModelManifest
 from service.client.command.model_table import model_lines
 
 COLUMNS = [Column(name="age"), Column(name="colour", categories=["red", "blue, dark"]), Column(name="dose")]
@@ -40,3 +40,19 @@ def test_a_gap_may_be_a_word_and_a_model_may_have_no_target_name() -> None:
     assert 'answers a prediction, one of "a", "b"' in text
     assert 'words: "red"' in text
     assert "is a word of its own" in text
+
+
+def test_gaps_of_dates_and_of_other_words() -> None:
+    """A date is filled in as a date; without "" an empty cell is another word; several targets are all named."""
+    columns = [
+        Column(name="sold", date=DateEncoding(format="iso", first_day="2020-01-01")),
+        Column(name="colour", categories=["red"], unseen_is_other=True),
+    ]
+    features = [Feature(name="sold: days", column="sold", category="days", imputed=31.5)]
+    manifest = ModelManifest(
+        name="m", version=1, task=TASK_REGRESSION, targets=["a", "b"], columns=columns, features=features
+    )
+    first, _, _, sold, colour = list(model_lines(manifest))
+    assert 'answers "a", "b", a number each' in first
+    assert sold.rstrip().endswith("counts as 2020-02-01")
+    assert colour.rstrip().endswith("counts as another word")
