@@ -7,12 +7,17 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.kit.server.gate import Gate
 
 # Before anything imports torch, and for every process that a test starts. Two threads that wait for each other after
 # each of many small products stand still where other work keeps the processors busy. The environment may say otherwise.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Under load an example may take longer than hypothesis' 200 ms. With CI in the environment it has no deadline anyway.
+settings.register_profile("under load", parent=settings(), deadline=None)
+settings.load_profile("under load")
 
 
 @pytest.hookimpl(wrapper=True)
