@@ -89,9 +89,10 @@ def rows_of(
             raise InvalidInput(f"{place(row)} is a {type(record).__name__}, wanted cells by column name")
         absent = [name for name in names if name not in record]
         if absent:
+            lacking = f"{'column' if len(absent) == 1 else 'columns'} {list_names(absent)}"
             present = list_names([str(name) for name in record]) or "nothing"
             raise InvalidInput(
-                f"{place(row)} lacks {_columns(absent)}; it has {present} (a missing value is None, in JSON null)"
+                f"{place(row)} lacks {lacking}; it has {present} (a missing value is None, in JSON null)"
             )
         mappings.append(record)
     wanted = set(names)
@@ -237,10 +238,6 @@ def _codes(column: Column, rows: TableRows) -> NDArray[np.int64]:
             raise _fault(row, column.name, rows, f"{what}, {wanted}")
         codes.append(code)
     return np.array(codes, dtype=np.int64)
-
-
-def _columns(names: list[str]) -> str:
-    return f"{'column' if len(names) == 1 else 'columns'} {list_names(names)}"
 
 
 def _show(cell: object) -> str:

@@ -35,7 +35,7 @@ def keep_targets(
         recipe: [data] missing tells whether rows may be dropped.
         table: The rows, for messages.
         targets: Names of the targets.
-        cells: Of each target the cells ``[rows]``. Rows without the first target are not among the kept ones.
+        cells: For each target its cells ``[rows]``. Rows that lack the first target are dropped already.
         kept: bool ``[rows]``.
 
     Raises:

@@ -71,7 +71,7 @@ def fit_statistics(
         train: The training rows; the targets of others are not read.
         seed: Of the folds.
         most_words: Most words; the most frequent ones are kept.
-        weights: Of each row, 0 or more; a row of weight 0 tells nothing. None: all count alike.
+        weights: How much each row counts, 0 or more. None: all count alike.
 
     Returns:
         The statistics of all training rows; and the numbers of each row, float64 [rows, numbers]: out of fold for the

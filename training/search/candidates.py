@@ -32,8 +32,8 @@ class SearchPlan:
     """What a search does.
 
     Attributes:
-        candidates: Those that the budget allows, in the order of the recipe.
-        rounds: Who fits what.
+        candidates: The candidates that the budget allows, in the order of the recipe.
+        rounds: Which candidates fit which members in each round.
         work: At most so many edges are evaluated.
         notes: What the budget left out.
     """

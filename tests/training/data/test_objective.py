@@ -110,7 +110,7 @@ def test_losses_are_those_of_scikit_learn(name: str, weighted: bool) -> None:
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_gradients_are_finite_differences(name: str) -> None:
-    """Of each loss, away from its kinks."""
+    """The gradient of each loss equals finite differences, where the loss has no kink."""
     outputs, y = numbers_of(name)
     assert torch.autograd.gradcheck(lambda f: loss(LOSSES[name], f, y, WEIGHTS), (outputs.requires_grad_(True),))
 
