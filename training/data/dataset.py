@@ -108,6 +108,7 @@ def prepare_table(
     *,
     known_classes: tuple[str, ...] | None = None,
     known_columns: tuple[Column, ...] | None = None,
+    all_train: bool = False,
 ) -> Dataset:
     """Prepare a table that is already in memory.
 
@@ -120,6 +121,7 @@ def prepare_table(
             regression). The rows may lack some and must have no other. Warnings that only matter for a first training,
             such as constant inputs, are left out. None: a first training.
         known_columns: For such a version: its columns with their target statistics. None: as the recipe has them.
+        all_train: All rows are training rows; those of the recipe's training part come first.
 
     Raises:
         DataError: as `prepare`.
@@ -143,6 +145,7 @@ def prepare_table(
         split = split_rows(recipe.split, split_key[kept], y, classes)
     except DataError as error:
         raise DataError(f"{table.source}: {error}") from None
+    split = split.joined() if all_train else split
     weights, class_weights = weigh(recipe, table, kept, y, classes, split)
     counted = split.train if weights is None else split.train[weights[split.train] > 0]
     if known_classes is None:
@@ -170,7 +173,7 @@ def prepare_table(
         warnings=(
             *(_constant_warnings(features, constant) if known_classes is None else ()),
             *rounding,
-            *_shortage_warnings(recipe, split),
+            *(() if all_train else _shortage_warnings(recipe, split)),
             *(_class_warnings(y, classes, split) if known_classes is None else ()),
         ),
         dropped_rows=table.rows - int(kept.sum()),

@@ -145,7 +145,7 @@ def samples(
 
 def _weights(dataset: Dataset, rows: RowNumbers, dtype: torch.dtype) -> Tensor | None:
     """The weights of rows in the loss: those of the rows times those of their classes; None if all count alike."""
-    if dataset.weights is None and not dataset.class_weights:
+    if len(rows) == 0 or (dataset.weights is None and not dataset.class_weights):
         return None
     weights = np.ones(len(rows)) if dataset.weights is None else dataset.weights[rows]
     if dataset.class_weights:

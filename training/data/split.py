@@ -33,6 +33,11 @@ class Split:
             digest.update(len(rows).to_bytes(8, "little") + rows.astype("<i8").tobytes())
         return digest.hexdigest()
 
+    def joined(self) -> "Split":
+        """All rows train, in the order of the parts; the other parts are empty."""
+        none = np.empty(0, dtype=np.int64)
+        return Split(np.concatenate(_as_tuple(self)), none, none)
+
 
 def read_split_key(section: SplitSection, table: Table) -> Cells:
     """The split's key of each row: a time (NaN: missing), a group ("": missing), or 0 for a split without a column."""

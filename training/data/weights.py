@@ -73,7 +73,7 @@ def check_parts(table: Table, column: str, weights: Numbers, split: Split) -> No
         DataError: the message names the part.
     """
     for name, rows in (("training", split.train), ("validation", split.validation), ("test", split.test)):
-        if not weights[rows].any():
+        if len(rows) and not weights[rows].any():
             raise table.problem(
                 column,
                 f"[data] weights: all {len(rows)} {name} rows have weight 0; add rows of weight above 0, or use "

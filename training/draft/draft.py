@@ -119,7 +119,7 @@ def _render(inspection: Inspection, proposal: Proposal, split: SplitChoice, fold
         f"kind = {_string(split.kind)}  # {split.why}",
         *([f"column = {_string(split.column)}"] if split.column is not None else []),
         "validation = 0.15  # share of the rows that judge steps after the fit; the fit trains on them too",
-        "test = 0.2  # share of the rows that test the model; it is not trained on them",
+        "test = 0.2  # share of the rows that test the model before the refit",
         *(["seed = 0"] if split.kind != "time" else []),
         "",
         "[inputs]",

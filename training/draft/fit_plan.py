@@ -97,6 +97,7 @@ def fit_lines(plan: FitPlan, what: str) -> list[str]:
         "",
         "[ensemble]  # the mean of several networks is published, as one network",
         f"members = {plan.members}",
+        "refit = true  # the test rows judge this fit; then all rows are fitted again, and that fit is published",
         "",
         "[search]  # the candidate with the best out-of-fold answers is published; fewer candidates cost less",
         f"budget = {plan.budget:g}  # billions of edges: the most work of the fit",

@@ -4,7 +4,7 @@ from training.errors import Interrupted
 from training.pipelines.continuation_fit import ContinuationError, describe_next_version, learn_on
 from training.pipelines.continuation_start import read_start
 from training.pipelines.interruption import catch_interruption
-from training.pipelines.release import export_graphs, make_report, publish_version
+from training.pipelines.release import export_graphs, judge_on_test, make_report, publish_version
 from training.pipelines.run import Run
 from training.pipelines.run_folder import RunError
 from training.pipelines.watcher import Watcher
@@ -38,7 +38,8 @@ def continue_version(run: Run, watcher: Watcher) -> Published:
         watcher.on_evaluation(learned.history[-1], ended=True)
         exported = export_graphs(recipe, dataset, learned.trained, _HINT_AGAIN, version.output_scale)
         manifest = describe_next_version(build_manifest(recipe, dataset, exported), start, learned)
-        page = make_report(dataset, learned.trained, manifest, learned.history, learned.notes)
+        judged = judge_on_test(dataset, learned.trained)
+        page = make_report(dataset, learned.trained, manifest, learned.history, learned.notes, judged)
     except KeyboardInterrupt:
         # The fit of a continuation has no state that could be kept; it is short, and the same again from its start.
         raise Interrupted("stopped, and nothing was published: a continuation is run again from its start") from None

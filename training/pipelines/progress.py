@@ -21,8 +21,8 @@ class ProgressBar(Watcher):
 
     def __init__(self, recipe: Recipe, console: Console) -> None:
         self._recipe, self._console = recipe, console
-        plan = recipe.fit
-        self._steps = plan.steps * len(plan.grids)
+        self._plan = recipe.fit
+        self._steps = self._plan.steps * len(self._plan.grids)
         self._bar = Progress(
             # Short enough for 80 columns: what does not fit would be cut in the middle of a number.
             TextColumn("[bold]{task.description}"),
@@ -60,10 +60,17 @@ class ProgressBar(Watcher):
     def on_step(self, state: FitState) -> None:
         """Move the bar; at the end of a grid, leave a line."""
         if state.history:
-            done = state.stage * self._recipe.fit.steps + state.step
+            done = state.stage * self._plan.steps + state.step
             if state.share_done is not None:
                 done = round(state.share_done * self._steps)
             self._show(state.history[-1], done, grid_ended=state.step == 0)
+
+    def on_refit(self, dataset: Dataset, recipe: Recipe) -> None:
+        """Start the bar anew."""
+        self._plan = recipe.fit
+        self._steps = self._plan.steps * len(self._plan.grids)
+        self._bar.reset(self._task, total=self._steps, numbers="")
+        self._print(f"refit: all {len(dataset.train)} rows train now, the test rows too")
 
     def on_message(self, text: str) -> None:
         """Say which step after the fit begins."""

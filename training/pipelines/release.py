@@ -50,18 +50,23 @@ def export_graphs(
         raise VerificationFailed("\n  ".join([f"{error}; {hint}", *notes])) from None
 
 
+def judge_on_test(dataset: Dataset, trained: Trained) -> Judged | None:
+    """The finite answers to the test rows, which neither trained nor chose; None: there are none."""
+    truth, answers = dataset.y[dataset.test], predict(trained, dataset.x[dataset.test])
+    answered = np.isfinite(answers).all(axis=1)
+    return Judged("test rows", truth[answered], answers[answered]) if answered.any() else None
+
+
 def make_report(
     dataset: Dataset,
     trained: Trained,
     manifest: ModelManifest,
     history: Sequence[Record],
     notes: Sequence[str],
+    judged: Judged | None,
     latex: str = "",
 ) -> bytes:
-    """Make report.html; its pictures of answers show held-out rows, which neither trained nor chose."""
-    truth, answers = dataset.y[dataset.test], predict(trained, dataset.x[dataset.test])
-    answered = np.isfinite(answers).all(axis=1)
-    judged = Judged("test rows", truth[answered], answers[answered]) if answered.any() else None
+    """Make report.html; its curves are drawn over the training rows, its pictures of answers over the judged ones."""
     return report(manifest, trained, dataset.x[dataset.train], judged=judged, history=history, notes=notes, latex=latex)
 
 

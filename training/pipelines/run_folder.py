@@ -47,6 +47,8 @@ def identity_of(recipe: Recipe, dataset: Dataset) -> RunIdentity:
     """The identity of a run: comments, and sections on what comes after the fit, may change."""
     sections = {"split", "inputs", "network", "fit", "adapt", "sparsify", "task"}
     sections |= {name for name in ("ensemble", "search") if getattr(recipe, name) is not None}
+    # The refit comes after the fit.
+    after: dict[str, set[str]] = {} if recipe.ensemble is None else {"ensemble": {"refit"}}
     # Recipes of runs that an older kan-train began had no key for these; what it did is the default of each.
     newer: dict[str, dict[str, object]] = {
         "network": {"initialization": "paper"},
@@ -59,7 +61,7 @@ def identity_of(recipe: Recipe, dataset: Dataset) -> RunIdentity:
             "class_weights": None,
         },
     }
-    idle = {
+    idle = after | {
         section: {key for key, default in keys.items() if getattr(getattr(recipe, section), key) == default}
         for section, keys in newer.items()
     }
@@ -72,12 +74,20 @@ def identity_of(recipe: Recipe, dataset: Dataset) -> RunIdentity:
 
 
 class RunFolder:
-    """``runs/<model name>/``: state.pt while a fit is under way, kan.safetensors and held_out.csv after it."""
+    """``runs/<model name>/``: state.pt while a fit is under way, kan.safetensors and held_out.csv after it.
 
-    def __init__(self, path: Path) -> None:
+    A refit on all rows keeps a state of its own, refit.pt, beside that of the fit before it.
+    """
+
+    def __init__(self, path: Path, state: str = "state.pt") -> None:
         self.path = path
         self.held_out = path / "held_out.csv"
-        self._state = path / "state.pt"
+        self._state = path / state
+
+    @property
+    def refit(self) -> "RunFolder":
+        """The same folder, with the state of the refit."""
+        return RunFolder(self.path, "refit.pt")
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -151,7 +161,8 @@ class RunFolder:
 
     def drop_state(self) -> None:
         """Forget an unfinished run."""
-        self._state.unlink(missing_ok=True)
+        for state in (self._state, self.refit._state):
+            state.unlink(missing_ok=True)
 
     def save_result(self, kan: KAN, held_out: pd.DataFrame) -> None:
         """Keep the trained network and the rows it never saw, the latter as kan-client reads them."""

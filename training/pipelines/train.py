@@ -1,19 +1,19 @@
 """A recipe's way from a table to a published model version."""
 
-import time
-from dataclasses import replace
-
-from training.data.dataset import prepare
+from training.data.dataset import Dataset, prepare_table
 from training.data.preparation import input_transform, new_network, output_transform
-from training.errors import Interrupted
+from training.data.source import load_source
 from training.fitting.fit import FitState
 from training.pipelines.continuation import continue_version
-from training.pipelines.fresh_fit import FreshFit, SingleFit, fresh_fit
+from training.pipelines.fresh_fit import SingleFit, fresh_fit
 from training.pipelines.interruption import Interruption, catch_interruption
+from training.pipelines.judged_fit import JudgedFit
+from training.pipelines.kept_fit import KeptFit, stop_if_asked
 from training.pipelines.older_run import check_older_split
-from training.pipelines.release import export_graphs, make_report, publish_version
+from training.pipelines.refit import fit_again
+from training.pipelines.release import export_graphs, judge_on_test, make_report, publish_version
 from training.pipelines.run import Run
-from training.pipelines.run_folder import RunError, RunIdentity, identity_of
+from training.pipelines.run_folder import RunError
 from training.pipelines.watcher import Watcher
 from training.publishing.export import Trained
 from training.publishing.manifest import build_manifest, outline
@@ -23,8 +23,6 @@ from training.steps.fit_diagnostics import suggest_change
 from training.threads import threads_for, torch_threads
 
 __all__ = ["Run", "Watcher", "train"]
-
-_SECONDS_BETWEEN_CHECKPOINTS = 5.0
 
 
 def train(run: Run, watcher: Watcher) -> Published:
@@ -44,74 +42,73 @@ def train(run: Run, watcher: Watcher) -> Published:
 
 def _train_anew(run: Run, watcher: Watcher) -> Published:
     recipe = run.recipe
-    dataset = prepare(recipe)
+    source = load_source(recipe.data)
+    dataset = prepare_table(recipe, *source)
     check_successor(run.models, outline(recipe, dataset))
-    inputs = input_transform(dataset, recipe.inputs.scaling)
+    is_refit = recipe.ensemble is not None and recipe.ensemble.refit
+    if not is_refit:
+        del source
     with catch_interruption() as stop:
         watcher.on_prepared(dataset)
-        kan = new_network(dataset, recipe, inputs)
-        table = StepData.of(dataset, inputs, output_transform(dataset), kan.dtype)
-        way = fresh_fit(recipe, kan, table)
-        state = _fit_network(run, way, table, stop, watcher)
-        network = way.network(state)
-        diagnostics = way.notes(state)
-        with torch_threads(threads_for(network, recipe.fit.batch_rows or len(dataset.train))):
-            finished = finish(network, way.chosen(state), table, lambda: _stop_if_asked(stop, run), watcher.on_message)
-        finished = replace(finished, notes=(*diagnostics, *finished.notes))
-        trained = Trained(finished.kan, table.inputs, table.outputs)
-        exported = export_graphs(recipe, dataset, trained, suggest_change(finished.kan), notes=finished.notes)
-        _stop_if_asked(stop, run)
+        fit = _fit_and_judge(run, dataset, stop, watcher)
+        if is_refit:
+            fit = fit_again(run, fit, source, stop, watcher)
+        hint = suggest_change(fit.trained.kan)
+        exported = export_graphs(recipe, fit.dataset, fit.trained, hint, notes=fit.notes)
+        stop_if_asked(stop, run.folder)
         manifest = build_manifest(
             recipe,
-            dataset,
+            fit.dataset,
             exported,
-            formula=finished.formula,
-            beside={**way.metrics(state), **finished.metrics},
-            attribution=finished.attribution,
+            formula=fit.formula,
+            beside=fit.metrics,
+            attribution=fit.attribution,
+            tested_rows=fit.tested_rows,
         )
-        history = [*state.history, *finished.history]
-        page = make_report(dataset, trained, manifest, history, finished.notes, finished.latex)
-        _stop_if_asked(stop, run)
-        return publish_version(run, dataset, manifest, exported, page, finished.notes)
+        page = make_report(fit.dataset, fit.trained, manifest, fit.history, fit.notes, fit.judged, fit.latex)
+        stop_if_asked(stop, run.folder)
+        return publish_version(run, dataset, manifest, exported, page, fit.notes)
 
 
-def _fit_network(run: Run, way: FreshFit, table: StepData, stop: Interruption, watcher: Watcher) -> FitState:
-    """Go through the fit; keep its state from time to time and when asked to stop."""
-    identity = identity_of(run.recipe, table.dataset)
-    state = _start_or_resume(run, way, table, identity)
-    kept = time.monotonic()
-    with torch_threads(threads_for(state.kan, run.recipe.fit.batch_rows or len(table.train.x))):
-        steps, told = way.steps(state), len(state.blocks)
-        for state in steps:
-            watcher.on_step(state)
-            for block in state.blocks[told:]:
-                watcher.on_message(block.text)
-            told = len(state.blocks)
-            asked = stop.requested  # read once: it may turn true between two looks
-            if asked or time.monotonic() - kept > _SECONDS_BETWEEN_CHECKPOINTS:
-                run.folder.save_state(state, identity)
-                kept = time.monotonic()
-            if asked:
-                _stop_if_asked(stop, run)
-    run.folder.save_state(state, identity)
-    _stop_if_asked(stop, run)
-    return state
+def _fit_and_judge(run: Run, dataset: Dataset, stop: Interruption, watcher: Watcher) -> JudgedFit:
+    """Fit the rows that train, take the steps after the fit, and answer the test rows."""
+    recipe = run.recipe
+    inputs = input_transform(dataset, recipe.inputs.scaling)
+    kan = new_network(dataset, recipe, inputs)
+    table = StepData.of(dataset, inputs, output_transform(dataset), kan.dtype)
+    way = fresh_fit(recipe, kan, table)
+    fit = KeptFit(way, recipe, dataset, run.folder)
+    state = fit.go_on(_start_or_resume(run, fit, table), stop, watcher)
+    network, chosen = way.network(state), way.chosen(state)
+    diagnostics = way.notes(state)
+    # A refit is attributed itself.
+    steps = chosen.model_copy(update={"attribution": None}) if chosen.ensemble and chosen.ensemble.refit else chosen
+    with torch_threads(threads_for(network, recipe.fit.batch_rows or len(dataset.train))):
+        finished = finish(network, steps, table, lambda: stop_if_asked(stop, run.folder), watcher.on_message)
+    trained = Trained(finished.kan, table.inputs, table.outputs)
+    return JudgedFit(
+        dataset=dataset,
+        trained=trained,
+        recipe=chosen,
+        history=(*state.history, *finished.history),
+        notes=(*diagnostics, *finished.notes),
+        metrics={**way.metrics(state), **finished.metrics},
+        judged=judge_on_test(dataset, trained),
+        formula=finished.formula,
+        latex=finished.latex,
+        attribution=finished.attribution,
+    )
 
 
-def _start_or_resume(run: Run, way: FreshFit, table: StepData, identity: RunIdentity) -> FitState:
+def _start_or_resume(run: Run, fit: KeptFit, table: StepData) -> FitState:
     if run.resume:
-        state, has_split = run.folder.load_state(identity)
-        if not has_split and isinstance(way, SingleFit):
-            check_older_split(state, run.recipe, way.kan, table)
+        state, has_split = run.folder.load_state(fit.identity)
+        if not has_split and isinstance(fit.way, SingleFit):
+            check_older_split(state, run.recipe, fit.way.kan, table)
         return state
     if run.folder.has_state() and not run.fresh:
         raise RunError(
             f"{run.folder.path} holds an unfinished run; go on with it by --resume, or start anew by --fresh"
         )
-    return way.begin()
-
-
-def _stop_if_asked(stop: Interruption, run: Run) -> None:
-    """End the run where its state is kept."""
-    if stop.requested:
-        raise Interrupted(f"stopped; the run is kept in {run.folder.path}: the same command with --resume goes on")
+    run.folder.drop_state()
+    return fit.way.begin()

@@ -3,6 +3,7 @@
 from training.data.dataset import Dataset
 from training.fitting.fit import FitState
 from training.fitting.record import Record
+from training.recipe.config import Recipe
 
 
 class Watcher:
@@ -13,6 +14,9 @@ class Watcher:
 
     def on_step(self, state: FitState) -> None:
         """The fit has done one more step."""
+
+    def on_refit(self, dataset: Dataset, recipe: Recipe) -> None:
+        """A fit of all rows begins; it follows this recipe."""
 
     def on_message(self, text: str) -> None:
         """A step after the fit begins that takes its time."""

@@ -46,6 +46,7 @@ def build_manifest(
     formula: str = "",
     beside: Mapping[str, float] | None = None,
     attribution: Sequence[float] = (),
+    tested_rows: int = 0,
 ) -> pb.ModelManifest:
     """The manifest without version and files, which :mod:`training.publishing.publish` fills in.
 
@@ -56,6 +57,7 @@ def build_manifest(
         formula: One line per output, or "".
         beside: Further metrics by name, for example those of the baseline.
         attribution: The score of each feature, or empty.
+        tested_rows: After a refit the number of rows that judged the network before it; else 0.
     """
     metrics, precision_loss = _metrics(dataset, exported)
     manifest = of_network(exported, precision_loss)
@@ -68,8 +70,9 @@ def build_manifest(
                 fingerprint=dataset.fingerprint,
                 train_rows=len(dataset.train),
                 validation_rows=len(dataset.validation),
-                test_rows=len(dataset.test),
+                test_rows=tested_rows or len(dataset.test),
                 dropped_rows=dataset.dropped_rows,
+                refit=tested_rows > 0,
             ),
             formula=formula,
         )

@@ -22,7 +22,7 @@ UNANSWERED = "unanswered_rows"
 def evaluate(
     dataset: Dataset, predict: Callable[[RowNumbers], Numbers], *, with_training: bool = False
 ) -> dict[str, float]:
-    """Metrics on validation and test rows, by name; targets in raw units.
+    """Metrics on validation and test rows, by name; targets in raw units. A part without rows has none.
 
     Args:
         dataset: The table.
@@ -35,6 +35,7 @@ def evaluate(
     return {
         f"{part}_{name}": value
         for part, rows in parts.items()
+        if len(rows)
         for name, value in score_rows(dataset, rows, predict(rows)).items()
     }
 

@@ -89,6 +89,9 @@ class _Document(Section):
             raise ValueError(
                 f"[ensemble]: not with {fault}; its members are fitted together by adam, without a penalty"
             )
+        if self.ensemble is not None and self.ensemble.refit and (self.prune or self.symbolic):
+            fault = "[prune]" if self.prune is not None else "[symbolic]"
+            raise ValueError(f"[ensemble] refit: not with {fault}, which needs rows that the network did not train on")
         if self.search is not None and self.ensemble is None:
             raise ValueError("[search]: only with [ensemble]; the members' out-of-fold answers compare the candidates")
         if self.task.objective != "squared_error" and self.fit.optimizer == "levenberg-marquardt":

@@ -63,9 +63,13 @@ class AdaptSection(Section):
 
 
 class EnsembleSection(Section):
-    """[ensemble]: fit several networks, each without a fold of its own, and publish their mean as one network."""
+    """[ensemble]: fit several networks, each without a fold of its own, and publish their mean as one network.
+
+    With `refit` the test rows judge this network; then all rows are fitted again, and that fit is published.
+    """
 
     members: int = Field(default=8, ge=2, le=32)
+    refit: bool = False
 
 
 class CandidateSection(Section):

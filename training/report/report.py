@@ -195,7 +195,7 @@ def _data(manifest: ModelManifest) -> str:
     counts = {
         "rows that trained": data.train_rows,
         "rows that chose the network": data.validation_rows,
-        "rows that tested it": data.test_rows,
+        "rows of them that tested the fit before the last" if data.refit else "rows that tested it": data.test_rows,
         "rows left out": data.dropped_rows,
     }
     # For an imported network a count of 0 means that it is not known.

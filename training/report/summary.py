@@ -90,7 +90,8 @@ def _next_steps(published: Published, held_out: Path | None = None) -> Iterator[
     yield "  serve it  kan-serve --models " + shlex.quote(str(published.folder.parent.parent))
     if held_out is not None:
         ask = ["kan-client", "predict", manifest.name, str(held_out)]
-        ask += ["--target", manifest.target] if manifest.target else []  # of several, none comes first
+        # Of several targets none comes first; after a refit the rows would flatter the network, which trained on them.
+        ask += ["--target", manifest.target] if manifest.target and not manifest.data.refit else []
         yield "  ask it    " + shlex.join(ask)
 
 

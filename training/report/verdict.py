@@ -67,7 +67,8 @@ def _warn_of_overfitting(manifest: ModelManifest, is_classification: bool) -> It
     if not _has(manifest, [f"train_{score}", f"validation_{score}"]):
         return
     train, validation = manifest.metrics[f"train_{score}"], manifest.metrics[f"validation_{score}"]
-    allowed = max(_OVERFIT, 2 * _standard_error(validation, manifest.data.validation_rows, is_classification))
+    rows = manifest.data.validation_rows or manifest.data.train_rows  # After a refit: out-of-fold answers to all rows.
+    allowed = max(_OVERFIT, 2 * _standard_error(validation, rows, is_classification))
     if train - validation > allowed:
         yield (
             f"overfits: {shown_name(score)} {train:.3f} on the training rows, {validation:.3f} on the "

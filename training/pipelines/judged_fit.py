@@ -1,0 +1,42 @@
+"""What a fit gives, and what is known of it: everything that a version is made of but its graphs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from training.data.dataset import Dataset
+from training.fitting.record import Record
+from training.publishing.export import Trained
+from training.recipe.config import Recipe
+from training.report.report import Judged
+
+
+@dataclass(frozen=True)
+class JudgedFit:
+    """A network, and how good it is.
+
+    Attributes:
+        dataset: Its training rows trained the network.
+        trained: The network with its transforms.
+        recipe: The keys that it was fitted by.
+        history: Of the fit and of the steps after it.
+        notes: For terminal and report.
+        metrics: Those that are not measured on the published network: of the out-of-fold answers, of a search, of
+            baselines, and after a refit of the test rows.
+        judged: Answers to the test rows; None: there are none.
+        formula: One line an output, or "".
+        latex: The same as LaTeX.
+        attribution: The score of each feature, or empty.
+        tested_rows: After a refit the number of rows that judged the network before it; else 0.
+    """
+
+    dataset: Dataset
+    trained: Trained
+    recipe: Recipe
+    history: tuple[Record, ...]
+    notes: tuple[str, ...]
+    metrics: Mapping[str, float]
+    judged: Judged | None
+    formula: str = ""
+    latex: str = ""
+    attribution: tuple[float, ...] = ()
+    tested_rows: int = 0
