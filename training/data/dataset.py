@@ -20,8 +20,8 @@ from training.data.encoding import (
 )
 from training.data.float32_limits import warn_of_rounding
 from training.data.learned_features import learn_features
+from training.data.loss_function import LossFunction
 from training.data.missing import gap_places, medians, select_rows
-from training.data.objective import LossFunction
 from training.data.source import load_source
 from training.data.split import RowNumbers, Split, read_split_key, shortage, split_rows
 from training.data.table import Cells, Table

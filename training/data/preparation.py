@@ -13,7 +13,8 @@ from kan_model.splines.bspline import uniform_knots
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
 from training.data.float32_limits import input_flaw
-from training.data.objective import LossFunction, best_constant
+from training.data.loss_function import LossFunction
+from training.data.objective import best_constant
 from training.data.samples import Samples
 from training.data.split import RowNumbers
 from training.errors import DataError, quoted
@@ -79,7 +80,7 @@ def fitted_loss(dataset: Dataset, outputs: OutputTransform | None) -> LossFuncti
     """What training minimizes, in the units of the network's outputs."""
     if outputs is None or isinstance(outputs, Softmax):
         return dataset.loss
-    return dataset.loss.in_units(torch.from_numpy(outputs.scale))
+    return dataset.loss.in_units(outputs.scale)
 
 
 def _robust_scale(y: Tensor, weights: Tensor | None, deviation: Numbers) -> Numbers:

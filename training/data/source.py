@@ -4,7 +4,6 @@ import math
 from typing import Any
 
 import numpy as np
-from sklearn import datasets
 
 from training.data.table import Table, read_table
 from training.errors import RecipeError
@@ -22,6 +21,8 @@ def load_source(data: DataSection) -> tuple[Table, tuple[str, ...], str | tuple[
     """
     if data.path is not None:
         return read_table(data.path), data.columns, data.target
+    from sklearn import datasets  # Takes a second, and most tables are files.
+
     match data.source:
         case "sklearn:digits":
             bundle: Any = datasets.load_digits()

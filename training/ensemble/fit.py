@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from kan_model import KAN
-from training.data.objective import Loss, loss, score
+from training.data.loss_function import Loss
+from training.data.objective import loss, score
 from training.data.samples import Samples
 from training.ensemble.side_by_side import side_by_side
 from training.fitting.evaluation import answers
@@ -23,6 +24,8 @@ from training.recipe.fit_sections import AdaptSection, FitSection
 
 # At most this many evaluations a grid: each costs a third of an epoch.
 _EVALUATIONS = 40
+# A grid ends early once a third of its steps is done and its best step lies in the first half of those done.
+_LEAST_SHARE, _PATIENCE = 1 / 3, 2
 # A shorter memory of squared gradients than the usual 0.999, which would not forget the start within few steps.
 _BETAS = (0.9, 0.99)
 
@@ -63,7 +66,7 @@ def fit_members(
     The same plan and rows give the same networks, also from a saved state. Members do not influence each other, except
     that one step is kept for all. In the records the training loss is the mean over members, and the validation loss is
     that of the out-of-fold answers. An epoch that gives numbers that are not finite ends its grid; the best networks
-    stay.
+    stay. A grid ends early if its best step lies far back.
 
     Args:
         state: From :func:`begin_members`, or a saved state; it is changed and yielded again and again.
@@ -96,7 +99,7 @@ def _fit_grid(state: FitState, rows: DealtRows, plan: FitSection, task: Loss) ->
     if state.optimizer:
         adam.torch.load_state_dict(state.optimizer)
     every = -(-plan.steps // _EVALUATIONS)
-    while state.step < plan.steps:
+    while state.step < plan.steps and not _is_past_its_best(state, plan):
         train_loss = adam.run_epoch(state.stage, state.step)
         is_due = (state.step + 1) % every == 0 or state.step + 1 == plan.steps
         record = _evaluate(state.kan, rows, state.step + 1, train_loss, task) if is_due else None
@@ -111,6 +114,15 @@ def _fit_grid(state: FitState, rows: DealtRows, plan: FitSection, task: Loss) ->
                 state.best_loss, state.best = record.validation_loss, copy.deepcopy(state.kan)
         state.optimizer = adam.torch.state_dict()
         yield state
+
+
+def _is_past_its_best(state: FitState, plan: FitSection) -> bool:
+    """Whether the loss of the out-of-fold answers has long stopped falling on this grid; longer fits overfit."""
+    of_grid = [record for record in state.history if record.grid_size == plan.grids[state.stage]]
+    if not of_grid:
+        return False
+    best = min(of_grid, key=lambda record: record.validation_loss)
+    return state.step >= max(_LEAST_SHARE * plan.steps, _PATIENCE * best.step)
 
 
 def _evaluate(network: KAN, rows: DealtRows, step: int, train_loss: float, task: Loss) -> Record:

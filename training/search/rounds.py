@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 # In every round but the last each candidate fits a quarter of the members, and the best quarter of them goes on. Halves
 # would compare more often; but a long fit that wins would be fitted in three blocks instead of two, and large blocks
-# cost less a member.
-_QUARTER = 4
+# cost less a member. One member's fold says little of a candidate, and two members cost hardly more.
+_QUARTER, _COMPARABLE = 4, 2
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ def plan_rounds(candidates: int, members: int) -> list[Round]:
         members: Number of members, 1 or more. With too few members for all rounds, the last one takes the best of more
             candidates than four.
     """
-    block = max(1, members // _QUARTER)
+    block = max(1, min(_COMPARABLE, members // 2), members // _QUARTER)
     rounds, first, left = [], 0, candidates
     while left > 1 and first + block < members:
         rounds.append(Round(left, first, first + block))

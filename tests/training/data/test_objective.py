@@ -8,7 +8,8 @@ from sklearn import metrics as sk
 from sklearn.linear_model import GammaRegressor, PoissonRegressor, QuantileRegressor
 from torch import Tensor
 
-from training.data.objective import LossFunction, Task, best_constant, loss, score
+from training.data.loss_function import LossFunction, Task
+from training.data.objective import best_constant, loss, score
 from training.data.samples import Samples
 from training.errors import FitRefused
 from training.fitting.fit import fit_module
@@ -159,7 +160,7 @@ def test_delta_goes_with_the_unit_of_the_targets() -> None:
     scale = torch.tensor([10.0, 0.1], dtype=torch.float64)
     raw = LossFunction("huber", delta=(0.7,))
     for place in range(2):
-        of_one = raw.in_units(scale[place : place + 1])
+        of_one = raw.in_units(scale[place : place + 1].numpy())
         found = loss(of_one, (outputs / scale)[:, place : place + 1], (y / scale)[:, place : place + 1])
         wanted = loss(raw, outputs[:, place : place + 1], y[:, place : place + 1]) / scale[place] ** 2
         assert float(found) == pytest.approx(float(wanted), rel=1e-10)

@@ -68,6 +68,17 @@ def test_a_stopped_fit_goes_on_to_the_same_networks() -> None:
         assert resumed.history == whole.history
 
 
+def test_a_fit_that_only_overfits_ends_early() -> None:
+    """On targets without any law it stops at a third of its steps, or at twice its best one."""
+    dealt = rows(3)
+    noise = torch.randn(dealt.samples.y.shape, generator=torch.Generator().manual_seed(1))
+    state = run(
+        start(3), DealtRows(Samples(dealt.samples.x, noise), dealt.folds, 3), PLAN.model_copy(update={"steps": 90})
+    )
+    best = min(state.history, key=lambda record: record.validation_loss)
+    assert state.history[-1].step <= max(30, 2 * best.step) < 90
+
+
 def test_classes_are_fitted_too() -> None:
     """The out-of-fold answers are right more often than the largest class."""
     x = torch.rand(120, 2, generator=torch.Generator().manual_seed(0)) * 2 - 1

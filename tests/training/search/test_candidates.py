@@ -48,7 +48,7 @@ def test_work_is_epochs_times_rows_times_edges(recipe: Callable[[float], Recipe]
     """Of one member: 10 · 100 · (5·3 + 3·1) and 5 · 100 · (5·20 + 20·1); the costlier one is counted as the winner."""
     plan = plan_search(recipe(1.0), 100, 5, 1, 4)
     assert [candidate.member_work for candidate in plan.candidates] == [18_000, 60_000]
-    assert plan.work == 4 * 60_000 + 18_000
+    assert plan.work == 4 * 60_000 + 2 * 18_000
     assert plan.notes == ()
 
 

@@ -12,6 +12,12 @@ def test_the_example_of_the_room() -> None:
     assert fits_of_members(rounds) == [8, 2, 2, 2]
 
 
+@pytest.mark.parametrize(("members", "judging"), [(2, 1), (3, 1), (4, 2), (8, 2), (16, 4)])
+def test_candidates_are_compared_on_two_members_where_there_are_enough(members: int, judging: int) -> None:
+    """At least one member is left for the winner alone."""
+    assert plan_rounds(3, members)[0].end == judging
+
+
 @pytest.mark.parametrize("members", [1, 2, 3, 4, 8, 13])
 @pytest.mark.parametrize("candidates", [1, 2, 3, 5, 8])
 def test_the_winner_fits_every_member_once(candidates: int, members: int) -> None:

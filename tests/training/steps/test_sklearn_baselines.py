@@ -9,7 +9,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from training.data.dataset import Dataset, prepare
-from training.data.objective import LossFunction
+from training.data.loss_function import LossFunction
 from training.recipe.config import Recipe, load_recipe, parse_recipe
 from training.steps import sklearn_baselines
 from training.steps.sklearn_baselines import Kind, fit_sklearn_baseline
