@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from kan_model.lowering.emit.blocks import emit_layer
 from kan_model.lowering.emit.edges import emit_edges
+from kan_model.lowering.emit.outputs import emit_outputs, scale_last_layer
 from kan_model.lowering.emit.precision import Precision
 from kan_model.lowering.emit.pruned import remove_pruned
 from kan_model.lowering.strategies.strategy import Strategy
 from kan_model.network.network import KAN
-from kan_model.network.transform import Exponential, InputTransform, OutputTransform, Softmax, count_features
+from kan_model.network.transform import InputTransform, OutputTransform, Softmax, count_features
 from kan_model.onnx_graph import GraphBuilder
 
 Indices = NDArray[np.int64]
@@ -33,10 +34,14 @@ def predicting_model(
     features = count_features(kan.width[0], inputs)
     graph = GraphBuilder(INPUT_NAME, features)
     value = _emit_inputs(graph, inputs, compact.nodes[0], features)
+    last = scale_last_layer(compact.layers[-1], compact.constant(len(compact.layers) - 1), outputs)
     for index, layer in enumerate(compact.layers):
         graph.scope = f"layer{index}"
-        value = emit_layer(graph, layer, value, strategies[index], precision, compact.constant(index))
-    value = _emit_outputs(graph, value, outputs)
+        constant = compact.constant(index)
+        if last is not None and index == len(compact.layers) - 1:
+            layer, constant = last.layer, last.constant
+        value = emit_layer(graph, layer, value, strategies[index], precision, constant)
+    value = emit_outputs(graph, value, outputs, last)
     return graph.build({output_name(outputs): (value, kan.width[-1:])}, "kan", metadata or {})
 
 
@@ -65,7 +70,7 @@ def explaining_model(
         fixed = compact.fixed[index]
         placed = _emit_at_places(graph, each, fixed, compact.nodes[index + 1], compact.nodes[index])
         edges[edges_name(index)] = (placed, fixed.shape)
-    value = _emit_outputs(graph, value, outputs)
+    value = emit_outputs(graph, value, outputs, None)
     return graph.build({output_name(outputs): (value, kan.width[-1:]), **edges}, "kan_explained", metadata or {})
 
 
@@ -126,14 +131,3 @@ def _emit_gaps(graph: GraphBuilder, places: Indices) -> str:
     """1 where the feature at each of these places is NaN, else 0."""
     cells = graph.op("Gather", [INPUT_NAME, graph.integers(places, "features_with_gaps")], "cells", axis=1)
     return graph.op("Cast", [graph.op("IsNaN", [cells], "gaps")], "gap_inputs", to=int(onnx.TensorProto.FLOAT))
-
-
-def _emit_outputs(graph: GraphBuilder, y: str, transform: OutputTransform | None) -> str:
-    graph.scope = "outputs"
-    if transform is None:
-        return y
-    if isinstance(transform, Softmax):
-        return graph.op("Softmax", [y], "softmax", axis=1)
-    scaled = graph.op("Mul", [y, graph.floats(transform.scale, "scale")], "scaled")
-    raw = graph.op("Add", [scaled, graph.floats(transform.center, "center")], "raw")
-    return graph.op("Exp", [raw], "exponential") if isinstance(transform, Exponential) else raw
