@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kan_model.lowering.strategies.change_of_basis import as_float32, spline_weights
-from kan_model.lowering.strategies.cuts import Places, cut_by_jumps, even_cuts
+from kan_model.lowering.strategies.cuts import Cuts, cut_by_jumps, even_cuts
 from kan_model.lowering.strategies.elementwise import power, repeat
 from kan_model.lowering.strategies.strategy import Columns, Term
 from kan_model.network.layer import KANLayer
@@ -83,12 +83,7 @@ def _columns(layer: KANLayer, intervals: int) -> list[_Column]:
     count = -(-size // intervals)
     breaks = knots[degree : degree + size + 1]
     cuts = even_cuts(size, count, layer.inputs) if layer.knots is None else cut_by_jumps(layer, breaks, count)
-    ends = np.take_along_axis(breaks, cuts.ends, axis=0)
-    columns = []
-    for low, high in pairwise(ends):
-        columns += [_Column(low, high, start) for start in _starts(low, high, degree)]
-    for place in cuts.inner:
-        columns.append(_inner_column(breaks, cuts.ends, place))
+    columns = _in_segments(breaks, cuts, degree)
     if layer.outside == "decay":
         # The tails start at the outermost knots, where the spline and degree − 1 derivatives are 0: one power per knot.
         before, after = knots[: degree + 1], knots[-degree - 1 :]
@@ -97,16 +92,30 @@ def _columns(layer: KANLayer, intervals: int) -> list[_Column]:
     return columns
 
 
+def _in_segments(breaks: Values, cuts: Cuts, degree: int) -> list[_Column]:
+    """The columns of all segments. Those of a segment stand together, because sums of neighbours stay small."""
+    ends = np.take_along_axis(breaks, cuts.ends, axis=0)
+    columns, segments = [], []
+    for segment, (low, high) in enumerate(pairwise(ends)):
+        columns += [_Column(low, high, start) for start in _starts(low, high, degree)]
+        segments += [np.full(len(low), segment)] * degree
+    for place in cuts.inner:
+        segment_of = (cuts.ends[1:] <= place).sum(axis=0)
+        low, high, knot = (
+            np.take_along_axis(values, places[None], axis=0)[0]
+            for values, places in ((ends, segment_of), (ends, segment_of + 1), (breaks, place))
+        )
+        to_low = knot - low < high - knot
+        columns.append(_Column(np.where(to_low, low, knot), np.where(to_low, knot, high), knot))
+        segments.append(segment_of)
+    order = np.argsort(np.stack(segments), axis=0, kind="stable")
+    low, high, start = (
+        np.take_along_axis(np.stack([getattr(column, name) for column in columns]), order, axis=0)
+        for name in ("low", "high", "start")
+    )
+    return [_Column(*each) for each in zip(low, high, start, strict=True)]
+
+
 def _starts(low: Values, high: Values, degree: int) -> list[Values]:
     """``degree`` different starts, whose powers span the polynomials; the first two are the segment's ends."""
     return [as_float32(each) for each in (low, high, (low + high) / 2, 2 * low - high, 2 * high - low)[:degree]]
-
-
-def _inner_column(breaks: Values, ends: Places, place: Places) -> _Column:
-    """The power of one inner knot of each input, ``place`` among the breaks: it runs to its segment's nearer end."""
-    inputs = np.arange(breaks.shape[1])
-    segment = (ends[1:] <= place).sum(axis=0)
-    low, high = breaks[ends[segment, inputs], inputs], breaks[ends[segment + 1, inputs], inputs]
-    knot = breaks[place, inputs]
-    to_low = knot - low < high - knot
-    return _Column(np.where(to_low, low, knot), np.where(to_low, knot, high), knot)
