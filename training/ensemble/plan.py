@@ -17,6 +17,7 @@ from training.ensemble.fit import DealtRows, begin_members, fit_members, out_of_
 from training.ensemble.folds import deal_folds
 from training.ensemble.side_by_side import separate
 from training.ensemble.start import standardize
+from training.ensemble.two_values import straighten_two_valued
 from training.fitting.fit import FitState
 from training.fitting.grids import first_grid
 from training.fitting.state import note_divergence
@@ -81,8 +82,8 @@ class EnsembleFit:
         )
 
     def network(self, state: FitState) -> KAN:
-        """The mean of the best members, as one network."""
-        return mean_network(separate(state.best, self.rows.members))
+        """The mean of the best members, as one network; edges from inputs that take two values are straight."""
+        return straighten_two_valued(mean_network(separate(state.best, self.rows.members)), self.rows.samples.x)
 
     def chosen(self, state: FitState) -> Recipe:  # noqa: ARG002 - a search chooses
         """The recipe whose keys the network was fitted by."""

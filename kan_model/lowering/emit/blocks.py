@@ -5,9 +5,10 @@ from numpy.typing import NDArray
 
 from kan_model.lowering.emit.nodes import emit_nodes
 from kan_model.lowering.emit.precision import Precision
+from kan_model.lowering.strategies.elementwise import select
 from kan_model.lowering.strategies.in_blocks import InBlocks
 from kan_model.lowering.strategies.strategy import Strategy
-from kan_model.network.connections import Indices, select_nodes
+from kan_model.network.connections import select_nodes
 from kan_model.network.layer import KANLayer
 from kan_model.onnx_graph import GraphBuilder
 
@@ -24,21 +25,10 @@ def emit_layer(
     values = []
     for inputs, outputs in parts:
         part = select_nodes(layer, inputs, outputs)
-        read = _emit_selected(graph, x, inputs, layer.inputs)
+        read = select(graph, x, inputs, layer.inputs)
         values.append(emit_nodes(graph, part, read, strategy.strategy, precision, constant[outputs]))
     value = values[0] if len(values) == 1 else graph.op("Concat", values, "parts", axis=1)
     order = np.concatenate([outputs for _, outputs in parts])
     if np.all(np.diff(order) > 0):
         return value
     return graph.op("Gather", [value, graph.integers(np.argsort(order), "order")], "in_order", axis=1)
-
-
-def _emit_selected(graph: GraphBuilder, x: str, nodes: Indices, count: int) -> str:
-    """Write some of ``count`` columns. A slice of neighbours is faster than a Gather."""
-    if len(nodes) == count:
-        return x
-    first, end = int(nodes[0]), int(nodes[-1]) + 1
-    if end - first == len(nodes):
-        bounds = [graph.integers([bound], "bound") for bound in (first, end, 1)]
-        return graph.op("Slice", [x, *bounds], "part")
-    return graph.op("Gather", [x, graph.integers(nodes, "part_nodes")], "part", axis=1)

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from kan_model.lowering.emit.precision import Precision, emit_product
 from kan_model.lowering.emit.silu import base_weights, emit_silu
+from kan_model.lowering.emit.straight import curved_inputs, emit_curved, emit_straight
 from kan_model.lowering.emit.symbolic_edges import emit_symbolic_nodes
 from kan_model.lowering.strategies.strategy import Gathered, Strategy, Term
 from kan_model.network.connections import select_nodes
@@ -50,17 +51,31 @@ def _emit_edges(
     total: str | None,
 ) -> str:
     """Write splines and base branch. Each product is added to ``total`` by Gemm's third input, without a copy."""
+    # The base branch reads all inputs, also where its weights are 0: it carries NaN, which a Clip may lose.
     base = (emit_silu(graph, x), base_weights(layer).T)
+    straight, curved = None, curved_inputs(layer)
+    if len(curved) < layer.inputs:
+        straight, sums = emit_straight(graph, layer, x, curved)
+        constant = constant + sums
+    if straight and not len(curved):
+        total = graph.floats(constant, "constant") if total is None else _emit_sum(graph, total, constant)
+        return _emit_gemm(graph, [straight], _emit_gemm(graph, [base], total))
+    if straight:
+        x = emit_curved(graph, x, curved, layer.inputs)
+        layer = select_nodes(layer, curved, np.arange(layer.outputs))
     splines = strategy.emit(graph, layer, x)
     if isinstance(splines, Gathered):
         gathered = _emit_gathered(graph, splines, layer)
         total = gathered if total is None else graph.op("Add", [total, gathered], "splines_and_symbolic")
-        return _emit_gemm(graph, [base], _emit_sum(graph, total, constant))
+        total = _emit_gemm(graph, [base], _emit_sum(graph, total, constant))
+        return _emit_gemm(graph, [straight], total) if straight else total
     constant = constant + splines.constant.sum(axis=0)
     if total is not None:
         total = _emit_sum(graph, total, constant)
     elif np.any(constant):
         total = graph.floats(constant, "constant")
+    if straight:
+        total = _emit_gemm(graph, [straight], total)
     *small, largest = sorted(splines.terms, key=lambda term: len(term.weight))
     parts = [base, *((term.value, _flat(term)) for term in small)]
     # Two products are faster than one product of the concatenated factors; three or more are slower.

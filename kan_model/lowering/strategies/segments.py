@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kan_model.lowering.strategies.change_of_basis import as_float32, spline_weights
+from kan_model.lowering.strategies.cuts import Cuts, cut_by_jumps, even_cuts
 from kan_model.lowering.strategies.elementwise import power, repeat
 from kan_model.lowering.strategies.strategy import Columns, Term
 from kan_model.network.layer import KANLayer
@@ -22,8 +23,9 @@ class Segments:
 
     A spline is its value at the left end plus its change in each segment. A segment reads x clipped to itself. It has
     ``degree`` powers for the polynomial in its middle and one power for each inner knot, which starts at the knot and
-    runs away from the middle. So no power exceeds the segment's width, and no large numbers cancel. The price is
-    ``degree − 1`` more columns per segment. Under ``decay`` each tail beyond the domain is one segment.
+    runs to the nearer end. So no power exceeds half of the segment's width, and few digits cancel. The price is
+    ``degree − 1`` more columns per segment. An uneven grid is cut where the powers stay smallest, for each input on its
+    own. Under ``decay`` each tail beyond the domain is one segment.
 
     Attributes:
         intervals: The largest number of grid intervals in one segment.
@@ -79,10 +81,9 @@ def _columns(layer: KANLayer, intervals: int) -> list[_Column]:
     knots = as_float32(layer.all_knots().detach().numpy()).T
     degree, size = layer.degree, layer.grid_size
     count = -(-size // intervals)
-    ends = [degree + size * i // count for i in range(count + 1)]
-    columns = []
-    for first, last in pairwise(ends):
-        columns += _segment(knots[first : last + 1], degree)
+    breaks = knots[degree : degree + size + 1]
+    cuts = even_cuts(size, count, layer.inputs) if layer.knots is None else cut_by_jumps(layer, breaks, count)
+    columns = _in_segments(breaks, cuts, degree)
     if layer.outside == "decay":
         # The tails start at the outermost knots, where the spline and degree − 1 derivatives are 0: one power per knot.
         before, after = knots[: degree + 1], knots[-degree - 1 :]
@@ -91,13 +92,30 @@ def _columns(layer: KANLayer, intervals: int) -> list[_Column]:
     return columns
 
 
-def _segment(knots: Values, degree: int) -> list[_Column]:
-    """Columns of the segment between the first and the last of ``knots`` ([knots, inputs])."""
-    low, high, inner = knots[0], knots[-1], knots[1:-1]
-    half = len(inner) // 2
-    # `degree` powers with different starts span the polynomials; the first two start at the segment's ends.
-    starts = [low, high, (low + high) / 2, 2 * low - high, 2 * high - low][:degree]
-    columns = [_Column(low, high, as_float32(start)) for start in starts]
-    columns += [_Column(low, knot, knot) for knot in inner[:half]]
-    columns += [_Column(knot, high, knot) for knot in inner[half:]]
-    return columns
+def _in_segments(breaks: Values, cuts: Cuts, degree: int) -> list[_Column]:
+    """The columns of all segments. Those of a segment stand together, because sums of neighbours stay small."""
+    ends = np.take_along_axis(breaks, cuts.ends, axis=0)
+    columns, segments = [], []
+    for segment, (low, high) in enumerate(pairwise(ends)):
+        columns += [_Column(low, high, start) for start in _starts(low, high, degree)]
+        segments += [np.full(len(low), segment)] * degree
+    for place in cuts.inner:
+        segment_of = (cuts.ends[1:] <= place).sum(axis=0)
+        low, high, knot = (
+            np.take_along_axis(values, places[None], axis=0)[0]
+            for values, places in ((ends, segment_of), (ends, segment_of + 1), (breaks, place))
+        )
+        to_low = knot - low < high - knot
+        columns.append(_Column(np.where(to_low, low, knot), np.where(to_low, knot, high), knot))
+        segments.append(segment_of)
+    order = np.argsort(np.stack(segments), axis=0, kind="stable")
+    low, high, start = (
+        np.take_along_axis(np.stack([getattr(column, name) for column in columns]), order, axis=0)
+        for name in ("low", "high", "start")
+    )
+    return [_Column(*each) for each in zip(low, high, start, strict=True)]
+
+
+def _starts(low: Values, high: Values, degree: int) -> list[Values]:
+    """``degree`` different starts, whose powers span the polynomials; the first two are the segment's ends."""
+    return [as_float32(each) for each in (low, high, (low + high) / 2, 2 * low - high, 2 * high - low)[:degree]]

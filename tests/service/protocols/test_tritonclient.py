@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kan_model.lowering.emit.network import INPUT_NAME, output_name
+from kan_model.lowering.emit.inputs import INPUT_NAME
+from kan_model.lowering.emit.network import output_name
 from kan_model.network.transform import Softmax
 from tests.kit.models.repository import WriteModel, write_version
 from tests.kit.server.kan_serve import Start, serving

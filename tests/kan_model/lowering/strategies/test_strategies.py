@@ -29,7 +29,9 @@ from scipy.interpolate import BSpline
 from kan_model import KAN
 from kan_model.lowering.driver import STRATEGIES
 from kan_model.lowering.emit.network import predicting_model
+from kan_model.lowering.strategies.cuts import cut_by_jumps, even_cuts
 from kan_model.lowering.strategies.strategy import Strategy
+from kan_model.network.connections import select_nodes
 from kan_model.network.layer import KANLayer, Outside
 from kan_model.onnx_runtime import run
 from kan_model.splines.bspline import cardinal_terms
@@ -288,7 +290,7 @@ def _of_truncated_powers(layer: KANLayer) -> Values:
         centres = (knots[:, inner[len(inner) // 2]] - low) / (high - low) if len(inner) % 2 else np.full(len(low), 0.5)
         return np.array([_polynomial_condition((), layer.degree, round(each, 2), layer.degree) for each in centres])
 
-    return _of_powers(layer, layer.grid_size, polynomial)
+    return _of_powers(layer, [0, layer.grid_size], polynomial, is_nearer=False)
 
 
 def _of_radial_powers(layer: KANLayer) -> Values:
@@ -307,33 +309,49 @@ def _of_radial_powers(layer: KANLayer) -> Values:
 
 
 def _of_segments(intervals: int) -> Callable[[KANLayer], Values]:
-    """Polynomials as powers that start at 0, 1, ½, −1, 2 in units of a segment."""
+    """Polynomials as powers that start at 0, 1, ½, −1, 2 in units of a segment; each input has segments of its own."""
     starts = (0.0, 1.0, 0.5, -1.0, 2.0)
-    return lambda layer: _of_powers(
-        layer, intervals, lambda _: np.array(_polynomial_condition(starts[: layer.degree], 0, 0.0, layer.degree))
-    )
+
+    def condition(layer: KANLayer) -> Values:
+        polynomial = np.array(_polynomial_condition(starts[: layer.degree], 0, 0.0, layer.degree))
+        count = -(-layer.grid_size // intervals)
+        cuts = even_cuts(layer.grid_size, count, layer.inputs)
+        if layer.knots is not None:
+            breaks = layer.knots[:, layer.degree : -layer.degree].double().numpy().T
+            cuts = cut_by_jumps(layer, breaks, count)
+        parts = [
+            _of_powers(
+                select_nodes(layer, np.array([i]), np.arange(layer.outputs)), ends.tolist(), lambda _: polynomial
+            )
+            for i, ends in enumerate(cuts.ends.T)
+        ]
+        return np.concatenate(parts, axis=1)
+
+    return condition
 
 
-def _of_powers(layer: KANLayer, intervals: int, polynomial: Callable[[list[int]], Values]) -> Values:
-    """The terms of truncated powers in segments of at most so many intervals, times degree for their multiplications.
+def _of_powers(
+    layer: KANLayer, breaks: list[int], polynomial: Callable[[list[int]], Values], *, is_nearer: bool = True
+) -> Values:
+    """The terms of truncated powers in segments between these breaks, times degree for their multiplications.
 
     A knot's power weighs J/degree!, where J is the jump of the spline's last derivative there, and grows to the
-    distance from the knot to its end of the segment, to the degree. What these leave of the spline is a polynomial no
-    larger than spline and powers together. With J ≤ (2/h)^degree·2·size this grows as intervals^degree.
+    distance from the knot to an end of the segment, to the degree. That is the nearer end, or without ``is_nearer`` the
+    end that the middle knot is not beyond. What these leave of the spline is a polynomial no larger than spline and
+    powers together. With J ≤ (2/h)^degree·2·size this grows as intervals^degree.
     """
     degree, size = layer.degree, _size(layer)
     jumps, knots = _jumps(layer) / factorial(degree), layer.all_knots().detach().double().numpy()
-    count = -(-layer.grid_size // intervals)
-    ends = [degree + layer.grid_size * i // count for i in range(count + 1)]
+    ends = [degree + each for each in breaks]
     total = np.zeros_like(size)
     for first, last in pairwise(ends):
         inner = list(range(first + 1, last))
-        half = len(inner) // 2
         powers = np.zeros_like(size)
-        for knot in inner[:half]:
-            powers += jumps[..., knot] * (knots[:, knot] - knots[:, first]) ** degree
-        for knot in inner[half:]:
-            powers += jumps[..., knot] * (knots[:, last] - knots[:, knot]) ** degree
+        for place, knot in enumerate(inner):
+            to_first, to_last = knots[:, knot] - knots[:, first], knots[:, last] - knots[:, knot]
+            nearer = np.minimum(to_first, to_last)
+            by_place = to_first if place < len(inner) // 2 else to_last
+            powers += jumps[..., knot] * (nearer if is_nearer else by_place) ** degree
         total += powers + polynomial(inner) * (size + powers)
     if layer.outside == "decay":
         for i in range(degree):
