@@ -18,8 +18,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.tables.methods import ours
+from benchmarks.tables.methods.metrics import Floats, score_classes, score_numbers
 from benchmarks.tables.methods.peers import PEERS, Problem
-from benchmarks.tables.metrics import Floats, score_classes, score_numbers
 from benchmarks.tables.splits import read
 
 
@@ -53,7 +53,7 @@ class Outcome:
     """What was found.
 
     Attributes:
-        scores: The numbers of benchmarks.tables.metrics.
+        scores: The numbers of benchmarks.tables.methods.metrics.
         fit_cpu_seconds: Processor time of the fit; for ours, of kan-train init and run as wholes.
         unanswered_rows: Test rows without an answer; they are scored with the trivial answer.
         is_file_refused: Whether kan-client refused the file as a whole.
