@@ -94,7 +94,7 @@ def run(job: Job) -> Outcome:
     gaps = np.isnan(answers).any(axis=1)
     answers[gaps] = _trivial(known, len(names or ()))
     scores = score_classes(answers, truth, known) if names else score_numbers(answers[:, 0], truth, known)
-    return Outcome(scores, seconds, int(gaps.sum()), is_refused)
+    return Outcome(scores, round(seconds, 3), int(gaps.sum()), is_refused)
 
 
 def _trivial(known: NDArray[np.generic], classes: int) -> Floats:

@@ -9,17 +9,19 @@ from benchmarks.tables.report.compare import Estimate, Measured, error_ratio, lo
 from benchmarks.tables.report.findings import Findings
 from benchmarks.tables.report.numbers import shown
 
-_LEGEND = "Means over the splits; the best is bold. Beside a peer's error: whether ours won or lost against it."
+_LEGEND = "Means over the splits; the best is bold."
+_MARKS = " Beside a peer's error: whether ours won or lost against it."
 
 
 def error_tables(findings: Findings) -> str:
     """RMSE / std of every regression, log loss of every classification."""
+    has_ours = OURS in findings.methods
     parts: list[str] = []
     for title, names in _by_task(findings, "Regression: RMSE / std", "Classification: log loss"):
-        head = ["table", "rows", *findings.methods, "trivial", "rank of ours"]
+        head = ["table", "rows", *findings.methods, "trivial", *(["rank of ours"] if has_ours else [])]
         body = [_error_row(findings, name) for name in names]
         # Said once, below the first title.
-        legend = "" if parts else f"{_LEGEND}\n\n"
+        legend = "" if parts else f"{_LEGEND}{_MARKS * has_ours}\n\n"
         parts.append(f"#### {title}\n\n{legend}{render([head, *body])}")
     return "\n".join(parts)
 
@@ -55,7 +57,7 @@ def _error_row(findings: Findings, name: str) -> list[str]:
         mark = outcome(table, OURS, method) if OURS in means and method != OURS else ""
         row.append(f"{text} {mark}".strip())
     ranks = dict(zip(findings.methods, ranks_on(table, findings.methods), strict=True))
-    return [*row, f"{table.trivial.mean():.3f}", f"{ranks[OURS]:g}" if OURS in ranks else ""]
+    return [*row, f"{table.trivial.mean():.3f}", *([f"{ranks[OURS]:g}"] if OURS in ranks else [])]
 
 
 def _difference(table: Measured, peer: str) -> str:

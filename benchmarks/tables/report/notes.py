@@ -18,7 +18,9 @@ def notes(findings: Findings) -> str:
         lines.append(f"{OURS} left rows unanswered: {where}")
     if not lines:
         lines.append("No fit was cut off, none failed, and every row was answered")
-    lines += [f"{name} is left out: {why}" for name, why in findings.left_out.items()]
+    for reason in dict.fromkeys(findings.left_out.values()):
+        names = [name for name, why in findings.left_out.items() if why == reason]
+        lines.append(f"left out, {reason}: {', '.join(names)}")
     lines += _not_timed(findings)
     lines += _kept(findings)
     return "#### Notes\n\n" + "".join(f"- {line}.\n" for line in lines)
@@ -45,19 +47,19 @@ def _not_timed(findings: Findings) -> list[str]:
 
 
 def _kept(findings: Findings) -> list[str]:
-    lines = []
+    by_text: dict[str, list[str]] = {}
     for method in findings.methods:
-        cells = [cell for cell in findings.cells if cell.method == method and cell.is_kept]
+        of_method = [cell for cell in findings.cells if cell.method == method]
+        cells = [cell for cell in of_method if cell.is_kept]
         if cells:
             days = sorted({cell.date for cell in cells})
             span = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
-            total = sum(cell.method == method for cell in findings.cells)
-            which = "all" if len(cells) == total else _places(cells)
-            lines.append(
-                f"{method}: {len(cells)} of {total} cells are kept ones (measured/{method}.json) of {span} ({which}); "
-                "their seconds are of the machine of that day"
-            )
-    return lines
+            which = "all cells" if len(cells) == len(of_method) else _places(cells)
+            by_text.setdefault(f"{which}, measured {span}", []).append(method)
+    return [
+        f"from tables/measured, with the seconds of the machine of that day: {', '.join(methods)}: {text}"
+        for text, methods in by_text.items()
+    ]
 
 
 def last_line(text: str) -> str:

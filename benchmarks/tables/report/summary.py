@@ -14,6 +14,9 @@ def summary_table(findings: Findings) -> str:
     """Mean ranks, and ours against each peer: tables won and lost, and 95 % intervals of the bootstrap."""
     tables = list(findings.tables.values())
     ranks = mean_ranks(tables, findings.methods)
+    head = ["method", "mean rank (tables)"]
+    if OURS in ranks:
+        head += ["ours won", "ours lost", "RMSE, ours / its (tables)", "(log loss, ours - its) / trivial (tables)"]
     body = []
     for method, rank in sorted(ranks.items(), key=lambda item: item[1].value):
         row = [method, _estimate(rank, 2)]
@@ -21,9 +24,7 @@ def summary_table(findings: Findings) -> str:
             outcomes = [outcome(table, OURS, method) for table in tables]
             row += [str(outcomes.count(each)) for each in ("won", "lost")]
             row += [_estimate(compare(tables, OURS, method), 3) for compare in (error_ratio, loss_difference)]
-        body.append([*row, *["–"] * (6 - len(row))])
-    difference = "(log loss, ours - its) / trivial (tables)"
-    head = ["method", "mean rank (tables)", "ours won", "ours lost", "RMSE, ours / its (tables)", difference]
+        body.append([*row, *["–"] * (len(head) - len(row))])
     return f"#### All tables\n\n{render([head, *body])}"
 
 

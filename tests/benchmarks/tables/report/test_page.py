@@ -5,8 +5,9 @@ from dataclasses import replace
 
 from benchmarks.tables.cells import Cell
 from benchmarks.tables.report.bounds import judge
-from benchmarks.tables.report.findings import Findings
+from benchmarks.tables.report.findings import Findings, collect
 from benchmarks.tables.report.page import page
+from benchmarks.tables.splits import Split
 
 MakeCell = Callable[..., Cell]
 Gather = Callable[[Sequence[Cell]], Findings]
@@ -87,9 +88,9 @@ def test_notes_name_cells_that_were_measured_before(make_cell: MakeCell, gather:
     cells[2], cells[3] = replace(cells[2], is_kept=True), replace(cells[3], is_kept=True, date="2026-11-29")
     cells[4] = replace(cells[4], is_kept=True)
     found = _notes(gather(cells))
-    assert "EBM: 2 of 2 cells are kept ones (measured/EBM.json) of 2026-11-27 to 2026-11-29 (all)" in found
-    assert "LightGBM: 1 of 2 cells are kept ones (measured/LightGBM.json) of 2026-11-27 (small/0)" in found
-    assert "ours: " not in found
+    assert "EBM: all cells, measured 2026-11-27 to 2026-11-29." in found
+    assert "LightGBM: small/0, measured 2026-11-27." in found
+    assert "ours" not in found
     assert "answers not timed: small/1" in found
 
 
@@ -104,5 +105,13 @@ def test_unanswered_rows_are_told(make_cell: MakeCell, gather: Gather) -> None:
 def test_a_table_that_is_left_out_is_named(make_cell: MakeCell, gather: Gather) -> None:
     """With what it lacks; nothing else can be shown."""
     found = page(gather([make_cell("ours", 0.2), make_cell("EBM", 0.1)]), [], "command")
-    assert "small is left out: no cells of LightGBM" in found
+    assert "left out, no cells of LightGBM: small." in found
     assert "RMSE / std" not in found
+
+
+def test_peers_alone_are_not_marked(split: Split, make_cell: MakeCell) -> None:
+    """Without ours nobody wins or loses, and no bound is judged."""
+    findings = collect([make_cell("EBM", 0.1), make_cell("LightGBM", 0.2)], [split], ["EBM", "LightGBM"], {})
+    text = page(findings, [], "command")
+    assert "ours" not in text
+    assert "**0.100**" in text
