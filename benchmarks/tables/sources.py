@@ -15,7 +15,7 @@ from typing import Literal
 
 import pandas as pd
 
-INSTALL = "The extra [bench] brings it: python -m pip install --editable '.[bench]'"
+INSTALL = "Install the extra [bench]: python -m pip install --editable '.[bench]'"
 
 Half = Literal["choosing", "reported"]
 Task = Literal["regression", "binary", "multiclass"]
