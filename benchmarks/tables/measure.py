@@ -87,11 +87,14 @@ def keep(tasks: Sequence[Task], cells: Cells, kept: Kept, *, with_ours: bool) ->
 
 
 def _find(task: Task, cells: Cells, kept: Kept) -> Cell | None:
-    """The cell under the task's cap: of the cache, else a kept one; a failed one only where there is no other."""
+    """The cell under the task's cap that says more: done, cut off, failed; of equal ones that of the cache.
+
+    So a fit that a quick run cut off hides none that ended elsewhere.
+    """
     both = cells.load(*task.place, task.key), kept.find(*task.place, task.rows, task.identity)
     shown = [cell.under(task.cap_seconds, task.counted_seconds) for cell in both if cell is not None]
     found = [cell for cell in shown if cell is not None]
-    return min(found, key=lambda cell: cell.status == "failed", default=None)
+    return min(found, key=lambda cell: ("done", "capped", "failed").index(cell.status), default=None)
 
 
 def _lacks_model(task: Task, cell: Cell, cells: Cells, timed: Collection[tuple[str, int]]) -> bool:

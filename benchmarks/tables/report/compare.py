@@ -66,8 +66,10 @@ def ranks_on(table: Measured, methods: Sequence[str], splits: Places | None = No
     return np.asarray(rankdata(np.where(is_finished, means, np.inf)))
 
 
-def outcome(table: Measured, ours: str, peer: str) -> Literal["won", "lost", "tied"]:
-    """Whether ours has the smaller mean error on a table; a fit that was cut off or failed loses."""
+def outcome(table: Measured, ours: str, peer: str) -> Literal["won", "lost", "tied", ""]:
+    """Whether ours has the smaller mean error on a table; empty where the peer was cut off or failed: nobody won."""
+    if not np.isfinite(table.errors[peer]).all():
+        return ""
     mine, other = ranks_on(table, (ours, peer))
     return "won" if mine < other else "lost" if mine > other else "tied"
 

@@ -56,13 +56,13 @@ def test_kept_cells_are_not_measured(tmp_path: Path, split: Split) -> None:
 
 
 def test_cell_of_this_machine_comes_before_a_kept_one(tmp_path: Path, split: Split) -> None:
-    """Except where it was cut off by a smaller cap, or failed."""
-    cells, kept, task = Cells(tmp_path / "cells"), Kept(tmp_path / "measured"), _task(split)
+    """Except where it was cut off, also by the cap of this very run, or failed: that must hide no fit that ended."""
+    cells, kept, task = Cells(tmp_path / "cells"), Kept(tmp_path / "measured"), _task(split, cap_seconds=30)
     kept.keep([Entry(_cell(0.125), split.fingerprint, task.identity)])
     for here, expected in (
         (_cell(0.25), 0.25),
         (Cell("small", 0, LINEAR, "capped", cap_seconds=30), 0.125),
-        (Cell("small", 0, LINEAR, "failed", cap_seconds=300), 0.125),
+        (Cell("small", 0, LINEAR, "failed", cap_seconds=30), 0.125),
     ):
         cells.store(here, task.key)
         assert [cell.error for cell in measure([task], cells, kept, 1, _refuse)] == [expected]

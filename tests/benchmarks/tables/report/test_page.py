@@ -49,12 +49,13 @@ def test_a_tie_and_a_failure_of_ours_are_told(make_cell: MakeCell, gather: Gathe
 
 
 def test_a_fit_that_was_cut_off_is_named_instead_of_its_error(make_cell: MakeCell, gather: Gather) -> None:
-    """Ours won against it; the notes have its cap."""
+    """Nobody won against the other; the notes have its cap."""
     capped = Cell("small", 0, "EBM", "capped", cap_seconds=300)
     findings = gather([make_cell("ours", 0.2), capped, make_cell("LightGBM", 0.1)])
     parts = _page(findings)
-    assert parts["Regression: RMSE / std"][1][2:5] == ["0.200", "capped won", "**0.100** lost"]
+    assert parts["Regression: RMSE / std"][1][2:5] == ["0.200", "capped", "**0.100** lost"]
     assert parts["Regression: RMSE, ours / the peer's"][1] == ["small", "–", "2.000"]
+    assert {row[0]: row[2:4] for row in parts["All tables"]}["EBM"] == ["0", "0"]
     assert parts["CPU seconds of a fit"][1][2:] == ["20.0", "capped", "20.0"]
     assert parts["CPU seconds of a fit"][2] == ["all fits", "", "20.0", "0.0", "20.0"]
     assert "EBM cut off at 300 CPU seconds: small/0" in _notes(findings)
