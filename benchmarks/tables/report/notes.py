@@ -16,7 +16,7 @@ def notes(findings: Findings) -> str:
             f"{_where(cell)} ({cell.unanswered_rows} rows{', file refused' * cell.is_file_refused})" for cell in bad
         )
         lines.append(f"{OURS} left rows unanswered: {where}")
-    if not lines:
+    if not lines and not findings.left_out:
         lines.append("No fit was cut off, none failed, and every row was answered")
     for reason in dict.fromkeys(findings.left_out.values()):
         names = [name for name, why in findings.left_out.items() if why == reason]
