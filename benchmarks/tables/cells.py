@@ -1,5 +1,6 @@
 """Cells, one for each table, split and method: kept as JSON files, so that a run that was killed goes on."""
 
+import datetime
 import hashlib
 import json
 import os
@@ -23,12 +24,14 @@ class Cell:
         split: The number of the split.
         method: "ours" or a peer's name.
         status: "capped": the fit needed more than `cap_seconds`; "failed": it ended with an error.
-        scores: The numbers of benchmarks.tables.metrics; empty unless done.
+        scores: The numbers of benchmarks.tables.methods.metrics; empty unless done.
         fit_cpu_seconds: Processor time of the fit; NaN unless done.
         cap_seconds: The most processor seconds that the fit was given.
         unanswered_rows: Test rows that were not answered.
         is_file_refused: Whether the whole file of test rows was refused at first.
         why: The end of the error, for a failed fit.
+        date: The day on which it was measured (UTC).
+        is_kept: Whether it comes from the repository (benchmarks.tables.kept), not from this machine.
     """
 
     table: str
@@ -41,11 +44,25 @@ class Cell:
     unanswered_rows: int = 0
     is_file_refused: bool = False
     why: str = ""
+    date: str = ""
+    is_kept: bool = False
 
     @property
     def error(self) -> float:
         """RMSE / std of a regression, log loss of a classification; infinite unless done."""
         return self.scores["error"] if self.status == "done" else float("inf")
+
+    def under(self, cap_seconds: int, counted_seconds: int) -> "Cell | None":
+        """What the cell says in a run that may measure a fit for `cap_seconds`.
+
+        A fit that was cut off by a smaller cap says nothing (None). One that took longer than `counted_seconds` counts
+        as cut off.
+        """
+        if self.status == "capped" and self.cap_seconds < cap_seconds:
+            return None
+        if self.status == "done" and self.fit_cpu_seconds > counted_seconds:
+            return replace(self, status="capped", scores={}, fit_cpu_seconds=float("nan"), cap_seconds=counted_seconds)
+        return self
 
 
 @dataclass(frozen=True)
@@ -55,28 +72,32 @@ class Cells:
     folder: Path
 
     def place(self, table: str, split: int, method: str, key: str) -> Path:
-        """The path of a cell's file, and with another suffix of what else is kept of it."""
+        """The path of a cell's file."""
         return self.folder / table / str(split) / f"{method}-{key}.json"
 
-    def load(self, table: str, split: int, method: str, key: str, cap_seconds: int) -> Cell | None:
-        """The cell, or None where none was stored.
+    def folder_of(self, table: str, split: int, method: str, key: str) -> Path:
+        """The folder where a fit leaves its model, for the timing of answers."""
+        return self.place(table, split, method, key).with_suffix("")
 
-        A fit that was cut off by a smaller cap does not count; one that took longer than this cap counts as cut off.
-        """
+    def load(self, table: str, split: int, method: str, key: str) -> Cell | None:
+        """The cell, or None where none was stored."""
         path = self.place(table, split, method, key)
         if not path.exists():
             return None
         cell = Cell(**json.loads(path.read_text(encoding="utf-8")))
-        if cell.status == "capped" and cell.cap_seconds < cap_seconds:
-            return None
-        if cell.status == "done" and cell.fit_cpu_seconds > cap_seconds:
-            return replace(cell, status="capped", scores={}, fit_cpu_seconds=float("nan"), cap_seconds=cap_seconds)
-        return cell
+        # Cells of before the field have only their file's date.
+        written = datetime.datetime.fromtimestamp(path.stat().st_mtime, tz=datetime.UTC)
+        return cell if cell.date else replace(cell, date=f"{written:%Y-%m-%d}")
 
     def store(self, cell: Cell, key: str) -> None:
         """Write the cell's file whole, or not at all."""
         path = self.place(cell.table, cell.split, cell.method, key)
         write_whole(path, json.dumps(asdict(cell), indent=1) + "\n")
+
+
+def today() -> str:
+    """The date, as cells have it."""
+    return f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}"
 
 
 def write_whole(path: Path, text: str) -> None:

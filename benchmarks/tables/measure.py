@@ -1,62 +1,42 @@
-"""Measure the cells that are not there yet, each in a process of its own."""
+"""Find the cells, and measure those that are not there yet, each in a process of its own."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.tables.cells import Cell, Cells, key_of, key_of_code, write_whole
-from benchmarks.tables.methods.fits import ROOT, Running, run_process
+from benchmarks.tables.cells import Cell, Cells, today
+from benchmarks.tables.kept import Entry, Kept
+from benchmarks.tables.methods.fits import Running, run_process
 from benchmarks.tables.methods.ours import NAME as OURS
-from benchmarks.tables.methods.peers import PEERS
 from benchmarks.tables.methods.process import Job
-from benchmarks.tables.served import Served, time_answers
-from benchmarks.tables.splits import Split
+from benchmarks.tables.served import NAME as SERVED
+from benchmarks.tables.served import Pair, has_model, pairs_of
+from benchmarks.tables.tasks import Task
 
-METHODS = (OURS, *PEERS)
-# Ours is not cut off: a budget of its own ends it.
-_OURS_SECONDS = 3600
 # A fit of so many seconds by the clock hangs; other work may share the machine, so this is no cap.
 _HANGS_SECONDS = 4 * 3600
 
 
-@dataclass(frozen=True)
-class Task:
-    """A cell to measure or to find."""
-
-    split: Split
-    method: str
-    cap_seconds: int
-    code: str
-
-    @property
-    def key(self) -> str:
-        """Names all that may change the cell: the rows, and the peer's packages or our code."""
-        identity = self.code if self.method == OURS else PEERS[self.method].identity
-        return key_of([self.split.fingerprint, identity])
-
-
-def plan(splits: Sequence[Split], methods: Sequence[str], cap_seconds: int) -> list[Task]:
-    """Every cell of these splits and methods, the quick methods of all tables first."""
-    code = key_of_code(ROOT)
-    return [
-        Task(split, method, _OURS_SECONDS if method == OURS else cap_seconds, code)
-        for method in sorted(methods, key=lambda method: method == "EBM")
-        for split in splits
-    ]
-
-
 def measure(
-    tasks: Sequence[Task], cells: Cells, jobs: int, tell: Callable[[Cell], None], *, only_found: bool = False
+    tasks: Sequence[Task],
+    cells: Cells,
+    kept: Kept,
+    jobs: int,
+    tell: Callable[[Cell], None],
+    *,
+    timed: Collection[tuple[str, int]] = (),
+    only_found: bool = False,
 ) -> list[Cell]:
-    """Find the cells, and measure those that are missing.
+    """Find the cells, first in the cache and then among the kept ones, and measure those that are missing.
 
     Args:
         tasks: What to measure.
-        cells: Where cells are kept; each is written as soon as it is measured.
+        cells: The cache; each cell is written as soon as it is measured.
+        kept: The peers' cells that are kept in the repository.
         jobs: How many processes may fit at a time.
         tell: Called with each cell that was measured now.
+        timed: Tables and splits whose answers are timed already; elsewhere a fit counts only with its model.
         only_found: Measure nothing.
 
     Returns:
@@ -64,10 +44,10 @@ def measure(
     """
 
     def find_or_measure(task: Task) -> Cell | None:
-        source = task.split.source
-        cell = cells.load(source.name, task.split.number, task.method, task.key, task.cap_seconds)
+        cell = _find(task, cells, kept)
         # A failed fit is tried again: what ended it may have been the machine.
-        if (cell is None or cell.status == "failed") and not only_found:
+        is_enough = cell is not None and cell.status != "failed" and not _lacks_model(task, cell, cells, timed)
+        if not is_enough and not only_found:
             cell = _measure(task, cells, running)
             cells.store(cell, task.key)
             tell(cell)
@@ -84,28 +64,43 @@ def measure(
             raise
 
 
-def time_served(tasks: Sequence[Task], cells: Cells, *, only_found: bool) -> dict[tuple[str, int], Served]:
-    """Time our answers and LightGBM's in turn, after all fits; they are kept beside the cells."""
-    by_place = {(task.split.source.name, task.split.number, task.method): task for task in tasks}
-    found = {}
-    for (name, number, method), task in by_place.items():
-        peer = by_place.get((name, number, "LightGBM"))
-        if method != OURS or peer is None:
-            continue
-        path = cells.place(name, number, "served", key_of([task.key, peer.key]))
-        folders = _keep_folder(task, cells), _keep_folder(peer, cells)
-        if path.exists():
-            texts = json.loads(path.read_text(encoding="utf-8"))
-            found[name, number] = Served(*({int(rows): us for rows, us in texts[key].items()} for key in texts))
-        elif not only_found and (folders[0] / "model.onnx").exists() and (folders[1] / "lightgbm.txt").exists():
-            found[name, number] = time_answers(*folders)
-            write_whole(path, json.dumps(asdict(found[name, number])))
-    return found
+def keep(tasks: Sequence[Task], cells: Cells, kept: Kept, *, with_ours: bool) -> list[Path]:
+    """Copy cells of these tasks from the cache to the kept ones.
+
+    Args:
+        tasks: Whose cells to copy. Failed ones are left out, because each run tries them again.
+        cells: The cache.
+        kept: Where to write them.
+        with_ours: Whether ours and the times of answers are copied too: for a run that is recorded.
+
+    Returns:
+        The files that changed.
+    """
+    entries = []
+    measured: list[Task | Pair] = [*tasks, *pairs_of(tasks)]
+    for each in measured:
+        cell = cells.load(*each.place, each.key)
+        is_ours = each.place[2] in (OURS, SERVED)
+        if cell is not None and cell.status != "failed" and (with_ours or not is_ours):
+            entries.append(Entry(cell, each.rows, each.identity))
+    return kept.keep(entries)
 
 
-def _keep_folder(task: Task, cells: Cells) -> Path:
-    """Where a fit keeps what is measured later."""
-    return cells.place(task.split.source.name, task.split.number, task.method, task.key).with_suffix("")
+def _find(task: Task, cells: Cells, kept: Kept) -> Cell | None:
+    """The cell under the task's cap that says more: done, cut off, failed; of equal ones that of the cache.
+
+    So a fit that a quick run cut off hides none that ended elsewhere.
+    """
+    both = cells.load(*task.place, task.key), kept.find(*task.place, task.rows, task.identity)
+    shown = [cell.under(task.cap_seconds, task.counted_seconds) for cell in both if cell is not None]
+    found = [cell for cell in shown if cell is not None]
+    return min(found, key=lambda cell: ("done", "capped", "failed").index(cell.status), default=None)
+
+
+def _lacks_model(task: Task, cell: Cell, cells: Cells, timed: Collection[tuple[str, int]]) -> bool:
+    if not task.leaves_model or cell.status != "done" or task.place[:2] in timed:
+        return False
+    return not has_model(cells.folder_of(*task.place, task.key))
 
 
 def _measure(task: Task, cells: Cells, running: Running) -> Cell:
@@ -117,10 +112,9 @@ def _measure(task: Task, cells: Cells, running: Running) -> Cell:
         test=str(split.test.resolve()),
         target=source.target,
         is_classification=source.task != "regression",
-        keep=str(_keep_folder(task, cells).resolve()),
+        keep=str(cells.folder_of(*task.place, task.key).resolve()),
         cap_seconds=task.cap_seconds,
     )
     status, text = run_process(job, _HANGS_SECONDS, running)
-    if status == "done":
-        return Cell(source.name, split.number, task.method, status, cap_seconds=task.cap_seconds, **json.loads(text))
-    return Cell(source.name, split.number, task.method, status, cap_seconds=task.cap_seconds, why=text)
+    found = json.loads(text) if status == "done" else {"why": text}
+    return Cell(*task.place, status, cap_seconds=task.cap_seconds, date=today(), **found)

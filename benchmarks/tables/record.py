@@ -16,7 +16,7 @@ class RecordError(Exception):
 
 
 def begin(path: Path, commit: str, code: str) -> None:
-    """Record a run before its first fit. A run of the same code goes on with the one that is recorded.
+    """Kept a run before its first fit. A run of the same code goes on with the one that is recorded.
 
     Args:
         path: The JSON file of the runs.
@@ -26,15 +26,20 @@ def begin(path: Path, commit: str, code: str) -> None:
     Raises:
         RecordError: five runs of other code are recorded.
     """
-    runs = read(path)
-    if any(run["code"] == code for run in runs):
+    if holds(path, code):
         return
+    runs = read(path)
     if len(runs) >= MOST_RUNS:
         raise RecordError(
             f"{path.name} holds {len(runs)} runs on the reported half; no more than {MOST_RUNS} are allowed"
         )
     date = f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}"
     _write(path, [*runs, {"run": len(runs) + 1, "date": date, "commit": commit, "code": code, "found": {}}])
+
+
+def holds(path: Path, code: str) -> bool:
+    """Whether a run of this code is recorded."""
+    return any(run["code"] == code for run in read(path))
 
 
 def end(path: Path, code: str, found: dict[str, float]) -> None:

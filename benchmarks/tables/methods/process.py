@@ -18,8 +18,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.tables.methods import ours
+from benchmarks.tables.methods.metrics import Floats, score_classes, score_numbers
 from benchmarks.tables.methods.peers import PEERS, Problem
-from benchmarks.tables.metrics import Floats, score_classes, score_numbers
 from benchmarks.tables.splits import read
 
 
@@ -53,7 +53,7 @@ class Outcome:
     """What was found.
 
     Attributes:
-        scores: The numbers of benchmarks.tables.metrics.
+        scores: The numbers of benchmarks.tables.methods.metrics.
         fit_cpu_seconds: Processor time of the fit; for ours, of kan-train init and run as wholes.
         unanswered_rows: Test rows without an answer; they are scored with the trivial answer.
         is_file_refused: Whether kan-client refused the file as a whole.
@@ -94,7 +94,7 @@ def run(job: Job) -> Outcome:
     gaps = np.isnan(answers).any(axis=1)
     answers[gaps] = _trivial(known, len(names or ()))
     scores = score_classes(answers, truth, known) if names else score_numbers(answers[:, 0], truth, known)
-    return Outcome(scores, seconds, int(gaps.sum()), is_refused)
+    return Outcome(scores, round(seconds, 3), int(gaps.sum()), is_refused)
 
 
 def _trivial(known: NDArray[np.generic], classes: int) -> Floats:

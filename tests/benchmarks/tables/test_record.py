@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.tables.record import MOST_RUNS, PATH, RecordError, begin, clean_commit, end, read
+from benchmarks.tables.record import MOST_RUNS, PATH, RecordError, begin, clean_commit, end, holds, read
 
 
 def test_sixth_run_is_refused(tmp_path: Path) -> None:
@@ -28,6 +28,8 @@ def test_numbers_go_to_the_run_of_their_code(tmp_path: Path) -> None:
     begin(path, "two", "code 2")
     end(path, "code 1", {"mean rank": 2.5})
     assert [run["found"] for run in read(path)] == [{"mean rank": 2.5}, {}]
+    assert holds(path, "code 2")
+    assert not holds(path, "code 3")
 
 
 def test_committed_record_is_within_the_bound() -> None:

@@ -1,12 +1,18 @@
 """Answers are timed on one thread, ours with the rows that its manifest allows."""
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.tables.served import time_answers
+from benchmarks.tables.cells import Cell, Cells
+from benchmarks.tables.kept import Entry, Kept
+from benchmarks.tables.served import NAME, Served, find_served, pairs_of, time_answers, time_served
+from benchmarks.tables.splits import Split
+from benchmarks.tables.tasks import plan
 from kan_model import KAN, KANConfig
 from kan_model.lowering import lower
 
@@ -30,3 +36,29 @@ def test_ours_and_lightgbm_are_timed_side_by_side(tmp_path: Path) -> None:
     for times in (found.ours, found.lightgbm, found.compiled):
         assert times.keys() == {1, 1024}
         assert 0 < times[1] < times[1024]
+
+
+def test_times_read_back_from_a_cell(tmp_path: Path) -> None:
+    """Also from its file, and where LightGBM's trees were not translated."""
+    served = Served({1: 5.0, 1024: 100.0}, {1: 10.0, 1024: 1000.0}, {1: math.nan, 1024: math.nan})
+    cells = Cells(tmp_path)
+    cells.store(Cell("small", 0, NAME, "done", served.scores), "key")
+    cell = cells.load("small", 0, NAME, "key")
+    assert cell is not None
+    assert "NaN" not in json.dumps(cell.scores)
+    assert repr(Served.of(cell.scores)) == repr(served)
+
+
+def test_times_are_found_where_they_were_measured(tmp_path: Path, split: Split) -> None:
+    """In the cache, else among the kept ones; those of other code are not."""
+    pytest.importorskip("lightgbm", reason="only the extra [bench] has it")
+    cells, kept = Cells(tmp_path / "cells"), Kept(tmp_path / "measured")
+    tasks = plan([split, replace(split, number=1)], ["ours", "LightGBM"], "code", cap_seconds=300)
+    served = Served({1: 5.0, 1024: 100.0}, {1: 10.0, 1024: 1000.0}, {1: 4.0, 1024: 400.0})
+    here, elsewhere = pairs_of(tasks)
+    cells.store(Cell(*here.place, "done", served.scores), here.key)
+    kept.keep([Entry(Cell(*elsewhere.place, "done", served.scores), elsewhere.rows, elsewhere.identity)])
+    assert find_served(tasks, cells, kept) == {("small", 0): served, ("small", 1): served}
+    changed = [replace(task, code="other") for task in tasks]
+    assert find_served(changed, cells, kept) == {}
+    assert time_served(changed, cells, kept) == {}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import gmean
 
-from benchmarks.tables.compare import Measured, error_ratio, loss_difference, mean_ranks
+from benchmarks.tables.report.compare import Measured, error_ratio, loss_difference, mean_ranks
 
 CAPPED = math.inf
 

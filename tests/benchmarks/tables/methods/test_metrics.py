@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss, log_loss
 
-from benchmarks.tables.metrics import score_classes, score_numbers
+from benchmarks.tables.methods.metrics import score_classes, score_numbers
 
 
 def test_log_loss_and_accuracy_are_scikit_learns() -> None:

@@ -6,6 +6,7 @@ failed. The example: RMSEs of 2 and 4 over another's 1 and 8 are the ratios 2 an
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +64,14 @@ def ranks_on(table: Measured, methods: Sequence[str], splits: Places | None = No
     is_finished = [np.isfinite(table.errors[method]).all() for method in methods]
     means = [table.errors[method][chosen].mean() for method in methods]
     return np.asarray(rankdata(np.where(is_finished, means, np.inf)))
+
+
+def outcome(table: Measured, ours: str, peer: str) -> Literal["won", "lost", "tied", ""]:
+    """Whether ours has the smaller mean error on a table; empty where the peer was cut off or failed: nobody won."""
+    if not np.isfinite(table.errors[peer]).all():
+        return ""
+    mine, other = ranks_on(table, (ours, peer))
+    return "won" if mine < other else "lost" if mine > other else "tied"
 
 
 def error_ratio(tables: Sequence[Measured], ours: str, peer: str) -> Estimate:

@@ -1,13 +1,13 @@
 """All that was measured, gathered by table."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from benchmarks.tables.cells import Cell
-from benchmarks.tables.compare import Measured
 from benchmarks.tables.methods.ours import NAME as OURS
+from benchmarks.tables.report.compare import Measured
 from benchmarks.tables.served import Served
 from benchmarks.tables.sources import Source
 from benchmarks.tables.splits import Split
@@ -20,9 +20,11 @@ class Findings:
     Attributes:
         tables: The errors, by table, of the tables that every method has cells for.
         methods: The methods that took part, ours first.
-        cells: All cells.
+        cells: The cells of these tables.
         rows: The rows of each table.
         served: The times of answers, by table and split.
+        left_out: Why a table is left out, by table.
+        failed: The cells of failed fits, also of the tables that are left out.
     """
 
     tables: Mapping[str, Measured]
@@ -30,6 +32,12 @@ class Findings:
     cells: Sequence[Cell]
     rows: Mapping[str, int]
     served: Mapping[tuple[str, int], Served]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    failed: Sequence[Cell] = ()
+
+    def of(self, table: str, method: str) -> list[Cell]:
+        """The cells of one method on one table, by split."""
+        return [cell for cell in self.cells if (cell.table, cell.method) == (table, method)]
 
 
 def collect(
@@ -40,17 +48,28 @@ def collect(
     Where ours failed, its error is that of the trivial answer: a table that we cannot fit stays in every ratio.
     """
     by_place = {(cell.table, cell.split, cell.method): cell for cell in cells}
-    tables, rows = {}, {}
+    tables, rows, left_out = {}, {}, {}
     for source in dict.fromkeys(split.source for split in splits):
         numbers = [split.number for split in splits if split.source == source]
-        if all((source.name, number, method) in by_place for number in numbers for method in methods):
-            measured = _measured(source, numbers, methods, by_place)
-            if measured is not None:
-                tables[source.name] = measured
+        lacking = [
+            method for method in methods if not all((source.name, number, method) in by_place for number in numbers)
+        ]
+        measured = None if lacking else _measured(source, numbers, methods, by_place)
+        if measured is not None:
+            tables[source.name] = measured
+        else:
+            left_out[source.name] = f"no cells of {', '.join(lacking)}" if lacking else "no fit of a split ended well"
     for split in splits:
         rows[split.source.name] = split.rows
-    times = {place: each for place, each in served.items() if place[0] in tables}
-    return Findings(tables, methods, [cell for cell in cells if cell.table in tables], rows, times)
+    return Findings(
+        tables,
+        methods,
+        [cell for cell in cells if cell.table in tables],
+        rows,
+        {place: each for place, each in served.items() if place[0] in tables},
+        left_out,
+        [cell for cell in cells if cell.status == "failed"],
+    )
 
 
 def _measured(

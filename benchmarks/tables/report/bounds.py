@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from benchmarks.common.verdict import Verdict
-from benchmarks.tables.compare import Estimate, error_ratio, geometric_mean, loss_difference, mean_ranks
-from benchmarks.tables.findings import Findings
 from benchmarks.tables.methods.ours import NAME as OURS
+from benchmarks.tables.report.compare import Estimate, error_ratio, geometric_mean, loss_difference, mean_ranks
+from benchmarks.tables.report.findings import Findings
 
 # (peer, must, aim).
 _RATIOS = (("LightGBM", 1.0, 0.94), ("EBM", 1.08, 0.98))
@@ -44,7 +44,7 @@ def judge(findings: Findings) -> Iterator[Judged]:
         yield _of(f"mean rank of {len(findings.methods)}; aim: first", ranks[OURS], _MEAN_RANK, best)
     yield from _fit_seconds(findings)
     yield from _served(findings)
-    ours = [cell for cell in findings.cells if cell.method == OURS]
+    ours = [cell for cell in [*findings.cells, *findings.failed] if cell.method == OURS]
     if ours:
         bad = {cell.table for cell in ours if cell.status != "done" or cell.unanswered_rows}
         yield Judged(_verdict("tables that fail or leave rows unanswered", "", len(bad), 0, None))
