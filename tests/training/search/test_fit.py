@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from kan_model.network import checkpoint
-from training.errors import Interrupted
+from training.errors import DataError, Interrupted
 from training.fitting.fit import FitState, TrainingDiverged
 from training.pipelines.run import Run
 from training.pipelines.run_folder import RunError, RunFolder
@@ -97,6 +97,15 @@ def test_an_interrupted_search_goes_on_to_the_same_network(run: Callable[..., Ru
         resumed = train(replace(halfway, resume=True), watching)
         assert watching.steps == through.steps - stop_after
         assert (resumed.folder / "model.onnx").read_bytes() == (whole.folder / "model.onnx").read_bytes()
+
+
+def test_a_candidate_that_no_row_count_allows_is_found_before_the_first_step(run: Callable[..., Run]) -> None:
+    """The third one's grid has more intervals than there are rows: nothing is fitted, and the message names it."""
+    given, watching = run(SEARCH + "grids = [3, 5000]\n"), Watching()
+    with pytest.raises(DataError, match=r"candidates, entry 3: .*5000 intervals"):
+        train(given, watching)
+    assert watching.steps == 0
+    assert not given.folder.has_state()
 
 
 def test_another_search_in_the_folder_is_refused(run: Callable[..., Run]) -> None:
