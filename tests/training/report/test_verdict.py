@@ -63,6 +63,15 @@ def test_overfitting_is_told_where_it_is_more_than_chance() -> None:
     assert "overfits: accuracy" in warning
 
 
+def test_a_mean_of_members_is_no_overfit_for_being_better_than_one_of_them() -> None:
+    """Both the mean and single members have to know the training rows better than members know other rows."""
+    metrics = GOOD | {"train_r2": 0.6, "validation_r2": 0.3}
+    assert judge_version(version(metrics | {"member_train_r2": 0.32}))[1] == []
+    assert judge_version(version(metrics | {"train_r2": 0.35, "member_train_r2": 0.55}))[1] == []
+    (warning,) = judge_version(version(metrics | {"member_train_r2": 0.55}))[1]
+    assert "overfits: R² 0.550 on the training rows, 0.300 on the validation rows" in warning
+
+
 def test_without_scores_there_is_no_verdict() -> None:
     """As for an imported network without a table."""
     assert judge_version(version({})) == ("", [])

@@ -16,6 +16,7 @@ from training.pipelines.run_folder import RunError, RunFolder
 from training.pipelines.train import train
 from training.pipelines.watcher import Watcher
 from training.recipe.config import load_recipe
+from training.report.verdict import judge_version
 
 SEARCH = """
 [adapt]
@@ -139,8 +140,9 @@ def test_a_candidate_that_diverges_loses(run: Callable[..., Run]) -> None:
 
 
 def test_a_tiny_budget_gives_a_sound_model(run: Callable[..., Run]) -> None:
-    """One epoch of one candidate."""
+    """One epoch of one candidate. The mean of members that learned nothing does not overfit."""
     given = run(SEARCH.replace("[search]\n", "[search]\nbudget = 1e-9\n", 1))
     published = train(given, Watching())
     assert torch.isfinite(checkpoint.load(given.folder.path / "kan.safetensors")(torch.rand(9, 5))).all()
     assert any("the budget allows" in note for note in published.notes)
+    assert not [warning for warning in judge_version(published.manifest)[1] if "overfits" in warning]
