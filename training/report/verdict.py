@@ -67,8 +67,8 @@ def _warn_of_overfitting(manifest: ModelManifest, is_classification: bool) -> It
     if not _has(manifest, [f"train_{score}", f"validation_{score}"]):
         return
     train, validation = manifest.metrics[f"train_{score}"], manifest.metrics[f"validation_{score}"]
-    # Of an ensemble the validation rows judge single members. Their mean is better than each of them on any rows, which is
-    # no overfit; so single members are compared on the training rows too.
+    # Of an ensemble the validation rows judge single members. Their mean is better than each of them on any rows, which
+    # is no overfit; so single members are compared on the training rows too.
     train = min(train, manifest.metrics.get(f"{MEMBER}{score}", train))
     allowed = max(_OVERFIT, 2 * _standard_error(validation, manifest.data.validation_rows, is_classification))
     if train - validation > allowed:

@@ -323,7 +323,21 @@ def test_the_table_may_lie_elsewhere(tmp_path: Path) -> None:
     assert prepare(recipe).source == "t.csv"
 
 
-def test_a_recipe_is_never_overwritten(tmp_path: Path) -> None:
+def test_a_recipe_is_replaced_whole_if_asked(tmp_path: Path) -> None:
+    """Nothing is left beside it; a folder is not replaced."""
+    path = tmp_path / "t.toml"
+    for text in ("mine", "yours"):
+        write_recipe(path, text, replace=True)
+        assert path.read_text() == text
+    assert os.listdir(tmp_path) == ["t.toml"]
+    assert path.stat().st_mode & 0o777 == 0o644
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(RecipeError, match="cannot write it"):
+        write_recipe(tmp_path / "folder", "x", replace=True)
+    assert sorted(os.listdir(tmp_path)) == ["folder", "t.toml"]
+
+
+def test_a_recipe_is_never_overwritten_unasked(tmp_path: Path) -> None:
     """The file that is there stays as it is, and nothing half-written is left beside it."""
     path = tmp_path / "t.toml"
     write_recipe(path, "mine")
