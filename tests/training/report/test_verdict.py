@@ -2,8 +2,8 @@
 
 import pytest
 
-from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, DataSummary, ModelManifest
-from training.report.verdict import judge_version
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, DataSummary, ModelManifest, Objective
+from training.report.verdict import baseline_name, judge_version
 
 
 def version(metrics: dict[str, float], *, classes: bool = False, rows: int = 1000) -> ModelManifest:
@@ -27,6 +27,22 @@ def test_each_baseline_has_its_score_beside_the_networks() -> None:
     )
     assert judge_version(version(GOOD | {"baseline_test_r2": 0.9}))[0] == "R² 0.840 on 1000 test rows (MLP: 0.900)"
     assert judge_version(version(GOOD))[0] == "R² 0.840 on 1000 test rows"
+
+
+@pytest.mark.parametrize(
+    ("objective", "name"),
+    [
+        (Objective(), "the mean alone"),
+        (Objective(loss="poisson"), "the mean alone"),
+        (Objective(loss="squared_error", target_scale="log"), "one number alone"),
+        (Objective(loss="mae"), "the median alone"),
+        (Objective(loss="quantile", quantile=0.9), "the 0.9 quantile alone"),
+        (Objective(loss="huber"), "one number alone"),
+    ],
+)
+def test_the_constant_is_that_of_the_loss(objective: Objective, name: str) -> None:
+    """The best constant of absolute errors is no mean."""
+    assert baseline_name("trivial", ModelManifest(task=TASK_REGRESSION, objective=objective)) == name
 
 
 def test_classes_are_judged_by_accuracy_and_log_loss() -> None:
