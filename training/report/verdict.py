@@ -76,6 +76,8 @@ def _warn_of_overfitting(manifest: ModelManifest, is_classification: bool) -> It
     # Of an ensemble the validation rows judge single members. Their mean is better than each of them on any rows, which
     # is no overfit; so single members are compared on the training rows too.
     train = min(train, manifest.metrics.get(f"{MEMBER}{score}", train))
+    if not is_classification and train < _OVERFIT:
+        return  # It learned next to nothing, so it did not learn noise either.
     allowed = max(_OVERFIT, 2 * _standard_error(validation, manifest.data.validation_rows, is_classification))
     if train - validation > allowed:
         yield (

@@ -47,7 +47,7 @@ def fit_sklearn_baseline(kind: Kind, dataset: Dataset) -> tuple[Answer, str]:
         sentence on what was done differently, or "".
     """
     rows, note = _choose_rows(kind, dataset)
-    x = dataset.x if kind == "boosted" else _impute(dataset)
+    x = _keep_gaps(dataset, rows) if kind == "boosted" else _impute(dataset)
     with threadpool_limits(_THREADS), warnings.catch_warnings():
         # A model that stops before its optimum is still a fair baseline.
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -96,6 +96,11 @@ def _weights(model: Any, dataset: Dataset, rows: RowNumbers) -> dict[str, Number
     # A pipeline passes it on to its last step.
     step = f"{model.steps[-1][0]}__" if isinstance(model, Pipeline) else ""
     return {f"{step}sample_weight": dataset.weights[rows]}
+
+
+def _keep_gaps(dataset: Dataset, rows: RowNumbers) -> Numbers:
+    """The features as they are, but 0 where no row that is fitted to has a value: scikit-learn finds no bins then."""
+    return np.where(np.isnan(dataset.x[rows]).all(axis=0), 0.0, dataset.x)
 
 
 def _impute(dataset: Dataset) -> Numbers:

@@ -74,6 +74,7 @@ def test_overfitting_is_told_where_it_is_more_than_chance() -> None:
     (warning,) = judge_version(version(metrics))[1]
     assert "overfits: R² 0.990 on the training rows, 0.800 on the validation rows" in warning
     assert judge_version(version(metrics, rows=10))[1] == []
+    assert judge_version(version(GOOD | {"train_r2": 0.05, "validation_r2": -0.3}))[1] == []
     classes = {"test_accuracy": 0.7, "test_log_loss": 0.6, "train_accuracy": 0.95, "validation_accuracy": 0.7}
     (warning,) = judge_version(version(classes, classes=True))[1]
     assert "overfits: accuracy" in warning

@@ -72,6 +72,15 @@ def test_missing_cells_and_constant_columns_are_answered(
     assert np.isfinite(fit_sklearn_baseline(kind, dataset)[0](dataset.test)).all()
 
 
+def test_a_column_without_a_value_in_training_is_no_column_to_the_trees(numbers: Dataset) -> None:
+    """Later rows may have values in it; they change no answer."""
+    x = numbers.x.copy()
+    x[numbers.train, 2] = np.nan
+    found = fit_sklearn_baseline("boosted", replace(numbers, x=x))[0](numbers.test)
+    x[:, 2] = 0
+    np.testing.assert_array_equal(found, fit_sklearn_baseline("boosted", replace(numbers, x=x))[0](numbers.test))
+
+
 @pytest.mark.parametrize("kind", ["trivial", "linear", "boosted"])
 def test_a_class_without_a_training_row_has_no_probability(kind: sklearn_baselines.Kind, kinds: Dataset) -> None:
     """The others have their places, and sum to 1."""
