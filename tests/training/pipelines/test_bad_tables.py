@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,7 +17,7 @@ ROWS = np.arange(80)
 Edit = Callable[[str], str]
 
 
-def table(**columns: object) -> pd.DataFrame:
+def table(**columns: Any) -> pd.DataFrame:
     """Y = sin a + b with a little noise, and further or other columns."""
     random = np.random.default_rng(0)
     a, b = random.normal(size=80), random.uniform(0, 5, 80)
