@@ -98,6 +98,27 @@ def test_the_format_of_dates_is_found(tmp_path: Path, form: str) -> None:
     assert recipe.data.dates == {"day": form}
 
 
+@pytest.mark.parametrize("kind", ["t.csv", "t.parquet"])
+def test_dates_written_as_numbers_are_dates(tmp_path: Path, kind: str) -> None:
+    """20240131 is ISO 8601's short form, prepared the same as 2024-01-31. Other numbers of eight digits are none."""
+    day = pd.date_range("2023-12-01", periods=200)
+    as_numbers = shop().assign(day=day.strftime("%Y%m%d").astype(int), code=20240000 + np.arange(200) * 7 % 190)
+    recipe = drafted(tmp_path, as_numbers, "paid", kind)
+    assert recipe.data.dates == {"day": "iso"}
+    assert "code" in recipe.data.columns
+    plain = drafted(tmp_path, as_numbers.assign(day=day.strftime("%Y-%m-%d")), "paid", kind)
+    assert prepare(recipe).fingerprint == prepare(plain).fingerprint
+
+
+def test_hours_stay_with_their_dates(tmp_path: Path) -> None:
+    """The time of the day is a fraction of a day."""
+    day = pd.date_range("2024-01-31 13:45", periods=200, freq="7h").strftime("%Y-%m-%d %H:%M")
+    recipe = drafted(tmp_path, shop().assign(day=day), "paid")
+    assert recipe.data.dates == {"day": "iso"}
+    days = prepare(recipe).x[:, [feature.name for feature in prepare(recipe).features].index("day: days")]
+    np.testing.assert_allclose(days - days[0], np.arange(200) * 7 / 24, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("cell", "wanted"), [("soon", 'row 151 (line 152) holds "soon"'), ("2020-13-01", 'holds "2020-13-01"')]
 )
