@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
+from training.data.objective import LossFunction
 from training.data.split import RowNumbers
 from training.steps.baseline_regressors import MOST_QUANTILE_ROWS, is_linear_program, regressor, target_unit
 from training.steps.baseline_regressors import Kind as Kind
@@ -77,7 +78,14 @@ def _fit_regressor(kind: Kind, dataset: Dataset, x: Numbers, rows: RowNumbers) -
     center, scale = target_unit(kind, dataset.loss, y)
     y = (y - center) / scale
     model = regressor(kind, dataset.loss, y, None if dataset.weights is None else dataset.weights[rows])
-    model.fit(x[rows], y, **_weights(model, dataset, rows))
+    try:
+        model.fit(x[rows], y, **_weights(model, dataset, rows))
+    except ValueError:
+        if dataset.loss.name != "huber" or kind != "linear":
+            raise
+        # HuberRegressor raises if its line search ends; the squared error has a solution in any case.
+        model = regressor(kind, LossFunction("squared_error"), y, None)
+        model.fit(x[rows], y, **_weights(model, dataset, rows))
 
     def answer(asked: RowNumbers) -> Numbers:
         # Far from the training rows a log link may give numbers that no float holds.
