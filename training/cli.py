@@ -73,6 +73,10 @@ def new_parser() -> argparse.ArgumentParser:
     init = commands.add_parser("init", help="look at a table and write a commented recipe for it")
     init.add_argument("table", type=Path, metavar="DATA", help="a CSV or Parquet file")
     init.add_argument("--target", required=True, metavar="COLUMN", help="the column to predict")
+    init.add_argument(
+        "--output", type=Path, metavar="FILE", help="the recipe to write (default: DATA.toml in the working folder)"
+    )
+    init.add_argument("--force", action="store_true", help="replace the file if it exists")
     init.set_defaults(command=_init, after_interrupt="")
 
     tune = commands.add_parser(
@@ -198,8 +202,10 @@ def _init(options: argparse.Namespace) -> None:
     from training.draft.inspection import inspect
 
     inspection = inspect(options.table, options.target)
-    path = Path(options.table.stem + ".toml")
-    write_recipe(path, draft_recipe(inspection, Path()))
+    path = options.output or Path(options.table.stem + ".toml")
+    if path.exists() and path.samefile(options.table):
+        raise RecipeError(f"{path}: this is the table; wanted another file for the recipe")
+    write_recipe(path, draft_recipe(inspection, path.parent), replace=options.force)
     for line in columns_left_out(inspection):
         print(line)
     print(f"wrote {path}; read its comments, then: kan-train run {shlex.quote(str(path))}")
@@ -219,3 +225,7 @@ def _import(options: argparse.Namespace) -> None:
 
     given = {field: getattr(options, field) for field in Import.__dataclass_fields__}
     print(of_import(import_network(Import(**given))))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -43,6 +43,17 @@ def read_date(text: str, form: str) -> datetime.datetime | None:
         return None
 
 
+def is_iso(form: str) -> bool:
+    """Whether ISO 8601 reads the dates that a format of strftime writes, such as %Y-%m-%d. "iso" is no such format."""
+    moment = datetime.datetime(2021, 3, 4, 15, 16, 17)
+    try:
+        text = moment.strftime(form)
+    except ValueError:
+        return False
+    read = read_date(text, ISO)
+    return read is not None and read.date() == moment.date()
+
+
 def date_numbers(moment: datetime.datetime, first_day: datetime.date) -> tuple[float, float, float]:
     """The numbers of a moment, in the order of PARTS."""
     first = datetime.datetime.combine(first_day, datetime.time())

@@ -1,4 +1,4 @@
-"""Cells with dates as numbers: text, as in a file, or Python's dates, which pandas' are too."""
+"""Cells with dates as numbers: text, as in a file, Python's dates, which pandas' are too, or whole numbers."""
 
 import datetime
 from collections.abc import Sequence
@@ -46,4 +46,6 @@ def _text(cell: object, form: str) -> tuple[str | None, str]:
         return str(cell), ISO  # "NaT" of pandas' missing date
     if isinstance(cell, float) and np.isnan(cell):
         return "", form
+    if isinstance(cell, int | np.integer) and not isinstance(cell, bool):
+        return str(cell), form  # such as 20240131, of JSON lines or an array
     return (cell if isinstance(cell, str) else None), form

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kan_api.dates import FORMATS, date_numbers, is_missing_date, read_date
+from kan_api.dates import FORMATS, date_numbers, is_iso, is_missing_date, read_date
 
 
 @given(st.datetimes(datetime.datetime(1000, 1, 1)), st.sampled_from(FORMATS[1:]))
@@ -61,3 +61,15 @@ def test_the_numbers_are_elapsed_days_month_and_weekday() -> None:
 def test_missing_dates_are_told(cell: str, missing: bool) -> None:
     """As missing words are, and as pandas writes them."""
     assert is_missing_date(cell) == missing
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d", "%Y%m%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"])
+def test_formats_that_iso_reads_are_known(form: str) -> None:
+    """So that a message can say so."""
+    assert is_iso(form)
+
+
+@pytest.mark.parametrize("form", ["iso", "%d.%m.%Y", "%Y-%m", "%x", "", "%H:%M"])
+def test_other_formats_are_not_iso(form: str) -> None:
+    """Among them the name of ISO itself."""
+    assert not is_iso(form)

@@ -1,7 +1,7 @@
 """One column of a table as numbers, as words or as points in time."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,8 +23,13 @@ _DATE_FORMATS = ("ISO8601", "%Y/%m/%d", "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y 
 _SLASHED = tuple(f"{day}{clock}" for clock in ("", " %H:%M", " %H:%M:%S") for day in ("%m/%d/%Y", "%d/%m/%Y"))
 
 
-def numbers(table: Table, column: str) -> NDArray[np.float64]:
+def numbers(table: Table, column: str, suggest: Callable[[Sequence[str]], str] | None = None) -> NDArray[np.float64]:
     """The column as numbers.
+
+    Args:
+        table: The table.
+        column: Name of the column.
+        suggest: From the column's different cells to a remedy, if they are no numbers; None: there is none to name.
 
     Returns:
         float64 [rows], NaN where the cell is missing.
@@ -38,7 +43,8 @@ def numbers(table: Table, column: str) -> NDArray[np.float64]:
         row = int(np.argmax(is_text))
         texts = table.texts(column)
         cell = str(texts.distinct[texts.codes[row]])
-        hint = "decimals are written with a point" if _DECIMAL_COMMA.fullmatch(cell) else "is it a word?"
+        hint = "is it a word?" if suggest is None else suggest(texts.distinct.tolist())
+        hint = "decimals are written with a point" if _DECIMAL_COMMA.fullmatch(cell) else hint
         raise table.problem(column, f"{table.place(row)} holds {quoted(cell)}, wanted a number ({hint})")
     if flaw := too_large(table, values):
         raise table.problem(column, flaw)

@@ -19,7 +19,7 @@ from training.data.encoding import (
     gap_input_name,
 )
 from training.data.float32_limits import warn_of_rounding
-from training.data.learned_features import learn_features
+from training.data.learned_features import learn_features, warn_of_numbers_as_words
 from training.data.loss_function import LossFunction
 from training.data.missing import gap_places, medians, select_rows
 from training.data.source import load_source
@@ -136,7 +136,7 @@ def prepare_table(
     kept = select_rows(recipe, table, columns, blocks, targets[0], cells[0], split_key)
     kept = keep_targets(recipe, table, targets, cells, kept)
 
-    rounding = warn_of_rounding(table, columns, blocks)
+    doubts = [*warn_of_rounding(table, columns, blocks), *warn_of_numbers_as_words(table, columns)]
     y: Numbers | RowNumbers = np.stack(cells, axis=1)[kept]
     classes: tuple[str, ...] = ()
     if is_classification:
@@ -172,7 +172,7 @@ def prepare_table(
         constant=constant,
         warnings=(
             *(_constant_warnings(features, constant) if known_classes is None else ()),
-            *rounding,
+            *doubts,
             *(() if all_train else _shortage_warnings(recipe, split)),
             *(_class_warnings(y, classes, split) if known_classes is None else ()),
         ),

@@ -1,14 +1,14 @@
 """Columns of numbers and words as features, and words of the target as classes."""
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kan_api.dates import PARTS, date_numbers, is_missing_date, read_date
+from kan_api.dates import FORMATS, PARTS, date_numbers, is_missing_date, read_date
 from training.data.column import numbers, words
 from training.data.split import RowNumbers
 from training.data.table import Cells, Table
@@ -144,7 +144,8 @@ def feature_block(table: Table, column: Column) -> Numbers:
     if column.date_format:
         return _date_block(table, column)
     if not column.categories:
-        return numbers(table, column.name).astype(np.float32).astype(np.float64).reshape(-1, 1)
+        cells = numbers(table, column.name, lambda distinct: _suggest_key(column.name, distinct))
+        return cells.astype(np.float32).astype(np.float64).reshape(-1, 1)
     cells = words(table, column.name, known=column.categories)
     codes = _places(cells, column.categories)
     unknown = (codes < 0) & (cells != "")
@@ -158,6 +159,16 @@ def feature_block(table: Table, column: Column) -> Numbers:
     block: Numbers = np.eye(len(column.categories))[codes]
     block[codes < 0] = 0.0 if column.takes_other else np.nan
     return block
+
+
+def _suggest_key(column: str, distinct: Sequence[str]) -> str:
+    """What to write into the recipe for a column whose cells are no numbers."""
+    dates = [cell for cell in distinct if not is_missing_date(cell)]
+    forms = [form for form in FORMATS if all(read_date(date, form) is not None for date in dates)]
+    if dates and forms:
+        entries = " or ".join(f"{quoted(column)} = {quoted(form)}" for form in forms)
+        return f"for dates add {entries} to [data.dates]"
+    return "for words add the column to [data.categories], with its words, or to [data] by_target"
 
 
 def _date_block(table: Table, column: Column) -> Numbers:

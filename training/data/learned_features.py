@@ -12,6 +12,7 @@ from training.data.encoding import Column, Numbers, feature_block
 from training.data.split import RowNumbers
 from training.data.table import Table
 from training.data.target_statistics import MOST_WORDS, fit_statistics
+from training.errors import quoted
 
 MASKED_SHARE = 0.02
 
@@ -77,6 +78,23 @@ def _first_day(days: Numbers) -> datetime.date:
     present = days[~np.isnan(days)]
     first = int(np.floor(present.min())) if len(present) else 0
     return datetime.date(1970, 1, 1) + datetime.timedelta(days=first)
+
+
+def warn_of_numbers_as_words(table: Table, columns: tuple[Column, ...]) -> list[str]:
+    """Warn of numbers in `by_target`: right for codes, such as postal codes, and wrong for measurements."""
+    warnings = []
+    for column in columns:
+        if not column.by_target:
+            continue
+        values, is_text = table.numbers(column.name)
+        distinct = len(np.unique(values[~np.isnan(values)]))
+        if distinct and not is_text.any():
+            warnings.append(
+                f"column {quoted(column.name)} in by_target holds numbers, {distinct:,} different ones: each is a word "
+                "of its own, and a number that training never saw is answered by the mean; right for codes, but take "
+                "the column out of by_target if it holds measurements"
+            )
+    return warnings
 
 
 def mask_words(x: Numbers, columns: tuple[Column, ...], train: RowNumbers, seed: int) -> Numbers:

@@ -66,22 +66,29 @@ def columns_left_out(inspection: Inspection) -> list[str]:
     return lines + ([f"left out: {more:,} more, each with its reason in the recipe"] if more > 0 else [])
 
 
-def write_recipe(path: Path, text: str) -> None:
-    """Write a recipe to a new file, whole or not at all.
+def write_recipe(path: Path, text: str, *, replace: bool = False) -> None:
+    """Write a recipe to a file, whole or not at all.
+
+    Args:
+        path: The file.
+        text: The recipe.
+        replace: Whether a file that exists is replaced; a folder never is.
 
     Raises:
         RecipeError: the file exists already (it is not changed), or cannot be written.
     """
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp") as file:
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
-            os.fchmod(file.fileno(), 0o644)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp") as folder:
+            file = Path(folder) / path.name
+            with file.open("wb") as stream:
+                stream.write(text.encode())
+                stream.flush()
+                os.fsync(stream.fileno())
+            file.chmod(0o644)
             # A link, unlike a rename, never replaces an existing file.
-            os.link(file.name, path)
+            (os.replace if replace else os.link)(file, path)
     except FileExistsError:
-        raise RecipeError(f"{path}: the file exists already; move it away, or edit it") from None
+        raise RecipeError(f"{path}: the file exists already; --force replaces it, --output writes another") from None
     except OSError as error:
         raise RecipeError(f"{path}: cannot write it: {error.strerror or error}") from None
 

@@ -16,6 +16,9 @@ from training.errors import DataError, quoted
 
 MOST_WORDS = 20
 FEWEST_ROWS_OF_WORD = 5
+# Numbers of ISO 8601's short form, from 1900 to 2100; and how many different ones are no chance.
+_DATES_AS_NUMBERS = (19000101, 21001231)
+_FEWEST_DATES = 10
 
 Kind = Literal["empty", "numbers", "words", "text", "dates"]
 
@@ -89,15 +92,15 @@ def _facts(table: Table, name: str) -> ColumnFacts:
     values, is_text = table.numbers(name)
     texts = int(is_text.sum())
     present = values[~np.isnan(values)]
-    if texts == 0 and len(present):
+    cells = words(table, name) if texts or not len(present) or _may_be_dates(present) else None
+    if cells is None or (texts == 0 and len(present) and not _date_form(sorted(set(cells.tolist()) - {""}))):
         return _number_facts(table, name, values)
-    cells = words(table, name)
     filled = [cell for cell in cells.tolist() if cell != ""]
     distinct = sorted(set(filled))
     missing = len(cells) - len(filled)
     if not distinct:
         return ColumnFacts(name, "empty", missing, 0)
-    if looks_like_dates(cells):
+    if texts == 0 or looks_like_dates(cells):
         return _date_facts(table, name, distinct)
     if len(distinct) <= MOST_WORDS:
         counts = Counter(filled)
@@ -110,6 +113,15 @@ def _facts(table: Table, name: str) -> ColumnFacts:
         row = int(np.argmax(is_text))
         flaw = f"mostly numbers, but {table.place(row)} holds {quoted(str(cells[row]))} ({texts} cells like it)"
     return ColumnFacts(name, "text", missing, len(distinct), flaw=flaw)
+
+
+def _may_be_dates(numbers: NDArray[np.float64]) -> bool:
+    """Whether numbers are written as dates are, such as 20240131; by chance, few columns of numbers are."""
+    low, high = _DATES_AS_NUMBERS
+    if not ((numbers >= low) & (numbers <= high)).all() or len(np.unique(numbers)) < _FEWEST_DATES:
+        return False
+    days = numbers % 100
+    return bool(((days >= 1) & (days <= 31)).all())
 
 
 def _date_facts(table: Table, name: str, distinct: list[str]) -> ColumnFacts:

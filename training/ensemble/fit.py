@@ -139,9 +139,19 @@ def out_of_fold_answers(network: KAN, rows: DealtRows) -> Tensor:
         network: The members side by side.
         rows: The rows and their folds.
     """
+    return _answers_of_one(network, rows, 0)
+
+
+def in_fold_answers(network: KAN, rows: DealtRows) -> Tensor:
+    """``[judging rows, outputs]``: each row's answer by another member, which did train on it. Needs two members."""
+    return _answers_of_one(network, rows, 1)
+
+
+def _answers_of_one(network: KAN, rows: DealtRows, further: int) -> Tensor:
+    """Each row's answer by the member so many places further than the one that leaves the row out."""
     some = rows.judging
     every = answers(network, rows.samples.x[some]).view(len(some), rows.members, -1)
-    return every[torch.arange(len(some)), rows.folds[some] - rows.first]
+    return every[torch.arange(len(some)), (rows.folds[some] - rows.first + further) % rows.members]
 
 
 class _MembersAdam:

@@ -9,11 +9,10 @@ import torch
 from kan_model import KAN, mean_network
 from kan_model.network.transform import InputTransform, OutputTransform
 from training.data.dataset import Dataset
-from training.data.encoding import Numbers
 from training.data.preparation import fitted_loss, new_network, samples
 from training.data.samples import check_samples
 from training.data.split import RowNumbers
-from training.ensemble.fit import DealtRows, begin_members, fit_members, out_of_fold_answers
+from training.ensemble.fit import DealtRows, begin_members, fit_members, in_fold_answers, out_of_fold_answers
 from training.ensemble.folds import deal_folds
 from training.ensemble.side_by_side import separate
 from training.ensemble.start import standardize
@@ -21,6 +20,7 @@ from training.ensemble.two_values import straighten_two_valued
 from training.fitting.fit import FitState
 from training.fitting.grids import first_grid
 from training.fitting.state import note_divergence
+from training.publishing.metric_names import EXPLAINED, MEMBER
 from training.publishing.metrics import score_rows
 from training.recipe.config import Recipe
 
@@ -94,11 +94,17 @@ class EnsembleFit:
         return note_divergence(state)
 
     def metrics(self, state: FitState) -> dict[str, float]:
-        """The scores of the out-of-fold answers, by the names of the metrics of the validation rows."""
-        answered = self.outputs(out_of_fold_answers(state.best, self.rows).double())
-        answers: Numbers = answered.numpy()
-        found = score_rows(self.dataset, self.numbers, answers)
-        return {f"validation_{name}": value for name, value in found.items()}
+        """The scores of single members, never of their mean.
+
+        Those of the out-of-fold answers have the names of the metrics of the validation rows. Beside them is how well
+        members know rows that they trained on.
+        """
+        held_out, learned = (
+            score_rows(self.dataset, self.numbers, self.outputs(answered.double()).numpy())
+            for answered in (out_of_fold_answers(state.best, self.rows), in_fold_answers(state.best, self.rows))
+        )
+        own = {f"{MEMBER}{name}": value for name, value in learned.items() if name in EXPLAINED}
+        return {f"validation_{name}": value for name, value in held_out.items()} | own
 
 
 def most_members(recipe: Recipe, dataset: Dataset) -> int:

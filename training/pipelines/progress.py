@@ -49,9 +49,14 @@ class ProgressBar(Watcher):
 
     def on_prepared(self, dataset: Dataset) -> None:
         """Say what was read, and what a person should know about it."""
-        rows = f"{len(dataset.train)} rows train, {len(dataset.validation)} validate, {len(dataset.test)} test"
+        train, validation, test = len(dataset.train), len(dataset.validation), len(dataset.test)
+        rows = f"{train} rows train, {validation} validate, {test} test"
+        if self._recipe.ensemble is not None:
+            # Each member leaves out a fold of its own; the validation part judges only the steps after the fit.
+            rows = f"{train + validation} rows train, each left out by one member, {test} test"
         goal = f"{len(dataset.classes)} classes" if dataset.classes else dataset.target
-        self._print(f"{dataset.source}: {len(dataset.features)} inputs -> {goal}; {rows}")
+        gaps = f" and {len(dataset.gaps)} that tell of gaps" if dataset.gaps else ""
+        self._print(f"{dataset.source}: {len(dataset.features)} inputs{gaps} -> {goal}; {rows}")
         if dataset.dropped_rows:
             self._print(f"left out {dataset.dropped_rows} rows with missing values")
         for warning in dataset.warnings:

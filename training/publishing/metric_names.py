@@ -1,5 +1,9 @@
 """How people read the names of metrics: the same way in the terminal, in report.html and in kan-client."""
 
+# Of an ensemble: single members on rows that they trained on, as "member_train_r2".
+MEMBER = "member_train_"
+# The scores by which a model is judged; of these, more is better.
+EXPLAINED = ("accuracy", "deviance_explained", "r2")
 # Words of the manifest's names that are shown otherwise.
 _SHOWN = {"r2": "R²", "d2": "D²", "rmse": "RMSE", "mae": "MAE"}
 

@@ -38,7 +38,12 @@ def explain(error: ValidationError, document: type[BaseModel]) -> list[str]:
         error: The error that the validation of the document raised.
         document: The model of the whole recipe; its fields are the sections.
     """
-    return [_line(details, _sections(document)) for details in error.errors()]
+    return [_line(details, _sections(document)) for details in error.errors() if not _is_echo(details)]
+
+
+def _is_echo(details: ErrorDetails) -> bool:
+    """Whether a list is only too short because pydantic does not count entries with a mistake of their own."""
+    return details["type"] == "too_short" and len(details["input"]) >= details["ctx"]["min_length"]
 
 
 def _sections(document: type[BaseModel]) -> dict[str, list[str]]:
@@ -116,6 +121,9 @@ def _wanted(details: ErrorDetails) -> str:
     kind, context = details["type"], details.get("ctx", {})
     if kind == "literal_error":
         return str(context["expected"]).replace("'", '"')
+    if kind in ("too_short", "too_long"):
+        count = context["min_length"] if kind == "too_short" else context["max_length"]
+        return f"at {'least' if kind == 'too_short' else 'most'} {count} {'entry' if count == 1 else 'entries'}"
     if kind in _BOUND:
         words, key = _BOUND[kind]
         return f"{words} {context[key]}"

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from kan_api.dates import FORMATS
+from kan_api.dates import FORMATS, ISO, is_iso
 from training.errors import quoted
 from training.recipe import MAX_ROWS
 
@@ -125,11 +125,12 @@ class DataSection(Section):
             if column in self.categories or column in self.by_target:
                 raise ValueError(f"{quoted(column)} is in dates and in categories or by_target; wanted one of them")
             if form not in FORMATS:
-                raise ValueError(f"dates of {quoted(column)} = {quoted(form)}; wanted one of {', '.join(FORMATS)}")
+                iso = f'"{ISO}" reads such dates; ' if is_iso(form) else ""
+                raise ValueError(f"dates of {quoted(column)} = {quoted(form)}; {iso}wanted one of {', '.join(FORMATS)}")
         if len(set(self.by_target)) < len(self.by_target):
             raise ValueError("by_target names a column twice")
-        if self.unseen == "other" and not self.categories:
-            raise ValueError('unseen = "other": only with [data.categories], the columns of words')
+        if self.unseen == "other" and not (self.categories or self.by_target):
+            raise ValueError('unseen = "other": only with columns of words, in [data.categories] or by_target')
         for column, words in self.categories.items():
             if column not in self.columns:
                 raise ValueError(f"categories has {quoted(column)}, which is not in columns")

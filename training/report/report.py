@@ -121,9 +121,8 @@ def _verdict(manifest: ModelManifest) -> str:
 
 def _metrics(manifest: ModelManifest) -> str:
     """A table with one column per metric and one line per part of the data, and per baseline on the test rows."""
-    is_classification = manifest.task == TASK_CLASSIFICATION
     heads = _PARTS | {
-        f"{prefix}test_": f"test rows, {baseline_name(kind, is_classification)}" for kind, prefix in BASELINES.items()
+        f"{prefix}test_": f"test rows, {baseline_name(kind, manifest)}" for kind, prefix in BASELINES.items()
     }
     parts = [part for part in heads if any(name.startswith(part) for name in manifest.metrics)]
     if not parts:

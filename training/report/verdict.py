@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
 from training.publishing.manifest import BASELINES
-from training.publishing.metric_names import shown_name
+from training.publishing.metric_names import MEMBER, shown_name
 
 # How each kind of baseline is called; of the trivial one it depends on the task.
 _NAMES = {"linear": "linear", "boosted": "boosted trees", "mlp": "MLP"}
@@ -31,7 +31,7 @@ def judge_version(manifest: ModelManifest) -> tuple[str, list[str]]:
         return "", []
     line = f"{_show(manifest, 'test_', scores)} on {manifest.data.test_rows} test rows"
     beside = [
-        f"{baseline_name(kind, is_classification)}: {_show(manifest, f'{prefix}test_', scores, named=False)}"
+        f"{baseline_name(kind, manifest)}: {_show(manifest, f'{prefix}test_', scores, named=False)}"
         for kind, prefix in BASELINES.items()
         if _has(manifest, [f"{prefix}test_{name}" for name in scores])
     ]
@@ -40,18 +40,24 @@ def judge_version(manifest: ModelManifest) -> tuple[str, list[str]]:
     return line, warnings
 
 
-def baseline_name(kind: str, is_classification: bool) -> str:
-    """What people call a baseline."""
-    if kind == "trivial":
-        return "the class frequencies alone" if is_classification else "the mean alone"
-    return _NAMES[kind]
+def baseline_name(kind: str, manifest: ModelManifest) -> str:
+    """What people call a baseline; the trivial one is the best constant of the loss that was minimized."""
+    if kind != "trivial":
+        return _NAMES[kind]
+    if manifest.task == TASK_CLASSIFICATION:
+        return "the class frequencies alone"
+    objective = manifest.objective
+    if objective.loss in ("", "squared_error", "poisson", "gamma") and objective.target_scale != "log":
+        return "the mean alone"
+    constants = {"mae": "the median alone", "quantile": f"the {objective.quantile:g} quantile alone"}
+    return constants.get(objective.loss, "one number alone")
 
 
 def _warn_of_simpler(manifest: ModelManifest, is_classification: bool) -> Iterator[str]:
     """That a simpler model is as good on the test rows; only the simplest one is named."""
     metric, sign = _compared(manifest, is_classification)
     ours = manifest.metrics.get(f"test_{metric}", math.nan)
-    for kind, name in (("trivial", baseline_name("trivial", is_classification)), ("linear", "a linear model")):
+    for kind, name in (("trivial", baseline_name("trivial", manifest)), ("linear", "a linear model")):
         theirs = manifest.metrics.get(f"{BASELINES[kind]}test_{metric}")
         if theirs is not None and sign * ours >= sign * theirs:
             comparison = f"{shown_name(metric)} {ours:.4g} against {theirs:.4g}"
@@ -67,6 +73,11 @@ def _warn_of_overfitting(manifest: ModelManifest, is_classification: bool) -> It
     if not _has(manifest, [f"train_{score}", f"validation_{score}"]):
         return
     train, validation = manifest.metrics[f"train_{score}"], manifest.metrics[f"validation_{score}"]
+    # Of an ensemble the validation rows judge single members. Their mean is better than each of them on any rows, which
+    # is no overfit; so single members are compared on the training rows too.
+    train = min(train, manifest.metrics.get(f"{MEMBER}{score}", train))
+    if not is_classification and train < _OVERFIT:
+        return  # It learned next to nothing, so it did not learn noise either.
     rows = manifest.data.validation_rows or manifest.data.train_rows  # After a refit: out-of-fold answers to all rows.
     allowed = max(_OVERFIT, 2 * _standard_error(validation, rows, is_classification))
     if train - validation > allowed:

@@ -9,8 +9,10 @@ import torch
 from kan_model import KAN, align_grids
 from kan_model.network.transform import InputTransform, OutputTransform
 from training.data.dataset import Dataset
+from training.data.preparation import new_network
 from training.ensemble.plan import EnsembleFit, most_members
 from training.ensemble.side_by_side import separate, side_by_side
+from training.errors import DataError
 from training.fitting.fit import TrainingDiverged
 from training.fitting.state import Block, FitState
 from training.recipe.config import Recipe
@@ -46,11 +48,13 @@ class SearchFit:
         """Plan the search within the recipe's budget.
 
         Raises:
+            DataError: the rows do not allow the grids of a candidate, which the message names.
             FitRefused: rows or targets are not finite in this type.
         """
         rows = len(dataset.train) + len(dataset.validation)
         answers = len(dataset.classes) or dataset.y.shape[1]
         plan = plan_search(recipe, rows, dataset.x.shape[1], answers, most_members(recipe, dataset))
+        _check_candidates(plan, dataset, inputs)
         # Candidates change network and fit only, so they share the rows and the folds.
         shared = EnsembleFit.of(recipe, dataset, inputs, outputs, dtype)
         return cls(plan, tuple(replace(shared, recipe=candidate.recipe) for candidate in plan.candidates))
@@ -143,6 +147,15 @@ class SearchFit:
         # The best networks of two blocks may be on different grids.
         state.kan = state.best = side_by_side(align_grids(members))
         state.best_loss, state.share_done = _loss(state.blocks, winner), 1.0
+
+
+def _check_candidates(plan: SearchPlan, dataset: Dataset, inputs: InputTransform) -> None:
+    """Refuse a candidate that no member could begin, before another one is fitted for nothing."""
+    for number, candidate in enumerate(plan.candidates, 1):
+        try:
+            new_network(dataset, candidate.recipe, inputs)
+        except DataError as error:
+            raise DataError(f"[search] candidates, entry {number}: {error}") from None
 
 
 def _count(members: int) -> str:

@@ -1,7 +1,8 @@
 """Whether the network that a step made may take the place of the one before.
 
-It needs a finite answer to every row of the table. Of held-out rows the features alone are looked at, never the
-targets, and only to go back from formulas to splines: a network is published either way.
+It needs a finite answer to every row of the table, whatever the order in which numbers are rounded: graph and torch
+have different ones. Of held-out rows the features alone are looked at, never the targets, and only to go back from
+formulas to splines: a network is published either way.
 
 And its loss on the validation rows may be larger by an allowance only, a share of what always answering the mean
 (of classes: their frequencies) loses on the training rows. For numbers an allowance of 0.05 lets R² fall by 0.05.
@@ -17,6 +18,7 @@ from kan_model import KAN
 from training.data.objective import best_constant, loss
 from training.data.preparation import samples
 from training.fitting.evaluation import answers
+from training.steps.doubtful_rows import find_doubtful
 from training.steps.state import StepData, validation_loss
 
 # Rows that are named.
@@ -41,12 +43,13 @@ def find_silence(kan: KAN, table: StepData) -> Silence | None:
     for which, rows in _parts(kan, table):
         silent = (~torch.isfinite(answers(kan, rows))).any(dim=1).nonzero()[:, 0].tolist()
         if silent:
-            named = ", ".join(map(str, silent[:_MOST_ROWS]))
-            more = f" and {len(silent) - _MOST_ROWS} more" if len(silent) > _MOST_ROWS else ""
             edge, fault = _find_fault(kan, rows[silent[:1]], table)
-            return Silence(
-                edge, f"{fault}; no answer to {len(silent)} of {len(rows)} {which} rows (from 0: {named}{more})"
-            )
+            return Silence(edge, f"{fault}; no answer to {_name_rows(silent, len(rows), which)}")
+        if doubtful := find_doubtful(kan, rows):
+            edge, some = doubtful
+            fault = _describe_edge(kan, edge, table)
+            named = _name_rows(some, len(rows), which)
+            return Silence(edge, f"{fault} is at the end of its domain: rounding decides on the answer to {named}")
     return None
 
 
@@ -56,6 +59,12 @@ def decline(kan: KAN, before: float, allowance: float, table: StepData) -> str |
     if after <= allowed:
         return None
     return f"validation loss {after:.3g}, {before:.3g} before, at most {allowed:.3g} allowed (max_loss_increase)"
+
+
+def _name_rows(numbers: list[int], count: int, which: str) -> str:
+    named = ", ".join(map(str, numbers[:_MOST_ROWS]))
+    more = f" and {len(numbers) - _MOST_ROWS} more" if len(numbers) > _MOST_ROWS else ""
+    return f"{len(numbers)} of {count} {which} rows (from 0: {named}{more})"
 
 
 def _parts(kan: KAN, table: StepData) -> Iterator[tuple[str, Tensor]]:
@@ -84,12 +93,16 @@ def _find_fault(kan: KAN, x: Tensor, table: StepData) -> tuple[tuple[int, int, i
             broken = (~torch.isfinite(layer.edge_outputs(x)[0])).nonzero().tolist()
             if broken:
                 output, input_ = broken[0]
-                functions = dict(zip(layer.symbolic_places, layer.symbolic_functions, strict=True))
-                name = f" ({table.dataset.input_names[input_]})" if index == 0 else ""
-                text = (
-                    f"{functions.get((output, input_), 'spline')} on the edge of layer {index} from {input_}{name} to "
-                    f"{output} is given {x[0, input_].item():.4g}"
-                )
-                return (index, output, input_), text
+                edge = (index, output, input_)
+                return edge, f"{_describe_edge(kan, edge, table)} is given {x[0, input_].item():.4g}"
             x = layer(x)
     return None, "a sum of edges is too large for the network's type"
+
+
+def _describe_edge(kan: KAN, edge: tuple[int, int, int], table: StepData) -> str:
+    """Its function and its place."""
+    index, output, input_ = edge
+    layer = kan.layers[index]
+    functions = dict(zip(layer.symbolic_places, layer.symbolic_functions, strict=True))
+    name = f" ({table.dataset.input_names[input_]})" if index == 0 else ""
+    return f"{functions.get((output, input_), 'spline')} on the edge of layer {index} from {input_}{name} to {output}"

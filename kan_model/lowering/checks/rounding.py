@@ -99,12 +99,13 @@ def float32_edge_errors(kan: KAN, x: Tensor) -> list[Values]:
 
 
 def is_steep(inherent: Values) -> NDArray[np.bool_]:
-    """True where the error is 10 times its median over the rows, ``[rows, outputs]``.
+    """True where the error is infinite, or 10 times its median over the rows, ``[rows, outputs]``.
 
     This is so next to a pole, or next to the end of a logarithm's domain. A fast wave is not steep in this sense: its
-    error is the same in all rows.
+    error is the same in all rows. At the ends of the domain half of the rows may be next to a pole; then the median is
+    infinite too.
     """
-    flagged: NDArray[np.bool_] = inherent > _STEEP * np.median(inherent, axis=0)
+    flagged: NDArray[np.bool_] = np.isinf(inherent) | (inherent > _STEEP * np.median(inherent, axis=0))
     return flagged
 
 

@@ -18,6 +18,8 @@ def model_lines(manifest: ModelManifest) -> Iterator[str]:
     target = list_names(names) if any(names) else "a prediction"
     kind = f"one of {list_names(list(manifest.classes))}" if manifest.task == TASK_CLASSIFICATION else "a number"
     kind = "a number each" if manifest.targets else kind
+    loss, quantile = manifest.objective.loss, manifest.objective.quantile
+    kind += f" (the {quantile:g} quantile)" if loss == "quantile" else " (the median)" if loss == "mae" else ""
     yield f"{manifest.name} version {manifest.version} answers {target}, {kind}, to rows with these columns:\n"
     yield "\n"
     rows = [

@@ -3,10 +3,12 @@
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kan_api.cells import quoted
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
 from service.client.answers import Prediction
+from service.client.errors import list_names
 from service.client.rows import TableRows, numbers_of
 from service.client.words import word_of
 
@@ -57,10 +59,8 @@ class Deviation:
         Raises:
             InvalidInput: when a true value is not a number.
         """
-        truth = numbers_of(self._target, rows)
-        is_known = ~np.isnan(truth)
-        self._without_truth += int(np.count_nonzero(~is_known))
-        truth, errors = truth[is_known], (prediction.values[:, self._output].astype(np.float64) - truth)[is_known]
+        truth, errors, without = _compare(self._target, self._output, rows, prediction)
+        self._without_truth += without
         if not len(truth):
             return
         # Chan, Golub and LeVeque 1979: combine sums of squares about two means without loss of digits.
@@ -80,13 +80,89 @@ class Deviation:
         return f"RMSE {rmse:.6g}, R² {r2} ({self._rows} rows{_describe_rest(self._without_truth)})"
 
 
-def score_for(manifest: ModelManifest, target: str) -> Accuracy | Deviation:
-    """The score for the model's task: accuracy for classes, deviation for numbers; `target` has the true values."""
+class QuantileScore:
+    """Pinball loss of a predicted quantile, and the share of true values that are not above it.
+
+    A quantile is meant to be off the mean, so RMSE and R² say nothing of it.
+    """
+
+    def __init__(self, target: str, quantile: float, output: int = 0) -> None:
+        self._target, self._quantile, self._output = target, quantile, output
+        self._rows = self._without_truth = self._below = 0
+        self._loss = 0.0
+
+    def add(self, rows: TableRows, prediction: Prediction) -> None:
+        """Add rows and their prediction to the score.
+
+        Raises:
+            InvalidInput: when a true value is not a number.
+        """
+        truth, errors, without = _compare(self._target, self._output, rows, prediction)
+        self._without_truth += without
+        self._rows += len(truth)
+        self._below += int(np.count_nonzero(errors >= 0))
+        self._loss += float(np.where(errors < 0, -self._quantile * errors, (1 - self._quantile) * errors).sum())
+
+    def summary(self) -> str:
+        """The score as one line of text."""
+        if not self._rows:
+            return f"pinball loss unknown: no row has a value in column {quoted(self._target)}"
+        rows = f"{self._rows} rows{_describe_rest(self._without_truth)}"
+        return (
+            f"pinball loss {self._loss / self._rows:.6g}, {self._below / self._rows:.4f} of the true values are not "
+            f"above the answer, the {self._quantile:g} quantile ({rows})"
+        )
+
+
+class OneOfSeveral:
+    """The score of one of several targets; its summary says which one."""
+
+    def __init__(self, score: "Deviation | QuantileScore", compared: str) -> None:
+        self._score, self._compared = score, compared
+
+    def add(self, rows: TableRows, prediction: Prediction) -> None:
+        """Add rows and their prediction to the score.
+
+        Raises:
+            InvalidInput: when a true value is not a number.
+        """
+        self._score.add(rows, prediction)
+
+    def summary(self) -> str:
+        """The score as one line of text."""
+        return f"{self._score.summary()}; {self._compared}"
+
+
+Score = Accuracy | Deviation | QuantileScore | OneOfSeveral
+
+
+def score_for(manifest: ModelManifest, target: str) -> Score:
+    """The score for the model's task, with the true values in the column `target`.
+
+    Classes have accuracy, a quantile has its own loss, and other numbers have their deviation.
+    """
     if manifest.task == TASK_CLASSIFICATION:
         return Accuracy(target, tuple(manifest.classes))
-    # Of several targets the column's own; a column of another name is compared with the first output.
     names = list(manifest.targets)
-    return Deviation(target, names.index(target) if target in names else 0)
+    # Of several targets the column's own; a column of another name is compared with the first output.
+    output = names.index(target) if target in names else 0
+    is_quantile = manifest.objective.loss == "quantile"
+    score = QuantileScore(target, manifest.objective.quantile, output) if is_quantile else Deviation(target, output)
+    if not names:
+        return score
+    others = list_names([name for place, name in enumerate(names) if place != output])
+    column = "" if target in names else f", the first target, with column {quoted(target)}"
+    return OneOfSeveral(score, f"compared is only {quoted(names[output])}{column}; the model answers {others} too")
+
+
+def _compare(
+    target: str, output: int, rows: TableRows, prediction: Prediction
+) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+    """The known true values, the answers less these, and the number of rows without a true value."""
+    truth = numbers_of(target, rows)
+    is_known = ~np.isnan(truth)
+    errors = prediction.values[:, output].astype(np.float64) - truth
+    return truth[is_known], errors[is_known], int(np.count_nonzero(~is_known))
 
 
 def _describe_rest(rows: int) -> str:

@@ -23,6 +23,8 @@ from service.client.rows import numbers_of
 
 # A block of this many numbers is some megabytes.
 _MOST_BLOCK_NUMBERS: Final = 2**22
+# Targets that a hint names.
+_MOST_NAMED: Final = 3
 # The server names a refused row by its number in the request.
 _NAMES_A_ROW: Final = re.compile(r"\brow \d+, ")
 
@@ -95,10 +97,12 @@ class TablePass:
 
     def _target_hint(self, ignored: Sequence[str]) -> str:
         """If the file seems to have the true values, how to compare the answers with them."""
-        for target in target_names(self._manifest):
-            if target in ignored:
-                return f"; --target {shlex.quote(target)} compares the answers with the true values"
-        return ""
+        targets = target_names(self._manifest)
+        found = [f"--target {shlex.quote(target)}" for target in targets if target in ignored]
+        if not found:
+            return ""
+        answers = "the answers" if len(targets) == 1 else "the answers to one target"
+        return f"; {' or '.join(found[:_MOST_NAMED])} compares {answers} with the true values"
 
     def _predict(self, block: FileBlock, bulk: bool) -> tuple[Prediction | None, EncodedBlock]:
         """The answers to the good rows of a block, None without a good row; and which rows they are."""

@@ -415,8 +415,14 @@ def test_the_deadline_of_json_that_is_computed(gate: Gate, kan_serve: Start, wri
     assert json.loads(answer.split(b"\r\n\r\n", 1)[1])["code"] == int(Code.DEADLINE_EXCEEDED)
 
 
-def test_a_stop_while_json_is_converted(own_server: KanServe) -> None:
-    """Bodies that are complete when the stop begins get an answer: the result or a refusal."""
+def test_a_stop_while_json_is_converted(kan_serve: Start, write_model: WriteModel) -> None:
+    """Bodies that are complete when the stop begins get an answer: the result, or a refusal for the stop.
+
+    Queue and memory hold them all: beyond these bounds the answer would be 429, with or without a stop.
+    """
+    write_model("affine")
+    bounds = ("--max-queue-rows", str(16 * 4000), "--max-inflight-bytes", str(2**28))
+    own_server = kan_serve("--frontend", "envoy", *bounds)
     values = ",".join(["0.1" + 115 * "0"] * (4 * 4000))
     body = f'{{"model": "affine", "features": {{"rows": 4000, "columns": 4, "values": [{values}]}}}}'.encode()
     assert 1.8 * 2**20 < len(body) < 2**21

@@ -170,6 +170,33 @@ def test_numbers_that_float32_cannot_tell_apart_are_warned_about(tmp_path: Path)
     assert '"age" has 60 different values' in dataset.warnings[-1]
 
 
+def test_numbers_among_words_by_target_are_warned_about(tmp_path: Path) -> None:
+    """Codes may be numbers, so it is no error; words are no reason for a warning."""
+    told = prepared(
+        tmp_path, make_table(), data='by_target = ["age", "who"]\ncolumns = ["town", "age", "who"]'
+    ).warnings
+    (warning,) = told
+    assert 'column "age" in by_target holds numbers' in warning
+    assert "take the column out of by_target" in warning
+
+
+@pytest.mark.parametrize(
+    ("cell", "wanted"),
+    [
+        ("2020-01-31", 'for dates add "age" = "iso" to [data.dates]'),
+        ("31.1.2020 13:45", 'for dates add "age" = "%d.%m.%Y %H:%M" to [data.dates]'),
+        ("03/04/2020", 'add "age" = "%m/%d/%Y" or "age" = "%d/%m/%Y" to'),
+        ("old", "for words add the column to [data.categories], with its words, or to [data] by_target"),
+        ("NaT", "for words add the column"),
+    ],
+)
+def test_an_input_that_is_no_number_is_told_its_key(tmp_path: Path, cell: str, wanted: str) -> None:
+    """The recipe has a key for dates and two for words."""
+    with pytest.raises(DataError) as caught:
+        prepared(tmp_path, make_table().assign(age=cell))
+    assert wanted in str(caught.value)
+
+
 def test_time_and_group_splits_go_by_their_column(tmp_path: Path) -> None:
     """Days run backwards in the table: the first rows test. A group is on one side only."""
     frame = make_table()

@@ -98,6 +98,27 @@ def test_the_format_of_dates_is_found(tmp_path: Path, form: str) -> None:
     assert recipe.data.dates == {"day": form}
 
 
+@pytest.mark.parametrize("kind", ["t.csv", "t.parquet"])
+def test_dates_written_as_numbers_are_dates(tmp_path: Path, kind: str) -> None:
+    """20240131 is ISO 8601's short form, prepared the same as 2024-01-31. Other numbers of eight digits are none."""
+    day = pd.date_range("2023-12-01", periods=200)
+    as_numbers = shop().assign(day=day.strftime("%Y%m%d").astype(int), code=20240000 + np.arange(200) * 7 % 190)
+    recipe = drafted(tmp_path, as_numbers, "paid", kind)
+    assert recipe.data.dates == {"day": "iso"}
+    assert "code" in recipe.data.columns
+    plain = drafted(tmp_path, as_numbers.assign(day=day.strftime("%Y-%m-%d")), "paid", kind)
+    assert prepare(recipe).fingerprint == prepare(plain).fingerprint
+
+
+def test_hours_stay_with_their_dates(tmp_path: Path) -> None:
+    """The time of the day is a fraction of a day."""
+    day = pd.date_range("2024-01-31 13:45", periods=200, freq="7h").strftime("%Y-%m-%d %H:%M")
+    recipe = drafted(tmp_path, shop().assign(day=day), "paid")
+    assert recipe.data.dates == {"day": "iso"}
+    days = prepare(recipe).x[:, [feature.name for feature in prepare(recipe).features].index("day: days")]
+    np.testing.assert_allclose(days - days[0], np.arange(200) * 7 / 24, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("cell", "wanted"), [("soon", 'row 151 (line 152) holds "soon"'), ("2020-13-01", 'holds "2020-13-01"')]
 )
@@ -323,7 +344,21 @@ def test_the_table_may_lie_elsewhere(tmp_path: Path) -> None:
     assert prepare(recipe).source == "t.csv"
 
 
-def test_a_recipe_is_never_overwritten(tmp_path: Path) -> None:
+def test_a_recipe_is_replaced_whole_if_asked(tmp_path: Path) -> None:
+    """Nothing is left beside it; a folder is not replaced."""
+    path = tmp_path / "t.toml"
+    for text in ("mine", "yours"):
+        write_recipe(path, text, replace=True)
+        assert path.read_text() == text
+    assert os.listdir(tmp_path) == ["t.toml"]
+    assert path.stat().st_mode & 0o777 == 0o644
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(RecipeError, match="cannot write it"):
+        write_recipe(tmp_path / "folder", "x", replace=True)
+    assert sorted(os.listdir(tmp_path)) == ["folder", "t.toml"]
+
+
+def test_a_recipe_is_never_overwritten_unasked(tmp_path: Path) -> None:
     """The file that is there stays as it is, and nothing half-written is left beside it."""
     path = tmp_path / "t.toml"
     write_recipe(path, "mine")

@@ -8,7 +8,7 @@ import torch
 
 from kan_model import KAN, KANConfig
 from training.data.samples import Samples
-from training.ensemble.fit import DealtRows, begin_members, fit_members, out_of_fold_answers
+from training.ensemble.fit import DealtRows, begin_members, fit_members, in_fold_answers, out_of_fold_answers
 from training.ensemble.side_by_side import separate
 from training.fitting.fit import FitState, TrainingDiverged
 from training.recipe.fit_sections import FitSection
@@ -44,6 +44,16 @@ def test_a_fit_learns_and_keeps_its_best_step() -> None:
     assert float((answered - dealt.samples.y).square().mean()) == pytest.approx(state.best_loss)
     assert state.best_loss < 0.1 * float(dealt.samples.y.var())
     assert len(state.history) <= 40
+
+
+def test_rows_are_answered_by_one_member_that_left_them_out_and_by_one_that_did_not() -> None:
+    """Row by row the answers of the members alone, in their order."""
+    dealt, state = rows(3), start(3)
+    alone = [member(dealt.samples.x) for member in separate(state.kan, 3)]
+    left_out, trained = out_of_fold_answers(state.kan, dealt), in_fold_answers(state.kan, dealt)
+    for row, fold in enumerate(dealt.folds.tolist()):
+        torch.testing.assert_close(left_out[row], alone[fold][row])
+        torch.testing.assert_close(trained[row], alone[(fold + 1) % 3][row])
 
 
 def test_a_row_never_changes_the_member_that_leaves_it_out() -> None:

@@ -43,6 +43,22 @@ def test_loss_metric_grid_and_time_left_fit_a_terminal_of_80_columns(write_recip
     assert last.count("…") == 1  # the name's
 
 
+def test_the_first_line_counts_what_the_network_reads_and_which_rows_train(write_recipe: Callable[..., Path]) -> None:
+    """Gap inputs are counted beside the columns; of an ensemble the validation rows train too."""
+    path = write_recipe(missing="indicator")
+    first = []
+    for more in ("", "[ensemble]\n"):
+        path.write_text(path.read_text() + more)
+        recipe, file = load_recipe(path), io.StringIO()
+        with ProgressBar(recipe, Console(file=file, width=80, color_system=None)) as progress:
+            progress.on_prepared(prepare(recipe))
+        first.append(file.getvalue().splitlines()[0])
+    assert first == [
+        "flowers.csv: 5 inputs and 1 that tell of gaps -> weight; 130 rows train, 30 validate, 40 test",
+        "flowers.csv: 5 inputs and 1 that tell of gaps -> weight; 160 rows train, each left out by one member, 40 test",
+    ]
+
+
 def test_a_version_that_learns_on_shows_the_same(write_recipe: Callable[..., Path]) -> None:
     """Its fit has one grid; where it ends before its last step the bar is full all the same."""
     recipe, file = load_recipe(write_recipe(steps=10)), io.StringIO()

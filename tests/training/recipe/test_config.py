@@ -160,7 +160,10 @@ def test_paths_count_from_the_recipe(tmp_path: Path) -> None:
         (TABLE + '[data.dates]\ntown = "iso"', '[data]: "town" is in dates and in categories or by_target'),
         (TABLE + '[data.dates]\narea = "%x"', '[data]: dates of "area" = "%x"; wanted one of iso, %Y-%m, '),
         (TABLE + "[data.dates]\narea = 7", '[data.dates] "area" = 7: wanted text'),
-        (NO_WORDS, '[data]: unseen = "other": only with [data.categories]'),
+        (TABLE + '[data.dates]\narea = "%Y-%m-%d %H:%M"', '"%Y-%m-%d %H:%M"; "iso" reads such dates; wanted one of'),
+        (NO_WORDS, '[data]: unseen = "other": only with columns of words, in [data.categories] or by_target'),
+        (TABLE + "[search]\ncandidates = []", "[search] candidates = []: wanted at least 1 entry"),
+        (TABLE + "[lowering]\ntune_for = [1, 2, 3, 4, 5, 6, 7, 8, 9]", "wanted at most 8 entries"),
         (TABLE.replace('"houses.csv"', '"houses.csv"\nrows = 50'), "[data]: rows: only with a toy source"),
         ("[model]\nname = 'a'\n[data]\nsource = 'sklearn:iris'\n", '[data] source = "sklearn:iris": wanted'),
         ("[model]\nname = 'a'\n[data]\nsource = 'sklearn:digits'\ntarget = 'x'", "[data]: target: only with path"),
@@ -177,6 +180,27 @@ def test_a_mistake_is_named_with_its_section_and_key(text: str, wanted: str) -> 
         parse(text)
     assert wanted in str(caught.value)
     assert all(line.startswith("r.toml: ") and "pydantic" not in line for line in str(caught.value).splitlines())
+
+
+@pytest.mark.parametrize(
+    ("key", "wanted"),
+    [
+        ("hiden = [3]", 'entry 1: unknown key "hiden"; did you mean hidden?'),
+        ("hidden = [0]", "entry 1: hidden = 0: wanted at least 1"),
+        ("grids = [3, 2]", "entry 1: grids = [3, 2]: wanted ascending grid sizes, e.g. [3, 5, 10]"),
+    ],
+)
+def test_a_mistake_in_the_only_candidate_is_one_line(key: str, wanted: str) -> None:
+    """The validator does not count such a candidate, and would tell that the list is too short."""
+    with pytest.raises(RecipeError) as caught:
+        parse(f"{TABLE}[ensemble]\n[search]\n[[search.candidates]]\n{key}\n")
+    assert str(caught.value) == f"r.toml: [search] candidates, {wanted}"
+
+
+def test_words_by_target_take_unseen_other() -> None:
+    """They are answered in any case, so the key says what is so."""
+    recipe = parse(NO_WORDS.replace("[task]", 'by_target = ["town"]\n[task]'))
+    assert (recipe.data.unseen, recipe.data.by_target) == ("other", ("town",))
 
 
 def test_every_mistake_is_told_at_once() -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, DataSummary, ModelManifest
-from training.report.verdict import judge_version
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, DataSummary, ModelManifest, Objective
+from training.report.verdict import baseline_name, judge_version
 
 
 def version(metrics: dict[str, float], *, classes: bool = False, rows: int = 1000) -> ModelManifest:
@@ -27,6 +27,22 @@ def test_each_baseline_has_its_score_beside_the_networks() -> None:
     )
     assert judge_version(version(GOOD | {"baseline_test_r2": 0.9}))[0] == "R² 0.840 on 1000 test rows (MLP: 0.900)"
     assert judge_version(version(GOOD))[0] == "R² 0.840 on 1000 test rows"
+
+
+@pytest.mark.parametrize(
+    ("objective", "name"),
+    [
+        (Objective(), "the mean alone"),
+        (Objective(loss="poisson"), "the mean alone"),
+        (Objective(loss="squared_error", target_scale="log"), "one number alone"),
+        (Objective(loss="mae"), "the median alone"),
+        (Objective(loss="quantile", quantile=0.9), "the 0.9 quantile alone"),
+        (Objective(loss="huber"), "one number alone"),
+    ],
+)
+def test_the_constant_is_that_of_the_loss(objective: Objective, name: str) -> None:
+    """The best constant of absolute errors is no mean."""
+    assert baseline_name("trivial", ModelManifest(task=TASK_REGRESSION, objective=objective)) == name
 
 
 def test_classes_are_judged_by_accuracy_and_log_loss() -> None:
@@ -58,9 +74,19 @@ def test_overfitting_is_told_where_it_is_more_than_chance() -> None:
     (warning,) = judge_version(version(metrics))[1]
     assert "overfits: R² 0.990 on the training rows, 0.800 on the validation rows" in warning
     assert judge_version(version(metrics, rows=10))[1] == []
+    assert judge_version(version(GOOD | {"train_r2": 0.05, "validation_r2": -0.3}))[1] == []
     classes = {"test_accuracy": 0.7, "test_log_loss": 0.6, "train_accuracy": 0.95, "validation_accuracy": 0.7}
     (warning,) = judge_version(version(classes, classes=True))[1]
     assert "overfits: accuracy" in warning
+
+
+def test_a_mean_of_members_is_no_overfit_for_being_better_than_one_of_them() -> None:
+    """Both the mean and single members have to know the training rows better than members know other rows."""
+    metrics = GOOD | {"train_r2": 0.6, "validation_r2": 0.3}
+    assert judge_version(version(metrics | {"member_train_r2": 0.32}))[1] == []
+    assert judge_version(version(metrics | {"train_r2": 0.35, "member_train_r2": 0.55}))[1] == []
+    (warning,) = judge_version(version(metrics | {"member_train_r2": 0.55}))[1]
+    assert "overfits: R² 0.550 on the training rows, 0.300 on the validation rows" in warning
 
 
 def test_without_scores_there_is_no_verdict() -> None:

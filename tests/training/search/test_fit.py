@@ -9,13 +9,14 @@ import pytest
 import torch
 
 from kan_model.network import checkpoint
-from training.errors import Interrupted
+from training.errors import DataError, Interrupted
 from training.fitting.fit import FitState, TrainingDiverged
 from training.pipelines.run import Run
 from training.pipelines.run_folder import RunError, RunFolder
 from training.pipelines.train import train
 from training.pipelines.watcher import Watcher
 from training.recipe.config import load_recipe
+from training.report.verdict import judge_version
 
 SEARCH = """
 [adapt]
@@ -99,6 +100,15 @@ def test_an_interrupted_search_goes_on_to_the_same_network(run: Callable[..., Ru
         assert (resumed.folder / "model.onnx").read_bytes() == (whole.folder / "model.onnx").read_bytes()
 
 
+def test_a_candidate_that_no_row_count_allows_is_found_before_the_first_step(run: Callable[..., Run]) -> None:
+    """The third one's grid has more intervals than there are rows: nothing is fitted, and the message names it."""
+    given, watching = run(SEARCH + "grids = [3, 5000]\n"), Watching()
+    with pytest.raises(DataError, match=r"candidates, entry 3: .*5000 intervals"):
+        train(given, watching)
+    assert watching.steps == 0
+    assert not given.folder.has_state()
+
+
 def test_another_search_in_the_folder_is_refused(run: Callable[..., Run]) -> None:
     """Other candidates are another recipe."""
     with pytest.raises(Interrupted):
@@ -130,8 +140,9 @@ def test_a_candidate_that_diverges_loses(run: Callable[..., Run]) -> None:
 
 
 def test_a_tiny_budget_gives_a_sound_model(run: Callable[..., Run]) -> None:
-    """One epoch of one candidate."""
+    """One epoch of one candidate. The mean of members that learned nothing does not overfit."""
     given = run(SEARCH.replace("[search]\n", "[search]\nbudget = 1e-9\n", 1))
     published = train(given, Watching())
     assert torch.isfinite(checkpoint.load(given.folder.path / "kan.safetensors")(torch.rand(9, 5))).all()
     assert any("the budget allows" in note for note in published.notes)
+    assert not [warning for warning in judge_version(published.manifest)[1] if "overfits" in warning]

@@ -73,6 +73,22 @@ def test_silence_names_edge_function_and_rows(wave: Wave) -> None:
     assert found.text.endswith(f"no answer to {rows}")
 
 
+@pytest.mark.parametrize("function", ["sqrt", "log", "1/x", "arcsin"])
+def test_a_row_at_the_end_of_a_domain_has_no_answer_that_lasts(wave: Wave, function: str) -> None:
+    """Torch in float32 may answer it and the graph not, or the other way round; a little further both answer."""
+    kan, table = beginning(wave(""))
+    low = float(table.train.x[:, 0].min())
+    # The argument of the lowest row is one rounding above the end, and that of every other row well inside.
+    end, sign = (1.0, -0.3) if function == "arcsin" else (0.0, 0.3)
+    for above, is_silent in ((1e-8, True), (1e-4, False)):
+        start = end + np.copysign(above, sign) - sign * low
+        found = find_silence(of_formulas(kan, SymbolicEdge(0, 0, function, sign, start, 1.0, 0.0)), table)
+        assert (found is not None) == is_silent
+        if found is not None:
+            assert found.edge == (0, 0, 0)
+            assert re.search(r"no answer to|rounding decides on the answer to", found.text)
+
+
 @pytest.mark.parametrize("part", ["validation", "held-out"])
 def test_rows_that_did_not_train_need_an_answer_too(wave: Wave, part: str) -> None:
     """One row of that part lies beyond the end of a square root; the features of held-out rows are enough."""

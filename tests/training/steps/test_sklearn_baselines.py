@@ -3,14 +3,20 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
+import torch
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.linear_model import LogisticRegression, Ridge
 
 from training.data.dataset import Dataset, prepare
+from training.data.encoding import Numbers
 from training.data.loss_function import LossFunction
+from training.data.objective import loss
 from training.recipe.config import Recipe, load_recipe, parse_recipe
+from training.recipe.sections import ObjectiveName
 from training.steps import sklearn_baselines
 from training.steps.sklearn_baselines import Kind, fit_sklearn_baseline
 
@@ -65,6 +71,15 @@ def test_missing_cells_and_constant_columns_are_answered(
     dataset = prepare(load_recipe(write_recipe()))
     assert np.isnan(dataset.x).any()
     assert np.isfinite(fit_sklearn_baseline(kind, dataset)[0](dataset.test)).all()
+
+
+def test_a_column_without_a_value_in_training_is_no_column_to_the_trees(numbers: Dataset) -> None:
+    """Later rows may have values in it; they change no answer."""
+    x = numbers.x.copy()
+    x[numbers.train, 2] = np.nan
+    found = fit_sklearn_baseline("boosted", replace(numbers, x=x))[0](numbers.test)
+    x[:, 2] = 0
+    np.testing.assert_array_equal(found, fit_sklearn_baseline("boosted", replace(numbers, x=x))[0](numbers.test))
 
 
 @pytest.mark.parametrize("kind", ["trivial", "linear", "boosted"])
@@ -144,3 +159,93 @@ def test_a_row_of_weight_zero_teaches_nothing(kind: Kind, numbers: Dataset) -> N
     if kind != "boosted":  # the trees' bins come from all rows
         np.testing.assert_allclose(answer(numbers.test), without(numbers.test), atol=0.05)
     assert answer(numbers.test).shape == (len(numbers.test), 1)
+
+
+SHARES = {"mae": 0.5, "quantile": 0.9}
+
+
+def _skewed(loss: LossFunction, targets: int = 1) -> Dataset:
+    """Counts, or amounts above 0, whose logarithm is linear in the first column and whose spread grows with it."""
+    random = np.random.default_rng(0)
+    x = random.uniform(-1, 1, (900, 2))
+    mean = np.exp(1.5 * x[:, :1] + 1)
+    y = random.poisson(mean, (900, targets)) if loss.name == "poisson" else random.gamma(2, mean / 2, (900, targets))
+    rows = np.arange(900)
+    dataset = _dataset(x, y.astype(np.float64), rows[:600], ())
+    return replace(dataset, loss=loss, test=rows[600:], targets=tuple(map(str, range(targets))))
+
+
+@pytest.mark.parametrize("kind", ["trivial", "linear"])
+@pytest.mark.parametrize("name", ["mae", "quantile", "huber", "poisson", "gamma"])
+def test_each_minimizes_the_loss_of_the_network(kind: Kind, name: ObjectiveName) -> None:
+    """On the rows that trained it is not above that of the model of squared errors, in any unit of the target."""
+    function = LossFunction(name, 0.9, (0.5,))
+    dataset = _skewed(function)
+    rows = dataset.train
+    own = fit_sklearn_baseline(kind, dataset)[0](rows)
+    squared = fit_sklearn_baseline(kind, replace(dataset, loss=LossFunction("squared_error")))[0](rows)
+    y = torch.from_numpy(np.asarray(dataset.y[rows], dtype=np.float64))
+
+    def of(answers: Numbers) -> float:
+        positive = torch.from_numpy(np.maximum(answers, 1e-3))
+        return float(loss(function, positive.log() if function.has_log_link else positive, y))
+
+    assert of(own) <= of(squared) + 1e-9
+    if name in SHARES:
+        assert float((dataset.y[rows] <= own + 1e-9).mean()) == pytest.approx(SHARES[name], abs=0.01)
+    if function.has_log_link:
+        assert (own > 0).all()
+        return
+    large = replace(dataset, y=1e6 * np.asarray(dataset.y, dtype=np.float64), loss=replace(function, delta=(5e5,)))
+    np.testing.assert_allclose(fit_sklearn_baseline(kind, large)[0](rows) / 1e6, own, rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("mae", {"loss": "absolute_error"}),
+        ("quantile", {"loss": "quantile", "quantile": 0.9}),
+        ("huber", {}),
+        ("poisson", {"loss": "poisson"}),
+        ("gamma", {"loss": "gamma"}),
+    ],
+)
+def test_trees_have_the_loss_of_the_network_if_scikit_learn_has_it(
+    name: ObjectiveName, options: dict[str, Any]
+) -> None:
+    """It has no Huber loss for them."""
+    dataset = _skewed(LossFunction(name, 0.9))
+    rows = dataset.train
+    wanted = HistGradientBoostingRegressor(random_state=0, **options).fit(dataset.x[rows], dataset.y[rows, 0])
+    found = fit_sklearn_baseline("boosted", dataset)[0](dataset.test)
+    np.testing.assert_allclose(found[:, 0], wanted.predict(dataset.x[dataset.test]), rtol=1e-9)
+
+
+def test_on_a_log_scale_the_baselines_learn_logarithms() -> None:
+    """The line is that of logarithms, and all answers are above 0."""
+    dataset = replace(_skewed(LossFunction("squared_error")), target_scale="log")
+    rows = dataset.train
+    own = fit_sklearn_baseline("linear", dataset)[0](rows)
+    wanted = Ridge().fit(dataset.x[rows], np.log(dataset.y[rows, 0])).predict(dataset.x[rows])
+    np.testing.assert_allclose(np.log(own[:, 0]), wanted, atol=0.02)
+    trivial = fit_sklearn_baseline("trivial", dataset)[0](rows)
+    np.testing.assert_allclose(trivial, np.exp(np.log(dataset.y[rows]).mean()))
+
+
+@pytest.mark.parametrize("name", ["mae", "quantile", "huber", "poisson", "gamma"])
+@pytest.mark.parametrize("kind", ["trivial", "linear", "boosted"])
+def test_several_targets_and_weights_go_with_every_loss(kind: Kind, name: ObjectiveName) -> None:
+    """Each target has a model of its own, and rows of weight 0 do not count."""
+    dataset = _skewed(LossFunction(name, 0.9, (0.5,)), targets=2)
+    weighted = replace(dataset, weights=np.where(np.arange(900) % 3, 1.0, 0.0))
+    found = fit_sklearn_baseline(kind, weighted)[0](dataset.test)
+    assert found.shape == (300, 2)
+    assert np.isfinite(found).all()
+
+
+def test_a_linear_program_reads_a_part_of_many_rows_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its time grows with the square of the rows."""
+    monkeypatch.setattr(sklearn_baselines, "MOST_QUANTILE_ROWS", 100)
+    _, note = fit_sklearn_baseline("linear", _skewed(LossFunction("mae")))
+    assert note == "baseline: the linear model is fitted to 100 of the 600 training rows"
+    assert fit_sklearn_baseline("linear", _skewed(LossFunction("huber")))[1] == ""

@@ -11,7 +11,7 @@ from onnx import numpy_helper
 from kan_model import KAN, KANConfig, SymbolicEdge
 from kan_model.lowering import lower
 from kan_model.lowering.checks.reference import Reference
-from kan_model.lowering.checks.rounding import float32_edge_errors, float32_error, rounding
+from kan_model.lowering.checks.rounding import float32_edge_errors, float32_error, is_steep, rounding
 from kan_model.lowering.emit.network import explaining_model, predicting_model
 from kan_model.lowering.strategies.closed_form import ClosedForm
 
@@ -168,3 +168,9 @@ def test_of_splines_nothing_is_open(make_kan: MakeKAN) -> None:
     """For splines alone nothing is excused, also far outside."""
     kan = make_kan()
     assert float32_error(kan, torch.full((3, 3), 1e6, dtype=torch.float64), None).max() == 0
+
+
+def test_an_infinite_error_is_steep_however_many_rows_have_one() -> None:
+    """At the ends of the domain half of the rows lie at the end of a root's domain; their median is infinite too."""
+    inherent = np.array([[np.inf, 1.0], [np.inf, 1.0], [np.inf, 1.0], [1.0, 20.0]])
+    assert is_steep(inherent).tolist() == [[True, False], [True, False], [True, False], [False, True]]

@@ -1,6 +1,16 @@
 """What a model wants, as lines of text."""
 
-from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, Column, DateEncoding, Feature, ModelManifest
+import pytest
+
+from kan_api.v1.manifest_pb2 import (
+    TASK_CLASSIFICATION,
+    TASK_REGRESSION,
+    Column,
+    DateEncoding,
+    Feature,
+    ModelManifest,
+    Objective,
+)
 from service.client.command.model_table import model_lines
 
 COLUMNS = [Column(name="age"), Column(name="colour", categories=["red", "blue, dark"]), Column(name="dose")]
@@ -25,6 +35,20 @@ def test_each_column_has_its_ground_and_its_gaps() -> None:
         'colour  words: "red", "blue, dark"            gives no answer',
         "dose    numbers, -1e-09 to 1e+07 in training  gives no answer",
     ]
+
+
+@pytest.mark.parametrize(
+    ("objective", "kind"),
+    [
+        (Objective(loss="quantile", quantile=0.9), "a number (the 0.9 quantile)"),
+        (Objective(loss="mae"), "a number (the median)"),
+        (Objective(loss="poisson"), "a number"),
+    ],
+)
+def test_an_answer_that_is_no_mean_is_named(objective: Objective, kind: str) -> None:
+    """A quantile of 0.9 is above nine of ten true values, so nobody should take it for the expected one."""
+    manifest = ModelManifest(name="m", version=3, target="y", task=TASK_REGRESSION, objective=objective)
+    assert next(model_lines(manifest)) == f'm version 3 answers "y", {kind}, to rows with these columns:\n'
 
 
 def test_a_gap_may_be_a_word_and_a_model_may_have_no_target_name() -> None:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import r2_score, root_mean_squared_error
+from sklearn.metrics import mean_pinball_loss, r2_score, root_mean_squared_error
 
-from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, ModelManifest
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, ModelManifest, Objective
 from service.client.answers import Prediction
 from service.client.command.score import Accuracy, Deviation, score_for
 from service.client.errors import InvalidInput
@@ -40,10 +40,30 @@ def test_a_target_among_several_is_compared_with_its_own_output() -> None:
     found = Prediction("m", 1, {"y": np.array([[5, 1], [6, 2]], np.float32)}, None, 0.0, 0.0)
     score = score_for(manifest, "t")
     score.add(rows([1, 2]), found)
-    assert score.summary().startswith("RMSE 0, R² 1.0000")
+    assert score.summary() == 'RMSE 0, R² 1.0000 (2 rows); compared is only "t"; the model answers "far" too'
     first = score_for(ModelManifest(task=TASK_REGRESSION, targets=["far", "near"]), "t")
     first.add(rows([5, 6]), found)
-    assert first.summary().startswith("RMSE 0, R² 1.0000")
+    assert first.summary() == (
+        'RMSE 0, R² 1.0000 (2 rows); compared is only "far", the first target, with column "t"; the model '
+        'answers "near" too'
+    )
+
+
+@pytest.mark.parametrize("quantile", [0.1, 0.5, 0.9])
+def test_a_quantile_has_its_own_loss(quantile: float) -> None:
+    """That of scikit-learn over all blocks; and the share that it promises, in place of RMSE and R²."""
+    random = np.random.default_rng(0)
+    truth = random.normal(size=50)
+    guess = random.normal(size=50).astype(np.float32)
+    manifest = ModelManifest(task=TASK_REGRESSION, objective=Objective(loss="quantile", quantile=quantile))
+    score = score_for(manifest, "t")
+    assert score.summary() == 'pinball loss unknown: no row has a value in column "t"'
+    for start in range(0, 50, 20):
+        score.add(rows(["", *truth[start : start + 20]]), numbers([0.0, *guess[start : start + 20]]))
+    loss, share, *_ = (float(word.strip(",")) for word in score.summary().split() if word[0].isdigit())
+    assert loss == pytest.approx(mean_pinball_loss(truth, guess.astype(np.float64), alpha=quantile), rel=1e-5)
+    assert share == pytest.approx(float((truth <= guess).mean()), abs=1e-4)
+    assert f"the {quantile:g} quantile (50 rows, 3 without a true value left out)" in score.summary()
 
 
 def test_accuracy_counts_over_blocks() -> None:
