@@ -28,7 +28,7 @@ from benchmarks.common.surroundings import surroundings
 from benchmarks.common.verdict import Verdict
 from kan_model import KAN, KANConfig
 from training.data.dataset import Dataset, prepare
-from training.data.objective import score
+from training.data.objective.loss import score
 from training.data.preparation import input_transform, new_network, output_transform, samples
 from training.data.samples import Samples
 from training.data.split import RowNumbers

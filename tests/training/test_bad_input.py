@@ -16,7 +16,7 @@ from torch import Tensor
 from kan_model import KAN, KANConfig, SymbolicEdge, fix_symbolic
 from kan_model.network import checkpoint
 from kan_model.onnx_runtime import run as run_model
-from training.data.loss_function import Task
+from training.data.objective.loss_function import Task
 from training.data.samples import Samples
 from training.errors import TrainingError
 from training.fitting.baseline import fit_baseline

@@ -20,8 +20,8 @@ from training.data.encoding import (
 )
 from training.data.float32_limits import warn_of_rounding
 from training.data.learned_features import learn_features, warn_of_numbers_as_words
-from training.data.loss_function import LossFunction
 from training.data.missing import gap_places, medians, select_rows
+from training.data.objective.loss_function import LossFunction
 from training.data.source import load_source
 from training.data.split import RowNumbers, Split, read_split_key, shortage, split_rows
 from training.data.table import Cells, Table
@@ -202,11 +202,8 @@ def _require_columns(recipe: Recipe, table: Table, inputs: tuple[str, ...], targ
 
 
 def _constant(x: Numbers, imputed: tuple[float | None, ...]) -> tuple[bool, ...]:
-    same = []
-    for column, value in zip(x.T, imputed, strict=True):
-        filled = np.where(np.isnan(column), 0.0 if value is None else value, column)
-        same.append(bool((filled == filled[0]).all()))
-    return tuple(same)
+    filled = np.where(np.isnan(x), [0.0 if value is None else value for value in imputed], x)
+    return tuple((filled == filled[0]).all(axis=0).tolist())
 
 
 def _constant_warnings(features: tuple[Feature, ...], constant: tuple[bool, ...]) -> list[str]:
@@ -220,8 +217,7 @@ def _constant_warnings(features: tuple[Feature, ...], constant: tuple[bool, ...]
 
 
 def _shortage_warnings(recipe: Recipe, split: Split) -> list[str]:
-    lack = shortage(recipe.split, split) if recipe.split.column is not None else ""
-    return [lack] if lack else []
+    return [lack] if recipe.split.column is not None and (lack := shortage(recipe.split, split)) else []
 
 
 def _class_warnings(y: Cells, classes: tuple[str, ...], split: Split) -> list[str]:

@@ -13,8 +13,8 @@ from kan_model.splines.bspline import uniform_knots
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
 from training.data.float32_limits import input_flaw
-from training.data.loss_function import LossFunction
-from training.data.objective import best_constant
+from training.data.objective.loss import best_constant
+from training.data.objective.loss_function import LossFunction
 from training.data.samples import Samples
 from training.data.split import RowNumbers
 from training.errors import DataError, quoted

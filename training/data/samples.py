@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from kan_model import KAN
-from training.data.loss_function import Loss, loss_function
+from training.data.objective.loss_function import Loss, loss_function
 from training.errors import FitRefused
 
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from kan_model import KAN
-from training.data.loss_function import Loss
-from training.data.objective import loss, score
+from training.data.objective.loss import loss, score
+from training.data.objective.loss_function import Loss
 from training.data.samples import Samples
 from training.ensemble.side_by_side import side_by_side
 from training.fitting.evaluation import answers

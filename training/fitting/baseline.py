@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from kan_model import KAN, parameter_count
-from training.data.loss_function import Loss
-from training.data.objective import loss, score
+from training.data.objective.loss import loss, score
+from training.data.objective.loss_function import Loss
 from training.data.samples import Samples, check_samples
 from training.fitting.evaluation import answers
 from training.fitting.fit import fit_module

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kan_model import KAN
 from kan_model.analysis.edge_values import first_flaw
-from training.data.loss_function import Loss, loss_function
+from training.data.objective.loss_function import Loss, loss_function
 from training.data.samples import Samples, check_rows, check_samples
 from training.fitting.evaluation import answers, block_rows
 from training.fitting.fit import TrainingDiverged, fit_module

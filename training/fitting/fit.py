@@ -11,8 +11,8 @@ from torch import nn
 
 from kan_model import KAN, refine_grid
 from kan_model.analysis.edge_values import first_flaw
-from training.data.loss_function import Loss
-from training.data.objective import loss
+from training.data.objective.loss import loss
+from training.data.objective.loss_function import Loss
 from training.data.samples import Samples, check_samples
 from training.errors import TrainingError
 from training.fitting.evaluation import answers

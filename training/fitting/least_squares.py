@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from training.data.loss_function import Loss, Task, loss_function
-from training.data.objective import loss
+from training.data.objective.loss import loss
+from training.data.objective.loss_function import Loss, Task, loss_function
 from training.data.samples import Samples
 from training.errors import FitRefused
 from training.fitting.evaluation import answers

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from training.data.loss_function import Task
-from training.data.objective import loss
+from training.data.objective.loss import loss
+from training.data.objective.loss_function import Task
 from training.data.samples import Samples
 from training.fitting.on_rows import OnRows, on_rows
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from kan_model import KAN
 from kan_model.analysis.penalty import unchecked_penalty
 from kan_model.network.edge_sums import is_plain
-from training.data.loss_function import Loss
-from training.data.objective import loss
+from training.data.objective.loss import loss
+from training.data.objective.loss_function import Loss
 from training.data.samples import Samples
 from training.errors import FitRefused
 from training.fitting.least_squares import LevenbergMarquardt

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from kan_model import KAN
-from training.data.loss_function import Loss
-from training.data.objective import loss, score
+from training.data.objective.loss import loss, score
+from training.data.objective.loss_function import Loss
 from training.data.samples import Samples
 from training.fitting.evaluation import answers
 

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from training.data.dataset import Dataset
-from training.data.loss_function import LossFunction
+from training.data.objective.loss_function import LossFunction
 from training.fitting.fit import FitState
 from training.fitting.record import Record
 from training.pipelines.watcher import Watcher

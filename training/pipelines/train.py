@@ -5,12 +5,12 @@ from training.data.preparation import input_transform, new_network, output_trans
 from training.data.source import load_source
 from training.fitting.fit import FitState
 from training.pipelines.continuation import continue_version
-from training.pipelines.fresh_fit import SingleFit, fresh_fit
+from training.pipelines.fresh.fit import SingleFit, fresh_fit
+from training.pipelines.fresh.judged_fit import JudgedFit
+from training.pipelines.fresh.kept_fit import KeptFit, stop_if_asked
+from training.pipelines.fresh.older_run import check_older_split
+from training.pipelines.fresh.refit import fit_again
 from training.pipelines.interruption import Interruption, catch_interruption
-from training.pipelines.judged_fit import JudgedFit
-from training.pipelines.kept_fit import KeptFit, stop_if_asked
-from training.pipelines.older_run import check_older_split
-from training.pipelines.refit import fit_again
 from training.pipelines.release import export_graphs, judge_on_test, make_report, publish_version
 from training.pipelines.run import Run
 from training.pipelines.run_folder import RunError

@@ -10,8 +10,8 @@ from sklearn import metrics as sk
 
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
-from training.data.loss_function import Loss, LossFunction, loss_function
-from training.data.objective import loss
+from training.data.objective.loss import loss
+from training.data.objective.loss_function import Loss, LossFunction, loss_function
 from training.data.split import RowNumbers
 from training.data.table import Cells
 from training.recipe.sections import TargetScale

@@ -23,8 +23,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from training.data.encoding import Numbers
-from training.data.loss_function import LossFunction
-from training.data.objective import best_constant
+from training.data.objective.loss import best_constant
+from training.data.objective.loss_function import LossFunction
 
 Kind = Literal["trivial", "linear", "boosted"]
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from kan_model import KAN
-from training.data.objective import best_constant, loss
+from training.data.objective.loss import best_constant, loss
 from training.data.preparation import samples
 from training.fitting.evaluation import answers
 from training.steps.doubtful_rows import find_doubtful

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
-from training.data.loss_function import LossFunction
+from training.data.objective.loss_function import LossFunction
 from training.data.split import RowNumbers
 from training.steps.baseline_regressors import MOST_QUANTILE_ROWS, is_linear_program, regressor, target_unit
 from training.steps.baseline_regressors import Kind as Kind

@@ -8,8 +8,8 @@ import torch
 from kan_model import KAN
 from kan_model.network.transform import InputTransform, OutputTransform
 from training.data.dataset import Dataset
-from training.data.loss_function import LossFunction
-from training.data.objective import loss
+from training.data.objective.loss import loss
+from training.data.objective.loss_function import LossFunction
 from training.data.preparation import fitted_loss, samples
 from training.data.samples import Samples
 from training.errors import TrainingError

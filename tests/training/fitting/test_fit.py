@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from kan_model import KAN, KANConfig
-from training.data.loss_function import Task
+from training.data.objective.loss_function import Task
 from training.data.samples import Samples
 from training.errors import FitRefused
 from training.fitting.fit import FitState, TrainingDiverged, begin, fit, fit_steps

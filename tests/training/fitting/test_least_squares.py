@@ -12,7 +12,7 @@ from sklearn.metrics import log_loss
 from torch import nn
 
 from kan_model import KAN, KANConfig, SymbolicEdge, refine_grid
-from training.data.loss_function import Task
+from training.data.objective.loss_function import Task
 from training.data.samples import Samples
 from training.errors import FitRefused
 from training.fitting.baseline import fit_baseline

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, jacrev
 
 from kan_model import KAN, KANConfig
-from training.data.loss_function import Task
+from training.data.objective.loss_function import Task
 from training.data.samples import Samples
 from training.fitting import normal_equations
 from training.fitting.normal_equations import LeastSquares

@@ -13,8 +13,8 @@ from torch import Tensor
 from kan_model import KAN, KANConfig, KANLayer, SymbolicEdge, adapt_grid, fix_symbolic, refine_grid
 from kan_model.analysis.penalty import penalty
 from kan_model.network.layer import Outside
-from training.data.loss_function import Task
-from training.data.objective import loss
+from training.data.objective.loss import loss
+from training.data.objective.loss_function import Task
 from training.data.samples import Samples
 from training.fitting.fit import FitState, TrainingDiverged, begin, fit, fit_steps
 from training.recipe.fit_sections import FitSection, SparsifySection

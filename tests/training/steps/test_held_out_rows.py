@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.data.loss_function import Task
+from training.data.objective.loss_function import Task
 from training.pipelines.run import Run
 from training.pipelines.run_folder import RunFolder
 from training.pipelines.train import train

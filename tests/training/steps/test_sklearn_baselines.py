@@ -13,8 +13,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from training.data.dataset import Dataset, prepare
 from training.data.encoding import Numbers
-from training.data.loss_function import LossFunction
-from training.data.objective import loss
+from training.data.objective.loss import loss
+from training.data.objective.loss_function import LossFunction
 from training.recipe.config import Recipe, load_recipe, parse_recipe
 from training.recipe.sections import ObjectiveName
 from training.steps import sklearn_baselines

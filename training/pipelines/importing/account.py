@@ -8,7 +8,7 @@ import numpy as np
 from kan_api.v1 import manifest_pb2 as pb
 from kan_model import KAN
 from training.data.encoding import Numbers
-from training.data.loss_function import Task
+from training.data.objective.loss_function import Task
 from training.errors import quoted
 from training.pipelines.importing.rows import Given, Target, read_held_out, read_training, spread
 from training.pipelines.importing.wanted import Import, ImportRefused, check_different

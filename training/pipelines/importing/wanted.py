@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from training.data.loss_function import Task
+from training.data.objective.loss_function import Task
 from training.errors import TrainingError, quoted
 from training.recipe.sections import ModelSection
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from training.data.dataset import Dataset
 from training.errors import Interrupted
 from training.fitting.fit import FitState
-from training.pipelines.fresh_fit import FreshFit
+from training.pipelines.fresh.fit import FreshFit
 from training.pipelines.interruption import Interruption
 from training.pipelines.run_folder import RunFolder, RunIdentity, identity_of
 from training.pipelines.watcher import Watcher

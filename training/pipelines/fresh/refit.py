@@ -6,9 +6,9 @@ from training.data.dataset import prepare_table
 from training.data.preparation import input_transform, output_transform
 from training.data.table import Table
 from training.ensemble.plan import EnsembleFit
+from training.pipelines.fresh.judged_fit import JudgedFit
+from training.pipelines.fresh.kept_fit import KeptFit, stop_if_asked
 from training.pipelines.interruption import Interruption
-from training.pipelines.judged_fit import JudgedFit
-from training.pipelines.kept_fit import KeptFit, stop_if_asked
 from training.pipelines.run import Run
 from training.pipelines.watcher import Watcher
 from training.publishing.export import Trained

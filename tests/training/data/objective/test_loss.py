@@ -8,8 +8,8 @@ from sklearn import metrics as sk
 from sklearn.linear_model import GammaRegressor, PoissonRegressor, QuantileRegressor
 from torch import Tensor
 
-from training.data.loss_function import LossFunction, Task
-from training.data.objective import best_constant, loss, score
+from training.data.objective.loss import best_constant, loss, score
+from training.data.objective.loss_function import LossFunction, Task
 from training.data.samples import Samples
 from training.errors import FitRefused
 from training.fitting.fit import fit_module

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, mse_loss
 
-from training.data.loss_function import Loss, LossFunction, loss_function
+from training.data.objective.loss_function import Loss, LossFunction, loss_function
 
 # The best constant of the Huber loss is found by so many reweighted means; it is exact to many digits after 20.
 _HUBER_STEPS = 50

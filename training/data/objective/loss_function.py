@@ -1,6 +1,6 @@
 """Which loss training minimizes.
 
-:mod:`training.data.objective` computes it. This module does without torch, which takes seconds to import.
+:mod:`training.data.objective.loss` computes it. This module does without torch, which takes seconds to import.
 
 Each loss of a regression has an answer that is the best constant, and so tells what a fitted model answers:
 

@@ -1,0 +1,1 @@
+"""What training minimizes: which loss, and its computation by torch."""
