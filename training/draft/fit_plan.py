@@ -39,8 +39,9 @@ def plan_fit(rows: int, inputs: int, outputs: int) -> FitPlan:
     german and breast_cancer was lower than with 500, and that of concrete and boston a fifth higher; with 2,000 that of
     concrete was an eighth lower. So the candidates differ in this, and the out-of-fold answers choose.
 
-    For regressions 4 members of 16 nodes were better than 8 of 8, which cost the same to serve; for two classes 8 of 4
-    were at least as good as both, at half of the cost.
+    For regressions and several classes 4 members of 16 nodes were better than 8 of 8, which cost the same to serve; for
+    two classes 8 of 4 were at least as good as both, at half of the cost. For several classes and many rows 4 of 32 or 64
+    were better still, and trees are slow to serve there.
 
     Args:
         rows: Rows of the table.
@@ -50,7 +51,7 @@ def plan_fit(rows: int, inputs: int, outputs: int) -> FitPlan:
     trains = max(1, round(rows * _TRAINS))
     batch_rows = 128 if trains <= 16_000 else 256
     updates_per_epoch = max(1, math.ceil(trains / batch_rows))
-    members, hidden = (4, 16) if outputs == 1 else (8, 4) if outputs == 2 else (8, 8 if trains <= 2 * _SMALL else 16)
+    members, hidden = (8, 4) if outputs == 2 else (4, 16 if outputs == 1 else _nodes_for_classes(trains))
     longer = max(1.0, math.sqrt(trains / _SMALL))
     grid = max(1, min(6, trains // 10))
     kinds = [
@@ -68,6 +69,10 @@ def plan_fit(rows: int, inputs: int, outputs: int) -> FitPlan:
         plan = CandidatePlan(epochs, faster * learning_rate, weight_decay, smoothness, why)
         plans.setdefault((epochs, weight_decay), plan)
     return FitPlan(hidden, grid, members, batch_rows, 10.0, tuple(plans.values()))
+
+
+def _nodes_for_classes(trains: int) -> int:
+    return 16 if trains <= 1_000 else 32 if trains <= 10_000 else 64
 
 
 def fit_lines(plan: FitPlan, what: str) -> list[str]:

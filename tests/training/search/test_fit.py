@@ -79,7 +79,7 @@ def test_the_candidate_with_the_lowest_loss_is_published(run: Callable[..., Run]
     assert min(losses) == losses[1]
     assert sorted(metrics[f"search_candidate_{number}_members"] for number in (1, 2, 3)) == [2, 2, 4]
     assert any("candidate 2 was chosen" in note for note in published.notes)
-    assert watching.messages[0].startswith("candidate 1 of 3, members 1 to 1: out-of-fold loss")
+    assert watching.messages[0].startswith("candidate 1 of 3, members 1 to 2: out-of-fold loss")
     assert watching.shares == sorted(watching.shares)
     assert watching.shares[-1] == 1.0
 
