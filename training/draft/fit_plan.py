@@ -40,8 +40,8 @@ def plan_fit(rows: int, inputs: int, outputs: int) -> FitPlan:
     concrete was an eighth lower. So the candidates differ in this, and the out-of-fold answers choose.
 
     For regressions and several classes 4 members of 16 nodes were better than 8 of 8, which cost the same to serve; for
-    two classes 8 of 4 were at least as good as both, at half of the cost. For several classes and many rows 4 of 32 or 64
-    were better still, and trees are slow to serve there.
+    two classes 8 of 4 were at least as good as both, at half of the cost. For several classes and many rows 4 of 32 or
+    64 were better still, and trees are slow to serve there.
 
     Args:
         rows: Rows of the table.
