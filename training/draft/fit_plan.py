@@ -107,7 +107,7 @@ def fit_lines(plan: FitPlan, what: str) -> list[str]:
         "refit = true  # the test rows judge this fit; then all rows are fitted again, and that fit is published",
         "",
         "[search]  # the candidate with the best out-of-fold answers is published; fewer candidates cost less",
-        f"budget = {plan.budget:g}  # billions of edges: the most work of the fit",
+        f"budget = {plan.budget:g}  # billions of edges, about 9 seconds each: the most work of the search",
     ]
     for candidate in plan.candidates:
         lines += [
