@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -88,6 +88,10 @@ class Dataset:
         """One name per input of the network: the features, then the gap inputs."""
         names = [feature.name for feature in self.features]
         return (*names, *(gap_input_name(names[place]) for place in self.gaps))
+
+    def without_validation(self) -> "Dataset":
+        """The same table whose validation rows train too."""
+        return replace(self, train=np.concatenate([self.train, self.validation]), validation=self.validation[:0])
 
 
 def prepare(recipe: Recipe) -> Dataset:
@@ -208,12 +212,8 @@ def _constant(x: Numbers, imputed: tuple[float | None, ...]) -> tuple[bool, ...]
 
 def _constant_warnings(features: tuple[Feature, ...], constant: tuple[bool, ...]) -> list[str]:
     names = [feature.name for feature, same in zip(features, constant, strict=True) if same]
-    if not names:
-        return []
-    return [
-        f"{len(names)} of {len(features)} inputs hold one value only in the training rows and get weight zero: "
-        f"{quoted_list(names)}"
-    ]
+    text = f"{len(names)} of {len(features)} inputs hold one value only in the training rows and get weight zero: "
+    return [text + quoted_list(names)] if names else []
 
 
 def _shortage_warnings(recipe: Recipe, split: Split) -> list[str]:

@@ -176,12 +176,15 @@ def _constant_inputs(dataset: Dataset) -> NDArray[np.bool_]:
 
 
 def _check_rows(dataset: Dataset, recipe: Recipe) -> None:
-    """Refuse a grid with more intervals than training rows: the rows cannot determine its splines."""
+    """Refuse a grid with more intervals than training rows: the rows cannot determine its splines.
+
+    The training part counts, also where the rows of the validation part train too: [adapt] and scaling follow it.
+    """
     finest, rows = recipe.fit.grids[-1], len(dataset.train)
     if finest > rows:
         raise DataError(
-            f"{dataset.source}: [fit] grids has {finest} intervals for {rows} training rows; wanted at most {rows}, or "
-            "more rows"
+            f"{dataset.source}: [fit] grids has {finest} intervals for the {rows} rows of the training part; wanted at "
+            f"most {rows}, or more rows"
         )
 
 

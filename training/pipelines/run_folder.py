@@ -165,7 +165,7 @@ class RunFolder:
             state.unlink(missing_ok=True)
 
     def save_result(self, kan: KAN, held_out: pd.DataFrame) -> None:
-        """Keep the trained network and the rows it never saw, the latter as kan-client reads them."""
+        """Keep the trained network and the test rows, the latter as kan-client reads them."""
         checkpoint.save(kan, self.path / "kan.safetensors")
         # Words are always quoted: pandas leaves a lone carriage return bare, which breaks the line.
         text = held_out.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)

@@ -12,6 +12,8 @@ from training.errors import quoted
 from training.recipe.fit_sections import CandidateSection
 
 _WANTED = {
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "float_type": "a number",

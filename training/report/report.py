@@ -35,6 +35,7 @@ _PARTS = {
     "test_": "test rows",
     BEFORE: "test rows, the version before",
 }
+_PARTS_OF_REFIT = {"validation_": "the same rows, each out of its fold", "test_": "test rows, the fit before the refit"}
 
 
 @dataclass(frozen=True)
@@ -121,9 +122,11 @@ def _verdict(manifest: ModelManifest) -> str:
 
 def _metrics(manifest: ModelManifest) -> str:
     """A table with one column per metric and one line per part of the data, and per baseline on the test rows."""
-    heads = _PARTS | {
-        f"{prefix}test_": f"test rows, {baseline_name(kind, manifest)}" for kind, prefix in BASELINES.items()
-    }
+    heads = (
+        _PARTS
+        | (_PARTS_OF_REFIT if manifest.data.refit else {})
+        | {f"{prefix}test_": f"test rows, {baseline_name(kind, manifest)}" for kind, prefix in BASELINES.items()}
+    )
     parts = [part for part in heads if any(name.startswith(part) for name in manifest.metrics)]
     if not parts:
         return paragraph("Not measured: there were no rows with known true values.")
@@ -194,11 +197,11 @@ def _data(manifest: ModelManifest) -> str:
     counts = {
         "rows that trained": data.train_rows,
         "rows that chose the network": data.validation_rows,
-        "rows of them that tested the fit before the last" if data.refit else "rows that tested it": data.test_rows,
+        "of these, rows that tested the fit before the refit" if data.refit else "rows that tested it": data.test_rows,
         "rows left out": data.dropped_rows,
     }
-    # For an imported network a count of 0 means that it is not known.
-    shown = {name: count for name, count in counts.items() if count or not manifest.HasField("origin")}
+    # For an imported network a count of 0 means that it is not known; after a refit out-of-fold answers have chosen.
+    shown = {name: count for name, count in counts.items() if count or not (manifest.HasField("origin") or data.refit)}
     text = ""
     if data.source:
         rows = [["table", data.source], *([name, f"{count:,}"] for name, count in shown.items())]

@@ -31,7 +31,8 @@ def of_run(published: Published, held_out: Path) -> str:
         if name.startswith("test_")
     )
     precision = f" in {lowering.precision}; float32 less this: {losses}" if losses else ""
-    judged = f"  test      {manifest.data.test_rows} rows: {_metrics(manifest, 'test_')}  ({held_out})"
+    when = " before the refit" if manifest.data.refit else ""
+    judged = f"  test      {manifest.data.test_rows} rows{when}: {_metrics(manifest, 'test_')}  ({held_out})"
     each = [f"  {target}: {_metrics(manifest, 'test_', f'_of_{target}')}" for target in manifest.targets]
     verdict, warnings = judge_version(manifest)
     return "\n".join(

@@ -1,5 +1,7 @@
 """What a recipe can ask for after the fit: a smaller network, one made of formulas, and what there is to know of it."""
 
+from dataclasses import replace
+
 from kan_model import KAN
 from training.recipe.config import Recipe
 from training.steps.attribution import add_attribution
@@ -39,5 +41,7 @@ def finish(kan: KAN, recipe: Recipe, table: StepData, check: Check, on_message: 
         done = add_attribution(done, recipe.attribution, table)
         check()
     if recipe.baseline is not None:
-        done = compare_with_baselines(done, kan, recipe.baseline, recipe.fit, table, check, on_message)
+        # The members of an ensemble train on the validation rows too.
+        rows = table if recipe.ensemble is None else replace(table, dataset=table.dataset.without_validation())
+        done = compare_with_baselines(done, kan, recipe.baseline, recipe.fit, rows, check, on_message)
     return done

@@ -73,7 +73,11 @@ class TablePass:
         """
         for line in lines(self._job.style, [*self._job.keep, *self._names], self._rows(text, printed)):
             printed.write(line)
-        return self._score.summary() if self._score else ""
+        if self._score is None:
+            return ""
+        # Its test rows have trained it too, so no row of its table tells how good it is.
+        warning = "; too good for rows of the table that trained it" if self._manifest.data.refit else ""
+        return self._score.summary() + warning
 
     def _rows(self, text: Replay, printed: Printed) -> Iterator[Sequence[Cell]]:
         """The cells to print, row by row. The next block is read when the previous block has been printed."""
@@ -99,7 +103,7 @@ class TablePass:
         """If the file seems to have the true values, how to compare the answers with them."""
         targets = target_names(self._manifest)
         found = [f"--target {shlex.quote(target)}" for target in targets if target in ignored]
-        if not found:
+        if not found or self._manifest.data.refit:
             return ""
         answers = "the answers" if len(targets) == 1 else "the answers to one target"
         return f"; {' or '.join(found[:_MOST_NAMED])} compares {answers} with the true values"

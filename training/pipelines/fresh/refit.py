@@ -69,5 +69,6 @@ def fit_again(
             **way.metrics(state),
         },
         attribution=finished.attribution,
+        judged=judged.judged and replace(judged.judged, which="test rows, by the fit before the refit"),
         tested_rows=tested,
     )
