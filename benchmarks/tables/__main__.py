@@ -17,7 +17,7 @@ from benchmarks.tables.measure import keep, measure
 from benchmarks.tables.methods.fits import ROOT
 from benchmarks.tables.methods.ours import NAME as OURS
 from benchmarks.tables.needed import modules_of, tell_missing
-from benchmarks.tables.report.bounds import judge
+from benchmarks.tables.report.bounds import Judged, judge
 from benchmarks.tables.report.findings import collect
 from benchmarks.tables.report.notes import last_line
 from benchmarks.tables.report.page import page
@@ -66,8 +66,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.markdown.write_text(text, encoding="utf-8")
     # Numbers of a part of the half would pass for those of the whole.
     if counts and options.splits == SPLITS and len(findings.tables) == sum(each.half == "reported" for each in SOURCES):
-        record.end(record.PATH, code, {each.verdict.what: each.verdict.measured for each in judged})
+        record.end(record.PATH, code, {_name(each): each.verdict.measured for each in judged})
     return 0 if all(each.verdict.keeps(each.verdict.must) for each in judged) else 1
+
+
+def _name(judged: Judged) -> str:
+    """Of a bound; several differ in their rows only."""
+    return f"{judged.verdict.what} {judged.verdict.rows}".strip()
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

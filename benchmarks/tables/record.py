@@ -16,7 +16,7 @@ class RecordError(Exception):
 
 
 def begin(path: Path, commit: str, code: str) -> None:
-    """Kept a run before its first fit. A run of the same code goes on with the one that is recorded.
+    """Record a run before its first fit. A run of the same code goes on with the one that is recorded.
 
     Args:
         path: The JSON file of the runs.

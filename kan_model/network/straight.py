@@ -46,7 +46,7 @@ def straighten(layer: KANLayer, low: Tensor, high: Tensor) -> KANLayer:
 
 
 def straight_inputs(layer: KANLayer) -> Flags:
-    """The inputs that feed straight edges only, symbolic ones aside; none under ``decay``: bool ``[inputs]``."""
+    """The inputs whose spline edges are all straight: bool ``[inputs]``. Under ``decay`` no edge is."""
     mask = layer.edge_mask.numpy() != 0
     if layer.outside != "clamp":
         return np.zeros(layer.inputs, bool)

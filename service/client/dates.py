@@ -46,6 +46,8 @@ def _text(cell: object, form: str) -> tuple[str | None, str]:
         return str(cell), ISO  # "NaT" of pandas' missing date
     if isinstance(cell, float) and np.isnan(cell):
         return "", form
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell)), form  # pandas reads whole numbers with a gap as floats
     if isinstance(cell, int | np.integer) and not isinstance(cell, bool):
         return str(cell), form  # such as 20240131, of JSON lines or an array
     return (cell if isinstance(cell, str) else None), form

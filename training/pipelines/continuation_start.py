@@ -167,4 +167,9 @@ def _write_warnings(version: Version, dataset: Dataset) -> list[str]:
             f"{len(absent)} of {len(dataset.classes)} classes have no new row to train, and may be answered less often "
             f"where the new rows lie: {quoted_list(absent)}"
         )
+    if version.manifest.data.refit and dataset.source == version.manifest.data.source:
+        warnings.append(
+            f"version {number} was fitted on all rows of a table of this name; where these rows are among them, the "
+            "test scores of both versions are too good"
+        )
     return warnings

@@ -81,7 +81,7 @@ def _fit_and_judge(run: Run, dataset: Dataset, stop: Interruption, watcher: Watc
     state = fit.go_on(_start_or_resume(run, fit, table), stop, watcher)
     network, chosen = way.network(state), way.chosen(state)
     diagnostics = way.notes(state)
-    # A refit is attributed itself.
+    # The refit computes the attribution of its own network.
     steps = chosen.model_copy(update={"attribution": None}) if chosen.ensemble and chosen.ensemble.refit else chosen
     with torch_threads(threads_for(network, recipe.fit.batch_rows or len(dataset.train))):
         finished = finish(network, steps, table, lambda: stop_if_asked(stop, run.folder), watcher.on_message)

@@ -25,10 +25,12 @@ def of_run(published: Published, held_out: Path) -> str:
     manifest, lowering = published.manifest, published.manifest.lowering
     silent = manifest.metrics.get(f"test_{UNANSWERED}", 0)
     unanswered = [f"  warning   no answer to {silent:.0f} test rows; the scores are of the others"] if silent else []
+    # After a refit the test rows have judged another network.
+    part = "train_" if manifest.data.refit else "test_"
     losses = ", ".join(
-        f"{shown_name(name.removeprefix('test_'))} {value:+.4g}"
+        f"{shown_name(name.removeprefix(part))} {value:+.4g}"
         for name, value in sorted(lowering.precision_loss.items())
-        if name.startswith("test_")
+        if name.startswith(part)
     )
     precision = f" in {lowering.precision}; float32 less this: {losses}" if losses else ""
     when = " before the refit" if manifest.data.refit else ""

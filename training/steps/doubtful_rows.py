@@ -21,7 +21,7 @@ _MOST_NUMBERS = 2**20
 
 
 def find_doubtful(kan: KAN, rows: Tensor) -> tuple[tuple[int, int, int], list[int]] | None:
-    """The first edge of which rounding decides whether it has an answer to some row, and these rows.
+    """The first edge that has an answer to some rows only by rounding, and these rows.
 
     Args:
         kan: The network; it has a finite answer to all rows.

@@ -34,7 +34,12 @@ def predicting_model(
     features = count_features(kan.width[0], inputs)
     graph = GraphBuilder(INPUT_NAME, features)
     value = emit_inputs(graph, inputs, compact.nodes[0], features)
-    last = scale_last_layer(compact.layers[-1], compact.constant(len(compact.layers) - 1), outputs)
+    # Large targets would leave the range of float16.
+    last = (
+        None
+        if precision == "float16"
+        else scale_last_layer(compact.layers[-1], compact.constant(len(compact.layers) - 1), outputs)
+    )
     for index, layer in enumerate(compact.layers):
         graph.scope = f"layer{index}"
         constant = compact.constant(index)

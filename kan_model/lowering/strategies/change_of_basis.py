@@ -14,7 +14,7 @@ Values = NDArray[np.float64]
 _INPUTS_AT_ONCE = 64
 
 
-def spline_weights(layer: KANLayer, functions: Callable[[Values, slice], Values]) -> Values:
+def spline_weights(layer: KANLayer, functions: Callable[[Values, slice], Values], *, by_knots: bool = True) -> Values:
     """Weights of functions that span the layer's splines, by least squares in float64 on points in every interval.
 
     Under ``clamp`` the points fill the domain, under ``decay`` the whole range of the knots.
@@ -23,13 +23,14 @@ def spline_weights(layer: KANLayer, functions: Callable[[Values, slice], Values]
         layer: The layer.
         functions: Takes points ``[points, inputs]`` and the slice of the layer's inputs that they belong to; returns
             values ``[columns, points, inputs]``.
+        by_knots: The functions depend on an input's knots only. False: on its coefficients too.
 
     Returns:
         ``[columns, inputs, outputs]``.
     """
-    # If all inputs have the same grid, one solution serves all.
+    # If all inputs have the same functions, one solution serves all.
     knots = layer.all_knots().detach().double()
-    same = bool((knots == knots[0]).all())
+    same = by_knots and bool((knots == knots[0]).all())
     solutions = []
     for start in range(0, 1 if same else layer.inputs, _INPUTS_AT_ONCE):
         part = slice(start, 1 if same else start + _INPUTS_AT_ONCE)

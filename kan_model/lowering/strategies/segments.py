@@ -63,7 +63,8 @@ class Segments:
             powers = (clipped - start[:, None, part]) ** layer.degree
             return np.concatenate([powers, np.ones((1, *points.shape))])
 
-        weight = spline_weights(layer, functions)
+        # Uneven grids are cut by the coefficients.
+        weight = spline_weights(layer, functions, by_knots=layer.knots is None)
         ends = np.stack([(low - start) ** layer.degree, (high - start) ** layer.degree])
         return Columns((Term(value, weight[:-1], float(ends.min()), float(ends.max())),), weight[-1])
 

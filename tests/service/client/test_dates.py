@@ -14,7 +14,15 @@ ISO = DateEncoding(format="iso", first_day="2024-03-01")
 
 @pytest.mark.parametrize(
     "cell",
-    ["2024-03-05", "20240305", 20240305, np.int64(20240305), datetime.date(2024, 3, 5), pd.Timestamp("2024-03-05")],
+    [
+        "2024-03-05",
+        "20240305",
+        20240305,
+        np.int64(20240305),
+        20240305.0,
+        datetime.date(2024, 3, 5),
+        pd.Timestamp("2024-03-05"),
+    ],
 )
 def test_one_date_has_the_same_numbers_however_it_comes(cell: object) -> None:
     """Four days after the first day of the training, in March, on a Tuesday."""

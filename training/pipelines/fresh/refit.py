@@ -1,5 +1,6 @@
 """The refit of an ensemble on all rows, after the test rows have judged it."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from training.data.dataset import prepare_table
@@ -13,8 +14,13 @@ from training.pipelines.run import Run
 from training.pipelines.watcher import Watcher
 from training.publishing.export import Trained
 from training.publishing.manifest import predict
-from training.publishing.metrics import evaluate
+from training.publishing.metric_names import shown_name
+from training.publishing.metrics import score_rows
 from training.steps import StepData, finish
+from training.threads import threads_for, torch_threads
+
+# A refit whose out-of-fold error is so many times that of the fit before is told.
+_WORSE = 1.2
 
 
 def fit_again(
@@ -49,9 +55,12 @@ def fit_again(
     watcher.on_refit(dataset, recipe)
     resumed = run.resume and fit.folder.has_state()
     state = fit.go_on(fit.folder.load_state(fit.identity)[0] if resumed else way.begin(), stop, watcher)
-    finished = finish(way.network(state), recipe, table, lambda: stop_if_asked(stop, run.folder), watcher.on_message)
-    test = evaluate(judged.dataset, lambda rows: predict(judged.trained, judged.dataset.x[rows]))
-    tested = len(judged.dataset.test)
+    network = way.network(state)
+    with torch_threads(threads_for(network, recipe.fit.batch_rows or len(dataset.train))):
+        finished = finish(network, recipe, table, lambda: stop_if_asked(stop, run.folder), watcher.on_message)
+    tested, metrics = len(judged.dataset.test), way.metrics(state)
+    answers = predict(judged.trained, judged.dataset.x[judged.dataset.test])
+    test = score_rows(judged.dataset, judged.dataset.test, answers)
     return replace(
         judged,
         dataset=dataset,
@@ -60,15 +69,27 @@ def fit_again(
         notes=(
             *judged.notes,
             *way.notes(state),
+            *_warn_of_worse(judged.metrics, metrics),
             *finished.notes,
             f"refit     on all {len(dataset.train)} rows; the {tested} test rows judged the fit before it",
         ),
         metrics={
             **judged.metrics,
-            **{name: value for name, value in test.items() if name.startswith("test_")},
-            **way.metrics(state),
+            **{f"test_{name}": value for name, value in test.items()},
+            **metrics,
         },
         attribution=finished.attribution,
         judged=judged.judged and replace(judged.judged, which="test rows, by the fit before the refit"),
         tested_rows=tested,
     )
+
+
+def _warn_of_worse(before: Mapping[str, float], after: Mapping[str, float]) -> Iterator[str]:
+    """That the test rows are harder than the others: then no score tells how good the published network is."""
+    for name in ("validation_log_loss", "validation_rmse"):
+        if name in before and name in after and after[name] > _WORSE * before[name]:
+            shown = shown_name(name.removeprefix("validation_"))
+            yield (
+                f"warning   the out-of-fold {shown} rose from {before[name]:.4g} to {after[name]:.4g} in the refit: "
+                "rows of the test part are unlike the others, or one of them is far off"
+            )

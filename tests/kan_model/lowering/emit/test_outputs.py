@@ -54,6 +54,19 @@ def test_a_small_center_takes_no_operator(make_kan: Callable[..., KAN]) -> None:
     assert large == [*plain, "Add"]
 
 
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_large_and_small_targets_fit_into_float16(scale: float, make_kan: Callable[..., KAN]) -> None:
+    """The scaling stays float32, so the answers differ from those of float32 by float16's rounding alone."""
+    kan = make_kan((3, 4, 2), dtype=torch.float32)
+    outputs = Affine(vector(0, 0), vector(scale, scale))
+    strategies = [RadialPowers(), RadialPowers()]
+    half, single = (
+        run(predicting_model(kan, None, outputs, strategies, precision), ROWS) / scale
+        for precision in ("float16", "float32")
+    )
+    np.testing.assert_allclose(half, single, atol=0.05)
+
+
 def test_exp_follows_the_last_layer(make_kan: Callable[..., KAN], float64_answers: Answers) -> None:
     """Its logarithm is scaled in the weights; the answers are float64's."""
     kan = make_kan((3, 4, 1), dtype=torch.float32)

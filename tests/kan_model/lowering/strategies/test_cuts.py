@@ -56,6 +56,18 @@ def powers(layer: KANLayer, breaks: Values, place: int, ends: tuple[int, ...]) -
     return total
 
 
+def test_inputs_of_one_grid_have_cuts_of_their_own(float64_answers: Answers) -> None:
+    """Four inputs with the same uneven knots and other coefficients: the cuts differ, and every answer is right."""
+    knots = torch.from_numpy(np.cumsum(np.random.default_rng(0).uniform(0.05, 1, 19)).astype(np.float32)).expand(4, 19)
+    coefficients = torch.from_numpy(np.random.default_rng(1).uniform(-1, 1, (3, 4, 15)).astype(np.float32))
+    layer = KANLayer(torch.zeros(3, 4), coefficients, degree=3, outside="clamp", knots=knots)
+    assert len(np.unique(cut_by_jumps(layer, knots[:, 3:-3].double().numpy().T, 3).ends, axis=1).T) > 1
+    kan = KAN.of_layers([layer])
+    rows = np.random.default_rng(2).uniform(float(knots[0, 3]), float(knots[0, -4]), (200, 4)).astype(np.float32)
+    got = run(predicting_model(kan, None, None, [Segments(5)]), rows)
+    np.testing.assert_allclose(got, float64_answers(kan, rows), atol=1e-4)
+
+
 def test_narrow_intervals_keep_their_digits(float64_answers: Answers) -> None:
     """Three of 1:1000 between wide ones: in the middle of a segment, as evenly cut, they would cost all digits."""
     narrow = [1.0, 0.001, 0.001, 0.001, *[1.0] * 6]

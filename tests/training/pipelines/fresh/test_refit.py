@@ -103,8 +103,11 @@ def test_a_fresh_run_forgets_the_refit_of_an_older_one(run: Callable[..., Run]) 
     with pytest.raises(Interrupted):
         train(run("run"), Watching(stop_after=27))
     given = run("run", steps=5)
-    published = train(replace(given, fresh=True), Watcher())
-    assert published.manifest.data.refit
+    assert (given.folder.path / "refit.pt").exists()
+    with pytest.raises(Interrupted):
+        train(replace(given, fresh=True), Watching(stop_after=2))
+    assert not (given.folder.path / "refit.pt").exists()
+    assert train(replace(given, resume=True), Watcher()).manifest.data.refit
 
 
 def test_each_split_gives_all_its_rows(run: Callable[..., Run]) -> None:
