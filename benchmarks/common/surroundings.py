@@ -4,13 +4,13 @@ import datetime
 import os
 import platform
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 
 def surroundings(command: str, packages: Sequence[str]) -> str:
     """Machine, load, versions of Python and the packages, date and command."""
-    versions = ", ".join(f"{package} {version(package)}" for package in packages)
+    versions = ", ".join(f"{package} {_version(package)}" for package in packages)
     load = f", load {os.getloadavg()[0]:.1f} at the start" if hasattr(os, "getloadavg") else ""
     return (
         f"- Machine: {_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}{load}\n"
@@ -18,6 +18,14 @@ def surroundings(command: str, packages: Sequence[str]) -> str:
         f"- Date: {datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}\n"
         f"- Command: {command}\n"
     )
+
+
+def _version(package: str) -> str:
+    """A page may show what was measured where the package was there."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "(not installed)"
 
 
 def _processor() -> str:

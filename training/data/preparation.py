@@ -183,7 +183,7 @@ def _check_rows(dataset: Dataset, recipe: Recipe) -> None:
     finest, rows = recipe.fit.grids[-1], len(dataset.train)
     if finest > rows:
         raise DataError(
-            f"{dataset.source}: [fit] grids has {finest} intervals for the {rows} rows of the training part; wanted at "
+            f"{dataset.source}: [fit] grids has {finest} intervals for {rows} rows of the training part; wanted at "
             f"most {rows}, or more rows"
         )
 

@@ -92,7 +92,7 @@ def fit_lines(plan: FitPlan, what: str) -> list[str]:
         "[fit]",
         'optimizer = "adam"',
         f"grids = [{plan.grid}]  # intervals of each spline",
-        f"steps = {first.steps}  # epochs",
+        f"steps = {first.steps}  # epochs; each candidate below has its own, and its own weight_decay",
         f"batch_rows = {plan.batch_rows}",
         f"learning_rate = {first.learning_rate:g}",
         'schedule = "warm-up"  # the learning rate rises, then falls to 0',

