@@ -40,10 +40,10 @@ def test_init_then_run_needs_no_edit(tmp_path: Path) -> None:
     assert second.returncode == 0, second.stderr
     assert "published models/houses/1" in second.stdout
     assert re.search(
-        r"verdict   R² 0\.9\d+ on 60 test rows \(the mean alone: .*linear: .*boosted trees: ", second.stdout
+        r"verdict   R² 0\.9\d+ on 60 test rows \(one number alone: .*linear: .*boosted trees: ", second.stdout
     )
     assert "report    models/houses/1/report.html" in second.stdout
-    assert "ask it    kan-client predict houses runs/houses/held_out.csv --target price" in second.stdout
+    assert "ask it    kan-client predict houses runs/houses/held_out.csv\n" in second.stdout
     assert (tmp_path / "runs" / "houses" / "held_out.csv").exists()
     again = kan_train(tmp_path, "init", "houses.csv", "--target", "price")
     assert again.returncode == 2

@@ -16,6 +16,8 @@ from kan_api.v1.manifest_pb2 import ModelManifest
 from kan_model.network import checkpoint
 from kan_model.onnx_runtime import run
 from training.cli import main
+from training.data.dataset import prepare
+from training.recipe.config import load_recipe
 
 PUBLISHED = Path(__file__).parents[1] / "published" / "9536bcd"
 MODELS = ("digits", "field", "flats", "formula")
@@ -136,7 +138,14 @@ def test_a_fit_that_it_began_goes_on(folder: Path, capsys: pytest.CaptureFixture
 
 @pytest.mark.slow
 def test_a_run_that_it_began_goes_on_after_the_fit(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Stopped while functions were tried: nothing is fitted anew, and the formula is found."""
+    """Stopped while functions were tried: nothing is fitted anew, and the formula is found.
+
+    Its table is computed. Where this processor's sin and exp have other last digits, it is another table, and the run is
+    rightly refused.
+    """
+    began = Version(folder / "models" / "formula" / "1").manifest.data.fingerprint
+    if prepare(load_recipe(Path("recipes", "formula.toml"))).fingerprint != began:
+        pytest.skip("on this processor sin and exp have other last digits, so the table is another one")
     assert main(["run", "recipes/formula.toml", "--resume"]) == 0
     assert "grid" not in capsys.readouterr().err
     manifest = Version(folder / "models" / "formula" / "2").manifest
