@@ -140,8 +140,8 @@ def test_a_fit_that_it_began_goes_on(folder: Path, capsys: pytest.CaptureFixture
 def test_a_run_that_it_began_goes_on_after_the_fit(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Stopped while functions were tried: nothing is fitted anew, and the formula is found.
 
-    Its table is computed. Where this processor's sin and exp have other last digits, it is another table, and the run is
-    rightly refused.
+    Its table is computed. Where this processor's sin and exp have other last digits, it is another table, and the run
+    is rightly refused.
     """
     began = Version(folder / "models" / "formula" / "1").manifest.data.fingerprint
     if prepare(load_recipe(Path("recipes", "formula.toml"))).fingerprint != began:
