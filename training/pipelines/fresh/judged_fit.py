@@ -20,8 +20,8 @@ class JudgedFit:
         recipe: The keys that it was fitted by.
         history: Of the fit and of the steps after it.
         notes: For terminal and report.
-        metrics: Those that are not measured on the published network: of the out-of-fold answers, of a search, of
-            baselines, and after a refit of the test rows.
+        metrics: Of the out-of-fold answers, the search and the baselines; after a refit also of the test rows. The
+            manifest measures the others on the published network.
         judged: Answers to the test rows; None: there are none.
         formula: One line an output, or "".
         latex: The same as LaTeX.
