@@ -17,7 +17,6 @@ from kan_model.network.network import KAN
 from kan_model.network.transform import InputTransform, OutputTransform
 
 SCREENING_ROWS = 256
-_SCREENING_ROUNDS = 3
 # Strategies within 3 % of the fastest (0.03 in the logarithm) count as equally fast: timings vary by as much.
 _AS_FAST = 0.03
 # In float16 and int8 a strategy may have at most this many times the error of the most exact one.
@@ -82,7 +81,7 @@ def applicable_strategies(
 
 
 def screen(search: Search, candidates: Sequence[Sequence[Strategy]], tolerance: float) -> list[list[Option]]:
-    """Try each strategy of each layer, the other layers having their most exact strategy.
+    """Try each strategy of each layer, the other layers having the strategies that were the most exact ones together.
 
     Returns:
         For each layer its options, those within the tolerance first.
@@ -91,20 +90,19 @@ def screen(search: Search, candidates: Sequence[Sequence[Strategy]], tolerance: 
         LoweringError: a layer has no option within the tolerance.
     """
     standing = [options[-1] for options in candidates]
-    for _ in range(_SCREENING_ROUNDS):
+    for _ in range(len(candidates) + 1):
         layers = [
             [Option(each, search.candidate([*standing[:i], each, *standing[i + 1 :]], i)) for each in options]
             for i, options in enumerate(candidates)
         ]
         best = [most_exact(options) for options in layers]
         if all(_error(option) <= tolerance for option in best):
+            return [mark_within(options, tolerance, search.precision) for options in layers]
+        index = int(np.argmin([_error(option) for option in best]))
+        if best[index].strategy.name == standing[index].name:
             break
-        if [option.strategy.name for option in best] == [each.name for each in standing]:
-            break
-        standing = [option.strategy for option in best]
-    if any(_error(option) > tolerance for option in best):
-        raise LoweringError(_describe_failure(search, best, tolerance))
-    return [mark_within(options, tolerance, search.precision) for options in layers]
+        standing[index] = best[index].strategy
+    raise LoweringError(_describe_failure(search, best, tolerance))
 
 
 def mark_within(options: Sequence[Option], tolerance: float, precision: Precision) -> list[Option]:

@@ -4,9 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kan_model.lowering.emit.precision import Precision, emit_product
-from kan_model.lowering.emit.silu import base_weights, emit_silu
+from kan_model.lowering.emit.silu import base_weights, emit_exact_silu, emit_silu
 from kan_model.lowering.emit.straight import curved_inputs, emit_curved, emit_straight
 from kan_model.lowering.emit.symbolic_edges import emit_symbolic_nodes
+from kan_model.lowering.strategies.cox_de_boor import CoxDeBoor
 from kan_model.lowering.strategies.strategy import Gathered, Strategy, Term
 from kan_model.network.connections import select_nodes
 from kan_model.network.layer import KANLayer
@@ -52,7 +53,9 @@ def _emit_edges(
 ) -> str:
     """Write splines and base branch. Each product is added to ``total`` by Gemm's third input, without a copy."""
     # The base branch reads all inputs, also where its weights are 0: it carries NaN, which a Clip may lose.
-    base = (emit_silu(graph, x), base_weights(layer).T)
+    # The recursion is the slowest strategy and the last resort: with it the base branch is exact too.
+    write_silu = emit_exact_silu if isinstance(strategy, CoxDeBoor) else emit_silu
+    base = (write_silu(graph, x), base_weights(layer).T)
     straight, curved = None, curved_inputs(layer)
     if len(curved) < layer.inputs:
         straight, sums = emit_straight(graph, layer, x, curved)

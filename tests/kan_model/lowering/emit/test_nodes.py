@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import scipy.special
+import torch
 from numpy.typing import NDArray
 
-from kan_model import KAN
+from kan_model import KAN, KANConfig
 from kan_model.lowering.emit.nodes import emit_nodes
 from kan_model.lowering.strategies.closed_form import ClosedForm
 from kan_model.lowering.strategies.cox_de_boor import CoxDeBoor
@@ -50,6 +52,19 @@ def test_few_products_and_no_sum(strategy: Strategy, make_kan: Callable[..., KAN
     assert operators[-1] == "Gemm"
     assert "MatMul" not in operators
     np.testing.assert_allclose(answers, float64_answers(kan, ROWS), atol=1e-4)
+
+
+def test_the_last_resort_is_exact_where_silu_is_almost_0() -> None:
+    """A steep layer behind such a node needs its digits: silu(-20) is -4e-8, and the sigmoid alone is off by 1e-7."""
+    (layer,) = KAN(KANConfig((1, 1), noise=0)).layers
+    with torch.no_grad():
+        layer.base_weight.fill_(1)
+    x = np.linspace(-40, -8, 500)[:, None]
+    graph = GraphBuilder("x", 1)
+    model = graph.build({"y": (emit_nodes(graph, layer, "x", CoxDeBoor(), "float32", np.zeros(1)), (1,))}, "", {})
+    rows = x.astype(np.float32)
+    exact = rows.astype(np.float64) * scipy.special.expit(rows.astype(np.float64))
+    np.testing.assert_allclose(run(model, rows), exact, rtol=1e-5)
 
 
 @pytest.mark.parametrize("strategy", [*DENSE, Pieces()], ids=lambda strategy: strategy.name)
