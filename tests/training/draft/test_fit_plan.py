@@ -13,9 +13,9 @@ SHAPES = [(10, 1, 1), (150, 4, 3), (1000, 8, 1), (5000, 300, 2), (60_000, 26, 26
 def test_sizes_fit_the_rows(rows: int, inputs: int, outputs: int) -> None:
     """A grid has fewer intervals than there are rows, and every candidate fits for some epochs, not for hours."""
     plan = plan_fit(rows, inputs, outputs)
-    assert 1 <= plan.grid <= 0.65 * rows
+    assert all(1 <= candidate.grid <= 0.65 * rows for candidate in plan.candidates)
     assert all(5 <= candidate.steps <= 1000 for candidate in plan.candidates)
-    assert len({(each.steps, each.weight_decay) for each in plan.candidates}) == len(plan.candidates)
+    assert len(set(plan.candidates)) == len(plan.candidates)
 
 
 @pytest.mark.parametrize(("rows", "inputs", "outputs"), SHAPES)
@@ -24,6 +24,8 @@ def test_the_lines_are_the_plan(rows: int, inputs: int, outputs: int) -> None:
     plan = plan_fit(rows, inputs, outputs)
     document = tomllib.loads("\n".join(fit_lines(plan, "the output")))
     assert document["ensemble"]["members"] == plan.members
-    assert document["network"]["hidden"] == [plan.hidden]
+    assert document["network"]["hidden"] == list(plan.hidden)
     given = document["search"]["candidates"]
     assert [each["steps"] for each in given] == [candidate.steps for candidate in plan.candidates]
+    usual = document["fit"]["grids"]
+    assert [each.get("grids", usual) for each in given] == [[candidate.grid] for candidate in plan.candidates]
