@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.tables.cells import Cell, Cells, today
@@ -30,6 +31,9 @@ def measure(
 ) -> list[Cell]:
     """Find the cells, first in the cache and then among the kept ones, and measure those that are missing.
 
+    A peer that is cut off on the first of a table's splits counts as cut off on the others too: one such fit is enough
+    for the table to leave its ratios and for the peer to rank last there.
+
     Args:
         tasks: What to measure.
         cells: The cache; each cell is written as soon as it is measured.
@@ -44,7 +48,8 @@ def measure(
     """
 
     def find_or_measure(task: Task) -> Cell | None:
-        cell = _find(task, cells, kept)
+        before = first[task.split.source.name, task.method]
+        cell = _find(task, cells, kept) or _cut_off_before(task, before, cells, kept)
         # A failed fit is tried again: what ended it may have been the machine.
         is_enough = cell is not None and cell.status != "failed" and not _lacks_model(task, cell, cells, timed)
         if not is_enough and not only_found:
@@ -53,6 +58,9 @@ def measure(
             tell(cell)
         return cell
 
+    first: dict[tuple[str, str], Task] = {}
+    for each in tasks:
+        first.setdefault((each.split.source.name, each.method), each)
     running = Running()
     with ThreadPoolExecutor(jobs) as pool:
         found = pool.map(find_or_measure, tasks)
@@ -95,6 +103,12 @@ def _find(task: Task, cells: Cells, kept: Kept) -> Cell | None:
     shown = [cell.under(task.cap_seconds, task.counted_seconds) for cell in both if cell is not None]
     found = [cell for cell in shown if cell is not None]
     return min(found, key=lambda cell: ("done", "capped", "failed").index(cell.status), default=None)
+
+
+def _cut_off_before(task: Task, first: Task, cells: Cells, kept: Kept) -> Cell | None:
+    """The cell of the table's first split, for this one, if a peer was cut off there."""
+    cell = None if first is task or task.method == OURS else _find(first, cells, kept)
+    return replace(cell, split=task.split.number) if cell is not None and cell.status == "capped" else None
 
 
 def _lacks_model(task: Task, cell: Cell, cells: Cells, timed: Collection[tuple[str, int]]) -> bool:

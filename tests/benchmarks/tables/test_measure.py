@@ -68,6 +68,22 @@ def test_cell_of_this_machine_comes_before_a_kept_one(tmp_path: Path, split: Spl
         assert [cell.error for cell in measure([task], cells, kept, 1, _refuse)] == [expected]
 
 
+def test_a_peer_cut_off_on_the_first_split_is_not_measured_on_the_others(tmp_path: Path, split: Split) -> None:
+    """It would leave the ratios and rank last in any case. Ours is measured on all."""
+    cells, kept = Cells(tmp_path / "cells"), Kept(tmp_path / "measured")
+    other = replace(split, number=1, fingerprint="of other rows")
+    tasks = [_task(split), _task(other)]
+    cut_off = Cell("small", 0, LINEAR, "capped", cap_seconds=300)
+    cells.store(cut_off, tasks[0].key)
+    assert [(cell.split, cell.status) for cell in measure(tasks, cells, kept, 1, _refuse)] == [
+        (0, "capped"),
+        (1, "capped"),
+    ]
+    ours = [replace(task, method="ours") for task in tasks]
+    cells.store(replace(cut_off, method="ours"), ours[0].key)
+    assert [cell.split for cell in measure(ours, cells, kept, 1, _refuse, only_found=True)] == [0]
+
+
 def test_recorded_run_goes_on_on_another_machine(tmp_path: Path, split: Split) -> None:
     """Its own cells and the times of its answers are kept; they count for the same code only."""
     pytest.importorskip("lightgbm", reason="only the extra [bench] has it")
