@@ -4,6 +4,7 @@ import json
 import os
 import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from training.data.dataset import prepare_table
@@ -22,7 +23,7 @@ _FORMULA_COMMENT = (
     "# [prune]",
     "# [symbolic]",
 )
-# The most left-out columns that the terminal lists.
+# The most left-out columns that the terminal lists, and the most in doubt.
 _MOST_TOLD = 10
 
 
@@ -60,10 +61,19 @@ def draft_recipe(inspection: Inspection, folder: Path) -> str:
 
 def columns_left_out(inspection: Inspection) -> list[str]:
     """One line for each column that the drafted recipe does not read, with the reason; at most ten columns."""
-    left_out = propose(inspection).left_out
-    lines = [f"left out: {quoted(name)}: {why}" for name, why in left_out[:_MOST_TOLD]]
-    more = len(left_out) - _MOST_TOLD
-    return lines + ([f"left out: {more:,} more, each with its reason in the recipe"] if more > 0 else [])
+    return _tell("left out", propose(inspection).left_out)
+
+
+def columns_in_doubt(inspection: Inspection) -> list[str]:
+    """One line for each column that is used otherwise than it was meant, it seems; at most ten columns."""
+    inputs = propose(inspection).inputs
+    return _tell("in doubt", [(facts.name, f"used as {facts.kind}; {facts.doubt}") for facts in inputs if facts.doubt])
+
+
+def _tell(what: str, columns: Sequence[tuple[str, str]]) -> list[str]:
+    lines = [f"{what}: {quoted(name)}: {why}" for name, why in columns[:_MOST_TOLD]]
+    more = len(columns) - _MOST_TOLD
+    return lines + ([f"{what}: {more:,} more, each with its reason in the recipe"] if more > 0 else [])
 
 
 def write_recipe(path: Path, text: str, *, replace: bool = False) -> None:
@@ -201,7 +211,8 @@ def _describe(facts: ColumnFacts) -> str:
         what = f"words: {shown}{more}"
     else:
         what = f"{facts.kind}, {facts.distinct:,} different ones"
-    return f"{what}; {facts.missing:,} missing" if facts.missing else what
+    missing = f"; {facts.missing:,} missing" if facts.missing else ""
+    return what + missing + (f"; {_comment_text(facts.doubt)}" if facts.doubt else "")
 
 
 def _model_name(path: Path) -> str:
