@@ -1,6 +1,5 @@
 """Where a run keeps what is not published: its state, so that it can go on; the network; the rows held out."""
 
-import csv
 import fcntl
 import hashlib
 import io
@@ -10,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 
 from kan_model import KAN
@@ -164,12 +162,10 @@ class RunFolder:
         for state in (self._state, self.refit._state):
             state.unlink(missing_ok=True)
 
-    def save_result(self, kan: KAN, held_out: pd.DataFrame) -> None:
-        """Keep the trained network and the test rows, the latter as kan-client reads them."""
+    def save_result(self, kan: KAN, held_out: str) -> None:
+        """Keep the trained network and the test rows, the latter as CSV that kan-client reads."""
         checkpoint.save(kan, self.path / "kan.safetensors")
-        # Words are always quoted: pandas leaves a lone carriage return bare, which breaks the line.
-        text = held_out.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)
-        checkpoint.write_atomically(self.held_out, text.encode())
+        checkpoint.write_atomically(self.held_out, held_out.encode())
 
 
 def _read_state(content: dict[str, Any]) -> FitState:

@@ -1,5 +1,6 @@
 """From a table to a version with a complete manifest, whose graph answers as torch does."""
 
+import io
 import json
 import signal
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from training.data.dataset import Dataset, prepare
 from training.data.preparation import input_transform, output_transform
 from training.errors import Interrupted, TrainingError
 from training.fitting.fit import FitState
+from training.pipelines.held_out import held_out_csv
 from training.pipelines.run import Run
 from training.pipelines.run_folder import RunError, RunFolder, RunIdentity, identity_of
 from training.pipelines.train import train
@@ -134,6 +136,22 @@ def test_held_out_rows_are_kept_as_a_user_has_them(tmp_path: Path) -> None:
     assert list(table.columns) == ["length", "fixed", "color", "width", "weight"]
     assert set(table["color"]) == {"red", "blue"}
     assert len(table) == len(prepare(load_recipe(tmp_path / "flowers.toml")).test)
+
+
+def test_held_out_numbers_are_as_short_as_float32_allows(write_recipe: Callable[..., Path]) -> None:
+    """0.3 is written as 0.3, and each number reads back as the float32 that the network was judged on."""
+    path = write_recipe()
+    table = pd.read_csv(path.with_suffix(".csv"))
+    table["length"] = np.random.default_rng(1).integers(1, 1000, len(table)) / 1000
+    table.to_csv(path.with_suffix(".csv"), index=False)
+    dataset = prepare(load_recipe(path))
+    text = held_out_csv(dataset)
+    written = [line.split(",")[0] for line in text.splitlines()[1:]]
+    assert written == [str(length) for length in table["length"][dataset.test]]
+    read = pd.read_csv(io.StringIO(text))
+    for name in ("length", "width"):
+        known = dataset.x[dataset.test, [feature.name for feature in dataset.features].index(name)]
+        np.testing.assert_array_equal(read[name].to_numpy().astype(np.float32), known.astype(np.float32))
 
 
 @pytest.mark.parametrize(
