@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from training.data.split import Split, shortage
 from training.draft.fit_plan import fit_lines
 from training.draft.inspection import FEWEST_ROWS_OF_WORD, ColumnFacts, Inspection
 from training.draft.proposal import Proposal, SplitChoice, propose
-from training.errors import DataError, RecipeError, quoted
+from training.errors import DataError, quoted
 from training.recipe.config import parse_recipe
 
 _WORDS_SHOWN = 5
@@ -74,33 +73,6 @@ def _tell(what: str, columns: Sequence[tuple[str, str]]) -> list[str]:
     lines = [f"{what}: {quoted(name)}: {why}" for name, why in columns[:_MOST_TOLD]]
     more = len(columns) - _MOST_TOLD
     return lines + ([f"{what}: {more:,} more, each with its reason in the recipe"] if more > 0 else [])
-
-
-def write_recipe(path: Path, text: str, *, replace: bool = False) -> None:
-    """Write a recipe to a file, whole or not at all.
-
-    Args:
-        path: The file.
-        text: The recipe.
-        replace: Whether a file that exists is replaced; a folder never is.
-
-    Raises:
-        RecipeError: the file exists already (it is not changed), or cannot be written.
-    """
-    try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp") as folder:
-            file = Path(folder) / path.name
-            with file.open("wb") as stream:
-                stream.write(text.encode())
-                stream.flush()
-                os.fsync(stream.fileno())
-            file.chmod(0o644)
-            # A link, unlike a rename, never replaces an existing file.
-            (os.replace if replace else os.link)(file, path)
-    except FileExistsError:
-        raise RecipeError(f"{path}: the file exists already; --force replaces it, --output writes another") from None
-    except OSError as error:
-        raise RecipeError(f"{path}: cannot write it: {error.strerror or error}") from None
 
 
 def _render(inspection: Inspection, proposal: Proposal, split: SplitChoice, folder: Path) -> str:

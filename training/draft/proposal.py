@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from kan_api.dates import PARTS
 from training.data.column import has_decimal_commas, words
-from training.data.split import SMALLEST_CLASS_ROWS
+from training.data.split import SMALLEST_CLASS_ROWS, SMALLEST_TABLE_ROWS
 from training.draft.date_cells import FEWEST_DATES
 from training.draft.fit_plan import FitPlan, plan_fit
 from training.draft.inspection import ColumnFacts, Inspection
@@ -95,6 +95,9 @@ def _task(inspection: Inspection) -> tuple[Literal["classification", "regression
     table, target = inspection.table, inspection.facts(inspection.target)
     if target.kind == "empty":
         raise table.problem(target.name, "the target is missing in every row")
+    if table.rows < SMALLEST_TABLE_ROWS:
+        rows = "1 row" if table.rows == 1 else f"{table.rows} rows"
+        raise DataError(f"{table.source}: {rows} to train on; wanted at least {SMALLEST_TABLE_ROWS}")
     if target.distinct == 1:
         raise table.problem(target.name, "the target is the same in every row; there is nothing to learn")
     if target.flaw:
