@@ -25,6 +25,7 @@ class ProgressBar(Watcher):
         self._plan = recipe.fit
         self._steps = self._plan.steps * len(self._plan.grids)
         self._evaluations: list[Record] = []
+        self._warnings: tuple[str, ...] = ()
         self._bar = Progress(
             # Short enough for 80 columns: what does not fit would be cut in the middle of a number.
             TextColumn("[bold]{task.description}"),
@@ -61,8 +62,8 @@ class ProgressBar(Watcher):
         self._print(f"{dataset.source}: {len(dataset.features)} inputs{gaps} -> {goal}; {rows}")
         if dataset.dropped_rows:
             self._print(f"left out {dataset.dropped_rows} rows with missing values")
-        for warning in dataset.warnings:
-            self._print(f"warning: {warning}", style="yellow")
+        self._warnings = dataset.warnings
+        self._warn(dataset.warnings)
 
     def on_step(self, state: FitState) -> None:
         """Move the bar; at the end of a grid, leave a line, except in a search, which tells of its blocks."""
@@ -82,11 +83,16 @@ class ProgressBar(Watcher):
                 self._leave_line(last, start if is_start else self._describe_kept(kept, last))
 
     def on_refit(self, dataset: Dataset, recipe: Recipe) -> None:
-        """Start the bar anew."""
+        """Start the bar anew, and say what a person should know about all rows, unless it has been said."""
         self._plan = recipe.fit
         self._steps = self._plan.steps * len(self._plan.grids)
         self._bar.reset(self._task, total=self._steps, numbers="")
-        self._print(f"refit: all {len(dataset.train)} rows train now, the test rows too")
+        line = f"refit: all {len(dataset.train)} rows train now, the test rows too"
+        if dataset.warnings == self._warnings:
+            self._print(line + ("; the warnings are the same" if dataset.warnings else ""))
+            return
+        self._print(line + ("; the warnings are other ones" if dataset.warnings else "; no warning is left"))
+        self._warn(dataset.warnings)
 
     def on_message(self, text: str) -> None:
         """Say which step after the fit begins."""
@@ -122,6 +128,10 @@ class ProgressBar(Watcher):
 
     def _score(self, record: Record) -> str:
         return f"{LossFunction.of(self._recipe.task).metric} {record.validation_score:.4f}"
+
+    def _warn(self, warnings: Sequence[str]) -> None:
+        for warning in warnings:
+            self._print(f"warning: {warning}", style="yellow")
 
     def _print(self, text: str, style: str | None = None) -> None:
         self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)

@@ -2,14 +2,17 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import torch
 from rich.console import Console
 from sklearn.metrics import r2_score
 
-from training.data.dataset import prepare
+from training.data.dataset import Dataset, prepare, prepare_table
 from training.data.preparation import input_transform, new_network, output_transform, samples
+from training.data.source import load_source
 from training.ensemble.fit import out_of_fold_answers
 from training.ensemble.plan import EnsembleFit
 from training.fitting.fit import begin, fit_steps
@@ -141,6 +144,32 @@ def test_the_end_of_a_search_shows_the_loss_of_the_winner(write_recipe: Callable
     assert "100%" in last
     assert "best candidate: loss 0.125" in last
     assert "validation loss" not in file.getvalue()
+
+
+def refitted(recipe_path: Path, judged: Dataset, every: Dataset) -> list[str]:
+    """The lines that a refit of all rows tells, after a fit whose rows were these."""
+
+    def tell(progress: ProgressBar) -> None:
+        progress.on_prepared(judged)
+        progress.on_refit(every, load_recipe(recipe_path))
+
+    return told(recipe_path, tell).split("refit: ")[1].splitlines()
+
+
+def test_a_refit_tells_its_own_warnings_or_that_they_are_the_same(write_recipe: Callable[..., Path]) -> None:
+    """A column that is constant in the training part only is a warning of the first fit, not of the refit."""
+    path = write_recipe()
+    recipe = load_recipe(path)
+    table, start = load_source(recipe.data), "all 200 rows train now, the test rows too"
+    judged, every = prepare(recipe), prepare_table(recipe, *table, all_train=True)
+    assert refitted(path, judged, every) == [f"{start}; the warnings are the same"]
+    cells = pd.read_csv(path.with_suffix(".csv"))
+    cells["fixed"] = cells["fixed"].where(~cells.index.isin(judged.test[:3]), 5.0)
+    cells.to_csv(path.with_suffix(".csv"), index=False)
+    judged, every = prepare(recipe), prepare_table(recipe, *load_source(recipe.data), all_train=True)
+    assert refitted(path, judged, every) == [f"{start}; no warning is left"]
+    judged, every = replace(judged, warnings=("one", "two")), replace(every, warnings=("two", "three"))
+    assert refitted(path, judged, every) == [f"{start}; the warnings are other ones", "warning: two", "warning: three"]
 
 
 def test_a_version_that_learns_on_shows_the_same(write_recipe: Callable[..., Path]) -> None:
