@@ -198,15 +198,15 @@ def _recipe(path: Path) -> "Recipe":
 
 
 def _init(options: argparse.Namespace) -> None:
-    from training.draft.draft import columns_left_out, draft_recipe, write_recipe
+    from training.draft.draft import columns_in_doubt, columns_left_out, draft_recipe
     from training.draft.inspection import inspect
+    from training.draft.recipe_file import check_output, write_recipe
 
-    inspection = inspect(options.table, options.target)
     path = options.output or Path(options.table.stem + ".toml")
-    if path.exists() and path.samefile(options.table):
-        raise RecipeError(f"{path}: this is the table; wanted another file for the recipe")
+    check_output(path, options.table)
+    inspection = inspect(options.table, options.target)
     write_recipe(path, draft_recipe(inspection, path.parent), replace=options.force)
-    for line in columns_left_out(inspection):
+    for line in (*columns_left_out(inspection), *columns_in_doubt(inspection)):
         print(line)
     print(f"wrote {path}; read its comments, then: kan-train run {shlex.quote(str(path))}")
 

@@ -144,6 +144,11 @@ def test_ctrl_c_keeps_the_run_and_resume_finishes_it(
         (["run", "flowers.toml", "--models", "flowers.csv"], "flowers.csv"),
         (["run", "flowers.csv"], "`kan-train init flowers.csv --target"),
         (["run", "absent.csv"], "absent.csv"),
+        (
+            ["init", "flowers.csv", "--target", "weight", "--output", "."],
+            ".: this is a folder; wanted a file, such as fl",
+        ),
+        (["init", "flowers.csv", "--target", "weight", "--output", "no/r.toml"], "no/r.toml: there is no folder no;"),
     ],
 )
 def test_a_mistake_is_one_message_and_exit_code_2(

@@ -20,7 +20,7 @@ from training.data.encoding import (
 )
 from training.data.float32_limits import warn_of_rounding
 from training.data.learned_features import learn_features, warn_of_numbers_as_words
-from training.data.missing import gap_places, medians, select_rows
+from training.data.missing import constant_features, gap_places, medians, select_rows
 from training.data.objective.loss_function import LossFunction
 from training.data.source import load_source
 from training.data.split import RowNumbers, Split, read_split_key, shortage, split_rows
@@ -159,7 +159,8 @@ def prepare_table(
     columns, x = learn_features(table, columns, x, kept, y, classes, split.train, weights, recipe.fit.seed)
     features = features_of(table, columns)
     imputed = medians(recipe, x[split.train], columns)
-    constant = _constant(x[split.train], imputed)
+    constant = constant_features(x[split.train], imputed)
+    gaps = gap_places(recipe, x[split.train], columns, imputed)
     return Dataset(
         columns=columns,
         features=features,
@@ -172,10 +173,10 @@ def prepare_table(
         validation=split.validation,
         test=split.test,
         imputed=imputed,
-        gaps=gap_places(recipe, x[split.train], columns, imputed),
+        gaps=gaps,
         constant=constant,
         warnings=(
-            *(_constant_warnings(features, constant) if known_classes is None else ()),
+            *(_constant_warnings(table, features, constant, gaps) if known_classes is None else ()),
             *doubts,
             *(() if all_train else _shortage_warnings(recipe, split)),
             *(_class_warnings(y, classes, split) if known_classes is None else ()),
@@ -205,15 +206,14 @@ def _require_columns(recipe: Recipe, table: Table, inputs: tuple[str, ...], targ
         table.require(recipe.data.weights, "[data] weights")
 
 
-def _constant(x: Numbers, imputed: tuple[float | None, ...]) -> tuple[bool, ...]:
-    filled = np.where(np.isnan(x), [0.0 if value is None else value for value in imputed], x)
-    return tuple((filled == filled[0]).all(axis=0).tolist())
-
-
-def _constant_warnings(features: tuple[Feature, ...], constant: tuple[bool, ...]) -> list[str]:
+def _constant_warnings(
+    table: Table, features: tuple[Feature, ...], constant: tuple[bool, ...], gaps: tuple[int, ...]
+) -> list[str]:
     names = [feature.name for feature, same in zip(features, constant, strict=True) if same]
-    text = f"{len(names)} of {len(features)} inputs hold one value only in the training rows and get weight zero: "
-    return [text + quoted_list(names)] if names else []
+    text = f"{len(names)} of {len(features)} inputs hold one value only in the training rows"
+    if len(names) == len(features) and not gaps:
+        raise DataError(f"{table.source}: {text}; wanted one that varies: {quoted_list(names)}")
+    return [f"{text} and get weight zero: {quoted_list(names)}"] if names else []
 
 
 def _shortage_warnings(recipe: Recipe, split: Split) -> list[str]:

@@ -112,6 +112,12 @@ def medians(recipe: Recipe, x: Numbers, columns: tuple[Column, ...]) -> tuple[fl
     return tuple(imputed)
 
 
+def constant_features(x: Numbers, imputed: tuple[float | None, ...]) -> tuple[bool, ...]:
+    """Per feature whether all training rows ``[rows, features]`` have the same value, after imputation."""
+    filled = np.where(np.isnan(x), [0.0 if value is None else value for value in imputed], x)
+    return tuple((filled == filled[0]).all(axis=0).tolist())
+
+
 def gap_places(
     recipe: Recipe, x: Numbers, columns: tuple[Column, ...], imputed: tuple[float | None, ...]
 ) -> tuple[int, ...]:

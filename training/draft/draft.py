@@ -3,7 +3,7 @@
 import json
 import os
 import re
-import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from training.data.dataset import prepare_table
@@ -11,7 +11,7 @@ from training.data.split import Split, shortage
 from training.draft.fit_plan import fit_lines
 from training.draft.inspection import FEWEST_ROWS_OF_WORD, ColumnFacts, Inspection
 from training.draft.proposal import Proposal, SplitChoice, propose
-from training.errors import DataError, RecipeError, quoted
+from training.errors import DataError, quoted
 from training.recipe.config import parse_recipe
 
 _WORDS_SHOWN = 5
@@ -22,7 +22,7 @@ _FORMULA_COMMENT = (
     "# [prune]",
     "# [symbolic]",
 )
-# The most left-out columns that the terminal lists.
+# The most left-out columns that the terminal lists, and the most in doubt.
 _MOST_TOLD = 10
 
 
@@ -60,37 +60,19 @@ def draft_recipe(inspection: Inspection, folder: Path) -> str:
 
 def columns_left_out(inspection: Inspection) -> list[str]:
     """One line for each column that the drafted recipe does not read, with the reason; at most ten columns."""
-    left_out = propose(inspection).left_out
-    lines = [f"left out: {quoted(name)}: {why}" for name, why in left_out[:_MOST_TOLD]]
-    more = len(left_out) - _MOST_TOLD
-    return lines + ([f"left out: {more:,} more, each with its reason in the recipe"] if more > 0 else [])
+    return _tell("left out", propose(inspection).left_out)
 
 
-def write_recipe(path: Path, text: str, *, replace: bool = False) -> None:
-    """Write a recipe to a file, whole or not at all.
+def columns_in_doubt(inspection: Inspection) -> list[str]:
+    """One line for each column that is used otherwise than it was meant, it seems; at most ten columns."""
+    inputs = propose(inspection).inputs
+    return _tell("in doubt", [(facts.name, f"used as {facts.kind}; {facts.doubt}") for facts in inputs if facts.doubt])
 
-    Args:
-        path: The file.
-        text: The recipe.
-        replace: Whether a file that exists is replaced; a folder never is.
 
-    Raises:
-        RecipeError: the file exists already (it is not changed), or cannot be written.
-    """
-    try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp") as folder:
-            file = Path(folder) / path.name
-            with file.open("wb") as stream:
-                stream.write(text.encode())
-                stream.flush()
-                os.fsync(stream.fileno())
-            file.chmod(0o644)
-            # A link, unlike a rename, never replaces an existing file.
-            (os.replace if replace else os.link)(file, path)
-    except FileExistsError:
-        raise RecipeError(f"{path}: the file exists already; --force replaces it, --output writes another") from None
-    except OSError as error:
-        raise RecipeError(f"{path}: cannot write it: {error.strerror or error}") from None
+def _tell(what: str, columns: Sequence[tuple[str, str]]) -> list[str]:
+    lines = [f"{what}: {quoted(name)}: {why}" for name, why in columns[:_MOST_TOLD]]
+    more = len(columns) - _MOST_TOLD
+    return lines + ([f"{what}: {more:,} more, each with its reason in the recipe"] if more > 0 else [])
 
 
 def _render(inspection: Inspection, proposal: Proposal, split: SplitChoice, folder: Path) -> str:
@@ -201,7 +183,8 @@ def _describe(facts: ColumnFacts) -> str:
         what = f"words: {shown}{more}"
     else:
         what = f"{facts.kind}, {facts.distinct:,} different ones"
-    return f"{what}; {facts.missing:,} missing" if facts.missing else what
+    missing = f"; {facts.missing:,} missing" if facts.missing else ""
+    return what + missing + (f"; {_comment_text(facts.doubt)}" if facts.doubt else "")
 
 
 def _model_name(path: Path) -> str:

@@ -1,24 +1,22 @@
 """Inspect a table column by column: the facts from which a recipe is drafted."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kan_api.dates import FORMATS, is_missing_date, read_date
+from kan_api.dates import is_missing_date
 from training.data.column import looks_like_dates, times, too_large, words
 from training.data.float32_limits import input_flaw
-from training.data.table import Table, read_table
+from training.data.table import Cells, Table, read_table
+from training.draft.date_cells import FEWEST_DATES, date_form, describe_stray, may_be_dates
 from training.errors import DataError, quoted
 
 MOST_WORDS = 20
 FEWEST_ROWS_OF_WORD = 5
-# Numbers of ISO 8601's short form, from 1900 to 2100; and how many different ones are no chance.
-_DATES_AS_NUMBERS = (19000101, 21001231)
-_FEWEST_DATES = 10
 
 Kind = Literal["empty", "numbers", "words", "text", "dates"]
 
@@ -36,7 +34,8 @@ class ColumnFacts:
     is_ordered True if numbers or dates never fall, or never rise, from row to row
     words      the words of a column of words, in alphabetical order
     rare       those of them that fewer than 5 rows hold; empty if all are rare
-    flaw       why the column's numbers cannot be used (an infinite cell, a few cells of text), or ""
+    flaw       why the column's numbers or dates cannot be used (an infinite cell, a few cells of text), or ""
+    doubt      what a person may want to mend in a column that can be used (nearly dates, but for a cell), or ""
     """
 
     name: str
@@ -51,6 +50,7 @@ class ColumnFacts:
     words: tuple[str, ...] = ()
     rare: tuple[str, ...] = ()
     flaw: str = ""
+    doubt: str = ""
 
     @property
     def own_words(self) -> tuple[str, ...]:
@@ -92,54 +92,51 @@ def _facts(table: Table, name: str) -> ColumnFacts:
     values, is_text = table.numbers(name)
     texts = int(is_text.sum())
     present = values[~np.isnan(values)]
-    cells = words(table, name) if texts or not len(present) or _may_be_dates(present) else None
-    if cells is None or (texts == 0 and len(present) and not _date_form(sorted(set(cells.tolist()) - {""}))):
+    cells = words(table, name) if texts or not len(present) or may_be_dates(present) else None
+    if cells is None:
         return _number_facts(table, name, values)
     filled = [cell for cell in cells.tolist() if cell != ""]
     distinct = sorted(set(filled))
     missing = len(cells) - len(filled)
     if not distinct:
         return ColumnFacts(name, "empty", missing, 0)
-    if texts == 0 or looks_like_dates(cells):
-        return _date_facts(table, name, distinct)
+    form = date_form([word for word in distinct if not is_missing_date(word)])
+    if texts == 0 and not form:
+        return replace(_number_facts(table, name, values), doubt=describe_stray(table, cells))
+    if texts == 0 or looks_like_dates(cells) or (form and len(distinct) >= FEWEST_DATES):
+        return _date_facts(table, name, cells, form)
+    stray = describe_stray(table, cells)
     if len(distinct) <= MOST_WORDS:
         counts = Counter(filled)
         rare = tuple(word for word in distinct if counts[word] < FEWEST_ROWS_OF_WORD)
         if len(rare) == len(distinct):
             rare = ()
-        return ColumnFacts(name, "words", missing, len(distinct), words=tuple(distinct), rare=rare)
-    flaw = ""
-    if len(present) > texts:
+        return ColumnFacts(name, "words", missing, len(distinct), words=tuple(distinct), rare=rare, doubt=stray)
+    flaw = stray
+    if not flaw and len(present) > texts:
         row = int(np.argmax(is_text))
         flaw = f"mostly numbers, but {table.place(row)} holds {quoted(str(cells[row]))} ({texts} cells like it)"
     return ColumnFacts(name, "text", missing, len(distinct), flaw=flaw)
 
 
-def _may_be_dates(numbers: NDArray[np.float64]) -> bool:
-    """Whether numbers are written as dates are, such as 20240131; by chance, few columns of numbers are."""
-    low, high = _DATES_AS_NUMBERS
-    if not ((numbers >= low) & (numbers <= high)).all() or len(np.unique(numbers)) < _FEWEST_DATES:
-        return False
-    days = numbers % 100
-    return bool(((days >= 1) & (days <= 31)).all())
-
-
-def _date_facts(table: Table, name: str, distinct: list[str]) -> ColumnFacts:
-    cells = words(table, name)
-    missing = sum(is_missing_date(cell) for cell in cells.tolist())
+def _date_facts(table: Table, name: str, cells: Cells, form: str) -> ColumnFacts:
+    missing, distinct = sum(is_missing_date(cell) for cell in cells.tolist()), len(set(cells.tolist()) - {""})
     try:
         seconds = times(table, name)
     except DataError as error:
-        flaw = str(error).removeprefix(str(table.problem(name, "")))
-        return ColumnFacts(name, "dates", missing, len(distinct), flaw=flaw)
+        flaw = describe_stray(table, cells) or str(error).removeprefix(str(table.problem(name, "")))
+        return ColumnFacts(name, "dates", missing, distinct, flaw=flaw)
     # Counted as times: two spellings of one time, for example in two time zones, count once.
     count = len(np.unique(seconds[~np.isnan(seconds)]))
-    form = _date_form([word for word in distinct if not is_missing_date(word)])
-    return ColumnFacts(name, "dates", missing, count, is_ordered=_is_ordered(seconds), date_form=form)
-
-
-def _date_form(dates: list[str]) -> str:
-    return next((form for form in FORMATS if all(read_date(date, form) is not None for date in dates)), "")
+    return ColumnFacts(
+        name,
+        "dates",
+        missing,
+        count,
+        is_ordered=_is_ordered(seconds),
+        date_form=form,
+        flaw="" if form else describe_stray(table, cells),
+    )
 
 
 def _number_facts(table: Table, name: str, values: NDArray[np.float64]) -> ColumnFacts:

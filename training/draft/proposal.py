@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from kan_api.dates import PARTS
 from training.data.column import has_decimal_commas, words
-from training.data.split import SMALLEST_CLASS_ROWS
+from training.data.split import SMALLEST_CLASS_ROWS, SMALLEST_TABLE_ROWS
+from training.draft.date_cells import FEWEST_DATES
 from training.draft.fit_plan import FitPlan, plan_fit
 from training.draft.inspection import ColumnFacts, Inspection
 from training.draft.target_scale import is_for_log_scale
 from training.errors import DataError, quoted
 
 _MOST_CLASSES_OF_NUMBERS = 20
-_FEWEST_DATES = 10
 # On average, for a column whose words enter by the mean of the target over their rows.
 _FEWEST_ROWS_A_WORD = 2
 # If whole numbers were drawn from their range by chance, this many pairs of rows would be equal.
@@ -95,6 +95,9 @@ def _task(inspection: Inspection) -> tuple[Literal["classification", "regression
     table, target = inspection.table, inspection.facts(inspection.target)
     if target.kind == "empty":
         raise table.problem(target.name, "the target is missing in every row")
+    if table.rows < SMALLEST_TABLE_ROWS:
+        rows = "1 row" if table.rows == 1 else f"{table.rows} rows"
+        raise DataError(f"{table.source}: {rows} to train on; wanted at least {SMALLEST_TABLE_ROWS}")
     if target.distinct == 1:
         raise table.problem(target.name, "the target is the same in every row; there is nothing to learn")
     if target.flaw:
@@ -127,6 +130,8 @@ def _why_left_out(inspection: Inspection, facts: ColumnFacts) -> str:
         return "dates of a format that is none of those of [data.dates]"
     if _is_id(facts):
         return "an id by its name, different in every row" if all_different else "an id by its name, repeated"
+    if _is_counter(inspection, facts) and facts.doubt:
+        return facts.doubt
     if _is_counter(inspection, facts):
         order = "and in order" if facts.is_ordered else "and close together, in no order"
         return f"whole numbers, each once {order}: an id or a row number"
@@ -185,7 +190,7 @@ def _splits(inspection: Inspection, task: str) -> tuple[SplitChoice, ...]:
     choices = [
         SplitChoice("time", facts.name, "the rows are in order of this date: the past predicts what came later")
         for facts in others
-        if facts.kind == "dates" and facts.is_ordered and facts.distinct >= _FEWEST_DATES
+        if facts.kind == "dates" and facts.is_ordered and facts.distinct >= FEWEST_DATES
     ]
     choices += [
         SplitChoice("group", facts.name, f"{facts.distinct:,} ids repeat: rows of one id stay together")

@@ -1,5 +1,7 @@
 """The test rows as the user's table has them."""
 
+import csv
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -9,12 +11,22 @@ from training.data.encoding import Numbers
 from training.data.table import Cells
 
 
+def held_out_csv(dataset: Dataset) -> str:
+    """:func:`held_out_table` as CSV. A number is the shortest text that reads back as the same float32."""
+    table = held_out_table(dataset)
+    for name in table.columns:
+        if table[name].dtype == np.float32:
+            # As float64 pandas would write 0.30000001192092896 for 0.3: it turns the numbers into Python's.
+            table[name] = table[name].to_numpy().astype(str).astype(np.float64)
+    # Words are always quoted: pandas leaves a lone carriage return bare, which breaks the line.
+    return table.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)
+
+
 def held_out_table(dataset: Dataset) -> pd.DataFrame:
     """The test rows in the user's form: with words, missing cells and the target.
 
     Returns:
-        Input columns in the recipe's order, then the targets. Numbers are float32, so that a CSV file of them has short
-        numbers and reads back the same. Missing cells are NaN or "".
+        Input columns in the recipe's order, then the targets. Numbers are float32. Missing cells are NaN or "".
     """
     x = dataset.x[dataset.test]
     cells: dict[str, NDArray[np.float32] | Cells | Numbers] = {}

@@ -1,5 +1,6 @@
 """How a run looks in a terminal: a bar with loss, metric, grid and time left."""
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -23,10 +24,12 @@ class ProgressBar(Watcher):
         self._recipe, self._console = recipe, console
         self._plan = recipe.fit
         self._steps = self._plan.steps * len(self._plan.grids)
+        self._evaluations: list[Record] = []
+        self._warnings: tuple[str, ...] = ()
         self._bar = Progress(
             # Short enough for 80 columns: what does not fit would be cut in the middle of a number.
             TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=12),
+            BarColumn(bar_width=6),
             TextColumn("{task.percentage:>3.0f}%"),
             TextColumn("{task.fields[numbers]}"),
             TimeRemainingColumn(compact=True),
@@ -59,23 +62,37 @@ class ProgressBar(Watcher):
         self._print(f"{dataset.source}: {len(dataset.features)} inputs{gaps} -> {goal}; {rows}")
         if dataset.dropped_rows:
             self._print(f"left out {dataset.dropped_rows} rows with missing values")
-        for warning in dataset.warnings:
-            self._print(f"warning: {warning}", style="yellow")
+        self._warnings = dataset.warnings
+        self._warn(dataset.warnings)
 
     def on_step(self, state: FitState) -> None:
-        """Move the bar; at the end of a grid, leave a line."""
-        if state.history:
-            done = state.stage * self._plan.steps + state.step
-            if state.share_done is not None:
-                done = round(state.share_done * self._steps)
-            self._show(state.history[-1], done, grid_ended=state.step == 0)
+        """Move the bar; at the end of a grid, leave a line, except in a search, which tells of its blocks."""
+        done = state.stage * self._plan.steps + state.step
+        if state.share_done is not None:
+            done = round(state.share_done * self._steps)
+        if state.share_done == 1.0 and state.step == 0:
+            # The end of a search: the history is that of the last block, the loss is the winner's.
+            self._bar.update(self._task, completed=done, numbers=f"best candidate: loss {state.best_loss:.4g}")
+        elif state.history:
+            last, kept = state.history[-1], _lowest(state.history)
+            # The network before the first step has no record.
+            is_start = state.best_loss < kept.validation_loss
+            self._show(last, "best: the start" if is_start else f"best {self._score(kept)}", done)
+            if state.step == 0 and state.share_done is None:
+                start = f"validation loss {state.best_loss:.3g} before the first step"
+                self._leave_line(last, start if is_start else self._describe_kept(kept, last))
 
     def on_refit(self, dataset: Dataset, recipe: Recipe) -> None:
-        """Start the bar anew."""
+        """Start the bar anew, and say what a person should know about all rows, unless it has been said."""
         self._plan = recipe.fit
         self._steps = self._plan.steps * len(self._plan.grids)
         self._bar.reset(self._task, total=self._steps, numbers="")
-        self._print(f"refit: all {len(dataset.train)} rows train now, the test rows too")
+        line = f"refit: all {len(dataset.train)} rows train now, the test rows too"
+        if dataset.warnings == self._warnings:
+            self._print(line + ("; the warnings are the same" if dataset.warnings else ""))
+            return
+        self._print(line + ("; the warnings are other ones" if dataset.warnings else "; no warning is left"))
+        self._warn(dataset.warnings)
 
     def on_message(self, text: str) -> None:
         """Say which step after the fit begins."""
@@ -83,14 +100,43 @@ class ProgressBar(Watcher):
 
     def on_evaluation(self, record: Record, *, ended: bool) -> None:
         """Likewise for a fit of one grid; at its end, leave a line."""
-        self._show(record, self._steps if ended else record.step, grid_ended=ended)
+        self._evaluations.append(record)
+        kept = _lowest(self._evaluations)
+        self._show(record, f"best {self._score(kept)}", self._steps if ended else record.step)
+        if ended:
+            self._leave_line(record, self._describe_kept(kept, record))
 
-    def _show(self, last: Record, done: int, *, grid_ended: bool) -> None:
-        metric = f"{LossFunction.of(self._recipe.task).metric} {last.validation_score:.4f}"
-        loss = f"grid {last.grid_size}  loss {last.train_loss:.3g}"
-        self._bar.update(self._task, completed=done, numbers=f"{loss}  {metric}")
-        if grid_ended:
-            self._print(f"{loss}  validation loss {last.validation_loss:.3g}  {metric} after {last.step} steps")
+    def _show(self, last: Record, best: str, done: int) -> None:
+        numbers = f"grid {last.grid_size}  loss {last.train_loss:.3g}  {best}"
+        self._bar.update(self._task, completed=done, numbers=numbers)
+
+    def _leave_line(self, last: Record, kept: str) -> None:
+        """How the grid ended and, where an earlier network is kept, what is known of that one."""
+        line = f"grid {last.grid_size}  loss {last.train_loss:.3g}  {self._validated(last)}"
+        self._print(f"{line}; kept: {kept}" if kept else line)
+
+    def _describe_kept(self, kept: Record, last: Record) -> str:
+        """Empty if the last network is the kept one."""
+        if (kept.grid_size, kept.step) == (last.grid_size, last.step):
+            return ""
+        grid = "" if kept.grid_size == last.grid_size else f" on grid {kept.grid_size}"
+        return f"{self._validated(kept)}{grid}"
+
+    def _validated(self, record: Record) -> str:
+        when = f"after {record.step} steps" if record.step else "before the first step"
+        return f"validation loss {record.validation_loss:.3g}  {self._score(record)} {when}"
+
+    def _score(self, record: Record) -> str:
+        return f"{LossFunction.of(self._recipe.task).metric} {record.validation_score:.4f}"
+
+    def _warn(self, warnings: Sequence[str]) -> None:
+        for warning in warnings:
+            self._print(f"warning: {warning}", style="yellow")
 
     def _print(self, text: str, style: str | None = None) -> None:
         self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def _lowest(records: Sequence[Record]) -> Record:
+    """The record of the network that is kept: the first one with the lowest validation loss."""
+    return min(records, key=lambda record: record.validation_loss)

@@ -9,7 +9,7 @@ from kan_api.v1.manifest_pb2 import ModelManifest
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
 from training.fitting.record import Record
-from training.pipelines.held_out import held_out_table
+from training.pipelines.held_out import held_out_csv
 from training.pipelines.run import Run
 from training.publishing.export import Exported, Plan, Trained, export, files, network_bytes
 from training.publishing.manifest import predict
@@ -101,7 +101,7 @@ def publish_version(
         resumed=run.resume,
         after=after,
     )
-    run.folder.save_result(exported.trained.kan, held_out_table(dataset))
+    run.folder.save_result(exported.trained.kan, held_out_csv(dataset))
     run.folder.drop_state()
     forget(run.folder.path)
     return replace(published, notes=(*notes, *published.notes))

@@ -1,16 +1,15 @@
 """Where a run keeps what is not published: its state, so that it can go on; the network; the rows held out."""
 
-import csv
 import fcntl
 import hashlib
 import io
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 
 from kan_model import KAN
@@ -21,6 +20,7 @@ from training.errors import TrainingError, quoted
 from training.fitting.record import Record
 from training.fitting.state import Block, FitState
 from training.recipe.config import Recipe
+from training.recipe.difference import first_difference
 
 
 class RunError(TrainingError):
@@ -36,11 +36,28 @@ class RunIdentity:
         split: sha256 of the row numbers of each part. The column that a time or group split goes by is no feature, so
             that `followed` says nothing of it.
         column: What a time or group split goes by, for messages.
+        sections: The recipe's sections that the fit follows, as JSON, for messages.
+        data: The recipe's [data], likewise. The fit follows it as far as features and target depend on it.
     """
 
     followed: str
     split: str
     column: str | None = None
+    sections: str = "{}"
+    data: str = field(default="{}", compare=False)
+
+    def changed_since(self, kept: Mapping[str, str] | None) -> str:
+        """What is not as it was when a state of another identity was kept.
+
+        Args:
+            kept: "sections" and "data" of that identity; None: an older kan-train did not keep them.
+        """
+        if kept is None:
+            return "recipe or data changed since the run was stopped;"
+        for name, now in (("sections", self.sections), ("data", self.data)):
+            if found := first_difference(json.loads(kept[name]), json.loads(now)):
+                return f"the recipe changed since the run was stopped: {found}; undo the edit, or"
+        return "the data changed since the run was stopped: the table gives other features or targets than then;"
 
 
 def identity_of(recipe: Recipe, dataset: Dataset) -> RunIdentity:
@@ -65,12 +82,23 @@ def identity_of(recipe: Recipe, dataset: Dataset) -> RunIdentity:
         section: {key for key, default in keys.items() if getattr(getattr(recipe, section), key) == default}
         for section, keys in newer.items()
     }
-    followed = recipe.model_dump_json(include=sections, exclude=idle) + dataset.fingerprint
+    text = recipe.model_dump_json(include=sections, exclude=idle)
+    followed = text + dataset.fingerprint
     if dataset.gaps:
         # The fingerprint tells nothing of inputs that are made in the graph.
         followed += f"gaps {dataset.gaps}"
+    data = recipe.data.model_dump(mode="json")
+    if recipe.data.path is not None:
+        # The command may run in another folder than before.
+        data["path"] = str(recipe.data.path.resolve())
     parts = Split(dataset.train, dataset.validation, dataset.test)
-    return RunIdentity(hashlib.sha256(followed.encode()).hexdigest(), parts.fingerprint(), recipe.split.column)
+    return RunIdentity(
+        hashlib.sha256(followed.encode()).hexdigest(),
+        parts.fingerprint(),
+        recipe.split.column,
+        text,
+        json.dumps({"data": data}),
+    )
 
 
 class RunFolder:
@@ -118,6 +146,7 @@ class RunFolder:
             # An older kan-train reads "identity" and does not compare splits: without that name it refuses this state.
             "followed": identity.followed,
             "split": identity.split,
+            "told": {"sections": identity.sections, "data": identity.data},
             "kan": _encode_network(state.kan),
             "best": _encode_network(state.best),
             "best_loss": state.best_loss,
@@ -150,7 +179,7 @@ class RunFolder:
         except Exception as error:
             raise RunError(f"{self._state}: cannot read it ({type(error).__name__}); run with --fresh") from error
         if followed != identity.followed:
-            raise RunError(f"{self.path}: recipe or data changed since the run was stopped; run with --fresh")
+            raise RunError(f"{self.path}: {identity.changed_since(content.get('told'))} run with --fresh")
         if split not in (None, identity.split):
             remedy = "" if identity.column is None else f"undo the edit of column {quoted(identity.column)}, or "
             raise RunError(
@@ -164,12 +193,10 @@ class RunFolder:
         for state in (self._state, self.refit._state):
             state.unlink(missing_ok=True)
 
-    def save_result(self, kan: KAN, held_out: pd.DataFrame) -> None:
-        """Keep the trained network and the test rows, the latter as kan-client reads them."""
+    def save_result(self, kan: KAN, held_out: str) -> None:
+        """Keep the trained network and the test rows, the latter as CSV that kan-client reads."""
         checkpoint.save(kan, self.path / "kan.safetensors")
-        # Words are always quoted: pandas leaves a lone carriage return bare, which breaks the line.
-        text = held_out.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)
-        checkpoint.write_atomically(self.held_out, text.encode())
+        checkpoint.write_atomically(self.held_out, held_out.encode())
 
 
 def _read_state(content: dict[str, Any]) -> FitState:

@@ -30,6 +30,7 @@ from training.recipe.sections import (
     TaskSection,
     VerifySection,
 )
+from training.recipe.toml_mistakes import explain_syntax
 
 # Sections that a recipe with [model] continue_from must not have: the published version fixes them.
 _FRESH_ONLY = frozenset(
@@ -162,7 +163,7 @@ def parse_recipe(text: str, *, folder: Path, name: str) -> Recipe:
     try:
         document = _Document.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{name}: not valid TOML: {error}") from None
+        raise RecipeError(f"{name}: {explain_syntax(text, error)}") from None
     except ValidationError as error:
         raise RecipeError("\n".join(f"{name}: {mistake}" for mistake in explain(error, _Document))) from None
     sections = {section: getattr(document, section) for section in _Document.model_fields}

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from kan_api.cells import quoted
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
 from service.client.answers import Prediction
+from service.client.command.objective_loss import ObjectiveLoss, loss_of
 from service.client.errors import list_names
 from service.client.rows import TableRows, numbers_of
 from service.client.words import word_of
@@ -46,10 +47,16 @@ class Accuracy:
 
 
 class Deviation:
-    """Root mean square error and R² of predicted numbers. Rows without a true value are left out."""
+    """Root mean square error and R² of predicted numbers. Rows without a true value are left out.
 
-    def __init__(self, target: str, output: int = 0) -> None:
-        self._target, self._output = target, output
+    Args:
+        target: column with the true values.
+        output: place of the answer that is compared.
+        loss: of what the model was fitted to; it comes first in the summary. None: squared error.
+    """
+
+    def __init__(self, target: str, output: int = 0, loss: ObjectiveLoss | None = None) -> None:
+        self._target, self._output, self._loss = target, output, loss
         self._rows = self._without_truth = 0
         self._mean = self._spread = self._squares = 0.0
 
@@ -59,25 +66,29 @@ class Deviation:
         Raises:
             InvalidInput: when a true value is not a number.
         """
-        truth, errors, without = _compare(self._target, self._output, rows, prediction)
+        truth, answers, without = _compare(self._target, self._output, rows, prediction)
         self._without_truth += without
         if not len(truth):
             return
+        if self._loss is not None:
+            self._loss.add(truth, answers)
         # Chan, Golub and LeVeque 1979: combine sums of squares about two means without loss of digits.
         step = float(truth.mean()) - self._mean
         total = self._rows + len(truth)
         self._spread += float(np.square(truth - truth.mean()).sum()) + step**2 * self._rows * len(truth) / total
         self._mean += step * len(truth) / total
-        self._squares += float(np.square(errors).sum())
+        self._squares += float(np.square(answers - truth).sum())
         self._rows = total
 
     def summary(self) -> str:
         """The score as one line of text."""
         if not self._rows:
-            return f"RMSE unknown: no row has a value in column {quoted(self._target)}"
+            name = "RMSE" if self._loss is None else self._loss.name
+            return f"{name} unknown: no row has a value in column {quoted(self._target)}"
         rmse = math.sqrt(self._squares / self._rows)
         r2 = f"{1 - self._squares / self._spread:.4f}" if self._spread else "undefined (the truth is constant)"
-        return f"RMSE {rmse:.6g}, R² {r2} ({self._rows} rows{_describe_rest(self._without_truth)})"
+        loss = "" if self._loss is None else f"{self._loss.summary()}, "
+        return f"{loss}RMSE {rmse:.6g}, R² {r2} ({self._rows} rows{_describe_rest(self._without_truth)})"
 
 
 class QuantileScore:
@@ -97,7 +108,8 @@ class QuantileScore:
         Raises:
             InvalidInput: when a true value is not a number.
         """
-        truth, errors, without = _compare(self._target, self._output, rows, prediction)
+        truth, answers, without = _compare(self._target, self._output, rows, prediction)
+        errors = answers - truth
         self._without_truth += without
         self._rows += len(truth)
         self._below += int(np.count_nonzero(errors >= 0))
@@ -139,15 +151,17 @@ Score = Accuracy | Deviation | QuantileScore | OneOfSeveral
 def score_for(manifest: ModelManifest, target: str) -> Score:
     """The score for the model's task, with the true values in the column `target`.
 
-    Classes have accuracy, a quantile has its own loss, and other numbers have their deviation.
+    Classes have accuracy, a quantile has its own loss, and other numbers have the loss that the model was fitted to and
+    their deviation.
     """
     if manifest.task == TASK_CLASSIFICATION:
         return Accuracy(target, tuple(manifest.classes))
     names = list(manifest.targets)
     # Of several targets the column's own; a column of another name is compared with the first output.
     output = names.index(target) if target in names else 0
-    is_quantile = manifest.objective.loss == "quantile"
-    score = QuantileScore(target, manifest.objective.quantile, output) if is_quantile else Deviation(target, output)
+    score: Deviation | QuantileScore = Deviation(target, output, loss_of(manifest.objective))
+    if manifest.objective.loss == "quantile":
+        score = QuantileScore(target, manifest.objective.quantile, output)
     if not names:
         return score
     others = list_names([name for place, name in enumerate(names) if place != output])
@@ -158,11 +172,11 @@ def score_for(manifest: ModelManifest, target: str) -> Score:
 def _compare(
     target: str, output: int, rows: TableRows, prediction: Prediction
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
-    """The known true values, the answers less these, and the number of rows without a true value."""
+    """The known true values, the answers to their rows, and the number of rows without a true value."""
     truth = numbers_of(target, rows)
     is_known = ~np.isnan(truth)
-    errors = prediction.values[:, output].astype(np.float64) - truth
-    return truth[is_known], errors[is_known], int(np.count_nonzero(~is_known))
+    answers = prediction.values[:, output].astype(np.float64)
+    return truth[is_known], answers[is_known], int(np.count_nonzero(~is_known))
 
 
 def _describe_rest(rows: int) -> str:

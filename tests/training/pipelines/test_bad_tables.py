@@ -61,8 +61,21 @@ def go(folder: Path, frame: pd.DataFrame, edit: Edit, monkeypatch: pytest.Monkey
         (table(w=np.where(ROWS == 5, -1.5, 2.5)), weighted, "row 6 (line 7) holds -1.5; wanted 0 or more"),
         (table(w=np.where(ROWS == 5, np.inf, 2.5)), weighted, "row 6 (line 7) holds inf"),
         (table().assign(y="same"), as_it_is, "the target is the same in every row"),
+        (table().iloc[:1], as_it_is, "t.csv: 1 row to train on; wanted at least 10"),
+        (table(a=1.0, b=2.0), as_it_is, "t.csv: 2 of 2 inputs hold one value only in the training rows; wanted one"),
+        (table(a="x", b="z"), as_it_is, 'wanted one that varies: "a=x", "b=z"'),
     ],
-    ids=["one class trains", "infinite target", "huge target", "negative weight", "infinite weight", "one class"],
+    ids=[
+        "one class trains",
+        "infinite target",
+        "huge target",
+        "negative weight",
+        "infinite weight",
+        "one class",
+        "one row",
+        "constant numbers",
+        "constant words",
+    ],
 )
 def test_a_table_that_cannot_be_learned_is_one_line(
     frame: pd.DataFrame,
@@ -84,8 +97,6 @@ def test_a_table_that_cannot_be_learned_is_one_line(
 @pytest.mark.parametrize(
     ("frame", "edit"),
     [
-        (table(a=1.0, b=2.0), as_it_is),
-        (table(a="x", b="z"), as_it_is),
         (table(t=ROWS + 0.5, c=np.where(ROWS < 64, ROWS % 7, np.nan)), by_time),
         (table(t=ROWS + 0.5, c=np.where(ROWS >= 64, ROWS % 7, np.nan)), by_time),
         (table(c=np.resize(["a, b", 'c "d"', "e\nf", "#g", "\\h"], 80)), as_it_is),
@@ -93,8 +104,6 @@ def test_a_table_that_cannot_be_learned_is_one_line(
         (table(), lambda recipe: re.sub(r"budget = \S+", "budget = 1e-12", recipe)),
     ],
     ids=[
-        "constant numbers",
-        "constant words",
         "no value in a test row",
         "no value in a training row",
         "words of commas, quotes and line breaks",

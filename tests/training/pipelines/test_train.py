@@ -1,5 +1,6 @@
 """From a table to a version with a complete manifest, whose graph answers as torch does."""
 
+import io
 import json
 import signal
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import numpy as np
 import onnx
 import pandas as pd
 import pytest
+import torch
 
 from kan_model import KAN
 from kan_model.network import checkpoint
@@ -18,11 +20,12 @@ from kan_model.onnx_runtime import open_session
 from kan_model.onnx_runtime import run as run_model
 from tests.kit.watcher import Quiet
 from training.data.dataset import Dataset, prepare
-from training.data.preparation import input_transform, output_transform
+from training.data.preparation import input_transform, new_network, output_transform
 from training.errors import Interrupted, TrainingError
-from training.fitting.fit import FitState
+from training.fitting.fit import FitState, begin
+from training.pipelines.held_out import held_out_csv
 from training.pipelines.run import Run
-from training.pipelines.run_folder import RunError, RunFolder, RunIdentity, identity_of
+from training.pipelines.run_folder import RunError, RunFolder, identity_of
 from training.pipelines.train import train
 from training.publishing.export import Trained
 from training.publishing.manifest import predict
@@ -136,6 +139,22 @@ def test_held_out_rows_are_kept_as_a_user_has_them(tmp_path: Path) -> None:
     assert len(table) == len(prepare(load_recipe(tmp_path / "flowers.toml")).test)
 
 
+def test_held_out_numbers_are_as_short_as_float32_allows(write_recipe: Callable[..., Path]) -> None:
+    """0.3 is written as 0.3, and each number reads back as the float32 that the network was judged on."""
+    path = write_recipe()
+    table = pd.read_csv(path.with_suffix(".csv"))
+    table["length"] = np.random.default_rng(1).integers(1, 1000, len(table)) / 1000
+    table.to_csv(path.with_suffix(".csv"), index=False)
+    dataset = prepare(load_recipe(path))
+    text = held_out_csv(dataset)
+    written = [line.split(",")[0] for line in text.splitlines()[1:]]
+    assert written == [str(length) for length in table["length"][dataset.test]]
+    read = pd.read_csv(io.StringIO(text))
+    for name in ("length", "width"):
+        known = dataset.x[dataset.test, [feature.name for feature in dataset.features].index(name)]
+        np.testing.assert_array_equal(read[name].to_numpy().astype(np.float32), known.astype(np.float32))
+
+
 @pytest.mark.parametrize(
     ("optimizer", "sections"),
     [
@@ -212,6 +231,40 @@ def test_ctrl_c_after_the_last_step_publishes_nothing_and_is_gone_on_with(
     assert not run.folder.has_state()
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            {"categories": 'color = ["blue", "red"]'},
+            r"\[data\] categories color was \[\"red\", \"blue\"\], is \[\"blue",
+        ),
+        ({"columns": '["length", "color", "width"]'}, r"\[data\] columns was \[.*, is \["),
+        ({"missing": "indicator"}, r'\[data\] missing was "median", is "indicator"'),
+        ({"kind": "classification", "target": "kind"}, r'\[task\] kind was "regression", is "classification"'),
+        (
+            {},
+            "the data changed since the run was stopped: the table gives other features or targets than then; run with",
+        ),
+    ],
+)
+def test_what_changed_since_a_run_was_stopped_is_named(
+    write_recipe: Callable[..., Path], tmp_path: Path, options: dict[str, str], said: str
+) -> None:
+    """The first key of the recipe that differs, with both values; or else that the table has other cells."""
+    path = write_recipe()
+    recipe, folder = load_recipe(path), RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    state = begin(new_network(prepare(recipe), recipe, input_transform(prepare(recipe), "minmax")), recipe.fit)
+    folder.save_state(state, identity_of(recipe, prepare(recipe)))
+    other = load_recipe(write_recipe(**options))
+    if not options:
+        table = pd.read_csv(path.with_suffix(".csv"))
+        table["length"] = table["length"].where(table.index != 3, 5.0)
+        table.to_csv(path.with_suffix(".csv"), index=False)
+    with pytest.raises(RunError, match=said):
+        folder.load_state(identity_of(other, prepare(other)))
+
+
 def test_resuming_needs_the_same_recipe_and_something_to_resume(
     write_recipe: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -221,15 +274,16 @@ def test_resuming_needs_the_same_recipe_and_something_to_resume(
     with pytest.raises(RunError, match="nothing to go on"):
         train(Run(recipe, tmp_path / "models", folder, resume=True), Quiet())
     other = load_recipe(write_recipe(steps=6))
-
-    class Keeping(Quiet):
-        def on_step(self, state: FitState) -> None:
-            folder.save_state(state, RunIdentity("another", "split"))
-            super().on_step(state)
-
-    with pytest.raises(KeyboardInterrupt):
-        train(Run(recipe, tmp_path / "models", folder), Keeping(stop_after=1))
-    with pytest.raises(RunError, match="recipe or data changed"):
+    state = begin(new_network(prepare(recipe), recipe, input_transform(prepare(recipe), "minmax")), recipe.fit)
+    folder.save_state(state, identity_of(recipe, prepare(recipe)))
+    with pytest.raises(
+        RunError, match=r"the recipe changed .*: \[fit\] steps was 5, is 6; undo the edit, or run with --f"
+    ):
+        train(Run(other, tmp_path / "models", folder, resume=True), Quiet())
+    content = torch.load(folder.path / "state.pt", weights_only=True)
+    del content["told"]  # as an older kan-train kept it
+    torch.save(content, folder.path / "state.pt")
+    with pytest.raises(RunError, match="recipe or data changed since the run was stopped; run with --fresh"):
         train(Run(other, tmp_path / "models", folder, resume=True), Quiet())
     (folder.path / "state.pt").write_bytes(b"torn")
     with pytest.raises(RunError, match="cannot read it"):

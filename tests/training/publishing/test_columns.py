@@ -13,7 +13,7 @@ from service.client.errors import InvalidInput
 from service.client.rows import TableRows, features
 from training.data.dataset import prepare
 from training.errors import DataError
-from training.pipelines.held_out import held_out_table
+from training.pipelines.held_out import held_out_csv
 from training.publishing.columns import columns_of_manifest
 from training.publishing.manifest import outline
 from training.recipe.config import Recipe, parse_recipe
@@ -67,7 +67,7 @@ def test_the_file_of_the_held_out_rows_gives_their_features(tmp_path: Path, targ
     dataset = prepare(recipe)
     manifest = outline(recipe, dataset)
     assert len(manifest.features) == inputs
-    held_out_table(dataset).to_csv(tmp_path / "held.csv", index=False, quoting=csv.QUOTE_NONNUMERIC)
+    (tmp_path / "held.csv").write_text(held_out_csv(dataset), newline="")
     with (tmp_path / "held.csv").open("rb") as file:
         (block,) = read_blocks(file, "held.csv", "csv", [column.name for column in manifest.columns], 1000)
     np.testing.assert_array_equal(features(manifest, block.rows), dataset.x[dataset.test].astype(np.float32))

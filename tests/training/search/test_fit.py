@@ -114,7 +114,7 @@ def test_another_search_in_the_folder_is_refused(run: Callable[..., Run]) -> Non
     with pytest.raises(Interrupted):
         train(run(), Watching(3))
     other = run(SEARCH.replace("0.03", "0.04"))
-    with pytest.raises(RunError, match="recipe or data changed"):
+    with pytest.raises(RunError, match=r"\[search\] candidates, entry 2: learning_rate was 0.03, is 0.04"):
         train(replace(other, resume=True), Watching())
 
 
