@@ -90,7 +90,14 @@ def _robust_scale(y: Tensor, weights: Tensor | None, deviation: Numbers) -> Numb
     return scale
 
 
-def new_network(dataset: Dataset, recipe: Recipe, transform: InputTransform, *, seed: int | None = None) -> KAN:
+def new_network(
+    dataset: Dataset,
+    recipe: Recipe,
+    transform: InputTransform,
+    *,
+    seed: int | None = None,
+    grid_size: int | None = None,
+) -> KAN:
     """A new network whose domains are the ranges of the training rows. Constant features have no edges.
 
     Args:
@@ -98,6 +105,7 @@ def new_network(dataset: Dataset, recipe: Recipe, transform: InputTransform, *, 
         recipe: Shape of the network, grids, and seed.
         transform: Imputation and scaling.
         seed: Another seed than the recipe's, for a further network of the same shape.
+        grid_size: Intervals of each spline; None: the recipe's first grid.
 
     Raises:
         DataError: a column is too narrow for the finest grid, or a grid has more intervals than there are training
@@ -113,7 +121,7 @@ def new_network(dataset: Dataset, recipe: Recipe, transform: InputTransform, *, 
     outputs = len(dataset.classes) or dataset.y.shape[1]
     config = KANConfig(
         width=(scaled.shape[1], *recipe.network.hidden, outputs),
-        grid_size=recipe.fit.grids[0],
+        grid_size=recipe.fit.grids[0] if grid_size is None else grid_size,
         degree=recipe.network.degree,
         outside=recipe.network.outside,
         domain=tuple((float(a), float(b)) for a, b in zip(low, high, strict=True)),

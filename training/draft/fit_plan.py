@@ -7,16 +7,19 @@ from dataclasses import dataclass
 _TRAINS = 0.8
 # Beyond so many rows that may train, networks are deeper, and fits get longer with the root of the number of rows.
 _SMALL = 2000
+# Beyond so many, networks for classes are wider.
+_MANY = 10_000
 # Intervals of each spline; the second for long fits of regressions.
 _GRID, _FINE_GRID = 6, 12
-# With fewer rows a finer grid mostly overfits, and its candidate would be a third of the fit's time.
+# With fewer rows that may train a finer grid mostly overfits, and its candidate would be a third of the fit's time.
 _FEWEST_FOR_FINE = 640
 
 
 @dataclass(frozen=True)
 class CandidatePlan:
-    """One candidate: how long it fits, on which grid, and how strongly its curves are held back."""
+    """One candidate: its nodes, how long it fits, on which grid, and how strongly its curves are held back."""
 
+    hidden: tuple[int, ...]
     steps: int
     grid: int
     learning_rate: float
@@ -29,7 +32,7 @@ class CandidatePlan:
 class FitPlan:
     """Sizes of network and fit for a number of rows, inputs and outputs."""
 
-    hidden: tuple[int, ...]
+    hidden_grid: int
     members: int
     batch_rows: int
     budget: float
@@ -66,28 +69,32 @@ def plan_fit(rows: int, inputs: int, outputs: int) -> FitPlan:
         (1400, 2, 0.3, 0.0, grid, "much: for tables with little noise"),
     ]
     if outputs == 1 and trains >= _FEWEST_FOR_FINE:
-        kinds.append((1400, 2, 0.3, 0.0, _FINE_GRID, "much, on a finer grid: for curves with corners"))
+        much = (1400, 2, 0.3, 0.0, _FINE_GRID, "much, on a finer grid: for curves with corners")
+        kinds = [*(kinds if trains <= _SMALL else kinds[:2]), much]
     # A step changes the edges of all inputs at once, so more inputs need smaller steps.
     learning_rate = 0.01 if inputs <= 100 else 0.005 if inputs <= 300 else 0.002
     # In few rows two candidates may have the same number of epochs, the largest.
     plans: dict[tuple[int, float, int], CandidatePlan] = {}
+    members, shallow, deep = _shapes(trains, outputs)
     for updates, faster, weight_decay, smoothness, intervals, why in kinds:
         epochs = max(5, min(1000, round(longer * updates / updates_per_epoch)))
-        plan = CandidatePlan(epochs, intervals, faster * learning_rate, weight_decay, smoothness, why)
+        hidden = deep if faster > 1 else shallow
+        plan = CandidatePlan(hidden, epochs, intervals, faster * learning_rate, weight_decay, smoothness, why)
         plans.setdefault((epochs, weight_decay, intervals), plan)
-    hidden, members = _shape(trains, outputs)
-    return FitPlan(hidden, members, batch_rows, 10.0, tuple(plans.values()))
+    return FitPlan(grid, members, batch_rows, 10.0, tuple(plans.values()))
 
 
-def _shape(trains: int, outputs: int) -> tuple[tuple[int, ...], int]:
-    """The nodes of the hidden layers of each member, and the number of members."""
+def _shapes(trains: int, outputs: int) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+    """The number of members, and the nodes of each one's hidden layers: in shorter fits and in the longest ones."""
     if trains <= _SMALL:
         if outputs == 2:
-            return (4,), 8
-        return (32,) if outputs > 2 and trains > 1_000 else (16,), 4
-    if outputs == 2:
-        return (16, 8), 4
-    return (16, 16) if outputs == 1 else (32, 16) if trains <= 10_000 else (32, 32), 4
+            return 8, (4,), (4,)
+        nodes = 32 if outputs > 2 and trains > 1_000 else 16
+        return 4, (nodes,), (nodes,)
+    if outputs <= 2:
+        nodes = (8, 4) if outputs == 2 and trains <= _MANY else (16, 8)
+        return 4, nodes, nodes
+    return (4, (32,), (32, 16)) if trains <= _MANY else (4, (64,), (32, 32))
 
 
 def fit_lines(plan: FitPlan, what: str) -> list[str]:
@@ -98,9 +105,10 @@ def fit_lines(plan: FitPlan, what: str) -> list[str]:
         what: What the outputs are: "the output" or "the classes".
     """
     first = plan.candidates[0]
+    is_fine = any(candidate.grid > plan.hidden_grid for candidate in plan.candidates)
     lines = [
         "[network]",
-        f"hidden = {list(plan.hidden)}  # nodes of each member between the inputs and {what}",
+        f"hidden = {list(first.hidden)}  # nodes of each member between the inputs and {what}",
         "degree = 3",
         'outside = "clamp"',
         "",
@@ -119,6 +127,7 @@ def fit_lines(plan: FitPlan, what: str) -> list[str]:
         "",
         "[ensemble]  # the mean of several networks is published, as one network",
         f"members = {plan.members}",
+        *([f"hidden_grid = {plan.hidden_grid}  # intervals of the splines of hidden nodes, on every grid"] * is_fine),
         "refit = true  # the test rows judge this fit; then all rows are fitted again, and that fit is published",
         "",
         "[search]  # the candidate with the best out-of-fold answers is published; fewer candidates cost less",
@@ -128,6 +137,7 @@ def fit_lines(plan: FitPlan, what: str) -> list[str]:
         lines += [
             "",
             f"[[search.candidates]]  # {candidate.why}",
+            *([f"hidden = {list(candidate.hidden)}"] * (candidate.hidden != first.hidden)),
             f"steps = {candidate.steps}",
             *([f"grids = [{candidate.grid}]"] * (candidate.grid != first.grid)),
             *([f"learning_rate = {candidate.learning_rate:g}"] * (candidate.learning_rate != first.learning_rate)),

@@ -61,7 +61,13 @@ def begin_members(members: Sequence[KAN]) -> FitState:
 
 
 def fit_members(
-    state: FitState, rows: DealtRows, plan: FitSection, task: Loss, adapt: AdaptSection | None = None
+    state: FitState,
+    rows: DealtRows,
+    plan: FitSection,
+    task: Loss,
+    adapt: AdaptSection | None = None,
+    *,
+    only_inputs: bool = False,
 ) -> Iterator[FitState]:
     """Fit all members in epochs of Adam and yield the state after each epoch.
 
@@ -76,6 +82,7 @@ def fit_members(
         plan: The plan of each member's fit; the optimizer must be adam.
         task: The loss to minimize.
         adapt: How grids follow the rows before each further grid; None: they are only refined.
+        only_inputs: Whether the hidden layers keep their grids on each further grid.
 
     Raises:
         TrainingDiverged: the loss was not finite from the first epoch on.
@@ -92,7 +99,8 @@ def fit_members(
             )
         state.stage, state.step, state.optimizer = state.stage + 1, 0, {}
         if state.stage < len(plan.grids):
-            state.kan = next_grid(state.best, plan.grids[state.stage], rows.samples.x, adapt)
+            grid_size = plan.grids[state.stage]
+            state.kan = next_grid(state.best, grid_size, rows.samples.x, adapt, only_inputs=only_inputs)
         yield state
 
 

@@ -68,17 +68,31 @@ class EnsembleFit:
     def begin(self) -> FitState:
         """The state before the first step. Member m starts from the seed of the recipe plus m."""
         plan, x = self.recipe.fit, self.rows.samples.x
+        hidden, first = self._hidden_grid, plan.grids[0]
+        coarse = first if hidden is None else min(hidden, first)
         members = []
         for index in range(self.rows.first, self.rows.first + self.rows.members):
-            member = new_network(self.dataset, self.recipe, self.inputs, seed=plan.seed + index)
+            seed = plan.seed + index
+            member = new_network(self.dataset, self.recipe, self.inputs, seed=seed, grid_size=coarse)
             check_samples(member, self.rows.samples, self.dataset.task, "training")
-            members.append(standardize(first_grid(member, plan.grids[0], x, self.recipe.adapt), x))
+            start = first_grid(member, first, x, self.recipe.adapt, only_inputs=hidden is not None)
+            members.append(standardize(start, x))
         return begin_members(members)
+
+    @property
+    def _hidden_grid(self) -> int | None:
+        assert self.recipe.ensemble is not None
+        return self.recipe.ensemble.hidden_grid
 
     def steps(self, state: FitState) -> Iterator[FitState]:
         """As :func:`training.ensemble.fit.fit_members`."""
         return fit_members(
-            state, self.rows, self.recipe.fit, fitted_loss(self.dataset, self.outputs), self.recipe.adapt
+            state,
+            self.rows,
+            self.recipe.fit,
+            fitted_loss(self.dataset, self.outputs),
+            self.recipe.adapt,
+            only_inputs=self._hidden_grid is not None,
         )
 
     def network(self, state: FitState) -> KAN:

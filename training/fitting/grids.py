@@ -12,7 +12,7 @@ from training.recipe.fit_sections import AdaptSection
 _ROWS = 4096
 
 
-def first_grid(kan: KAN, grid_size: int, rows: Tensor, adapt: AdaptSection | None) -> KAN:
+def first_grid(kan: KAN, grid_size: int, rows: Tensor, adapt: AdaptSection | None, *, only_inputs: bool = False) -> KAN:
     """The network on the first grid; with ``adapt`` the grids of the inputs follow the rows.
 
     The grids of the hidden layers are not adapted: the hidden values of an untrained network differ from those after
@@ -23,19 +23,28 @@ def first_grid(kan: KAN, grid_size: int, rows: Tensor, adapt: AdaptSection | Non
         grid_size: Number of intervals of every spline.
         rows: ``[rows, inputs]``, training rows, imputed and scaled.
         adapt: How grids follow the rows; None: they are only refined.
+        only_inputs: Whether the hidden layers keep the grids that they have.
 
     Raises:
         FitRefused: values that no grid can follow.
     """
-    start = refine_grid(kan, grid_size)
+    start = _refine(kan, grid_size, only_inputs)
     if adapt is None:
         return start
     return start.with_layers([_adapt(start, grid_size, rows, adapt).layers[0], *start.layers[1:]])
 
 
-def next_grid(kan: KAN, grid_size: int, rows: Tensor, adapt: AdaptSection | None) -> KAN:
+def next_grid(kan: KAN, grid_size: int, rows: Tensor, adapt: AdaptSection | None, *, only_inputs: bool = False) -> KAN:
     """The network on a finer grid; with ``adapt`` the grids of all layers follow the rows. See :func:`first_grid`."""
-    return refine_grid(kan, grid_size) if adapt is None else _adapt(kan, grid_size, rows, adapt)
+    if adapt is None:
+        return _refine(kan, grid_size, only_inputs)
+    adapted = _adapt(kan, grid_size, rows, adapt)
+    return kan.with_layers([adapted.layers[0], *kan.layers[1:]]) if only_inputs else adapted
+
+
+def _refine(kan: KAN, grid_size: int, only_inputs: bool) -> KAN:
+    refined = refine_grid(kan, grid_size)
+    return kan.with_layers([refined.layers[0], *kan.layers[1:]]) if only_inputs else refined
 
 
 def parameters_on(kan: KAN, grid_size: int) -> int:

@@ -65,10 +65,12 @@ class AdaptSection(Section):
 class EnsembleSection(Section):
     """[ensemble]: fit several networks, each without a fold of its own, and publish their mean as one network.
 
-    With `refit` the test rows judge this network; then all rows are fitted again, and that fit is published.
+    Splines that read hidden nodes have `hidden_grid` intervals on every grid of the fit; None: as many as those of the
+    inputs. With `refit` the test rows judge this network; then all rows are fitted again, and that fit is published.
     """
 
     members: int = Field(default=8, ge=2, le=32)
+    hidden_grid: int | None = Field(default=None, ge=1)
     refit: bool = False
 
 

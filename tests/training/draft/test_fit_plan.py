@@ -24,8 +24,9 @@ def test_the_lines_are_the_plan(rows: int, inputs: int, outputs: int) -> None:
     plan = plan_fit(rows, inputs, outputs)
     document = tomllib.loads("\n".join(fit_lines(plan, "the output")))
     assert document["ensemble"]["members"] == plan.members
-    assert document["network"]["hidden"] == list(plan.hidden)
+    assert document["ensemble"].get("hidden_grid", plan.hidden_grid) == plan.hidden_grid
     given = document["search"]["candidates"]
     assert [each["steps"] for each in given] == [candidate.steps for candidate in plan.candidates]
-    usual = document["fit"]["grids"]
+    nodes, usual = document["network"]["hidden"], document["fit"]["grids"]
+    assert [each.get("hidden", nodes) for each in given] == [list(candidate.hidden) for candidate in plan.candidates]
     assert [each.get("grids", usual) for each in given] == [[candidate.grid] for candidate in plan.candidates]
