@@ -106,7 +106,17 @@ def test_finer_grids_go_on_from_the_best_step() -> None:
     dealt = rows(2)
     state = run(start(2), dealt, PLAN.model_copy(update={"grids": (4, 8), "steps": 5}))
     assert [record.grid_size for record in state.history] == [4] * 5 + [8] * 5
-    assert state.kan.layers[0].grid_size == 8
+    assert [layer.grid_size for layer in state.kan.layers] == [8, 8]
+
+
+def test_hidden_layers_keep_their_grids_if_asked() -> None:
+    """Only the first layer gets finer, and the fit goes on."""
+    dealt, state = rows(2), start(2)
+    plan = PLAN.model_copy(update={"grids": (4, 8), "steps": 5})
+    for _ in fit_members(state, dealt, plan, "regression", only_inputs=True):
+        pass
+    assert [layer.grid_size for layer in state.kan.layers] == [8, 4]
+    assert state.history[-1].train_loss < state.history[0].train_loss
 
 
 def test_smoothness_bends_curves_less() -> None:

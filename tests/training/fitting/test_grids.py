@@ -89,6 +89,18 @@ def test_without_the_section_grids_are_refined_only() -> None:
         assert all(torch.equal(found[name], refined[name]) for name in refined)
 
 
+@pytest.mark.parametrize("adapt", [None, ADAPT])
+def test_hidden_layers_may_keep_their_grids(adapt: AdaptSection | None) -> None:
+    """Those of the inputs get finer, and the layers behind stay as they are, to the bit."""
+    rows, kan = skewed(50, 0).x, network()
+    for step in (first_grid, next_grid):
+        found = step(kan, 6, rows, adapt, only_inputs=True)
+        assert found.layers[0].grid_size == 6
+        assert found.layers[0].coefficients.shape == refine_grid(kan, 6).layers[0].coefficients.shape
+        wanted = kan.layers[1].state_dict()
+        assert all(torch.equal(tensor, wanted[name]) for name, tensor in found.layers[1].state_dict().items())
+
+
 def test_a_skewed_input_is_met_better() -> None:
     """Most rows lie in the first of even intervals: knots among them leave a tenth of the error on rows never seen."""
     test, plan = skewed(1000, 2), FitSection(optimizer="levenberg-marquardt", grids=(5, 10), steps=10)

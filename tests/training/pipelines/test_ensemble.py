@@ -64,6 +64,17 @@ def test_the_mean_of_the_members_is_published_as_one_network(run: Callable[..., 
     torch.testing.assert_close(kan(x), mean, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize(("hidden_grid", "grids"), [(2, [5, 2]), (4, [5, 3])])
+def test_hidden_splines_may_be_coarser(run: Callable[..., Run], hidden_grid: int, grids: list[int]) -> None:
+    """Their intervals stay the same on every grid, and are never more than those of the first one."""
+    given = run()
+    assert given.recipe.ensemble is not None
+    coarser = given.recipe.ensemble.model_copy(update={"hidden_grid": hidden_grid})
+    train(replace(given, recipe=given.recipe.model_copy(update={"ensemble": coarser})), Watcher())
+    kan = checkpoint.load(given.folder.path / "kan.safetensors")
+    assert [layer.grid_size for layer in kan.layers] == grids
+
+
 @pytest.mark.parametrize("kind", ["regression", "classification"])
 def test_validation_metrics_are_those_of_the_out_of_fold_answers(run: Callable[..., Run], kind: str) -> None:
     """They belong to the best loss of the fit, not to answers of members that trained on the rows."""
