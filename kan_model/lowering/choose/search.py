@@ -55,9 +55,9 @@ class Search:
             self._found[names] = self.reference.compare(model)
         return self._found[names]
 
-    def most_exact(self) -> Comparison:
-        """The smallest error found so far."""
-        return min(self._found.values(), key=lambda found: found.max_relative_error)
+    def most_exact(self) -> tuple[tuple[str, ...], Comparison]:
+        """The combination with the smallest error found so far: the names of the strategies, and the error."""
+        return min(self._found.items(), key=lambda found: found[1].max_relative_error)
 
     def candidate(self, strategies: Sequence[Strategy], index: int) -> StrategyTrial:
         """The trial of layer ``index``'s strategy, the other layers being written by theirs."""
@@ -81,16 +81,20 @@ def applicable_strategies(
 
 
 def screen(search: Search, candidates: Sequence[Sequence[Strategy]], tolerance: float) -> list[list[Option]]:
-    """Try each strategy of each layer, the other layers having the strategies that were the most exact ones together.
+    """Try each strategy of each layer, while the other layers keep theirs: at first the last ones of the candidates.
+
+    Where a layer has no option within the tolerance, the change of one layer that lowers the error most is made, and
+    all is tried again.
 
     Returns:
         For each layer its options, those within the tolerance first.
 
     Raises:
-        LoweringError: a layer has no option within the tolerance.
+        LoweringError: no change of one layer lowers the error any more, and a layer has no option within the tolerance.
     """
     standing = [options[-1] for options in candidates]
-    for _ in range(len(candidates) + 1):
+    # This ends: each change lowers the error or, at an equal one, takes a strategy that comes earlier.
+    while True:
         layers = [
             [Option(each, search.candidate([*standing[:i], each, *standing[i + 1 :]], i)) for each in options]
             for i, options in enumerate(candidates)
@@ -100,9 +104,8 @@ def screen(search: Search, candidates: Sequence[Sequence[Strategy]], tolerance: 
             return [mark_within(options, tolerance, search.precision) for options in layers]
         index = int(np.argmin([_error(option) for option in best]))
         if best[index].strategy.name == standing[index].name:
-            break
+            raise LoweringError(_describe_failure(search, best, tolerance))
         standing[index] = best[index].strategy
-    raise LoweringError(_describe_failure(search, best, tolerance))
 
 
 def mark_within(options: Sequence[Option], tolerance: float, precision: Precision) -> list[Option]:
@@ -125,7 +128,7 @@ def _describe_failure(search: Search, best: Sequence[Option], tolerance: float) 
     ]
     index = int(np.argmax(alone))
     search.error([option.strategy for option in best])
-    found = search.most_exact()
+    _, found = search.most_exact()
     return (
         f"layer {index}: no strategy is within the tolerance {tolerance:g}; the best, {best[index].strategy.name}, is "
         f"off by {found.max_relative_error:.2g} of the output's range ({found.region})"
@@ -166,11 +169,13 @@ def _slowness(option: Option) -> float:
 def combine(search: Search, layers: Sequence[Sequence[Option]], tolerance: float) -> tuple[list[Option], float]:
     """The first option of each layer. If the whole network then exceeds the tolerance, layers take more exact options.
 
+    Args:
+        search: Computes errors of the network. It has found a combination of these options within the tolerance.
+        layers: The options of each layer, those within the error bound first.
+        tolerance: Bound on the error.
+
     Returns:
         The option of each layer, and the error of the whole network.
-
-    Raises:
-        LoweringError: no combination tried is within the tolerance.
     """
     chosen = [next(option for option in options if option.is_within) for options in layers]
     exact = [most_exact(options) for options in layers]
@@ -178,7 +183,10 @@ def combine(search: Search, layers: Sequence[Sequence[Option]], tolerance: float
         gains = [_error(now) - _error(best) for now, best in zip(chosen, exact, strict=True)]
         worst = int(np.argmax(gains))
         if gains[worst] <= 0:
-            raise LoweringError(_describe_failure(search, chosen, tolerance))
+            # Options that are the most exact ones beside others may be too far off together.
+            names, _ = search.most_exact()
+            chosen = [_option_of(options, name) for options, name in zip(layers, names, strict=True)]
+            break
         chosen[worst] = _first_within(search, chosen, worst, layers[worst], tolerance) or exact[worst]
     # A layer that became more exact early may be more exact than needed now, after later layers changed too.
     for index, options in enumerate(layers):
@@ -188,6 +196,10 @@ def combine(search: Search, layers: Sequence[Sequence[Option]], tolerance: float
 
 def _combined_error(search: Search, options: Sequence[Option]) -> float:
     return search.error([each.strategy for each in options]).max_relative_error
+
+
+def _option_of(options: Sequence[Option], name: str) -> Option:
+    return next(option for option in options if option.strategy.name == name)
 
 
 def _first_within(

@@ -10,7 +10,8 @@ import torch
 
 from kan_model import KAN, KANConfig
 from kan_model.lowering import LoweringError, lower
-from kan_model.lowering.checks.reference import Reference
+from kan_model.lowering.checks.reference import Comparison, Reference
+from kan_model.lowering.choose.search import Search, combine, screen
 from kan_model.lowering.driver import STRATEGIES
 from kan_model.lowering.emit.network import predicting_model
 from kan_model.lowering.strategies.closed_form import ClosedForm
@@ -141,3 +142,49 @@ def test_layers_that_need_their_most_exact_strategies_together_get_them() -> Non
     best = min(errors.values())
     lowered = lower(kan, tolerance=best * 1.001, tune_for=(), strategies=strategies)
     assert lowered.report.max_relative_error <= best * 1.001
+
+
+GIVEN: tuple[Strategy, ...] = (ClosedForm(), Pieces(), CoxDeBoor())
+
+
+def search_with(errors: dict[tuple[str, ...], float]) -> Search:
+    """A search that has found these errors of combinations of GIVEN, and 20 of each other one."""
+    (layers,) = {len(names) for names in errors}
+    kan = KAN(KANConfig((1,) * (layers + 1), grid_size=3))
+    search = Search(kan, None, None, "float32", Reference(kan, rows_per_region=4))
+    for names in product([each.name for each in GIVEN], repeat=layers):
+        error = errors.get(names, 20.0)
+        search._found[names] = Comparison(error, error, "inside", 1)
+    return search
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        {(CoxDeBoor.name,): 10.0, (ClosedForm.name,): 0.5},
+        {
+            (CoxDeBoor.name, CoxDeBoor.name): 10.0,
+            (ClosedForm.name, CoxDeBoor.name): 9.0,
+            (ClosedForm.name, Pieces.name): 8.0,
+            (Pieces.name, Pieces.name): 0.5,
+        },
+    ],
+    ids=["one layer", "two layers"],
+)
+def test_the_screening_ends_with_a_combination_that_it_found(way: dict[tuple[str, ...], float]) -> None:
+    """Also where one layer changes twice, after the other one did. The errors of all combinations are given."""
+    *_, end = way
+    found = screen(search_with(way), [GIVEN] * len(end), 1.0)
+    assert tuple(options[0].strategy.name for options in found) == end
+    assert all([option.is_within for option in options] == [True, False, False] for options in found)
+
+
+def test_most_exact_options_that_are_too_far_off_together_are_not_taken_together() -> None:
+    """One layer keeps what it had while the other one's options were tried. The errors are given."""
+    closed, recursion = ClosedForm.name, CoxDeBoor.name
+    search = search_with(
+        {(recursion, recursion): 0.5, (closed, recursion): 0.4, (recursion, closed): 0.4, (closed, closed): 5.0}
+    )
+    chosen, error = combine(search, screen(search, [GIVEN] * 2, 1.0), 1.0)
+    assert tuple(option.strategy.name for option in chosen) == (closed, recursion)
+    assert error == 0.4
