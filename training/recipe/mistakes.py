@@ -73,15 +73,16 @@ def _line(details: ErrorDetails, sections: dict[str, list[str]]) -> str:
     if kind == "value_error":
         text = str(details["ctx"]["error"])
         return f"{place}: {text}" if place else text
-    return f"{place} = {_toml(came)}: wanted {_wanted_table(location, came) or _wanted(details)}"
+    return f"{place} = {_toml(came)}: wanted {_wanted_table(details) or _wanted(details)}"
 
 
-def _wanted_table(location: tuple[int | str, ...], came: Any) -> str:
+def _wanted_table(details: ErrorDetails) -> str:
     """What is wanted where a section or a candidate is not written as a table; "" elsewhere."""
+    location, came = details["loc"], details["input"]
     if len(location) == 1:
         single = "once, in single brackets" if isinstance(came, list) else "on a line of its own"
         return f"a table: [{location[0]}] {single}, and its keys below"
-    if location[:2] != ("search", "candidates") or len(location) > 3:
+    if location[:2] != ("search", "candidates") or len(location) > 3 or details["type"] == "too_long":
         return ""
     if len(location) == 2 and came == []:
         return "at least 1 entry: [[search.candidates]] on a line of its own, and its keys below"

@@ -44,6 +44,9 @@ def _wanted(reason: str, line: str, column: int) -> str:
         return f"wanted a digit before the point: {word.replace('.', '0.', 1)}"
     if word.startswith("("):
         return "wanted a list in square brackets, e.g. [1, 2]"
+    if re.match(r"[^\W\d]", word) and "\\" in word:
+        # In double quotes a backslash begins an escape, such as \t in C:\tables.
+        return f"wanted text in single quotes, e.g. '{word}'"
     if re.match(r"[^\W\d]", word):
         return f'wanted text in double quotes, e.g. "{word}"'
     return f"wanted text in double quotes, a number, true, false or a list{'' if value else '; there is no value'}"

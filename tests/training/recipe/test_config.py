@@ -166,6 +166,7 @@ def test_paths_count_from_the_recipe(tmp_path: Path) -> None:
             TABLE + "[search]\ncandidates = []",
             "[search] candidates = []: wanted at least 1 entry: [[search.candidates]]",
         ),
+        (TABLE + "[search]\n" + "[[search.candidates]]\nsteps = 3\n" * 65, "wanted at most 64 entries"),
         (TABLE + "[search]\ncandidates = {}", "[search] candidates = {}: wanted a table for each candidate: [[search"),
         (TABLE + "[search]\ncandidates = [3]", "[search] candidates, entry 1 = 3: wanted a table for each candidate"),
         (TABLE + "[search.candidates]\nsteps = 3", '[search] candidates = {"steps": 3}: wanted a table for each cand'),

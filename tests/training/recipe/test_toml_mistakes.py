@@ -28,6 +28,7 @@ def explained(text: str) -> str:
         ('columns = ("x", "y")', 'columns = ("x", "y"): wanted a list in square brackets, e.g. [1, 2]'),
         ("kind = regression", 'kind = regression: wanted text in double quotes, e.g. "regression"'),
         ("path = my data.csv", 'path = my data.csv: wanted text in double quotes, e.g. "my"'),
+        (r"path = C:\tables\my.csv", r"path = C:\tables\my.csv: wanted text in single quotes, e.g. 'C:\tables\my.csv'"),
         ("rate =", "rate =: wanted text in double quotes, a number, true, false or a list; there is no value"),
         ("rate = %", "rate = %: wanted text in double quotes, a number, true, false or a list"),
         ("steps = 2,", "steps = 2,: expected newline or end of document after a statement"),
