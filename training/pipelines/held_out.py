@@ -12,7 +12,7 @@ from training.data.table import Cells
 
 
 def held_out_csv(dataset: Dataset) -> str:
-    """:func:`held_out_table` as CSV. A number is the shortest text that reads back as the same float32."""
+    """:func:`held_out_table` as CSV. A number is the shortest text that reads back as the same float32 or float64."""
     table = held_out_table(dataset)
     for name in table.columns:
         if table[name].dtype == np.float32:
@@ -26,7 +26,8 @@ def held_out_table(dataset: Dataset) -> pd.DataFrame:
     """The test rows in the user's form: with words, missing cells and the target.
 
     Returns:
-        Input columns in the recipe's order, then the targets. Numbers are float32. Missing cells are NaN or "".
+        Input columns in the recipe's order, then the targets. Numbers are float32 in inputs and float64 in targets.
+        Missing cells are NaN or "".
     """
     x = dataset.x[dataset.test]
     cells: dict[str, NDArray[np.float32] | Cells | Numbers] = {}
