@@ -53,7 +53,13 @@ class ObjectiveLoss:
 
 
 def loss_of(objective: Objective) -> ObjectiveLoss | None:
-    """The loss of an objective; None for squared error, whose metric is RMSE, and for a quantile."""
+    """The loss of an objective; None for squared error, whose metric is RMSE, and for a quantile.
+
+    On a log scale huber's delta is an error of logarithms, so errors in the unit of the target have no huber loss: like
+    squared error it gets log RMSE.
+    """
+    if objective.target_scale == "log" and objective.loss in ("", "squared_error", "huber"):
+        return ObjectiveLoss("log RMSE", _logarithms, "above 0", lambda truth: truth > 0, np.sqrt)
     match objective.loss:
         case "mae":
             return ObjectiveLoss("MAE", lambda truth, answers: np.abs(answers - truth))
@@ -64,9 +70,8 @@ def loss_of(objective: Objective) -> ObjectiveLoss | None:
             return ObjectiveLoss("poisson deviance", _poisson, "0 or more", lambda truth: truth >= 0)
         case "gamma":
             return ObjectiveLoss("gamma deviance", _gamma, "above 0", lambda truth: truth > 0)
-    if objective.loss in ("", "squared_error") and objective.target_scale == "log":
-        return ObjectiveLoss("log RMSE", _logarithms, "above 0", lambda truth: truth > 0, np.sqrt)
-    return None
+        case _:
+            return None
 
 
 def _huber(sizes: Numbers, delta: float) -> Numbers:

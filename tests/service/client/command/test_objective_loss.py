@@ -53,6 +53,13 @@ def test_the_loss_that_the_model_was_fitted_to_comes_first(name: str) -> None:
     assert rest.endswith("(50 rows, 1 without a true value left out)")
 
 
+def test_huber_on_a_log_scale_shows_log_rmse() -> None:
+    """Its delta is of logarithms: twice the truth is the logarithm of 2, whatever the unit. Of mae MAE is shown."""
+    said = summary(Objective(loss="huber", huber_delta=0.5, target_scale="log"), [1.0, 100.0], [2.0, 200.0])
+    assert said.startswith(f"log RMSE {np.log(2):.6g}, RMSE ")
+    assert summary(Objective(loss="mae", target_scale="log"), [1.0, 100.0], [2.0, 200.0]).startswith("MAE 50.5, RMSE ")
+
+
 def test_squared_error_is_shown_as_before() -> None:
     """Also of a manifest that does not name its loss."""
     for objective in (Objective(), Objective(loss="squared_error", target_scale="linear")):
