@@ -12,6 +12,10 @@ from kan_api.v1.manifest_pb2 import TASK_REGRESSION, ModelManifest, Objective
 from service.client.answers import Prediction
 from service.client.command.score import score_for
 from service.client.rows import TableRows
+from training.data.objective.loss_function import LossFunction
+from training.publishing.metric_names import shown_name
+from training.publishing.metrics import scores
+from training.recipe.sections import TaskSection
 
 Compare = Callable[[Any, Any], float]
 
@@ -53,6 +57,26 @@ def test_the_loss_that_the_model_was_fitted_to_comes_first(name: str) -> None:
     assert rest.endswith("(50 rows, 1 without a true value left out)")
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_name_and_value_are_those_of_a_metric_of_the_manifest(name: str) -> None:
+    """What kan-train writes for the same rows, shown as `kan-train` and `kan-client` show it."""
+    objective, _ = LOSSES[name]
+    random = np.random.default_rng(1)
+    truth, answers = (random.gamma(2.0, size=(50, 1)).astype(np.float32).astype(np.float64) + 0.5 for _ in range(2))
+    recipe = TaskSection.model_validate(
+        {
+            "kind": "regression",
+            "objective": objective.loss,
+            "target_scale": objective.target_scale or "linear",
+            "huber_delta": objective.huber_delta or None,
+        }
+    )
+    found = scores(LossFunction.of(recipe), truth, answers, target_scale=recipe.target_scale)
+    (value,) = (value for metric, value in found.items() if shown_name(metric) == name)
+    shown = summary(objective, truth[:, 0].tolist(), answers[:, 0].tolist()).removeprefix(f"{name} ").split(", ")[0]
+    assert float(shown) == pytest.approx(value, rel=1e-5)
+
+
 def test_huber_on_a_log_scale_shows_log_rmse() -> None:
     """Its delta is of logarithms: twice the truth is the logarithm of 2, whatever the unit. Of mae MAE is shown."""
     said = summary(Objective(loss="huber", huber_delta=0.5, target_scale="log"), [1.0, 100.0], [2.0, 200.0])
@@ -88,9 +112,11 @@ def test_a_true_value_that_the_loss_does_not_allow_is_said(name: str, cell: floa
 
 
 def test_an_infinite_answer_gives_no_warning() -> None:
-    """The score is infinite or NaN, as RMSE is."""
-    for objective, _ in LOSSES.values():
-        assert "inf" in summary(objective, [1.0, 2.0], [1.0, float("inf")])
+    """The loss is infinite or NaN, and RMSE infinite."""
+    for name, (objective, _) in LOSSES.items():
+        shown, rest = summary(objective, [1.0, 2.0], [1.0, float("inf")]).removeprefix(f"{name} ").split(", ", 1)
+        assert not np.isfinite(float(shown))
+        assert rest.startswith("RMSE inf, ")
 
 
 def test_no_row_with_a_true_value_is_said() -> None:
