@@ -7,13 +7,13 @@ from kan_api.dates import FORMATS, is_missing_date, read_date
 from training.data.table import Cells, Table
 from training.errors import quoted
 
-# How many different dates are no chance.
+# So many different cells are not dates by chance.
 FEWEST_DATES = 10
 # Numbers of ISO 8601's short form, from 1900 to 2100.
 _AS_NUMBERS = (19000101, 21001231)
 # A column is nearly dates if this share of its different cells are dates, each of any format.
 _NEARLY = 0.9
-# So many different cells of a column are read first: of most columns none is a date.
+# About so many different cells are read first, because reading all is slow and in most columns none is a date.
 _SAMPLE = 100
 
 
@@ -37,7 +37,10 @@ def date_form(dates: list[str]) -> str:
 
 
 def describe_stray(table: Table, cells: Cells) -> str:
-    """Why a column of dates has no format: its first cell that is not like the most. "" if most cells are no dates.
+    """Which cell keeps a column from being dates: the first one that is not of the format that most cells have.
+
+    The text is "" if one format reads all cells, if there are fewer than 10 different ones, or if fewer than 90 % of
+    them are dates.
 
     Args:
         table: Gives rows their names.

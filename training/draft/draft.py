@@ -64,7 +64,7 @@ def columns_left_out(inspection: Inspection) -> list[str]:
 
 
 def columns_in_doubt(inspection: Inspection) -> list[str]:
-    """One line for each column that is used otherwise than it was meant, it seems; at most ten columns."""
+    """One line for each input that is nearly dates and is used as numbers or words; at most ten columns."""
     inputs = propose(inspection).inputs
     return _tell("in doubt", [(facts.name, f"used as {facts.kind}; {facts.doubt}") for facts in inputs if facts.doubt])
 

@@ -83,7 +83,7 @@ class ProgressBar(Watcher):
                 self._leave_line(last, start if is_start else self._describe_kept(kept, last))
 
     def on_refit(self, dataset: Dataset, recipe: Recipe) -> None:
-        """Start the bar anew, and say what a person should know about all rows, unless it has been said."""
+        """Start the bar anew, and print the warnings about all rows, unless they are those of the first fit."""
         self._plan = recipe.fit
         self._steps = self._plan.steps * len(self._plan.grids)
         self._bar.reset(self._task, total=self._steps, numbers="")

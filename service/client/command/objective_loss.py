@@ -17,10 +17,10 @@ class ObjectiveLoss:
 
     Args:
         name: as people read it: "MAE" for the manifest's "mae".
-        losses: of true values and answers, each [rows].
+        losses: gives the loss of each row, from the true values and the answers, each [rows].
         wanted: the true values that the loss allows, for messages; "" for any.
-        allows: whether it allows a true value, of [rows].
-        finish: from the mean loss to the number that is shown.
+        allows: gives whether the loss allows each true value, [rows].
+        finish: turns the mean loss into the number that is shown.
     """
 
     def __init__(

@@ -52,7 +52,7 @@ class Deviation:
     Args:
         target: column with the true values.
         output: place of the answer that is compared.
-        loss: of what the model was fitted to; it comes first in the summary. None: squared error.
+        loss: the loss of the model's objective, which comes first in the summary. None: squared error.
     """
 
     def __init__(self, target: str, output: int = 0, loss: ObjectiveLoss | None = None) -> None:
