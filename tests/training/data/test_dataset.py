@@ -40,7 +40,7 @@ def prepared(
     task: str = "regression",
     data: str = "",
     split: str = 'kind = "random"',
-    words: str = '["Bonn", "Köln", "Ulm"]',
+    words: str | None = '["Bonn", "Köln", "Ulm"]',
 ) -> Dataset:
     """The dataset of the table, written as CSV, by a recipe with these lines."""
     columns = "" if "columns =" in data else 'columns = ["town", "age"]'
@@ -53,8 +53,7 @@ path = "t.csv"
 target = "{target}"
 {columns}
 {data}
-[data.categories]
-town = {words}
+{"" if words is None else f"[data.categories]{chr(10)}town = {words}"}
 [task]
 kind = "{task}"
 [split]
@@ -156,6 +155,16 @@ def test_constant_features_are_kept_marked_and_named(tmp_path: Path) -> None:
     assert dataset.constant == (False, False, False, True, True)
     assert len(dataset.warnings) == 1
     assert '"town=Rom", "age"' in dataset.warnings[0]
+
+
+def test_constant_inputs_are_refused_unless_their_gaps_tell_something(tmp_path: Path) -> None:
+    """With an input that is 1 where the only column has a gap, there is something to learn; without it there is not."""
+    frame = make_table().assign(age=7.0)
+    frame.loc[::3, "age"] = np.nan
+    told = prepared(tmp_path, frame, data='columns = ["age"]\nmissing = "indicator"', words=None)
+    assert (told.constant, told.gaps) == ((True,), (0,))
+    with pytest.raises(DataError, match=r'1 of 1 inputs hold one value only .* wanted one that varies: "age"'):
+        prepared(tmp_path, frame, data='columns = ["age"]\nmissing = "median"', words=None)
 
 
 def test_a_column_without_a_training_value_is_constant_under_median(tmp_path: Path) -> None:
