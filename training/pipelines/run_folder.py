@@ -64,8 +64,6 @@ def identity_of(recipe: Recipe, dataset: Dataset) -> RunIdentity:
     """The identity of a run: comments, and sections on what comes after the fit, may change."""
     sections = {"split", "inputs", "network", "fit", "adapt", "sparsify", "task"}
     sections |= {name for name in ("ensemble", "search") if getattr(recipe, name) is not None}
-    # The refit comes after the fit.
-    after: dict[str, set[str]] = {} if recipe.ensemble is None else {"ensemble": {"refit"}}
     # Recipes of runs that an older kan-train began had no key for these; what it did is the default of each.
     newer: dict[str, dict[str, object]] = {
         "network": {"initialization": "paper"},
@@ -78,10 +76,14 @@ def identity_of(recipe: Recipe, dataset: Dataset) -> RunIdentity:
             "class_weights": None,
         },
     }
-    idle = after | {
+    if recipe.ensemble is not None:
+        newer["ensemble"] = {"hidden_grid": None}
+    idle = {
         section: {key for key, default in keys.items() if getattr(getattr(recipe, section), key) == default}
         for section, keys in newer.items()
     }
+    if recipe.ensemble is not None:
+        idle["ensemble"].add("refit")  # It comes after the fit.
     text = recipe.model_dump_json(include=sections, exclude=idle)
     followed = text + dataset.fingerprint
     if dataset.gaps:

@@ -1,5 +1,6 @@
 """A resumed run keeps its split: no training row becomes a test row."""
 
+import json
 import shutil
 import signal
 from collections.abc import Callable
@@ -15,10 +16,11 @@ from training.data.dataset import Dataset, prepare
 from training.errors import Interrupted
 from training.fitting.fit import FitState
 from training.pipelines.run import Run
-from training.pipelines.run_folder import RunError, RunFolder
+from training.pipelines.run_folder import RunError, RunFolder, identity_of
 from training.pipelines.train import train
 from training.pipelines.watcher import Watcher
 from training.recipe.config import Recipe, load_recipe
+from training.recipe.fit_sections import EnsembleSection
 
 # A table, three recipes and the states that kan-train of 9536bcd kept of them: SIGINT came in the second grid.
 OLDER = Path(__file__).parent / "older_run"
@@ -175,6 +177,19 @@ def test_an_older_run_that_was_split_by_chance_goes_on(run: Callable[[str], Run]
     content["identity"] = content.pop("followed")
     torch.save(content, state)
     assert train(halfway, Watching()).manifest.version == 1
+
+
+def test_an_ensemble_that_an_older_version_began_goes_on(run: Callable[[str], Run]) -> None:
+    """Its recipe had no hidden_grid, and whether it is refitted may change. The fit follows a hidden_grid."""
+    recipe = run("day").recipe
+    dataset = prepare(recipe)
+    for section, followed in (
+        (EnsembleSection(members=3), {"members": 3}),
+        (EnsembleSection(members=3, refit=True), {"members": 3}),
+        (EnsembleSection(members=3, hidden_grid=2), {"members": 3, "hidden_grid": 2}),
+    ):
+        identity = identity_of(recipe.model_copy(update={"ensemble": section}), dataset)
+        assert json.loads(identity.sections)["ensemble"] == followed
 
 
 def test_a_run_is_not_gone_on_with_from_another_random_start(run: Callable[[str], Run]) -> None:
