@@ -176,7 +176,7 @@ def prepare_table(
         gaps=gaps,
         constant=constant,
         warnings=(
-            *(_constant_warnings(table, features, constant, gaps) if known_classes is None else ()),
+            *(_check_constant(table, features, constant, gaps) if known_classes is None else ()),
             *doubts,
             *(() if all_train else _shortage_warnings(recipe, split)),
             *(_class_warnings(y, classes, split) if known_classes is None else ()),
@@ -206,7 +206,7 @@ def _require_columns(recipe: Recipe, table: Table, inputs: tuple[str, ...], targ
         table.require(recipe.data.weights, "[data] weights")
 
 
-def _constant_warnings(
+def _check_constant(
     table: Table, features: tuple[Feature, ...], constant: tuple[bool, ...], gaps: tuple[int, ...]
 ) -> list[str]:
     names = [feature.name for feature, same in zip(features, constant, strict=True) if same]

@@ -35,11 +35,16 @@ def first_grid(kan: KAN, grid_size: int, rows: Tensor, adapt: AdaptSection | Non
 
 
 def next_grid(kan: KAN, grid_size: int, rows: Tensor, adapt: AdaptSection | None, *, only_inputs: bool = False) -> KAN:
-    """The network on a finer grid; with ``adapt`` the grids of all layers follow the rows. See :func:`first_grid`."""
+    """The network on a finer grid; with ``adapt`` the grids of all layers follow the rows, or of the inputs only.
+
+    Arguments as :func:`first_grid`.
+    """
     if adapt is None:
         return _refine(kan, grid_size, only_inputs)
-    adapted = _adapt(kan, grid_size, rows, adapt)
-    return kan.with_layers([adapted.layers[0], *kan.layers[1:]]) if only_inputs else adapted
+    if not only_inputs:
+        return _adapt(kan, grid_size, rows, adapt)
+    inputs = _adapt(KAN.of_layers(kan.layers[:1]), grid_size, rows, adapt)
+    return kan.with_layers([*inputs.layers, *kan.layers[1:]])
 
 
 def _refine(kan: KAN, grid_size: int, only_inputs: bool) -> KAN:
