@@ -95,7 +95,7 @@ def _about(manifest: ModelManifest) -> str:
         made = f"Version {manifest.continued_from}, trained on new rows"
     shape = ", ".join(map(str, network.width))
     return (
-        f"KAN [{shape}], {network.parameters:,} parameters, grids of {network.grid_size} intervals, degree "
+        f"KAN [{shape}], {network.parameters:,} parameters, input grids of {network.grid_size} intervals, degree "
         f"{network.degree}. {made} {manifest.created} with kan-serving {manifest.library_version}."
         f"{_what_it_answers(manifest.objective)}"
     )

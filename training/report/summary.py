@@ -74,7 +74,8 @@ def _network(published: Published) -> Iterator[str]:
         several = f"{longer} more: " if longer < len(lines) else ""
         yield f"  formula   {several}too long to be shown here; see {published.folder / REPORT}"
     shape = ", ".join(map(str, network.width))
-    yield f"  network   [{shape}], grid {network.grid_size}, degree {network.degree}, {network.parameters} parameters"
+    grid = f"input grid {network.grid_size}, degree {network.degree}"
+    yield f"  network   [{shape}], {grid}, {network.parameters} parameters"
 
 
 def _graph(published: Published, precision: str = "") -> Iterator[str]:
