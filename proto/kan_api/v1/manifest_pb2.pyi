@@ -229,8 +229,54 @@ class Objective(_message.Message):
     huber_delta: float
     def __init__(self, target_scale: _Optional[str] = ..., weights: _Optional[str] = ..., class_weights: _Optional[_Iterable[float]] = ..., loss: _Optional[str] = ..., quantile: _Optional[float] = ..., huber_delta: _Optional[float] = ...) -> None: ...
 
+class AttributionGraph(_message.Message):
+    __slots__ = ("reference", "from_histograms", "columns", "explains_scores", "max_rows", "max_relative_error")
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    FROM_HISTOGRAMS_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    EXPLAINS_SCORES_FIELD_NUMBER: _ClassVar[int]
+    MAX_ROWS_FIELD_NUMBER: _ClassVar[int]
+    MAX_RELATIVE_ERROR_FIELD_NUMBER: _ClassVar[int]
+    reference: _containers.RepeatedScalarFieldContainer[float]
+    from_histograms: bool
+    columns: _containers.RepeatedScalarFieldContainer[str]
+    explains_scores: bool
+    max_rows: int
+    max_relative_error: float
+    def __init__(self, reference: _Optional[_Iterable[float]] = ..., from_histograms: _Optional[bool] = ..., columns: _Optional[_Iterable[str]] = ..., explains_scores: _Optional[bool] = ..., max_rows: _Optional[int] = ..., max_relative_error: _Optional[float] = ...) -> None: ...
+
+class Formula(_message.Message):
+    __slots__ = ("text", "latex", "r2_to_network", "formula_metrics", "network_metrics", "served")
+    class FormulaMetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class NetworkMetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    LATEX_FIELD_NUMBER: _ClassVar[int]
+    R2_TO_NETWORK_FIELD_NUMBER: _ClassVar[int]
+    FORMULA_METRICS_FIELD_NUMBER: _ClassVar[int]
+    NETWORK_METRICS_FIELD_NUMBER: _ClassVar[int]
+    SERVED_FIELD_NUMBER: _ClassVar[int]
+    text: _containers.RepeatedScalarFieldContainer[str]
+    latex: _containers.RepeatedScalarFieldContainer[str]
+    r2_to_network: _containers.RepeatedScalarFieldContainer[float]
+    formula_metrics: _containers.ScalarMap[str, float]
+    network_metrics: _containers.ScalarMap[str, float]
+    served: bool
+    def __init__(self, text: _Optional[_Iterable[str]] = ..., latex: _Optional[_Iterable[str]] = ..., r2_to_network: _Optional[_Iterable[float]] = ..., formula_metrics: _Optional[_Mapping[str, float]] = ..., network_metrics: _Optional[_Mapping[str, float]] = ..., served: _Optional[bool] = ...) -> None: ...
+
 class ModelManifest(_message.Message):
-    __slots__ = ("name", "version", "created", "library_version", "task", "target", "classes", "inputs", "outputs", "columns", "features", "network", "lowering", "metrics", "data", "files", "preferred_rows", "recipe", "formula", "explanation", "continued_from", "origin", "objective", "targets")
+    __slots__ = ("name", "version", "created", "library_version", "task", "target", "classes", "inputs", "outputs", "columns", "features", "network", "lowering", "metrics", "data", "files", "preferred_rows", "recipe", "formula", "explanation", "continued_from", "origin", "objective", "targets", "attribution_graph", "unknown_ground", "answers", "formula_details")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -262,6 +308,10 @@ class ModelManifest(_message.Message):
     ORIGIN_FIELD_NUMBER: _ClassVar[int]
     OBJECTIVE_FIELD_NUMBER: _ClassVar[int]
     TARGETS_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTION_GRAPH_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_GROUND_FIELD_NUMBER: _ClassVar[int]
+    ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    FORMULA_DETAILS_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: int
     created: str
@@ -286,4 +336,8 @@ class ModelManifest(_message.Message):
     origin: Origin
     objective: Objective
     targets: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., created: _Optional[str] = ..., library_version: _Optional[str] = ..., task: _Optional[_Union[Task, str]] = ..., target: _Optional[str] = ..., classes: _Optional[_Iterable[str]] = ..., inputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., network: _Optional[_Union[Network, _Mapping]] = ..., lowering: _Optional[_Union[Lowering, _Mapping]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., data: _Optional[_Union[DataSummary, _Mapping]] = ..., files: _Optional[_Iterable[_Union[File, _Mapping]]] = ..., preferred_rows: _Optional[int] = ..., recipe: _Optional[str] = ..., formula: _Optional[str] = ..., explanation: _Optional[_Union[Explanation, _Mapping]] = ..., continued_from: _Optional[int] = ..., origin: _Optional[_Union[Origin, _Mapping]] = ..., objective: _Optional[_Union[Objective, _Mapping]] = ..., targets: _Optional[_Iterable[str]] = ...) -> None: ...
+    attribution_graph: AttributionGraph
+    unknown_ground: str
+    answers: _containers.RepeatedCompositeFieldContainer[Histogram]
+    formula_details: Formula
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., created: _Optional[str] = ..., library_version: _Optional[str] = ..., task: _Optional[_Union[Task, str]] = ..., target: _Optional[str] = ..., classes: _Optional[_Iterable[str]] = ..., inputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., network: _Optional[_Union[Network, _Mapping]] = ..., lowering: _Optional[_Union[Lowering, _Mapping]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., data: _Optional[_Union[DataSummary, _Mapping]] = ..., files: _Optional[_Iterable[_Union[File, _Mapping]]] = ..., preferred_rows: _Optional[int] = ..., recipe: _Optional[str] = ..., formula: _Optional[str] = ..., explanation: _Optional[_Union[Explanation, _Mapping]] = ..., continued_from: _Optional[int] = ..., origin: _Optional[_Union[Origin, _Mapping]] = ..., objective: _Optional[_Union[Objective, _Mapping]] = ..., targets: _Optional[_Iterable[str]] = ..., attribution_graph: _Optional[_Union[AttributionGraph, _Mapping]] = ..., unknown_ground: _Optional[str] = ..., answers: _Optional[_Iterable[_Union[Histogram, _Mapping]]] = ..., formula_details: _Optional[_Union[Formula, _Mapping]] = ...) -> None: ...

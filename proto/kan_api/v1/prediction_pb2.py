@@ -25,41 +25,53 @@ _sym_db = _symbol_database.Default()
 from kan_api.v1 import manifest_pb2 as kan__api_dot_v1_dot_manifest__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bkan_api/v1/prediction.proto\x12\nkan_api.v1\x1a\x19kan_api/v1/manifest.proto\"D\n\x06Matrix\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12\x0f\n\x07\x63olumns\x18\x02 \x01(\x03\x12\x0b\n\x03raw\x18\x03 \x01(\x0c\x12\x0e\n\x06values\x18\x04 \x03(\x02\"\x8a\x01\n\x0ePredictRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12$\n\x08\x66\x65\x61tures\x18\x03 \x01(\x0b\x32\x12.kan_api.v1.Matrix\x12\n\n\x02id\x18\x04 \x01(\t\x12&\n\x08priority\x18\x05 \x01(\x0e\x32\x14.kan_api.v1.Priority\":\n\x06Output\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x06values\x18\x02 \x01(\x0b\x32\x12.kan_api.v1.Matrix\"\x92\x01\n\x0fPredictResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12#\n\x07outputs\x18\x04 \x03(\x0b\x32\x12.kan_api.v1.Output\x12\x15\n\rqueue_seconds\x18\x05 \x01(\x01\x12\x17\n\x0f\x63ompute_seconds\x18\x06 \x01(\x01\"E\n\x07\x46\x61ilure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x1b\n\x13retry_after_seconds\x18\x03 \x01(\x01\"\x88\x01\n\x15PredictStreamResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x31\n\nprediction\x18\x02 \x01(\x0b\x32\x1b.kan_api.v1.PredictResponseH\x00\x12&\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x13.kan_api.v1.FailureH\x00\x42\x08\n\x06result\"\x13\n\x11ListModelsRequest\"\xaa\x01\n\x0bModelStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12%\n\x05state\x18\x03 \x01(\x0e\x32\x16.kan_api.v1.ModelState\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x1e\n\x04task\x18\x05 \x01(\x0e\x32\x10.kan_api.v1.Task\x12\x15\n\rfeature_count\x18\x06 \x01(\x03\x12\x0e\n\x06latest\x18\x07 \x01(\x08\"=\n\x12ListModelsResponse\x12\'\n\x06models\x18\x01 \x03(\x0b\x32\x17.kan_api.v1.ModelStatus\"1\n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\"Z\n\x06Limits\x12\x18\n\x10max_request_rows\x18\x01 \x01(\x03\x12\x19\n\x11max_message_bytes\x18\x02 \x01(\x03\x12\x1b\n\x13shared_request_rows\x18\x03 \x01(\x03\"u\n\x10GetModelResponse\x12+\n\x08manifest\x18\x01 \x01(\x0b\x32\x19.kan_api.v1.ModelManifest\x12\"\n\x06limits\x18\x02 \x01(\x0b\x32\x12.kan_api.v1.Limits\x12\x10\n\x08left_out\x18\x03 \x03(\t*7\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x11\n\rPRIORITY_BULK\x10\x01*r\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_LOADING\x10\x01\x12\x15\n\x11MODEL_STATE_READY\x10\x02\x12\x17\n\x13MODEL_STATE_REFUSED\x10\x03\x32\xbf\x02\n\x11PredictionService\x12\x42\n\x07Predict\x12\x1a.kan_api.v1.PredictRequest\x1a\x1b.kan_api.v1.PredictResponse\x12R\n\rPredictStream\x12\x1a.kan_api.v1.PredictRequest\x1a!.kan_api.v1.PredictStreamResponse(\x01\x30\x01\x12K\n\nListModels\x12\x1d.kan_api.v1.ListModelsRequest\x1a\x1e.kan_api.v1.ListModelsResponse\x12\x45\n\x08GetModel\x12\x1b.kan_api.v1.GetModelRequest\x1a\x1c.kan_api.v1.GetModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bkan_api/v1/prediction.proto\x12\nkan_api.v1\x1a\x19kan_api/v1/manifest.proto\"D\n\x06Matrix\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12\x0f\n\x07\x63olumns\x18\x02 \x01(\x03\x12\x0b\n\x03raw\x18\x03 \x01(\x0c\x12\x0e\n\x06values\x18\x04 \x03(\x02\"\xa1\x01\n\x0ePredictRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12$\n\x08\x66\x65\x61tures\x18\x03 \x01(\x0b\x32\x12.kan_api.v1.Matrix\x12\n\n\x02id\x18\x04 \x01(\t\x12&\n\x08priority\x18\x05 \x01(\x0e\x32\x14.kan_api.v1.Priority\x12\x15\n\rreport_ground\x18\x06 \x01(\x08\":\n\x06Output\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x06values\x18\x02 \x01(\x0b\x32\x12.kan_api.v1.Matrix\"\xb6\x01\n\x0fPredictResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12#\n\x07outputs\x18\x04 \x03(\x0b\x32\x12.kan_api.v1.Output\x12\x15\n\rqueue_seconds\x18\x05 \x01(\x01\x12\x17\n\x0f\x63ompute_seconds\x18\x06 \x01(\x01\x12\"\n\x06ground\x18\x07 \x01(\x0b\x32\x12.kan_api.v1.Ground\"\xd4\x01\n\x0bUnknownCell\x12\x0b\n\x03row\x18\x01 \x01(\x03\x12\x0e\n\x06\x63olumn\x18\x02 \x01(\t\x12.\n\x06reason\x18\x03 \x01(\x0e\x32\x1e.kan_api.v1.UnknownCell.Reason\x12\r\n\x05value\x18\x04 \x01(\x02\"i\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x18\n\x14REASON_OUTSIDE_RANGE\x10\x01\x12\x15\n\x11REASON_EMPTY_CELL\x10\x02\x12\x16\n\x12REASON_UNSEEN_WORD\x10\x03\"o\n\x06Ground\x12\x10\n\x08is_known\x18\x01 \x01(\x08\x12\x14\n\x0cunknown_rows\x18\x02 \x01(\x03\x12\x15\n\runknown_cells\x18\x03 \x01(\x03\x12&\n\x05\x63\x65lls\x18\x04 \x03(\x0b\x32\x17.kan_api.v1.UnknownCell\"\xb1\x01\n\x0e\x45xplainRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12$\n\x08\x66\x65\x61tures\x18\x03 \x01(\x0b\x32\x12.kan_api.v1.Matrix\x12\n\n\x02id\x18\x04 \x01(\t\x12&\n\x08priority\x18\x05 \x01(\x0e\x32\x14.kan_api.v1.Priority\x12%\n\treference\x18\x06 \x01(\x0b\x32\x12.kan_api.v1.Matrix\"C\n\rContributions\x12\x0e\n\x06output\x18\x01 \x01(\t\x12\"\n\x06values\x18\x02 \x01(\x0b\x32\x12.kan_api.v1.Matrix\"\xba\x02\n\x0f\x45xplainResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x0f\n\x07\x63olumns\x18\x04 \x03(\t\x12%\n\texplained\x18\x05 \x01(\x0b\x32\x12.kan_api.v1.Matrix\x12\x17\n\x0f\x65xplains_scores\x18\x06 \x01(\x08\x12$\n\x08\x62\x61seline\x18\x07 \x01(\x0b\x32\x12.kan_api.v1.Matrix\x12\x30\n\rcontributions\x18\x08 \x03(\x0b\x32\x19.kan_api.v1.Contributions\x12\"\n\x06ground\x18\t \x01(\x0b\x32\x12.kan_api.v1.Ground\x12\x15\n\rqueue_seconds\x18\n \x01(\x01\x12\x17\n\x0f\x63ompute_seconds\x18\x0b \x01(\x01\"E\n\x07\x46\x61ilure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x1b\n\x13retry_after_seconds\x18\x03 \x01(\x01\"\x88\x01\n\x15PredictStreamResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x31\n\nprediction\x18\x02 \x01(\x0b\x32\x1b.kan_api.v1.PredictResponseH\x00\x12&\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x13.kan_api.v1.FailureH\x00\x42\x08\n\x06result\"\x13\n\x11ListModelsRequest\"\xaa\x01\n\x0bModelStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12%\n\x05state\x18\x03 \x01(\x0e\x32\x16.kan_api.v1.ModelState\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x1e\n\x04task\x18\x05 \x01(\x0e\x32\x10.kan_api.v1.Task\x12\x15\n\rfeature_count\x18\x06 \x01(\x03\x12\x0e\n\x06latest\x18\x07 \x01(\x08\"=\n\x12ListModelsResponse\x12\'\n\x06models\x18\x01 \x03(\x0b\x32\x17.kan_api.v1.ModelStatus\"1\n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\"Z\n\x06Limits\x12\x18\n\x10max_request_rows\x18\x01 \x01(\x03\x12\x19\n\x11max_message_bytes\x18\x02 \x01(\x03\x12\x1b\n\x13shared_request_rows\x18\x03 \x01(\x03\"u\n\x10GetModelResponse\x12+\n\x08manifest\x18\x01 \x01(\x0b\x32\x19.kan_api.v1.ModelManifest\x12\"\n\x06limits\x18\x02 \x01(\x0b\x32\x12.kan_api.v1.Limits\x12\x10\n\x08left_out\x18\x03 \x03(\t*7\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x11\n\rPRIORITY_BULK\x10\x01*r\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_LOADING\x10\x01\x12\x15\n\x11MODEL_STATE_READY\x10\x02\x12\x17\n\x13MODEL_STATE_REFUSED\x10\x03\x32\x83\x03\n\x11PredictionService\x12\x42\n\x07Predict\x12\x1a.kan_api.v1.PredictRequest\x1a\x1b.kan_api.v1.PredictResponse\x12R\n\rPredictStream\x12\x1a.kan_api.v1.PredictRequest\x1a!.kan_api.v1.PredictStreamResponse(\x01\x30\x01\x12\x42\n\x07\x45xplain\x12\x1a.kan_api.v1.ExplainRequest\x1a\x1b.kan_api.v1.ExplainResponse\x12K\n\nListModels\x12\x1d.kan_api.v1.ListModelsRequest\x1a\x1e.kan_api.v1.ListModelsResponse\x12\x45\n\x08GetModel\x12\x1b.kan_api.v1.GetModelRequest\x1a\x1c.kan_api.v1.GetModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kan_api.v1.prediction_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PRIORITY']._serialized_start=1219
-  _globals['_PRIORITY']._serialized_end=1274
-  _globals['_MODELSTATE']._serialized_start=1276
-  _globals['_MODELSTATE']._serialized_end=1390
+  _globals['_PRIORITY']._serialized_start=2172
+  _globals['_PRIORITY']._serialized_end=2227
+  _globals['_MODELSTATE']._serialized_start=2229
+  _globals['_MODELSTATE']._serialized_end=2343
   _globals['_MATRIX']._serialized_start=70
   _globals['_MATRIX']._serialized_end=138
   _globals['_PREDICTREQUEST']._serialized_start=141
-  _globals['_PREDICTREQUEST']._serialized_end=279
-  _globals['_OUTPUT']._serialized_start=281
-  _globals['_OUTPUT']._serialized_end=339
-  _globals['_PREDICTRESPONSE']._serialized_start=342
-  _globals['_PREDICTRESPONSE']._serialized_end=488
-  _globals['_FAILURE']._serialized_start=490
-  _globals['_FAILURE']._serialized_end=559
-  _globals['_PREDICTSTREAMRESPONSE']._serialized_start=562
-  _globals['_PREDICTSTREAMRESPONSE']._serialized_end=698
-  _globals['_LISTMODELSREQUEST']._serialized_start=700
-  _globals['_LISTMODELSREQUEST']._serialized_end=719
-  _globals['_MODELSTATUS']._serialized_start=722
-  _globals['_MODELSTATUS']._serialized_end=892
-  _globals['_LISTMODELSRESPONSE']._serialized_start=894
-  _globals['_LISTMODELSRESPONSE']._serialized_end=955
-  _globals['_GETMODELREQUEST']._serialized_start=957
-  _globals['_GETMODELREQUEST']._serialized_end=1006
-  _globals['_LIMITS']._serialized_start=1008
-  _globals['_LIMITS']._serialized_end=1098
-  _globals['_GETMODELRESPONSE']._serialized_start=1100
-  _globals['_GETMODELRESPONSE']._serialized_end=1217
-  _globals['_PREDICTIONSERVICE']._serialized_start=1393
-  _globals['_PREDICTIONSERVICE']._serialized_end=1712
+  _globals['_PREDICTREQUEST']._serialized_end=302
+  _globals['_OUTPUT']._serialized_start=304
+  _globals['_OUTPUT']._serialized_end=362
+  _globals['_PREDICTRESPONSE']._serialized_start=365
+  _globals['_PREDICTRESPONSE']._serialized_end=547
+  _globals['_UNKNOWNCELL']._serialized_start=550
+  _globals['_UNKNOWNCELL']._serialized_end=762
+  _globals['_UNKNOWNCELL_REASON']._serialized_start=657
+  _globals['_UNKNOWNCELL_REASON']._serialized_end=762
+  _globals['_GROUND']._serialized_start=764
+  _globals['_GROUND']._serialized_end=875
+  _globals['_EXPLAINREQUEST']._serialized_start=878
+  _globals['_EXPLAINREQUEST']._serialized_end=1055
+  _globals['_CONTRIBUTIONS']._serialized_start=1057
+  _globals['_CONTRIBUTIONS']._serialized_end=1124
+  _globals['_EXPLAINRESPONSE']._serialized_start=1127
+  _globals['_EXPLAINRESPONSE']._serialized_end=1441
+  _globals['_FAILURE']._serialized_start=1443
+  _globals['_FAILURE']._serialized_end=1512
+  _globals['_PREDICTSTREAMRESPONSE']._serialized_start=1515
+  _globals['_PREDICTSTREAMRESPONSE']._serialized_end=1651
+  _globals['_LISTMODELSREQUEST']._serialized_start=1653
+  _globals['_LISTMODELSREQUEST']._serialized_end=1672
+  _globals['_MODELSTATUS']._serialized_start=1675
+  _globals['_MODELSTATUS']._serialized_end=1845
+  _globals['_LISTMODELSRESPONSE']._serialized_start=1847
+  _globals['_LISTMODELSRESPONSE']._serialized_end=1908
+  _globals['_GETMODELREQUEST']._serialized_start=1910
+  _globals['_GETMODELREQUEST']._serialized_end=1959
+  _globals['_LIMITS']._serialized_start=1961
+  _globals['_LIMITS']._serialized_end=2051
+  _globals['_GETMODELRESPONSE']._serialized_start=2053
+  _globals['_GETMODELRESPONSE']._serialized_end=2170
+  _globals['_PREDICTIONSERVICE']._serialized_start=2346
+  _globals['_PREDICTIONSERVICE']._serialized_end=2733
 # @@protoc_insertion_point(module_scope)

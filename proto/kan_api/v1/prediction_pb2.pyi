@@ -39,18 +39,20 @@ class Matrix(_message.Message):
     def __init__(self, rows: _Optional[int] = ..., columns: _Optional[int] = ..., raw: _Optional[bytes] = ..., values: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class PredictRequest(_message.Message):
-    __slots__ = ("model", "version", "features", "id", "priority")
+    __slots__ = ("model", "version", "features", "id", "priority", "report_ground")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    REPORT_GROUND_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: int
     features: Matrix
     id: str
     priority: Priority
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., features: _Optional[_Union[Matrix, _Mapping]] = ..., id: _Optional[str] = ..., priority: _Optional[_Union[Priority, str]] = ...) -> None: ...
+    report_ground: bool
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., features: _Optional[_Union[Matrix, _Mapping]] = ..., id: _Optional[str] = ..., priority: _Optional[_Union[Priority, str]] = ..., report_ground: _Optional[bool] = ...) -> None: ...
 
 class Output(_message.Message):
     __slots__ = ("name", "values")
@@ -61,20 +63,106 @@ class Output(_message.Message):
     def __init__(self, name: _Optional[str] = ..., values: _Optional[_Union[Matrix, _Mapping]] = ...) -> None: ...
 
 class PredictResponse(_message.Message):
-    __slots__ = ("id", "model", "version", "outputs", "queue_seconds", "compute_seconds")
+    __slots__ = ("id", "model", "version", "outputs", "queue_seconds", "compute_seconds", "ground")
     ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     QUEUE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     COMPUTE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    GROUND_FIELD_NUMBER: _ClassVar[int]
     id: str
     model: str
     version: int
     outputs: _containers.RepeatedCompositeFieldContainer[Output]
     queue_seconds: float
     compute_seconds: float
-    def __init__(self, id: _Optional[str] = ..., model: _Optional[str] = ..., version: _Optional[int] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ..., queue_seconds: _Optional[float] = ..., compute_seconds: _Optional[float] = ...) -> None: ...
+    ground: Ground
+    def __init__(self, id: _Optional[str] = ..., model: _Optional[str] = ..., version: _Optional[int] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ..., queue_seconds: _Optional[float] = ..., compute_seconds: _Optional[float] = ..., ground: _Optional[_Union[Ground, _Mapping]] = ...) -> None: ...
+
+class UnknownCell(_message.Message):
+    __slots__ = ("row", "column", "reason", "value")
+    class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        REASON_UNSPECIFIED: _ClassVar[UnknownCell.Reason]
+        REASON_OUTSIDE_RANGE: _ClassVar[UnknownCell.Reason]
+        REASON_EMPTY_CELL: _ClassVar[UnknownCell.Reason]
+        REASON_UNSEEN_WORD: _ClassVar[UnknownCell.Reason]
+    REASON_UNSPECIFIED: UnknownCell.Reason
+    REASON_OUTSIDE_RANGE: UnknownCell.Reason
+    REASON_EMPTY_CELL: UnknownCell.Reason
+    REASON_UNSEEN_WORD: UnknownCell.Reason
+    ROW_FIELD_NUMBER: _ClassVar[int]
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    row: int
+    column: str
+    reason: UnknownCell.Reason
+    value: float
+    def __init__(self, row: _Optional[int] = ..., column: _Optional[str] = ..., reason: _Optional[_Union[UnknownCell.Reason, str]] = ..., value: _Optional[float] = ...) -> None: ...
+
+class Ground(_message.Message):
+    __slots__ = ("is_known", "unknown_rows", "unknown_cells", "cells")
+    IS_KNOWN_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_ROWS_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_CELLS_FIELD_NUMBER: _ClassVar[int]
+    CELLS_FIELD_NUMBER: _ClassVar[int]
+    is_known: bool
+    unknown_rows: int
+    unknown_cells: int
+    cells: _containers.RepeatedCompositeFieldContainer[UnknownCell]
+    def __init__(self, is_known: _Optional[bool] = ..., unknown_rows: _Optional[int] = ..., unknown_cells: _Optional[int] = ..., cells: _Optional[_Iterable[_Union[UnknownCell, _Mapping]]] = ...) -> None: ...
+
+class ExplainRequest(_message.Message):
+    __slots__ = ("model", "version", "features", "id", "priority", "reference")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    version: int
+    features: Matrix
+    id: str
+    priority: Priority
+    reference: Matrix
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., features: _Optional[_Union[Matrix, _Mapping]] = ..., id: _Optional[str] = ..., priority: _Optional[_Union[Priority, str]] = ..., reference: _Optional[_Union[Matrix, _Mapping]] = ...) -> None: ...
+
+class Contributions(_message.Message):
+    __slots__ = ("output", "values")
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    output: str
+    values: Matrix
+    def __init__(self, output: _Optional[str] = ..., values: _Optional[_Union[Matrix, _Mapping]] = ...) -> None: ...
+
+class ExplainResponse(_message.Message):
+    __slots__ = ("id", "model", "version", "columns", "explained", "explains_scores", "baseline", "contributions", "ground", "queue_seconds", "compute_seconds")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    EXPLAINED_FIELD_NUMBER: _ClassVar[int]
+    EXPLAINS_SCORES_FIELD_NUMBER: _ClassVar[int]
+    BASELINE_FIELD_NUMBER: _ClassVar[int]
+    CONTRIBUTIONS_FIELD_NUMBER: _ClassVar[int]
+    GROUND_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    COMPUTE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    model: str
+    version: int
+    columns: _containers.RepeatedScalarFieldContainer[str]
+    explained: Matrix
+    explains_scores: bool
+    baseline: Matrix
+    contributions: _containers.RepeatedCompositeFieldContainer[Contributions]
+    ground: Ground
+    queue_seconds: float
+    compute_seconds: float
+    def __init__(self, id: _Optional[str] = ..., model: _Optional[str] = ..., version: _Optional[int] = ..., columns: _Optional[_Iterable[str]] = ..., explained: _Optional[_Union[Matrix, _Mapping]] = ..., explains_scores: _Optional[bool] = ..., baseline: _Optional[_Union[Matrix, _Mapping]] = ..., contributions: _Optional[_Iterable[_Union[Contributions, _Mapping]]] = ..., ground: _Optional[_Union[Ground, _Mapping]] = ..., queue_seconds: _Optional[float] = ..., compute_seconds: _Optional[float] = ...) -> None: ...
 
 class Failure(_message.Message):
     __slots__ = ("code", "message", "retry_after_seconds")
