@@ -163,11 +163,15 @@ def feature_block(table: Table, column: Column) -> Numbers:
 
 def _suggest_key(column: str, distinct: Sequence[str]) -> str:
     """What to write into the recipe for a column whose cells are no numbers."""
-    dates = [cell for cell in distinct if not is_missing_date(cell)]
-    forms = [form for form in FORMATS if all(read_date(date, form) is not None for date in dates)]
-    if dates and forms:
-        entries = " or ".join(f"{quoted(column)} = {quoted(form)}" for form in forms)
-        return f"for dates add {entries} to [data.dates]"
+    cells = [cell for cell in distinct if not is_missing_date(cell)]
+    read = {form: [cell for cell in cells if read_date(cell, form) is not None] for form in FORMATS}
+    most = max(map(len, read.values()))
+    if most > len(cells) / 2:
+        forms = [form for form in FORMATS if len(read[form]) == most]
+        advice = f"for dates add {' or '.join(f'{quoted(column)} = {quoted(form)}' for form in forms)} to [data.dates]"
+        dates = set(read[forms[0]])
+        stray = next((cell for cell in cells if cell not in dates), None)
+        return advice if stray is None else f"{advice}, and empty or correct cells such as {quoted(stray)}"
     return "for words add the column to [data.categories], with its words, or to [data] by_target"
 
 
@@ -187,7 +191,7 @@ def _date_block(table: Table, column: Column) -> Numbers:
         raise table.problem(
             column.name,
             f"{table.place(row)} holds {quoted(str(cells[row]))}, which is no date of the format "
-            f"{quoted(column.date_format)} in [data.dates]",
+            f"{quoted(column.date_format)} in [data.dates]; correct the cell or leave it empty",
         )
     block = np.array([read[cell] for cell in cells]).reshape(-1, len(PARTS))
     return block if column.first_day is None else block.astype(np.float32).astype(np.float64)

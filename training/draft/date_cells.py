@@ -60,7 +60,8 @@ def describe_stray(table: Table, cells: Cells) -> str:
     like, row = str(cells[int(np.argmax(present & ~strays))]), int(np.argmax(strays))
     return (
         f"nearly dates: {np.count_nonzero(present & ~strays):,} of {np.count_nonzero(present):,} cells are like "
-        f"{quoted(like)}, but {table.place(row)} holds {quoted(str(cells[row]))}"
+        f"{quoted(like)}, but {table.place(row)} holds {quoted(str(cells[row]))}; to use them as dates, empty or "
+        "correct such cells and draft again with --force"
     )
 
 

@@ -20,9 +20,10 @@ def restoring_keys(before: ModelManifest, now: ModelManifest) -> str:
     Returns:
         ``[data.categories] "town" = ["Bonn", "Ulm"]``, for example; "" if their columns are the same.
     """
-    keys = []
+    keys, sections = [], []
     if [column.name for column in before.columns] != [column.name for column in now.columns]:
         keys.append(f"[data] columns = {_toml([column.name for column in before.columns])}")
+        sections.append("[data] columns")
     encoded = {column.name: column for column in now.columns}
     differing = [
         column for column in before.columns if _encoding(column) != _encoding(encoded.get(column.name, column))
@@ -32,7 +33,8 @@ def restoring_keys(before: ModelManifest, now: ModelManifest) -> str:
         keys.append(f"and so for {len(differing) - _MOST_COLUMNS} more columns")
     text = ", ".join(keys)
     if len(text) > _MOST_CHARACTERS:
-        return f"[data] and [data.categories] as in the recipe in manifest.json of version {before.version}"
+        sections += sorted({_section(column) for column in differing})
+        return f"{', '.join(sections)} as in the recipe in manifest.json of version {before.version}"
     return text
 
 
@@ -49,6 +51,12 @@ def _keys(column: Column) -> Iterator[str]:
         yield f"[data.categories] {quoted(column.name)} = {_toml(list(column.categories))}"
     else:
         yield f"{quoted(column.name)} as numbers, not in by_target, [data.categories] or [data.dates]"
+
+
+def _section(column: Column) -> str:
+    if column.HasField("statistics"):
+        return "[data] by_target"
+    return "[data.dates]" if column.HasField("date") else "[data.categories]"
 
 
 def _toml(words: list[str]) -> str:

@@ -206,6 +206,16 @@ def test_an_input_that_is_no_number_is_told_its_key(tmp_path: Path, cell: str, w
     assert wanted in str(caught.value)
 
 
+def test_a_column_of_dates_with_a_bad_cell_is_told_the_cell(tmp_path: Path) -> None:
+    """The key of most cells, and a cell that it cannot read."""
+    frame = make_table()
+    days = [f"2020-01-{1 + row % 28:02}" for row in range(len(frame))]
+    with pytest.raises(DataError) as caught:
+        prepared(tmp_path, frame.assign(age=["not known", *days[1:]]))
+    wanted = 'for dates add "age" = "iso" to [data.dates], and empty or correct cells such as "not known"'
+    assert wanted in str(caught.value)
+
+
 def test_time_and_group_splits_go_by_their_column(tmp_path: Path) -> None:
     """Days run backwards in the table: the first rows test. A group is on one side only."""
     frame = make_table()

@@ -36,11 +36,14 @@ def test_both_spellings_of_iso_are_one_format(tmp_path: Path) -> None:
     np.testing.assert_array_equal(days - days[0], (DAYS - DAYS[0]).days)
 
 
+REMEDY = "; to use them as dates, empty or correct such cells and draft again with --force"
+
+
 @pytest.mark.parametrize("cell", ["20241301", "20240230", "0"])
 def test_a_number_that_is_no_date_is_told_and_the_column_is_used_as_numbers(tmp_path: Path, cell: str) -> None:
     """One bad cell of 300: the terminal and the recipe name it and its row."""
     inspection = inspected(tmp_path, "%Y%m%d", {7: cell, 20: cell})
-    reason = f'nearly dates: 298 of 300 cells are like "20230601", but row 8 (line 9) holds "{cell}"'
+    reason = f'nearly dates: 298 of 300 cells are like "20230601", but row 8 (line 9) holds "{cell}"{REMEDY}'
     assert columns_in_doubt(inspection) == [f'in doubt: "day": used as numbers; {reason}']
     assert reason in draft_recipe(inspection, tmp_path)
 
@@ -62,7 +65,7 @@ def test_a_text_that_is_no_date_leaves_the_column_out_by_name(
     row, cell = next(iter(strays.items()))
     assert columns_left_out(inspected(tmp_path, form, strays)) == [
         f'left out: "day": nearly dates: {300 - len(strays)} of 300 cells are like "{like}", '
-        f'but row {row + 1} (line {row + 2}) holds "{cell}"'
+        f'but row {row + 1} (line {row + 2}) holds "{cell}"{REMEDY}'
     ]
 
 
@@ -70,7 +73,7 @@ def test_counted_days_with_a_bad_one_are_no_row_numbers(tmp_path: Path) -> None:
     """20231301 after 20231231 keeps the order, so the column would pass for a counter."""
     (line,) = columns_left_out(inspected(tmp_path, "%Y%m%d", {214: "20231301"}))
     assert line.startswith('left out: "day": nearly dates: ')
-    assert line.endswith('row 215 (line 216) holds "20231301"')
+    assert line.endswith('row 215 (line 216) holds "20231301"' + REMEDY)
 
 
 def test_few_words_that_are_nearly_dates_are_words_in_doubt(tmp_path: Path) -> None:
@@ -79,7 +82,7 @@ def test_few_words_that_are_nearly_dates_are_words_in_doubt(tmp_path: Path) -> N
     inspection = inspected(tmp_path, "%Y", dict(enumerate(["never", *months[1:]])))
     (line,) = columns_in_doubt(inspection)
     assert line.startswith('in doubt: "day": used as words; nearly dates: 299 of 300 cells')
-    assert line.endswith('row 1 (line 2) holds "never"')
+    assert line.endswith('row 1 (line 2) holds "never"' + REMEDY)
 
 
 @pytest.mark.parametrize("form", ["%Y%m%d", "%Y-%m-%d", "%d.%m.%Y"])

@@ -55,9 +55,13 @@ def test_a_column_of_dates_is_restored_by_its_format() -> None:
 
 
 def test_long_lists_of_words_are_found_in_the_manifest() -> None:
-    """A message stays readable: the recipe of the version has the words."""
-    old = manifest(town=[f"word {number}" for number in range(200)])
-    assert "manifest.json of version 0" in restoring_keys(old, manifest(town=["a"]))
+    """A message stays readable: it names the sections, and the recipe of the version has their words."""
+    old = manifest(town=[f"word {number}" for number in range(200)], day=[])
+    old.columns[1].date.format = "iso"
+    assert restoring_keys(old, manifest(town=["a"], day=["b"])) == (
+        "[data.categories], [data.dates] as in the recipe in manifest.json of version 0"
+    )
+    assert restoring_keys(old, manifest(town=["a"])).startswith("[data] columns, [data.categories] as in")
 
 
 def test_the_refusal_names_them(tmp_path: Path) -> None:
