@@ -120,6 +120,9 @@ def scores(
     # R² divides by the variance of the truth, so it needs two different values.
     varies = bool(np.ptp(truth if weights is None else truth[weights > 0]) > 0)
     found |= {"r2": float(sk.r2_score(truth, answers, sample_weight=weights))} if varies else {}
+    if function.name == "huber" and target_scale == "log":
+        # Its threshold is an error of logarithms, so the loss is too.
+        truth, answers = np.log(truth), _log(answers)
     return found | _scores_of_loss(function, truth, answers, weights, varies)
 
 
