@@ -1,0 +1,240 @@
+"""Known ground: which cells of rows resemble the training rows. kan-train, kan-serve and kan-client share the rule.
+
+The manifest has the range of each feature in the training rows and a histogram of its values. A value is known if it
+lies in the range, ends included, and in a cell of the histogram that holds a training row. For example, with the range
+19 to 79 and no training row between 43 and 47, the values 19, 42 and 79 are known, and 18, 45 and 500 are not.
+
+The rule speaks of columns of the table. A column of several features is unknown where one of its features is, with
+these additions:
+
+- words with a 0/1 feature each: a row with none of the words is known only if training had such rows too;
+- words as target statistics: the numbers of each listed word are known;
+- dates: the days decide whether a row is outside the range; month and weekday can only be a gap.
+
+A missing value (NaN) is known: the model has learned what to put in its place. Where it has not, it takes no such row.
+Low and high are rounded to float32, because rows are float32: the smallest training value stays inside.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kan_api.v1.manifest_pb2 import Column, Feature, Histogram, ModelManifest
+from kan_api.v1.prediction_pb2 import Ground, UnknownCell
+
+# Most cells in a message, and about the most bytes that the names of their columns take.
+MOST_CELLS = 1000
+_MOST_NAME_BYTES = 2**18
+# A feature with more boundaries than this, of a histogram with more than 31 gaps, is looked at by itself.
+_MOST_BOUNDARIES = 64
+# Comparisons that are made in one call of numpy: with more, the temporary array costs more than further calls.
+_COMPARISONS_AT_ONCE = 2**16
+
+Rows = NDArray[np.float32]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class KnownGround:
+    """Where the training rows of a version lie. Made by `of`, once a version: it costs milliseconds.
+
+    Attributes:
+        columns: Names of the columns of the table, in order.
+        features: Number of features of a row.
+    """
+
+    columns: tuple[str, ...]
+    features: int
+    _starts: NDArray[np.intp]  # [columns], the first feature of each
+    _holds_words: Flags  # [columns]
+    _needs_word: Flags | None  # [columns]: 0/1 features of which one was 1 in each training row; None: no column
+    _low: Rows  # [features]
+    _high: Rows
+    _boundaries: NDArray[np.float32]  # [boundaries, 1, features]
+    _long: tuple[tuple[int, NDArray[np.float32]], ...]  # features with too many boundaries for the matrix
+    _numbers: tuple[tuple[int, NDArray[np.float32]], ...]  # features of target statistics, and the words' numbers
+
+    @classmethod
+    def of(cls, manifest: ModelManifest) -> Self | None:
+        """The known ground of a version; None if its manifest has no histograms, as that of an import without a table.
+
+        A manifest from GetModel must have its histograms (`left_out` of the answer does not name them).
+        """
+        features = manifest.features
+        if not any(feature.constant or feature.HasField("histogram") for feature in features):
+            return None
+        columns, groups = _group(manifest)
+        with np.errstate(over="ignore"):
+            low = np.array([feature.low for feature in features], np.float64).astype(np.float32)
+            high = np.array([feature.high for feature in features], np.float64).astype(np.float32)
+            boundaries = [_find_boundaries(*each) for each in zip(features, low, high, strict=True)]
+        needs_word = np.array(
+            [
+                bool(column.categories) and _has_always_a_word(features[group.start : group.stop])
+                for column, group in zip(columns, groups, strict=True)
+            ]
+        )
+        usual = [each if len(each) <= _MOST_BOUNDARIES else each[:1] for each in boundaries]
+        matrix = np.full((max(map(len, usual)), 1, len(features)), np.inf, np.float32)
+        for place, values in enumerate(usual):
+            matrix[: len(values), 0, place] = values
+        return cls(
+            columns=tuple(column.name for column in columns),
+            features=len(features),
+            _starts=np.array([group.start for group in groups], np.intp),
+            _holds_words=np.array([bool(each.categories) or each.HasField("statistics") for each in columns]),
+            _needs_word=needs_word if needs_word.any() else None,
+            _low=low,
+            _high=high,
+            _boundaries=matrix,
+            _long=tuple((place, each) for place, each in enumerate(boundaries) if len(each) > _MOST_BOUNDARIES),
+            _numbers=tuple(
+                (group.start + place, np.unique(numbers))
+                for column, group in zip(columns, groups, strict=True)
+                for place, numbers in enumerate(_numbers_of_words(column, len(group)))
+            ),
+        )
+
+    def unknown(self, rows: Rows) -> Flags:
+        """Which cells are unknown.
+
+        Args:
+            rows: float32 [rows, features], raw; NaN where a value is missing.
+
+        Returns:
+            bool [rows, columns].
+        """
+        flags = self._find_unknown_features(rows)
+        if self._numbers and flags.any():
+            for place, numbers in self._numbers:
+                flags[:, place] &= ~np.isin(rows[:, place], numbers)
+        if len(self._starts) < self.features:
+            flags = np.logical_or.reduceat(flags, self._starts, axis=1)
+        if self._needs_word is not None:
+            flags |= self._needs_word & ~np.logical_or.reduceat(rows, self._starts, axis=1)
+        return flags
+
+    def look(self, rows: Rows) -> Ground:
+        """The unknown cells as a message.
+
+        Args:
+            rows: As in `unknown`.
+        """
+        flags = self.unknown(rows)
+        # Ten times as fast as flags.any() for one row.
+        return self.tell(rows, flags) if b"\1" in flags.tobytes() else Ground(is_known=True)
+
+    def tell(self, rows: Rows, flags: Flags) -> Ground:
+        """The message for rows of which `unknown` gave the flags."""
+        ground = Ground(
+            is_known=True,
+            unknown_rows=int(np.count_nonzero(flags.any(axis=1))),
+            unknown_cells=int(np.count_nonzero(flags)),
+        )
+        most = max(1, min(MOST_CELLS, _MOST_NAME_BYTES // max(1, *map(len, self.columns))))
+        places = np.flatnonzero(flags)[:most]
+        row, column = np.unravel_index(places, flags.shape)
+        first = self._starts[column]
+        values = rows[row, first]
+        is_outside = (values < self._low[first]) | (values > self._high[first])
+        reasons = np.where(is_outside, UnknownCell.REASON_OUTSIDE_RANGE, UnknownCell.REASON_EMPTY_CELL)
+        is_word = self._holds_words[column]
+        reasons = np.where(is_word, UnknownCell.REASON_UNSEEN_WORD, reasons)
+        values = np.where(is_word, np.float32(np.nan), values)
+        for at, place, reason, value in zip(
+            row.tolist(), column.tolist(), reasons.tolist(), values.tolist(), strict=True
+        ):
+            ground.cells.add(row=at, column=self.columns[place], reason=reason, value=value)
+        return ground
+
+    def _find_unknown_features(self, rows: Rows) -> Flags:
+        """Bool [rows, features]: True where the number of boundaries at or below the value is odd; NaN has none."""
+        if rows.size * len(self._boundaries) <= _COMPARISONS_AT_ONCE:
+            flags: Flags = np.logical_xor.reduce(rows >= self._boundaries, axis=0)
+        else:
+            flags = rows >= self._boundaries[0]
+            step = max(1, _COMPARISONS_AT_ONCE // self.features)  # rows that stay in the processor's cache meanwhile
+            for start in range(0, len(rows), step):
+                block = rows[start : start + step]
+                for boundary in self._boundaries[1:]:
+                    flags[start : start + step] ^= block >= boundary
+        for place, boundaries in self._long:
+            counts = np.searchsorted(boundaries, rows[:, place], side="right")
+            flags[:, place] = (counts % 2 == 1) & ~np.isnan(rows[:, place])
+        return flags
+
+
+def look(known: KnownGround | None, rows: Rows) -> Ground:
+    """The unknown cells as a message; of a version without histograms that nothing is known."""
+    return Ground(is_known=False) if known is None else known.look(rows)
+
+
+def _group(manifest: ModelManifest) -> tuple[list[Column], list[range]]:
+    """The columns and the places of their features; one column a feature where a manifest has no table's columns."""
+    places: dict[str, list[int]] = {}
+    for place, feature in enumerate(manifest.features):
+        places.setdefault(feature.column, []).append(place)
+    groups = [range(each[0], each[-1] + 1) for each in places.values()]
+    is_table = [column.name for column in manifest.columns] == list(places)
+    if is_table and sum(map(len, groups)) == len(manifest.features):
+        return list(manifest.columns), groups
+    return [Column(name=feature.name) for feature in manifest.features], [
+        range(place, place + 1) for place in range(len(manifest.features))
+    ]
+
+
+def _find_boundaries(feature: Feature, low: np.float32, high: np.float32) -> NDArray[np.float32]:
+    """Where a feature changes from unknown to known or back: -inf, from where on it is unknown, then pairs of known.
+
+    Returns:
+        float32 [1 + 2 * intervals]: a value is in an interval if it is at least its first number and below its second.
+    """
+    beyond = np.nextafter(high, np.float32(np.inf))
+    found = [np.float32(-np.inf)]
+    for first, end in _filled_intervals(feature.histogram) or ((low, beyond),):
+        first, end = max(first, low), min(end, beyond)
+        if first < end:
+            found += [first, end]
+    return np.array(found, np.float32)
+
+
+def _filled_intervals(histogram: Histogram) -> list[tuple[np.float32, np.float32]]:
+    """The intervals [first, end) of neighbouring cells with training rows; none if there is no histogram."""
+    counts, edges = list(histogram.counts), np.array(histogram.edges)
+    # Training writes no such manifest.
+    if len(edges) != len(counts) + 1 or not (np.diff(edges) > 0).all():
+        return []
+    # The smallest float32 that is not below the edge: for a float32 value, `value >= edge` is then the same.
+    firsts = edges.astype(np.float32)
+    firsts = np.where(firsts < edges, np.nextafter(firsts, np.float32(np.inf)), firsts)
+    # The ends are rounded as the training rows are. The last cell holds its upper edge.
+    firsts[0] = np.float32(edges[0])
+    firsts[-1] = np.nextafter(np.float32(edges[-1]), np.float32(np.inf))
+    found: list[tuple[np.float32, np.float32]] = []
+    for count, first, end in zip(counts, firsts[:-1], firsts[1:], strict=True):
+        if count <= 0:
+            continue
+        if found and found[-1][1] == first:
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((first, end))
+    return found
+
+
+def _has_always_a_word(features: Sequence[Feature]) -> bool:
+    """Whether each training row with a word of this column had one of the listed words."""
+    rows = max(sum(feature.histogram.counts) for feature in features)
+    # A constant has no histogram: the word of every row, or of none.
+    if rows == 0:
+        return any(feature.constant and feature.low == 1 for feature in features)
+    return sum(feature.histogram.counts[-1] for feature in features if feature.histogram.counts) == rows
+
+
+def _numbers_of_words(column: Column, width: int) -> NDArray[Any]:
+    """The numbers of the listed words of a column by target statistics, float32 [features, words]; else empty."""
+    if not column.HasField("statistics") or not column.statistics.words:
+        return np.empty((0, 0), np.float32)
+    return np.array(column.statistics.values, np.float32).reshape(-1, width).T
