@@ -15,6 +15,7 @@ A missing value (NaN) is known: the model has learned what to put in its place. 
 Low and high are rounded to float32, because rows are float32: the smallest training value stays inside.
 """
 
+import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -22,9 +23,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from kan_api.v1.manifest_pb2 import Column, Feature, Histogram, ModelManifest
+from kan_api.filled_intervals import find_boundaries
+from kan_api.v1.manifest_pb2 import Column, Feature, ModelManifest
 from kan_api.v1.prediction_pb2 import Ground, UnknownCell
 
+# Values of ModelManifest.unknown_ground; empty means the first.
+POLICIES = ("answer", "flag", "refuse")
 # Most cells in a message, and about the most bytes that the names of their columns take.
 MOST_CELLS = 1000
 _MOST_NAME_BYTES = 2**18
@@ -38,57 +42,83 @@ Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
+class UnknownCells:
+    """Unknown cells, row by row.
+
+    Attributes:
+        rows: Int [cells], the place of the row.
+        columns: Int [cells], the place of the column.
+        reasons: Int [cells], an UnknownCell.Reason.
+        values: float32 [cells], raw: of a date its days, of a word NaN.
+    """
+
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
+    reasons: NDArray[np.intp]
+    values: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
 class KnownGround:
     """Where the training rows of a version lie. Made by `of`, once a version: it costs milliseconds.
 
     Attributes:
         columns: Names of the columns of the table, in order.
+        first_days: [columns], the day 0 of a column of dates; None for others.
         features: Number of features of a row.
+        low, high: float32 [columns], the range of each; of dates that of their days, of words without meaning.
     """
 
     columns: tuple[str, ...]
+    first_days: tuple[datetime.date | None, ...]
     features: int
+    low: Rows
+    high: Rows
     _starts: NDArray[np.intp]  # [columns], the first feature of each
     _holds_words: Flags  # [columns]
     _needs_word: Flags | None  # [columns]: 0/1 features of which one was 1 in each training row; None: no column
-    _low: Rows  # [features]
-    _high: Rows
     _boundaries: NDArray[np.float32]  # [boundaries, 1, features]
     _long: tuple[tuple[int, NDArray[np.float32]], ...]  # features with too many boundaries for the matrix
     _numbers: tuple[tuple[int, NDArray[np.float32]], ...]  # features of target statistics, and the words' numbers
 
     @classmethod
     def of(cls, manifest: ModelManifest) -> Self | None:
-        """The known ground of a version; None if its manifest has no histograms, as that of an import without a table.
+        """The known ground of a version.
 
-        A manifest from GetModel must have its histograms (`left_out` of the answer does not name them).
+        Returns:
+            None if a feature that varies has no histogram: the version was imported without a table, or GetModel has
+            left the histograms out.
         """
         features = manifest.features
-        if not any(feature.constant or feature.HasField("histogram") for feature in features):
+        if not features or not all(
+            feature.HasField("histogram") or feature.low == feature.high for feature in features
+        ):
             return None
         columns, groups = _group(manifest)
         with np.errstate(over="ignore"):
-            low = np.array([feature.low for feature in features], np.float64).astype(np.float32)
-            high = np.array([feature.high for feature in features], np.float64).astype(np.float32)
-            boundaries = [_find_boundaries(*each) for each in zip(features, low, high, strict=True)]
+            low = np.array([feature.low for feature in features]).astype(np.float32)
+            high = np.array([feature.high for feature in features]).astype(np.float32)
+            boundaries = [find_boundaries(*each) for each in zip(features, low, high, strict=True)]
+        usual = [each if len(each) <= _MOST_BOUNDARIES else each[:1] for each in boundaries]
+        matrix = np.full((max(map(len, usual)), 1, len(features)), np.inf, np.float32)
+        for place, values in enumerate(usual):
+            matrix[: len(values), 0, place] = values
+        starts = np.array([group.start for group in groups], np.intp)
         needs_word = np.array(
             [
                 bool(column.categories) and _has_always_a_word(features[group.start : group.stop])
                 for column, group in zip(columns, groups, strict=True)
             ]
         )
-        usual = [each if len(each) <= _MOST_BOUNDARIES else each[:1] for each in boundaries]
-        matrix = np.full((max(map(len, usual)), 1, len(features)), np.inf, np.float32)
-        for place, values in enumerate(usual):
-            matrix[: len(values), 0, place] = values
         return cls(
             columns=tuple(column.name for column in columns),
+            first_days=tuple(map(_first_day, columns)),
             features=len(features),
-            _starts=np.array([group.start for group in groups], np.intp),
+            low=low[starts],
+            high=high[starts],
+            _starts=starts,
             _holds_words=np.array([bool(each.categories) or each.HasField("statistics") for each in columns]),
             _needs_word=needs_word if needs_word.any() else None,
-            _low=low,
-            _high=high,
             _boundaries=matrix,
             _long=tuple((place, each) for place, each in enumerate(boundaries) if len(each) > _MOST_BOUNDARIES),
             _numbers=tuple(
@@ -118,37 +148,37 @@ class KnownGround:
         return flags
 
     def look(self, rows: Rows) -> Ground:
-        """The unknown cells as a message.
+        """The unknown cells as a message: all are counted, and the first ones are in it.
 
         Args:
             rows: As in `unknown`.
         """
         flags = self.unknown(rows)
-        # Ten times as fast as flags.any() for one row.
-        return self.tell(rows, flags) if b"\1" in flags.tobytes() else Ground(is_known=True)
-
-    def tell(self, rows: Rows, flags: Flags) -> Ground:
-        """The message for rows of which `unknown` gave the flags."""
+        # For one row ten times as fast as flags.any().
+        if b"\1" not in flags.tobytes():
+            return Ground(is_known=True)
         ground = Ground(
             is_known=True,
             unknown_rows=int(np.count_nonzero(flags.any(axis=1))),
             unknown_cells=int(np.count_nonzero(flags)),
         )
-        most = max(1, min(MOST_CELLS, _MOST_NAME_BYTES // max(1, *map(len, self.columns))))
-        places = np.flatnonzero(flags)[:most]
-        row, column = np.unravel_index(places, flags.shape)
-        first = self._starts[column]
-        values = rows[row, first]
-        is_outside = (values < self._low[first]) | (values > self._high[first])
+        found = self.cells(rows, flags, max(1, min(MOST_CELLS, _MOST_NAME_BYTES // max(1, *map(len, self.columns)))))
+        for row, column, reason, value in zip(
+            found.rows.tolist(), found.columns.tolist(), found.reasons.tolist(), found.values.tolist(), strict=True
+        ):
+            ground.cells.add(row=row, column=self.columns[column], reason=reason, value=value)
+        return ground
+
+    def cells(self, rows: Rows, flags: Flags, most: int | None = None) -> UnknownCells:
+        """The cells that `unknown` flags for these rows; at most so many."""
+        row, column = np.unravel_index(np.flatnonzero(flags)[:most], flags.shape)
+        values = rows[row, self._starts[column]]
+        is_outside = (values < self.low[column]) | (values > self.high[column])
         reasons = np.where(is_outside, UnknownCell.REASON_OUTSIDE_RANGE, UnknownCell.REASON_EMPTY_CELL)
         is_word = self._holds_words[column]
-        reasons = np.where(is_word, UnknownCell.REASON_UNSEEN_WORD, reasons)
-        values = np.where(is_word, np.float32(np.nan), values)
-        for at, place, reason, value in zip(
-            row.tolist(), column.tolist(), reasons.tolist(), values.tolist(), strict=True
-        ):
-            ground.cells.add(row=at, column=self.columns[place], reason=reason, value=value)
-        return ground
+        reasons[is_word] = UnknownCell.REASON_UNSEEN_WORD
+        values[is_word] = np.nan
+        return UnknownCells(row, column, reasons, values)
 
     def _find_unknown_features(self, rows: Rows) -> Flags:
         """Bool [rows, features]: True where the number of boundaries at or below the value is odd; NaN has none."""
@@ -186,42 +216,11 @@ def _group(manifest: ModelManifest) -> tuple[list[Column], list[range]]:
     ]
 
 
-def _find_boundaries(feature: Feature, low: np.float32, high: np.float32) -> NDArray[np.float32]:
-    """Where a feature changes from unknown to known or back: -inf, from where on it is unknown, then pairs of known.
-
-    Returns:
-        float32 [1 + 2 * intervals]: a value is in an interval if it is at least its first number and below its second.
-    """
-    beyond = np.nextafter(high, np.float32(np.inf))
-    found = [np.float32(-np.inf)]
-    for first, end in _filled_intervals(feature.histogram) or ((low, beyond),):
-        first, end = max(first, low), min(end, beyond)
-        if first < end:
-            found += [first, end]
-    return np.array(found, np.float32)
-
-
-def _filled_intervals(histogram: Histogram) -> list[tuple[np.float32, np.float32]]:
-    """The intervals [first, end) of neighbouring cells with training rows; none if there is no histogram."""
-    counts, edges = list(histogram.counts), np.array(histogram.edges)
-    # Training writes no such manifest.
-    if len(edges) != len(counts) + 1 or not (np.diff(edges) > 0).all():
-        return []
-    # The smallest float32 that is not below the edge: for a float32 value, `value >= edge` is then the same.
-    firsts = edges.astype(np.float32)
-    firsts = np.where(firsts < edges, np.nextafter(firsts, np.float32(np.inf)), firsts)
-    # The ends are rounded as the training rows are. The last cell holds its upper edge.
-    firsts[0] = np.float32(edges[0])
-    firsts[-1] = np.nextafter(np.float32(edges[-1]), np.float32(np.inf))
-    found: list[tuple[np.float32, np.float32]] = []
-    for count, first, end in zip(counts, firsts[:-1], firsts[1:], strict=True):
-        if count <= 0:
-            continue
-        if found and found[-1][1] == first:
-            found[-1] = (found[-1][0], end)
-        else:
-            found.append((first, end))
-    return found
+def _first_day(column: Column) -> datetime.date | None:
+    try:
+        return datetime.date.fromisoformat(column.date.first_day) if column.HasField("date") else None
+    except ValueError:
+        return None  # training writes no such manifest
 
 
 def _has_always_a_word(features: Sequence[Feature]) -> bool:

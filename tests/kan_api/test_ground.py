@@ -263,3 +263,11 @@ def test_columns_that_do_not_match_are_features() -> None:
     """A manifest whose columns are not those of its features has one column a feature."""
     features = [number("a", [1, 2]), number("b", [1, 2])]
     assert known_ground(*features, columns=(pb.Column(name="x"),)).columns == ("a", "b")
+
+
+def test_a_manifest_without_its_histograms_tells_nothing() -> None:
+    """GetModel leaves them out where they are too large: a constant that is left says nothing about the others."""
+    features = [number("a", [1, 2]), number("b", [7, 7])]
+    features[0].ClearField("histogram")
+    assert KnownGround.of(pb.ModelManifest(features=features)) is None
+    assert KnownGround.of(pb.ModelManifest()) is None
