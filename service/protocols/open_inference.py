@@ -90,7 +90,7 @@ async def infer(
         chosen = choose_outputs(message, model)
         deadline, bulk = _read_deadline(call, message), _is_bulk(message)
         rows = decode_infer(message, model, max_request_rows)
-        ground = look_at(f"input {model.tensors.input_name!r}", rows, model, asked=False)
+        ground = await look_at(f"input {model.tensors.input_name!r}", rows, model, asked=False)
         result = await model.batcher.submit(rows, deadline, bulk=bulk)
         call.compute_seconds = result.compute_seconds
         response.model_name, response.model_version, response.id = model.name, str(model.version), message.id

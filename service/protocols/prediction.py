@@ -102,7 +102,7 @@ async def _answer(
         bulk = _is_bulk(message.priority)
         features = message.features
         rows = decode_matrix(features, model, max_request_rows)
-        ground = look_at("features", rows, model, asked=message.report_ground)
+        ground = await look_at("features", rows, model, asked=message.report_ground)
         result = await model.batcher.submit(rows, call.deadline, bulk=bulk)
         call.compute_seconds = result.compute_seconds
         response = pb.PredictResponse(
