@@ -7,6 +7,7 @@ from functools import partial
 from kan_api.v1 import prediction_pb2 as pb
 from kan_api.v1.manifest_pb2 import ModelManifest
 from service.errors import InvalidRequest
+from service.protocols.ground import look_at
 from service.protocols.prediction_codec import decode_matrix, encode_matrix
 from service.registry.registry import Registry, State
 from service.rpc.calls import BidiStream, Method, RequestContext, Unary, parse
@@ -101,6 +102,7 @@ async def _answer(
         bulk = _is_bulk(message.priority)
         features = message.features
         rows = decode_matrix(features, model, max_request_rows)
+        ground = await look_at("features", rows, model, asked=message.report_ground)
         result = await model.batcher.submit(rows, call.deadline, bulk=bulk)
         call.compute_seconds = result.compute_seconds
         response = pb.PredictResponse(
@@ -115,6 +117,8 @@ async def _answer(
             output = response.outputs.add()
             output.name = name
             encode_matrix(output.values, values, raw=raw)
+        if ground is not None:
+            response.ground.CopyFrom(ground)
         return response
 
 

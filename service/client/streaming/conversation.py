@@ -38,7 +38,9 @@ class Conversation:
         self._manifests: dict[tuple[str, int], manifest_pb2.ModelManifest] = {}
         self._last_versions: dict[str, int] = {}
 
-    def predict(self, model: str, rows: RowsLike, version: int | None, bulk: bool) -> Steps[Prediction]:
+    def predict(
+        self, model: str, rows: RowsLike, version: int | None, bulk: bool, report_ground: bool = False
+    ) -> Steps[Prediction]:
         """Predict the rows, all with one version of the model."""
         caller_rows = read_rows(rows)
         pinned, begun_anew = version, 0
@@ -50,7 +52,7 @@ class Conversation:
             matrix = encode_rows(encoded_for, caller_rows, others)
             try:
                 chunk_rows = self.limits.shared_rows(max(matrix.shape[1], widest(encoded_for)))
-                answers = yield from chunk_answers(model, matrix, pinned, bulk, chunk_rows)
+                answers = yield from chunk_answers(model, matrix, pinned, bulk, chunk_rows, report_ground)
                 answered = answers[0].version
                 manifest = yield from self.manifest_of(model, answered)
             except VersionGone as gone:

@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from kan_api.ground import KnownGround
 from kan_model.network import checkpoint
 from kan_model.onnx_runtime import run as run_model
 from tests.kit.watcher import Quiet
@@ -182,6 +183,10 @@ def test_the_manifest_keeps_what_stays(second: Published) -> None:
         assert (old.low, old.high, old.imputed, old.constant) == (new.low, new.high, new.imputed, new.constant)
     counted = [sum(manifest.features[0].histogram.counts) for manifest in (before, after)]
     assert counted[1] == counted[0] + after.data.train_rows
+    known = KnownGround.of(after)
+    assert known is not None
+    dataset = prepare(load_recipe(second.folder.parents[2] / "on.toml"))
+    assert not known.unknown(dataset.x[dataset.train].astype(np.float32)).any()
     page = (second.folder / "report.html").read_text()
     assert after.continued_from == 1
     assert before.continued_from == 0
@@ -189,6 +194,20 @@ def test_the_manifest_keeps_what_stays(second: Published) -> None:
     assert "continued version 1" in page
     assert "of their range at most" in page
     assert "<td>largest</td>" not in page
+
+
+@pytest.mark.parametrize(
+    ("before", "given", "kept"),
+    [("refuse", "", "refuse"), ("refuse", "flag", "flag"), ("", "", ""), ("", "flag", "flag")],
+)
+def test_the_policy_on_unknown_ground_stays_unless_the_recipe_has_one(
+    folder: Path, before: str, given: str, kept: str
+) -> None:
+    """A nightly job whose recipe says nothing of it changes nothing."""
+    path = folder / "models" / "flowers" / "1" / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"unknown_ground": before}))
+    model = 'continue_from = "models/flowers/1"' + (f'\nunknown_ground = "{given}"' if given else "")
+    assert run(recipe(folder, model=model)).manifest.unknown_ground == kept
 
 
 def test_the_new_rows_are_judged_before_and_after(second: Published) -> None:
