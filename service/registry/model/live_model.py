@@ -75,8 +75,11 @@ class LiveModel:
 
     async def drain(self) -> None:
         """Refuse what is new and wait until everything accepted is answered."""
-        drains = [self.batcher.drain()] + ([self.attribution.drain()] if self.attribution is not None else [])
-        await asyncio.gather(*drains)
+        # The batcher refuses new rows from this turn of the event loop on, so its drain is not put into a task.
+        explanations = None if self.attribution is None else asyncio.create_task(self.attribution.drain())
+        await self.batcher.drain()
+        if explanations is not None:
+            await explanations
 
     async def close(self) -> None:
         """Fail the rows that wait, wait for the current run, and release the thread. Drain first to lose no rows."""
