@@ -95,7 +95,7 @@ class KnownGround:
         ):
             return None
         columns, groups = _group(manifest)
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):  # numbers beyond float32
             low = np.array([feature.low for feature in features]).astype(np.float32)
             high = np.array([feature.high for feature in features]).astype(np.float32)
             boundaries = [find_boundaries(*each) for each in zip(features, low, high, strict=True)]

@@ -15,6 +15,7 @@ from importlib.metadata import version as installed_version
 from kan_api.version_folder import version_number
 from open_inference import grpc_predict_v2_pb2 as pb
 from service.errors import InvalidRequest, ModelNotReady
+from service.protocols.ground import look_at
 from service.protocols.open_inference_codec import choose_outputs, decode_infer, encode_infer
 from service.registry.registry import Registry, State
 from service.rpc.calls import Method, RequestContext, Unary, parse
@@ -23,6 +24,8 @@ SERVICE = "inference.GRPCInferenceService"
 # The metrics' label of every method, Triton's too.
 PROTOCOL = "open_inference"
 PLATFORM = "onnxruntime_onnx"
+# Of an answer by a model whose policy is "flag": how many of its rows lie on unknown ground.
+UNKNOWN_ROWS = "unknown_ground_rows"
 # A request's parameter "priority": 1 is interactive, 2 is bulk.
 PRIORITY_LEVELS = 2
 
@@ -87,10 +90,13 @@ async def infer(
         chosen = choose_outputs(message, model)
         deadline, bulk = _read_deadline(call, message), _is_bulk(message)
         rows = decode_infer(message, model, max_request_rows)
+        ground = look_at(f"input {model.tensors.input_name!r}", rows, model, asked=False)
         result = await model.batcher.submit(rows, deadline, bulk=bulk)
         call.compute_seconds = result.compute_seconds
         response.model_name, response.model_version, response.id = model.name, str(model.version), message.id
         encode_infer(response, result.outputs, model, chosen)
+        if ground is not None and ground.is_known:
+            response.parameters[UNKNOWN_ROWS].int64_param = ground.unknown_rows
 
 
 async def _server_live(_call: RequestContext, request: bytes) -> bytes:

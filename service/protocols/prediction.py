@@ -9,6 +9,7 @@ from kan_api.v1.manifest_pb2 import ModelManifest
 from service.errors import InvalidRequest
 from service.protocols.explanation import explain
 from service.protocols.explanation_codec import encode_explanation
+from service.protocols.ground import look_at
 from service.protocols.prediction_codec import decode_matrix, encode_matrix
 from service.registry.registry import Registry, State
 from service.rpc.calls import BidiStream, Method, RequestContext, Unary, parse
@@ -104,6 +105,7 @@ async def _answer(
         bulk = _is_bulk(message.priority)
         features = message.features
         rows = decode_matrix(features, model, max_request_rows)
+        ground = look_at("features", rows, model, asked=message.report_ground)
         result = await model.batcher.submit(rows, call.deadline, bulk=bulk)
         call.compute_seconds = result.compute_seconds
         response = pb.PredictResponse(
@@ -118,6 +120,8 @@ async def _answer(
             output = response.outputs.add()
             output.name = name
             encode_matrix(output.values, values, raw=raw)
+        if ground is not None:
+            response.ground.CopyFrom(ground)
         return response
 
 
@@ -131,8 +135,9 @@ async def _explain(registry: Registry, max_request_rows: int, call: RequestConte
         reference = None
         if message.HasField("reference"):
             reference = decode_matrix(message.reference, model, max_request_rows, "reference")
+        ground = look_at("features", rows, model, asked=True)
         result = await explain(model, rows, reference, call.deadline, bulk=bulk)
-        response = pb.ExplainResponse(id=message.id, model=model.name, version=model.version)
+        response = pb.ExplainResponse(id=message.id, model=model.name, version=model.version, ground=ground)
         encode_explanation(response, result, model, raw=not message.features.values)
         return response.SerializeToString()
 

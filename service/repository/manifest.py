@@ -9,6 +9,7 @@ from google.protobuf import json_format
 
 from kan_api.dates import PARTS
 from kan_api.excess import excess
+from kan_api.ground import POLICIES
 from kan_api.limits import MAX_TEXT_CHARACTERS, MAX_WIDTH
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, Column, File, ModelManifest
 from service.errors import ModelRefused, excerpt
@@ -80,6 +81,13 @@ def check_manifest(manifest: ModelManifest, max_message_bytes: int) -> None:
             )
     if manifest.task not in (TASK_REGRESSION, TASK_CLASSIFICATION):
         raise ModelRefused("manifest", "manifest.json has no task, wanted TASK_REGRESSION or TASK_CLASSIFICATION")
+    if manifest.unknown_ground not in ("", *POLICIES):
+        # An unknown policy may be stricter than all of ours.
+        raise ModelRefused(
+            "manifest",
+            f"manifest.json has unknown_ground {excerpt(repr(manifest.unknown_ground), 60)}, "
+            f"wanted one of {', '.join(POLICIES)}",
+        )
     outputs = manifest.outputs[0].shape[1]
     if manifest.task == TASK_CLASSIFICATION and len(manifest.classes) != outputs:
         raise ModelRefused(

@@ -16,6 +16,7 @@ from service.errors import ModelRefused
 from service.metrics.metrics import Metrics, ModelMetrics
 from service.registry.model.attribution import QUIET_TURNS, Attribution, ReadFile
 from service.registry.model.footprint import memory_bytes
+from service.registry.model.ground import GroundPolicy
 from service.registry.model.session import Halt, Run, open_session, provider_of, run_of
 from service.registry.model.tensors import Tensors
 from service.registry.model.warm_up import middle_row, size_of_runs
@@ -33,6 +34,7 @@ class LiveModel:
         features: Number of features of a row.
         imputes: [features], True if NaN is allowed.
         tensors: Its inputs and outputs for the Open Inference Protocol.
+        ground: Its known ground, and what it does with rows elsewhere.
         batcher: Takes rows and gives outputs in the order of manifest.outputs.
         metrics: The metrics of this version.
         inline: True if runs are short enough for the event loop.
@@ -42,6 +44,7 @@ class LiveModel:
     def __init__(
         self,
         manifest: ModelManifest,
+        ground: GroundPolicy,
         batcher: Batcher,
         metrics: ModelMetrics,
         executor: ThreadPoolExecutor | None,
@@ -53,6 +56,7 @@ class LiveModel:
         self.version = manifest.version
         self.manifest = manifest
         self.tensors = Tensors.of(manifest)
+        self.ground = ground
         self.features = len(manifest.features)
         self.imputes: NDArray[np.bool_] = np.array([feature.HasField("imputed") for feature in manifest.features])
         self.batcher = batcher
@@ -112,6 +116,7 @@ def load(
     """
     manifest = artefact.manifest
     check_manifest(manifest, settings.max_message_bytes)
+    ground = GroundPolicy.of(manifest)
     session = open_session(artefact.model_bytes, settings, artefact.external)
     _check_tensors("input", session.get_inputs(), manifest.inputs)
     _check_tensors("output", session.get_outputs(), manifest.outputs)
@@ -138,7 +143,7 @@ def load(
     attribution = None
     if read_file is not None and manifest.HasField("attribution_graph"):
         attribution = Attribution(manifest, settings, model_metrics, read_file)
-    return LiveModel(manifest, batcher, model_metrics, executor, artefact.size_bytes, held, attribution)
+    return LiveModel(manifest, ground, batcher, model_metrics, executor, artefact.size_bytes, held, attribution)
 
 
 def _check_tensors(kind: str, tensors: Sequence[Any], specs: Sequence[TensorSpec]) -> None:
