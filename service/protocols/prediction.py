@@ -17,6 +17,7 @@ from service.rpc.status import RpcError, shorten
 from service.settings import Settings
 
 SERVICE = "kan_api.v1.PredictionService"
+EXPLAIN = f"/{SERVICE}/Explain"
 
 # As many requests of one size fit into a queue: those of eight callers into the half that bulk rows may fill.
 _REQUESTS_A_QUEUE = 16

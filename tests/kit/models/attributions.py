@@ -19,16 +19,19 @@ from tests.kit.models.repository import append_file, read_manifest, write_manife
 REFERENCE = np.array([0.5, -1.0, 2.0, 0.25], np.float32)
 
 
-def add_attribution(folder: Path, columns: tuple[str, ...] | None = None, max_rows: int = 256) -> None:
+def add_attribution(
+    folder: Path, columns: tuple[str, ...] | None = None, max_rows: int = 32_768, kind: str | None = None
+) -> None:
     """Give a version of a kind of `graphs.KINDS` its attribution.onnx.
 
     Args:
-        folder: The version; its model has the name of the kind.
+        folder: The version.
         columns: The columns of the contributions, if they are not those of the table.
         max_rows: Most rows of one run.
+        kind: Its kind, if the model has another name.
     """
     manifest = read_manifest(folder)
-    kind = folder.parent.name
+    kind = kind or folder.parent.name
     features = len(manifest.features)
     (folder / "attribution.onnx").write_bytes(attribution_model(kind).SerializeToString())
     manifest.attribution_graph.CopyFrom(
