@@ -8,19 +8,23 @@ from service.client.errors import (
     DeadlineExceeded,
     InvalidInput,
     NotFound,
+    NotPublished,
     Overloaded,
     Unavailable,
 )
+from service.client.explanations import Explanation
 
 __all__ = [
     "AsyncClient",
     "Client",
     "ClientError",
     "DeadlineExceeded",
+    "Explanation",
     "Health",
     "InvalidInput",
     "ModelInfo",
     "NotFound",
+    "NotPublished",
     "Overloaded",
     "Prediction",
     "Unavailable",

@@ -81,7 +81,7 @@ def join_answers(
         ClientError: when the answers do not fit the rows or the manifest.
     """
     outputs = {
-        output.name: np.concatenate([_decode(answer.outputs[place].values) for answer in answers])
+        output.name: np.concatenate([decode_matrix(answer.outputs[place].values) for answer in answers])
         for place, output in enumerate(answers[0].outputs)
     }
     if not outputs or any(len(values) != rows for values in outputs.values()):
@@ -112,7 +112,8 @@ def model_info(status: prediction_pb2.ModelStatus) -> ModelInfo:
     )
 
 
-def _decode(matrix: prediction_pb2.Matrix) -> Matrix:
+def decode_matrix(matrix: prediction_pb2.Matrix) -> Matrix:
+    """The numbers of a message, float32 [rows, columns]."""
     numbers = np.frombuffer(matrix.raw, dtype="<f4") if matrix.raw else np.array(matrix.values)
     return numbers.astype(np.float32).reshape(matrix.rows, matrix.columns)
 

@@ -97,8 +97,12 @@ def predict_request(model: str, matrix: Matrix, version: int, bulk: bool) -> pre
     return prediction_pb2.PredictRequest(
         model=model,
         version=version,
-        features=prediction_pb2.Matrix(
-            rows=len(matrix), columns=matrix.shape[1], raw=matrix.astype("<f4", copy=False).tobytes()
-        ),
+        features=to_message(matrix),
         priority=prediction_pb2.PRIORITY_BULK if bulk else prediction_pb2.PRIORITY_UNSPECIFIED,
     )
+
+
+def to_message(matrix: Matrix) -> prediction_pb2.Matrix:
+    """The numbers of a matrix in a message."""
+    raw = matrix.astype("<f4", copy=False).tobytes()
+    return prediction_pb2.Matrix(rows=len(matrix), columns=matrix.shape[1], raw=raw)

@@ -19,25 +19,23 @@ from tests.kit.models.repository import append_file, read_manifest, write_manife
 REFERENCE = np.array([0.5, -1.0, 2.0, 0.25], np.float32)
 
 
-def add_attribution(
-    folder: Path, columns: tuple[str, ...] | None = None, max_rows: int = 32_768, kind: str | None = None
-) -> None:
+def add_attribution(folder: Path, max_rows: int = 32_768, kind: str | None = None) -> None:
     """Give a version of a kind of `graphs.KINDS` its attribution.onnx.
 
     Args:
-        folder: The version.
-        columns: The columns of the contributions, if they are not those of the table.
+        folder: The version. Its columns may be other than those of the kind, with as many features together.
         max_rows: Most rows of one run.
         kind: Its kind, if the model has another name.
     """
     manifest = read_manifest(folder)
-    kind = kind or folder.parent.name
-    features = len(manifest.features)
-    (folder / "attribution.onnx").write_bytes(attribution_model(kind).SerializeToString())
+    names = [column.name for column in manifest.columns]
+    groups = np.array([[feature.column == name for name in names] for feature in manifest.features], np.float32)
+    graph = attribution_model(kind or folder.parent.name, groups)
+    (folder / "attribution.onnx").write_bytes(graph.SerializeToString())
     manifest.attribution_graph.CopyFrom(
         manifest_pb2.AttributionGraph(
-            reference=REFERENCE[:features].tolist(),
-            columns=columns or [column.name for column in manifest.columns],
+            reference=REFERENCE[: len(manifest.features)].tolist(),
+            columns=names,
             explains_scores=bool(manifest.classes),
             max_rows=max_rows,
         )
@@ -63,8 +61,13 @@ def scores(kind: str, rows: Floats) -> NDArray[np.float64]:
     return filled.astype(np.float64) @ weights + bias
 
 
-def attribution_model(kind: str) -> onnx.ModelProto:
-    """The graph, by the contract of kan_api.v1.AttributionGraph."""
+def attribution_model(kind: str, groups: Floats) -> onnx.ModelProto:
+    """The graph, by the contract of kan_api.v1.AttributionGraph.
+
+    Args:
+        kind: Of `graphs.KINDS`.
+        groups: [features, columns], 1 where the feature belongs to the column.
+    """
     weights, bias = graphs.linear_part(kind)
     features, outputs = weights.shape
     nodes, names = [], {}
@@ -79,15 +82,16 @@ def attribution_model(kind: str) -> onnx.ModelProto:
     nodes += [
         helper.make_node("Sub", [names["features"], names["reference"]], ["difference"]),
         helper.make_node("Unsqueeze", ["difference", "axis"], ["differences"]),
-        helper.make_node("Mul", ["differences", "by_output"], ["contributions"]),
+        helper.make_node("Mul", ["differences", "by_output"], ["by_feature"]),
+        helper.make_node("MatMul", ["by_feature", "groups"], ["contributions"]),
         helper.make_node("Gemm", [names["features"], "w", "b"], ["explained"]),
         helper.make_node("Gemm", [names["reference"], "w", "b"], ["baseline"]),
     ]
-    floats = {"w": weights, "b": bias, "by_output": weights.T[np.newaxis], "fill": graphs.IMPUTED}
+    floats = {"w": weights, "b": bias, "by_output": weights.T[np.newaxis], "groups": groups, "fill": graphs.IMPUTED}
     shapes = {
         "features": ["rows", features],
         "reference": ["references", features],
-        "contributions": ["rows", outputs, features],
+        "contributions": ["rows", outputs, groups.shape[1]],
         "explained": ["rows", outputs],
         "baseline": ["references", outputs],
     }
