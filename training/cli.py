@@ -146,6 +146,13 @@ def _add_import(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         metavar="N,N,…",
         help="batch sizes that will be served, in rows, or none (default: 1,32,1024)",
     )
+    importing.add_argument(
+        "--unknown-ground",
+        choices=("answer", "flag", "refuse"),
+        default="answer",
+        help="what the server does with rows that no training row resembles; flag and refuse need --data "
+        "(default: answer)",
+    )
     importing.set_defaults(command=_import, after_interrupt="; nothing was published")
 
 

@@ -1,6 +1,6 @@
 """The client: `Client` and `AsyncClient` for Python, and the command kan-client. Needs numpy, grpcio and protobuf."""
 
-from service.client.answers import Health, ModelInfo, Prediction
+from service.client.answers import Ground, Health, ModelInfo, Prediction, UnknownCell
 from service.client.async_client import AsyncClient
 from service.client.client import Client
 from service.client.errors import (
@@ -20,6 +20,7 @@ __all__ = [
     "ClientError",
     "DeadlineExceeded",
     "Explanation",
+    "Ground",
     "Health",
     "InvalidInput",
     "ModelInfo",
@@ -28,4 +29,5 @@ __all__ = [
     "Overloaded",
     "Prediction",
     "Unavailable",
+    "UnknownCell",
 ]

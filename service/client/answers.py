@@ -11,6 +11,38 @@ from service.client.errors import ClientError
 from service.client.rows import Matrix
 
 
+@dataclass(frozen=True)
+class UnknownCell:
+    """A cell that no training row resembles.
+
+    row     place of the row among those that were sent, from 0
+    column  name of the column
+    reason  "outside_range", "empty_cell" (of the histogram: a gap between training rows) or "unseen_word"
+    value   the value as the model takes it; of a date the days since the first training day, of a word NaN
+    """
+
+    row: int
+    column: str
+    reason: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Where rows lie, compared with the training rows.
+
+    is_known       False if the model has no histograms; then the rest is empty
+    unknown_rows   number of rows with an unknown cell
+    unknown_cells  number of unknown cells
+    cells          the first of them, row by row; the server tells at most 1,000 a request
+    """
+
+    is_known: bool
+    unknown_rows: int
+    unknown_cells: int
+    cells: tuple[UnknownCell, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """Answers of one model version, one row for each row that was sent.
@@ -20,6 +52,7 @@ class Prediction:
     queue_seconds    time that the rows waited in the queue, summed over their requests
     compute_seconds  duration of the runs that computed the rows, summed over their requests
     other_cells      cells that hold none of their column's words and were taken as "other"
+    ground           which cells no training row resembles; None unless it was asked for or the model always tells it
     """
 
     model: str
@@ -29,6 +62,7 @@ class Prediction:
     queue_seconds: float
     compute_seconds: float
     other_cells: int = 0
+    ground: Ground | None = None
 
     @property
     def values(self) -> Matrix:
@@ -96,6 +130,7 @@ def join_answers(
         queue_seconds=sum(answer.queue_seconds for answer in answers),
         compute_seconds=sum(answer.compute_seconds for answer in answers),
         other_cells=other_cells,
+        ground=_ground_of(answers),
     )
 
 
@@ -110,6 +145,41 @@ def model_info(status: prediction_pb2.ModelStatus) -> ModelInfo:
         latest=status.latest,
         reason=status.reason,
     )
+
+
+def join_ground(grounds: Sequence[prediction_pb2.Ground], rows: Sequence[int]) -> Ground:
+    """The ground of all rows, from the answers to consecutive requests.
+
+    Args:
+        grounds: one of each answer.
+        rows: the number of rows of each.
+    """
+    cells, start = [], 0
+    for ground, count in zip(grounds, rows, strict=True):
+        cells += [
+            UnknownCell(start + cell.row, cell.column, _reason_name(cell.reason), cell.value) for cell in ground.cells
+        ]
+        start += count
+    return Ground(
+        is_known=all(ground.is_known for ground in grounds),
+        unknown_rows=sum(ground.unknown_rows for ground in grounds),
+        unknown_cells=sum(ground.unknown_cells for ground in grounds),
+        cells=tuple(cells),
+    )
+
+
+def _ground_of(answers: Sequence[prediction_pb2.PredictResponse]) -> Ground | None:
+    """The ground of all rows; None if one of the answers does not tell it."""
+    if not answers or not all(answer.HasField("ground") for answer in answers):
+        return None
+    return join_ground([answer.ground for answer in answers], [answer.outputs[0].values.rows for answer in answers])
+
+
+def _reason_name(reason: int) -> str:
+    """The reason in words; a newer server may have one that this client does not know."""
+    if reason not in prediction_pb2.UnknownCell.Reason.values():
+        return f"reason_{reason}"
+    return prediction_pb2.UnknownCell.Reason.Name(reason).removeprefix("REASON_").lower()
 
 
 def decode_matrix(matrix: prediction_pb2.Matrix) -> Matrix:

@@ -64,9 +64,10 @@ class AsyncClient:
         timeout_seconds: float | None = None,
         *,
         bulk: bool = False,
+        report_ground: bool = False,
     ) -> Prediction:
         """As :meth:`service.client.client.Client.predict`."""
-        return await self._run(self._conversation.predict(model, rows, version, bulk), timeout_seconds)
+        return await self._run(self._conversation.predict(model, rows, version, bulk, report_ground), timeout_seconds)
 
     def predict_stream(
         self,
@@ -76,6 +77,7 @@ class AsyncClient:
         timeout_seconds: float | None = None,
         *,
         bulk: bool = False,
+        report_ground: bool = False,
     ) -> AsyncGenerator[Prediction, None]:
         """As :meth:`service.client.client.Client.predict_stream`, for `async for`.
 
@@ -85,7 +87,16 @@ class AsyncClient:
         iterator = aiter(blocks) if isinstance(blocks, AsyncIterable) else iter(blocks)
         deadline = self._deadline(timeout_seconds)
         connection = self._require_connection()
-        stream = BlockStream(self._conversation, model, version, bulk, deadline, self._max_attempts, connection.address)
+        stream = BlockStream(
+            self._conversation,
+            model,
+            version,
+            bulk,
+            deadline,
+            self._max_attempts,
+            connection.address,
+            report_ground,
+        )
         return predictions(connection, stream, iterator)
 
     async def explain(

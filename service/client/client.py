@@ -77,6 +77,7 @@ class Client:
         timeout_seconds: float | None = None,
         *,
         bulk: bool = False,
+        report_ground: bool = False,
     ) -> Prediction:
         """Predict the rows, all with one version of the model.
 
@@ -90,6 +91,7 @@ class Client:
                 three times, each with a warning.
             timeout_seconds: for all requests together; None is the client's.
             bulk: marks rows that nobody waits for. The server computes other rows first.
+            report_ground: asks which cells no training row resembles; `ground` of the prediction tells them.
 
         Returns:
             One answer a row, in the order of the rows.
@@ -100,7 +102,7 @@ class Client:
             Overloaded, DeadlineExceeded, Unavailable: when the server is too busy, too slow or absent.
             ClientError: when the call fails in any other way.
         """
-        return self._run(self._conversation.predict(model, rows, version, bulk), timeout_seconds)
+        return self._run(self._conversation.predict(model, rows, version, bulk, report_ground), timeout_seconds)
 
     def predict_stream(
         self,
@@ -110,6 +112,7 @@ class Client:
         timeout_seconds: float | None = None,
         *,
         bulk: bool = False,
+        report_ground: bool = False,
     ) -> Generator[Prediction, None, None]:
         """Predict many blocks of rows over one stream, which costs both sides less than one call a block.
 
@@ -130,6 +133,7 @@ class Client:
             version: a number; None is the latest that is ready, for each block anew.
             timeout_seconds: for the whole stream, from this call on; None is the client's.
             bulk: marks rows that nobody waits for. The server computes other rows first.
+            report_ground: asks which cells no training row resembles; `ground` of the prediction tells them.
 
         Returns:
             One prediction a block, in the order of the blocks.
@@ -140,7 +144,14 @@ class Client:
         """
         deadline = self._deadline(timeout_seconds)
         stream = BlockStream(
-            self._conversation, model, version, bulk, deadline, self._max_attempts, self._connection.address
+            self._conversation,
+            model,
+            version,
+            bulk,
+            deadline,
+            self._max_attempts,
+            self._connection.address,
+            report_ground,
         )
         return predictions(self._connection, stream, iter(blocks))
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kan_api.v1 import prediction_pb2
-from service.client.answers import decode_matrix
+from service.client.answers import Ground, decode_matrix, join_ground
 from service.client.errors import ClientError
 from service.client.rows import Matrix
 
@@ -24,6 +24,7 @@ class Explanation:
     explained        float32 [rows, outputs]: the answers; of classes the scores before the softmax
     baseline         float32 [1 or rows, outputs]: the same of the reference row, or of each row's own
     explains_scores  whether `explained` are scores of classes
+    ground           which cells no training row resembles
     queue_seconds    time that the rows waited in the queue, summed over their requests
     compute_seconds  duration of the runs that computed the rows, summed over their requests
     other_cells      cells that hold none of their column's words and were taken as "other"
@@ -37,6 +38,7 @@ class Explanation:
     explained: Matrix
     baseline: Matrix
     explains_scores: bool
+    ground: Ground
     queue_seconds: float
     compute_seconds: float
     other_cells: int = 0
@@ -76,6 +78,7 @@ def join_explanations(
         explained=explained,
         baseline=baselines[0] if shares_reference else np.concatenate(baselines),
         explains_scores=first.explains_scores,
+        ground=join_ground([answer.ground for answer in answers], [answer.explained.rows for answer in answers]),
         queue_seconds=sum(answer.queue_seconds for answer in answers),
         compute_seconds=sum(answer.compute_seconds for answer in answers),
         other_cells=other_cells,

@@ -88,6 +88,8 @@ def learn_on(recipe: Recipe, start: Start, on_evaluation: Callable[[Record], Non
 def describe_next_version(manifest: ModelManifest, start: Start, learned: Learned) -> ModelManifest:
     """The manifest of the next version: domain and imputed values are the version's, histograms count old and new rows.
 
+    So is unknown_ground, unless the recipe gives another.
+
     Args:
         manifest: As of a first training on the new rows.
         start: What was continued.
@@ -97,6 +99,7 @@ def describe_next_version(manifest: ModelManifest, start: Start, learned: Learne
     result = ModelManifest()
     result.CopyFrom(manifest)
     result.continued_from = start.version.manifest.version
+    result.unknown_ground = manifest.unknown_ground or start.version.manifest.unknown_ground
     del result.features[:]
     rows = start.dataset.x[start.dataset.train]
     result.features.extend(

@@ -146,6 +146,8 @@ def outline(recipe: Recipe, dataset: Dataset) -> pb.ModelManifest:
         features=_features(dataset),
         recipe=recipe.text,
         objective=_objective(recipe, dataset),
+        # Left out, it is that of the version that training continues from.
+        unknown_ground=recipe.model.unknown_ground if "unknown_ground" in recipe.model.model_fields_set else "",
     )
 
 

@@ -15,6 +15,7 @@ Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 Words = Annotated[tuple[str, ...], Field(strict=False)]
 RowCount = Annotated[int, Field(ge=1, le=MAX_ROWS)]
 TargetScale = Literal["linear", "log"]
+UnknownGround = Literal["answer", "flag", "refuse"]
 ObjectiveName = Literal["squared_error", "mae", "huber", "quantile", "poisson", "gamma"]
 
 
@@ -58,10 +59,12 @@ class ModelSection(Section):
     """[model]: the model's name in the repository, which is also the name of its folder.
 
     `continue_from` is the folder of the model's newest version. That version is trained further on the rows in [data].
+    `unknown_ground` is what the server does with rows that no training row resembles.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")
     continue_from: Annotated[Path | None, Field(strict=False)] = None
+    unknown_ground: UnknownGround = "answer"
 
 
 class DataSection(Section):

@@ -88,6 +88,8 @@ def _answer(
             score = attempt.run(text, printed)
             if others := attempt.others.summary():
                 tell(f"{job.source}: {others}")
+            for line in attempt.ground.lines():
+                tell(line)
             return Outcome(score, has_bad_row=bad_rows.finish())
         except NotFound as gone:
             if job.version:

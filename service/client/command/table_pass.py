@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -17,9 +17,10 @@ from service.client.command.reading.file_block import FileBlock, pick_rows
 from service.client.command.row_encoder import EncodedBlock, RowEncoder, find_refused
 from service.client.command.row_file import read_blocks
 from service.client.command.score import score_for
+from service.client.command.unknown_ground import UnknownGround
 from service.client.errors import InvalidInput, list_names
 from service.client.limits import MAX_REQUEST_ROWS
-from service.client.rows import numbers_of
+from service.client.rows import Matrix, numbers_of
 
 # A block of this many numbers is some megabytes.
 _MOST_BLOCK_NUMBERS: Final = 2**22
@@ -42,6 +43,7 @@ class TablePass:
 
     Attributes:
         others: counts the words that are taken as "other".
+        ground: counts what lies on unknown ground.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class TablePass:
         self._show_progress = show_progress
         self._encoder = RowEncoder(manifest)
         self.others = self._encoder.others
+        self.ground = UnknownGround(manifest)
         self._names = job.columns_of_answer(manifest)
         self._score = score_for(manifest, job.target) if job.target else None
 
@@ -112,10 +115,11 @@ class TablePass:
         """The answers to the good rows of a block, None without a good row; and which rows they are."""
         strict = self._job.strict
         encoded = self._encoder.encode(block) if strict else self._encoder.encode_good(block)
+        encoded = self._without_refused(block, encoded)
         if encoded.matrix is None:
             return None, encoded
         try:
-            return self._ask(encoded, encoded.good, bulk), encoded
+            return self._answer(block, encoded, bulk), encoded
         except InvalidInput as error:
             if strict or not _NAMES_A_ROW.search(str(error)):
                 raise
@@ -124,18 +128,35 @@ class TablePass:
         place = block.rows.place
         refused = find_refused(encoded.good, lambda chosen: self._ask(encoded, chosen, bulk))
         faults = {row: f"{place(row)}: {_NAMES_A_ROW.sub('', why)}" for row, why in refused.items()}
-        good = [row for row in encoded.good if row not in faults]
-        without = replace(encoded, good=good, faults=encoded.faults | faults)
-        return self._ask(encoded, good, bulk) if good else None, without
+        encoded = _without(encoded, faults)
+        return None if encoded.matrix is None else self._answer(block, encoded, bulk), encoded
+
+    def _without_refused(self, block: FileBlock, encoded: EncodedBlock) -> EncodedBlock:
+        """The block without the rows of which the manifest tells that the model refuses them.
+
+        Raises:
+            InvalidInput: with `strict`, for the first of them.
+        """
+        if encoded.matrix is None or not (faults := self.ground.refused(block.rows, encoded.good, encoded.matrix)):
+            return encoded
+        if self._job.strict:
+            raise InvalidInput(faults[min(faults)])
+        return _without(encoded, faults)
+
+    def _answer(self, block: FileBlock, encoded: EncodedBlock, bulk: bool) -> Prediction:
+        """The answers to the good rows of a block."""
+        assert encoded.matrix is not None
+        prediction = self._ask(encoded, encoded.good, bulk)
+        self.ground.add(block.rows, encoded.good, encoded.matrix, prediction.ground)
+        return prediction
 
     def _ask(self, encoded: EncodedBlock, chosen: Sequence[int], bulk: bool) -> Prediction:
         """The answers to chosen rows of a block."""
         assert encoded.matrix is not None
-        matrix = encoded.matrix
-        if len(chosen) < len(matrix):
-            places = {row: place for place, row in enumerate(encoded.good)}
-            matrix = matrix[[places[row] for row in chosen]]
-        return self._client.predict(self._job.model, matrix, self._manifest.version, bulk=bulk)
+        matrix = _rows_of(encoded, chosen) if len(chosen) < len(encoded.matrix) else encoded.matrix
+        return self._client.predict(
+            self._job.model, matrix, self._manifest.version, bulk=bulk, report_ground=self.ground.asks_server
+        )
 
     def _add_to_score(self, block: FileBlock, encoded: EncodedBlock, prediction: Prediction) -> dict[int, str]:
         """Add the answers to the score. Gives the rows whose true value is of no use, each with the reason."""
@@ -157,3 +178,17 @@ class TablePass:
         labels = prediction.labels and tuple(prediction.labels[row] for row in scored)
         self._score.add(pick_rows(rows, scored), replace(prediction, outputs=outputs, labels=labels))
         return {good[row]: why for row, why in faults.items()}
+
+
+def _rows_of(encoded: EncodedBlock, chosen: Sequence[int]) -> Matrix:
+    """The features of chosen rows."""
+    assert encoded.matrix is not None
+    places = {row: place for place, row in enumerate(encoded.good)}
+    matrix: Matrix = encoded.matrix[[places[row] for row in chosen]]
+    return matrix
+
+
+def _without(encoded: EncodedBlock, faults: Mapping[int, str]) -> EncodedBlock:
+    """The block without these rows."""
+    good = [row for row in encoded.good if row not in faults]
+    return EncodedBlock(good, _rows_of(encoded, good) if good else None, {**encoded.faults, **faults})

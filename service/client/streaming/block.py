@@ -48,13 +48,17 @@ class BlockEncoder:
         model: its name.
         version: as of :class:`service.client.streaming.block_stream.BlockStream`.
         bulk: whether the server computes other rows first.
+        report_ground: whether the answers tell unknown cells.
     """
 
-    def __init__(self, conversation: Conversation, model: str, version: int | None, bulk: bool) -> None:
+    def __init__(
+        self, conversation: Conversation, model: str, version: int | None, bulk: bool, report_ground: bool = False
+    ) -> None:
         self._conversation: Final = conversation
         self._model: Final = model
         self._version: Final = version
         self._bulk: Final = bulk
+        self._report_ground: Final = report_ground
 
     def encode(self, number: int, rows: RowsLike, manifest: manifest_pb2.ModelManifest) -> Block:
         """The block of that number, encoded for the version of that manifest.
@@ -71,6 +75,6 @@ class BlockEncoder:
         most = self._conversation.limits.most_rows(max(matrix.shape[1], widest(manifest)))
         if len(matrix) > most:
             raise InvalidInput(f"block {number} has {len(matrix)} rows, wanted at most {most} of {matrix.shape[1]}")
-        request = predict_request(self._model, matrix, self._version or 0, self._bulk)
+        request = predict_request(self._model, matrix, self._version or 0, self._bulk, self._report_ground)
         request.id = str(number)
         return Block(caller_rows, request, manifest, others.cells)

@@ -57,6 +57,7 @@ class BlockStream:
         deadline: for the whole stream.
         max_attempts: most times that a block is sent; 1 means no retries.
         address: the server, as messages name it.
+        report_ground: whether the answers tell unknown cells.
 
     Attributes:
         deadline: for the whole stream.
@@ -73,13 +74,14 @@ class BlockStream:
         deadline: Deadline,
         max_attempts: int,
         address: str,
+        report_ground: bool = False,
     ) -> None:
         self.deadline: Final = deadline
         self.opened = 0
         self._conversation = conversation
         self._model = model
         self._version = version
-        self._encoder = BlockEncoder(conversation, model, version, bulk)
+        self._encoder = BlockEncoder(conversation, model, version, bulk, report_ground)
         self._max_attempts = max_attempts
         self._address = address
         self._manifest = manifest_pb2.ModelManifest()

@@ -59,7 +59,7 @@ def of_version(ask: Callable[[], Steps[_Response]]) -> Steps[_Response]:
 
 
 def chunk_answers(
-    model: str, matrix: Matrix, version: int | None, bulk: bool, chunk_rows: int
+    model: str, matrix: Matrix, version: int | None, bulk: bool, chunk_rows: int, report_ground: bool = False
 ) -> Steps[list[prediction_pb2.PredictResponse]]:
     """The answers to all rows in order, all from the version that answered first.
 
@@ -71,6 +71,7 @@ def chunk_answers(
         version: a number; None is the latest that is ready when the first request arrives.
         bulk: whether the server computes other rows first.
         chunk_rows: most rows of a request.
+        report_ground: whether the answers tell unknown cells.
 
     Raises:
         VersionGone: when the version is absent or has been removed.
@@ -80,7 +81,7 @@ def chunk_answers(
     pace, start = Pace(chunk_rows), 0
     while start < len(matrix):
         chunk = matrix[start : start + pace.rows]
-        request = predict_request(model, chunk, answers[0].version if answers else version or 0, bulk)
+        request = predict_request(model, chunk, answers[0].version if answers else version or 0, bulk, report_ground)
         rpc = Rpc("/kan_api.v1.PredictionService/Predict", request, prediction_pb2.PredictResponse)
         try:
             answers.append((yield from (of_version(rpc.answer) if request.version else rpc.answer())))
@@ -92,13 +93,16 @@ def chunk_answers(
     return answers
 
 
-def predict_request(model: str, matrix: Matrix, version: int, bulk: bool) -> prediction_pb2.PredictRequest:
+def predict_request(
+    model: str, matrix: Matrix, version: int, bulk: bool, report_ground: bool = False
+) -> prediction_pb2.PredictRequest:
     """The request that predicts the rows of a matrix."""
     return prediction_pb2.PredictRequest(
         model=model,
         version=version,
         features=to_message(matrix),
         priority=prediction_pb2.PRIORITY_BULK if bulk else prediction_pb2.PRIORITY_UNSPECIFIED,
+        report_ground=report_ground,
     )
 
 

@@ -52,7 +52,9 @@ class Conversation:
         self._manifests: dict[tuple[str, int], manifest_pb2.ModelManifest] = {}
         self._last_versions: dict[str, int] = {}
 
-    def predict(self, model: str, rows: RowsLike, version: int | None, bulk: bool) -> Steps[Prediction]:
+    def predict(
+        self, model: str, rows: RowsLike, version: int | None, bulk: bool, report_ground: bool = False
+    ) -> Steps[Prediction]:
         """Predict the rows, all with one version of the model."""
         caller_rows = read_rows(rows)
 
@@ -60,7 +62,7 @@ class Conversation:
             others = OtherWords()
             matrix = encode_rows(manifest, caller_rows, others)
             chunk_rows = self.limits.shared_rows(max(matrix.shape[1], widest(manifest)))
-            answers = yield from chunk_answers(model, matrix, pinned, bulk, chunk_rows)
+            answers = yield from chunk_answers(model, matrix, pinned, bulk, chunk_rows, report_ground)
             return answers[0].version, _Predicted(answers, len(matrix), others.cells)
 
         manifest, found = yield from self.by_one_version(model, version, send, [caller_rows])

@@ -18,7 +18,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from kan_api.v1.manifest_pb2 import ModelManifest
+from kan_api.v1.manifest_pb2 import Histogram, ModelManifest
 from service.rpc.status import Code
 from tests.kit.models.repository import write_version
 from tests.kit.server.kan_serve import serving
@@ -101,6 +101,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         for place in range(len(manifest.features), FEATURES):
             manifest.columns.add(name=f"x{place}")
             manifest.features.add(name=f"x{place}", column=f"x{place}", high=16)
+        for feature in manifest.features:
+            feature.histogram.CopyFrom(Histogram(edges=[feature.low, feature.high], counts=[9]))
         manifest.files[0].sha256, manifest.files[0].size_bytes = hashlib.sha256(content).hexdigest(), len(content)
 
     (write_version(folder / "models", "classifier", name="digits", change=digits) / "model.onnx").write_bytes(content)
@@ -120,6 +122,14 @@ def test_python(address: str) -> None:
 def test_python_with_asyncio(address: str) -> None:
     """A label a row."""
     assert run([sys.executable, "-c"], example("From Python with asyncio", "python", address)) == f"{['7'] * 5}\n"
+
+
+def test_known_ground(address: str) -> None:
+    """Two rows from nowhere: all of their cells are outside the range."""
+    told = run([sys.executable, "-c"], example("Known ground", "python", address))
+    assert told == (
+        "2 rows, 128 cells; the first is UnknownCell(row=0, column='x0', reason='outside_range', value=99.0)\n"
+    )
 
 
 def test_streams_from_python(address: str) -> None:

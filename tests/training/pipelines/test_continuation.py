@@ -191,6 +191,20 @@ def test_the_manifest_keeps_what_stays(second: Published) -> None:
     assert "<td>largest</td>" not in page
 
 
+@pytest.mark.parametrize(
+    ("before", "given", "kept"),
+    [("refuse", "", "refuse"), ("refuse", "flag", "flag"), ("", "", ""), ("", "flag", "flag")],
+)
+def test_the_policy_on_unknown_ground_stays_unless_the_recipe_has_one(
+    folder: Path, before: str, given: str, kept: str
+) -> None:
+    """A nightly job whose recipe says nothing of it changes nothing."""
+    path = folder / "models" / "flowers" / "1" / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"unknown_ground": before}))
+    model = 'continue_from = "models/flowers/1"' + (f'\nunknown_ground = "{given}"' if given else "")
+    assert run(recipe(folder, model=model)).manifest.unknown_ground == kept
+
+
 def test_the_new_rows_are_judged_before_and_after(second: Published) -> None:
     """Version 1 by onnxruntime on the rows that version 2 held out; summary, manifest and report tell it."""
     folder = second.folder.parents[2]

@@ -209,6 +209,17 @@ def test_a_kept_state_belongs_to_how_its_grids_moved(write_recipe: Callable[...,
     assert len(seen) == 3
 
 
+def test_a_kept_state_does_not_belong_to_a_policy(write_recipe: Callable[..., Path]) -> None:
+    """What the server does with rows on unknown ground comes after the fit."""
+    path = write_recipe()
+    text, seen = path.read_text(), set()
+    for policy in ("", 'unknown_ground = "answer"', 'unknown_ground = "refuse"'):
+        path.write_text(text.replace("[data]", f"{policy}\n[data]", 1))
+        recipe = load_recipe(path)
+        seen.add(identity_of(recipe, prepare(recipe)))
+    assert len(seen) == 1
+
+
 def test_ctrl_c_after_the_last_step_publishes_nothing_and_is_gone_on_with(
     write_recipe: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """A published version is lowered again from itself alone."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -49,6 +50,13 @@ def test_the_next_version_is_the_same_network_timed_here(published: Published, t
         assert layer.strategy in {each.strategy for each in fit}
     first, second = (run_model(onnx.load(folder / "model.onnx"), rows) for folder in (published.folder, tuned.folder))
     assert np.abs(first - second).max() <= 2 * after.lowering.tolerance * after.lowering.output_scale[0]
+
+
+def test_the_policy_on_unknown_ground_stays(published: Published) -> None:
+    """It is the model's, not the machine's."""
+    path = published.folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"unknown_ground": "refuse"}))
+    assert tune(published.folder, (1,)).manifest.unknown_ground == "refuse"
 
 
 def test_tuning_again_works_on_what_tuning_made(published: Published) -> None:

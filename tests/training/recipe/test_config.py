@@ -40,6 +40,7 @@ def test_sections_left_out_have_defaults() -> None:
     assert (recipe.fit.optimizer, recipe.fit.batch_rows) == ("adam", 64)
     assert (recipe.network.hidden, recipe.network.degree) == ((32,), 3)
     assert recipe.verify.tolerance == 1e-5
+    assert recipe.model.unknown_ground == "answer"
     assert recipe.data.categories == {"town": ("Ulm", "Bonn")}
 
 
@@ -75,6 +76,10 @@ def test_paths_count_from_the_recipe(tmp_path: Path) -> None:
         (TABLE + "[fit]\nhidden = [3]", '[fit] unknown key "hidden"; it belongs in [network]'),
         (TABLE + "[netwrk]\ndegree = 3", 'unknown section or key "netwrk"; did you mean network?'),
         ("text = 'x'\n" + TABLE, 'unknown section or key "text"'),
+        (
+            TABLE.replace("[data]", 'unknown_ground = "warn"\n[data]', 1),
+            '[model] unknown_ground = "warn": wanted "answer", "flag" or "refuse"',
+        ),
         ("seed = 1\n" + TABLE, "seed is before the first section; it belongs in [data] or [split] or [fit]"),
         ("fit = 1\n" + TABLE, "[fit] = 1: wanted a table"),
         (TABLE + '[fit]\nsteps = "many"', '[fit] steps = "many": wanted a whole number'),

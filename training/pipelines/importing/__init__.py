@@ -17,7 +17,7 @@ from training.pipelines.importing.account import (
     tell_formula,
 )
 from training.pipelines.importing.origin import CHECKPOINT_ENDINGS, describe_origin
-from training.pipelines.importing.wanted import Import, ImportRefused, check_name, check_task
+from training.pipelines.importing.wanted import Import, ImportRefused, check_ground, check_name, check_task
 from training.publishing.export import Plan, Trained, export, files
 from training.publishing.manifest import of_network
 from training.publishing.publish import Published, check_successor, publish
@@ -45,6 +45,7 @@ def import_network(wanted: Import) -> Published:
         VerificationFailed, PublishError: as in training.
     """
     check_name(wanted.name)
+    check_ground(wanted)
     kan = _load_network(wanted)
     taken = describe_origin(wanted)
     check_task(wanted, kan.width[-1])
@@ -63,6 +64,7 @@ def import_network(wanted: Import) -> Published:
     manifest = of_network(exported, {})
     manifest.MergeFrom(expected)
     manifest.origin.CopyFrom(taken)
+    manifest.unknown_ground = "" if wanted.unknown_ground == "answer" else wanted.unknown_ground
     manifest.data.CopyFrom(summarize_table(known))
     judged, notes = judge(manifest, trained, known)
     told = tell_formula(manifest, trained)

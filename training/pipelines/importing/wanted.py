@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from training.data.objective.loss_function import Task
 from training.errors import TrainingError, quoted
-from training.recipe.sections import ModelSection
+from training.recipe.sections import ModelSection, UnknownGround
 
 Kind = Literal["pykan", "efficient-kan"]
 
@@ -37,6 +37,7 @@ class Import:
         target: What is predicted; a column of this name in a table is no input.
         tolerance: Bound on the graph's error against float64.
         tune_for: Numbers of rows for which strategies are timed; empty: none is.
+        unknown_ground: What the server does with rows that no training row resembles.
     """
 
     kind: Kind
@@ -52,6 +53,7 @@ class Import:
     target: str = "target"
     tolerance: float = 1e-5
     tune_for: tuple[int, ...] = (1, 32, 1024)
+    unknown_ground: UnknownGround = "answer"
 
 
 def check_name(name: str) -> None:
@@ -63,6 +65,15 @@ def check_name(name: str) -> None:
             f"a model cannot be called {quoted(name)}; wanted letters of English, digits, '_', '-' and '.', 100 at "
             "most, a letter, digit or '_' first"
         ) from None
+
+
+def check_ground(wanted: Import) -> None:
+    """Refuse a policy on unknown ground where no training rows tell what is known."""
+    if wanted.unknown_ground != "answer" and wanted.data is None:
+        raise ImportRefused(
+            f'unknown_ground is "{wanted.unknown_ground}", and no table tells where the training rows lie; wanted them '
+            "in --data"
+        )
 
 
 def check_task(wanted: Import, outputs: int) -> None:

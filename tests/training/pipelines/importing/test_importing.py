@@ -17,6 +17,7 @@ from scipy.interpolate import BSpline
 from scipy.special import expit, softmax
 from torch import Tensor
 
+from kan_api.ground import KnownGround
 from kan_model.interop import load_efficient_kan_checkpoint, load_pykan_checkpoint
 from kan_model.network import checkpoint
 from kan_model.onnx_runtime import open_session
@@ -138,9 +139,15 @@ def test_a_column_of_one_value_is_no_constant_where_the_network_reads_it(folder:
     model.act_fun[0].mask.data[2] = 0
     model.saveckpt("saved")
     pd.DataFrame({"a": np.linspace(-1, 1, 9), "b": 0.5, "c": 0.5}).to_csv("t.csv", index=False)
-    published = import_network(Import("pykan", Path("saved"), "m", Path("models"), data=Path("t.csv"), tune_for=()))
+    wanted = Import("pykan", Path("saved"), "m", Path("models"), data=Path("t.csv"), tune_for=(), unknown_ground="flag")
+    published = import_network(wanted)
     assert [feature.constant for feature in published.manifest.features] == [False, False, True]
     assert [feature.HasField("histogram") for feature in published.manifest.features] == [True, False, False]
+    assert published.manifest.unknown_ground == "flag"
+    known = KnownGround.of(published.manifest)
+    assert known is not None
+    rows = np.array([[0, 0.5, 0.5], [0, 0.6, 0.5], [0, 0.5, 0.6]], np.float32)
+    assert known.unknown(rows).tolist() == [[False, False, False], [False, True, False], [False, False, True]]
 
 
 @pytest.mark.slow
@@ -195,6 +202,7 @@ def test_it_is_a_version_like_any_other(folder: Path, state: State) -> None:
             'the target "target" is among the features; --target',
         ),
         (["efficient-kan", "net.pt", "--target", "x2"], 'the target "x2" is among the features; --target'),
+        (["efficient-kan", "net.pt", "--unknown-ground", "refuse"], 'unknown_ground is "refuse", and no table'),
         (["efficient-kan", "text.pth"], "text.pth: not the tensors of a state dict"),
         (["efficient-kan", "head.pt"], "give its prefix, here head."),
         (["pykan", "none"], "wanted PATH as it was given to saveckpt"),
