@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from kan_api.v1 import manifest_pb2
 from service.client import AsyncClient, Client, ClientError, Explanation, InvalidInput, NotFound, NotPublished
 from tests.kit.models.attributions import REFERENCE, add_attribution, contributions, scores
+from tests.kit.models.ground import with_ground
 from tests.kit.models.repository import WriteModel, write_version
 from tests.kit.server.kan_serve import KanServe, Start, serving
 
@@ -40,6 +41,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KanServe]:
     add_attribution(write_version(models, "classifier"))
     add_attribution(write_version(models, "imputed"))
     add_attribution(write_version(models, "classifier", name="paint", change=words), kind="classifier")
+    add_attribution(write_version(models, "affine", name="wide", change=with_ground()), kind="affine")
     write_version(models, "affine", name="old")
     with serving(models, "--max-message-bytes", str(2**17), log=folder / "log") as started:
         yield started
@@ -92,6 +94,19 @@ def test_words_are_one_column(server: KanServe) -> None:
         right = contributions("classifier", encoded, REFERENCE)
         by_column = np.stack([right[:, :, 0], right[:, :, 1:].sum(axis=2)], axis=2)
         np.testing.assert_allclose(found.contributions, by_column, rtol=1e-5, atol=1e-6)
+
+
+def test_ground_is_always_there(server: KanServe) -> None:
+    """The unknown cells of all requests of a table, with the rows' places in it; without histograms none is known."""
+    rows = np.zeros((6000, 4), np.float32)
+    rows[[0, 5999], 3] = 500
+    with Client(server.grpc, 60) as client:
+        ground = client.explain("wide", rows).ground
+        assert (ground.is_known, ground.unknown_rows, ground.unknown_cells) == (True, 2, 2)
+        assert [(cell.row, cell.column, cell.reason, cell.value) for cell in ground.cells] == [
+            (row, "x3", "outside_range", 500) for row in (0, 5999)
+        ]
+        assert not client.explain("affine", ROWS).ground.is_known
 
 
 def test_a_long_table_takes_several_requests(server: KanServe) -> None:

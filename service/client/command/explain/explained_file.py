@@ -15,6 +15,7 @@ from service.client.command.printed import Replay
 from service.client.command.reading.file_block import FileBlock
 from service.client.command.row_encoder import EncodedBlock, RowEncoder, find_refused
 from service.client.command.row_file import Format, read_blocks
+from service.client.command.unknown_ground import UnknownGround
 from service.client.errors import InvalidInput
 from service.client.explanations import Explanation
 from service.client.rows import Matrix, TableRows
@@ -60,27 +61,32 @@ def explained_lines(
         InvalidInput: when the file does not fit the model.
         ClientError: when the server fails.
     """
-    encoder = RowEncoder(job.manifest)
+    encoder, ground = RowEncoder(job.manifest), UnknownGround(job.manifest)
     names = [column.name for column in job.manifest.columns]
     for block in read_blocks(Replay(stream), job.source, job.file_format, names, _BLOCK_ROWS):
-        explanation, encoded = _explain(client, job, block, encoder.encode_good(block))
+        encoded = encoder.encode_good(block)
+        if encoded.matrix is not None:
+            encoded = encoded.without(ground.refused(block.rows, encoded.good, encoded.matrix))
+        explanation, encoded = _explain(client, job, block, encoded)
+        if explanation is not None and encoded.matrix is not None:
+            ground.add(block.rows, encoded.good, encoded.matrix, explanation.ground)
         bad_rows.add(block.rows.count, encoded.faults, {})
         yield from _lines(job, block.rows, encoded, explanation)
     if others := encoder.others.summary():
         tell(f"{job.source}: {others}")
+    for line in ground.lines():
+        tell(line)
 
 
 def _explain(
     client: Client, job: ExplainJob, block: FileBlock, encoded: EncodedBlock
 ) -> tuple[Explanation | None, EncodedBlock]:
     """The explanations of the good rows of a block, None without a good row; and which rows they are."""
-    matrix = encoded.matrix
-    if matrix is None:
+    if encoded.matrix is None:
         return None, encoded
-    places = {row: place for place, row in enumerate(encoded.good)}
 
     def ask(chosen: Sequence[int]) -> Explanation:
-        rows = matrix[[places[row] for row in chosen]]
+        rows = encoded.features_of(chosen)
         return client.explain(job.manifest.name, rows, job.manifest.version, reference=job.reference)
 
     try:
@@ -88,12 +94,10 @@ def _explain(
     except InvalidInput as error:
         if "features" not in str(error):
             raise
-    # The manifest permits these rows, and the server refuses one nevertheless, for example on unknown ground.
+    # The manifest permits these rows, and the server refuses one nevertheless.
     refused = find_refused(encoded.good, ask)
-    faults = {**encoded.faults, **{row: f"{block.rows.place(row)}: {why}" for row, why in refused.items()}}
-    good = [row for row in encoded.good if row not in refused]
-    left = EncodedBlock(good, matrix[[places[row] for row in good]] if good else None, faults)
-    return (ask(good) if good else None), left
+    left = encoded.without({row: f"{block.rows.place(row)}: {why}" for row, why in refused.items()})
+    return (ask(left.good) if left.good else None), left
 
 
 def _lines(job: ExplainJob, rows: TableRows, encoded: EncodedBlock, explanation: Explanation | None) -> Iterator[str]:

@@ -42,6 +42,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KanServe]:
     for kind in ("affine", "classifier", "imputed"):
         add_attribution(write_version(models, kind))
     add_attribution(write_version(models, "affine", name="strict", change=with_ground("refuse")), kind="affine")
+    add_attribution(write_version(models, "affine", name="wide", change=with_ground()), kind="affine")
     add_attribution(write_version(models, "classifier", name="paint", change=words), kind="classifier")
     write_version(models, "affine", name="old")
     with serving(models, log=folder / "log") as started:
@@ -138,11 +139,19 @@ def test_bad_rows_are_named_and_the_others_explained(call: Call) -> None:
     assert code == 3
     assert [line == "?" for line in out.splitlines()] == [False, True, False]
     assert 'row 2 (line 3): column "x1" holds "x"' in err
+    # The server says it where the manifest that clients get has no histograms; here the client finds it.
     code, out, err = call("strict", "-", stdin=f"{HEADER}\n0,0,0,0\n0,0,0,500\n3,3,3,3\n")
     assert code == 3
     assert [line == "?" for line in out.splitlines()] == [False, True, False]
     assert "row 2 (line 3)" in err
     assert "500" in err
+
+
+def test_unknown_ground_is_said_by_column(call: Call) -> None:
+    """Rows outside the training range are explained, and a line on standard error names the columns."""
+    code, out, err = call("wide", "-", stdin=f"{HEADER}\n0,0,0,0\n0,0,0,500\n")
+    assert (code, out.count("\n")) == (0, 2)
+    assert "warning: 1 of 2 rows outside the training range: x3 500 (-1 to 3)" in err
 
 
 def test_mistakes_end_with_a_sentence(call: Call) -> None:
