@@ -21,12 +21,17 @@ class GraphBuilder:
 
     def __init__(self, input_name: str, columns: int) -> None:
         self.scope = ""
-        self._input = helper.make_tensor_value_info(input_name, TensorProto.FLOAT, ["rows", columns])
+        self._inputs = [helper.make_tensor_value_info(input_name, TensorProto.FLOAT, ["rows", columns])]
         self._nodes: list[onnx.NodeProto] = []
         self._made: dict[tuple[object, ...], str] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._initializers: list[TensorProto] = []
         self._used = {input_name}
+
+    def add_input(self, name: str, rows: str, columns: int) -> None:
+        """Add a further input, float32 ``[rows, columns]``; ``rows`` is the name of its first dimension."""
+        self._inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [rows, columns]))
+        self._used.add(name)
 
     def op(self, kind: str, inputs: Sequence[str], name: str, **attributes: float | Sequence[int] | TensorProto) -> str:
         """Add a standard operator with one output, unless the graph has the same operator on the same inputs.
@@ -48,6 +53,12 @@ class GraphBuilder:
             self._nodes.append(node)
         return self._made[key]
 
+    def split(self, value: str, sizes: str, names: Sequence[str]) -> tuple[str, ...]:
+        """Cut a value along its first axis into parts of these ``sizes``, int64 ``[parts]``; ``names`` names them."""
+        parts = tuple(map(self._unique, names))
+        self._nodes.append(helper.make_node("Split", [value, sizes], parts, name=f"{parts[0]}_split", axis=0))
+        return parts
+
     def floats(self, values: object, name: str) -> str:
         """A float32 constant. Float64 values are rounded here, once; values too large for float32 become infinite."""
         with np.errstate(over="ignore"):
@@ -66,7 +77,11 @@ class GraphBuilder:
         return self._constants[key]
 
     def build(
-        self, outputs: Mapping[str, tuple[str, Sequence[int]]], name: str, metadata: Mapping[str, str]
+        self,
+        outputs: Mapping[str, tuple[str, Sequence[int]]],
+        name: str,
+        metadata: Mapping[str, str],
+        first_dimension: Mapping[str, str] | None = None,
     ) -> onnx.ModelProto:
         """The model; :func:`check` says whether it is valid.
 
@@ -74,15 +89,17 @@ class GraphBuilder:
             outputs: For each output's name its value and its shape without rows.
             name: Name of the graph.
             metadata: The model's metadata_props.
+            first_dimension: The name of the first dimension of each output that has other rows than "rows".
         """
+        first = first_dimension or {}
         self._rename_shared_constants()
         for output_name, (value, _) in outputs.items():
             self._rename(value, output_name)
         infos = [
-            helper.make_tensor_value_info(output_name, TensorProto.FLOAT, ["rows", *shape])
+            helper.make_tensor_value_info(output_name, TensorProto.FLOAT, [first.get(output_name, "rows"), *shape])
             for output_name, (_, shape) in outputs.items()
         ]
-        graph = helper.make_graph(self._nodes, name, [self._input], infos, self._initializers)
+        graph = helper.make_graph(self._nodes, name, self._inputs, infos, self._initializers)
         model = helper.make_model(
             graph,
             opset_imports=[helper.make_opsetid("", OPSET)],

@@ -7,6 +7,8 @@ import os
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import onnx
 import onnxruntime as ort
@@ -26,6 +28,11 @@ class Session:
     def run(self, rows: Rows32) -> list[Rows32]:
         """All outputs for ``rows`` [rows, inputs]."""
         outputs: list[Rows32] = self._session.run(None, {self._input: rows})
+        return outputs
+
+    def run_named(self, names: Sequence[str], feed: Mapping[str, Rows32]) -> list[Rows32]:
+        """The outputs of these names, for a model with several inputs."""
+        outputs: list[Rows32] = self._session.run(list(names), dict(feed))
         return outputs
 
 

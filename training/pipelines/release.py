@@ -8,6 +8,7 @@ import numpy as np
 from kan_api.v1.manifest_pb2 import ModelManifest
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
+from training.explaining import reference_of_table
 from training.fitting.record import Record
 from training.pipelines.held_out import held_out_csv
 from training.pipelines.run import Run
@@ -45,7 +46,7 @@ def export_graphs(
     plan = Plan(recipe.verify.tolerance, recipe.lowering.tune_for, recipe.lowering.precision)
     rows = dataset.x[dataset.train].astype(np.float32)
     try:
-        return export(trained, plan, training_rows=rows, scale=scale)
+        return export(trained, plan, training_rows=rows, scale=scale, reference=reference_of_table(dataset))
     except VerificationFailed as error:
         raise VerificationFailed("\n  ".join([f"{error}; {hint}", *notes])) from None
 

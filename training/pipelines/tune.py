@@ -7,6 +7,7 @@ import numpy as np
 
 from kan_api.v1.manifest_pb2 import ModelManifest
 from kan_model.lowering.emit.precision import PRECISIONS
+from training.explaining import attribution_message, reference_of_manifest
 from training.publishing.export import Exported, Plan, describe, explanation, export, files
 from training.publishing.manifest import library_version, timestamp
 from training.publishing.publish import Published, check_successor, publish
@@ -31,7 +32,12 @@ def tune(folder: Path, tune_for: Sequence[int] | None = None) -> Published:
     version = read_newest(folder, "tune that one")
     folder, manifest = version.folder, version.manifest
     check_successor(folder.parent.parent, manifest)
-    exported = export(version.trained, _read_plan(folder, manifest, tune_for), scale=version.output_scale)
+    exported = export(
+        version.trained,
+        _read_plan(folder, manifest, tune_for),
+        scale=version.output_scale,
+        reference=reference_of_manifest(manifest),
+    )
     tuned = _update_manifest(manifest, exported)
     # What was learned is the same, and the table it is told with is not at hand.
     report = {REPORT: (folder / REPORT).read_bytes()} if (folder / REPORT).is_file() else {}
@@ -60,5 +66,7 @@ def _update_manifest(manifest: ModelManifest, exported: Exported) -> ModelManife
         tuned.metrics[name] += loss
     tuned.lowering.CopyFrom(describe(exported, {}))
     tuned.explanation.CopyFrom(explanation(exported.trained.kan))
+    if (attribution := attribution_message(exported.attribution)) is not None:
+        tuned.attribution_graph.CopyFrom(attribution)
     tuned.preferred_rows = exported.lowered.preferred_rows
     return tuned

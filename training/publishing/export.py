@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
@@ -17,6 +17,8 @@ from kan_model.lowering.emit.precision import Precision
 from kan_model.network import checkpoint
 from kan_model.network.transform import InputTransform, OutputTransform
 from kan_model.onnx_runtime import VERSION as ONNXRUNTIME_VERSION
+from training.explaining import NAME as ATTRIBUTION
+from training.explaining import ReferenceRow, VerifiedAttribution, verified_attribution
 from training.publishing.publish import Files
 from training.publishing.verify import Verification, VerificationFailed, verify
 from training.threads import torch_threads
@@ -25,6 +27,9 @@ MODEL, EXPLAIN, NETWORK = "model.onnx", "explain.onnx", "network.safetensors"
 # The memory for the edges of one run of explain.onnx.
 _MAX_EDGE_BYTES = 64 * 1024**2
 _EXPLAINED_ROWS = 64
+# Contributions add up to the answer minus the baseline within this share of the larger of the output's range and the
+# sum of the contributions' sizes; a recipe may allow more.
+_ATTRIBUTION_TOLERANCE = 1e-5
 # The lowering checks fewer rows than the verification, and no edges. If a graph passes the first and fails the second,
 # the lowering is repeated with these shares of the tolerance.
 _SHARES = (1.0, 1 / 2, 1 / 4, 1 / 8)
@@ -63,12 +68,14 @@ class Exported:
         plan: The plan of the export.
         lowered: The graphs.
         verification: The errors of the graphs against float64.
+        attribution: The graph of contributions; None: there is none.
     """
 
     trained: Trained
     plan: Plan
     lowered: Lowered
     verification: Verification
+    attribution: VerifiedAttribution | None = None
 
 
 @torch_threads(1)  # Torch's idle threads spin for a while after each operation and would disturb the timing.
@@ -78,6 +85,7 @@ def export(
     *,
     training_rows: NDArray[np.float32] | None = None,
     scale: NDArray[np.float64] | None = None,
+    reference: ReferenceRow | None = None,
 ) -> Exported:
     """Lower a network and verify the graphs.
 
@@ -86,10 +94,18 @@ def export(
         plan: How to export.
         training_rows: ``[rows, features]``, raw, NaN for a gap; None: the rows are not available.
         scale: ``[outputs]``, the divisor of errors; needed without ``training_rows``.
+        reference: The row that contributions compare with; None: no graph of contributions is made.
 
     Raises:
         VerificationFailed: no graph is within the tolerance. The message is about the first graph tried.
     """
+    exported = _export_lowered(trained, plan, training_rows, scale)
+    return exported if reference is None else _with_attribution(exported, reference, training_rows)
+
+
+def _export_lowered(
+    trained: Trained, plan: Plan, training_rows: NDArray[np.float32] | None, scale: NDArray[np.float64] | None
+) -> Exported:
     refused: VerificationFailed | None = None
     for share in _SHARES:
         try:
@@ -136,6 +152,22 @@ def _export_within(
     return Exported(trained, plan, lowered, verification)
 
 
+def _with_attribution(
+    exported: Exported, reference: ReferenceRow, training_rows: NDArray[np.float32] | None
+) -> Exported:
+    """Add the graph of contributions, which is not published if its error is too large."""
+    trained = exported.trained
+    wanted = _ATTRIBUTION_TOLERANCE
+    made = verified_attribution(trained.kan, trained.inputs, trained.outputs, reference, training_rows, wanted)
+    tolerance = max(wanted, exported.plan.tolerance)
+    if not made.max_relative_error <= tolerance:
+        raise VerificationFailed(
+            f"{ATTRIBUTION} differs from float64 by {made.max_relative_error:.2g} of the range; wanted {tolerance:g} "
+            "or less"
+        )
+    return replace(exported, attribution=made)
+
+
 def files(exported: Exported, manifest: pb.ModelManifest, others: Mapping[str, bytes]) -> Files:
     """The version's files: the graphs, with model and version in their metadata_props; the network; the others."""
     lowered, trained = exported.lowered, exported.trained
@@ -150,6 +182,8 @@ def files(exported: Exported, manifest: pb.ModelManifest, others: Mapping[str, b
     def of_version(version: int) -> Mapping[str, bytes]:
         props = metadata | {"version": str(version)}
         graphs = {MODEL: lowered.model, EXPLAIN: lowered.explained}
+        if exported.attribution is not None:
+            graphs[ATTRIBUTION] = exported.attribution.model
         return {name: _add_metadata(model, props) for name, model in graphs.items()} | {NETWORK: network, **others}
 
     return of_version

@@ -15,6 +15,7 @@ from training.data.dataset import Dataset
 from training.data.encoding import Numbers, gap_input_name
 from training.data.preparation import feature_ranges
 from training.data.split import RowNumbers
+from training.explaining import attribution_message
 from training.fitting.evaluation import answers, block_rows
 from training.publishing.columns import column_message
 from training.publishing.export import Exported, Trained, describe, explanation
@@ -102,6 +103,7 @@ def of_network(exported: Exported, precision_loss: Mapping[str, float]) -> pb.Mo
         lowering=describe(exported, precision_loss),
         explanation=explanation(kan),
         preferred_rows=exported.lowered.preferred_rows,
+        attribution_graph=attribution_message(exported.attribution),
     )
 
 

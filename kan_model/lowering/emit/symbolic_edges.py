@@ -19,7 +19,7 @@ def emit_symbolic_nodes(graph: GraphBuilder, layer: KANLayer, x: str) -> str:
 
     This is not a matrix product: 0 · NaN would carry the NaN of an edge to nodes that the edge does not feed.
     """
-    edges, values = _emit_edges(graph, layer, x)
+    edges, values = emit_symbolic_values(graph, layer, x)
     by_output = [
         [place for place, edge in enumerate(edges) if edge.output == output] for output in range(layer.outputs)
     ]
@@ -27,20 +27,20 @@ def emit_symbolic_nodes(graph: GraphBuilder, layer: KANLayer, x: str) -> str:
     places = np.full((layer.outputs, most), len(edges))
     for output, own in enumerate(by_output):
         places[output, : len(own)] = own
-    placed = _emit_at_places(graph, values, places, len(edges))
+    placed = emit_at_places(graph, values, places, len(edges))
     return graph.op("ReduceSum", [placed, graph.integers([2], "edges_axis")], "symbolic", keepdims=0)
 
 
 def emit_symbolic_edges(graph: GraphBuilder, layer: KANLayer, x: str) -> str:
     """Write the symbolic edges at their places, zero elsewhere: ``[rows, outputs, inputs]``."""
-    edges, values = _emit_edges(graph, layer, x)
+    edges, values = emit_symbolic_values(graph, layer, x)
     places = np.full((layer.outputs, layer.inputs), len(edges))
     for place, edge in enumerate(edges):
         places[edge.output, edge.input] = place
-    return _emit_at_places(graph, values, places, len(edges))
+    return emit_at_places(graph, values, places, len(edges))
 
 
-def _emit_edges(graph: GraphBuilder, layer: KANLayer, x: str) -> tuple[list[SymbolicEdge], str]:
+def emit_symbolic_values(graph: GraphBuilder, layer: KANLayer, x: str) -> tuple[list[SymbolicEdge], str]:
     """Write the values ``[rows, edges]`` of all symbolic edges, each function once; also return the edges' order."""
     edges = sorted(layer.symbolic, key=lambda edge: edge.function)
     groups = [list(group) for _, group in groupby(edges, lambda edge: edge.function)]
@@ -60,7 +60,7 @@ def _emit_function(graph: GraphBuilder, layer: KANLayer, x: str, edges: list[Sym
     return FUNCTIONS[edges[0].function].onnx(graph, x)
 
 
-def _emit_at_places(graph: GraphBuilder, values: str, places: Places, zero: int) -> str:
+def emit_at_places(graph: GraphBuilder, values: str, places: Places, zero: int) -> str:
     """Write ``[rows, *places]``: the values ``[rows, edges]`` by index; the index ``zero`` gives 0."""
     if np.any(places == zero):
         values = graph.op("Pad", [values, graph.integers([0, 0, 0, 1], "one_more")], "symbolic_and_zero")

@@ -29,9 +29,11 @@ class Segments:
 
     Attributes:
         intervals: The largest number of grid intervals in one segment.
+        in_float64: The knots are not rounded to float32, for a graph that computes in float64.
     """
 
     intervals: int
+    in_float64: bool = False
 
     @property
     def name(self) -> str:
@@ -46,11 +48,11 @@ class Segments:
     def applies(self, layer: KANLayer) -> bool:
         """True if it takes at most 96 columns per input and the grid has more than half a segment's intervals."""
         smaller = layer.grid_size > self.intervals // 2
-        return smaller and len(_columns(layer, self.intervals)) <= _MAX_COLUMNS
+        return smaller and len(_columns(layer, self)) <= _MAX_COLUMNS
 
     def emit(self, graph: GraphBuilder, layer: KANLayer, x: str) -> Columns:
         """See :class:`kan_model.lowering.strategies.strategy.Strategy`."""
-        columns = _columns(layer, self.intervals)
+        columns = _columns(layer, self)
         low, high, start = (np.stack([getattr(c, name) for c in columns]) for name in ("low", "high", "start"))
         value = repeat(graph, x, len(columns))
         value = graph.op("Min", [value, graph.floats(high.ravel(), "high")], "up_to_high")
@@ -78,13 +80,14 @@ class _Column:
     start: Values
 
 
-def _columns(layer: KANLayer, intervals: int) -> list[_Column]:
-    knots = as_float32(layer.all_knots().detach().numpy()).T
+def _columns(layer: KANLayer, segments: Segments) -> list[_Column]:
+    knots = layer.all_knots().detach().double().numpy().T
+    knots = knots if segments.in_float64 else as_float32(knots)
     degree, size = layer.degree, layer.grid_size
-    count = -(-size // intervals)
+    count = -(-size // segments.intervals)
     breaks = knots[degree : degree + size + 1]
     cuts = even_cuts(size, count, layer.inputs) if layer.knots is None else cut_by_jumps(layer, breaks, count)
-    columns = _in_segments(breaks, cuts, degree)
+    columns = _in_segments(breaks, cuts, degree, segments.in_float64)
     if layer.outside == "decay":
         # The tails start at the outermost knots, where the spline and degree − 1 derivatives are 0: one power per knot.
         before, after = knots[: degree + 1], knots[-degree - 1 :]
@@ -93,12 +96,12 @@ def _columns(layer: KANLayer, intervals: int) -> list[_Column]:
     return columns
 
 
-def _in_segments(breaks: Values, cuts: Cuts, degree: int) -> list[_Column]:
+def _in_segments(breaks: Values, cuts: Cuts, degree: int, in_float64: bool) -> list[_Column]:
     """The columns of all segments. Those of a segment stand together, because sums of neighbours stay small."""
     ends = np.take_along_axis(breaks, cuts.ends, axis=0)
     columns, segments = [], []
     for segment, (low, high) in enumerate(pairwise(ends)):
-        columns += [_Column(low, high, start) for start in _starts(low, high, degree)]
+        columns += [_Column(low, high, start) for start in _starts(low, high, degree, in_float64)]
         segments += [np.full(len(low), segment)] * degree
     for place in cuts.inner:
         segment_of = (cuts.ends[1:] <= place).sum(axis=0)
@@ -117,6 +120,7 @@ def _in_segments(breaks: Values, cuts: Cuts, degree: int) -> list[_Column]:
     return [_Column(*each) for each in zip(low, high, start, strict=True)]
 
 
-def _starts(low: Values, high: Values, degree: int) -> list[Values]:
+def _starts(low: Values, high: Values, degree: int, in_float64: bool) -> list[Values]:
     """``degree`` different starts, whose powers span the polynomials; the first two are the segment's ends."""
-    return [as_float32(each) for each in (low, high, (low + high) / 2, 2 * low - high, 2 * high - low)[:degree]]
+    starts = [low, high, (low + high) / 2, 2 * low - high, 2 * high - low][:degree]
+    return starts if in_float64 else list(map(as_float32, starts))

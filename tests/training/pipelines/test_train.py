@@ -76,7 +76,7 @@ def test_the_graphs_say_what_they_are(flowers: Published, tmp_path: Path) -> Non
     """Both carry name, version, degree, grid and library version; the manifest lists all files."""
     run = Run(load_recipe(tmp_path / "flowers.toml"), tmp_path / "models", RunFolder(tmp_path / "run"))
     for version, published in (("1", flowers), ("2", train(run, Quiet()))):
-        for name in ("model.onnx", "explain.onnx"):
+        for name in ("model.onnx", "explain.onnx", "attribution.onnx"):
             props = {prop.key: prop.value for prop in onnx.load(published.folder / name).metadata_props}
             assert props == {
                 "model": "flowers",
@@ -85,7 +85,7 @@ def test_the_graphs_say_what_they_are(flowers: Published, tmp_path: Path) -> Non
                 "grid_size": "3,3",
                 "library_version": published.manifest.library_version,
             }
-    names = ["model.onnx", "explain.onnx", "network.safetensors", "report.html"]
+    names = ["model.onnx", "explain.onnx", "attribution.onnx", "network.safetensors", "report.html"]
     assert [file.name for file in published.manifest.files] == names
 
 
@@ -101,6 +101,23 @@ def test_the_explaining_graph_is_what_the_manifest_says(flowers: Published, tmp_
     assert isinstance(outputs, Affine)
     np.testing.assert_allclose(edges[-1].sum(axis=2) * outputs.scale + outputs.center, answers, rtol=1e-4, atol=1e-4)
     assert explanation.max_rows * sum(each[0].nbytes for each in edges) <= 64 * 1024**2
+
+
+def test_contributions_add_up_to_what_model_onnx_answers(flowers: Published, tmp_path: Path) -> None:
+    """Over the test rows, against the reference row of the manifest."""
+    rows = prepare(load_recipe(tmp_path / "flowers.toml"))
+    x = rows.x[rows.test].astype(np.float32)
+    own = flowers.manifest.attribution_graph
+    assert list(own.columns) == [column.name for column in flowers.manifest.columns]
+    assert not own.explains_scores
+    feed = {"features": x, "reference": np.array([own.reference], dtype=np.float32)}
+    session = open_session(onnx.load(flowers.folder / "attribution.onnx"))
+    parts, explained, baseline = session.run_named(("contributions", "explained", "baseline"), feed)
+    assert parts.shape == (len(x), 1, len(own.columns))
+    answers, at_reference = (run_model(onnx.load(flowers.folder / "model.onnx"), each) for each in feed.values())
+    np.testing.assert_allclose(explained, answers, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(baseline, at_reference, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(parts.sum(axis=2), answers - at_reference, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.slow

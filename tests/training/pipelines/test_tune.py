@@ -59,6 +59,22 @@ def test_the_policy_on_unknown_ground_stays(published: Published) -> None:
     assert tune(published.folder, (1,)).manifest.unknown_ground == "refuse"
 
 
+def test_an_older_version_gets_contributions(published: Published) -> None:
+    """A version without attribution.onnx is tuned: its reference row comes from the histograms; the next keeps it."""
+    old = ModelManifest()
+    old.CopyFrom(published.manifest)
+    old.ClearField("attribution_graph")
+    kept = {
+        file.name: (published.folder / file.name).read_bytes() for file in old.files if "attribution" not in file.name
+    }
+    before = publish(published.folder.parent.parent, old, lambda _: kept, after=1)
+    tuned = tune(before.folder, (1,)).manifest.attribution_graph
+    assert tuned.from_histograms
+    assert list(tuned.columns) == ["length", "fixed", "color", "width"]
+    assert tuned.reference == pytest.approx(list(published.manifest.attribution_graph.reference), abs=0.2)
+    assert tune(before.folder.with_name("3"), (1,)).manifest.attribution_graph.reference == tuned.reference
+
+
 def test_tuning_again_works_on_what_tuning_made(published: Published) -> None:
     """Version 2 holds all that version 1 held."""
     assert tune(tune(published.folder, (1,)).folder, (1,)).manifest.version == 3

@@ -10,6 +10,7 @@ from kan_model.interop import load_efficient_kan_checkpoint, load_pykan_checkpoi
 from kan_model.network.transform import Softmax
 from training.pipelines.importing.account import (
     choose_curve_rows,
+    choose_reference,
     judge,
     outline,
     read_known,
@@ -58,6 +59,7 @@ def import_network(wanted: Import) -> Published:
             trained,
             Plan(wanted.tolerance, tuple(dict.fromkeys(wanted.tune_for)), "float32"),
             training_rows=None if known.data is None else known.data.x.astype(np.float32),
+            reference=choose_reference(known),
         )
     except VerificationFailed as error:
         raise VerificationFailed(f"{error}; {_HINT}") from None

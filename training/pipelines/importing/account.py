@@ -10,6 +10,7 @@ from kan_model import KAN
 from training.data.encoding import Numbers
 from training.data.objective.loss_function import Task
 from training.errors import quoted
+from training.explaining import ReferenceRow, median_of_columns
 from training.pipelines.importing.rows import Given, Target, read_held_out, read_training, spread
 from training.pipelines.importing.wanted import Import, ImportRefused, check_different
 from training.publishing.export import Trained
@@ -90,6 +91,12 @@ def outline(wanted: Import, kan: KAN, known: Known) -> pb.ModelManifest:
         columns=[pb.Column(name=name) for name in known.names],
         features=features,
     )
+
+
+def choose_reference(known: Known) -> ReferenceRow:
+    """Medians of the rows that trained the network; without them the middle of the first grids."""
+    rows = (known.low + known.high)[None] / 2 if known.data is None else known.data.x
+    return median_of_columns(known.names, rows)
 
 
 def summarize_table(known: Known) -> pb.DataSummary:
