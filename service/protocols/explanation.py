@@ -64,7 +64,7 @@ async def explain(
     """
     attribution = attribution_of(model)
     if len(rows) > attribution.most_request_rows:
-        outputs, columns = len(model.manifest.outputs) and model.manifest.outputs[0].shape[1], len(attribution.columns)
+        outputs, columns = len(attribution.outputs), len(attribution.columns)
         most = attribution.most_request_rows
         raise AnswerTooLarge(
             f"{len(rows)} rows have {len(rows) * outputs * columns} contributions ({outputs} outputs, {columns} "
@@ -75,7 +75,9 @@ async def explain(
         reference = attribution.reference
     elif len(reference) not in (1, len(rows)):
         raise InvalidRequest(f"reference has {len(reference)} rows; wanted 1 or {len(rows)}, as features has")
-    side_by_side = np.concatenate([rows, np.broadcast_to(reference, rows.shape)], axis=1)
+    # broadcast_to costs more than all else here, so a single row goes without.
+    beside = reference if len(reference) == len(rows) else np.broadcast_to(reference, rows.shape)
+    side_by_side = np.concatenate((rows, beside), axis=1)
     result = await attribution.submit(side_by_side, deadline, bulk=bulk)
     contributions, explained, baseline = result.outputs
     return Explained(contributions, explained, baseline, len(reference) == 1, result)

@@ -1,6 +1,5 @@
 """An explanation as a kan_api.v1.ExplainResponse."""
 
-from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
 from kan_api.v1.prediction_pb2 import ExplainResponse
 from service.protocols.explanation import Explained, attribution_of
 from service.protocols.prediction_codec import encode_matrix
@@ -22,18 +21,8 @@ def encode_explanation(response: ExplainResponse, explained: Explained, model: L
     encode_matrix(response.explained, explained.explained, raw=raw)
     baseline = explained.baseline[:1] if explained.shares_reference else explained.baseline
     encode_matrix(response.baseline, baseline, raw=raw)
-    for place, name in enumerate(output_names(model.manifest)):
+    for place, name in enumerate(attribution.outputs):
         of_output = response.contributions.add()
         of_output.output = name
         encode_matrix(of_output.values, explained.contributions[:, place], raw=raw)
     response.queue_seconds, response.compute_seconds = explained.result.queue_seconds, explained.result.compute_seconds
-
-
-def output_names(manifest: ModelManifest) -> list[str]:
-    """The names of the explained values: classes, targets, or numbered columns of the output if they have no names."""
-    if manifest.task == TASK_CLASSIFICATION:
-        return list(manifest.classes)
-    if manifest.targets:
-        return list(manifest.targets)
-    name, width = manifest.target or manifest.outputs[0].name, manifest.outputs[0].shape[1]
-    return [name] if width == 1 else [f"{name}_{place}" for place in range(width)]

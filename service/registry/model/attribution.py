@@ -16,7 +16,7 @@ from service.batching.batcher import Batcher
 from service.batching.request import Result, Rows
 from service.errors import Draining, ModelNotReady, ModelRefused, NotPublished, ServiceError, StartupError
 from service.metrics.model_metrics import ModelMetrics
-from service.registry.model.attribution_graph import OpenGraph, open_graph, output_count, reference_row
+from service.registry.model.attribution_graph import OpenGraph, open_graph, output_names, reference_row
 from service.registry.model.session import Halt
 from service.repository.daemon_thread import in_daemon_thread
 from service.repository.disk import ATTRIBUTION
@@ -48,6 +48,7 @@ class Attribution:
     Attributes:
         reference: float32 [1, features], the reference row for requests without one.
         columns: Names of the columns of the contributions.
+        outputs: Names of the explained values: targets or classes.
         explains_scores: Whether the scores of classes before the softmax are explained.
         most_request_rows: Rows whose contributions fit into one message. 0: not even one row's.
     """
@@ -63,8 +64,9 @@ class Attribution:
         graph = manifest.attribution_graph
         self.reference = reference_row(manifest)
         self.columns = tuple(graph.columns)
+        self.outputs = output_names(manifest)
         self.explains_scores = graph.explains_scores
-        row_bytes = 4 * output_count(manifest) * (len(graph.columns) + 2)
+        row_bytes = 4 * len(self.outputs) * (len(graph.columns) + 2)
         room_bytes = settings.max_message_bytes - min(_ENVELOPE_BYTES, settings.max_message_bytes // 2)
         self.most_request_rows = room_bytes // row_bytes
         self._most_run_rows = max(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kan_api.v1.manifest_pb2 import ModelManifest
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
 from service.batching.request import Outputs, Rows
 from service.errors import ModelRefused
 from service.registry.model.session import Halt, open_session, provider_of
@@ -45,9 +45,14 @@ class OpenGraph:
     memory_bytes: int
 
 
-def output_count(manifest: ModelManifest) -> int:
-    """Number of values that are explained for each row: targets, or classes."""
-    return int(manifest.outputs[0].shape[1])
+def output_names(manifest: ModelManifest) -> tuple[str, ...]:
+    """The names of the values that are explained for each row: classes, targets, or numbered columns of the output."""
+    if manifest.task == TASK_CLASSIFICATION:
+        return tuple(manifest.classes)
+    if manifest.targets:
+        return tuple(manifest.targets)
+    name, width = manifest.target or manifest.outputs[0].name, manifest.outputs[0].shape[1]
+    return (name,) if width == 1 else tuple(f"{name}_{place}" for place in range(width))
 
 
 def reference_row(manifest: ModelManifest) -> Rows:
@@ -79,11 +84,14 @@ def open_graph(
             f"manifest.json has {reference.shape[1]} reference values and {len(columns)} columns of contributions; "
             f"wanted {features} and at least 1",
         )
+    outputs = int(manifest.outputs[0].shape[1])
+    if len(output_names(manifest)) != outputs:
+        raise ModelRefused("manifest", f"manifest.json names {len(output_names(manifest))} of {outputs} outputs")
     if external := external_files(content):
         raise ModelRefused("graph", f"{ATTRIBUTION} refers to {min(external)!r}; wanted all weights inside the file")
     session = open_session(content, settings, file=ATTRIBUTION)
     _check_names(session)
-    shapes = ((output_count(manifest), len(columns)), (output_count(manifest),), (output_count(manifest),))
+    shapes = ((outputs, len(columns)), (outputs,), (outputs,))
     run = _on_cpu(session, features, shapes) if provider_of(session) == "cpu" else _unbound(session, features)
 
     def run_checked(rows: Rows) -> None:
@@ -148,12 +156,12 @@ def _unbound(session: Any, features: int) -> _Run:
 
     def run(rows: Rows, halt: Halt | None = None) -> Outputs:
         given, reference = np.ascontiguousarray(rows[:, :features]), np.ascontiguousarray(rows[:, features:])
-        # As bits, because NaN, which stands for a missing value, is not equal to itself.
-        bits = reference.view(np.int32)
-        if (bits == bits[0]).all():
+        # As bytes, because NaN, which stands for a missing value, is not equal to itself; and it costs a tenth of numpy.
+        raw = reference.tobytes()
+        if raw == raw[: len(raw) // len(rows)] * len(rows):
             reference = reference[:1]  # the graph then computes its nodes once
         feeds = {"features": given, "reference": reference}
         contributions, explained, baseline = session.run(list(_OUTPUTS), feeds, halt and halt.options)
-        return [contributions, explained, np.broadcast_to(baseline, explained.shape)]
+        return [contributions, explained, np.repeat(baseline, len(rows) // len(baseline), axis=0)]
 
     return run

@@ -15,6 +15,8 @@ _INLINE_SECONDS = 2e-3
 _FEWEST_INLINE_ROWS = 64
 # A run with fewer rows may take longer than predicted by this factor.
 _NOISE = 1.25
+# How often fewer rows are tried, and the part of the rows that the next try has at most.
+_MOST_TRIES, _LESS = 3, 7 / 8
 _WARM_UP_RUNS = 3
 
 
@@ -39,12 +41,18 @@ def size_of_runs(run: Callable[[Rows], object], row: Rows, max_batch_rows: int) 
         row: [1, columns], a row of usual values.
         max_batch_rows: Most rows of a run that other bounds allow.
     """
-    seconds = _warm_up(run, row, max_batch_rows)
-    if seconds > _INLINE_SECONDS and (fewer := int(max_batch_rows * _INLINE_SECONDS / seconds)) >= _FEWEST_INLINE_ROWS:
-        fewer_seconds = _warm_up(run, row, fewer)
-        if fewer_seconds <= _INLINE_SECONDS * _NOISE:
-            return RunSize(fewer, is_inline=True)
-    return RunSize(max_batch_rows, is_inline=seconds <= _INLINE_SECONDS)
+    rows, seconds = max_batch_rows, _warm_up(run, row, max_batch_rows)
+    if seconds <= _INLINE_SECONDS:
+        return RunSize(max_batch_rows, is_inline=True)
+    for _ in range(_MOST_TRIES):
+        # At least an eighth less each time: other work on the machine may have slowed the last try.
+        rows = int(rows * min(_INLINE_SECONDS / seconds, _LESS))
+        if rows < _FEWEST_INLINE_ROWS:
+            break
+        seconds = _warm_up(run, row, rows)
+        if seconds <= _INLINE_SECONDS * _NOISE:
+            return RunSize(rows, is_inline=True)
+    return RunSize(max_batch_rows, is_inline=False)
 
 
 def middle_row(manifest: ModelManifest) -> Rows:
