@@ -31,11 +31,7 @@ from service.rpc.status import RpcError, shorten
 # Triton's names of the extensions that are here; perf_analyzer asks for statistics only where they are named.
 EXTENSIONS = ("model_configuration", "model_repository", "statistics")
 
-_DATA_TYPES = {
-    "FP32": model_config_pb2.TYPE_FP32,
-    "BYTES": model_config_pb2.TYPE_STRING,
-    "BOOL": model_config_pb2.TYPE_BOOL,
-}
+_DATA_TYPES = {"FP32": model_config_pb2.TYPE_FP32, "BYTES": model_config_pb2.TYPE_STRING}
 # Triton's words; it shows a version that failed to load as UNAVAILABLE, with a reason.
 _STATES = {State.LOADING: "LOADING", State.READY: "READY", State.LINGERING: "READY", State.REFUSED: "UNAVAILABLE"}
 _SHARED_MEMORY = "this server reads no shared memory; send the tensors in the request"

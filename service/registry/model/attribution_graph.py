@@ -156,7 +156,7 @@ def _unbound(session: Any, features: int) -> _Run:
 
     def run(rows: Rows, halt: Halt | None = None) -> Outputs:
         given, reference = np.ascontiguousarray(rows[:, :features]), np.ascontiguousarray(rows[:, features:])
-        # As bytes, because NaN, which stands for a missing value, is not equal to itself; and it costs a tenth of numpy.
+        # As bytes, because NaN, a missing value, is not equal to itself. It also costs a tenth of comparing numbers.
         raw = reference.tobytes()
         if raw == raw[: len(raw) // len(rows)] * len(rows):
             reference = reference[:1]  # the graph then computes its nodes once

@@ -55,7 +55,7 @@ class LiveModel:
         self.name = manifest.name
         self.version = manifest.version
         self.manifest = manifest
-        self.tensors = Tensors.of(manifest, len(ground.known.columns) if ground.known else 0)
+        self.tensors = Tensors.of(manifest, has_ground=ground.known is not None)
         self.ground = ground
         self.features = len(manifest.features)
         self.imputes: NDArray[np.bool_] = np.array([feature.HasField("imputed") for feature in manifest.features])

@@ -1,7 +1,9 @@
 """The tensors of a model in the Open Inference Protocol: those of its graph, and those that come only where named.
 
 The latter are the labels of a classification, the contributions of the columns with their baseline, and the cells on
-unknown ground. If a graph has an output of one of these names, the graph keeps it and the other gets a "_" at its end.
+unknown ground. The metadata lists the labels only: many clients name every output that the metadata lists, and
+contributions cost as much as the answer, and may be too large for a message where the answer is not. If a graph has an
+output of one of these names, the graph keeps it and the other gets a "_" at its end.
 """
 
 from dataclasses import dataclass
@@ -30,7 +32,7 @@ class Tensors:
         ground_name: Name of the cells on unknown ground, BOOL [rows, columns].
         names: Names of all outputs that a request may name; those of the graph are first. Contributions and ground are
             among them if the version has them.
-        outputs: The same outputs with types and shapes.
+        outputs: Those of the graph and the labels, with types and shapes, as the metadata lists them.
     """
 
     input_name: str
@@ -44,12 +46,12 @@ class Tensors:
     _words: tuple[bytes, ...]
 
     @classmethod
-    def of(cls, manifest: ModelManifest, ground_columns: int = 0) -> Self:
+    def of(cls, manifest: ModelManifest, *, has_ground: bool = False) -> Self:
         """The tensors of a version.
 
         Args:
             manifest: Of the version.
-            ground_columns: Number of columns whose known ground is known; 0 if nothing is known.
+            has_ground: Whether it has histograms of the training rows.
         """
         graph_names, outputs = tuple(spec.name for spec in manifest.outputs), list(manifest.outputs)
 
@@ -65,12 +67,11 @@ class Tensors:
             outputs.append(TensorSpec(name=label_name, datatype="BYTES", shape=[-1, 1]))
             words = (*(word.encode() for word in manifest.classes), b"")
         extra = {name: free(name) for name in (_CONTRIBUTIONS, _BASELINE, _UNKNOWN_GROUND)}
+        names = [spec.name for spec in outputs]
         if manifest.HasField("attribution_graph"):
-            width, columns = manifest.outputs[0].shape[1], len(manifest.attribution_graph.columns)
-            outputs.append(TensorSpec(name=extra[_CONTRIBUTIONS], datatype="FP32", shape=[-1, width, columns]))
-            outputs.append(TensorSpec(name=extra[_BASELINE], datatype="FP32", shape=[-1, width]))
-        if ground_columns:
-            outputs.append(TensorSpec(name=extra[_UNKNOWN_GROUND], datatype="BOOL", shape=[-1, ground_columns]))
+            names += [extra[_CONTRIBUTIONS], extra[_BASELINE]]
+        if has_ground:
+            names.append(extra[_UNKNOWN_GROUND])
         return cls(
             manifest.inputs[0].name,
             graph_names,
@@ -78,7 +79,7 @@ class Tensors:
             extra[_CONTRIBUTIONS],
             extra[_BASELINE],
             extra[_UNKNOWN_GROUND],
-            tuple(spec.name for spec in outputs),
+            tuple(names),
             tuple(outputs),
             words,
         )

@@ -68,12 +68,23 @@ def attribution_model(kind: str, groups: Floats) -> onnx.ModelProto:
         kind: Of `graphs.KINDS`.
         groups: [features, columns], 1 where the feature belongs to the column.
     """
-    weights, bias = graphs.linear_part(kind)
+    return linear_attribution(*graphs.linear_part(kind), groups, imputes=kind == "imputed")
+
+
+def linear_attribution(weights: Floats, bias: Floats, groups: Floats, *, imputes: bool = False) -> onnx.ModelProto:
+    """The graph for rows · weights + bias.
+
+    Args:
+        weights: [features, outputs].
+        bias: [outputs].
+        groups: [features, columns], 1 where the feature belongs to the column.
+        imputes: Whether NaN is replaced by `graphs.IMPUTED`.
+    """
     features, outputs = weights.shape
     nodes, names = [], {}
     for name in ("features", "reference"):
         names[name] = name
-        if kind == "imputed":
+        if imputes:
             names[name] = f"filled_{name}"
             nodes += [
                 helper.make_node("IsNaN", [name], [f"missing_{name}"]),

@@ -28,26 +28,28 @@ def _raw(answer: Any, place: int) -> NDArray[Any]:
 
 
 def test_they_come_in_the_order_of_the_request(serving: Serving, write_model: WriteModel) -> None:
-    """Named outputs have numpy's numbers and the shapes of the metadata; without names the answer is the graph's."""
+    """Named outputs have numpy's numbers. Without names, and by the names of the metadata, the answer is as before."""
     add_attribution(write_model("classifier", change=with_ground()))
 
     async def check() -> None:
         async with serving() as (_, channel):
             metadata = await ask_inference(channel, "ModelMetadata", name="classifier")
-            assert [(each.name, each.datatype, list(each.shape)) for each in metadata.outputs] == [
-                ("y", "FP32", [-1, 3]),
-                ("label", "BYTES", [-1, 1]),
-                ("contributions", "FP32", [-1, 3, 4]),
-                ("baseline", "FP32", [-1, 3]),
-                ("unknown_ground", "BOOL", [-1, 4]),
-            ]
+            assert [each.name for each in metadata.outputs] == ["y", "label"]
             config = (await ask_inference(channel, "ModelConfig", name="classifier")).config
-            assert [list(each.dims) for each in config.output] == [[3], [1], [3, 4], [3], [4]]
+            assert [each.name for each in config.output] == ["y", "label"]
+            listed = await infer(channel, "classifier", _ROWS, outputs=_named("y", "label"))
+            assert [each.name for each in listed.outputs] == ["y", "label"]
             plain = await infer(channel, "classifier", _ROWS)
             assert [each.name for each in plain.outputs] == ["y"]
             outputs = _named("unknown_ground", "contributions", "y", "baseline", "label")
             answer = await infer(channel, "classifier", _ROWS, outputs=outputs)
-            assert [each.name for each in answer.outputs] == [each["name"] for each in outputs]
+            assert [(each.name, each.datatype, list(each.shape)) for each in answer.outputs] == [
+                ("unknown_ground", "BOOL", [3, 4]),
+                ("contributions", "FP32", [3, 3, 4]),
+                ("y", "FP32", [3, 3]),
+                ("baseline", "FP32", [3, 3]),
+                ("label", "BYTES", [3, 1]),
+            ]
             np.testing.assert_array_equal(_raw(answer, 0), _UNKNOWN)
             np.testing.assert_allclose(_raw(answer, 1), contributions("classifier", _ROWS), rtol=1e-5, atol=1e-6)
             assert answer.raw_output_contents[2] == plain.raw_output_contents[0]
@@ -129,7 +131,7 @@ def test_what_a_version_does_not_have_is_told(serving: Serving, write_model: Wri
             twice = await _failures(channel, "classifier", _ROWS, [["contributions", "contributions"]])
             assert twice[0][0] == "INVALID_ARGUMENT"
             assert "twice" in twice[0][1]
-            metadata = await ask_inference(channel, "ModelMetadata", name="affine")
-            assert [each.name for each in metadata.outputs] == ["y"]
+            unknown = await _failures(channel, "classifier", _ROWS, [["nothing"]])
+            assert "wanted one of ['y', 'label', 'contributions', 'baseline']" in unknown[0][1]
 
     asyncio.run(check())

@@ -44,18 +44,20 @@ def test_the_labels_never_take_the_name_of_an_output(outputs: list[str], name: s
 
 
 def test_explanations_never_take_the_name_of_an_output() -> None:
-    """A graph keeps its names; contributions, baseline and ground are listed if the version has them."""
+    """A graph keeps its names; contributions, baseline and ground may be named if the version has them."""
     manifest = _manifest(["a", "b"], "contributions", "unknown_ground")
     assert Tensors.of(manifest).names == ("contributions", "unknown_ground", "label")
     manifest.attribution_graph.columns.extend(["x", "y", "z"])
-    tensors = Tensors.of(manifest, ground_columns=3)
-    assert [(spec.name, spec.datatype, list(spec.shape)) for spec in tensors.outputs[2:]] == [
-        ("label", "BYTES", [-1, 1]),
-        ("contributions_", "FP32", [-1, 2, 3]),
-        ("baseline", "FP32", [-1, 2]),
-        ("unknown_ground_", "BOOL", [-1, 3]),
-    ]
-    assert tensors.names == tuple(spec.name for spec in tensors.outputs)
+    tensors = Tensors.of(manifest, has_ground=True)
+    assert tensors.names == (
+        "contributions",
+        "unknown_ground",
+        "label",
+        "contributions_",
+        "baseline",
+        "unknown_ground_",
+    )
+    assert [spec.name for spec in tensors.outputs] == ["contributions", "unknown_ground", "label"]
 
 
 def test_a_label_is_the_first_of_the_largest() -> None:
