@@ -38,6 +38,10 @@ class Overloaded(ServiceError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class NotPublished(ServiceError):
+    """The version lacks a part that the request needs, or that part cannot be used. Another version may have it."""
+
+
 class AnswerTooLarge(ServiceError):
     """The answer is larger than the largest allowed message."""
 

@@ -63,6 +63,10 @@ def decode(form: Form, message: bytes) -> bytes:
             return response.raw_output_contents[0]
         if response.outputs:
             return np.array(response.outputs[0].contents.fp32_contents, "<f4").tobytes()
+    elif form == "explain":
+        contributions = prediction_pb2.ExplainResponse.FromString(message).contributions
+        if contributions:
+            return contributions[0].values.raw
     elif form == "stream":
         outputs = prediction_pb2.PredictStreamResponse.FromString(message).prediction.outputs
         if outputs:

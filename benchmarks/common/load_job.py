@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 # The kind of message; an answer with new bytes is decoded accordingly.
-Form = Literal["predict", "infer", "stream", "echo"]
+Form = Literal["predict", "explain", "infer", "stream", "echo"]
 
 
 class LoadError(Exception):

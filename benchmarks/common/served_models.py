@@ -15,11 +15,13 @@ from benchmarks.common.sessions import Rows, open_session
 from kan_api.v1 import manifest_pb2, prediction_pb2
 from kan_model import KAN, KANConfig
 from kan_model.lowering import lower
+from kan_model.lowering.attribution import attribution_model
 from open_inference import grpc_predict_v2_pb2 as inference_pb2
 from training.publishing.publish import publish
 
 NAME = "kan"
 PREDICT = "/kan_api.v1.PredictionService/Predict"
+EXPLAIN = "/kan_api.v1.PredictionService/Explain"
 PREDICT_STREAM = "/kan_api.v1.PredictionService/PredictStream"
 MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
 _WIDTH = (16, 32, 4)
@@ -49,12 +51,19 @@ class ServedModel:
         (prediction,) = self._session.run(None, {"features": rows})  # type: ignore[attr-defined]
         return np.ascontiguousarray(prediction, "<f4").tobytes()
 
+    def contributions(self, rows: Rows) -> bytes:
+        """The right contributions to the first output, compared with a row of zeros, from onnxruntime."""
+        session = open_session(self.path.with_name("attribution.onnx").read_bytes())
+        found, *_ = session.run(None, {"features": rows, "reference": np.zeros((1, rows.shape[1]), np.float32)})
+        return np.ascontiguousarray(found[:, 0], "<f4").tobytes()
+
     def exchanges(self, form: str, rows: int, count: int) -> tuple[Exchange, ...]:
-        """`count` different requests of `rows` rows, in the form "predict", "infer" or "stream", with their answers."""
+        """`count` different requests of `rows` rows in the form "predict", "explain", "infer" or "stream", answered."""
         generator = np.random.default_rng(rows)
         batches = generator.uniform(-1, 1, (count, rows, _WIDTH[0])).astype(np.float32)
-        encode = _infer if form == "infer" else _predict
-        return tuple(Exchange(encode(batch, str(number)), self.answer(batch)) for number, batch in enumerate(batches))
+        encode = {"infer": _infer, "explain": _explain}.get(form, _predict)
+        answer = self.contributions if form == "explain" else self.answer
+        return tuple(Exchange(encode(batch, str(number)), answer(batch)) for number, batch in enumerate(batches))
 
     def row_seconds(self, rows: int) -> float:
         """Processor time per row in a run of `rows` rows, from the fastest of several runs."""
@@ -68,9 +77,10 @@ class ServedModel:
 
 
 def small(folder: Path) -> ServedModel:
-    """A [16,32,4] KAN with random weights, tuned on this machine."""
-    lowered = lower(KAN(KANConfig(_WIDTH, grid_size=8), seed=0))
-    return _publish(folder, lowered.model, lowered.preferred_rows)
+    """A [16,32,4] KAN with random weights, tuned on this machine, with its attribution.onnx."""
+    kan = KAN(KANConfig(_WIDTH, grid_size=8), seed=0)
+    lowered = lower(kan)
+    return _publish(folder, lowered.model, lowered.preferred_rows, attribution_model(kan, None, None, range(_WIDTH[0])))
 
 
 def slow(folder: Path) -> ServedModel:
@@ -98,23 +108,42 @@ def slow(folder: Path) -> ServedModel:
     return _publish(folder, model, preferred_rows=0)
 
 
-def _publish(folder: Path, model: onnx.ModelProto, preferred_rows: int) -> ServedModel:
+def _publish(
+    folder: Path, model: onnx.ModelProto, preferred_rows: int, attribution: onnx.ModelProto | None = None
+) -> ServedModel:
+    histogram = manifest_pb2.Histogram(edges=np.linspace(-1, 1, 21), counts=[50] * 20)
     manifest = manifest_pb2.ModelManifest(
         name=NAME,
         task=manifest_pb2.TASK_REGRESSION,
         inputs=[manifest_pb2.TensorSpec(name="features", datatype="FP32", shape=[-1, _WIDTH[0]])],
         outputs=[manifest_pb2.TensorSpec(name="prediction", datatype="FP32", shape=[-1, _WIDTH[-1]])],
         columns=[manifest_pb2.Column(name=f"x{i}") for i in range(_WIDTH[0])],
-        features=[manifest_pb2.Feature(name=f"x{i}", column=f"x{i}", low=-1, high=1) for i in range(_WIDTH[0])],
+        features=[
+            manifest_pb2.Feature(name=f"x{i}", column=f"x{i}", low=-1, high=1, histogram=histogram)
+            for i in range(_WIDTH[0])
+        ],
         preferred_rows=preferred_rows,
     )
-    publish(folder, manifest, lambda _: {"model.onnx": model.SerializeToString()})
+    files = {"model.onnx": model.SerializeToString()}
+    if attribution is not None:
+        files["attribution.onnx"] = attribution.SerializeToString()
+        manifest.attribution_graph.CopyFrom(
+            manifest_pb2.AttributionGraph(
+                reference=[0.0] * _WIDTH[0], columns=[column.name for column in manifest.columns], max_rows=4096
+            )
+        )
+    publish(folder, manifest, lambda _: files)
     return ServedModel(folder, folder / NAME / "1" / "model.onnx")
 
 
 def _predict(rows: Rows, identity: str) -> bytes:
     matrix = prediction_pb2.Matrix(rows=len(rows), columns=rows.shape[1], raw=rows.tobytes())
     return prediction_pb2.PredictRequest(model=NAME, features=matrix, id=identity).SerializeToString()
+
+
+def _explain(rows: Rows, identity: str) -> bytes:
+    matrix = prediction_pb2.Matrix(rows=len(rows), columns=rows.shape[1], raw=rows.tobytes())
+    return prediction_pb2.ExplainRequest(model=NAME, features=matrix, id=identity).SerializeToString()
 
 
 def _infer(rows: Rows, identity: str) -> bytes:

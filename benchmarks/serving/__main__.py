@@ -41,6 +41,7 @@ _PARTS: dict[str, tuple[Load, ...]] = {
     "schedule": (loads.SIXTEEN, loads.SIXTY_FOUR, loads.SCHEDULE),
     "slow": (loads.SLOW,),
     "metrics": (loads.SIXTEEN,),
+    "explain": (loads.SIXTEEN, loads.EXPLAIN_SIXTEEN),
     "memory": (),
 }
 

@@ -1,5 +1,6 @@
 """Check the bounds of the serving benchmark against the results."""
 
+import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -106,6 +107,15 @@ def _schedule(findings: Findings, front_end: str) -> float | None:
     return findings.results.median(server_name(front_end), loads.SCHEDULE, "p99_over_p50")
 
 
+def _explain(findings: Findings, front_end: str) -> float | None:
+    """Median over the rounds, in each of which Explain follows Predict on the same server."""
+    seen = [
+        findings.results.seen.get((server_name(front_end), load), []) for load in (loads.EXPLAIN_SIXTEEN, loads.SIXTEEN)
+    ]
+    ratios = [explain.server_cpu / predict.server_cpu for explain, predict in zip(*seen, strict=False)]
+    return statistics.median(ratios) if ratios else None
+
+
 def _metrics(findings: Findings, front_end: str) -> float | None:
     whole = findings.results.median(server_name(front_end), loads.SIXTEEN, "server_cpu")
     part = findings.metrics_seconds.get(front_end)
@@ -132,6 +142,7 @@ _ROWS = (
     _over_peer("rows a second", loads.INFER_ROWS, "rate", (1.4, 2), (1.4, 2)),
     _Row("slow model: batched / unbatched", "1 row, 64 callers", _slow, False, (1.3, 1.7), (1.3, 1.7)),
     _Row("p99 / p50 by a schedule", "60 % of capacity", _schedule, True, (6, 4), (6, 4)),
+    _Row("server CPU of Explain / of Predict", "1 row, 16 callers", _explain, True, (2, 1.4), (2, 1.4)),
     _Row("metrics' share of a request's CPU, %", "1 row, 16 callers", _metrics, True, (5, 2), (8, 4)),
     _Row("memory, MB", "one small model", _memory, True, (120, None), (220, None)),
     _Row("memory's growth, MB", "a million requests", _growth, True, (4, None), (8, None)),

@@ -12,10 +12,10 @@ from functools import cache
 
 from benchmarks.common.load_job import Exchange, Form, Job, LoadResult
 from benchmarks.common.load_process import LoadProcess
-from benchmarks.common.served_models import MODEL_INFER, PREDICT, PREDICT_STREAM, ServedModel
+from benchmarks.common.served_models import EXPLAIN, MODEL_INFER, PREDICT, PREDICT_STREAM, ServedModel
 from benchmarks.common.servers import ECHO_ANSWER, Server
 
-_PATHS = {"predict": PREDICT, "infer": MODEL_INFER, "stream": PREDICT_STREAM}
+_PATHS = {"predict": PREDICT, "explain": EXPLAIN, "infer": MODEL_INFER, "stream": PREDICT_STREAM}
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Load:
 ONE = Load("Predict, 1 caller, grpc's own client", "predict", 1, 1, ("ours", "echo"), grpc_client=True)
 ONE_RAW = Load("Predict, 1 caller", "predict", 1, 1, ("ours", "echo"))
 SIXTEEN = Load("Predict, 16 callers", "predict", 1, 16, ("ours", "echo"))
+EXPLAIN_SIXTEEN = Load("Explain, 16 callers", "explain", 1, 16, ("ours",))
 SIXTY_FOUR = Load("Predict, 64 callers", "predict", 1, 64, ("ours", "echo"))
 INFER_SIXTEEN = Load("ModelInfer, 16 callers", "infer", 1, 16, ("ours", "peer"))
 INFER_SIXTY_FOUR = Load("ModelInfer, 64 callers", "infer", 1, 64, ("ours", "peer"))
@@ -58,7 +59,19 @@ _FIRST_STEP, _STEP = 0.3, 1.15
 _TRIES = 4
 
 # In the order in which they run.
-LOADS = (ONE, ONE_RAW, SIXTEEN, SIXTY_FOUR, SCHEDULE, STREAM, INFER_SIXTEEN, INFER_SIXTY_FOUR, INFER_ROWS, SLOW)
+LOADS = (
+    ONE,
+    ONE_RAW,
+    SIXTEEN,
+    EXPLAIN_SIXTEEN,
+    SIXTY_FOUR,
+    SCHEDULE,
+    STREAM,
+    INFER_SIXTEEN,
+    INFER_SIXTY_FOUR,
+    INFER_ROWS,
+    SLOW,
+)
 
 
 @dataclass

@@ -8,20 +8,24 @@ from service.client.errors import (
     DeadlineExceeded,
     InvalidInput,
     NotFound,
+    NotPublished,
     Overloaded,
     Unavailable,
 )
+from service.client.explanations import Explanation
 
 __all__ = [
     "AsyncClient",
     "Client",
     "ClientError",
     "DeadlineExceeded",
+    "Explanation",
     "Ground",
     "Health",
     "InvalidInput",
     "ModelInfo",
     "NotFound",
+    "NotPublished",
     "Overloaded",
     "Prediction",
     "Unavailable",

@@ -115,7 +115,7 @@ def join_answers(
         ClientError: when the answers do not fit the rows or the manifest.
     """
     outputs = {
-        output.name: np.concatenate([_decode(answer.outputs[place].values) for answer in answers])
+        output.name: np.concatenate([decode_matrix(answer.outputs[place].values) for answer in answers])
         for place, output in enumerate(answers[0].outputs)
     }
     if not outputs or any(len(values) != rows for values in outputs.values()):
@@ -130,7 +130,7 @@ def join_answers(
         queue_seconds=sum(answer.queue_seconds for answer in answers),
         compute_seconds=sum(answer.compute_seconds for answer in answers),
         other_cells=other_cells,
-        ground=_join_ground(answers),
+        ground=_ground_of(answers),
     )
 
 
@@ -147,23 +147,32 @@ def model_info(status: prediction_pb2.ModelStatus) -> ModelInfo:
     )
 
 
-def _join_ground(answers: Sequence[prediction_pb2.PredictResponse]) -> Ground | None:
-    """The ground of all rows, from the answers to consecutive requests; None if one of them does not tell it."""
-    if not answers or not all(answer.HasField("ground") for answer in answers):
-        return None
+def join_ground(grounds: Sequence[prediction_pb2.Ground], rows: Sequence[int]) -> Ground:
+    """The ground of all rows, from the answers to consecutive requests.
+
+    Args:
+        grounds: one of each answer.
+        rows: the number of rows of each.
+    """
     cells, start = [], 0
-    for answer in answers:
+    for ground, count in zip(grounds, rows, strict=True):
         cells += [
-            UnknownCell(start + cell.row, cell.column, _reason_name(cell.reason), cell.value)
-            for cell in answer.ground.cells
+            UnknownCell(start + cell.row, cell.column, _reason_name(cell.reason), cell.value) for cell in ground.cells
         ]
-        start += answer.outputs[0].values.rows
+        start += count
     return Ground(
-        is_known=all(answer.ground.is_known for answer in answers),
-        unknown_rows=sum(answer.ground.unknown_rows for answer in answers),
-        unknown_cells=sum(answer.ground.unknown_cells for answer in answers),
+        is_known=all(ground.is_known for ground in grounds),
+        unknown_rows=sum(ground.unknown_rows for ground in grounds),
+        unknown_cells=sum(ground.unknown_cells for ground in grounds),
         cells=tuple(cells),
     )
+
+
+def _ground_of(answers: Sequence[prediction_pb2.PredictResponse]) -> Ground | None:
+    """The ground of all rows; None if one of the answers does not tell it."""
+    if not answers or not all(answer.HasField("ground") for answer in answers):
+        return None
+    return join_ground([answer.ground for answer in answers], [answer.outputs[0].values.rows for answer in answers])
 
 
 def _reason_name(reason: int) -> str:
@@ -173,7 +182,8 @@ def _reason_name(reason: int) -> str:
     return prediction_pb2.UnknownCell.Reason.Name(reason).removeprefix("REASON_").lower()
 
 
-def _decode(matrix: prediction_pb2.Matrix) -> Matrix:
+def decode_matrix(matrix: prediction_pb2.Matrix) -> Matrix:
+    """The numbers of a message, float32 [rows, columns]."""
     numbers = np.frombuffer(matrix.raw, dtype="<f4") if matrix.raw else np.array(matrix.values)
     return numbers.astype(np.float32).reshape(matrix.rows, matrix.columns)
 

@@ -12,9 +12,11 @@ from service.client.answers import Health, ModelInfo, Prediction
 from service.client.async_connection import AsyncConnection
 from service.client.channel import MOST_ATTEMPTS, options, target
 from service.client.connection import Deadline, Steps
+from service.client.explanations import Explanation
 from service.client.streaming.async_streams import predictions
 from service.client.streaming.block_stream import BlockStream
 from service.client.streaming.conversation import Conversation, RowsLike
+from service.client.streaming.explaining import explain
 
 _Result = TypeVar("_Result")
 
@@ -96,6 +98,19 @@ class AsyncClient:
             report_ground,
         )
         return predictions(connection, stream, iterator)
+
+    async def explain(
+        self,
+        model: str,
+        rows: RowsLike,
+        version: int | None = None,
+        timeout_seconds: float | None = None,
+        *,
+        reference: RowsLike | None = None,
+        bulk: bool = False,
+    ) -> Explanation:
+        """As :meth:`service.client.client.Client.explain`."""
+        return await self._run(explain(self._conversation, model, rows, reference, version, bulk), timeout_seconds)
 
     async def models(self, timeout_seconds: float | None = None) -> list[ModelInfo]:
         """As :meth:`service.client.client.Client.models`."""

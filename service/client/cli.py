@@ -1,4 +1,4 @@
-"""kan-client: list models, describe one, predict the rows of a file, ask for health."""
+"""kan-client: list models, describe one, predict or explain the rows of a file, ask for health."""
 
 import argparse
 import os
@@ -9,12 +9,13 @@ from importlib.metadata import version
 
 from service.client.client import Client
 from service.client.command.answer_table import table_lines
+from service.client.command.explain.explain_command import add_explain
 from service.client.command.model_table import model_lines
 from service.client.command.predict_command import add_model_version, add_predict
-from service.client.errors import ClientError, InvalidInput, NotFound
+from service.client.errors import ClientError, InvalidInput, NotFound, NotPublished
 
 _OK, _FAILED, _WRONG_INPUT = 0, 1, 2
-_DESCRIPTION = "Call a kan-serve: list its models, describe one, predict the rows of a file, ask for health."
+_DESCRIPTION = "Call a kan-serve: list its models, describe one, predict or explain the rows of a file, ask for health."
 _EXIT_CODES = (
     "exit codes: 0 done, 1 the server failed or is not there, 2 wrong input, 3 done, but some rows of the file are bad "
     "and have no answer, 130 interrupted"
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = run(client, options)
             sys.stdout.flush()
             return code
-    except (InvalidInput, NotFound) as error:
+    except (InvalidInput, NotFound, NotPublished) as error:
         return _fail(str(error), _WRONG_INPUT)
     except ClientError as error:
         return _fail(str(error), _FAILED)
@@ -88,6 +89,8 @@ def new_parser() -> argparse.ArgumentParser:
     add_model_version(describe)
 
     add_predict(commands, common, _EXIT_CODES)
+
+    add_explain(commands, common, _EXIT_CODES)
 
     health = commands.add_parser("health", parents=[common], help="exit with 0 when the server or the model answers")
     health.set_defaults(run=_health)

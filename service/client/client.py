@@ -13,8 +13,10 @@ from kan_api.v1 import manifest_pb2
 from service.client.answers import Health, ModelInfo, Prediction
 from service.client.channel import MOST_ATTEMPTS, options, target
 from service.client.connection import Connection, Deadline, Steps
+from service.client.explanations import Explanation
 from service.client.streaming.block_stream import BlockStream
 from service.client.streaming.conversation import Conversation, RowsLike
+from service.client.streaming.explaining import explain
 from service.client.streaming.streams import predictions
 
 _Result = TypeVar("_Result")
@@ -152,6 +154,41 @@ class Client:
             report_ground,
         )
         return predictions(self._connection, stream, iter(blocks))
+
+    def explain(
+        self,
+        model: str,
+        rows: RowsLike,
+        version: int | None = None,
+        timeout_seconds: float | None = None,
+        *,
+        reference: RowsLike | None = None,
+        bulk: bool = False,
+    ) -> Explanation:
+        """Explain the answers to the rows: how much each column contributes to each answer, by one version.
+
+        For each row and output the contributions add up to ``explained - baseline``. Of a regression, `explained` is
+        the answer; of classes, the score before the softmax.
+
+        Args:
+            model: its name.
+            rows: as :meth:`predict` takes them.
+            version: as for :meth:`predict`.
+            timeout_seconds: for all requests together; None is the client's.
+            reference: one row for all, or one for each row, as `rows`. The contributions say what makes the answer
+                differ from the answer to the reference. None is the model's reference row: medians of the training
+                rows, and the most frequent words.
+            bulk: marks rows that nobody waits for. The server computes other rows first.
+
+        Returns:
+            One explanation a row, in the order of the rows.
+
+        Raises:
+            NotPublished: when the version has no attribution.onnx. The message names the command that adds it.
+            InvalidInput: when the rows, or the reference, do not fit the model.
+            NotFound, Overloaded, DeadlineExceeded, Unavailable, ClientError: as :meth:`predict`.
+        """
+        return self._run(explain(self._conversation, model, rows, reference, version, bulk), timeout_seconds)
 
     def models(self, timeout_seconds: float | None = None) -> list[ModelInfo]:
         """Every model version that the server knows, ready or not."""

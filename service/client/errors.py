@@ -31,6 +31,12 @@ class NotFound(ClientError):
     code = grpc.StatusCode.NOT_FOUND
 
 
+class NotPublished(ClientError):
+    """The version lacks a part that the call needs, for example attribution.onnx. The message names the command."""
+
+    code = grpc.StatusCode.FAILED_PRECONDITION
+
+
 class Overloaded(ClientError):
     """Too many rows are waiting at the server, or the message is too large for it.
 
@@ -75,6 +81,8 @@ def from_status(
         return InvalidInput(f"{address} refused the rows: {details}")
     if code is grpc.StatusCode.NOT_FOUND:
         return NotFound(f"{address}: {details}")
+    if code is grpc.StatusCode.FAILED_PRECONDITION:
+        return NotPublished(f"{address}: {details}")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         overloaded = Overloaded(f"{address} is overloaded: {details}; try again later or send fewer rows at a time")
         overloaded.retry_after_seconds = retry_after_seconds

@@ -75,6 +75,7 @@ def families(versions: Versions, models: Mapping[str, ModelSeries]) -> Iterator[
     yield from _of_answers(versions)
     for name, text, bounds, read in _HISTOGRAMS:
         yield _histogram(name, text, _MODEL, bounds, ((labels, read(version.counts)) for labels, version in versions))
+    yield from _of_explanations(versions)
     yield from _of_queues(versions)
     yield from _of_lives(versions)
     yield from _of_models(models)
@@ -103,6 +104,22 @@ def _of_answers(versions: Versions) -> Iterator[Metric]:
         (*_MODEL, "protocol"),
         SECONDS,
         seconds.items(),
+    )
+
+
+def _of_explanations(versions: Versions) -> Iterator[Metric]:
+    """Rows and runs of attribution.onnx, of the versions that were asked for contributions."""
+    rows = CounterMetricFamily("kan_explained_rows_total", "Rows whose answers were explained.", labels=_MODEL)
+    asked = [(labels, version.counts.explanations) for labels, version in versions if version.counts.explanations.rows]
+    for labels, counts in asked:
+        rows.add_metric(labels, counts.rows)
+    yield rows
+    yield _histogram(
+        "kan_explain_duration_seconds",
+        "Time of one run of attribution.onnx.",
+        _MODEL,
+        SECONDS,
+        ((labels, counts.run_seconds.read()) for labels, counts in asked),
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from service.metrics.bucket_counts import BucketCounts, Snapshot, sorted_into
+from service.metrics.explanation_counts import ExplanationCounts
 from service.metrics.statistics import Duration, Statistics
 
 Rejection = Literal["overload", "deadline", "cancelled", "draining", "invalid", "unread"]
@@ -32,6 +33,7 @@ class ModelMetrics:
         batch_limit_rows, queue_limit_rows: Most rows of one run, and most rows that may wait; None before a load.
         rejections: Rejected requests, by reason.
         provider: Device of the runs, such as "cpu"; None before a load.
+        explanations: Counts of the runs of attribution.onnx.
         accepted: Counts a request that the queue accepted, with its rows.
         waited: Records the wait of a request for its first run, in seconds.
     """
@@ -49,6 +51,7 @@ class ModelMetrics:
         self.queue_limit_rows: int | None = None
         self.rejections = dict.fromkeys(_REJECTIONS, 0)
         self.provider: str | None = None
+        self.explanations = ExplanationCounts(SECONDS, self.rejected)
         self._died = died
         self._compute = Duration()
         self._batches: dict[int, Duration] = {}

@@ -11,10 +11,14 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from importlib.metadata import version as installed_version
+from typing import Any
+
+from numpy.typing import NDArray
 
 from kan_api.version_folder import version_number
 from open_inference import grpc_predict_v2_pb2 as pb
 from service.errors import InvalidRequest, ModelNotReady
+from service.protocols.explanation import explain
 from service.protocols.ground import look_at
 from service.protocols.open_inference_codec import choose_outputs, decode_infer, encode_infer
 from service.registry.registry import Registry, State
@@ -88,13 +92,23 @@ async def infer(
     with await registry.lease_or_wait(message.model_name, read_version(message.model_version), call.deadline) as model:
         call.model, call.version, call.inference = model.name, str(model.version), True
         chosen = choose_outputs(message, model)
+        call.inference = chosen.predicts
         deadline, bulk = _read_deadline(call, message), _is_bulk(message)
         rows = decode_infer(message, model, max_request_rows)
         ground = await look_at(f"input {model.tensors.input_name!r}", rows, model, asked=False)
-        result = await model.batcher.submit(rows, deadline, bulk=bulk)
-        call.compute_seconds = result.compute_seconds
+        answers: dict[str, NDArray[Any]] = {}
+        if chosen.predicts:
+            result = await model.batcher.submit(rows, deadline, bulk=bulk)
+            call.compute_seconds = result.compute_seconds
+            answers.update(zip(model.tensors.graph_names, result.outputs, strict=True))
+        if chosen.explains:
+            explained = await explain(model, rows, None, deadline, bulk=bulk)
+            answers[model.tensors.contributions_name] = explained.contributions
+            answers[model.tensors.baseline_name] = explained.baseline
+        if chosen.looks and model.ground.known is not None:
+            answers[model.tensors.ground_name] = model.ground.known.unknown(rows)
         response.model_name, response.model_version, response.id = model.name, str(model.version), message.id
-        encode_infer(response, result.outputs, model, chosen)
+        encode_infer(response, answers, model, chosen)
         if ground is not None and ground.is_known:
             response.parameters[UNKNOWN_ROWS].int64_param = ground.unknown_rows
 

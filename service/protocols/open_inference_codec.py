@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from open_inference.grpc_predict_v2_pb2 import InferTensorContents, ModelInferRequest, ModelInferResponse
-from service.errors import InvalidRequest
+from service.errors import InvalidRequest, NotPublished
+from service.protocols.explanation import attribution_of
 from service.protocols.rows import FLOAT32, Rows, check_shape, from_raw, to_finite_rows, to_raw
 from service.registry.model.live_model import LiveModel
 
@@ -69,21 +70,33 @@ def decode_infer(request: ModelInferRequest, model: LiveModel, max_request_rows:
 
 @dataclass(frozen=True, slots=True)
 class ChosenOutputs:
-    """Which outputs a ModelInfer request asks for, by name, and in what form."""
+    """Which outputs a ModelInfer request asks for, by name, and in what form.
+
+    Attributes:
+        names: In the order of the request.
+        raw: Whether they come as raw contents.
+        predicts: Whether one of them is computed by model.onnx.
+        explains: Whether one of them is computed by attribution.onnx.
+        looks: Whether the cells on unknown ground are among them.
+    """
 
     names: tuple[str, ...]
     raw: bool
+    predicts: bool = True
+    explains: bool = False
+    looks: bool = False
 
 
 def choose_outputs(request: ModelInferRequest, model: LiveModel) -> ChosenOutputs:
     """What a ModelInfer request wants back, raw where it came raw: the outputs that it names, else all of the graph.
 
-    Labels are returned only if the request names that output. Without named outputs the response equals Triton's for
-    the same folder: a client that reads each output as numbers goes on doing so, and no words are made that nobody
-    reads.
+    Labels, contributions, baseline and unknown ground are returned only if the request names them. Without named
+    outputs the response equals Triton's for the same folder: a client that reads each output as numbers goes on doing
+    so, and nothing is computed that nobody reads.
 
     Raises:
         InvalidRequest: An output is named twice, or the model has none of that name.
+        NotPublished: The version cannot explain its answers, or has no histograms.
     """
     raw = bool(request.raw_input_contents)
     tensors = model.tensors
@@ -93,23 +106,32 @@ def choose_outputs(request: ModelInferRequest, model: LiveModel) -> ChosenOutput
     for output in request.outputs:
         where = f"output {output.name!r}"
         if output.name not in tensors.names:
+            _refuse_unpublished(output.name, model)
             raise InvalidRequest(f"{where} is asked for; wanted one of {list(tensors.names)}")
         _refuse_extensions(where, output.parameters)
         if output.name in names:
             raise InvalidRequest(f"{where} is asked for twice; wanted each output once")
         names.append(output.name)
-    return ChosenOutputs(tuple(names), raw)
+    explaining = {tensors.contributions_name, tensors.baseline_name}
+    return ChosenOutputs(
+        tuple(names),
+        raw,
+        predicts=not explaining.union({tensors.ground_name}).issuperset(names),
+        explains=not explaining.isdisjoint(names),
+        looks=tensors.ground_name in names,
+    )
 
 
 def encode_infer(
-    response: ModelInferResponse, outputs: Sequence[NDArray[Any]], model: LiveModel, chosen: ChosenOutputs
+    response: ModelInferResponse, answers: Mapping[str, NDArray[Any]], model: LiveModel, chosen: ChosenOutputs
 ) -> None:
-    """Put the chosen ones of a model's outputs into a ModelInfer response.
+    """Put the chosen outputs into a ModelInfer response.
 
     Args:
         response: Gets the tensors.
-        outputs: All outputs of the graph, float32 [rows, columns] each, in the manifest's order.
-        model: Gives their names, and the labels of a classification.
+        answers: The computed outputs by name, float32 or bool, rows first; all outputs of the graph if the labels are
+            among the chosen.
+        model: Gives the labels of a classification.
         chosen: Which of them, and in what form.
     """
     tensors = model.tensors
@@ -117,7 +139,7 @@ def encode_infer(
         tensor = response.outputs.add()
         tensor.name = name
         if name == tensors.label_name:
-            words = tensors.labels(outputs[0])
+            words = tensors.labels(answers[tensors.graph_names[0]])
             tensor.datatype = "BYTES"
             tensor.shape.extend((len(words), 1))
             if chosen.raw:
@@ -125,13 +147,26 @@ def encode_infer(
             else:
                 tensor.contents.bytes_contents.extend(words)
             continue
-        values = outputs[tensors.graph_names.index(name)]
-        tensor.datatype = "FP32"
+        values = answers[name]
+        is_bool = values.dtype == np.bool_
+        tensor.datatype = "BOOL" if is_bool else "FP32"
         tensor.shape.extend(values.shape)
         if chosen.raw:
-            response.raw_output_contents.append(to_raw(values))
+            response.raw_output_contents.append(values.tobytes() if is_bool else to_raw(values))
         else:
-            tensor.contents.fp32_contents.extend(values.ravel().tolist())
+            field = tensor.contents.bool_contents if is_bool else tensor.contents.fp32_contents
+            field.extend(values.ravel().tolist())
+
+
+def _refuse_unpublished(name: str, model: LiveModel) -> None:
+    """Refuse an output that other versions have, and say why this one has not."""
+    if name in (model.tensors.contributions_name, model.tensors.baseline_name):
+        attribution_of(model)
+    if name == model.tensors.ground_name:
+        raise NotPublished(
+            f"output {name!r}: model {model.name!r} version {model.version} has no histograms of training rows, so "
+            "nothing is known of its ground"
+        )
 
 
 def to_raw_words(words: Sequence[bytes]) -> bytes:

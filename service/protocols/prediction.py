@@ -7,6 +7,8 @@ from functools import partial
 from kan_api.v1 import prediction_pb2 as pb
 from kan_api.v1.manifest_pb2 import ModelManifest
 from service.errors import InvalidRequest
+from service.protocols.explanation import explain
+from service.protocols.explanation_codec import encode_explanation
 from service.protocols.ground import look_at
 from service.protocols.prediction_codec import decode_matrix, encode_matrix
 from service.registry.registry import Registry, State
@@ -15,6 +17,7 @@ from service.rpc.status import RpcError, shorten
 from service.settings import Settings
 
 SERVICE = "kan_api.v1.PredictionService"
+EXPLAIN = f"/{SERVICE}/Explain"
 
 # As many requests of one size fit into a queue: those of eight callers into the half that bulk rows may fill.
 _REQUESTS_A_QUEUE = 16
@@ -60,6 +63,7 @@ def methods(registry: Registry, limits: pb.Limits) -> list[Method]:
             partial(_predict_stream, registry, max_request_rows),
             _stream_failure,
         ),
+        _method("Explain", partial(_explain, registry, max_request_rows)),
         _method("ListModels", partial(_list_models, registry)),
         _method("GetModel", partial(_get_model, registry, limits)),
     ]
@@ -120,6 +124,23 @@ async def _answer(
         if ground is not None:
             response.ground.CopyFrom(ground)
         return response
+
+
+async def _explain(registry: Registry, max_request_rows: int, call: RequestContext, request: bytes) -> bytes:
+    """Explain: rows in, the contributions of the columns to each answer out."""
+    message = parse(pb.ExplainRequest, request)
+    with await registry.lease_or_wait(message.model, _read_version(message.version), call.deadline) as model:
+        call.model, call.version = model.name, str(model.version)
+        bulk = _is_bulk(message.priority)
+        rows = decode_matrix(message.features, model, max_request_rows)
+        reference = None
+        if message.HasField("reference"):
+            reference = decode_matrix(message.reference, model, max_request_rows, "reference")
+        ground = await look_at("features", rows, model, asked=True)
+        result = await explain(model, rows, reference, call.deadline, bulk=bulk)
+        response = pb.ExplainResponse(id=message.id, model=model.name, version=model.version, ground=ground)
+        encode_explanation(response, result, model, raw=not message.features.values)
+        return response.SerializeToString()
 
 
 async def _list_models(registry: Registry, _call: RequestContext, request: bytes) -> bytes:

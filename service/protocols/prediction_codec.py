@@ -14,13 +14,14 @@ from service.protocols.rows import FLOAT32, Rows, check_shape, from_raw, to_fini
 from service.registry.model.live_model import LiveModel
 
 
-def decode_matrix(matrix: Matrix, model: LiveModel, max_request_rows: int) -> Rows:
-    """The rows of a Predict request.
+def decode_matrix(matrix: Matrix, model: LiveModel, max_request_rows: int, where: str = "features") -> Rows:
+    """The rows of a request.
 
     Args:
         matrix: As it came.
         model: Is to answer; gives the features and which of them may be NaN.
         max_request_rows: Most rows that one request may bring.
+        where: The field of the request, for messages.
 
     Returns:
         float32 [rows, features], finite except NaN where the model imputes; may be a read-only view of the message.
@@ -29,15 +30,15 @@ def decode_matrix(matrix: Matrix, model: LiveModel, max_request_rows: int) -> Ro
         InvalidRequest: The matrix does not fit the model; the message names the field.
     """
     rows, columns, raw, values = matrix.rows, matrix.columns, matrix.raw, matrix.values
-    check_shape("features", rows, columns, model, max_request_rows)
+    check_shape(where, rows, columns, model, max_request_rows)
     if not values:
-        return to_finite_rows("features", from_raw("features.raw", raw, FLOAT32, rows, columns), model)
+        return to_finite_rows(where, from_raw(f"{where}.raw", raw, FLOAT32, rows, columns), model)
     if raw:
-        raise InvalidRequest("features has both raw and values; wanted one of them")
+        raise InvalidRequest(f"{where} has both raw and values; wanted one of them")
     count = rows * columns
     if len(values) != count:
-        raise InvalidRequest(f"features.values holds {len(values)} numbers; wanted {count} ({rows} rows of {columns})")
-    return to_finite_rows("features", np.array(values, np.float32).reshape(rows, columns), model)
+        raise InvalidRequest(f"{where}.values holds {len(values)} numbers; wanted {count} ({rows} rows of {columns})")
+    return to_finite_rows(where, np.array(values, np.float32).reshape(rows, columns), model)
 
 
 def encode_matrix(matrix: Matrix, values: NDArray[Any], *, raw: bool) -> None:

@@ -131,7 +131,8 @@ class Loader:
                 entry.manifest = artefact.manifest
                 await self._predecessors.check(artefact.manifest, self._versions(entry.name))
             async with asyncio.timeout(limit_seconds):
-                opening = partial(load, artefact, self._settings, self._metrics, halt)
+                read_file = partial(self._source.read_file, *key)
+                opening = partial(load, artefact, self._settings, self._metrics, halt, read_file)
                 return await in_daemon_thread(opening, f"load {entry.name}/{entry.version}")
         except TimeoutError as error:
             raise ModelRefused(

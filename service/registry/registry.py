@@ -213,7 +213,7 @@ class Registry:
         models = self._succession.models()
         for model in models:
             self._metrics.model_ready(model.name, model.version, ready=False)
-        await asyncio.gather(self._stop_loading(), *(model.batcher.drain() for model in models))
+        await asyncio.gather(self._stop_loading(), *(model.drain() for model in models))
 
     async def close(self) -> None:
         """Close every model. Rows that still wait fail with Draining."""

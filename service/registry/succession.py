@@ -150,7 +150,7 @@ class Succession:
         while entry.users:
             entry.unused.clear()
             await entry.unused.wait()
-        await model.batcher.drain()
+        await model.drain()
         await model.close()
         # With its owner, because the same version may have been loaded or refused again since.
         self._metrics.model_retired(entry.name, entry.version, owner=model)

@@ -114,6 +114,17 @@ class Cache:
                 target.rename(staging / ".old")
             (staging / name / str(version)).rename(target)
 
+    def add(self, staging: Path, name: str, version: int, file: str) -> None:
+        """Move one more file from a staging folder to a version that is in the cache. Another version stays as it is.
+
+        Raises:
+            StorageError: The disk is full, or cannot be written.
+        """
+        target = self.root / name / str(version)
+        with _raise_storage_error("written"), self._lock():
+            if target.is_dir():
+                (staging / name / str(version) / file).rename(target / file)
+
     def evict(self, listed: Collection[Version], served: Collection[Version]) -> None:
         """Remove versions that no server uses.
 

@@ -19,6 +19,7 @@ from service.repository.manifest import file_entry, parse_manifest
 from service.repository.regular_file import read_regular_file
 
 __all__ = [
+    "ATTRIBUTION",
     "MANIFEST",
     "MODEL",
     "STRANGE_NAME",
@@ -30,6 +31,7 @@ __all__ = [
     "fingerprint",
     "list_models",
     "model_name",
+    "read_file",
     "read_manifest",
     "read_version",
 ]
@@ -38,6 +40,8 @@ Version = tuple[str, int]
 
 MANIFEST: Final = "manifest.json"
 MODEL: Final = "model.onnx"
+# Read when it is first asked for.
+ATTRIBUTION: Final = "attribution.onnx"
 
 STRANGE_NAME = "wanted a name of letters, digits, '_', '-' and '.', and no '-' or '.' at its start"
 
@@ -154,6 +158,22 @@ def read_manifest(root: Path, name: str, version: int) -> ModelManifest:
         )
     file_entry(manifest, MODEL)
     return manifest
+
+
+def read_file(root: Path, name: str, version: int, entry: File, max_bytes: int) -> bytes:
+    """Read one file of a version and verify it.
+
+    Args:
+        root: The repository.
+        name: The model.
+        version: Its version.
+        entry: The file's entry in the manifest of the version that answers.
+        max_bytes: Most bytes of the file.
+
+    Raises:
+        ModelRefused: It is absent or unreadable, too large, or its size or sha256 differs from the entry.
+    """
+    return _read_verified(root / name / str(version), entry, max_bytes)
 
 
 def check_manifest_size(size_bytes: int) -> None:

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from kan_api.v1.manifest_pb2 import ModelManifest
+from kan_api.v1.manifest_pb2 import File, ModelManifest
 from service.errors import StorageError
 from service.repository import disk
 from service.repository.cache import Cache
@@ -60,6 +60,14 @@ class Source(Protocol):
             StorageError: It cannot be read now.
         """
 
+    async def read_file(self, name: str, version: int, entry: File) -> bytes:
+        """One more file of a version, verified against its entry in the manifest.
+
+        Raises:
+            ModelRefused: It is absent or damaged, or larger than max_model_bytes.
+            StorageError: It cannot be read now.
+        """
+
     async def mark_used(self, served: Collection[Version]) -> None:
         """Report the versions that answer, after each scan and each load. A cache may remove the others."""
 
@@ -109,6 +117,10 @@ class _FolderSource:
     async def read_version(self, name: str, version: int) -> Artefact:
         read = partial(disk.read_version, self._root, name, version, self._max_model_bytes)
         return await in_daemon_thread(read, "read version")
+
+    async def read_file(self, name: str, version: int, entry: File) -> bytes:
+        read = partial(disk.read_file, self._root, name, version, entry, self._max_model_bytes)
+        return await in_daemon_thread(read, "read file")
 
     async def mark_used(self, served: Collection[Version]) -> None:
         pass

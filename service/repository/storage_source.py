@@ -59,6 +59,10 @@ class StorageSource:
         """As Source.read_version."""
         return await self._in_thread(partial(self._read, name, version))
 
+    async def read_file(self, name: str, version: int, entry: File) -> bytes:
+        """As Source.read_file. The cache keeps the file beside the others of the version."""
+        return await self._in_thread(partial(self._read_file, name, version, entry))
+
     async def mark_used(self, served: Collection[Version]) -> None:
         """As Source.mark_used."""
         if self._listing is None:
@@ -144,6 +148,23 @@ class StorageSource:
 
     def _read_cached(self, name: str, version: int) -> Artefact:
         return disk.read_version(self._cache.root, name, version, self._max_model_bytes)
+
+    def _read_file(self, name: str, version: int, entry: File) -> bytes:
+        """Read one more file from the cache if it is there and intact, else from the storage."""
+        with suppress(ModelRefused):
+            return disk.read_file(self._cache.root, name, version, entry, self._max_model_bytes)
+        stored = (self._listing or {}).get((name, version), {}).get(entry.name)
+        if stored is None:
+            raise ModelRefused("missing", f"{entry.name} is not in the repository any more")
+        disk.check_size(entry, stored.size_bytes, self._max_model_bytes)
+        self._cache.room_for(entry.name, stored.size_bytes)
+        with self._cache.staging() as staging:
+            folder = staging / name / str(version)
+            folder.mkdir(parents=True)
+            self._fetch_file(name, version, entry.name, stored, folder)
+            content = disk.read_file(staging, name, version, entry, self._max_model_bytes)
+            self._cache.add(staging, name, version, entry.name)
+        return content
 
     def _read_manifest(self, name: str, version: int) -> ModelManifest:
         """Read a manifest from the cache or the storage. A manifest from the storage is not cached."""

@@ -37,19 +37,8 @@ def add_predict(
     predict = commands.add_parser("predict", parents=[common], help="predict the rows of a file", epilog=epilog)
     predict.set_defaults(run=_predict)
     predict.add_argument("model", metavar="MODEL")
-    predict.add_argument(
-        "file",
-        metavar="FILE",
-        nargs="?",
-        default="-",
-        help="CSV with a header, or JSON lines; columns are found by name, in any order; - or nothing: standard input",
-    )
+    add_file(predict)
     add_model_version(predict)
-    predict.add_argument(
-        "--format",
-        choices=("csv", "jsonl"),
-        help=f"of the file (default: jsonl for {' and '.join(_JSON_SUFFIXES)}, else csv)",
-    )
     predict.add_argument(
         "--output",
         choices=("table", "csv", "json"),
@@ -78,6 +67,22 @@ def add_predict(
     )
 
 
+def add_file(command: argparse.ArgumentParser) -> None:
+    """Add the file to read, and its format."""
+    command.add_argument(
+        "file",
+        metavar="FILE",
+        nargs="?",
+        default="-",
+        help="CSV with a header, or JSON lines; columns are found by name, in any order; - or nothing: standard input",
+    )
+    command.add_argument(
+        "--format",
+        choices=("csv", "jsonl"),
+        help=f"of the file (default: jsonl for {' and '.join(_JSON_SUFFIXES)}, else csv)",
+    )
+
+
 def add_model_version(command: argparse.ArgumentParser) -> None:
     """Add the option that chooses a version."""
     command.add_argument("--model-version", type=_version, metavar="N", help="default: the latest that is ready")
@@ -95,7 +100,7 @@ def _predict(client: Client, options: argparse.Namespace) -> int:
         model=options.model,
         version=options.model_version,
         source="standard input" if options.file == "-" else options.file,
-        file_format=_format(options),
+        file_format=format_of(options.file, options.format),
         style=options.output or ("table" if to_people else "csv"),
         all_probabilities=options.all,
         target=options.target,
@@ -104,7 +109,7 @@ def _predict(client: Client, options: argparse.Namespace) -> int:
     )
     messages = sys.stderr or io.StringIO()  # closed at the start, as by 2>&-: nobody reads them
     progress = Progress(messages, is_shown=messages.isatty() and not to_people)
-    with _open(options.file) as stream, contextlib.closing(progress), _end_on_signals():
+    with open_file(options.file) as stream, contextlib.closing(progress), _end_on_signals():
         outcome = predict_file(client, job, stream, sys.stdout, progress.tell, progress.show)
     if outcome.score:
         messages.write(f"{outcome.score}\n")
@@ -146,15 +151,13 @@ def _columns(text: str) -> list[str]:
     return names
 
 
-def _format(options: argparse.Namespace) -> Format:
-    if options.format:
-        chosen: Format = options.format
-        return chosen
-    return "jsonl" if options.file.lower().endswith(_JSON_SUFFIXES) else "csv"
+def format_of(file: str, chosen: Format | None = None) -> Format:
+    """The format of a file: as chosen by an option, or by its name."""
+    return chosen or ("jsonl" if file.lower().endswith(_JSON_SUFFIXES) else "csv")
 
 
 @contextlib.contextmanager
-def _open(file: str) -> Iterator[BinaryIO]:
+def open_file(file: str) -> Iterator[BinaryIO]:
     """The file, or standard input for "-"."""
     if file == "-":
         if sys.stdin is None:  # closed at the start, as by <&-

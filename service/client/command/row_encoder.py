@@ -1,6 +1,6 @@
 """The rows of a block as the model takes them. A row that does not fit the model is found, and the others go on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -24,6 +24,20 @@ class EncodedBlock:
     good: Sequence[int]
     matrix: Matrix | None
     faults: dict[int, str]
+
+    def features_of(self, chosen: Sequence[int]) -> Matrix:
+        """The features of some of the good rows."""
+        assert self.matrix is not None
+        if len(chosen) == len(self.matrix):
+            return self.matrix
+        places = {row: place for place, row in enumerate(self.good)}
+        matrix: Matrix = self.matrix[[places[row] for row in chosen]]
+        return matrix
+
+    def without(self, faults: Mapping[int, str]) -> "EncodedBlock":
+        """The block without these good rows, whose faults are added."""
+        good = [row for row in self.good if row not in faults]
+        return EncodedBlock(good, self.features_of(good) if good else None, {**self.faults, **faults})
 
 
 class RowEncoder:

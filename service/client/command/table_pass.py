@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -20,7 +20,7 @@ from service.client.command.score import score_for
 from service.client.command.unknown_ground import UnknownGround
 from service.client.errors import InvalidInput, list_names
 from service.client.limits import MAX_REQUEST_ROWS
-from service.client.rows import Matrix, numbers_of
+from service.client.rows import numbers_of
 
 # A block of this many numbers is some megabytes.
 _MOST_BLOCK_NUMBERS: Final = 2**22
@@ -128,7 +128,7 @@ class TablePass:
         place = block.rows.place
         refused = find_refused(encoded.good, lambda chosen: self._ask(encoded, chosen, bulk))
         faults = {row: f"{place(row)}: {_NAMES_A_ROW.sub('', why)}" for row, why in refused.items()}
-        encoded = _without(encoded, faults)
+        encoded = encoded.without(faults)
         return None if encoded.matrix is None else self._answer(block, encoded, bulk), encoded
 
     def _without_refused(self, block: FileBlock, encoded: EncodedBlock) -> EncodedBlock:
@@ -141,7 +141,7 @@ class TablePass:
             return encoded
         if self._job.strict:
             raise InvalidInput(faults[min(faults)])
-        return _without(encoded, faults)
+        return encoded.without(faults)
 
     def _answer(self, block: FileBlock, encoded: EncodedBlock, bulk: bool) -> Prediction:
         """The answers to the good rows of a block."""
@@ -152,8 +152,7 @@ class TablePass:
 
     def _ask(self, encoded: EncodedBlock, chosen: Sequence[int], bulk: bool) -> Prediction:
         """The answers to chosen rows of a block."""
-        assert encoded.matrix is not None
-        matrix = _rows_of(encoded, chosen) if len(chosen) < len(encoded.matrix) else encoded.matrix
+        matrix = encoded.features_of(chosen)
         return self._client.predict(
             self._job.model, matrix, self._manifest.version, bulk=bulk, report_ground=self.ground.asks_server
         )
@@ -178,17 +177,3 @@ class TablePass:
         labels = prediction.labels and tuple(prediction.labels[row] for row in scored)
         self._score.add(pick_rows(rows, scored), replace(prediction, outputs=outputs, labels=labels))
         return {good[row]: why for row, why in faults.items()}
-
-
-def _rows_of(encoded: EncodedBlock, chosen: Sequence[int]) -> Matrix:
-    """The features of chosen rows."""
-    assert encoded.matrix is not None
-    places = {row: place for place, row in enumerate(encoded.good)}
-    matrix: Matrix = encoded.matrix[[places[row] for row in chosen]]
-    return matrix
-
-
-def _without(encoded: EncodedBlock, faults: Mapping[int, str]) -> EncodedBlock:
-    """The block without these rows."""
-    good = [row for row in encoded.good if row not in faults]
-    return EncodedBlock(good, _rows_of(encoded, good) if good else None, {**encoded.faults, **faults})

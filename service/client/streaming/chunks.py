@@ -100,9 +100,13 @@ def predict_request(
     return prediction_pb2.PredictRequest(
         model=model,
         version=version,
-        features=prediction_pb2.Matrix(
-            rows=len(matrix), columns=matrix.shape[1], raw=matrix.astype("<f4", copy=False).tobytes()
-        ),
+        features=to_message(matrix),
         priority=prediction_pb2.PRIORITY_BULK if bulk else prediction_pb2.PRIORITY_UNSPECIFIED,
         report_ground=report_ground,
     )
+
+
+def to_message(matrix: Matrix) -> prediction_pb2.Matrix:
+    """The numbers of a matrix in a message."""
+    raw = matrix.astype("<f4", copy=False).tobytes()
+    return prediction_pb2.Matrix(rows=len(matrix), columns=matrix.shape[1], raw=raw)

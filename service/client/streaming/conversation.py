@@ -1,14 +1,16 @@
 """The calls of a client, without a transport: each method is a generator of the calls to make, one after the other."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from google.protobuf import wrappers_pb2
 from numpy.typing import ArrayLike
 
 from kan_api.v1 import manifest_pb2, prediction_pb2
+from kan_api.v1.manifest_pb2 import ModelManifest
 from service.client.answers import Health, ModelInfo, Prediction, join_answers, model_info
 from service.client.connection import Rpc, Steps
 from service.client.errors import NotFound
@@ -25,6 +27,18 @@ _log = logging.getLogger("service.client")
 Records: TypeAlias = Sequence[Mapping[str, object]]
 RowsLike: TypeAlias = ArrayLike | Mapping[str, object] | Records
 CallerRows: TypeAlias = Matrix | Records
+
+_Result = TypeVar("_Result")
+Send: TypeAlias = Callable[[ModelManifest, int | None], Steps[tuple[int, _Result]]]
+
+
+@dataclass(frozen=True)
+class _Predicted:
+    """The answers to all rows of a call, the number of rows, and how many cells were taken as "other"."""
+
+    answers: Sequence[prediction_pb2.PredictResponse]
+    rows: int
+    other_cells: int
 
 
 class Conversation:
@@ -43,17 +57,39 @@ class Conversation:
     ) -> Steps[Prediction]:
         """Predict the rows, all with one version of the model."""
         caller_rows = read_rows(rows)
+
+        def send(manifest: ModelManifest, pinned: int | None) -> Steps[tuple[int, _Predicted]]:
+            others = OtherWords()
+            matrix = encode_rows(manifest, caller_rows, others)
+            chunk_rows = self.limits.shared_rows(max(matrix.shape[1], widest(manifest)))
+            answers = yield from chunk_answers(model, matrix, pinned, bulk, chunk_rows, report_ground)
+            return answers[0].version, _Predicted(answers, len(matrix), others.cells)
+
+        manifest, found = yield from self.by_one_version(model, version, send, [caller_rows])
+        return join_answers(manifest, found.answers, found.rows, found.other_cells)
+
+    def by_one_version(
+        self, model: str, version: int | None, send: Send[_Result], given: Sequence[CallerRows]
+    ) -> Steps[tuple[ModelManifest, _Result]]:
+        """Send all rows of a call to one version.
+
+        Args:
+            model: its name.
+            version: a number; None is the latest that is ready.
+            send: encodes the rows for a version and sends them to the version with the given number, or without a
+                number to the latest; gives the number of the version that answered, and a result.
+            given: the rows; those in words depend on the version that they are encoded for.
+
+        Returns:
+            The manifest of the version that answered, and the result.
+        """
         pinned, begun_anew = version, 0
         while True:
             # The rows are encoded for the version that answered last, which spares a call: nearly always all versions
             # of a model have the same inputs. The comparison below finds the exceptions.
             encoded_for = yield from self.manifest(model, pinned or self._last_versions.get(model))
-            others = OtherWords()
-            matrix = encode_rows(encoded_for, caller_rows, others)
             try:
-                chunk_rows = self.limits.shared_rows(max(matrix.shape[1], widest(encoded_for)))
-                answers = yield from chunk_answers(model, matrix, pinned, bulk, chunk_rows, report_ground)
-                answered = answers[0].version
+                answered, result = yield from send(encoded_for, pinned)
                 manifest = yield from self.manifest_of(model, answered)
             except VersionGone as gone:
                 if version:
@@ -61,11 +97,12 @@ class Conversation:
                 if begun_anew == MOST_FRESH_STARTS:
                     raise NotFound(f"{gone}; {begun_anew} versions before it went too: try again later") from gone
                 pinned, begun_anew = None, begun_anew + 1
-                _log.warning("%s; the rows are predicted again with the newest version", gone)
+                _log.warning("%s; the rows are sent again to the newest version", gone)
                 continue
             self._last_versions[model] = answered
-            if isinstance(caller_rows, np.ndarray) or inputs_of(encoded_for) == inputs_of(manifest):
-                return join_answers(manifest, answers, len(matrix), others.cells)
+            numbers = all(isinstance(rows, np.ndarray) for rows in given)
+            if numbers or inputs_of(encoded_for) == inputs_of(manifest):
+                return manifest, result
             # A version with other inputs was published under the same name. Encode the rows again, for that version.
             pinned = answered
 

@@ -13,6 +13,7 @@ from contextlib import aclosing
 from service.errors import Overloaded
 from service.frontends.asgi import framing
 from service.frontends.asgi.framing import Deframer
+from service.frontends.asgi.json_call import answer_json, end_json, json_method, whole_body
 from service.frontends.asgi.open_call import (
     CONTENT_TYPE,
     LAST_PIECE,
@@ -21,13 +22,14 @@ from service.frontends.asgi.open_call import (
     Receive,
     Scope,
     Send,
-    end,
+    end_grpc,
     messages,
     one_message,
 )
 from service.frontends.connections import Connections
 from service.frontends.envoy import call_headers
 from service.metrics.metrics import Metrics
+from service.protocols.prediction import EXPLAIN
 from service.rpc import calls
 from service.rpc.admission import Admission, Held
 from service.rpc.bounds import APART_MAX_MESSAGE_BYTES, Bounds, apart_bounds, is_apart
@@ -65,6 +67,9 @@ class AsgiFront:
     ) -> None:
         self.port = 0
         self._methods = methods
+        explain = methods[EXPLAIN]
+        assert isinstance(explain, Unary)
+        self._explain = explain
         self._metrics = metrics
         self._max_message_bytes = max_message_bytes
         self._admission = Admission(bounds)
@@ -96,10 +101,14 @@ class AsgiFront:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call."""
         headers = dict(scope["headers"])
+        in_json = None
         if not headers.get(b"content-type", b"").startswith(CONTENT_TYPE):
-            await _refuse_http(send)
-            return
-        method = self._methods.get(scope["path"])
+            in_json = json_method(scope, headers, self._explain)
+            if in_json is None:
+                await _refuse_http(send)
+                return
+        method = in_json or self._methods.get(scope["path"])
+        end = end_grpc if in_json is None else end_json
         task = asyncio.current_task()
         assert task is not None  # an ASGI server runs each call as one
         try:
@@ -119,7 +128,10 @@ class AsgiFront:
         call = OpenCall(task, receive, send, deadline, answering, headers, held)
         self._open.add(call)
         try:
-            await self._answer(method, call, deframer)
+            if in_json is None:
+                await self._answer(method, call, deframer)
+            else:
+                await self._answer_json(in_json, call)
         except RpcError as error:
             await end(send, error, started=call.started)
         except Overloaded as error:
@@ -181,6 +193,13 @@ class AsgiFront:
         await call.send(LAST_PIECE)
         await call.send(OK_TRAILERS)
 
+    async def _answer_json(self, method: Unary, call: "OpenCall") -> None:
+        body = await whole_body(call)
+        answering = calls.invoke(
+            *(method, call.call(), body, self._metrics, self._max_message_bytes), hold=call.held.answer
+        )
+        await answer_json(call, await answering)
+
     def _settle(self) -> None:
         if self._stopping.is_set() and not self._open:
             self._all_closed.set()
@@ -216,7 +235,7 @@ async def _refuse_http(send: Send) -> None:
     """Tell a caller who speaks no gRPC, nor JSON that Envoy converts."""
     text = (
         b"this port speaks gRPC, gRPC-Web, and JSON for kan_api: POST /kan_api.v1.PredictionService/Predict with "
-        b"content-type application/json, uncompressed, without a query; "
+        b"content-type application/json, uncompressed, without a query; or POST /v1/models/NAME:explain, likewise; "
         b"/metrics, /livez and /readyz are on the HTTP port\n"
     )
     await send(

@@ -99,6 +99,17 @@ class OpenCall:
         self.started = True
         return _START[self.encoding]
 
+    async def next_piece(self) -> Mapping[str, Any]:
+        """The next piece of the request's body: ASGI's http.request.
+
+        Raises:
+            CancelledError: The caller has gone.
+        """
+        event = await self.receive()
+        if event["type"] == "http.disconnect":
+            raise asyncio.CancelledError
+        return event
+
     async def piece(self, framed: bytes) -> None:
         """Send a part of the answer; returns once it may be followed by more."""
         if not self.started:
@@ -149,9 +160,7 @@ async def one_message(call: OpenCall, deframer: Deframer) -> bytes:
     messages = [] if body is None else deframer.feed(body)
     more = body is None
     while more:
-        event = await call.receive()
-        if event["type"] == "http.disconnect":
-            raise asyncio.CancelledError
+        event = await call.next_piece()
         messages += await call.feed(event["body"], deframer)
         more = event["more_body"]
     call.body_read = True
@@ -184,7 +193,7 @@ async def messages(call: OpenCall, deframer: Deframer) -> AsyncIterator[bytes]:
         raise RpcError(Code.INVALID_ARGUMENT, "the stream of requests ends within a message")
 
 
-async def end(send: Send, error: RpcError, *, started: bool) -> None:
+async def end_grpc(send: Send, error: RpcError, *, started: bool) -> None:
     """End a call with a status: in the trailers, or in the headers where there were none yet."""
     headers = framing.status_headers(error)
     if started:

@@ -19,7 +19,11 @@ HEADER = b"x-kan-message"
 NO_PLACE_HEADER = "x-kan-no-place"
 
 # Methods with one message that is worth the while: those that carry rows.
-PATHS = ("/kan_api.v1.PredictionService/Predict", "/inference.GRPCInferenceService/ModelInfer")
+PATHS = (
+    "/kan_api.v1.PredictionService/Predict",
+    "/kan_api.v1.PredictionService/Explain",
+    "/inference.GRPCInferenceService/ModelInfer",
+)
 
 # In base64 it takes a third more, in memory that Envoy and Python hold twice.
 _MAX_BODY_BYTES = 64 * 1024

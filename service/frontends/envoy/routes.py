@@ -9,6 +9,7 @@ from typing import Any
 
 from kan_api.v1 import prediction_pb2
 from service.frontends.envoy import message_header
+from service.rpc.limits import MAX_JSON_BYTES
 from service.rpc.status import LATE, Code
 
 # gRPC puts 5 bytes before a message. A body a little longer still gets to Python, which can say how long it is.
@@ -16,9 +17,6 @@ _FRAMING_BYTES = 64
 
 # What Envoy keeps for Python before it stops reading a call, beside the call's window.
 _BUFFER_BYTES = 16 * 1024
-
-# Envoy's one thread converts it at 50 MB a second and answers nobody else meanwhile, in six times its memory.
-_MAX_JSON_BYTES = 2 * 2**20
 
 # The transcoder's own; Envoy drops what a caller sends under that name.
 ORIGINAL_PATH = "x-envoy-original-path"
@@ -58,7 +56,7 @@ def routes(max_message_bytes: int) -> list[dict[str, Any]]:
     bounded = {
         "envoy.filters.http.buffer": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.BufferPerRoute",
-            "buffer": {"max_request_bytes": _MAX_JSON_BYTES},
+            "buffer": {"max_request_bytes": MAX_JSON_BYTES},
         }
     }
     json = {"headers": _IS_JSON}
@@ -67,7 +65,7 @@ def routes(max_message_bytes: int) -> list[dict[str, Any]]:
             _held({"path": path, "headers": [_IS_GRPC, _HAS_PLACE]}, in_header, max_message_bytes + _FRAMING_BYTES)
             for path in message_header.PATHS
         ),
-        *(_held({"path": path, **json}, {**bounded, **converted}, _MAX_JSON_BYTES) for path in _paths(streaming=False)),
+        *(_held({"path": path, **json}, {**bounded, **converted}, MAX_JSON_BYTES) for path in _paths(streaming=False)),
         *(_route({"path": path, **json}, converted) for path in _paths(streaming=True)),
         {**_route({"prefix": "/"}, {}), "request_body_buffer_limit": _BUFFER_BYTES},
     ]
@@ -100,7 +98,7 @@ def refusals(max_message_bytes: int) -> list[dict[str, Any]]:
         max_message_bytes: As for :func:`routes`.
     """
     large = f"Received message larger than max (more than {max_message_bytes}); max_message_bytes"
-    large_json = f"Received JSON larger than max (more than {_MAX_JSON_BYTES} bytes); gRPC takes larger messages"
+    large_json = f"Received JSON larger than max (more than {MAX_JSON_BYTES} bytes); gRPC takes larger messages"
     size = _status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     # Which of the two it is depends on whether all of the request was there.
     time = {"or_filter": {"filters": [_status(HTTPStatus.REQUEST_TIMEOUT), _status(HTTPStatus.GATEWAY_TIMEOUT)]}}

@@ -1,8 +1,9 @@
 """A model that answers: a session that was checked against its manifest and warmed up, with a batcher before it."""
 
-import time
+import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,25 +11,18 @@ from numpy.typing import NDArray
 
 from kan_api.v1.manifest_pb2 import ModelManifest, TensorSpec
 from service.batching.batcher import Batcher
+from service.batching.request import Rows
 from service.errors import ModelRefused
 from service.metrics.metrics import Metrics, ModelMetrics
+from service.registry.model.attribution import QUIET_TURNS, Attribution, ReadFile
 from service.registry.model.footprint import memory_bytes
 from service.registry.model.ground import GroundPolicy
 from service.registry.model.session import Halt, Run, open_session, provider_of, run_of
 from service.registry.model.tensors import Tensors
+from service.registry.model.warm_up import middle_row, size_of_runs
 from service.repository.disk import Artefact
 from service.repository.manifest import check_manifest, row_bytes
 from service.settings import Settings
-
-# A run on the event loop delays every other request. A hop to a thread and back costs about 100 µs.
-_INLINE_SECONDS = 2e-3
-# To stay on the event loop, a model may take fewer rows a run, but not fewer than this.
-_FEWEST_INLINE_ROWS = 64
-# A run with fewer rows may take longer than predicted by this factor.
-_NOISE = 1.25
-# grpcio hands over one request in each turn of the event loop, Envoy all that have arrived (docs/decisions/0005).
-_QUIET_TURNS = {"grpcio": 32, "envoy": 0}
-_WARM_UP_RUNS = 3
 
 
 class LiveModel:
@@ -44,8 +38,7 @@ class LiveModel:
         batcher: Takes rows and gives outputs in the order of manifest.outputs.
         metrics: The metrics of this version.
         inline: True if runs are short enough for the event loop.
-        file_bytes: Size of its graph and weights on disk.
-        memory_bytes: Upper estimate of the memory of its session.
+        attribution: Gives the contributions of the columns; None if the version has no attribution.onnx.
     """
 
     def __init__(
@@ -57,29 +50,57 @@ class LiveModel:
         executor: ThreadPoolExecutor | None,
         file_bytes: int,
         memory_bytes: int,
+        attribution: Attribution | None = None,
     ) -> None:
         self.name = manifest.name
         self.version = manifest.version
         self.manifest = manifest
-        self.tensors = Tensors.of(manifest)
+        self.tensors = Tensors.of(manifest, has_ground=ground.known is not None)
         self.ground = ground
         self.features = len(manifest.features)
         self.imputes: NDArray[np.bool_] = np.array([feature.HasField("imputed") for feature in manifest.features])
         self.batcher = batcher
         self.metrics = metrics
         self.inline = executor is None
-        self.file_bytes = file_bytes
-        self.memory_bytes = memory_bytes
+        self.attribution = attribution
+        self._file_bytes = file_bytes
+        self._memory_bytes = memory_bytes
         self._executor = executor
+
+    @property
+    def file_bytes(self) -> int:
+        """Size of its graph and weights on disk, and of attribution.onnx once that is opened."""
+        return self._file_bytes + (self.attribution.file_bytes if self.attribution else 0)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Upper estimate of the memory of its open sessions."""
+        return self._memory_bytes + (self.attribution.memory_bytes if self.attribution else 0)
+
+    async def drain(self) -> None:
+        """Refuse what is new and wait until everything accepted is answered."""
+        # The batcher refuses new rows from this turn of the event loop on, so its drain is not put into a task.
+        explanations = None if self.attribution is None else asyncio.create_task(self.attribution.drain())
+        await self.batcher.drain()
+        if explanations is not None:
+            await explanations
 
     async def close(self) -> None:
         """Fail the rows that wait, wait for the current run, and release the thread. Drain first to lose no rows."""
+        if self.attribution is not None:
+            await self.attribution.close()
         await self.batcher.close()
         if self._executor is not None:
             self._executor.shutdown(wait=False)
 
 
-def load(artefact: Artefact, settings: Settings, metrics: Metrics, halt: Halt | None = None) -> LiveModel:
+def load(
+    artefact: Artefact,
+    settings: Settings,
+    metrics: Metrics,
+    halt: Halt | None = None,
+    read_file: ReadFile | None = None,
+) -> LiveModel:
     """Open a version, check it against its manifest and warm it up. This is slow: call it in a thread.
 
     Args:
@@ -87,6 +108,7 @@ def load(artefact: Artefact, settings: Settings, metrics: Metrics, halt: Halt | 
         settings: Provider, threads and bounds.
         metrics: Gets the metrics of the version.
         halt: Ends a warm-up that hangs.
+        read_file: Reads attribution.onnx at the first request for it; None: such requests are refused.
 
     Raises:
         ModelRefused: The graph does not open, differs from the manifest, or fails at warm up.
@@ -103,26 +125,25 @@ def load(artefact: Artefact, settings: Settings, metrics: Metrics, halt: Halt | 
     max_batch_rows = min(settings.max_batch_rows, settings.max_message_bytes // row_bytes(manifest))
     if manifest.preferred_rows > 0:
         max_batch_rows = min(max_batch_rows, manifest.preferred_rows)
-    seconds = _warm_up(model, manifest, max_batch_rows, halt)
-    if seconds > _INLINE_SECONDS and (fewer := int(max_batch_rows * _INLINE_SECONDS / seconds)) >= _FEWEST_INLINE_ROWS:
-        fewer_seconds = _warm_up(model, manifest, fewer, halt)
-        if fewer_seconds <= _INLINE_SECONDS * _NOISE:
-            max_batch_rows, seconds = fewer, _INLINE_SECONDS
-    executor = ThreadPoolExecutor(1, f"run-{manifest.name}") if seconds > _INLINE_SECONDS else None
+    size = size_of_runs(partial(_run_checked, model, manifest, halt), middle_row(manifest), max_batch_rows)
+    executor = None if size.is_inline else ThreadPoolExecutor(1, f"run-{manifest.name}")
     model_metrics = metrics.model(manifest.name, str(manifest.version))
-    model_metrics.limits(batch_rows=max_batch_rows, queue_rows=settings.max_queue_rows)
+    model_metrics.limits(batch_rows=size.max_batch_rows, queue_rows=settings.max_queue_rows)
     model_metrics.provider = provider_of(session)
     batcher = Batcher(
         model,
-        max_batch_rows=max_batch_rows,
+        max_batch_rows=size.max_batch_rows,
         max_queue_rows=settings.max_queue_rows,
         max_queue_delay_seconds=settings.max_queue_delay_seconds,
         executor=executor,
-        quiet_turns=_QUIET_TURNS[settings.frontend],
+        quiet_turns=QUIET_TURNS[settings.frontend],
         observer=model_metrics,
     )
-    held = memory_bytes(manifest, artefact.size_bytes, max_batch_rows)
-    return LiveModel(manifest, ground, batcher, model_metrics, executor, artefact.size_bytes, held)
+    held = memory_bytes(manifest, artefact.size_bytes, size.max_batch_rows)
+    attribution = None
+    if read_file is not None and manifest.HasField("attribution_graph"):
+        attribution = Attribution(manifest, settings, model_metrics, read_file)
+    return LiveModel(manifest, ground, batcher, model_metrics, executor, artefact.size_bytes, held, attribution)
 
 
 def _check_tensors(kind: str, tensors: Sequence[Any], specs: Sequence[TensorSpec]) -> None:
@@ -148,26 +169,17 @@ def _check_tensors(kind: str, tensors: Sequence[Any], specs: Sequence[TensorSpec
             )
 
 
-def _warm_up(run: Run, manifest: ModelManifest, max_batch_rows: int, halt: Halt | None) -> float:
-    """Run one row and full batches, from the middle of the training data; gives seconds of the fastest full batch."""
-    with np.errstate(all="ignore"):
-        middle = np.array([feature.low / 2 + feature.high / 2 for feature in manifest.features], np.float64)
-        row = np.nan_to_num(middle.astype(np.float32), posinf=0, neginf=0)
-    quickest_seconds = float("inf")
-    for rows in (1, *[max_batch_rows] * _WARM_UP_RUNS):
-        batch = np.tile(row, (rows, 1))
-        began = time.monotonic()
-        try:
-            outputs = run(batch, halt)
-        except Exception as error:
-            raise ModelRefused("run", f"model.onnx fails on {rows} rows: {error}") from error
-        if rows == max_batch_rows:
-            quickest_seconds = min(quickest_seconds, time.monotonic() - began)
-        for output, spec in zip(outputs, manifest.outputs, strict=True):
-            if output.dtype != np.float32 or output.shape != (rows, spec.shape[1]):
-                raise ModelRefused(
-                    "run",
-                    f"output {spec.name!r} came as {output.dtype} {list(output.shape)} for {rows} rows, "
-                    f"wanted float32 [{rows}, {spec.shape[1]}]",
-                )
-    return quickest_seconds
+def _run_checked(run: Run, manifest: ModelManifest, halt: Halt | None, batch: Rows) -> None:
+    """Run a batch at warm up, and compare its outputs with the manifest."""
+    rows = len(batch)
+    try:
+        outputs = run(batch, halt)
+    except Exception as error:
+        raise ModelRefused("run", f"model.onnx fails on {rows} rows: {error}") from error
+    for output, spec in zip(outputs, manifest.outputs, strict=True):
+        if output.dtype != np.float32 or output.shape != (rows, spec.shape[1]):
+            raise ModelRefused(
+                "run",
+                f"output {spec.name!r} came as {output.dtype} {list(output.shape)} for {rows} rows, "
+                f"wanted float32 [{rows}, {spec.shape[1]}]",
+            )

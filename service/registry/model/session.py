@@ -63,13 +63,16 @@ def provider_in_use(settings: Settings) -> Literal["cpu", "cuda"]:
     )
 
 
-def open_session(model_bytes: bytes, settings: Settings, external: Mapping[str, bytes] | None = None) -> Any:
+def open_session(
+    model_bytes: bytes, settings: Settings, external: Mapping[str, bytes] | None = None, file: str = "model.onnx"
+) -> Any:
     """An onnxruntime session on the provider of the settings.
 
     Args:
-        model_bytes: Content of model.onnx.
+        model_bytes: Content of the graph's file.
         settings: Provider and threads.
-        external: By name, the content of the files with external data of model.onnx, if it has any.
+        external: By name, the content of the files with external data of the graph, if it has any.
+        file: Name of the graph's file, for messages.
 
     Raises:
         ModelRefused: onnxruntime does not open it.
@@ -100,7 +103,7 @@ def open_session(model_bytes: bytes, settings: Settings, external: Mapping[str, 
             model_bytes, options, providers=[(name, _PROVIDER_OPTIONS[name]) for name in providers]
         )
     except Exception as error:  # onnxruntime's errors have no common base class
-        raise ModelRefused("graph", f"onnxruntime does not open model.onnx: {error}") from error
+        raise ModelRefused("graph", f"onnxruntime does not open {file}: {error}") from error
     # If CUDA's libraries are missing, onnxruntime falls back to the CPU with only a warning.
     if session.get_providers()[0] != providers[0] and not settings.allow_fallback:
         raise StartupError(

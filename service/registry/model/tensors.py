@@ -1,4 +1,10 @@
-"""The tensors of a model in the Open Inference Protocol: those of its graph, and for a classification the labels."""
+"""The tensors of a model in the Open Inference Protocol: those of its graph, and those that come only where named.
+
+The latter are the labels of a classification, the contributions of the columns with their baseline, and the cells on
+unknown ground. The metadata lists the labels only: many clients name every output that the metadata lists, and
+contributions cost as much as the answer, and may be too large for a message where the answer is not. If a graph has an
+output of one of these names, the graph keeps it and the other gets a "_" at its end.
+"""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -9,6 +15,7 @@ from numpy.typing import NDArray
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest, TensorSpec
 
 _LABEL = "label"  # the name in converted scikit-learn classifiers
+_CONTRIBUTIONS, _BASELINE, _UNKNOWN_GROUND = "contributions", "baseline", "unknown_ground"
 
 
 @dataclass(frozen=True)
@@ -20,30 +27,62 @@ class Tensors:
         graph_names: Names of the outputs of its graph, in order.
         label_name: Name of the output with the labels of a classification; None for a regression. Its datatype is
             BYTES, its shape [rows, 1], because Triton's configuration wants a number of columns for every output.
-        names: Names of all outputs that a request may name; the labels are last.
-        outputs: The same outputs with types and shapes.
+        contributions_name: Name of the contributions, [rows, outputs, columns].
+        baseline_name: Name of the explained values of the reference rows, [rows, outputs].
+        ground_name: Name of the cells on unknown ground, BOOL [rows, columns].
+        names: Names of all outputs that a request may name; those of the graph are first. Contributions and ground are
+            among them if the version has them.
+        outputs: Those of the graph and the labels, with types and shapes, as the metadata lists them.
     """
 
     input_name: str
     graph_names: tuple[str, ...]
     label_name: str | None
+    contributions_name: str
+    baseline_name: str
+    ground_name: str
     names: tuple[str, ...]
     outputs: tuple[TensorSpec, ...]
     _words: tuple[bytes, ...]
 
     @classmethod
-    def of(cls, manifest: ModelManifest) -> Self:
-        """The tensors of a version."""
-        input_name = manifest.inputs[0].name
-        names, outputs = tuple(spec.name for spec in manifest.outputs), tuple(manifest.outputs)
-        if manifest.task != TASK_CLASSIFICATION:
-            return cls(input_name, names, None, names, outputs, ())
-        label_name = _LABEL
-        while label_name in names:
-            label_name += "_"
-        labels = TensorSpec(name=label_name, datatype="BYTES", shape=[-1, 1])
-        words = (*(word.encode() for word in manifest.classes), b"")
-        return cls(input_name, names, label_name, (*names, label_name), (*outputs, labels), words)
+    def of(cls, manifest: ModelManifest, *, has_ground: bool = False) -> Self:
+        """The tensors of a version.
+
+        Args:
+            manifest: Of the version.
+            has_ground: Whether it has histograms of the training rows.
+        """
+        graph_names, outputs = tuple(spec.name for spec in manifest.outputs), list(manifest.outputs)
+
+        def free(name: str) -> str:
+            while name in graph_names:
+                name += "_"
+            return name
+
+        label_name: str | None = None
+        words: tuple[bytes, ...] = ()
+        if manifest.task == TASK_CLASSIFICATION:
+            label_name = free(_LABEL)
+            outputs.append(TensorSpec(name=label_name, datatype="BYTES", shape=[-1, 1]))
+            words = (*(word.encode() for word in manifest.classes), b"")
+        extra = {name: free(name) for name in (_CONTRIBUTIONS, _BASELINE, _UNKNOWN_GROUND)}
+        names = [spec.name for spec in outputs]
+        if manifest.HasField("attribution_graph"):
+            names += [extra[_CONTRIBUTIONS], extra[_BASELINE]]
+        if has_ground:
+            names.append(extra[_UNKNOWN_GROUND])
+        return cls(
+            manifest.inputs[0].name,
+            graph_names,
+            label_name,
+            extra[_CONTRIBUTIONS],
+            extra[_BASELINE],
+            extra[_UNKNOWN_GROUND],
+            tuple(names),
+            tuple(outputs),
+            words,
+        )
 
     def labels(self, probabilities: NDArray[Any]) -> list[bytes]:
         """For each row, the class with the largest probability.

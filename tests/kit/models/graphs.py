@@ -143,6 +143,14 @@ def _imputed() -> onnx.ModelProto:
     return build("imputed", nodes, constants, features=2)
 
 
+def linear_part(kind: str) -> tuple[Floats, Floats]:
+    """Weights [features, outputs] and bias [outputs] of a kind; of the classifier before the softmax."""
+    if kind == "imputed":
+        return np.ones((2, 1), np.float32), np.zeros(1, np.float32)
+    outputs = KINDS[kind].outputs
+    return np.asarray(_WEIGHTS[:, :outputs], np.float32), _BIAS[:outputs]
+
+
 KINDS = {
     # The product x · w + b.
     "affine": Kind(_affine, 4, 1, lambda rows: np.asarray(rows @ _WEIGHTS[:, :1] + _BIAS[:1], np.float32)),

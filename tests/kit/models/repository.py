@@ -60,6 +60,16 @@ def read_manifest(folder: Path) -> manifest_pb2.ModelManifest:
     return json_format.Parse((folder / "manifest.json").read_text(), manifest_pb2.ModelManifest())
 
 
+def write_manifest(folder: Path, manifest: manifest_pb2.ModelManifest) -> None:
+    """Give a version another manifest."""
+    _write(folder, manifest)
+
+
+def append_file(folder: Path, name: str) -> None:
+    """Have a version's manifest list one more file."""
+    list_files(folder, *(entry.name for entry in read_manifest(folder).files), name)
+
+
 def list_files(folder: Path, *names: str) -> None:
     """Have a version's manifest list these files as they are."""
     manifest = read_manifest(folder)

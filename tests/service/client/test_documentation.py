@@ -18,9 +18,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from kan_api.v1.manifest_pb2 import Histogram, ModelManifest
+from kan_api.v1.manifest_pb2 import AttributionGraph, Histogram, ModelManifest
 from service.rpc.status import Code
-from tests.kit.models.repository import write_version
+from tests.kit.models.attributions import linear_attribution
+from tests.kit.models.repository import list_files, write_version
 from tests.kit.server.kan_serve import serving
 
 ROOT = Path(__file__).parents[3]
@@ -28,6 +29,7 @@ TEXT = (ROOT / "docs" / "clients.md").read_text()
 FEATURES, CLASSES = 64, 10
 # All rows of the examples are zeros: the bias decides, for the class 7.
 BIAS = np.where(np.arange(CLASSES) == 7, 2.0, 0.0).astype(np.float32)
+WEIGHTS = np.random.default_rng(0).normal(size=(FEATURES, CLASSES)).astype(np.float32)
 PROBABILITIES = np.exp(BIAS) / np.exp(BIAS).sum()
 
 
@@ -79,7 +81,6 @@ def run(command: list[str], code: str, **environment: str) -> str:
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A kan-serve of a model like that of digits; the tests share it."""
     folder = tmp_path_factory.mktemp("shared")
-    weights = np.random.default_rng(0).normal(size=(FEATURES, CLASSES)).astype(np.float32)
     graph = helper.make_graph(
         [
             helper.make_node("Gemm", ["features", "w", "b"], ["s"]),
@@ -88,7 +89,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "digits",
         [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["rows", FEATURES])],
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["rows", CLASSES])],
-        [numpy_helper.from_array(weights, "w"), numpy_helper.from_array(BIAS, "b")],
+        [numpy_helper.from_array(WEIGHTS, "w"), numpy_helper.from_array(BIAS, "b")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     onnx.checker.check_model(model)
@@ -103,9 +104,18 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             manifest.features.add(name=f"x{place}", column=f"x{place}", high=16)
         for feature in manifest.features:
             feature.histogram.CopyFrom(Histogram(edges=[feature.low, feature.high], counts=[9]))
-        manifest.files[0].sha256, manifest.files[0].size_bytes = hashlib.sha256(content).hexdigest(), len(content)
+        names = [column.name for column in manifest.columns]
+        manifest.attribution_graph.CopyFrom(
+            AttributionGraph(reference=[0.0] * FEATURES, columns=names, explains_scores=True, max_rows=4096)
+        )
 
-    (write_version(folder / "models", "classifier", name="digits", change=digits) / "model.onnx").write_bytes(content)
+    def graphs(version: Path) -> None:
+        (version / "model.onnx").write_bytes(content)
+        attribution = linear_attribution(WEIGHTS, BIAS, np.eye(FEATURES, dtype=np.float32))
+        (version / "attribution.onnx").write_bytes(attribution.SerializeToString())
+        list_files(version, "model.onnx", "attribution.onnx")
+
+    write_version(folder / "models", "classifier", name="digits", change=digits, spoil=graphs)
     with serving(folder / "models", log=folder / "log") as server:
         yield server.grpc
 
@@ -130,6 +140,15 @@ def test_known_ground(address: str) -> None:
     assert told == (
         "2 rows, 128 cells; the first is UnknownCell(row=0, column='x0', reason='outside_range', value=99.0)\n"
     )
+
+
+def test_explanations(address: str) -> None:
+    """The class with the largest score, the column that contributes most to it, and the shapes, as numpy has them."""
+    row = np.arange(64) % 16
+    output = int((row @ WEIGHTS + BIAS).argmax())
+    column = int(np.abs(row * WEIGHTS[:, output]).argmax())
+    told = run([sys.executable, "-c"], example("Explanations", "python", address))
+    assert told == f"{output} x{column} (5, 10, 64) (1, 10)\n"
 
 
 def test_streams_from_python(address: str) -> None:
@@ -270,6 +289,7 @@ def test_json_errors(envoy: str) -> None:
     assert f"`{wrong_width[1]}`" in section("JSON over HTTP")
     answers = [
         wrong_width,
+        post(envoy, "Explain", rows("iris", [1, 2, 3, 4])),
         post(envoy, "Predict", rows("absent", [1])),
         post(envoy, "Predict", rows("iris", [1, 2, 3, 4], id="i" * LARGEST_MESSAGE)),
         post(envoy, "Predict", rows("fails", [5, 5, 5, 5])),

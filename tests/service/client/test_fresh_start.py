@@ -98,7 +98,7 @@ def test_a_table_whose_version_goes_is_asked_for_anew(
     np.testing.assert_allclose(got.values, answer("affine", ROWS), atol=1e-4)
     assert len(caplog.messages) == 1
     assert "no version 2 here" in caplog.messages[0]
-    assert "predicted again" in caplog.messages[0]
+    assert "sent again" in caplog.messages[0]
 
 
 def test_a_table_begins_anew_three_times_at_most(versions: Callable[[int], Versions], answer: Answer) -> None:

@@ -12,6 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from kan_api.v1 import prediction_pb2 as pb
 from service.errors import StartupError
 from service.process.probes import Probes
+from tests.kit.callers.calls import ask
+from tests.kit.models.attributions import add_attribution
 from tests.kit.models.repository import WriteModel
 from tests.kit.server.kan_serve import Serving, get, stop_here
 
@@ -23,6 +25,8 @@ _METRICS = {
     "kan_compute_duration_seconds": ("histogram", {"model", "version"}),
     "kan_request_rows": ("histogram", {"model", "version"}),
     "kan_batch_rows": ("histogram", {"model", "version"}),
+    "kan_explained_rows": ("counter", {"model", "version"}),
+    "kan_explain_duration_seconds": ("histogram", {"model", "version"}),
     "kan_queue_rows": ("gauge", {"model", "version"}),
     "kan_queue_limit_rows": ("gauge", {"model", "version"}),
     "kan_batch_limit_rows": ("gauge", {"model", "version"}),
@@ -70,7 +74,7 @@ def test_an_empty_repository_is_live_and_not_ready(serving: Serving) -> None:
 
 def test_metrics_shows_everything(serving: Serving, write_model: WriteModel) -> None:
     """After one request and one refused version /metrics parses and holds every metric, of its kind and labels."""
-    write_model("affine", version=1)
+    add_attribution(write_model("affine", version=1))
     (write_model("affine", version=2) / "model.onnx").write_bytes(b"broken")
 
     async def check() -> str:
@@ -78,6 +82,7 @@ def test_metrics_shows_everything(serving: Serving, write_model: WriteModel) -> 
             predict: Any = channel.unary_unary("/kan_api.v1.PredictionService/Predict")
             matrix = pb.Matrix(rows=3, columns=4, raw=np.zeros((3, 4), np.float32).tobytes())
             await predict(pb.PredictRequest(model="affine", features=matrix).SerializeToString(), timeout=60)
+            await ask(channel, "Explain", model="affine", features=matrix)
             status, text = await asyncio.to_thread(get, f"127.0.0.1:{server.http_port}", "/metrics")
             assert status == 200
             return text

@@ -117,7 +117,7 @@ def test_outputs_are_answered_in_the_form_of_the_request(model: LiveModel) -> No
         chosen = choose_outputs(request, model)
         assert chosen == ChosenOutputs(("y",), raw)
         response = ModelInferResponse()
-        encode_infer(response, [values], model, chosen)
+        encode_infer(response, {"y": values}, model, chosen)
         assert (response.outputs[0].name, response.outputs[0].datatype, list(response.outputs[0].shape)) == (
             "y",
             "FP32",
@@ -161,7 +161,7 @@ def test_labels_come_where_they_are_asked_for(classifier: LiveModel, names: list
     for name in names:
         request.outputs.add(name=name)
     response = ModelInferResponse()
-    encode_infer(response, [probabilities], classifier, choose_outputs(request, classifier))
+    encode_infer(response, {"y": probabilities}, classifier, choose_outputs(request, classifier))
     assert [tensor.name for tensor in response.outputs] == names
     assert len(response.raw_output_contents) == (len(names) if raw else 0)
     place = names.index("label")

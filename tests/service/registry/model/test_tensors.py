@@ -43,6 +43,23 @@ def test_the_labels_never_take_the_name_of_an_output(outputs: list[str], name: s
     assert tensors.names == (*outputs, name)
 
 
+def test_explanations_never_take_the_name_of_an_output() -> None:
+    """A graph keeps its names; contributions, baseline and ground may be named if the version has them."""
+    manifest = _manifest(["a", "b"], "contributions", "unknown_ground")
+    assert Tensors.of(manifest).names == ("contributions", "unknown_ground", "label")
+    manifest.attribution_graph.columns.extend(["x", "y", "z"])
+    tensors = Tensors.of(manifest, has_ground=True)
+    assert tensors.names == (
+        "contributions",
+        "unknown_ground",
+        "label",
+        "contributions_",
+        "baseline",
+        "unknown_ground_",
+    )
+    assert [spec.name for spec in tensors.outputs] == ["contributions", "unknown_ground", "label"]
+
+
 def test_a_label_is_the_first_of_the_largest() -> None:
     """Ties go to the first class. A row with a NaN has the empty word, which may also be a class."""
     tensors = Tensors.of(_manifest(["", "ünï", "c"], "y"))

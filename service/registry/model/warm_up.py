@@ -1,0 +1,74 @@
+"""How many rows a run takes, and whether runs are short enough for the event loop: measured before requests come."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from kan_api.v1.manifest_pb2 import ModelManifest
+from service.batching.request import Rows
+
+# A run on the event loop delays every other request. A hop to a thread and back costs about 100 µs.
+_INLINE_SECONDS = 2e-3
+# To stay on the event loop, a model may take fewer rows a run, but not fewer than this.
+_FEWEST_INLINE_ROWS = 64
+# A run with fewer rows may take longer than predicted by this factor.
+_NOISE = 1.25
+# How often fewer rows are tried, and the part of the rows that the next try has at most.
+_MOST_TRIES, _LESS = 3, 7 / 8
+_WARM_UP_RUNS = 3
+
+
+@dataclass(frozen=True)
+class RunSize:
+    """The size of the runs of one session.
+
+    Attributes:
+        max_batch_rows: Most rows of a run.
+        is_inline: Whether runs of that size are short enough for the event loop.
+    """
+
+    max_batch_rows: int
+    is_inline: bool
+
+
+def size_of_runs(run: Callable[[Rows], object], row: Rows, max_batch_rows: int) -> RunSize:
+    """Run one row and full batches, and choose the size of the runs by the time of the fastest full batch.
+
+    Args:
+        run: Computes rows. What it raises ends the warm-up.
+        row: [1, columns], a row of usual values.
+        max_batch_rows: Most rows of a run that other bounds allow.
+    """
+    rows, seconds = max_batch_rows, _warm_up(run, row, max_batch_rows)
+    if seconds <= _INLINE_SECONDS:
+        return RunSize(max_batch_rows, is_inline=True)
+    for _ in range(_MOST_TRIES):
+        # At least an eighth less each time: other work on the machine may have slowed the last try.
+        rows = int(rows * min(_INLINE_SECONDS / seconds, _LESS))
+        if rows < _FEWEST_INLINE_ROWS:
+            break
+        seconds = _warm_up(run, row, rows)
+        if seconds <= _INLINE_SECONDS * _NOISE:
+            return RunSize(rows, is_inline=True)
+    return RunSize(max_batch_rows, is_inline=False)
+
+
+def middle_row(manifest: ModelManifest) -> Rows:
+    """The middle of the training data, float32 [1, features]."""
+    with np.errstate(all="ignore"):
+        middle = np.array([feature.low / 2 + feature.high / 2 for feature in manifest.features], np.float64)
+        return np.nan_to_num(middle.astype(np.float32), posinf=0, neginf=0)[np.newaxis]
+
+
+def _warm_up(run: Callable[[Rows], object], row: Rows, max_batch_rows: int) -> float:
+    """Run one row and full batches; gives seconds of the fastest full batch."""
+    quickest_seconds = float("inf")
+    for rows in (1, *[max_batch_rows] * _WARM_UP_RUNS):
+        batch = np.tile(row, (rows, 1))
+        began = time.monotonic()
+        run(batch)
+        if rows == max_batch_rows:
+            quickest_seconds = min(quickest_seconds, time.monotonic() - began)
+    return quickest_seconds

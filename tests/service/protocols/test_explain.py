@@ -1,0 +1,160 @@
+"""Explain of PredictionService against numpy: answers, references, bounds and errors."""
+
+import asyncio
+from typing import Any
+
+import grpc.aio
+import numpy as np
+from numpy.typing import NDArray
+
+from kan_api.v1 import prediction_pb2 as pb
+from tests.kit.callers.calls import ask, failure_of, matrix, predict
+from tests.kit.models.attributions import REFERENCE, add_attribution, contributions, scores
+from tests.kit.models.repository import WriteModel
+from tests.kit.server.kan_serve import Serving
+
+_ROWS = np.array([[0.5, -1, 2, 0], [1, 1, 1, 1], [-3, 0.25, 0, 8]], np.float32)
+
+
+def explain(channel: grpc.aio.Channel, model: str, rows: NDArray[np.float32], **fields: Any) -> Any:
+    """Call Explain with rows; keywords are more fields of the request."""
+    return ask(channel, "Explain", model=model, features=matrix(rows), **fields)
+
+
+def _numbers(found: pb.Matrix) -> NDArray[np.float32]:
+    values = np.frombuffer(found.raw, "<f4") if found.raw else np.array(found.values, np.float32)
+    return values.reshape(found.rows, found.columns)
+
+
+def test_the_contributions_are_numpys(serving: Serving, write_model: WriteModel) -> None:
+    """Names, numbers, id and version; the scores of classes; the manifest's reference row or the caller's."""
+    add_attribution(write_model("classifier", version=3))
+
+    async def check() -> None:
+        async with serving() as (_, channel):
+            for reference in (None, _ROWS[1:2], _ROWS[::-1]):
+                fields = {} if reference is None else {"reference": matrix(np.ascontiguousarray(reference))}
+                answer = await explain(channel, "classifier", _ROWS, id="a7", **fields)
+                assert (answer.id, answer.model, answer.version) == ("a7", "classifier", 3)
+                assert list(answer.columns) == ["x0", "x1", "x2", "x3"]
+                assert [each.output for each in answer.contributions] == ["red", "green", "blue"]
+                assert answer.explains_scores
+                found = np.stack([_numbers(each.values) for each in answer.contributions], axis=1)
+                np.testing.assert_allclose(found, contributions("classifier", _ROWS, reference), rtol=1e-5, atol=1e-6)
+                np.testing.assert_allclose(_numbers(answer.explained), scores("classifier", _ROWS), rtol=1e-5)
+                baseline = _numbers(answer.baseline)
+                right = scores("classifier", REFERENCE[np.newaxis] if reference is None else reference)
+                np.testing.assert_allclose(baseline, right, rtol=1e-5)
+                np.testing.assert_allclose(found.sum(axis=2), _numbers(answer.explained) - baseline, atol=1e-5)
+                assert answer.compute_seconds > 0
+
+    asyncio.run(check())
+
+
+def test_numbers_come_in_the_form_of_the_request(serving: Serving, write_model: WriteModel) -> None:
+    """Rows as a list of numbers get lists, with the same numbers as rows as bytes."""
+    add_attribution(write_model("affine"))
+
+    async def check() -> None:
+        async with serving() as (_, channel):
+            raw = await explain(channel, "affine", _ROWS)
+            readable = pb.Matrix(rows=3, columns=4, values=_ROWS.ravel().tolist())
+            listed = await ask(channel, "Explain", model="affine", features=readable)
+            assert not listed.contributions[0].values.raw
+            assert raw.contributions[0].values.raw
+            assert raw.contributions[0].output == "y"
+            assert not raw.explains_scores
+            np.testing.assert_array_equal(
+                _numbers(listed.contributions[0].values), _numbers(raw.contributions[0].values)
+            )
+
+    asyncio.run(check())
+
+
+_NAN = np.full((1, 4), np.nan, np.float32)
+_MISTAKES: list[tuple[dict[str, Any], str, str]] = [
+    ({"features": matrix(_ROWS[:, :3])}, "INVALID_ARGUMENT", "features has 3 columns"),
+    ({"features": matrix(_NAN)}, "INVALID_ARGUMENT", "features: row 0, column 0 ('x0') is nan"),
+    ({"features": matrix(np.zeros((9, 4), np.float32))}, "INVALID_ARGUMENT", "9 rows"),
+    ({"reference": matrix(_ROWS[:1, :3])}, "INVALID_ARGUMENT", "reference has 3 columns; model 'affine' wants 4"),
+    ({"reference": matrix(_NAN)}, "INVALID_ARGUMENT", "reference: row 0, column 0 ('x0') is nan"),
+    ({"reference": matrix(_ROWS[:2])}, "INVALID_ARGUMENT", "reference has 2 rows; wanted 1 or 3"),
+    ({"reference": pb.Matrix()}, "INVALID_ARGUMENT", "reference has 0 columns"),
+    (
+        {"reference": pb.Matrix(rows=1, columns=4, raw=bytes(16), values=[0.0] * 4)},
+        "INVALID_ARGUMENT",
+        "reference has both raw and values",
+    ),
+    ({"reference": pb.Matrix(rows=1, columns=4, raw=bytes(12))}, "INVALID_ARGUMENT", "reference.raw: 12 bytes"),
+    ({"reference": pb.Matrix(rows=1, columns=4, values=[0.0])}, "INVALID_ARGUMENT", "reference.values holds 1"),
+    ({"priority": 7}, "INVALID_ARGUMENT", "priority is 7"),
+    ({"version": -1}, "INVALID_ARGUMENT", "version is -1"),
+    ({"version": 9}, "NOT_FOUND", "no version 9"),
+    ({"model": "absent"}, "NOT_FOUND", "absent"),
+    ({"model": "imputed", "features": matrix(_ROWS[:, :2])}, "FAILED_PRECONDITION", "kan-train tune models/imputed/1"),
+]
+
+
+def test_what_does_not_fit_gets_its_status(serving: Serving, write_model: WriteModel) -> None:
+    """Each error has its status and says what was wanted, and is counted. The server answers after each."""
+    add_attribution(write_model("affine"))
+    write_model("imputed")
+
+    async def check() -> None:
+        async with serving(max_request_rows=8) as (server, channel):
+            for change, code, message in _MISTAKES:
+                fields = {"model": "affine", "features": matrix(_ROWS), **change}
+                status = await failure_of(ask(channel, "Explain", **fields))
+                assert status[0] == code, status
+                assert message in status[1]
+                assert (await explain(channel, "affine", _ROWS)).version == 1
+            bare: Any = channel.unary_unary("/kan_api.v1.PredictionService/Explain")
+            assert (await failure_of(bare(b"\xff\xff")))[0] == "INVALID_ARGUMENT"
+            labels = {"model": "imputed", "version": "1", "protocol": "kan_api", "code": "FAILED_PRECONDITION"}
+            assert server.metrics.registry.get_sample_value("kan_requests_total", labels) == 1
+            explained = {"model": "affine", "version": "1"}
+            rows = server.metrics.registry.get_sample_value("kan_explained_rows_total", explained)
+            assert rows == 3 * len(_MISTAKES)
+            assert server.metrics.registry.get_sample_value("kan_request_rows_count", explained) == 0
+
+    asyncio.run(check())
+
+
+def test_an_answer_larger_than_a_message_is_refused_before_it_is_computed(
+    serving: Serving, write_model: WriteModel
+) -> None:
+    """The error says how many rows fit, and that many are answered."""
+    add_attribution(write_model("classifier"))
+
+    async def check() -> None:
+        async with serving(max_message_bytes=2**16) as (_, channel):
+            rows = np.ones((700, 4), np.float32)
+            code, message = await failure_of(explain(channel, "classifier", rows))
+            assert (code, "send at most 682 rows" in message) == ("RESOURCE_EXHAUSTED", True), message
+            assert len(_numbers((await explain(channel, "classifier", rows[:682])).explained)) == 682
+
+    asyncio.run(check())
+
+
+def test_bulk_and_many_callers_at_once(serving: Serving, write_model: WriteModel) -> None:
+    """Fifty callers, half of them in bulk, half with a reference of their own, each get their own contributions."""
+    add_attribution(write_model("affine"))
+    rows = np.random.default_rng(4).normal(size=(50, 3, 4)).astype(np.float32)
+
+    async def check() -> None:
+        async with serving() as (_, channel):
+
+            async def one(place: int) -> None:
+                reference = rows[place, :1] if place % 4 < 2 else None
+                fields = {} if reference is None else {"reference": matrix(reference)}
+                answer = await explain(channel, "affine", rows[place], priority=place % 2, **fields)
+                np.testing.assert_allclose(
+                    _numbers(answer.contributions[0].values),
+                    contributions("affine", rows[place], reference)[:, 0],
+                    rtol=1e-5,
+                    atol=1e-6,
+                )
+
+            await asyncio.gather(*(one(place) for place in range(50)), predict(channel, "affine", _ROWS))
+
+    asyncio.run(check())
