@@ -18,6 +18,7 @@ from training.data.split import RowNumbers
 from training.fitting.evaluation import answers, block_rows
 from training.publishing.columns import column_message
 from training.publishing.export import Exported, Trained, describe, explanation
+from training.publishing.histogram import histogram
 from training.publishing.metrics import UNANSWERED as UNANSWERED
 from training.publishing.metrics import evaluate as evaluate
 from training.publishing.metrics import scores as scores
@@ -34,7 +35,6 @@ BASELINES = {
     "boosted": "baseline_boosted_",
     "mlp": "baseline_",
 }
-_HISTOGRAM_BINS = 20
 _TASKS = {"regression": pb.TASK_REGRESSION, "classification": pb.TASK_CLASSIFICATION}
 
 
@@ -103,12 +103,6 @@ def of_network(exported: Exported, precision_loss: Mapping[str, float]) -> pb.Mo
         explanation=explanation(kan),
         preferred_rows=exported.lowered.preferred_rows,
     )
-
-
-def histogram(values: Numbers) -> pb.Histogram:
-    """The histogram of ``[1 or more rows]``: finite values that are not all the same huge number."""
-    counts, edges = np.histogram(values, bins=min(_HISTOGRAM_BINS, len(np.unique(values))))
-    return pb.Histogram(edges=edges, counts=counts)
 
 
 def output_names(classes: Sequence[str], target: str, outputs: int, targets: Sequence[str] = ()) -> tuple[str, ...]:
@@ -220,5 +214,5 @@ def _feature(dataset: Dataset, place: int, low: float, high: float) -> pb.Featur
         message.imputed = imputed
     # A constant gets no histogram: it says nothing, and numpy cannot make bins around a huge number.
     if len(values) and not dataset.constant[place]:
-        message.histogram.CopyFrom(histogram(values))
+        message.histogram.CopyFrom(histogram(values, len(dataset.features)))
     return message
