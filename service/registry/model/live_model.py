@@ -13,7 +13,7 @@ from service.batching.batcher import Batcher
 from service.errors import ModelRefused
 from service.metrics.metrics import Metrics, ModelMetrics
 from service.registry.model.footprint import memory_bytes
-from service.registry.model.session import Halt, Run, open_session, provider_of, run_of
+from service.registry.model.session import Halt, Run, counted_run, open_session, provider_of, run_of
 from service.registry.model.tensors import Tensors
 from service.repository.disk import Artefact
 from service.repository.manifest import check_manifest, row_bytes
@@ -107,8 +107,9 @@ def load(artefact: Artefact, settings: Settings, metrics: Metrics, halt: Halt | 
     model_metrics = metrics.model(manifest.name, str(manifest.version))
     model_metrics.limits(batch_rows=max_batch_rows, queue_rows=settings.max_queue_rows)
     model_metrics.provider = provider_of(session)
+    model_metrics.count_rows(manifest if settings.drift == "on" else None)
     batcher = Batcher(
-        model,
+        counted_run(model, model_metrics.served),
         max_batch_rows=max_batch_rows,
         max_queue_rows=settings.max_queue_rows,
         max_queue_delay_seconds=settings.max_queue_delay_seconds,
