@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kan_api.v1 import manifest_pb2 as pb
+from tests.kit.models.graphs import KINDS
 
 Values = NDArray[np.float64]
 
@@ -33,6 +34,12 @@ def trained_on(rows: Values, answers: Values) -> Callable[[pb.ModelManifest], No
         manifest.answers.extend(map(histogram, answers.T))
 
     return write
+
+
+def trained_on_normal_rows(kind: str) -> Callable[[pb.ModelManifest], None]:
+    """The same for 2,000 normal rows and the answers of a kind of `graphs.KINDS` to them."""
+    rows = np.random.default_rng(0).normal(size=(2000, KINDS[kind].features))
+    return trained_on(rows, KINDS[kind].answer(rows.astype(np.float32)).astype(np.float64))
 
 
 def manifest_of(rows: Values, answers: Values) -> pb.ModelManifest:
