@@ -144,6 +144,9 @@ class Settings(BaseModel):
     provider: Literal["cpu", "cuda"] = Field(default="cpu", description="Device that runs the models.")
     allow_fallback: bool = Field(default=False, description="Run on the CPU if CUDA is set but not available.")
     intra_op_threads: int = Field(default=1, ge=1, le=1024, description="Threads that one run of a model may use.")
+    drift: Literal["on", "off"] = Field(
+        default="on", description="Count served rows and answers by cell, for the metrics of drift."
+    )
     log_format: Literal["text", "json"] = Field(
         default="text", description="Log lines as text, for people, or as JSON, for machines."
     )

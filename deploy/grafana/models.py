@@ -5,6 +5,7 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import dashboard
 
 from deploy.grafana import boards, promises
+from deploy.grafana.drift import drift
 from deploy.grafana.panels import bars, lines, query, stacked
 from deploy.grafana.promises import runbook
 from deploy.grafana.queries import MODEL, REQUESTS, VERSION, known, mean, quantile, rate
@@ -22,9 +23,9 @@ def models() -> dashboard.Dashboard:
     return boards.board(
         boards.MODELS,
         "Models",
-        "What each model and version does: traffic, latency, sizes, readiness, loads, refusals, changes of version.",
+        "What each model and version does: traffic, latency, sizes, drift, readiness, loads, refusals, changes.",
         [boards.MODEL, boards.VERSION],
-        [("", "", [_table()]), ("Model $model", "model", [*_requests(), *_runs(), *_life()])],
+        [("", "", [_table()]), ("Model $model", "model", [*_requests(), *_runs(), *drift(), *_life()])],
     )
 
 

@@ -15,6 +15,7 @@ PAGES: Steps = ((None, "green"), (1, "red"))
 TICKETS: Steps = ((None, "green"), (1, "orange"))
 ANSWERS: Steps = ((None, "orange"), (1, "green"))
 SHED: Steps = ((None, "green"), (0.01, "orange"))
+DRIFT: Steps = ((None, "green"), (0.25, "orange"))
 READY: Steps = ((None, "red"), (1e-9, "orange"), (1, "green"))
 SEVERITIES = (("page", "red"), ("ticket", "orange"))
 

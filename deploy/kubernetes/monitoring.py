@@ -17,7 +17,7 @@ _COMPONENT = _DEPLOY / "kubernetes" / "components" / "monitoring"
 _CHART = _DEPLOY / "kubernetes" / "helm" / "rules"
 
 # monitoring.yaml is left out: it watches compose's own Prometheus and Alertmanager, and a cluster watches its own.
-RULE_FILES = ("recording.yaml", "alerts.yaml")
+RULE_FILES = ("recording.yaml", "alerts.yaml", "drift.yaml")
 
 _MADE = "# Made by deploy/kubernetes/monitoring.py from deploy/prometheus/rules/{file}: change it there.\n"
 _HEAD = """\

@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.utils import floatToGoString
 
 from service.metrics.bucket_counts import BucketCounts, Snapshot
+from service.metrics.drift.families import of_served_rows
 from service.metrics.model_metrics import ROWS, SECONDS, ModelMetrics
 
 _MODEL = ("model", "version")
@@ -79,6 +80,8 @@ def families(versions: Versions, models: Mapping[str, ModelSeries]) -> Iterator[
     yield from _of_queues(versions)
     yield from _of_lives(versions)
     yield from _of_models(models)
+    served = [(labels, version.counts.served) for labels, version in versions]
+    yield from of_served_rows([(labels, rows) for labels, rows in served if rows is not None])
 
 
 def _of_answers(versions: Versions) -> Iterator[Metric]:

@@ -4,7 +4,9 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
+from kan_api.v1.manifest_pb2 import ModelManifest
 from service.metrics.bucket_counts import BucketCounts, Snapshot, sorted_into
+from service.metrics.drift.served_rows import ServedRows
 from service.metrics.explanation_counts import ExplanationCounts
 from service.metrics.statistics import Duration, Statistics
 
@@ -34,6 +36,7 @@ class ModelMetrics:
         rejections: Rejected requests, by reason.
         provider: Device of the runs, such as "cpu"; None before a load.
         explanations: Counts of the runs of attribution.onnx.
+        served: Counts the rows and answers of its runs by cell; None if they are not counted.
         accepted: Counts a request that the queue accepted, with its rows.
         waited: Records the wait of a request for its first run, in seconds.
     """
@@ -52,6 +55,8 @@ class ModelMetrics:
         self.rejections = dict.fromkeys(_REJECTIONS, 0)
         self.provider: str | None = None
         self.explanations = ExplanationCounts(SECONDS, self.rejected)
+        self.served: ServedRows | None = None
+        self._counted_by: ModelManifest | None = None
         self._died = died
         self._compute = Duration()
         self._batches: dict[int, Duration] = {}
@@ -60,6 +65,17 @@ class ModelMetrics:
     def limits(self, *, batch_rows: int, queue_rows: int) -> None:
         """Set the most rows of one run, and the most rows that may wait."""
         self.batch_limit_rows, self.queue_limit_rows = batch_rows, queue_rows
+
+    def count_rows(self, manifest: ModelManifest | None) -> None:
+        """Count rows and answers by the cells of this manifest; None: count none.
+
+        A version that is loaded again with the same manifest keeps its counts.
+        """
+        if manifest is None:
+            self.served = None
+        elif self.served is None or manifest != self._counted_by:
+            self.served = ServedRows.of(manifest)
+        self._counted_by = manifest
 
     def request(self, protocol: str, code: str, seconds: float, compute_seconds: float | None = None) -> None:
         """Count one answered request.

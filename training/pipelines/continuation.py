@@ -1,13 +1,17 @@
 """A published version learns on from new rows, and is published as the next one."""
 
+import numpy as np
+
+from training.data.encoding import Numbers
 from training.errors import Interrupted
 from training.pipelines.continuation_fit import ContinuationError, describe_next_version, learn_on
-from training.pipelines.continuation_start import read_start
+from training.pipelines.continuation_start import Start, read_start
 from training.pipelines.interruption import catch_interruption
 from training.pipelines.release import export_graphs, judge_on_test, make_report, publish_version
 from training.pipelines.run import Run
 from training.pipelines.run_folder import RunError
 from training.pipelines.watcher import Watcher
+from training.publishing.drift import describe_drift
 from training.publishing.manifest import build_manifest, outline
 from training.publishing.publish import Published, check_successor
 
@@ -38,6 +42,7 @@ def continue_version(run: Run, watcher: Watcher) -> Published:
         watcher.on_evaluation(learned.history[-1], ended=True)
         exported = export_graphs(recipe, dataset, learned.trained, _HINT_AGAIN, version.output_scale)
         manifest = describe_next_version(build_manifest(recipe, dataset, exported), start, learned)
+        describe_drift(manifest, learned.trained, _rows_learned_from(start))
         judged = judge_on_test(dataset, learned.trained)
         page = make_report(dataset, learned.trained, manifest, learned.history, learned.notes, judged)
     except KeyboardInterrupt:
@@ -45,6 +50,12 @@ def continue_version(run: Run, watcher: Watcher) -> Published:
         raise Interrupted("stopped, and nothing was published: a continuation is run again from its start") from None
     with catch_interruption():
         return publish_version(run, dataset, manifest, exported, page, learned.notes, after=version.manifest.version)
+
+
+def _rows_learned_from(start: Start) -> Numbers:
+    """The training rows ``[rows, features]``, raw: the new ones and, where the recipe names them, the old ones."""
+    new = start.dataset.x[start.dataset.train]
+    return new if start.old_rows is None else np.concatenate([start.old_rows, new])
 
 
 def _check_no_state(run: Run) -> None:

@@ -15,6 +15,7 @@ from training.pipelines.release import export_graphs, judge_on_test, make_report
 from training.pipelines.run import Run
 from training.pipelines.run_folder import RunError
 from training.pipelines.watcher import Watcher
+from training.publishing.drift import describe_drift
 from training.publishing.export import Trained
 from training.publishing.manifest import build_manifest, outline
 from training.publishing.publish import Published, check_successor
@@ -65,6 +66,7 @@ def _train_anew(run: Run, watcher: Watcher) -> Published:
             attribution=fit.attribution,
             tested_rows=fit.tested_rows,
         )
+        describe_drift(manifest, fit.trained, fit.dataset.x[fit.dataset.train])
         page = make_report(fit.dataset, fit.trained, manifest, fit.history, fit.notes, fit.judged, fit.latex)
         stop_if_asked(stop, run.folder)
         return publish_version(run, dataset, manifest, exported, page, fit.notes)

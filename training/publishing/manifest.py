@@ -19,6 +19,7 @@ from training.explaining import attribution_message
 from training.fitting.evaluation import answers, block_rows
 from training.publishing.columns import column_message
 from training.publishing.export import Exported, Trained, describe, explanation
+from training.publishing.histogram import histogram
 from training.publishing.metrics import UNANSWERED as UNANSWERED
 from training.publishing.metrics import evaluate as evaluate
 from training.publishing.metrics import scores as scores
@@ -35,7 +36,6 @@ BASELINES = {
     "boosted": "baseline_boosted_",
     "mlp": "baseline_",
 }
-_HISTOGRAM_BINS = 20
 _TASKS = {"regression": pb.TASK_REGRESSION, "classification": pb.TASK_CLASSIFICATION}
 
 
@@ -105,12 +105,6 @@ def of_network(exported: Exported, precision_loss: Mapping[str, float]) -> pb.Mo
         preferred_rows=exported.lowered.preferred_rows,
         attribution_graph=attribution_message(exported.attribution),
     )
-
-
-def histogram(values: Numbers) -> pb.Histogram:
-    """The histogram of ``[1 or more rows]``: finite values that are not all the same huge number."""
-    counts, edges = np.histogram(values, bins=min(_HISTOGRAM_BINS, len(np.unique(values))))
-    return pb.Histogram(edges=edges, counts=counts)
 
 
 def output_names(classes: Sequence[str], target: str, outputs: int, targets: Sequence[str] = ()) -> tuple[str, ...]:
@@ -224,5 +218,5 @@ def _feature(dataset: Dataset, place: int, low: float, high: float) -> pb.Featur
         message.imputed = imputed
     # A constant gets no histogram: it says nothing, and numpy cannot make bins around a huge number.
     if len(values) and not dataset.constant[place]:
-        message.histogram.CopyFrom(histogram(values))
+        message.histogram.CopyFrom(histogram(values, len(dataset.features)))
     return message

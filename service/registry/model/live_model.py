@@ -17,7 +17,7 @@ from service.metrics.metrics import Metrics, ModelMetrics
 from service.registry.model.attribution import QUIET_TURNS, Attribution, ReadFile
 from service.registry.model.footprint import memory_bytes
 from service.registry.model.ground import GroundPolicy
-from service.registry.model.session import Halt, Run, open_session, provider_of, run_of
+from service.registry.model.session import Halt, Run, counted_run, open_session, provider_of, run_of
 from service.registry.model.tensors import Tensors
 from service.registry.model.warm_up import middle_row, size_of_runs
 from service.repository.disk import Artefact
@@ -130,8 +130,9 @@ def load(
     model_metrics = metrics.model(manifest.name, str(manifest.version))
     model_metrics.limits(batch_rows=size.max_batch_rows, queue_rows=settings.max_queue_rows)
     model_metrics.provider = provider_of(session)
+    model_metrics.count_rows(manifest if settings.drift == "on" else None)
     batcher = Batcher(
-        model,
+        counted_run(model, model_metrics.served),
         max_batch_rows=size.max_batch_rows,
         max_queue_rows=settings.max_queue_rows,
         max_queue_delay_seconds=settings.max_queue_delay_seconds,

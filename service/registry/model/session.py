@@ -10,6 +10,7 @@ import numpy as np
 from kan_api.v1.manifest_pb2 import ModelManifest
 from service.batching.request import Outputs, Rows
 from service.errors import ModelRefused, StartupError
+from service.metrics.drift.served_rows import ServedRows
 from service.registry.model.onnx_runtime import onnxruntime
 from service.settings import Settings
 
@@ -166,6 +167,20 @@ def bound_run(session: Any, manifest: ModelManifest) -> Run:
         return outputs
 
     return run
+
+
+def counted_run(run: Run, served: ServedRows | None) -> Run:
+    """The same function; the rows and answers of runs that succeed are counted."""
+    if served is None:
+        return run
+    keep = served.keep
+
+    def run_and_keep(rows: Rows, halt: Halt | None = None) -> Outputs:
+        outputs = run(rows, halt)
+        keep(rows, outputs[0])
+        return outputs
+
+    return run_and_keep
 
 
 def _names(manifest: ModelManifest) -> tuple[str, list[str]]:

@@ -33,8 +33,9 @@ Panel = dict[str, Any]
 
 def alert(name: str, severity: str = "") -> list[str]:
     """Expressions of an alert, of one severity or of all."""
-    groups = yaml.safe_load((RULES / "alerts.yaml").read_text())["groups"]
-    found = [rule for group in groups for rule in group["rules"] if rule["alert"] == name]
+    files = (RULES / "alerts.yaml", RULES / "drift.yaml")
+    groups = [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
+    found = [rule for group in groups for rule in group["rules"] if rule.get("alert") == name]
     return [rule["expr"] for rule in found if severity in ("", rule["labels"]["severity"])]
 
 
@@ -186,6 +187,10 @@ def test_colours_change_where_alerts_fire() -> None:
     assert promises.QUEUE[1] == (above("KanQueueSaturated"), "orange")
     assert promises.SHED[1] == (above("KanLoadShed"), "orange")
     assert promises.DESCRIPTORS[1] == (above("KanFileDescriptorsLow"), "orange")
+    for name in ("KanColumnDrift", "KanAnswerDrift"):
+        (drift,) = alert(name)
+        assert promises.DRIFT == ((None, "green"), (0.25, "orange"))
+        assert set(re.findall(r" > ([\d.]+)", drift)) == {"0.25"}
     (few,) = alert("KanTooFewInstances")
     assert few.endswith("== 1")
     assert promises.REPLICAS == ((None, "red"), (1, "orange"), (2, "green"))

@@ -17,6 +17,7 @@ import pytest
 from service.client import Client
 from service.client.errors import InvalidInput, NotFound
 from tests.kit.models.repository import cut_short, write_version
+from tests.kit.models.training_rows import trained_on_normal_rows
 from tests.kit.server.kan_serve import KanServe
 from tests.kit.waiting import wait_for
 
@@ -123,15 +124,15 @@ def chosen_one_by_one(prometheus: Prometheus, made: dict[str, Any]) -> dict[str,
 
 def call(servers: list[KanServe], envoy: Any) -> None:
     """A short load, directly and through Envoy, with some requests that are refused."""
-    rows = np.ones((8, 4), np.float32)
+    rows = np.random.default_rng().normal(size=(10, 20, 4)).astype(np.float32)
     for address in (*(server.grpc for server in servers), envoy.callers):
         with Client(address) as client:
-            for _ in range(10):
-                client.predict("mean", rows)
+            for block in rows:
+                client.predict("mean", block)
             with pytest.raises(NotFound):
-                client.predict("nobody", rows)
+                client.predict("nobody", rows[0])
             with pytest.raises(InvalidInput):
-                client.predict("mean", rows[:, :3])
+                client.predict("mean", rows[0, :, :3])
 
 
 def test_every_query_has_data(models: Path, servers: list[KanServe], envoy: Any, prometheus: Prometheus) -> None:
@@ -155,7 +156,7 @@ def test_every_query_has_data(models: Path, servers: list[KanServe], envoy: Any,
             raise AssertionError(f"without data: {without}; may be: {empty}") from error
 
     wait_for_all_but(set(EMPTY_WHERE_WELL))
-    write_version(models, "affine", 2, "mean")
+    write_version(models, "affine", 2, "mean", change=trained_on_normal_rows("affine"))
     wait_for(lambda: prometheus.series('kan_model_ready{version="2"} == 1'), "the second version")
     write_version(models, "affine", 3, "mean", spoil=cut_short)
     wait_for_all_but(set())

@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from prometheus_client.utils import floatToGoString
 
+from service.metrics.drift.cells import LEAST_SHARE
 from service.metrics.metrics import Metrics
 from service.metrics.model_metrics import SECONDS
 from service.rpc.status import Code
+from tests.kit.models.training_rows import manifest_of
 from tests.kit.server.programs import find_program
 
 pytestmark = pytest.mark.deploy
@@ -152,6 +155,18 @@ def test_failed_requests_are_counted_by_the_interval_of_their_group() -> None:
     assert {f"{factor}s" for factor in factors} == {interval}
 
 
+def test_drift_counts_rows_by_the_window_of_its_rates() -> None:
+    """1,000 rows a window: a rate over 300 seconds, or sums of a rate every 60 seconds, the interval of the group."""
+    text = (FOLDER / "rules" / "drift.yaml").read_text()
+    intervals = {group["name"]: group.get("interval") for group in yaml.safe_load(text)["groups"]}
+    assert intervals["kan-drift"] == "60s"
+    for rule in _rules("record"):
+        if "999.5" in rule["expr"]:
+            seconds = "60" if "sum_over_time" in rule["expr"] else "300"
+            assert rule["expr"].endswith(f"> 999.5 / {seconds})"), rule["record"]
+    assert set(re.findall(r"clamp_min\([\w:]+, ([\d.]+)\)", text)) == {str(LEAST_SHARE)}
+
+
 def test_alertmanager_takes_its_configuration(run: Run) -> None:
     """Its own checker does, and pages and tickets go to the receiver."""
     checked = run("amtool", "check-config", ALERTMANAGER)
@@ -183,6 +198,10 @@ def _exported() -> Iterator[str]:
     """Names of every sample that a server can show."""
     metrics = Metrics()
     model = metrics.model("digits", "1")
+    rows = np.zeros((1500, 1))
+    model.count_rows(manifest_of(rows, rows))
+    assert model.served is not None
+    model.served.keep(rows.astype(np.float32), rows)
     model.limits(batch_rows=1, queue_rows=1)
     model.request("kan_api", "OK", 0.001)
     metrics.model_loaded("digits", 1)

@@ -1,11 +1,13 @@
 """How long the series of a version exist: while it has an owner, and 15 minutes longer."""
 
+import numpy as np
 import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.metrics.metrics import Metrics
 from tests.kit.clock import Clock
+from tests.kit.models.training_rows import manifest_of
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -85,6 +87,30 @@ def test_a_retired_version_goes_after_15_minutes_and_takes_nothing_with_it(metri
     clock.now += 1
     gone = of(before, model="digits", version="1") | of(before, model="digits", version="3")
     assert scrape(metrics) == {key: value for key, value in before.items() if key not in gone}
+
+
+def test_counts_by_cell_go_with_their_version(metrics: Metrics, clock: Clock) -> None:
+    """They stay for 15 minutes; a load with the same manifest goes on counting, one with another begins at 0."""
+    training = np.random.default_rng(0).normal(size=(100, 2))
+    manifest, other = manifest_of(training, training[:, :1]), manifest_of(training[:50], training[:50, :1])
+
+    def rows() -> float:
+        counted = of(scrape(metrics), column="x0").items()
+        return sum(count for (name, _), count in counted if name == "kan_model_column_rows_total")
+
+    serve(metrics, 1)
+    counts = metrics.model("digits", "1")
+    for loaded, expected in ((manifest, 5), (manifest, 10), (other, 5)):
+        counts.count_rows(loaded)
+        assert counts.served is not None
+        counts.served.keep(training[:5].astype(np.float32), training[:5, :1])
+        assert rows() == expected
+    metrics.model_retired("digits", 1)
+    assert of(scrape(metrics), output="y0")
+    clock.now += KEPT_SECONDS
+    assert not of(scrape(metrics), model="digits")
+    counts.count_rows(None)
+    assert counts.served is None
 
 
 def test_a_model_goes_with_its_last_version(metrics: Metrics, clock: Clock) -> None:

@@ -15,6 +15,7 @@ from service.process.probes import Probes
 from tests.kit.callers.calls import ask
 from tests.kit.models.attributions import add_attribution
 from tests.kit.models.repository import WriteModel
+from tests.kit.models.training_rows import trained_on
 from tests.kit.server.kan_serve import Serving, get, stop_here
 
 # Name, kind and labels of every metric.
@@ -36,6 +37,12 @@ _METRICS = {
     "kan_model_load_duration_seconds": ("histogram", {"model"}),
     "kan_model_refused": ("counter", {"model", "version", "reason"}),
     "kan_model_swaps": ("counter", {"model"}),
+    "kan_model_column_rows": ("counter", {"model", "version", "column", "cell"}),
+    "kan_model_column_expected_share": ("gauge", {"model", "version", "column", "cell"}),
+    "kan_model_column_psi": ("gauge", {"model", "version", "column"}),
+    "kan_model_answer_rows": ("counter", {"model", "version", "output", "cell"}),
+    "kan_model_answer_expected_share": ("gauge", {"model", "version", "output", "cell"}),
+    "kan_model_answer_psi": ("gauge", {"model", "version", "output"}),
     "kan_repository_seen_timestamp_seconds": ("gauge", set()),
     "kan_build_info": ("gauge", {"version", "onnxruntime"}),
 }
@@ -73,15 +80,17 @@ def test_an_empty_repository_is_live_and_not_ready(serving: Serving) -> None:
 
 
 def test_metrics_shows_everything(serving: Serving, write_model: WriteModel) -> None:
-    """After one request and one refused version /metrics parses and holds every metric, of its kind and labels."""
-    add_attribution(write_model("affine", version=1))
+    """After two requests and one refused version /metrics parses and holds every metric, of its kind and labels."""
+    training = np.random.default_rng(0).normal(size=(100, 4))
+    add_attribution(write_model("affine", version=1, change=trained_on(training, training[:, :1])))
     (write_model("affine", version=2) / "model.onnx").write_bytes(b"broken")
 
     async def check() -> str:
         async with serving() as (server, channel):
             predict: Any = channel.unary_unary("/kan_api.v1.PredictionService/Predict")
-            matrix = pb.Matrix(rows=3, columns=4, raw=np.zeros((3, 4), np.float32).tobytes())
-            await predict(pb.PredictRequest(model="affine", features=matrix).SerializeToString(), timeout=60)
+            for count in (3, 1000):
+                matrix = pb.Matrix(rows=count, columns=4, raw=np.zeros((count, 4), np.float32).tobytes())
+                await predict(pb.PredictRequest(model="affine", features=matrix).SerializeToString(), timeout=60)
             await ask(channel, "Explain", model="affine", features=matrix)
             status, text = await asyncio.to_thread(get, f"127.0.0.1:{server.http_port}", "/metrics")
             assert status == 200
@@ -94,7 +103,7 @@ def test_metrics_shows_everything(serving: Serving, write_model: WriteModel) -> 
         for sample in families[name].samples:
             assert set(sample.labels) - {"le"} == labels, name
     rows = {sample.name: sample.value for sample in families["kan_batch_rows"].samples}
-    assert rows["kan_batch_rows_sum"] == 3
+    assert rows["kan_batch_rows_sum"] == 1003
 
 
 def test_the_operations_manual_has_every_metric_and_setting() -> None:

@@ -187,6 +187,12 @@ def test_the_manifest_keeps_what_stays(second: Published) -> None:
     assert known is not None
     dataset = prepare(load_recipe(second.folder.parents[2] / "on.toml"))
     assert not known.unknown(dataset.x[dataset.train].astype(np.float32)).any()
+    # The new network answered the old rows, all of them, and the new ones that train; scores are its own.
+    rows = len(prepare(load_recipe(second.folder.parents[2] / "first.toml")).x) + after.data.train_rows
+    assert [sum(each.counts) for each in after.answers] == [rows]
+    scores = [[feature.attribution for feature in manifest.features] for manifest in (before, after)]
+    assert min(map(max, scores)) > 0
+    assert scores[0] != scores[1]
     page = (second.folder / "report.html").read_text()
     assert after.continued_from == 1
     assert before.continued_from == 0

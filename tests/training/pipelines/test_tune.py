@@ -39,6 +39,7 @@ def test_the_next_version_is_the_same_network_timed_here(published: Published, t
     assert tuned.folder == published.folder.with_name("2")
     before, after = published.manifest, tuned.manifest
     assert (after.metrics, after.features, after.recipe) == (before.metrics, before.features, before.recipe)
+    assert after.answers == before.answers
     assert list(after.lowering.tuned_for) == [1, 16]
     assert after.preferred_rows >= 16
     assert after.lowering.max_relative_error <= after.lowering.tolerance == before.lowering.tolerance

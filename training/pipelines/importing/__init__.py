@@ -19,6 +19,7 @@ from training.pipelines.importing.account import (
 )
 from training.pipelines.importing.origin import CHECKPOINT_ENDINGS, describe_origin
 from training.pipelines.importing.wanted import Import, ImportRefused, check_ground, check_name, check_task
+from training.publishing.drift import describe_drift
 from training.publishing.export import Plan, Trained, export, files
 from training.publishing.manifest import of_network
 from training.publishing.publish import Published, check_successor, publish
@@ -68,6 +69,8 @@ def import_network(wanted: Import) -> Published:
     manifest.origin.CopyFrom(taken)
     manifest.unknown_ground = "" if wanted.unknown_ground == "answer" else wanted.unknown_ground
     manifest.data.CopyFrom(summarize_table(known))
+    if known.data is not None:
+        describe_drift(manifest, trained, known.data.x)
     judged, notes = judge(manifest, trained, known)
     told = tell_formula(manifest, trained)
     notes = (*notes, *told.notes)

@@ -14,7 +14,8 @@ from training.explaining import ReferenceRow, median_of_columns
 from training.pipelines.importing.rows import Given, Target, read_held_out, read_training, spread
 from training.pipelines.importing.wanted import Import, ImportRefused, check_different
 from training.publishing.export import Trained
-from training.publishing.manifest import histogram, output_names, predict
+from training.publishing.histogram import histogram
+from training.publishing.manifest import output_names, predict
 from training.publishing.metrics import scores
 from training.publishing.whole_formula import WholeFormula, whole_formula
 from training.report.report import Judged
@@ -81,7 +82,7 @@ def outline(wanted: Import, kan: KAN, known: Known) -> pb.ModelManifest:
         if known.data is not None and low == high:
             feature.constant = bool(unread[place])
         elif known.data is not None:
-            feature.histogram.CopyFrom(histogram(known.data.x[:, place]))
+            feature.histogram.CopyFrom(histogram(known.data.x[:, place], len(known.names)))
         features.append(feature)
     return pb.ModelManifest(
         name=wanted.name,

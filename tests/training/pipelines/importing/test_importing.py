@@ -77,6 +77,8 @@ def test_a_pykan_network_with_its_table(folder: Path) -> None:
         column = table[feature.name]
         assert (feature.low, feature.high, feature.constant) == (column.min(), column.max(), False)
         assert sum(feature.histogram.counts) == 150
+    assert [sum(answer.counts) for answer in manifest.answers] == [150]
+    assert all(feature.attribution > 0 for feature in manifest.features[:2])
     assert [column.name for column in manifest.columns] == ["a", "b", "c"]
     assert (manifest.data.source, manifest.data.train_rows, len(manifest.data.fingerprint)) == ("fields.csv", 150, 64)
     assert (manifest.target, list(manifest.network.width), manifest.network.outside) == ("yield_", [3, 2, 1], "decay")
@@ -110,6 +112,8 @@ def test_an_efficient_kan_network_of_classes_without_a_table(folder: Path, state
     for feature in manifest.features:
         assert (feature.low, feature.high) == pytest.approx((-1, 1), abs=1e-6)
         assert not feature.HasField("histogram")
+        assert not feature.HasField("attribution")
+    assert not manifest.answers
     assert (manifest.data.source, manifest.data.train_rows, dict(manifest.metrics)) == ("", 0, {})
 
 

@@ -1,0 +1,55 @@
+"""What the service needs to see that requests or answers drift: the answers of training, and the columns that matter.
+
+Every run writes both. They cost little, because a few thousand rows tell them well enough.
+"""
+
+import torch
+
+from kan_api.v1 import manifest_pb2 as pb
+from kan_model import attribute
+from training.data.encoding import Numbers
+from training.publishing.export import Trained
+from training.publishing.histogram import histogram_of_answers
+from training.publishing.manifest import predict
+
+# The largest share of a cell of 10,000 rows is known within 1 %.
+_ANSWERED_ROWS = 10_000
+# As for [attribution]: more would change the second digit.
+_SCORED_ROWS = 1000
+
+
+def describe_drift(manifest: pb.ModelManifest, trained: Trained, x: Numbers) -> None:
+    """Write the histograms of the answers into the manifest and, where it has none, the attribution of each feature.
+
+    Args:
+        manifest: Has the features and the task.
+        trained: The network with its transforms.
+        x: ``[1 or more rows, features]``, raw: the training rows.
+    """
+    answers = predict(trained, _thinned(x, _ANSWERED_ROWS))
+    is_probability = manifest.task == pb.TASK_CLASSIFICATION
+    del manifest.answers[:]
+    manifest.answers.extend(histogram_of_answers(each, is_probability=is_probability) for each in answers.T)
+    if not any(feature.HasField("attribution") for feature in manifest.features):
+        # Inputs behind the features tell of gaps.
+        for feature, score in zip(manifest.features, _score_inputs(trained, x), strict=False):
+            feature.attribution = score
+
+
+def _score_inputs(trained: Trained, x: Numbers) -> list[float]:
+    """How much the answers depend on each input of the network; empty where its edges are not finite on the rows."""
+    if len(x) < 2:
+        return []
+    rows = torch.from_numpy(_thinned(x, _SCORED_ROWS)).to(trained.kan.layers[0].base_weight)
+    try:
+        scores = attribute(trained.kan, rows if trained.inputs is None else trained.inputs(rows)).inputs
+    except ValueError:
+        return []
+    found: list[float] = scores.tolist()
+    return found
+
+
+def _thinned(x: Numbers, most: int) -> Numbers:
+    """At most so many rows, evenly over all of them."""
+    thinned: Numbers = x[:: -(-len(x) // most)]
+    return thinned
