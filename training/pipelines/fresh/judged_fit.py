@@ -7,7 +7,7 @@ from training.data.dataset import Dataset
 from training.fitting.record import Record
 from training.publishing.export import Trained
 from training.recipe.config import Recipe
-from training.report.report import Judged
+from training.report.judged import Judged
 
 
 @dataclass(frozen=True)
