@@ -1,6 +1,6 @@
 """report.html of a version: the network, its data and its scores, as one self-contained file."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from kan_api.v1.manifest_pb2 import ModelManifest, Objective
 from training.data.encoding import Numbers
@@ -12,9 +12,10 @@ from training.report.answers_section import answers_section
 from training.report.charts import staircase
 from training.report.data_section import data_table, feature_table, origin
 from training.report.effects import compute_effects, effects_section
+from training.report.formula_section import formula_section
 from training.report.judged import Judged as Judged
 from training.report.network_section import network_section
-from training.report.page import bullets, folded, image, number, page, paragraph, section, table, verbatim
+from training.report.page import bullets, image, number, page, paragraph, section, table, verbatim
 from training.report.sentence import first_sentence
 from training.report.shown_columns import shown_columns
 from training.report.verdict import baseline_name, judge_version
@@ -58,7 +59,9 @@ def report(
         paragraph(first_sentence(manifest, judged), "verdict"),
         *answers_section(manifest, judged, effects[0].column if effects else None),
         paragraph(_about(manifest), "about"),
-        section("What it learned", [*effects_section(manifest, effects, len(columns)), *_formula(manifest, latex)]),
+        section(
+            "What it learned", [*effects_section(manifest, effects, len(columns)), *formula_section(manifest, latex)]
+        ),
         section("All scores", [_verdict(manifest), _metrics(manifest)]),
         section("The network", [bullets(notes), *network_section(manifest, trained, rows)]),
         section("How it was learned", [image(staircase(history), "loss, grid by grid")] if history else []),
@@ -115,9 +118,3 @@ def _metrics(manifest: ModelManifest) -> str:
     names = sorted({name.removeprefix(part) for part in parts for name in manifest.metrics if name.startswith(part)})
     rows = [[heads[part], *(number(manifest.metrics.get(f"{part}{name}")) for name in names)] for part in parts]
     return table(["", *map(shown_name, names)], rows)
-
-
-def _formula(manifest: ModelManifest, latex: str) -> Iterator[str]:
-    yield verbatim(manifest.formula)
-    if latex:
-        yield folded("its right-hand side as LaTeX", verbatim(latex))

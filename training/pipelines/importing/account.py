@@ -14,6 +14,7 @@ from training.errors import quoted
 from training.pipelines.importing.rows import Given, Target, read_held_out, read_training, spread
 from training.pipelines.importing.wanted import Import, ImportRefused, check_different
 from training.publishing.export import Trained
+from training.publishing.formula_details import formula_text
 from training.publishing.manifest import histogram, output_names, predict
 from training.publishing.metrics import scores
 from training.publishing.whole_formula import WholeFormula, whole_formula
@@ -148,6 +149,8 @@ def tell_formula(manifest: pb.ModelManifest, trained: Trained) -> WholeFormula:
     names = output_names(manifest.classes, manifest.target, kan.width[-1])
     found = whole_formula(trained, [feature.name for feature in manifest.features], names)
     manifest.formula = found.text
+    if found.text:
+        manifest.formula_details.CopyFrom(formula_text(found, served=True))
     splines = any(int(layer.active_edges.sum()) > len(layer.symbolic_places) for layer in kan.layers)
     # That splines are no formula need not be said; that a formula is too long, or holds infinities, has to be.
     return replace(found, notes=()) if splines and not found.text else found
