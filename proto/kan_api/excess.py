@@ -8,7 +8,7 @@ from google.protobuf.message import Message
 from kan_api.limits import MAX_MANIFEST_BYTES, MAX_NAME_CHARACTERS, MAX_TEXT_CHARACTERS, MAX_WIDTH
 from kan_api.v1.manifest_pb2 import ModelManifest, TensorSpec
 
-_TEXTS = frozenset({"recipe", "formula", "command"})
+_TEXTS = frozenset({"recipe", "formula", "command", "text", "latex"})
 
 
 def excess(manifest: ModelManifest) -> str:

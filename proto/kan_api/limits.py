@@ -12,7 +12,7 @@ MAX_MANIFEST_BYTES = 8 * 2**20
 MAX_WIDTH = 2**16
 # Longest name (of a model, column, class, tensor, …), word of a column, or time.
 MAX_NAME_CHARACTERS = 4096
-# Longest recipe, formula or command.
+# Longest recipe, formula (as text and as LaTeX) or command.
 MAX_TEXT_CHARACTERS = 2**20
 # Default of kan-serve's setting max_model_bytes, for model.onnx and its external data. Loading takes five times as much
 # memory (onnxruntime 1.32): 640 MiB. deploy/ gives a container 1,536 MiB. With grpcio, requests may take all of that

@@ -9,8 +9,8 @@ from importlib.metadata import version
 
 from service.client.client import Client
 from service.client.command.answer_table import table_lines
+from service.client.command.description import model_lines
 from service.client.command.explain.explain_command import add_explain
-from service.client.command.model_table import model_lines
 from service.client.command.predict_command import add_model_version, add_predict
 from service.client.errors import ClientError, InvalidInput, NotFound, NotPublished
 
@@ -83,7 +83,11 @@ def new_parser() -> argparse.ArgumentParser:
     models = commands.add_parser("models", parents=[common], help="list the server's models")
     models.set_defaults(run=_models)
 
-    describe = commands.add_parser("describe", parents=[common], help="list the columns that a model wants")
+    describe = commands.add_parser(
+        "describe",
+        parents=[common],
+        help="tell what a model wants and answers, how good it is, where it comes from, and its formula",
+    )
     describe.set_defaults(run=_describe)
     describe.add_argument("model", metavar="MODEL")
     add_model_version(describe)

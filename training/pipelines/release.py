@@ -18,8 +18,10 @@ from training.publishing.publication import forget, publish_once
 from training.publishing.publish import Published
 from training.publishing.verify import VerificationFailed
 from training.recipe.config import Recipe
+from training.report.judged import Judged
 from training.report.report import NAME as REPORT
-from training.report.report import Judged, report
+from training.report.report import report
+from training.steps.sklearn_baselines import fit_sklearn_baseline
 
 
 def export_graphs(
@@ -53,9 +55,14 @@ def export_graphs(
 
 def judge_on_test(dataset: Dataset, trained: Trained) -> Judged | None:
     """The finite answers to the test rows, which neither trained nor chose; None: there are none."""
-    truth, answers = dataset.y[dataset.test], predict(trained, dataset.x[dataset.test])
+    answers = predict(trained, dataset.x[dataset.test])
     answered = np.isfinite(answers).all(axis=1)
-    return Judged("test rows", truth[answered], answers[answered]) if answered.any() else None
+    if not answered.any():
+        return None
+    rows = dataset.test[answered]
+    weights = None if dataset.weights is None or not dataset.weights[rows].any() else dataset.weights[rows]
+    constant, _ = fit_sklearn_baseline("trivial", dataset)
+    return Judged("test rows", dataset.y[rows], answers[answered], constant(rows), dataset.x[rows], weights)
 
 
 def make_report(

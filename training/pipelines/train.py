@@ -1,5 +1,6 @@
 """A recipe's way from a table to a published model version."""
 
+from kan_api.v1.manifest_pb2 import Formula
 from training.data.dataset import Dataset, prepare_table
 from training.data.preparation import input_transform, new_network, output_transform
 from training.data.source import load_source
@@ -17,9 +18,10 @@ from training.pipelines.run_folder import RunError
 from training.pipelines.watcher import Watcher
 from training.publishing.drift import describe_drift
 from training.publishing.export import Trained
+from training.publishing.formula_details import formula_details
 from training.publishing.manifest import build_manifest, outline
 from training.publishing.publish import Published, check_successor
-from training.steps import StepData, finish
+from training.steps import Finished, StepData, finish
 from training.steps.fit_diagnostics import suggest_change
 from training.threads import threads_for, torch_threads
 
@@ -65,6 +67,7 @@ def _train_anew(run: Run, watcher: Watcher) -> Published:
             beside=fit.metrics,
             attribution=fit.attribution,
             tested_rows=fit.tested_rows,
+            formula_details=fit.formula_details,
         )
         describe_drift(manifest, fit.trained, fit.dataset.x[fit.dataset.train])
         page = make_report(fit.dataset, fit.trained, manifest, fit.history, fit.notes, fit.judged, fit.latex)
@@ -99,7 +102,15 @@ def _fit_and_judge(run: Run, dataset: Dataset, stop: Interruption, watcher: Watc
         formula=finished.formula,
         latex=finished.latex,
         attribution=finished.attribution,
+        formula_details=_describe_formula(dataset, finished, table),
     )
+
+
+def _describe_formula(dataset: Dataset, finished: Finished, table: StepData) -> Formula | None:
+    if (found := finished.found) is None:
+        return None
+    formula, network = (Trained(kan, table.inputs, table.outputs) for kan in (found.kan, found.splines))
+    return formula_details(dataset, found.written, formula, network, served=found.is_served)
 
 
 def _start_or_resume(run: Run, fit: KeptFit, table: StepData) -> FitState:

@@ -48,6 +48,7 @@ def build_manifest(
     beside: Mapping[str, float] | None = None,
     attribution: Sequence[float] = (),
     tested_rows: int = 0,
+    formula_details: pb.Formula | None = None,
 ) -> pb.ModelManifest:
     """The manifest without version and files, which :mod:`training.publishing.publish` fills in.
 
@@ -59,6 +60,7 @@ def build_manifest(
         beside: Further metrics by name, for example those of the baseline.
         attribution: The score of each feature, or empty.
         tested_rows: After a refit the number of rows that judged the network before it; else 0.
+        formula_details: The formula beside the network; None: there is none.
     """
     metrics, precision_loss = _metrics(dataset, exported)
     manifest = of_network(exported, precision_loss)
@@ -76,6 +78,7 @@ def build_manifest(
                 refit=tested_rows > 0,
             ),
             formula=formula,
+            formula_details=formula_details,
         )
     )
     for feature, score in zip(manifest.features, attribution, strict=False):

@@ -1,19 +1,8 @@
-"""How people read the names of metrics: the same way in the terminal, in report.html and in kan-client."""
+"""Names of metrics in the manifest; people read them by :func:`kan_api.metric_names.shown_name`."""
+
+from kan_api.metric_names import shown_name as shown_name
 
 # Of an ensemble: single members on rows that they trained on, as "member_train_r2".
 MEMBER = "member_train_"
 # The scores by which a model is judged; of these, more is better.
 EXPLAINED = ("accuracy", "deviance_explained", "r2")
-# Words of the manifest's names that are shown otherwise.
-_SHOWN = {"r2": "R²", "d2": "D²", "rmse": "RMSE", "mae": "MAE"}
-
-
-def shown_name(metric: str) -> str:
-    """The name for people: "R²" for "r2", "log loss" for "log_loss", "MAE of sales_eur" for "mae_of_sales_eur".
-
-    Args:
-        metric: The name in the manifest without the part, such as "rmse" of "test_rmse".
-    """
-    name, of, target = metric.partition("_of_")
-    shown = " ".join(_SHOWN.get(word, word) for word in name.split("_"))
-    return f"{shown} of {target}" if of else shown

@@ -21,11 +21,15 @@ class WholeFormula:
         text: Plain text; empty if there is no formula of the whole network.
         latex: The right-hand sides as LaTeX, without dollar signs.
         notes: Remarks on the formula, or why there is none.
+        sides: The right-hand sides as plain text, one for each output.
+        latex_sides: The same as LaTeX.
     """
 
     text: str
     latex: str
     notes: tuple[str, ...]
+    sides: tuple[str, ...] = ()
+    latex_sides: tuple[str, ...] = ()
 
 
 def whole_formula(trained: Trained, features: Sequence[str], outputs: Sequence[str]) -> WholeFormula:
@@ -49,4 +53,4 @@ def whole_formula(trained: Trained, features: Sequence[str], outputs: Sequence[s
     except ValueError as error:
         return WholeFormula("", "", (f"no formula of the whole network: {error}",))
     text = "\n".join(f"{name} = {text}" for name, text in zip(outputs, found.text, strict=True))
-    return WholeFormula(text, "\n".join(found.latex), found.notes)
+    return WholeFormula(text, "\n".join(found.latex), found.notes, found.text, found.latex)

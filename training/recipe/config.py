@@ -13,6 +13,7 @@ from training.recipe.fit_sections import (
     BaselineSection,
     EnsembleSection,
     FitSection,
+    FormulaSection,
     PruneSection,
     SearchSection,
     SparsifySection,
@@ -43,6 +44,7 @@ _FRESH_ONLY = frozenset(
         "sparsify",
         "prune",
         "symbolic",
+        "formula",
         "attribution",
         "baseline",
     }
@@ -65,6 +67,7 @@ class _Document(Section):
     sparsify: SparsifySection | None = None
     prune: PruneSection | None = None
     symbolic: SymbolicSection | None = None
+    formula: FormulaSection | None = None
     attribution: AttributionSection | None = None
     baseline: BaselineSection | None = None
     lowering: LoweringSection = LoweringSection()
@@ -93,6 +96,8 @@ class _Document(Section):
         if self.ensemble is not None and self.ensemble.refit and (self.prune or self.symbolic):
             fault = "[prune]" if self.prune is not None else "[symbolic]"
             raise ValueError(f"[ensemble] refit: not with {fault}, which needs rows that the network did not train on")
+        if self.formula is not None and self.symbolic is None:
+            raise ValueError("[formula]: only with [symbolic], whose keys say which functions are tried on the edges")
         if self.search is not None and self.ensemble is None:
             raise ValueError("[search]: only with [ensemble]; the members' out-of-fold answers compare the candidates")
         if self.task.objective != "squared_error" and self.fit.optimizer == "levenberg-marquardt":

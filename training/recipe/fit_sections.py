@@ -146,6 +146,16 @@ class SymbolicSection(Section):
         return self
 
 
+class FormulaSection(Section):
+    """[formula]: what becomes of the formula of the whole network that [symbolic] finds.
+
+    With the section the formula is told beside the network with splines, which is published, however much worse the
+    formula is. With `serve` the formula is published in place of the network.
+    """
+
+    serve: bool = False
+
+
 class AttributionSection(Section):
     """[attribution]: how many of the most important inputs, and of the strongest pairs of inputs, are reported."""
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from training.fitting.record import Record
+from training.report.class_scores import Calibration
 
 Values = NDArray[np.float64]
 
@@ -104,13 +105,17 @@ def confusion(classes: Sequence[str], truth: NDArray[np.int64], answers: NDArray
     return figure
 
 
-def residuals(name: str, truth: Values, answers: Values) -> Figure:
-    """Answer − truth plotted against the truth, and a histogram of these differences.
+def predicted_against_true(
+    name: str, truth: Values, answers: Values, constant: float | None = None, *, is_log: bool = False
+) -> Figure:
+    """The answers plotted against the truth, and a histogram of their differences.
 
     Args:
         name: Name of the target.
         truth: ``[rows]``, in the target's unit.
         answers: ``[rows]``, in the target's unit.
+        constant: The answer of the trivial baseline, drawn as a line; None: not known.
+        is_log: Draw logarithmic axes, if all numbers are above 0.
 
     Raises:
         ValueError: no rows, arrays of different lengths, or a number that is not finite.
@@ -119,14 +124,49 @@ def residuals(name: str, truth: Values, answers: Values) -> Figure:
     if not (np.isfinite(truth).all() and np.isfinite(answers).all()):
         raise ValueError("truth or answers hold NaN or an infinity; wanted finite numbers")
     some = np.unique(np.linspace(0, len(truth) - 1, _MOST_POINTS).astype(int))
-    figure = Figure(figsize=(7.2, 3.8), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(4, 1))
-    left.axhline(0, color="0.6", linewidth=0.8)
-    left.plot(truth[some], (answers - truth)[some], ".", color=_VALIDATION_COLOUR, alpha=0.5, markersize=4)
+    figure = Figure(figsize=(7.2, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    alpha = 0.5 if len(some) < 1000 else 0.25
+    left.plot(truth[some], answers[some], ".", color=_VALIDATION_COLOUR, alpha=alpha, markersize=4)
+    ends = [min(truth.min(), answers.min()), max(truth.max(), answers.max())]
+    left.plot(ends, ends, color="0.3", linewidth=0.9, label="answer = truth")
+    if constant is not None:
+        left.axhline(constant, color="#b3261e", linestyle="--", linewidth=0.9, label="one number alone")
     left.set_xlabel(f"true {name}", parse_math=False)
-    left.set_ylabel("answer − truth")
-    right.stairs(*np.histogram(answers - truth, bins=40), orientation="horizontal", fill=True, color="0.6")
-    right.set_xlabel("rows")
+    left.set_ylabel("answer")
+    if is_log and ends[0] > 0:
+        left.set(xscale="log", yscale="log")
+    left.legend(frameon=False, fontsize=8)
+    unit = np.abs(truth) if is_log and ends[0] > 0 else 1.0
+    off = (answers - truth) / unit
+    # Few rows that are far off would leave the others one bar.
+    wide = 1.5 * float(np.quantile(np.abs(off), 0.98)) or float(np.abs(off).max()) or 1.0
+    bins = np.linspace(-wide, wide, 41)
+    right.hist(np.clip(off, -wide, wide), bins=bins, color="0.6")
+    right.set_xlabel("answer / truth − 1" if is_log else "answer − truth")
+    right.set_ylabel("rows; at the ends also those beyond", fontsize=8)
+    return figure
+
+
+def calibration_curve(found: Calibration, what: str, share: float | None) -> Figure:
+    """The share of rows where a probability came true, by the probability; the bars below are the rows of each bin.
+
+    Args:
+        found: The curve.
+        what: What the probability is of.
+        share: What always answering the class frequencies gives, a point on the diagonal; None: not drawn.
+    """
+    figure = Figure(figsize=(4.6, 4.2), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+    upper.plot([0, 1], [0, 1], color="0.6", linewidth=0.9, label="perfect")
+    upper.plot(found.told, found.found, "o-", color=_VALIDATION_COLOUR, markersize=4, label="found")
+    if share is not None:
+        upper.plot(share, share, "s", color="#b3261e", label="the class frequencies alone")
+    upper.set(ylabel="came true", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    upper.legend(frameon=False, fontsize=8)
+    lower.bar(found.told, found.rows, 0.02, color="0.6")
+    lower.set_ylabel("rows")
+    lower.set_xlabel(what, parse_math=False)
     return figure
 
 

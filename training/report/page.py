@@ -13,6 +13,7 @@ _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
+.verdict { font-size: 1.2rem; margin: .6rem 0 1rem; }
 .about { color: #666; margin-top: .2rem; }
 table { border-collapse: collapse; margin: 1rem 0; } td, th { text-align: left; padding: .15rem 1.2rem .15rem 0; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }

@@ -1,33 +1,26 @@
 """report.html of a version: the network, its data and its scores, as one self-contained file."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-import torch
-from torch import Tensor
-
-from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, Feature, ModelManifest, Objective
-from kan_model import KAN
-from kan_model.analysis.edge_values import edge_values
-from kan_model.plot import diagram, edge_detail
+from kan_api.v1.manifest_pb2 import ModelManifest, Objective
 from training.data.encoding import Numbers
-from training.data.split import RowNumbers
 from training.fitting.record import Record
 from training.publishing.export import Trained
-from training.publishing.manifest import BASELINES, BEFORE, input_names, output_names
+from training.publishing.manifest import BASELINES, BEFORE
 from training.publishing.metric_names import shown_name
-from training.report.charts import confusion, residuals, staircase
-from training.report.page import bullets, folded, image, number, page, paragraph, section, table, verbatim
+from training.report.answers_section import answers_section
+from training.report.charts import staircase
+from training.report.data_section import data_table, feature_table, origin
+from training.report.effects import compute_effects, effects_section
+from training.report.formula_section import formula_section
+from training.report.judged import Judged as Judged
+from training.report.network_section import network_section
+from training.report.page import bullets, image, number, page, paragraph, section, table, verbatim
+from training.report.sentence import first_sentence
+from training.report.shown_columns import shown_columns
 from training.report.verdict import baseline_name, judge_version
 
 NAME = "report.html"
-# Limits that fit the width of the page.
-_MOST_CURVES, _MOST_EDGES = 16, 4
-_MOST_FEATURES = 200
-# Rows over which curves are drawn.
-_ROWS = 1000
-# Rows whose edges are in memory at once.
-_EDGE_ROWS = 64
 # Prefixes of the names of metrics, and the heading of their column.
 _PARTS = {
     "train_": "training rows",
@@ -36,21 +29,6 @@ _PARTS = {
     BEFORE: "test rows, the version before",
 }
 _PARTS_OF_REFIT = {"validation_": "the same rows, each out of its fold", "test_": "test rows, the fit before the refit"}
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Answers to rows with known true values.
-
-    Attributes:
-        which: Name of these rows on the page, such as "test rows".
-        truth: The true values: int64 ``[rows]`` classes, or ``[rows, targets]`` in raw units.
-        answers: ``[rows, outputs]``: probabilities, or raw predictions; finite.
-    """
-
-    which: str
-    truth: Numbers | RowNumbers
-    answers: Numbers
 
 
 def report(
@@ -75,14 +53,21 @@ def report(
         latex: The manifest's formula as LaTeX, to be copied.
     """
     title = f"{manifest.name}: {manifest.target or ', '.join(manifest.targets) or 'classes'}"
+    columns = shown_columns(manifest, trained, rows)
+    effects = compute_effects(trained, rows, columns)
     parts = [
+        paragraph(first_sentence(manifest, judged), "verdict"),
+        *answers_section(manifest, judged, effects[0].column if effects else None),
         paragraph(_about(manifest), "about"),
-        section("How well it does", [_verdict(manifest), _metrics(manifest), *_answers(manifest, judged)]),
-        section("What it learned", [*_formula(manifest, latex), bullets(notes), *_network(manifest, trained, rows)]),
+        section(
+            "What it learned", [*effects_section(manifest, effects, len(columns)), *formula_section(manifest, latex)]
+        ),
+        section("All scores", [_verdict(manifest), _metrics(manifest)]),
+        section("The network", [bullets(notes), *network_section(manifest, trained, rows)]),
         section("How it was learned", [image(staircase(history), "loss, grid by grid")] if history else []),
-        section("The data", [_data(manifest), _features(manifest)]),
+        section("The data", [data_table(manifest), feature_table(manifest)]),
         section("The recipe", [verbatim(manifest.recipe)]),
-        section("Where it comes from", _origin(manifest) if manifest.HasField("origin") else []),
+        section("Where it comes from", origin(manifest) if manifest.HasField("origin") else []),
     ]
     return page(title, parts)
 
@@ -133,110 +118,3 @@ def _metrics(manifest: ModelManifest) -> str:
     names = sorted({name.removeprefix(part) for part in parts for name in manifest.metrics if name.startswith(part)})
     rows = [[heads[part], *(number(manifest.metrics.get(f"{part}{name}")) for name in names)] for part in parts]
     return table(["", *map(shown_name, names)], rows)
-
-
-def _answers(manifest: ModelManifest, judged: Judged | None) -> Iterator[str]:
-    if judged is None:
-        return
-    truth, answers = judged.truth, judged.answers
-    yield paragraph(f"Answers to {len(truth):,} {judged.which}:")
-    if manifest.task == TASK_CLASSIFICATION:
-        picture = confusion(manifest.classes, truth.astype("int64"), answers.argmax(axis=1))
-        yield image(picture, "confusion matrix")
-    else:
-        for place, name in enumerate(manifest.targets or [manifest.target]):
-            yield image(residuals(name, truth[:, place].astype("float64"), answers[:, place]), "residuals")
-
-
-def _network(manifest: ModelManifest, trained: Trained, raw: Numbers) -> Iterator[str]:
-    """The diagram, and the four strongest edges of the first layer."""
-    kan = trained.kan
-    x = torch.from_numpy(raw[:: max(1, len(raw) // _ROWS)])
-    given = (x if trained.inputs is None else trained.inputs(x)).to(kan.dtype)
-    rows = _answered_rows(kan, given)
-    if len(rows) < 2:
-        yield paragraph(f"No pictures: the network has no answer to {len(given) - len(rows)} of {len(given)} rows.")
-        return
-    names = input_names(manifest)
-    outputs = output_names(manifest.classes, manifest.target, kan.width[-1], manifest.targets)
-    yield image(diagram(kan, rows, names=names, outputs=outputs, most_curves=_MOST_CURVES), "the network")
-    with torch.no_grad():
-        values = next(edge_values(kan, rows))
-    # A constant edge gets no picture. It is found by its range, because rounding can give it a standard deviation.
-    strength = torch.where(values.amax(dim=0) > values.amin(dim=0), values.std(dim=0), 0.0)
-    for place in strength.flatten().argsort(descending=True)[:_MOST_EDGES].tolist():
-        output, input_ = divmod(place, kan.width[0])
-        if strength[output, input_] > 0:
-            # In a network of one layer the edges feed the outputs.
-            fed = outputs[output] if len(kan.layers) == 1 else f"node {output}"
-            title, axis = f"{names[input_]} to {fed}", f"{names[input_]}, as the network reads it"
-            figure = edge_detail(kan, rows, 0, output, input_, name=axis, title=title)
-            yield image(figure, f"edge from {title}", "half")
-
-
-def _formula(manifest: ModelManifest, latex: str) -> Iterator[str]:
-    yield verbatim(manifest.formula)
-    if latex:
-        yield folded("its right-hand side as LaTeX", verbatim(latex))
-
-
-def _answered_rows(kan: KAN, rows: Tensor) -> Tensor:
-    """The rows for which every edge is finite: a logarithm is not for arguments below 0."""
-    kept = torch.isfinite(rows).all(dim=1)
-    with torch.no_grad():
-        for x, some in zip(torch.split(rows, _EDGE_ROWS), torch.split(kept, _EDGE_ROWS), strict=True):
-            for layer in kan.layers:
-                some &= torch.isfinite(layer.edge_outputs(x)).flatten(1).all(dim=1)
-                x = layer(x)
-            some &= torch.isfinite(x).all(dim=1)
-    return rows[kept]
-
-
-def _data(manifest: ModelManifest) -> str:
-    data = manifest.data
-    counts = {
-        "rows that trained": data.train_rows,
-        "rows that chose the network": data.validation_rows,
-        "of these, rows that tested the fit before the refit" if data.refit else "rows that tested it": data.test_rows,
-        "rows left out": data.dropped_rows,
-    }
-    # For an imported network a count of 0 means that it is not known; after a refit out-of-fold answers have chosen.
-    shown = {name: count for name, count in counts.items() if count or not (manifest.HasField("origin") or data.refit)}
-    text = ""
-    if data.source:
-        rows = [["table", data.source], *([name, f"{count:,}"] for name, count in shown.items())]
-        rows += [["rows count by column", manifest.objective.weights]] if manifest.objective.weights else []
-        text = table([], [*rows, ["fingerprint", data.fingerprint]], numbers=False)
-    if not data.train_rows:
-        text += paragraph("The rows that trained it are not known; the ranges below are those of its first grids.")
-    return text
-
-
-def _features(manifest: ModelManifest) -> str:
-    features = manifest.features[:_MOST_FEATURES]
-    rows = [[feature.name, number(feature.low), number(feature.high), _remark(feature)] for feature in features]
-    head = ["feature", "lowest", "highest", ""]
-    if any(feature.HasField("attribution") for feature in features):
-        head.append("attribution")
-        for feature, row in zip(features, rows, strict=True):
-            row.append(number(feature.attribution))
-    more = len(manifest.features) - len(features)
-    return table(head, rows) + (paragraph(f"and {more:,} more") if more else "")
-
-
-def _remark(feature: Feature) -> str:
-    if feature.constant:
-        return "constant"
-    if not feature.HasField("imputed"):
-        return ""
-    told = ", and the network is told" if feature.has_gap_input else ""
-    return f"{number(feature.imputed)} where missing{told}"
-
-
-def _origin(manifest: ModelManifest) -> Iterator[str]:
-    origin = manifest.origin
-    yield paragraph(f"{origin.kind} trained it; its files do not tell how. The files were:")
-    rows = [[file.name, f"{file.size_bytes:,}", file.sha256] for file in origin.files]
-    yield table(["file", "bytes", "sha256"], rows, numbers=False)
-    yield paragraph("Imported by:")
-    yield verbatim(origin.command)

@@ -73,9 +73,24 @@ def _network(published: Published) -> Iterator[str]:
     if longer := sum(len(line) > _MOST_CHARACTERS for line in lines):
         several = f"{longer} more: " if longer < len(lines) else ""
         yield f"  formula   {several}too long to be shown here; see {published.folder / REPORT}"
+    yield from _formula_errors(manifest)
     shape = ", ".join(map(str, network.width))
     grid = f"input grid {network.grid_size}, degree {network.degree}"
     yield f"  network   [{shape}], {grid}, {network.parameters} parameters"
+
+
+def _formula_errors(manifest: ModelManifest) -> Iterator[str]:
+    """The error of the formula beside that of the network of splines."""
+    details = manifest.formula_details
+    if not details.formula_metrics:
+        return
+    name = "log_loss" if "test_log_loss" in details.formula_metrics else "rmse"
+    ours, theirs = (each.get(f"test_{name}") for each in (details.formula_metrics, details.network_metrics))
+    if ours is None or theirs is None:
+        return
+    close = f"; R² {min(details.r2_to_network):.4f} against the network" if details.r2_to_network else ""
+    served = "served" if details.served else "told in report.html and manifest.json"
+    yield f"  formula   {served}: {shown_name(name)} {ours:.4g} on the test rows, the network {theirs:.4g}{close}"
 
 
 def _graph(published: Published, precision: str = "") -> Iterator[str]:

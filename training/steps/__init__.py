@@ -21,13 +21,13 @@ def finish(kan: KAN, recipe: Recipe, table: StepData, check: Check, on_message: 
 
     Args:
         kan: The fitted network; it is left as it is.
-        recipe: With or without [prune], [symbolic], [attribution] and [baseline].
+        recipe: With or without [prune], [symbolic], [formula], [attribution] and [baseline].
         table: Training rows say what may go and what a formula has to meet, validation rows choose.
         check: Called often; it may raise to end the work.
         on_message: Called with a line when something begins that takes its time.
 
     Raises:
-        StepFailed: nothing would be left, no MLP of this size.
+        StepFailed: nothing would be left, no MLP of this size, no formula where it shall be served.
     """
     done = Finished(kan)
     if recipe.prune is not None:
@@ -35,7 +35,7 @@ def finish(kan: KAN, recipe: Recipe, table: StepData, check: Check, on_message: 
         done = prune_network(done, recipe.prune, recipe.fit, table, check)
         check()
     if recipe.symbolic is not None:
-        done = find_formulas(done, recipe.symbolic, recipe.prune, table, check, on_message)
+        done = find_formulas(done, recipe.symbolic, recipe.formula, recipe.prune, table, check, on_message)
         check()
     if recipe.attribution is not None:
         done = add_attribution(done, recipe.attribution, table)

@@ -15,6 +15,7 @@ from training.data.samples import Samples
 from training.errors import TrainingError
 from training.fitting.evaluation import answers
 from training.fitting.record import Record
+from training.publishing.whole_formula import WholeFormula
 
 Check = Callable[[], None]
 OnMessage = Callable[[str], None]
@@ -25,14 +26,32 @@ class StepFailed(TrainingError):
 
 
 @dataclass(frozen=True)
+class FoundFormula:
+    """A formula beside the network that it was fitted to.
+
+    Attributes:
+        written: The formula, in raw units.
+        kan: The network that is the formula: all its edges are symbolic.
+        splines: The network before.
+        is_served: Whether ``kan`` is the network to publish.
+    """
+
+    written: WholeFormula
+    kan: KAN
+    splines: KAN
+    is_served: bool
+
+
+@dataclass(frozen=True)
 class Finished:
     """The network after all steps.
 
     Attributes:
         kan: The network to publish.
         notes: A sentence or two on each step, for people.
-        formula: One line an output, in raw units; empty where there is none.
+        formula: Of the network to publish, one line an output, in raw units; empty where there is none.
         latex: The same as LaTeX, the right-hand sides.
+        found: The formula of the whole network and both networks, also if it is not the one to publish; None: none.
         history: Of the fits of these steps.
         metrics: Of what was trained beside it, by name.
         attribution: How much the answers depend on each input; empty where nobody asked.
@@ -42,6 +61,7 @@ class Finished:
     notes: tuple[str, ...] = ()
     formula: str = ""
     latex: str = ""
+    found: FoundFormula | None = None
     history: tuple[Record, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
     attribution: tuple[float, ...] = ()

@@ -13,10 +13,10 @@ from kan_model.network.functions import FUNCTIONS
 from training.fitting.fit import fit_module
 from training.publishing.export import Trained
 from training.publishing.whole_formula import WholeFormula, whole_formula
-from training.recipe.fit_sections import FitSection, PruneSection, SymbolicSection
+from training.recipe.fit_sections import FitSection, FormulaSection, PruneSection, SymbolicSection
 from training.steps.gate import decline, find_silence
 from training.steps.pruning import cut
-from training.steps.state import Check, Finished, OnMessage, StepData, StepFailed, validation_loss
+from training.steps.state import Check, Finished, FoundFormula, OnMessage, StepData, StepFailed, validation_loss
 
 # Splines that are named in a note.
 _MOST_NAMED = 6
@@ -25,6 +25,7 @@ _MOST_NAMED = 6
 def find_formulas(
     done: Finished,
     section: SymbolicSection,
+    formula: FormulaSection | None,
     pruning: PruneSection | None,
     table: StepData,
     check: Check,
@@ -33,23 +34,30 @@ def find_formulas(
     """With formulas where they come close, and without what matters little beside them, where edges may go.
 
     A network that has no answer to some row, or is worse than the section allows, is dropped for the last one before.
+    With [formula] the recipe says which network stays, however much worse the formula is.
+
+    Raises:
+        StepFailed: the formula shall be served, and there is none of the whole network.
     """
     kan, edges, notes = _fix_formulas(done.kan, section, table, check, on_message)
     if not any(edge.fixed for edge in edges):
+        _refuse_to_serve(formula, edges, notes)
         text = f"symbolic: no function meets any of {len(edges)} edges with R² {section.min_r2:g}; all stay splines"
         return replace(done, notes=(*done.notes, *(notes or [text])))
     kan, dropped = _refit_constants(kan, section.constants_steps, table, check)
     notes += dropped
     before = validation_loss(done.kan, table)
-    if declined := decline(kan, before, section.max_loss_increase, table):
-        formulas = sum(edge.fixed for edge in edges)
-        text = f"warning   no formulas: {formulas} of {len(edges)} edges would be formulas, {declined}"
-        return replace(done, notes=(*done.notes, *notes, text))
+    declined = decline(kan, before, section.max_loss_increase, table)
+    if declined and formula is None:
+        of_all = f"{sum(edge.fixed for edge in edges)} of {len(edges)} edges would be formulas"
+        text = f"warning   no formulas: {of_all}, {declined}"
+        return _keep_splines(done, kan, edges, [*notes, text], table)
     # Noise that a spline had learned is no function's, and next to nothing once the formulas fit.
     if pruning is not None and (smaller := cut(kan, pruning, table)).removed_edges:
-        smaller_kan, dropped, declined = _fit_smaller(smaller, before, section, table, check)
-        if declined:
-            notes.append(f"formulas not pruned: {smaller.left_edges} edges would be left, {declined}")
+        allowed = validation_loss(kan, table) if declined else before
+        smaller_kan, dropped, flaw = _fit_smaller(smaller, allowed, section, table, check)
+        if flaw:
+            notes.append(f"formulas not pruned: {smaller.left_edges} edges would be left, {flaw}")
         else:
             kan, notes = smaller_kan, [*notes, *dropped]
             edges = [_renumber(edge, smaller) for edge in edges if smaller.edges[edge.layer][edge.output, edge.input]]
@@ -61,11 +69,39 @@ def find_formulas(
     if limited := _list_limited_functions(kan):
         notes.append(f"{', '.join(limited)}: rows outside the training ranges may be answered with NaN")
     if splines:
+        _refuse_to_serve(formula, edges, notes)
         notes += [_describe_splines(splines), "no formula of the whole network: it has splines"]
-        return replace(done, kan=kan, notes=(*done.notes, *notes))
-    found = _write_formula(kan, table)
-    notes = [*done.notes, *notes, *found.notes]
-    return replace(done, kan=kan, notes=tuple(notes), formula=found.text, latex=found.latex)
+        return replace(done, kan=done.kan if formula else kan, notes=(*done.notes, *notes))
+    if formula is not None and not formula.serve:
+        return _keep_splines(done, kan, edges, [*notes, "formula: told beside the network, which stays"], table)
+    written = _write_formula(kan, table)
+    if formula is not None and not written.text:
+        raise StepFailed(f"[formula] serve = true: {'; '.join(written.notes)}")
+    found = FoundFormula(written, kan, done.kan, is_served=True) if written.text else None
+    notes = [*done.notes, *notes, *written.notes]
+    return replace(done, kan=kan, notes=tuple(notes), formula=written.text, latex=written.latex, found=found)
+
+
+def _keep_splines(
+    done: Finished, kan: KAN, edges: Sequence[EdgeReport], notes: Sequence[str], table: StepData
+) -> Finished:
+    """The network as it was, with the formula of the other one beside it, if that is a formula as a whole."""
+    written = _write_formula(kan, table) if all(edge.fixed for edge in edges) else None
+    found = FoundFormula(written, kan, done.kan, is_served=False) if written and written.text else None
+    more = written.notes if written and not written.text else ()
+    return replace(done, notes=(*done.notes, *notes, *more), found=found)
+
+
+def _refuse_to_serve(formula: FormulaSection | None, edges: Sequence[EdgeReport], notes: Sequence[str]) -> None:
+    """Raise if the formula shall be served although some edges stay splines."""
+    if formula is not None and formula.serve:
+        splines = [edge for edge in edges if not edge.fixed]
+        message = (
+            "[formula] serve = true: there is no formula of the whole network, so nothing is published; "
+            f"{len(splines)} of {len(edges)} edges stay splines. Lower [symbolic] min_r2, allow more functions, use "
+            "fewer hidden nodes, or leave out serve; then continue with --resume"
+        )
+        raise StepFailed("\n  ".join([message, _describe_splines(splines), *notes]))
 
 
 def _fit_smaller(

@@ -74,7 +74,7 @@ def test_a_version_answers_all_targets_in_order(tmp_path: Path) -> None:
     assert list(manifest.outputs[0].shape) == [-1, 2]
     assert column_names(manifest, all_probabilities=False) == ["far", "near"]
     assert list(pd.read_csv(tmp_path / "run" / "held_out.csv").columns) == ["a", "b", "far", "near"]
-    assert (published.folder / "report.html").read_bytes().count(b'alt="residuals"') == 2
+    assert (published.folder / "report.html").read_bytes().count(b'alt="predicted and true') == 2
     lines = of_run(published, tmp_path).splitlines()
     assert any(line.startswith("  far: MAE ") for line in lines)
     assert "_of_" not in "".join(lines)

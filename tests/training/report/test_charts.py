@@ -9,7 +9,8 @@ from matplotlib.text import Text
 from sklearn.metrics import confusion_matrix
 
 from training.fitting.record import Record
-from training.report.charts import confusion, residuals, staircase
+from training.report.charts import calibration_curve, confusion, predicted_against_true, staircase
+from training.report.class_scores import Calibration
 
 
 def _texts(figure: Figure) -> list[str]:
@@ -68,16 +69,31 @@ def test_of_many_classes_those_with_most_mistakes_are_shown() -> None:
     assert any("30 more are not shown" in text for text in texts)
 
 
-def test_residuals_are_answer_less_truth() -> None:
-    """Each point, and each row in the histogram."""
+@pytest.mark.parametrize("is_log", [False, True])
+def test_answers_against_the_truth(is_log: bool) -> None:
+    """Each point, the constant answer, and each row in the histogram of differences."""
     random = np.random.default_rng(0)
     truth = random.normal(size=200)
-    answers = truth + random.normal(size=200)
-    left, right = residuals("m/s $", truth, answers).axes
-    points = left.get_lines()[1]
+    truth = np.exp(truth) if is_log else truth
+    answers = truth * random.uniform(0.5, 2, size=200)
+    left, right = predicted_against_true("m/s $", truth, answers, 0.5, is_log=is_log).axes
+    points, _, constant = left.get_lines()
     np.testing.assert_allclose(np.asarray(points.get_xdata()), truth)
-    np.testing.assert_allclose(np.asarray(points.get_ydata()), answers - truth)
-    assert right.patches[0].get_data().values.sum() == 200  # type: ignore[attr-defined]
+    np.testing.assert_allclose(np.asarray(points.get_ydata()), answers)
+    assert set(np.asarray(constant.get_ydata())) == {0.5}
+    assert left.get_xscale() == ("log" if is_log else "linear")
+    assert sum(bar.get_height() for bar in right.patches) == 200  # type: ignore[attr-defined]
+
+
+def test_a_calibration_curve_shows_what_it_is_given() -> None:
+    """The points of the curve, and what the class frequencies give."""
+    found = Calibration(np.array([0.1, 0.8]), np.array([0.2, 0.7]), np.array([10, 12]), 0.1)
+    upper, lower = calibration_curve(found, "probability of $a$", 0.3).axes
+    _, curve, alone = upper.get_lines()
+    assert np.asarray(curve.get_xdata()).tolist() == [0.1, 0.8]
+    assert np.asarray(curve.get_ydata()).tolist() == [0.2, 0.7]
+    assert np.asarray(alone.get_xydata()).tolist() == [[0.3, 0.3]]
+    assert [bar.get_height() for bar in lower.patches] == [10, 12]  # type: ignore[attr-defined]
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:
@@ -86,10 +102,10 @@ def test_what_cannot_be_drawn_is_refused() -> None:
     with pytest.raises(ValueError, match="history is empty"):
         staircase([])
     with pytest.raises(ValueError, match="1 or more"):
-        residuals("y", none, none)
+        predicted_against_true("y", none, none)
     with pytest.raises(ValueError, match=r"\(1,\), .*\(2,\)"):
-        residuals("y", one, two)
+        predicted_against_true("y", one, two)
     with pytest.raises(ValueError, match="NaN or an infinity"):
-        residuals("y", two, np.array([0, np.nan]))
+        predicted_against_true("y", two, np.array([0, np.nan]))
     with pytest.raises(ValueError, match="numbered up to 2"):
         confusion(["a", "b"], np.array([0, 1]), np.array([0, 2]))

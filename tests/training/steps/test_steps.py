@@ -82,6 +82,8 @@ def steps(state: FitState, recipe: Recipe, table: StepData) -> Iterator[FitState
         ("[symbolic]\nfunctions = []", "[symbolic]: functions is empty"),
         ('[symbolic]\nfunctions = ["sin", "sine"]', '[symbolic]: functions has "sine"; wanted some of x, x^2,'),
         ('[symbolic]\nfunctions = "sin"', '[symbolic] functions = "sin": wanted a list'),
+        ("[formula]\nserve = true", "[formula]: only with [symbolic]"),
+        ("[symbolic]\n[formula]\nserve = 1", "[formula] serve = 1: wanted true or false"),
         ("[symbolik]\n", 'unknown section or key "symbolik"; did you mean symbolic?'),
     ],
 )

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from kan_api.v1.manifest_pb2 import Formula
 from training.data.dataset import Dataset
 from training.fitting.record import Record
 from training.publishing.export import Trained
 from training.recipe.config import Recipe
-from training.report.report import Judged
+from training.report.judged import Judged
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class JudgedFit:
         latex: The same as LaTeX.
         attribution: The score of each feature, or empty.
         tested_rows: After a refit the number of rows that judged the network before it; else 0.
+        formula_details: The formula beside the network, also if it is not the one to publish; None: there is none.
     """
 
     dataset: Dataset
@@ -40,3 +42,4 @@ class JudgedFit:
     latex: str = ""
     attribution: tuple[float, ...] = ()
     tested_rows: int = 0
+    formula_details: Formula | None = None

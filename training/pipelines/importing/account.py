@@ -9,16 +9,18 @@ from kan_api.v1 import manifest_pb2 as pb
 from kan_model import KAN
 from training.data.encoding import Numbers
 from training.data.objective.loss_function import Task
+from training.data.split import RowNumbers
 from training.errors import quoted
 from training.explaining import ReferenceRow, median_of_columns
 from training.pipelines.importing.rows import Given, Target, read_held_out, read_training, spread
 from training.pipelines.importing.wanted import Import, ImportRefused, check_different
 from training.publishing.export import Trained
+from training.publishing.formula_details import formula_text
 from training.publishing.histogram import histogram
 from training.publishing.manifest import output_names, predict
 from training.publishing.metrics import scores
 from training.publishing.whole_formula import WholeFormula, whole_formula
-from training.report.report import Judged
+from training.report.judged import Judged
 
 # Where no table tells the shape of the curves.
 _SPREAD_ROWS = 1000
@@ -135,8 +137,18 @@ def judge(manifest: pb.ModelManifest, trained: Trained, known: Known) -> tuple[J
             continue
         for name, value in scores(task, given.truth, answers).items():
             manifest.metrics[f"{part}_{name}"] = value
-        judged = Judged(which, given.truth, answers)
+        trivial = (
+            None if known.data is None or known.data.truth is None else _answer_constant(known.data.truth, answers)
+        )
+        judged = Judged(which, given.truth, answers, trivial, given.x)
     return judged, tuple(notes)
+
+
+def _answer_constant(truth: Numbers | RowNumbers, answers: Numbers) -> Numbers:
+    """The mean, or the class frequencies, of the training rows, as the answer to each row."""
+    if truth.ndim == 1:
+        return np.tile(np.bincount(truth.astype(np.int64), minlength=answers.shape[1]) / len(truth), (len(answers), 1))
+    return np.tile(truth.mean(axis=0), (len(answers), 1))
 
 
 def tell_formula(manifest: pb.ModelManifest, trained: Trained) -> WholeFormula:
@@ -145,6 +157,8 @@ def tell_formula(manifest: pb.ModelManifest, trained: Trained) -> WholeFormula:
     names = output_names(manifest.classes, manifest.target, kan.width[-1])
     found = whole_formula(trained, [feature.name for feature in manifest.features], names)
     manifest.formula = found.text
+    if found.text:
+        manifest.formula_details.CopyFrom(formula_text(found, served=True))
     splines = any(int(layer.active_edges.sum()) > len(layer.symbolic_places) for layer in kan.layers)
     # That splines are no formula need not be said; that a formula is too long, or holds infinities, has to be.
     return replace(found, notes=()) if splines and not found.text else found

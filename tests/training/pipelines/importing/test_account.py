@@ -97,23 +97,23 @@ def test_the_report_tells_where_it_comes_from(kinds: Path) -> None:
         origin.files[0].sha256,
         origin.command,
         "Trained by efficient-kan, imported",
-        "Answers to 40 test rows",
+        "40 test rows; always answering",
     ):
         assert text in page
     for value in published.manifest.metrics.values():
         assert f"{value:.5g}" in page
     for text in ("The recipe", "How it was learned", "rows that chose", "rows left out"):
         assert text not in page
-    # Confusion matrix, diagram, four edges.
-    assert page.count("data:image/png;base64,") == 6
-    assert len(re.findall("(?:src|href)=", page)) == 6
+    # Calibration, confusion matrix, effects, diagram, four edges.
+    assert page.count("data:image/png;base64,") == 8
+    assert len(re.findall("(?:src|href)=", page)) == 8
 
 
 def test_without_a_table_there_are_curves_and_no_numbers(kinds: Path) -> None:
     """Over the grids, which the page says; neither metrics nor rows nor a fingerprint."""
     published = _import_kinds()
     page, manifest = _page(published), published.manifest
-    assert page.count("data:image/png;base64,") == 5
+    assert page.count("data:image/png;base64,") == 6
     assert "curves are drawn over rows spread evenly over the network" in page
     assert "Not measured" in page
     assert "fingerprint" not in page
@@ -180,7 +180,7 @@ def test_rows_without_an_answer_are_said_and_not_scored(folder: Path, capsys: py
     assert dict(manifest.metrics) == {}
     page = Path("models/law/1/report.html").read_text()
     assert text in page
-    assert page.count("data:image/png;base64,") == 3
+    assert page.count("data:image/png;base64,") == 4
     table.assign(a=-table["a"].abs()).assign(y=1.0).to_csv("rows.csv", index=False)
     assert main([*arguments, "--held-out", "rows.csv"]) == 0
     assert "no answer to 50 of 50" in Path("models/law/2/report.html").read_text()

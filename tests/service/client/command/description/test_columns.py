@@ -11,7 +11,7 @@ from kan_api.v1.manifest_pb2 import (
     ModelManifest,
     Objective,
 )
-from service.client.command.model_table import model_lines
+from service.client.command.description.columns import column_lines
 
 COLUMNS = [Column(name="age"), Column(name="colour", categories=["red", "blue, dark"]), Column(name="dose")]
 FEATURES = [
@@ -27,7 +27,7 @@ def test_each_column_has_its_ground_and_its_gaps() -> None:
     manifest = ModelManifest(
         name="m", version=3, target="price", task=TASK_REGRESSION, columns=COLUMNS, features=FEATURES
     )
-    first, empty, *table = model_lines(manifest)
+    first, empty, *table = column_lines(manifest)
     assert (first, empty) == ('m version 3 answers "price", a number, to rows with these columns:\n', "\n")
     assert [line.rstrip() for line in table] == [
         "column  holds                                 an empty cell",
@@ -48,7 +48,7 @@ def test_each_column_has_its_ground_and_its_gaps() -> None:
 def test_an_answer_that_is_no_mean_is_named(objective: Objective, kind: str) -> None:
     """A quantile of 0.9 is above nine of ten true values, so nobody should take it for the expected one."""
     manifest = ModelManifest(name="m", version=3, target="y", task=TASK_REGRESSION, objective=objective)
-    assert next(model_lines(manifest)) == f'm version 3 answers "y", {kind}, to rows with these columns:\n'
+    assert next(column_lines(manifest)) == f'm version 3 answers "y", {kind}, to rows with these columns:\n'
 
 
 def test_a_gap_may_be_a_word_and_a_model_may_have_no_target_name() -> None:
@@ -60,7 +60,7 @@ def test_a_gap_may_be_a_word_and_a_model_may_have_no_target_name() -> None:
         classes=["a", "b"],
         columns=[Column(name="colour", categories=["", "red"])],
     )
-    text = "".join(model_lines(manifest))
+    text = "".join(column_lines(manifest))
     assert 'answers a prediction, one of "a", "b"' in text
     assert 'words: "red"' in text
     assert "is a word of its own" in text
@@ -76,7 +76,7 @@ def test_gaps_of_dates_and_of_other_words() -> None:
     manifest = ModelManifest(
         name="m", version=1, task=TASK_REGRESSION, targets=["a", "b"], columns=columns, features=features
     )
-    first, _, _, sold, colour = list(model_lines(manifest))
+    first, _, _, sold, colour = list(column_lines(manifest))
     assert 'answers "a", "b", a number each' in first
     assert sold.rstrip().endswith("counts as 2020-02-01")
     assert colour.rstrip().endswith("counts as another word")

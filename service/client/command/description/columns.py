@@ -8,7 +8,7 @@ from service.client.command.answer_table import table_lines
 from service.client.errors import list_names
 
 
-def model_lines(manifest: ModelManifest) -> Iterator[str]:
+def column_lines(manifest: ModelManifest) -> Iterator[str]:
     r"""The lines of the table, each with its "\n".
 
     Args:

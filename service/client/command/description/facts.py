@@ -1,0 +1,91 @@
+"""How good a model is on rows that it never saw, what it does beyond its training rows, and where it comes from."""
+
+from collections.abc import Iterator
+
+from kan_api.cells import quoted
+from kan_api.metric_names import shown_name
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
+from service.client.errors import list_names
+
+_POLICIES = {
+    "": "answered",
+    "answer": "answered",
+    "flag": "answered, and the answer tells such cells",
+    "refuse": "refused",
+}
+# Prefixes of metrics, and who they are of.
+_JUDGED = {
+    "test_": "test rows",
+    "baseline_trivial_test_": "a constant answer",
+    "baseline_linear_test_": "a linear model",
+    "baseline_boosted_test_": "boosted trees",
+}
+_WIDTH = 19
+
+
+def fact_lines(manifest: ModelManifest) -> Iterator[str]:
+    r"""A line for each fact, with its "\n".
+
+    Args:
+        manifest: of the model.
+    """
+    for name, text in _facts(manifest):
+        yield f"{name.ljust(_WIDTH)}{' '.join(text.split())}\n"
+
+
+def _facts(manifest: ModelManifest) -> Iterator[tuple[str, str]]:
+    policy = manifest.unknown_ground
+    known = any(feature.HasField("histogram") for feature in manifest.features)
+    beyond = _POLICIES.get(policy, policy) if known else "answered; the training ranges are not known"
+    yield "beyond training", f"rows outside the ranges, or where training had no row, are {beyond}"
+    yield from _outputs(manifest)
+    yield from _scores(manifest)
+    data = manifest.data
+    if data.train_rows:
+        test = f", tested on {data.test_rows:,}" if data.test_rows else ""
+        before = " before they trained it too" if data.refit and test else ""
+        yield "rows", f"trained on {data.train_rows:,} of {data.source or 'a table without a name'}{test}{before}"
+    if data.fingerprint:
+        yield "data", f"fingerprint {data.fingerprint}"
+    yield from _lineage(manifest)
+    network = manifest.network
+    shape = ", ".join(map(str, network.width))
+    yield "network", f"[{shape}], {network.parameters:,} parameters, degree {network.degree}"
+
+
+def _outputs(manifest: ModelManifest) -> Iterator[tuple[str, str]]:
+    """The range of the answers to the training rows."""
+    if manifest.task == TASK_CLASSIFICATION:
+        yield "outputs", f"a probability for each of {list_names(list(manifest.classes))}"
+        return
+    names = list(manifest.targets) or [manifest.target]
+    for name, histogram in zip(names, manifest.answers, strict=False):
+        if histogram.edges:
+            low, high = histogram.edges[0], histogram.edges[-1]
+            yield "outputs", f"{quoted(name) if name else 'the answer'}, {low:.6g} to {high:.6g} on the training rows"
+
+
+def _scores(manifest: ModelManifest) -> Iterator[tuple[str, str]]:
+    """The metrics on the test rows, without those of single targets, and the same ones of the baselines."""
+    names = [name.removeprefix("test_") for name in sorted(manifest.metrics) if name.startswith("test_")]
+    names = [name for name in names if "_of_" not in name]
+    if not names:
+        yield "test rows", "not judged: there were no rows with known true values"
+    for prefix, who in _JUDGED.items():
+        found = [
+            f"{shown_name(name)} {manifest.metrics[prefix + name]:.4g}"
+            for name in names
+            if prefix + name in manifest.metrics
+        ]
+        if found:
+            yield who, ", ".join(found)
+
+
+def _lineage(manifest: ModelManifest) -> Iterator[tuple[str, str]]:
+    if manifest.HasField("origin"):
+        files = list_names([file.name for file in manifest.origin.files])
+        yield "imported from", f"{manifest.origin.kind}, {files}"
+    if manifest.continued_from:
+        yield "continued from", f"version {manifest.continued_from}, trained on new rows"
+    if manifest.created:
+        yield "created", f"{manifest.created} by kan-serving {manifest.library_version}"

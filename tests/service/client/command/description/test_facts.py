@@ -1,0 +1,92 @@
+"""What a model is beyond its columns, as lines of text."""
+
+import pytest
+
+from kan_api.v1.manifest_pb2 import (
+    TASK_CLASSIFICATION,
+    TASK_REGRESSION,
+    DataSummary,
+    Feature,
+    File,
+    Histogram,
+    ModelManifest,
+    Network,
+    Origin,
+)
+from service.client.command.description.facts import fact_lines
+
+HISTOGRAM = Histogram(edges=[326, 5000, 18823], counts=[7, 3])
+
+
+def facts(manifest: ModelManifest) -> dict[str, str]:
+    """The facts by name."""
+    return {line[:19].strip(): line[19:].strip() for line in fact_lines(manifest)}
+
+
+def test_the_facts_of_a_regression() -> None:
+    """Ranges of the answers, scores beside the baselines, rows, lineage, network; no metric of another part."""
+    manifest = ModelManifest(
+        task=TASK_REGRESSION,
+        target="price",
+        metrics={
+            "test_rmse": 0.51234,
+            "test_r2": 0.98,
+            "train_r2": 1,
+            "test_rmse_of_price": 7,
+            "baseline_trivial_test_rmse": 3.99,
+            "baseline_linear_test_r2": 0.9,
+        },
+        data=DataSummary(source="diamonds.csv", fingerprint="5afd", train_rows=28049, test_rows=8630, refit=True),
+        network=Network(width=[26, 16, 1], parameters=5520, degree=3),
+        continued_from=2,
+        created="2026-11-27",
+        library_version="0.1.0",
+        features=[Feature(name="carat", histogram=HISTOGRAM)],
+        answers=[HISTOGRAM],
+    )
+    assert facts(manifest) == {
+        "beyond training": "rows outside the ranges, or where training had no row, are answered",
+        "outputs": '"price", 326 to 18823 on the training rows',
+        "test rows": "R² 0.98, RMSE 0.5123",
+        "a constant answer": "RMSE 3.99",
+        "a linear model": "R² 0.9",
+        "rows": "trained on 28,049 of diamonds.csv, tested on 8,630 before they trained it too",
+        "data": "fingerprint 5afd",
+        "continued from": "version 2, trained on new rows",
+        "created": "2026-11-27 by kan-serving 0.1.0",
+        "network": "[26, 16, 1], 5,520 parameters, degree 3",
+    }
+
+
+@pytest.mark.parametrize(
+    ("policy", "text"),
+    [
+        ("", "are answered"),
+        ("answer", "are answered"),
+        ("flag", "are answered, and the answer tells such cells"),
+        ("refuse", "are refused"),
+        ("of a later version", "are of a later version"),
+    ],
+)
+def test_the_policy_is_told(policy: str, text: str) -> None:
+    """What happens to a row that no training row resembles."""
+    manifest = ModelManifest(unknown_ground=policy, features=[Feature(name="x", histogram=HISTOGRAM)])
+    assert facts(manifest)["beyond training"].endswith(text)
+
+
+def test_a_model_of_another_library_that_nobody_judged() -> None:
+    """Nothing is claimed that is not known; names cannot add lines."""
+    manifest = ModelManifest(
+        task=TASK_CLASSIFICATION,
+        classes=["a", "b"],
+        origin=Origin(kind="pykan", files=[File(name="saved\nconfig.yml")]),
+        features=[Feature(name="x")],
+    )
+    lines = list(fact_lines(manifest))
+    assert all(line.count("\n") == 1 for line in lines)
+    found = facts(manifest)
+    assert found["outputs"] == 'a probability for each of "a", "b"'
+    assert found["test rows"].startswith("not judged")
+    assert found["imported from"].startswith("pykan, ")
+    assert found["beyond training"].endswith("the training ranges are not known")
+    assert "rows" not in found

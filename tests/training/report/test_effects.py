@@ -1,0 +1,157 @@
+"""The columns that a report shows, and their effects, against formulas."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_hex
+from numpy.typing import NDArray
+
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, Column, Feature, ModelManifest
+from kan_model import KAN, KANLayer, SymbolicEdge
+from kan_model.network.transform import Affine, InputTransform, Softmax
+from training.publishing.export import Trained
+from training.report.effects import DrawnEffect, compute_effects, draw_effects, effects_section
+from training.report.shown_columns import ShownColumn, shown_columns
+
+Numbers = NDArray[np.float64]
+
+
+def network(factors: Numbers) -> KAN:
+    """The linear network with these factors ``[outputs, inputs]``."""
+    outputs, inputs = factors.shape
+    edges = [
+        SymbolicEdge(j, i, "x", 1.0, 0.0, float(factors[j, i]), 0.0) for j in range(outputs) for i in range(inputs)
+    ]
+    layer = KANLayer(
+        torch.zeros(outputs, inputs, dtype=torch.float64),
+        torch.zeros(outputs, inputs, 8, dtype=torch.float64),
+        degree=3,
+        outside="clamp",
+        domain=torch.tensor([[-1.0, 1.0]] * inputs, dtype=torch.float64),
+        edge_mask=torch.zeros(outputs, inputs, dtype=torch.float64),
+        symbolic=edges,
+    )
+    return KAN.of_layers([layer])
+
+
+def manifest() -> ModelManifest:
+    """Numbers with a gap input, a column of three words, and a constant."""
+    return ModelManifest(
+        task=TASK_REGRESSION,
+        target="y",
+        columns=[Column(name="a"), Column(name="colour", categories=["red", "", "blue"]), Column(name="same")],
+        features=[
+            Feature(name="a", column="a", has_gap_input=True, imputed=0),
+            *(Feature(name=f"colour={word}", column="colour", category=word) for word in ("red", "", "blue")),
+            Feature(name="same", column="same", constant=True),
+        ],
+    )
+
+
+def rows() -> Numbers:
+    """Of these columns."""
+    random = np.random.default_rng(0)
+    colour = np.eye(3)[random.choice(3, 500, p=[0.2, 0.1, 0.7])]
+    a = random.uniform(-1, 1, 500)
+    a[:10] = np.nan
+    return np.column_stack([a, colour, np.full(500, 7.0)])
+
+
+INPUTS = InputTransform(
+    np.zeros(6, np.float32),
+    np.ones(6, np.float32),
+    np.array([0, np.nan, np.nan, np.nan, np.nan], np.float32),
+    np.array([0]),
+)
+
+
+def trained(outputs: int = 1) -> Trained:
+    """Y = 2·a + 10·red + 20·empty + 0·blue, in raw units 100 times as much."""
+    factors = np.array([[2.0, 10, 20, 0, 0, 0]] + [[0.0] * 6] * (outputs - 1))
+    end = Affine(np.zeros(1, np.float32), np.array([100], np.float32)) if outputs == 1 else Softmax()
+    return Trained(network(factors), INPUTS, end)
+
+
+def test_words_are_one_column() -> None:
+    """The features of a column of words are one column, whose score is their sum; a constant is left out."""
+    found = shown_columns(manifest(), trained(), rows())
+    assert [(one.name, one.places, one.words) for one in found] == [
+        ("colour", (1, 2, 3), ("red", "", "blue")),
+        ("a", (0,), ()),
+    ]
+    told = manifest()
+    for feature, score in zip(told.features, (0.9, 0.1, 0.2, 0.3, 0.0), strict=True):
+        feature.attribution = score
+    assert [(one.name, round(one.score, 6)) for one in shown_columns(told, trained(), rows())] == [
+        ("a", 0.9),
+        ("colour", 0.6),
+    ]
+
+
+def test_effects_are_in_raw_units_and_the_strongest_is_first() -> None:
+    """Words by their frequency, with their rows; strength is the standard deviation of the answer over the rows."""
+    x = rows()
+    first, second = compute_effects(trained(), x, list(reversed(shown_columns(manifest(), trained(), x))))
+    assert (first.column.name, first.words) == ("colour", ("blue", "red", "(empty)"))
+    counts = x[:, [3, 1, 2]].sum(axis=0)
+    assert first.effect.counts.tolist() == counts.tolist()
+    np.testing.assert_allclose(np.diff(first.effect.mean[:, 0]), [1000, 1000])
+    assert first.strength == pytest.approx(np.sqrt(np.cov([0, 1000, 2000], fweights=counts.astype(int), ddof=0)))
+    assert second.column.name == "a"
+    np.testing.assert_allclose(np.diff(second.effect.mean[:, 0]), 200 * np.diff(second.effect.values[:, 0]))
+    assert second.effect.counts.sum() == 490
+    # A uniform column on [-1, 1] has the standard deviation 1/√3; here it is that of bins.
+    assert second.strength == pytest.approx(200 / np.sqrt(3), rel=0.1)
+
+
+def test_bars_of_words_begin_at_the_mean_answer() -> None:
+    """Each bar ends at the mean answer to its word."""
+    x = rows()
+    drawn = compute_effects(trained(), x, shown_columns(manifest(), trained(), x))
+    figure = draw_effects(drawn, ["y"], [0])
+    bars = [bar for bar in figure.axes[0].patches if to_hex(bar.get_facecolor()) == "#1f4e79"]
+    ends = [bar.get_y() + bar.get_height() for bar in bars]  # type: ignore[attr-defined]
+    starts = {round(bar.get_y(), 6) for bar in bars}  # type: ignore[attr-defined]
+    np.testing.assert_allclose(ends, drawn[0].effect.mean[:, 0])
+    assert starts == {round(float(np.average(drawn[0].effect.mean[:, 0], weights=drawn[0].effect.counts)), 6)}
+
+
+def test_many_columns_and_a_fold() -> None:
+    """Twelve columns in the open, six in a fold, the others counted."""
+    factors = np.arange(1.0, 41)[None]
+    told = ModelManifest(task=TASK_REGRESSION, target="y", features=[Feature(name=f"c{i}") for i in range(40)])
+    x = np.random.default_rng(0).uniform(-1, 1, (60, 40))
+    model = Trained(network(factors), None, None)
+    columns = shown_columns(told, model, x)
+    drawn = compute_effects(model, x, columns)
+    assert len(drawn) == 18
+    html = "".join(effects_section(told, drawn, len(columns)))
+    assert "6 columns that matter less; 22 more are not drawn" in html
+    assert html.count("<img") == 2
+
+
+@pytest.mark.parametrize(("classes", "caption"), [(2, "probability of c1"), (3, "probability of each class")])
+def test_classes(classes: int, caption: str) -> None:
+    """Of two classes the second one; of more a line each, with a legend."""
+    x, told = rows(), manifest()
+    told.task = TASK_CLASSIFICATION
+    told.classes.extend(f"c{place}" for place in range(classes))
+    drawn = compute_effects(trained(classes), x, shown_columns(told, trained(classes), x))
+    html = "".join(effects_section(told, drawn, 2))
+    assert caption in html
+    figure = draw_effects(drawn, list(told.classes), range(classes) if classes > 2 else [1])
+    assert len(figure.legends) == (classes > 2)
+
+
+def test_no_answers_no_pictures() -> None:
+    """A network without any finite answer has no effects, and no error."""
+    told = ModelManifest(task=TASK_REGRESSION, target="y", features=[Feature(name="x")])
+    edge = SymbolicEdge(0, 0, "log", 1.0, -5.0, 1.0, 0.0)
+    layer = network(np.ones((1, 1))).layers[0].with_symbolic([edge])
+    model = Trained(KAN.of_layers([layer]), None, None)
+    x = np.linspace(-1, 1, 9)[:, None]
+    drawn: list[DrawnEffect] = compute_effects(model, x, [ShownColumn("x", (0,))])
+    assert drawn == []
+    assert re.sub(r"\s", "", "".join(effects_section(told, drawn, 1))) == ""

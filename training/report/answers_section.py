@@ -1,0 +1,110 @@
+"""How good the answers are, as HTML: pictures and tables beside the trivial baseline."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
+from training.report.charts import calibration_curve, confusion, predicted_against_true
+from training.report.class_scores import ClassScore, calibrate, score_classes
+from training.report.judged import Judged
+from training.report.page import folded, image, number, paragraph, table
+from training.report.segments import segment
+from training.report.shown_columns import ShownColumn
+from training.report.verdict import baseline_name
+
+# Classes in the open table, and targets with pictures.
+_MOST_CLASSES, _MOST_TARGETS = 12, 6
+
+
+def answers_section(manifest: ModelManifest, judged: Judged | None, column: ShownColumn | None) -> Iterator[str]:
+    """Tables and pictures of the answers.
+
+    Args:
+        manifest: Names classes and targets.
+        judged: The answers; None: there are none.
+        column: The most important one, which splits the rows of a regression into segments; None: there is none.
+    """
+    if judged is None:
+        return
+    if manifest.task == TASK_CLASSIFICATION:
+        yield from _classes(manifest, judged)
+    else:
+        yield from _numbers(manifest, judged, column)
+
+
+def _classes(manifest: ModelManifest, judged: Judged) -> Iterator[str]:
+    scores = score_classes(judged)
+    worst = sorted(range(len(scores)), key=lambda place: (-scores[place].missed, place))
+    if len(scores) <= _MOST_CLASSES:
+        worst = list(range(len(scores)))
+    yield _class_table(manifest, scores, sorted(worst[:_MOST_CLASSES]))
+    if rest := sorted(worst[_MOST_CLASSES:]):
+        yield folded(f"{len(rest)} classes with fewer mistakes", _class_table(manifest, scores, rest))
+    found = calibrate(judged)
+    two = len(scores) == 2
+    what = f"probability of {manifest.classes[1]}" if two else "probability of the answered class"
+    share = scores[1].share if two else None
+    yield image(calibration_curve(found, what, share), "calibration", "half")
+    picture = confusion(manifest.classes, judged.truth.astype("int64"), judged.answers.argmax(axis=1))
+    yield image(picture, "confusion matrix", "half")
+    yield paragraph(
+        f"Left: of the rows with about the same {what}, the share where it came true; a curve on the diagonal can be "
+        f"taken at its word. Here the two differ by {100 * found.error:.1f} % on average. Right: rows by true and by "
+        "answered class."
+    )
+
+
+def _class_table(manifest: ModelManifest, scores: Sequence[ClassScore], places: Sequence[int]) -> str:
+    rows = [
+        [
+            manifest.classes[place],
+            f"{scores[place].rows:,}",
+            _share(scores[place].recall),
+            _share(scores[place].precision),
+            _share(scores[place].share),
+            "" if scores[place].auc is None else f"{scores[place].auc:.3f}",
+        ]
+        for place in places
+    ]
+    head = ["class", "rows", "recall", "precision", "precision of always answering it", "AUC (by chance 0.5)"]
+    return table(head, rows)
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f} %"
+
+
+def _numbers(manifest: ModelManifest, judged: Judged, column: ShownColumn | None) -> Iterator[str]:
+    names = list(manifest.targets) or [manifest.target]
+    truth = judged.truth.astype(np.float64)
+    for place, name in enumerate(names[:_MOST_TARGETS]):
+        constant = None if judged.trivial is None else float(judged.trivial[0, place])
+        is_log = manifest.objective.target_scale == "log"
+        figure = predicted_against_true(name, truth[:, place], judged.answers[:, place], constant, is_log=is_log)
+        yield image(figure, f"predicted and true {name}")
+    if (more := len(names) - _MOST_TARGETS) > 0:
+        yield paragraph(f"and {more} more targets")
+    if judged.rows is not None and column is not None:
+        yield _segment_table(manifest, judged, column, names)
+
+
+def _segment_table(manifest: ModelManifest, judged: Judged, column: ShownColumn, names: Sequence[str]) -> str:
+    is_log = manifest.objective.target_scale == "log"
+    rows = [
+        [one.name, f"{one.rows:,}", *(_off(off, is_log) for off in (one.error, one.trivial, one.bias))]
+        for one in segment(judged, column, is_log=is_log)
+    ]
+    target = f" for {names[0]}" if len(names) > 1 else ""
+    head = [
+        column.name,
+        "rows",
+        f"mean error{target}",
+        f"of {baseline_name('trivial', manifest)}",
+        "too high on average",
+    ]
+    return table(head, rows)
+
+
+def _off(value: float | None, is_log: bool) -> str:
+    return number(value) if value is None or not is_log else f"{100 * value:.1f} %"

@@ -1,0 +1,61 @@
+"""What trained a version, as HTML: its table, its features, and of an imported one its files."""
+
+from collections.abc import Iterator
+
+from kan_api.v1.manifest_pb2 import Feature, ModelManifest
+from training.report.page import number, paragraph, table, verbatim
+
+_MOST_FEATURES = 200
+
+
+def data_table(manifest: ModelManifest) -> str:
+    """The table: its name, its rows by part, its fingerprint."""
+    data = manifest.data
+    counts = {
+        "rows that trained": data.train_rows,
+        "rows that chose the network": data.validation_rows,
+        "of these, rows that tested the fit before the refit" if data.refit else "rows that tested it": data.test_rows,
+        "rows left out": data.dropped_rows,
+    }
+    # For an imported network a count of 0 means that it is not known; after a refit out-of-fold answers have chosen.
+    shown = {name: count for name, count in counts.items() if count or not (manifest.HasField("origin") or data.refit)}
+    text = ""
+    if data.source:
+        rows = [["table", data.source], *([name, f"{count:,}"] for name, count in shown.items())]
+        rows += [["rows count by column", manifest.objective.weights]] if manifest.objective.weights else []
+        text = table([], [*rows, ["fingerprint", data.fingerprint]], numbers=False)
+    if not data.train_rows:
+        text += paragraph("The rows that trained it are not known; the ranges below are those of its first grids.")
+    return text
+
+
+def feature_table(manifest: ModelManifest) -> str:
+    """The features: range, what fills a gap, attribution."""
+    features = manifest.features[:_MOST_FEATURES]
+    rows = [[feature.name, number(feature.low), number(feature.high), _remark(feature)] for feature in features]
+    head = ["feature", "lowest", "highest", ""]
+    if any(feature.HasField("attribution") for feature in features):
+        head.append("attribution")
+        for feature, row in zip(features, rows, strict=True):
+            row.append(number(feature.attribution))
+    more = len(manifest.features) - len(features)
+    return table(head, rows) + (paragraph(f"and {more:,} more") if more else "")
+
+
+def _remark(feature: Feature) -> str:
+    if feature.constant:
+        return "constant"
+    if not feature.HasField("imputed"):
+        return ""
+    told = ", and the network is told" if feature.has_gap_input else ""
+    return f"{number(feature.imputed)} where missing{told}"
+
+
+def origin(manifest: ModelManifest) -> Iterator[str]:
+    """The files and the command of an import."""
+    origin = manifest.origin
+    yield paragraph(f"{origin.kind} trained it; its files do not tell how. The files were:")
+    rows = [[file.name, f"{file.size_bytes:,}", file.sha256] for file in origin.files]
+    yield table(["file", "bytes", "sha256"], rows, numbers=False)
+    yield paragraph("Imported by:")
+    yield verbatim(origin.command)

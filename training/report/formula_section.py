@@ -1,0 +1,48 @@
+"""The formula of a version as HTML, with its error beside the network's."""
+
+from collections.abc import Iterator
+
+from kan_api.v1.manifest_pb2 import ModelManifest
+from training.publishing.manifest import output_names
+from training.publishing.metric_names import shown_name
+from training.report.page import folded, number, paragraph, table, verbatim
+
+
+def formula_section(manifest: ModelManifest, latex: str) -> Iterator[str]:
+    """The formula that is served, or the one beside the network; nothing if there is none.
+
+    Args:
+        manifest: Has the formula.
+        latex: The served formula as LaTeX, to be copied.
+    """
+    details = manifest.formula_details
+    if details.text and not details.served:
+        yield paragraph("A formula that was fitted to the network; the version answers by the network:")
+        outputs = output_names(manifest.classes, manifest.target, len(details.text), manifest.targets)
+        yield verbatim("\n".join(f"{name} = {text}" for name, text in zip(outputs, details.text, strict=False)))
+        latex = "\n".join(details.latex)
+    else:
+        yield verbatim(manifest.formula)
+    if latex:
+        yield folded("its right-hand side as LaTeX", verbatim(latex))
+    yield from _errors(manifest)
+
+
+def _errors(manifest: ModelManifest) -> Iterator[str]:
+    """Both errors side by side."""
+    details = manifest.formula_details
+    names = sorted({*details.formula_metrics, *details.network_metrics})
+    if not names:
+        return
+    which = {"the formula": details.formula_metrics, "the network of splines": details.network_metrics}
+    rows = [
+        [
+            f"{name}{' (served)' if details.served == (name == 'the formula') else ''}",
+            *(number(of.get(n)) for n in names),
+        ]
+        for name, of in which.items()
+    ]
+    yield table(["test rows", *(shown_name(name.removeprefix("test_")) for name in names)], rows)
+    if details.r2_to_network:
+        close = ", ".join(f"{value:.4f}" for value in details.r2_to_network)
+        yield paragraph(f"R² of the formula against the network's answers to the test rows: {close}.")
