@@ -1,6 +1,9 @@
 """Known ground over both protocols: told where asked, always, or refused, as the model's policy says."""
 
 import asyncio
+import json
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,8 +15,8 @@ import pytest
 from kan_api.v1 import prediction_pb2 as pb
 from tests.kit.callers.calls import ask, failure_of, infer, matrix, predict
 from tests.kit.models.ground import with_ground
-from tests.kit.models.repository import write_version
-from tests.kit.server.kan_serve import KanServe, serving
+from tests.kit.models.repository import WriteModel, write_version
+from tests.kit.server.kan_serve import KanServe, Start, serving
 
 _ROWS = np.array([[0, 0.5, 2, 3], [0, 1.5, 2, 500], [-1, 0, 0, 0]], np.float32)
 _TOLD = pb.Ground(
@@ -141,3 +144,28 @@ def test_the_manifest_tells_the_policy(server: KanServe) -> None:
             assert policies == ["flag", "refuse"]
 
     asyncio.run(check())
+
+
+def test_json_over_http_tells_and_refuses_too(kan_serve: Start, write_model: WriteModel) -> None:
+    """At Envoy's port, with the names of the messages."""
+    for policy in ("answer", "refuse"):
+        write_model("affine", name=policy, change=with_ground(policy))
+    server = kan_serve("--frontend", "envoy")
+
+    def post(model: str) -> Any:
+        body = {"model": model, "report_ground": True, "features": {"rows": 1, "columns": 4, "values": [0, 1.5, 0, 0]}}
+        request = urllib.request.Request(
+            f"http://{server.grpc}/kan_api.v1.PredictionService/Predict",
+            json.dumps(body).encode(),
+            {"content-type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+
+    cell = {"row": "0", "column": "x1", "reason": "REASON_EMPTY_CELL", "value": 1.5}
+    assert post("answer")["ground"] == {"is_known": True, "unknown_rows": "1", "unknown_cells": "1", "cells": [cell]}
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        post("refuse")
+    with caught.value as refusal:
+        assert refusal.code == 400
+        assert 'row 0, column "x1" is 1.5' in json.load(refusal)["message"]

@@ -1,5 +1,6 @@
 """What an answer tells of unknown ground, and what a refusal says."""
 
+import asyncio
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from kan_api.v1.manifest_pb2 import ModelManifest
 from service.errors import InvalidRequest
 from service.metrics.metrics import Metrics
+from service.protocols import ground as room
 from service.protocols.ground import look_at
 from service.registry.model.live_model import LiveModel, load
 from service.repository.disk import read_version
@@ -32,7 +34,7 @@ def test_ground_is_told_where_asked_or_flagged(
     models: Path, write_model: WriteModel, policy: str, asked: bool, told: bool
 ) -> None:
     """And only there."""
-    ground = look_at("features", _ODD, _model(models, write_model, with_ground(policy)), asked=asked)
+    ground = asyncio.run(look_at("features", _ODD, _model(models, write_model, with_ground(policy)), asked=asked))
     assert (ground is not None) == told
     if ground is not None:
         assert (ground.is_known, ground.unknown_rows, ground.unknown_cells) == (True, 2, 3)
@@ -41,8 +43,8 @@ def test_ground_is_told_where_asked_or_flagged(
 def test_of_a_version_without_histograms_nothing_is_known(models: Path, write_model: WriteModel) -> None:
     """Which is what a caller is told who asks."""
     model = _model(models, write_model, None)
-    assert look_at("features", _ODD, model, asked=False) is None
-    ground = look_at("features", _ODD, model, asked=True)
+    assert asyncio.run(look_at("features", _ODD, model, asked=False)) is None
+    ground = asyncio.run(look_at("features", _ODD, model, asked=True))
     assert ground is not None
     assert not ground.is_known
     assert not ground.cells
@@ -51,12 +53,12 @@ def test_of_a_version_without_histograms_nothing_is_known(models: Path, write_mo
 def test_a_refusal_names_rows_columns_values_and_ranges(models: Path, write_model: WriteModel) -> None:
     """Rows on known ground are answered, and tell so where asked."""
     model = _model(models, write_model, with_ground("refuse"))
-    assert look_at("features", _KNOWN, model, asked=False) is None
-    ground = look_at("features", _KNOWN, model, asked=True)
+    assert asyncio.run(look_at("features", _KNOWN, model, asked=False)) is None
+    ground = asyncio.run(look_at("features", _KNOWN, model, asked=True))
     assert ground is not None
     assert ground.is_known
     with pytest.raises(InvalidRequest) as caught:
-        look_at("features", _ODD, model, asked=False)
+        asyncio.run(look_at("features", _ODD, model, asked=False))
     assert str(caught.value) == (
         "features: 2 of 3 rows lie on unknown ground, which this model refuses: "
         'row 1, column "x1" is 1.5, in a gap of the training rows (-1 to 3); '
@@ -75,5 +77,21 @@ def test_a_refusal_is_bounded(models: Path, write_model: WriteModel) -> None:
 
     model = _model(models, write_model, change)
     with pytest.raises(InvalidRequest, match=r"4000 of 4000 rows .* row 0, .*; 15998 more cells$") as caught:
-        look_at("features", np.full((4000, 4), 9, np.float32), model, asked=False)
+        asyncio.run(look_at("features", np.full((4000, 4), 9, np.float32), model, asked=False))
     assert len(str(caught.value)) < 500
+
+
+def test_many_rows_are_looked_at_in_a_thread(models: Path, write_model: WriteModel) -> None:
+    """The same is told, and the event loop goes on meanwhile: it would stand still for 20 ms."""
+    model = _model(models, write_model, with_ground())
+    rows = np.tile(_ODD, (room._INLINE_NUMBERS // _ODD.size + 1, 1))
+
+    async def check() -> None:
+        looking = asyncio.create_task(look_at("features", rows, model, asked=True))
+        await asyncio.sleep(0)
+        assert not looking.done()
+        ground = await looking
+        assert ground is not None
+        assert (ground.unknown_rows, ground.unknown_cells) == (2 * len(rows) // 3, len(rows))
+
+    asyncio.run(check())

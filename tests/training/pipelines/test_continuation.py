@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from kan_api.ground import KnownGround
 from kan_model.network import checkpoint
 from kan_model.onnx_runtime import run as run_model
 from tests.kit.watcher import Quiet
@@ -182,6 +183,10 @@ def test_the_manifest_keeps_what_stays(second: Published) -> None:
         assert (old.low, old.high, old.imputed, old.constant) == (new.low, new.high, new.imputed, new.constant)
     counted = [sum(manifest.features[0].histogram.counts) for manifest in (before, after)]
     assert counted[1] == counted[0] + after.data.train_rows
+    known = KnownGround.of(after)
+    assert known is not None
+    dataset = prepare(load_recipe(second.folder.parents[2] / "on.toml"))
+    assert not known.unknown(dataset.x[dataset.train].astype(np.float32)).any()
     page = (second.folder / "report.html").read_text()
     assert after.continued_from == 1
     assert before.continued_from == 0
