@@ -11,7 +11,7 @@ from kan_api.v1 import prediction_pb2 as pb
 from tests.kit.callers.calls import ask, failure_of, infer, matrix, predict
 from tests.kit.models.attributions import REFERENCE, add_attribution, contributions, scores
 from tests.kit.models.ground import with_ground
-from tests.kit.models.repository import WriteModel
+from tests.kit.models.repository import WriteModel, read_manifest, write_manifest
 from tests.kit.server.kan_serve import Serving
 
 _ROWS = np.array([[0.5, -1, 2, 0], [1, 1, 1, 1], [-3, 0.25, 0, 8]], np.float32)
@@ -117,6 +117,26 @@ def test_what_does_not_fit_gets_its_status(serving: Serving, write_model: WriteM
             rows = server.metrics.registry.get_sample_value("kan_explained_rows_total", explained)
             assert rows == 3 * len(_MISTAKES)
             assert server.metrics.registry.get_sample_value("kan_request_rows_count", explained) == 0
+
+    asyncio.run(check())
+
+
+def test_a_manifest_with_a_wrong_reference_row_is_told(serving: Serving, write_model: WriteModel) -> None:
+    """Too short or absent, for one row and for several: FAILED_PRECONDITION, and predictions go on."""
+    for name, length in (("affine", 2), ("imputed", 0)):
+        folder = write_model(name)
+        add_attribution(folder)
+        manifest = read_manifest(folder)
+        del manifest.attribution_graph.reference[length:]
+        write_manifest(folder, manifest)
+
+    async def check() -> None:
+        async with serving() as (_, channel):
+            for model, width in (("affine", 4), ("imputed", 2)):
+                for rows in (1, 3):
+                    code, message = await failure_of(explain(channel, model, _ROWS[:rows, :width].copy()))
+                    assert (code, "reference values" in message) == ("FAILED_PRECONDITION", True), message
+                assert (await predict(channel, model, _ROWS[:, :width].copy())).version == 1
 
     asyncio.run(check())
 
