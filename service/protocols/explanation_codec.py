@@ -6,8 +6,8 @@ from service.protocols.prediction_codec import encode_matrix
 from service.registry.model.live_model import LiveModel
 
 
-def encode_explanation(response: ExplainResponse, explained: Explained, model: LiveModel, *, raw: bool) -> None:
-    """Put an explanation into a response.
+def encode_explanation(response: ExplainResponse, explained: Explained, model: LiveModel, *, raw: bool) -> bytes:
+    """Put an explanation into a response, and give it as bytes.
 
     Args:
         response: Gets the numbers, the names and the times.
@@ -26,3 +26,4 @@ def encode_explanation(response: ExplainResponse, explained: Explained, model: L
         of_output.output = name
         encode_matrix(of_output.values, explained.contributions[:, place], raw=raw)
     response.queue_seconds, response.compute_seconds = explained.result.queue_seconds, explained.result.compute_seconds
+    return response.SerializeToString()

@@ -2,6 +2,9 @@
 
 import asyncio
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kan_api.ground import KnownGround, look
 from kan_api.ground_text import show_cell
 from kan_api.v1.prediction_pb2 import Ground
@@ -41,6 +44,11 @@ async def look_at(where: str, rows: Rows, model: LiveModel, *, asked: bool) -> G
     if policy.refuses and policy.known is not None and ground.unknown_cells:
         raise InvalidRequest(_refusal(where, len(rows), ground, policy.known))
     return ground if asked or policy.flags else None
+
+
+async def unknown_cells(rows: Rows, known: KnownGround) -> NDArray[np.bool_]:
+    """Which cells of the rows of a request are unknown, bool [rows, columns]."""
+    return known.unknown(rows) if rows.size <= _INLINE_NUMBERS else await asyncio.to_thread(known.unknown, rows)
 
 
 def _refusal(where: str, rows: int, ground: Ground, known: KnownGround) -> str:

@@ -19,7 +19,7 @@ from kan_api.version_folder import version_number
 from open_inference import grpc_predict_v2_pb2 as pb
 from service.errors import InvalidRequest, ModelNotReady
 from service.protocols.explanation import explain
-from service.protocols.ground import look_at
+from service.protocols.ground import look_at, unknown_cells
 from service.protocols.open_inference_codec import choose_outputs, decode_infer, encode_infer
 from service.registry.registry import Registry, State
 from service.rpc.calls import Method, RequestContext, Unary, parse
@@ -106,7 +106,7 @@ async def infer(
             answers[model.tensors.contributions_name] = explained.contributions
             answers[model.tensors.baseline_name] = explained.baseline
         if chosen.looks and model.ground.known is not None:
-            answers[model.tensors.ground_name] = model.ground.known.unknown(rows)
+            answers[model.tensors.ground_name] = await unknown_cells(rows, model.ground.known)
         response.model_name, response.model_version, response.id = model.name, str(model.version), message.id
         encode_infer(response, answers, model, chosen)
         if ground is not None and ground.is_known:

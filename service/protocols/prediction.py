@@ -1,5 +1,6 @@
 """kan_api.v1.PredictionService: each method a short function from bytes to bytes."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -7,7 +8,7 @@ from functools import partial
 from kan_api.v1 import prediction_pb2 as pb
 from kan_api.v1.manifest_pb2 import ModelManifest
 from service.errors import InvalidRequest
-from service.protocols.explanation import explain
+from service.protocols.explanation import INLINE_NUMBERS, explain
 from service.protocols.explanation_codec import encode_explanation
 from service.protocols.ground import look_at
 from service.protocols.prediction_codec import decode_matrix, encode_matrix
@@ -150,8 +151,10 @@ async def _explain(registry: Registry, max_request_rows: int, call: RequestConte
         ground = await look_at("features", rows, model, asked=True)
         result = await explain(model, rows, reference, call.deadline, bulk=bulk)
         response = pb.ExplainResponse(id=message.id, model=model.name, version=model.version, ground=ground)
-        encode_explanation(response, result, model, raw=not message.features.values)
-        return response.SerializeToString()
+        encode = partial(encode_explanation, response, result, model, raw=not message.features.values)
+        if result.contributions.size <= INLINE_NUMBERS:
+            return encode()
+        return await asyncio.to_thread(encode)
 
 
 async def _list_models(registry: Registry, _call: RequestContext, request: bytes) -> bytes:

@@ -50,7 +50,7 @@ name = "kinds"
 [data]
 path = "kinds.csv"
 target = "kind"
-columns = ["a", "b", "c"]
+columns = ["a", "b", "c", "idle"]
 [task]
 kind = "classification"
 [network]
@@ -80,7 +80,7 @@ def _kinds() -> pd.DataFrame:
     kind = random.choice(["low", "middle", "high"], 240)
     shift = pd.Series(kind).map({"low": -1.0, "middle": 0.0, "high": 1.0}).to_numpy()
     numbers = random.normal(size=(240, 3)) + np.stack([shift, shift**2, 0 * shift], axis=1)
-    return pd.DataFrame(numbers.round(3), columns=["a", "b", "c"]).assign(kind=kind)
+    return pd.DataFrame(numbers.round(3), columns=["a", "b", "c"]).assign(idle=7.0, kind=kind)
 
 
 def _records() -> list[dict[str, Any]]:
@@ -162,10 +162,12 @@ def test_a_regression_with_gaps_words_and_dates(server: KanServe) -> None:
 
 def test_classes_by_their_scores(server: KanServe) -> None:
     """The softmax of the explained scores is the answer, for each of twenty rows."""
-    rows = _kinds()[["a", "b", "c"]].to_numpy()[:20]
+    rows = _kinds()[["a", "b", "c", "idle"]].to_numpy()[:20]
     with Client(server.grpc) as client:
         found = client.explain("kinds", rows)
         assert found.explains_scores
+        assert (found.contributions[:, :, 3] == 0).all(), "the constant column makes no difference"
+        assert found.ground.unknown_rows == 0
         assert sorted(found.outputs) == ["high", "low", "middle"]
         _adds_up(found)
         powers = np.exp(found.explained - found.explained.max(axis=1, keepdims=True))

@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+import numpy as np
+
 from kan_api.v1.manifest_pb2 import File, ModelManifest
 from service.batching.batcher import Batcher
 from service.batching.request import Result, Rows
@@ -63,6 +65,9 @@ class Attribution:
     ) -> None:
         graph = manifest.attribution_graph
         self.reference = reference_row(manifest)
+        if self.reference.shape[1] != len(manifest.features):
+            # The graph is refused when it is opened. Until then requests are checked with a row of the right width.
+            self.reference = np.zeros((1, len(manifest.features)), np.float32)
         self.columns = tuple(graph.columns)
         self.outputs = output_names(manifest)
         self.explains_scores = graph.explains_scores

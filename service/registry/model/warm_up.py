@@ -33,15 +33,18 @@ class RunSize:
     is_inline: bool
 
 
-def size_of_runs(run: Callable[[Rows], object], row: Rows, max_batch_rows: int) -> RunSize:
+def size_of_runs(
+    run: Callable[[Rows], object], row: Rows, max_batch_rows: int, clock: Callable[[], float] = time.monotonic
+) -> RunSize:
     """Run one row and full batches, and choose the size of the runs by the time of the fastest full batch.
 
     Args:
         run: Computes rows. What it raises ends the warm-up.
         row: [1, columns], a row of usual values.
         max_batch_rows: Most rows of a run that other bounds allow.
+        clock: Monotonic seconds.
     """
-    rows, seconds = max_batch_rows, _warm_up(run, row, max_batch_rows)
+    rows, seconds = max_batch_rows, _warm_up(run, row, max_batch_rows, clock)
     if seconds <= _INLINE_SECONDS:
         return RunSize(max_batch_rows, is_inline=True)
     for _ in range(_MOST_TRIES):
@@ -49,7 +52,7 @@ def size_of_runs(run: Callable[[Rows], object], row: Rows, max_batch_rows: int) 
         rows = int(rows * min(_INLINE_SECONDS / seconds, _LESS))
         if rows < _FEWEST_INLINE_ROWS:
             break
-        seconds = _warm_up(run, row, rows)
+        seconds = _warm_up(run, row, rows, clock)
         if seconds <= _INLINE_SECONDS * _NOISE:
             return RunSize(rows, is_inline=True)
     return RunSize(max_batch_rows, is_inline=False)
@@ -62,13 +65,13 @@ def middle_row(manifest: ModelManifest) -> Rows:
         return np.nan_to_num(middle.astype(np.float32), posinf=0, neginf=0)[np.newaxis]
 
 
-def _warm_up(run: Callable[[Rows], object], row: Rows, max_batch_rows: int) -> float:
+def _warm_up(run: Callable[[Rows], object], row: Rows, max_batch_rows: int, clock: Callable[[], float]) -> float:
     """Run one row and full batches; gives seconds of the fastest full batch."""
     quickest_seconds = float("inf")
     for rows in (1, *[max_batch_rows] * _WARM_UP_RUNS):
         batch = np.tile(row, (rows, 1))
-        began = time.monotonic()
+        began = clock()
         run(batch)
         if rows == max_batch_rows:
-            quickest_seconds = min(quickest_seconds, time.monotonic() - began)
+            quickest_seconds = min(quickest_seconds, clock() - began)
     return quickest_seconds

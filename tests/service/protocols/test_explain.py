@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kan_api.v1 import prediction_pb2 as pb
-from tests.kit.callers.calls import ask, failure_of, matrix, predict
+from tests.kit.callers.calls import ask, failure_of, infer, matrix, predict
 from tests.kit.models.attributions import REFERENCE, add_attribution, contributions, scores
-from tests.kit.models.repository import WriteModel
+from tests.kit.models.ground import with_ground
+from tests.kit.models.repository import WriteModel, read_manifest, write_manifest
 from tests.kit.server.kan_serve import Serving
 
 _ROWS = np.array([[0.5, -1, 2, 0], [1, 1, 1, 1], [-3, 0.25, 0, 8]], np.float32)
@@ -120,6 +121,26 @@ def test_what_does_not_fit_gets_its_status(serving: Serving, write_model: WriteM
     asyncio.run(check())
 
 
+def test_a_manifest_with_a_wrong_reference_row_is_told(serving: Serving, write_model: WriteModel) -> None:
+    """Too short or absent, for one row and for several: FAILED_PRECONDITION, and predictions go on."""
+    for name, length in (("affine", 2), ("imputed", 0)):
+        folder = write_model(name)
+        add_attribution(folder)
+        manifest = read_manifest(folder)
+        del manifest.attribution_graph.reference[length:]
+        write_manifest(folder, manifest)
+
+    async def check() -> None:
+        async with serving() as (_, channel):
+            for model, width in (("affine", 4), ("imputed", 2)):
+                for rows in (1, 3):
+                    code, message = await failure_of(explain(channel, model, _ROWS[:rows, :width].copy()))
+                    assert (code, "reference values" in message) == ("FAILED_PRECONDITION", True), message
+                assert (await predict(channel, model, _ROWS[:, :width].copy())).version == 1
+
+    asyncio.run(check())
+
+
 def test_an_answer_larger_than_a_message_is_refused_before_it_is_computed(
     serving: Serving, write_model: WriteModel
 ) -> None:
@@ -132,6 +153,22 @@ def test_an_answer_larger_than_a_message_is_refused_before_it_is_computed(
             code, message = await failure_of(explain(channel, "classifier", rows))
             assert (code, "send at most 682 rows" in message) == ("RESOURCE_EXHAUSTED", True), message
             assert len(_numbers((await explain(channel, "classifier", rows[:682])).explained)) == 682
+
+    asyncio.run(check())
+
+
+def test_a_large_request_is_explained_in_a_thread(serving: Serving, write_model: WriteModel) -> None:
+    """100,000 rows, with the copies made in a thread: the contributions and unknown cells are those of each row."""
+    add_attribution(write_model("affine", change=with_ground()))
+    rows = np.random.default_rng(6).normal(size=(100_000, 4)).astype(np.float32)
+
+    async def check() -> None:
+        async with serving(max_request_rows=100_000, max_queue_rows=200_000) as (_, channel):
+            answer = await explain(channel, "affine", rows)
+            right = contributions("affine", rows)[:, 0]
+            np.testing.assert_allclose(_numbers(answer.contributions[0].values), right, rtol=1e-5, atol=1e-6)
+            named = await infer(channel, "affine", rows, outputs=[{"name": "unknown_ground"}])
+            assert sum(named.raw_output_contents[0]) == answer.ground.unknown_cells > 1000
 
     asyncio.run(check())
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,26 @@ def test_a_caller_who_leaves_takes_nothing_from_the_others(models: Path, write_m
         await second
         assert files.reads == 1
         await model.close()
+
+    asyncio.run(check())
+
+
+def test_long_runs_take_a_thread(models: Path, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no run is short enough for the event loop, contributions are computed in one thread, and it ends."""
+    monkeypatch.setattr("service.registry.model.warm_up._INLINE_SECONDS", 0.0)
+    add_attribution(write_model("affine"))
+
+    async def check() -> None:
+        model = _load(models, "affine", _Files(models, "affine"))
+        results = await asyncio.gather(
+            *(_attribution(model).submit(_beside(_ROWS[n : n + 2], REFERENCE)) for n in range(0, 40, 2))
+        )
+        found = np.concatenate([result.outputs[0] for result in results])
+        np.testing.assert_allclose(found, contributions("affine", _ROWS), rtol=1e-5, atol=1e-6)
+        assert any(thread.name.startswith("explain-affine") for thread in threading.enumerate())
+        await model.drain()
+        await model.close()
+        await until(lambda: not any(thread.name.startswith("explain-affine") for thread in threading.enumerate()))
 
     asyncio.run(check())
 
