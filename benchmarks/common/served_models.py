@@ -16,6 +16,7 @@ from kan_api.v1 import manifest_pb2, prediction_pb2
 from kan_model import KAN, KANConfig
 from kan_model.lowering import lower
 from open_inference import grpc_predict_v2_pb2 as inference_pb2
+from training.publishing.histogram import histogram
 from training.publishing.publish import publish
 
 NAME = "kan"
@@ -26,6 +27,8 @@ _WIDTH = (16, 32, 4)
 # The weights are too large for the cache, so a single row waits for memory and a batch shares the wait. The sines add
 # a cost per row.
 _SLOW_WIDTH, _SLOW_LAYERS, _SLOW_SINES = 512, 28, 8
+
+_TRAINING_ROWS = 2000
 
 
 @dataclass(frozen=True)
@@ -108,8 +111,19 @@ def _publish(folder: Path, model: onnx.ModelProto, preferred_rows: int) -> Serve
         features=[manifest_pb2.Feature(name=f"x{i}", column=f"x{i}", low=-1, high=1) for i in range(_WIDTH[0])],
         preferred_rows=preferred_rows,
     )
+    _describe_training(manifest, model)
     publish(folder, manifest, lambda _: {"model.onnx": model.SerializeToString()})
     return ServedModel(folder, folder / NAME / "1" / "model.onnx")
+
+
+def _describe_training(manifest: manifest_pb2.ModelManifest, model: onnx.ModelProto) -> None:
+    """Histograms of rows that are distributed as the requests', and of the answers to them: servers count into them."""
+    rows = np.random.default_rng(0).uniform(-1, 1, (_TRAINING_ROWS, _WIDTH[0])).astype(np.float32)
+    (answers,) = open_session(model.SerializeToString()).run(None, {"features": rows})
+    manifest.data.train_rows = _TRAINING_ROWS
+    for feature, column in zip(manifest.features, rows.T, strict=True):
+        feature.histogram.CopyFrom(histogram(column.astype(np.float64)))
+    manifest.answers.extend(histogram(column) for column in answers.T.astype(np.float64))
 
 
 def _predict(rows: Rows, identity: str) -> bytes:

@@ -22,7 +22,18 @@ _MOST_MANIFEST_BYTES = 4 * 2**20
 # Names and tags around a manifest in its answer.
 _ENVELOPE_BYTES = 512
 # Fields of a manifest that grow with the training and that no prediction needs, the most dispensable first.
-_DISPENSABLE = ("recipe", "formula", "lowering", "metrics", "origin", "data", "files", "network", "explanation")
+_DISPENSABLE = (
+    "recipe",
+    "formula",
+    "lowering",
+    "metrics",
+    "origin",
+    "data",
+    "files",
+    "network",
+    "explanation",
+    "answers",
+)
 
 _STATES = {
     State.LOADING: pb.MODEL_STATE_LOADING,
