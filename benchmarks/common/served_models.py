@@ -17,6 +17,7 @@ from kan_model import KAN, KANConfig
 from kan_model.lowering import lower
 from kan_model.lowering.attribution import attribution_model
 from open_inference import grpc_predict_v2_pb2 as inference_pb2
+from training.publishing.histogram import histogram
 from training.publishing.publish import publish
 
 NAME = "kan"
@@ -28,6 +29,8 @@ _WIDTH = (16, 32, 4)
 # The weights are too large for the cache, so a single row waits for memory and a batch shares the wait. The sines add
 # a cost per row.
 _SLOW_WIDTH, _SLOW_LAYERS, _SLOW_SINES = 512, 28, 8
+
+_TRAINING_ROWS = 2000
 
 
 @dataclass(frozen=True)
@@ -111,17 +114,13 @@ def slow(folder: Path) -> ServedModel:
 def _publish(
     folder: Path, model: onnx.ModelProto, preferred_rows: int, attribution: onnx.ModelProto | None = None
 ) -> ServedModel:
-    histogram = manifest_pb2.Histogram(edges=np.linspace(-1, 1, 21), counts=[50] * 20)
     manifest = manifest_pb2.ModelManifest(
         name=NAME,
         task=manifest_pb2.TASK_REGRESSION,
         inputs=[manifest_pb2.TensorSpec(name="features", datatype="FP32", shape=[-1, _WIDTH[0]])],
         outputs=[manifest_pb2.TensorSpec(name="prediction", datatype="FP32", shape=[-1, _WIDTH[-1]])],
         columns=[manifest_pb2.Column(name=f"x{i}") for i in range(_WIDTH[0])],
-        features=[
-            manifest_pb2.Feature(name=f"x{i}", column=f"x{i}", low=-1, high=1, histogram=histogram)
-            for i in range(_WIDTH[0])
-        ],
+        features=[manifest_pb2.Feature(name=f"x{i}", column=f"x{i}", low=-1, high=1) for i in range(_WIDTH[0])],
         preferred_rows=preferred_rows,
     )
     files = {"model.onnx": model.SerializeToString()}
@@ -132,8 +131,19 @@ def _publish(
                 reference=[0.0] * _WIDTH[0], columns=[column.name for column in manifest.columns], max_rows=4096
             )
         )
+    _describe_training(manifest, model)
     publish(folder, manifest, lambda _: files)
     return ServedModel(folder, folder / NAME / "1" / "model.onnx")
+
+
+def _describe_training(manifest: manifest_pb2.ModelManifest, model: onnx.ModelProto) -> None:
+    """Histograms of rows that are distributed as the requests', and of the answers to them: servers count into them."""
+    rows = np.random.default_rng(0).uniform(-1, 1, (_TRAINING_ROWS, _WIDTH[0])).astype(np.float32)
+    (answers,) = open_session(model.SerializeToString()).run(None, {"features": rows})
+    manifest.data.train_rows = _TRAINING_ROWS
+    for feature, column in zip(manifest.features, rows.T, strict=True):
+        feature.histogram.CopyFrom(histogram(column.astype(np.float64)))
+    manifest.answers.extend(histogram(column) for column in answers.T.astype(np.float64))
 
 
 def _predict(rows: Rows, identity: str) -> bytes:

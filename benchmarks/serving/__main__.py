@@ -24,10 +24,11 @@ from benchmarks.common.verdict import Verdict
 from benchmarks.serving import loads, namespace, peers
 from benchmarks.serving.bounds import MANY_ROWS, Findings, verdicts
 from benchmarks.serving.contenders import contenders, server_name
+from benchmarks.serving.counting import measure_counting
 from benchmarks.serving.loads import Load, run_rounds
 from benchmarks.serving.memory import measure_memory
 from benchmarks.serving.metrics_share import metrics_seconds
-from benchmarks.serving.table import generator_remark, load_table, memory_table, verdict_table
+from benchmarks.serving.table import counting_line, generator_remark, load_table, memory_table, verdict_table
 
 _MODULE = "benchmarks.serving"
 _PACKAGES = ("kan-serving", "grpcio", "protobuf", "onnxruntime", "uvloop", "numpy")
@@ -42,6 +43,7 @@ _PARTS: dict[str, tuple[Load, ...]] = {
     "slow": (loads.SLOW,),
     "metrics": (loads.SIXTEEN,),
     "explain": (loads.SIXTEEN, loads.EXPLAIN_SIXTEEN),
+    "counting": (),
     "memory": (),
 }
 
@@ -107,10 +109,15 @@ def _measure(arguments: argparse.Namespace, parts: Sequence[str]) -> Findings:
             print(f"#### Loads\n\n{load_table(findings.results)}\n{generator_remark(findings.results)}", flush=True)
         if "metrics" in parts:
             _measure_metrics(findings, model, front_ends)
+        if "counting" in parts:
+            for front_end in front_ends:
+                found = measure_counting(front_end, model, min(0.5, arguments.seconds), quick=arguments.quick)
+                findings.counting[front_end] = found
+                print(counting_line(front_end, found), flush=True)
         if "memory" in parts:
             with ThreadPoolExecutor() as pool:  # All front ends at once: memory does not depend on the speed.
-                found = pool.map(lambda front_end: measure_memory(front_end, model, arguments.requests), front_ends)
-                findings.memory = dict(zip(front_ends, found, strict=True))
+                held = pool.map(lambda front_end: measure_memory(front_end, model, arguments.requests), front_ends)
+                findings.memory = dict(zip(front_ends, held, strict=True))
             print(f"#### Memory\n\n{memory_table(findings.memory)}", flush=True)
     return findings
 
@@ -136,6 +143,7 @@ def _as_json(findings: Findings, judged: Sequence[Verdict]) -> dict[str, object]
             for (server, load), found in findings.results.seen.items()
         ],
         "metrics_seconds": findings.metrics_seconds,
+        "counting": {front_end: asdict(found) for front_end, found in findings.counting.items()},
         "memory": {front_end: asdict(found) for front_end, found in findings.memory.items()},
         "bounds": [asdict(verdict) for verdict in judged],
     }

@@ -8,6 +8,7 @@ from benchmarks.common.servers import ECHOES
 from benchmarks.common.verdict import Verdict
 from benchmarks.serving import loads
 from benchmarks.serving.contenders import server_name, slow_name
+from benchmarks.serving.counting import Counting
 from benchmarks.serving.loads import Load, Results
 from benchmarks.serving.memory import Memory
 
@@ -23,6 +24,7 @@ class Findings:
         results: Results of the loads.
         peers: Names of the peers that took part.
         metrics_seconds: Processor time of the metrics of one request, by front end.
+        counting: The cost of counting for drift, by front end.
         memory: Memory, by front end.
         slow_row_seconds: Time per row of the slow model: alone, and in a run of :data:`MANY_ROWS` rows.
     """
@@ -30,6 +32,7 @@ class Findings:
     results: Results = field(default_factory=Results)
     peers: tuple[str, ...] = ()
     metrics_seconds: dict[str, float] = field(default_factory=dict)
+    counting: dict[str, Counting] = field(default_factory=dict)
     memory: dict[str, Memory] = field(default_factory=dict)
     slow_row_seconds: tuple[float, float] | None = None
 
@@ -122,6 +125,10 @@ def _metrics(findings: Findings, front_end: str) -> float | None:
     return None if whole is None or part is None else 100 * part / whole
 
 
+def _counting(findings: Findings, front_end: str) -> float | None:
+    return findings.counting[front_end].percent if front_end in findings.counting else None
+
+
 def _memory(findings: Findings, front_end: str) -> float | None:
     return findings.memory[front_end].end_mb if front_end in findings.memory else None
 
@@ -144,6 +151,7 @@ _ROWS = (
     _Row("p99 / p50 by a schedule", "60 % of capacity", _schedule, True, (6, 4), (6, 4)),
     _Row("server CPU of Explain / of Predict", "1 row, 16 callers", _explain, True, (2, 1.4), (2, 1.4)),
     _Row("metrics' share of a request's CPU, %", "1 row, 16 callers", _metrics, True, (5, 2), (8, 4)),
+    _Row("counting on over off, CPU, %", "1 row, 16 callers", _counting, True, (4, 1.5), (4, 1.5)),
     _Row("memory, MB", "one small model", _memory, True, (120, None), (220, None)),
     _Row("memory's growth, MB", "a million requests", _growth, True, (4, None), (8, None)),
 )

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from benchmarks.common.markdown import bounds_row, render
 from benchmarks.common.verdict import Verdict
+from benchmarks.serving.counting import Counting
 from benchmarks.serving.loads import LOADS, Load, Results
 from benchmarks.serving.memory import Memory
 
@@ -33,6 +34,14 @@ def generator_remark(results: Results) -> str:
         f"could ask {1 / busiest[0]:.1f} times as fast. Where it follows a schedule, 99 % of the requests were sent "
         f"less than {1e3 * latest:.2f} ms late. {results.repeated} loads were repeated because the machine's host gave "
         f"processor time to other machines; {disturbed} of {len(loads)} were still disturbed at the last try.\n"
+    )
+
+
+def counting_line(front_end: str, found: Counting) -> str:
+    """What counting for drift costs behind a front end."""
+    return (
+        f"Counting, {front_end}: {found.percent:+.2f} ± {found.half_width:.2f} % of a request's processor time, over "
+        f"{found.pairs} pairs ({1e6 * found.on_seconds:.1f} and {1e6 * found.off_seconds:.1f} µs).\n"
     )
 
 

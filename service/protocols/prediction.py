@@ -38,6 +38,7 @@ _DISPENSABLE = (
     "files",
     "network",
     "explanation",
+    "answers",
 )
 
 _STATES = {
