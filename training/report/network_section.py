@@ -15,7 +15,7 @@ from training.publishing.manifest import input_names, output_names
 from training.report.page import folded, image, paragraph
 
 # Limits that fit the width of the page.
-_MOST_CURVES, _MOST_EDGES = 16, 4
+_MOST_CURVES, _MOST_EDGES = 16, 2
 # Rows over which curves are drawn.
 _ROWS = 1000
 # Rows whose edges are in memory at once.
@@ -23,7 +23,7 @@ _EDGE_ROWS = 64
 
 
 def network_section(manifest: ModelManifest, trained: Trained, raw: Numbers) -> Iterator[str]:
-    """The diagram, and the four strongest edges of the first layer.
+    """The diagram, and the two strongest edges of the first layer.
 
     An edge is in units of the network; what it does to the answer may even be the opposite, so it is behind a fold.
     """

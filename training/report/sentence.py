@@ -33,9 +33,10 @@ def _of_classes(manifest: ModelManifest, judged: Judged) -> str:
     else:
         told = min(present, key=lambda place: (scores[place].recall or 0.0, -scores[place].rows))
     score = scores[told]
-    missed = f"{_percent(1 - (score.recall or 0.0))} of {names[told]} ({score.missed:,} of {score.rows:,})"
-    share = "all" if accuracy == 1.0 else f"{_percent(accuracy, 1)} of"
-    right = f"right for {share} {len(judged.truth):,} {judged.which}"
+    share = _percent(1 - (score.recall or 0.0))
+    count = f"({score.missed:,} of {score.rows:,})"
+    part = "all" if accuracy == 1.0 else f"{_percent(accuracy, 1)} of"
+    right = f"right for {part} {len(judged.truth):,} {judged.which}"
     if judged.trivial is None:
         beside = ""
     else:
@@ -45,10 +46,10 @@ def _of_classes(manifest: ModelManifest, judged: Judged) -> str:
         if accuracy <= alone:
             right = f"no better than a constant, {right}"
     if len(names) == 2:
-        return f"Misses {missed} and is {right}{beside}."
+        return f"Misses {share} of {names[told]} {count} and is {right}{beside}."
     if not score.missed:
         return f"{right[0].upper()}{right[1:]}{beside}."
-    return f"{right[0].upper()}{right[1:]}, and weakest on {names[told]}, missing {missed}{beside}."
+    return f"{right[0].upper()}{right[1:]}, and weakest on {names[told]}, of which it misses {share} {count}{beside}."
 
 
 def _of_numbers(manifest: ModelManifest, judged: Judged) -> str:

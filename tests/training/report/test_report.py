@@ -62,8 +62,8 @@ def test_the_report_of_a_version(kind: str, write_recipe: Callable[..., Path], t
     (verdict,) = re.findall('<p class="verdict">(.*)</p>', content)
     assert ("test rows; always answering" if kind == "classification" else "; the mean alone would be") in verdict
     assert all(word in page.text for word in (("recall", "AUC") if kind == "classification" else ("mean error",)))
-    # Answers, effects, the diagram, four edges behind a fold, the loss.
-    assert len(page.sources) >= 1 + 1 + 1 + 4 + 1
+    # Answers, effects, the diagram, two edges behind a fold, the loss.
+    assert len(page.sources) >= 1 + 1 + 1 + 2 + 1
     assert content.index("effects of the columns") < content.index("strongest edges") < content.index("edge from")
     for source in page.sources:
         kind_, text = source.split(",", 1)

@@ -34,8 +34,8 @@ def test_no_better_than_a_constant() -> None:
 def test_more_classes() -> None:
     """The class that is missed most; all right; the constant not known."""
     assert classes(list("abc"), [0, 0, 1, 1, 2, 2], [0, 0, 1, 1, 2, 0]) == (
-        "Right for 83.3 % of 6 test rows, and weakest on c, missing 50 % of c (1 of 2); always answering a would be "
-        "right for 33.3 %."
+        "Right for 83.3 % of 6 test rows, and weakest on c, of which it misses 50 % (1 of 2); always answering a would "
+        "be right for 33.3 %."
     )
     assert classes(list("abc"), [0, 1, 2], [0, 1, 2], None) == "Right for all 3 test rows."
 

@@ -104,16 +104,16 @@ def test_the_report_tells_where_it_comes_from(kinds: Path) -> None:
         assert f"{value:.5g}" in page
     for text in ("The recipe", "How it was learned", "rows that chose", "rows left out"):
         assert text not in page
-    # Calibration, confusion matrix, effects, diagram, four edges.
-    assert page.count("data:image/png;base64,") == 8
-    assert len(re.findall("(?:src|href)=", page)) == 8
+    # Calibration, confusion matrix, effects, diagram, two edges.
+    assert page.count("data:image/png;base64,") == 6
+    assert len(re.findall("(?:src|href)=", page)) == 6
 
 
 def test_without_a_table_there_are_curves_and_no_numbers(kinds: Path) -> None:
     """Over the grids, which the page says; neither metrics nor rows nor a fingerprint."""
     published = _import_kinds()
     page, manifest = _page(published), published.manifest
-    assert page.count("data:image/png;base64,") == 6
+    assert page.count("data:image/png;base64,") == 4
     assert "curves are drawn over rows spread evenly over the network" in page
     assert "Not measured" in page
     assert "fingerprint" not in page
