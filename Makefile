@@ -8,7 +8,7 @@ export ORT_DISABLE_TELEMETRY := 1
 # The tests start hundreds of processes. Each would compile our modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo docs test test-deploy test-faults test-install test-slow test-web bench bench-serving bench-tables bench-training check format proto deploy clean
+.PHONY: help demo docs test test-deploy test-faults test-install test-slow test-web bench bench-attribution bench-serving bench-tables bench-training check format proto deploy clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ test-web: .venv/.installed-test $(WEB:=/node_modules/.installed)  ## Run graphs 
 
 bench: .venv/.installed-bench  ## Measure the lowering against its peers (10 minutes)
 	$(BIN)/python -m benchmarks.lowering
+
+bench-attribution: .venv/.installed-bench  ## Measure attribution.onnx beside model.onnx, KernelSHAP and exact Shapley values (5 minutes)
+	$(BIN)/python -m benchmarks.attribution
 
 bench-serving: .venv/.installed-bench  ## Measure the server against its peers, which it installs (12 minutes)
 	$(BIN)/python -m benchmarks.serving

@@ -146,3 +146,21 @@ def test_a_constant_that_layers_share_bears_the_name_of_none() -> None:
     model = graph.build({"y": (value, (2,))}, "test", {})
     check(model)
     assert [tensor.name for tensor in model.graph.initializer] == ["shared/knots", "layer0/weight"]
+
+
+def test_a_graph_may_have_two_inputs_and_cut_values_in_parts() -> None:
+    """Split gives parts by sizes that the graph computes; outputs may have other rows than "rows"."""
+    graph = GraphBuilder("first", 2)
+    graph.add_input("second", "others", 2)
+    sizes = [graph.op("Shape", [name], "count", start=0, end=1) for name in ("first", "second")]
+    stacked = graph.op("Concat", ["first", "second"], "stacked", axis=0)
+    doubled = graph.op("Add", [stacked, stacked], "doubled")
+    parts = graph.split(doubled, graph.op("Concat", sizes, "sizes", axis=0), ("one", "two"))
+    named = {"a": (parts[0], (2,)), "b": (parts[1], (2,))}
+    model = graph.build(named, "test", {}, {"b": "others"})
+    check(model)
+    assert [output.type.tensor_type.shape.dim[0].dim_param for output in model.graph.output] == ["rows", "others"]
+    rows, others = np.ones((3, 2), np.float32), np.full((1, 2), 5, np.float32)
+    found = open_session(model).run_named(["a", "b"], {"first": rows, "second": others})
+    np.testing.assert_array_equal(found[0], 2 * rows)
+    np.testing.assert_array_equal(found[1], 2 * others)
