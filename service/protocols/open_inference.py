@@ -95,7 +95,8 @@ async def infer(
         call.inference = chosen.predicts
         deadline, bulk = _read_deadline(call, message), _is_bulk(message)
         rows = decode_infer(message, model, max_request_rows)
-        ground = await look_at(f"input {model.tensors.input_name!r}", rows, model, asked=False)
+        looks = model.ground.flags or model.ground.refuses
+        ground = await look_at(f"input {model.tensors.input_name!r}", rows, model, asked=False) if looks else None
         answers: dict[str, NDArray[Any]] = {}
         if chosen.predicts:
             result = await model.batcher.submit(rows, deadline, bulk=bulk)

@@ -119,7 +119,8 @@ async def _answer(
         bulk = _is_bulk(message.priority)
         features = message.features
         rows = decode_matrix(features, model, max_request_rows)
-        ground = await look_at("features", rows, model, asked=message.report_ground)
+        looks = message.report_ground or model.ground.flags or model.ground.refuses
+        ground = await look_at("features", rows, model, asked=message.report_ground) if looks else None
         result = await model.batcher.submit(rows, call.deadline, bulk=bulk)
         call.compute_seconds = result.compute_seconds
         response = pb.PredictResponse(
