@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from kan_api.v1 import manifest_pb2, prediction_pb2
+from service.client.encoding.rows import Matrix
 from service.client.errors import ClientError
-from service.client.rows import Matrix
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from kan_api.v1 import prediction_pb2
 from service.client.answers import Ground, decode_matrix, join_ground
+from service.client.encoding.rows import Matrix
 from service.client.errors import ClientError
-from service.client.rows import Matrix
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,11 +16,11 @@ from service.client.command.printed import Printed, Replay
 from service.client.command.reading.file_block import FileBlock, pick_rows
 from service.client.command.row_encoder import EncodedBlock, RowEncoder, find_refused
 from service.client.command.row_file import read_blocks
-from service.client.command.score import score_for
+from service.client.command.scoring.score import score_for
 from service.client.command.unknown_ground import UnknownGround
+from service.client.encoding.rows import numbers_of
 from service.client.errors import InvalidInput, list_names
 from service.client.limits import MAX_REQUEST_ROWS
-from service.client.rows import numbers_of
 
 # A block of this many numbers is some megabytes.
 _MOST_BLOCK_NUMBERS: Final = 2**22

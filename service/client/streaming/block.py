@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from kan_api.v1 import manifest_pb2, prediction_pb2
+from service.client.encoding.other_words import OtherWords
 from service.client.errors import InvalidInput
 from service.client.limits import widest
-from service.client.other_words import OtherWords
 from service.client.streaming.chunks import predict_request
 from service.client.streaming.conversation import CallerRows, Conversation, RowsLike, encode_rows, read_rows
 

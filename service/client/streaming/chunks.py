@@ -7,8 +7,8 @@ from google.protobuf.message import Message
 
 from kan_api.v1 import prediction_pb2
 from service.client.connection import Rpc, Steps
+from service.client.encoding.rows import Matrix
 from service.client.errors import NotFound, Overloaded
-from service.client.rows import Matrix
 from service.client.streaming.pace import Pace
 
 _SERVERS_ASKED = 3

@@ -13,10 +13,10 @@ from kan_api.v1 import manifest_pb2, prediction_pb2
 from kan_api.v1.manifest_pb2 import ModelManifest
 from service.client.answers import Health, ModelInfo, Prediction, join_answers, model_info
 from service.client.connection import Rpc, Steps
+from service.client.encoding.other_words import OtherWords
+from service.client.encoding.rows import Matrix, features, matrix_of, rows_of
 from service.client.errors import NotFound
 from service.client.limits import Limits, widest
-from service.client.other_words import OtherWords
-from service.client.rows import Matrix, features, matrix_of, rows_of
 from service.client.streaming.chunks import VersionGone, answer_to, chunk_answers, of_version
 
 # How often the rows of one call are predicted again because the version that answered first was removed.

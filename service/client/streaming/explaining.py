@@ -3,10 +3,10 @@
 from kan_api.v1 import prediction_pb2 as pb
 from kan_api.v1.manifest_pb2 import ModelManifest
 from service.client.connection import Rpc, Steps
+from service.client.encoding.other_words import OtherWords
+from service.client.encoding.rows import Matrix
 from service.client.errors import InvalidInput, Overloaded
 from service.client.explanations import Explanation, join_explanations
-from service.client.other_words import OtherWords
-from service.client.rows import Matrix
 from service.client.streaming.chunks import of_version, to_message
 from service.client.streaming.conversation import CallerRows, Conversation, RowsLike, encode_rows, read_rows
 from service.client.streaming.pace import Pace

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from service.client.command.row_file import read_blocks
+from service.client.encoding.rows import TableRows, features
 from service.client.errors import InvalidInput
-from service.client.rows import TableRows, features
 from training.data.dataset import prepare
 from training.errors import DataError
 from training.pipelines.held_out import held_out_csv

@@ -8,7 +8,7 @@ import pytest
 
 from kan_api.ground import KnownGround
 from kan_api.v1.manifest_pb2 import ModelManifest
-from service.client.rows import features, rows_of
+from service.client.encoding.rows import features, rows_of
 from training.data.dataset import Dataset, prepare
 from training.publishing.manifest import outline
 from training.recipe.config import load_recipe

@@ -19,8 +19,8 @@ from service.client.command.printed import Replay
 from service.client.command.progress import Progress
 from service.client.command.row_encoder import RowEncoder
 from service.client.command.row_file import read_blocks
+from service.client.encoding.rows import Matrix, features, rows_of
 from service.client.errors import InvalidInput, list_names
-from service.client.rows import Matrix, features, rows_of
 
 _OK: Final = 0
 _BAD_ROWS: Final = 3

@@ -16,9 +16,9 @@ from service.client.command.reading.file_block import FileBlock
 from service.client.command.row_encoder import EncodedBlock, RowEncoder, find_refused
 from service.client.command.row_file import Format, read_blocks
 from service.client.command.unknown_ground import UnknownGround
+from service.client.encoding.rows import Matrix, TableRows
 from service.client.errors import InvalidInput
 from service.client.explanations import Explanation
-from service.client.rows import Matrix, TableRows
 
 _BLOCK_ROWS: Final = 256
 

@@ -11,8 +11,8 @@ from kan_api.cells import quoted
 from service.client.command.reading.csv_records import RecordBlock, Records
 from service.client.command.reading.file_block import FileBlock, name_place, name_places
 from service.client.command.reading.text_lines import TextLines
+from service.client.encoding.rows import TableRows
 from service.client.errors import InvalidInput, list_names
-from service.client.rows import TableRows
 
 _SEPARATORS: Final = (",", ";", "\t", "|")
 _QUOTES: Final = "a quote inside a cell is written twice"

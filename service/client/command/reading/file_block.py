@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from service.client.rows import TableRows
+from service.client.encoding.rows import TableRows
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from kan_api.cells import MISSING_NUMBERS, quoted
 from kan_api.v1.manifest_pb2 import Column, ModelManifest
-from service.client.dates import encode_dates
+from service.client.encoding.dates import encode_dates
+from service.client.encoding.other_words import OtherWords
+from service.client.encoding.words import numbers_of_words, word_of
 from service.client.errors import InvalidInput, list_names
-from service.client.other_words import OtherWords
-from service.client.words import numbers_of_words, word_of
 
 _LARGEST = float(np.finfo(np.float32).max)
 

@@ -1,6 +1,6 @@
 """Words that the model takes as "other" are counted column by column."""
 
-from service.client.other_words import OtherWords
+from service.client.encoding.other_words import OtherWords
 
 
 def test_cells_and_columns_are_told_with_the_first_cell() -> None:

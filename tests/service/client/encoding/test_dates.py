@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from kan_api.v1.manifest_pb2 import DateEncoding
-from service.client.dates import encode_dates
+from service.client.encoding.dates import encode_dates
 
 ISO = DateEncoding(format="iso", first_day="2024-03-01")
 

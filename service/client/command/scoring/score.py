@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from kan_api.cells import quoted
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
 from service.client.answers import Prediction
-from service.client.command.objective_loss import ObjectiveLoss, loss_of
+from service.client.command.scoring.objective_loss import ObjectiveLoss, loss_of
+from service.client.encoding.rows import TableRows, numbers_of
+from service.client.encoding.words import word_of
 from service.client.errors import list_names
-from service.client.rows import TableRows, numbers_of
-from service.client.words import word_of
 
 
 class Accuracy:

@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kan_api.v1.manifest_pb2 import Column, Feature, ModelManifest
-from service.client.errors import InvalidInput
-from service.client.other_words import OtherWords
-from service.client.rows import (
+from service.client.encoding.other_words import OtherWords
+from service.client.encoding.rows import (
     TableRows,
     features,
     matrix_of,
     numbers_of,
     rows_of,
 )
-from service.client.words import word_of
+from service.client.encoding.words import word_of
+from service.client.errors import InvalidInput
 from training.data import encoding as training_encoding
 from training.data.table import Table
 from training.errors import DataError

@@ -10,8 +10,8 @@ from sklearn.metrics import mean_absolute_error, mean_gamma_deviance, mean_poiss
 
 from kan_api.v1.manifest_pb2 import TASK_REGRESSION, ModelManifest, Objective
 from service.client.answers import Prediction
-from service.client.command.score import score_for
-from service.client.rows import TableRows
+from service.client.command.scoring.score import score_for
+from service.client.encoding.rows import TableRows
 from training.data.objective.loss_function import LossFunction
 from training.publishing.metric_names import shown_name
 from training.publishing.metrics import scores
