@@ -76,12 +76,12 @@ def verified_attribution(
     if isinstance(outputs, Exponential):
         # An error of a logarithm is a relative one of the answer, and far outside no float32 has digits left for it.
         regions = {region: rows for region, rows in regions.items() if region != FAR}
-    max_rows = max(1, _MAX_BYTES // bytes_per_row(kan))
-    compared = _Compared(kan, inputs, outputs, reference, regions, min(_ROWS_PER_REGION, max_rows))
+    compared = _Compared(kan, inputs, outputs, reference, regions)
     made = []
     for in_float64 in (False, True):
         model = attribution_model(kan, inputs, outputs, reference.column_of, in_float64=in_float64)
-        near, far = compared.errors_of(model)
+        max_rows = max(1, _MAX_BYTES // bytes_per_row(kan, in_float64=in_float64))
+        near, far = compared.errors_of(model, min(_ROWS_PER_REGION, max_rows))
         made.append(
             VerifiedAttribution(
                 model, reference, isinstance(outputs, Softmax), max_rows, max_relative_error=max(near, far)
@@ -116,11 +116,9 @@ class _Compared:
         outputs: OutputTransform | None,
         reference: ReferenceRow,
         regions: Mapping[str, Rows32],
-        block_rows: int,
     ) -> None:
         self._column_of = torch.tensor(reference.column_of)
         self._columns = len(reference.columns)
-        self._block_rows = block_rows
         self._cases: list[tuple[str, Rows32, Rows32, Contributions]] = []
         for region, rows in regions.items():
             # One reference row for all, and another row as the reference of each. Far outside it is a row inside: of
@@ -133,14 +131,14 @@ class _Compared:
         answers = self._cases[2 * list(regions).index(first)][3].explained.numpy()
         self._scale = scale_of_errors(outputs if isinstance(outputs, Affine) else None, answers)
 
-    def errors_of(self, model: onnx.ModelProto) -> tuple[float, float]:
+    def errors_of(self, model: onnx.ModelProto, block_rows: int) -> tuple[float, float]:
         """The largest error of contributions, explained values, baselines, or of their sum; and that far outside."""
         session = open_session(model)
         worst = {False: 0.0, True: 0.0}
         for region, rows, own, wanted in self._cases:
             runs = []
-            for start in range(0, len(rows), self._block_rows):
-                part = slice(start, start + self._block_rows)
+            for start in range(0, len(rows), block_rows):
+                part = slice(start, start + block_rows)
                 feed = dict(zip(INPUT_NAMES, (rows[part], own if len(own) == 1 else own[part]), strict=True))
                 runs.append(session.run_named(OUTPUT_NAMES, feed))
             got, explained, baseline = (np.concatenate(parts).astype(np.float64) for parts in zip(*runs, strict=True))

@@ -15,7 +15,7 @@ from kan_model.network.layer import KANLayer
 Values = NDArray[np.float64]
 # Of one segment of the grid. More intervals mean fewer functions, whose larger weights cancel more digits: with 5
 # intervals float32 keeps 6 of 7, with 16 float64 keeps 10 of 16.
-_INTERVALS_FLOAT32, _INTERVALS_FLOAT64 = 5, 16
+INTERVALS_FLOAT32, INTERVALS_FLOAT64 = 5, 16
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def emit_functions(graph: AttributionGraph, layer: KANLayer, x: str, *, for_floa
     values, weights = [], []
     constant = np.zeros(layer.outputs)
     if bool(layer.edge_mask.any()):
-        intervals = _INTERVALS_FLOAT32 if for_float32 else _INTERVALS_FLOAT64
+        intervals = INTERVALS_FLOAT32 if for_float32 else INTERVALS_FLOAT64
         splines = Segments(intervals, in_float64=graph.is_wide).emit(graph, layer, x)
         assert isinstance(splines, Columns)
         constant = splines.constant.sum(axis=0)

@@ -37,14 +37,21 @@ class Differences:
     flat_weight: str
     weight: Values
 
-    def is_folded(self, answers: int, *, is_last: bool) -> bool:
-        """Whether the folded way is cheaper for this number of answers."""
-        functions, inputs, outputs = self.weight.shape
-        behind = 0 if is_last else answers * outputs * inputs
-        folded = functions * behind + _ELEMENT * answers * functions * inputs
-        by_input = _SMALL * (functions * inputs * outputs + behind)
-        by_input += _TRANSPOSED * inputs * (functions + outputs)
-        return bool(folded <= by_input)
+
+def is_folded(shape: tuple[int, int, int], answers: int, *, is_last: bool) -> bool:
+    """Whether the folded way is cheaper.
+
+    Args:
+        shape: Functions, inputs and outputs of the layer.
+        answers: Number of answers.
+        is_last: No layer is behind it.
+    """
+    functions, inputs, outputs = shape
+    behind = 0 if is_last else answers * outputs * inputs
+    folded = functions * behind + _ELEMENT * answers * functions * inputs
+    by_input = _SMALL * (functions * inputs * outputs + behind)
+    by_input += _TRANSPOSED * inputs * (functions + outputs)
+    return folded <= by_input
 
 
 def _emit_edge_differences(graph: AttributionGraph, layer: Differences) -> str:
@@ -74,7 +81,7 @@ def emit_behind(graph: AttributionGraph, behind: str | None, layer: Differences,
         answers: Number of answers.
     """
     functions, inputs, outputs = layer.weight.shape
-    if not layer.is_folded(answers, is_last=behind is None):
+    if not is_folded((functions, inputs, outputs), answers, is_last=behind is None):
         edges = _emit_edge_differences(graph, layer)
         return edges if behind is None else graph.op("MatMul", [behind, edges], "multiplied")
     if behind is None:

@@ -185,7 +185,19 @@ def test_small_differences_of_hidden_nodes_keep_their_digits(make_kan: MakeKAN) 
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-7)
 
 
-def test_memory_is_counted(make_kan: MakeKAN) -> None:
-    """A wider network takes more bytes a row."""
-    small, large = (bytes_per_row(make_kan((3, width, 2))) for width in (4, 40))
-    assert 0 < small < large
+@pytest.mark.parametrize("in_float64", [False, True])
+@pytest.mark.parametrize("width", [(30, 2), (40, 30, 1), (40, 30, 12)])
+@pytest.mark.parametrize("outside", ["clamp", "decay"])
+def test_memory_is_counted_from_above(
+    make_kan: MakeKAN, width: tuple[int, ...], outside: str, in_float64: bool
+) -> None:
+    """No fewer bytes than the largest value of the graph and the differences that are kept, by the shapes of ONNX."""
+    kan = make_kan(width, outside=outside, dtype=torch.float32)
+    model = attribution_model(kan, None, None, range(width[0]), in_float64=in_float64)
+    sizes = []
+    for info in onnx.shape_inference.infer_shapes(model).graph.value_info:
+        tensor = info.type.tensor_type
+        numbers = int(np.prod([max(1, dim.dim_value) for dim in tensor.shape.dim]))
+        has_rows = any(dim.dim_value == 0 for dim in tensor.shape.dim)
+        sizes.append(numbers * (8 if tensor.elem_type == onnx.TensorProto.DOUBLE else 4) * has_rows)
+    assert max(sizes) < bytes_per_row(kan, in_float64=in_float64) < sum(sizes) * 2
