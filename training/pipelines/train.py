@@ -18,9 +18,9 @@ from training.pipelines.run_folder import RunError
 from training.pipelines.watcher import Watcher
 from training.publishing.drift import describe_drift
 from training.publishing.export import Trained
-from training.publishing.formula_details import formula_details
 from training.publishing.manifest import build_manifest, outline
 from training.publishing.publish import Published, check_successor
+from training.publishing.whole_formula import formula_details
 from training.steps import Finished, StepData, finish
 from training.steps.fit_diagnostics import suggest_change
 from training.threads import threads_for, torch_threads

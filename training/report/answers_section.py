@@ -7,10 +7,10 @@ import numpy as np
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
 from training.report.charts import calibration_curve, confusion, predicted_against_true
 from training.report.class_scores import ClassScore, calibrate, score_classes
+from training.report.effects.shown_columns import ShownColumn
 from training.report.judged import Judged
 from training.report.page import folded, image, number, paragraph, table
 from training.report.segments import segment
-from training.report.shown_columns import ShownColumn
 from training.report.verdict import baseline_name
 
 # Classes in the open table, and targets with pictures.

@@ -11,13 +11,14 @@ from training.publishing.metric_names import shown_name
 from training.report.answers_section import answers_section
 from training.report.charts import staircase
 from training.report.data_section import data_table, feature_table, origin
-from training.report.effects import compute_effects, effects_section
+from training.report.effects.computed import compute_effects
+from training.report.effects.section import effects_section
+from training.report.effects.shown_columns import shown_columns
 from training.report.formula_section import formula_section
 from training.report.judged import Judged as Judged
 from training.report.network_section import network_section
 from training.report.page import bullets, image, number, page, paragraph, section, table, verbatim
 from training.report.sentence import first_sentence
-from training.report.shown_columns import shown_columns
 from training.report.verdict import baseline_name, judge_version
 
 NAME = "report.html"

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.encoding import Numbers
+from training.report.effects.shown_columns import ShownColumn
 from training.report.judged import Judged
-from training.report.shown_columns import ShownColumn
 
 # Segments of a column of numbers, and words of a column of words; fewer rows than this say little of a segment.
 _SEGMENTS, _MOST_WORDS, _LEAST_ROWS = 5, 6, 5

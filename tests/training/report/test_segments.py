@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from training.report.effects.shown_columns import ShownColumn
 from training.report.judged import Judged
 from training.report.segments import segment
-from training.report.shown_columns import ShownColumn
 
 WORDS = ("red", "", "blue")
 

@@ -12,8 +12,10 @@ from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, Column
 from kan_model import KAN, KANLayer, SymbolicEdge
 from kan_model.network.transform import Affine, InputTransform, Softmax
 from training.publishing.export import Trained
-from training.report.effects import DrawnEffect, compute_effects, draw_effects, effects_section
-from training.report.shown_columns import ShownColumn, shown_columns
+from training.report.effects.computed import DrawnEffect, compute_effects
+from training.report.effects.drawn import draw_effects
+from training.report.effects.section import effects_section
+from training.report.effects.shown_columns import ShownColumn, shown_columns
 
 Numbers = NDArray[np.float64]
 
