@@ -20,8 +20,7 @@ from training.ensemble.two_values import straighten_two_valued
 from training.fitting.fit import FitState
 from training.fitting.grids import first_grid
 from training.fitting.state import note_divergence
-from training.publishing.metric_names import EXPLAINED, MEMBER
-from training.publishing.metrics import score_rows
+from training.publishing.metrics import EXPLAINED, MEMBER, score_rows
 from training.recipe.config import Recipe
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from kan_api.metric_names import shown_name
 from kan_api.v1.manifest_pb2 import Feature, ModelManifest
 from training.data.encoding import Numbers
 from training.data.preparation import fitted_loss, samples
@@ -14,7 +15,6 @@ from training.fitting.record import Record
 from training.pipelines.continuation_start import Start, scale_rows
 from training.publishing.export import Trained
 from training.publishing.manifest import BEFORE, predict
-from training.publishing.metric_names import shown_name
 from training.publishing.metrics import UNANSWERED, score_rows
 from training.recipe.config import Recipe
 from training.threads import threads_for, torch_threads

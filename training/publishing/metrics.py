@@ -18,6 +18,10 @@ from training.recipe.sections import TargetScale
 
 # The metric that counts rows without a finite answer. The other metrics are computed on the rest.
 UNANSWERED = "unanswered_rows"
+# Of an ensemble: single members on rows that they trained on, as "member_train_r2".
+MEMBER = "member_train_"
+# The scores by which a model is judged; of these, more is better.
+EXPLAINED = ("accuracy", "deviance_explained", "r2")
 
 
 def evaluate(

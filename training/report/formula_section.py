@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from kan_api.metric_names import shown_name
 from kan_api.v1.manifest_pb2 import ModelManifest
 from training.publishing.manifest import output_names
-from training.publishing.metric_names import shown_name
 from training.report.page import folded, number, paragraph, table, verbatim
 
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
+from kan_api.metric_names import shown_name
 from kan_api.v1.manifest_pb2 import ModelManifest, Objective
 from training.data.encoding import Numbers
 from training.fitting.record import Record
 from training.publishing.export import Trained
 from training.publishing.manifest import BASELINES, BEFORE
-from training.publishing.metric_names import shown_name
 from training.report.answers_section import answers_section
 from training.report.charts import staircase
 from training.report.data_section import data_table, feature_table, origin

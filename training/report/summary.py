@@ -4,8 +4,8 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+from kan_api.metric_names import shown_name
 from kan_api.v1.manifest_pb2 import ModelManifest
-from training.publishing.metric_names import shown_name
 from training.publishing.metrics import UNANSWERED
 from training.publishing.publish import Published
 from training.report.report import NAME as REPORT

@@ -6,9 +6,10 @@ Example: "R² 0.843 on 102 test rows (the mean alone: -0.002, linear: 0.661, boo
 import math
 from collections.abc import Iterator
 
+from kan_api.metric_names import shown_name
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
 from training.publishing.manifest import BASELINES
-from training.publishing.metric_names import MEMBER, shown_name
+from training.publishing.metrics import MEMBER
 
 # How each kind of baseline is called; of the trivial one it depends on the task.
 _NAMES = {"linear": "linear", "boosted": "boosted trees", "mlp": "MLP"}

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import torch
 
+from kan_api.metric_names import shown_name
 from kan_model import KAN
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
@@ -12,7 +13,6 @@ from training.data.split import RowNumbers
 from training.fitting.baseline import fit_baseline
 from training.fitting.evaluation import answers
 from training.publishing.manifest import BASELINES
-from training.publishing.metric_names import shown_name
 from training.publishing.metrics import evaluate
 from training.recipe.fit_sections import BaselineSection, FitSection
 from training.steps.sklearn_baselines import fit_sklearn_baseline

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from kan_api.metric_names import shown_name
 from training.data.dataset import prepare_table
 from training.data.preparation import input_transform, output_transform
 from training.data.table import Table
@@ -14,7 +15,6 @@ from training.pipelines.run import Run
 from training.pipelines.watcher import Watcher
 from training.publishing.export import Trained
 from training.publishing.manifest import predict
-from training.publishing.metric_names import shown_name
 from training.publishing.metrics import score_rows
 from training.steps import StepData, finish
 from training.threads import threads_for, torch_threads

@@ -8,12 +8,12 @@ import pytest
 from scipy.special import huber
 from sklearn.metrics import mean_absolute_error, mean_gamma_deviance, mean_poisson_deviance, root_mean_squared_error
 
+from kan_api.metric_names import shown_name
 from kan_api.v1.manifest_pb2 import TASK_REGRESSION, ModelManifest, Objective
 from service.client.answers import Prediction
 from service.client.command.scoring.score import score_for
 from service.client.encoding.rows import TableRows
 from training.data.objective.loss_function import LossFunction
-from training.publishing.metric_names import shown_name
 from training.publishing.metrics import scores
 from training.recipe.sections import TaskSection
 

@@ -1,6 +1,6 @@
 """One name of a metric for people."""
 
-from training.publishing.metric_names import shown_name
+from kan_api.metric_names import shown_name
 
 
 def test_metrics_are_shown_under_the_names_of_the_field() -> None:
