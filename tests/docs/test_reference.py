@@ -31,6 +31,8 @@ def cells(text: str) -> list[list[str]]:
 def test_every_alert_has_a_page_with_its_rules_and_what_to_do() -> None:
     """Whom it wakes, what it says, what to do, and the expression."""
     pages = generated_pages()
+    files = (DOCS.parent / "deploy" / "prometheus" / "rules").glob("*.yaml")
+    assert alerts().keys() == {name for file in files for name in re.findall(r"- alert: (\w+)", file.read_text())}
     assert len(alerts()) > 20
     for name, rules in alerts().items():
         page = pages[f"runbooks/{name.lower()}.md"]

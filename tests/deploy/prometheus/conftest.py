@@ -12,12 +12,9 @@ from tests.kit.models.repository import write_version
 from tests.kit.models.training_rows import trained_on_normal_rows
 from tests.kit.server.kan_serve import FRONTENDS, KanServe, starter
 from tests.kit.server.programs import find_program, free_ports, running
+from tests.kit.server.quick_rules import TICK, write_quick_rules
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
-# Of what is seconds and minutes in production.
-_TICK = "250ms"
-# The windows of drift: those of sums of recorded rates are divided by the seconds between two rates.
-_QUICK_WINDOWS = {"[5m]": "[10s]", "/ 300": "/ 10", "[1h]": "[20s]", "[1d]": "[40s]", "999.5 / 60": "999.5 / 0.25"}
 
 
 @pytest.fixture
@@ -83,12 +80,12 @@ def start_prometheus(
             "alertmanager": alertmanagers,
             "prometheus": [own],
         }
-        configuration["global"] = {"scrape_interval": _TICK, "evaluation_interval": _TICK}
+        configuration["global"] = {"scrape_interval": TICK, "evaluation_interval": TICK}
         for job in configuration["scrape_configs"]:
             job.pop("dns_sd_configs", None)
             job["static_configs"] = [{"targets": targets[job["job_name"]]}]
         configuration["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": alertmanagers}]}]
-        _write_quick_rules(tmp_path / "rules")
+        write_quick_rules(tmp_path / "rules")
         file = tmp_path / "prometheus.yml"
         file.write_text(yaml.safe_dump(configuration))
         with running(
@@ -111,21 +108,3 @@ class Envoy:
 
     callers: str
     metrics: str
-
-
-def _write_quick_rules(folder: Path) -> None:
-    """The rules as deployed, but for their times."""
-    folder.mkdir()
-    for source in (DEPLOY / "prometheus" / "rules").glob("*.yaml"):
-        text = source.read_text()
-        for slow, quick in _QUICK_WINDOWS.items() if source.name == "drift.yaml" else ():
-            assert slow in text, slow
-            text = text.replace(slow, quick)
-        rules = yaml.safe_load(text)
-        for group in rules["groups"]:
-            group.pop("interval", None)
-            for rule in group["rules"]:
-                if "for" in rule:
-                    # Before the first scrape nothing is there, on a busy machine for seconds.
-                    rule["for"] = "10s" if rule["expr"].startswith("absent(") else "1s"
-        (folder / source.name).write_text(yaml.safe_dump(rules))
