@@ -33,12 +33,17 @@ class ReferenceRow:
 def reference_of_table(dataset: Dataset) -> ReferenceRow:
     """Medians of the training rows, without missing values; of a column of words the most frequent word.
 
-    The three features of a column of dates are those of one row, whose date is the median.
+    The three features of a column of dates are those of one row, whose date is the median. A column without any value
+    in the training rows has the values that fill its gaps.
     """
     values: list[float] = []
     for column in dataset.columns:
-        block = dataset.x[dataset.train, len(values) : len(values) + column.width]
-        values += _typical(dataset, column, block).tolist()
+        places = slice(len(values), len(values) + column.width)
+        block = dataset.x[dataset.train, places]
+        if np.isnan(block).any(axis=1).all():
+            values += [0.0 if value is None else value for value in dataset.imputed[places]]
+        else:
+            values += _typical(dataset, column, block).tolist()
     names = [column.name for column in dataset.columns]
     column_of = tuple(names.index(feature.column) for feature in dataset.features)
     return ReferenceRow(np.array(values, dtype=np.float32), tuple(names), column_of)

@@ -75,7 +75,9 @@ def make_report(
     latex: str = "",
 ) -> bytes:
     """Make report.html; its curves are drawn over the training rows, its pictures of answers over the judged ones."""
-    return report(manifest, trained, dataset.x[dataset.train], judged=judged, history=history, notes=notes, latex=latex)
+    spelled = {name: cells[dataset.train] for name, cells in dataset.spelled.items()}
+    rows = dataset.x[dataset.train]
+    return report(manifest, trained, rows, judged=judged, history=history, notes=notes, latex=latex, spelled=spelled)
 
 
 def publish_version(

@@ -28,7 +28,7 @@ MODEL, EXPLAIN, NETWORK = "model.onnx", "explain.onnx", "network.safetensors"
 _MAX_EDGE_BYTES = 64 * 1024**2
 _EXPLAINED_ROWS = 64
 # Contributions add up to the answer minus the baseline within this share of the larger of the output's range and the
-# sum of the contributions' sizes; a recipe may allow more.
+# sum of the contributions' sizes, plus two float32 spacings of the answer or baseline; a recipe may allow more.
 _ATTRIBUTION_TOLERANCE = 1e-5
 # The lowering checks fewer rows than the verification, and no edges. If a graph passes the first and fails the second,
 # the lowering is repeated with these shares of the tolerance.

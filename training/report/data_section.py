@@ -6,6 +6,10 @@ from kan_api.v1.manifest_pb2 import Feature, ModelManifest
 from training.report.page import number, paragraph, table, verbatim
 
 _MOST_FEATURES = 200
+_ATTRIBUTION = (
+    "Attribution: how much the answers to the training rows depend on the feature, as a share of their spread; the "
+    "shares of independent features add up to more than 1."
+)
 
 
 def data_table(manifest: ModelManifest) -> str:
@@ -39,7 +43,8 @@ def feature_table(manifest: ModelManifest) -> str:
         for feature, row in zip(features, rows, strict=True):
             row.append(number(feature.attribution))
     more = len(manifest.features) - len(features)
-    return table(head, rows) + (paragraph(f"and {more:,} more") if more else "")
+    text = table(head, rows) + (paragraph(f"and {more:,} more") if more else "")
+    return text + (paragraph(_ATTRIBUTION) if "attribution" in head else "")
 
 
 def _remark(feature: Feature) -> str:

@@ -1,10 +1,11 @@
 """report.html of a version: the network, its data and its scores, as one self-contained file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from kan_api.metric_names import shown_name
 from kan_api.v1.manifest_pb2 import ModelManifest, Objective
 from training.data.encoding import Numbers
+from training.data.table import Cells
 from training.fitting.record import Record
 from training.publishing.export import Trained
 from training.publishing.manifest import BASELINES, BEFORE
@@ -41,6 +42,7 @@ def report(
     history: Sequence[Record] = (),
     notes: Sequence[str] = (),
     latex: str = "",
+    spelled: Mapping[str, Cells] | None = None,
 ) -> bytes:
     """The page, in UTF-8. It loads nothing and runs nothing.
 
@@ -52,10 +54,11 @@ def report(
         history: The records of the fit; empty if they are not known.
         notes: Lines on the steps after the fit, and other remarks.
         latex: The manifest's formula as LaTeX, to be copied.
+        spelled: The words ``[rows]`` of columns whose features do not tell them; None: there are none.
     """
     title = f"{manifest.name}: {manifest.target or ', '.join(manifest.targets) or 'classes'}"
     columns = shown_columns(manifest, trained, rows)
-    effects = compute_effects(trained, rows, columns)
+    effects = compute_effects(trained, rows, columns, spelled)
     parts = [
         paragraph(first_sentence(manifest, judged), "verdict"),
         *answers_section(manifest, judged, effects[0].column if effects else None),

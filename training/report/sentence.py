@@ -4,6 +4,8 @@ Example: "Misses 14 % of malignant (6 of 42) and is right for 93.9 % of 114 test
 right for 63.2 %."
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,7 +36,8 @@ def _of_classes(manifest: ModelManifest, judged: Judged) -> str:
         told = min(present, key=lambda place: (scores[place].recall or 0.0, -scores[place].rows))
     score = scores[told]
     share = _percent(1 - (score.recall or 0.0))
-    count = f"({score.missed:,} of {score.rows:,})"
+    # Shares of weighted rows are not those of the counts.
+    count = "" if judged.weights is not None else f" ({score.missed:,} of {score.rows:,})"
     part = "all" if accuracy == 1.0 else f"{_percent(accuracy, 1)} of"
     right = f"right for {part} {len(judged.truth):,} {judged.which}"
     if judged.trivial is None:
@@ -46,10 +49,10 @@ def _of_classes(manifest: ModelManifest, judged: Judged) -> str:
         if accuracy <= alone:
             right = f"no better than a constant, {right}"
     if len(names) == 2:
-        return f"Misses {share} of {names[told]} {count} and is {right}{beside}."
+        return f"Misses {share} of {names[told]}{count} and is {right}{beside}."
     if not score.missed:
         return f"{right[0].upper()}{right[1:]}{beside}."
-    return f"{right[0].upper()}{right[1:]}, and weakest on {names[told]}, of which it misses {share} {count}{beside}."
+    return f"{right[0].upper()}{right[1:]}, and weakest on {names[told]}, of which it misses {share}{count}{beside}."
 
 
 def _of_numbers(manifest: ModelManifest, judged: Judged) -> str:
@@ -72,7 +75,18 @@ def _of_numbers(manifest: ModelManifest, judged: Judged) -> str:
         return f"{sentence}."
     theirs = [_off(judged.trivial[:, j], truth[:, j], judged.weights, is_log) for j in range(len(names))]
     alone = baseline_name("trivial", manifest)
-    return f"{sentence}; {alone} would be off by {', '.join(_size(theirs[j], is_log) for j in range(len(shown)))}."
+    beside = f"{alone} would be off by {', '.join(_size(theirs[j], is_log) for j in range(len(shown)))}"
+    worse = [name for j, name in enumerate(names) if off[j] >= theirs[j]]
+    if worse and manifest.objective.loss != "quantile":  # A quantile is not meant to be near the true values.
+        which = "" if len(worse) == len(names) else f" for {_enumerate(worse)}"
+        sentence += f", no better than a constant{which}"
+    return f"{sentence}; {beside}."
+
+
+def _enumerate(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - _MOST_TARGETS} more targets" if len(names) > _MOST_TARGETS else ""
+    return f"{', '.join(names[:_MOST_TARGETS])}{more}"
 
 
 def _off(answers: Numbers, truth: Numbers, weights: Numbers | None, is_log: bool) -> float:

@@ -1,4 +1,4 @@
-"""A layer as fixed functions of its inputs times fixed weights, ."""
+"""A layer as fixed functions of its inputs times fixed weights."""
 
 from dataclasses import dataclass
 

@@ -6,7 +6,9 @@ import pytest
 
 from kan_api.v1 import manifest_pb2 as pb
 from kan_model import KAN, KANConfig, SymbolicEdge
+from kan_model.lowering.attribution import INPUT_NAMES, OUTPUT_NAMES
 from kan_model.network.transform import Affine, Exponential, OutputTransform, Softmax
+from kan_model.onnx_runtime import open_session
 from training.explaining import attribution_message, median_of_columns, verified_attribution
 from training.publishing.export import Plan, Trained, export
 from training.publishing.verify import VerificationFailed
@@ -36,6 +38,22 @@ def test_where_float32_loses_digits_the_graph_is_in_float64() -> None:
     made = verified_attribution(kan, None, None, REFERENCE, ROWS, 1e-5)
     assert is_in_float64(made.model)
     assert made.max_relative_error < 1e-5
+
+
+@pytest.mark.parametrize(("mean", "scale"), [(1014, 2), (-300, 0.5)])
+def test_answers_that_are_large_beside_their_range_are_not_refused(mean: float, scale: float) -> None:
+    """The float32 rounding of answers is more than 1e-5 of their range; contributions add up but for that rounding."""
+    kan = KAN(KANConfig((2, 3, 1), noise=1.0))
+    outputs = Affine(np.array([mean], np.float32), np.array([scale], np.float32))
+    made = export(Trained(kan, None, outputs), Plan(1e-4, (), "float32"), training_rows=ROWS, reference=REFERENCE)
+    assert made.attribution is not None
+    assert 0 < made.attribution.max_relative_error <= 1e-5
+    session = open_session(made.attribution.model)
+    feed = dict(zip(INPUT_NAMES, (ROWS, REFERENCE.values[None]), strict=True))
+    got, explained, baseline = (each.astype(np.float64) for each in session.run_named(OUTPUT_NAMES, feed))
+    off = np.abs(got.sum(axis=2) - (explained - baseline))
+    spacing = np.spacing(np.float32(np.abs(explained).max()))
+    assert off.max() <= 1e-5 * max(np.ptp(explained), np.abs(got).sum(axis=2).max()) + 2 * spacing
 
 
 def test_a_wrong_graph_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,6 +89,22 @@ def test_of_a_table(dataset: Dataset, table: pd.DataFrame) -> None:
         np.testing.assert_allclose(own, values, rtol=1e-6, err_msg=name)
 
 
+def test_a_column_without_values_is_what_fills_its_gaps(table: pd.DataFrame, tmp_path: Path) -> None:
+    """No training row has a date or an age, but other rows have: the reference has the imputed values, no NaN."""
+    recipe = parse_recipe(RECIPE, folder=tmp_path, name="r.toml")
+    train = prepare(recipe).train
+    table.loc[train, ["age", "day"]] = None
+    table.to_csv(tmp_path / "t.csv", index=False, quoting=csv.QUOTE_NONNUMERIC)
+    dataset = prepare(recipe)
+    assert dataset.train.tolist() == train.tolist()
+    reference = reference_of_table(dataset)
+    for name in ("age", "day"):
+        own = np.equal(reference.column_of, reference.columns.index(name))
+        imputed = [dataset.imputed[place] for place in np.flatnonzero(own)]
+        assert reference.values[own].tolist() == imputed
+    assert np.isfinite(reference.values).all()
+
+
 def test_of_a_manifest(dataset: Dataset, table: pd.DataFrame, tmp_path: Path) -> None:
     """The same from histograms, to half a cell; medians that fill gaps are exact, and the date is a date."""
     manifest = outline(parse_recipe(RECIPE, folder=tmp_path, name="r.toml"), dataset)

@@ -40,6 +40,32 @@ def test_more_classes() -> None:
     assert classes(list("abc"), [0, 1, 2], [0, 1, 2], None) == "Right for all 3 test rows."
 
 
+def test_weighted_shares_stand_without_counts() -> None:
+    """One missed row of two is 90 % where it weighs nine times as much: "1 of 2" would contradict it."""
+    truth, weights = np.array([0, 0, 1, 1]), np.array([1.0, 1, 9, 1])
+    manifest = ModelManifest(task=TASK_CLASSIFICATION, classes=["benign", "malignant"])
+    said = first_sentence(manifest, Judged("test rows", truth, np.eye(2)[[0, 0, 0, 1]], weights=weights))
+    assert said == "Misses 90 % of malignant and is right for 25.0 % of 4 test rows."
+    manifest = ModelManifest(task=TASK_CLASSIFICATION, classes=list("abc"))
+    said = first_sentence(manifest, Judged("test rows", truth, np.eye(3)[[0, 0, 0, 1]], weights=weights))
+    assert said == "Right for 25.0 % of 4 test rows, and weakest on b, of which it misses 90 %."
+
+
+def test_numbers_no_better_than_a_constant() -> None:
+    """A regression that the mean beats is not praised; of several targets those are named that the mean beats."""
+    truth = np.array([[1.0], [3.0]])
+    manifest = ModelManifest(task=TASK_REGRESSION, target="price")
+    said = first_sentence(manifest, Judged("test rows", truth, truth + 4, np.full((2, 1), 2.0)))
+    assert said == (
+        "The answers for price to 2 test rows are off by 4 on average, no better than a constant; the mean alone would "
+        "be off by 1."
+    )
+    manifest = ModelManifest(task=TASK_REGRESSION, targets=["a", "b"])
+    both = np.tile(truth, 2)
+    said = first_sentence(manifest, Judged("test rows", both, both + np.array([0, 4]), np.full((2, 2), 2.0)))
+    assert "on average, no better than a constant for b; the mean" in said
+
+
 def test_numbers() -> None:
     """The mean error beside that of the mean, in the unit of the target; with weights the weighted one."""
     truth = np.array([[1.0], [3.0]])

@@ -1,6 +1,6 @@
 """The effects of a version's columns, the strongest first."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from kan_model import Effect, effect
 from training.data.encoding import Numbers
+from training.data.table import Cells
 from training.publishing.export import Trained
 from training.report.effects.shown_columns import ShownColumn
 
@@ -23,10 +24,10 @@ class DrawnEffect:
 
     Attributes:
         column: The column.
-        effect: Its effect; of words with the number of training rows that hold each, as ``counts``.
+        effect: Its effect; of words with the number of training rows that hold each, as ``counts``: 0 if not known.
         words: The words that are its points; () for numbers.
         strength: How much the answer to a row moves with the column: the standard deviation over the training rows'
-            values of the column, averaged over rows and outputs.
+            values of the column, averaged over rows and outputs. Words without known counts weigh alike.
     """
 
     column: ShownColumn
@@ -35,8 +36,10 @@ class DrawnEffect:
     strength: float = 0.0
 
 
-def compute_effects(trained: Trained, raw: Numbers, columns: Sequence[ShownColumn]) -> list[DrawnEffect]:
-    """The effects of the first 18 columns, the strongest first; none of columns without any finite answer.
+def compute_effects(
+    trained: Trained, raw: Numbers, columns: Sequence[ShownColumn], spelled: Mapping[str, Cells] | None = None
+) -> list[DrawnEffect]:
+    """The effects of the first 18 columns, the strongest first; none of columns without any value or finite answer.
 
     Attribution chooses the columns, and their effects order them: the 0/1 inputs of a column of words share what they
     tell, so the sum of their scores is too large.
@@ -45,26 +48,29 @@ def compute_effects(trained: Trained, raw: Numbers, columns: Sequence[ShownColum
         trained: The network.
         raw: ``[rows, features]``, raw: 100 of them are what all other columns keep.
         columns: Most important first, by attribution.
+        spelled: The words ``[rows]`` of columns whose features do not tell them.
     """
-    found = [_compute(trained, raw, column) for column in columns[:_MOST]]
+    known = [column for column in columns if column.words or np.isfinite(raw[:, column.places[0]]).any()]
+    found = [_compute(trained, raw, column, (spelled or {}).get(column.name)) for column in known[:_MOST]]
     found = [replace(one, strength=_strength(one)) for one in found if np.isfinite(one.effect.mean).any()]
     return sorted(found, key=lambda one: -one.strength)
 
 
-def _compute(trained: Trained, raw: Numbers, column: ShownColumn) -> DrawnEffect:
+def _compute(trained: Trained, raw: Numbers, column: ShownColumn, cells: Cells | None) -> DrawnEffect:
     rows = raw[np.unique(np.linspace(0, len(raw) - 1, _ROWS).astype(int))]
     respond = partial(effect, trained.kan, rows, column.places, inputs=trained.inputs, outputs=trained.outputs)
     if column.values is None:
-        cells = raw[:, column.places[0]]
-        known = np.unique(cells[np.isfinite(cells)])
+        numbers = raw[:, column.places[0]]
+        numbers = numbers[np.isfinite(numbers)]
+        known = np.unique(numbers)
         values = known if len(known) <= _POINTS else np.linspace(known[0], known[-1], _POINTS)
         found = respond(values=values[:, None], lines=_ROWS)
         if len(known) > 1:
             # The histogram is that of all rows, not of the few that were asked.
-            counts, edges = np.histogram(cells[np.isfinite(cells)], bins=20)
+            counts, edges = np.histogram(numbers, bins=20)
             found = replace(found, counts=counts.astype(np.int64), edges=edges.astype(np.float64))
         return DrawnEffect(column, found)
-    own = column.find_words(raw)
+    own = column.find_words(raw, cells)
     counts = np.bincount(own[own >= 0], minlength=len(column.words))
     most = np.argsort(-counts, kind="stable")[:_MOST_WORDS]
     most = most[counts[most] > 0] if counts.any() else most
@@ -77,6 +83,7 @@ def _strength(one: DrawnEffect) -> float:
     single = one.effect.single
     if one.words:
         weights = one.effect.counts.astype(np.float64)
+        weights = weights if weights.any() else np.ones(len(weights))
     else:
         place = np.searchsorted(one.effect.edges[1:-1], one.effect.values[:, 0], side="right")
         weights = one.effect.counts[place].astype(np.float64)

@@ -27,11 +27,11 @@ def draw_effects(drawn: Sequence[DrawnEffect], names: Sequence[str], outputs: Se
         outputs: The outputs that are drawn; of one its single rows too.
     """
     down = -(-len(drawn) // _ACROSS)
-    height = 0.6 + 2.2 * down
+    height = 0.9 + 2.3 * down
     figure = Figure(figsize=(9.6, height))
     grid = figure.subplots(down, _ACROSS, squeeze=False, sharey=True)
     # A layout of fixed places takes half the time of one that is computed from all texts.
-    figure.subplots_adjust(0.08, 0.45 / height, 0.99, 1 - 0.5 / height, wspace=0.08, hspace=0.5)
+    figure.subplots_adjust(0.08, 0.75 / height, 0.99, 1 - 0.5 / height, wspace=0.08, hspace=0.65)
     for axes in grid.flat[len(drawn) :]:
         axes.set_axis_off()
     low, high = _limits(drawn, outputs)
@@ -40,7 +40,7 @@ def draw_effects(drawn: Sequence[DrawnEffect], names: Sequence[str], outputs: Se
         axes.set_ylim(low - 0.22 * (high - low), high + 0.05 * (high - low))
         axes.set_yticks([tick for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high])
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.set_title(_short(one.column.name, _NAME_LENGTH), fontsize=9, parse_math=False)
+        axes.set_title(_title(one), fontsize=9, parse_math=False)
         axes.tick_params(labelsize=7)
         _draw_rows(axes, one)
         (_draw_words if one.words else _draw_curves)(axes, one, outputs)
@@ -52,6 +52,13 @@ def draw_effects(drawn: Sequence[DrawnEffect], names: Sequence[str], outputs: Se
         labels = [_short(names[place], 20) for place in outputs]
         figure.legend(handles, labels, loc="upper center", ncols=len(outputs), fontsize=8, frameon=False)
     return figure
+
+
+def _title(one: DrawnEffect) -> str:
+    """The name of the column, and how many of its words are drawn if not all are."""
+    shown, words = len(one.words), len(one.column.words)
+    drawn = f": {shown} of {words:,} words" if shown < words else ""
+    return _short(one.column.name, _NAME_LENGTH - len(drawn)) + drawn
 
 
 def _limits(drawn: Sequence[DrawnEffect], outputs: Sequence[int]) -> tuple[float, float]:
@@ -110,7 +117,7 @@ def _draw_words(axes: Axes, one: DrawnEffect, outputs: Sequence[int]) -> None:
         colour = _COLOUR if len(outputs) == 1 else f"C{number}"
         axes.bar(lefts, means - middle, width, bottom=middle, align="edge", color=colour, zorder=2)
         axes.plot(places[[0, -1]] + [-0.45, 0.45], [middle, middle], color=colour, linewidth=0.6, zorder=1)
-    names = [_short(word, _WORD_LENGTH) for word in one.words]
+    names = [_without_middle(word, _WORD_LENGTH) for word in one.words]
     crowded = sum(map(len, names)) > 24
     axes.set_xticks(places, names, rotation=45 if crowded else 0, ha="right" if crowded else "center", parse_math=False)
 
@@ -118,3 +125,10 @@ def _draw_words(axes: Axes, one: DrawnEffect, outputs: Sequence[int]) -> None:
 def _short(text: str, length: int) -> str:
     text = " ".join(text.split())
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _without_middle(text: str, length: int) -> str:
+    """Words that begin alike, such as "neighbourhood 12", differ at the end."""
+    text = " ".join(text.split())
+    head, tail = length // 2, length - length // 2 - 1
+    return text if len(text) <= length else f"{text[:head]}…{text[-tail:]}"

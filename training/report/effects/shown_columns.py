@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 
 from kan_api.v1.manifest_pb2 import Column, ModelManifest
 from kan_model import attribute
 from training.data.encoding import Numbers
 from training.data.split import RowNumbers
+from training.data.table import Cells
 from training.publishing.export import Trained
 
 # Rows that tell how much columns matter.
@@ -33,8 +35,16 @@ class ShownColumn:
     words: tuple[str, ...] = ()
     values: Numbers | None = None
 
-    def find_words(self, rows: Numbers) -> RowNumbers:
-        """The place of each row's word, ``[rows]``; -1 for another. Words with the same numbers count as the first."""
+    def find_words(self, rows: Numbers, cells: Cells | None = None) -> RowNumbers:
+        """The place of each row's word, ``[rows]``; -1 for another.
+
+        Args:
+            rows: ``[rows, features]``, raw. Words with the same numbers count as the first.
+            cells: The words of the rows, ``[rows]``. Training rows of a column in `by_target` need them: their numbers
+                are out of fold, so no word has them.
+        """
+        if cells is not None:
+            return pd.Index(self.words, dtype=object).get_indexer(pd.Index(cells, dtype=object)).astype(np.int64)
         assert self.values is not None
         found = np.full(len(rows), -1, np.int64)
         cells = rows[:, self.places].astype(np.float32)

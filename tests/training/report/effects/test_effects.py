@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from matplotlib.colors import to_hex
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, Column, Feature, ModelManifest
 from kan_model import KAN, KANLayer, SymbolicEdge
 from kan_model.network.transform import Affine, InputTransform, Softmax
+from training.data.target_statistics import fit_statistics
 from training.publishing.export import Trained
 from training.report.effects.computed import DrawnEffect, compute_effects
 from training.report.effects.drawn import draw_effects
@@ -106,6 +108,66 @@ def test_effects_are_in_raw_units_and_the_strongest_is_first() -> None:
     assert second.effect.counts.sum() == 490
     # A uniform column on [-1, 1] has the standard deviation 1/√3; here it is that of bins.
     assert second.strength == pytest.approx(200 / np.sqrt(3), rel=0.1)
+
+
+def by_target() -> tuple[Numbers, ShownColumn, NDArray[np.object_]]:
+    """Rows of a weak column and of 40 words as means of the target; the words of the rows."""
+    random = np.random.default_rng(0)
+    words = np.array([f"neighbourhood {place}" for place in range(40)], dtype=object)
+    # Repeated words, so that each has rows in each fold; the first words are more frequent.
+    cells = words[np.minimum(random.integers(0, 40, 800), random.integers(0, 40, 800))]
+    y = np.array([float(word.split()[1]) for word in cells])[:, None]
+    statistics, numbers = fit_statistics(cells, y, (), np.arange(800), 0, 100)
+    column = ShownColumn("street", (1,), words=statistics.words, values=np.array(statistics.values))
+    return np.column_stack([random.uniform(-1, 1, 800), numbers]), column, cells
+
+
+def test_words_by_target_are_counted_by_the_table() -> None:
+    """Training rows hold out-of-fold numbers, which no word has: pandas counts the words, and theirs is the first."""
+    x, column, cells = by_target()
+    model = Trained(network(np.array([[0.1, 1.0]])), None, None)
+    drawn = compute_effects(model, x, [ShownColumn("weak", (0,)), column], {"street": cells})
+    assert [one.column.name for one in drawn] == ["street", "weak"]
+    counts = pd.Series(cells).value_counts()
+    assert drawn[0].effect.counts.tolist() == counts.tolist()[:10]
+    assert all(counts[word] == count for word, count in zip(drawn[0].words, drawn[0].effect.counts, strict=True))
+
+
+def test_words_without_known_counts_weigh_alike() -> None:
+    """The strength is the standard deviation over the words, not 0."""
+    x, column, _ = by_target()
+    model = Trained(network(np.array([[0.1, 1.0]])), None, None)
+    drawn = compute_effects(model, x, [ShownColumn("weak", (0,)), column])
+    assert [one.column.name for one in drawn] == ["street", "weak"]
+    assert not drawn[0].effect.counts.any()
+    assert column.values is not None
+    assert drawn[0].strength == pytest.approx(column.values[:10].std(), rel=1e-5)
+
+
+def test_labels_of_long_words_differ_and_stay_in_the_picture() -> None:
+    """Words that begin alike are cut in the middle; the title says how many words are left out."""
+    x, column, cells = by_target()
+    model = Trained(network(np.array([[0.1, 1.0]])), None, None)
+    figure = draw_effects(compute_effects(model, x, [column], {"street": cells}), ["y"], [0])
+    axes = figure.axes[0]
+    assert axes.get_title() == "street: 10 of 40 words"
+    labels = axes.get_xticklabels()
+    assert len({label.get_text() for label in labels}) == 10
+    figure.draw_without_rendering()
+    for label in labels:
+        corners = label.get_window_extent()
+        assert corners.x0 >= 0
+        assert corners.y0 >= 0
+
+
+def test_a_column_without_values_is_left_out() -> None:
+    """All of its cells are missing: there is nothing to draw, and no error."""
+    x = np.random.default_rng(0).uniform(-1, 1, (60, 2))
+    x[:, 0] = np.nan
+    inputs = InputTransform(np.zeros(2, np.float32), np.ones(2, np.float32), np.zeros(2, np.float32))
+    model = Trained(network(np.ones((1, 2))), inputs, None)
+    drawn = compute_effects(model, x, [ShownColumn("empty", (0,)), ShownColumn("full", (1,))])
+    assert [one.column.name for one in drawn] == ["full"]
 
 
 def test_bars_of_words_begin_at_the_mean_answer() -> None:
