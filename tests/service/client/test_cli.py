@@ -200,6 +200,24 @@ def test_accuracy_is_told_on_standard_error(address: str, call: Call) -> None:
     assert len(out.splitlines()) == 3
 
 
+def test_options_may_stand_between_the_model_and_the_file(address: str, call: Call, tmp_path: Path) -> None:
+    """Before, between and after; two files, or a file beside "-", are a wrong command line."""
+    path = tmp_path / "rows.csv"
+    path.write_text("y,x0,x1,x2,x3\nblue,1,2,3,4\n")
+    model, file, options = "classifier", str(path), ["--target", "y", "--strict"]
+    wanted = call("predict", model, file, *options)
+    assert wanted[0] == 0
+    assert call("predict", model, *options, file) == wanted
+    assert call("predict", *options, model, file) == wanted
+    assert call("predict", model, *options, "-", stdin=path.read_text()) == wanted
+    for arguments in ([file, *options, file], ["-", *options, file], [*options, file, file], [*options, "--no", file]):
+        with pytest.raises(SystemExit) as ended:
+            call("predict", model, *arguments)
+        assert ended.value.code == 2
+    with pytest.raises(SystemExit):
+        call("models", file)
+
+
 def test_no_rows_give_a_header_alone(address: str, call: Call) -> None:
     """A filter that lets nothing through is no mistake."""
     assert call("predict", "affine", stdin="x0,x1,x2,x3\n") == (0, "y\n", "")
