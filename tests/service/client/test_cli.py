@@ -147,7 +147,10 @@ def test_words_quotes_and_missing_cells_reach_the_model(
     path.write_text(PAINT, encoding="utf-8-sig", newline="")
     code, out, err = call("predict", "paint", str(path)) if source == "file" else call("predict", "paint", stdin=PAINT)
     shown = str(path) if source == "file" else "standard input"
-    assert (code, err) == (0, f'kan-client: {shown}: ignored "id"\n')
+    assert (code, err) == (
+        0,
+        f'kan-client: {shown}: ignored "id"\nkan-client: {shown}: 1 of 2 rows has no finite answer\n',
+    )
     _check(out, answer("classifier", np.array([[2.5, 0, 1, 0], [np.nan, 0, 0, 1]], np.float32)))
 
 
@@ -219,9 +222,18 @@ def test_options_may_stand_between_the_model_and_the_file(address: str, call: Ca
 
 
 def test_no_rows_give_a_header_alone(address: str, call: Call) -> None:
-    """A filter that lets nothing through is no mistake."""
-    assert call("predict", "affine", stdin="x0,x1,x2,x3\n") == (0, "y\n", "")
-    assert call("predict", "affine", "--format", "jsonl", "--output", "json", stdin="") == (0, "", "")
+    """A filter that lets nothing through is no mistake; a line on standard error says so."""
+    told = "kan-client: standard input has no rows\n"
+    assert call("predict", "affine", stdin="x0,x1,x2,x3\n") == (0, "y\n", told)
+    assert call("predict", "affine", "--format", "jsonl", "--output", "json", stdin="") == (0, "", told)
+
+
+def test_infinite_answers_and_nan_are_counted(address: str, call: Call) -> None:
+    """They are printed, and standard error says how many there are."""
+    code, out, err = call("predict", "affine", stdin="x0,x1,x2,x3\n0,0,0,0\n3e38,3e38,3e38,3e38\n")
+    assert (code, out.splitlines()[2].strip("-")) == (0, "inf")
+    assert err == "kan-client: standard input: 1 of 2 rows has no finite answer\n"
+    assert "1 of 1 rows has no finite answer" in call("predict", "paint", stdin="weight,colour\n,rot\n")[2]
 
 
 WRONG = [

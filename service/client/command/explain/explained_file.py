@@ -70,7 +70,7 @@ def explained_lines(
         explanation, encoded = _explain(client, job, block, encoded)
         if explanation is not None and encoded.matrix is not None:
             ground.add(block.rows, encoded.good, encoded.matrix, explanation.ground)
-        bad_rows.add(block.rows.count, encoded.faults, {})
+        bad_rows.add(block.rows.count, encoded.faults, {}, _count_not_finite(job, explanation))
         yield from _lines(job, block.rows, encoded, explanation)
     if others := encoder.others.summary():
         tell(f"{job.source}: {others}")
@@ -120,6 +120,19 @@ def _lines(job: ExplainJob, rows: TableRows, encoded: EncodedBlock, explanation:
             terms = terms_of(explanation.contributions[place, output].tolist(), explanation.columns, cells, job.top)
             line = explanation_line(float(scores[output]), float(base[output]), terms, job.minus)
             yield f"{explanation.outputs[output]}: {line}" if len(explanation.outputs) > 1 else line
+
+
+def _count_not_finite(job: ExplainJob, explanation: Explanation | None) -> int:
+    """The number of rows with a line that is "?", because the answer or a part of it is infinite or NaN."""
+    if explanation is None:
+        return 0
+    scores = explanation.explained
+    best = np.argmax(scores, axis=1)[:, np.newaxis]
+    outputs = best if job.outputs is None else np.tile(np.array(job.outputs), (len(scores), 1))
+    parts = np.take_along_axis(explanation.contributions, outputs[:, :, np.newaxis], axis=1).reshape(len(scores), -1)
+    bases = np.take_along_axis(np.broadcast_to(explanation.baseline, scores.shape), outputs, axis=1)
+    values = np.hstack([np.take_along_axis(scores, outputs, axis=1), bases, parts])
+    return int(np.count_nonzero(~np.isfinite(values).all(axis=1)))
 
 
 def _missing_cells(manifest: ModelManifest, matrix: Matrix | None) -> dict[str, NDArray[np.bool_]]:

@@ -72,7 +72,8 @@ def terms_of(contributions: Sequence[float], columns: Sequence[str], cells: Mapp
     terms = [Term(contributions[place], f"{columns[place]} {cells.get(columns[place], '')}".strip()) for place in named]
     others = [contributions[place] for place in order if place not in named]
     if any(others) or (others and not terms):
-        terms.append(Term(math.fsum(others), REST))
+        # fsum refuses inf - inf.
+        terms.append(Term(math.fsum(others) if all(map(math.isfinite, others)) else math.nan, REST))
     return terms
 
 

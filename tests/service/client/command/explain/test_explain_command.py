@@ -147,6 +147,14 @@ def test_bad_rows_are_named_and_the_others_explained(call: Call) -> None:
     assert "500" in err
 
 
+def test_rows_without_a_finite_answer_are_counted(call: Call) -> None:
+    """An overflow gets "?" and a reason; so does a file without rows."""
+    code, out, err = call("affine", "-", stdin=f"{HEADER}\n0,0,0,0\n3e38,3e38,3e38,3e38\n")
+    assert (code, out.splitlines()[1]) == (0, "?")
+    assert "kan-client: standard input: 1 of 2 rows has no finite answer\n" in err
+    assert call("affine", "-", stdin=f"{HEADER}\n") == (0, "", "kan-client: standard input has no rows\n")
+
+
 def test_unknown_ground_is_said_by_column(call: Call) -> None:
     """Rows outside the training range are explained, and a line on standard error names the columns."""
     code, out, err = call("wide", "-", stdin=f"{HEADER}\n0,0,0,0\n0,0,0,500\n")

@@ -98,6 +98,8 @@ def test_columns_that_contribute_nothing_are_not_named() -> None:
     columns, cells = ["a", "b", "c"], {"a": "1", "b": "2", "c": "3"}
     assert [term.text for term in terms_of([0.0, 2.0, 0.0], columns, cells, top=3)] == ["b 2"]
     assert [term.text for term in terms_of([0.0, 0.0, 0.0], columns, cells, top=3)] == ["rest"]
+    infinite = terms_of([math.inf, -math.inf, 1.0], columns, cells, top=1)
+    assert explanation_line(1.0, 1.0, infinite) == "?"
     assert [term.text for term in terms_of([1.0, -3.0, 2.0], columns, {}, top=1)] == ["b", "rest"]
 
 
