@@ -42,12 +42,13 @@ def words(manifest: manifest_pb2.ModelManifest) -> None:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KanServe]:
-    """A kan-serve of affine, classifier and paint, which takes words; the tests share it."""
+    """A kan-serve of affine, classifier, paint, which takes words, and refitted; the tests share it."""
     folder = tmp_path_factory.mktemp("shared")
     models = folder / "models"
     write_version(models, "affine", version=2)
     write_version(models, "classifier")
     write_version(models, "classifier", name="paint", change=words)
+    write_version(models, "affine", name="refitted", change=lambda manifest: setattr(manifest.data, "refit", True))
     with serving(models, log=folder / "log") as started:
         yield started
 
@@ -93,6 +94,7 @@ def test_models_and_health(address: str, call: Call) -> None:
         ["affine", "2", "ready", "yes", "regression", "4"],
         ["classifier", "1", "ready", "yes", "classification", "4"],
         ["paint", "1", "ready", "yes", "classification", "4"],
+        ["refitted", "1", "ready", "yes", "regression", "4"],
     ]
     assert call("health") == (0, "SERVING\n", "")
     assert call("health", "paint", "--address", address) == (0, "SERVING\n", "")
@@ -201,6 +203,12 @@ def test_accuracy_is_told_on_standard_error(address: str, call: Call) -> None:
     assert code == 0
     assert "accuracy 0.5000 (1 of 2" in err
     assert len(out.splitlines()) == 3
+
+
+def test_a_score_of_a_refitted_model_may_be_too_good(address: str, call: Call) -> None:
+    """Only of rows that trained it: new rows judge it rightly."""
+    _, _, err = call("predict", "refitted", "--target", "y", stdin="y,x0,x1,x2,x3\n1,1,2,3,4\n2,0,0,0,0\n")
+    assert err.endswith("; too good if rows of this file trained the model\n")
 
 
 def test_options_may_stand_between_the_model_and_the_file(address: str, call: Call, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from service.client.command.row_encoder import EncodedBlock, RowEncoder, find_re
 from service.client.command.row_file import Format, read_blocks
 from service.client.command.unknown_ground import UnknownGround
 from service.client.encoding.rows import Matrix, TableRows
-from service.client.errors import InvalidInput
+from service.client.errors import InvalidInput, list_names
 from service.client.explanations import Explanation
 
 _BLOCK_ROWS: Final = 256
@@ -63,7 +63,9 @@ def explained_lines(
     """
     encoder, ground = RowEncoder(job.manifest), UnknownGround(job.manifest)
     names = [column.name for column in job.manifest.columns]
-    for block in read_blocks(Replay(stream), job.source, job.file_format, names, _BLOCK_ROWS):
+    for number, block in enumerate(read_blocks(Replay(stream), job.source, job.file_format, names, _BLOCK_ROWS)):
+        if number == 0 and block.rows.ignored:
+            tell(f"{job.source}: ignored {list_names(list(block.rows.ignored))}")
         encoded = encoder.encode_good(block)
         if encoded.matrix is not None:
             encoded = encoded.without(ground.refused(block.rows, encoded.good, encoded.matrix))
