@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    options = new_parser().parse_args(arguments)
+    options = _parse(arguments)
     if sys.stdout is None:  # closed at the start, as by >&-
         return _fail("standard output is closed; wanted a place for the answers", _WRONG_INPUT)
     try:
@@ -58,6 +58,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGPIPE if isinstance(error, BrokenPipeError) else _fail(str(error), _FAILED)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options. argparse misses a FILE that may be absent if options stand between MODEL and it."""
+    parser = new_parser()
+    options, left = parser.parse_known_args(arguments)
+    if getattr(options, "file", "") is None:
+        options.file = left.pop() if len(left) == 1 and (left == ["-"] or not left[0].startswith("-")) else "-"
+    if left:
+        parser.error(f"unrecognized arguments: {' '.join(left)}")
+    return options
 
 
 def new_parser() -> argparse.ArgumentParser:

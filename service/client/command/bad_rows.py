@@ -17,6 +17,7 @@ class BadRows:
         rows: rows read so far.
         unanswered: rows without an answer.
         unscored: rows with an answer whose true value is no number.
+        not_finite: rows whose answer is infinite or NaN. They are told, and are not bad.
     """
 
     def __init__(self, source: str, tell: Callable[[str], None]) -> None:
@@ -27,19 +28,21 @@ class BadRows:
 
     def begin(self) -> None:
         """Begin with the first row of the file. What has been told is not told again."""
-        self.rows = self.unanswered = self.unscored = 0
+        self.rows = self.unanswered = self.unscored = self.not_finite = 0
 
-    def add(self, rows: int, unanswered: Mapping[int, str], unscored: Mapping[int, str]) -> None:
+    def add(self, rows: int, unanswered: Mapping[int, str], unscored: Mapping[int, str], not_finite: int = 0) -> None:
         """Count the rows of a block, and name the first bad ones.
 
         Args:
             rows: number of rows of the block.
             unanswered: for each row of the block without an answer, why.
             unscored: for each row of the block with an answer that cannot be scored, why.
+            not_finite: number of rows whose answer is infinite or NaN.
         """
         self.rows += rows
         self.unanswered += len(unanswered)
         self.unscored += len(unscored)
+        self.not_finite += not_finite
         for _, why in sorted([*unanswered.items(), *unscored.items()]):
             if len(self._named) == _MOST_NAMED:
                 return
@@ -48,11 +51,15 @@ class BadRows:
                 self._tell(why)
 
     def finish(self) -> bool:
-        """Tell how many rows are bad; whether there is one."""
+        """Tell how many rows are bad or have no finite answer, or that there are none; whether a row is bad."""
+        if not self.rows:
+            self._tell(f"{self._source} has no rows")
         if self.unanswered:
             self._tell(f"{self._source}: {_count(self.unanswered, self.rows)} no answer{self._rest()}")
         if self.unscored:
             self._tell(f"{self._source}: {_count(self.unscored, self.rows)} no true value that is a number")
+        if self.not_finite:
+            self._tell(f"{self._source}: {_count(self.not_finite, self.rows)} no finite answer")
         return bool(self.unanswered or self.unscored)
 
     def _rest(self) -> str:

@@ -68,12 +68,11 @@ def add_predict(
 
 
 def add_file(command: argparse.ArgumentParser) -> None:
-    """Add the file to read, and its format."""
+    """Add the file to read (None if it is not given), and its format."""
     command.add_argument(
         "file",
         metavar="FILE",
         nargs="?",
-        default="-",
         help="CSV with a header, or JSON lines; columns are found by name, in any order; - or nothing: standard input",
     )
     command.add_argument(

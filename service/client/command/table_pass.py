@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
+import numpy as np
+
 from kan_api.v1.manifest_pb2 import ModelManifest
 from service.client.answers import Prediction
 from service.client.client import Client
@@ -79,7 +81,7 @@ class TablePass:
         if self._score is None:
             return ""
         # Its test rows have trained it too, so no row of its table tells how good it is.
-        warning = "; too good for rows of the table that trained it" if self._manifest.data.refit else ""
+        warning = "; too good if rows of this file trained the model" if self._manifest.data.refit else ""
         return self._score.summary() + warning
 
     def _rows(self, text: Replay, printed: Printed) -> Iterator[Sequence[Cell]]:
@@ -94,7 +96,9 @@ class TablePass:
             # A full block means a long file. The server computes callers with a few rows first.
             prediction, encoded = self._predict(block, bulk=rows.count == block_rows)
             unscored = self._add_to_score(block, encoded, prediction) if prediction else {}
-            self._bad_rows.add(rows.count, encoded.faults, unscored)
+            values = prediction.values if prediction else np.ones((0, 1), np.float32)
+            not_finite = int(np.count_nonzero(~np.isfinite(values).all(axis=1)))
+            self._bad_rows.add(rows.count, encoded.faults, unscored, not_finite)
             if not printed.is_file:
                 text.let_go()
             answers = cells(prediction, job.all_probabilities) if prediction else iter(())

@@ -42,12 +42,13 @@ def words(manifest: manifest_pb2.ModelManifest) -> None:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KanServe]:
-    """A kan-serve of affine, classifier and paint, which takes words; the tests share it."""
+    """A kan-serve of affine, classifier, paint, which takes words, and refitted; the tests share it."""
     folder = tmp_path_factory.mktemp("shared")
     models = folder / "models"
     write_version(models, "affine", version=2)
     write_version(models, "classifier")
     write_version(models, "classifier", name="paint", change=words)
+    write_version(models, "affine", name="refitted", change=lambda manifest: setattr(manifest.data, "refit", True))
     with serving(models, log=folder / "log") as started:
         yield started
 
@@ -93,6 +94,7 @@ def test_models_and_health(address: str, call: Call) -> None:
         ["affine", "2", "ready", "yes", "regression", "4"],
         ["classifier", "1", "ready", "yes", "classification", "4"],
         ["paint", "1", "ready", "yes", "classification", "4"],
+        ["refitted", "1", "ready", "yes", "regression", "4"],
     ]
     assert call("health") == (0, "SERVING\n", "")
     assert call("health", "paint", "--address", address) == (0, "SERVING\n", "")
@@ -147,7 +149,10 @@ def test_words_quotes_and_missing_cells_reach_the_model(
     path.write_text(PAINT, encoding="utf-8-sig", newline="")
     code, out, err = call("predict", "paint", str(path)) if source == "file" else call("predict", "paint", stdin=PAINT)
     shown = str(path) if source == "file" else "standard input"
-    assert (code, err) == (0, f'kan-client: {shown}: ignored "id"\n')
+    assert (code, err) == (
+        0,
+        f'kan-client: {shown}: ignored "id"\nkan-client: {shown}: 1 of 2 rows has no finite answer\n',
+    )
     _check(out, answer("classifier", np.array([[2.5, 0, 1, 0], [np.nan, 0, 0, 1]], np.float32)))
 
 
@@ -200,10 +205,43 @@ def test_accuracy_is_told_on_standard_error(address: str, call: Call) -> None:
     assert len(out.splitlines()) == 3
 
 
+def test_a_score_of_a_refitted_model_may_be_too_good(address: str, call: Call) -> None:
+    """Only of rows that trained it: new rows judge it rightly."""
+    _, _, err = call("predict", "refitted", "--target", "y", stdin="y,x0,x1,x2,x3\n1,1,2,3,4\n2,0,0,0,0\n")
+    assert err.endswith("; too good if rows of this file trained the model\n")
+
+
+def test_options_may_stand_between_the_model_and_the_file(address: str, call: Call, tmp_path: Path) -> None:
+    """Before, between and after; two files, or a file beside "-", are a wrong command line."""
+    path = tmp_path / "rows.csv"
+    path.write_text("y,x0,x1,x2,x3\nblue,1,2,3,4\n")
+    model, file, options = "classifier", str(path), ["--target", "y", "--strict"]
+    wanted = call("predict", model, file, *options)
+    assert wanted[0] == 0
+    assert call("predict", model, *options, file) == wanted
+    assert call("predict", *options, model, file) == wanted
+    assert call("predict", model, *options, "-", stdin=path.read_text()) == wanted
+    for arguments in ([file, *options, file], ["-", *options, file], [*options, file, file], [*options, "--no", file]):
+        with pytest.raises(SystemExit) as ended:
+            call("predict", model, *arguments)
+        assert ended.value.code == 2
+    with pytest.raises(SystemExit):
+        call("models", file)
+
+
 def test_no_rows_give_a_header_alone(address: str, call: Call) -> None:
-    """A filter that lets nothing through is no mistake."""
-    assert call("predict", "affine", stdin="x0,x1,x2,x3\n") == (0, "y\n", "")
-    assert call("predict", "affine", "--format", "jsonl", "--output", "json", stdin="") == (0, "", "")
+    """A filter that lets nothing through is no mistake; a line on standard error says so."""
+    told = "kan-client: standard input has no rows\n"
+    assert call("predict", "affine", stdin="x0,x1,x2,x3\n") == (0, "y\n", told)
+    assert call("predict", "affine", "--format", "jsonl", "--output", "json", stdin="") == (0, "", told)
+
+
+def test_infinite_answers_and_nan_are_counted(address: str, call: Call) -> None:
+    """They are printed, and standard error says how many there are."""
+    code, out, err = call("predict", "affine", stdin="x0,x1,x2,x3\n0,0,0,0\n3e38,3e38,3e38,3e38\n")
+    assert (code, out.splitlines()[2].strip("-")) == (0, "inf")
+    assert err == "kan-client: standard input: 1 of 2 rows has no finite answer\n"
+    assert "1 of 1 rows has no finite answer" in call("predict", "paint", stdin="weight,colour\n,rot\n")[2]
 
 
 WRONG = [

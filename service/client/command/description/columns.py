@@ -1,6 +1,7 @@
 """What a model wants and answers, as a table for people: its columns, what they held in training, gaps."""
 
 import datetime
+import math
 from collections.abc import Iterator
 
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, Column, Feature, ModelManifest
@@ -33,7 +34,8 @@ def _describe_cells(column: Column, manifest: ModelManifest) -> str:
     if column.HasField("statistics"):
         return "words, any"
     if column.HasField("date"):
-        return f"dates ({column.date.format}), from {column.date.first_day} in training"
+        first, last = column.date.first_day, _last_day(column, manifest)
+        return f"dates ({column.date.format}), {first} to {last} in training"
     if column.categories:
         other = ", or any other" if column.unseen_is_other else ""
         return f"words: {list_names([word for word in column.categories if word])}{other}"
@@ -42,8 +44,10 @@ def _describe_cells(column: Column, manifest: ModelManifest) -> str:
 
 
 def _describe_gaps(column: Column, manifest: ModelManifest) -> str:
-    if column.HasField("statistics") or "" in column.categories:
+    if "" in (column.statistics.words if column.HasField("statistics") else column.categories):
         return "is a word of its own"
+    if column.HasField("statistics"):
+        return "counts as another word"
     if column.categories:
         return "counts as another word" if column.unseen_is_other else "gives no answer"
     feature = _feature_of(column, manifest)
@@ -53,6 +57,12 @@ def _describe_gaps(column: Column, manifest: ModelManifest) -> str:
         first_day = datetime.date.fromisoformat(column.date.first_day)
         return f"counts as {first_day + datetime.timedelta(days=feature.imputed)}"
     return f"counts as {feature.imputed:.6g}"
+
+
+def _last_day(column: Column, manifest: ModelManifest) -> datetime.date:
+    """The last day of training; the first feature of a date counts the days from the first one."""
+    first_day = datetime.date.fromisoformat(column.date.first_day)
+    return first_day + datetime.timedelta(days=math.floor(_feature_of(column, manifest).high))
 
 
 def _feature_of(column: Column, manifest: ModelManifest) -> Feature:

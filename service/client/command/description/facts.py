@@ -34,10 +34,7 @@ def fact_lines(manifest: ModelManifest) -> Iterator[str]:
 
 
 def _facts(manifest: ModelManifest) -> Iterator[tuple[str, str]]:
-    policy = manifest.unknown_ground
-    known = any(feature.HasField("histogram") for feature in manifest.features)
-    beyond = _POLICIES.get(policy, policy) if known else "answered; the training ranges are not known"
-    yield "beyond training", f"rows outside the ranges, or where training had no row, are {beyond}"
+    yield "beyond training", f"rows outside the ranges, or where training had no row, are {_policy(manifest)}"
     yield from _outputs(manifest)
     yield from _scores(manifest)
     data = manifest.data
@@ -51,6 +48,22 @@ def _facts(manifest: ModelManifest) -> Iterator[tuple[str, str]]:
     network = manifest.network
     shape = ", ".join(map(str, network.width))
     yield "network", f"[{shape}], {network.parameters:,} parameters, degree {network.degree}"
+
+
+def _policy(manifest: ModelManifest) -> str:
+    """What the model does with rows on unknown ground."""
+    policy = manifest.unknown_ground
+    text = _POLICIES.get(policy, policy)
+    if policy in ("", "answer"):
+        # The rule of kan_api.ground: one feature that varies without a histogram, and nothing is known.
+        known = manifest.features and all(
+            feature.HasField("histogram") or feature.low == feature.high for feature in manifest.features
+        )
+        return text if known else f"{text}; the training ranges are not known"
+    # Training took some of the words away, so it had rows with another word.
+    others = [column.name for column in manifest.columns if column.categories and column.unseen_is_other]
+    names = ", ".join(quoted(name) for name in others)
+    return f'{text}; words that training never saw count as "other" in {names} and are not unknown' if others else text
 
 
 def _outputs(manifest: ModelManifest) -> Iterator[tuple[str, str]]:

@@ -2,10 +2,8 @@
 
 import argparse
 import io
-import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from kan_api.cells import quoted
@@ -14,12 +12,9 @@ from service.client.client import Client
 from service.client.command.bad_rows import BadRows
 from service.client.command.explain.explained_file import ExplainJob, explained_lines
 from service.client.command.explain.lines import MINUS
+from service.client.command.explain.reference_row import read_reference
 from service.client.command.predict_command import add_file, add_model_version, format_of, open_file
-from service.client.command.printed import Replay
 from service.client.command.progress import Progress
-from service.client.command.row_encoder import RowEncoder
-from service.client.command.row_file import read_blocks
-from service.client.encoding.rows import Matrix, features, rows_of
 from service.client.errors import InvalidInput, list_names
 
 _OK: Final = 0
@@ -71,7 +66,7 @@ def _explain(client: Client, options: argparse.Namespace) -> int:
         file_format=format_of(options.file, options.format),
         outputs=_chosen_outputs(manifest, options.output),
         top=options.top,
-        reference=None if options.reference is None else _read_reference(manifest, options.reference),
+        reference=None if options.reference is None else read_reference(manifest, options.reference, messages.tell),
         minus=MINUS if _can_write(MINUS) else "-",
     )
     if job.reference is None and manifest.attribution_graph.from_histograms:
@@ -111,29 +106,6 @@ def _chosen_outputs(manifest: ModelManifest, name: str | None) -> Sequence[int] 
         kind = "classes" if is_classification else "targets"
         raise InvalidInput(f"--class is {quoted(name)}; {manifest.name} has the {kind} {list_names(names)}")
     return [names.index(name)]
-
-
-def _read_reference(manifest: ModelManifest, text: str) -> Matrix:
-    """The reference row as the model takes it, [1, features].
-
-    Raises:
-        InvalidInput: when it is no row of this model.
-    """
-    names = [column.name for column in manifest.columns]
-    if text.lstrip().startswith("{"):
-        try:
-            row = json.loads(text)
-        except ValueError as error:
-            raise InvalidInput(f"--reference is no JSON object: {error}") from None
-        return features(manifest, rows_of([row], names, lambda _: "--reference"))
-    with Path(text).open("rb") as stream:
-        blocks = list(read_blocks(Replay(stream), text, format_of(text), names, block_rows=2))
-    count = sum(block.rows.count for block in blocks)
-    if count != 1:
-        raise InvalidInput(f"{text} has {count} rows; wanted one, the reference row")
-    encoded = RowEncoder(manifest).encode(blocks[0])
-    assert encoded.matrix is not None
-    return encoded.matrix
 
 
 def _can_write(text: str) -> bool:

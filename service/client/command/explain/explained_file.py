@@ -17,7 +17,7 @@ from service.client.command.row_encoder import EncodedBlock, RowEncoder, find_re
 from service.client.command.row_file import Format, read_blocks
 from service.client.command.unknown_ground import UnknownGround
 from service.client.encoding.rows import Matrix, TableRows
-from service.client.errors import InvalidInput
+from service.client.errors import InvalidInput, list_names
 from service.client.explanations import Explanation
 
 _BLOCK_ROWS: Final = 256
@@ -63,14 +63,16 @@ def explained_lines(
     """
     encoder, ground = RowEncoder(job.manifest), UnknownGround(job.manifest)
     names = [column.name for column in job.manifest.columns]
-    for block in read_blocks(Replay(stream), job.source, job.file_format, names, _BLOCK_ROWS):
+    for number, block in enumerate(read_blocks(Replay(stream), job.source, job.file_format, names, _BLOCK_ROWS)):
+        if number == 0 and block.rows.ignored:
+            tell(f"{job.source}: ignored {list_names(list(block.rows.ignored))}")
         encoded = encoder.encode_good(block)
         if encoded.matrix is not None:
             encoded = encoded.without(ground.refused(block.rows, encoded.good, encoded.matrix))
         explanation, encoded = _explain(client, job, block, encoded)
         if explanation is not None and encoded.matrix is not None:
             ground.add(block.rows, encoded.good, encoded.matrix, explanation.ground)
-        bad_rows.add(block.rows.count, encoded.faults, {})
+        bad_rows.add(block.rows.count, encoded.faults, {}, _count_not_finite(job, explanation))
         yield from _lines(job, block.rows, encoded, explanation)
     if others := encoder.others.summary():
         tell(f"{job.source}: {others}")
@@ -120,6 +122,19 @@ def _lines(job: ExplainJob, rows: TableRows, encoded: EncodedBlock, explanation:
             terms = terms_of(explanation.contributions[place, output].tolist(), explanation.columns, cells, job.top)
             line = explanation_line(float(scores[output]), float(base[output]), terms, job.minus)
             yield f"{explanation.outputs[output]}: {line}" if len(explanation.outputs) > 1 else line
+
+
+def _count_not_finite(job: ExplainJob, explanation: Explanation | None) -> int:
+    """The number of rows with a line that is "?", because the answer or a part of it is infinite or NaN."""
+    if explanation is None:
+        return 0
+    scores = explanation.explained
+    best = np.argmax(scores, axis=1)[:, np.newaxis]
+    outputs = best if job.outputs is None else np.tile(np.array(job.outputs), (len(scores), 1))
+    parts = np.take_along_axis(explanation.contributions, outputs[:, :, np.newaxis], axis=1).reshape(len(scores), -1)
+    bases = np.take_along_axis(np.broadcast_to(explanation.baseline, scores.shape), outputs, axis=1)
+    values = np.hstack([np.take_along_axis(scores, outputs, axis=1), bases, parts])
+    return int(np.count_nonzero(~np.isfinite(values).all(axis=1)))
 
 
 def _missing_cells(manifest: ModelManifest, matrix: Matrix | None) -> dict[str, NDArray[np.bool_]]:

@@ -10,6 +10,7 @@ from kan_api.v1.manifest_pb2 import (
     Feature,
     ModelManifest,
     Objective,
+    TargetStatistics,
 )
 from service.client.command.description.columns import column_lines
 
@@ -72,11 +73,22 @@ def test_gaps_of_dates_and_of_other_words() -> None:
         Column(name="sold", date=DateEncoding(format="iso", first_day="2020-01-01")),
         Column(name="colour", categories=["red"], unseen_is_other=True),
     ]
-    features = [Feature(name="sold: days", column="sold", category="days", imputed=31.5)]
+    features = [Feature(name="sold: days", column="sold", category="days", high=366, imputed=31.5)]
     manifest = ModelManifest(
         name="m", version=1, task=TASK_REGRESSION, targets=["a", "b"], columns=columns, features=features
     )
     first, _, _, sold, colour = list(column_lines(manifest))
     assert 'answers "a", "b", a number each' in first
+    assert "dates (iso), 2020-01-01 to 2021-01-01 in training" in sold
     assert sold.rstrip().endswith("counts as 2020-02-01")
     assert colour.rstrip().endswith("counts as another word")
+
+
+@pytest.mark.parametrize(
+    ("words", "gap"), [(["", "red"], "is a word of its own"), (["red", "blue"], "counts as another word")]
+)
+def test_gaps_of_words_with_statistics(words: list[str], gap: str) -> None:
+    """An empty cell has numbers of its own only if training had empty cells."""
+    column = Column(name="colour", statistics=TargetStatistics(words=words, values=[1, 2], prior=[1.5]))
+    *_, line = column_lines(ModelManifest(name="m", version=1, task=TASK_REGRESSION, columns=[column]))
+    assert line.rstrip().endswith(gap)

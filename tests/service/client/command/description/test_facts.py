@@ -5,6 +5,7 @@ import pytest
 from kan_api.v1.manifest_pb2 import (
     TASK_CLASSIFICATION,
     TASK_REGRESSION,
+    Column,
     DataSummary,
     Feature,
     File,
@@ -74,13 +75,37 @@ def test_the_policy_is_told(policy: str, text: str) -> None:
     assert facts(manifest)["beyond training"].endswith(text)
 
 
+@pytest.mark.parametrize(("policy", "text"), [("flag", "the answer tells such cells"), ("refuse", "are refused")])
+def test_the_policy_is_told_without_histograms(policy: str, text: str) -> None:
+    """GetModel leaves histograms out of a large manifest; the server has them and holds to the policy."""
+    manifest = ModelManifest(unknown_ground=policy, features=[Feature(name="x", high=1)])
+    assert facts(manifest)["beyond training"].endswith(text)
+
+
+def test_ranges_are_known_where_each_feature_that_varies_has_a_histogram() -> None:
+    """One without is one too many; a constant needs none."""
+    known = [Feature(name="x", high=1, histogram=HISTOGRAM), Feature(name="constant", low=2, high=2)]
+    assert facts(ModelManifest(features=known))["beyond training"].endswith("are answered")
+    partial = ModelManifest(features=[*known, Feature(name="y", high=1)])
+    assert facts(partial)["beyond training"].endswith("are answered; the training ranges are not known")
+
+
+@pytest.mark.parametrize("policy", ["flag", "refuse"])
+def test_other_words_are_not_unknown(policy: str) -> None:
+    """Training masked words, so that a word that it never saw lies on known ground."""
+    columns = [Column(name="town", categories=["Bern"], unseen_is_other=True), Column(name="x")]
+    manifest = ModelManifest(unknown_ground=policy, columns=columns, features=[Feature(name="x", histogram=HISTOGRAM)])
+    text = 'words that training never saw count as "other" in "town" and are not unknown'
+    assert facts(manifest)["beyond training"].endswith(text)
+
+
 def test_a_model_of_another_library_that_nobody_judged() -> None:
     """Nothing is claimed that is not known; names cannot add lines."""
     manifest = ModelManifest(
         task=TASK_CLASSIFICATION,
         classes=["a", "b"],
         origin=Origin(kind="pykan", files=[File(name="saved\nconfig.yml")]),
-        features=[Feature(name="x")],
+        features=[Feature(name="x", high=1)],
     )
     lines = list(fact_lines(manifest))
     assert all(line.count("\n") == 1 for line in lines)

@@ -126,11 +126,30 @@ def test_a_reference_of_the_caller(call: Call, tmp_path: Path) -> None:
         (str(tmp_path / "rows.csv"), "has 3 rows; wanted one"),
         ('{"x0": 1}', '--reference lacks columns "x1", "x2", "x3"'),
         ("{", "--reference is no JSON object"),
+        ("", "--reference is empty; wanted a file with one row"),
+        ("-", '--reference is "-", but standard input is for the rows'),
+        ("[]", '--reference is "[]", neither a file nor a JSON object'),
         (str(tmp_path / "absent.csv"), "cannot read it"),
     ):
         code, out, err = call("affine", "-", "--reference", reference, stdin=TABLE)
         assert (code, out) == (2, "")
         assert message in err
+
+
+def test_a_reference_is_looked_at_as_rows_are(call: Call, tmp_path: Path) -> None:
+    """Columns that the model does not have are ignored and told, and so is unknown ground; of a file too."""
+    row = {"x0": 0, "x1": 0, "x2": 0, "x3": 500, "id": 7}
+    path = tmp_path / "row.jsonl"
+    path.write_text(json.dumps(row))
+    for reference in (json.dumps(row), str(path)):
+        code, out, err = call("wide", "-", "--reference", reference, stdin=f"{HEADER}\n0,0,0,0\n")
+        assert (code, out.count("\n")) == (0, 1)
+        assert err == (
+            'kan-client: --reference: ignored "id"\n'
+            "kan-client: --reference: warning: 1 of 1 rows outside the training range: x3 500 (-1 to 3)\n"
+        )
+    code, _, err = call("wide", "-", stdin=f"{HEADER},id\n0,0,0,0,7\n")
+    assert (code, err) == (0, 'kan-client: standard input: ignored "id"\n')
 
 
 def test_bad_rows_are_named_and_the_others_explained(call: Call) -> None:
@@ -145,6 +164,14 @@ def test_bad_rows_are_named_and_the_others_explained(call: Call) -> None:
     assert [line == "?" for line in out.splitlines()] == [False, True, False]
     assert "row 2 (line 3)" in err
     assert "500" in err
+
+
+def test_rows_without_a_finite_answer_are_counted(call: Call) -> None:
+    """An overflow gets "?" and a reason; so does a file without rows."""
+    code, out, err = call("affine", "-", stdin=f"{HEADER}\n0,0,0,0\n3e38,3e38,3e38,3e38\n")
+    assert (code, out.splitlines()[1]) == (0, "?")
+    assert "kan-client: standard input: 1 of 2 rows has no finite answer\n" in err
+    assert call("affine", "-", stdin=f"{HEADER}\n") == (0, "", "kan-client: standard input has no rows\n")
 
 
 def test_unknown_ground_is_said_by_column(call: Call) -> None:

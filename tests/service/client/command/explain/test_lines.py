@@ -1,8 +1,10 @@
 """Lines of explanations: the printed numbers add up, exactly, and are near the true ones."""
 
+import math
 import re
 from decimal import Decimal
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,17 +67,46 @@ def test_numbers_of_any_size(explained: float, baseline: float, parts: list[floa
     assert explanation_line(explained, baseline, [Term(part, "rest") for part in parts]) == line
 
 
+@pytest.mark.parametrize("size", [1e6, 1e13, 1e30])
+def test_large_answers_have_the_digits_of_float32(size: float) -> None:
+    """Contributions that fall short of the sum by float32's rounding end at once; at most seven digits are printed."""
+    explained, baseline = float(np.float32(1.2345678 * size)), float(np.float32(size))
+    values = [0.2 * size, 0.03 * size, (explained - baseline) - 0.23 * size + 3e-7 * size]
+    line = explanation_line(explained, baseline, [Term(value, "x 1") for value in values])
+    whole, base, printed = _parsed(line)
+    assert whole == base + sum(printed)
+    for value, shown in zip([explained, baseline, *values], [whole, base, *printed], strict=True):
+        assert float(shown) == pytest.approx(value, abs=0.01 * size)
+        assert len(shown.normalize().as_tuple().digits) <= 7
+
+
+@given(st.lists(_VALUES, min_size=2, max_size=8), _VALUES)
+def test_named_contributions_are_rounded_rightly_beside_a_rest(parts: list[float], baseline: float) -> None:
+    """Only the rest is moved so that the numbers add up."""
+    terms = [*(Term(part, "x 1") for part in parts[:-1]), Term(parts[-1], "rest")]
+    whole, base, printed = _parsed(explanation_line(baseline + sum(parts), baseline, terms))
+    assert whole == base + sum(printed)
+    places = [number.as_tuple().exponent for number in printed]
+    assert len(set(places)) == 1
+    unit = max(10.0 ** int(places[0]), 10.0 ** (math.floor(math.log10(max(map(abs, [*parts, baseline, 1.0])))) - 6))
+    for part, shown in zip(parts[:-1], printed[:-1], strict=True):
+        assert abs(float(shown) - part) <= unit * 0.501
+
+
 def test_columns_that_contribute_nothing_are_not_named() -> None:
     """A constant column is not among the largest, and no rest is printed where nothing is left."""
     columns, cells = ["a", "b", "c"], {"a": "1", "b": "2", "c": "3"}
     assert [term.text for term in terms_of([0.0, 2.0, 0.0], columns, cells, top=3)] == ["b 2"]
     assert [term.text for term in terms_of([0.0, 0.0, 0.0], columns, cells, top=3)] == ["rest"]
+    infinite = terms_of([math.inf, -math.inf, 1.0], columns, cells, top=1)
+    assert explanation_line(1.0, 1.0, infinite) == "?"
     assert [term.text for term in terms_of([1.0, -3.0, 2.0], columns, {}, top=1)] == ["b", "rest"]
 
 
 def test_cells_are_short_and_on_one_line() -> None:
     """A missing cell says so; a long word is cut."""
     assert show_cell("", is_missing=True) == "missing"
+    assert show_cell("", is_missing=False) == show_cell(None, is_missing=False) == "missing"
     assert show_cell("a\n b", is_missing=False) == "a b"
     assert show_cell(7, is_missing=False) == "7"
     assert len(show_cell("x" * 99, is_missing=False)) == 40
