@@ -80,6 +80,11 @@ _MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"reference": matrix(_ROWS[:1, :3])}, "INVALID_ARGUMENT", "reference has 3 columns; model 'affine' wants 4"),
     ({"reference": matrix(_NAN)}, "INVALID_ARGUMENT", "reference: row 0, column 0 ('x0') is nan"),
     ({"reference": matrix(_ROWS[:2])}, "INVALID_ARGUMENT", "reference has 2 rows; wanted 1 or 3"),
+    (
+        {"features": matrix(_ROWS[:1]), "reference": matrix(_ROWS[:2])},
+        "INVALID_ARGUMENT",
+        "reference has 2 rows; wanted 1",
+    ),
     ({"reference": pb.Matrix()}, "INVALID_ARGUMENT", "reference has 0 columns"),
     (
         {"reference": pb.Matrix(rows=1, columns=4, raw=bytes(16), values=[0.0] * 4)},
@@ -117,6 +122,25 @@ def test_what_does_not_fit_gets_its_status(serving: Serving, write_model: WriteM
             rows = server.metrics.registry.get_sample_value("kan_explained_rows_total", explained)
             assert rows == 3 * len(_MISTAKES)
             assert server.metrics.registry.get_sample_value("kan_request_rows_count", explained) == 0
+
+    asyncio.run(check())
+
+
+def test_a_reference_on_unknown_ground_is_refused_as_rows_are(serving: Serving, write_model: WriteModel) -> None:
+    """Where the model's policy is "refuse": the message names the cell of the reference. Others take it."""
+    add_attribution(write_model("affine", change=with_ground("refuse")))
+    add_attribution(write_model("classifier", change=with_ground("flag")))
+    known, unknown = np.zeros((1, 4), np.float32), np.array([[0, 0, 0, 500]], np.float32)
+
+    async def check() -> None:
+        async with serving() as (_, channel):
+            code, message = await failure_of(explain(channel, "affine", known, reference=matrix(unknown)))
+            assert code == "INVALID_ARGUMENT"
+            assert message.startswith("reference: 1 of 1 rows lies on unknown ground")
+            assert 'row 0, column "x3" is 500' in message
+            await explain(channel, "affine", known, reference=matrix(known))
+            answer = await explain(channel, "classifier", known, reference=matrix(unknown))
+            assert answer.ground.unknown_cells == 0, "of the rows alone"
 
     asyncio.run(check())
 
