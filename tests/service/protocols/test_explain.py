@@ -1,6 +1,7 @@
 """Explain of PredictionService against numpy: answers, references, bounds and errors."""
 
 import asyncio
+import re
 from typing import Any
 
 import grpc.aio
@@ -168,15 +169,22 @@ def test_a_manifest_with_a_wrong_reference_row_is_told(serving: Serving, write_m
 def test_an_answer_larger_than_a_message_is_refused_before_it_is_computed(
     serving: Serving, write_model: WriteModel
 ) -> None:
-    """The error says how many rows fit, and that many are answered."""
-    add_attribution(write_model("classifier"))
+    """The error says how many rows fit, and that many are answered, also if all their cells are unknown."""
+    add_attribution(write_model("classifier", change=with_ground()))
 
     async def check() -> None:
         async with serving(max_message_bytes=2**16) as (_, channel):
-            rows = np.ones((700, 4), np.float32)
+            rows = np.full((700, 4), 1.5, np.float32)
             code, message = await failure_of(explain(channel, "classifier", rows))
-            assert (code, "send at most 682 rows" in message) == ("RESOURCE_EXHAUSTED", True), message
-            assert len(_numbers((await explain(channel, "classifier", rows[:682])).explained)) == 682
+            found = re.search(r"send at most (\d+) rows", message)
+            assert found is not None, message
+            assert code == "RESOURCE_EXHAUSTED"
+            most = int(found[1])
+            answer = await explain(channel, "classifier", rows[:most])
+            assert (len(_numbers(answer.explained)), answer.ground.unknown_rows) == (most, most)
+            assert most > 100
+            named = [{"name": name} for name in ("y", "label", "contributions", "baseline", "unknown_ground")]
+            assert len((await infer(channel, "classifier", rows[:most], outputs=named)).outputs) == 5
 
     asyncio.run(check())
 
