@@ -162,7 +162,7 @@ class KnownGround:
             unknown_rows=int(np.count_nonzero(flags.any(axis=1))),
             unknown_cells=int(np.count_nonzero(flags)),
         )
-        found = self.cells(rows, flags, max(1, min(MOST_CELLS, _MOST_NAME_BYTES // max(1, *map(len, self.columns)))))
+        found = self.cells(rows, flags, most_cells(self.columns))
         for row, column, reason, value in zip(
             found.rows.tolist(), found.columns.tolist(), found.reasons.tolist(), found.values.tolist(), strict=True
         ):
@@ -200,6 +200,16 @@ class KnownGround:
 def look(known: KnownGround | None, rows: Rows) -> Ground:
     """The unknown cells as a message; of a version without histograms that nothing is known."""
     return Ground(is_known=False) if known is None else known.look(rows)
+
+
+def column_names(manifest: ModelManifest) -> tuple[str, ...]:
+    """The names that unknown cells of a version have: of the columns of its table, else of its features."""
+    return tuple(column.name for column in _group(manifest)[0])
+
+
+def most_cells(names: Sequence[str]) -> int:
+    """Most unknown cells in a message: fewer of columns with long names."""
+    return max(1, min(MOST_CELLS, _MOST_NAME_BYTES // max(1, *map(len, names))))
 
 
 def _group(manifest: ModelManifest) -> tuple[list[Column], list[range]]:

@@ -75,6 +75,7 @@ class Application:
             *(methods, metrics),
             bounds=bounds(settings),
             max_message_bytes=settings.max_message_bytes,
+            max_request_rows=settings.max_request_rows,
             compression=settings.compression,
         )
         return self._front

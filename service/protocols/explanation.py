@@ -78,7 +78,8 @@ async def explain(
     if reference is None:
         reference = attribution.reference
     elif len(reference) not in (1, len(rows)):
-        raise InvalidRequest(f"reference has {len(reference)} rows; wanted 1 or {len(rows)}, as features has")
+        wanted = "1" if len(rows) == 1 else f"1 or {len(rows)}, as features has"
+        raise InvalidRequest(f"reference has {len(reference)} rows; wanted {wanted}")
     if rows.size <= INLINE_NUMBERS:
         beside = _side_by_side(rows, reference)
     else:

@@ -6,6 +6,7 @@ parameters of a request that Triton names.
 Source: the protocol's version 2 as KServe publishes it.
 """
 
+import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from kan_api.version_folder import version_number
 from open_inference import grpc_predict_v2_pb2 as pb
 from service.errors import InvalidRequest, ModelNotReady
-from service.protocols.explanation import explain
+from service.protocols.explanation import INLINE_NUMBERS, explain
 from service.protocols.ground import look_at, unknown_cells
 from service.protocols.open_inference_codec import choose_outputs, decode_infer, encode_infer
 from service.registry.registry import Registry, State
@@ -109,7 +110,10 @@ async def infer(
         if chosen.looks and model.ground.known is not None:
             answers[model.tensors.ground_name] = await unknown_cells(rows, model.ground.known)
         response.model_name, response.model_version, response.id = model.name, str(model.version), message.id
-        encode_infer(response, answers, model, chosen)
+        if sum(each.size for each in answers.values()) <= INLINE_NUMBERS:
+            encode_infer(response, answers, model, chosen)
+        else:
+            await asyncio.to_thread(encode_infer, response, answers, model, chosen)
         if ground is not None and ground.is_known:
             response.parameters[UNKNOWN_ROWS].int64_param = ground.unknown_rows
 

@@ -151,6 +151,8 @@ async def _explain(registry: Registry, max_request_rows: int, call: RequestConte
         if message.HasField("reference"):
             reference = decode_matrix(message.reference, model, max_request_rows, "reference")
         ground = await look_at("features", rows, model, asked=True)
+        if reference is not None:
+            await look_at("reference", reference, model, asked=False)
         result = await explain(model, rows, reference, call.deadline, bulk=bulk)
         response = pb.ExplainResponse(id=message.id, model=model.name, version=model.version, ground=ground)
         encode = partial(encode_explanation, response, result, model, raw=not message.features.values)

@@ -153,7 +153,9 @@ class StorageSource:
         """Read one more file from the cache if it is there and intact, else from the storage."""
         with suppress(ModelRefused):
             return disk.read_file(self._cache.root, name, version, entry, self._max_model_bytes)
-        stored = (self._listing or {}).get((name, version), {}).get(entry.name)
+        if self._listing is None:
+            raise StorageError(f"the storage has not answered yet, and {entry.name} is not in the cache")
+        stored = self._listing.get((name, version), {}).get(entry.name)
         if stored is None:
             raise ModelRefused("missing", f"{entry.name} is not in the repository any more")
         disk.check_size(entry, stored.size_bytes, self._max_model_bytes)

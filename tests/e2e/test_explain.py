@@ -19,6 +19,7 @@ from open_inference import grpc_predict_v2_pb2 as oip
 from service.client import AsyncClient, Client, Explanation, NotPublished
 from tests.kit.models.digits import BIN
 from tests.kit.server.kan_serve import FRONTENDS, KanServe, serving
+from tests.kit.waiting import wait_for
 
 _HOUSES = """
 [model]
@@ -262,8 +263,7 @@ def test_the_command_in_the_error_adds_what_lacks(models: Path, tmp_path: Path) 
         with pytest.raises(NotPublished, match="kan-train tune models/houses/1"):
             client.explain("houses", _records())
         _kan_train(tmp_path, "tune", "--rows", "1", "models/houses/1")
-        while client.predict("houses", _records()).version != 2:
-            pass
+        wait_for(lambda: client.predict("houses", _records()).version == 2, "version 2")
         found = client.explain("houses", _records())
         assert client.manifest("houses").attribution_graph.from_histograms
         _adds_up(found)

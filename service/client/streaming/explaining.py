@@ -1,5 +1,6 @@
 """The calls that explain the answers to some rows, all with one version of a model."""
 
+from kan_api.explained_rows import most_explained_rows
 from kan_api.v1 import prediction_pb2 as pb
 from kan_api.v1.manifest_pb2 import ModelManifest
 from service.client.connection import Rpc, Steps
@@ -7,6 +8,7 @@ from service.client.encoding.other_words import OtherWords
 from service.client.encoding.rows import Matrix
 from service.client.errors import InvalidInput, Overloaded
 from service.client.explanations import Explanation, join_explanations
+from service.client.limits import Limits
 from service.client.streaming.chunks import of_version, to_message
 from service.client.streaming.conversation import CallerRows, Conversation, RowsLike, encode_rows, read_rows
 from service.client.streaming.pace import Pace
@@ -28,7 +30,7 @@ def explain(
         others = OtherWords()
         matrix = encode_rows(manifest, caller_rows, others)
         base = None if caller_reference is None else _encode_reference(manifest, caller_reference)
-        chunk_rows = conversation.limits.shared_rows(_numbers_a_row(manifest, base))
+        chunk_rows = _chunk_rows(conversation.limits, manifest, base)
         answers = yield from _chunk_explanations(model, matrix, base, pinned, bulk, chunk_rows)
         shared = base is None or len(base) == 1
         return answers[0].version, join_explanations(answers, len(matrix), shared, others.cells)
@@ -55,12 +57,10 @@ def _encode_reference(manifest: ModelManifest, reference: CallerRows) -> Matrix:
         raise InvalidInput(f"reference: {error}") from error
 
 
-def _numbers_a_row(manifest: ModelManifest, reference: Matrix | None) -> int:
-    """Numbers of one row in the request or in the answer, whichever has more."""
-    outputs = max(1, int(manifest.outputs[0].shape[-1])) if manifest.outputs else 1
-    answered = outputs * (len(manifest.attribution_graph.columns) + 2)
+def _chunk_rows(limits: Limits, manifest: ModelManifest, reference: Matrix | None) -> int:
+    """Rows of one request: those that fit into it, and whose explanations fit into the answer."""
     sent = len(manifest.features) * (1 if reference is None or len(reference) == 1 else 2)
-    return max(answered, sent)
+    return max(1, min(limits.shared_rows(sent), most_explained_rows(manifest, limits.message_bytes)))
 
 
 def _chunk_explanations(

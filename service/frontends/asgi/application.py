@@ -53,6 +53,7 @@ class AsgiFront:
         metrics: Where calls are counted.
         bounds: What calls may hold at once; those for health and reflection have bounds of their own.
         max_message_bytes: Largest message, either way.
+        max_request_rows: Most rows that one request may bring.
         compression: How answers are compressed for callers who take it: "gzip", "deflate" or "none".
     """
 
@@ -63,6 +64,7 @@ class AsgiFront:
         *,
         bounds: Bounds,
         max_message_bytes: int,
+        max_request_rows: int,
         compression: str,
     ) -> None:
         self.port = 0
@@ -72,6 +74,7 @@ class AsgiFront:
         self._explain = explain
         self._metrics = metrics
         self._max_message_bytes = max_message_bytes
+        self._max_request_rows = max_request_rows
         self._admission = Admission(bounds)
         self._apart = {path: Admission(apart_bounds(method)) for path, method in methods.items() if is_apart(method)}
         self._compressions = () if compression == "none" else (compression,)
@@ -103,7 +106,7 @@ class AsgiFront:
         headers = dict(scope["headers"])
         in_json = None
         if not headers.get(b"content-type", b"").startswith(CONTENT_TYPE):
-            in_json = json_method(scope, headers, self._explain)
+            in_json = json_method(scope, headers, self._explain, self._max_request_rows)
             if in_json is None:
                 await _refuse_http(send)
                 return

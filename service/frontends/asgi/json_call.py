@@ -30,18 +30,19 @@ _HTTP: Final[Mapping[Code, HTTPStatus]] = {
 }
 
 
-def json_method(scope: Scope, headers: Mapping[bytes, bytes], explain: Unary) -> Unary | None:
+def json_method(scope: Scope, headers: Mapping[bytes, bytes], explain: Unary, max_request_rows: int) -> Unary | None:
     """The method that a request in JSON asks for; None if it is not one that Python converts.
 
     Args:
         scope: Of the request.
         headers: Of the request.
         explain: Explain of PredictionService.
+        max_request_rows: Most rows that one request may bring.
     """
     is_json = _JSON.fullmatch(headers.get(b"content-type", b"")) and b"content-encoding" not in headers
     if not is_json or scope["method"] != "POST" or scope.get("query_string"):
         return None
-    return kserve.method_at(scope["path"], explain)
+    return kserve.method_at(scope["path"], explain, max_request_rows)
 
 
 async def whole_body(call: OpenCall) -> bytes:

@@ -93,9 +93,9 @@ def number_cells(name: str, numbers: Numbers, *, is_expected: bool = True) -> Co
         shares.append(1 - known / numbers.rows)
     # As clients send numbers: a training row at an edge stays inside. The last bin holds its upper edge.
     with np.errstate(over="ignore"):
-        ends = np.array([-np.inf, *numbers.edges, np.inf], np.float64).astype(np.float32)
+        ends = np.array([-np.inf, *numbers.edges, np.nan], np.float64).astype(np.float32)
         ends[-2] = np.nextafter(ends[-2], np.float32(np.inf))
-    # One column for each part between two ends, and one for NaN, which is sorted behind infinity.
+    # One column for each part between two ends, and one for NaN, which is sorted behind infinity (that lies above).
     cells_of_parts = (np.arange(len(labels))[:, None] == np.append(cell_of, missing)).astype(np.int64)
 
     def count(rows: Rows) -> Counts:

@@ -13,12 +13,13 @@ from functools import partial
 
 import numpy as np
 
+from kan_api.explained_rows import most_explained_rows, output_names
 from kan_api.v1.manifest_pb2 import File, ModelManifest
 from service.batching.batcher import Batcher
 from service.batching.request import Result, Rows
 from service.errors import Draining, ModelNotReady, ModelRefused, NotPublished, ServiceError, StartupError
 from service.metrics.model_metrics import ModelMetrics
-from service.registry.model.attribution_graph import OpenGraph, open_graph, output_names, reference_row
+from service.registry.model.attribution_graph import OpenGraph, open_graph, reference_row
 from service.registry.model.session import Halt
 from service.repository.daemon_thread import in_daemon_thread
 from service.repository.disk import ATTRIBUTION
@@ -33,8 +34,6 @@ ReadFile = Callable[[File], Awaitable[bytes]]
 QUIET_TURNS = {"grpcio": 32, "envoy": 0}
 # A file that was damaged is read again after this pause, not at every request.
 _PAUSE_SECONDS = 10.0
-# Names, lengths and tags around the numbers of an answer.
-_ENVELOPE_BYTES = 16 * 1024
 
 
 class Attribution:
@@ -72,8 +71,7 @@ class Attribution:
         self.outputs = output_names(manifest)
         self.explains_scores = graph.explains_scores
         row_bytes = 4 * len(self.outputs) * (len(graph.columns) + 2)
-        room_bytes = settings.max_message_bytes - min(_ENVELOPE_BYTES, settings.max_message_bytes // 2)
-        self.most_request_rows = room_bytes // row_bytes
+        self.most_request_rows = most_explained_rows(manifest, settings.max_message_bytes)
         self._most_run_rows = max(
             1, min(settings.max_batch_rows, graph.max_rows or 1, settings.max_message_bytes // row_bytes)
         )
@@ -139,7 +137,8 @@ class Attribution:
             await self._batcher.close()
         if self._executor is not None:
             self._executor.shutdown(wait=False)
-        self._graph = None  # its session is large
+        # The session is large, and each of these holds it; nothing is submitted any more.
+        self._task = self._graph = self._batcher = None
 
     async def _open(self) -> Batcher:
         """The batcher, once the graph is open. Called under the lock."""

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
+from kan_api.explained_rows import output_names
+from kan_api.v1.manifest_pb2 import ModelManifest
 from service.batching.request import Outputs, Rows
 from service.errors import ModelRefused
 from service.registry.model.session import Halt, open_session, provider_of
@@ -43,16 +44,6 @@ class OpenGraph:
     size: RunSize
     file_bytes: int
     memory_bytes: int
-
-
-def output_names(manifest: ModelManifest) -> tuple[str, ...]:
-    """The names of the values that are explained for each row: classes, targets, or numbered columns of the output."""
-    if manifest.task == TASK_CLASSIFICATION:
-        return tuple(manifest.classes)
-    if manifest.targets:
-        return tuple(manifest.targets)
-    name, width = manifest.target or manifest.outputs[0].name, manifest.outputs[0].shape[1]
-    return (name,) if width == 1 else tuple(f"{name}_{place}" for place in range(width))
 
 
 def reference_row(manifest: ModelManifest) -> Rows:

@@ -128,6 +128,7 @@ _MISTAKES: list[tuple[str, Any, int, str]] = [
     (_EXPLAIN, {"instances": [[1.5] * 100_000] * 6}, 429, "2097152 bytes"),
     ("/v1/models/old:explain", {"instances": [[1] * 4]}, 400, "kan-train tune models/old/1"),
     ("/v1/models/absent:explain", {"instances": [[1] * 4]}, 404, "unknown"),
+    ("/v1/models/affine/versions/x:explain", {"instances": [[1] * 4]}, 400, "model version is 'x'"),
     ("/v1/models/affine/versions/7:explain", {"instances": [[1] * 4]}, 404, "no version 7"),
 ]
 

@@ -81,7 +81,7 @@ def test_an_empty_repository_is_live_and_not_ready(serving: Serving) -> None:
 
 def test_metrics_shows_everything(serving: Serving, write_model: WriteModel) -> None:
     """After two requests and one refused version /metrics parses and holds every metric, of its kind and labels."""
-    training = np.random.default_rng(0).normal(size=(100, 4))
+    training = np.random.default_rng(0).normal(size=(200, 4))
     add_attribution(write_model("affine", version=1, change=trained_on(training, training[:, :1])))
     (write_model("affine", version=2) / "model.onnx").write_bytes(b"broken")
 

@@ -1,6 +1,7 @@
 """Explain of PredictionService against numpy: answers, references, bounds and errors."""
 
 import asyncio
+import re
 from typing import Any
 
 import grpc.aio
@@ -80,6 +81,11 @@ _MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"reference": matrix(_ROWS[:1, :3])}, "INVALID_ARGUMENT", "reference has 3 columns; model 'affine' wants 4"),
     ({"reference": matrix(_NAN)}, "INVALID_ARGUMENT", "reference: row 0, column 0 ('x0') is nan"),
     ({"reference": matrix(_ROWS[:2])}, "INVALID_ARGUMENT", "reference has 2 rows; wanted 1 or 3"),
+    (
+        {"features": matrix(_ROWS[:1]), "reference": matrix(_ROWS[:2])},
+        "INVALID_ARGUMENT",
+        "reference has 2 rows; wanted 1",
+    ),
     ({"reference": pb.Matrix()}, "INVALID_ARGUMENT", "reference has 0 columns"),
     (
         {"reference": pb.Matrix(rows=1, columns=4, raw=bytes(16), values=[0.0] * 4)},
@@ -121,6 +127,25 @@ def test_what_does_not_fit_gets_its_status(serving: Serving, write_model: WriteM
     asyncio.run(check())
 
 
+def test_a_reference_on_unknown_ground_is_refused_as_rows_are(serving: Serving, write_model: WriteModel) -> None:
+    """Where the model's policy is "refuse": the message names the cell of the reference. Others take it."""
+    add_attribution(write_model("affine", change=with_ground("refuse")))
+    add_attribution(write_model("classifier", change=with_ground("flag")))
+    known, unknown = np.zeros((1, 4), np.float32), np.array([[0, 0, 0, 500]], np.float32)
+
+    async def check() -> None:
+        async with serving() as (_, channel):
+            code, message = await failure_of(explain(channel, "affine", known, reference=matrix(unknown)))
+            assert code == "INVALID_ARGUMENT"
+            assert message.startswith("reference: 1 of 1 rows lies on unknown ground")
+            assert 'row 0, column "x3" is 500' in message
+            await explain(channel, "affine", known, reference=matrix(known))
+            answer = await explain(channel, "classifier", known, reference=matrix(unknown))
+            assert answer.ground.unknown_cells == 0, "of the rows alone"
+
+    asyncio.run(check())
+
+
 def test_a_manifest_with_a_wrong_reference_row_is_told(serving: Serving, write_model: WriteModel) -> None:
     """Too short or absent, for one row and for several: FAILED_PRECONDITION, and predictions go on."""
     for name, length in (("affine", 2), ("imputed", 0)):
@@ -144,15 +169,22 @@ def test_a_manifest_with_a_wrong_reference_row_is_told(serving: Serving, write_m
 def test_an_answer_larger_than_a_message_is_refused_before_it_is_computed(
     serving: Serving, write_model: WriteModel
 ) -> None:
-    """The error says how many rows fit, and that many are answered."""
-    add_attribution(write_model("classifier"))
+    """The error says how many rows fit, and that many are answered, also if all their cells are unknown."""
+    add_attribution(write_model("classifier", change=with_ground()))
 
     async def check() -> None:
         async with serving(max_message_bytes=2**16) as (_, channel):
-            rows = np.ones((700, 4), np.float32)
+            rows = np.full((700, 4), 1.5, np.float32)
             code, message = await failure_of(explain(channel, "classifier", rows))
-            assert (code, "send at most 682 rows" in message) == ("RESOURCE_EXHAUSTED", True), message
-            assert len(_numbers((await explain(channel, "classifier", rows[:682])).explained)) == 682
+            found = re.search(r"send at most (\d+) rows", message)
+            assert found is not None, message
+            assert code == "RESOURCE_EXHAUSTED"
+            most = int(found[1])
+            answer = await explain(channel, "classifier", rows[:most])
+            assert (len(_numbers(answer.explained)), answer.ground.unknown_rows) == (most, most)
+            assert most > 100
+            named = [{"name": name} for name in ("y", "label", "contributions", "baseline", "unknown_ground")]
+            assert len((await infer(channel, "classifier", rows[:most], outputs=named)).outputs) == 5
 
     asyncio.run(check())
 

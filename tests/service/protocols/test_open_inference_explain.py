@@ -1,12 +1,16 @@
 """Contributions, baseline and unknown ground over the Open Inference Protocol: only where a request names them."""
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
+from service.protocols.explanation import INLINE_NUMBERS
+from service.protocols.open_inference_codec import encode_infer
 from tests.kit.callers.calls import ask_inference, failure_of, infer
 from tests.kit.models.attributions import REFERENCE, add_attribution, contributions, scores
 from tests.kit.models.ground import with_ground
@@ -106,6 +110,37 @@ def test_only_what_is_named_is_computed(serving: Serving, write_model: WriteMode
             assert counted() == (2, 6)
             statistics = (await ask_inference(channel, "ModelStatistics", name="affine")).model_stats[0]
             assert statistics.inference_stats.success.count == statistics.inference_stats.compute_infer.count == 2
+
+    asyncio.run(check())
+
+
+def test_many_numbers_are_written_in_a_thread(
+    serving: Serving, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Typed and raw, they have the same values as few; few are written on the event loop."""
+    add_attribution(write_model("affine"))
+    threads: list[bool] = []
+
+    def write(*args: Any) -> None:
+        threads.append(threading.current_thread() is not threading.main_thread())
+        encode_infer(*args)
+
+    monkeypatch.setattr("service.protocols.open_inference.encode_infer", write)
+    rows = np.random.default_rng(7).normal(size=(INLINE_NUMBERS // 4 + 1, 4)).astype(np.float32)
+
+    async def check() -> None:
+        async with serving(max_request_rows=100_000, max_queue_rows=200_000) as (_, channel):
+            await infer(channel, "affine", _ROWS, outputs=_named("contributions"))
+            assert threads == [False]
+            answer = await infer(channel, "affine", rows, outputs=_named("contributions"))
+            assert threads == [False, True]
+            np.testing.assert_allclose(_raw(answer, 0), contributions("affine", rows), rtol=1e-5, atol=1e-6)
+            contents = {"fp32_contents": rows.ravel().tolist()}
+            tensor = {"name": "x", "datatype": "FP32", "shape": rows.shape, "contents": contents}
+            outputs = _named("contributions")
+            typed = await ask_inference(channel, "ModelInfer", model_name="affine", inputs=[tensor], outputs=outputs)
+            found = np.array(typed.outputs[0].contents.fp32_contents, np.float32).tobytes()
+            assert found == answer.raw_output_contents[0]
 
     asyncio.run(check())
 

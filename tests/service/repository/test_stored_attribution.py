@@ -47,6 +47,35 @@ def test_it_is_fetched_once_and_kept(
     run_test(test())
 
 
+def test_after_a_restart_without_storage_it_is_unavailable(
+    settings: Callable[..., Settings],
+    write_model: WriteModel,
+    tmp_path: Path,
+    outage: Outage,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A version that was cached before anybody asked for contributions: try later, there is nothing to tune."""
+    add_attribution(write_model("affine"))
+
+    async def test() -> None:
+        for is_cached in (False, True):
+            if is_cached:
+                outage.off = {"find", "cat_file"}
+            registry = Registry(settings(poll_seconds=0), Metrics())
+            await registry.load_all()
+            if is_cached:
+                with registry.lease("affine") as model:
+                    with pytest.raises(ModelNotReady, match="the storage has not answered yet") as caught:
+                        await _check_contributions(model)
+                    assert "tune" not in str(caught.value)
+                    await model.batcher.submit(_ROW)
+            await registry.close()
+
+    run_test(test())
+    assert _FILE not in cached_files(tmp_path)
+    assert "the storage has not answered yet" in caplog.text
+
+
 def test_a_damaged_copy_is_fetched_anew(
     settings: Callable[..., Settings], write_model: WriteModel, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from kan_api.v1 import manifest_pb2 as pb
 from service.metrics.drift.columns import counted_answers, counted_columns
+from service.metrics.drift.served_rows import stability_index
 from tests.kit.models.training_rows import histogram, manifest_of
 
 RANDOM = np.random.default_rng(0)
@@ -53,7 +54,7 @@ def test_a_column_of_words_is_one_column() -> None:
     assert colour.expected == pytest.approx([0.8, 0.2, 0.001])
 
 
-def test_of_a_date_the_number_that_matters_most_and_no_index() -> None:
+def test_of_a_date_its_days_and_no_index() -> None:
     """Served rows are newer than training: an index would always be high, but its counts are there."""
     manifest = manifest_of(RANDOM.uniform(0, 10, (400, 3)), RANDOM.normal(size=(400, 1)))
     del manifest.columns[:]
@@ -64,8 +65,41 @@ def test_of_a_date_the_number_that_matters_most_and_no_index() -> None:
         feature.name, feature.column, feature.category, feature.attribution = part, "day", part, attribution
     (day,) = counted_columns(manifest)
     assert day.expected is None
-    above = dict(zip(day.labels, day.count(np.array([[0, 99, 0]], np.float32)).tolist(), strict=True))["above"]
+    above = dict(zip(day.labels, day.count(np.array([[99, 0, 0]], np.float32)).tolist(), strict=True))["above"]
     assert above == 1
+
+
+def test_few_training_rows_expect_nothing() -> None:
+    """Below 200 rows the index of rows of the same distribution is above 0.25 by chance: there are counts alone."""
+    for rows in (10, 199, 200):
+        manifest = manifest_of(RANDOM.normal(size=(rows, 1)), RANDOM.normal(size=(rows, 1)))
+        manifest.columns.add(name="colour", categories=["red"], unseen_is_other=True)
+        feature = manifest.features.add(name="colour red", column="colour", category="red", high=1)
+        feature.histogram.CopyFrom(histogram(np.arange(rows, dtype=np.float64) % 2, 2))
+        counted = [*counted_columns(manifest), *counted_answers(manifest)]
+        assert [each.name for each in counted] == ["x0", "colour", "y0"]
+        assert [each.expected is not None for each in counted] == [rows >= 200] * 3
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_unshifted_rows_alert_nobody(seed: int) -> None:
+    """From 200 training rows on the index of 10,000 rows of the same distribution stays below the alert's 0.25."""
+    random = np.random.default_rng(seed)
+    for rows in (200, 500):
+        manifest = manifest_of(random.normal(size=(rows, 20)), random.normal(size=(rows, 1)))
+        served = random.normal(size=(10_000, 20)).astype(np.float32)
+        for each in counted_columns(manifest):
+            assert each.expected is not None
+            assert stability_index(each.count(served), each.expected) < 0.25
+
+
+def test_an_answer_that_is_nan_is_missing() -> None:
+    """It is no large answer."""
+    (answer,) = counted_answers(table(1))
+    found = dict(
+        zip(answer.labels, answer.count(np.array([[np.nan], [np.inf], [0]], np.float32)).tolist(), strict=True)
+    )
+    assert (found["missing"], found["above"], sum(found.values())) == (1, 1, 3)
 
 
 def test_a_gap_is_a_cell_where_gaps_are_filled() -> None:

@@ -1,13 +1,16 @@
 """attribution.onnx of a loaded version: opened once, at the first request, without harm to predictions."""
 
 import asyncio
+import gc
 import logging
 import threading
+import weakref
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from kan_api.explained_rows import most_explained_rows
 from kan_api.v1.manifest_pb2 import ModelManifest
 from service.errors import Draining, ModelNotReady, StorageError
 from service.metrics.metrics import Metrics
@@ -17,7 +20,7 @@ from service.settings import Settings
 from tests.kit.clock import Clock
 from tests.kit.models import graphs
 from tests.kit.models.attributions import REFERENCE, add_attribution, contributions, scores
-from tests.kit.models.repository import WriteModel
+from tests.kit.models.repository import WriteModel, read_manifest
 from tests.kit.parts.attribution import Files, attribution_in, beside, load_model
 from tests.kit.waiting import until
 
@@ -183,10 +186,34 @@ def test_closing_ends_an_opening_that_hangs(models: Path, write_model: WriteMode
 
 def test_rows_of_one_answer_are_bounded_by_its_bytes(models: Path, write_model: WriteModel) -> None:
     """Most rows times outputs times columns fit into a message, with what stands beside them."""
-    add_attribution(write_model("classifier"))
+    folder = write_model("classifier")
+    add_attribution(folder)
+    manifest = read_manifest(folder)
     files = Files(models, "classifier")
     attribution = attribution_in(load_model(models, "classifier", files, max_message_bytes=2**20))
-    assert attribution.most_request_rows == (2**20 - 2**14) // (4 * 3 * (4 + 2))
+    assert attribution.most_request_rows == most_explained_rows(manifest, 2**20)
+    assert 10_000 < attribution.most_request_rows < (2**20 - 2**14) // (4 * 3 * (4 + 2))
+
+
+def test_a_closed_version_holds_no_session(models: Path, write_model: WriteModel) -> None:
+    """Nothing refers to the graph any more, although the attribution is still there; what comes then is refused."""
+    add_attribution(write_model("affine"))
+
+    async def check() -> None:
+        model = load_model(models, "affine", Files(models, "affine"))
+        attribution = attribution_in(model)
+        await attribution.submit(beside(_ROWS[:1], REFERENCE))
+        assert attribution._graph is not None
+        graph = weakref.ref(attribution._graph.run)
+        await model.close()
+        await asyncio.sleep(0)
+        gc.collect()
+        assert graph() is None
+        assert attribution.memory_bytes == 0
+        with pytest.raises(Draining):
+            await attribution.submit(beside(_ROWS[:1], REFERENCE))
+
+    asyncio.run(check())
 
 
 def test_a_version_without_the_graph_has_noattribution_in(models: Path, write_model: WriteModel) -> None:
