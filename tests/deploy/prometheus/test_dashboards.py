@@ -153,7 +153,8 @@ def test_every_query_has_data(models: Path, servers: list[KanServe], envoy: Any,
         try:
             wait_for(settled, "data")
         except AssertionError as error:
-            raise AssertionError(f"without data: {without}; may be: {empty}") from error
+            firing = [(each["alertname"], each["alertstate"]) for each in prometheus.series("ALERTS")]
+            raise AssertionError(f"without data: {without}; may be: {empty}; alerts: {firing}") from error
 
     wait_for_all_but(set(EMPTY_WHERE_WELL))
     write_version(models, "affine", 2, "mean", change=trained_on_normal_rows("affine"))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.models.digits import BIN
-from tests.kit.server.kan_serve import FRONTENDS
+from tests.kit.server.kan_serve import FRONTENDS, get
 from tests.kit.server.programs import find_program, free_ports, running
 from tests.kit.server.quick_rules import TICK, write_quick_rules
 from tests.kit.waiting import wait_for
@@ -108,6 +108,13 @@ class Walk:
         command = ("env", "-C", self.clone, *environment, path, *arguments)
         line_with = terminals.enter_context(running(*command, log=self.logs / f"{program}.log"))
         line_with(_READY[program])
+        if program == "prometheus":
+            # Its targets come some seconds after it is ready, and rates need a scrape before the rows.
+            wait_for(self._has_scraped, "a scrape")
+
+    def _has_scraped(self) -> bool:
+        _, answer = get(f"127.0.0.1:{self.ports['9090']}", "/api/v1/query?query=kan_model_column_rows_total")
+        return '"value"' in answer
 
     def _placed(self, code: str) -> str:
         for port, free in self.ports.items():

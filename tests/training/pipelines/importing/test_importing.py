@@ -89,7 +89,7 @@ def test_a_pykan_network_with_its_table(folder: Path) -> None:
     assert manifest.recipe == ""
     assert {file.name: file.sha256 for file in manifest.files} == {
         name: hashlib.sha256((published.folder / name).read_bytes()).hexdigest()
-        for name in ("model.onnx", "explain.onnx", "network.safetensors", "report.html")
+        for name in ("model.onnx", "explain.onnx", "attribution.onnx", "network.safetensors", "report.html")
     }
     # The network itself, to the bit.
     content = (published.folder / "network.safetensors").read_bytes()
