@@ -33,7 +33,7 @@ class Closeness:
 
 
 def closeness(rows: int, kernel_rows: int) -> Iterator[Closeness]:
-    """Of each trained network, on rows that it never saw."""
+    """Measure each trained network on rows that it never saw."""
     for trained in trained_networks():
         yield _of_network(trained, rows, kernel_rows)
 

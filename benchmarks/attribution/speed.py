@@ -39,7 +39,7 @@ class Speed:
 
 
 def speeds(seconds: float, min_rounds: int) -> Iterator[Speed]:
-    """Of each network and number of rows."""
+    """Time each network with each number of rows."""
     for width, grid_size in NETWORKS:
         kan = KAN(KANConfig(width, grid_size=grid_size, hidden_domain=(-0.5, 0.5)))
         model, attribution = (open_session(graph.SerializeToString()) for graph in _graphs(kan))

@@ -43,7 +43,8 @@ def most_explained_rows(manifest: ModelManifest, max_message_bytes: int) -> int:
     """
     outputs, columns = output_names(manifest), manifest.attribution_graph.columns
     label_bytes = max((len(each.encode()) + _FIELD_BYTES for each in manifest.classes), default=0)
-    # Of each output its contributions, what is explained and its baseline; a flag a feature, and a label.
+    # Each output has contributions, an explained value and a baseline.
+    # A row also has a label, and at most one flag for each feature.
     row_bytes = 4 * len(outputs) * (len(columns) + 2) + len(manifest.features) + label_bytes
     room_bytes = max_message_bytes - min(_ENVELOPE_BYTES, max_message_bytes // 2) - _names_bytes(outputs, columns)
     names = column_names(manifest)

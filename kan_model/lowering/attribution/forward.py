@@ -22,7 +22,7 @@ class Forward:
 
     Attributes:
         layers: The differences of each layer, first layer first.
-        divisors: Of each layer behind the first: its inputs' differences ``[rows, inputs]``, none of them 0.
+        divisors: The differences of the inputs of each layer after the first, ``[rows, inputs]``, none of them 0.
         baseline: ``[references, outputs]``, the last nodes on the reference rows, scaled.
     """
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from kan_model.lowering.attribution.graph import AttributionGraph
 from kan_model.onnx_runtime import open_session
 
-# Of each operator points in its domain, with those where a formula is at its worst.
+# Points in the domain of each operator, among them those where its formula is least exact.
 POINTS = {
     "Tan": [-1.5, -0.3, 0.0, 1e-4, 1.2, 40.0],
     "Sinh": [-3.0, 0.0, 0.5, 5.0],
