@@ -39,10 +39,11 @@ _NAME_WIDTH, _UPRIGHT, _ASLANT = 1.6, 0.5, 1.3
 
 @dataclass(frozen=True)
 class _Edge:
-    """An edge that is drawn."""
+    """An edge that is drawn; ``node`` is the one that its sum makes."""
 
     output: int
     input: int
+    node: int
     strength: float
     x: Values
     y: Values
@@ -61,7 +62,7 @@ def diagram(
 
     The opacity of an edge is its strength: the standard deviation of its output over the rows, relative to the
     strongest edge of its layer. Symbolic edges are red and carry their function's name. Each layer shows its strongest
-    edges and the number of the others. Nodes without a drawn edge are counted, not drawn.
+    edges and the number of the others. Nodes without a drawn edge are counted, not drawn. A cross multiplies.
 
     Args:
         kan: The network.
@@ -96,6 +97,9 @@ def diagram(
     for index, level in enumerate(places):
         y = index * _LEVEL_HEIGHT
         axes.scatter(list(level.values()), [y] * len(level), s=28, color="black", zorder=3)
+        products = kan.layers[index - 1].products if index else None
+        crosses = [x for node, x in level.items() if products and len(products.factors[node]) > 1]
+        axes.plot(crosses, [y] * len(crosses), "kX", ms=11, mfc="white", zorder=4)
         _note(axes, breadth, y, kan.width[index] - len(level), "nodes without\nany of these")
     _name_nodes(axes, places[0], names, -0.15, "top", crowded=below)
     _name_nodes(axes, places[-1], outputs, height + 0.15, "bottom", crowded=above)
@@ -185,7 +189,9 @@ def _edges(kan: KAN, rows: Tensor) -> list[list[_Edge]]:
             functions = dict(zip(layer.symbolic_places, layer.symbolic_functions, strict=True))
             found.append([])
             for to, of in layer.active_edges.nonzero().tolist():
-                found[-1].append(_Edge(to, of, strength[to, of], at[:, of], curves[:, to, of], functions.get((to, of))))
+                node = to if layer.products is None else int(layer.products.node_of[to])
+                function = functions.get((to, of))
+                found[-1].append(_Edge(to, of, node, strength[to, of], at[:, of], curves[:, to, of], function))
             x = layer(x)
     return found
 
@@ -195,7 +201,7 @@ def _levels(width: Sequence[int], drawn: Sequence[Sequence[_Edge]]) -> list[list
     levels = []
     for index, count in enumerate(width):
         above = {edge.input for edge in drawn[index]} if index < len(drawn) else set()
-        below = {edge.output for edge in drawn[index - 1]} if index else set()
+        below = {edge.node for edge in drawn[index - 1]} if index else set()
         levels.append(list(range(count)) if count <= _MOST_CURVES // 2 else sorted(above | below))
     return levels
 
@@ -204,14 +210,14 @@ def _draw_layer(
     axes: Axes, edges: Sequence[_Edge], inputs: dict[int, float], outputs: dict[int, float], y: float, breadth: float
 ) -> None:
     """Draw a layer's curves in a row of small frames, each frame between the two nodes that its edge joins."""
-    ordered = sorted(edges, key=lambda edge: (inputs[edge.input] + outputs[edge.output], inputs[edge.input]))
+    ordered = sorted(edges, key=lambda edge: (inputs[edge.input] + outputs[edge.node], inputs[edge.input]))
     middle, half = y + 0.55 * _LEVEL_HEIGHT, _CURVE_WIDTH / 2
     for place, edge in enumerate(ordered):
         x = breadth * (place + 0.5) / len(ordered)
         colour = _SYMBOLIC_COLOUR if edge.function else _SPLINE_COLOUR
         opacity = max(_FAINTEST, edge.strength)
         axes.plot([inputs[edge.input], x], [y, middle - half], color=colour, alpha=opacity, linewidth=1.2, zorder=1)
-        axes.plot([x, outputs[edge.output]], [middle + half, y + _LEVEL_HEIGHT], color=colour, alpha=opacity, linewidth=1.2, zorder=1)  # fmt: skip # noqa: E501
+        axes.plot([x, outputs[edge.node]], [middle + half, y + _LEVEL_HEIGHT], color=colour, alpha=opacity, linewidth=1.2, zorder=1)  # fmt: skip # noqa: E501
         # A rectangle, not Axes: an Axes takes a hundred times as long to draw.
         axes.add_patch(Rectangle((x - half, middle - half), 2 * half, 2 * half, facecolor="white", edgecolor=colour,
                                  alpha=opacity, linewidth=0.8, zorder=2))  # fmt: skip

@@ -25,17 +25,17 @@ class EdgeStatistics:
     """A layer's edges on rows of data, float64; masked edges are zero.
 
     Attributes:
-        mean: ``[outputs, inputs]``, mean φ.
-        l1: ``[outputs, inputs]``, mean |φ|: the paper's size of an edge.
-        std: ``[outputs, inputs]``, standard deviation of φ: the root mean square change of the node if the edge is
-            replaced by its mean. Exactly 0 if φ varies by rounding only.
-        node_std: ``[outputs]``, standard deviation of the node; exactly 0 if it varies by rounding only.
+        mean: ``[sums, inputs]``, mean φ.
+        l1: ``[sums, inputs]``, mean |φ|: the paper's size of an edge.
+        std: ``[sums, inputs]``, standard deviation of φ: the root mean square change of the sum if the edge is replaced
+            by its mean. Exactly 0 if φ varies by rounding only.
+        sum_std: ``[sums]``, standard deviation of the sum; exactly 0 if it varies by rounding only.
     """
 
     mean: Values
     l1: Values
     std: Values
-    node_std: Values
+    sum_std: Values
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Attribution:
     """Scores, float64, 0 or more. The answer depends more on an edge or a node with a higher score.
 
     Attributes:
-        edges: ``[outputs, inputs]`` of each layer.
+        edges: ``[sums, inputs]`` of each layer.
         nodes: ``[nodes]`` of each level: inputs first, outputs last.
     """
 
@@ -75,11 +75,12 @@ def attribute(kan: KAN, rows: Tensor, *, output: int | None = None) -> Attributi
     """Score edges, nodes and inputs, from the outputs back to the inputs.
 
     The outputs share a score of 1 evenly; with ``output`` that one has it alone. An edge's score is the score of the
-    node that it feeds times std(φ) / std(node). The score of a node is the sum over the edges that read it. Scores do
-    not change when an output is scaled or shifted.
+    sum that it feeds times std(φ) / std(sum). A sum has the score of its node: each factor of a product has all of it.
+    The score of a node is the sum over the edges that read it. Scores do not change when an output is scaled or
+    shifted.
 
-    Example: y = φ1 + φ2 with independent edges of standard deviation 3 and 4. The node's is 5, so the edges have 0.6
-    and 0.8. Shares do not add up to 1: here 1.4, and much more if edges cancel each other. A node that is constant on
+    Example: y = φ1 + φ2 with independent edges of standard deviation 3 and 4. The sum's is 5, so the edges have 0.6
+    and 0.8. Shares do not add up to 1: here 1.4, and much more if edges cancel each other. A sum that is constant on
     the rows gives its edges no score.
 
     Args:
@@ -99,9 +100,10 @@ def attribute(kan: KAN, rows: Tensor, *, output: int | None = None) -> Attributi
     score = np.full(outputs, 1 / outputs) if output is None else np.eye(outputs)[output]
     nodes: list[Values] = [score]
     edges: list[Values] = []
-    for layer in reversed(_statistics(exact, rows)):
-        share = np.divide(score, layer.node_std, out=np.zeros_like(score), where=layer.node_std > 0)
-        edges.insert(0, layer.std * share[:, None])
+    for layer, found in zip(reversed(exact.layers), reversed(_statistics(exact, rows)), strict=True):
+        score = score if layer.products is None else score[layer.products.node_of]
+        share = np.divide(score, found.sum_std, out=np.zeros_like(score), where=found.sum_std > 0)
+        edges.insert(0, found.std * share[:, None])
         score = edges[0].sum(axis=0)
         nodes.insert(0, score)
     return Attribution(tuple(edges), tuple(nodes))
@@ -144,7 +146,7 @@ def interactions(kan: KAN, rows: Tensor, *, seed: int = 0) -> Values:
     answers = []
     # Memory per row: the first layer's edges and basis, then for each input the widest basis of the other layers.
     bases = [layer.inputs * (layer.grid_size + layer.degree) for layer in exact.layers]
-    numbers = inputs * exact.layers[0].outputs + bases[0] + inputs * max(bases[1:], default=outputs)
+    numbers = inputs * exact.layers[0].sums + bases[0] + inputs * max(bases[1:], default=outputs)
     for x, other in zip(_chunks(rows, numbers), _chunks(others, numbers), strict=True):
         answers.append(_add_second_differences(exact, x, other, squares))
     if not torch.isfinite(squares).all():
@@ -165,20 +167,20 @@ def _add_second_differences(kan: KAN, x: Tensor, other: Tensor, squares: Tensor)
     """
     first = kan.layers[0]
 
-    def behind(nodes: Tensor) -> Tensor:
-        """The network's answers for given values of the first layer's nodes, [..., nodes]."""
-        flat = nodes.flatten(0, -2)
+    def behind(sums: Tensor) -> Tensor:
+        """The network's answers for given values of the first layer's sums, [..., sums]."""
+        flat = first.nodes_of(sums.flatten(0, -2))
         for layer in kan.layers[1:]:
             flat = layer(flat)
-        return flat.view(*nodes.shape[:-1], -1)
+        return flat.view(*sums.shape[:-1], -1)
 
     with torch.no_grad():
-        nodes = first(x)
-        # A node is a sum: a change of one input moves it by the change of that input's edges. [inputs, rows, nodes]
+        sums = first.sums_of(x)
+        # A change of one input moves a sum by the change of that input's edges. [inputs, rows, sums]
         moves = (first.edge_outputs(other) - first.edge_outputs(x)).permute(2, 0, 1)
-        answers, moved = behind(nodes), behind(nodes + moves)
+        answers, moved = behind(sums), behind(sums + moves)
         for i in range(len(moves) - 1):
-            both = behind(nodes + moves[i] + moves[i + 1 :])
+            both = behind(sums + moves[i] + moves[i + 1 :])
             squares[i, i + 1 :] += (answers - moved[i] - moved[i + 1 :] + both).square().sum(dim=1)
     return answers
 
@@ -195,10 +197,10 @@ def _chunks(rows: Tensor, numbers: int) -> tuple[Tensor, ...]:
 
 def _statistics(kan: KAN, rows: Tensor) -> tuple[EdgeStatistics, ...]:
     """Statistics over chunks of rows, merged without cancellation (Chan, Golub and LeVeque 1979)."""
-    # The last column is the sum of a node's edges, the node: [outputs, inputs + 1].
-    shapes = [(layer.outputs, layer.inputs + 1) for layer in kan.layers]
+    # The last column is the sum of the edges: [sums, inputs + 1].
+    shapes = [(layer.sums, layer.inputs + 1) for layer in kan.layers]
     mean, l1, squares = ([rows.new_zeros(shape) for shape in shapes] for _ in range(3))
-    numbers = max(layer.inputs * (layer.outputs + layer.grid_size + layer.degree) for layer in kan.layers)
+    numbers = max(layer.inputs * (layer.sums + layer.grid_size + layer.degree) for layer in kan.layers)
     done = 0
     with torch.no_grad():
         for x in _chunks(rows, numbers):
@@ -217,7 +219,7 @@ def _statistics(kan: KAN, rows: Tensor) -> tuple[EdgeStatistics, ...]:
 def _layer_statistics(mean: Tensor, l1: Tensor, squares: Tensor, rows: int) -> EdgeStatistics:
     mean_, l1_, std = (each.cpu().numpy() for each in (mean, l1, (squares / rows).sqrt()))
     size = l1_.copy()
-    # A node whose large edges cancel each other keeps their rounding, so its size is the sum of their sizes.
+    # A sum whose large edges cancel each other keeps their rounding, so its size is the sum of their sizes.
     size[:, -1] = l1_[:, :-1].sum(axis=1)
     std[std <= _ROUNDING * size] = 0
     return EdgeStatistics(mean_[:, :-1], l1_[:, :-1], std[:, :-1], std[:, -1])

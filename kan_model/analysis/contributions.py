@@ -13,8 +13,10 @@ derivatives are in the chain rule. The contribution of an input is its multiplie
 Example: y = (x₁ + x₂)², the row (2, 1), the reference row (0, 0). The node z = 3 has the multiplier (9 − 0) / (3 − 0),
 which is 3, so the contributions are 3·2 = 6 and 3·1 = 3; they add up to y = 9. They are Shapley values here, too.
 
-A network of one layer is a sum of functions of single inputs. Its contributions φ(x) − φ(r) are Shapley values exactly.
-In deeper networks they are near them: docs/explanations.md has the measurement.
+A node that multiplies has the Shapley values of its factors: (z₁ − ρ₁)·(z₂ + ρ₂)/2 and (z₂ − ρ₂)·(z₁ + ρ₁)/2 of two.
+
+A network of one layer without such nodes is a sum of functions of single inputs. Its contributions φ(x) − φ(r) are
+Shapley values exactly. In deeper networks they are near them: docs/explanations.md has the measurement.
 
 Source: Shrikumar, Greenside, Kundaje, Learning important features through propagating activation differences, 2017,
 arXiv 1704.02685, section 3.3.
@@ -28,6 +30,7 @@ from torch import Tensor
 
 from kan_model.network.layer import KANLayer
 from kan_model.network.network import KAN
+from kan_model.network.products import shapley_slopes, sum_factors
 from kan_model.network.transform import Exponential, InputTransform, OutputTransform, Softmax
 
 # Smallest difference of a node whose slope is computed from the difference itself, as a share of the width of its
@@ -81,7 +84,7 @@ def contributions(
         )
     exact = copy.deepcopy(kan).double()
     with torch.no_grad():
-        most = max(layer.inputs * (layer.outputs + layer.grid_size + layer.degree) for layer in exact.layers)
+        most = max(layer.inputs * (layer.sums + layer.grid_size + layer.degree) for layer in exact.layers)
         size, parts = max(1, _NUMBERS // (8 * most)), []
         for start in range(0, len(rows), size):
             own = reference if len(reference) == 1 else reference[start : start + size]
@@ -111,7 +114,10 @@ def _of_rows(
             step = _step(z - rho, smallest_steps(layer))
             slopes = (layer.edge_outputs(rho + step) - layer.edge_outputs(rho)) / step[:, None]
             total = slopes @ total
-        z, rho = layer(z), layer(rho)
+        z, rho = layer.sums_of(z), layer.sums_of(rho)
+        if layer.products is not None:
+            total = sum_factors(layer.products, shapley_slopes(layer.products, z, rho)[..., None] * total)
+            z, rho = layer.nodes_of(z), layer.nodes_of(rho)
     assert total is not None
     if outputs is not None and not isinstance(outputs, Softmax):
         total = total * torch.from_numpy(outputs.scale).double()[:, None]

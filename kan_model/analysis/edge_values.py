@@ -15,7 +15,7 @@ _ROWS = 1024
 
 
 def edge_values(kan: KAN, x: Tensor) -> Iterator[Tensor]:
-    """Each layer's edge outputs ``[rows, outputs, inputs]``, first layer first; zero for pruned edges.
+    """Each layer's edge outputs ``[rows, sums, inputs]``, first layer first; zero for pruned edges.
 
     Args:
         kan: The network.
@@ -32,7 +32,7 @@ def edge_values(kan: KAN, x: Tensor) -> Iterator[Tensor]:
 
 
 def edges_and_sums(kan: KAN, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Each layer's edge outputs, and their sums for each node, ``[rows, outputs]``.
+    """Each layer's edge outputs, and their sums, ``[rows, sums]``.
 
     Nothing is checked, so a GPU need not be waited for.
     """
@@ -40,7 +40,7 @@ def edges_and_sums(kan: KAN, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         edges = layer.edge_outputs(x)
         sums = edges.sum(dim=2)
         yield edges, sums
-        x = sums if layer.bias is None else sums + layer.bias
+        x = layer.nodes_of(sums if layer.bias is None else sums + layer.bias)
 
 
 def first_flaw(kan: KAN, rows: Tensor) -> str | None:

@@ -1,7 +1,6 @@
 """Pruning: a smaller network without the edges, nodes and inputs that hardly change its answers."""
 
 import bisect
-import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from kan_model.network.connections import (
 )
 from kan_model.network.layer import KANLayer
 from kan_model.network.network import KAN
+from kan_model.network.products import sum_flags
 from kan_model.rows.blocks import answers
 
 
@@ -33,7 +33,7 @@ class Pruned:
     Attributes:
         kan: The smaller network; shares no memory with the original.
         nodes: Indices of the original's nodes that were kept: level by level, inputs first, ascending.
-        edges: ``[outputs, inputs]`` of each of the original's layers: True for edges that were kept.
+        edges: ``[sums, inputs]`` of each of the original's layers: True for edges that were kept.
         removed_edges: How many edges were removed.
     """
 
@@ -70,9 +70,10 @@ def prune(
     input to an output. Outputs stay; an output without edges is a constant. With thresholds of 0 only edges and nodes
     without a path go, and the function stays the same. Scaling a target changes nothing.
 
-    A removed edge is replaced by its mean on the rows: the node that it fed gets a bias, so that the node's mean on
-    the rows stays the same. This holds in later layers too, whose inputs have changed. It also holds for each member of
-    a network that is the mean of several (:mod:`kan_model.ensemble`).
+    A removed edge is replaced by its mean on the rows: the sum that it fed gets a bias, so that the sum's mean on the
+    rows stays the same. This holds in later layers too, whose inputs have changed. It also holds for each member of a
+    network that is the mean of several (:mod:`kan_model.ensemble`). A sum that lost all edges is a constant factor if
+    its node multiplies.
 
     Args:
         kan: The network; it is not changed.
@@ -95,9 +96,9 @@ def prune(
     if not scores.inputs.any():
         raise ValueError("the network answers the same to all rows, so no edge has a score; wanted answers that differ")
     if edges is None:
-        kept = _keep_connected(_keep_above(scores, active, node_threshold, edge_threshold))
+        kept = _keep_connected(_keep_above(kan, scores, active, node_threshold, edge_threshold), kan)
     else:
-        kept = _keep_strongest(scores, active, edges)
+        kept = _keep_strongest(kan, scores, active, edges)
     if not any(layer.any() for layer in kept):
         given = f"edges={edges}" if edges is not None else f"{node_threshold=}, {edge_threshold=}"
         raise ValueError(f"with {given} no path from an input to an output is left; wanted to keep more edges")
@@ -123,23 +124,26 @@ def _check(node_threshold: float, edge_threshold: float, edges: int | None) -> N
 
 
 def _keep_above(
-    scores: Attribution, active: Sequence[Flags], node_threshold: float, edge_threshold: float
+    kan: KAN, scores: Attribution, active: Sequence[Flags], node_threshold: float, edge_threshold: float
 ) -> list[Flags]:
     """Edges above the edge threshold whose two nodes are above the node threshold."""
     nodes = [level >= node_threshold * level.max() for level in scores.nodes]
     nodes[-1][:] = True
     return [
-        active[index] & (layer >= edge_threshold * layer.max()) & nodes[index] & nodes[index + 1][:, None]
-        for index, layer in enumerate(scores.edges)
+        active[index]
+        & (found >= edge_threshold * found.max())
+        & nodes[index]
+        & sum_flags(layer.products, nodes[index + 1])[:, None]
+        for index, (found, layer) in enumerate(zip(scores.edges, kan.layers, strict=True))
     ]
 
 
-def _keep_connected(edges: Sequence[Flags]) -> list[Flags]:
+def _keep_connected(edges: Sequence[Flags], kan: KAN) -> list[Flags]:
     """The edges that are on a path from an input to an output."""
-    return edges_from_inputs(edges_to_outputs(edges))
+    return edges_from_inputs(edges_to_outputs(edges, kan.layers), kan.layers)
 
 
-def _keep_strongest(scores: Attribution, active: Sequence[Flags], count: int) -> list[Flags]:
+def _keep_strongest(kan: KAN, scores: Attribution, active: Sequence[Flags], count: int) -> list[Flags]:
     """The longest list of strongest edges of which at most ``count`` are connected, without the others."""
     flat = np.concatenate([np.where(a, s, -1.0).ravel() for a, s in zip(active, scores.edges, strict=True)])
     ranks = np.empty(len(flat), np.int64)
@@ -148,7 +152,7 @@ def _keep_strongest(scores: Attribution, active: Sequence[Flags], count: int) ->
     by_layer = [part.reshape(a.shape) for part, a in zip(np.split(ranks, ends), active, strict=True)]
 
     def kept(strongest: int) -> list[Flags]:
-        return _keep_connected([a & (rank < strongest) for a, rank in zip(active, by_layer, strict=True)])
+        return _keep_connected([a & (rank < strongest) for a, rank in zip(active, by_layer, strict=True)], kan)
 
     def left(strongest: int) -> int:
         return sum(int(layer.sum()) for layer in kept(strongest))
@@ -158,18 +162,18 @@ def _keep_strongest(scores: Attribution, active: Sequence[Flags], count: int) ->
 
 
 def _keep_means(kan: KAN, kept: Sequence[Flags], rows: Tensor) -> list[KANLayer]:
-    """Layers with only the kept edges, and with biases that leave the mean of every node as it was."""
+    """Layers with only the kept edges, and with biases that leave the mean of every sum as it was."""
     before = check_rows(kan, rows).to(kan.layers[0].base_weight.detach().double())
     after, changed, layers = before, False, []
     for layer, edges in zip(kan.layers, kept, strict=True):
         masked = _mask_edges(layer, edges)
-        before = _nodes(layer, before)
+        sums = _sums(layer, before)
         changed = changed or not np.array_equal(edges, layer.active_edges.cpu().numpy())
         if changed:
-            shift = before.mean(dim=0) - _nodes(masked, after).mean(dim=0)
+            shift = sums.mean(dim=0) - _sums(masked, after).mean(dim=0)
             bias = shift if masked.bias is None else masked.bias.detach().double() + shift
             masked = masked.changed(bias=bias.to(layer.base_weight.dtype))
-        after = _nodes(masked, after)
+        before, after = layer.nodes_of(sums), masked.nodes_of(_sums(masked, after))
         layers.append(masked)
     return layers
 
@@ -200,6 +204,6 @@ def _mask_edges(layer: KANLayer, edges: Flags) -> KANLayer:
     )
 
 
-def _nodes(layer: KANLayer, x: Tensor) -> Tensor:
-    """The layer's nodes ``[rows, outputs]`` in float64, block by block."""
-    return answers(copy.deepcopy(layer).double(), x)
+def _sums(layer: KANLayer, x: Tensor) -> Tensor:
+    """The layer's sums ``[rows, sums]`` in float64, block by block."""
+    return answers(layer.changed(products=None).double(), x)

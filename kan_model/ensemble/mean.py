@@ -7,10 +7,11 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from kan_model.ensemble.one_layer import mean_layer, with_hidden_nodes
+from kan_model.ensemble.one_layer import mean_layer, with_identity
 from kan_model.network.layer import KANLayer
 from kan_model.network.members import Members
 from kan_model.network.network import KAN
+from kan_model.network.products import joined_products
 
 
 def mean_network(members: Sequence[KAN], *, keep_members: bool = True) -> KAN:
@@ -21,9 +22,10 @@ def mean_network(members: Sequence[KAN], *, keep_members: bool = True) -> KAN:
     hidden nodes, in pruned and in symbolic edges.
 
     Members of one layer have no hidden nodes. Their outputs become the hidden nodes of the mean, which a second layer
-    of identity edges x / members reads. Without ``keep_members`` the mean is one layer with the mean of each edge: one
-    curve for each input, as one member has, and its cost. Where an edge is a spline in one member and a formula in
-    another, or not the same formula, there is no such edge, and the mean has the second layer.
+    of identity edges x / members reads. It is the same with outputs that multiply. Without ``keep_members`` the mean is
+    one layer with the mean of each edge: one curve for each input, as one member has, and its cost. Where an edge is a
+    spline in one member and a formula in another, or not the same formula, there is no such edge, and the mean has the
+    second layer.
 
     Args:
         members: One network or more; they are not changed, and no memory is shared with them.
@@ -46,7 +48,8 @@ def mean_network(members: Sequence[KAN], *, keep_members: bool = True) -> KAN:
         mean = None if keep_members else mean_layer([member.layers[0] for member in members])
         if mean is not None:
             return KAN.of_layers([mean])
-        members = [with_hidden_nodes(member) for member in members]
+    if len(members[0].layers) == 1 or any(member.layers[-1].products is not None for member in members):
+        members = [with_identity(member) for member in members]
     with torch.no_grad():
         stacks = list(zip(*(member.layers for member in members), strict=True))
         first, *middle, last = stacks
@@ -117,7 +120,7 @@ def _join(layers: Sequence[KANLayer], *, reads_same: bool = False, feeds_same: b
         reads_same: They read the same nodes. Else each reads its own.
         feeds_same: They feed the same nodes, whose bias is the mean of the layers'. Else each feeds its own.
     """
-    feeds, reads = _spans([e.outputs for e in layers], feeds_same), _spans([e.inputs for e in layers], reads_same)
+    feeds, reads = _spans([e.sums for e in layers], feeds_same), _spans([e.inputs for e in layers], reads_same)
     places = list(zip(feeds, reads, strict=True))
     grids = layers[:1] if reads_same else layers
     is_uniform = all(layer.knots is None for layer in grids)
@@ -133,6 +136,7 @@ def _join(layers: Sequence[KANLayer], *, reads_same: bool = False, feeds_same: b
             for edge in layer.symbolic
         ],
         bias=_bias(layers, feeds_same),
+        products=None if feeds_same else joined_products([(layer.products, layer.sums) for layer in layers]),
     )
 
 
@@ -160,7 +164,7 @@ def _bias(layers: Sequence[KANLayer], feeds_same: bool) -> Tensor | None:
 
 
 def _own_bias(layer: KANLayer) -> Tensor:
-    return layer.base_weight.new_zeros(layer.outputs) if layer.bias is None else layer.bias.detach()
+    return layer.base_weight.new_zeros(layer.sums) if layer.bias is None else layer.bias.detach()
 
 
 def _shifts(last: Sequence[KANLayer]) -> tuple[tuple[float, ...], ...]:

@@ -12,27 +12,27 @@ from kan_model.network.symbolic_edge import SymbolicEdge
 _IDENTITY = "x"
 
 
-def with_hidden_nodes(member: KAN) -> KAN:
-    """The same function of two layers: the outputs become hidden nodes, which identity edges read."""
-    (only,) = member.layers
-    outputs, like = only.outputs, only.base_weight
+def with_identity(member: KAN) -> KAN:
+    """The same function of one layer more: the outputs become hidden nodes, which identity edges read."""
+    last = member.layers[-1]
+    outputs, like = last.outputs, last.base_weight
     identity = KANLayer(
         like.new_zeros(outputs, outputs),
-        like.new_zeros(outputs, outputs, only.coefficients.shape[2]),
-        degree=only.degree,
-        outside=only.outside,
+        like.new_zeros(outputs, outputs, last.coefficients.shape[2]),
+        degree=last.degree,
+        outside=last.outside,
         domain=like.new_tensor([[-1.0, 1.0]]).expand(outputs, 2),
         edge_mask=like.new_zeros(outputs, outputs),
         symbolic=[SymbolicEdge(node, node, _IDENTITY, 1.0, 0.0, 1.0, 0.0) for node in range(outputs)],
     )
-    return KAN.of_layers([only, identity])
+    return KAN.of_layers([*member.layers, identity])
 
 
 def mean_layer(layers: Sequence[KANLayer]) -> KANLayer | None:
     """The layer whose edges are the means of the layers' edges.
 
     A layer has a spline or one function on an edge. So the functions of the edge must be the same in all layers, up to
-    c and d, and no layer may have a spline there.
+    c and d, and no layer may have a spline there. No node may multiply: the mean of products is no product.
 
     Args:
         layers: Layers between the same nodes, on the same grids.
@@ -41,7 +41,7 @@ def mean_layer(layers: Sequence[KANLayer]) -> KANLayer | None:
         The layer; None if the mean of an edge is no edge.
     """
     symbolic = _mean_functions(layers)
-    if symbolic is None:
+    if symbolic is None or any(layer.products is not None for layer in layers):
         return None
     masks = torch.stack([layer.edge_mask for layer in layers])
     weights = torch.stack([layer.base_weight.detach() for layer in layers])

@@ -104,11 +104,11 @@ def formula(
     names = tuple(f"x_{index}" for index in range(kan.width[0])) if names is None else tuple(names)
     _check_options(kan, names, digits, splines, near)
     _check_numbers(kan, inputs, outputs)
-    live = edges_to_outputs(active_edges(kan.layers))
-    kept = _splines(kan, edges_from_inputs(live))
+    live = edges_to_outputs(active_edges(kan.layers), kan.layers)
+    kept = _splines(kan, edges_from_inputs(live, kan.layers))
     if kept and splines == "refuse":
         raise ValueError(_splines_left(kept))
-    _check_terms(live, max_terms)
+    _check_terms(kan, live, max_terms)
     own = columns(names)
     expressions = _expressions(kan, live, inputs, outputs, own.symbols)
     short = [shorten(each, near=near, simplify=simplify) for each in expressions]
@@ -201,11 +201,13 @@ def _splines_left(kept: list[tuple[int, int, int]]) -> str:
     )
 
 
-def _check_terms(live: list[Flags], most: int) -> None:
+def _check_terms(kan: KAN, live: list[Flags], most: int) -> None:
     ways = [1] * live[0].shape[1]
-    for edges in live:
+    for layer, edges in zip(kan.layers, live, strict=True):
         # Python's integers do not overflow.
         ways = [sum(way for way, there in zip(ways, row, strict=True) if there) for row in edges.tolist()]
+        if layer.products is not None:
+            ways = [sum(ways[sum_] for sum_ in node) for node in layer.products.factors]
     if sum(ways) > most:
         raise ValueError(
             f"the formulas would have {sum(ways)} terms; wanted {most} or fewer: prune the network or raise max_terms"

@@ -47,10 +47,10 @@ def _is_whole_float(factor: sympy.Expr) -> bool:
 
 
 def node_expressions(index: int, layer: KANLayer, live: Flags, values: list[sympy.Expr]) -> list[sympy.Expr]:
-    """The layer's nodes as expressions, for given expressions of its inputs. A node without live edges is its bias."""
+    """The layer's nodes as expressions, for given expressions of its inputs. A sum without live edges is its bias."""
     symbolic, bias = _symbolic_edges(layer), _bias(layer)
-    nodes = []
-    for output in range(layer.outputs):
+    sums = []
+    for output in range(layer.sums):
         terms = [number(bias[output])]
         for input_ in np.flatnonzero(live[output]).tolist():
             edge, value = symbolic.get((output, input_)), values[input_]
@@ -60,18 +60,18 @@ def node_expressions(index: int, layer: KANLayer, live: Flags, values: list[symp
                 terms.append(number(float(spline(layer, output, input_)(np.array([float(value)]))[0])))
             else:
                 terms.append(_phi((index, output, input_))(value))
-        nodes.append(sympy.Add(*terms))
-    return nodes
+        sums.append(sympy.Add(*terms))
+    return _multiply(layer, sums)
 
 
 def node_function(index: int, layer: KANLayer, live: Flags) -> Callable[[Values], Values]:
     """The layer as a function of its inputs ``[rows, inputs]``, with the operations of the formulas, one by one."""
     symbolic, bias = _symbolic_edges(layer), _bias(layer)
     symbols = sympy.symbols(f"x:{layer.inputs}", real=True)
-    splines, nodes = {}, []
+    splines, sums = {}, []
     # evaluate(False): sympy's results for zero, infinities and negative numbers differ from those of IEEE 754.
     with sympy.evaluate(False):
-        for output in range(layer.outputs):
+        for output in range(layer.sums):
             terms = [sympy.Float(bias[output])]
             for input_ in np.flatnonzero(live[output]).tolist():
                 x, edge = symbols[input_], symbolic.get((output, input_))
@@ -82,7 +82,8 @@ def node_function(index: int, layer: KANLayer, live: Flags) -> Callable[[Values]
                 else:
                     a, b, c, d = map(sympy.Float, edge.affine)
                     terms.append(c * FUNCTIONS[edge.function].sympy(a * x + b) + d)
-            nodes.append(sympy.Add(*terms))
+            sums.append(sympy.Add(*terms))
+        nodes = _multiply(layer, sums)
     function = sympy.lambdify([symbols], nodes, modules=[splines, "numpy"])
 
     def apply(values: Values) -> Values:
@@ -92,6 +93,13 @@ def node_function(index: int, layer: KANLayer, live: Flags) -> Callable[[Values]
         return result
 
     return apply
+
+
+def _multiply(layer: KANLayer, sums: list[sympy.Expr]) -> list[sympy.Expr]:
+    """The nodes of these sums."""
+    if layer.products is None:
+        return sums
+    return [sympy.Mul(*(sums[sum_] for sum_ in node)) for node in layer.products.factors]
 
 
 def _symbolic_edges(layer: KANLayer) -> dict[tuple[int, int], SymbolicEdge]:
@@ -147,5 +155,5 @@ def _phi(place: Place) -> sympy.Function:
 
 
 def _bias(layer: KANLayer) -> list[float]:
-    bias: list[float] = [0.0] * layer.outputs if layer.bias is None else layer.bias.detach().tolist()
+    bias: list[float] = [0.0] * layer.sums if layer.bias is None else layer.bias.detach().tolist()
     return bias

@@ -200,7 +200,7 @@ def _move_grids(allowed: float, way: _GridMove) -> tuple[float, KANLayer]:
 def _fit_to_breaks(layer: KANLayer, old: KANLayer, breaks: Tensor, x: Tensor) -> KANLayer:
     """The layer fitted to new grids; ``old`` is the same layer in float64."""
     degree, size = layer.degree, breaks.shape[1] - 1
-    parts = {"coefficients": layer.coefficients.new_zeros(layer.outputs, layer.inputs, size + degree)}
+    parts = {"coefficients": layer.coefficients.new_zeros(layer.sums, layer.inputs, size + degree)}
     shares = torch.linspace(0, 1, size + 1, dtype=breaks.dtype, device=breaks.device)
     even = torch.lerp(breaks[:, :1], breaks[:, -1:], shares)
     if ((breaks - even).abs() <= 1e-9 * (even[:, -1:] - even[:, :1])).all():

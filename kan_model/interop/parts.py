@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from kan_model.network.layer import KANLayer
+from kan_model.network.products import Products
 from kan_model.network.symbolic_edge import SymbolicEdge
 from kan_model.splines.bspline import MAX_DEGREE, MIN_DEGREE, uniform_knots
 
@@ -62,18 +63,20 @@ def make_layer(
     edge_mask: Tensor | None = None,
     symbolic: Sequence[SymbolicEdge] = (),
     bias: Tensor | None = None,
+    products: Products | None = None,
 ) -> KANLayer:
     """A layer with the ``decay`` policy: its splines fall to zero beyond their knots.
 
     Args:
         where: Name of the layer in error messages.
         knots: ``[inputs, grid_size + 2·degree + 1]``, float64. The degree follows from knots and coefficients.
-        base_weight: ``[outputs, inputs]``, float64.
-        coefficients: ``[outputs, inputs, grid_size + degree]``, float64.
+        base_weight: ``[sums, inputs]``, float64.
+        coefficients: ``[sums, inputs, grid_size + degree]``, float64.
         dtype: Float type of the layer; all numbers are rounded to it here.
-        edge_mask: ``[outputs, inputs]``, 1 for an active edge, 0 for a pruned one; None: all are active.
+        edge_mask: ``[sums, inputs]``, 1 for an active edge, 0 for a pruned one; None: all are active.
         symbolic: The symbolic edges.
-        bias: ``[outputs]``; None or all zeros: the layer gets no bias.
+        bias: ``[sums]``; None or all zeros: the layer gets no bias.
+        products: Which sums make which node; None: each sum is a node.
 
     Raises:
         InteropError: a grid that makes no spline, or a number that ``dtype`` cannot hold.
@@ -101,6 +104,7 @@ def make_layer(
             edge_mask=None if edge_mask is None else edge_mask.to(dtype),
             symbolic=symbolic,
             bias=bias.to(dtype) if bias is not None and bias.any() else None,
+            products=products,
         )
     except ValueError as error:
         raise InteropError(f"{where}: {error}") from error

@@ -1,7 +1,7 @@
 """Import a network of pykan 0.2 (class MultKAN). pykan is not needed: the model's attributes are read by name."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import silu
 
 from kan_model.interop.parts import InteropError, check_dtype, make_layer, take
+from kan_model.interop.pykan_nodes import PykanNetwork, products_of_layer, scale_and_bias
 from kan_model.network.functions import ALIASES, FUNCTIONS
 from kan_model.network.layer import KANLayer
 from kan_model.network.network import KAN
@@ -29,24 +30,6 @@ _ATTRIBUTES = (
 _PROBE = torch.tensor([-2.3, -0.8, -0.4, 0.3, 0.7, 1.9], dtype=torch.float64)
 
 
-@dataclass(frozen=True)
-class PykanNetwork:
-    """The parts of a pykan network.
-
-    Attributes:
-        tensors: Parameters under the names of pykan's state dict.
-        width: [nodes that add, nodes that multiply] of each level, inputs first.
-        base_functions: "silu" or "zero" for each layer.
-        function_names: For each layer the names of its symbolic functions ``[outputs][inputs]``; None if
-            the model's symbolic part is switched off.
-    """
-
-    tensors: Mapping[str, Tensor]
-    width: Sequence[Sequence[int]]
-    base_functions: Sequence[str]
-    function_names: Sequence[Sequence[Sequence[str]]] | None
-
-
 def from_pykan(model: Any, *, inputs: int | None = None) -> KAN:
     """A KAN that computes the same as a pykan model, in the model's float type, on the CPU.
 
@@ -64,8 +47,8 @@ def from_pykan(model: Any, *, inputs: int | None = None) -> KAN:
 
     Raises:
         InteropError: the object is no pykan model, or it has a part that this library lacks. The message names it:
-            nodes that multiply; an edge with both a spline and a symbolic function; an unknown function; a base
-            function other than silu or zero; knots that coincide; numbers that are not finite.
+            a node that multiplies and has a bias; an edge with both a spline and a symbolic function; an unknown
+            function; a base function other than silu or zero; knots that coincide; numbers that are not finite.
 
     Source: pykan 0.2.8, kan/MultKAN.py, KANLayer.py, Symbolic_KANLayer.py.
     """
@@ -85,6 +68,7 @@ def from_pykan(model: Any, *, inputs: int | None = None) -> KAN:
             width=[[int(number) for number in nodes] for nodes in model.width],
             base_functions=[_base_function(layer, index) for index, layer in enumerate(model.act_fun)],
             function_names=None if symbolic is None else [layer.funs_name for layer in symbolic],
+            arity=getattr(model, "mult_arity", 2),
         )
     )
     columns = [int(column) for column in model.input_id]
@@ -97,9 +81,6 @@ def convert(network: PykanNetwork) -> KAN:
     Raises:
         InteropError: as :func:`from_pykan`.
     """
-    for index, nodes in enumerate(network.width[1:]):
-        if nodes[1]:
-            raise InteropError(f"layer {index} feeds {nodes[1]} nodes that multiply; wanted nodes that add only")
     layers = [_layer(network, index) for index in range(len(network.width) - 1)]
     try:
         return KAN.of_layers(layers)
@@ -113,16 +94,12 @@ def _layer(network: PykanNetwork, index: int) -> KANLayer:
     coefficients = take(tensors, spline + "coef", ("inputs", "outputs", "grid + k"))
     dtype = check_dtype(tensors[spline + "coef"], spline + "coef")
     inputs, outputs, _ = coefficients.shape
+    products = products_of_layer(network, index, outputs)
     knots = take(tensors, spline + "grid", (inputs, "grid + 2k + 1"))
     mask, scale_base, scale_spline = (
         take(tensors, spline + name, (inputs, outputs)).T for name in ("mask", "scale_base", "scale_sp")
     )
-    node_scale, node_bias, subnode_scale, subnode_bias = (
-        take(tensors, f"{name}_{index}", (outputs,))
-        for name in ("node_scale", "node_bias", "subnode_scale", "subnode_bias")
-    )
-    # node_scale·(subnode_scale·(sum of edges) + subnode_bias) + node_bias
-    scale, bias = node_scale * subnode_scale, node_scale * subnode_bias + node_bias
+    scale, bias = scale_and_bias(network, index, outputs, products)
     weight = scale.unsqueeze(1) * mask
     base = torch.zeros_like(weight) if network.base_functions[index] == "zero" else weight * scale_base
     coefficients = (weight * scale_spline).unsqueeze(-1) * coefficients.transpose(0, 1)
@@ -135,7 +112,17 @@ def _layer(network: PykanNetwork, index: int) -> KANLayer:
         is_spline = (base != 0) | (coefficients != 0).any(dim=-1)
         edges, constants = _symbolic(where, network.function_names[index], affine, factor != 0, is_spline)
         bias = bias + constants
-    return make_layer(where, knots, base, coefficients, dtype=dtype, edge_mask=mask != 0, symbolic=edges, bias=bias)
+    return make_layer(
+        where,
+        knots,
+        base,
+        coefficients,
+        dtype=dtype,
+        edge_mask=mask != 0,
+        symbolic=edges,
+        bias=bias,
+        products=products,
+    )
 
 
 def _replace_point_grids(knots: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from kan_model.interop.parts import InteropError, read_tensors
-from kan_model.interop.pykan import PykanNetwork, convert
+from kan_model.interop.pykan import convert
+from kan_model.interop.pykan_nodes import PykanNetwork
 from kan_model.network.network import KAN
 
 
@@ -32,11 +33,12 @@ def load_pykan_checkpoint(path: Path | str) -> KAN:
         functions = [config[f"symbolic.funs_name.{index}"] for index in range(depth)]
         base = _base_function(str(config["base_fun_name"]))
         enabled = bool(config["symbolic_enabled"])
+        arity = config.get("mult_arity", 2)
     except (KeyError, TypeError, ValueError) as error:
         raise InteropError(f"{name}: not a configuration of pykan 0.2: {error!r}") from error
     # The errors below name layers and tensors; the path tells of which network.
     try:
-        return convert(PykanNetwork(tensors, width, [base] * depth, functions if enabled else None))
+        return convert(PykanNetwork(tensors, width, [base] * depth, functions if enabled else None, arity))
     except InteropError as error:
         raise InteropError(f"{path}: {error}") from error
 

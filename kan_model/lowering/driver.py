@@ -54,7 +54,7 @@ class Lowered:
 
     Attributes:
         model: float32 ``features`` [rows, inputs] -> one float32 output [rows, outputs].
-        explained: The same, with further outputs: each layer's edges ``layer0_edges``, … [rows, outputs, inputs].
+        explained: The same, with further outputs: each layer's edges ``layer0_edges``, … [rows, sums, inputs].
         report: The strategies tried for each layer.
         preferred_rows: Number of rows per run at which a row takes the least time; 0: not measured.
     """

@@ -15,12 +15,13 @@ from torch import nn
 from kan_model.network.layer import KANLayer
 from kan_model.network.members import Members
 from kan_model.network.network import KAN
+from kan_model.network.products import products_of
 from kan_model.network.symbolic_edge import SymbolicEdge
 from kan_model.network.transform import Affine, Exponential, InputTransform, OutputTransform, Softmax
 
-# Version 2 adds symbolic edges, version 3 biases, version 4 gap inputs and an exp of the outputs. A network without
-# these is written as 1, for older libraries.
-FORMAT_VERSIONS = (1, 2, 3, 4)
+# Version 2 adds symbolic edges, version 3 biases, version 4 gap inputs and an exp of the outputs, version 5 nodes that
+# multiply. A network without these is written as 1, for older libraries.
+FORMAT_VERSIONS = (1, 2, 3, 4, 5)
 
 
 def to_bytes(kan: KAN, inputs: InputTransform | None = None, outputs: OutputTransform | None = None) -> bytes:
@@ -31,6 +32,8 @@ def to_bytes(kan: KAN, inputs: InputTransform | None = None, outputs: OutputTran
         version = 3
     if isinstance(outputs, Exponential) or (inputs is not None and inputs.gaps is not None):
         version = 4
+    if any(layer.products is not None for layer in kan.layers):
+        version = 5
     description: dict[str, Any] = {"format_version": version, "layers": layers}
     # safetensors refuses tensors that are views of others.
     tensors = {name: tensor.detach().contiguous().clone() for name, tensor in kan.state_dict().items()}
@@ -136,6 +139,8 @@ def _options(layer: KANLayer) -> dict[str, Any]:
     if layer.symbolic_places:
         places = zip(layer.symbolic_places, layer.symbolic_functions, strict=True)
         options["symbolic"] = [[output, input_, function] for (output, input_), function in places]
+    if layer.products is not None:
+        options["products"] = layer.products.factors
     return options
 
 
@@ -156,6 +161,7 @@ def _layer(tensors: dict[str, torch.Tensor], index: int, options: dict[str, Any]
         edge_mask=tensors[prefix + "edge_mask"],
         symbolic=symbolic,
         bias=tensors.get(prefix + "bias"),
+        products=products_of(options["products"]) if "products" in options else None,
     )
     if layer.symbolic_affine is not None:
         affine = tensors[prefix + "symbolic_affine"]

@@ -49,6 +49,6 @@ def check_edge(kan: KAN, layer: int, output: int, input_: int) -> KANLayer:
         ValueError: there is no such layer, or it has no such edge.
     """
     found = check_layer(kan, layer)
-    if not (0 <= output < found.outputs and 0 <= input_ < found.inputs and found.active_edges[output, input_]):
+    if not (0 <= output < found.sums and 0 <= input_ < found.inputs and found.active_edges[output, input_]):
         raise ValueError(f"layer {layer} has no edge from input {input_} to output {output}")
     return found

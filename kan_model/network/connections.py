@@ -7,48 +7,54 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kan_model.network.layer import KANLayer
+from kan_model.network.products import node_flags, sum_flags
 
 Indices = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 
-def edges_to_outputs(edges: Sequence[Flags]) -> list[Flags]:
-    """The edges from which a path leads to an output: ``[outputs, inputs]`` of each layer.
+def edges_to_outputs(edges: Sequence[Flags], layers: Sequence[KANLayer]) -> list[Flags]:
+    """The edges from which a path leads to an output: ``[sums, inputs]`` of each layer.
 
     Args:
-        edges: ``[outputs, inputs]`` of each layer, such as the active edges.
+        edges: ``[sums, inputs]`` of each layer, such as the active edges.
+        layers: The layers, whose products join sums to nodes.
     """
     found: list[Flags] = []
-    is_read: Flags = np.ones(edges[-1].shape[0], bool)
-    for layer in reversed(edges):
-        found.insert(0, layer & is_read[:, None])
+    is_read: Flags = np.ones(layers[-1].outputs, bool)
+    for some, layer in zip(reversed(edges), reversed(layers), strict=True):
+        found.insert(0, some & sum_flags(layer.products, is_read)[:, None])
         is_read = np.any(found[0], axis=0)
     return found
 
 
-def edges_from_inputs(edges: Sequence[Flags]) -> list[Flags]:
-    """The edges to which a path leads from an input: ``[outputs, inputs]`` of each layer. All others are constants.
+def edges_from_inputs(edges: Sequence[Flags], layers: Sequence[KANLayer]) -> list[Flags]:
+    """The edges to which a path leads from an input: ``[sums, inputs]`` of each layer. All others are constants.
 
     Args:
         edges: As for :func:`edges_to_outputs`.
+        layers: As for :func:`edges_to_outputs`.
     """
     found: list[Flags] = []
-    is_fed: Flags = np.ones(edges[0].shape[1], bool)
-    for layer in edges:
-        found.append(layer & is_fed)
-        is_fed = np.any(found[-1], axis=1)
+    is_fed: Flags = np.ones(layers[0].inputs, bool)
+    for some, layer in zip(edges, layers, strict=True):
+        found.append(some & is_fed)
+        is_fed = node_flags(layer.products, np.any(found[-1], axis=1))
     return found
 
 
 def active_edges(layers: Sequence[KANLayer]) -> list[Flags]:
-    """The edges that are not pruned, symbolic ones included: ``[outputs, inputs]`` of each layer."""
+    """The edges that are not pruned, symbolic ones included: ``[sums, inputs]`` of each layer."""
     return [layer.active_edges.cpu().numpy() for layer in layers]
 
 
 def select_nodes(layer: KANLayer, inputs: Indices, outputs: Indices) -> KANLayer:
-    """The layer with only some of its inputs and outputs (ascending indices)."""
+    """The layer with only some of its inputs and outputs (ascending indices), and the sums of these outputs."""
     if len(inputs) == layer.inputs and len(outputs) == layer.outputs:
         return layer
+    products = None
+    if layer.products is not None:
+        products, outputs = layer.products.of_nodes(outputs), layer.products.sums_of(outputs)
     new_input, new_output = ({int(old): new for new, old in enumerate(each)} for each in (inputs, outputs))
     symbolic = [
         dataclasses.replace(edge, input=new_input[edge.input], output=new_output[edge.output])
@@ -63,12 +69,14 @@ def select_nodes(layer: KANLayer, inputs: Indices, outputs: Indices) -> KANLayer
         edge_mask=layer.edge_mask[outputs][:, inputs],
         symbolic=symbolic,
         bias=None if layer.bias is None else layer.bias.detach()[outputs],
+        products=products,
     )
 
 
 def single_edge(layer: KANLayer, output: int, input_: int) -> KANLayer:
-    """A layer in float64 with only this edge, without a bias."""
-    return select_nodes(layer, np.array([input_]), np.array([output])).changed(bias=None).double()
+    """A layer in float64 with only this edge, without a bias and products."""
+    plain = layer if layer.products is None else layer.changed(products=None)
+    return select_nodes(plain, np.array([input_]), np.array([output])).changed(bias=None).double()
 
 
 def connected_blocks(layer: KANLayer) -> list[tuple[Indices, Indices]]:

@@ -36,7 +36,7 @@ class LayerShape:
     """What the weights of a new layer depend on.
 
     Attributes:
-        outputs: Number of nodes that the layer feeds.
+        outputs: Number of sums that the layer feeds.
         grid_size: Number of intervals of every spline.
         degree: Degree of the splines.
         domain: ``[inputs, 2]``, float64: the interval of each input's splines.

@@ -1,4 +1,4 @@
-"""One layer of a KAN: a learnable function of one variable on every edge, sums on the nodes."""
+"""One layer of a KAN: a learnable function of one variable on every edge, sums and their products on the nodes."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -7,31 +7,34 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from kan_model.network.edge_sums import edge_sums, is_watched, plain_edge_sums
-from kan_model.network.part_checks import check_finite, check_shapes
-from kan_model.network.preparation import Preparation, prepare
+from kan_model.network.part_checks import check_choices, check_finite, check_products, check_shapes
+from kan_model.network.products import Products, multiply
 from kan_model.network.symbolic_edge import SymbolicEdge
 from kan_model.network.symbolic_values import affine_tensor, check_places, group_by_function, symbolic_values
 from kan_model.splines.bspline import basis, check_grid, uniform_basis, uniform_knots
+from kan_model.splines.edge_sums import edge_sums, is_watched, plain_edge_sums
+from kan_model.splines.preparation import Preparation, prepare
 
 Outside = Literal["clamp", "decay"]
 
 
 class KANLayer(nn.Module):
-    """Edges φ(x) = base_weight·silu(x) + Σ coefficients·basis(x), summed over the inputs of each node.
+    """Edges φ(x) = base_weight·silu(x) + Σ coefficients·basis(x), summed over the inputs.
 
-    A symbolic edge is φ(x) = c·f(a·x + b) + d instead. A node may have a bias, which belongs to no edge.
+    A symbolic edge is φ(x) = c·f(a·x + b) + d instead. A sum may have a bias, which belongs to no edge. Each sum is a
+    node, or the factor of a node that multiplies.
 
     Attributes:
-        base_weight: ``[outputs, inputs]``, parameter.
-        coefficients: ``[outputs, inputs, grid_size + degree]``, parameter.
-        edge_mask: ``[outputs, inputs]``, 1 for a learned edge, 0 for a pruned or symbolic one; buffer.
+        base_weight: ``[sums, inputs]``, parameter.
+        coefficients: ``[sums, inputs, grid_size + degree]``, parameter.
+        edge_mask: ``[sums, inputs]``, 1 for a learned edge, 0 for a pruned or symbolic one; buffer.
         domain: ``[inputs, 2]``, the interval of each input's splines; buffer.
         knots: ``[inputs, grid_size + 2·degree + 1]``, or None if all grids are uniform over their domains; buffer.
-        symbolic_places: (output, input) of each symbolic edge.
+        symbolic_places: (output, input) of each symbolic edge; an edge's output is the sum that it feeds.
         symbolic_functions: Name of each symbolic edge's function f.
         symbolic_affine: ``[symbolic edges, 4]``: a, b, c, d; None if no edge is symbolic; parameter.
-        bias: ``[outputs]``, added to the nodes, or None; parameter.
+        bias: ``[sums]``, added to the sums, or None; parameter.
+        products: Which sums make which node; None: each sum is a node.
 
     Source: arXiv 2404.19756, eq. 2.10, with w_s taken into the coefficients.
     """
@@ -45,6 +48,7 @@ class KANLayer(nn.Module):
     symbolic_functions: tuple[str, ...]
     symbolic_affine: Tensor | None
     bias: Tensor | None
+    _factor_places: Tensor | None
     # The fields of Groups (symbolic_values.py).
     _symbolic_counts: dict[str, int]
     _symbolic_order: Tensor
@@ -64,6 +68,7 @@ class KANLayer(nn.Module):
         edge_mask: Tensor | None = None,
         symbolic: Sequence[SymbolicEdge] = (),
         bias: Tensor | None = None,
+        products: Products | None = None,
     ) -> None:
         """Give ``domain`` for uniform grids, ``knots`` for any other grid.
 
@@ -71,14 +76,11 @@ class KANLayer(nn.Module):
 
         Raises:
             ValueError: shapes that do not fit together; numbers that are not finite; a grid that makes no spline; an
-                unknown policy; a symbolic edge whose nodes the layer lacks, that is given twice, or with a number that
-                is too large for the layer's type.
+                unknown policy; products of other sums; a symbolic edge whose nodes the layer lacks, that is given
+                twice, or with a number that is too large for the layer's type.
         """
         super().__init__()
-        if (domain is None) == (knots is None):
-            raise ValueError("give either domain (uniform grids) or knots (any grid)")
-        if outside not in ("clamp", "decay"):
-            raise ValueError(f'outside is {outside!r}; wanted "clamp" or "decay"')
+        check_choices(domain, knots, outside)
         self.degree, self.outside = degree, outside
         self.grid_size = coefficients.shape[-1] - degree
         if knots is not None:
@@ -86,6 +88,7 @@ class KANLayer(nn.Module):
             domain = knots[:, [degree, -degree - 1]]
         assert domain is not None
         check_shapes(base_weight, coefficients, degree, domain=domain, knots=knots, edge_mask=edge_mask, bias=bias)
+        check_products(products, len(base_weight))
         check_grid(uniform_knots(domain, self.grid_size, degree), degree)
         check_finite(base_weight=base_weight, coefficients=coefficients, edge_mask=edge_mask, bias=bias)
         # Contiguous, because LBFGS flattens gradients with view(), and gradients have their parameters' strides.
@@ -93,10 +96,12 @@ class KANLayer(nn.Module):
         self.coefficients = nn.Parameter(coefficients.contiguous())
         self.register_buffer("edge_mask", torch.ones_like(base_weight) if edge_mask is None else edge_mask)
         self._set_symbolic(symbolic)
-        # Without a bias there is no parameter, as for symbolic edges: state_dict and checkpoints stay the same.
         self.register_parameter("bias", None if bias is None else nn.Parameter(bias))
         self.register_buffer("domain", domain.clone())
         self.register_buffer("knots", knots)
+        self.products = products
+        places = None if products is None else torch.from_numpy(products.places()).to(base_weight.device)
+        self.register_buffer("_factor_places", places, persistent=False)
 
     @property
     def inputs(self) -> int:
@@ -106,11 +111,16 @@ class KANLayer(nn.Module):
     @property
     def outputs(self) -> int:
         """Number of nodes that the layer feeds."""
+        return self.sums if self.products is None else self.products.nodes
+
+    @property
+    def sums(self) -> int:
+        """Number of sums of edges: one for each node, or one for each factor of a node."""
         return self.base_weight.shape[0]
 
     @property
     def active_edges(self) -> Tensor:
-        """Edges that are not pruned, symbolic ones included: bool ``[outputs, inputs]``."""
+        """Edges that are not pruned, symbolic ones included: bool ``[sums, inputs]``."""
         active = self.edge_mask != 0
         for place in self.symbolic_places:
             active[place] = True
@@ -125,16 +135,11 @@ class KANLayer(nn.Module):
         """
         if self.symbolic_affine is None:
             return ()
-        numbers = self.symbolic_affine.tolist()
-        edges = zip(self.symbolic_places, self.symbolic_functions, numbers, strict=True)
+        edges = zip(self.symbolic_places, self.symbolic_functions, self.symbolic_affine.tolist(), strict=True)
         return tuple(SymbolicEdge(*place, function, *affine) for place, function, affine in edges)
 
     def with_symbolic(self, edges: Sequence[SymbolicEdge]) -> "KANLayer":
-        """A copy in which these edges are symbolic too. An edge that is symbolic already gets the new function.
-
-        Raises:
-            ValueError: as the constructor.
-        """
+        """A copy in which these edges are symbolic too; one that is symbolic already gets the new function."""
         places = {(edge.output, edge.input) for edge in edges}
         kept = [edge for edge in self.symbolic if (edge.output, edge.input) not in places]
         return self.changed(symbolic=[*kept, *edges])
@@ -158,11 +163,20 @@ class KANLayer(nn.Module):
             "edge_mask": self.edge_mask.clone(),
             "symbolic": self.symbolic,
             "bias": None if self.bias is None else self.bias.detach().clone(),
+            "products": self.products,
         }
         return KANLayer(**(own | parts))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Node values ``[rows, outputs]`` for inputs ``[rows, inputs]``.
+        """Node values ``[rows, outputs]`` for inputs ``[rows, inputs]``, as :meth:`sums_of`."""
+        return self.nodes_of(self.sums_of(x))
+
+    def nodes_of(self, sums: Tensor) -> Tensor:
+        """Node values ``[..., outputs]`` for sums ``[..., sums]``."""
+        return sums if self._factor_places is None else multiply(sums, self._factor_places)
+
+    def sums_of(self, x: Tensor) -> Tensor:
+        """Sums of edges, with the bias, ``[rows, sums]`` for inputs ``[rows, inputs]``.
 
         Raises:
             ValueError: an x of another shape.
@@ -175,25 +189,24 @@ class KANLayer(nn.Module):
             base_weight = base_weight * self.edge_mask
             coefficients = coefficients * self.edge_mask.unsqueeze(-1)
         if ready is None:
-            nodes = plain_edge_sums(x, base_weight, coefficients, self.basis, self.bias)
+            sums = plain_edge_sums(x, base_weight, coefficients, self.basis, self.bias)
         else:
-            nodes = edge_sums(x, base_weight, coefficients, ready.splines, self.basis)
-            nodes = nodes if self.bias is None else nodes + self.bias
-        if self.symbolic_affine is None:
-            return nodes
-        return nodes.index_add(1, self._symbolic_outputs, self._symbolic_values(x, self.symbolic_affine))
+            sums = edge_sums(x, base_weight, coefficients, ready.splines, self.basis)
+            sums = sums if self.bias is None else sums + self.bias
+        affine = self.symbolic_affine
+        return sums if affine is None else sums.index_add(1, self._symbolic_outputs, self._symbolic_values(x, affine))
 
     def _ready(self) -> Preparation | None:
         """What `edge_sums` needs; None if a gradient by a buffer is wanted."""
-        buffers = (mask, domain, knots) = (self.edge_mask, self.domain, self.knots)
-        if mask.requires_grad or domain.requires_grad or (knots is not None and knots.requires_grad):
+        buffers = (self.edge_mask, self.domain, self.knots)
+        if any(buffer is not None and buffer.requires_grad for buffer in buffers):
             return None
         if self._preparation is None or not self._preparation.is_of(buffers):
             self._preparation = prepare(buffers, self.grid_size, self.degree, self.outside)
         return self._preparation
 
     def edge_outputs(self, x: Tensor) -> Tensor:
-        """The output of each edge, ``[rows, outputs, inputs]``. Their sum over inputs plus the bias is the node."""
+        """The output of each edge, ``[rows, sums, inputs]``. With the bias they add up to the sums."""
         splines = torch.einsum("nib,oib->noi", self.basis(x), self.coefficients)
         edges = (self.base_weight * silu(x).unsqueeze(1) + splines) * self.edge_mask
         if self.symbolic_affine is None:
@@ -222,10 +235,9 @@ class KANLayer(nn.Module):
         self.symbolic_places = tuple((edge.output, edge.input) for edge in edges)
         self.symbolic_functions = tuple(edge.function for edge in edges)
         if not edges:
-            # No parameter at all, so that the optimiser, state_dict and checkpoints are those of a layer without it.
             self.register_parameter("symbolic_affine", None)
             return
-        check_places(edges, self.outputs, self.inputs)
+        check_places(edges, self.sums, self.inputs)
         self.symbolic_affine = nn.Parameter(affine_tensor(edges, self.base_weight))
         # Buffers, so that they move with the layer; in no state_dict, because they follow from places and functions.
         self._symbolic_counts, *indices = group_by_function(edges, self.base_weight.device)

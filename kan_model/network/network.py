@@ -11,9 +11,12 @@ from torch import Tensor, nn
 from kan_model.network.initialization import INITIALIZATIONS, Initialization, LayerShape
 from kan_model.network.layer import KANLayer, Outside
 from kan_model.network.members import Members
+from kan_model.network.products import MOST_FACTORS, level_products
 from kan_model.splines.bspline import check_grid, uniform_knots
 
 Interval = tuple[float, float]
+# Nodes of a level, or (nodes that add, nodes that multiply).
+Level = int | tuple[int, int]
 _NOISE = 0.1
 
 
@@ -22,7 +25,8 @@ class KANConfig:
     """Shape and initial values of a new KAN.
 
     Attributes:
-        width: Nodes per level, inputs first: (2, 5, 1).
+        width: Nodes per level, inputs first: (2, 5, 1). A level behind the inputs may be a pair, (nodes that add, nodes
+            that multiply): (2, (0, 1), 1).
         grid_size: Number of intervals of every spline.
         degree: Degree of the splines, 1 to 5 (3 = cubic).
         outside: The value of a spline beyond its domain, in every layer: "clamp" clips its argument to the domain,
@@ -33,9 +37,10 @@ class KANConfig:
             initialization = "paper"; the others have their own sizes.
         initialization: The random start: "paper", "power-law" or "variance-preserving", as
             :mod:`kan_model.network.initialization` defines them.
+        arity: Number of factors of a node that multiplies.
     """
 
-    width: tuple[int, ...]
+    width: tuple[Level, ...]
     grid_size: int = 5
     degree: int = 3
     outside: Outside = "clamp"
@@ -43,21 +48,27 @@ class KANConfig:
     hidden_domain: Interval = (-1.0, 1.0)
     noise: float = _NOISE
     initialization: Initialization = "paper"
+    arity: int = 2
 
     def __post_init__(self) -> None:
         """Refuse numbers that make no network.
 
         Raises:
-            ValueError: fewer than two levels of nodes, a level without nodes, no intervals, the wrong number of
-                domains, an unknown initialization, or noise for one that does not read it.
+            ValueError: fewer than two levels of nodes, a level without nodes, products of the inputs, no intervals, the
+                wrong number of domains, an unknown initialization, or noise for one that does not read it.
         """
-        if len(self.width) < 2 or min(self.width) < 1:
+        pairs = [_pair(level) for level in self.width]
+        if len(pairs) < 2 or any(min(pair) < 0 or sum(pair) < 1 for pair in pairs):
             raise ValueError(f"width is {self.width}; wanted at least two numbers of nodes, each 1 or more")
+        if pairs[0][1]:
+            raise ValueError(f"width is {self.width}; wanted a first level of inputs only, which nothing multiplies")
+        if not 2 <= self.arity <= MOST_FACTORS:
+            raise ValueError(f"arity is {self.arity}; wanted 2 to {MOST_FACTORS} factors")
         if self.grid_size < 1:
             raise ValueError(f"grid_size is {self.grid_size}; wanted 1 or more intervals")
-        if not isinstance(self.domain[0], int | float) and len(self.domain) != self.width[0]:
+        if not isinstance(self.domain[0], int | float) and len(self.domain) != pairs[0][0]:
             raise ValueError(
-                f"domain has {len(self.domain)} intervals; wanted one, or one for each of {self.width[0]} inputs"
+                f"domain has {len(self.domain)} intervals; wanted one, or one for each of {pairs[0][0]} inputs"
             )
         if self.initialization not in INITIALIZATIONS:
             wanted = ", ".join(f'"{name}"' for name in INITIALIZATIONS)
@@ -146,16 +157,17 @@ def parameter_count(network: nn.Module) -> int:
     for layer in network.layers:
         splines = int((layer.edge_mask != 0).sum())
         count += splines * (1 + layer.coefficients.shape[2]) + 4 * len(layer.symbolic_places)
-        count += 0 if layer.bias is None else layer.outputs
+        count += 0 if layer.bias is None else layer.sums
     return count
 
 
 def _new_layer(config: KANConfig, index: int, generator: torch.Generator, dtype: torch.dtype) -> KANLayer:
-    inputs, outputs = config.width[index : index + 2]
+    (inputs, (plain, multiplying)) = sum(_pair(config.width[index])), _pair(config.width[index + 1])
+    sums = plain + config.arity * multiplying
     given = torch.tensor(config.domain if index == 0 else config.hidden_domain, dtype=torch.float64)
     domain = given.expand(inputs, 2)
     check_grid(uniform_knots(domain, config.grid_size, config.degree), config.degree)
-    shape = LayerShape(outputs, config.grid_size, config.degree, domain, config.hidden_domain, config.noise)
+    shape = LayerShape(sums, config.grid_size, config.degree, domain, config.hidden_domain, config.noise)
     base_weight, coefficients = INITIALIZATIONS[config.initialization](shape, generator)
     return KANLayer(
         base_weight.to(dtype),
@@ -163,4 +175,10 @@ def _new_layer(config: KANConfig, index: int, generator: torch.Generator, dtype:
         degree=config.degree,
         outside=config.outside,
         domain=domain.to(dtype),
+        products=level_products(plain, multiplying, config.arity),
     )
+
+
+def _pair(level: Level) -> tuple[int, int]:
+    """(nodes that add, nodes that multiply)."""
+    return (level, 0) if isinstance(level, int) else level

@@ -1,7 +1,31 @@
-"""Refuse tensors that do not make a layer: shapes that do not fit together, and numbers that are not finite."""
+"""Refuse what does not make a layer: shapes that do not fit together, and numbers that are not finite."""
 
 import torch
 from torch import Tensor
+
+from kan_model.network.products import Products
+
+
+def check_choices(domain: Tensor | None, knots: Tensor | None, outside: str) -> None:
+    """Refuse both kinds of grid or none, and an unknown policy.
+
+    Raises:
+        ValueError: with what was wanted.
+    """
+    if (domain is None) == (knots is None):
+        raise ValueError("give either domain (uniform grids) or knots (any grid)")
+    if outside not in ("clamp", "decay"):
+        raise ValueError(f'outside is {outside!r}; wanted "clamp" or "decay"')
+
+
+def check_products(products: Products | None, sums: int) -> None:
+    """Refuse products of another number of sums.
+
+    Raises:
+        ValueError: with both numbers.
+    """
+    if products is not None and products.sums != sums:
+        raise ValueError(f"products are of {products.sums} sums; wanted {sums}")
 
 
 def check_shapes(
@@ -22,7 +46,7 @@ def check_shapes(
     inputs = domain.shape[0]
     grid_size = coefficients.shape[-1] - degree
     if base_weight.ndim != 2 or base_weight.shape[1] != inputs:
-        raise ValueError(f"base_weight has shape {tuple(base_weight.shape)}; wanted [outputs, {inputs}]")
+        raise ValueError(f"base_weight has shape {tuple(base_weight.shape)}; wanted [sums, {inputs}]")
     if coefficients.shape[:-1] != base_weight.shape or grid_size < 1:
         raise ValueError(
             f"coefficients have shape {tuple(coefficients.shape)}; wanted "

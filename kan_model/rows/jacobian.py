@@ -1,12 +1,12 @@
 """The derivatives of a network's answers by its parameters, layer by layer.
 
-A node is linear in the coefficients of the edges that feed it. So the derivative of answer o by coefficient b of the
+A sum is linear in the coefficients of the edges that feed it. So the derivative of answer o by coefficient b of the
 edge from i to j is
 
-    ∂answer_o / ∂c_jib = (∂answer_o / ∂node_j) · B_ib(x_i)
+    ∂answer_o / ∂c_jib = (∂answer_o / ∂sum_j) · B_ib(x_i)
 
-The first factor, the sensitivity, comes from a backward pass through the nodes alone. The second is a basis function at
-the layer's input.
+The first factor, the sensitivity, comes from a backward pass through the nodes alone. If a node multiplies, the
+sensitivity of a sum is its node's, times the other sums. The second factor is a basis function at the layer's input.
 
 Example: the network of one edge φ(x) = w·silu(x) + c_1·B_1(x) + c_2·B_2(x) has the sensitivity 1 and the derivatives
 silu(x), B_1(x) and B_2(x).
@@ -22,6 +22,7 @@ from torch.nn.functional import silu
 from kan_model.network.functions import FUNCTIONS
 from kan_model.network.layer import KANLayer
 from kan_model.network.network import KAN
+from kan_model.network.products import slopes
 from kan_model.rows.known_rows import KnownRows
 
 
@@ -69,7 +70,8 @@ def write_jacobian(kan: KAN, rows: Tensor | KnownRows, columns: Mapping[str, sli
         if not wanted:
             continue
         known = rows if index == 0 and isinstance(rows, KnownRows) else None
-        derivatives = _Derivatives(kan.layers[index], fed[index].detach(), sensitivity, known)
+        layer, x = kan.layers[index], fed[index].detach()
+        derivatives = _Derivatives(layer, x, _by_sums(layer, x, sensitivity, known), known)
         for name, full_name in wanted.items():
             derivatives.write(name, found[..., columns[full_name]])
     return answers.detach()
@@ -79,7 +81,7 @@ def _forward(kan: KAN, rows: Tensor | KnownRows) -> tuple[list[Tensor], Tensor]:
     """The inputs of each layer, and the answers, with a graph that begins behind the first layer."""
     first, *others = kan.layers
     with torch.no_grad():
-        nodes = rows.first_nodes(first) if isinstance(rows, KnownRows) else first(rows)
+        nodes = first.nodes_of(rows.first_sums(first)) if isinstance(rows, KnownRows) else first(rows)
     fed = [rows.x if isinstance(rows, KnownRows) else rows]
     nodes.requires_grad_(bool(others))
     with torch.enable_grad():
@@ -100,19 +102,29 @@ def _sensitivities(nodes: list[Tensor], answers: Tensor) -> Iterator[Tensor]:
     yield own.expand(len(answers), -1, -1)
 
 
+def _by_sums(layer: KANLayer, x: Tensor, sensitivity: Tensor, known: KnownRows | None) -> Tensor:
+    """The sensitivity ``[rows, answers, sums]`` for that of the nodes, ``[rows, answers, nodes]``."""
+    if layer.products is None:
+        return sensitivity
+    with torch.no_grad():
+        sums = layer.sums_of(x) if known is None else known.first_sums(layer)
+    node_of = torch.from_numpy(layer.products.node_of).to(x.device)
+    return sensitivity[..., node_of] * slopes(layer.products, sums).unsqueeze(1)
+
+
 class _Derivatives:
     """The derivatives of the answers by the parameters of one layer.
 
     Args:
         layer: The layer.
         x: ``[rows, inputs]``, the layer's inputs.
-        sensitivity: ``[rows, answers, outputs]``, the derivatives by the layer's nodes.
+        sensitivity: ``[rows, answers, sums]``, the derivatives by the layer's sums.
         known: The layer's inputs if they are prepared.
     """
 
     def __init__(self, layer: KANLayer, x: Tensor, sensitivity: Tensor, known: KnownRows | None) -> None:
         self._layer, self._x, self._sensitivity, self._known = layer, x, sensitivity, known
-        # [rows, answers, outputs, inputs]: by the value of a learned edge.
+        # [rows, answers, sums, inputs]: by the value of a learned edge.
         self._by_edge = sensitivity.unsqueeze(-1) * layer.edge_mask
 
     def write(self, name: str, found: Tensor) -> None:

@@ -26,7 +26,7 @@ class KnownRows:
         x: ``[rows, inputs]``.
         base: ``[rows, inputs]``, silu of x.
         basis: ``[rows, inputs · basis functions]``.
-        symbolic_outputs: ``[symbolic edges]``, the node that each symbolic edge feeds.
+        symbolic_outputs: ``[symbolic edges]``, the sum that each symbolic edge feeds.
     """
 
     x: Tensor
@@ -56,23 +56,23 @@ class KnownRows:
         """Some of the rows."""
         return KnownRows(self.x[rows], self.base[rows], self.basis[rows], self.symbolic_outputs)
 
-    def first_nodes(self, first: KANLayer) -> Tensor:
-        """The answers of the first layer, ``[rows, outputs]``. Gradients go to its parameters, not to the rows."""
+    def first_sums(self, first: KANLayer) -> Tensor:
+        """The sums of the first layer, ``[rows, sums]``. Gradients go to its parameters, not to the rows."""
         base_weight = first.base_weight * first.edge_mask
         coefficients = first.coefficients * first.edge_mask.unsqueeze(-1)
-        nodes = linear(self.base, base_weight, first.bias) + linear(self.basis, coefficients.flatten(1))
+        sums = linear(self.base, base_weight, first.bias) + linear(self.basis, coefficients.flatten(1))
         if first.symbolic_affine is None:
-            return nodes
+            return sums
         edges = zip(first.symbolic_places, first.symbolic_functions, first.symbolic_affine, strict=True)
         values = [
             c * FUNCTIONS[function].torch(a * self.x[:, input_] + b) + d
             for (_, input_), function, (a, b, c, d) in edges
         ]
-        return nodes.index_add(1, self.symbolic_outputs, torch.stack(values, dim=1))
+        return sums.index_add(1, self.symbolic_outputs, torch.stack(values, dim=1))
 
     def answers(self, kan: KAN) -> Tensor:
         """The answers of the network, ``[rows, outputs]``: those of ``kan(x)``."""
-        nodes = self.first_nodes(kan.layers[0])
+        nodes = kan.layers[0].nodes_of(self.first_sums(kan.layers[0]))
         for layer in kan.layers[1:]:
             nodes = layer(nodes)
         return nodes

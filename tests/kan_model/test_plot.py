@@ -63,6 +63,15 @@ def test_every_edge_of_a_small_network_is_drawn(make_kan: MakeKAN) -> None:
                 )
 
 
+def test_nodes_that_multiply_are_crosses(make_kan: MakeKAN) -> None:
+    """One cross for each; every edge of their factors leads to them."""
+    kan = make_kan((2, (1, 2), 1))
+    figure = diagram(kan, _rows(kan))
+    assert len(_frames(figure)) == 2 * 5 + 3
+    crosses = [line for line in figure.axes[0].get_lines() if line.get_marker() == "X"]
+    assert [len(line.get_xdata()) for line in crosses] == [0, 2, 0]
+
+
 def test_symbolic_edges_are_marked_and_pruned_ones_are_not_there(make_kan: MakeKAN) -> None:
     """The function's name stands on its edge; an edge that is masked away is not drawn."""
     kan = make_kan((2, 2))

@@ -5,7 +5,7 @@ import torch
 from scipy.interpolate import BSpline
 from torch import Tensor
 
-from kan_model.network.edge_sums import Splines
+from kan_model.splines.edge_sums import Splines
 
 
 def scipy_basis(x: Tensor, knots: Tensor, degree: int, derivative: int = 0) -> Tensor:

@@ -126,6 +126,7 @@ def new_network(
         outside=recipe.network.outside,
         domain=tuple((float(a), float(b)) for a, b in zip(low, high, strict=True)),
         initialization=recipe.network.initialization,
+        arity=recipe.network.arity,
     )
     kan = KAN(config, seed=recipe.fit.seed if seed is None else seed, dtype=dtype)
     kan.layers[0].edge_mask[:, constant] = 0

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kan_model import KAN, KANLayer
 from kan_model.network.connections import select_nodes
+from kan_model.network.products import joined_products
 
 
 def side_by_side(members: Sequence[KAN]) -> KAN:
@@ -37,7 +38,7 @@ def _join(layers: Sequence[KANLayer], *, reads_same: bool) -> KANLayer:
     first = layers[0]
     grids = layers[:1] if reads_same else layers
     is_uniform = all(layer.knots is None for layer in grids)
-    biases = [layer.base_weight.new_zeros(layer.outputs) if layer.bias is None else layer.bias for layer in layers]
+    biases = [layer.base_weight.new_zeros(layer.sums) if layer.bias is None else layer.bias for layer in layers]
     return first.changed(
         base_weight=_stack([layer.base_weight for layer in layers], reads_same),
         coefficients=_stack([layer.coefficients for layer in layers], reads_same),
@@ -45,11 +46,12 @@ def _join(layers: Sequence[KANLayer], *, reads_same: bool) -> KANLayer:
         domain=torch.cat([layer.domain for layer in grids]) if is_uniform else None,
         knots=None if is_uniform else torch.cat([layer.all_knots() for layer in grids]),
         bias=torch.cat([bias.detach() for bias in biases]),
+        products=joined_products([(layer.products, layer.sums) for layer in layers]),
     )
 
 
 def _stack(parts: Sequence[Tensor], reads_same: bool) -> Tensor:
-    """Parts ``[outputs, inputs, …]`` one above the other; if each reads its own inputs, they are blocks among zeros."""
+    """Parts ``[sums, inputs, …]`` one above the other; if each reads its own inputs, they are blocks among zeros."""
     if reads_same:
         return torch.cat([part.detach() for part in parts])
     rows, columns = parts[0].shape[:2]

@@ -14,7 +14,7 @@ _SMALLEST = 1e-6
 
 
 def standardize(kan: KAN, rows: Tensor) -> KAN:
-    """The network with every layer but the last scaled: over the rows its nodes have mean 0 and standard deviation 1.
+    """The network with every layer but the last scaled: over the rows its sums have mean 0 and standard deviation 1.
 
     The splines that read them get the domain [-3, 3]. With the random start alone, the spread of hidden values depends
     on the inputs: where they are nearly constant, most intervals of the hidden splines are never reached.
@@ -29,18 +29,18 @@ def standardize(kan: KAN, rows: Tensor) -> KAN:
         if index > 0:
             layer = layer.changed(domain=layer.domain.new_tensor([[-_REACH, _REACH]]).expand(layer.inputs, 2))
         if index < len(kan.layers) - 1:
-            layer = _scale(layer, answers(layer, some))
+            layer = _scale(layer, answers(layer.changed(products=None), some))
             some = answers(layer, some)
         layers.append(layer)
     return KAN.of_layers(layers)
 
 
-def _scale(layer: KANLayer, nodes: Tensor) -> KANLayer:
-    deviation = nodes.std(dim=0, correction=0)
-    # A node without edges stays as it is.
+def _scale(layer: KANLayer, sums: Tensor) -> KANLayer:
+    deviation = sums.std(dim=0, correction=0)
+    # A sum without edges stays as it is.
     deviation = torch.where(deviation > _SMALLEST, deviation, torch.ones_like(deviation))
     return layer.changed(
         base_weight=layer.base_weight.detach() / deviation[:, None],
         coefficients=layer.coefficients.detach() / deviation[:, None, None],
-        bias=-nodes.mean(dim=0) / deviation,
+        bias=-sums.mean(dim=0) / deviation,
     )

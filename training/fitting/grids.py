@@ -54,7 +54,7 @@ def _refine(kan: KAN, grid_size: int, only_inputs: bool) -> KAN:
 
 def parameters_on(kan: KAN, grid_size: int) -> int:
     """The number of parameters of the network on a grid of this size."""
-    more = sum(layer.inputs * layer.outputs * (grid_size - layer.grid_size) for layer in kan.layers)
+    more = sum(layer.inputs * layer.sums * (grid_size - layer.grid_size) for layer in kan.layers)
     return more + sum(parameter.numel() for parameter in kan.parameters())
 
 

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
 from kan_model import KAN, KANLayer
-from kan_model.network.edge_sums import is_plain
 from kan_model.rows.jacobian import parameter_columns, write_jacobian
 from kan_model.rows.known_rows import KnownRows
+from kan_model.splines.edge_sums import is_plain
 from training.fitting.evaluation import answers, block_rows
 
 # Derivatives by all parameters of a model that are written at once: 16 MiB.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from kan_model import KAN
 from kan_model.analysis.penalty import unchecked_penalty
-from kan_model.network.edge_sums import is_plain
+from kan_model.splines.edge_sums import is_plain
 from training.data.objective.loss import loss
 from training.data.objective.loss_function import Loss
 from training.data.samples import Samples

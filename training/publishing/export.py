@@ -231,10 +231,10 @@ def describe(exported: Exported, precision_loss: Mapping[str, float]) -> pb.Lowe
 def explanation(kan: KAN) -> pb.Explanation:
     """The manifest's description of explain.onnx."""
     edges = [
-        pb.TensorSpec(name=edges_name(index), datatype="FP32", shape=[-1, layer.outputs, layer.inputs])
+        pb.TensorSpec(name=edges_name(index), datatype="FP32", shape=[-1, layer.sums, layer.inputs])
         for index, layer in enumerate(kan.layers)
     ]
-    row_bytes = 4 * sum(layer.outputs * layer.inputs for layer in kan.layers)
+    row_bytes = 4 * sum(layer.sums * layer.inputs for layer in kan.layers)
     return pb.Explanation(edges=edges, max_rows=max(1, _MAX_EDGE_BYTES // row_bytes))
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from training.errors import quoted
+from training.recipe.levels import Levels
 from training.recipe.sections import Counts, Section, Seed, Words
 
 
@@ -77,7 +78,7 @@ class EnsembleSection(Section):
 class CandidateSection(Section):
     """[[search.candidates]]: the keys of [network] and [fit] that a candidate changes."""
 
-    hidden: Counts | None = None
+    hidden: Levels | None = None
     grids: Counts | None = None
     steps: int | None = Field(default=None, ge=1)
     batch_rows: int | None = Field(default=None, ge=1)

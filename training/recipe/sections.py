@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from kan_api.dates import FORMATS, ISO, is_iso
 from training.errors import quoted
 from training.recipe import MAX_ROWS
+from training.recipe.levels import Levels
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -46,6 +47,8 @@ def _check_target(given: object) -> object:
 
 Target = Annotated[str | tuple[str, ...], BeforeValidator(_check_target)]
 ClassWeights = Annotated[Literal["balanced"] | dict[str, float], BeforeValidator(_check_class_weights)]
+
+
 Counts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)]
 
 
@@ -209,9 +212,13 @@ class InputsSection(Section):
 
 
 class NetworkSection(Section):
-    """[network]: the shape of the network between inputs and outputs."""
+    """[network]: the shape of the network between inputs and outputs.
 
-    hidden: Counts = (32,)
+    A level of `hidden` is a number of nodes, or [nodes that add, nodes that multiply]; these have `arity` factors each.
+    """
+
+    hidden: Levels = (32,)
+    arity: int = Field(default=2, ge=2, le=8)
     degree: int = Field(default=3, ge=1, le=5)
     outside: Literal["clamp", "decay"] = "clamp"
     dtype: Literal["float32", "float64"] = "float32"

@@ -1,6 +1,5 @@
 """From a recipe with [search] to one recipe for each candidate, within the budget."""
 
-import itertools
 import math
 from dataclasses import dataclass
 
@@ -86,8 +85,11 @@ def _candidate(recipe: Recipe, section: CandidateSection, rows: int, inputs: int
     network = recipe.network.model_copy(update={"hidden": keys.pop("hidden")} if "hidden" in keys else {})
     fit = recipe.fit.model_copy(update=keys)
     own = recipe.model_copy(update={"network": network, "fit": fit, "search": None})
-    widths = (inputs, *network.hidden, outputs)
-    edges = sum(reads * feeds for reads, feeds in itertools.pairwise(widths))
+    # Of each level the nodes that the next one reads, and the sums that the edges before it feed.
+    pairs = [(level, 0) if isinstance(level, int) else level for level in network.hidden]
+    reads = (inputs, *(sum(pair) for pair in pairs))
+    sums = (*(plain + network.arity * products for plain, products in pairs), outputs)
+    edges = sum(nodes * feeds for nodes, feeds in zip(reads, sums, strict=True))
     text = ", ".join(f"{key} = {_toml(value)}" for key, value in section.model_dump(exclude_unset=True).items())
     return Candidate(own, text or "the recipe's own keys", float(len(fit.grids) * fit.steps) * rows * edges)
 

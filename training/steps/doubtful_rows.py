@@ -47,7 +47,7 @@ def find_doubtful(kan: KAN, rows: Tensor) -> tuple[tuple[int, int, int], list[in
                     if numbers := (~safe).nonzero()[:, 0].tolist():
                         found.setdefault((index, output, input_), []).extend(start + number for number in numbers)
                 edges = layer.edge_outputs(x)
-                size, x = edges.abs().sum(dim=2), layer(x)
+                size, x = layer.nodes_of(edges.abs().sum(dim=2)), layer(x)
     return min(found.items()) if found else None
 
 

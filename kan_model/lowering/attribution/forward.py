@@ -10,6 +10,8 @@ from kan_model.lowering.attribution.functions import emit_functions
 from kan_model.lowering.attribution.graph import INPUT_NAMES, AttributionGraph
 from kan_model.lowering.attribution.inputs import emit_stacked_inputs
 from kan_model.lowering.attribution.multipliers import Differences
+from kan_model.lowering.attribution.products import Factors, emit_factors, emit_node_moves, emit_scaled
+from kan_model.lowering.emit.products import emit_products
 from kan_model.lowering.emit.pruned import Compact
 from kan_model.network.transform import InputTransform, OutputTransform, Softmax
 
@@ -22,11 +24,13 @@ class Forward:
 
     Attributes:
         layers: The differences of each layer, first layer first.
+        factors: For each layer the slopes of its nodes by their sums; None: the nodes are the sums.
         divisors: The differences of the inputs of each layer after the first, ``[rows, inputs]``, none of them 0.
         baseline: ``[references, outputs]``, the last nodes on the reference rows, scaled.
     """
 
     layers: tuple[Differences, ...]
+    factors: tuple[Factors | None, ...]
     divisors: tuple[str, ...]
     baseline: str
 
@@ -52,12 +56,15 @@ def emit_forward(
     sizes = graph.op("Concat", counts, "counts", axis=0)
     x = emit_stacked_inputs(graph, inputs, compact.nodes[0], features)
     layers: list[Differences] = []
+    factors: list[Factors | None] = []
     divisors: list[str] = []
     is_wide = graph.is_wide
     for index, layer in enumerate(compact.layers):
         graph.scope = f"layer{index}"
-        is_last = index == len(compact.layers) - 1
+        is_last, products = index == len(compact.layers) - 1, compact.products[index]
         scale, center = _scaling(outputs) if is_last else (np.ones(1), np.zeros(1))
+        # The weights take the scaling of the outputs, unless products stand between.
+        by_weight = (scale, center) if products is None else (np.ones(1), np.zeros(1))
         graph.is_wide = is_wide or index > 0
         functions = emit_functions(graph, layer, x, for_float32=not is_wide)
         reference, rows = graph.split(functions.value, sizes, ("reference_functions", "row_functions"))
@@ -66,18 +73,24 @@ def emit_forward(
         graph.is_wide, narrows = is_wide, index > 0 and not is_wide
         if narrows:
             difference = graph.to_float32(difference, "differences32")
-        weight = functions.weight * scale
+        weight = functions.weight * by_weight[0]
         flat = graph.floats(weight.reshape(-1, weight.shape[-1]), "weight")
-        constant = graph.floats((functions.constant + compact.constant(index)) * scale + center, "constant")
+        constant = (functions.constant + compact.constant(index)) * by_weight[0] + by_weight[1]
+        constant = graph.floats(constant, "constant")
         layers.append(Differences(difference, flat, weight))
         reference = graph.to_float32(reference, "reference_functions32") if narrows else reference
-        nodes = graph.op("Gemm", [reference, flat, constant], "reference_nodes")
+        nodes = graph.op("Gemm", [reference, flat, constant], "reference_sums")
+        moves = "" if is_last and products is None else graph.op("MatMul", [difference, flat], "differences_of_sums")
+        factors.append(None)
+        if products is not None:
+            factors[-1] = emit_factors(graph, products, nodes, moves, scale)
+            nodes = emit_scaled(graph, emit_products(graph, nodes, products), scale, center)
+            moves = emit_node_moves(graph, products, moves, factors[-1])
         if is_last:
             break
-        moves = graph.op("MatMul", [difference, flat], "node_differences")
         divisors.append(emit_divisor(graph, moves, smallest_steps(compact.layers[index + 1]).numpy()))
         x = _emit_stacked_nodes(graph, nodes, divisors[-1])
-    return Forward(tuple(layers), tuple(divisors), nodes)
+    return Forward(tuple(layers), tuple(factors), tuple(divisors), nodes)
 
 
 def emit_divisor(graph: AttributionGraph, difference: str, steps: Values) -> str:

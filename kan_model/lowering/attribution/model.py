@@ -11,6 +11,7 @@ from kan_model.lowering.attribution.forward import Forward, emit_divisor, emit_f
 from kan_model.lowering.attribution.graph import OUTPUT_NAMES, AttributionGraph
 from kan_model.lowering.attribution.inputs import sums_of_columns
 from kan_model.lowering.attribution.multipliers import emit_behind
+from kan_model.lowering.attribution.products import emit_to_sums
 from kan_model.lowering.emit.pruned import remove_pruned
 from kan_model.network.network import KAN, on_cpu
 from kan_model.network.transform import Exponential, InputTransform, OutputTransform, count_features
@@ -76,6 +77,8 @@ def _emit_contributions(graph: AttributionGraph, forward: Forward, answers: int)
     behind: str | None = None
     for index in reversed(range(len(forward.layers))):
         graph.scope = f"layer{index}"
+        if (factors := forward.factors[index]) is not None:
+            behind = emit_to_sums(graph, behind, factors)
         behind = emit_behind(graph, behind, forward.layers[index], answers)
         if index > 0:
             axis = graph.integers([1], "answers_axis")

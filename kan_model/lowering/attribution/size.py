@@ -29,8 +29,8 @@ def bytes_per_row(kan: KAN, *, in_float64: bool = False) -> int:
         functions = _functions(layer, in_float64) * layer.inputs
         wide = 8 if in_float64 or index > 0 else 4
         narrow = 8 if in_float64 else 4
-        folds = is_folded((functions // layer.inputs, layer.inputs, layer.outputs), answers, is_last=is_last)
-        products = answers * functions if folds else layer.outputs * layer.inputs
+        folds = is_folded((functions // layer.inputs, layer.inputs, layer.sums), answers, is_last=is_last)
+        products = answers * functions if folds else layer.sums * layer.inputs
         kept += narrow * functions
         largest = max(
             largest,

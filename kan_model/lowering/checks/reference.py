@@ -97,8 +97,8 @@ class Reference:
         outputs = outputs.logarithm if isinstance(outputs, Exponential) else outputs
         self._kan, self._inputs, self._outputs = copy.deepcopy(kan).double(), inputs, outputs
         self._softmax = isinstance(outputs, Softmax)
-        self._left = remove_pruned(kan).nodes
-        self._unread = find_unread(self._left[0], count_features(kan.width[0], inputs), inputs)
+        self._left = remove_pruned(kan)
+        self._unread = find_unread(self._left.nodes[0], count_features(kan.width[0], inputs), inputs)
         self._regions = rows_by_region(self._kan, inputs, training_rows, rows_per_region)
         self._wanted = {region: self._answers(region, rows) for region, rows in self._regions.items()}
         first = next(iter(self._wanted.values()))
@@ -146,10 +146,7 @@ class Reference:
         return Comparison(abs_error, worst, where, count)
 
     def compare_edges(self, model: onnx.ModelProto, *, block_rows: int = 256) -> float:
-        """The largest error of an explaining model's edges, relative to the largest edge or the range of their node.
-
-        The regions compared are: inside the domain, on knots, at the ends, and outside up to three domains.
-        """
+        """The largest error of an explaining model's edges, relative to the largest edge or the range of their sum."""
         session = open_session(model)
         return max(self._compare_region_edges(session, region, block_rows) for region in (INSIDE, KNOTS, ENDS, OUTSIDE))
 
@@ -161,11 +158,12 @@ class Reference:
         with torch.no_grad():
             x = x if self._inputs is None else self._inputs(x)
             inherent = float32_edge_errors(self._kan, x)
-            for layer, left, some, *got in zip(self._kan.layers, self._left[1:], inherent, *runs, strict=True):
+            for layer, left, some, *got in zip(self._kan.layers, self._left.sums, inherent, *runs, strict=True):
                 wanted = layer.edge_outputs(x)[:, left].numpy()
-                x = layer(x)
+                sums = layer.sums_of(x)
                 spare = some if region == OUTSIDE else np.where(is_steep(some), some, 0.0)
-                error = _edge_error(np.concatenate(got)[:, left], wanted, x.numpy()[:, left], spare[:, left])
+                error = _edge_error(np.concatenate(got)[:, left], wanted, sums.numpy()[:, left], spare[:, left])
+                x = layer.nodes_of(sums)
                 worst = np.inf if not error >= 0 else max(worst, float(error))
         return worst
 
@@ -213,13 +211,14 @@ class Reference:
 
     def _terms(self, x: torch.Tensor) -> tuple[Values64, Values64]:
         """The answers before any softmax, and for each answer the sum of its terms' absolute values."""
-        for layer in self._kan.layers[:-1]:
+        *others, last = self._kan.layers
+        for layer in others:
             x = layer(x)
         answers, size = [], []
         for part in torch.split(x, _EDGE_ROWS):
-            edges = self._kan.layers[-1].edge_outputs(part)
-            answers.append(sum_edges(self._kan.layers[-1], edges))
-            size.append(edges.abs().sum(dim=2))
+            edges = last.edge_outputs(part)
+            answers.append(last.nodes_of(sum_edges(last, edges)))
+            size.append(last.nodes_of(edges.abs().sum(dim=2)))
         total, absolute = torch.cat(answers), torch.cat(size)
         if isinstance(self._outputs, Affine):
             total, absolute = self._outputs(total), absolute * torch.from_numpy(self._outputs.scale).double()
@@ -230,14 +229,14 @@ class Reference:
         return result
 
 
-def _edge_error(got: Rows32, wanted: Values64, nodes: Values64, inherent: Values64) -> float:
-    """The largest error of edges, relative to the largest of them or the range of their node.
+def _edge_error(got: Rows32, wanted: Values64, sums: Values64, inherent: Values64) -> float:
+    """The largest error of edges, relative to the largest of them or the range of their sum.
 
     ``inherent``, the error that float32 alone can cause, is subtracted first. An edge that is NaN on both sides has the
     error 0.
     """
-    finite = np.isfinite(nodes).all(axis=1)
-    extent = np.ptp(nodes[finite], axis=0) if finite.any() else np.zeros(nodes.shape[1])
+    finite = np.isfinite(sums).all(axis=1)
+    extent = np.ptp(sums[finite], axis=0) if finite.any() else np.zeros(sums.shape[1])
     largest = np.where(np.isfinite(wanted), np.abs(wanted), 0).max(axis=(0, 2))
     size = np.maximum(np.maximum(extent, largest), np.finfo(np.float32).tiny)[:, None]
     with np.errstate(invalid="ignore"):  # ∞ − ∞

@@ -59,10 +59,10 @@ def float32_error(kan: KAN, x: Tensor, outputs: OutputTransform | None) -> Value
         outputs: The transform of the outputs.
 
     Returns:
-        ``[rows, outputs]``, in the unit of the outputs. 0 for a network without symbolic edges. Infinite if a number is
-        too large for float32 or a function is next to a pole.
+        ``[rows, outputs]``, in the unit of the outputs. 0 for a network without symbolic edges and products. Infinite
+        if a number is too large for float32 or a function is next to a pole.
     """
-    if not any(layer.symbolic_places for layer in kan.layers):
+    if not _can_lose_digits(kan):
         return np.zeros((len(x), kan.width[-1]))
     found = rounding(kan, x)
     spread = _ROUNDINGS * found.spread
@@ -78,10 +78,10 @@ def float32_edge_errors(kan: KAN, x: Tensor) -> list[Values]:
         x: ``[rows, inputs]``, float64, imputed and scaled.
 
     Returns:
-        ``[rows, outputs, inputs]`` of each layer; 0 or infinite as in :func:`float32_error`.
+        ``[rows, sums, inputs]`` of each layer; 0 or infinite as in :func:`float32_error`.
     """
-    if not any(layer.symbolic_places for layer in kan.layers):
-        return [np.zeros((len(x), layer.outputs, layer.inputs)) for layer in kan.layers]
+    if not _can_lose_digits(kan):
+        return [np.zeros((len(x), layer.sums, layer.inputs)) for layer in kan.layers]
     generator = torch.Generator().manual_seed(0)
     exact, _ = propagate(kan, x)
     spread = [torch.zeros_like(edges) for edges in exact]
@@ -96,6 +96,11 @@ def float32_edge_errors(kan: KAN, x: Tensor) -> list[Values]:
     for most in spread:
         most[closed] = torch.inf
     return [_ROUNDINGS * most.numpy() for most in spread]
+
+
+def _can_lose_digits(kan: KAN) -> bool:
+    """Whether a small error of one number can become a large one of an answer."""
+    return any(layer.symbolic_places or layer.products is not None for layer in kan.layers)
 
 
 def is_steep(inherent: Values) -> NDArray[np.bool_]:
@@ -117,7 +122,7 @@ def rounding(kan: KAN, x: Tensor) -> Rounding:
         x: ``[rows, inputs]``, float64, imputed and scaled.
 
     Source: stochastic arithmetic (Vignes, 1974). The result of each operation is changed by up to half a unit in the
-        last place; a node, which is a sum, by up to half a unit of the sum of its terms' absolute values.
+        last place; a sum of edges by up to half a unit of the sum of its terms' absolute values.
     """
     generator = torch.Generator().manual_seed(0)
     chunk_rows = max(1, _CHUNK_NUMBERS // max(layer.edge_mask.numel() for layer in kan.layers))
@@ -174,17 +179,19 @@ def propagate(kan: KAN, x: Tensor, generator: torch.Generator | None = None) -> 
             if generator is not None:
                 size = edges.abs().sum(dim=2).nan_to_num(posinf=0.0)
                 x = x + size * _noise(x.shape, generator)
+            x = layer.nodes_of(x)
     return found, x
 
 
 def sum_edges(layer: KANLayer, edges: Tensor) -> Tensor:
-    """Node values ``[rows, outputs]`` for edges ``[rows, outputs, inputs]``."""
+    """Sums ``[rows, sums]`` for edges ``[rows, sums, inputs]``."""
     return edges.sum(dim=2) if layer.bias is None else edges.sum(dim=2) + layer.bias
 
 
 def _has_overflow(layer: KANLayer, edges: Tensor) -> Tensor:
-    """``[rows]``: True if a node, or a symbolic function before its factor c, is too large for float32."""
-    passed = (edges.abs().sum(dim=2) > _LARGEST).any(dim=1)
+    """``[rows]``: True if a sum or product, or a symbolic function before its factor c, is too large for float32."""
+    sizes = edges.abs().sum(dim=2)
+    passed = (sizes > _LARGEST).any(dim=1) | (layer.nodes_of(sizes) > _LARGEST).any(dim=1)
     if layer.symbolic_affine is None:
         return passed
     outputs, inputs = torch.tensor(layer.symbolic_places).T

@@ -11,6 +11,7 @@ from kan_model.lowering.emit.edges import emit_edges
 from kan_model.lowering.emit.inputs import INPUT_NAME, emit_inputs
 from kan_model.lowering.emit.outputs import emit_outputs, scale_last_layer
 from kan_model.lowering.emit.precision import Precision
+from kan_model.lowering.emit.products import emit_products
 from kan_model.lowering.emit.pruned import remove_pruned
 from kan_model.lowering.strategies.strategy import Strategy
 from kan_model.network.network import KAN
@@ -37,7 +38,7 @@ def predicting_model(
     # Large targets would leave the range of float16.
     last = (
         None
-        if precision == "float16"
+        if precision == "float16" or compact.products[-1] is not None
         else scale_last_layer(compact.layers[-1], compact.constant(len(compact.layers) - 1), outputs)
     )
     for index, layer in enumerate(compact.layers):
@@ -45,7 +46,8 @@ def predicting_model(
         constant = compact.constant(index)
         if last is not None and index == len(compact.layers) - 1:
             layer, constant = last.layer, last.constant
-        value = emit_layer(graph, layer, value, strategies[index], precision, constant)
+        sums = emit_layer(graph, layer, value, strategies[index], precision, constant)
+        value = emit_products(graph, sums, compact.products[index])
     value = emit_outputs(graph, value, outputs, last)
     return graph.build({output_name(outputs): (value, kan.width[-1:])}, "kan", metadata or {})
 
@@ -57,7 +59,7 @@ def explaining_model(
     strategies: Sequence[Strategy],
     metadata: Mapping[str, str] | None = None,
 ) -> onnx.ModelProto:
-    """The same forward pass, with each layer's edges as further outputs ``layer0_edges``, … [rows, outputs, inputs].
+    """The same forward pass, with each layer's edges as further outputs ``layer0_edges``, … [rows, sums, inputs].
 
     Edges to nodes that no answer depends on are zero.
     """
@@ -72,8 +74,9 @@ def explaining_model(
         value = graph.op("ReduceSum", [each, graph.integers([2], "inputs_axis")], "sums", keepdims=0)
         if np.any(constant := compact.constant(index)):
             value = graph.op("Add", [value, graph.floats(constant, "constant")], "nodes")
+        value = emit_products(graph, value, compact.products[index])
         fixed = compact.fixed[index]
-        placed = _emit_at_places(graph, each, fixed, compact.nodes[index + 1], compact.nodes[index])
+        placed = _emit_at_places(graph, each, fixed, compact.sums[index], compact.nodes[index])
         edges[edges_name(index)] = (placed, fixed.shape)
     value = emit_outputs(graph, value, outputs, None)
     return graph.build({output_name(outputs): (value, kan.width[-1:]), **edges}, "kan_explained", metadata or {})
@@ -89,9 +92,9 @@ def edges_name(layer: int) -> str:
     return f"layer{layer}_edges"
 
 
-def _emit_at_places(graph: GraphBuilder, edges: str, fixed: Values, outputs: Indices, inputs: Indices) -> str:
-    """Write the kept nodes' edges at their places among all edges; the others are ``fixed`` ([outputs, inputs])."""
-    for axis, (nodes, count) in enumerate(zip((outputs, inputs), fixed.shape, strict=True), start=1):
+def _emit_at_places(graph: GraphBuilder, edges: str, fixed: Values, sums: Indices, inputs: Indices) -> str:
+    """Write the kept edges at their places among all edges; the others are ``fixed`` ([sums, inputs])."""
+    for axis, (nodes, count) in enumerate(zip((sums, inputs), fixed.shape, strict=True), start=1):
         if len(nodes) == count:
             continue
         pads = [int(place == axis + 3) for place in range(6)]

@@ -53,7 +53,7 @@ def uniform(rows: int, inputs: int, seed: int = 0) -> torch.Tensor:
 @pytest.mark.parametrize("outside", ["clamp", "decay"])
 @pytest.mark.parametrize("uneven", [False, True])
 def test_statistics_are_numpys(make_kan: Callable[..., KAN], outside: Outside, uneven: bool) -> None:
-    """Statistics of edges and nodes equal NumPy's, over several chunks of rows and with all kinds of edges."""
+    """Statistics of edges and sums equal NumPy's, over several chunks of rows and with all kinds of edges."""
     kan = make_kan((3, 4, 2), outside=outside, uneven=uneven, degree=2)
     kan.layers[0].edge_mask[0, 1] = 0
     symbolic = kan.layers[0].with_symbolic([SymbolicEdge(1, 2, "sin", 2.0, 0.3, 0.5, -1.0)])
@@ -66,7 +66,7 @@ def test_statistics_are_numpys(make_kan: Callable[..., KAN], outside: Outside, u
             np.testing.assert_allclose(got.mean, edges.mean(axis=0), rtol=1e-10, atol=1e-12)
             np.testing.assert_allclose(got.l1, np.abs(edges).mean(axis=0), rtol=1e-10)
             np.testing.assert_allclose(got.std, edges.std(axis=0), rtol=1e-10)
-            np.testing.assert_allclose(got.node_std, x.numpy().std(axis=0), rtol=1e-10)
+            np.testing.assert_allclose(got.sum_std, x.numpy().std(axis=0), rtol=1e-10)
     assert statistics[0].l1[0, 1] == statistics[0].std[0, 1] == 0
 
 

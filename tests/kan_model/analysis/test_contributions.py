@@ -88,12 +88,24 @@ def test_multipliers_are_sums_over_all_paths(make_kan: Callable[..., KAN]) -> No
     np.testing.assert_allclose(contributions(kan, x, r).inputs[0, 0], wanted, rtol=1e-12)
 
 
-@pytest.mark.parametrize("width", [(3, 1), (3, 4, 2), (2, 3, 3, 2)])
+@pytest.mark.parametrize("arity", [2, 3])
+def test_a_product_of_functions_has_shapley_values(make_kan: Callable[..., KAN], arity: int) -> None:
+    """Of a network of one layer whose nodes multiply functions of single inputs: the Shapley values exactly."""
+    kan = make_kan((arity, (0, 1)), arity=arity)
+    layer = kan.layers[0]
+    kan = KAN.of_layers([layer.changed(edge_mask=torch.eye(arity, dtype=torch.float64))])
+    x, reference = rows(4, arity, size=2), rows(1, arity, seed=1)
+    found = contributions(kan, x, reference)
+    for row, got in zip(x, found.inputs, strict=True):
+        np.testing.assert_allclose(got, shapley(kan, row, reference[0]), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("width", [(3, 1), (3, 4, 2), (2, 3, 3, 2), (3, (2, 2), (1, 1))])
 @pytest.mark.parametrize("outputs", [None, "affine", "exponential", "softmax"])
 def test_contributions_add_up(make_kan: Callable[..., KAN], width: tuple[int, ...], outputs: str | None) -> None:
     """Their sum is the answer minus the baseline; of a classifier the score."""
     kan = make_kan(width)
-    vector = np.linspace(0.5, 2, width[-1], dtype=np.float32)
+    vector = np.linspace(0.5, 2, kan.width[-1], dtype=np.float32)
     transform: OutputTransform | None = {
         None: None,
         "affine": Affine(vector, 3 * vector),

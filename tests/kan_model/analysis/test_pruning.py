@@ -15,6 +15,7 @@ from kan_model.analysis.pruning import Pruned, prune
 from kan_model.lowering import lower
 from kan_model.network import checkpoint
 from kan_model.network.layer import KANLayer, Outside
+from kan_model.network.products import Products
 from kan_model.network.symbolic_edge import SymbolicEdge
 from kan_model.onnx_runtime import open_session
 
@@ -99,6 +100,27 @@ def test_with_thresholds_of_zero_the_function_stays(
     x = normal(500, 3, seed=1) * 2
     with torch.no_grad():
         torch.testing.assert_close(pruned.kan(x[:, [0, 2]]), kan(x), rtol=1e-12, atol=1e-12)
+
+
+def test_products_lose_only_what_no_path_leads_through(make_kan: Callable[..., KAN]) -> None:
+    """A node that multiplies keeps all its sums, also one that lost its edges; the function stays."""
+    kan = make_kan((3, (2, 2), 2))
+    first, second = kan.layers
+    # Sums 2 and 3 make node 2, sums 4 and 5 node 3. Sum 3 has no edge; nobody reads node 3.
+    first.edge_mask[3] = second.edge_mask[:, 3] = 0
+    kan = KAN.of_layers([first.changed(bias=torch.linspace(-1, 1, 6, dtype=torch.float64)), second])
+    x = normal(100, 3)
+    pruned = prune(kan, x, node_threshold=0, edge_threshold=0)
+    assert pruned.nodes == ((0, 1, 2), (0, 1, 2), (0, 1))
+    assert pruned.kan.layers[0].products == Products(((0,), (1,), (2, 3)))
+    with torch.no_grad():
+        torch.testing.assert_close(pruned.kan(x), kan(x), rtol=1e-12, atol=1e-12)
+    few = prune(kan, x, edges=6)
+    assert few.left_edges <= 6
+    with torch.no_grad():
+        before, after = kan.layers[0].sums_of(x).mean(dim=0), few.kan.layers[0].sums_of(x[:, list(few.inputs)])
+    kept = few.nodes[1] if first.products is None else first.products.sums_of(few.nodes[1])
+    torch.testing.assert_close(after.mean(dim=0), before[list(kept)], rtol=1e-12, atol=1e-12)
 
 
 def test_a_whole_network_at_zero_is_a_copy(make_kan: Callable[..., KAN]) -> None:

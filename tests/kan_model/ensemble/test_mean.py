@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kan_model import KAN, KANConfig, mean_network
+from kan_model import KAN, KANConfig, mean_network, members_of
 from kan_model.grids.adaptation import adapt_grid
 from kan_model.grids.refinement import refine_grid, replace_knots
 from kan_model.network.layer import Outside
@@ -119,6 +119,22 @@ def test_one_layer_of_mean_edges(make_members: MakeMembers, mean_of: MeanOf, row
     assert kan.layers[0].symbolic == (SymbolicEdge(0, 1, "sin", 2.0, 0.5, 3.0, 2.0),)
     assert torch.equal(kan.layers[0].active_edges, torch.tensor([[True, True, False], [True, True, True]]))
     assert error(kan, mean_of(members, rows), rows) < 1e-12
+
+
+@pytest.mark.parametrize("outputs", [2, (1, 1)])
+@pytest.mark.parametrize("keep_members", [False, True])
+def test_members_that_multiply(
+    mean_of: MeanOf, rows: Tensor, outputs: int | tuple[int, int], keep_members: bool
+) -> None:
+    """Products stand side by side; products of outputs get a layer that adds. The members come back."""
+    for hidden in ((), ((2, 2),)):
+        config = KANConfig((3, *hidden, outputs), noise=0.5)
+        members = [KAN(config, seed=seed, dtype=torch.float64) for seed in range(3)]
+        kan = mean_network(members, keep_members=keep_members)
+        assert error(kan, mean_of(members, rows), rows) < 1e-12
+        if keep_members:
+            for found, member in zip(members_of(kan), members, strict=True):
+                assert error(found, mean_of([member], rows), rows) < 1e-12
 
 
 def test_edges_that_have_no_mean(make_members: MakeMembers, mean_of: MeanOf, rows: Tensor) -> None:

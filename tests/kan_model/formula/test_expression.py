@@ -19,6 +19,7 @@ from kan_model.lowering import lower
 from kan_model.lowering.driver import STRATEGIES
 from kan_model.lowering.emit.network import predicting_model
 from kan_model.network.functions import FUNCTIONS
+from kan_model.network.products import Products
 from kan_model.network.transform import Affine, Exponential, InputTransform, Softmax
 from kan_model.onnx_runtime import run
 
@@ -151,6 +152,19 @@ def test_a_product_is_found_from_its_network() -> None:
     assert found.text == ("a*b",)
     assert found.latex == ("a b",)
     assert found.expressions == formula(kan, names=["a", "b"]).expressions
+
+
+def test_a_node_that_multiplies_is_a_product() -> None:
+    """(x + 1)·exp(2·y) and its shifted double, in one node each; the rows' answers are the network's."""
+    edges = [SymbolicEdge(0, 0, "x", 1, 0, 1, 1), SymbolicEdge(1, 1, "exp", 2, 0, 1, 0)]
+    first = _layer(edges, 2, 2).changed(products=Products(((0, 1),)))
+    kan = KAN.of_layers([first, _layer([SymbolicEdge(0, 0, "x", 1, 0, 2, 3)], 1, 1)])
+    found = formula(kan, names=["x", "y"])
+    assert found.text == ("2*(x + 1)*exp(2*y) + 3",)
+    rows = np.random.default_rng(0).normal(size=(50, 2))
+    wanted = 2 * (rows[:, :1] + 1) * np.exp(2 * rows[:, 1:]) + 3
+    np.testing.assert_allclose(found.evaluate(rows), wanted, rtol=1e-14)
+    np.testing.assert_allclose(_network(kan, rows, None, None), wanted, rtol=1e-12)
 
 
 def test_feynman_ii_35_18_in_raw_units() -> None:

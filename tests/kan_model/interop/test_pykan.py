@@ -384,10 +384,38 @@ def test_what_has_no_like_here_is_refused(change: Callable[[Any], None], message
         from_pykan(model)
 
 
-def test_nodes_that_multiply_are_refused() -> None:
-    """With the layer that feeds them."""
-    model = pykan.KAN(width=[2, 3, [2, 1], 1], grid=3, k=3, auto_save=False)
-    with pytest.raises(InteropError, match=r"layer 1 .*multiply"):
+@pytest.mark.parametrize(("arity", "wanted"), [(2, 2), (3, 3), ([[], [2, 3], [], []], 5)])
+def test_nodes_that_multiply_are_taken_over(folder: Path, arity: int | list[list[int]], wanted: int) -> None:
+    """With one arity for all or one for each, scaled and shifted sums, from the model and from its files."""
+    width = [2, [2, 2], [1, 0], 1] if isinstance(arity, list) else [2, [2, 1], [1, 2], 1]
+    model = pykan.KAN(width=width, grid=3, k=3, mult_arity=arity, seed=1, auto_save=False)
+    generator = torch.Generator().manual_seed(0)
+    for index in range(3):
+        for parts in (model.node_scale, model.subnode_scale, model.subnode_bias):
+            parts[index].data = torch.rand(len(parts[index]), generator=generator) + 0.5
+    model.node_bias[0].data[:2] = torch.tensor([0.25, -0.5])
+    kan = from_pykan(model)
+    assert kan.width == (2, *(plain + multiplying for plain, multiplying in model.width[1:]))
+    assert kan.layers[0].sums == 2 + wanted
+    model.saveckpt(str(folder / "saved"))
+    again = load_pykan_checkpoint(folder / "saved")
+    x = _rows(2)
+    assert torch.equal(again(x), kan(x))
+    _assert_same(model, kan)
+
+
+def test_a_product_with_a_bias_is_refused() -> None:
+    """With the layer and the node: a layer here adds biases before it multiplies."""
+    model = pykan.KAN(width=[2, [1, 1], 1], grid=3, k=3, auto_save=False)
+    model.node_bias[0].data[1] = 0.5
+    with pytest.raises(InteropError, match=r"layer 0: node 1 multiplies and has the bias 0\.5"):
+        from_pykan(model)
+
+
+def test_too_many_factors_are_refused() -> None:
+    """More than a node can have here."""
+    model = pykan.KAN(width=[2, [1, 1], 1], grid=3, k=3, mult_arity=9, auto_save=False)
+    with pytest.raises(InteropError, match="a node of 9 factors; wanted 8 at most"):
         from_pykan(model)
 
 

@@ -115,13 +115,27 @@ def test_symbolic_edges_are_saved_to_the_bit(make_kan: Callable[..., KAN], dtype
 
 
 def test_what_is_newer_needs_a_later_format(make_kan: Callable[..., KAN], tmp_path: Path) -> None:
-    """Networks without symbolic edges and biases are written as older libraries read them, others as those do not."""
+    """Networks without symbolic edges, biases and products are written as older libraries read them; others are not."""
     versions = []
-    for kan in (make_kan(), _symbolic(make_kan()), _biased(make_kan())):
+    for kan in (make_kan(), _symbolic(make_kan()), _biased(make_kan()), make_kan((3, (1, 2), 2))):
         checkpoint.save(kan, tmp_path / "kan.safetensors")
         with safe_open(tmp_path / "kan.safetensors", framework="pt") as file:
             versions.append(json.loads(file.metadata()["kan"])["format_version"])
-    assert versions == [1, 2, 3]
+    assert versions == [1, 2, 3, 5]
+
+
+def test_products_come_back(make_kan: Callable[..., KAN]) -> None:
+    """On the layers that have them alone, with the same answers; factors that make no nodes are refused."""
+    kan = make_kan((3, (1, 2), 2), arity=3)
+    content = checkpoint.to_bytes(kan)
+    loaded = checkpoint.from_bytes(content)
+    assert [layer.products for layer in loaded.layers] == [kan.layers[0].products, None]
+    x = torch.randn(50, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(loaded(x), kan(x))
+    torn = content.replace(b"[1, 2, 3], [4, 5, 6]", b"[1, 2, 3], [4, 5, 7]")
+    assert len(torn) == len(content) != 0
+    with pytest.raises(ValueError, match="wanted each of 7 sums once"):
+        checkpoint.from_bytes(torn)
 
 
 def _biased(kan: KAN) -> KAN:

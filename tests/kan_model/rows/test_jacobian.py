@@ -28,7 +28,7 @@ def with_everything(kan: KAN) -> KAN:
     first, *others = kan.layers
     mask = torch.ones_like(first.edge_mask)
     mask[1, 2] = 0
-    bias = torch.linspace(-1, 1, first.outputs, dtype=kan.dtype)
+    bias = torch.linspace(-1, 1, first.sums, dtype=kan.dtype)
     places = [SymbolicEdge(0, 0, "sin", 2.0, 0.1, 1.5, 0.2), SymbolicEdge(3, 1, "exp", 0.5, 0.1, -1.5, 0.2)]
     first = first.changed(edge_mask=mask, bias=bias).with_symbolic(places)
     others[-1] = others[-1].with_symbolic([SymbolicEdge(1, 2, "x^2", 2.0, 0.1, 1.5, 0.2)])
@@ -44,8 +44,9 @@ def rows_of(kan: KAN, count: int = 40) -> Tensor:
 @pytest.mark.parametrize("outside", ["clamp", "decay"])
 @pytest.mark.parametrize("degree", [1, 2, 3, 4, 5])
 def test_it_is_the_jacobian_of_torch(make_kan: MakeKAN, degree: int, outside: Outside, uneven: bool) -> None:
-    """Any grid, masks, symbolic edges, biases, several outputs; prepared rows give the same."""
-    kan = with_everything(make_kan((3, 4, 4, 2), degree=degree, outside=outside, uneven=uneven))
+    """Any grid, masks, symbolic edges, biases, products, several outputs; prepared rows give the same."""
+    width = (3, (2, 2), (1, 3), 2) if degree == 3 else (3, 4, 4, 2)
+    kan = with_everything(make_kan(width, arity=3, degree=degree, outside=outside, uneven=uneven))
     x = rows_of(kan)
     wanted, found = by_torch(kan, x), jacobian(kan, x)
     known = KnownRows.of(kan, x)

@@ -11,7 +11,7 @@ import math
 from contextlib import suppress
 
 from kan_model import KAN
-from kan_model.network.edge_sums import plain_arithmetic
+from kan_model.splines.edge_sums import plain_arithmetic
 from training.data.dataset import Dataset
 from training.data.split import wanted_rows
 from training.errors import quoted

@@ -18,6 +18,8 @@ from kan_model.onnx_runtime import open_session
 
 Rows = NDArray[np.float32]
 Values = NDArray[np.float64]
+# Two nodes of three factors in the hidden level, and one among the outputs.
+PRODUCTS = (3, (2, 2), (1, 1))
 MakeKAN = Callable[..., KAN]
 
 
@@ -53,13 +55,13 @@ def error(wanted: Contributions, got: list[Rows]) -> float:
     )
 
 
-@pytest.mark.parametrize("width", [(3, 2), (3, 1), (3, 4, 1), (3, 4, 2), (2, 3, 12), (3, 4, 3, 2)])
+@pytest.mark.parametrize("width", [(3, 2), (3, 1), (3, 4, 1), (3, 4, 2), (2, 3, 12), (3, 4, 3, 2), PRODUCTS])
 @pytest.mark.parametrize("outside", ["clamp", "decay"])
 def test_it_is_the_rule(
     make_kan: MakeKAN, rows_of_all_kinds: Callable[[KAN], Rows], width: tuple[int, ...], outside: str
 ) -> None:
-    """One or several layers, few or many answers, both policies; with one reference row and with one for each row."""
-    kan = make_kan(width, outside=outside, uneven=True, dtype=torch.float32)
+    """One or several layers, products, few or many answers, both policies; with one reference row or one for each."""
+    kan = make_kan(width, outside=outside, uneven=True, dtype=torch.float32, arity=3)
     rows = rows_of_all_kinds(kan)
     assert_as_in_float64(kan, rows, rows[:1])
     assert_as_in_float64(kan, rows, np.resize(rows[3:40], rows.shape))

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from kan_model.network.edge_sums import Splines
 from kan_model.splines.cells import cells_of
+from kan_model.splines.edge_sums import Splines
 from kan_model.splines.planes import uniform_planes
 from kan_model.splines.uneven_planes import uneven_planes
 

@@ -12,8 +12,8 @@ from torch.autograd import forward_ad
 
 from kan_model import KANLayer
 from kan_model.network import edge_sums as module
-from kan_model.network.edge_sums import Splines, edge_sums, plain_arithmetic, plain_edge_sums
 from kan_model.splines.cells import Cells, cells_of
+from kan_model.splines.edge_sums import Splines, edge_sums, plain_arithmetic, plain_edge_sums
 from kan_model.splines.planes import UniformPlanes, uniform_planes
 from kan_model.splines.uneven_planes import UnevenPlanes, uneven_planes
 
