@@ -110,10 +110,10 @@ def _with_callers(job: Job) -> LoadResult:
             connections[0].open_stream()
         asked = [time.perf_counter()] * job.callers
         for caller in range(job.callers):
-            _ask(connections[caller // a_connection], caller, requests, stream=stream)
+            ask(connections[caller // a_connection], caller, requests, stream=stream)
         sent, open_calls, found = job.callers, job.callers, None
         while open_calls:
-            ready = _wait(connections, open_calls)
+            ready = wait(connections, open_calls)
             if not meter.counting and time.perf_counter() >= meter.starts:
                 meter.start()
             for connection in ready:
@@ -126,7 +126,7 @@ def _with_callers(job: Job) -> LoadResult:
                     if found is None and (now < meter.ends if job.seconds else sent < job.requests):
                         asked[caller] = now
                         sent += 1
-                        _ask(connection, caller, requests, stream=stream)
+                        ask(connection, caller, requests, stream=stream)
                     else:
                         open_calls -= 1
                 connection.flush()
@@ -139,7 +139,7 @@ def _connect(stack: ExitStack, job: Job, count: int) -> list[Connection]:
     return [stack.enter_context(closing(Connection(job.address, job.path))) for _ in range(count)]
 
 
-def _wait(connections: list[Connection], open_calls: int) -> list[Connection]:
+def wait(connections: list[Connection], open_calls: int) -> list[Connection]:
     """The connections that have something to read."""
     ready = select.select(connections, (), (), _TIMEOUT_SECONDS)[0]
     if not ready:
@@ -147,7 +147,8 @@ def _wait(connections: list[Connection], open_calls: int) -> list[Connection]:
     return ready
 
 
-def _ask(connection: Connection, caller: int, requests: list[bytes], *, stream: bool) -> None:
+def ask(connection: Connection, caller: int, requests: list[bytes], *, stream: bool) -> None:
+    """Send a caller's request."""
     request = requests[caller % len(requests)]
     if stream:
         connection.send(request)
@@ -183,7 +184,7 @@ def _by_schedule(job: Job) -> LoadResult:
         overrun = False
         while (now := time.perf_counter()) < meter.ends:
             while schedule[sent] <= now and sent - answered <= _MOST_IN_FLIGHT:
-                _ask(connections[sent % len(connections)], sent, requests, stream=False)
+                ask(connections[sent % len(connections)], sent, requests, stream=False)
                 if meter.counting:
                     meter.late.append(now - schedule[sent])
                 sent += 1
@@ -205,7 +206,7 @@ def _by_schedule(job: Job) -> LoadResult:
         found = meter.overrun() if overrun else meter.result()
         # Open calls are waited for: closing would cancel them, and that would cost the server time in the next load.
         while answered < sent:
-            for connection in _wait(connections, sent - answered):
+            for connection in wait(connections, sent - answered):
                 answered += len(connection.receive())
                 connection.flush()
         return found

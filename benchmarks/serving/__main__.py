@@ -111,7 +111,7 @@ def _measure(arguments: argparse.Namespace, parts: Sequence[str]) -> Findings:
             _measure_metrics(findings, model, front_ends)
         if "counting" in parts:
             for front_end in front_ends:
-                found = measure_counting(front_end, model, min(0.5, arguments.seconds), quick=arguments.quick)
+                found = measure_counting(front_end, model, quick=arguments.quick)
                 findings.counting[front_end] = found
                 print(counting_line(front_end, found), flush=True)
         if "memory" in parts:

@@ -1,28 +1,35 @@
 """What counting served rows for drift costs: processor time of a request with it, over that without.
 
-Two servers of the same model run all the time, one with `--drift off`. Short loads on one and the other alternate, and
-each pair gives a ratio. Pairs follow until their median is known well enough: a server's time for the same load varies
-by a few percent from one second to the next, and by more where other work shares the cores.
+Two servers of the same model run all the time, one with `--drift off`. Slices of a load on one and the other alternate,
+and each two give a ratio. The speed of a shared processor varies by a tenth from one second to the next, so slices are
+short, and processor time is that of the scheduler, in nanoseconds: /proc/PID/stat has ticks of 10 ms. Pairs follow
+until their median is known well enough.
 """
 
+import gc
 import math
 import statistics
 import sys
-from contextlib import ExitStack
+import time
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 from benchmarks.common import servers
-from benchmarks.common.load_job import Job
-from benchmarks.common.load_process import LoadProcess
+from benchmarks.common.answers import Answers
+from benchmarks.common.http2 import Connection
+from benchmarks.common.load import ask, wait
+from benchmarks.common.processes import run_seconds, tree
 from benchmarks.common.served_models import PREDICT, ServedModel
 from benchmarks.common.servers import Server
 
 _CALLERS = 16
-_FEWEST_PAIRS, _MOST_PAIRS = 30, 300
+_SLICE_SECONDS, _WARM_UP_SECONDS = 0.02, 1.0
+_FEWEST_PAIRS, _MOST_PAIRS, _QUICK_PAIRS = 1_000, 30_000, 20
 # From the median distance to the median, and from the mean's error to the median's, of a normal distribution.
 _DEVIATION, _MEDIAN_ERROR = 1.4826, 1.2533
 _WANTED_HALF_WIDTH = 0.5
-_TRIES = 4
+# The median of all pairs is found again after so many more.
+_LOOK_EVERY = 100
 
 
 @dataclass(frozen=True)
@@ -44,44 +51,66 @@ class Counting:
     off_seconds: float
 
 
-def measure_counting(front_end: str, model: ServedModel, seconds: float, *, quick: bool) -> Counting:
-    """Alternate loads of 16 callers with one row each on both servers.
+def measure_counting(front_end: str, model: ServedModel, *, quick: bool) -> Counting:
+    """Alternate slices of a load of 16 callers with one row each on both servers.
 
     Args:
         front_end: Of both servers.
         model: Has histograms of its training rows and answers.
-        seconds: Length of each load.
-        quick: Two pairs, to see that it works.
+        quick: Few pairs, to see that it works.
     """
     times: list[tuple[float, float]] = []
     with ExitStack() as stack:
         on, off = (
-            stack.enter_context(servers.ours(f"drift {drift}", "ours", model, front_end, "--drift", drift))
+            _Asked(
+                stack,
+                stack.enter_context(servers.ours(f"drift {drift}", "ours", model, front_end, "--drift", drift)),
+                model,
+            )
             for drift in ("on", "off")
         )
-        generator = stack.enter_context(LoadProcess())
-        for server in (on, off):  # the first load also fills caches
-            _request_seconds(generator, server, model, seconds)
-        for number in range(2 if quick else _MOST_PAIRS):
-            order = (on, off) if number % 2 else (off, on)
-            found = {server.name: _request_seconds(generator, server, model, seconds) for server in order}
-            times.append((found[on.name], found[off.name]))
-            if len(times) >= _FEWEST_PAIRS and _half_width(times) <= _WANTED_HALF_WIDTH:
+        for asked in (on, off):  # the first load also fills caches
+            asked.request_seconds(_WARM_UP_SECONDS)
+        gc.disable()  # a collection here would delay the open calls
+        stack.callback(gc.enable)
+        for number in range(_QUICK_PAIRS if quick else _MOST_PAIRS):
+            found = {asked: asked.request_seconds(_SLICE_SECONDS) for asked in ((on, off) if number % 2 else (off, on))}
+            times.append((found[on], found[off]))
+            may_end = len(times) >= _FEWEST_PAIRS and len(times) % _LOOK_EVERY == 0
+            if may_end and _half_width(times) <= _WANTED_HALF_WIDTH:
                 break
     print(f"counting on over off, {front_end}: {len(times)} pairs are done", file=sys.stderr, flush=True)
     on_seconds, off_seconds = (statistics.median(each) for each in zip(*times, strict=True))
     return Counting(statistics.median(_percents(times)), _half_width(times), len(times), on_seconds, off_seconds)
 
 
-def _request_seconds(generator: LoadProcess, server: Server, model: ServedModel, seconds: float) -> float:
-    """Processor time of one request; a load during which the host took time away is repeated."""
-    exchanges = model.exchanges("predict", 1, _CALLERS)
-    job = Job(server.address, server.pid, PREDICT, "predict", exchanges, _CALLERS, seconds=seconds)
-    for _ in range(_TRIES):
-        found = generator.run(job)
-        if not found.stolen_seconds:
-            break
-    return found.server_cpu
+class _Asked:
+    """A server and the callers' connection to it."""
+
+    def __init__(self, stack: ExitStack, server: Server, model: ServedModel) -> None:
+        exchanges = model.exchanges("predict", 1, _CALLERS)
+        self._requests = [exchange.request for exchange in exchanges]
+        self._answers = Answers("predict", exchanges)
+        self._connection = stack.enter_context(closing(Connection(server.address, PREDICT)))
+        self._pids = tree(server.pid)
+
+    def request_seconds(self, seconds: float) -> float:
+        """Processor time of a request: the callers ask for so long, and wait for the last answers."""
+        before, answered, open_calls = run_seconds(self._pids), 0, _CALLERS
+        ends = time.perf_counter() + seconds
+        for caller in range(_CALLERS):
+            ask(self._connection, caller, self._requests, stream=False)
+        while open_calls:
+            wait([self._connection], open_calls)
+            for caller, answer in self._connection.receive():
+                self._answers.check(caller, answer)
+                answered += 1
+                if time.perf_counter() < ends:
+                    ask(self._connection, caller, self._requests, stream=False)
+                else:
+                    open_calls -= 1
+            self._connection.flush()
+        return (run_seconds(self._pids) - before) / answered
 
 
 def _percents(times: list[tuple[float, float]]) -> list[float]:

@@ -64,6 +64,31 @@ steps = 15
 tune_for = []
 """
 
+_AREAS = """
+[model]
+name = "areas"
+[data]
+path = "areas.csv"
+target = "area"
+columns = ["length", "width"]
+[task]
+kind = "regression"
+[network]
+hidden = [[0, 1]]
+[fit]
+optimizer = "levenberg-marquardt"
+grids = [3]
+steps = 100
+seed = 1
+[lowering]
+tune_for = []
+"""
+
+
+def _areas() -> pd.DataFrame:
+    sides = np.random.default_rng(2).uniform(-1, 1, (400, 2)).round(4)
+    return pd.DataFrame(sides, columns=["length", "width"]).assign(area=sides[:, 0] * sides[:, 1])
+
 
 def _table() -> pd.DataFrame:
     random = np.random.default_rng(0)
@@ -100,11 +125,12 @@ def _kan_train(folder: Path, *arguments: str) -> None:
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Houses (gaps, words, dates, a log scale), kinds (three classes), and an import without a table."""
+    """Houses (gaps, words, dates, a log scale), kinds (three classes), areas (a product), an import without a table."""
     folder = tmp_path_factory.mktemp("explain")
     _table().to_csv(folder / "houses.csv", index=False)
     _kinds().to_csv(folder / "kinds.csv", index=False)
-    for name, recipe in (("houses", _HOUSES), ("kinds", _KINDS)):
+    _areas().to_csv(folder / "areas.csv", index=False)
+    for name, recipe in (("houses", _HOUSES), ("kinds", _KINDS), ("areas", _AREAS)):
         (folder / f"{name}.toml").write_text(recipe)
         _kan_train(folder, "run", f"{name}.toml", "--models", "models", "--runs", "runs")
     random = torch.Generator().manual_seed(0)
@@ -174,6 +200,20 @@ def test_classes_by_their_scores(server: KanServe) -> None:
         powers = np.exp(found.explained - found.explained.max(axis=1, keepdims=True))
         probabilities = powers / powers.sum(axis=1, keepdims=True)
         np.testing.assert_allclose(probabilities, client.predict("kinds", rows).values, atol=1e-5)
+
+
+def test_a_node_that_multiplies(server: KanServe) -> None:
+    """A product learned by one such node: the answers, and the Shapley values of a product."""
+    rows = np.array([[0.5, -0.8], [-0.25, 0.75], [0.9, 0.9]], np.float32)
+    reference = np.array([[0.2, 0.4]], np.float32)
+    x, r = rows.astype(np.float64), reference.astype(np.float64)
+    with Client(server.grpc) as client:
+        assert list(client.manifest("areas").network.width) == [2, 1, 1]
+        np.testing.assert_allclose(client.predict("areas", rows).values[:, 0], x[:, 0] * x[:, 1], atol=1e-3)
+        found = client.explain("areas", rows, reference=reference)
+    _adds_up(found)
+    wanted = (x - r) * (x + r)[:, ::-1] / 2
+    np.testing.assert_allclose(found.contributions[:, 0], wanted, atol=1e-2)
 
 
 def test_an_import_without_a_table(server: KanServe) -> None:

@@ -1,0 +1,64 @@
+"""What an experiment is: runs that can be made one by one, and a part of the page that is made of their results."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+Number = float | int | str | Sequence[float]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One thing to train, such as one network on one function from one seed.
+
+    Attributes:
+        case: The function, equation or table.
+        contender: What is trained: "KAN [2,5,1]", "MLP, equal parameters".
+        seed: Of the points and the start.
+    """
+
+    case: str
+    contender: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run found.
+
+    Attributes:
+        run: The run.
+        numbers: By name, such as "rmse", "parameters"; a number for each grid is a list.
+        cpu_seconds: Processor time of the run.
+        date: Of the measurement, ISO.
+    """
+
+    run: Run
+    numbers: Mapping[str, Number]
+    cpu_seconds: float
+    date: str
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One claim of the paper, re-run.
+
+    Attributes:
+        name: In the command: ``python -m benchmarks.paper NAME``.
+        title: Heading on the page.
+        claim: What the paper says, with the place: one or two sentences.
+        revision: Raised when what a run computes changes; results of another revision are not shown.
+        plan: All runs, for a full or a quick experiment, seed after seed, so that one that is cut short is balanced.
+        measure: Makes one run; True: quickly, to see that it works.
+        show: From the outcomes and a folder for pictures to Markdown, without heading and claim; None: too few runs.
+        summary: From the outcomes to one sentence on where a KAN wins and where it loses; "": too few runs.
+    """
+
+    name: str
+    title: str
+    claim: str
+    revision: int
+    plan: Callable[[bool], Sequence[Run]]
+    measure: Callable[[Run, bool], Mapping[str, Number]]
+    show: Callable[[Sequence[Outcome], Path], str | None]
+    summary: Callable[[Sequence[Outcome]], str]

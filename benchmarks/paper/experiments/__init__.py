@@ -1,0 +1,7 @@
+"""The experiments by name. Each module has one, `EXPERIMENT`."""
+
+from collections.abc import Mapping
+
+from benchmarks.paper.experiment import Experiment
+
+EXPERIMENTS: Mapping[str, Experiment] = {}

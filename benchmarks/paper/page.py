@@ -1,0 +1,59 @@
+"""The page *Is it true?*: what all experiments found, made of their committed results."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.paper.experiments import EXPERIMENTS
+from benchmarks.paper.outcomes import MEASURED, Outcomes
+
+_DOCS = Path(__file__).parents[2] / "docs"
+PAGE, PICTURES = _DOCS / "is-it-true.md", _DOCS / "pictures" / "paper"
+_HEAD = """# Is it true?
+
+<!-- Made by `python -m benchmarks.paper --page` from benchmarks/paper/measured; do not edit. -->
+
+The claims of the KAN paper (arXiv 2404.19756), re-run here. Each section has the command that made it. Everything is
+float64 on one thread. Numbers are medians over the seeds, with the smallest and the largest in brackets. Errors are
+root mean squares on test points that no choice has seen. "(P)" marks a number of the paper.
+
+"""
+
+
+def page_text(pictures: Path) -> str:
+    """The page; pictures are written into a folder.
+
+    Args:
+        pictures: The folder, which exists.
+    """
+    parts, first = [], []
+    for name, experiment in EXPERIMENTS.items():
+        outcomes = Outcomes(MEASURED / f"{name}.json", experiment)
+        found = outcomes.load()
+        shown = experiment.show(found, pictures) if found else None
+        if shown is None:
+            parts.append(
+                f"## {experiment.title}\n\n{experiment.claim}\n\nNot run yet: `python -m benchmarks.paper {name}`.\n"
+            )
+            continue
+        seconds = sum(outcome.cpu_seconds for outcome in found)
+        first += [f"- **{experiment.title}.** {summary}" for summary in [experiment.summary(found)] if summary]
+        taken = f"- {len(found)} runs, {seconds / 60:.0f} minutes of processor time\n"
+        parts.append(f"## {experiment.title}\n\n{experiment.claim}\n\n{shown}\n{outcomes.where()}\n{taken}")
+    opening = "## Where a KAN wins, and where it loses\n\n" + "\n".join(first) + "\n\n" if first else ""
+    return _HEAD + opening + "\n".join(parts)
+
+
+def write_page() -> None:
+    """Write the page and its pictures into docs."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    PAGE.write_text(page_text(PICTURES), encoding="utf-8")
+
+
+def check_page() -> int:
+    """0 if the page is that of the results, 1 if not. Pictures are not compared: they differ between machines."""
+    with tempfile.TemporaryDirectory() as folder:
+        is_same = PAGE.exists() and PAGE.read_text(encoding="utf-8") == page_text(Path(folder))
+    if not is_same:
+        print(f"{PAGE.name} is not that of the results; wanted `python -m benchmarks.paper --page`", file=sys.stderr)
+    return 0 if is_same else 1
