@@ -28,21 +28,24 @@ def shorten(expression: sympy.Expr, *, near: float = 0.0, simplify: bool = False
     def whole(value: float) -> float:
         return round(value) if abs(value - round(value)) <= near else value
 
-    expression = _change_numbers(expression, whole)
+    expression = _until_it_stays(expression, whole)
     if not simplify or sympy.count_ops(expression) > _MOST_OPERATIONS:
         return expression
     # The other forms contain new numbers, and some are whole up to rounding.
-    forms = [_change_numbers(form, whole) for form in _forms(expression)]
+    forms = [_until_it_stays(form, whole) for form in _forms(expression)]
     return min(forms, key=lambda form: (_count_beyond_float64(form), sympy.count_ops(form)))
 
 
 def round_numbers(expression: sympy.Expr, digits: int | None) -> sympy.Expr:
     """The formula with its numbers rounded to ``digits`` significant digits; None: unchanged."""
-    if digits is None:
-        return expression
+    return expression if digits is None else _until_it_stays(expression, lambda value: float(f"{value:.{digits}g}"))
+
+
+def _until_it_stays(expression: sympy.Expr, change: Callable[[float], float]) -> sympy.Expr:
+    """The formula with every Float changed, and again: sympy multiplies numbers, as in 2·(0.314·x)."""
     before = None
-    while expression != before:  # sympy multiplies rounded numbers, as in 2·(0.314·x): the product is rounded again.
-        before, expression = expression, _change_numbers(expression, lambda value: float(f"{value:.{digits}g}"))
+    while expression != before:
+        before, expression = expression, _change_numbers(expression, change)
     return expression
 
 

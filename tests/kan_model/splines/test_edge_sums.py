@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from kan_model import KANLayer
-from kan_model.network import edge_sums as module
+from kan_model.splines import edge_sums as module
 from kan_model.splines.cells import Cells, cells_of
 from kan_model.splines.edge_sums import Splines, edge_sums, plain_arithmetic, plain_edge_sums
 from kan_model.splines.planes import UniformPlanes, uniform_planes
