@@ -42,8 +42,8 @@ def products_of_layer(network: PykanNetwork, index: int, sums: int) -> Products 
     each = [int(number) for number in given][:multiplying]
     if len(each) != multiplying or min(each, default=1) < 1 or plain + sum(each) != sums:
         raise InteropError(
-            f"layer {index} has {sums} sums for {plain} nodes that add and nodes that multiply {each}; wanted one sum "
-            "for each node that adds, and for each factor"
+            f"layer {index} has outputs for {sums} sums, and its width says {plain} nodes that add and products of "
+            f"{each} factors; wanted one sum for each node that adds, and for each factor"
         )
     if max(each, default=1) > MOST_FACTORS:
         raise InteropError(f"layer {index} feeds a node of {max(each)} factors; wanted {MOST_FACTORS} at most")

@@ -464,7 +464,7 @@ def test_a_checkpoint_after_prune_input_has_the_inputs_that_are_left(folder: Pat
         ("- 1", "saved_config.yml: holds a list"),
         ("epochs: 3", "saved_config.yml: .*KeyError"),
         ("identity", "'identity'; wanted silu"),
-        ("deeper", "saved: act_fun.2.coef is missing"),
+        ("deeper", "saved: layer 1 has outputs for 1 sums, and its width says 2 nodes that add"),
     ],
 )
 def test_configurations_of_something_else_are_refused(folder: Path, config: str, message: str) -> None:

@@ -12,6 +12,7 @@ from scipy.sparse.csgraph import connected_components
 from kan_model import KAN
 from kan_model.network.connections import connected_blocks, edges_from_inputs, edges_to_outputs
 from kan_model.network.layer import KANLayer
+from kan_model.network.products import Products
 from kan_model.network.symbolic_edge import SymbolicEdge
 
 
@@ -26,10 +27,30 @@ def test_edges_are_reachable_if_a_walk_goes_through_them(share: float) -> None:
     back: list[NDArray[np.int64]] = [np.ones(2, int)]
     for layer in reversed(edges):
         back.insert(0, back[0] @ layer.astype(int))
-    found = zip(edges, edges_from_inputs(edges), edges_to_outputs(edges), strict=True)
+    layers = [_layer(each) for each in edges]
+    found = zip(edges, edges_from_inputs(edges, layers), edges_to_outputs(edges, layers), strict=True)
     for index, (layer, from_inputs, to_outputs) in enumerate(found):
         assert from_inputs.tolist() == (layer & (walks[index] > 0)).tolist()
         assert to_outputs.tolist() == (layer & (back[index + 1] > 0)[:, None]).tolist()
+
+
+def _layer(edges: NDArray[np.bool_], products: Products | None = None) -> KANLayer:
+    mask = torch.from_numpy(edges).double()
+    domain = torch.tensor([[-1.0, 1.0]]).double().expand(edges.shape[1], 2)
+    coefficients = torch.ones(*edges.shape, 4).double()
+    return KANLayer(
+        mask, coefficients, degree=3, outside="clamp", domain=domain, edge_mask=mask.clone(), products=products
+    )
+
+
+def test_a_walk_goes_through_any_factor_of_a_product() -> None:
+    """A node is fed if one of its sums is; all its sums are read if it is."""
+    # Sums 0 and 1 make node 0, sum 2 is node 1. Input 0 feeds sum 0 only; nobody reads node 1.
+    first = np.array([[True, False], [False, False], [False, True]])
+    second = np.array([[True, False]])
+    layers = [_layer(first, Products(((0, 1), (2,)))), _layer(second)]
+    assert edges_from_inputs([first, second], layers)[1].tolist() == [[True, False]]
+    assert edges_to_outputs([first, second], layers)[0].tolist() == [[True, False], [False, False], [False, False]]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.08, 0.15, 0.3, 1.0])
