@@ -75,17 +75,17 @@ def emit_forward(
             difference = graph.to_float32(difference, "differences32")
         weight = functions.weight * by_weight[0]
         flat = graph.floats(weight.reshape(-1, weight.shape[-1]), "weight")
-        constant = (functions.constant + compact.constant(index)) * by_weight[0] + by_weight[1]
-        constant = graph.floats(constant, "constant")
+        numbers = (functions.constant + compact.constant(index)) * by_weight[0] + by_weight[1]
+        constant = graph.floats(numbers, "constant")
         layers.append(Differences(difference, flat, weight))
         reference = graph.to_float32(reference, "reference_functions32") if narrows else reference
         nodes = graph.op("Gemm", [reference, flat, constant], "reference_sums")
         moves = "" if is_last and products is None else graph.op("MatMul", [difference, flat], "differences_of_sums")
-        factors.append(None)
-        if products is not None:
-            factors[-1] = emit_factors(graph, products, nodes, moves, scale)
+        slopes = None if products is None else emit_factors(graph, products, nodes, moves, scale)
+        factors.append(slopes)
+        if slopes is not None:
             nodes = emit_scaled(graph, emit_products(graph, nodes, products), scale, center)
-            moves = emit_node_moves(graph, products, moves, factors[-1])
+            moves = emit_node_moves(graph, slopes, moves)
         if is_last:
             break
         divisors.append(emit_divisor(graph, moves, smallest_steps(compact.layers[index + 1]).numpy()))

@@ -58,10 +58,10 @@ def emit_factors(graph: AttributionGraph, products: Products, reference: str, mo
     return Factors(products, total)
 
 
-def emit_node_moves(graph: AttributionGraph, products: Products, moves: str, factors: Factors) -> str:
+def emit_node_moves(graph: AttributionGraph, factors: Factors, moves: str) -> str:
     """Write the differences of the nodes, ``[rows, nodes]``: each factor's share of it, added up."""
     shares = graph.op("Mul", [moves, factors.value], "shares")
-    return graph.op("MatMul", [shares, graph.floats(_sum_to_node(products), "sum_to_node")], "node_differences")
+    return graph.op("MatMul", [shares, graph.floats(_sum_to_node(factors.products), "sum_to_node")], "node_differences")
 
 
 def emit_scaled(graph: AttributionGraph, nodes: str, scale: Values, center: Values) -> str:
