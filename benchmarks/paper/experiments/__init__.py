@@ -3,5 +3,8 @@
 from collections.abc import Mapping
 
 from benchmarks.paper.experiment import Experiment
+from benchmarks.paper.experiments import feynman, special, toy
 
-EXPERIMENTS: Mapping[str, Experiment] = {}
+EXPERIMENTS: Mapping[str, Experiment] = {
+    module.EXPERIMENT.name: module.EXPERIMENT for module in (toy, special, feynman)
+}

@@ -2,7 +2,6 @@
 
 import functools
 import importlib.util
-import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,9 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from torch import Tensor
 
 from benchmarks.paper import staircase
+from benchmarks.paper.fits.points import Target, points_of, scaled_rmse
+from benchmarks.paper.functions.feynman import EQUATIONS
 from kan_model import KAN, KANConfig
 from kan_model.network.initialization import Initialization
 from training.data.dataset import Dataset, prepare
@@ -48,7 +48,6 @@ steps = 20
 batch_rows = 128
 learning_rate = 0.01
 """
-_PI = math.pi
 
 
 @dataclass(frozen=True)
@@ -68,36 +67,8 @@ class Experiment:
     error: Callable[[Initialization, int, float], float]
 
 
-@dataclass(frozen=True)
-class Equation:
-    """An equation of the Feynman lectures without units, and the range of each variable."""
-
-    name: str
-    ranges: tuple[tuple[float, float], ...]
-    function: Callable[..., Tensor]
-
-
-# The first ten of table 2 of arXiv 2404.19756 that have two or three variables. It prints no ranges; these are ours.
-EQUATIONS = (
-    Equation("I.6.2", ((-1, 1), (0.5, 2)), lambda t, s: torch.exp(-((t / s) ** 2) / 2) / (s * math.sqrt(2 * _PI))),
-    Equation(
-        "I.6.2b",
-        ((-1.5, 1.5), (-1.5, 1.5), (0.5, 2)),
-        lambda t, u, s: torch.exp(-(((t - u) / s) ** 2) / 2) / (s * math.sqrt(2 * _PI)),
-    ),
-    Equation("I.12.11", ((-1, 1), (0, 2 * _PI)), lambda a, t: 1 + a * torch.sin(t)),
-    Equation("I.13.12", ((0, 1), (0.5, 2)), lambda a, b: a * (1 / b - 1)),
-    Equation("I.15.3x", ((-1, 1), (-0.9, 0.9)), lambda a, b: (1 - a) / torch.sqrt(1 - b**2)),
-    Equation("I.16.6", ((-0.8, 0.8), (-0.8, 0.8)), lambda a, b: (a + b) / (1 + a * b)),
-    Equation("I.18.4", ((0.5, 2), (-1, 1)), lambda a, b: (1 + a * b) / (1 + a)),
-    Equation("I.26.2", ((0, 0.99), (0, 2 * _PI)), lambda n, t: torch.arcsin(n * torch.sin(t))),
-    Equation("I.27.6", ((0.5, 2), (0.5, 2)), lambda a, b: 1 / (1 + a * b)),
-    Equation(
-        "I.29.16",
-        ((-1, 1), (0, 2 * _PI), (0, 2 * _PI)),
-        lambda a, t, u: torch.sqrt(1 + a**2 - 2 * a * torch.cos(t - u)),
-    ),
-)
+# The first ten of table 2 of arXiv 2404.19756 that have two or three variables.
+STUDIED = tuple(each.target for each in EQUATIONS if len(each.target.ranges) <= 3)[:10]
 
 
 def experiments() -> list[Experiment]:
@@ -108,7 +79,7 @@ def experiments() -> list[Experiment]:
 def _of_depth(depth: int) -> list[Experiment]:
     return [
         Experiment("staircase", "", depth, functools.partial(_staircase, depth)),
-        *(Experiment("feynman", each.name, depth, functools.partial(_feynman, each, depth)) for each in EQUATIONS),
+        *(Experiment("feynman", each.name, depth, functools.partial(_feynman, each, depth)) for each in STUDIED),
         *(Experiment(name, "", depth, functools.partial(_table, name, depth)) for name in _HIDDEN),
     ]
 
@@ -121,24 +92,13 @@ def _staircase(depth: int, initialization: Initialization, seed: int, share: flo
     return min(outcome.rmse) / float(staircase.points(3 * seed + 2)[1].std())
 
 
-def _feynman(equation: Equation, depth: int, initialization: Initialization, seed: int, share: float) -> float:
+def _feynman(equation: Target, depth: int, initialization: Initialization, seed: int, share: float) -> float:
     """LBFGS from grid to grid, float64; inputs scaled to [-1, 1], targets to mean 0 and variance 1."""
-    train, validation, test = (_points(equation, 3 * seed + part) for part in range(3))
-    mean, deviation = train[1].mean(), train[1].std()
-    scaled = [Samples(x, (y - mean) / deviation) for x, y in (train, validation, test)]
-    config = KANConfig(
-        (len(equation.ranges), *[5] * (depth - 1), 1), _FUNCTION_PLAN.grids[0], initialization=initialization
-    )
+    points = points_of(equation, seed, _ROWS, _ROWS)
+    config = KANConfig((points.inputs, *[5] * (depth - 1), 1), _FUNCTION_PLAN.grids[0], initialization=initialization)
     plan = _FUNCTION_PLAN.model_copy(update={"steps": max(1, round(_FUNCTION_PLAN.steps * share))})
-    best = fit(KAN(config, seed=seed, dtype=torch.float64), scaled[0], scaled[1], plan, "regression").best
-    return _rmse(best, scaled[2])
-
-
-def _points(equation: Equation, seed: int) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    x = torch.rand(_ROWS, len(equation.ranges), generator=generator, dtype=torch.float64) * 2 - 1
-    low, high = torch.tensor(equation.ranges, dtype=torch.float64).T
-    return x, equation.function(*(low + (high - low) * (x + 1) / 2).split(1, dim=1))
+    kan = KAN(config, seed=seed, dtype=torch.float64)
+    return scaled_rmse(fit(kan, points.train, points.validation, plan, "regression").best, points.test)
 
 
 def _table(name: str, depth: int, initialization: Initialization, seed: int, share: float) -> float:

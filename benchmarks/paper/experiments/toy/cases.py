@@ -1,0 +1,99 @@
+"""How the five functions of fig. 3.1 are fitted, and the runs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.paper.experiment import Number, Run
+from benchmarks.paper.fits.kan import KANPlan, Stage, fit_kan
+from benchmarks.paper.fits.mlp import ACTIVATIONS, MLPFit, fit_mlp, new_mlp
+from benchmarks.paper.fits.points import Points, Target, points_of
+from benchmarks.paper.functions.toy import TOYS
+
+SEEDS = 3
+# Layers of weights: an MLP of depth 2 has one hidden layer, as a KAN of depth 2 has one level of hidden nodes.
+DEPTHS = (2, 3, 4, 5)
+_WIDTHS = (5, 10, 20)
+_MLP_STEPS = 60
+_JUDGING_ROWS = 1000
+_GRIDS = (3, 5, 10, 20, 50, 100, 200)
+
+
+@dataclass(frozen=True)
+class Toy:
+    """A function and its KANs.
+
+    Attributes:
+        target: The function.
+        plans: By the name of the contender.
+        rows: Of training.
+        is_exact: Whether the shape can hold the function, so that theorem 2.1 promises an exponent of 4.
+    """
+
+    target: Target
+    plans: Mapping[str, KANPlan]
+    rows: int = 3000
+    is_exact: bool = True
+
+
+_BESSEL, _EXP, _PRODUCT, _HUNDRED, _FOUR = TOYS
+CASES = (
+    Toy(_BESSEL, {"KAN [1,1]": KANPlan((1, 1), _GRIDS, 20, starts=1)}),
+    Toy(_EXP, {"KAN [2,1,1]": KANPlan((2, 1, 1), _GRIDS)}),
+    Toy(
+        _PRODUCT,
+        {
+            "KAN [2,2,1]": KANPlan((2, 2, 1), _GRIDS),
+            "KAN [2,[0,1],1]": KANPlan((2, (0, 1), 1), _GRIDS),
+        },
+    ),
+    # Each of its 101 edges has G + 4 parameters: a step on 50 intervals would take ten times as long.
+    Toy(
+        _HUNDRED,
+        {"KAN [100,1,1]": KANPlan((100, 1, 1), (3, 5, 10, 20), 30, starts=1, most_parameters=2500)},
+        rows=6000,
+    ),
+    Toy(_FOUR, {"KAN [4,4,2,1]": KANPlan((4, 4, 2, 1), (3, 5, 10, 20, 50), 40, most_parameters=1500)}, rows=5000),
+)
+_BY_NAME = {toy.target.name: toy for toy in CASES}
+
+
+def plan(quick: bool) -> Sequence[Run]:
+    """KANs and MLPs of each function; the quick plan has two functions."""
+    some = CASES[:2] if quick else CASES
+    return [
+        Run(toy.target.name, contender, seed)
+        for seed in range(1 if quick else SEEDS)
+        for toy in some
+        for contender in (*toy.plans, *map(mlp_name, DEPTHS))
+    ]
+
+
+def measure(run: Run, quick: bool) -> Mapping[str, Number]:
+    """Lists over grids or widths: ``parameters``, ``rmse`` and ``validation`` in the target's unit; ``scale``."""
+    toy = _BY_NAME[run.case]
+    points = points_of(toy.target, run.seed, 300 if quick else toy.rows, _JUDGING_ROWS)
+    fits: Sequence[Stage | MLPFit]
+    if run.contender in toy.plans:
+        kan_plan = toy.plans[run.contender]
+        fits = fit_kan(points, KANPlan(kan_plan.width, (3, 5), 5, starts=2) if quick else kan_plan, run.seed)
+    else:
+        depth = int(run.contender.rsplit(" ", 1)[1])
+        fits = [_mlp(points, depth, width, run.seed, 4 if quick else _MLP_STEPS) for width in _WIDTHS]
+    return {
+        "scale": points.scale,
+        "parameters": [float(each.parameters) for each in fits],
+        "rmse": [points.scale * each.test for each in fits],
+        "validation": [points.scale * each.validation for each in fits],
+    }
+
+
+def mlp_name(depth: int) -> str:
+    """Name of the contender."""
+    return f"MLP of depth {depth}"
+
+
+def _mlp(points: Points, depth: int, width: int, seed: int, steps: int) -> MLPFit:
+    """The better one, by validation, of two activations."""
+    hidden = (width,) * (depth - 1)
+    fits = [fit_mlp(points, new_mlp(points.inputs, hidden, activation, seed), steps) for activation in ACTIVATIONS]
+    return min(fits, key=lambda each: each.validation)

@@ -1,0 +1,85 @@
+"""Table and pictures of the toy functions."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.common.markdown import render
+from benchmarks.paper.experiment import Outcome
+from benchmarks.paper.experiments.toy.cases import CASES, Toy
+from benchmarks.paper.experiments.toy.curves import Curve, curve_of, lost_to
+from benchmarks.paper.experiments.toy.picture import write_picture
+from benchmarks.paper.fits.spread import with_spread
+from benchmarks.paper.outcomes import by_contender
+
+
+def show(outcomes: Sequence[Outcome], pictures: Path) -> str | None:
+    """A line for each KAN and each MLP depth, and a picture for each function; None if none has a KAN."""
+    found = _found(outcomes)
+    if not found:
+        return None
+    rows = [["function", "contender", "test RMSE", "exponent", "parameters of the fit", "better points"]]
+    links = []
+    for toy, curves in found:
+        mlps = _mlps(toy, curves)
+        lost = lost_to([curves[name] for name in toy.plans if name in curves], mlps)
+        rows += [_row(toy, name, curve, lost.get(name)) for name, curve in curves.items()]
+        path = pictures / f"toy-{_file_name(toy)}.svg"
+        write_picture(path, toy.target.name, {name: curves[name] for name in toy.plans if name in curves}, mlps)
+        links.append(f"![{toy.target.name}](pictures/paper/{path.name})")
+    return (
+        "3000 training points (6000 for 100 inputs, 5000 for four), 1000 that choose, 1000 test points. The error is "
+        "that of the grid or width with the lowest validation error. The exponent is fitted to the medians over the "
+        "seeds, from the first error below a tenth of the standard deviation to the last grid that lowers the error "
+        "faster than 1/N. A better point of an MLP is one (of three widths) that no KAN of at most its parameters is "
+        "below.\n\n"
+        f"{render(rows)}\n" + "\n\n".join(links) + f"\n\n{summary(outcomes)}\n"
+    )
+
+
+def summary(outcomes: Sequence[Outcome]) -> str:
+    """Exponents, and the functions on which some MLP has a better point."""
+    found = _found(outcomes)
+    if not found:
+        return ""
+    exponents, lost = [], []
+    for toy, curves in found:
+        kans = {name: curves[name] for name in toy.plans if name in curves}
+        shown = [f"{kan.exponent:.1f}" for kan in kans.values() if kan.exponent is not None]
+        exponents.append(f"{' and '.join(shown) or 'none'} on {toy.target.name}")
+        if any(lost_to(list(kans.values()), _mlps(toy, curves)).values()):
+            lost.append(toy.target.name)
+    below = f"an MLP has a better point on {', '.join(lost)}" if lost else "no MLP has a better point"
+    return (
+        f"Exponents before saturation (theory 4, aim 3.5): {', '.join(exponents)}. At equal parameters {below}; "
+        f"the KAN is below every MLP on {len(found) - len(lost)} of {len(found)} functions."
+    )
+
+
+def _found(outcomes: Sequence[Outcome]) -> list[tuple[Toy, dict[str, Curve]]]:
+    found = []
+    for toy in CASES:
+        curves = {name: curve_of(some) for name, some in by_contender(outcomes, toy.target.name).items()}
+        if any(name in curves for name in toy.plans):
+            found.append((toy, curves))
+    return found
+
+
+def _mlps(toy: Toy, curves: Mapping[str, Curve]) -> dict[str, Curve]:
+    return {name: curve for name, curve in curves.items() if name not in toy.plans}
+
+
+def _row(toy: Toy, name: str, curve: Curve, lost: int | None) -> list[str]:
+    law = curve.parameters[curve.law]
+    return [
+        toy.target.name,
+        name,
+        with_spread(curve.chosen),
+        "–" if curve.exponent is None else f"{curve.exponent:.2f}",
+        "–" if curve.exponent is None else f"{law[0]:.0f} to {law[-1]:.0f}",
+        "" if lost is None else str(lost),
+    ]
+
+
+def _file_name(toy: Toy) -> str:
+    return "-".join(re.findall(r"[A-Za-z0-9]+", toy.target.name)).lower()

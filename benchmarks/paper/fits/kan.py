@@ -1,0 +1,123 @@
+"""A KAN from random starts to finer and finer grids, by Levenberg–Marquardt."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from benchmarks.paper.fits.points import Points, scaled_rmse
+from kan_model import KAN, KANConfig, parameter_count, refine_grid
+from kan_model.grids.adaptation import adapt_grid
+from kan_model.network.network import Level
+from training.fitting.fit import TrainingDiverged, fit_module
+from training.recipe.fit_sections import FitSection
+
+# Seeds of starts: those of two runs differ.
+_MOST_STARTS = 1000
+# After each round a third of the starts go on, with twice the steps.
+_SURVIVORS = 3
+# A fit ends after so many grids in a row that bring no lower validation error.
+_PATIENCE = 2
+
+
+@dataclass(frozen=True)
+class KANPlan:
+    """How a KAN is fitted.
+
+    Attributes:
+        width: Nodes per level.
+        grids: Ascending numbers of intervals.
+        steps: On each grid.
+        starts: Random starts on the first grid.
+        start_steps: Of each start in the first round; see :func:`fit_kan`.
+        most_parameters: Grids that give more parameters are left out.
+    """
+
+    width: tuple[Level, ...]
+    grids: Sequence[int] = (3, 5, 10, 20, 50)
+    steps: int = 50
+    starts: int = 18
+    start_steps: int = 12
+    most_parameters: int = 1200
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A KAN on one grid; errors in standard deviations of the target.
+
+    Attributes:
+        grid_size: Number of intervals.
+        parameters: Number of trainable numbers.
+        validation: RMSE on the validation points.
+        test: RMSE on the test points.
+        cpu_seconds: Processor time from the first start to the end of this stage.
+    """
+
+    grid_size: int
+    parameters: int
+    validation: float
+    test: float
+    cpu_seconds: float
+
+
+def fit_kan(points: Points, plan: KANPlan, seed: int) -> list[Stage]:
+    """One stage for each grid; each starts from the network before it, with hidden domains on the hidden values.
+
+    Deep narrow shapes have many local minima. Several random starts get a few steps each on the first grid; the third
+    of them that is best by validation gets twice as many more, and so on until one is left.
+
+    Raises:
+        TrainingDiverged: every start has a loss that is not finite.
+    """
+    begin = time.process_time()
+    kan = _best_start(points, plan, seed)
+    stages: list[Stage] = []
+    for grid_size in plan.grids:
+        finer = _on_grid(kan, grid_size, points)
+        count = parameter_count(finer)
+        if stages and (count > plan.most_parameters or _is_idle(stages)):
+            break
+        kan = _fit(finer, points, plan.steps)
+        validation, test = (scaled_rmse(kan, rows) for rows in (points.validation, points.test))
+        stages.append(Stage(grid_size, count, validation, test, time.process_time() - begin))
+    return stages
+
+
+def best_stage(stages: Sequence[Stage]) -> Stage:
+    """The one with the lowest validation error."""
+    return min(stages, key=lambda stage: stage.validation)
+
+
+def _is_idle(stages: Sequence[Stage]) -> bool:
+    """Whether none of the last grids is the best so far."""
+    return best_stage(stages) not in stages[-_PATIENCE:]
+
+
+def _best_start(points: Points, plan: KANPlan, seed: int) -> KAN:
+    config = KANConfig(plan.width, plan.grids[0])
+    kans = [KAN(config, seed=_MOST_STARTS * seed + start, dtype=torch.float64) for start in range(plan.starts)]
+    steps = plan.start_steps
+    while len(kans) > 1:
+        fitted: list[tuple[float, KAN]] = []
+        for kan in kans:
+            try:
+                kan = _fit(_on_grid(kan, plan.grids[0], points), points, steps)
+            except (TrainingDiverged, ValueError):  # A hidden value is not finite.
+                continue
+            fitted.append((scaled_rmse(kan, points.validation), kan))
+        if not fitted:
+            raise TrainingDiverged(f"none of {len(kans)} starts has a finite loss; wanted more starts")
+        fitted.sort(key=lambda found: found[0])
+        kans, steps = [kan for _, kan in fitted[: max(1, len(kans) // _SURVIVORS)]], 2 * steps
+    return kans[0]
+
+
+def _on_grid(kan: KAN, grid_size: int, points: Points) -> KAN:
+    return adapt_grid(refine_grid(kan, grid_size), points.train.x, uniform_share=1.0, max_moved=math.inf).kan
+
+
+def _fit(kan: KAN, points: Points, steps: int) -> KAN:
+    plan = FitSection(optimizer="levenberg-marquardt", steps=steps)
+    return fit_module(kan, points.train, points.validation, plan, "regression").best
