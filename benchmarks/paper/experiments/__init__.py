@@ -3,5 +3,8 @@
 from collections.abc import Mapping
 
 from benchmarks.paper.experiment import Experiment
+from benchmarks.paper.experiments import continual, noise, outside, poisson, recovery, staircase
 
-EXPERIMENTS: Mapping[str, Experiment] = {}
+EXPERIMENTS: Mapping[str, Experiment] = {
+    each.EXPERIMENT.name: each.EXPERIMENT for each in (poisson, continual, staircase, recovery, noise, outside)
+}
