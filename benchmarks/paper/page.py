@@ -18,6 +18,11 @@ float64 on one thread. Numbers are medians over the seeds, with the smallest and
 root mean squares on test points that no choice has seen. "(P)" marks a number of the paper.
 
 """
+_NOT_HERE = """## Not run here
+
+Knot theory (section 4.3) and Anderson localisation (section 4.4): their data do not come with any package that is
+installed here, so nothing is said about these claims.
+"""
 
 
 def page_text(pictures: Path) -> str:
@@ -41,7 +46,7 @@ def page_text(pictures: Path) -> str:
         taken = f"- {len(found)} runs, {seconds / 60:.0f} minutes of processor time\n"
         parts.append(f"## {experiment.title}\n\n{experiment.claim}\n\n{shown}\n{outcomes.where()}\n{taken}")
     opening = "## Where a KAN wins, and where it loses\n\n" + "\n".join(first) + "\n\n" if first else ""
-    return _HEAD + opening + "\n".join(parts)
+    return _HEAD + opening + "\n".join([*parts, _NOT_HERE])
 
 
 def write_page() -> None:

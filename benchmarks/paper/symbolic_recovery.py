@@ -30,6 +30,7 @@ from kan_model.symbolic.constants import fit_constants
 GRIDS = (3, 5, 10, 20)
 WEIGHTS = (1.0, 4.0)
 STEPS = 120
+_QUICK_FUNCTIONS = ("x", "x^2", "sin", "exp")
 # Formulas with a smaller relative error (RMSE / range) on the validation points count as exact.
 EXACT = 1e-5
 # A number this close to a whole number is shown as the whole number.
@@ -75,13 +76,20 @@ PROBLEMS = (
 )
 
 
-def recover(problem: Problem) -> Recovery:
-    """The formula of a problem, from 1000 training and 1000 validation points."""
+def recover(problem: Problem, quick: bool = False) -> Recovery:
+    """The formula of a problem, from 1000 training and 1000 validation points.
+
+    Args:
+        problem: The problem.
+        quick: One network on one grid, and few functions: the way is the same, the formula says nothing.
+    """
     start = time.process_time()
     (x, y), validation = _points(problem, 0), _points(problem, 1)
-    trained = [_train(problem.width, seed, x, y) for seed in problem.seeds]
+    seeds, grids = (problem.seeds[:1], GRIDS[:1]) if quick else (problem.seeds, GRIDS)
+    trained = [_train(problem.width, seed, grids, x, y) for seed in seeds]
     splines = min((kan for kan in trained if kan is not None), key=lambda kan: _error(kan, *validation))
-    found = [_symbolic(splines, x, y, weight) for weight in WEIGHTS]
+    weights, functions = (WEIGHTS[:1], _QUICK_FUNCTIONS) if quick else (WEIGHTS, None)
+    found = [_symbolic(splines, x, y, weight, functions) for weight in weights]
     errors = [_error(kan, *validation) for kan in found]
     good = [kan for kan, error in zip(found, errors, strict=True) if error <= max(EXACT, min(errors))]
     kan = min(good, key=_complexity)
@@ -101,10 +109,10 @@ def _points(problem: Problem, seed: int) -> tuple[Tensor, Tensor]:
     return x, problem.function(x)
 
 
-def _train(width: Sequence[int], seed: int, x: Tensor, y: Tensor) -> KAN | None:
+def _train(width: Sequence[int], seed: int, grids: Sequence[int], x: Tensor, y: Tensor) -> KAN | None:
     """The network of a seed; None if LBFGS diverges so far that no hidden value is near its grid."""
-    kan = KAN(KANConfig(tuple(width), grid_size=GRIDS[0]), seed=seed, dtype=torch.float64)
-    for grid_size in GRIDS:
+    kan = KAN(KANConfig(tuple(width), grid_size=grids[0]), seed=seed, dtype=torch.float64)
+    for grid_size in grids:
         try:
             kan = _fit(refine_grid(kan, grid_size), x, y)
         except ValueError:
@@ -147,9 +155,9 @@ def _move_hidden_grids(kan: KAN, x: Tensor) -> KAN:
     return KAN.of_layers(layers)
 
 
-def _symbolic(kan: KAN, x: Tensor, y: Tensor, weight: float) -> KAN:
+def _symbolic(kan: KAN, x: Tensor, y: Tensor, weight: float, functions: Sequence[str] | None) -> KAN:
     for layer in range(len(kan.layers)):
-        kan = auto_symbolic(kan, x, min_r2=0.9, layers=[layer], weight=weight).kan
+        kan = auto_symbolic(kan, x, min_r2=0.9, layers=[layer], functions=functions, weight=weight).kan
         if layer + 1 < len(kan.layers):
             kan = _fit(kan, x, y)
     return fit_constants(kan, x, y, steps=600)

@@ -7,4 +7,8 @@ from benchmarks.paper.experiments import feynman, special, toy
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     module.EXPERIMENT.name: module.EXPERIMENT for module in (toy, special, feynman)
+from benchmarks.paper.experiments import continual, noise, outside, poisson, recovery, staircase
+
+EXPERIMENTS: Mapping[str, Experiment] = {
+    each.EXPERIMENT.name: each.EXPERIMENT for each in (poisson, continual, staircase, recovery, noise, outside)
 }

@@ -1,0 +1,125 @@
+"""The runs of the experiment, and what they show."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.common.markdown import render
+from benchmarks.paper.experiment import Experiment, Number, Outcome, Run
+from benchmarks.paper.experiments.noise import genetic, kan
+from benchmarks.paper.experiments.noise.judge import judge
+from benchmarks.paper.experiments.noise.laws import LAWS
+from benchmarks.paper.medians import number
+from benchmarks.paper.outcomes import by_contender
+
+# As words, because a case is a word; the ends come first, so that a run that is cut short has them.
+LEVELS: Mapping[str, float] = {"0 %": 0.0, "10 %": 0.1, "1 %": 0.01, "5 %": 0.05}
+_KAN, _GENETIC = "KAN", "gplearn"
+_SEEDS = (0,)
+
+
+def plan(quick: bool) -> Sequence[Run]:
+    """Level after level, law after law. gplearn takes part if it is installed."""
+    contenders = [_KAN, *([_GENETIC] if genetic.is_installed() else [])]
+    laws = list(LAWS)[: 1 if quick else None]
+    levels = list(LEVELS)[: 1 if quick else None]
+    return [
+        Run(f"{law} at {level}", name, seed)
+        for seed in _SEEDS
+        for level in levels
+        for law in laws
+        for name in contenders
+    ]
+
+
+def measure(run: Run, quick: bool) -> Mapping[str, Number]:
+    """Find the formula of one table and judge it."""
+    text, level = run.case.rsplit(" at ", 1)
+    law = LAWS[text]
+    rows, values = law.table(run.seed, LEVELS[level])
+    if run.contender == _KAN:
+        found = kan.find_formula(rows, values, law.names, run.seed, quick)
+        if found is None:
+            return {"is_law": 0, "error": float("inf"), "formula": "none: some edges stay splines"}
+        judgement = judge(law, found.expression)
+        more: Mapping[str, Number] = {"formula": found.text, "shape": found.shape}
+    else:
+        expression = genetic.find_formula(rows, values, law.names, run.seed, quick)
+        judgement = judge(law, expression)
+        more = {"formula": str(expression)}
+    return {"is_law": int(judgement.is_law), "error": judgement.error, **more}
+
+
+def show(outcomes: Sequence[Outcome], _pictures: Path) -> str | None:
+    """A row for each law, a cell for each level."""
+    if not outcomes:
+        return None
+    levels = sorted(LEVELS, key=LEVELS.__getitem__)
+    contenders = [name for name in (_KAN, _GENETIC) if any(one.run.contender == name for one in outcomes)]
+    rows = [["law", *(f"{name}, {level}" for name in contenders for level in levels)]]
+    for law in LAWS:
+        cells = [_cell(outcomes, f"{law} at {level}", name) for name in contenders for level in levels]
+        rows.append([f"`{law}`", *cells])
+    rows.append(["recovered", *(_count(outcomes, level, name) for name in contenders for level in levels)])
+    absent = "" if _GENETIC in contenders else "gplearn is not installed, or was not run.\n\n"
+    meaning = (
+        "**yes**: constants within 1 % of the found ones (within 0.01 if they are below 1) make the formula the law. "
+        "Numbers are root mean square errors on rows without noise, in shares of the law's standard deviation. "
+        "400 rows to learn from and 100 to choose by; noise in shares of the standard deviation."
+    )
+    return f"{render(rows)}\n{absent}{meaning}\n\n{_formulas(outcomes)}"
+
+
+def summary(outcomes: Sequence[Outcome]) -> str:
+    """How many laws are found at each level."""
+    names = [name for name in (_KAN, _GENETIC) if any(one.run.contender == name for one in outcomes)]
+    levels = sorted(LEVELS, key=LEVELS.__getitem__)
+    parts = []
+    for name in names:
+        counts = {level: _count(outcomes, level, name) for level in levels}
+        parts.append(f"{name} {', '.join(f'{count} at {level}' for level, count in counts.items() if count)}")
+    return f"Laws found again from 500 noisy rows: {'; '.join(parts)}." if parts else ""
+
+
+def _cell(outcomes: Sequence[Outcome], case: str, name: str) -> str:
+    found = by_contender(outcomes, case).get(name, [])
+    if not found:
+        return ""
+    return f"{'**yes**' if number(found[0], 'is_law') else 'no'}, {number(found[0], 'error'):.1e}"
+
+
+def _count(outcomes: Sequence[Outcome], level: str, name: str) -> str:
+    """As "7 of 10"; "" without a run."""
+    found = [one for one in outcomes if one.run.contender == name and one.run.case.endswith(f" at {level}")]
+    return f"{sum(number(one, 'is_law') for one in found):.0f} of {len(found)}" if found else ""
+
+
+def _formulas(outcomes: Sequence[Outcome]) -> str:
+    """What was found at the highest level of noise."""
+    level = max(LEVELS, key=LEVELS.__getitem__)
+    rows = [["law", "found by", f"formula at {level}"]]
+    rows += [
+        [f"`{one.run.case.rsplit(' at ', 1)[0]}`", one.run.contender, f"`{_short(str(one.numbers['formula']))}`"]
+        for one in outcomes
+        if one.run.case.endswith(f" at {level}")
+    ]
+    return f"{render(rows)}\n" if len(rows) > 1 else ""
+
+
+def _short(text: str) -> str:
+    text = text.replace("|", "¦")
+    return text if len(text) <= 100 else f"{text[:99]}…"
+
+
+EXPERIMENT = Experiment(
+    name="noise",
+    title="Ten known laws from noisy rows",
+    claim=(
+        "Sections 2.5.1 and 4.1: a KAN that is pruned and turned into functions gives back the formula behind the "
+        "data. Here with noise, and one procedure for all laws: six shapes, some with a node that multiplies."
+    ),
+    revision=1,
+    plan=plan,
+    measure=measure,
+    show=show,
+    summary=summary,
+)

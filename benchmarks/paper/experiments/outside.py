@@ -1,0 +1,121 @@
+"""Functions that the symbolic library lacks: whether the search says so.
+
+A KAN [1,1] learns the function, so that its edge is the function. Then the search is asked for a formula of the edge.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import special
+
+from benchmarks.common.markdown import render
+from benchmarks.paper.experiment import Experiment, Number, Outcome, Run
+from benchmarks.paper.medians import number
+from kan_model import KAN, KANConfig, auto_symbolic, suggest_symbolic
+from training.data.samples import Samples
+from training.fitting.fit import fit_module
+from training.recipe.fit_sections import FitSection
+
+Values = NDArray[np.float64]
+_ROWS, _GRID_SIZE = 600, 60
+# auto_symbolic's own threshold.
+MIN_R2 = 0.99
+_CONTENDER = "suggest_symbolic on a KAN [1,1]"
+_QUICK = ("x", "sin", "tanh")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A function of one variable, and where it is looked at."""
+
+    function: Callable[[Values], Values]
+    low: float
+    high: float
+
+
+CURVES: Mapping[str, Curve] = MappingProxyType(
+    {
+        "J0(20x)": Curve(lambda x: special.jv(0, 20 * x), -1, 1),
+        "Ai(8x)": Curve(lambda x: special.airy(8 * x)[0], -1, 1),
+        "Si(10x)": Curve(lambda x: special.sici(10 * x)[0], -1, 1),
+        "sin(x)/x": Curve(lambda x: np.sinc(x / np.pi), -10, 10),
+        "erf(x)": Curve(special.erf, -3, 3),
+        "lgamma(x)": Curve(special.gammaln, 0.2, 5),
+        "P5(x)": Curve(lambda x: special.eval_legendre(5, x), -1, 1),
+    }
+)
+
+
+def plan(quick: bool) -> Sequence[Run]:
+    """Each function once."""
+    return [Run(name, _CONTENDER, 0) for name in list(CURVES)[: 1 if quick else None]]
+
+
+def measure(run: Run, quick: bool) -> Mapping[str, Number]:
+    """The best function of the library for one curve, and whether auto_symbolic leaves the spline."""
+    curve = CURVES[run.case]
+    kan, x, error = learned(curve, run.seed, quick)
+    functions = _QUICK if quick else None
+    best = max(suggest_symbolic(kan, x, 0, 0, 0, functions=functions), key=lambda each: each.r2)
+    (edge,) = auto_symbolic(kan, x, min_r2=MIN_R2, functions=[best.edge.function]).edges
+    return {"spline": error, "function": best.edge.function, "r2": best.r2, "stays_spline": int(not edge.fixed)}
+
+
+def learned(curve: Curve, seed: int, quick: bool = False) -> tuple[KAN, torch.Tensor, float]:
+    """A KAN [1,1] that is the curve, its rows ``[rows, 1]``, and its test error as a share of the deviation."""
+    generator = np.random.default_rng(seed)
+    train, test = (generator.uniform(curve.low, curve.high, (100 if quick else _ROWS, 1)) for _ in range(2))
+    x, y = torch.from_numpy(train), torch.from_numpy(curve.function(train))
+    config = KANConfig((1, 1), grid_size=12 if quick else _GRID_SIZE, domain=(curve.low, curve.high))
+    plan = FitSection(optimizer="levenberg-marquardt", steps=20)
+    samples = Samples(x, y)
+    kan = fit_module(KAN(config, dtype=torch.float64), samples, samples, plan, "regression").best
+    truth = curve.function(test)
+    with torch.no_grad():
+        error = np.sqrt(np.mean((kan(torch.from_numpy(test)).numpy() - truth) ** 2)) / truth.std()
+    return kan, x, float(error)
+
+
+def show(outcomes: Sequence[Outcome], _pictures: Path) -> str | None:
+    """A row for each function, worst fit first."""
+    if not outcomes:
+        return None
+    rows = [["function", "on", "spline, RMSE / std(y)", "best of the library", "R²", "says"]]
+    for one in sorted(outcomes, key=lambda each: number(each, "r2")):
+        curve, function = CURVES[one.run.case], str(one.numbers["function"])
+        stays = number(one, "stays_spline")
+        says = "nothing fits; stays a spline" if stays else f"{function}: close, not equal"
+        error = f"{number(one, 'spline'):.0e}"
+        place = f"[{curve.low:g}, {curve.high:g}]"
+        rows.append([one.run.case, place, error, function, f"{number(one, 'r2'):.6f}", says])
+    note = f"An edge becomes a function only if R² is at least {MIN_R2}; a function that is one of the library has 1."
+    return f"{render(rows)}\n{note}\n"
+
+
+def summary(outcomes: Sequence[Outcome]) -> str:
+    """How many are refused."""
+    refused = sum(number(one, "stays_spline") for one in outcomes)
+    return (
+        f"Of {len(outcomes)} functions that the library lacks, {refused:.0f} are said to be none of it; the others are "
+        f"close to one on their range (R² at least {MIN_R2}), and are taken for it unless the threshold is raised."
+    )
+
+
+EXPERIMENT = Experiment(
+    name="outside",
+    title="Functions outside the library",
+    claim=(
+        "Section 3.1 takes J0(20x) as a function that a spline learns and no formula of the library is. The search for "
+        "a formula has to say so, not to give a wrong one."
+    ),
+    revision=1,
+    plan=plan,
+    measure=measure,
+    show=show,
+    summary=summary,
+)

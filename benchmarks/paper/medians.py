@@ -1,0 +1,35 @@
+"""Numbers of outcomes, and how several seeds are shown: the median, with the smallest and the largest in brackets."""
+
+import statistics
+from collections.abc import Sequence
+
+from benchmarks.paper.experiment import Outcome
+
+
+def number(outcome: Outcome, name: str) -> float:
+    """A number of an outcome.
+
+    Raises:
+        TypeError: it is a list or a word.
+    """
+    value = outcome.numbers[name]
+    if not isinstance(value, float | int):
+        raise TypeError(f"{name} of {outcome.run} is {value!r}; wanted a number")
+    return float(value)
+
+
+def numbers(outcome: Outcome, name: str) -> list[float]:
+    """A list of an outcome.
+
+    Raises:
+        TypeError: it is a number or a word.
+    """
+    value = outcome.numbers[name]
+    if isinstance(value, float | int | str):
+        raise TypeError(f"{name} of {outcome.run} is {value!r}; wanted a list")
+    return [float(each) for each in value]
+
+
+def spread(values: Sequence[float]) -> str:
+    """As "2.0e-04 (1.0e-04 to 3.0e-04)"."""
+    return f"{statistics.median(values):.1e} ({min(values):.1e} to {max(values):.1e})"

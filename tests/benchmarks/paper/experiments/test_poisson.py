@@ -1,0 +1,102 @@
+"""Poisson's equation: the problem, the residuals and both solvers."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, jacrev, vmap
+
+from benchmarks.paper.experiments.poisson import kan, mlp
+from benchmarks.paper.experiments.poisson.problem import errors, gradient, points, solution, source
+from kan_model import KAN, KANConfig
+from training.threads import torch_threads
+
+
+def _laplacian(function: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradient and Laplacian of a function of ``[rows, 2]`` by autograd."""
+    first = jacrev(lambda row: function(row[None])[0, 0])
+    second = vmap(jacrev(first))(x)
+    return vmap(first)(x), second.diagonal(dim1=1, dim2=2).sum(dim=1, keepdim=True)
+
+
+class _Solution(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return solution(x)
+
+
+def test_the_source_belongs_to_the_solution() -> None:
+    """Δu = f and ∇u by autograd; u is 0 on the boundary, which holds a quarter of its points on each side."""
+    given = points(0, interior=50, boundary=40)
+    first, second = _laplacian(_Solution(), given.interior)
+    torch.testing.assert_close(first, gradient(given.interior))
+    torch.testing.assert_close(second, source(given.interior))
+    assert float(solution(given.boundary).abs().max()) < 1e-12
+    for axis in range(2):
+        for end in (-1.0, 1.0):
+            assert int((given.boundary[:, axis] == end).sum()) == 10
+
+
+def test_errors_of_a_known_difference() -> None:
+    """For u + 0.1·x: the squares of 0.1·x, and of the constant gradient (0.1, 0)."""
+    x = points(1, interior=200).interior
+    shift = torch.tensor([[0.1, 0.0]], dtype=torch.float64)
+    found = errors(solution(x) + 0.1 * x[:, :1], gradient(x) + shift, x)
+    square = 0.01 * float(x[:, 0].square().mean())
+    assert found["mse"] == pytest.approx(square)
+    assert found["l2"] == pytest.approx(math.sqrt(square))
+    assert found["h1"] == pytest.approx(math.sqrt(square + 0.01))
+
+
+def test_the_loss_is_the_papers() -> None:
+    """0.01 · mean (Δu − f)² + mean u², by autograd, for a KAN and for an MLP; the MLP's gradient is right too."""
+    given = points(2, interior=30, boundary=12)
+    network = KAN(KANConfig((2, 3, 1), noise=1.0), dtype=torch.float64)
+    for each, found in (
+        (network, kan.residuals(network, given).square().sum()),
+        (perceptron := mlp.mlp_of(200, 0), mlp.loss(perceptron, given)),
+    ):
+        first, second = _laplacian(each, given.interior)
+        expected = 0.01 * (second - given.source).square().mean() + each(given.boundary).square().mean()
+        torch.testing.assert_close(found, expected)
+        if each is perceptron:
+            values, gradients, _ = mlp.derivatives(perceptron, given.interior)
+            torch.testing.assert_close(values, perceptron(given.interior))
+            torch.testing.assert_close(gradients, first)
+
+
+def test_the_jacobian_of_the_residuals_is_that_of_autograd() -> None:
+    """By all parameters, interior and boundary."""
+    given = points(3, interior=20, boundary=8)
+    network = KAN(KANConfig((2, 2, 1), noise=1.0), dtype=torch.float64)
+    parameters = {name: value.detach() for name, value in network.named_parameters()}
+
+    def residuals(place: dict[str, Tensor]) -> Tensor:
+        def answer(row: Tensor) -> Tensor:
+            result: Tensor = functional_call(network, place, (row[None],))[0, 0]
+            return result
+
+        laplacians = vmap(jacrev(jacrev(answer)))(given.interior).diagonal(dim1=1, dim2=2).sum(dim=1, keepdim=True)
+        return given.residuals(laplacians, functional_call(network, place, (given.boundary,)))
+
+    expected = torch.cat([part.flatten(1) for part in jacrev(residuals)(parameters).values()], dim=1)
+    found_residuals, found = kan.residual_jacobian(network, given)
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(found_residuals, residuals(parameters).detach())
+
+
+@pytest.mark.parametrize("parameters", [420, 42_000])
+def test_an_mlp_of_a_given_size(parameters: int) -> None:
+    """Four linear layers, within 5 % of the wanted parameters."""
+    network = mlp.mlp_of(parameters, 0)
+    assert sum(isinstance(part, nn.Linear) for part in network) == 4
+    assert sum(each.numel() for each in network.parameters()) == pytest.approx(parameters, rel=0.05)
+
+
+def test_a_kan_solves_the_equation_in_seconds() -> None:
+    """A few steps on few points: 1e-2 of the solution, whose mean square is 0.2."""
+    with torch_threads(1):
+        stages = kan.solve(points(0, interior=600, boundary=100), 0, (4, 8), 15)
+    assert [stage.grid_size for stage in stages] == [4, 8]
+    assert stages[-1].numbers()["mse"] < 2e-3
+    assert stages[-1].numbers()["mse"] < stages[0].numbers()["mse"]
