@@ -3,5 +3,6 @@
 from collections.abc import Mapping
 
 from benchmarks.paper.experiment import Experiment
+from benchmarks.paper.experiments import language
 
-EXPERIMENTS: Mapping[str, Experiment] = {}
+EXPERIMENTS: Mapping[str, Experiment] = {each.name: each for each in (language.EXPERIMENT,)}
