@@ -12,3 +12,6 @@ from benchmarks.paper.experiments import continual, noise, outside, poisson, rec
 EXPERIMENTS: Mapping[str, Experiment] = {
     each.EXPERIMENT.name: each.EXPERIMENT for each in (poisson, continual, staircase, recovery, noise, outside)
 }
+from benchmarks.paper.experiments import language
+
+EXPERIMENTS: Mapping[str, Experiment] = {each.name: each for each in (language.EXPERIMENT,)}
