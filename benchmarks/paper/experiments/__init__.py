@@ -1,17 +1,22 @@
-"""The experiments by name. Each module has one, `EXPERIMENT`."""
+"""The experiments by name, in the order of the page. Each module has one, `EXPERIMENT`."""
 
 from collections.abc import Mapping
 
 from benchmarks.paper.experiment import Experiment
-from benchmarks.paper.experiments import feynman, special, toy
+from benchmarks.paper.experiments import (
+    continual,
+    feynman,
+    language,
+    noise,
+    outside,
+    poisson,
+    recovery,
+    special,
+    staircase,
+    toy,
+)
 
 EXPERIMENTS: Mapping[str, Experiment] = {
-    module.EXPERIMENT.name: module.EXPERIMENT for module in (toy, special, feynman)
-from benchmarks.paper.experiments import continual, noise, outside, poisson, recovery, staircase
-
-EXPERIMENTS: Mapping[str, Experiment] = {
-    each.EXPERIMENT.name: each.EXPERIMENT for each in (poisson, continual, staircase, recovery, noise, outside)
+    module.EXPERIMENT.name: module.EXPERIMENT
+    for module in (staircase, toy, special, feynman, poisson, continual, recovery, noise, outside, language)
 }
-from benchmarks.paper.experiments import language
-
-EXPERIMENTS: Mapping[str, Experiment] = {each.name: each for each in (language.EXPERIMENT,)}
