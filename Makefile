@@ -63,6 +63,7 @@ check: .venv/.installed-dev  ## Format, lint, types, import contracts, generated
 	$(BIN)/python deploy/kubernetes/helm/schema.py --check
 	$(BIN)/python deploy/grafana/dashboards.py --check
 	$(BIN)/python docs/generate/drawings/diagrams.py --check
+	$(BIN)/python -m benchmarks.paper --check
 
 format: .venv/.installed-dev  ## Format and fix what can be fixed
 	$(BIN)/ruff check --fix .

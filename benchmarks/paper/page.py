@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.paper.experiments import EXPERIMENTS
-from benchmarks.paper.outcomes import MEASURED, Outcomes
+from benchmarks.paper.outcomes import MEASURED, Outcomes, missing
 
 _DOCS = Path(__file__).parents[2] / "docs"
 PAGE, PICTURES = _DOCS / "is-it-true.md", _DOCS / "pictures" / "paper"
@@ -43,7 +43,9 @@ def page_text(pictures: Path) -> str:
             continue
         seconds = sum(outcome.cpu_seconds for outcome in found)
         first += [f"- **{experiment.title}.** {summary}" for summary in [experiment.summary(found)] if summary]
-        taken = f"- {len(found)} runs, {seconds / 60:.0f} minutes of processor time\n"
+        planned, left = experiment.plan(False), len(list(missing(experiment.plan(False), found)))
+        done = f"{len(planned) - left} of {len(planned)} planned runs so far" if left else f"{len(planned)} runs"
+        taken = f"- {done}, {seconds / 60:.0f} minutes of processor time\n"
         parts.append(f"## {experiment.title}\n\n{experiment.claim}\n\n{shown}\n{outcomes.where()}\n{taken}")
     opening = "## Where a KAN wins, and where it loses\n\n" + "\n".join(first) + "\n\n" if first else ""
     return _HEAD + opening + "\n".join([*parts, _NOT_HERE])
