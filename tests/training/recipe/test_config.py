@@ -103,7 +103,11 @@ def test_paths_count_from_the_recipe(tmp_path: Path) -> None:
         (TABLE + "[adapt]\nmargins = 0.1", '[adapt] unknown key "margins"; did you mean margin?'),
         (TABLE.replace("[data]", 'continue_from = "models/x/3"\n[data]', 1) + "[adapt]", "[adapt]: not with [model]"),
         (TABLE + "[network]\ndegree = 6", "[network] degree = 6: wanted at most 5"),
-        (TABLE + "[network]\nhidden = [0]", "[network] hidden, entry 1 = 0: wanted at least 1"),
+        (TABLE + "[network]\nhidden = [0]", "[network] hidden: got a level of 0 nodes; wanted a number of 1 or more"),
+        (TABLE + "[network]\nhidden = [[1, -1]]", "[network] hidden: got a level of [1, -1] nodes; wanted"),
+        (TABLE + "[network]\nhidden = [[1, 2, 3]]", "[network] hidden: got a level of [1, 2, 3] nodes; wanted"),
+        (TABLE + "[network]\nhidden = 3", "[network] hidden: got 3; wanted a list of numbers of nodes, e.g. [16, 8]"),
+        (TABLE + "[network]\narity = 9", "[network] arity = 9: wanted at most 8"),
         (TABLE + '[network]\ninitialization = "he"', '[network] initialization = "he": wanted "paper", "power-law" or'),
         (TABLE + "[split]\ntest = 1.0", "[split] test = 1.0: wanted less than 1"),
         (
@@ -204,7 +208,11 @@ def test_a_mistake_is_named_with_its_section_and_key(text: str, wanted: str) -> 
     ("key", "wanted"),
     [
         ("hiden = [3]", 'entry 1: unknown key "hiden"; did you mean hidden?'),
-        ("hidden = [0]", "entry 1: hidden = 0: wanted at least 1"),
+        (
+            "hidden = [0]",
+            "entry 1: hidden: got a level of 0 nodes; wanted a number of 1 or more, or [nodes that add, nodes that "
+            "multiply], e.g. [4, 2]",
+        ),
         ("grids = [3, 2]", "entry 1: grids = [3, 2]: wanted ascending grid sizes, e.g. [3, 5, 10]"),
     ],
 )
