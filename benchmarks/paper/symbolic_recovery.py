@@ -99,7 +99,7 @@ def recover(problem: Problem, quick: bool = False) -> Recovery:
     with torch.no_grad():
         max_error = float((kan(test) - truth).abs().max() / (truth.max() - truth.min()))
     seconds = time.process_time() - start
-    text = formula(kan, names=("x", "y"), digits=6, near=NEAR, simplify=True).text[0]
+    text = formula(kan, names=("x", "y"), digits=6, splines="keep", near=NEAR, simplify=True).text[0]
     return Recovery(problem.name, kan, text, _error(splines, test, truth), max_error, seconds)
 
 

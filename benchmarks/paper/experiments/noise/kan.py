@@ -15,6 +15,7 @@ from torch import Tensor
 from benchmarks.paper.experiments.noise.laws import ROWS, Values
 from kan_model import FUNCTIONS, KAN, KANConfig, adapt_grid, auto_symbolic, fit_constants, prune
 from kan_model.formula.expression import formula
+from kan_model.formula.short import round_numbers, shorten
 from kan_model.network.network import Level
 from training.data.samples import Samples
 from training.errors import TrainingError
@@ -101,17 +102,22 @@ def find_formula(rows: Values, values: Values, names: Sequence[str], seed: int, 
 
 
 def _splines(shape: tuple[Level, ...], train: Samples, validation: Samples, seed: int) -> KAN:
-    """The best network of a shape from a few starts, trained, pruned and trained again."""
+    """The best network of a shape from a few starts, without the edges that the validation rows do not miss."""
     low, high = train.x.amin(dim=0), train.x.amax(dim=0)
     domain = tuple((float(a), float(b)) for a, b in zip(low, high, strict=True))
     config = KANConfig(shape, grid_size=_GRID_SIZE, domain=domain)
     starts = [KAN(config, seed=_STARTS * seed + n, dtype=torch.float64) for n in range(_STARTS)]
     best = min((_fitted(kan, train, validation) for kan in starts), key=lambda kan: _error(kan, validation))
-    try:
-        smaller = _fitted(prune(best, train.x, keep_inputs=True).kan, train, validation)
-    except ValueError:  # It answers the same to all rows.
-        return best
-    return smaller if _error(smaller, validation) <= _SLACK * _error(best, validation) else best
+    allowed = _SLACK * max(_EXACT, _error(best, validation))
+    while (edges := sum(int(layer.active_edges.sum()) for layer in best.layers)) > 1:
+        try:
+            smaller = _fitted(prune(best, train.x, edges=edges - 1, keep_inputs=True).kan, train, validation)
+        except ValueError:  # No path from an input to the output would be left.
+            break
+        if _error(smaller, validation) > allowed:
+            break
+        best = smaller
+    return best
 
 
 def _formula_of(
@@ -152,7 +158,7 @@ def _found(kan: KAN, validation: Samples, names: Sequence[str], shape: str, scal
     expression = formula(kan, names=names).expressions[0]
     symbols = {symbol: sympy.Symbol(symbol.name, real=True) for symbol in expression.free_symbols}
     whole = scale * expression.xreplace(symbols)
-    text = formula(kan, names=names, digits=3, near=1e-3).text[0]
+    text = str(round_numbers(shorten(whole, simplify=True), 3))
     edges = [name for layer in kan.layers for name in layer.symbolic_functions]
     complexity = sum(FUNCTIONS[name].complexity for name in edges) + len(edges)
     return Found(whole, text, shape, _error(kan, validation), complexity)

@@ -46,7 +46,7 @@ def measure(run: Run, quick: bool) -> Mapping[str, Number]:
 def show(outcomes: Sequence[Outcome], _pictures: Path) -> str | None:
     """The table of errors."""
     found = by_contender(outcomes, _CASE)
-    if not found.keys() >= {_KAN, *_MLPS}:
+    if _KAN not in found:
         return None
     head = ["", "parameters", "MSE of u", "L2 of u", "H1 of u", "CPU s"]
     rows = []
@@ -54,7 +54,7 @@ def show(outcomes: Sequence[Outcome], _pictures: Path) -> str | None:
         if all(len(numbers(one, "mse")) > place for one in found[_KAN]):
             each = {name: [numbers(one, name)[place] for one in found[_KAN]] for name in _SHOWN}
             rows.append([f"{_KAN}, G = {grid_size}", *_cells(each)])
-    for name in _MLPS:
+    for name in (name for name in _MLPS if name in found):
         each = {key: [number(one, key) for one in found[name]] for key in _SHOWN[:-1]}
         rows.append([name, *_cells(each | {"cpu_seconds": [one.cpu_seconds for one in found[name]]})])
     paper = "(P): 1e-7 MSE by a KAN of width 10 with about 100 parameters, 1e-5 by an MLP of 1e4."
