@@ -22,9 +22,13 @@ _SETTING = """The text is `pydoc_data.topics`, the help that ships with Python: 
 each paragraph once. A tenth is the test text, in pieces of 4,000 characters. The model predicts the next of 103
 characters from at most 64, and a window of the test text starts without context. The model has two blocks: causal
 attention (four heads), then an MLP d → 4d → d with SiLU or a KAN d → h → d (cubic, 3 intervals on [-3, 3]). h is chosen
-for equal parameters. Both are trained by AdamW on the same windows, 2,000 steps of 512 characters, in float32. *MLP,
-equal time* makes as many more steps as its steps are faster. The learning rate of each mixer was chosen on the
-validation text.
+for equal parameters. Both are trained by AdamW on the same windows, 2,000 steps of 512 characters, in float32. They
+read the training text 3.4 times, and no loss has reached its floor. *MLP, equal time* makes as many more steps as its
+steps are faster.
+
+Little was tuned, on the validation text after 600 steps at width 32: for each mixer the better learning rate of 0.006
+and 0.012, and one start of the characters' vectors for both. They start with σ = 0.1: the best losses were KAN 2.50 and
+MLP 2.41 nats. With σ = 1 they were 2.47 and 2.46, the MLP's at 0.006 only.
 """
 
 
@@ -76,8 +80,8 @@ def summary(outcomes: Sequence[Outcome]) -> str:
 EXPERIMENT = Experiment(
     name="language",
     title="A language model with KANs",
-    claim="The paper has no transformer; that its networks can take the place of MLPs is its title's claim. Here they "
-    "take the place of a transformer's MLPs.",
+    claim="The paper's abstract offers KANs as alternatives to MLPs, and none of its experiments is a language model. "
+    "Here KANs take the place of a transformer's MLPs.",
     revision=1,
     plan=plan,
     measure=measure,

@@ -31,7 +31,7 @@ def draw(sizes: Sizes, contenders: Sequence[str], folder: Path) -> None:
         for contender, colour in zip(contenders, _COLOURS, strict=True):
             first = size[contender][0]
             axes.plot(*_way(first), line, color=colour, label=f"{contender}, {first.run.case}")
-    axes.set(xscale="log", xlabel="CPU seconds of training, seed 0", ylabel="validation loss, nats a character")
+    axes.set(xlabel="CPU seconds of training, seed 0", ylabel="validation loss, nats a character")
     axes.legend(fontsize="x-small")
     figure.savefig(folder / BY_SECONDS)
 
