@@ -31,7 +31,7 @@ def _plan(quick: bool) -> Sequence[Run]:
 
 def _measure(run: Run, quick: bool) -> Mapping[str, Number]:
     equation = _BY_NAME[run.case]
-    rows = (300, 200) if quick else (2000, 1000)
+    rows = (300, 200) if quick else (3000, 1000)
     points = points_of(equation.target, run.seed, *rows)
     widths = (equation.width, (points.inputs, 5, 1), (points.inputs, (2, 1), (1, 1), 1))
     plans = {
@@ -52,7 +52,7 @@ def _show(outcomes: Sequence[Outcome], _pictures: Path) -> str | None:
     rows = [head, *(_row(equation, some) for equation, some in found)]
     ranges = [["equation", "ranges"], *([each.target.name, _ranges(each)] for each, _ in found)]
     return (
-        "2000 training points, 1000 that choose start, grid, shape and network, 1000 test points. Grids of 3 to 50 "
+        "3000 training points, 1000 that choose start, grid, shape and network, 1000 test points. Grids of 3 to 50 "
         "intervals. Shapes are ours, from the formula; the one with products is [n,(2,1),(1,1),1]: two levels of sums "
         'and a product. "(P)" is the lowest of the paper\'s three KANs. The MLPs are beside the best KAN by '
         "validation.\n\n"

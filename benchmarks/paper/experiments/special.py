@@ -30,7 +30,7 @@ def _plan(quick: bool) -> Sequence[Run]:
 
 def _measure(run: Run, quick: bool) -> Mapping[str, Number]:
     special = _BY_NAME[run.case]
-    rows = (300, 200) if quick else (2000, 1000)
+    rows = (300, 200) if quick else (3000, 1000)
     points = points_of(special.target, run.seed, *rows)
     plan = KANPlan(special.width, (3, 5), 5, 3, 3) if quick else KANPlan(special.width)
     return measure_beside(points, {"kan": plan}, run.seed, 4 if quick else 30)
@@ -46,7 +46,7 @@ def _show(outcomes: Sequence[Outcome], _pictures: Path) -> str | None:
     ]  # fmt: skip
     rows = [head, *(_row(special, some) for special, some in found)]
     return (
-        "2000 training points, 1000 that choose start, grid and network, 1000 test points. Grids of 3 to 50 intervals. "
+        "3000 training points, 1000 that choose start, grid and network, 1000 test points. Grids of 3 to 50 intervals. "
         "The paper prints no ranges; these are ours, so its numbers are of other functions in this sense.\n\n"
         f"{render(rows)}\n{_summary(outcomes)}\n"
     )

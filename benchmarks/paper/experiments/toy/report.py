@@ -31,7 +31,8 @@ def show(outcomes: Sequence[Outcome], pictures: Path) -> str | None:
         "3000 training points (6000 for 100 inputs, 5000 for four), 1000 that choose, 1000 test points. The error is "
         "that of the grid or width with the lowest validation error. The exponent is fitted to the medians over the "
         "seeds, from the first error below a tenth of the standard deviation to the last grid that lowers the error "
-        "faster than 1/N. A better point of an MLP is one (of three widths) that no KAN of at most its parameters is "
+        "faster than 1/N. N is (G + 4) for each edge, so on coarse grids it grows slower than G and the exponent may "
+        "pass 4. A better point of an MLP is one (of three widths) that no KAN of at most its parameters is "
         "below.\n\n"
         f"{render(rows)}\n" + "\n\n".join(links) + f"\n\n{summary(outcomes)}\n"
     )
