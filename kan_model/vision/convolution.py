@@ -44,14 +44,14 @@ class ConvolutionLayer(nn.Module):
         _, height, width = geometry.shape_after((x.shape[1], x.shape[2], x.shape[3]))
         sums = self.edges(self.pixel_rows(x))
         padded = tuple(size + 2 * geometry.padding for size in x.shape[2:])
-        by_tap = sums.view(len(x), *padded, geometry.taps, geometry.channels)
+        by_tap = sums.view(x.shape[0], *padded, geometry.taps, geometry.channels)
         rows, columns = geometry.sizes(*x.shape[2:])
         total = _at_tap(by_tap, geometry, 0, rows, columns)
         for tap in range(1, geometry.taps):
             total = total + _at_tap(by_tap, geometry, tap, rows, columns)
         if geometry.pool != "none":
             size = geometry.pool_size
-            squares = total.view(len(x), height, size, width, size, geometry.channels)
+            squares = total.view(x.shape[0], height, size, width, size, geometry.channels)
             total = squares.mean(dim=(2, 4)) if geometry.pool == "average" else squares.amax(dim=(2, 4))
         return total.permute(0, 3, 1, 2)
 
