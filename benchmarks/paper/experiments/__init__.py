@@ -3,5 +3,6 @@
 from collections.abc import Mapping
 
 from benchmarks.paper.experiment import Experiment
+from benchmarks.paper.experiments import vision
 
-EXPERIMENTS: Mapping[str, Experiment] = {}
+EXPERIMENTS: Mapping[str, Experiment] = {"vision": vision.EXPERIMENT}
