@@ -22,6 +22,8 @@ from kan_model.network.transform import Affine, Exponential, InputTransform, Out
 # Version 2 adds symbolic edges, version 3 biases, version 4 gap inputs and an exp of the outputs, version 5 nodes that
 # multiply. A network without these is written as 1, for older libraries.
 FORMAT_VERSIONS = (1, 2, 3, 4, 5)
+# The header of a network on images has this in place of "kan"; kan_model.vision.checkpoint reads it.
+IMAGE_KEY = "image_kan"
 
 
 def to_bytes(kan: KAN, inputs: InputTransform | None = None, outputs: OutputTransform | None = None) -> bytes:
@@ -120,10 +122,21 @@ def _vectors(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, NDArray
     return {name.removeprefix(prefix): each.numpy() for name, each in tensors.items() if name.startswith(prefix)}
 
 
+def header(content: bytes) -> dict[str, Any]:
+    """Our part of the header. A safetensors file is the header's length (8 bytes), the header as JSON, the tensors.
+
+    Raises:
+        KeyError, TypeError, ValueError: the content is no such file, or has no such part.
+    """
+    found: dict[str, Any] = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+    return found
+
+
 def _description(content: bytes) -> dict[str, Any]:
-    """Our part of the header. A safetensors file is the header's length (8 bytes), the header as JSON, the tensors."""
-    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    description: dict[str, Any] = json.loads(header["__metadata__"]["kan"])
+    found = header(content)
+    if IMAGE_KEY in found:
+        raise ValueError("a network on images; wanted a flat network, or kan_model.vision.checkpoint to read it")
+    description: dict[str, Any] = json.loads(found["kan"])
     if description["format_version"] not in FORMAT_VERSIONS:
         known = ", ".join(map(str, FORMAT_VERSIONS))
         raise ValueError(f"format version {description['format_version']}; this library reads {known}")

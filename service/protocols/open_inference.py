@@ -156,7 +156,7 @@ async def _model_metadata(registry: Registry, call: RequestContext, request: byt
     with await registry.lease_or_wait(message.name, read_version(message.version), call.deadline) as model:
         call.model, call.version = model.name, str(model.version)
         response = pb.ModelMetadataResponse(name=model.name, platform=PLATFORM)
-        for tensors, specs in ((response.inputs, model.manifest.inputs), (response.outputs, model.tensors.outputs)):
+        for tensors, specs in ((response.inputs, model.tensors.inputs), (response.outputs, model.tensors.outputs)):
             for spec in specs:
                 tensors.add(name=spec.name, datatype=spec.datatype, shape=spec.shape)
     response.versions.extend(map(str, list_ready_versions(registry, message.name)))

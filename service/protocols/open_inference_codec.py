@@ -55,10 +55,7 @@ def decode_infer(request: ModelInferRequest, model: LiveModel, max_request_rows:
     if datatype is None:
         raise InvalidRequest(f"{where} has datatype {tensor.datatype!r}; wanted FP32 (or one of {_others()})")
     dtype, field = datatype
-    shape = tensor.shape
-    if len(shape) != 2:
-        raise InvalidRequest(f"{where} has shape {list(shape[:8])}; wanted [rows, {model.features}]")
-    rows, columns = shape
+    rows, columns = _matrix(where, tensor.shape, model)
     check_shape(where, rows, columns, model, max_request_rows)
     raws = request.raw_input_contents
     if raws:
@@ -180,6 +177,17 @@ def _only_input(request: ModelInferRequest, model: LiveModel) -> ModelInferReque
     if len(inputs) != 1 or inputs[0].name != wanted:
         raise InvalidRequest(f"inputs are {[one.name for one in inputs[:8]]}; wanted one tensor, {wanted!r}")
     return inputs[0]
+
+
+def _matrix(where: str, shape: Sequence[int], model: LiveModel) -> tuple[int, int]:
+    """Rows and columns of a tensor. An image is the same numbers in the same order as its row of features."""
+    image = model.tensors.image_shape
+    if len(shape) == 2:
+        return shape[0], shape[1]
+    if image and len(shape) == 4 and tuple(shape[1:]) == image:
+        return shape[0], model.features
+    wanted = f"[rows, {model.features}]" + (f" or [rows, {', '.join(map(str, image))}]" if image else "")
+    raise InvalidRequest(f"{where} has shape {list(shape[:8])}; wanted {wanted}")
 
 
 def _refuse_extensions(where: str, parameters: Mapping[str, object]) -> None:

@@ -98,6 +98,7 @@ def check_manifest(manifest: ModelManifest, max_message_bytes: int) -> None:
         raise ModelRefused(
             "manifest", f"manifest.json has {len(manifest.features)} features and an input of {columns} columns"
         )
+    _check_image(manifest)
     _check_features(manifest)
     _check_counts(manifest)
     _check_messages(manifest, max_message_bytes)
@@ -106,6 +107,19 @@ def check_manifest(manifest: ModelManifest, max_message_bytes: int) -> None:
 def row_bytes(manifest: ModelManifest) -> int:
     """Bytes of one row in a message, as a request or as an answer, whichever is more."""
     return 4 * max(len(manifest.features), sum(spec.shape[1] for spec in manifest.outputs))
+
+
+def _check_image(manifest: ModelManifest) -> None:
+    """Check that an image has as many numbers as there are features."""
+    shape = manifest.image_shape
+    if not shape:
+        return
+    if len(shape) != 3 or min(shape) < 1 or math.prod(shape) != len(manifest.features):
+        raise ModelRefused(
+            "manifest",
+            f"manifest.json gives image_shape {list(shape[:8])} and {len(manifest.features)} features, "
+            "wanted channels, height and width whose product is the number of features",
+        )
 
 
 def _check_features(manifest: ModelManifest) -> None:

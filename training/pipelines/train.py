@@ -11,6 +11,7 @@ from training.pipelines.fresh.judged_fit import JudgedFit
 from training.pipelines.fresh.kept_fit import KeptFit, stop_if_asked
 from training.pipelines.fresh.older_run import check_older_split
 from training.pipelines.fresh.refit import fit_again
+from training.pipelines.images import train_images
 from training.pipelines.interruption import Interruption, catch_interruption
 from training.pipelines.release import export_graphs, judge_on_test, make_report, publish_version
 from training.pipelines.run import Run
@@ -40,7 +41,9 @@ def train(run: Run, watcher: Watcher) -> Published:
         TrainingError: anything else that the person at the keyboard can mend; nothing is published then.
     """
     with run.folder.lock():
-        return _train_anew(run, watcher) if run.recipe.model.continue_from is None else continue_version(run, watcher)
+        if run.recipe.model.continue_from is not None:
+            return continue_version(run, watcher)
+        return _train_anew(run, watcher) if run.recipe.image is None else train_images(run, watcher)
 
 
 def _train_anew(run: Run, watcher: Watcher) -> Published:

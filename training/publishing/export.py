@@ -11,14 +11,17 @@ from onnx import helper
 
 from kan_api.v1 import manifest_pb2 as pb
 from kan_model import KAN
-from kan_model.lowering import Lowered, LoweringError, lower
+from kan_model.lowering import Lowered, LoweringError
 from kan_model.lowering.emit.network import edges_name
 from kan_model.lowering.emit.precision import Precision
 from kan_model.network import checkpoint
 from kan_model.network.transform import InputTransform, OutputTransform
 from kan_model.onnx_runtime import VERSION as ONNXRUNTIME_VERSION
+from kan_model.vision import checkpoint as image_checkpoint
+from kan_model.vision.image_kan import ImageKAN
 from training.explaining import NAME as ATTRIBUTION
 from training.explaining import ReferenceRow, VerifiedAttribution, verified_attribution
+from training.publishing.images import lower_either
 from training.publishing.publish import Files
 from training.publishing.verify import Verification, VerificationFailed, verify
 from training.threads import torch_threads
@@ -37,11 +40,15 @@ _SHARES = (1.0, 1 / 2, 1 / 4, 1 / 8)
 
 @dataclass(frozen=True)
 class Trained:
-    """A network with the transforms of its inputs and outputs; None: there is none."""
+    """A network with the transforms of its inputs and outputs; None: there is none.
+
+    Of a network on images ``kan`` is the equal flat network.
+    """
 
     kan: KAN
     inputs: InputTransform | None
     outputs: OutputTransform | None
+    image: ImageKAN | None = None
 
 
 @dataclass(frozen=True)
@@ -128,15 +135,8 @@ def _export_within(
 ) -> Exported:
     """Lower with the tolerance ``wanted``, then verify with the plan's tolerance."""
     kan, inputs, outputs = trained.kan, trained.inputs, trained.outputs
-    lowered = lower(
-        kan,
-        inputs=inputs,
-        outputs=outputs,
-        tolerance=wanted,
-        tune_for=plan.tune_for,
-        precision=plan.precision,
-        training_rows=training_rows,
-        scale=scale,
+    lowered = lower_either(
+        trained.image, kan, inputs, outputs, wanted, plan.tune_for, plan.precision, training_rows, scale
     )
     verification = verify(
         lowered.model,
@@ -191,6 +191,8 @@ def files(exported: Exported, manifest: pb.ModelManifest, others: Mapping[str, b
 
 def network_bytes(trained: Trained) -> bytes:
     """The content of network.safetensors."""
+    if trained.image is not None:
+        return image_checkpoint.to_bytes(trained.image, trained.inputs, trained.outputs)
     return checkpoint.to_bytes(trained.kan, trained.inputs, trained.outputs)
 
 

@@ -11,6 +11,7 @@ from kan_api.v1 import manifest_pb2 as pb
 from kan_model import parameter_count
 from kan_model.network.transform import count_features
 from kan_model.onnx_runtime import Session, open_session
+from kan_model.vision.image_kan import image_parameter_count
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers, gap_input_name
 from training.data.preparation import feature_ranges
@@ -88,7 +89,7 @@ def build_manifest(
 
 def of_network(exported: Exported, precision_loss: Mapping[str, float]) -> pb.ModelManifest:
     """The part of the manifest that depends on network and graphs only: tensors, shape, lowering."""
-    kan, graph = exported.trained.kan, exported.lowered.model.graph
+    kan, image, graph = exported.trained.kan, exported.trained.image, exported.lowered.model.graph
     first = kan.layers[0]
     features = count_features(kan.width[0], exported.trained.inputs)
     return pb.ModelManifest(
@@ -101,8 +102,9 @@ def of_network(exported: Exported, precision_loss: Mapping[str, float]) -> pb.Mo
             grid_size=first.grid_size,
             degree=first.degree,
             outside=first.outside,
-            parameters=parameter_count(kan),
+            parameters=parameter_count(kan) if image is None else image_parameter_count(image),
         ),
+        image_shape=() if image is None else image.shape,
         lowering=describe(exported, precision_loss),
         explanation=explanation(kan),
         preferred_rows=exported.lowered.preferred_rows,

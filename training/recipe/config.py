@@ -19,6 +19,8 @@ from training.recipe.fit_sections import (
     SparsifySection,
     SymbolicSection,
 )
+from training.recipe.image_sections import ImageSection
+from training.recipe.images import check_images
 from training.recipe.mistakes import explain
 from training.recipe.sections import (
     DataSection,
@@ -36,6 +38,7 @@ from training.recipe.toml_mistakes import explain_syntax
 # Sections that a recipe with [model] continue_from must not have: the published version fixes them.
 _FRESH_ONLY = frozenset(
     {
+        "image",
         "network",
         "inputs",
         "adapt",
@@ -59,6 +62,7 @@ class _Document(Section):
     task: TaskSection
     split: SplitSection = SplitSection()
     inputs: InputsSection = InputsSection()
+    image: ImageSection | None = None
     network: NetworkSection = NetworkSection()
     fit: FitSection = Field(default_factory=lambda: FitSection(batch_rows=64))
     adapt: AdaptSection | None = None
@@ -105,6 +109,8 @@ class _Document(Section):
                 f'[task] objective = "{self.task.objective}": not with [fit] optimizer = "levenberg-marquardt", which '
                 "takes squared error only; wanted adam or lbfgs"
             )
+        if self.image is not None or self.network.convolutions:
+            check_images(self, self.network, self.fit, self.data, self.lowering, self.image)
         self._check_continuation()
         return self
 

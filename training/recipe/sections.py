@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from kan_api.dates import FORMATS, ISO, is_iso
 from training.errors import quoted
 from training.recipe import MAX_ROWS
+from training.recipe.image_sections import ConvolutionSection
 from training.recipe.levels import Levels
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
@@ -215,9 +216,11 @@ class NetworkSection(Section):
     """[network]: the shape of the network between inputs and outputs.
 
     A level of `hidden` is a number of nodes, or [nodes that add, nodes that multiply]; these have `arity` factors each.
+    With `convolutions`, which [image] needs, the levels follow behind them.
     """
 
     hidden: Levels = (32,)
+    convolutions: Annotated[tuple[ConvolutionSection, ...], Field(strict=False, max_length=16)] = ()
     arity: int = Field(default=2, ge=2, le=8)
     degree: int = Field(default=3, ge=1, le=5)
     outside: Literal["clamp", "decay"] = "clamp"

@@ -14,9 +14,10 @@ from benchmarks.paper.experiments import (
     special,
     staircase,
     toy,
+    vision,
 )
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     module.EXPERIMENT.name: module.EXPERIMENT
-    for module in (staircase, toy, special, feynman, poisson, continual, recovery, noise, outside, language)
+    for module in (staircase, toy, special, feynman, poisson, continual, recovery, noise, outside, vision, language)
 }

@@ -25,7 +25,7 @@ def time_parts(
         Options within the error bound first, the fastest of them first. Those in parts and the three fastest others are
         timed side by side.
     """
-    options, counts = list(layers[index]), part_counts(search.kan.layers[index])
+    options, counts = list(layers[index]), part_counts(search.layers[index])
     fastest = [option.strategy for option in options if option.is_within][:_FASTEST]
     strategies = [InBlocks(strategy, count) for strategy in fastest for count in counts]
     if not strategies:

@@ -44,6 +44,7 @@ class Search:
         reference: Reference,
     ) -> None:
         self.kan, self.precision, self.reference = kan, precision, reference
+        self.layers: Sequence[KANLayer] = kan.layers
         self._inputs, self._outputs = inputs, outputs
         self._found: dict[tuple[str, ...], Comparison] = {}
 
@@ -124,7 +125,7 @@ def _describe_failure(search: Search, best: Sequence[Option], tolerance: float) 
         Reference(KAN.of_layers([layer]), rows_per_region=SCREENING_ROWS)
         .compare(predicting_model(KAN.of_layers([layer]), None, None, [option.strategy], search.precision))
         .max_relative_error
-        for layer, option in zip(search.kan.layers, best, strict=True)
+        for layer, option in zip(search.layers, best, strict=True)
     ]
     index = int(np.argmax(alone))
     search.error([option.strategy for option in best])
@@ -137,7 +138,7 @@ def _describe_failure(search: Search, best: Sequence[Option], tolerance: float) 
 
 def time_options(search: Search, index: int, options: Sequence[Option], tune_for: Sequence[int]) -> list[Option]:
     """Time the options that are within the error bound; these come first, the fastest first."""
-    alone = KAN.of_layers([search.kan.layers[index]])
+    alone = KAN.of_layers([search.layers[index]])
     good = [option for option in options if option.is_within]
     models = [predicting_model(alone, None, None, [option.strategy], search.precision) for option in good]
     rows = search.reference.hidden_rows(index, LARGEST_BLOCK)

@@ -33,6 +33,8 @@ class Tensors:
         names: Names of all outputs that a request may name; those of the graph are first. Contributions and ground are
             among them if the version has them.
         outputs: Those of the graph and the labels, with types and shapes, as the metadata lists them.
+        inputs: The input, as the metadata lists it: of a model of images [rows, channels, height, width].
+        image_shape: Channels, height and width; empty for a model of no images.
     """
 
     input_name: str
@@ -43,6 +45,8 @@ class Tensors:
     ground_name: str
     names: tuple[str, ...]
     outputs: tuple[TensorSpec, ...]
+    inputs: tuple[TensorSpec, ...]
+    image_shape: tuple[int, ...]
     _words: tuple[bytes, ...]
 
     @classmethod
@@ -81,6 +85,8 @@ class Tensors:
             extra[_UNKNOWN_GROUND],
             tuple(names),
             tuple(outputs),
+            _inputs(manifest),
+            tuple(manifest.image_shape),
             words,
         )
 
@@ -95,3 +101,9 @@ class Tensors:
         """
         best = np.where(np.isnan(probabilities).any(axis=1), -1, probabilities.argmax(axis=1))
         return [self._words[place] for place in best.tolist()]
+
+
+def _inputs(manifest: ModelManifest) -> tuple[TensorSpec, ...]:
+    spec = manifest.inputs[0]
+    shape = [-1, *manifest.image_shape] if manifest.image_shape else spec.shape
+    return (TensorSpec(name=spec.name, datatype=spec.datatype, shape=shape),)

@@ -1,0 +1,206 @@
+"""From a table of images to a version that answers over gRPC."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import onnx
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from kan_api.v1 import prediction_pb2 as pb
+from kan_model.onnx_runtime import run as run_model
+from kan_model.vision import checkpoint
+from kan_model.vision.image_kan import ImageKAN
+from open_inference import grpc_predict_v2_pb2 as oip
+from tests.kit.callers.calls import matrix
+from tests.kit.server.kan_serve import FRONTENDS, KanServe, serving
+from training.errors import RecipeError, TrainingError
+from training.pipelines.run import Run
+from training.pipelines.run_folder import RunFolder
+from training.pipelines.train import train
+from training.pipelines.tune import tune
+from training.pipelines.watcher import Watcher
+from training.publishing.publish import Published
+from training.recipe.config import parse_recipe
+
+Rows = NDArray[Any]
+COLUMNS = [f"p{index}" for index in range(12)]
+RECIPE = f"""
+[model]
+name = "bars"
+[data]
+path = "bars.csv"
+target = "kind"
+columns = {COLUMNS}
+[task]
+kind = "classification"
+[image]
+height = 3
+width = 4
+[network]
+hidden = []
+[[network.convolutions]]
+channels = 2
+[[network.convolutions]]
+channels = 2
+stride = 2
+groups = 2
+[fit]
+grids = [2, 4]
+steps = 12
+learning_rate = 0.05
+[lowering]
+tune_for = [1]
+"""
+
+
+def _write_bars(folder: Path) -> None:
+    """Images of 3 × 4 pixels, a column or a row of which is bright."""
+    draws = np.random.default_rng(0)
+    lines = [",".join([*COLUMNS, "kind"])]
+    for number in range(120):
+        image = draws.uniform(0, 60, (3, 4))
+        if number % 2:
+            image[:, draws.integers(4)] += 180
+        else:
+            image[draws.integers(3)] += 180
+        lines.append(",".join([*(f"{each:.1f}" for each in image.ravel()), "column" if number % 2 else "row"]))
+    (folder / "bars.csv").write_text("\n".join(lines) + "\n")
+
+
+def _run(folder: Path, text: str = RECIPE, **options: bool) -> Run:
+    recipe = parse_recipe(text, folder=folder, name="bars.toml")
+    return Run(recipe, folder / "models", RunFolder(folder / "run"), **options)
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    """A version of the recipe."""
+    folder = tmp_path_factory.mktemp("bars")
+    _write_bars(folder)
+    return train(_run(folder), Watcher())
+
+
+@pytest.fixture(scope="module", params=FRONTENDS)
+def server(
+    request: pytest.FixtureRequest, published: Published, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[KanServe]:
+    """It, served by each front end."""
+    log = tmp_path_factory.mktemp("served") / "log"
+    with serving(published.folder.parent.parent, "--frontend", str(request.param), log=log) as started:
+        yield started
+
+
+def _ask(channel: grpc.Channel, method: str, request: Any) -> bytes:
+    call: Any = channel.unary_unary(method)
+    answer: bytes = call(request.SerializeToString(), timeout=60)
+    return answer
+
+
+def _rows() -> Rows:
+    return np.random.default_rng(1).uniform(0, 240, (6, 12)).astype(np.float32)
+
+
+def _wanted(published: Published, rows: Rows) -> Rows:
+    content = (published.folder / "network.safetensors").read_bytes()
+    image = checkpoint.from_bytes(content)
+    assert isinstance(image, ImageKAN)
+    inputs, outputs = checkpoint.transforms(content)
+    assert inputs is not None
+    assert outputs is not None
+    with torch.no_grad():
+        answers: Rows = outputs(image.double()(inputs(torch.from_numpy(rows).double()))).numpy()
+    return answers
+
+
+def test_the_version_is_the_network_on_images(published: Published) -> None:
+    """model.onnx is within 1e-5 of the saved network in float64; the manifest tells the image and what was learned."""
+    rows = _rows()
+    found = run_model(onnx.load(published.folder / "model.onnx"), rows)
+    np.testing.assert_allclose(found, _wanted(published, rows), rtol=0, atol=1e-5)
+    manifest = published.manifest
+    assert list(manifest.image_shape) == [1, 3, 4]
+    assert manifest.metrics["test_accuracy"] >= 0.9
+    # Taps · channels · (channels of a group) · (7 coefficients + base), and 2 · 2 · 2 nodes to 2 classes.
+    assert manifest.network.parameters == (9 * 2 + 9 * 2 + 8 * 2) * 8
+    assert {"explain.onnx", "attribution.onnx", "report.html"} <= {file.name for file in manifest.files}
+
+
+def test_pixels_of_a_channel_are_scaled_alike(published: Published) -> None:
+    """0 is the smallest training value, which is the padding too, and 1 the largest."""
+    inputs, _ = checkpoint.transforms((published.folder / "network.safetensors").read_bytes())
+    assert inputs is not None
+    assert len(set(inputs.center.tolist())) == len(set(inputs.scale.tolist())) == 1
+    lows, highs = ([getattr(each, end) for each in published.manifest.features] for end in ("low", "high"))
+    assert inputs.center[0] == pytest.approx(min(lows))
+    assert 1 / inputs.scale[0] == pytest.approx(max(highs) - min(lows))
+
+
+def test_it_is_answered_over_grpc(server: KanServe, published: Published) -> None:
+    """Images and flat rows over the Open Inference Protocol, flat rows by Predict; the metadata lists the image."""
+    rows = _rows()
+    wanted = _wanted(published, rows)
+    with grpc.insecure_channel(server.grpc) as channel:
+        for shape in ((6, 1, 3, 4), (6, 12)):
+            infer = oip.ModelInferRequest(
+                model_name="bars",
+                inputs=[{"name": "features", "datatype": "FP32", "shape": shape}],
+                raw_input_contents=[rows.tobytes()],
+            )
+            raw = _ask(channel, "/inference.GRPCInferenceService/ModelInfer", infer)
+            found = oip.ModelInferResponse.FromString(raw).raw_output_contents[0]
+            np.testing.assert_allclose(np.frombuffer(found, "<f4").reshape(6, 2), wanted, rtol=0, atol=1e-5)
+        request = oip.ModelMetadataRequest(name="bars")
+        listed = _ask(channel, "/inference.GRPCInferenceService/ModelMetadata", request)
+        assert list(oip.ModelMetadataResponse.FromString(listed).inputs[0].shape) == [-1, 1, 3, 4]
+        predict = pb.PredictRequest(model="bars", features=matrix(rows))
+        raw = _ask(channel, "/kan_api.v1.PredictionService/Predict", predict)
+        values = pb.PredictResponse.FromString(raw).outputs[0].values.raw
+        np.testing.assert_allclose(np.frombuffer(values, "<f4").reshape(6, 2), wanted, rtol=0, atol=1e-5)
+
+
+def test_what_a_version_of_images_cannot(published: Published) -> None:
+    """It is not tuned and not trained further; the message says what it is. --resume is refused too."""
+    folder = published.folder.parents[2]
+    with pytest.raises(TrainingError, match="a network on images"):
+        tune(published.folder)
+    text = RECIPE.replace('name = "bars"', f'name = "bars"\ncontinue_from = "{published.folder}"')
+    for section in ("[image]\nheight = 3\nwidth = 4\n", "grids = [2, 4]\n"):
+        text = text.replace(section, "")
+    text = text[: text.index("[network]")] + text[text.index("[fit]") :]
+    with pytest.raises(TrainingError, match="a network on images"):
+        train(_run(folder, text), Watcher())
+    with pytest.raises(TrainingError, match="--resume: not with"):
+        train(_run(folder, resume=True), Watcher())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[image]\nheight = 3\nwidth = 4\n", "", "only with [image]"),
+        ("[[network.convolutions]]\nchannels = 2\n", "", "only with [[network.convolutions]]"),
+        ("[lowering]", "[prune]\n[lowering]", "[prune]: not with [image]"),
+        ("[lowering]", "[symbolic]\n[lowering]", "[symbolic]: not with [image]"),
+        ("[lowering]", "[ensemble]\n[lowering]", "[ensemble]: not with [image]"),
+        ("[lowering]", "[baseline]\n[lowering]", "[baseline]: not with [image]"),
+        ("learning_rate = 0.05", 'optimizer = "levenberg-marquardt"', "levenberg-marquardt"),
+        ("learning_rate = 0.05", "smoothness = 0.1", "smoothness: not with [image]"),
+        ("tune_for = [1]", 'precision = "int8"', "wanted float32"),
+        ("width = 4", "width = 5", "12 columns and [image] 15 pixels"),
+        ("groups = 2", "groups = 3", "number 2: channels is 2 and groups 3"),
+        ("stride = 2", 'pool = "max"', '"max": wanted "none" or "average"'),
+        ("stride = 2", 'pool = "average"', "pool_size is 2 for 3 × 4 pixels"),
+    ],
+)
+def test_recipes_that_do_not_fit(old: str, new: str, message: str, tmp_path: Path) -> None:
+    """What is for flat networks only, and shapes that do not fit, are refused by name before any data is read."""
+    text = RECIPE
+    if old.startswith("[[network"):
+        text = text[: text.index("[[network")] + text[text.index("[fit]") :]
+    with pytest.raises(RecipeError) as error:
+        parse_recipe(text.replace(old, new), folder=tmp_path, name="bars.toml")
+    assert message in str(error.value)
