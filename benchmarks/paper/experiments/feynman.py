@@ -1,6 +1,6 @@
 """Table 2: 27 equations of Feynman's lectures, with and without nodes that multiply.
 
-A full run of three seeds takes about an hour and a half of processor time, by the cells measured so far.
+A full run of three seeds takes about two hours of processor time, by the cells measured so far.
 """
 
 import statistics

@@ -1,6 +1,6 @@
 """Table 1: fifteen special functions of two variables, in the paper's shapes.
 
-A full run of three seeds takes about 40 minutes of processor time, by the cells measured so far.
+A full run of three seeds takes about an hour of processor time, by the cells measured so far.
 """
 
 import statistics
