@@ -13,9 +13,10 @@ _HEAD = """# Is it true?
 
 <!-- Made by `python -m benchmarks.paper --page` from benchmarks/paper/measured; do not edit. -->
 
-The claims of the KAN paper (arXiv 2404.19756), re-run here. Each section has the command that made it. Everything is
-float64 on one thread. Numbers are medians over the seeds, with the smallest and the largest in brackets. Errors are
-root mean squares on test points that no choice has seen. "(P)" marks a number of the paper.
+The claims of the KAN paper (arXiv 2404.19756), re-run here. Each section has the command that made it. Everything runs
+on one thread, in float64 unless a section says float32. Numbers are medians over the seeds, with the smallest and the
+largest in brackets. Errors are root mean squares on test points that no choice has seen. "(P)" marks a number of the
+paper. A section says how many of its planned runs are done.
 
 """
 _NOT_HERE = """## Not run here
