@@ -2,8 +2,8 @@
 
 The paper prints no ranges. Ours: orders and degrees from 0 (of the Legendre functions to 2, as in the paper's own
 names; elsewhere to 1 or 3), parameters of elliptic functions up to 0.9, arguments over a period or the usual part of
-their domain, without the points where a function is infinite. They were chosen before any fit, but for the degrees of the
-Legendre functions: a pilot with degrees up to 3 missed the paper's numbers and was seen.
+their domain, without the points where a function is infinite. They were chosen before any fit, but for the degrees of
+the Legendre functions: a pilot with degrees up to 3 missed the paper's numbers and was seen.
 """
 
 import math
