@@ -43,17 +43,24 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     found = _found(outcomes)
     if not found:
         return ""
-    exponents, lost = [], []
+    exponents: list[str] = []
+    judged: list[str] = []
+    lost: list[str] = []
     for toy, curves in found:
         kans = {name: curves[name] for name in toy.plans if name in curves}
         shown = [f"{kan.exponent:.1f}" for kan in kans.values() if kan.exponent is not None]
         exponents.append(f"{' and '.join(shown) or 'none'} on {toy.target.name}")
-        if any(lost_to(list(kans.values()), _mlps(toy, curves)).values()):
+        mlps = _mlps(toy, curves)
+        judged += [toy.target.name] * bool(mlps)
+        if any(lost_to(list(kans.values()), mlps).values()):
             lost.append(toy.target.name)
+    told = f"Exponents before saturation (theory 4, aim 3.5): {', '.join(exponents)}."
+    if not judged:
+        return f"{told} No MLP is done yet."
     below = f"an MLP has a better point on {', '.join(lost)}" if lost else "no MLP has a better point"
     return (
-        f"Exponents before saturation (theory 4, aim 3.5): {', '.join(exponents)}. At equal parameters {below}; "
-        f"the KAN is below every MLP on {len(found) - len(lost)} of {len(found)} functions."
+        f"{told} At equal parameters {below}; the KAN is below every MLP on {len(judged) - len(lost)} of "
+        f"{len(judged)} functions."
     )
 
 
