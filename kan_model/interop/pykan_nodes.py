@@ -39,6 +39,8 @@ def products_of_layer(network: PykanNetwork, index: int, sums: int) -> Products 
     plain, multiplying = network.width[index + 1]
     arity = network.arity
     given = [arity] * multiplying if isinstance(arity, int) else [*arity, *[()] * (index + 2)][index + 1]
+    if isinstance(given, int):
+        raise InteropError(f"mult_arity is {arity}; wanted one number, or for each level a list of numbers")
     each = [int(number) for number in given][:multiplying]
     if len(each) != multiplying or min(each, default=1) < 1 or plain + sum(each) != sums:
         raise InteropError(
@@ -60,7 +62,10 @@ def scale_and_bias(network: PykanNetwork, index: int, sums: int, products: Produ
     """
     nodes = sums if products is None else products.nodes
     node_scale, node_bias = (take(network.tensors, f"{name}_{index}", (nodes,)) for name in ("node_scale", "node_bias"))
-    scale, bias = (take(network.tensors, f"{name}_{index}", (sums,)) for name in ("subnode_scale", "subnode_bias"))
+    # Copies, because they are changed below, and those of a float64 model are its own.
+    scale, bias = (
+        take(network.tensors, f"{name}_{index}", (sums,)).clone() for name in ("subnode_scale", "subnode_bias")
+    )
     factors = [(place,) for place in range(sums)] if products is None else products.factors
     for node, (first, *others) in enumerate(factors):
         # The first factor takes the node's scale.

@@ -42,7 +42,8 @@ class Products:
         counts = [len(node) for node in self.factors]
         if not counts or min(counts) < 1 or max(counts) > MOST_FACTORS:
             raise ValueError(f"nodes have {counts} factors; wanted 1 to {MOST_FACTORS} for each")
-        if sorted(itertools.chain(*self.factors)) != list(range(sum(counts))):
+        every = list(itertools.chain(*self.factors))
+        if any(type(sum_) is not int for sum_ in every) or sorted(every) != list(range(sum(counts))):
             raise ValueError(f"factors are {self.factors}; wanted each of {sum(counts)} sums once")
 
     @property

@@ -19,6 +19,7 @@ from kan_model.vision.image_kan import ImageKAN
 # The marker of the format, and its version.
 _KEY, _VERSION = checkpoint.IMAGE_KEY, 1
 _HEAD = "head"
+_NO_CHECKPOINT = (SafetensorError, KeyError, TypeError, AttributeError, IndexError, json.JSONDecodeError)
 
 
 def to_bytes(image: ImageKAN, inputs: InputTransform | None = None, outputs: OutputTransform | None = None) -> bytes:
@@ -56,8 +57,8 @@ def from_bytes(content: bytes) -> ImageKAN | KAN:
         channels, height, width = description["shape"]
         layers = [ConvolutionLayer(*pair) for pair in zip(edges, geometries, strict=True)]
         return ImageKAN.of_parts((channels, height, width), layers, checkpoint.from_bytes(parts[_HEAD]))
-    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(f"not a checkpoint of an image network: {error}") from error
+    except _NO_CHECKPOINT as error:
+        raise ValueError(f"not a checkpoint of an image network: {error!r}") from error
 
 
 def transforms(content: bytes) -> tuple[InputTransform | None, OutputTransform | None]:
@@ -66,7 +67,12 @@ def transforms(content: bytes) -> tuple[InputTransform | None, OutputTransform |
     Raises:
         ValueError: as :func:`from_bytes`.
     """
-    return checkpoint.transforms(_parts(content)[1][_HEAD] if _is_image(content) else content)
+    if not _is_image(content):
+        return checkpoint.transforms(content)
+    try:
+        return checkpoint.transforms(_parts(content)[1][_HEAD])
+    except _NO_CHECKPOINT as error:
+        raise ValueError(f"not a checkpoint of an image network: {error!r}") from error
 
 
 def save(image: ImageKAN, path: Path) -> None:

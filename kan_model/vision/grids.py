@@ -46,7 +46,7 @@ def adapt_image_grids(image: ImageKAN, rows: Tensor, *, uniform_share: float = 1
         return adapt_grid(kan, read[::step], uniform_share=uniform_share, margin=margin, max_moved=math.inf).kan
 
     with torch.no_grad():
-        x = rows if rows.ndim == 4 else rows.view(-1, *image.shape)
+        x = image.as_images(rows)
         layers = []
         for layer in image.convolutions:
             layers.append(

@@ -163,14 +163,15 @@ class ImageKAN(nn.Module):
         Raises:
             ValueError: an x of another shape.
         """
+        x = self.as_images(x)
         for layer in self.convolutions:
-            x = layer(self._as_images(x))
+            x = layer(x)
         answers: Tensor = self.head(flat(x))
         return answers
 
     def layer_inputs(self, x: Tensor) -> list[Tensor]:
         """What each layer reads, convolutions first: ``[pixels, channels]``, then the head's ``[rows, nodes]``."""
-        x, found = self._as_images(x), []
+        x, found = self.as_images(x), []
         for layer in self.convolutions:
             found.append(layer.pixel_rows(x))
             x = layer(x)
@@ -180,8 +181,13 @@ class ImageKAN(nn.Module):
             nodes = each(nodes)
         return found
 
-    def _as_images(self, x: Tensor) -> Tensor:
-        if x.ndim == 4:
+    def as_images(self, x: Tensor) -> Tensor:
+        """``[rows, channels, height, width]`` of such images, or of rows of pixels.
+
+        Raises:
+            ValueError: an x of another shape.
+        """
+        if x.ndim == 4 and x.shape[1:] == self.shape:
             return x
         if x.ndim != 2 or x.shape[1] != self.features:
             raise ValueError(f"x has shape {list(x.shape)}; wanted [rows, {self.features}] or {['rows', *self.shape]}")

@@ -45,6 +45,9 @@ def difference(older: ModelManifest, newer: ModelManifest) -> str:
             f"it answers otherwise than version {older.version}: {_counts(older.targets, newer.targets)}"
             f"target {place} is {was} there and {now} here"
         )
+    if older.image_shape and list(older.image_shape) != list(newer.image_shape):
+        was, now = (list(each.image_shape) or "flat rows" for each in (older, newer))
+        return f"it takes other inputs than version {older.version}: images of {was} there and {now} here"
     if place := _first_difference(list(map(_identity, older.features)), list(map(_identity, newer.features))):
         was, now = (_quoted([feature.name for feature in each.features], place) for each in (older, newer))
         if was == now:

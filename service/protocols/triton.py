@@ -93,7 +93,7 @@ async def _model_config(registry: Registry, max_request_rows: int, call: Request
             backend="onnxruntime",
             version_policy={"specific": {"versions": list_ready_versions(registry, model.name)}},
             max_batch_size=max_request_rows,
-            input=map(_describe_tensor, model.manifest.inputs),
+            input=map(_describe_tensor, model.tensors.inputs),
             output=map(_describe_tensor, model.tensors.outputs),
             default_model_filename="model.onnx",
             dynamic_batching={

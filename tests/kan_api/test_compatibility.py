@@ -67,6 +67,20 @@ def test_several_targets_must_stay() -> None:
     assert difference(older, newer) == ""
 
 
+def test_images_keep_their_shape() -> None:
+    """Of a model that takes images; one that took flat rows only may take images too."""
+    square, wide, flat = version(1), version(2), version(3)
+    square.image_shape.extend([1, 4, 4])
+    wide.image_shape.extend([1, 2, 8])
+    assert (
+        difference(square, wide) == "it takes other inputs than version 1: images of [1, 4, 4] there and [1, 2, 8] here"
+    )
+    assert (
+        difference(square, flat) == "it takes other inputs than version 1: images of [1, 4, 4] there and flat rows here"
+    )
+    assert difference(flat, square) == ""
+
+
 def test_features_without_names_are_their_columns_and_words() -> None:
     """A manifest written by hand may leave names out; the sentence then tells columns and words."""
     older, newer = version(1), version(2)

@@ -14,6 +14,7 @@ from kan_model.onnx_runtime import Session, open_session
 from kan_model.vision.image_kan import image_parameter_count
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers, gap_input_name
+from training.data.images import image_shape
 from training.data.preparation import feature_ranges
 from training.data.split import RowNumbers
 from training.explaining import attribution_message
@@ -104,7 +105,6 @@ def of_network(exported: Exported, precision_loss: Mapping[str, float]) -> pb.Mo
             outside=first.outside,
             parameters=parameter_count(kan) if image is None else image_parameter_count(image),
         ),
-        image_shape=() if image is None else image.shape,
         lowering=describe(exported, precision_loss),
         explanation=explanation(kan),
         preferred_rows=exported.lowered.preferred_rows,
@@ -145,6 +145,7 @@ def outline(recipe: Recipe, dataset: Dataset) -> pb.ModelManifest:
         classes=dataset.classes,
         columns=list(map(column_message, dataset.columns)),
         features=_features(dataset),
+        image_shape=() if recipe.image is None else image_shape(recipe),
         recipe=recipe.text,
         objective=_objective(recipe, dataset),
         # Left out, it is that of the version that training continues from.

@@ -1,8 +1,10 @@
 """The recipe's sections on images: their shape, and the convolutions before the flat network."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+_MOST = 1024
 
 
 class ImageSection(BaseModel):
@@ -10,9 +12,9 @@ class ImageSection(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    channels: int = Field(default=1, ge=1)
-    height: int = Field(ge=1)
-    width: int = Field(ge=1)
+    channels: int = Field(default=1, ge=1, le=_MOST)
+    height: int = Field(ge=1, le=_MOST)
+    width: int = Field(ge=1, le=_MOST)
 
 
 class ConvolutionSection(BaseModel):
@@ -24,10 +26,16 @@ class ConvolutionSection(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    channels: int = Field(ge=1)
-    kernel: int = Field(default=3, ge=1)
-    stride: int = Field(default=1, ge=1)
-    padding: int = Field(default=1, ge=0)
-    groups: int = Field(default=1, ge=1)
+    channels: int = Field(ge=1, le=_MOST)
+    kernel: int = Field(default=3, ge=1, le=31)
+    stride: int = Field(default=1, ge=1, le=31)
+    padding: int = Field(default=1, ge=0, le=31)
+    groups: int = Field(default=1, ge=1, le=_MOST)
     pool: Literal["none", "average"] = "none"
-    pool_size: int = Field(default=2, ge=1)
+    pool_size: int = Field(default=2, ge=1, le=_MOST)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if "pool_size" in self.model_fields_set and self.pool == "none":
+            raise ValueError('pool_size: only with pool = "average"')
+        return self

@@ -17,7 +17,7 @@ def _check_levels(given: object) -> object:
             found = list(level) if isinstance(level, tuple) else level
             raise ValueError(
                 f"got a level of {found!r} nodes; wanted a number of 1 or more, or [nodes that add, nodes that "
-                "multiply], e.g. [4, 2]"
+                "multiply] with one node or more, e.g. [4, 2]"
             )
     return levels
 

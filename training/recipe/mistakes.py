@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from training.errors import quoted
 from training.recipe.fit_sections import CandidateSection
+from training.recipe.image_sections import ConvolutionSection
 
 _WANTED = {
     "bool_type": "true or false",
@@ -30,6 +31,11 @@ _BOUND = {
     "greater_than_equal": ("at least", "ge"),
     "less_than": ("less than", "lt"),
     "less_than_equal": ("at most", "le"),
+}
+# Keys that are lists of tables, and the model of one.
+_LISTS: dict[tuple[int | str, ...], type[BaseModel]] = {
+    ("search", "candidates"): CandidateSection,
+    ("network", "convolutions"): ConvolutionSection,
 }
 
 
@@ -63,9 +69,9 @@ def _sections(document: type[BaseModel]) -> dict[str, list[str]]:
 def _line(details: ErrorDetails, sections: dict[str, list[str]]) -> str:
     location, kind, came = details["loc"], details["type"], details["input"]
     place = _place(location)
-    if kind == "extra_forbidden" and location[:2] == ("search", "candidates"):
+    if kind == "extra_forbidden" and location[:2] in _LISTS:
         name, place = str(location[3]), _place(location[:3])
-        return f"{place}: unknown key {quoted(name)}{_nearest(name, list(CandidateSection.model_fields), 'keys')}"
+        return f"{place}: unknown key {quoted(name)}{_nearest(name, list(_LISTS[location[:2]].model_fields), 'keys')}"
     if kind == "extra_forbidden":
         return _unknown(location, sections)
     if kind == "missing":
@@ -77,16 +83,17 @@ def _line(details: ErrorDetails, sections: dict[str, list[str]]) -> str:
 
 
 def _wanted_table(details: ErrorDetails) -> str:
-    """What is wanted where a section or a candidate is not written as a table; "" elsewhere."""
+    """What is wanted where a section, a candidate or a convolution is not written as a table; "" elsewhere."""
     location, came = details["loc"], details["input"]
     if len(location) == 1:
         single = "once, in single brackets" if isinstance(came, list) else "on a line of its own"
         return f"a table: [{location[0]}] {single}, and its keys below"
-    if location[:2] != ("search", "candidates") or len(location) > 3 or details["type"] == "too_long":
+    if location[:2] not in _LISTS or len(location) > 3 or details["type"] == "too_long":
         return ""
+    name = ".".join(map(str, location[:2]))
     if len(location) == 2 and came == []:
-        return "at least 1 entry: [[search.candidates]] on a line of its own, and its keys below"
-    return "a table for each candidate: [[search.candidates]] in double brackets, and its keys below"
+        return f"at least 1 entry: [[{name}]] on a line of its own, and its keys below"
+    return f"a table for each {str(location[1])[:-1]}: [[{name}]] in double brackets, and its keys below"
 
 
 def _place(location: tuple[int | str, ...]) -> str:
@@ -96,8 +103,8 @@ def _place(location: tuple[int | str, ...]) -> str:
     section, *keys = location
     if not keys:
         return f"[{section}]"
-    if section == "search" and len(keys) > 2 and isinstance(keys[1], int):
-        return f"[search] candidates, entry {keys[1] + 1}: {keys[2]}"
+    if location[:2] in _LISTS and len(keys) > 2 and isinstance(keys[1], int):
+        return f"[{section}] {keys[0]}, entry {keys[1] + 1}: {keys[2]}"
     if section == "data" and keys[0] in ("categories", "dates") and len(keys) > 1:
         place = f"[data.{keys[0]}] {quoted(str(keys[1]))}"
         keys = keys[2:]

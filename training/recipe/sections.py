@@ -227,6 +227,12 @@ class NetworkSection(Section):
     dtype: Literal["float32", "float64"] = "float32"
     initialization: Literal["paper", "power-law", "variance-preserving"] = "paper"
 
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if "arity" in self.model_fields_set and not any(isinstance(level, tuple) and level[1] for level in self.hidden):
+            raise ValueError("arity: only with a level of hidden that multiplies, e.g. hidden = [[4, 2]]")
+        return self
+
 
 class VerifySection(Section):
     """[verify]: the largest error of the exported graph against float64, relative to each output's range."""

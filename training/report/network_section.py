@@ -46,7 +46,9 @@ def network_section(manifest: ModelManifest, trained: Trained, raw: Numbers) -> 
         output, input_ = divmod(place, kan.width[0])
         if strength[output, input_] > 0:
             # In a network of one layer the edges feed the outputs.
-            fed = outputs[output] if len(kan.layers) == 1 else f"node {output}"
+            products = kan.layers[0].products
+            node = output if products is None else int(products.node_of[output])
+            fed = outputs[node] if len(kan.layers) == 1 else f"node {node}"
             title, axis = f"{names[input_]} to {fed}", f"{names[input_]}, as the network reads it"
             figure = edge_detail(kan, rows, 0, output, input_, name=axis, title=title)
             pictures += image(figure, f"edge from {title}", "half")

@@ -47,7 +47,10 @@ def find_doubtful(kan: KAN, rows: Tensor) -> tuple[tuple[int, int, int], list[in
                     if numbers := (~safe).nonzero()[:, 0].tolist():
                         found.setdefault((index, output, input_), []).extend(start + number for number in numbers)
                 edges = layer.edge_outputs(x)
-                size, x = layer.nodes_of(edges.abs().sum(dim=2)), layer(x)
+                sizes = edges.abs().sum(dim=2)
+                if layer.bias is not None:
+                    sizes = sizes + layer.bias.abs()
+                size, x = layer.nodes_of(sizes), layer(x)
     return min(found.items()) if found else None
 
 

@@ -59,8 +59,8 @@ def find_formulas(
         if flaw:
             notes.append(f"formulas not pruned: {smaller.left_edges} edges would be left, {flaw}")
         else:
-            kan, notes = smaller_kan, [*notes, *dropped]
-            edges = [_renumber(edge, smaller) for edge in edges if smaller.edges[edge.layer][edge.output, edge.input]]
+            left = [edge for edge in edges if smaller.edges[edge.layer][edge.output, edge.input]]
+            kan, notes, edges = smaller_kan, [*notes, *dropped], [_renumber(edge, kan, smaller) for edge in left]
     splines = [edge for edge in edges if not edge.fixed]
     notes += [
         f"symbolic: {len(edges) - len(splines)} of {len(edges)} edges are formulas ({_count_functions(kan)}); "
@@ -115,10 +115,12 @@ def _fit_smaller(
     return kan, notes, decline(kan, before, section.max_loss_increase, table)
 
 
-def _renumber(edge: EdgeReport, smaller: Pruned) -> EdgeReport:
-    """The same edge by the numbers of its nodes in the smaller network."""
-    inputs, outputs = smaller.nodes[edge.layer], smaller.nodes[edge.layer + 1]
-    return replace(edge, input=inputs.index(edge.input), output=outputs.index(edge.output))
+def _renumber(edge: EdgeReport, kan: KAN, smaller: Pruned) -> EdgeReport:
+    """The same edge by the numbers that its input and its sum have in the smaller network."""
+    inputs, nodes = smaller.nodes[edge.layer], smaller.nodes[edge.layer + 1]
+    products = kan.layers[edge.layer].products
+    sums = nodes if products is None else tuple(products.sums_of(nodes).tolist())
+    return replace(edge, input=inputs.index(edge.input), output=sums.index(edge.output))
 
 
 def _fix_formulas(

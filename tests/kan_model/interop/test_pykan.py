@@ -404,6 +404,19 @@ def test_nodes_that_multiply_are_taken_over(folder: Path, arity: int | list[list
     _assert_same(model, kan)
 
 
+def test_a_float64_model_is_left_as_it_is() -> None:
+    """With and without products: not a number of it changes, so a second conversion is the same."""
+    for width in ([2, 3, 1], [2, [1, 2], 1]):
+        model = pykan.KAN(width=width, grid=3, k=3, seed=1, auto_save=False).double()
+        for parts in (model.node_scale, model.subnode_scale):
+            parts[0].data[:] = 2.0
+        model.node_bias[0].data[0] = 0.5
+        before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        x = _rows(2).double()
+        assert torch.equal(from_pykan(model)(x), from_pykan(model)(x))
+        assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
 def test_a_product_with_a_bias_is_refused() -> None:
     """With the layer and the node: a layer here adds biases before it multiplies."""
     model = pykan.KAN(width=[2, [1, 1], 1], grid=3, k=3, auto_save=False)

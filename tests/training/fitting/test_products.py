@@ -30,7 +30,7 @@ def _error(kan: KAN, rows: Samples) -> float:
 
 
 def _fitted(kan: KAN, train: Samples, validation: Samples) -> KAN:
-    return fit_module(kan, train, validation, _PLAN, "regression").best  # type: ignore[return-value]
+    return fit_module(kan, train, validation, _PLAN, "regression").best
 
 
 @pytest.mark.slow

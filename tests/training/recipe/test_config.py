@@ -108,6 +108,24 @@ def test_paths_count_from_the_recipe(tmp_path: Path) -> None:
         (TABLE + "[network]\nhidden = [[1, 2, 3]]", "[network] hidden: got a level of [1, 2, 3] nodes; wanted"),
         (TABLE + "[network]\nhidden = 3", "[network] hidden: got 3; wanted a list of numbers of nodes, e.g. [16, 8]"),
         (TABLE + "[network]\narity = 9", "[network] arity = 9: wanted at most 8"),
+        (TABLE + "[network]\narity = 3", "[network]: arity: only with a level of hidden that multiplies"),
+        (
+            TABLE + "[[network.convolutions]]\nchannels = 4\nstride = 0",
+            "[network] convolutions, entry 1: stride = 0: wanted at least 1",
+        ),
+        (
+            TABLE + "[[network.convolutions]]\nchannels = 4\npading = 1",
+            '[network] convolutions, entry 1: unknown key "pading"; did you mean padding?',
+        ),
+        (TABLE + "[[network.convolutions]]\nstride = 1", "[network] convolutions, entry 1: channels is missing"),
+        (
+            TABLE + "[network.convolutions]\nchannels = 4",
+            "wanted a table for each convolution: [[network.convolutions]] in double brackets",
+        ),
+        (
+            TABLE + "[[network.convolutions]]\nchannels = 4\npool_size = 2",
+            'pool_size: only with pool = "average"',
+        ),
         (TABLE + '[network]\ninitialization = "he"', '[network] initialization = "he": wanted "paper", "power-law" or'),
         (TABLE + "[split]\ntest = 1.0", "[split] test = 1.0: wanted less than 1"),
         (
@@ -211,7 +229,7 @@ def test_a_mistake_is_named_with_its_section_and_key(text: str, wanted: str) -> 
         (
             "hidden = [0]",
             "entry 1: hidden: got a level of 0 nodes; wanted a number of 1 or more, or [nodes that add, nodes that "
-            "multiply], e.g. [4, 2]",
+            "multiply] with one node or more, e.g. [4, 2]",
         ),
         ("grids = [3, 2]", "entry 1: grids = [3, 2]: wanted ascending grid sizes, e.g. [3, 5, 10]"),
     ],

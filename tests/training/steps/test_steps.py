@@ -147,6 +147,18 @@ def test_pruning_leaves_what_counts_and_all_features(wave: Callable[[str], Recip
     assert 'alt="edge from a to y"' in (version.folder / "report.html").read_text()
 
 
+def test_steps_after_a_fit_with_nodes_that_multiply(wave: Callable[[str], Recipe], tmp_path: Path) -> None:
+    """Edges are cut, become formulas and are cut again: their sums and nodes have other numbers each time."""
+    recipe = wave(
+        "[prune]\nedge_threshold = 0.2\nmax_loss_increase = 1e9\n[symbolic]\nmin_r2 = 0.3\nmax_loss_increase = 1e9\n"
+    )
+    network = recipe.network.model_copy(update={"hidden": ((1, 1),)})
+    version = published(recipe.model_copy(update={"network": network}), tmp_path)
+    assert any(note.startswith("symbolic: ") for note in version.notes)
+    kan = checkpoint.load(tmp_path / "run" / "kan.safetensors")
+    assert kan.layers[0].products is None or kan.layers[0].products.sums == kan.layers[0].sums
+
+
 def test_a_number_of_edges_and_no_second_fit(wave: Callable[[str], Recipe]) -> None:
     """At most so many edges stay; with refit_steps = 0 the rest of the weights is as it was."""
     recipe = wave("[prune]\nedges = 1\nrefit_steps = 0\nmax_loss_increase = 1e9")

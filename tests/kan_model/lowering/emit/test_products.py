@@ -18,6 +18,7 @@ from kan_model.onnx_runtime import open_session
 
 Rows = NDArray[np.float32]
 MakeKAN = Callable[..., KAN]
+VECTORS = np.array([0.5, -1.0], np.float32), np.array([0.25, 1.5], np.float32)
 
 
 @pytest.mark.parametrize("width", [(3, (2, 2), 2), (3, (0, 2), (1, 1), 2), (3, (1, 1))])
@@ -36,18 +37,18 @@ def test_answers_and_edges_are_those_of_float64(
     assert [edges.shape[1:] for edges in answers[1:]] == [(layer.sums, layer.inputs) for layer in kan.layers]
 
 
-@pytest.mark.parametrize("outputs", [Affine, Exponential, Softmax])
-def test_transforms_stand_behind_products(make_kan: MakeKAN, outputs: type[OutputTransform]) -> None:
+@pytest.mark.parametrize("transform", [Affine(*VECTORS), Exponential(*VECTORS), Softmax()])
+def test_transforms_stand_behind_products(make_kan: MakeKAN, transform: OutputTransform) -> None:
     """The scaling of the outputs goes into no weight of a factor."""
     kan = make_kan((3, (2, 1), (1, 1)), dtype=torch.float32)
-    vectors = np.array([0.5, -1.0], np.float32), np.array([0.25, 1.5], np.float32)
-    transform = Softmax() if outputs is Softmax else outputs(*vectors)
     lowered = lower(kan, outputs=transform, tune_for=())
     assert Reference(kan, outputs=transform, rows_per_region=300).compare(lowered.model).max_relative_error < 2e-5
 
 
 def test_pruned_factors_are_constants(
-    make_kan: MakeKAN, rows_of_all_kinds: Callable[[KAN], Rows], float64_answers: Callable[[KAN, Rows], NDArray]
+    make_kan: MakeKAN,
+    rows_of_all_kinds: Callable[[KAN], Rows],
+    float64_answers: Callable[[KAN, Rows], NDArray[np.float64]],
 ) -> None:
     """A factor without edges, one of edges from constant nodes only, formulas, and products that nobody reads."""
     kan = make_kan((3, (2, 3), (1, 2), 2), dtype=torch.float32)
