@@ -1,6 +1,7 @@
 """The experiment on images."""
 
 import numpy as np
+import pytest
 import torch
 
 from benchmarks.paper.experiments.vision.graphs import exported
@@ -21,6 +22,7 @@ def test_the_contenders_have_as_many_parameters() -> None:
 
 def test_the_export_is_the_same_network() -> None:
     """What is timed beside the lowered graph answers as torch does."""
+    pytest.importorskip("onnxscript", reason="only the extra [bench] has it: torch.onnx exports by it")
     image = ImageKAN(ImageConfig((1, 4, 4), (Convolution(2, pool="average"),), (3,), grid_size=3), seed=1)
     rows = np.random.default_rng(0).uniform(-1, 1, (2, 16)).astype(np.float32)
     with torch.no_grad():
