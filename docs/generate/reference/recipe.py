@@ -46,4 +46,4 @@ def sections() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _is_of_tables(schema: dict[str, Any]) -> bool:
-    return schema.get("type") == "array" and "$ref" in schema["items"]
+    return schema.get("type") == "array" and "$ref" in schema.get("items", {})

@@ -35,6 +35,8 @@ def wanted(schema: Mapping[str, Any]) -> str:
     if "enum" in schema or "const" in schema:
         return ", ".join(code(str(value)) for value in schema.get("enum", [schema.get("const")]))
     if schema["type"] == "array":
+        if "prefixItems" in schema:  # a tuple
+            return f"[{', '.join(map(wanted, schema['prefixItems']))}]"
         return f"list of: {wanted(schema['items'])}"
     if schema["type"] == "object":
         return f"table of: {wanted(schema['additionalProperties'])}"
