@@ -23,8 +23,7 @@ Values = NDArray[np.float64]
 
 # More curves side by side are too small to read; 1,000 rows are enough to show a curve's range.
 _MOST_CURVES = 24
-_MOST_ROWS = 1000
-_CURVE_POINTS = 200
+_MOST_ROWS, _CURVE_POINTS = 1000, 200
 # The smallest opacity: the weakest edge is still visible.
 _FAINTEST = 0.15
 _NAME_LENGTH, _TITLE_LENGTH = 18, 50

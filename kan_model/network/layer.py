@@ -212,8 +212,7 @@ class KANLayer(nn.Module):
         if self.symbolic_affine is None:
             return edges
         places = self._symbolic_outputs * self.inputs + self._symbolic_inputs
-        values = self._symbolic_values(x, self.symbolic_affine)
-        return edges.flatten(1).index_add(1, places, values).view_as(edges)
+        return edges.flatten(1).index_add(1, places, self._symbolic_values(x, self.symbolic_affine)).view_as(edges)
 
     def basis(self, x: Tensor) -> Tensor:
         """Basis functions ``[rows, inputs, grid_size + degree]`` under this layer's ``outside`` policy."""

@@ -85,7 +85,7 @@ def _candidate(recipe: Recipe, section: CandidateSection, rows: int, inputs: int
     network = recipe.network.model_copy(update={"hidden": keys.pop("hidden")} if "hidden" in keys else {})
     fit = recipe.fit.model_copy(update=keys)
     own = recipe.model_copy(update={"network": network, "fit": fit, "search": None})
-    # Of each level the nodes that the next one reads, and the sums that the edges before it feed.
+    # An edge leads from a node of one level to a sum of the next; a node that multiplies has `arity` sums.
     pairs = [(level, 0) if isinstance(level, int) else level for level in network.hidden]
     reads = (inputs, *(sum(pair) for pair in pairs))
     sums = (*(plain + network.arity * products for plain, products in pairs), outputs)

@@ -58,7 +58,7 @@ def show(outcomes: Sequence[Outcome], pictures: Path) -> str | None:
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
-    """Who has the smaller loss, at the largest size."""
+    """Which of KAN and MLP has the smaller loss at the largest size."""
     sizes = _complete(outcomes)
     if not sizes:
         return ""

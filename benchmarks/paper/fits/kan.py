@@ -39,7 +39,7 @@ class KANPlan:
         grids: Ascending numbers of intervals.
         steps: On each grid.
         starts: Random starts on the first grid.
-        start_steps: Of each start in the first round; see :func:`fit_kan`.
+        start_steps: Steps that each start gets in the first round of :func:`fit_kan`.
         most_parameters: Grids that give more parameters are left out.
     """
 

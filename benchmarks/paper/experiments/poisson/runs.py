@@ -64,7 +64,7 @@ def show(outcomes: Sequence[Outcome], _pictures: Path) -> str | None:
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
-    """Who is below whom."""
+    """Whether the KAN's errors are below those of the large MLP."""
     found = by_contender(outcomes, _CASE)
     large = next(iter(_MLPS))
     if _KAN not in found or large not in found:

@@ -14,7 +14,7 @@ class Curve:
     """Test errors of one contender over its grids or widths, in the target's unit.
 
     Attributes:
-        parameters: Of each grid or width, ascending.
+        parameters: The number of parameters for each grid or width, ascending.
         errors: For each of these the errors of the seeds.
         scale: Standard deviation of the target.
         chosen: For each seed the error where the validation error is lowest.
