@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from training.collection import objects_for_good
 from training.errors import Interrupted, RecipeError, TrainingError
 from training.recipe import MAX_ROWS
 
@@ -172,14 +173,15 @@ def _row_counts(text: str) -> tuple[int, ...]:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from rich.console import Console
+    with objects_for_good():
+        from rich.console import Console
 
-    from training.pipelines.interruption import interrupt_on_termination
-    from training.pipelines.progress import ProgressBar
-    from training.pipelines.run import Run
-    from training.pipelines.run_folder import RunFolder
-    from training.pipelines.train import train
-    from training.report.summary import of_run
+        from training.pipelines.interruption import interrupt_on_termination
+        from training.pipelines.progress import ProgressBar
+        from training.pipelines.run import Run
+        from training.pipelines.run_folder import RunFolder
+        from training.pipelines.train import train
+        from training.report.summary import of_run
 
     recipe = _recipe(options.recipe)
     folder = RunFolder(options.runs / recipe.model.name)

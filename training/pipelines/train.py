@@ -29,6 +29,8 @@ from training.threads import threads_for, torch_threads
 __all__ = ["Run", "Watcher", "train"]
 
 
+# Fits take more threads where that is worth it. Elsewhere torch's threads would spin beside those of other processes.
+@torch_threads(1)
 def train(run: Run, watcher: Watcher) -> Published:
     """Train, export, verify and publish; where the recipe continues from a version, train that one further.
 

@@ -97,13 +97,13 @@ def test_one_caller_cannot_take_all_memory(front: Any) -> None:
         attack = Unfinished(front.address)
         attack.send()
         answered = found.answered
+        wait_for(lambda: found.answered > answered, "others are answered while it holds its requests")
     with front.load(callers=2) as after, front.connected() as predict:
         for _ in range(100):
             predict(front.request(), timeout=30)
     attack.close()
     assert attack.sent > 100e6
     assert before + 50e6 < most[0] < 0.8 * limit_bytes
-    assert answered > 0
     assert found.failures + after.failures == []
 
 

@@ -44,6 +44,8 @@ def draw_effects(drawn: Sequence[DrawnEffect], names: Sequence[str], outputs: Se
         axes.tick_params(labelsize=7)
         _draw_rows(axes, one)
         (_draw_words if one.words else _draw_curves)(axes, one, outputs)
+    for axes in grid[:, 1:].flat:
+        axes.yaxis.set_visible(False)  # The first column's is for all.
     for axes in grid[:, 0]:
         label = f"probability of {names[outputs[0]]}" if len(outputs) == 1 and len(names) > 1 else names[outputs[0]]
         axes.set_ylabel("probability" if len(outputs) > 1 else _short(label, 28), fontsize=8, parse_math=False)
