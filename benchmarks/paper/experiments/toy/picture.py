@@ -17,6 +17,7 @@ def write_picture(path: Path, title: str, kans: Mapping[str, Curve], mlps: Mappi
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     # The same file for the same curves; letters stay letters.
     with mpl.rc_context({"svg.hashsalt": "kan", "svg.fonttype": "none"}):
@@ -35,5 +36,9 @@ def write_picture(path: Path, title: str, kans: Mapping[str, Curve], mlps: Mappi
                 first.parameters[law], [error * (n / start) ** -4 for n in first.parameters[law]], "k:", label="N⁻⁴"
             )
         axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel="test RMSE", title=title)
+        # Numbers of less than two decades: matplotlib's own labels would write over each other.
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.legend(fontsize="small")
         figure.savefig(path, metadata={"Date": None})
