@@ -8,10 +8,8 @@ import numpy as np
 import torch
 
 from kan_api.v1 import manifest_pb2 as pb
-from kan_model import parameter_count
 from kan_model.network.transform import count_features
 from kan_model.onnx_runtime import Session, open_session
-from kan_model.vision.image_kan import image_parameter_count
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers, gap_input_name
 from training.data.images import image_shape
@@ -26,6 +24,7 @@ from training.publishing.metrics import UNANSWERED as UNANSWERED
 from training.publishing.metrics import evaluate as evaluate
 from training.publishing.metrics import scores as scores
 from training.publishing.metrics import scores_of_answered as scores_of_answered
+from training.publishing.network_message import network_message
 from training.recipe.config import Recipe
 
 # Prefix of the previous version's metrics in the manifest of a version that was trained further.
@@ -91,20 +90,13 @@ def build_manifest(
 def of_network(exported: Exported, precision_loss: Mapping[str, float]) -> pb.ModelManifest:
     """The part of the manifest that depends on network and graphs only: tensors, shape, lowering."""
     kan, image, graph = exported.trained.kan, exported.trained.image, exported.lowered.model.graph
-    first = kan.layers[0]
     features = count_features(kan.width[0], exported.trained.inputs)
     return pb.ModelManifest(
         created=timestamp(),
         library_version=library_version(),
         inputs=[pb.TensorSpec(name=graph.input[0].name, datatype="FP32", shape=[-1, features])],
         outputs=[pb.TensorSpec(name=graph.output[0].name, datatype="FP32", shape=[-1, kan.width[-1]])],
-        network=pb.Network(
-            width=kan.width,
-            grid_size=first.grid_size,
-            degree=first.degree,
-            outside=first.outside,
-            parameters=parameter_count(kan) if image is None else image_parameter_count(image),
-        ),
+        network=network_message(kan, image),
         lowering=describe(exported, precision_loss),
         explanation=explanation(kan),
         preferred_rows=exported.lowered.preferred_rows,

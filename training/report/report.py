@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from kan_api.metric_names import shown_name
+from kan_api.network_text import network_text, size_text
 from kan_api.v1.manifest_pb2 import ModelManifest, Objective
 from training.data.encoding import Numbers
 from training.data.table import Cells
@@ -82,9 +83,8 @@ def _about(manifest: ModelManifest) -> str:
         made = f"Trained by {manifest.origin.kind}, imported"
     elif manifest.continued_from:
         made = f"Version {manifest.continued_from}, trained on new rows"
-    shape = ", ".join(map(str, network.width))
     return (
-        f"KAN [{shape}], {network.parameters:,} parameters, input grids of {network.grid_size} intervals, degree "
+        f"KAN {network_text(manifest)}, {size_text(network)}, input grids of {network.grid_size} intervals, degree "
         f"{network.degree}. {made} {manifest.created} with kan-serving {manifest.library_version}."
         f"{_what_it_answers(manifest.objective)}"
     )

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kan_api.metric_names import shown_name
+from kan_api.network_text import network_text, size_text
 from kan_api.v1.manifest_pb2 import ModelManifest
 from training.publishing.metrics import UNANSWERED
 from training.publishing.publish import Published
@@ -74,9 +75,8 @@ def _network(published: Published) -> Iterator[str]:
         several = f"{longer} more: " if longer < len(lines) else ""
         yield f"  formula   {several}too long to be shown here; see {published.folder / REPORT}"
     yield from _formula_errors(manifest)
-    shape = ", ".join(map(str, network.width))
     grid = f"input grid {network.grid_size}, degree {network.degree}"
-    yield f"  network   [{shape}], {grid}, {network.parameters} parameters"
+    yield f"  network   {network_text(manifest)}, {grid}, {size_text(network)}"
 
 
 def _formula_errors(manifest: ModelManifest) -> Iterator[str]:

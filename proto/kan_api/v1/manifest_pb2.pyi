@@ -90,19 +90,59 @@ class Feature(_message.Message):
     has_gap_input: bool
     def __init__(self, name: _Optional[str] = ..., column: _Optional[str] = ..., category: _Optional[str] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., imputed: _Optional[float] = ..., constant: _Optional[bool] = ..., histogram: _Optional[_Union[Histogram, _Mapping]] = ..., attribution: _Optional[float] = ..., has_gap_input: _Optional[bool] = ...) -> None: ...
 
+class Level(_message.Message):
+    __slots__ = ("adding", "multiplying", "sums", "arities")
+    ADDING_FIELD_NUMBER: _ClassVar[int]
+    MULTIPLYING_FIELD_NUMBER: _ClassVar[int]
+    SUMS_FIELD_NUMBER: _ClassVar[int]
+    ARITIES_FIELD_NUMBER: _ClassVar[int]
+    adding: int
+    multiplying: int
+    sums: int
+    arities: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, adding: _Optional[int] = ..., multiplying: _Optional[int] = ..., sums: _Optional[int] = ..., arities: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Convolution(_message.Message):
+    __slots__ = ("channels", "height", "width", "kernel", "stride", "padding", "groups", "pool", "pool_size")
+    CHANNELS_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    KERNEL_FIELD_NUMBER: _ClassVar[int]
+    STRIDE_FIELD_NUMBER: _ClassVar[int]
+    PADDING_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    POOL_FIELD_NUMBER: _ClassVar[int]
+    POOL_SIZE_FIELD_NUMBER: _ClassVar[int]
+    channels: int
+    height: int
+    width: int
+    kernel: int
+    stride: int
+    padding: int
+    groups: int
+    pool: str
+    pool_size: int
+    def __init__(self, channels: _Optional[int] = ..., height: _Optional[int] = ..., width: _Optional[int] = ..., kernel: _Optional[int] = ..., stride: _Optional[int] = ..., padding: _Optional[int] = ..., groups: _Optional[int] = ..., pool: _Optional[str] = ..., pool_size: _Optional[int] = ...) -> None: ...
+
 class Network(_message.Message):
-    __slots__ = ("width", "grid_size", "degree", "outside", "parameters")
+    __slots__ = ("width", "grid_size", "degree", "outside", "parameters", "convolutions", "levels", "functions")
     WIDTH_FIELD_NUMBER: _ClassVar[int]
     GRID_SIZE_FIELD_NUMBER: _ClassVar[int]
     DEGREE_FIELD_NUMBER: _ClassVar[int]
     OUTSIDE_FIELD_NUMBER: _ClassVar[int]
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    CONVOLUTIONS_FIELD_NUMBER: _ClassVar[int]
+    LEVELS_FIELD_NUMBER: _ClassVar[int]
+    FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
     width: _containers.RepeatedScalarFieldContainer[int]
     grid_size: int
     degree: int
     outside: str
     parameters: int
-    def __init__(self, width: _Optional[_Iterable[int]] = ..., grid_size: _Optional[int] = ..., degree: _Optional[int] = ..., outside: _Optional[str] = ..., parameters: _Optional[int] = ...) -> None: ...
+    convolutions: _containers.RepeatedCompositeFieldContainer[Convolution]
+    levels: _containers.RepeatedCompositeFieldContainer[Level]
+    functions: int
+    def __init__(self, width: _Optional[_Iterable[int]] = ..., grid_size: _Optional[int] = ..., degree: _Optional[int] = ..., outside: _Optional[str] = ..., parameters: _Optional[int] = ..., convolutions: _Optional[_Iterable[_Union[Convolution, _Mapping]]] = ..., levels: _Optional[_Iterable[_Union[Level, _Mapping]]] = ..., functions: _Optional[int] = ...) -> None: ...
 
 class Lowering(_message.Message):
     __slots__ = ("strategies", "opset", "ir_version", "tolerance", "max_abs_error", "max_relative_error", "verified_rows", "output_scale", "precision", "precision_loss", "tuned_for", "tuned_on", "layers")

@@ -26,6 +26,7 @@ from training.pipelines.tune import tune
 from training.pipelines.watcher import Watcher
 from training.publishing.publish import Published
 from training.recipe.config import parse_recipe
+from training.report.summary import of_run
 
 Rows = NDArray[Any]
 COLUMNS = [f"p{index}" for index in range(12)]
@@ -128,6 +129,20 @@ def test_the_version_is_the_network_on_images(published: Published) -> None:
     # Taps · channels · (channels of a group) · (7 coefficients + base), and 2 · 2 · 2 nodes to 2 classes.
     assert manifest.network.parameters == (9 * 2 + 9 * 2 + 8 * 2) * 8
     assert {"explain.onnx", "attribution.onnx", "report.html"} <= {file.name for file in manifest.files}
+
+
+def test_people_read_what_it_is(published: Published) -> None:
+    """The summary and the report tell image, convolutions and the functions that they share, not the flat network."""
+    shape = (
+        "image 1 × 3 × 4, convolutions 2 × 3 × 4 (kernel 3, stride 1, padding 1), "
+        "2 × 2 × 2 (kernel 3, stride 2, padding 1, groups 2), then [8, 2]"
+    )
+    (line,) = (line for line in of_run(published, Path("rows.csv")).splitlines() if "network " in line)
+    assert line.strip() == f"network   {shape}, input grid 4, degree 3, 416 parameters, 52 learned functions"
+    report = (published.folder / "report.html").read_text(encoding="utf-8")
+    assert f"KAN {shape}, 416 parameters, 52 learned functions" in report
+    assert "<td>convolution 2</td>" in report
+    assert "of the first convolution" in report
 
 
 def test_pixels_of_a_channel_are_scaled_alike(published: Published) -> None:

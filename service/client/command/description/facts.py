@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from kan_api.cells import quoted
 from kan_api.metric_names import shown_name
+from kan_api.network_text import network_text, size_text
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
 from service.client.errors import list_names
 
@@ -46,8 +47,7 @@ def _facts(manifest: ModelManifest) -> Iterator[tuple[str, str]]:
         yield "data", f"fingerprint {data.fingerprint}"
     yield from _lineage(manifest)
     network = manifest.network
-    shape = ", ".join(map(str, network.width))
-    yield "network", f"[{shape}], {network.parameters:,} parameters, degree {network.degree}"
+    yield "network", f"{network_text(manifest)}, {size_text(network)}, degree {network.degree}"
 
 
 def _policy(manifest: ModelManifest) -> str:

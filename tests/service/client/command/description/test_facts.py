@@ -10,6 +10,7 @@ from kan_api.v1.manifest_pb2 import (
     Feature,
     File,
     Histogram,
+    Level,
     ModelManifest,
     Network,
     Origin,
@@ -115,3 +116,10 @@ def test_a_model_of_another_library_that_nobody_judged() -> None:
     assert found["imported from"].startswith("pykan, ")
     assert found["beyond training"].endswith("the training ranges are not known")
     assert "rows" not in found
+
+
+def test_a_network_with_products_is_written_as_pykan_writes_it() -> None:
+    """A pair of a level is its nodes that add and those that multiply."""
+    levels = [Level(adding=6), Level(multiplying=1, sums=2, arities=[2]), Level(adding=1, sums=1)]
+    manifest = ModelManifest(network=Network(width=[6, 1, 1], levels=levels, parameters=126, degree=3))
+    assert facts(manifest)["network"] == "[6, [0, 1], 1], 126 parameters, degree 3"

@@ -1,0 +1,55 @@
+"""How people read the shape of a network: the same way in the terminal, in report.html and in kan-client."""
+
+from kan_api.v1.manifest_pb2 import Convolution, ModelManifest, Network
+
+
+def network_text(manifest: ModelManifest) -> str:
+    """The shape in brackets, as a recipe or pykan writes it; of a network on images its convolutions before that.
+
+    Examples:
+        - [26, 16, 1]
+        - [6, [0, 1], 1]: one node that multiplies two sums
+        - [4, [1, 2], 1], arity 3
+        - image 1 × 8 × 8, convolution 8 × 4 × 4 (kernel 3, stride 1, padding 1, average of 2 × 2), then [128, 10]
+    """
+    network = manifest.network
+    flat = levels_text(network)
+    if not network.convolutions:
+        return flat
+    convolutions = ", ".join(map(_convolution_text, network.convolutions))
+    kind = "convolution" if len(network.convolutions) == 1 else "convolutions"
+    return f"image {image_text(manifest)}, {kind} {convolutions}, then {flat}"
+
+
+def size_text(network: Network) -> str:
+    """How much there is to learn: "5,520 parameters"; of convolutions, whose functions are shared, these too."""
+    shared = f", {network.functions:,} learned functions" if network.convolutions else ""
+    return f"{network.parameters:,} parameters{shared}"
+
+
+def image_text(manifest: ModelManifest) -> str:
+    """Channels, height and width: "1 × 8 × 8"; empty if the model is not of images."""
+    return " × ".join(map(str, manifest.image_shape))
+
+
+def levels_text(network: Network) -> str:
+    """The flat network, of images the one behind the convolutions: "[6, [0, 1], 1]"."""
+    if not network.levels:
+        return f"[{', '.join(map(str, network.width))}]"
+    shape = ", ".join(
+        f"[{level.adding}, {level.multiplying}]" if level.multiplying else str(level.adding) for level in network.levels
+    )
+    arities = sorted({arity for level in network.levels for arity in level.arities})
+    # pykan's usual arity goes without saying.
+    named = "" if arities in ([], [2]) else f", arity {' and '.join(map(str, arities))}"
+    return f"[{shape}]{named}"
+
+
+def _convolution_text(convolution: Convolution) -> str:
+    """The image that it makes, and the numbers of the convolution."""
+    parts = [f"kernel {convolution.kernel}", f"stride {convolution.stride}", f"padding {convolution.padding}"]
+    if convolution.groups > 1:
+        parts.append(f"groups {convolution.groups}")
+    if convolution.pool != "none":
+        parts.append(f"{convolution.pool} of {convolution.pool_size} × {convolution.pool_size}")
+    return f"{convolution.channels} × {convolution.height} × {convolution.width} ({', '.join(parts)})"

@@ -1,0 +1,42 @@
+"""The shape of a network as people read it."""
+
+from kan_api.network_text import image_text, levels_text, network_text, size_text
+from kan_api.v1.manifest_pb2 import Convolution, Level, ModelManifest, Network
+
+
+def test_products_are_written_as_pykan_writes_them() -> None:
+    """A level is its number of nodes, or a pair; the arity is named unless it is 2, several ones all."""
+    plain = [Level(adding=6), Level(multiplying=1, sums=2, arities=[2]), Level(adding=1, sums=1)]
+    assert levels_text(Network(width=[6, 1, 1], levels=plain)) == "[6, [0, 1], 1]"
+    three = [Level(adding=4), Level(adding=1, multiplying=2, sums=7, arities=[3]), Level(adding=1, sums=1)]
+    assert levels_text(Network(levels=three)) == "[4, [1, 2], 1], arity 3"
+    mixed = [*three, Level(multiplying=1, sums=2, arities=[2])]
+    assert levels_text(Network(levels=mixed)) == "[4, [1, 2], 1, [0, 1]], arity 2 and 3"
+
+
+def test_an_older_manifest_has_widths_only() -> None:
+    """Without levels all nodes add."""
+    manifest = ModelManifest(network=Network(width=[26, 16, 1], parameters=5520, functions=432))
+    assert network_text(manifest) == "[26, 16, 1]"
+    assert size_text(manifest.network) == "5,520 parameters"
+
+
+def test_convolutions_come_before_the_flat_network() -> None:
+    """The image, each convolution with what it makes, then the levels; functions are counted, as they are shared."""
+    pooled = Convolution(
+        channels=8, height=4, width=4, kernel=3, stride=1, padding=1, groups=1, pool="average", pool_size=2
+    )
+    strided = Convolution(
+        channels=4, height=2, width=2, kernel=3, stride=2, padding=1, groups=2, pool="none", pool_size=1
+    )
+    levels = [Level(adding=16), Level(adding=10, sums=10)]
+    network = Network(
+        width=[64, 128, 16, 10], convolutions=[pooled, strided], levels=levels, parameters=2000, functions=376
+    )
+    manifest = ModelManifest(network=network, image_shape=[1, 8, 8])
+    assert network_text(manifest) == (
+        "image 1 × 8 × 8, convolutions 8 × 4 × 4 (kernel 3, stride 1, padding 1, average of 2 × 2), "
+        "4 × 2 × 2 (kernel 3, stride 2, padding 1, groups 2), then [16, 10]"
+    )
+    assert size_text(network) == "2,000 parameters, 376 learned functions"
+    assert image_text(manifest) == "1 × 8 × 8"
