@@ -56,6 +56,8 @@ def network_section(manifest: ModelManifest, trained: Trained, raw: Numbers) -> 
         products = kan.layers[0].products
         node = output if products is None else int(products.node_of[output])
         fed = outputs[node] if len(kan.layers) == 1 else f"node {node}"
+        if products is not None and len(products.factors[node]) > 1:
+            fed += f", factor {products.factors[node].index(output) + 1}"
         title, axis = f"{names[input_]} to {fed}", f"{names[input_]}, as the network reads it"
         figure = edge_detail(kan, rows, 0, output, input_, name=axis, title=title)
         pictures += image(figure, f"edge from {title}", "half")

@@ -63,13 +63,34 @@ def test_every_edge_of_a_small_network_is_drawn(make_kan: MakeKAN) -> None:
                 )
 
 
-def test_nodes_that_multiply_are_crosses(make_kan: MakeKAN) -> None:
-    """One cross for each; every edge of their factors leads to them."""
-    kan = make_kan((2, (1, 2), 1))
-    figure = diagram(kan, _rows(kan))
-    assert len(_frames(figure)) == 2 * 5 + 3
-    crosses = [line for line in figure.axes[0].get_lines() if line.get_marker() == "X"]
-    assert [len(np.asarray(line.get_xdata())) for line in crosses] == [0, 2, 0]
+def _points(figure: Figure, kind: str) -> list[list[tuple[float, float]]]:
+    """The points of each line whose gid begins so."""
+    lines = [line for line in figure.axes[0].get_lines() if str(line.get_gid()).startswith(kind)]
+    return [list(zip(*map(np.ndarray.tolist, map(np.asarray, line.get_data())), strict=True)) for line in lines]
+
+
+@pytest.mark.parametrize(("width", "arity"), [((2, (0, 1), 1), 2), ((4, (1, 2), 1), 3), ((2, (1, 1), (0, 2)), 2)])
+def test_the_factors_of_a_product_are_told_apart(
+    make_kan: MakeKAN, width: tuple[int | tuple[int, int], ...], arity: int
+) -> None:
+    """A cross for each product, below it a point for each factor, at which the edges end that are summed in it."""
+    kan = make_kan(width, arity=arity)
+    figure = diagram(kan, _rows(kan), most_curves=100)
+    assert len(_frames(figure)) == sum(layer.sums * layer.inputs for layer in kan.layers)
+    crosses = [place for (place,) in _points(figure, "product")]
+    factors = _points(figure, "factor")
+    products = sum(level[1] for level in width if not isinstance(level, int))
+    assert len(set(crosses)) == products
+    assert sorted(upper for _, upper in factors) == sorted(cross for cross in crosses for _ in range(arity))
+    sums = {lower for lower, _ in factors}
+    assert len(sums) == products * arity
+    ends = [end for _, end in _points(figure, "to ")]
+    for layer, level in zip(kan.layers, width[1:], strict=True):
+        if not isinstance(level, int):
+            # As many edges end in each sum as the layer has inputs, and none in a cross.
+            assert sum(ends.count(place) == layer.inputs for place in sums) >= level[1] * arity
+    assert not set(ends) & set(crosses)
+    assert all(lower[1] < upper[1] for lower, upper in factors)
 
 
 def test_symbolic_edges_are_marked_and_pruned_ones_are_not_there(make_kan: MakeKAN) -> None:
