@@ -4,6 +4,7 @@ import datetime
 import math
 from collections.abc import Iterator
 
+from kan_api.network_text import image_text
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, Column, Feature, ModelManifest
 from service.client.command.answer_table import table_lines
 from service.client.errors import list_names
@@ -21,13 +22,25 @@ def column_lines(manifest: ModelManifest) -> Iterator[str]:
     kind = "a number each" if manifest.targets else kind
     loss, quantile = manifest.objective.loss, manifest.objective.quantile
     kind += f" (the {quantile:g} quantile)" if loss == "quantile" else " (the median)" if loss == "mae" else ""
-    yield f"{manifest.name} version {manifest.version} answers {target}, {kind}, to rows with these columns:\n"
+    rows_of = f"images of {image_text(manifest)}" if manifest.image_shape else "rows with these columns"
+    yield f"{manifest.name} version {manifest.version} answers {target}, {kind}, to {rows_of}:\n"
     yield "\n"
+    if manifest.image_shape:
+        yield from _image_lines(manifest)
     rows = [
         [column.name, _describe_cells(column, manifest), _describe_gaps(column, manifest)]
         for column in manifest.columns
     ]
     yield from table_lines(["column", "holds", "an empty cell"], rows, [False] * 3)
+
+
+def _image_lines(manifest: ModelManifest) -> Iterator[str]:
+    """What an image is, and how it is sent as a row."""
+    shape = ", ".join(map(str, manifest.image_shape))
+    pixels = len(manifest.features)
+    yield f"An image of channels, height, width = {shape} is a row of {pixels} pixels: all of a channel\n"
+    yield f"row by row, then the next channel. The Open Inference Protocol takes rows of [{shape}] too. The columns:\n"
+    yield "\n"
 
 
 def _describe_cells(column: Column, manifest: ModelManifest) -> str:

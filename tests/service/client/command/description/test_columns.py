@@ -92,3 +92,28 @@ def test_gaps_of_words_with_statistics(words: list[str], gap: str) -> None:
     column = Column(name="colour", statistics=TargetStatistics(words=words, values=[1, 2], prior=[1.5]))
     *_, line = column_lines(ModelManifest(name="m", version=1, task=TASK_REGRESSION, columns=[column]))
     assert line.rstrip().endswith(gap)
+
+
+def test_a_model_of_images_says_which_image_it_wants() -> None:
+    """Channels, height and width come before the columns, which are its pixels."""
+    pixels = [f"p{number}" for number in range(12)]
+    manifest = ModelManifest(
+        name="bars",
+        version=1,
+        task=TASK_CLASSIFICATION,
+        target="kind",
+        classes=["column", "row"],
+        columns=[Column(name=name) for name in pixels],
+        features=[Feature(name=name, column=name, high=240) for name in pixels],
+        image_shape=[2, 2, 3],
+    )
+    lines = [line.rstrip("\n") for line in column_lines(manifest)]
+    assert lines[:6] == [
+        'bars version 1 answers "kind", one of "column", "row", to images of 2 × 2 × 3:',
+        "",
+        "An image of channels, height, width = 2, 2, 3 is a row of 12 pixels: all of a channel",
+        "row by row, then the next channel. The Open Inference Protocol takes rows of [2, 2, 3] too. The columns:",
+        "",
+        "column  holds                          an empty cell",
+    ]
+    assert len(lines) == 6 + 12
