@@ -173,6 +173,9 @@ def _row_counts(text: str) -> tuple[int, ...]:
 
 
 def _run(options: argparse.Namespace) -> None:
+    # Before the imports, so that a mistake in the recipe is told at once.
+    recipe = _recipe(options.recipe)
+
     with objects_for_good():
         from rich.console import Console
 
@@ -183,7 +186,6 @@ def _run(options: argparse.Namespace) -> None:
         from training.pipelines.train import train
         from training.report.summary import of_run
 
-    recipe = _recipe(options.recipe)
     folder = RunFolder(options.runs / recipe.model.name)
     run = Run(recipe, options.models, folder, resume=options.resume, fresh=options.fresh)
     with interrupt_on_termination(), ProgressBar(recipe, Console(stderr=True)) as progress:
@@ -192,13 +194,16 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _recipe(path: Path) -> "Recipe":
-    from training.data.table import PARQUET_SUFFIXES, TEXT_SUFFIXES
     from training.recipe.config import load_recipe
 
     try:
         return load_recipe(path)
     except RecipeError:
-        if path.suffix.lower() not in (*TEXT_SUFFIXES, *PARQUET_SUFFIXES) or not path.is_file():
+        if path.suffix.lower() == ".toml" or not path.is_file():
+            raise
+        from training.data.table import PARQUET_SUFFIXES, TEXT_SUFFIXES  # Loads pandas.
+
+        if path.suffix.lower() not in (*TEXT_SUFFIXES, *PARQUET_SUFFIXES):
             raise
         raise RecipeError(
             f"{path}: a recipe is wanted, and this looks like a table; "

@@ -218,6 +218,21 @@ def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[s
     assert (ended.value.code, capsys.readouterr().out) == (0, f"kan-train {version('kan-serving')}\n")
 
 
+def test_a_mistake_in_a_recipe_is_told_before_torch_starts(tmp_path: Path) -> None:
+    """A recipe is checked, its convolutions too, before the imports that take seconds."""
+    text = (ROOT / "training" / "recipes" / "digits-images.toml").read_text()
+    assert 'pool = "average"' in text
+    (tmp_path / "r.toml").write_text(text.replace('pool = "average"', 'pool = "average"\npool_size = 3'))
+    program = (
+        "import sys; from training.cli import main; code = main(['run', 'r.toml']);"
+        "print(code, *sorted({'torch', 'pandas', 'sklearn', 'onnxruntime'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout == "2\n"
+    assert "pool_size is 3 for 8 × 8 pixels" in done.stderr
+
+
 def test_the_command_starts_before_torch_does() -> None:
     """``kan-train --help`` loads neither torch nor pandas: it answers at once, and Ctrl-C meets no half-made import."""
     program = "import sys, training.cli; print(*sorted({'torch', 'pandas', 'numpy'} & set(sys.modules)))"

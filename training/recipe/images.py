@@ -2,10 +2,13 @@
 
 from pydantic import BaseModel
 
+from kan_model.vision.geometry import Convolution
 from training.recipe.fit_sections import FitSection
 from training.recipe.image_sections import ImageSection
 from training.recipe.sections import DataSection, LoweringSection, NetworkSection
 
+# The number of input columns of each [data] source.
+SOURCE_COLUMNS = {"sklearn:digits": 64, "sklearn:diabetes": 10, "toy:exp(sin(pi*x)+y^2)": 2}
 # Sections on single edges of a flat network, or on several networks.
 _FLAT_ONLY = ("ensemble", "search", "sparsify", "prune", "symbolic", "formula", "attribution", "baseline")
 
@@ -38,16 +41,27 @@ def check_images(
         raise ValueError('[data] missing = "indicator": not with [image], whose pixels are its only inputs')
     if lowering.precision != "float32":
         raise ValueError(f'[lowering] precision = "{lowering.precision}": not with [image]; wanted float32')
-    pixels = image.channels * image.height * image.width
-    if data.columns and len(data.columns) != pixels:
-        raise ValueError(f"[data] has {len(data.columns)} columns and [image] {pixels} pixels; wanted as many columns")
+    _check_pixels(data, image)
     _check_shapes(network, image)
 
 
-def _check_shapes(network: NetworkSection, image: ImageSection) -> None:
-    # Imported here because it imports torch, which `kan-train init` does not need.
-    from kan_model.vision.geometry import Convolution
+def _check_pixels(data: DataSection, image: ImageSection) -> None:
+    """Before the convolutions: a wrong height is a wrong number of columns, whatever else does not fit then."""
+    pixels = image.channels * image.height * image.width
+    count = len(data.columns) if data.source is None else SOURCE_COLUMNS[data.source]
+    told = (
+        f"[data] columns names {count} columns"
+        if data.source is None
+        else f'[data] source = "{data.source}" has {count} columns'
+    )
+    if count != pixels:
+        shape = f"{image.channels} × {image.height} × {image.width}"
+        raise ValueError(
+            f"[image] of {shape} (channels, height, width) is {pixels} values, and {told}; wanted as many columns"
+        )
 
+
+def _check_shapes(network: NetworkSection, image: ImageSection) -> None:
     shape = (image.channels, image.height, image.width)
     for number, section in enumerate(network.convolutions, start=1):
         try:

@@ -205,7 +205,11 @@ def test_what_a_version_of_images_cannot(published: Published) -> None:
         ("learning_rate = 0.05", 'optimizer = "levenberg-marquardt"', "levenberg-marquardt"),
         ("learning_rate = 0.05", "smoothness = 0.1", "smoothness: not with [image]"),
         ("tune_for = [1]", 'precision = "int8"', "wanted float32"),
-        ("width = 4", "width = 5", "12 columns and [image] 15 pixels"),
+        (
+            "width = 4",
+            "width = 5",
+            "1 × 3 × 5 (channels, height, width) is 15 values, and [data] columns names 12",
+        ),
         ("groups = 2", "groups = 3", "number 2: channels is 2 and groups 3"),
         ("stride = 2", 'pool = "max"', '"max": wanted "none" or "average"'),
         ("stride = 2", 'pool = "average"', "pool_size is 2 for 3 × 4 pixels"),
