@@ -1,5 +1,7 @@
 """The numbers of a convolution: kernel, stride, padding, groups, pooling, and the sizes that follow from them."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -80,3 +82,34 @@ class Convolution:
                 f"pool_size is {self.pool_size} for {height} × {width} pixels; wanted a number that divides both"
             )
         return self.channels, height // self.pool_size, width // self.pool_size
+
+
+def unrolled_coefficients(
+    shape: ImageShape,
+    convolutions: Sequence[Convolution],
+    levels: Sequence[int | tuple[int, int]],
+    arity: int,
+    basis: int,
+) -> int:
+    """The number of coefficients of the equal flat network, those of pruned edges included, without building any.
+
+    Args:
+        shape: Channels, height and width of an image.
+        convolutions: The convolutions.
+        levels: Nodes behind them, as in :class:`kan_model.KANConfig`.
+        arity: Number of factors of a node that multiplies.
+        basis: Functions of a spline: grid size + degree.
+
+    Raises:
+        ValueError: a convolution that does not fit its images.
+    """
+    reads, count = math.prod(shape), 0
+    for convolution in convolutions:
+        shape = convolution.shape_after(shape)
+        count += reads * math.prod(shape)
+        reads = math.prod(shape)
+    for level in levels:
+        plain, multiplying = (level, 0) if isinstance(level, int) else level
+        count += reads * (plain + arity * multiplying)
+        reads = plain + multiplying
+    return count * basis

@@ -218,11 +218,20 @@ def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[s
     assert (ended.value.code, capsys.readouterr().out) == (0, f"kan-train {version('kan-serving')}\n")
 
 
-def test_a_mistake_in_a_recipe_is_told_before_torch_starts(tmp_path: Path) -> None:
-    """A recipe is checked, its convolutions too, before the imports that take seconds."""
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("stratified", "strat", '[split] kind = "strat"'),
+        ("height = 8", "height = 9", "1 × 9 × 8 (channels, height, width) is 72 values"),
+        ('pool = "average"', 'pool = "average"\npool_size = 3', "pool_size is 3 for 8 × 8 pixels"),
+        ("channels = 16", "channels = 1000", "12,433,152 coefficients"),
+    ],
+)
+def test_a_mistake_in_a_recipe_is_told_before_torch_starts(old: str, new: str, message: str, tmp_path: Path) -> None:
+    """A recipe is checked, its convolutions and their size too, before the imports that take seconds."""
     text = (ROOT / "training" / "recipes" / "digits-images.toml").read_text()
-    assert 'pool = "average"' in text
-    (tmp_path / "r.toml").write_text(text.replace('pool = "average"', 'pool = "average"\npool_size = 3'))
+    assert old in text
+    (tmp_path / "r.toml").write_text(text.replace(old, new))
     program = (
         "import sys; from training.cli import main; code = main(['run', 'r.toml']);"
         "print(code, *sorted({'torch', 'pandas', 'sklearn', 'onnxruntime'} & set(sys.modules)))"
@@ -230,7 +239,7 @@ def test_a_mistake_in_a_recipe_is_told_before_torch_starts(tmp_path: Path) -> No
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout == "2\n"
-    assert "pool_size is 3 for 8 × 8 pixels" in done.stderr
+    assert message in done.stderr
 
 
 def test_the_command_starts_before_torch_does() -> None:

@@ -6,14 +6,11 @@ import torch
 from kan_model.network.transform import InputTransform
 from kan_model.vision.geometry import Convolution, ImageShape
 from kan_model.vision.image_kan import ImageConfig, ImageKAN
-from kan_model.vision.unroll import unrolled_size
 from training.data.dataset import Dataset
 from training.data.preparation import Scaling, input_transform
 from training.errors import DataError
 from training.recipe.config import Recipe
-
-# Coefficients of the equal flat network, of which a version's explaining files are made.
-_MOST_UNROLLED = 2**23
+from training.recipe.images import check_unrolled
 
 
 def image_shape(recipe: Recipe) -> ImageShape:
@@ -56,14 +53,19 @@ def new_image_network(dataset: Dataset, recipe: Recipe, transform: InputTransfor
     Raises:
         DataError: the equal flat network would be too large.
     """
-    network = recipe.network
+    network, answers = recipe.network, len(dataset.classes) or dataset.y.shape[1]
+    assert recipe.image is not None
+    try:
+        check_unrolled(recipe.image, network, recipe.fit, answers=answers)
+    except ValueError as error:
+        raise DataError(f"{dataset.source}: {error}") from None
     dtype = getattr(torch, network.dtype)
     scaled = transform(torch.from_numpy(dataset.x[dataset.train]))
     low, high = min(float(scaled.min()), 0.0), max(float(scaled.max()), 0.0)
     config = ImageConfig(
         image_shape(recipe),
         tuple(Convolution(**section.model_dump()) for section in network.convolutions),
-        (*network.hidden, len(dataset.classes) or dataset.y.shape[1]),
+        (*network.hidden, answers),
         grid_size=recipe.fit.grids[0],
         degree=network.degree,
         outside=network.outside,
@@ -71,10 +73,4 @@ def new_image_network(dataset: Dataset, recipe: Recipe, transform: InputTransfor
         initialization=network.initialization,
         arity=network.arity,
     )
-    image = ImageKAN(config, seed=recipe.fit.seed, dtype=dtype)
-    if unrolled_size(image) > _MOST_UNROLLED:
-        raise DataError(
-            f"{dataset.source}: the equal flat network, of which explain.onnx is made, has {unrolled_size(image):,} "
-            f'coefficients; wanted at most {_MOST_UNROLLED:,}: fewer channels, a larger stride, or pool = "average"'
-        )
-    return image
+    return ImageKAN(config, seed=recipe.fit.seed, dtype=dtype)

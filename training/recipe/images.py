@@ -2,13 +2,15 @@
 
 from pydantic import BaseModel
 
-from kan_model.vision.geometry import Convolution
+from kan_model.vision.geometry import Convolution, unrolled_coefficients
 from training.recipe.fit_sections import FitSection
 from training.recipe.image_sections import ImageSection
 from training.recipe.sections import DataSection, LoweringSection, NetworkSection
 
 # The number of input columns of each [data] source.
 SOURCE_COLUMNS = {"sklearn:digits": 64, "sklearn:diabetes": 10, "toy:exp(sin(pi*x)+y^2)": 2}
+# Coefficients of the equal flat network, of which a version's explaining files are made.
+MOST_UNROLLED = 2**23
 # Sections on single edges of a flat network, or on several networks.
 _FLAT_ONLY = ("ensemble", "search", "sparsify", "prune", "symbolic", "formula", "attribution", "baseline")
 
@@ -25,7 +27,8 @@ def check_images(
 
     Raises:
         ValueError: one of [image] and convolutions without the other; a section or key that is for flat networks only;
-            another number of columns than pixels; convolutions that do not fit the image.
+            another number of columns than pixels; convolutions that do not fit the image; an equal flat network that
+            is too large.
     """
     if image is None:
         raise ValueError("[[network.convolutions]]: only with [image], which says what shape the columns have")
@@ -43,6 +46,25 @@ def check_images(
         raise ValueError(f'[lowering] precision = "{lowering.precision}": not with [image]; wanted float32')
     _check_pixels(data, image)
     _check_shapes(network, image)
+    # One answer at the least; the table tells how many there are.
+    check_unrolled(image, network, fit, answers=1)
+
+
+def check_unrolled(image: ImageSection, network: NetworkSection, fit: FitSection, *, answers: int) -> None:
+    """Refuse a network whose equal flat network would be too large, before anything is built.
+
+    Raises:
+        ValueError: too many coefficients on the finest grid.
+    """
+    convolutions = [Convolution(**section.model_dump()) for section in network.convolutions]
+    shape, levels = (image.channels, image.height, image.width), (*network.hidden, answers)
+    size = unrolled_coefficients(shape, convolutions, levels, network.arity, max(fit.grids) + network.degree)
+    if size > MOST_UNROLLED:
+        raise ValueError(
+            f"[[network.convolutions]]: the equal flat network, of which explain.onnx is made, would have {size:,} "
+            f"coefficients on the finest grid; wanted at most {MOST_UNROLLED:,}: fewer channels, a larger stride, "
+            'pool = "average" or coarser grids'
+        )
 
 
 def _check_pixels(data: DataSection, image: ImageSection) -> None:

@@ -1,10 +1,13 @@
 """A network on images, and the flat network that equals it."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from kan_model import parameter_count
-from kan_model.vision.geometry import Convolution
+from kan_model.network.network import Level
+from kan_model.vision.geometry import Convolution, unrolled_coefficients
 from kan_model.vision.grids import adapt_image_grids, refine_image_grids
 from kan_model.vision.image_kan import ImageConfig, ImageKAN, image_parameter_count
 from kan_model.vision.unroll import unroll, unrolled_size
@@ -25,6 +28,17 @@ def test_the_flat_network_gives_the_same_answers(name: str) -> None:
     torch.testing.assert_close(image(rows.view(-1, *image.shape)), flat(rows), rtol=0, atol=1e-12)
     assert sum(layer.coefficients.numel() for layer in flat.layers) == unrolled_size(image)
     assert not flat.layers[0].edge_mask.all()
+
+
+@pytest.mark.parametrize("levels", [(3,), ((2, 3), 5), ((0, 1), (4, 2))])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_its_size_is_known_before_it_is_built(name: str, levels: tuple[Level, ...]) -> None:
+    """The numbers of a config give the coefficients of all flat layers, factors of products included."""
+    config = replace(CONFIGS[name], levels=levels, arity=3)
+    flat = unroll(ImageKAN(config))
+    basis = config.grid_size + config.degree
+    size = unrolled_coefficients(config.shape, config.convolutions, levels, config.arity, basis)
+    assert size == sum(layer.coefficients.numel() for layer in flat.layers)
 
 
 def test_the_flat_network_of_grids_that_follow_the_images() -> None:

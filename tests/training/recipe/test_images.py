@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from training.data.dataset import prepare_table
+from training.data.images import image_transform, new_image_network
 from training.data.source import load_source
-from training.errors import RecipeError
+from training.errors import DataError, RecipeError
 from training.recipe.config import parse_recipe
 from training.recipe.images import SOURCE_COLUMNS
 from training.recipe.sections import DataSection
@@ -20,6 +22,8 @@ kind = "classification"
 [image]
 height = {height}
 width = {width}
+[network]
+hidden = []
 [[network.convolutions]]
 channels = 4
 pool = "average"
@@ -47,3 +51,16 @@ def test_then_the_convolutions_are_told() -> None:
     """With as many values as columns, what the pooling cannot divide is the mistake."""
     with pytest.raises(RecipeError, match="number 1: pool_size is 2 for 1 × 64 pixels"):
         parse_recipe(RECIPE.format(height=1, width=64), folder=Path(), name="r.toml")
+
+
+def test_an_image_network_is_refused_by_its_numbers() -> None:
+    """The equal flat network of 250 channels is small enough for one answer, but not for ten.
+
+    64 pixels feed 64 · 250 nodes and these the answers, by splines of 5 + 3 coefficients.
+    """
+    text = RECIPE.format(height=8, width=8).replace("channels = 4\npool", "channels = 250\n#")
+    recipe = parse_recipe(text, folder=Path(), name="r.toml")
+    dataset = prepare_table(recipe, *load_source(recipe.data))
+    inputs = image_transform(dataset, recipe.inputs.scaling, (1, 8, 8))
+    with pytest.raises(DataError, match=f"{(64 * 16000 + 16000 * 10) * 8:,} coefficients"):
+        new_image_network(dataset, recipe, inputs)
