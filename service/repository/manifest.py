@@ -167,6 +167,12 @@ def _check_counts(manifest: ModelManifest) -> None:
         "network.width": network.width,
         "network.grid_size": [network.grid_size],
         "network.degree": [network.degree],
+        "network.levels": [n for each in network.levels for n in (each.adding, each.multiplying, each.sums)],
+        "network.convolutions": [
+            n
+            for each in network.convolutions
+            for n in (each.channels, each.height, each.width, each.kernel, each.padding)
+        ],
     }
     for name, values in counts.items():
         if (least := min(values, default=0)) < 0:

@@ -121,6 +121,8 @@ def test_preferred_rows_bound_the_block(
         (lambda manifest: setattr(manifest.network, "degree", -1000), "gives -1000 for network.degree"),
         (lambda manifest: setattr(manifest.network, "grid_size", -1), "gives -1 for network.grid_size"),
         (lambda manifest: manifest.network.width.extend([4, -2, 1]), "gives -2 for network.width"),
+        (lambda manifest: manifest.network.levels.add(sums=-3), "gives -3 for network.levels"),
+        (lambda manifest: manifest.network.convolutions.add(padding=-1), "gives -1 for network.convolutions"),
     ],
 )
 def test_a_count_below_zero_is_refused_by_name(
