@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from kan_model.lowering.checks.logarithms import exceed_float32, largest_error, take_logarithms
 from kan_model.lowering.checks.regions import ENDS, FAR, INSIDE, KNOTS, OUTSIDE, TABLE, Rows32, Values64, rows_by_region
-from kan_model.lowering.checks.rounding import float32_edge_errors, float32_error, is_steep, propagate, sum_edges
+from kan_model.lowering.checks.rounding import float32_edge_errors, float32_error, is_steep, propagate
 from kan_model.lowering.checks.scale import scale_of_errors
+from kan_model.lowering.checks.terms import size_of_terms, sum_edges
 from kan_model.lowering.checks.unread import find_unread
 from kan_model.lowering.emit.pruned import remove_pruned
 from kan_model.network.network import KAN, on_cpu
@@ -218,7 +219,7 @@ class Reference:
         for part in torch.split(x, _EDGE_ROWS):
             edges = last.edge_outputs(part)
             answers.append(last.nodes_of(sum_edges(last, edges)))
-            size.append(last.nodes_of(edges.abs().sum(dim=2)))
+            size.append(last.nodes_of(size_of_terms(last, edges)))
         total, absolute = torch.cat(answers), torch.cat(size)
         if isinstance(self._outputs, Affine):
             total, absolute = self._outputs(total), absolute * torch.from_numpy(self._outputs.scale).double()

@@ -18,7 +18,7 @@ KNOTS = "on knots"
 ENDS = "at the ends of the domain"
 OUTSIDE = "outside, up to 3 domains"
 # In this region float32 itself limits every graph (docs/decisions/0002-far-outside.md). Errors are relative to the sum
-# of the last layer's absolute edge outputs, and classifiers are compared before the softmax.
+# of the last layer's absolute edge outputs and bias, and classifiers are compared before the softmax.
 FAR = "outside, one feature up to 1e6"
 
 

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kan_model.lowering.checks.terms import size_of_terms, sum_edges
 from kan_model.network.layer import KANLayer
 from kan_model.network.network import KAN
 from kan_model.network.transform import Affine, OutputTransform
@@ -122,7 +123,7 @@ def rounding(kan: KAN, x: Tensor) -> Rounding:
         x: ``[rows, inputs]``, float64, imputed and scaled.
 
     Source: stochastic arithmetic (Vignes, 1974). The result of each operation is changed by up to half a unit in the
-        last place; a sum of edges by up to half a unit of the sum of its terms' absolute values.
+        last place; a sum of edges and bias by up to half a unit of the sum of its terms' absolute values.
     """
     generator = torch.Generator().manual_seed(0)
     chunk_rows = max(1, _CHUNK_NUMBERS // max(layer.edge_mask.numel() for layer in kan.layers))
@@ -177,20 +178,15 @@ def propagate(kan: KAN, x: Tensor, generator: torch.Generator | None = None) -> 
             found.append(edges)
             x = sum_edges(layer, edges)
             if generator is not None:
-                size = edges.abs().sum(dim=2).nan_to_num(posinf=0.0)
+                size = size_of_terms(layer, edges).nan_to_num(posinf=0.0)
                 x = x + size * _noise(x.shape, generator)
             x = layer.nodes_of(x)
     return found, x
 
 
-def sum_edges(layer: KANLayer, edges: Tensor) -> Tensor:
-    """Sums ``[rows, sums]`` for edges ``[rows, sums, inputs]``."""
-    return edges.sum(dim=2) if layer.bias is None else edges.sum(dim=2) + layer.bias
-
-
 def _has_overflow(layer: KANLayer, edges: Tensor) -> Tensor:
     """``[rows]``: True if a sum or product, or a symbolic function before its factor c, is too large for float32."""
-    sizes = edges.abs().sum(dim=2)
+    sizes = size_of_terms(layer, edges)
     passed = (sizes > _LARGEST).any(dim=1) | (layer.nodes_of(sizes) > _LARGEST).any(dim=1)
     if layer.symbolic_affine is None:
         return passed

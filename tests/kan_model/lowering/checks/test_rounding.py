@@ -56,6 +56,38 @@ def test_a_function_may_pass_it_before_its_factor() -> None:
     assert found.overflow.tolist() == [False, True]
 
 
+def _times_constant(constant: float) -> KAN:
+    """φ(x) · constant: of the second factor of the product only the bias is left."""
+    (layer,) = KAN(KANConfig((1, (0, 1)), noise=0.5), dtype=torch.float64).layers
+    mask, bias = torch.tensor([[1.0], [0.0]]).double(), torch.tensor([0.0, constant]).double()
+    return KAN.of_layers([layer.changed(edge_mask=mask, bias=bias)])
+
+
+def test_a_constant_factor_counts() -> None:
+    """φ(1000) is about −263: times 1e34 float32 holds it, times 1e37 it does not."""
+    rows = torch.tensor([[1000.0]], dtype=torch.float64)
+    for constant, overflow in ((1e34, False), (1e37, True)):
+        kan = _times_constant(constant)
+        assert bool(kan(rows).abs() > np.finfo(np.float32).max) == overflow
+        assert rounding(kan, rows).overflow.tolist() == [overflow]
+
+
+@pytest.mark.parametrize("constant", [3.0, 1e34])
+def test_products_with_constant_factors_are_lowered(constant: float) -> None:
+    """Also where the answers far outside are beyond float32; within it the graph is held to the tolerance."""
+    assert lower(_times_constant(constant), tune_for=()).report.max_relative_error <= 1e-5
+
+
+def test_a_constant_factor_is_rounded_too() -> None:
+    """An answer that is its bias is known to half a unit in the last place."""
+    kan = _times_constant(3.0)
+    both = KAN.of_layers(
+        [kan.layers[0].changed(edge_mask=torch.zeros(2, 1).double(), bias=torch.tensor([2.0, 3.0]).double())]
+    )
+    found = rounding(both, torch.zeros(50, 1, dtype=torch.float64))
+    assert 0 < found.spread.max() <= 6 * 2 * 2.0**-24 * 1.001
+
+
 @pytest.mark.parametrize(
     "function",
     [
