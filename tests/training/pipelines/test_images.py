@@ -145,6 +145,17 @@ def test_people_read_what_it_is(published: Published) -> None:
     assert "of the first convolution" in report
 
 
+def test_nodes_that_multiply_may_stand_behind_the_convolutions(tmp_path: Path) -> None:
+    """`hidden` is a pair as in a flat network; the graph is that of the saved network, the summary tells the pair."""
+    _write_bars(tmp_path)
+    text = RECIPE.replace("hidden = []", "hidden = [[1, 2]]\narity = 3").replace("steps = 12", "steps = 2")
+    found = train(_run(tmp_path, text.replace("tune_for = [1]", "tune_for = []")), Watcher())
+    rows = _rows()
+    answers = run_model(onnx.load(found.folder / "model.onnx"), rows)
+    np.testing.assert_allclose(answers, _wanted(found, rows), rtol=0, atol=1e-5)
+    assert "then [8, [1, 2], 2], arity 3, input grid 4" in of_run(found, Path("rows.csv"))
+
+
 def test_pixels_of_a_channel_are_scaled_alike(published: Published) -> None:
     """0 is the smallest training value, which is the padding too, and 1 the largest."""
     inputs, _ = checkpoint.transforms((published.folder / "network.safetensors").read_bytes())
