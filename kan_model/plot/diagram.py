@@ -137,8 +137,8 @@ def _draw_layer(axes: Axes, edges: Sequence[_Edge], lower: Level, upper: Level, 
         colour = SYMBOLIC_COLOUR if edge.function else SPLINE_COLOUR
         opacity = max(_FAINTEST, edge.strength)
         of, to = (inputs[edge.input], lower.y), sums[edge.output]
-        for (x0, y0), (x1, y1), way in ((of, (x, middle - half), "of"), ((x, middle + half), to, "to")):
-            axes.plot([x0, x1], [y0, y1], color=colour, alpha=opacity, linewidth=1.2, zorder=1, gid=f"{way} edge")
+        for (x0, y0), (x1, y1) in ((of, (x, middle - half)), ((x, middle + half), to)):
+            axes.plot([x0, x1], [y0, y1], color=colour, alpha=opacity, linewidth=1.2, zorder=1)
         # A rectangle, not Axes: an Axes takes a hundred times as long to draw.
         axes.add_patch(Rectangle((x - half, middle - half), 2 * half, 2 * half, facecolor="white", edgecolor=colour,
                                  alpha=opacity, linewidth=0.8, zorder=2))  # fmt: skip

@@ -84,7 +84,9 @@ def test_the_factors_of_a_product_are_told_apart(
     assert sorted(upper for _, upper in factors) == sorted(cross for cross in crosses for _ in range(arity))
     sums = {lower for lower, _ in factors}
     assert len(sums) == products * arity
-    ends = [end for _, end in _points(figure, "to ")]
+    # Beside each curve: a line from what its edge reads, then one to the sum that it feeds.
+    legs = [line for line in figure.axes[0].get_lines() if line.get_zorder() == 1]
+    ends = [(float(np.asarray(line.get_xdata())[1]), float(np.asarray(line.get_ydata())[1])) for line in legs[1::2]]
     for layer, level in zip(kan.layers, width[1:], strict=True):
         if not isinstance(level, int):
             # As many edges end in each sum as the layer has inputs, and none in a cross.
