@@ -20,7 +20,7 @@ class AsConvolution:
     @property
     def name(self) -> str:
         """The name in the manifest."""
-        return f"{self.strategy.name}, Conv"
+        return f"{self.strategy.name}_by_conv"
 
     @property
     def has_product(self) -> bool:

@@ -20,7 +20,7 @@ _USUAL_COPIES = 3
 # "pieces" computes each edge by itself: 8 values an edge, of which onnxruntime reuses some (measured 4.5 to 5.9).
 _PIECES, _COPIES_OF_EDGES = "pieces", 8
 # A convolution by ONNX's Conv has no sums of single taps, but the images of the basis once more in two other layouts.
-_CONV, _CONV_COPIES = ", Conv", 2
+_CONV, _CONV_COPIES = "_by_conv", 2
 
 
 @dataclass(frozen=True)
