@@ -242,7 +242,8 @@ def test_recipes_that_do_not_fit(old: str, new: str, message: str, tmp_path: Pat
 )
 def test_what_a_table_cannot_do(more: str, message: str, tmp_path: Path) -> None:
     """Columns that are no picture cannot move; the message names the section that is missing."""
-    text = f"[model]\nname = 'a'\n[data]\npath = 'a.csv'\ncolumns = ['x']\ntarget = 'y'\n[task]\nkind = 'regression'\n{more}\n"
+    data = "[data]\npath = 'a.csv'\ncolumns = ['x']\ntarget = 'y'"
+    text = f"[model]\nname = 'a'\n{data}\n[task]\nkind = 'regression'\n{more}\n"
     with pytest.raises(RecipeError) as error:
         parse_recipe(text, folder=tmp_path, name="a.toml")
     assert message in str(error.value)
