@@ -8,6 +8,7 @@ from kan_model.network.initialization import INITIALIZATIONS, Initialization, La
 from kan_model.network.layer import KANLayer, Outside
 from kan_model.network.network import Interval
 from kan_model.vision.geometry import Convolution, ImageShape
+from kan_model.vision.taps import add_taps
 
 
 class ConvolutionLayer(nn.Module):
@@ -45,10 +46,7 @@ class ConvolutionLayer(nn.Module):
         sums = self.edges(self.pixel_rows(x))
         padded = tuple(size + 2 * geometry.padding for size in x.shape[2:])
         by_tap = sums.view(x.shape[0], *padded, geometry.taps, geometry.channels)
-        rows, columns = geometry.sizes(*x.shape[2:])
-        total = _at_tap(by_tap, geometry, 0, rows, columns)
-        for tap in range(1, geometry.taps):
-            total = total + _at_tap(by_tap, geometry, tap, rows, columns)
+        total = add_taps(by_tap, geometry, geometry.sizes(*x.shape[2:]))
         if geometry.pool != "none":
             size = geometry.pool_size
             squares = total.view(x.shape[0], height, size, width, size, geometry.channels)
@@ -113,10 +111,3 @@ def new_convolution(
         edge_mask=mask.flatten(0, 1).to(dtype),
     )
     return ConvolutionLayer(edges, geometry)
-
-
-def _at_tap(by_tap: Tensor, geometry: Convolution, tap: int, rows: int, columns: int) -> Tensor:
-    """The sums of one tap at the places where outputs read it, ``[rows, height, width, channels]``."""
-    down, right = divmod(tap, geometry.kernel)
-    ends = down + (rows - 1) * geometry.stride + 1, right + (columns - 1) * geometry.stride + 1
-    return by_tap[:, down : ends[0] : geometry.stride, right : ends[1] : geometry.stride, tap]

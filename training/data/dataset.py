@@ -113,6 +113,7 @@ def prepare_table(
     known_classes: tuple[str, ...] | None = None,
     known_columns: tuple[Column, ...] | None = None,
     all_train: bool = False,
+    validation_trains: bool = False,
 ) -> Dataset:
     """Prepare a table that is already in memory.
 
@@ -126,6 +127,7 @@ def prepare_table(
             such as constant inputs, are left out. None: a first training.
         known_columns: For such a version: its columns with their target statistics. None: as the recipe has them.
         all_train: All rows are training rows; those of the recipe's training part come first.
+        validation_trains: The rows of the validation part are training rows too, after those of the training part.
 
     Raises:
         DataError: as `prepare`.
@@ -149,7 +151,7 @@ def prepare_table(
         split = split_rows(recipe.split, split_key[kept], y, classes)
     except DataError as error:
         raise DataError(f"{table.source}: {error}") from None
-    split = split.joined() if all_train else split
+    split = split.joined() if all_train else split.with_validation() if validation_trains else split
     weights, class_weights = weigh(recipe, table, kept, y, classes, split)
     counted = split.train if weights is None else split.train[weights[split.train] > 0]
     if known_classes is None:

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from kan_model.network.transform import InputTransform
+from kan_model.vision.augmentation import Augmentation
 from kan_model.vision.geometry import Convolution, ImageShape
 from kan_model.vision.image_kan import ImageConfig, ImageKAN
 from training.data.dataset import Dataset
@@ -45,6 +46,13 @@ def image_transform(dataset: Dataset, scaling: Scaling, shape: ImageShape) -> In
     scale = 1 / np.where(extent > 0, extent, 1.0)
     spread = [np.repeat(each, height * width).astype(np.float32) for each in (center, scale)]
     return InputTransform(spread[0], spread[1], single.imputed)
+
+
+def augmentation(recipe: Recipe) -> Augmentation | None:
+    """How the images of each epoch differ from those of the table; None: not at all."""
+    if (section := recipe.augment) is None:
+        return None
+    return Augmentation(image_shape(recipe), section.shift, section.rotation, section.zoom)
 
 
 def new_image_network(dataset: Dataset, recipe: Recipe, transform: InputTransform) -> ImageKAN:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,10 @@ class Split:
         """All rows train, in the order of the parts; the other parts are empty."""
         none = np.empty(0, dtype=np.int64)
         return Split(np.concatenate(_as_tuple(self)), none, none)
+
+    def with_validation(self) -> "Split":
+        """The rows of the validation part train too; they come last."""
+        return replace(self, train=np.concatenate([self.train, self.validation]))
 
 
 def read_split_key(section: SplitSection, table: Table) -> Cells:

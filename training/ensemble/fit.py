@@ -203,7 +203,8 @@ class _MembersAdam:
             return None
         answered = self._network(self._rows.samples.x[batch]).view(len(batch), members, -1)
         samples = self._rows.samples.take(batch[row])
-        mean_loss = loss(self._task, answered[row, member], samples.y, samples.weights)
+        smoothing = self._plan.label_smoothing
+        mean_loss = loss(self._task, answered[row, member], samples.y, samples.weights, label_smoothing=smoothing)
         self.torch.zero_grad()
         # Times the members: each gets the gradient that it would get alone.
         whole = mean_loss * members

@@ -18,7 +18,7 @@ from training.errors import TrainingError
 from training.fitting.evaluation import answers
 from training.fitting.grids import first_grid, next_grid, parameters_on
 from training.fitting.least_squares import check_parameters
-from training.fitting.optimizers import Objective, Optimizer, optimizer_for
+from training.fitting.optimizers import Augment, Objective, Optimizer, optimizer_for
 from training.fitting.record import Record, evaluate
 from training.fitting.state import FitState as FitState
 from training.recipe.fit_sections import AdaptSection, FitSection, SparsifySection
@@ -152,6 +152,7 @@ def fit_module(
     task: Loss,
     check: Callable[[], None] | None = None,
     on_evaluation: Callable[[Record], None] | None = None,
+    augment: Augment | None = None,
 ) -> ModuleFit[Network]:
     """Fit any network as :func:`fit_steps` fits a KAN on one grid. Parameters without a gradient are not changed.
 
@@ -166,6 +167,7 @@ def fit_module(
         task: The loss to minimize.
         check: Called after each evaluation; it may raise to end the fit.
         on_evaluation: Called with the record of each evaluation.
+        augment: Makes the rows of each epoch of Adam from the training rows; None: they are the training rows.
 
     Raises:
         FitRefused: samples that :func:`training.data.samples.check_samples` refuses; more than 4096 parameters with
@@ -175,7 +177,7 @@ def fit_module(
     check_samples(network, train, task, "training")
     check_samples(network, validation, task, "validation")
     current = copy.deepcopy(network)
-    optimizer = optimizer_for(current, train, plan, Objective(task, smoothness=plan.smoothness))
+    optimizer = optimizer_for(current, train, plan, Objective(task, smoothness=plan.smoothness, augment=augment))
     start = _evaluate_start(current, train, validation, task)
     if start is None:
         flaw = _flaw(network, train) or "wanted rows and targets of a usual size"

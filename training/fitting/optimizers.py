@@ -1,8 +1,9 @@
 """Optimizers with one interface: mini-batch Adam, full-batch LBFGS, Levenberg–Marquardt."""
 
 import math
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -24,6 +25,8 @@ from training.recipe.fit_sections import FitSection, SparsifySection
 
 # LBFGS iterations per advance; between two advances are progress, checkpoint and interruption.
 LBFGS_CHUNK = 10
+# Changes rows ``[rows, inputs]`` at random, for one epoch.
+Augment: TypeAlias = Callable[[Tensor, np.random.Generator], Tensor]
 # The most rows of a batch for which the penalty is computed: each row takes one number per edge.
 _PENALTY_ROWS = 1024
 
@@ -43,11 +46,15 @@ class Optimizer(Protocol):
 
 @dataclass(frozen=True)
 class Objective:
-    """What the optimizer minimizes: the loss of the task plus the penalties on edges and on curves that bend."""
+    """What the optimizer minimizes: the loss of the task plus the penalties on edges and on curves that bend.
+
+    With ``augment``, which is for Adam, each epoch sees other rows in place of the training rows.
+    """
 
     task: Loss
     sparsify: SparsifySection | None = None
     smoothness: float = 0.0
+    augment: Augment | None = None
 
     def with_penalty(self, value: Tensor, network: nn.Module, x: Tensor) -> Tensor:
         """The loss ``value`` plus the penalties for the rows ``x``; an MLP has no curves."""
@@ -87,7 +94,7 @@ class _Adam:
             _free(network), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=not is_plain()
         )
         # One batch of all rows needs no order.
-        is_whole = (plan.batch_rows or len(train.x)) >= len(train.x) and not is_plain()
+        is_whole = (plan.batch_rows or len(train.x)) >= len(train.x) and not is_plain() and objective.augment is None
         self._answer_all = repeated_answers(network, train.x) if is_whole else None
 
     def state_dict(self) -> dict[str, Any]:
@@ -101,14 +108,15 @@ class _Adam:
         self._set_rate(step / plan.steps)
         if self._answer_all is not None:
             return Advance(step + 1, float(self._step(self._answer_all(), self._train)))
-        count = len(self._train.x)
-        order = torch.from_numpy(np.random.default_rng((plan.seed, stage, step)).permutation(count))
+        count, generator = len(self._train.x), np.random.default_rng((plan.seed, stage, step))
+        order = torch.from_numpy(generator.permutation(count))
+        train = self._train if (augment := self._objective.augment) is None else self._augmented(augment, generator)
         batches = torch.split(order.to(self._train.x.device), plan.batch_rows or count)
         losses_of_batches = []
         for number, rows in enumerate(batches):
             if plan.schedule != "cosine":  # It changes from batch to batch: 5 % of the steps may be less than an epoch.
                 self._set_rate((step + number / len(batches)) / plan.steps)
-            losses_of_batches.append(self._step_on(rows))
+            losses_of_batches.append(self._step_on(train.take(rows)))
         # Read once at the end of the epoch: each reading waits for a GPU to finish its work.
         losses = torch.stack(losses_of_batches).tolist()
         return Advance(step + 1, sum(value * len(rows) for value, rows in zip(losses, batches, strict=True)) / count)
@@ -117,13 +125,16 @@ class _Adam:
         """The learning rate is computed from the step, so a saved fit needs only the step."""
         self._torch.param_groups[0]["lr"] = self._plan.learning_rate * rate_at(self._plan.schedule, share)
 
-    def _step_on(self, rows: Tensor) -> Tensor:
-        batch = self._train.take(rows)
+    def _augmented(self, augment: Augment, generator: np.random.Generator) -> Samples:
+        return replace(self._train, x=augment(self._train.x, generator))
+
+    def _step_on(self, batch: Samples) -> Tensor:
         return self._step(self._network(batch.x), batch)
 
     def _step(self, outputs: Tensor, batch: Samples) -> Tensor:
         """Do one step; returns the loss before it, without the penalty."""
-        batch_loss = loss(self._objective.task, outputs, batch.y, batch.weights)
+        smoothing = self._plan.label_smoothing
+        batch_loss = loss(self._objective.task, outputs, batch.y, batch.weights, label_smoothing=smoothing)
         self._torch.zero_grad()
         torch.autograd.backward(self._objective.with_penalty(batch_loss, self._network, batch.x))
         self._torch.step()

@@ -1,6 +1,8 @@
 """A recipe of images: its way from a table to a published version."""
 
 import dataclasses
+import math
+from typing import Protocol
 
 import torch
 
@@ -8,10 +10,11 @@ from kan_model.vision.grids import adapt_image_grids, refine_image_grids
 from kan_model.vision.image_kan import ImageKAN
 from kan_model.vision.unroll import unroll
 from training.data.dataset import Dataset, prepare_table
-from training.data.images import image_shape, image_transform, new_image_network
+from training.data.images import augmentation, image_shape, image_transform, new_image_network
 from training.data.preparation import fitted_loss, output_transform, samples
 from training.data.samples import Samples
 from training.data.source import load_source
+from training.data.split import RowNumbers
 from training.errors import Interrupted
 from training.fitting.fit import fit_module
 from training.fitting.record import Record
@@ -22,11 +25,21 @@ from training.pipelines.run_folder import RunError
 from training.pipelines.watcher import Watcher
 from training.publishing.drift import describe_drift
 from training.publishing.export import Trained
-from training.publishing.manifest import build_manifest, outline
+from training.publishing.manifest import build_manifest, outline, predict
+from training.publishing.metrics import score_rows
 from training.publishing.publish import Published, check_successor
+from training.recipe.config import Recipe
+from training.recipe.fit_sections import AdaptSection
 from training.threads import torch_threads
 
 _HINT = "wanted a larger [verify] tolerance, or coarser grids"
+_REFIT = "refit     the validation rows trained too; the validation metrics are of the fit before, which they chose"
+
+
+class _OnEvaluation(Protocol):
+    """As :meth:`training.pipelines.watcher.Watcher.on_evaluation`."""
+
+    def __call__(self, record: Record, *, ended: bool) -> None: ...
 
 
 def train_images(run: Run, watcher: Watcher) -> Published:
@@ -43,46 +56,88 @@ def train_images(run: Run, watcher: Watcher) -> Published:
     recipe = run.recipe
     if run.resume:
         raise RunError("--resume: not with [image], whose runs keep no state; start anew")
-    dataset = _without_zero_weights(prepare_table(recipe, *load_source(recipe.data)))
+    source = load_source(recipe.data)
+    dataset = _without_zero_weights(prepare_table(recipe, *source))
     check_successor(run.models, outline(recipe, dataset))
     with catch_interruption() as stop:
         watcher.on_prepared(dataset)
-        trained, history = _fit(run, dataset, stop, watcher)
+        trained, history = _fit(recipe, dataset, dataset.validation, stop, watcher.on_evaluation)
+        beside: dict[str, float] = {}
+        notes: tuple[str, ...] = ()
+        if recipe.fit.refit_with_validation:
+            beside, notes = _validation_metrics(dataset, trained), (_REFIT,)
+            dataset = _without_zero_weights(prepare_table(recipe, *source, validation_trains=True))
+            trained = _refit(recipe, dataset, stop, watcher)
         exported = export_graphs(recipe, dataset, trained, _HINT)
         _stop_if_asked(stop)
-        manifest = build_manifest(recipe, dataset, exported)
+        manifest = build_manifest(recipe, dataset, exported, beside=beside)
         describe_drift(manifest, trained, dataset.x[dataset.train])
-        page = make_report(dataset, trained, manifest, history, (), judge_on_test(dataset, trained))
+        page = make_report(dataset, trained, manifest, history, notes, judge_on_test(dataset, trained))
         _stop_if_asked(stop)
-        return publish_version(run, dataset, manifest, exported, page, ())
+        return publish_version(run, dataset, manifest, exported, page, notes)
 
 
-def _fit(run: Run, dataset: Dataset, stop: Interruption, watcher: Watcher) -> tuple[Trained, list[Record]]:
-    """Fit on one grid after another; each starts from the best network so far."""
-    recipe = run.recipe
+def _fit(
+    recipe: Recipe, dataset: Dataset, judging: RowNumbers, stop: Interruption, on_evaluation: _OnEvaluation
+) -> tuple[Trained, list[Record]]:
+    """Fit on one grid after another; each starts from the best network so far, by the loss of the judging rows."""
     inputs = image_transform(dataset, recipe.inputs.scaling, image_shape(recipe))
     outputs = output_transform(dataset)
     network = new_image_network(dataset, recipe, inputs)
-    train, validation = (
-        samples(dataset, rows, inputs, outputs, network.dtype) for rows in (dataset.train, dataset.validation)
-    )
+    train, validation = (samples(dataset, rows, inputs, outputs, network.dtype) for rows in (dataset.train, judging))
     history: list[Record] = []
     for grid_size in recipe.fit.grids:
-        watcher.on_message(f"images: grid {grid_size}, {recipe.fit.steps} steps")
-        network = _next_grid(network, grid_size, train, run)
+        network = _next_grid(network, grid_size, train, recipe.adapt)
+        of_grid: list[Record] = []
+
+        def note(record: Record, grid_size: int = grid_size, of_grid: list[Record] = of_grid) -> None:
+            of_grid.append(dataclasses.replace(record, grid_size=grid_size))
+            on_evaluation(of_grid[-1], ended=False)
+
         # Torch's threads cost more than they save in layers of so few channels.
         with torch_threads(1):
-            fitted = fit_module(
-                network, train, validation, recipe.fit, fitted_loss(dataset, outputs), lambda: _stop_if_asked(stop)
-            )
-        network = fitted.best
-        history += [dataclasses.replace(record, grid_size=grid_size) for record in fitted.history]
+            network = fit_module(
+                network,
+                train,
+                validation,
+                recipe.fit,
+                fitted_loss(dataset, outputs),
+                lambda: _stop_if_asked(stop),
+                note,
+                augmentation(recipe),
+            ).best
+        on_evaluation(of_grid[-1], ended=True)
+        history += of_grid
     return Trained(unroll(network), inputs, outputs, network), history
 
 
-def _next_grid(network: ImageKAN, grid_size: int, train: Samples, run: Run) -> ImageKAN:
+def _refit(recipe: Recipe, dataset: Dataset, stop: Interruption, watcher: Watcher) -> Trained:
+    """Fit anew with the validation rows among the training rows. No rows are left to judge a step but these."""
+    watcher.on_message(f"refit: {len(dataset.train)} rows train now, those of validation too")
+    done, last = 0, math.nan
+
+    def note(record: Record, *, ended: bool) -> None:
+        nonlocal done, last
+        if ended:
+            done += recipe.fit.steps
+        else:
+            last = record.train_loss
+            watcher.on_unjudged_step(done + record.step, last)
+
+    trained, _ = _fit(recipe, dataset, dataset.train, stop, note)
+    watcher.on_message(f"refit: loss {last:.3g} after {done} steps")
+    return trained
+
+
+def _validation_metrics(dataset: Dataset, trained: Trained) -> dict[str, float]:
+    """Those of a network that the validation rows did not train."""
+    scores = score_rows(dataset, dataset.validation, predict(trained, dataset.x[dataset.validation]))
+    return {f"validation_{name}": value for name, value in scores.items()}
+
+
+def _next_grid(network: ImageKAN, grid_size: int, train: Samples, adapt: AdaptSection | None) -> ImageKAN:
     finer = refine_image_grids(network, grid_size)
-    if (adapt := run.recipe.adapt) is None:
+    if adapt is None:
         return finer
     with torch.no_grad():
         return adapt_image_grids(finer, train.x, uniform_share=adapt.uniform_share, margin=adapt.margin)

@@ -24,7 +24,10 @@ class ProgressBar(Watcher):
         self._recipe, self._console = recipe, console
         self._plan = recipe.fit
         self._steps = self._plan.steps * len(self._plan.grids)
+        if self._plan.refit_with_validation:
+            self._steps *= 2
         self._evaluations: list[Record] = []
+        self._done = 0
         self._warnings: tuple[str, ...] = ()
         self._bar = Progress(
             # Short enough for 80 columns: what does not fit would be cut in the middle of a number.
@@ -99,12 +102,17 @@ class ProgressBar(Watcher):
         self._print(text)
 
     def on_evaluation(self, record: Record, *, ended: bool) -> None:
-        """Likewise for a fit of one grid; at its end, leave a line."""
+        """Likewise for a fit of one grid, one after another; at its end, leave a line."""
         self._evaluations.append(record)
         kept = _lowest(self._evaluations)
-        self._show(record, f"best {self._score(kept)}", self._steps if ended else record.step)
+        self._show(record, f"best {self._score(kept)}", self._done + (self._plan.steps if ended else record.step))
         if ended:
+            self._done += self._plan.steps
             self._leave_line(record, self._describe_kept(kept, record))
+
+    def on_unjudged_step(self, step: int, train_loss: float) -> None:
+        """Move the bar on from where the fit before ended."""
+        self._bar.update(self._task, completed=self._done + step, numbers=f"refit  loss {train_loss:.3g}")
 
     def _show(self, last: Record, best: str, done: int) -> None:
         numbers = f"grid {last.grid_size}  loss {last.train_loss:.3g}  {best}"

@@ -21,5 +21,8 @@ class Watcher:
     def on_message(self, text: str) -> None:
         """A step after the fit begins that takes its time."""
 
+    def on_unjudged_step(self, step: int, train_loss: float) -> None:
+        """So many steps are done of a fit that no rows judge, because all of them train."""
+
     def on_evaluation(self, record: Record, *, ended: bool) -> None:
         """Called after each evaluation on the validation rows, and at the end, while a published version learns on."""

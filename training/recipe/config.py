@@ -19,7 +19,7 @@ from training.recipe.fit_sections import (
     SparsifySection,
     SymbolicSection,
 )
-from training.recipe.image_sections import ImageSection
+from training.recipe.image_sections import AugmentSection, ImageSection
 from training.recipe.images import check_images
 from training.recipe.mistakes import explain
 from training.recipe.sections import (
@@ -39,6 +39,7 @@ from training.recipe.toml_mistakes import explain_syntax
 _FRESH_ONLY = frozenset(
     {
         "image",
+        "augment",
         "network",
         "inputs",
         "adapt",
@@ -63,6 +64,7 @@ class _Document(Section):
     split: SplitSection = SplitSection()
     inputs: InputsSection = InputsSection()
     image: ImageSection | None = None
+    augment: AugmentSection | None = None
     network: NetworkSection = NetworkSection()
     fit: FitSection = Field(default_factory=lambda: FitSection(batch_rows=64))
     adapt: AdaptSection | None = None
@@ -81,6 +83,8 @@ class _Document(Section):
     def _fits_together(self) -> Self:
         if self.split.kind == "stratified" and self.task.kind != "classification":
             raise ValueError('[split] kind = "stratified" needs [task] kind = "classification"')
+        if self.fit.label_smoothing > 0 and self.task.kind != "classification":
+            raise ValueError('[fit] label_smoothing needs [task] kind = "classification"')
         if self.split.column is not None and self.data.path is None:
             raise ValueError(f'[split] kind = "{self.split.kind}" needs a table of one\'s own: [data] path')
         if len(self.data.targets) > 1 and self.task.kind == "classification":
@@ -109,6 +113,12 @@ class _Document(Section):
                 f'[task] objective = "{self.task.objective}": not with [fit] optimizer = "levenberg-marquardt", which '
                 "takes squared error only; wanted adam or lbfgs"
             )
+        if self.augment is not None and self.image is None:
+            raise ValueError("[augment]: only with [image]; the columns of a table are no picture that could move")
+        if self.fit.refit_with_validation and self.image is None:
+            raise ValueError("[fit] refit_with_validation: only with [image]; of a table wanted [ensemble]")
+        if self.augment is not None and self.fit.optimizer != "adam":
+            raise ValueError(f'[augment]: not with [fit] optimizer = "{self.fit.optimizer}"; wanted adam')
         if self.image is not None or self.network.convolutions:
             check_images(self, self.network, self.fit, self.data, self.lowering, self.image)
         self._check_continuation()

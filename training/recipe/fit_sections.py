@@ -22,6 +22,8 @@ class FitSection(Section):
     weight_decay: float = Field(default=0.0, ge=0.0)
     schedule: Literal["cosine", "warm-up"] = "cosine"
     smoothness: float = Field(default=0.0, ge=0.0)
+    label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
+    refit_with_validation: bool = False
     seed: Seed = 0
     old_table: Annotated[Path | None, Field(strict=False)] = None
     protect_old: bool = False
@@ -43,6 +45,8 @@ class FitSection(Section):
             raise ValueError(f"weight_decay is for adam; {self.optimizer} minimizes the loss alone")
         if self.optimizer != "adam" and self.schedule != "cosine":
             raise ValueError(f"schedule is for adam; {self.optimizer} chooses the length of its steps")
+        if self.optimizer != "adam" and self.label_smoothing > 0:
+            raise ValueError(f"label_smoothing is for adam; {self.optimizer} minimizes the loss alone")
         if self.optimizer == "levenberg-marquardt" and self.smoothness > 0:
             raise ValueError("smoothness is for adam and lbfgs; levenberg-marquardt cannot add a penalty to the loss")
         if self.optimizer == "levenberg-marquardt" and "learning_rate" in self.model_fields_set:

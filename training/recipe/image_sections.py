@@ -1,4 +1,4 @@
-"""The recipe's sections on images: their shape, and the convolutions before the flat network."""
+"""The recipe's sections on images: their shape, and how they vary, and the convolutions before the flat network."""
 
 from typing import Literal, Self
 
@@ -15,6 +15,16 @@ class ImageSection(BaseModel):
     channels: int = Field(default=1, ge=1, le=_MOST)
     height: int = Field(ge=1, le=_MOST)
     width: int = Field(ge=1, le=_MOST)
+
+
+class AugmentSection(BaseModel):
+    """[augment]: in each epoch every training image is changed at random, see :mod:`kan_model.vision.augmentation`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    shift: float = Field(default=0.0, ge=0.0, le=_MOST)
+    rotation: float = Field(default=0.0, ge=0.0, le=180.0)
+    zoom: float = Field(default=0.0, ge=0.0, le=1.0)
 
 
 class ConvolutionSection(BaseModel):

@@ -263,3 +263,12 @@ def test_too_few_rows_are_refused() -> None:
     """Nine rows are not a table to learn from."""
     with pytest.raises(DataError, match="9 rows"):
         random_split(SplitSection(), 9)
+
+
+def test_validation_rows_that_train_too_come_last() -> None:
+    """The other parts stay as they are."""
+    split = Split(np.array([4, 1]), np.array([0, 3]), np.array([2]))
+    both = split.with_validation()
+    assert both.train.tolist() == [4, 1, 0, 3]
+    assert both.validation.tolist() == [0, 3]
+    assert both.test.tolist() == [2]

@@ -1,13 +1,15 @@
 """What the optimizers compute once for rows that stay the same changes nothing but the last digits."""
 
+import numpy as np
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
 from kan_model import KAN, KANConfig
 from kan_model.network.layer import KANLayer
 from kan_model.rows import known_rows
 from training.data.samples import Samples
-from training.fitting.optimizers import Objective, optimizer_for
+from training.fitting.optimizers import Augment, Objective, optimizer_for
 from training.recipe.fit_sections import FitSection, SparsifySection
 
 PLANS = {
@@ -67,3 +69,36 @@ def test_a_penalty_that_is_not_finite_ends_a_fit_and_does_not_raise() -> None:
         kan.layers[0].base_weight.fill_(1e308)
     losses = three_advances(FitSection(optimizer="adam", steps=3), kan, SparsifySection(penalty=1e-3))
     assert not any(abs(loss) < torch.inf for loss in losses)
+
+
+def test_each_epoch_sees_rows_that_were_made_for_it() -> None:
+    """The same ones after a stop. Rows that come out as they went in change nothing, to the bit."""
+    plan = FitSection(steps=20, batch_rows=50)
+    seen: list[torch.Tensor] = []
+
+    def losses(augment: Augment | None) -> list[float]:
+        kan = KAN(KANConfig((2, 3, 1), grid_size=4), dtype=torch.float64)
+        optimizer = optimizer_for(kan, product(), plan, Objective("regression", augment=augment))
+        return [optimizer.advance((0, step)).train_loss for step in (0, 1, 1)]
+
+    def move(x: torch.Tensor, generator: np.random.Generator) -> torch.Tensor:
+        seen.append(x + float(generator.uniform(-0.1, 0.1)))
+        return seen[-1]
+
+    assert losses(lambda x, _: x.clone()) == losses(None)
+    assert losses(move) != losses(None)
+    assert not torch.equal(seen[0], seen[1])
+    assert torch.equal(seen[1], seen[2])
+
+
+def test_adam_minimizes_the_loss_of_smoothed_labels() -> None:
+    """The loss of the first step is torch's of the network before it, in one batch or in several."""
+    x = product().x
+    rows = Samples(x, (x[:, 0] > 0).long())
+    for share in (0.0, 0.3):
+        kan = KAN(KANConfig((2, 3), grid_size=4), dtype=torch.float64)
+        wanted = float(cross_entropy(kan(x).detach(), rows.y, label_smoothing=share))
+        for batch_rows in (200, 50):
+            plan = FitSection(label_smoothing=share, batch_rows=batch_rows, learning_rate=1e-12)
+            found = optimizer_for(kan, rows, plan, Objective("classification")).advance((0, 0)).train_loss
+            assert found == pytest.approx(wanted, rel=1e-7)

@@ -1,5 +1,7 @@
 """From a table of images to a version that answers over gRPC."""
 
+import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import onnx
 import pytest
 import torch
 from numpy.typing import NDArray
+from rich.console import Console
 
 from kan_api.v1 import prediction_pb2 as pb
 from kan_model.onnx_runtime import run as run_model
@@ -19,6 +22,7 @@ from open_inference import grpc_predict_v2_pb2 as oip
 from tests.kit.callers.calls import matrix
 from tests.kit.server.kan_serve import FRONTENDS, KanServe, serving
 from training.errors import RecipeError, TrainingError
+from training.pipelines.progress import ProgressBar
 from training.pipelines.run import Run
 from training.pipelines.run_folder import RunFolder
 from training.pipelines.train import train
@@ -156,6 +160,26 @@ def test_nodes_that_multiply_may_stand_behind_the_convolutions(tmp_path: Path) -
     assert "then [8, [1, 2], 2], arity 3, input grid 4" in of_run(found, Path("rows.csv"))
 
 
+def test_a_refit_trains_on_the_validation_rows_too(tmp_path: Path) -> None:
+    """On images that move; the validation metrics stay those of the fit before. The terminal shows each grid's loss."""
+    _write_bars(tmp_path)
+    more = "refit_with_validation = true\nlabel_smoothing = 0.05\n[augment]\nshift = 0.2\nrotation = 5\nzoom = 0.05\n"
+    run, file = _run(tmp_path, RECIPE.replace("[lowering]", f"{more}[lowering]")), io.StringIO()
+    with ProgressBar(run.recipe, Console(file=file, width=200)) as progress:
+        twice = train(run, progress)
+    data, metrics = twice.manifest.data, twice.manifest.metrics
+    parts = data.train_rows - data.validation_rows, data.validation_rows, data.test_rows
+    assert sum(parts) == 120
+    assert min(parts) >= 18
+    lines = file.getvalue().splitlines()
+    assert [line.split("  ")[0] for line in lines if line.startswith("grid")] == ["grid 2", "grid 4"]
+    assert f"refit: {data.train_rows} rows train now, those of validation too" in lines
+    assert any(line.startswith("refit: loss 0.") and line.endswith(" after 24 steps") for line in lines)
+    kept = [float(score) for line in lines for score in re.findall(r"accuracy (\S+) (?:after|before)", line)]
+    assert min(abs(metrics["validation_accuracy"] - score) for score in kept) < 1e-4
+    assert any(note.startswith("refit     the validation rows trained too") for note in twice.notes)
+
+
 def test_pixels_of_a_channel_are_scaled_alike(published: Published) -> None:
     """0 is the smallest training value, which is the padding too, and 1 the largest."""
     inputs, _ = checkpoint.transforms((published.folder / "network.safetensors").read_bytes())
@@ -215,6 +239,8 @@ def test_what_a_version_of_images_cannot(published: Published) -> None:
         ("[lowering]", "[baseline]\n[lowering]", "[baseline]: not with [image]"),
         ("learning_rate = 0.05", 'optimizer = "levenberg-marquardt"', "levenberg-marquardt"),
         ("learning_rate = 0.05", "smoothness = 0.1", "smoothness: not with [image]"),
+        ("learning_rate = 0.05", 'optimizer = "lbfgs"\n[augment]', '[augment]: not with [fit] optimizer = "lbfgs"'),
+        ("learning_rate = 0.05", 'optimizer = "lbfgs"\nlabel_smoothing = 0.1', "label_smoothing is for adam"),
         ("tune_for = [1]", 'precision = "int8"', "wanted float32"),
         (
             "width = 4",
@@ -233,4 +259,21 @@ def test_recipes_that_do_not_fit(old: str, new: str, message: str, tmp_path: Pat
         text = text[: text.index("[[network")] + text[text.index("[fit]") :]
     with pytest.raises(RecipeError) as error:
         parse_recipe(text.replace(old, new), folder=tmp_path, name="bars.toml")
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("[augment]\nshift = 1", "[augment]: only with [image]"),
+        ("[fit]\nrefit_with_validation = true", "refit_with_validation: only with [image]"),
+        ("[fit]\nlabel_smoothing = 0.1", 'label_smoothing needs [task] kind = "classification"'),
+    ],
+)
+def test_what_a_table_cannot_do(more: str, message: str, tmp_path: Path) -> None:
+    """Columns that are no picture cannot move; the message names the section that is missing."""
+    data = "[data]\npath = 'a.csv'\ncolumns = ['x']\ntarget = 'y'"
+    text = f"[model]\nname = 'a'\n{data}\n[task]\nkind = 'regression'\n{more}\n"
+    with pytest.raises(RecipeError) as error:
+        parse_recipe(text, folder=tmp_path, name="a.toml")
     assert message in str(error.value)

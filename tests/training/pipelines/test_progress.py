@@ -191,3 +191,17 @@ def test_elsewhere_it_is_one_line_a_grid_and_the_warnings(write_recipe: Callable
     assert "flowers.csv: 5 inputs -> weight" in lines[0]
     assert any(line.startswith("warning: ") and '"fixed"' in line for line in lines)
     assert [line.split("  ")[0] for line in lines if line.startswith("grid")] == ["grid 3", "grid 5"]
+
+
+def test_the_bar_of_images_goes_on_from_grid_to_grid_and_through_the_refit(write_recipe: Callable[..., Path]) -> None:
+    """Two grids of 10 steps that validation rows judge, then the same 20 steps again, which none judge."""
+    recipe, file = load_recipe(write_recipe(grids="[3, 5]", steps=10)), io.StringIO()
+    recipe = recipe.model_copy(update={"fit": recipe.fit.model_copy(update={"refit_with_validation": True})})
+    with ProgressBar(recipe, Console(file=file, width=80, force_terminal=True, color_system=None)) as progress:
+        for grid in (3, 5):
+            progress.on_evaluation(Record(grid, 10, 0.5, 0.25, 0.75), ended=False)
+            progress.on_evaluation(Record(grid, 10, 0.5, 0.25, 0.75), ended=True)
+        progress.on_unjudged_step(10, 0.125)
+    last = file.getvalue().split("\r")[-1].splitlines()[0]
+    assert "75%" in last
+    assert "refit  loss 0.125" in last

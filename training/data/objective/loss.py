@@ -10,7 +10,9 @@ from training.data.objective.loss_function import Loss, LossFunction, loss_funct
 _HUBER_STEPS = 50
 
 
-def loss(task: Loss, outputs: Tensor, y: Tensor, weights: Tensor | None = None) -> Tensor:
+def loss(
+    task: Loss, outputs: Tensor, y: Tensor, weights: Tensor | None = None, *, label_smoothing: float = 0.0
+) -> Tensor:
     """Mean loss over rows and outputs.
 
     Args:
@@ -19,12 +21,14 @@ def loss(task: Loss, outputs: Tensor, y: Tensor, weights: Tensor | None = None) 
         y: int64 ``[rows]`` classes, or ``[rows, outputs]`` scaled targets; with a log link they are not logarithms.
         weights: ``[rows]``, a factor of the loss of each row; None: all 1. With a mean of 1 over all rows the mean of
             the losses of batches is the loss of all rows.
+        label_smoothing: Of a cross entropy: the share of the target that all classes get alike.
     """
     function = loss_function(task)
     if weights is None and function.name in ("cross_entropy", "squared_error"):
-        return cross_entropy(outputs, y) if function.name == "cross_entropy" else mse_loss(outputs, y)
+        is_entropy = function.name == "cross_entropy"
+        return cross_entropy(outputs, y, label_smoothing=label_smoothing) if is_entropy else mse_loss(outputs, y)
     if function.name == "cross_entropy":
-        each = cross_entropy(outputs, y, reduction="none")
+        each = cross_entropy(outputs, y, reduction="none", label_smoothing=label_smoothing)
     else:
         each = _losses(function, outputs, y).mean(dim=1)
     return each.mean() if weights is None else (weights * each).mean()

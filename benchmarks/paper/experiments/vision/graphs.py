@@ -9,6 +9,7 @@ import onnx
 import torch
 
 from benchmarks.common.timing import interleave
+from benchmarks.paper.experiments.vision.networks import PIXELS
 from kan_model.lowering.driver import STRATEGIES
 from kan_model.lowering.images import lower_image
 from kan_model.onnx_runtime import open_session, run
@@ -32,7 +33,7 @@ def compare_graphs(image: ImageKAN, is_quick: bool) -> dict[str, float]:
     found: dict[str, float] = {}
     for count in ROWS[:1] if is_quick else ROWS:
         theirs = exported(image, count)
-        rows = np.random.default_rng(0).uniform(-1, 1, (count, image.features)).astype(np.float32)
+        rows = np.random.default_rng(0).uniform(*PIXELS, (count, image.features)).astype(np.float32)
         found[f"graphs differ by, {count} rows"] = float(np.abs(run(ours, rows) - run(theirs, rows)).max())
         calls = [partial(open_session(model).run, rows) for model in (ours, theirs)]
         for name, timing in zip(("ours", "torch"), interleave(calls, seconds, 3), strict=True):

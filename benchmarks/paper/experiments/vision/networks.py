@@ -8,7 +8,9 @@ from kan_model.vision.geometry import Convolution
 from kan_model.vision.image_kan import ImageConfig, ImageKAN, image_parameter_count
 
 SHAPE, CLASSES = (1, 8, 8), 10
-CONFIG = ImageConfig(SHAPE, (Convolution(8, pool="average"), Convolution(16)), (CLASSES,), grid_size=3)
+# Pixels are scaled to [0, 1], as the recipe digits-images says.
+PIXELS = (0.0, 1.0)
+CONFIG = ImageConfig(SHAPE, (Convolution(8, pool="average"), Convolution(16)), (CLASSES,), grid_size=5, domain=PIXELS)
 
 
 class CNN(nn.Module):
@@ -19,8 +21,7 @@ class CNN(nn.Module):
         self.network = nn.Sequential(
             nn.Conv2d(1, channels, 3, padding=1),
             nn.SiLU(),
-            nn.AvgPool2d(2),
-            nn.Conv2d(channels, 2 * channels, 3, padding=1),
+            nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1),
             nn.SiLU(),
             nn.Flatten(),
             nn.Linear(2 * channels * 16, CLASSES),
@@ -42,7 +43,7 @@ def flat_kan(seed: int) -> KAN:
     wanted = image_parameter_count(ImageKAN(CONFIG))
     numbers = CONFIG.grid_size + CONFIG.degree + 1
     hidden = round(wanted / (numbers * (64 + CLASSES)))
-    return KAN(KANConfig((64, hidden, CLASSES), grid_size=CONFIG.grid_size), seed=seed)
+    return KAN(KANConfig((64, hidden, CLASSES), grid_size=CONFIG.grid_size, domain=PIXELS), seed=seed)
 
 
 def cnn(seed: int) -> CNN:

@@ -210,3 +210,13 @@ def test_levenberg_and_marquardt_refuse_other_losses_by_name() -> None:
     plan = FitSection(optimizer="levenberg-marquardt", steps=2, grids=(1,))
     with pytest.raises(FitRefused, match=r'levenberg-marquardt takes squared error only, .* "poisson"'):
         fit_module(torch.nn.Linear(1, 1), rows, rows, plan, LossFunction("poisson"))
+
+
+def test_smoothed_labels_are_targets_of_every_class() -> None:
+    """The cross entropy of targets that give each class its part of the share, with weights and without."""
+    found, y = content("classification")
+    targets = 0.2 / 3 + 0.8 * torch.eye(3, dtype=torch.float64)[y]
+    each = -(targets * found.log_softmax(dim=1)).sum(dim=1)
+    for weights, wanted in ((None, each.mean()), (WEIGHTS, (WEIGHTS * each).mean())):
+        smoothed = loss("classification", found, y, weights, label_smoothing=0.2)
+        assert float(smoothed) == pytest.approx(float(wanted), rel=1e-12)
