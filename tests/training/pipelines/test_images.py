@@ -21,7 +21,7 @@ from kan_model.vision.image_kan import ImageKAN
 from open_inference import grpc_predict_v2_pb2 as oip
 from tests.kit.callers.calls import matrix
 from tests.kit.server.kan_serve import FRONTENDS, KanServe, serving
-from training.errors import RecipeError, TrainingError
+from training.errors import TrainingError
 from training.pipelines.progress import ProgressBar
 from training.pipelines.run import Run
 from training.pipelines.run_folder import RunFolder
@@ -226,54 +226,3 @@ def test_what_a_version_of_images_cannot(published: Published) -> None:
         train(_run(folder, text), Watcher())
     with pytest.raises(TrainingError, match="--resume: not with"):
         train(_run(folder, resume=True), Watcher())
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("[image]\nheight = 3\nwidth = 4\n", "", "only with [image]"),
-        ("[[network.convolutions]]\nchannels = 2\n", "", "only with [[network.convolutions]]"),
-        ("[lowering]", "[prune]\n[lowering]", "[prune]: not with [image]"),
-        ("[lowering]", "[symbolic]\n[lowering]", "[symbolic]: not with [image]"),
-        ("[lowering]", "[ensemble]\n[lowering]", "[ensemble]: not with [image]"),
-        ("[lowering]", "[baseline]\n[lowering]", "[baseline]: not with [image]"),
-        ("learning_rate = 0.05", 'optimizer = "levenberg-marquardt"', "levenberg-marquardt"),
-        ("learning_rate = 0.05", "smoothness = 0.1", "smoothness: not with [image]"),
-        ("learning_rate = 0.05", 'optimizer = "lbfgs"\n[augment]', '[augment]: not with [fit] optimizer = "lbfgs"'),
-        ("learning_rate = 0.05", 'optimizer = "lbfgs"\nlabel_smoothing = 0.1', "label_smoothing is for adam"),
-        ("tune_for = [1]", 'precision = "int8"', "wanted float32"),
-        (
-            "width = 4",
-            "width = 5",
-            "1 × 3 × 5 (channels, height, width) is 15 values, and [data] columns names 12",
-        ),
-        ("groups = 2", "groups = 3", "number 2: channels is 2 and groups 3"),
-        ("stride = 2", 'pool = "max"', '"max": wanted "none" or "average"'),
-        ("stride = 2", 'pool = "average"', "pool_size is 2 for 3 × 4 pixels"),
-    ],
-)
-def test_recipes_that_do_not_fit(old: str, new: str, message: str, tmp_path: Path) -> None:
-    """What is for flat networks only, and shapes that do not fit, are refused by name before any data is read."""
-    text = RECIPE
-    if old.startswith("[[network"):
-        text = text[: text.index("[[network")] + text[text.index("[fit]") :]
-    with pytest.raises(RecipeError) as error:
-        parse_recipe(text.replace(old, new), folder=tmp_path, name="bars.toml")
-    assert message in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("more", "message"),
-    [
-        ("[augment]\nshift = 1", "[augment]: only with [image]"),
-        ("[fit]\nrefit_with_validation = true", "refit_with_validation: only with [image]"),
-        ("[fit]\nlabel_smoothing = 0.1", 'label_smoothing needs [task] kind = "classification"'),
-    ],
-)
-def test_what_a_table_cannot_do(more: str, message: str, tmp_path: Path) -> None:
-    """Columns that are no picture cannot move; the message names the section that is missing."""
-    data = "[data]\npath = 'a.csv'\ncolumns = ['x']\ntarget = 'y'"
-    text = f"[model]\nname = 'a'\n{data}\n[task]\nkind = 'regression'\n{more}\n"
-    with pytest.raises(RecipeError) as error:
-        parse_recipe(text, folder=tmp_path, name="a.toml")
-    assert message in str(error.value)

@@ -1,4 +1,4 @@
-"""What a recipe of images is told first."""
+"""What a recipe of images is refused for, and what it is told first."""
 
 from pathlib import Path
 
@@ -27,6 +27,31 @@ hidden = []
 [[network.convolutions]]
 channels = 4
 pool = "average"
+"""
+BARS = """
+[model]
+name = "bars"
+[data]
+path = "bars.csv"
+target = "kind"
+columns = ["p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8", "p9", "p10", "p11"]
+[task]
+kind = "classification"
+[image]
+height = 3
+width = 4
+[network]
+hidden = []
+[[network.convolutions]]
+channels = 2
+[[network.convolutions]]
+channels = 2
+stride = 2
+groups = 2
+[fit]
+learning_rate = 0.05
+[lowering]
+tune_for = [1]
 """
 
 
@@ -64,3 +89,54 @@ def test_an_image_network_is_refused_by_its_numbers() -> None:
     inputs = image_transform(dataset, recipe.inputs.scaling, (1, 8, 8))
     with pytest.raises(DataError, match=f"{(64 * 16000 + 16000 * 10) * 8:,} coefficients"):
         new_image_network(dataset, recipe, inputs)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[image]\nheight = 3\nwidth = 4\n", "", "only with [image]"),
+        ("[[network.convolutions]]\nchannels = 2\n", "", "only with [[network.convolutions]]"),
+        ("[lowering]", "[prune]\n[lowering]", "[prune]: not with [image]"),
+        ("[lowering]", "[symbolic]\n[lowering]", "[symbolic]: not with [image]"),
+        ("[lowering]", "[ensemble]\n[lowering]", "[ensemble]: not with [image]"),
+        ("[lowering]", "[baseline]\n[lowering]", "[baseline]: not with [image]"),
+        ("learning_rate = 0.05", 'optimizer = "levenberg-marquardt"', "levenberg-marquardt"),
+        ("learning_rate = 0.05", "smoothness = 0.1", "smoothness: not with [image]"),
+        ("learning_rate = 0.05", 'optimizer = "lbfgs"\n[augment]', '[augment]: not with [fit] optimizer = "lbfgs"'),
+        ("learning_rate = 0.05", 'optimizer = "lbfgs"\nlabel_smoothing = 0.1', "label_smoothing is for adam"),
+        ("tune_for = [1]", 'precision = "int8"', "wanted float32"),
+        (
+            "width = 4",
+            "width = 5",
+            "1 × 3 × 5 (channels, height, width) is 15 values, and [data] columns names 12",
+        ),
+        ("groups = 2", "groups = 3", "number 2: channels is 2 and groups 3"),
+        ("stride = 2", 'pool = "max"', '"max": wanted "none" or "average"'),
+        ("stride = 2", 'pool = "average"', "pool_size is 2 for 3 × 4 pixels"),
+    ],
+)
+def test_recipes_that_do_not_fit(old: str, new: str, message: str, tmp_path: Path) -> None:
+    """What is for flat networks only, and shapes that do not fit, are refused by name before any data is read."""
+    text = BARS
+    if old.startswith("[[network"):
+        text = text[: text.index("[[network")] + text[text.index("[fit]") :]
+    with pytest.raises(RecipeError) as error:
+        parse_recipe(text.replace(old, new), folder=tmp_path, name="bars.toml")
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("[augment]\nshift = 1", "[augment]: only with [image]"),
+        ("[fit]\nrefit_with_validation = true", "refit_with_validation: only with [image]"),
+        ("[fit]\nlabel_smoothing = 0.1", 'label_smoothing needs [task] kind = "classification"'),
+    ],
+)
+def test_what_a_table_cannot_do(more: str, message: str, tmp_path: Path) -> None:
+    """Columns that are no picture cannot move; the message names the section that is missing."""
+    data = "[data]\npath = 'a.csv'\ncolumns = ['x']\ntarget = 'y'"
+    text = f"[model]\nname = 'a'\n{data}\n[task]\nkind = 'regression'\n{more}\n"
+    with pytest.raises(RecipeError) as error:
+        parse_recipe(text, folder=tmp_path, name="a.toml")
+    assert message in str(error.value)
