@@ -17,7 +17,7 @@ from kan_model import KAN, KANConfig
 from kan_model.lowering import lower
 from kan_model.lowering.attribution import attribution_model
 from open_inference import grpc_predict_v2_pb2 as inference_pb2
-from training.publishing.histogram import histogram
+from training.publishing.message.histogram import histogram
 from training.publishing.publish import publish
 
 NAME = "kan"

@@ -14,7 +14,7 @@ from training.data.encoding import Column, Numbers, columns_of, feature_block
 from training.data.source import load_source
 from training.data.table import Table, read_table
 from training.errors import DataError, quoted, quoted_list
-from training.publishing.columns import columns_of_manifest
+from training.publishing.message.columns import columns_of_manifest
 from training.publishing.version import Version, VersionError, read_newest
 from training.recipe.config import Recipe
 

@@ -9,8 +9,8 @@ from kan_api.v1 import manifest_pb2 as pb
 from kan_model import attribute
 from training.data.encoding import Numbers
 from training.publishing.export import Trained
-from training.publishing.histogram import histogram_of_answers
 from training.publishing.manifest import predict
+from training.publishing.message.histogram import histogram_of_answers
 
 # The largest share of a cell of 10,000 rows is known within 1 %.
 _ANSWERED_ROWS = 10_000

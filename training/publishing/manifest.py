@@ -17,14 +17,14 @@ from training.data.preparation import feature_ranges
 from training.data.split import RowNumbers
 from training.explaining import attribution_message
 from training.fitting.evaluation import answers, block_rows
-from training.publishing.columns import column_message
 from training.publishing.export import Exported, Trained, describe, explanation
-from training.publishing.histogram import histogram
+from training.publishing.message.columns import column_message
+from training.publishing.message.histogram import histogram
+from training.publishing.message.network import network_message
 from training.publishing.metrics import UNANSWERED as UNANSWERED
 from training.publishing.metrics import evaluate as evaluate
 from training.publishing.metrics import scores as scores
 from training.publishing.metrics import scores_of_answered as scores_of_answered
-from training.publishing.network_message import network_message
 from training.recipe.config import Recipe
 
 # Prefix of the previous version's metrics in the manifest of a version that was trained further.

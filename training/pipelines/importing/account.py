@@ -15,8 +15,8 @@ from training.explaining import ReferenceRow, median_of_columns
 from training.pipelines.importing.rows import Given, Target, read_held_out, read_training, spread
 from training.pipelines.importing.wanted import Import, ImportRefused, check_different
 from training.publishing.export import Trained
-from training.publishing.histogram import histogram
 from training.publishing.manifest import output_names, predict
+from training.publishing.message.histogram import histogram
 from training.publishing.metrics import scores
 from training.publishing.whole_formula import WholeFormula, formula_text, whole_formula
 from training.report.judged import Judged

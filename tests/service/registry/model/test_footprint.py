@@ -21,7 +21,7 @@ from kan_model.onnx_runtime import open_session
 from kan_model.vision.geometry import Convolution
 from kan_model.vision.image_kan import ImageConfig, ImageKAN
 from service.registry.model.footprint import memory_bytes
-from training.publishing.network_message import network_message
+from training.publishing.message.network import network_message
 
 _ROWS = 16
 # Without rows the estimate is that of session and file.

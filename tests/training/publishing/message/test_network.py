@@ -6,7 +6,7 @@ from kan_model import KAN, KANConfig
 from kan_model.vision.geometry import Convolution
 from kan_model.vision.image_kan import ImageConfig, ImageKAN
 from kan_model.vision.unroll import unroll
-from training.publishing.network_message import network_message
+from training.publishing.message.network import network_message
 
 
 def test_levels_tell_sums_and_products() -> None:

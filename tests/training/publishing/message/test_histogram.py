@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes
 
-from training.publishing.histogram import histogram, histogram_of_answers
+from training.publishing.message.histogram import histogram, histogram_of_answers
 
 
 def test_even_bins_stay_where_rows_are_spread_evenly() -> None:

@@ -14,8 +14,8 @@ from service.client.errors import InvalidInput
 from training.data.dataset import prepare
 from training.errors import DataError
 from training.pipelines.held_out import held_out_csv
-from training.publishing.columns import columns_of_manifest
 from training.publishing.manifest import outline
+from training.publishing.message.columns import columns_of_manifest
 from training.recipe.config import Recipe, parse_recipe
 
 

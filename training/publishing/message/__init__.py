@@ -1,0 +1,1 @@
+"""Parts of the manifest as messages: columns, histograms, the network."""
