@@ -127,8 +127,9 @@ EXPERIMENT = Experiment(
         "many epochs on the training and the validation rows, which the test rows judge. Shape of the convolutions, "
         "grid, rate, smoothing and changes of the images were chosen by cross-validation of the convolutional KAN "
         "within these rows. A first choice (smaller changes, linear interpolation, 30 epochs) had gotten 98.05 % here "
-        "in the median; only then epochs and changes were chosen again, each by one or two folds. No other contender "
-        "had a choice of its own. This experiment is in float32, as digits are served."
+        "in the median; only then epochs and changes were chosen again, each by one or two folds; in five folds of "
+        "these 1,438 rows the whole choice then had 4 wrong. No other contender had a choice of its own. This experiment is in "
+        "float32, as digits are served."
     ),
     revision=2,
     plan=_plan,
