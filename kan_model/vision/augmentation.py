@@ -24,12 +24,20 @@ class Augmentation:
         shift: Pixels, down or up and to a side.
         rotation: Degrees around the centre.
         zoom: 0.1: from 1/1.1 of the size to 1.1 of it.
+
+    Raises:
+        ValueError: a number below 0, or one that is not finite.
     """
 
     shape: ImageShape
     shift: float = 0.0
     rotation: float = 0.0
     zoom: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("shift", "rotation", "zoom"):
+            if not 0 <= (value := getattr(self, name)) < math.inf:
+                raise ValueError(f"{name} is {value}; wanted a finite number, 0 or more")
 
     def __call__(self, x: Tensor, generator: np.random.Generator) -> Tensor:
         """New rows ``[rows, pixels]`` of rows of pixels.

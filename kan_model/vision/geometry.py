@@ -8,6 +8,8 @@ from typing import Literal
 # Channels, height, width.
 ImageShape = tuple[int, int, int]
 Pool = Literal["none", "average", "max"]
+# Coefficients of the largest equal flat network that is built: 64 MiB in float64.
+MOST_UNROLLED = 2**23
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ def network_text(manifest: ModelManifest) -> str:
         return flat
     convolutions = ", ".join(map(_convolution_text, network.convolutions))
     kind = "convolution" if len(network.convolutions) == 1 else "convolutions"
-    return f"image {image_text(manifest)}, {kind} {convolutions}, then {flat}"
+    image = f"image {image_text(manifest)}, " if manifest.image_shape else ""
+    return f"{image}{kind} {convolutions}, then {flat}"
 
 
 def size_text(network: Network) -> str:

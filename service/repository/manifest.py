@@ -171,9 +171,11 @@ def _check_counts(manifest: ModelManifest) -> None:
         "network.convolutions": [
             n
             for each in network.convolutions
-            for n in (each.channels, each.height, each.width, each.kernel, each.padding)
+            for n in (each.channels, each.height, each.width, each.kernel, each.padding, each.pool_size)
         ],
     }
+    if unknown := {each.pool for each in network.convolutions} - {"", "none", "average", "max"}:
+        raise ModelRefused("manifest", f"manifest.json gives pool {min(unknown)!r}, wanted none, average or max")
     for name, values in counts.items():
         if (least := min(values, default=0)) < 0:
             raise ModelRefused("manifest", f"manifest.json gives {least} for {name}, wanted 0 or more")

@@ -153,6 +153,8 @@ def fit_module(
     check: Callable[[], None] | None = None,
     on_evaluation: Callable[[Record], None] | None = None,
     augment: Augment | None = None,
+    *,
+    stage: int = 0,
 ) -> ModuleFit[Network]:
     """Fit any network as :func:`fit_steps` fits a KAN on one grid. Parameters without a gradient are not changed.
 
@@ -168,6 +170,7 @@ def fit_module(
         check: Called after each evaluation; it may raise to end the fit.
         on_evaluation: Called with the record of each evaluation.
         augment: Makes the rows of each epoch of Adam from the training rows; None: they are the training rows.
+        stage: How many fits of the same plan came before; each stage draws other batches and changes of rows.
 
     Raises:
         FitRefused: samples that :func:`training.data.samples.check_samples` refuses; more than 4096 parameters with
@@ -183,7 +186,7 @@ def fit_module(
         flaw = _flaw(network, train) or "wanted rows and targets of a usual size"
         raise TrainingDiverged(f"the loss is not finite before the first step; {flaw}")
     best, lowest, history = network, math.inf, []
-    for _, record in chain([(0, start)], _steps(current, optimizer, (0, 0), plan.steps, validation, task)):
+    for _, record in chain([(0, start)], _steps(current, optimizer, (stage, 0), plan.steps, validation, task)):
         history.append(record)
         if on_evaluation is not None:
             on_evaluation(record)

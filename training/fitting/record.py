@@ -31,7 +31,8 @@ class Advance:
 class Record:
     """One point of the loss curve, after ``step`` steps on this grid (``grid_size`` 0: the network has no grid).
 
-    With Adam the training loss is the mean over the epoch's batches, each before its step.
+    With Adam the training loss is the mean over the epoch's batches, each before its step. It is of smoothed labels and
+    of changed images where the fit has them; the validation loss never is.
     """
 
     grid_size: int

@@ -33,7 +33,10 @@ from training.recipe.fit_sections import AdaptSection
 from training.threads import torch_threads
 
 _HINT = "wanted a larger [verify] tolerance, or coarser grids"
-_REFIT = "refit     the validation rows trained too; the validation metrics are of the fit before, which they chose"
+_REFIT = (
+    "refit     the published network trained on the validation rows too; the training and validation metrics are those "
+    "of the fit before"
+)
 
 
 class _OnEvaluation(Protocol):
@@ -65,12 +68,15 @@ def train_images(run: Run, watcher: Watcher) -> Published:
         beside: dict[str, float] = {}
         notes: tuple[str, ...] = ()
         if recipe.fit.refit_with_validation:
-            beside, notes = _validation_metrics(dataset, trained), (_REFIT,)
+            beside, notes = _metrics_before_refit(dataset, trained), (_REFIT,)
             dataset = _without_zero_weights(prepare_table(recipe, *source, validation_trains=True))
             trained = _refit(recipe, dataset, stop, watcher)
+        watcher.on_message("lowering: writing the graphs, timing and verifying them")
         exported = export_graphs(recipe, dataset, trained, _HINT)
         _stop_if_asked(stop)
-        manifest = build_manifest(recipe, dataset, exported, beside=beside)
+        is_refit = recipe.fit.refit_with_validation
+        manifest = build_manifest(recipe, dataset, exported, beside=beside, is_validation_trained=is_refit)
+        watcher.on_message("report: drawing the network and the effects of its pixels")
         describe_drift(manifest, trained, dataset.x[dataset.train])
         page = make_report(dataset, trained, manifest, history, notes, judge_on_test(dataset, trained))
         _stop_if_asked(stop)
@@ -86,7 +92,7 @@ def _fit(
     network = new_image_network(dataset, recipe, inputs)
     train, validation = (samples(dataset, rows, inputs, outputs, network.dtype) for rows in (dataset.train, judging))
     history: list[Record] = []
-    for grid_size in recipe.fit.grids:
+    for stage, grid_size in enumerate(recipe.fit.grids):
         network = _next_grid(network, grid_size, train, recipe.adapt)
         of_grid: list[Record] = []
 
@@ -105,14 +111,16 @@ def _fit(
                 lambda: _stop_if_asked(stop),
                 note,
                 augmentation(recipe),
+                stage=stage,
             ).best
         on_evaluation(of_grid[-1], ended=True)
-        history += of_grid
+        # The start of a finer grid is the end of the one before.
+        history += of_grid[1:] if stage else of_grid
     return Trained(unroll(network), inputs, outputs, network), history
 
 
 def _refit(recipe: Recipe, dataset: Dataset, stop: Interruption, watcher: Watcher) -> Trained:
-    """Fit anew with the validation rows among the training rows. No rows are left to judge a step but these."""
+    """Fit anew, with the validation rows among the training rows; the epoch of the lowest training loss is kept."""
     watcher.on_message(f"refit: {len(dataset.train)} rows train now, those of validation too")
     done, last = 0, math.nan
 
@@ -129,10 +137,13 @@ def _refit(recipe: Recipe, dataset: Dataset, stop: Interruption, watcher: Watche
     return trained
 
 
-def _validation_metrics(dataset: Dataset, trained: Trained) -> dict[str, float]:
-    """Those of a network that the validation rows did not train."""
-    scores = score_rows(dataset, dataset.validation, predict(trained, dataset.x[dataset.validation]))
-    return {f"validation_{name}": value for name, value in scores.items()}
+def _metrics_before_refit(dataset: Dataset, trained: Trained) -> dict[str, float]:
+    """Those on training and validation rows of a network that the validation rows did not train."""
+    found: dict[str, float] = {}
+    for part, rows in (("train", dataset.train), ("validation", dataset.validation)):
+        scores = score_rows(dataset, rows, predict(trained, dataset.x[rows]))
+        found |= {f"{part}_{name}": value for name, value in scores.items()}
+    return found
 
 
 def _next_grid(network: ImageKAN, grid_size: int, train: Samples, adapt: AdaptSection | None) -> ImageKAN:

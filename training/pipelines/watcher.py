@@ -22,7 +22,7 @@ class Watcher:
         """A step after the fit begins that takes its time."""
 
     def on_unjudged_step(self, step: int, train_loss: float) -> None:
-        """So many steps are done of a fit that no rows judge, because all of them train."""
+        """Called after each epoch of the refit, which no validation rows judge."""
 
     def on_evaluation(self, record: Record, *, ended: bool) -> None:
         """Called after each evaluation on the validation rows, and at the end, while a published version learns on."""

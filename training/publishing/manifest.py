@@ -50,6 +50,7 @@ def build_manifest(
     attribution: Sequence[float] = (),
     tested_rows: int = 0,
     formula_details: pb.Formula | None = None,
+    is_validation_trained: bool = False,
 ) -> pb.ModelManifest:
     """The manifest without version and files, which :mod:`training.publishing.publish` fills in.
 
@@ -62,6 +63,7 @@ def build_manifest(
         attribution: The score of each feature, or empty.
         tested_rows: After a refit the number of rows that judged the network before it; else 0.
         formula_details: The formula beside the network; None: there is none.
+        is_validation_trained: The validation rows trained the network too; ``beside`` has the metrics before that.
     """
     metrics, precision_loss = _metrics(dataset, exported)
     manifest = of_network(exported, precision_loss)
@@ -77,6 +79,7 @@ def build_manifest(
                 test_rows=tested_rows or len(dataset.test),
                 dropped_rows=dataset.dropped_rows,
                 refit=tested_rows > 0,
+                validation_trained=is_validation_trained,
             ),
             formula=formula,
             formula_details=formula_details,

@@ -20,7 +20,7 @@ from training.recipe.fit_sections import (
     SymbolicSection,
 )
 from training.recipe.image_sections import AugmentSection, ImageSection
-from training.recipe.images import check_images
+from training.recipe.images import check_augmentation, check_images
 from training.recipe.mistakes import explain
 from training.recipe.sections import (
     DataSection,
@@ -116,9 +116,13 @@ class _Document(Section):
         if self.augment is not None and self.image is None:
             raise ValueError("[augment]: only with [image]; the columns of a table are no picture that could move")
         if self.fit.refit_with_validation and self.image is None:
-            raise ValueError("[fit] refit_with_validation: only with [image]; of a table wanted [ensemble]")
+            raise ValueError(
+                "[fit] refit_with_validation: only with [image]; for a table use [ensemble], whose refit does this"
+            )
         if self.augment is not None and self.fit.optimizer != "adam":
             raise ValueError(f'[augment]: not with [fit] optimizer = "{self.fit.optimizer}"; wanted adam')
+        if self.image is not None and self.augment is not None:
+            check_augmentation(self.augment, self.image)
         if self.image is not None or self.network.convolutions:
             check_images(self, self.network, self.fit, self.data, self.lowering, self.image)
         self._check_continuation()

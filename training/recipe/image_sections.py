@@ -26,6 +26,12 @@ class AugmentSection(BaseModel):
     rotation: float = Field(default=0.0, ge=0.0, le=180.0)
     zoom: float = Field(default=0.0, ge=0.0, le=1.0)
 
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if not (self.shift or self.rotation or self.zoom):
+            raise ValueError("wanted shift, rotation or zoom above 0")
+        return self
+
 
 class ConvolutionSection(BaseModel):
     """[[network.convolutions]]: a convolution of learned functions, as :class:`kan_model.vision.geometry.Convolution`.

@@ -2,15 +2,13 @@
 
 from pydantic import BaseModel
 
-from kan_model.vision.geometry import Convolution, unrolled_coefficients
+from kan_model.vision.geometry import MOST_UNROLLED, Convolution, unrolled_coefficients
 from training.recipe.fit_sections import FitSection
-from training.recipe.image_sections import ImageSection
+from training.recipe.image_sections import AugmentSection, ImageSection
 from training.recipe.sections import DataSection, LoweringSection, NetworkSection
 
 # The number of input columns of each [data] source.
 SOURCE_COLUMNS = {"sklearn:digits": 64, "sklearn:diabetes": 10, "toy:exp(sin(pi*x)+y^2)": 2}
-# Coefficients of the equal flat network, of which a version's explaining files are made.
-MOST_UNROLLED = 2**23
 # Sections on single edges of a flat network, or on several networks.
 _FLAT_ONLY = ("ensemble", "search", "sparsify", "prune", "symbolic", "formula", "attribution", "baseline")
 
@@ -44,10 +42,24 @@ def check_images(
         raise ValueError('[data] missing = "indicator": not with [image], whose pixels are its only inputs')
     if lowering.precision != "float32":
         raise ValueError(f'[lowering] precision = "{lowering.precision}": not with [image]; wanted float32')
+    encoded = [name for name in ("categories", "by_target", "dates", "unseen") if name in data.model_fields_set]
+    if encoded:
+        raise ValueError(f"[data] {', '.join(encoded)}: not with [image], whose columns are pixels")
     _check_pixels(data, image)
     _check_shapes(network, image)
     # One answer at the least; the table tells how many there are.
     check_unrolled(image, network, fit, answers=1)
+
+
+def check_augmentation(augment: AugmentSection, image: ImageSection) -> None:
+    """Refuse shifts that leave less than half of an image.
+
+    Raises:
+        ValueError: a shift of half of the height or width, or more.
+    """
+    least = min(image.height, image.width)
+    if augment.shift >= least / 2:
+        raise ValueError(f"[augment] shift = {augment.shift:g}: wanted less than {least / 2:g}, half of the image")
 
 
 def check_unrolled(image: ImageSection, network: NetworkSection, fit: FitSection, *, answers: int) -> None:

@@ -36,9 +36,7 @@ def staircase(history: Sequence[Record]) -> Figure:
     """
     if not history:
         raise ValueError("the history is empty; wanted one record or more")
-    figure = Figure(figsize=(7.2, 4.2))
-    # A layout of fixed places takes half the time of one that is computed from all texts.
-    figure.subplots_adjust(0.11, 0.12, 0.98, 0.92)
+    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
     axes = figure.subplots()
     numbers = np.arange(len(history))
     axes.plot(numbers, [record.train_loss for record in history], color=_TRAIN_COLOUR, label="training")
@@ -159,6 +157,7 @@ def calibration_curve(found: Calibration, what: str, share: float | None) -> Fig
         share: What always answering the class frequencies gives, a point on the diagonal; None: not drawn.
     """
     figure = Figure(figsize=(4.6, 4.2))
+    # A layout of fixed places takes half the time of one that is computed from all texts.
     figure.subplots_adjust(0.14, 0.12, 0.98, 0.97, hspace=0.08)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     upper.plot([0, 1], [0, 1], color="0.6", linewidth=0.9, label="perfect")

@@ -15,10 +15,12 @@ _ATTRIBUTION = (
 def data_table(manifest: ModelManifest) -> str:
     """The table: its name, its rows by part, its fingerprint."""
     data = manifest.data
+    judged = "of these, rows that judged the fit before the refit"
+    tested = "of these, rows that tested the fit before the refit"
     counts = {
         "rows that trained": data.train_rows,
-        "rows that chose the network": data.validation_rows,
-        "of these, rows that tested the fit before the refit" if data.refit else "rows that tested it": data.test_rows,
+        judged if data.validation_trained else "rows that chose the network": data.validation_rows,
+        tested if data.refit else "rows that tested it": data.test_rows,
         "rows left out": data.dropped_rows,
     }
     # For an imported network a count of 0 means that it is not known; after a refit out-of-fold answers have chosen.

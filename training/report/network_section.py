@@ -112,12 +112,14 @@ def _image_pictures(network: ImageKAN, rows: Tensor, outputs: tuple[str, ...]) -
     figure = diagram(network.head, nodes, names=names, outputs=outputs, most_curves=_MOST_CURVES)
     yield image(figure, "the flat network behind the convolutions; names are channel, row and column")
     geometry, edges = network.convolutions[0].geometry, KAN.of_layers([network.convolutions[0].edges])
-    pixels = read[0][:: max(1, len(read[0]) // _ROWS)]
+    # By chance, because a fixed step may meet the same column of every image.
+    some = torch.randperm(len(read[0]), generator=torch.Generator().manual_seed(0))[:_ROWS]
+    pixels = read[0][some]
     pictures = ""
     for sum_, channel in _strongest_edges(edges, pixels):
         tap, made = divmod(sum_, geometry.channels)
         down, right = divmod(tap, geometry.kernel)
-        title = f"channel {channel + 1} to {made + 1}, row {down + 1}, column {right + 1} of the patch"
+        title = f"input channel {channel + 1} to output channel {made + 1}, patch row {down + 1}, column {right + 1}"
         figure = edge_detail(edges, pixels, 0, sum_, channel, name="a pixel, as the network reads it", title=title)
         pictures += image(figure, title, "half")
     if pictures:

@@ -31,6 +31,10 @@ _PARTS = {
     "test_": "test rows",
     BEFORE: "test rows, the version before",
 }
+_PARTS_OF_VALIDATION_TRAINED = {
+    "train_": "training rows, the fit before the refit",
+    "validation_": "validation rows, the fit before the refit",
+}
 _PARTS_OF_REFIT = {"validation_": "the same rows, each out of its fold", "test_": "test rows, the fit before the refit"}
 
 
@@ -114,6 +118,7 @@ def _metrics(manifest: ModelManifest) -> str:
     heads = (
         _PARTS
         | (_PARTS_OF_REFIT if manifest.data.refit else {})
+        | (_PARTS_OF_VALIDATION_TRAINED if manifest.data.validation_trained else {})
         | {f"{prefix}test_": f"test rows, {baseline_name(kind, manifest)}" for kind, prefix in BASELINES.items()}
     )
     parts = [part for part in heads if any(name.startswith(part) for name in manifest.metrics)]

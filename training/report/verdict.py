@@ -84,7 +84,7 @@ def _warn_of_overfitting(manifest: ModelManifest, is_classification: bool) -> It
     if train - validation > allowed:
         yield (
             f"overfits: {shown_name(score)} {train:.3f} on the training rows, {validation:.3f} on the "
-            "validation rows; a larger weight_decay, fewer hidden nodes or fewer intervals may help"
+            "validation rows; fewer hidden nodes, fewer intervals or, with adam, a larger weight_decay may help"
         )
 
 

@@ -22,11 +22,10 @@ from kan_model.lowering.strategies.strategy import Strategy
 from kan_model.network.layer import KANLayer
 from kan_model.network.transform import InputTransform, OutputTransform
 from kan_model.onnx_graph import check
+from kan_model.vision.geometry import MOST_UNROLLED
 from kan_model.vision.image_kan import ImageKAN
 from kan_model.vision.unroll import unroll, unrolled_size
 
-# Coefficients of the largest flat network that is used as the reference: 64 MiB in float64.
-MOST_UNROLLED = 2**23
 _TIMED_ROWS = 1024
 # The strategies that are tried with Conv, and in parts for groups: the first ones, which are fastest for coarse grids.
 _FASTEST = 2

@@ -216,7 +216,7 @@ class Explanation(_message.Message):
     def __init__(self, edges: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., max_rows: _Optional[int] = ...) -> None: ...
 
 class DataSummary(_message.Message):
-    __slots__ = ("source", "fingerprint", "train_rows", "validation_rows", "test_rows", "dropped_rows", "refit")
+    __slots__ = ("source", "fingerprint", "train_rows", "validation_rows", "test_rows", "dropped_rows", "refit", "validation_trained")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     TRAIN_ROWS_FIELD_NUMBER: _ClassVar[int]
@@ -224,6 +224,7 @@ class DataSummary(_message.Message):
     TEST_ROWS_FIELD_NUMBER: _ClassVar[int]
     DROPPED_ROWS_FIELD_NUMBER: _ClassVar[int]
     REFIT_FIELD_NUMBER: _ClassVar[int]
+    VALIDATION_TRAINED_FIELD_NUMBER: _ClassVar[int]
     source: str
     fingerprint: str
     train_rows: int
@@ -231,7 +232,8 @@ class DataSummary(_message.Message):
     test_rows: int
     dropped_rows: int
     refit: bool
-    def __init__(self, source: _Optional[str] = ..., fingerprint: _Optional[str] = ..., train_rows: _Optional[int] = ..., validation_rows: _Optional[int] = ..., test_rows: _Optional[int] = ..., dropped_rows: _Optional[int] = ..., refit: _Optional[bool] = ...) -> None: ...
+    validation_trained: bool
+    def __init__(self, source: _Optional[str] = ..., fingerprint: _Optional[str] = ..., train_rows: _Optional[int] = ..., validation_rows: _Optional[int] = ..., test_rows: _Optional[int] = ..., dropped_rows: _Optional[int] = ..., refit: _Optional[bool] = ..., validation_trained: _Optional[bool] = ...) -> None: ...
 
 class File(_message.Message):
     __slots__ = ("name", "sha256", "size_bytes")

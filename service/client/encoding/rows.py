@@ -59,7 +59,8 @@ def matrix_of(rows: ArrayLike) -> Matrix:
             'by column name (of a DataFrame: frame.to_dict("records"))'
         )
     if array.ndim not in (1, 2) or array.size == 0:
-        raise InvalidInput(f"wanted numbers [rows, features], at least one row, got shape {list(array.shape)}")
+        image = "; an image is a row of its pixels: rows.reshape(len(rows), -1)" if array.ndim > 2 else ""
+        raise InvalidInput(f"wanted numbers [rows, features], at least one row, got shape {list(array.shape)}{image}")
     table = np.atleast_2d(array)
     with np.errstate(over="ignore"):
         matrix = table.astype(np.float32)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from benchmarks.paper.experiments.vision.graphs import exported
-from benchmarks.paper.experiments.vision.networks import CONFIG, cnn, convolutional_kan, flat_kan
+from benchmarks.paper.experiments.vision.networks import CONFIG, RECIPE, cnn, convolutional_kan, flat_kan
 from kan_model import parameter_count
 from kan_model.onnx_runtime import run
 from kan_model.vision.geometry import Convolution
@@ -18,6 +18,13 @@ def test_the_contenders_have_as_many_parameters() -> None:
     for network in (flat_kan(0), cnn(0)):
         assert abs(parameter_count(network) - wanted) <= 0.02 * wanted
     assert CONFIG.shapes[-1] == (16, 4, 4)
+
+
+def test_the_network_is_the_recipes() -> None:
+    """Stride and pooling are the recipe's, not a copy of them that may grow old."""
+    (first, second) = CONFIG.convolutions
+    assert [section.model_dump()["stride"] for section in RECIPE.network.convolutions] == [first.stride, second.stride]
+    assert [section.pool for section in RECIPE.network.convolutions] == [first.pool, second.pool]
 
 
 def test_the_export_is_the_same_network() -> None:

@@ -22,6 +22,14 @@ def test_nothing_to_change_changes_nothing() -> None:
     torch.testing.assert_close(found, rows, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", ["shift", "rotation", "zoom"])
+@pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf")])
+def test_what_is_no_change_is_refused(name: str, value: float) -> None:
+    """A number below 0 and one that is not finite, by its name."""
+    with pytest.raises(ValueError, match=f"{name} is"):
+        Augmentation(SHAPE, **{name: value})
+
+
 def _keys(distance: Numbers) -> Numbers:
     """The kernel of Keys (1981), eq. 4, with a = -0.75 as torch has it."""
     a, s = -0.75, np.abs(distance)

@@ -9,6 +9,7 @@ from kan_model import KAN, KANConfig
 from kan_model.network.layer import KANLayer
 from kan_model.rows import known_rows
 from training.data.samples import Samples
+from training.fitting.fit import fit_module
 from training.fitting.optimizers import Augment, Objective, optimizer_for
 from training.recipe.fit_sections import FitSection, SparsifySection
 
@@ -89,6 +90,25 @@ def test_each_epoch_sees_rows_that_were_made_for_it() -> None:
     assert losses(move) != losses(None)
     assert not torch.equal(seen[0], seen[1])
     assert torch.equal(seen[1], seen[2])
+
+
+def test_each_stage_of_a_fit_draws_other_changes() -> None:
+    """A second fit of the same plan, as on the next grid, changes the rows in another way; the same stage alike."""
+    plan, rows = FitSection(steps=1, batch_rows=50), product()
+
+    def changes(stage: int) -> list[float]:
+        drawn: list[float] = []
+
+        def note(x: torch.Tensor, generator: np.random.Generator) -> torch.Tensor:
+            drawn.append(float(generator.uniform()))
+            return x
+
+        kan = KAN(KANConfig((2, 3, 1), grid_size=4), dtype=torch.float64)
+        fit_module(kan, rows, rows, plan, "regression", augment=note, stage=stage)
+        return drawn
+
+    assert changes(0) == changes(0)
+    assert changes(0) != changes(1)
 
 
 def test_adam_minimizes_the_loss_of_smoothed_labels() -> None:

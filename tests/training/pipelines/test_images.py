@@ -177,7 +177,16 @@ def test_a_refit_trains_on_the_validation_rows_too(tmp_path: Path) -> None:
     assert any(line.startswith("refit: loss 0.") and line.endswith(" after 24 steps") for line in lines)
     kept = [float(score) for line in lines for score in re.findall(r"accuracy (\S+) (?:after|before)", line)]
     assert min(abs(metrics["validation_accuracy"] - score) for score in kept) < 1e-4
-    assert any(note.startswith("refit     the validation rows trained too") for note in twice.notes)
+    assert any(
+        note.startswith("refit     the published network trained on the validation rows") for note in twice.notes
+    )
+    # Both are of the fit before, so no report takes the refit for one that overfits.
+    assert data.validation_trained
+    assert [metrics[f"train_{name}"] for name in ("accuracy", "log_loss")] != [1.0, 0.0]
+    report = (twice.folder / "report.html").read_text(encoding="utf-8")
+    assert "of these, rows that judged the fit before the refit" in report
+    assert "training rows, the fit before the refit" in report
+    assert "overfits" not in report
 
 
 def test_pixels_of_a_channel_are_scaled_alike(published: Published) -> None:

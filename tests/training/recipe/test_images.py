@@ -102,8 +102,15 @@ def test_an_image_network_is_refused_by_its_numbers() -> None:
         ("[lowering]", "[baseline]\n[lowering]", "[baseline]: not with [image]"),
         ("learning_rate = 0.05", 'optimizer = "levenberg-marquardt"', "levenberg-marquardt"),
         ("learning_rate = 0.05", "smoothness = 0.1", "smoothness: not with [image]"),
-        ("learning_rate = 0.05", 'optimizer = "lbfgs"\n[augment]', '[augment]: not with [fit] optimizer = "lbfgs"'),
+        (
+            "learning_rate = 0.05",
+            'optimizer = "lbfgs"\n[augment]\nshift = 0.1',
+            '[augment]: not with [fit] optimizer = "lbfgs"',
+        ),
         ("learning_rate = 0.05", 'optimizer = "lbfgs"\nlabel_smoothing = 0.1', "label_smoothing is for adam"),
+        ("[fit]", "[augment]\n[fit]", "[augment]: wanted shift, rotation or zoom above 0"),
+        ("[fit]", "[augment]\nshift = 1.5\n[fit]", "[augment] shift = 1.5: wanted less than 1.5, half of the image"),
+        ('target = "kind"', 'target = "kind"\nby_target = ["p0"]', "[data] by_target: not with [image]"),
         ("tune_for = [1]", 'precision = "int8"', "wanted float32"),
         (
             "width = 4",

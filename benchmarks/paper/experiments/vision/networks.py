@@ -1,16 +1,27 @@
 """The contenders."""
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 
 from kan_model import KAN, KANConfig
 from kan_model.vision.geometry import Convolution
 from kan_model.vision.image_kan import ImageConfig, ImageKAN, image_parameter_count
+from training.recipe.config import load_recipe
 
 SHAPE, CLASSES = (1, 8, 8), 10
-# Pixels are scaled to [0, 1], as the recipe digits-images says.
+RECIPE = load_recipe(Path(__file__).parents[4] / "training" / "recipes" / "digits-images.toml")
+# The recipe's scaling makes pixels from 0 to 1.
 PIXELS = (0.0, 1.0)
-CONFIG = ImageConfig(SHAPE, (Convolution(8, pool="average"), Convolution(16)), (CLASSES,), grid_size=5, domain=PIXELS)
+CONFIG = ImageConfig(
+    SHAPE,
+    tuple(Convolution(**section.model_dump()) for section in RECIPE.network.convolutions),
+    (*RECIPE.network.hidden, CLASSES),
+    grid_size=RECIPE.fit.grids[0],
+    degree=RECIPE.network.degree,
+    domain=PIXELS,
+)
 
 
 class CNN(nn.Module):

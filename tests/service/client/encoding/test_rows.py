@@ -179,7 +179,7 @@ def test_numbers_become_float32_and_one_row_may_be_flat() -> None:
         ([], r"got shape \[0\]"),
         (np.zeros((0, 4)), r"got shape \[0, 4\]"),
         (np.zeros((2, 0)), r"got shape \[2, 0\]"),
-        (np.zeros((1, 2, 3)), r"got shape \[1, 2, 3\]"),
+        (np.zeros((1, 2, 3)), r"got shape \[1, 2, 3\]; an image is a row of its pixels"),
         (5.0, r"got shape \[\]"),
         ([[1, 2], [3]], "not all of one length"),
         ([["a", "b"]], "as dicts by column name"),
