@@ -1,5 +1,6 @@
 """Pictures of effects: one small picture a column, all with the same vertical axis."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +15,8 @@ from training.report.effects.computed import DrawnEffect
 _LINES, _ACROSS = 15, 3
 # How far single rows widen the vertical axis, in ranges of the mean curves: far ones would flatten the means.
 _WIDER = 0.6
+# Lines that move this many times as far as the means, up in some rows and down in others, are what the picture is for.
+_CROSSING = 2.0
 _NAME_LENGTH, _WORD_LENGTH = 34, 12
 _COLOUR, _LINE_COLOUR, _ROWS_COLOUR = "#1f4e79", "0.72", "#e8d9b5"
 
@@ -70,7 +73,8 @@ def _limits(drawn: Sequence[DrawnEffect], outputs: Sequence[int]) -> tuple[float
     if len(outputs) == 1:
         single = np.concatenate([_lines(one, outputs[0]).ravel() for one in drawn])
         single = single[np.isfinite(single)]
-        wider = _WIDER * (high - low)
+        crossing = any(_swing(one, outputs[0]) > _CROSSING * (high - low) for one in drawn)
+        wider = math.inf if crossing else _WIDER * (high - low)
         if len(single):
             low, high = max(low - wider, min(low, single.min())), min(high + wider, max(high, single.max()))
     return low, max(high, low + max(1e-6 * abs(low), 1e-30))
@@ -80,6 +84,13 @@ def _lines(one: DrawnEffect, output: int) -> Numbers:
     """The answers of the single rows that are drawn, ``[lines, points]``."""
     single = one.effect.single
     return single[np.unique(np.linspace(0, len(single) - 1, _LINES).astype(int)), :, output]
+
+
+def _swing(one: DrawnEffect, output: int) -> float:
+    """How far the line of a usual row moves: the median of the rows' ranges."""
+    lines = _lines(one, output)
+    ranges = np.ptp(lines[np.isfinite(lines).all(axis=1)], axis=1)
+    return float(np.median(ranges)) if len(ranges) else 0.0
 
 
 def _draw_rows(axes: Axes, one: DrawnEffect) -> None:

@@ -44,7 +44,8 @@ def _caption(manifest: ModelManifest, names: Sequence[str]) -> str:
         what = "the answer"
     else:
         what = f"the probability of {names[1]}" if len(names) == 2 else "the probability of each class"
-    lines = "" if len(names) > 2 and manifest.task == TASK_CLASSIFICATION else ", the thin ones single rows"
+    has_lines = not (len(names) > 2 and manifest.task == TASK_CLASSIFICATION)
+    lines = ", the thin ones single rows; where these cross, the column acts together with others" if has_lines else ""
     which = "training rows" if manifest.data.train_rows else "the rows that were at hand"
     return (
         f"How {what} changes with each column while all others stay as they are, the column that matters most first. "

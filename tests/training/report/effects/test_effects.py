@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex
 from numpy.typing import NDArray
 
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, Column, Feature, ModelManifest
-from kan_model import KAN, KANLayer, SymbolicEdge
+from kan_model import KAN, Effect, KANLayer, SymbolicEdge
 from kan_model.network.transform import Affine, InputTransform, Softmax
 from training.data.target_statistics import fit_statistics
 from training.publishing.export import Trained
@@ -207,6 +207,20 @@ def test_classes(classes: int, caption: str) -> None:
     assert caption in html
     figure = draw_effects(drawn, list(told.classes), range(classes) if classes > 2 else [1])
     assert len(figure.legends) == (classes > 2)
+
+
+@pytest.mark.parametrize(("slope", "offset", "whole"), [(10.0, 0.0, True), (0.0, 100.0, False)])
+def test_lines_that_cross_are_drawn_whole(slope: float, offset: float, whole: bool) -> None:
+    """Means that stay while single rows rise and fall would hide a product; rows that are only far apart are cut."""
+    x = np.linspace(-1, 1, 25)
+    signs = np.resize([1.0, -1.0], 100)
+    single = (signs[:, None] * (slope * x + offset) + 0.1 * x)[..., None]
+    none = np.zeros(0, np.int64)
+    found = Effect(x[:, None], single.mean(axis=0), single, np.arange(100), np.zeros(0), none)
+    column = ShownColumn("x", (0,))
+    figure = draw_effects([DrawnEffect(column, found)], ["y"], [0])
+    low, high = figure.axes[0].get_ylim()
+    assert (low <= single.min() and high >= single.max()) == whole
 
 
 def test_no_answers_no_pictures() -> None:
