@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+from kan_api.network_text import levels_text
 from kan_model import KAN, prune
 from kan_model.analysis.pruning import Pruned
 from training.fitting.fit import fit_module
 from training.fitting.record import Record
+from training.publishing.message.network import network_message
 from training.recipe.fit_sections import FitSection, PruneSection
 from training.steps.gate import decline
 from training.steps.state import Check, Finished, StepData, StepFailed, validation_loss
@@ -45,10 +47,15 @@ def prune_network(done: Finished, section: PruneSection, plan: FitSection, table
         losses.append(f"{validation_loss(kan, table):.3g} fitted again")
     text = (
         f"pruned: {sum(int(layer.active_edges.sum()) for layer in kan.layers)} of {edges} edges left, "
-        f"network {list(done.kan.width)} -> {list(kan.width)}; validation loss {', '.join(losses)}"
+        f"network {_shape(done.kan)} -> {_shape(kan)}; validation loss {', '.join(losses)}"
     )
     further = [f"not pruned further: {smaller.left_edges} edges would be left, {declined}"] if declined else []
     return replace(done, kan=kan, notes=(*done.notes, text, *further), history=tuple(history))
+
+
+def _shape(kan: KAN) -> str:
+    """As the summary writes it: nodes that multiply are told apart."""
+    return levels_text(network_message(kan, None))
 
 
 def cut(kan: KAN, section: PruneSection, table: StepData) -> Pruned:
