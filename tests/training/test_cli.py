@@ -223,8 +223,8 @@ def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[s
     [
         ("stratified", "strat", '[split] kind = "strat"'),
         ("height = 8", "height = 9", "1 × 9 × 8 (channels, height, width) is 72 values"),
-        ('pool = "average"', 'pool = "average"\npool_size = 3', "pool_size is 3 for 8 × 8 pixels"),
-        ("channels = 16", "channels = 1000", "12,433,152 coefficients"),
+        ("stride = 2", 'stride = 2\npool = "average"\npool_size = 3', "pool_size is 3 for 4 × 4 pixels"),
+        ("channels = 16", "channels = 1000", f"{(64 * 512 + 512 * 16_000 + 16_000) * 8:,} coefficients"),
     ],
 )
 def test_a_mistake_in_a_recipe_is_told_before_torch_starts(old: str, new: str, message: str, tmp_path: Path) -> None:
