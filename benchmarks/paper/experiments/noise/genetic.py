@@ -41,7 +41,12 @@ def find_formula(rows: Values, values: Values, names: Sequence[str], seed: int, 
         names: Of the variables.
         seed: Of the first generation.
         quick: Few programs and generations.
+
+    Raises:
+        SystemExit: gplearn is not installed.
     """
+    if not is_installed():
+        raise SystemExit("gplearn is not installed; `make .venv/.installed-bench` brings it")
     from gplearn.functions import make_function
     from gplearn.genetic import SymbolicRegressor
 

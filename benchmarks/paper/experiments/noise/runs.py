@@ -18,8 +18,8 @@ _SEEDS = (0,)
 
 
 def plan(quick: bool) -> Sequence[Run]:
-    """Level after level, law after law. gplearn takes part if it is installed."""
-    contenders = [_KAN, *([_GENETIC] if genetic.is_installed() else [])]
+    """Level after level, law after law. Quick runs leave gplearn out if it is not installed."""
+    contenders = [_KAN, *([_GENETIC] if not quick or genetic.is_installed() else [])]
     laws = list(LAWS)[: 1 if quick else None]
     levels = list(LEVELS)[: 1 if quick else None]
     return [

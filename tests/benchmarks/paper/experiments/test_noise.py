@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import sympy
 
-from benchmarks.paper.experiments.noise import kan
+from benchmarks.paper.experiments.noise import genetic, kan
 from benchmarks.paper.experiments.noise.genetic import parse
 from benchmarks.paper.experiments.noise.judge import judge
 from benchmarks.paper.experiments.noise.laws import LAWS
-from benchmarks.paper.experiments.noise.runs import EXPERIMENT, LEVELS
+from benchmarks.paper.experiments.noise.runs import EXPERIMENT, LEVELS, plan
 from training.threads import torch_threads
 
 A, B = sympy.symbols("a b", real=True)
@@ -66,6 +66,18 @@ def test_another_way_to_write_a_law() -> None:
     """tanh(artanh a + artanh b) is (a + b)/(1 + ab)."""
     found = sympy.tanh(1.001 * sympy.atanh(A) + 0.999 * sympy.atanh(B))
     assert judge(LAWS["(a + b)/(1 + a*b)"], found).is_law
+
+
+def test_the_plan_is_the_same_without_gplearn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page counts planned runs, so it is the same on every machine; only quick runs do without gplearn."""
+    plans = []
+    for is_installed in (True, False):
+        monkeypatch.setattr(genetic, "is_installed", lambda found=is_installed: found)
+        plans.append(plan(quick=False))
+    assert plans[0] == plans[1]
+    assert {run.contender for run in plan(quick=True)} == {"KAN"}
+    with pytest.raises(SystemExit, match="gplearn is not installed"):
+        genetic.find_formula(np.zeros((2, 1)), np.zeros(2), ["a"], 0)
 
 
 def test_a_program_of_gplearn_is_read() -> None:
