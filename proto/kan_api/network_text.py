@@ -33,6 +33,12 @@ def image_text(manifest: ModelManifest) -> str:
     return " × ".join(map(str, manifest.image_shape))
 
 
+def pooling_text(convolution: Convolution) -> str:
+    """What follows a convolution: "none" or "average of 2 × 2"."""
+    size = convolution.pool_size
+    return convolution.pool if convolution.pool == "none" else f"{convolution.pool} of {size} × {size}"
+
+
 def levels_text(network: Network) -> str:
     """The flat network, of images the one behind the convolutions: "[6, [0, 1], 1]"."""
     if not network.levels:
@@ -52,5 +58,5 @@ def _convolution_text(convolution: Convolution) -> str:
     if convolution.groups > 1:
         parts.append(f"groups {convolution.groups}")
     if convolution.pool != "none":
-        parts.append(f"{convolution.pool} of {convolution.pool_size} × {convolution.pool_size}")
+        parts.append(pooling_text(convolution))
     return f"{convolution.channels} × {convolution.height} × {convolution.width} ({', '.join(parts)})"

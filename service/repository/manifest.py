@@ -101,6 +101,7 @@ def check_manifest(manifest: ModelManifest, max_message_bytes: int) -> None:
     _check_image(manifest)
     _check_features(manifest)
     _check_counts(manifest)
+    _check_pooling(manifest)
     _check_messages(manifest, max_message_bytes)
 
 
@@ -174,11 +175,15 @@ def _check_counts(manifest: ModelManifest) -> None:
             for n in (each.channels, each.height, each.width, each.kernel, each.padding, each.pool_size)
         ],
     }
-    if unknown := {each.pool for each in network.convolutions} - {"", "none", "average", "max"}:
-        raise ModelRefused("manifest", f"manifest.json gives pool {min(unknown)!r}, wanted none, average or max")
     for name, values in counts.items():
         if (least := min(values, default=0)) < 0:
             raise ModelRefused("manifest", f"manifest.json gives {least} for {name}, wanted 0 or more")
+
+
+def _check_pooling(manifest: ModelManifest) -> None:
+    """People read the name of the pooling in their terminals."""
+    if unknown := {each.pool for each in manifest.network.convolutions} - {"", "none", "average", "max"}:
+        raise ModelRefused("manifest", f"manifest.json gives pool {min(unknown)!r}, wanted none, average or max")
 
 
 def _check_messages(manifest: ModelManifest, max_message_bytes: int) -> None:

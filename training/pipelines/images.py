@@ -30,7 +30,6 @@ from training.publishing.metrics import score_rows
 from training.publishing.publish import Published, check_successor
 from training.recipe.config import Recipe
 from training.recipe.fit_sections import AdaptSection
-from training.threads import torch_threads
 
 _HINT = "wanted a larger [verify] tolerance, or coarser grids"
 _REFIT = (
@@ -100,19 +99,17 @@ def _fit(
             of_grid.append(dataclasses.replace(record, grid_size=grid_size))
             on_evaluation(of_grid[-1], ended=False)
 
-        # Torch's threads cost more than they save in layers of so few channels.
-        with torch_threads(1):
-            network = fit_module(
-                network,
-                train,
-                validation,
-                recipe.fit,
-                fitted_loss(dataset, outputs),
-                lambda: _stop_if_asked(stop),
-                note,
-                augmentation(recipe),
-                stage=stage,
-            ).best
+        network = fit_module(
+            network,
+            train,
+            validation,
+            recipe.fit,
+            fitted_loss(dataset, outputs),
+            lambda: _stop_if_asked(stop),
+            note,
+            augmentation(recipe),
+            stage=stage,
+        ).best
         on_evaluation(of_grid[-1], ended=True)
         # The start of a finer grid is the end of the one before.
         history += of_grid[1:] if stage else of_grid

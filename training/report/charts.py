@@ -158,7 +158,7 @@ def calibration_curve(found: Calibration, what: str, share: float | None) -> Fig
     """
     figure = Figure(figsize=(4.6, 4.2))
     # A layout of fixed places takes half the time of one that is computed from all texts.
-    figure.subplots_adjust(0.14, 0.12, 0.98, 0.97, hspace=0.08)
+    figure.subplots_adjust(0.2, 0.12, 0.98, 0.97, hspace=0.08)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     upper.plot([0, 1], [0, 1], color="0.6", linewidth=0.9, label="perfect")
     upper.plot(found.told, found.found, "o-", color=_VALIDATION_COLOUR, markersize=4, label="found")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from kan_api.network_text import image_text, levels_text, size_text
+from kan_api.network_text import image_text, levels_text, pooling_text, size_text
 from kan_api.v1.manifest_pb2 import ModelManifest
 from kan_model import KAN
 from kan_model.analysis.edge_values import edge_values
@@ -88,7 +88,7 @@ def _layers_table(manifest: ModelManifest) -> str:
             str(each.stride),
             str(each.padding),
             str(each.groups),
-            each.pool if each.pool == "none" else f"{each.pool} of {each.pool_size} × {each.pool_size}",
+            pooling_text(each),
         ]
         for number, each in enumerate(network.convolutions, start=1)
     ]

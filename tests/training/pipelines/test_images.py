@@ -20,6 +20,7 @@ from kan_model.vision import checkpoint
 from kan_model.vision.image_kan import ImageKAN
 from open_inference import grpc_predict_v2_pb2 as oip
 from tests.kit.callers.calls import matrix
+from tests.kit.models.bars import RECIPE, write_bars
 from tests.kit.server.kan_serve import FRONTENDS, KanServe, serving
 from training.errors import TrainingError
 from training.pipelines.progress import ProgressBar
@@ -33,48 +34,6 @@ from training.recipe.config import parse_recipe
 from training.report.summary import of_run
 
 Rows = NDArray[Any]
-COLUMNS = [f"p{index}" for index in range(12)]
-RECIPE = f"""
-[model]
-name = "bars"
-[data]
-path = "bars.csv"
-target = "kind"
-columns = {COLUMNS}
-[task]
-kind = "classification"
-[image]
-height = 3
-width = 4
-[network]
-hidden = []
-[[network.convolutions]]
-channels = 2
-[[network.convolutions]]
-channels = 2
-stride = 2
-groups = 2
-[fit]
-grids = [2, 4]
-steps = 12
-learning_rate = 0.05
-[lowering]
-tune_for = [1]
-"""
-
-
-def _write_bars(folder: Path) -> None:
-    """Images of 3 × 4 pixels, a column or a row of which is bright."""
-    draws = np.random.default_rng(0)
-    lines = [",".join([*COLUMNS, "kind"])]
-    for number in range(120):
-        image = draws.uniform(0, 60, (3, 4))
-        if number % 2:
-            image[:, draws.integers(4)] += 180
-        else:
-            image[draws.integers(3)] += 180
-        lines.append(",".join([*(f"{each:.1f}" for each in image.ravel()), "column" if number % 2 else "row"]))
-    (folder / "bars.csv").write_text("\n".join(lines) + "\n")
 
 
 def _run(folder: Path, text: str = RECIPE, **options: bool) -> Run:
@@ -86,7 +45,7 @@ def _run(folder: Path, text: str = RECIPE, **options: bool) -> Run:
 def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
     """A version of the recipe."""
     folder = tmp_path_factory.mktemp("bars")
-    _write_bars(folder)
+    write_bars(folder)
     return train(_run(folder), Watcher())
 
 
@@ -151,7 +110,7 @@ def test_people_read_what_it_is(published: Published) -> None:
 
 def test_nodes_that_multiply_may_stand_behind_the_convolutions(tmp_path: Path) -> None:
     """`hidden` is a pair as in a flat network; the graph is that of the saved network, the summary tells the pair."""
-    _write_bars(tmp_path)
+    write_bars(tmp_path)
     text = RECIPE.replace("hidden = []", "hidden = [[1, 2]]\narity = 3").replace("steps = 12", "steps = 2")
     found = train(_run(tmp_path, text.replace("tune_for = [1]", "tune_for = []")), Watcher())
     rows = _rows()
@@ -162,7 +121,7 @@ def test_nodes_that_multiply_may_stand_behind_the_convolutions(tmp_path: Path) -
 
 def test_a_refit_trains_on_the_validation_rows_too(tmp_path: Path) -> None:
     """On images that move; the validation metrics stay those of the fit before. The terminal shows each grid's loss."""
-    _write_bars(tmp_path)
+    write_bars(tmp_path)
     more = "refit_with_validation = true\nlabel_smoothing = 0.05\n[augment]\nshift = 0.2\nrotation = 5\nzoom = 0.05\n"
     run, file = _run(tmp_path, RECIPE.replace("[lowering]", f"{more}[lowering]")), io.StringIO()
     with ProgressBar(run.recipe, Console(file=file, width=200)) as progress:

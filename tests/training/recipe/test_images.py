@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.models import bars
 from training.data.dataset import prepare_table
 from training.data.images import image_transform, new_image_network
 from training.data.source import load_source
@@ -27,31 +28,6 @@ hidden = []
 [[network.convolutions]]
 channels = 4
 pool = "average"
-"""
-BARS = """
-[model]
-name = "bars"
-[data]
-path = "bars.csv"
-target = "kind"
-columns = ["p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8", "p9", "p10", "p11"]
-[task]
-kind = "classification"
-[image]
-height = 3
-width = 4
-[network]
-hidden = []
-[[network.convolutions]]
-channels = 2
-[[network.convolutions]]
-channels = 2
-stride = 2
-groups = 2
-[fit]
-learning_rate = 0.05
-[lowering]
-tune_for = [1]
 """
 
 
@@ -124,7 +100,7 @@ def test_an_image_network_is_refused_by_its_numbers() -> None:
 )
 def test_recipes_that_do_not_fit(old: str, new: str, message: str, tmp_path: Path) -> None:
     """What is for flat networks only, and shapes that do not fit, are refused by name before any data is read."""
-    text = BARS
+    text = bars.RECIPE
     if old.startswith("[[network"):
         text = text[: text.index("[[network")] + text[text.index("[fit]") :]
     with pytest.raises(RecipeError) as error:

@@ -134,6 +134,13 @@ def test_a_count_below_zero_is_refused_by_name(
         _load(models, "affine")
 
 
+def test_a_pooling_that_does_not_exist_is_refused(models: Path, write_model: WriteModel) -> None:
+    """Its name reaches terminals, so it cannot be any text; the message shows escape sequences as text."""
+    write_model("affine", change=lambda manifest: manifest.network.convolutions.add(pool="\x1b[2J"))
+    with pytest.raises(ModelRefused, match=r"gives pool '\\x1b\[2J', wanted none, average or max"):
+        _load(models, "affine")
+
+
 def test_its_bounds_are_told_to_the_metrics(models: Path, write_model: WriteModel) -> None:
     """Setting and version limit the rows of a run; the setting limits the rows that may wait."""
     write_model("affine", change=lambda manifest: setattr(manifest, "preferred_rows", 16))
