@@ -48,6 +48,7 @@ class Experiment:
         title: Heading on the page.
         claim: What the paper says, with the place: one or two sentences.
         revision: Raised when what a run computes changes; results of another revision are not shown.
+        compared: Names of the numbers in which a fresh seed is compared with the others; of a list, each of them.
         plan: All runs, for a full or a quick experiment, seed after seed, so that one that is cut short is balanced.
         measure: Makes one run; True: quickly, to see that it works.
         show: From the outcomes and a folder for pictures to Markdown, without heading and claim; None: too few runs.
@@ -58,6 +59,7 @@ class Experiment:
     title: str
     claim: str
     revision: int
+    compared: tuple[str, ...]
     plan: Callable[[bool], Sequence[Run]]
     measure: Callable[[Run, bool], Mapping[str, Number]]
     show: Callable[[Sequence[Outcome], Path], str | None]

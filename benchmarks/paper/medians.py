@@ -30,6 +30,15 @@ def numbers(outcome: Outcome, name: str) -> list[float]:
     return [float(each) for each in value]
 
 
+def column(outcomes: Sequence[Outcome], name: str) -> list[float]:
+    """A number of each outcome.
+
+    Raises:
+        TypeError: it is a list or a word.
+    """
+    return [number(outcome, name) for outcome in outcomes]
+
+
 def spread(values: Sequence[float]) -> str:
     """As "2.0e-04 (1.0e-04 to 3.0e-04)"."""
     return f"{statistics.median(values):.1e} ({min(values):.1e} to {max(values):.1e})"

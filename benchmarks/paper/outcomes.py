@@ -13,6 +13,8 @@ from kan_model.network.checkpoint import write_atomically
 
 # Committed with the repository; quick outcomes, which say nothing, are not.
 MEASURED = Path(__file__).with_name("measured")
+# Of seeds that the plans lack.
+FRESH = MEASURED / "fresh"
 
 
 @dataclass(frozen=True)

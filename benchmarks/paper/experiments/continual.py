@@ -61,6 +61,7 @@ EXPERIMENT = Experiment(
         "changes only where data are; an MLP forgets them."
     ),
     revision=1,
+    compared=("kan_seen", "mlp_seen"),
     plan=plan,
     measure=measure,
     show=show,

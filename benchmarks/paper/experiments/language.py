@@ -15,6 +15,7 @@ from benchmarks.paper.language.contest import (
 )
 from benchmarks.paper.language.pictures import BY_PARAMETERS, BY_SECONDS, draw
 from benchmarks.paper.language.speed import BATCHES
+from benchmarks.paper.medians import column, number, numbers
 from benchmarks.paper.outcomes import by_contender
 
 SEEDS = 3
@@ -83,6 +84,7 @@ EXPERIMENT = Experiment(
     claim="The paper's abstract offers KANs as alternatives to MLPs, and none of its experiments is a language model. "
     "Here KANs take the place of a transformer's MLPs.",
     revision=1,
+    compared=("bits",),
     plan=plan,
     measure=measure,
     show=show,
@@ -121,10 +123,8 @@ def _times(timed: Sequence[Outcome]) -> str:
     for each in timed:
         mixer = "KAN" if each.run.contender == KAN_MODEL else "MLP"
         for graph, name in (("ours", "our_seconds"), ("torch.onnx", "export_seconds")):
-            times = each.numbers[name]
-            assert isinstance(times, list)
-            rows.append([each.run.case, mixer, graph, *(f"{1000 * seconds:.3g}" for seconds in times)])
-    error = max(_number(each, "graph_error") for each in timed)
+            rows.append([each.run.case, mixer, graph, *(f"{1000 * seconds:.3g}" for seconds in numbers(each, name))])
+    error = max(number(each, "graph_error") for each in timed)
     before = (
         f"The logits of our graphs are within {error:.1e} of their range of torch's. Milliseconds of a forward pass in "
         "onnxruntime on one thread, for sequences × characters:\n\n"
@@ -143,15 +143,9 @@ def _picture(title: str, file: str) -> str:
 
 
 def _spread(found: Sequence[Outcome], name: str) -> str:
-    numbers = [_number(each, name) for each in found]
-    return f"{statistics.median(numbers):.3f} ({min(numbers):.3f} to {max(numbers):.3f})"
+    losses = column(found, name)
+    return f"{statistics.median(losses):.3f} ({min(losses):.3f} to {max(losses):.3f})"
 
 
 def _median(found: Sequence[Outcome], name: str) -> float:
-    return statistics.median(_number(each, name) for each in found)
-
-
-def _number(outcome: Outcome, name: str) -> float:
-    value = outcome.numbers[name]
-    assert isinstance(value, int | float)
-    return value
+    return statistics.median(column(found, name))

@@ -88,6 +88,7 @@ EXPERIMENT = Experiment(
         "[2,1,1], the shape of the formula, reaches lower than [2,5,1]."
     ),
     revision=1,
+    compared=("rmse",),
     plan=plan,
     measure=measure,
     show=show,

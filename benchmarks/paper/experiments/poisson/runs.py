@@ -97,6 +97,7 @@ EXPERIMENT = Experiment(
         "times as exactly as an MLP of four layers and width 100, with a hundredth of its parameters."
     ),
     revision=1,
+    compared=("l2", "h1"),
     plan=plan,
     measure=measure,
     show=show,

@@ -52,7 +52,11 @@ CASES = (
         {"KAN [100,1,1]": KANPlan((100, 1, 1), (3, 5, 10, 20), 30, starts=1, most_parameters=2500)},
         rows=6000,
     ),
-    Toy(_FOUR, {"KAN [4,4,2,1]": KANPlan((4, 4, 2, 1), (3, 5, 10, 20, 50), 40, most_parameters=1500)}, rows=5000),
+    Toy(
+        _FOUR,
+        {"KAN [4,4,2,1]": KANPlan((4, 4, 2, 1), (3, 5, 10, 20, 50), 40, finalists=4, margin=0.1, most_parameters=1500)},
+        rows=5000,
+    ),
 )
 _BY_NAME = {toy.target.name: toy for toy in CASES}
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from benchmarks.paper.experiment import Outcome
 from benchmarks.paper.fits.exponent import before_saturation, power_law
-from benchmarks.paper.fits.spread import as_float, as_floats
+from benchmarks.paper.medians import column, numbers
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Curve:
 def curve_of(outcomes: Sequence[Outcome]) -> Curve:
     """The curve of some seeds of one contender. Fits end after idle grids: points that some seed lacks are left out."""
     parameters, errors, validation = (
-        [as_floats(outcome.numbers[name]) for outcome in outcomes] for name in ("parameters", "rmse", "validation")
+        [numbers(outcome, name) for outcome in outcomes] for name in ("parameters", "rmse", "validation")
     )
     count = min(map(len, parameters))
     chosen = (
@@ -56,7 +56,7 @@ def curve_of(outcomes: Sequence[Outcome]) -> Curve:
     return Curve(
         tuple(parameters[0][:count]),
         tuple(zip(*(values[:count] for values in errors), strict=True)),
-        statistics.median(as_float(outcome.numbers["scale"]) for outcome in outcomes),
+        statistics.median(column(outcomes, "scale")),
         tuple(chosen),
     )
 

@@ -9,7 +9,7 @@ from benchmarks.paper.experiment import Outcome
 from benchmarks.paper.experiments.toy.cases import CASES, Toy
 from benchmarks.paper.experiments.toy.curves import Curve, curve_of, lost_to
 from benchmarks.paper.experiments.toy.picture import write_picture
-from benchmarks.paper.fits.spread import with_spread
+from benchmarks.paper.medians import spread
 from benchmarks.paper.outcomes import by_contender
 
 
@@ -82,7 +82,7 @@ def _row(toy: Toy, name: str, curve: Curve, lost: int | None) -> list[str]:
     return [
         toy.target.name,
         name,
-        with_spread(curve.chosen),
+        spread(curve.chosen),
         "–" if curve.exponent is None else f"{curve.exponent:.2f}",
         "–" if curve.exponent is None else f"{law[0]:.0f} to {law[-1]:.0f}",
         "" if lost is None else str(lost),

@@ -12,6 +12,7 @@ from benchmarks.common.markdown import render
 from benchmarks.paper.experiment import Experiment, Number, Outcome, Run
 from benchmarks.paper.experiments.vision.graphs import ROWS, compare_graphs
 from benchmarks.paper.experiments.vision.networks import RECIPE, cnn, convolutional_kan, flat_kan
+from benchmarks.paper.medians import column, number
 from benchmarks.paper.outcomes import by_contender
 from kan_model import parameter_count
 from kan_model.vision.image_kan import ImageKAN, image_parameter_count
@@ -77,11 +78,11 @@ def _show(outcomes: Sequence[Outcome], _: Path) -> str | None:
         return None
     rows = [["test accuracy", "median", "smallest to largest", "validation, first fit", "parameters", "CPU s"]]
     for name in _CONTENDERS:
-        seen = [100 * _number(one, "accuracy") for one in found[name]]
+        seen = [100 * each for each in column(found[name], "accuracy")]
         seconds = statistics.median(one.cpu_seconds for one in found[name])
         spread = f"{min(seen):.2f} to {max(seen):.2f}"
-        chosen = statistics.median(100 * _number(one, "validation accuracy") for one in found[name])
-        parameters = f"{_number(found[name][0], 'parameters'):,.0f}"
+        chosen = 100 * statistics.median(column(found[name], "validation accuracy"))
+        parameters = f"{number(found[name][0], 'parameters'):,.0f}"
         median = f"{statistics.median(seen):.2f} %"
         rows.append([name, median, spread, f"{chosen:.2f} %", parameters, f"{seconds:.0f}"])
     return f"{render(rows)}\n{_graphs(found[_KAN])}"
@@ -94,7 +95,7 @@ def _graphs(outcomes: Sequence[Outcome]) -> str:
         return ""
     rows = [["one run in onnxruntime", "lowered", "torch.onnx's export", "ratio"]]
     for count in [each for each in ROWS if f"ours µs, {each} rows" in timed.numbers]:
-        ours, theirs = (_number(timed, f"{name} µs, {count} rows") for name in ("ours", "torch"))
+        ours, theirs = (number(timed, f"{name} µs, {count} rows") for name in ("ours", "torch"))
         rows.append([f"{count} rows", f"{ours:.0f} µs", f"{theirs:.0f} µs", f"{theirs / ours:.1f}"])
     return f"\n{render(rows)}\n"
 
@@ -103,14 +104,8 @@ def _summary(outcomes: Sequence[Outcome]) -> str:
     found = by_contender(outcomes, _CASE)
     if set(found) != set(_CONTENDERS):
         return ""
-    medians = {name: 100 * statistics.median(_number(one, "accuracy") for one in found[name]) for name in _CONTENDERS}
+    medians = {name: 100 * statistics.median(column(found[name], "accuracy")) for name in _CONTENDERS}
     return "Test accuracy: " + ", ".join(f"{name} {value:.2f} %" for name, value in medians.items()) + "."
-
-
-def _number(outcome: Outcome, name: str) -> float:
-    value = outcome.numbers[name]
-    assert isinstance(value, int | float)
-    return value
 
 
 EXPERIMENT = Experiment(
@@ -128,6 +123,7 @@ EXPERIMENT = Experiment(
         "contender had a choice of its own. This experiment is in float32, as digits are served."
     ),
     revision=3,
+    compared=("accuracy",),
     plan=_plan,
     measure=_measure,
     show=_show,
