@@ -41,7 +41,8 @@ def find_formulas(
     """
     kan, edges, notes = _fix_formulas(done.kan, section, table, check, on_message)
     if not any(edge.fixed for edge in edges):
-        _refuse_to_serve(formula, edges, notes)
+        named = _describe_splines(edges, table.dataset.input_names)
+        _refuse_to_serve(formula, len(edges), len(edges), [named, *notes])
         text = f"symbolic: no function meets any of {len(edges)} edges with R² {section.min_r2:g}; all stay splines"
         return replace(done, notes=(*done.notes, *(notes or [text])))
     kan, dropped = _refit_constants(kan, section.constants_steps, table, check)
@@ -69,8 +70,9 @@ def find_formulas(
     if limited := _list_limited_functions(kan):
         notes.append(f"{', '.join(limited)}: rows outside the training ranges may be answered with NaN")
     if splines:
-        _refuse_to_serve(formula, edges, notes)
-        notes += [_describe_splines(splines), "no formula of the whole network: it has splines"]
+        named = _describe_splines(splines, table.dataset.input_names)
+        _refuse_to_serve(formula, len(splines), len(edges), [named, *notes])
+        notes += [named, "no formula of the whole network: it has splines"]
         return replace(done, kan=done.kan if formula else kan, notes=(*done.notes, *notes))
     if formula is not None and not formula.serve:
         return _keep_splines(done, kan, edges, [*notes, "formula: told beside the network, which stays"], table)
@@ -92,16 +94,15 @@ def _keep_splines(
     return replace(done, notes=(*done.notes, *notes, *more), found=found)
 
 
-def _refuse_to_serve(formula: FormulaSection | None, edges: Sequence[EdgeReport], notes: Sequence[str]) -> None:
+def _refuse_to_serve(formula: FormulaSection | None, splines: int, edges: int, notes: Sequence[str]) -> None:
     """Raise if the formula shall be served although some edges stay splines."""
     if formula is not None and formula.serve:
-        splines = [edge for edge in edges if not edge.fixed]
         message = (
             "[formula] serve = true: there is no formula of the whole network, so nothing is published; "
-            f"{len(splines)} of {len(edges)} edges stay splines. Lower [symbolic] min_r2, allow more functions, use "
+            f"{splines} of {edges} edges stay splines. Lower [symbolic] min_r2, allow more functions, use "
             "fewer hidden nodes, or leave out serve; then continue with --resume"
         )
-        raise StepFailed("\n  ".join([message, _describe_splines(splines), *notes]))
+        raise StepFailed("\n  ".join([message, *notes]))
 
 
 def _fit_smaller(
@@ -219,9 +220,10 @@ def _list_limited_functions(kan: KAN) -> list[str]:
     return sorted(name for name in used if not FUNCTIONS[name].guard(torch.tensor([-2.0, 0.0, 2.0])).all())
 
 
-def _describe_splines(splines: Sequence[EdgeReport]) -> str:
+def _describe_splines(splines: Sequence[EdgeReport], names: Sequence[str]) -> str:
+    """The first of them, with the column that the first layer reads."""
     named = ", ".join(
-        f"layer {edge.layer} from {edge.input} to {edge.output}"
+        f"layer {edge.layer} from {edge.input if edge.layer else names[edge.input]} to {edge.output}"
         + (f" (nearest: {edge.best.edge.function}, R² {edge.best.r2:.3f})" if edge.best else "")
         for edge in splines[:_MOST_NAMED]
     )

@@ -234,7 +234,7 @@ def test_what_stays_a_spline_is_said(wave: Callable[[str], Recipe], tmp_path: Pa
     version = published(wave('[prune]\nedge_threshold = 0.1\n[symbolic]\nfunctions = ["x"]'), tmp_path)
     notes = "\n".join(version.notes)
     assert "symbolic: 1 of 2 edges are formulas" in notes
-    assert "still splines: layer 0 from 0 to 0 (nearest: x, R²" in notes
+    assert "still splines: layer 0 from a to 0 (nearest: x, R²" in notes
     assert "no formula of the whole network" in notes
     assert version.manifest.formula == ""
     assert version.manifest.metrics["test_r2"] > 0.999

@@ -27,10 +27,11 @@ def column_lines(manifest: ModelManifest) -> Iterator[str]:
     yield "\n"
     if manifest.image_shape:
         yield from _image_lines(manifest)
-    rows = [
-        [column.name, _describe_cells(column, manifest), _describe_gaps(column, manifest)]
-        for column in manifest.columns
-    ]
+    columns = list(manifest.columns)
+    if manifest.image_shape:
+        rows = [[f"{columns[0].name} to {columns[-1].name}", *_describe_pixels(manifest)]]
+    else:
+        rows = [[each.name, _describe_cells(each, manifest), _describe_gaps(each, manifest)] for each in columns]
     yield from table_lines(["column", "holds", "an empty cell"], rows, [False] * 3)
 
 
@@ -41,6 +42,15 @@ def _image_lines(manifest: ModelManifest) -> Iterator[str]:
     yield f"An image of channels, height, width = {shape} is a row of {pixels} pixels: all of a channel\n"
     yield f"row by row, then the next channel. The Open Inference Protocol takes rows of [{shape}] too. The columns:\n"
     yield "\n"
+
+
+def _describe_pixels(manifest: ModelManifest) -> tuple[str, str]:
+    """What all pixels hold, and what an empty one is."""
+    pixels = manifest.features
+    low, high = min(each.low for each in pixels), max(each.high for each in pixels)
+    is_filled = all(each.HasField("imputed") for each in pixels)
+    gaps = "counts as the pixel was in training" if is_filled else "gives no answer"
+    return f"{len(pixels)} numbers, {low:.6g} to {high:.6g} in training", gaps
 
 
 def _describe_cells(column: Column, manifest: ModelManifest) -> str:
