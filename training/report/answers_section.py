@@ -1,5 +1,6 @@
 """How good the answers are, as HTML: pictures and tables beside the trivial baseline."""
 
+import tomllib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -12,6 +13,7 @@ from training.report.judged import Judged
 from training.report.page import folded, image, number, paragraph, table
 from training.report.segments import segment
 from training.report.verdict import baseline_name
+from training.report.wrong_images import wrong_images
 
 # Classes in the open table, and targets with pictures.
 _MOST_CLASSES, _MOST_TARGETS = 12, 6
@@ -50,9 +52,30 @@ def _classes(manifest: ModelManifest, judged: Judged) -> Iterator[str]:
     yield image(picture, "confusion matrix", "half")
     yield paragraph(
         f"Left: of the rows with about the same {what}, the share where it came true; a curve on the diagonal can be "
-        f"taken at its word. Here the two differ by {100 * found.error:.1f} % on average. Right: rows by true and by "
-        "answered class."
+        f"taken at its word. Here the two differ by {100 * found.error:.1f} % on average.{_smoothing(manifest)} Right: "
+        "rows by true and by answered class."
     )
+    yield from _wrong_images(manifest, judged)
+
+
+def _smoothing(manifest: ModelManifest) -> str:
+    share = tomllib.loads(manifest.recipe).get("fit", {}).get("label_smoothing", 0)
+    return f" [fit] label_smoothing = {share:g} makes probabilities less certain than they could be." if share else ""
+
+
+def _wrong_images(manifest: ModelManifest, judged: Judged) -> Iterator[str]:
+    """Test images that were answered wrong; nothing of a table, and nothing if all were right."""
+    if not manifest.image_shape or judged.rows is None:
+        return
+    truth = judged.truth.astype("int64")
+    figure = wrong_images(judged.rows, manifest.image_shape, manifest.classes, truth, judged.answers)
+    if figure is not None:
+        wrong = int((judged.answers.argmax(axis=1) != truth).sum())
+        yield image(figure, "images that were answered wrong")
+        yield paragraph(
+            f"{wrong:,} of {len(truth):,} {judged.which} were answered wrong; above, the most certain mistakes: true "
+            "class, answered class and its probability."
+        )
 
 
 def _class_table(manifest: ModelManifest, scores: Sequence[ClassScore], places: Sequence[int]) -> str:

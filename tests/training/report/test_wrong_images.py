@@ -1,0 +1,41 @@
+"""Images that were answered wrong."""
+
+import numpy as np
+import pytest
+
+from training.report.wrong_images import wrong_images
+
+CLASSES = ("bar", "$ring$")
+
+
+def _images(channels: int, count: int = 20) -> np.ndarray:
+    return np.random.default_rng(0).uniform(0, 16, (count, channels * 2 * 3))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_the_most_certain_mistakes_come_first(channels: int) -> None:
+    """Each picture holds the pixels of its row; a dollar in the name of a class is no formula."""
+    rows = _images(channels)
+    truth = np.zeros(20, dtype=np.int64)
+    sure = np.linspace(0.1, 0.9, 20)
+    figure = wrong_images(rows, (channels, 2, 3), CLASSES, truth, np.stack([1 - sure, sure], axis=1))
+    assert figure is not None
+    assert len(figure.axes) == 10
+    assert [axes.get_title() for axes in figure.axes[:1]] == ["bar as $ring$\n90 %"]
+    figure.canvas.draw()
+    shown = np.asarray(figure.axes[0].get_images()[0].get_array())
+    planes = rows[-1].reshape(channels, 2, 3)
+    wanted = planes.transpose(1, 2, 0) if channels == 3 else planes[0]
+    np.testing.assert_allclose(shown * (rows.max() - rows.min()) + rows.min(), wanted)
+
+
+def test_at_most_twelve_are_shown() -> None:
+    """Whatever the number of mistakes."""
+    figure = wrong_images(_images(1), (1, 2, 3), CLASSES, np.zeros(20, np.int64), np.tile([0.2, 0.8], (20, 1)))
+    assert figure is not None
+    assert len(figure.axes) == 12
+
+
+def test_no_mistake_no_picture() -> None:
+    """Where every image was answered right."""
+    assert wrong_images(_images(1), (1, 2, 3), CLASSES, np.ones(20, np.int64), np.tile([0.2, 0.8], (20, 1))) is None
