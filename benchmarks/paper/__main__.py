@@ -20,7 +20,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.paper", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"experiments: {', '.join(EXPERIMENTS)}")
     parser.add_argument("--quick", action="store_true", help="few and short runs, which say nothing; kept in runs/")
-    parser.add_argument("--fresh", action="store_true", help="a seed that the plan lacks, compared with the others")
+    parser.add_argument(
+        "--fresh",
+        action="store_true",
+        help="run one more seed, and say whether it lies within the spread of the others",
+    )
     parser.add_argument("--cases", nargs="+", metavar="CASE", help="only these functions, equations or tables")
     parser.add_argument("--cpu-seconds", type=float, metavar="S", help="begin no run after S seconds of processor time")
     parser.add_argument("--found", action="store_true", help="measure nothing; show what was found")

@@ -40,5 +40,7 @@ def column(outcomes: Sequence[Outcome], name: str) -> list[float]:
 
 
 def spread(values: Sequence[float]) -> str:
-    """As "2.0e-04 (1.0e-04 to 3.0e-04)"."""
+    """As "2.0e-04 (1.0e-04 to 3.0e-04)"; of one seed "2.0e-04"."""
+    if len(values) == 1:
+        return f"{values[0]:.1e}"
     return f"{statistics.median(values):.1e} ({min(values):.1e} to {max(values):.1e})"

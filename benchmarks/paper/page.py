@@ -19,9 +19,10 @@ on one thread, in float64 unless a section says float32. Numbers are medians ove
 largest in brackets. Errors are root mean squares on test points that no choice has seen. "(P)" marks a number of the
 paper. A section says how many of its planned runs are done.
 
-A fourth seed lies between the smallest and the largest of three in half of the cases. The *spread* is wider: the range
-in which it lies in 95 of 100, if logarithms of the numbers are normal (mean ± 4.97 standard deviations of the three).
-At its end a section says whether a fresh seed does (`python -m benchmarks.paper NAME --fresh`).
+Three runs say little about a fourth: in half of the cases it falls outside of their smallest and largest number. The
+*spread* is wider, and should hold 95 of 100 further runs (computed on logarithms: mean ± 4.97 standard deviations of
+three runs). Where a fresh seed has been run (`python -m benchmarks.paper NAME --fresh`), the section says at its end
+whether it lies within the spread.
 
 """
 _NOT_HERE = """## Not run here
@@ -48,9 +49,10 @@ def page_text(pictures: Path) -> str:
             )
             continue
         seconds = sum(outcome.cpu_seconds for outcome in found)
-        first += [f"- **{experiment.title}.** {summary}" for summary in [experiment.summary(found)] if summary]
         planned, left = experiment.plan(False), len(list(missing(experiment.plan(False), found)))
         done = f"{len(planned) - left} of {len(planned)} planned runs so far" if left else f"{len(planned)} runs"
+        if summary := experiment.summary(found):
+            first.append(f"- **{experiment.title}.** {summary}{f' ({done}.)' if left else ''}")
         taken = f"- {done}, {seconds / 60:.0f} minutes of processor time\n"
         fresh = Outcomes(FRESH / f"{name}.json", experiment).load()
         taken += told(compare(experiment, found, fresh))

@@ -13,7 +13,7 @@ from training.report.judged import Judged
 from training.report.page import folded, image, number, paragraph, table
 from training.report.segments import segment
 from training.report.verdict import baseline_name
-from training.report.wrong_images import wrong_images
+from training.report.wrong_images import MOST_SHOWN, wrong_images
 
 # Classes in the open table, and targets with pictures.
 _MOST_CLASSES, _MOST_TARGETS = 12, 6
@@ -72,9 +72,10 @@ def _wrong_images(manifest: ModelManifest, judged: Judged) -> Iterator[str]:
     if figure is not None:
         wrong = int((judged.answers.argmax(axis=1) != truth).sum())
         yield image(figure, "images that were answered wrong")
+        shown = "all of them" if wrong <= MOST_SHOWN else f"the {MOST_SHOWN} most certain mistakes"
         yield paragraph(
-            f"{wrong:,} of {len(truth):,} {judged.which} were answered wrong; above, the most certain mistakes: true "
-            "class, answered class and its probability."
+            f"{wrong:,} of {len(truth):,} {judged.which} were answered wrong; above {shown}. “8 as 1” is an 8 that was "
+            "answered as a 1, with the probability of that answer."
         )
 
 

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 _COLUMNS, _ROWS = 6, 2
+MOST_SHOWN = _COLUMNS * _ROWS
 
 
 def wrong_images(
@@ -33,7 +34,7 @@ def wrong_images(
     wrong = np.flatnonzero(answered != truth)
     if not len(wrong):
         return None
-    shown = wrong[np.argsort(-certainty[wrong], kind="stable")][: _COLUMNS * _ROWS]
+    shown = wrong[np.argsort(-certainty[wrong], kind="stable")][:MOST_SHOWN]
     lines = -(-len(shown) // _COLUMNS)
     figure = Figure(figsize=(1.4 * _COLUMNS, 1.75 * lines), layout="constrained")
     low, high = rows.min(), rows.max()
