@@ -108,7 +108,7 @@ def told(comparisons: Sequence[Comparison]) -> str:
         "lie within the spread of the others"
     )
     named = [
-        f"{each.run.case}, {each.run.contender}, {each.name}: {each.value:.2g} ({each.low:.2g} to {each.high:.2g})"
+        f"{each.run.case}, {each.run.contender}, {each.name}: {each.value:.6g} ({each.low:.6g} to {each.high:.6g})"
         for each in outside
     ]
     return f"{text}; outside: {'; '.join(named)}\n" if named else f"{text}\n"
