@@ -33,7 +33,8 @@ def test_a_stop_under_load_loses_nothing(kan_serve: Start, publish_version: Call
     """
     publish_version("kan")
     publish_version("slow")
-    server = kan_serve()
+    # Small batches: more than 500 rows that wait take some tenths of a second, in which the test sees the stop.
+    server = kan_serve("--max-batch-rows", str(len(_ROWS)))
     expected = {kind: graphs.answer(kind, _ROWS) + 1 for kind in ("kan", "slow")}
     seen: Counter[str] = Counter()
 
@@ -89,12 +90,15 @@ def test_a_stop_under_load_loses_nothing(kan_serve: Start, publish_version: Call
             while seen["OK"] < 2000 or await asyncio.to_thread(server.sample, "kan_queue_rows", model="slow") < 512:  # noqa: ASYNC110
                 await asyncio.sleep(0)
         server.signal(signal.SIGTERM)
-        while await asyncio.to_thread(server.is_ready):
-            pass
-        # Nothing is taken up from now on, and what was is still being answered.
-        taken = await asyncio.to_thread(server.sample, "kan_request_rows_count")
+        taken = await asyncio.to_thread(taken_up)
         await asyncio.gather(*callers)
-        return float(taken)
+        return taken
+
+    def taken_up() -> float:
+        """Predictions at the begin of the stop: nothing is taken up then, and what was is still being answered."""
+        while server.is_ready():
+            pass
+        return float(server.sample("kan_request_rows_count"))
 
     with ThreadPoolExecutor(2 * _STREAMS) as threads:
         taken = asyncio.run(load())
