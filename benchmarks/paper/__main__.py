@@ -53,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with torch_threads(1):
                 _measure(experiment, outcomes, options)
         if options.fresh:
-            print(told(compare(experiment, Outcomes(MEASURED / f"{name}.json", experiment).load(), outcomes.load())))
+            others = Outcomes(MEASURED / f"{name}.json", experiment).load()
+            print(told(compare(experiment, others, outcomes.load())) or f"{name}: nothing to compare yet")
             continue
         pictures = Path("runs", "paper", name)
         pictures.mkdir(parents=True, exist_ok=True)

@@ -40,9 +40,9 @@ class KANPlan:
         starts: Random starts on the first grid.
         start_steps: Steps that each start gets in the first round of :func:`fit_kan`.
         finalists: Starts that go on from grid to grid, up to 10 intervals.
-        margin: How far a hidden domain extends beyond the training values at each end, as a share of their width. Test
-            points have values beyond them, where a spline is constant: on [2,1,1] one of 1000 such points made the
-            error 6.9e-3, which is 2e-9 without it.
+        margin: How far a hidden domain extends beyond the training values at each end, as a share of their width. Some
+            test points have values beyond them, where a spline is constant. On [2,1,1] one of 1000 test points had, and
+            the error was 6.9e-3; without this point it was 2e-9.
         most_parameters: Grids that give more parameters are left out.
     """
 

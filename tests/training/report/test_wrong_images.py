@@ -1,5 +1,7 @@
 """Images that were answered wrong."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -27,6 +29,21 @@ def test_the_most_certain_mistakes_come_first(channels: int) -> None:
     planes = rows[-1].reshape(channels, 2, 3)
     wanted = planes.transpose(1, 2, 0) if channels == 3 else planes[0]
     np.testing.assert_allclose(shown * (rows.max() - rows.min()) + rows.min(), wanted)
+
+
+def test_empty_pixels_and_equal_ones() -> None:
+    """A pixel that is NaN takes no other one with it, and images of one grey have a picture."""
+    rows = _images(1)
+    rows[0, 0] = np.nan
+    answers = np.tile([0.2, 0.8], (20, 1))
+    figure = wrong_images(rows, (1, 2, 3), CLASSES, np.zeros(20, np.int64), answers)
+    assert figure is not None
+    figure.canvas.draw()
+    shown: Any = np.ma.array(figure.axes[0].get_images()[0].get_array(), dtype=float)
+    assert np.isnan(shown.filled(np.nan)).sum() == 1
+    figure = wrong_images(np.full((20, 6), 7.0), (1, 2, 3), CLASSES, np.zeros(20, np.int64), answers)
+    assert figure is not None
+    figure.canvas.draw()
 
 
 def test_at_most_twelve_are_shown() -> None:

@@ -32,7 +32,9 @@ def show(outcomes: Sequence[Outcome], pictures: Path) -> str | None:
         "that of the grid or width with the lowest validation error. The exponent is fitted to the medians over the "
         "seeds, from the first error below a tenth of the standard deviation to the last grid that lowers the error "
         "faster than 1/N. N is (G + 4) for each edge, so on coarse grids it grows slower than G and the exponent may "
-        "pass 4. A better point of an MLP is one (of three widths) that no KAN of at most its parameters is "
+        "pass 4. KANs, and MLPs of at most 700 parameters, are trained by Levenberg–Marquardt. Larger MLPs are trained "
+        "by 240 iterations of LBFGS, which has not converged then: their curves rise at the end. A better point of an "
+        "MLP is one (of three widths) that no KAN of at most its parameters is "
         "below.\n\n"
         f"{render(rows)}\n" + "\n\n".join(links) + f"\n\n{summary(outcomes)}\n"
     )

@@ -49,7 +49,7 @@ def _describe_pixels(manifest: ModelManifest) -> tuple[str, str]:
     pixels = manifest.features
     low, high = min(each.low for each in pixels), max(each.high for each in pixels)
     is_filled = all(each.HasField("imputed") for each in pixels)
-    gaps = "counts as the pixel was in training" if is_filled else "gives no answer"
+    gaps = "is filled in, as in training" if is_filled else "gives no answer"
     return f"{len(pixels)} numbers, {low:.6g} to {high:.6g} in training", gaps
 
 
