@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.paper.experiments import EXPERIMENTS
-from benchmarks.paper.fresh import compare, told
+from benchmarks.paper.fresh import Comparison, compare, told, told_together
 from benchmarks.paper.outcomes import FRESH, MEASURED, Outcomes, missing
 
 _DOCS = Path(__file__).parents[2] / "docs"
@@ -22,7 +22,7 @@ paper. A section says how many of its planned runs are done.
 Three runs say little about a fourth: in half of the cases it falls outside of their smallest and largest number. The
 *spread* is wider, and should hold 95 of 100 further runs (computed on logarithms: mean ± 4.97 standard deviations of
 three runs). Where a fresh seed has been run (`python -m benchmarks.paper NAME --fresh`), the section says at its end
-whether it lies within the spread.
+whether it lies within the spread, and names each number that does not.
 
 """
 _NOT_HERE = """## Not run here
@@ -39,6 +39,7 @@ def page_text(pictures: Path) -> str:
         pictures: The folder, which exists.
     """
     parts, first = [], []
+    compared: list[Comparison] = []
     for name, experiment in EXPERIMENTS.items():
         outcomes = Outcomes(MEASURED / f"{name}.json", experiment)
         found = outcomes.load()
@@ -55,10 +56,13 @@ def page_text(pictures: Path) -> str:
             first.append(f"- **{experiment.title}.** {summary}{f' ({done}.)' if left else ''}")
         taken = f"- {done}, {seconds / 60:.0f} minutes of processor time\n"
         fresh = Outcomes(FRESH / f"{name}.json", experiment).load()
-        taken += told(compare(experiment, found, fresh))
+        comparisons = compare(experiment, found, fresh)
+        compared += comparisons
+        taken += told(comparisons)
         parts.append(f"## {experiment.title}\n\n{experiment.claim}\n\n{shown}\n{outcomes.where()}\n{taken}")
     opening = "## Where a KAN wins, and where it loses\n\n" + "\n".join(first) + "\n\n" if first else ""
-    return _HEAD + opening + "\n".join([*parts, _NOT_HERE])
+    head = f"{_HEAD}{told_together(compared)}\n\n" if compared else _HEAD
+    return head + opening + "\n".join([*parts, _NOT_HERE])
 
 
 def write_page() -> None:

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.paper import __main__ as command
 from benchmarks.paper.experiment import Experiment, Outcome, Run
 from benchmarks.paper.experiments import EXPERIMENTS
-from benchmarks.paper.fresh import compare, fresh_runs, spread_of, told
+from benchmarks.paper.fresh import Comparison, compare, fresh_runs, spread_of, told, told_together
 
 
 def _experiment(compared: tuple[str, ...] = ("rmse",)) -> Experiment:
@@ -88,3 +88,17 @@ def test_a_fresh_seed_of_quick_runs_is_refused(capsys: pytest.CaptureFixture[str
         command.main(["toy", "--fresh", "--quick"])
     assert ended.value.code == 2
     assert "--fresh with --quick" in capsys.readouterr().err
+
+
+def test_all_experiments_are_told_together() -> None:
+    """Wilson's interval of 8 of 10 is 49.0 to 94.3 % (Brown, Cai and DasGupta 2001, eq. 4)."""
+    inside, outside = (Comparison(Run("a", "KAN", 3), "rmse", value, 1.0, 2.0) for value in (1.5, 3.0))
+    text = told_together([inside] * 8 + [outside] * 2)
+    assert "10 numbers of fresh seeds 8 lie" in text
+    assert "80.0 %" in text
+    assert "49.0 to 94.3 %" in text
+    assert not told_together([])
+    other = Comparison(Run("a", "gplearn", 3), "rmse", 3.0, 1.0, 2.0)
+    text = told_together([inside, other])
+    assert "Of all 1 numbers" in text
+    assert "Of these 1 numbers 0 lie within" in text
