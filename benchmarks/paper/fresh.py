@@ -119,19 +119,21 @@ def told(comparisons: Sequence[Comparison]) -> str:
 def told_together(comparisons: Sequence[Comparison]) -> str:
     """How many numbers of all experiments lie within their spreads, as a paragraph; "" if nothing was compared."""
     smooth = [each for each in comparisons if each.run.contender not in _DISCRETE]
-    if not smooth:
+    if not comparisons:
         return ""
-    inside, count = sum(each.is_inside for each in smooth), len(smooth)
-    low, high = binomtest(inside, count).proportion_ci(1 - _SIGNIFICANCE, "wilson")
-    text = (
-        f"Of all {count} numbers of fresh seeds {inside} lie within their spread: {100 * inside / count:.1f} %, where "
-        f"{100 * _SHARE:g} % are expected (95 % interval {100 * low:.1f} to {100 * high:.1f} %)."
-    )
-    others = [each for each in comparisons if each.run.contender in _DISCRETE]
-    if not others:
+    text = f"{_share_of(comparisons)} of fresh seeds lie within their spread; {100 * _SHARE:g} % are expected."
+    if len(smooth) in (0, len(comparisons)):
         return text
-    names = " and ".join(sorted({each.run.contender for each in others}))
+    names = " and ".join(sorted({each.run.contender for each in comparisons if each not in smooth}))
     return (
-        f"{text} Those of {names} are not among them: its seeds end at one of few formulas, so their spread is "
-        f"unknown. Of these {len(others)} numbers {sum(each.is_inside for each in others)} lie within."
+        f"{text} Without {names} it is {_share_of(smooth)}: its seeds end at one of few formulas, for which deviations "
+        "say nothing. This was seen in the numbers, and not foreseen."
     )
+
+
+def _share_of(comparisons: Sequence[Comparison]) -> str:
+    """How many lie within, with Wilson's interval of the share."""
+    inside, count = sum(each.is_inside for each in comparisons), len(comparisons)
+    low, high = binomtest(inside, count).proportion_ci(1 - _SIGNIFICANCE, "wilson")
+    interval = f"95 % interval {100 * low:.1f} to {100 * high:.1f} %"
+    return f"{inside} of {count} numbers ({100 * inside / count:.1f} %, {interval})"
