@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 Number = float | int | str | Sequence[float]
 
@@ -40,6 +41,22 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Conclusion:
+    """One number that an experiment comes to: the mean over its cells (:mod:`benchmarks.paper.conclusions`).
+
+    Attributes:
+        name: On the page: "KAN / the paper's best, geometric mean".
+        of: The number of a run; None: this run is no part of it.
+        kind: "ratio": logarithms are averaged, as those of errors are, so that the mean is geometric. "share": each run
+            has 0 or 1.
+    """
+
+    name: str
+    of: Callable[[Outcome], float | None]
+    kind: Literal["number", "ratio", "share"] = "number"
+
+
+@dataclass(frozen=True)
 class Experiment:
     """One claim of the paper, re-run.
 
@@ -49,6 +66,7 @@ class Experiment:
         claim: What the paper says, with the place: one or two sentences.
         revision: Raised when what a run computes changes; results of another revision are not shown.
         compared: Names of the numbers in which a fresh seed is compared with the others; of a list, each of them.
+        conclusions: What the experiment comes to, in which a fresh seed is compared with the others too.
         plan: All runs, for a full or a quick experiment, seed after seed, so that one that is cut short is balanced.
         measure: Makes one run; True: quickly, to see that it works.
         show: From the outcomes and a folder for pictures to Markdown, without heading and claim; None: too few runs.
@@ -60,6 +78,7 @@ class Experiment:
     claim: str
     revision: int
     compared: tuple[str, ...]
+    conclusions: tuple[Conclusion, ...]
     plan: Callable[[bool], Sequence[Run]]
     measure: Callable[[Run, bool], Mapping[str, Number]]
     show: Callable[[Sequence[Outcome], Path], str | None]

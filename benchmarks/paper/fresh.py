@@ -1,7 +1,7 @@
 """A fresh seed of an experiment: one that its plan lacks, and whether it lies within the spread of the others.
 
 The spread of n seeds is the range in which a further one lies with 95 %, if logarithms of the numbers are normal:
-mean ± t·s·√(1 + 1/n), t of Student's distribution. Three seeds say little of their deviation, so t is 4.3.
+mean ± t·s·√(1 + 1/n), t of Student's distribution. Few seeds say little of their deviation: for four t is 3.18.
 """
 
 import math

@@ -4,6 +4,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from benchmarks.paper.conclusions import conclude, show_verdicts
 from benchmarks.paper.experiments import EXPERIMENTS
 from benchmarks.paper.fresh import Comparison, compare, told, told_together
 from benchmarks.paper.outcomes import FRESH, MEASURED, Outcomes, missing
@@ -19,12 +20,10 @@ on one thread, in float64 unless a section says float32. Numbers are medians ove
 largest in brackets. Errors are root mean squares on test points that no choice has seen. "(P)" marks a number of the
 paper. A section says how many of its planned runs are done.
 
-Three runs say little about a fourth: in half of the cases it falls outside of their smallest and largest number. The
-*spread* is wider, and should hold 95 of 100 further runs (computed on logarithms: mean ± 4.97 standard deviations of
-three runs). Where a fresh seed has been run (`python -m benchmarks.paper NAME --fresh`), the section says at its end
-whether it lies within the spread, and names each number that does not.
-
 """
+_SINGLE = """The numbers of the tables are compared one by one, too. Each section names those that lie outside of a
+spread that should hold 95 of 100 further runs: mean ± t · s · √(1 + 1/n) of n seeds, of logarithms; of four seeds that
+is mean ± 3.56 s. """
 _NOT_HERE = """## Not run here
 
 Knot theory (section 4.3) and Anderson localisation (section 4.4): their data do not come with any package that is
@@ -40,6 +39,7 @@ def page_text(pictures: Path) -> str:
     """
     parts, first = [], []
     compared: list[Comparison] = []
+    concluded = []
     for name, experiment in EXPERIMENTS.items():
         outcomes = Outcomes(MEASURED / f"{name}.json", experiment)
         found = outcomes.load()
@@ -58,11 +58,13 @@ def page_text(pictures: Path) -> str:
         fresh = Outcomes(FRESH / f"{name}.json", experiment).load()
         comparisons = compare(experiment, found, fresh)
         compared += comparisons
+        concluded.append((experiment, found, fresh))
         taken += told(comparisons)
         parts.append(f"## {experiment.title}\n\n{experiment.claim}\n\n{shown}\n{outcomes.where()}\n{taken}")
     opening = "## Where a KAN wins, and where it loses\n\n" + "\n".join(first) + "\n\n" if first else ""
-    head = f"{_HEAD}{told_together(compared)}\n\n" if compared else _HEAD
-    return head + opening + "\n".join([*parts, _NOT_HERE])
+    same = show_verdicts(conclude(concluded))
+    again = f"{same}\n{_SINGLE}{told_together(compared)}\n\n" if same else ""
+    return _HEAD + opening + again + "\n".join([*parts, _NOT_HERE])
 
 
 def write_page() -> None:

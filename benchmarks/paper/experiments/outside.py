@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy import special
 
 from benchmarks.common.markdown import render
-from benchmarks.paper.experiment import Experiment, Number, Outcome, Run
-from benchmarks.paper.medians import column, spread
+from benchmarks.paper.experiment import Conclusion, Experiment, Number, Outcome, Run
+from benchmarks.paper.medians import column, number, spread
 from kan_model import KAN, KANConfig, auto_symbolic, suggest_symbolic
 from training.data.samples import Samples
 from training.fitting.fit import fit_module
@@ -24,7 +24,7 @@ from training.recipe.fit_sections import FitSection
 
 Values = NDArray[np.float64]
 _ROWS, _GRID_SIZE = 600, 60
-_SEEDS = (0, 1, 2)
+_SEEDS = range(10)
 # auto_symbolic's own threshold.
 MIN_R2 = 0.99
 _CONTENDER = "suggest_symbolic on a KAN [1,1]"
@@ -128,6 +128,10 @@ EXPERIMENT = Experiment(
     ),
     revision=1,
     compared=("spline", "r2"),
+    conclusions=(
+        Conclusion("share of functions that stay splines", lambda outcome: number(outcome, "stays_spline"), "share"),
+        Conclusion("spline, RMSE / std(y), geometric mean", lambda outcome: number(outcome, "spline"), "ratio"),
+    ),
     plan=plan,
     measure=measure,
     show=show,

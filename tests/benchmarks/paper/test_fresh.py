@@ -18,6 +18,7 @@ def _experiment(compared: tuple[str, ...] = ("rmse",)) -> Experiment:
         "It holds.",
         1,
         compared,
+        (),
         lambda _: [Run(case, "KAN", seed) for seed in range(3) for case in ("a", "b")],
         lambda _run, _quick: {},
         lambda _outcomes, _pictures: None,

@@ -26,7 +26,7 @@ def _show(outcomes: Sequence[Outcome], _pictures: Path) -> str | None:
 
 
 def _experiment(revision: int = 1, name: str = "example") -> Experiment:
-    return Experiment(name, "Example", "It holds.", revision, ("rmse",), _plan, _measure, _show, lambda _: "")
+    return Experiment(name, "Example", "It holds.", revision, ("rmse",), (), _plan, _measure, _show, lambda _: "")
 
 
 def _outcome(run: Run) -> Outcome:

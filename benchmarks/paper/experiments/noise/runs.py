@@ -2,20 +2,21 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from benchmarks.common.markdown import render
-from benchmarks.paper.experiment import Experiment, Number, Outcome, Run
+from benchmarks.paper.experiment import Conclusion, Experiment, Number, Outcome, Run
 from benchmarks.paper.experiments.noise import genetic, kan
 from benchmarks.paper.experiments.noise.judge import judge
 from benchmarks.paper.experiments.noise.laws import LAWS
-from benchmarks.paper.medians import column
+from benchmarks.paper.medians import column, number
 from benchmarks.paper.outcomes import by_contender
 
 # As words, because a case is a word; the ends come first, so that a run that is cut short has them.
 LEVELS: Mapping[str, float] = {"0 %": 0.0, "10 %": 0.1, "1 %": 0.01, "5 %": 0.05}
 _KAN, _GENETIC = "KAN", "gplearn"
-_SEEDS = (0, 1, 2)
+_SEEDS = range(4)
 
 
 def plan(quick: bool) -> Sequence[Run]:
@@ -115,6 +116,11 @@ def _short(text: str) -> str:
     return text if len(text) <= 100 else f"{text[:99]}…"
 
 
+def _is_law(name: str, outcome: Outcome) -> float | None:
+    """1 if a contender found the law, 0 if not."""
+    return number(outcome, "is_law") if outcome.run.contender == name else None
+
+
 EXPERIMENT = Experiment(
     name="noise",
     title="Ten known laws from noisy rows",
@@ -124,6 +130,10 @@ EXPERIMENT = Experiment(
     ),
     revision=1,
     compared=("error",),
+    conclusions=tuple(
+        Conclusion(f"{name}, share of laws found at all four levels", partial(_is_law, name), "share")
+        for name in (_KAN, _GENETIC)
+    ),
     plan=plan,
     measure=measure,
     show=show,

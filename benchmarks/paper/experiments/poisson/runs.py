@@ -2,10 +2,11 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from benchmarks.common.markdown import render
-from benchmarks.paper.experiment import Experiment, Number, Outcome, Run
+from benchmarks.paper.experiment import Conclusion, Experiment, Number, Outcome, Run
 from benchmarks.paper.experiments.poisson import kan, mlp
 from benchmarks.paper.experiments.poisson.problem import points
 from benchmarks.paper.medians import number, numbers, spread
@@ -91,6 +92,11 @@ def _cells(found: Mapping[str, Sequence[float]]) -> list[str]:
     return [f"{parameters:,.0f}", *(spread(found[name]) for name in ("mse", "l2", "h1")), f"{seconds:.0f}"]
 
 
+def _compared(name: str, outcome: Outcome) -> float | None:
+    """An error of the KAN on the grid that is compared with the MLPs."""
+    return numbers(outcome, name)[GRIDS.index(COMPARED)] if outcome.run.contender == _KAN else None
+
+
 EXPERIMENT = Experiment(
     name="poisson",
     title="A differential equation: Poisson on a square",
@@ -100,6 +106,10 @@ EXPERIMENT = Experiment(
     ),
     revision=1,
     compared=("l2", "h1"),
+    conclusions=tuple(
+        Conclusion(f"{shown} of the KAN, {_COMPARED_PARAMETERS} parameters", partial(_compared, name), "ratio")
+        for name, shown in (("l2", "L2"), ("h1", "H1"))
+    ),
     plan=plan,
     measure=measure,
     show=show,

@@ -1,11 +1,11 @@
 """Fig. 3.1: test error against parameters on five toy functions, KANs of the right shape and MLPs of depth 2 to 5.
 
-A full run of three seeds takes about an hour of processor time, by the cells measured so far.
+A full run takes about an hour of processor time, by the cells measured so far.
 """
 
 from benchmarks.paper.experiment import Experiment
 from benchmarks.paper.experiments.toy.cases import measure, plan
-from benchmarks.paper.experiments.toy.report import show, summary
+from benchmarks.paper.experiments.toy.report import CONCLUSIONS, show, summary
 
 EXPERIMENT = Experiment(
     name="toy",
@@ -16,6 +16,7 @@ EXPERIMENT = Experiment(
     ),
     revision=2,
     compared=("rmse",),
+    conclusions=CONCLUSIONS,
     plan=plan,
     measure=measure,
     show=show,

@@ -9,7 +9,8 @@ from benchmarks.paper.fits.mlp import ACTIVATIONS, MLPFit, fit_mlp, new_mlp
 from benchmarks.paper.fits.points import Points, Target, points_of
 from benchmarks.paper.functions.toy import TOYS
 
-SEEDS = 3
+# KANs differ more from seed to seed: [100,1,1] ends in local minima.
+KAN_SEEDS, SEEDS = 6, 4
 # Layers of weights: an MLP of depth 2 has one hidden layer, as a KAN of depth 2 has one level of hidden nodes.
 DEPTHS = (2, 3, 4, 5)
 _WIDTHS = (5, 10, 20)
@@ -66,9 +67,9 @@ def plan(quick: bool) -> Sequence[Run]:
     some = CASES[:2] if quick else CASES
     return [
         Run(toy.target.name, contender, seed)
-        for seed in range(1 if quick else SEEDS)
+        for seed in range(1 if quick else KAN_SEEDS)
         for toy in some
-        for contender in (*toy.plans, *map(mlp_name, DEPTHS))
+        for contender in (*toy.plans, *(map(mlp_name, DEPTHS) if seed < SEEDS else ()))
     ]
 
 

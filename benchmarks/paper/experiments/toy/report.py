@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.common.markdown import render
-from benchmarks.paper.experiment import Outcome
+from benchmarks.paper.experiment import Conclusion, Outcome
 from benchmarks.paper.experiments.toy.cases import CASES, Toy
 from benchmarks.paper.experiments.toy.curves import Curve, curve_of, lost_to
 from benchmarks.paper.experiments.toy.picture import write_picture
+from benchmarks.paper.fits.exponent import power_law
 from benchmarks.paper.medians import spread
 from benchmarks.paper.outcomes import by_contender
 
@@ -64,6 +65,36 @@ def summary(outcomes: Sequence[Outcome]) -> str:
         f"{told} At equal parameters {below}; the KAN is below every MLP on {len(judged) - len(lost)} of "
         f"{len(judged)} functions."
     )
+
+
+def _exponent(outcome: Outcome) -> float | None:
+    """Of a KAN's run, from the first resolved error to the lowest; one run's curve may bend in between."""
+    curve = curve_of([outcome])
+    first, last = curve.law.start, min(range(len(curve.medians)), key=curve.medians.__getitem__)
+    if not _is_kan(outcome):
+        return None
+    ends = (first, last)
+    return (
+        power_law([curve.parameters[end] for end in ends], [curve.medians[end] for end in ends])
+        if first < last
+        else 0.0
+    )
+
+
+def _relative_error(outcome: Outcome) -> float | None:
+    """Of a KAN's run, in standard deviations of the target."""
+    curve = curve_of([outcome])
+    return curve.chosen[0] / curve.scale if _is_kan(outcome) else None
+
+
+def _is_kan(outcome: Outcome) -> bool:
+    return any(outcome.run.contender in toy.plans for toy in CASES if toy.target.name == outcome.run.case)
+
+
+CONCLUSIONS = (
+    Conclusion("exponent of a KAN from the first resolved error to the lowest, mean", _exponent),
+    Conclusion("test RMSE / std(y) of a KAN, geometric mean", _relative_error, "ratio"),
+)
 
 
 def _found(outcomes: Sequence[Outcome]) -> list[tuple[Toy, dict[str, Curve]]]:

@@ -2,14 +2,14 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from benchmarks.common.markdown import render
-from benchmarks.paper.experiment import Experiment, Number, Outcome, Run
+from benchmarks.paper.experiment import Conclusion, Experiment, Number, Outcome, Run
 from benchmarks.paper.experiments.vision.graphs import ROWS, compare_graphs
 from benchmarks.paper.experiments.vision.networks import RECIPE, cnn, convolutional_kan, flat_kan
 from benchmarks.paper.medians import column, number
@@ -26,11 +26,12 @@ from training.fitting.evaluation import answers
 from training.fitting.fit import fit_module
 
 _CASE, _KAN = "digits", "convolutional KAN"
+_SEEDS = 6
 _CONTENDERS = {_KAN: convolutional_kan, "flat KAN": flat_kan, "CNN": cnn}
 
 
 def _plan(is_quick: bool) -> Sequence[Run]:
-    return [Run(_CASE, name, seed) for seed in range(1 if is_quick else 3) for name in _CONTENDERS]
+    return [Run(_CASE, name, seed) for seed in range(1 if is_quick else _SEEDS) for name in _CONTENDERS]
 
 
 def _measure(run: Run, is_quick: bool) -> Mapping[str, Number]:
@@ -108,6 +109,10 @@ def _summary(outcomes: Sequence[Outcome]) -> str:
     return "Test accuracy: " + ", ".join(f"{name} {value:.2f} %" for name, value in medians.items()) + "."
 
 
+def _accuracy(name: str, outcome: Outcome) -> float | None:
+    return number(outcome, "accuracy") if outcome.run.contender == name else None
+
+
 EXPERIMENT = Experiment(
     name="vision",
     title="Vision: digits as images",
@@ -124,6 +129,7 @@ EXPERIMENT = Experiment(
     ),
     revision=3,
     compared=("accuracy",),
+    conclusions=tuple(Conclusion(f"{name}, test accuracy", partial(_accuracy, name)) for name in _CONTENDERS),
     plan=_plan,
     measure=_measure,
     show=_show,

@@ -26,7 +26,7 @@ def test_it_shows_medians_with_their_spread(tmp_path: Path) -> None:
     """Of every contender at every size, and both pictures; without all contenders it shows nothing."""
     text = EXPERIMENT.show(_outcomes(), tmp_path)
     assert text is not None
-    assert text.count("2.100 (2.000 to 2.200)") == 3
+    assert text.count("2.150 (2.000 to 2.300)") == 3
     assert {path.name for path in tmp_path.iterdir()} == {"language-parameters.svg", "language-seconds.svg"}
     assert EXPERIMENT.show(_outcomes()[:2], tmp_path) is None
     assert EXPERIMENT.summary(_outcomes()[:2]) == ""
@@ -51,7 +51,7 @@ def test_seeds_come_one_after_another() -> None:
     """So that an experiment that was stopped is balanced; each run is planned once."""
     runs = EXPERIMENT.plan(False)
     assert [run.seed for run in runs] == sorted(run.seed for run in runs)
-    assert len(set(runs)) == len(runs) == 27
+    assert len(set(runs)) == len(runs) == 36
     assert EXPERIMENT.plan(True) == [Run("16 wide", contender, 0) for contender in CONTENDERS]
 
 
