@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from importlib.metadata import version as installed_version
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -16,7 +16,8 @@ from pydantic.fields import FieldInfo
 from service.errors import StartupError
 from service.process import life, log, standard_streams
 from service.process.stop import Stop
-from service.settings import Settings, variable
+from service.settings import Settings, flag, variable
+from service.settings.groups import GROUPS
 
 _log = logging.getLogger(__name__)
 
@@ -98,18 +99,30 @@ def new_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"kan-serve {installed_version('kan-serving')}")
-    for name, field in Settings.model_fields.items():
-        _add_flag(parser, name, field)
+    for title, group in GROUPS.items():
+        flags = parser.add_argument_group(title)
+        for name, field in group.model_fields.items():
+            _add_flag(flags, name, field)
     return parser
 
 
-def _add_flag(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> None:
+def _add_flag(group: "argparse._ArgumentGroup", name: str, field: FieldInfo) -> None:
     """Add the flag of one field."""
     text = f"{field.description} (default: {field.default})".replace("%", "%%")
     if field.annotation is bool:
-        parser.add_argument(_flag(name), dest=name, action=argparse.BooleanOptionalAction, default=None, help=text)
+        group.add_argument(flag(name), dest=name, action=argparse.BooleanOptionalAction, default=None, help=text)
     else:
-        parser.add_argument(_flag(name), dest=name, metavar="VALUE", help=text)
+        group.add_argument(flag(name), dest=name, metavar=_placeholder(name, field), help=text)
+
+
+def _placeholder(name: str, field: FieldInfo) -> str:
+    """The choices of a field, or the unit that its name ends with, or its kind."""
+    if get_origin(field.annotation) is Literal:
+        return f"{{{','.join(get_args(field.annotation))}}}"
+    unit = name.rpartition("_")[2]
+    if unit in ("bytes", "port", "rows", "seconds"):
+        return unit.upper()
+    return "NUMBER" if field.annotation in (int, float) else "TEXT"
 
 
 def _first_mistake(error: ValidationError) -> str:
@@ -119,11 +132,7 @@ def _first_mistake(error: ValidationError) -> str:
     if not mistake["loc"]:
         return reason
     name = str(mistake["loc"][0])
-    return f"{_flag(name)} (or {variable(name)}) is {mistake['input']!r}: {reason[0].lower()}{reason[1:]}"
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
+    return f"{flag(name)} (or {variable(name)}) is {mistake['input']!r}: {reason[0].lower()}{reason[1:]}"
 
 
 if __name__ == "__main__":

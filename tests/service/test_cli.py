@@ -6,6 +6,7 @@ import pytest
 
 from service.cli import main
 from service.settings import Settings
+from service.settings.groups import GROUPS
 
 pytestmark = pytest.mark.usefixtures("logging_restored")
 
@@ -86,3 +87,14 @@ def test_a_taken_port_is_one_line_and_1(models: Path, flag: str, capfd: pytest.C
     lines = _lines(capfd)
     assert len(lines) == 1
     assert f"127.0.0.1:{port}: Address already in use" in lines[0]
+
+
+def test_help_is_grouped_with_choices_and_units(capsys: pytest.CaptureFixture[str]) -> None:
+    """Flags stand below the title of their group; a value is told by its choices, its unit or its kind."""
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    sections = capsys.readouterr().out.split("\n\n")
+    assert [each.splitlines()[0] for each in sections if "  --" in each][1:] == [f"{title}:" for title in GROUPS]
+    text = " ".join("\n".join(sections).split())
+    for shown in ("--frontend {grpcio,envoy}", "--max-queue-rows ROWS", "--grpc-port PORT", "--max-calls NUMBER"):
+        assert shown in text

@@ -1,7 +1,10 @@
-"""The settings of kan-serve, from `service.settings.Settings`."""
+"""The settings of kan-serve, from `service.settings.groups`."""
+
+from pydantic import BaseModel
 
 from docs.generate.text.tables import code, default, table, wanted
-from service.settings import Settings, variable
+from service.settings import flag, variable
+from service.settings.groups import GROUPS
 
 _HEAD = """# Settings of kan-serve
 
@@ -11,15 +14,18 @@ change which.
 
 
 def page() -> str:
-    """A table of all of them."""
-    properties = Settings.model_json_schema()["properties"]
+    """A table of each group."""
+    return "\n".join([_HEAD, *(f"## {title.capitalize()}\n\n{_table(group)}" for title, group in GROUPS.items())])
+
+
+def _table(group: type[BaseModel]) -> str:
     rows = [
         [
-            f"{code('--' + name.replace('_', '-'))}<br>{code(variable(name))}",
+            f"{code(flag(name))}<br>{code(variable(name))}",
             wanted(schema),
             default(schema["default"]),
             schema["description"],
         ]
-        for name, schema in properties.items()
+        for name, schema in group.model_json_schema()["properties"].items()
     ]
-    return f"{_HEAD}\n{table(['flag, variable', 'wanted', 'default', 'what it does'], rows)}"
+    return table(["flag, variable", "wanted", "default", "what it does"], rows)

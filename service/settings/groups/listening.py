@@ -1,0 +1,38 @@
+"""Where the server listens, how it speaks HTTP/2, and how connections end."""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from service.settings.groups.field import seconds
+
+
+class ListeningSettings(BaseModel):
+    """Where the server listens, how it speaks HTTP/2, and how connections end."""
+
+    frontend: Literal["grpcio", "envoy"] = Field(
+        default="grpcio",
+        description="Implementation of HTTP/2: grpcio, which runs on any platform, or envoy, which is faster.",
+    )
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
+    grpc_port: int = Field(default=8001, ge=0, le=65535, description="Port for gRPC; 0 takes a free one.")
+    http_port: int = Field(
+        default=8002, ge=0, le=65535, description="Port for /metrics, /livez and /readyz; 0 takes a free one."
+    )
+    compression: Literal["none", "gzip", "deflate"] = Field(
+        default="none",
+        description="Compression of answers, for callers that accept it. Requests may use any of these.",
+    )
+    keepalive_seconds: float = seconds(60.0, "Interval of keepalive pings on an idle connection; 0: never.")
+    keepalive_timeout_seconds: float = seconds(
+        20.0, "A connection is closed if a keepalive ping has no answer for this long.", positive=True, most=3600
+    )
+    max_connection_age_seconds: float = seconds(
+        0.0,
+        "Age at which a connection is closed, so that callers connect to other replicas too; 0: never.",
+        most=86400 * 365,
+    )
+    max_connection_age_grace_seconds: float = seconds(
+        30.0, "How long calls may continue on a connection that is closed for its age.", positive=True
+    )
+    grace_seconds: float = seconds(30.0, "Longest wait for accepted requests when the server stops.", most=None)

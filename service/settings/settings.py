@@ -1,0 +1,91 @@
+"""All settings of a server as one value."""
+
+import os
+from typing import Any, Self
+
+from pydantic import ConfigDict, model_validator
+from pydantic.fields import FieldInfo
+
+from service.settings.groups import (
+    GROUPS,
+    ListeningSettings,
+    ObservingSettings,
+    RepositorySettings,
+    RequestSettings,
+    RunningSettings,
+)
+from service.version_policy import VersionPolicy, parse_version_policy
+
+# The fields of all groups, in the order of the help.
+FLAGS: dict[str, FieldInfo] = {name: field for group in GROUPS.values() for name, field in group.model_fields.items()}
+
+# The default of `max_inflight_bytes` grows with `max_message_bytes`, so that an operator can raise the latter alone.
+_LEAST_INFLIGHT_BYTES = 48 * 2**20
+_INFLIGHT_MESSAGES = 3
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return f"KAN_{name.upper()}"
+
+
+def flag(name: str) -> str:
+    """The flag of a setting."""
+    return "--" + name.replace("_", "-")
+
+
+# pydantic takes the fields of the last base first.
+class Settings(ObservingSettings, RunningSettings, RequestSettings, ListeningSettings, RepositorySettings):
+    """Every setting of a server, checked and frozen. The command line has a flag for each field.
+
+    A field that is not given is read from the environment. pydantic-settings would do the same for 9 MB a process.
+
+    Raises:
+        pydantic.ValidationError: A value is out of range or of the wrong type. The error names the field.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @property
+    def incompatible_models(self) -> frozenset[str]:
+        """The models that `allow_incompatible` names."""
+        return frozenset(name.strip() for name in self.allow_incompatible.split(",") if name.strip())
+
+    @property
+    def version_policy(self) -> VersionPolicy:
+        """The policy that `versions` describes."""
+        return parse_version_policy(self.versions)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_environment(cls, given: dict[str, Any]) -> dict[str, Any]:
+        return {name: os.environ[variable(name)] for name in FLAGS if variable(name) in os.environ} | given
+
+    @model_validator(mode="after")
+    def _access_log_is_envoys(self) -> Self:
+        if self.access_log and self.frontend != "envoy":
+            raise ValueError(f"access_log is {self.access_log!r}, and only --frontend envoy writes one")
+        return self
+
+    @model_validator(mode="after")
+    def _largest_message_fits(self) -> Self:
+        if self.max_inflight_bytes == 0:
+            inflight_bytes = max(_LEAST_INFLIGHT_BYTES, _INFLIGHT_MESSAGES * self.max_message_bytes)
+            object.__setattr__(self, "max_inflight_bytes", inflight_bytes)  # because the model is frozen
+        elif self.max_inflight_bytes < 2**20:
+            raise ValueError(f"max_inflight_bytes is {self.max_inflight_bytes}: it should be 0, or 1048576 at least")
+        if self.max_message_bytes > self.max_inflight_bytes:
+            raise ValueError(
+                f"max_message_bytes is {self.max_message_bytes}, more than max_inflight_bytes "
+                f"({self.max_inflight_bytes}): the largest message would always be refused"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _largest_request_fits_queue(self) -> Self:
+        if self.max_request_rows > self.max_queue_rows:
+            raise ValueError(
+                f"max_request_rows is {self.max_request_rows}, more than max_queue_rows ({self.max_queue_rows}): "
+                "the largest request would always be refused"
+            )
+        return self
