@@ -8,15 +8,16 @@ import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from importlib.metadata import version as installed_version
+from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
-from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from service.errors import StartupError
+from service.errors import SettingsError, StartupError
 from service.process import life, log, standard_streams
 from service.process.stop import Stop
-from service.settings import Settings, flag, variable
+from service.settings import Settings, Sources, flag
+from service.settings.check import absent_models, describe
 from service.settings.groups import GROUPS
 
 _log = logging.getLogger(__name__)
@@ -47,11 +48,20 @@ def main(arguments: Sequence[str] | None = None, *, last: bool = False) -> int:
         hung during the stop and was abandoned.
     """
     given = {name: value for name, value in vars(new_parser().parse_args(arguments)).items() if value is not None}
+    file, only_check = given.pop("config", os.environ.get("KAN_CONFIG")), given.pop("check_config")
+    sources = Sources(given, Path(file) if file else None)
     try:
-        settings = Settings(**given)
-    except ValidationError as error:
-        print(f"kan-serve: {_first_mistake(error)}", file=sys.stderr)
+        content = sources.read()
+        settings = sources.combine(content)
+    except SettingsError as error:
+        for mistake in error.mistakes:
+            print(f"kan-serve: {mistake}", file=sys.stderr)
         return 2
+    if only_check:
+        sys.stdout.write(describe(settings, sources, content))
+        for name in absent_models(settings):
+            print(f"kan-serve: warning: [models.{name}]: {settings.models} has no such model", file=sys.stderr)
+        return 0
     log.set_up(settings.log_format)
     try:
         return life.run(_serve(settings), settings.grace_seconds, _new_loop(settings), last=last)
@@ -95,10 +105,19 @@ def new_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="kan-serve",
         description="Serve the models of a repository over gRPC, with metrics and probes over HTTP.",
-        epilog="Each setting can also be given as an environment variable: KAN_GRPC_PORT for --grpc-port.",
+        epilog="Each of these settings is also an environment variable, KAN_GRPC_PORT for --grpc-port, and a key in "
+        "the table [server] of the settings file, grpc_port. A flag wins over a variable, and that over the file.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"kan-serve {installed_version('kan-serving')}")
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="Settings file in TOML, or KAN_CONFIG. It is read again after SIGHUP, and when it has changed.",
+    )
+    parser.add_argument(
+        "--check-config", action="store_true", help="Print the settings in force with their origins, and exit."
+    )
     for title, group in GROUPS.items():
         flags = parser.add_argument_group(title)
         for name, field in group.model_fields.items():
@@ -123,16 +142,6 @@ def _placeholder(name: str, field: FieldInfo) -> str:
     if unit in ("bytes", "port", "rows", "seconds"):
         return unit.upper()
     return "NUMBER" if field.annotation in (int, float) else "TEXT"
-
-
-def _first_mistake(error: ValidationError) -> str:
-    """The first invalid setting, with its flag, its environment variable and the reason."""
-    mistake = error.errors(include_url=False)[0]
-    reason = mistake["msg"].removeprefix("Value error, ")
-    if not mistake["loc"]:
-        return reason
-    name = str(mistake["loc"][0])
-    return f"{flag(name)} (or {variable(name)}) is {mistake['input']!r}: {reason[0].lower()}{reason[1:]}"
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Errors of serving, independent of gRPC. service/rpc/status.py maps them to status codes."""
 
+from collections.abc import Sequence
+
 # A reason goes into log lines, listings and messages. It may quote long foreign text: onnxruntime's messages can hold a
 # whole graph.
 _LONGEST_REASON = 1000
@@ -34,6 +36,19 @@ class Overloaded(ServiceError):
     """
 
     def __init__(self, message: str, retry_after_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class QuotaExceeded(ServiceError):
+    """The request would exceed what its caller, or the callers of its model, may use. The server itself has room.
+
+    Args:
+        message: What came and what was wanted.
+        retry_after_seconds: Time until the request can be accepted, if no other comes first.
+    """
+
+    def __init__(self, message: str, retry_after_seconds: float) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
 
@@ -73,6 +88,18 @@ class ModelRefused(Exception):
 
 class StartupError(Exception):
     """The server cannot start. The message is for the person who started it."""
+
+
+class SettingsError(Exception):
+    """Settings do not fit, or cannot be read.
+
+    Args:
+        mistakes: One line for each: where it is, what came, what was wanted.
+    """
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        super().__init__("; ".join(mistakes))
+        self.mistakes = mistakes
 
 
 class StorageError(StartupError):

@@ -1,7 +1,7 @@
 """Which versions of a model are to be served."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -13,18 +13,26 @@ class VersionPolicy:
     Attributes:
         newest: How many of the newest versions that load are served; None serves all.
         named: By model name, the only versions that are served of that model.
+        of_models: By model name, the policy of that model in place of this one.
     """
 
     newest: int | None = 1
     named: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    of_models: Mapping[str, "VersionPolicy"] = field(default_factory=dict)
 
     def wanted(self, name: str, versions: Sequence[int]) -> tuple[list[int], int]:
         """The versions of a model that may be served, newest first, and how many of them at most."""
+        if name in self.of_models:
+            return self.of_models[name].wanted("", versions)
         descending = sorted(versions, reverse=True)
         if name in self.named:
             descending = [version for version in descending if version in self.named[name]]
             return descending, len(descending)
         return descending, len(descending) if self.newest is None else self.newest
+
+    def with_models(self, texts: Mapping[str, str]) -> "VersionPolicy":
+        """The same policy, and for some models another one, as :func:`parse_model_versions` takes it."""
+        return replace(self, of_models={name: parse_model_versions(text) for name, text in texts.items()})
 
 
 def parse_version_policy(text: str) -> VersionPolicy:
@@ -37,17 +45,44 @@ def parse_version_policy(text: str) -> VersionPolicy:
     named: dict[str, frozenset[int]] = {}
     for part in text.split(","):
         word = part.strip()
-        head, _, number = word.partition(":")
         name, equals, numbers = word.partition("=")
-        if word in ("latest", "all"):
-            newest = 1 if word == "latest" else None
-        elif head == "latest" and _is_number(number):
-            newest = int(number)
-        elif name and equals and all(map(_is_number, numbers.split("+"))):
-            named[name] = frozenset(map(int, numbers.split("+")))
+        if _is_newest(word):
+            newest = _read_newest(word)
+        elif name and equals and _are_numbers(numbers):
+            named[name] = _read_numbers(numbers)
         else:
             raise ValueError(f'{word!r} is no version policy; wanted "latest", "latest:2", "all" or "NAME=3+4"')
     return VersionPolicy(newest, named)
+
+
+def parse_model_versions(text: str) -> VersionPolicy:
+    """The policy of a single model from "latest", "latest:2", "all", "3" or "3+4".
+
+    Raises:
+        ValueError: The text has another form.
+    """
+    if _is_newest(text):
+        return VersionPolicy(_read_newest(text))
+    if _are_numbers(text):
+        return VersionPolicy(named={"": _read_numbers(text)})
+    raise ValueError(f'{text!r} is no version policy; wanted "latest", "latest:2", "all", "3" or "3+4"')
+
+
+def _is_newest(word: str) -> bool:
+    head, _, number = word.partition(":")
+    return word in ("latest", "all") or (head == "latest" and _is_number(number))
+
+
+def _read_newest(word: str) -> int | None:
+    return {"latest": 1, "all": None}[word] if ":" not in word else int(word.partition(":")[2])
+
+
+def _are_numbers(text: str) -> bool:
+    return all(map(_is_number, text.split("+")))
+
+
+def _read_numbers(text: str) -> frozenset[int]:
+    return frozenset(map(int, text.split("+")))
 
 
 def _is_number(text: str) -> bool:

@@ -6,17 +6,17 @@ Nothing here knows gRPC, protobuf or onnxruntime. One event loop owns a batcher;
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor
 
-import numpy as np
-
 from service.batching.batch_window import BatchWindow
-from service.batching.delivery import check_lengths, deliver, run_failure
+from service.batching.delivery import deliver, run_failure
 from service.batching.pace import Pace
 from service.batching.queue_delay import QueueDelay
 from service.batching.request import BatchObserver, Outputs, Part, Request, Result, Rows
 from service.batching.request_queue import RequestQueue
+from service.batching.run import attempt, refuse_closed
+from service.batching.turns import Turn
 from service.errors import Draining, InvalidRequest, ModelNotReady
 
 _log = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ class Batcher:
         executor: Where `run` runs; on the event loop itself when left out.
         quiet_turns: As for :class:`service.batching.batch_window.BatchWindow`; not used with an executor.
         observer: Who is told.
+        turn: When a batch may run beside those of other models; at any time when left out.
         clock: Monotonic seconds; deadlines are on it.
     """
 
@@ -49,12 +50,14 @@ class Batcher:
         max_queue_delay_seconds: float = 0.0,
         executor: Executor | None = None,
         quiet_turns: int = 0,
+        turn: Turn | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.max_batch_rows = max_batch_rows
         self._run = run
         self._executor = executor
         self._observer = observer
+        self._turn = turn or Turn()
         self._clock = clock
         self._queue = RequestQueue(max_queue_rows, observer)
         self._batch: list[Part] = []  # what runs now
@@ -100,12 +103,14 @@ class Batcher:
             return self._run_at_once(rows, now)
         request = Request(rows, deadline, now, asyncio.get_running_loop().create_future(), bulk)
         self._queue.put(request, self._pace.row_seconds())
+        self._turn.enter()
         self._window.arrived()
         self._wake()
         try:
             return await request.future
         except asyncio.CancelledError:
-            self._queue.discard(request, "cancelled")
+            late = deadline is not None and self._clock() >= deadline
+            self._queue.discard(request, "deadline" if late else "cancelled")
             self._settle()
             raise
 
@@ -122,7 +127,7 @@ class Batcher:
             self._queue.discard(request, "draining", Draining("the server stopped before these rows were run"))
         await self.drain()
         # What it holds is large, and the garbage collector may not look at a batcher (server.py).
-        self._run = _refuse_closed
+        self._run = refuse_closed
 
     def _admit(self, rows: Rows) -> None:
         """Refuse what may not wait, however empty the queue."""
@@ -138,9 +143,9 @@ class Batcher:
         """Whether a request need not wait for its turn on the loop."""
         late = deadline is not None and now >= deadline
         # Wherever a request may run at once, a window is open while others wait.
-        concurrent = self._window.concurrent or self._window.is_open
+        others = self._window.concurrent or self._window.is_open or self._turn.turns.highest > self._turn.priority
         most_rows = min(self._at_once_rows, self._pace.max_bulk_rows(now)) if bulk else self._at_once_rows
-        return not (concurrent or late or len(rows) > most_rows)
+        return not (others or late or len(rows) > most_rows)
 
     def _run_at_once(self, rows: Rows, started: float) -> Result:
         """Run one request alone, in its caller's turn of the loop."""
@@ -148,7 +153,7 @@ class Batcher:
             # Before the run, since a run that hangs has to be seen too.
             self._observer.accepted(len(rows))
             self._observer.waited(0.0)
-            outcome = _attempt(self._run, (rows,))
+            outcome = attempt(self._run, (rows,))
             seconds = self._ran(len(rows), started, outcome)
             self._window.arrived_alone(started, started + seconds)
         except BaseException as error:
@@ -162,7 +167,7 @@ class Batcher:
 
     def _wake(self) -> None:
         """See to it that waiting requests run: soon, or after the queue delay."""
-        if self._batch or self._window.is_open or not self._queue:
+        if self._batch or self._window.is_open or self._turn.is_waiting or not self._queue:
             return
         if self._draining or not self._delay.hold():
             # In a later turn: other callers may arrive, and between inline runs the rest of the loop gets its turn.
@@ -172,6 +177,8 @@ class Batcher:
         """Form one batch of what waits and run it."""
         self._window.close()
         self._delay.cancel()
+        if self._turn.must_wait(self._dispatch):
+            return
         try:
             started = self._clock()
             self._batch = self._queue.take(self.max_batch_rows, started, self._pace.max_bulk_rows(started))
@@ -180,7 +187,7 @@ class Batcher:
                 return
             blocks = [request.rows[start:stop] for request, start, stop in self._batch]
             if self._executor is None:
-                self._finish(started, _attempt(self._run, blocks))
+                self._finish(started, attempt(self._run, blocks))
             else:
                 self._dispatch_to_thread(self._executor, started, blocks)
         except BaseException as error:
@@ -197,7 +204,7 @@ class Batcher:
             except BaseException as error:
                 self._die(error)
 
-        asyncio.get_running_loop().run_in_executor(executor, _attempt, self._run, blocks).add_done_callback(finish)
+        asyncio.get_running_loop().run_in_executor(executor, attempt, self._run, blocks).add_done_callback(finish)
 
     def _finish(self, started: float, outcome: Outputs | Exception) -> None:
         """Give each request of the batch its rows, or the error, and go on."""
@@ -231,19 +238,9 @@ class Batcher:
         self._observer.died()
 
     def _settle(self) -> None:
-        """Let drain() return once nothing waits and nothing runs."""
-        if self._draining and not self._batch and not self._queue:
+        """Once nothing waits and nothing runs, let other models run, and let drain() return."""
+        if self._batch or self._queue:
+            return
+        self._turn.leave()
+        if self._draining:
             self._idle.set()
-
-
-def _attempt(run: Callable[[Rows], Outputs], blocks: Sequence[Rows]) -> Outputs | Exception:
-    """Outputs of one run over all blocks, or what went wrong in it; may be called in a thread."""
-    try:
-        rows = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-        return check_lengths(run(rows), len(rows))
-    except Exception as error:
-        return error
-
-
-def _refuse_closed(rows: Rows) -> Outputs:
-    raise RuntimeError(f"{len(rows)} rows for a batcher that is closed")

@@ -28,18 +28,6 @@ def deliver(batch: Sequence[Part], outputs: Outputs, batch_seconds: float) -> No
             request.future.set_result(Result(tuple(block), request.queue_seconds, request.compute_seconds))
 
 
-def check_lengths(outputs: Outputs, rows: int) -> Outputs:
-    """Return the outputs unchanged, if they can be split.
-
-    Raises:
-        ValueError: an output has another number of rows than the run.
-    """
-    for output in outputs:
-        if len(output) != rows:
-            raise ValueError(f"the model gave {len(output)} rows for {rows}")
-    return outputs
-
-
 def run_failure(cause: BaseException) -> InferenceFailed:
     """What each caller of a failed run is told; an error of its own, since each raises it."""
     error = InferenceFailed(f"the run that held these rows failed: {cause!r}")

@@ -10,9 +10,9 @@ from service.metrics.drift.served_rows import ServedRows
 from service.metrics.explanation_counts import ExplanationCounts
 from service.metrics.statistics import Duration, Statistics
 
-Rejection = Literal["overload", "deadline", "cancelled", "draining", "invalid", "unread"]
+Rejection = Literal["overload", "deadline", "cancelled", "draining", "invalid", "unread", "quota"]
 
-_REJECTIONS: tuple[Rejection, ...] = ("overload", "deadline", "cancelled", "draining", "invalid", "unread")
+_REJECTIONS: tuple[Rejection, ...] = ("overload", "deadline", "cancelled", "draining", "invalid", "unread", "quota")
 SECONDS = (
     *(25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3),
     *(25e-3, 50e-3, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),

@@ -84,7 +84,7 @@ async def explain(
         beside = _side_by_side(rows, reference)
     else:
         beside = await asyncio.to_thread(_side_by_side, rows, reference)
-    result = await attribution.submit(beside, deadline, bulk=bulk)
+    result = await (model.submit_for_attribution or attribution.submit)(beside, deadline, bulk=bulk)
     contributions, explained, baseline = result.outputs
     return Explained(contributions, explained, baseline, len(reference) == 1, result)
 

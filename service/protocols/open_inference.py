@@ -100,7 +100,7 @@ async def infer(
         ground = await look_at(f"input {model.tensors.input_name!r}", rows, model, asked=False) if looks else None
         answers: dict[str, NDArray[Any]] = {}
         if chosen.predicts:
-            result = await model.batcher.submit(rows, deadline, bulk=bulk)
+            result = await model.submit(rows, deadline, bulk=bulk)
             call.compute_seconds = result.compute_seconds
             answers.update(zip(model.tensors.graph_names, result.outputs, strict=True))
         if chosen.explains:

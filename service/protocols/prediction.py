@@ -20,8 +20,6 @@ from service.settings import Settings
 SERVICE = "kan_api.v1.PredictionService"
 EXPLAIN = f"/{SERVICE}/Explain"
 
-# As many requests of one size fit into a queue: those of eight callers into the half that bulk rows may fill.
-_REQUESTS_A_QUEUE = 16
 # gRPC's clients take no more unless they are told otherwise.
 _MOST_MANIFEST_BYTES = 4 * 2**20
 # Names and tags around a manifest in its answer.
@@ -50,14 +48,8 @@ _STATES = {
 
 
 def limits_of(settings: Settings) -> pb.Limits:
-    """What clients are told of how much a server takes at once."""
-    return pb.Limits(
-        max_request_rows=settings.max_request_rows,
-        max_message_bytes=settings.max_message_bytes,
-        shared_request_rows=max(
-            1, min(settings.max_request_rows, settings.max_batch_rows, settings.max_queue_rows // _REQUESTS_A_QUEUE)
-        ),
-    )
+    """How much the server takes at once, whichever model is asked."""
+    return pb.Limits(max_request_rows=settings.max_request_rows, max_message_bytes=settings.max_message_bytes)
 
 
 def methods(registry: Registry, limits: pb.Limits) -> list[Method]:
@@ -65,7 +57,7 @@ def methods(registry: Registry, limits: pb.Limits) -> list[Method]:
 
     Args:
         registry: Who knows the models.
-        limits: What the server takes at once, as callers are told.
+        limits: What the server takes at once, whichever model is asked.
     """
     max_request_rows = limits.max_request_rows
     return [
@@ -121,7 +113,7 @@ async def _answer(
         rows = decode_matrix(features, model, max_request_rows)
         looks = message.report_ground or model.ground.flags or model.ground.refuses
         ground = await look_at("features", rows, model, asked=message.report_ground) if looks else None
-        result = await model.batcher.submit(rows, call.deadline, bulk=bulk)
+        result = await model.submit(rows, call.deadline, bulk=bulk)
         call.compute_seconds = result.compute_seconds
         response = pb.PredictResponse(
             id=message.id,
@@ -184,7 +176,12 @@ async def _get_model(registry: Registry, limits: pb.Limits, call: RequestContext
     message = parse(pb.GetModelRequest, request)
     with await registry.lease_or_wait(message.model, _read_version(message.version), call.deadline) as model:
         call.model, call.version = model.name, str(model.version)
-        return _describe(model.manifest, limits).SerializeToString()
+        own = pb.Limits(
+            max_request_rows=model.limits.request_rows,
+            max_message_bytes=limits.max_message_bytes,
+            shared_request_rows=model.limits.shared_request_rows,
+        )
+        return _describe(model.manifest, own).SerializeToString()
 
 
 def _describe(manifest: ModelManifest, limits: pb.Limits) -> pb.GetModelResponse:

@@ -18,8 +18,9 @@ def check_shape(where: str, rows: int, columns: int, model: LiveModel, max_reque
     """Refuse a shape by its numbers alone, before anything of that size is made."""
     if columns != model.features:
         raise InvalidRequest(f"{where} has {columns} columns; model {model.name!r} wants {model.features}")
-    if not 1 <= rows <= max_request_rows:
-        raise InvalidRequest(f"{where} has {rows} rows; wanted 1 to {max_request_rows}")
+    most_rows = min(max_request_rows, model.limits.request_rows)
+    if not 1 <= rows <= most_rows:
+        raise InvalidRequest(f"{where} has {rows} rows; wanted 1 to {most_rows}")
 
 
 def from_raw(where: str, raw: bytes, dtype: np.dtype[Any], rows: int, columns: int) -> NDArray[Any]:

@@ -92,7 +92,7 @@ async def _model_config(registry: Registry, max_request_rows: int, call: Request
             platform=PLATFORM,
             backend="onnxruntime",
             version_policy={"specific": {"versions": list_ready_versions(registry, model.name)}},
-            max_batch_size=max_request_rows,
+            max_batch_size=min(max_request_rows, model.limits.request_rows),
             input=map(_describe_tensor, model.tensors.inputs),
             output=map(_describe_tensor, model.tensors.outputs),
             default_model_filename="model.onnx",

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
+from service.batching.turns import Turns
 from service.errors import StartupError, StorageError
 from service.metrics.metrics import Metrics
 from service.registry.entries import Entry
@@ -57,6 +58,7 @@ class Loader:
         self._versions = versions
         self._changed = changed
         self._predecessors = Predecessors(source, settings.incompatible_models)
+        self._turns = Turns()
         self._slots = asyncio.Semaphore(_LOADS_AT_ONCE)
         self._patience_seconds = min(_LONGEST_PATIENCE_SECONDS, _PATIENT_PART * settings.max_load_seconds)
         self._loading: dict[asyncio.Task[None], Entry] = {}
@@ -132,7 +134,7 @@ class Loader:
                 await self._predecessors.check(artefact.manifest, self._versions(entry.name))
             async with asyncio.timeout(limit_seconds):
                 read_file = partial(self._source.read_file, *key)
-                opening = partial(load, artefact, self._settings, self._metrics, halt, read_file)
+                opening = partial(load, artefact, self._settings, self._metrics, halt, read_file, self._turns)
                 return await in_daemon_thread(opening, f"load {entry.name}/{entry.version}")
         except TimeoutError as error:
             raise ModelRefused(
@@ -146,6 +148,7 @@ class Loader:
                 raise asyncio.CancelledError
 
     def _accept(self, entry: Entry, model: LiveModel, seconds: float) -> None:
+        model.report()
         entry.model, entry.state, entry.reason, entry.refusal = model, State.READY, "", None
         self._metrics.model_loaded(entry.name, seconds)
         self._metrics.model_ready(entry.name, entry.version, ready=True, owner=model)

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
-from service.errors import AnswerTooLarge, InferenceFailed, InvalidRequest, Overloaded, ServiceError
+from service.errors import AnswerTooLarge, InferenceFailed, InvalidRequest, Overloaded, QuotaExceeded, ServiceError
 from service.metrics.metrics import Metrics, ModelMetrics
 from service.rpc.status import Code, RpcError, shorten, status_of
 
@@ -239,7 +239,7 @@ def _failure(method: Method, call: RequestContext, error: BaseException) -> RpcE
         return RpcError(Code.INTERNAL, "the server failed to answer; its log says why")
     if isinstance(error, InferenceFailed) and (name := _describe_call(call)):
         _log.error("%s failed%s: %s", method.path, name, error)  # the run's own failure is logged once, for all
-    retry_after_seconds = error.retry_after_seconds if isinstance(error, Overloaded) else None
+    retry_after_seconds = error.retry_after_seconds if isinstance(error, Overloaded | QuotaExceeded) else None
     return RpcError(status_of(error), shorten(str(error)), retry_after_seconds)
 
 

@@ -3,7 +3,7 @@
 import os
 from typing import Any, Self
 
-from pydantic import ConfigDict, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic.fields import FieldInfo
 
 from service.settings.groups import (
@@ -14,11 +14,13 @@ from service.settings.groups import (
     RequestSettings,
     RunningSettings,
 )
+from service.settings.model_table import EVERY, ModelTable
 from service.version_policy import VersionPolicy, parse_version_policy
 
 # The fields of all groups, in the order of the help.
 FLAGS: dict[str, FieldInfo] = {name: field for group in GROUPS.values() for name, field in group.model_fields.items()}
 
+_NO_TABLE = ModelTable()
 # The default of `max_inflight_bytes` grows with `max_message_bytes`, so that an operator can raise the latter alone.
 _LEAST_INFLIGHT_BYTES = 48 * 2**20
 _INFLIGHT_MESSAGES = 3
@@ -46,6 +48,10 @@ class Settings(ObservingSettings, RunningSettings, RequestSettings, ListeningSet
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    tables: dict[str, ModelTable] = Field(
+        default_factory=dict, description="What single models have of their own. Only a settings file has such tables."
+    )
+
     @property
     def incompatible_models(self) -> frozenset[str]:
         """The models that `allow_incompatible` names."""
@@ -53,8 +59,26 @@ class Settings(ObservingSettings, RunningSettings, RequestSettings, ListeningSet
 
     @property
     def version_policy(self) -> VersionPolicy:
-        """The policy that `versions` describes."""
-        return parse_version_policy(self.versions)
+        """The policy that `versions` and the tables of models describe."""
+        texts = {name: table.versions for name, table in self.tables.items() if table.versions is not None}
+        return parse_version_policy(self.versions).with_models(texts)
+
+    def table_of(self, name: str) -> ModelTable:
+        """What a model has of its own: its table over the one for all models."""
+        return self.tables.get(name, _NO_TABLE).over(self.tables.get(EVERY, _NO_TABLE))
+
+    def of_model(self, name: str) -> "Settings":
+        """The settings by which a model runs."""
+        own = {"max_batch_rows", "max_queue_rows", "provider"}
+        return self.model_copy(update=self.table_of(name).model_dump(include=own, exclude_none=True))
+
+    def run_terms(self, name: str) -> tuple[object, ...]:
+        """What a loaded model was made for. A model must be loaded again if this changes."""
+        settings = self.of_model(name)
+        return (
+            *(getattr(settings, each) for each in RunningSettings.model_fields),
+            self.table_of(name).max_queue_bytes,
+        )
 
     @model_validator(mode="before")
     @classmethod

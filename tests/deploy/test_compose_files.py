@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from service.process.stop import GONE
-from service.settings import Settings
+from service.settings import FLAGS
 
 pytestmark = pytest.mark.deploy
 
@@ -77,7 +77,7 @@ def test_secrets_are_files_and_no_variables(services: dict[str, Any]) -> None:
 def test_settings_are_known_and_leave_time_to_drain(services: dict[str, Any]) -> None:
     """Every KAN_… is a setting of the server; what a stop may take is less than the engine waits."""
     environment = services["kan-serve"]["environment"]
-    known = {f"KAN_{name.upper()}" for name in Settings.model_fields}
+    known = {f"KAN_{name.upper()}" for name in FLAGS}
     assert {key for key in environment if key.startswith("KAN_")} <= known
     assert services["kan-serve"]["stop_grace_period"] == "45s"
     assert int(environment["KAN_GRACE_SECONDS"]) + GONE.after_grace_seconds + 5 <= 45

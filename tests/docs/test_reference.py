@@ -16,7 +16,7 @@ from docs.generate.text.tables import code, default
 from kan_api.v1 import manifest_pb2, prediction_pb2
 from kan_model.network import functions
 from open_inference import grpc_predict_v2_pb2, model_config_pb2
-from service.settings import Settings
+from service.settings import FLAGS
 
 pytestmark = pytest.mark.docs
 
@@ -47,7 +47,7 @@ def test_the_settings_are_those_of_the_written_table() -> None:
     text = (DOCS / "operations.md").read_text()
     written = {row[0].strip("`"): row[1].strip("`") for row in cells(text) if row[0].startswith("`--")}
     made = {row[0].split("`")[1]: row[2].strip("`") for row in cells(settings.page()) if row[0].startswith("`--")}
-    assert written.keys() == made.keys() == {"--" + name.replace("_", "-") for name in Settings.model_fields}
+    assert written.keys() == made.keys() == {"--" + name.replace("_", "-") for name in FLAGS}
     words = {"the user's": "–", "none": "–", "off": "false"}
     for flag, told in written.items():
         expected = made[flag]

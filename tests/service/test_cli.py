@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from service.cli import main
-from service.settings import Settings
+from service.settings import FLAGS
 from service.settings.groups import GROUPS
 
 pytestmark = pytest.mark.usefixtures("logging_restored")
@@ -57,7 +57,7 @@ def test_every_setting_has_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert caught.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
-    for name, field in Settings.model_fields.items():
+    for name, field in FLAGS.items():
         assert f"--{name.replace('_', '-')}" in text
         assert f"(default: {field.default})" in text
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.generated import write_or_check
-from service.settings import Settings, variable
+from service.settings import FLAGS, Settings, variable
 
 _FILE = Path(__file__).with_name("values.schema.json")
 
@@ -45,7 +45,7 @@ def _list(items: Schema) -> Schema:
 def settings() -> Schema:
     """Every setting of a server by its variable's name, with the types, bounds and words of the code."""
     fields: dict[str, Schema] = Settings.model_json_schema()["properties"]
-    names = [name for name in fields if name not in MADE]
+    names = [name for name in FLAGS if name not in MADE]
     plain = {variable(name): {key: value for key, value in fields[name].items() if key != "title"} for name in names}
     return {"type": "object", "additionalProperties": False, "properties": plain}
 

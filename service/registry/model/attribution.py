@@ -17,6 +17,7 @@ from kan_api.explained_rows import most_explained_rows, output_names
 from kan_api.v1.manifest_pb2 import File, ModelManifest
 from service.batching.batcher import Batcher
 from service.batching.request import Result, Rows
+from service.batching.turns import Turn
 from service.errors import Draining, ModelNotReady, ModelRefused, NotPublished, ServiceError, StartupError
 from service.metrics.model_metrics import ModelMetrics
 from service.registry.model.attribution_graph import OpenGraph, open_graph, reference_row
@@ -44,6 +45,7 @@ class Attribution:
         settings: Provider, threads and bounds.
         metrics: Of the version; `metrics.explanations` observes the batcher.
         read_file: Reads attribution.onnx.
+        turn: As for `Batcher`.
         clock: Monotonic seconds.
 
     Attributes:
@@ -60,6 +62,7 @@ class Attribution:
         settings: Settings,
         metrics: ModelMetrics,
         read_file: ReadFile,
+        turn: Turn | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         graph = manifest.attribution_graph
@@ -79,6 +82,7 @@ class Attribution:
         self._settings = settings
         self._metrics = metrics
         self._read_file = read_file
+        self._turn = turn
         self._clock = clock
         # FIFO: a drain waits for the requests that wait for the graph, and they enter the batcher before it does.
         self._opening = asyncio.Lock()
@@ -171,6 +175,7 @@ class Attribution:
             executor=self._executor,
             quiet_turns=QUIET_TURNS[self._settings.frontend],
             observer=self._metrics.explanations,
+            turn=self._turn,
         )
 
     async def _load(self) -> OpenGraph:

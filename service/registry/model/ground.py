@@ -1,6 +1,6 @@
 """What a version does with rows on unknown ground."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from kan_api.ground import KnownGround
@@ -23,17 +23,26 @@ class GroundPolicy:
     refuses: bool
 
     @classmethod
-    def of(cls, manifest: ModelManifest) -> Self:
+    def of(cls, manifest: ModelManifest, own: str | None = None) -> Self:
         """The policy of a version.
+
+        Args:
+            manifest: Of the version.
+            own: The policy of the model's table in the settings; None leaves it to the manifest.
 
         Raises:
             ModelRefused: It is to refuse rows, and there are no histograms that could tell which.
         """
-        policy = cls(KnownGround.of(manifest), manifest.unknown_ground == "flag", manifest.unknown_ground == "refuse")
-        if policy.refuses and policy.known is None:
+        return cls(KnownGround.of(manifest), flags=False, refuses=False).under(manifest, own)
+
+    def under(self, manifest: ModelManifest, own: str | None) -> Self:
+        """The same ground under a policy; arguments and errors as those of `of`."""
+        word = own or manifest.unknown_ground
+        if word == "refuse" and self.known is None:
             raise ModelRefused(
                 "manifest",
-                'manifest.json has unknown_ground "refuse" and features without a histogram, which say nothing of '
-                'known ground; wanted histograms, or unknown_ground "answer"',
+                f'{"the settings have" if own else "manifest.json has"} unknown_ground "refuse", and the manifest has '
+                "features without a histogram, which say nothing of known ground; wanted histograms, or "
+                'unknown_ground "answer"',
             )
-        return policy
+        return replace(self, flags=word == "flag", refuses=word == "refuse")

@@ -4,20 +4,21 @@ import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kan_api.v1.manifest_pb2 import ModelManifest, TensorSpec
+from kan_api.v1.manifest_pb2 import ModelManifest
 from service.batching.batcher import Batcher
-from service.batching.request import Rows
-from service.errors import ModelRefused
+from service.batching.turns import Turn, Turns
 from service.metrics.metrics import Metrics, ModelMetrics
+from service.registry.model.allowance import Allowance, Submit
 from service.registry.model.attribution import QUIET_TURNS, Attribution, ReadFile
 from service.registry.model.footprint import memory_bytes
+from service.registry.model.graph_checks import check_tensors, run_checked
 from service.registry.model.ground import GroundPolicy
-from service.registry.model.session import Halt, Run, counted_run, open_session, provider_of, run_of
+from service.registry.model.row_limits import RowLimits
+from service.registry.model.session import Halt, counted_run, open_session, provider_of, run_of
 from service.registry.model.tensors import Tensors
 from service.registry.model.warm_up import middle_row, size_of_runs
 from service.repository.disk import Artefact
@@ -26,7 +27,7 @@ from service.settings import Settings
 
 
 class LiveModel:
-    """One version that answers: ``await model.batcher.submit(rows, deadline)``. Made by `load`.
+    """One version that answers: ``await model.submit(rows, deadline)``. Made by `load`.
 
     Attributes:
         name, version: As in the repository.
@@ -35,7 +36,11 @@ class LiveModel:
         imputes: [features], True if NaN is allowed.
         tensors: Its inputs and outputs for the Open Inference Protocol.
         ground: Its known ground, and what it does with rows elsewhere.
+        limits: How many rows its runs, its queue and a request take.
+        run_terms: The settings that it was made for (:meth:`service.settings.Settings.run_terms`).
         batcher: Takes rows and gives outputs in the order of manifest.outputs.
+        submit: The same within the model's quota and its ceiling for deadlines.
+        submit_for_attribution: As `submit`, for the contributions of the columns; None without `attribution`.
         metrics: The metrics of this version.
         inline: True if runs are short enough for the event loop.
         attribution: Gives the contributions of the columns; None if the version has no attribution.onnx.
@@ -44,9 +49,13 @@ class LiveModel:
     def __init__(
         self,
         manifest: ModelManifest,
+        settings: Settings,
         ground: GroundPolicy,
         batcher: Batcher,
+        turns: Sequence[Turn],
+        limits: RowLimits,
         metrics: ModelMetrics,
+        provider: str,
         executor: ThreadPoolExecutor | None,
         file_bytes: int,
         memory_bytes: int,
@@ -63,6 +72,14 @@ class LiveModel:
         self.metrics = metrics
         self.inline = executor is None
         self.attribution = attribution
+        self.limits = limits
+        self.run_terms = settings.run_terms(manifest.name)
+        self.submit: Submit = batcher.submit
+        self.submit_for_attribution: Submit | None = None
+        self._turns = turns
+        self._provider = provider
+        self._allowance = Allowance()
+        self.adopt(settings)
         self._file_bytes = file_bytes
         self._memory_bytes = memory_bytes
         self._executor = executor
@@ -76,6 +93,26 @@ class LiveModel:
     def memory_bytes(self) -> int:
         """Upper estimate of the memory of its open sessions."""
         return self._memory_bytes + (self.attribution.memory_bytes if self.attribution else 0)
+
+    def adopt(self, settings: Settings) -> None:
+        """Take what may change while it answers: quota, ceiling for deadlines, priority, policy on unknown ground.
+
+        Raises:
+            ModelRefused: The policy does not fit the manifest. Nothing has changed.
+        """
+        table = settings.table_of(self.name)
+        self.ground = self.ground.under(self.manifest, table.unknown_ground)
+        for turn in self._turns:
+            turn.move(table.priority or 0)
+        self._allowance.adopt(table)
+        self.submit = self._allowance.over(self.batcher.submit, self.metrics.rejected)
+        if self.attribution is not None:
+            self.submit_for_attribution = self._allowance.over(self.attribution.submit, self.metrics.rejected)
+
+    def report(self) -> None:
+        """Show its limits and its provider in the metrics, from now on."""
+        self.metrics.limits(batch_rows=self.limits.batch_rows, queue_rows=self.limits.queue_rows)
+        self.metrics.provider = self._provider
 
     async def drain(self) -> None:
         """Refuse what is new and wait until everything accepted is answered."""
@@ -100,15 +137,17 @@ def load(
     metrics: Metrics,
     halt: Halt | None = None,
     read_file: ReadFile | None = None,
+    turns: Turns | None = None,
 ) -> LiveModel:
     """Open a version, check it against its manifest and warm it up. This is slow: call it in a thread.
 
     Args:
         artefact: The result of read_version.
-        settings: Provider, threads and bounds.
-        metrics: Gets the metrics of the version.
+        settings: Of the server, with the table of the model.
+        metrics: Has the metrics of the version.
         halt: Ends a warm-up that hangs.
         read_file: Reads attribution.onnx at the first request for it; None: such requests are refused.
+        turns: Those of all models; None if there are no others.
 
     Raises:
         ModelRefused: The graph does not open, differs from the manifest, or fails at warm up.
@@ -116,71 +155,48 @@ def load(
     """
     manifest = artefact.manifest
     check_manifest(manifest, settings.max_message_bytes)
-    ground = GroundPolicy.of(manifest)
-    session = open_session(artefact.model_bytes, settings, artefact.external)
-    _check_tensors("input", session.get_inputs(), manifest.inputs)
-    _check_tensors("output", session.get_outputs(), manifest.outputs)
+    own, table = settings.of_model(manifest.name), settings.table_of(manifest.name)
+    ground = GroundPolicy.of(manifest, table.unknown_ground)
+    session = open_session(artefact.model_bytes, own, artefact.external)
+    check_tensors("input", session.get_inputs(), manifest.inputs)
+    check_tensors("output", session.get_outputs(), manifest.outputs)
     model = run_of(session, manifest)
     # A batch of a wide model takes at most as much memory as the largest message.
-    max_batch_rows = min(settings.max_batch_rows, settings.max_message_bytes // row_bytes(manifest))
+    max_batch_rows = min(own.max_batch_rows, settings.max_message_bytes // row_bytes(manifest))
     if manifest.preferred_rows > 0:
         max_batch_rows = min(max_batch_rows, manifest.preferred_rows)
-    size = size_of_runs(partial(_run_checked, model, manifest, halt), middle_row(manifest), max_batch_rows)
+    size = size_of_runs(partial(run_checked, model, manifest, halt), middle_row(manifest), max_batch_rows)
     executor = None if size.is_inline else ThreadPoolExecutor(1, f"run-{manifest.name}")
     model_metrics = metrics.model(manifest.name, str(manifest.version))
-    model_metrics.limits(batch_rows=size.max_batch_rows, queue_rows=settings.max_queue_rows)
-    model_metrics.provider = provider_of(session)
     model_metrics.count_rows(manifest if settings.drift == "on" else None)
+    limits = RowLimits.of(own, table, size.max_batch_rows, len(manifest.features))
+    turn = Turn(turns)
     batcher = Batcher(
         counted_run(model, model_metrics.served),
         max_batch_rows=size.max_batch_rows,
-        max_queue_rows=settings.max_queue_rows,
-        max_queue_delay_seconds=settings.max_queue_delay_seconds,
+        max_queue_rows=limits.queue_rows,
+        max_queue_delay_seconds=own.max_queue_delay_seconds,
         executor=executor,
         quiet_turns=QUIET_TURNS[settings.frontend],
         observer=model_metrics,
+        turn=turn,
     )
     held = memory_bytes(manifest, artefact.size_bytes, size.max_batch_rows)
-    attribution = None
+    attribution, attribution_turn = None, Turn(turns)
     if read_file is not None and manifest.HasField("attribution_graph"):
-        attribution = Attribution(manifest, settings, model_metrics, read_file)
-    return LiveModel(manifest, ground, batcher, model_metrics, executor, artefact.size_bytes, held, attribution)
-
-
-def _check_tensors(kind: str, tensors: Sequence[Any], specs: Sequence[TensorSpec]) -> None:
-    """Check that the graph has the names, types and widths of the manifest, and takes any number of rows."""
-    found = {tensor.name: tensor for tensor in tensors}
-    wanted = [spec.name for spec in specs]
-    if sorted(found) != sorted(wanted):
-        raise ModelRefused("graph", f"model.onnx has the {kind}s {sorted(found)}, the manifest says {sorted(wanted)}")
-    for spec in specs:
-        tensor = found[spec.name]
-        shape = tensor.shape
-        # A width that is a name or None is checked at warm up.
-        fits = (
-            len(shape) == 2
-            and not isinstance(shape[0], int)
-            and (shape[1] == spec.shape[1] or not isinstance(shape[1], int))
-        )
-        if tensor.type != "tensor(float)" or not fits:
-            raise ModelRefused(
-                "graph",
-                f"{kind} {spec.name!r} of model.onnx is {tensor.type} {shape}, "
-                f"wanted tensor(float) [any number of rows, {spec.shape[1]}]",
-            )
-
-
-def _run_checked(run: Run, manifest: ModelManifest, halt: Halt | None, batch: Rows) -> None:
-    """Run a batch at warm up, and compare its outputs with the manifest."""
-    rows = len(batch)
-    try:
-        outputs = run(batch, halt)
-    except Exception as error:
-        raise ModelRefused("run", f"model.onnx fails on {rows} rows: {error}") from error
-    for output, spec in zip(outputs, manifest.outputs, strict=True):
-        if output.dtype != np.float32 or output.shape != (rows, spec.shape[1]):
-            raise ModelRefused(
-                "run",
-                f"output {spec.name!r} came as {output.dtype} {list(output.shape)} for {rows} rows, "
-                f"wanted float32 [{rows}, {spec.shape[1]}]",
-            )
+        of_queue = own.model_copy(update={"max_queue_rows": limits.queue_rows})
+        attribution = Attribution(manifest, of_queue, model_metrics, read_file, attribution_turn)
+    return LiveModel(
+        manifest,
+        settings,
+        ground,
+        batcher,
+        (turn, attribution_turn),
+        limits,
+        model_metrics,
+        provider_of(session),
+        executor,
+        artefact.size_bytes,
+        held,
+        attribution,
+    )

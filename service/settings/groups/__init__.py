@@ -1,7 +1,7 @@
 """The settings of a server in groups. One file holds one group: its fields, with their bounds and descriptions.
 
-To add a setting, add a field to a group. It then has a flag, an environment variable, a line in `kan-serve --help`, in
-the reference and in the schema of the Helm chart.
+To add a setting, add a field to a group. It then has a flag, an environment variable, a key in the settings file, a
+line in `kan-serve --help` and in the reference, and a place in the schema of the Helm chart.
 """
 
 from pydantic import BaseModel

@@ -10,7 +10,7 @@ import yaml
 
 from service.process.stop import GONE
 from service.protocols import health, open_inference, prediction
-from service.settings import Settings, variable
+from service.settings import FLAGS, Settings, variable
 
 pytestmark = pytest.mark.deploy
 
@@ -61,7 +61,7 @@ def test_the_route_leads_to_the_service(deployment: Any) -> None:
 
 def test_variables_are_settings(manifests: Any) -> None:
     """Every KAN_ variable is a setting, and the values fit; CUDA where there is a GPU, and only there."""
-    names = {variable(name): name for name in Settings.model_fields}
+    names = {variable(name): name for name in FLAGS}
     settings: Any = Settings.model_validate({names[name]: value for name, value in manifests.variables.items()})
     gpus = manifests.container["resources"]["limits"].get("nvidia.com/gpu", 0)
     assert settings.provider == ("cuda" if gpus else "cpu")

@@ -10,6 +10,7 @@ import numpy as np
 
 from service.batching.batcher import Batcher
 from service.batching.request import Outputs, Result, Rows
+from service.batching.turns import Turn
 from tests.kit.clock import Clock
 
 
@@ -97,6 +98,7 @@ def new_batcher(
     executor: Executor | None = None,
     quiet_turns: int = 0,
     clock: Callable[[], float] | None = None,
+    turn: Turn | None = None,
 ) -> Batcher:
     """A batcher of small batches on a clock that stands still."""
     return Batcher(
@@ -108,6 +110,7 @@ def new_batcher(
         quiet_turns=quiet_turns,
         observer=witness or Witness(),
         clock=clock or Clock(100.0),
+        turn=turn,
     )
 
 

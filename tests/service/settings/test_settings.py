@@ -1,18 +1,13 @@
 """Settings: defaults, environment, refusals."""
 
-import os
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import ValidationError
 
-from service.settings import Settings
-
-
-@pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("KAN_")]:
-        monkeypatch.delenv(name)
+from kan_api.ground import POLICIES
+from service.settings import FLAGS, ModelTable, Settings
 
 
 def test_defaults_are_the_documented_ones() -> None:
@@ -34,7 +29,7 @@ def test_environment_sets_and_arguments_win(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_every_field_is_described() -> None:
     """Each field has a description of one line, which the command line shows."""
-    for name, field in Settings.model_fields.items():
+    for name, field in FLAGS.items():
         assert field.description, name
         assert "\n" not in field.description
 
@@ -86,3 +81,46 @@ def test_the_bytes_in_flight_follow_the_largest_message(
     monkeypatch.setenv("KAN_MAX_MESSAGE_BYTES", str(message_bytes))
     assert Settings().max_inflight_bytes == Settings(max_inflight_bytes=0).max_inflight_bytes == inflight_bytes
     assert Settings(max_inflight_bytes=message_bytes).max_inflight_bytes == message_bytes
+
+
+def test_a_table_holds_for_its_model_alone() -> None:
+    """A model runs by its table, then by the table of all models, then by what holds for the server."""
+    settings = Settings(
+        max_batch_rows=100,
+        tables={
+            "digits": ModelTable(max_batch_rows=8, max_queue_rows=50, priority=3, provider="cuda"),
+            "*": ModelTable(priority=1, max_deadline_seconds=2),
+        },
+    )
+    digits, other = settings.of_model("digits"), settings.of_model("wine")
+    assert (digits.max_batch_rows, digits.max_queue_rows) == (8, 50)
+    assert (other.max_batch_rows, other.max_queue_rows) == (100, 8192)
+    assert (digits.provider, other.provider) == ("cuda", "cpu")
+    assert (settings.table_of("digits").priority, settings.table_of("wine").priority) == (3, 1)
+    assert settings.table_of("digits").max_deadline_seconds == 2
+
+
+def test_what_makes_a_model_be_loaded_again() -> None:
+    """Only what its session, its batches and its queue are made for: not its quota, deadlines, priority or ground."""
+    before = Settings()
+    light = ModelTable(quota_rows_per_second=1, max_deadline_seconds=1, priority=1, unknown_ground="flag", versions="3")
+    assert Settings(tables={"digits": light}).run_terms("digits") == before.run_terms("digits")
+    for heavy in ({"max_batch_rows": 1}, {"max_queue_rows": 1}, {"max_queue_bytes": 1}, {"provider": "cuda"}):
+        changed = Settings(tables={"digits": ModelTable.model_validate(heavy)})
+        assert changed.run_terms("digits") != before.run_terms("digits"), heavy
+        assert changed.run_terms("wine") == before.run_terms("wine")
+
+
+def test_versions_of_a_table_win() -> None:
+    """A model's own policy replaces the one for all models, named versions too."""
+    tables = {"digits": ModelTable(versions="latest:2"), "wine": ModelTable(versions="1+3")}
+    policy = Settings(versions="latest,digits=1", tables=tables).version_policy
+    assert policy.wanted("digits", [1, 2, 3]) == ([3, 2, 1], 2)
+    assert policy.wanted("wine", [1, 2, 3]) == ([3, 1], 2)
+    assert policy.wanted("iris", [1, 2, 3]) == ([3, 2, 1], 1)
+
+
+def test_the_policies_on_unknown_ground_are_those_of_manifests() -> None:
+    """A table takes the same words as a manifest."""
+    annotation = ModelTable.model_fields["unknown_ground"].annotation
+    assert get_args(get_args(annotation)[0]) == POLICIES

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from deploy.kubernetes.helm import schema
-from service.settings import Settings, variable
+from service.settings import FLAGS, variable
 
 pytestmark = pytest.mark.deploy
 
@@ -40,7 +40,7 @@ def test_the_schema_is_in_step_with_the_settings(chart: Any) -> None:
     """What is committed is what the generator makes; each setting is in it, or made of another value."""
     assert {path: path.read_text() for path in schema.files()} == schema.files()
     known = set(schema.settings()["properties"])
-    assert known | {variable(name) for name in schema.MADE} == {variable(name) for name in Settings.model_fields}
+    assert known | {variable(name) for name in schema.MADE} == {variable(name) for name in FLAGS}
     assert known.isdisjoint(variable(name) for name in schema.MADE)
 
 

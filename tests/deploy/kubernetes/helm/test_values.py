@@ -10,7 +10,7 @@ import yaml
 
 from deploy.kubernetes.helm import schema
 from service.process.stop import GONE
-from service.settings import Settings, variable
+from service.settings import FLAGS, Settings, variable
 
 pytestmark = pytest.mark.deploy
 
@@ -170,7 +170,7 @@ def test_replicas_are_the_autoscalers_or_fixed(chart: Any) -> None:
 
 def test_settings_come_as_they_were_given(chart: Any) -> None:
     """Each setting's default, written into the values as a number or a word, is the server's default again."""
-    names = {variable(name): name for name in Settings.model_fields if name not in schema.MADE}
+    names = {variable(name): name for name in FLAGS if name not in schema.MADE}
     defaults = {each: Settings.model_fields[name].default for each, name in names.items()}
     variables = chart.release({"settings": defaults}).variables
     assert variables.keys() == names.keys()

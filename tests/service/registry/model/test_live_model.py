@@ -145,7 +145,7 @@ def test_its_bounds_are_told_to_the_metrics(models: Path, write_model: WriteMode
     """Setting and version limit the rows of a run; the setting limits the rows that may wait."""
     write_model("affine", change=lambda manifest: setattr(manifest, "preferred_rows", 16))
     metrics = Metrics()
-    load(read_version(models, "affine", 1), Settings(max_queue_rows=5000), metrics)
+    load(read_version(models, "affine", 1), Settings(max_queue_rows=5000), metrics).report()
     bound = metrics.model("affine", "1")
     assert (bound.batch_limit_rows, bound.queue_limit_rows) == (16, 5000)
 
@@ -157,6 +157,7 @@ def test_where_it_runs_is_told_to_the_metrics(models: Path, write_model: WriteMo
     metrics = Metrics()
     asked = Settings(provider="cuda", allow_fallback=True)
     model = load(read_version(models, "affine", 1), asked, metrics)
+    model.report()
     metrics.model_ready("affine", 1, ready=True, owner=model)
     assert metrics.model("affine", "1").provider == "cpu"
     labels = {"model": "affine", "version": "1", "provider": "cpu"}

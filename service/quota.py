@@ -1,0 +1,44 @@
+"""A quota of rows: so many a second on average, with a burst of one second."""
+
+import time
+from collections.abc import Callable
+
+# A caller that comes back after exactly the told time is not refused for a rounding error.
+_ROUNDING = 1e-9
+
+
+class TokenBucket:
+    """A bucket of rows that fills at a constant rate, and holds the rows of one second. It is full at the start.
+
+    A request for more rows than the bucket holds needs a full bucket, and leaves a debt. So every request can be
+    accepted at some time, and the mean rate holds. Example at 10 rows a second: 25 rows are accepted at once; the next
+    row after 1.6 s.
+
+    Args:
+        rows_per_second: The rate, above 0.
+        clock: Monotonic seconds.
+
+    Attributes:
+        rows_per_second: The rate.
+    """
+
+    def __init__(self, rows_per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.rows_per_second = rows_per_second
+        self._clock = clock
+        self._rows = rows_per_second
+        self._filled_at = clock()
+
+    def take(self, rows: int) -> float:
+        """Take rows, if there are enough.
+
+        Returns:
+            0 if they were taken; otherwise nothing was taken, and these are the seconds until they can be.
+        """
+        now = self._clock()
+        self._rows = min(self.rows_per_second, self._rows + (now - self._filled_at) * self.rows_per_second)
+        self._filled_at = now
+        wanted = min(float(rows), self.rows_per_second)
+        if self._rows < wanted * (1 - _ROUNDING):
+            return (wanted - self._rows) / self.rows_per_second
+        self._rows -= rows
+        return 0.0

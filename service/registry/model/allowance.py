@@ -1,0 +1,76 @@
+"""What one model allows its callers: rows a second, and the time that a request may take."""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+from service.batching.request import Result, Rows
+from service.errors import DeadlineExceeded, QuotaExceeded
+from service.quota import TokenBucket
+from service.settings import ModelTable
+
+
+class Submit(Protocol):
+    """Computes the rows of a request, as :meth:`service.batching.batcher.Batcher.submit` does."""
+
+    async def __call__(self, rows: Rows, deadline: float | None = None, *, bulk: bool = False) -> Result:
+        """Outputs for some rows."""
+
+
+class Allowance:
+    """The quota of a model and its ceiling for deadlines. Used on one event loop.
+
+    Args:
+        clock: Monotonic seconds; deadlines are on it.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._quota: TokenBucket | None = None
+        self._max_seconds: float | None = None
+
+    def adopt(self, table: ModelTable) -> None:
+        """Take the quota and the ceiling of a table. A quota that stays the same keeps what was used of it."""
+        self._max_seconds = table.max_deadline_seconds
+        rate = table.quota_rows_per_second
+        if rate is None:
+            self._quota = None
+        elif self._quota is None or self._quota.rows_per_second != rate:
+            self._quota = TokenBucket(rate, self._clock)
+
+    def over(self, submit: Submit, rejected: Callable[[Literal["quota"]], None]) -> Submit:
+        """The same function within the quota and the ceiling; the function itself if there is neither.
+
+        Args:
+            submit: Computes rows.
+            rejected: Counts a request that exceeds the quota.
+        """
+        if self._quota is None and self._max_seconds is None:
+            return submit  # every request would pay for a function around it
+
+        async def submit_within(rows: Rows, deadline: float | None = None, *, bulk: bool = False) -> Result:
+            self._take(len(rows), rejected)
+            if self._max_seconds is None:
+                return await submit(rows, deadline, bulk=bulk)
+            latest = min(self._clock() + self._max_seconds, math.inf if deadline is None else deadline)
+            try:
+                async with asyncio.timeout(max(0.0, latest - self._clock())):
+                    return await submit(rows, latest, bulk=bulk)
+            except TimeoutError:
+                raise DeadlineExceeded(
+                    f"the rows were not computed in time: this model's requests may take {self._max_seconds:g} s"
+                ) from None
+
+        return submit_within
+
+    def _take(self, rows: int, rejected: Callable[[Literal["quota"]], None]) -> None:
+        seconds = self._quota.take(rows) if self._quota is not None else 0.0
+        if self._quota is not None and seconds:
+            rejected("quota")
+            raise QuotaExceeded(
+                f"{rows} rows are more than is left of the model's quota of {self._quota.rows_per_second:g} rows a "
+                f"second; come again after {seconds:.3g} s",
+                seconds,
+            )

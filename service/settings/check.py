@@ -1,0 +1,44 @@
+"""What `kan-serve --check-config` prints: the settings in force, as a settings file, each with its origin."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from service.settings.file import SettingsFile
+from service.settings.model_table import EVERY
+from service.settings.settings import FLAGS, Settings
+from service.settings.sources import Sources
+
+
+def describe(settings: Settings, sources: Sources, file: SettingsFile) -> str:
+    """The settings in force as TOML, one a line, with the origin of each as a comment."""
+    return "\n".join(_lines(settings, sources, file)) + "\n"
+
+
+def absent_models(settings: Settings) -> list[str]:
+    """The models that have a table and no folder in the repository. Object storage is not asked."""
+    if not isinstance(settings.models, Path):
+        return []
+    try:
+        there = set(os.listdir(settings.models))
+    except OSError:
+        there = set()
+    return [name for name in settings.tables if name != EVERY and name not in there]
+
+
+def _lines(settings: Settings, sources: Sources, file: SettingsFile) -> Iterator[str]:
+    yield "[server]"
+    origins = sources.origins(file)
+    for name in FLAGS:
+        yield f"{name} = {_toml(getattr(settings, name))}  # {origins[name]}"
+    for model, table in settings.tables.items():
+        yield f"\n[models.{json.dumps(model, ensure_ascii=False)}]"
+        for name, value in table.model_dump(exclude_none=True).items():
+            yield f"{name} = {_toml(value)}  # {file.place('models', model, name)}"
+
+
+def _toml(value: Any) -> str:
+    """A number, a word or a switch as TOML writes it."""
+    return json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)

@@ -1,0 +1,58 @@
+"""What is wrong with settings, in plain messages."""
+
+import difflib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic_core import ErrorDetails
+
+from service.settings.settings import flag, variable
+
+_WANTED = {
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "string_type": 'text, e.g. "word"',
+    "is_instance_of": 'text, e.g. "folder"',
+    "path_type": 'text, e.g. "folder"',
+    "finite_number": "a finite number",
+}
+_BOUND = {
+    "greater_than": ("more than", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("less than", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
+
+
+def of_value(mistake: ErrorDetails) -> str:
+    """What came in the file and what was wanted: "0: wanted at least 1"."""
+    kind, context = mistake["type"], mistake.get("ctx", {})
+    came = json.dumps(mistake["input"], ensure_ascii=False, default=str)
+    came = came if len(came) <= 60 else came[:59] + "…"
+    if kind == "value_error":
+        return f"{came}: {context['error']}"
+    if kind == "literal_error":
+        return f"{came}: wanted " + str(context["expected"]).replace("'", '"')
+    if kind in _BOUND:
+        words, key = _BOUND[kind]
+        return f"{came}: wanted {words} {context[key]}"
+    return f"{came}: wanted {_WANTED.get(kind, mistake['msg'])}"
+
+
+def of_flag(mistake: ErrorDetails) -> str:
+    """What is wrong with a flag or a variable, or with several settings together."""
+    reason = mistake["msg"].removeprefix("Value error, ")
+    if not mistake["loc"]:
+        return reason
+    name = str(mistake["loc"][0])
+    return f"{flag(name)} (or {variable(name)}) is {mistake['input']!r}: {reason[0].lower()}{reason[1:]}"
+
+
+def of_name(name: str, known: Iterable[str]) -> str:
+    """What is wrong with a name that is unknown."""
+    keys = list(known)
+    near = difflib.get_close_matches(name, keys, n=1)
+    shown: Any = f"did you mean {near[0]}?" if near else f"the keys are {', '.join(keys)}"
+    return f"unknown key {json.dumps(name, ensure_ascii=False):.80}; {shown}"

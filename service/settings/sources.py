@@ -1,0 +1,68 @@
+"""Where the settings come from: a flag over an environment variable over the file over the default."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from service.errors import SettingsError
+from service.settings import mistakes
+from service.settings.file import SettingsFile, read_settings_file
+from service.settings.settings import FLAGS, Settings, flag, variable
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The flags, the file, and the environment of this process.
+
+    Attributes:
+        flags: The values of the flags that were given, by the setting's name.
+        file: The settings file; None without one.
+    """
+
+    flags: Mapping[str, str | bool]
+    file: Path | None = None
+
+    def load(self) -> Settings:
+        """Read the file and make the settings of all sources.
+
+        Raises:
+            SettingsError: Something is wrong in one of them.
+        """
+        return self.combine(self.read())
+
+    def read(self) -> SettingsFile:
+        """The content of the file; an empty one without a file.
+
+        Raises:
+            SettingsError: As :func:`service.settings.file.read_settings_file`.
+        """
+        return SettingsFile() if self.file is None else read_settings_file(self.file)
+
+    def combine(self, file: SettingsFile) -> Settings:
+        """The settings of all sources.
+
+        Raises:
+            SettingsError: A flag or a variable is wrong, or settings do not fit each other.
+        """
+        given = {name: value for name, value in file.server.items() if variable(name) not in os.environ}
+        try:
+            return Settings.model_validate({**given, **self.flags, "tables": dict(file.tables)})
+        except ValidationError as error:
+            place = f"{file.name}: " if file.name else ""
+            raise SettingsError(
+                [("" if each["loc"] else place) + mistakes.of_flag(each) for each in error.errors(include_url=False)]
+            ) from None
+
+    def origins(self, file: SettingsFile) -> Mapping[str, str]:
+        """Where the value of each setting comes from, in words."""
+        return {name: self._origin(name, file) for name in FLAGS}
+
+    def _origin(self, name: str, file: SettingsFile) -> str:
+        if name in self.flags:
+            return f"flag {flag(name)}"
+        if variable(name) in os.environ:
+            return f"variable {variable(name)}"
+        return file.place("server", name) if name in file.server else "default"

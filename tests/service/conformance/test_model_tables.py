@@ -1,0 +1,110 @@
+"""What one model has of its own, as its callers see it behind either front end."""
+
+import asyncio
+from collections.abc import Iterator
+
+import grpc.aio
+import numpy as np
+import pytest
+
+from kan_api.v1 import prediction_pb2 as pb
+from tests.kit.callers.calls import ask, failure_of, infer, predict
+from tests.kit.models.ground import with_ground
+from tests.kit.models.repository import write_version
+from tests.kit.server.kan_serve import KanServe, serving
+
+_SETTINGS = """
+[models.small]
+max_batch_rows = 8
+max_queue_rows = 50
+
+[models.narrow]
+max_queue_bytes = 1000 # 62 rows of 4 numbers
+
+[models.quota]
+quota_rows_per_second = 0.5
+
+[models.ground]
+unknown_ground = "refuse"
+
+[models.versions]
+versions = "1"
+"""
+
+
+@pytest.fixture(scope="module")
+def server(frontend: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KanServe]:
+    """A kan-serve with a settings file; the tests share it."""
+    folder = tmp_path_factory.mktemp("tables")
+    for name in ("small", "narrow", "quota", "plain"):
+        write_version(folder / "models", "affine", name=name)
+    write_version(folder / "models", "affine", name="ground", change=with_ground("answer"))
+    for version in (1, 2):
+        write_version(folder / "models", "affine", version, name="versions")
+    (folder / "kan-serve.toml").write_text(_SETTINGS)
+    flags = ("--frontend", frontend, "--config", str(folder / "kan-serve.toml"))
+    with serving(folder / "models", *flags, log=folder / "log") as started:
+        yield started
+
+
+def test_rows_of_runs_queues_and_requests(server: KanServe) -> None:
+    """The limits of a table are in force, are told to clients, and hold for that model alone."""
+
+    async def check() -> None:
+        async with grpc.aio.insecure_channel(server.grpc) as channel:
+            for model, rows, shared in (("small", 50, 3), ("narrow", 62, 3), ("plain", 4096, 512)):
+                limits = (await ask(channel, "GetModel", model=model)).limits
+                assert (limits.max_request_rows, limits.shared_request_rows) == (rows, shared)
+                assert len((await predict(channel, model, rows)).outputs[0].values.raw) == 4 * rows
+                code, told = await failure_of(predict(channel, model, rows + 1))
+                assert (code, f"wanted 1 to {rows}" in told) == ("INVALID_ARGUMENT", True)
+
+    asyncio.run(check())
+    assert server.sample("kan_batch_limit_rows", model="small") == 8
+    assert server.sample("kan_queue_limit_rows", model="small") == 50
+
+
+@pytest.mark.parametrize("protocol", ["kan_api", "open_inference"])
+def test_a_quota(server: KanServe, protocol: str) -> None:
+    """Rows beyond it are RESOURCE_EXHAUSTED with a time to wait, counted as "quota" and not as overload."""
+
+    async def check() -> None:
+        async with grpc.aio.insecure_channel(server.grpc) as channel:
+            rows = np.ones((1, 4), np.float32)
+            for _ in range(2):  # the bucket holds half a row, so the first leaves a debt, if there is none yet
+                call = predict(channel, "quota", rows) if protocol == "kan_api" else infer(channel, "quota", rows)
+                trailers = dict(await call.trailing_metadata())
+            assert (await call.code()).name == "RESOURCE_EXHAUSTED"
+            assert 1 <= int(trailers["grpc-retry-pushback-ms"]) <= 2000
+            assert "quota of 0.5 rows a second" in await call.details()
+
+    before = server.sample("kan_rejected_total", model="quota", reason="quota")
+    asyncio.run(check())
+    assert server.sample("kan_rejected_total", model="quota", reason="quota") > before
+    assert server.sample("kan_rejected_total", model="quota", reason="overload") == 0
+
+
+def test_unknown_ground_over_the_manifests(server: KanServe) -> None:
+    """The manifest says "answer", the table "refuse"."""
+
+    async def check() -> None:
+        async with grpc.aio.insecure_channel(server.grpc) as channel:
+            far = np.full((1, 4), 500, np.float32)
+            code, told = await failure_of(predict(channel, "ground", far))
+            assert (code, "unknown ground" in told) == ("INVALID_ARGUMENT", True)
+
+    asyncio.run(check())
+
+
+def test_versions_of_one_model(server: KanServe) -> None:
+    """The table names version 1, so that answers, though version 2 is newer."""
+
+    async def check() -> None:
+        async with grpc.aio.insecure_channel(server.grpc) as channel:
+            assert (await predict(channel, "versions")).version == 1
+            models = (await ask(channel, "ListModels")).models
+            assert [(each.version, each.state) for each in models if each.name == "versions"] == [
+                (1, pb.MODEL_STATE_READY)
+            ]
+
+    asyncio.run(check())

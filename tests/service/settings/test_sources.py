@@ -1,0 +1,88 @@
+"""Where values come from, and the check of them."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from service.cli import main
+from service.errors import SettingsError
+from service.settings import FLAGS, Sources
+from service.settings.check import describe
+
+
+def test_a_flag_wins_over_a_variable_and_that_over_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flag, environment, file, default: each value comes from the first that has it."""
+    file.write_text("[server]\ngrpc_port = 1\nhttp_port = 1\nmax_calls = 1\n")
+    monkeypatch.setenv("KAN_GRPC_PORT", "2")
+    monkeypatch.setenv("KAN_HTTP_PORT", "2")
+    sources = Sources({"grpc_port": "3"}, file)
+    settings = sources.load()
+    assert (settings.grpc_port, settings.http_port, settings.max_calls, settings.max_streams) == (3, 2, 1, 32)
+    origins = sources.origins(sources.read())
+    names = ("grpc_port", "http_port", "max_calls", "max_streams")
+    assert [origins[name] for name in names] == [
+        "flag --grpc-port",
+        "variable KAN_HTTP_PORT",
+        f"{file}:4",
+        "default",
+    ]
+
+
+def test_a_wrong_variable_is_told_beside_a_right_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable hides the file's value, so its mistake is an error."""
+    file.write_text("[server]\ngrpc_port = 1\n")
+    monkeypatch.setenv("KAN_GRPC_PORT", "x")
+    with pytest.raises(SettingsError, match=r"--grpc-port .or KAN_GRPC_PORT. is 'x'"):
+        Sources({}, file).load()
+
+
+def test_settings_that_do_not_fit_each_other_name_the_file(file: Path) -> None:
+    """The queue of the file is shorter than the largest request by default."""
+    file.write_text("[server]\nmax_queue_rows = 9\n")
+    with pytest.raises(SettingsError, match=r"kan-serve.toml: max_request_rows is 4096"):
+        Sources({}, file).load()
+
+
+def test_what_is_in_force_is_a_settings_file(file: Path) -> None:
+    """The output of the check, read as a settings file, gives the same settings."""
+    file.write_text('[server]\nhost = "::"\n[models.digits]\nquota_rows_per_second = 2.5\n[models."*"]\npriority = 1\n')
+    sources = Sources({"allow_load": True, "models": 'a "b" \\ ü'}, file)
+    settings, content = sources.load(), sources.read()
+    text = describe(settings, sources, content)
+    assert tomllib.loads(text)["server"].keys() == FLAGS.keys()
+    file.write_text(text)
+    assert Sources({}, file).load() == settings
+
+
+def test_check_config_prints_what_is_in_force(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 0, each value with its origin, and a warning for a table without a model."""
+    (tmp_path / "models" / "digits").mkdir(parents=True)
+    file.write_text("[server]\ngrpc_port = 9001\n[models.digits]\npriority = 1\n[models.digit]\n")
+    flags = ["--check-config", "--config", str(file), "--models", str(tmp_path / "models")]
+    assert main(flags) == 0
+    captured = capsys.readouterr()
+    assert f"grpc_port = 9001  # {file}:2\n" in captured.out
+    assert f"priority = 1  # {file}:4\n" in captured.out
+    (warning,) = captured.err.splitlines()
+    assert "[models.digit]" in warning
+
+
+def test_a_broken_file_ends_with_2(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The check and the start say the same, a line for each mistake; KAN_CONFIG names the file as --config does."""
+    file.write_text("[server]\ngrpc_port = -1\nhttp_port = -1\n")
+    monkeypatch.setenv("KAN_CONFIG", str(file))
+    said = []
+    for flags in (["--check-config"], []):
+        assert main(flags) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        said.append(captured.err)
+    assert (
+        said[0]
+        == said[1]
+        == f"kan-serve: {file}:2: [server] grpc_port = -1: wanted at least 0\n"
+        + (f"kan-serve: {file}:3: [server] http_port = -1: wanted at least 0\n")
+    )
