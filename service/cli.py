@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from service.errors import SettingsError, StartupError
 from service.process import life, log, standard_streams
+from service.process.reload import Reload
 from service.process.stop import Stop
 from service.settings import Settings, Sources, flag
 from service.settings.check import absent_models, describe
@@ -63,8 +64,12 @@ def main(arguments: Sequence[str] | None = None, *, last: bool = False) -> int:
             print(f"kan-serve: warning: [models.{name}]: {settings.models} has no such model", file=sys.stderr)
         return 0
     log.set_up(settings.log_format)
+    reload = Reload(sources, settings) if sources.file else None
+    on_hangup = None if reload is None else reload.request.ask
     try:
-        return life.run(_serve(settings), settings.grace_seconds, _new_loop(settings), last=last)
+        return life.run(
+            _serve(settings, reload), settings.grace_seconds, _new_loop(settings), last=last, on_hangup=on_hangup
+        )
     except StartupError as error:
         if settings.log_format == "json":
             _log.critical("%s", error)
@@ -73,7 +78,7 @@ def main(arguments: Sequence[str] | None = None, *, last: bool = False) -> int:
         return 1
 
 
-def _serve(settings: Settings) -> Callable[[Stop], Coroutine[Any, Any, bool]]:
+def _serve(settings: Settings, reload: Reload | None) -> Callable[[Stop], Coroutine[Any, Any, bool]]:
     """The coroutine that serves. It does the slow imports itself, so that a signal during them is recorded."""
 
     async def serve(stop: Stop) -> bool:
@@ -81,12 +86,12 @@ def _serve(settings: Settings) -> Callable[[Stop], Coroutine[Any, Any, bool]]:
             # Models run inside Envoy. This process saves the memory of gRPC, onnxruntime and uvloop.
             from service.process.envoy_parent import serve as serve_behind_envoy
 
-            return await serve_behind_envoy(settings, standard_streams.announce, stop)
+            return await serve_behind_envoy(settings, standard_streams.announce, stop, reload)
         # Set before gRPC is imported: its newer event engine wakes three more threads for each call (decision 0006).
         os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener")
         from service.process.server import serve as serve_here
 
-        return await serve_here(settings, standard_streams.announce, stop)
+        return await serve_here(settings, standard_streams.announce, stop, reload)
 
     return serve
 

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from prometheus_client import CollectorRegistry, Gauge, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, PlatformCollector, ProcessCollector
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
@@ -53,6 +53,17 @@ class Metrics(Collector):
             registry=None,
         )
         self._build_info = Gauge("kan_build_info", "Always 1; what runs.", ("version", "onnxruntime"), registry=None)
+        self._reloads = Counter(
+            "kan_settings_reloads", "Times that the settings file was read again.", ("result",), registry=None
+        )
+        for result in ("taken", "refused"):
+            self._reloads.labels(result)
+        self._last_reload = Gauge(
+            "kan_settings_last_reload_successful",
+            "0 where the last reload of the settings file was refused, otherwise 1.",
+            registry=None,
+        )
+        self._last_reload.set(1)
         self.registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
@@ -61,6 +72,8 @@ class Metrics(Collector):
         yield from families(list(self._versions.items()), dict(self._models))
         yield from self._repository_seen.collect()
         yield from self._build_info.collect()
+        yield from self._reloads.collect()
+        yield from self._last_reload.collect()
 
     def describe(self) -> Iterable[Metric]:
         """The same as `collect`: the registry reads the names of metrics from it."""
@@ -91,6 +104,11 @@ class Metrics(Collector):
     def repository_seen(self) -> None:
         """Report a scan of the repository in which all wanted versions could be read."""
         self._repository_seen.set_to_current_time()
+
+    def settings_reloaded(self, taken: bool) -> None:
+        """Count a reload of the settings file that was taken, or refused."""
+        self._reloads.labels("taken" if taken else "refused").inc()
+        self._last_reload.set(taken)
 
     def model_ready(self, name: str, version: int, *, ready: bool, owner: object = None) -> None:
         """Report whether a version answers. Its series stay until it is retired.

@@ -10,19 +10,27 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from service.errors import StartupError
 from service.frontends.asgi.application import AsgiFront
 from service.frontends.asgi.open_call import Receive, Scope, Send
-from service.frontends.envoy.control import FD_VARIABLE, FOLDER_VARIABLE, SETTINGS_VARIABLE, BlockingControl
+from service.frontends.envoy.control import (
+    FD_VARIABLE,
+    FOLDER_VARIABLE,
+    SETTINGS_VARIABLE,
+    SOURCES_VARIABLE,
+    BlockingControl,
+)
 from service.metrics.metrics import Metrics
 from service.process import log, server
+from service.process.reload import Reload
 from service.process.stop import LEFT, Stop
 from service.process.threads import where_threads_are, within
 from service.rpc.bounds import bounds
 from service.rpc.calls import Method
-from service.settings import Settings
+from service.settings import Settings, Sources
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +56,7 @@ class Application:
         log.set_up(settings.log_format)
         asyncio.get_running_loop().set_exception_handler(_report)
         control = BlockingControl(socket.socket(fileno=int(os.environ[FD_VARIABLE])))
-        orders = _Orders(settings.grace_seconds)
+        orders = _Orders(settings)
         # In a thread, so that orders are read while a run blocks the event loop.
         threading.Thread(target=_obey, args=(control, orders), name="orders", daemon=True).start()
         await self._live_under(control, orders, settings, receive, send)
@@ -90,7 +98,7 @@ class Application:
             control.send(ready=server.summary(loaded_server, settings.host))
 
         try:
-            all_ended = await server.run(started, settings, loaded, orders.stop)
+            all_ended = await server.run(started, settings, loaded, orders.stop, orders.reload)
             control.send(**({"stopped": True} if all_ended else {"hangs": where_threads_are()}))
         except StartupError as error:
             control.send(failed=str(error))
@@ -105,13 +113,18 @@ class _Orders:
     Attributes:
         port: The port that Envoy listens on, once it listens.
         stop: The stop that an order asks for.
+        reload: Reads the settings file again when an order asks for it; None without a file.
     """
 
-    def __init__(self, grace_seconds: float) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._loop = asyncio.get_running_loop()
         self.port: asyncio.Future[int] = self._loop.create_future()
-        self.stop = Stop(grace_seconds)
+        self.stop = Stop(settings.grace_seconds)
         self.stop.listen()
+        self.reload: Reload | None = None
+        if SOURCES_VARIABLE in os.environ:
+            flags, file = json.loads(os.environ[SOURCES_VARIABLE])
+            self.reload = Reload(Sources(flags, Path(file)), settings)
 
     def take(self, order: Mapping[str, Any]) -> None:
         """Carry out one order."""
@@ -119,6 +132,8 @@ class _Orders:
             self._loop.call_soon_threadsafe(self.port.set_result, order["port"])
         if "stop" in order:
             self.stop.ask(order["stop"])
+        if "reload" in order and self.reload is not None:
+            self.reload.request.ask()
         if "at_once" in order:
             self.stop.ask_at_once()
 

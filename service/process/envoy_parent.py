@@ -5,6 +5,7 @@ This process is small on purpose: it has no model, no onnxruntime and no gRPC.
 
 import asyncio
 import http.client
+import json
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -12,9 +13,10 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from service.errors import StartupError
-from service.frontends.envoy.control import FD_VARIABLE, SETTINGS_VARIABLE, Control
+from service.frontends.envoy.control import FD_VARIABLE, SETTINGS_VARIABLE, SOURCES_VARIABLE, Control
 from service.process import envoy_process
 from service.process.envoy_process import EnvoyProcess
+from service.process.reload import Reload
 from service.process.stop import CLOSED, KILLED, LONGEST_READ_SECONDS, Stop
 from service.settings import Settings
 
@@ -29,7 +31,7 @@ class _Stopped(Exception):
     """A stop was asked for before Envoy listened."""
 
 
-async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop) -> bool:
+async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop, reload: Reload | None = None) -> bool:
     """As :func:`service.process.server.serve`, with the server inside Envoy.
 
     Returns:
@@ -39,8 +41,13 @@ async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop)
         StartupError: The server cannot start, or Envoy ended by itself.
     """
     try:
-        async with _run_envoy(settings, stop) as (process, control):
-            return await _serve(process, control, announce, stop)
+        async with _run_envoy(settings, stop, reload) as (process, control):
+            forwarding = asyncio.create_task(_forward(reload, control), name="forward") if reload else None
+            try:
+                return await _serve(process, control, announce, stop)
+            finally:
+                if forwarding is not None:
+                    forwarding.cancel()
     except _Stopped:
         return True
 
@@ -70,6 +77,12 @@ async def _serve(process: EnvoyProcess, control: Control, announce: Callable[[st
         await reports.close()
 
 
+async def _forward(reload: Reload, control: Control) -> None:
+    """Have the server inside Envoy read the settings file again, at each request for that."""
+    while await reload.request.wait():
+        control.send(reload=True)
+
+
 async def _start_draining(process: EnvoyProcess) -> None:
     with _admin_may_be_gone():
         await process.start_draining()
@@ -90,14 +103,16 @@ def _admin_may_be_gone() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _run_envoy(settings: Settings, stop: Stop) -> AsyncIterator[tuple[EnvoyProcess, Control]]:
+async def _run_envoy(
+    settings: Settings, stop: Stop, reload: Reload | None
+) -> AsyncIterator[tuple[EnvoyProcess, Control]]:
     """An Envoy with the server inside it, and the control connection to that server."""
     ours, theirs = socket.socketpair()
     control = await Control.on_socket(ours)
     try:
         try:
             with theirs:
-                process = await _start_envoy(settings, stop, theirs)
+                process = await _start_envoy(settings, stop, reload, theirs)
         except StartupError as error:
             # The report of the server inside Envoy has the cause. Envoy's exit code does not.
             async for report in control.messages():
@@ -112,10 +127,12 @@ async def _run_envoy(settings: Settings, stop: Stop) -> AsyncIterator[tuple[Envo
         control.close()
 
 
-async def _start_envoy(settings: Settings, stop: Stop, theirs: socket.socket) -> EnvoyProcess:
+async def _start_envoy(settings: Settings, stop: Stop, reload: Reload | None, theirs: socket.socket) -> EnvoyProcess:
     """Start Envoy. If a stop is asked for meanwhile, end it and raise _Stopped."""
     theirs.set_inheritable(True)
     environment = {FD_VARIABLE: str(theirs.fileno()), SETTINGS_VARIABLE: settings.model_dump_json()}
+    if reload is not None:
+        environment[SOURCES_VARIABLE] = json.dumps([dict(reload.sources.flags), str(reload.sources.file)])
     starting = asyncio.create_task(
         envoy_process.start(_APPLICATION, settings, stop, pass_fds=[theirs.fileno()], environment=environment),
         name="start",

@@ -36,7 +36,12 @@ Serve = Callable[[Stop], Coroutine[Any, Any, bool]]
 
 
 def run(
-    serve: Serve, grace_seconds: float, new_loop: Callable[[], asyncio.AbstractEventLoop], *, last: bool = False
+    serve: Serve,
+    grace_seconds: float,
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+    *,
+    last: bool = False,
+    on_hangup: Callable[[], None] | None = None,
 ) -> int:
     """Run a server until it ends, or until it hangs and has to be abandoned. Only the main thread may call it.
 
@@ -45,6 +50,7 @@ def run(
         grace_seconds: Longest wait for accepted requests.
         new_loop: Creates the event loop for `serve`.
         last: Whether the process ends afterwards. If so, later signals are ignored.
+        on_hangup: Is called at each SIGHUP; None: SIGHUP stops the server.
 
     Returns:
         Exit code: ENDED, also if a second signal shortened the stop; ABANDONED if something hung.
@@ -53,7 +59,7 @@ def run(
         Exception: The error of `serve`.
     """
     stop = Stop(grace_seconds)
-    with signals(last=last) as received:
+    with signals(last=last, hangup_stops=on_hangup is None) as received:
         server = _Server(serve, stop, new_loop, received)
         server.start()
         while True:
@@ -65,7 +71,9 @@ def run(
                 continue
             if number is None:
                 return server.exit_code()
-            if stop.asked_at == math.inf:
+            if number is signal.SIGHUP and on_hangup is not None:
+                on_hangup()
+            elif stop.asked_at == math.inf:
                 stop.ask()
                 _note(f"{number.name}: stopping within {grace_seconds + GONE.after_grace_seconds:g} s")
             elif number is signal.SIGHUP:  # a terminal that closes often sends two

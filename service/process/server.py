@@ -9,12 +9,13 @@ from typing import Protocol
 
 from service.metrics.metrics import Metrics
 from service.process.probes import Probes
+from service.process.reload import Reload
 from service.process.stop import ANSWERED, CLOSED, LONGEST_READ_SECONDS, READ, Stop
 from service.process.threads import where_threads_are
 from service.protocols import open_inference, prediction, reflection, triton
 from service.protocols.health import SERVICE, Health
 from service.registry.model.onnx_runtime import onnxruntime
-from service.registry.model.session import provider_in_use
+from service.registry.model.session import check_providers
 from service.registry.registry import Registry, State
 from service.rpc import calls
 from service.settings import Settings
@@ -130,7 +131,7 @@ async def start(settings: Settings, start_front: StartFront | None = None) -> Se
 
         start_front = server.start
     metrics = Metrics()
-    provider_in_use(settings)
+    check_providers(settings)
     metrics.build_info(version=installed_version("kan-serving"), onnxruntime=onnxruntime.__version__)
     registry = Registry(settings, metrics)
     services = (prediction.SERVICE, open_inference.SERVICE)
@@ -158,7 +159,7 @@ async def start(settings: Settings, start_front: StartFront | None = None) -> Se
     return Server(registry, metrics, health, probes, front, poll=settings.poll_seconds > 0)
 
 
-async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop) -> bool:
+async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop, reload: Reload | None = None) -> bool:
     """Serve until a stop is asked for, then drain.
 
     Args:
@@ -166,6 +167,7 @@ async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop)
         announce: Gets one line when the models are loaded, with the ports and the versions that answer. Scripts wait
             for it.
         stop: Ends serving, and limits the time of the drain.
+        reload: Reads the settings file again; None without a file.
 
     Returns:
         Whether everything ended (:meth:`Server.finish`).
@@ -177,10 +179,16 @@ async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop)
     async def loaded(server: Server) -> None:
         announce(summary(server, settings.host))
 
-    return await run(await start(settings), settings, loaded, stop)
+    return await run(await start(settings), settings, loaded, stop, reload)
 
 
-async def run(server: Server, settings: Settings, loaded: Callable[[Server], Awaitable[None]], stop: Stop) -> bool:
+async def run(
+    server: Server,
+    settings: Settings,
+    loaded: Callable[[Server], Awaitable[None]],
+    stop: Stop,
+    reload: Reload | None = None,
+) -> bool:
     """Load the models, serve until a stop is asked for, then drain.
 
     Args:
@@ -188,6 +196,7 @@ async def run(server: Server, settings: Settings, loaded: Callable[[Server], Awa
         settings: Have the grace period.
         loaded: Is called when the models are loaded.
         stop: Ends serving, and limits the time of the drain.
+        reload: As for `serve`.
 
     Returns:
         Whether everything ended (:meth:`Server.finish`).
@@ -196,14 +205,16 @@ async def run(server: Server, settings: Settings, loaded: Callable[[Server], Awa
         StartupError: The folder of the repository is absent, or the provider is not available.
     """
 
-    async def load() -> None:
+    async def load_and_reload() -> None:
         await server.load()
         # Objects that exist now stay for ever. If the garbage collector examined them, each pause would take 15 ms.
         gc.collect()
         gc.freeze()
         await loaded(server)
+        if reload is not None:
+            await reload.run(server.registry.adopt, server.metrics.settings_reloaded)
 
-    loading = asyncio.create_task(load(), name="load")
+    loading = asyncio.create_task(load_and_reload(), name="load")
     stopping = asyncio.create_task(stop.asked.wait(), name="stop")
     try:
         await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)

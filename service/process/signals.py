@@ -32,18 +32,21 @@ class Signals:
 
 
 @contextmanager
-def signals(*, last: bool = False) -> Iterator[Signals]:
+def signals(*, last: bool = False, hangup_stops: bool = True) -> Iterator[Signals]:
     """Receive SIGTERM, SIGINT and SIGHUP during a with block. Only the main thread may call it.
 
-    If SIGHUP was ignored at the start, as nohup does, it stays ignored.
+    If SIGHUP stops the server and was ignored at the start, as nohup does, it stays ignored.
 
     Args:
+        hangup_stops: Whether SIGHUP stops the server.
         last: Whether the process ends after the block. If so, later signals are ignored.
     """
     reader, writer = socket.socketpair()
     writer.setblocking(False)
     numbers = [
-        number for number in _STOPPING if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN
+        number
+        for number in _STOPPING
+        if number is not signal.SIGHUP or not hangup_stops or signal.getsignal(number) is not signal.SIG_IGN
     ]
     # Python runs a signal handler only when the main thread wakes. The system may deliver the signal to another thread,
     # and then the main thread sleeps on: seen in 6 of 9 tries under load. So Python also writes the signal's number to

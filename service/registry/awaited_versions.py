@@ -30,7 +30,7 @@ class AwaitedVersions:
         scan: Scans the repository.
         changes: Signals the end of each load, and the start of a drain.
         unloaded: Models that were unloaded. Their versions are not loaded here.
-        settings: Which versions may be served, how many calls may be open, and whether the server scans.
+        settings: How many calls may be open, and whether the server scans.
     """
 
     def __init__(
@@ -49,7 +49,6 @@ class AwaitedVersions:
         self._shared_scan = SharedScan(scan)
         self._changes = changes
         self._unloaded = unloaded
-        self._policy = settings.version_policy
         self._polls = settings.poll_seconds > 0
         self._most_waiting = max(1, settings.max_calls // _WAITING_SHARE)
         self._waiting = 0
@@ -116,6 +115,6 @@ class AwaitedVersions:
             return
         if not self._listing.is_new(name, version):
             return
-        wanted, _ = self._policy.wanted(name, self._listing.of(name))
+        wanted, _ = self._listing.wanted(name)
         if version in wanted:
             self._loader.start(self._entries.add(name, version))

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from kan_api.v1.manifest_pb2 import ModelManifest
@@ -121,6 +121,11 @@ class Entries:
         del entries[entry.version]
         if not entries:
             del self._by_name[entry.name]
+        self.choose_latest(entry.name)
+
+    def replace(self, entry: Entry, model: LiveModel) -> None:
+        """Put another model in the place of the one that answers. The entry keeps the leases of the old one."""
+        self._by_name[entry.name][entry.version] = replace(entry, model=model, users=0, unused=asyncio.Event())
         self.choose_latest(entry.name)
 
     def choose_latest(self, name: str) -> None:

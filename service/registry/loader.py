@@ -15,7 +15,7 @@ from service.registry.model.session import Halt
 from service.registry.refusal import lacks_resources, refusal
 from service.registry.version_status import State
 from service.repository.daemon_thread import in_daemon_thread
-from service.repository.disk import ModelRefused
+from service.repository.disk import Artefact, ModelRefused
 from service.repository.predecessors import Predecessors
 from service.repository.source import Source
 from service.settings import Settings
@@ -39,6 +39,7 @@ class Loader:
         changed: Is called with a version when its load becomes slow, and when its load ends.
 
     Attributes:
+        settings: As given. They may be replaced.
         failure: An error that must stop the start of the server, because CUDA is set and does not work; None without.
     """
 
@@ -53,7 +54,7 @@ class Loader:
         self.failure: StartupError | None = None
         self._storage_error: StorageError | None = None
         self._source = source
-        self._settings = settings
+        self.settings = settings
         self._metrics = metrics
         self._versions = versions
         self._changed = changed
@@ -68,12 +69,32 @@ class Loader:
         """The versions that are being loaded."""
         return [entry for entry in self._loading.values() if entry.load is not None]
 
+    def is_idle(self, *, one_answers: bool) -> bool:
+        """Whether no load is worth a wait. Slow loads are waited for only while no version answers."""
+        loading = self.loading
+        return all(entry.slow for entry in loading) and (not loading or one_answers)
+
     def start(self, entry: Entry) -> None:
         """Begin to load a version, unless it is being loaded already."""
         if entry.load is None:
             entry.load = asyncio.create_task(self._run(entry), name=f"load {entry.name}/{entry.version}")
             self._loading[entry.load] = entry
             entry.load.add_done_callback(lambda done: self._loading.pop(done, None))
+
+    async def remake(self, name: str, version: int, settings: Settings) -> LiveModel:
+        """Load a version that answers once more, with other settings. Nothing else changes.
+
+        Raises:
+            ModelRefused: It cannot run with them.
+            StartupError: Its files cannot be read, or its provider does not work.
+        """
+        try:
+            async with self._slots:
+                async with asyncio.timeout(self._source.read_seconds):
+                    artefact = await self._source.read_version(name, version)
+                return await self._make(artefact, settings)
+        except TimeoutError as error:
+            raise self._too_slow() from error
 
     def take_error(self) -> StorageError | None:
         """The last failure to read from storage since the previous call of this method."""
@@ -124,7 +145,6 @@ class Loader:
 
     async def _open(self, entry: Entry) -> LiveModel:
         """Read a version, compare it with its predecessors, open it and warm it up."""
-        limit_seconds, halt = self._settings.max_load_seconds, Halt()
         try:
             async with asyncio.timeout(self._source.read_seconds):
                 key = (entry.name, entry.version)
@@ -132,20 +152,34 @@ class Loader:
                 artefact = await self._source.read_version(entry.name, entry.version)
                 entry.manifest = artefact.manifest
                 await self._predecessors.check(artefact.manifest, self._versions(entry.name))
-            async with asyncio.timeout(limit_seconds):
-                read_file = partial(self._source.read_file, *key)
-                opening = partial(load, artefact, self._settings, self._metrics, halt, read_file, self._turns)
-                return await in_daemon_thread(opening, f"load {entry.name}/{entry.version}")
+            model = await self._make(artefact, self.settings)
+            if model.run_terms != self.settings.run_terms(entry.name):  # they were replaced meanwhile
+                await model.close()
+                model = await self._make(artefact, self.settings)
+            model.adopt(self.settings)
+            return model
         except TimeoutError as error:
-            raise ModelRefused(
-                "slow", f"it did not load within {limit_seconds:g} s; wanted less, or a larger max_load_seconds"
-            ) from error
+            raise self._too_slow() from error
         finally:
-            halt.set()  # otherwise a run that hangs would keep a core busy for ever
             if entry.load is None:
                 # The load was cancelled in the turn of the event loop in which it ends; the cancellation arrives in the
                 # next turn. Without this line an unloaded version would be reported as ready or refused.
                 raise asyncio.CancelledError
+
+    async def _make(self, artefact: Artefact, settings: Settings) -> LiveModel:
+        """Open a version that was read, and warm it up."""
+        name, version, halt = artefact.manifest.name, artefact.manifest.version, Halt()
+        read_file = partial(self._source.read_file, name, version)
+        try:
+            async with asyncio.timeout(settings.max_load_seconds):
+                opening = partial(load, artefact, settings, self._metrics, halt, read_file, self._turns)
+                return await in_daemon_thread(opening, f"load {name}/{version}")
+        finally:
+            halt.set()  # otherwise a run that hangs would keep a core busy for ever
+
+    def _too_slow(self) -> ModelRefused:
+        seconds = self.settings.max_load_seconds
+        return ModelRefused("slow", f"it did not load within {seconds:g} s; wanted less, or a larger max_load_seconds")
 
     def _accept(self, entry: Entry, model: LiveModel, seconds: float) -> None:
         model.report()
@@ -162,7 +196,7 @@ class Loader:
         self._metrics.model_refused(entry.name, entry.version, kind)
         again = ""
         if entry.refusal.retry_at is not None:
-            again = "; it is tried again" if self._settings.poll_seconds else "; RepositoryModelLoad tries it again"
+            again = "; it is tried again" if self.settings.poll_seconds else "; RepositoryModelLoad tries it again"
         _log.error("model %s version %d refused: %s%s", entry.name, entry.version, refused, again)
 
 

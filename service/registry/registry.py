@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 from service.errors import Draining, ModelNotFound, ModelNotReady, StorageError
 from service.metrics.metrics import Metrics
+from service.registry.adoption import Adoption
 from service.registry.awaited_versions import AwaitedVersions
 from service.registry.change_signal import ChangeSignal
 from service.registry.entries import Entries, Entry, quote_name
 from service.registry.loader import Loader
-from service.registry.model.session import provider_in_use
+from service.registry.model.session import check_providers
 from service.registry.readiness import Readiness
 from service.registry.retries import Retries
 from service.registry.scanning.listing import Listing
@@ -36,6 +37,7 @@ class Registry:
     Attributes:
         lease, lease_or_wait, statuses: As those of :class:`service.registry.entries.Entries`, and not wrapped: every
             request calls one of the first two.
+        callers_may_load: Whether callers may load and unload models.
         ready, unready_reason: As those of :class:`service.registry.readiness.Readiness`.
 
     Raises:
@@ -44,10 +46,10 @@ class Registry:
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
+        self.callers_may_load = settings.allow_load
         self._metrics = metrics
-        self._policy = settings.version_policy
         self._source = open_source(settings)
-        self._listing = Listing(settings.linger_seconds)
+        self._listing = Listing(settings.linger_seconds, settings.version_policy)
         self._entries = Entries()
         self.lease, self.lease_or_wait = self._entries.lease, self._entries.lease_or_wait
         self.statuses = self._entries.statuses
@@ -55,6 +57,7 @@ class Registry:
         self.ready, self.unready_reason = self._readiness.ready, self._readiness.unready_reason
         self._loader = Loader(self._source, settings, metrics, self._listing.of, self._load_changed)
         self._succession = Succession(self._entries, self._loader, metrics, settings)
+        self._adoption = Adoption(self._entries, self._loader, self._succession, settings)
         self._retries = Retries(self._entries, self._source)
         self._changes = ChangeSignal()
         self._unloaded: set[str] = set()
@@ -78,7 +81,7 @@ class Registry:
         Raises:
             StartupError: The repository cannot be read and waiting would not help, or CUDA is set and not available.
         """
-        provider_in_use(self._settings)
+        check_providers(self._settings)
         try:
             await self.refresh()
         except StorageError as error:
@@ -107,7 +110,7 @@ class Registry:
         try:
             await self.scan()
         finally:
-            await self._changes.until(self._nothing_quick_is_loading)
+            await self._changes.until(lambda: self._loader.is_idle(one_answers=bool(self._entries.ready())))
         storage_error = self._loader.take_error()
         if storage_error is not None:
             raise storage_error
@@ -129,9 +132,7 @@ class Registry:
             self._succession.forget_removed(self._listing.names)
             await self._retries.check()
             self._retries.compare_again(changed)
-            for name in self._listing.names:
-                if name in self._unloaded:
-                    continue
+            for name in self._listing.names - self._unloaded:
                 for entry in self._entries.of(name).values():
                     entry.held = False
                 self._settle(name)
@@ -152,7 +153,7 @@ class Registry:
         """
         async with self._scanning:
             self._listing.update(await self._source.list_models(), time.monotonic())
-            descending, _ = self._policy.wanted(name, self._listing.of(name))
+            descending, _ = self._listing.wanted(name)
             if not descending:
                 raise ModelNotFound(f"the repository has no version of model {quote_name(name)} to load")
             self._unloaded.discard(name)
@@ -182,6 +183,14 @@ class Registry:
             self._succession.retire(entry)
         self._report_change()
 
+    async def adopt(self, settings: Settings) -> None:
+        """Have models run with other settings; what only a restart changes stays. Raises as `Adoption.adopt`."""
+        await self._adoption.adopt(settings)
+        self._listing.policy = settings.version_policy
+        for name in self._listing.names - self._unloaded:
+            self._settle(name)
+        self._report_change()
+
     def watch(self, changed: Callable[[], None]) -> None:
         """Scan the repository every `poll_seconds` until the registry is drained or closed.
 
@@ -190,11 +199,6 @@ class Registry:
         """
         self._notify = changed
         self._readiness.watcher = Watcher(self.scan, self._settings.poll_seconds, self._readiness.start_error)
-
-    @property
-    def callers_may_load(self) -> bool:
-        """Whether callers may load and unload models."""
-        return self._settings.allow_load
 
     @property
     def draining(self) -> bool:
@@ -221,11 +225,6 @@ class Registry:
         await self._stop_loading()
         await self._succession.close()
 
-    def _nothing_quick_is_loading(self) -> bool:
-        """Whether the wait for loads is over. Slow loads are waited for only while no model answers."""
-        loading = self._loader.loading
-        return all(entry.slow for entry in loading) and (not loading or bool(self._entries.ready()))
-
     async def _stop_loading(self) -> None:
         if self._readiness.watcher is not None:
             await self._readiness.watcher.stop()
@@ -241,7 +240,7 @@ class Registry:
         self._report_change()
 
     def _settle(self, name: str) -> None:
-        self._succession.settle(name, *self._policy.wanted(name, self._listing.of(name)))
+        self._succession.settle(name, *self._listing.wanted(name))
 
     def _report_change(self) -> None:
         """Wake the requests that wait for a version, and call the callback of `watch`."""

@@ -89,10 +89,17 @@ class Succession:
             entry.load = None
         if entry.model is None:
             self._metrics.model_retired(entry.name, entry.version)
-            return
-        task = asyncio.create_task(self._close_unused(entry, entry.model), name=f"retire {entry.name}/{entry.version}")
-        self._retiring[task] = entry.model
-        task.add_done_callback(lambda done: self._retiring.pop(done))
+        else:
+            self._close_later(entry, entry.model)
+
+    def replace(self, entry: Entry, model: LiveModel) -> None:
+        """Put another model of the same version in the place of one that answers. Close that after its last lease."""
+        old = entry.model
+        assert old is not None
+        self._entries.replace(entry, model)
+        model.report()
+        self._metrics.model_ready(entry.name, entry.version, ready=True, owner=model)
+        self._close_later(entry, old)
 
     def forget_removed(self, there: Collection[str]) -> None:
         """Forget unloaded versions of models whose files are gone, and warn once of models that still answer."""
@@ -145,6 +152,11 @@ class Succession:
                 self._metrics.model_retired(name, version)
             if version not in there:
                 self._entries.remove(entry)
+
+    def _close_later(self, entry: Entry, model: LiveModel) -> None:
+        task = asyncio.create_task(self._close_unused(entry, model), name=f"retire {entry.name}/{entry.version}")
+        self._retiring[task] = model
+        task.add_done_callback(lambda done: self._retiring.pop(done))
 
     async def _close_unused(self, entry: Entry, model: LiveModel) -> None:
         while entry.users:

@@ -1,8 +1,8 @@
 """What kan-serve and the server inside Envoy tell each other: JSON objects, one a line, over a socket pair.
 
 To the server: {"port": where Envoy listens}, {"stop": when that was asked for, on time.monotonic's clock}, {"at_once":
-true}, {"why": true}, which asks where it hangs. From it: {"ready": line for scripts}, {"failed": why it cannot start},
-{"stopped": true}, {"hangs": where}.
+true}, {"reload": true}, which has it read the settings file again, {"why": true}, which asks where it hangs. From it:
+{"ready": line for scripts}, {"failed": why it cannot start}, {"stopped": true}, {"hangs": where}.
 """
 
 import asyncio
@@ -15,6 +15,8 @@ from typing import Any
 # What the server inside Envoy finds in its environment.
 FD_VARIABLE = "KAN_SERVE_CONTROL_FD"
 SETTINGS_VARIABLE = "KAN_SERVE_SETTINGS"
+# With a settings file: [the flags, the file], from which it reads the settings again.
+SOURCES_VARIABLE = "KAN_SERVE_SOURCES"
 # The folder that kan-serve made for this Envoy: whoever of the two outlives the other removes it.
 FOLDER_VARIABLE = "KAN_SERVE_FOLDER"
 

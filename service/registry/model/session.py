@@ -64,6 +64,17 @@ def provider_in_use(settings: Settings) -> Literal["cpu", "cuda"]:
     )
 
 
+def check_providers(settings: Settings) -> None:
+    """Check that the providers of all models are available.
+
+    Raises:
+        StartupError: As :func:`provider_in_use`.
+    """
+    provider_in_use(settings)
+    for name in settings.tables:
+        provider_in_use(settings.of_model(name))
+
+
 def open_session(
     model_bytes: bytes, settings: Settings, external: Mapping[str, bytes] | None = None, file: str = "model.onnx"
 ) -> Any:

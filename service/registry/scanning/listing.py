@@ -1,6 +1,8 @@
 """The versions that the last scan found in the repository, and which of them are new."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence, Set
+
+from service.version_policy import VersionPolicy
 
 _NONE: Sequence[int] = ()
 
@@ -10,9 +12,14 @@ class Listing:
 
     Args:
         remembered_seconds: How long a version counts as new.
+        policy: Which versions may be served.
+
+    Attributes:
+        policy: As given. It may be replaced.
     """
 
-    def __init__(self, remembered_seconds: float) -> None:
+    def __init__(self, remembered_seconds: float, policy: VersionPolicy) -> None:
+        self.policy = policy
         self._remembered_seconds = remembered_seconds
         self._versions: dict[str, list[int]] | None = None  # None before the first scan
         self._found_at: dict[tuple[str, int], float] = {}
@@ -40,13 +47,17 @@ class Listing:
         return changed
 
     @property
-    def names(self) -> Collection[str]:
+    def names(self) -> Set[str]:
         """The models with at least one version."""
         return (self._versions or {}).keys()
 
     def of(self, name: str) -> Sequence[int]:
         """The versions of a model."""
         return (self._versions or {}).get(name, _NONE)
+
+    def wanted(self, name: str) -> tuple[list[int], int]:
+        """The versions of a model that may be served, newest first, and how many of them at most."""
+        return self.policy.wanted(name, self.of(name))
 
     def is_new(self, name: str, version: int) -> bool:
         """Whether a version is in the repository and was first found less than `remembered_seconds` ago.
