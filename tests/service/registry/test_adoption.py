@@ -1,0 +1,177 @@
+"""Models take other settings: all of them, or none; a lease keeps the model that it got."""
+
+import asyncio
+import gc
+import weakref
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.errors import SettingsError
+from service.metrics.metrics import Metrics
+from service.registry.registry import Registry
+from service.settings import ModelTable, Settings
+from tests.kit.models.repository import WriteModel
+from tests.kit.parts.registry import HeldLoads, loaded_registry, ready_versions
+from tests.kit.waiting import run_test, until
+
+_ROWS = np.ones((1, 4), np.float32)
+
+
+def _settings(models: Path, **tables: Any) -> Settings:
+    return Settings(models=models, tables={name: ModelTable.model_validate(table) for name, table in tables.items()})
+
+
+def _batch_rows(registry: Registry, *names: str) -> list[int]:
+    found = []
+    for name in names:
+        with registry.lease(name) as model:
+            found.append(model.batcher.max_batch_rows)
+    return found
+
+
+def test_a_model_is_made_anew_only_if_its_runs_change(models: Path, write_model: WriteModel) -> None:
+    """Priority, quota and deadline change in place; more rows a run make another model, of that name alone."""
+    for name in ("affine", "imputed"):
+        write_model(name)
+
+    async def test() -> None:
+        async with loaded_registry(_settings(models)) as registry:
+            with registry.lease("affine") as before, registry.lease("imputed") as other:
+                await registry.adopt(_settings(models, affine={"priority": 3, "quota_rows_per_second": 9}))
+                with registry.lease("affine") as same:
+                    assert same is before
+                    assert same.submit != same.batcher.submit
+                await registry.adopt(_settings(models, affine={"max_batch_rows": 7}))
+                with registry.lease("affine") as after, registry.lease("imputed") as unchanged:
+                    assert after is not before
+                    assert after.batcher.max_batch_rows == 7
+                    assert unchanged is other
+                    assert after.submit == after.batcher.submit
+
+    run_test(test())
+
+
+def test_a_lease_outlives_the_change(models: Path, write_model: WriteModel) -> None:
+    """A request that has the old model is answered by it; the old one is closed after that, and freed."""
+    write_model("affine")
+
+    async def test() -> None:
+        async with loaded_registry(_settings(models)) as registry:
+            with registry.lease("affine") as before:
+                await registry.adopt(_settings(models, affine={"max_batch_rows": 7}))
+                assert len((await before.submit(_ROWS)).outputs[0]) == 1
+                assert ready_versions(registry) == ["affine/1"]
+                closed = weakref.ref(before)
+            del before
+
+            def is_freed() -> bool:
+                gc.collect()
+                return closed() is None
+
+            await until(is_freed)
+            assert _batch_rows(registry, "affine") == [7]
+
+    run_test(test())
+
+
+def test_one_model_that_cannot_refuses_all(models: Path, write_model: WriteModel, held_loads: HeldLoads) -> None:
+    """The second of two models fails to load: both answer as before, and the metrics say so."""
+    metrics = Metrics()
+    for name in ("affine", "imputed"):
+        write_model(name)
+
+    async def test() -> None:
+        async with loaded_registry(_settings(models), metrics) as registry:
+            new = _settings(models, affine={"max_batch_rows": 7}, imputed={"max_batch_rows": 9})
+            (models / "imputed" / "1" / "model.onnx").write_bytes(b"half")
+            with pytest.raises(SettingsError, match="model imputed version 1 cannot run with them"):
+                await registry.adopt(new)
+            assert _batch_rows(registry, "affine", "imputed") == [512, 512]
+            held_loads.holding, held_loads.fault = True, MemoryError("no room")
+            held_loads.go_on.set()
+            with pytest.raises(SettingsError, match="no room"):
+                await registry.adopt(_settings(models, affine={"max_batch_rows": 7}))
+            assert _batch_rows(registry, "affine", "imputed") == [512, 512]
+            assert metrics.model("affine", "1").batch_limit_rows == 512
+            assert registry.ready()
+
+    run_test(test())
+
+
+def test_a_version_that_loads_meanwhile_has_the_new_settings(
+    models: Path, write_model: WriteModel, held_loads: HeldLoads
+) -> None:
+    """A load began before the change and ends after it."""
+    write_model("affine")
+
+    async def test() -> None:
+        async with loaded_registry(_settings(models)) as registry:
+            write_model("imputed")
+            held_loads.holding = True
+            scan = asyncio.create_task(registry.refresh())
+            await asyncio.to_thread(held_loads.begun.wait, 60)
+            await registry.adopt(_settings(models, imputed={"max_batch_rows": 5}))
+            held_loads.go_on.set()
+            await scan
+            assert _batch_rows(registry, "imputed") == [5]
+
+    run_test(test())
+
+
+def test_a_version_that_is_replaced_meanwhile_is_no_harm(
+    models: Path, write_model: WriteModel, held_loads: HeldLoads
+) -> None:
+    """While the model is made anew, another version takes over: that one runs with the new settings."""
+    write_model("affine", 1)
+
+    async def test() -> None:
+        async with loaded_registry(_settings(models)) as registry:
+            held_loads.holding = True
+            adopting = asyncio.create_task(registry.adopt(_settings(models, affine={"max_batch_rows": 5})))
+            await asyncio.to_thread(held_loads.begun.wait, 60)
+            held_loads.holding = False
+            write_model("affine", 2)
+            await registry.refresh()
+            assert ready_versions(registry) == ["affine/2"]
+            held_loads.go_on.set()
+            await adopting
+            assert ready_versions(registry) == ["affine/2"]
+            assert _batch_rows(registry, "affine") == [5]
+
+    run_test(test())
+
+
+def test_a_refused_version_is_tried_again(models: Path, write_model: WriteModel) -> None:
+    """A table had asked for what the version cannot do; without it the version answers."""
+    write_model("affine", 1)
+
+    async def test() -> None:
+        async with loaded_registry(_settings(models, affine={"unknown_ground": "refuse"})) as registry:
+            assert ready_versions(registry) == []
+            await registry.adopt(_settings(models))
+            await until(lambda: ready_versions(registry) == ["affine/1"])
+
+    run_test(test())
+
+
+def test_an_adoption_that_is_cancelled_changes_nothing(
+    models: Path, write_model: WriteModel, held_loads: HeldLoads
+) -> None:
+    """The server stops while a model is made anew."""
+    write_model("affine", 1)
+
+    async def test() -> None:
+        async with loaded_registry(_settings(models)) as registry:
+            held_loads.holding = True
+            adopting = asyncio.create_task(registry.adopt(_settings(models, affine={"max_batch_rows": 5})))
+            await asyncio.to_thread(held_loads.begun.wait, 60)
+            adopting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await adopting
+            held_loads.go_on.set()
+            assert _batch_rows(registry, "affine") == [512]
+
+    run_test(test())
