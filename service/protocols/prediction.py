@@ -181,12 +181,13 @@ async def _get_model(registry: Registry, limits: pb.Limits, call: RequestContext
             max_message_bytes=limits.max_message_bytes,
             shared_request_rows=model.limits.shared_request_rows,
         )
-        return _describe(model.manifest, own).SerializeToString()
+        return _describe(model.manifest, model.ground.word, own).SerializeToString()
 
 
-def _describe(manifest: ModelManifest, limits: pb.Limits) -> pb.GetModelResponse:
+def _describe(manifest: ModelManifest, unknown_ground: str, limits: pb.Limits) -> pb.GetModelResponse:
     """The answer of GetModel, without what is dispensable where it would be longer than callers take."""
     response = pb.GetModelResponse(manifest=manifest, limits=limits)
+    response.manifest.unknown_ground = unknown_ground
     most_bytes = min(_MOST_MANIFEST_BYTES, limits.max_message_bytes) - _ENVELOPE_BYTES
     size = response.manifest.ByteSize()
     for name in _DISPENSABLE:

@@ -10,15 +10,17 @@ from service.errors import ModelRefused
 
 @dataclass(frozen=True)
 class GroundPolicy:
-    """The known ground of a version, and its policy from the manifest.
+    """The known ground of a version, and its policy from the settings or the manifest.
 
     Attributes:
         known: None if the version has no histograms.
+        word: The policy in force, as the manifest would have it.
         flags: Whether every answer tells the unknown cells of its rows.
         refuses: Whether a request with an unknown cell is refused.
     """
 
     known: KnownGround | None
+    word: str
     flags: bool
     refuses: bool
 
@@ -33,7 +35,7 @@ class GroundPolicy:
         Raises:
             ModelRefused: It is to refuse rows, and there are no histograms that could tell which.
         """
-        return cls(KnownGround.of(manifest), flags=False, refuses=False).under(manifest, own)
+        return cls(KnownGround.of(manifest), "", flags=False, refuses=False).under(manifest, own)
 
     def under(self, manifest: ModelManifest, own: str | None) -> Self:
         """The same ground under a policy; arguments and errors as those of `of`."""
@@ -45,4 +47,4 @@ class GroundPolicy:
                 "features without a histogram, which say nothing of known ground; wanted histograms, or "
                 'unknown_ground "answer"',
             )
-        return replace(self, flags=word == "flag", refuses=word == "refuse")
+        return replace(self, word=word, flags=word == "flag", refuses=word == "refuse")

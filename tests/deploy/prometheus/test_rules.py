@@ -140,7 +140,8 @@ def test_label_values_in_rules_are_those_that_the_server_gives() -> None:
     (codes,) = set(re.findall(r'\bcode=~"([^"]*)"', text))
     assert set(codes.split("|")) <= {code.name for code in Code}
     (numbers,) = set(re.findall(r'grpc_code=~"([^"]*)"', text))
-    assert {Code(int(number)).name for number in numbers.split("|")} == set(codes.split("|"))
+    # The replicas tell which calls exceeded a quota; Envoy does not, and never refuses by this code itself.
+    assert {Code(int(number)).name for number in numbers.split("|")} == set(codes.split("|")) - {"RESOURCE_EXHAUSTED"}
     assert set(re.findall(r'reason="(\w+)"', text)) <= set(Metrics().model("", "").rejections)
     edges = {floatToGoString(edge) for edge in (*SECONDS, float("inf"))}  # type: ignore[no-untyped-call]
     assert {"0.05", "+Inf"} == set(re.findall(r'le="([^"]*)"', text)) <= edges

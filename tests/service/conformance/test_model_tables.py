@@ -92,6 +92,7 @@ def test_unknown_ground_over_the_manifests(server: KanServe) -> None:
             far = np.full((1, 4), 500, np.float32)
             code, told = await failure_of(predict(channel, "ground", far))
             assert (code, "unknown ground" in told) == ("INVALID_ARGUMENT", True)
+            assert (await ask(channel, "GetModel", model="ground")).manifest.unknown_ground == "refuse"
 
     asyncio.run(check())
 
