@@ -49,9 +49,9 @@ def traffic() -> list[timeseries.Panel]:
         stacked(
             lines(
                 "Shed, expired, turned away",
-                "Requests a second that were not run. overload: the queue was full. deadline: their time was over "
-                "before their turn. cancelled: the caller gave up. draining: the server stops. invalid: not what the "
-                "model takes." + runbook("KanLoadShed"),
+                "Requests a second that were not run. overload: the queue was full. quota: above the model's quota. "
+                "deadline: their time was over before their turn. cancelled: the caller gave up. draining: the server "
+                "stops. invalid: not what the model takes." + runbook("KanLoadShed"),
                 "reqps",
                 query(rate("kan_rejected_total", ALL, "reason"), "{{reason}}"),
             )

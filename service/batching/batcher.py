@@ -10,12 +10,11 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 
 from service.batching.batch_window import BatchWindow
-from service.batching.delivery import deliver, run_failure
+from service.batching.delivery import attempt, deliver, refuse_closed, run_failure
 from service.batching.pace import Pace
 from service.batching.queue_delay import QueueDelay
 from service.batching.request import BatchObserver, Outputs, Part, Request, Result, Rows
 from service.batching.request_queue import RequestQueue
-from service.batching.run import attempt, refuse_closed
 from service.batching.turns import Turn
 from service.errors import Draining, InvalidRequest, ModelNotReady
 

@@ -1,14 +1,28 @@
-"""Splits the outputs of one run over the requests of its batch; says why there are none.
+"""One run of a batch, and its outputs split over the requests; or why there are none.
 
 Example: a batch holds 2 rows of one request and 5 of another; the first gets rows 0 and 1 of each output.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from service.batching.request import Outputs, Part, Result
+from service.batching.request import Outputs, Part, Result, Rows
 from service.errors import InferenceFailed
+
+
+def attempt(run: Callable[[Rows], Outputs], blocks: Sequence[Rows]) -> Outputs | Exception:
+    """Outputs of one run over all blocks, or what went wrong in it; may be called in a thread."""
+    try:
+        rows = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+        return _check_lengths(run(rows), len(rows))
+    except Exception as error:
+        return error
+
+
+def refuse_closed(rows: Rows) -> Outputs:
+    """The run of a batcher that is closed: it fails."""
+    raise RuntimeError(f"{len(rows)} rows for a batcher that is closed")
 
 
 def deliver(batch: Sequence[Part], outputs: Outputs, batch_seconds: float) -> None:
@@ -33,3 +47,15 @@ def run_failure(cause: BaseException) -> InferenceFailed:
     error = InferenceFailed(f"the run that held these rows failed: {cause!r}")
     error.__cause__ = cause
     return error
+
+
+def _check_lengths(outputs: Outputs, rows: int) -> Outputs:
+    """Return the outputs unchanged, if they can be split.
+
+    Raises:
+        ValueError: an output has another number of rows than the run.
+    """
+    for output in outputs:
+        if len(output) != rows:
+            raise ValueError(f"the model gave {len(output)} rows for {rows}")
+    return outputs

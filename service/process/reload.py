@@ -13,6 +13,7 @@ from service.process.reload_request import ReloadRequest
 from service.repository.daemon_thread import in_daemon_thread
 from service.settings import Settings, Sources
 from service.settings.changes import changes
+from service.settings.check import absent_models
 from service.settings.file_watch import FileWatch
 
 _log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class Reload:
         self.sources = sources
         self.request = ReloadRequest()
         self._settings = settings
+        self._is_refused = False
         self._watch = FileWatch(sources.file)
 
     async def run(self, adopt: Callable[[Settings], Awaitable[None]], count: Callable[[bool], None]) -> None:
@@ -51,10 +53,10 @@ class Reload:
             try:
                 # In a thread: the file may lie on a network that hangs.
                 settings = await in_daemon_thread(partial(self._look, asked=asked), "settings")
-                if settings is None:
-                    continue
-                if settings != self._settings or asked:
+                # A file that is as before is told only if somebody asked, or if the one between was refused.
+                if settings is not None and (settings != self._settings or asked or self._is_refused):
                     _log.info("%s", await self._take(settings, adopt))
+                    self._is_refused = False
                     count(True)
             except SettingsError as error:
                 self._refuse(str(error), count)
@@ -67,7 +69,10 @@ class Reload:
         if not (self._watch.has_changed() or asked):
             return None
         self._watch.take()
-        return self.sources.load()
+        settings = self.sources.load()
+        for name in absent_models(settings):
+            _log.warning("[models.%s] of %s: the repository has no such model", name, self.sources.file)
+        return settings
 
     async def _take(self, settings: Settings, adopt: Callable[[Settings], Awaitable[None]]) -> str:
         """Put settings in force; says what has changed."""
@@ -80,5 +85,6 @@ class Reload:
         return f"the settings of {self.sources.file} are in force: {told}"
 
     def _refuse(self, reason: str, count: Callable[[bool], None]) -> None:
+        self._is_refused = True
         count(False)
         _log.error("the settings of %s are refused, and nothing has changed: %s", self.sources.file, reason)

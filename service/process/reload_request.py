@@ -1,6 +1,7 @@
 """A request to read the settings file again. The main thread makes it at SIGHUP; the server waits for it."""
 
 import asyncio
+from contextlib import suppress
 
 
 class ReloadRequest:
@@ -14,8 +15,9 @@ class ReloadRequest:
     def ask(self) -> None:
         """Ask for a reload."""
         self._was_asked = True
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._asked.set)
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop is closed: the server has gone
+                self._loop.call_soon_threadsafe(self._asked.set)
 
     async def wait(self, seconds: float | None = None) -> bool:
         """Wait for a request, but not longer than this. Returns whether there was one; it is then taken."""

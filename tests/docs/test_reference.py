@@ -16,7 +16,7 @@ from docs.generate.text.tables import code, default
 from kan_api.v1 import manifest_pb2, prediction_pb2
 from kan_model.network import functions
 from open_inference import grpc_predict_v2_pb2, model_config_pb2
-from service.settings import FLAGS
+from service.settings import FLAGS, ModelTable
 
 pytestmark = pytest.mark.docs
 
@@ -52,6 +52,12 @@ def test_the_settings_are_those_of_the_written_table() -> None:
     for flag, told in written.items():
         expected = made[flag]
         assert told == expected or words.get(told) == expected or float(told) == float(expected), flag
+
+
+def test_the_keys_of_models_are_those_of_the_written_table() -> None:
+    """docs/operations.md says of each key of [models.NAME] what it does."""
+    text = (DOCS / "operations.md").read_text().split("| key of a model |")[1].split("\n\n")[0]
+    assert sorted(re.findall(r"`(\w+)`", "".join(row[0] for row in cells(text)))) == sorted(ModelTable.model_fields)
 
 
 def test_the_recipe_s_keys_are_those_of_the_written_table() -> None:

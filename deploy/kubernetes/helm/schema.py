@@ -68,6 +68,7 @@ def schema() -> Schema:
         gpu=_object(count=_integer(0), resource={"type": "string", "pattern": "^[^/]+/[^/]+$"}),
         frontend={"enum": Settings.model_json_schema()["properties"]["frontend"]["enum"]},
         settings=settings(),
+        settingsFile=_TEXT,
         envFrom=_list({"type": "object"}),
         resources=_object(requests=_QUANTITIES, limits=_QUANTITIES),
         autoscaling=_object(

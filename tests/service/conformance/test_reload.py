@@ -186,9 +186,13 @@ def test_a_change_is_noticed(
     file.unlink()
     wait_for(lambda: _reloads(server, "refused") == 1)
     assert "No such file" in server.log.read_text()
-    write(file, "[models.affine]\nmax_batch_rows = 44\n")
+    write(file, "[models.affine]\nmax_batch_rows = 3\n")
+    wait_for(lambda: server.sample("kan_settings_last_reload_successful") == 1)
+    write(file, "[models.affine]\nmax_batch_rows = 44\n[models.nobody]\n")
     wait_for(lambda: server.sample("kan_batch_limit_rows", model="affine") == 44)
-    assert (_reloads(server, "refused"), _reloads(server, "taken")) == (1, 2)
+    assert (_reloads(server, "refused"), _reloads(server, "taken")) == (1, 3)
+    (warning,) = [line for line in server.log.read_text().splitlines() if "WARNING" in line]
+    assert "[models.nobody]" in warning
     assert server.stop()[0] == 0
 
 

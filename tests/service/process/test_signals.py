@@ -65,6 +65,15 @@ def test_a_hangup_that_is_ignored_stays_so() -> None:
     assert signal.getsignal(_HUP) is signal.SIG_IGN
 
 
+def test_a_hangup_that_stops_nothing_is_always_received() -> None:
+    """It asks for a reload then, which does no harm when a terminal closes, so nohup does not hide it."""
+    signal.signal(_HUP, signal.SIG_IGN)
+    with signals(hangup_stops=False) as came:
+        os.kill(os.getpid(), _HUP)
+        assert came.next(10) is _HUP
+    assert signal.getsignal(_HUP) is signal.SIG_IGN
+
+
 def test_the_handlers_are_put_back() -> None:
     """Handlers that were there before are there again."""
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]

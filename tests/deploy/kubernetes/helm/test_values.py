@@ -10,7 +10,7 @@ import yaml
 
 from deploy.kubernetes.helm import schema
 from service.process.stop import GONE
-from service.settings import FLAGS, Settings, variable
+from service.settings import FLAGS, ModelTable, Settings, Sources, variable
 
 pytestmark = pytest.mark.deploy
 
@@ -26,6 +26,7 @@ FEATURES: dict[str, Any] = {
     "claim of others": {"models": {"claim": {"create": False, "name": "shared"}}},
     "envoy": {"frontend": "envoy", "settings": {"KAN_ACCESS_LOG": "-"}},
     "settings": {"settings": {"KAN_MAX_QUEUE_ROWS": 16777216, "KAN_ALLOW_LOAD": False, "KAN_POLL_SECONDS": 0}},
+    "settings file": {"settingsFile": "[models.digits]\npriority = 1\n"},
     "fixed replicas": {"autoscaling": {"enabled": False}, "replicas": 3},
     "cpu alone": {"autoscaling": {"queueRows": 0}},
     "no limit of CPU": {"resources": {"limits": {"cpu": None}}},
@@ -86,6 +87,7 @@ OTHERS: dict[str, Any] = {
     "gpu.resource": "nvidia.com/mig-1g.10gb",
     "frontend": "envoy",
     "settings.KAN_LOG_FORMAT": "text",
+    "settingsFile": "[models.digits]\npriority = 1\n",
     "envFrom": [{"secretRef": {"name": "storage"}}],
     "resources.requests.cpu": "3",
     "resources.requests.memory": "3Gi",
@@ -182,6 +184,24 @@ def test_settings_come_as_they_were_given(chart: Any) -> None:
         ("KAN_ALLOW_LOAD", "false"),
         ("KAN_POLL_SECONDS", "0"),
     }
+
+
+def test_a_settings_file_is_mounted_as_it_was_given(chart: Any, tmp_path: Path) -> None:
+    """The server reads the mounted text; it changes without new pods, and without a text there is nothing."""
+    text = '[models.digits]\nquota_rows_per_second = 1000\n\n[models."*"]\npriority = 1\n'
+    release, other = (chart.release({"settingsFile": each}) for each in (text, text + "# more\n"))
+    name = "kan-serve-settings-file"
+    file = tmp_path / "kan-serve.toml"
+    file.write_text(release.one("ConfigMap", name)["data"]["kan-serve.toml"])
+    assert file.read_text().strip() == text.strip()
+    (volume,) = [each for each in release.template["spec"]["volumes"] if each["name"] == "settings-file"]
+    (mount,) = [each for each in release.container["volumeMounts"] if each["name"] == "settings-file"]
+    assert volume["configMap"]["name"] == name
+    (variable_of_file,) = release.container["env"]
+    assert variable_of_file == {"name": "KAN_CONFIG", "value": f"{mount['mountPath']}/{file.name}"}
+    assert Sources({}, file).load().table_of("digits") == ModelTable(quota_rows_per_second=1000, priority=1)
+    assert release.template == other.template
+    assert "settings-file" not in chart.release().manifest
 
 
 @pytest.mark.parametrize(("frontend", "grace"), [("grpcio", 0), ("grpcio", 30), ("envoy", 30), ("grpcio", 90.5)])
