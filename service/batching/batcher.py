@@ -6,11 +6,13 @@ Nothing here knows gRPC, protobuf or onnxruntime. One event loop owns a batcher;
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
+import numpy as np
+
 from service.batching.batch_window import BatchWindow
-from service.batching.delivery import attempt, deliver, refuse_closed, run_failure
+from service.batching.delivery import check_lengths, deliver, refuse_closed, run_failure
 from service.batching.pace import Pace
 from service.batching.queue_delay import QueueDelay
 from service.batching.request import BatchObserver, Outputs, Part, Request, Result, Rows
@@ -53,8 +55,7 @@ class Batcher:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.max_batch_rows = max_batch_rows
-        self._run = run
-        self._executor = executor
+        self._run, self._executor = run, executor
         self._observer = observer
         self._turn = turn or Turn()
         self._clock = clock
@@ -66,9 +67,8 @@ class Batcher:
         self._at_once_rows = min(max_batch_rows, max_queue_rows) if inline else 0
         turns = quiet_turns if executor is None else 0
         self._window = BatchWindow(turns, clock, lambda: self._queue.rows >= max_batch_rows, self._dispatch)
-        self._draining = False
+        self._draining, self._idle = False, asyncio.Event()
         self._death: BaseException | None = None
-        self._idle = asyncio.Event()
 
     @property
     def alive(self) -> bool:
@@ -108,8 +108,7 @@ class Batcher:
         try:
             return await request.future
         except asyncio.CancelledError:
-            late = deadline is not None and self._clock() >= deadline
-            self._queue.discard(request, "deadline" if late else "cancelled")
+            self._queue.leave(request, self._clock())
             self._settle()
             raise
 
@@ -122,8 +121,7 @@ class Batcher:
 
     async def close(self) -> None:
         """Refuse what is new, fail what waits with Draining, and wait for the run that is under way."""
-        for request in self._queue.waiting():
-            self._queue.discard(request, "draining", Draining("the server stopped before these rows were run"))
+        self._queue.drop_all()
         await self.drain()
         # What it holds is large, and the garbage collector may not look at a batcher (server.py).
         self._run = refuse_closed
@@ -140,11 +138,10 @@ class Batcher:
 
     def _may_run_at_once(self, rows: Rows, deadline: float | None, now: float, bulk: bool) -> bool:
         """Whether a request need not wait for its turn on the loop."""
-        late = deadline is not None and now >= deadline
         # Wherever a request may run at once, a window is open while others wait.
         others = self._window.concurrent or self._window.is_open or self._turn.turns.highest > self._turn.priority
         most_rows = min(self._at_once_rows, self._pace.max_bulk_rows(now)) if bulk else self._at_once_rows
-        return not (others or late or len(rows) > most_rows)
+        return not (others or (deadline is not None and now >= deadline) or len(rows) > most_rows)
 
     def _run_at_once(self, rows: Rows, started: float) -> Result:
         """Run one request alone, in its caller's turn of the loop."""
@@ -152,7 +149,7 @@ class Batcher:
             # Before the run, since a run that hangs has to be seen too.
             self._observer.accepted(len(rows))
             self._observer.waited(0.0)
-            outcome = attempt(self._run, (rows,))
+            outcome = _attempt(self._run, (rows,))
             seconds = self._ran(len(rows), started, outcome)
             self._window.arrived_alone(started, started + seconds)
         except BaseException as error:
@@ -186,7 +183,7 @@ class Batcher:
                 return
             blocks = [request.rows[start:stop] for request, start, stop in self._batch]
             if self._executor is None:
-                self._finish(started, attempt(self._run, blocks))
+                self._finish(started, _attempt(self._run, blocks))
             else:
                 self._dispatch_to_thread(self._executor, started, blocks)
         except BaseException as error:
@@ -203,7 +200,7 @@ class Batcher:
             except BaseException as error:
                 self._die(error)
 
-        asyncio.get_running_loop().run_in_executor(executor, attempt, self._run, blocks).add_done_callback(finish)
+        asyncio.get_running_loop().run_in_executor(executor, _attempt, self._run, blocks).add_done_callback(finish)
 
     def _finish(self, started: float, outcome: Outputs | Exception) -> None:
         """Give each request of the batch its rows, or the error, and go on."""
@@ -238,8 +235,16 @@ class Batcher:
 
     def _settle(self) -> None:
         """Once nothing waits and nothing runs, let other models run, and let drain() return."""
-        if self._batch or self._queue:
-            return
-        self._turn.leave()
-        if self._draining:
-            self._idle.set()
+        if not self._batch and not self._queue:
+            self._turn.leave()
+            if self._draining:
+                self._idle.set()
+
+
+def _attempt(run: Callable[[Rows], Outputs], blocks: Sequence[Rows]) -> Outputs | Exception:
+    """Outputs of one run over all blocks, or what went wrong in it; may be called in a thread."""
+    try:
+        rows = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+        return check_lengths(run(rows), len(rows))
+    except Exception as error:
+        return error

@@ -1,28 +1,14 @@
-"""One run of a batch, and its outputs split over the requests; or why there are none.
+"""Splits the outputs of one run over the requests of its batch; says why there are none.
 
 Example: a batch holds 2 rows of one request and 5 of another; the first gets rows 0 and 1 of each output.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from service.batching.request import Outputs, Part, Result, Rows
 from service.errors import InferenceFailed
-
-
-def attempt(run: Callable[[Rows], Outputs], blocks: Sequence[Rows]) -> Outputs | Exception:
-    """Outputs of one run over all blocks, or what went wrong in it; may be called in a thread."""
-    try:
-        rows = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-        return _check_lengths(run(rows), len(rows))
-    except Exception as error:
-        return error
-
-
-def refuse_closed(rows: Rows) -> Outputs:
-    """The run of a batcher that is closed: it fails."""
-    raise RuntimeError(f"{len(rows)} rows for a batcher that is closed")
 
 
 def deliver(batch: Sequence[Part], outputs: Outputs, batch_seconds: float) -> None:
@@ -49,7 +35,7 @@ def run_failure(cause: BaseException) -> InferenceFailed:
     return error
 
 
-def _check_lengths(outputs: Outputs, rows: int) -> Outputs:
+def check_lengths(outputs: Outputs, rows: int) -> Outputs:
     """Return the outputs unchanged, if they can be split.
 
     Raises:
@@ -59,3 +45,8 @@ def _check_lengths(outputs: Outputs, rows: int) -> Outputs:
         if len(output) != rows:
             raise ValueError(f"the model gave {len(output)} rows for {rows}")
     return outputs
+
+
+def refuse_closed(rows: Rows) -> Outputs:
+    """The run of a batcher that is closed: it fails."""
+    raise RuntimeError(f"{len(rows)} rows for a batcher that is closed")

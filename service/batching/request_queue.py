@@ -6,7 +6,7 @@ from typing import NoReturn
 
 from service.batching.delivery import run_failure
 from service.batching.request import BatchObserver, Part, Rejection, Request
-from service.errors import DeadlineExceeded, Overloaded, ServiceError
+from service.errors import DeadlineExceeded, Draining, Overloaded, ServiceError
 
 # While both kinds wait, bulk requests come first in every fourth batch, and last in all others.
 _BULK_TURN_BATCHES = 4
@@ -114,6 +114,16 @@ class RequestQueue:
             self._observer.rejected(reason)
             if error is not None:
                 request.fail(error)
+
+    def leave(self, request: Request, now: float) -> None:
+        """Take a request out whose caller has gone: because its deadline has passed, or of its own accord."""
+        is_late = request.deadline is not None and now >= request.deadline
+        self.discard(request, "deadline" if is_late else "cancelled")
+
+    def drop_all(self) -> None:
+        """Take all requests out, because the server stops."""
+        for request in self.waiting():
+            self.discard(request, "draining", Draining("the server stopped before these rows were run"))
 
     def forget(self, request: Request) -> bool:
         """Take a request out, uncounted. True if rows of it waited."""
