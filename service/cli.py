@@ -60,8 +60,8 @@ def main(arguments: Sequence[str] | None = None, *, last: bool = False) -> int:
         return 2
     if only_check:
         sys.stdout.write(describe(settings, sources, content))
-        for name in absent_models(settings):
-            print(f"kan-serve: warning: [models.{name}]: {settings.models} has no such model", file=sys.stderr)
+        if warning := absent_models(settings):
+            print(f"kan-serve: warning: {warning}", file=sys.stderr)
         return 0
     log.set_up(settings.log_format)
     reload = Reload(sources, settings) if sources.file else None

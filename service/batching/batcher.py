@@ -235,10 +235,9 @@ class Batcher:
 
     def _settle(self) -> None:
         """Once nothing waits and nothing runs, let other models run, and let drain() return."""
-        if not self._batch and not self._queue:
-            self._turn.leave()
-            if self._draining:
-                self._idle.set()
+        self._turn.settle(is_running=bool(self._batch), waits=bool(self._queue))
+        if self._draining and not self._batch and not self._queue:
+            self._idle.set()
 
 
 def _attempt(run: Callable[[Rows], Outputs], blocks: Sequence[Rows]) -> Outputs | Exception:

@@ -2,12 +2,11 @@
 
 Example: `alarms` has priority 10 and `reports` 0. While rows of `alarms` wait or run, a batch of `reports` that is
 ready waits, but at most 50 ms. So `reports` makes progress under any load, and a run of `alarms` that hangs does not
-stop it. Models with equal priorities never wait for each other.
+stop it: during one run of `alarms` others wait 50 ms at most. Models with equal priorities never wait for each other.
 """
 
 import asyncio
 import math
-from collections import Counter
 from collections.abc import Callable
 
 _MOST_SECONDS = 0.05
@@ -17,30 +16,38 @@ class Turns:
     """The turns of all batchers of a server. Used on one event loop.
 
     Attributes:
-        highest: The highest priority of the batchers whose rows wait or run.
+        highest: The highest priority of the batchers that others wait for; -inf if there is none.
     """
 
     def __init__(self) -> None:
         self.highest = -math.inf
-        self._busy: Counter[int] = Counter()  # batchers by priority
+        self._busy: dict[int, set[Turn]] = {}  # by priority; no empty sets
         self._waiting: set[Turn] = set()
 
-    def entered(self, turn: "Turn") -> None:
-        """A batcher has rows."""
-        self._busy[turn.priority] += 1
+    def enter(self, turn: "Turn") -> None:
+        """Let others wait for a batcher."""
+        self._busy.setdefault(turn.priority, set()).add(turn)
         self.highest = max(self.highest, turn.priority)
 
-    def left(self, turn: "Turn") -> None:
-        """A batcher has no rows any more. Batches that waited for it run."""
-        self._busy -= Counter({turn.priority: 1})
-        self.highest = max(self._busy, default=-math.inf)
+    def leave(self, turn: "Turn") -> None:
+        """Let nobody wait for a batcher any more. Batches that waited for it run."""
+        same = self._busy[turn.priority]
+        same.discard(turn)
+        if not same:
+            del self._busy[turn.priority]
+            self.highest = max(self._busy, default=-math.inf)
         for waiting in sorted(self._waiting, key=lambda each: -each.priority):
             if waiting.priority >= self.highest:
+                self._waiting.discard(waiting)
                 waiting.grant()
 
-    def waits(self, turn: "Turn", *, waits: bool) -> None:
+    def wait(self, turn: "Turn", *, waits: bool) -> None:
         """Note whether a batch waits for its turn."""
         (self._waiting.add if waits else self._waiting.discard)(turn)
+
+    def above(self, priority: int) -> "list[Turn]":
+        """The batchers with a higher priority that others wait for."""
+        return [turn for each, same in self._busy.items() if each > priority for turn in same]
 
 
 class Turn:
@@ -60,31 +67,33 @@ class Turn:
         self.turns = turns or Turns()
         self.priority = priority
         self.is_waiting = False
-        self._is_busy = self._is_granted = False
+        self._is_busy = self._is_slow = self._is_granted = False
         self._start: Callable[[], None] | None = None
         self._timer: asyncio.Handle | None = None
 
     def enter(self) -> None:
         """Report that rows wait."""
-        if not self._is_busy:
+        if not self._is_busy and not self._is_slow:
             self._is_busy = True
-            self.turns.entered(self)
+            self.turns.enter(self)
 
-    def leave(self) -> None:
-        """Report that no rows wait or run."""
+    def settle(self, *, is_running: bool, waits: bool) -> None:
+        """Report whether a batch runs and whether rows wait, when a run has ended or a request has left."""
+        self._is_slow = self._is_slow and is_running
+        if is_running or waits:
+            self.enter()
+            return
         self._stop_waiting()
         self._is_granted = False
-        if self._is_busy:
-            self._is_busy = False
-            self.turns.left(self)
+        self._leave()
 
     def move(self, priority: int) -> None:
         """Change the priority."""
-        if self._is_busy:
-            self.turns.left(self)
+        was_busy = self._is_busy
+        self._leave()
         self.priority = priority
-        if self._is_busy:
-            self.turns.entered(self)
+        if was_busy:
+            self.enter()
 
     def must_wait(self, start: Callable[[], None]) -> bool:
         """Whether a batch that is ready must wait. Then `start` is called when its turn has come."""
@@ -94,15 +103,21 @@ class Turn:
             return False
         if not self.is_waiting:
             self.is_waiting, self._start = True, start
-            self.turns.waits(self, waits=True)
-            self._timer = asyncio.get_running_loop().call_later(_MOST_SECONDS, self._begin)
+            self.turns.wait(self, waits=True)
+            self._timer = asyncio.get_running_loop().call_later(_MOST_SECONDS, self._overdue)
         return True
 
     def grant(self) -> None:
         """Let the batch that waits run, in the next turn of the event loop."""
         self._cancel_timer()
-        self.turns.waits(self, waits=False)
         self._timer = asyncio.get_running_loop().call_soon(self._begin)
+
+    def _overdue(self) -> None:
+        """Run in spite of the others. Nobody waits for their present runs any more."""
+        for turn in self.turns.above(self.priority):
+            turn._is_slow = True
+            turn._leave()
+        self._begin()
 
     def _begin(self) -> None:
         start = self._start
@@ -111,10 +126,15 @@ class Turn:
         if start is not None:
             start()
 
+    def _leave(self) -> None:
+        if self._is_busy:
+            self._is_busy = False
+            self.turns.leave(self)
+
     def _stop_waiting(self) -> None:
         if self.is_waiting:
             self._cancel_timer()
-            self.turns.waits(self, waits=False)
+            self.turns.wait(self, waits=False)
             self.is_waiting, self._start = False, None
 
     def _cancel_timer(self) -> None:

@@ -16,8 +16,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, PlatformCollector, ProcessCollector
-from prometheus_client.core import Metric
+from prometheus_client import CollectorRegistry, Gauge, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from service.metrics.exposition import ModelSeries, VersionSeries, families
@@ -53,11 +53,7 @@ class Metrics(Collector):
             registry=None,
         )
         self._build_info = Gauge("kan_build_info", "Always 1; what runs.", ("version", "onnxruntime"), registry=None)
-        self._reloads = Counter(
-            "kan_settings_reloads", "Times that the settings file was read again.", ("result",), registry=None
-        )
-        for result in ("taken", "refused"):
-            self._reloads.labels(result)
+        self._reloads = {"taken": 0, "refused": 0}
         self._last_reload = Gauge(
             "kan_settings_last_reload_successful",
             "0 where the last reload of the settings file was refused, otherwise 1.",
@@ -72,7 +68,11 @@ class Metrics(Collector):
         yield from families(list(self._versions.items()), dict(self._models))
         yield from self._repository_seen.collect()
         yield from self._build_info.collect()
-        yield from self._reloads.collect()
+        # The library's Counter would add a series with the time of its creation.
+        reloads = CounterMetricFamily("kan_settings_reloads", "Reloads of the settings file.", labels=("result",))
+        for result, count in self._reloads.items():
+            reloads.add_metric((result,), count)
+        yield reloads
         yield from self._last_reload.collect()
 
     def describe(self) -> Iterable[Metric]:
@@ -107,7 +107,7 @@ class Metrics(Collector):
 
     def settings_reloaded(self, taken: bool) -> None:
         """Count a reload of the settings file that was taken, or refused."""
-        self._reloads.labels("taken" if taken else "refused").inc()
+        self._reloads["taken" if taken else "refused"] += 1
         self._last_reload.set(taken)
 
     def model_ready(self, name: str, version: int, *, ready: bool, owner: object = None) -> None:

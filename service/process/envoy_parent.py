@@ -42,21 +42,19 @@ async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop,
     """
     try:
         async with _run_envoy(settings, stop, reload) as (process, control):
-            forwarding = asyncio.create_task(_forward(reload, control), name="forward") if reload else None
-            try:
-                return await _serve(process, control, announce, stop)
-            finally:
-                if forwarding is not None:
-                    forwarding.cancel()
+            return await _serve(process, control, announce, stop, reload)
     except _Stopped:
         return True
 
 
-async def _serve(process: EnvoyProcess, control: Control, announce: Callable[[str], None], stop: Stop) -> bool:
+async def _serve(
+    process: EnvoyProcess, control: Control, announce: Callable[[str], None], stop: Stop, reload: Reload | None
+) -> bool:
     control.send(port=process.port)
     reports = _Reports(control, announce)
     stopping = asyncio.create_task(stop.asked.wait(), name="stop")
     ended = asyncio.create_task(process.wait(), name="envoy")
+    forwarding = [asyncio.create_task(_forward(reload, control), name="forward")] if reload else []
     draining: asyncio.Task[None] | None = None
     try:
         await asyncio.wait({stopping, ended, reports.over}, return_when=asyncio.FIRST_COMPLETED)
@@ -72,7 +70,7 @@ async def _serve(process: EnvoyProcess, control: Control, announce: Callable[[st
                 flush.cancel()
         return all_ended
     finally:
-        for task in (stopping, ended, *filter(None, [draining])):
+        for task in (stopping, ended, *forwarding, *filter(None, [draining])):
             task.cancel()
         await reports.close()
 
@@ -130,7 +128,7 @@ async def _run_envoy(
 async def _start_envoy(settings: Settings, stop: Stop, reload: Reload | None, theirs: socket.socket) -> EnvoyProcess:
     """Start Envoy. If a stop is asked for meanwhile, end it and raise _Stopped."""
     theirs.set_inheritable(True)
-    environment = {FD_VARIABLE: str(theirs.fileno()), SETTINGS_VARIABLE: settings.model_dump_json()}
+    environment = {FD_VARIABLE: str(theirs.fileno()), SETTINGS_VARIABLE: settings.model_dump_json(exclude_none=True)}
     if reload is not None:
         environment[SOURCES_VARIABLE] = json.dumps([dict(reload.sources.flags), str(reload.sources.file)])
     starting = asyncio.create_task(

@@ -70,8 +70,8 @@ class Reload:
             return None
         self._watch.take()
         settings = self.sources.load()
-        for name in absent_models(settings):
-            _log.warning("[models.%s] of %s: the repository has no such model", name, self.sources.file)
+        if warning := absent_models(settings):
+            _log.warning("settings of %s: %s", self.sources.file, warning)
         return settings
 
     async def _take(self, settings: Settings, adopt: Callable[[Settings], Awaitable[None]]) -> str:

@@ -11,21 +11,28 @@ from service.settings.model_table import EVERY
 from service.settings.settings import FLAGS, Settings
 from service.settings.sources import Sources
 
+_NAMES_SHOWN = 20
+
 
 def describe(settings: Settings, sources: Sources, file: SettingsFile) -> str:
     """The settings in force as TOML, one a line, with the origin of each as a comment."""
     return "\n".join(_lines(settings, sources, file)) + "\n"
 
 
-def absent_models(settings: Settings) -> list[str]:
-    """The models that have a table and no folder in the repository. Object storage is not asked."""
+def absent_models(settings: Settings) -> str:
+    """A warning of tables whose models have no folder in the repository; "" if there are none.
+
+    Object storage is not asked.
+    """
     if not isinstance(settings.models, Path):
-        return []
+        return ""
     try:
         there = set(os.listdir(settings.models))
     except OSError:
         there = set()
-    return [name for name in settings.tables if name != EVERY and name not in there]
+    absent = [f"[models.{name:.80}]" for name in settings.tables if name != EVERY and name not in there]
+    more = f" and {len(absent) - _NAMES_SHOWN} more" if len(absent) > _NAMES_SHOWN else ""
+    return f"{settings.models} has no model for {', '.join(absent[:_NAMES_SHOWN])}{more}" if absent else ""
 
 
 def _lines(settings: Settings, sources: Sources, file: SettingsFile) -> Iterator[str]:

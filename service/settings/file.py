@@ -17,7 +17,8 @@ from service.settings.model_table import EVERY, ModelTable
 from service.settings.settings import FLAGS
 from service.settings.toml_lines import line_of
 
-_MOST_BYTES = 2**20
+# Settings go to the server inside Envoy by an environment variable, which may have 128 KiB.
+_MOST_BYTES = 2**16
 _SERVER, _MODELS = "server", "models"
 _LINE = re.compile(r" ?\(at (?:line (\d+), column \d+|end of document)\)")
 

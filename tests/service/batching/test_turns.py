@@ -74,6 +74,17 @@ def test_a_higher_model_that_hangs_stops_nobody() -> None:
             for _ in range(3):
                 check_answer(some_rows(2), await low.submit(some_rows(2)))
             assert not asked[0].done()
+            leaver = asyncio.create_task(high.submit(some_rows(1)))  # its callers come and go
+            await turns()
+            leaver.cancel()
+            await asyncio.gather(leaver, return_exceptions=True)
+            assert all_turns.highest < 0  # nobody waits for this run any more
+            held.open.set()
+            await asyncio.gather(*asked)
+            held.open.clear()
+            held.entered.clear()
+            asked = await begin_run(held, high, 1)
+            assert all_turns.highest == 1  # but for the next one
             held.open.set()
             await asyncio.gather(*asked)
 

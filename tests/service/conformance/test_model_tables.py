@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc.aio
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 from kan_api.v1 import prediction_pb2 as pb
 from tests.kit.callers.calls import ask, failure_of, infer, predict
 from tests.kit.models.ground import with_ground
-from tests.kit.models.repository import write_version
-from tests.kit.server.kan_serve import KanServe, serving
+from tests.kit.models.repository import WriteModel, write_version
+from tests.kit.server.gate import Gate
+from tests.kit.server.kan_serve import KanServe, Start, serving
 
 _SETTINGS = """
 [models.small]
@@ -109,3 +111,22 @@ def test_versions_of_one_model(server: KanServe) -> None:
             ]
 
     asyncio.run(check())
+
+
+def test_a_run_that_hangs_ends_at_the_ceiling(
+    start: Start, tmp_path: Path, write_model: WriteModel, gate: Gate
+) -> None:
+    """Callers without a deadline, or with a later one, get DEADLINE_EXCEEDED while the run still hangs."""
+    write_model("slow")
+    (tmp_path / "kan-serve.toml").write_text("[models.slow]\nmax_deadline_seconds = 0.05\n")
+    server = start("--config", str(tmp_path / "kan-serve.toml"))
+
+    async def check() -> None:
+        async with grpc.aio.insecure_channel(server.grpc) as channel:
+            for seconds in (None, 60):
+                code, told = await failure_of(predict(channel, "slow", seconds=seconds))
+                assert (code, "may take 0.05 s" in told or "deadline passed" in told) == ("DEADLINE_EXCEEDED", True)
+
+    with gate.closed():
+        asyncio.run(check())
+    assert server.sample("kan_rejected_total", model="slow", reason="deadline") == 1  # the first one is in its run

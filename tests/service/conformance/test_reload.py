@@ -208,6 +208,19 @@ def test_many_hangups_at_once(start: Start, write_model: WriteModel, file: Path)
     assert server.stop()[0] == 0
 
 
+def test_a_table_for_each_of_very_many_models(start: Start, write_model: WriteModel, file: Path) -> None:
+    """The largest file that is read can be started with, and changed."""
+    write_model("affine")
+    tables = "".join(f"[models.m{number}]\n" for number in range(4000))
+    file.write_text(f"{tables}[models.affine]\nmax_batch_rows = 3\n")
+    server = start("--config", str(file))
+    assert server.sample("kan_batch_limit_rows", model="affine") == 3
+    _reload(server, file, f"{tables}[models.affine]\nmax_batch_rows = 4\n", "taken")
+    assert server.sample("kan_batch_limit_rows", model="affine") == 4
+    code, log = server.stop()
+    assert (code, len(log) < 2**20) == (0, True)
+
+
 def test_a_stop_during_a_reload(start: Start, write_model: WriteModel, file: Path) -> None:
     """SIGHUP and SIGTERM together: the server stops in order."""
     for number in range(5):
