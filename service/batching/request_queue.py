@@ -14,6 +14,8 @@ _BULK_TURN_BATCHES = 4
 _BULK_BEHIND_INTERACTIVE = 4
 # A bulk request longer than a sixteenth of the queue counts as a sixteenth.
 _SHARES = 16
+# A caller's timer may end this much before the deadline.
+_TIMER_SECONDS = 0.01
 
 
 class RequestQueue:
@@ -117,7 +119,7 @@ class RequestQueue:
 
     def leave(self, request: Request, now: float) -> None:
         """Take a request out whose caller has gone: because its deadline has passed, or of its own accord."""
-        is_late = request.deadline is not None and now >= request.deadline
+        is_late = request.deadline is not None and now >= request.deadline - _TIMER_SECONDS
         self.discard(request, "deadline" if is_late else "cancelled")
 
     def drop_all(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from service.batching.request import Part, Request
 from service.batching.request_queue import RequestQueue
-from service.errors import DeadlineExceeded, Overloaded
+from service.errors import DeadlineExceeded, Draining, Overloaded
 from service.metrics.metrics import Metrics
 from service.metrics.model_metrics import ModelMetrics
 
@@ -235,3 +235,24 @@ def test_bulk_rows_of_another_width_wait_for_a_batch_of_their_own(
     for request in (_request(loop, 1, bulk=True, width=3), _request(loop, 1), _request(loop, 1, bulk=True)):
         queue.put(request)
     assert [_rows(queue.take(8, NOW)) for _ in range(3)] == [[(False, 1)], [(True, 1)], [(True, 1)]]
+
+
+def test_why_a_caller_has_gone(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
+    """A caller that leaves at its deadline is counted as late, and one that leaves before as cancelled."""
+    queue = RequestQueue(100, metrics)
+    requests = [_request(loop, 1, deadline=deadline) for deadline in (NOW + 5, NOW + 5, None)]
+    for request, moment in zip(requests, (NOW + 4, NOW + 4.999, NOW + 9), strict=True):
+        queue.put(request)
+        queue.leave(request, moment)
+    assert (metrics.rejections["deadline"], metrics.rejections["cancelled"], queue.rows) == (1, 2, 0)
+
+
+def test_all_are_dropped_at_the_stop(loop: asyncio.AbstractEventLoop, metrics: ModelMetrics) -> None:
+    """Each caller is told that the server stops."""
+    queue = RequestQueue(100, metrics)
+    requests = [_request(loop, 1, bulk=bulk) for bulk in (True, False)]
+    for request in requests:
+        queue.put(request)
+    queue.drop_all()
+    assert all(isinstance(request.future.exception(), Draining) for request in requests)
+    assert (metrics.rejections["draining"], bool(queue)) == (2, False)

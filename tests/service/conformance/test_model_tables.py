@@ -129,4 +129,5 @@ def test_a_run_that_hangs_ends_at_the_ceiling(
 
     with gate.closed():
         asyncio.run(check())
-    assert server.sample("kan_rejected_total", model="slow", reason="deadline") == 1  # the first one is in its run
+    # The second waited for the run of the first; on a busy machine the first has not begun either.
+    assert server.sample("kan_rejected_total", model="slow", reason="deadline") in (1, 2)
