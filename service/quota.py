@@ -1,7 +1,9 @@
 """A quota of rows: so many a second on average, with a burst of one second."""
 
+import threading
 import time
 from collections.abc import Callable
+from weakref import WeakValueDictionary
 
 # A caller that comes back after exactly the told time is not refused for a rounding error.
 _ROUNDING = 1e-9
@@ -42,3 +44,24 @@ class TokenBucket:
             return (wanted - self._rows) / self.rows_per_second
         self._rows -= rows
         return 0.0
+
+
+class Quotas:
+    """The buckets in use. All that ask for the same name and rate share one. Any thread may ask.
+
+    Args:
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._buckets: WeakValueDictionary[tuple[str, float], TokenBucket] = WeakValueDictionary()
+        self._lock = threading.Lock()
+
+    def of(self, name: str, rows_per_second: float) -> TokenBucket:
+        """The bucket of a name at a rate; a full one if nobody holds it."""
+        with self._lock:
+            bucket = self._buckets.get((name, rows_per_second))
+            if bucket is None:
+                bucket = self._buckets[name, rows_per_second] = TokenBucket(rows_per_second, self._clock)
+            return bucket

@@ -9,6 +9,7 @@ from functools import partial
 from service.batching.turns import Turns
 from service.errors import StartupError, StorageError
 from service.metrics.metrics import Metrics
+from service.quota import Quotas
 from service.registry.entries import Entry
 from service.registry.model.live_model import LiveModel, load
 from service.registry.model.session import Halt
@@ -59,7 +60,7 @@ class Loader:
         self._versions = versions
         self._changed = changed
         self._predecessors = Predecessors(source, settings.incompatible_models)
-        self._turns = Turns()
+        self._turns, self._quotas = Turns(), Quotas()
         self._slots = asyncio.Semaphore(_LOADS_AT_ONCE)
         self._patience_seconds = min(_LONGEST_PATIENCE_SECONDS, _PATIENT_PART * settings.max_load_seconds)
         self._loading: dict[asyncio.Task[None], Entry] = {}
@@ -172,7 +173,7 @@ class Loader:
         read_file = partial(self._source.read_file, name, version)
         try:
             async with asyncio.timeout(settings.max_load_seconds):
-                opening = partial(load, artefact, settings, self._metrics, halt, read_file, self._turns)
+                opening = partial(load, artefact, settings, self._metrics, halt, read_file, self._turns, self._quotas)
                 return await in_daemon_thread(opening, f"load {name}/{version}")
         finally:
             halt.set()  # otherwise a run that hangs would keep a core busy for ever

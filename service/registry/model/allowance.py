@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from service.batching.request import Result, Rows
 from service.errors import DeadlineExceeded, QuotaExceeded
-from service.quota import TokenBucket
+from service.quota import Quotas, TokenBucket
 from service.settings import ModelTable
 
 
@@ -23,10 +23,16 @@ class Allowance:
     """The quota of a model and its ceiling for deadlines. Used on one event loop.
 
     Args:
+        model: Name of the model. All of its versions share its quota.
+        quotas: Those of all models; None if there are no others.
         clock: Monotonic seconds; deadlines are on it.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, model: str = "", quotas: Quotas | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._model = model
+        self._quotas = quotas or Quotas(clock)
         self._clock = clock
         self._quota: TokenBucket | None = None
         self._max_seconds: float | None = None
@@ -35,10 +41,7 @@ class Allowance:
         """Take the quota and the ceiling of a table. A quota that stays the same keeps what was used of it."""
         self._max_seconds = table.max_deadline_seconds
         rate = table.quota_rows_per_second
-        if rate is None:
-            self._quota = None
-        elif self._quota is None or self._quota.rows_per_second != rate:
-            self._quota = TokenBucket(rate, self._clock)
+        self._quota = None if rate is None else self._quotas.of(self._model, rate)
 
     def over(self, submit: Submit, rejected: Callable[[Literal["quota"]], None]) -> Submit:
         """The same function within the quota and the ceiling; the function itself if there is neither.

@@ -12,6 +12,7 @@ from kan_api.v1.manifest_pb2 import ModelManifest
 from service.batching.batcher import Batcher
 from service.batching.turns import Turn, Turns
 from service.metrics.metrics import Metrics, ModelMetrics
+from service.quota import Quotas
 from service.registry.model.allowance import Allowance, Submit
 from service.registry.model.attribution import QUIET_TURNS, Attribution, ReadFile
 from service.registry.model.footprint import memory_bytes
@@ -53,6 +54,7 @@ class LiveModel:
         ground: GroundPolicy,
         batcher: Batcher,
         turns: Sequence[Turn],
+        allowance: Allowance,
         limits: RowLimits,
         metrics: ModelMetrics,
         provider: str,
@@ -78,7 +80,7 @@ class LiveModel:
         self.submit_for_attribution: Submit | None = None
         self._turns = turns
         self._provider = provider
-        self._allowance = Allowance()
+        self._allowance = allowance
         self.adopt(settings)
         self._file_bytes = file_bytes
         self._memory_bytes = memory_bytes
@@ -138,6 +140,7 @@ def load(
     halt: Halt | None = None,
     read_file: ReadFile | None = None,
     turns: Turns | None = None,
+    quotas: Quotas | None = None,
 ) -> LiveModel:
     """Open a version, check it against its manifest and warm it up. This is slow: call it in a thread.
 
@@ -148,6 +151,7 @@ def load(
         halt: Ends a warm-up that hangs.
         read_file: Reads attribution.onnx at the first request for it; None: such requests are refused.
         turns: Those of all models; None if there are no others.
+        quotas: As turns.
 
     Raises:
         ModelRefused: The graph does not open, differs from the manifest, or fails at warm up.
@@ -192,6 +196,7 @@ def load(
         ground,
         batcher,
         (turn, attribution_turn),
+        Allowance(manifest.name, quotas),
         limits,
         model_metrics,
         provider_of(session),

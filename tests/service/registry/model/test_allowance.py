@@ -8,6 +8,7 @@ import pytest
 
 from service.batching.request import Result, Rows
 from service.errors import DeadlineExceeded, QuotaExceeded
+from service.quota import Quotas
 from service.registry.model.allowance import Allowance, Submit
 from service.settings import ModelTable
 from tests.kit.clock import Clock
@@ -41,7 +42,7 @@ def test_a_quota_refuses_and_tells_when_to_come_again() -> None:
     """Rows beyond it are refused and counted, and accepted after the told time."""
     clock = Clock()
     refused: list[str] = []
-    allowance = Allowance(clock)
+    allowance = Allowance(clock=clock)
     allowance.adopt(ModelTable(quota_rows_per_second=10))
     submit = allowance.over(_submit([]), refused.append)
 
@@ -60,7 +61,7 @@ def test_a_quota_refuses_and_tells_when_to_come_again() -> None:
 
 def test_a_quota_that_stays_keeps_its_state() -> None:
     """New settings with the same quota do not give another burst; another quota begins anew."""
-    allowance = Allowance(Clock())
+    allowance = Allowance(clock=Clock())
     counted: list[str] = []
 
     async def check() -> None:
@@ -76,11 +77,32 @@ def test_a_quota_that_stays_keeps_its_state() -> None:
     asyncio.run(check())
 
 
+def test_versions_of_a_model_share_its_quota() -> None:
+    """Callers cannot have more by naming another version, and a new version does not begin with a new burst."""
+    quotas = Quotas(Clock())
+    counted: list[str] = []
+
+    async def check() -> None:
+        table = ModelTable(quota_rows_per_second=10)
+        kept = []
+        for model, ok in (("digits", True), ("digits", False), ("wine", True)):
+            kept.append(Allowance(model, quotas))
+            kept[-1].adopt(table)
+            asked = kept[-1].over(_submit([]), counted.append)(_ROWS)
+            if ok:
+                await asked
+            else:
+                with pytest.raises(QuotaExceeded):
+                    await asked
+
+    asyncio.run(check())
+
+
 def test_a_ceiling_cuts_deadlines_and_gives_one() -> None:
     """A call without a deadline gets the ceiling, a later deadline is cut to it, and a sooner one stays."""
     clock = Clock()
     deadlines: _Deadlines = []
-    allowance = Allowance(clock)
+    allowance = Allowance(clock=clock)
     allowance.adopt(ModelTable(max_deadline_seconds=5))
     submit = allowance.over(_submit(deadlines), _nobody)
 
