@@ -38,6 +38,27 @@ class Overloaded(ServiceError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class Unauthenticated(ServiceError):
+    """The call has no valid token, and the server answers only calls with one."""
+
+
+class Forbidden(ServiceError):
+    """The caller's token may not call this method, or may not use this model."""
+
+
+class QuotaExceeded(ServiceError):
+    """The rows of the request are more than the caller's quota has left for now.
+
+    Args:
+        message: What came and what was wanted.
+        retry_after_seconds: Time until the quota has room for them.
+    """
+
+    def __init__(self, message: str, retry_after_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
 class NotPublished(ServiceError):
     """The version lacks a part that the request needs, or that part cannot be used. Another version may have it."""
 
