@@ -86,7 +86,12 @@ class Settings(BaseModel):
     )
     access_log: str = Field(
         default="",
-        description='File that gets one JSON line a call, "-" for stderr. Only with --frontend envoy.',
+        description='File that gets one JSON line a request, "-" for stderr; never a payload or a token.',
+    )
+    tokens: str = Field(
+        default="",
+        description="TOML file of the bearer tokens that callers need, taken anew when it changes; by default "
+        "callers need none.",
     )
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
     grpc_port: int = Field(default=8001, ge=0, le=65535, description="Port for gRPC; 0 takes a free one.")
@@ -177,12 +182,6 @@ class Settings(BaseModel):
     def version_policy(self) -> VersionPolicy:
         """The policy that `versions` describes."""
         return parse_version_policy(self.versions)
-
-    @model_validator(mode="after")
-    def _access_log_is_envoys(self) -> Self:
-        if self.access_log and self.frontend != "envoy":
-            raise ValueError(f"access_log is {self.access_log!r}, and only --frontend envoy writes one")
-        return self
 
     @model_validator(mode="after")
     def _largest_message_fits(self) -> Self:

@@ -42,6 +42,11 @@ class Caller:
         """Whether the caller may know of a model."""
         return self.token is None or self.token.may_use(model)
 
+    @property
+    def sees_all(self) -> bool:
+        """Whether the caller may know of every model."""
+        return self.token is None or "*" in self.token.models
+
     def check_model(self, model: str) -> None:
         """Refuse a model that is not among the token's.
 

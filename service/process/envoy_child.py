@@ -22,6 +22,7 @@ from service.process.stop import LEFT, Stop
 from service.process.threads import where_threads_are, within
 from service.rpc.bounds import bounds
 from service.rpc.calls import Method
+from service.rpc.entrance import Entrance
 from service.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -70,9 +71,11 @@ class Application:
         await serving
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _start_front(self, methods: Mapping[str, Method], metrics: Metrics, settings: Settings) -> AsgiFront:
+    async def _start_front(
+        self, methods: Mapping[str, Method], metrics: Metrics, entrance: Entrance, settings: Settings
+    ) -> AsgiFront:
         self._front = AsgiFront(
-            *(methods, metrics),
+            *(methods, metrics, entrance),
             bounds=bounds(settings),
             max_message_bytes=settings.max_message_bytes,
             max_request_rows=settings.max_request_rows,

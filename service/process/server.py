@@ -8,6 +8,7 @@ from importlib.metadata import version as installed_version
 from typing import Protocol
 
 from service.metrics.metrics import Metrics
+from service.process.access import Access
 from service.process.probes import Probes
 from service.process.stop import ANSWERED, CLOSED, LONGEST_READ_SECONDS, READ, Stop
 from service.process.threads import where_threads_are
@@ -17,6 +18,7 @@ from service.registry.model.onnx_runtime import onnxruntime
 from service.registry.model.session import provider_in_use
 from service.registry.registry import Registry, State
 from service.rpc import calls
+from service.rpc.entrance import Entrance
 from service.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -31,7 +33,7 @@ class Front(Protocol):
         """Take no new calls, and wait for open ones. Calls that are still open after the grace time are cancelled."""
 
 
-StartFront = Callable[[Mapping[str, calls.Method], Metrics, Settings], Awaitable[Front]]
+StartFront = Callable[[Mapping[str, calls.Method], Metrics, Entrance, Settings], Awaitable[Front]]
 
 
 class Server:
@@ -51,6 +53,7 @@ class Server:
         health: Health,
         probes: Probes,
         front: Front,
+        access: Access,
         *,
         poll: bool,
     ) -> None:
@@ -60,6 +63,7 @@ class Server:
         self.http_port = probes.port
         self._health = health
         self._probes = probes
+        self._access = access
         self._poll = poll
 
     async def load(self) -> None:
@@ -96,6 +100,7 @@ class Server:
         for task in (drain, close):
             task.cancel()
         await asyncio.gather(drain, close, return_exceptions=True)
+        await self._access.close()
         await self._probes.close()
         if all_ended:
             close.result()
@@ -123,7 +128,8 @@ async def start(settings: Settings, start_front: StartFront | None = None) -> Se
         start_front: Starts the front end; None starts grpcio's.
 
     Raises:
-        StartupError: The server cannot listen on a port, or the provider is not available.
+        StartupError: The server cannot listen on a port, a file that it needs is invalid, or the provider is not
+            available.
     """
     if start_front is None:
         from service.frontends.grpcio import server  # imported here to save 10 MB inside Envoy
@@ -151,11 +157,12 @@ async def start(settings: Settings, start_front: StartFront | None = None) -> Se
         unready_reason=registry.unready_reason,
     )
     try:
-        front = await start_front(methods, metrics, settings)
+        access = Access(settings, methods, metrics)
+        front = await start_front(methods, metrics, access.entrance, settings)
     except BaseException:
         await probes.close()
         raise
-    return Server(registry, metrics, health, probes, front, poll=settings.poll_seconds > 0)
+    return Server(registry, metrics, health, probes, front, access, poll=settings.poll_seconds > 0)
 
 
 async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop) -> bool:

@@ -13,6 +13,7 @@ from kan_api.v1 import prediction_pb2 as pb
 from service.errors import StartupError
 from service.process.probes import Probes
 from tests.kit.callers.calls import ask
+from tests.kit.callers.tokens import bearer, write_tokens
 from tests.kit.models.attributions import add_attribution
 from tests.kit.models.repository import WriteModel
 from tests.kit.models.training_rows import trained_on
@@ -44,6 +45,8 @@ _METRICS = {
     "kan_model_answer_expected_share": ("gauge", {"model", "version", "output", "cell"}),
     "kan_model_answer_psi": ("gauge", {"model", "version", "output"}),
     "kan_repository_seen_timestamp_seconds": ("gauge", set()),
+    "kan_access_file_valid": ("gauge", {"file"}),
+    "kan_access_log_lost": ("counter", set()),
     "kan_build_info": ("gauge", {"version", "onnxruntime"}),
 }
 
@@ -79,19 +82,25 @@ def test_an_empty_repository_is_live_and_not_ready(serving: Serving) -> None:
     asyncio.run(check())
 
 
-def test_metrics_shows_everything(serving: Serving, write_model: WriteModel) -> None:
+def test_metrics_shows_everything(serving: Serving, write_model: WriteModel, tmp_path: Path) -> None:
     """After two requests and one refused version /metrics parses and holds every metric, of its kind and labels."""
     training = np.random.default_rng(0).normal(size=(200, 4))
     add_attribution(write_model("affine", version=1, change=trained_on(training, training[:, :1])))
     (write_model("affine", version=2) / "model.onnx").write_bytes(b"broken")
 
+    tokens = write_tokens(tmp_path / "tokens.toml", any="")
+
     async def check() -> str:
-        async with serving() as (server, channel):
+        async with serving(tokens=str(tokens), access_log=str(tmp_path / "access.log")) as (server, channel):
             predict: Any = channel.unary_unary("/kan_api.v1.PredictionService/Predict")
             for count in (3, 1000):
                 matrix = pb.Matrix(rows=count, columns=4, raw=np.zeros((count, 4), np.float32).tobytes())
-                await predict(pb.PredictRequest(model="affine", features=matrix).SerializeToString(), timeout=60)
-            await ask(channel, "Explain", model="affine", features=matrix)
+                await predict(
+                    pb.PredictRequest(model="affine", features=matrix).SerializeToString(),
+                    timeout=60,
+                    metadata=bearer("any"),
+                )
+            await ask(channel, "Explain", token="any", model="affine", features=matrix)
             status, text = await asyncio.to_thread(get, f"127.0.0.1:{server.http_port}", "/metrics")
             assert status == 200
             return text
