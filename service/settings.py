@@ -93,10 +93,30 @@ class Settings(BaseModel):
         description="TOML file of the bearer tokens that callers need, taken anew when it changes; by default "
         "callers need none.",
     )
+    tls_cert: str = Field(
+        default="",
+        description="PEM file of the certificate for the gRPC port, with its chain; taken anew when it changes. "
+        "By default gRPC is plain.",
+    )
+    tls_key: str = Field(default="", description="PEM file of the private key for --tls-cert.")
+    tls_client_ca: str = Field(
+        default="",
+        description="PEM file of the authorities that sign callers' certificates; every caller then needs one.",
+    )
+    insecure_public: bool = Field(
+        default=False,
+        description="Do not warn about an address that others can reach, without TLS or without tokens.",
+    )
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
     grpc_port: int = Field(default=8001, ge=0, le=65535, description="Port for gRPC; 0 takes a free one.")
     http_port: int = Field(
-        default=8002, ge=0, le=65535, description="Port for /metrics, /livez and /readyz; 0 takes a free one."
+        default=8002, ge=0, le=65535, description="Port for /livez, /readyz and /metrics; 0 takes a free one."
+    )
+    metrics_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="A port of its own for /metrics; the HTTP port then tells only health, without reasons.",
     )
     max_batch_rows: int = Field(default=512, ge=1, le=65536, description="Most rows in one run of a model.")
     max_request_rows: int = Field(default=4096, ge=1, le=2**20, description="Most rows in one request.")
@@ -182,6 +202,14 @@ class Settings(BaseModel):
     def version_policy(self) -> VersionPolicy:
         """The policy that `versions` describes."""
         return parse_version_policy(self.versions)
+
+    @model_validator(mode="after")
+    def _certificate_has_a_key(self) -> Self:
+        if bool(self.tls_cert) != bool(self.tls_key):
+            raise ValueError("tls_cert and tls_key belong together, and only one of them is set")
+        if self.tls_client_ca and not self.tls_cert:
+            raise ValueError("tls_client_ca is set, and tls_cert is not: callers' certificates need TLS")
+        return self
 
     @model_validator(mode="after")
     def _largest_message_fits(self) -> Self:

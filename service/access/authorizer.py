@@ -103,7 +103,8 @@ class Authorizer:
     ) -> None:
         self.quotas = Quotas() if quotas is None else quotas
         self._now = now
-        self.file = ReloadedFiles("token file", [file], lambda found: parse_tokens(found[0], paths), self._taken)
+        self.file = ReloadedFiles("token file", [file], lambda found: parse_tokens(found[0], paths))
+        self.file.on_taken = self._taken
 
     def token(self, metadata: Iterable[tuple[str, str | bytes]], path: str) -> Token:
         """The token of a call, which may call this method.

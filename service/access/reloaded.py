@@ -26,28 +26,22 @@ class ReloadedFiles(Generic[_Value]):
         what: The files' purpose, for messages.
         files: Are read together.
         parse: Gives the value for the files' bytes; raises StartupError.
-        taken: Is called after each change that was taken. Any thread may call it.
 
     Attributes:
         value: In use.
+        on_taken: Is called after each change that was taken, in the thread that looked.
         is_current: Whether it is what the files say now; False while they are invalid.
 
     Raises:
         StartupError: The files cannot be read, or are invalid.
     """
 
-    def __init__(
-        self,
-        what: str,
-        files: Sequence[Path],
-        parse: Callable[[Sequence[bytes]], _Value],
-        taken: Callable[[], None] = lambda: None,
-    ) -> None:
+    def __init__(self, what: str, files: Sequence[Path], parse: Callable[[Sequence[bytes]], _Value]) -> None:
         self.is_current = True
+        self.on_taken: Callable[[], object] = lambda: None
         self._what = what
         self._files = files
         self._parse = parse
-        self._on_taken = taken
         self._told = ""
         self._taken = self._seen = self._read()
         self.value = self._parsed(self._taken)
@@ -68,7 +62,7 @@ class ReloadedFiles(Generic[_Value]):
                 self.value = self._parsed(found)
                 self._taken, self._told, self.is_current = found, "", True
                 _log.info("%s: taken anew", self._what)
-                self._on_taken()
+                self.on_taken()
             self._seen = found
         except StartupError as error:
             self.is_current = False

@@ -10,11 +10,16 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+from service.access.certificates import Certificates
+from service.access.reloaded import ReloadedFiles
 from service.errors import StartupError
 from service.frontends.asgi.application import AsgiFront
 from service.frontends.asgi.open_call import Receive, Scope, Send
+from service.frontends.envoy import tls
 from service.frontends.envoy.control import FD_VARIABLE, FOLDER_VARIABLE, SETTINGS_VARIABLE, BlockingControl
 from service.metrics.metrics import Metrics
 from service.process import log, server
@@ -72,8 +77,15 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _start_front(
-        self, methods: Mapping[str, Method], metrics: Metrics, entrance: Entrance, settings: Settings
+        self,
+        methods: Mapping[str, Method],
+        metrics: Metrics,
+        entrance: Entrance,
+        certificates: ReloadedFiles[Certificates] | None,
+        settings: Settings,
     ) -> AsgiFront:
+        if certificates is not None:
+            certificates.on_taken = partial(tls.have_read, Path(os.environ[FOLDER_VARIABLE]))
         self._front = AsgiFront(
             *(methods, metrics, entrance),
             bounds=bounds(settings),

@@ -7,9 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import version as installed_version
 from typing import Protocol
 
+from service.access.certificates import Certificates
+from service.access.reloaded import ReloadedFiles
 from service.metrics.metrics import Metrics
-from service.process.access import Access
-from service.process.probes import Probes
+from service.process.access import Access, warn_if_open
+from service.process.http_ports import HttpPorts
 from service.process.stop import ANSWERED, CLOSED, LONGEST_READ_SECONDS, READ, Stop
 from service.process.threads import where_threads_are
 from service.protocols import open_inference, prediction, reflection, triton
@@ -33,7 +35,9 @@ class Front(Protocol):
         """Take no new calls, and wait for open ones. Calls that are still open after the grace time are cancelled."""
 
 
-StartFront = Callable[[Mapping[str, calls.Method], Metrics, Entrance, Settings], Awaitable[Front]]
+StartFront = Callable[
+    [Mapping[str, calls.Method], Metrics, Entrance, ReloadedFiles[Certificates] | None, Settings], Awaitable[Front]
+]
 
 
 class Server:
@@ -43,7 +47,7 @@ class Server:
         registry: Its models.
         metrics: Its metrics.
         front: The front end, which listens for gRPC.
-        http_port: The port of metrics and probes.
+        http: The ports of health and metrics.
     """
 
     def __init__(
@@ -51,7 +55,7 @@ class Server:
         registry: Registry,
         metrics: Metrics,
         health: Health,
-        probes: Probes,
+        http: HttpPorts,
         front: Front,
         access: Access,
         *,
@@ -60,9 +64,8 @@ class Server:
         self.registry = registry
         self.metrics = metrics
         self.front = front
-        self.http_port = probes.port
+        self.http = http
         self._health = health
-        self._probes = probes
         self._access = access
         self._poll = poll
 
@@ -101,7 +104,7 @@ class Server:
             task.cancel()
         await asyncio.gather(drain, close, return_exceptions=True)
         await self._access.close()
-        await self._probes.close()
+        await self.http.close()
         if all_ended:
             close.result()
         return all_ended
@@ -135,6 +138,7 @@ async def start(settings: Settings, start_front: StartFront | None = None) -> Se
         from service.frontends.grpcio import server  # imported here to save 10 MB inside Envoy
 
         start_front = server.start
+    warn_if_open(settings)
     metrics = Metrics()
     provider_in_use(settings)
     metrics.build_info(version=installed_version("kan-serving"), onnxruntime=onnxruntime.__version__)
@@ -150,19 +154,14 @@ async def start(settings: Settings, start_front: StartFront | None = None) -> Se
             *reflection.methods((*services, SERVICE)),
         ]
     )
-    probes = Probes(
-        host=settings.host,
-        port=settings.http_port,
-        registry=metrics.registry,
-        unready_reason=registry.unready_reason,
-    )
+    http = HttpPorts(settings, metrics.registry, registry.unready_reason)
     try:
         access = Access(settings, methods, metrics)
-        front = await start_front(methods, metrics, access.entrance, settings)
+        front = await start_front(methods, metrics, access.entrance, access.certificates, settings)
     except BaseException:
-        await probes.close()
+        await http.close()
         raise
-    return Server(registry, metrics, health, probes, front, access, poll=settings.poll_seconds > 0)
+    return Server(registry, metrics, health, http, front, access, poll=settings.poll_seconds > 0)
 
 
 async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop) -> bool:
@@ -239,6 +238,6 @@ def summary(server: Server, host: str) -> str:
         reason = server.registry.no_versions_reason or server.registry.unready_reason()
         _log.warning("no model answers: %s", reason)
     state = "ready" if server.registry.ready() else "not ready"
-    return (
-        f"kan-serve {state}: grpc={shown}:{server.front.port} http={shown}:{server.http_port} models={','.join(ready)}"
-    )
+    ports = {"grpc": server.front.port, "http": server.http.port, "metrics": server.http.metrics_port}
+    listed = " ".join(f"{name}={shown}:{port}" for name, port in ports.items() if port is not None)
+    return f"kan-serve {state}: {listed} models={','.join(ready)}"

@@ -14,7 +14,7 @@ from google.protobuf.descriptor import FileDescriptor
 
 from kan_api.v1 import prediction_pb2
 from service.frontends.address import is_any_ipv6
-from service.frontends.envoy import call_headers, message_header, routes
+from service.frontends.envoy import call_headers, message_header, routes, tls
 from service.rpc.limits import CONNECTION_STREAMS, MESSAGES_IN_FLIGHT, UNREAD_BYTES
 from service.settings import Settings
 
@@ -68,7 +68,7 @@ def configuration(
         settings: Limits.
         addresses: What to listen on: numbers, since Envoy takes no names here.
         port: The port, of all of them.
-        folder: Where the admin socket is made.
+        folder: Where the admin socket is made, and the files of :func:`service.frontends.envoy.tls.write_secrets` are.
     """
     dropped = (message_header.HEADER.decode(), message_header.NO_PLACE_HEADER, routes.ORIGINAL_PATH)
     manager = {
@@ -148,17 +148,19 @@ def configuration(
         "enable_reuse_port": False,
         "filter_chains": [
             {
+                **tls.transport_socket(settings, folder),
                 "filters": [
                     _typed(
                         "envoy.filters.network.http_connection_manager",
                         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
                         manager,
                     )
-                ]
+                ],
             }
         ],
     }
     return {
+        "node": {"id": "kan-serve", "cluster": "kan-serve"},  # wanted by those who read secrets
         "admin": {"address": {"pipe": {"path": str(admin_path(folder)), "mode": 0o600}}},
         "static_resources": {"listeners": [listener]},
     }

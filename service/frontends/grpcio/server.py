@@ -11,11 +11,14 @@ from typing import Any, TypeAlias
 import grpc
 import grpc.aio
 
+from service.access.certificates import Certificates
+from service.access.reloaded import ReloadedFiles
 from service.errors import StartupError
 from service.frontends.address import check_free
 from service.frontends.connections import Connections
 from service.frontends.grpcio.places import Context, Places
 from service.frontends.grpcio.receiving import Receiving, longest_seconds
+from service.frontends.grpcio.tls import server_credentials
 from service.frontends.grpcio.unread import Unread
 from service.metrics.metrics import Metrics
 from service.rpc import calls
@@ -67,7 +70,11 @@ class GrpcioServer:
 
 
 async def start(
-    methods: Mapping[str, Method], metrics: Metrics, entrance: Entrance, settings: Settings
+    methods: Mapping[str, Method],
+    metrics: Metrics,
+    entrance: Entrance,
+    certificates: ReloadedFiles[Certificates] | None,
+    settings: Settings,
 ) -> GrpcioServer:
     """Serve the methods on settings.host and settings.grpc_port.
 
@@ -75,6 +82,7 @@ async def start(
         methods: By full path.
         metrics: Where calls are counted.
         entrance: Finds out who calls.
+        certificates: For TLS; None without it.
         settings: Address, limits, keepalive, connection age, compression.
 
     Raises:
@@ -85,7 +93,11 @@ async def start(
     table = _Table(methods, metrics, entrance, settings)
     server = grpc.aio.server(handlers=[table], options=_options(settings))
     try:
-        port = server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        if certificates is None:
+            port = server.add_insecure_port(address)
+        else:
+            port = server.add_secure_port(address, server_credentials(certificates))
     except RuntimeError as error:
         raise StartupError(f"cannot listen for gRPC on {host}:{port}: {error}") from error
     await server.start()

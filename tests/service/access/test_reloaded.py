@@ -23,7 +23,8 @@ def test_a_change_is_taken_once_it_rests(tmp_path: Path) -> None:
     one.write_bytes(b"1")
     two.write_bytes(b"2")
     told: list[str] = []
-    files = ReloadedFiles("test", [one, two], _whole, lambda: told.append("taken"))
+    files = ReloadedFiles("test", [one, two], _whole)
+    files.on_taken = lambda: told.append("taken")
     assert files.value == b"1 2"
     one.write_bytes(b"3")
     files.look()
@@ -93,7 +94,8 @@ def test_it_is_watched(tmp_path: Path) -> None:
 
     async def check() -> None:
         loop, taken = asyncio.get_running_loop(), asyncio.Event()
-        files = ReloadedFiles("test", [file], _whole, lambda: loop.call_soon_threadsafe(taken.set))
+        files = ReloadedFiles("test", [file], _whole)
+        files.on_taken = lambda: loop.call_soon_threadsafe(taken.set)
         watch = asyncio.create_task(files.watch())
         file.write_bytes(b"new")
         async with asyncio.timeout(60):

@@ -57,13 +57,32 @@ def test_probes_follow_the_server(serving: Serving, write_model: WriteModel) -> 
 
     async def check() -> None:
         async with serving() as (server, _):
-            assert await asyncio.to_thread(get, f"127.0.0.1:{server.http_port}", "/livez") == (200, "ok\n")
-            assert await asyncio.to_thread(get, f"127.0.0.1:{server.http_port}", "/readyz") == (200, "ok\n")
-            assert (await asyncio.to_thread(get, f"127.0.0.1:{server.http_port}", "/"))[0] == 404
-            assert (await asyncio.to_thread(get, f"127.0.0.1:{server.http_port}", "/metrics/x"))[0] == 404
+            assert await asyncio.to_thread(get, f"127.0.0.1:{server.http.port}", "/livez") == (200, "ok\n")
+            assert await asyncio.to_thread(get, f"127.0.0.1:{server.http.port}", "/readyz") == (200, "ok\n")
+            assert (await asyncio.to_thread(get, f"127.0.0.1:{server.http.port}", "/"))[0] == 404
+            assert (await asyncio.to_thread(get, f"127.0.0.1:{server.http.port}", "/metrics/x"))[0] == 404
             await server.registry.drain()
-            assert await asyncio.to_thread(get, f"127.0.0.1:{server.http_port}", "/livez") == (200, "ok\n")
-            assert await asyncio.to_thread(get, f"127.0.0.1:{server.http_port}", "/readyz") == (503, "draining\n")
+            assert await asyncio.to_thread(get, f"127.0.0.1:{server.http.port}", "/livez") == (200, "ok\n")
+            assert await asyncio.to_thread(get, f"127.0.0.1:{server.http.port}", "/readyz") == (503, "draining\n")
+
+    asyncio.run(check())
+
+
+def test_metrics_on_a_port_of_their_own_leave_only_health(serving: Serving) -> None:
+    """With --metrics-port the HTTP port tells health without a reason, and nothing else; the other port has all."""
+
+    async def check() -> None:
+        async with serving(metrics_port=0) as (server, _):
+
+            async def ask_port(port: int, path: str) -> tuple[int, str]:
+                return await asyncio.to_thread(get, f"127.0.0.1:{port}", path)
+
+            open_port, own_port = server.http.port, server.http.metrics_port
+            assert await ask_port(open_port, "/livez") == (200, "ok\n")
+            assert await ask_port(open_port, "/readyz") == (503, "unavailable\n")
+            assert await ask_port(open_port, "/metrics") == (404, "not found; there is /livez and /readyz\n")
+            assert await ask_port(own_port, "/readyz") == (503, "no model is ready\n")
+            assert "kan_build_info" in (await ask_port(own_port, "/metrics"))[1]
 
     asyncio.run(check())
 
@@ -73,8 +92,8 @@ def test_an_empty_repository_is_live_and_not_ready(serving: Serving) -> None:
 
     async def check() -> None:
         async with serving() as (server, _):
-            assert (await asyncio.to_thread(get, f"127.0.0.1:{server.http_port}", "/livez"))[0] == 200
-            assert await asyncio.to_thread(get, f"127.0.0.1:{server.http_port}", "/readyz") == (
+            assert (await asyncio.to_thread(get, f"127.0.0.1:{server.http.port}", "/livez"))[0] == 200
+            assert await asyncio.to_thread(get, f"127.0.0.1:{server.http.port}", "/readyz") == (
                 503,
                 "no model is ready\n",
             )
@@ -101,7 +120,7 @@ def test_metrics_shows_everything(serving: Serving, write_model: WriteModel, tmp
                     metadata=bearer("any"),
                 )
             await ask(channel, "Explain", token="any", model="affine", features=matrix)
-            status, text = await asyncio.to_thread(get, f"127.0.0.1:{server.http_port}", "/metrics")
+            status, text = await asyncio.to_thread(get, f"127.0.0.1:{server.http.port}", "/metrics")
             assert status == 200
             return text
 
@@ -162,8 +181,8 @@ def test_a_caller_who_says_nothing_holds_up_nobody(serving: Serving) -> None:
 
     async def check() -> None:
         async with serving() as (server, _):
-            with socket.create_connection(("127.0.0.1", server.http_port)):
-                assert (await asyncio.to_thread(get, f"127.0.0.1:{server.http_port}", "/livez"))[0] == 200
+            with socket.create_connection(("127.0.0.1", server.http.port)):
+                assert (await asyncio.to_thread(get, f"127.0.0.1:{server.http.port}", "/livez"))[0] == 200
                 async with asyncio.timeout(60):
                     await stop_here(server, grace_seconds=1)
 
