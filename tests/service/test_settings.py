@@ -73,7 +73,7 @@ def test_queue_must_hold_the_largest_request() -> None:
     ],
 )
 def test_tls_needs_all_of_its_files(given: dict[str, str], word: str) -> None:
-    """A certificate without a key, or callers' authorities without TLS, would be a server that is not what was meant."""
+    """A certificate without a key, or authorities of callers without TLS, are refused."""
     with pytest.raises(ValidationError, match=word):
         Settings(**given)  # type: ignore[arg-type]
 
