@@ -95,8 +95,8 @@ def _parse_token(name: str, table: Any, paths: Collection[str] | None) -> Token:
     if not isinstance(digest, str) or _DIGEST.fullmatch(digest) is None:
         raise StartupError(f"token {name!r}: sha256 should be 64 digits 0-9a-f, the SHA-256 of the token")
     methods = _patterns(name, table, "methods")
-    for pattern in () if paths is None else methods:
-        if not any(_matches(path, pattern) for path in paths):
+    for pattern in methods:
+        if paths is not None and not any(_matches(path, pattern) for path in paths):
             raise StartupError(f"token {name!r}: methods has {pattern!r}, which is no method of this server")
     return Token(
         *(name, bytes.fromhex(digest), _patterns(name, table, "models") or ("*",), methods),

@@ -93,7 +93,7 @@ class Access:
         """What is sent with each call."""
         if self.token is None or self.by_channel:
             return None
-        return (("authorization", f"Bearer {self._current()}"),)
+        return (("authorization", f"Bearer {self.current()}"),)
 
     def credentials(self) -> grpc.ChannelCredentials | None:
         """The channel's; None for plain text."""
@@ -102,17 +102,25 @@ class Access:
         credentials = self.tls.credentials()
         if not self.by_channel:
             return credentials
-        return grpc.composite_channel_credentials(credentials, grpc.metadata_call_credentials(self._send, "kan"))
+        return grpc.composite_channel_credentials(credentials, grpc.metadata_call_credentials(_Sender(self), "kan"))
 
     def options(self) -> Options:
         """More channel options."""
         return () if self.tls is None else self.tls.options()
 
-    def _send(self, _: object, callback: grpc.AuthMetadataPluginCallback) -> None:
-        callback((("authorization", f"Bearer {self._current()}"),), None)
-
-    def _current(self) -> str:
+    def current(self) -> str:
+        """The token of now."""
         return self.token if isinstance(self.token, str) else _check(self.token()) if self.token else ""
+
+
+class _Sender(grpc.AuthMetadataPlugin):
+    """Adds the token to what the channel sends."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    def __call__(self, context: grpc.AuthMetadataContext, callback: grpc.AuthMetadataPluginCallback) -> None:  # noqa: ARG002
+        callback((("authorization", f"Bearer {self._access.current()}"),), None)
 
 
 def _check(token: str) -> str:

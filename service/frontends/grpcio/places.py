@@ -183,5 +183,5 @@ def _facts(context: Context, *, peer: bool) -> tuple[float | None, Metadata, str
     metadata = cast(Metadata, context.invocation_metadata)
     if not peer:
         return deadline, metadata, "", ""
-    subject = context.auth_context().get("x509_subject", [b""])[0].decode(errors="replace")
-    return deadline, metadata, context.peer(), subject
+    subject = next(iter(context.auth_context().get("x509_subject", ())), b"")
+    return deadline, metadata, context.peer(), subject.decode(errors="replace")

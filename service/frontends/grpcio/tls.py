@@ -23,7 +23,9 @@ def server_credentials(certificates: ReloadedFiles[Certificates]) -> grpc.Server
         return _configuration(in_use)
 
     return grpc.dynamic_ssl_server_credentials(
-        _configuration(in_use), fetch, require_client_authentication=in_use.client_ca is not None
+        _configuration(in_use),
+        fetch,  # type: ignore[arg-type]  # None is allowed, and means no change
+        require_client_authentication=in_use.client_ca is not None,
     )
 
 
