@@ -25,6 +25,8 @@ FEATURES: dict[str, Any] = {
     "object storage": {"models": {"address": "s3://somewhere/models", "cache": "10Gi"}},
     "claim of others": {"models": {"claim": {"create": False, "name": "shared"}}},
     "envoy": {"frontend": "envoy", "settings": {"KAN_ACCESS_LOG": "-"}},
+    "tls": {"tls": {"secret": "kan-serve-tls"}, "tokens": {"secret": "kan-serve-tokens"}},
+    "mtls": {"tls": {"secret": "kan-serve-tls", "clientCa": True}},
     "settings": {"settings": {"KAN_MAX_QUEUE_ROWS": 16777216, "KAN_ALLOW_LOAD": False, "KAN_POLL_SECONDS": 0}},
     "fixed replicas": {"autoscaling": {"enabled": False}, "replicas": 3},
     "cpu alone": {"autoscaling": {"queueRows": 0}},
@@ -85,6 +87,8 @@ OTHERS: dict[str, Any] = {
     "models.claim.size": "2Gi",
     "gpu.resource": "nvidia.com/mig-1g.10gb",
     "frontend": "envoy",
+    "tls.secret": "kan-serve-tls",
+    "tokens.secret": "kan-serve-tokens",
     "settings.KAN_LOG_FORMAT": "text",
     "envFrom": [{"secretRef": {"name": "storage"}}],
     "resources.requests.cpu": "3",
@@ -106,6 +110,7 @@ OTHERS: dict[str, Any] = {
 # Some values count only beside others.
 BESIDE: tuple[dict[str, Any], ...] = (
     {},
+    {"tls.secret": "some-tls"},
     {"models.address": "s3://somewhere/models", "autoscaling.enabled": False, "gpu.count": 1, "gateway.enabled": True},
 )
 
@@ -182,6 +187,28 @@ def test_settings_come_as_they_were_given(chart: Any) -> None:
         ("KAN_ALLOW_LOAD", "false"),
         ("KAN_POLL_SECONDS", "0"),
     }
+
+
+def test_tls_and_tokens_are_secrets_and_the_probes_plain(chart: Any) -> None:
+    """Both are mounted where the settings say; the probes ask the plain port, which needs neither."""
+    secure = chart.release(FEATURES["tls"])
+    assert secure.variables.items() >= {
+        ("KAN_TLS_CERT", "/tls/tls.crt"),
+        ("KAN_TLS_KEY", "/tls/tls.key"),
+        ("KAN_TOKENS", "/tokens/tokens.toml"),
+    }
+    volumes = {
+        each["name"]: each["secret"]["secretName"] for each in secure.template["spec"]["volumes"] if "secret" in each
+    }
+    assert volumes == {"tls": "kan-serve-tls", "tokens": "kan-serve-tokens"}
+    mounts = {each["name"]: each["mountPath"] for each in secure.container["volumeMounts"] if each["name"] in volumes}
+    assert mounts == {"tls": "/tls", "tokens": "/tokens"}
+    for name, path in (("startup", "/livez"), ("liveness", "/livez"), ("readiness", "/readyz")):
+        probe = secure.container[f"{name}Probe"]
+        assert probe["httpGet"] == {"path": path, "port": "http"}
+        assert "grpc" not in probe
+    assert "KAN_TLS_CLIENT_CA" not in secure.variables
+    assert chart.release(FEATURES["mtls"]).variables["KAN_TLS_CLIENT_CA"] == "/tls/ca.crt"
 
 
 @pytest.mark.parametrize(("frontend", "grace"), [("grpcio", 0), ("grpcio", 30), ("envoy", 30), ("grpcio", 90.5)])
