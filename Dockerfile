@@ -47,10 +47,12 @@ ARG EXTRA=serve
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
     python -m pip install --no-cache-dir --root-user-action=ignore "$(echo /wheels/*.whl)[${EXTRA}]"
 USER 10001:10001
-# Inside a container the network namespace is the boundary: publish the ports on 127.0.0.1 (see above).
+# Inside a container the network namespace is the boundary: publish the ports on 127.0.0.1 (see above). KAN_INSECURE_PUBLIC is
+# not set here: only who publishes the ports knows whether others may call without TLS and tokens (compose and chart do).
 ENV KAN_HOST=0.0.0.0 \
     KAN_MODELS=/models
 EXPOSE 8001 8002
+# The plain port: it needs no certificate and no token.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
-    CMD ["kan-client", "health", "--address", "127.0.0.1:8001", "--timeout-seconds", "2"]
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8002/readyz', timeout=2)"]
 ENTRYPOINT ["kan-serve"]

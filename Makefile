@@ -61,6 +61,7 @@ check: .venv/.installed-dev  ## Format, lint, types, import contracts, generated
 	$(BIN)/python proto/generate.py --check
 	$(BIN)/python deploy/kubernetes/monitoring.py --check
 	$(BIN)/python deploy/kubernetes/helm/schema.py --check
+	$(BIN)/python deploy/envoy/variants.py --check
 	$(BIN)/python deploy/grafana/dashboards.py --check
 	$(BIN)/python docs/generate/drawings/diagrams.py --check
 	$(BIN)/python -m benchmarks.paper --check
@@ -75,6 +76,7 @@ proto: .venv/.installed-dev  ## Generate Python from the .proto files
 deploy: .venv/.installed-dev  ## Make deploy/'s dashboards and Kubernetes' rules, and docs/pictures/diagrams, from their sources
 	$(BIN)/python deploy/kubernetes/monitoring.py
 	$(BIN)/python deploy/kubernetes/helm/schema.py
+	$(BIN)/python deploy/envoy/variants.py
 	$(BIN)/python deploy/grafana/dashboards.py
 	$(BIN)/python docs/generate/drawings/diagrams.py
 

@@ -48,7 +48,10 @@ def main(arguments: Sequence[str] | None = None, *, last: bool = False) -> int:
         Exit code: 0 after a stop by signal; 1 if the server cannot start; 2 if a setting is invalid; 3 if something
         hung during the stop and was abandoned.
     """
-    given = {name: value for name, value in vars(new_parser().parse_args(arguments)).items() if value is not None}
+    words = sys.argv[1:] if arguments is None else arguments
+    if words[:1] == ["token"]:
+        return _make_token(words[1:])
+    given = {name: value for name, value in vars(new_parser().parse_args(words)).items() if value is not None}
     file, only_check = given.pop("config", os.environ.get("KAN_CONFIG")), given.pop("check_config")
     sources = Sources(given, Path(file) if file else None)
     try:
@@ -76,6 +79,17 @@ def main(arguments: Sequence[str] | None = None, *, last: bool = False) -> int:
         else:
             print(f"kan-serve: {error}", file=sys.stderr)
         return 1
+
+
+def _make_token(arguments: Sequence[str]) -> int:
+    from service.access.new_token import make_token
+
+    try:
+        print(make_token(arguments))
+    except StartupError as error:
+        print(f"kan-serve token: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def _serve(settings: Settings, reload: Reload | None) -> Callable[[Stop], Coroutine[Any, Any, bool]]:
@@ -111,7 +125,8 @@ def new_parser() -> argparse.ArgumentParser:
         prog="kan-serve",
         description="Serve the models of a repository over gRPC, with metrics and probes over HTTP.",
         epilog="Each of these settings is also an environment variable, KAN_GRPC_PORT for --grpc-port, and a key in "
-        "the table [server] of the settings file, grpc_port. A flag wins over a variable, and that over the file.",
+        "the table [server] of the settings file, grpc_port. A flag wins over a variable, and that over the file. "
+        "kan-serve token NAME FILE makes a token for a caller.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"kan-serve {installed_version('kan-serving')}")

@@ -40,8 +40,16 @@ class Overloaded(ServiceError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class Unauthenticated(ServiceError):
+    """The call has no valid token, and the server answers only calls with one."""
+
+
+class Forbidden(ServiceError):
+    """The caller's token may not call this method, or may not use this model."""
+
+
 class QuotaExceeded(ServiceError):
-    """The request would exceed what its caller, or the callers of its model, may use. The server itself has room.
+    """The rows are more than the quota of the caller, or of the model, has left for now. The server itself has room.
 
     Args:
         message: What came and what was wanted.

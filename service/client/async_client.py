@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from typing import Self, TypeVar
 
 from kan_api.v1 import manifest_pb2
+from service.client.access import TLS, Access, TokenLike
 from service.client.answers import Health, ModelInfo, Prediction
 from service.client.async_connection import AsyncConnection
 from service.client.channel import MOST_ATTEMPTS, options, target
@@ -36,19 +37,25 @@ class AsyncClient:
         timeout_seconds: float = 10.0,
         max_attempts: int = MOST_ATTEMPTS,
         wait_for_ready: bool = False,
+        *,
+        tls: TLS | None = None,
+        token: TokenLike | None = None,
     ) -> None:
         Deadline.after(timeout_seconds)
         self._timeout_seconds = timeout_seconds
         self._max_attempts = max_attempts
         self._conversation = Conversation()
         self._target = target(address)
-        self._options = options(self._target.several, max_attempts, wait_for_ready)
+        self._access = Access.of(self._target, tls, token, wait_for_ready)
+        self._options = options(
+            self._target.several, max_attempts, wait_for_ready, checks_health=self._access.checks_health
+        )
         self._connection: AsyncConnection | None = None
 
     async def __aenter__(self) -> Self:
         if self._connection is not None:
             raise ValueError("the client is connected already; make one for each `async with`")
-        self._connection = AsyncConnection(self._target, self._options, repeats=self._max_attempts > 1)
+        self._connection = AsyncConnection(self._target, self._options, self._max_attempts > 1, self._access)
         return self
 
     async def __aexit__(self, *_: object) -> None:

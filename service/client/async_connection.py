@@ -9,6 +9,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
+from service.client.access import Access
 from service.client.channel import Options, Target
 from service.client.connection import Deadline, Rpc, Steps, Wait, serialize, stream_error
 from service.client.errors import ClientError, cancellation, from_rpc_error
@@ -23,10 +24,11 @@ _Step = TypeVar("_Step")
 class AsyncConnection:
     """As :class:`Connection`, for the tasks of one event loop. Create it while the loop runs."""
 
-    def __init__(self, target: Target, options: Options, repeats: bool) -> None:
+    def __init__(self, target: Target, options: Options, repeats: bool, access: Access) -> None:
         self.address: Final = target.address
         self._repeats = repeats
-        self._channel = grpc.aio.insecure_channel(target.uri, options=options)
+        self._access = access
+        self._channel = _open_channel(target, (*options, *access.options()), access)
 
     async def run(self, steps: Steps[_Result], deadline: Deadline) -> _Result:
         """As :meth:`Connection.run`; a task that is cancelled cancels its call."""
@@ -43,7 +45,7 @@ class AsyncConnection:
             response_deserializer=step.response.FromString,
         )
         with self._errors(deadline):
-            return await method(step.request, timeout=deadline.left())
+            return await method(step.request, timeout=deadline.left(), metadata=self._access.metadata())
 
     async def stream(
         self, path: str, requests: AsyncGenerator[Message, None], response: type[_Response], deadline: Deadline
@@ -57,7 +59,7 @@ class AsyncConnection:
             path, request_serializer=serialize, response_deserializer=response.FromString
         )
         with self._errors(deadline):
-            call = method(timeout=deadline.left())
+            call = method(timeout=deadline.left(), metadata=self._access.metadata())
 
         async def write() -> None:
             async with aclosing(requests):
@@ -108,6 +110,13 @@ class AsyncConnection:
             if task is None or task.cancelling():
                 raise
             raise cancellation(self.address) from None
+
+
+def _open_channel(target: Target, options: Options, access: Access) -> grpc.aio.Channel:
+    credentials = access.credentials()
+    if credentials is None:
+        return grpc.aio.insecure_channel(target.uri, options=options)
+    return grpc.aio.secure_channel(target.uri, credentials, options=options)
 
 
 async def drive(

@@ -81,21 +81,25 @@ def target(addresses: str | Sequence[str]) -> Target:
     return Target(f"ipv{families.pop()}:{address}", address, several=True)
 
 
-def options(several: bool, max_attempts: int, wait_for_ready: bool) -> Options:
+def options(several: bool, max_attempts: int, wait_for_ready: bool, *, checks_health: bool = True) -> Options:
     """Channel options.
 
     Args:
         several: whether calls go to several servers in turn.
         max_attempts: most times that a call is sent while servers are unavailable; 1 means no retries.
         wait_for_ready: whether calls wait for a server.
+        checks_health: whether servers may be asked for their health, where there are several or calls wait.
 
     Raises:
         ValueError: when max_attempts is not from 1 to 5.
     """
-    return (("grpc.service_config", json.dumps(_service_config(several, max_attempts, wait_for_ready))), *_OPTIONS)
+    return (
+        ("grpc.service_config", json.dumps(_service_config(several, max_attempts, wait_for_ready, checks_health))),
+        *_OPTIONS,
+    )
 
 
-def _service_config(several: bool, max_attempts: int, wait_for_ready: bool) -> dict[str, object]:
+def _service_config(several: bool, max_attempts: int, wait_for_ready: bool, checks_health: bool) -> dict[str, object]:
     """Source: grpc.service_config.ServiceConfig, gRPC proposals A6 (retries) and A17 (health checks by clients)."""
     if not 1 <= max_attempts <= MOST_ATTEMPTS:
         raise ValueError(f"max_attempts is {max_attempts}, wanted 1 (no repeats) to {MOST_ATTEMPTS}")
@@ -117,6 +121,7 @@ def _service_config(several: bool, max_attempts: int, wait_for_ready: bool) -> d
     if several or wait_for_ready:
         # Only round_robin checks the health of servers. With it, a server that is loading or draining gets no calls.
         config["loadBalancingConfig"] = [{"round_robin": {}}]
+    if (several or wait_for_ready) and checks_health:
         config["healthCheckConfig"] = {"serviceName": ""}
     return config
 

@@ -7,12 +7,13 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
+from service.client.access import TLS
 from service.client.client import Client
 from service.client.command.answer_table import table_lines
 from service.client.command.description import model_lines
 from service.client.command.explain.explain_command import add_explain
 from service.client.command.predict_command import add_model_version, add_predict
-from service.client.errors import ClientError, InvalidInput, NotFound, NotPublished
+from service.client.errors import ClientError, Forbidden, InvalidInput, NotFound, NotPublished, Unauthenticated
 
 _OK, _FAILED, _WRONG_INPUT = 0, 1, 2
 _DESCRIPTION = "Call a kan-serve: list its models, describe one, predict or explain the rows of a file, ask for health."
@@ -20,6 +21,13 @@ _EXIT_CODES = (
     "exit codes: 0 done, 1 the server failed or is not there, 2 wrong input, 3 done, but some rows of the file are bad "
     "and have no answer, 130 interrupted"
 )
+_ACCESS_FLAGS = {
+    "ca": 'PEM file of the authorities that may have signed the server\'s certificate; turns TLS on. "public": those '
+    "that gRPC trusts",
+    "cert": "PEM file of the certificate to show to the server (mTLS)",
+    "key": "PEM file of its private key",
+    "token-file": "file that holds the bearer token; without it KAN_TOKEN is sent, if it is set",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if sys.stdout is None:  # closed at the start, as by >&-
         return _fail("standard output is closed; wanted a place for the answers", _WRONG_INPUT)
     try:
-        client = Client(options.address, options.timeout_seconds)
+        client = Client(options.address, options.timeout_seconds, tls=_tls(options), token=_token(options.token_file))
     except ValueError as error:
         return _fail(str(error), _WRONG_INPUT)
     run: Callable[[Client, argparse.Namespace], int] = options.run
@@ -44,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = run(client, options)
             sys.stdout.flush()
             return code
-    except (InvalidInput, NotFound, NotPublished) as error:
+    except (Forbidden, InvalidInput, NotFound, NotPublished, Unauthenticated) as error:
         return _fail(str(error), _WRONG_INPUT)
     except ClientError as error:
         return _fail(str(error), _FAILED)
@@ -58,6 +66,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGPIPE if isinstance(error, BrokenPipeError) else _fail(str(error), _FAILED)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def _tls(options: argparse.Namespace) -> TLS | None:
+    if options.ca is None:
+        if options.cert is not None or options.key is not None:
+            raise ValueError("--cert and --key are for TLS: give --ca too")
+        return None
+    return TLS(None if options.ca == "public" else options.ca, options.cert, options.key, options.server_name)
+
+
+def _token(file: str | None) -> str | None:
+    """The token; never an argument, which every user of the machine could read."""
+    if file is None:
+        return os.environ.get("KAN_TOKEN") or None
+    try:
+        with open(file, encoding="utf-8") as opened:
+            return opened.read().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"the token file {file!r} cannot be read: {error}") from error
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -86,6 +113,14 @@ def new_parser() -> argparse.ArgumentParser:
         default=10.0,
         metavar="SECONDS",
         help="longest time of one call (default: %(default)g)",
+    )
+    for flag, text in _ACCESS_FLAGS.items():
+        variable = f"KAN_{flag.upper().replace('-', '_')}"
+        common.add_argument(
+            f"--{flag}", default=os.environ.get(variable), metavar="FILE", help=f"{text} (environment: {variable})"
+        )
+    common.add_argument(
+        "--server-name", metavar="NAME", help="name in the server's certificate, where the address has another"
     )
     parser = argparse.ArgumentParser(prog="kan-client", description=_DESCRIPTION, epilog=_EXIT_CODES)
     parser.add_argument("--version", action="version", version=f"kan-client {version('kan-serving')}")

@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterable, Sequence
 from typing import Self, TypeVar
 
 from kan_api.v1 import manifest_pb2
+from service.client.access import TLS, Access, TokenLike
 from service.client.answers import Health, ModelInfo, Prediction
 from service.client.channel import MOST_ATTEMPTS, options, target
 from service.client.connection import Connection, Deadline, Steps
@@ -38,9 +39,14 @@ class Client:
             retried.
         wait_for_ready: whether calls wait, until their deadline, for a server that is absent or not ready. Otherwise
             they fail with Unavailable after max_attempts tries.
+        tls: encrypts the connection; None is plain text. The certificates are read once: make a new client after a
+            change of the authority.
+        token: the bearer token that the server asks for, or a function that gives it for each call. Without TLS whoever
+            reads the network reads it, and servers are not asked whether they are ready.
 
     Raises:
-        ValueError: when the address has another form, the timeout is not positive or max_attempts is out of range.
+        ValueError: when the address has another form, the timeout is not positive, max_attempts is out of range, or a
+            file of `tls` does not fit.
     """
 
     def __init__(
@@ -49,15 +55,18 @@ class Client:
         timeout_seconds: float = 10.0,
         max_attempts: int = MOST_ATTEMPTS,
         wait_for_ready: bool = False,
+        *,
+        tls: TLS | None = None,
+        token: TokenLike | None = None,
     ) -> None:
         Deadline.after(timeout_seconds)
         self._timeout_seconds = timeout_seconds
         self._max_attempts = max_attempts
         self._conversation = Conversation()
         servers = target(address)
-        self._connection = Connection(
-            servers, options(servers.several, max_attempts, wait_for_ready), repeats=max_attempts > 1
-        )
+        access = Access.of(servers, tls, token, wait_for_ready)
+        chosen = options(servers.several, max_attempts, wait_for_ready, checks_health=access.checks_health)
+        self._connection = Connection(servers, chosen, max_attempts > 1, access)
 
     def __enter__(self) -> Self:
         return self

@@ -8,6 +8,7 @@ from typing import Final, Generic, Self, TypeAlias, TypeVar, cast
 import grpc
 from google.protobuf.message import Message
 
+from service.client.access import Access
 from service.client.channel import Options, Target
 from service.client.errors import ClientError, Overloaded, from_rpc_error, from_status
 
@@ -111,15 +112,17 @@ class Connection:
         target: the servers.
         options: from :func:`service.client.channel.options`.
         repeats: whether a call that a full server refused is sent again after a pause.
+        access: TLS and token.
 
     Attributes:
         address: the servers, as messages name them.
     """
 
-    def __init__(self, target: Target, options: Options, repeats: bool) -> None:
+    def __init__(self, target: Target, options: Options, repeats: bool, access: Access) -> None:
         self.address: Final = target.address
         self._repeats = repeats
-        self._channel = grpc.insecure_channel(target.uri, options=options)
+        self._access = access
+        self._channel = _open_channel(target, (*options, *access.options()), access)
 
     def run(self, steps: Steps[_Result], deadline: Deadline) -> _Result:
         """Do the calls and pauses of all steps.
@@ -148,7 +151,7 @@ class Connection:
             response_deserializer=step.response.FromString,
         )
         try:
-            return method(step.request, timeout=deadline.left())
+            return method(step.request, timeout=deadline.left(), metadata=self._access.metadata())
         except grpc.RpcError as error:
             raise from_rpc_error(error, self.address, deadline.seconds) from error
 
@@ -169,7 +172,7 @@ class Connection:
         method = self._channel.stream_stream(
             path, request_serializer=serialize, response_deserializer=response.FromString
         )
-        call = method(requests, timeout=deadline.left())
+        call = method(requests, timeout=deadline.left(), metadata=self._access.metadata())
         try:
             yield from call
         except grpc.RpcError as error:
@@ -180,6 +183,13 @@ class Connection:
     def close(self) -> None:
         """Close the channel; calls in flight are cancelled."""
         self._channel.close()
+
+
+def _open_channel(target: Target, options: Options, access: Access) -> grpc.Channel:
+    credentials = access.credentials()
+    if credentials is None:
+        return grpc.insecure_channel(target.uri, options=options)
+    return grpc.secure_channel(target.uri, credentials, options=options)
 
 
 def drive(steps: Generator[_Step, Message | None, _Result], take: Callable[[_Step], Message | None]) -> _Result:

@@ -31,6 +31,18 @@ class NotFound(ClientError):
     code = grpc.StatusCode.NOT_FOUND
 
 
+class Unauthenticated(ClientError):
+    """The server asks for a token, and the client sent none, a wrong one, or one that has expired."""
+
+    code = grpc.StatusCode.UNAUTHENTICATED
+
+
+class Forbidden(ClientError):
+    """The client's token may not call this method, or may not use this model."""
+
+    code = grpc.StatusCode.PERMISSION_DENIED
+
+
 class NotPublished(ClientError):
     """The version lacks a part that the call needs, for example attribution.onnx. The message names the command."""
 
@@ -81,6 +93,10 @@ def from_status(
         return InvalidInput(f"{address} refused the rows: {details}")
     if code is grpc.StatusCode.NOT_FOUND:
         return NotFound(f"{address}: {details}")
+    if code is grpc.StatusCode.UNAUTHENTICATED:
+        return Unauthenticated(f"{address}: {details}")
+    if code is grpc.StatusCode.PERMISSION_DENIED:
+        return Forbidden(f"{address}: {details}")
     if code is grpc.StatusCode.FAILED_PRECONDITION:
         return NotPublished(f"{address}: {details}")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
@@ -120,6 +136,8 @@ def list_names(names: list[str]) -> str:
 
 
 def _unavailable(address: str, details: str) -> str:
+    if any(word in details.lower() for word in ("handshak", "certificate", "ssl")):
+        return f"{address} and this client do not trust each other: {details}; check the certificates (--ca, --cert)"
     # Only the text of grpc's message tells whether the server is absent or has answered UNAVAILABLE itself.
     if any(word in details.lower() for word in ("failed to connect", "dns", "resol")):
         return f"no server at {address}: is kan-serve running? ({details})"

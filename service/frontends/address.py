@@ -1,6 +1,7 @@
 """The addresses that a host stands for, and whether they can be listened on."""
 
 import errno
+import ipaddress
 import socket
 from collections.abc import Sequence
 
@@ -67,6 +68,15 @@ def addresses_for(host: str, port: int) -> tuple[list[str], int]:
                 each.close()
     except OSError as error:
         raise StartupError(f"cannot listen for gRPC on {host}:{port}: {error.strerror or error}") from error
+
+
+def is_public(host: str) -> bool:
+    """Whether other machines may reach an address of the host; False where it has none."""
+    try:
+        addresses = _resolve(host)
+    except OSError:
+        return False
+    return not all(ipaddress.ip_address(each.partition("%")[0]).is_loopback for each in addresses)
 
 
 def is_any_ipv6(address: str) -> bool:

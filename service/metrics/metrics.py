@@ -3,7 +3,8 @@
 Each metric has one reporter, so that nothing is counted twice:
 
     the batcher       rows, waits, runs, and the rejections overload, deadline, cancelled and draining
-    rpc/calls.py      each request once, and the rejections invalid, unread, and overload before the batcher
+    rpc/calls.py      each request once, and the rejections invalid, unread, unauthenticated, forbidden, quota, and
+                      overload before the batcher
     the registry      loads and readiness
     a loaded model    its provider
 
@@ -20,10 +21,11 @@ from prometheus_client import CollectorRegistry, Gauge, PlatformCollector, Proce
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from service.metrics.access_metrics import AccessMetrics
 from service.metrics.exposition import ModelSeries, VersionSeries, families
-from service.metrics.model_metrics import ModelMetrics
+from service.metrics.model_metrics import ModelMetrics, Rejection
 
-__all__ = ["Metrics", "ModelMetrics"]
+__all__ = ["Metrics", "ModelMetrics", "Rejection"]
 
 _KEPT_SECONDS = 15 * 60
 
@@ -36,6 +38,9 @@ class Metrics(Collector):
     Args:
         registry: Registers this collector, and the process and platform collectors; None makes a new one.
         clock: Monotonic seconds.
+
+    Attributes:
+        access: The metrics of tokens, certificates and the access log.
     """
 
     def __init__(self, registry: CollectorRegistry | None = None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -52,6 +57,7 @@ class Metrics(Collector):
             "Unix time of the last successful poll of the model repository; 0 before the first.",
             registry=None,
         )
+        self.access = AccessMetrics()
         self._build_info = Gauge("kan_build_info", "Always 1; what runs.", ("version", "onnxruntime"), registry=None)
         self._reloads = {"taken": 0, "refused": 0}
         self._last_reload = Gauge(
@@ -74,6 +80,7 @@ class Metrics(Collector):
             reloads.add_metric((result,), count)
         yield reloads
         yield from self._last_reload.collect()
+        yield from self.access.collect()
 
     def describe(self) -> Iterable[Metric]:
         """The same as `collect`: the registry reads the names of metrics from it."""

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 from kan_api.v1.manifest_pb2 import ModelManifest
 from service.metrics.bucket_counts import BucketCounts, Snapshot, sorted_into
@@ -10,9 +10,17 @@ from service.metrics.drift.served_rows import ServedRows
 from service.metrics.explanation_counts import ExplanationCounts
 from service.metrics.statistics import Duration, Statistics
 
-Rejection = Literal["overload", "deadline", "cancelled", "draining", "invalid", "unread", "quota"]
-
-_REJECTIONS: tuple[Rejection, ...] = ("overload", "deadline", "cancelled", "draining", "invalid", "unread", "quota")
+Rejection = Literal[
+    "overload",
+    "deadline",
+    "cancelled",
+    "draining",
+    "invalid",
+    "unread",
+    "unauthenticated",
+    "forbidden",
+    "quota",
+]
 SECONDS = (
     *(25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3),
     *(25e-3, 50e-3, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
@@ -52,7 +60,7 @@ class ModelMetrics:
         self.queue_rows = 0
         self.batch_limit_rows: int | None = None
         self.queue_limit_rows: int | None = None
-        self.rejections = dict.fromkeys(_REJECTIONS, 0)
+        self.rejections = dict.fromkeys(get_args(Rejection), 0)
         self.provider: str | None = None
         self.explanations = ExplanationCounts(SECONDS, self.rejected)
         self.served: ServedRows | None = None

@@ -10,12 +10,16 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from service.access.certificates import Certificates
+from service.access.reloaded import ReloadedFiles
 from service.errors import StartupError
 from service.frontends.asgi.application import AsgiFront
 from service.frontends.asgi.open_call import Receive, Scope, Send
+from service.frontends.envoy import tls
 from service.frontends.envoy.control import (
     FD_VARIABLE,
     FOLDER_VARIABLE,
@@ -30,6 +34,7 @@ from service.process.stop import LEFT, Stop
 from service.process.threads import where_threads_are, within
 from service.rpc.bounds import bounds
 from service.rpc.calls import Method
+from service.rpc.entrance import Entrance
 from service.settings import Settings, Sources
 
 _log = logging.getLogger(__name__)
@@ -78,9 +83,18 @@ class Application:
         await serving
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _start_front(self, methods: Mapping[str, Method], metrics: Metrics, settings: Settings) -> AsgiFront:
+    async def _start_front(
+        self,
+        methods: Mapping[str, Method],
+        metrics: Metrics,
+        entrance: Entrance,
+        certificates: ReloadedFiles[Certificates] | None,
+        settings: Settings,
+    ) -> AsgiFront:
+        if certificates is not None:
+            certificates.on_taken = partial(tls.have_read, Path(os.environ[FOLDER_VARIABLE]))
         self._front = AsgiFront(
-            *(methods, metrics),
+            *(methods, metrics, entrance),
             bounds=bounds(settings),
             max_message_bytes=settings.max_message_bytes,
             max_request_rows=settings.max_request_rows,

@@ -19,10 +19,12 @@ from contextlib import closing, suppress
 from http import HTTPStatus
 from pathlib import Path
 
+from service.access.certificates import read_certificates
 from service.errors import StartupError
 from service.frontends.address import addresses_for
 from service.frontends.envoy.configuration import STAT_PREFIX, admin_path, configuration
 from service.frontends.envoy.control import FOLDER_VARIABLE
+from service.frontends.envoy.tls import write_secrets
 from service.process.stop import KILLED, Stop
 from service.settings import Settings
 
@@ -154,6 +156,7 @@ async def start(
     envoy, module = _installed()
     addresses, port = addresses_for(settings.host, settings.grpc_port)
     _check_access_log(settings.access_log)
+    read_certificates(settings)  # what is wrong with them Envoy would tell in many lines
     try:
         folder = tempfile.TemporaryDirectory(prefix="kan-serve-")  # mode 0700: the admin socket is in it
     except OSError as error:
@@ -162,6 +165,7 @@ async def start(
         path = Path(folder.name) / "envoy.json"
         content = configuration(application, module, settings, addresses, port, Path(folder.name))
         path.write_text(json.dumps(content, indent=1))
+        write_secrets(settings, Path(folder.name))
         process = await asyncio.create_subprocess_exec(
             envoy,
             *("--config-path", str(path), "--concurrency", "1", "--disable-hot-restart"),

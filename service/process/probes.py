@@ -1,4 +1,4 @@
-"""Plain HTTP for monitoring: /metrics, /livez and /readyz.
+"""Plain HTTP for monitoring: /livez, /readyz and /metrics.
 
 It runs in its own thread, because a probe must answer even when the event loop does not.
 """
@@ -37,7 +37,8 @@ class Probes:
     Args:
         host: Address or host name to listen on.
         port: Port to listen on; 0 takes a free one.
-        registry: The metrics for /metrics.
+        registry: The metrics for /metrics; None without it. Then answers tell only health, without reasons, which may
+            name models.
         unready_reason: Gives the reason why the server is not ready, or "". It is called on the event loop.
         clock: Monotonic seconds.
 
@@ -50,13 +51,13 @@ class Probes:
         *,
         host: str,
         port: int,
-        registry: CollectorRegistry,
+        registry: CollectorRegistry | None,
         unready_reason: Callable[[], str],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._unready_reason = unready_reason
         self._clock = clock
-        self._metrics: WSGIApplication = make_wsgi_app(registry)
+        self._metrics: WSGIApplication | None = None if registry is None else make_wsgi_app(registry)
         self._loop = asyncio.get_running_loop()
         self._last_beat = clock()
         try:
@@ -95,14 +96,15 @@ class Probes:
 
     def _answer(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
-        if path == "/metrics":
+        if path == "/metrics" and self._metrics is not None:
             return self._metrics(environ, start_response)
         if path == "/livez":
-            return _plain(start_response, self._not_live())
+            return self._plain(start_response, self._not_live())
         if path == "/readyz":
-            return _plain(start_response, self._not_live() or self._not_ready())
+            return self._plain(start_response, self._not_live() or self._not_ready())
         start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
-        return [b"not found; there is /metrics, /livez and /readyz\n"]
+        there = "/livez and /readyz" if self._metrics is None else "/metrics, /livez and /readyz"
+        return [f"not found; there is {there}\n".encode()]
 
     def _not_live(self) -> str:
         """Why the server should be restarted; "" if it should not."""
@@ -122,11 +124,12 @@ class Probes:
         except (TimeoutError, CancelledError):
             return f"the event loop did not answer within {_ANSWER_SECONDS:g} s"
 
-
-def _plain(start_response: "StartResponse", reason: str) -> Iterable[bytes]:
-    """The status 503 with the reason; without a reason 200."""
-    start_response("503 Service Unavailable" if reason else "200 OK", [("Content-Type", "text/plain; charset=utf-8")])
-    return [f"{reason or 'ok'}\n".encode()]
+    def _plain(self, start_response: "StartResponse", reason: str) -> Iterable[bytes]:
+        """The status 503 with the reason, if it may be told; without a reason 200."""
+        status = "503 Service Unavailable" if reason else "200 OK"
+        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+        told = "unavailable" if reason and self._metrics is None else reason or "ok"
+        return [f"{told}\n".encode()]
 
 
 class _Handler(WSGIRequestHandler):

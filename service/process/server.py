@@ -7,8 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import version as installed_version
 from typing import Protocol
 
+from service.access.certificates import Certificates
+from service.access.reloaded import ReloadedFiles
 from service.metrics.metrics import Metrics
-from service.process.probes import Probes
+from service.process.access import Access, warn_if_open
+from service.process.http_ports import HttpPorts
 from service.process.reload import Reload
 from service.process.stop import ANSWERED, CLOSED, LONGEST_READ_SECONDS, READ, Stop
 from service.process.threads import where_threads_are
@@ -18,6 +21,7 @@ from service.registry.model.onnx_runtime import onnxruntime
 from service.registry.model.session import check_providers
 from service.registry.registry import Registry, State
 from service.rpc import calls
+from service.rpc.entrance import Entrance
 from service.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -32,7 +36,9 @@ class Front(Protocol):
         """Take no new calls, and wait for open ones. Calls that are still open after the grace time are cancelled."""
 
 
-StartFront = Callable[[Mapping[str, calls.Method], Metrics, Settings], Awaitable[Front]]
+StartFront = Callable[
+    [Mapping[str, calls.Method], Metrics, Entrance, ReloadedFiles[Certificates] | None, Settings], Awaitable[Front]
+]
 
 
 class Server:
@@ -42,7 +48,7 @@ class Server:
         registry: Its models.
         metrics: Its metrics.
         front: The front end, which listens for gRPC.
-        http_port: The port of metrics and probes.
+        http: The ports of health and metrics.
     """
 
     def __init__(
@@ -50,17 +56,18 @@ class Server:
         registry: Registry,
         metrics: Metrics,
         health: Health,
-        probes: Probes,
+        http: HttpPorts,
         front: Front,
+        access: Access,
         *,
         poll: bool,
     ) -> None:
         self.registry = registry
         self.metrics = metrics
         self.front = front
-        self.http_port = probes.port
+        self.http = http
         self._health = health
-        self._probes = probes
+        self._access = access
         self._poll = poll
 
     async def load(self) -> None:
@@ -97,7 +104,8 @@ class Server:
         for task in (drain, close):
             task.cancel()
         await asyncio.gather(drain, close, return_exceptions=True)
-        await self._probes.close()
+        await self._access.close()
+        await self.http.close()
         if all_ended:
             close.result()
         return all_ended
@@ -124,12 +132,14 @@ async def start(settings: Settings, start_front: StartFront | None = None) -> Se
         start_front: Starts the front end; None starts grpcio's.
 
     Raises:
-        StartupError: The server cannot listen on a port, or the provider is not available.
+        StartupError: The server cannot listen on a port, a file that it needs is invalid, or the provider is not
+            available.
     """
     if start_front is None:
         from service.frontends.grpcio import server  # imported here to save 10 MB inside Envoy
 
         start_front = server.start
+    warn_if_open(settings)
     metrics = Metrics()
     check_providers(settings)
     metrics.build_info(version=installed_version("kan-serving"), onnxruntime=onnxruntime.__version__)
@@ -145,18 +155,14 @@ async def start(settings: Settings, start_front: StartFront | None = None) -> Se
             *reflection.methods((*services, SERVICE)),
         ]
     )
-    probes = Probes(
-        host=settings.host,
-        port=settings.http_port,
-        registry=metrics.registry,
-        unready_reason=registry.unready_reason,
-    )
+    http = HttpPorts(settings, metrics.registry, registry.unready_reason)
     try:
-        front = await start_front(methods, metrics, settings)
+        access = Access(settings, methods, metrics)
+        front = await start_front(methods, metrics, access.entrance, access.certificates, settings)
     except BaseException:
-        await probes.close()
+        await http.close()
         raise
-    return Server(registry, metrics, health, probes, front, poll=settings.poll_seconds > 0)
+    return Server(registry, metrics, health, http, front, access, poll=settings.poll_seconds > 0)
 
 
 async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop, reload: Reload | None = None) -> bool:
@@ -243,6 +249,6 @@ def summary(server: Server, host: str) -> str:
         reason = server.registry.no_versions_reason or server.registry.unready_reason()
         _log.warning("no model answers: %s", reason)
     state = "ready" if server.registry.ready() else "not ready"
-    return (
-        f"kan-serve {state}: grpc={shown}:{server.front.port} http={shown}:{server.http_port} models={','.join(ready)}"
-    )
+    ports = {"grpc": server.front.port, "http": server.http.port, "metrics": server.http.metrics_port}
+    listed = " ".join(f"{name}={shown}:{port}" for name, port in ports.items() if port is not None)
+    return f"kan-serve {state}: {listed} models={','.join(ready)}"

@@ -52,9 +52,10 @@ class Health:
         self._stopped = True
         self.changed()
 
-    async def _check(self, _call: RequestContext, request: bytes) -> bytes:
+    async def _check(self, call: RequestContext, request: bytes) -> bytes:
         """Check: the state now."""
         name = parse(pb.HealthCheckRequest, request).service
+        self._check_caller(call, name)
         status = self._status(name)
         if status == pb.HealthCheckResponse.SERVICE_UNKNOWN:
             raise ModelNotFound(
@@ -62,9 +63,10 @@ class Health:
             )
         return pb.HealthCheckResponse(status=status).SerializeToString()
 
-    async def _watch(self, _call: RequestContext, request: bytes) -> AsyncGenerator[bytes, None]:
+    async def _watch(self, call: RequestContext, request: bytes) -> AsyncGenerator[bytes, None]:
         """Watch: the state now and after every change, until the server stops."""
         name = parse(pb.HealthCheckRequest, request).service
+        self._check_caller(call, name)
         told: int | None = None
         while True:
             # Looked at first: a stop that comes while a state is sent is told of in the next round.
@@ -77,6 +79,11 @@ class Health:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_RECHECK_SECONDS):
                     await changed.wait()
+
+    def _check_caller(self, call: RequestContext, name: str) -> None:
+        """Refuse a model that the caller may not use."""
+        if name != LIVENESS and name not in self._services:
+            call.caller.check_model(name)
 
     def _status(self, name: str) -> int:
         """The state of the process, of the server, of a service or of a model's latest version."""

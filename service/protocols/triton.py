@@ -13,6 +13,7 @@ from kan_api.v1.manifest_pb2 import TensorSpec
 from open_inference import grpc_predict_v2_pb2 as pb
 from open_inference import model_config_pb2
 from service.errors import Draining, InvalidRequest, ModelNotReady, StartupError, Unsupported
+from service.protocols.leasing import lease_or_wait, names_hidden, visible_statuses
 from service.protocols.open_inference import (
     PLATFORM,
     PRIORITY_LEVELS,
@@ -85,7 +86,7 @@ def _answer_failure(request: bytes, error: RpcError) -> bytes:
 async def _model_config(registry: Registry, max_request_rows: int, call: RequestContext, request: bytes) -> bytes:
     """ModelConfig: what Triton's configuration file of this model would say."""
     message = parse(pb.ModelConfigRequest, request)
-    with await registry.lease_or_wait(message.name, read_version(message.version), call.deadline) as model:
+    with await lease_or_wait(registry, call, message.name, read_version(message.version)) as model:
         call.model, call.version = model.name, str(model.version)
         config = model_config_pb2.ModelConfig(
             name=model.name,
@@ -110,7 +111,7 @@ def _describe_tensor(spec: TensorSpec) -> Mapping[str, Any]:
     return {"name": spec.name, "data_type": _DATA_TYPES[spec.datatype], "dims": spec.shape[1:]}
 
 
-async def _repository_index(registry: Registry, _call: RequestContext, request: bytes) -> bytes:
+async def _repository_index(registry: Registry, call: RequestContext, request: bytes) -> bytes:
     """RepositoryIndex: every version, or those that are ready."""
     message = parse(pb.RepositoryIndexRequest, request)
     _check_repository(message.repository_name)
@@ -122,38 +123,42 @@ async def _repository_index(registry: Registry, _call: RequestContext, request: 
                 state=_STATES[status.state],
                 reason=shorten(status.reason),
             )
-            for status in registry.statuses()
+            for status in visible_statuses(registry, call)
             if status.answers or not message.ready
         ]
     ).SerializeToString()
 
 
-async def _repository_model_load(registry: Registry, _call: RequestContext, request: bytes) -> bytes:
+async def _repository_model_load(registry: Registry, call: RequestContext, request: bytes) -> bytes:
     """RepositoryModelLoad: answered once the model answers."""
     message = parse(pb.RepositoryModelLoadRequest, request)
     _check_allowed(registry)
     _check_repository(message.repository_name)
+    call.caller.check_model(message.model_name)
     if message.parameters:
         raise InvalidRequest(f"parameters has {min(message.parameters)!r}; wanted none: models are loaded as published")
     if registry.draining:
         raise Draining("the server is stopping and loads nothing new")
     try:
-        await registry.load(message.model_name)
+        with names_hidden(call, message.model_name):
+            await registry.load(message.model_name)
     except StartupError as error:
         raise ModelNotReady(str(error)) from error
     return pb.RepositoryModelLoadResponse().SerializeToString()
 
 
-async def _repository_model_unload(registry: Registry, _call: RequestContext, request: bytes) -> bytes:
+async def _repository_model_unload(registry: Registry, call: RequestContext, request: bytes) -> bytes:
     """RepositoryModelUnload: the model is found no longer; requests that hold it are still answered."""
     message = parse(pb.RepositoryModelUnloadRequest, request)
     _check_allowed(registry)
     _check_repository(message.repository_name)
+    call.caller.check_model(message.model_name)
     # Sent by Triton's client with every unload; no model here depends on another.
     unknown = set(message.parameters) - {"unload_dependents"}
     if unknown:
         raise InvalidRequest(f"parameters has {min(unknown)!r}; wanted 'unload_dependents' or none")
-    await registry.unload(message.model_name)
+    with names_hidden(call, message.model_name):
+        await registry.unload(message.model_name)
     return pb.RepositoryModelUnloadResponse().SerializeToString()
 
 

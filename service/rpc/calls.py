@@ -5,8 +5,6 @@ and hands both to :func:`invoke`, :func:`answer_server_stream` or :func:`service
 request is measured and counted here, once for every protocol.
 """
 
-import asyncio
-import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
@@ -15,42 +13,15 @@ from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
-from service.errors import AnswerTooLarge, InferenceFailed, InvalidRequest, Overloaded, QuotaExceeded, ServiceError
-from service.metrics.metrics import Metrics, ModelMetrics
-from service.rpc.status import Code, RpcError, shorten, status_of
+from service.errors import AnswerTooLarge, InvalidRequest, ServiceError
+from service.metrics.metrics import Metrics
+from service.rpc.ending import count, count_failure, count_refusal, hold_answer
+from service.rpc.request import RequestContext
+from service.rpc.status import RpcError
 
-# What a caller sent beside the message: pairs of key, in lower case, and value.
-Metadata = Callable[[], Iterable[tuple[str, str | bytes]]]
+__all__ = ["BidiStream", "Method", "RequestContext", "ServerStream", "Unary"]
 
-_log = logging.getLogger(__name__)
 _M = TypeVar("_M", bound=Message)
-
-
-_NAMING_KEYS = ("x-request-id", "traceparent")
-
-# A caller's deadline began to run before the request was here, so the caller may leave this much before ours passes.
-_DEADLINE_SLACK_SECONDS = 0.01
-
-
-@dataclass(slots=True)
-class RequestContext:
-    """One call on its way through the server.
-
-    Args:
-        deadline: Moment on the clock of ``time.monotonic`` after which nobody waits for the answer, or None.
-        metadata: Gives what the caller sent beside the message.
-        model: Filled in by the handler once it has found it, for the metrics' labels.
-        version: As `model`.
-        inference: Set by the handler where rows are to be computed: those calls make the model's statistics.
-        compute_seconds: Filled in by the handler: time of the runs that the rows were part of.
-    """
-
-    deadline: float | None = None
-    metadata: Metadata = tuple
-    model: str = ""
-    version: str = ""
-    inference: bool = False
-    compute_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -145,17 +116,17 @@ async def invoke(
                 "send fewer rows at a time"
             )
         if hold is not None:
-            _hold(hold, len(answer), metrics.model(call.model, call.version))
+            hold_answer(hold, len(answer), metrics.model(call.model, call.version))
     except BaseException as error:
         answer = b""  # it may be large, and what is raised refers to this frame
-        failure = _count_failure(method, call, error, time.monotonic() - started, metrics)
+        failure = count_failure(method, call, error, time.monotonic() - started, metrics)
         try:
             if isinstance(error, Exception):
                 raise failure from error
         finally:
             del failure  # else it refers to itself, and what its frames hold waits for the garbage collector
         raise
-    _count(method, call, "OK", time.monotonic() - started, metrics)
+    count(method, call, "OK", time.monotonic() - started, metrics)
     return answer
 
 
@@ -167,33 +138,26 @@ async def answer_server_stream(
     try:
         async with aclosing(method.answers(call, request)) as answers:
             async for answer in answers:
+                call.caller = call.caller.renewed(method.path)
                 yield answer
     except BaseException as error:
-        failure = _count_failure(method, call, error, time.monotonic() - started, metrics)
+        failure = count_failure(method, call, error, time.monotonic() - started, metrics)
         if isinstance(error, Exception):
             raise failure from error
         raise
-    _count(method, call, "OK", time.monotonic() - started, metrics)
+    count(method, call, "OK", time.monotonic() - started, metrics)
 
 
-def _hold(hold: Callable[[int], None], answer_bytes: int, model: ModelMetrics) -> None:
+def next_request(method: BidiStream, stream: RequestContext, metrics: Metrics) -> RequestContext:
+    """The context of a stream's next request.
+
+    Raises:
+        RpcError: The caller has lost the right to call the method since the stream began; it is counted.
+    """
     try:
-        hold(answer_bytes)
-    except Overloaded:
-        model.rejected("overload")
-        raise
-
-
-def count_unread(metrics: Metrics) -> None:
-    """Count an answer that its caller did not read, and has lost; the request is counted as answered."""
-    metrics.model("", "").rejected("unread")
-
-
-def count_refusal(method: Method, error: Overloaded, metrics: Metrics) -> RpcError:
-    """Count a call that was refused before its handler knew of it; gives what its caller is told."""
-    model = _count(method, RequestContext(), Code.RESOURCE_EXHAUSTED.name, 0.0, metrics)
-    model.rejected("overload")
-    return RpcError(Code.RESOURCE_EXHAUSTED, str(error), error.retry_after_seconds)
+        return stream.request_of_stream(method.path)
+    except ServiceError as error:
+        raise count_refusal(method, error, metrics, stream) from error
 
 
 def parse(message: type[_M], request: bytes) -> _M:
@@ -208,43 +172,3 @@ def parse(message: type[_M], request: bytes) -> _M:
         raise InvalidRequest(
             f"the request's {len(request)} bytes are no {message.DESCRIPTOR.full_name}; wanted one in protobuf encoding"
         ) from None
-
-
-def _count(method: Method, call: RequestContext, code: str, seconds: float, metrics: Metrics) -> ModelMetrics:
-    """Count a call that has ended; gives where it was counted."""
-    model = metrics.model(call.model, call.version)
-    model.request(method.protocol, code, seconds, call.compute_seconds if call.inference else None)
-    return model
-
-
-def _count_failure(
-    method: Method, call: RequestContext, error: BaseException, seconds: float, metrics: Metrics
-) -> RpcError:
-    """Count a call that has failed; gives what its caller is told."""
-    failure = _failure(method, call, error)
-    model = _count(method, call, failure.code.name, seconds, metrics)
-    if isinstance(error, InvalidRequest):
-        model.rejected("invalid")
-    return failure
-
-
-def _failure(method: Method, call: RequestContext, error: BaseException) -> RpcError:
-    """What the caller is told; a mistake of ours is logged in full and told in no detail."""
-    if isinstance(error, asyncio.CancelledError | GeneratorExit):
-        # A front end cancels the handler too when the deadline passes while it works.
-        late = call.deadline is not None and time.monotonic() >= call.deadline - _DEADLINE_SLACK_SECONDS
-        return RpcError(Code.DEADLINE_EXCEEDED if late else Code.CANCELLED, "the caller has gone")
-    if not isinstance(error, ServiceError):
-        _log.error("%s failed%s", method.path, _describe_call(call), exc_info=error)
-        return RpcError(Code.INTERNAL, "the server failed to answer; its log says why")
-    if isinstance(error, InferenceFailed) and (name := _describe_call(call)):
-        _log.error("%s failed%s: %s", method.path, name, error)  # the run's own failure is logged once, for all
-    retry_after_seconds = error.retry_after_seconds if isinstance(error, Overloaded | QuotaExceeded) else None
-    return RpcError(status_of(error), shorten(str(error)), retry_after_seconds)
-
-
-def _describe_call(call: RequestContext) -> str:
-    """Which request it is, by what callers and proxies name requests with; "" where they did not."""
-    metadata = dict(call.metadata())
-    names = [f"{key} {metadata[key]!r:.100}" for key in _NAMING_KEYS if key in metadata]
-    return f" ({', '.join(names)})" if names else ""

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 from service.metrics.metrics import Metrics
 from service.rpc.admission import Held
-from service.rpc.calls import BidiStream, RequestContext, invoke
+from service.rpc.calls import BidiStream, RequestContext, invoke, next_request
 from service.rpc.limits import MESSAGES_IN_FLIGHT
 from service.rpc.status import Code, RpcError
 
@@ -46,7 +46,7 @@ async def answer_bidi_stream(
 
     async def answer(request: bytes) -> None:
         try:
-            part = RequestContext(call.deadline, call.metadata)
+            part = next_request(method, call, metrics)
             answered = await invoke(method, part, request, metrics, max_answer_bytes)
         except RpcError as error:
             answered = method.failure(request, error)

@@ -8,6 +8,7 @@ from pydantic.fields import FieldInfo
 
 from service.settings.groups import (
     GROUPS,
+    AccessSettings,
     ListeningSettings,
     ObservingSettings,
     RepositorySettings,
@@ -37,7 +38,9 @@ def flag(name: str) -> str:
 
 
 # pydantic takes the fields of the last base first.
-class Settings(ObservingSettings, RunningSettings, RequestSettings, ListeningSettings, RepositorySettings):
+class Settings(
+    ObservingSettings, RunningSettings, RequestSettings, AccessSettings, ListeningSettings, RepositorySettings
+):
     """Every setting of a server, checked and frozen. The command line has a flag for each field.
 
     A field that is not given is read from the environment. pydantic-settings would do the same for 9 MB a process.
@@ -84,12 +87,6 @@ class Settings(ObservingSettings, RunningSettings, RequestSettings, ListeningSet
     @classmethod
     def _with_environment(cls, given: dict[str, Any]) -> dict[str, Any]:
         return {name: os.environ[variable(name)] for name in FLAGS if variable(name) in os.environ} | given
-
-    @model_validator(mode="after")
-    def _access_log_is_envoys(self) -> Self:
-        if self.access_log and self.frontend != "envoy":
-            raise ValueError(f"access_log is {self.access_log!r}, and only --frontend envoy writes one")
-        return self
 
     @model_validator(mode="after")
     def _largest_message_fits(self) -> Self:

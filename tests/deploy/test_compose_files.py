@@ -15,7 +15,13 @@ pytestmark = pytest.mark.deploy
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 COMPOSE = DEPLOY / "compose.yaml"
-OVERLAYS = ((), (DEPLOY / "compose.gpu.yaml",), (Path(__file__).parent / "compose.ci.yaml",))
+OVERLAYS = (
+    (),
+    (DEPLOY / "compose.gpu.yaml",),
+    (Path(__file__).parent / "compose.ci.yaml",),
+    (DEPLOY / "compose.tls.yaml",),
+    (DEPLOY / "compose.jwt.yaml",),
+)
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +44,21 @@ def config(*overlays: Path) -> str:
     return found.stdout
 
 
-@pytest.mark.parametrize("overlays", OVERLAYS, ids=["alone", "gpu", "ci"])
+@pytest.mark.parametrize("overlays", OVERLAYS, ids=["alone", "gpu", "ci", "tls", "jwt"])
 def test_compose_reads_it(overlays: tuple[Path, ...]) -> None:
     """With each overlay too; nothing is unset."""
     assert "kan-serve:" in config(*overlays)
+
+
+@pytest.mark.parametrize("name", ["tls", "jwt"])
+def test_overlays_mount_what_envoy_reads(name: str) -> None:
+    """With TLS, and with JSON Web Tokens, Envoy starts with a file that there is, whose own files are mounted."""
+    envoy = yaml.safe_load(config(DEPLOY / f"compose.{name}.yaml"))["services"]["envoy"]
+    mounts = {each["target"] for each in envoy["volumes"]}
+    assert envoy["command"][2] == f"/etc/envoy/{name}.json"
+    text = (DEPLOY / "envoy" / f"{name}.json").read_text()
+    wanted = {str(Path(each).parent) for each in re.findall(r'"filename": "([^"]+)"', text)}
+    assert wanted < mounts
 
 
 def test_every_service_is_hardened(services: dict[str, Any]) -> None:

@@ -42,7 +42,7 @@ def test_it_runs_as_nobody_and_gets_sigterm(stages: dict[str, str]) -> None:
         assert user is not None
         assert int(user[1]) > 0
         assert re.search(rf'(?m)^ENTRYPOINT \["{program}"\]', stages[stage])
-    assert re.search(r'(?m)CMD \["kan-client", "health"', stages[""])
+    assert re.search(r'(?m)CMD \["python", "-c", ".*127\.0\.0\.1:8002/readyz', stages[""])
     assert "ORT_DISABLE_TELEMETRY=1" in stages["base"]
 
 

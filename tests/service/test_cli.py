@@ -24,7 +24,6 @@ def _lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
         (["--grpc-port", "70000"], "--grpc-port (or KAN_GRPC_PORT) is '70000'"),
         (["--provider", "tpu"], "--provider (or KAN_PROVIDER) is 'tpu'"),
         (["--max-queue-rows", "9"], "max_request_rows is 4096"),
-        (["--access-log", "calls"], "access_log is 'calls'"),
     ],
 )
 def test_a_bad_value_is_one_line_and_2(flags: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

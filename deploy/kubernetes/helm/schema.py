@@ -14,13 +14,18 @@ from service.settings import FLAGS, Settings, variable
 _FILE = Path(__file__).with_name("values.schema.json")
 
 # The templates make these of other values, or count on their defaults.
-MADE = {"models", "cache_folder", "frontend", "provider", "host", "grpc_port", "http_port"}
+MADE = {
+    *("models", "cache_folder", "frontend", "provider", "host", "grpc_port", "http_port", "metrics_port"),
+    *("tls_cert", "tls_key", "tls_client_ca", "tokens"),
+}
 
 Schema = dict[str, Any]
 
 _BOOLEAN: Schema = {"type": "boolean"}
 _TEXT: Schema = {"type": "string"}
 _NAME: Schema = {"type": "string", "pattern": "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", "maxLength": 253}
+# Of a secret, or "" for none.
+_SECRET: Schema = {**_NAME, "pattern": "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$"}
 _QUANTITY: Schema = {"type": ["string", "number"], "pattern": "^[0-9]+(\\.[0-9]+)?([kMGTPE]i?|m)?$"}
 _TEXTS: Schema = {"type": "object", "additionalProperties": _TEXT}
 _QUANTITIES: Schema = {"type": "object", "additionalProperties": _QUANTITY}
@@ -67,6 +72,8 @@ def schema() -> Schema:
         ),
         gpu=_object(count=_integer(0), resource={"type": "string", "pattern": "^[^/]+/[^/]+$"}),
         frontend={"enum": Settings.model_json_schema()["properties"]["frontend"]["enum"]},
+        tls=_object(secret=_SECRET, clientCa=_BOOLEAN),
+        tokens=_object(secret=_SECRET),
         settings=settings(),
         settingsFile=_TEXT,
         envFrom=_list({"type": "object"}),

@@ -13,7 +13,7 @@ PAGES = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
-    "SECURITY.md": "security.md",
+    "SECURITY.md": "report-a-weakness.md",
     "benchmarks/README.md": "benchmarks.md",
     "docs/decisions": "decisions/0001-the-whole-way.md",
 }

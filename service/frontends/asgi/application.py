@@ -9,8 +9,9 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from functools import partial
 
-from service.errors import Overloaded
+from service.errors import Overloaded, ServiceError
 from service.frontends.asgi import framing
 from service.frontends.asgi.framing import Deframer
 from service.frontends.asgi.json_call import answer_json, end_json, json_method, whole_body
@@ -33,7 +34,9 @@ from service.protocols.prediction import EXPLAIN
 from service.rpc import calls
 from service.rpc.admission import Admission, Held
 from service.rpc.bounds import APART_MAX_MESSAGE_BYTES, Bounds, apart_bounds, is_apart
-from service.rpc.calls import BidiStream, Method, ServerStream, Unary
+from service.rpc.calls import BidiStream, Method, RequestContext, ServerStream, Unary
+from service.rpc.ending import count_refusal, count_unread
+from service.rpc.entrance import Entrance
 from service.rpc.status import LATE, Code, RpcError
 from service.rpc.streams import answer_bidi_stream
 
@@ -51,6 +54,7 @@ class AsgiFront:
     Args:
         methods: By full path.
         metrics: Where calls are counted.
+        entrance: Finds out who calls.
         bounds: What calls may hold at once; those for health and reflection have bounds of their own.
         max_message_bytes: Largest message, either way.
         max_request_rows: Most rows that one request may bring.
@@ -61,6 +65,7 @@ class AsgiFront:
         self,
         methods: Mapping[str, Method],
         metrics: Metrics,
+        entrance: Entrance,
         *,
         bounds: Bounds,
         max_message_bytes: int,
@@ -73,6 +78,7 @@ class AsgiFront:
         assert isinstance(explain, Unary)
         self._explain = explain
         self._metrics = metrics
+        self._entrance = entrance
         self._max_message_bytes = max_message_bytes
         self._max_request_rows = max_request_rows
         self._admission = Admission(bounds)
@@ -124,11 +130,16 @@ class AsgiFront:
             answering = "identity"
             if self._compressions:
                 answering = framing.accepted_encoding(headers.get(b"grpc-accept-encoding", b""), self._compressions)
-            held, deframer = self._admit(method, task, encoding, call_headers.peer_in(headers))
+            context = self._entrance.context(
+                *(deadline, partial(call_headers.metadata_in, headers)),
+                *(call_headers.peer_in(headers), call_headers.subject_in(headers)),
+            )
+            right = method.path if in_json is None else self._explain.path
+            held, deframer = self._admit(method, right, task, encoding, call_headers.peer_in(headers), context)
         except RpcError as error:
             await end(send, error, started=False)
             return
-        call = OpenCall(task, receive, send, deadline, answering, headers, held)
+        call = OpenCall(task, receive, send, answering, headers, held, context)
         self._open.add(call)
         try:
             if in_json is None:
@@ -138,14 +149,14 @@ class AsgiFront:
         except RpcError as error:
             await end(send, error, started=call.started)
         except Overloaded as error:
-            await end(send, calls.count_refusal(method, error, self._metrics), started=call.started)
+            await end(send, count_refusal(method, error, self._metrics, context), started=call.started)
         except asyncio.CancelledError:
             if call.late:
                 await end(send, LATE, started=call.started)
             elif held.lost:
-                calls.count_unread(self._metrics)  # its connection is closed
+                count_unread(self._metrics)  # its connection is closed
             elif held.evicted:
-                await end(send, calls.count_refusal(method, held.refusal(), self._metrics), started=call.started)
+                await end(send, count_refusal(method, held.refusal(), self._metrics, context), started=call.started)
             elif self._stopping.is_set():
                 await end(send, _STOPPED, started=call.started)
             # else the caller has gone
@@ -154,8 +165,19 @@ class AsgiFront:
             self._open.discard(call)
             self._settle()
 
-    def _admit(self, method: Method, task: "asyncio.Task[object]", encoding: str, peer: str) -> tuple[Held, Deframer]:
-        """A place for a call, and what takes its messages apart; RpcError where there is none."""
+    def _admit(
+        self,
+        method: Method,
+        right: str,
+        task: "asyncio.Task[object]",
+        encoding: str,
+        peer: str,
+        context: RequestContext,
+    ) -> tuple[Held, Deframer]:
+        """A place for a call, and what takes its messages apart; RpcError where there is none.
+
+        `right` is the path of the method that the caller must be allowed to call.
+        """
 
         def cancel() -> None:
             task.cancel()
@@ -165,9 +187,10 @@ class AsgiFront:
         apart = self._apart.get(method.path)
         admission = self._admission if apart is None else apart
         try:
+            self._entrance.authorize(context, right)
             held = admission.admit(stream=isinstance(method, BidiStream), cancel=cancel)
-        except Overloaded as error:
-            raise calls.count_refusal(method, error, self._metrics) from error
+        except ServiceError as error:
+            raise count_refusal(method, error, self._metrics, context) from error
         bound = self._max_message_bytes if apart is None else min(self._max_message_bytes, APART_MAX_MESSAGE_BYTES)
         return held, Deframer(bound, encoding)
 
@@ -176,17 +199,17 @@ class AsgiFront:
             case Unary():
                 request = await one_message(call, deframer)
                 answering = calls.invoke(
-                    *(method, call.call(), request, self._metrics, self._max_message_bytes), hold=call.held.answer
+                    *(method, call.context, request, self._metrics, self._max_message_bytes), hold=call.held.answer
                 )
                 await call.answer(framing.frame(await answering, call.encoding))
                 return
             case ServerStream():
                 request = await one_message(call, deframer)
-                answers = _one_by_one(calls.answer_server_stream(method, call.call(), request, self._metrics))
+                answers = _one_by_one(calls.answer_server_stream(method, call.context, request, self._metrics))
             case BidiStream():
                 requests = messages(call, deframer)
                 answers = answer_bidi_stream(
-                    *(method, call.call(), call.held, requests, self._metrics, self._max_message_bytes, self._stopping)
+                    *(method, call.context, call.held, requests, self._metrics, self._max_message_bytes, self._stopping)
                 )
         async with aclosing(answers) as ready:
             async for several in ready:
@@ -199,7 +222,7 @@ class AsgiFront:
     async def _answer_json(self, method: Unary, call: "OpenCall") -> None:
         body = await whole_body(call)
         answering = calls.invoke(
-            *(method, call.call(), body, self._metrics, self._max_message_bytes), hold=call.held.answer
+            *(method, call.context, body, self._metrics, self._max_message_bytes), hold=call.held.answer
         )
         await answer_json(call, await answering)
 
@@ -220,7 +243,7 @@ class AsgiFront:
             before = set(self._open)
 
     async def _look_after(self, call: "OpenCall") -> None:
-        if call.deadline is not None and time.monotonic() >= call.deadline:
+        if (deadline := call.context.deadline) is not None and time.monotonic() >= deadline:
             call.late = True
             call.task.cancel()
         elif call.body_read and (await call.receive())["type"] == "http.disconnect" and call in self._open:

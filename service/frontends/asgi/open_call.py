@@ -1,16 +1,13 @@
 """One gRPC call as an ASGI scope: its messages come in and go out in pieces of a body, its status in trailers."""
 
 import asyncio
-import base64
-import binascii
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from service.frontends.asgi import framing
 from service.frontends.asgi.framing import Deframer
-from service.frontends.envoy import call_headers, message_header
+from service.frontends.envoy import message_header
 from service.rpc.admission import Held
 from service.rpc.calls import RequestContext
 from service.rpc.limits import UNREAD_BYTES
@@ -30,15 +27,6 @@ _SMALL_PIECES = 16
 _GATHERING_SECONDS = 0.02
 # A long answer is handed to Envoy in pieces of so many bytes: each costs a turn of three threads.
 _PIECE_BYTES = 512 * 1024
-_NO_METADATA = (
-    b"content-type",
-    b"te",
-    b"host",
-    message_header.HEADER,
-    message_header.NO_PLACE_HEADER.encode(),
-    call_headers.TIMEOUT,
-    call_headers.PEER,
-)
 
 
 def _start(*headers: tuple[bytes, bytes], trailers: bool = True, status: int = 200) -> Mapping[str, Any]:
@@ -69,30 +57,14 @@ class OpenCall:
     task: "asyncio.Task[Any]"
     receive: Receive
     send: Send
-    deadline: float | None
     encoding: str
     headers: Mapping[bytes, bytes]
     held: Held
+    context: RequestContext
     body_read: bool = False
     started: bool = False
     late: bool = False
     _small_pieces: int = 0
-
-    def call(self) -> RequestContext:
-        """What the methods know of it."""
-        return RequestContext(self.deadline, self.metadata)
-
-    def metadata(self) -> Iterable[tuple[str, str | bytes]]:
-        """Headers that are gRPC's metadata; values of keys that end in -bin are bytes (the protocol over HTTP/2).
-
-        Binary values that do not decode are left out.
-        """
-        for key, value in self.headers.items():
-            if key.endswith(b"-bin"):
-                with suppress(binascii.Error):
-                    yield key.decode("latin-1"), base64.b64decode(value + b"=" * (-len(value) % 4), validate=True)
-            elif not key.startswith(b"grpc-") and key not in _NO_METADATA:
-                yield key.decode("latin-1"), value.decode("latin-1")
 
     def start(self) -> Mapping[str, Any]:
         """The message that begins the answer."""

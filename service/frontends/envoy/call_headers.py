@@ -1,15 +1,29 @@
-"""A call's deadline and the address of its connection in headers of our own, from Envoy to Python.
+"""The headers of a call: gRPC's metadata, and what Envoy tells Python in headers of our own.
+
+These are the call's deadline, the address of its connection, and the subject of the certificate that it showed.
 
 Where Envoy keeps the deadline itself (routes.py) it rewrites grpc-timeout, rounded up to whole milliseconds. What pyvoy
 says of the client follows x-forwarded-for, which the caller writes.
 """
 
-from collections.abc import Mapping
+import base64
+import binascii
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
-TIMEOUT, PEER = b"x-kan-timeout", b"x-kan-peer"
+from service.frontends.envoy import message_header
+
+TIMEOUT, PEER, SUBJECT = b"x-kan-timeout", b"x-kan-peer", b"x-kan-subject"
 # As Envoy's command operators give them.
-_VALUES = {TIMEOUT: "%REQ(grpc-timeout)%", PEER: "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%"}
+_VALUES = {
+    TIMEOUT: "%REQ(grpc-timeout)%",
+    PEER: "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%",
+    SUBJECT: "%DOWNSTREAM_PEER_SUBJECT%",
+}
+_NO_METADATA = frozenset(
+    (b"content-type", b"te", b"host", message_header.HEADER, message_header.NO_PLACE_HEADER.encode(), *_VALUES)
+)
 
 
 def mutations() -> list[dict[str, Any]]:
@@ -29,3 +43,21 @@ def timeout_in(headers: Mapping[bytes, bytes]) -> bytes | None:
 def peer_in(headers: Mapping[bytes, bytes]) -> str:
     """The address and port that a call came from."""
     return headers.get(PEER, b"").decode("latin-1")
+
+
+def subject_in(headers: Mapping[bytes, bytes]) -> str:
+    """The subject of the certificate that the other end showed; "" without one."""
+    return headers.get(SUBJECT, b"").decode(errors="replace")
+
+
+def metadata_in(headers: Mapping[bytes, bytes]) -> Iterable[tuple[str, str | bytes]]:
+    """Headers that are gRPC's metadata; values of keys that end in -bin are bytes (the protocol over HTTP/2).
+
+    Binary values that do not decode are left out.
+    """
+    for key, value in headers.items():
+        if key.endswith(b"-bin"):
+            with suppress(binascii.Error):
+                yield key.decode("latin-1"), base64.b64decode(value + b"=" * (-len(value) % 4), validate=True)
+        elif not key.startswith(b"grpc-") and key not in _NO_METADATA:
+            yield key.decode("latin-1"), value.decode("latin-1")

@@ -14,7 +14,7 @@ from google.protobuf.descriptor import FileDescriptor
 
 from kan_api.v1 import prediction_pb2
 from service.frontends.address import is_any_ipv6
-from service.frontends.envoy import call_headers, message_header, routes
+from service.frontends.envoy import call_headers, message_header, routes, tls
 from service.rpc.limits import CONNECTION_STREAMS, MESSAGES_IN_FLIGHT, UNREAD_BYTES
 from service.settings import Settings
 
@@ -36,19 +36,19 @@ _WINDOW_UPDATES_PER_FRAME = 4 * MESSAGES_IN_FLIGHT
 _HTTP_FILTERS = "envoy.extensions.filters.http"
 _ACCESS_LOGGERS = "envoy.extensions.access_loggers"
 
-# A line of the access log; what does not apply to a call is null. Source: Envoy's command operators.
+# Python writes the line of every request that it answers. Envoy writes those of the others, with the same names: it
+# tells details only of what it answered itself, and code 0 of a caller who left. Texts are cut, as Python's are.
+_ACCESS_FILTER = 'response.code != 0 && response.code_details != ""'
 _ACCESS_LINE = {
     "time": "%START_TIME%",
-    "method": "%REQ(:PATH)%",
-    "http_code": "%RESPONSE_CODE%",
-    "grpc_code": "%GRPC_STATUS(SNAKE_STRING)%",
-    "milliseconds": "%DURATION%",
-    "received_bytes": "%BYTES_RECEIVED%",
-    "sent_bytes": "%BYTES_SENT%",
+    "request_id": "%REQ(X-REQUEST-ID):256%",
     "peer": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%",
-    "user_agent": "%REQ(USER-AGENT)%",
-    "request_id": "%REQ(X-REQUEST-ID)%",
-    "flags": "%RESPONSE_FLAGS%",
+    "certificate": "%DOWNSTREAM_PEER_SUBJECT%",
+    "method": "%REQ(:PATH):256%",
+    "code": "%GRPC_STATUS(SNAKE_STRING)%",
+    "http_code": "%RESPONSE_CODE%",
+    "details": "%RESPONSE_CODE_DETAILS%",
+    "milliseconds": "%DURATION%",
 }
 
 
@@ -68,7 +68,7 @@ def configuration(
         settings: Limits.
         addresses: What to listen on: numbers, since Envoy takes no names here.
         port: The port, of all of them.
-        folder: Where the admin socket is made.
+        folder: Where the admin socket is made, and the files of :func:`service.frontends.envoy.tls.write_secrets` are.
     """
     dropped = (message_header.HEADER.decode(), message_header.NO_PLACE_HEADER, routes.ORIGINAL_PATH)
     manager = {
@@ -148,17 +148,19 @@ def configuration(
         "enable_reuse_port": False,
         "filter_chains": [
             {
+                **tls.transport_socket(settings, folder),
                 "filters": [
                     _typed(
                         "envoy.filters.network.http_connection_manager",
                         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
                         manager,
                     )
-                ]
+                ],
             }
         ],
     }
     return {
+        "node": {"id": "kan-serve", "cluster": "kan-serve"},  # wanted by those who read secrets
         "admin": {"address": {"pipe": {"path": str(admin_path(folder)), "mode": 0o600}}},
         "static_resources": {"listeners": [listener]},
     }
@@ -186,8 +188,15 @@ def _access_log(file: str) -> list[dict[str, Any]]:
         return []
     line = {"log_format": {"json_format": _ACCESS_LINE}}
     if file == "-":
-        return [_typed("envoy.access_loggers.stderr", f"{_ACCESS_LOGGERS}.stream.v3.StderrAccessLog", line)]
-    return [_typed("envoy.access_loggers.file", f"{_ACCESS_LOGGERS}.file.v3.FileAccessLog", {"path": file, **line})]
+        logger = _typed("envoy.access_loggers.stderr", f"{_ACCESS_LOGGERS}.stream.v3.StderrAccessLog", line)
+    else:
+        logger = _typed("envoy.access_loggers.file", f"{_ACCESS_LOGGERS}.file.v3.FileAccessLog", {"path": file, **line})
+    own = _typed(
+        "envoy.access_loggers.extension_filters.cel",
+        f"{_ACCESS_LOGGERS}.filters.cel.v3.ExpressionFilter",
+        {"expression": _ACCESS_FILTER},
+    )
+    return [{**logger, "filter": {"extension_filter": own}}]
 
 
 def _typed(name: str, kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,20 +1,23 @@
 """A call of grpc.aio in its place: admitted before it is read, ended with its status, given up when gRPC has done."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias, cast
 
 import grpc
 import grpc.aio
 
-from service.errors import Overloaded
+from service.errors import Overloaded, ServiceError
 from service.frontends.grpcio.receiving import Receiving
 from service.frontends.grpcio.unread import Unread
 from service.metrics.metrics import Metrics
-from service.rpc import calls
 from service.rpc.admission import Admission, Held
 from service.rpc.calls import BidiStream, Method
+from service.rpc.ending import count_refusal, count_unread
+from service.rpc.entrance import Entrance
+from service.rpc.request import Metadata
 from service.rpc.status import Code, RpcError
 
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
@@ -33,12 +36,21 @@ class Places:
         streams_take_turns: Whether the messages of a stream wait for their turn too. A silent stream then gives way to
             others. Where a stream may be silent for as long as it likes, the number of streams bounds what they hold.
         metrics: Where refusals are counted.
+        entrance: Finds out who calls.
     """
 
     def __init__(
-        self, admission: Admission, receiving: Receiving, unread: Unread, metrics: Metrics, *, streams_take_turns: bool
+        self,
+        admission: Admission,
+        receiving: Receiving,
+        unread: Unread,
+        metrics: Metrics,
+        entrance: Entrance,
+        *,
+        streams_take_turns: bool,
     ) -> None:
         self.admission = admission
+        self.entrance = entrance
         self.unread = unread
         self.metrics = metrics
         self._receiving = receiving
@@ -72,9 +84,13 @@ class Places:
 
 
 class Place:
-    """Around all that is done for a call: enter it first. What is raised within becomes the call's status."""
+    """Around all that is done for a call: enter it first. What is raised within becomes the call's status.
 
-    __slots__ = ("_context", "_ended", "_held", "_method", "_peer", "_places", "_task")
+    Attributes:
+        call: Its context.
+    """
+
+    __slots__ = ("_context", "_ended", "_held", "_method", "_peer", "_places", "_task", "call")
 
     def __init__(self, places: Places, method: Method, context: Context) -> None:
         self._places = places
@@ -86,12 +102,14 @@ class Place:
         assert task is not None  # grpc.aio runs each call as one
         self._task = task
         self._held: Held | None = None
+        self.call = places.entrance.context(*_facts(context, peer=places.entrance.wants_peer))
 
     async def __aenter__(self) -> "Place":
         try:
+            self._places.entrance.authorize(self.call, self._method.path)
             held = self._places.admission.admit(stream=isinstance(self._method, BidiStream), cancel=self._cancel)
-        except Overloaded as error:
-            await self._abort(calls.count_refusal(self._method, error, self._places.metrics))
+        except ServiceError as error:
+            await self._refuse(error)
         self._held = held
         # Not at the end of the handler: gRPC holds the answer until the caller has read it.
         self._context.add_done_callback(self._leave)  # type: ignore[arg-type]
@@ -123,10 +141,10 @@ class Place:
         if isinstance(error, RpcError):
             await self._abort(error)
         if isinstance(error, Overloaded):
-            await self._abort(calls.count_refusal(self._method, error, self._places.metrics))
+            await self._refuse(error)
         if isinstance(error, asyncio.CancelledError) and self._held and self._held.evicted and not self._ended:
             self._task.uncancel()
-            await self._abort(calls.count_refusal(self._method, self._held.refusal(), self._places.metrics))
+            await self._refuse(self._held.refusal())
 
     def _cancel(self) -> None:
         """Another call needs its place: its caller is told, or has not read what it was told."""
@@ -134,7 +152,7 @@ class Place:
             self._task.cancel()
         elif not self._ended:
             self._ended = True
-            calls.count_unread(self._places.metrics)
+            count_unread(self._places.metrics)
             self._places.unread.end(self._task, self._peer or self._context.peer())
 
     def _leave(self, _: Context) -> None:
@@ -144,6 +162,10 @@ class Place:
         else:
             self.held.close()
 
+    async def _refuse(self, error: ServiceError) -> NoReturn:
+        """End the call before its handler knows of it."""
+        await self._abort(count_refusal(self._method, error, self._places.metrics, self.call))
+
     async def _abort(self, error: RpcError) -> NoReturn:
         """End the call with its status, or quietly where its caller has gone meanwhile."""
         try:
@@ -152,3 +174,14 @@ class Place:
             raise
         except Exception as gone:  # its class has no public name, and grpc logs a traceback for it
             raise asyncio.CancelledError from gone
+
+
+def _facts(context: Context, *, peer: bool) -> tuple[float | None, Metadata, str, str]:
+    """The arguments of `Entrance.context`; the deadline is on the clock of time.monotonic."""
+    remaining: float | None = context.time_remaining()
+    deadline = None if remaining is None else time.monotonic() + remaining
+    metadata = cast(Metadata, context.invocation_metadata)
+    if not peer:
+        return deadline, metadata, "", ""
+    subject = next(iter(context.auth_context().get("x509_subject", ())), b"")
+    return deadline, metadata, context.peer(), subject.decode(errors="replace")

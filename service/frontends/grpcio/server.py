@@ -6,22 +6,26 @@ import math
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
 
+from service.access.certificates import Certificates
+from service.access.reloaded import ReloadedFiles
 from service.errors import StartupError
 from service.frontends.address import check_free
 from service.frontends.connections import Connections
 from service.frontends.grpcio.places import Context, Places
 from service.frontends.grpcio.receiving import Receiving, longest_seconds
+from service.frontends.grpcio.tls import server_credentials
 from service.frontends.grpcio.unread import Unread
 from service.metrics.metrics import Metrics
 from service.rpc import calls
 from service.rpc.admission import Admission
 from service.rpc.bounds import APART, WATCHES, apart_bounds, bounds, is_apart
-from service.rpc.calls import BidiStream, Metadata, Method, RequestContext, ServerStream, Unary
+from service.rpc.calls import BidiStream, Method, ServerStream, Unary
+from service.rpc.entrance import Entrance
 from service.rpc.limits import APART_RECEIVING, CONNECTION_STREAMS, UNREAD_BYTES
 from service.rpc.memory import give_back
 from service.rpc.streams import answer_bidi_stream
@@ -65,12 +69,20 @@ class GrpcioServer:
         await self._server.stop(max(0.0, ends - time.monotonic()))
 
 
-async def start(methods: Mapping[str, Method], metrics: Metrics, settings: Settings) -> GrpcioServer:
+async def start(
+    methods: Mapping[str, Method],
+    metrics: Metrics,
+    entrance: Entrance,
+    certificates: ReloadedFiles[Certificates] | None,
+    settings: Settings,
+) -> GrpcioServer:
     """Serve the methods on settings.host and settings.grpc_port.
 
     Args:
         methods: By full path.
         metrics: Where calls are counted.
+        entrance: Finds out who calls.
+        certificates: For TLS; None without it.
         settings: Address, limits, keepalive, connection age, compression.
 
     Raises:
@@ -78,10 +90,14 @@ async def start(methods: Mapping[str, Method], metrics: Metrics, settings: Setti
     """
     host, port = settings.host, settings.grpc_port
     check_free(host, port)
-    table = _Table(methods, metrics, settings)
+    table = _Table(methods, metrics, entrance, settings)
     server = grpc.aio.server(handlers=[table], options=_options(settings))
     try:
-        port = server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        if certificates is None:
+            port = server.add_insecure_port(address)
+        else:
+            port = server.add_secure_port(address, server_credentials(certificates))
     except RuntimeError as error:
         raise StartupError(f"cannot listen for gRPC on {host}:{port}: {error}") from error
     await server.start()
@@ -136,7 +152,7 @@ def _ms(seconds: float) -> int:
 class _Table(grpc.GenericRpcHandler):
     """Finds the handler of a path; gRPC answers UNIMPLEMENTED where there is none."""
 
-    def __init__(self, methods: Mapping[str, Method], metrics: Metrics, settings: Settings) -> None:
+    def __init__(self, methods: Mapping[str, Method], metrics: Metrics, entrance: Entrance, settings: Settings) -> None:
         self.last_call = -math.inf
         self.stopping = asyncio.Event()
         self._metrics = metrics
@@ -144,10 +160,10 @@ class _Table(grpc.GenericRpcHandler):
         message_bytes = settings.max_message_bytes
         receiving = Receiving(settings.max_inflight_bytes // message_bytes, longest_seconds(message_bytes))
         unread = Unread(Connections())
-        places = Places(Admission(bounds(settings)), receiving, unread, metrics, streams_take_turns=False)
+        places = Places(Admission(bounds(settings)), receiving, unread, metrics, entrance, streams_take_turns=False)
         apart_receiving = Receiving(APART_RECEIVING)
         apart = {
-            bound: Places(Admission(bound), apart_receiving, unread, metrics, streams_take_turns=True)
+            bound: Places(Admission(bound), apart_receiving, unread, metrics, entrance, streams_take_turns=True)
             for bound in (APART, WATCHES)
         }
         self._handlers = {
@@ -179,7 +195,7 @@ class _Table(grpc.GenericRpcHandler):
             async with places.place(method, context) as place:
                 request = await places.message(place.held, context)
                 return await calls.invoke(
-                    *(method, _call(context), request, self._metrics, self._max_message_bytes), hold=place.answer
+                    *(method, place.call, request, self._metrics, self._max_message_bytes), hold=place.answer
                 )
 
         return answer
@@ -190,9 +206,7 @@ class _Table(grpc.GenericRpcHandler):
         async def answers(_: AsyncIterator[bytes], context: Context) -> None:
             async with places.place(method, context) as place:
                 request = await places.message(place.held, context)
-                async with aclosing(
-                    calls.answer_server_stream(method, _call(context), request, self._metrics)
-                ) as ready:
+                async with aclosing(calls.answer_server_stream(method, place.call, request, self._metrics)) as ready:
                     async for answer in ready:
                         await context.write(answer)
 
@@ -204,7 +218,7 @@ class _Table(grpc.GenericRpcHandler):
         async def answers(_: AsyncIterator[bytes], context: Context) -> None:
             async with places.place(method, context) as place:
                 stream = answer_bidi_stream(
-                    *(method, _call(context), place.held, places.messages(place.held, context)),
+                    *(method, place.call, place.held, places.messages(place.held, context)),
                     *(self._metrics, self._max_message_bytes, self.stopping),
                 )
                 async with aclosing(stream) as ready:
@@ -213,10 +227,3 @@ class _Table(grpc.GenericRpcHandler):
                             await context.write(answer)
 
         return answers
-
-
-def _call(context: Context) -> RequestContext:
-    """The call, with its deadline on the clock of time.monotonic."""
-    remaining: float | None = context.time_remaining()
-    deadline = None if remaining is None else time.monotonic() + remaining
-    return RequestContext(deadline, cast(Metadata, context.invocation_metadata))

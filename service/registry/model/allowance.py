@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Protocol
 
 from service.batching.request import Result, Rows
 from service.errors import DeadlineExceeded, QuotaExceeded
@@ -43,18 +43,17 @@ class Allowance:
         rate = table.quota_rows_per_second
         self._quota = None if rate is None else self._quotas.of(self._model, rate)
 
-    def over(self, submit: Submit, rejected: Callable[[Literal["quota"]], None]) -> Submit:
+    def over(self, submit: Submit) -> Submit:
         """The same function within the quota and the ceiling; the function itself if there is neither.
 
         Args:
             submit: Computes rows.
-            rejected: Counts a request that exceeds the quota.
         """
         if self._quota is None and self._max_seconds is None:
             return submit  # every request would pay for a function around it
 
         async def submit_within(rows: Rows, deadline: float | None = None, *, bulk: bool = False) -> Result:
-            self._take(len(rows), rejected)
+            self._take(len(rows))
             if self._max_seconds is None:
                 return await submit(rows, deadline, bulk=bulk)
             latest = min(self._clock() + self._max_seconds, math.inf if deadline is None else deadline)
@@ -68,10 +67,9 @@ class Allowance:
 
         return submit_within
 
-    def _take(self, rows: int, rejected: Callable[[Literal["quota"]], None]) -> None:
+    def _take(self, rows: int) -> None:
         seconds = self._quota.take(rows) if self._quota is not None else 0.0
         if self._quota is not None and seconds:
-            rejected("quota")
             raise QuotaExceeded(
                 f"{rows} rows are more than is left of the model's quota of {self._quota.rows_per_second:g} rows a "
                 f"second; come again after {seconds:.3g} s",

@@ -107,9 +107,9 @@ class LiveModel:
         for turn in self._turns:
             turn.move(table.priority or 0)
         self._allowance.adopt(table)
-        self.submit = self._allowance.over(self.batcher.submit, self.metrics.rejected)
+        self.submit = self._allowance.over(self.batcher.submit)
         if self.attribution is not None:
-            self.submit_for_attribution = self._allowance.over(self.attribution.submit, self.metrics.rejected)
+            self.submit_for_attribution = self._allowance.over(self.attribution.submit)
 
     def report(self) -> None:
         """Show its limits and its provider in the metrics, from now on."""

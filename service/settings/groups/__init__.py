@@ -6,6 +6,7 @@ line in `kan-serve --help` and in the reference, and a place in the schema of th
 
 from pydantic import BaseModel
 
+from service.settings.groups.access import AccessSettings
 from service.settings.groups.listening import ListeningSettings
 from service.settings.groups.observing import ObservingSettings
 from service.settings.groups.repository import RepositorySettings
@@ -16,6 +17,7 @@ from service.settings.groups.running import RunningSettings
 GROUPS: dict[str, type[BaseModel]] = {
     "model repository": RepositorySettings,
     "ports and connections": ListeningSettings,
+    "access": AccessSettings,
     "limits of requests": RequestSettings,
     "runs of models": RunningSettings,
     "logs and metrics": ObservingSettings,
@@ -23,6 +25,7 @@ GROUPS: dict[str, type[BaseModel]] = {
 
 __all__ = [
     "GROUPS",
+    "AccessSettings",
     "ListeningSettings",
     "ObservingSettings",
     "RepositorySettings",

@@ -10,7 +10,7 @@ class ObservingSettings(BaseModel):
 
     access_log: str = Field(
         default="",
-        description='File that gets one JSON line a call, "-" for stderr. Only with --frontend envoy.',
+        description='File that gets one JSON line a request, "-" for stderr; never a payload or a token.',
     )
     log_format: Literal["text", "json"] = Field(
         default="text", description="Log lines as text, for people, or as JSON, for machines."

@@ -74,7 +74,7 @@ def _passing(container: dict[str, Any], models: Path, state: str) -> set[str]:
                 await server.load()
             if state == "draining":
                 await server.registry.drain()
-            ports = server.front.port, server.http_port
+            ports = server.front.port, server.http.port
             names = ("", prediction.SERVICE, open_inference.SERVICE, health.SERVICE, MODEL)
             serving = [name for name in names if await _check(server.front.port, name, 5)]
             probes = ("startupProbe", "livenessProbe", "readinessProbe")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from kan_api.v1 import prediction_pb2
 from open_inference import grpc_predict_v2_pb2
+from tests.kit.callers.tokens import bearer
 
 Rows = NDArray[np.float32]
 
@@ -20,9 +21,12 @@ def matrix(rows: Rows) -> prediction_pb2.Matrix:
     return prediction_pb2.Matrix(rows=rows.shape[0], columns=rows.shape[1], raw=rows.tobytes())
 
 
-def ask(channel: grpc.aio.Channel, name: str, /, *, seconds: float | None = 60, **fields: Any) -> Any:
-    """Call a method of PredictionService, as "GetModel"; keywords are the fields of the request."""
-    return _call(channel, "kan_api.v1.PredictionService", prediction_pb2, name, seconds, fields)
+def ask(channel: grpc.aio.Channel, name: str, /, *, seconds: float | None = 60, token: str = "", **fields: Any) -> Any:
+    """Call a method of PredictionService, as "GetModel"; keywords are the fields of the request.
+
+    `token` is a name of `tests.kit.callers.tokens`; "" sends none.
+    """
+    return _call(channel, "kan_api.v1.PredictionService", prediction_pb2, name, seconds, token, fields)
 
 
 def predict(
@@ -33,9 +37,9 @@ def predict(
     return ask(channel, "Predict", seconds=seconds, model=model, features=matrix(given), **fields)
 
 
-def ask_inference(channel: grpc.aio.Channel, name: str, /, **fields: Any) -> Any:
-    """Call a method of the Open Inference Protocol, as "ModelMetadata"; keywords are the fields of the request."""
-    return _call(channel, "inference.GRPCInferenceService", grpc_predict_v2_pb2, name, 60, fields)
+def ask_inference(channel: grpc.aio.Channel, name: str, /, *, token: str = "", **fields: Any) -> Any:
+    """Call a method of the Open Inference Protocol, as "ModelMetadata"; arguments are those of `ask`."""
+    return _call(channel, "inference.GRPCInferenceService", grpc_predict_v2_pb2, name, 60, token, fields)
 
 
 def infer(channel: grpc.aio.Channel, model: str, rows: Rows, **fields: Any) -> Any:
@@ -53,10 +57,16 @@ async def failure_of(call: Awaitable[Any]) -> tuple[str, str]:
 
 
 def _call(
-    channel: grpc.aio.Channel, service: str, messages: Any, name: str, seconds: float | None, fields: dict[str, Any]
+    channel: grpc.aio.Channel,
+    service: str,
+    messages: Any,
+    name: str,
+    seconds: float | None,
+    token: str,
+    fields: dict[str, Any],
 ) -> Any:
     request = getattr(messages, f"{name}Request")(**fields)
     method: Any = channel.unary_unary(
         f"/{service}/{name}", type(request).SerializeToString, getattr(messages, f"{name}Response").FromString
     )
-    return method(request, timeout=seconds)
+    return method(request, timeout=seconds, metadata=bearer(token) if token else None)

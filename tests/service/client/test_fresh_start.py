@@ -16,6 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from service.client import AsyncClient, Client, ClientError, NotFound
+from service.client.access import Access
 from service.client.channel import options, target
 from service.client.command.predict_file import IncompleteTable, Outcome, PredictionJob, predict_file
 from service.client.connection import Connection, Deadline, Rpc, Steps, Wait
@@ -79,7 +80,8 @@ def interrupted(steps: Steps[Any], then: Callable[[], object], times: int) -> Ge
 
 def ask(address: str, times: int, drop: Callable[[], object], version: int | None = None) -> Any:
     """All rows in one call, while versions go."""
-    connection = Connection(target(address), options(False, 5, False), repeats=True)
+    servers = target(address)
+    connection = Connection(servers, options(False, 5, False), True, Access.of(servers, None, None, False))
     try:
         steps = interrupted(Conversation().predict(NAME, ROWS, version, False), drop, times)
         return connection.run(steps, Deadline.after(60))

@@ -24,7 +24,7 @@ import psutil
 import pytest
 
 from kan_api.v1 import prediction_pb2 as pb
-from service.cli import main
+from service.access.access_log import MOST_LINE_BYTES
 from service.frontends.envoy import message_header
 from service.process.stop import GONE
 from service.rpc.status import Code
@@ -454,22 +454,33 @@ def test_a_browser_is_told_where_it_is(server: KanServe) -> None:
         assert b"application/json" in text
 
 
-def test_the_access_log(kan_serve: Start, write_model: WriteModel, tmp_path: Path) -> None:
-    """One JSON line a call, with its method, its status and its caller."""
+def test_the_access_log_has_what_envoy_answers_itself(
+    kan_serve: Start, write_model: WriteModel, tmp_path: Path
+) -> None:
+    """A message that is too long and JSON that is none never reach Python: Envoy writes their lines, and no others."""
     write_model("affine")
     file = tmp_path / "access.log"
-    server = kan_serve("--frontend", "envoy", "--access-log", str(file))
+    server = kan_serve("--frontend", "envoy", "--access-log", str(file), "--max-message-bytes", "100000")
     with grpc.insecure_channel(server.grpc) as channel:
         method: Any = channel.unary_unary("/kan_api.v1.PredictionService/Predict")
-        request = pb.PredictRequest(model="affine", features=pb.Matrix(rows=1, columns=4, values=[1, 2, 3, 4]))
-        method(request.SerializeToString(), timeout=60, metadata=[("x-request-id", "seven")])
         with pytest.raises(grpc.RpcError):
-            method(pb.PredictRequest(model="absent").SerializeToString(), timeout=60)
+            method(bytes(200_000), timeout=60, metadata=[("x-request-id", "x" * 5000)])
+    request = urllib.request.Request(
+        f"http://{server.grpc}/kan_api.v1.PredictionService/Predict", b"{", {"content-type": "application/json"}
+    )
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request, timeout=60)
+    caught.value.close()
     assert server.stop()[0] == 0
-    lines = [json.loads(line) for line in file.read_text().splitlines()]
-    assert [(line["grpc_code"], line["request_id"]) for line in lines] == [("OK", "seven"), ("NOT_FOUND", None)], lines
+    text = file.read_bytes().splitlines()
+    assert max(map(len, text)) < MOST_LINE_BYTES
+    lines = [json.loads(line) for line in text]
+    assert [(line["details"].partition("{")[0], line["http_code"]) for line in lines] == [
+        ("request_payload_too_large", 200),
+        ("grpc_json_transcode_failure", 400),
+    ]
     assert {line["method"] for line in lines} == {"/kan_api.v1.PredictionService/Predict"}
-    assert all(line["http_code"] == 200 and line["milliseconds"] >= 0 for line in lines), lines
+    assert lines[0]["code"] == "RESOURCE_EXHAUSTED"
 
 
 def test_no_folder_to_write_in(models: Path) -> None:
@@ -481,11 +492,3 @@ def test_no_folder_to_write_in(models: Path) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert "needs a temporary folder" in done.stderr.splitlines()[-1]
-
-
-def test_an_access_log_that_cannot_be_written(models: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """It is one line, and exit code 1."""
-    file = models / "absent" / "access.log"
-    assert main(["--models", str(models), "--frontend", "envoy", "--grpc-port", "0", "--access-log", str(file)]) == 1
-    (line,) = capfd.readouterr().err.splitlines()
-    assert f"access log {str(file)!r} cannot be written" in line

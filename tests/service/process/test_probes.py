@@ -14,6 +14,7 @@ from service.errors import StartupError
 from service.process.probes import Probes
 from service.settings import FLAGS
 from tests.kit.callers.calls import ask
+from tests.kit.callers.tokens import bearer, write_tokens
 from tests.kit.models.attributions import add_attribution
 from tests.kit.models.repository import WriteModel
 from tests.kit.models.training_rows import trained_on
@@ -47,6 +48,8 @@ _METRICS = {
     "kan_repository_seen_timestamp_seconds": ("gauge", set()),
     "kan_settings_reloads": ("counter", {"result"}),
     "kan_settings_last_reload_successful": ("gauge", set()),
+    "kan_access_file_valid": ("gauge", {"file"}),
+    "kan_access_log_lost": ("counter", set()),
     "kan_build_info": ("gauge", {"version", "onnxruntime"}),
 }
 
@@ -57,13 +60,32 @@ def test_probes_follow_the_server(serving: Serving, write_model: WriteModel) -> 
 
     async def check() -> None:
         async with serving() as (server, _):
-            assert await asyncio.to_thread(get, f"127.0.0.1:{server.http_port}", "/livez") == (200, "ok\n")
-            assert await asyncio.to_thread(get, f"127.0.0.1:{server.http_port}", "/readyz") == (200, "ok\n")
-            assert (await asyncio.to_thread(get, f"127.0.0.1:{server.http_port}", "/"))[0] == 404
-            assert (await asyncio.to_thread(get, f"127.0.0.1:{server.http_port}", "/metrics/x"))[0] == 404
+            assert await asyncio.to_thread(get, f"127.0.0.1:{server.http.port}", "/livez") == (200, "ok\n")
+            assert await asyncio.to_thread(get, f"127.0.0.1:{server.http.port}", "/readyz") == (200, "ok\n")
+            assert (await asyncio.to_thread(get, f"127.0.0.1:{server.http.port}", "/"))[0] == 404
+            assert (await asyncio.to_thread(get, f"127.0.0.1:{server.http.port}", "/metrics/x"))[0] == 404
             await server.registry.drain()
-            assert await asyncio.to_thread(get, f"127.0.0.1:{server.http_port}", "/livez") == (200, "ok\n")
-            assert await asyncio.to_thread(get, f"127.0.0.1:{server.http_port}", "/readyz") == (503, "draining\n")
+            assert await asyncio.to_thread(get, f"127.0.0.1:{server.http.port}", "/livez") == (200, "ok\n")
+            assert await asyncio.to_thread(get, f"127.0.0.1:{server.http.port}", "/readyz") == (503, "draining\n")
+
+    asyncio.run(check())
+
+
+def test_metrics_on_a_port_of_their_own_leave_only_health(serving: Serving) -> None:
+    """With --metrics-port the HTTP port tells health without a reason, and nothing else; the other port has all."""
+
+    async def check() -> None:
+        async with serving(metrics_port=0) as (server, _):
+
+            async def ask_port(port: int, path: str) -> tuple[int, str]:
+                return await asyncio.to_thread(get, f"127.0.0.1:{port}", path)
+
+            open_port, own_port = server.http.port, server.http.metrics_port
+            assert await ask_port(open_port, "/livez") == (200, "ok\n")
+            assert await ask_port(open_port, "/readyz") == (503, "unavailable\n")
+            assert await ask_port(open_port, "/metrics") == (404, "not found; there is /livez and /readyz\n")
+            assert await ask_port(own_port, "/readyz") == (503, "no model is ready\n")
+            assert "kan_build_info" in (await ask_port(own_port, "/metrics"))[1]
 
     asyncio.run(check())
 
@@ -73,8 +95,8 @@ def test_an_empty_repository_is_live_and_not_ready(serving: Serving) -> None:
 
     async def check() -> None:
         async with serving() as (server, _):
-            assert (await asyncio.to_thread(get, f"127.0.0.1:{server.http_port}", "/livez"))[0] == 200
-            assert await asyncio.to_thread(get, f"127.0.0.1:{server.http_port}", "/readyz") == (
+            assert (await asyncio.to_thread(get, f"127.0.0.1:{server.http.port}", "/livez"))[0] == 200
+            assert await asyncio.to_thread(get, f"127.0.0.1:{server.http.port}", "/readyz") == (
                 503,
                 "no model is ready\n",
             )
@@ -82,20 +104,26 @@ def test_an_empty_repository_is_live_and_not_ready(serving: Serving) -> None:
     asyncio.run(check())
 
 
-def test_metrics_shows_everything(serving: Serving, write_model: WriteModel) -> None:
+def test_metrics_shows_everything(serving: Serving, write_model: WriteModel, tmp_path: Path) -> None:
     """After two requests and one refused version /metrics parses and holds every metric, of its kind and labels."""
     training = np.random.default_rng(0).normal(size=(200, 4))
     add_attribution(write_model("affine", version=1, change=trained_on(training, training[:, :1])))
     (write_model("affine", version=2) / "model.onnx").write_bytes(b"broken")
 
+    tokens = write_tokens(tmp_path / "tokens.toml", any="")
+
     async def check() -> str:
-        async with serving() as (server, channel):
+        async with serving(tokens=str(tokens), access_log=str(tmp_path / "access.log")) as (server, channel):
             predict: Any = channel.unary_unary("/kan_api.v1.PredictionService/Predict")
             for count in (3, 1000):
                 matrix = pb.Matrix(rows=count, columns=4, raw=np.zeros((count, 4), np.float32).tobytes())
-                await predict(pb.PredictRequest(model="affine", features=matrix).SerializeToString(), timeout=60)
-            await ask(channel, "Explain", model="affine", features=matrix)
-            status, text = await asyncio.to_thread(get, f"127.0.0.1:{server.http_port}", "/metrics")
+                await predict(
+                    pb.PredictRequest(model="affine", features=matrix).SerializeToString(),
+                    timeout=60,
+                    metadata=bearer("any"),
+                )
+            await ask(channel, "Explain", token="any", model="affine", features=matrix)
+            status, text = await asyncio.to_thread(get, f"127.0.0.1:{server.http.port}", "/metrics")
             assert status == 200
             return text
 
@@ -154,8 +182,8 @@ def test_a_caller_who_says_nothing_holds_up_nobody(serving: Serving) -> None:
 
     async def check() -> None:
         async with serving() as (server, _):
-            with socket.create_connection(("127.0.0.1", server.http_port)):
-                assert (await asyncio.to_thread(get, f"127.0.0.1:{server.http_port}", "/livez"))[0] == 200
+            with socket.create_connection(("127.0.0.1", server.http.port)):
+                assert (await asyncio.to_thread(get, f"127.0.0.1:{server.http.port}", "/livez"))[0] == 200
                 async with asyncio.timeout(60):
                     await stop_here(server, grace_seconds=1)
 

@@ -182,7 +182,7 @@ def test_labels_come_beside_probabilities(serving: Serving, write_model: WriteMo
             np.testing.assert_allclose(values, answer("classifier", _ROWS), rtol=1e-5)
             contents = {"fp32_contents": _ROWS.ravel().tolist()}
             tensor = {"name": "x", "datatype": "FP32", "shape": _ROWS.shape, "contents": contents}
-            asked = {"model_name": "classifier", "inputs": [tensor], "outputs": outputs[:1]}
+            asked: dict[str, Any] = {"model_name": "classifier", "inputs": [tensor], "outputs": outputs[:1]}
             typed = await ask_inference(channel, "ModelInfer", **asked)
             assert [one.name for one in typed.outputs] == ["label"]
             assert list(typed.outputs[0].contents.bytes_contents) == expected

@@ -35,9 +35,28 @@ labels:
 {{- with .Values.models.address }}{{ $made = dict "KAN_MODELS" . "KAN_CACHE_FOLDER" "/cache" }}{{ end }}
 {{- if .Values.gpu.count }}{{ $_ := set $made "KAN_PROVIDER" "cuda" }}{{ end }}
 {{- if ne .Values.frontend "grpcio" }}{{ $_ := set $made "KAN_FRONTEND" .Values.frontend }}{{ end }}
+{{- if .Values.tls.secret }}
+{{- $_ := set $made "KAN_TLS_CERT" "/tls/tls.crt" }}
+{{- $_ := set $made "KAN_TLS_KEY" "/tls/tls.key" }}
+{{- if .Values.tls.clientCa }}{{ $_ := set $made "KAN_TLS_CLIENT_CA" "/tls/ca.crt" }}{{ end }}
+{{- end }}
+{{- if .Values.tokens.secret }}{{ $_ := set $made "KAN_TOKENS" "/tokens/tokens.toml" }}{{ end }}
 {{- range $each := list $made .Values.settings }}
 {{- range $name, $value := $each }}
 {{ $name }}: {{ kindIs "string" $value | ternary $value (toJson $value) | quote }}
 {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* What a probe asks. Kubernetes' gRPC probes know neither TLS nor tokens; the HTTP port is plain. */}}
+{{- define "kan-serve.liveness" -}}
+{{- if or .Values.tls.secret .Values.tokens.secret }}httpGet: {path: /livez, port: http}
+{{- else }}grpc: {port: 8001, service: liveness}
+{{- end }}
+{{- end }}
+
+{{- define "kan-serve.readiness" -}}
+{{- if or .Values.tls.secret .Values.tokens.secret }}httpGet: {path: /readyz, port: http}
+{{- else }}grpc: {port: 8001}
 {{- end }}
 {{- end }}

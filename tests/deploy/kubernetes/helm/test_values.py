@@ -25,6 +25,8 @@ FEATURES: dict[str, Any] = {
     "object storage": {"models": {"address": "s3://somewhere/models", "cache": "10Gi"}},
     "claim of others": {"models": {"claim": {"create": False, "name": "shared"}}},
     "envoy": {"frontend": "envoy", "settings": {"KAN_ACCESS_LOG": "-"}},
+    "tls": {"tls": {"secret": "kan-serve-tls"}, "tokens": {"secret": "kan-serve-tokens"}},
+    "mtls": {"tls": {"secret": "kan-serve-tls", "clientCa": True}},
     "settings": {"settings": {"KAN_MAX_QUEUE_ROWS": 16777216, "KAN_ALLOW_LOAD": False, "KAN_POLL_SECONDS": 0}},
     "settings file": {"settingsFile": "[models.digits]\npriority = 1\n"},
     "fixed replicas": {"autoscaling": {"enabled": False}, "replicas": 3},
@@ -86,6 +88,8 @@ OTHERS: dict[str, Any] = {
     "models.claim.size": "2Gi",
     "gpu.resource": "nvidia.com/mig-1g.10gb",
     "frontend": "envoy",
+    "tls.secret": "kan-serve-tls",
+    "tokens.secret": "kan-serve-tokens",
     "settings.KAN_LOG_FORMAT": "text",
     "settingsFile": "[models.digits]\npriority = 1\n",
     "envFrom": [{"secretRef": {"name": "storage"}}],
@@ -108,6 +112,7 @@ OTHERS: dict[str, Any] = {
 # Some values count only beside others.
 BESIDE: tuple[dict[str, Any], ...] = (
     {},
+    {"tls.secret": "some-tls"},
     {"models.address": "s3://somewhere/models", "autoscaling.enabled": False, "gpu.count": 1, "gateway.enabled": True},
 )
 
@@ -202,6 +207,28 @@ def test_a_settings_file_is_mounted_as_it_was_given(chart: Any, tmp_path: Path) 
     assert Sources({}, file).load().table_of("digits") == ModelTable(quota_rows_per_second=1000, priority=1)
     assert release.template == other.template
     assert "settings-file" not in chart.release().manifest
+
+
+def test_tls_and_tokens_are_secrets_and_the_probes_plain(chart: Any) -> None:
+    """Both are mounted where the settings say; the probes ask the plain port, which needs neither."""
+    secure = chart.release(FEATURES["tls"])
+    assert secure.variables.items() >= {
+        ("KAN_TLS_CERT", "/tls/tls.crt"),
+        ("KAN_TLS_KEY", "/tls/tls.key"),
+        ("KAN_TOKENS", "/tokens/tokens.toml"),
+    }
+    volumes = {
+        each["name"]: each["secret"]["secretName"] for each in secure.template["spec"]["volumes"] if "secret" in each
+    }
+    assert volumes == {"tls": "kan-serve-tls", "tokens": "kan-serve-tokens"}
+    mounts = {each["name"]: each["mountPath"] for each in secure.container["volumeMounts"] if each["name"] in volumes}
+    assert mounts == {"tls": "/tls", "tokens": "/tokens"}
+    for name, path in (("startup", "/livez"), ("liveness", "/livez"), ("readiness", "/readyz")):
+        probe = secure.container[f"{name}Probe"]
+        assert probe["httpGet"] == {"path": path, "port": "http"}
+        assert "grpc" not in probe
+    assert "KAN_TLS_CLIENT_CA" not in secure.variables
+    assert chart.release(FEATURES["mtls"]).variables["KAN_TLS_CLIENT_CA"] == "/tls/ca.crt"
 
 
 @pytest.mark.parametrize(("frontend", "grace"), [("grpcio", 0), ("grpcio", 30), ("envoy", 30), ("grpcio", 90.5)])

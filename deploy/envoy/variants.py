@@ -1,0 +1,102 @@
+"""Envoy's configuration with TLS, and with TLS and JSON Web Tokens: envoy.yaml with a few fields more.
+
+Run as ``python deploy/envoy/variants.py`` to write tls.json and jwt.json, with ``--check`` to see whether they are in
+step.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deploy.generated import write_or_check
+
+_FOLDER = Path(__file__).parent
+# Of the container: compose.tls.yaml and compose.jwt.yaml mount them.
+_CERTIFICATES = "/etc/envoy-certificates"
+_KEYS = "/etc/envoy-keys"
+
+Object = dict[str, Any]
+
+
+def with_tls(configuration: Object, certificates: str = _CERTIFICATES) -> Object:
+    """The callers' listener speaks TLS alone, with a certificate that is read anew when its folder changes.
+
+    Args:
+        configuration: Of envoy.yaml; is changed.
+        certificates: Folder of tls.crt and tls.key.
+    """
+    (chain,) = _callers(configuration)["filter_chains"]
+    files = {
+        "certificate_chain": {"filename": f"{certificates}/tls.crt"},
+        "private_key": {"filename": f"{certificates}/tls.key"},
+    }
+    chain["transport_socket"] = {
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+            "common_tls_context": {"alpn_protocols": ["h2", "http/1.1"], "tls_certificates": [files]},
+        },
+    }
+    return configuration
+
+
+def with_jwt(
+    configuration: Object,
+    issuer: str = "https://issuer.example.com",
+    audience: str = "kan-serving",
+    keys: str = f"{_KEYS}/jwks.json",
+) -> Object:
+    """Each call needs a token that the issuer has signed for this audience, and that has not expired.
+
+    Args:
+        configuration: Of envoy.yaml; is changed.
+        issuer: The claim `iss`.
+        audience: The claim `aud`.
+        keys: File of the issuer's public keys (JWKS).
+    """
+    (chain,) = _callers(configuration)["filter_chains"]
+    (manager,) = chain["filters"]
+    provider = {
+        "issuer": issuer,
+        "audiences": [audience],
+        "local_jwks": {"filename": keys},
+        # Replicas need no token; who calls goes to them in a header that callers cannot write.
+        "forward": False,
+        "claim_to_headers": [{"header_name": "x-jwt-subject", "claim_name": "sub"}],
+    }
+    filter_ = {
+        "name": "envoy.filters.http.jwt_authn",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
+            "providers": {"callers": provider},
+            "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "callers"}}],
+        },
+    }
+    filters: list[Object] = manager["typed_config"]["http_filters"]
+    # After the statistics, so that refusals are counted; before the router.
+    filters.insert(len(filters) - 1, filter_)
+    return configuration
+
+
+def files() -> dict[Path, str]:
+    """The files that are made, by path."""
+    made = {"tls.json": with_tls(_read()), "jwt.json": with_jwt(with_tls(_read()))}
+    return {_FOLDER / name: json.dumps(content, indent=1) + "\n" for name, content in made.items()}
+
+
+def _read() -> Object:
+    configuration: Object = yaml.safe_load((_FOLDER / "envoy.yaml").read_text())
+    return configuration
+
+
+def _callers(configuration: Object) -> Object:
+    (listener,) = [each for each in configuration["static_resources"]["listeners"] if each["name"] == "callers"]
+    found: Object = listener
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(write_or_check(files, __doc__))

@@ -1,0 +1,168 @@
+"""Finds out who calls and what they may do, before a message is read."""
+
+import hashlib
+import hmac
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from service.access.quota import TokenQuotas
+from service.access.reloaded import ReloadedFiles
+from service.access.token_file import Token, parse_tokens
+from service.errors import Forbidden, Unauthenticated
+
+_HEADER = "authorization"
+_SCHEME = "bearer "
+_HOW = "send the metadata 'authorization: Bearer TOKEN'; the server's operator makes tokens (kan-serve token)"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who sent a call.
+
+    Attributes:
+        peer: Address and port of the other end of the connection.
+        subject: Of the certificate that the other end showed; "" without one.
+        token: What the call was sent with; None where the server asks for none. Then everything is allowed.
+        authorizer: Found the token.
+    """
+
+    peer: str = ""
+    subject: str = ""
+    token: Token | None = None
+    authorizer: "Authorizer | None" = None
+
+    @property
+    def name(self) -> str:
+        """The name of its token; "" without one."""
+        return "" if self.token is None else self.token.name
+
+    def may_use(self, model: str) -> bool:
+        """Whether the caller may know of a model."""
+        return self.token is None or self.token.may_use(model)
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether the caller may know of every model."""
+        return self.token is None or "*" in self.token.models
+
+    def check_model(self, model: str) -> None:
+        """Refuse a model that is not among the token's.
+
+        Raises:
+            Forbidden: Whether there is such a model is not told.
+        """
+        if not self.may_use(model):
+            shown = model if len(model) <= 80 else model[:80] + "…"
+            raise Forbidden(
+                f"token {self.name!r} may not use model {shown!r}; it may use {_join(self.token)}. Ask the server's "
+                "operator for a token that may"
+            )
+
+    def take_rows(self, rows: int) -> None:
+        """Count the rows of a request against the token's quota.
+
+        Raises:
+            QuotaExceeded: They are too many for now.
+        """
+        if self.token is not None and self.authorizer is not None:
+            self.authorizer.quotas.take(self.token, rows)
+
+    def renewed(self, path: str) -> "Caller":
+        """The caller with the token's rights of now: a stream may outlive them.
+
+        Raises:
+            Unauthenticated, Forbidden: The token has expired, was taken away, or may not call this method any more.
+        """
+        if self.token is None or self.authorizer is None:
+            return self
+        token = self.authorizer.renewed(self.token, path)
+        return self if token is self.token else Caller(self.peer, self.subject, token, self.authorizer)
+
+
+class Authorizer:
+    """The tokens of a server.
+
+    Args:
+        file: The token file.
+        paths: The methods of the server.
+        quotas: Count the rows of each token.
+        now: The time of day, with its zone.
+
+    Raises:
+        StartupError: The file cannot be read, or is invalid.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        paths: Collection[str],
+        quotas: TokenQuotas | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.quotas = TokenQuotas() if quotas is None else quotas
+        self._now = now
+        self.file = ReloadedFiles("token file", [file], lambda found: parse_tokens(found[0], paths))
+        self.file.on_taken = self._taken
+
+    def token(self, metadata: Iterable[tuple[str, str | bytes]], path: str) -> Token:
+        """The token of a call, which may call this method.
+
+        Args:
+            metadata: Of the call, keys in lower case.
+            path: "/package.Service/Method".
+
+        Raises:
+            Unauthenticated: There is no token, or it is unknown, or has expired.
+            Forbidden: The token may not call this method.
+        """
+        given = [value for key, value in metadata if key == _HEADER]
+        if not given:
+            raise Unauthenticated(f"the call has no token; {_HOW}")
+        if len(given) > 1:
+            raise Unauthenticated(f"the call has {len(given)} times the metadata {_HEADER!r}; wanted one")
+        text = given[0].decode("latin-1") if isinstance(given[0], bytes) else given[0]
+        if text[: len(_SCHEME)].lower() != _SCHEME:
+            raise Unauthenticated(f"the metadata {_HEADER!r} holds no bearer token; {_HOW}")
+        token = self._find(hashlib.sha256(text[len(_SCHEME) :].strip().encode()).digest())
+        if token is None:
+            raise Unauthenticated("the token is unknown here; ask the server's operator for a new one")
+        return self._checked(token, path)
+
+    def renewed(self, before: Token, path: str) -> Token:
+        """The token of a call that began before, with its rights of now; errors are those of :meth:`token`."""
+        if before not in self.file.value:
+            found = self._find(before.digest)
+            if found is None:
+                raise Unauthenticated(f"token {before.name!r} was taken away; ask the server's operator for a new one")
+            before = found
+        return self._checked(before, path)
+
+    def _find(self, digest: bytes) -> Token | None:
+        """Compares all: the time tells neither which token it was, nor how much of it was right."""
+        found = None
+        for token in self.file.value:
+            if hmac.compare_digest(token.digest, digest):
+                found = token
+        return found
+
+    def _checked(self, token: Token, path: str) -> Token:
+        if token.expires is not None and self._now() >= token.expires:
+            raise Unauthenticated(
+                f"token {token.name!r} has expired ({token.expires.isoformat()}); "
+                "ask the server's operator for a new one"
+            )
+        if not token.may_call(path):
+            raise Forbidden(
+                f"token {token.name!r} may not call {path[:120]}; ask the server's operator for a token that may"
+            )
+        return token
+
+    def _taken(self) -> None:
+        self.quotas.keep({token.name for token in self.file.value})
+
+
+def _join(token: Token | None) -> str:
+    models = () if token is None else token.models
+    return ", ".join(models[:20]) + (" and more" if len(models) > 20 else "")

@@ -1,0 +1,48 @@
+"""Metrics of who may do what: whether the files in use are those on disk, and lines that the access log lost."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+
+class Files(Protocol):
+    """Files that are taken anew when they change."""
+
+    is_current: bool
+
+
+class Log(Protocol):
+    """An access log."""
+
+    lost: int
+
+
+class AccessMetrics:
+    """Reads its numbers at each scrape."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, Files] = {}
+        self._log: Log | None = None
+
+    def watch_files(self, kind: str, files: Files) -> None:
+        """Tell of these files from now on, under the label `kind`."""
+        self._files[kind] = files
+
+    def watch_log(self, log: Log) -> None:
+        """Tell of this access log from now on."""
+        self._log = log
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics at this moment; without samples where there is nothing to watch."""
+        valid = GaugeMetricFamily(
+            "kan_access_file_valid",
+            "1 where a file of tokens or certificates is in use as it is on disk, 0 where that is invalid.",
+            labels=("file",),
+        )
+        for kind, files in self._files.items():
+            valid.add_metric((kind,), files.is_current)
+        lost = CounterMetricFamily("kan_access_log_lost_total", "Lines that the access log could not write.", labels=())
+        if self._log is not None:
+            lost.add_metric((), self._log.lost)
+        yield from (valid, lost)

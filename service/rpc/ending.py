@@ -1,0 +1,135 @@
+"""How a request ends: its status, its counts, its line in the access log. Once for every protocol."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from service.access.access_log import now
+from service.errors import (
+    Forbidden,
+    InferenceFailed,
+    InvalidRequest,
+    Overloaded,
+    QuotaExceeded,
+    ServiceError,
+    Unauthenticated,
+)
+from service.metrics.metrics import Metrics, ModelMetrics, Rejection
+from service.rpc.request import RequestContext
+from service.rpc.status import Code, RpcError, shorten, status_of
+
+_log = logging.getLogger(__name__)
+
+_NAMING_KEYS = ("x-request-id", "traceparent")
+
+# The batcher counts the other rejections of those that it was given.
+_REJECTIONS: Mapping[type[ServiceError], Rejection] = {
+    InvalidRequest: "invalid",
+    Unauthenticated: "unauthenticated",
+    Forbidden: "forbidden",
+    QuotaExceeded: "quota",
+}
+
+# A caller's deadline began to run before the request was here, so the caller may leave this much before ours passes.
+_DEADLINE_SLACK_SECONDS = 0.01
+
+
+class Named(Protocol):
+    """A method of the table, as far as it matters here."""
+
+    @property
+    def path(self) -> str:
+        """As in the table."""
+
+    @property
+    def protocol(self) -> str:
+        """Word for the metrics' label."""
+
+
+def count_unread(metrics: Metrics) -> None:
+    """Count an answer that its caller did not read, and has lost; the request is counted as answered."""
+    metrics.model("", "").rejected("unread")
+
+
+def count_refusal(method: Named, error: ServiceError, metrics: Metrics, call: RequestContext) -> RpcError:
+    """Count a call that was refused before its handler knew of it; gives what its caller is told."""
+    failure = _to_rpc_error(error)
+    model = count(method, call, failure.code.name, 0.0, metrics)
+    model.rejected(_REJECTIONS.get(type(error), "overload"))
+    return failure
+
+
+def hold_answer(hold: Callable[[int], None], answer_bytes: int, model: ModelMetrics) -> None:
+    """Tell a front end the length of an answer, and count a refusal for want of room."""
+    try:
+        hold(answer_bytes)
+    except Overloaded:
+        model.rejected("overload")
+        raise
+
+
+def count(method: Named, call: RequestContext, code: str, seconds: float, metrics: Metrics) -> ModelMetrics:
+    """Count a call that has ended; gives where it was counted."""
+    model = metrics.model(call.model, call.version)
+    model.request(method.protocol, code, seconds, call.compute_seconds if call.inference else None)
+    if call.log is not None:
+        call.log.write(_line(method, call, code, seconds))
+    return model
+
+
+def _line(method: Named, call: RequestContext, code: str, seconds: float) -> Mapping[str, object]:
+    """A request in the access log."""
+    return {
+        "time": now(),
+        "request_id": call.request_id or None,
+        "peer": call.caller.peer,
+        "token": call.caller.name or None,
+        "certificate": call.caller.subject or None,
+        "method": method.path,
+        "model": call.model or None,
+        "version": call.version or None,
+        "code": code,
+        "milliseconds": round(1e3 * seconds, 3),
+        "queue_milliseconds": round(1e3 * call.queue_seconds, 3),
+        "compute_milliseconds": round(1e3 * call.compute_seconds, 3),
+        "rows": call.rows,
+    }
+
+
+def count_failure(
+    method: Named, call: RequestContext, error: BaseException, seconds: float, metrics: Metrics
+) -> RpcError:
+    """Count a call that has failed; gives what its caller is told."""
+    failure = _failure(method, call, error)
+    model = count(method, call, failure.code.name, seconds, metrics)
+    if isinstance(error, ServiceError) and (reason := _REJECTIONS.get(type(error))):
+        model.rejected(reason)
+    return failure
+
+
+def _failure(method: Named, call: RequestContext, error: BaseException) -> RpcError:
+    """What the caller is told; a mistake of ours is logged in full and told in no detail."""
+    if isinstance(error, asyncio.CancelledError | GeneratorExit):
+        # A front end cancels the handler too when the deadline passes while it works.
+        late = call.deadline is not None and time.monotonic() >= call.deadline - _DEADLINE_SLACK_SECONDS
+        return RpcError(Code.DEADLINE_EXCEEDED if late else Code.CANCELLED, "the caller has gone")
+    if not isinstance(error, ServiceError):
+        _log.error("%s failed%s", method.path, _describe_call(call), exc_info=error)
+        return RpcError(Code.INTERNAL, "the server failed to answer; its log says why")
+    if isinstance(error, InferenceFailed) and (name := _describe_call(call)):
+        _log.error("%s failed%s: %s", method.path, name, error)  # the run's own failure is logged once, for all
+    return _to_rpc_error(error)
+
+
+def _to_rpc_error(error: ServiceError) -> RpcError:
+    retry_after_seconds = error.retry_after_seconds if isinstance(error, Overloaded | QuotaExceeded) else None
+    return RpcError(status_of(error), shorten(str(error)), retry_after_seconds)
+
+
+def _describe_call(call: RequestContext) -> str:
+    """Which request it is, by what callers and proxies name requests with; "" where they did not."""
+    metadata = dict(call.metadata())
+    names = [f"{key} {metadata[key]!r:.100}" for key in _NAMING_KEYS if key in metadata]
+    return f" ({', '.join(names)})" if names else ""

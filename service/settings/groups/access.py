@@ -1,0 +1,37 @@
+"""Who may call, and how connections are encrypted."""
+
+from typing import Self
+
+from pydantic import BaseModel, Field, model_validator
+
+
+class AccessSettings(BaseModel):
+    """Who may call, and how connections are encrypted."""
+
+    tls_cert: str = Field(
+        default="",
+        description="PEM file of the certificate for the gRPC port, with its chain; taken anew when it changes. "
+        "By default gRPC is plain.",
+    )
+    tls_key: str = Field(default="", description="PEM file of the private key for --tls-cert.")
+    tls_client_ca: str = Field(
+        default="",
+        description="PEM file of the authorities that sign callers' certificates; every caller then needs one.",
+    )
+    tokens: str = Field(
+        default="",
+        description="TOML file of the bearer tokens that callers need, taken anew when it changes; by default "
+        "callers need none.",
+    )
+    insecure_public: bool = Field(
+        default=False,
+        description="Do not warn about an address that others can reach, without TLS or without tokens.",
+    )
+
+    @model_validator(mode="after")
+    def _certificate_has_a_key(self) -> Self:
+        if bool(self.tls_cert) != bool(self.tls_key):
+            raise ValueError("tls_cert and tls_key belong together, and only one of them is set")
+        if self.tls_client_ca and not self.tls_cert:
+            raise ValueError("tls_client_ca is set, and tls_cert is not: callers' certificates need TLS")
+        return self

@@ -1,0 +1,100 @@
+"""Who calls, and what they may do."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from service.access.authorizer import Authorizer, Caller
+from service.errors import Forbidden, QuotaExceeded, Unauthenticated
+from tests.kit.callers.tokens import WriteTokens, bearer, secret
+
+_PREDICT, _LIST, _LOAD = "/a.Service/Predict", "/a.Service/ListModels", "/b.Service/RepositoryModelLoad"
+_PATHS = (_PREDICT, _LIST, _LOAD)
+
+
+def test_a_token_is_found_by_its_hash(tokens: WriteTokens) -> None:
+    """A call with a token of the file is that token's, whatever the case of the scheme."""
+    authorizer = Authorizer(tokens(alice="", bob=""), _PATHS)
+    assert authorizer.token(bearer("bob"), _PREDICT).name == "bob"
+    assert authorizer.token([("authorization", f"bearer  {secret('alice')} ")], _PREDICT).name == "alice"
+    assert authorizer.token([("authorization", f"BEARER {secret('alice')}".encode())], _PREDICT).name == "alice"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "word"),
+    [
+        ([], "has no token; send the metadata 'authorization: Bearer TOKEN'"),
+        ([("authorization", "")], "no bearer token"),
+        ([("authorization", "Basic c2VjcmV0")], "no bearer token"),
+        ([("authorization", "Bearer")], "no bearer token"),
+        ([("authorization", "Bearer ")], "unknown"),
+        ([("authorization", "Bearer secret-eve")], "unknown"),
+        ([("authorization", "Bearer secret-alic")], "unknown"),
+        ([("authorization", "Bearer " + "é" * 5000)], "unknown"),
+        ([*bearer("alice"), *bearer("alice")], "2 times"),
+    ],
+)
+def test_other_metadata_is_refused(tokens: WriteTokens, metadata: list[tuple[str, str]], word: str) -> None:
+    """Without a token of the file a call is unauthenticated; the message says what to send and quotes no token."""
+    with pytest.raises(Unauthenticated, match=word) as caught:
+        Authorizer(tokens(alice=""), _PATHS).token(metadata, _PREDICT)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_token_expires_at_its_moment(tokens: WriteTokens) -> None:
+    """A token is good until its moment, and refused from then on."""
+    now = datetime(2027, 1, 30, 23, 59, 59, tzinfo=UTC)
+    authorizer = Authorizer(tokens(alice="expires = 2027-01-31"), _PATHS, now=lambda: now)
+    token = authorizer.token(bearer("alice"), _PREDICT)
+    now = datetime(2027, 1, 31, tzinfo=UTC)
+    with pytest.raises(Unauthenticated, match="'alice' has expired"):
+        authorizer.token(bearer("alice"), _PREDICT)
+    with pytest.raises(Unauthenticated, match="'alice' has expired"):
+        authorizer.renewed(token, _PREDICT)
+
+
+def test_rights_are_the_tokens(tokens: WriteTokens) -> None:
+    """Methods and models that are not among the token's are forbidden; a foreign model is not told to exist."""
+    file = tokens(alice='methods = ["Predict"]\nmodels = ["wine"]\nrows_per_second = 10')
+    authorizer = Authorizer(file, _PATHS)
+    with pytest.raises(Forbidden, match=r"'alice' may not call /a\.Service/ListModels"):
+        authorizer.token(bearer("alice"), _LIST)
+    caller = Caller("peer", "", authorizer.token(bearer("alice"), _PREDICT), authorizer)
+    caller.check_model("wine")
+    with pytest.raises(Forbidden, match="may not use model 'digits'; it may use wine"):
+        caller.check_model("digits")
+    caller.take_rows(10)
+    with pytest.raises(QuotaExceeded):
+        caller.take_rows(1)
+
+
+def test_without_a_token_file_everything_is_allowed() -> None:
+    """A caller of a server without tokens may do everything."""
+    caller = Caller("peer")
+    caller.check_model("digits")
+    caller.take_rows(10**9)
+    assert caller.renewed(_PREDICT) is caller
+    assert caller.name == ""
+
+
+def test_a_call_that_goes_on_has_the_rights_of_now(tokens: WriteTokens) -> None:
+    """A stream whose token lost a right, or was taken away, loses it too; other changes leave it alone."""
+    file = tokens(alice="", bob="")
+    authorizer = Authorizer(file, _PATHS)
+    caller = Caller("peer", "", authorizer.token(bearer("alice"), _PREDICT), authorizer)
+    assert caller.renewed(_PREDICT) is caller
+    _change(authorizer, tokens, alice='models = ["wine"]')
+    caller = caller.renewed(_PREDICT)
+    assert not caller.may_use("digits")
+    _change(authorizer, tokens, alice='methods = ["ListModels"]')
+    with pytest.raises(Forbidden):
+        caller.renewed(_PREDICT)
+    _change(authorizer, tokens, bob="")
+    with pytest.raises(Unauthenticated, match="'alice' was taken away"):
+        caller.renewed(_PREDICT)
+
+
+def _change(authorizer: Authorizer, tokens: WriteTokens, **tables: str) -> None:
+    tokens(**tables)
+    authorizer.file.look()
+    authorizer.file.look()

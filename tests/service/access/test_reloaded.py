@@ -1,0 +1,107 @@
+"""Files that are taken anew: whole, valid, and only once they rest."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from service.access.reloaded import ReloadedFiles
+from service.errors import StartupError
+
+
+def _whole(found: Sequence[bytes]) -> bytes:
+    text = b" ".join(found)
+    if b"bad" in text:
+        raise StartupError("it is bad")
+    return text
+
+
+def test_a_change_is_taken_once_it_rests(tmp_path: Path) -> None:
+    """A file that changes between two looks is being written: it is taken when two looks find the same."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_bytes(b"1")
+    two.write_bytes(b"2")
+    told: list[str] = []
+    files = ReloadedFiles("test", [one, two], _whole)
+    files.on_taken = lambda: told.append("taken")
+    assert files.value == b"1 2"
+    one.write_bytes(b"3")
+    files.look()
+    two.write_bytes(b"4")
+    files.look()
+    assert files.value == b"1 2"
+    files.look()
+    assert (files.value, told) == (b"3 4", ["taken"])
+    files.look()
+    assert told == ["taken"]
+
+
+@pytest.mark.parametrize("broken", ["bad", "absent", "huge", "folder"])
+def test_a_broken_file_changes_nothing_and_says_so_once(
+    tmp_path: Path, broken: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While a file is invalid, absent or huge the last valid content stays in use; the log tells it once."""
+    file = tmp_path / "file"
+    file.write_bytes(b"good")
+    files = ReloadedFiles("test", [file], _whole)
+    file.unlink()
+    if broken == "folder":
+        file.mkdir()
+    elif broken != "absent":
+        file.write_bytes(b"bad" if broken == "bad" else bytes(2**22 + 1))
+    for _ in range(4):
+        files.look()
+    assert (files.value, files.is_current) == (b"good", False)
+    assert len(caplog.records) == 1
+    assert "the last valid content stays in use" in caplog.text
+    if broken == "folder":
+        file.rmdir()
+    file.write_bytes(b"better")
+    files.look()
+    files.look()
+    assert (files.value, files.is_current) == (b"better", True)
+
+
+def test_a_file_that_comes_back_as_it_was_is_current(tmp_path: Path) -> None:
+    """A broken file that is put back as it was is in use again, without a change."""
+    file = tmp_path / "file"
+    file.write_bytes(b"good")
+    files = ReloadedFiles("test", [file], _whole)
+    file.write_bytes(b"bad")
+    files.look()
+    files.look()
+    assert not files.is_current
+    file.write_bytes(b"good")
+    files.look()
+    assert files.is_current
+
+
+def test_the_start_needs_valid_files(tmp_path: Path) -> None:
+    """At the start there is no last valid content: an absent or invalid file is an error that names it."""
+    file = tmp_path / "file"
+    with pytest.raises(StartupError, match=r"test: .*file.* cannot be read"):
+        ReloadedFiles("test", [file], _whole)
+    file.write_bytes(b"bad")
+    with pytest.raises(StartupError, match=r"test .*file.*: it is bad"):
+        ReloadedFiles("test", [file], _whole)
+
+
+def test_it_is_watched(tmp_path: Path) -> None:
+    """The watch takes a change by itself."""
+    file = tmp_path / "file"
+    file.write_bytes(b"old")
+
+    async def check() -> None:
+        loop, taken = asyncio.get_running_loop(), asyncio.Event()
+        files = ReloadedFiles("test", [file], _whole)
+        files.on_taken = lambda: loop.call_soon_threadsafe(taken.set)
+        watch = asyncio.create_task(files.watch())
+        file.write_bytes(b"new")
+        async with asyncio.timeout(60):
+            await taken.wait()
+        assert files.value == b"new"
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+
+    asyncio.run(check())

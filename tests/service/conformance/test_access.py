@@ -1,0 +1,352 @@
+"""Tokens: who may do what, on every method of both front ends."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import numpy as np
+import pytest
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
+
+from kan_api.v1 import prediction_pb2 as pb
+from open_inference import grpc_predict_v2_pb2 as oip
+from tests.kit.callers.calls import ask, ask_inference, failure_of, infer, predict
+from tests.kit.callers.protocols import PROTOCOLS, Protocol
+from tests.kit.callers.tokens import bearer, secret, write_tokens
+from tests.kit.models.repository import WriteModel, write_version
+from tests.kit.server.kan_serve import KanServe, Start, run_kan_serve, starter
+from tests.kit.waiting import until_elsewhere
+
+_FILES: tuple[Any, ...] = (
+    pb.DESCRIPTOR,
+    oip.DESCRIPTOR,
+    health_pb2.DESCRIPTOR,
+    reflection_pb2.DESCRIPTOR,
+)
+_PATHS = [
+    f"/{service.full_name}/{method.name}"
+    for file in _FILES
+    for service in file.services_by_name.values()
+    for method in service.methods
+]
+_TOKENS = {
+    "all": 'methods = ["*"]',
+    "plain": "",
+    "affine": 'models = ["affine"]',
+    "lists": 'methods = ["ListModels"]',
+    "old": "expires = 2020-01-01",
+    "few": "rows_per_second = 0.001",
+}
+
+
+@pytest.fixture(scope="module")
+def server(frontend: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A server of two models, with all kinds of tokens; it lets callers load."""
+    folder = tmp_path_factory.mktemp("access")
+    for kind in ("affine", "classifier"):
+        write_version(folder / "models", kind)
+    tokens = write_tokens(folder / "tokens.toml", **_TOKENS)
+    with starter(folder / "models", folder, "--frontend", frontend) as start:
+        yield start("--tokens", str(tokens), "--allow-load")
+
+
+def _code_of(channel: grpc.Channel, path: str, metadata: Any) -> str:
+    """How a call without a valid message ends."""
+    method: Any = channel.stream_stream(path)
+    try:
+        for _ in method(iter([b"\xff"]), timeout=60, metadata=metadata):
+            pass
+    except grpc.RpcError as error:
+        return str(error.code().name)
+    return "OK"
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        None,
+        [("authorization", "Bearer wrong")],
+        [("authorization", "Basic " + secret("all"))],
+        [("authorization", secret("all"))],
+        [("x-token", "Bearer " + secret("all"))],
+        bearer("old"),
+    ],
+    ids=["missing", "wrong", "basic", "bare", "elsewhere", "expired"],
+)
+def test_no_method_answers_without_a_valid_token(server: KanServe, metadata: Any) -> None:
+    """Each method of each protocol, reflection and health among them, refuses missing, wrong and expired tokens."""
+    assert len(_PATHS) > 25
+    with grpc.insecure_channel(server.grpc, server.options) as channel:
+        assert {path: _code_of(channel, path, metadata) for path in _PATHS} == dict.fromkeys(_PATHS, "UNAUTHENTICATED")
+
+
+def test_a_foreign_token_may_call_its_methods_alone(server: KanServe) -> None:
+    """A token for one method is forbidden on each other one."""
+    with grpc.insecure_channel(server.grpc, server.options) as channel:
+        codes = {path: _code_of(channel, path, bearer("lists")) for path in _PATHS}
+        own = "/kan_api.v1.PredictionService/ListModels"
+        assert codes.pop(own) == "INVALID_ARGUMENT"
+        assert set(codes.values()) == {"PERMISSION_DENIED"}
+
+
+def test_a_valid_token_passes_everywhere(server: KanServe) -> None:
+    """A token for everything is neither unknown nor forbidden on any method."""
+    with grpc.insecure_channel(server.grpc, server.options) as channel:
+        codes = {_code_of(channel, path, bearer("all")) for path in _PATHS}
+        assert not codes & {"UNAUTHENTICATED", "PERMISSION_DENIED"}
+
+
+def test_a_refusal_says_what_to_do(server: KanServe) -> None:
+    """The message names what to send or whom to ask, and quotes no token."""
+
+    async def check() -> None:
+        async with server.channel() as channel:
+            code, text = await failure_of(ask(channel, "ListModels"))
+            assert code == "UNAUTHENTICATED"
+            assert "authorization: Bearer TOKEN" in text
+            code, text = await failure_of(predict(channel, "affine", token="lists"))
+            assert (code, secret("lists") in text) == ("PERMISSION_DENIED", False)
+            assert "'lists' may not call /kan_api.v1.PredictionService/Predict" in text
+
+    asyncio.run(check())
+
+
+def test_models_of_others_are_forbidden_and_unseen(server: KanServe) -> None:
+    """A token for one model may use it by each method, may use no other by any, and sees no other in any list."""
+    rows = np.ones((1, 4), np.float32)
+
+    async def check() -> None:
+        async with server.channel() as channel:
+            given: dict[str, Any] = {"token": "affine"}
+            assert (await predict(channel, "affine", **given)).model == "affine"
+            assert (await infer(channel, "affine", rows, **given)).model_name == "affine"
+            matrix = pb.Matrix(rows=1, columns=4, values=[1] * 4)
+            foreign = [
+                predict(channel, "classifier", **given),
+                predict(channel, "absent", **given),
+                ask(channel, "Explain", model="classifier", features=matrix, **given),
+                ask(channel, "GetModel", model="classifier", **given),
+                infer(channel, "classifier", rows, **given),
+                *(
+                    ask_inference(channel, name, name="classifier", **given)
+                    for name in ("ModelReady", "ModelMetadata", "ModelConfig", "ModelStatistics")
+                ),
+            ]
+            for call in foreign:
+                code, text = await failure_of(call)
+                assert code == "PERMISSION_DENIED", text
+                assert "it may use affine" in text
+            listed = await ask(channel, "ListModels", **given)
+            assert {each.name for each in listed.models} == {"affine"}
+            index = await ask_inference(channel, "RepositoryIndex", **given)
+            assert {each.name for each in index.models} == {"affine"}
+            statistics = await ask_inference(channel, "ModelStatistics", **given)
+            assert {each.name for each in statistics.model_stats} == {"affine"}
+            everything = await ask(channel, "ListModels", token="plain")
+            assert {each.name for each in everything.models} == {"affine", "classifier"}
+            code, text = await failure_of(ask(channel, "GetModel", model="affine", version=9, **given))
+            assert (code, "classifier" in text) == ("NOT_FOUND", False)
+            check_health: Any = channel.unary_unary(
+                "/grpc.health.v1.Health/Check", response_deserializer=health_pb2.HealthCheckResponse.FromString
+            )
+
+            async def health(name: str) -> Any:
+                request = health_pb2.HealthCheckRequest(service=name).SerializeToString()
+                return await check_health(request, timeout=60, metadata=bearer("affine"))
+
+            assert (await health("affine")).status == (await health("")).status == 1
+            assert (await failure_of(health("classifier")))[0] == "PERMISSION_DENIED"
+
+    asyncio.run(check())
+
+
+def test_loading_needs_a_token_that_names_it(server: KanServe) -> None:
+    """With --allow-load a token without methods may not load or unload; one that names them may, its models alone."""
+
+    async def check() -> None:
+        async with server.channel() as channel:
+            for name in ("RepositoryModelLoad", "RepositoryModelUnload"):
+                code, _ = await failure_of(ask_inference(channel, name, model_name="classifier", token="plain"))
+                assert code == "PERMISSION_DENIED"
+            await ask_inference(channel, "RepositoryModelUnload", model_name="classifier", token="all")
+            assert (await failure_of(predict(channel, "classifier", token="all")))[0] == "NOT_FOUND"
+            await ask_inference(channel, "RepositoryModelLoad", model_name="classifier", token="all")
+            await predict(channel, "classifier", token="all")
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda each: each.name)
+def test_each_request_of_a_stream_is_checked(server: KanServe, protocol: Protocol) -> None:
+    """On one stream a foreign model is forbidden, and the requests beside it are answered."""
+    rows = np.ones((1, 4), np.float32)
+
+    async def check() -> None:
+        async with server.channel() as channel:
+            stream: Any = channel.stream_stream(protocol.stream_path)
+            requests = [protocol.request(name, rows, key=name) for name in ("affine", "classifier")]
+            answers = [
+                protocol.stream_answer(each)
+                async for each in stream(iter(requests), timeout=60, metadata=bearer("affine"))
+            ]
+            assert {key: code for key, code, *_ in answers} == {"affine": "OK", "classifier": "PERMISSION_DENIED"}
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda each: each.name)
+def test_a_quota_is_rows_a_second(server: KanServe, protocol: Protocol) -> None:
+    """Rows beyond the quota are RESOURCE_EXHAUSTED, and the trailer says when they may come; others are not touched."""
+    rows = np.ones((3, 4), np.float32)
+
+    async def check() -> None:
+        async with server.channel() as channel:
+            method: Any = channel.unary_unary(protocol.path)
+
+            async def call(token: str, times: int = 1) -> None:
+                for _ in range(times):
+                    await method(protocol.request("affine", rows), timeout=60, metadata=bearer(token))
+
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await call("few", times=2)
+            assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert "may send 0.001 rows a second" in (caught.value.details() or "")
+            pushback = dict(caught.value.trailing_metadata() or ())["grpc-retry-pushback-ms"]
+            assert int(pushback) > 1_000_000
+            await call("plain")
+
+    before = server.sample("kan_rejected_total", reason="quota")
+    asyncio.run(check())
+    assert server.sample("kan_rejected_total", reason="quota") == before + 1
+
+
+def test_refusals_are_counted(server: KanServe) -> None:
+    """/metrics tells refusals for want of a token and of rights apart."""
+    before = {each: server.sample("kan_rejected_total", reason=each) for each in ("unauthenticated", "forbidden")}
+
+    async def check() -> None:
+        async with server.channel() as channel:
+            await failure_of(ask(channel, "ListModels"))
+            await failure_of(predict(channel, "affine", token="lists"))
+            await failure_of(predict(channel, "classifier", token="affine"))
+
+    asyncio.run(check())
+    assert server.sample("kan_rejected_total", reason="unauthenticated") == before["unauthenticated"] + 1
+    assert server.sample("kan_rejected_total", reason="forbidden") == before["forbidden"] + 2
+
+
+def test_oversized_metadata_ends_the_call_alone(server: KanServe) -> None:
+    """A token of 100 KB is refused, and the server goes on."""
+    with grpc.insecure_channel(server.grpc, server.options) as channel:
+        code = _code_of(channel, _PATHS[0], [("authorization", "Bearer " + "x" * 100_000)])
+        assert code in ("RESOURCE_EXHAUSTED", "UNAUTHENTICATED", "UNAVAILABLE", "INTERNAL")
+    with grpc.insecure_channel(server.grpc, server.options) as channel:
+        assert _code_of(channel, _PATHS[0], [("authorization", "Bearer " + "x" * 5_000)]) == "UNAUTHENTICATED"
+        assert _code_of(channel, _PATHS[0], bearer("all")) == "INVALID_ARGUMENT"
+
+
+def test_tokens_rotate_under_load(start: Start, write_model: WriteModel, tmp_path: Path) -> None:
+    """While tokens come and go and the file is broken for a while, no call with a token that stays fails."""
+    write_model("affine")
+    file = write_tokens(tmp_path / "tokens.toml", stays="", goes="")
+    server = start("--tokens", str(file))
+    over = asyncio.Event()
+    answered = 0
+
+    async def load(channel: grpc.aio.Channel) -> None:
+        nonlocal answered
+        while not over.is_set():
+            await predict(channel, "affine", token="stays")
+            answered += 1
+
+    async def check() -> None:
+        async with server.channel() as channel:
+            callers = [asyncio.create_task(load(channel)) for _ in range(4)]
+            await predict(channel, "affine", token="goes")
+            write_tokens(file, stays="", comes="")
+            await _until_code(channel, "comes", "OK")
+            await _until_code(channel, "goes", "UNAUTHENTICATED")
+            file.write_text(file.read_text()[:100])  # half of it
+            await until_elsewhere(lambda: server.sample("kan_access_file_valid", file="tokens") == 0)
+            await predict(channel, "affine", token="comes")
+            os.unlink(file)
+            await predict(channel, "affine", token="comes")
+            write_tokens(file, stays='models = ["affine"]')
+            await _until_code(channel, "comes", "UNAUTHENTICATED")
+            assert server.sample("kan_access_file_valid", file="tokens") == 1
+            over.set()
+            await asyncio.gather(*callers)
+
+    asyncio.run(check())
+    assert answered > 100
+    assert server.sample("kan_requests_total", code="OK") >= answered
+    code, log = server.stop()
+    assert code == 0
+    assert "the last valid content stays in use" in log
+    assert "secret-" not in log
+
+
+async def _until_code(channel: grpc.aio.Channel, token: str, wanted: str) -> None:
+    """Call until the calls with this token end so."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await predict(channel, "affine", token=token)
+                code = "OK"
+            except grpc.aio.AioRpcError as error:
+                code = error.code().name
+            if code == wanted:
+                return
+
+
+def test_a_stream_loses_the_rights_that_its_token_loses(start: Start, write_model: WriteModel, tmp_path: Path) -> None:
+    """A stream that stays open answers until its token is taken away, and then refuses each request."""
+    write_model("affine")
+    file = write_tokens(tmp_path / "tokens.toml", goes="", stays="")
+    server = start("--tokens", str(file))
+    (protocol, *_) = PROTOCOLS
+    request = protocol.request("affine", np.ones((1, 4), np.float32), key="one")
+
+    async def check() -> None:
+        async with server.channel() as channel:
+            codes: asyncio.Queue[str] = asyncio.Queue()
+            over = False
+
+            async def requests() -> AsyncIterator[bytes]:
+                while not over:
+                    yield request
+                    codes.put_nowait(protocol.stream_answer(await answers.get())[1])
+
+            answers: asyncio.Queue[bytes] = asyncio.Queue()
+            stream: Any = channel.stream_stream(protocol.stream_path)
+            call = stream(requests(), timeout=60, metadata=bearer("goes"))
+
+            async def read() -> None:
+                async for answer in call:
+                    answers.put_nowait(answer)
+
+            reading = asyncio.create_task(read())
+            assert await codes.get() == "OK"
+            write_tokens(file, stays="")
+            while await codes.get() != "UNAUTHENTICATED":
+                pass
+            over = True
+            await reading
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("text", [None, "", "[tokens.a", "[other]"])
+def test_a_start_needs_a_valid_token_file(tmp_path: Path, frontend: str, text: str | None) -> None:
+    """An absent or invalid token file is one line and exit code 1, never a server without tokens."""
+    file = tmp_path / "tokens.toml"
+    if text is not None:
+        file.write_text(text)
+    done = run_kan_serve(tmp_path, "--frontend", frontend, "--tokens", str(file))
+    assert done.returncode == 1
+    assert "token file" in done.stderr.splitlines()[-1]

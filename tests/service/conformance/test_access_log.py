@@ -1,0 +1,126 @@
+"""The access log: one line a request, on both front ends."""
+
+import asyncio
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import numpy as np
+import pytest
+
+from kan_api.v1 import prediction_pb2 as pb
+from service.access.access_log import MOST_LINE_BYTES
+from tests.kit.callers.calls import ask, failure_of, infer, matrix, predict
+from tests.kit.callers.protocols import KanApi
+from tests.kit.callers.tokens import bearer, secret, write_tokens
+from tests.kit.models.repository import WriteModel
+from tests.kit.server.kan_serve import KanServe, Start, run_kan_serve
+
+_KEYS = [
+    *("time", "request_id", "peer", "token", "certificate", "method", "model", "version", "code"),
+    *("milliseconds", "queue_milliseconds", "compute_milliseconds", "rows"),
+]
+
+
+def _lines(server: KanServe, file: Path) -> list[dict[str, Any]]:
+    """What it wrote until its end, in the order of its writing."""
+    code, log = server.stop()
+    assert code == 0, log
+    text = file.read_bytes()
+    assert text.endswith(b"\n")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_line_a_request(start: Start, write_model: WriteModel, tmp_path: Path) -> None:
+    """Each request, of streams too, has a line with its caller, model, code, times and rows, and the log agrees with
+    kan_requests_total.
+    """
+    write_model("affine")
+    file = tmp_path / "access.log"
+    tokens = write_tokens(tmp_path / "tokens.toml", alice="", bob='models = ["other"]')
+    server = start("--access-log", str(file), "--tokens", str(tokens))
+    rows = np.ones((3, 4), np.float32)
+
+    async def check() -> None:
+        async with server.channel() as channel:
+            method: Any = channel.unary_unary(KanApi.path)
+            metadata = [*bearer("alice"), ("x-request-id", "seven")]
+            await method(KanApi.request("affine", rows), timeout=60, metadata=metadata)
+            await infer(channel, "affine", rows, token="alice")
+            await failure_of(ask(channel, "GetModel", model="absent", token="alice"))
+            await failure_of(predict(channel, "affine", token="bob"))
+            await failure_of(predict(channel, "affine"))
+            stream: Any = channel.stream_stream(KanApi.stream_path)
+            requests = [KanApi.request("affine", rows[:count]) for count in (1, 2)]
+            assert len([one async for one in stream(iter(requests), timeout=60, metadata=bearer("alice"))]) == 2
+
+    asyncio.run(check())
+    counted = {code: server.sample("kan_requests_total", code=code) for code in ("OK", "NOT_FOUND")}
+    lines = _lines(server, file)
+    assert all(list(line) == _KEYS for line in lines)
+    told = [
+        tuple(line[key] for key in ("token", "request_id", "model", "version", "code", "rows")) for line in lines[:5]
+    ]
+    assert told == [
+        ("alice", "seven", "affine", "1", "OK", 3),
+        ("alice", None, "affine", "1", "OK", 3),
+        ("alice", None, None, None, "NOT_FOUND", 0),
+        ("bob", None, None, None, "PERMISSION_DENIED", 0),
+        (None, None, None, None, "UNAUTHENTICATED", 0),
+    ]
+    assert lines[0]["method"] == KanApi.path
+    assert 0 < lines[0]["compute_milliseconds"] <= lines[0]["milliseconds"]
+    assert all("127.0.0.1:" in line["peer"] for line in lines)
+    assert Counter(line["rows"] for line in lines[5:]) == {1: 1, 2: 1}
+    assert counted == {code: sum(line["code"] == code for line in lines) for code in counted}
+    assert secret("alice").encode() not in file.read_bytes()
+
+
+def test_a_line_has_bounded_length_and_no_payload(start: Start, write_model: WriteModel, tmp_path: Path) -> None:
+    """Whatever callers send, a line fits into one write to a pipe, is one line, and holds nothing of a message."""
+    write_model("affine")
+    file = tmp_path / "access.log"
+    server = start("--access-log", str(file))
+    with grpc.insecure_channel(server.grpc, server.options) as channel:
+        method: Any = channel.unary_unary(KanApi.path)
+        request = pb.PredictRequest(
+            id="payload-id", model="payload" * 300, features=matrix(np.ones((1, 4), np.float32))
+        )
+        for request_id in ("x" * 6000, '"\\' * 2000, "a b", "~{}" * 1000):
+            with pytest.raises(grpc.RpcError):
+                method(request.SerializeToString(), timeout=60, metadata=[("x-request-id", request_id)])
+        for request_id in ("x" * 6000, '"\\' * 2000, "a b", "~{}" * 1000):
+            good = KanApi.request("affine", np.ones((1, 4), np.float32))
+            method(good, timeout=60, metadata=[("x-request-id", request_id)])
+    lines = _lines(server, file)
+    assert len(lines) == 8
+    assert max(map(len, file.read_bytes().splitlines(keepends=True))) <= MOST_LINE_BYTES
+    assert b"payload" not in file.read_bytes()
+    assert [line["request_id"] for line in lines][2] == "a b"
+
+
+def test_an_access_log_that_cannot_be_written(frontend: str, models: Path) -> None:
+    """It is one line, and exit code 1."""
+    file = models / "absent" / "access.log"
+    done = run_kan_serve(models, "--frontend", frontend, "--access-log", str(file))
+    assert done.returncode == 1
+    assert f"access log {str(file)!r} cannot be written" in done.stderr.splitlines()[-1]
+
+
+def test_a_log_that_nobody_reads_stops_nobody(start: Start, write_model: WriteModel, tmp_path: Path) -> None:
+    """On a full device each line is lost and counted, and every call is answered."""
+    write_model("affine")
+    server = start("--access-log", "/dev/full")
+
+    async def check() -> None:
+        async with server.channel() as channel:
+            for _ in range(5):
+                await predict(channel, "affine")
+
+    asyncio.run(check())
+    code, log = server.stop()
+    assert code == 0
+    assert "a line of the access log '/dev/full' was lost" in log

@@ -1,0 +1,273 @@
+"""TLS and mTLS on the gRPC port of both front ends, and the rotation of certificates."""
+
+import asyncio
+import os
+import shutil
+import socket
+import ssl
+from contextlib import closing
+from pathlib import Path
+
+import grpc
+import grpc.aio
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from tests.kit.callers.calls import predict
+from tests.kit.models.repository import WriteModel
+from tests.kit.server.certificates import Authority, Pair
+from tests.kit.server.kan_serve import KanServe, Start, run_kan_serve
+from tests.kit.waiting import until_elsewhere, wait_for
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """Signs the certificates of a test."""
+    return Authority(tmp_path / "certificates")
+
+
+def _flags(pair: Pair, *more: str) -> list[str]:
+    return ["--tls-cert", str(pair.cert), "--tls-key", str(pair.key), *more]
+
+
+def _channel(server: KanServe, ca: Path, pair: Pair | None = None) -> grpc.aio.Channel:
+    cert, key = (pair.cert.read_bytes(), pair.key.read_bytes()) if pair else (None, None)
+    credentials = grpc.ssl_channel_credentials(ca.read_bytes(), key, cert)
+    return grpc.aio.secure_channel(server.grpc, credentials, options=server.options)
+
+
+async def _code(channel: grpc.aio.Channel) -> str:
+    try:
+        await predict(channel, "affine")
+    except grpc.aio.AioRpcError as error:
+        return error.code().name
+    return "OK"
+
+
+def _shown(server: KanServe) -> int:
+    """The serial number of the certificate that the server shows."""
+    host, _, port = server.grpc.rpartition(":")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    with (
+        closing(socket.create_connection((host, int(port)), timeout=60)) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as secure,
+    ):
+        shown = secure.getpeercert(binary_form=True)
+    assert shown is not None
+    return _serial(ssl.DER_cert_to_PEM_cert(shown).encode())
+
+
+def _serial(pem: bytes) -> int:
+    return x509.load_pem_x509_certificate(pem).serial_number
+
+
+def test_calls_are_encrypted(start: Start, write_model: WriteModel, authority: Authority) -> None:
+    """With a certificate of the caller's authority calls are answered; with that of another they never leave."""
+    write_model("affine")
+    server = start(*_flags(authority.issue("server")))
+    other = Authority(authority.file.parent / "other")
+
+    async def check() -> None:
+        async with _channel(server, authority.file) as channel:
+            assert await _code(channel) == "OK"
+        async with _channel(server, other.file) as channel:
+            assert await _code(channel) == "UNAVAILABLE"
+
+    asyncio.run(check())
+
+
+def test_plain_text_to_a_tls_port_and_the_reverse(start: Start, write_model: WriteModel, authority: Authority) -> None:
+    """Either is UNAVAILABLE at once, no call hangs, and the server goes on."""
+    write_model("affine")
+    secure, plain = start(*_flags(authority.issue("server"))), start()
+
+    async def check() -> None:
+        async with secure.channel() as channel:
+            assert await _code(channel) == "UNAVAILABLE"
+        async with _channel(plain, authority.file) as channel:
+            assert await _code(channel) == "UNAVAILABLE"
+        async with _channel(secure, authority.file) as channel:
+            assert await _code(channel) == "OK"
+        async with plain.channel() as channel:
+            assert await _code(channel) == "OK"
+
+    asyncio.run(check())
+    assert secure.is_ready()  # the probes' port is plain
+
+
+def test_a_caller_needs_a_certificate(
+    start: Start, write_model: WriteModel, authority: Authority, tmp_path: Path
+) -> None:
+    """With --tls-client-ca only callers with a valid certificate of that authority are answered; the access log names
+    its subject.
+    """
+    write_model("affine")
+    log = tmp_path / "access.log"
+    callers = Authority(tmp_path / "callers", "callers")
+    flags = ["--tls-client-ca", str(callers.file), "--access-log", str(log)]
+    server = start(*_flags(authority.issue("server"), *flags))
+    foreign = Authority(tmp_path / "foreign").issue("alice")
+
+    async def check() -> None:
+        wanted = {None: "UNAVAILABLE", foreign: "UNAVAILABLE", callers.issue("old", days=-1): "UNAVAILABLE"}
+        wanted[callers.issue("alice")] = "OK"
+        for pair, code in wanted.items():
+            async with _channel(server, authority.file, pair) as channel:
+                assert await _code(channel) == code, pair
+
+    asyncio.run(check())
+    assert server.stop()[0] == 0
+    (line,) = log.read_text().splitlines()
+    assert "alice" in line
+
+
+@pytest.mark.parametrize("how", ["in place", "by rename", "as kubernetes"])
+def test_certificates_rotate_under_load(
+    start: Start, write_model: WriteModel, authority: Authority, tmp_path: Path, how: str
+) -> None:
+    """New connections see the new certificate soon, however its files were replaced, and no call fails meanwhile."""
+    write_model("affine")
+    folder = tmp_path / "mounted"
+    pair = _mount(folder, authority.issue("server"), how)
+    server = start(*_flags(pair))
+    before = _shown(server)
+    over = asyncio.Event()
+    answered = 0
+
+    async def load(channel: grpc.aio.Channel) -> None:
+        nonlocal answered
+        while not over.is_set():
+            await predict(channel, "affine")
+            answered += 1
+
+    async def connect() -> None:
+        """A new connection for each call."""
+        nonlocal answered
+        while not over.is_set():
+            async with _channel(server, authority.file) as channel:
+                await predict(channel, "affine")
+                answered += 1
+
+    async def check() -> None:
+        async with _channel(server, authority.file) as channel:
+            callers = [asyncio.create_task(each) for each in (load(channel), load(channel), connect(), connect())]
+            new = authority.issue("server")
+            _mount(folder, new, how)
+            wanted = _serial(new.cert.read_bytes())
+            await until_elsewhere(lambda: _shown(server) == wanted)
+            over.set()
+            await asyncio.gather(*callers)
+
+    asyncio.run(check())
+    assert answered > 50
+    assert _shown(server) != before
+    assert server.sample("kan_access_file_valid", file="certificates") == 1
+
+
+def _mount(folder: Path, pair: Pair, how: str) -> Pair:
+    """Put a pair where the server looks, as an operator, a careful program or Kubernetes does."""
+    mounted = Pair(folder / "tls.crt", folder / "tls.key")
+    folder.mkdir(exist_ok=True)
+    if how == "as kubernetes":
+        number = len(list(folder.iterdir()))
+        (folder / f"..{number}").mkdir()
+        shutil.copy(pair.cert, folder / f"..{number}" / "tls.crt")
+        shutil.copy(pair.key, folder / f"..{number}" / "tls.key")
+        (folder / "..new").symlink_to(f"..{number}")
+        os.replace(folder / "..new", folder / "..data")
+        for file in (mounted.cert, mounted.key):
+            if not file.is_symlink():
+                file.symlink_to(f"..data/{file.name}")
+        return mounted
+    for source, file in ((pair.cert, mounted.cert), (pair.key, mounted.key)):
+        if how == "in place":
+            shutil.copy(source, file)
+        else:
+            shutil.copy(source, folder / "new")
+            os.replace(folder / "new", file)
+    return mounted
+
+
+def test_the_authority_of_callers_rotates(
+    start: Start, write_model: WriteModel, authority: Authority, tmp_path: Path
+) -> None:
+    """A caller of the new authority is let in soon after the file changed, and one of the old is not any more."""
+    write_model("affine")
+    old, new = Authority(tmp_path / "old"), Authority(tmp_path / "new")
+    file = tmp_path / "callers.pem"
+    shutil.copy(old.file, file)
+    server = start(*_flags(authority.issue("server"), "--tls-client-ca", str(file)))
+
+    async def code(pair: Pair) -> str:
+        async with _channel(server, authority.file, pair) as channel:
+            return await _code(channel)
+
+    async def check() -> None:
+        first, second = old.issue("first"), new.issue("second")
+        assert (await code(first), await code(second)) == ("OK", "UNAVAILABLE")
+        shutil.copy(new.file, file)
+        async with asyncio.timeout(60):
+            while (await code(first), await code(second)) != ("UNAVAILABLE", "OK"):
+                pass
+
+    asyncio.run(check())
+
+
+def test_broken_certificates_change_nothing(start: Start, write_model: WriteModel, authority: Authority) -> None:
+    """A key that does not fit, half a file, or none: the old pair stays in use, and log and metric say so."""
+    write_model("affine")
+    pair = authority.issue("server")
+    server = start(*_flags(pair))
+    before, cert = _shown(server), pair.cert.read_bytes()
+    foreign = authority.issue("other")
+
+    def is_refused() -> bool:
+        return server.sample("kan_access_file_valid", file="certificates") == 0
+
+    def is_valid() -> bool:
+        return not is_refused()
+
+    for broken in (foreign.cert.read_bytes(), cert[: len(cert) // 2], b""):
+        pair.cert.write_bytes(broken)
+        wait_for(is_refused)
+        assert _shown(server) == before
+        pair.cert.write_bytes(cert)
+        wait_for(is_valid)
+    code, log = server.stop()
+    assert code == 0
+    assert log.count("the last valid content stays in use") == 3
+
+
+@pytest.mark.parametrize(
+    ("cert", "key", "ca", "word"),
+    [
+        ("one.crt", "two.key", "", "no pair"),
+        ("one.key", "one.crt", "", "no pair"),
+        ("absent", "one.key", "", "cannot be read"),
+        ("one.crt", "one.key", "empty.pem", "no certificate of an authority"),
+        ("one.crt", "one.key", "one.key", "no certificate of an authority"),
+        ("one.crt", "encrypted.key", "", "encrypted"),
+    ],
+)
+def test_a_start_needs_certificates_that_fit(
+    authority: Authority, frontend: str, cert: str, key: str, ca: str, word: str
+) -> None:
+    """Files that do not fit are one line and exit code 1; an empty file of authorities never means all of them."""
+    folder = authority.file.parent
+    (folder / "encrypted.key").write_bytes(_encrypted(authority.issue("one").key))
+    (folder / "empty.pem").touch()
+    authority.issue("two")
+    flags = ["--tls-cert", str(folder / cert), "--tls-key", str(folder / key)]
+    flags += ["--tls-client-ca", str(folder / ca)] if ca else []
+    done = run_kan_serve(folder, "--frontend", frontend, *flags)
+    assert done.returncode == 1
+    assert word in done.stderr.splitlines()[-1]
+
+
+def _encrypted(key: Path) -> bytes:
+    loaded = serialization.load_pem_private_key(key.read_bytes(), None)
+    encryption = serialization.BestAvailableEncryption(b"password")
+    return loaded.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
