@@ -39,7 +39,10 @@ def _lines(settings: Settings, sources: Sources, file: SettingsFile) -> Iterator
     yield "[server]"
     origins = sources.origins(file)
     for name in FLAGS:
-        yield f"{name} = {_toml(getattr(settings, name))}  # {origins[name]}"
+        value = getattr(settings, name)
+        # TOML has no word for "not set".
+        shown = f"# {name} is not set" if value is None else f"{name} = {_toml(value)}"
+        yield f"{shown}  # {origins[name]}"
     for model, table in settings.tables.items():
         yield f"\n[models.{json.dumps(model, ensure_ascii=False)}]"
         for name, value in table.model_dump(exclude_none=True).items():

@@ -81,28 +81,6 @@ def test_access_is_open_by_default() -> None:
     assert settings.metrics_port is None
 
 
-@pytest.mark.parametrize(
-    ("given", "word"),
-    [
-        ({"tls_cert": "a"}, "tls_cert and tls_key belong together"),
-        ({"tls_key": "a"}, "tls_cert and tls_key belong together"),
-        ({"tls_client_ca": "a"}, "tls_client_ca is set, and tls_cert is not"),
-    ],
-)
-def test_tls_needs_all_of_its_files(given: dict[str, str], word: str) -> None:
-    """A certificate without a key, or authorities of callers without TLS, are refused."""
-    with pytest.raises(ValidationError, match=word):
-        Settings(**given)  # type: ignore[arg-type]
-
-
-def test_access_is_open_by_default() -> None:
-    """Without flags the port is plain, callers need no token, there is no access log, and a warning is not silenced."""
-    settings = Settings()
-    assert (settings.tls_cert, settings.tls_key, settings.tls_client_ca) == ("", "", "")
-    assert (settings.tokens, settings.access_log, settings.insecure_public) == ("", "", False)
-    assert settings.metrics_port is None
-
-
 def test_settings_do_not_change() -> None:
     """Settings are frozen."""
     with pytest.raises(ValidationError, match="frozen"):

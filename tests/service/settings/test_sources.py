@@ -50,7 +50,8 @@ def test_what_is_in_force_is_a_settings_file(file: Path) -> None:
     sources = Sources({"allow_load": True, "models": 'a "b" \\ ü'}, file)
     settings, content = sources.load(), sources.read()
     text = describe(settings, sources, content)
-    assert tomllib.loads(text)["server"].keys() == FLAGS.keys()
+    assert tomllib.loads(text)["server"].keys() == FLAGS.keys() - {"metrics_port"}
+    assert "# metrics_port is not set  # default" in text
     file.write_text(text)
     assert Sources({}, file).load() == settings
 
