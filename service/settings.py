@@ -12,6 +12,8 @@ from service.version_policy import VersionPolicy, parse_version_policy
 # The default of `max_inflight_bytes` grows with `max_message_bytes`, so that an operator can raise the latter alone.
 _LEAST_INFLIGHT_BYTES = 48 * 2**20
 _INFLIGHT_MESSAGES = 3
+# Those of OpenTelemetry, where ours is not set; that for traces wins.
+_TRACE_ENDPOINT_VARIABLES = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
 def variable(name: str) -> str:
@@ -147,6 +149,18 @@ class Settings(BaseModel):
     drift: Literal["on", "off"] = Field(
         default="on", description="Count served rows and answers by cell, for the metrics of drift."
     )
+    trace_endpoint: str = Field(
+        default="",
+        description="Receiver of traces, OTLP over gRPC, such as http://127.0.0.1:4317. By default that of "
+        "OTEL_EXPORTER_OTLP_ENDPOINT; without it no call is traced.",
+    )
+    trace_sample: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="Share of the calls without a traceparent that are traced; 0: only those whose callers ask for it.",
+    )
     log_format: Literal["text", "json"] = Field(
         default="text", description="Log lines as text, for people, or as JSON, for machines."
     )
@@ -155,7 +169,10 @@ class Settings(BaseModel):
     @classmethod
     def _with_environment(cls, given: dict[str, Any]) -> dict[str, Any]:
         variables = {name: variable(name) for name in cls.model_fields}
-        return {name: os.environ[each] for name, each in variables.items() if each in os.environ} | given
+        found = {name: os.environ[each] for name, each in variables.items() if each in os.environ} | given
+        if not found.get("trace_endpoint"):
+            found["trace_endpoint"] = next(filter(None, map(os.environ.get, _TRACE_ENDPOINT_VARIABLES)), "")
+        return found
 
     @field_validator("models", mode="before")
     @classmethod

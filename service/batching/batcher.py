@@ -6,16 +6,14 @@ Nothing here knows gRPC, protobuf or onnxruntime. One event loop owns a batcher;
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor
 
-import numpy as np
-
 from service.batching.batch_window import BatchWindow
-from service.batching.delivery import check_lengths, deliver, run_failure
+from service.batching.delivery import attempt, deliver, run_failure, tell_followers
 from service.batching.pace import Pace
 from service.batching.queue_delay import QueueDelay
-from service.batching.request import BatchObserver, Outputs, Part, Request, Result, Rows
+from service.batching.request import BatchObserver, Follower, Outputs, Part, Request, Result, Rows
 from service.batching.request_queue import RequestQueue
 from service.errors import Draining, InvalidRequest, ModelNotReady
 
@@ -73,13 +71,16 @@ class Batcher:
         """False once the batcher itself broke (a failing run breaks nothing): it then refuses everything."""
         return self._death is None
 
-    async def submit(self, rows: Rows, deadline: float | None = None, *, bulk: bool = False) -> Result:
+    async def submit(
+        self, rows: Rows, deadline: float | None = None, *, bulk: bool = False, follower: Follower | None = None
+    ) -> Result:
         """Answers for some rows, run together with those of other callers. Cancel it to leave the queue.
 
         Args:
             rows: [n, features], n ≥ 1. Must not change until this returns.
             deadline: On the batcher's clock; rows not run by then are not run.
             bulk: Let interactive requests go first: while they wait, only every fourth batch takes bulk rows first.
+            follower: Is told of the request's way.
 
         Returns:
             Outputs of n rows each, in the order that `run` gives them.
@@ -94,11 +95,13 @@ class Batcher:
         """
         self._admit(rows)
         now = self._clock()
+        if follower is not None:
+            follower.submitted(now)
         if not bulk:
             self._pace.interactive_arrived = now
         if self._may_run_at_once(rows, deadline, now, bulk):
-            return self._run_at_once(rows, now)
-        request = Request(rows, deadline, now, asyncio.get_running_loop().create_future(), bulk)
+            return self._run_at_once(rows, now, follower)
+        request = Request(rows, deadline, now, asyncio.get_running_loop().create_future(), bulk, follower)
         self._queue.put(request, self._pace.row_seconds())
         self._window.arrived()
         self._wake()
@@ -142,14 +145,16 @@ class Batcher:
         most_rows = min(self._at_once_rows, self._pace.max_bulk_rows(now)) if bulk else self._at_once_rows
         return not (concurrent or late or len(rows) > most_rows)
 
-    def _run_at_once(self, rows: Rows, started: float) -> Result:
+    def _run_at_once(self, rows: Rows, started: float, follower: Follower | None) -> Result:
         """Run one request alone, in its caller's turn of the loop."""
         try:
             # Before the run, since a run that hangs has to be seen too.
             self._observer.accepted(len(rows))
             self._observer.waited(0.0)
-            outcome = _attempt(self._run, (rows,))
+            outcome = attempt(self._run, (rows,))
             seconds = self._ran(len(rows), started, outcome)
+            if follower is not None:
+                tell_followers((follower,), started, seconds, len(rows))
             self._window.arrived_alone(started, started + seconds)
         except BaseException as error:
             self._die(error)
@@ -180,7 +185,7 @@ class Batcher:
                 return
             blocks = [request.rows[start:stop] for request, start, stop in self._batch]
             if self._executor is None:
-                self._finish(started, _attempt(self._run, blocks))
+                self._finish(started, attempt(self._run, blocks))
             else:
                 self._dispatch_to_thread(self._executor, started, blocks)
         except BaseException as error:
@@ -197,12 +202,13 @@ class Batcher:
             except BaseException as error:
                 self._die(error)
 
-        asyncio.get_running_loop().run_in_executor(executor, _attempt, self._run, blocks).add_done_callback(finish)
+        asyncio.get_running_loop().run_in_executor(executor, attempt, self._run, blocks).add_done_callback(finish)
 
     def _finish(self, started: float, outcome: Outputs | Exception) -> None:
         """Give each request of the batch its rows, or the error, and go on."""
         rows = sum(stop - start for _, start, stop in self._batch)
         batch_seconds = self._ran(rows, started, outcome)
+        tell_followers([part.request.follower for part in self._batch], started, batch_seconds, rows)
         if isinstance(outcome, Exception):
             self._queue.fail((part.request for part in self._batch), outcome)
         else:
@@ -234,15 +240,6 @@ class Batcher:
         """Let drain() return once nothing waits and nothing runs."""
         if self._draining and not self._batch and not self._queue:
             self._idle.set()
-
-
-def _attempt(run: Callable[[Rows], Outputs], blocks: Sequence[Rows]) -> Outputs | Exception:
-    """Outputs of one run over all blocks, or what went wrong in it; may be called in a thread."""
-    try:
-        rows = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-        return check_lengths(run(rows), len(rows))
-    except Exception as error:
-        return error
 
 
 def _refuse_closed(rows: Rows) -> Outputs:

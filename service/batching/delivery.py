@@ -3,12 +3,21 @@
 Example: a batch holds 2 rows of one request and 5 of another; the first gets rows 0 and 1 of each output.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from service.batching.request import Outputs, Part, Result
+from service.batching.request import Follower, Outputs, Part, Result, Rows, Run
 from service.errors import InferenceFailed
+
+
+def attempt(run: Callable[[Rows], Outputs], blocks: Sequence[Rows]) -> Outputs | Exception:
+    """Outputs of one run over all blocks, or what went wrong in it; may be called in a thread."""
+    try:
+        rows = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+        return check_lengths(run(rows), len(rows))
+    except Exception as error:
+        return error
 
 
 def deliver(batch: Sequence[Part], outputs: Outputs, batch_seconds: float) -> None:
@@ -26,6 +35,22 @@ def deliver(batch: Sequence[Part], outputs: Outputs, batch_seconds: float) -> No
             block = [np.concatenate(pieces) for pieces in zip(*request.blocks, strict=True)]
         if not request.future.done():
             request.future.set_result(Result(tuple(block), request.queue_seconds, request.compute_seconds))
+
+
+def tell_followers(followers: Sequence[Follower | None], started: float, seconds: float, rows: int) -> None:
+    """Tell those who follow requests of a batch of its run.
+
+    Args:
+        followers: Of each request of the batch; None where nobody follows it.
+        started: When the run began.
+        seconds: Its duration.
+        rows: Rows of the batch.
+    """
+    told = tuple(follower for follower in followers if follower is not None)
+    if told:
+        run = Run(started, seconds, rows, len(followers), told)
+        for follower in told:
+            follower.ran(run)
 
 
 def check_lengths(outputs: Outputs, rows: int) -> Outputs:

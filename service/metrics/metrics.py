@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, Gauge, PlatformCollector, ProcessCollector
-from prometheus_client.core import Metric
+from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from service.metrics.exposition import ModelSeries, VersionSeries, families
@@ -53,6 +53,7 @@ class Metrics(Collector):
             registry=None,
         )
         self._build_info = Gauge("kan_build_info", "Always 1; what runs.", ("version", "onnxruntime"), registry=None)
+        self._traces = dict.fromkeys(("sent", "queue_full", "failed"), 0)
         self.registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
@@ -60,6 +61,10 @@ class Metrics(Collector):
         self._remove_retired()
         yield from families(list(self._versions.items()), dict(self._models))
         yield from self._repository_seen.collect()
+        traces = CounterMetricFamily("kan_traces_total", "Traces of sampled calls.", labels=("result",))
+        for result, count in self._traces.items():
+            traces.add_metric((result,), count)
+        yield traces
         yield from self._build_info.collect()
 
     def describe(self) -> Iterable[Metric]:
@@ -87,6 +92,15 @@ class Metrics(Collector):
     def build_info(self, *, version: str, onnxruntime: str) -> None:
         """Set the versions of this package and of onnxruntime."""
         self._build_info.labels(version, onnxruntime).set(1)
+
+    def traces_ended(self, result: str, count: int) -> None:
+        """Count traces by what became of them. No two threads may count the same result.
+
+        Args:
+            result: "sent", "queue_full" or "failed".
+            count: Number of traces.
+        """
+        self._traces[result] += count
 
     def repository_seen(self) -> None:
         """Report a scan of the repository in which all wanted versions could be read."""

@@ -23,6 +23,7 @@ from service.process.threads import where_threads_are, within
 from service.rpc.bounds import bounds
 from service.rpc.calls import Method
 from service.settings import Settings
+from service.tracing.head import Head
 
 _log = logging.getLogger(__name__)
 
@@ -68,15 +69,19 @@ class Application:
         await receive()
         orders.stop.ask_at_once()  # Envoy is ending: it answers no calls any more, but waits for this application
         await serving
+        within(_LOG_SECONDS, log.finish)
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _start_front(self, methods: Mapping[str, Method], metrics: Metrics, settings: Settings) -> AsgiFront:
+    async def _start_front(
+        self, methods: Mapping[str, Method], metrics: Metrics, settings: Settings, head: Head | None
+    ) -> AsgiFront:
         self._front = AsgiFront(
             *(methods, metrics),
             bounds=bounds(settings),
             max_message_bytes=settings.max_message_bytes,
             max_request_rows=settings.max_request_rows,
             compression=settings.compression,
+            head=head,
         )
         return self._front
 

@@ -18,8 +18,14 @@ from service.registry.model.session import provider_in_use
 from service.registry.registry import Registry, State
 from service.rpc import calls
 from service.settings import Settings
+from service.tracing.head import Head
+from service.tracing.start import Tracing
 
 _log = logging.getLogger(__name__)
+
+
+# Longest wait at the end for a receiver of traces.
+_LONGEST_EXPORT_SECONDS = 2.0
 
 
 class Front(Protocol):
@@ -31,7 +37,7 @@ class Front(Protocol):
         """Take no new calls, and wait for open ones. Calls that are still open after the grace time are cancelled."""
 
 
-StartFront = Callable[[Mapping[str, calls.Method], Metrics, Settings], Awaitable[Front]]
+StartFront = Callable[[Mapping[str, calls.Method], Metrics, Settings, Head | None], Awaitable[Front]]
 
 
 class Server:
@@ -51,6 +57,7 @@ class Server:
         health: Health,
         probes: Probes,
         front: Front,
+        tracing: Tracing,
         *,
         poll: bool,
     ) -> None:
@@ -61,6 +68,7 @@ class Server:
         self._health = health
         self._probes = probes
         self._poll = poll
+        self._tracing = tracing
 
     async def load(self) -> None:
         """Load every model of the repository. Until then requests are answered with UNAVAILABLE.
@@ -96,6 +104,7 @@ class Server:
         for task in (drain, close):
             task.cancel()
         await asyncio.gather(drain, close, return_exceptions=True)
+        await self._tracing.stop(min(_LONGEST_EXPORT_SECONDS, stop.remaining(CLOSED)))
         await self._probes.close()
         if all_ended:
             close.result()
@@ -123,13 +132,14 @@ async def start(settings: Settings, start_front: StartFront | None = None) -> Se
         start_front: Starts the front end; None starts grpcio's.
 
     Raises:
-        StartupError: The server cannot listen on a port, or the provider is not available.
+        StartupError: The server cannot listen on a port, the provider is not available, or traces cannot be sent.
     """
     if start_front is None:
         from service.frontends.grpcio import server  # imported here to save 10 MB inside Envoy
 
         start_front = server.start
     metrics = Metrics()
+    tracing = Tracing(settings.trace_endpoint, settings.trace_sample, metrics.traces_ended)
     provider_in_use(settings)
     metrics.build_info(version=installed_version("kan-serving"), onnxruntime=onnxruntime.__version__)
     registry = Registry(settings, metrics)
@@ -151,11 +161,12 @@ async def start(settings: Settings, start_front: StartFront | None = None) -> Se
         unready_reason=registry.unready_reason,
     )
     try:
-        front = await start_front(methods, metrics, settings)
+        front = await start_front(methods, metrics, settings, tracing.head)
     except BaseException:
         await probes.close()
         raise
-    return Server(registry, metrics, health, probes, front, poll=settings.poll_seconds > 0)
+    tracing.start(settings.host, lambda: front.port)
+    return Server(registry, metrics, health, probes, front, tracing, poll=settings.poll_seconds > 0)
 
 
 async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop) -> bool:

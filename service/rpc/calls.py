@@ -17,40 +17,17 @@ from google.protobuf.message import DecodeError, Message
 
 from service.errors import AnswerTooLarge, InferenceFailed, InvalidRequest, Overloaded, ServiceError
 from service.metrics.metrics import Metrics, ModelMetrics
+from service.rpc.context import Metadata as Metadata
+from service.rpc.context import RequestContext as RequestContext
 from service.rpc.status import Code, RpcError, shorten, status_of
-
-# What a caller sent beside the message: pairs of key, in lower case, and value.
-Metadata = Callable[[], Iterable[tuple[str, str | bytes]]]
+from service.tracing.trace import End
 
 _log = logging.getLogger(__name__)
 _M = TypeVar("_M", bound=Message)
 
 
-_NAMING_KEYS = ("x-request-id", "traceparent")
-
 # A caller's deadline began to run before the request was here, so the caller may leave this much before ours passes.
 _DEADLINE_SLACK_SECONDS = 0.01
-
-
-@dataclass(slots=True)
-class RequestContext:
-    """One call on its way through the server.
-
-    Args:
-        deadline: Moment on the clock of ``time.monotonic`` after which nobody waits for the answer, or None.
-        metadata: Gives what the caller sent beside the message.
-        model: Filled in by the handler once it has found it, for the metrics' labels.
-        version: As `model`.
-        inference: Set by the handler where rows are to be computed: those calls make the model's statistics.
-        compute_seconds: Filled in by the handler: time of the runs that the rows were part of.
-    """
-
-    deadline: float | None = None
-    metadata: Metadata = tuple
-    model: str = ""
-    version: str = ""
-    inference: bool = False
-    compute_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -136,6 +113,8 @@ async def invoke(
         RpcError: The call failed.
     """
     started = time.monotonic()
+    if call.head is not None:
+        call.trace = call.head.begin(call.traceparent, call.metadata, started)
     answer = b""
     try:
         answer = await method.answer(call, request)
@@ -213,7 +192,12 @@ def parse(message: type[_M], request: bytes) -> _M:
 def _count(method: Method, call: RequestContext, code: str, seconds: float, metrics: Metrics) -> ModelMetrics:
     """Count a call that has ended; gives where it was counted."""
     model = metrics.model(call.model, call.version)
-    model.request(method.protocol, code, seconds, call.compute_seconds if call.inference else None)
+    answered = model.request(method.protocol, code, seconds, call.compute_seconds if call.inference else None)
+    if (trace := call.trace) is not None:
+        answered.traced(seconds, trace.ids.trace_id)
+        if call.inference:
+            model.traced(trace.ids.trace_id, trace.queue_seconds, [run.seconds for run in trace.runs])
+        trace.finish(End(method.path, code, call.model, call.version, call.request_id, seconds))
     return model
 
 
@@ -221,30 +205,26 @@ def _count_failure(
     method: Method, call: RequestContext, error: BaseException, seconds: float, metrics: Metrics
 ) -> RpcError:
     """Count a call that has failed; gives what its caller is told."""
-    failure = _failure(method, call, error)
+    failure = _failure(method, call, error, seconds)
+    failure.request_id = call.request_id
     model = _count(method, call, failure.code.name, seconds, metrics)
     if isinstance(error, InvalidRequest):
         model.rejected("invalid")
     return failure
 
 
-def _failure(method: Method, call: RequestContext, error: BaseException) -> RpcError:
+def _failure(method: Method, call: RequestContext, error: BaseException, seconds: float) -> RpcError:
     """What the caller is told; a mistake of ours is logged in full and told in no detail."""
     if isinstance(error, asyncio.CancelledError | GeneratorExit):
         # A front end cancels the handler too when the deadline passes while it works.
         late = call.deadline is not None and time.monotonic() >= call.deadline - _DEADLINE_SLACK_SECONDS
         return RpcError(Code.DEADLINE_EXCEEDED if late else Code.CANCELLED, "the caller has gone")
     if not isinstance(error, ServiceError):
-        _log.error("%s failed%s", method.path, _describe_call(call), exc_info=error)
+        fields = call.log_fields(method.path, Code.INTERNAL.name, seconds)
+        _log.error("%s failed%s", method.path, call.names(), exc_info=error, extra={"call": fields})
         return RpcError(Code.INTERNAL, "the server failed to answer; its log says why")
-    if isinstance(error, InferenceFailed) and (name := _describe_call(call)):
-        _log.error("%s failed%s: %s", method.path, name, error)  # the run's own failure is logged once, for all
+    if isinstance(error, InferenceFailed) and (names := call.names()):  # the run's failure is logged once, for all
+        fields = call.log_fields(method.path, status_of(error).name, seconds)
+        _log.error("%s failed%s: %s", method.path, names, error, extra={"call": fields})
     retry_after_seconds = error.retry_after_seconds if isinstance(error, Overloaded) else None
     return RpcError(status_of(error), shorten(str(error)), retry_after_seconds)
-
-
-def _describe_call(call: RequestContext) -> str:
-    """Which request it is, by what callers and proxies name requests with; "" where they did not."""
-    metadata = dict(call.metadata())
-    names = [f"{key} {metadata[key]!r:.100}" for key in _NAMING_KEYS if key in metadata]
-    return f" ({', '.join(names)})" if names else ""

@@ -46,8 +46,7 @@ async def answer_bidi_stream(
 
     async def answer(request: bytes) -> None:
         try:
-            part = RequestContext(call.deadline, call.metadata)
-            answered = await invoke(method, part, request, metrics, max_answer_bytes)
+            answered = await invoke(method, call.request(), request, metrics, max_answer_bytes)
         except RpcError as error:
             answered = method.failure(request, error)
         held.count_answer(len(request), len(answered))

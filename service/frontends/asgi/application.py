@@ -36,6 +36,7 @@ from service.rpc.bounds import APART_MAX_MESSAGE_BYTES, Bounds, apart_bounds, is
 from service.rpc.calls import BidiStream, Method, ServerStream, Unary
 from service.rpc.status import LATE, Code, RpcError
 from service.rpc.streams import answer_bidi_stream
+from service.tracing.head import Head
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class AsgiFront:
         max_message_bytes: Largest message, either way.
         max_request_rows: Most rows that one request may bring.
         compression: How answers are compressed for callers who take it: "gzip", "deflate" or "none".
+        head: Decides which calls are traced; None if none is.
     """
 
     def __init__(
@@ -66,13 +68,14 @@ class AsgiFront:
         max_message_bytes: int,
         max_request_rows: int,
         compression: str,
+        head: Head | None = None,
     ) -> None:
         self.port = 0
         self._methods = methods
         explain = methods[EXPLAIN]
         assert isinstance(explain, Unary)
         self._explain = explain
-        self._metrics = metrics
+        self._metrics, self._head = metrics, head
         self._max_message_bytes = max_message_bytes
         self._max_request_rows = max_request_rows
         self._admission = Admission(bounds)
@@ -128,7 +131,7 @@ class AsgiFront:
         except RpcError as error:
             await end(send, error, started=False)
             return
-        call = OpenCall(task, receive, send, deadline, answering, headers, held)
+        call = OpenCall(task, receive, send, deadline, answering, headers, held, self._head)
         self._open.add(call)
         try:
             if in_json is None:

@@ -15,6 +15,8 @@ from service.rpc.admission import Held
 from service.rpc.calls import RequestContext
 from service.rpc.limits import UNREAD_BYTES
 from service.rpc.status import Code, RpcError
+from service.tracing.head import Head
+from service.tracing.traceparent import TRACEPARENT
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -30,6 +32,7 @@ _SMALL_PIECES = 16
 _GATHERING_SECONDS = 0.02
 # A long answer is handed to Envoy in pieces of so many bytes: each costs a turn of three threads.
 _PIECE_BYTES = 512 * 1024
+_TRACEPARENT = TRACEPARENT.encode()
 _NO_METADATA = (
     b"content-type",
     b"te",
@@ -62,6 +65,7 @@ class OpenCall:
     """A call that is being answered.
 
     Attributes:
+        head: Decides whether it is traced; None if no call is.
         body_read: The request is there: from now on ``receive`` only tells whether the caller has gone. Where the
             request came in a header, it gives the body first.
     """
@@ -73,6 +77,7 @@ class OpenCall:
     encoding: str
     headers: Mapping[bytes, bytes]
     held: Held
+    head: Head | None = None
     body_read: bool = False
     started: bool = False
     late: bool = False
@@ -80,7 +85,9 @@ class OpenCall:
 
     def call(self) -> RequestContext:
         """What the methods know of it."""
-        return RequestContext(self.deadline, self.metadata)
+        if self.head is None:
+            return RequestContext(self.deadline, self.metadata)
+        return RequestContext(self.deadline, self.metadata, self.head, self.headers.get(_TRACEPARENT))
 
     def metadata(self) -> Iterable[tuple[str, str | bytes]]:
         """Headers that are gRPC's metadata; values of keys that end in -bin are bytes (the protocol over HTTP/2).

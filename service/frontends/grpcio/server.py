@@ -26,6 +26,8 @@ from service.rpc.limits import APART_RECEIVING, CONNECTION_STREAMS, UNREAD_BYTES
 from service.rpc.memory import give_back
 from service.rpc.streams import answer_bidi_stream
 from service.settings import Settings
+from service.tracing.head import Head
+from service.tracing.traceparent import TRACEPARENT
 
 _Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes] | None"
 
@@ -65,20 +67,23 @@ class GrpcioServer:
         await self._server.stop(max(0.0, ends - time.monotonic()))
 
 
-async def start(methods: Mapping[str, Method], metrics: Metrics, settings: Settings) -> GrpcioServer:
+async def start(
+    methods: Mapping[str, Method], metrics: Metrics, settings: Settings, head: Head | None = None
+) -> GrpcioServer:
     """Serve the methods on settings.host and settings.grpc_port.
 
     Args:
         methods: By full path.
         metrics: Where calls are counted.
         settings: Address, limits, keepalive, connection age, compression.
+        head: Decides which calls are traced; None if none is.
 
     Raises:
         StartupError: The address cannot be listened on.
     """
     host, port = settings.host, settings.grpc_port
     check_free(host, port)
-    table = _Table(methods, metrics, settings)
+    table = _Table(methods, metrics, settings, head)
     server = grpc.aio.server(handlers=[table], options=_options(settings))
     try:
         port = server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
@@ -136,7 +141,8 @@ def _ms(seconds: float) -> int:
 class _Table(grpc.GenericRpcHandler):
     """Finds the handler of a path; gRPC answers UNIMPLEMENTED where there is none."""
 
-    def __init__(self, methods: Mapping[str, Method], metrics: Metrics, settings: Settings) -> None:
+    def __init__(self, methods: Mapping[str, Method], metrics: Metrics, settings: Settings, head: Head | None) -> None:
+        self._head = head
         self.last_call = -math.inf
         self.stopping = asyncio.Event()
         self._metrics = metrics
@@ -179,7 +185,7 @@ class _Table(grpc.GenericRpcHandler):
             async with places.place(method, context) as place:
                 request = await places.message(place.held, context)
                 return await calls.invoke(
-                    *(method, _call(context), request, self._metrics, self._max_message_bytes), hold=place.answer
+                    *(method, self._call(context), request, self._metrics, self._max_message_bytes), hold=place.answer
                 )
 
         return answer
@@ -191,7 +197,7 @@ class _Table(grpc.GenericRpcHandler):
             async with places.place(method, context) as place:
                 request = await places.message(place.held, context)
                 async with aclosing(
-                    calls.answer_server_stream(method, _call(context), request, self._metrics)
+                    calls.answer_server_stream(method, self._call(context), request, self._metrics)
                 ) as ready:
                     async for answer in ready:
                         await context.write(answer)
@@ -204,7 +210,7 @@ class _Table(grpc.GenericRpcHandler):
         async def answers(_: AsyncIterator[bytes], context: Context) -> None:
             async with places.place(method, context) as place:
                 stream = answer_bidi_stream(
-                    *(method, _call(context), place.held, places.messages(place.held, context)),
+                    *(method, self._call(context), place.held, places.messages(place.held, context)),
                     *(self._metrics, self._max_message_bytes, self.stopping),
                 )
                 async with aclosing(stream) as ready:
@@ -214,9 +220,14 @@ class _Table(grpc.GenericRpcHandler):
 
         return answers
 
-
-def _call(context: Context) -> RequestContext:
-    """The call, with its deadline on the clock of time.monotonic."""
-    remaining: float | None = context.time_remaining()
-    deadline = None if remaining is None else time.monotonic() + remaining
-    return RequestContext(deadline, cast(Metadata, context.invocation_metadata))
+    def _call(self, context: Context) -> RequestContext:
+        """The call, with its deadline on the clock of time.monotonic."""
+        remaining: float | None = context.time_remaining()
+        deadline = None if remaining is None else time.monotonic() + remaining
+        metadata = cast(Metadata, context.invocation_metadata)
+        if self._head is None:
+            return RequestContext(deadline, metadata)
+        for key, value in metadata():
+            if key == TRACEPARENT:
+                return RequestContext(deadline, metadata, self._head, value)
+        return RequestContext(deadline, metadata, self._head)

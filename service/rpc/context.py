@@ -1,0 +1,96 @@
+"""What the server knows of one call on its way: from its caller, and from its handler."""
+
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from service.tracing.head import Head
+from service.tracing.trace import Trace
+from service.tracing.traceparent import TRACEPARENT, read_traceparent
+
+# What a caller sent beside the message: pairs of key, in lower case, and value.
+Metadata = Callable[[], Iterable[tuple[str, str | bytes]]]
+
+REQUEST_ID = "x-request-id"
+_LONGEST_REQUEST_ID = 128
+
+
+@dataclass(slots=True)
+class RequestContext:
+    """One call on its way through the server.
+
+    Args:
+        deadline: Moment on the clock of ``time.monotonic`` after which nobody waits for the answer, or None.
+        metadata: Gives what the caller sent beside the message.
+        head: Decides whether the call is traced; None if none is.
+        traceparent: What the caller sent under that name; only where there is a `head`.
+        model: Filled in by the handler once it has found it, for the metrics' labels.
+        version: As `model`.
+        inference: Set by the handler where rows are to be computed: those calls make the model's statistics.
+        queue_seconds: Filled in by the handler: time of the rows before their first run.
+        compute_seconds: Filled in by the handler: time of the runs that the rows were part of.
+        trace: Where the times of the call are kept if it is sampled; set by :func:`service.rpc.calls.invoke`.
+    """
+
+    deadline: float | None = None
+    metadata: Metadata = tuple
+    head: Head | None = None
+    traceparent: str | bytes | None = None
+    model: str = ""
+    version: str = ""
+    inference: bool = False
+    queue_seconds: float = 0.0
+    compute_seconds: float = 0.0
+    trace: Trace | None = None
+    _request_id: str = field(default="", repr=False)
+
+    def request(self) -> "RequestContext":
+        """The context of one request of a stream: a call of its own with the same caller."""
+        return RequestContext(self.deadline, self.metadata, self.head, self.traceparent)
+
+    @property
+    def request_id(self) -> str:
+        """Names the request in the log: the caller's x-request-id, or a new one if the caller sent none that fits."""
+        if not self._request_id:
+            given = self._given(REQUEST_ID)
+            fits = given.isascii() and given.isprintable() and 0 < len(given) <= _LONGEST_REQUEST_ID
+            self._request_id = given if fits else f"{random.getrandbits(64):016x}"
+        return self._request_id
+
+    @property
+    def trace_id(self) -> str:
+        """The trace that the call belongs to, sampled or not: 32 hexadecimal digits, or ""."""
+        if self.trace is not None:
+            return self.trace.ids.trace_id
+        parent = read_traceparent(self._given(TRACEPARENT))
+        return "" if parent is None else parent.trace_id
+
+    def names(self) -> str:
+        """What its caller, or a proxy, named it with, for a line of the log; "" if they did not."""
+        names = [f"{key} {given!r:.100}" for key in (REQUEST_ID, TRACEPARENT) if (given := self._given(key))]
+        return f" ({', '.join(names)})" if names else ""
+
+    def log_fields(self, path: str, code: str, seconds: float) -> dict[str, str | float]:
+        """What a log line in JSON says of the call.
+
+        Args:
+            path: Of the method.
+            code: Name of the status code.
+            seconds: Time since the call arrived.
+        """
+        return {
+            "request_id": self.request_id,
+            "trace_id": self.trace_id,
+            "method": path.removeprefix("/"),
+            "model": self.model,
+            "version": self.version,
+            "code": code,
+            "seconds": round(seconds, 6),
+            "queue_seconds": round(self.queue_seconds, 6),
+            "compute_seconds": round(self.compute_seconds, 6),
+        }
+
+    def _given(self, key: str) -> str:
+        """The first value of a key that the caller sent; "" if there is none."""
+        value = next((value for name, value in self.metadata() if name == key), "")
+        return value if isinstance(value, str) else value.decode("latin-1")
