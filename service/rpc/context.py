@@ -78,7 +78,7 @@ class RequestContext:
             code: Name of the status code.
             seconds: Time since the call arrived.
         """
-        return {
+        fields: dict[str, str | float] = {
             "request_id": self.request_id,
             "trace_id": self.trace_id,
             "method": path.removeprefix("/"),
@@ -86,9 +86,11 @@ class RequestContext:
             "version": self.version,
             "code": code,
             "seconds": round(seconds, 6),
-            "queue_seconds": round(self.queue_seconds, 6),
-            "compute_seconds": round(self.compute_seconds, 6),
         }
+        if self.compute_seconds:
+            fields["queue_seconds"] = round(self.queue_seconds, 6)
+            fields["compute_seconds"] = round(self.compute_seconds, 6)
+        return fields
 
     def _given(self, key: str) -> str:
         """The first value of a key that the caller sent; "" if there is none."""

@@ -3,6 +3,7 @@
 Source: OpenTelemetry's specification of OTLP exporters; the variables that are read here are in docs/tracing.md.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from urllib.parse import unquote, urlsplit
 from service.errors import StartupError
 
 _DEFAULT_PORT = 4317
+# gRPC keeps grpc-… to itself, and values of …-bin are bytes.
+_KEY = re.compile(r"(?!grpc-)[a-z0-9_.-]+(?<!-bin)")
 
 
 @dataclass(frozen=True)
@@ -63,15 +66,18 @@ def _roots(environment: Mapping[str, str]) -> bytes | None:
 
 def _headers(environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """The pairs of OTEL_EXPORTER_OTLP_HEADERS: "key=value,key=value", values percent-encoded."""
-    pairs = [pair.partition("=") for pair in _variable(environment, "HEADERS").split(",") if pair.strip()]
-    headers = tuple((key.strip().lower(), unquote(value.strip())) for key, _, value in pairs)
-    for key, value in headers:
-        # The value may be a secret, so it is not shown.
-        if not key.isascii() or not key.replace("-", "").replace("_", "").replace(".", "").isalnum():
-            raise StartupError(f"OTEL_EXPORTER_OTLP_HEADERS has the key {key!r}; wanted KEY=VALUE,KEY=VALUE")
+    headers = []
+    for pair in filter(None, map(str.strip, _variable(environment, "HEADERS").split(","))):
+        key, equals, text = pair.partition("=")
+        key, value = key.strip().lower(), unquote(text.strip())
+        # What follows the key may be a secret, so it is not shown.
+        if not equals or not _KEY.fullmatch(key):
+            shown = repr(key) if equals else "one without '='"
+            raise StartupError(f"OTEL_EXPORTER_OTLP_HEADERS has {shown}; wanted KEY=VALUE,KEY=VALUE with keys of gRPC")
         if not value.isascii() or not value.isprintable():
             raise StartupError(f"OTEL_EXPORTER_OTLP_HEADERS has a value for {key!r} that is not printable ASCII")
-    return headers
+        headers.append((key, value))
+    return tuple(headers)
 
 
 def _variable(environment: Mapping[str, str], name: str) -> str:

@@ -71,6 +71,7 @@ class Trace:
         take: Gets the trace when it has ended.
 
     Attributes:
+        started_unix_ns: When it arrived, in nanoseconds since 1970.
         submitted_at: When its rows came to the batcher; None before.
         runs: The runs that its rows were part of.
         batches: Ids of the spans of those runs that this trace tells of: it is the first of their followers.
@@ -82,11 +83,14 @@ class Trace:
     state: str
     started: float
     take: Callable[["Trace"], None] = field(repr=False)
-    started_unix_ns: int = field(default_factory=time.time_ns)
+    started_unix_ns: int = 0
     submitted_at: float | None = None
     runs: list[Run] = field(default_factory=list)
     batches: dict[Run, Ids] = field(default_factory=dict)
     end: End | None = None
+
+    def __post_init__(self) -> None:
+        self.started_unix_ns = time.time_ns() - round(1e9 * (time.monotonic() - self.started))
 
     def submitted(self, at: float) -> None:
         """Its rows came to a batcher; the first time counts."""
