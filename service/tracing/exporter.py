@@ -30,10 +30,10 @@ Result = Literal["sent", "queue_full", "failed"]
 _log = logging.getLogger(__name__)
 
 _EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-# The thread looks once a second, so it sends at most 2,048 traces a second. A trace costs it 0.1 ms.
-_MOST_QUEUED = 2048
-_LOOK_SECONDS = 1.0
-# A message is serialized with the interpreter's lock held, so it is short: about 100 kB.
+# The thread looks twice a second, so it sends at most 8,192 traces a second. A trace costs it 20 µs, and 1 kB waiting.
+_MOST_QUEUED = 4096
+_LOOK_SECONDS = 0.5
+# A message is serialized with the interpreter's lock held, so it is short: about 50 kB.
 _MOST_A_MESSAGE = 64
 _SEND_SECONDS = 10.0
 _MOST_TRIES = 5

@@ -44,14 +44,15 @@ class Receiver:
             for span in scope.spans
         ]
 
-    def named(self, name: str) -> list[Span]:
-        """The spans of a name."""
-        return [span for span in self.spans if span.name == name]
+    def named(self, name: str, trace_id: str = "") -> list[Span]:
+        """The spans of a name, of one trace or of all."""
+        return [span for span in self.spans if span.name == name and trace_id in ("", span.trace_id.hex())]
 
-    def wait_for(self, name: str, count: int = 1) -> list[Span]:
-        """The spans of a name, once there are so many."""
-        wait_for(lambda: len(self.named(name)) >= count, f"{count} spans {name}")
-        return self.named(name)
+    def wait_for(self, name: str, trace_id: str = "", count: int = 1) -> list[Span]:
+        """The same, once there are so many."""
+        return wait_for(
+            lambda: found if len(found := self.named(name, trace_id)) >= count else [], f"{count} spans {name}"
+        )
 
 
 def attributes(given: Sequence[KeyValue]) -> dict[str, str | int]:
