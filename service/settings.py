@@ -170,7 +170,7 @@ class Settings(BaseModel):
     def _with_environment(cls, given: dict[str, Any]) -> dict[str, Any]:
         variables = {name: variable(name) for name in cls.model_fields}
         found = {name: os.environ[each] for name, each in variables.items() if each in os.environ} | given
-        if not found.get("trace_endpoint"):
+        if "trace_endpoint" not in found:
             found["trace_endpoint"] = next(filter(None, map(os.environ.get, _TRACE_ENDPOINT_VARIABLES)), "")
         return found
 

@@ -3,7 +3,7 @@
 Three kan-serves of one model run all the time: without traces, with traces sampled at 0, and at 1 %. In a round short
 slices of a load alternate between them, in an order that turns, so that all see the same speed of the machine. The
 processor time of a server is that of the whole round and a rest after it, because it sends its traces twice a second.
-A round gives one ratio for each share. Rounds follow until the 95 % interval of both mean ratios is narrow enough.
+A round gives one ratio for each share. Rounds follow until the 95 % intervals of both are narrow enough.
 """
 
 import gc
@@ -23,6 +23,7 @@ from benchmarks.tracing.receiver import receiving
 SHARES = (0.0, 0.01)
 WANTED_HALF_WIDTH = 0.5
 _SLICES, _SLICE_SECONDS, _REST_SECONDS, _WARM_UP_SECONDS = 100, 0.02, 0.7, 1.0
+_TRIMMED = 0.2
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Cost:
 
     Attributes:
         share: Of the calls that are traced.
-        percent: Processor time of a request with traces, above that without; the mean over the rounds.
+        percent: Processor time of a request with traces, above that without; the trimmed mean over the rounds.
         half_width: Of the 95 % interval of `percent`.
         rounds: Number of rounds.
         seconds: The mean processor time of a request with traces.
@@ -71,7 +72,7 @@ def measure_cost(front_end: str, model: ServedModel, fewest_rounds: int, most_ro
         stack.callback(gc.enable)
         while len(times) < most_rounds:
             times.append(_round(asked))
-            widths = [_half_width(_percents(times, place)) for place in range(1, len(asked))]
+            widths = [trimmed_mean(_percents(times, place))[1] for place in range(1, len(asked))]
             shown = ", ".join(f"{width:.2f}" for width in widths)
             print(f"traces, {front_end}: round {len(times)}, half-widths {shown} %", file=sys.stderr, flush=True)
             if len(times) >= fewest_rounds and max(widths) <= WANTED_HALF_WIDTH:
@@ -79,8 +80,7 @@ def measure_cost(front_end: str, model: ServedModel, fewest_rounds: int, most_ro
         return [
             Cost(
                 share,
-                statistics.mean(_percents(times, place)),
-                _half_width(_percents(times, place)),
+                *trimmed_mean(_percents(times, place)),
                 len(times),
                 statistics.mean(each[place] for each in times),
                 receiver.spans,
@@ -105,6 +105,17 @@ def _percents(times: Sequence[Sequence[float]], place: int) -> list[float]:
     return [100 * (each[place] / each[0] - 1) for each in times]
 
 
-def _half_width(percents: Sequence[float]) -> float:
-    """Of the 95 % interval of the mean."""
-    return 1.96 * statistics.stdev(percents) / math.sqrt(len(percents)) if len(percents) > 1 else math.inf
+def trimmed_mean(numbers: Sequence[float]) -> tuple[float, float]:
+    """The mean without the lowest and the highest fifth, and the half-width of its 95 % interval.
+
+    A round that other programs disturbed then neither moves the mean nor widens the interval.
+
+    Source: Tukey and McLaughlin (1963): the deviation is that of the winsorized numbers.
+    """
+    ordered, cut = sorted(numbers), int(_TRIMMED * len(numbers))
+    kept = ordered[cut : len(ordered) - cut]
+    winsorized = [kept[0]] * cut + kept + [kept[-1]] * cut
+    if len(kept) < 2:
+        return statistics.mean(kept), math.inf
+    error = statistics.stdev(winsorized) / ((1 - 2 * _TRIMMED) * math.sqrt(len(ordered)))
+    return statistics.mean(kept), 1.96 * error

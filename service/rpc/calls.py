@@ -221,10 +221,10 @@ def _failure(method: Method, call: RequestContext, error: BaseException, seconds
         return RpcError(Code.DEADLINE_EXCEEDED if late else Code.CANCELLED, "the caller has gone")
     if not isinstance(error, ServiceError):
         fields = call.log_fields(method.path, Code.INTERNAL.name, seconds)
-        _log.error("%s failed%s", method.path, call.names(), exc_info=error, extra={"call": fields})
+        _log.error("%s failed (%s)", method.path, call.names(), exc_info=error, extra={"call": fields})
         return RpcError(Code.INTERNAL, "the server failed to answer; its log says why")
-    if isinstance(error, InferenceFailed) and (names := call.names()):  # the run's failure is logged once, for all
+    if isinstance(error, InferenceFailed):
         fields = call.log_fields(method.path, status_of(error).name, seconds)
-        _log.error("%s failed%s: %s", method.path, names, error, extra={"call": fields})
+        _log.error("%s failed (%s): %s", method.path, call.names(), error, extra={"call": fields})
     retry_after_seconds = error.retry_after_seconds if isinstance(error, Overloaded) else None
     return RpcError(status_of(error), shorten(str(error)), retry_after_seconds)

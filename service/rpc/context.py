@@ -66,9 +66,9 @@ class RequestContext:
         return "" if parent is None else parent.trace_id
 
     def names(self) -> str:
-        """What its caller, or a proxy, named it with, for a line of the log; "" if they did not."""
-        names = [f"{key} {given!r:.100}" for key in (REQUEST_ID, TRACEPARENT) if (given := self._given(key))]
-        return f" ({', '.join(names)})" if names else ""
+        """Its names in a line of the log for people: its request id, and the caller's traceparent."""
+        traceparent = self._given(TRACEPARENT)
+        return f"{REQUEST_ID} {self.request_id!r}" + (f", {TRACEPARENT} {traceparent!r:.100}" if traceparent else "")
 
     def log_fields(self, path: str, code: str, seconds: float) -> dict[str, str | float]:
         """What a log line in JSON says of the call.

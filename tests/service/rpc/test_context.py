@@ -38,6 +38,13 @@ def test_the_trace_id_is_known_of_calls_that_are_not_sampled() -> None:
     assert traced.trace_id == traced.trace.ids.trace_id
 
 
+def test_the_names_in_a_log_line() -> None:
+    """The request id always, also one that was made here; the traceparent if there is one, shortened."""
+    assert _context(("x-request-id", "a b")).names() == "x-request-id 'a b'"
+    made = _context(("traceparent", "x" * 5000))
+    assert made.names() == f"x-request-id {made.request_id!r}, traceparent " + repr("x" * 5000)[:100]
+
+
 def test_the_fields_of_a_log_line() -> None:
     """Names, code and time of every call; wait and run once there was a run."""
     context = _context(("x-request-id", "seven"))
