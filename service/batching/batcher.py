@@ -6,11 +6,13 @@ Nothing here knows gRPC, protobuf or onnxruntime. One event loop owns a batcher;
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
+import numpy as np
+
 from service.batching.batch_window import BatchWindow
-from service.batching.delivery import attempt, deliver, run_failure, tell_followers
+from service.batching.delivery import check_lengths, deliver, refuse_closed, run_failure, tell_followers
 from service.batching.pace import Pace
 from service.batching.queue_delay import QueueDelay
 from service.batching.request import BatchObserver, Follower, Outputs, Part, Request, Result, Rows
@@ -50,10 +52,8 @@ class Batcher:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.max_batch_rows = max_batch_rows
-        self._run = run
-        self._executor = executor
-        self._observer = observer
-        self._clock = clock
+        self._run, self._executor = run, executor
+        self._observer, self._clock = observer, clock
         self._queue = RequestQueue(max_queue_rows, observer)
         self._batch: list[Part] = []  # what runs now
         self._delay = QueueDelay(max_queue_delay_seconds, max_batch_rows, self._queue, clock, self._dispatch)
@@ -62,9 +62,8 @@ class Batcher:
         self._at_once_rows = min(max_batch_rows, max_queue_rows) if inline else 0
         turns = quiet_turns if executor is None else 0
         self._window = BatchWindow(turns, clock, lambda: self._queue.rows >= max_batch_rows, self._dispatch)
-        self._draining = False
+        self._draining, self._idle = False, asyncio.Event()
         self._death: BaseException | None = None
-        self._idle = asyncio.Event()
 
     @property
     def alive(self) -> bool:
@@ -125,7 +124,7 @@ class Batcher:
             self._queue.discard(request, "draining", Draining("the server stopped before these rows were run"))
         await self.drain()
         # What it holds is large, and the garbage collector may not look at a batcher (server.py).
-        self._run = _refuse_closed
+        self._run = refuse_closed
 
     def _admit(self, rows: Rows) -> None:
         """Refuse what may not wait, however empty the queue."""
@@ -151,7 +150,7 @@ class Batcher:
             # Before the run, since a run that hangs has to be seen too.
             self._observer.accepted(len(rows))
             self._observer.waited(0.0)
-            outcome = attempt(self._run, (rows,))
+            outcome = _attempt(self._run, (rows,))
             seconds = self._ran(len(rows), started, outcome)
             if follower is not None:
                 tell_followers((follower,), started, seconds, len(rows))
@@ -185,7 +184,7 @@ class Batcher:
                 return
             blocks = [request.rows[start:stop] for request, start, stop in self._batch]
             if self._executor is None:
-                self._finish(started, attempt(self._run, blocks))
+                self._finish(started, _attempt(self._run, blocks))
             else:
                 self._dispatch_to_thread(self._executor, started, blocks)
         except BaseException as error:
@@ -202,7 +201,7 @@ class Batcher:
             except BaseException as error:
                 self._die(error)
 
-        asyncio.get_running_loop().run_in_executor(executor, attempt, self._run, blocks).add_done_callback(finish)
+        asyncio.get_running_loop().run_in_executor(executor, _attempt, self._run, blocks).add_done_callback(finish)
 
     def _finish(self, started: float, outcome: Outputs | Exception) -> None:
         """Give each request of the batch its rows, or the error, and go on."""
@@ -242,5 +241,10 @@ class Batcher:
             self._idle.set()
 
 
-def _refuse_closed(rows: Rows) -> Outputs:
-    raise RuntimeError(f"{len(rows)} rows for a batcher that is closed")
+def _attempt(run: Callable[[Rows], Outputs], blocks: Sequence[Rows]) -> Outputs | Exception:
+    """Outputs of one run over all blocks, or what went wrong in it; may be called in a thread."""
+    try:
+        rows = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+        return check_lengths(run(rows), len(rows))
+    except Exception as error:
+        return error

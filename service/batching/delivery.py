@@ -3,21 +3,12 @@
 Example: a batch holds 2 rows of one request and 5 of another; the first gets rows 0 and 1 of each output.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from service.batching.request import Follower, Outputs, Part, Result, Rows, Run
 from service.errors import InferenceFailed
-
-
-def attempt(run: Callable[[Rows], Outputs], blocks: Sequence[Rows]) -> Outputs | Exception:
-    """Outputs of one run over all blocks, or what went wrong in it; may be called in a thread."""
-    try:
-        rows = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-        return check_lengths(run(rows), len(rows))
-    except Exception as error:
-        return error
 
 
 def deliver(batch: Sequence[Part], outputs: Outputs, batch_seconds: float) -> None:
@@ -70,3 +61,8 @@ def run_failure(cause: BaseException) -> InferenceFailed:
     error = InferenceFailed(f"the run that held these rows failed: {cause!r}")
     error.__cause__ = cause
     return error
+
+
+def refuse_closed(rows: Rows) -> Outputs:
+    """Stands in the place of the run of a batcher that is closed."""
+    raise RuntimeError(f"{len(rows)} rows for a batcher that is closed")
