@@ -75,7 +75,7 @@ class Exporter:
         self._count = count
         self._queue: deque[Trace] = deque()
         self._stopping = threading.Event()
-        self._is_failing = False
+        self._is_closed = self._is_failing = False
         self._host = ""
         self._port: Callable[[], int] = int
         self._thread = threading.Thread(target=self._live, name="traces", daemon=True)
@@ -105,6 +105,7 @@ class Exporter:
         ends = time.monotonic() + seconds
         while self._thread.is_alive() and time.monotonic() < ends:  # noqa: ASYNC110 - a thread has no event for us
             await asyncio.sleep(_POLL_SECONDS)
+        self._is_closed = True
         self._channel.close()  # ends a call that hangs
 
     def _live(self) -> None:
@@ -124,7 +125,8 @@ class Exporter:
                 try:
                     is_sent = self._deliver(self._message(traces), export)
                 except Exception:  # a fault must not end tracing
-                    _log.exception("traces could not be sent")
+                    if not self._is_closed:
+                        _log.exception("traces could not be sent")
                 self._count("sent" if is_sent else "failed", len(traces))
 
     def _message(self, traces: Sequence[Trace]) -> ExportTraceServiceRequest:
