@@ -16,8 +16,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from benchmarks.common import servers
-from benchmarks.common.asked import Asked
 from benchmarks.common.served_models import ServedModel
+from benchmarks.serving.counting import Asked
 from benchmarks.tracing.receiver import receiving
 
 SHARES = (0.0, 0.01)

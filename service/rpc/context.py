@@ -52,7 +52,7 @@ class RequestContext:
     def request_id(self) -> str:
         """Names the request in the log: the caller's x-request-id, or a new one if the caller sent none that fits."""
         if not self._request_id:
-            given = self._given(REQUEST_ID)
+            given = self._given(REQUEST_ID).strip()
             fits = given.isascii() and given.isprintable() and 0 < len(given) <= _LONGEST_REQUEST_ID
             self._request_id = given if fits else f"{random.getrandbits(64):016x}"
         return self._request_id

@@ -19,7 +19,7 @@ def test_a_callers_request_id_is_taken(given: str) -> None:
     assert _context(("user-agent", "x"), ("x-request-id", given)).request_id == given
 
 
-@pytest.mark.parametrize("given", ["", "x" * 129, "é", "a\nb", "\x1b[31m", b"\xff\xfe"])
+@pytest.mark.parametrize("given", ["", "  ", "x" * 129, "é", "a\nb", "\x1b[31m", b"\xff\xfe"])
 def test_a_request_id_that_does_not_fit_is_replaced(given: str | bytes) -> None:
     """By one of 16 hexadecimal digits, which stays the same for the call and differs from those of others."""
     first, second = _context(("x-request-id", given)), _context(("x-request-id", given))
