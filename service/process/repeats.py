@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 # A line of lower level is written once for each version or signal, so nothing repeats it without end.
@@ -37,7 +38,8 @@ class _Summary(logging.LogRecord):
 def _later(seconds: float, act: Callable[[], None]) -> None:
     timer = threading.Timer(seconds, act)
     timer.daemon = True
-    timer.start()
+    with suppress(RuntimeError):  # no thread can be started: the next line of the message, or the end, comes to it
+        timer.start()
 
 
 class Repeats(logging.Filter):

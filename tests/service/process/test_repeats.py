@@ -2,6 +2,7 @@
 
 import json
 import logging
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -81,6 +82,22 @@ def test_endlessly_many_messages_take_no_endless_memory(lines: Lines) -> None:
     assert len(lines.repeats._windows) == 256
     assert len(lines.written) == _MOST + 1 + 10_000
     assert "5 more lines like this were left out within 60 s: a storm" in lines.written
+
+
+def test_a_process_without_room_for_a_thread_logs_all_the_same(
+    capsys: pytest.CaptureFixture[str], logging_restored: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log line never raises: what was left out is then said at the end."""
+
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    log.set_up("text")
+    for _ in range(_MOST + 1):
+        logging.getLogger("a.b").warning("a storm")
+    log.finish()
+    assert "1 more lines like this were left out" in capsys.readouterr().err
 
 
 def test_the_end_of_the_process_tells_the_rest(capsys: pytest.CaptureFixture[str], logging_restored: None) -> None:
