@@ -10,8 +10,10 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from kan_api.v1 import prediction_pb2 as pb
 from service.tracing.trace import new_ids
 from tests.kit.callers.protocols import KanApi, OpenInference
+from tests.kit.models.attributions import add_attribution
 from tests.kit.models.repository import write_version
 from tests.kit.server.gate import Gate
 from tests.kit.server.kan_serve import KanServe, serving
@@ -19,6 +21,7 @@ from tests.kit.server.otlp import Receiver, attributes, receiving
 from tests.kit.waiting import wait_for
 
 _SPAN = "00f067aa0ba902b7"
+_EXPLAIN = "kan_api.v1.PredictionService/Explain"
 _PREDICT = KanApi.path.removeprefix("/")
 # Each trace has read the clock of the day once, and the monotonic one beside it.
 _SLACK_NS = 1_000_000
@@ -38,8 +41,8 @@ def server(
 ) -> Iterator[KanServe]:
     """A kan-serve of affine and slow that traces the calls whose callers ask for it; tests share it."""
     folder = tmp_path_factory.mktemp("traced")
-    for kind in ("affine", "slow"):
-        write_version(folder / "models", kind)
+    add_attribution(write_version(folder / "models", "affine"))
+    write_version(folder / "models", "slow")
     flags = ("--frontend", frontend, "--trace-endpoint", receiver.address, "--trace-sample", "0")
     with serving(folder / "models", *flags, log=folder / "log") as started:
         yield started
@@ -206,6 +209,20 @@ def test_each_request_of_a_stream_is_a_call_of_its_own(server: KanServe, receive
     assert {span.parent_span_id.hex() for span in spans} == {_SPAN}
     assert len({span.span_id for span in spans}) == 3
     assert {span.parent_span_id for span in receiver.named("encode", trace_id)} == {span.span_id for span in spans}
+
+
+def test_an_explanation_has_its_runs_too(server: KanServe, receiver: Receiver, trace_id: str) -> None:
+    """Those of attribution.onnx, linked to their batches."""
+    with grpc.insecure_channel(server.grpc, server.options) as channel:
+        method: Any = channel.unary_unary(f"/{_EXPLAIN}")
+        features = pb.Matrix(rows=2, columns=4, raw=_ROWS.tobytes())
+        request = pb.ExplainRequest(model="affine", features=features).SerializeToString()
+        method(request, timeout=60, metadata=[_parent(trace_id)])
+    (span,) = receiver.wait_for(_EXPLAIN, trace_id)
+    (compute,) = receiver.named("compute", trace_id)
+    assert compute.parent_span_id == span.span_id
+    (batch,) = receiver.named("batch", compute.links[0].trace_id.hex())
+    assert attributes(batch.attributes) == {"kan.batch.rows": 2, "kan.batch.requests": 1}
 
 
 def test_the_histograms_have_exemplars_in_openmetrics(server: KanServe, trace_id: str) -> None:
