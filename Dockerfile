@@ -1,7 +1,7 @@
 # Two images from one wheel.
 #   docker build -t kan-serving .                               serves: no torch, no compiler, not root
 #   docker build -t kan-serving --build-arg EXTRA=serve-gpu .   for CUDA
-#   docker build -t kan-serving --build-arg EXTRA=serve,envoy . with the Envoy front end
+#   docker build -t kan-serving --build-arg EXTRA=serve,envoy . with the Envoy front end; serve,otel: with traces
 #   docker build -t kan-train --target train .                  trains: torch, gigabytes
 #   docker run --rm --read-only -v "$PWD/models:/models:ro" -p 127.0.0.1:8001:8001 -p 127.0.0.1:8002:8002 kan-serving
 

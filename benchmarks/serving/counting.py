@@ -62,7 +62,7 @@ def measure_counting(front_end: str, model: ServedModel, *, quick: bool) -> Coun
     times: list[tuple[float, float]] = []
     with ExitStack() as stack:
         on, off = (
-            _Asked(
+            Asked(
                 stack,
                 stack.enter_context(servers.ours(f"drift {drift}", "ours", model, front_end, "--drift", drift)),
                 model,
@@ -84,8 +84,16 @@ def measure_counting(front_end: str, model: ServedModel, *, quick: bool) -> Coun
     return Counting(statistics.median(_percents(times)), _half_width(times), len(times), on_seconds, off_seconds)
 
 
-class _Asked:
-    """A server and the callers' connection to it."""
+class Asked:
+    """A server and the connection of 16 callers that send one row each.
+
+    Processor time is that of the scheduler, in nanoseconds: /proc/PID/stat has ticks of 10 ms.
+
+    Args:
+        stack: Closes the connection.
+        server: A kan-serve.
+        model: The model that it serves.
+    """
 
     def __init__(self, stack: ExitStack, server: Server, model: ServedModel) -> None:
         exchanges = model.exchanges("predict", 1, _CALLERS)
@@ -95,8 +103,18 @@ class _Asked:
         self._pids = tree(server.pid)
 
     def request_seconds(self, seconds: float) -> float:
-        """Processor time of a request: the callers ask for so long, and wait for the last answers."""
-        before, answered, open_calls = run_seconds(self._pids), 0, _CALLERS
+        """Processor time of a request, while the callers ask for so long."""
+        before = self.run_seconds()
+        answered = self.ask(seconds)
+        return (self.run_seconds() - before) / answered
+
+    def run_seconds(self) -> float:
+        """Processor time of the server so far."""
+        return run_seconds(self._pids)
+
+    def ask(self, seconds: float) -> int:
+        """The callers ask for so long, and wait for the last answers; gives the number of answers."""
+        answered, open_calls = 0, _CALLERS
         ends = time.perf_counter() + seconds
         for caller in range(_CALLERS):
             ask(self._connection, caller, self._requests, stream=False)
@@ -110,7 +128,7 @@ class _Asked:
                 else:
                     open_calls -= 1
             self._connection.flush()
-        return (run_seconds(self._pids) - before) / answered
+        return answered
 
 
 def _percents(times: list[tuple[float, float]]) -> list[float]:

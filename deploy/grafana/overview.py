@@ -130,7 +130,10 @@ def first() -> list[Builder[dashboard.Panel]]:
             "requests within 50 ms." + runbook("KanLatencyBudgetBurn"),
             "s",
             *(
-                query(quantile(share, "kan_request_duration_seconds_bucket", f"{ALL},{REQUESTS}"), name)
+                # The points are exemplars: traces of single calls.
+                query(quantile(share, "kan_request_duration_seconds_bucket", f"{ALL},{REQUESTS}"), name).exemplar(
+                    name == "p99"
+                )
                 for share, name in SHARES
             ),
             width=8,

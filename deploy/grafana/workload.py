@@ -77,9 +77,9 @@ def latency() -> list[Builder[dashboard.Panel]]:
             "where load is more than the process can do; computing where the model is larger or cores are busy."
             + runbook("KanLatencyBudgetBurn"),
             "s",
-            query(quantile(0.99, waits, ALL), "waiting p99"),
+            query(quantile(0.99, waits, ALL), "waiting p99").exemplar(True),
             query(quantile(0.5, waits, ALL), "waiting p50"),
-            query(quantile(0.99, runs, ALL), "computing p99"),
+            query(quantile(0.99, runs, ALL), "computing p99").exemplar(True),
             query(quantile(0.5, runs, ALL), "computing p50"),
             height=8,
         ),

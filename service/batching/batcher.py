@@ -12,10 +12,10 @@ from concurrent.futures import Executor
 import numpy as np
 
 from service.batching.batch_window import BatchWindow
-from service.batching.delivery import check_lengths, deliver, refuse_closed, run_failure
+from service.batching.delivery import check_lengths, deliver, refuse_closed, run_failure, tell_followers
 from service.batching.pace import Pace
 from service.batching.queue_delay import QueueDelay
-from service.batching.request import BatchObserver, Outputs, Part, Request, Result, Rows
+from service.batching.request import BatchObserver, Follower, Outputs, Part, Request, Result, Rows
 from service.batching.request_queue import RequestQueue
 from service.batching.turns import Turn
 from service.errors import Draining, InvalidRequest, ModelNotReady
@@ -56,9 +56,8 @@ class Batcher:
     ) -> None:
         self.max_batch_rows = max_batch_rows
         self._run, self._executor = run, executor
-        self._observer = observer
+        self._observer, self._clock = observer, clock
         self._turn = turn or Turn()
-        self._clock = clock
         self._queue = RequestQueue(max_queue_rows, observer)
         self._batch: list[Part] = []  # what runs now
         self._delay = QueueDelay(max_queue_delay_seconds, max_batch_rows, self._queue, clock, self._dispatch)
@@ -75,13 +74,16 @@ class Batcher:
         """False once the batcher itself broke (a failing run breaks nothing): it then refuses everything."""
         return self._death is None
 
-    async def submit(self, rows: Rows, deadline: float | None = None, *, bulk: bool = False) -> Result:
+    async def submit(
+        self, rows: Rows, deadline: float | None = None, *, bulk: bool = False, follower: Follower | None = None
+    ) -> Result:
         """Answers for some rows, run together with those of other callers. Cancel it to leave the queue.
 
         Args:
             rows: [n, features], n ≥ 1. Must not change until this returns.
             deadline: On the batcher's clock; rows not run by then are not run.
             bulk: Let interactive requests go first: while they wait, only every fourth batch takes bulk rows first.
+            follower: Is told of the request's way.
 
         Returns:
             Outputs of n rows each, in the order that `run` gives them.
@@ -96,11 +98,13 @@ class Batcher:
         """
         self._admit(rows)
         now = self._clock()
+        if follower is not None:
+            follower.submitted(now)
         if not bulk:
             self._pace.interactive_arrived = now
         if self._may_run_at_once(rows, deadline, now, bulk):
-            return self._run_at_once(rows, now)
-        request = Request(rows, deadline, now, asyncio.get_running_loop().create_future(), bulk)
+            return self._run_at_once(rows, now, follower)
+        request = Request(rows, deadline, now, asyncio.get_running_loop().create_future(), bulk, follower)
         self._queue.put(request, self._pace.row_seconds())
         self._turn.enter()
         self._window.arrived()
@@ -143,7 +147,7 @@ class Batcher:
         most_rows = min(self._at_once_rows, self._pace.max_bulk_rows(now)) if bulk else self._at_once_rows
         return not (others or (deadline is not None and now >= deadline) or len(rows) > most_rows)
 
-    def _run_at_once(self, rows: Rows, started: float) -> Result:
+    def _run_at_once(self, rows: Rows, started: float, follower: Follower | None) -> Result:
         """Run one request alone, in its caller's turn of the loop."""
         try:
             # Before the run, since a run that hangs has to be seen too.
@@ -151,6 +155,8 @@ class Batcher:
             self._observer.waited(0.0)
             outcome = _attempt(self._run, (rows,))
             seconds = self._ran(len(rows), started, outcome)
+            if follower is not None:
+                tell_followers((follower,), started, seconds, len(rows))
             self._window.arrived_alone(started, started + seconds)
         except BaseException as error:
             self._die(error)
@@ -206,6 +212,7 @@ class Batcher:
         """Give each request of the batch its rows, or the error, and go on."""
         rows = sum(stop - start for _, start, stop in self._batch)
         batch_seconds = self._ran(rows, started, outcome)
+        tell_followers([part.request.follower for part in self._batch], started, batch_seconds, rows)
         if isinstance(outcome, Exception):
             self._queue.fail((part.request for part in self._batch), outcome)
         else:

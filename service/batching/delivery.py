@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from service.batching.request import Outputs, Part, Result, Rows
+from service.batching.request import Follower, Outputs, Part, Result, Rows, Run
 from service.errors import InferenceFailed
 
 
@@ -28,11 +28,20 @@ def deliver(batch: Sequence[Part], outputs: Outputs, batch_seconds: float) -> No
             request.future.set_result(Result(tuple(block), request.queue_seconds, request.compute_seconds))
 
 
-def run_failure(cause: BaseException) -> InferenceFailed:
-    """What each caller of a failed run is told; an error of its own, since each raises it."""
-    error = InferenceFailed(f"the run that held these rows failed: {cause!r}")
-    error.__cause__ = cause
-    return error
+def tell_followers(followers: Sequence[Follower | None], started: float, seconds: float, rows: int) -> None:
+    """Tell those who follow requests of a batch of its run.
+
+    Args:
+        followers: Of each request of the batch; None where nobody follows it.
+        started: When the run began.
+        seconds: Its duration.
+        rows: Rows of the batch.
+    """
+    told = tuple(follower for follower in followers if follower is not None)
+    if told:
+        run = Run(started, seconds, rows, len(followers), told)
+        for follower in told:
+            follower.ran(run)
 
 
 def check_lengths(outputs: Outputs, rows: int) -> Outputs:
@@ -47,6 +56,13 @@ def check_lengths(outputs: Outputs, rows: int) -> Outputs:
     return outputs
 
 
+def run_failure(cause: BaseException) -> InferenceFailed:
+    """What each caller of a failed run is told; an error of its own, since each raises it."""
+    error = InferenceFailed(f"the run that held these rows failed: {cause!r}")
+    error.__cause__ = cause
+    return error
+
+
 def refuse_closed(rows: Rows) -> Outputs:
-    """The run of a batcher that is closed: it fails."""
+    """Stands in the place of the run of a batcher that is closed."""
     raise RuntimeError(f"{len(rows)} rows for a batcher that is closed")

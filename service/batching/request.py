@@ -37,6 +37,34 @@ class BatchObserver(Protocol):
         """The batcher broke and refuses everything from now on."""
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Run:
+    """One run of the callable, as followers are told of it; all of one batch are given the same object.
+
+    Attributes:
+        started: When it began, by the clock of the batcher.
+        seconds: Its duration.
+        rows, requests: Size of the batch.
+        followers: Those of the requests in it that are followed.
+    """
+
+    started: float
+    seconds: float
+    rows: int
+    requests: int
+    followers: tuple["Follower", ...]
+
+
+class Follower(Protocol):
+    """Is told of the way of one request through a batcher, such as a trace. It must not raise."""
+
+    def submitted(self, at: float, /) -> None:
+        """The request was submitted, at this time by the clock of the batcher."""
+
+    def ran(self, run: Run, /) -> None:
+        """A run that held rows of the request has ended. Called before the request has its result."""
+
+
 class Result(NamedTuple):
     """What one request gets: outputs with as many rows as it brought, its wait, and the time of its runs."""
 
@@ -54,6 +82,7 @@ class Request:
     arrived: float
     future: asyncio.Future[Result]
     bulk: bool = False
+    follower: Follower | None = None
     taken: int = 0
     queue_seconds: float = 0.0
     compute_seconds: float = 0.0

@@ -1,12 +1,15 @@
 """A histogram: numbers are recorded quickly, and sorted into buckets later, when they are read."""
 
 import threading
+import time
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from prometheus_client.samples import Exemplar
 
 # Sorting this many at once costs 0.1 µs a number. More would use memory and not be faster.
 _MOST_KEPT = 1024
@@ -19,10 +22,12 @@ class Snapshot:
     Attributes:
         counts: [buckets + 1], how many numbers are in each bucket (not cumulative). The last bucket has no upper bound.
         total: Sum of all numbers.
+        exemplars: By bucket, the trace of one of its numbers.
     """
 
     counts: NDArray[np.int64]
     total: float
+    exemplars: Mapping[int, Exemplar] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -31,7 +36,8 @@ class Snapshot:
 
     def plus(self, other: "Snapshot") -> "Snapshot":
         """The sum of two snapshots with the same buckets."""
-        return Snapshot(self.counts + other.counts, self.total + other.total)
+        exemplars = {**other.exemplars, **self.exemplars}
+        return Snapshot(self.counts + other.counts, self.total + other.total, exemplars)
 
 
 def sorted_into(bounds: Sequence[float], numbers: Sequence[float], times: Sequence[int]) -> Snapshot:
@@ -52,12 +58,13 @@ class BucketCounts:
         keep: Records a number at the lowest cost: an append, never a sort. Its callers call `sort_when_many` as often.
     """
 
-    __slots__ = ("_bounds", "_counts", "_kept", "_sorting", "_total", "keep")
+    __slots__ = ("_bounds", "_counts", "_exemplars", "_kept", "_sorting", "_total", "keep")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self._bounds = np.array(bounds, np.float64)
         self._counts = np.zeros(len(bounds) + 1, np.int64)
         self._total = 0.0
+        self._exemplars: dict[int, Exemplar] = {}
         self._kept: deque[float] = deque()
         self.keep: Callable[[float], None] = self._kept.append
         self._sorting = threading.Lock()
@@ -67,6 +74,10 @@ class BucketCounts:
         self._kept.append(number)
         if len(self._kept) >= _MOST_KEPT:
             self.sort_when_many()
+
+    def traced(self, number: float, trace_id: str) -> None:
+        """Keep the trace of a number that is recorded, until a later one in the same bucket has a trace."""
+        self._exemplars[bisect_left(self._bounds, number)] = Exemplar({"trace_id": trace_id}, number, time.time())
 
     def sort_when_many(self) -> None:
         """Sort the kept numbers if they are many."""
@@ -81,7 +92,7 @@ class BucketCounts:
         """All numbers recorded so far."""
         with self._sorting:
             self._sort()
-            return Snapshot(self._counts.copy(), self._total)
+            return Snapshot(self._counts.copy(), self._total, self._exemplars.copy())
 
     def _sort(self) -> None:
         """Sort the kept numbers into their buckets."""

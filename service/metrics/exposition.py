@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.utils import floatToGoString
@@ -186,5 +187,6 @@ def _histogram(
     histogram = HistogramMetricFamily(name, text, labels=labels)
     for values, snapshot in snapshots:
         up_to = map(float, accumulate(snapshot.counts.tolist()))
-        histogram.add_metric(values, list(zip(names, up_to, strict=True)), snapshot.total)
+        exemplars: Iterator[Any] = map(snapshot.exemplars.get, range(len(names)))  # None is none
+        histogram.add_metric(values, list(zip(names, up_to, exemplars, strict=True)), snapshot.total)
     return histogram

@@ -66,6 +66,7 @@ class Metrics(Collector):
             registry=None,
         )
         self._last_reload.set(1)
+        self._traces = dict.fromkeys(("sent", "queue_full", "failed"), 0)
         self.registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
@@ -73,6 +74,10 @@ class Metrics(Collector):
         self._remove_retired()
         yield from families(list(self._versions.items()), dict(self._models))
         yield from self._repository_seen.collect()
+        traces = CounterMetricFamily("kan_traces_total", "Traces of sampled calls.", labels=("result",))
+        for result, count in self._traces.items():
+            traces.add_metric((result,), count)
+        yield traces
         yield from self._build_info.collect()
         # The library's Counter would add a series with the time of its creation.
         reloads = CounterMetricFamily("kan_settings_reloads", "Reloads of the settings file.", labels=("result",))
@@ -107,6 +112,15 @@ class Metrics(Collector):
     def build_info(self, *, version: str, onnxruntime: str) -> None:
         """Set the versions of this package and of onnxruntime."""
         self._build_info.labels(version, onnxruntime).set(1)
+
+    def traces_ended(self, result: str, count: int) -> None:
+        """Count traces by what became of them. No two threads may count the same result.
+
+        Args:
+            result: "sent", "queue_full" or "failed".
+            count: Number of traces.
+        """
+        self._traces[result] += count
 
     def repository_seen(self) -> None:
         """Report a scan of the repository in which all wanted versions could be read."""

@@ -1,7 +1,7 @@
 """The counts of one model version. They cost as little as possible, because every request updates them."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal, get_args
 
 from kan_api.v1.manifest_pb2 import ModelManifest
@@ -85,7 +85,7 @@ class ModelMetrics:
             self.served = ServedRows.of(manifest)
         self._counted_by = manifest
 
-    def request(self, protocol: str, code: str, seconds: float, compute_seconds: float | None = None) -> None:
+    def request(self, protocol: str, code: str, seconds: float, compute_seconds: float | None = None) -> BucketCounts:
         """Count one answered request.
 
         Args:
@@ -93,6 +93,9 @@ class ModelMetrics:
             code: Name of the status code, such as "OK".
             seconds: Time from arrival to answer.
             compute_seconds: Duration of the runs that computed its rows; None if it was no inference.
+
+        Returns:
+            The histogram that has its duration.
         """
         key = (protocol, code, compute_seconds is not None)
         buckets = self.answered.get(key)
@@ -103,6 +106,20 @@ class ModelMetrics:
             self._compute.add(compute_seconds)
         elif compute_seconds is not None:  # a failed run has sorted nothing
             self._sort_when_many()
+        return buckets
+
+    def traced(self, trace_id: str, queue_seconds: float | None, run_seconds: Iterable[float]) -> None:
+        """Keep the trace of a request as an exemplar of its wait and its runs.
+
+        Args:
+            trace_id: 32 hexadecimal digits.
+            queue_seconds: The wait of its rows for their first run; None if they were not run.
+            run_seconds: Durations of the runs that its rows were part of.
+        """
+        if queue_seconds is not None:
+            self.queue_seconds.traced(queue_seconds, trace_id)
+        for seconds in run_seconds:
+            self.compute_seconds.traced(seconds, trace_id)
 
     def queued(self, rows: int) -> None:
         """Set the number of rows that wait now."""

@@ -14,6 +14,7 @@ from service.frontends.address import is_public
 from service.metrics.metrics import Metrics
 from service.rpc.entrance import Entrance
 from service.settings import Settings
+from service.tracing.head import Head
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +26,7 @@ class Access:
         settings: Name the files.
         paths: The methods of the server.
         metrics: Tell whether the files are in use as they are, and how many lines were lost.
+        head: Decides which calls are traced; None if none is.
 
     Attributes:
         entrance: For the front end.
@@ -34,10 +36,10 @@ class Access:
         StartupError: A file cannot be read or written, or is invalid.
     """
 
-    def __init__(self, settings: Settings, paths: Collection[str], metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, paths: Collection[str], metrics: Metrics, head: Head | None) -> None:
         authorizer = Authorizer(Path(settings.tokens), paths) if settings.tokens else None
         self._log = AccessLog(settings.access_log) if settings.access_log else None
-        self.entrance = Entrance(authorizer, self._log)
+        self.entrance = Entrance(authorizer, self._log, head)
         self.certificates = read_certificates(settings)
         self._watches: list[asyncio.Task[None]] = []
         if authorizer is not None:

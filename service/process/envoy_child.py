@@ -81,6 +81,7 @@ class Application:
         await receive()
         orders.stop.ask_at_once()  # Envoy is ending: it answers no calls any more, but waits for this application
         await serving
+        within(_LOG_SECONDS, log.finish)
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _start_front(

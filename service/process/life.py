@@ -17,6 +17,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, NoReturn
 
+from service.process import log
 from service.process.signals import Signals, signals
 from service.process.stop import GONE, LEFT, Stop
 from service.process.threads import AbandonedPool, where_threads_are, within
@@ -142,6 +143,7 @@ def _note(message: str) -> None:
 
 
 def _flush() -> None:
+    log.finish()
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):  # the stream is closed, full or None
             stream.flush()

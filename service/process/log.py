@@ -1,4 +1,4 @@
-"""Log lines on standard error, for people or for machines."""
+"""Log lines on standard error, for people or for machines. A message that repeats is limited (repeats.py)."""
 
 import json
 import logging
@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from service.errors import excerpt
+from service.process.repeats import Repeats
 
 # In characters. Log collectors cut or drop longer lines, Docker above 16 KiB. Our tracebacks have about 3,000.
 _LONGEST_MESSAGE = 4000
@@ -17,14 +18,23 @@ def set_up(form: Literal["text", "json"]) -> None:
     """Write every log line of level INFO or higher to standard error.
 
     Args:
-        form: "text" for people; "json" for one JSON object a line with time, level, logger, message and, for an
-            error, the traceback.
+        form: "text" for people; "json" for one JSON object a line with time, level, logger, message, for an error the
+            traceback, and for a line about a call the fields of `RequestContext.log_fields`.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if form == "json" else _Text("%(asctime)s %(levelname)s %(message)s"))
+    handler.addFilter(Repeats(handler.handle))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
+
+
+def finish() -> None:
+    """Say how many repeated lines were left out, at the end of the process."""
+    for handler in logging.getLogger().handlers:
+        for each in handler.filters:
+            if isinstance(each, Repeats):
+                each.finish()
 
 
 class _Text(logging.Formatter):
@@ -49,4 +59,5 @@ class _Json(_Text):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
+        line.update(getattr(record, "call", {}))
         return json.dumps(line, ensure_ascii=False)

@@ -23,8 +23,13 @@ from service.registry.registry import Registry, State
 from service.rpc import calls
 from service.rpc.entrance import Entrance
 from service.settings import Settings
+from service.tracing.start import Tracing
 
 _log = logging.getLogger(__name__)
+
+
+# Longest wait at the end for a receiver of traces.
+_LONGEST_EXPORT_SECONDS = 2.0
 
 
 class Front(Protocol):
@@ -59,6 +64,7 @@ class Server:
         http: HttpPorts,
         front: Front,
         access: Access,
+        tracing: Tracing,
         *,
         poll: bool,
     ) -> None:
@@ -69,6 +75,7 @@ class Server:
         self._health = health
         self._access = access
         self._poll = poll
+        self._tracing = tracing
 
     async def load(self) -> None:
         """Load every model of the repository. Until then requests are answered with UNAVAILABLE.
@@ -105,6 +112,7 @@ class Server:
             task.cancel()
         await asyncio.gather(drain, close, return_exceptions=True)
         await self._access.close()
+        await self._tracing.stop(min(_LONGEST_EXPORT_SECONDS, stop.remaining(CLOSED)))
         await self.http.close()
         if all_ended:
             close.result()
@@ -132,8 +140,8 @@ async def start(settings: Settings, start_front: StartFront | None = None) -> Se
         start_front: Starts the front end; None starts grpcio's.
 
     Raises:
-        StartupError: The server cannot listen on a port, a file that it needs is invalid, or the provider is not
-            available.
+        StartupError: The server cannot listen on a port, a file that it needs is invalid, the provider is not
+            available, or traces cannot be sent.
     """
     if start_front is None:
         from service.frontends.grpcio import server  # imported here to save 10 MB inside Envoy
@@ -141,6 +149,7 @@ async def start(settings: Settings, start_front: StartFront | None = None) -> Se
         start_front = server.start
     warn_if_open(settings)
     metrics = Metrics()
+    tracing = Tracing(settings.trace_endpoint, settings.trace_sample, metrics.traces_ended)
     check_providers(settings)
     metrics.build_info(version=installed_version("kan-serving"), onnxruntime=onnxruntime.__version__)
     registry = Registry(settings, metrics)
@@ -157,12 +166,13 @@ async def start(settings: Settings, start_front: StartFront | None = None) -> Se
     )
     http = HttpPorts(settings, metrics.registry, registry.unready_reason)
     try:
-        access = Access(settings, methods, metrics)
+        access = Access(settings, methods, metrics, tracing.head)
         front = await start_front(methods, metrics, access.entrance, access.certificates, settings)
     except BaseException:
         await http.close()
         raise
-    return Server(registry, metrics, health, http, front, access, poll=settings.poll_seconds > 0)
+    tracing.start(settings.host, lambda: front.port)
+    return Server(registry, metrics, health, http, front, access, tracing, poll=settings.poll_seconds > 0)
 
 
 async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop, reload: Reload | None = None) -> bool:

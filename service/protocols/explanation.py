@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from service.batching.request import Result
+from service.batching.request import Follower, Result
 from service.errors import AnswerTooLarge, InvalidRequest, NotPublished
 from service.protocols.rows import Rows
 from service.registry.model.attribution import Attribution, tune_command
@@ -49,7 +49,13 @@ def attribution_of(model: LiveModel) -> Attribution:
 
 
 async def explain(
-    model: LiveModel, rows: Rows, reference: Rows | None, deadline: float | None, *, bulk: bool
+    model: LiveModel,
+    rows: Rows,
+    reference: Rows | None,
+    deadline: float | None,
+    *,
+    bulk: bool,
+    follower: Follower | None,
 ) -> Explained:
     """Compute the contributions, together with other callers.
 
@@ -59,6 +65,7 @@ async def explain(
         reference: float32 [1 or rows, features]; None takes the reference row of the manifest.
         deadline: On the clock of `time.monotonic`, or None.
         bulk: Whether others go first.
+        follower: Is told of the request's way.
 
     Raises:
         NotPublished: The version has no attribution.onnx, or it cannot be used.
@@ -84,7 +91,8 @@ async def explain(
         beside = _side_by_side(rows, reference)
     else:
         beside = await asyncio.to_thread(_side_by_side, rows, reference)
-    result = await (model.submit_for_attribution or attribution.submit)(beside, deadline, bulk=bulk)
+    submit = model.submit_for_attribution or attribution.submit
+    result = await submit(beside, deadline, bulk=bulk, follower=follower)
     contributions, explained, baseline = result.outputs
     return Explained(contributions, explained, baseline, len(reference) == 1, result)
 

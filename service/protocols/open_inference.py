@@ -102,11 +102,11 @@ async def infer(
         ground = await look_at(f"input {model.tensors.input_name!r}", rows, model, asked=False) if looks else None
         answers: dict[str, NDArray[Any]] = {}
         if chosen.predicts:
-            result = await model.submit(rows, deadline, bulk=bulk)
+            result = await model.submit(rows, deadline, bulk=bulk, follower=call.trace)
             call.queue_seconds, call.compute_seconds = result.queue_seconds, result.compute_seconds
             answers.update(zip(model.tensors.graph_names, result.outputs, strict=True))
         if chosen.explains:
-            explained = await explain(model, rows, None, deadline, bulk=bulk)
+            explained = await explain(model, rows, None, deadline, bulk=bulk, follower=call.trace)
             answers[model.tensors.contributions_name] = explained.contributions
             answers[model.tensors.baseline_name] = explained.baseline
         if chosen.looks and model.ground.known is not None:

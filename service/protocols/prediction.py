@@ -115,7 +115,7 @@ async def _answer(
         call.take_rows(len(rows))
         looks = message.report_ground or model.ground.flags or model.ground.refuses
         ground = await look_at("features", rows, model, asked=message.report_ground) if looks else None
-        result = await model.submit(rows, call.deadline, bulk=bulk)
+        result = await model.submit(rows, call.deadline, bulk=bulk, follower=call.trace)
         call.queue_seconds, call.compute_seconds = result.queue_seconds, result.compute_seconds
         response = pb.PredictResponse(
             id=message.id,
@@ -148,7 +148,7 @@ async def _explain(registry: Registry, max_request_rows: int, call: RequestConte
         ground = await look_at("features", rows, model, asked=True)
         if reference is not None:
             await look_at("reference", reference, model, asked=False)
-        result = await explain(model, rows, reference, call.deadline, bulk=bulk)
+        result = await explain(model, rows, reference, call.deadline, bulk=bulk, follower=call.trace)
         response = pb.ExplainResponse(id=message.id, model=model.name, version=model.version, ground=ground)
         encode = partial(encode_explanation, response, result, model, raw=not message.features.values)
         if result.contributions.size <= INLINE_NUMBERS:

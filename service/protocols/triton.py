@@ -42,7 +42,7 @@ _UNSUPPORTED = {
         for kind in ("System", "Cuda")
         for what in ("Status", "Register", "Unregister")
     },
-    "TraceSetting": "this server traces nothing; its times are in ModelStatistics and in the metrics",
+    "TraceSetting": "this server's traces are set when it is started; its times are in ModelStatistics and the metrics",
     "LogSettings": "this server's log is set when it is started",
 }
 

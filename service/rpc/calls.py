@@ -107,6 +107,8 @@ async def invoke(
         RpcError: The call failed.
     """
     started = time.monotonic()
+    if call.head is not None:
+        call.trace = call.head.begin(call.traceparent, call.metadata, started)
     answer = b""
     try:
         answer = await method.answer(call, request)

@@ -19,10 +19,9 @@ from service.errors import (
 from service.metrics.metrics import Metrics, ModelMetrics, Rejection
 from service.rpc.request import RequestContext
 from service.rpc.status import Code, RpcError, shorten, status_of
+from service.tracing.trace import End
 
 _log = logging.getLogger(__name__)
-
-_NAMING_KEYS = ("x-request-id", "traceparent")
 
 # The batcher counts the other rejections of those that it was given.
 _REJECTIONS: Mapping[type[ServiceError], Rejection] = {
@@ -73,7 +72,12 @@ def hold_answer(hold: Callable[[int], None], answer_bytes: int, model: ModelMetr
 def count(method: Named, call: RequestContext, code: str, seconds: float, metrics: Metrics) -> ModelMetrics:
     """Count a call that has ended; gives where it was counted."""
     model = metrics.model(call.model, call.version)
-    model.request(method.protocol, code, seconds, call.compute_seconds if call.inference else None)
+    answered = model.request(method.protocol, code, seconds, call.compute_seconds if call.inference else None)
+    if (trace := call.trace) is not None:
+        answered.traced(seconds, trace.ids.trace_id)
+        if call.inference:
+            model.traced(trace.ids.trace_id, trace.queue_seconds, [run.seconds for run in trace.runs])
+        trace.finish(End(method.path, code, call.model, call.version, call.request_id, seconds))
     if call.log is not None:
         call.log.write(_line(method, call, code, seconds))
     return model
@@ -83,7 +87,7 @@ def _line(method: Named, call: RequestContext, code: str, seconds: float) -> Map
     """A request in the access log."""
     return {
         "time": now(),
-        "request_id": call.request_id or None,
+        "request_id": call.request_id,
         "peer": call.caller.peer,
         "token": call.caller.name or None,
         "certificate": call.caller.subject or None,
@@ -102,34 +106,30 @@ def count_failure(
     method: Named, call: RequestContext, error: BaseException, seconds: float, metrics: Metrics
 ) -> RpcError:
     """Count a call that has failed; gives what its caller is told."""
-    failure = _failure(method, call, error)
+    failure = _failure(method, call, error, seconds)
+    failure.request_id = call.request_id
     model = count(method, call, failure.code.name, seconds, metrics)
     if isinstance(error, ServiceError) and (reason := _REJECTIONS.get(type(error))):
         model.rejected(reason)
     return failure
 
 
-def _failure(method: Named, call: RequestContext, error: BaseException) -> RpcError:
+def _failure(method: Named, call: RequestContext, error: BaseException, seconds: float) -> RpcError:
     """What the caller is told; a mistake of ours is logged in full and told in no detail."""
     if isinstance(error, asyncio.CancelledError | GeneratorExit):
         # A front end cancels the handler too when the deadline passes while it works.
         late = call.deadline is not None and time.monotonic() >= call.deadline - _DEADLINE_SLACK_SECONDS
         return RpcError(Code.DEADLINE_EXCEEDED if late else Code.CANCELLED, "the caller has gone")
     if not isinstance(error, ServiceError):
-        _log.error("%s failed%s", method.path, _describe_call(call), exc_info=error)
+        fields = call.log_fields(method.path, Code.INTERNAL.name, seconds)
+        _log.error("%s failed (%s)", method.path, call.names(), exc_info=error, extra={"call": fields})
         return RpcError(Code.INTERNAL, "the server failed to answer; its log says why")
-    if isinstance(error, InferenceFailed) and (name := _describe_call(call)):
-        _log.error("%s failed%s: %s", method.path, name, error)  # the run's own failure is logged once, for all
+    if isinstance(error, InferenceFailed):
+        fields = call.log_fields(method.path, status_of(error).name, seconds)
+        _log.error("%s failed (%s): %s", method.path, call.names(), error, extra={"call": fields})
     return _to_rpc_error(error)
 
 
 def _to_rpc_error(error: ServiceError) -> RpcError:
     retry_after_seconds = error.retry_after_seconds if isinstance(error, Overloaded | QuotaExceeded) else None
     return RpcError(status_of(error), shorten(str(error)), retry_after_seconds)
-
-
-def _describe_call(call: RequestContext) -> str:
-    """Which request it is, by what callers and proxies name requests with; "" where they did not."""
-    metadata = dict(call.metadata())
-    names = [f"{key} {metadata[key]!r:.100}" for key in _NAMING_KEYS if key in metadata]
-    return f" ({', '.join(names)})" if names else ""

@@ -3,8 +3,7 @@
 from service.access.access_log import AccessLog
 from service.access.authorizer import Authorizer, Caller
 from service.rpc.request import Metadata, RequestContext
-
-_REQUEST_ID = "x-request-id"
+from service.tracing.head import Head
 
 
 class Entrance:
@@ -13,17 +12,30 @@ class Entrance:
     Args:
         authorizer: Knows the tokens; None lets everybody do everything.
         log: Gets a line a request; None for none.
+        head: Decides which calls are traced; None if none is.
 
     Attributes:
         wants_peer: Whether the address of a call's connection is of use.
+        wants_traceparent: Whether the caller's traceparent is.
     """
 
-    def __init__(self, authorizer: Authorizer | None = None, log: AccessLog | None = None) -> None:
+    def __init__(
+        self, authorizer: Authorizer | None = None, log: AccessLog | None = None, head: Head | None = None
+    ) -> None:
         self.wants_peer = log is not None
+        self.wants_traceparent = head is not None
         self._authorizer = authorizer
         self._log = log
+        self._head = head
 
-    def context(self, deadline: float | None, metadata: Metadata, peer: str = "", subject: str = "") -> RequestContext:
+    def context(
+        self,
+        deadline: float | None,
+        metadata: Metadata,
+        peer: str = "",
+        subject: str = "",
+        traceparent: str | bytes | None = None,
+    ) -> RequestContext:
         """The context of a call whose caller is not authorized yet.
 
         Args:
@@ -31,12 +43,11 @@ class Entrance:
             metadata: Of the call.
             peer: Address and port of the other end of the connection; "" unless `wants_peer`.
             subject: Of its certificate; "" without one, or unless `wants_peer`.
+            traceparent: What the caller sent under that name; None unless `wants_traceparent`.
         """
         if self._log is None:
-            return RequestContext(deadline, metadata)
-        request_id = next((value for key, value in metadata() if key == _REQUEST_ID), "")
-        shown = request_id if isinstance(request_id, str) else ""
-        return RequestContext(deadline, metadata, Caller(peer, subject), shown, self._log)
+            return RequestContext(deadline, metadata, head=self._head, traceparent=traceparent)
+        return RequestContext(deadline, metadata, Caller(peer, subject), self._log, self._head, traceparent)
 
     def authorize(self, call: RequestContext, path: str) -> None:
         """Find out who calls, and whether they may call this method.

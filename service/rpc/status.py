@@ -71,6 +71,9 @@ class RpcError(Exception):
         code: The status.
         message: What came and what was wanted.
         retry_after_seconds: Before that another try is useless; None where nothing is known.
+
+    Attributes:
+        request_id: Names the call in the log; "" if it never got to its handler.
     """
 
     def __init__(self, code: Code, message: str, retry_after_seconds: float | None = None) -> None:
@@ -78,13 +81,15 @@ class RpcError(Exception):
         self.code = code
         self.message = message
         self.retry_after_seconds = retry_after_seconds
+        self.request_id = ""
 
     def trailers(self) -> list[tuple[str, str]]:
         """What goes into the trailers beside code and message."""
-        if self.retry_after_seconds is None:
-            return []
-        # The name that gRPC's own retries know.
-        return [("grpc-retry-pushback-ms", str(max(1, round(1e3 * self.retry_after_seconds))))]
+        trailers = [("x-request-id", self.request_id)] if self.request_id else []
+        if self.retry_after_seconds is not None:
+            # The name that gRPC's own retries know.
+            trailers.append(("grpc-retry-pushback-ms", str(max(1, round(1e3 * self.retry_after_seconds)))))
+        return trailers
 
 
 LATE = RpcError(Code.DEADLINE_EXCEEDED, "the deadline passed before the answer was ready")

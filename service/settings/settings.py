@@ -22,6 +22,8 @@ from service.version_policy import VersionPolicy, parse_version_policy
 FLAGS: dict[str, FieldInfo] = {name: field for group in GROUPS.values() for name, field in group.model_fields.items()}
 
 _NO_TABLE = ModelTable()
+# Those of OpenTelemetry, where ours is not set; that for traces wins.
+_TRACE_ENDPOINT_VARIABLES = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 # The default of `max_inflight_bytes` grows with `max_message_bytes`, so that an operator can raise the latter alone.
 _LEAST_INFLIGHT_BYTES = 48 * 2**20
 _INFLIGHT_MESSAGES = 3
@@ -86,7 +88,10 @@ class Settings(
     @model_validator(mode="before")
     @classmethod
     def _with_environment(cls, given: dict[str, Any]) -> dict[str, Any]:
-        return {name: os.environ[variable(name)] for name in FLAGS if variable(name) in os.environ} | given
+        found = {name: os.environ[variable(name)] for name in FLAGS if variable(name) in os.environ} | given
+        if "trace_endpoint" not in found:
+            found["trace_endpoint"] = next(filter(None, map(os.environ.get, _TRACE_ENDPOINT_VARIABLES)), "")
+        return found
 
     @model_validator(mode="after")
     def _largest_message_fits(self) -> Self:

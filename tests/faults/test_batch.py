@@ -1,6 +1,7 @@
 """What goes wrong in the middle of a batch, and who notices."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,33 @@ def test_the_log_names_the_request_that_failed(
     asyncio.run(check())
     _, log = server.stop()
     assert f"{protocol.path} failed (x-request-id 'order-66'): the run that held these rows failed" in log, log
+
+
+def test_the_log_in_json_has_what_is_known_of_the_request(
+    kan_serve: Start, publish_version: Callable[..., Path], protocol: Any
+) -> None:
+    """Request id, trace id (traced or not), method, model, version, code and duration are fields of its line."""
+    publish_version("picky")
+    server = kan_serve("--log-format", "json")
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+    async def check() -> None:
+        async with server.channel() as channel:
+            metadata = {"x-request-id": "seven", "traceparent": f"00-{trace}-00f067aa0ba902b7-00"}
+            assert await _outcomes([_asks(protocol, channel)(_row(99), **metadata)]) == ["INTERNAL"]
+
+    asyncio.run(check())
+    _, log = server.stop()
+    (line,) = [each for each in map(json.loads, log.splitlines()) if "request_id" in each]
+    assert {key: line[key] for key in ("request_id", "trace_id", "method", "model", "version", "code")} == {
+        "request_id": "seven",
+        "trace_id": trace,
+        "method": protocol.path.removeprefix("/"),
+        "model": "picky",
+        "version": "1",
+        "code": "INTERNAL",
+    }
+    assert line["seconds"] > 0
 
 
 def test_who_shared_a_run_that_fails_is_answered_or_told(

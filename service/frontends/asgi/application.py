@@ -39,8 +39,10 @@ from service.rpc.ending import count_refusal, count_unread
 from service.rpc.entrance import Entrance
 from service.rpc.status import LATE, Code, RpcError
 from service.rpc.streams import answer_bidi_stream
+from service.tracing.traceparent import TRACEPARENT
 
 _log = logging.getLogger(__name__)
+_TRACEPARENT = TRACEPARENT.encode()
 
 _STOPPED = RpcError(Code.UNAVAILABLE, "the server stopped before the answer was ready")
 
@@ -133,6 +135,7 @@ class AsgiFront:
             context = self._entrance.context(
                 *(deadline, partial(call_headers.metadata_in, headers)),
                 *(call_headers.peer_in(headers), call_headers.subject_in(headers)),
+                headers.get(_TRACEPARENT) if self._entrance.wants_traceparent else None,
             )
             right = method.path if in_json is None else self._explain.path
             held, deframer = self._admit(method, right, task, encoding, call_headers.peer_in(headers), context)

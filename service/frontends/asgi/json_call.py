@@ -85,10 +85,11 @@ async def end_json(send: Send, error: RpcError, *, started: bool) -> None:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
         return
     body = json.dumps({"error": error.message}, ensure_ascii=False).encode()
-    await send(_start(_HTTP.get(error.code, HTTPStatus.INTERNAL_SERVER_ERROR), len(body)))
+    status = _HTTP.get(error.code, HTTPStatus.INTERNAL_SERVER_ERROR)
+    await send(_start(status, len(body), *((name.encode(), value.encode()) for name, value in error.trailers())))
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-def _start(status: HTTPStatus, length: int) -> Mapping[str, object]:
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(length).encode())]
+def _start(status: HTTPStatus, length: int, *more: tuple[bytes, bytes]) -> Mapping[str, object]:
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(length).encode()), *more]
     return {"type": "http.response.start", "status": int(status), "headers": headers}

@@ -19,6 +19,7 @@ from service.rpc.ending import count_refusal, count_unread
 from service.rpc.entrance import Entrance
 from service.rpc.request import Metadata
 from service.rpc.status import Code, RpcError
+from service.tracing.traceparent import TRACEPARENT
 
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 
@@ -102,7 +103,7 @@ class Place:
         assert task is not None  # grpc.aio runs each call as one
         self._task = task
         self._held: Held | None = None
-        self.call = places.entrance.context(*_facts(context, peer=places.entrance.wants_peer))
+        self.call = places.entrance.context(*_facts(context, places.entrance))
 
     async def __aenter__(self) -> "Place":
         try:
@@ -176,12 +177,18 @@ class Place:
             raise asyncio.CancelledError from gone
 
 
-def _facts(context: Context, *, peer: bool) -> tuple[float | None, Metadata, str, str]:
+def _facts(context: Context, entrance: Entrance) -> tuple[float | None, Metadata, str, str, str | bytes | None]:
     """The arguments of `Entrance.context`; the deadline is on the clock of time.monotonic."""
     remaining: float | None = context.time_remaining()
     deadline = None if remaining is None else time.monotonic() + remaining
     metadata = cast(Metadata, context.invocation_metadata)
-    if not peer:
-        return deadline, metadata, "", ""
+    traceparent = None
+    if entrance.wants_traceparent:
+        for key, value in metadata():
+            if key == TRACEPARENT:
+                traceparent = value
+                break
+    if not entrance.wants_peer:
+        return deadline, metadata, "", "", traceparent
     subject = next(iter(context.auth_context().get("x509_subject", ())), b"")
-    return deadline, metadata, context.peer(), subject.decode(errors="replace")
+    return deadline, metadata, context.peer(), subject.decode(errors="replace"), traceparent

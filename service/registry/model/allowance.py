@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from service.batching.request import Result, Rows
+from service.batching.request import Follower, Result, Rows
 from service.errors import DeadlineExceeded, QuotaExceeded
 from service.quota import Quotas, TokenBucket
 from service.settings import ModelTable
@@ -15,7 +15,9 @@ from service.settings import ModelTable
 class Submit(Protocol):
     """Computes the rows of a request, as :meth:`service.batching.batcher.Batcher.submit` does."""
 
-    async def __call__(self, rows: Rows, deadline: float | None = None, *, bulk: bool = False) -> Result:
+    async def __call__(
+        self, rows: Rows, deadline: float | None = None, *, bulk: bool = False, follower: Follower | None = None
+    ) -> Result:
         """Outputs for some rows."""
 
 
@@ -52,14 +54,16 @@ class Allowance:
         if self._quota is None and self._max_seconds is None:
             return submit  # every request would pay for a function around it
 
-        async def submit_within(rows: Rows, deadline: float | None = None, *, bulk: bool = False) -> Result:
+        async def submit_within(
+            rows: Rows, deadline: float | None = None, *, bulk: bool = False, follower: Follower | None = None
+        ) -> Result:
             self._take(len(rows))
             if self._max_seconds is None:
-                return await submit(rows, deadline, bulk=bulk)
+                return await submit(rows, deadline, bulk=bulk, follower=follower)
             latest = min(self._clock() + self._max_seconds, math.inf if deadline is None else deadline)
             try:
                 async with asyncio.timeout(max(0.0, latest - self._clock())):
-                    return await submit(rows, latest, bulk=bulk)
+                    return await submit(rows, latest, bulk=bulk, follower=follower)
             except TimeoutError:
                 raise DeadlineExceeded(
                     f"the rows were not computed in time: this model's requests may take {self._max_seconds:g} s"

@@ -16,7 +16,7 @@ import numpy as np
 from kan_api.explained_rows import most_explained_rows, output_names
 from kan_api.v1.manifest_pb2 import File, ModelManifest
 from service.batching.batcher import Batcher
-from service.batching.request import Result, Rows
+from service.batching.request import Follower, Result, Rows
 from service.batching.turns import Turn
 from service.errors import Draining, ModelNotReady, ModelRefused, NotPublished, ServiceError, StartupError
 from service.metrics.model_metrics import ModelMetrics
@@ -103,13 +103,16 @@ class Attribution:
         """Upper estimate of the memory of the session; 0 until it is opened."""
         return self._graph.memory_bytes if self._graph else 0
 
-    async def submit(self, rows: Rows, deadline: float | None = None, *, bulk: bool = False) -> Result:
+    async def submit(
+        self, rows: Rows, deadline: float | None = None, *, bulk: bool = False, follower: Follower | None = None
+    ) -> Result:
         """Contributions for some rows, run together with those of other callers. Cancel it to leave the queue.
 
         Args:
             rows: float32 [rows, 2 * features]: the features of each row, and of its reference row beside them.
             deadline: As for `Batcher.submit`.
             bulk: As for `Batcher.submit`.
+            follower: As for `Batcher.submit`.
 
         Returns:
             contributions [rows, outputs, columns], explained [rows, outputs] and baseline [rows, outputs].
@@ -123,7 +126,7 @@ class Attribution:
             async with self._opening:
                 if self._batcher is None:
                     self._batcher = await self._open()
-        return await self._batcher.submit(rows, deadline, bulk=bulk)
+        return await self._batcher.submit(rows, deadline, bulk=bulk, follower=follower)
 
     async def drain(self) -> None:
         """Refuse what is new and wait until everything accepted is answered."""

@@ -144,6 +144,17 @@ def test_mistakes_are_told_as_kserve_tells_them(server: KanServe) -> None:
     assert server.sample("kan_requests_total", protocol="kserve", code="FAILED_PRECONDITION") == 1
 
 
+@pytest.mark.parametrize("path", [_EXPLAIN, "/kan_api.v1.PredictionService/Predict"])
+def test_a_failed_call_returns_its_request_id_in_a_header(server: KanServe, path: str) -> None:
+    """In both forms of JSON, as gRPC's trailing metadata have it."""
+    headers = {"content-type": "application/json", "x-request-id": "order 66"}
+    request = urllib.request.Request(f"http://{server.grpc}{path}", b'{"model": "affine"}', headers)
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request, timeout=60)
+    with caught.value as error:
+        assert (error.code, error.headers["x-request-id"]) == (400, "order 66")
+
+
 def test_only_plain_json_is_taken(server: KanServe) -> None:
     """What a page of another origin could send is refused before it is read, as with the other methods."""
     body = {"instances": _ROWS.tolist()}

@@ -45,6 +45,7 @@ _METRICS = {
     "kan_model_answer_rows": ("counter", {"model", "version", "output", "cell"}),
     "kan_model_answer_expected_share": ("gauge", {"model", "version", "output", "cell"}),
     "kan_model_answer_psi": ("gauge", {"model", "version", "output"}),
+    "kan_traces": ("counter", {"result"}),
     "kan_repository_seen_timestamp_seconds": ("gauge", set()),
     "kan_settings_reloads": ("counter", {"result"}),
     "kan_settings_last_reload_successful": ("gauge", set()),

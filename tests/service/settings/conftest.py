@@ -6,7 +6,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("KAN_")]:
+    for name in [name for name in os.environ if name.startswith(("KAN_", "OTEL_"))]:
         monkeypatch.delenv(name)
 
 

@@ -27,6 +27,18 @@ def test_environment_sets_and_arguments_win(monkeypatch: pytest.MonkeyPatch) -> 
     assert (settings.grpc_port, settings.provider) == (9001, "cpu")
 
 
+def test_the_receiver_of_traces_is_ours_or_opentelemetrys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours wins, then the variable for traces, then the one for all signals. An empty setting of ours turns it off."""
+    assert (Settings().trace_endpoint, Settings().trace_sample) == ("", 0.01)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://all:4317")
+    assert Settings().trace_endpoint == "http://all:4317"
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://traces:4317")
+    assert Settings().trace_endpoint == "http://traces:4317"
+    monkeypatch.setenv("KAN_TRACE_ENDPOINT", "http://ours:4317")
+    assert Settings().trace_endpoint == "http://ours:4317"
+    assert Settings(trace_endpoint="").trace_endpoint == ""
+
+
 def test_every_field_is_described() -> None:
     """Each field has a description of one line, which the command line shows."""
     for name, field in FLAGS.items():
@@ -38,6 +50,9 @@ def test_every_field_is_described() -> None:
     ("name", "value"),
     [
         ("KAN_MAX_BATCH_ROWS", "0"),
+        ("KAN_TRACE_SAMPLE", "1.01"),
+        ("KAN_TRACE_SAMPLE", "-0.1"),
+        ("KAN_TRACE_SAMPLE", "nan"),
         ("KAN_GRPC_PORT", "65536"),
         ("KAN_GRPC_PORT", "eight"),
         ("KAN_PROVIDER", "tpu"),

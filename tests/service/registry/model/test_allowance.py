@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from service.batching.request import Result, Rows
+from service.batching.request import Follower, Result, Rows
 from service.errors import DeadlineExceeded, QuotaExceeded
 from service.quota import Quotas
 from service.registry.model.allowance import Allowance, Submit
@@ -18,7 +18,9 @@ _Deadlines = list[float | None]
 
 
 def _submit(deadlines: _Deadlines) -> Submit:
-    async def submit(rows: Rows, deadline: float | None = None, *, bulk: bool = False) -> Result:
+    async def submit(
+        rows: Rows, deadline: float | None = None, *, bulk: bool = False, follower: Follower | None = None
+    ) -> Result:
         deadlines.append(deadline)
         return Result((rows,), 0.0, 0.0)
 
@@ -111,7 +113,9 @@ def test_a_run_that_hangs_ends_at_the_ceiling() -> None:
     allowance.adopt(ModelTable(max_deadline_seconds=0.01))
     gone: list[bool] = []
 
-    async def hang(rows: Rows, deadline: float | None = None, *, bulk: bool = False) -> Result:
+    async def hang(
+        rows: Rows, deadline: float | None = None, *, bulk: bool = False, follower: Follower | None = None
+    ) -> Result:
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:

@@ -1,0 +1,1 @@
+"""What traces cost a server: processor time of a request with them, over that without."""

@@ -1,0 +1,85 @@
+"""Where traces are sent, and how: the receiver of OTLP over gRPC.
+
+Source: OpenTelemetry's specification of OTLP exporters; the variables that are read here are in docs/tracing.md.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from service.errors import StartupError
+
+_DEFAULT_PORT = 4317
+# gRPC keeps grpc-… to itself, and values of …-bin are bytes.
+_KEY = re.compile(r"(?!grpc-)[a-z0-9_.-]+(?<!-bin)")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A receiver.
+
+    Attributes:
+        target: "host:port", as gRPC takes it.
+        is_secure: Whether to use TLS.
+        roots: Certificates of authorities in PEM; None takes those of gRPC.
+        headers: Metadata of each call, for example a token.
+    """
+
+    target: str
+    is_secure: bool
+    roots: bytes | None
+    headers: tuple[tuple[str, str], ...]
+
+
+def endpoint_of(address: str, environment: Mapping[str, str]) -> Endpoint:
+    """The receiver at an address such as http://127.0.0.1:4317; headers and certificates are in the environment.
+
+    Raises:
+        StartupError: The address, the headers or the file of certificates cannot be used.
+    """
+    protocol = _variable(environment, "PROTOCOL") or "grpc"
+    if protocol != "grpc":
+        raise StartupError(f"OTEL_EXPORTER_OTLP_PROTOCOL is {protocol!r}; kan-serve sends traces over 'grpc' only")
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname, parts.port or _DEFAULT_PORT
+    except ValueError:
+        host, port = None, 0
+    if not host or parts.scheme not in ("http", "https") or parts.path not in ("", "/") or parts.query:
+        raise StartupError(
+            f"trace_endpoint is {address!r}; wanted http://HOST:PORT, or https, of a receiver of OTLP over gRPC"
+        )
+    shown = f"[{host}]" if ":" in host else host
+    is_secure = parts.scheme == "https"
+    return Endpoint(f"{shown}:{port}", is_secure, _roots(environment) if is_secure else None, _headers(environment))
+
+
+def _roots(environment: Mapping[str, str]) -> bytes | None:
+    file = _variable(environment, "CERTIFICATE")
+    try:
+        return Path(file).read_bytes() if file else None
+    except OSError as error:
+        raise StartupError(f"OTEL_EXPORTER_OTLP_CERTIFICATE is {file!r}, which cannot be read: {error}") from error
+
+
+def _headers(environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """The pairs of OTEL_EXPORTER_OTLP_HEADERS: "key=value,key=value", values percent-encoded."""
+    headers = []
+    for pair in filter(None, map(str.strip, _variable(environment, "HEADERS").split(","))):
+        key, equals, text = pair.partition("=")
+        key, value = key.strip().lower(), unquote(text.strip())
+        # What follows the key may be a secret, so it is not shown.
+        if not equals or not _KEY.fullmatch(key):
+            shown = repr(key) if equals else "one without '='"
+            raise StartupError(f"OTEL_EXPORTER_OTLP_HEADERS has {shown}; wanted KEY=VALUE,KEY=VALUE with keys of gRPC")
+        if not value.isascii() or not value.isprintable():
+            raise StartupError(f"OTEL_EXPORTER_OTLP_HEADERS has a value for {key!r} that is not printable ASCII")
+        headers.append((key, value))
+    return tuple(headers)
+
+
+def _variable(environment: Mapping[str, str], name: str) -> str:
+    """The variable for traces, or the one for all signals."""
+    return environment.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}") or environment.get(f"OTEL_EXPORTER_OTLP_{name}") or ""
