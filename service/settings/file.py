@@ -5,6 +5,7 @@ import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from service.settings import mistakes
 from service.settings.groups import GROUPS
 from service.settings.model_table import EVERY, ModelTable
 from service.settings.settings import FLAGS
-from service.settings.toml_lines import line_of
+from service.settings.toml_lines import lines_of
 
 # Settings go to the server inside Envoy by an environment variable, which may have 128 KiB.
 _MOST_BYTES = 2**16
@@ -39,9 +40,13 @@ class SettingsFile:
     server: Mapping[str, Any] = field(default_factory=dict)
     tables: Mapping[str, ModelTable] = field(default_factory=dict)
 
+    @cached_property
+    def _lines(self) -> Mapping[tuple[str, ...], int]:
+        return lines_of(self.text)
+
     def place(self, *path: str) -> str:
         """Where a key or a table stands, as "kan-serve.toml:3"."""
-        line = line_of(self.text, *path)
+        line = self._lines.get(path)
         return self.name if line is None else f"{self.name}:{line}"
 
 

@@ -1,32 +1,31 @@
-"""Where a key stands in a TOML text, which Python's parser does not tell."""
+"""Where keys stand in a TOML text, which Python's parser does not tell."""
 
 import re
 import tomllib
+from collections.abc import Mapping
 from typing import Any
 
 _HEADER = re.compile(r"^\s*\[[^\[\]].*\]\s*(#.*)?$")
 _KEY = re.compile(r"""^\s*("[^"]*"|'[^']*'|[A-Za-z0-9_-]+)\s*=""")
 
 
-def line_of(text: str, *path: str) -> int | None:
-    """The line of a key or of a table, from 1.
+def lines_of(text: str) -> Mapping[tuple[str, ...], int]:
+    """The lines of tables and keys, from 1, each by its names: ("server", "grpc_port").
+
+    What is written in a way that this function does not know, such as a dotted key, is absent.
 
     Args:
         text: A valid TOML document.
-        path: The tables of the key, and the key: "server", "grpc_port".
-
-    Returns:
-        None where it is written in a way that this function does not know, such as a dotted key.
     """
+    found: dict[tuple[str, ...], int] = {}
     header: tuple[str, ...] = ()
     for number, line in enumerate(text.splitlines(), 1):
         if _HEADER.match(line):
             header = _path_of(line)
-            if header == path:
-                return number
-        elif (match := _KEY.match(line)) and header == path[:-1] and match[1].strip("\"'") == path[-1]:
-            return number
-    return None
+            found.setdefault(header, number)
+        elif match := _KEY.match(line):
+            found.setdefault((*header, match[1].strip("\"'")), number)
+    return found
 
 
 def _path_of(header: str) -> tuple[str, ...]:
