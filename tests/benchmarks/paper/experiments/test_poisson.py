@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
-from benchmarks.paper.experiments.poisson import kan, mlp
+from benchmarks.paper.experiments.poisson import equal_time, kan, mlp
 from benchmarks.paper.experiments.poisson.problem import errors, gradient, points, solution, source
 from kan_model import KAN, KANConfig
 from training.threads import torch_threads
@@ -83,6 +83,37 @@ def test_the_jacobian_of_the_residuals_is_that_of_autograd() -> None:
     found_residuals, found = kan.residual_jacobian(network, given)
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(found_residuals, residuals(parameters).detach())
+
+
+def test_the_jacobian_of_an_mlp_is_that_of_its_loss() -> None:
+    """The squared residuals add up to the loss, and 2·Jᵀr is the gradient that autograd finds of it."""
+    given, network = points(4, interior=20, boundary=8), mlp.mlp_of(60, 1)
+    residual, slopes = equal_time.residual_jacobian(network, given)
+    loss = mlp.loss(network, given)
+    torch.testing.assert_close(residual.square().sum(), loss.detach())
+    expected = torch.cat([each.flatten() for each in torch.autograd.grad(loss, list(network.parameters()))])
+    torch.testing.assert_close(2 * slopes.T @ residual, expected)
+
+
+def test_steps_of_levenberg_marquardt_lower_the_loss() -> None:
+    """Each of them, and on few points fast: a hundredth of the first loss is left after thirty."""
+    given, network = points(5, interior=200, boundary=40), mlp.mlp_of(120, 0)
+    losses = [float(mlp.loss(network, given).detach())]
+    losses += [now for _, now in zip(range(30), equal_time.levenberg_marquardt(network, given), strict=False)]
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < losses[0] / 100
+    assert float(mlp.loss(network, given).detach()) == pytest.approx(losses[-1])
+
+
+def test_an_mlp_of_equal_time_learns() -> None:
+    """Without time no candidate makes a step; a second lowers the loss on other points to a tenth."""
+    given, judging = points(6, interior=100, boundary=40), points(7, interior=100, boundary=40)
+
+    def judged(seconds: float) -> float:
+        return float(mlp.loss(equal_time.solve_in_time(given, judging, 60, 0, seconds), judging).detach())
+
+    with torch_threads(1):
+        assert judged(1.0) < judged(0.0) / 10
 
 
 @pytest.mark.parametrize("parameters", [420, 42_000])
