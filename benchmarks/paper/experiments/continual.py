@@ -63,9 +63,8 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     }
     if not left:
         return ""
-    kan, *mlps = left.items()
-    told = ", ".join(f"that of the {label} {error:.1e}" for label, error in mlps)
-    return f"After five peaks the error of the KAN over all of them is {kan[1]:.1e}, {told}."
+    told = "; ".join(f"{label}: {error:.1e}" for label, error in left.items())
+    return f"Error over all five peaks at the end: {told}."
 
 
 def _contenders(outcomes: Sequence[Outcome]) -> list[tuple[str, str, list[Outcome]]]:

@@ -82,7 +82,7 @@ def _equal_time(outcomes: Sequence[Outcome]) -> str:
         "these or a network [64,512,512,10], by the validation rows: half of the time goes to the first fits of the "
         "three, half to the second fit of the chosen one. The time is 75 times that of an epoch of both fits of the "
         f"convolutional KAN, timed just before over four epochs each: {kan:.0f} s, of which the MLP took {own:.0f} s; "
-        f"its second fit had {epochs:,.0f} epochs. CPU s of the KANs and the CNN are of runs on another day, beside "
+        f"its second fit had {epochs:,.0f} epochs. CPU s of the KANs and the CNN are of other runs, beside "
         "other work."
     )
 

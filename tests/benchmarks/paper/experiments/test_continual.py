@@ -30,9 +30,9 @@ def test_all_three_networks_are_told(tmp_path: Path) -> None:
     assert all("1.5e+01 (1.5e+01 to 1.5e+01)" in line for line in lines)
     assert "1.00 s the KAN and 1.25 s the MLP" in shown
     summary = EXPERIMENT.summary(outcomes)
-    assert "is 1.0e-06" in summary
-    assert "ten times the iterations 7.0e+00" in summary
-    assert "CPU time 5.0e+00" in summary
+    assert "KAN [1,1]: 1.0e-06" in summary
+    assert "ten times the iterations: 7.0e+00" in summary
+    assert "CPU time: 5.0e+00" in summary
 
 
 def test_older_outcomes_are_shown_without_the_timed_mlp(tmp_path: Path) -> None:
