@@ -25,7 +25,7 @@ _CANDIDATES = {
     "MLP, equal parameters": [Candidate(partial(mlp, hidden_for(layers))) for layers in (1, 2)],
 }
 _CONTENDERS = (*_CANDIDATES, _SAME_TIME)
-# Of all contenders, and of the MLPs.
+# Of the KANs and the CNN, and of the MLPs.
 _SEEDS, _MLP_SEEDS = 6, 3
 
 
