@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from kan_api.v1.manifest_pb2 import ModelManifest, TensorSpec
 from service.batching.batcher import Batcher
+from service.batching.placement import Placement
 from service.batching.request import Rows
 from service.errors import ModelRefused
 from service.metrics.metrics import Metrics, ModelMetrics
@@ -37,7 +38,6 @@ class LiveModel:
         ground: Its known ground, and what it does with rows elsewhere.
         batcher: Takes rows and gives outputs in the order of manifest.outputs.
         metrics: The metrics of this version.
-        inline: True if runs are short enough for the event loop.
         attribution: Gives the contributions of the columns; None if the version has no attribution.onnx.
     """
 
@@ -47,7 +47,7 @@ class LiveModel:
         ground: GroundPolicy,
         batcher: Batcher,
         metrics: ModelMetrics,
-        executor: ThreadPoolExecutor | None,
+        executor: ThreadPoolExecutor,
         file_bytes: int,
         memory_bytes: int,
         attribution: Attribution | None = None,
@@ -61,7 +61,6 @@ class LiveModel:
         self.imputes: NDArray[np.bool_] = np.array([feature.HasField("imputed") for feature in manifest.features])
         self.batcher = batcher
         self.metrics = metrics
-        self.inline = executor is None
         self.attribution = attribution
         self._file_bytes = file_bytes
         self._memory_bytes = memory_bytes
@@ -90,8 +89,7 @@ class LiveModel:
         if self.attribution is not None:
             await self.attribution.close()
         await self.batcher.close()
-        if self._executor is not None:
-            self._executor.shutdown(wait=False)
+        self._executor.shutdown(wait=False)
 
 
 def load(
@@ -126,9 +124,10 @@ def load(
     if manifest.preferred_rows > 0:
         max_batch_rows = min(max_batch_rows, manifest.preferred_rows)
     size = size_of_runs(partial(_run_checked, model, manifest, halt), middle_row(manifest), max_batch_rows)
-    executor = None if size.is_inline else ThreadPoolExecutor(1, f"run-{manifest.name}")
+    executor = ThreadPoolExecutor(1, f"run-{manifest.name}")  # its thread starts with its first run
     model_metrics = metrics.model(manifest.name, str(manifest.version))
     model_metrics.limits(batch_rows=size.max_batch_rows, queue_rows=settings.max_queue_rows)
+    model_metrics.placed(inline=size.is_inline)
     model_metrics.provider = provider_of(session)
     model_metrics.count_rows(manifest if settings.drift == "on" else None)
     batcher = Batcher(
@@ -137,6 +136,7 @@ def load(
         max_queue_rows=settings.max_queue_rows,
         max_queue_delay_seconds=settings.max_queue_delay_seconds,
         executor=executor,
+        placement=Placement(size.inline_rows),
         quiet_turns=QUIET_TURNS[settings.frontend],
         observer=model_metrics,
     )
