@@ -62,6 +62,15 @@ class CallerWatch:
         self._wheel[call.look_slot % _WHEEL_SLOTS].discard(call)
         call.look_slot = -1
 
+    def look(self) -> None:
+        """Look at the calls of all slots since the last look; a timer calls it once a slot."""
+        now = self._clock()
+        before, self._slot = self._slot, int((now - self._began) / SLOT_SECONDS)
+        for slot in range(max(before, self._slot - _WHEEL_SLOTS) + 1, self._slot + 1):
+            calls, self._wheel[slot % _WHEEL_SLOTS] = self._wheel[slot % _WHEEL_SLOTS], set()
+            for call in calls:
+                self._look_at(call, now)
+
     def close(self) -> None:
         """Watch no calls any more."""
         self._timer.cancel()
@@ -75,14 +84,8 @@ class CallerWatch:
         self._wheel[slot % _WHEEL_SLOTS].add(call)
 
     def _turn(self) -> None:
-        """Look at the calls of all slots since the last turn; there are several if the event loop was busy."""
         self._timer = self._loop.call_later(SLOT_SECONDS, self._turn)
-        now = self._clock()
-        before, self._slot = self._slot, int((now - self._began) / SLOT_SECONDS)
-        for slot in range(max(before, self._slot - _WHEEL_SLOTS) + 1, self._slot + 1):
-            calls, self._wheel[slot % _WHEEL_SLOTS] = self._wheel[slot % _WHEEL_SLOTS], set()
-            for call in calls:
-                self._look_at(call, now)
+        self.look()
 
     def _look_at(self, call: OpenCall, now: float) -> None:
         if call.deadline is not None and now >= call.deadline:
@@ -95,6 +98,7 @@ class CallerWatch:
             try:
                 asyncio.ensure_future(call.receive()).add_done_callback(partial(self._answered, call))
             except Exception:
+                call.asked = False
                 _log.exception("a caller could not be asked whether it is still there")
 
     def _answered(self, call: OpenCall, answer: "asyncio.Future[Mapping[str, Any]]") -> None:
