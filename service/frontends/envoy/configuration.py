@@ -33,10 +33,11 @@ _FLUSH_SECONDS = 20
 # answer they read. Envoy's own bound is 10: it took such callers for a flood and reset their connections.
 _WINDOW_UPDATES_PER_FRAME = 4 * MESSAGES_IN_FLIGHT
 
-# Calls of one connection that callers may cancel at once, and then a second. Envoy's own bounds (250 within their first two
-# seconds, 1,000 in all, 33 a second) take a client that gives up on its open calls for an attacker: its connection is
-# closed, and its other calls fail. A proxy brings the calls of many callers on one connection. The danger of a larger number: each cancelled call costs about
-# 0.1 ms here, so one connection may take a second of processor time before it is closed, and a tenth of a core after.
+# Calls of one connection that callers may cancel at once, and then a second. Envoy's own bounds (250 within their first
+# two seconds, 1,000 in all, 33 a second) take a client that gives up on its open calls for an attacker: its connection
+# is closed, and its other calls fail. A proxy brings the calls of many callers on one connection. The danger of larger
+# bounds: each cancelled call costs about 0.1 ms here, so one connection may take a second of processor time before it
+# is closed, or a tenth of a core for as long as it likes.
 _CANCELLED_AT_ONCE, _CANCELLED_A_SECOND = 10_000, 1_000
 
 # Beside these, Envoy closes a connection where half of so many calls were cancelled in their first seconds.

@@ -1,6 +1,7 @@
 """Models whose time depends on the data, beside others."""
 
 import asyncio
+from typing import Any
 
 import grpc.aio
 import numpy as np
@@ -17,7 +18,7 @@ def _is_inline(server: KanServe) -> bool:
 
 
 async def _ask(channel: grpc.aio.Channel, rounds: float = 0.0, model: str = "told") -> None:
-    method = channel.unary_unary(KanApi.path)
+    method: Any = channel.unary_unary(KanApi.path)
     await method(KanApi.request(model, np.full((1, 4), rounds, np.float32), "1"), timeout=60)
 
 
