@@ -73,7 +73,7 @@ class Runner:
         loop.run_in_executor(self._executor, _attempt_in_thread, run, blocks, self._clock).add_done_callback(ended)
 
     def note(self, rows: int, seconds: float) -> None:
-        """Count a run that its caller had on the event loop itself."""
+        """Count a run, its time without the hop. Those of `start` are counted already."""
         if self._executor is not None and self._placement.note(rows, seconds):
             self._moved()
 
