@@ -6,6 +6,7 @@ is fitted to one peak after another by the same optimizer, with ten times as man
 """
 
 import argparse
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -74,6 +75,23 @@ class FivePeaks:
     phases: tuple[Phase, ...]
 
 
+@dataclass(frozen=True)
+class TimedMLP:
+    """An MLP that gets the KAN's processor time.
+
+    Attributes:
+        parameters: Number of its parameters.
+        errors: After each peak.
+        kan_seconds: Processor time of the KAN for each peak.
+        seconds: That of the MLP.
+    """
+
+    parameters: int
+    errors: tuple[Errors, ...]
+    kan_seconds: tuple[float, ...]
+    seconds: tuple[float, ...]
+
+
 def five_peaks(dtype: torch.dtype = torch.float64, seed: int = 0, mlp_steps: int = MLP_PLAN.steps) -> FivePeaks:
     """Fit both networks to one peak after another, with 100 rows each.
 
@@ -87,12 +105,40 @@ def five_peaks(dtype: torch.dtype = torch.float64, seed: int = 0, mlp_steps: int
     kan_parameters, mlp_parameters = parameter_count(kan), parameter_count(mlp)
     phases, mlp_plan = [], MLP_PLAN.model_copy(update={"steps": mlp_steps})
     for peak in range(PEAKS):
-        rows = _region(peak, _ROWS_PER_PEAK).to(dtype)
-        shown = Samples(rows, target(rows))
+        shown = _shown(peak, dtype)
         kan = fit_on(kan, shown.x, shown.y, plan=KAN_PLAN).kan
         mlp = fit_module(mlp, shown, shown, mlp_plan, "regression").best
         phases.append(Phase(peak + 1, _errors(kan, peak + 1, dtype), _errors(mlp, peak + 1, dtype)))
     return FivePeaks(kan_parameters, mlp_parameters, tuple(phases))
+
+
+def mlp_of_equal_time(seed: int = 0) -> TimedMLP:
+    """Fit an MLP of the KAN's parameters to one peak after another, each for as long as the KAN takes for it.
+
+    For each peak the KAN is fitted once more and timed; then 100 iterations of the MLP are timed and thrown away. The
+    MLP's iterations are as many as fit into the KAN's seconds.
+
+    Args:
+        seed: Of the MLP's initial weights.
+    """
+    kan = _flat_kan(torch.float64)
+    mlp: nn.Module = mlp_like(kan, seed=seed)
+    shown = _shown(0)
+    fit_on(kan, shown.x, shown.y, plan=KAN_PLAN)  # The first fit of a process also loads what torch needs.
+    errors, kan_seconds, seconds = [], [], []
+    for peak in range(PEAKS):
+        shown, began = _shown(peak), time.process_time()
+        kan = fit_on(kan, shown.x, shown.y, plan=KAN_PLAN).kan
+        kan_seconds.append(time.process_time() - began)
+        began = time.process_time()
+        fit_module(mlp, shown, shown, KAN_PLAN, "regression")
+        share = kan_seconds[-1] / (time.process_time() - began)
+        plan = KAN_PLAN.model_copy(update={"steps": max(1, round(share * KAN_PLAN.steps))})
+        began = time.process_time()
+        mlp = fit_module(mlp, shown, shown, plan, "regression").best
+        seconds.append(time.process_time() - began)
+        errors.append(_errors(mlp, peak + 1, torch.float64))
+    return TimedMLP(parameter_count(mlp), tuple(errors), tuple(kan_seconds), tuple(seconds))
 
 
 def target(x: Tensor) -> Tensor:
@@ -119,6 +165,12 @@ def _flat_kan(dtype: torch.dtype) -> KAN:
     kan = KAN(KANConfig((1, 1), grid_size=GRID_SIZE, noise=0.0), dtype=dtype)
     layer = kan.layers[0]
     return KAN.of_layers([layer.changed(base_weight=torch.zeros_like(layer.base_weight.detach()))])
+
+
+def _shown(peak: int, dtype: torch.dtype = torch.float64) -> Samples:
+    """The rows of a peak that networks learn from."""
+    rows = _region(peak, _ROWS_PER_PEAK).to(dtype)
+    return Samples(rows, target(rows))
 
 
 def _region(peak: int, rows: int) -> Tensor:

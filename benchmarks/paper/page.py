@@ -20,6 +20,9 @@ on one thread, in float64 unless a section says float32. Numbers are medians ove
 largest in brackets. Errors are root mean squares on test points that no choice has seen. "(P)" marks a number of the
 paper. A section says how many of its planned runs are done.
 
+Beside each KAN stand an MLP of about its parameters and one of its processor time. The time is that of the KAN in the
+same run, because it depends on the load of the machine. Where an MLP has no meaning, the section says so.
+
 """
 _SINGLE = """The numbers of the tables are compared one by one, too. Each section names those that lie outside of a
 spread that should hold 95 of 100 further runs: mean ± t · s · √(1 + 1/n) of n seeds, of logarithms; of four seeds that

@@ -28,6 +28,7 @@ class BatchWindow:
         ended: Is called at the end of the window, in a turn of its own.
 
     Attributes:
+        quiet_turns: As the argument; may change.
         is_open: Whether the window is open: it waits for more requests.
         concurrent: Whether several requests arrived in the last window.
     """
@@ -36,7 +37,7 @@ class BatchWindow:
         self, quiet_turns: int, clock: Callable[[], float], full: Callable[[], bool], ended: Callable[[], None]
     ) -> None:
         self.is_open = self.concurrent = False
-        self._quiet_turns = quiet_turns
+        self.quiet_turns = quiet_turns
         self._clock = clock
         self._full = full
         self._ended = ended
@@ -86,7 +87,7 @@ class BatchWindow:
         """After each turn of the loop, end the window or wait for another turn."""
         self._quiet = 0 if self._arrived > self._arrived_before else self._quiet + 1
         self._arrived_before = self._arrived
-        if self._quiet < self._quiet_turns and not self._full() and self._clock() < self._until:
+        if self._quiet < self.quiet_turns and not self._full() and self._clock() < self._until:
             self._next = asyncio.get_running_loop().call_soon(self._turn)
         else:
             self._ended()

@@ -6,17 +6,18 @@ Nothing here knows gRPC, protobuf or onnxruntime. One event loop owns a batcher;
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor
-
-import numpy as np
+from functools import partial
 
 from service.batching.batch_window import BatchWindow
 from service.batching.delivery import check_lengths, deliver, refuse_closed, run_failure, tell_followers
 from service.batching.pace import Pace
+from service.batching.placement import Placement
 from service.batching.queue_delay import QueueDelay
 from service.batching.request import BatchObserver, Follower, Outputs, Part, Request, Result, Rows
 from service.batching.request_queue import RequestQueue
+from service.batching.runner import Outcome, Runner
 from service.batching.turns import Turn
 from service.errors import Draining, InvalidRequest, ModelNotReady
 
@@ -34,8 +35,9 @@ class Batcher:
         max_batch_rows: Most rows a run; a larger request is run in blocks.
         max_queue_rows: Most rows that may wait; a request that would pass it is refused at once.
         max_queue_delay_seconds: How long a request may be held back for a batch to fill; 0 holds nothing back.
-        executor: Where `run` runs; on the event loop itself when left out.
-        quiet_turns: As for :class:`service.batching.batch_window.BatchWindow`; not used with an executor.
+        executor: A thread for the runs that do not take place on the event loop; None: all do.
+        placement: Decides which of them do; left out: none, if there is an executor.
+        quiet_turns: As for :class:`service.batching.batch_window.BatchWindow`; not used while runs are in the thread.
         observer: Who is told.
         turn: When a batch may run beside those of other models; at any time when left out.
         clock: Monotonic seconds; deadlines are on it.
@@ -50,22 +52,24 @@ class Batcher:
         observer: BatchObserver,
         max_queue_delay_seconds: float = 0.0,
         executor: Executor | None = None,
+        placement: Placement | None = None,
         quiet_turns: int = 0,
         turn: Turn | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.max_batch_rows = max_batch_rows
-        self._run, self._executor = run, executor
+        self._run, self._turn = run, turn or Turn()
         self._observer, self._clock = observer, clock
-        self._turn = turn or Turn()
+        self._placement = placement or Placement(max_batch_rows if executor is None else 0)
+        self._runner = Runner(executor, self._placement, clock, self._moved)
         self._queue = RequestQueue(max_queue_rows, observer)
         self._batch: list[Part] = []  # what runs now
         self._delay = QueueDelay(max_queue_delay_seconds, max_batch_rows, self._queue, clock, self._dispatch)
         self._pace = Pace(max_batch_rows)
-        inline = executor is None and not max_queue_delay_seconds
-        self._at_once_rows = min(max_batch_rows, max_queue_rows) if inline else 0
-        turns = quiet_turns if executor is None else 0
-        self._window = BatchWindow(turns, clock, lambda: self._queue.rows >= max_batch_rows, self._dispatch)
+        self._most_at_once_rows = 0 if max_queue_delay_seconds else max_queue_rows
+        self._quiet_turns = quiet_turns
+        turns, is_full = quiet_turns if self.inline else 0, lambda: self._queue.rows >= max_batch_rows
+        self._window = BatchWindow(turns, clock, is_full, self._dispatch)
         self._draining, self._idle = False, asyncio.Event()
         self._death: BaseException | None = None
 
@@ -73,6 +77,11 @@ class Batcher:
     def alive(self) -> bool:
         """False once the batcher itself broke (a failing run breaks nothing): it then refuses everything."""
         return self._death is None
+
+    @property
+    def inline(self) -> bool:
+        """Whether runs are on the event loop now, at least those of few rows."""
+        return self._placement.inline_rows > 0
 
     async def submit(
         self, rows: Rows, deadline: float | None = None, *, bulk: bool = False, follower: Follower | None = None
@@ -142,9 +151,12 @@ class Batcher:
 
     def _may_run_at_once(self, rows: Rows, deadline: float | None, now: float, bulk: bool) -> bool:
         """Whether a request need not wait for its turn on the loop."""
-        # Wherever a request may run at once, a window is open while others wait.
-        others = self._window.concurrent or self._window.is_open or self._turn.turns.highest > self._turn.priority
-        most_rows = min(self._at_once_rows, self._pace.max_bulk_rows(now)) if bulk else self._at_once_rows
+        # Wherever a request may run at once, a run is under way or a window is open while others wait.
+        concurrent = self._window.concurrent or self._window.is_open or bool(self._batch)
+        others = concurrent or self._turn.turns.highest > self._turn.priority
+        most_rows = min(self._placement.inline_rows, self._most_at_once_rows)
+        if bulk:
+            most_rows = min(most_rows, self._pace.max_bulk_rows(now))
         return not (others or (deadline is not None and now >= deadline) or len(rows) > most_rows)
 
     def _run_at_once(self, rows: Rows, started: float, follower: Follower | None) -> Result:
@@ -153,8 +165,12 @@ class Batcher:
             # Before the run, since a run that hangs has to be seen too.
             self._observer.accepted(len(rows))
             self._observer.waited(0.0)
-            outcome = _attempt(self._run, (rows,))
+            try:  # here, not by the runner: one layer less on the way of most requests
+                outcome: Outcome = check_lengths(self._run(rows), len(rows))
+            except Exception as error:
+                outcome = error
             seconds = self._ran(len(rows), started, outcome)
+            self._runner.note(len(rows), seconds)
             if follower is not None:
                 tell_followers((follower,), started, seconds, len(rows))
             self._window.arrived_alone(started, started + seconds)
@@ -188,27 +204,13 @@ class Batcher:
                 self._settle()
                 return
             blocks = [request.rows[start:stop] for request, start, stop in self._batch]
-            if self._executor is None:
-                self._finish(started, _attempt(self._run, blocks))
-            else:
-                self._dispatch_to_thread(self._executor, started, blocks)
+            self._runner.start(self._run, blocks, partial(self._finish, started), self._die)
         except BaseException as error:
             self._die(error)
             if not isinstance(error, Exception):
                 raise
 
-    def _dispatch_to_thread(self, executor: Executor, started: float, blocks: list[Rows]) -> None:
-        """Run the batch in the executor; the event loop goes on."""
-
-        def finish(thread: asyncio.Future[Outputs | Exception]) -> None:
-            try:
-                self._finish(started, thread.result())
-            except BaseException as error:
-                self._die(error)
-
-        asyncio.get_running_loop().run_in_executor(executor, _attempt, self._run, blocks).add_done_callback(finish)
-
-    def _finish(self, started: float, outcome: Outputs | Exception) -> None:
+    def _finish(self, started: float, outcome: Outcome) -> None:
         """Give each request of the batch its rows, or the error, and go on."""
         rows = sum(stop - start for _, start, stop in self._batch)
         batch_seconds = self._ran(rows, started, outcome)
@@ -221,8 +223,8 @@ class Batcher:
         self._wake()
         self._settle()
 
-    def _ran(self, rows: int, started: float, outcome: Outputs | Exception) -> float:
-        """Tell of a run that has ended; gives its time in seconds."""
+    def _ran(self, rows: int, started: float, outcome: Outcome) -> float:
+        """Tell of a run that has ended; gives its time in seconds, with the hop to a thread and back."""
         seconds = self._clock() - started
         if isinstance(outcome, Exception):
             _log.error("a run failed", exc_info=outcome)
@@ -230,6 +232,11 @@ class Batcher:
             self._observer.ran(rows, seconds)
             self._pace.note(rows, seconds)
         return seconds
+
+    def _moved(self) -> None:
+        """Runs are on the event loop from now on, or in the thread."""
+        self._window.quiet_turns = self._quiet_turns if self.inline else 0
+        self._observer.placed(inline=self.inline)
 
     def _die(self, cause: BaseException) -> None:
         """A fault of the batcher's own: let nobody wait for ever, and take nothing new."""
@@ -245,12 +252,3 @@ class Batcher:
         self._turn.settle(is_running=bool(self._batch), waits=bool(self._queue))
         if self._draining and not self._batch and not self._queue:
             self._idle.set()
-
-
-def _attempt(run: Callable[[Rows], Outputs], blocks: Sequence[Rows]) -> Outputs | Exception:
-    """Outputs of one run over all blocks, or what went wrong in it; may be called in a thread."""
-    try:
-        rows = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-        return check_lengths(run(rows), len(rows))
-    except Exception as error:
-        return error

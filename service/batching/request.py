@@ -33,6 +33,9 @@ class BatchObserver(Protocol):
     def rejected(self, reason: Rejection) -> None:
         """A request ended before all of its rows were run."""
 
+    def placed(self, *, inline: bool) -> None:
+        """Runs take place on the event loop from now on, or in a thread."""
+
     def died(self) -> None:
         """The batcher broke and refuses everything from now on."""
 

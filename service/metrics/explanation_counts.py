@@ -36,5 +36,8 @@ class ExplanationCounts:
         self.rows += rows
         self.run_seconds.note(seconds)
 
+    def placed(self, *, inline: bool) -> None:
+        """Nothing: kan_model_inline is about predictions."""
+
     def died(self) -> None:
         """Nothing: the version goes on predicting, and the log has the error."""

@@ -148,6 +148,9 @@ def _of_lives(versions: Versions) -> Iterator[Metric]:
     """Whether versions answer, on which device they run, and which were refused."""
     ready = GaugeMetricFamily("kan_model_ready", "1 where a version answers, 0 where not.", labels=_MODEL)
     info = GaugeMetricFamily("kan_model_info", "Always 1; where a version runs.", labels=(*_MODEL, "provider"))
+    inline = GaugeMetricFamily(
+        "kan_model_inline", "1 where runs are on the event loop, 0 where in a thread.", labels=_MODEL
+    )
     refused = CounterMetricFamily("kan_model_refused_total", "Versions refused.", labels=(*_MODEL, "reason"))
     for labels, version in versions:
         if version.ready is not None:
@@ -155,9 +158,11 @@ def _of_lives(versions: Versions) -> Iterator[Metric]:
             # A load that was refused as too slow still sets the provider when it ends, so `ready` is checked too.
             if version.ready and version.counts.provider is not None:
                 info.add_metric((*labels, version.counts.provider), 1)
+            if version.ready and version.counts.inline is not None:
+                inline.add_metric(labels, version.counts.inline)
         for reason, count in list(version.refused.items()):
             refused.add_metric((*labels, reason), count)
-    yield from (ready, info, refused)
+    yield from (ready, info, inline, refused)
 
 
 def _of_models(models: Mapping[str, ModelSeries]) -> Iterator[Metric]:

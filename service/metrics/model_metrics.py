@@ -42,6 +42,7 @@ class ModelMetrics:
         queue_rows: Rows that wait now.
         batch_limit_rows, queue_limit_rows: Most rows of one run, and most rows that may wait; None before a load.
         rejections: Rejected requests, by reason.
+        inline: Whether runs are on the event loop, not in a thread; None before a load.
         provider: Device of the runs, such as "cpu"; None before a load.
         explanations: Counts of the runs of attribution.onnx.
         served: Counts the rows and answers of its runs by cell; None if they are not counted.
@@ -61,6 +62,7 @@ class ModelMetrics:
         self.batch_limit_rows: int | None = None
         self.queue_limit_rows: int | None = None
         self.rejections = dict.fromkeys(get_args(Rejection), 0)
+        self.inline: bool | None = None
         self.provider: str | None = None
         self.explanations = ExplanationCounts(SECONDS, self.rejected)
         self.served: ServedRows | None = None
@@ -138,6 +140,10 @@ class ModelMetrics:
     def rejected(self, reason: Rejection) -> None:
         """Count a rejected request."""
         self.rejections[reason] += 1
+
+    def placed(self, *, inline: bool) -> None:
+        """Set whether runs are on the event loop or in a thread."""
+        self.inline = inline
 
     def died(self) -> None:
         """Report that this version cannot answer any more."""

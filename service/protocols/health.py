@@ -5,7 +5,7 @@ Source: the gRPC health checking protocol.
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import suppress
+from dataclasses import dataclass, field
 
 from grpc_health.v1 import health_pb2 as pb
 
@@ -17,7 +17,8 @@ SERVICE = "grpc.health.v1.Health"
 # For whoever restarts processes: it serves as long as calls are answered at all, with models or without.
 LIVENESS = "liveness"
 
-# A watcher learns at once that the server stops; what else may change (a model that broke) is looked at this often.
+# Watchers learn of loads, swaps and stops at once. Other changes, such as a batcher that broke, are looked for this
+# often: once for all watchers of a name, since an idle watcher must cost nothing.
 _RECHECK_SECONDS = 1.0
 
 
@@ -32,7 +33,8 @@ class Health:
     def __init__(self, registry: Registry, services: Iterable[str]) -> None:
         self._registry = registry
         self._services = frozenset(services) | {"", SERVICE}
-        self._changed = asyncio.Event()
+        self._watched: dict[str, _Watched] = {}
+        self._recheck: asyncio.TimerHandle | None = None  # while there are watchers
         self._stopped = False
 
     def methods(self) -> list[Method]:
@@ -43,14 +45,19 @@ class Health:
         ]
 
     def changed(self) -> None:
-        """Have every watcher look again, now."""
-        self._changed.set()
-        self._changed = asyncio.Event()
+        """Tell the watchers of each name whose state is another one now."""
+        for name, watched in self._watched.items():
+            status = self._status(name)
+            if status != watched.status:
+                watched.status = status
+                watched.wake()
 
     def stop(self) -> None:
         """Tell every watcher the last state and end its stream."""
         self._stopped = True
         self.changed()
+        for watched in self._watched.values():
+            watched.wake()
 
     async def _check(self, call: RequestContext, request: bytes) -> bytes:
         """Check: the state now."""
@@ -67,18 +74,47 @@ class Health:
         """Watch: the state now and after every change, until the server stops."""
         name = parse(pb.HealthCheckRequest, request).service
         self._check_caller(call, name)
+        watched = self._enter(name)
         told: int | None = None
-        while True:
-            # Looked at first: a stop that comes while a state is sent is told of in the next round.
-            stopped, changed, status = self._stopped, self._changed, self._status(name)
-            if status != told:
-                told = status
-                yield pb.HealthCheckResponse(status=status).SerializeToString()
-            if stopped:
-                return
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_RECHECK_SECONDS):
-                    await changed.wait()
+        try:
+            while True:
+                # Looked at first: a stop that comes while a state is sent is told of in the next round.
+                stopped, changed, status = self._stopped, watched.changed, watched.status
+                if status != told:
+                    told = status
+                    yield pb.HealthCheckResponse(status=status).SerializeToString()
+                if stopped:
+                    return
+                await changed.wait()
+        finally:
+            self._leave(name)
+
+    def _enter(self, name: str) -> "_Watched":
+        """Count one more watcher of a name."""
+        status = self._status(name)
+        watched = self._watched.setdefault(name, _Watched(status))
+        if status != watched.status:
+            self.changed()
+        watched.watchers += 1
+        if self._recheck is None:
+            self._look_later()
+        return watched
+
+    def _leave(self, name: str) -> None:
+        watched = self._watched[name]
+        watched.watchers -= 1
+        if not watched.watchers:
+            del self._watched[name]
+        if not self._watched and self._recheck is not None:
+            self._recheck.cancel()
+            self._recheck = None
+
+    def _look_later(self) -> None:
+        self._recheck = asyncio.get_running_loop().call_later(_RECHECK_SECONDS, self._look_again)
+
+    def _look_again(self) -> None:
+        self._look_later()
+        self.changed()
 
     def _check_caller(self, call: RequestContext, name: str) -> None:
         """Refuse a model that the caller may not use."""
@@ -100,3 +136,23 @@ class Health:
             except ModelNotReady:
                 ready = False
         return pb.HealthCheckResponse.SERVING if ready else pb.HealthCheckResponse.NOT_SERVING
+
+
+@dataclass(eq=False, slots=True)
+class _Watched:
+    """A name that is watched.
+
+    Attributes:
+        status: Its state, as its watchers are told.
+        changed: Set at the next change; each change has an event of its own.
+        watchers: Number of open streams.
+    """
+
+    status: int
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    watchers: int = 0
+
+    def wake(self) -> None:
+        """Wake the watchers."""
+        self.changed.set()
+        self.changed = asyncio.Event()

@@ -187,7 +187,7 @@ class Loader:
         entry.model, entry.state, entry.reason, entry.refusal = model, State.READY, "", None
         self._metrics.model_loaded(entry.name, seconds)
         self._metrics.model_ready(entry.name, entry.version, ready=True, owner=model)
-        where = "on the event loop" if model.inline else "in a thread"
+        where = "on the event loop" if model.batcher.inline else "in a thread"
         _log.info("model %s version %d ready after %.3f s, runs %s", entry.name, entry.version, seconds, where)
 
     def _refuse(self, entry: Entry, refused: ModelRefused) -> None:

@@ -100,7 +100,8 @@ def show(outcomes: Sequence[Outcome], _pictures: Path) -> str | None:
         shown = f"{statistics.median(r2):.5f} ({min(r2):.5f} to {max(r2):.5f})"
         place = f"[{curve.low:g}, {curve.high:g}]"
         rows.append([name, place, spread(column(found, "spline")), " or ".join(functions), shown, says])
-    note = f"An edge becomes a function only if R² is at least {MIN_R2}; a function that is one of the library has 1."
+    note = f"An edge becomes a function only if R² is at least {MIN_R2}; a function that is one of the library has 1. "
+    note += "There is no MLP beside: it has no edge of which a formula could be asked."
     return f"{render(rows)}\n{note}\n"
 
 

@@ -46,7 +46,7 @@ def show(outcomes: Sequence[Outcome], _pictures: Path) -> str | None:
         errors = [f"{number(one, name):.1e}" for name in ("max_error", "spline_error")]
         formula = f"`{one.numbers['formula']}`"
         rows.append([one.run.case, one.run.contender, str(one.run.seed), formula, *errors, f"{one.cpu_seconds:.0f}"])
-    return f"{render(rows)}\n"
+    return f"{render(rows)}\nThere is no MLP beside: it gives no formula.\n"
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:

@@ -5,7 +5,6 @@ grpc-timeout and the compression are headers, the status goes into the trailers.
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -13,6 +12,7 @@ from functools import partial
 
 from service.errors import Overloaded, ServiceError
 from service.frontends.asgi import framing
+from service.frontends.asgi.caller_watch import CallerWatch
 from service.frontends.asgi.framing import Deframer
 from service.frontends.asgi.json_call import answer_json, end_json, json_method, whole_body
 from service.frontends.asgi.open_call import (
@@ -41,13 +41,9 @@ from service.rpc.status import LATE, Code, RpcError
 from service.rpc.streams import answer_bidi_stream
 from service.tracing.traceparent import TRACEPARENT
 
-_log = logging.getLogger(__name__)
 _TRACEPARENT = TRACEPARENT.encode()
 
 _STOPPED = RpcError(Code.UNAVAILABLE, "the server stopped before the answer was ready")
-
-# A caller who leaves is not told of: it has to be asked for, call by call. Calls that are answered sooner are not.
-_WATCH_SECONDS = 0.05
 
 
 class AsgiFront:
@@ -90,7 +86,7 @@ class AsgiFront:
         self._connections = Connections()
         self._open: set[OpenCall] = set()
         self._all_closed = asyncio.Event()
-        self._watch = asyncio.create_task(self._watch_callers(), name="watch callers")
+        self._watch = CallerWatch()
 
     async def stop(self, grace_seconds: float) -> None:
         """Wait for calls that are being answered; streams of requests are read no further.
@@ -106,8 +102,8 @@ class AsgiFront:
         except TimeoutError:
             for each in self._open:
                 each.task.cancel()
-        self._watch.cancel()
-        await asyncio.gather(self._watch, *(each.task for each in self._open), return_exceptions=True)
+        self._watch.close()
+        await asyncio.gather(*(each.task for each in self._open), return_exceptions=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call."""
@@ -144,6 +140,7 @@ class AsgiFront:
             return
         call = OpenCall(task, receive, send, answering, headers, held, context)
         self._open.add(call)
+        self._watch.add(call, idle=isinstance(method, ServerStream))
         try:
             if in_json is None:
                 await self._answer(method, call, deframer)
@@ -166,6 +163,7 @@ class AsgiFront:
         finally:
             held.close()
             self._open.discard(call)
+            self._watch.remove(call)
             self._settle()
 
     def _admit(
@@ -232,25 +230,6 @@ class AsgiFront:
     def _settle(self) -> None:
         if self._stopping.is_set() and not self._open:
             self._all_closed.set()
-
-    async def _watch_callers(self) -> None:
-        """Cancel calls whose deadline has passed or whose callers have gone, those that have been open for a while."""
-        before: set[OpenCall] = set()
-        while True:
-            await asyncio.sleep(_WATCH_SECONDS)
-            for call in before & self._open:
-                try:
-                    await self._look_after(call)
-                except Exception:
-                    _log.exception("a caller could not be asked whether it is still there")
-            before = set(self._open)
-
-    async def _look_after(self, call: "OpenCall") -> None:
-        if (deadline := call.context.deadline) is not None and time.monotonic() >= deadline:
-            call.late = True
-            call.task.cancel()
-        elif call.body_read and (await call.receive())["type"] == "http.disconnect" and call in self._open:
-            call.task.cancel()
 
 
 async def _one_by_one(answers: AsyncGenerator[bytes, None]) -> AsyncGenerator[list[bytes], None]:

@@ -52,6 +52,8 @@ class OpenCall:
     Attributes:
         body_read: The request is there: from now on ``receive`` only tells whether the caller has gone. Where the
             request came in a header, it gives the body first.
+        since_slot, look_slot, asked: Of :class:`service.frontends.asgi.caller_watch.CallerWatch`: when the call was
+            opened, when it is looked at next (-1 once it is over), and whether an answer of ``receive`` is awaited.
     """
 
     task: "asyncio.Task[Any]"
@@ -64,6 +66,9 @@ class OpenCall:
     body_read: bool = False
     started: bool = False
     late: bool = False
+    since_slot: int = 0
+    look_slot: int = -1
+    asked: bool = False
     _small_pieces: int = 0
 
     def start(self) -> Mapping[str, Any]:

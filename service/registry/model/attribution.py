@@ -16,6 +16,7 @@ import numpy as np
 from kan_api.explained_rows import most_explained_rows, output_names
 from kan_api.v1.manifest_pb2 import File, ModelManifest
 from service.batching.batcher import Batcher
+from service.batching.placement import Placement
 from service.batching.request import Follower, Result, Rows
 from service.batching.turns import Turn
 from service.errors import Draining, ModelNotReady, ModelRefused, NotPublished, ServiceError, StartupError
@@ -168,14 +169,14 @@ class Attribution:
             self._task = None
             raise self._remember(error) from error
         self._failure = None
-        if not self._graph.size.is_inline:
-            self._executor = ThreadPoolExecutor(1, f"explain-{self._manifest.name}")
+        self._executor = ThreadPoolExecutor(1, f"explain-{self._manifest.name}")  # its thread starts with its first run
         return Batcher(
             self._graph.run,
             max_batch_rows=self._graph.size.max_batch_rows,
             max_queue_rows=self._settings.max_queue_rows,
             max_queue_delay_seconds=self._settings.max_queue_delay_seconds,
             executor=self._executor,
+            placement=Placement(self._graph.size.inline_rows),
             quiet_turns=QUIET_TURNS[self._settings.frontend],
             observer=self._metrics.explanations,
             turn=self._turn,

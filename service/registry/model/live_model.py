@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kan_api.v1.manifest_pb2 import ModelManifest
 from service.batching.batcher import Batcher
+from service.batching.placement import Placement
 from service.batching.turns import Turn, Turns
 from service.metrics.metrics import Metrics, ModelMetrics
 from service.quota import Quotas
@@ -43,7 +44,6 @@ class LiveModel:
         submit: The same within the model's quota and its ceiling for deadlines.
         submit_for_attribution: As `submit`, for the contributions of the columns; None without `attribution`.
         metrics: The metrics of this version.
-        inline: True if runs are short enough for the event loop.
         attribution: Gives the contributions of the columns; None if the version has no attribution.onnx.
     """
 
@@ -58,7 +58,7 @@ class LiveModel:
         limits: RowLimits,
         metrics: ModelMetrics,
         provider: str,
-        executor: ThreadPoolExecutor | None,
+        executor: ThreadPoolExecutor,
         file_bytes: int,
         memory_bytes: int,
         attribution: Attribution | None = None,
@@ -72,7 +72,6 @@ class LiveModel:
         self.imputes: NDArray[np.bool_] = np.array([feature.HasField("imputed") for feature in manifest.features])
         self.batcher = batcher
         self.metrics = metrics
-        self.inline = executor is None
         self.attribution = attribution
         self.limits = limits
         self.run_terms = settings.run_terms(manifest.name)
@@ -115,6 +114,7 @@ class LiveModel:
         """Show its limits and its provider in the metrics, from now on."""
         self.metrics.limits(batch_rows=self.limits.batch_rows, queue_rows=self.limits.queue_rows)
         self.metrics.provider = self._provider
+        self.metrics.placed(inline=self.batcher.inline)
 
     async def drain(self) -> None:
         """Refuse what is new and wait until everything accepted is answered."""
@@ -129,8 +129,7 @@ class LiveModel:
         if self.attribution is not None:
             await self.attribution.close()
         await self.batcher.close()
-        if self._executor is not None:
-            self._executor.shutdown(wait=False)
+        self._executor.shutdown(wait=False)
 
 
 def load(
@@ -170,7 +169,7 @@ def load(
     if manifest.preferred_rows > 0:
         max_batch_rows = min(max_batch_rows, manifest.preferred_rows)
     size = size_of_runs(partial(run_checked, model, manifest, halt), middle_row(manifest), max_batch_rows)
-    executor = None if size.is_inline else ThreadPoolExecutor(1, f"run-{manifest.name}")
+    executor = ThreadPoolExecutor(1, f"run-{manifest.name}")  # its thread starts with its first run
     model_metrics = metrics.model(manifest.name, str(manifest.version))
     model_metrics.count_rows(manifest if settings.drift == "on" else None)
     limits = RowLimits.of(own, table, size.max_batch_rows, len(manifest.features))
@@ -181,6 +180,7 @@ def load(
         max_queue_rows=limits.queue_rows,
         max_queue_delay_seconds=own.max_queue_delay_seconds,
         executor=executor,
+        placement=Placement(size.inline_rows),
         quiet_turns=QUIET_TURNS[settings.frontend],
         observer=model_metrics,
         turn=turn,

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from kan_api.v1.manifest_pb2 import ModelManifest
+from service.batching.placement import INLINE_SECONDS, NOISE
 from service.batching.request import Rows
 
-# A run on the event loop delays every other request. A hop to a thread and back costs about 100 µs.
-_INLINE_SECONDS = 2e-3
 # To stay on the event loop, a model may take fewer rows a run, but not fewer than this.
 _FEWEST_INLINE_ROWS = 64
-# A run with fewer rows may take longer than predicted by this factor.
-_NOISE = 1.25
 # How often fewer rows are tried, and the part of the rows that the next try has at most.
 _MOST_TRIES, _LESS = 3, 7 / 8
 _WARM_UP_RUNS = 3
@@ -32,6 +29,11 @@ class RunSize:
     max_batch_rows: int
     is_inline: bool
 
+    @property
+    def inline_rows(self) -> int:
+        """Most rows of a run on the event loop; 0: none."""
+        return self.max_batch_rows if self.is_inline else 0
+
 
 def size_of_runs(
     run: Callable[[Rows], object], row: Rows, max_batch_rows: int, clock: Callable[[], float] = time.monotonic
@@ -45,15 +47,15 @@ def size_of_runs(
         clock: Monotonic seconds.
     """
     rows, seconds = max_batch_rows, _warm_up(run, row, max_batch_rows, clock)
-    if seconds <= _INLINE_SECONDS:
+    if seconds <= INLINE_SECONDS:
         return RunSize(max_batch_rows, is_inline=True)
     for _ in range(_MOST_TRIES):
         # At least an eighth less each time: other work on the machine may have slowed the last try.
-        rows = int(rows * min(_INLINE_SECONDS / seconds, _LESS))
+        rows = int(rows * min(INLINE_SECONDS / seconds, _LESS))
         if rows < _FEWEST_INLINE_ROWS:
             break
         seconds = _warm_up(run, row, rows, clock)
-        if seconds <= _INLINE_SECONDS * _NOISE:
+        if seconds <= INLINE_SECONDS * NOISE:
             return RunSize(rows, is_inline=True)
     return RunSize(max_batch_rows, is_inline=False)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.paper.five_peaks import PEAKS, FivePeaks, five_peaks, table, target
+from benchmarks.paper.five_peaks import PEAKS, FivePeaks, five_peaks, mlp_of_equal_time, table, target
 from training.threads import torch_threads
 
 # Of the MLP's first weights. Which minimum LBFGS ends in depends on them, and on the last digits of the processor.
@@ -43,6 +43,17 @@ def test_an_mlp_of_the_same_size_loses_what_the_kan_keeps(outcome: FivePeaks) ->
     """From the second peak on its error over those shown is a thousand times the KAN's."""
     assert outcome.mlp_parameters == pytest.approx(outcome.kan_parameters, rel=0.05)
     assert all(phase.mlp.seen > 1000 * phase.kan.seen for phase in outcome.phases[1:])
+
+
+def test_an_mlp_of_equal_time_forgets_too(outcome: FivePeaks) -> None:
+    """Its seconds are about the KAN's, peak by peak counted together; what it keeps is a thousandth as exact."""
+    with torch_threads(1):
+        timed = mlp_of_equal_time()
+    assert timed.parameters == outcome.mlp_parameters
+    assert len(timed.errors) == len(timed.seconds) == len(timed.kan_seconds) == PEAKS
+    assert 0.2 < sum(timed.seconds) / sum(timed.kan_seconds) < 5
+    for errors, phase in list(zip(timed.errors, outcome.phases, strict=True))[1:]:
+        assert errors.seen > 1000 * phase.kan.seen
 
 
 @pytest.mark.slow

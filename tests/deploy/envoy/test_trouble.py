@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from tests.kit.callers import http2
+from tests.kit.callers.cancelling import SERVING, cancel_calls, check_health
 from tests.kit.callers.protocols import KanApi
 from tests.kit.waiting import wait_for
 
@@ -177,3 +178,11 @@ def accepts(address: str) -> bool:
     except ConnectionRefusedError:
         return False
     return True
+
+
+@pytest.mark.parametrize("together", [1, 1000])
+def test_a_connection_outlives_cancelled_calls(together: int, front: Any) -> None:
+    """5,000 calls that are cancelled at once close no connection of their caller, and both replicas stay healthy."""
+    with http2.connect(front.address, seconds=20) as connection:
+        assert check_health(connection, cancel_calls(connection, KanApi.path, 5000, together)) == SERVING
+    assert front.statistic("envoy_cluster_membership_healthy") == 2

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from service.batching.batcher import Batcher
+from service.batching.placement import Placement
 from service.batching.request import Outputs, Result, Rows
 from service.batching.turns import Turn
 from tests.kit.clock import Clock
@@ -38,6 +39,9 @@ class Witness:
 
     def rejected(self, reason: str) -> None:
         self.events.append(("rejected", reason))
+
+    def placed(self, *, inline: bool) -> None:
+        self.events.append(("placed", inline))
 
     def died(self) -> None:
         self.events.append(("died", None))
@@ -96,6 +100,7 @@ def new_batcher(
     max_queue_rows: int = 1000,
     max_queue_delay_seconds: float = 0.0,
     executor: Executor | None = None,
+    placement: Placement | None = None,
     quiet_turns: int = 0,
     clock: Callable[[], float] | None = None,
     turn: Turn | None = None,
@@ -107,6 +112,7 @@ def new_batcher(
         max_queue_rows=max_queue_rows,
         max_queue_delay_seconds=max_queue_delay_seconds,
         executor=executor,
+        placement=placement,
         quiet_turns=quiet_turns,
         observer=witness or Witness(),
         clock=clock or Clock(100.0),

@@ -35,6 +35,7 @@ _METRICS = {
     "kan_batch_limit_rows": ("gauge", {"model", "version"}),
     "kan_rejected": ("counter", {"model", "version", "reason"}),
     "kan_model_ready": ("gauge", {"model", "version"}),
+    "kan_model_inline": ("gauge", {"model", "version"}),
     "kan_model_info": ("gauge", {"model", "version", "provider"}),
     "kan_model_load_duration_seconds": ("histogram", {"model"}),
     "kan_model_refused": ("counter", {"model", "version", "reason"}),

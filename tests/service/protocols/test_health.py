@@ -4,6 +4,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2 as pb
 from grpc_health.v1.health_pb2_grpc import HealthStub
@@ -86,6 +87,38 @@ def test_watch_tells_changes_and_ends_with_the_server(serving: Serving, write_mo
             stop = asyncio.create_task(stop_here(server, grace_seconds=60))
             assert (await watch.read()).status == _NOT_SERVING
             assert await watch.read() is grpc.aio.EOF
+            await stop
+
+    asyncio.run(check())
+
+
+def test_watchers_learn_of_what_nobody_reports(serving: Serving, write_model: WriteModel) -> None:
+    """A model that breaks, and one that is there after a scan: all watchers of the two names are told, and no other."""
+    write_model("affine")
+    write_model("slow")
+
+    async def check() -> None:
+        async with serving(poll_seconds=0) as (server, channel):
+
+            def watch(name: str) -> Any:
+                return _stub(channel).Watch(pb.HealthCheckRequest(service=name), timeout=60)
+
+            slow, late, affine = (
+                [watch("slow") for _ in range(3)],
+                [watch("classifier") for _ in range(3)],
+                watch("affine"),
+            )
+            first = [(await each.read()).status for each in (*slow, *late, affine)]
+            assert first == [_SERVING] * 3 + [pb.HealthCheckResponse.SERVICE_UNKNOWN] * 3 + [_SERVING]
+            with server.registry.lease("slow") as model:
+                model._executor.shutdown()
+                with pytest.raises(Exception, match="shutdown"):
+                    await model.batcher.submit(np.zeros((1, 4), np.float32))
+            write_model("classifier")
+            await server.registry.refresh()
+            assert [(await each.read()).status for each in (*slow, *late)] == [_NOT_SERVING] * 3 + [_SERVING] * 3
+            stop = asyncio.create_task(stop_here(server, grace_seconds=60))
+            assert (await affine.read()).status == _NOT_SERVING
             await stop
 
     asyncio.run(check())

@@ -67,7 +67,8 @@ def show(outcomes: Sequence[Outcome], _pictures: Path) -> str | None:
         "A cell says from how many seeds the law is found: constants within 1 % of the found ones (within 0.01 if they "
         "are below 1) make the formula the law. Then the median root mean square error on rows without noise, in "
         "standard deviations of the law; inf: some edges stay splines. *Recovered* counts laws found from most seeds. "
-        "400 rows to learn from and 100 to choose by; noise in shares of the standard deviation."
+        "400 rows to learn from and 100 to choose by; noise in shares of the standard deviation. There is no MLP "
+        "beside: it gives no formula; gplearn does."
     )
     return f"{render(rows)}\n{absent}{meaning}\n\n{_formulas(outcomes)}"
 

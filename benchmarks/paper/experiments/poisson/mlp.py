@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +53,19 @@ def loss(network: nn.Sequential, points: Points) -> Tensor:
 def solve(points: Points, parameters: int, seed: int, cpu_seconds: float) -> tuple[nn.Sequential, int]:
     """Train an MLP for some seconds of processor time, or until LBFGS finds no lower loss; and its iterations."""
     network = mlp_of(parameters, seed)
+    began, iterations, last = time.process_time(), 0, math.inf
+    steps = descend(network, points)
+    while time.process_time() - began < cpu_seconds:
+        now = next(steps)
+        iterations += _ITERATIONS
+        if not now < last:
+            break
+        last = now
+    return network, iterations
+
+
+def descend(network: nn.Sequential, points: Points) -> Iterator[float]:
+    """The loss before each twenty iterations of LBFGS, without end; the network is changed."""
     optimizer = torch.optim.LBFGS(
         network.parameters(),
         max_iter=_ITERATIONS,
@@ -61,7 +74,6 @@ def solve(points: Points, parameters: int, seed: int, cpu_seconds: float) -> tup
         tolerance_change=0,
         tolerance_grad=0,
     )
-    began, iterations = time.process_time(), 0
 
     def closure() -> float:
         optimizer.zero_grad()
@@ -69,14 +81,8 @@ def solve(points: Points, parameters: int, seed: int, cpu_seconds: float) -> tup
         found.backward()  # type: ignore[no-untyped-call]
         return float(found.detach())
 
-    last = math.inf
-    while time.process_time() - began < cpu_seconds:
-        now = float(optimizer.step(closure))  # type: ignore[no-untyped-call]
-        iterations += _ITERATIONS
-        if not now < last:
-            break
-        last = now
-    return network, iterations
+    while True:
+        yield float(optimizer.step(closure))  # type: ignore[no-untyped-call]
 
 
 def numbers(network: nn.Sequential) -> Mapping[str, float]:

@@ -1,11 +1,12 @@
 """How the five functions of fig. 3.1 are fitted, and the runs."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.paper.experiment import Number, Run
 from benchmarks.paper.fits.kan import KANPlan, Stage, fit_kan
-from benchmarks.paper.fits.mlp import ACTIVATIONS, MLPFit, fit_mlp, new_mlp
+from benchmarks.paper.fits.mlp import ACTIVATIONS, MLPFit, equal_seconds, fit_mlp, new_mlp
 from benchmarks.paper.fits.points import Points, Target, points_of
 from benchmarks.paper.functions.toy import TOYS
 
@@ -13,6 +14,8 @@ from benchmarks.paper.functions.toy import TOYS
 KAN_SEEDS, SEEDS = 6, 4
 # Layers of weights: an MLP of depth 2 has one hidden layer, as a KAN of depth 2 has one level of hidden nodes.
 DEPTHS = (2, 3, 4, 5)
+SAME_TIME = "MLP, equal CPU time"
+_TIMED_SEEDS = 3
 _WIDTHS = (5, 10, 20)
 _MLP_STEPS = 60
 _JUDGING_ROWS = 1000
@@ -69,18 +72,38 @@ def plan(quick: bool) -> Sequence[Run]:
         Run(toy.target.name, contender, seed)
         for seed in range(1 if quick else KAN_SEEDS)
         for toy in some
-        for contender in (*toy.plans, *(map(mlp_name, DEPTHS) if seed < SEEDS else ()))
+        for contender in contenders(toy)
+        if seed < _seeds(toy, contender)
     ]
 
 
+def contenders(toy: Toy) -> tuple[str, ...]:
+    """Their names: KANs, MLPs of each depth, and an MLP of the first KAN's processor time."""
+    return (*toy.plans, *map(mlp_name, DEPTHS), SAME_TIME)
+
+
+def _seeds(toy: Toy, contender: str) -> int:
+    return KAN_SEEDS if contender in toy.plans else _TIMED_SEEDS if contender == SAME_TIME else SEEDS
+
+
 def measure(run: Run, quick: bool) -> Mapping[str, Number]:
-    """Lists over grids or widths: ``parameters``, ``rmse`` and ``validation`` in the target's unit; ``scale``."""
+    """Lists over grids or widths: ``parameters``, ``rmse`` and ``validation`` in the target's unit; ``scale``.
+
+    The MLP of equal time has one item in each list. It gets the seconds of the function's first KAN, which is fitted
+    again just before it from the same seed: ``kan_seconds``. Its own are ``seconds``. They are more if its first few
+    steps take longer than this KAN.
+    """
     toy = _BY_NAME[run.case]
     points = points_of(toy.target, run.seed, 300 if quick else toy.rows, _JUDGING_ROWS)
     fits: Sequence[Stage | MLPFit]
+    more: Mapping[str, Number] = {}
     if run.contender in toy.plans:
-        kan_plan = toy.plans[run.contender]
-        fits = fit_kan(points, KANPlan(kan_plan.width, (3, 5), 5, starts=2) if quick else kan_plan, run.seed)
+        fits = fit_kan(points, _kan_plan(toy, run.contender, quick), run.seed)
+    elif run.contender == SAME_TIME:
+        kan_seconds = fit_kan(points, _kan_plan(toy, next(iter(toy.plans)), quick), run.seed)[-1].cpu_seconds
+        began = time.process_time()
+        fits = [equal_seconds(points, kan_seconds, run.seed)]
+        more = {"kan_seconds": kan_seconds, "seconds": time.process_time() - began}
     else:
         depth = int(run.contender.rsplit(" ", 1)[1])
         fits = [_mlp(points, depth, width, run.seed, 4 if quick else _MLP_STEPS) for width in _WIDTHS]
@@ -89,12 +112,17 @@ def measure(run: Run, quick: bool) -> Mapping[str, Number]:
         "parameters": [float(each.parameters) for each in fits],
         "rmse": [points.scale * each.test for each in fits],
         "validation": [points.scale * each.validation for each in fits],
+        **more,
     }
 
 
 def mlp_name(depth: int) -> str:
     """Name of the contender."""
     return f"MLP of depth {depth}"
+
+
+def _kan_plan(toy: Toy, name: str, quick: bool) -> KANPlan:
+    return KANPlan(toy.plans[name].width, (3, 5), 5, starts=2) if quick else toy.plans[name]
 
 
 def _mlp(points: Points, depth: int, width: int, seed: int, steps: int) -> MLPFit:

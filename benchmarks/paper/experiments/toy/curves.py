@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from benchmarks.paper.experiment import Outcome
 from benchmarks.paper.fits.exponent import before_saturation, power_law
-from benchmarks.paper.medians import column, numbers
+from benchmarks.paper.medians import column, cpu_seconds, numbers
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,16 @@ class Curve:
         errors: For each of these the errors of the seeds.
         scale: Standard deviation of the target.
         chosen: For each seed the error where the validation error is lowest.
+        relative: The same in standard deviations of the seed's training targets.
+        seconds: Processor time as the table has it.
     """
 
     parameters: tuple[float, ...]
     errors: tuple[tuple[float, ...], ...]
     scale: float
     chosen: tuple[float, ...]
+    relative: tuple[float, ...]
+    seconds: str
 
     @property
     def medians(self) -> tuple[float, ...]:
@@ -50,14 +54,17 @@ def curve_of(outcomes: Sequence[Outcome]) -> Curve:
         [numbers(outcome, name) for outcome in outcomes] for name in ("parameters", "rmse", "validation")
     )
     count = min(map(len, parameters))
-    chosen = (
+    chosen = tuple(
         test[min(range(len(test)), key=judged.__getitem__)] for test, judged in zip(errors, validation, strict=True)
     )
+    scales = column(outcomes, "scale")
     return Curve(
         tuple(parameters[0][:count]),
         tuple(zip(*(values[:count] for values in errors), strict=True)),
-        statistics.median(column(outcomes, "scale")),
-        tuple(chosen),
+        statistics.median(scales),
+        chosen,
+        tuple(error / scale for error, scale in zip(chosen, scales, strict=True)),
+        cpu_seconds(outcomes),
     )
 
 

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 
 from benchmarks.common.markdown import render
 from benchmarks.paper.experiment import Conclusion, Outcome
-from benchmarks.paper.experiments.toy.cases import CASES, Toy
+from benchmarks.paper.experiments.toy.cases import CASES, SAME_TIME, Toy, contenders
 from benchmarks.paper.experiments.toy.curves import Curve, curve_of, lost_to
 from benchmarks.paper.experiments.toy.picture import write_picture
 from benchmarks.paper.fits.exponent import power_law
@@ -15,11 +16,14 @@ from benchmarks.paper.outcomes import by_contender
 
 
 def show(outcomes: Sequence[Outcome], pictures: Path) -> str | None:
-    """A line for each KAN and each MLP depth, and a picture for each function; None if none has a KAN."""
+    """A line for each KAN and each MLP, and a picture for each function; None if none has a KAN."""
     found = _found(outcomes)
     if not found:
         return None
-    rows = [["function", "contender", "test RMSE", "exponent", "parameters of the fit", "better points"]]
+    rows = [
+        ["function", "contender", "test RMSE", "RMSE / std(y)", "exponent", "parameters of the fit", "better points",
+         "CPU s"],
+    ]  # fmt: skip
     links = []
     for toy, curves in found:
         mlps = _mlps(toy, curves)
@@ -35,8 +39,11 @@ def show(outcomes: Sequence[Outcome], pictures: Path) -> str | None:
         "faster than 1/N. N is (G + 4) for each edge, so on coarse grids it grows slower than G and the exponent may "
         "pass 4. KANs, and MLPs of at most 700 parameters, are trained by Levenberg–Marquardt. Larger MLPs are trained "
         "by 240 iterations of LBFGS, which has not converged then: their curves rise at the end. A better point of an "
-        "MLP is one (of three widths) that no KAN of at most its parameters is "
-        "below.\n\n"
+        "MLP is one (of three widths) that no KAN of at most its parameters is below. CPU s are those of all grids of "
+        "a KAN, or three widths with two activations each. *MLP, equal CPU time* gets those of the function's first "
+        "KAN, which is fitted again just before it: half of them goes to six MLPs of two or three hidden layers (at "
+        "most 700 parameters with two inputs), the rest to the best of them by validation. Each of the six gets at "
+        "least ten steps, which on J0(20x) take longer than the KAN.\n\n"
         f"{render(rows)}\n" + "\n\n".join(links) + f"\n\n{summary(outcomes)}\n"
     )
 
@@ -63,8 +70,19 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     below = f"an MLP has a better point on {', '.join(lost)}" if lost else "no MLP has a better point"
     return (
         f"{told} At equal parameters {below}; the KAN is below every MLP on {len(judged) - len(lost)} of "
-        f"{len(judged)} functions."
+        f"{len(judged)} functions.{_at_equal_time(found)}"
     )
+
+
+def _at_equal_time(found: Sequence[tuple[Toy, Mapping[str, Curve]]]) -> str:
+    """On which functions the MLP of the first KAN's processor time has a lower median, as a sentence with a space."""
+    pairs = [(toy, curves[next(iter(toy.plans))], curves[SAME_TIME]) for toy, curves in found if SAME_TIME in curves]
+    if not pairs:
+        return ""
+    lost = [toy.target.name for toy, kan, mlp in pairs if median(mlp.chosen) <= median(kan.chosen)]
+    if lost:
+        return f" At equal CPU time an MLP is lower on {', '.join(lost)}."
+    return f" At equal CPU time the KAN is lower on {len(pairs)} of {len(pairs)} functions."
 
 
 def _exponent(outcome: Outcome) -> float | None:
@@ -100,14 +118,16 @@ CONCLUSIONS = (
 def _found(outcomes: Sequence[Outcome]) -> list[tuple[Toy, dict[str, Curve]]]:
     found = []
     for toy in CASES:
-        curves = {name: curve_of(some) for name, some in by_contender(outcomes, toy.target.name).items()}
+        some = by_contender(outcomes, toy.target.name)
+        curves = {name: curve_of(some[name]) for name in contenders(toy) if name in some}
         if any(name in curves for name in toy.plans):
             found.append((toy, curves))
     return found
 
 
 def _mlps(toy: Toy, curves: Mapping[str, Curve]) -> dict[str, Curve]:
-    return {name: curve for name, curve in curves.items() if name not in toy.plans}
+    """Those of the picture: one depth over three widths."""
+    return {name: curve for name, curve in curves.items() if name not in (*toy.plans, SAME_TIME)}
 
 
 def _row(toy: Toy, name: str, curve: Curve, lost: int | None) -> list[str]:
@@ -116,9 +136,11 @@ def _row(toy: Toy, name: str, curve: Curve, lost: int | None) -> list[str]:
         toy.target.name,
         name,
         spread(curve.chosen),
+        spread(curve.relative),
         "–" if curve.exponent is None else f"{curve.exponent:.2f}",
         "–" if curve.exponent is None else f"{law[0]:.0f} to {law[-1]:.0f}",
         "" if lost is None else str(lost),
+        curve.seconds,
     ]
 
 

@@ -1,5 +1,8 @@
 """The contenders."""
 
+import itertools
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -65,3 +68,23 @@ def cnn(seed: int) -> CNN:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return CNN(channels)
+
+
+def mlp(hidden: Sequence[int], seed: int) -> nn.Sequential:
+    """An MLP with SiLU after each hidden layer, ``[rows, 64]`` to ``[rows, 10]``."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        modules: list[nn.Module] = []
+        for reads, feeds in itertools.pairwise((math.prod(SHAPE), *hidden)):
+            modules += [nn.Linear(reads, feeds), nn.SiLU()]
+        return nn.Sequential(*modules, nn.Linear(hidden[-1], CLASSES))
+
+
+def hidden_for(layers: int) -> tuple[int, ...]:
+    """Hidden layers of equal width that give an MLP the parameters of the network on images, up to a node."""
+    wanted = image_parameter_count(ImageKAN(CONFIG))
+
+    def count(width: int) -> int:
+        return width * (math.prod(SHAPE) + 1) + (layers - 1) * width * (width + 1) + (width + 1) * CLASSES
+
+    return (min(range(8, 1024), key=lambda width: abs(count(width) - wanted)),) * layers

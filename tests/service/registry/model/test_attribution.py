@@ -99,7 +99,7 @@ def test_a_caller_who_leaves_takes_nothing_from_the_others(models: Path, write_m
 
 def test_long_runs_take_a_thread(models: Path, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no run is short enough for the event loop, contributions are computed in one thread, and it ends."""
-    monkeypatch.setattr("service.registry.model.warm_up._INLINE_SECONDS", 0.0)
+    monkeypatch.setattr("service.registry.model.warm_up.INLINE_SECONDS", 0.0)
     add_attribution(write_model("affine"))
 
     async def check() -> None:

@@ -77,7 +77,7 @@ def test_a_quick_model_runs_on_the_loop_and_a_slow_one_in_a_thread(
 
     async def test() -> None:
         quick, slow = _load(models, "affine"), _load(models, "slow")
-        assert (quick.inline, slow.inline) == (True, False)
+        assert (quick.batcher.inline, slow.batcher.inline) == (True, False)
         # The loop stays free while the slow one runs.
         with gate.closed():
             task = asyncio.create_task(slow.batcher.submit(np.zeros((64, 4), np.float32)))
@@ -290,7 +290,7 @@ def test_ranges_without_numbers_do_not_stop_the_warm_up(models: Path, write_mode
         manifest.features[2].high = 1e300
 
     write_model("affine", change=change)
-    assert _load(models, "affine").inline
+    assert _load(models, "affine").batcher.inline
 
 
 def test_a_row_must_fit_into_a_message(models: Path, write_model: WriteModel) -> None:
