@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any, NoReturn, TypeAlias, cast
+from urllib.parse import unquote
 
 import grpc
 import grpc.aio
@@ -191,4 +192,5 @@ def _facts(context: Context, entrance: Entrance) -> tuple[float | None, Metadata
     if not entrance.wants_peer:
         return deadline, metadata, "", "", traceparent
     subject = next(iter(context.auth_context().get("x509_subject", ())), b"")
-    return deadline, metadata, context.peer(), subject.decode(errors="replace"), traceparent
+    address = unquote(context.peer()).removeprefix("ipv4:").removeprefix("ipv6:")
+    return deadline, metadata, address, subject.decode(errors="replace"), traceparent

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ def test_a_line_a_request(start: Start, write_model: WriteModel, tmp_path: Path)
     ]
     assert lines[0]["method"] == KanApi.path
     assert 0 < lines[0]["compute_milliseconds"] <= lines[0]["milliseconds"]
-    assert all("127.0.0.1:" in line["peer"] for line in lines)
+    assert all(re.fullmatch(r"127\.0\.0\.1:\d+", line["peer"]) for line in lines)
     assert Counter(line["rows"] for line in lines[5:]) == {1: 1, 2: 1}
     assert counted == {code: sum(line["code"] == code for line in lines) for code in counted}
     assert secret("alice").encode() not in file.read_bytes()

@@ -30,6 +30,8 @@ from service.process.stop import GONE
 from service.rpc.status import Code
 from tests.kit.callers import http2
 from tests.kit.callers.calls import predict
+from tests.kit.callers.tokens import secret, write_tokens
+from tests.kit.models.attributions import add_attribution
 from tests.kit.models.graphs import endless_where_large
 from tests.kit.models.repository import WriteModel, replace_graph, write_version
 from tests.kit.server.gate import Gate
@@ -481,6 +483,37 @@ def test_the_access_log_has_what_envoy_answers_itself(
     ]
     assert {line["method"] for line in lines} == {"/kan_api.v1.PredictionService/Predict"}
     assert lines[0]["code"] == "RESOURCE_EXHAUSTED"
+
+
+_JSON = {
+    "/kan_api.v1.PredictionService/Predict": {
+        "model": "affine",
+        "features": {"rows": 1, "columns": 4, "values": [1] * 4},
+    },
+    "/v1/models/affine:explain": {"instances": [[1, 2, 3, 4]]},
+}
+
+
+@pytest.mark.parametrize("path", _JSON)
+def test_json_needs_a_token_too(kan_serve: Start, write_model: WriteModel, tmp_path: Path, path: str) -> None:
+    """JSON that Envoy or Python converts is 401 without a valid token, and 403 beyond its rights."""
+    add_attribution(write_model("affine"))
+    rights = {"alice": "", "bob": 'models = ["other"]', "carol": 'methods = ["ListModels"]'}
+    server = kan_serve("--frontend", "envoy", "--tokens", str(write_tokens(tmp_path / "tokens.toml", **rights)))
+    body = json.dumps(_JSON[path]).encode()
+
+    def code(token: str | None) -> int:
+        headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {})
+        request = urllib.request.Request(f"http://{server.grpc}{path}", body, headers)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code
+
+    assert {token: code(token) for token in (None, "wrong")} == {None: 401, "wrong": 401}
+    assert {name: code(secret(name)) for name in ("alice", "bob", "carol")} == {"alice": 200, "bob": 403, "carol": 403}
 
 
 def test_no_folder_to_write_in(models: Path) -> None:
