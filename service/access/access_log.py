@@ -21,7 +21,8 @@ MOST_LINE_BYTES: Final = 4096
 _MOST_TEXT_BYTES: Final = 512
 _WAITING_LINES: Final = 10_000
 _LOOK_SECONDS: Final = 1.0
-_CLOSE_SECONDS: Final = 1.0
+# A part of what is left of a stop once everything is closed (service/process/stop.py).
+_CLOSE_SECONDS: Final = 0.3
 _TOLD_SECONDS: Final = 60.0
 
 
@@ -66,7 +67,7 @@ class AccessLog:
             self.lost += 1
 
     def close(self) -> None:
-        """Write what waits, for at most a second, and end."""
+        """Write what waits, for at most 0.3 s, and end."""
         with suppress(queue.Full):
             self._lines.put_nowait(None)
         self._thread.join(_CLOSE_SECONDS)

@@ -86,5 +86,5 @@ class ReloadedFiles(Generic[_Value]):
     def _parsed(self, found: Sequence[bytes]) -> _Value:
         try:
             return self._parse(found)
-        except StartupError as error:
+        except (StartupError, OSError) as error:  # OSError: a file that went away meanwhile
             raise StartupError(f"{self._what} ({', '.join(map(str, self._files))}): {error}") from error

@@ -2,7 +2,7 @@
 
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self, TypeAlias
 
@@ -65,7 +65,7 @@ class Access:
     """
 
     tls: TLS | None
-    token: TokenLike | None
+    token: TokenLike | None = field(repr=False)
     checks_health: bool
     by_channel: bool
 

@@ -59,7 +59,7 @@ class Access:
             watch.cancel()
         await asyncio.gather(*self._watches, return_exceptions=True)
         if self._log is not None:
-            await asyncio.to_thread(self._log.close)
+            self._log.close()  # not in the loop's thread pool, which may be full of calls that hang
 
 
 def warn_if_open(settings: Settings) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from importlib.metadata import version as installed_version
 from typing import Protocol
 
@@ -164,13 +165,13 @@ async def start(settings: Settings, start_front: StartFront | None = None) -> Se
             *reflection.methods((*services, SERVICE)),
         ]
     )
-    http = HttpPorts(settings, metrics.registry, registry.unready_reason)
-    try:
+    async with AsyncExitStack() as started:
+        http = HttpPorts(settings, metrics.registry, registry.unready_reason)
+        started.push_async_callback(http.close)
         access = Access(settings, methods, metrics, tracing.head)
+        started.push_async_callback(access.close)
         front = await start_front(methods, metrics, access.entrance, access.certificates, settings)
-    except BaseException:
-        await http.close()
-        raise
+        started.pop_all()
     tracing.start(settings.host, lambda: front.port)
     return Server(registry, metrics, health, http, front, access, tracing, poll=settings.poll_seconds > 0)
 

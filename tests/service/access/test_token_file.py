@@ -54,6 +54,7 @@ def test_a_token_expires(given: str, wanted: datetime) -> None:
         ("tokens = 3", "at least one"),
         (f"[tokens.a]\n{_SHA}\n[other]", "nothing else"),
         ("[tokens.a", "no TOML"),
+        ("a = " + "[" * 100_000, "no TOML"),
         ("\xff", "no TOML"),
         ("[tokens.a]", "'a': sha256"),
         ('[tokens.a]\nsha256 = "abc"', "'a': sha256"),
