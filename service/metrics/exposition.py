@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
+from prometheus_client import Gauge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.utils import floatToGoString
 
@@ -82,6 +83,20 @@ def families(versions: Versions, models: Mapping[str, ModelSeries]) -> Iterator[
     yield from _of_models(models)
     served = [(labels, version.counts.served) for labels, version in versions]
     yield from of_served_rows([(labels, rows) for labels, rows in served if rows is not None])
+
+
+def repository_seen() -> Gauge:
+    """The gauge of the last scan."""
+    return Gauge(
+        "kan_repository_seen_timestamp_seconds",
+        "Unix time of the last successful poll of the model repository; 0 before the first.",
+        registry=None,
+    )
+
+
+def build_info() -> Gauge:
+    """The gauge of what runs."""
+    return Gauge("kan_build_info", "Always 1; what runs.", ("version", "onnxruntime"), registry=None)
 
 
 def _of_answers(versions: Versions) -> Iterator[Metric]:

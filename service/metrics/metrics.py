@@ -16,11 +16,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from prometheus_client import CollectorRegistry, Gauge, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from service.metrics.exposition import ModelSeries, VersionSeries, families
+from service.metrics.exposition import ModelSeries, VersionSeries, build_info, families, repository_seen
 from service.metrics.model_metrics import ModelMetrics
 
 __all__ = ["Metrics", "ModelMetrics"]
@@ -47,12 +47,7 @@ class Metrics(Collector):
         self._changing = threading.Lock()
         self._versions: dict[tuple[str, str], VersionSeries] = {}
         self._models: dict[str, ModelSeries] = {}
-        self._repository_seen = Gauge(
-            "kan_repository_seen_timestamp_seconds",
-            "Unix time of the last successful poll of the model repository; 0 before the first.",
-            registry=None,
-        )
-        self._build_info = Gauge("kan_build_info", "Always 1; what runs.", ("version", "onnxruntime"), registry=None)
+        self._repository_seen, self._build_info = repository_seen(), build_info()
         self.registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
@@ -148,14 +143,25 @@ class Metrics(Collector):
         """The series of a version. New series count as retired until the version is ready, except those of no model."""
         series = self._versions.get((name, version))
         if series is None:
-            counts = ModelMetrics(died=lambda: self._batcher_died(name, version))
+            counts = self._new_counts(name, version, lambda: self._batcher_died(name, version))
             series = VersionSeries(counts, retired_at=self._clock() if name else None)
             self._versions[name, version] = series
         return series
 
     def _of_model(self, name: str) -> ModelSeries:
         with self._changing:
-            return self._models.setdefault(name, ModelSeries())
+            if name not in self._models:
+                self._models[name] = self._new_model(name)
+            return self._models[name]
+
+    def _new_counts(self, _name: str, _version: str, died: Callable[[], None]) -> ModelMetrics:
+        return ModelMetrics(died)
+
+    def _new_model(self, _name: str) -> ModelSeries:
+        return ModelSeries()
+
+    def _forget(self, counts: ModelMetrics) -> None:
+        """Is called with counts that no scrape will show any more."""
 
     def _batcher_died(self, name: str, version: str) -> None:
         """Show a version as not ready, unless it is retired already."""
@@ -174,7 +180,7 @@ class Metrics(Collector):
                 if series.retired_at is not None and series.retired_at <= before
             ]
             for key in gone:
-                del self._versions[key]
+                self._forget(self._versions.pop(key).counts)
             left = {name for name, _ in self._versions}
             for name in {name for name, _ in gone} - left:
                 self._models.pop(name, None)
