@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import importlib.util
 import logging
 import os
 import sys
@@ -16,6 +15,7 @@ from pydantic.fields import FieldInfo
 from service.errors import StartupError
 from service.process import life, log, standard_streams
 from service.process.stop import Stop
+from service.rpc.cores import worker_count
 from service.settings import Settings, variable
 
 _log = logging.getLogger(__name__)
@@ -52,6 +52,9 @@ def main(arguments: Sequence[str] | None = None, *, last: bool = False) -> int:
         print(f"kan-serve: {_first_mistake(error)}", file=sys.stderr)
         return 2
     log.set_up(settings.log_format)
+    if settings.workers == "auto":
+        settings = settings.model_copy(update={"workers": worker_count(settings)})
+        _log.info("workers: %s, the cores of the container", settings.workers)
     try:
         return life.run(_serve(settings), settings.grace_seconds, _new_loop(settings), last=last)
     except StartupError as error:
@@ -71,6 +74,11 @@ def _serve(settings: Settings) -> Callable[[Stop], Coroutine[Any, Any, bool]]:
             from service.process.envoy_parent import serve as serve_behind_envoy
 
             return await serve_behind_envoy(settings, standard_streams.announce, stop)
+        if settings.workers != 1:
+            # Models run in the workers. This process saves the same memory.
+            from service.process.workers.parent import serve as serve_with_workers
+
+            return await serve_with_workers(settings, standard_streams.announce, stop)
         # Set before gRPC is imported: its newer event engine wakes three more threads for each call (decision 0006).
         os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener")
         from service.process.server import serve as serve_here
@@ -81,12 +89,8 @@ def _serve(settings: Settings) -> Callable[[Stop], Coroutine[Any, Any, bool]]:
 
 
 def _new_loop(settings: Settings) -> Callable[[], asyncio.AbstractEventLoop]:
-    """uvloop, which is faster, if it is installed and this process serves gRPC; otherwise asyncio's loop."""
-    if settings.frontend == "envoy" or importlib.util.find_spec("uvloop") is None:
-        return asyncio.new_event_loop
-    import uvloop
-
-    return uvloop.new_event_loop
+    """The event loop of this process: the faster one if it serves gRPC itself."""
+    return asyncio.new_event_loop if settings.frontend == "envoy" or settings.workers != 1 else life.new_fast_loop()
 
 
 def new_parser() -> argparse.ArgumentParser:

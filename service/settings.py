@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -87,6 +87,9 @@ class Settings(BaseModel):
     access_log: str = Field(
         default="",
         description='File that gets one JSON line a call, "-" for stderr. Only with --frontend envoy.',
+    )
+    workers: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = Field(
+        default=1, description='Processes that share the gRPC port; "auto": one for each core of the container.'
     )
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
     grpc_port: int = Field(default=8001, ge=0, le=65535, description="Port for gRPC; 0 takes a free one.")
@@ -182,6 +185,16 @@ class Settings(BaseModel):
     def _access_log_is_envoys(self) -> Self:
         if self.access_log and self.frontend != "envoy":
             raise ValueError(f"access_log is {self.access_log!r}, and only --frontend envoy writes one")
+        return self
+
+    @model_validator(mode="after")
+    def _workers_are_alike(self) -> Self:
+        if self.workers != 1 and self.frontend == "envoy":
+            raise ValueError(f"workers is {self.workers!r}: with --frontend envoy only 1 is possible")
+        if self.workers != 1 and self.allow_load:
+            raise ValueError(
+                f"workers is {self.workers!r}: with --allow-load only 1 is possible, as a call reaches one"
+            )
         return self
 
     @model_validator(mode="after")

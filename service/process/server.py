@@ -9,10 +9,12 @@ from typing import Protocol
 
 from service.metrics.metrics import Metrics
 from service.process.probes import Probes
+from service.process.ready_line import ready_line
 from service.process.stop import ANSWERED, CLOSED, LONGEST_READ_SECONDS, READ, Stop
 from service.process.threads import where_threads_are
 from service.protocols import open_inference, prediction, reflection, triton
 from service.protocols.health import SERVICE, Health
+from service.registry.agreement import Agreement
 from service.registry.model.onnx_runtime import onnxruntime
 from service.registry.model.session import provider_in_use
 from service.registry.registry import Registry, State
@@ -41,7 +43,7 @@ class Server:
         registry: Its models.
         metrics: Its metrics.
         front: The front end, which listens for gRPC.
-        http_port: The port of metrics and probes.
+        http_port: The port of metrics and probes; 0 without one.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class Server:
         registry: Registry,
         metrics: Metrics,
         health: Health,
-        probes: Probes,
+        probes: Probes | None,
         front: Front,
         *,
         poll: bool,
@@ -57,7 +59,7 @@ class Server:
         self.registry = registry
         self.metrics = metrics
         self.front = front
-        self.http_port = probes.port
+        self.http_port = 0 if probes is None else probes.port
         self._health = health
         self._probes = probes
         self._poll = poll
@@ -96,7 +98,8 @@ class Server:
         for task in (drain, close):
             task.cancel()
         await asyncio.gather(drain, close, return_exceptions=True)
-        await self._probes.close()
+        if self._probes is not None:
+            await self._probes.close()
         if all_ended:
             close.result()
         return all_ended
@@ -115,12 +118,22 @@ class Server:
             cut.cancel()
 
 
-async def start(settings: Settings, start_front: StartFront | None = None) -> Server:
+async def start(
+    settings: Settings,
+    start_front: StartFront | None = None,
+    *,
+    metrics: Metrics | None = None,
+    agreement: Agreement | None = None,
+    has_probes: bool = True,
+) -> Server:
     """Listen on both ports. :meth:`Server.load` loads the models.
 
     Args:
         settings: The settings of the server.
         start_front: Starts the front end; None starts grpcio's.
+        metrics: Get the counts; None makes new ones.
+        agreement: What other workers say of a version; None if this process is the only one.
+        has_probes: Whether it has an HTTP port.
 
     Raises:
         StartupError: The server cannot listen on a port, or the provider is not available.
@@ -129,10 +142,10 @@ async def start(settings: Settings, start_front: StartFront | None = None) -> Se
         from service.frontends.grpcio import server  # imported here to save 10 MB inside Envoy
 
         start_front = server.start
-    metrics = Metrics()
+    metrics = metrics or Metrics()
     provider_in_use(settings)
     metrics.build_info(version=installed_version("kan-serving"), onnxruntime=onnxruntime.__version__)
-    registry = Registry(settings, metrics)
+    registry = Registry(settings, metrics, agreement)
     services = (prediction.SERVICE, open_inference.SERVICE)
     health = Health(registry, services)
     methods = calls.table(
@@ -144,16 +157,15 @@ async def start(settings: Settings, start_front: StartFront | None = None) -> Se
             *reflection.methods((*services, SERVICE)),
         ]
     )
-    probes = Probes(
-        host=settings.host,
-        port=settings.http_port,
-        registry=metrics.registry,
-        unready_reason=registry.unready_reason,
-    )
+    host, port, unready_reason = settings.host, settings.http_port, registry.unready_reason
+    probes = None
+    if has_probes:
+        probes = Probes(host=host, port=port, registry=metrics.registry, unready_reason=unready_reason)
     try:
         front = await start_front(methods, metrics, settings)
     except BaseException:
-        await probes.close()
+        if probes is not None:
+            await probes.close()
         raise
     return Server(registry, metrics, health, probes, front, poll=settings.poll_seconds > 0)
 
@@ -224,14 +236,15 @@ async def run(server: Server, settings: Settings, loaded: Callable[[Server], Awa
     return all_ended
 
 
+def versions_that_answer(registry: Registry) -> list[str]:
+    """The versions that answer, as "digits/1". If there are none, the reason is logged."""
+    found = [f"{status.name}/{status.version}" for status in registry.statuses() if status.state is State.READY]
+    if not found:
+        _log.warning("no model answers: %s", registry.no_versions_reason or registry.unready_reason())
+    return found
+
+
 def summary(server: Server, host: str) -> str:
     """The ports in use and the versions that answer, in one line."""
-    shown = f"[{host}]" if ":" in host else host
-    ready = [f"{status.name}/{status.version}" for status in server.registry.statuses() if status.state is State.READY]
-    if not ready:
-        reason = server.registry.no_versions_reason or server.registry.unready_reason()
-        _log.warning("no model answers: %s", reason)
-    state = "ready" if server.registry.ready() else "not ready"
-    return (
-        f"kan-serve {state}: grpc={shown}:{server.front.port} http={shown}:{server.http_port} models={','.join(ready)}"
-    )
+    versions = versions_that_answer(server.registry)
+    return ready_line(host, server.front.port, server.http_port, versions, is_ready=server.registry.ready())

@@ -8,13 +8,14 @@ from functools import partial
 
 from service.errors import StartupError, StorageError
 from service.metrics.metrics import Metrics
+from service.registry.agreement import OTHER_WORKER, Agreement
 from service.registry.entries import Entry
 from service.registry.model.live_model import LiveModel, load
 from service.registry.model.session import Halt
 from service.registry.refusal import lacks_resources, refusal
 from service.registry.version_status import State
 from service.repository.daemon_thread import in_daemon_thread
-from service.repository.disk import ModelRefused
+from service.repository.disk import ModelRefused, digest
 from service.repository.predecessors import Predecessors
 from service.repository.source import Source
 from service.settings import Settings
@@ -36,6 +37,8 @@ class Loader:
         metrics: Counts loads and refusals.
         versions: Gives the versions of a model that are in the repository.
         changed: Is called with a version when its load becomes slow, and when its load ends.
+        arm: Lets a version take over before its load has ended (:meth:`service.registry.entries.Entries.arm`).
+        agreement: What other workers say of a version; None if this process is the only one.
 
     Attributes:
         failure: An error that must stop the start of the server, because CUDA is set and does not work; None without.
@@ -48,6 +51,8 @@ class Loader:
         metrics: Metrics,
         versions: Callable[[str], Sequence[int]],
         changed: Callable[[Entry], None],
+        arm: Callable[[Entry, Callable[[], bool]], None],
+        agreement: Agreement | None = None,
     ) -> None:
         self.failure: StartupError | None = None
         self._storage_error: StorageError | None = None
@@ -56,6 +61,8 @@ class Loader:
         self._metrics = metrics
         self._versions = versions
         self._changed = changed
+        self._arm = arm
+        self._agreement = agreement
         self._predecessors = Predecessors(source, settings.incompatible_models)
         self._slots = asyncio.Semaphore(_LOADS_AT_ONCE)
         self._patience_seconds = min(_LONGEST_PATIENCE_SECONDS, _PATIENT_PART * settings.max_load_seconds)
@@ -69,6 +76,8 @@ class Loader:
     def start(self, entry: Entry) -> None:
         """Begin to load a version, unless it is being loaded already."""
         if entry.load is None:
+            if self._agreement is not None:
+                self._agreement.loading(entry.name, entry.version)
             entry.load = asyncio.create_task(self._run(entry), name=f"load {entry.name}/{entry.version}")
             self._loading[entry.load] = entry
             entry.load.add_done_callback(lambda done: self._loading.pop(done, None))
@@ -105,6 +114,8 @@ class Loader:
         began = time.monotonic()
         try:
             model = await self._open(entry)
+            if self._agreement is not None:
+                await self._agree(entry, model, self._agreement)
         except StorageError as error:
             entry.reason, entry.held, self._storage_error = str(error), True, error
         except ModelRefused as refused:
@@ -130,6 +141,8 @@ class Loader:
                 artefact = await self._source.read_version(entry.name, entry.version)
                 entry.manifest = artefact.manifest
                 await self._predecessors.check(artefact.manifest, self._versions(entry.name))
+                if self._agreement is not None:
+                    entry.digest = await in_daemon_thread(partial(digest, artefact), f"compare {entry.name}")
             async with asyncio.timeout(limit_seconds):
                 read_file = partial(self._source.read_file, *key)
                 opening = partial(load, artefact, self._settings, self._metrics, halt, read_file)
@@ -145,6 +158,20 @@ class Loader:
                 # next turn. Without this line an unloaded version would be reported as ready or refused.
                 raise asyncio.CancelledError
 
+    async def _agree(self, entry: Entry, model: LiveModel, agreement: Agreement) -> None:
+        """Wait until every worker has the version."""
+
+        def arm(is_switched: Callable[[], bool]) -> None:
+            entry.model = model
+            self._arm(entry, is_switched)
+
+        try:
+            await agreement.loaded(entry.name, entry.version, entry.digest, arm)
+        except BaseException:
+            if entry.model is not model:  # an armed one is closed with its entry
+                await model.close()
+            raise
+
     def _accept(self, entry: Entry, model: LiveModel, seconds: float) -> None:
         entry.model, entry.state, entry.reason, entry.refusal = model, State.READY, "", None
         self._metrics.model_loaded(entry.name, seconds)
@@ -154,6 +181,8 @@ class Loader:
 
     def _refuse(self, entry: Entry, refused: ModelRefused) -> None:
         kind = "resources" if lacks_resources(refused) else refused.kind
+        if self._agreement is not None and kind != OTHER_WORKER:
+            self._agreement.refused(entry.name, entry.version, str(refused))
         entry.state, entry.reason = State.REFUSED, str(refused)
         entry.refusal = refusal(kind, time.monotonic(), entry.fingerprint, entry.refusal)
         self._metrics.model_refused(entry.name, entry.version, kind)

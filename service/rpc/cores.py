@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from service.settings import Settings
+
 
 def container_cores(root: Path = Path("/sys/fs/cgroup")) -> int:
     """The whole cores that the container's CPU limit and the CPU affinity leave to this process, at least 1.
@@ -18,6 +20,11 @@ def container_cores(root: Path = Path("/sys/fs/cgroup")) -> int:
         allowed = os.cpu_count() or 1
     limits = [_limit_of(root / "cpu.max"), _limit_of(root / "cpu/cpu.cfs_quota_us", root / "cpu/cpu.cfs_period_us")]
     return max(1, int(min([allowed, *(limit for limit in limits if limit is not None)])))
+
+
+def worker_count(settings: Settings) -> int:
+    """The number of worker processes."""
+    return container_cores() if settings.workers == "auto" else settings.workers
 
 
 def _limit_of(*files: Path) -> float | None:

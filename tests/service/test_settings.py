@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -42,6 +43,9 @@ def test_every_field_is_described() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("KAN_WORKERS", "0"),
+        ("KAN_WORKERS", "257"),
+        ("KAN_WORKERS", "many"),
         ("KAN_MAX_BATCH_ROWS", "0"),
         ("KAN_GRPC_PORT", "65536"),
         ("KAN_GRPC_PORT", "eight"),
@@ -62,6 +66,23 @@ def test_queue_must_hold_the_largest_request() -> None:
     """A queue smaller than the largest request would refuse that request for ever, so it is an error at start."""
     with pytest.raises(ValidationError, match="refused"):
         Settings(max_request_rows=100, max_queue_rows=99)
+
+
+@pytest.mark.parametrize("workers", [2, "auto"])
+@pytest.mark.parametrize("other", [{"frontend": "envoy"}, {"allow_load": True}])
+def test_several_workers_are_refused_where_they_cannot_work(workers: Any, other: dict[str, Any]) -> None:
+    """Envoy has processes of its own, and a call that loads a model reaches one worker: the message names both."""
+    with pytest.raises(ValidationError, match=f"workers is {workers!r}: with --(frontend envoy|allow-load) only 1"):
+        Settings(workers=workers, **other)
+    assert Settings(workers=1, **other).workers == 1
+
+
+def test_workers_are_a_number_or_auto(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One by default; a number from the environment is a number."""
+    assert Settings().workers == 1
+    for text, workers in (("3", 3), ("auto", "auto")):
+        monkeypatch.setenv("KAN_WORKERS", text)
+        assert Settings().workers == workers
 
 
 def test_settings_do_not_change() -> None:

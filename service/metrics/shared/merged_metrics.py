@@ -3,7 +3,7 @@
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, PlatformCollector
@@ -13,7 +13,6 @@ from prometheus_client.registry import Collector
 from service.metrics.exposition import build_info, families, repository_seen
 from service.metrics.shared.cells import read
 from service.metrics.shared.merged_counts import Numbers, is_gauge, merge, model_series, version_series
-from service.metrics.shared.processes import Processes
 
 # As long as a single process shows a version after its end.
 _KEPT_SECONDS = 15 * 60
@@ -26,21 +25,21 @@ class MergedMetrics(Collector):
 
     Args:
         folder: Holds one folder a worker, each written by :class:`service.metrics.shared.worker_metrics.WorkerMetrics`.
-        pids: Gives the processes of the workers.
         clock: Monotonic seconds.
+
+    Attributes:
+        registry: Registers this collector and the platform collector.
+        folder: As given.
     """
 
-    def __init__(
-        self, folder: Path, pids: Callable[[], Sequence[int]], clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.registry = CollectorRegistry()
-        self._folder = folder
+        self.folder = folder
         self._clock = clock
         self._reading = threading.Lock()  # a scrape must see a worker that ends either in its folder or among the ended
         self._ended_workers: Numbers = {}
         self._ended: dict[Version, Numbers] = {}
         self._seen_at: dict[Version, float] = {}
-        self.registry.register(Processes(pids))
         PlatformCollector(registry=self.registry)
         self.registry.register(self)
 
@@ -56,7 +55,7 @@ class MergedMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """All metrics at this moment. Any thread may call it."""
         with self._reading:
-            live = [_read(folder) for folder in self._folder.iterdir() if folder.is_dir()]
+            live = [_read(folder) for folder in self.folder.iterdir() if folder.is_dir()]
             self._forget({version for _, versions in live for version in versions})
             of_versions = {
                 version: merge([self._ended.get(version, {}), *(each.get(version, {}) for _, each in live)])
@@ -97,6 +96,8 @@ def _read(folder: Path) -> tuple[Numbers, dict[Version, Numbers]]:
     """The numbers of a whole worker, and those of its versions. A version may have two files, an older one retired."""
     worker: Numbers = {}
     versions: dict[Version, Numbers] = {}
+    if not folder.exists():  # the worker ended before it made its folder
+        return worker, versions
     for file in folder.iterdir():
         numbers = read(file)
         if file.name == "worker":

@@ -12,7 +12,7 @@ from service.batching.request import Outputs, Rows
 from service.errors import ModelRefused, StartupError
 from service.metrics.drift.served_rows import ServedRows
 from service.registry.model.onnx_runtime import onnxruntime
-from service.rpc.cores import container_cores
+from service.rpc.cores import container_cores, worker_count
 from service.settings import Settings
 
 
@@ -66,8 +66,8 @@ def provider_in_use(settings: Settings) -> Literal["cpu", "cuda"]:
 
 
 def threads_of_runs(settings: Settings) -> int:
-    """Threads of one run: those of the settings, but not more than the cores of the container."""
-    return min(settings.intra_op_threads, container_cores())
+    """Threads of one run: those of the settings, but not more than the cores that the container has for each worker."""
+    return min(settings.intra_op_threads, max(1, container_cores() // worker_count(settings)))
 
 
 def open_session(

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from service.rpc.cores import container_cores
+from service.rpc.cores import container_cores, worker_count
+from service.settings import Settings
 
 ALLOWED = len(os.sched_getaffinity(0))
 
@@ -40,3 +41,9 @@ def test_whole_cores_of_a_limit_of_version_1(tmp_path: Path, quota: str, cores: 
 def test_without_control_groups_the_affinity_counts(tmp_path: Path) -> None:
     """A machine without control groups gives the cores that the process may run on."""
     assert container_cores(tmp_path) == ALLOWED
+
+
+def test_auto_is_a_worker_for_each_core() -> None:
+    """A number stays as it is."""
+    assert worker_count(Settings(workers="auto")) == container_cores()
+    assert worker_count(Settings(workers=3)) == 3

@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from service.metrics.metrics import Metrics
 from service.metrics.shared.cells import Cells, key, read
 from service.metrics.shared.merged_metrics import MergedMetrics
+from service.metrics.shared.processes import Processes
 from service.metrics.shared.worker_metrics import WorkerMetrics
 from tests.kit.clock import Clock
 from tests.kit.models.training_rows import manifest_of
@@ -55,7 +56,7 @@ def new_worker(folder: Path) -> Iterator[NewWorker]:
 @pytest.fixture
 def merged(folder: Path) -> MergedMetrics:
     """What the parent process shows."""
-    return MergedMetrics(folder, list)
+    return MergedMetrics(folder)
 
 
 def scrape(metrics: Metrics | MergedMetrics) -> Samples:
@@ -127,7 +128,7 @@ def test_the_sums_are_those_of_one_process(
     that lives says that the version does not answer.
     """
     folder = tmp_path_factory.mktemp("workers")
-    merged, single = MergedMetrics(folder, list), Metrics()
+    merged, single = MergedMetrics(folder), Metrics()
     workers = [WorkerMetrics(folder / str(place)) for place in range(3)]
     for metrics in (single, *workers):
         start(metrics)
@@ -216,8 +217,9 @@ def test_what_a_killed_worker_counted_stays_counted(folder: Path, merged: Merged
         assert worker.stdout.readline() == "counted\n"
         os.kill(worker.pid, signal.SIGKILL)
     of = {"model": "digits", "version": "3", "protocol": "kan_api"}
-    for end in (lambda: None, lambda: merged.end(folder / "0")):
-        end()
+    for has_ended in (False, True):
+        if has_ended:
+            merged.end(folder / "0")
         assert value(merged, "kan_requests_total", **of, code="OK") == 12345
         assert value(merged, "kan_request_duration_seconds_sum", **of) == 12345 / 4
     assert not (folder / "0").exists()
@@ -229,7 +231,7 @@ def test_a_version_is_shown_for_15_minutes_after_its_end(
 ) -> None:
     """Its series and its file go after that, whether its worker lives or ended. Requests without a model stay."""
     clock = Clock()
-    merged, worker = MergedMetrics(folder, list, clock), WorkerMetrics(folder / "0")
+    merged, worker = MergedMetrics(folder, clock), new_worker("0")
     monkeypatch.setattr(worker, "_clock", clock)
     worker.model("", "").request("kan_api", "NOT_FOUND", 0.1)
     start(worker)
@@ -273,7 +275,8 @@ def test_a_file_without_content_is_no_number(tmp_path: Path) -> None:
 def test_processor_time_and_memory_are_those_of_all_processes(folder: Path) -> None:
     """Memory is the sum over the processes; the processor time of a child that ended stays."""
     children: list[int] = []
-    merged = MergedMetrics(folder, lambda: children)
+    merged = MergedMetrics(folder)
+    merged.registry.register(Processes(lambda: children))
     alone = value(merged, "process_resident_memory_bytes")
     busy = "n = 0\nwhile n < 5_000_000: n += 1\nprint(flush=True)\ninput()"
     with subprocess.Popen(
