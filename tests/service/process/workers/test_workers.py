@@ -72,6 +72,7 @@ def test_a_killed_worker_is_replaced_and_what_it_counted_stays(two_workers: Star
         call(server)
     first, second = workers(server)
     first.kill()
+    first.wait(60)  # until then the kernel may give it connections
     for _ in range(20):
         call(server)
         assert server.is_ready()
