@@ -104,6 +104,8 @@ def _with_callers(job: Job) -> LoadResult:
     requests = [exchange.request for exchange in job.exchanges]
     stream = job.form == "stream"
     a_connection = job.callers if stream else _CALLERS_A_CONNECTION
+    if job.connections:
+        a_connection = -(-job.callers // job.connections)
     with ExitStack() as stack:
         connections = _connect(stack, job, -(-job.callers // a_connection))
         if stream:
