@@ -69,16 +69,16 @@ def _serve(settings: Settings) -> Callable[[Stop], Coroutine[Any, Any, bool]]:
     """The coroutine that serves. It does the slow imports itself, so that a signal during them is recorded."""
 
     async def serve(stop: Stop) -> bool:
-        if settings.frontend == "envoy":
-            # Models run inside Envoy. This process saves the memory of gRPC, onnxruntime and uvloop.
-            from service.process.envoy_parent import serve as serve_behind_envoy
-
-            return await serve_behind_envoy(settings, standard_streams.announce, stop)
         if settings.workers != 1:
-            # Models run in the workers. This process saves the same memory.
+            # Models run in the workers. This process saves the memory of gRPC, onnxruntime and uvloop.
             from service.process.workers.parent import serve as serve_with_workers
 
             return await serve_with_workers(settings, standard_streams.announce, stop)
+        if settings.frontend == "envoy":
+            # Models run inside Envoy. This process saves the same memory.
+            from service.process.envoy_parent import serve as serve_behind_envoy
+
+            return await serve_behind_envoy(settings, standard_streams.announce, stop)
         # Set before gRPC is imported: its newer event engine wakes three more threads for each call (decision 0006).
         os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener")
         from service.process.server import serve as serve_here

@@ -188,9 +188,7 @@ class Settings(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _workers_are_alike(self) -> Self:
-        if self.workers != 1 and self.frontend == "envoy":
-            raise ValueError(f"workers is {self.workers!r}: with --frontend envoy only 1 is possible")
+    def _workers_serve_alike(self) -> Self:
         if self.workers != 1 and self.allow_load:
             raise ValueError(
                 f"workers is {self.workers!r}: with --allow-load only 1 is possible, as a call reaches one"

@@ -50,16 +50,21 @@ def check_free(host: str, port: int) -> None:
         addresses_for(host, port)
 
 
-def addresses_for(host: str, port: int) -> tuple[list[str], int]:
+def addresses_for(host: str, port: int, *, shared: bool = False) -> tuple[list[str], int]:
     """The numeric addresses to listen on for gRPC, and the port; 0 where any will do.
+
+    Args:
+        host: Address or host name.
+        port: Port; 0 takes a free one.
+        shared: Whether other processes of this user may listen there already.
 
     Raises:
         StartupError: They cannot be listened on.
     """
     try:
-        sockets = bind(host, port)
+        sockets = bind(host, port, shared=shared)
         try:
-            for each in sockets if port else ():
+            for each in sockets if port and not shared else ():
                 each.listen()
             addresses = [str(each.getsockname()[0]) for each in sockets]
             return addresses, port if len(sockets) == 1 else int(sockets[0].getsockname()[1])

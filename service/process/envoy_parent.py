@@ -7,7 +7,7 @@ import asyncio
 import http.client
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -29,8 +29,16 @@ class _Stopped(Exception):
     """A stop was asked for before Envoy listened."""
 
 
-async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop) -> bool:
+async def serve(
+    settings: Settings, announce: Callable[[str], None], stop: Stop, *, more_fds: Sequence[int] = ()
+) -> bool:
     """As :func:`service.process.server.serve`, with the server inside Envoy.
+
+    Args:
+        settings: The settings of the server.
+        announce: Gets one line when the models are loaded.
+        stop: Ends serving, and limits the time of the drain.
+        more_fds: File descriptors that the server inside Envoy inherits.
 
     Returns:
         Whether everything ended. False if the server inside Envoy hung, or ended without a report, and was abandoned.
@@ -39,7 +47,7 @@ async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop)
         StartupError: The server cannot start, or Envoy ended by itself.
     """
     try:
-        async with _run_envoy(settings, stop) as (process, control):
+        async with _run_envoy(settings, stop, more_fds) as (process, control):
             return await _serve(process, control, announce, stop)
     except _Stopped:
         return True
@@ -90,14 +98,16 @@ def _admin_may_be_gone() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _run_envoy(settings: Settings, stop: Stop) -> AsyncIterator[tuple[EnvoyProcess, Control]]:
+async def _run_envoy(
+    settings: Settings, stop: Stop, more_fds: Sequence[int]
+) -> AsyncIterator[tuple[EnvoyProcess, Control]]:
     """An Envoy with the server inside it, and the control connection to that server."""
     ours, theirs = socket.socketpair()
     control = await Control.on_socket(ours)
     try:
         try:
             with theirs:
-                process = await _start_envoy(settings, stop, theirs)
+                process = await _start_envoy(settings, stop, theirs, more_fds)
         except StartupError as error:
             # The report of the server inside Envoy has the cause. Envoy's exit code does not.
             async for report in control.messages():
@@ -112,12 +122,14 @@ async def _run_envoy(settings: Settings, stop: Stop) -> AsyncIterator[tuple[Envo
         control.close()
 
 
-async def _start_envoy(settings: Settings, stop: Stop, theirs: socket.socket) -> EnvoyProcess:
+async def _start_envoy(settings: Settings, stop: Stop, theirs: socket.socket, more_fds: Sequence[int]) -> EnvoyProcess:
     """Start Envoy. If a stop is asked for meanwhile, end it and raise _Stopped."""
     theirs.set_inheritable(True)
     environment = {FD_VARIABLE: str(theirs.fileno()), SETTINGS_VARIABLE: settings.model_dump_json()}
     starting = asyncio.create_task(
-        envoy_process.start(_APPLICATION, settings, stop, pass_fds=[theirs.fileno()], environment=environment),
+        envoy_process.start(
+            _APPLICATION, settings, stop, pass_fds=[theirs.fileno(), *more_fds], environment=environment
+        ),
         name="start",
     )
     stopping = asyncio.create_task(stop.asked.wait(), name="stop")

@@ -3,18 +3,17 @@
 import asyncio
 import gc
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from importlib.metadata import version as installed_version
-from typing import Protocol
 
 from service.metrics.metrics import Metrics
 from service.process.probes import Probes
 from service.process.ready_line import ready_line
+from service.process.server_parts import Front, Membership, StartFront
 from service.process.stop import ANSWERED, CLOSED, LONGEST_READ_SECONDS, READ, Stop
 from service.process.threads import where_threads_are
 from service.protocols import open_inference, prediction, reflection, triton
 from service.protocols.health import SERVICE, Health
-from service.registry.agreement import Agreement
 from service.registry.model.onnx_runtime import onnxruntime
 from service.registry.model.session import provider_in_use
 from service.registry.registry import Registry, State
@@ -22,18 +21,6 @@ from service.rpc import calls
 from service.settings import Settings
 
 _log = logging.getLogger(__name__)
-
-
-class Front(Protocol):
-    """A front end: takes calls from the network and gives them to the table of methods."""
-
-    port: int
-
-    async def stop(self, grace_seconds: float) -> None:
-        """Take no new calls, and wait for open ones. Calls that are still open after the grace time are cancelled."""
-
-
-StartFront = Callable[[Mapping[str, calls.Method], Metrics, Settings], Awaitable[Front]]
 
 
 class Server:
@@ -121,19 +108,14 @@ class Server:
 async def start(
     settings: Settings,
     start_front: StartFront | None = None,
-    *,
-    metrics: Metrics | None = None,
-    agreement: Agreement | None = None,
-    has_probes: bool = True,
+    membership: Membership | None = None,
 ) -> Server:
     """Listen on both ports. :meth:`Server.load` loads the models.
 
     Args:
         settings: The settings of the server.
         start_front: Starts the front end; None starts grpcio's.
-        metrics: Get the counts; None makes new ones.
-        agreement: What other workers say of a version; None if this process is the only one.
-        has_probes: Whether it has an HTTP port.
+        membership: Of one worker among several, whose parent has the HTTP port; None if this process is the only one.
 
     Raises:
         StartupError: The server cannot listen on a port, or the provider is not available.
@@ -142,10 +124,10 @@ async def start(
         from service.frontends.grpcio import server  # imported here to save 10 MB inside Envoy
 
         start_front = server.start
-    metrics = metrics or Metrics()
+    metrics = Metrics() if membership is None else membership.metrics
     provider_in_use(settings)
     metrics.build_info(version=installed_version("kan-serving"), onnxruntime=onnxruntime.__version__)
-    registry = Registry(settings, metrics, agreement)
+    registry = Registry(settings, metrics, None if membership is None else membership.versions)
     services = (prediction.SERVICE, open_inference.SERVICE)
     health = Health(registry, services)
     methods = calls.table(
@@ -159,7 +141,7 @@ async def start(
     )
     host, port, unready_reason = settings.host, settings.http_port, registry.unready_reason
     probes = None
-    if has_probes:
+    if membership is None:
         probes = Probes(host=host, port=port, registry=metrics.registry, unready_reason=unready_reason)
     try:
         front = await start_front(methods, metrics, settings)

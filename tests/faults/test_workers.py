@@ -20,7 +20,7 @@ import pytest
 from service.client import Client, ClientError
 from tests.kit.callers.load import connected
 from tests.kit.callers.protocols import KanApi
-from tests.kit.server.kan_serve import KanServe, starter
+from tests.kit.server.kan_serve import KanServe, Start
 from tests.kit.server.workers import answered, taking_calls, wait_for_workers, workers
 from tests.kit.waiting import wait_for
 
@@ -31,11 +31,10 @@ _CALLERS = 8
 
 
 @pytest.fixture
-def server(models: Path, tmp_path: Path, publish_version: Callable[..., Path]) -> Iterator[KanServe]:
+def server(kan_serve: Start, publish_version: Callable[..., Path]) -> KanServe:
     """A kan-serve with two workers and one model."""
     publish_version("kan")
-    with starter(models, tmp_path, "--workers", "2", "--poll-seconds", "0.2") as start:
-        yield start()
+    return kan_serve("--workers", "2", "--poll-seconds", "0.2")
 
 
 @dataclass

@@ -47,6 +47,8 @@ class Processes(Collector):
 
 
 def _join(merged: dict[str, Metric], metric: Metric) -> None:
+    if not metric.samples:  # of a process that ends now
+        return
     if metric.name not in merged:
         merged[metric.name] = metric
         return

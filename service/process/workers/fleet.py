@@ -64,7 +64,7 @@ class Fleet:
 
     def pids(self) -> Sequence[int]:
         """The processes of the workers. Any thread may call it."""
-        return [process.pid for slot in self._slots if (process := slot.process) is not None]
+        return [pid for slot in self._slots if (process := slot.process) is not None for pid in process.pids]
 
     def listening(self) -> int:
         """How many workers take calls. Any thread may call it."""
@@ -203,6 +203,8 @@ class Fleet:
                     self._have_listened.add(slot.number)
                     if len(self._have_listened) == len(self._slots):
                         self.all_listen.set()
+                case {"pid": pid}:
+                    process.inner_pid = pid
                 case {"failed": reason}:
                     slot.failed = reason
                 case _:

@@ -1,8 +1,8 @@
 """What the parent process and a worker tell each other: JSON objects, one a line, over a socket pair.
 
-From a worker: {"beat": why it is not ready, or ""}, twice a second; {"loading" | "left" | "armed": [model, version]},
-{"loaded": [model, version, digest]}, {"refused": [model, version, reason]}, {"loaded all": true}, {"listening": the
-versions that answer}, {"failed": why it cannot start}.
+From a worker: {"pid": of the process that serves}; {"beat": why it is not ready, or ""}, twice a second; {"loading" |
+"left" | "armed": [model, version]}; {"loaded": [model, version, digest]}; {"refused": [model, version, reason]};
+{"loaded all": true}; {"listening": the versions that answer}; {"failed": why it cannot start}.
 To it: {"arm": [model, version, flag]}, {"serve": [model, version]}, {"refuse": [model, version, reason]}, {"listen":
 true}. Stops are signals. A worker whose parent hangs up ends at once.
 """

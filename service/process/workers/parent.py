@@ -4,16 +4,12 @@ It has no model, no onnxruntime and no gRPC.
 """
 
 import asyncio
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from service.errors import StartupError
 from service.metrics.shared.merged_metrics import MergedMetrics
 from service.metrics.shared.processes import Processes
 from service.process.probes import Probes
@@ -21,11 +17,9 @@ from service.process.ready_line import ready_line
 from service.process.stop import Stop
 from service.process.workers.flags import Flags
 from service.process.workers.fleet import Fleet
+from service.process.workers.folder import counts_folder
 from service.process.workers.port import SharedPort
 from service.settings import Settings
-
-# Memory that looks like a file system: counts are written there thousands of times a second.
-_MEMORY = "/dev/shm"
 
 
 async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop) -> bool:
@@ -42,8 +36,8 @@ async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop)
         stack.callback(port.close)
         flags = Flags()
         stack.callback(flags.close)
-        folder = stack.enter_context(_folder())
-        metrics = MergedMetrics(Path(folder))
+        folder = stack.enter_context(counts_folder())
+        metrics = MergedMetrics(folder)
         fleet = Fleet(settings.model_copy(update={"grpc_port": port.number}), flags, metrics, stop)
         metrics.registry.register(Processes(fleet.pids))
         metrics.registry.register(_WorkerCounts(fleet))
@@ -76,15 +70,6 @@ class _WorkerCounts(Collector):
         yield CounterMetricFamily(
             "kan_worker_restarts_total", "Worker processes started in the place of one.", self._fleet.restarts
         )
-
-
-def _folder() -> "tempfile.TemporaryDirectory[str]":
-    """The folder of the workers' metrics. Only this user can read it."""
-    where = _MEMORY if os.access(_MEMORY, os.W_OK | os.X_OK) else None
-    try:
-        return tempfile.TemporaryDirectory(prefix="kan-serve-", dir=where, ignore_cleanup_errors=True)
-    except OSError as error:
-        raise StartupError(f"more than one worker needs a temporary folder that it may write in: {error}") from error
 
 
 async def _announce(

@@ -1,37 +1,22 @@
-"""A worker process: one server without an HTTP port. `worker_process` starts it as a module."""
+"""A worker process with grpcio: one server without an HTTP port. `worker_process` starts it as a module."""
 
-import asyncio
 import logging
 import os
-import shutil
-import signal
-import socket
-import threading
-import time
 from functools import partial
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 # Set before gRPC is imported; see service/cli.py.
 os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener")
 
 from service.errors import StartupError
-from service.metrics.shared.worker_metrics import WorkerMetrics
 from service.process import life, log, server, standard_streams
-from service.process.stop import LEFT, Stop
-from service.process.workers.flags import Flags
+from service.process.stop import Stop
 from service.process.workers.late_front import LateFront
-from service.process.workers.messages import Start, WorkerControl
-from service.process.workers.worker_versions import WorkerVersions
-from service.registry.registry import Registry
+from service.process.workers.membership import Membership
+from service.process.workers.messages import Start
 from service.settings import Settings
 
 _log = logging.getLogger(__name__)
-
-_BEAT_SECONDS = 0.5
-_LOG_SECONDS = 0.2
-# Between the two signals that end a worker without its parent: signals of one kind that wait are one.
-_SIGNAL_SECONDS = 0.2
 
 
 def run() -> NoReturn:
@@ -51,65 +36,23 @@ def run() -> NoReturn:
 
 
 async def _serve(start: Start, settings: Settings, stop: Stop) -> bool:
-    control = WorkerControl(socket.socket(fileno=start.control))
-    versions = WorkerVersions(control.send, Flags(start.flags))
-    may_listen = asyncio.Event()
-    obey = partial(_obey, control, asyncio.get_running_loop(), partial(_take, versions, may_listen), start.folder)
-    threading.Thread(target=obey, name="orders", daemon=True).start()
-    metrics = WorkerMetrics(Path(start.folder))
+    membership = Membership(start)
+
+    async def listen(loaded: server.Server) -> None:
+        await membership.may_take_calls()
+        assert isinstance(loaded.front, LateFront)
+        await loaded.front.listen()
+        membership.takes_calls(loaded.registry)
+
     try:
-        started = await server.start(settings, LateFront.start, metrics=metrics, agreement=versions, has_probes=False)
-        beats = asyncio.create_task(_beat(control, started.registry, metrics), name="beats")
-        try:
-            return await server.run(started, settings, partial(_listen, control, may_listen), stop)
-        finally:
-            beats.cancel()
-            await asyncio.gather(beats, return_exceptions=True)
+        started = await server.start(settings, LateFront.start, membership=membership)
+        membership.beat(started.registry)
+        return await server.run(started, settings, listen, stop)
     except StartupError as error:
-        control.send(failed=str(error))
+        membership.failed(str(error))
         raise
     finally:
-        metrics.close()
-
-
-async def _listen(control: WorkerControl, may_listen: asyncio.Event, started: server.Server) -> None:
-    """Ask the parent for leave to take calls, and listen."""
-    control.send(**{"loaded all": True})
-    await may_listen.wait()
-    assert isinstance(started.front, LateFront)
-    await started.front.listen()
-    control.beat(started.registry.unready_reason())
-    control.send(listening=server.versions_that_answer(started.registry))
-
-
-async def _beat(control: WorkerControl, registry: Registry, metrics: WorkerMetrics) -> None:
-    while True:
-        control.beat(registry.unready_reason())
-        metrics.flush()
-        await asyncio.sleep(_BEAT_SECONDS)
-
-
-def _take(versions: WorkerVersions, may_listen: asyncio.Event, order: dict[str, Any]) -> None:
-    if "listen" in order:
-        may_listen.set()
-    else:
-        versions.take(order)
-
-
-def _obey(control: WorkerControl, loop: asyncio.AbstractEventLoop, take: Any, folder: str) -> None:
-    """Carry out the orders of the parent. If the parent ends, end in its place, within 2 s."""
-    for order in control.messages():
-        try:
-            loop.call_soon_threadsafe(take, order)
-        except RuntimeError:  # the loop is closed: this process is ending
-            return
-    shutil.rmtree(Path(folder).parent, ignore_errors=True)
-    threading.Thread(target=_log.error, args=("kan-serve has gone: stopping at once",), daemon=True).start()
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(_SIGNAL_SECONDS)
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(LEFT.after_at_once_seconds)
-    os.kill(os.getpid(), signal.SIGKILL)  # something hangs
+        await membership.close()
 
 
 if __name__ == "__main__":

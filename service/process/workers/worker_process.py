@@ -15,7 +15,7 @@ from service.process.workers.flags import Flags
 from service.process.workers.messages import Start
 from service.settings import Settings
 
-_MODULE = "service.process.workers.worker"
+_MODULES = {"grpcio": "service.process.workers.worker", "envoy": "service.process.workers.envoy_worker"}
 
 
 class WorkerProcess:
@@ -24,10 +24,12 @@ class WorkerProcess:
     Attributes:
         folder: Has its metrics; the worker makes it.
         tell: Sends it a message.
+        inner_pid: The process that serves, as that one says: with Envoy a child of the worker's. 0 before it said so.
     """
 
     def __init__(self, process: asyncio.subprocess.Process, control: Control, folder: Path) -> None:
         self.folder = folder
+        self.inner_pid = 0
         self.tell = control.send
         self._process = process
         self._control = control
@@ -50,7 +52,7 @@ class WorkerProcess:
             with theirs:
                 start = Start.of(theirs.fileno(), flags.descriptor, str(folder), settings)
                 process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", _MODULE),
+                    *(sys.executable, "-m", _MODULES[settings.frontend]),
                     env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **start.environment()},
                     pass_fds=(start.control, start.flags),
                     start_new_session=True,  # otherwise Ctrl-C would reach a worker before its parent
@@ -61,9 +63,9 @@ class WorkerProcess:
         return cls(process, control, folder)
 
     @property
-    def pid(self) -> int:
-        """Its process."""
-        return self._process.pid
+    def pids(self) -> set[int]:
+        """Its processes."""
+        return {self._process.pid, self.inner_pid or self._process.pid}
 
     def messages(self) -> AsyncIterator[dict[str, Any]]:
         """What it sends, until it ends."""
@@ -76,7 +78,8 @@ class WorkerProcess:
         return code
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send a signal, also from another thread, if it still runs."""
+        """Send a signal to a worker that runs, SIGKILL also to an Envoy of it. Any thread may call it."""
         if self._process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.kill(self._process.pid, number)
+            for pid in self.pids if number is signal.SIGKILL else (self._process.pid,):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)

@@ -1,5 +1,6 @@
 """The worker processes of a kan-serve, from outside."""
 
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -18,8 +19,16 @@ def ask(server: KanServe, model: str, rows: Rows, version: int = 0) -> int:
 
 
 def workers(server: KanServe) -> list[psutil.Process]:
-    """The worker processes, oldest first."""
-    return sorted(psutil.Process(server.process.pid).children(), key=psutil.Process.create_time)
+    """The processes of the workers that serve, oldest first: with Envoy those of Envoy."""
+    workers = psutil.Process(server.process.pid).children()
+    return sorted((_serving(each) for each in workers), key=psutil.Process.create_time)
+
+
+def _serving(worker: psutil.Process) -> psutil.Process:
+    """A worker's process that serves. Its first process is shown before that one exists."""
+    with suppress(psutil.NoSuchProcess):
+        return (worker.children() or [worker])[0]
+    return worker
 
 
 def taking_calls(server: KanServe) -> int:

@@ -17,17 +17,18 @@ from open_inference import grpc_predict_v2_pb2 as pb
 from tests.kit.models.graphs import KINDS
 from tests.kit.models.repository import WriteModel, cut_short, replace_graph
 from tests.kit.server import metrics
-from tests.kit.server.kan_serve import KanServe, Start, run_kan_serve, starter
+from tests.kit.server.kan_serve import FRONTENDS, KanServe, Start, run_kan_serve, starter
 from tests.kit.server.workers import answered, ask, taking_calls, wait_for_workers, workers
 from tests.kit.waiting import wait_for
 
 _ROWS = np.ones((2, 4), np.float32)
 
 
-@pytest.fixture
-def two_workers(models: Path, tmp_path: Path) -> Iterator[Start]:
+@pytest.fixture(params=FRONTENDS)
+def two_workers(request: pytest.FixtureRequest, models: Path, tmp_path: Path) -> Iterator[Start]:
     """Starts kan-serve with two workers on `models`; arguments are more flags."""
-    with starter(models, tmp_path, "--workers", "2", "--poll-seconds", "0.2") as start:
+    flags = ("--frontend", request.param, "--workers", "2", "--poll-seconds", "0.2")
+    with starter(models, tmp_path, *flags) as start:
         yield start
 
 
