@@ -38,6 +38,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.workers", description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=9, help="rounds of the loads (default: 9)")
     parser.add_argument("--seconds", type=float, default=2.0, help="length of one load (default: 2)")
+    parser.add_argument("--frontend", choices=servers.FRONT_ENDS, default="grpcio", help="front end (default: grpcio)")
     options = parser.parse_args()
     cpu: defaultdict[int, list[float]] = defaultdict(list)
     rates: defaultdict[int, list[float]] = defaultdict(list)
@@ -45,7 +46,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         model = small(Path(folder))
         up = {
-            count: stack.enter_context(servers.ours(str(count), "ours", model, "grpcio", "--workers", str(count)))
+            count: stack.enter_context(
+                servers.ours(str(count), "ours", model, options.frontend, "--workers", str(count))
+            )
             for count in (1, 2)
         }
         load = stack.enter_context(LoadProcess())
@@ -66,20 +69,20 @@ def main() -> int:
     print(render([["workers", "CPU µs a request", "requests/s"], *rows]))
     table = [[str(each), f"{statistics.median(shares[each]):.0%}", f"{min(shares[each]):.0%}"] for each in _CONNECTIONS]
     print(render([["connections", "share of the weaker worker, median", "least"], *table]))
-    return _judge(cpu, shares)
+    return _judge(options.frontend, cpu, shares)
 
 
 def answered_by_worker(server: servers.Server) -> list[float]:
     """Requests that each worker has answered, by the files of its counts."""
-    counts = []
+    counts: dict[Path, float] = {}
     for pid in tree(server.pid):
         variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
         found = next((each for each in variables if each.startswith(b"KAN_SERVE_WORKER=")), None)
         if found is not None:
             folder = Path(json.loads(found.partition(b"=")[2])["folder"])
             numbers = [item for file in sorted(folder.iterdir()) for item in read(file).items()]
-            counts.append(sum(number for path, number in numbers if path[0] == "answered" and path[-1] != "total"))
-    return counts
+            counts[folder] = sum(number for path, number in numbers if path[0] == "answered" and path[-1] != "total")
+    return [counts[folder] for folder in sorted(counts)]
 
 
 def weaker_share(before: Sequence[float], after: Sequence[float]) -> float:
@@ -98,13 +101,13 @@ def _job(server: servers.Server, model: ServedModel, connections: int, seconds: 
     )
 
 
-def _judge(cpu: dict[int, list[float]], shares: dict[int, list[float]]) -> int:
+def _judge(frontend: str, cpu: dict[int, list[float]], shares: dict[int, list[float]]) -> int:
     """Print whether the bounds hold."""
     ratio = statistics.median(two / one for one, two in zip(cpu[1], cpu[2], strict=True))
-    verdicts = [Verdict("grpcio", "CPU a request, two workers over one", "1 row", ratio, _MOST_CPU, at_most=True)]
+    verdicts = [Verdict(frontend, "CPU a request, two workers over one", "1 row", ratio, _MOST_CPU, at_most=True)]
     verdicts += [
         Verdict(
-            *("grpcio", f"share of the weaker, {connections} connections", "1 row"),
+            *(frontend, f"share of the weaker, {connections} connections", "1 row"),
             *(statistics.median(shares[connections]), _LEAST_SHARES[connections]),
             at_most=False,
         )
