@@ -27,7 +27,7 @@ from benchmarks.common.processes import tree
 from benchmarks.common.served_models import PREDICT, ServedModel, small
 from benchmarks.common.surroundings import surroundings
 from benchmarks.common.verdict import Verdict
-from service.metrics.shared.cells import read
+from service.metrics.shared.cells import TOTAL, read
 
 _CALLERS = 64
 _CONNECTIONS = (16, 64)
@@ -86,7 +86,7 @@ def answered_by_worker(server: servers.Server) -> list[float]:
         if found is not None:
             folder = Path(json.loads(found.partition(b"=")[2])["folder"])
             numbers = [item for file in sorted(folder.iterdir()) for item in read(file).items()]
-            counts[folder] = sum(number for path, number in numbers if path[0] == "answered" and path[-1] != "total")
+            counts[folder] = sum(number for path, number in numbers if path[0] == "answered" and path[-1] != TOTAL)
     return [counts[folder] for folder in sorted(counts)]
 
 

@@ -2,10 +2,13 @@
 
 import json
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from prometheus_client.mmap_dict import MmapedDict
 
+# The last part of the path of a total.
+TOTAL = "total"
 Place = tuple[str | int | bool, ...]
 
 
@@ -23,26 +26,33 @@ class Cells:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._writing = threading.Lock()
+        self._changing = threading.Lock()
         self._numbers: MmapedDict | None = MmapedDict(str(file))  # type: ignore[no-untyped-call]
+        self._written: set[str] = set()
 
-    def write(self, name: str, number: float) -> None:
-        """Set a number.
+    def write(self, name: str, number: float, total: float = 0.0) -> None:
+        """Set a number, and a total beside it.
 
         Args:
             name: Its path, by :func:`key`. Callers that write often make it once.
             number: Its new value.
+            total: Of what it counts; 0 if it has none.
         """
-        with self._writing:
+        if name in self._written:  # without the lock: it changes 16 bytes in their place
+            with suppress(AttributeError, TypeError, ValueError):  # closed
+                self._numbers.write_value(name, number, total)  # type: ignore[union-attr]
+            return
+        with self._changing:  # the file may grow
             if self._numbers is not None:
-                self._numbers.write_value(name, number, 0.0)  # type: ignore[no-untyped-call]
+                self._numbers.write_value(name, number, total)  # type: ignore[no-untyped-call]
+                self._written.add(name)
 
     def close(self) -> None:
         """Write nothing more. The file stays."""
-        with self._writing:
+        with self._changing:
             if self._numbers is not None:
-                self._numbers.close()  # type: ignore[no-untyped-call]
-                self._numbers = None
+                numbers, self._numbers = self._numbers, None
+                numbers.close()  # type: ignore[no-untyped-call]
 
     def remove(self) -> None:
         """Write nothing more, and remove the file."""
@@ -51,11 +61,20 @@ class Cells:
 
 
 def read(file: Path) -> dict[Place, float]:
-    """All numbers in a file, in the order in which they were first written; none if the file is not there yet."""
+    """All numbers in a file, in the order in which they were first written; none if the file is not there yet.
+
+    The total of a number has the number's path and then "total".
+    """
     try:
         if not file.stat().st_size:  # killed before the first write
             return {}
-        numbers = MmapedDict.read_all_values_from_file(str(file))  # type: ignore[no-untyped-call]
+        cells = MmapedDict.read_all_values_from_file(str(file))  # type: ignore[no-untyped-call]
     except FileNotFoundError:
         return {}
-    return {tuple(json.loads(name)): number for name, number, _, _ in numbers}
+    found: dict[Place, float] = {}
+    for name, number, total, _ in cells:
+        path = tuple(json.loads(name))
+        found[path] = number
+        if total:
+            found[*path, TOTAL] = total
+    return found

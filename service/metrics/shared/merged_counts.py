@@ -9,7 +9,7 @@ from service.metrics.drift.cells import Counted, Counts, Rows
 from service.metrics.drift.served_rows import LEAST_ROWS, CountedRows, ServedRows
 from service.metrics.exposition import ModelSeries, VersionSeries
 from service.metrics.model_metrics import ROWS, SECONDS, ModelMetrics
-from service.metrics.shared.cells import Place
+from service.metrics.shared.cells import TOTAL, Place
 
 Numbers = dict[Place, float]
 
@@ -95,7 +95,8 @@ def model_series(name: str, numbers: Numbers) -> ModelSeries:
 
 def _snapshot(numbers: Numbers, bounds: Sequence[float], *path: str | bool) -> Snapshot:
     counts = [int(numbers.get((*path, place), 0)) for place in range(len(bounds) + 1)]
-    return Snapshot(np.array(counts, np.int64), numbers.get((*path, "total"), 0.0))
+    totals = [numbers.get((*path, place, TOTAL), 0.0) for place in range(len(bounds) + 1)]
+    return Snapshot(np.array(counts, np.int64), sum(totals))
 
 
 class _MergedRows(ServedRows):

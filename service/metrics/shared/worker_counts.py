@@ -3,7 +3,9 @@
 from bisect import bisect_left
 from collections.abc import Callable
 
-from service.metrics.bucket_counts import BucketCounts
+import numpy as np
+
+from service.metrics.bucket_counts import BucketCounts, Snapshot
 from service.metrics.explanation_counts import ExplanationCounts
 from service.metrics.model_metrics import SECONDS, ModelMetrics, Rejection
 from service.metrics.shared.cells import Cells, key
@@ -13,29 +15,32 @@ class SharedBucketCounts(BucketCounts):
     """Counts in buckets that are written at once. One thread at a time may record; any thread may read.
 
     Args:
-        cells: Get the counts.
+        cells: Get the count and the total of each bucket, in one write.
         bounds: As those of BucketCounts.
         path: The path of the counts.
     """
 
-    __slots__ = ("_ascending", "_cells", "_names", "_total_name")
+    __slots__ = ("_ascending", "_in_buckets", "_names", "_totals", "_write")
 
     def __init__(self, cells: Cells, bounds: tuple[float, ...], *path: str | bool) -> None:
         super().__init__(bounds)
         self.keep = self.note
         self._ascending = bounds
-        self._cells = cells
+        self._in_buckets = [0] * (len(bounds) + 1)
+        self._totals = [0.0] * (len(bounds) + 1)
         self._names = [key(*path, place) for place in range(len(bounds) + 1)]
-        self._total_name = key(*path, "total")
+        self._write = cells.write
 
     def note(self, number: float) -> None:
         """Record a number."""
         place = bisect_left(self._ascending, number)
-        count = int(self._counts[place]) + 1
-        self._counts[place] = count
-        self._total += number
-        self._cells.write(self._names[place], count)
-        self._cells.write(self._total_name, self._total)
+        self._in_buckets[place] += 1
+        self._totals[place] += number
+        self._write(self._names[place], self._in_buckets[place], self._totals[place])
+
+    def read(self) -> Snapshot:
+        """All numbers recorded so far."""
+        return Snapshot(np.array(self._in_buckets, np.int64), sum(self._totals))
 
 
 class SharedExplanationCounts(ExplanationCounts):
@@ -63,13 +68,7 @@ class SharedModelMetrics(ModelMetrics):
         super().__init__(died, lambda bounds, *path: SharedBucketCounts(cells, bounds, *path))
         self.cells = cells
         self.explanations = SharedExplanationCounts(cells, self.rejected)
-        self._queue_rows_name = key("now", "queue_rows")
         self._batch_names: dict[int, str] = {}
-
-    def queued(self, rows: int) -> None:
-        """Set the number of rows that wait now."""
-        super().queued(rows)
-        self.cells.write(self._queue_rows_name, rows)
 
     def ran(self, rows: int, seconds: float) -> None:
         """Count one run of the model, with its rows and its duration."""
@@ -84,8 +83,12 @@ class SharedModelMetrics(ModelMetrics):
         super().rejected(reason)
         self.cells.write(key("rejections", reason), self.rejections[reason])
 
-    def write_served(self) -> None:
-        """Write the counts of rows and answers by cell. A kill loses those since the last call."""
+    def flush(self) -> None:
+        """Write what is not written at once: rows that wait, and the counts of rows and answers by cell.
+
+        A kill loses the counts by cell since the last call.
+        """
+        self.cells.write(key("now", "queue_rows"), self.queue_rows)
         if self.served is None:
             return
         for kind, counted in zip(("column", "output"), self.served.read(), strict=True):

@@ -27,11 +27,11 @@ class WorkerMetrics(Metrics):
         super().__init__()
 
     def flush(self) -> None:
-        """Write rows by cell, which are not written at once, and remove the files of retired versions."""
+        """Write what is not written at once, and remove the files of retired versions."""
         self._remove_retired()
         for series in list(self._versions.values()):
             if isinstance(series.counts, SharedModelMetrics):
-                series.counts.write_served()
+                series.counts.flush()
 
     def close(self) -> None:
         """Flush, and write nothing more."""

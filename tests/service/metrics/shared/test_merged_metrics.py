@@ -159,6 +159,7 @@ def test_gauges_are_joined_by_their_meaning(folder: Path, merged: MergedMetrics,
     for place, worker in enumerate(workers):
         start(worker)
         worker.model("digits", "3").queued(5 + place)
+        worker.flush()
         worker.repository_seen()
     of = {"model": "digits", "version": "3"}
     assert value(merged, "kan_queue_rows", **of) == 11
@@ -265,7 +266,9 @@ def test_a_file_without_content_is_no_number(tmp_path: Path) -> None:
     cells = Cells(tmp_path / "cells")
     assert read(tmp_path / "cells") == {}
     cells.write(key("a", 1, True), 2.5)
-    assert read(tmp_path / "cells") == {("a", 1, True): 2.5}
+    cells.write(key("b"), 1, 0.5)
+    cells.write(key("b"), 2, 1.5)
+    assert read(tmp_path / "cells") == {("a", 1, True): 2.5, ("b",): 2, ("b", "total"): 1.5}
     cells.remove()
     cells.remove()
     cells.write(key("a", 1, True), 3.0)
