@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import importlib.util
 import logging
 import os
 import sys
@@ -14,9 +13,11 @@ from typing import Any, Literal, NoReturn, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from service.errors import SettingsError, StartupError
-from service.process import life, log, standard_streams
+from service.process import life
+from service.process.output import log, standard_streams
 from service.process.reload import Reload
 from service.process.stop import Stop
+from service.rpc.cores import worker_count
 from service.settings import Settings, Sources, flag
 from service.settings.check import absent_models, describe
 from service.settings.groups import GROUPS
@@ -69,6 +70,9 @@ def main(arguments: Sequence[str] | None = None, *, last: bool = False) -> int:
     log.set_up(settings.log_format)
     reload = Reload(sources, settings) if sources.file else None
     on_hangup = None if reload is None else reload.request.ask
+    if settings.workers == "auto":
+        settings = settings.model_copy(update={"workers": worker_count(settings)})
+        _log.info("workers: %s, the cores of the container", settings.workers)
     try:
         return life.run(
             _serve(settings, reload), settings.grace_seconds, _new_loop(settings), last=last, on_hangup=on_hangup
@@ -96,9 +100,14 @@ def _serve(settings: Settings, reload: Reload | None) -> Callable[[Stop], Corout
     """The coroutine that serves. It does the slow imports itself, so that a signal during them is recorded."""
 
     async def serve(stop: Stop) -> bool:
+        if settings.workers != 1:
+            # Models run in the workers. This process saves the memory of gRPC, onnxruntime and uvloop.
+            from service.process.workers.parent import serve as serve_with_workers
+
+            return await serve_with_workers(settings, standard_streams.announce, stop, reload)
         if settings.frontend == "envoy":
-            # Models run inside Envoy. This process saves the memory of gRPC, onnxruntime and uvloop.
-            from service.process.envoy_parent import serve as serve_behind_envoy
+            # Models run inside Envoy. This process saves the same memory.
+            from service.process.envoy.parent import serve as serve_behind_envoy
 
             return await serve_behind_envoy(settings, standard_streams.announce, stop, reload)
         # Set before gRPC is imported: its newer event engine wakes three more threads for each call (decision 0006).
@@ -111,12 +120,8 @@ def _serve(settings: Settings, reload: Reload | None) -> Callable[[Stop], Corout
 
 
 def _new_loop(settings: Settings) -> Callable[[], asyncio.AbstractEventLoop]:
-    """uvloop, which is faster, if it is installed and this process serves gRPC; otherwise asyncio's loop."""
-    if settings.frontend == "envoy" or importlib.util.find_spec("uvloop") is None:
-        return asyncio.new_event_loop
-    import uvloop
-
-    return uvloop.new_event_loop
+    """The event loop of this process: the faster one if it serves gRPC itself."""
+    return asyncio.new_event_loop if settings.frontend == "envoy" or settings.workers != 1 else life.new_fast_loop()
 
 
 def new_parser() -> argparse.ArgumentParser:

@@ -50,18 +50,20 @@ class Quotas:
     """The buckets in use. All that ask for the same name and rate share one. Any thread may ask.
 
     Args:
+        share: This process's part of each quota: 1 / N for one of N processes that serve the same callers.
         clock: Monotonic seconds.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, share: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._share = share
         self._clock = clock
         self._buckets: WeakValueDictionary[tuple[str, float], TokenBucket] = WeakValueDictionary()
         self._lock = threading.Lock()
 
     def of(self, name: str, rows_per_second: float) -> TokenBucket:
-        """The bucket of a name at a rate; a full one if nobody holds it."""
+        """The bucket of a name at a rate, of all processes together; a full one if nobody holds it."""
         with self._lock:
             bucket = self._buckets.get((name, rows_per_second))
             if bucket is None:
-                bucket = self._buckets[name, rows_per_second] = TokenBucket(rows_per_second, self._clock)
+                bucket = self._buckets[name, rows_per_second] = TokenBucket(rows_per_second * self._share, self._clock)
             return bucket

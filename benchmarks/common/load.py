@@ -104,6 +104,8 @@ def _with_callers(job: Job) -> LoadResult:
     requests = [exchange.request for exchange in job.exchanges]
     stream = job.form == "stream"
     a_connection = job.callers if stream else _CALLERS_A_CONNECTION
+    if job.connections:
+        a_connection = -(-job.callers // job.connections)
     with ExitStack() as stack:
         connections = _connect(stack, job, -(-job.callers // a_connection))
         if stream:
@@ -179,7 +181,7 @@ def _by_schedule(job: Job) -> LoadResult:
     schedule = (np.cumsum(gaps) + time.perf_counter()).tolist()
     requests = [exchange.request for exchange in job.exchanges]
     with ExitStack() as stack:
-        connections = _connect(stack, job, _SCHEDULE_CONNECTIONS)
+        connections = _connect(stack, job, job.connections or _SCHEDULE_CONNECTIONS)
         sent = answered = 0
         overrun = False
         while (now := time.perf_counter()) < meter.ends:
@@ -191,8 +193,8 @@ def _by_schedule(job: Job) -> LoadResult:
             if sent - answered > _MOST_IN_FLIGHT:
                 overrun = True
                 break
-            wait = max(0.0, min(schedule[sent], meter.ends) - time.perf_counter())
-            for connection in select.select(connections, (), (), wait)[0]:
+            pause_seconds = max(0.0, min(schedule[sent], meter.ends) - time.perf_counter())
+            for connection in select.select(connections, (), (), pause_seconds)[0]:
                 for tag, answer in connection.receive():
                     now = time.perf_counter()
                     answers.check(tag, answer)

@@ -39,6 +39,7 @@ class Job:
         seconds: Length of the measurement after a warm-up; 0: `requests` limits it.
         requests: Number of requests; 0: `seconds` limits the measurement.
         rate: Requests per second that arrive independently of the answers; 0: callers wait for answers.
+        connections: Number of connections that share the requests evenly; 0: one for every 16 callers, 4 with a rate.
         grpc_client: Use grpc's own blocking client, with one caller.
     """
 
@@ -51,6 +52,7 @@ class Job:
     seconds: float = 0.0
     requests: int = 0
     rate: float = 0.0
+    connections: int = 0
     grpc_client: bool = False
 
 

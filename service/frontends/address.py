@@ -14,7 +14,7 @@ _LOCALHOST = ("127.0.0.1", "::1")
 _ATTEMPTS = 20
 
 
-def bind(host: str, port: int) -> list[socket.socket]:
+def bind(host: str, port: int, *, shared: bool = False) -> list[socket.socket]:
     """Sockets bound to every address of a host, one port for all; "::" takes IPv4 as well.
 
     An address that this machine has not, such as ::1 where IPv6 is off, is left out where there is another.
@@ -22,6 +22,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
     Args:
         host: Address or host name.
         port: Port; 0 takes a free one.
+        shared: Whether other sockets of this user may be bound to the port, if they say so too.
 
     Raises:
         OSError: None of the addresses is this machine's, or the port of one is taken.
@@ -29,7 +30,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
     addresses = _resolve(host)
     for attempt in range(_ATTEMPTS):
         try:
-            return _bind_all(addresses, port)
+            return _bind_all(addresses, port, shared=shared)
         except OSError as error:
             if port or error.errno != errno.EADDRINUSE or attempt == _ATTEMPTS - 1:
                 raise
@@ -50,16 +51,21 @@ def check_free(host: str, port: int) -> None:
         addresses_for(host, port)
 
 
-def addresses_for(host: str, port: int) -> tuple[list[str], int]:
+def addresses_for(host: str, port: int, *, shared: bool = False) -> tuple[list[str], int]:
     """The numeric addresses to listen on for gRPC, and the port; 0 where any will do.
+
+    Args:
+        host: Address or host name.
+        port: Port; 0 takes a free one.
+        shared: Whether other processes of this user may listen there already.
 
     Raises:
         StartupError: They cannot be listened on.
     """
     try:
-        sockets = bind(host, port)
+        sockets = bind(host, port, shared=shared)
         try:
-            for each in sockets if port else ():
+            for each in sockets if port and not shared else ():
                 each.listen()
             addresses = [str(each.getsockname()[0]) for each in sockets]
             return addresses, port if len(sockets) == 1 else int(sockets[0].getsockname()[1])
@@ -95,13 +101,13 @@ def _resolve(host: str) -> Sequence[str]:
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
-def _bind_all(addresses: Sequence[str], port: int) -> list[socket.socket]:
+def _bind_all(addresses: Sequence[str], port: int, *, shared: bool) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     absent: OSError | None = None
     try:
         for address in addresses:
             try:
-                sockets.append(_bound(address, port))
+                sockets.append(_bound(address, port, shared=shared))
             except OSError as error:
                 if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                     raise
@@ -117,11 +123,13 @@ def _bind_all(addresses: Sequence[str], port: int) -> list[socket.socket]:
     return sockets
 
 
-def _bound(address: str, port: int) -> socket.socket:
+def _bound(address: str, port: int, *, shared: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if is_any_ipv6(address) else 1)
         made.bind((address, port))

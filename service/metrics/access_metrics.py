@@ -1,6 +1,6 @@
 """Metrics of who may do what: whether the files in use are those on disk, and lines that the access log lost."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -33,16 +33,29 @@ class AccessMetrics:
         """Tell of this access log from now on."""
         self._log = log
 
+    def valid(self) -> Mapping[str, bool]:
+        """Whether the files of each kind are in use as they are on disk."""
+        return {kind: files.is_current for kind, files in self._files.items()}
+
+    def lost_lines(self) -> int | None:
+        """Lines that the access log lost; None without an access log."""
+        return None if self._log is None else self._log.lost
+
     def collect(self) -> Iterator[Metric]:
-        """The metrics at this moment; without samples where there is nothing to watch."""
-        valid = GaugeMetricFamily(
-            "kan_access_file_valid",
-            "1 where a file of tokens or certificates is in use as it is on disk, 0 where that is invalid.",
-            labels=("file",),
-        )
-        for kind, files in self._files.items():
-            valid.add_metric((kind,), files.is_current)
-        lost = CounterMetricFamily("kan_access_log_lost_total", "Lines that the access log could not write.", labels=())
-        if self._log is not None:
-            lost.add_metric((), self._log.lost)
-        yield from (valid, lost)
+        """The metrics at this moment."""
+        return access_families(self.valid(), self.lost_lines())
+
+
+def access_families(valid: Mapping[str, bool], lost_lines: int | None) -> Iterator[Metric]:
+    """The metrics; without samples where there is nothing to watch."""
+    files = GaugeMetricFamily(
+        "kan_access_file_valid",
+        "1 where a file of tokens or certificates is in use as it is on disk, 0 where that is invalid.",
+        labels=("file",),
+    )
+    for kind, is_valid in valid.items():
+        files.add_metric((kind,), is_valid)
+    lost = CounterMetricFamily("kan_access_log_lost_total", "Lines that the access log could not write.", labels=())
+    if lost_lines is not None:
+        lost.add_metric((), lost_lines)
+    yield from (files, lost)

@@ -94,6 +94,12 @@ class BucketCounts:
             self._sort()
             return Snapshot(self._counts.copy(), self._total, self._exemplars.copy())
 
+    def add(self, snapshot: Snapshot) -> None:
+        """Count what another BucketCounts with the same buckets has counted."""
+        with self._sorting:
+            self._counts += snapshot.counts
+            self._total += snapshot.total
+
     def _sort(self) -> None:
         """Sort the kept numbers into their buckets."""
         numbers = np.array([self._kept.popleft() for _ in range(len(self._kept))], np.float64)

@@ -9,7 +9,7 @@ class ExplanationCounts:
     """Counts the rows and runs of one version's explanations, a BatchObserver. Any thread may read them.
 
     Args:
-        bounds: Bounds of the durations, in seconds.
+        run_seconds: Gets the durations of runs.
         rejected: Counts a rejected request, by its reason.
 
     Attributes:
@@ -17,9 +17,9 @@ class ExplanationCounts:
         run_seconds: Durations of runs.
     """
 
-    def __init__(self, bounds: tuple[float, ...], rejected: Callable[..., None]) -> None:
+    def __init__(self, run_seconds: BucketCounts, rejected: Callable[..., None]) -> None:
         self.rows = 0
-        self.run_seconds = BucketCounts(bounds)
+        self.run_seconds = run_seconds
         self.rejected = rejected
 
     def accepted(self, rows: int) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
+from prometheus_client import Gauge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.utils import floatToGoString
 
@@ -17,6 +18,7 @@ _MODEL = ("model", "version")
 # These counters exist with the value 0 from the start. rate() does not see the first value of a new counter, so it
 # would miss a first burst of errors.
 _PROTOCOLS = ("kan_api", "open_inference")
+_TRACE_RESULTS = ("sent", "queue_full", "failed")
 _CODES = ("OK", "INTERNAL", "UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "UNKNOWN")
 
 
@@ -83,6 +85,28 @@ def families(versions: Versions, models: Mapping[str, ModelSeries]) -> Iterator[
     yield from _of_models(models)
     served = [(labels, version.counts.served) for labels, version in versions]
     yield from of_served_rows([(labels, rows) for labels, rows in served if rows is not None])
+
+
+def repository_seen() -> Gauge:
+    """The gauge of the last scan."""
+    return Gauge(
+        "kan_repository_seen_timestamp_seconds",
+        "Unix time of the last successful poll of the model repository; 0 before the first.",
+        registry=None,
+    )
+
+
+def build_info() -> Gauge:
+    """The gauge of what runs."""
+    return Gauge("kan_build_info", "Always 1; what runs.", ("version", "onnxruntime"), registry=None)
+
+
+def traces(counts: Mapping[str, int]) -> Metric:
+    """The traces of sampled calls, by what became of them."""
+    metric = CounterMetricFamily("kan_traces_total", "Traces of sampled calls.", labels=("result",))
+    for result in _TRACE_RESULTS:
+        metric.add_metric((result,), counts.get(result, 0))
+    return metric
 
 
 def _of_answers(versions: Versions) -> Iterator[Metric]:

@@ -15,15 +15,17 @@ scrape removes the series; there is no timer.
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
-from prometheus_client import CollectorRegistry, Gauge, PlatformCollector, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from service.metrics.access_metrics import AccessMetrics
-from service.metrics.exposition import ModelSeries, VersionSeries, families
+from service.metrics.exposition import ModelSeries, VersionSeries, build_info, families, repository_seen, traces
 from service.metrics.model_metrics import ModelMetrics, Rejection
+from service.metrics.reload_metrics import ReloadMetrics
 
 __all__ = ["Metrics", "ModelMetrics", "Rejection"]
 
@@ -41,6 +43,7 @@ class Metrics(Collector):
 
     Attributes:
         access: The metrics of tokens, certificates and the access log.
+        reloads: The metrics of the settings file.
     """
 
     def __init__(self, registry: CollectorRegistry | None = None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -52,21 +55,9 @@ class Metrics(Collector):
         self._changing = threading.Lock()
         self._versions: dict[tuple[str, str], VersionSeries] = {}
         self._models: dict[str, ModelSeries] = {}
-        self._repository_seen = Gauge(
-            "kan_repository_seen_timestamp_seconds",
-            "Unix time of the last successful poll of the model repository; 0 before the first.",
-            registry=None,
-        )
-        self.access = AccessMetrics()
-        self._build_info = Gauge("kan_build_info", "Always 1; what runs.", ("version", "onnxruntime"), registry=None)
-        self._reloads = {"taken": 0, "refused": 0}
-        self._last_reload = Gauge(
-            "kan_settings_last_reload_successful",
-            "0 where the last reload of the settings file was refused, otherwise 1.",
-            registry=None,
-        )
-        self._last_reload.set(1)
-        self._traces = dict.fromkeys(("sent", "queue_full", "failed"), 0)
+        self._repository_seen, self._build_info = repository_seen(), build_info()
+        self.access, self.reloads = AccessMetrics(), ReloadMetrics()
+        self._traces: Counter[str] = Counter()
         self.registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
@@ -74,17 +65,9 @@ class Metrics(Collector):
         self._remove_retired()
         yield from families(list(self._versions.items()), dict(self._models))
         yield from self._repository_seen.collect()
-        traces = CounterMetricFamily("kan_traces_total", "Traces of sampled calls.", labels=("result",))
-        for result, count in self._traces.items():
-            traces.add_metric((result,), count)
-        yield traces
+        yield traces(self._traces)
         yield from self._build_info.collect()
-        # The library's Counter would add a series with the time of its creation.
-        reloads = CounterMetricFamily("kan_settings_reloads", "Reloads of the settings file.", labels=("result",))
-        for result, count in self._reloads.items():
-            reloads.add_metric((result,), count)
-        yield reloads
-        yield from self._last_reload.collect()
+        yield from self.reloads.collect()
         yield from self.access.collect()
 
     def describe(self) -> Iterable[Metric]:
@@ -125,11 +108,6 @@ class Metrics(Collector):
     def repository_seen(self) -> None:
         """Report a scan of the repository in which all wanted versions could be read."""
         self._repository_seen.set_to_current_time()
-
-    def settings_reloaded(self, taken: bool) -> None:
-        """Count a reload of the settings file that was taken, or refused."""
-        self._reloads["taken" if taken else "refused"] += 1
-        self._last_reload.set(taken)
 
     def model_ready(self, name: str, version: int, *, ready: bool, owner: object = None) -> None:
         """Report whether a version answers. Its series stay until it is retired.
@@ -187,14 +165,25 @@ class Metrics(Collector):
         """The series of a version. New series count as retired until the version is ready, except those of no model."""
         series = self._versions.get((name, version))
         if series is None:
-            counts = ModelMetrics(died=lambda: self._batcher_died(name, version))
+            counts = self._new_counts(name, version, lambda: self._batcher_died(name, version))
             series = VersionSeries(counts, retired_at=self._clock() if name else None)
             self._versions[name, version] = series
         return series
 
     def _of_model(self, name: str) -> ModelSeries:
         with self._changing:
-            return self._models.setdefault(name, ModelSeries())
+            if name not in self._models:
+                self._models[name] = self._new_model(name)
+            return self._models[name]
+
+    def _new_counts(self, _name: str, _version: str, died: Callable[[], None]) -> ModelMetrics:
+        return ModelMetrics(died)
+
+    def _new_model(self, _name: str) -> ModelSeries:
+        return ModelSeries()
+
+    def _forget(self, counts: ModelMetrics) -> None:
+        """Is called with counts that no scrape will show any more."""
 
     def _batcher_died(self, name: str, version: str) -> None:
         """Show a version as not ready, unless it is retired already."""
@@ -213,7 +202,7 @@ class Metrics(Collector):
                 if series.retired_at is not None and series.retired_at <= before
             ]
             for key in gone:
-                del self._versions[key]
+                self._forget(self._versions.pop(key).counts)
             left = {name for name, _ in self._versions}
             for name in {name for name, _ in gone} - left:
                 self._models.pop(name, None)

@@ -27,12 +27,20 @@ SECONDS = (
 )
 ROWS = tuple(float(2**exponent) for exponent in range(13))
 
+# Makes the BucketCounts of a path; see `service.metrics.shared`.
+NewBuckets = Callable[..., BucketCounts]
+
+
+def _in_this_process(bounds: tuple[float, ...], *_path: str | bool) -> BucketCounts:
+    return BucketCounts(bounds)
+
 
 class ModelMetrics:
     """Counts of one model version, a BatchObserver. Updated on one event loop; any thread may read them.
 
     Args:
         died: Is called when the batcher breaks and the version cannot answer any more.
+        new_buckets: Makes the counts in buckets, of their bounds and their path.
 
     Attributes:
         answered: Durations of answered requests, by protocol, name of the status code, and whether it was an inference.
@@ -50,11 +58,12 @@ class ModelMetrics:
         waited: Records the wait of a request for its first run, in seconds.
     """
 
-    def __init__(self, died: Callable[[], None]) -> None:
+    def __init__(self, died: Callable[[], None], new_buckets: NewBuckets = _in_this_process) -> None:
+        self._new_buckets = new_buckets
         self.answered: dict[tuple[str, str, bool], BucketCounts] = {}
-        self.queue_seconds = BucketCounts(SECONDS)
-        self.compute_seconds = BucketCounts(SECONDS)
-        self.request_rows = BucketCounts(ROWS)
+        self.queue_seconds = new_buckets(SECONDS, "queue_seconds")
+        self.compute_seconds = new_buckets(SECONDS, "compute_seconds")
+        self.request_rows = new_buckets(ROWS, "request_rows")
         # Called before each run, so a bare append; the sorting comes after it.
         self.accepted: Callable[[int], None] = self.request_rows.keep
         self.waited: Callable[[float], None] = self.queue_seconds.keep
@@ -64,7 +73,7 @@ class ModelMetrics:
         self.rejections = dict.fromkeys(get_args(Rejection), 0)
         self.inline: bool | None = None
         self.provider: str | None = None
-        self.explanations = ExplanationCounts(SECONDS, self.rejected)
+        self.explanations = ExplanationCounts(BucketCounts(SECONDS), self.rejected)
         self.served: ServedRows | None = None
         self._counted_by: ModelManifest | None = None
         self._died = died
@@ -102,7 +111,7 @@ class ModelMetrics:
         key = (protocol, code, compute_seconds is not None)
         buckets = self.answered.get(key)
         if buckets is None:
-            buckets = self.answered[key] = BucketCounts(SECONDS)
+            buckets = self.answered[key] = self._new_buckets(SECONDS, "answered", *key)
         buckets.note(seconds)
         if compute_seconds is not None and code == "OK":
             self._compute.add(compute_seconds)
@@ -136,6 +145,10 @@ class ModelMetrics:
         batch.add(seconds)
         self._last_run_seconds = time.time()
         self._sort_when_many()
+
+    def ran_before(self, rows: int, runs: int) -> None:
+        """Count runs that another process counted, without their durations."""
+        self._batches.setdefault(rows, Duration()).add(0.0, runs)
 
     def rejected(self, reason: Rejection) -> None:
         """Count a rejected request."""

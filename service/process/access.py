@@ -9,9 +9,11 @@ from typing import Any
 from service.access.access_log import AccessLog
 from service.access.authorizer import Authorizer
 from service.access.certificates import read_certificates
+from service.access.quota import TokenQuotas
 from service.access.reloaded import ReloadedFiles
 from service.frontends.address import is_public
 from service.metrics.metrics import Metrics
+from service.rpc.cores import worker_count
 from service.rpc.entrance import Entrance
 from service.settings import Settings
 from service.tracing.head import Head
@@ -37,7 +39,8 @@ class Access:
     """
 
     def __init__(self, settings: Settings, paths: Collection[str], metrics: Metrics, head: Head | None) -> None:
-        authorizer = Authorizer(Path(settings.tokens), paths) if settings.tokens else None
+        quotas = TokenQuotas(1 / worker_count(settings))
+        authorizer = Authorizer(Path(settings.tokens), paths, quotas) if settings.tokens else None
         self._log = AccessLog(settings.access_log) if settings.access_log else None
         self.entrance = Entrance(authorizer, self._log, head)
         self.certificates = read_certificates(settings)

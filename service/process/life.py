@@ -5,6 +5,7 @@ returns, a read of a file, and a write of a log line to a pipe that is not read.
 """
 
 import asyncio
+import importlib.util
 import logging
 import math
 import os
@@ -17,7 +18,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, NoReturn
 
-from service.process import log
+from service.process.output import log
 from service.process.signals import Signals, signals
 from service.process.stop import GONE, LEFT, Stop
 from service.process.threads import AbandonedPool, where_threads_are, within
@@ -88,6 +89,15 @@ def run(
     seconds, where = time.monotonic() - stop.asked_at, where_threads_are()
     within(_LOG_SECONDS, partial(_log.error, "not stopped after %.1f s; abandoned: %s", seconds, where))
     return ENDED if stop.is_at_once else ABANDONED
+
+
+def new_fast_loop() -> Callable[[], asyncio.AbstractEventLoop]:
+    """Makes event loops of uvloop, which is faster, if it is installed; otherwise asyncio's."""
+    if importlib.util.find_spec("uvloop") is None:
+        return asyncio.new_event_loop
+    import uvloop
+
+    return uvloop.new_event_loop
 
 
 def leave(code: int) -> NoReturn:

@@ -3,18 +3,17 @@
 import asyncio
 import gc
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from importlib.metadata import version as installed_version
-from typing import Protocol
 
-from service.access.certificates import Certificates
-from service.access.reloaded import ReloadedFiles
 from service.metrics.metrics import Metrics
 from service.process.access import Access, warn_if_open
 from service.process.http_ports import HttpPorts
+from service.process.output.ready_line import ready_line
 from service.process.reload import Reload
-from service.process.stop import ANSWERED, CLOSED, LONGEST_READ_SECONDS, READ, Stop
+from service.process.server_parts import Front, Membership, StartFront, flush
+from service.process.stop import ANSWERED, CLOSED, Stop
 from service.process.threads import where_threads_are
 from service.protocols import open_inference, prediction, reflection, triton
 from service.protocols.health import SERVICE, Health
@@ -22,29 +21,13 @@ from service.registry.model.onnx_runtime import onnxruntime
 from service.registry.model.session import check_providers
 from service.registry.registry import Registry, State
 from service.rpc import calls
-from service.rpc.entrance import Entrance
 from service.settings import Settings
 from service.tracing.start import Tracing
 
 _log = logging.getLogger(__name__)
 
-
 # Longest wait at the end for a receiver of traces.
 _LONGEST_EXPORT_SECONDS = 2.0
-
-
-class Front(Protocol):
-    """A front end: takes calls from the network and gives them to the table of methods."""
-
-    port: int
-
-    async def stop(self, grace_seconds: float) -> None:
-        """Take no new calls, and wait for open ones. Calls that are still open after the grace time are cancelled."""
-
-
-StartFront = Callable[
-    [Mapping[str, calls.Method], Metrics, Entrance, ReloadedFiles[Certificates] | None, Settings], Awaitable[Front]
-]
 
 
 class Server:
@@ -54,7 +37,7 @@ class Server:
         registry: Its models.
         metrics: Its metrics.
         front: The front end, which listens for gRPC.
-        http: The ports of health and metrics.
+        http: The ports of health and metrics; None if another process has them.
     """
 
     def __init__(
@@ -62,7 +45,7 @@ class Server:
         registry: Registry,
         metrics: Metrics,
         health: Health,
-        http: HttpPorts,
+        http: HttpPorts | None,
         front: Front,
         access: Access,
         tracing: Tracing,
@@ -106,7 +89,7 @@ class Server:
         if not await stop.wait(drain, ANSWERED):
             _log.warning("the grace period is over; requests that still wait are refused")
             close = asyncio.create_task(self.registry.close(), name="close")
-        await self._flush(stop)
+        await flush(self.front, stop)
         close = close or asyncio.create_task(self.registry.close(), name="close")
         all_ended = await stop.wait(close, CLOSED)
         for task in (drain, close):
@@ -114,31 +97,22 @@ class Server:
         await asyncio.gather(drain, close, return_exceptions=True)
         await self._access.close()
         await self._tracing.stop(min(_LONGEST_EXPORT_SECONDS, stop.remaining(CLOSED)))
-        await self.http.close()
+        if self.http is not None:
+            await self.http.close()
         if all_ended:
             close.result()
         return all_ended
 
-    async def _flush(self, stop: Stop) -> None:
-        """Take no more calls, and wait until callers have read their answers."""
-        seconds = min(LONGEST_READ_SECONDS, stop.remaining(READ))
-        flush = asyncio.create_task(self.front.stop(seconds), name="flush")
-        if await stop.wait(flush, READ):
-            flush.result()
-            return
-        flush.cancel()
-        await asyncio.gather(flush, return_exceptions=True)
-        cut = asyncio.create_task(self.front.stop(0), name="cut")
-        if not await stop.wait(cut, CLOSED):
-            cut.cancel()
 
-
-async def start(settings: Settings, start_front: StartFront | None = None) -> Server:
+async def start(
+    settings: Settings, start_front: StartFront | None = None, membership: Membership | None = None
+) -> Server:
     """Listen on both ports. :meth:`Server.load` loads the models.
 
     Args:
         settings: The settings of the server.
         start_front: Starts the front end; None starts grpcio's.
+        membership: Of one worker among several, whose parent has the HTTP port; None if this process is the only one.
 
     Raises:
         StartupError: The server cannot listen on a port, a file that it needs is invalid, the provider is not
@@ -148,12 +122,11 @@ async def start(settings: Settings, start_front: StartFront | None = None) -> Se
         from service.frontends.grpcio import server  # imported here to save 10 MB inside Envoy
 
         start_front = server.start
-    warn_if_open(settings)
-    metrics = Metrics()
+    metrics = Metrics() if membership is None else membership.metrics
     tracing = Tracing(settings.trace_endpoint, settings.trace_sample, metrics.traces_ended)
     check_providers(settings)
     metrics.build_info(version=installed_version("kan-serving"), onnxruntime=onnxruntime.__version__)
-    registry = Registry(settings, metrics)
+    registry = Registry(settings, metrics, None if membership is None else membership.versions)
     services = (prediction.SERVICE, open_inference.SERVICE)
     health = Health(registry, services)
     methods = calls.table(
@@ -166,8 +139,11 @@ async def start(settings: Settings, start_front: StartFront | None = None) -> Se
         ]
     )
     async with AsyncExitStack() as started:
-        http = HttpPorts(settings, metrics.registry, registry.unready_reason)
-        started.push_async_callback(http.close)
+        http = None
+        if membership is None:
+            warn_if_open(settings)
+            http = HttpPorts(settings, metrics.registry, registry.unready_reason)
+            started.push_async_callback(http.close)
         access = Access(settings, methods, metrics, tracing.head)
         started.push_async_callback(access.close)
         front = await start_front(methods, metrics, access.entrance, access.certificates, settings)
@@ -229,7 +205,7 @@ async def run(
         gc.freeze()
         await loaded(server)
         if reload is not None:
-            await reload.run(server.registry.adopt, server.metrics.settings_reloaded)
+            await reload.run(server.registry.adopt, server.metrics.reloads.note)
 
     loading = asyncio.create_task(load_and_reload(), name="load")
     stopping = asyncio.create_task(stop.asked.wait(), name="stop")
@@ -252,14 +228,16 @@ async def run(
     return all_ended
 
 
+def versions_that_answer(registry: Registry) -> list[str]:
+    """The versions that answer, as "digits/1". If there are none, the reason is logged."""
+    found = [f"{status.name}/{status.version}" for status in registry.statuses() if status.state is State.READY]
+    if not found:
+        _log.warning("no model answers: %s", registry.no_versions_reason or registry.unready_reason())
+    return found
+
+
 def summary(server: Server, host: str) -> str:
     """The ports in use and the versions that answer, in one line."""
-    shown = f"[{host}]" if ":" in host else host
-    ready = [f"{status.name}/{status.version}" for status in server.registry.statuses() if status.state is State.READY]
-    if not ready:
-        reason = server.registry.no_versions_reason or server.registry.unready_reason()
-        _log.warning("no model answers: %s", reason)
-    state = "ready" if server.registry.ready() else "not ready"
-    ports = {"grpc": server.front.port, "http": server.http.port, "metrics": server.http.metrics_port}
-    listed = " ".join(f"{name}={shown}:{port}" for name, port in ports.items() if port is not None)
-    return f"kan-serve {state}: {listed} models={','.join(ready)}"
+    versions, is_ready = versions_that_answer(server.registry), server.registry.ready()
+    http_port, metrics_port = (0, None) if server.http is None else (server.http.port, server.http.metrics_port)
+    return ready_line(host, server.front.port, http_port, metrics_port, versions, is_ready=is_ready)

@@ -26,6 +26,7 @@ class Entry:
     Attributes:
         load: The task that loads it now; None if there is none.
         slow: Whether that load takes so long that the server waits for it no longer.
+        digest: Of the bytes that were loaded last, if several workers compare them.
         held: Whether the files could not be read or are absent. Then it is not loaded before the next scan.
         fingerprint: Of its files when they were last read; None before that.
         refusal: Why and when it was refused; None if it was not refused, or if its files have changed since.
@@ -42,6 +43,7 @@ class Entry:
     model: LiveModel | None = None
     load: "asyncio.Task[None] | None" = None
     slow: bool = False
+    digest: str = ""
     held: bool = False
     fingerprint: object = None
     refusal: Refusal | None = None
@@ -90,6 +92,7 @@ class Entries:
         self.wait_for: Callable[[str, int | None, float | None], Awaitable[bool]] = _come_never
         self._by_name: dict[str, dict[int, Entry]] = {}
         self._latest: dict[str, Entry] = {}  # models without a ready version are absent
+        self._armed: dict[str, tuple[Entry, Callable[[], bool]]] = {}
 
     def __iter__(self) -> Iterator[Entry]:
         """All entries at this moment."""
@@ -131,10 +134,21 @@ class Entries:
     def choose_latest(self, name: str) -> None:
         """Choose the latest version again. Call it after a version became ready or stopped to be."""
         ready = [version for version, entry in self.of(name).items() if entry.state is State.READY]
+        if name in self._armed:
+            armed, _ = self._armed[name]
+            if armed.state is not State.LOADING or self.of(name).get(armed.version) is not armed:
+                del self._armed[name]
         if ready:
             self._latest[name] = self.of(name)[max(ready)]
         else:
             self._latest.pop(name, None)
+
+    def arm(self, entry: Entry, is_switched: Callable[[], bool]) -> None:
+        """Let a loaded version take over as soon as `is_switched` gives True, before its load has ended.
+
+        Several workers switch at one moment in this way: a caller of both never sees a version go back.
+        """
+        self._armed[entry.name] = (entry, is_switched)
 
     def ready(self) -> set[tuple[str, int]]:
         """(name, version) of the versions that answer and stay. Lingering versions are not among them."""
@@ -190,6 +204,10 @@ class Entries:
             ModelNotFound: There is no such model or version. The message lists the known ones.
             ModelNotReady: There is no such model, but models are still loading.
         """
+        if version is None and name in self._armed:
+            armed, is_switched = self._armed[name]
+            if is_switched():
+                return armed
         if version is None and name in self._latest:
             return self._latest[name]
         entries = self.of(name)

@@ -10,15 +10,17 @@ from service.batching.turns import Turns
 from service.errors import StartupError, StorageError
 from service.metrics.metrics import Metrics
 from service.quota import Quotas
+from service.registry.agreement import OTHER_WORKER, Agreement
 from service.registry.entries import Entry
 from service.registry.model.live_model import LiveModel, load
 from service.registry.model.session import Halt
 from service.registry.refusal import lacks_resources, refusal
 from service.registry.version_status import State
 from service.repository.daemon_thread import in_daemon_thread
-from service.repository.disk import Artefact, ModelRefused
+from service.repository.disk import Artefact, ModelRefused, digest
 from service.repository.predecessors import Predecessors
 from service.repository.source import Source
+from service.rpc.cores import worker_count
 from service.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -38,6 +40,8 @@ class Loader:
         metrics: Counts loads and refusals.
         versions: Gives the versions of a model that are in the repository.
         changed: Is called with a version when its load becomes slow, and when its load ends.
+        arm: Lets a version take over before its load has ended (:meth:`service.registry.entries.Entries.arm`).
+        agreement: What other workers say of a version; None if this process is the only one.
 
     Attributes:
         settings: As given. They may be replaced.
@@ -51,6 +55,8 @@ class Loader:
         metrics: Metrics,
         versions: Callable[[str], Sequence[int]],
         changed: Callable[[Entry], None],
+        arm: Callable[[Entry, Callable[[], bool]], None],
+        agreement: Agreement | None = None,
     ) -> None:
         self.failure: StartupError | None = None
         self._storage_error: StorageError | None = None
@@ -59,8 +65,10 @@ class Loader:
         self._metrics = metrics
         self._versions = versions
         self._changed = changed
+        self._arm = arm
+        self._agreement = agreement
         self._predecessors = Predecessors(source, settings.incompatible_models)
-        self._turns, self._quotas = Turns(), Quotas()
+        self._turns, self._quotas = Turns(), Quotas(1 / worker_count(settings))
         self._slots = asyncio.Semaphore(_LOADS_AT_ONCE)
         self._patience_seconds = min(_LONGEST_PATIENCE_SECONDS, _PATIENT_PART * settings.max_load_seconds)
         self._loading: dict[asyncio.Task[None], Entry] = {}
@@ -78,6 +86,8 @@ class Loader:
     def start(self, entry: Entry) -> None:
         """Begin to load a version, unless it is being loaded already."""
         if entry.load is None:
+            if self._agreement is not None:
+                self._agreement.loading(entry.name, entry.version)
             entry.load = asyncio.create_task(self._run(entry), name=f"load {entry.name}/{entry.version}")
             self._loading[entry.load] = entry
             entry.load.add_done_callback(lambda done: self._loading.pop(done, None))
@@ -129,6 +139,8 @@ class Loader:
         began = time.monotonic()
         try:
             model = await self._open(entry)
+            if self._agreement is not None:
+                await self._agree(entry, model, self._agreement)
         except StorageError as error:
             entry.reason, entry.held, self._storage_error = str(error), True, error
         except ModelRefused as refused:
@@ -153,6 +165,8 @@ class Loader:
                 artefact = await self._source.read_version(entry.name, entry.version)
                 entry.manifest = artefact.manifest
                 await self._predecessors.check(artefact.manifest, self._versions(entry.name))
+                if self._agreement is not None:
+                    entry.digest = await in_daemon_thread(partial(digest, artefact), f"compare {entry.name}")
             model = await self._make(artefact, self.settings)
             if model.run_terms != self.settings.run_terms(entry.name):  # they were replaced meanwhile
                 await model.close()
@@ -166,6 +180,20 @@ class Loader:
                 # The load was cancelled in the turn of the event loop in which it ends; the cancellation arrives in the
                 # next turn. Without this line an unloaded version would be reported as ready or refused.
                 raise asyncio.CancelledError
+
+    async def _agree(self, entry: Entry, model: LiveModel, agreement: Agreement) -> None:
+        """Wait until every worker has the version."""
+
+        def arm(is_switched: Callable[[], bool]) -> None:
+            entry.model = model
+            self._arm(entry, is_switched)
+
+        try:
+            await agreement.loaded(entry.name, entry.version, entry.digest, arm)
+        except BaseException:
+            if entry.model is not model:  # an armed one is closed with its entry
+                await model.close()
+            raise
 
     async def _make(self, artefact: Artefact, settings: Settings) -> LiveModel:
         """Open a version that was read, and warm it up."""
@@ -192,6 +220,8 @@ class Loader:
 
     def _refuse(self, entry: Entry, refused: ModelRefused) -> None:
         kind = "resources" if lacks_resources(refused) else refused.kind
+        if self._agreement is not None and kind != OTHER_WORKER:
+            self._agreement.refused(entry.name, entry.version, str(refused))
         entry.state, entry.reason = State.REFUSED, str(refused)
         entry.refusal = refusal(kind, time.monotonic(), entry.fingerprint, entry.refusal)
         self._metrics.model_refused(entry.name, entry.version, kind)

@@ -5,13 +5,20 @@ import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from service.registry.agreement import OTHER_WORKER
+
 # A version is usually repaired soon after its refusal. So its files are checked at every scan for a minute, and only
 # once a minute after that: thousands of refused versions cost little.
 _YOUNG_SECONDS = 60.0
 _REST_SECONDS = 60.0
 # By kind of refusal, the first and the longest pause before the same files are tried again. Each failure doubles it.
 # A slow load is worth another try, because other loads may have slowed it down; but it may cost as much time again.
-_PAUSES_SECONDS: Mapping[str, tuple[float, float]] = {"resources": (5.0, 300.0), "slow": (60.0, 3600.0)}
+# Another worker may load its files again at any time, so a refusal because of it is short.
+_PAUSES_SECONDS: Mapping[str, tuple[float, float]] = {
+    "resources": (5.0, 300.0),
+    "slow": (60.0, 3600.0),
+    OTHER_WORKER: (5.0, 60.0),
+}
 # A random factor up to this one, so that versions that failed together are not tried again together.
 _SPREAD = 1.5
 # Errors that mean too little memory, threads or open files.

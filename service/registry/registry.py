@@ -8,6 +8,7 @@ from collections.abc import Callable
 from service.errors import Draining, ModelNotFound, ModelNotReady, StorageError
 from service.metrics.metrics import Metrics
 from service.registry.adoption import Adoption
+from service.registry.agreement import Agreement
 from service.registry.awaited_versions import AwaitedVersions
 from service.registry.change_signal import ChangeSignal
 from service.registry.entries import Entries, Entry, quote_name
@@ -33,6 +34,7 @@ class Registry:
     Args:
         settings: Address of the repository, and how models run.
         metrics: Counts loads and refusals, and shows readiness.
+        agreement: What other workers say of a version; None if this process is the only one.
 
     Attributes:
         lease, lease_or_wait, statuses: As those of :class:`service.registry.entries.Entries`, and not wrapped: every
@@ -44,7 +46,7 @@ class Registry:
         StartupError: The address of the repository is invalid.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, agreement: Agreement | None = None) -> None:
         self._settings = settings
         self.callers_may_load = settings.allow_load
         self._metrics = metrics
@@ -55,15 +57,15 @@ class Registry:
         self.statuses = self._entries.statuses
         self._readiness = Readiness(self._entries)
         self.ready, self.unready_reason = self._readiness.ready, self._readiness.unready_reason
-        self._loader = Loader(self._source, settings, metrics, self._listing.of, self._load_changed)
-        self._succession = Succession(self._entries, self._loader, metrics, settings)
+        loads = (settings, metrics, self._listing.of, self._load_changed, self._entries.arm, agreement)
+        self._loader = Loader(self._source, *loads)
+        self._succession = Succession(self._entries, self._loader, metrics, settings, agreement)
         self._adoption = Adoption(self._entries, self._loader, self._succession, settings)
         self._retries = Retries(self._entries, self._source)
         self._changes = ChangeSignal()
         self._unloaded: set[str] = set()
-        self._awaited = AwaitedVersions(
-            self._entries, self._listing, self._loader, self.scan, self._changes, self._unloaded, settings
-        )
+        waits = (self._listing, self._loader, self.scan, self._changes, self._unloaded, settings)
+        self._awaited = AwaitedVersions(self._entries, *waits)
         self._entries.wait_for = self._awaited.wait_for
         self._scanning = asyncio.Lock()
         self._notify: Callable[[], None] = lambda: None

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Collection, Sequence
 
 from service.metrics.metrics import Metrics
+from service.registry.agreement import Agreement
 from service.registry.entries import Entries, Entry
 from service.registry.lingering import Lingering
 from service.registry.loader import Loader
@@ -24,13 +25,22 @@ class Succession:
         loader: Loads the wanted versions.
         metrics: Counts swaps, and forgets versions that are gone.
         settings: How long superseded versions still answer by number, and the bounds on memory.
+        agreement: Learns which versions do not answer any more; None if this process is the only worker.
     """
 
-    def __init__(self, entries: Entries, loader: Loader, metrics: Metrics, settings: Settings) -> None:
+    def __init__(
+        self,
+        entries: Entries,
+        loader: Loader,
+        metrics: Metrics,
+        settings: Settings,
+        agreement: Agreement | None = None,
+    ) -> None:
         self._entries = entries
         self._loader = loader
         self._metrics = metrics
         self._settings = settings
+        self._agreement = agreement
         self._limit_bytes = container_limit_bytes()
         if settings.linger_bytes and not linger_room_bytes(settings, self._limit_bytes, 0):
             _log.warning(
@@ -84,6 +94,8 @@ class Succession:
         """Give no more leases of a version, and close it when its last lease ends."""
         self._lingering.discard(entry)
         self._entries.remove(entry)
+        if self._agreement is not None:
+            self._agreement.left(entry.name, entry.version)
         if entry.load is not None:
             entry.load.cancel()
             entry.load = None

@@ -28,6 +28,7 @@ __all__ = [
     "Version",
     "check_manifest_size",
     "check_size",
+    "digest",
     "fingerprint",
     "list_models",
     "model_name",
@@ -70,6 +71,14 @@ class Artefact:
     def size_bytes(self) -> int:
         """Size of the graph and all external data."""
         return len(self.model_bytes) + sum(len(content) for content in self.external.values())
+
+
+def digest(artefact: Artefact) -> str:
+    """The sha256 of everything that was loaded of a version. Equal versions have equal digests."""
+    found = hashlib.sha256(artefact.manifest.SerializeToString(deterministic=True))
+    for content in (artefact.model_bytes, *(artefact.external[name] for name in sorted(artefact.external))):
+        found.update(hashlib.sha256(content).digest())
+    return found.hexdigest()
 
 
 def model_name(text: str) -> str | None:

@@ -10,7 +10,8 @@
 `messages` is, behind grpcio, max_inflight_bytes / max_message_bytes + max_streams + 2: its core receives a message
 before Python sees a byte of it. Behind Envoy it is 4: Python counts all others piece by piece. Superseded versions
 (`linger_bytes`) come on top of it. So do connections, whose number nothing bounds, and behind Envoy what callers
-leave unread of answers for less than 20 s: at most 64 KiB of each.
+leave unread of answers for less than 20 s: at most 64 KiB of each. Each of several workers takes as much, and their
+parent 80 MiB.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ import resource
 from pathlib import Path
 from typing import Final
 
+from service.rpc.cores import worker_count
 from service.rpc.limits import APART_RECEIVING, UNREAD_BYTES, WAITING_BODIES
 from service.settings import Settings
 
@@ -26,6 +28,8 @@ from service.settings import Settings
 # what the allocators keep between bursts.
 _BASE_BYTES: Final = {"grpcio": 160 * 2**20, "envoy": 256 * 2**20}
 _STORAGE_BYTES: Final = 40 * 2**20
+# The process that watches several workers.
+_PARENT_BYTES: Final = 80 * 2**20
 
 # A request that is being answered is there as it came, as protobuf's message and as rows.
 _COPIES: Final = 3
@@ -51,7 +55,7 @@ def most_bytes(settings: Settings, model_bytes: int = 0) -> int:
         messages = WAITING_BODIES
     else:
         messages = settings.max_inflight_bytes // settings.max_message_bytes + settings.max_streams + APART_RECEIVING
-    return (
+    one = (
         _BASE_BYTES[settings.frontend]
         + ("://" in str(settings.models)) * _STORAGE_BYTES
         + (_COPIES + _ANSWER_COPIES) * settings.max_inflight_bytes
@@ -59,10 +63,11 @@ def most_bytes(settings: Settings, model_bytes: int = 0) -> int:
         + messages * settings.max_message_bytes
         + _MODEL_COPIES * model_bytes
     )
+    return one if settings.workers == 1 else _PARENT_BYTES + worker_count(settings) * one
 
 
 def linger_room_bytes(settings: Settings, limit_bytes: int | None, model_bytes: int) -> int:
-    """Memory for superseded versions together: `linger_bytes`, or what the container has left if that is less.
+    """Memory for the superseded versions of one worker: its part of `linger_bytes`, or of what the container has left.
 
     Args:
         settings: The bounds.
@@ -70,8 +75,9 @@ def linger_room_bytes(settings: Settings, limit_bytes: int | None, model_bytes: 
         model_bytes: Size of the files of the versions that are served.
     """
     if limit_bytes is None:
-        return settings.linger_bytes
-    return max(0, min(settings.linger_bytes, limit_bytes - most_bytes(settings, model_bytes)))
+        return settings.linger_bytes // worker_count(settings)
+    left_bytes = min(settings.linger_bytes, limit_bytes - most_bytes(settings, model_bytes))
+    return max(0, left_bytes // worker_count(settings))
 
 
 def container_limit_bytes(root: Path = Path("/sys/fs/cgroup")) -> int | None:

@@ -35,7 +35,7 @@ def test_a_large_request_leaves_a_debt() -> None:
 
 def test_a_bucket_is_shared_while_it_is_held() -> None:
     """The same name and rate give the same bucket; once nobody holds it, a full one."""
-    quotas = Quotas(Clock())
+    quotas = Quotas(clock=Clock())
     bucket = quotas.of("digits", 10)
     bucket.take(10)
     assert quotas.of("digits", 10) is bucket

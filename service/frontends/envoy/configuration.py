@@ -157,7 +157,7 @@ def configuration(
         "address": _address(addresses[0], port),
         "additional_addresses": [{"address": _address(each, port)} for each in addresses[1:]],
         # By default a second server could bind the same port in silence.
-        "enable_reuse_port": False,
+        "enable_reuse_port": settings.workers != 1,
         "filter_chains": [
             {
                 **tls.transport_socket(settings, folder),

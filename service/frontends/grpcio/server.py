@@ -89,7 +89,8 @@ async def start(
         StartupError: The address cannot be listened on.
     """
     host, port = settings.host, settings.grpc_port
-    check_free(host, port)
+    if settings.workers == 1:  # the parent of several workers has checked it
+        check_free(host, port)
     table = _Table(methods, metrics, entrance, settings)
     server = grpc.aio.server(handlers=[table], options=_options(settings))
     try:
@@ -116,8 +117,8 @@ def _is_no_callers_end(record: logging.LogRecord) -> bool:
 def _options(settings: Settings) -> list[tuple[str, int]]:
     """What gRPC's core is told."""
     options = [
-        # By default a second server could bind the same port in silence.
-        ("grpc.so_reuseport", 0),
+        # By default a second server could bind the same port in silence. Several workers share it, under a lock.
+        ("grpc.so_reuseport", int(settings.workers != 1)),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", settings.max_message_bytes),
         # Of a call that is not being received the core holds its first window, and no more: by default it lets the

@@ -34,12 +34,22 @@ class CountedRows:
     Attributes:
         counted: Which one.
         rows: ``[cells]``, rows since the version was loaded.
+        latest: ``[cells]``, the last rows; None before 1,000 rows.
         index: The population stability index of the last rows; None without expected shares, or before 1,000 rows.
     """
 
     counted: Counted
     rows: Counts
+    latest: Counts | None
     index: float | None
+
+    @classmethod
+    def of(cls, counted: Counted, rows: Counts, latest: Counts | None) -> Self:
+        """The counts with the index of the last rows."""
+        index = None
+        if latest is not None and counted.expected is not None:
+            index = stability_index(latest, counted.expected)
+        return cls(counted, rows, latest, index)
 
 
 class ServedRows:
@@ -144,11 +154,7 @@ class _CellCounts:
         total = self._total + self._part
         latest = sum((part for part, _ in self._parts), self._part) if self._parts else None
         return [
-            CountedRows(
-                each,
-                total[cells],
-                None if latest is None or each.expected is None else stability_index(latest[cells], each.expected),
-            )
+            CountedRows.of(each, total[cells], None if latest is None else latest[cells])
             for each, cells in zip(self._counted, self._slices, strict=True)
         ]
 

@@ -34,15 +34,16 @@ class Allowance:
         self, model: str = "", quotas: Quotas | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._model = model
-        self._quotas = quotas or Quotas(clock)
+        self._quotas = quotas or Quotas(clock=clock)
         self._clock = clock
+        self._rate: float | None = None
         self._quota: TokenBucket | None = None
         self._max_seconds: float | None = None
 
     def adopt(self, table: ModelTable) -> None:
         """Take the quota and the ceiling of a table. A quota that stays the same keeps what was used of it."""
         self._max_seconds = table.max_deadline_seconds
-        rate = table.quota_rows_per_second
+        self._rate = rate = table.quota_rows_per_second
         self._quota = None if rate is None else self._quotas.of(self._model, rate)
 
     def over(self, submit: Submit) -> Submit:
@@ -75,7 +76,7 @@ class Allowance:
         seconds = self._quota.take(rows) if self._quota is not None else 0.0
         if self._quota is not None and seconds:
             raise QuotaExceeded(
-                f"{rows} rows are more than is left of the model's quota of {self._quota.rows_per_second:g} rows a "
+                f"{rows} rows are more than is left of the model's quota of {self._rate:g} rows a "
                 f"second; come again after {seconds:.3g} s",
                 seconds,
             )

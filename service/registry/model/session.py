@@ -12,6 +12,7 @@ from service.batching.request import Outputs, Rows
 from service.errors import ModelRefused, StartupError
 from service.metrics.drift.served_rows import ServedRows
 from service.registry.model.onnx_runtime import onnxruntime
+from service.rpc.cores import container_cores, worker_count
 from service.settings import Settings
 
 
@@ -75,6 +76,11 @@ def check_providers(settings: Settings) -> None:
         provider_in_use(settings.of_model(name))
 
 
+def threads_of_runs(settings: Settings) -> int:
+    """Threads of one run: those of the settings, but not more than the cores that the container has for each worker."""
+    return min(settings.intra_op_threads, max(1, container_cores() // worker_count(settings)))
+
+
 def open_session(
     model_bytes: bytes, settings: Settings, external: Mapping[str, bytes] | None = None, file: str = "model.onnx"
 ) -> Any:
@@ -96,7 +102,9 @@ def open_session(
     if external:
         sizes = [len(content) for content in external.values()]
         options.add_external_initializers_from_files_in_memory(list(external), list(external.values()), sizes)
-    options.intra_op_num_threads = settings.intra_op_threads
+    options.intra_op_num_threads = threads_of_runs(settings)
+    # Otherwise idle threads of onnxruntime would wait in a busy loop, and take the core from the event loop.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.inter_op_num_threads = 1
     # Log fatal errors only. Other errors are raised too, and onnxruntime's log lines would contain names of any length.
     options.log_severity_level = 4

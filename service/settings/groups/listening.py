@@ -1,6 +1,6 @@
 """Where the server listens, how it speaks HTTP/2, and how connections end."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
@@ -13,6 +13,9 @@ class ListeningSettings(BaseModel):
     frontend: Literal["grpcio", "envoy"] = Field(
         default="grpcio",
         description="Implementation of HTTP/2: grpcio, which runs on any platform, or envoy, which is faster.",
+    )
+    workers: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = Field(
+        default=1, description='Processes that share the gRPC port; "auto": one for each core of the container.'
     )
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
     grpc_port: int = Field(default=8001, ge=0, le=65535, description="Port for gRPC; 0 takes a free one.")

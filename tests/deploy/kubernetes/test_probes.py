@@ -74,6 +74,7 @@ def _passing(container: dict[str, Any], models: Path, state: str) -> set[str]:
                 await server.load()
             if state == "draining":
                 await server.registry.drain()
+            assert server.http is not None
             ports = server.front.port, server.http.port
             names = ("", prediction.SERVICE, open_inference.SERVICE, health.SERVICE, MODEL)
             serving = [name for name in names if await _check(server.front.port, name, 5)]

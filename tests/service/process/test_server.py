@@ -31,8 +31,9 @@ from tests.kit.waiting import until, wait_for
             "service.frontends.grpcio.server, service.process.server",
             "torch onnx sympy sklearn pandas kan_model training",
         ),
-        ("service.process.envoy_child", "torch onnx sympy sklearn pandas kan_model training grpc"),
-        ("service.process.envoy_parent", "torch onnx grpc onnxruntime numpy uvloop"),
+        ("service.process.envoy.child", "torch onnx sympy sklearn pandas kan_model training grpc"),
+        ("service.process.envoy.parent", "torch onnx grpc onnxruntime numpy uvloop"),
+        ("service.process.workers.parent", "torch onnx grpc onnxruntime uvloop"),
     ],
 )
 def test_what_a_process_does_without(module: str, heavy: str) -> None:

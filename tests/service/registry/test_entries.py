@@ -120,3 +120,24 @@ def test_a_message_lists_a_bounded_number_of_names(count: int, end: str) -> None
     assert f"'{'x' * 80}' is unknown" in message
     assert "m00, m01, " in message
     assert message.endswith(end)
+
+
+def test_an_armed_version_takes_over_at_the_moment_of_the_switch() -> None:
+    """Before its load has ended, and whatever else chooses the latest meanwhile; its removal disarms it."""
+    entries, switched = Entries(), [False]
+    first, second = _ready(entries, "affine", 1), entries.add("affine", 2)
+    entries.arm(second, lambda: switched[0])
+    assert entries.find("affine", None, complete=True) is first
+    switched[0] = True
+    assert entries.find("affine", None, complete=True) is second
+    entries.choose_latest("affine")
+    assert entries.find("affine", None, complete=True) is second
+    assert entries.find("affine", 1, complete=True) is first
+    second.state = State.READY
+    entries.choose_latest("affine")
+    switched[0] = False
+    assert entries.latest("affine") is entries.find("affine", None, complete=True) is second
+    third = entries.add("affine", 3)
+    entries.arm(third, lambda: True)
+    entries.remove(third)
+    assert entries.find("affine", None, complete=True) is second

@@ -28,6 +28,18 @@ def test_each_bound_counts(frontend: str, more: dict[str, object], at_least_byte
     assert most_bytes(raised) - most_bytes(default) >= at_least_bytes
 
 
+@pytest.mark.parametrize("frontend", ["grpcio", "envoy"])
+def test_each_worker_counts(frontend: str) -> None:
+    """Three workers take three times as much and their parent; each of them has a third of the room to linger."""
+    one, three = (Settings.model_validate({"frontend": frontend, "workers": count}) for count in (1, 3))
+    parent_bytes = most_bytes(three, 100) - 3 * most_bytes(one, 100)
+    assert 0 < parent_bytes < 2**27
+    assert linger_room_bytes(three, None, 0) == three.linger_bytes // 3
+    limit_bytes = most_bytes(three) + 3 * 2**20
+    assert linger_room_bytes(three, limit_bytes, 0) == 2**20
+    assert linger_room_bytes(three, most_bytes(three), 0) == 0
+
+
 def test_models_count() -> None:
     """Bytes of files that are loaded are in it, more than once."""
     assert most_bytes(Settings(), 100) - most_bytes(Settings()) >= 2 * 100

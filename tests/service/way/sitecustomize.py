@@ -16,7 +16,7 @@ from types import FrameType
 _ROOT = str(Path(__file__).parents[3])
 _OURS = (f"{_ROOT}/service/", f"{_ROOT}/proto/kan_api/")
 # File and function.
-_HANDLERS = {("service/frontends/grpcio/server.py", "service"), ("service/process/envoy_child.py", "__call__")}
+_HANDLERS = {("service/frontends/grpcio/server.py", "service"), ("service/process/envoy/child.py", "__call__")}
 _RUN = ("service/registry/model/session.py", "run")
 
 

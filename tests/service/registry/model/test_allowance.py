@@ -73,7 +73,7 @@ def test_a_quota_that_stays_keeps_its_state() -> None:
 
 def test_versions_of_a_model_share_its_quota() -> None:
     """Callers cannot have more by naming another version, and a new version does not begin with a new burst."""
-    quotas = Quotas(Clock())
+    quotas = Quotas(clock=Clock())
 
     async def check() -> None:
         table = ModelTable(quota_rows_per_second=10)

@@ -11,8 +11,16 @@ import pytest
 from kan_api.v1.manifest_pb2 import TensorSpec
 from service.errors import StartupError
 from service.registry.model.onnx_runtime import onnxruntime
-from service.registry.model.session import bound_run, open_session, plain_run, provider_in_use, provider_of
+from service.registry.model.session import (
+    bound_run,
+    open_session,
+    plain_run,
+    provider_in_use,
+    provider_of,
+    threads_of_runs,
+)
 from service.repository.disk import read_version
+from service.rpc.cores import container_cores
 from service.settings import Settings
 from tests.kit.models.graphs import Answer
 from tests.kit.models.repository import WriteModel
@@ -140,3 +148,12 @@ def test_onnxruntime_writes_no_lines_of_its_own(
     with pytest.raises(Exception, match="Reshape"):
         run(np.ones((4, 4), np.float32))
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_run_has_no_more_threads_than_the_container_has_cores(model_bytes: bytes) -> None:
+    """Threads beyond the cores would wait for each other; idle threads do not wait in a busy loop."""
+    assert threads_of_runs(Settings(intra_op_threads=1024)) == container_cores()
+    assert threads_of_runs(Settings(intra_op_threads=1)) == 1
+    options = open_session(model_bytes, Settings(intra_op_threads=1024)).get_session_options()
+    assert options.intra_op_num_threads == container_cores()
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"

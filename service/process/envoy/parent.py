@@ -8,21 +8,21 @@ import http.client
 import json
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from service.errors import StartupError
 from service.frontends.envoy.control import FD_VARIABLE, SETTINGS_VARIABLE, SOURCES_VARIABLE, Control
-from service.process import envoy_process
-from service.process.envoy_process import EnvoyProcess
+from service.process.envoy import process as envoy_process
+from service.process.envoy.process import EnvoyProcess
 from service.process.reload import Reload
 from service.process.stop import CLOSED, KILLED, LONGEST_READ_SECONDS, Stop
 from service.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-_APPLICATION = "service.process.envoy_child:application"
+_APPLICATION = "service.process.envoy.child:application"
 # Time for the server inside Envoy to report where it hangs.
 _WHY_SECONDS = 0.2
 
@@ -31,8 +31,22 @@ class _Stopped(Exception):
     """A stop was asked for before Envoy listened."""
 
 
-async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop, reload: Reload | None = None) -> bool:
+async def serve(
+    settings: Settings,
+    announce: Callable[[str], None],
+    stop: Stop,
+    reload: Reload | None = None,
+    *,
+    more_fds: Sequence[int] = (),
+) -> bool:
     """As :func:`service.process.server.serve`, with the server inside Envoy.
+
+    Args:
+        settings: The settings of the server.
+        announce: Gets one line when the models are loaded.
+        stop: Ends serving, and limits the time of the drain.
+        reload: Asks for a read of the settings file; None without a file.
+        more_fds: File descriptors that the server inside Envoy inherits.
 
     Returns:
         Whether everything ended. False if the server inside Envoy hung, or ended without a report, and was abandoned.
@@ -41,7 +55,7 @@ async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop,
         StartupError: The server cannot start, or Envoy ended by itself.
     """
     try:
-        async with _run_envoy(settings, stop, reload) as (process, control):
+        async with _run_envoy(settings, stop, reload, more_fds) as (process, control):
             return await _serve(process, control, announce, stop, reload)
     except _Stopped:
         return True
@@ -102,7 +116,7 @@ def _admin_may_be_gone() -> Iterator[None]:
 
 @asynccontextmanager
 async def _run_envoy(
-    settings: Settings, stop: Stop, reload: Reload | None
+    settings: Settings, stop: Stop, reload: Reload | None, more_fds: Sequence[int]
 ) -> AsyncIterator[tuple[EnvoyProcess, Control]]:
     """An Envoy with the server inside it, and the control connection to that server."""
     ours, theirs = socket.socketpair()
@@ -110,7 +124,7 @@ async def _run_envoy(
     try:
         try:
             with theirs:
-                process = await _start_envoy(settings, stop, reload, theirs)
+                process = await _start_envoy(settings, stop, reload, theirs, more_fds)
         except StartupError as error:
             # The report of the server inside Envoy has the cause. Envoy's exit code does not.
             async for report in control.messages():
@@ -125,14 +139,18 @@ async def _run_envoy(
         control.close()
 
 
-async def _start_envoy(settings: Settings, stop: Stop, reload: Reload | None, theirs: socket.socket) -> EnvoyProcess:
+async def _start_envoy(
+    settings: Settings, stop: Stop, reload: Reload | None, theirs: socket.socket, more_fds: Sequence[int]
+) -> EnvoyProcess:
     """Start Envoy. If a stop is asked for meanwhile, end it and raise _Stopped."""
     theirs.set_inheritable(True)
     environment = {FD_VARIABLE: str(theirs.fileno()), SETTINGS_VARIABLE: settings.model_dump_json(exclude_none=True)}
     if reload is not None:
         environment[SOURCES_VARIABLE] = json.dumps([dict(reload.sources.flags), str(reload.sources.file)])
     starting = asyncio.create_task(
-        envoy_process.start(_APPLICATION, settings, stop, pass_fds=[theirs.fileno()], environment=environment),
+        envoy_process.start(
+            _APPLICATION, settings, stop, pass_fds=[theirs.fileno(), *more_fds], environment=environment
+        ),
         name="start",
     )
     stopping = asyncio.create_task(stop.asked.wait(), name="stop")

@@ -4,7 +4,7 @@ from typing import Literal
 
 import pytest
 
-from service.process import log
+from service.process.output import log
 
 pytestmark = pytest.mark.usefixtures("logging_restored")
 

@@ -1,4 +1,4 @@
-"""The server inside Envoy, as an ASGI application that pyvoy loads. envoy_parent.py starts it and tells it to stop."""
+"""The server inside Envoy, as an ASGI application that pyvoy loads. parent.py starts it and tells it to stop."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from service.access.certificates import Certificates
 from service.access.reloaded import ReloadedFiles
@@ -28,7 +28,8 @@ from service.frontends.envoy.control import (
     BlockingControl,
 )
 from service.metrics.metrics import Metrics
-from service.process import log, server
+from service.process import server
+from service.process.output import log
 from service.process.reload import Reload
 from service.process.stop import LEFT, Stop
 from service.process.threads import where_threads_are, within
@@ -36,6 +37,9 @@ from service.rpc.bounds import bounds
 from service.rpc.calls import Method
 from service.rpc.entrance import Entrance
 from service.settings import Settings, Sources
+
+if TYPE_CHECKING:
+    from service.process.workers.membership import Membership
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +50,10 @@ class Application:
     """One server as an ASGI application: ASGI's lifespan starts and stops it, and the front end answers each call."""
 
     _front: AsgiFront
+
+    def __init__(self) -> None:
+        # Envoy listens when this is set: at once, or when a worker among several may take calls.
+        self._may_listen = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call, or run the lifespan."""
@@ -70,17 +78,33 @@ class Application:
         self, control: BlockingControl, orders: "_Orders", settings: Settings, receive: Receive, send: Send
     ) -> None:
         """Start, serve, and end when Envoy ends."""
+        membership = None
+        if settings.workers != 1:
+            from service.process.workers.membership import Membership
+            from service.process.workers.messages import Start
+
+            membership = Membership(Start.found())
         try:
-            started = await server.start(settings, self._start_front)
+            started = await server.start(settings, self._start_front, membership)
         except StartupError as error:
             control.send(failed=str(error))
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
-        serving = asyncio.create_task(self._serve(started, settings, control, orders), name="serve")
+        if membership is not None:
+            membership.beat(started.registry)
+        serving = asyncio.create_task(self._serve(started, settings, control, orders, membership), name="serve")
+        may_listen = asyncio.create_task(self._may_listen.wait(), name="may listen")
+        await asyncio.wait({serving, may_listen}, return_when=asyncio.FIRST_COMPLETED)
+        may_listen.cancel()
+        if not self._may_listen.is_set():
+            await send({"type": "lifespan.startup.failed", "message": "the server ended before it listened"})
+            return
         await send({"type": "lifespan.startup.complete"})
         await receive()
         orders.stop.ask_at_once()  # Envoy is ending: it answers no calls any more, but waits for this application
         await serving
+        if membership is not None:
+            await membership.close()
         within(_LOG_SECONDS, log.finish)
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -104,12 +128,24 @@ class Application:
         return self._front
 
     async def _serve(
-        self, started: server.Server, settings: Settings, control: BlockingControl, orders: "_Orders"
+        self,
+        started: server.Server,
+        settings: Settings,
+        control: BlockingControl,
+        orders: "_Orders",
+        membership: "Membership | None",
     ) -> None:
         """Serve until a stop is ordered, and report how it ended."""
+        if membership is None:
+            self._may_listen.set()
 
         async def loaded(loaded_server: server.Server) -> None:
+            if membership is not None:
+                await membership.may_take_calls()
+                self._may_listen.set()
             self._front.port = await orders.port
+            if membership is not None:
+                membership.takes_calls(loaded_server.registry)
             control.send(ready=server.summary(loaded_server, settings.host))
 
         try:

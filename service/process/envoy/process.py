@@ -154,7 +154,7 @@ async def start(
             written, or Envoy ended.
     """
     envoy, module = _installed()
-    addresses, port = addresses_for(settings.host, settings.grpc_port)
+    addresses, port = addresses_for(settings.host, settings.grpc_port, shared=settings.workers != 1)
     _check_access_log(settings.access_log)
     read_certificates(settings)  # what is wrong with them Envoy would tell in many lines
     try:
@@ -184,7 +184,8 @@ async def start(
     running = EnvoyProcess(process, folder)
     stop.on_abandon(running.kill)
     try:
-        async with asyncio.timeout(_START_SECONDS):
+        # A worker listens when it has loaded its models; its parent watches its start.
+        async with asyncio.timeout(_START_SECONDS if settings.workers == 1 else None):
             await running._listening()
     except BaseException as error:
         await running.end(stop.remaining(KILLED))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from service.errors import excerpt
-from service.process.repeats import Repeats
+from service.process.output.repeats import Repeats
 
 # In characters. Log collectors cut or drop longer lines, Docker above 16 KiB. Our tracebacks have about 3,000.
 _LONGEST_MESSAGE = 4000

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from service.process import log
-from service.process.repeats import Repeats
+from service.process.output import log
+from service.process.output.repeats import Repeats
 from tests.kit.clock import Clock
 
 _MOST = 30

@@ -1,0 +1,41 @@
+"""A worker process with Envoy: it starts and watches one Envoy, whose server is the worker. Started as a module."""
+
+import asyncio
+import logging
+import socket
+from functools import partial
+from typing import NoReturn
+
+from service.errors import StartupError
+from service.process import life
+from service.process.envoy import parent
+from service.process.output import log, standard_streams
+from service.process.workers.messages import Start, WorkerControl
+
+_log = logging.getLogger(__name__)
+
+
+def run() -> NoReturn:
+    """Serve until a signal, and end the process without a wait for threads that hang."""
+    standard_streams.open_closed()
+    code = 1
+    try:
+        start = Start.found()
+        settings = start.read_settings()
+        log.set_up(settings.log_format)
+        serve = partial(parent.serve, settings, _say_nothing, more_fds=(start.control, start.flags))
+        try:
+            code = life.run(serve, settings.grace_seconds, asyncio.new_event_loop, last=True)
+        except StartupError as error:
+            WorkerControl(socket.socket(fileno=start.control)).send(failed=str(error))
+    except BaseException:
+        _log.critical("a worker broke", exc_info=True)
+    life.leave(code)
+
+
+def _say_nothing(_line: str) -> None:
+    """The parent of the workers announces."""
+
+
+if __name__ == "__main__":
+    run()

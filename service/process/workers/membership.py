@@ -1,0 +1,102 @@
+"""One worker's ties to its parent: its messages, its counts, and its end when the parent ends."""
+
+import asyncio
+import logging
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from service.metrics.shared.worker_metrics import WorkerMetrics
+from service.process.server import versions_that_answer
+from service.process.stop import LEFT
+from service.process.workers.flags import Flags
+from service.process.workers.messages import Start, WorkerControl
+from service.process.workers.worker_versions import WorkerVersions
+from service.registry.registry import Registry
+
+_log = logging.getLogger(__name__)
+
+_BEAT_SECONDS = 0.5
+# Between the two signals that end a worker without its parent: signals of one kind that wait are one.
+_SIGNAL_SECONDS = 0.2
+
+
+class Membership:
+    """The ties of this process. Created on the event loop that serves.
+
+    Args:
+        start: What the parent has given.
+
+    Attributes:
+        metrics: Get the counts.
+        versions: The agreement with the other workers.
+    """
+
+    def __init__(self, start: Start) -> None:
+        self._control = WorkerControl(socket.socket(fileno=start.control))
+        self._flags = Flags(start.flags)
+        self._folder = Path(start.folder)
+        self._may_listen = asyncio.Event()
+        self._beats: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self.metrics = WorkerMetrics(self._folder)
+        self.versions = WorkerVersions(self._control.send, self._flags)
+        self._control.send(pid=os.getpid())
+        threading.Thread(target=self._obey, name="orders of the parent", daemon=True).start()
+
+    def beat(self, registry: Registry) -> None:
+        """Tell the parent twice a second that the event loop turns, and why the server is not ready."""
+        self._beats = asyncio.create_task(self._beat(registry), name="beats")
+
+    async def may_take_calls(self) -> None:
+        """Report that everything is loaded, and wait for leave to take calls."""
+        self._control.send(**{"loaded all": True})
+        await self._may_listen.wait()
+
+    def takes_calls(self, registry: Registry) -> None:
+        """Report that this worker listens."""
+        self._control.beat(registry.unready_reason())
+        self._control.send(listening=versions_that_answer(registry))
+
+    def failed(self, reason: str) -> None:
+        """Report why this worker cannot start."""
+        self._control.send(failed=reason)
+
+    async def close(self) -> None:
+        """End the beats and write the last counts."""
+        if self._beats is not None:
+            self._beats.cancel()
+            await asyncio.gather(self._beats, return_exceptions=True)
+        self.metrics.close()
+
+    async def _beat(self, registry: Registry) -> None:
+        while True:
+            self._control.beat(registry.unready_reason())
+            self.metrics.flush()
+            await asyncio.sleep(_BEAT_SECONDS)
+
+    def _take(self, order: dict[str, Any]) -> None:
+        if "listen" in order:
+            self._may_listen.set()
+        else:
+            self.versions.take(order)
+
+    def _obey(self) -> None:
+        """Carry out the orders of the parent. If the parent ends, end in its place, within 2 s."""
+        for order in self._control.messages():
+            try:
+                self._loop.call_soon_threadsafe(self._take, order)
+            except RuntimeError:  # the loop is closed: this process is ending
+                return
+        shutil.rmtree(self._folder.parent, ignore_errors=True)
+        threading.Thread(target=_log.error, args=("kan-serve has gone: stopping at once",), daemon=True).start()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_SIGNAL_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(LEFT.after_at_once_seconds)
+        os.kill(os.getpid(), signal.SIGKILL)  # something hangs

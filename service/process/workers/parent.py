@@ -1,0 +1,91 @@
+"""kan-serve with several workers: the parent process starts and watches them, and has the HTTP port.
+
+It has no model, no onnxruntime and no gRPC.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from service.metrics.shared.merged_metrics import MergedMetrics
+from service.metrics.shared.processes import Processes
+from service.process.access import warn_if_open
+from service.process.http_ports import HttpPorts
+from service.process.output.ready_line import ready_line
+from service.process.reload import Reload
+from service.process.stop import Stop
+from service.process.workers.flags import Flags
+from service.process.workers.fleet import Fleet
+from service.process.workers.folder import counts_folder
+from service.process.workers.port import SharedPort
+from service.settings import Settings
+
+
+async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop, reload: Reload | None = None) -> bool:
+    """As :func:`service.process.server.serve`, with `settings.workers` processes.
+
+    Args:
+        settings: The settings of the server.
+        announce: Gets one line when every worker takes calls.
+        stop: Ends all workers.
+        reload: Reads the settings file again, and refuses changes; None without a file.
+
+    Returns:
+        Whether everything ended. False if a worker hung and was killed.
+
+    Raises:
+        StartupError: The server cannot start.
+    """
+    warn_if_open(settings)
+    with ExitStack() as stack:
+        port = SharedPort.hold(settings.host, settings.grpc_port)
+        stack.callback(port.close)
+        flags = Flags()
+        stack.callback(flags.close)
+        folder = stack.enter_context(counts_folder())
+        metrics = MergedMetrics(folder)
+        fleet = Fleet(settings.model_copy(update={"grpc_port": port.number}), flags, metrics, stop)
+        metrics.registry.register(Processes(fleet.pids))
+        metrics.registry.register(_WorkerCounts(fleet))
+        http = HttpPorts(settings, metrics.registry, fleet.unready_reason)
+        tasks = [asyncio.create_task(_announce(settings, fleet, port.number, http, announce), name="announce")]
+        if reload is not None:
+            tasks.append(asyncio.create_task(reload.run(_adopt, metrics.reloads.note), name="reload"))
+        try:
+            return await fleet.run()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await http.close()
+
+
+class _WorkerCounts(Collector):
+    """The metrics of the parent itself."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics now."""
+        yield GaugeMetricFamily("kan_workers", "Worker processes that take calls.", self._fleet.listening())
+        yield CounterMetricFamily(
+            "kan_worker_restarts_total", "Worker processes started in the place of one.", self._fleet.restarts
+        )
+
+
+async def _adopt(_settings: Settings) -> None:
+    """Take a settings file that says what is in force already. Of several workers, `reload` refuses any other."""
+
+
+async def _announce(
+    settings: Settings, fleet: Fleet, port: int, http: HttpPorts, announce: Callable[[str], None]
+) -> None:
+    """Announce the ports and the versions that answer, once every worker takes calls."""
+    await fleet.all_listen.wait()
+    is_ready = not fleet.unready_reason()
+    line = ready_line(settings.host, port, http.port, http.metrics_port, fleet.answering(), is_ready=is_ready)
+    announce(line)

@@ -1,0 +1,72 @@
+"""A worker's side of the agreement on versions: what it tells the parent process, and what it waits for."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from service.errors import ModelRefused
+from service.process.workers.flags import Flags
+from service.registry.agreement import OTHER_WORKER, Arm
+
+
+class WorkerVersions:
+    """An :class:`service.registry.agreement.Agreement` over messages. Used on one event loop.
+
+    Args:
+        send: Sends the parent a message.
+        flags: Those of the parent.
+    """
+
+    def __init__(self, send: Callable[..., None], flags: Flags) -> None:
+        self._send = send
+        self._flags = flags
+        self._waiting: dict[tuple[str, int], tuple[asyncio.Future[None], Arm]] = {}
+
+    def loading(self, name: str, version: int) -> None:
+        """Report that a load begins."""
+        self._send(loading=[name, version])
+
+    async def loaded(self, name: str, version: int, digest: str, arm: Arm) -> None:
+        """Report a loaded version, and wait until every worker has it."""
+        told = asyncio.get_running_loop().create_future()
+        self._waiting[name, version] = (told, arm)
+        self._send(loaded=[name, version, digest])
+        try:
+            await told
+        except asyncio.CancelledError:
+            self.left(name, version)
+            raise
+        finally:
+            if self._waiting.get((name, version), (None,))[0] is told:  # it may have been loaded again meanwhile
+                del self._waiting[name, version]
+
+    def refused(self, name: str, version: int, reason: str) -> None:
+        """Report that this worker cannot load the version."""
+        self._send(refused=[name, version, reason])
+
+    def left(self, name: str, version: int) -> None:
+        """Report that this worker does not answer with the version any more."""
+        self._send(left=[name, version])
+
+    def take(self, order: dict[str, Any]) -> None:
+        """Carry out an order of the parent; see `messages`."""
+        match order:
+            case {"arm": [name, version, place]}:
+                if (name, version) in self._waiting:
+                    _, arm = self._waiting[name, version]
+                    arm(partial(self._flags.is_set, place))
+                    self._send(armed=[name, version])
+            case {"serve": [name, version]}:
+                if (name, version) in self._waiting:
+                    _set_result(self._waiting[name, version][0])
+            case {"refuse": [name, version, reason]}:
+                if (name, version) in self._waiting:
+                    told, _ = self._waiting[name, version]
+                    if not told.done():
+                        told.set_exception(ModelRefused(OTHER_WORKER, reason))
+
+
+def _set_result(told: "asyncio.Future[None]") -> None:
+    if not told.done():
+        told.set_result(None)

@@ -1,0 +1,36 @@
+"""What the worker processes of one server agree on: each answers with a version only when all of them have it."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+# The kind of a refusal because of another worker.
+OTHER_WORKER = "worker"
+
+# Arms a version that this worker has loaded: from the moment at which the argument gives True, it is the latest one.
+Arm = Callable[[Callable[[], bool]], None]
+
+
+class Agreement(Protocol):
+    """One worker's view of the agreement. Used on its event loop."""
+
+    def loading(self, name: str, version: int) -> None:
+        """Report that a load begins. An earlier refusal counts no more."""
+
+    async def loaded(self, name: str, version: int, digest: str, arm: Arm) -> None:
+        """Report a loaded version, and wait until every worker has it.
+
+        Args:
+            name: The model.
+            version: Its version.
+            digest: Of the bytes that were loaded.
+            arm: Is called when every worker has the version. All workers begin to answer with it at one moment.
+
+        Raises:
+            ModelRefused: Another worker refused the version, or has other bytes under its number.
+        """
+
+    def refused(self, name: str, version: int, reason: str) -> None:
+        """Report that this worker cannot load the version."""
+
+    def left(self, name: str, version: int) -> None:
+        """Report that this worker does not answer with the version any more."""

@@ -1,0 +1,215 @@
+"""Workers that are killed, stopped, or end again and again, and parents that are killed, under load."""
+
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import psutil
+import pytest
+
+from service.client import Client, ClientError
+from tests.kit.callers.load import connected
+from tests.kit.callers.protocols import KanApi
+from tests.kit.server.kan_serve import KanServe, Start
+from tests.kit.server.workers import answered, taking_calls, wait_for_workers, workers
+from tests.kit.waiting import wait_for
+
+pytestmark = pytest.mark.faults
+
+_ROWS = np.array([[0, 1, 2, 0.5], [1, 2, 0, 1.5]], np.float32)
+_CALLERS = 8
+
+
+@pytest.fixture
+def server(kan_serve: Start, publish_version: Callable[..., Path]) -> KanServe:
+    """A kan-serve with two workers and one model."""
+    publish_version("kan")
+    return kan_serve("--workers", "2", "--poll-seconds", "0.2")
+
+
+@dataclass
+class Calls:
+    """What became of the calls of our client."""
+
+    answered: int = 0
+    failures: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def calling(server: KanServe, timeout_seconds: float = 30) -> Iterator[Calls]:
+    """Have clients with their usual retries call without a pause until the block ends."""
+    calls, over, lock = Calls(), threading.Event(), threading.Lock()
+
+    def call() -> None:
+        with Client(server.grpc, timeout_seconds=timeout_seconds) as client:
+            while not over.is_set():
+                try:
+                    client.predict("kan", _ROWS)
+                except ClientError as error:
+                    with lock:
+                        calls.failures.append(repr(error))
+                else:
+                    with lock:
+                        calls.answered += 1
+
+    with ThreadPoolExecutor(_CALLERS) as pool:
+        running = [pool.submit(call) for _ in range(_CALLERS)]
+        try:
+            yield calls
+        finally:
+            over.set()
+        for each in running:
+            each.result()
+
+
+def more(calls: Calls, count: int = 200) -> None:
+    """Wait until more calls have been answered."""
+    wanted = calls.answered + count
+    wait_for(lambda: calls.answered >= wanted, "more answers")
+
+
+@pytest.mark.timeout(300)
+def test_killed_workers_fail_no_call_of_our_client(server: KanServe) -> None:
+    """Six kills under load: 0 failed calls, the server stays ready, and each answer is counted exactly once.
+
+    The server counts a call when it is computed. So each kill may leave the calls in flight counted and unanswered.
+    """
+    kills = 6
+    with calling(server) as calls:
+        for kill in range(1, kills + 1):
+            more(calls)
+            counted = answered(server, "kan")
+            workers(server)[0].kill()
+            wait_for(lambda: taking_calls(server) == 1, "the end of the worker")
+            assert answered(server, "kan") >= counted
+            wait_for_workers(server, 2, restarts=kill)
+        more(calls)
+    assert calls.failures == []
+    assert calls.answered <= answered(server, "kan") <= calls.answered + kills * _CALLERS
+
+
+@pytest.mark.timeout(300)
+def test_a_killed_worker_is_started_again_within_a_second(server: KanServe) -> None:
+    """The next process exists within a second."""
+    first, second = workers(server)
+    first.kill()
+    killed_at = time.monotonic()
+    wait_for(lambda: any(each not in (first, second) for each in workers(server)), "the next worker")
+    assert time.monotonic() - killed_at < 1.0
+    wait_for_workers(server, 2, restarts=1)
+
+
+@pytest.mark.timeout(300)
+def test_a_stopped_worker_is_out_within_10_seconds(server: KanServe) -> None:
+    """Its callers wait for so long and are then answered by the other one: 0 failed calls."""
+    with calling(server) as calls:
+        more(calls)
+        stopped = workers(server)[0]
+        stopped.suspend()
+        stopped_at = time.monotonic()
+        wait_for(lambda: stopped not in workers(server), "the end of the stopped worker")
+        assert time.monotonic() - stopped_at < 10.0
+        wait_for_workers(server, 2, restarts=1)
+        more(calls)
+    assert calls.failures == []
+
+
+@pytest.mark.timeout(300)
+def test_workers_end_within_2_seconds_after_their_parent(server: KanServe) -> None:
+    """The parent is killed under load: its workers end too, and leave no file of their counts."""
+    request = KanApi.request("kan", _ROWS)
+    processes = workers(server)
+    with connected(server.grpc) as predict:
+        predict(request, timeout=30)
+        os.kill(server.process.pid, signal.SIGKILL)
+        _, alive = psutil.wait_procs(processes, timeout=2.0)
+    assert alive == []
+
+
+@pytest.mark.timeout(300)
+def test_a_pause_of_all_processes_ends_no_worker(server: KanServe) -> None:
+    """As of a paused container: the silence of the workers was the parent's too."""
+    processes = server.processes()
+    for process in processes:
+        process.suspend()
+    threading.Event().wait(10)  # longer than a worker may be silent
+    for process in processes:  # the parent first: it looks after its workers at once
+        process.resume()
+    assert server.sample("kan_worker_restarts_total") == 0
+    with calling(server) as calls:
+        more(calls)
+    assert calls.failures == []
+    assert server.sample("kan_worker_restarts_total") == 0
+
+
+@pytest.mark.timeout(300)
+def test_workers_that_end_again_and_again_take_readiness_away(server: KanServe) -> None:
+    """The pauses grow, the other worker answers, and the server is ready again when a worker has stayed for 10 s."""
+    steady = workers(server)[1]
+    with calling(server) as calls:
+        for _ in range(4):
+            young = wait_for(lambda: [each for each in workers(server) if each != steady], "a worker to kill")
+            young[0].kill()
+            young[0].wait(60)
+        status, reason = server.get("/readyz")
+        assert status == 503
+        assert re.search(r"worker \d ended [34] times soon after its start", reason)
+        more(calls)
+        assert server.get("/livez") == (200, "ok\n")
+        wait_for(server.is_ready, "readiness")
+    assert calls.failures == []
+    log = server.log.read_text()
+    assert all(f"started again in {pause:g} s" in log for pause in (0.5, 1))
+
+
+@pytest.mark.timeout(300)
+def test_no_caller_of_both_workers_sees_a_version_go_back(
+    server: KanServe, publish_version: Callable[..., Path], graphs: Any
+) -> None:
+    """Ten versions under load; each caller takes one connection after the other, and kills happen meanwhile."""
+    expected = graphs.answer("kan", _ROWS)
+    over, latest = threading.Event(), [1] * 4
+
+    def call(caller: int) -> None:
+        with ExitStack() as stack:
+            methods = [stack.enter_context(connected(server.grpc)) for _ in range(6)]
+            while not over.is_set():
+                for predict in methods:
+                    try:
+                        answer = predict(KanApi.request("kan", _ROWS), timeout=30)
+                    except grpc.RpcError as error:
+                        if error.code() is grpc.StatusCode.UNAVAILABLE:  # of the killed worker
+                            continue
+                        raise
+                    _, got, values = KanApi.answer(answer)
+                    assert got >= latest[caller], f"version {got} after {latest[caller]}"
+                    np.testing.assert_allclose(values, expected + got, atol=1e-4)
+                    latest[caller] = got
+
+    def reached(version: int) -> bool:
+        return min(latest) >= version or any(each.done() for each in callers)
+
+    with ThreadPoolExecutor(4) as pool:
+        callers = [pool.submit(call, caller) for caller in range(4)]
+        try:
+            for version in range(2, 12):
+                publish_version("kan")
+                if version % 4 == 0:
+                    workers(server)[0].kill()
+                wait_for(partial(reached, version), "the version")
+        finally:
+            over.set()
+        for each in callers:
+            each.result()
+    assert latest == [11] * 4

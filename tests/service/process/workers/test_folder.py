@@ -1,0 +1,47 @@
+"""The folder of the workers' counts."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from service.errors import StartupError
+from service.process.workers.folder import counts_folder
+
+
+def test_a_folder_lasts_as_long_as_its_server(tmp_path: Path) -> None:
+    """Two servers have folders of their own, which only this user can read."""
+    with counts_folder(tmp_path) as first:
+        with counts_folder(tmp_path) as second:
+            assert first != second
+            assert first.stat().st_mode & 0o777 == 0o700
+        assert (first.is_dir(), second.exists()) == (True, False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_folder_of_a_killed_server_is_removed_by_the_next(tmp_path: Path) -> None:
+    """Otherwise each kill would keep memory for ever."""
+    program = (
+        "import pathlib, sys\nfrom service.process.workers.folder import counts_folder\n"
+        "with counts_folder(pathlib.Path(sys.argv[1])) as folder: print(folder, flush=True); input()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout is not None
+        folder = Path(server.stdout.readline().strip())
+        with counts_folder(tmp_path):
+            assert folder.is_dir()
+        os.kill(server.pid, signal.SIGKILL)
+    with counts_folder(tmp_path):
+        assert not folder.exists()
+
+
+def test_without_a_place_the_server_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the memory nor the usual place for temporary files can be written."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
+    with pytest.raises(StartupError, match="temporary folder"), counts_folder(tmp_path / "absent too"):
+        pass

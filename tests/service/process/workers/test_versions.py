@@ -1,0 +1,291 @@
+"""The agreement on versions: a version answers when every worker has it, and no caller sees one go back."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from service.process.workers.flags import Flags
+from service.process.workers.versions import Member, Versions
+
+
+class Worker:
+    """One worker: what it was told, and the version that it answers with."""
+
+    def __init__(self, versions: Versions, flags: Flags) -> None:
+        self.versions, self.flags = versions, flags
+        self.told: list[dict[str, Any]] = []
+        self.armed: dict[int, int] = {}
+        self.served: set[int] = set()
+        self.listens = False
+        self.member: Member = versions.add(lambda **message: self.told.append(message))
+
+    def say(self, **message: Any) -> None:
+        """Send the parent a message."""
+        self.versions.take(self.member, message)
+
+    def load(self, version: int, digest: str = "a") -> None:
+        """Load a version."""
+        self.say(loading=["digits", version])
+        self.say(loaded=["digits", version, digest])
+
+    def loaded_all(self) -> None:
+        """Ask for leave to listen."""
+        self.say(**{"loaded all": True})
+
+    def obey(self, at_most: int = 100) -> None:
+        """Carry out orders, as a worker does."""
+        for order in self.told[:at_most]:
+            self.told.remove(order)
+            match order:
+                case {"arm": [_, version, place]}:
+                    self.armed[version] = place
+                    self.say(armed=["digits", version])
+                case {"serve": [_, version]}:
+                    self.served.add(version)
+                    self.armed.pop(version, None)
+                case {"listen": True}:
+                    self.listens = True
+
+    def answer(self) -> int:
+        """The latest version, as a caller sees it now; 0 for none."""
+        armed = {version for version, place in self.armed.items() if self.flags.is_set(place)}
+        return max(self.served | armed, default=0)
+
+
+@pytest.fixture
+def flags() -> Iterator[Flags]:
+    """The flags of parent and workers."""
+    with closing(Flags()) as made:
+        yield made
+
+
+@pytest.fixture
+def versions(flags: Flags) -> Versions:
+    """The parent's side."""
+    return Versions(flags, polls=True)
+
+
+def serving(versions: Versions, flags: Flags, version: int = 1) -> Worker:
+    """A worker that takes calls with a version."""
+    worker = Worker(versions, flags)
+    worker.load(version)
+    worker.obey()
+    worker.loaded_all()
+    worker.obey()
+    assert (worker.listens, worker.answer()) == (True, version)
+    return worker
+
+
+def test_all_workers_switch_at_one_moment(versions: Versions, flags: Flags) -> None:
+    """A version answers nowhere until every worker has loaded and armed it, and then everywhere."""
+    workers = [serving(versions, flags) for _ in range(3)]
+    for worker in workers[:2]:
+        worker.load(2)
+        worker.obey()
+    assert [each.answer() for each in workers] == [1, 1, 1]
+    workers[2].load(2)
+    for worker in workers[:2]:
+        worker.obey()
+    assert [each.answer() for each in workers] == [1, 1, 1]
+    workers[2].obey(at_most=1)
+    assert [each.answer() for each in workers] == [2, 2, 2]
+    for worker in workers:
+        worker.obey()
+    assert [each.answer() for each in workers] == [2, 2, 2]
+
+
+def test_a_version_that_one_worker_refuses_counts_as_refused(versions: Versions, flags: Flags) -> None:
+    """The others are told the reason, before or after their load. When that worker loads it again it may serve."""
+    first, second = serving(versions, flags), serving(versions, flags)
+    first.load(2)
+    second.say(loading=["digits", 2])
+    second.say(refused=["digits", 2, "too little memory"])
+    assert first.told == [{"refuse": ["digits", 2, "another worker refused it: too little memory"]}]
+    first.obey()
+    first.load(2)
+    assert "refuse" in first.told[0]
+    first.obey()
+    second.load(2)
+    assert second.told == []
+    first.load(2)
+    for worker in (first, second, first, second):
+        worker.obey()
+    assert (first.answer(), second.answer()) == (2, 2)
+
+
+def test_a_worker_that_starts_takes_calls_only_with_what_others_serve(versions: Versions, flags: Flags) -> None:
+    """Neither an older version nor a newer one: the first waits for the newer, the second for the others."""
+    old = serving(versions, flags, 2)
+    late = Worker(versions, flags)
+    late.load(1)
+    late.obey()
+    late.loaded_all()
+    late.obey()
+    assert not late.listens
+    late.load(2)
+    late.obey()
+    assert late.listens
+    early = Worker(versions, flags)
+    early.load(3)
+    early.loaded_all()
+    early.obey()
+    assert (early.listens, early.answer()) == (False, 0)
+    for worker in (old, late):
+        worker.load(3)
+    for worker in (old, late, early):
+        worker.obey()
+    assert [each.answer() for each in (old, late, early)] == [3, 3, 3]
+    assert early.listens
+
+
+def test_other_bytes_under_one_number_are_refused(versions: Versions, flags: Flags) -> None:
+    """A worker that starts with other bytes is refused; if nobody serves the version yet, all are."""
+    first, second = serving(versions, flags), Worker(versions, flags)
+    second.load(1, "b")
+    assert "other bytes" in second.told[0]["refuse"][2]
+    second.obey()
+    second.loaded_all()
+    second.obey()
+    assert not second.listens
+    second.load(1)
+    second.obey()
+    assert second.listens
+    first.load(2, "a")
+    second.load(2, "b")
+    for worker in (first, second):
+        assert worker.told == [
+            {"refuse": ["digits", 2, "another worker has other bytes under this number; publish them as a new version"]}
+        ]
+
+
+def test_other_bytes_that_come_during_a_switch_stop_nobody(versions: Versions, flags: Flags) -> None:
+    """A worker that starts with other bytes is refused after the switch; the others switch."""
+    first, second = serving(versions, flags), serving(versions, flags)
+    first.load(2)
+    second.load(2)
+    first.obey()
+    late = Worker(versions, flags)
+    late.load(2, "b")
+    assert late.told == []
+    second.obey()
+    assert (first.answer(), second.answer()) == (2, 2)
+    assert "other bytes" in late.told[0]["refuse"][2]
+
+
+@pytest.mark.parametrize("armed", [False, True])
+def test_a_worker_that_ends_holds_nobody_up(versions: Versions, flags: Flags, armed: bool) -> None:
+    """A switch that waits for a worker goes on without it."""
+    first, second = serving(versions, flags), serving(versions, flags)
+    first.load(2)
+    if armed:
+        second.load(2)
+    first.obey()
+    assert first.answer() == 1
+    versions.remove(second.member)
+    first.obey()
+    assert first.answer() == 2
+
+
+def test_when_nobody_serves_any_version_may_begin(versions: Versions, flags: Flags) -> None:
+    """After the end of all workers their version is not waited for: its files may be gone."""
+    first = serving(versions, flags, 3)
+    versions.remove(first.member)
+    serving(versions, flags, 2)
+
+
+def test_an_older_version_is_served_by_its_number_at_once(versions: Versions, flags: Flags) -> None:
+    """A version that one worker found late, or that a caller named, waits for nobody."""
+    first, _ = serving(versions, flags, 3), serving(versions, flags, 3)
+    first.load(2)
+    first.obey()
+    assert first.served == {2, 3}
+    assert first.answer() == 3
+
+
+def test_without_polling_a_worker_that_starts_gets_no_newer_version(flags: Flags) -> None:
+    """The others never search for it, so it is refused, and the worker falls back to theirs."""
+    versions = Versions(flags, polls=False)
+    serving(versions, flags)
+    late = Worker(versions, flags)
+    late.load(2)
+    assert "refuse" in late.told[0]
+    late.obey()
+    late.load(1)
+    late.obey()
+    late.loaded_all()
+    late.obey()
+    assert late.listens
+
+
+class Workers(RuleBasedStateMachine):
+    """Workers that load, refuse, obey, end and start in any order, and a caller who asks any of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flags = Flags()
+        self.versions = Versions(self.flags, polls=True)
+        self.workers = [Worker(self.versions, self.flags) for _ in range(3)]
+        self.newest = 1
+        self.seen = 0
+
+    def teardown(self) -> None:
+        self.flags.close()
+
+    @rule()
+    def publish(self) -> None:
+        """A new version is published."""
+        self.newest += 1
+
+    @rule(place=st.integers(0, 2), back=st.integers(0, 1))
+    def load(self, place: int, back: int) -> None:
+        """A worker loads the newest version or the one before, unless it serves it or waits for it."""
+        worker, version = self.workers[place], max(1, self.newest - back)
+        if ("digits", version) not in worker.member.digests:
+            worker.load(version)
+
+    @rule(place=st.integers(0, 2))
+    def refuse(self, place: int) -> None:
+        """A worker cannot load the newest version."""
+        worker = self.workers[place]
+        if ("digits", self.newest) not in worker.member.digests:
+            worker.say(loading=["digits", self.newest])
+            worker.say(refused=["digits", self.newest, "broken"])
+
+    @rule(place=st.integers(0, 2))
+    def finish(self, place: int) -> None:
+        """A worker has loaded all that it found."""
+        self.workers[place].loaded_all()
+
+    @rule(place=st.integers(0, 2), count=st.integers(1, 3))
+    def obey(self, place: int, count: int) -> None:
+        """A worker carries out some of its orders."""
+        self.workers[place].obey(count)
+
+    @precondition(lambda self: sum(each.listens for each in self.workers) > 1)
+    @rule(place=st.integers(0, 2))
+    def end(self, place: int) -> None:
+        """A worker ends and another starts; one stays that takes calls."""
+        self.versions.remove(self.workers[place].member)
+        self.workers[place] = Worker(self.versions, self.flags)
+
+    @rule(place=st.integers(0, 2))
+    def call(self, place: int) -> None:
+        """A caller asks one worker after another."""
+        if self.workers[place].listens:
+            answer = self.workers[place].answer()
+            assert answer >= self.seen
+            self.seen = answer
+
+    @invariant()
+    def all_that_listen_answer_alike(self) -> None:
+        """Two workers that take calls answer with the same version at each moment."""
+        assert len({each.answer() for each in self.workers if each.listens}) <= 1
+
+
+Workers.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+test_a_caller_never_sees_a_version_go_back = Workers.TestCase

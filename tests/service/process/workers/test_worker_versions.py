@@ -1,0 +1,73 @@
+"""A worker's side of the agreement: what it says, and what ends its waits."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from service.errors import ModelRefused
+from service.process.workers.flags import Flags
+from service.process.workers.worker_versions import WorkerVersions
+from tests.kit.waiting import run_test, until
+
+
+def test_a_loaded_version_waits_until_it_is_served() -> None:
+    """It is armed first: from the moment at which the parent sets the flag it is the latest, before the load ends."""
+
+    async def check() -> None:
+        said: list[dict[str, Any]] = []
+        armed: list[Callable[[], bool]] = []
+        with closing(Flags()) as flags:
+            versions = WorkerVersions(lambda **message: said.append(message), Flags(flags.descriptor))
+            versions.loading("digits", 2)
+            load = asyncio.create_task(versions.loaded("digits", 2, "a", armed.append))
+            await until(lambda: len(said) == 2)
+            assert said == [{"loading": ["digits", 2]}, {"loaded": ["digits", 2, "a"]}]
+            versions.take({"serve": ["digits", 1]})
+            versions.take({"arm": ["digits", 2, 7]})
+            assert said[2] == {"armed": ["digits", 2]}
+            assert [is_switched() for is_switched in armed] == [False]
+            flags.set(7)
+            assert [is_switched() for is_switched in armed] == [True]
+            assert not load.done()
+            versions.take({"serve": ["digits", 2]})
+            await load
+
+    run_test(check())
+
+
+def test_a_refusal_of_another_worker_is_one_here() -> None:
+    """The load fails with a reason that names the other worker; later orders for it change nothing."""
+
+    async def check() -> None:
+        with closing(Flags()) as flags:
+            versions = WorkerVersions(lambda **_: None, flags)
+            load = asyncio.create_task(versions.loaded("digits", 2, "a", lambda _: None))
+            await asyncio.sleep(0)
+            versions.take({"refuse": ["digits", 2, "another worker refused it: no memory"]})
+            versions.take({"refuse": ["digits", 2, "again"]})
+            versions.take({"serve": ["digits", 2]})
+            with pytest.raises(ModelRefused, match="another worker refused it: no memory") as refused:
+                await load
+            assert refused.value.kind == "worker"
+            versions.take({"arm": ["digits", 2, 0]})
+
+    run_test(check())
+
+
+def test_a_load_that_is_cancelled_leaves_the_agreement() -> None:
+    """The other workers do not wait for a version that this one does not want any more."""
+
+    async def check() -> None:
+        said: list[dict[str, Any]] = []
+        with closing(Flags()) as flags:
+            versions = WorkerVersions(lambda **message: said.append(message), flags)
+            load = asyncio.create_task(versions.loaded("digits", 2, "a", lambda _: None))
+            await asyncio.sleep(0)
+            load.cancel()
+            await asyncio.gather(load, return_exceptions=True)
+            assert said[-1] == {"left": ["digits", 2]}
+
+    run_test(check())

@@ -1,0 +1,181 @@
+"""kan-serve with two workers, as its callers and its operator see it."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import psutil
+import pytest
+
+from open_inference import grpc_predict_v2_pb2 as pb
+from tests.kit.models.graphs import KINDS
+from tests.kit.models.repository import WriteModel, cut_short, replace_graph
+from tests.kit.server import metrics
+from tests.kit.server.kan_serve import FRONTENDS, KanServe, Start, run_kan_serve, starter
+from tests.kit.server.workers import answered, ask, taking_calls, wait_for_workers, workers
+from tests.kit.waiting import wait_for
+
+_ROWS = np.ones((2, 4), np.float32)
+
+
+@pytest.fixture(params=FRONTENDS)
+def two_workers(request: pytest.FixtureRequest, models: Path, tmp_path: Path) -> Iterator[Start]:
+    """Starts kan-serve with two workers on `models`; arguments are more flags."""
+    flags = ("--frontend", request.param, "--workers", "2", "--poll-seconds", "0.2")
+    with starter(models, tmp_path, *flags) as start:
+        yield start
+
+
+def call(server: KanServe, version: int = 0) -> int:
+    """The version that answers."""
+    return ask(server, "affine", _ROWS, version)
+
+
+def statistics(server: KanServe) -> Any:
+    """The sums of rows and runs of the worker that answers."""
+    with grpc.insecure_channel(server.grpc, server.options) as channel:
+        ask_statistics: Any = channel.unary_unary("/inference.GRPCInferenceService/ModelStatistics")
+        request = pb.ModelStatisticsRequest(name="affine").SerializeToString()
+        return pb.ModelStatisticsResponse.FromString(ask_statistics(request, timeout=60)).model_stats[0]
+
+
+def test_calls_are_counted_once_whichever_worker_answers(two_workers: Start, write_model: WriteModel) -> None:
+    """40 connections reach both workers, and the one exposition has 40 requests and 80 rows."""
+    write_model("affine")
+    server = two_workers()
+    assert server.served == "affine/1"
+    assert len(workers(server)) == taking_calls(server) == 2
+    for _ in range(40):
+        call(server)
+    assert answered(server, "affine") == server.sample("kan_request_rows_count", model="affine") == 40
+    assert server.sample("kan_request_rows_sum", model="affine") == 80
+    of_workers = {statistics(server).inference_count for _ in range(40)}
+    assert of_workers == {80 - count for count in of_workers}
+    assert 0 < min(of_workers) <= max(of_workers) < 80
+    assert server.sample("kan_model_ready", model="affine") == server.sample("kan_build_info") == 1
+    assert server.sample("kan_queue_limit_rows", model="affine") == 2 * 8192
+    # The same metrics as of one process, and two of the workers.
+    assert {family.name for family in metrics.read(server.http)} > {"kan_workers", "kan_worker_restarts"}
+    assert server.get("/livez") == server.get("/readyz") == (200, "ok\n")
+
+
+def test_a_killed_worker_is_replaced_and_what_it_counted_stays(two_workers: Start, write_model: WriteModel) -> None:
+    """The port answers without a pause, on the other worker; no count goes back; the server stays ready."""
+    write_model("affine")
+    server = two_workers()
+    for _ in range(20):
+        call(server)
+    first, second = workers(server)
+    first.kill()
+    first.wait(60)  # until then the kernel may give it connections
+    for _ in range(20):
+        call(server)
+        assert server.is_ready()
+    wait_for_workers(server, 2, restarts=1)
+    assert answered(server, "affine") == 40
+    assert second in workers(server)
+    assert first not in workers(server)
+    second.kill()
+    wait_for_workers(server, 2, restarts=2)
+    assert call(server) == 1
+    assert answered(server, "affine") == 41
+
+
+def test_no_caller_sees_a_version_go_back(two_workers: Start, write_model: WriteModel) -> None:
+    """Callers on new connections get versions that only grow, and a superseded version still answers by number."""
+    write_model("affine")
+    server = two_workers()
+    seen = [call(server)]
+    for version in (2, 3):
+        write_model("affine", version=version)
+        while seen[-1] < version:
+            seen.append(call(server))
+        seen += [call(server) for _ in range(10)]
+    assert seen == sorted(seen)
+    assert {call(server, version=2) for _ in range(10)} == {2}
+
+
+def test_a_version_that_cannot_be_loaded_is_served_by_no_worker(two_workers: Start, write_model: WriteModel) -> None:
+    """Each worker refuses it, the version before goes on, and a worker that starts serves that one too."""
+    write_model("affine")
+    server = two_workers()
+    write_model("affine", version=2, spoil=cut_short)
+    wait_for(lambda: server.sample("kan_model_refused_total", version="2") >= 2, "the refusals of both workers")
+    workers(server)[0].kill()
+    wait_for_workers(server, 2, restarts=1)
+    assert {call(server) for _ in range(10)} == {1}
+    assert server.is_ready()
+
+
+def test_a_worker_with_other_bytes_takes_no_calls(two_workers: Start, write_model: WriteModel) -> None:
+    """A version is replaced under its number. A worker that starts is kept out, and the other serves on."""
+    folder = write_model("affine")
+    server = two_workers()
+    graph = KINDS["affine"].graph()
+    graph.doc_string = "other bytes"
+    replace_graph(folder, graph)
+    workers(server)[0].kill()
+    wait_for(lambda: "other bytes under this number" in server.log.read_text(), "the refusal")
+    assert {call(server) for _ in range(10)} == {1}
+    assert taking_calls(server) == 1
+    assert server.is_ready()
+
+
+def test_a_stop_drains_all_workers_and_leaves_nothing(two_workers: Start, write_model: WriteModel) -> None:
+    """Exit code 0, no process, no file of the counts, no traceback."""
+    write_model("affine")
+    server = two_workers()
+    call(server)
+    processes = workers(server)
+    folder = Path(json.loads(processes[0].environ()["KAN_SERVE_WORKER"])["folder"]).parent
+    assert folder.is_dir()
+    code, log = server.stop()
+    assert code == 0, log
+    assert "Traceback" not in log
+    assert not any(each.is_running() for each in processes)
+    assert not folder.exists()
+
+
+def test_workers_end_with_a_parent_that_is_killed(two_workers: Start, write_model: WriteModel) -> None:
+    """Otherwise they would hold the port, and nobody would watch them."""
+    write_model("affine")
+    server = two_workers()
+    processes = workers(server)
+    os.kill(server.process.pid, signal.SIGKILL)
+    _, alive = psutil.wait_procs(processes, timeout=60)
+    assert alive == []
+    port = server.grpc.rpartition(":")[2]
+    assert two_workers("--grpc-port", port).grpc == server.grpc
+
+
+def test_a_second_server_fails_with_port_in_use(two_workers: Start, write_model: WriteModel, models: Path) -> None:
+    """Whether it has one worker or several."""
+    write_model("affine")
+    port = two_workers().grpc.rpartition(":")[2]
+    for flags in ([], ["--workers", "2"]):
+        ended = run_kan_serve(models, *flags, "--grpc-port", port)
+        assert ended.returncode == 1
+        assert f":{port}: Address already in use" in ended.stderr
+
+
+def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
+    """As with one worker: exit code 1, and the reason in one line."""
+    ended: subprocess.CompletedProcess[str] = run_kan_serve(tmp_path / "absent", "--workers", "2")
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].startswith("kan-serve: model repository")
+    assert "Traceback" not in ended.stderr
+
+
+def test_one_worker_is_one_process(models: Path, tmp_path: Path, write_model: WriteModel) -> None:
+    """Without the setting nothing is as with workers: no child, no metric of workers."""
+    write_model("affine")
+    with starter(models, tmp_path) as start:
+        server = start()
+        assert workers(server) == []
+        assert not any(family.name.startswith("kan_worker") for family in metrics.read(server.http))
