@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable
 from weakref import WeakValueDictionary
 
-# A caller that comes back after exactly the told time is not refused for a rounding error.
+# In rows, or in parts of what is wanted if that is more. A caller that comes back after exactly the told time is not
+# refused for a rounding error, which is that of the debt before.
 _ROUNDING = 1e-9
 
 
@@ -40,7 +41,7 @@ class TokenBucket:
         self._rows = min(self.rows_per_second, self._rows + (now - self._filled_at) * self.rows_per_second)
         self._filled_at = now
         wanted = min(float(rows), self.rows_per_second)
-        if self._rows < wanted * (1 - _ROUNDING):
+        if self._rows + _ROUNDING * max(1.0, wanted) < wanted:
             return (wanted - self._rows) / self.rows_per_second
         self._rows -= rows
         return 0.0
