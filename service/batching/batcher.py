@@ -11,7 +11,7 @@ from concurrent.futures import Executor
 from functools import partial
 
 from service.batching.batch_window import BatchWindow
-from service.batching.delivery import check_lengths, deliver, refuse_closed, run_failure, tell_followers
+from service.batching.delivery import check_lengths, end_batch, refuse_closed, rows_of, run_failure, tell_followers
 from service.batching.pace import Pace
 from service.batching.placement import Placement
 from service.batching.queue_delay import QueueDelay
@@ -212,13 +212,8 @@ class Batcher:
 
     def _finish(self, started: float, outcome: Outcome) -> None:
         """Give each request of the batch its rows, or the error, and go on."""
-        rows = sum(stop - start for _, start, stop in self._batch)
-        batch_seconds = self._ran(rows, started, outcome)
-        tell_followers([part.request.follower for part in self._batch], started, batch_seconds, rows)
-        if isinstance(outcome, Exception):
-            self._queue.fail((part.request for part in self._batch), outcome)
-        else:
-            deliver(self._batch, outcome, batch_seconds)
+        rows = rows_of(self._batch)
+        end_batch(self._batch, outcome, started, self._ran(rows, started, outcome), self._queue.fail)
         self._batch = []
         self._wake()
         self._settle()

@@ -46,6 +46,13 @@ def test_a_bucket_is_shared_while_it_is_held() -> None:
     assert quotas.of("digits", 10).take(10) == 0
 
 
+def test_each_of_several_processes_has_its_share() -> None:
+    """One of four processes gives 10 of 40 rows a second."""
+    clock = Clock()
+    bucket = Quotas(0.25, clock).of("digits", 40)
+    assert [bucket.take(10), bucket.take(1)] == [0, pytest.approx(0.1)]
+
+
 @given(_RATES, st.lists(st.tuples(st.integers(1, 10_000), st.floats(0, 10)), max_size=40))
 def test_the_mean_rate_holds(rate: float, requests: list[tuple[int, float]]) -> None:
     """Whatever comes and when, no more is accepted than a burst, the rate times the time, and one request's debt."""

@@ -25,7 +25,8 @@ def run() -> NoReturn:
         log.set_up(settings.log_format)
         serve = partial(parent.serve, settings, _say_nothing, more_fds=(start.control, start.flags))
         try:
-            code = life.run(serve, settings.grace_seconds, asyncio.new_event_loop, last=True)
+            # The parent of the workers alone obeys SIGHUP.
+            code = life.run(serve, settings.grace_seconds, asyncio.new_event_loop, last=True, on_hangup=lambda: None)
         except StartupError as error:
             WorkerControl(socket.socket(fileno=start.control)).send(failed=str(error))
     except BaseException:

@@ -28,7 +28,9 @@ def run() -> NoReturn:
         start = Start.found()
         settings = start.read_settings()
         log.set_up(settings.log_format)
-        code = life.run(partial(_serve, start, settings), settings.grace_seconds, life.new_fast_loop(), last=True)
+        serve = partial(_serve, start, settings)
+        # The parent alone obeys SIGHUP.
+        code = life.run(serve, settings.grace_seconds, life.new_fast_loop(), last=True, on_hangup=lambda: None)
     except StartupError:
         pass  # the parent was told, and logs it
     except BaseException:

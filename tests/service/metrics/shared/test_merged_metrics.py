@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -80,6 +81,7 @@ def start(metrics: Metrics) -> None:
     counts = metrics.model("digits", "3")
     counts.limits(batch_rows=64, queue_rows=100)
     counts.provider = "cpu"
+    counts.placed(inline=True)
     metrics.model_ready("digits", 3, ready=True)
 
 
@@ -99,8 +101,10 @@ def record(metrics: Metrics, what: str, number: float) -> None:
             counts.ran(int(number), number / 1000)
         case "explained":
             counts.explanations.ran(int(number) + 1, number)
-        case "overload":
-            counts.rejected("overload")
+        case "overload" | "quota" | "unauthenticated":
+            counts.rejected(what)
+        case "sent":
+            metrics.traces_ended(what, 2)
         case "refused":
             metrics.model_refused("digits", 4, "checksum")
         case "loaded":
@@ -109,14 +113,17 @@ def record(metrics: Metrics, what: str, number: float) -> None:
             metrics.model_swapped("digits")
 
 
-_EVENTS = ("OK", "INTERNAL", "check", "accepted", "waited", "ran", "explained", "overload", "refused", "loaded")
+_EVENTS = (
+    *("OK", "INTERNAL", "check", "accepted", "waited", "ran", "explained", "overload", "quota", "unauthenticated"),
+    *("refused", "loaded", "swapped", "sent"),
+)
 # Powers of two: their sums are exact in any order.
 _NUMBERS = st.integers(-16, 12).map(lambda exponent: 2.0**exponent)
 
 
 @settings(max_examples=30, deadline=None)
 @given(
-    events=st.lists(st.tuples(st.integers(0, 2), st.sampled_from((*_EVENTS, "swapped")), _NUMBERS), max_size=40),
+    events=st.lists(st.tuples(st.integers(0, 2), st.sampled_from(_EVENTS), _NUMBERS), max_size=40),
     ended=st.integers(0, 40),
 )
 def test_the_sums_are_those_of_one_process(
@@ -171,12 +178,34 @@ def test_gauges_are_joined_by_their_meaning(folder: Path, merged: MergedMetrics,
     seen = value(merged, "kan_repository_seen_timestamp_seconds")
     workers[1].repository_seen()
     assert value(merged, "kan_repository_seen_timestamp_seconds") == seen
+    assert value(merged, "kan_model_inline", **of) == 1
+    workers[0].model("digits", "3").placed(inline=False)
+    assert value(merged, "kan_model_inline", **of) == 0
     workers[1].model("digits", "3").died()
     assert value(merged, "kan_model_ready", **of) == 0
     workers[1].model_retired("digits", 3)
     assert value(merged, "kan_model_ready", **of) == 1
     merged.end(folder / "0")
     assert value(merged, "kan_queue_rows", **of) == 6
+
+
+def test_files_are_valid_if_they_are_for_all(folder: Path, merged: MergedMetrics, new_worker: NewWorker) -> None:
+    """One worker that finds the tokens invalid shows as 0; lost lines are added, and stay counted after an end."""
+    workers = [new_worker(str(place)) for place in range(2)]
+    files, logs = [SimpleNamespace(is_current=True) for _ in workers], [SimpleNamespace(lost=3) for _ in workers]
+    for worker, tokens, log in zip(workers, files, logs, strict=True):
+        worker.access.watch_files("tokens", tokens)
+        worker.access.watch_log(log)
+        worker.flush()
+    assert value(merged, "kan_access_file_valid", file="tokens") == 1
+    assert value(merged, "kan_access_file_valid", file="certificates") is None
+    files[0].is_current, logs[0].lost = False, 4
+    workers[0].flush()
+    assert value(merged, "kan_access_file_valid", file="tokens") == 0
+    assert value(merged, "kan_access_log_lost_total") == 7
+    merged.end(folder / "0")
+    assert value(merged, "kan_access_file_valid", file="tokens") == 1
+    assert value(merged, "kan_access_log_lost_total") == 7
 
 
 def test_the_index_is_that_of_the_rows_of_all_workers(merged: MergedMetrics, new_worker: NewWorker) -> None:

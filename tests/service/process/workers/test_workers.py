@@ -4,32 +4,22 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import grpc
 import numpy as np
 import psutil
-import pytest
 
 from open_inference import grpc_predict_v2_pb2 as pb
 from tests.kit.models.graphs import KINDS
 from tests.kit.models.repository import WriteModel, cut_short, replace_graph
 from tests.kit.server import metrics
-from tests.kit.server.kan_serve import FRONTENDS, KanServe, Start, run_kan_serve, starter
+from tests.kit.server.kan_serve import KanServe, Start, run_kan_serve, starter
 from tests.kit.server.workers import answered, ask, taking_calls, wait_for_workers, workers
 from tests.kit.waiting import wait_for
 
 _ROWS = np.ones((2, 4), np.float32)
-
-
-@pytest.fixture(params=FRONTENDS)
-def two_workers(request: pytest.FixtureRequest, models: Path, tmp_path: Path) -> Iterator[Start]:
-    """Starts kan-serve with two workers on `models`; arguments are more flags."""
-    flags = ("--frontend", request.param, "--workers", "2", "--poll-seconds", "0.2")
-    with starter(models, tmp_path, *flags) as start:
-        yield start
 
 
 def call(server: KanServe, version: int = 0) -> int:

@@ -1,0 +1,135 @@
+"""Tokens, certificates and the access log of two workers: each has the files, and the one /metrics tells of both."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+
+from tests.kit.callers.protocols import KanApi
+from tests.kit.callers.tokens import bearer, write_tokens
+from tests.kit.models.repository import WriteModel
+from tests.kit.server import metrics
+from tests.kit.server.certificates import Authority
+from tests.kit.server.kan_serve import KanServe, Start, get
+from tests.kit.server.workers import wait_for_workers, workers
+from tests.kit.waiting import wait_for
+
+_ROWS = np.ones((2, 4), np.float32)
+# Connections enough that both workers get some: all on one of them has a chance of 2 in 2^30.
+_CALLS = 30
+
+
+def call(server: KanServe, token: str = "", ca: Path | None = None) -> tuple[str, str]:
+    """The code and the message of a call on a new connection, which a worker gets by chance."""
+    metadata = bearer(token) if token else None
+    channel = (
+        grpc.insecure_channel(server.grpc, server.options)
+        if ca is None
+        else grpc.secure_channel(server.grpc, grpc.ssl_channel_credentials(ca.read_bytes()), server.options)
+    )
+    with channel:
+        predict: Any = channel.unary_unary(KanApi.path)
+        try:
+            predict(KanApi.request("affine", _ROWS), timeout=60, metadata=metadata)
+        except grpc.RpcError as error:
+            return error.code().name, error.details() or ""
+    return "OK", ""
+
+
+def codes(server: KanServe, token: str = "", ca: Path | None = None) -> set[str]:
+    """How calls on many connections end."""
+    return {call(server, token, ca)[0] for _ in range(_CALLS)}
+
+
+def test_both_workers_ask_for_tokens_and_write_one_log(
+    two_workers: Start, write_model: WriteModel, tmp_path: Path
+) -> None:
+    """Every worker speaks TLS and asks for tokens; /metrics, on a port of its own, has their sums, and the one access
+    log a whole line for each call.
+    """
+    write_model("affine")
+    authority, log = Authority(tmp_path / "certificates"), tmp_path / "access.log"
+    pair, tokens = authority.issue("server"), write_tokens(tmp_path / "tokens.toml", alice="")
+    server = two_workers(
+        *("--tls-cert", str(pair.cert), "--tls-key", str(pair.key), "--tokens", str(tokens)),
+        *("--access-log", str(log), "--metrics-port", "0"),
+    )
+    found = re.search(r" metrics=(\S+) ", server.line)
+    assert found is not None
+    assert codes(server, "alice", authority.file) == {"OK"}
+    assert codes(server, ca=authority.file) == {"UNAUTHENTICATED"}
+    assert codes(server, "alice") == {"UNAVAILABLE"}  # plain text
+    families = metrics.read(found[1])
+    assert metrics.total(families, "kan_rejected_total", reason="unauthenticated") == _CALLS
+    assert metrics.total(families, "kan_access_file_valid") == 2  # one series for tokens, one for certificates
+    assert metrics.total(families, "kan_access_log_lost_total") == 0
+    assert (get(server.http, "/metrics")[0], get(server.http, "/readyz")) == (404, (200, "ok\n"))
+    code, said = server.stop()
+    assert (code, "Traceback" in said) == (0, False)
+    lines = [json.loads(line) for line in log.read_bytes().splitlines()]
+    assert [line["token"] for line in lines].count("alice") == _CALLS == len(lines) / 2
+
+
+def test_both_workers_take_new_files(two_workers: Start, write_model: WriteModel, tmp_path: Path) -> None:
+    """A token that is replaced is refused by both; a file that one of them finds invalid shows in the one gauge, and
+    the last valid tokens stay in use.
+    """
+    write_model("affine")
+    tokens = write_tokens(tmp_path / "tokens.toml", alice="")
+    server = two_workers("--tokens", str(tokens))
+    write_tokens(tokens, bob="")
+    wait_for(lambda: codes(server, "bob") == {"OK"}, "the new token")
+    assert codes(server, "alice") == {"UNAUTHENTICATED"}
+    tokens.write_text("[tokens")
+    wait_for(lambda: server.sample("kan_access_file_valid", file="tokens") == 0, "the invalid file")
+    assert codes(server, "bob") == {"OK"}
+    write_tokens(tokens, bob="")
+    wait_for(lambda: server.sample("kan_access_file_valid", file="tokens") == 1, "the valid file")
+
+
+def test_each_worker_gives_its_share_of_a_quota(two_workers: Start, write_model: WriteModel, tmp_path: Path) -> None:
+    """Two rows of each worker at half the rate: the wait that is told is twice that of one process, for the quota of a
+    token as for that of a model. The refusals are counted together, and stay counted after a kill.
+    """
+    write_model("affine")
+    tokens = write_tokens(tmp_path / "tokens.toml", alice="rows_per_second = 2e-6", bob="")
+    file = tmp_path / "kan-serve.toml"
+    file.write_text("[models.affine]\nquota_rows_per_second = 4e-6\n")
+    server = two_workers("--tokens", str(tokens), "--config", str(file))
+    ended = [call(server, "alice") for _ in range(_CALLS)]
+    assert [code for code, _ in ended].count("OK") == 2
+    told = {text for code, text in ended if code == "RESOURCE_EXHAUSTED"}
+    assert len(told) == 1
+    assert "token 'alice' may send 2e-06 rows a second; send it again after 2e+06 s" in told.pop()
+    # The first rows of each worker came from the model's quota too.
+    code, text = call(server, "bob")
+    assert (code, "quota of 4e-06 rows a second; come again after 1e+06 s" in text) == ("RESOURCE_EXHAUSTED", True)
+    assert server.sample("kan_rejected_total", reason="quota") == _CALLS - 2 + 1
+    workers(server)[0].kill()
+    wait_for_workers(server, 2, restarts=1)
+    assert server.sample("kan_rejected_total", reason="quota") == _CALLS - 2 + 1
+
+
+@pytest.mark.parametrize(("flags", "count"), [([], 1), (["--insecure-public"], 0)])
+def test_an_open_address_is_one_warning(
+    two_workers: Start, write_model: WriteModel, flags: list[str], count: int
+) -> None:
+    """The parent tells it once, not each worker again."""
+    write_model("affine")
+    code, log = two_workers("--host", "0.0.0.0", *flags).stop()
+    assert (code, log.count("others can reach")) == (0, count)
+
+
+def test_a_token_file_that_is_wrong_stops_the_start(
+    two_workers: Start, write_model: WriteModel, tmp_path: Path
+) -> None:
+    """As with one process: the file and the reason in the last line of the log."""
+    write_model("affine")
+    tokens = tmp_path / "tokens.toml"
+    tokens.write_text("[tokens")
+    with pytest.raises(AssertionError, match=r"kan-serve: token file .*tokens\.toml"):
+        two_workers("--tokens", str(tokens))
