@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from service.access.quota import TokenQuotas
 from service.access.reloaded import ReloadedFiles
@@ -15,6 +16,15 @@ from service.errors import Forbidden, Unauthenticated
 _HEADER = "authorization"
 _SCHEME = "bearer "
 _HOW = "send the metadata 'authorization: Bearer TOKEN'; the server's operator makes tokens (kan-serve token)"
+
+
+class _Status(Protocol):
+    @property
+    def name(self) -> str:
+        """The model's."""
+
+
+_S = TypeVar("_S", bound=_Status)
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,10 @@ class Caller:
     def sees_all(self) -> bool:
         """Whether the caller may know of every model."""
         return self.token is None or "*" in self.token.models
+
+    def visible(self, statuses: Iterable[_S]) -> list[_S]:
+        """The statuses of the models that the caller may use."""
+        return [status for status in statuses if self.may_use(status.name)]
 
     def check_model(self, model: str) -> None:
         """Refuse a model that is not among the token's.
@@ -79,6 +93,10 @@ class Caller:
             return self
         token = self.authorizer.renewed(self.token, path)
         return self if token is self.token else Caller(self.peer, self.subject, token, self.authorizer)
+
+
+# A caller of a server that has no tokens.
+ANYBODY = Caller()
 
 
 class Authorizer:

@@ -21,7 +21,6 @@ from open_inference import grpc_predict_v2_pb2 as pb
 from service.errors import InvalidRequest, ModelNotReady
 from service.protocols.explanation import INLINE_NUMBERS, explain
 from service.protocols.ground import look_at, unknown_cells
-from service.protocols.leasing import lease_or_wait, names_hidden
 from service.protocols.open_inference_codec import choose_outputs, decode_infer, encode_infer
 from service.registry.registry import Registry, State
 from service.rpc.calls import Method, RequestContext, Unary, parse
@@ -91,13 +90,17 @@ async def infer(
         response: Gets the answer.
     """
     message = parse(pb.ModelInferRequest, request)
-    with await lease_or_wait(registry, call, message.model_name, read_version(message.model_version)) as model:
+    with await registry.lease_or_wait(
+        message.model_name, read_version(message.model_version), call.deadline, call.caller
+    ) as model:
         call.model, call.version, call.inference = model.name, str(model.version), True
         chosen = choose_outputs(message, model)
         call.inference = chosen.predicts
         deadline, bulk = _read_deadline(call, message), _is_bulk(message)
         rows = decode_infer(message, model, max_request_rows)
-        call.take_rows(len(rows))
+        call.rows = len(rows)
+        if call.caller.token is not None:
+            call.caller.take_rows(len(rows))
         looks = model.ground.flags or model.ground.refuses
         ground = await look_at(f"input {model.tensors.input_name!r}", rows, model, asked=False) if looks else None
         answers: dict[str, NDArray[Any]] = {}
@@ -137,7 +140,7 @@ async def _model_ready(registry: Registry, call: RequestContext, request: bytes)
     message = parse(pb.ModelReadyRequest, request)
     call.caller.check_model(message.name)
     try:
-        with names_hidden(call, message.name), registry.lease(message.name, read_version(message.version)) as model:
+        with registry.lease(message.name, read_version(message.version)) as model:
             call.model, call.version = model.name, str(model.version)
             ready = not registry.draining
     except ModelNotReady:
@@ -156,7 +159,7 @@ async def _server_metadata(extensions: tuple[str, ...], _call: RequestContext, r
 async def _model_metadata(registry: Registry, call: RequestContext, request: bytes) -> bytes:
     """ModelMetadata: the tensors of a version that is ready, and the versions there are."""
     message = parse(pb.ModelMetadataRequest, request)
-    with await lease_or_wait(registry, call, message.name, read_version(message.version)) as model:
+    with await registry.lease_or_wait(message.name, read_version(message.version), call.deadline, call.caller) as model:
         call.model, call.version = model.name, str(model.version)
         response = pb.ModelMetadataResponse(name=model.name, platform=PLATFORM)
         for tensors, specs in ((response.inputs, model.tensors.inputs), (response.outputs, model.tensors.outputs)):

@@ -11,7 +11,6 @@ from service.errors import InvalidRequest
 from service.protocols.explanation import INLINE_NUMBERS, explain
 from service.protocols.explanation_codec import encode_explanation
 from service.protocols.ground import look_at
-from service.protocols.leasing import lease_or_wait, visible_statuses
 from service.protocols.prediction_codec import decode_matrix, encode_matrix
 from service.registry.registry import Registry, State
 from service.rpc.calls import BidiStream, Method, RequestContext, Unary, parse
@@ -107,12 +106,16 @@ async def _answer(
 ) -> pb.PredictResponse:
     """Run the rows of a request."""
     message = parse(pb.PredictRequest, request)
-    with await lease_or_wait(registry, call, message.model, _read_version(message.version)) as model:
+    with await registry.lease_or_wait(
+        message.model, _read_version(message.version), call.deadline, call.caller
+    ) as model:
         call.model, call.version, call.inference = model.name, str(model.version), True
         bulk = _is_bulk(message.priority)
         features = message.features
         rows = decode_matrix(features, model, max_request_rows)
-        call.take_rows(len(rows))
+        call.rows = len(rows)
+        if call.caller.token is not None:
+            call.caller.take_rows(len(rows))
         looks = message.report_ground or model.ground.flags or model.ground.refuses
         ground = await look_at("features", rows, model, asked=message.report_ground) if looks else None
         result = await model.submit(rows, call.deadline, bulk=bulk, follower=call.trace)
@@ -137,11 +140,15 @@ async def _answer(
 async def _explain(registry: Registry, max_request_rows: int, call: RequestContext, request: bytes) -> bytes:
     """Explain: rows in, the contributions of the columns to each answer out."""
     message = parse(pb.ExplainRequest, request)
-    with await lease_or_wait(registry, call, message.model, _read_version(message.version)) as model:
+    with await registry.lease_or_wait(
+        message.model, _read_version(message.version), call.deadline, call.caller
+    ) as model:
         call.model, call.version = model.name, str(model.version)
         bulk = _is_bulk(message.priority)
         rows = decode_matrix(message.features, model, max_request_rows)
-        call.take_rows(len(rows))
+        call.rows = len(rows)
+        if call.caller.token is not None:
+            call.caller.take_rows(len(rows))
         reference = None
         if message.HasField("reference"):
             reference = decode_matrix(message.reference, model, max_request_rows, "reference")
@@ -160,7 +167,7 @@ async def _list_models(registry: Registry, call: RequestContext, request: bytes)
     """ListModels: every version that the caller may use, ready or not."""
     parse(pb.ListModelsRequest, request)
     response = pb.ListModelsResponse()
-    for status in visible_statuses(registry, call):
+    for status in call.caller.visible(registry.statuses()):
         model = response.models.add(
             name=status.name,
             version=status.version,
@@ -177,7 +184,9 @@ async def _list_models(registry: Registry, call: RequestContext, request: bytes)
 async def _get_model(registry: Registry, limits: pb.Limits, call: RequestContext, request: bytes) -> bytes:
     """GetModel: the manifest of a version that is ready, and what the server takes at once."""
     message = parse(pb.GetModelRequest, request)
-    with await lease_or_wait(registry, call, message.model, _read_version(message.version)) as model:
+    with await registry.lease_or_wait(
+        message.model, _read_version(message.version), call.deadline, call.caller
+    ) as model:
         call.model, call.version = model.name, str(model.version)
         own = pb.Limits(
             max_request_rows=model.limits.request_rows,

@@ -13,7 +13,6 @@ from kan_api.v1.manifest_pb2 import TensorSpec
 from open_inference import grpc_predict_v2_pb2 as pb
 from open_inference import model_config_pb2
 from service.errors import Draining, InvalidRequest, ModelNotReady, StartupError, Unsupported
-from service.protocols.leasing import lease_or_wait, names_hidden, visible_statuses
 from service.protocols.open_inference import (
     PLATFORM,
     PRIORITY_LEVELS,
@@ -86,7 +85,7 @@ def _answer_failure(request: bytes, error: RpcError) -> bytes:
 async def _model_config(registry: Registry, max_request_rows: int, call: RequestContext, request: bytes) -> bytes:
     """ModelConfig: what Triton's configuration file of this model would say."""
     message = parse(pb.ModelConfigRequest, request)
-    with await lease_or_wait(registry, call, message.name, read_version(message.version)) as model:
+    with await registry.lease_or_wait(message.name, read_version(message.version), call.deadline, call.caller) as model:
         call.model, call.version = model.name, str(model.version)
         config = model_config_pb2.ModelConfig(
             name=model.name,
@@ -123,7 +122,7 @@ async def _repository_index(registry: Registry, call: RequestContext, request: b
                 state=_STATES[status.state],
                 reason=shorten(status.reason),
             )
-            for status in visible_statuses(registry, call)
+            for status in call.caller.visible(registry.statuses())
             if status.answers or not message.ready
         ]
     ).SerializeToString()
@@ -140,8 +139,7 @@ async def _repository_model_load(registry: Registry, call: RequestContext, reque
     if registry.draining:
         raise Draining("the server is stopping and loads nothing new")
     try:
-        with names_hidden(call, message.model_name):
-            await registry.load(message.model_name)
+        await registry.load(message.model_name)
     except StartupError as error:
         raise ModelNotReady(str(error)) from error
     return pb.RepositoryModelLoadResponse().SerializeToString()
@@ -157,8 +155,7 @@ async def _repository_model_unload(registry: Registry, call: RequestContext, req
     unknown = set(message.parameters) - {"unload_dependents"}
     if unknown:
         raise InvalidRequest(f"parameters has {min(unknown)!r}; wanted 'unload_dependents' or none")
-    with names_hidden(call, message.model_name):
-        await registry.unload(message.model_name)
+    await registry.unload(message.model_name)
     return pb.RepositoryModelUnloadResponse().SerializeToString()
 
 

@@ -3,7 +3,6 @@
 from open_inference import grpc_predict_v2_pb2 as pb
 from service.errors import InvalidRequest
 from service.metrics.statistics import Duration, Statistics
-from service.protocols.leasing import names_hidden, visible_statuses
 from service.protocols.open_inference import read_version
 from service.registry.model.live_model import LiveModel
 from service.registry.registry import Registry
@@ -16,12 +15,12 @@ async def model_statistics(registry: Registry, call: RequestContext, request: by
     version = read_version(message.version)
     if message.name:
         call.caller.check_model(message.name)
-        with names_hidden(call, message.name), registry.lease(message.name, version) as model:
+        with registry.lease(message.name, version) as model:
             call.model, call.version = model.name, str(model.version)
     elif version is not None:
         raise InvalidRequest(f"version is {message.version!r} and name is ''; wanted a model's name beside it")
     response = pb.ModelStatisticsResponse()
-    for status in visible_statuses(registry, call):
+    for status in call.caller.visible(registry.statuses()):
         asked = message.name in ("", status.name) and version in (None, status.version)
         if asked and status.answers:
             with registry.lease(status.name, status.version) as model:

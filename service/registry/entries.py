@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from kan_api.v1.manifest_pb2 import ModelManifest
+from service.access.authorizer import ANYBODY, Caller
 from service.errors import ModelNotFound, ModelNotReady
 from service.registry.model.live_model import LiveModel
 from service.registry.refusal import Refusal
@@ -171,7 +172,7 @@ class Entries:
         return entry
 
     async def lease_or_wait(
-        self, name: str, version: int | None = None, deadline: float | None = None
+        self, name: str, version: int | None = None, deadline: float | None = None, caller: Caller = ANYBODY
     ) -> AbstractContextManager[LiveModel, None]:
         """A lease as :meth:`lease` gives it, after a wait if the version is not loaded yet.
 
@@ -180,11 +181,15 @@ class Entries:
             version: None for the latest that is ready.
             deadline: Of the call, in monotonic seconds. The wait takes at most 80 % of the remaining time; without a
                 deadline at most 5 s.
+            caller: Asks for it.
 
         Raises:
+            Forbidden: The caller may not use the model, whether there is one or not.
             ModelNotFound: The repository has no such model or version, or none that the policy allows.
             ModelNotReady: The version was not loaded in time, was refused, or its batcher broke.
         """
+        if caller.token is not None:
+            caller.check_model(name)
         try:
             return self.lease(name, version)
         except (ModelNotFound, ModelNotReady):

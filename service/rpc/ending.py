@@ -11,6 +11,7 @@ from service.errors import (
     Forbidden,
     InferenceFailed,
     InvalidRequest,
+    ModelNotFound,
     Overloaded,
     QuotaExceeded,
     ServiceError,
@@ -127,6 +128,9 @@ def _failure(method: Named, call: RequestContext, error: BaseException, seconds:
     if isinstance(error, InferenceFailed):
         fields = call.log_fields(method.path, status_of(error).name, seconds)
         _log.error("%s failed (%s): %s", method.path, call.names(), error, extra={"call": fields})
+    if isinstance(error, ModelNotFound) and not call.caller.sees_all:
+        # The error names other models.
+        return RpcError(status_of(error), "there is no such model or version among those that the token may use")
     return _to_rpc_error(error)
 
 

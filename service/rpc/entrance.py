@@ -2,12 +2,12 @@
 
 from service.access.access_log import AccessLog
 from service.access.authorizer import Authorizer, Caller
-from service.rpc.request import Metadata, RequestContext
+from service.rpc.request import RequestContext
 from service.tracing.head import Head
 
 
 class Entrance:
-    """Makes the context of each call.
+    """Finds out who calls.
 
     Args:
         authorizer: Knows the tokens; None lets everybody do everything.
@@ -15,39 +15,30 @@ class Entrance:
         head: Decides which calls are traced; None if none is.
 
     Attributes:
-        wants_peer: Whether the address of a call's connection is of use.
-        wants_traceparent: Whether the caller's traceparent is.
+        has_tokens: Whether calls must be authorized.
+        has_log: Whether the other end of a call's connection must be known.
+        head: As given.
     """
 
     def __init__(
         self, authorizer: Authorizer | None = None, log: AccessLog | None = None, head: Head | None = None
     ) -> None:
-        self.wants_peer = log is not None
-        self.wants_traceparent = head is not None
+        self.has_tokens = authorizer is not None
+        self.has_log = log is not None
+        self.head = head
         self._authorizer = authorizer
         self._log = log
-        self._head = head
 
-    def context(
-        self,
-        deadline: float | None,
-        metadata: Metadata,
-        peer: str = "",
-        subject: str = "",
-        traceparent: str | bytes | None = None,
-    ) -> RequestContext:
-        """The context of a call whose caller is not authorized yet.
+    def log_call(self, call: RequestContext, peer: str, subject: str) -> None:
+        """Have a line written for each request of a call, before it is authorized.
 
         Args:
-            deadline: On the clock of ``time.monotonic``; None without one.
-            metadata: Of the call.
-            peer: Address and port of the other end of the connection; "" unless `wants_peer`.
-            subject: Of its certificate; "" without one, or unless `wants_peer`.
-            traceparent: What the caller sent under that name; None unless `wants_traceparent`.
+            call: Gets the caller's address.
+            peer: Address and port of the other end of the connection.
+            subject: Of its certificate; "" without one.
         """
-        if self._log is None:
-            return RequestContext(deadline, metadata, head=self._head, traceparent=traceparent)
-        return RequestContext(deadline, metadata, Caller(peer, subject), self._log, self._head, traceparent)
+        call.caller = Caller(peer, subject)
+        call.log = self._log
 
     def authorize(self, call: RequestContext, path: str) -> None:
         """Find out who calls, and whether they may call this method.

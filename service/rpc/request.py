@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from service.access.access_log import AccessLog
-from service.access.authorizer import Caller
+from service.access.authorizer import ANYBODY, Caller
 from service.tracing.head import Head
 from service.tracing.trace import Trace
 from service.tracing.traceparent import TRACEPARENT, read_traceparent
@@ -15,7 +15,6 @@ Metadata = Callable[[], Iterable[tuple[str, str | bytes]]]
 
 REQUEST_ID = "x-request-id"
 _LONGEST_REQUEST_ID = 128
-_ANYBODY = Caller()
 
 
 @dataclass(slots=True)
@@ -40,7 +39,7 @@ class RequestContext:
 
     deadline: float | None = None
     metadata: Metadata = tuple
-    caller: Caller = field(default=_ANYBODY)
+    caller: Caller = field(default=ANYBODY)
     log: AccessLog | None = None
     head: Head | None = None
     traceparent: str | bytes | None = None
@@ -64,15 +63,6 @@ class RequestContext:
         """
         caller = self.caller.renewed(path)
         return RequestContext(self.deadline, self.metadata, caller, self.log, self.head, self.traceparent)
-
-    def take_rows(self, rows: int) -> None:
-        """Note the rows of the request, and count them against the caller's quota.
-
-        Raises:
-            QuotaExceeded: They are too many for now.
-        """
-        self.rows = rows
-        self.caller.take_rows(rows)
 
     @property
     def request_id(self) -> str:

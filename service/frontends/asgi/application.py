@@ -128,11 +128,11 @@ class AsgiFront:
             answering = "identity"
             if self._compressions:
                 answering = framing.accepted_encoding(headers.get(b"grpc-accept-encoding", b""), self._compressions)
-            context = self._entrance.context(
-                *(deadline, partial(call_headers.metadata_in, headers)),
-                *(call_headers.peer_in(headers), call_headers.subject_in(headers)),
-                headers.get(_TRACEPARENT) if self._entrance.wants_traceparent else None,
-            )
+            context = RequestContext(deadline, partial(call_headers.metadata_in, headers), head=self._entrance.head)
+            if context.head is not None:
+                context.traceparent = headers.get(_TRACEPARENT)
+            if self._entrance.has_log:
+                self._entrance.log_call(context, call_headers.peer_in(headers), call_headers.subject_in(headers))
             right = method.path if in_json is None else self._explain.path
             held, deframer = self._admit(method, right, task, encoding, call_headers.peer_in(headers), context)
         except RpcError as error:
@@ -188,7 +188,8 @@ class AsgiFront:
         apart = self._apart.get(method.path)
         admission = self._admission if apart is None else apart
         try:
-            self._entrance.authorize(context, right)
+            if self._entrance.has_tokens:
+                self._entrance.authorize(context, right)
             held = admission.admit(stream=isinstance(method, BidiStream), cancel=cancel)
         except ServiceError as error:
             raise count_refusal(method, error, self._metrics, context) from error

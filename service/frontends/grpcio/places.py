@@ -18,7 +18,7 @@ from service.rpc.admission import Admission, Held
 from service.rpc.calls import BidiStream, Method
 from service.rpc.ending import count_refusal, count_unread
 from service.rpc.entrance import Entrance
-from service.rpc.request import Metadata
+from service.rpc.request import Metadata, RequestContext
 from service.rpc.status import Code, RpcError
 from service.tracing.traceparent import TRACEPARENT
 
@@ -104,11 +104,12 @@ class Place:
         assert task is not None  # grpc.aio runs each call as one
         self._task = task
         self._held: Held | None = None
-        self.call = places.entrance.context(*_facts(context, places.entrance))
+        self.call = _new_context(context, places.entrance)
 
     async def __aenter__(self) -> "Place":
         try:
-            self._places.entrance.authorize(self.call, self._method.path)
+            if self._places.entrance.has_tokens:
+                self._places.entrance.authorize(self.call, self._method.path)
             held = self._places.admission.admit(stream=isinstance(self._method, BidiStream), cancel=self._cancel)
         except ServiceError as error:
             await self._refuse(error)
@@ -178,19 +179,19 @@ class Place:
             raise asyncio.CancelledError from gone
 
 
-def _facts(context: Context, entrance: Entrance) -> tuple[float | None, Metadata, str, str, str | bytes | None]:
-    """The arguments of `Entrance.context`; the deadline is on the clock of time.monotonic."""
+def _new_context(context: Context, entrance: Entrance) -> RequestContext:
+    """What is known of a call; its deadline is on the clock of time.monotonic."""
     remaining: float | None = context.time_remaining()
     deadline = None if remaining is None else time.monotonic() + remaining
     metadata = cast(Metadata, context.invocation_metadata)
-    traceparent = None
-    if entrance.wants_traceparent:
+    call = RequestContext(deadline, metadata, head=entrance.head)
+    if entrance.head is not None:
         for key, value in metadata():
             if key == TRACEPARENT:
-                traceparent = value
+                call.traceparent = value
                 break
-    if not entrance.wants_peer:
-        return deadline, metadata, "", "", traceparent
-    subject = next(iter(context.auth_context().get("x509_subject", ())), b"")
-    address = unquote(context.peer()).removeprefix("ipv4:").removeprefix("ipv6:")
-    return deadline, metadata, address, subject.decode(errors="replace"), traceparent
+    if entrance.has_log:
+        address = unquote(context.peer()).removeprefix("ipv4:").removeprefix("ipv6:")
+        subject = next(iter(context.auth_context().get("x509_subject", ())), b"")
+        entrance.log_call(call, address, subject.decode(errors="replace"))
+    return call

@@ -62,16 +62,17 @@ def test_a_line_a_request(start: Start, write_model: WriteModel, tmp_path: Path)
     counted = {code: server.sample("kan_requests_total", code=code) for code in ("OK", "NOT_FOUND")}
     lines = _lines(server, file)
     assert all(list(line) == _KEYS for line in lines)
-    told = [
-        tuple(line[key] for key in ("token", "request_id", "model", "version", "code", "rows")) for line in lines[:5]
-    ]
+    told = [tuple(line[key] for key in ("token", "model", "version", "code", "rows")) for line in lines[:5]]
     assert told == [
-        ("alice", "seven", "affine", "1", "OK", 3),
-        ("alice", None, "affine", "1", "OK", 3),
-        ("alice", None, None, None, "NOT_FOUND", 0),
-        ("bob", None, None, None, "PERMISSION_DENIED", 0),
-        (None, None, None, None, "UNAUTHENTICATED", 0),
+        ("alice", "affine", "1", "OK", 3),
+        ("alice", "affine", "1", "OK", 3),
+        ("alice", None, None, "NOT_FOUND", 0),
+        ("bob", None, None, "PERMISSION_DENIED", 0),
+        (None, None, None, "UNAUTHENTICATED", 0),
     ]
+    assert lines[0]["request_id"] == "seven"
+    assert all(re.fullmatch("[0-9a-f]{16}", line["request_id"]) for line in lines[1:])
+    assert len({line["request_id"] for line in lines}) == len(lines)
     assert lines[0]["method"] == KanApi.path
     assert 0 < lines[0]["compute_milliseconds"] <= lines[0]["milliseconds"]
     assert all(re.fullmatch(r"127\.0\.0\.1:\d+", line["peer"]) for line in lines)
