@@ -7,18 +7,19 @@ from collections.abc import Callable
 
 from service.errors import Draining, ModelNotFound, ModelNotReady, StorageError
 from service.metrics.metrics import Metrics
-from service.registry.adoption import Adoption
 from service.registry.agreement import Agreement
 from service.registry.awaited_versions import AwaitedVersions
 from service.registry.change_signal import ChangeSignal
-from service.registry.entries import Entries, Entry, quote_name
+from service.registry.entries import Entries, quote_name
+from service.registry.entry import Entry
 from service.registry.loader import Loader
 from service.registry.model.session import check_providers
 from service.registry.readiness import Readiness
 from service.registry.retries import Retries
 from service.registry.scanning.listing import Listing
 from service.registry.scanning.watcher import Watcher
-from service.registry.succession import Succession
+from service.registry.succession.adoption import Adoption
+from service.registry.succession.succession import Succession
 from service.registry.version_status import State, VersionStatus
 from service.repository.source import open_source
 from service.settings import Settings
@@ -47,9 +48,8 @@ class Registry:
     """
 
     def __init__(self, settings: Settings, metrics: Metrics, agreement: Agreement | None = None) -> None:
-        self._settings = settings
+        self._settings, self._metrics = settings, metrics
         self.callers_may_load = settings.allow_load
-        self._metrics = metrics
         self._source = open_source(settings)
         self._listing = Listing(settings.linger_seconds, settings.version_policy)
         self._entries = Entries()

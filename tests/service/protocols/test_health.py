@@ -126,7 +126,7 @@ def test_watchers_learn_of_what_nobody_reports(serving: Serving, write_model: Wr
 
 def test_a_watcher_may_leave(serving: Serving, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cancelled watch is counted as cancelled and delays no stop."""
-    monkeypatch.setattr("service.process.server.LONGEST_READ_SECONDS", 600.0)
+    monkeypatch.setattr("service.process.server_parts.LONGEST_READ_SECONDS", 600.0)
     write_model("affine")
 
     async def check() -> None:

@@ -198,7 +198,7 @@ def test_a_stop_answers_what_was_read_and_ends_the_stream(
     gate: Gate, serving: Serving, write_model: WriteModel, protocol: Protocol, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Requests that were accepted are answered, the stream ends as UNAVAILABLE, and an idle one holds up no stop."""
-    monkeypatch.setattr("service.process.server.LONGEST_READ_SECONDS", 600.0)
+    monkeypatch.setattr("service.process.server_parts.LONGEST_READ_SECONDS", 600.0)
     write_model("slow")
 
     async def check() -> None:

@@ -8,11 +8,12 @@ import asyncio
 from collections.abc import Iterator
 
 from service.errors import ModelRefused, SettingsError, StartupError
-from service.registry.entries import Entries, Entry
+from service.registry.entries import Entries
+from service.registry.entry import Entry
 from service.registry.loader import Loader
 from service.registry.model.live_model import LiveModel
 from service.registry.model.session import check_providers
-from service.registry.succession import Succession
+from service.registry.succession.succession import Succession
 from service.registry.version_status import State
 from service.settings import Settings
 
