@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from service.errors import SettingsError
 from service.settings import mistakes
 from service.settings.file import SettingsFile, read_settings_file
-from service.settings.settings import FLAGS, Settings, flag, variable
+from service.settings.settings import FLAGS, Settings, flag, trace_variable, variable
 
 
 @dataclass(frozen=True)
@@ -65,4 +65,7 @@ class Sources:
             return f"flag {flag(name)}"
         if variable(name) in os.environ:
             return f"variable {variable(name)}"
-        return file.place("server", name) if name in file.server else "default"
+        if name in file.server:
+            return file.place("server", name)
+        of_traces = trace_variable() if name == "trace_endpoint" else None
+        return "default" if of_traces is None else f"variable {of_traces}"

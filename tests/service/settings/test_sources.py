@@ -1,5 +1,6 @@
 """Where values come from, and the check of them."""
 
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from service.cli import main
 from service.errors import SettingsError
 from service.settings import FLAGS, Sources
-from service.settings.check import describe
+from service.settings.check import absent_models, describe
 
 
 def test_a_flag_wins_over_a_variable_and_that_over_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,8 +47,11 @@ def test_settings_that_do_not_fit_each_other_name_the_file(file: Path) -> None:
 
 def test_what_is_in_force_is_a_settings_file(file: Path) -> None:
     """The output of the check, read as a settings file, gives the same settings."""
-    file.write_text('[server]\nhost = "::"\n[models.digits]\nquota_rows_per_second = 2.5\n[models."*"]\npriority = 1\n')
-    sources = Sources({"allow_load": True, "models": 'a "b" \\ ü'}, file)
+    file.write_text(
+        '[server]\nhost = "::"\n[models.digits]\nquota_rows_per_second = 2.5\n[models."*"]\npriority = 1\n'
+        + '[models."\\u007f"]\n'
+    )
+    sources = Sources({"allow_load": True, "models": 'a "b" \\ ü \x7f'}, file)
     settings, content = sources.load(), sources.read()
     text = describe(settings, sources, content)
     assert tomllib.loads(text)["server"].keys() == FLAGS.keys() - {"metrics_port"}
@@ -67,6 +71,31 @@ def test_check_config_prints_what_is_in_force(file: Path, tmp_path: Path, capsys
     assert f"priority = 1  # {file}:4\n" in captured.out
     (warning,) = captured.err.splitlines()
     assert "[models.digit]" in warning
+
+
+def test_the_variable_of_opentelemetry_is_an_origin(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts where nothing of ours gives the receiver of traces; that for traces alone wins."""
+    file.write_text("")
+    for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
+        monkeypatch.setenv(name, f"http://127.0.0.1/{name}")
+        sources = Sources({}, file)
+        assert sources.load().trace_endpoint.endswith(name)
+        assert sources.origins(sources.read())["trace_endpoint"] == f"variable {name}"
+    file.write_text('[server]\ntrace_endpoint = "http://127.0.0.1:1"\n')
+    assert sources.origins(sources.read())["trace_endpoint"] == f"{file}:2"
+    assert sources.load().trace_endpoint == "http://127.0.0.1:1"
+
+
+def test_the_largest_file_fits_into_an_environment_variable(file: Path) -> None:
+    """The server inside Envoy gets its settings by one, of at most 128 KiB; here every character needs an escape."""
+    head, tail = "[models.'", "']\n"
+    file.write_text(head + "\t" * (2**15 - len(head + tail)) + tail)
+    settings = Sources({}, file).load()
+    variable = settings.model_dump_json(exclude_none=True)
+    assert subprocess.run(["true"], env={"SETTINGS": variable}, check=False).returncode == 0
+    warning = absent_models(settings.model_copy(update={"models": file.parent}))
+    assert warning.isprintable()
+    assert len(warning) < 300
 
 
 def test_a_broken_file_ends_with_2(
