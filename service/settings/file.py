@@ -18,9 +18,7 @@ from service.settings.model_table import EVERY, ModelTable, table_head
 from service.settings.settings import FLAGS
 from service.settings.toml_lines import lines_of
 
-# Settings go to the server inside Envoy by an environment variable, which may have 128 KiB. As JSON they take up to
-# twice as many bytes as here, and there are flags beside them.
-_MOST_BYTES = 2**15
+_MOST_BYTES = 2**16
 _SERVER, _MODELS = "server", "models"
 _LINE = re.compile(r" ?\(at (?:line (\d+), column \d+|end of document)\)")
 

@@ -87,7 +87,7 @@ def _pipe(path: Path) -> None:
         (Path.mkdir, ": it is no file"),
         (_pipe, ": it is no file"),
         (lambda path: path.write_bytes(b"\n\n# \xff"), ":3: it is no UTF-8"),
-        (lambda path: path.write_bytes(b"#" * (2**15 + 1)), ": it has more than 32768 bytes"),
+        (lambda path: path.write_bytes(b"#" * (2**16 + 1)), ": it has more than 65536 bytes"),
     ],
     ids=["absent", "folder", "pipe", "latin", "huge"],
 )

@@ -8,6 +8,7 @@ import pytest
 
 from service.cli import main
 from service.errors import SettingsError
+from service.frontends.envoy.control import SETTINGS_VARIABLE
 from service.settings import FLAGS, Sources
 from service.settings.check import absent_models, describe
 
@@ -86,14 +87,31 @@ def test_the_variable_of_opentelemetry_is_an_origin(file: Path, monkeypatch: pyt
     assert sources.load().trace_endpoint == "http://127.0.0.1:1"
 
 
-def test_the_largest_file_fits_into_an_environment_variable(file: Path) -> None:
-    """The server inside Envoy gets its settings by one, of at most 128 KiB; here every character needs an escape."""
-    head, tail = "[models.'", "']\n"
-    file.write_text(head + "\t" * (2**15 - len(head + tail)) + tail)
+def test_the_longest_settings_fit_into_an_environment_variable(file: Path) -> None:
+    """The server inside Envoy gets them by one. Where every character needs an escape the file may be shorter."""
+
+    def write(tabs: int) -> None:
+        file.write_text("[models.'" + "\t" * tabs + "']\n")
+
+    write(65_400)
+    with pytest.raises(SettingsError, match=r"kan-serve.toml: the settings take \d+ bytes as JSON; at most 130048"):
+        Sources({}, file).load()
+    write(64_000)
     settings = Sources({}, file).load()
-    variable = settings.model_dump_json(exclude_none=True)
-    assert subprocess.run(["true"], env={"SETTINGS": variable}, check=False).returncode == 0
-    warning = absent_models(settings.model_copy(update={"models": file.parent}))
+    text = settings.model_dump_json(exclude_none=True)
+    assert 128_000 < len(text) <= 130_048
+    assert subprocess.run(["true"], env={SETTINGS_VARIABLE: text}, check=False).returncode == 0
+
+
+def test_a_path_that_is_no_unicode_is_taken() -> None:
+    """Linux' paths are bytes; the check of the length stands in nobody's way."""
+    assert Sources({"models": "/tmp/\udcff"}).load().models == Path("/tmp/\udcff")
+
+
+def test_a_warning_of_a_strange_name_is_one_short_line(file: Path) -> None:
+    """Whatever the name of a table holds, and however long it is."""
+    file.write_text("[models.'" + "\t" * 1000 + "']\n")
+    warning = absent_models(Sources({"models": str(file.parent)}, file).load())
     assert warning.isprintable()
     assert len(warning) < 300
 
