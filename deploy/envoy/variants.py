@@ -22,7 +22,7 @@ Object = dict[str, Any]
 
 
 def with_tls(configuration: Object, certificates: str = _CERTIFICATES) -> Object:
-    """The callers' listener speaks TLS alone, with a certificate that is read anew when its folder changes.
+    """The callers' listener speaks TLS alone, with a certificate that is read at the start.
 
     Args:
         configuration: Of envoy.yaml; is changed.

@@ -1,5 +1,6 @@
 """The access log: one JSON line a request, never with a payload or a token."""
 
+import errno
 import json
 import logging
 import os
@@ -45,7 +46,7 @@ class AccessLog:
         self.lost = 0
         self._file = file
         try:
-            self._descriptor = self._open()
+            self._descriptor = 2 if file == "-" else open_to_append(file)
         except OSError as error:
             raise StartupError(f"the access log {file!r} cannot be written: {error.strerror or error}") from error
         self._lines: queue.Queue[Mapping[str, Any] | None] = queue.Queue(_WAITING_LINES)
@@ -71,11 +72,6 @@ class AccessLog:
         with suppress(queue.Full):
             self._lines.put_nowait(None)
         self._thread.join(_CLOSE_SECONDS)
-
-    def _open(self) -> int:
-        if self._file == "-":
-            return 2
-        return os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
 
     def _write_all(self) -> None:
         while (fields := self._lines.get()) is not None:
@@ -110,8 +106,25 @@ class AccessLog:
         except FileNotFoundError:
             is_there = False
         if not is_there:
-            before, self._descriptor = self._descriptor, self._open()
+            before, self._descriptor = self._descriptor, open_to_append(self._file)
             os.close(before)
+
+
+def open_to_append(file: str) -> int:
+    """Open a log without waiting.
+
+    Raises:
+        OSError: It cannot be opened. A pipe that nobody reads is an error too: a plain open would wait for a reader.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+    try:
+        descriptor = os.open(file, flags, 0o640)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise OSError(errno.ENXIO, "it is a pipe that nobody reads; start its reader first", file) from error
+        raise
+    os.set_blocking(descriptor, True)
+    return descriptor
 
 
 def now() -> str:

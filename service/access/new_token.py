@@ -11,6 +11,7 @@ from pathlib import Path
 
 from service.access.token_file import parse_tokens
 from service.errors import StartupError
+from service.settings.toml_text import quoted
 
 # 256 random bits: no guess finds it, so its plain SHA-256 may be kept.
 _TOKEN_BYTES = 32
@@ -57,20 +58,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _table(given: argparse.Namespace, token: str) -> str:
-    lines = [f"[tokens.{_quoted(given.name)}]", f'sha256 = "{hashlib.sha256(token.encode()).hexdigest()}"']
+    lines = [f"[tokens.{quoted(given.name)}]", f'sha256 = "{hashlib.sha256(token.encode()).hexdigest()}"']
     patterns = {key: getattr(given, key) for key in ("models", "methods")}
-    lines += [f"{key} = [{', '.join(map(_quoted, each))}]" for key, each in patterns.items() if each is not None]
+    lines += [f"{key} = [{', '.join(map(quoted, each))}]" for key, each in patterns.items() if each is not None]
     if given.rows_per_second is not None:
         lines.append(f"rows_per_second = {given.rows_per_second}")
     if given.expires is not None:
-        lines.append(f"expires = {_quoted(given.expires)}")
+        lines.append(f"expires = {quoted(given.expires)}")
     return "\n".join(lines) + "\n"
-
-
-def _quoted(text: str) -> str:
-    """A basic string of TOML."""
-    escaped = "".join(f"\\U{ord(each):08x}" if each in '"\\' or not each.isprintable() else each for each in text)
-    return f'"{escaped}"'
 
 
 def _add(file: Path, table: str) -> None:

@@ -28,8 +28,8 @@ class Token:
         name: For logs and messages.
         digest: SHA-256 of the token.
         models: Patterns of the models' names, as in a shell; ("*",) is every model.
-        methods: Patterns of methods: "Predict", or with the service "kan_api.v1.PredictionService/*". Empty: every
-            method but those in `LOADING`.
+        methods: Patterns of methods: "Predict", or with the service "kan_api.v1.PredictionService/*". Those in
+            `LOADING` must be named, or the pattern be "*". Empty: every method but those in `LOADING`.
         rows_per_second: Quota over all models; None without one.
         expires: From then on it is refused; None never.
     """
@@ -81,6 +81,9 @@ def parse_tokens(text: bytes, paths: Collection[str] | None) -> tuple[Token, ...
 
 def _matches(path: str, pattern: str) -> bool:
     whole = path.removeprefix("/")
+    loads = whole.rpartition("/")[2] in LOADING
+    if loads and pattern != "*" and pattern.rpartition("/")[2] not in LOADING:
+        return False  # a pattern for a service means its other methods
     return fnmatch.fnmatchcase(whole if "/" in pattern else whole.rpartition("/")[2], pattern)
 
 
@@ -97,7 +100,7 @@ def _parse_token(name: str, table: Any, paths: Collection[str] | None) -> Token:
     methods = _patterns(name, table, "methods")
     for pattern in methods:
         if paths is not None and not any(_matches(path, pattern) for path in paths):
-            raise StartupError(f"token {name!r}: methods has {pattern!r}, which is no method of this server")
+            raise StartupError(f"token {name!r}: methods has {pattern!r}, which allows no method of this server")
     return Token(
         *(name, bytes.fromhex(digest), _patterns(name, table, "models") or ("*",), methods),
         *(_rows_per_second(name, table), _expires(name, table)),

@@ -100,7 +100,9 @@ def from_status(
     if code is grpc.StatusCode.FAILED_PRECONDITION:
         return NotPublished(f"{address}: {details}")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        overloaded = Overloaded(f"{address} is overloaded: {details}; try again later or send fewer rows at a time")
+        overloaded = Overloaded(
+            f"{address} has refused the call: {details}; try again later or send fewer rows at a time"
+        )
         overloaded.retry_after_seconds = retry_after_seconds
         return overloaded
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:

@@ -83,6 +83,10 @@ class Loader:
         loading = self.loading
         return all(entry.slow for entry in loading) and (not loading or one_answers)
 
+    def is_outdated(self, entry: Entry) -> bool:
+        """Whether a version answers by a model that was made for other settings."""
+        return entry.model is not None and entry.model.run_terms != self.settings.run_terms(entry.name)
+
     def start(self, entry: Entry) -> None:
         """Begin to load a version, unless it is being loaded already."""
         if entry.load is None:

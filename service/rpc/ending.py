@@ -56,6 +56,7 @@ def count_unread(metrics: Metrics) -> None:
 def count_refusal(method: Named, error: ServiceError, metrics: Metrics, call: RequestContext) -> RpcError:
     """Count a call that was refused before its handler knew of it; gives what its caller is told."""
     failure = _to_rpc_error(error)
+    failure.request_id = call.request_id
     model = count(method, call, failure.code.name, 0.0, metrics)
     model.rejected(_REJECTIONS.get(type(error), "overload"))
     return failure

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from service.settings.file import SettingsFile
-from service.settings.model_table import EVERY
+from service.settings.model_table import EVERY, table_head
 from service.settings.settings import FLAGS, Settings
 from service.settings.sources import Sources
+from service.settings.toml_text import quoted
 
 _NAMES_SHOWN = 20
 
@@ -30,7 +31,7 @@ def absent_models(settings: Settings) -> str:
         there = set(os.listdir(settings.models))
     except OSError:
         there = set()
-    absent = [f"[models.{name:.80}]" for name in settings.tables if name != EVERY and name not in there]
+    absent = [table_head(name) for name in settings.tables if name != EVERY and name not in there]
     more = f" and {len(absent) - _NAMES_SHOWN} more" if len(absent) > _NAMES_SHOWN else ""
     return f"{settings.models} has no model for {', '.join(absent[:_NAMES_SHOWN])}{more}" if absent else ""
 
@@ -44,11 +45,11 @@ def _lines(settings: Settings, sources: Sources, file: SettingsFile) -> Iterator
         shown = f"# {name} is not set" if value is None else f"{name} = {_toml(value)}"
         yield f"{shown}  # {origins[name]}"
     for model, table in settings.tables.items():
-        yield f"\n[models.{json.dumps(model, ensure_ascii=False)}]"
+        yield f"\n[models.{quoted(model)}]"
         for name, value in table.model_dump(exclude_none=True).items():
             yield f"{name} = {_toml(value)}  # {file.place('models', model, name)}"
 
 
 def _toml(value: Any) -> str:
     """A number, a word or a switch as TOML writes it."""
-    return json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)
+    return quoted(str(value)) if isinstance(value, str | Path) else json.dumps(value)

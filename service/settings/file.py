@@ -14,11 +14,10 @@ from pydantic import ValidationError
 from service.errors import SettingsError
 from service.settings import mistakes
 from service.settings.groups import GROUPS
-from service.settings.model_table import EVERY, ModelTable
+from service.settings.model_table import EVERY, ModelTable, table_head
 from service.settings.settings import FLAGS
 from service.settings.toml_lines import lines_of
 
-# Settings go to the server inside Envoy by an environment variable, which may have 128 KiB.
 _MOST_BYTES = 2**16
 _SERVER, _MODELS = "server", "models"
 _LINE = re.compile(r" ?\(at (?:line (\d+), column \d+|end of document)\)")
@@ -126,7 +125,7 @@ def _check_server(file: SettingsFile, server: Mapping[str, Any]) -> Iterator[str
 
 def _check_table(file: SettingsFile, name: str, table: object, tables: dict[str, ModelTable]) -> Iterator[str]:
     """Check one table of a model, and add it to the tables."""
-    head = f"[models.{name}]" if re.fullmatch(r"[\w-]+", name, re.ASCII) else f"[models.{name!r:.80}]"
+    head = table_head(name)
     if not isinstance(table, dict):
         yield f"{file.place(_MODELS, name)}: {head} is no table; wanted its keys below this line"
         return

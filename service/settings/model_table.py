@@ -1,5 +1,6 @@
 """The settings of one model: a table [models.NAME] of the settings file."""
 
+import re
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -73,3 +74,8 @@ class ModelTable(BaseModel):
     def over(self, other: "ModelTable") -> "ModelTable":
         """A table with the keys of this one, and of another table those that this one lacks."""
         return other.model_copy(update=self.model_dump(exclude_none=True))
+
+
+def table_head(name: str) -> str:
+    """The head of a model's table, for messages: on one line, and short."""
+    return f"[models.{name:.80}]" if re.fullmatch(r"[\w-]+", name, re.ASCII) else f"[models.{name!r:.80}]"

@@ -39,6 +39,11 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def trace_variable() -> str | None:
+    """OpenTelemetry's variable for the receiver of traces that is set; None if none is."""
+    return next((name for name in _TRACE_ENDPOINT_VARIABLES if os.environ.get(name)), None)
+
+
 # pydantic takes the fields of the last base first.
 class Settings(
     ObservingSettings, RunningSettings, RequestSettings, AccessSettings, ListeningSettings, RepositorySettings
@@ -90,7 +95,7 @@ class Settings(
     def _with_environment(cls, given: dict[str, Any]) -> dict[str, Any]:
         found = {name: os.environ[variable(name)] for name in FLAGS if variable(name) in os.environ} | given
         if "trace_endpoint" not in found:
-            found["trace_endpoint"] = next(filter(None, map(os.environ.get, _TRACE_ENDPOINT_VARIABLES)), "")
+            found["trace_endpoint"] = os.environ.get(trace_variable() or "", "")
         return found
 
     @model_validator(mode="after")

@@ -1,5 +1,6 @@
 """Where the settings come from: a flag over an environment variable over the file over the default."""
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,10 @@ from pydantic import ValidationError
 from service.errors import SettingsError
 from service.settings import mistakes
 from service.settings.file import SettingsFile, read_settings_file
-from service.settings.settings import FLAGS, Settings, flag, variable
+from service.settings.settings import FLAGS, Settings, flag, trace_variable, variable
+
+# They go to the server inside Envoy by an environment variable, which Linux lets have 128 KiB with its name.
+_MOST_JSON_BYTES = 2**17 - 2**10
 
 
 @dataclass(frozen=True)
@@ -45,16 +49,25 @@ class Sources:
         """The settings of all sources.
 
         Raises:
-            SettingsError: A flag or a variable is wrong, or settings do not fit each other.
+            SettingsError: A flag or a variable is wrong, settings do not fit each other, or they are too long.
         """
+        place = f"{file.name}: " if file.name else ""
         given = {name: value for name, value in file.server.items() if variable(name) not in os.environ}
         try:
-            return Settings.model_validate({**given, **self.flags, "tables": dict(file.tables)})
+            settings = Settings.model_validate({**given, **self.flags, "tables": dict(file.tables)})
         except ValidationError as error:
-            place = f"{file.name}: " if file.name else ""
             raise SettingsError(
                 [("" if each["loc"] else place) + mistakes.of_flag(each) for each in error.errors(include_url=False)]
             ) from None
+        values = settings.model_dump(exclude_none=True)
+        # Not by pydantic, which makes no JSON of a path that is no Unicode.
+        text = json.dumps(values, default=str, ensure_ascii=False, separators=(",", ":"))
+        json_bytes = len(text.encode(errors="surrogateescape"))
+        if json_bytes > _MOST_JSON_BYTES:
+            raise SettingsError(
+                [f"{place}the settings take {json_bytes} bytes as JSON; at most {_MOST_JSON_BYTES} are taken"]
+            )
+        return settings
 
     def origins(self, file: SettingsFile) -> Mapping[str, str]:
         """Where the value of each setting comes from, in words."""
@@ -65,4 +78,7 @@ class Sources:
             return f"flag {flag(name)}"
         if variable(name) in os.environ:
             return f"variable {variable(name)}"
-        return file.place("server", name) if name in file.server else "default"
+        if name in file.server:
+            return file.place("server", name)
+        of_traces = trace_variable() if name == "trace_endpoint" else None
+        return "default" if of_traces is None else f"variable {of_traces}"

@@ -53,7 +53,7 @@ _ACCESS_LINE = {
     "time": "%START_TIME%",
     "request_id": "%REQ(X-REQUEST-ID):256%",
     "peer": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%",
-    "certificate": "%DOWNSTREAM_PEER_SUBJECT%",
+    "certificate": "%CEL(connection.subject_peer_certificate):256%",  # DOWNSTREAM_PEER_SUBJECT takes no length
     "method": "%REQ(:PATH):256%",
     "code": "%GRPC_STATUS(SNAKE_STRING)%",
     "http_code": "%RESPONSE_CODE%",

@@ -19,6 +19,7 @@ from contextlib import closing, suppress
 from http import HTTPStatus
 from pathlib import Path
 
+from service.access.access_log import open_to_append
 from service.access.certificates import read_certificates
 from service.errors import StartupError
 from service.frontends.address import addresses_for
@@ -199,9 +200,9 @@ def _check_access_log(file: str) -> None:
     if file in ("", "-"):
         return
     try:
-        open(file, "a").close()
+        os.close(open_to_append(file))
     except OSError as error:
-        raise StartupError(f"the access log {file!r} cannot be written: {error.strerror}") from error
+        raise StartupError(f"the access log {file!r} cannot be written: {error.strerror or error}") from error
 
 
 def _installed() -> tuple[str, str]:

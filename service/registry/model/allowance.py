@@ -61,14 +61,18 @@ class Allowance:
             self._take(len(rows))
             if self._max_seconds is None:
                 return await submit(rows, deadline, bulk=bulk, follower=follower)
-            latest = min(self._clock() + self._max_seconds, math.inf if deadline is None else deadline)
+            ceiling = self._clock() + self._max_seconds
+            latest = min(ceiling, math.inf if deadline is None else deadline)
             try:
                 async with asyncio.timeout(max(0.0, latest - self._clock())):
                     return await submit(rows, latest, bulk=bulk, follower=follower)
             except TimeoutError:
-                raise DeadlineExceeded(
-                    f"the rows were not computed in time: this model's requests may take {self._max_seconds:g} s"
-                ) from None
+                why = (
+                    "the call's deadline passed first"
+                    if latest < ceiling
+                    else f"this model's requests may take {self._max_seconds:g} s"
+                )
+                raise DeadlineExceeded(f"the rows were not computed in time: {why}") from None
 
         return submit_within
 

@@ -71,6 +71,9 @@ class Succession:
             if len(kept) + awaited == count:
                 break
             entry = self._entries.add(name, version)
+            if entry.state is State.LINGERING and self._loader.is_outdated(entry):
+                self.retire(entry)  # it is loaded anew, and takes over when it answers
+                entry = self._entries.add(name, version)
             if entry.state in (State.READY, State.LINGERING):
                 self._lingering.discard(entry)
                 entry.state, entry.reason = State.READY, ""

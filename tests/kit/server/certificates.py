@@ -1,5 +1,6 @@
 """Certificates of an authority of the tests' own."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -37,14 +38,16 @@ class Authority:
         made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         self.file.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str, days: int = 30) -> Pair:
+    def issue(self, name: str, days: int = 30, units: Sequence[str] = ()) -> Pair:
         """A certificate for localhost and 127.0.0.1; a negative number of days is one that has expired.
+
+        Its subject has these organizational units beside the name.
 
         A second one of a name replaces the files of the first, one after the other, as a careless program would.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         hosts = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
-        made = _builder(_name(name), self._name, key, days)
+        made = _builder(_name(name, *units), self._name, key, days)
         made = made.add_extension(x509.SubjectAlternativeName(hosts), critical=False)
         pair = Pair(self._folder / f"{name}.crt", self._folder / f"{name}.key")
         pair.cert.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
@@ -56,8 +59,9 @@ class Authority:
         return pair
 
 
-def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+def _name(text: str, *units: str) -> x509.Name:
+    of_units = [x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, each) for each in units]
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text), *of_units])
 
 
 def _builder(

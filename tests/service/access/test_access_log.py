@@ -77,3 +77,11 @@ def test_a_log_that_cannot_be_opened(tmp_path: Path) -> None:
     """It is an error that names the file."""
     with pytest.raises(StartupError, match="cannot be written: No such file"):
         AccessLog(str(tmp_path / "absent" / "log"))
+
+
+def test_a_pipe_without_a_reader_is_an_error(tmp_path: Path) -> None:
+    """To open it would wait for a reader, and with it the whole server."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(StartupError, match="a pipe that nobody reads; start its reader first"):
+        AccessLog(str(pipe))

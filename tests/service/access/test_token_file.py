@@ -8,7 +8,10 @@ from service.access.token_file import Token, parse_tokens
 from service.errors import StartupError
 from tests.kit.callers.tokens import sha256
 
-_PATHS = ("/a.Service/Predict", "/a.Service/GetModel", "/b.Service/RepositoryModelLoad")
+_PATHS = (
+    *("/a.Service/Predict", "/a.Service/GetModel"),
+    *("/b.Service/RepositoryModelLoad", "/b.Service/RepositoryIndex"),
+)
 _SHA = f'sha256 = "{sha256("x")}"'
 
 
@@ -20,7 +23,7 @@ def test_a_token_without_limits_may_do_all_but_load() -> None:
     """By default a token may use every model and every method, except those that load and unload models."""
     token = _parse(_SHA)
     assert token.may_use("any")
-    assert [token.may_call(path) for path in _PATHS] == [True, True, False]
+    assert [token.may_call(path) for path in _PATHS] == [True, True, False, True]
     assert (token.rows_per_second, token.expires) == (None, None)
 
 
@@ -28,8 +31,25 @@ def test_patterns_name_models_and_methods() -> None:
     """Models and methods are patterns; a method's may name the service or not, and "*" is all of them."""
     token = _parse(f'{_SHA}\nmodels = ["fraud-*", "wine"]\nmethods = ["Predict", "b.Service/*"]')
     assert [token.may_use(name) for name in ("fraud-1", "wine", "wine2", "Fraud-1", "")] == [True, True] + [False] * 3
-    assert [token.may_call(path) for path in _PATHS] == [True, False, True]
+    assert [token.may_call(path) for path in _PATHS] == [True, False, False, True]
     assert all(_parse(f'{_SHA}\nmethods = ["*"]').may_call(path) for path in _PATHS)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "wanted"),
+    [
+        ("*", True),
+        ("RepositoryModelLoad", True),
+        ("b.Service/RepositoryModelLoad", True),
+        ("*/RepositoryModelLoad", True),
+        ("b.Service/*", False),
+        ("*/*", False),
+        ("Repository*", False),
+    ],
+)
+def test_what_loads_models_must_be_named(pattern: str, wanted: bool) -> None:
+    """A pattern for a whole service gives no right to take models away from everybody; "*" alone does."""
+    assert _parse(f'{_SHA}\nmethods = ["{pattern}"]').may_call("/b.Service/RepositoryModelLoad") is wanted
 
 
 @pytest.mark.parametrize(
@@ -63,6 +83,7 @@ def test_a_token_expires(given: str, wanted: datetime) -> None:
         (f'[tokens.a]\n{_SHA}\nmodels = "x"', "'a': models"),
         (f"[tokens.a]\n{_SHA}\nmodels = [3]", "'a': models"),
         (f'[tokens.a]\n{_SHA}\nmethods = ["Predikt"]', "'Predikt'"),
+        (f'[tokens.a]\n{_SHA}\nmethods = ["RepositoryModelL*"]', "allows no method"),
         (f"[tokens.a]\n{_SHA}\nrows_per_second = 0", "rows_per_second"),
         (f"[tokens.a]\n{_SHA}\nrows_per_second = nan", "rows_per_second"),
         (f"[tokens.a]\n{_SHA}\nrows_per_second = true", "rows_per_second"),

@@ -102,7 +102,7 @@ def test_a_valid_token_passes_everywhere(server: KanServe) -> None:
 
 
 def test_a_refusal_says_what_to_do(server: KanServe) -> None:
-    """The message names what to send or whom to ask, and quotes no token."""
+    """The message names what to send or whom to ask, and quotes no token. Trailing metadata have the request id."""
 
     async def check() -> None:
         async with server.channel() as channel:
@@ -112,6 +112,12 @@ def test_a_refusal_says_what_to_do(server: KanServe) -> None:
             code, text = await failure_of(predict(channel, "affine", token="lists"))
             assert (code, secret("lists") in text) == ("PERMISSION_DENIED", False)
             assert "'lists' may not call /kan_api.v1.PredictionService/Predict" in text
+            method: Any = channel.unary_unary(_PATHS[0])
+            for metadata, of_id in (((), 16), ((("x-request-id", "order 66"),), 8)):
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await method(b"", timeout=60, metadata=metadata)
+                given = dict(caught.value.trailing_metadata() or ())["x-request-id"]
+                assert len(given) == of_id, given
 
     asyncio.run(check())
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -106,10 +107,12 @@ def test_a_line_has_bounded_length_and_no_payload(start: Start, write_model: Wri
 
 def test_an_access_log_that_cannot_be_written(frontend: str, models: Path) -> None:
     """It is one line, and exit code 1."""
-    file = models / "absent" / "access.log"
-    done = run_kan_serve(models, "--frontend", frontend, "--access-log", str(file))
-    assert done.returncode == 1
-    assert f"access log {str(file)!r} cannot be written" in done.stderr.splitlines()[-1]
+    pipe = models / "pipe"
+    os.mkfifo(pipe)  # without a reader
+    for file in (models / "absent" / "access.log", pipe):
+        done = run_kan_serve(models, "--frontend", frontend, "--access-log", str(file))
+        assert done.returncode == 1
+        assert f"access log {str(file)!r} cannot be written" in done.stderr.splitlines()[-1]
 
 
 def test_a_log_that_nobody_reads_stops_nobody(start: Start, write_model: WriteModel, tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """TLS and mTLS on the gRPC port of both front ends, and the rotation of certificates."""
 
 import asyncio
+import json
 import os
 import shutil
 import socket
 import ssl
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -14,6 +16,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from service.access.access_log import MOST_LINE_BYTES
 from tests.kit.callers.calls import predict
 from tests.kit.models.repository import WriteModel
 from tests.kit.server.certificates import Authority, Pair
@@ -122,6 +125,32 @@ def test_a_caller_needs_a_certificate(
     assert server.stop()[0] == 0
     (line,) = log.read_text().splitlines()
     assert "alice" in line
+
+
+def test_a_long_subject_breaks_no_line(
+    start: Start, write_model: WriteModel, authority: Authority, tmp_path: Path
+) -> None:
+    """A caller's certificate may name as much as its authority likes: the line of an answered call is cut, and that of
+    a call that is refused for its length, which Envoy writes.
+    """
+    write_model("affine")
+    log = tmp_path / "access.log"
+    flags = ["--tls-client-ca", str(authority.file), "--access-log", str(log), "--max-message-bytes", "100000"]
+    server = start(*_flags(authority.issue("server"), *flags))
+    alice = authority.issue("alice", units=[f"{each}" * 64 for each in range(10)] * 9)
+
+    async def check() -> None:
+        async with _channel(server, authority.file, alice) as channel:
+            assert await _code(channel) == "OK"
+            method: Any = channel.unary_unary("/kan_api.v1.PredictionService/Predict")
+            with pytest.raises(grpc.aio.AioRpcError):
+                await method(bytes(200_000), timeout=60)
+
+    asyncio.run(check())
+    assert server.stop()[0] == 0
+    lines = log.read_bytes().splitlines(keepends=True)
+    assert max(map(len, lines)) <= MOST_LINE_BYTES
+    assert all("OU=9999" in json.loads(line)["certificate"] for line in lines)
 
 
 @pytest.mark.parametrize("how", ["in place", "by rename", "as kubernetes"])

@@ -1,5 +1,6 @@
 """Where values come from, and the check of them."""
 
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -7,8 +8,9 @@ import pytest
 
 from service.cli import main
 from service.errors import SettingsError
+from service.frontends.envoy.control import SETTINGS_VARIABLE
 from service.settings import FLAGS, Sources
-from service.settings.check import describe
+from service.settings.check import absent_models, describe
 
 
 def test_a_flag_wins_over_a_variable_and_that_over_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,8 +48,11 @@ def test_settings_that_do_not_fit_each_other_name_the_file(file: Path) -> None:
 
 def test_what_is_in_force_is_a_settings_file(file: Path) -> None:
     """The output of the check, read as a settings file, gives the same settings."""
-    file.write_text('[server]\nhost = "::"\n[models.digits]\nquota_rows_per_second = 2.5\n[models."*"]\npriority = 1\n')
-    sources = Sources({"allow_load": True, "models": 'a "b" \\ ü'}, file)
+    file.write_text(
+        '[server]\nhost = "::"\n[models.digits]\nquota_rows_per_second = 2.5\n[models."*"]\npriority = 1\n'
+        + '[models."\\u007f"]\n'
+    )
+    sources = Sources({"allow_load": True, "models": 'a "b" \\ ü \x7f'}, file)
     settings, content = sources.load(), sources.read()
     text = describe(settings, sources, content)
     assert tomllib.loads(text)["server"].keys() == FLAGS.keys() - {"metrics_port"}
@@ -67,6 +72,48 @@ def test_check_config_prints_what_is_in_force(file: Path, tmp_path: Path, capsys
     assert f"priority = 1  # {file}:4\n" in captured.out
     (warning,) = captured.err.splitlines()
     assert "[models.digit]" in warning
+
+
+def test_the_variable_of_opentelemetry_is_an_origin(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts where nothing of ours gives the receiver of traces; that for traces alone wins."""
+    file.write_text("")
+    for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
+        monkeypatch.setenv(name, f"http://127.0.0.1/{name}")
+        sources = Sources({}, file)
+        assert sources.load().trace_endpoint.endswith(name)
+        assert sources.origins(sources.read())["trace_endpoint"] == f"variable {name}"
+    file.write_text('[server]\ntrace_endpoint = "http://127.0.0.1:1"\n')
+    assert sources.origins(sources.read())["trace_endpoint"] == f"{file}:2"
+    assert sources.load().trace_endpoint == "http://127.0.0.1:1"
+
+
+def test_the_longest_settings_fit_into_an_environment_variable(file: Path) -> None:
+    """The server inside Envoy gets them by one. Where every character needs an escape the file may be shorter."""
+
+    def write(tabs: int) -> None:
+        file.write_text("[models.'" + "\t" * tabs + "']\n")
+
+    write(65_400)
+    with pytest.raises(SettingsError, match=r"kan-serve.toml: the settings take \d+ bytes as JSON; at most 130048"):
+        Sources({}, file).load()
+    write(64_000)
+    settings = Sources({}, file).load()
+    text = settings.model_dump_json(exclude_none=True)
+    assert 128_000 < len(text) <= 130_048
+    assert subprocess.run(["true"], env={SETTINGS_VARIABLE: text}, check=False).returncode == 0
+
+
+def test_a_path_that_is_no_unicode_is_taken() -> None:
+    """Linux' paths are bytes; the check of the length stands in nobody's way."""
+    assert Sources({"models": "/tmp/\udcff"}).load().models == Path("/tmp/\udcff")
+
+
+def test_a_warning_of_a_strange_name_is_one_short_line(file: Path) -> None:
+    """Whatever the name of a table holds, and however long it is."""
+    file.write_text("[models.'" + "\t" * 1000 + "']\n")
+    warning = absent_models(Sources({"models": str(file.parent)}, file).load())
+    assert warning.isprintable()
+    assert len(warning) < 300
 
 
 def test_a_broken_file_ends_with_2(

@@ -48,15 +48,16 @@ labels:
 {{- end }}
 {{- end }}
 
-{{/* What a probe asks. Kubernetes' gRPC probes know neither TLS nor tokens; the HTTP port is plain. */}}
+{{/* What a probe asks. Kubernetes' gRPC probes know neither TLS nor tokens, which a settings file may ask for;
+the HTTP port is plain. */}}
 {{- define "kan-serve.liveness" -}}
-{{- if or .Values.tls.secret .Values.tokens.secret }}httpGet: {path: /livez, port: http}
+{{- if or .Values.tls.secret .Values.tokens.secret .Values.settingsFile }}httpGet: {path: /livez, port: http}
 {{- else }}grpc: {port: 8001, service: liveness}
 {{- end }}
 {{- end }}
 
 {{- define "kan-serve.readiness" -}}
-{{- if or .Values.tls.secret .Values.tokens.secret }}httpGet: {path: /readyz, port: http}
+{{- if or .Values.tls.secret .Values.tokens.secret .Values.settingsFile }}httpGet: {path: /readyz, port: http}
 {{- else }}grpc: {port: 8001}
 {{- end }}
 {{- end }}

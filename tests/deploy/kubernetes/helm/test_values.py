@@ -223,10 +223,12 @@ def test_tls_and_tokens_are_secrets_and_the_probes_plain(chart: Any) -> None:
     assert volumes == {"tls": "kan-serve-tls", "tokens": "kan-serve-tokens"}
     mounts = {each["name"]: each["mountPath"] for each in secure.container["volumeMounts"] if each["name"] in volumes}
     assert mounts == {"tls": "/tls", "tokens": "/tokens"}
-    for name, path in (("startup", "/livez"), ("liveness", "/livez"), ("readiness", "/readyz")):
-        probe = secure.container[f"{name}Probe"]
-        assert probe["httpGet"] == {"path": path, "port": "http"}
-        assert "grpc" not in probe
+    # A settings file may ask for TLS and tokens too.
+    for release in (secure, chart.release(FEATURES["settings file"])):
+        for name, path in (("startup", "/livez"), ("liveness", "/livez"), ("readiness", "/readyz")):
+            probe = release.container[f"{name}Probe"]
+            assert probe["httpGet"] == {"path": path, "port": "http"}
+            assert "grpc" not in probe
     assert "KAN_TLS_CLIENT_CA" not in secure.variables
     assert chart.release(FEATURES["mtls"]).variables["KAN_TLS_CLIENT_CA"] == "/tls/ca.crt"
 

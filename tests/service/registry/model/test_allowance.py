@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import time
 
 import numpy as np
 import pytest
@@ -108,7 +109,10 @@ def test_a_ceiling_cuts_deadlines_and_gives_one() -> None:
 
 
 def test_a_run_that_hangs_ends_at_the_ceiling() -> None:
-    """The caller gets DEADLINE_EXCEEDED though it named no deadline, and the batcher is told that it has gone."""
+    """The caller gets DEADLINE_EXCEEDED though it named no deadline, and the batcher is told that it has gone.
+
+    Of a sooner deadline of the caller's own, the message says so.
+    """
     allowance = Allowance()
     allowance.adopt(ModelTable(max_deadline_seconds=0.01))
     gone: list[bool] = []
@@ -127,5 +131,7 @@ def test_a_run_that_hangs_ends_at_the_ceiling() -> None:
         with pytest.raises(DeadlineExceeded, match=r"0\.01 s"):
             await allowance.over(hang)(_ROWS)
         assert gone == [True]
+        with pytest.raises(DeadlineExceeded, match="the call's deadline passed first"):
+            await allowance.over(hang)(_ROWS, time.monotonic() + 0.001)
 
     asyncio.run(check())

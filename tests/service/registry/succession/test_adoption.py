@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import shutil
 import weakref
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,28 @@ def test_a_version_that_is_replaced_meanwhile_is_no_harm(
             await adopting
             assert ready_versions(registry) == ["affine/2"]
             assert _batch_rows(registry, "affine") == [5]
+
+    run_test(test())
+
+
+def test_a_superseded_version_that_is_wanted_again_has_the_new_settings(models: Path, write_model: WriteModel) -> None:
+    """It lingers with the settings that it was made for; before it is ready again it is loaded anew."""
+    write_model("affine", 1)
+
+    async def test() -> None:
+        async with loaded_registry(_settings(models)) as registry:
+            newest = write_model("affine", 2)
+            await registry.refresh()
+            await registry.adopt(_settings(models, affine={"max_batch_rows": 5, "versions": "latest:2"}))
+            await until(lambda: ready_versions(registry) == ["affine/1", "affine/2"])
+            with registry.lease("affine", 1) as model:
+                assert model.batcher.max_batch_rows == 5
+            await registry.adopt(_settings(models, affine={"max_batch_rows": 5, "versions": "latest"}))
+            await registry.adopt(_settings(models, affine={"max_batch_rows": 6, "versions": "latest"}))
+            shutil.rmtree(newest)
+            await registry.refresh()
+            assert ready_versions(registry) == ["affine/1"]
+            assert _batch_rows(registry, "affine") == [6]
 
     run_test(test())
 
