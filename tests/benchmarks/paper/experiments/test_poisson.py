@@ -10,8 +10,9 @@ from torch.func import functional_call, jacrev, vmap
 
 from benchmarks.paper.experiment import Number, Outcome, Run
 from benchmarks.paper.experiments.poisson import EXPERIMENT, equal_time, kan, mlp
-from benchmarks.paper.experiments.poisson.problem import errors, gradient, points, solution, source
+from benchmarks.paper.experiments.poisson.problem import Points, errors, gradient, points, solution, source
 from kan_model import KAN, KANConfig
+from kan_model.analysis.laplacian import spline_derivatives
 from training.threads import torch_threads
 
 
@@ -129,10 +130,52 @@ def test_an_mlp_of_a_given_size(parameters: int) -> None:
 def test_a_kan_solves_the_equation_in_seconds() -> None:
     """A few steps on few points: 1e-2 of the solution, whose mean square is 0.2."""
     with torch_threads(1):
-        stages = kan.solve(points(0, interior=600, boundary=100), 0, (4, 8), 15)
+        stages = kan.solve(*_points(600), 0, (4, 8), (15, 15), 2)
     assert [stage.grid_size for stage in stages] == [4, 8]
     assert stages[-1].numbers()["mse"] < 2e-3
     assert stages[-1].numbers()["mse"] < stages[0].numbers()["mse"]
+
+
+def _points(interior: int) -> tuple[Points, Points]:
+    """Points to learn from, and others that judge."""
+    return points(0, interior, interior // 5), points(1, interior, interior // 5)
+
+
+def _loss(stage: kan.Stage, given: Points) -> float:
+    return float(kan.residuals(stage.kan, given).square().sum())
+
+
+def test_the_start_of_the_lowest_loss_on_other_points_goes_on() -> None:
+    """Of three starts, which are those of seeds 6 to 8 alone; the steps are those of all."""
+    given, judging = _points(200)
+    with torch_threads(1):
+        alone = [kan.solve(given, judging, seed, (3,), (4,), 1)[0] for seed in (6, 7, 8)]
+        (best,) = kan.solve(given, judging, 2, (3,), (4,), 3)
+    assert len({_loss(stage, judging) for stage in alone}) == 3
+    assert _loss(best, judging) == min(_loss(stage, judging) for stage in alone)
+    assert best.steps == sum(stage.steps for stage in alone)
+
+
+def test_more_steps_raise_no_loss_on_other_points() -> None:
+    """Step 14 raises it, as domains move, and steps 22 to 28, which fit the training points alone: the best is kept."""
+    given, judging = _points(100)
+    with torch_threads(1):
+        found = [kan.solve(given, judging, 0, (3,), (most,), 1, width=(2, 2, 1))[0] for most in (13, 14, 19, 28)]
+    losses = [_loss(stage, judging) for stage in found]
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < losses[0]
+
+
+def test_derivatives_go_on_beyond_hidden_domains() -> None:
+    """Hidden splines and their first two derivatives are continuous at both ends; the inputs' domain is the square."""
+    with torch_threads(1):
+        (stage,) = kan.solve(*_points(200), 0, (4,), (6,), 1)
+    first, hidden = stage.kan.layers
+    assert first.domain.tolist() == [[-1.0, 1.0]] * 2
+    for end in hidden.domain.T:
+        beside = [spline_derivatives(hidden, (end + shift)[None]) for shift in (-1e-9, 1e-9)]
+        for before, after in zip(*beside, strict=True):
+            torch.testing.assert_close(before, after, rtol=0, atol=1e-5)
 
 
 def test_the_mlp_of_equal_time_is_judged_against_the_finest_grid(tmp_path: Path) -> None:
