@@ -66,7 +66,6 @@ class ModelMetrics:
         self.provider: str | None = None
         self.explanations = ExplanationCounts(SECONDS, self.rejected)
         self.served: ServedRows | None = None
-        self._counted_by: ModelManifest | None = None
         self._died = died
         self._compute = Duration()
         self._batches: dict[int, Duration] = {}
@@ -76,16 +75,14 @@ class ModelMetrics:
         """Set the most rows of one run, and the most rows that may wait."""
         self.batch_limit_rows, self.queue_limit_rows = batch_rows, queue_rows
 
-    def count_rows(self, manifest: ModelManifest | None) -> None:
-        """Count rows and answers by the cells of this manifest; None: count none.
+    def served_by(self, manifest: ModelManifest) -> ServedRows | None:
+        """Counts of rows and answers by the cells of this manifest; None if nothing is known of them.
 
-        A version that is loaded again with the same manifest keeps its counts.
+        A version that is loaded again with the same manifest keeps its counts. `served` does not change here: the load
+        may still fail.
         """
-        if manifest is None:
-            self.served = None
-        elif self.served is None or manifest != self._counted_by:
-            self.served = ServedRows.of(manifest)
-        self._counted_by = manifest
+        same = self.served is not None and self.served.manifest == manifest
+        return self.served if same else ServedRows.of(manifest)
 
     def request(self, protocol: str, code: str, seconds: float, compute_seconds: float | None = None) -> BucketCounts:
         """Count one answered request.

@@ -175,3 +175,48 @@ def test_an_adoption_that_is_cancelled_changes_nothing(
             assert _batch_rows(registry, "affine") == [512]
 
     run_test(test())
+
+
+def _value(metrics: Metrics, name: str) -> float | None:
+    return metrics.registry.get_sample_value(name, {"model": "affine", "version": "1"})
+
+
+def test_the_old_model_says_no_more_whether_the_version_answers(models: Path, write_model: WriteModel) -> None:
+    """The batcher of the old model breaks, or moves, while a lease still holds it: the new one answers as it did."""
+    metrics = Metrics()
+    write_model("affine")
+
+    async def test() -> None:
+        async with loaded_registry(_settings(models), metrics) as registry:
+            with registry.lease("affine") as old:
+                await registry.adopt(_settings(models, affine={"max_batch_rows": 7}))
+                inline = _value(metrics, "kan_model_inline")
+                assert inline is not None
+                old.batcher._observer.placed(inline=not inline)
+                assert _value(metrics, "kan_model_inline") == inline
+                old.batcher._die(RuntimeError("a fault"))
+                assert registry.ready()
+                assert _value(metrics, "kan_model_ready") == 1
+                assert _value(metrics, "kan_model_inline") == inline
+            with registry.lease("affine") as new:
+                new.batcher._die(RuntimeError("a fault"))
+            assert _value(metrics, "kan_model_ready") == 0
+
+    run_test(test())
+
+
+def test_rows_that_wait_in_both_models_are_added(models: Path, write_model: WriteModel) -> None:
+    """The old model's last rows leave its queue; those in the queue of the new one are still shown."""
+    metrics = Metrics()
+    write_model("affine")
+
+    async def test() -> None:
+        async with loaded_registry(_settings(models), metrics) as registry:
+            with registry.lease("affine") as old:
+                await registry.adopt(_settings(models, affine={"max_batch_rows": 7}))
+                with registry.lease("affine") as new:
+                    for model, rows, shown in ((old, 3, 3), (new, 2, 5), (old, 0, 2), (new, 0, 0)):
+                        model.batcher._observer.queued(rows)
+                        assert _value(metrics, "kan_queue_rows") == shown
+
+    run_test(test())
