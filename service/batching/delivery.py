@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from service.batching.request import Follower, Outputs, Part, Result, Rows, Run
+from service.batching.request import Outputs, Part, Result, Rows
 from service.errors import InferenceFailed
 
 
@@ -26,22 +26,6 @@ def deliver(batch: Sequence[Part], outputs: Outputs, batch_seconds: float) -> No
             block = [np.concatenate(pieces) for pieces in zip(*request.blocks, strict=True)]
         if not request.future.done():
             request.future.set_result(Result(tuple(block), request.queue_seconds, request.compute_seconds))
-
-
-def tell_followers(followers: Sequence[Follower | None], started: float, seconds: float, rows: int) -> None:
-    """Tell those who follow requests of a batch of its run.
-
-    Args:
-        followers: Of each request of the batch; None where nobody follows it.
-        started: When the run began.
-        seconds: Its duration.
-        rows: Rows of the batch.
-    """
-    told = tuple(follower for follower in followers if follower is not None)
-    if told:
-        run = Run(started, seconds, rows, len(followers), told)
-        for follower in told:
-            follower.ran(run)
 
 
 def check_lengths(outputs: Outputs, rows: int) -> Outputs:

@@ -1,7 +1,7 @@
 """The counts of one model version. They cost as little as possible, because every request updates them."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Literal, get_args
 
 from kan_api.v1.manifest_pb2 import ModelManifest
@@ -29,7 +29,7 @@ ROWS = tuple(float(2**exponent) for exponent in range(13))
 
 
 class ModelMetrics:
-    """Counts of one model version, a BatchObserver. Updated on one event loop; any thread may read them.
+    """Counts of one model version. Updated on one event loop; any thread may read them.
 
     Args:
         died: Is called when the batcher breaks and the version cannot answer any more.
@@ -106,19 +106,6 @@ class ModelMetrics:
         elif compute_seconds is not None:  # a failed run has sorted nothing
             self._sort_when_many()
         return buckets
-
-    def traced(self, trace_id: str, queue_seconds: float | None, run_seconds: Iterable[float]) -> None:
-        """Keep the trace of a request as an exemplar of its wait and its runs.
-
-        Args:
-            trace_id: 32 hexadecimal digits.
-            queue_seconds: The wait of its rows for their first run; None if they were not run.
-            run_seconds: Durations of the runs that its rows were part of.
-        """
-        if queue_seconds is not None:
-            self.queue_seconds.traced(queue_seconds, trace_id)
-        for seconds in run_seconds:
-            self.compute_seconds.traced(seconds, trace_id)
 
     def queued(self, rows: int) -> None:
         """Set the number of rows that wait now."""

@@ -15,13 +15,14 @@ class ModelObserver:
 
     Attributes:
         metrics: As given.
-        accepted, waited, ran, rejected: As those of the metrics, with no call between.
+        accepted, waited, ran, traced, rejected: As those of the metrics, with no call between.
     """
 
     def __init__(self, metrics: ModelMetrics) -> None:
         self.metrics = metrics
         self.accepted, self.waited = metrics.accepted, metrics.waited
         self.ran, self.rejected = metrics.ran, metrics.rejected
+        self.traced = metrics.compute_seconds.traced
         self._queue_rows = 0
         self._has_left = False
 

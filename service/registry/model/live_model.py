@@ -194,6 +194,7 @@ def load(
         quiet_turns=QUIET_TURNS[settings.frontend],
         observer=observer,
         turn=turn,
+        name=f"model {manifest.name} version {manifest.version}",
     )
     held = memory_bytes(manifest, artefact.size_bytes, size.max_batch_rows)
     attribution, attribution_turn = None, Turn(turns)
