@@ -3,18 +3,16 @@
 import asyncio
 import gc
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from importlib.metadata import version as installed_version
-from typing import Protocol
 
-from service.access.certificates import Certificates
-from service.access.reloaded import ReloadedFiles
+from service.frontends.front import Front, StartFront
 from service.metrics.metrics import Metrics
 from service.process.access import Access, warn_if_open
 from service.process.http_ports import HttpPorts
 from service.process.reload import Reload
-from service.process.stop import ANSWERED, CLOSED, LONGEST_READ_SECONDS, READ, Stop
+from service.process.stop import ANSWERED, CLOSED, LONGEST_READ_SECONDS, READ, TRACED, Stop
 from service.process.threads import where_threads_are
 from service.protocols import open_inference, prediction, reflection, triton
 from service.protocols.health import SERVICE, Health
@@ -22,29 +20,13 @@ from service.registry.model.onnx_runtime import onnxruntime
 from service.registry.model.session import check_providers
 from service.registry.registry import Registry, State
 from service.rpc import calls
-from service.rpc.entrance import Entrance
 from service.settings import Settings
 from service.tracing.start import Tracing
 
 _log = logging.getLogger(__name__)
 
-
 # Longest wait at the end for a receiver of traces.
 _LONGEST_EXPORT_SECONDS = 2.0
-
-
-class Front(Protocol):
-    """A front end: takes calls from the network and gives them to the table of methods."""
-
-    port: int
-
-    async def stop(self, grace_seconds: float) -> None:
-        """Take no new calls, and wait for open ones. Calls that are still open after the grace time are cancelled."""
-
-
-StartFront = Callable[
-    [Mapping[str, calls.Method], Metrics, Entrance, ReloadedFiles[Certificates] | None, Settings], Awaitable[Front]
-]
 
 
 class Server:
@@ -107,13 +89,15 @@ class Server:
             _log.warning("the grace period is over; requests that still wait are refused")
             close = asyncio.create_task(self.registry.close(), name="close")
         await self._flush(stop)
+        export = asyncio.create_task(self._tracing.stop(_LONGEST_EXPORT_SECONDS), name="export")
         close = close or asyncio.create_task(self.registry.close(), name="close")
         all_ended = await stop.wait(close, CLOSED)
-        for task in (drain, close):
-            task.cancel()
-        await asyncio.gather(drain, close, return_exceptions=True)
         await self._access.close()
-        await self._tracing.stop(min(_LONGEST_EXPORT_SECONDS, stop.remaining(CLOSED)))
+        await stop.wait(export, TRACED)
+        tasks = (drain, close, export)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self.http.close()
         if all_ended:
             close.result()
