@@ -29,7 +29,7 @@ ROWS = tuple(float(2**exponent) for exponent in range(13))
 
 
 class ModelMetrics:
-    """Counts of one model version. Updated on one event loop; any thread may read them.
+    """Counts of one model version, a BatchObserver. Updated on one event loop; any thread may read them.
 
     Args:
         died: Is called when the batcher breaks and the version cannot answer any more.
@@ -48,6 +48,7 @@ class ModelMetrics:
         served: Counts the rows and answers of its runs by cell; None if they are not counted.
         accepted: Counts a request that the queue accepted, with its rows.
         waited: Records the wait of a request for its first run, in seconds.
+        traced: Keeps the trace of a run, by its seconds.
     """
 
     def __init__(self, died: Callable[[], None]) -> None:
@@ -58,6 +59,7 @@ class ModelMetrics:
         # Called before each run, so a bare append; the sorting comes after it.
         self.accepted: Callable[[int], None] = self.request_rows.keep
         self.waited: Callable[[float], None] = self.queue_seconds.keep
+        self.traced = self.compute_seconds.traced
         self.queue_rows = 0
         self.batch_limit_rows: int | None = None
         self.queue_limit_rows: int | None = None

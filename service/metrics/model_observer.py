@@ -21,8 +21,7 @@ class ModelObserver:
     def __init__(self, metrics: ModelMetrics) -> None:
         self.metrics = metrics
         self.accepted, self.waited = metrics.accepted, metrics.waited
-        self.ran, self.rejected = metrics.ran, metrics.rejected
-        self.traced = metrics.compute_seconds.traced
+        self.ran, self.traced, self.rejected = metrics.ran, metrics.traced, metrics.rejected
         self._queue_rows = 0
         self._has_left = False
 
