@@ -4,24 +4,22 @@ Nothing here knows gRPC, protobuf or onnxruntime. One event loop owns a batcher;
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import partial
 
 from service.batching.batch_window import BatchWindow
-from service.batching.delivery import check_lengths, end_batch, refuse_closed, rows_of, run_failure, tell_followers
+from service.batching.delivery import check_lengths, deliver, refuse_closed, run_failure
 from service.batching.pace import Pace
 from service.batching.placement import Placement
 from service.batching.queue_delay import QueueDelay
 from service.batching.request import BatchObserver, Follower, Outputs, Part, Request, Result, Rows
 from service.batching.request_queue import RequestQueue
+from service.batching.run_report import RunReport
 from service.batching.runner import Outcome, Runner
 from service.batching.turns import Turn
 from service.errors import Draining, InvalidRequest, ModelNotReady
-
-_log = logging.getLogger(__name__)
 
 
 class Batcher:
@@ -41,6 +39,7 @@ class Batcher:
         observer: Who is told.
         turn: When a batch may run beside those of other models; at any time when left out.
         clock: Monotonic seconds; deadlines are on it.
+        name: Of what runs, for the log.
     """
 
     def __init__(
@@ -56,6 +55,7 @@ class Batcher:
         quiet_turns: int = 0,
         turn: Turn | None = None,
         clock: Callable[[], float] = time.monotonic,
+        name: str = "a model",
     ) -> None:
         self.max_batch_rows = max_batch_rows
         self._run, self._turn = run, turn or Turn()
@@ -66,6 +66,7 @@ class Batcher:
         self._batch: list[Part] = []  # what runs now
         self._delay = QueueDelay(max_queue_delay_seconds, max_batch_rows, self._queue, clock, self._dispatch)
         self._pace = Pace(max_batch_rows)
+        self._report = RunReport(name, observer, self._pace, clock)
         self._most_at_once_rows = 0 if max_queue_delay_seconds else max_queue_rows
         self._quiet_turns = quiet_turns
         turns, is_full = quiet_turns if self.inline else 0, lambda: self._queue.rows >= max_batch_rows
@@ -169,10 +170,8 @@ class Batcher:
                 outcome: Outcome = check_lengths(self._run(rows), len(rows))
             except Exception as error:
                 outcome = error
-            seconds = self._ran(len(rows), started, outcome)
-            self._runner.note(len(rows), seconds)
-            if follower is not None:
-                tell_followers((follower,), started, seconds, len(rows))
+            seconds = self._report.ran(len(rows), started, outcome, () if follower is None else (follower,))
+            self._runner.note(len(rows), seconds, outcome)
             self._window.arrived_alone(started, started + seconds)
         except BaseException as error:
             self._die(error)
@@ -212,21 +211,15 @@ class Batcher:
 
     def _finish(self, started: float, outcome: Outcome) -> None:
         """Give each request of the batch its rows, or the error, and go on."""
-        rows = rows_of(self._batch)
-        end_batch(self._batch, outcome, started, self._ran(rows, started, outcome), self._queue.fail)
+        rows = sum(stop - start for _, start, stop in self._batch)
+        batch_seconds = self._report.ran(rows, started, outcome, [part.request.follower for part in self._batch])
+        if isinstance(outcome, Exception):
+            self._queue.fail((part.request for part in self._batch), outcome)
+        else:
+            deliver(self._batch, outcome, batch_seconds)
         self._batch = []
         self._wake()
         self._settle()
-
-    def _ran(self, rows: int, started: float, outcome: Outcome) -> float:
-        """Tell of a run that has ended; gives its time in seconds, with the hop to a thread and back."""
-        seconds = self._clock() - started
-        if isinstance(outcome, Exception):
-            _log.error("a run failed", exc_info=outcome)
-        else:
-            self._observer.ran(rows, seconds)
-            self._pace.note(rows, seconds)
-        return seconds
 
     def _moved(self) -> None:
         """Runs are on the event loop from now on, or in the thread."""
@@ -235,7 +228,7 @@ class Batcher:
 
     def _die(self, cause: BaseException) -> None:
         """A fault of the batcher's own: let nobody wait for ever, and take nothing new."""
-        _log.critical("a batcher broke", exc_info=cause)
+        self._report.broke(cause)
         self._death = cause
         self._queue.fail([*(part.request for part in self._batch), *self._queue.waiting()], cause)
         self._batch = []

@@ -3,40 +3,12 @@
 Example: a batch holds 2 rows of one request and 5 of another; the first gets rows 0 and 1 of each output.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from service.batching.request import Follower, Outputs, Part, Request, Result, Rows, Run
+from service.batching.request import Outputs, Part, Result, Rows
 from service.errors import InferenceFailed
-
-
-def rows_of(batch: Sequence[Part]) -> int:
-    """The rows of a batch."""
-    return sum(stop - start for _, start, stop in batch)
-
-
-def end_batch(
-    batch: Sequence[Part],
-    outcome: Outputs | Exception,
-    started: float,
-    seconds: float,
-    fail: Callable[[Iterable[Request], BaseException], None],
-) -> None:
-    """Give each request of a batch its rows, or the error, and tell its followers.
-
-    Args:
-        batch: What ran.
-        outcome: Of the run.
-        started: When the run began.
-        seconds: Its duration.
-        fail: Fails requests.
-    """
-    tell_followers([part.request.follower for part in batch], started, seconds, rows_of(batch))
-    if isinstance(outcome, Exception):
-        fail((part.request for part in batch), outcome)
-    else:
-        deliver(batch, outcome, seconds)
 
 
 def deliver(batch: Sequence[Part], outputs: Outputs, batch_seconds: float) -> None:
@@ -54,22 +26,6 @@ def deliver(batch: Sequence[Part], outputs: Outputs, batch_seconds: float) -> No
             block = [np.concatenate(pieces) for pieces in zip(*request.blocks, strict=True)]
         if not request.future.done():
             request.future.set_result(Result(tuple(block), request.queue_seconds, request.compute_seconds))
-
-
-def tell_followers(followers: Sequence[Follower | None], started: float, seconds: float, rows: int) -> None:
-    """Tell those who follow requests of a batch of its run.
-
-    Args:
-        followers: Of each request of the batch; None where nobody follows it.
-        started: When the run began.
-        seconds: Its duration.
-        rows: Rows of the batch.
-    """
-    told = tuple(follower for follower in followers if follower is not None)
-    if told:
-        run = Run(started, seconds, rows, len(followers), told)
-        for follower in told:
-            follower.ran(run)
 
 
 def check_lengths(outputs: Outputs, rows: int) -> Outputs:

@@ -2,7 +2,8 @@
 
 A run on the event loop holds every other request, and a hop to a thread and back costs 100 µs. Example: a model whose
 runs take 0.2 ms runs on the event loop. One run takes 40 ms: the next ones run in the thread. After 320 runs in a row
-there of less than 2 ms each, the model runs on the event loop again.
+there of less than 2 ms each, the model runs on the event loop again. If it is slow again within 320 runs, it has to be
+quick 640 times before the next move, for times in the thread then say little of those on the event loop.
 """
 
 from typing import Final
@@ -36,6 +37,7 @@ class Placement:
         self._mean_seconds = 0.0
         self._quick_runs = self._quick_rows = 0  # in a row in the thread, and most rows of one of them
         self._wanted_runs = _QUICK_RUNS
+        self._inline_runs = _MOST_QUICK_RUNS if inline_rows else 0  # since the last move back
 
     def note(self, rows: int, seconds: float) -> bool:
         """Count a run, wherever it was.
@@ -51,11 +53,14 @@ class Placement:
             return self._note_in_thread(rows, seconds)
         if rows > self.inline_rows:  # in the thread, since no run of so many rows has been seen to be quick
             return seconds <= INLINE_SECONDS and self._move(rows)
+        self._inline_runs += 1
         self._mean_seconds += (seconds - self._mean_seconds) / _RUNS_REMEMBERED
         if seconds <= _MOST_SECONDS and self._mean_seconds <= _MOST_MEAN_SECONDS:
             return False
         self._quick_runs = self._quick_rows = 0
         wanted = max(_QUICK_RUNS, int(_QUICK_RUNS * seconds / _MOST_SECONDS))
+        if self._inline_runs <= self._wanted_runs:
+            wanted = max(wanted, 2 * self._wanted_runs)
         self._wanted_runs = min(_MOST_QUICK_RUNS, wanted)
         self._mean_seconds = 0.0
         return self._move(0)
@@ -66,7 +71,10 @@ class Placement:
             return False
         self._quick_runs += 1
         self._quick_rows = max(self._quick_rows, rows)
-        return self._quick_runs >= self._wanted_runs and self._move(self._quick_rows)
+        if self._quick_runs < self._wanted_runs:
+            return False
+        self._inline_runs = 0
+        return self._move(self._quick_rows)
 
     def _move(self, inline_rows: int) -> bool:
         self.inline_rows = inline_rows

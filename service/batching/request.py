@@ -1,7 +1,7 @@
 """A request on its way through a batcher: its rows, its result, and the observer of a batcher."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -16,7 +16,7 @@ Rejection = Literal["overload", "deadline", "cancelled", "draining"]
 
 
 class BatchObserver(Protocol):
-    """What a batcher reports to; ModelMetrics is one."""
+    """What a batcher reports to; ModelObserver is one."""
 
     def accepted(self, rows: int, /) -> None:
         """A request with ``rows`` rows was taken into the queue."""
@@ -29,6 +29,9 @@ class BatchObserver(Protocol):
 
     def ran(self, rows: int, seconds: float) -> None:
         """The model ran on ``rows`` rows, for ``seconds``."""
+
+    def traced(self, seconds: float, trace_id: str, /) -> None:
+        """A run of ``seconds``, which was counted, is part of this trace."""
 
     def rejected(self, reason: Rejection) -> None:
         """A request ended before all of its rows were run."""
@@ -49,6 +52,7 @@ class Run:
         seconds: Its duration.
         rows, requests: Size of the batch.
         followers: Those of the requests in it that are followed.
+        traced: Keeps a trace as an example of its duration; None if the run failed and is not counted.
     """
 
     started: float
@@ -56,6 +60,7 @@ class Run:
     rows: int
     requests: int
     followers: tuple["Follower", ...]
+    traced: Callable[[float, str], None] | None = None
 
 
 class Follower(Protocol):

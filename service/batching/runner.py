@@ -1,6 +1,7 @@
 """Runs batches on the event loop or in a thread, and moves as the runs turn slow or quick."""
 
 import asyncio
+import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -9,11 +10,16 @@ from concurrent.futures import Executor
 import numpy as np
 
 from service.batching.delivery import check_lengths
-from service.batching.placement import Placement
+from service.batching.placement import INLINE_SECONDS, Placement
 from service.batching.request import Outputs, Rows
 
 Run = Callable[[Rows], Outputs]
 Outcome = Outputs | Exception
+
+_log = logging.getLogger(__name__)
+
+# As Python says it. The other RuntimeErrors of an executor mean that it is closed.
+_NO_THREAD = "can't start new thread"
 
 
 class Runner:
@@ -54,28 +60,53 @@ class Runner:
             broke: Gets what `done` raises after a run in the thread.
         """
         rows = sum(map(len, blocks))
-        if self._executor is None or rows <= self._placement.inline_rows:
-            began = self._clock()
-            outcome = _attempt(run, blocks)
-            self.note(rows, self._clock() - began)
-            done(outcome)
+        executor, in_thread = self._executor, rows > self._placement.inline_rows
+        if executor is not None and in_thread and self._start_thread(executor, run, blocks, done, broke):
             return
+        began = self._clock()
+        outcome = _attempt(run, blocks)
+        self.note(rows, self._clock() - began, outcome)
+        done(outcome)
+
+    def note(self, rows: int, seconds: float, outcome: Outcome) -> None:
+        """Count a run, its time without the hop. Those of `start` are counted already."""
+        # A run that fails fast says nothing of those that do not fail.
+        if isinstance(outcome, Exception) and seconds <= INLINE_SECONDS:
+            return
+        if self._executor is not None and self._placement.note(rows, seconds):
+            self._moved()
+
+    def _start_thread(
+        self,
+        executor: Executor,
+        run: Run,
+        blocks: Sequence[Rows],
+        done: Callable[[Outcome], None],
+        broke: Callable[[BaseException], None],
+    ) -> bool:
+        """Run in the thread; gives whether there is one. The arguments are those of `start`."""
 
         def ended(thread: asyncio.Future[tuple[Outcome, float]]) -> None:
             try:
                 outcome, seconds = thread.result()
-                self.note(rows, seconds)
+                self.note(sum(map(len, blocks)), seconds, outcome)
                 done(outcome)
             except BaseException as error:
                 broke(error)
 
-        loop = asyncio.get_running_loop()
-        loop.run_in_executor(self._executor, _attempt_in_thread, run, blocks, self._clock).add_done_callback(ended)
-
-    def note(self, rows: int, seconds: float) -> None:
-        """Count a run, its time without the hop. Those of `start` are counted already."""
-        if self._executor is not None and self._placement.note(rows, seconds):
-            self._moved()
+        given, loop = list(blocks), asyncio.get_running_loop()
+        try:
+            running = loop.run_in_executor(executor, _attempt_in_thread, run, given, self._clock)
+        except RuntimeError as error:
+            if _NO_THREAD not in str(error):
+                raise
+            # The thread starts with the first run there, perhaps long after the load, and the process may have no room
+            # for it by then. The executor keeps what it was given, so that a thread that starts later finds no rows.
+            given.clear()
+            _log.warning("a run that should be in a thread is on the event loop: %s", error)
+            return False
+        running.add_done_callback(ended)
+        return True
 
 
 def _attempt(run: Run, blocks: Sequence[Rows]) -> Outcome:

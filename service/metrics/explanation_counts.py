@@ -15,12 +15,14 @@ class ExplanationCounts:
     Attributes:
         rows: Rows that were explained.
         run_seconds: Durations of runs.
+        traced: Keeps the trace of a run.
     """
 
     def __init__(self, run_seconds: BucketCounts, rejected: Callable[..., None]) -> None:
         self.rows = 0
         self.run_seconds = run_seconds
         self.rejected = rejected
+        self.traced = self.run_seconds.traced
 
     def accepted(self, rows: int) -> None:
         """Nothing: kan_request_rows is about predictions."""

@@ -1,7 +1,7 @@
 """The counts of one model version. They cost as little as possible, because every request updates them."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Literal, get_args
 
 from kan_api.v1.manifest_pb2 import ModelManifest
@@ -56,6 +56,7 @@ class ModelMetrics:
         served: Counts the rows and answers of its runs by cell; None if they are not counted.
         accepted: Counts a request that the queue accepted, with its rows.
         waited: Records the wait of a request for its first run, in seconds.
+        traced: Keeps the trace of a run, by its seconds.
     """
 
     def __init__(self, died: Callable[[], None], new_buckets: NewBuckets = _in_this_process) -> None:
@@ -67,6 +68,7 @@ class ModelMetrics:
         # Called before each run, so a bare append; the sorting comes after it.
         self.accepted: Callable[[int], None] = self.request_rows.keep
         self.waited: Callable[[float], None] = self.queue_seconds.keep
+        self.traced = self.compute_seconds.traced
         self.queue_rows = 0
         self.batch_limit_rows: int | None = None
         self.queue_limit_rows: int | None = None
@@ -75,7 +77,6 @@ class ModelMetrics:
         self.provider: str | None = None
         self.explanations = ExplanationCounts(BucketCounts(SECONDS), self.rejected)
         self.served: ServedRows | None = None
-        self._counted_by: ModelManifest | None = None
         self._died = died
         self._compute = Duration()
         self._batches: dict[int, Duration] = {}
@@ -85,16 +86,14 @@ class ModelMetrics:
         """Set the most rows of one run, and the most rows that may wait."""
         self.batch_limit_rows, self.queue_limit_rows = batch_rows, queue_rows
 
-    def count_rows(self, manifest: ModelManifest | None) -> None:
-        """Count rows and answers by the cells of this manifest; None: count none.
+    def served_by(self, manifest: ModelManifest) -> ServedRows | None:
+        """Counts of rows and answers by the cells of this manifest; None if nothing is known of them.
 
-        A version that is loaded again with the same manifest keeps its counts.
+        A version that is loaded again with the same manifest keeps its counts. `served` does not change here: the load
+        may still fail.
         """
-        if manifest is None:
-            self.served = None
-        elif self.served is None or manifest != self._counted_by:
-            self.served = ServedRows.of(manifest)
-        self._counted_by = manifest
+        same = self.served is not None and self.served.manifest == manifest
+        return self.served if same else ServedRows.of(manifest)
 
     def request(self, protocol: str, code: str, seconds: float, compute_seconds: float | None = None) -> BucketCounts:
         """Count one answered request.
@@ -118,19 +117,6 @@ class ModelMetrics:
         elif compute_seconds is not None:  # a failed run has sorted nothing
             self._sort_when_many()
         return buckets
-
-    def traced(self, trace_id: str, queue_seconds: float | None, run_seconds: Iterable[float]) -> None:
-        """Keep the trace of a request as an exemplar of its wait and its runs.
-
-        Args:
-            trace_id: 32 hexadecimal digits.
-            queue_seconds: The wait of its rows for their first run; None if they were not run.
-            run_seconds: Durations of the runs that its rows were part of.
-        """
-        if queue_seconds is not None:
-            self.queue_seconds.traced(queue_seconds, trace_id)
-        for seconds in run_seconds:
-            self.compute_seconds.traced(seconds, trace_id)
 
     def queued(self, rows: int) -> None:
         """Set the number of rows that wait now."""

@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from importlib.metadata import version as installed_version
 
+from service.frontends.front import Front, StartFront
 from service.metrics.metrics import Metrics
 from service.process.access import Access, warn_if_open
 from service.process.http_ports import HttpPorts
 from service.process.output.ready_line import ready_line
 from service.process.reload import Reload
-from service.process.server_parts import Front, Membership, StartFront, flush
-from service.process.stop import ANSWERED, CLOSED, Stop
+from service.process.server_parts import Membership, flush
+from service.process.stop import ANSWERED, CLOSED, TRACED, Stop
 from service.process.threads import where_threads_are
 from service.protocols import open_inference, prediction, reflection, triton
 from service.protocols.health import SERVICE, Health
@@ -90,13 +91,15 @@ class Server:
             _log.warning("the grace period is over; requests that still wait are refused")
             close = asyncio.create_task(self.registry.close(), name="close")
         await flush(self.front, stop)
+        export = asyncio.create_task(self._tracing.stop(_LONGEST_EXPORT_SECONDS), name="export")
         close = close or asyncio.create_task(self.registry.close(), name="close")
         all_ended = await stop.wait(close, CLOSED)
-        for task in (drain, close):
-            task.cancel()
-        await asyncio.gather(drain, close, return_exceptions=True)
         await self._access.close()
-        await self._tracing.stop(min(_LONGEST_EXPORT_SECONDS, stop.remaining(CLOSED)))
+        await stop.wait(export, TRACED)
+        tasks = (drain, close, export)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self.http is not None:
             await self.http.close()
         if all_ended:

@@ -30,6 +30,8 @@ class Milestone:
 ANSWERED = Milestone(0.0, 0.0)
 # Callers have read their answers, or their connections are cut.
 READ = Milestone(3.0, 0.5)
+# The last traces are sent. The ports close after that, and both must end before CLOSED.
+TRACED = Milestone(3.3, 0.55)
 # Sessions and ports are closed, and Envoy has sent its buffers. Anything that has not ended by then hangs.
 CLOSED = Milestone(3.5, 0.7)
 # Envoy has ended, or is killed.

@@ -96,17 +96,20 @@ class Loader:
             self._loading[entry.load] = entry
             entry.load.add_done_callback(lambda done: self._loading.pop(done, None))
 
-    async def remake(self, name: str, version: int, settings: Settings) -> LiveModel:
+    async def remake(self, entry: Entry, settings: Settings) -> LiveModel:
         """Load a version that answers once more, with other settings. Nothing else changes.
 
         Raises:
-            ModelRefused: It cannot run with them.
+            ModelRefused: It cannot run with them, or its files have changed.
             StartupError: Its files cannot be read, or its provider does not work.
         """
         try:
             async with self._slots:
                 async with asyncio.timeout(self._source.read_seconds):
-                    artefact = await self._source.read_version(name, version)
+                    artefact = await self._source.read_version(entry.name, entry.version)
+                if artefact.manifest != entry.manifest:
+                    # Nobody has compared it with its predecessors, and callers know the version by its manifest.
+                    raise ModelRefused("manifest", "its files have changed; wanted those that it was loaded from")
                 return await self._make(artefact, settings)
         except TimeoutError as error:
             raise self._too_slow() from error
@@ -172,7 +175,7 @@ class Loader:
                 if self._agreement is not None:
                     entry.digest = await in_daemon_thread(partial(digest, artefact), f"compare {entry.name}")
             model = await self._make(artefact, self.settings)
-            if model.run_terms != self.settings.run_terms(entry.name):  # they were replaced meanwhile
+            while model.run_terms != self.settings.run_terms(entry.name):  # they were replaced meanwhile
                 await model.close()
                 model = await self._make(artefact, self.settings)
             model.adopt(self.settings)

@@ -77,8 +77,11 @@ def count(method: Named, call: RequestContext, code: str, seconds: float, metric
     answered = model.request(method.protocol, code, seconds, call.compute_seconds if call.inference else None)
     if (trace := call.trace) is not None:
         answered.traced(seconds, trace.ids.trace_id)
-        if call.inference:
-            model.traced(trace.ids.trace_id, trace.queue_seconds, [run.seconds for run in trace.runs])
+        if call.inference and trace.queue_seconds is not None:
+            model.queue_seconds.traced(trace.queue_seconds, trace.ids.trace_id)
+        for run in trace.runs:
+            if run.traced is not None:
+                run.traced(run.seconds, trace.ids.trace_id)
         trace.finish(End(method.path, code, call.model, call.version, call.request_id, seconds))
     if call.log is not None:
         call.log.write(_line(method, call, code, seconds))

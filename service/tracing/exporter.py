@@ -100,13 +100,15 @@ class Exporter:
         self._thread.start()
 
     async def stop(self, seconds: float) -> None:
-        """Send the traces in the queue, but give up after this time."""
+        """Send the traces in the queue, but give up after this time, or when cancelled."""
         self._stopping.set()
         ends = time.monotonic() + seconds
-        while self._thread.is_alive() and time.monotonic() < ends:  # noqa: ASYNC110 - a thread has no event for us
-            await asyncio.sleep(_POLL_SECONDS)
-        self._is_closed = True
-        self._channel.close()  # ends a call that hangs
+        try:
+            while self._thread.is_alive() and time.monotonic() < ends:  # noqa: ASYNC110 - a thread has no event for us
+                await asyncio.sleep(_POLL_SECONDS)
+        finally:
+            self._is_closed = True
+            self._channel.close()  # ends a call that hangs
 
     def _live(self) -> None:
         export = self._channel.unary_unary(

@@ -30,6 +30,10 @@ class Run(Protocol):
     def followers(self) -> tuple[object, ...]:
         """The traces of those of them that are sampled."""
 
+    @property
+    def traced(self) -> Callable[[float, str], None] | None:
+        """Keeps a trace as an example of its duration; None if it is not counted."""
+
 
 @dataclass(frozen=True)
 class Ids:

@@ -103,9 +103,12 @@ class CallerWatch:
 
     def _answered(self, call: OpenCall, answer: "asyncio.Future[Mapping[str, Any]]") -> None:
         call.asked = False
-        if answer.cancelled() or call.look_slot < 0:
+        if answer.cancelled():
             return
-        if error := answer.exception():
+        error = answer.exception()  # retrieved, or asyncio would log it
+        if call.look_slot < 0:
+            return
+        if error is not None:
             _log.error("a caller could not be asked whether it is still there", exc_info=error)
         elif answer.result()["type"] == "http.disconnect":
             call.task.cancel()

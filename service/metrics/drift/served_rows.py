@@ -53,19 +53,32 @@ class CountedRows:
 
 
 class ServedRows:
-    """Counts the rows and the answers of a version. One thread at a time keeps; any thread may read.
+    """Counts the rows and the answers of a version. Any thread may keep and read.
 
     Args:
         columns: What is counted of the rows.
         answers: What is counted of the answers.
         numbers: How many numbers a row and its answers are.
+        manifest: Of the version, for comparison.
+
+    Attributes:
+        manifest: As given.
     """
 
-    def __init__(self, columns: tuple[Counted, ...], answers: tuple[Counted, ...], numbers: int) -> None:
+    def __init__(
+        self,
+        columns: tuple[Counted, ...],
+        answers: tuple[Counted, ...],
+        numbers: int,
+        manifest: ModelManifest | None = None,
+    ) -> None:
+        self.manifest = manifest
         self._columns = _CellCounts(columns)
         self._answers = _CellCounts(answers)
         self._most_kept_rows = max(1, min(_MOST_KEPT_ROWS, _MOST_KEPT_NUMBERS // numbers))
-        self._kept: deque[tuple[Rows, NDArray[Any]]] = deque()
+        # A model that was replaced may still run in its thread while the new one runs on the event loop.
+        self._keeping = threading.Lock()
+        self._kept: list[tuple[Rows, NDArray[Any]]] = []
         self._kept_rows = 0
         self._broken = False
         self._counting = threading.Lock()
@@ -83,7 +96,7 @@ class ServedRows:
             return None
         if not columns and not answers:
             return None
-        return cls(columns, answers, len(manifest.features) + manifest.outputs[0].shape[1])
+        return cls(columns, answers, len(manifest.features) + manifest.outputs[0].shape[1], manifest)
 
     def keep(self, rows: Rows, answers: NDArray[Any]) -> None:
         """Count the rows of one run, soon.
@@ -92,10 +105,12 @@ class ServedRows:
             rows: ``[rows, features]``; must not change any more.
             answers: ``[rows, outputs]``, likewise.
         """
-        if self._broken or len(rows) != len(answers):  # a run of the wrong length fails its requests
+        count = len(rows)
+        if self._broken or count != len(answers):  # a run of the wrong length fails its requests
             return
-        self._kept.append((rows, answers))
-        self._kept_rows += len(rows)
+        with self._keeping:
+            self._kept.append((rows, answers))
+            self._kept_rows += count
         # If the lock is taken, a scrape is counting them already.
         if self._kept_rows >= self._most_kept_rows and self._counting.acquire(blocking=False):
             try:
@@ -111,8 +126,8 @@ class ServedRows:
 
     def _count(self) -> None:
         """Count what is kept. An error here must not fail a request: the counts stand still from then on."""
-        self._kept_rows = 0
-        blocks = [self._kept.popleft() for _ in range(len(self._kept))]
+        with self._keeping:
+            blocks, self._kept, self._kept_rows = self._kept, [], 0
         if not blocks or self._broken:
             return
         try:

@@ -180,6 +180,7 @@ class Attribution:
             quiet_turns=QUIET_TURNS[self._settings.frontend],
             observer=self._metrics.explanations,
             turn=self._turn,
+            name=self._describe(),
         )
 
     async def _load(self) -> OpenGraph:

@@ -12,7 +12,9 @@ from kan_api.v1.manifest_pb2 import ModelManifest
 from service.batching.batcher import Batcher
 from service.batching.placement import Placement
 from service.batching.turns import Turn, Turns
-from service.metrics.metrics import Metrics, ModelMetrics
+from service.metrics.drift.served_rows import ServedRows
+from service.metrics.metrics import Metrics
+from service.metrics.model_observer import ModelObserver
 from service.quota import Quotas
 from service.registry.model.allowance import Allowance, Submit
 from service.registry.model.attribution import QUIET_TURNS, Attribution, ReadFile
@@ -56,7 +58,8 @@ class LiveModel:
         turns: Sequence[Turn],
         allowance: Allowance,
         limits: RowLimits,
-        metrics: ModelMetrics,
+        observer: ModelObserver,
+        served: ServedRows | None,
         provider: str,
         executor: ThreadPoolExecutor,
         file_bytes: int,
@@ -71,13 +74,14 @@ class LiveModel:
         self.features = len(manifest.features)
         self.imputes: NDArray[np.bool_] = np.array([feature.HasField("imputed") for feature in manifest.features])
         self.batcher = batcher
-        self.metrics = metrics
+        self.metrics = observer.metrics
         self.attribution = attribution
         self.limits = limits
         self.run_terms = settings.run_terms(manifest.name)
         self.submit: Submit = batcher.submit
         self.submit_for_attribution: Submit | None = None
         self._turns = turns
+        self._observer, self._served = observer, served
         self._provider = provider
         self._allowance = allowance
         self.adopt(settings)
@@ -111,10 +115,15 @@ class LiveModel:
             self.submit_for_attribution = self._allowance.over(self.attribution.submit)
 
     def report(self) -> None:
-        """Show its limits and its provider in the metrics, from now on."""
+        """Show its limits, its provider and the rows that it counts in the metrics, from now on."""
         self.metrics.limits(batch_rows=self.limits.batch_rows, queue_rows=self.limits.queue_rows)
         self.metrics.provider = self._provider
-        self.metrics.placed(inline=self.batcher.inline)
+        self.metrics.served = self._served
+        self._observer.placed(inline=self.batcher.inline)
+
+    def leave(self) -> None:
+        """Say nothing of the version in the metrics any more; requests and runs are still counted."""
+        self._observer.leave()
 
     async def drain(self) -> None:
         """Refuse what is new and wait until everything accepted is answered."""
@@ -171,19 +180,21 @@ def load(
     size = size_of_runs(partial(run_checked, model, manifest, halt), middle_row(manifest), max_batch_rows)
     executor = ThreadPoolExecutor(1, f"run-{manifest.name}")  # its thread starts with its first run
     model_metrics = metrics.model(manifest.name, str(manifest.version))
-    model_metrics.count_rows(manifest if settings.drift == "on" else None)
+    observer = ModelObserver(model_metrics)
+    served = model_metrics.served_by(manifest) if settings.drift == "on" else None
     limits = RowLimits.of(own, table, size.max_batch_rows, len(manifest.features))
     turn = Turn(turns)
     batcher = Batcher(
-        counted_run(model, model_metrics.served),
+        counted_run(model, served),
         max_batch_rows=size.max_batch_rows,
         max_queue_rows=limits.queue_rows,
         max_queue_delay_seconds=own.max_queue_delay_seconds,
         executor=executor,
         placement=Placement(size.inline_rows),
         quiet_turns=QUIET_TURNS[settings.frontend],
-        observer=model_metrics,
+        observer=observer,
         turn=turn,
+        name=f"model {manifest.name} version {manifest.version}",
     )
     held = memory_bytes(manifest, artefact.size_bytes, size.max_batch_rows)
     attribution, attribution_turn = None, Turn(turns)
@@ -198,7 +209,8 @@ def load(
         (turn, attribution_turn),
         Allowance(manifest.name, quotas),
         limits,
-        model_metrics,
+        observer,
+        served,
         provider_of(session),
         executor,
         artefact.size_bytes,

@@ -64,7 +64,7 @@ class Adoption:
 
     async def _remake(self, entry: Entry, settings: Settings) -> LiveModel:
         try:
-            return await self._loader.remake(entry.name, entry.version, settings)
+            return await self._loader.remake(entry, settings)
         except (ModelRefused, StartupError) as error:
             raise _refusal(entry, error) from error
 
@@ -94,4 +94,6 @@ def _differ(before: Settings, after: Settings, name: str) -> bool:
 
 
 def _refusal(entry: Entry, error: Exception) -> SettingsError:
-    return SettingsError([f"model {entry.name} version {entry.version} cannot run with them: {error}"])
+    gone = isinstance(error, ModelRefused) and error.kind == "missing"
+    why = f"its files are gone, put them back or unload it: {error}" if gone else str(error)
+    return SettingsError([f"model {entry.name} version {entry.version} cannot run with them: {why}"])

@@ -170,6 +170,7 @@ class Succession:
                 self._entries.remove(entry)
 
     def _close_later(self, entry: Entry, model: LiveModel) -> None:
+        model.leave()
         task = asyncio.create_task(self._close_unused(entry, model), name=f"retire {entry.name}/{entry.version}")
         self._retiring[task] = model
         task.add_done_callback(lambda done: self._retiring.pop(done))

@@ -201,7 +201,7 @@ def _exported() -> Iterator[str]:
     metrics = Metrics()
     model = metrics.model("digits", "1")
     rows = np.zeros((1500, 1))
-    model.count_rows(manifest_of(rows, rows))
+    model.served = model.served_by(manifest_of(rows, rows))
     assert model.served is not None
     model.served.keep(rows.astype(np.float32), rows)
     model.limits(batch_rows=1, queue_rows=1)

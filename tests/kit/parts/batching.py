@@ -37,6 +37,9 @@ class Witness:
         assert seconds >= 0
         self.events.append(("ran", rows))
 
+    def traced(self, seconds: float, trace_id: str) -> None:
+        self.events.append(("traced", trace_id))
+
     def rejected(self, reason: str) -> None:
         self.events.append(("rejected", reason))
 

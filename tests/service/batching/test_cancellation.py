@@ -91,7 +91,7 @@ def test_a_caller_that_left_a_run_that_fails_harms_nobody(caplog: pytest.LogCapt
 
     with caplog.at_level(logging.ERROR):
         run_test(test())
-    assert [record.message for record in caplog.records] == ["a run failed"]
+    assert [record.message for record in caplog.records] == ["a model: a run failed"]
 
 
 def test_the_rest_of_a_large_request_is_not_run_once_its_caller_left() -> None:

@@ -39,7 +39,7 @@ def test_a_run_at_once_that_fails_tells_its_caller_only(caplog: pytest.LogCaptur
 
     with caplog.at_level(logging.ERROR):
         run_test(test())
-    assert [record.message for record in caplog.records] == ["a run failed"]
+    assert [record.message for record in caplog.records] == ["a model: a run failed"]
     assert "FloatingPointError" in caplog.text, "the traceback is there too"
 
 
@@ -59,7 +59,7 @@ def test_a_failing_run_fails_its_own_requests_only(caplog: pytest.LogCaptureFixt
 
     with caplog.at_level(logging.ERROR):
         run_test(test())
-    assert [record.message for record in caplog.records] == ["a run failed"]
+    assert [record.message for record in caplog.records] == ["a model: a run failed"]
     assert "FloatingPointError" in caplog.text, "the traceback is there too"
 
 

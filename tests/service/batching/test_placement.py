@@ -69,6 +69,36 @@ def test_an_endless_hold_is_forgiven_in_the_end() -> None:
     assert _note(placement, [_QUICK] * 10_000)[-2:] == [0, 8]
 
 
+def _runs_by_place(runs: int, quick: float, slow: float, placement: Placement) -> tuple[int, int]:
+    """Of so many runs that are quick in the thread and slow on the event loop: those on it, and the moves."""
+    here = moves = 0
+    for _ in range(runs):
+        here += placement.inline_rows > 0
+        moves += placement.note(8, slow if placement.inline_rows else quick)
+    return here, moves
+
+
+def test_a_model_that_is_quick_in_the_thread_alone_stays_there() -> None:
+    """Its runs wait without computing, so the thread's times deceive: each return to the loop costs twice as much."""
+    here, moves = _runs_by_place(10_000, _QUICK, 0.0035, Placement(0))
+    assert moves <= 2 * 9
+    assert here <= 9 * 10  # so long does the mean take to pass 2.5 ms
+    assert _runs_by_place(100_000, _QUICK, 0.0035, Placement(0))[0] <= 10 * (9 + 10)
+
+
+def test_a_model_that_has_settled_pays_no_more_than_at_first() -> None:
+    """Once it was quick on the event loop for as long as it had to be in the thread, a slow run costs the usual."""
+    placement = Placement(8)
+    for _ in range(3):
+        placement.note(8, _SLOW)
+        assert _note(placement, [_QUICK] * 320)[-2:] == [0, 8]
+        _note(placement, [_QUICK] * 321)
+    placement.note(8, _SLOW)
+    _note(placement, [_QUICK] * 320)
+    placement.note(8, _SLOW)
+    assert _note(placement, [_QUICK] * 640)[-2:] == [0, 8]
+
+
 @given(st.lists(st.floats(0.004001, 1.0), min_size=1, max_size=20), st.lists(st.integers(0, 3000), max_size=20))
 def test_slow_runs_hold_the_loop_an_eighth_of_a_millisecond_a_run(slow: list[float], quick: list[int]) -> None:
     """Whatever the mix: each slow run on the event loop is paid for by quick ones before the next."""

@@ -12,6 +12,7 @@ import pytest
 from service.batching.batcher import Batcher
 from service.batching.placement import Placement
 from service.batching.request import Outputs, Rows
+from service.errors import InferenceFailed
 from tests.kit.clock import Clock
 from tests.kit.parts.batching import Witness, check_answer, double, new_batcher, send_crowd, some_rows, turns
 from tests.kit.waiting import run_test
@@ -199,3 +200,55 @@ def test_a_thread_that_computes_is_no_waiting_one(executor: ThreadPoolExecutor) 
         assert not batcher.inline
 
     run_test(test())
+
+
+def test_runs_that_fail_fast_prove_nothing(executor: ThreadPoolExecutor) -> None:
+    """A slow model whose rows are refused 100 times by its graph stays in the thread; slow failures count as slow."""
+
+    async def test() -> None:
+        clock, witness = Clock(), Witness()
+
+        def run(rows: Rows) -> Outputs:
+            clock.now += 0.04 if rows[0, 0] > 1000 else 0.0001
+            if (rows < 0).any() or rows[0, 0] > 1000:
+                raise FloatingPointError("negative")
+            return double(rows)
+
+        batcher = new_batcher(run, witness=witness, executor=executor, placement=Placement(0), clock=clock)
+        for _ in range(100):
+            with pytest.raises(InferenceFailed):
+                await batcher.submit(some_rows(1, -100.0))
+        assert not batcher.inline
+        while not batcher.inline:
+            await batcher.submit(some_rows(1))
+        with pytest.raises(InferenceFailed):
+            await batcher.submit(some_rows(1, 2000.0))
+        assert not batcher.inline
+
+    run_test(test())
+
+
+def test_a_model_without_a_thread_runs_on_the_loop(
+    executor: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The process can start no thread when the model has turned slow: it answers, and tries again at the next run."""
+
+    async def test() -> None:
+        clock, witness = Clock(), Witness()
+        run = _Turning(clock)
+        batcher = _batcher(run, clock, executor, witness, 0)
+
+        def start(_thread: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", start)
+            for number in range(3):
+                check_answer(some_rows(2, number), await batcher.submit(some_rows(2, number)))
+        assert batcher.alive
+        for number in range(3):
+            check_answer(some_rows(2, number), await batcher.submit(some_rows(2, number)))
+        assert run.here == [True] * 3 + [False] * 3
+
+    run_test(test())
+    assert caplog.text.count("is on the event loop: can't start new thread") == 3

@@ -1,13 +1,34 @@
 """Exemplars: the trace of a number in each bucket, as OpenMetrics has them."""
 
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+
 import pytest
 from prometheus_client import generate_latest
 from prometheus_client.openmetrics import exposition
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from service.batching.batcher import Batcher
+from service.batching.request import Outputs, Rows
+from service.errors import InferenceFailed, InvalidRequest
 from service.metrics.metrics import Metrics
+from service.metrics.model_observer import ModelObserver
+from service.rpc.ending import count_failure
+from service.rpc.request import RequestContext
+from service.tracing.trace import Ids, Trace
+from tests.kit.clock import Clock
+from tests.kit.parts.batching import double_in, some_rows
 
 _FIRST, _SECOND = "4bf92f3577b34da6a3ce929d0e0e4736", "0af7651916cd43dd8448eb211c80319c"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method of the table."""
+
+    path: str
+    protocol: str
 
 
 @pytest.fixture
@@ -42,12 +63,38 @@ def test_each_bucket_has_the_last_trace_of_a_number_in_it(metrics: Metrics) -> N
 
 
 def test_waits_and_runs_have_them_too(metrics: Metrics) -> None:
-    """A request that was not run has no wait."""
+    """Each in the histogram that counts it."""
     model = metrics.model("digits", "1")
-    model.traced(_FIRST, 0.002, [0.0002, 0.03])
-    model.traced(_SECOND, None, [])
+    model.queue_seconds.traced(0.002, _FIRST)
+    observer = ModelObserver(model)
+    for seconds in (0.0002, 0.03):
+        observer.traced(seconds, _FIRST)
     assert _exemplars(metrics, "kan_queue_duration_seconds") == {"0.0025": (_FIRST, 0.002)}
     assert _exemplars(metrics, "kan_compute_duration_seconds") == {"0.00025": (_FIRST, 0.0002), "0.05": (_FIRST, 0.03)}
+
+
+def test_runs_are_examples_where_they_are_counted(metrics: Metrics) -> None:
+    """A run of attribution.onnx is one of kan_explain_duration_seconds, and a failed run of nothing."""
+    model, clock = metrics.model("digits", "1"), Clock()
+    trace = Trace(Ids(_FIRST, "00f067aa0ba902b7"), "", "", clock(), take=lambda _: None)
+
+    def fail(_: Rows) -> Outputs:
+        clock.now += 3
+        raise FloatingPointError("negative")
+
+    async def call() -> None:
+        runs = ((double_in(clock, 0.25), ModelObserver(model)), (double_in(clock, 0.5), model.explanations))
+        for run, observer in (*runs, (fail, ModelObserver(model))):
+            batcher = Batcher(run, max_batch_rows=8, max_queue_rows=8, observer=observer, clock=clock)
+            with suppress(InferenceFailed):
+                await batcher.submit(some_rows(1), follower=trace)
+
+    asyncio.run(call())
+    context = RequestContext(model="digits", version="1", inference=True, trace=trace)
+    count_failure(Method("/a/Infer", "open_inference"), context, InvalidRequest("no"), 4.0, metrics)
+    assert len(trace.runs) == 3
+    assert _exemplars(metrics, "kan_compute_duration_seconds") == {"0.25": (_FIRST, 0.25)}
+    assert _exemplars(metrics, "kan_explain_duration_seconds") == {"0.5": (_FIRST, 0.5)}
 
 
 def test_codes_of_one_protocol_share_their_buckets(metrics: Metrics) -> None:

@@ -101,7 +101,7 @@ def test_counts_by_cell_go_with_their_version(metrics: Metrics, clock: Clock) ->
     serve(metrics, 1)
     counts = metrics.model("digits", "1")
     for loaded, expected in ((manifest, 5), (manifest, 10), (other, 5)):
-        counts.count_rows(loaded)
+        counts.served = counts.served_by(loaded)
         assert counts.served is not None
         counts.served.keep(training[:5].astype(np.float32), training[:5, :1])
         assert rows() == expected
@@ -109,8 +109,6 @@ def test_counts_by_cell_go_with_their_version(metrics: Metrics, clock: Clock) ->
     assert of(scrape(metrics), output="y0")
     clock.now += KEPT_SECONDS
     assert not of(scrape(metrics), model="digits")
-    counts.count_rows(None)
-    assert counts.served is None
 
 
 def test_a_model_goes_with_its_last_version(metrics: Metrics, clock: Clock) -> None:

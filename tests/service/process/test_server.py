@@ -14,6 +14,7 @@ import pytest
 from service.client import Client
 from service.errors import StartupError
 from service.process.server import start
+from service.process.stop import CLOSED, Stop
 from service.settings import Settings
 from tests.kit.callers import http2
 from tests.kit.callers.calls import predict
@@ -21,6 +22,7 @@ from tests.kit.models.repository import WriteModel
 from tests.kit.server.gate import Gate
 from tests.kit.server.kan_serve import KanServe, Serving, Start, stop_here
 from tests.kit.server.metrics import counted
+from tests.kit.server.otlp import Receiver, receiving
 from tests.kit.waiting import until, wait_for
 
 
@@ -156,3 +158,21 @@ asyncio.run(main())
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "True 0\n"
+
+
+def test_the_last_traces_leave_time_for_the_ports(serving: Serving, write_model: WriteModel) -> None:
+    """After a second signal a receiver that hangs is given up in time to close the ports before their milestone."""
+    write_model("affine")
+
+    async def check(receiver: Receiver) -> None:
+        receiver.open.clear()
+        async with serving(trace_endpoint=receiver.address, trace_sample=1.0) as (server, channel):
+            await predict(channel, "affine")
+            stop = Stop(grace_seconds=30)
+            stop.ask_at_once()
+            assert await server.finish(stop)
+            assert stop.remaining(CLOSED) > 0
+        receiver.open.set()
+
+    with receiving() as receiver:
+        asyncio.run(check(receiver))

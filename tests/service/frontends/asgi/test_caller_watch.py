@@ -1,6 +1,7 @@
 """Which open calls are ended, and how often their callers are asked. Answers are plain futures here, as pyvoy's are."""
 
 import asyncio
+import gc
 import itertools
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -171,6 +172,31 @@ def test_a_failed_answer_is_logged(caplog: pytest.LogCaptureFixture) -> None:
         watch.close()
 
     run_test(test())
+
+
+def test_a_failure_after_the_end_of_a_call_is_no_line_in_the_log() -> None:
+    """The call is over, so nobody waits for the answer; asyncio does not complain of an exception without a reader."""
+    told = list[object]()
+
+    async def test() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+        clock = Clock()
+        watch = CallerWatch(clock)
+        answers = [asyncio.get_running_loop().create_future()]
+        failed = answers[0]
+        call = _open(lambda: answers.pop())
+        watch.add(call)
+        await _pass(watch, clock, 1)
+        assert not answers
+        watch.remove(call)
+        failed.set_exception(OSError("no answer"))
+        del failed
+        await _pass(watch, clock, 1)
+        gc.collect()
+        watch.close()
+
+    run_test(test())
+    assert told == []
 
 
 def test_it_looks_by_itself() -> None:

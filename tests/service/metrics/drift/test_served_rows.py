@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,6 +86,29 @@ def test_scrapes_in_other_threads_lose_nothing() -> None:
     for thread in threads:
         thread.join()
     assert all(sum(each) == 40_000 for each in counts(served))
+
+
+def test_two_threads_that_keep_at_once_lose_nothing() -> None:
+    """While one run is being kept, that of the model in its place is kept in another thread: both count as kept."""
+    served = served_rows()
+
+    class Rows(np.ndarray[Any, Any]):
+        """Rows during whose keeping other rows are kept."""
+
+        calls = 0
+
+        def __len__(self) -> int:
+            self.calls += 1
+            other = threading.Thread(target=served.keep, args=(random_rows(5), random_rows(5)[:, :2]))
+            other.start()
+            other.join()
+            return 5
+
+    rows = random_rows(5).view(Rows)
+    served.keep(rows, random_rows(5)[:, :2])
+    kept = 5 + 5 * rows.calls
+    assert served._kept_rows == kept
+    assert sum(counts(served)[0]) == kept
 
 
 def test_few_rows_are_kept() -> None:

@@ -21,7 +21,12 @@ class Lines:
         self.clock = Clock()
         self.written: list[str] = []
         self.timers: list[tuple[float, Callable[[], None]]] = []
-        self.repeats = Repeats(self._write, self.clock, lambda seconds, act: self.timers.append((seconds, act)))
+        self.repeats = Repeats(self._write, self.clock, self._later)
+
+    def _later(self, seconds: float, act: Callable[[], None]) -> Callable[[], None]:
+        timer = (seconds, act)
+        self.timers.append(timer)
+        return lambda: self.timers.remove(timer) if timer in self.timers else None
 
     def log(self, text: str, *arguments: object, level: int = logging.ERROR, name: str = "a") -> None:
         record = logging.LogRecord(name, level, "", 0, text, arguments, None)
@@ -65,12 +70,59 @@ def test_a_minute_later_lines_pass_again(lines: Lines) -> None:
     """The next line after the window says first how many were left out; an old timer says it no second time."""
     for _ in range(_MOST + 2):
         lines.log("a storm")
+    ((_, old),) = lines.timers
     lines.clock.now += 60
     lines.log("a storm")
     assert lines.written[_MOST:] == ["2 more lines like this were left out within 60 s: a storm", "a storm"]
-    lines.timers[0][1]()
+    old()
     lines.repeats.finish()
     assert len(lines.written) == _MOST + 2
+
+
+def test_each_subject_is_counted_alone(lines: Lines) -> None:
+    """Forty models that are refused are 40 lines. One that fails without end hides no other, and is named."""
+    for number in range(40):
+        lines.log("model %s version %d refused", f"m{number}", 1)
+    assert len(lines.written) == 40
+    for _ in range(100):
+        lines.log("model %s version %d refused", "m7", 2)
+    assert len(lines.written) == 40 + _MOST - 1
+    lines.repeats.finish()
+    assert lines.written[-1] == "71 more lines like this were left out within 60 s: model %s version %d refused (m7)"
+
+
+def test_made_up_subjects_pass_no_more_lines_than_64_and_one_window(lines: Lines) -> None:
+    """Callers may have a hand in an argument: the lines of further subjects share the limit of one message."""
+    for number in range(10_000):
+        lines.log("closed the connection of %s", f"ipv4:10.0.0.1:{number}")
+    assert len(lines.written) == 64 + _MOST
+    lines.repeats.finish()
+    left_out = 10_000 - 64 - _MOST
+    assert (
+        lines.written[-1] == f"{left_out} more lines like this were left out within 60 s: closed the connection of %s"
+    )
+
+
+def test_a_window_that_ends_early_leaves_no_timer(lines: Lines) -> None:
+    """Of 2,000 storms at most 256 wait for the end of their minute; the end of the process leaves none."""
+    for number in range(2000):
+        for _ in range(_MOST + 1):
+            lines.log(f"storm {number}")
+    assert len(lines.timers) <= 256
+    lines.repeats.finish()
+    assert lines.timers == []
+
+
+def test_a_timer_that_is_cancelled_ends_its_thread(logging_restored: None) -> None:
+    """The real one too."""
+    before = set(threading.enumerate())
+    log.set_up("text")
+    for _ in range(_MOST + 1):
+        logging.getLogger("a.b").warning("a storm")
+    (timer,) = set(threading.enumerate()) - before
+    log.finish()
+    timer.join(20)
+    assert not timer.is_alive()
 
 
 def test_endlessly_many_messages_take_no_endless_memory(lines: Lines) -> None:

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 from service.errors import SettingsError
+from service.metrics.drift.served_rows import ServedRows
 from service.metrics.metrics import Metrics
+from service.registry.model.onnx_runtime import onnxruntime
 from service.registry.registry import Registry
 from service.settings import ModelTable, Settings
-from tests.kit.models.repository import WriteModel
+from tests.kit.models.repository import WriteModel, read_manifest, write_manifest
 from tests.kit.parts.registry import HeldLoads, loaded_registry, ready_versions
 from tests.kit.waiting import run_test, until
 
@@ -196,5 +198,124 @@ def test_an_adoption_that_is_cancelled_changes_nothing(
                 await adopting
             held_loads.go_on.set()
             assert _batch_rows(registry, "affine") == [512]
+
+    run_test(test())
+
+
+def _value(metrics: Metrics, name: str) -> float | None:
+    return metrics.registry.get_sample_value(name, {"model": "affine", "version": "1"})
+
+
+def test_the_old_model_says_no_more_whether_the_version_answers(models: Path, write_model: WriteModel) -> None:
+    """The batcher of the old model breaks, or moves, while a lease still holds it: the new one answers as it did."""
+    metrics = Metrics()
+    write_model("affine")
+
+    async def test() -> None:
+        async with loaded_registry(_settings(models), metrics) as registry:
+            with registry.lease("affine") as old:
+                await registry.adopt(_settings(models, affine={"max_batch_rows": 7}))
+                inline = _value(metrics, "kan_model_inline")
+                assert inline is not None
+                old.batcher._observer.placed(inline=not inline)
+                assert _value(metrics, "kan_model_inline") == inline
+                old.batcher._die(RuntimeError("a fault"))
+                assert registry.ready()
+                assert _value(metrics, "kan_model_ready") == 1
+                assert _value(metrics, "kan_model_inline") == inline
+            with registry.lease("affine") as new:
+                new.batcher._die(RuntimeError("a fault"))
+            assert _value(metrics, "kan_model_ready") == 0
+
+    run_test(test())
+
+
+def test_rows_that_wait_in_both_models_are_added(models: Path, write_model: WriteModel) -> None:
+    """The old model's last rows leave its queue; those in the queue of the new one are still shown."""
+    metrics = Metrics()
+    write_model("affine")
+
+    async def test() -> None:
+        async with loaded_registry(_settings(models), metrics) as registry:
+            with registry.lease("affine") as old:
+                await registry.adopt(_settings(models, affine={"max_batch_rows": 7}))
+                with registry.lease("affine") as new:
+                    for model, rows, shown in ((old, 3, 3), (new, 2, 5), (old, 0, 2), (new, 0, 0)):
+                        model.batcher._observer.queued(rows)
+                        assert _value(metrics, "kan_queue_rows") == shown
+
+    run_test(test())
+
+
+def test_a_version_whose_files_have_changed_is_not_made_anew(models: Path, write_model: WriteModel) -> None:
+    """Another manifest under the same number would take over unchecked: the change of settings is refused.
+
+    The counts of rows by cell stay those of the model that answers.
+    """
+    metrics = Metrics()
+    write_model("affine")
+
+    async def test() -> None:
+        async with loaded_registry(_settings(models), metrics) as registry:
+            with registry.lease("affine") as before:
+                served = before.metrics.served = ServedRows((), (), 4, before.manifest)
+                manifest = read_manifest(models / "affine" / "1")
+                manifest.features[0].high = 7
+                write_manifest(models / "affine" / "1", manifest)
+                with pytest.raises(SettingsError, match=r"affine version 1 .* its files have changed; wanted"):
+                    await registry.adopt(_settings(models, affine={"max_batch_rows": 7}))
+                assert before.metrics.served is served
+            assert _batch_rows(registry, "affine") == [512]
+            await registry.unload("affine")
+            await registry.load("affine")
+            assert _batch_rows(registry, "affine") == [512]
+            with registry.lease("affine") as after:
+                assert after.manifest == manifest
+
+    run_test(test())
+
+
+def test_files_that_are_gone_are_named(models: Path, write_model: WriteModel) -> None:
+    """The operator reads which model keeps the settings from being taken, and what to do; an unload helps."""
+    write_model("affine")
+    write_model("imputed")
+
+    async def test() -> None:
+        async with loaded_registry(_settings(models)) as registry:
+            shutil.rmtree(models / "affine")
+            both = _settings(models, affine={"max_batch_rows": 7}, imputed={"max_batch_rows": 9})
+            with pytest.raises(SettingsError, match=r"model affine version 1 .*: its files are gone, put them back or"):
+                await registry.adopt(both)
+            await registry.unload("affine")
+            await registry.adopt(both)
+            assert _batch_rows(registry, "imputed") == [9]
+
+    run_test(test())
+
+
+def test_settings_that_change_twice_during_a_load_are_those_of_the_last_change(
+    models: Path, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They change during the load, and again while the model is opened for the first change."""
+    write_model("affine")
+    write_model("imputed", 2)
+    opened, changes = onnxruntime.InferenceSession, iter((5, 6))
+
+    async def test() -> None:
+        async with loaded_registry(_settings(models)) as registry:
+            loop = asyncio.get_running_loop()
+
+            def open_session(*given: Any, **more: Any) -> Any:
+                rows = next(changes, None)
+                if rows is not None:
+                    changed = registry.adopt(_settings(models, affine={"max_batch_rows": rows}))
+                    asyncio.run_coroutine_threadsafe(changed, loop).result(60)
+                return opened(*given, **more)
+
+            await registry.unload("affine")
+            with monkeypatch.context() as patch:
+                patch.setattr(onnxruntime, "InferenceSession", open_session)
+                await registry.load("affine")
+            assert _batch_rows(registry, "affine") == [6]
 
     run_test(test())
