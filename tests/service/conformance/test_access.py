@@ -165,6 +165,33 @@ def test_models_of_others_are_forbidden_and_unseen(server: KanServe) -> None:
     asyncio.run(check())
 
 
+def test_a_repository_that_cannot_be_read_tells_no_names(
+    start: Start, write_model: WriteModel, models: Path, tmp_path: Path
+) -> None:
+    """A token for some models learns that the repository cannot be read, and not where it is; the log says it."""
+    write_model("affine")
+    tokens = write_tokens(
+        tmp_path / "tokens.toml", some='models = ["affine"]\nmethods = ["*"]', every='methods = ["*"]'
+    )
+    server = start("--tokens", str(tokens), "--allow-load")
+    os.rename(models, tmp_path / "away")
+
+    async def check() -> None:
+        async with server.channel() as channel:
+            for token in ("some", "every"):
+                for call in (
+                    ask(channel, "GetModel", model="affine", version=99, token=token),
+                    ask_inference(channel, "RepositoryModelLoad", model_name="affine", token=token),
+                ):
+                    code, text = await failure_of(call)
+                    assert (code, "cannot be read" in text) == ("UNAVAILABLE", True)
+                    assert (str(models) in text) == (token == "every")
+
+    asyncio.run(check())
+    assert "GetModel failed (x-request-id" in (log := server.stop()[1])
+    assert str(models) in log
+
+
 def test_loading_needs_a_token_that_names_it(server: KanServe) -> None:
     """With --allow-load a token without methods may not load or unload; one that names them may, its models alone."""
 
