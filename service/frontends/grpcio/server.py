@@ -101,16 +101,16 @@ async def start(
     except RuntimeError as error:
         raise StartupError(f"cannot listen for gRPC on {host}:{port}: {error}") from error
     await server.start()
-    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_no_callers_end)
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_no_callers_fault)
     return GrpcioServer(server, port, table)
 
 
-def _is_no_callers_end(record: logging.LogRecord) -> bool:
-    """Whether a line of gRPC's tells of more than a connection that ended before an answer was sent.
+def _is_no_callers_fault(record: logging.LogRecord) -> bool:
+    """Whether a line of gRPC's tells of more than a connection that ended early, or metadata that is no UTF-8.
 
-    It logs a traceback for each such call: callers would fill the log by leaving.
+    It logs a traceback for each such call, with the metadata: callers would fill the log, and tokens get into it.
     """
-    return not str(record.msg).startswith("ExecuteBatchError")
+    return not str(record.msg).startswith(("ExecuteBatchError", "Invalid encoding on"))
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from kan_api.v1 import prediction_pb2 as pb
 from open_inference import grpc_predict_v2_pb2 as oip
+from tests.kit.callers import http2
 from tests.kit.callers.calls import ask, ask_inference, failure_of, infer, predict
 from tests.kit.callers.protocols import PROTOCOLS, Protocol
 from tests.kit.callers.tokens import bearer, secret, write_tokens
 from tests.kit.models.repository import WriteModel, write_version
 from tests.kit.server.kan_serve import KanServe, Start, run_kan_serve, starter
-from tests.kit.waiting import until_elsewhere
+from tests.kit.waiting import until_elsewhere, wait_for
 
 _FILES: tuple[Any, ...] = (
     pb.DESCRIPTOR,
@@ -265,6 +267,27 @@ def test_refusals_are_counted(server: KanServe) -> None:
     asyncio.run(check())
     assert server.sample("kan_rejected_total", reason="unauthenticated") == before["unauthenticated"] + 1
     assert server.sample("kan_rejected_total", reason="forbidden") == before["forbidden"] + 2
+
+
+def test_a_token_that_is_no_ascii_gets_into_no_log(start: Start, write_model: WriteModel, tmp_path: Path) -> None:
+    """A token with a byte too many is refused, whatever gRPC makes of the byte, and no log holds any of it."""
+    write_model("affine")
+    server = start("--tokens", str(write_tokens(tmp_path / "tokens.toml", a="")))
+    for count, more in enumerate(("\xa0", "\xff", "\xc2\xa0"), 1):
+        with http2.connect(server.grpc) as connection:
+            call = http2.call("/kan_api.v1.PredictionService/ListModels", authorization=f"Bearer {secret('a')}{more}")
+            connection.sendall(http2.hello() + call + http2.frame(http2.DATA, http2.END_STREAM, 1, http2.message(b"")))
+            wait_for(partial(_is_refused, server, count))
+    with grpc.insecure_channel(server.grpc, server.options) as channel:
+        assert _code_of(channel, _PATHS[0], bearer("a")) == "INVALID_ARGUMENT"
+    code, log = server.stop()
+    assert (code, secret("a") in log) == (0, False)
+
+
+def _is_refused(server: KanServe, count: int) -> bool:
+    """Whether so many calls were refused for want of a token; an answer fails the test."""
+    assert server.sample("kan_requests_total", code="OK") == 0
+    return server.sample("kan_rejected_total", reason="unauthenticated") == count
 
 
 def test_oversized_metadata_ends_the_call_alone(server: KanServe) -> None:
