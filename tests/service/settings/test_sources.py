@@ -44,6 +44,32 @@ def test_settings_that_do_not_fit_each_other_name_the_file(file: Path) -> None:
         Sources({}, file).load()
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('tls_cert = "a"', "tls_cert and tls_key belong together, and only one of them is set"),
+        ('tls_key = "a"', "tls_cert and tls_key belong together, and only one of them is set"),
+        ('tls_client_ca = "a"', "tls_client_ca is set, and tls_cert is not: callers' certificates need TLS"),
+    ],
+)
+@pytest.mark.parametrize("flags", [["--check-config"], []])
+def test_half_of_tls_in_the_file_is_one_line(
+    file: Path, capsys: pytest.CaptureFixture[str], text: str, told: str, flags: list[str]
+) -> None:
+    """The check and the start name the file and say what is missing."""
+    file.write_text(f"[server]\n{text}\n")
+    assert main(["--config", str(file), *flags]) == 2
+    assert capsys.readouterr().err == f"kan-serve: {file}: {told}\n"
+
+
+def test_tls_of_several_sources_fits(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The certificate may stand in the file, its key in a flag and the authority in a variable."""
+    file.write_text('[server]\ntls_cert = "a"\n')
+    monkeypatch.setenv("KAN_TLS_CLIENT_CA", "c")
+    settings = Sources({"tls_key": "b"}, file).load()
+    assert (settings.tls_cert, settings.tls_key, settings.tls_client_ca) == ("a", "b", "c")
+
+
 def test_what_is_in_force_is_a_settings_file(file: Path) -> None:
     """The output of the check, read as a settings file, gives the same settings."""
     file.write_text('[server]\nhost = "::"\n[models.digits]\nquota_rows_per_second = 2.5\n[models."*"]\npriority = 1\n')
