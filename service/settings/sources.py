@@ -12,6 +12,9 @@ from service.settings import mistakes
 from service.settings.file import SettingsFile, read_settings_file
 from service.settings.settings import FLAGS, Settings, flag, variable
 
+# An empty flag or variable, as a shell makes it of a name that is not set, must not open a server that its file closes.
+_NEVER_EMPTY = ("tls_cert", "tls_key", "tls_client_ca", "tokens")
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -47,6 +50,11 @@ class Sources:
         Raises:
             SettingsError: A flag or a variable is wrong, or settings do not fit each other.
         """
+        empty = [name for name in _NEVER_EMPTY if self._outside_file(name) == ""]
+        if empty:
+            raise SettingsError(
+                [f"{flag(each)} (or {variable(each)}) is empty: wanted a file, or none of the two" for each in empty]
+            )
         given = {name: value for name, value in file.server.items() if variable(name) not in os.environ}
         try:
             return Settings.model_validate({**given, **self.flags, "tables": dict(file.tables)})
@@ -55,6 +63,10 @@ class Sources:
             raise SettingsError(
                 [("" if each["loc"] else place) + mistakes.of_flag(each) for each in error.errors(include_url=False)]
             ) from None
+
+    def _outside_file(self, name: str) -> str | bool | None:
+        """The value of the flag, or else of the variable; None if neither is given."""
+        return self.flags.get(name, os.environ.get(variable(name)))
 
     def origins(self, file: SettingsFile) -> Mapping[str, str]:
         """Where the value of each setting comes from, in words."""

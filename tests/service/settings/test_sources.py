@@ -7,7 +7,7 @@ import pytest
 
 from service.cli import main
 from service.errors import SettingsError
-from service.settings import FLAGS, Sources
+from service.settings import FLAGS, Sources, flag, variable
 from service.settings.check import describe
 
 
@@ -60,6 +60,29 @@ def test_half_of_tls_in_the_file_is_one_line(
     file.write_text(f"[server]\n{text}\n")
     assert main(["--config", str(file), *flags]) == 2
     assert capsys.readouterr().err == f"kan-serve: {file}: {told}\n"
+
+
+@pytest.mark.parametrize("name", ["tokens", "tls_client_ca", "tls_cert", "tls_key"])
+@pytest.mark.parametrize("by_flag", [True, False])
+def test_an_empty_value_opens_no_server(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, by_flag: bool
+) -> None:
+    """An empty flag or variable for tokens or TLS is refused, whether the file has the key or not."""
+    flags = [flag(name), ""] if by_flag else []
+    if not by_flag:
+        monkeypatch.setenv(variable(name), "")
+    for text in ("", f'[server]\n{name} = "a"\n'):
+        file.write_text(text)
+        assert main(["--check-config", "--config", str(file), *flags]) == 2
+        told = f"kan-serve: {flag(name)} (or {variable(name)}) is empty: wanted a file, or none of the two\n"
+        assert capsys.readouterr().err == told
+
+
+def test_a_flag_hides_an_empty_variable(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the variable says does not matter then."""
+    file.touch()
+    monkeypatch.setenv("KAN_TOKENS", "")
+    assert Sources({"tokens": "a"}, file).load().tokens == "a"
 
 
 def test_tls_of_several_sources_fits(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
