@@ -26,7 +26,7 @@ from service.rpc.admission import Admission
 from service.rpc.bounds import APART, WATCHES, apart_bounds, bounds, is_apart
 from service.rpc.calls import BidiStream, Method, ServerStream, Unary
 from service.rpc.entrance import Entrance
-from service.rpc.limits import APART_RECEIVING, CONNECTION_STREAMS, UNREAD_BYTES
+from service.rpc.limits import APART_RECEIVING, CONNECTION_STREAMS, HANDSHAKE_SECONDS, UNREAD_BYTES
 from service.rpc.memory import give_back
 from service.rpc.streams import answer_bidi_stream
 from service.settings import Settings
@@ -130,6 +130,8 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.default_compression_level", _COMPRESSION_LEVEL[settings.compression]),
     ]
+    if settings.tls_cert:
+        options.append(("grpc.server_handshake_timeout_ms", _ms(HANDSHAKE_SECONDS)))
     if settings.keepalive_seconds:
         options += [
             ("grpc.keepalive_time_ms", _ms(settings.keepalive_seconds)),

@@ -5,7 +5,7 @@ import os
 import shutil
 import socket
 import ssl
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import grpc
@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from tests.kit.callers import http2
 from tests.kit.callers.calls import predict
 from tests.kit.models.repository import WriteModel
 from tests.kit.server.certificates import Authority, Key, Pair
@@ -97,6 +98,25 @@ def test_plain_text_to_a_tls_port_and_the_reverse(start: Start, write_model: Wri
 
     asyncio.run(check())
     assert secure.is_ready()  # the probes' port is plain
+
+
+def test_a_handshake_that_never_ends_is_cut(start: Start, write_model: WriteModel, authority: Authority) -> None:
+    """A connection that sends nothing, or half of its first message, is closed after ten seconds."""
+    write_model("affine")
+    server = start(*_flags(authority.issue("server")))
+    half_hello = bytes.fromhex("160301020001000100")
+    with http2.connect(server.grpc) as silent, http2.connect(server.grpc) as half:
+        half.sendall(half_hello)
+        for connection in (silent, half):
+            with suppress(ConnectionResetError):
+                while connection.recv(65536):
+                    pass
+
+    async def check() -> None:
+        async with _channel(server, authority.file) as channel:
+            assert await _code(channel) == "OK"
+
+    asyncio.run(check())
 
 
 def test_a_caller_needs_a_certificate(
