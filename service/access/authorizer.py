@@ -159,6 +159,11 @@ class Authorizer:
             before = found
         return self._checked(before, path)
 
+    def valid(self) -> tuple[Token, ...]:
+        """The tokens that have not expired."""
+        now = self._now()
+        return tuple(token for token in self.file.value if token.expires is None or now < token.expires)
+
     def _find(self, digest: bytes) -> Token | None:
         """Compares all: the time tells neither which token it was, nor how much of it was right."""
         found = None

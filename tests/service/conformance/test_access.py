@@ -3,9 +3,11 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import grpc
 import grpc.aio
@@ -387,6 +389,34 @@ def test_a_stream_loses_the_rights_that_its_token_loses(start: Start, write_mode
                 pass
             over = True
             await reading
+
+    asyncio.run(check())
+
+
+def test_a_watch_ends_with_the_rights_of_its_token(start: Start, write_model: WriteModel, tmp_path: Path) -> None:
+    """A silent watch of health ends once its token is taken away, loses the model or expires; others stay open."""
+    write_model("affine")
+    file = write_tokens(tmp_path / "tokens.toml", goes="", narrows="", expires="", stays="")
+    server = start("--tokens", str(file))
+
+    async def check() -> None:
+        async with server.channel() as channel:
+            watch: Any = channel.unary_stream(
+                "/grpc.health.v1.Health/Watch", response_deserializer=health_pb2.HealthCheckResponse.FromString
+            )
+            request = health_pb2.HealthCheckRequest(service="affine").SerializeToString()
+            names = ("goes", "narrows", "expires", "stays")
+            watches = {name: watch(request, timeout=60, metadata=bearer(name)) for name in names}
+            for each in watches.values():
+                assert (await each.read()).status == 1
+            soon = datetime.now(UTC) + timedelta(seconds=4)
+            write_tokens(file, narrows='models = ["other"]', expires=f"expires = {soon.isoformat()}", stays="")
+            assert await failure_of(watches["goes"].read()) == ("UNAUTHENTICATED", ANY)
+            assert await failure_of(watches["narrows"].read()) == ("PERMISSION_DENIED", ANY)
+            code, text = await failure_of(watches["expires"].read())
+            assert (code, "has expired" in text) == ("UNAUTHENTICATED", True)
+            assert not watches["stays"].done()
+            watches["stays"].cancel()
 
     asyncio.run(check())
 
