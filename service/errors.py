@@ -23,6 +23,10 @@ class ModelNotReady(ServiceError):
     """The model is known but does not answer: it is loading, or it was refused."""
 
 
+class RepositoryUnreadable(ServiceError):
+    """The model repository cannot be read now. The message may name other models, and where the repository is."""
+
+
 class Draining(ServiceError):
     """The server is stopping and takes no new requests."""
 

@@ -33,6 +33,8 @@ def with_tls(configuration: Object, certificates: str = _CERTIFICATES) -> Object
         "certificate_chain": {"filename": f"{certificates}/tls.crt"},
         "private_key": {"filename": f"{certificates}/tls.key"},
     }
+    # By default a connection that never finishes its handshake stays open for ever.
+    chain["transport_socket_connect_timeout"] = "10s"
     chain["transport_socket"] = {
         "name": "envoy.transport_sockets.tls",
         "typed_config": {

@@ -143,7 +143,9 @@ class Authorizer:
         text = given[0].decode("latin-1") if isinstance(given[0], bytes) else given[0]
         if text[: len(_SCHEME)].lower() != _SCHEME:
             raise Unauthenticated(f"the metadata {_HEADER!r} holds no bearer token; {_HOW}")
-        token = self._find(hashlib.sha256(text[len(_SCHEME) :].strip().encode()).digest())
+        # Only the blanks of HTTP are cut: gRPC logs a value that it cannot decode, which must be no token then.
+        given_token = text[len(_SCHEME) :].strip(" \t")
+        token = self._find(hashlib.sha256(given_token.encode()).digest()) if given_token.isascii() else None
         if token is None:
             raise Unauthenticated("the token is unknown here; ask the server's operator for a new one")
         return self._checked(token, path)
@@ -157,6 +159,11 @@ class Authorizer:
                 raise Unauthenticated(f"token {before.name!r} was taken away; ask the server's operator for a new one")
             before = found
         return self._checked(before, path)
+
+    def valid(self) -> tuple[Token, ...]:
+        """The tokens that have not expired."""
+        now = self._now()
+        return tuple(token for token in self.file.value if token.expires is None or now < token.expires)
 
     def _find(self, digest: bytes) -> Token | None:
         """Compares all: the time tells neither which token it was, nor how much of it was right."""

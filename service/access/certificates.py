@@ -1,5 +1,7 @@
 """The certificate of the gRPC port, and the authorities of callers' certificates. Taken anew when they change."""
 
+import binascii
+import re
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +10,21 @@ from pathlib import Path
 from service.access.reloaded import ReloadedFiles
 from service.errors import StartupError
 from service.settings import Settings
+
+_CERTIFICATE = re.compile(rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----(.*?)-----END", re.DOTALL)
+# The algorithm of a public key in a certificate, in DER: RSA, and ECDSA with P-256, P-384, P-521. Source: RFC 3279,
+# section 2.3.1, and RFC 5480, section 2.1.1.
+_KINDS = tuple(
+    map(
+        bytes.fromhex,
+        (
+            "300d06092a864886f70d0101010500",
+            "301306072a8648ce3d020106082a8648ce3d030107",
+            "301006072a8648ce3d020106052b81040022",
+            "301006072a8648ce3d020106052b81040023",
+        ),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +56,7 @@ def read_certificates(settings: Settings) -> ReloadedFiles[Certificates] | None:
         _check_pair(files[0], files[1])
         if [file.read_bytes() for file in files] != found:
             raise StartupError("they changed while they were read")
+        _check_kind(found[0])
         if len(found) > 2:
             _check_authorities(found[2], files[2])
         return Certificates(found[0], found[1], found[2] if len(found) > 2 else None)
@@ -62,6 +80,16 @@ def _check_pair(chain: Path, key: Path) -> None:
             f"the certificate and the key are no pair that TLS can use ({reason}); wanted PEM, the server's own "
             "certificate first"
         ) from None
+
+
+def _check_kind(chain: bytes) -> None:
+    """Refuse a key that OpenSSL, which Python asks, can use and BoringSSL, which gRPC and Envoy use, cannot."""
+    first = _CERTIFICATE.search(chain)
+    if first is None or not any(kind in binascii.a2b_base64(first[1]) for kind in _KINDS):
+        raise StartupError(
+            "the certificate has a key of a kind that TLS cannot use here; wanted RSA, or ECDSA with P-256, P-384 or "
+            "P-521"
+        )
 
 
 def _check_authorities(text: bytes, file: Path) -> None:

@@ -41,5 +41,7 @@ class TokenQuotas:
             )
 
     def keep(self, names: set[str]) -> None:
-        """Forget the tokens that are no longer in the file."""
-        self._by_name = {name: quota for name, quota in self._by_name.items() if name in names}
+        """Forget the tokens that are no longer in the file. Another thread may take rows meanwhile."""
+        for name in list(self._by_name):
+            if name not in names:
+                self._by_name.pop(name, None)

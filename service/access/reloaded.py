@@ -12,6 +12,8 @@ _log = logging.getLogger(__name__)
 _Value = TypeVar("_Value")
 
 _LOOK_SECONDS: Final = 1.0
+# A look takes milliseconds; on a network file system that is away it may take for ever.
+_LONGEST_LOOK_SECONDS: Final = 10.0
 # A thousand tokens take 200 KB, a bundle of all public authorities 250 KB.
 _MOST_BYTES: Final = 4 * 2**20
 
@@ -29,7 +31,8 @@ class ReloadedFiles(Generic[_Value]):
 
     Attributes:
         value: In use.
-        on_taken: Is called after each change that was taken, in the thread that looked.
+        on_taken: Is called after each change of the value, in the thread that looked. If it fails, the next look calls
+            it again.
         is_current: Whether it is what the files say now; False while they are invalid.
 
     Raises:
@@ -43,32 +46,47 @@ class ReloadedFiles(Generic[_Value]):
         self._files = files
         self._parse = parse
         self._told = ""
-        self._taken = self._seen = self._read()
-        self.value = self._parsed(self._taken)
+        self._seen = self._read()
+        self._taken: Sequence[bytes] | None = self._seen
+        self.value = self._parsed(self._seen)
 
     async def watch(self) -> None:
         """Look once a second, for as long as it runs."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            await asyncio.to_thread(self.look)
+            looking = asyncio.create_task(asyncio.to_thread(self.look))
+            try:
+                await asyncio.wait({looking}, timeout=_LONGEST_LOOK_SECONDS)
+                if not looking.done():
+                    self._keep(f"{self._what}: they cannot be read in {_LONGEST_LOOK_SECONDS:g} s")
+                await looking
+            finally:
+                looking.cancel()
 
     def look(self) -> None:
-        """Look at the files, and take them if they have changed and rest."""
+        """Look at the files, and take them if they have changed and rest. Raises nothing."""
         try:
             found = self._read()
+            if found != self._taken and found == self._seen:
+                self.value = self._parsed(found)
+                self._taken = None  # until all has been done
+                self.on_taken()
+                self._taken = found
+                _log.info("%s: taken anew", self._what)
+            self._seen = found
             if found == self._taken:
                 self._told, self.is_current = "", True
-            elif found == self._seen:
-                self.value = self._parsed(found)
-                self._taken, self._told, self.is_current = found, "", True
-                _log.info("%s: taken anew", self._what)
-                self.on_taken()
-            self._seen = found
         except StartupError as error:
-            self.is_current = False
-            if self._told != str(error):
-                self._told = str(error)
-                _log.error("%s; the last valid content stays in use", error)
+            self._keep(str(error))
+        except Exception as error:  # without the watch, a token that is taken away would stay valid for ever
+            self._keep(f"{self._what}: they cannot be taken anew: {type(error).__name__}: {error}")
+
+    def _keep(self, reason: str) -> None:
+        """Stay with the last valid content, and say so once for each reason."""
+        self.is_current = False
+        if self._told != reason:
+            self._told = reason
+            _log.error("%s; the last valid content stays in use", reason)
 
     def _read(self) -> Sequence[bytes]:
         return [self._read_file(file) for file in self._files]
@@ -77,8 +95,9 @@ class ReloadedFiles(Generic[_Value]):
         try:
             with file.open("rb") as opened:
                 content = opened.read(_MOST_BYTES + 1)
-        except OSError as error:
-            raise StartupError(f"{self._what}: {str(file)!r} cannot be read: {error.strerror or error}") from error
+        except (OSError, ValueError) as error:  # ValueError: a path with a NUL
+            reason = getattr(error, "strerror", None) or error
+            raise StartupError(f"{self._what}: {str(file)!r} cannot be read: {reason}") from error
         if len(content) > _MOST_BYTES:
             raise StartupError(f"{self._what}: {str(file)!r} is longer than {_MOST_BYTES} bytes")
         return content

@@ -64,7 +64,7 @@ def parse_tokens(text: bytes, paths: Collection[str] | None) -> tuple[Token, ...
     """
     try:
         document = tomllib.loads(text.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: bytes, TOML or a number of too many digits
         raise StartupError(f"it is no TOML: {error}") from None
     tables = document.get("tokens")
     if set(document) != {"tokens"} or not isinstance(tables, dict) or not tables:

@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 
 from grpc_health.v1 import health_pb2 as pb
 
+from service.access.authorizer import Authorizer
+from service.access.token_file import Token
 from service.errors import ModelNotFound, ModelNotReady
 from service.registry.registry import Registry
 from service.rpc.calls import Method, RequestContext, ServerStream, Unary, parse
 
 SERVICE = "grpc.health.v1.Health"
+_WATCH = f"/{SERVICE}/Watch"
 # For whoever restarts processes: it serves as long as calls are answered at all, with models or without.
 LIVENESS = "liveness"
 
@@ -36,12 +39,14 @@ class Health:
         self._watched: dict[str, _Watched] = {}
         self._recheck: asyncio.TimerHandle | None = None  # while there are watchers
         self._stopped = False
+        self._authorizer: Authorizer | None = None  # where watchers have tokens
+        self._valid: tuple[Token, ...] = ()
 
     def methods(self) -> list[Method]:
         """The service's methods."""
         return [
             Unary(f"/{SERVICE}/Check", "health", self._check),
-            ServerStream(f"/{SERVICE}/Watch", "health", self._watch),
+            ServerStream(_WATCH, "health", self._watch),
         ]
 
     def changed(self) -> None:
@@ -73,11 +78,14 @@ class Health:
     async def _watch(self, call: RequestContext, request: bytes) -> AsyncGenerator[bytes, None]:
         """Watch: the state now and after every change, until the server stops."""
         name = parse(pb.HealthCheckRequest, request).service
+        self._authorizer = call.caller.authorizer
         self._check_caller(call, name)
         watched = self._enter(name)
         told: int | None = None
         try:
             while True:
+                call.caller = call.caller.renewed(_WATCH)
+                self._check_caller(call, name)
                 # Looked at first: a stop that comes while a state is sent is told of in the next round.
                 stopped, changed, status = self._stopped, watched.changed, watched.status
                 if status != told:
@@ -115,6 +123,14 @@ class Health:
     def _look_again(self) -> None:
         self._look_later()
         self.changed()
+        self._check_tokens()
+
+    def _check_tokens(self) -> None:
+        """Wake all watchers after a change of the tokens: each looks whether its own still has the right."""
+        if self._authorizer is not None and (valid := self._authorizer.valid()) != self._valid:
+            self._valid = valid
+            for watched in self._watched.values():
+                watched.wake()
 
     def _check_caller(self, call: RequestContext, name: str) -> None:
         """Refuse a model that the caller may not use."""

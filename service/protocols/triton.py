@@ -12,7 +12,7 @@ from typing import Any
 from kan_api.v1.manifest_pb2 import TensorSpec
 from open_inference import grpc_predict_v2_pb2 as pb
 from open_inference import model_config_pb2
-from service.errors import Draining, InvalidRequest, ModelNotReady, StartupError, Unsupported
+from service.errors import Draining, InvalidRequest, RepositoryUnreadable, StartupError, Unsupported
 from service.protocols.open_inference import (
     PLATFORM,
     PRIORITY_LEVELS,
@@ -141,7 +141,7 @@ async def _repository_model_load(registry: Registry, call: RequestContext, reque
     try:
         await registry.load(message.model_name)
     except StartupError as error:
-        raise ModelNotReady(str(error)) from error
+        raise RepositoryUnreadable(str(error)) from error
     return pb.RepositoryModelLoadResponse().SerializeToString()
 
 

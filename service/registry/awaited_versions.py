@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection
 
-from service.errors import Draining, ModelNotReady, StartupError
+from service.errors import Draining, ModelNotReady, RepositoryUnreadable, StartupError
 from service.registry.change_signal import ChangeSignal
 from service.registry.entries import Entries, quote_name
 from service.registry.loader import Loader
@@ -71,7 +71,7 @@ class AwaitedVersions:
                 f"model {quote_name(name)}{which} is not loaded after {seconds:.3g} s; another replica may have it"
             ) from None
         except StartupError as error:
-            raise ModelNotReady(str(error)) from error
+            raise RepositoryUnreadable(str(error)) from error
         if self._entries.draining:
             raise Draining("the server is stopping and loads nothing new")
         return True

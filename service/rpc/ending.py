@@ -14,6 +14,7 @@ from service.errors import (
     ModelNotFound,
     Overloaded,
     QuotaExceeded,
+    RepositoryUnreadable,
     ServiceError,
     Unauthenticated,
 )
@@ -132,9 +133,12 @@ def _failure(method: Named, call: RequestContext, error: BaseException, seconds:
     if isinstance(error, InferenceFailed):
         fields = call.log_fields(method.path, status_of(error).name, seconds)
         _log.error("%s failed (%s): %s", method.path, call.names(), error, extra={"call": fields})
+    # These errors name other models.
     if isinstance(error, ModelNotFound) and not call.caller.sees_all:
-        # The error names other models.
         return RpcError(status_of(error), "there is no such model or version among those that the token may use")
+    if isinstance(error, RepositoryUnreadable) and not call.caller.sees_all:
+        _log.warning("%s failed (%s): %s", method.path, call.names(), error)
+        return RpcError(status_of(error), "the model repository cannot be read now; the server's log says why")
     return _to_rpc_error(error)
 
 

@@ -22,3 +22,6 @@ CONNECTION_STREAMS = 1000
 # Longest body in JSON. Envoy's one thread converts it at 50 MB a second and answers nobody else meanwhile, in six times
 # its memory.
 MAX_JSON_BYTES = 2 * 2**20
+
+# Longest time of a connection's TLS handshake.
+HANDSHAKE_SECONDS = 10

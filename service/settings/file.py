@@ -3,13 +3,14 @@
 import re
 import stat
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from service.errors import SettingsError
 from service.settings import mistakes
@@ -120,7 +121,8 @@ def _check_server(file: SettingsFile, server: Mapping[str, Any]) -> Iterator[str
             # Strict: text for a number is right for a variable, and a mistake here.
             group.model_validate({name: server[name] for name in group.model_fields if name in server}, strict=True)
         except ValidationError as error:
-            yield from _wrong_values(file, error, _SERVER)
+            # Settings that do not fit each other are told once those of all sources are known.
+            yield from _wrong_values(file, [each for each in error.errors(include_url=False) if each["loc"]], _SERVER)
 
 
 def _check_table(file: SettingsFile, name: str, table: object, tables: dict[str, ModelTable]) -> Iterator[str]:
@@ -139,12 +141,17 @@ def _check_table(file: SettingsFile, name: str, table: object, tables: dict[str,
         known = {key: value for key, value in table.items() if key not in unknown}
         tables[name] = ModelTable.model_validate(known, strict=True)
     except ValidationError as error:
-        yield from _wrong_values(file, error, _MODELS, name, head=head)
+        yield from _wrong_values(file, error.errors(include_url=False), _MODELS, name, head=head)
 
 
-def _wrong_values(file: SettingsFile, error: ValidationError, *path: str, head: str = "[server]") -> Iterator[str]:
+def _wrong_values(
+    file: SettingsFile, found: Iterable[ErrorDetails], *path: str, head: str = "[server]"
+) -> Iterator[str]:
     told = set()
-    for mistake in error.errors(include_url=False):
+    for mistake in found:
+        if not mistake["loc"]:  # keys that do not fit each other
+            yield f"{file.place(*path)}: {head} {mistake['msg'].removeprefix('Value error, ')}"
+            continue
         key = str(mistake["loc"][0])
         if key not in told:  # a union tells what each of its kinds wants
             told.add(key)

@@ -16,6 +16,9 @@ from service.settings.settings import FLAGS, Settings, flag, trace_variable, var
 # They go to the server inside Envoy by an environment variable, which Linux lets have 128 KiB with its name.
 _MOST_JSON_BYTES = 2**17 - 2**10
 
+# An empty flag or variable, as a shell makes it of a name that is not set, must not open a server that its file closes.
+_NEVER_EMPTY = ("tls_cert", "tls_key", "tls_client_ca", "tokens")
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -52,6 +55,11 @@ class Sources:
             SettingsError: A flag or a variable is wrong, settings do not fit each other, or they are too long.
         """
         place = f"{file.name}: " if file.name else ""
+        empty = [name for name in _NEVER_EMPTY if self._outside_file(name) == ""]
+        if empty:
+            raise SettingsError(
+                [f"{flag(each)} (or {variable(each)}) is empty: wanted a file, or none of the two" for each in empty]
+            )
         given = {name: value for name, value in file.server.items() if variable(name) not in os.environ}
         try:
             settings = Settings.model_validate({**given, **self.flags, "tables": dict(file.tables)})
@@ -68,6 +76,10 @@ class Sources:
                 [f"{place}the settings take {json_bytes} bytes as JSON; at most {_MOST_JSON_BYTES} are taken"]
             )
         return settings
+
+    def _outside_file(self, name: str) -> str | bool | None:
+        """The value of the flag, or else of the variable; None if neither is given."""
+        return self.flags.get(name, os.environ.get(variable(name)))
 
     def origins(self, file: SettingsFile) -> Mapping[str, str]:
         """Where the value of each setting comes from, in words."""

@@ -80,6 +80,7 @@ def configuration(
         port: The port, of all of them.
         folder: Where the admin socket is made, and the files of :func:`service.frontends.envoy.tls.write_secrets` are.
     """
+    found = routes.routes(settings.max_message_bytes, has_tokens=bool(settings.tokens))
     dropped = (message_header.HEADER.decode(), message_header.NO_PLACE_HEADER, routes.ORIGINAL_PATH)
     manager = {
         "stat_prefix": STAT_PREFIX,
@@ -121,7 +122,7 @@ def configuration(
         "local_reply_config": {"mappers": routes.refusals(settings.max_message_bytes)},
         "route_config": {
             "validate_clusters": False,
-            "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes.routes(settings.max_message_bytes)}],
+            "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": found}],
         },
         "http_filters": [
             _http_filter("grpc_web", "GrpcWeb"),

@@ -26,6 +26,8 @@ _SERVICE = prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"]
 # gRPC and gRPC-Web.
 _IS_GRPC: Mapping[str, Any] = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
 
+_HAS_TOKEN: Mapping[str, Any] = {"name": "authorization", "present_match": True}
+
 _HAS_PLACE: Mapping[str, Any] = {"name": message_header.NO_PLACE_HEADER, "present_match": False}
 
 # Not what browsers let pages of any origin send. Envoy would take compressed JSON for plain, and merge a query into the
@@ -37,14 +39,16 @@ _IS_JSON = (
 )
 
 
-def routes(max_message_bytes: int) -> list[dict[str, Any]]:
+def routes(max_message_bytes: int, *, has_tokens: bool) -> list[dict[str, Any]]:
     """Which filters a call passes beside those that all do; the first route that matches is taken.
 
     Bodies that Envoy has to hold as a whole are bounded: those that it puts into a header, and JSON. Of these calls it
-    keeps the deadline too, since Python knows of them only once all is there.
+    keeps the deadline too, since Python knows of them only once all is there. Of a call without a token, where one is
+    needed, nothing is held: Python refuses it before its body is read.
 
     Args:
         max_message_bytes: Longest message, without gRPC's prefix.
+        has_tokens: Whether calls need a token.
     """
     in_header = {"envoy.filters.http.lua": message_header.on_route()}
     converted = {
@@ -59,14 +63,22 @@ def routes(max_message_bytes: int) -> list[dict[str, Any]]:
             "buffer": {"max_request_bytes": MAX_JSON_BYTES},
         }
     }
-    json = {"headers": _IS_JSON}
+    token = (_HAS_TOKEN,) if has_tokens else ()
+    grpc, json = [_IS_GRPC, _HAS_PLACE, *token], [*_IS_JSON, *token]
     return [
         *(
-            _held({"path": path, "headers": [_IS_GRPC, _HAS_PLACE]}, in_header, max_message_bytes + _FRAMING_BYTES)
+            _held({"path": path, "headers": grpc}, in_header, max_message_bytes + _FRAMING_BYTES)
             for path in message_header.PATHS
         ),
-        *(_held({"path": path, **json}, {**bounded, **converted}, MAX_JSON_BYTES) for path in _paths(streaming=False)),
-        *(_route({"path": path, **json}, converted) for path in _paths(streaming=True)),
+        *(
+            _held({"path": path, "headers": json}, {**bounded, **converted}, MAX_JSON_BYTES)
+            for path in _paths(streaming=False)
+        ),
+        # Those with one message get here only if they lack the token.
+        *(
+            _route({"path": path, "headers": _IS_JSON}, converted)
+            for path in (*_paths(streaming=True), *_paths(streaming=False))
+        ),
         {**_route({"prefix": "/"}, {}), "request_body_buffer_limit": _BUFFER_BYTES},
     ]
 

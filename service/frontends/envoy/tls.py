@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from service.rpc.limits import HANDSHAKE_SECONDS
 from service.settings import Settings
 
 _TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3"
@@ -34,10 +35,12 @@ def transport_socket(settings: Settings, folder: Path) -> Mapping[str, Any]:
         context["validation_context_sds_secret_config"] = _named(_CLIENTS, folder)
     fields = {"common_tls_context": context, "require_client_certificate": bool(settings.tls_client_ca)}
     return {
+        # By default a connection that never finishes its handshake stays open for ever.
+        "transport_socket_connect_timeout": f"{HANDSHAKE_SECONDS}s",
         "transport_socket": {
             "name": "envoy.transport_sockets.tls",
             "typed_config": {"@type": f"{_TLS}.DownstreamTlsContext", **fields},
-        }
+        },
     }
 
 

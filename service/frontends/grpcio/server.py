@@ -26,7 +26,7 @@ from service.rpc.admission import Admission
 from service.rpc.bounds import APART, WATCHES, apart_bounds, bounds, is_apart
 from service.rpc.calls import BidiStream, Method, ServerStream, Unary
 from service.rpc.entrance import Entrance
-from service.rpc.limits import APART_RECEIVING, CONNECTION_STREAMS, UNREAD_BYTES
+from service.rpc.limits import APART_RECEIVING, CONNECTION_STREAMS, HANDSHAKE_SECONDS, UNREAD_BYTES
 from service.rpc.memory import give_back
 from service.rpc.streams import answer_bidi_stream
 from service.settings import Settings
@@ -102,16 +102,16 @@ async def start(
     except RuntimeError as error:
         raise StartupError(f"cannot listen for gRPC on {host}:{port}: {error}") from error
     await server.start()
-    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_no_callers_end)
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_no_callers_fault)
     return GrpcioServer(server, port, table)
 
 
-def _is_no_callers_end(record: logging.LogRecord) -> bool:
-    """Whether a line of gRPC's tells of more than a connection that ended before an answer was sent.
+def _is_no_callers_fault(record: logging.LogRecord) -> bool:
+    """Whether a line of gRPC's tells of more than a connection that ended early, or metadata that is no UTF-8.
 
-    It logs a traceback for each such call: callers would fill the log by leaving.
+    It logs a traceback for each such call, with the metadata: callers would fill the log, and tokens get into it.
     """
-    return not str(record.msg).startswith("ExecuteBatchError")
+    return not str(record.msg).startswith(("ExecuteBatchError", "Invalid encoding on"))
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:
@@ -131,6 +131,8 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.default_compression_level", _COMPRESSION_LEVEL[settings.compression]),
     ]
+    if settings.tls_cert:
+        options.append(("grpc.server_handshake_timeout_ms", _ms(HANDSHAKE_SECONDS)))
     if settings.keepalive_seconds:
         options += [
             ("grpc.keepalive_time_ms", _ms(settings.keepalive_seconds)),

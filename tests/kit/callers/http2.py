@@ -20,11 +20,14 @@ def hello(initial_window_bytes: int | None = None) -> bytes:
     return PREFACE + frame(SETTINGS, 0, 0, settings)
 
 
-def call(path: str, stream: int = 1) -> bytes:
-    """The headers that begin a gRPC call, as literals without indexing (RFC 7541, section 6.2.2)."""
+def call(path: str, stream: int = 1, **more: str) -> bytes:
+    """The headers that begin a gRPC call, as literals without indexing (RFC 7541, section 6.2.2); `more` in Latin-1."""
     fields = {":method": "POST", ":scheme": "http", ":path": path, ":authority": "localhost"}
     fields |= {"content-type": "application/grpc", "te": "trailers"}
-    block = b"".join(b"\0" + b"".join(bytes([len(text)]) + text.encode() for text in field) for field in fields.items())
+    fields |= more
+    texts = [text.encode("latin-1") for field in fields.items() for text in field]
+    pairs = zip(texts[::2], texts[1::2], strict=True)
+    block = b"".join(b"\0" + b"".join(bytes([len(text)]) + text for text in pair) for pair in pairs)
     return frame(HEADERS, END_HEADERS, stream, block)
 
 

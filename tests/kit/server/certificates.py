@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from typing import TypeAlias
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
+
+Key: TypeAlias = "ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey"
 
 
 @dataclass(frozen=True)
@@ -38,14 +41,15 @@ class Authority:
         made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         self.file.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str, days: int = 30, units: Sequence[str] = ()) -> Pair:
+    def issue(self, name: str, days: int = 30, key: "Key | None" = None, units: Sequence[str] = ()) -> Pair:
         """A certificate for localhost and 127.0.0.1; a negative number of days is one that has expired.
 
         Its subject has these organizational units beside the name.
 
         A second one of a name replaces the files of the first, one after the other, as a careless program would.
+        Without a key it has a new one of ECDSA with P-256.
         """
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = ec.generate_private_key(ec.SECP256R1()) if key is None else key
         hosts = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
         made = _builder(_name(name, *units), self._name, key, days)
         made = made.add_extension(x509.SubjectAlternativeName(hosts), critical=False)
@@ -64,9 +68,7 @@ def _name(text: str, *units: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text), *of_units])
 
 
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, days: int
-) -> x509.CertificateBuilder:
+def _builder(subject: x509.Name, issuer: x509.Name, key: Key, days: int) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()

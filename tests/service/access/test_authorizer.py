@@ -31,6 +31,8 @@ def test_a_token_is_found_by_its_hash(tokens: WriteTokens) -> None:
         ([("authorization", "Bearer secret-eve")], "unknown"),
         ([("authorization", "Bearer secret-alic")], "unknown"),
         ([("authorization", "Bearer " + "é" * 5000)], "unknown"),
+        *(([("authorization", f"Bearer secret-alice{each}")], "unknown") for each in "\xa0\x85\x1c\x1d\x1e\x1f\n\v"),
+        ([("authorization", b"Bearer secret-alice\xa0")], "unknown"),
         ([*bearer("alice"), *bearer("alice")], "2 times"),
     ],
 )

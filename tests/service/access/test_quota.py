@@ -22,3 +22,22 @@ def test_quotas_belong_to_tokens() -> None:
     assert caught.value.retry_after_seconds == pytest.approx(0.2)
     quotas.keep({"two"})
     quotas.take(one, 1)
+
+
+def test_rows_are_taken_while_tokens_are_forgotten() -> None:
+    """A token that sends its first rows meanwhile, as on the event loop, disturbs nothing and keeps its bucket."""
+    quotas = TokenQuotas(clock=Clock())
+    one, two = Token("one", b"1", rows_per_second=10), Token("two", b"2", rows_per_second=10)
+    quotas.take(one, 10)
+
+    class Names(set[str]):
+        """Has rows taken at each question, so that these fall between two steps of `keep`."""
+
+        def __contains__(self, name: object) -> bool:
+            quotas.take(two, 10)
+            return super().__contains__(name)
+
+    quotas.keep(Names(["one"]))
+    for token in (one, two):
+        with pytest.raises(QuotaExceeded):
+            quotas.take(token, 1)

@@ -1,13 +1,16 @@
 """Files that are taken anew: whole, valid, and only once they rest."""
 
 import asyncio
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from service.access import reloaded
 from service.access.reloaded import ReloadedFiles
 from service.errors import StartupError
+from tests.kit.waiting import until
 
 
 def _whole(found: Sequence[bytes]) -> bytes:
@@ -85,6 +88,76 @@ def test_the_start_needs_valid_files(tmp_path: Path) -> None:
     file.write_bytes(b"bad")
     with pytest.raises(StartupError, match=r"test .*file.*: it is bad"):
         ReloadedFiles("test", [file], _whole)
+
+
+def test_a_path_with_a_nul_is_an_error_of_the_start(tmp_path: Path) -> None:
+    """It is told like any other file that cannot be read."""
+    with pytest.raises(StartupError, match="cannot be read: embedded null byte"):
+        ReloadedFiles("test", [tmp_path / "a\0b"], _whole)
+
+
+def test_an_unforeseen_error_is_told_and_ends_no_look(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever goes wrong in a look is logged once, and the next change is taken as ever."""
+    file = tmp_path / "file"
+    file.write_bytes(b"1")
+    files = ReloadedFiles("test", [file], lambda found: int(found[0]))
+    file.write_bytes(b"x")
+    for _ in range(4):
+        files.look()
+    assert (files.value, files.is_current) == (1, False)
+    assert len(caplog.records) == 1
+    assert "ValueError" in caplog.text
+    file.write_bytes(b"2")
+    files.look()
+    files.look()
+    assert (files.value, files.is_current) == (2, True)
+
+
+def test_what_follows_a_change_is_tried_until_it_succeeds(tmp_path: Path) -> None:
+    """While `on_taken` fails the files are not current, even if they go back to what they were; then it is called."""
+    file = tmp_path / "file"
+    file.write_bytes(b"old")
+    files = ReloadedFiles("test", [file], _whole)
+    folder, told = tmp_path / "folder", tmp_path / "folder" / "told"
+    files.on_taken = lambda: told.write_bytes(files.value)
+    file.write_bytes(b"new")
+    files.look()
+    files.look()
+    assert not files.is_current
+    file.write_bytes(b"old")
+    files.look()
+    assert not files.is_current
+    folder.mkdir()
+    files.look()
+    assert (files.is_current, told.read_bytes()) == (True, b"old")
+
+
+def test_a_look_that_hangs_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While a read hangs the files are not current; once it ends they are again."""
+    monkeypatch.setattr(reloaded, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(reloaded, "_LONGEST_LOOK_SECONDS", 0.01)
+    file = tmp_path / "file"
+    file.write_bytes(b"old")
+
+    async def check() -> None:
+        files = ReloadedFiles("test", [file], _whole)
+        file.unlink()
+        os.mkfifo(file)  # opening it waits for its other end
+        watch = asyncio.create_task(files.watch())
+        await until(lambda: not files.is_current)
+        with file.open("wb") as pipe:
+            file.unlink()
+            file.write_bytes(b"new")
+            pipe.write(b"half")
+        await until(lambda: files.is_current)
+        assert files.value == b"new"
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+
+    asyncio.run(check())
+    assert "cannot be read in 0.01 s; the last valid content stays in use" in caplog.text
 
 
 def test_it_is_watched(tmp_path: Path) -> None:

@@ -76,6 +76,7 @@ def test_a_token_expires(given: str, wanted: datetime) -> None:
         ("[tokens.a", "no TOML"),
         ("a = " + "[" * 100_000, "no TOML"),
         ("\xff", "no TOML"),
+        (f"[tokens.a]\n{_SHA}\nrows_per_second = {'9' * 5000}", "no TOML"),
         ("[tokens.a]", "'a': sha256"),
         ('[tokens.a]\nsha256 = "abc"', "'a': sha256"),
         (f"[tokens.a]\n{_SHA}\nmodel = []", "unknown key 'model'"),

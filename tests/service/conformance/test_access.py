@@ -3,8 +3,11 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import grpc
 import grpc.aio
@@ -15,12 +18,13 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from kan_api.v1 import prediction_pb2 as pb
 from open_inference import grpc_predict_v2_pb2 as oip
+from tests.kit.callers import http2
 from tests.kit.callers.calls import ask, ask_inference, failure_of, infer, predict
 from tests.kit.callers.protocols import PROTOCOLS, Protocol
 from tests.kit.callers.tokens import bearer, secret, write_tokens
 from tests.kit.models.repository import WriteModel, write_version
 from tests.kit.server.kan_serve import KanServe, Start, run_kan_serve, starter
-from tests.kit.waiting import until_elsewhere
+from tests.kit.waiting import until_elsewhere, wait_for
 
 _FILES: tuple[Any, ...] = (
     pb.DESCRIPTOR,
@@ -171,6 +175,33 @@ def test_models_of_others_are_forbidden_and_unseen(server: KanServe) -> None:
     asyncio.run(check())
 
 
+def test_a_repository_that_cannot_be_read_tells_no_names(
+    start: Start, write_model: WriteModel, models: Path, tmp_path: Path
+) -> None:
+    """A token for some models learns that the repository cannot be read, and not where it is; the log says it."""
+    write_model("affine")
+    tokens = write_tokens(
+        tmp_path / "tokens.toml", some='models = ["affine"]\nmethods = ["*"]', every='methods = ["*"]'
+    )
+    server = start("--tokens", str(tokens), "--allow-load")
+    os.rename(models, tmp_path / "away")
+
+    async def check() -> None:
+        async with server.channel() as channel:
+            for token in ("some", "every"):
+                for call in (
+                    ask(channel, "GetModel", model="affine", version=99, token=token),
+                    ask_inference(channel, "RepositoryModelLoad", model_name="affine", token=token),
+                ):
+                    code, text = await failure_of(call)
+                    assert (code, "cannot be read" in text) == ("UNAVAILABLE", True)
+                    assert (str(models) in text) == (token == "every")
+
+    asyncio.run(check())
+    assert "GetModel failed (x-request-id" in (log := server.stop()[1])
+    assert str(models) in log
+
+
 def test_loading_needs_a_token_that_names_it(server: KanServe) -> None:
     """With --allow-load a token without methods may not load or unload; one that names them may, its models alone."""
 
@@ -244,6 +275,27 @@ def test_refusals_are_counted(server: KanServe) -> None:
     asyncio.run(check())
     assert server.sample("kan_rejected_total", reason="unauthenticated") == before["unauthenticated"] + 1
     assert server.sample("kan_rejected_total", reason="forbidden") == before["forbidden"] + 2
+
+
+def test_a_token_that_is_no_ascii_gets_into_no_log(start: Start, write_model: WriteModel, tmp_path: Path) -> None:
+    """A token with a byte too many is refused, whatever gRPC makes of the byte, and no log holds any of it."""
+    write_model("affine")
+    server = start("--tokens", str(write_tokens(tmp_path / "tokens.toml", a="")))
+    for count, more in enumerate(("\xa0", "\xff", "\xc2\xa0"), 1):
+        with http2.connect(server.grpc) as connection:
+            call = http2.call("/kan_api.v1.PredictionService/ListModels", authorization=f"Bearer {secret('a')}{more}")
+            connection.sendall(http2.hello() + call + http2.frame(http2.DATA, http2.END_STREAM, 1, http2.message(b"")))
+            wait_for(partial(_is_refused, server, count))
+    with grpc.insecure_channel(server.grpc, server.options) as channel:
+        assert _code_of(channel, _PATHS[0], bearer("a")) == "INVALID_ARGUMENT"
+    code, log = server.stop()
+    assert (code, secret("a") in log) == (0, False)
+
+
+def _is_refused(server: KanServe, count: int) -> bool:
+    """Whether so many calls were refused for want of a token; an answer fails the test."""
+    assert server.sample("kan_requests_total", code="OK") == 0
+    return server.sample("kan_rejected_total", reason="unauthenticated") == count
 
 
 def test_oversized_metadata_ends_the_call_alone(server: KanServe) -> None:
@@ -343,6 +395,34 @@ def test_a_stream_loses_the_rights_that_its_token_loses(start: Start, write_mode
                 pass
             over = True
             await reading
+
+    asyncio.run(check())
+
+
+def test_a_watch_ends_with_the_rights_of_its_token(start: Start, write_model: WriteModel, tmp_path: Path) -> None:
+    """A silent watch of health ends once its token is taken away, loses the model or expires; others stay open."""
+    write_model("affine")
+    file = write_tokens(tmp_path / "tokens.toml", goes="", narrows="", expires="", stays="")
+    server = start("--tokens", str(file))
+
+    async def check() -> None:
+        async with server.channel() as channel:
+            watch: Any = channel.unary_stream(
+                "/grpc.health.v1.Health/Watch", response_deserializer=health_pb2.HealthCheckResponse.FromString
+            )
+            request = health_pb2.HealthCheckRequest(service="affine").SerializeToString()
+            names = ("goes", "narrows", "expires", "stays")
+            watches = {name: watch(request, timeout=60, metadata=bearer(name)) for name in names}
+            for each in watches.values():
+                assert (await each.read()).status == 1
+            soon = datetime.now(UTC) + timedelta(seconds=4)
+            write_tokens(file, narrows='models = ["other"]', expires=f"expires = {soon.isoformat()}", stays="")
+            assert await failure_of(watches["goes"].read()) == ("UNAUTHENTICATED", ANY)
+            assert await failure_of(watches["narrows"].read()) == ("PERMISSION_DENIED", ANY)
+            code, text = await failure_of(watches["expires"].read())
+            assert (code, "has expired" in text) == ("UNAUTHENTICATED", True)
+            assert not watches["stays"].done()
+            watches["stays"].cancel()
 
     asyncio.run(check())
 

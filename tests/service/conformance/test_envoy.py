@@ -48,6 +48,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KanServe]:
         yield started
 
 
+@pytest.fixture(scope="module")
+def closed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KanServe]:
+    """The same, with a token "a" for the model "affine"."""
+    folder = tmp_path_factory.mktemp("closed")
+    write_version(folder / "models", "affine")
+    tokens = write_tokens(folder / "tokens.toml", a='models = ["affine"]')
+    flags = ("--frontend", "envoy", "--tokens", str(tokens))
+    with serving(folder / "models", *flags, log=folder / "log") as started:
+        yield started
+
+
 @pytest.fixture
 def own_server(kan_serve: Start, write_model: WriteModel) -> Any:
     """The same for one test, which may end it."""
@@ -326,6 +337,32 @@ def _begun(server: KanServe, method: str, *headers: str) -> socket.socket:
     lines = [f"POST /kan_api.v1.PredictionService/{method} HTTP/1.1", "host: kan", *headers, "", ""]
     connection.sendall("\r\n".join(lines).encode())
     return connection
+
+
+@pytest.mark.parametrize("method", ["Predict", "Explain", "ListModels", "GetModel"])
+@pytest.mark.parametrize("kind", ["application/json", "application/grpc-web+proto"])
+def test_a_body_without_a_token_is_not_waited_for(kind: str, method: str, closed_server: KanServe) -> None:
+    """A call without a token is refused once its headers are there: Envoy holds no body of it."""
+    before = closed_server.sample("kan_rejected_total", reason="unauthenticated")
+    with _begun(closed_server, method, f"content-type: {kind}", f"content-length: {2**20}") as connection:
+        connection.sendall(b"{")
+        answer = connection.recv(65536)
+    if kind == "application/json":
+        assert answer.startswith(b"HTTP/1.1 401 ")
+    else:
+        assert b"grpc-status: 16" in answer
+    assert closed_server.sample("kan_rejected_total", reason="unauthenticated") == before + 1
+
+
+def test_json_with_a_token(closed_server: KanServe) -> None:
+    """It is answered; a wrong one is 401 and a model of others 403."""
+    head = "content-type: application/json"
+    for name, model, status in (("a", "affine", 200), ("b", "affine", 401), ("a", "absent", 403)):
+        body = json.dumps({"model": model}).encode()
+        token = f"authorization: Bearer {secret(name)}"
+        with _begun(closed_server, "GetModel", head, token, f"content-length: {len(body)}") as connection:
+            connection.sendall(body)
+            assert connection.recv(65536).startswith(f"HTTP/1.1 {status} ".encode())
 
 
 @pytest.mark.parametrize("kind", ["application/json", "Application/JSON;charset=utf-8"])

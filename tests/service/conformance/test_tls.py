@@ -6,7 +6,7 @@ import os
 import shutil
 import socket
 import ssl
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,13 @@ import grpc.aio
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from service.access.access_log import MOST_LINE_BYTES
+from tests.kit.callers import http2
 from tests.kit.callers.calls import predict
 from tests.kit.models.repository import WriteModel
-from tests.kit.server.certificates import Authority, Pair
+from tests.kit.server.certificates import Authority, Key, Pair
 from tests.kit.server.kan_serve import KanServe, Start, run_kan_serve
 from tests.kit.waiting import until_elsewhere, wait_for
 
@@ -99,6 +101,25 @@ def test_plain_text_to_a_tls_port_and_the_reverse(start: Start, write_model: Wri
 
     asyncio.run(check())
     assert secure.is_ready()  # the probes' port is plain
+
+
+def test_a_handshake_that_never_ends_is_cut(start: Start, write_model: WriteModel, authority: Authority) -> None:
+    """A connection that sends nothing, or half of its first message, is closed after ten seconds."""
+    write_model("affine")
+    server = start(*_flags(authority.issue("server")))
+    half_hello = bytes.fromhex("160301020001000100")
+    with http2.connect(server.grpc) as silent, http2.connect(server.grpc) as half:
+        half.sendall(half_hello)
+        for connection in (silent, half):
+            with suppress(ConnectionResetError):
+                while connection.recv(65536):
+                    pass
+
+    async def check() -> None:
+        async with _channel(server, authority.file) as channel:
+            assert await _code(channel) == "OK"
+
+    asyncio.run(check())
 
 
 def test_a_caller_needs_a_certificate(
@@ -268,6 +289,51 @@ def test_broken_certificates_change_nothing(start: Start, write_model: WriteMode
     code, log = server.stop()
     assert code == 0
     assert log.count("the last valid content stays in use") == 3
+
+
+@pytest.mark.parametrize(
+    "key",
+    [ec.generate_private_key(ec.SECP384R1()), rsa.generate_private_key(65537, 2048)],
+    ids=["P-384", "RSA"],
+)
+def test_other_kinds_of_keys_are_served(start: Start, write_model: WriteModel, authority: Authority, key: Key) -> None:
+    """A caller is answered."""
+    write_model("affine")
+    server = start(*_flags(authority.issue("server", key=key)))
+
+    async def check() -> None:
+        async with _channel(server, authority.file) as channel:
+            assert await _code(channel) == "OK"
+
+    asyncio.run(check())
+
+
+_UNUSABLE: dict[str, Key] = {
+    "Ed25519": ed25519.Ed25519PrivateKey.generate(),
+    "secp256k1": ec.generate_private_key(ec.SECP256K1()),
+}
+
+
+@pytest.mark.parametrize("kind", _UNUSABLE)
+def test_a_key_that_tls_here_cannot_use(authority: Authority, frontend: str, kind: str) -> None:
+    """The start says which kinds it can use: with such a key each handshake would fail."""
+    pair = authority.issue("server", key=_UNUSABLE[kind])
+    done = run_kan_serve(authority.file.parent, "--frontend", frontend, *_flags(pair))
+    assert done.returncode == 1
+    assert "wanted RSA, or ECDSA with P-256" in done.stderr.splitlines()[-1]
+
+
+def test_a_rotation_to_a_key_that_tls_here_cannot_use(
+    start: Start, write_model: WriteModel, authority: Authority
+) -> None:
+    """The old pair stays in use, and the metric says so."""
+    write_model("affine")
+    server = start(*_flags(authority.issue("server")))
+    before = _shown(server)
+    authority.issue("server", key=_UNUSABLE["Ed25519"])
+    wait_for(lambda: server.sample("kan_access_file_valid", file="certificates") == 0)
+    wait_for(lambda: "wanted RSA, or ECDSA" in server.log.read_text())
+    assert _shown(server) == before
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from service.cli import main
 from service.errors import SettingsError
 from service.frontends.envoy.control import SETTINGS_VARIABLE
-from service.settings import FLAGS, Sources
+from service.settings import FLAGS, Sources, flag, variable
 from service.settings.check import absent_models, describe
 
 
@@ -44,6 +44,55 @@ def test_settings_that_do_not_fit_each_other_name_the_file(file: Path) -> None:
     file.write_text("[server]\nmax_queue_rows = 9\n")
     with pytest.raises(SettingsError, match=r"kan-serve.toml: max_request_rows is 4096"):
         Sources({}, file).load()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('tls_cert = "a"', "tls_cert and tls_key belong together, and only one of them is set"),
+        ('tls_key = "a"', "tls_cert and tls_key belong together, and only one of them is set"),
+        ('tls_client_ca = "a"', "tls_client_ca is set, and tls_cert is not: callers' certificates need TLS"),
+    ],
+)
+@pytest.mark.parametrize("flags", [["--check-config"], []])
+def test_half_of_tls_in_the_file_is_one_line(
+    file: Path, capsys: pytest.CaptureFixture[str], text: str, told: str, flags: list[str]
+) -> None:
+    """The check and the start name the file and say what is missing."""
+    file.write_text(f"[server]\n{text}\n")
+    assert main(["--config", str(file), *flags]) == 2
+    assert capsys.readouterr().err == f"kan-serve: {file}: {told}\n"
+
+
+@pytest.mark.parametrize("name", ["tokens", "tls_client_ca", "tls_cert", "tls_key"])
+@pytest.mark.parametrize("by_flag", [True, False])
+def test_an_empty_value_opens_no_server(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, by_flag: bool
+) -> None:
+    """An empty flag or variable for tokens or TLS is refused, whether the file has the key or not."""
+    flags = [flag(name), ""] if by_flag else []
+    if not by_flag:
+        monkeypatch.setenv(variable(name), "")
+    for text in ("", f'[server]\n{name} = "a"\n'):
+        file.write_text(text)
+        assert main(["--check-config", "--config", str(file), *flags]) == 2
+        told = f"kan-serve: {flag(name)} (or {variable(name)}) is empty: wanted a file, or none of the two\n"
+        assert capsys.readouterr().err == told
+
+
+def test_a_flag_hides_an_empty_variable(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the variable says does not matter then."""
+    file.touch()
+    monkeypatch.setenv("KAN_TOKENS", "")
+    assert Sources({"tokens": "a"}, file).load().tokens == "a"
+
+
+def test_tls_of_several_sources_fits(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The certificate may stand in the file, its key in a flag and the authority in a variable."""
+    file.write_text('[server]\ntls_cert = "a"\n')
+    monkeypatch.setenv("KAN_TLS_CLIENT_CA", "c")
+    settings = Sources({"tls_key": "b"}, file).load()
+    assert (settings.tls_cert, settings.tls_key, settings.tls_client_ca) == ("a", "b", "c")
 
 
 def test_what_is_in_force_is_a_settings_file(file: Path) -> None:

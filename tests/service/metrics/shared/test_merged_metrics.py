@@ -219,7 +219,7 @@ def test_the_index_is_that_of_the_rows_of_all_workers(merged: MergedMetrics, new
     workers = [new_worker(str(place)) for place in range(2)]
     for metrics, served in ((single, [rows]), (workers[0], [rows[:2000]]), (workers[1], [rows[2000:]])):
         counts = metrics.model("digits", "3")
-        counts.count_rows(manifest)
+        counts.served = counts.served_by(manifest)
         metrics.model_ready("digits", 3, ready=True)
         assert counts.served is not None
         for part in served:
