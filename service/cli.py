@@ -17,7 +17,7 @@ from service.process import life
 from service.process.output import log, standard_streams
 from service.process.reload import Reload
 from service.process.stop import Stop
-from service.rpc.cores import worker_count
+from service.rpc.cores import with_worker_count
 from service.settings import Settings, Sources, flag
 from service.settings.check import absent_models, describe
 from service.settings.groups import GROUPS
@@ -68,11 +68,11 @@ def main(arguments: Sequence[str] | None = None, *, last: bool = False) -> int:
             print(f"kan-serve: warning: {warning}", file=sys.stderr)
         return 0
     log.set_up(settings.log_format)
+    if settings.workers == "auto":
+        settings = with_worker_count(settings)
+        _log.info("workers: %s, the cores of the container", settings.workers)
     reload = Reload(sources, settings) if sources.file else None
     on_hangup = None if reload is None else reload.request.ask
-    if settings.workers == "auto":
-        settings = settings.model_copy(update={"workers": worker_count(settings)})
-        _log.info("workers: %s, the cores of the container", settings.workers)
     try:
         return life.run(
             _serve(settings, reload), settings.grace_seconds, _new_loop(settings), last=last, on_hangup=on_hangup

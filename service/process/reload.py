@@ -11,6 +11,7 @@ from functools import partial
 from service.errors import SettingsError
 from service.process.reload_request import ReloadRequest
 from service.repository.daemon_thread import in_daemon_thread
+from service.rpc.cores import with_worker_count
 from service.settings import Settings, Sources
 from service.settings.changes import changes
 from service.settings.check import absent_models
@@ -26,7 +27,7 @@ class Reload:
 
     Args:
         sources: Where the settings come from. They have a file.
-        settings: Those in force.
+        settings: Those in force, with a number of workers.
 
     Attributes:
         sources: As given.
@@ -69,7 +70,7 @@ class Reload:
         if not (self._watch.has_changed() or asked):
             return None
         self._watch.take()
-        settings = self.sources.load()
+        settings = with_worker_count(self.sources.load())
         if warning := absent_models(settings):
             _log.warning("settings of %s: %s", self.sources.file, warning)
         return settings

@@ -27,6 +27,11 @@ def worker_count(settings: Settings) -> int:
     return container_cores() if settings.workers == "auto" else settings.workers
 
 
+def with_worker_count(settings: Settings) -> Settings:
+    """The same settings with a number in the place of "auto"."""
+    return settings.model_copy(update={"workers": worker_count(settings)})
+
+
 def _limit_of(*files: Path) -> float | None:
     """Cores by a quota and a period in microseconds, one after another in the files; None if there is no limit."""
     try:

@@ -75,10 +75,8 @@ class AsgiFront:
         explain = methods[EXPLAIN]
         assert isinstance(explain, Unary)
         self._explain = explain
-        self._metrics = metrics
-        self._entrance = entrance
-        self._max_message_bytes = max_message_bytes
-        self._max_request_rows = max_request_rows
+        self._metrics, self._entrance = metrics, entrance
+        self._max_message_bytes, self._max_request_rows = max_message_bytes, max_request_rows
         self._admission = Admission(bounds)
         self._apart = {path: Admission(apart_bounds(method)) for path, method in methods.items() if is_apart(method)}
         self._compressions = () if compression == "none" else (compression,)
@@ -128,9 +126,10 @@ class AsgiFront:
             answering = "identity"
             if self._compressions:
                 answering = framing.accepted_encoding(headers.get(b"grpc-accept-encoding", b""), self._compressions)
-            context = RequestContext(deadline, partial(call_headers.metadata_in, headers), head=self._entrance.head)
-            if context.head is not None:
-                context.traceparent = headers.get(_TRACEPARENT)
+            metadata = partial(call_headers.metadata_in, headers)
+            context = RequestContext(
+                deadline, metadata, head=self._entrance.head, traceparent=headers.get(_TRACEPARENT)
+            )
             if self._entrance.has_log:
                 self._entrance.log_call(context, call_headers.peer_in(headers), call_headers.subject_in(headers))
             right = method.path if in_json is None else self._explain.path

@@ -17,6 +17,8 @@ from service.frontends.envoy.control import BlockingControl
 from service.settings import Settings
 
 _VARIABLE = "KAN_SERVE_WORKER"
+# Apart from the rest: within JSON it would be longer, and a variable may have 128 KiB.
+_SETTINGS_VARIABLE = "KAN_SERVE_WORKER_SETTINGS"
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,14 @@ class Start:
         return cls(control, flags, folder, settings.model_dump_json(exclude_none=True))
 
     def environment(self) -> dict[str, str]:
-        """The environment variable that holds it."""
-        return {_VARIABLE: json.dumps(asdict(self))}
+        """The environment variables that hold it."""
+        given = asdict(self)
+        return {_SETTINGS_VARIABLE: given.pop("settings"), _VARIABLE: json.dumps(given)}
 
     @classmethod
     def found(cls) -> "Start":
         """The one of this process."""
-        return cls(**json.loads(os.environ[_VARIABLE]))
+        return cls(**json.loads(os.environ[_VARIABLE]), settings=os.environ[_SETTINGS_VARIABLE])
 
     def read_settings(self) -> Settings:
         """The settings."""

@@ -1,6 +1,9 @@
 """Certificates of an authority of the tests' own."""
 
+import socket
+import ssl
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -61,6 +64,26 @@ class Authority:
             )
         )
         return pair
+
+
+def shown_serial(address: str) -> int:
+    """The serial number of the certificate that a server shows to a new connection."""
+    host, _, port = address.rpartition(":")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    with (
+        closing(socket.create_connection((host, int(port)), timeout=60)) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as secure,
+    ):
+        shown = secure.getpeercert(binary_form=True)
+    assert shown is not None
+    return serial(ssl.DER_cert_to_PEM_cert(shown).encode())
+
+
+def serial(pem: bytes) -> int:
+    """The serial number of a certificate."""
+    return x509.load_pem_x509_certificate(pem).serial_number
 
 
 def _name(text: str, *units: str) -> x509.Name:

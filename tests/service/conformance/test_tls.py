@@ -4,16 +4,13 @@ import asyncio
 import json
 import os
 import shutil
-import socket
-import ssl
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
-from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
@@ -21,7 +18,7 @@ from service.access.access_log import MOST_LINE_BYTES
 from tests.kit.callers import http2
 from tests.kit.callers.calls import predict
 from tests.kit.models.repository import WriteModel
-from tests.kit.server.certificates import Authority, Key, Pair
+from tests.kit.server.certificates import Authority, Key, Pair, serial, shown_serial
 from tests.kit.server.kan_serve import KanServe, Start, run_kan_serve
 from tests.kit.waiting import until_elsewhere, wait_for
 
@@ -48,25 +45,6 @@ async def _code(channel: grpc.aio.Channel) -> str:
     except grpc.aio.AioRpcError as error:
         return error.code().name
     return "OK"
-
-
-def _shown(server: KanServe) -> int:
-    """The serial number of the certificate that the server shows."""
-    host, _, port = server.grpc.rpartition(":")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    context.set_alpn_protocols(["h2"])
-    with (
-        closing(socket.create_connection((host, int(port)), timeout=60)) as plain,
-        context.wrap_socket(plain, server_hostname="localhost") as secure,
-    ):
-        shown = secure.getpeercert(binary_form=True)
-    assert shown is not None
-    return _serial(ssl.DER_cert_to_PEM_cert(shown).encode())
-
-
-def _serial(pem: bytes) -> int:
-    return x509.load_pem_x509_certificate(pem).serial_number
 
 
 def test_calls_are_encrypted(start: Start, write_model: WriteModel, authority: Authority) -> None:
@@ -183,7 +161,7 @@ def test_certificates_rotate_under_load(
     folder = tmp_path / "mounted"
     pair = _mount(folder, authority.issue("server"), how)
     server = start(*_flags(pair))
-    before = _shown(server)
+    before = shown_serial(server.grpc)
     over = asyncio.Event()
     answered = 0
 
@@ -206,14 +184,14 @@ def test_certificates_rotate_under_load(
             callers = [asyncio.create_task(each) for each in (load(channel), load(channel), connect(), connect())]
             new = authority.issue("server")
             _mount(folder, new, how)
-            wanted = _serial(new.cert.read_bytes())
-            await until_elsewhere(lambda: _shown(server) == wanted)
+            wanted = serial(new.cert.read_bytes())
+            await until_elsewhere(lambda: shown_serial(server.grpc) == wanted)
             over.set()
             await asyncio.gather(*callers)
 
     asyncio.run(check())
     assert answered > 50
-    assert _shown(server) != before
+    assert shown_serial(server.grpc) != before
     assert server.sample("kan_access_file_valid", file="certificates") == 1
 
 
@@ -271,7 +249,7 @@ def test_broken_certificates_change_nothing(start: Start, write_model: WriteMode
     write_model("affine")
     pair = authority.issue("server")
     server = start(*_flags(pair))
-    before, cert = _shown(server), pair.cert.read_bytes()
+    before, cert = shown_serial(server.grpc), pair.cert.read_bytes()
     foreign = authority.issue("other")
 
     def is_refused() -> bool:
@@ -283,7 +261,7 @@ def test_broken_certificates_change_nothing(start: Start, write_model: WriteMode
     for broken in (foreign.cert.read_bytes(), cert[: len(cert) // 2], b""):
         pair.cert.write_bytes(broken)
         wait_for(is_refused)
-        assert _shown(server) == before
+        assert shown_serial(server.grpc) == before
         pair.cert.write_bytes(cert)
         wait_for(is_valid)
     code, log = server.stop()
@@ -329,11 +307,11 @@ def test_a_rotation_to_a_key_that_tls_here_cannot_use(
     """The old pair stays in use, and the metric says so."""
     write_model("affine")
     server = start(*_flags(authority.issue("server")))
-    before = _shown(server)
+    before = shown_serial(server.grpc)
     authority.issue("server", key=_UNUSABLE["Ed25519"])
     wait_for(lambda: server.sample("kan_access_file_valid", file="certificates") == 0)
     wait_for(lambda: "wanted RSA, or ECDSA" in server.log.read_text())
-    assert _shown(server) == before
+    assert shown_serial(server.grpc) == before
 
 
 @pytest.mark.parametrize(

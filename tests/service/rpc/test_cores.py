@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.rpc.cores import container_cores, worker_count
+from service.rpc.cores import container_cores, with_worker_count, worker_count
 from service.settings import Settings
 
 ALLOWED = len(os.sched_getaffinity(0))
@@ -47,3 +47,4 @@ def test_auto_is_a_worker_for_each_core() -> None:
     """A number stays as it is."""
     assert worker_count(Settings(workers="auto")) == container_cores()
     assert worker_count(Settings(workers=3)) == 3
+    assert with_worker_count(Settings(workers="auto")) == Settings(workers=container_cores())

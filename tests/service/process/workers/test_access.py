@@ -13,7 +13,7 @@ from tests.kit.callers.protocols import KanApi
 from tests.kit.callers.tokens import bearer, write_tokens
 from tests.kit.models.repository import WriteModel
 from tests.kit.server import metrics
-from tests.kit.server.certificates import Authority
+from tests.kit.server.certificates import Authority, serial, shown_serial
 from tests.kit.server.kan_serve import KanServe, Start, get
 from tests.kit.server.workers import wait_for_workers, workers
 from tests.kit.waiting import wait_for
@@ -89,6 +89,20 @@ def test_both_workers_take_new_files(two_workers: Start, write_model: WriteModel
     assert codes(server, "bob") == {"OK"}
     write_tokens(tokens, bob="")
     wait_for(lambda: server.sample("kan_access_file_valid", file="tokens") == 1, "the valid file")
+
+
+def test_both_workers_take_a_new_certificate(two_workers: Start, write_model: WriteModel, tmp_path: Path) -> None:
+    """After a rotation every new connection is shown the new certificate, whichever worker gets it."""
+    write_model("affine")
+    authority = Authority(tmp_path / "certificates")
+    pair = authority.issue("server")
+    server = two_workers("--tls-cert", str(pair.cert), "--tls-key", str(pair.key))
+    before = serial(pair.cert.read_bytes())
+    assert {shown_serial(server.grpc) for _ in range(_CALLS)} == {before}
+    after = serial(authority.issue("server").cert.read_bytes())
+    wait_for(lambda: {shown_serial(server.grpc) for _ in range(_CALLS)} == {after}, "the new certificate")
+    assert codes(server, ca=authority.file) == {"OK"}
+    assert server.sample("kan_access_file_valid", file="certificates") == 1
 
 
 def test_each_worker_gives_its_share_of_a_quota(two_workers: Start, write_model: WriteModel, tmp_path: Path) -> None:
