@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from service.version_policy import parse_model_versions
+from service.settings.version_policy import parse_model_versions
 
 # The table for all models. A model's own table wins, key by key.
 EVERY = "*"

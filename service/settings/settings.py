@@ -16,7 +16,7 @@ from service.settings.groups import (
     RunningSettings,
 )
 from service.settings.model_table import EVERY, ModelTable
-from service.version_policy import VersionPolicy, parse_version_policy
+from service.settings.version_policy import VersionPolicy, parse_version_policy
 
 # The fields of all groups, in the order of the help.
 FLAGS: dict[str, FieldInfo] = {name: field for group in GROUPS.values() for name, field in group.model_fields.items()}

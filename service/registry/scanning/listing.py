@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence, Set
 
-from service.version_policy import VersionPolicy
+from service.settings.version_policy import VersionPolicy
 
 _NONE: Sequence[int] = ()
 

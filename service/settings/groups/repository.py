@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field, field_validator
 
 from kan_api.limits import DEFAULT_MAX_MODEL_BYTES
 from service.settings.groups.field import seconds
-from service.version_policy import parse_version_policy
+from service.settings.version_policy import parse_version_policy
 
 
 class RepositorySettings(BaseModel):

@@ -15,7 +15,7 @@ from service.errors import ModelNotFound, ModelNotReady, StartupError
 from service.metrics.metrics import Metrics
 from service.registry.registry import Registry, State
 from service.settings import Settings
-from service.version_policy import parse_version_policy
+from service.settings.version_policy import parse_version_policy
 from tests.kit.models.repository import WriteModel
 from tests.kit.parts.registry import loaded_registry, ready_versions
 from tests.kit.waiting import run_test
