@@ -48,7 +48,8 @@ RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
     python -m pip install --no-cache-dir --root-user-action=ignore "$(echo /wheels/*.whl)[${EXTRA}]"
 USER 10001:10001
 # Inside a container the network namespace is the boundary: publish the ports on 127.0.0.1 (see above). KAN_INSECURE_PUBLIC is
-# not set here: only who publishes the ports knows whether others may call without TLS and tokens (compose and chart do).
+# not set here: only the person who publishes the ports knows whether others may call without TLS and tokens. Compose and
+# the chart set it.
 ENV KAN_HOST=0.0.0.0 \
     KAN_MODELS=/models
 EXPOSE 8001 8002
