@@ -6,6 +6,7 @@ from prometheus_client.core import Metric
 
 from docs.generate.text.tables import code, table
 from service.metrics.metrics import Metrics
+from service.metrics.shared.processes import WorkerCounts
 
 _HEAD = """# Metrics
 
@@ -39,7 +40,7 @@ def _all() -> Iterator[tuple[str, Metric, list[str]]]:
     metrics.model_loaded("digits", 0.2)
     metrics.model_refused("digits", 4, "checksum")
     metrics.build_info(version="0", onnxruntime="0")
-    for metric in metrics.collect():
+    for metric in (*metrics.collect(), *WorkerCounts(lambda: 2, lambda: 0).collect()):
         labels = dict.fromkeys(label for sample in metric.samples for label in sample.labels)
         name = metric.name + ("_total" if metric.type == "counter" else "")
         yield name, metric, [label for label in labels if label != "le"]

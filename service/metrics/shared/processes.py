@@ -1,11 +1,11 @@
-"""Processor time, memory and open files of several processes as those of one."""
+"""Processor time, memory and open files of several processes as those of one; and how many workers there are."""
 
 import os
 import resource
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from prometheus_client import ProcessCollector
-from prometheus_client.core import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 _CPU = "process_cpu_seconds"
@@ -44,6 +44,26 @@ class Processes(Collector):
             sample = merged[_CPU].samples[0]
             merged[_CPU].samples = [sample._replace(value=sample.value + ended)]
         yield from merged.values()
+
+
+class WorkerCounts(Collector):
+    """How many workers take calls, and how often one was started in the place of another.
+
+    Args:
+        listening: Gives the first number.
+        restarts: Gives the second.
+    """
+
+    def __init__(self, listening: Callable[[], int], restarts: Callable[[], int]) -> None:
+        self._listening = listening
+        self._restarts = restarts
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics now."""
+        yield GaugeMetricFamily("kan_workers", "Worker processes that take calls.", self._listening())
+        yield CounterMetricFamily(
+            "kan_worker_restarts_total", "Worker processes started in the place of one.", self._restarts()
+        )
 
 
 def _join(merged: dict[str, Metric], metric: Metric) -> None:

@@ -4,14 +4,11 @@ It has no model, no onnxruntime and no gRPC.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
-
 from service.metrics.shared.merged_metrics import MergedMetrics
-from service.metrics.shared.processes import Processes
+from service.metrics.shared.processes import Processes, WorkerCounts
 from service.process.access import warn_if_open
 from service.process.http_ports import HttpPorts
 from service.process.output.ready_line import ready_line
@@ -49,7 +46,7 @@ async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop,
         metrics = MergedMetrics(folder)
         fleet = Fleet(settings.model_copy(update={"grpc_port": port.number}), flags, metrics, stop)
         metrics.registry.register(Processes(fleet.pids))
-        metrics.registry.register(_WorkerCounts(fleet))
+        metrics.registry.register(WorkerCounts(fleet.listening, lambda: fleet.restarts))
         http = HttpPorts(settings, metrics.registry, fleet.unready_reason)
         tasks = [asyncio.create_task(_announce(settings, fleet, port.number, http, announce), name="announce")]
         if reload is not None:
@@ -61,20 +58,6 @@ async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop,
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await http.close()
-
-
-class _WorkerCounts(Collector):
-    """The metrics of the parent itself."""
-
-    def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
-
-    def collect(self) -> Iterator[Metric]:
-        """The metrics now."""
-        yield GaugeMetricFamily("kan_workers", "Worker processes that take calls.", self._fleet.listening())
-        yield CounterMetricFamily(
-            "kan_worker_restarts_total", "Worker processes started in the place of one.", self._fleet.restarts
-        )
 
 
 async def _adopt(_settings: Settings) -> None:
