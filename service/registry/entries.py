@@ -3,17 +3,72 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from kan_api.v1.manifest_pb2 import ModelManifest
 from service.access.authorizer import ANYBODY, Caller
 from service.errors import ModelNotFound, ModelNotReady
-from service.registry.entry import Entry
 from service.registry.model.live_model import LiveModel
+from service.registry.refusal import Refusal
 from service.registry.version_status import State, VersionStatus
 
 # Enough names to find a typing error in, and few enough for a status message.
 _NAMES_SHOWN = 20
+
+
+@dataclass(eq=False)
+class Entry:
+    """One version that was tried, with its leases.
+
+    A with block leases the model: the model is not closed before the end of the block. Enter the block only if
+    `unready_reason` is "", in the same turn of the event loop. Any number of blocks may be open at once.
+
+    Attributes:
+        load: The task that loads it now; None if there is none.
+        slow: Whether that load takes so long that the server waits for it no longer.
+        digest: Of the bytes that were loaded last, if several workers compare them.
+        held: Whether the files could not be read or are absent. Then it is not loaded before the next scan.
+        fingerprint: Of its files when they were last read; None before that.
+        refusal: Why and when it was refused; None if it was not refused, or if its files have changed since.
+        due: Whether it was refused and should be tried again.
+        users: Number of leases.
+        unused: Set when the last lease ends.
+    """
+
+    name: str
+    version: int
+    state: State = State.LOADING
+    reason: str = ""
+    manifest: ModelManifest | None = None
+    model: LiveModel | None = None
+    load: "asyncio.Task[None] | None" = None
+    slow: bool = False
+    digest: str = ""
+    held: bool = False
+    fingerprint: object = None
+    refusal: Refusal | None = None
+    due: bool = False
+    users: int = 0
+    unused: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __enter__(self) -> LiveModel:
+        assert self.model is not None
+        self.users += 1
+        return self.model
+
+    def __exit__(self, *_: object) -> None:
+        self.users -= 1
+        if not self.users:
+            self.unused.set()
+
+    def unready_reason(self) -> str:
+        """Why it does not answer; "" if it answers."""
+        if self.model is None:
+            if self.state is State.REFUSED:
+                return f"it was refused: {self.reason}"
+            return self.reason or "it is loading"
+        return "" if self.model.batcher.alive else "its batcher broke"
 
 
 _NONE: Mapping[int, Entry] = MappingProxyType({})
@@ -90,10 +145,7 @@ class Entries:
             self._latest.pop(name, None)
 
     def arm(self, entry: Entry, is_switched: Callable[[], bool]) -> None:
-        """Let a loaded version take over as soon as `is_switched` gives True, before its load has ended.
-
-        Several workers switch at one moment in this way: a caller of both never sees a version go back.
-        """
+        """Let a loaded version take over once `is_switched` gives True: so several workers switch at one moment."""
         self._armed[entry.name] = (entry, is_switched)
 
     def ready(self) -> set[tuple[str, int]]:

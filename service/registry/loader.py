@@ -11,7 +11,7 @@ from service.errors import StartupError, StorageError
 from service.metrics.metrics import Metrics
 from service.quota import Quotas
 from service.registry.agreement import OTHER_WORKER, Agreement
-from service.registry.entry import Entry
+from service.registry.entries import Entry
 from service.registry.model.live_model import LiveModel, load
 from service.registry.model.session import Halt
 from service.registry.refusal import lacks_resources, refusal

@@ -10,8 +10,7 @@ from service.metrics.metrics import Metrics
 from service.registry.agreement import Agreement
 from service.registry.awaited_versions import AwaitedVersions
 from service.registry.change_signal import ChangeSignal
-from service.registry.entries import Entries, quote_name
-from service.registry.entry import Entry
+from service.registry.entries import Entries, Entry, quote_name
 from service.registry.loader import Loader
 from service.registry.model.session import check_providers
 from service.registry.readiness import Readiness

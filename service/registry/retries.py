@@ -4,8 +4,7 @@ import asyncio
 import time
 from collections.abc import Collection, Sequence
 
-from service.registry.entries import Entries
-from service.registry.entry import Entry
+from service.registry.entries import Entries, Entry
 from service.registry.version_status import State
 from service.repository.source import Source
 

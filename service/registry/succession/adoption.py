@@ -8,8 +8,7 @@ import asyncio
 from collections.abc import Iterator
 
 from service.errors import ModelRefused, SettingsError, StartupError
-from service.registry.entries import Entries
-from service.registry.entry import Entry
+from service.registry.entries import Entries, Entry
 from service.registry.loader import Loader
 from service.registry.model.live_model import LiveModel
 from service.registry.model.session import check_providers

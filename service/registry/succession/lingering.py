@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from service.registry.entry import Entry
+from service.registry.entries import Entry
 
 
 class Lingering:

@@ -6,8 +6,7 @@ from collections.abc import Collection, Sequence
 
 from service.metrics.metrics import Metrics
 from service.registry.agreement import Agreement
-from service.registry.entries import Entries
-from service.registry.entry import Entry
+from service.registry.entries import Entries, Entry
 from service.registry.loader import Loader
 from service.registry.model.live_model import LiveModel
 from service.registry.succession.lingering import Lingering

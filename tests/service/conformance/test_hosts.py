@@ -62,7 +62,7 @@ def test_it_is_reached_by(start: Start, write_model: WriteModel, host: str, addr
 @pytest.mark.parametrize("port", ["0", "65001"])
 def test_a_host_that_is_not_here(models: Path, frontend: str, host: str, port: str) -> None:
     """It gives one line with the host, and exit code 1, also if any free port would do."""
-    done = run_kan_serve(models, "--frontend", frontend, "--host", host, "--grpc-port", port)
+    done = run_kan_serve(models, "--frontend", frontend, "--host", host, "--grpc-port", port, "--insecure-public")
     assert done.returncode == 1, done.stderr
     (line,) = done.stderr.splitlines()
     assert line.startswith("kan-serve: cannot listen for ")

@@ -4,8 +4,7 @@ import pytest
 
 from kan_api.v1.manifest_pb2 import ModelManifest
 from service.errors import ModelNotFound, ModelNotReady
-from service.registry.entries import Entries
-from service.registry.entry import Entry
+from service.registry.entries import Entries, Entry
 from service.registry.version_status import State
 
 
