@@ -1,6 +1,6 @@
 """What an experiment is: runs that can be made one by one, and a part of the page that is made of their results."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -49,11 +49,13 @@ class Conclusion:
         of: The number of a run; None: this run is no part of it.
         kind: "ratio": logarithms are averaged, as those of errors are, so that the mean is geometric. "share": each run
             has 0 or 1.
+        cell: Which runs belong together: those of one cell and seed count as one number, their mean.
     """
 
     name: str
     of: Callable[[Outcome], float | None]
     kind: Literal["number", "ratio", "share"] = "number"
+    cell: Callable[[Run], Hashable] = lambda run: (run.case, run.contender)
 
 
 @dataclass(frozen=True)

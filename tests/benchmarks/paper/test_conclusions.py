@@ -119,6 +119,25 @@ def test_runs_that_are_no_part_of_a_conclusion_are_left_out() -> None:
     assert verdict.value == 2
 
 
+def test_cases_that_share_their_rows_count_as_one() -> None:
+    """Of each seed their mean is one number: four copies of a case say no more than one."""
+    outcomes, fresh = _outcomes("a", 1.0, 2.0, 3.0), _outcomes("a", 2.0, first_seed=3)
+    copies, more = (
+        [
+            Outcome(Run(f"a {copy}", "KAN", one.run.seed), one.numbers, 1.0, one.date)
+            for copy in range(4)
+            for one in some
+        ]
+        for some in (outcomes, fresh)
+    )
+    together = Conclusion("RMSE", _RMSE.of, "ratio", lambda run: run.case[0])
+    (one,), (four,) = (
+        conclude([(_experiment(conclusion), *runs)])
+        for conclusion, runs in ((_RMSE, (outcomes, fresh)), (together, (copies, more)))
+    )
+    assert four == one
+
+
 def test_the_section_counts_and_marks() -> None:
     """The number inside stands before the table; a conclusion outside is marked, one without a fresh seed is told."""
     inside = Verdict("A", "one", (3, 3), 1.0, 0.5, 2.0, 1.5)

@@ -117,6 +117,11 @@ def _short(text: str) -> str:
     return text if len(text) <= 100 else f"{text[:99]}…"
 
 
+def _law_of(run: Run) -> str:
+    """The law of a run: its four levels share the rows."""
+    return run.case.rsplit(" at ", 1)[0]
+
+
 def _is_law(name: str, outcome: Outcome) -> float | None:
     """1 if a contender found the law, 0 if not."""
     return number(outcome, "is_law") if outcome.run.contender == name else None
@@ -132,7 +137,7 @@ EXPERIMENT = Experiment(
     revision=1,
     compared=("error",),
     conclusions=tuple(
-        Conclusion(f"{name}, share of laws found at all four levels", partial(_is_law, name), "share")
+        Conclusion(f"{name}, share of laws found, four levels of noise", partial(_is_law, name), "share", _law_of)
         for name in (_KAN, _GENETIC)
     ),
     plan=plan,
