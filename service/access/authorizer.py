@@ -29,7 +29,7 @@ _S = TypeVar("_S", bound=_Status)
 
 @dataclass(frozen=True)
 class Caller:
-    """Who sent a call.
+    """The sender of a call.
 
     Attributes:
         peer: Address and port of the other end of the connection.

@@ -70,8 +70,7 @@ class AsgiFront:
         max_request_rows: int,
         compression: str,
     ) -> None:
-        self.port = 0
-        self._methods = methods
+        self.port, self._methods = 0, methods
         explain = methods[EXPLAIN]
         assert isinstance(explain, Unary)
         self._explain = explain
@@ -80,8 +79,7 @@ class AsgiFront:
         self._admission = Admission(bounds)
         self._apart = {path: Admission(apart_bounds(method)) for path, method in methods.items() if is_apart(method)}
         self._compressions = () if compression == "none" else (compression,)
-        self._stopping = asyncio.Event()
-        self._connections = Connections()
+        self._stopping, self._connections = asyncio.Event(), Connections()
         self._open: set[OpenCall] = set()
         self._all_closed = asyncio.Event()
         self._watch = CallerWatch()

@@ -131,4 +131,4 @@ class _MergedRows(ServedRows):
 
 
 def _count_elsewhere(_rows: Rows) -> Counts:
-    raise NotImplementedError("rows are counted by the workers")
+    raise RuntimeError("the parent was given rows to count; workers count them")
