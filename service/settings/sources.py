@@ -58,7 +58,10 @@ class Sources:
         empty = [name for name in _NEVER_EMPTY if self._outside_file(name) == ""]
         if empty:
             raise SettingsError(
-                [f"{flag(each)} (or {variable(each)}) is empty: wanted a file, or none of the two" for each in empty]
+                [
+                    f"{flag(each)} (or {variable(each)}) is empty: wanted a file, or neither flag nor variable"
+                    for each in empty
+                ]
             )
         given = {name: value for name, value in file.server.items() if variable(name) not in os.environ}
         try:

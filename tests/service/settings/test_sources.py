@@ -76,7 +76,7 @@ def test_an_empty_value_opens_no_server(
     for text in ("", f'[server]\n{name} = "a"\n'):
         file.write_text(text)
         assert main(["--check-config", "--config", str(file), *flags]) == 2
-        told = f"kan-serve: {flag(name)} (or {variable(name)}) is empty: wanted a file, or none of the two\n"
+        told = f"kan-serve: {flag(name)} (or {variable(name)}) is empty: wanted a file, or neither flag nor variable\n"
         assert capsys.readouterr().err == told
 
 
