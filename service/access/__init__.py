@@ -1,4 +1,4 @@
-"""Who may do what: bearer tokens, their rights and quotas, and the certificates of TLS. No gRPC, no HTTP.
+"""The rights of callers: bearer tokens with their quotas, and the certificates of TLS. No gRPC, no HTTP.
 
 A token file holds the SHA-256 of each token, never a token:
 

@@ -33,7 +33,7 @@ class RunReport:
             rows: Its rows.
             started: When it began.
             outcome: Its outputs, or why there are none.
-            followers: Of each request of the batch; None where nobody follows it.
+            followers: One for each request of the batch; None for a request that nobody follows.
 
         Returns:
             Its time in seconds, with the hop to a thread and back.

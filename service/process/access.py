@@ -1,4 +1,4 @@
-"""Who may do what on a server: its token file and certificates, watched, and its access log."""
+"""The rights of callers on one server: its token file and certificates, watched, and its access log."""
 
 import asyncio
 import logging

@@ -13,7 +13,7 @@ def ready_line(
         grpc_port: The port for gRPC.
         http_port: The port for probes, and for metrics too if they have none of their own.
         metrics_port: The port for metrics, if that is another.
-        versions: Those that answer, as "digits/1".
+        versions: The versions that answer, as "digits/1".
         is_ready: Whether the server should get requests.
     """
     shown = f"[{host}]" if ":" in host else host

@@ -51,7 +51,7 @@ class Adoption:
         except StartupError as error:
             raise SettingsError([str(error)]) from error
         finally:
-            # Those that have not taken over: of a refused change, or of versions that were retired meanwhile.
+            # Models that have not taken over: the change was refused, or their versions were retired meanwhile.
             await asyncio.gather(*(model.close() for model in made.values()))
 
     def _unlike(self, settings: Settings, made: dict[Entry, LiveModel]) -> Iterator[Entry]:

@@ -1,4 +1,4 @@
-"""Who may call, and how connections are encrypted."""
+"""The rights of callers, and the encryption of connections."""
 
 from typing import Self
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field, model_validator
 
 
 class AccessSettings(BaseModel):
-    """Who may call, and how connections are encrypted."""
+    """The rights of callers, and the encryption of connections."""
 
     tls_cert: str = Field(
         default="",

@@ -120,7 +120,7 @@ def test_runs_that_are_no_part_of_a_conclusion_are_left_out() -> None:
 
 
 def test_cases_that_share_their_rows_count_as_one() -> None:
-    """Of each seed their mean is one number: four copies of a case say no more than one."""
+    """The mean over these cases is one number for each seed: four copies of a case say no more than one."""
     outcomes, fresh = _outcomes("a", 1.0, 2.0, 3.0), _outcomes("a", 2.0, first_seed=3)
     copies, more = (
         [

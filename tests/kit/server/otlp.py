@@ -22,7 +22,7 @@ class Receiver:
     Attributes:
         address: As --trace-endpoint wants it.
         messages: As they came.
-        metadata: Of each call.
+        metadata: The metadata of each call.
         failures: Codes for the next calls, the first one next; then calls are taken.
         open: While it is not set, calls hang.
     """
