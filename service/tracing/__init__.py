@@ -8,6 +8,6 @@ is kept of a call that is not sampled. Of a sampled call its times are kept; a t
     exporter  a thread: traces in, OTLP messages out; a bounded queue, so that no request ever waits
     spans     a trace as spans: the call with decode, queue, compute and encode; a trace of its own for each batch
 
-Example: 1 % of 2,000 calls a second are 20 traces; every half second a message with about 60 spans is sent.
+Example: 1 % of 2,000 calls a second are 20 traces; every 5 seconds two messages with about 600 spans are sent.
 Only `exporter` and `spans` need the extra [otel]. Source: W3C Trace Context; OpenTelemetry's conventions for RPC spans.
 """

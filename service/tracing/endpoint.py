@@ -1,4 +1,4 @@
-"""Where traces are sent, and how: the receiver of OTLP over gRPC.
+"""Where traces are sent, and how often: the receiver of OTLP over gRPC.
 
 Source: OpenTelemetry's specification of OTLP exporters; the variables that are read here are in docs/tracing.md.
 """
@@ -12,6 +12,8 @@ from urllib.parse import unquote, urlsplit
 from service.errors import StartupError
 
 _DEFAULT_PORT = 4317
+# The variable, its default and its largest value are in milliseconds. Source: the specification of BatchSpanProcessor.
+_DELAY, _DEFAULT_DELAY, _LONGEST_DELAY = "OTEL_BSP_SCHEDULE_DELAY", 5_000, 60_000
 # gRPC keeps grpc-… to itself, and values of …-bin are bytes.
 _KEY = re.compile(r"(?!grpc-)[a-z0-9_.-]+(?<!-bin)")
 
@@ -25,19 +27,21 @@ class Endpoint:
         is_secure: Whether to use TLS.
         roots: Certificates of authorities in PEM; None takes those of gRPC.
         headers: Metadata of each call, for example a token.
+        pause_seconds: Between one sending and the next.
     """
 
     target: str
     is_secure: bool
     roots: bytes | None
     headers: tuple[tuple[str, str], ...]
+    pause_seconds: float
 
 
 def endpoint_of(address: str, environment: Mapping[str, str]) -> Endpoint:
     """The receiver at an address such as http://127.0.0.1:4317; headers and certificates are in the environment.
 
     Raises:
-        StartupError: The address, the headers or the file of certificates cannot be used.
+        StartupError: The address, the headers, the file of certificates or the pause cannot be used.
     """
     protocol = _variable(environment, "PROTOCOL") or "grpc"
     if protocol != "grpc":
@@ -53,7 +57,8 @@ def endpoint_of(address: str, environment: Mapping[str, str]) -> Endpoint:
         )
     shown = f"[{host}]" if ":" in host else host
     is_secure = parts.scheme == "https"
-    return Endpoint(f"{shown}:{port}", is_secure, _roots(environment) if is_secure else None, _headers(environment))
+    roots = _roots(environment) if is_secure else None
+    return Endpoint(f"{shown}:{port}", is_secure, roots, _headers(environment), _pause_seconds(environment))
 
 
 def _roots(environment: Mapping[str, str]) -> bytes | None:
@@ -78,6 +83,13 @@ def _headers(environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
             raise StartupError(f"OTEL_EXPORTER_OTLP_HEADERS has a value for {key!r} that is not printable ASCII")
         headers.append((key, value))
     return tuple(headers)
+
+
+def _pause_seconds(environment: Mapping[str, str]) -> float:
+    text = environment.get(_DELAY) or str(_DEFAULT_DELAY)
+    if not re.fullmatch("[0-9]{1,6}", text) or not 1 <= int(text) <= _LONGEST_DELAY:
+        raise StartupError(f"{_DELAY} is {text!r}; wanted milliseconds, from 1 to {_LONGEST_DELAY}")
+    return int(text) / 1000
 
 
 def _variable(environment: Mapping[str, str], name: str) -> str:

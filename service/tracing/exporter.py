@@ -30,9 +30,10 @@ Result = Literal["sent", "queue_full", "failed"]
 _log = logging.getLogger(__name__)
 
 _EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-# The thread looks twice a second, so it sends at most 8,192 traces a second. A trace costs it 20 µs, and 1 kB waiting.
+# A trace costs the thread 40 µs, and 1 kB while it waits. A message after a pause costs 1 to 3 ms of a core, because it
+# wakes threads of gRPC; one right after another costs 0.2 ms. So messages go out together, after a pause or when the
+# queue is half full.
 _MOST_QUEUED = 4096
-_LOOK_SECONDS = 0.5
 # A message is serialized with the interpreter's lock held, so it is short: about 50 kB.
 _MOST_A_MESSAGE = 64
 _SEND_SECONDS = 10.0
@@ -70,11 +71,11 @@ class Exporter:
         self._resource = Resource(
             attributes=[KeyValue(key=key, value=AnyValue(string_value=v)) for key, v in attributes]
         )
-        self._headers = endpoint.headers
+        self._headers, self._pause_seconds = endpoint.headers, endpoint.pause_seconds
         self._channel = _channel(endpoint)
         self._count = count
         self._queue: deque[Trace] = deque()
-        self._stopping = threading.Event()
+        self._stopping, self._sending = threading.Event(), threading.Event()
         self._is_closed = self._is_failing = False
         self._host = ""
         self._port: Callable[[], int] = int
@@ -82,10 +83,12 @@ class Exporter:
 
     def put(self, trace: Trace) -> None:
         """Queue a trace that has ended; if the queue is full, drop it. Never blocks."""
-        if len(self._queue) < _MOST_QUEUED:
-            self._queue.append(trace)
-        else:
+        if len(self._queue) >= _MOST_QUEUED:
             self._count("queue_full", 1)
+            return
+        self._queue.append(trace)
+        if len(self._queue) == _MOST_QUEUED // 2:
+            self._sending.set()
 
     def start(self, host: str, port: Callable[[], int]) -> None:
         """Start to send.
@@ -102,6 +105,7 @@ class Exporter:
     async def stop(self, seconds: float) -> None:
         """Send the traces in the queue, but give up after this time, or when cancelled."""
         self._stopping.set()
+        self._sending.set()
         ends = time.monotonic() + seconds
         try:
             while self._thread.is_alive() and time.monotonic() < ends:  # noqa: ASYNC110 - a thread has no event for us
@@ -118,7 +122,9 @@ class Exporter:
         )
         is_last = False
         while not is_last:
-            is_last = self._stopping.wait(_LOOK_SECONDS)
+            self._sending.wait(self._pause_seconds)
+            self._sending.clear()
+            is_last = self._stopping.is_set()
             left = len(self._queue)
             while left > 0:
                 traces = [self._queue.popleft() for _ in range(min(left, _MOST_A_MESSAGE))]

@@ -1,11 +1,13 @@
 """A receiver of traces: OTLP over real gRPC, as a collector has it."""
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
@@ -62,7 +64,7 @@ def attributes(given: Sequence[KeyValue]) -> dict[str, str | int]:
 
 @contextmanager
 def receiving() -> Iterator[Receiver]:
-    """A receiver on a free port of loopback."""
+    """A receiver on a free port of loopback. Servers that start meanwhile send their traces every 0.2 s."""
     receiver = Receiver()
     receiver.open.set()
 
@@ -80,7 +82,8 @@ def receiving() -> Iterator[Receiver]:
     receiver.address = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()
     try:
-        yield receiver
+        with patch.dict(os.environ, OTEL_BSP_SCHEDULE_DELAY="200"):
+            yield receiver
     finally:
         receiver.open.set()
         server.stop(0).wait()

@@ -20,7 +20,7 @@ from service.tracing.endpoint import Endpoint, endpoint_of
 )
 def test_addresses_as_the_specification_has_them(address: str, target: str, is_secure: bool) -> None:
     """The scheme says whether TLS is used; the port is 4317 if none is given."""
-    assert endpoint_of(address, {}) == Endpoint(target, is_secure, None, ())
+    assert endpoint_of(address, {}) == Endpoint(target, is_secure, None, (), 5.0)
 
 
 def test_the_variables_for_traces_win(tmp_path: Path) -> None:
@@ -32,7 +32,9 @@ def test_the_variables_for_traces_win(tmp_path: Path) -> None:
         "OTEL_EXPORTER_OTLP_CERTIFICATE": str(tmp_path / "roots.pem"),
         "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
     }
+    environment["OTEL_BSP_SCHEDULE_DELAY"] = "250"
     endpoint = endpoint_of("https://a", environment)
+    assert endpoint.pause_seconds == 0.25
     assert endpoint.headers == (("x-key", "a,b"), ("other", "c=d"))
     assert endpoint.roots == b"roots"
 
@@ -47,6 +49,9 @@ def test_the_variables_for_traces_win(tmp_path: Path) -> None:
         ("OTEL_EXPORTER_OTLP_HEADERS", "grpc-timeout=c", "wanted KEY=VALUE"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "a=%0Ab", "not printable ASCII"),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/absent.pem", "cannot be read"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "5s", "wanted milliseconds"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "0", "wanted milliseconds"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "60001", "wanted milliseconds"),
     ],
 )
 def test_variables_that_cannot_be_used_are_errors(name: str, value: str, words: str) -> None:

@@ -124,6 +124,18 @@ def test_a_full_queue_drops_and_counts(exporter: Exporter, receiver: Receiver, c
     assert len({span.trace_id for span in receiver.spans}) == 4096
 
 
+def test_a_queue_that_is_half_full_is_sent_at_once(
+    receiver: Receiver, counts: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although the next sending is a minute away."""
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "60000")
+    exporter = _exporter(receiver.address, counts)
+    _start(exporter)
+    _put(exporter, 2048)
+    wait_for(lambda: counts["sent"] == 2048, seconds=30)
+    asyncio.run(exporter.stop(5))
+
+
 def test_a_stop_sends_what_is_queued(exporter: Exporter, receiver: Receiver, counts: Counter[str]) -> None:
     """All of it, and the thread has ended."""
     _start(exporter)
