@@ -9,7 +9,9 @@ import pytest
 import yaml
 
 from service.process.stop import GONE
-from service.settings import FLAGS
+from service.rpc.memory import most_bytes
+from service.settings import FLAGS, Settings
+from tests.kit.server.kan_serve import FRONTENDS
 
 pytestmark = pytest.mark.deploy
 
@@ -21,6 +23,8 @@ OVERLAYS = (
     (Path(__file__).parent / "compose.ci.yaml",),
     (DEPLOY / "compose.tls.yaml",),
     (DEPLOY / "compose.jwt.yaml",),
+    (DEPLOY / "compose.workers.yaml",),
+    (DEPLOY / "compose.jwt.yaml", DEPLOY / "compose.workers.yaml"),
 )
 
 
@@ -44,7 +48,7 @@ def config(*overlays: Path) -> str:
     return found.stdout
 
 
-@pytest.mark.parametrize("overlays", OVERLAYS, ids=["alone", "gpu", "ci", "tls", "jwt"])
+@pytest.mark.parametrize("overlays", OVERLAYS, ids=["alone", "gpu", "ci", "tls", "jwt", "workers", "jwt+workers"])
 def test_compose_reads_it(overlays: tuple[Path, ...]) -> None:
     """With each overlay too; nothing is unset."""
     assert "kan-serve:" in config(*overlays)
@@ -59,6 +63,21 @@ def test_overlays_mount_what_envoy_reads(name: str) -> None:
     text = (DEPLOY / "envoy" / f"{name}.json").read_text()
     wanted = {str(Path(each).parent) for each in re.findall(r'"filename": "([^"]+)"', text)}
     assert wanted < mounts
+
+
+@pytest.mark.parametrize("frontend", FRONTENDS)
+@pytest.mark.parametrize("overlay", [None, "compose.workers.yaml"])
+def test_replicas_fit_their_containers(overlay: str | None, frontend: str) -> None:
+    """Each worker has a core, and memory for all that callers can make it use, with the 48 MB of models and the
+    superseded versions that docs/operations.md promises.
+    """
+    service = yaml.safe_load(config(*[DEPLOY / each for each in filter(None, [overlay])]))["services"]["kan-serve"]
+    limits = service["deploy"]["resources"]["limits"]
+    workers = int(service["environment"].get("KAN_WORKERS", 1))
+    assert workers == (2 if overlay else 1)
+    assert float(limits["cpus"]) == workers
+    settings = Settings.model_validate({"frontend": frontend, "workers": workers})
+    assert int(limits["memory"]) >= most_bytes(settings, model_bytes=48_000_000)
 
 
 def test_every_service_is_hardened(services: dict[str, Any]) -> None:
