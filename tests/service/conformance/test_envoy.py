@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import gzip
+import http.client
 import json
 import os
 import select
@@ -13,8 +14,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,6 +35,7 @@ from service.process.stop import GONE
 from service.rpc.status import Code
 from tests.kit.callers import http2
 from tests.kit.callers.calls import predict
+from tests.kit.callers.load import calling
 from tests.kit.callers.protocols import KanApi
 from tests.kit.callers.tokens import secret, write_tokens
 from tests.kit.models.attributions import add_attribution
@@ -553,6 +557,26 @@ def test_the_access_log_has_what_envoy_answers_itself(
     ]
     assert {line["method"] for line in lines} == {"/kan_api.v1.PredictionService/Predict"}
     assert lines[0]["code"] == "RESOURCE_EXHAUSTED"
+
+
+def test_lines_of_envoy_and_python_do_not_mix(kan_serve: Start, write_model: WriteModel, tmp_path: Path) -> None:
+    """While Python answers, Envoy refuses thousands of calls by itself: each line of the log is a whole one."""
+    write_model("affine")
+    file = tmp_path / "access.log"
+    server = kan_serve("--frontend", "envoy", "--access-log", str(file))
+
+    def send_no_json(times: int) -> None:
+        with closing(http.client.HTTPConnection(server.grpc)) as connection:
+            for _ in range(times):
+                connection.request("POST", KanApi.path, b"{", {"content-type": "application/json"})
+                assert connection.getresponse().read()
+
+    request = KanApi.request("affine", np.ones((1, 4), np.float32))
+    with calling(server.grpc, request) as load, ThreadPoolExecutor(2) as pool:
+        list(pool.map(send_no_json, [1000, 1000]))
+    assert server.stop()[0] == 0
+    codes = Counter(json.loads(line).get("http_code", "answered") for line in file.read_bytes().splitlines())
+    assert codes == {400: 2000, "answered": load.answered}
 
 
 _JSON = {
